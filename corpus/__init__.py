@@ -1,0 +1,1 @@
+"""Ground floor: what a corpus is. Imports no engine, no model, no network."""

@@ -1,0 +1,187 @@
+"""Media tars: written once, read by range.
+
+A gather stage writes the items of a shard into one USTAR file and notes where each lies in its table
+(`records.LOCATION_FIELDS`): that table is the tar's offset index. Tars that exist already are indexed where they lie.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.records import LOCATION_FIELDS
+from corpus.storage import PendingFile, StorageError, Store, storage_errors
+
+BLOCK = 512
+_END = bytes(2 * BLOCK)
+_MODE_AND_OWNER = b"0000644\x00" + 2 * b"0000000\x00"
+_TIME = b"00000000000\x00"
+_CHECKSUM_BYTES = 8  # counted as spaces while the sum is taken
+# Type (a regular file), link name, magic and version, owner's names, device numbers, prefix and padding.
+_REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\x00" + bytes(167)
+_REST_SUM = sum(_REST)
+_READ_AHEAD_BYTES = 16 << 20
+_READ_AHEAD_ITEMS = 256
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """A USTAR header (512 bytes) with fixed mtime (0), owner (0:0) and mode (0644): equal content is equal bytes.
+
+    Raises ValueError for a name that is empty or over 100 bytes, or a size of 8 GiB and more: USTAR can't hold these.
+    """
+    encoded = name.encode()
+    if not 0 < len(encoded) <= 100 or not 0 <= size < 1 << 33:
+        raise ValueError(f"{name[:120]!r}, {size} bytes: does not fit a USTAR header")
+    before = encoded.ljust(100, b"\0") + _MODE_AND_OWNER + b"%011o\0" % size + _TIME
+    checksum = sum(before) + _CHECKSUM_BYTES * ord(" ") + _REST_SUM
+    return before + b"%06o\0 " % checksum + _REST
+
+
+class TarWriter:
+    """Appends members to a binary file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.position = 0
+
+    def add(self, name: str, data: bytes) -> int:
+        """Append a member; returns the offset of its first content byte."""
+        header = tar_header(name, len(data))
+        padding = -len(data) % BLOCK
+        self._file.write(header)
+        self._file.write(data)
+        if padding:
+            self._file.write(bytes(padding))
+        offset = self.position + BLOCK
+        self.position = offset + len(data) + padding
+        return offset
+
+    def close(self) -> None:
+        """Write the end-of-archive blocks. The file itself stays open."""
+        self._file.write(_END)
+        self.position += len(_END)
+
+
+class MediaWriter:
+    """The media tar of one shard: opened by its first item, published by `commit`, gone without it. Thread-safe."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store = store
+        self.path = path
+        self._pending: PendingFile | None = None
+        self._tar: TarWriter | None = None
+        self._written: dict[bytes, tuple[int, int]] = {}
+        self._closed = ""  # why no more can be added
+        self._lock = threading.Lock()
+
+    def add(self, item: bytes, ext: str, data: bytes) -> tuple[int, int]:
+        """Store an item's bytes once; returns (offset, size) in the tar.
+
+        Raises StorageError when the disk doesn't take them; then `commit` does too, whatever became of the error.
+        """
+        with self._lock:
+            if self._closed:
+                raise StorageError(self._closed)
+            if item not in self._written:
+                self._written[item] = self._append(f"{item.hex()}.{ext}", data)
+            return self._written[item]
+
+    def commit(self) -> None:
+        """Publish the tar under its name; nothing is written when no item was added."""
+        with self._lock:
+            if self._closed:
+                raise StorageError(self._closed)
+            self._closed = f"{self.path}: nothing can be added after the end"
+            if self._pending is not None and self._tar is not None:
+                with storage_errors(self.path):
+                    self._tar.close()
+                self._pending.commit()
+
+    def abort(self) -> None:
+        """Drop what was written and not committed."""
+        with self._lock:
+            self._closed = self._closed or f"{self.path}: dropped"
+            if self._pending is not None:
+                self._pending.abort()
+
+    def _append(self, name: str, data: bytes) -> tuple[int, int]:
+        if self._tar is None:
+            self._pending = self._store.create(self.path)
+            self._tar = TarWriter(self._pending.file)
+        try:
+            return self._tar.add(name, data), len(data)
+        except OSError as error:  # part of a member may be in the file: no offset after it would be right
+            self._closed = f"{self.path}: {error}"
+            raise StorageError(self._closed) from error
+
+
+def index_tar(store: Store, path: str) -> pa.Table:
+    """Name, offset and size (bytes) of every regular member of a tar, without unpacking it.
+
+    Raises tarfile.ReadError, with the path, if the file is not a tar or is cut off: a tar ends with a block of zeros.
+    """
+    names: list[str] = []
+    offsets: list[int] = []
+    sizes: list[int] = []
+    with store.open(path) as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:", errors="replace") as archive:
+                for member in archive:
+                    if member.isreg():
+                        names.append(member.name)
+                        offsets.append(member.offset_data)
+                        sizes.append(member.size)
+                file.seek(archive.offset)  # tarfile takes a header that is cut off, or broken, for the end
+                if file.read(BLOCK) != bytes(BLOCK):
+                    raise tarfile.ReadError(f"no end of the archive at byte {archive.offset}")
+        except tarfile.ReadError as error:
+            raise tarfile.ReadError(f"{store.full(path)}: {error}") from error
+    return pa.table(
+        {
+            "name": pa.array(names, pa.string()),
+            "offset": pa.array(offsets, pa.int64()),
+            "size": pa.array(sizes, pa.int64()),
+        }
+    )
+
+
+def read_contents(store: Store, locations: pa.Table) -> Iterator[tuple[int, bytes]]:
+    """(row, bytes) for each row of a table with `media`, `offset` and `size`, in the order in which they lie.
+
+    Reads blocks of at most 256 rows, and of 16 MiB unless the last row of one is larger.
+    """
+    if any(locations.column(name).null_count for name in ("media", "offset", "size")):
+        raise ValueError("a row has no bytes: only rows with an item can be read")
+    codes = pa.chunked_array(locations.column("media").chunks, pa.string()).combine_chunks().dictionary_encode()
+    paths = codes.dictionary.to_pylist()
+    which = codes.indices.to_numpy()
+    offsets = locations.column("offset").to_numpy()
+    sizes = locations.column("size").to_numpy()
+    order = np.lexsort((offsets, which))
+    start = 0
+    while start < len(order):
+        stop, taken = start, 0
+        while stop < len(order) and stop - start < _READ_AHEAD_ITEMS and taken < _READ_AHEAD_BYTES:
+            taken += int(sizes[order[stop]])
+            stop += 1
+        rows = order[start:stop]
+        ranges = [(paths[which[row]], int(offsets[row]), int(sizes[row])) for row in rows]
+        yield from zip(rows.tolist(), store.read_ranges(ranges), strict=True)
+        start = stop
+
+
+def location_columns(
+    items: list[bytes | None],
+    media: list[str | None],
+    offsets: list[int | None],
+    sizes: list[int | None],
+    exts: list[str | None],
+) -> dict[str, pa.Array]:
+    """The columns of `records.LOCATION_FIELDS` from Python lists, one entry a row; None where there is no item."""
+    values = (items, media, offsets, sizes, exts)
+    return {field.name: pa.array(column, field.type) for field, column in zip(LOCATION_FIELDS, values, strict=True)}

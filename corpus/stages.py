@@ -1,0 +1,163 @@
+"""What a stage declares, and the shard it is given.
+
+A stage is data plus one function. It says what it reads, what it writes and what it needs, never where it runs.
+Around it, once for all stages (see `corpus.work`): reading its inputs, leaving out the rows that an earlier stage
+removed, finding the row that breaks it, counting, and writing its table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.media import MediaWriter, read_contents
+from corpus.settings import Settings
+from corpus.storage import Store
+
+# Tables that are known by their role, because each kind of source makes them in its own way.
+ROWS = "rows"  # what the source says of each row: url, text, licence ...
+ITEMS = "items"  # where each row's bytes lie: the table of the source's gather stage (`download`, `index` ...)
+JUDGED = "judged"  # the last word on each row: the table of the last stage that judges the source's items
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one worker of a stage needs. Engines turn it into processes, actors and placement."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    holds_model: bool = False  # `open` is dear: keep the worker for the whole run
+    in_flight: int = 1  # shards that one worker works on at once, each on a thread of its own
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The live rows of one shard: those that no table the stage reads has removed.
+
+    `tables` holds each read table cut to the live rows; `rows` their positions in the shard, int64[n]; `ordinal` the
+    shard's number among all shards of the run, so that (ordinal, row) addresses a row of the whole workspace.
+    """
+
+    source: str
+    name: str
+    ordinal: int
+    rows: np.ndarray
+    tables: Mapping[str, pa.Table]
+    store: Store
+    media: MediaWriter | None = field(default=None, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, table: str) -> pa.Table:
+        return self.tables[table]
+
+    @property
+    def nodes(self) -> np.ndarray:
+        """The live rows' addresses in the whole workspace, int64[n]: ordinal × 2³² + row."""
+        return (np.int64(self.ordinal) << np.int64(32)) + self.rows
+
+    def slice(self, start: int, stop: int) -> Shard:
+        """The same shard with live rows start:stop only."""
+        tables = {name: table.slice(start, stop - start) for name, table in self.tables.items()}
+        return Shard(self.source, self.name, self.ordinal, self.rows[start:stop], tables, self.store, self.media)
+
+    def take(self, places: np.ndarray) -> Shard:
+        """The same shard with some of its live rows only, `places` counted within them."""
+        tables = {name: table.take(places) for name, table in self.tables.items()}
+        return Shard(self.source, self.name, self.ordinal, self.rows[places], tables, self.store, self.media)
+
+    def contents(self) -> Iterator[tuple[int, bytes]]:
+        """(row, bytes) of every live row's item, `row` counted within the live rows.
+
+        In the order in which the bytes lie, not in row order: scatter by `row`. A few MiB are held at a time.
+        """
+        return read_contents(self.store, self.tables[ITEMS])
+
+
+class Stage(ABC):
+    """What all stages declare. Subclasses set the class attributes and take their settings in `__init__`."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1  # raise it when the same settings give other results: its tables become stale
+    reads: ClassVar[tuple[str, ...]]  # tables of the same shard; a row removed in any of them is not live
+    schema: ClassVar[pa.Schema]  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
+    resources: Resources = Resources()
+    regenerates: ClassVar[bool] = False  # not a function of its settings (a download): has generations
+    writes_media: ClassVar[bool] = False  # adds items to `Shard.media`
+    expands: ClassVar[bool] = False  # makes any number of rows from a row: its table starts a new run of rows
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def depends_on(self) -> dict[str, Any]:
+        """All that the stage's tables depend on besides its version and the tables it reads."""
+        return self.settings.canonical()
+
+
+class MapStage(Stage):
+    """A function from a shard to a table."""
+
+    @abstractmethod
+    def open(self) -> Callable[[Shard], pa.Table]:
+        """Called once in each worker: load the model, start the pool. Returns the stage's function.
+
+        The function gives one row for each live row, in order (unless the stage `expands`), with the columns of
+        `schema` and, where it judges or fails rows, `status` and `reason`. It need not care for rows that raise:
+        the shard is then bisected to them. With `resources.in_flight` > 1 it is called from several threads.
+        """
+
+
+class KeyedStage(Stage):
+    """A function over rows that share a key, wherever in the workspace they lie.
+
+    emit -> shuffle by `key` -> reduce -> conclude. The results must not depend on how rows are spread over shards,
+    partitions and workers: sort before anything that depends on order.
+    """
+
+    @abstractmethod
+    def emit(self, shard: Shard) -> pa.Table:
+        """Rows with a uint64 `key` column, and whatever `reduce` needs; `shard.nodes` addresses rows."""
+
+    @abstractmethod
+    def reduce(self, rows: pa.Table) -> pa.Table:
+        """All rows of some keys together -> narrow rows (say, edges)."""
+
+    @abstractmethod
+    def conclude(self, reduced: pa.Table) -> pa.Table:
+        """All reduced rows -> what is said of rows: `node` (int64), the columns of `schema`, `status`, `reason`.
+
+        A row that is not mentioned keeps its status and has null in the columns of `schema`.
+        """
+
+
+def ingredients(stage: Stage, inputs: Mapping[str, str], generation: int = 0) -> dict[str, Any]:
+    """All that goes into a fingerprint, as JSON-compatible data; `inputs` maps table names to fingerprints."""
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "settings": stage.depends_on(),
+        "inputs": dict(inputs),
+        "generation": generation,
+    }
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """The name of a table's content: 16 hex digits, and `-gN` for a generation N above 0."""
+    hashed = {key: value for key, value in parts.items() if key != "generation"}
+    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    generation = parts.get("generation", 0)
+    return hashlib.sha256(text.encode()).hexdigest()[:16] + (f"-g{generation}" if generation else "")
+
+
+def split_generation(name: str) -> tuple[str, int]:
+    """A fingerprint's hash and its generation number."""
+    base, _, generation = name.partition("-g")
+    return base, int(generation or 0)

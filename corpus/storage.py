@@ -1,0 +1,289 @@
+"""A folder or bucket: reads, ranged reads, listings, and writes that are whole or absent.
+
+Works on a local folder and on any fsspec object store. A local write goes to a temporary name in the same folder and
+is renamed; an object store gets one upload, which is atomic there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import operator
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+
+
+class StorageError(OSError):
+    """Storage did not give or take bytes. Says nothing about the rows: the shard is run again, not bisected."""
+
+
+class MissingError(StorageError, FileNotFoundError):
+    """There is no such file, folder or bucket."""
+
+
+class Store:
+    """One root (local path or fsspec URL) and the paths below it, written with forward slashes.
+
+    A root is all that a Store takes, so that a command line, a worker and a pickle can hand it on. Credentials and
+    the rest come from the environment, as the file system's own documentation says. For a store that speaks S3 but
+    is not Amazon's, set `AWS_ENDPOINT_URL` (or `endpoint_url` in ~/.aws/config, or `FSSPEC_S3_ENDPOINT_URL`) in
+    every process; s3fs honours all three, and `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_PROFILE`.
+
+    Methods raise MissingError (a FileNotFoundError) for what is not there and StorageError for any other failure.
+    An absolute path or a full URL in the place of a path is read where it lies, by its own file system.
+    """
+
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        text = os.fspath(url)
+        root = _without_local_scheme(text)
+        self.is_local = "://" not in root
+        if self.is_local:
+            self.url = str(Path(root).expanduser().absolute())
+        else:
+            scheme, mark, rest = text.partition("://")
+            self.url = scheme + mark + rest.rstrip("/")
+        self._fs: Any = None
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        return (Store, (self.url,))  # file systems hold sockets and loops: each process opens its own
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec file system of the root, opened on first use."""
+        if self._fs is None:
+            self._fs = _open_file_system(self.url)
+        return self._fs
+
+    def full(self, path: str) -> str:
+        """The path as the file system wants it. Absolute paths and full URLs are left as they are."""
+        return path if is_absolute(path) else f"{self.url}/{path}" if path else self.url
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a file."""
+        with storage_errors(self.full(path)):
+            local = self._local(path)
+            return local.read_bytes() if local else self._fs_for(path).cat_file(self.full(path))
+
+    def read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
+        """Bytes of each (path, offset, size), in the order asked for; concurrent on object stores.
+
+        StorageError also when a file ends before a range does.
+        """
+        found: list[Any] = [b""] * len(ranges)
+        local: list[tuple[str, int, int, int]] = []  # path, offset, size, place in `ranges`
+        remote: dict[Any, list[int]] = {}
+        for at, (path, offset, size) in enumerate(ranges):
+            if not size:  # HTTP has no empty range: S3 would answer with the whole object
+                continue
+            if here := self._local(path):
+                local.append((str(here), offset, size, at))
+            else:
+                remote.setdefault(self._fs_for(path), []).append(at)
+        _read_local_ranges(local, found)
+        for fs, places in remote.items():
+            starts = [ranges[at][1] for at in places]
+            stops = [ranges[at][1] + ranges[at][2] for at in places]
+            with storage_errors(self.full(ranges[places[0]][0])):
+                data = fs.cat_ranges([self.full(ranges[at][0]) for at in places], starts, stops, on_error="return")
+            for at, content in zip(places, data, strict=True):
+                found[at] = content
+        for (path, offset, size), content in zip(ranges, found, strict=True):
+            if isinstance(content, Exception):
+                with storage_errors(self.full(path)):
+                    raise content
+            if len(content) != size:
+                raise StorageError(f"{self.full(path)}: wanted {size} bytes at {offset}, got {len(content)}")
+        return [bytes(content) for content in found]
+
+    def open(self, path: str) -> IO[bytes]:
+        """A seekable binary file for reading; closing it is the caller's."""
+        with storage_errors(self.full(path)):
+            local = self._local(path)
+            return local.open("rb") if local else self._fs_for(path).open(self.full(path), "rb")
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        with storage_errors(self.full(path)):
+            local = self._local(path)
+            return local.exists() if local else bool(self._fs_for(path).exists(self.full(path)))
+
+    def names(self, folder: str) -> list[str]:
+        """Sorted names of what lies directly in a folder; an absent folder is empty. One listing call.
+
+        What a killed writer left behind (`.NAME.*.tmp`) is not listed.
+        """
+        with storage_errors(self.full(folder)):
+            local = self._local(folder)
+            try:
+                found = [entry.name for entry in os.scandir(local)] if local else self._listed(folder)
+            except FileNotFoundError:
+                return []
+        return sorted(name for name in found if not (name.startswith(".") and name.endswith(".tmp")))
+
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        with storage_errors(self.full(path)):
+            local = self._local(path)
+            return local.stat().st_size if local else int(self._fs_for(path).size(self.full(path)))
+
+    def remove(self, path: str) -> None:
+        """Remove one file; absent is fine."""
+        with storage_errors(self.full(path)), contextlib.suppress(FileNotFoundError):
+            local = self._local(path)
+            if local:
+                local.unlink()
+            else:
+                self._fs_for(path).rm_file(self.full(path))
+
+    def publish(self, path: str, data: bytes) -> None:
+        """Write a whole file: readers see all of it or nothing."""
+        if self._local(path):
+            with self.writer(path) as file:
+                file.write(data)
+        else:
+            with storage_errors(self.full(path)):
+                self._fs_for(path).pipe_file(self.full(path), data)
+
+    @contextlib.contextmanager
+    def writer(self, path: str) -> Iterator[IO[bytes]]:
+        """A binary file that appears under `path`, whole, when the block ends without an error."""
+        pending = self.create(path)
+        try:
+            yield pending.file
+            pending.commit()
+        finally:
+            pending.abort()  # after a commit there is nothing left to drop
+
+    def create(self, path: str) -> PendingFile:
+        """`writer` for those who don't write in one block."""
+        local = self._local(path)
+        if local:
+            return PendingFile(str(local), None)
+        return PendingFile(self.full(path), self._fs_for(path))
+
+    def _local(self, path: str) -> Path | None:
+        full = _without_local_scheme(self.full(path))
+        return None if "://" in full else Path(full)
+
+    def _fs_for(self, path: str) -> Any:
+        if is_absolute(path) and not path.startswith(self.url):
+            return _open_file_system(path)
+        return self.fs
+
+    def _listed(self, folder: str) -> list[str]:
+        fs = self._fs_for(folder)
+        full = self.full(folder)
+        own = fs._strip_protocol(full).rstrip("/")
+        paths = [found.rstrip("/") for found in fs.ls(full, detail=False)]
+        return [found.rpartition("/")[2] for found in paths if found != own]  # some list a folder's marker inside it
+
+
+_spools: set[Path] = set()  # of this process: what lies about while files are being written
+
+
+def drop_pending() -> None:
+    """Remove what unfinished files have written so far. For a process that is about to end without unwinding."""
+    for spool in list(_spools):
+        with contextlib.suppress(OSError):
+            spool.unlink(missing_ok=True)
+
+
+class PendingFile:
+    """A file that is being written: `commit` makes it appear under its name, whole; `abort` leaves nothing behind.
+
+    On its way to an object store it lies in the temporary folder (TMPDIR), which needs room for it.
+    """
+
+    file: IO[bytes]
+
+    def __init__(self, target: str, fs: Any | None) -> None:
+        self._target = target
+        self._fs = fs  # None: local
+        with storage_errors(target):
+            if fs is None:  # in the same folder, so that the rename stays inside one file system
+                path = Path(target)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._spool = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+                _spools.add(self._spool)
+                self.file = self._spool.open("x+b")
+            else:
+                handle, name = tempfile.mkstemp(prefix="rzen-corpus-")
+                self._spool = Path(name)
+                _spools.add(self._spool)
+                self.file = os.fdopen(handle, "w+b")
+
+    def commit(self) -> None:
+        """Publish what was written. It stays unpublished if this raises; `abort` is still due."""
+        with storage_errors(self._target):
+            if self._fs is None:
+                self.file.flush()
+                os.fsync(self.file.fileno())  # a rename must not outlive the bytes it names
+                self.file.close()
+                self._spool.replace(self._target)
+                _sync_folder(self._spool.parent)  # nor may a later file that names this one outlive the rename
+            else:
+                self.file.close()
+                self._fs.put_file(str(self._spool), self._target)
+                self._spool.unlink()
+        _spools.discard(self._spool)
+
+    def abort(self) -> None:
+        """Drop what was not committed."""
+        with contextlib.suppress(OSError):  # closing writes what is buffered, and the disk may be full
+            self.file.close()
+        self._spool.unlink(missing_ok=True)
+        _spools.discard(self._spool)
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path names its own root (a local absolute path or a URL) instead of lying in a store."""
+    return path.startswith("/") or "://" in path
+
+
+@contextlib.contextmanager
+def storage_errors(path: str) -> Iterator[None]:
+    """Inside, only storage is spoken to: whatever it raises becomes a StorageError that names the path.
+
+    An ImportError (the extra for this kind of store is not installed) is left as it is.
+    """
+    try:
+        yield
+    except (StorageError, ImportError):
+        raise
+    except FileNotFoundError as error:
+        raise MissingError(f"{path}: {error}") from error
+    except Exception as error:  # clients raise more than OSError when a server is away or refuses
+        raise StorageError(f"{path}: {error}") from error
+
+
+def _without_local_scheme(url: str) -> str:
+    return re.sub("^(file|local)://", "", url)
+
+
+def _open_file_system(url: str) -> Any:
+    # Listings must see what other processes wrote a moment ago.
+    return fsspec.url_to_fs(url, use_listings_cache=False)[0]
+
+
+def _read_local_ranges(wanted: list[tuple[str, int, int, int]], found: list[Any]) -> None:
+    # In file order, each file opened once: neighbours on disk are read as neighbours.
+    for path, group in itertools.groupby(sorted(wanted), key=operator.itemgetter(0)):
+        with storage_errors(path), Path(path).open("rb", buffering=0) as file:
+            for _, offset, size, at in group:
+                found[at] = os.pread(file.fileno(), size, offset)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)

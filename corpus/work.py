@@ -1,0 +1,349 @@
+"""What happens around a stage, once for all stages: read, leave out, run, find the row that breaks it, count, write.
+
+A `Work` is what an engine is handed: it is sent to a worker, opened there once, and called with one item at a time.
+It answers with an `Outcome`, never with rows: tables go from the worker straight into the workspace.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.isolate import isolated
+from corpus.media import MediaWriter
+from corpus.records import Status, table_schema
+from corpus.stages import KeyedStage, MapStage, Resources, Shard, Stage
+from corpus.storage import StorageError
+from corpus.workspace import Workspace
+
+LOST = "lost"  # in `Outcome.extra`: the shard killed its workers
+
+I_contra = TypeVar("I_contra", contravariant=True)
+O_co = TypeVar("O_co", covariant=True)
+
+
+class Work(Protocol, Generic[I_contra, O_co]):
+    """What a worker does with an item. Picklable; `open` is called once in each worker."""
+
+    @property
+    def resources(self) -> Resources: ...
+
+    def open(self) -> Callable[[I_contra], O_co]: ...
+
+    def lost(self, item: I_contra, why: str) -> O_co:
+        """The answer for an item that killed each worker it was given to."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one item of work: counted rows, never the rows themselves."""
+
+    owner: str
+    stage: str
+    shard: str
+    rows: int = 0
+    counts: dict[str, int] = field(default_factory=dict)  # "status/reason" -> rows
+    seconds: float = 0.0
+    written_bytes: int = 0
+    error: str = ""  # why nothing was written; "" when the table is there
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of a run's record."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Outcome:
+        """The inverse of `to_json`."""
+        return Outcome(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard's share of a stage: where to read, where to write, and what goes into the fingerprint."""
+
+    source: str
+    shard: str
+    ordinal: int
+    inputs: tuple[tuple[str, str], ...]  # (table, path), in the order of `Stage.reads`
+    output: str
+    media: str  # where a new media tar goes, without its ending: each attempt adds its own
+    ingredients: Mapping[str, Any]
+    previous: str = ""  # the table of the generation before, of which only some rows are run again
+    retry: frozenset[str] = frozenset()  # which of its rows: "failed", or reasons
+
+
+class ShardError(RuntimeError):
+    """A shard that can't be finished: the fault is not in single rows."""
+
+
+@dataclass(frozen=True)
+class MapWork:
+    """A map stage over shards. `careful`: in processes of their own, for shards that killed their workers."""
+
+    stage: MapStage
+    workspace: str
+    careful: bool = False
+
+    @property
+    def resources(self) -> Resources:
+        return self.stage.resources
+
+    def open(self) -> Callable[[ShardTask], Outcome]:
+        workspace = Workspace(self.workspace)
+        function = isolated(self.stage) if self.careful else self.stage.open()
+        return lambda task: _outcome(self.stage, task, lambda: _run_map(self.stage, function, workspace, task))
+
+    def lost(self, item: ShardTask, why: str) -> Outcome:
+        return Outcome(item.source, self.stage.name, item.shard, error=why, extra={LOST: True})
+
+
+@dataclass(frozen=True)
+class EmitWork:
+    """A keyed stage's `emit` over shards. An error here is the whole stage's: reducing a part would be wrong."""
+
+    stage: KeyedStage
+    workspace: str
+
+    @property
+    def resources(self) -> Resources:
+        return self.stage.resources
+
+    def open(self) -> Callable[[ShardTask], pa.Table]:
+        workspace = Workspace(self.workspace)
+
+        def emit(task: ShardTask) -> pa.Table:
+            try:
+                shard, _, _ = _load(self.stage, workspace, task, media=None)
+                return self.stage.emit(shard)
+            except Exception as error:
+                raise ShardError(f"stage {self.stage.name}, {task.source}/{task.shard}: {_told(error)}") from error
+
+        return emit
+
+    def lost(self, item: ShardTask, why: str) -> pa.Table:
+        raise ShardError(f"{item.source}/{item.shard}: {why}")
+
+
+@dataclass(frozen=True)
+class SettleTask:
+    """What a keyed stage concluded about one shard's rows: `node`, the stage's columns, `status`, `reason`."""
+
+    task: ShardTask
+    said: pa.Table
+
+
+@dataclass(frozen=True)
+class SettleWork:
+    """Writes a keyed stage's tables from what it concluded."""
+
+    stage: KeyedStage
+    workspace: str
+
+    @property
+    def resources(self) -> Resources:
+        return self.stage.resources
+
+    def open(self) -> Callable[[SettleTask], Outcome]:
+        workspace = Workspace(self.workspace)
+        return lambda item: _outcome(self.stage, item.task, lambda: _settle(self.stage, workspace, item))
+
+    def lost(self, item: SettleTask, why: str) -> Outcome:
+        return Outcome(item.task.source, self.stage.name, item.task.shard, error=why)
+
+
+def count(table: pa.Table) -> dict[str, int]:
+    """Rows by "status/reason"."""
+    grouped = table.group_by(["status", "reason"]).aggregate([([], "count_all")]).to_pylist()
+    return {f"{row['status']}/{row['reason']}": row["count_all"] for row in grouped}
+
+
+def _outcome(stage: Stage, task: ShardTask, run: Callable[[], tuple[pa.Table, int]]) -> Outcome:
+    start = time.perf_counter()
+    try:
+        table, written = run()
+    except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
+        why = _told(error)
+        return Outcome(task.source, stage.name, task.shard, seconds=time.perf_counter() - start, error=why)
+    seconds = time.perf_counter() - start
+    return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written)
+
+
+def _told(error: BaseException) -> str:
+    """The error in one line, with the place that raised it."""
+    text = f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, (ShardError, StorageError)) or not frames:  # these say all themselves
+        return text
+    return f"{text} ({frames[-1].name}, line {frames[-1].lineno} of {frames[-1].filename.rsplit('/', 1)[-1]})"
+
+
+def _load(
+    stage: Stage, workspace: Workspace, task: ShardTask, media: MediaWriter | None
+) -> tuple[Shard, pa.Array, pa.Array]:
+    """The shard cut to its live rows, and the status and reason of all its rows so far."""
+    tables = {name: workspace.read_table(path) for name, path in task.inputs}
+    lengths = {name: table.num_rows for name, table in tables.items()}
+    if len(set(lengths.values())) != 1:
+        raise ShardError(f"the tables of {task.source}/{task.shard} differ in rows: {lengths}")
+    status, reason = _combined(list(tables.values()))
+    rows = np.flatnonzero(pc.equal(status, Status.KEPT).to_numpy(zero_copy_only=False))
+    cut = tables if len(rows) == len(status) else {name: table.take(rows) for name, table in tables.items()}
+    shard = Shard(task.source, task.shard, task.ordinal, rows.astype(np.int64), cut, workspace.store, media)
+    return shard, status, reason
+
+
+def _combined(tables: list[pa.Table]) -> tuple[pa.Array, pa.Array]:
+    """Status and reason of each row over several tables: the first table that removed it says why."""
+    status, reason = (_column(tables[0], name) for name in ("status", "reason"))
+    for table in tables[1:]:
+        open_still = pc.equal(status, Status.KEPT)
+        status = pc.if_else(open_still, _column(table, "status"), status)
+        reason = pc.if_else(open_still, _column(table, "reason"), reason)
+    return status, reason
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    return pa.concat_arrays(table.column(name).chunks) if table.num_rows else pa.array([], pa.string())
+
+
+def _run_map(
+    stage: MapStage, function: Callable[[Shard], pa.Table], workspace: Workspace, task: ShardTask
+) -> tuple[pa.Table, int]:
+    # Two attempts at a download don't give the same bytes in the same order, so each has a tar of its own, and a
+    # table can never point into the other's.
+    media = MediaWriter(workspace.store, f"{task.media}.{uuid.uuid4().hex[:8]}.tar")
+    try:
+        shard, status, reason = _load(stage, workspace, task, media)
+        before = None
+        if task.previous:
+            before = workspace.read_table(task.previous)
+            if stage.expands or before.num_rows != len(status):
+                raise ShardError(
+                    f"{task.previous}: its rows are not those of the shard, so none can be run again alone"
+                )
+            shard = shard.take(_chosen(before.take(shard.rows), task.retry))
+        found = run_rows(stage, function, shard)
+        table = found if stage.expands else _spread(stage, found, shard.rows, status, reason, before)
+        media.commit()  # before the table: a table must never name bytes that are not there
+    except BaseException:
+        media.abort()
+        raise
+    return table, workspace.write_table(task.output, table, task.ingredients)
+
+
+def _chosen(before: pa.Table, retry: frozenset[str]) -> np.ndarray:
+    """Which rows of a table failed, for one of the reasons ("failed": for any); int64[k]."""
+    failed = pc.equal(before.column("status"), Status.FAILED)
+    if "failed" not in retry:
+        failed = pc.and_(failed, pc.is_in(before.column("reason"), pa.array(sorted(retry), pa.string())))
+    return np.flatnonzero(failed.to_numpy())
+
+
+def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard) -> pa.Table:
+    """The stage's function over a shard's live rows; a row that raises is failed with the error as its reason.
+
+    The shard is halved until the raising rows are alone: about 2 k log2(n) calls for k such rows of n. Raises
+    ShardError when all rows of 8 or more raise, or more than a tenth of them (and 16): that is no fault of single
+    rows.
+    """
+    schema = table_schema(stage.schema)
+    if not len(shard):
+        return schema.empty_table()
+    broken: list[str] = []
+    limit = max(16, len(shard) // 10)
+    table = _halve(stage, function, shard, schema, broken, limit)
+    if len(broken) == len(shard) >= 8:
+        raise ShardError(f"every row raised; the last one: {broken[-1]}")
+    return table
+
+
+def _halve(
+    stage: MapStage,
+    function: Callable[[Shard], pa.Table],
+    shard: Shard,
+    schema: pa.Schema,
+    broken: list[str],
+    limit: int,
+) -> pa.Table:
+    try:
+        return _checked(stage, function(shard), shard, schema)
+    except (StorageError, ShardError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        if len(shard) == 1:
+            broken.append(_told(error))
+            if len(broken) > limit:
+                raise ShardError(f"{len(broken)} rows raised; the last one: {broken[-1]}") from error
+            return _failed_row(schema, f"error:{type(error).__name__}")
+    middle = len(shard) // 2
+    halves = [shard.slice(0, middle), shard.slice(middle, len(shard))]
+    return pa.concat_tables([_halve(stage, function, half, schema, broken, limit) for half in halves])
+
+
+def _failed_row(schema: pa.Schema, reason: str) -> pa.Table:
+    said = {"status": Status.FAILED, "reason": reason}
+    return pa.table({name: pa.array([said.get(name)], schema.field(name).type) for name in schema.names}, schema=schema)
+
+
+def _checked(stage: MapStage, table: pa.Table, shard: Shard, schema: pa.Schema) -> pa.Table:
+    """The stage's answer with `status` and `reason`, in the order and types of the schema.
+
+    What is wrong with it is the stage's fault, not a row's: ShardError.
+    """
+    if not stage.expands and table.num_rows != len(shard):
+        raise ShardError(f"stage {stage.name}: {table.num_rows} rows returned for {len(shard)}")
+    for name, value in (("status", str(Status.KEPT)), ("reason", "")):
+        if name not in table.column_names:
+            table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
+    if set(table.column_names) != set(schema.names):
+        raise ShardError(f"stage {stage.name}: columns {table.column_names}, declared {schema.names}")
+    return _typed(stage, table)
+
+
+def _typed(stage: Stage, table: pa.Table) -> pa.Table:
+    schema = table_schema(stage.schema)
+    try:
+        table = table.select(schema.names).cast(schema)
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise ShardError(f"stage {stage.name}: {error}") from error
+    unknown = set(pc.unique(table.column("status")).to_pylist()) - set(Status)
+    if unknown:
+        raise ShardError(f"stage {stage.name}: no such status: {sorted(unknown)}")
+    return table
+
+
+def _spread(
+    stage: Stage, found: pa.Table, rows: np.ndarray, status: pa.Array, reason: pa.Array, before: pa.Table | None
+) -> pa.Table:
+    """The found rows at their places in the whole shard; elsewhere the table before, or nulls and the status so far."""
+    total = len(status)
+    schema = table_schema(stage.schema)
+    if before is None:
+        nulls = {name: pa.nulls(total, schema.field(name).type) for name in stage.schema.names}
+        before = pa.table({**nulls, "status": status, "reason": reason}).select(schema.names).cast(schema)
+    if not len(rows):
+        return before
+    source = np.arange(total)
+    source[rows] = total + np.arange(len(rows))
+    return pa.concat_tables([before.select(schema.names).cast(schema), found]).take(source).combine_chunks()
+
+
+def _settle(stage: KeyedStage, workspace: Workspace, item: SettleTask) -> tuple[pa.Table, int]:
+    shard, status, reason = _load(stage, workspace, item.task, media=None)
+    nodes = item.said.column("node").to_numpy()
+    if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.nodes).all():
+        raise ShardError(f"stage {stage.name}: concluded on rows twice, or on rows that are not live in this shard")
+    rows = nodes & np.int64(0xFFFFFFFF)
+    table = _spread(stage, _typed(stage, item.said), rows, status, reason, None)
+    return table, workspace.write_table(item.task.output, table, item.task.ingredients)

@@ -1,0 +1,105 @@
+"""Where everything lies, and what is there.
+
+    media/<source>/<shard>.<fingerprint>.<attempt>.tar
+    tables/<source>/<stage>/<shard>.<fingerprint>.parquet
+    pairs/<dataset>/<stage>/<shard>.<fingerprint>.parquet
+    runs/<run id>.jsonl
+
+The fingerprint is part of the name: one listing of a folder says what is done and what is stale, nothing is
+overwritten by something else, and an interrupted run leaves nothing to clean up.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.storage import Store, storage_errors
+
+_INGREDIENTS = b"rzen_corpus"
+
+Root = Literal["tables", "pairs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All tables of one stage over one source (`tables`) or dataset (`pairs`)."""
+
+    root: Root
+    owner: str
+    stage: str
+
+    def path(self, shard: str, fingerprint: str) -> str:
+        """Where the table of a shard lies."""
+        return f"{self.folder}/{shard}.{fingerprint}.parquet"
+
+    @property
+    def folder(self) -> str:
+        """The folder that one listing covers."""
+        return f"{self.root}/{self.owner}/{self.stage}"
+
+
+class Workspace:
+    """A folder or bucket that holds media, tables and pairs."""
+
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        self.store = Store(url)
+
+    @staticmethod
+    def media_stem(source: str, shard: str, fingerprint: str) -> str:
+        """Where the media tar of a shard goes, without `.<attempt>.tar`. Other settings, other bytes, another name."""
+        return f"media/{source}/{shard}.{fingerprint}"
+
+    def tables(self, series: Series) -> dict[str, set[str]]:
+        """shard -> fingerprints that lie there. One listing call."""
+        found: dict[str, set[str]] = {}
+        for name in self.store.names(series.folder):
+            stem, dot, suffix = name.rpartition(".")
+            shard, _, fingerprint = stem.rpartition(".")
+            if dot and suffix == "parquet" and shard and not name.startswith("."):
+                found.setdefault(shard, set()).add(fingerprint)
+        return found
+
+    def write_table(self, path: str, table: pa.Table, ingredients: Mapping[str, Any]) -> int:
+        """Publish a table, with what went into its fingerprint in the file's metadata. Returns its bytes.
+
+        Raises ValueError where a column, or a field inside one, that must not be null is.
+        """
+        text = json.dumps(ingredients, sort_keys=True)
+        try:
+            data = to_parquet(table.replace_schema_metadata({_INGREDIENTS: text.encode()}))
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{path}: {error}") from error
+        self.store.publish(path, data)
+        return len(data)
+
+    def read_table(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table, or some of its columns in the order asked for."""
+        with storage_errors(self.store.full(path)):
+            if columns is None:  # one request instead of one for each part of the file
+                table = pq.read_table(pa.BufferReader(self.store.read(path)))
+            else:
+                with self.store.open(path) as file:
+                    table = pq.read_table(file, columns=list(columns)).select(list(columns))
+        return table.replace_schema_metadata(None)
+
+    def read_ingredients(self, path: str) -> dict[str, Any]:
+        """What went into the fingerprint of a table, read from the end of its file."""
+        with storage_errors(self.store.full(path)), self.store.open(path) as file:
+            metadata = pq.read_schema(file).metadata or {}
+        return json.loads(metadata.get(_INGREDIENTS, b"{}"))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """The same rows give the same bytes, however they were put together."""
+    sink = io.BytesIO()
+    # Chunks of the table would show in the file as pages.
+    pq.write_table(table.combine_chunks(), sink, compression="zstd", compression_level=3)
+    return sink.getvalue()

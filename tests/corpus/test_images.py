@@ -1,0 +1,206 @@
+"""Headers of image files as other programs write them: whole, cut, turned, and of every form."""
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from corpus.images import ImageHeader, sniff
+
+WIDTH, HEIGHT = 48, 20
+# Smooth, with a little noise: compresses like a photograph, so that a cut goes through the pixels.
+RNG = np.random.default_rng(1)
+PIXELS = np.clip(np.linspace(0, 200, WIDTH)[None, :, None] + RNG.integers(0, 50, (HEIGHT, WIDTH, 3)), 0, 255).astype(
+    np.uint8
+)
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif")
+TURNED = ("jpeg", "png", "webp", "tiff", "avif")  # the formats that can say which way is up
+MAGIC = {
+    "jpeg": b"\xff\xd8\xff\xe1",
+    "png": b"\x89PNG\r\n\x1a\n",
+    "webp": b"RIFF\x40\0\0\0WEBPVP8X",
+    "gif": b"GIF89a",
+    "bmp": b"BM",
+    "tiff": b"II*\0\x08\0\0\0",
+    "tiff_motorola": b"MM\0*\0\0\0\x08",
+    "avif": b"\0\0\0\x14ftypavif\0\0\0\0avif\0\0\0\x40meta\0\0\0\0",
+}
+
+
+def encode(form: str, mode: str = "RGB", **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).convert(mode).save(file, form, **options)
+    return file.getvalue()
+
+
+def turned(form: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(form, exif=exif)
+
+
+FILES = {form: encode(form) for form in FORMATS}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_whole_image_is_known_by_format_and_size(form: str) -> None:
+    header = sniff(FILES[form])
+    assert (header.format, header.width, header.height) == (form, WIDTH, HEIGHT)
+    assert header.complete
+    assert not header.animated
+    assert header.orientation == 1
+    assert header.mime == Image.MIME[form.upper()]
+    assert Image.registered_extensions()[f".{header.ext}"] == form.upper()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_image_that_is_cut_off_is_not_complete(form: str) -> None:
+    data = FILES[form]
+    last = len(data) - (1 if form == "gif" else 0)  # a GIF may do without its trailer
+    cuts = {len(data) // 4, len(data) // 2, 3 * len(data) // 4, last - 3, last - 1}
+    assert [cut for cut in cuts if sniff(data[:cut]).complete] == []
+    assert sniff(data[: last - 1]).format == form
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_bytes_after_the_end_do_not_matter(form: str) -> None:
+    longer = sniff(FILES[form] + bytes(100))
+    assert longer == sniff(FILES[form])
+
+
+@pytest.mark.parametrize("form", TURNED)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_is_read_and_turns_the_size(form: str, orientation: int) -> None:
+    header = sniff(turned(form, orientation))
+    assert header.orientation == orientation
+    assert (header.width, header.height) == (WIDTH, HEIGHT)
+    assert header.upright_size == ((HEIGHT, WIDTH) if orientation >= 5 else (WIDTH, HEIGHT))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_without_sense_is_upright(orientation: int) -> None:
+    assert sniff(turned("jpeg", orientation)).orientation == 1
+
+
+def test_exif_in_motorola_order_is_read() -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, 8, 0) + bytes(4)
+    assert sniff(encode("jpeg", exif=exif)).orientation == 8
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image() -> None:
+    thumbnail = FILES["jpeg"]
+    assert thumbnail.endswith(b"\xff\xd9")
+    data = encode("jpeg", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0" + bytes(4) + thumbnail)
+    assert sniff(data).complete
+    assert not sniff(data[:-20]).complete
+
+
+def sixteen_bit(form: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(PIXELS[:, :, 0].astype(np.uint16) * 257).save(file, form)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "mode"),
+    [
+        (encode("jpeg", "L"), "L"),
+        (encode("jpeg", "CMYK"), "CMYK"),
+        (encode("jpeg", progressive=True), "RGB"),
+        (encode("png", "1"), "1"),
+        (encode("png", "L"), "L"),
+        (encode("png", "LA"), "LA"),
+        (encode("png", "P"), "P"),
+        (encode("png", "P", transparency=3), "PA"),
+        (encode("png", "RGB", transparency=(1, 2, 3)), "RGBA"),
+        (encode("png", "RGBA"), "RGBA"),
+        (sixteen_bit("png"), "L;16"),
+        (sixteen_bit("tiff"), "L;16"),
+        (encode("webp", "RGBA"), "RGB"),  # opaque after all: the encoder leaves the alpha out
+        (encode("webp", lossless=True), "RGB"),
+        (encode("gif", transparency=3), "PA"),
+        (encode("bmp", "1"), "P"),
+        (encode("bmp", "RGBA"), "RGB"),  # 32 bits, of which the header claims no alpha
+        (encode("tiff", "CMYK"), "CMYK"),
+        (encode("tiff", "RGBA"), "RGBA"),
+        (encode("tiff", "P"), "P"),
+        (encode("tiff", compression="tiff_lzw"), "RGB"),
+        (encode("avif", "RGBA"), "RGB"),
+    ],
+)
+def test_the_form_of_the_pixels_is_read(data: bytes, mode: str) -> None:
+    header = sniff(data)
+    assert header.mode == mode
+    assert header.complete
+    assert header.alpha == mode.endswith("A")
+
+
+def see_through(form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    alpha = np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH, 1) % 256
+    Image.fromarray(np.dstack([PIXELS, alpha.astype(np.uint8)])).save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data", [see_through("webp"), see_through("webp", lossless=True), see_through("avif"), see_through("png")]
+)
+def test_alpha_is_seen(data: bytes) -> None:
+    assert sniff(data).mode == "RGBA"
+
+
+@pytest.mark.parametrize("form", ["png", "webp", "gif", "tiff", "avif"])
+def test_more_than_one_frame_is_seen(form: str) -> None:
+    more = [Image.fromarray(np.roll(PIXELS, 5 * turn, axis=1)) for turn in (1, 2)]
+    header = sniff(encode(form, save_all=True, append_images=more))
+    assert header.animated
+    assert header.complete
+    assert (header.width, header.height) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xd8",
+        b"<html><body>not found</body></html>",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"BMW is a maker of cars, and this is a text of more than fifty-four bytes.",
+        b"RIFF\x10\0\0\0WAVEfmt " + bytes(40),
+        b"\0\0\0\x18ftypisom\0\0\x02\0isommp41" + bytes(40),
+    ],
+)
+def test_what_is_no_image_has_no_format(data: bytes) -> None:
+    assert sniff(data) == ImageHeader()
+    assert (sniff(data).ext, sniff(data).mime, sniff(data).mode) == ("", "", "")
+
+
+@given(st.sampled_from(sorted(MAGIC)), st.binary(max_size=300))
+def test_no_bytes_after_a_magic_number_raise(name: str, rest: bytes) -> None:
+    assert isinstance(sniff(MAGIC[name] + rest), ImageHeader)
+
+
+@given(st.binary(max_size=100))
+def test_no_bytes_at_all_raise(data: bytes) -> None:
+    assert isinstance(sniff(data), ImageHeader)
+
+
+@given(
+    st.sampled_from(FORMATS), st.integers(0), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=20)
+)
+def test_no_damage_to_an_image_raises(form: str, cut: int, damage: list[tuple[int, int]]) -> None:
+    data = bytearray(FILES[form])
+    for place, value in damage:
+        data[place % len(data)] = value
+    assert isinstance(sniff(bytes(data[: cut % (len(data) + 1)])), ImageHeader)
+
+
+@pytest.mark.parametrize("form", ["tiff", "tiff_motorola", "png", "gif"])
+def test_counts_beyond_all_reason_cost_nothing(form: str) -> None:
+    """Fields of all ones: offsets behind the end, four billion entries."""
+    assert not sniff(MAGIC[form] + b"\xff" * 200).complete

@@ -1,0 +1,34 @@
+"""A stage whose function kills its process at a planted row. In a file of its own, so that other processes find it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from corpus.settings import Settings
+from corpus.stages import ROWS, MapStage, Shard
+
+PLANTED = "crash"
+
+
+class Crashing(MapStage):
+    name = "crashing"
+    reads = (ROWS,)
+    schema = pa.schema([pa.field("length", pa.int64())])
+
+    def __init__(self) -> None:
+        super().__init__(Settings())
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        return _lengths
+
+
+def _lengths(shard: Shard) -> pa.Table:
+    texts = shard[ROWS].column("text").to_pylist()
+    if PLANTED in texts:
+        os._exit(11)
+    if "raise" in texts:
+        raise ValueError("planted")
+    return pa.table({"length": [len(text) for text in texts]})

@@ -1,0 +1,1 @@
+"""Judging items: what is in an image, whether it is good enough, whether it was seen before."""

@@ -1,0 +1,153 @@
+"""Stage `duplicates`: of the items that are the same picture, one is kept.
+
+Same are items with equal ids (exact duplicates) and items whose perceptual hashes differ in at most `radius_bits` bits
+(near duplicates). "Same" is carried on: where A is like B and B like C, all three are one family, though A and C may
+lie further apart than the radius.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.records import ITEM_ID, ITEM_ID_BYTES, Status
+from corpus.settings import Settings
+from corpus.stages import ITEMS, KeyedStage, Shard
+from filters.components import Forest, components
+from filters.near import MAX_RADIUS_BITS, Pairs, band_keys, key_bands, near_pairs, tag_keys
+
+# A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal. That they are
+# in images that are flat, change in one direction only or are mirror images of themselves; and hashes with few bits set
+# lie near each other whatever they show.
+_MIN_SET_BITS = 16
+_DIGEST = 15  # the "band" of rows that have no usable hash: their keys are made of their ids
+
+
+class DuplicatesSettings(Settings):
+    """What counts as the same picture."""
+
+    radius_bits: int = Field(default=4, ge=0, le=MAX_RADIUS_BITS, description="bits of 64 in which pHashes may differ")
+    min_contrast: float = Field(
+        default=3.0,
+        ge=0,
+        description="standard deviation of the grey levels; flatter images are compared by bytes only",
+    )
+
+
+class Duplicates(KeyedStage):
+    """Keeps one item of each family: the largest in pixels, then the sharpest, then the one with the smallest id.
+
+    Of rows of one and the same item, the first in the order of sources, shards and rows is kept. An image whose hash
+    tells nothing (see `_MIN_SET_BITS` and `min_contrast`) is a duplicate only of an image with the same bytes.
+
+    The shuffle carries 52 bytes times `radius_bits` + 1 for each row, and 52 for a row whose hash came before in its
+    shard or that has no hash. What comes back to one place are the members of families, 44 bytes each, at most once
+    for each band; `conclude` takes about 100 bytes more for each while it runs.
+    """
+
+    name = "duplicates"
+    reads = (ITEMS, "inspect", "quality")
+    schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is alone
+
+    def __init__(self, settings: DuplicatesSettings) -> None:
+        super().__init__(settings)
+        self._radius = settings.radius_bits
+        self._min_contrast = settings.min_contrast
+
+    def emit(self, shard: Shard) -> pa.Table:
+        """A row for each band of each hash. Equal hashes of a shard meet in the first band; the others get one."""
+        inspected = shard["inspect"]
+        hashes = _numbers(inspected, "phash", np.uint64)
+        ids = shard[ITEMS].column("item_id").combine_chunks()
+        usable = np.bitwise_count(hashes) >= _MIN_SET_BITS
+        usable &= _numbers(inspected, "contrast", np.float32) >= self._min_contrast
+
+        hashed = np.flatnonzero(usable)
+        keys = band_keys(hashes[hashed], self._radius)
+        wanted = np.zeros(keys.shape, dtype=bool)
+        wanted[:, 0] = True
+        wanted[np.unique(hashes[hashed], return_index=True)[1]] = True
+        rows = np.concatenate([hashed[np.nonzero(wanted)[0]], np.flatnonzero(~usable)])
+        return pa.table(
+            {
+                "key": np.concatenate([keys[wanted], tag_keys(_halves(ids.filter(pa.array(~usable)))[1], _DIGEST)]),
+                "hash": hashes[rows],
+                "node": shard.nodes[rows],
+                "item_id": ids.take(rows),
+                "pixels": (_numbers(inspected, "width", np.int64) * _numbers(inspected, "height", np.int64))[rows],
+                "sharpness": _numbers(inspected, "sharpness", np.float32)[rows],
+            }
+        )
+
+    def reduce(self, rows: pa.Table) -> pa.Table:
+        """The members of each family found among rows that share keys, each with the `root` node of its family."""
+        bands = key_bands(rows.column("key").to_numpy())
+        hashes = rows.column("hash").to_numpy()
+        ids = rows.column("item_id").combine_chunks()
+        forest = Forest(rows.num_rows)
+        for band in np.unique(bands).tolist():
+            mine = np.flatnonzero(bands == band)
+            by_bytes = band == _DIGEST
+            pairs = _equal_ids(ids.take(mine)) if by_bytes else near_pairs(hashes[mine], self._radius, band)
+            for a, b in pairs:
+                forest.join(mine[a], mine[b])
+        labels = forest.labels()
+        members = np.flatnonzero(np.bincount(labels)[labels] > 1)
+        found = rows.select(["node", "item_id", "pixels", "sharpness"]).take(members)
+        return found.append_column("root", pa.array(rows.column("node").to_numpy()[labels[members]]))
+
+    def conclude(self, reduced: pa.Table) -> pa.Table:
+        """Joins what the partitions found into whole families and chooses the representative of each."""
+        nodes, first, member = np.unique(reduced.column("node").to_numpy(), return_index=True, return_inverse=True)
+        family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
+        items = reduced.take(first)
+        ids = items.column("item_id").combine_chunks()
+        best = _best(family, items.column("pixels").to_numpy(), items.column("sharpness").to_numpy(), ids)
+        representatives = ids.take(pa.array(best))
+        kept = pa.array(best == np.arange(len(nodes)))
+        reason = pc.if_else(pc.equal(ids, representatives), "exact_duplicate", "near_duplicate")
+        return pa.table(
+            {
+                "node": nodes,
+                "representative": representatives,
+                "status": pc.if_else(kept, str(Status.KEPT), str(Status.DUPLICATE)),
+                "reason": pc.if_else(kept, "", reason),
+            }
+        )
+
+
+def _best(family: np.ndarray, pixels: np.ndarray, sharpness: np.ndarray, ids: pa.Array) -> np.ndarray:
+    """For each item, the position of its family's representative; earlier positions win what is else equal."""
+    high, low = _halves(ids)
+    order = np.lexsort((low, high, -sharpness, -pixels, family))
+    leads = np.append(True, np.diff(family[order]) != 0)[: len(order)]
+    best = np.empty_like(order)
+    best[order] = order[leads][np.cumsum(leads) - 1]
+    return best
+
+
+def _equal_ids(ids: pa.Array) -> Iterator[Pairs]:
+    """Pairs of positions that chain equal ids together."""
+    high, low = _halves(ids)
+    order = np.lexsort((low, high))
+    equal = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
+    yield order[:-1][equal], order[1:][equal]
+
+
+def _halves(ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The item ids as two uint64 arrays that sort as the ids do."""
+    start = ids.offset * ITEM_ID_BYTES
+    data = ids.buffers()[1]
+    if data is None or not len(ids):
+        return np.empty(0, np.uint64), np.empty(0, np.uint64)
+    words = np.frombuffer(data, ">u8", 2 * len(ids), start).reshape(-1, 2).astype(np.uint64)
+    return words[:, 0], words[:, 1]
+
+
+def _numbers(table: pa.Table, column: str, kind: type[np.generic]) -> np.ndarray:
+    """A column as a numpy array, 0 for null."""
+    return pc.fill_null(table.column(column), 0).to_numpy().astype(kind)

@@ -1,0 +1,66 @@
+"""Stage `quality`: thresholds on what `inspect` measured. Touches no image, so changing a threshold is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.records import Status
+from corpus.settings import Settings
+from corpus.stages import MapStage, Shard
+
+
+class QualitySettings(Settings):
+    """Which images are good enough. Grey levels are 0 to 255."""
+
+    min_side_px: int = Field(128, ge=1, description="of the shorter side")
+    max_aspect: float = Field(4.0, ge=1.0, description="longer side / shorter side")
+    allow_animated: bool = Field(False, description="keep images of several frames or pages")
+    min_highlight: float = Field(40.0, ge=0, le=255, description="too dark: 99 % of the pixels are darker than that")
+    max_shadow: float = Field(215.0, ge=0, le=255, description="too bright: 99 % of the pixels are brighter than that")
+    min_contrast: float = Field(3.0, ge=0, description="flat: standard deviation of the grey levels")
+    min_entropy_bits: float = Field(0.5, ge=0, le=8, description="flat: of the histogram of the grey levels")
+    min_sharpness: float = Field(0.7, ge=0, description="blurred: below this; 2 is a clean edge")
+
+
+class Quality(MapStage):
+    """Filters images by the first rule that they break: too_small, extreme_aspect, animated, too_dark, too_bright,
+    flat, blurred. In this order: a dark image is also flat, and whether a flat one is sharp can't be said."""
+
+    name = "quality"
+    reads = ("inspect",)
+    schema = pa.schema([])
+
+    def __init__(self, settings: QualitySettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        return lambda shard: judge(shard["inspect"], self._settings)
+
+
+def judge(inspected: pa.Table, settings: QualitySettings) -> pa.Table:
+    """`status` and `reason` for each row of a table of the stage `inspect`."""
+
+    def column(name: str) -> pa.Array:
+        return inspected.column(name).combine_chunks()
+
+    flat = pc.or_(
+        pc.less(column("contrast"), settings.min_contrast), pc.less(column("entropy"), settings.min_entropy_bits)
+    )
+    rules = {
+        "too_small": pc.less(pc.min_element_wise(column("width"), column("height")), settings.min_side_px),
+        "extreme_aspect": pc.greater(column("aspect_ratio"), settings.max_aspect),
+        "animated": pc.and_(column("animated"), not settings.allow_animated),
+        "too_dark": pc.less(column("highlight"), settings.min_highlight),
+        "too_bright": pc.greater(column("shadow"), settings.max_shadow),
+        "flat": flat,
+        "blurred": pc.less(column("sharpness"), settings.min_sharpness),
+    }
+    broken = pa.StructArray.from_arrays(list(rules.values()), list(rules))
+    reason = pc.case_when(broken, *(pa.scalar(name) for name in rules), pa.scalar(""))
+    status = pc.if_else(pc.equal(reason, ""), str(Status.KEPT), str(Status.FILTERED))
+    return pa.table({"status": status, "reason": reason})

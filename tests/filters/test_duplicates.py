@@ -1,0 +1,258 @@
+"""The stage `duplicates` on planted families, through a shuffle in memory."""
+
+import hashlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import skimage.data
+from pydantic import ValidationError
+
+from corpus.records import ITEM_ID, item_id
+from corpus.stages import ITEMS, Shard
+from corpus.storage import Store
+from filters.components import components
+from filters.duplicates import Duplicates, DuplicatesSettings
+from filters.inspect import inspect_image
+
+BITS = 0x0123_4567_89AB_CDEF  # a hash like any other
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An item, and what inspection says of it. Equal content, equal item."""
+
+    content: str
+    phash: int | None = None
+    pixels: int = 100
+    sharpness: float = 1.0
+    contrast: float = 50.0
+
+    @property
+    def id(self) -> bytes:
+        return item_id(self.content.encode())
+
+
+def flip(value: int, *bits: int) -> int:
+    for bit in bits:
+        value ^= 1 << bit
+    return value
+
+
+def random_hash(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+
+
+def shard_of(ordinal: int, pictures: list[Picture], rows: np.ndarray) -> Shard:
+    inspect = {
+        "phash": pa.array([p.phash for p in pictures], pa.uint64()),
+        "width": pa.array([p.pixels for p in pictures], pa.int32()),
+        "height": pa.array([1 for _ in pictures], pa.int32()),
+        "sharpness": pa.array([p.sharpness for p in pictures], pa.float32()),
+        "contrast": pa.array([p.contrast for p in pictures], pa.float32()),
+    }
+    items = {"item_id": pa.array([p.id for p in pictures], ITEM_ID)}
+    tables = {ITEMS: pa.table(items), "inspect": pa.table(inspect)}
+    return Shard("source", str(ordinal), ordinal, rows, tables, Store("memory://duplicates"))
+
+
+def judge(
+    pictures: list[Picture], radius: int = 4, shards: int = 2, partitions: int = 3
+) -> list[tuple[bytes | None, str]]:
+    """For each picture, its family's representative, and `kept` or the reason why it is not."""
+    stage = Duplicates(DuplicatesSettings(radius_bits=radius))
+    places = np.array_split(np.arange(len(pictures)), shards)
+    emitted = []
+    for ordinal, mine in enumerate(places):
+        rows = 3 * np.arange(len(mine))  # some rows are not live
+        emitted.append(stage.emit(shard_of(ordinal, [pictures[place] for place in mine], rows)))
+    rows = pa.concat_tables(emitted)
+    partition = rows.column("key").to_numpy() % np.uint64(partitions)
+    parts = [rows.filter(pa.array(partition == number)) for number in range(partitions)]
+    said = stage.conclude(pa.concat_tables([stage.reduce(part) for part in reversed(parts) if part.num_rows]))
+    found: list[tuple[bytes | None, str]] = [(None, "kept")] * len(pictures)
+    for row in said.to_pylist():
+        ordinal, place = row["node"] >> 32, (row["node"] & 0xFFFFFFFF) // 3
+        assert (row["status"] == "duplicate") == bool(row["reason"])
+        found[int(places[ordinal][place])] = (row["representative"], row["reason"] or row["status"])
+    return found
+
+
+def test_the_largest_of_a_family_is_kept_and_the_others_say_which_and_why():
+    original = Picture("original", random_hash("a"), pixels=400)
+    copy = Picture("original", random_hash("a"), pixels=400)
+    smaller = Picture("smaller", flip(random_hash("a"), 3, 40), pixels=100)
+    other = Picture("other", random_hash("b"))
+    assert judge([smaller, original, other, copy]) == [
+        (original.id, "near_duplicate"),
+        (original.id, "kept"),
+        (None, "kept"),
+        (original.id, "exact_duplicate"),
+    ]
+
+
+def test_exact_copies_of_a_removed_picture_are_near_duplicates_of_the_one_that_stays():
+    small, large = Picture("small", BITS, pixels=1), Picture("large", flip(BITS, 0), pixels=2)
+    assert [why for _, why in judge([small, small, large])] == ["near_duplicate", "near_duplicate", "kept"]
+
+
+@pytest.mark.parametrize("radius", range(9))
+def test_the_radius_is_inclusive(radius):
+    centre = random_hash("centre")
+    inside = flip(centre, *range(0, 7 * radius, 7))
+    outside = flip(centre, *range(1, 7 * (radius + 1), 7))
+    found = judge([Picture("centre", centre, pixels=200), Picture("inside", inside)], radius)
+    assert [why for _, why in found] == ["kept", "near_duplicate"]
+    found = judge([Picture("centre", centre, pixels=200), Picture("outside", outside)], radius)
+    assert [why for _, why in found] == ["kept", "kept"]
+
+
+def test_a_chain_is_one_family_though_its_ends_are_far_apart():
+    bits = random_hash("chain")
+    links = [Picture(f"link {n}", flip(bits, *range(4 * n)), pixels=100 - n) for n in range(6)]
+    assert {representative for representative, _ in judge(links)} == {links[0].id}
+
+
+def test_pixels_then_sharpness_then_the_smallest_id_choose_the_representative():
+    by_id = sorted([Picture("a", BITS), Picture("b", BITS), Picture("c", BITS)], key=lambda p: p.id)
+    assert judge(by_id[::-1])[0][0] == by_id[0].id
+    sharper = Picture("sharper", BITS, sharpness=2.0)
+    assert judge([*by_id, sharper])[0][0] == sharper.id
+    larger = Picture("larger", BITS, pixels=101, sharpness=0.5)
+    assert judge([*by_id, sharper, larger])[0][0] == larger.id
+
+
+def test_of_equal_items_the_first_row_stays():
+    assert [why for _, why in judge([Picture("same", BITS)] * 4)] == ["kept"] + ["exact_duplicate"] * 3
+
+
+def test_flat_pictures_are_duplicates_only_of_equal_bytes():
+    """What their hashes say is noise; here it happens to be the same."""
+    pale, grey = Picture("pale", BITS, contrast=0.5), Picture("grey", BITS, contrast=2.0)
+    busy = Picture("busy", BITS)
+    assert judge([pale, grey, busy, pale]) == [
+        (pale.id, "kept"),
+        (None, "kept"),
+        (None, "kept"),
+        (pale.id, "exact_duplicate"),
+    ]
+
+
+def encoded(pixels: np.ndarray, ext: str = ".png", *options: int) -> Picture:
+    """A picture as it is inspected."""
+    data = cv2.imencode(ext, pixels, options)[1].tobytes()
+    said = inspect_image(data, max_pixels=1 << 30)
+    pixel_count = said["width"] * said["height"]
+    return Picture(hashlib.sha256(data).hexdigest(), said["phash"], pixel_count, said["sharpness"], said["contrast"])
+
+
+def test_colours_and_gradients_are_not_the_same_picture():
+    """The hashes of one-coloured images are equal, those of gradients in any direction are within a few bits."""
+    red, blue = np.full((64, 96, 3), (0, 0, 200), np.uint8), np.full((64, 96, 3), (200, 0, 0), np.uint8)
+    ramp = np.tile(np.arange(0, 256, 2, dtype=np.uint8), (128, 1))
+    pictures = [encoded(pixels) for pixels in (red, blue, ramp, ramp.T, ramp // 2)]
+    assert judge(pictures) == [(None, "kept")] * 5
+
+
+def test_recompressed_and_resized_photographs_are_found_and_crops_are_not():
+    pictures, family = [], []
+    for name in ("astronaut", "chelsea", "coffee"):
+        photograph = cv2.cvtColor(getattr(skimage.data, name)(), cv2.COLOR_RGB2BGR)
+        original = encoded(photograph)
+        half = cv2.resize(photograph, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        smaller = encoded(half, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 85)
+        tiny = encoded(cv2.resize(half, None, fx=0.6, fy=0.6), ".webp", cv2.IMWRITE_WEBP_QUALITY, 70)
+        crop = encoded(photograph[:, photograph.shape[1] // 5 :])
+        pictures += [tiny, original, smaller, original, crop]
+        family += [original.id, original.id, original.id, original.id, None]
+    found = judge(pictures)
+    assert [representative for representative, _ in found] == family
+    assert [why for _, why in found] == ["near_duplicate", "kept", "near_duplicate", "exact_duplicate", "kept"] * 3
+
+
+def test_pictures_without_a_hash_are_duplicates_only_of_equal_bytes():
+    pictures = [Picture("a"), Picture("b"), Picture("a"), Picture("c", BITS)]
+    assert [why for _, why in judge(pictures)] == ["kept", "kept", "exact_duplicate", "kept"]
+
+
+def planted(rng: np.random.Generator) -> tuple[list[Picture], np.ndarray]:
+    """400 pictures in random order, and which family each is of: exact copies, edits of 1 to 4 bits, chains, piles."""
+    pictures: list[Picture] = []
+    for family in range(60):
+        bits = random_hash(f"family {family}")
+        for member in range(int(rng.integers(1, 6))):
+            flipped = rng.choice(64, int(rng.integers(0, 5)), replace=False).tolist()
+            edited = Picture(f"{family}.{member}", flip(bits, *flipped), pixels=int(rng.integers(1, 4)))
+            pictures += [edited] * int(rng.integers(1, 4))
+    pictures += [Picture(f"pile {n}", random_hash("pile"), pixels=n % 3) for n in range(40)]
+    pictures = [pictures[place] for place in rng.permutation(len(pictures))]
+    hashes = np.array([p.phash for p in pictures], dtype=np.uint64)
+    a, b = np.nonzero(np.bitwise_count(hashes[:, None] ^ hashes[None, :]) <= 4)
+    return pictures, components(len(pictures), a, b)
+
+
+def test_families_are_those_of_brute_force_and_each_keeps_its_best():
+    pictures, family = planted(np.random.default_rng(0))
+    found = judge(pictures, shards=5, partitions=4)
+    for label in np.unique(family).tolist():
+        members = np.flatnonzero(family == label).tolist()
+        best = min(members, key=lambda n: (-pictures[n].pixels, pictures[n].id, n))
+        assert {found[n][0] for n in members} == {pictures[best].id if len(members) > 1 else None}
+        assert [n for n in members if found[n][1] == "kept"] == [best]
+
+
+@pytest.mark.parametrize(("shards", "partitions"), [(1, 1), (1, 16), (7, 1), (40, 5)])
+def test_shards_and_partitions_change_nothing(shards, partitions):
+    pictures, _ = planted(np.random.default_rng(1))
+    assert judge(pictures, shards=shards, partitions=partitions) == judge(pictures)
+
+
+def said_of(pictures: list[Picture]) -> list[tuple[str, str, str]]:
+    """What is said of each content, without regard to the order of rows."""
+    found = judge(pictures)
+    return sorted(
+        (p.content, str(representative), why) for p, (representative, why) in zip(pictures, found, strict=True)
+    )
+
+
+def test_the_order_of_rows_changes_nothing_but_which_of_equal_items_stays():
+    pictures, _ = planted(np.random.default_rng(2))
+    rng = np.random.default_rng(3)
+    shuffled = [pictures[place] for place in rng.permutation(len(pictures))]
+    assert said_of(shuffled) == said_of(pictures)
+
+
+def test_a_row_is_shuffled_once_for_each_band_and_repeats_only_once():
+    stage = Duplicates(DuplicatesSettings(radius_bits=4))
+    pictures = [
+        Picture("a", BITS),
+        Picture("b", flip(BITS, 0)),
+        Picture("c", BITS),
+        Picture("d", BITS),
+        Picture("e", None),
+    ]
+    emitted = stage.emit(shard_of(0, pictures, np.arange(5)))
+    assert emitted.schema.field("key").type == pa.uint64()
+    counts = pc.value_counts(emitted.column("node")).to_pylist()
+    assert {row["values"]: row["counts"] for row in counts} == {0: 5, 1: 5, 2: 1, 3: 1, 4: 1}
+
+
+def test_a_shard_without_live_rows_emits_nothing():
+    stage = Duplicates(DuplicatesSettings())
+    emitted = stage.emit(shard_of(0, [], np.arange(0)))
+    assert emitted.num_rows == 0
+    assert emitted.schema == stage.emit(shard_of(0, [Picture("a", BITS)], np.arange(1))).schema
+
+
+def test_where_nothing_is_alike_nothing_is_said():
+    pictures = [Picture(f"{n}", random_hash(f"{n}")) for n in range(50)]
+    assert judge(pictures) == [(None, "kept")] * 50
+
+
+@pytest.mark.parametrize("radius", [-1, 9])
+def test_a_radius_beyond_what_is_exact_is_refused(radius):
+    with pytest.raises(ValidationError, match="radius_bits"):
+        DuplicatesSettings(radius_bits=radius)

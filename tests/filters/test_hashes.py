@@ -1,0 +1,128 @@
+"""Held against the imagehash library over real photographs, on full decodes by Pillow."""
+
+import io
+from collections.abc import Iterator
+
+import cv2
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from corpus.images import sniff
+from filters.decode import decode_grey
+from filters.hashes import hash_to_hex, hex_to_hash, perceptual_hashes
+from pipelines.demo.photographs import photographs
+
+
+def distance(one: int, other: int) -> int:
+    return (one ^ other).bit_count()
+
+
+def hashed(data: bytes) -> tuple[int, int]:
+    return perceptual_hashes(decode_grey(data, sniff(data)))
+
+
+def by_imagehash(image: Image.Image) -> tuple[int, int]:
+    return hex_to_hash(str(imagehash.phash(image))), hex_to_hash(str(imagehash.dhash(image)))
+
+
+def variants(pixels: np.ndarray) -> Iterator[bytes]:
+    """Files of a photograph: scaled, recompressed, cropped, and as PNG."""
+    for scale, quality in ((1.0, 90), (0.75, 60), (0.5, 92), (0.33, 75)):
+        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        yield cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    yield cv2.imencode(".png", small)[1].tobytes()
+    height, width = pixels.shape[:2]
+    for top, left in ((0.1, 0.0), (0.3, 0.25)):
+        yield cv2.imencode(".jpg", pixels[int(top * height) :, int(left * width) :])[1].tobytes()
+
+
+def test_they_are_imagehashs_on_the_same_pixels_but_for_rounding() -> None:
+    """The photographs, grey already so that nobody's idea of grey plays a part."""
+    apart = []
+    for photograph in photographs():
+        grey = cv2.cvtColor(photograph.pixels, cv2.COLOR_BGR2GRAY)
+        pairs = zip(perceptual_hashes(grey), by_imagehash(Image.fromarray(grey)), strict=True)
+        apart.append([distance(*pair) for pair in pairs])
+    assert np.mean(apart) <= 0.25
+    assert np.max(apart) <= 3
+
+
+def test_a_reduced_decode_hardly_differs_from_imagehash_on_a_full_one() -> None:
+    files = [data for photograph in photographs() for data in variants(photograph.pixels)]
+    pairs = [zip(hashed(data), by_imagehash(Image.open(io.BytesIO(data))), strict=True) for data in files]
+    apart = np.array([[distance(*pair) for pair in both] for both in pairs])
+    assert len(apart) == 7 * 13
+    assert apart.mean(axis=0).max() <= 1
+    assert np.median(apart, axis=0).tolist() == [0, 0]
+    assert np.percentile(apart, 99, axis=0).max() <= 5
+    assert apart.max() <= 6
+
+
+def test_the_same_photograph_hashes_alike_and_another_does_not() -> None:
+    firsts = []
+    for photograph in photographs():
+        pixels = photograph.pixels
+        first = hashed(cv2.imencode(".png", pixels)[1].tobytes())
+        for scale, quality in ((0.8, 70), (0.5, 90), (0.37, 80)):
+            small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            copy = hashed(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+            assert distance(first[0], copy[0]) <= 4
+            assert distance(first[1], copy[1]) <= 6
+        firsts.append(first)
+    others = [distance(a[0], b[0]) for at, a in enumerate(firsts) for b in firsts[:at]]
+    assert min(others) > 12
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_an_image_on_its_side_hashes_like_the_upright_one(orientation: int) -> None:
+    upright = Image.fromarray(photographs()[0].pixels[:, 60:, ::-1])
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    files = io.BytesIO(), io.BytesIO()
+    upright.save(files[0], "JPEG", quality=95)
+    upright.transpose(turns[orientation]).save(files[1], "JPEG", quality=95, exif=exif)
+    one, other = (hashed(file.getvalue()) for file in files)
+    assert distance(one[0], other[0]) <= 2
+    assert distance(one[1], other[1]) <= 2
+
+
+@pytest.mark.parametrize("level", [0, 1, 77, 128, 255])
+@pytest.mark.parametrize("shape", [(1, 1), (8, 9), (31, 200), (163, 122)])
+def test_a_flat_image_has_the_hash_of_flat_images(level: int, shape: tuple[int, int]) -> None:
+    """No noise of summation decides a bit: only the mean is above the median, and no pixel above another."""
+    phash, dhash = perceptual_hashes(np.full(shape, level, np.uint8))
+    assert hash_to_hex(phash) == ("8000000000000000" if level else "0000000000000000")
+    assert hash_to_hex(dhash) == "0000000000000000"
+
+
+def test_the_bits_are_in_imagehashs_order() -> None:
+    rising = np.broadcast_to(np.linspace(0, 255, 90).astype(np.uint8), (80, 90)).copy()
+    assert hash_to_hex(perceptual_hashes(rising)[1]) == "f" * 16
+    rising[:20] = rising[:20, ::-1]
+    assert hash_to_hex(perceptual_hashes(rising)[1]) == "0000" + "f" * 12
+    assert str(imagehash.dhash(Image.fromarray(rising))) == "0000" + "f" * 12
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_hex_and_back(value: int) -> None:
+    assert hex_to_hash(hash_to_hex(value)) == value
+    assert len(hash_to_hex(value)) == 16
+
+
+@pytest.mark.parametrize("text", ["", "12", "0" * 17, "g" * 16, "0x" + "0" * 14 + "_"])
+def test_what_is_no_hash_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="hex"):
+        hex_to_hash(text)

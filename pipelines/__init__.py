@@ -1,0 +1,1 @@
+"""Top floor: sources, engines, the plan, publishing and the command line."""

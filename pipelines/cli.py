@@ -1,0 +1,261 @@
+"""The command line. Only what `--help` needs is imported here."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from pipelines.config import Config
+    from pipelines.plan import Selection
+
+app = typer.Typer(
+    name="rzen-corpus",
+    help="From raw web data to trainer-ready shards: gather, judge, pair, publish.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class EngineKind(StrEnum):
+    """Where stages run."""
+
+    LOCAL = "local"
+    RAY = "ray"
+    BEAM = "beam"
+
+
+ConfigFile = Annotated[Path, typer.Argument(help="YAML file of settings; configs/ has some to start from")]
+EngineOption = Annotated[EngineKind | None, typer.Option("--engine", help="where stages run, instead of the settings'")]
+RunnerOption = Annotated[str | None, typer.Option("--runner", help="Beam runner, such as DataflowRunner")]
+StageOption = Annotated[str | None, typer.Option("--stage", help="the last stage to run; with --force: what to redo")]
+ShardsOption = Annotated[str | None, typer.Option("--shards", help="shards of --stage, such as 3,7-12")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="make the shards of --stage again, and what depends on what is new")
+]
+RetryOption = Annotated[
+    str | None, typer.Option("--retry", help="try failed rows of --stage again: `failed`, or reasons: timeout,http_503")
+]
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    config: ConfigFile,
+    engine: EngineOption = None,
+    runner: RunnerOption = None,
+    stage: StageOption = None,
+    shards: ShardsOption = None,
+    force: ForceOption = False,
+    retry: RetryOption = None,
+    mixture: Annotated[list[str] | None, typer.Option("--mixture", help="publish only these (may be repeated)")] = None,
+) -> None:
+    """Do what is not done, then publish. Options that are not listed here are passed on to the Beam runner."""
+    settings = _settings(config, engine, runner, context.args)
+    selection = _selection(stage, shards, force, retry)
+
+    def work(console: Any) -> int:
+        from pipelines.report import show_funnel
+        from pipelines.run import run as run_all
+
+        chosen = _known_mixtures(settings, mixture)
+        result = run_all(settings, selection, console, chosen)
+        show_funnel(console, result.funnels)
+        for name, path in result.corpora.items():
+            console.print(f"corpus {name}: {path}", highlight=False, soft_wrap=True)
+        return _say_failures(console, result.failed)
+
+    _guarded(work, again=f"rzen-corpus run {config}")
+
+
+@app.command()
+def plan(
+    config: ConfigFile,
+    stage: StageOption = None,
+    shards: ShardsOption = None,
+    force: ForceOption = False,
+    retry: RetryOption = None,
+) -> None:
+    """Say what `run` with the same options would do: what is done, what is missing, what is stale and why."""
+    settings = _settings(config)
+    selection = _selection(stage, shards, force, retry)
+
+    def work(console: Any) -> int:
+        from pipelines.report import show_plan
+        from pipelines.run import plan as make
+
+        planned, unread = make(settings, selection)
+        show_plan(console, planned, unread)
+        return 0
+
+    _guarded(work)
+
+
+@app.command()
+def status(config: ConfigFile) -> None:
+    """Show stages and shards (done, stale, missing, failed in the last run) and the funnel of each source."""
+    settings = _settings(config)
+
+    def work(console: Any) -> int:
+        from pipelines.report import show_funnel, show_status
+        from pipelines.run import status as look
+
+        found = look(settings)
+        show_status(console, found.plan, found.unread, found.failed)
+        show_funnel(console, found.funnels)
+        return FAILED if found.failed else 0
+
+    _guarded(work)
+
+
+@app.command()
+def verify(
+    corpus: Annotated[str, typer.Argument(help="folder or URL of a published corpus")],
+) -> None:
+    """Re-read every tar of a corpus and hold it against its manifest."""
+
+    def work(console: Any) -> int:
+        from pipelines.publishing.verify import verify as check
+
+        found = check(corpus)
+        for fault in found.faults:
+            console.print(fault, highlight=False, markup=False, soft_wrap=True)
+        read = f"{found.tars:,} tars, {found.samples:,} samples, {found.images:,} images, {found.bytes:,} bytes read"
+        verdict = f"{len(found.faults)} faults" if found.faults else "sound"
+        console.print(f"{corpus}: {verdict}; {read}", highlight=False, soft_wrap=True)
+        return FAILED if found.faults else 0
+
+    _guarded(work)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the settings file, for editors that check YAML against one."""
+    import json
+
+    from pipelines.config import Config
+
+    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", help="where the world, the workspace and the corpus go")] = Path(
+        "demo"
+    ),
+    engine: EngineOption = None,
+    rows: Annotated[int, typer.Option("--rows", min=200, help="rows of metadata")] = 1200,
+    config: Annotated[Path | None, typer.Option("--config", help="instead of the demo's own settings")] = None,
+) -> None:
+    """Build a small world, run the whole pipeline over it, verify the corpus, and hold it against the planted truth."""
+
+    def work(console: Any) -> int:
+        from pipelines.demo.play import play
+
+        return _say_failures(console, play(folder, str(engine) if engine else None, rows, config, console))
+
+    _guarded(work, again="the same command")
+
+
+def main() -> None:
+    """Entry point of the `rzen-corpus` command."""
+    app()
+
+
+def _settings(path: Path, engine: EngineKind | None = None, runner: str | None = None, options: Any = ()) -> Config:
+    from corpus.settings import SettingsError, load_settings
+
+    try:
+        from pipelines.config import Config
+
+        config = load_settings(path, Config)
+    except SettingsError as error:
+        _usage(str(error))
+    changes: dict[str, Any] = {}
+    if engine is not None:
+        changes["kind"] = str(engine)
+    if runner is not None:
+        changes["runner"] = runner
+    kind = changes.get("kind", config.engine.kind)
+    if options and kind != "beam":
+        _usage(f"unknown options: {' '.join(options)} (only --engine beam passes options on)")
+    if options:
+        changes["options"] = (*config.engine.options, *options)
+    return config.model_copy(update={"engine": config.engine.model_copy(update=changes)})
+
+
+def _selection(stage: str | None, shards: str | None, force: bool, retry: str | None) -> Selection:
+    from corpus.settings import SettingsError
+    from pipelines.config import parse_shards
+    from pipelines.plan import Selection
+
+    try:
+        numbers = parse_shards(shards) if shards is not None else None
+    except SettingsError as error:
+        _usage(str(error))
+    reasons = frozenset(part.strip() for part in (retry or "").split(",") if part.strip())
+    if retry is not None and not reasons:
+        _usage("--retry: expected `failed` or reasons such as timeout,http_503")
+    if force and reasons:
+        _usage("--force makes all rows again, --retry only failed ones: use one of them")
+    return Selection(stage, numbers, force, reasons)
+
+
+def _known_mixtures(config: Config, wanted: list[str] | None) -> list[str] | None:
+    for name in wanted or ():
+        if name not in config.mixtures:
+            _usage(f"--mixture {name}: there is {', '.join(sorted(config.mixtures)) or 'none'}")
+    return wanted
+
+
+R = TypeVar("R")
+
+
+def _guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
+    """Run a command's work; turn what went wrong into a message and an exit code."""
+    from rich.console import Console
+
+    from corpus.settings import SettingsError
+
+    # A terminal that is closed or a scheduler that ends the job is an interrupt like any other.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(soft_wrap=False)
+    errors = Console(stderr=True)
+    try:
+        code = work(console)
+    except typer.Exit:
+        raise
+    except SettingsError as error:
+        _usage(str(error))
+    except (OSError, ImportError, RuntimeError) as error:
+        errors.print(f"{type(error).__name__}: {error}", highlight=False, markup=False, soft_wrap=True)
+        code = FAILED
+    except KeyboardInterrupt:
+        then = f" To go on: {again}" if again else ""
+        errors.print(f"interrupted. Every shard that was finished is kept.{then}", highlight=False, soft_wrap=True)
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _say_failures(console: Any, failed: list[str]) -> int:
+    for line in failed:
+        console.print(f"failed: {line}", highlight=False, markup=False, soft_wrap=True)
+    return FAILED if failed else 0
+
+
+def _usage(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(USAGE)
+
+
+if __name__ == "__main__":
+    main()

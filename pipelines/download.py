@@ -1,0 +1,164 @@
+"""Stage `download`: the URLs of a shard become items in a media tar, or rows that say why not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.images import sniff
+from corpus.media import MediaWriter
+from corpus.records import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
+from corpus.settings import Settings, tuning
+from corpus.stages import ROWS, MapStage, Resources, Shard
+from pipelines.fetch import Fetched, FetchSettings, fetch
+from pipelines.fetch.client import printable
+from pipelines.reencode import ReencodeSettings, UndecodableError, reencode
+
+
+class DownloadSettings(Settings):
+    """How URLs become items."""
+
+    backend: Literal["fetch", "img2dataset"] = "fetch"
+    fetch: FetchSettings = FetchSettings()
+    max_pixels: int = Field(178_956_970, ge=1, description="an image whose header claims more is refused undecoded")
+    reencode: ReencodeSettings | None = None  # None: the bytes are stored as they came
+    reencode_threads: int = tuning(2, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a row's URL came to. `sha256` is of the downloaded bytes, before any re-encode."""
+
+    status: str
+    reason: str
+    item_id: bytes | None = None
+    media: str | None = None
+    offset: int | None = None
+    size: int | None = None
+    ext: str | None = None
+    downloaded_sha256: bytes | None = None
+    stored_sha256: bytes | None = None
+    downloaded_bytes: int | None = None
+    orientation: int | None = None  # EXIF, of the stored bytes: 1 where a re-encode applied it
+    http_status: int | None = None
+    attempts: int | None = None
+    detail: str = ""
+
+
+ITEMS_SCHEMA = pa.schema(
+    [
+        *LOCATION_FIELDS,
+        pa.field("downloaded_sha256", SHA256),
+        pa.field("stored_sha256", SHA256),
+        pa.field("downloaded_bytes", pa.int64()),
+        pa.field("orientation", pa.int8()),
+        pa.field("http_status", pa.int16()),
+        pa.field("attempts", pa.int16()),
+        pa.field("detail", pa.string()),
+    ]
+)
+
+
+class Download(MapStage):
+    """Fetches a shard's URLs with the project's own fetcher."""
+
+    name = "download"
+    reads = (ROWS,)
+    schema = ITEMS_SCHEMA
+    regenerates: ClassVar[bool] = True
+    writes_media: ClassVar[bool] = True
+
+    def __init__(self, settings: DownloadSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+        # While a shard waits for its last slow servers, the next one keeps the line busy.
+        self.resources = Resources(cpus=1, in_flight=2)
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        return partial(download_shard, download=self.download)
+
+    def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
+        """What each URL came to; its image, if it is one, is in `media` then."""
+        settings = self._settings
+        stored = [Stored(Status.FAILED, "not_fetched")] * len(urls)
+
+        def keep(result: tuple[int, Stored]) -> None:
+            stored[result[0]] = result[1]
+
+        def judge(fetched: Fetched) -> tuple[int, Stored]:
+            return fetched.index, store(fetched, settings, media)
+
+        if settings.reencode is None:  # quick enough to be done between network events
+            fetch(urls, settings.fetch, lambda fetched: keep(judge(fetched)))
+        else:
+            fetch(urls, settings.fetch, keep, process=judge, threads=settings.reencode_threads)
+        return stored
+
+
+def open_download(settings: DownloadSettings) -> MapStage:
+    """The download stage with the backend that the settings name."""
+    if settings.backend == "img2dataset":
+        from pipelines.download_img2dataset import Img2datasetDownload
+
+        return Img2datasetDownload(settings)
+    return Download(settings)
+
+
+def download_shard(shard: Shard, download: Callable[[list[str], MediaWriter], list[Stored]]) -> pa.Table:
+    """Have each distinct URL of the live rows downloaded once; one row of ITEMS_SCHEMA for each live row."""
+    assert shard.media is not None
+    codes = pc.fill_null(shard[ROWS].column("url").combine_chunks(), "").dictionary_encode()
+    return items_table(download(codes.dictionary.to_pylist(), shard.media)).take(codes.indices)
+
+
+def store(fetched: Fetched, settings: DownloadSettings, media: MediaWriter) -> Stored:
+    """What one download came to; its image goes into the media tar."""
+    said: dict[str, Any] = {
+        "http_status": fetched.http_status or None,
+        "attempts": fetched.attempts,
+        "detail": fetched.detail,
+    }
+    if fetched.reason == "opted_out":
+        return Stored(Status.FILTERED, fetched.reason, **said)
+    if fetched.reason != "ok":
+        return Stored(Status.FAILED, fetched.reason, **said)
+    return store_image(fetched.body, settings, media, said)
+
+
+def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, said: Mapping[str, Any]) -> Stored:
+    """Judge a downloaded body by its header, re-encode it if asked to, and put it into the media tar.
+
+    `said` is what is known of the download: more values of `Stored`.
+    """
+    header, digest = sniff(data), hashlib.sha256(data).digest()
+    said = {**said, "downloaded_sha256": digest, "downloaded_bytes": len(data)}
+    if not header.format:
+        return Stored(Status.FAILED, "not_an_image", **said)
+    if header.width * header.height > settings.max_pixels:
+        return Stored(Status.FAILED, "too_many_pixels", **said)
+    if not header.complete:
+        return Stored(Status.FAILED, "truncated", **said)
+    ext, orientation = header.ext, header.orientation
+    if settings.reencode is not None:
+        try:
+            data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.quality, orientation)
+        except UndecodableError as error:
+            return Stored(Status.FAILED, "undecodable", **{**said, "detail": printable(str(error))})
+        ext, orientation, digest = "jpg", 1, hashlib.sha256(data).digest()
+    item = id_of_digest(digest)  # hashed once: it is the dearest thing done to the bytes
+    offset, size = media.add(item, ext, data)
+    said |= {"stored_sha256": digest, "orientation": orientation}
+    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, **said)
+
+
+def items_table(stored: list[Stored]) -> pa.Table:
+    """ITEMS_SCHEMA with `status` and `reason`, one row for each."""
+    schema = table_schema(ITEMS_SCHEMA)
+    return pa.table([[getattr(one, field.name) for one in stored] for field in schema], schema=schema)

@@ -1,0 +1,179 @@
+"""The beam engine: any Beam runner; by default Beam's own, in this process.
+
+A runner has no way back to the program that starts it but files: outcomes and reduced tables are written to a scratch
+folder in the workspace, read when the pipeline has ended, and removed. Retries are the runner's: it runs a failed
+bundle again, or fails the pipeline; `Work.lost` is not asked. Items travel in the pipeline itself: keep them small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from threading import BoundedSemaphore
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.windowed_value import WindowedValue
+
+from corpus.storage import Store
+from corpus.work import Outcome, Work
+from pipelines.engines import EngineSettings, Reduce
+from pipelines.engines.opened import OpenedWork
+from pipelines.engines.shuffle import from_ipc, partitioned, pieces, to_ipc
+
+I = TypeVar("I")  # noqa: E741
+
+_FILES = 16  # outcomes of one pipeline
+_PIECE_BYTES = 4 * 1024 * 1024  # runners refuse, or choke on, much larger elements
+
+
+class BeamEngine:
+    """Runs each work as a pipeline of its own. `scratch` is a folder (or URL) that every worker reaches."""
+
+    def __init__(self, settings: EngineSettings, scratch: str) -> None:
+        self._scratch = scratch
+        self._runner: Any = settings.runner
+        flags: list[str] = []
+        if settings.runner == "FnApiRunner":  # by its class: DirectRunner would look for an external binary first
+            self._runner = FnApiRunner()
+            flags = [f"--direct_num_workers={settings.workers or 1}"]
+            if settings.workers > 1:
+                flags.append("--direct_running_mode=multi_processing")
+        self._flags = [*flags, *settings.options]
+
+    def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+        """See `Engine.map`. Outcomes come when all items are done."""
+        with self._folder() as store:
+            self._run(items, _Map(work), _WriteOutcomes(store))
+            for name in store.names(""):
+                yield from map(Outcome.from_json, store.read(name).splitlines())
+
+    def map_reduce(
+        self, work: Work[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+    ) -> Iterator[pa.Table]:
+        """See `Engine.map_reduce`. Rows go through the runner's GroupByKey."""
+        with self._folder() as store:
+            self._run(items, _Emit(work, partitions), _Reduce(reduce, store))
+            for name in store.names(""):
+                yield from_ipc([store.read(name)])
+
+    def close(self) -> None:
+        """Remove the scratch folder; nothing else outlives a pipeline."""
+        _remove(Store(self._scratch))
+
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[Store]:
+        store = Store(f"{self._scratch}/{uuid4().hex}")
+        try:
+            yield store
+        finally:
+            _remove(store)
+
+    def _run(self, items: Sequence[Any], answer: _WorkFn, write: beam.DoFn) -> None:
+        if not items:
+            return
+        try:
+            with beam.Pipeline(runner=self._runner, options=PipelineOptions(self._flags)) as pipeline:
+                _ = (
+                    pipeline
+                    | "Items" >> beam.Create(list(enumerate(items)))
+                    | "Spread" >> beam.Reshuffle()
+                    | "Work" >> beam.ParDo(answer).with_output_types(tuple[int, bytes])
+                    | "Gather" >> beam.GroupByKey()
+                    | "Write" >> beam.ParDo(write)
+                )
+        except RuntimeError as error:  # all that a runner says of an error in a work is a text
+            if "KeyboardInterrupt" in str(error):
+                raise KeyboardInterrupt from error
+            raise
+
+
+def _remove(store: Store) -> None:
+    if store.exists(""):
+        store.fs.rm(store.full(""), recursive=True)
+
+
+class _WorkFn(beam.DoFn):
+    """Gives items to a work, as many at once as it may have in flight."""
+
+    def __init__(self, work: Work[Any, Any]) -> None:
+        self.work = work
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        if self.work.resources.holds_model:  # once in a process, in however many threads the runner works there
+            self._function = self._shared.acquire(partial(_open_guarded, self.work))
+        else:
+            self._function = self.work.open()
+
+    def start_bundle(self) -> None:
+        self._opened = OpenedWork(self._function, self.work.resources.in_flight)
+
+    def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, bytes]]:
+        for position, answer in self._opened.start(*element).items():
+            yield from self.keyed(position, answer)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        window = GlobalWindow()
+        while finished := self._opened.finish():
+            for position, answer in finished.items():
+                for pair in self.keyed(position, answer):
+                    yield WindowedValue(pair, window.max_timestamp(), (window,))
+        self._opened.close()
+
+    def keyed(self, position: int, answer: Any) -> Iterable[tuple[int, bytes]]:
+        """An answer as (number of a group, bytes)."""
+        raise NotImplementedError
+
+
+def _open_guarded(work: Work[Any, Any]) -> Callable[[Any], Any]:
+    function, room = work.open(), BoundedSemaphore(work.resources.in_flight)
+
+    def guarded(item: Any) -> Any:
+        with room:
+            return function(item)
+
+    return guarded
+
+
+class _Map(_WorkFn):
+    def keyed(self, position: int, answer: Outcome) -> Iterable[tuple[int, bytes]]:
+        yield position % _FILES, answer.to_json().encode()
+
+
+class _Emit(_WorkFn):
+    def __init__(self, work: Work[Any, pa.Table], partitions: int) -> None:
+        super().__init__(work)
+        self.partitions = partitions
+
+    def keyed(self, position: int, answer: pa.Table) -> Iterable[tuple[int, bytes]]:
+        for partition, batch in enumerate(partitioned(answer, self.partitions)):
+            for piece in pieces(batch, _PIECE_BYTES):
+                yield partition, to_ipc([piece], piece.schema)
+
+
+class _WriteOutcomes(beam.DoFn):
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> None:
+        number, lines = element
+        self.store.publish(f"{number:02}.jsonl", b"\n".join(lines))
+
+
+class _Reduce(beam.DoFn):
+    def __init__(self, reduce: Reduce, store: Store) -> None:
+        self.reduce = reduce
+        self.store = store
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> None:
+        partition, streams = element
+        reduced = self.reduce(from_ipc(streams))
+        self.store.publish(f"{partition:06}.arrow", to_ipc(reduced.to_batches(), reduced.schema))

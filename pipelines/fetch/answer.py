@@ -1,0 +1,32 @@
+"""What one HTTP exchange gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Answer:
+    """`reason` is a key of REASONS, http_NNN, or "" where `location` says to ask elsewhere."""
+
+    reason: str
+    detail: str = ""
+    body: bytes = b""
+    http_status: int = 0
+    content_type: str = ""
+    encoding: str = ""  # of the body: Content-Encoding
+    location: str | None = None
+    retry_after_s: float | None = None
+
+
+class FetchError(Exception):
+    """An exchange that did not come about: `reason` is a key of REASONS."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def printable(text: str, most: int = 200) -> str:
+    """A stranger's text as ASCII of bounded length, so that it can be stored and shown."""
+    return text[:most] if text.isascii() else text[:most].encode("ascii", "backslashreplace").decode("ascii")

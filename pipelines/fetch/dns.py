@@ -1,0 +1,144 @@
+"""Name resolution with a deadline and a memory, which gives out permitted addresses only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.fetch.address import IP, AddressPolicy, literal_ip
+from pipelines.fetch.answer import FetchError
+from pipelines.fetch.settings import FetchSettings
+
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+# A name server that did not answer is left alone for a moment, so that a host with many URLs does not wait for the
+# deadline once for each; no longer, because trying again often helps.
+_SILENCE_TTL_S = 1.0
+_MOST_NAMES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    expires: float
+    addresses: tuple[IP, ...]
+    error: FetchError | None
+
+
+class DnsCache:
+    """Answers by name, with the time at which they expire; may be kept from one fetch to the next."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+
+    def get(self, name: str) -> _Entry | None:
+        """The answer, unless it has expired."""
+        entry = self._entries.get(name)
+        return entry if entry is not None and entry.expires > time.monotonic() else None
+
+    def put(self, name: str, ttl_s: float, addresses: tuple[IP, ...], error: FetchError | None) -> _Entry:
+        """Remember an answer for `ttl_s`; the oldest gives way when there are too many."""
+        self._entries.pop(name, None)
+        if len(self._entries) >= _MOST_NAMES:
+            del self._entries[next(iter(self._entries))]
+        self._entries[name] = entry = _Entry(time.monotonic() + ttl_s, addresses, error)
+        return entry
+
+
+class Resolver:
+    """Addresses of hosts. Connections go to what it returns, so DNS cannot change between check and connection."""
+
+    def __init__(self, settings: FetchSettings, policy: AddressPolicy, cache: DnsCache) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._cache = cache
+        self._under_way: dict[str, asyncio.Task[_Entry]] = {}
+        self._threads = asyncio.Semaphore(settings.concurrency)
+
+    async def addresses(self, host: str, port: int) -> list[IP]:
+        """Permitted addresses of `host`, a name or an address: at least one.
+
+        FetchError with dns_failed (it has none), dns_timeout (nobody said) or refused_address (none is permitted).
+        """
+        literal = literal_ip(host)
+        found = (literal,) if literal is not None else await self._named(host)
+        permitted = [ip for ip in found if self._policy.check(ip, port, host)]
+        if not permitted:
+            shown = ", ".join(str(ip) for ip in found[:3])
+            raise FetchError("refused_address", f"{host} is {shown}: neither public nor allowed")
+        return permitted
+
+    def close(self) -> None:
+        """Give up the lookups under way."""
+        for task in list(self._under_way.values()):
+            task.cancel()
+
+    async def _named(self, host: str) -> tuple[IP, ...]:
+        entry = self._cache.get(host) or await self._ask(host)
+        if entry.error is not None:
+            raise FetchError(entry.error.reason, str(entry.error))
+        return entry.addresses
+
+    async def _ask(self, host: str) -> _Entry:
+        task = self._under_way.get(host)
+        if task is None:
+            task = self._under_way[host] = asyncio.create_task(self._look_up(host))
+            task.add_done_callback(lambda _: self._under_way.pop(host, None))
+        return await asyncio.shield(task)  # one download's deadline must not end the lookup others wait for
+
+    async def _look_up(self, host: str) -> _Entry:
+        settings = self._settings
+        try:
+            async with asyncio.timeout(settings.dns_timeout_s):
+                await self._threads.acquire()
+                addresses = await _in_thread(_addresses_of, host, self._threads.release)
+            return self._cache.put(host, settings.dns_ttl_s, addresses, None)
+        except TimeoutError:
+            error = FetchError("dns_timeout", f"{host}: no answer in {settings.dns_timeout_s:g} s")
+        except socket.gaierror as failure:
+            known = failure.errno in _NO_SUCH_NAME
+            error = FetchError("dns_failed" if known else "dns_timeout", f"{host}: {failure.strerror}")
+        except (OSError, ValueError) as failure:  # a label over 63 letters is a UnicodeError
+            error = FetchError("dns_failed", f"{host}: {failure}")
+        ttl_s = settings.dns_negative_ttl_s if error.reason == "dns_failed" else _SILENCE_TTL_S
+        return self._cache.put(host, ttl_s, (), error)
+
+
+def _addresses_of(host: str) -> tuple[IP, ...]:
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return tuple(dict.fromkeys(ipaddress.ip_address(address[0]) for *_, address in answers))
+
+
+async def _in_thread(work: Callable[[str], Any], argument: str, when_done: Callable[[], None]) -> Any:
+    """`work(argument)` in a thread of its own, which a cancelled caller or a finished program leaves behind.
+
+    getaddrinfo cannot be interrupted and may take minutes; a pool's threads would hold up the exit that long.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def deliver(result: Any, error: Exception | None) -> None:
+        when_done()
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work(argument)
+        except (OSError, ValueError) as failure:
+            error = failure
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            loop.call_soon_threadsafe(deliver, result, error)
+
+    threading.Thread(target=run, name=f"dns {argument}", daemon=True).start()
+    return await future

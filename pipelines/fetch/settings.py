@@ -1,0 +1,90 @@
+"""What the fetcher may be told."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from corpus.settings import Settings, tuning
+from pipelines.fetch.address import parse_rule
+
+
+class FetchSettings(Settings):
+    """How URLs are downloaded: deadlines, limits, politeness, and which addresses may be reached.
+
+    Memory in flight is at most `concurrency` bodies of `max_bytes` each (and as much again while a body is joined
+    or decoded); with web images, whose mean lies near 100 KB, it is some tens of megabytes.
+
+    Deadlines, attempts, limits on what is under way and `allow` are tuning: changing them downloads nothing anew;
+    `--retry` tries the rows again that failed for their sake.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    agent: str = Field("rzen-corpus", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    """Our name in the user agent, and the one that an X-Robots-Tag may address."""
+    contact: str = tuning("", pattern=r"^[!-~]*$")
+    """A URL or mail address where a site's owner reaches whoever runs this; part of the user agent."""
+    respect_opt_out: bool = True
+    """Refuse what X-Robots-Tag says is not for us: noai, noimageai, noindex, noimageindex, none."""
+
+    total_timeout_s: float = tuning(30.0, gt=0)
+    """For one attempt, its redirects included, from the first connection to the last byte. Waiting for a turn and
+    waiting between attempts do not count."""
+    connect_timeout_s: float = tuning(5.0, gt=0)
+    """TCP connection and TLS handshake together, whichever of a host's addresses answers."""
+    read_timeout_s: float = tuning(10.0, gt=0)
+    """Longest silence of a server."""
+    dns_timeout_s: float = tuning(5.0, gt=0)
+    dns_ttl_s: float = tuning(300.0, ge=0)
+    dns_negative_ttl_s: float = tuning(60.0, ge=0)
+    """How long a name that does not exist is not asked for again."""
+
+    max_bytes: int = Field(10 * 2**20, ge=1)
+    """Largest body, as sent and as decoded."""
+    max_redirects: int = Field(8, ge=0)
+
+    attempts: int = tuning(3, ge=1)
+    """How often a URL is tried while its failures are transient."""
+    backoff_s: float = tuning(1.0, ge=0)
+    """The wait before attempt n + 1 is drawn from 0 to `backoff_s` × 2^(n-1), at most `backoff_max_s`."""
+    backoff_max_s: float = tuning(30.0, ge=0)
+    retry_after_max_s: float = tuning(60.0, ge=0)
+    """A server that asks for a longer wait is not tried again in this run."""
+
+    concurrency: int = tuning(256, ge=1)
+    """Downloads under way at once in one shard; a worker has two shards in flight."""
+    per_host: int = tuning(16, ge=1)
+    """Downloads under way at once from one host in one shard."""
+
+    allow: tuple[str, ...] = tuning(())
+    """What may be reached although it is not public: networks ("10.0.0.0/8"), or one port of an address or of a
+    name ("127.0.0.1:8000", "[::1]:8000", "images.internal:80")."""
+
+    @field_validator("allow")
+    @classmethod
+    def _rules_parse(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in rules:
+            parse_rule(rule)
+        return rules
+
+    @model_validator(mode="after")
+    def _waits_are_ordered(self) -> FetchSettings:
+        if self.backoff_max_s < self.backoff_s:
+            raise ValueError(f"backoff_max_s {self.backoff_max_s} is less than backoff_s {self.backoff_s}")
+        return self
+
+    @property
+    def user_agent(self) -> str:
+        """What servers see: name, version, what it is for, and whom to ask."""
+        about = ["builds a research corpus", "honours X-Robots-Tag" if self.respect_opt_out else ""]
+        about.append(f"+{self.contact}" if self.contact else "")
+        return f"{self.agent}/{_version()} ({'; '.join(filter(None, about))})"
+
+
+def _version() -> str:
+    try:
+        return version("rzen-corpus")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

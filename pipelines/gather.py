@@ -1,0 +1,104 @@
+"""From a source to its shards: what the source says of each row, written as the tables every stage builds on.
+
+The shards' tables are named by their content. So a sample that grows, or a source read again, keeps every shard
+whose rows are the same, and all that was learnt about it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.records import Status
+from corpus.stages import ROWS, fingerprint
+from corpus.workspace import Series, Workspace
+
+
+class Source(Protocol):
+    """A kind of source. `counts` says what was read and what was left out, by reason, once `shards` has ended."""
+
+    counts: dict[str, int]
+
+    def identity(self) -> dict[str, Any]:
+        """All that the rows depend on: settings, and the names, sizes and versions of the files that are read."""
+        ...
+
+    def shards(self) -> Iterator[pa.Table]:
+        """The rows, a shard at a time; columns `url`, `text`, `licence` and whatever else the source knows."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceIndex:
+    """The shards of a source: written last, so that it is there only when all of them are."""
+
+    fingerprint: str
+    shards: tuple[tuple[str, str], ...]  # (shard, fingerprint of its rows)
+    rows: int
+    counts: Mapping[str, int]
+
+    @staticmethod
+    def from_json(text: bytes) -> SourceIndex:
+        """The inverse of what `gather` writes."""
+        data = json.loads(text)
+        shards = tuple((shard, name) for shard, name in data["shards"])
+        return SourceIndex(data["fingerprint"], shards, data["rows"], data["counts"])
+
+
+def source_fingerprint(source: Source) -> str:
+    """What the source's rows depend on, hashed."""
+    return fingerprint({"source": source.identity(), "version": 1})
+
+
+def find_index(workspace: Workspace, owner: str, name: str) -> SourceIndex | None:
+    """The source's shards, if they were gathered under this fingerprint."""
+    path = _index_path(owner, name)
+    return SourceIndex.from_json(workspace.store.read(path)) if workspace.store.exists(path) else None
+
+
+def gather(workspace: Workspace, owner: str, source: Source, name: str) -> SourceIndex:
+    """Write the rows of a source, shard by shard, then the index. Shards that lie there already are left alone."""
+    series = Series("tables", owner, ROWS)
+    present = workspace.tables(series)
+    shards: list[tuple[str, str]] = []
+    rows = 0
+    for number, table in enumerate(source.shards()):
+        shard = f"{number:06d}"
+        whole = _with_status(table)
+        content = _digest(whole)
+        if content not in present.get(shard, ()):
+            workspace.write_table(series.path(shard, content), whole, {"stage": ROWS, "content": content})
+        shards.append((shard, content))
+        rows += table.num_rows
+    index = SourceIndex(name, tuple(shards), rows, dict(source.counts))
+    text = {"fingerprint": name, "shards": shards, "rows": rows, "counts": dict(sorted(source.counts.items()))}
+    workspace.store.publish(_index_path(owner, name), json.dumps(text, indent=1).encode())
+    return index
+
+
+def _index_path(owner: str, name: str) -> str:
+    return f"{Series('tables', owner, ROWS).folder}/index.{name}.json"
+
+
+def _digest(table: pa.Table) -> str:
+    """Of the rows themselves: a file would carry the version of what wrote it."""
+    # Taken row by row into fresh buffers: those of a slice still hold bits of its neighbours.
+    table = table.take(pa.array(np.arange(table.num_rows))).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()[:16]
+
+
+def _with_status(table: pa.Table) -> pa.Table:
+    zeros = pa.array(np.zeros(table.num_rows, np.int8))
+    for column, value in (("status", str(Status.KEPT)), ("reason", "")):
+        field = pa.field(column, pa.string(), nullable=False)
+        table = table.append_column(field, pa.array([value], pa.string()).take(zeros))
+    return table.combine_chunks()

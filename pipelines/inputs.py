@@ -1,0 +1,49 @@
+"""What a mixture is published from: the tables of a plan whose steps are done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from corpus.records import Modality
+from corpus.stages import ITEMS
+from pipelines.config import Config
+from pipelines.plan import Plan
+from pipelines.publishing.mixture import DatasetInput, PublishInput
+
+
+def publish_input(
+    config: Config, mixture: str, plan: Plan, funnels: Mapping[str, Any], versions: Mapping[str, str]
+) -> PublishInput:
+    """The datasets that the mixture names, the item tables that their pairs refer to, and the funnel of each source."""
+    pairs: dict[str, list[str]] = {}
+    items: dict[str, set[str]] = {}
+    for step, planned in plan.steps:
+        for table in planned:
+            if step.name == "pairs":
+                pairs.setdefault(table.node.series.owner, []).append(table.task.output)
+            items.setdefault(table.node.source, set()).update(
+                path for (name, _), (_, path) in zip(table.node.reads, table.task.inputs, strict=True) if name == ITEMS
+            )
+    datasets = []
+    for name in sorted(config.mixtures[mixture].datasets):
+        settings = config.datasets[name]
+        datasets.append(
+            DatasetInput(
+                name=name,
+                task=settings.task,
+                stage=settings.stage,
+                modality=Modality.IMAGE,
+                licence=config.sources[settings.source].licence,
+                sources=(settings.source,),
+                pairs=tuple(sorted(pairs.get(name, []))),
+            )
+        )
+    sources = {source for dataset in datasets for source in dataset.sources}
+    return PublishInput(
+        name=mixture,
+        datasets=tuple(datasets),
+        items=tuple(sorted(path for source in sources for path in items.get(source, ()))),
+        funnel={source: funnels[source] for source in sorted(sources)},
+        made_by=dict(versions),
+    )

@@ -1,0 +1,220 @@
+"""The plan: which tables are done, which are missing, which are stale and why.
+
+A table is done when a file with its fingerprint lies there, so the plan needs one listing for each stage and source
+and nothing else: no database, no markers. All fingerprints are known before anything runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.records import Status
+from corpus.stages import ROWS, KeyedStage, Stage, fingerprint, ingredients, split_generation
+from corpus.work import ShardTask
+from corpus.workspace import Series, Workspace
+from pipelines.gather import SourceIndex
+
+_EXPLAINED = 20  # stale shards of a stage whose old settings are looked up; the others are stale for the same reason
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage over the shards of one source, with where it reads and where it writes."""
+
+    stage: Stage
+    source: str
+    series: Series
+    reads: tuple[tuple[str, Series], ...]  # (name that the stage knows it by, where it lies)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Nodes that run together: a map stage over several sources, or a keyed stage over all of them."""
+
+    name: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the rows of all shards meet in this step."""
+        return isinstance(self.nodes[0].stage, KeyedStage)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the user asked for, over and above what is not done."""
+
+    stage: str | None = None
+    shards: frozenset[int] | None = None  # numbers; None: all
+    force: bool = False
+    retry: frozenset[str] = frozenset()  # "failed", or reasons
+
+    def names(self, step: str, shard: str) -> bool:
+        """Whether this shard of this step is to be made again."""
+        if not (self.force or self.retry) or step != self.stage:
+            return False
+        return self.shards is None or int(shard) in self.shards
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One table of the plan."""
+
+    node: Node
+    task: ShardTask
+    fingerprint: str
+    state: str  # done, missing, stale, again
+    why: str = ""
+
+
+@dataclass
+class Plan:
+    """Every table of a configuration, step by step, and where the rows of each source come from."""
+
+    indexes: dict[str, SourceIndex]
+    steps: list[tuple[Step, list[Planned]]] = field(default_factory=list)
+
+    def table(self, step: str, source: str) -> list[Planned]:
+        """The planned tables of a step over one source, in shard order."""
+        return [p for each, found in self.steps if each.name == step for p in found if p.node.source == source]
+
+
+def make_plan(
+    workspace: Workspace, steps: Sequence[Step], indexes: Mapping[str, SourceIndex], selection: Selection
+) -> Plan:
+    """Compare what the steps would write with what lies in the workspace."""
+    plan = Plan(dict(indexes))
+    known: dict[tuple[Series, str], str] = {}  # fingerprint of each table that will be there
+    shards = [(source, shard) for source, index in sorted(indexes.items()) for shard, _ in index.shards]
+    ordinals = {key: number for number, key in enumerate(shards)}
+    for source, index in indexes.items():
+        known.update({(Series("tables", source, ROWS), shard): name for shard, name in index.shards})
+    for step in steps:
+        planned: list[Planned] = []
+        stale = 0
+        whole = _whole_inputs(step, indexes, known) if step.keyed else None
+        for node in step.nodes:
+            present = workspace.tables(node.series)
+            for shard, _ in indexes[node.source].shards:
+                inputs = {name: known[series, shard] for name, series in node.reads}
+                parts = ingredients(node.stage, inputs if whole is None else whole)
+                tables = tuple((name, series.path(shard, inputs[name])) for name, series in node.reads)
+                one = _Table(workspace, node, shard, ordinals[node.source, shard], tables, parts)
+                found = one.planned(step.name, present.get(shard, set()), selection, stale < _EXPLAINED)
+                planned.append(found)
+                stale += found.state == "stale"
+                known[node.series, shard] = found.fingerprint
+        plan.steps.append((step, planned))
+    return plan
+
+
+def _whole_inputs(
+    step: Step, indexes: Mapping[str, SourceIndex], known: Mapping[tuple[Series, str], str]
+) -> dict[str, str]:
+    """What a keyed stage reads: all shards of all its sources, one digest for each table name."""
+    digests: dict[str, Any] = {}
+    for node in sorted(step.nodes, key=lambda node: node.source):  # the order of the settings does not matter
+        for name, series in node.reads:
+            digest = digests.setdefault(name, hashlib.sha256())
+            for shard, _ in indexes[node.source].shards:
+                digest.update(f"{node.source}/{shard}:{known[series, shard]}\n".encode())
+    return {name: digest.hexdigest()[:16] for name, digest in digests.items()}
+
+
+@dataclass(frozen=True)
+class _Table:
+    workspace: Workspace
+    node: Node
+    shard: str
+    ordinal: int
+    inputs: tuple[tuple[str, str], ...]
+    parts: dict[str, Any]
+
+    def planned(self, step: str, present: Iterable[str], selection: Selection, explain: bool) -> Planned:
+        base = fingerprint(self.parts)
+        generations = sorted(number for hashed, number in map(split_generation, present) if hashed == base)
+        latest = generations[-1] if generations else None
+        if latest is not None:
+            if not selection.names(step, self.shard):
+                return self._at(latest, "done")
+            if selection.retry:
+                return self._retried(latest, selection.retry)
+            if self.node.stage.regenerates:
+                return self._at(latest + 1, "again", "forced: a new generation")
+            return self._at(latest, "again", "forced")
+        if present and explain:
+            return self._at(0, "stale", self._why(sorted(present)))
+        return self._at(0, "stale" if present else "missing")
+
+    def _at(
+        self, generation: int, state: str, why: str = "", previous: str = "", retry: frozenset[str] = frozenset()
+    ) -> Planned:
+        parts = {**self.parts, "generation": generation}
+        name = fingerprint(parts)
+        node = self.node
+        task = ShardTask(
+            node.series.owner,
+            self.shard,
+            self.ordinal,
+            self.inputs,
+            node.series.path(self.shard, name),
+            Workspace.media_stem(node.source, self.shard, name),
+            parts,
+            previous,
+            retry,
+        )
+        return Planned(node, task, name, state, why)
+
+    def _retried(self, latest: int, retry: frozenset[str]) -> Planned:
+        done = self._at(latest, "done")
+        table = self.workspace.read_table(done.task.output, ["status", "reason"])
+        for _, path in self.inputs:  # a row that an earlier stage failed is that stage's to retry
+            earlier = self.workspace.read_table(path, ["status"]).column("status")
+            table = table.set_column(0, "status", pc.if_else(pc.equal(earlier, str(Status.KEPT)), table[0], ""))
+        again = retryable_rows(table, retry)
+        if not again:
+            return done
+        return self._at(latest + 1, "again", f"{again} failed rows are tried again", done.task.output, retry)
+
+    def _why(self, present: Sequence[str]) -> str:
+        """What sets the table apart from those that lie there: from the one that it is nearest to."""
+        paths = [self.node.series.path(self.shard, name) for name in present]
+        found = [differences(self.workspace.read_ingredients(path), self.parts) for path in paths]
+        fewest = min(len(changes) for changes in found)
+        nearest = next(changes for changes in found if len(changes) == fewest)
+        return "; ".join(nearest) or "made by other settings"
+
+
+def retryable_rows(table: pa.Table, retry: frozenset[str]) -> int:
+    """How many rows of a table failed, for one of the reasons ("failed": for any)."""
+    failed = pc.equal(table.column("status"), str(Status.FAILED))
+    if "failed" not in retry:
+        failed = pc.and_(failed, pc.is_in(table.column("reason"), pa.array(sorted(retry), pa.string())))
+    return pc.sum(failed).as_py() or 0
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What changed between the ingredients of two fingerprints, in words."""
+    found = []
+    if old.get("version") != new["version"]:
+        found.append(f"stage version {old.get('version')} -> {new['version']}")
+    found += _changed("", old.get("settings", {}), new["settings"])
+    inputs = old.get("inputs", {})
+    found += [f"`{name}` changed" for name, value in new["inputs"].items() if inputs.get(name) != value]
+    return found
+
+
+def _changed(path: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for key in sorted({*old, *new})
+            for line in _changed(f"{path}.{key}" if path else str(key), old.get(key), new.get(key))
+        ]
+    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]

@@ -1,0 +1,144 @@
+"""Where the bytes of items lie: from 16-byte ids to ranges of media tars.
+
+Publishing needs the places of the items that its pairs name, not of all items of the workspace, so item tables are
+read one by one and only the wanted rows stay: 38 bytes an item, and a few more while they are put in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS
+from corpus.workspace import Workspace
+
+_COLUMNS = [field.name for field in LOCATION_FIELDS]
+
+
+@dataclass(frozen=True, eq=False)
+class Locations:
+    """The places of n items, in ascending order of their ids."""
+
+    ids: np.ndarray  # uint64[2, n], see `split_ids`
+    media: np.ndarray  # int32[n], into `media_names`
+    offset: np.ndarray  # int64[n], bytes
+    size: np.ndarray  # int64[n], bytes
+    ext: np.ndarray  # int16[n], into `exts`
+    media_names: tuple[str, ...]  # paths inside the workspace, or full URLs
+    exts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.ids.shape[1]
+
+    def find(self, wanted: np.ndarray) -> np.ndarray:
+        """The row of each wanted id (uint64[2, k]), int64[k]; -1 where it is not there."""
+        return find_ids(self.ids, wanted)
+
+    def take(self, rows: np.ndarray) -> Locations:
+        """Only these rows, given in ascending order, and only the tars that they lie in."""
+        used, media = np.unique(self.media[rows], return_inverse=True)
+        names = tuple(self.media_names[code] for code in used)
+        return Locations(
+            np.ascontiguousarray(self.ids[:, rows]),
+            media.astype(np.int32),
+            self.offset[rows],
+            self.size[rows],
+            self.ext[rows],
+            names,
+            self.exts,
+        )
+
+
+def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """uint64[2, n]: 16-byte ids as two numbers each, so that numpy sorts and searches them in the order of bytes."""
+    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    if array.null_count:
+        raise ValueError(f"{array.null_count} of {len(array)} ids are null")
+    data = array.buffers()[1]
+    if data is None:
+        return np.zeros((2, 0), np.uint64)
+    whole = np.frombuffer(data, ">u8", count=2 * len(array), offset=array.offset * ITEM_ID_BYTES)
+    return np.ascontiguousarray(whole.reshape(-1, 2).T).astype(np.uint64)
+
+
+def join_id(halves: np.ndarray) -> bytes:
+    """The 16 bytes of one id, uint64[2]: the inverse of `split_ids`."""
+    return int(halves[0]).to_bytes(8, "big") + int(halves[1]).to_bytes(8, "big")
+
+
+def unique_ids(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Ids (each part uint64[2, ...]) in ascending order, each once, uint64[2, n]."""
+    ids = np.concatenate([np.zeros((2, 0), np.uint64), *(part.reshape(2, -1) for part in parts)], axis=1)
+    ids = ids[:, np.lexsort((ids[1], ids[0]))]
+    return np.ascontiguousarray(ids[:, first_of_run(ids)])
+
+
+def first_of_run(ids: np.ndarray) -> np.ndarray:
+    """bool[n]: whether each of sorted ids differs from the one before it."""
+    first = np.ones(ids.shape[1], bool)
+    first[1:] = (ids[:, 1:] != ids[:, :-1]).any(axis=0)
+    return first
+
+
+def find_ids(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Positions of wanted ids (uint64[2, k]) among ascending ids (uint64[2, n]), int64[k]; -1 for absent ones."""
+    at = np.searchsorted(ids[0], wanted[0]).astype(np.int64)
+    if not ids.shape[1]:
+        return np.full(len(at), -1, np.int64)
+    while True:  # ids that share their first half, hardly ever more than one, are walked along
+        here = np.minimum(at, ids.shape[1] - 1)
+        same_half = (at == here) & (ids[0][here] == wanted[0])
+        behind = same_half & (ids[1][here] < wanted[1])
+        if not behind.any():
+            return np.where(same_half & (ids[1][here] == wanted[1]), here, -1)
+        at += behind
+
+
+def read_locations(workspace: Workspace, paths: Sequence[str], wanted: np.ndarray) -> Locations:
+    """The places of the wanted ids (ascending, uint64[2, k]) that the item tables know.
+
+    An item that lies in several tars is read from the first of them, by path and offset.
+    """
+    media_codes: dict[str, int] = {}
+    ext_codes: dict[str, int] = {}
+    found: list[tuple[np.ndarray, ...]] = [tuple(np.zeros(0, np.int64) for _ in range(5))]
+    for path in paths:
+        table = workspace.read_table(path, _COLUMNS)
+        table = table.filter(table.column("item_id").is_valid())
+        places = find_ids(wanted, split_ids(table.column("item_id")))
+        rows = np.flatnonzero(places >= 0)
+        table = table.take(rows)
+        found.append(
+            (
+                places[rows],
+                _encode(table.column("media"), media_codes),
+                table.column("offset").to_numpy(),
+                table.column("size").to_numpy(),
+                _encode(table.column("ext"), ext_codes),
+            )
+        )
+    place, media, offset, size, ext = (np.concatenate(column) for column in zip(*found, strict=True))
+    names = list(media_codes)
+    rank = np.empty(len(names), np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    order = np.lexsort((offset, rank[media.astype(np.int64)], place))
+    order = order[np.diff(place[order], prepend=-1) > 0]
+    return Locations(
+        np.ascontiguousarray(wanted[:, place[order]]),
+        media[order].astype(np.int32),
+        offset[order],
+        size[order],
+        ext[order].astype(np.int16),
+        tuple(names),
+        tuple(ext_codes),
+    )
+
+
+def _encode(column: pa.ChunkedArray, codes: dict[str, int]) -> np.ndarray:
+    """int64[n]: each string's number in `codes`, which grows by what it doesn't know."""
+    encoded = column.combine_chunks().dictionary_encode()
+    numbers = [codes.setdefault(name, len(codes)) for name in encoded.dictionary.to_pylist()]
+    return np.array(numbers, np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]

@@ -1,0 +1,109 @@
+"""What a corpus says of itself: manifest.json, wids indexes and the Energon blend. No timestamps: same bytes again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from corpus.storage import Store
+from pipelines.publishing.corpus_plan import DatasetPlan
+from pipelines.publishing.mixture import MixtureSettings, PublishError, PublishInput
+from pipelines.publishing.progress import Tar
+from pipelines.publishing.sample import Layout
+
+MANIFEST = "manifest.json"
+CARD = "README.md"
+BLEND = "blend.yaml"
+INDEX = "index.json"  # in each dataset's folder
+
+SCHEMA_VERSION = 1
+
+
+def dataset_entry(plan: DatasetPlan, layout: Layout, tars: Iterable[Tar], batch_size: int) -> dict[str, Any]:
+    """What the manifest says of a dataset."""
+    samples = len(plan.arranged.chosen)
+    warnings = []
+    if samples < batch_size:
+        warnings.append(f"{samples} samples are less than a batch of {batch_size}")
+    if plan.arranged.unplaced:
+        warnings.append(f"{plan.arranged.unplaced} pairs are left out: their groups would make shards unequal")
+    return {
+        "task": str(plan.given.task),
+        "stage": plan.given.stage,
+        "modality": str(plan.given.modality),
+        "licence": plan.given.licence,
+        "sources": list(plan.given.sources),
+        "fingerprint": plan.fingerprint,
+        "kept_pairs": len(plan.candidates),
+        "repeated_pairs": plan.candidates.repeated,
+        "samples": samples,
+        "fields": ["json", *layout.fields],
+        "negatives": plan.settings.negatives,
+        "random_negatives": len(plan.fill.pair),
+        "weight": plan.settings.weight,
+        "repeats": plan.settings.repeats,
+        "batch_rule": str(plan.arranged.rule),
+        "warnings": warnings,
+        "shards": [tar.to_json() for tar in tars],
+    }
+
+
+def make_manifest(
+    given: PublishInput, settings: MixtureSettings, fingerprint: str, datasets: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The manifest, but for the list of the other files."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": given.name,
+        "fingerprint": fingerprint,
+        "seed": settings.seed,
+        "batch_size": settings.batch_size,
+        "pairs_per_shard": settings.pairs_per_shard,
+        "datasets": dict(datasets),
+        "funnel": {source: given.funnel[source] for source in sorted(given.funnel)},
+        "made_by": dict(sorted(given.made_by.items())),
+    }
+
+
+def wids_index(dataset: str, shards: Sequence[Mapping[str, Any]]) -> bytes:
+    """The shard index that wids reads random samples by; URLs are relative to the index."""
+    listed = [
+        {"url": tar["name"], "nsamples": tar["samples"], "filesize": tar["bytes"], "md5sum": tar["md5"]}
+        for tar in shards
+    ]
+    return to_json({"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": dataset, "shardlist": listed})
+
+
+def energon_blend(datasets: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """A MetadatasetV2 of Megatron Energon that blends the dataset folders by weight."""
+    blend = [{"weight": entry["weight"], "path": f"./{name}"} for name, entry in datasets.items()]
+    text = {
+        "__module__": "megatron.energon",
+        "__class__": "MetadatasetV2",
+        "splits": {"train": {"blend": blend}},
+    }
+    return yaml.safe_dump(text, sort_keys=False).encode()
+
+
+def to_json(data: Any) -> bytes:
+    """JSON for people and programs; the same data gives the same bytes."""
+    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_manifest(store: Store) -> dict[str, Any] | None:
+    """The manifest of a corpus; None where there is none. Raises PublishError for a file that is no such manifest."""
+    try:
+        manifest = json.loads(store.read(MANIFEST))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise PublishError(f"{store.full(MANIFEST)}: not JSON: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
+        raise PublishError(
+            f"{store.full(MANIFEST)}: not a manifest of schema version {SCHEMA_VERSION}: choose another folder, or "
+            "remove the corpus that lies there"
+        )
+    return manifest

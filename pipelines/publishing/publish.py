@@ -1,0 +1,166 @@
+"""Publishing a corpus: plan on narrow columns, write the tars through the engine, say last what is there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from corpus.stages import fingerprint
+from corpus.storage import Store
+from corpus.workspace import Workspace
+from pipelines.engines import Engine
+from pipelines.publishing.card import data_card
+from pipelines.publishing.corpus_plan import (
+    FORMAT,
+    DatasetPlan,
+    item_ids,
+    make_target,
+    pair_rows,
+    plan_dataset,
+    refuse_shared_pairs,
+)
+from pipelines.publishing.export import Target, export
+from pipelines.publishing.locate import read_locations
+from pipelines.publishing.manifest import (
+    BLEND,
+    CARD,
+    INDEX,
+    MANIFEST,
+    dataset_entry,
+    energon_blend,
+    make_manifest,
+    read_manifest,
+    to_json,
+    wids_index,
+)
+from pipelines.publishing.mixture import MixtureSettings, PublishError, PublishInput
+from pipelines.publishing.progress import Progress, Tar, is_tar_of, list_files
+
+
+@dataclass(frozen=True)
+class Published:
+    """A corpus that exists."""
+
+    manifest: dict[str, Any]
+    path: str
+    reused: bool  # it lay there already, made from the same
+
+
+def publish(
+    workspace: Workspace,
+    given: PublishInput,
+    settings: MixtureSettings,
+    engine: Engine,
+    progress: Callable[[int, int], None] | None = None,
+) -> Published:
+    """Publish the datasets that the mixture names; `progress` is told tars written and tars in all.
+
+    A corpus made from the same is left as it is. Of another one, and of an export that was interrupted, the tars
+    that would come out the same are kept. The corpus exists when its manifest does: removed first, written last.
+    Raises PublishError before anything is touched if the corpus can't be published.
+    """
+    store = Store(settings.corpus)
+    made_from = _fingerprint(given, settings)
+    earlier = read_manifest(store)
+    if earlier is not None and earlier["fingerprint"] == made_from:
+        Progress(store).forget()  # left there if the run was killed right after it wrote the manifest
+        return Published(earlier, store.url, reused=True)
+    plans = _plans(workspace, given, settings)
+    locations = read_locations(workspace, given.items, item_ids(plans))
+    targets: list[Target] = []
+    total = 0
+    for plan in plans:
+        targets.append(make_target(plan, locations, first_key=total))
+        total += len(plan.arranged.shard_samples)
+
+    tars = _withdraw(store, earlier, targets)
+    report = progress or (lambda done, total: None)
+    report(sum(map(len, tars.values())), total)
+    items = [
+        item
+        for plan, target in zip(plans, targets, strict=True)
+        for item in pair_rows(plan, target, locations, _numbers(tars[target.name]))
+    ]
+    for target, tar in export(workspace, store, targets, items, engine):
+        tars[target.name][tar.name] = tar
+        report(sum(map(len, tars.values())), total)
+
+    entries = {}
+    for plan, target in zip(plans, targets, strict=True):
+        ordered = [tars[target.name][name] for name in _names(plan)]
+        entries[target.name] = dataset_entry(plan, target.layout, ordered, settings.batch_size)
+    manifest = make_manifest(given, settings, made_from, entries)
+    files = {f"{name}/{INDEX}": wids_index(name, entry["shards"]) for name, entry in entries.items()}
+    files |= {BLEND: energon_blend(entries), CARD: data_card(manifest)}
+    for path, data in files.items():
+        store.publish(path, data)
+    manifest["files"] = [
+        {"name": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in files.items()
+    ]
+    store.publish(MANIFEST, to_json(manifest))
+    Progress(store).forget()
+    return Published(manifest, store.url, reused=False)
+
+
+def _fingerprint(given: PublishInput, settings: MixtureSettings) -> str:
+    """Of all that the corpus depends on, but for the versions of what made it."""
+    datasets = [asdict(dataset) for dataset in sorted(given.datasets, key=lambda dataset: dataset.name)]
+    used = [dataset for dataset in datasets if dataset["name"] in settings.datasets]
+    return fingerprint(
+        {
+            "format": FORMAT,
+            "name": given.name,
+            "settings": settings.canonical(),
+            "datasets": used,
+            "funnel": dict(given.funnel),
+        }
+    )
+
+
+def _plans(workspace: Workspace, given: PublishInput, settings: MixtureSettings) -> list[DatasetPlan]:
+    datasets = {dataset.name: dataset for dataset in given.datasets}
+    unknown = sorted(set(settings.datasets) - set(datasets))
+    if unknown:
+        raise PublishError(f"no dataset {', '.join(unknown)}; there is {', '.join(sorted(datasets)) or 'none'}")
+    plans = [plan_dataset(workspace, datasets[name], settings) for name in sorted(settings.datasets)]
+    refuse_shared_pairs(plans)
+    return plans
+
+
+def _names(plan: DatasetPlan) -> list[str]:
+    return [Tar.named(plan.given.name, shard) for shard in range(len(plan.arranged.shard_samples))]
+
+
+def _numbers(tars: dict[str, Tar]) -> set[int]:
+    return {int(name.removesuffix(".tar").rpartition("-")[2]) for name in tars}
+
+
+def _withdraw(store: Store, earlier: dict[str, Any] | None, targets: Sequence[Target]) -> dict[str, dict[str, Tar]]:
+    """Take back the corpus that lies there: no manifest, and no tars but those that the targets would write again.
+
+    Returns those, by dataset and name. Interrupted anywhere, it does the rest when it is called again: before the
+    manifest goes, its tars are noted, and what is noted goes when its tars are gone.
+    """
+    notes = Progress(store)
+    if earlier is not None:
+        for entry in earlier["datasets"].values():
+            notes.keep(entry["fingerprint"], entry["shards"])
+        store.remove(MANIFEST)
+    wanted = {target.fingerprint for target in targets}
+    for made_from in set(notes.fingerprints()) - wanted:
+        for tar in notes.finished(made_from).values():
+            store.remove(tar.path)
+            store.remove(f"{tar.path.rpartition('/')[0]}/{INDEX}")
+        notes.forget(made_from)
+    present = list_files(store)
+    kept: dict[str, dict[str, Tar]] = {}
+    for target in targets:
+        finished = notes.finished(target.fingerprint)
+        kept[target.name] = {name: tar for name, tar in finished.items() if tar.path in present}
+        whole = {tar.path for tar in kept[target.name].values()}
+        for path in present - whole:
+            if is_tar_of(target.name, path):
+                store.remove(path)
+    return kept

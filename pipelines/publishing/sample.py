@@ -1,0 +1,201 @@
+"""One sample of a corpus: the names of its members, and its JSON.
+
+A sample's members lie together and in this order: `json`, the query's media, the positive's, the negatives'. Every
+sample of a dataset has the same fields, because readers infer them from the first samples. So an image is called
+`.jpg` whatever its format is: the readers decode by content, and some of them know no `.webp`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.records import CaptionOrigin, Origin
+from pipelines.publishing.sides import first_entries
+
+IMAGE_EXTS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2"})
+
+
+def field_ext(ext: str) -> str:
+    """The extension that an item's field has in a corpus."""
+    return "jpg" if ext.lower() in IMAGE_EXTS else ext.lower()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The media fields of every sample of a dataset."""
+
+    query: tuple[str, ...]
+    positive: tuple[str, ...]
+    negatives: tuple[tuple[str, ...], ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All media fields, in the order in which they lie."""
+        return (*self.query, *self.positive, *(name for fields in self.negatives for name in fields))
+
+
+def media_fields(side: str, count: int, ext: str) -> tuple[str, ...]:
+    """`query.jpg` for one item, `query.frame_00.jpg` ... for several."""
+    if count == 1:
+        return (f"{side}.{ext}",)
+    return tuple(f"{side}.frame_{number:02d}.{ext}" for number in range(count))
+
+
+def make_layout(counts: Mapping[str, int], exts: Mapping[str, str], negatives: int) -> Layout:
+    """The fields, from the number of items and the field extension of each role."""
+    return Layout(
+        media_fields("query", counts["query"], exts["query"]),
+        media_fields("positive", counts["positive"], exts["positive"]),
+        tuple(media_fields(f"negative_{n}", counts["negatives"], exts["negatives"]) for n in range(negatives)),
+    )
+
+
+def sample_jsons(pairs: pa.Table, dataset: str, task: str, stage: int, layout: Layout) -> list[dict[str, Any]]:
+    """What is not media of each pair (rows of PAIR_SCHEMA). Its negatives are its own first ones, perhaps too few."""
+    query, positive = _side(pairs, "query"), _side(pairs, "positive")
+    negatives = _negatives(pairs.column("negatives").combine_chunks(), layout)
+    texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
+    return [
+        {
+            "pair_id": pair_id,
+            "dataset": dataset,
+            "task": task,
+            "stage": stage,
+            "query": {"instruction": query[0][row], "text": query[1][row], "media": list(layout.query)},
+            "positive": {"instruction": positive[0][row], "text": positive[1][row], "media": list(layout.positive)},
+            "negatives": negatives[row],
+            "positive_score": score,
+            "group": texts["group"][row],
+            "label": texts["label"][row],
+            "caption_origin": texts["caption_origin"][row],
+            "caption_model": texts["caption_model"][row],
+            "caption_prompt": texts["caption_prompt"][row],
+            "source": {
+                "url": texts["source_url"][row],
+                "sha256": sha256,
+                "licence": texts["licence"][row],
+            },
+        }
+        for row, (pair_id, sha256, score) in enumerate(
+            zip(
+                hexadecimal(pairs.column("pair_id")),
+                hexadecimal(pairs.column("source_sha256")),
+                _numbers(pairs.column("positive_score")),
+                strict=True,
+            )
+        )
+    ]
+
+
+def random_negative(text: str, fields: tuple[str, ...]) -> dict[str, Any]:
+    """A negative that is the positive side of another pair. It has no score."""
+    return {"text": text, "media": list(fields), "score": 0.0, "origin": str(Origin.RANDOM)}
+
+
+def to_bytes(sample: Mapping[str, Any]) -> bytes:
+    """A sample's `json` member."""
+    return _ENCODER.encode(sample).encode()
+
+
+def hexadecimal(ids: pa.ChunkedArray) -> list[str]:
+    """Lower-case hex of binary values; "" for null."""
+    return [value.hex() if value is not None else "" for value in ids.to_pylist()]
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_TEXTS = ("group", "label", "caption_origin", "caption_model", "caption_prompt", "source_url", "licence")
+
+
+def _strings(column: pa.ChunkedArray | pa.Array) -> list[str]:
+    return pc.fill_null(column, "").to_pylist()
+
+
+def _side(pairs: pa.Table, name: str) -> tuple[list[str], list[str]]:
+    side = pairs.column(name).combine_chunks()
+    return _strings(side.field("instruction")), _strings(side.field("text"))
+
+
+def _numbers(column: pa.ChunkedArray | pa.Array) -> list[float]:
+    """The shortest decimals that are these float32 numbers; 0.0 for what isn't a number."""
+    return [float(str(value)) if math.isfinite(value) else 0.0 for value in pc.fill_null(column, 0.0).to_numpy()]
+
+
+def _negatives(lists: pa.Array, layout: Layout) -> list[list[dict[str, Any]]]:
+    used = first_entries(lists, len(layout.negatives))
+    entries = used.values
+    texts, scores = _strings(entries.field("text")), _numbers(entries.field("score"))
+    origins = _strings(entries.field("origin"))
+    offsets = used.offsets.to_pylist()
+    return [
+        [
+            {"text": texts[at], "media": list(layout.negatives[at - start]), "score": scores[at], "origin": origins[at]}
+            for at in range(start, stop)
+        ]
+        for start, stop in pairwise(offsets)
+    ]
+
+
+_SIDE_SHAPE = {"instruction": str, "text": str, "media": [str]}
+_SHAPE = {
+    "pair_id": str,
+    "dataset": str,
+    "task": str,
+    "stage": int,
+    "query": _SIDE_SHAPE,
+    "positive": _SIDE_SHAPE,
+    "negatives": [{"text": str, "media": [str], "score": float, "origin": str}],
+    "positive_score": float,
+    "group": str,
+    "label": str,
+    "caption_origin": str,
+    "caption_model": str,
+    "caption_prompt": str,
+    "source": {"url": str, "sha256": str, "licence": str},
+}
+_ORIGINS = frozenset(map(str, Origin))
+_CAPTION_ORIGINS = frozenset(map(str, CaptionOrigin))
+
+
+def wrong_json(sample: Any) -> list[str]:
+    """What is wrong with the keys, the order of keys, the types and the vocabulary of a sample's JSON."""
+    faults = list(_unlike(sample, _SHAPE, ""))
+    if faults:
+        return faults
+    if sample["caption_origin"] not in _CAPTION_ORIGINS:
+        faults.append(f"caption_origin is {sample['caption_origin']!r}")
+    for number, negative in enumerate(sample["negatives"]):
+        if negative["origin"] not in _ORIGINS:
+            faults.append(f"negatives[{number}].origin is {negative['origin']!r}")
+    return faults
+
+
+def named_media(sample: Mapping[str, Any]) -> list[str]:
+    """The media fields that a sample's JSON names, in the order in which they must lie."""
+    sides = [sample["query"], sample["positive"], *sample["negatives"]]
+    return [name for side in sides for name in side["media"]]
+
+
+def _unlike(value: Any, shape: Any, where: str) -> Iterator[str]:
+    if isinstance(shape, dict):
+        if not isinstance(value, dict) or list(value) != list(shape):
+            found = f"keys {list(value)}" if isinstance(value, dict) else type(value).__name__
+            yield f"{where or 'json'} has {found}, expected keys {list(shape)}"
+            return
+        for key, inner in shape.items():
+            yield from _unlike(value[key], inner, f"{where}.{key}" if where else key)
+    elif isinstance(shape, list):
+        if type(value) is not list:
+            yield f"{where} is {type(value).__name__}, expected a list"
+            return
+        for number, entry in enumerate(value):
+            yield from _unlike(entry, shape[0], f"{where}[{number}]")
+    elif type(value) is not shape or (shape is float and not math.isfinite(value)):
+        yield f"{where} is {value!r}, expected {shape.__name__}"

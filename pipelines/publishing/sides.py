@@ -1,0 +1,114 @@
+"""What the chosen pairs consist of: the ids of their items, and what tells their contents apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.workspace import Workspace
+from pipelines.publishing.locate import split_ids
+from pipelines.publishing.mixture import Arrangement, Candidates, PublishError
+
+ROLES = ("query", "positive", "negatives")
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The items of m chosen pairs, table by table, and what tells the contents of pairs apart.
+
+    A pair uses the first of its own negatives, as many as the mixture asks for. Keys are equal for equal content: of
+    the items where there are some, else of the text; 0 stands for no content.
+    """
+
+    tables: tuple[Mapping[str, np.ndarray], ...]  # of each table: role -> ids, uint64[2, k]
+    counts: Mapping[str, int]  # role -> items of each, the same in all pairs
+    own_negatives: np.ndarray  # int64[m]
+    query_key: np.ndarray  # uint64[m], of items only
+    positive_key: np.ndarray  # uint64[m]
+    negative_keys: np.ndarray  # uint64[m, negatives]
+
+
+def read_sides(
+    workspace: Workspace, paths: Sequence[str], candidates: Candidates, arranged: Arrangement, negatives: int
+) -> Sides:
+    """Read what the chosen pairs name. Raises PublishError where pairs differ in their number of items."""
+    total = len(arranged.chosen)
+    own = np.zeros(total, np.int64)
+    query_key, positive_key = np.zeros(total, np.uint64), np.zeros(total, np.uint64)
+    negative_keys = np.zeros((total, negatives), np.uint64)
+    counts: dict[str, set[int]] = {role: set() for role in ROLES}
+    tables = []
+    table_of, row_of = candidates.table[arranged.chosen], candidates.row[arranged.chosen]
+    by_table = np.argsort(table_of, kind="stable")
+    ends = np.searchsorted(table_of[by_table], np.arange(len(paths)), side="right")
+    for path, places in zip(paths, np.split(by_table, ends[:-1]), strict=True):
+        pairs = _read_rows(workspace, path, row_of[places], texts=negatives > 0)
+        query, positive = pairs.column("query").combine_chunks(), pairs.column("positive").combine_chunks()
+        ids = {}
+        query_key[places], ids["query"] = _content(query, counts["query"])
+        positive_key[places], ids["positive"] = _content(positive, counts["positive"])
+        if negatives:
+            listed = pairs.column("negatives").combine_chunks()
+            used = first_entries(listed, negatives)
+            lengths = used.value_lengths().to_numpy(zero_copy_only=False)
+            keys, ids["negatives"] = _content(used.flatten(), counts["negatives"])
+            own[places] = lengths
+            owner = np.repeat(places, lengths)
+            slot = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            negative_keys[owner, slot] = keys
+        tables.append(ids)
+    return Sides(
+        tuple(tables),
+        {role: _same(role, found) for role, found in counts.items()},
+        own,
+        query_key,
+        positive_key,
+        negative_keys,
+    )
+
+
+def _read_rows(workspace: Workspace, path: str, rows: np.ndarray, texts: bool) -> pa.Table:
+    columns = ["query.items", "positive" if texts else "positive.items"] + (["negatives"] if texts else [])
+    with workspace.store.open(path) as file:  # inner columns, which `Workspace.read_table` would flatten
+        return pq.ParquetFile(file).read(columns=columns).take(rows)
+
+
+def first_entries(lists: pa.Array, most: int) -> pa.Array:
+    """The first `most` entries of each list; a list that is null is empty."""
+    lengths = np.minimum(lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), most)
+    starts = lists.offsets.to_numpy()[:-1]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    taken = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return pa.ListArray.from_arrays(offsets, lists.values.take(taken))
+
+
+def _content(sides: pa.StructArray, counts: set[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The key of each side, uint64[n], and the ids of all their items, uint64[2, k]; notes the items of each."""
+    items = sides.field("items")
+    lengths = items.value_lengths().to_numpy(zero_copy_only=False)
+    ids = split_ids(items.flatten())
+    counts.update(np.unique(lengths).tolist())
+    keys = np.zeros(len(lengths), np.uint64)
+    np.add.at(keys, np.repeat(np.arange(len(lengths)), lengths), ids[0])  # ids are hashes: their sum is as good as one
+    has_text = "text" in [field.name for field in sides.type]
+    if has_text and not ids.size:
+        keys[:] = [_text_key(text) for text in sides.field("text").to_pylist()]
+    return keys, ids
+
+
+def _text_key(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+
+def _same(role: str, counts: set[int]) -> int:
+    if len(counts) > 1:
+        raise PublishError(
+            f"its pairs have {' or '.join(map(str, sorted(counts)))} items as {role}, but all samples of a dataset "
+            "must have the same fields: make them datasets of their own"
+        )
+    return next(iter(counts), 0)

@@ -1,0 +1,115 @@
+"""Writing one tar of a corpus: media are read by range, ahead of what is written, a few MiB at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import IO
+
+from corpus.media import TarWriter
+from corpus.storage import Store
+from pipelines.publishing.progress import Tar
+
+_READ_AHEAD_ITEMS = 256  # at most so many items ...
+_READ_AHEAD_BYTES = 16 << 20  # ... and about so many bytes are read together from an object store; from a local disk
+_LOCAL_READ_AHEAD_BYTES = 1 << 20  # fewer, which stay in the processor's cache until they are hashed and written
+_FLUSH_BYTES = 16 << 20  # written between two flushes of a local file: a single one, at the end, would be waited for
+
+
+@dataclass
+class Sample:
+    """A sample before it is written: its key, its `json` member, and where its media lie."""
+
+    key: str
+    json: bytes
+    ranges: list[tuple[str, int, int]]  # path, offset and size, in the order of the fields
+
+
+def write_tar(media: Store, corpus: Store, path: str, samples: list[Sample], fields: Sequence[str]) -> Tar:
+    """Write the samples under `path`; `fields` are the names of each sample's media. Whole or absent."""
+    with corpus.writer(path) as file, ThreadPoolExecutor(1) as reader, _Flusher(file, corpus.is_local) as flusher:
+        digested = _Digested(file)
+        tar = TarWriter(digested)  # type: ignore[arg-type]
+        remote = not media.is_local or any("://" in place[0] for sample in samples for place in sample.ranges)
+        batches = list(_batches(samples, _READ_AHEAD_BYTES if remote else _LOCAL_READ_AHEAD_BYTES))
+        contents = reader.submit(_read, media, batches[0])
+        for batch, following in zip_longest(batches, batches[1:]):
+            found = iter(contents.result())
+            if following is not None:
+                contents = reader.submit(_read, media, following)
+            for sample in batch:
+                tar.add(f"{sample.key}.json", sample.json)
+                for field, _ in zip(fields, sample.ranges, strict=True):
+                    tar.add(f"{sample.key}.{field}", next(found))
+            flusher.written(tar.position)
+        tar.close()
+    name = path.rpartition("/")[2]
+    return Tar(name, len(samples), tar.position, digested.sha256.hexdigest(), digested.md5.hexdigest())
+
+
+def _batches(samples: Sequence[Sample], most_bytes: int) -> Iterator[list[Sample]]:
+    """Samples whose media are read together."""
+    batch: list[Sample] = []
+    items = size = 0
+    for sample in samples:
+        batch.append(sample)
+        items += len(sample.ranges)
+        size += sum(taken for _, _, taken in sample.ranges)
+        if items >= _READ_AHEAD_ITEMS or size >= most_bytes:
+            yield batch
+            batch, items, size = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _read(media: Store, batch: Sequence[Sample]) -> list[bytes]:
+    return media.read_ranges([place for sample in batch for place in sample.ranges])
+
+
+class _Digested:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.md5 = hashlib.md5(usedforsecurity=False)
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        self.md5.update(data)
+        return self._file.write(data)
+
+
+class _Flusher:
+    """Flushes a local file to the disk while more of it is written."""
+
+    def __init__(self, file: IO[bytes], needed: bool) -> None:
+        self._file = file
+        self._pool = ThreadPoolExecutor(1) if needed else None
+        self._running: Future[None] | None = None
+        self._flushed = 0
+
+    def __enter__(self) -> _Flusher:
+        return self
+
+    def written(self, position: int) -> None:
+        """Say how far the file is written."""
+        if self._pool is not None and position - self._flushed >= _FLUSH_BYTES:
+            self._wait()
+            self._file.flush()
+            self._running = self._pool.submit(os.fsync, self._file.fileno())
+            self._flushed = position
+
+    def __exit__(self, *raised: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+        if raised[0] is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()  # a failed flush is said once, not again at the end

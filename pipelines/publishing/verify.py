@@ -1,0 +1,249 @@
+"""Verifying a corpus: everything that it promises is read again. The corpus needs nothing but itself for this."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import struct
+import tarfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from corpus.storage import Store
+from pipelines.publishing.locate import first_of_run, join_id
+from pipelines.publishing.manifest import INDEX, MANIFEST, read_manifest, wids_index
+from pipelines.publishing.mixture import PublishError
+from pipelines.publishing.progress import Tar, list_files
+from pipelines.publishing.sample import named_media, wrong_json
+
+_CHUNK_BYTES = 1 << 20
+_OF_ENERGON = re.compile(r"(.*/)?\.nv-meta/.*|.*\.tar\.idx")  # what `energon prepare` adds
+_NOT_AN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found. Each fault says in which file, of which sample, and what."""
+
+    faults: list[str]
+    tars: int = 0
+    samples: int = 0
+    images: int = 0
+    bytes: int = 0
+
+
+def verify(corpus: str, workers: int = 0) -> Verified:
+    """Read every byte of a corpus and hold it against its manifest and against what every corpus promises.
+
+    Digests, sizes and counts; unique keys; the same members in every sample of a dataset; JSON of the promised shape;
+    images that decode to the last pixel; groups that are whole; shards of equal size, none of them empty; indexes; no
+    file too many; a funnel that adds up. `workers` threads (0: one for each core) hold one sample each.
+    """
+    store = Store(corpus)
+    try:
+        manifest = read_manifest(store)
+    except PublishError as error:
+        return Verified([str(error)])
+    if manifest is None:
+        return Verified([f"{MANIFEST}: there is none: the corpus does not exist, or was not finished"])
+    present = list_files(store)
+    faults = [*_wrong_files(store, manifest, present), *_wrong_counts(manifest)]
+    jobs = [
+        (name, entry, shard)
+        for name, entry in manifest["datasets"].items()
+        for shard in entry["shards"]
+        if f"{name}/{shard['name']}" in present
+    ]
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of images that it reads nevertheless
+        found = list(pool.map(lambda job: _read_tar(store, *job), jobs))
+    faults += [fault for tar in found for fault in tar.faults]
+    faults += [*_repeated_keys(found), *_torn_groups(found)]
+    samples, images = sum(tar.samples for tar in found), sum(tar.images for tar in found)
+    return Verified(faults, len(found), samples, images, sum(tar.size for tar in found))
+
+
+def _wrong_files(store: Store, manifest: Mapping[str, Any], present: set[str]) -> Iterator[str]:
+    files = {file["name"]: file for file in manifest["files"]}
+    tars = {f"{name}/{shard['name']}" for name, entry in manifest["datasets"].items() for shard in entry["shards"]}
+    for path in sorted(present - tars - set(files) - {MANIFEST}):
+        if not _OF_ENERGON.fullmatch(path):
+            yield f"{path}: not listed in the manifest"
+    for path in sorted((tars | set(files)) - present):
+        yield f"{path}: listed in the manifest, but it is not there"
+    for path in sorted(set(files) & present):
+        if hashlib.sha256(store.read(path)).hexdigest() != files[path]["sha256"]:
+            yield f"{path}: its sha256 is not the manifest's"
+    for name, entry in manifest["datasets"].items():
+        path = f"{name}/{INDEX}"
+        if path in present and store.read(path) != wids_index(name, entry["shards"]):
+            yield f"{path}: does not list the manifest's shards"
+
+
+def _wrong_counts(manifest: Mapping[str, Any]) -> Iterator[str]:
+    for name, entry in manifest["datasets"].items():
+        where, sizes = f"{MANIFEST}: {name}", [shard["samples"] for shard in entry["shards"]]
+        if [shard["name"] for shard in entry["shards"]] != [Tar.named(name, number) for number in range(len(sizes))]:
+            yield f"{where}: the names of its shards are not consecutive"
+        if sum(sizes) != entry["samples"]:
+            yield f"{where}: {entry['samples']} samples, but {sum(sizes)} in its shards"
+        if not sizes or min(sizes) < 1:
+            yield f"{where}: an empty shard, or none at all"
+        elif len(set(sizes[:-1])) > 1 or sizes[-1] > sizes[0]:
+            yield f"{where}: shards of {sorted(set(sizes))} samples: only the last may be smaller"
+    for source, counts in manifest["funnel"].items():
+        removed = sum(rows for reasons in counts["removed"].values() for rows in reasons.values())
+        if counts["rows_in"] != counts["kept"] + removed:
+            yield (
+                f"{MANIFEST}: funnel of {source}: {counts['rows_in']} rows in, but {counts['kept']} kept and "
+                f"{removed} removed"
+            )
+
+
+@dataclass
+class _TarFound:
+    """What a tar turned out to hold."""
+
+    path: str
+    samples: int = 0
+    images: int = 0
+    size: int = 0
+    keys: list[bytes] = field(default_factory=list)
+    groups: set[str] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, what: str, key: str = "") -> None:
+        self.faults.append(f"{self.path}: {key}: {what}" if key else f"{self.path}: {what}")
+
+
+def _read_tar(store: Store, name: str, entry: Mapping[str, Any], shard: Mapping[str, Any]) -> _TarFound:
+    found = _TarFound(f"{name}/{shard['name']}")
+    group = ""
+    with store.open(found.path) as file:
+        digested = _Digested(file)
+        try:
+            with tarfile.open(fileobj=digested, mode="r|", bufsize=_CHUNK_BYTES) as archive:  # type: ignore[call-overload]
+                for key, members in _samples(archive):
+                    found.samples += 1
+                    sample = _check_sample(found, name, entry, key, members)
+                    following = sample.get("group", "")
+                    if following and following != group and following in found.groups:
+                        found.fault(f"group {following!r} does not lie together", key)
+                    found.groups.add(following)
+                    group = following
+        except tarfile.TarError as error:
+            found.fault(f"not a whole tar: {error}")
+        while digested.read(_CHUNK_BYTES):
+            pass
+    found.size = digested.size
+    for what in ("sha256", "md5"):
+        if digested.digests[what].hexdigest() != shard[what]:
+            found.fault(f"its {what} is not the manifest's")
+    for what, is_now in (("samples", found.samples), ("bytes", found.size)):
+        if is_now != shard[what]:
+            found.fault(f"{is_now} {what}, {shard[what]} in the manifest")
+    return found
+
+
+class _Digested:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digests = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
+        self.size = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.size += len(data)
+        for digest in self.digests.values():
+            digest.update(data)
+        return data
+
+
+def _samples(archive: tarfile.TarFile) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Runs of members with the same key: the key, and (field, bytes) of each member."""
+    current, members = "", list[tuple[str, bytes]]()
+    for member in archive:
+        key, _, name = member.name.partition(".")
+        if key != current and members:
+            yield current, members
+            members = []
+        content = archive.extractfile(member)
+        current = key
+        members.append((name, content.read() if content is not None else b""))
+        archive.members.clear()  # type: ignore[attr-defined]  # or it holds every header until the end
+    if members:
+        yield current, members
+
+
+def _check_sample(
+    found: _TarFound, name: str, entry: Mapping[str, Any], key: str, members: Sequence[tuple[str, bytes]]
+) -> dict[str, Any]:
+    """Note what is wrong with a sample; its JSON, empty if it can't be used."""
+    if not re.fullmatch(r"[0-9a-f]{32}", key):
+        found.fault("not a key: 32 lower-case hexadecimal digits", key)
+    else:
+        found.keys.append(bytes.fromhex(key))
+    fields = [field for field, _ in members]
+    if fields != entry["fields"]:
+        found.fault(f"members {fields}, expected {entry['fields']}", key)
+    for field_name, content in members:
+        if field_name.endswith(".jpg"):
+            found.images += 1
+            if why := _undecodable(content):
+                found.fault(f"{field_name} does not decode: {why}", key)
+    try:
+        sample = json.loads(dict(members).get("json", b""))
+    except ValueError as error:
+        found.fault(f"json can't be read: {error}", key)
+        return {}
+    if faults := wrong_json(sample):
+        for what in faults:
+            found.fault(what, key)
+        return {}
+    expected = {"pair_id": key, "dataset": name, "task": entry["task"], "stage": entry["stage"]}
+    for what, value in expected.items():
+        if sample[what] != value:
+            found.fault(f"{what} is {sample[what]!r}, expected {value!r}", key)
+    if len(sample["negatives"]) != entry["negatives"]:
+        found.fault(f"{len(sample['negatives'])} negatives, expected {entry['negatives']}", key)
+    if named_media(sample) != fields[1:]:
+        found.fault(f"json names the media {named_media(sample)}, but its members are {fields[1:]}", key)
+    return sample
+
+
+def _undecodable(content: bytes) -> str:
+    """Why an image can't be decoded to its last pixel; "" if it can."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except _NOT_AN_IMAGE as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _repeated_keys(found: Sequence[_TarFound]) -> Iterator[str]:
+    whole = np.frombuffer(b"".join(key for tar in found for key in tar.keys), ">u8").reshape(-1, 2).T
+    order = np.lexsort((whole[1], whole[0]))
+    again = order[~first_of_run(whole[:, order])]
+    tar_of = np.repeat(np.arange(len(found)), [len(tar.keys) for tar in found])
+    for at in np.sort(again):
+        yield f"{found[tar_of[at]].path}: {join_id(whole[:, at]).hex()}: this key is there more than once"
+
+
+def _torn_groups(found: Sequence[_TarFound]) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for tar in found:
+        for group in sorted(tar.groups - {""}):
+            if first.setdefault(group, tar.path) != tar.path:
+                yield f"{tar.path}: group {group!r} began in {first[group]}"

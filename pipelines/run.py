@@ -1,0 +1,285 @@
+"""Running a configuration: gather, then step by step what is not done, then publish."""
+
+from __future__ import annotations
+
+import platform
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from corpus.settings import SettingsError
+from corpus.stages import KeyedStage, MapStage
+from corpus.work import LOST, EmitWork, MapWork, Outcome, SettleTask, SettleWork, ShardTask
+from corpus.workspace import Workspace
+from pipelines.bars import Bars
+from pipelines.config import Config
+from pipelines.engines import Engine, open_engine
+from pipelines.gather import SourceIndex, find_index, gather, source_fingerprint
+from pipelines.inputs import publish_input
+from pipelines.layout import layout, open_source
+from pipelines.plan import Plan, Planned, Selection, Step, make_plan
+from pipelines.publishing.publish import publish
+from pipelines.record import RunRecord, last_failures
+from pipelines.report import Funnel, source_funnel
+
+
+@dataclass
+class RunResult:
+    """What a run came to."""
+
+    run_id: str
+    failed: list[str] = field(default_factory=list)  # what went wrong, one line each
+    funnels: dict[str, Funnel] = field(default_factory=dict)
+    corpora: dict[str, str] = field(default_factory=dict)  # mixture -> where it lies
+
+
+def read_sources(workspace: Workspace, config: Config, write: bool) -> tuple[dict[str, SourceIndex], list[str]]:
+    """The shards of every source, and the sources that have to be read first (none, if `write`)."""
+    indexes: dict[str, SourceIndex] = {}
+    unread = []
+    for name, settings in config.sources.items():
+        source = open_source(settings)
+        digest = source_fingerprint(source)
+        index = find_index(workspace, name, digest)
+        if index is None and write:
+            index = gather(workspace, name, source, digest)
+        if index is None:
+            unread.append(name)
+        else:
+            indexes[name] = index
+    return indexes, unread
+
+
+def plan(config: Config, selection: Selection) -> tuple[Plan, list[str]]:
+    """What a run would do, without doing anything; and the sources whose shards are not known yet."""
+    workspace = Workspace(config.workspace)
+    indexes, unread = read_sources(workspace, config, write=False)
+    steps = [
+        Step(step.name, nodes)
+        for step in layout(config)
+        if (nodes := tuple(node for node in step.nodes if node.source in indexes))
+    ]
+    check_selection(steps, selection)
+    return make_plan(workspace, steps, indexes, selection), unread
+
+
+@dataclass(frozen=True)
+class State:
+    """What lies in a workspace."""
+
+    plan: Plan
+    unread: list[str]  # sources whose shards are not known yet
+    failed: dict[tuple[str, str, str], str]  # (stage, owner, shard) -> why the last run could not finish it
+    funnels: dict[str, Funnel]
+
+
+def status(config: Config) -> State:
+    """What is done, stale, missing and failed, and the funnel so far. Runs nothing."""
+    workspace = Workspace(config.workspace)
+    planned, unread = plan(config, Selection())
+    done = {p.task.output for _, found in planned.steps for p in found if p.state == "done"}
+    open_still = {
+        (step.name, p.task.source, p.task.shard) for step, found in planned.steps for p in found if p.state != "done"
+    }
+    failed = {key: why for key, why in last_failures(workspace.store).items() if key in open_still}
+    return State(planned, unread, failed, _funnels(workspace, planned, done))
+
+
+def check_selection(steps: Sequence[Step], selection: Selection) -> None:
+    """Raise SettingsError for a selection that names nothing or cannot be."""
+    names = [step.name for step in steps]
+    if selection.stage is not None and selection.stage not in names:
+        raise SettingsError(f"--stage {selection.stage}: no such stage; there is {', '.join(names)}")
+    if (selection.force or selection.retry) and selection.stage is None:
+        raise SettingsError("--force and --retry need --stage: what is to be made again?")
+    chosen = [step for step in steps if step.name == selection.stage]
+    if selection.retry and not all(node.stage.regenerates for step in chosen for node in step.nodes):
+        raise SettingsError(
+            f"--retry: stage {selection.stage} gives the same rows each time; raise its version or --force"
+        )
+    if selection.shards is not None and not chosen:
+        raise SettingsError("--shards needs --stage")
+    if selection.shards is not None and chosen[0].keyed:
+        raise SettingsError(f"--shards: stage {selection.stage} reads all shards together")
+
+
+def run(config: Config, selection: Selection, console: Console, mixtures: Sequence[str] | None = None) -> RunResult:
+    """Do what is not done. Failures of single shards are collected; the other shards go on."""
+    workspace = Workspace(config.workspace)
+    run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:4]
+    result = RunResult(run_id)
+    with ExitStack() as stack:
+        record = stack.enter_context(RunRecord(workspace.store, run_id))
+        progress = stack.enter_context(Bars(console))
+        check_selection(layout(config), selection)
+        with progress.bar("rows"):
+            indexes, _ = read_sources(workspace, config, write=True)
+        todo = make_plan(workspace, layout(config), indexes, selection)
+        scratch = workspace.store.full(f"runs/scratch-{run_id}")
+        engine = open_engine(config.engine, scratch=scratch)
+        stack.callback(engine.close)
+        runner = _Runner(workspace, engine, config.engine.partitions, progress, record, result)
+        finished = runner.steps(todo, selection)
+        result.funnels = _funnels(workspace, todo, runner.ready)
+        if finished and not result.failed:
+            for name in mixtures if mixtures is not None else list(config.mixtures):
+                given = publish_input(config, name, todo, result.funnels, versions())
+                with progress.bar(f"publish {name}") as step:
+                    published = publish(workspace, given, config.mixtures[name], engine, step.at)
+                result.corpora[name] = published.path
+    return result
+
+
+@dataclass
+class _Runner:
+    workspace: Workspace
+    engine: Engine
+    partitions: int
+    progress: Bars
+    record: RunRecord
+    result: RunResult
+    ready: set[str] = field(default_factory=set)  # tables that lie there
+
+    def steps(self, plan: Plan, selection: Selection) -> bool:
+        """Run the steps; whether all of them were run, up to publishing."""
+        again = selection.force or bool(selection.retry)
+        rows = {path for _, planned in plan.steps for p in planned for path in _row_tables(p)}
+        self.ready |= rows
+        for step, planned in plan.steps:
+            self.ready |= {p.task.output for p in planned if p.state == "done"}
+            todo = [p for p in planned if p.state != "done"]
+            if selection.shards is not None and not again:
+                todo = [p for p in todo if int(p.task.shard) in selection.shards]
+            self._step(step, planned, todo)
+            if step.name == selection.stage and not again:
+                return False
+        return True
+
+    def _step(self, step: Step, planned: Sequence[Planned], todo: Sequence[Planned]) -> None:
+        start = time.perf_counter()
+        needed = planned if step.keyed and todo else todo
+        blocked = [p for p in needed if not self._can_run(p)]
+        if blocked and step.keyed:
+            self.result.failed.append(
+                f"{step.name}: waits for {len(blocked)} shards that an earlier stage did not finish"
+            )
+            return
+        todo = [p for p in todo if self._can_run(p)]
+        if not todo:
+            self.progress.note(
+                f"{step.name}: done already ({len(planned)} shards)" if not blocked else f"{step.name}: blocked"
+            )
+            return
+        rows = 0
+        counts: dict[str, int] = {}
+        by_shard = {(p.task.source, p.task.shard): p for p in todo}
+        with self.progress.bar(step.name, len(todo)) as bar:
+            for outcome in self._outcomes(step, planned, todo):
+                bar.advance()
+                self.record.add(outcome)
+                if outcome.error:
+                    self.result.failed.append(f"{step.name} {outcome.owner}/{outcome.shard}: {outcome.error}")
+                    continue
+                self.ready.add(by_shard[outcome.owner, outcome.shard].task.output)
+                rows += outcome.rows
+                for key, n in outcome.counts.items():
+                    counts[key.partition("/")[0]] = counts.get(key.partition("/")[0], 0) + n
+        said = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items(), key=lambda e: -e[1]))
+        self.progress.note(
+            f"{step.name}: {len(todo)} shards, {rows:,} rows ({said}), {time.perf_counter() - start:.1f} s"
+        )
+
+    def _can_run(self, planned: Planned) -> bool:
+        return all(path in self.ready for _, path in planned.task.inputs)
+
+    def _outcomes(self, step: Step, planned: Sequence[Planned], todo: Sequence[Planned]) -> Iterator[Outcome]:
+        url = self.workspace.store.url
+        if not step.keyed:
+            for node in step.nodes:
+                stage = node.stage
+                assert isinstance(stage, MapStage)
+                tasks = [p.task for p in todo if p.node is node]
+                if tasks:
+                    yield from run_map(self.engine, stage, url, tasks)
+            return
+        stage = step.nodes[0].stage
+        assert isinstance(stage, KeyedStage)
+        tasks = [p.task for p in planned]
+        try:
+            tables = list(self.engine.map_reduce(EmitWork(stage, url), tasks, stage.reduce, self.partitions))
+            said = stage.conclude(pa.concat_tables(tables)) if tables else None
+        except Exception as error:  # noqa: BLE001 - the stage is lost, the run's record must still say why
+            why = f"{type(error).__name__}: {error}"
+            yield from (Outcome(p.task.source, step.name, p.task.shard, error=why) for p in todo)
+            return
+        yield from self.engine.map(SettleWork(stage, url), settle_tasks(said, [p.task for p in todo], stage))
+
+
+def run_map(engine: Engine, stage: MapStage, workspace: str, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:
+    """The stage over shards; one that killed its workers is run again away from them, halved down to the row."""
+    work = MapWork(stage, workspace)
+    lost = set()
+    for outcome in engine.map(work, tasks):
+        if outcome.extra.get(LOST) and not stage.writes_media:
+            lost.add((outcome.owner, outcome.shard))
+        else:
+            yield outcome
+    if lost:
+        again = [task for task in tasks if (task.source, task.shard) in lost]
+        yield from engine.map(replace(work, careful=True), again)
+
+
+def settle_tasks(said: pa.Table | None, tasks: Sequence[ShardTask], stage: KeyedStage) -> list[SettleTask]:
+    """What a keyed stage concluded, dealt out to the shards whose rows it speaks of."""
+    if said is None:
+        columns = [*stage.schema, pa.field("status", pa.string()), pa.field("reason", pa.string())]
+        said = pa.schema([pa.field("node", pa.int64()), *columns]).empty_table()
+    said = said.sort_by("node").combine_chunks()
+    ordinals = said.column("node").to_numpy() >> np.int64(32)
+    starts = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="left")
+    stops = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="right")
+    # Taken, not sliced: a pickled slice takes all buffers of its table along.
+    return [
+        SettleTask(task, said.take(pa.array(np.arange(start, stop))))
+        for task, start, stop in zip(tasks, starts.tolist(), stops.tolist(), strict=True)
+    ]
+
+
+def _row_tables(planned: Planned) -> list[str]:
+    return [
+        path
+        for (name, _), path in zip(planned.node.reads, [p for _, p in planned.task.inputs], strict=True)
+        if name == "rows"
+    ]
+
+
+def _funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funnel]:
+    """The funnel of each source, from the last table of each shard that is there."""
+    judging = [planned for step, planned in plan.steps if step.name != "pairs"]
+    found = {}
+    for source, index in plan.indexes.items():
+        latest: dict[str, tuple[Planned, bool]] = {}
+        for planned in judging:
+            for one in planned:
+                if one.node.source == source and one.task.output in ready:
+                    latest[one.task.shard] = (one, planned is judging[-1])
+        found[source] = source_funnel(workspace, index, list(latest.values()))
+    return found
+
+
+def versions() -> dict[str, str]:
+    """What made a corpus: versions of this program and of what its bytes depend on."""
+    found = {"python": platform.python_version()}
+    for package in ("rzen-corpus", "pyarrow", "numpy", "opencv-python-headless", "pillow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

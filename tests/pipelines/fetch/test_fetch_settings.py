@@ -1,0 +1,47 @@
+import pytest
+
+from corpus.settings import SettingsError, parse_settings
+from pipelines.fetch import FetchSettings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"allow": ["localhost"]},
+        {"allow": ["10.0.0.1/8"]},
+        {"agent": "two words"},
+        {"agent": "line\nbreak"},
+        {"contact": "me\r\nX-Header: 1"},
+        {"total_timeout_s": 0},
+        {"max_bytes": 0},
+        {"attempts": 0},
+        {"backoff_s": 5, "backoff_max_s": 1},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(wrong):
+    with pytest.raises(SettingsError):
+        parse_settings(wrong, FetchSettings)
+
+
+def test_a_wrong_rule_is_named():
+    with pytest.raises(SettingsError, match=r"allow.*'localhost' is neither a network"):
+        parse_settings({"allow": ["localhost"]}, FetchSettings)
+
+
+def test_the_user_agent_says_who_asks_what_for_and_whom_to_ask():
+    agent = FetchSettings(contact="https://example.org/crawler").user_agent
+    assert agent.startswith("rzen-corpus/")
+    assert "research corpus" in agent
+    assert "+https://example.org/crawler" in agent
+    assert "X-Robots-Tag" in agent
+    assert "X-Robots-Tag" not in FetchSettings(respect_opt_out=False).user_agent
+
+
+def test_patience_speed_and_reach_are_no_part_of_a_fingerprint_but_what_is_let_in_is():
+    plain = FetchSettings().canonical()
+    assert (
+        FetchSettings(total_timeout_s=99, concurrency=7, attempts=9, contact="a@b.c", allow=("10.0.0.0/8",)).canonical()
+        == plain
+    )
+    for change in ({"max_bytes": 1}, {"respect_opt_out": False}, {"agent": "other"}):
+        assert FetchSettings(**change).canonical() != plain

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_worlds import World, image_pair, mixture, picture
+
+from corpus.records import item_id
+from pipelines.publishing.corpus_plan import DatasetPlan, item_ids, make_target, pair_rows, plan_dataset
+from pipelines.publishing.export import OWN
+from pipelines.publishing.locate import join_id, read_locations
+from pipelines.publishing.mixture import PublishError
+
+
+def planned(world: World, **settings: Any) -> DatasetPlan:
+    [given] = world.datasets
+    return plan_dataset(world.workspace, given, mixture("unused", {given.name: settings}))
+
+
+def fingerprint(world: World, **settings: Any) -> str:
+    return planned(world, **settings).fingerprint
+
+
+def test_the_fingerprint_is_of_what_the_tars_depend_on_and_of_nothing_else(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    given = world.captions("laion", 5)
+    base = fingerprint(world)
+    assert fingerprint(world, weight=5.0, repeats=3) == base
+    assert fingerprint(world, pairs=4) != base
+    assert fingerprint(world, negatives=1) != base
+    for other in (mixture("elsewhere", {"laion": {}}, batch_size=4), mixture("unused", {"laion": {}, "more": {}})):
+        assert plan_dataset(world.workspace, given, other).fingerprint == base
+    for other in (mixture("unused", {"laion": {}}, seed=1), mixture("unused", {"laion": {}}, pairs_per_shard=5)):
+        assert plan_dataset(world.workspace, given, other).fingerprint != base
+
+
+def test_only_the_items_of_chosen_pairs_are_needed(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    world.captions("laion", 20)
+    ids = item_ids([planned(world, pairs=6)])
+    assert ids.shape == (2, 6)
+    assert {join_id(ids[:, at]) for at in range(6)} <= set(world.contents)
+
+
+def test_rows_of_finished_tars_are_not_read(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    world.captions("laion", 10)
+    plan = planned(world, negatives=1)
+    locations = read_locations(world.workspace, world.items, item_ids([plan]))
+    target = make_target(plan, locations, first_key=100)
+    items = pair_rows(plan, target, locations, finished={0, 2})
+    assert {int(key) for item in items for key in item.key} == {101}
+    assert sum(int((item.slot == OWN).sum()) for item in items) == 4
+    assert sum(int((item.slot == 0).sum()) for item in items) == 4
+    assert pair_rows(plan, target, locations, finished={0, 1, 2}) == []
+
+
+def test_a_worker_is_told_only_of_the_items_of_its_table(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    world.captions("laion", 9, tables=3)
+    plan = planned(world)
+    locations = read_locations(world.workspace, world.items, item_ids([plan]))
+    items = pair_rows(plan, make_target(plan, locations, 0), locations, finished=set())
+    assert [len(item.locations) for item in items] == [3, 3, 3]
+
+
+def test_negatives_and_positives_of_different_kinds_cannot_fill_each_other(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    negative = [{"text": "a text", "items": [], "score": 0.5, "origin": "given"}]
+    images = world.pictures(4)
+    world.dataset(
+        "laion", [image_pair("laion", str(n), image, negatives=negative * (n % 2)) for n, image in enumerate(images)]
+    )
+    with pytest.raises(PublishError, match="dataset laion: its negatives have 0 items and its positives 1"):
+        planned(world, negatives=1)
+
+
+def test_items_of_two_kinds_on_one_side_are_refused(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    items = [*world.store([picture(0)]), *world.store([b"a clip"], "mp4")]
+    world.dataset("laion", [image_pair("laion", str(n), item) for n, item in enumerate(items)])
+    plan = planned(world)
+    with pytest.raises(PublishError, match="its items as positive are jpg and mp4"):
+        make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+
+
+def test_an_item_that_lies_nowhere_is_named(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    world.dataset("laion", [image_pair("laion", "a cat", item_id(b"gone"))])
+    plan = planned(world)
+    with pytest.raises(PublishError, match=f"item {item_id(b'gone').hex()} lies"):
+        make_target(plan, read_locations(world.workspace, [], item_ids([plan])), 0)

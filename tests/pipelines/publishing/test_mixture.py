@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_worlds import World, image_pair, mixture
+
+from corpus.records import item_id
+from corpus.settings import SettingsError, parse_settings
+from pipelines.publishing.locate import join_id
+from pipelines.publishing.mixture import (
+    BatchRule,
+    Candidates,
+    MixtureSettings,
+    PublishError,
+    arrange,
+    draw,
+    read_candidates,
+)
+
+IMAGE = item_id(b"an image")
+
+
+def rows(count: int, **columns: Any) -> list[dict[str, Any]]:
+    return [image_pair("laion", f"caption {number}", IMAGE, **columns) for number in range(count)]
+
+
+def grouped(sizes: list[int], singles: int) -> list[dict[str, Any]]:
+    made = [
+        image_pair("clips", f"video {number} clip {clip}", IMAGE, group=f"video {number}")
+        for number, size in enumerate(sizes)
+        for clip in range(size)
+    ]
+    return made + [image_pair("clips", f"single {number}", IMAGE) for number in range(singles)]
+
+
+def candidates(folder: Path, made: list[dict[str, Any]], tables: int = 3) -> Candidates:
+    world = World(str(folder))
+    return read_candidates(world.workspace, world.write_pairs("laion", made, tables))
+
+
+def published(found: Candidates, *settings: Any) -> list[bytes]:
+    return [join_id(found.ids[:, at]) for at in arrange(found, *settings).chosen]
+
+
+def test_only_kept_pairs_are_candidates_and_each_only_once(tmp_path: Path) -> None:
+    made = rows(10)
+    made[4]["status"], made[4]["reason"] = "filtered", "no_text"
+    found = candidates(tmp_path, [*made, made[2], made[2], made[4]])
+    assert len(found) == 9
+    assert found.repeated == 2
+    expected = sorted(row["pair_id"] for number, row in enumerate(made) if number != 4)
+    assert [join_id(found.ids[:, at]) for at in range(9)] == expected
+
+
+def test_of_equal_pairs_the_first_row_counts(tmp_path: Path) -> None:
+    made = rows(3)
+    found = candidates(tmp_path, [*made, *made], tables=1)
+    assert sorted(found.row.tolist()) == [0, 1, 2]
+
+
+def test_the_sample_and_its_order_do_not_depend_on_how_rows_lie_in_tables(tmp_path: Path) -> None:
+    made = rows(200)
+    one = published(candidates(tmp_path / "one", made, 1), 50, 20, "0/laion")
+    other = published(candidates(tmp_path / "other", made[::-1], 7), 50, 20, "0/laion")
+    assert one == other
+    assert len(set(one)) == 50
+
+
+def test_a_sample_is_not_the_first_rows_and_changes_with_the_seed(tmp_path: Path) -> None:
+    found = candidates(tmp_path, rows(1000), 1)
+    first, second = arrange(found, 200, 1000, "0/laion").chosen, arrange(found, 200, 1000, "1/laion").chosen
+    assert set(first) != set(second)
+    for chosen in (first, second):
+        assert 350 < found.row[chosen].mean() < 650  # of rows 0 to 999
+        assert sorted(found.row[chosen]) != list(range(200))
+
+
+def test_a_larger_sample_begins_with_the_smaller_one(tmp_path: Path) -> None:
+    found = candidates(tmp_path, rows(100))
+    assert published(found, 80, 10, "k")[:30] == published(found, 30, 10, "k")
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(10, [4, 4, 2]), (8, [4, 4]), (3, [3])])
+def test_shards_are_equal_save_the_last(tmp_path: Path, count: int, sizes: list[int]) -> None:
+    arranged = arrange(candidates(tmp_path, rows(count)), None, 4, "k")
+    assert arranged.shard_samples.tolist() == sizes
+    assert arranged.position.tolist() == [position for size in sizes for position in range(size)]
+    assert arranged.rule == BatchRule.SINGLE_DATASET
+
+
+def test_groups_lie_together_and_never_over_a_boundary(tmp_path: Path) -> None:
+    sizes = [3, 5, 2, 7, 4, 6, 2, 3, 5, 4, 8, 2]
+    found = candidates(tmp_path, grouped(sizes, singles=9))
+    arranged = arrange(found, None, 10, "k")
+    assert arranged.rule == BatchRule.GROUPED
+    assert arranged.unplaced == 0
+    assert arranged.shard_samples.tolist() == [10] * 6
+    groups = found.group[arranged.chosen]
+    for group in set(groups.tolist()) - {-1}:
+        places = np.flatnonzero(groups == group)
+        assert places.tolist() == list(range(places[0], places[-1] + 1))
+        assert len(set(arranged.shard[places])) == 1
+    assert sorted(arranged.chosen) == list(range(60))
+
+
+def test_groups_are_drawn_whole(tmp_path: Path) -> None:
+    found = candidates(tmp_path, grouped([5] * 20, singles=0))
+    arranged = arrange(found, 23, 10, "k")
+    assert len(arranged.chosen) == 20
+    assert np.unique(found.group[arranged.chosen], return_counts=True)[1].tolist() == [5] * 4
+
+
+def test_a_big_group_is_as_likely_as_a_small_one(tmp_path: Path) -> None:
+    found = candidates(tmp_path, grouped([1, 9] * 50, singles=0))
+    big = [found.groups.index(f"video {number}") for number in range(1, 100, 2)]
+    shares = []
+    for seed in range(20):
+        chosen = arrange(found, 250, 10, f"{seed}").chosen
+        drawn = set(found.group[chosen].tolist())
+        shares.append(len(drawn & set(big)) / len(drawn))
+    assert 0.4 < np.mean(shares) < 0.6
+
+
+def test_a_group_that_no_shard_holds_is_refused_by_name(tmp_path: Path) -> None:
+    found = candidates(tmp_path, grouped([3, 12], singles=1))
+    with pytest.raises(PublishError, match="group 'video 1' has 12 pairs"):
+        arrange(found, None, 10, "k")
+
+
+def test_what_would_make_shards_unequal_is_left_out_and_counted(tmp_path: Path) -> None:
+    found = candidates(tmp_path, grouped([6, 6, 6, 5], singles=0))
+    arranged = arrange(found, None, 10, "k")
+    assert arranged.unplaced + len(arranged.chosen) == 23
+    assert len(set(arranged.shard_samples[:-1])) <= 1
+
+
+def test_nothing_to_arrange(tmp_path: Path) -> None:
+    found = candidates(tmp_path, [])
+    arranged = arrange(found, 5, 10, "k")
+    assert (len(arranged.chosen), len(arranged.shard_samples), arranged.unplaced) == (0, 0, 0)
+
+
+def test_draws_are_spread_evenly_and_depend_on_the_key() -> None:
+    ids = np.arange(2 * 20_000, dtype=np.uint64).reshape(2, -1)  # far from random themselves
+    drawn = draw(ids, "k")
+    counts = np.bincount((drawn >> np.uint64(60)).astype(np.int64), minlength=16)
+    assert counts.min() > 1250 - 150 and counts.max() < 1250 + 150
+    assert not np.array_equal(drawn, draw(ids, "l"))
+
+
+def test_where_the_corpus_lies_is_not_part_of_what_it_is() -> None:
+    here, there = mixture("/here", {"laion": {}}), mixture("/there", {"laion": {}})
+    assert here.canonical() == there.canonical()
+    assert here.canonical() != mixture("/here", {"laion": {"pairs": 5}}).canonical()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"datasets": {}}, {"datasets": {"laion": {"weight": 0}}}, {"datasets": {"laion": {"negatves": 1}}}, {}]
+)
+def test_settings_that_make_no_corpus_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        parse_settings({"corpus": "x"} | wrong, MixtureSettings)

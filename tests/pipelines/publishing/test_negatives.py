@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_worlds import World, image_pair
+
+from corpus.records import item_id
+from pipelines.publishing.locate import join_id
+from pipelines.publishing.mixture import PublishError, arrange, read_candidates
+from pipelines.publishing.negatives import fill_negatives
+from pipelines.publishing.sides import read_sides
+
+Row = dict[str, Any]
+
+
+def item(number: int) -> bytes:
+    return item_id(b"item %d" % number)
+
+
+def own(*numbers: int) -> list[Row]:
+    return [{"text": "", "items": [item(n)], "score": 0.5, "origin": "mined"} for n in numbers]
+
+
+def filled(
+    folder: Path, rows: list[Row], negatives: int, key: str = "k", tables: int = 3
+) -> list[tuple[Row, int, Row]]:
+    """(pair, slot, donor) as rows."""
+    world = World(str(folder))
+    paths = world.write_pairs("laion", rows, tables)
+    candidates = read_candidates(world.workspace, paths)
+    arranged = arrange(candidates, None, 1000, "order")
+    sides = read_sides(world.workspace, paths, candidates, arranged, negatives)
+    fill = fill_negatives(sides, candidates, arranged, key)
+    by_id = {row["pair_id"]: row for row in rows}
+    ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
+    return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]
+
+
+def shown(row: Row) -> bytes:
+    return row["positive"]["items"][0]
+
+
+def test_what_is_missing_is_filled_and_nothing_else(tmp_path: Path) -> None:
+    rows = [image_pair("laion", str(n), item(n), negatives=own(*range(500, 500 + n % 4))) for n in range(40)]
+    found = filled(tmp_path, rows, negatives=2)
+    slots = sorted((row["query"]["text"], slot) for row, slot, _ in found)
+    assert slots == sorted((str(n), slot) for n in range(40) for slot in range(n % 4, 2))
+
+
+def test_no_negative_is_the_pairs_own_content_or_there_already(tmp_path: Path) -> None:
+    rows = [image_pair("laion", str(n), item(n % 6), negatives=own((n + 1) % 6)) for n in range(24)]
+    taken: dict[bytes, list[bytes]] = {}
+    for row, _, donor in filled(tmp_path, rows, negatives=4):
+        taken.setdefault(row["pair_id"], []).append(shown(donor))
+    for row in rows:
+        contents = [shown(row), row["negatives"][0]["items"][0], *taken[row["pair_id"]]]
+        assert len(set(contents)) == 5
+
+
+def test_no_negative_is_the_query_itself(tmp_path: Path) -> None:
+    query = {"instruction": "", "text": "make it blue", "items": [item(0)]}
+    rows = [image_pair("laion", str(n), item(n), query=query) for n in range(4)]
+    assert all(shown(donor) != item(0) for _, _, donor in filled(tmp_path, rows, negatives=1))
+
+
+@pytest.mark.parametrize("column", ["group", "label"])
+def test_no_negative_is_of_the_same_group_or_label(tmp_path: Path, column: str) -> None:
+    rows = [
+        image_pair("laion", str(n), item(n), **{column: "common" if n < 30 else f"rare {n % 3}"}) for n in range(36)
+    ]
+    found = filled(tmp_path, rows, negatives=2)
+    assert len(found) == 72
+    assert all(row[column] != donor[column] for row, _, donor in found)
+
+
+def test_pairs_without_group_and_label_are_not_one_group(tmp_path: Path) -> None:
+    assert len(filled(tmp_path, [image_pair("laion", str(n), item(n)) for n in range(3)], negatives=2)) == 6
+
+
+def test_the_same_key_draws_the_same_whatever_the_tables(tmp_path: Path) -> None:
+    rows = [image_pair("laion", str(n), item(n)) for n in range(50)]
+
+    def drawn(folder: str, key: str, tables: int) -> list[tuple[bytes, bytes]]:
+        found = filled(tmp_path / folder, rows, 1, key, tables)
+        return [(row["pair_id"], donor["pair_id"]) for row, _, donor in found]
+
+    assert drawn("a", "k", 1) == drawn("b", "k", 5)
+    assert drawn("c", "k", 2) != drawn("d", "l", 2)
+
+
+def test_draws_are_spread_over_the_dataset(tmp_path: Path) -> None:
+    rows = [image_pair("laion", str(n), item(n)) for n in range(300)]
+    donors = [shown(donor) for _, _, donor in filled(tmp_path, rows, negatives=1)]
+    assert max(donors.count(donor) for donor in set(donors)) < 10
+    assert len(set(donors)) > 150
+
+
+def test_a_dataset_that_is_too_small_is_refused(tmp_path: Path) -> None:
+    rows = [image_pair("laion", str(n), item(n)) for n in range(3)]
+    with pytest.raises(PublishError, match="3 of its 3 pairs find no random negative number 2"):
+        filled(tmp_path, rows, negatives=3)

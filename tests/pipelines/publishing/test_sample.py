@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from small_worlds import image_pair
+
+from corpus.records import PAIR_SCHEMA, item_id
+from pipelines.publishing.sample import (
+    field_ext,
+    make_layout,
+    media_fields,
+    named_media,
+    random_negative,
+    sample_jsons,
+    to_bytes,
+    wrong_json,
+)
+
+IMAGE = item_id(b"an image")
+NEGATIVE = {"text": "", "items": [IMAGE], "score": 0.71, "origin": "mined"}
+
+
+def made(used: int = 1, **columns: Any) -> dict[str, Any]:
+    row = image_pair("laion", "a cat", IMAGE, **columns)
+    table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
+    counts = {"query": 0, "positive": 1, "negatives": 1}
+    layout = make_layout(counts, dict.fromkeys(counts, "jpg"), used)
+    [sample] = sample_jsons(table, "laion", "image_retrieval", 1, layout)
+    return sample
+
+
+def test_a_pair_becomes_the_promised_json() -> None:
+    sample = json.loads(to_bytes(made(negatives=[NEGATIVE, NEGATIVE, NEGATIVE], group="g", label="l")))
+    pair_id = image_pair("laion", "a cat", IMAGE)["pair_id"].hex()
+    assert sample == {
+        "pair_id": pair_id,
+        "dataset": "laion",
+        "task": "image_retrieval",
+        "stage": 1,
+        "query": {"instruction": "", "text": "a cat", "media": []},
+        "positive": {"instruction": "", "text": "", "media": ["positive.jpg"]},
+        "negatives": [{"text": "", "media": ["negative_0.jpg"], "score": 0.71, "origin": "mined"}],
+        "positive_score": 0.83,
+        "group": "g",
+        "label": "l",
+        "caption_origin": "original",
+        "caption_model": "",
+        "caption_prompt": "",
+        "source": {
+            "url": "http://example.com/a cat.jpg",
+            "sha256": bytes(range(32)).hex(),
+            "licence": "cc-by",
+        },
+    }
+    assert wrong_json(sample) == []
+
+
+def test_nothing_is_null() -> None:
+    absent = dict.fromkeys(("positive_score", "source_url", "source_sha256", "licence", "group", "label"))
+    sample = made(negatives=None, **absent)
+    assert b"null" not in to_bytes(sample)
+    assert (sample["positive_score"], sample["source"], sample["negatives"]) == (
+        0.0,
+        {"url": "", "sha256": "", "licence": ""},
+        [],
+    )
+    assert wrong_json(sample) == []
+
+
+def test_a_score_that_is_no_number_is_none() -> None:
+    assert made(positive_score=float("nan"))["positive_score"] == 0.0
+
+
+def test_text_is_written_as_it_is() -> None:
+    assert "日本 “x”\\n".encode() in to_bytes(made(caption_prompt="日本 “x”\n"))
+
+
+def test_fields_of_one_item_of_frames_and_of_none() -> None:
+    assert media_fields("query", 1, "jpg") == ("query.jpg",)
+    assert media_fields("positive", 8, "jpg")[::7] == ("positive.frame_00.jpg", "positive.frame_07.jpg")
+    assert media_fields("query", 0, "") == ()
+
+
+def test_fields_are_in_the_order_in_which_members_lie() -> None:
+    layout = make_layout(
+        {"query": 1, "positive": 2, "negatives": 1}, dict.fromkeys(("query", "positive", "negatives"), "jpg"), 2
+    )
+    assert layout.fields == (
+        *("query.jpg", "positive.frame_00.jpg", "positive.frame_01.jpg"),
+        *("negative_0.jpg", "negative_1.jpg"),
+    )
+
+
+def test_every_image_is_called_jpg_and_nothing_else_is() -> None:
+    assert [field_ext(ext) for ext in ("jpg", "PNG", "webp", "mp4")] == ["jpg", "jpg", "jpg", "mp4"]
+
+
+def test_media_are_named_in_order() -> None:
+    sample = made(negatives=[NEGATIVE])
+    sample["negatives"].append(random_negative("t", ("negative_1.jpg",)))
+    assert named_media(sample) == ["positive.jpg", "negative_0.jpg", "negative_1.jpg"]
+    assert wrong_json(sample) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("label",), None, "label is None, expected str"),
+        (("stage",), True, "stage is True, expected int"),
+        (("positive_score",), 1, "positive_score is 1, expected float"),
+        (("positive_score",), float("inf"), "positive_score is inf, expected float"),
+        (("query", "media"), "query.jpg", "query.media is str, expected a list"),
+        (("query",), [], "query has list, expected keys"),
+        (("negatives", 0, "media", 0), 7, r"negatives\[0\].media\[0\] is 7, expected str"),
+        (("negatives", 0, "origin"), "guessed", r"negatives\[0\].origin is 'guessed'"),
+        (("caption_origin",), "", "caption_origin is ''"),
+        (("source", "more"), "", "source has keys .*'more'"),
+    ],
+)
+def test_what_is_wrong_with_a_json_is_named(path: tuple[Any, ...], value: Any, said: str) -> None:
+    sample = copy.deepcopy(made(negatives=[NEGATIVE]))
+    inner: Any = sample
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    [fault] = wrong_json(sample)
+    assert re.search(said, fault), fault
+
+
+def test_a_key_that_is_missing_or_out_of_order_is_named() -> None:
+    sample = made()
+    sample["label"] = sample.pop("label")
+    assert "expected keys" in wrong_json(sample)[0]
+    assert "expected keys" in wrong_json({})[0]
+    assert "expected keys" in wrong_json([])[0]

@@ -1,0 +1,259 @@
+"""Tars of img2dataset's, one made by hand and one by img2dataset itself, taken in where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from downloading import ROTATED, rotated, site
+from small_worlds import picture
+
+from corpus.media import read_contents
+from corpus.records import item_id, table_schema
+from corpus.settings import SettingsError
+from corpus.stages import ROWS
+from corpus.work import MapWork, Outcome, ShardTask
+from corpus.workspace import Series, Workspace
+from pipelines import call_img2dataset
+from pipelines.download import ITEMS_SCHEMA
+from pipelines.download_img2dataset import run_bounded
+from pipelines.gather import gather, source_fingerprint
+from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars, refused
+
+Row = dict[str, Any]
+
+IMAGES = {"00000": picture(1), "00001": picture(2), "00004": rotated(0)}
+ORIGINAL = hashlib.sha256(b"before img2dataset made it smaller").hexdigest()
+
+
+def row(key: str, **more: Any) -> Row:
+    """One that img2dataset was content with."""
+    given = {"url": f"http://example.org/{key}", "caption": f"about {key}", "key": key, "status": "success"}
+    return {**given, "error_message": None, "width": 24, "height": 16, "exif": "{}", "sha256": None, **more}
+
+
+ROWS_BY_HAND = [
+    row("00000", sha256=ORIGINAL, LICENSE="CC0"),
+    row("00001"),
+    row("00002", status="failed_to_download", error_message="HTTP Error 404: Not Found"),
+    row("00003", status="failed_to_resize", error_message="Image decoding error", caption=None),
+    row("00004"),
+    row("00005"),  # the member is missing
+    row("00006"),  # the member is no image
+    row("00007"),  # the member is cut off
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """img2dataset's form, by hand."""
+    path = tmp_path / "given"
+    path.mkdir()
+    pq.write_table(pa.Table.from_pylist(ROWS_BY_HAND), path / "00000.parquet")
+    write_tar(path / "00000.tar", {**IMAGES, "00006": b"<html>no</html>", "00007": picture(3)[:-40]})
+    (path / "00000_stats.json").write_text("{}")
+    return path
+
+
+def write_tar(path: Path, images: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for key, data in images.items():
+            for ending, content in (("jpg", data), ("json", b"{}"), ("txt", b"about it")):
+                member = tarfile.TarInfo(f"{key}.{ending}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+def take_in(root: str | Path, folder: str | Path, **settings: str) -> tuple[Workspace, list[Outcome], list[ShardTask]]:
+    """Gather a folder into a workspace, and run the stage over each of its shards."""
+    workspace = Workspace(root)
+    source = Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(folder), **settings))
+    index = gather(workspace, "given", source, source_fingerprint(source))
+    tasks = []
+    for number, (shard, name) in enumerate(index.shards):
+        rows = Series("tables", "given", ROWS).path(shard, name)
+        output = Series("tables", "given", "index").path(shard, "f")
+        media = workspace.media_stem("given", shard, "f")
+        tasks.append(ShardTask("given", shard, number, ((ROWS, rows),), output, media, {}))
+    run = MapWork(IndexTars(), workspace.store.url).open()
+    return workspace, [run(task) for task in tasks], tasks
+
+
+def test_every_row_ends_with_a_reason(tmp_path: Path, folder: Path) -> None:
+    workspace, (outcome,), (task,) = take_in(tmp_path / "work", folder)
+    assert outcome.error == ""
+    table = workspace.read_table(task.output)
+    assert table.schema == table_schema(ITEMS_SCHEMA)
+    found = table.to_pylist()
+    assert [(one["status"], one["reason"]) for one in found] == [
+        ("kept", ""),
+        ("kept", ""),
+        ("failed", "http_404"),
+        ("failed", "undecodable"),
+        ("kept", ""),
+        ("failed", "no_member"),
+        ("failed", "not_an_image"),
+        ("failed", "truncated"),
+    ]
+    assert found[2]["http_status"] == 404
+    assert found[3]["detail"] == "Image decoding error"
+    assert "00005" in found[5]["detail"]
+
+
+def test_bytes_stay_where_they_lie_and_are_read_through_the_table(tmp_path: Path, folder: Path) -> None:
+    workspace, _, (task,) = take_in(tmp_path / "work", folder)
+    assert not (tmp_path / "work" / "media").exists()
+    table = workspace.read_table(task.output)
+    kept = table.take([0, 1, 4])
+    assert [data for _, data in sorted(read_contents(workspace.store, kept))] == list(IMAGES.values())
+    assert set(kept.column("media").to_pylist()) == {str(folder / "00000.tar")}
+    assert kept.column("item_id").to_pylist() == [item_id(data) for data in IMAGES.values()]
+    assert kept.column("orientation").to_pylist() == [1, 1, ROTATED]
+    stored = [hashlib.sha256(data).digest() for data in IMAGES.values()]
+    assert kept.column("stored_sha256").to_pylist() == stored
+    # What img2dataset says of the download; where it says nothing, the bytes are taken to be those downloaded.
+    assert kept.column("downloaded_sha256").to_pylist() == [bytes.fromhex(ORIGINAL), *stored[1:]]
+
+
+def test_rows_carry_url_text_and_licence(tmp_path: Path, folder: Path) -> None:
+    workspace, _, (task,) = take_in(tmp_path / "work", folder, licence="unknown")
+    rows = workspace.read_table(dict(task.inputs)[ROWS])
+    assert rows.column("url").to_pylist() == [given["url"] for given in ROWS_BY_HAND]
+    assert rows.column("text").to_pylist() == [given["caption"] or "" for given in ROWS_BY_HAND]
+    assert rows.column("licence").to_pylist() == ["CC0", *["unknown"] * 7]
+    assert not any(column.null_count for column in rows.columns)
+
+
+def test_a_folder_in_a_bucket_is_read_where_it_lies(s3_store: str, folder: Path) -> None:
+    fsspec.filesystem("s3").put(f"{folder}/", f"{s3_store}/given/", recursive=True)
+    workspace, (outcome,), (task,) = take_in(f"{s3_store}/work", f"{s3_store}/given")
+    assert outcome.error == ""
+    assert workspace.store.names("media") == []
+    kept = workspace.read_table(task.output).take([0, 1, 4])
+    assert kept.column("media").to_pylist() == [f"{s3_store}/given/00000.tar"] * 3
+    assert [data for _, data in sorted(read_contents(workspace.store, kept))] == list(IMAGES.values())
+
+
+@pytest.fixture(scope="module")
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, bytes]]]:
+    """What img2dataset itself made of five URLs, three to a tar, and the images that are served."""
+    folder = tmp_path_factory.mktemp("real")
+    with site(folder / "site") as web:
+        paths = ["images/a.jpg", "status/404/x", "images/b.png", "images/rotated.jpg", "html/x"]
+        rows = {"URL": web.urls(paths), "TEXT": [f"about {path}" for path in paths], "LICENSE": ["CC0"] * 5}
+        pq.write_table(pa.table(rows), folder / "urls.parquet")
+        said = {
+            "url_list": str(folder / "urls.parquet"),
+            "input_format": "parquet",
+            "url_col": "URL",
+            "caption_col": "TEXT",
+            "save_additional_columns": ["LICENSE"],
+            "output_folder": str(folder / "out"),
+            "output_format": "webdataset",
+            "number_sample_per_shard": 3,
+            "thread_count": 4,
+            "disable_all_reencoding": True,
+        }
+        command = [sys.executable, "-P", call_img2dataset.__file__, json.dumps(said)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("no_proxy", "127.0.0.1")
+            assert run_bounded(command, folder / "log", 120) == 0, (folder / "log").read_text()
+        yield folder / "out", web.images
+
+
+def test_what_img2dataset_itself_wrote(tmp_path: Path, downloaded: tuple[Path, dict[str, bytes]]) -> None:
+    folder, images = downloaded
+    workspace, outcomes, tasks = take_in(tmp_path / "work", folder)
+    assert [outcome.error for outcome in outcomes] == ["", ""]
+    # In the order in which img2dataset was done with them.
+    found: dict[str, Row] = {}
+    contents: dict[str, bytes] = {}
+    for task in tasks:
+        rows = workspace.read_table(dict(task.inputs)[ROWS])
+        items = workspace.read_table(task.output)
+        texts = rows.column("text").to_pylist()
+        assert set(rows.column("licence").to_pylist()) == {"CC0"}
+        found |= dict(zip(texts, items.to_pylist(), strict=True))
+        kept = [place for place, status in enumerate(items.column("status").to_pylist()) if status == "kept"]
+        for place, data in read_contents(workspace.store, items.take(kept)):
+            contents[texts[kept[place]]] = data
+    assert {text: (one["status"], one["reason"]) for text, one in found.items()} == {
+        "about images/a.jpg": ("kept", ""),
+        "about status/404/x": ("failed", "http_404"),
+        "about images/b.png": ("kept", ""),
+        "about images/rotated.jpg": ("kept", ""),
+        "about html/x": ("failed", "not_an_image"),
+    }
+    assert contents == {f"about images/{name}": images[name] for name in ("a.jpg", "b.png", "rotated.jpg")}
+    assert found["about images/b.png"]["ext"] == "png", "whatever the member is called"
+    assert not (tmp_path / "work" / "media").exists()
+
+
+def test_a_tar_that_is_cut_off_fails_its_shard(tmp_path: Path, folder: Path) -> None:
+    tar = folder / "00000.tar"
+    tar.write_bytes(tar.read_bytes()[:3000])
+    _, (outcome,), _ = take_in(tmp_path / "work", folder)
+    assert outcome.error.startswith(f"ShardError: {tar}: ")
+
+
+def test_a_tar_that_is_missing_fails_its_shard(tmp_path: Path, folder: Path) -> None:
+    (folder / "00000.tar").unlink()
+    _, (outcome,), _ = take_in(tmp_path / "work", folder)
+    assert outcome.error.startswith("MissingError: ")
+    assert "00000.tar" in outcome.error
+
+
+def test_a_folder_without_img2datasets_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nothing: no \.parquet"):
+        Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(tmp_path / "nothing")))
+
+
+def test_a_file_that_img2dataset_has_not_finished_is_named(tmp_path: Path, folder: Path) -> None:
+    (folder / "00001.parquet").write_bytes(b"PAR1 and no end")
+    with pytest.raises(SettingsError, match=r"00001\.parquet: no whole Parquet file .* Let img2dataset finish first"):
+        take_in(tmp_path / "work", folder)
+
+
+def test_the_rows_depend_on_the_files(folder: Path) -> None:
+    def fingerprint() -> str:
+        return source_fingerprint(Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(folder))))
+
+    before = fingerprint()
+    assert fingerprint() == before
+    pq.write_table(pa.Table.from_pylist(ROWS_BY_HAND[:2]), folder / "00001.parquet")
+    assert fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "ends"),
+    [
+        ("failed_to_download", "HTTP Error 503: Service Unavailable", ("failed", "http_503", 503)),
+        (
+            "failed_to_download",
+            "HTTP Error 302: would lead to an infinite loop.\nThe last",
+            ("failed", "redirect_loop", 302),
+        ),
+        ("failed_to_download", "<urlopen error timed out>", ("failed", "timeout", None)),
+        ("failed_to_download", "<urlopen error [Errno -2] Name or service not known>", ("failed", "dns_failed", None)),
+        ("failed_to_download", "unknown url type: 'nonsense'", ("failed", "bad_url", None)),
+        ("failed_to_download", "<urlopen error unknown url type: gopher>", ("failed", "refused_scheme", None)),
+        ("failed_to_download", "Use of image disallowed by X-Robots-Tag directive", ("filtered", "opted_out", None)),
+        ("failed_to_download", "hash mismatch", ("failed", "download_failed", None)),
+        ("failed_to_resize", "image too small", ("filtered", "filtered_by_img2dataset", None)),
+        ("failed_to_resize", "Image decoding error", ("failed", "undecodable", None)),
+    ],
+)
+def test_img2datasets_words_for_a_failure(status: str, error: str, ends: tuple[str, str, int | None]) -> None:
+    found = refused(status, error)
+    assert (found.status, found.reason, found.http_status) == ends
+    assert found.detail == error.replace("\n", " ")

@@ -1,0 +1,212 @@
+"""Parquet parts of every form that LAION metadata comes in, read, filtered, sampled and counted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.registry import _registry
+
+from corpus.settings import SettingsError, parse_settings
+from pipelines.demo.world import FILTER, build_world
+from pipelines.sources import laion
+from pipelines.sources.laion import COLUMNS, LaionRows, LaionSource, find_parts
+
+
+def write(path: Path, **columns: Any) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path, row_group_size=3)
+    return str(path)
+
+
+def source(*parts: str, **settings: Any) -> LaionRows:
+    return LaionRows(parse_settings({"kind": "laion", "parts": list(parts), **settings}, LaionSource))
+
+
+def rows(*parts: str, **settings: Any) -> list[dict[str, Any]]:
+    return [row for shard in source(*parts, **settings).shards() for row in shard.to_pylist()]
+
+
+URLS = ["http://a.example/1.jpg", "http://a.example/2.jpg", "http://a.example/3.jpg"]
+
+
+def test_release_form(tmp_path: Path) -> None:
+    part = write(
+        tmp_path / "part.parquet",
+        SAMPLE_ID=[10, 11, 12],
+        URL=URLS,
+        TEXT=["one", None, "three"],
+        HEIGHT=pa.array([10, 20, 30], pa.int32()),
+        WIDTH=pa.array([1, 2, None], pa.int32()),
+        LICENSE=["?", "CC0", None],
+        NSFW=["UNLIKELY", "NSFW", None],
+        similarity=[0.28, 0.3, None],
+        unrelated=[1, 2, 3],
+    )
+    (shard,) = source(part, licence="unknown").shards()
+    assert shard.schema == COLUMNS
+    assert shard.to_pydict() == {
+        "url": URLS,
+        "text": ["one", "", "three"],
+        "sample_id": ["10", "11", "12"],
+        "width": [1, 2, None],
+        "height": [10, 20, 30],
+        "similarity": [0.28, 0.3, None],
+        "punsafe": [None] * 3,
+        "pwatermark": [None] * 3,
+        "nsfw": ["UNLIKELY", "NSFW", None],
+        "licence": ["unknown", "CC0", "unknown"],
+    }
+
+
+def test_derived_form(tmp_path: Path) -> None:
+    part = write(
+        tmp_path / "part.parquet",
+        key=["000", "001", "002"],
+        url=pa.array(URLS, pa.large_string()),
+        Caption=pa.array(["one", "two", "one"]).dictionary_encode(),
+        WIDTH=[640.0, float("nan"), None],
+        height=[3e9, float("inf"), 480.0],
+        license=pa.nulls(3),
+        Similarity=pa.array([0.25, 0.5, 0.75], pa.float32()),
+    )
+    (shard,) = source(part).shards()
+    assert shard.schema == COLUMNS
+    found = shard.to_pydict()
+    assert found["sample_id"] == ["000", "001", "002"] and found["text"] == ["one", "two", "one"]
+    assert found["width"] == [640, None, None] and found["height"] == [None, None, 480]
+    assert found["licence"] == ["", "", ""] and found["similarity"] == [0.25, 0.5, 0.75]
+
+
+def test_ids_that_went_through_floats(tmp_path: Path) -> None:
+    part = write(tmp_path / "part.parquet", URL=URLS, SAMPLE_ID=[1_372_000_000_317.0, float("nan"), 1e300])
+    assert [row["sample_id"] for row in rows(part)] == ["1372000000317", None, None]
+
+
+def test_an_exact_name_wins_over_another_name_of_the_same(tmp_path: Path) -> None:
+    part = write(tmp_path / "part.parquet", url=URLS, caption=["generated"] * 3, TEXT=["original"] * 3)
+    assert {row["text"] for row in rows(part)} == {"original"}
+
+
+def test_rows_without_a_url_and_rows_cut_are_counted(tmp_path: Path) -> None:
+    part = write(
+        tmp_path / "part.parquet", URL=[*URLS, None, ""], TEXT=list("abcde"), similarity=[0.1, 0.3, 0.4, 0.4, 0.4]
+    )
+    found = source(part, filter="similarity > 0.28")
+    assert [row for shard in found.shards() for row in shard.column("url").to_pylist()] == URLS[1:]
+    assert found.counts == {"read": 5, "no_url": 2, "filtered_by_expression": 1}
+
+
+def test_filters_see_columns_beyond_the_usual_and_other_names(tmp_path: Path) -> None:
+    part = write(tmp_path / "part.parquet", URL=URLS, caption=["a", "b", "c"], Aesthetic=[4.0, 5.5, 6.0])
+    assert [row["url"] for row in rows(part, filter="AESTHETIC > 5 and caption != 'c'")] == [URLS[1]]
+
+
+def test_filters_see_typed_columns(tmp_path: Path) -> None:
+    part = write(tmp_path / "part.parquet", URL=URLS, SAMPLE_ID=[1, 2, 3], WIDTH=[100.0, 300.0, float("nan")])
+    assert [row["url"] for row in rows(part, filter="WIDTH >= 200 or sample_id == '1'")] == URLS[:2]
+
+
+def test_all_rows_come_in_the_order_of_the_parts_in_full_shards(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / f"part-{number}.parquet", URL=[f"{number}-{row}" for row in range(7)])
+    shards = list(source(str(tmp_path), shard_rows=5).shards())
+    assert [shard.num_rows for shard in shards] == [5, 5, 5, 5, 1]
+    expected = [f"{number}-{row}" for number in range(3) for row in range(7)]
+    assert [url for shard in shards for url in shard.column("url").to_pylist()] == expected
+
+
+def test_samples_are_seeded_nested_and_counted(tmp_path: Path) -> None:
+    numbers = np.arange(500).astype(str)
+    for number in range(2):
+        urls = np.char.add(f"http://example.com/{number}/", numbers).tolist()
+        write(tmp_path / f"part-{number}.parquet", URL=urls + urls[:50], TEXT=["same"] * 550)
+    small, large = (source(str(tmp_path), sample_rows=count, shard_rows=50) for count in (200, 400))
+    few, more = list(small.shards()), list(large.shards())
+    assert [shard.num_rows for shard in few] == [50] * 4
+    assert few == more[:4]  # so what was made of the small sample's shards stays valid
+    repeated = small.counts["duplicate_row"]
+    assert 5 <= repeated <= 40 and small.counts == {
+        "read": 1100,
+        "no_url": 0,
+        "filtered_by_expression": 0,
+        "duplicate_row": repeated,
+        "not_sampled": 900 - repeated,
+    }
+    assert list(source(str(tmp_path), sample_rows=200, shard_rows=50, seed=1).shards()) != few
+
+
+def test_the_demo_world_is_read_as_it_was_planted(tmp_path: Path) -> None:
+    world = build_world(tmp_path, 260, without=("pixel_bomb",))
+    truth = pq.read_table(world.truth).to_pylist()
+    found = source(str(tmp_path / "parts" / "*.parquet"), filter=FILTER, sample_rows=1000)
+    got = sorted((row["url"], row["text"]) for shard in found.shards() for row in shard.to_pylist())
+    assert got == sorted((row["url"], row["text"]) for row in truth if row["status"] != "dropped")
+    planted = [row["reasons"][0] for row in truth if row["status"] == "dropped"]
+    assert found.counts == {"read": 260, "not_sampled": 0} | {name: planted.count(name) for name in set(planted)}
+
+
+def test_parts_are_paths_folders_and_globs_each_read_once(tmp_path: Path) -> None:
+    one, other = (write(tmp_path / name, URL=["u"]) for name in ("a/1.parquet", "a/2.parquet"))
+    write(tmp_path / "a" / "deeper" / "3.parquet", URL=["u"])
+    (tmp_path / "a" / "notes.txt").write_text("not metadata")
+    assert [part.url for part in find_parts([str(tmp_path / "a")])] == [one, other]
+    assert [part.url for part in find_parts([other, f"{tmp_path}/a/*.parquet"])] == [other, one]
+
+
+def test_parts_on_another_file_system() -> None:
+    memory = fsspec.filesystem("memory")
+    with memory.open("/laion/part-0.parquet", "wb") as file:
+        pq.write_table(pa.table({"URL": URLS, "TEXT": ["a", "b", "c"]}), file)
+    assert [row["url"] for row in rows("memory://laion/*.parquet")] == URLS
+    memory.rm("/laion", recursive=True)
+
+
+def test_identity_follows_the_settings_and_the_files(tmp_path: Path) -> None:
+    part = write(tmp_path / "part.parquet", URL=URLS)
+    first = source(part).identity()
+    assert source(part).identity() == first
+    assert source(part, seed=1).identity() != first
+    write(tmp_path / "part.parquet", URL=URLS[:2])
+    assert source(part).identity() != first
+
+
+def test_settings_that_cannot_work_say_why(tmp_path: Path) -> None:
+    part = write(tmp_path / "part.parquet", URL=URLS, similarity=["high"] * 3)
+    with pytest.raises(SettingsError, match=r"filter: .*not an expression"):
+        source(part, filter="similarity >")
+    with pytest.raises(SettingsError, match="no column 'simlarity'; did you mean 'similarity'"):
+        rows(part, filter="simlarity > 1")
+    with pytest.raises(SettingsError, match=r"part\.parquet: column similarity holds string"):
+        rows(part)
+    with pytest.raises(SettingsError, match=r"none-\*\.parquet: no Parquet files there"):
+        rows(str(tmp_path / "none-*.parquet"))
+    with pytest.raises(SettingsError, match=r"absent\.parquet: no Parquet files there"):
+        rows(str(tmp_path / "absent.parquet"))
+    with pytest.raises(SettingsError, match="no column URL; there are link, TEXT"):
+        rows(write(tmp_path / "other.parquet", link=URLS, TEXT=URLS))
+    (tmp_path / "text.parquet").write_text("not Parquet at all")
+    with pytest.raises(SettingsError, match=r"text\.parquet: not a Parquet file"):
+        rows(str(tmp_path / "text.parquet"))
+    with pytest.raises(SettingsError, match="Protocol not known: gopher"):
+        rows("gopher://example.com/part.parquet")
+
+
+@pytest.mark.parametrize("protocol, module, extra", [("s3", "s3fs", "s3"), ("hf", "huggingface_hub", "hf")])
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, protocol: str, module: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    monkeypatch.delitem(_registry, protocol, raising=False)
+    with pytest.raises(SettingsError, match=rf"pip install 'rzen-corpus\[{extra}\]'"):
+        find_parts([f"{protocol}://datasets/laion/*.parquet"])
+
+
+def test_long_parts_are_read_batch_by_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laion, "_BATCH_ROWS", 4)
+    part = write(tmp_path / "part.parquet", URL=[str(number) for number in range(30)])
+    assert [row["url"] for row in rows(part)] == [str(number) for number in range(30)]

@@ -1,0 +1,385 @@
+"""The plan, on toy stages: fetch (regenerates) -> measure -> compare (keyed) -> pair."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pytest
+
+from corpus.records import table_schema
+from corpus.settings import Settings
+from corpus.stages import ROWS, KeyedStage, MapStage, Shard
+from corpus.storage import Store
+from corpus.workspace import Series, Workspace
+from pipelines.gather import SourceIndex
+from pipelines.plan import Node, Plan, Selection, Step, differences, make_plan, retryable_rows
+
+SCHEMA = pa.schema([("value", pa.int64())])
+
+
+class ToySettings(Settings):
+    threshold: float = 0.5
+    prompts: dict[str, str] = {"first": "a"}
+
+
+class Toy(MapStage):
+    schema = SCHEMA
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        raise NotImplementedError
+
+
+class Fetch(Toy):
+    name = "fetch"
+    reads = (ROWS,)
+    regenerates: ClassVar[bool] = True
+
+
+class Measure(Toy):
+    name = "measure"
+    reads = ("fetch",)
+
+
+class Compare(KeyedStage):
+    name = "compare"
+    reads = ("measure",)
+    schema = SCHEMA
+
+    def emit(self, shard: Shard) -> pa.Table:
+        raise NotImplementedError
+
+    def reduce(self, rows: pa.Table) -> pa.Table:
+        raise NotImplementedError
+
+    def conclude(self, reduced: pa.Table) -> pa.Table:
+        raise NotImplementedError
+
+
+class Pair(Toy):
+    name = "pair"
+    reads = (ROWS, "compare")
+
+
+class Describe(Toy):
+    """Samples captions: has generations, and reads what an earlier stage may have failed."""
+
+    name = "describe"
+    reads = ("measure",)
+    regenerates: ClassVar[bool] = True
+
+
+class Newer(Measure):
+    version: ClassVar[int] = 2
+
+
+Judged = Sequence[tuple[str, str]]
+KEPT = (("kept", ""),) * 3
+
+
+@dataclass
+class Toys:
+    """A workspace with the rows of two sources, and plans over it."""
+
+    workspace: Workspace
+    shards: Mapping[str, int] = field(default_factory=lambda: {"a": 2, "b": 1})
+    content: Mapping[tuple[str, int], str] = field(default_factory=dict)  # of changed rows
+
+    def index(self, source: str) -> SourceIndex:
+        names = [(f"{n:06d}", self.content.get((source, n), f"rows-{source}{n}")) for n in range(self.shards[source])]
+        for shard, name in names:
+            path = Series("tables", source, ROWS).path(shard, name)
+            if not self.workspace.store.exists(path):
+                self.write(path, KEPT, {})
+        return SourceIndex("f", tuple(names), 3 * len(names), {})
+
+    def write(self, path: str, judged: Judged, parts: Mapping[str, Any]) -> None:
+        rows = [{"value": n, "status": status, "reason": reason} for n, (status, reason) in enumerate(judged)]
+        self.workspace.write_table(path, pa.Table.from_pylist(rows, table_schema(SCHEMA)), parts)
+
+    def steps(self, *stages: MapStage | KeyedStage) -> list[Step]:
+        def node(stage: MapStage | KeyedStage, source: str) -> Node:
+            reads = tuple((name, Series("tables", source, name)) for name in stage.reads)
+            return Node(stage, source, Series("tables", source, stage.name), reads)
+
+        return [Step(stage.name, tuple(node(stage, source) for source in self.shards)) for stage in stages]
+
+    def plan(self, *stages: MapStage | KeyedStage, **selection: Any) -> Plan:
+        steps = self.steps(*(stages or default_stages()))
+        indexes = {source: self.index(source) for source in self.shards}
+        return make_plan(self.workspace, steps, indexes, Selection(**selection))
+
+    def finish(self, plan: Plan, judged: Mapping[tuple[str, str, int], Judged] | None = None) -> Plan:
+        """Write what the plan says is to do; `judged` by (step, source, shard), kept where it says nothing."""
+        for step, planned in plan.steps:
+            for one in planned:
+                if one.state != "done":
+                    rows = (judged or {}).get((step.name, one.node.source, int(one.task.shard)), KEPT)
+                    self.write(one.task.output, rows, one.task.ingredients)
+        return plan
+
+
+def default_stages(threshold: float = 0.5) -> list[MapStage | KeyedStage]:
+    return [Fetch(Settings()), Measure(ToySettings(threshold=threshold)), Compare(Settings()), Pair(Settings())]
+
+
+def states(plan: Plan) -> dict[str, str]:
+    """The states of each step: of a/0, a/1 and b/0, by their first letters."""
+    return {step.name: "".join(one.state[0] for one in planned) for step, planned in plan.steps}
+
+
+def whys(plan: Plan, step: str) -> set[str]:
+    return {one.why for found, planned in plan.steps for one in planned if found.name == step and one.state != "done"}
+
+
+def outputs(plan: Plan, step: str) -> list[str]:
+    return [one.task.output for found, planned in plan.steps for one in planned if found.name == step]
+
+
+@pytest.fixture
+def toys(tmp_path: Path) -> Toys:
+    return Toys(Workspace(tmp_path))
+
+
+# Missing, done, stale
+
+
+def test_everything_is_missing_then_done(store_url: str) -> None:
+    toys = Toys(Workspace(store_url))
+    before = toys.finish(toys.plan())
+    assert states(before) == {"fetch": "mmm", "measure": "mmm", "compare": "mmm", "pair": "mmm"}
+    after = toys.plan()
+    assert states(after) == {"fetch": "ddd", "measure": "ddd", "compare": "ddd", "pair": "ddd"}
+    assert [outputs(after, step) for step in ("fetch", "pair")] == [outputs(before, step) for step in ("fetch", "pair")]
+    assert whys(before, "fetch") == {""}
+
+
+def test_a_table_that_is_gone_is_missing_again_alone(toys: Toys) -> None:
+    done = toys.finish(toys.plan())
+    toys.workspace.store.remove(outputs(done, "measure")[1])
+    assert states(toys.plan()) == {"fetch": "ddd", "measure": "dmd", "compare": "ddd", "pair": "ddd"}
+
+
+def test_a_changed_setting_makes_stale_what_depends_on_it_and_says_so(toys: Toys) -> None:
+    toys.finish(toys.plan())
+    changed = toys.plan(*default_stages(threshold=0.7))
+    assert states(changed) == {"fetch": "ddd", "measure": "sss", "compare": "sss", "pair": "sss"}
+    assert whys(changed, "measure") == {"threshold: 0.5 -> 0.7"}
+    assert whys(changed, "compare") == {"`measure` changed"}
+    assert whys(changed, "pair") == {"`compare` changed"}
+    toys.finish(changed)
+    assert "s" not in "".join(states(toys.plan()).values()), "going back finds the old tables"
+
+
+def test_a_changed_version_makes_stale(toys: Toys) -> None:
+    toys.finish(toys.plan())
+    fetch, _, compare, pair = default_stages()
+    changed = toys.plan(fetch, Newer(ToySettings()), compare, pair)
+    assert states(changed) == {"fetch": "ddd", "measure": "sss", "compare": "sss", "pair": "sss"}
+    assert whys(changed, "measure") == {"stage version 1 -> 2"}
+
+
+def test_changed_rows_make_one_shard_stale_and_whatever_reads_all_shards(toys: Toys) -> None:
+    toys.finish(toys.plan())
+    toys.content = {("a", 1): "rows-other"}
+    changed = toys.plan()
+    assert states(changed) == {"fetch": "dsd", "measure": "dsd", "compare": "sss", "pair": "sss"}
+    assert whys(changed, "fetch") == {"`rows` changed"}
+    assert whys(changed, "pair") == {"`rows` changed; `compare` changed", "`compare` changed"}
+
+
+def test_a_shard_more_leaves_the_others_but_not_what_reads_all(toys: Toys) -> None:
+    toys.finish(toys.plan())
+    toys.shards = {"a": 2, "b": 2}
+    assert states(toys.plan()) == {"fetch": "dddm", "measure": "dddm", "compare": "sssm", "pair": "sssm"}
+
+
+def test_a_table_is_held_against_the_nearest_of_the_old_ones(toys: Toys) -> None:
+    for prompts in ({"first": "b", "second": "c"}, {"first": "a"}, {"first": "d", "third": "e"}):
+        toys.finish(toys.plan(Fetch(Settings()), Measure(ToySettings(prompts=prompts))))
+    newest = ToySettings(prompts={"first": "a"}, threshold=0.9)
+    assert whys(toys.plan(Fetch(Settings()), Measure(newest)), "measure") == {"threshold: 0.5 -> 0.9"}
+
+
+def test_differences_are_told_by_their_path() -> None:
+    old = {"version": 1, "settings": {"a": {"b": 1, "c": [1]}, "gone": True}, "inputs": {"rows": "x"}}
+    new = {"version": 1, "settings": {"a": {"b": 2, "c": [1]}, "come": "yes"}, "inputs": {"rows": "x", "items": "y"}}
+    assert differences(old, new) == ["a.b: 1 -> 2", "come: None -> 'yes'", "gone: True -> None", "`items` changed"]
+    assert differences(new, new) == []
+    assert differences({}, {"version": 3, "settings": {}, "inputs": {}}) == ["stage version None -> 3"]
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("state", ["missing", "done"])
+def test_one_listing_for_each_series_and_no_read(toys: Toys, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    if state == "done":
+        toys.finish(toys.plan())
+    steps, indexes = toys.steps(*default_stages()), {source: toys.index(source) for source in toys.shards}
+    listed: Counter[str] = Counter()
+    names = Store.names
+
+    def counted(self: Store, folder: str) -> list[str]:
+        listed[folder] += 1
+        return names(self, folder)
+
+    monkeypatch.setattr(Store, "names", counted)
+    for other in ("read", "open", "exists", "size", "read_ranges"):
+        monkeypatch.setattr(Store, other, lambda *args, other=other: pytest.fail(f"{other} {args}"))
+    plan = make_plan(toys.workspace, steps, indexes, Selection())
+    assert {one.state for _, planned in plan.steps for one in planned} == {state}
+    assert listed == {f"tables/{source}/{step.name}": 1 for step in steps for source in toys.shards}
+
+
+def test_only_some_stale_tables_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toys = Toys(Workspace(tmp_path), {"a": 30})
+    stages = default_stages()[:2]
+    toys.finish(toys.plan(*stages))
+    looked: list[str] = []
+    read = Workspace.read_ingredients
+    monkeypatch.setattr(Workspace, "read_ingredients", lambda self, path: (looked.append(path), read(self, path))[1])
+    plan = toys.plan(*default_stages(threshold=0.1)[:2])
+    assert states(plan)["measure"] == "s" * 30
+    assert len(looked) == 20
+    assert whys(plan, "measure") == {"threshold: 0.5 -> 0.1", ""}
+
+
+# Where each table reads and writes
+
+
+def test_tasks_say_where_to_read_and_write(toys: Toys) -> None:
+    plan = toys.plan()
+    assert [step.keyed for step, _ in plan.steps] == [False, False, True, False]
+    (pair,) = plan.table("pair", "b")
+    (compare,) = plan.table("compare", "b")
+    task = pair.task
+    assert task.inputs == ((ROWS, "tables/b/rows/000000.rows-b0.parquet"), ("compare", compare.task.output))
+    assert task.output == f"tables/b/pair/000000.{pair.fingerprint}.parquet"
+    assert task.media == f"media/b/000000.{pair.fingerprint}"
+    assert task.ingredients["inputs"] == {ROWS: "rows-b0", "compare": compare.fingerprint}
+    assert (task.source, task.shard, task.previous, task.retry) == ("b", "000000", "", frozenset())
+
+
+def test_every_shard_has_an_ordinal_of_its_own_whatever_the_order_of_the_settings(tmp_path: Path) -> None:
+    def ordinals(**shards: int) -> dict[tuple[str, str], int]:
+        plan = Toys(Workspace(tmp_path), shards).plan()
+        found = {(p.node.source, p.task.shard, p.task.ordinal) for _, planned in plan.steps for p in planned}
+        assert len(found) == sum(shards.values()), "the same in every step"
+        return {(source, shard): ordinal for source, shard, ordinal in found}
+
+    found = ordinals(b=3, a=2)
+    assert sorted(found.values()) == [0, 1, 2, 3, 4]
+    assert found == ordinals(a=2, b=3)
+    assert found == {("a", "000000"): 0, ("a", "000001"): 1, **{("b", f"{n:06d}"): 2 + n for n in range(3)}}
+
+
+def test_what_reads_all_shards_does_not_depend_on_the_order_of_the_sources(tmp_path: Path) -> None:
+    def compared(**shards: int) -> set[str]:
+        return set(outputs(Toys(Workspace(tmp_path), shards).plan(), "compare"))
+
+    assert compared(a=2, b=1) == compared(b=1, a=2)
+
+
+def test_all_tables_of_a_keyed_stage_share_one_fingerprint(toys: Toys) -> None:
+    plan = toys.plan()
+    assert len({one.fingerprint for source in "ab" for one in plan.table("compare", source)}) == 1
+    assert len({one.fingerprint for source in "ab" for one in plan.table("measure", source)}) == 3
+
+
+# Again: retry and force
+
+FAILED_ONES = {
+    ("fetch", "a", 0): (("kept", ""), ("failed", "http_404"), ("failed", "timeout")),
+    ("fetch", "a", 1): (("kept", ""), ("filtered", "opted_out"), ("kept", "")),
+    ("fetch", "b", 0): (("failed", "http_404"), ("kept", ""), ("kept", "")),
+}
+
+
+def test_a_retry_makes_a_generation_of_shards_with_failed_rows(toys: Toys) -> None:
+    first = toys.finish(toys.plan(), FAILED_ONES)
+    plan = toys.plan(stage="fetch", retry=frozenset({"failed"}))
+    assert states(plan) == {"fetch": "ada", "measure": "sds", "compare": "sss", "pair": "sss"}
+    assert whys(plan, "fetch") == {"2 failed rows are tried again", "1 failed rows are tried again"}
+    again = plan.table("fetch", "a")[0]
+    assert again.task.previous == outputs(first, "fetch")[0]
+    assert again.task.retry == {"failed"}
+    assert again.task.output == again.task.previous.replace(".parquet", "-g1.parquet")
+    assert again.task.media.endswith("-g1")
+    assert again.task.ingredients["generation"] == 1
+    assert whys(plan, "measure") == {"`fetch` changed"}
+
+    toys.finish(plan, {("fetch", "a", 0): (*KEPT[:2], ("failed", "timeout"))})
+    assert set("".join(states(toys.plan()).values())) == {"d"}, "the last generation is what counts"
+    assert outputs(toys.plan(), "fetch")[0].endswith("-g1.parquet")
+    third = toys.plan(stage="fetch", retry=frozenset({"failed"}))
+    assert states(third)["fetch"] == "add"
+    assert outputs(third, "fetch")[0].endswith("-g2.parquet")
+    assert third.table("fetch", "a")[0].task.previous.endswith("-g1.parquet")
+
+
+def test_a_retry_may_name_reasons_and_shards(toys: Toys) -> None:
+    toys.finish(toys.plan(), FAILED_ONES)
+    assert states(toys.plan(stage="fetch", retry=frozenset({"timeout"})))["fetch"] == "add"
+    assert states(toys.plan(stage="fetch", retry=frozenset({"timeout", "http_404"})))["fetch"] == "ada"
+    assert states(toys.plan(stage="fetch", retry=frozenset({"opted_out"})))["fetch"] == "ddd", "filtered is not failed"
+    only = {"stage": "fetch", "retry": frozenset({"failed"}), "shards": frozenset({1})}
+    assert states(toys.plan(**only))["fetch"] == "ddd"
+
+
+def test_a_retry_leaves_rows_alone_that_an_earlier_stage_failed(toys: Toys) -> None:
+    stages = [Fetch(Settings()), Measure(ToySettings()), Describe(Settings())]
+    broken = (("failed", "undecodable"), ("kept", ""), ("kept", ""))
+    judged = {
+        ("measure", "a", 0): broken,
+        ("describe", "a", 0): broken,  # the earlier stage's, carried on
+        ("measure", "a", 1): broken,
+        ("describe", "a", 1): (broken[0], ("failed", "too_long"), ("kept", "")),
+    }
+    toys.finish(toys.plan(*stages), judged)
+    plan = toys.plan(*stages, stage="describe", retry=frozenset({"failed"}))
+    assert states(plan)["describe"] == "dad"
+    assert whys(plan, "describe") == {"1 failed rows are tried again"}
+
+
+def test_a_retry_of_what_is_not_there_is_just_missing(toys: Toys) -> None:
+    plan = toys.plan(stage="fetch", retry=frozenset({"failed"}))
+    assert states(plan)["fetch"] == "mmm"
+
+
+def test_force_makes_a_generation_of_what_comes_out_differently_each_time(toys: Toys) -> None:
+    toys.finish(toys.plan())
+    plan = toys.plan(stage="fetch", force=True, shards=frozenset({1}))
+    assert states(plan) == {"fetch": "dad", "measure": "dsd", "compare": "sss", "pair": "sss"}
+    again = plan.table("fetch", "a")[1]
+    assert again.task.output.endswith("-g1.parquet")
+    assert (again.task.previous, again.why) == ("", "forced: a new generation")
+    toys.finish(plan)
+    assert set("".join(states(toys.plan()).values())) == {"d"}
+
+
+def test_force_writes_the_table_of_a_deterministic_stage_again(toys: Toys) -> None:
+    before = toys.finish(toys.plan())
+    plan = toys.plan(stage="measure", force=True)
+    assert states(plan) == {"fetch": "ddd", "measure": "aaa", "compare": "ddd", "pair": "ddd"}
+    assert outputs(plan, "measure") == outputs(before, "measure")
+    assert whys(plan, "measure") == {"forced"}
+
+
+def test_a_generation_survives_a_change_elsewhere(toys: Toys) -> None:
+    toys.finish(toys.plan())
+    toys.finish(toys.plan(stage="fetch", force=True))
+    plan = toys.plan(*default_stages(threshold=0.7))
+    assert states(plan)["fetch"] == "ddd"
+    assert all(path.endswith("-g1.parquet") for path in outputs(plan, "fetch"))
+
+
+def test_retryable_rows_are_the_failed_ones() -> None:
+    table = pa.table({"status": ["kept", "failed", "failed", "filtered"], "reason": ["", "a", "b", "a"]})
+    assert retryable_rows(table, frozenset({"failed"})) == 2
+    assert retryable_rows(table, frozenset({"a"})) == 1
+    assert retryable_rows(table.slice(0, 0), frozenset({"failed"})) == 0

@@ -1,0 +1,307 @@
+"""Whole runs: the same bytes from every engine and after every kill, and nothing done twice."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from crashing import PLANTED, Crashing
+from rich.console import Console
+from whole_runs import Web, call, command, digests
+
+from corpus.settings import SettingsError, parse_settings
+from corpus.work import ShardTask
+from corpus.workspace import Series, Workspace
+from pipelines.config import Config
+from pipelines.demo.play import ends
+from pipelines.demo.truth import compare
+from pipelines.engines import EngineSettings
+from pipelines.engines.local import LocalEngine
+from pipelines.plan import Selection
+from pipelines.publishing.verify import verify
+from pipelines.run import plan, run, run_map, status
+
+QUIET = Console(quiet=True)
+
+
+def images_asked(web: Web) -> dict[str, int]:
+    return {path: times for path, times in web.serving.requests().items() if path.startswith("/images/")}
+
+
+def made(home: Path, stage: str) -> dict[str, str]:
+    return digests(home / "workspace", f"*/*/{stage}/*.parquet")
+
+
+def copy(undisturbed: Path, home: Path) -> Path:
+    """A home of its own with everything done already."""
+    shutil.copytree(undisturbed / "workspace", home / "workspace")
+    return home
+
+
+def test_what_is_planted_is_found_and_nothing_else_is_removed(web: Web, undisturbed: Path) -> None:
+    config = parse_settings(web.settings(undisturbed), Config)
+    assert compare(web.truth, ends(config)) == []
+    found = verify(str(undisturbed / "corpus"))
+    assert found.faults == []
+    assert found.samples > 100
+
+
+def test_rows_add_up(web: Web, undisturbed: Path) -> None:
+    funnel = status(parse_settings(web.settings(undisturbed), Config)).funnels["laion"]
+    removed = sum(rows for reasons in funnel["removed"].values() for rows in reasons.values())
+    assert funnel["rows_in"] == 320 == funnel["kept"] + removed
+    assert set(funnel["removed"]) == {"filtered", "duplicate", "failed"}
+    assert "pending" not in funnel
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"kind": "local", "workers": 2},
+        {"kind": "ray", "workers": 1},
+        {"kind": "ray", "workers": 2},
+        {"kind": "beam", "workers": 1},
+        {"kind": "beam", "workers": 2},
+    ],
+    ids=lambda engine: f"{engine['kind']}-{engine['workers']}",
+)
+def test_engines_publish_the_same_bytes(web: Web, undisturbed: Path, tmp_path: Path, engine: dict) -> None:
+    assert web.run(tmp_path, **engine).failed == []
+    assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
+    for stage in ("inspect", "quality", "duplicates", "pairs"):
+        assert made(tmp_path, stage).keys() == made(undisturbed, stage).keys()
+    assert not list(tmp_path.glob("workspace/runs/scratch*"))
+
+
+def test_a_second_run_does_nothing(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    home = copy(undisturbed, tmp_path)
+    before = digests(home / "workspace", "[mtp]*/**/*")
+    assert web.run(home).failed == []
+    assert images_asked(web) == {}
+    assert digests(home / "workspace", "[mtp]*/**/*") == before
+    corpus = {path: path.stat().st_mtime_ns for path in (home / "corpus").rglob("*.tar")}
+    assert web.run(home).failed == []
+    assert {path: path.stat().st_mtime_ns for path in (home / "corpus").rglob("*.tar")} == corpus
+
+
+# How many tables lie there when the run is killed: while it downloads, inspects, judges, deduplicates and publishes.
+@pytest.mark.parametrize("tables", [7, 9, 12, 17, 23, 28])
+def test_a_killed_run_goes_on_where_it_was(web: Web, undisturbed: Path, tmp_path: Path, tables: int) -> None:
+    web.serving.reset()
+    config = web.config_file(tmp_path, workers=2)
+    process = subprocess.Popen(command("run", config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(list(tmp_path.glob("workspace/*/*/*/*.parquet"))) < tables and process.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    asked = images_asked(web)
+    rows = _urls_of_finished_shards(tmp_path)
+
+    again = call("run", config)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
+    twice = {path for path, times in images_asked(web).items() if times > asked.get(path, 0) and path in asked}
+    assert not twice & rows, "an image of a finished shard was downloaded again"
+    assert not list(tmp_path.glob("workspace/**/.*.tmp")), "an interrupted run leaves nothing to clean up"
+
+
+def _urls_of_finished_shards(home: Path) -> set[str]:
+    """Paths of the images of all shards whose download was finished."""
+    found: set[str] = set()
+    for table in home.glob("workspace/tables/laion/download/*.parquet"):
+        (rows,) = home.glob(f"workspace/tables/laion/rows/{table.name.split('.')[0]}.*.parquet")
+        found |= {"/" + url.split("/", 3)[-1] for url in pq.read_table(rows, columns=["url"]).column("url").to_pylist()}
+    return found
+
+
+def test_a_killed_ray_worker_changes_nothing(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    web.serving.reset()
+    config = web.config_file(tmp_path, kind="ray", workers=2)
+    process = subprocess.Popen(command("run", config), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    killed = 0
+    while process.poll() is None:
+        if not killed and list(tmp_path.glob("workspace/tables/laion/rows/index.*")):
+            killed = _kill_one_working(process.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.005)
+    output = process.communicate()[0]
+    assert killed, "no Ray worker was seen at work"
+    assert process.returncode == 0, output
+    assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
+
+
+def _kill_one_working(ancestor: int) -> int:
+    """Kill a process of Ray's that works on an item, of a run that descends from `ancestor`; its pid, or 0."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            title = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if title.startswith("ray::run") and _descends(int(entry.name), ancestor):
+                os.kill(int(entry.name), signal.SIGKILL)
+                return int(entry.name)
+    return 0
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        pid = int(fields[1])
+    return False
+
+
+def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    home = copy(undisturbed, tmp_path)
+    changes = {"stages": {"quality": {"min_side_px": 400}}}
+    config = parse_settings(web.settings(home, changes), Config)
+    planned, _ = plan(config, Selection())
+    states = {step.name: {p.state for p in tables} for step, tables in planned.steps}
+    assert states == {
+        "download": {"done"},
+        "inspect": {"done"},
+        "quality": {"stale"},
+        "duplicates": {"stale"},
+        "pairs": {"stale"},
+    }
+    whys = {step.name: {p.why for p in tables} for step, tables in planned.steps}
+    assert len(whys["quality"]) == 1
+    assert "min_side_px" in next(iter(whys["quality"]))
+    assert "-> 400" in next(iter(whys["quality"]))
+    assert whys["duplicates"] == {"`quality` changed"}
+
+    untouched = {**made(home, "download"), **made(home, "inspect")}
+    result = web.run(home, changes)
+    assert result.failed == []
+    assert images_asked(web) == {}
+    assert {**made(home, "download"), **made(home, "inspect")} == untouched
+    small = result.funnels["laion"]["removed"]["filtered"]["too_small"]
+    assert (
+        small
+        > status(parse_settings(web.settings(undisturbed), Config)).funnels["laion"]["removed"]["filtered"]["too_small"]
+    )
+    # Going back finds the old tables, and the old corpus.
+    assert web.run(home).failed == []
+    assert digests(home / "corpus") == digests(undisturbed / "corpus")
+
+
+def test_retry_asks_again_for_failed_rows_only(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    home = copy(undisturbed, tmp_path)
+    web.serving.reset()
+    config = parse_settings(web.settings(home), Config)
+    selection = Selection(stage="download", retry=frozenset({"http_404"}))
+    planned, _ = plan(config, selection)
+    (downloads,) = [tables for step, tables in planned.steps if step.name == "download"]
+    again = [p for p in downloads if p.state == "again"]
+    assert again
+    assert all("failed rows are tried again" in p.why for p in again)
+    assert run(config, selection, QUIET).failed == []
+    asked = web.serving.requests()
+    assert asked
+    assert all(path.startswith("/status/404/") for path in asked)
+    # The rows that were good came along: the corpus is the same.
+    assert digests(home / "corpus", "laion/*") == digests(undisturbed / "corpus", "laion/*")
+    assert all(p.task.output.endswith("-g1.parquet") for p in again)
+
+
+def test_a_retry_brings_in_what_was_missing(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    """Rows refused for their address are downloaded once the settings allow it; nothing else is asked for."""
+    home = copy(undisturbed, tmp_path)
+    web.serving.reset()
+    config = parse_settings(web.settings(home, {"stages": {"download": {"fetch": {"attempts": 5}}}}), Config)
+    planned, _ = plan(config, Selection())
+    assert {p.state for _, tables in planned.steps for p in tables} == {"done"}, "patience makes nothing stale"
+
+
+def test_force_regenerates_the_named_shards_and_what_depends_on_them(
+    web: Web, undisturbed: Path, tmp_path: Path
+) -> None:
+    home = copy(undisturbed, tmp_path)
+    config = parse_settings(web.settings(home), Config)
+    selection = Selection(stage="download", shards=frozenset({1, 3}), force=True)
+    planned, _ = plan(config, selection)
+    todo = {step.name: [p.task.shard for p in tables if p.state != "done"] for step, tables in planned.steps}
+    assert todo["download"] == ["000001", "000003"] == todo["inspect"] == todo["quality"]
+    assert len(todo["duplicates"]) == len(todo["pairs"]) > 2, "what reads all shards is made again"
+    before = digests(home / "workspace", "tables/*/*/*.parquet")
+    assert run(config, selection, QUIET).failed == []
+    after = digests(home / "workspace", "tables/*/*/*.parquet")
+    assert before.items() <= after.items(), "nothing is overwritten"
+    new = {path.split("/")[2] + "/" + path.split("/")[3][:6] for path in after.keys() - before.keys()}
+    assert {name for name in new if name.startswith(("download", "inspect", "quality"))} == {
+        f"{stage}/{shard}" for stage in ("download", "inspect", "quality") for shard in ("000001", "000003")
+    }
+
+
+def test_stage_and_shards_limit_a_run(web: Web, tmp_path: Path) -> None:
+    web.serving.reset()
+    config = parse_settings(web.settings(tmp_path), Config)
+    result = run(config, Selection(stage="inspect", shards=frozenset({0, 2})), QUIET)
+    assert result.failed == []
+    assert result.corpora == {}
+    assert {name.split("/")[-1][:6] for name in made(tmp_path, "inspect")} == {"000000", "000002"}
+    assert made(tmp_path, "quality") == {}
+
+
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        (Selection(stage="downlaod"), "no such stage"),
+        (Selection(force=True), "need --stage"),
+        (Selection(stage="inspect", retry=frozenset({"failed"})), "gives the same rows"),
+        (Selection(shards=frozenset({1})), "needs --stage"),
+        (Selection(stage="duplicates", shards=frozenset({1})), "reads all shards together"),
+    ],
+)
+def test_a_selection_that_cannot_be_is_refused(web: Web, tmp_path: Path, selection: Selection, said: str) -> None:
+    config = parse_settings(web.settings(tmp_path), Config)
+    with pytest.raises(SettingsError, match=said):
+        run(config, selection, QUIET)
+
+
+def test_a_broken_shard_fails_alone_and_is_told(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    home = copy(undisturbed, tmp_path)
+    tar = next(iter(sorted((home / "workspace/media/laion").glob("000001.*"))))
+    tar.unlink()
+    for stage in ("inspect", "quality", "duplicates"):
+        shutil.rmtree(home / "workspace/tables/laion" / stage)
+    result = web.run(home)
+    assert len([line for line in result.failed if line.startswith("inspect laion/000001:")]) == 1
+    assert tar.name in " ".join(result.failed)
+    assert any(line.startswith("duplicates: waits for") for line in result.failed)
+    assert result.corpora == {}
+    shards = len(made(home, "download"))
+    assert len(made(home, "inspect")) == shards - 1
+    state = status(parse_settings(web.settings(home), Config))
+    assert ("inspect", "laion", "000001") in state.failed
+    funnel = state.funnels["laion"]
+    assert funnel["kept"] == 0
+    assert funnel["pending"] > 100, "what is kept so far still waits for the last word"
+    assert funnel["removed"]["failed"]["http_404"] > 0
+
+
+def test_a_row_that_crashes_its_worker_costs_that_row(tmp_path: Path) -> None:
+    """Found by the engine, which loses the shard, and then by the shard's halves in processes of their own."""
+    workspace = Workspace(tmp_path)
+    series = Series("tables", "s", "rows")
+    tasks = []
+    for number, texts in enumerate((["a", "bb"], ["c", PLANTED, "eee"], ["f"])):
+        shard = f"{number:06d}"
+        said = {"status": ["kept"] * len(texts), "reason": [""] * len(texts)}
+        workspace.write_table(series.path(shard, "f"), pa.table({"text": texts, **said}), {})
+        output = Series("tables", "s", "crashing").path(shard, "g")
+        tasks.append(ShardTask("s", shard, number, (("rows", series.path(shard, "f")),), output, "m", {}))
+    engine = LocalEngine(EngineSettings(workers=2))
+    try:
+        outcomes = {outcome.shard: outcome for outcome in run_map(engine, Crashing(), str(tmp_path), tasks)}
+    finally:
+        engine.close()
+    assert [outcomes[task.shard].error for task in tasks] == ["", "", ""]
+    assert outcomes["000001"].counts == {"kept/": 2, "failed/error:ProcessDied": 1}

@@ -1,0 +1,245 @@
+"""The stage `download` on the local engine, against img2dataset: the same URLs, the same images kept.
+
+    python -m benchmarks.download             bytes stored as they came
+    python -m benchmarks.download --resize    longest side 384, JPEG quality 90
+
+Both fetch photographs (650×650 JPEGs of some 60 KB, each with bytes of its own) from a web server on loopback, hash
+them and write them into tars beside a table, with two worker processes and shards of one size (4,000 URLs; 800 with
+`--resize`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import versus
+
+if TYPE_CHECKING:
+    from corpus.work import ShardTask
+
+# The workers of both sides import this module again when they start, so what it needs is imported where it is used.
+
+SIDE_PX, RESIZED_PX, QUALITY = 650, 384, 90
+WORKERS = 2
+# What was kept: URL -> digest of the stored bytes, or (width, height) where they were made anew.
+Kept = dict[str, bytes | tuple[int, int]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resize", action="store_true")
+    resize = parser.parse_args().resize
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shard_rows = 800 if resize else 4000
+    with _server() as port, tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as folder:
+        root = Path(folder)
+        urls = [f"http://127.0.0.1:{port}/{number:08d}.jpg" for number in range(4 * shard_rows)]
+        tasks = _shards(root / "ours", urls, shard_rows)
+        rows = root / "urls.parquet"
+        pq.write_table(pa.table({"url": urls, "caption": [f"photograph {at}" for at in range(len(urls))]}), rows)
+        versus(
+            "download_resize" if resize else "download",
+            "images/s",
+            len(urls),
+            partial(ours, root / "ours", tasks, port, resize),
+            partial(peer, root / "peer", rows, shard_rows, resize),
+            "img2dataset",
+            partial(_same, root, len(urls), resize),
+        )
+
+
+def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> None:
+    """Run the stage over the shards; media and tables lie in the workspace."""
+    from corpus.work import MapWork
+    from pipelines.download import DownloadSettings, open_download
+    from pipelines.engines import EngineSettings, open_engine
+    from pipelines.fetch import FetchSettings
+    from pipelines.reencode import ReencodeSettings
+
+    fetch = FetchSettings(allow=(f"127.0.0.1:{port}",), concurrency=16, per_host=16)
+    reencode = ReencodeSettings(longest_side_px=RESIZED_PX, quality=QUALITY) if resize else None
+    engine = open_engine(EngineSettings(kind="local", workers=WORKERS))
+    work = MapWork(open_download(DownloadSettings(fetch=fetch, reencode=reencode)), str(workspace))
+    try:
+        for outcome in engine.map(work, tasks):
+            assert not outcome.error, outcome.error
+    finally:
+        engine.close()
+
+
+def peer(folder: Path, rows: Path, shard_rows: int, resize: bool) -> None:
+    """Run img2dataset; tars and tables lie in the folder."""
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # one of its imports would look for a newer version of itself
+    from img2dataset import download
+
+    shrink = {
+        "image_size": RESIZED_PX,
+        "resize_mode": "keep_ratio_largest",
+        "resize_only_if_bigger": True,
+        "encode_quality": QUALITY,
+    }
+    # It prints its progress to the standard output, which is the result's.
+    with contextlib.redirect_stdout(io.StringIO()):
+        download(
+            url_list=str(rows),
+            input_format="parquet",
+            url_col="url",
+            caption_col="caption",
+            output_folder=str(folder),
+            output_format="webdataset",
+            processes_count=WORKERS,
+            thread_count=32,
+            number_sample_per_shard=shard_rows,
+            compute_hash="sha256",
+            **(shrink if resize else {"disable_all_reencoding": True}),
+        )
+
+
+def _same(root: Path, images: int, resize: bool, *_: None) -> None:
+    """Assert that both kept every image, and the same one; make room for the next round."""
+    ours_kept, peer_kept = _our_kept(root / "ours", resize), _peer_kept(root / "peer", resize)
+    assert len(ours_kept) == images, f"kept {len(ours_kept)} of {images}"
+    assert ours_kept == peer_kept, "not the same images"
+    for folder in (root / "ours/media", root / "ours/tables/bench/download", root / "peer"):
+        shutil.rmtree(folder)
+
+
+def _our_kept(workspace: Path, resize: bool) -> Kept:
+    import pyarrow.parquet as pq
+
+    kept: Kept = {}
+    for path in sorted((workspace / "tables/bench/download").iterdir()):
+        table = pq.read_table(path)
+        urls = pq.read_table(workspace / "tables/bench/rows" / path.name.replace(".download.", ".rows.")).column("url")
+        for url, row in zip(urls.to_pylist(), table.to_pylist(), strict=True):
+            if row["status"] == "kept":
+                with (workspace / row["media"]).open("rb") as tar:
+                    tar.seek(row["offset"])
+                    kept[url] = _content(tar.read(row["size"]), resize)
+    return kept
+
+
+def _peer_kept(folder: Path, resize: bool) -> Kept:
+    kept: Kept = {}
+    for path in sorted(folder.glob("*.tar")):
+        images: dict[str, bytes] = {}
+        with tarfile.open(path) as tar:
+            for member in tar:
+                key, _, ext = member.name.partition(".")
+                file = tar.extractfile(member)
+                assert file is not None
+                if ext == "jpg":
+                    images[key] = file.read()
+                elif ext == "json":
+                    kept[json.load(file)["url"]] = _content(images.pop(key), resize)
+    return kept
+
+
+def _content(data: bytes, resize: bool) -> bytes | tuple[int, int]:
+    from PIL import Image
+
+    return Image.open(io.BytesIO(data)).size if resize else hashlib.sha256(data).digest()
+
+
+def _shards(workspace: Path, urls: list[str], shard_rows: int) -> list[ShardTask]:
+    """Write the tables of rows, and say what is to be made of each."""
+    import pyarrow as pa
+
+    from corpus.stages import ROWS
+    from corpus.work import ShardTask
+    from corpus.workspace import Workspace
+
+    tasks = []
+    for at, start in enumerate(range(0, len(urls), shard_rows)):
+        chosen = urls[start : start + shard_rows]
+        rows = pa.table({"url": chosen, "status": ["kept"] * len(chosen), "reason": [""] * len(chosen)})
+        name = f"{at:05d}"
+        path = f"tables/bench/rows/{name}.rows.parquet"
+        Workspace(workspace).write_table(path, rows, {})
+        output = f"tables/bench/download/{name}.download.parquet"
+        tasks.append(ShardTask("bench", name, at, ((ROWS, path),), output, f"media/bench/{name}.download", {}))
+    return tasks
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[int]:
+    """A web server in a process of its own; gives its port."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(send,), daemon=True)
+    process.start()
+    try:
+        yield receive.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+class _Answers(asyncio.Protocol):
+    """GET /NUMBER.jpg over HTTP/1.1, with as little work as a web server written in C would spend on it."""
+
+    def __init__(self, halves: list[tuple[bytes, bytes]]) -> None:
+        self._halves = halves
+        self._asked = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *requests, self._asked = (self._asked + data).split(b"\r\n\r\n")
+        for request in requests:
+            number = int(request[len(b"GET /") : request.index(b".jpg ")])
+            start, rest = self._halves[number % len(self._halves)]
+            comment = b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big")  # other bytes, the same picture
+            size = len(start) + len(comment) + len(rest)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % size
+            self._transport.write(head + start + comment + rest)
+            if b"\nconnection: close" in request.lower():
+                self._transport.close()
+
+
+def _serve(port: Connection) -> None:
+    async def serve() -> None:
+        halves = [(picture[:2], picture[2:]) for picture in _pictures()]
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Answers(halves), "127.0.0.1", 0, backlog=1024)
+        port.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def _pictures() -> list[bytes]:
+    """650×650 JPEGs of the photographs that ship with scikit-image and scikit-learn."""
+    import cv2
+
+    from pipelines.demo.photographs import photographs
+
+    pictures = []
+    for photograph in photographs():
+        side = min(photograph.pixels.shape[:2])
+        square = cv2.resize(photograph.pixels[:side, :side], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+        pictures.append(cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, 75])[1].tobytes())
+    return pictures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Near-duplicate families among 2 million hashes, against faiss. Run `python -m benchmarks.duplicates`.
+
+Ours is the stage `duplicates` on the local engine with two workers: emit, shuffle through files, reduce, conclude. The
+peer is faiss on two threads, from the distinct hashes to the same families. faiss has two exact searches for binary
+words; the faster here is `IndexBinaryMultiHash` with three tables of 21 bits and one flipped bit (a pair at 4 bits has
+at most one in some third, so recall is 1.0 there as well). The brute-force index is timed once, on fewer hashes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.harness import timed, versus
+from corpus.records import ITEM_ID
+from corpus.stages import ITEMS, Resources, Shard
+from corpus.storage import Store
+from filters.components import components
+from filters.duplicates import Duplicates, DuplicatesSettings
+from pipelines.engines import EngineSettings
+from pipelines.engines.local import LocalEngine
+
+RADIUS_BITS = 4
+HASHES = 2_000_000
+SIZES = (250_000, 500_000, 1_000_000, HASHES)
+COMPARED_HASHES = 1_000_000  # for the rounds: the peer takes most of a minute for 2 million, and is run on them once
+SHARD_ROWS = 50_000
+BRUTE_FORCE_HASHES = 100_000
+MAX_SECONDS = 60
+MAX_BYTES = 4 << 30
+
+
+def world(size: int, crowds: bool = True) -> np.ndarray:
+    """uint64[size], shuffled: random hashes, a tenth of them in families within the radius of a centre.
+
+    With the crowds that real images make: 1% all equal, 1% that share their first 32 bits, 1% that share a band.
+    """
+    rng = np.random.default_rng(size)
+    hashes = rng.integers(0, 2**64, size, dtype=np.uint64)
+    hashes ^= np.where(np.bitwise_count(hashes) < 24, np.uint64(2**64 - 1), np.uint64(0))  # no pHash has few bits set
+    crowd = size // 100
+    if crowds:
+        hashes[:crowd] = hashes[0]
+        hashes[crowd : 2 * crowd] |= np.uint64(0xFFFFFFFF << 32)
+        hashes[2 * crowd : 3 * crowd] |= np.uint64(0xFFF << 52)
+    centres, copies = hashes[-crowd:], hashes[-10 * crowd : -crowd].reshape(-1, crowd)
+    copies[:] = centres
+    for _ in range(RADIUS_BITS):  # flipping one bit twice makes a nearer copy
+        copies ^= np.uint64(1) << rng.integers(0, 64, copies.shape, dtype=np.uint64)
+    return rng.permutation(hashes)
+
+
+@dataclass(frozen=True)
+class EmitHashes:
+    """The stage's `emit`, over shards that are cut from a file of hashes."""
+
+    stage: Duplicates
+    path: str
+
+    @property
+    def resources(self) -> Resources:
+        return Resources()
+
+    def open(self) -> Callable[[int], pa.Table]:
+        hashes = np.load(self.path, mmap_mode="r")
+        return lambda ordinal: self.stage.emit(_shard(ordinal, hashes))
+
+    def lost(self, item: int, why: str) -> pa.Table:
+        raise RuntimeError(why)
+
+
+def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
+    """Rows whose item ids are their positions in the file, so that the smallest id is the smallest position."""
+    mine = np.asarray(hashes[ordinal * SHARD_ROWS : (ordinal + 1) * SHARD_ROWS])
+    rows = np.arange(len(mine))
+    ids = np.zeros((len(mine), 2), ">u8")
+    ids[:, 1] = rows + ordinal * SHARD_ROWS
+    same = np.ones(len(mine), np.int32)
+    inspect = pa.table({"phash": mine, "width": same, "height": same, "sharpness": same, "contrast": 50 * same})
+    items = pa.table({"item_id": pa.Array.from_buffers(ITEM_ID, len(mine), [None, pa.py_buffer(ids.tobytes())])})
+    return Shard("hashes", str(ordinal), ordinal, rows, {ITEMS: items, "inspect": inspect}, Store("."))
+
+
+def ours(engine: LocalEngine, path: Path) -> np.ndarray:
+    """The position of each hash's representative, int64[n]: the smallest of its family."""
+    stage = Duplicates(DuplicatesSettings(radius_bits=RADIUS_BITS))
+    size = len(np.load(path, mmap_mode="r"))
+    shards = range(-(-size // SHARD_ROWS))
+    reduced = engine.map_reduce(EmitHashes(stage, str(path)), shards, stage.reduce, partitions=16)
+    said = stage.conclude(pa.concat_tables(list(reduced)))
+    nodes = said.column("node").to_numpy()
+    chosen = said.column("representative").combine_chunks()
+    found = np.arange(size)
+    found[(nodes >> 32) * SHARD_ROWS + (nodes & 0xFFFFFFFF)] = np.frombuffer(chosen.buffers()[1], ">u8")[1::2]
+    return found
+
+
+def faiss_families(path: Path, index: Any) -> np.ndarray:
+    """The same through a binary index of faiss, given the distinct hashes: it would return a pile's pairs in full."""
+    hashes = np.load(path)
+    distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    words = distinct.view(np.uint8).reshape(-1, 8)
+    index.add(words)
+    edges = [np.stack([np.arange(len(hashes)), first[which]])]
+    for start in range(0, len(words), 250_000):
+        some = words[start : start + 250_000]
+        limits, _, near = index.range_search(some, RADIUS_BITS + 1)
+        queries = np.repeat(np.arange(start, start + len(some)), np.diff(limits).astype(np.int64))
+        edges.append(np.stack([first[queries], first[near]]))
+    a, b = np.concatenate(edges, axis=1)
+    return components(len(hashes), a, b)
+
+
+def multi_hash() -> Any:
+    """faiss's index of hash tables, exact at 4 bits."""
+    import faiss
+
+    index = faiss.IndexBinaryMultiHash(64, 3, 21)
+    index.nflip = 1
+    return index
+
+
+def check_against_brute_force(hashes: np.ndarray, found: np.ndarray, sample: int = 2_000) -> None:
+    """Recall and precision of the families of some rows, compared with every hash there is."""
+    rows = np.random.default_rng(1).choice(len(hashes), sample, replace=False)
+    sizes = np.bincount(found, minlength=len(hashes))
+    true = kept = alone = near_nothing = 0
+    for row in rows.tolist():
+        near = np.flatnonzero(np.bitwise_count(hashes ^ hashes[row]) <= RADIUS_BITS)
+        true += len(near)
+        kept += int(np.count_nonzero(found[near] == found[row]))
+        alone += int(sizes[found[row]] == 1)
+        near_nothing += len(near) == 1
+    assert kept == true, f"recall {kept / true}"
+    assert alone == near_nothing, "a family with a member that is near to nothing"
+    print(f"{sample} rows against all {len(hashes):,}: {true:,} near pairs, recall 1.0, precision 1.0")
+
+
+def peak_bytes() -> int:
+    """The sum of the peaks of this process and its workers, which is at least their peak together."""
+    processes = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+    statuses = [Path(f"/proc/{process}/status").read_text() for process in processes]
+    return sum(int(text.partition("VmHWM:")[2].split()[0]) << 10 for text in statuses)
+
+
+def main() -> None:
+    engine = LocalEngine(EngineSettings(workers=2))
+    with tempfile.TemporaryDirectory() as folder:
+
+        def saved(hashes: np.ndarray, name: str = "") -> Path:
+            path = Path(folder, f"{len(hashes)}{name}.npy")
+            np.save(path, hashes)
+            return path
+
+        paths = {size: saved(world(size)) for size in (BRUTE_FORCE_HASHES, *SIZES)}
+        plain = saved(world(HASHES, crowds=False), "plain")
+        ours(engine, paths[BRUTE_FORCE_HASHES])  # starts the workers
+        for size in SIZES:
+            seconds, found = timed(partial(ours, engine, paths[size]))
+            print(f"ours, {size:,} hashes: {seconds:.1f} s, at most {peak_bytes() / 1e9:.2f} GB")
+            assert seconds < MAX_SECONDS and peak_bytes() < MAX_BYTES
+        check_against_brute_force(np.load(paths[HASHES]), found)
+        seconds, _ = timed(partial(ours, engine, plain))
+        print(f"ours, {HASHES:,} hashes without crowds: {seconds:.1f} s")
+
+        import faiss
+
+        faiss.omp_set_num_threads(2)
+        for size in (size for size in SIZES if size != COMPARED_HASHES):
+            seconds, _ = timed(partial(faiss_families, paths[size], multi_hash()))
+            print(f"faiss multi-hash, {size:,} hashes: {seconds:.1f} s")
+        seconds, _ = timed(partial(faiss_families, plain, multi_hash()))
+        print(f"faiss multi-hash, {HASHES:,} hashes without crowds: {seconds:.1f} s")
+        seconds, _ = timed(partial(faiss_families, paths[BRUTE_FORCE_HASHES], faiss.IndexBinaryFlat(64)))
+        print(f"faiss flat, {BRUTE_FORCE_HASHES:,} hashes: {seconds:.1f} s")
+        versus(
+            "duplicates",
+            "hashes/s",
+            COMPARED_HASHES,
+            lambda: ours(engine, paths[COMPARED_HASHES]),
+            lambda: faiss_families(paths[COMPARED_HASHES], multi_hash()),
+            f"faiss IndexBinaryMultiHash(64, 3, 21), nflip 1, {COMPARED_HASHES:,} hashes",
+            np.testing.assert_array_equal,
+        )
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()

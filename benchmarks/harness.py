@@ -1,0 +1,67 @@
+"""The measuring loop of every benchmark: ours and the peer's work, in turn, and one line of JSON at the end."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+R = TypeVar("R")
+
+
+def timed(work: Callable[[], R]) -> tuple[float, R]:
+    """Seconds of wall clock, and what the work returned."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def versus(
+    name: str,
+    unit: str,
+    amount: float,
+    ours: Callable[[], R],
+    peer: Callable[[], R],
+    peer_name: str,
+    same: Callable[[R, R], None],
+    rounds: int = 5,
+) -> dict[str, object]:
+    """Run both `rounds` times in turn (the first of a round alternates) and report amount/second for each.
+
+    `amount` is how many units one call works on; `same(ours, peer)` raises AssertionError if the two did not do the
+    same work. Returns and prints (last line) name, unit, ours, peer, peer_name, ratio and rounds: medians, where
+    ratio is the median over the rounds of peer seconds / our seconds, so it is > 1 when ours is faster.
+    """
+    our_seconds: list[float] = []
+    peer_seconds: list[float] = []
+    for number in range(rounds):
+        if number % 2 == 0:
+            our_time, our_result = timed(ours)
+            peer_time, peer_result = timed(peer)
+        else:
+            peer_time, peer_result = timed(peer)
+            our_time, our_result = timed(ours)
+        same(our_result, peer_result)
+        our_seconds.append(our_time)
+        peer_seconds.append(peer_time)
+        print(
+            f"round {number + 1}/{rounds}: ours {amount / our_time:,.1f} {unit}, "
+            f"{peer_name} {amount / peer_time:,.1f} {unit}",
+            file=sys.stderr,
+        )
+    result: dict[str, object] = {
+        "name": name,
+        "unit": unit,
+        "ours": round(amount / statistics.median(our_seconds), 2),
+        "peer": round(amount / statistics.median(peer_seconds), 2),
+        "peer_name": peer_name,
+        "ratio": round(
+            statistics.median(theirs / own for own, theirs in zip(our_seconds, peer_seconds, strict=True)), 3
+        ),
+        "rounds": rounds,
+    }
+    print(json.dumps(result))
+    return result

@@ -1,0 +1,164 @@
+"""The stage `inspect` against imagededup's encoding alone: images per second, two workers each, the same JPEGs.
+
+Ours reads them from media tars, hashes twice, measures and writes its tables, on the local engine. The peer reads
+them from a folder and computes their pHash. Both processes are up before the clock runs.
+
+imagededup wants torch and torchvision, but not for this. To have it without them, in an environment of its own:
+
+    python -m venv peer && peer/bin/pip install --no-deps imagededup && \\
+        peer/bin/pip install numpy pillow scipy scikit-learn pywavelets tqdm
+    RZEN_PEER_PYTHON=peer/bin/python python -m benchmarks.inspect
+
+Without RZEN_PEER_PYTHON it is looked for in the Python that runs this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.harness import versus
+from corpus.media import TarWriter
+from corpus.records import LOCATION_FIELDS, Status, item_id, table_schema
+from corpus.stages import ITEMS
+from corpus.work import MapWork, ShardTask
+from corpus.workspace import Workspace
+from filters.inspect import Inspect, InspectSettings
+from pipelines.demo.photographs import photographs
+from pipelines.engines import EngineSettings
+from pipelines.engines.local import LocalEngine
+
+SHARD_ROWS = 128
+SIDE_PX = 650
+SOURCE = "photographs"
+
+Hashes = Callable[[], dict[str, int]]  # file name -> pHash
+
+
+def jpegs(count: int) -> Iterator[bytes]:
+    """Random square parts of real photographs, no two alike, brought to one size: about 63 KB each."""
+    rng = np.random.default_rng(0)
+    for photograph in islice(cycle(photographs()), count):
+        height, width = photograph.pixels.shape[:2]
+        side = int(min(height, width) * rng.uniform(0.6, 1.0))
+        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        part = photograph.pixels[top : top + side, left : left + side]
+        part = cv2.resize(part, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+        yield cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 90))])[1].tobytes()
+
+
+def build(root: Path, count: int) -> tuple[Workspace, list[ShardTask], Path]:
+    """The same images as a workspace of shards, and as a folder of files named by item id."""
+    workspace, folder = Workspace(root / "work"), root / "files"
+    folder.mkdir()
+    tasks, images, sizes = [], list(jpegs(count)), []
+    for number in range(-(-count // SHARD_ROWS)):
+        shard, rows = f"{number:06d}", []
+        with workspace.store.writer(f"media/{SOURCE}/{shard}.tar") as file:
+            tar = TarWriter(file)
+            for data in images[number * SHARD_ROWS : (number + 1) * SHARD_ROWS]:
+                item = item_id(data)
+                (folder / f"{item.hex()}.jpg").write_bytes(data)
+                place = {"item_id": item, "media": f"media/{SOURCE}/{shard}.tar", "ext": "jpg", "size": len(data)}
+                offset = tar.add(f"{item.hex()}.jpg", data)
+                rows.append({**place, "offset": offset, "status": str(Status.KEPT), "reason": ""})
+                sizes.append(len(data))
+            tar.close()
+        items, output = (f"tables/{SOURCE}/{stage}/{shard}.parquet" for stage in ("download", "inspect"))
+        workspace.write_table(items, pa.Table.from_pylist(rows, table_schema(pa.schema(LOCATION_FIELDS))), {})
+        tasks.append(ShardTask(SOURCE, shard, number, ((ITEMS, items),), output, f"media/{SOURCE}/{shard}.new", {}))
+    print(f"{count} JPEGs of {np.mean(sizes) / 1000:.0f} KB on average", file=sys.stderr)
+    return workspace, tasks, folder
+
+
+def ours(workspace: Workspace, work: MapWork, tasks: list[ShardTask], engine: LocalEngine) -> Hashes:
+    """Run the stage; its tables are read when they are compared."""
+    for outcome in engine.map(work, tasks):
+        assert outcome.counts == {"kept/": outcome.rows}, outcome
+    return lambda: _written(workspace, tasks)
+
+
+def _written(workspace: Workspace, tasks: list[ShardTask]) -> dict[str, int]:
+    hashes: dict[str, int] = {}
+    for task in tasks:
+        ids = workspace.read_table(task.inputs[0][1]).column("item_id").to_pylist()
+        found = workspace.read_table(task.output).column("phash").to_pylist()
+        hashes |= {f"{item.hex()}.jpg": value for item, value in zip(ids, found, strict=True)}
+    return hashes
+
+
+@contextmanager
+def imagededup(folder: Path, workers: int) -> Iterator[subprocess.Popen[str]]:
+    """imagededup in a process that waits for work."""
+    python = os.environ.get("RZEN_PEER_PYTHON", sys.executable)
+    script = Path(__file__).with_name("imagededup_peer.py")
+    command = [python, "-I", str(script), str(folder), str(workers)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        if _answer(process) != "ready":
+            raise SystemExit("the peer did not start")
+        yield process  # then its input is closed, and it ends
+
+
+def peer(process: subprocess.Popen[str]) -> Hashes:
+    """Have the folder encoded."""
+    assert process.stdin
+    process.stdin.write("encode\n")
+    process.stdin.flush()
+    answer = _answer(process)
+    return lambda: {name: int(value, 16) for name, value in json.loads(answer).items()}
+
+
+def _answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def same(ours: Hashes, peers: Hashes) -> None:
+    """The same files, and hashes that are about the same ones: the peer's bits are about the mean, not the median."""
+    own, other = ours(), peers()
+    assert own.keys() == other.keys()
+    apart = [(own[name] ^ other[name]).bit_count() for name in own]
+    assert np.median(apart) <= 6, f"median distance {np.median(apart)}"
+    assert np.percentile(apart, 95) <= 16, f"distances {sorted(apart)[-20:]}"
+
+
+def main() -> None:
+    """Command line: `python -m benchmarks.inspect`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=768)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as root:
+        workspace, tasks, folder = build(Path(root), options.images)
+        engine = LocalEngine(EngineSettings(workers=options.workers))
+        work = MapWork(Inspect(InspectSettings()), str(Path(root) / "work"))
+        with imagededup(folder, options.workers) as process:
+            same(ours(workspace, work, tasks, engine), peer(process))  # and all workers are up
+            versus(
+                "inspect",
+                "images/s",
+                options.images,
+                ours=lambda: ours(workspace, work, tasks, engine),
+                peer=lambda: peer(process),
+                peer_name="imagededup PHash.encode_images",
+                same=same,
+                rounds=options.rounds,
+            )
+        engine.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+# A fresh machine needs Python 3.11 or newer, make and a C compiler. Everything else is installed here, into .venv.
+
+PYTHON ?= python3
+ENGINE ?= local
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench clean
+
+# What each target needs, installed once and again when pyproject.toml changes.
+EXTRAS_local := demo
+EXTRAS_ray := demo,ray
+EXTRAS_beam := demo,beam
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[$(if $(EXTRAS_$*),$(EXTRAS_$*),$*)]'
+	@touch $@
+
+demo: $(VENV)/.installed-$(ENGINE)
+	$(BIN)/rzen-corpus demo --engine $(ENGINE) --folder demo$(if $(filter-out local,$(ENGINE)),-$(ENGINE))
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# imagededup asks for torch, which its hashing does not need: it gets an environment of its own, without.
+PEER := .venv-peer
+$(PEER)/.installed:
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install --quiet --no-deps imagededup
+	$(PEER)/bin/python -m pip install --quiet numpy pillow scipy scikit-learn pywavelets tqdm
+	@touch $@
+
+bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed
+	for name in download inspect duplicates export sample; do \
+		RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.$$name || exit 1; \
+	done
+	$(BIN)/python -m benchmarks.scale
+
+clean:
+	rm -rf $(VENV) $(PEER) demo demo-ray demo-beam .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,101 @@
+"""Imports point down only, and what is heavy is imported where it is used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MIDDLE = ("filters", "recaption", "video", "mining")
+FLOORS = {
+    "corpus": {"corpus"},
+    **{room: {"corpus", room} for room in MIDDLE},
+    "pipelines": {"corpus", *MIDDLE, "pipelines"},
+}
+HEAVY = {"torch", "vllm", "ray", "apache_beam", "open_clip", "av", "img2dataset"}
+# The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.
+AT_HOME = {
+    "pipelines/engines/ray.py": {"ray"},
+    "pipelines/engines/remote.py": {"ray"},
+    "pipelines/engines/beam.py": {"apache_beam"},
+}
+HOMES = {path.removesuffix(".py").replace("/", ".") for path in AT_HOME}
+
+MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+
+
+def imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """Full names of what a piece of code imports, modules and names in them, wherever it does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (module, *(f"{module}.{name.name}" for name in node.names))
+
+
+def imported_at_once(body: list[ast.stmt], package: str) -> Iterator[str]:
+    """What is imported when the module itself is: not in functions, not for type checkers only."""
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
+            yield from imported_at_once(statement.orelse, package)
+        elif isinstance(statement, (ast.If, ast.Try, ast.With, ast.ClassDef)):
+            inner = [*statement.body, *getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]
+            inner += [line for handler in getattr(statement, "handlers", []) for line in handler.body]
+            yield from imported_at_once(inner, package)
+        else:
+            yield from imported(statement, package)
+
+
+def package_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+def test_the_check_sees_imports() -> None:
+    code = """
+import torch.nn
+from . import sibling
+from ..corpus import media
+if TYPE_CHECKING:
+    import ray
+try:
+    import av
+except ImportError:
+    import vllm
+def f():
+    import open_clip
+"""
+    tree = ast.parse(code)
+    everything = {"torch.nn", "ray", "av", "vllm", "open_clip"}
+    everything |= {"filters.deep", "filters.deep.sibling", "filters.corpus", "filters.corpus.media"}
+    assert set(imported(tree, "filters.deep")) == everything
+    assert set(imported_at_once(tree.body, "filters.deep")) == everything - {"ray", "open_clip"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    floor = path.relative_to(ROOT).parts[0]
+    names = {name.split(".")[0] for name in imported(ast.parse(path.read_text()), package_of(path))}
+    upwards = names & set(FLOORS) - FLOORS[floor]
+    assert not upwards, f"{floor} knows nothing of {sorted(upwards)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_modules_are_imported_where_they_are_used(path: Path) -> None:
+    module = str(path.relative_to(ROOT))
+    names = set(imported_at_once(ast.parse(path.read_text()).body, package_of(path)))
+    heavy = {name.split(".")[0] for name in names} & HEAVY - AT_HOME.get(module, set())
+    assert not heavy, f"import {sorted(heavy)} inside the functions that need them"
+    if module not in AT_HOME:
+        assert not names & HOMES, f"import {sorted(names & HOMES)} inside the functions that need them"
+
+
+def test_every_floor_is_looked_at() -> None:
+    looked_at = {path.relative_to(ROOT).parts[0] for path in MODULES}
+    assert {"corpus", "filters", "pipelines"} <= looked_at

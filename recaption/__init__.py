@@ -1,0 +1,1 @@
+"""Captioning: the captioner's backends, prompts, screening of what came back."""

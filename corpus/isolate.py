@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
     """
 
     def call(shard: Shard) -> pa.Table:
-        bare = Shard(shard.source, shard.name, shard.ordinal, shard.rows, dict(shard.tables), shard.store)
+        bare = replace(shard, media=None, notes={})
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_run, args=(stage, bare, theirs))

@@ -11,13 +11,15 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpus.media import MediaWriter, read_contents
+from corpus.records import Status
 from corpus.settings import Settings
 from corpus.storage import Store
 
@@ -42,7 +44,8 @@ class Shard:
     """The live rows of one shard: those that no table the stage reads has removed.
 
     `tables` holds each read table cut to the live rows; `rows` their positions in the shard, int64[n]; `ordinal` the
-    shard's number among all shards of the run, so that (ordinal, row) addresses a row of the whole workspace.
+    shard's number among all shards of the run, so that (ordinal, row) addresses a row of the whole workspace. What the
+    stage's function puts into `notes` goes into the run's record, with the shard's counts.
     """
 
     source: str
@@ -52,6 +55,8 @@ class Shard:
     tables: Mapping[str, pa.Table]
     store: Store
     media: MediaWriter | None = field(default=None, compare=False)
+    generation: int = 0  # above 0: made again although nothing that the table depends on has changed
+    notes: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,12 +72,12 @@ class Shard:
     def slice(self, start: int, stop: int) -> Shard:
         """The same shard with live rows start:stop only."""
         tables = {name: table.slice(start, stop - start) for name, table in self.tables.items()}
-        return Shard(self.source, self.name, self.ordinal, self.rows[start:stop], tables, self.store, self.media)
+        return replace(self, rows=self.rows[start:stop], tables=tables)
 
     def take(self, places: np.ndarray) -> Shard:
         """The same shard with some of its live rows only, `places` counted within them."""
         tables = {name: table.take(places) for name, table in self.tables.items()}
-        return Shard(self.source, self.name, self.ordinal, self.rows[places], tables, self.store, self.media)
+        return replace(self, rows=self.rows[places], tables=tables)
 
     def contents(self) -> Iterator[tuple[int, bytes]]:
         """(row, bytes) of every live row's item, `row` counted within the live rows.
@@ -87,7 +92,7 @@ class Stage(ABC):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1  # raise it when the same settings give other results: its tables become stale
-    reads: ClassVar[tuple[str, ...]]  # tables of the same shard; a row removed in any of them is not live
+    reads: tuple[str, ...]  # tables of the same shard; a row removed in any of them is not live
     schema: ClassVar[pa.Schema]  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
     resources: Resources = Resources()
     regenerates: ClassVar[bool] = False  # not a function of its settings (a download): has generations
@@ -100,6 +105,11 @@ class Stage(ABC):
     def depends_on(self) -> dict[str, Any]:
         """All that the stage's tables depend on besides its version and the tables it reads."""
         return self.settings.canonical()
+
+    def troubles(self, table: pa.Table) -> pa.ChunkedArray:
+        """Why each row of one of its tables may be worth another try; "" for a row that isn't (string[n])."""
+        failed = pc.equal(table.column("status"), str(Status.FAILED))
+        return pc.if_else(failed, table.column("reason"), "")
 
 
 class MapStage(Stage):

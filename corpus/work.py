@@ -124,7 +124,7 @@ class EmitWork:
 
         def emit(task: ShardTask) -> pa.Table:
             try:
-                shard, _, _ = _load(self.stage, workspace, task, media=None)
+                shard, _, _ = _load(self.stage, workspace, task)
                 return self.stage.emit(shard)
             except Exception as error:
                 raise ShardError(f"stage {self.stage.name}, {task.source}/{task.shard}: {_told(error)}") from error
@@ -168,15 +168,15 @@ def count(table: pa.Table) -> dict[str, int]:
     return {f"{row['status']}/{row['reason']}": row["count_all"] for row in grouped}
 
 
-def _outcome(stage: Stage, task: ShardTask, run: Callable[[], tuple[pa.Table, int]]) -> Outcome:
+def _outcome(stage: Stage, task: ShardTask, run: Callable[[], tuple[pa.Table, int, dict[str, Any]]]) -> Outcome:
     start = time.perf_counter()
     try:
-        table, written = run()
+        table, written, notes = run()
     except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
         why = _told(error)
         return Outcome(task.source, stage.name, task.shard, seconds=time.perf_counter() - start, error=why)
     seconds = time.perf_counter() - start
-    return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written)
+    return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written, extra=notes)
 
 
 def _told(error: BaseException) -> str:
@@ -189,7 +189,7 @@ def _told(error: BaseException) -> str:
 
 
 def _load(
-    stage: Stage, workspace: Workspace, task: ShardTask, media: MediaWriter | None
+    stage: Stage, workspace: Workspace, task: ShardTask, media: MediaWriter | None = None
 ) -> tuple[Shard, pa.Array, pa.Array]:
     """The shard cut to its live rows, and the status and reason of all its rows so far."""
     tables = {name: workspace.read_table(path) for name, path in task.inputs}
@@ -199,7 +199,8 @@ def _load(
     status, reason = _combined(list(tables.values()))
     rows = np.flatnonzero(pc.equal(status, Status.KEPT).to_numpy(zero_copy_only=False))
     cut = tables if len(rows) == len(status) else {name: table.take(rows) for name, table in tables.items()}
-    shard = Shard(task.source, task.shard, task.ordinal, rows.astype(np.int64), cut, workspace.store, media)
+    generation = int(task.ingredients.get("generation", 0))
+    shard = Shard(task.source, task.shard, task.ordinal, rows.astype(np.int64), cut, workspace.store, media, generation)
     return shard, status, reason
 
 
@@ -219,7 +220,7 @@ def _column(table: pa.Table, name: str) -> pa.Array:
 
 def _run_map(
     stage: MapStage, function: Callable[[Shard], pa.Table], workspace: Workspace, task: ShardTask
-) -> tuple[pa.Table, int]:
+) -> tuple[pa.Table, int, dict[str, Any]]:
     # Two attempts at a download don't give the same bytes in the same order, so each has a tar of its own, and a
     # table can never point into the other's.
     media = MediaWriter(workspace.store, f"{task.media}.{uuid.uuid4().hex[:8]}.tar")
@@ -232,22 +233,26 @@ def _run_map(
                 raise ShardError(
                     f"{task.previous}: its rows are not those of the shard, so none can be run again alone"
                 )
-            shard = shard.take(_chosen(before.take(shard.rows), task.retry))
+            shard = shard.take(_chosen(stage, before.take(shard.rows), task.retry))
         found = run_rows(stage, function, shard)
         table = found if stage.expands else _spread(stage, found, shard.rows, status, reason, before)
         media.commit()  # before the table: a table must never name bytes that are not there
     except BaseException:
         media.abort()
         raise
-    return table, workspace.write_table(task.output, table, task.ingredients)
+    return table, workspace.write_table(task.output, table, task.ingredients), shard.notes
 
 
-def _chosen(before: pa.Table, retry: frozenset[str]) -> np.ndarray:
-    """Which rows of a table failed, for one of the reasons ("failed": for any); int64[k]."""
-    failed = pc.equal(before.column("status"), Status.FAILED)
-    if "failed" not in retry:
-        failed = pc.and_(failed, pc.is_in(before.column("reason"), pa.array(sorted(retry), pa.string())))
-    return np.flatnonzero(failed.to_numpy())
+def _chosen(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndarray:
+    """Which rows of a table are to be tried again, for one of the reasons ("failed": for any); int64[k]."""
+    return np.flatnonzero(worth_retrying(stage.troubles(before), retry).to_numpy())
+
+
+def worth_retrying(troubles: pa.ChunkedArray, retry: frozenset[str]) -> pa.ChunkedArray:
+    """Which rows (bool[n]) have a trouble that is asked for; "failed" asks for all."""
+    if "failed" in retry:
+        return pc.not_equal(troubles, "")
+    return pc.is_in(troubles, pa.array(sorted(retry - {""}), pa.string()))
 
 
 def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard) -> pa.Table:
@@ -339,11 +344,11 @@ def _spread(
     return pa.concat_tables([before.select(schema.names).cast(schema), found]).take(source).combine_chunks()
 
 
-def _settle(stage: KeyedStage, workspace: Workspace, item: SettleTask) -> tuple[pa.Table, int]:
-    shard, status, reason = _load(stage, workspace, item.task, media=None)
+def _settle(stage: KeyedStage, workspace: Workspace, item: SettleTask) -> tuple[pa.Table, int, dict[str, Any]]:
+    shard, status, reason = _load(stage, workspace, item.task)
     nodes = item.said.column("node").to_numpy()
     if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.nodes).all():
         raise ShardError(f"stage {stage.name}: concluded on rows twice, or on rows that are not live in this shard")
     rows = nodes & np.int64(0xFFFFFFFF)
     table = _spread(stage, _typed(stage, item.said), rows, status, reason, None)
-    return table, workspace.write_table(item.task.output, table, item.task.ingredients)
+    return table, workspace.write_table(item.task.output, table, item.task.ingredients), shard.notes

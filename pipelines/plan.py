@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.records import Status
 from corpus.stages import ROWS, KeyedStage, Stage, fingerprint, ingredients, split_generation
-from corpus.work import ShardTask
+from corpus.work import ShardTask, worth_retrying
 from corpus.workspace import Series, Workspace
 from pipelines.gather import SourceIndex
 
@@ -173,11 +172,11 @@ class _Table:
 
     def _retried(self, latest: int, retry: frozenset[str]) -> Planned:
         done = self._at(latest, "done")
-        table = self.workspace.read_table(done.task.output, ["status", "reason"])
+        troubles = self.node.stage.troubles(self.workspace.read_table(done.task.output))
         for _, path in self.inputs:  # a row that an earlier stage failed is that stage's to retry
             earlier = self.workspace.read_table(path, ["status"]).column("status")
-            table = table.set_column(0, "status", pc.if_else(pc.equal(earlier, str(Status.KEPT)), table[0], ""))
-        again = retryable_rows(table, retry)
+            troubles = pc.if_else(pc.equal(earlier, str(Status.KEPT)), troubles, "")
+        again = pc.sum(worth_retrying(troubles, retry)).as_py() or 0
         if not again:
             return done
         return self._at(latest + 1, "again", f"{again} failed rows are tried again", done.task.output, retry)
@@ -189,14 +188,6 @@ class _Table:
         fewest = min(len(changes) for changes in found)
         nearest = next(changes for changes in found if len(changes) == fewest)
         return "; ".join(nearest) or "made by other settings"
-
-
-def retryable_rows(table: pa.Table, retry: frozenset[str]) -> int:
-    """How many rows of a table failed, for one of the reasons ("failed": for any)."""
-    failed = pc.equal(table.column("status"), str(Status.FAILED))
-    if "failed" not in retry:
-        failed = pc.and_(failed, pc.is_in(table.column("reason"), pa.array(sorted(retry), pa.string())))
-    return pc.sum(failed).as_py() or 0
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

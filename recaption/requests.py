@@ -33,6 +33,7 @@ class Request:
     images: tuple[Pixels, ...]
     seed: int = 0
     json_schema: str = ""  # the answer must be JSON of this schema; "": free text
+    temperature: float | None = None  # None: as the sampling says; a second try at 0 would write the same again
 
 
 @dataclass(frozen=True, slots=True)

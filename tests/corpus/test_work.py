@@ -19,7 +19,19 @@ from corpus.records import item_id, table_schema
 from corpus.settings import Settings
 from corpus.stages import ITEMS, ROWS, KeyedStage, MapStage, Shard
 from corpus.storage import StorageError, Store
-from corpus.work import LOST, EmitWork, MapWork, Outcome, SettleTask, SettleWork, ShardError, ShardTask, count, run_rows
+from corpus.work import (
+    LOST,
+    EmitWork,
+    MapWork,
+    Outcome,
+    SettleTask,
+    SettleWork,
+    ShardError,
+    ShardTask,
+    count,
+    run_rows,
+    worth_retrying,
+)
 from corpus.workspace import Workspace
 
 Judged = Sequence[tuple[str, str]]  # (status, reason) of each row
@@ -465,3 +477,31 @@ def test_works_can_be_sent_and_answer_for_what_is_lost(tmp_path: Path) -> None:
         assert copy[0].resources == work.stage.resources
     with pytest.raises(ShardError, match="s/000000: killed 3 times"):
         EmitWork(Largest(), str(tmp_path)).lost(task, "killed 3 times")
+
+
+def test_what_is_worth_a_retry_is_the_stages_to_say() -> None:
+    table = pa.table({"status": ["kept", "failed", "failed", "filtered"], "reason": ["", "a", "b", "a"]})
+    troubles = Double().troubles(table)
+    assert troubles.to_pylist() == ["", "a", "b", ""]
+    assert worth_retrying(troubles, frozenset({"failed"})).to_pylist() == [False, True, True, False]
+    assert worth_retrying(troubles, frozenset({"a", ""})).to_pylist() == [False, True, False, False]
+    assert len(worth_retrying(troubles.slice(0, 0), frozenset({"failed"}))) == 0
+
+
+class Notes(Double):
+    """Notes what it was given."""
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        inner = super().open()
+
+        def call(shard: Shard) -> pa.Table:
+            shard.slice(0, 1).notes["generation"] = shard.take(np.array([0])).generation
+            return inner(shard)
+
+        return call
+
+
+def test_notes_of_a_shard_come_with_its_outcome(tmp_path: Path) -> None:
+    task = replace(task_for(tmp_path, Notes(), [KEPT], [KEPT]), ingredients={"generation": 3})
+    outcome = MapWork(Notes(), str(tmp_path)).open()(task)
+    assert outcome.extra == {"generation": 3}

@@ -17,7 +17,7 @@ from corpus.stages import ROWS, KeyedStage, MapStage, Shard
 from corpus.storage import Store
 from corpus.workspace import Series, Workspace
 from pipelines.gather import SourceIndex
-from pipelines.plan import Node, Plan, Selection, Step, differences, make_plan, retryable_rows
+from pipelines.plan import Node, Plan, Selection, Step, differences, make_plan
 
 SCHEMA = pa.schema([("value", pa.int64())])
 
@@ -377,9 +377,3 @@ def test_a_generation_survives_a_change_elsewhere(toys: Toys) -> None:
     assert states(plan)["fetch"] == "ddd"
     assert all(path.endswith("-g1.parquet") for path in outputs(plan, "fetch"))
 
-
-def test_retryable_rows_are_the_failed_ones() -> None:
-    table = pa.table({"status": ["kept", "failed", "failed", "filtered"], "reason": ["", "a", "b", "a"]})
-    assert retryable_rows(table, frozenset({"failed"})) == 2
-    assert retryable_rows(table, frozenset({"a"})) == 1
-    assert retryable_rows(table.slice(0, 0), frozenset({"failed"})) == 0

@@ -1,0 +1,219 @@
+"""The prompt library: what a model is asked, as data, and which prompt is for which image.
+
+The library's prompts lie in `library/*.yaml`; a user's own files have the same form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from corpus.hashing import hash_strings, mix64
+from corpus.settings import Settings, SettingsError, load_settings, tuning
+from recaption.hints import SPECIAL, clean_hint
+
+Purpose = Literal["detailed", "short", "document", "chart", "clip_frames"]
+PURPOSES: tuple[str, ...] = get_args(Purpose)
+
+_LIBRARY = Path(__file__).parent / "library"
+_HINT = "{hint}"
+_PLACEHOLDER = re.compile(r"\{\s*\w*\s*\}")  # of anything longer, such as an example in JSON, the braces are text
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class PromptSettings(Settings):
+    """One prompt, as a YAML file says it."""
+
+    purpose: Purpose
+    text: str = Field(min_length=1, description="the user's turn; {hint} is where the row's own text goes")
+    json_schema: dict[str, Any] | None = Field(None, description="the answer is JSON of this schema; absent: free text")
+    caption_field: str = Field("", description="of the answer in JSON: the field that holds the caption")
+    images: tuple[int, int] = Field((1, 1), description="how many images it is for: least and most")
+
+    @field_validator("text")
+    @classmethod
+    def _known_placeholders(cls, text: str) -> str:
+        if unknown := sorted(set(_PLACEHOLDER.findall(text)) - {_HINT}):
+            raise ValueError(f"unknown placeholder {unknown[0]}; {_HINT} is the only one")
+        if found := SPECIAL.search(text):
+            raise ValueError(f"{found[0]} belongs to the model's chat template, which adds it itself")
+        return text
+
+    @field_validator("images")
+    @classmethod
+    def _in_order(cls, images: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= images[0] <= images[1]:
+            raise ValueError("expected the least and the most number of images, such as [2, 16]")
+        return images
+
+    @model_validator(mode="after")
+    def _caption_in_schema(self) -> Self:
+        if (self.json_schema is None) != (self.caption_field == ""):
+            raise ValueError("json_schema and caption_field need each other")
+        if self.json_schema is not None and self.caption_field not in self.json_schema.get("properties", {}):
+            raise ValueError(f"caption_field {self.caption_field!r} is not among the properties of json_schema")
+        return self
+
+
+class _PromptFile(Settings):
+    prompts: dict[str, PromptSettings] = Field(min_length=1, description="by id, such as detailed-01")
+
+    @field_validator("prompts")
+    @classmethod
+    def _ids(cls, prompts: dict[str, PromptSettings]) -> dict[str, PromptSettings]:
+        for name in prompts:
+            if name in PURPOSES or not _ID.fullmatch(name):
+                raise ValueError(f"{name!r} can't be an id: expected small letters, digits, - and _, and no purpose")
+        return prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt of the library. `digest` hashes all of it but the id: 16 hex digits."""
+
+    id: str
+    purpose: str
+    text: str
+    json_schema: str = ""  # JSON; "": free text
+    caption_field: str = ""
+    least_images: int = 1
+    most_images: int = 1
+    uses_hint: bool = False
+    digest: str = ""
+
+
+def load_library(files: Sequence[str | Path] = ()) -> dict[str, Prompt]:
+    """The prompts that come with the project and those of `files` (YAML), by id.
+
+    Raises SettingsError, with file and key, for what can't be used, an id that exists already included.
+    """
+    library: dict[str, Prompt] = {}
+    origins: dict[str, str | Path] = {}
+    for file in (*sorted(_LIBRARY.glob("*.yaml")), *files):
+        for name, settings in load_settings(file, _PromptFile).prompts.items():
+            if name in library:
+                raise SettingsError(f"{file}: prompts.{name}: there is a prompt of this id already, in {origins[name]}")
+            library[name] = _prompt(name, settings)
+            origins[name] = file
+    return library
+
+
+def _prompt(name: str, settings: PromptSettings) -> Prompt:
+    # The order of a schema's properties is kept: it is the order in which the model writes them.
+    schema = "" if settings.json_schema is None else json.dumps(settings.json_schema, separators=(",", ":"))
+    content = json.dumps(settings.canonical() | {"json_schema": schema}, sort_keys=True, separators=(",", ":"))
+    return Prompt(
+        name,
+        settings.purpose,
+        settings.text,
+        schema,
+        settings.caption_field,
+        *settings.images,
+        uses_hint=_HINT in settings.text,
+        digest=hashlib.sha256(content.encode()).hexdigest()[:16],
+    )
+
+
+class PromptChoice(Settings):
+    """Which prompts a source uses."""
+
+    prompts: dict[str, float] = Field(
+        {"detailed": 1.0},
+        min_length=1,
+        description="weights of ids, or of purposes: all free-text prompts of a purpose share its weight",
+    )
+    files: tuple[str, ...] = tuning((), description="YAML files of more prompts; what they say counts, not their names")
+
+    @field_validator("prompts")
+    @classmethod
+    def _positive(cls, prompts: dict[str, float]) -> dict[str, float]:
+        for name, weight in prompts.items():
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"the weight of {name} must be a number above 0")
+        return prompts
+
+
+def chosen_prompts(choice: PromptChoice, images: tuple[int, int] = (1, 1)) -> tuple[tuple[Prompt, float], ...]:
+    """The prompts that are drawn from and their weights, sorted by id: what `choose` takes.
+
+    `images` is the least and the most number of images that a request will have. A prompt of weight 0 stands in where a
+    row has no text and every other prompt needs one. Raises SettingsError.
+    """
+    library = load_library(choice.files)
+    weights: dict[str, float] = {}
+    for name, weight in choice.prompts.items():
+        meant = _meant(name, library, images)
+        for prompt in meant:
+            weights[prompt.id] = weights.get(prompt.id, 0.0) + weight / len(meant)
+    if all(library[name].uses_hint for name in weights):
+        weights |= dict.fromkeys(_stand_ins([library[name] for name in weights], library, images), 0.0)
+    return tuple((library[name], weights[name]) for name in sorted(weights))
+
+
+def _meant(name: str, library: Mapping[str, Prompt], images: tuple[int, int]) -> list[Prompt]:
+    """The prompt of this id, or the free-text ones of this purpose. Structured ones ask more of the backend."""
+    if name not in library and name not in PURPOSES:
+        known = f"a purpose ({', '.join(PURPOSES)}) nor an id ({', '.join(library)})"
+        raise SettingsError(f"prompts.{name}: neither {known}")
+    meant = [library[name]] if name in library else _of_purposes({name}, library)
+    fitting = [prompt for prompt in meant if _fits(prompt, images)]
+    if not fitting:
+        counts = " to ".join(str(count) for count in sorted(set(images)))
+        raise SettingsError(f"prompts.{name}: not for {counts} image(s) in a request")
+    return fitting
+
+
+def _stand_ins(prompts: Sequence[Prompt], library: Mapping[str, Prompt], images: tuple[int, int]) -> list[str]:
+    same = _of_purposes({prompt.purpose for prompt in prompts}, library)
+    names = [prompt.id for prompt in same if not prompt.uses_hint and _fits(prompt, images)]
+    if not names:
+        chosen = ", ".join(prompt.id for prompt in prompts)
+        raise SettingsError(f"prompts: all need a row's text ({chosen}); add one without {_HINT} for the other rows")
+    return names
+
+
+def _of_purposes(purposes: set[str], library: Mapping[str, Prompt]) -> list[Prompt]:
+    return [prompt for prompt in library.values() if prompt.purpose in purposes and not prompt.json_schema]
+
+
+def _fits(prompt: Prompt, images: tuple[int, int]) -> bool:
+    return prompt.least_images <= images[0] and images[1] <= prompt.most_images
+
+
+def choose(
+    prompts: Sequence[tuple[Prompt, float]], digests: Sequence[bytes], has_text: NDArray[np.bool_], seed: int
+) -> NDArray[np.intp]:
+    """For each image, by its content's digest, the index of its prompt: intp[n].
+
+    `has_text` (bool[n]) is whether `clean_hint` leaves anything of the row's text: only then a prompt that uses it is
+    drawn. An image has the same prompt in every source and order. Weighted rendezvous hashing (Schindelhauer and
+    Schomaker, SPAA 2005): when a prompt is added, an image keeps its own or moves to the new one.
+    """
+    hints = np.array([prompt.uses_hint for prompt, _ in prompts], bool)
+    weights = np.array([weight for _, weight in prompts], float)
+    plain = np.where(hints, 0.0, weights)
+    if not plain.any():
+        plain = np.where(hints, 0.0, 1.0)
+    if not plain.any() and not np.all(has_text):
+        raise ValueError("rows without a text, and no prompt that does without one")
+    images = hash_strings(pa.array(digests, pa.binary()), seed)
+    names = hash_strings(pa.array([prompt.id for prompt, _ in prompts], pa.string()))
+    uniform = ((mix64(images[:, None] ^ names) >> np.uint64(11)) + 0.5) * 2.0**-53
+    with np.errstate(divide="ignore"):
+        waits = -np.log(uniform) / np.where(np.asarray(has_text, bool)[:, None], weights, plain)
+    return np.argmin(waits, axis=1)
+
+
+def render(prompt: Prompt, hint: str = "") -> str:
+    """The user's turn: the prompt's text with the row's text, cleaned, in it."""
+    return prompt.text.replace(_HINT, clean_hint(hint))

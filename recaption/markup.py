@@ -1,0 +1,99 @@
+"""What a model puts around a caption: what can be taken off, and what shows that it is no caption."""
+
+from __future__ import annotations
+
+import re
+
+from recaption.sentences import without_quotations
+
+_LABEL = re.compile(
+    r"(?:(?:detailed|brief|short|long|image|picture|photo|english)\s+)*"
+    r"(?:caption|description|alt[ -]text|assistant|response)\s*:\s*",
+    re.IGNORECASE,
+)
+_PREAMBLE = re.compile(
+    r"(?:(?:sure|certainly|absolutely|of\ course|okay|ok)\b[^.:!\n]{0,40}[,.!]\s*)?"
+    r"here(?:['’]s|\s+is|\s+are)\b[^.:\n]{0,80}?\b(?:caption|description|summary|paragraph|sentence)s?\b[^.:\n]{0,120}:\s*"
+    r"|(?:sure|certainly|absolutely|of\ course)(?:\s+thing)?[!.]\s+",
+    re.IGNORECASE,
+)
+_BULLET = re.compile(r"[-*•‣▪]\s+")
+_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*]+)(?<=\S)\1(?![\w*])")
+_INLINE_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_QUOTES = {'"': '"', "“": "”", "„": "“", "‘": "’", "'": "'", "«": "»", "「": "」"}
+_OUTER_APOSTROPHE = re.compile(r"(?<!\w)['’]|['’](?!\w)")
+
+_LIST_LINE = re.compile(r"^\s*(?:[-*•‣▪]|\d{1,2}[.)])\s+\S", re.MULTILINE)
+_FAULTS = re.compile(
+    r"""^\s{0,3}\#{1,6}\s+\S              # heading
+    | ^\s*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$  # rule
+    | ^\s*(?:user|human|assistant|system)\s*:  # the next turn of a conversation
+    | ```|~~~
+    | \|\s*:?-{3,}:?\s*(?:\||$)           # table
+    | !?\[[^\[\]\n]{0,200}\]\((?:https?:|www\.|/|\#|data:)[^()\s]*\)  # link
+    | (?<!\S)\*\*\w                       # emphasis without an end""",
+    re.VERBOSE | re.MULTILINE | re.IGNORECASE,
+)
+_CHAT = re.compile(
+    r"<\|[^<>|\s]{1,60}\|>|\[/?INST\]|<</?SYS>>|\[/?IMG\]"
+    r"|</?(?:s|image|img|video|think|pad|unk|bos|eos|start_of_turn|end_of_turn|image_soft_token|box|ref|quad)>",
+    re.IGNORECASE,
+)
+_TAG = re.compile(
+    r"</?(?:a|b|i|u|p|br|hr|em|strong|small|sub|sup|span|div|section|article|font|center|h[1-6]|ul|ol|li|dl|dt|dd|table|"
+    r"thead|tbody|tr|td|th|img|figure|figcaption|html|head|body|title|code|pre|blockquote|script|style|svg|iframe|button|"
+    r"caption|description|answer)(?:\s[^<>]{0,300})?/?>|<!--|&(?:nbsp|amp|lt|gt|quot|\#\d{2,5});",
+    re.IGNORECASE,
+)
+
+
+def repair(text: str) -> str:
+    """The text without preamble, label, emphasis, inline code, a lone bullet and quotes around all of it.
+
+    Repairing it again changes nothing.
+    """
+    while (repaired := _repair_once(text)) != text:
+        text = repaired
+    return text
+
+
+def _repair_once(text: str) -> str:
+    text = text.strip()
+    if "*" in text:
+        text = _EMPHASIS.sub(r"\2", text)
+    if "`" in text:
+        text = _INLINE_CODE.sub(_as_quotation, text)
+    for opening in (_PREAMBLE, _LABEL):
+        if found := opening.match(text):
+            text = text[found.end() :]
+    if (bullet := _BULLET.match(text)) and len(_LIST_LINE.findall(text)) < 2:
+        text = text[bullet.end() :]
+    return _unquoted(text)
+
+
+def _as_quotation(code: re.Match[str]) -> str:
+    return code[1] if '"' in code[1] else f'"{code[1]}"'
+
+
+def _unquoted(text: str) -> str:
+    """The text without quotes around it, if they are one pair: not '"Stop" and "Go"'."""
+    if len(text) < 2 or _QUOTES.get(text[0]) != text[-1]:
+        return text
+    inside = text[1:-1]
+    if text[0] in "'‘":
+        alone = not _OUTER_APOSTROPHE.search(inside)
+    else:
+        alone = text[0] not in inside and text[-1] not in inside
+    return inside if alone else text
+
+
+def has_markup(text: str) -> bool:
+    """Whether a repaired text, its lines kept, still holds Markdown, HTML or a chat template's tokens.
+
+    Tags in quotation marks are what a picture shows.
+    """
+    if _FAULTS.search(text) or len(_LIST_LINE.findall(text)) > 1:
+        return True
+    if "<" not in text and "[" not in text and "&" not in text:
+        return False
+    return bool(_CHAT.search(text) or _TAG.search(without_quotations(text)))

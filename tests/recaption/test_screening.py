@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from good_captions import GOOD_CAPTIONS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from recaption.prompts import load_library
+from recaption.requests import Answer
+from recaption.screening import VERDICTS, Screened, ScreeningSettings, screen, screen_all
+
+LIBRARY = load_library()
+ASKED = LIBRARY["detailed-01"].text
+DOG = "A brown dog runs along the beach with a stick in its mouth."
+BOAT = "Behind it, two boats with white sails cross the bay."
+
+
+def test_no_rule_fires_on_any_good_caption_whatever_was_asked() -> None:
+    assert len(set(GOOD_CAPTIONS)) == len(GOOD_CAPTIONS) >= 120
+    fired = {(prompt.id, c): screen(c, "stop", prompt.text) for prompt in LIBRARY.values() for c in GOOD_CAPTIONS}
+    assert {key: found for key, found in fired.items() if found != Screened(key[1])} == {}
+
+
+def test_a_good_caption_that_ended_at_the_limit_stays() -> None:
+    whole = [caption for caption in GOOD_CAPTIONS if caption.endswith(".") and len(caption.split()) >= 10]
+    fired = {caption: screen(caption, "length") for caption in whole}
+    odd = "Temperatures of −4 °C"  # "16.5 K." may be the beginning of a name: J. S. Bach
+    assert [c[: len(odd)] for c, found in fired.items() if found != Screened(c)] == [odd]
+
+
+PLANTED = {
+    "empty": ["", "  \n ", "...", '""', "Caption:", "**Caption:**", "Sure, here is a description:", "🐕", "\x00"],
+    "mojibake": [
+        "A cafÃ© on a corner with three tables outside.",
+        "The sign says \ufffd\ufffd\ufffd in large letters above the door.",
+        "A man with a \x02\x03\x04 hat stands by the door.",
+        "A man with a \ue123\ue124 hat stands by the door.",
+    ],
+    "refusal": [
+        "I'm sorry, but I can't help with identifying people in photos.",
+        "As an AI language model, I cannot view pictures. Please describe it to me.",
+        "I cannot see the image you mention. Could you upload it again?",
+        "I'm unable to view images directly. Here is what you can do:\n- Upload it again\n- Describe it",
+    ],
+    "markup": [
+        "# Description\nA dog on a beach with a stick in its mouth.",
+        "- A dog on a beach\n- A stick in its mouth\n- Two boats",
+        "A dog on a <b>beach</b> with a stick.",
+        "A dog on a beach.<|im_end|>",
+    ],
+    "prompt_echo": [
+        "Write one paragraph in English that describes this picture for somebody who has to find it among millions.",
+        f"{DOG} Mention only what can be seen: no guesses about feelings, intentions or what happened before.",
+        "Begin with the subject itself, not with words.",
+    ],
+    "repetition": [
+        "A dog and a dog and a dog and a dog and a dog and a dog.",
+        f"{DOG} {BOAT} {BOAT} {BOAT} {BOAT}",
+        f"{DOG} {DOG}",
+        "The shelf is full of books, books, books, books, books, books, books, books.",
+    ],
+    "wrong_language": [
+        "Ein brauner Hund läuft mit einem Stock im Maul am Strand entlang.",
+        "Un chien brun court sur la plage avec un bâton dans la gueule.",
+        "一只棕色的狗叼着一根棍子在沙滩上奔跑。",
+        "Коричневая собака бежит по пляжу с палкой в зубах.",
+    ],
+    "too_short": ["A dog", "Dog.", "Red 5", "**Dog**"],
+}
+
+
+@pytest.mark.parametrize(("verdict", "text"), [(verdict, text) for verdict in PLANTED for text in PLANTED[verdict]])
+def test_planted_faults(verdict: str, text: str) -> None:
+    assert screen(text, "stop", ASKED).verdict == verdict
+
+
+SWITCHES = {
+    "mojibake": ScreeningSettings(mojibake=False),
+    "refusal": ScreeningSettings(refusal=False, markup=False),
+    "markup": ScreeningSettings(markup=False),
+    "prompt_echo": ScreeningSettings(echo_words=0),
+    "repetition": ScreeningSettings(loop_repeats=0, max_said_again=1),
+    "wrong_language": ScreeningSettings(language=""),
+    "too_short": ScreeningSettings(min_words=0),
+}
+
+
+@pytest.mark.parametrize("verdict", SWITCHES)
+def test_a_rule_that_is_off_doesnt_fire(verdict: str) -> None:
+    assert {screen(text, "stop", ASKED, SWITCHES[verdict]).verdict for text in PLANTED[verdict]} == {""}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Sure, here is a description of the image: {DOG}",
+        f"Certainly! Here's a detailed caption for the picture:\n\n{DOG}",
+        f"Caption: {DOG}",
+        f"**Description:** {DOG}",
+        f'"{DOG}"',
+        f"“{DOG}”",
+        f'Here is the caption: "{DOG}"',
+        DOG.replace("brown dog", "**brown dog**").replace("beach", "*beach*"),
+        f"\n  {DOG.replace(' ', '  ')}\n\n",
+        DOG.replace(" with", "\n\nwith\t").replace("stick", "stick\u200b"),
+        f"- {DOG}",
+    ],
+)
+def test_repairs_are_no_fault(text: str) -> None:
+    assert screen(text, "stop", ASKED) == Screened(DOG)
+
+
+def test_letters_are_composed() -> None:
+    assert screen("A cafe\u0301 with three tables").caption == "A caf\u00e9 with three tables"
+
+
+def test_a_caption_that_was_cut_off_ends_with_its_last_sentence() -> None:
+    assert screen(f"{DOG} {BOAT} On the", "length") == Screened(f"{DOG} {BOAT}", "", cut_back=True)
+    assert screen(f"{DOG} {BOAT}", "length") == Screened(f"{DOG} {BOAT}")
+    assert screen(f"{DOG} {BOAT} On the", "stop") == Screened(f"{DOG} {BOAT} On the")
+    assert screen(f'"{DOG} {BOAT} On the', "length").verdict == "cut_off"  # all of it is in a quotation
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A brown dog that runs along the beach with",
+        "A portrait of Mr. and Mrs. Smith in front of a house with",
+        "Wow. A brown dog that runs along the beach with",
+        'The sign reads "No dogs. No bikes. Keep off the',
+    ],
+)
+def test_a_caption_without_a_full_sentence_is_cut_off(text: str) -> None:
+    assert screen(text, "length") == Screened(text, "cut_off")
+
+
+def test_cutting_back_can_be_refused_or_made_easier() -> None:
+    assert screen(f"{DOG} On the", "length", "", ScreeningSettings(cut_back=False)).verdict == "cut_off"
+    short = "Two dogs. A brown one that runs along the"
+    assert screen(short, "length").verdict == "cut_off"
+    eased = ScreeningSettings(min_sentence_words=2, min_words=2)
+    assert screen(short, "length", "", eased) == Screened("Two dogs.", "", cut_back=True)
+    assert screen(short, "length", "", ScreeningSettings(min_sentence_words=2)).verdict == "too_short"
+
+
+def test_a_loop_that_ran_into_the_limit_is_a_repetition() -> None:
+    assert screen(f"{DOG} " + "The dog is brown and " * 8, "length").verdict == "repetition"
+    assert screen("a dog, a cat, " * 20, "length").verdict == "repetition"
+
+
+def test_the_hint_is_no_part_of_the_prompt() -> None:
+    copied = "use a name or a term from that text only where the picture agrees"
+    assert screen(copied, "stop", LIBRARY["detailed-05"].text).verdict == "prompt_echo"
+    assert screen("Golden Gate Bridge at sunset from Baker Beach", "stop", LIBRARY["detailed-05"].text).verdict == ""
+
+
+def answer(caption: object) -> str:
+    return json.dumps({"objects": [], "setting": "a beach", "caption": caption})
+
+
+@pytest.mark.parametrize(
+    ("text", "screened"),
+    [
+        (answer(DOG), Screened(DOG)),
+        (f"```json\n{answer(DOG)}\n```", Screened(DOG)),
+        (answer(f"Caption: {DOG}\n"), Screened(DOG)),
+        (answer(""), Screened("", "empty")),
+        (answer("A dog"), Screened("A dog", "too_short")),
+        (answer("I'm sorry, I can't see it."), Screened("I'm sorry, I can't see it.", "refusal")),
+        ('{"caption": "A \\ud800 dog in grass"}', Screened("A dog in grass", "mojibake")),
+    ],
+)
+def test_a_structured_answer(text: str, screened: Screened) -> None:
+    assert screen(text, "stop", ASKED, caption_field="caption") == screened
+
+
+@pytest.mark.parametrize(
+    "text",
+    [DOG, "", "{", "[]", '"a"', "null", '{"a": 1}', answer(None), answer(5), answer([DOG]), "[" * 5000, "1" * 5000],
+)
+def test_what_is_no_structured_answer(text: str) -> None:
+    assert screen(text, "stop", ASKED, caption_field="caption").verdict == "bad_json"
+    assert screen(text, "length", ASKED, caption_field="caption").verdict == "cut_off"
+
+
+def test_a_structured_answer_that_parses_was_not_cut_off() -> None:
+    assert screen(answer("A brown dog on a beach"), "length", caption_field="caption").verdict == ""
+
+
+def test_answers_are_screened_with_the_prompts_of_their_rows() -> None:
+    answers = [Answer(DOG, "stop"), Answer(answer(DOG), "stop"), Answer(f"{DOG} On", "length"), Answer(ASKED, "stop")]
+    prompts = [LIBRARY[name] for name in ("detailed-01", "structured-01", "short-01", "detailed-01")]
+    screened = screen_all(answers, prompts)
+    assert [one.verdict for one in screened] == ["", "", "", "prompt_echo"]
+    assert [one.caption for one in screened[:3]] == [DOG] * 3
+    assert [one.cut_back for one in screened] == [False, False, True, False]
+    with pytest.raises(ValueError, match="zip"):
+        screen_all(answers, prompts[:1])
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(ValidationError, match="unknown language; known are en, de"):
+        ScreeningSettings(language="english")
+
+
+MARKS = ["**", "*", "`", '"', "“", "”", "'", "Caption: ", "Sure! ", "Here is a caption: ", "- ", "# ", "<b>", "<|x|>"]
+TEXT = [
+    "\n",
+    " ",
+    ". ",
+    "Mr. ",
+    "A dog",
+    " sits on",
+    " the grass",
+    "Two red",
+    "é",
+    "e\u0301",
+    "\u200b",
+    "\x07",
+    "(",
+    ")",
+]
+PIECES = st.sampled_from([*MARKS, *TEXT, "7", "犬"])
+TEXTS = st.text() | st.lists(PIECES, max_size=30).map("".join) | st.text(st.characters(codec=None), max_size=40)
+
+
+@settings(max_examples=300)
+@given(TEXTS, st.sampled_from(["stop", "length"]), st.sampled_from(["", "caption"]))
+def test_any_text_is_screened_to_one_clean_line_that_stays(text: str, finish_reason: str, field: str) -> None:
+    for raw in {text, json.dumps({"caption": text})} if field else {text}:
+        caption, verdict, _ = screen(raw, finish_reason, ASKED, caption_field=field)
+        assert verdict in ("", *VERDICTS)
+        assert not any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Zl", "Zp") for char in caption)
+        assert caption == " ".join(caption.split()) == unicodedata.normalize("NFC", caption)
+        if not verdict:
+            assert screen(caption, "stop", ASKED) == Screened(caption)
+
+
+@given(st.lists(st.sampled_from(GOOD_CAPTIONS), min_size=2, max_size=4, unique=True), st.integers(0, 60))
+def test_cutting_back_leaves_a_beginning_of_whole_sentences(captions: list[str], lost: int) -> None:
+    text = " ".join(captions)
+    found = screen(text[: len(text) - lost], "length", "", ScreeningSettings(language="", max_said_again=1))
+    assert text.startswith(found.caption) or (found.verdict == "" and found.caption in text)
+    if found.cut_back:
+        assert found.caption.rstrip("\"”’')]»")[-1] in ".!?…"

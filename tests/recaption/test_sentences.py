@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recaption.sentences import cut_back, sentences, without_quotations, words
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A dog-sized cat's 3 toys_here.", ["a", "dog-sized", "cat's", "3", "toys", "here"]),
+        ("Łódź, São Paulo", ["łódź", "são", "paulo"]),
+        ("犬が走る dog", ["犬", "が", "走", "る", "dog"]),
+        ("...", []),
+    ],
+)
+def test_words(text: str, found: list[str]) -> None:
+    assert words(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('A sign "Go home." here', "A sign   here"),
+        ("A sign 'It's here' and dogs' bowls", "A sign   and dogs' bowls"),
+        ("A sign ‘It’s here’, “x” and «y»", "A sign  ,   and  "),
+        ("「犬」 dog", "  dog"),
+        ('A 27" screen and a 5" phone', 'A 27" screen and a 5" phone'),
+        ("A '60s car and the '70s", "A '60s car and the '70s"),
+        ("It's the dog's", "It's the dog's"),
+        ('An open "quotation', 'An open "quotation'),
+    ],
+)
+def test_quotations(text: str, left: str) -> None:
+    assert without_quotations(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A dog runs. | A cat sits! | Is it red?",
+        "Mr. Smith and Dr. A. J. Patel wait. | The car, e.g. a BMW, is red.",
+        "It costs 3.50 dollars. | It weighs approx. 5 kg.",
+        'A sign reads "Stop. Go back." | A car waits.',
+        "“Stop. Go back.” is written there. | A car waits.",
+        "He went to the U.S. Embassy. | She stayed.",
+        "A dog (brown, fig. 3) runs… | A cat sits",
+        "犬が走る。 | 猫が座る。",
+        "St. Paul's on Fleet St. in London. | Next.",
+    ],
+)
+def test_sentences(text: str) -> None:
+    assert sentences(text.replace("| ", "")) == [part.strip() for part in text.split("|")]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("A dog runs. A cat", "A dog runs."),
+        ("A dog runs. A cat sits.", "A dog runs. A cat sits."),
+        ('A sign reads "Stop." The car', 'A sign reads "Stop."'),
+        ('A dog runs. A sign reads "Stop. Go', "A dog runs."),
+        ("A dog runs. A sign reads 'Stop. Go", "A dog runs."),
+        ("A dog runs. A sign reads “Stop. Go", "A dog runs."),
+        ("A dog runs. A cat (see fig. 2. The", "A dog runs."),
+        ("A dog (brown) runs. A cat", "A dog (brown) runs."),
+        ("A dog runs. It weighs 3.", "A dog runs."),
+        ("The dog weighs 30.", "The dog weighs 30."),
+        ("A dog runs. It belongs to Mr.", "A dog runs."),
+        ("A dog runs. It belongs to Mr. B. Smith, e.g. the", "A dog runs."),
+        ("A portrait of J. S. Bach in", ""),
+        ("What a dog! It runs", "What a dog!"),
+        ('A 27" screen shows a dog. The', 'A 27" screen shows a dog.'),
+        ("A '60s car is red. The", "A '60s car is red."),
+        ("犬が走る。猫が", "犬が走る。"),
+        ("A dog that runs", ""),
+        ("", ""),
+    ],
+)
+def test_cutting_back(text: str, left: str) -> None:
+    assert cut_back(text) == left
+
+
+@given(st.text() | st.text(alphabet="aB. \"'“”()1\n"))
+def test_any_text_has_words_and_sentences(text: str) -> None:
+    assert all(word and not word.isspace() for word in words(text))
+    assert "".join("".join(sentences(text)).split()) == "".join(text.split())
+    assert text.startswith(cut_back(text))

@@ -17,7 +17,7 @@ _PREAMBLE = re.compile(
     r"|(?:sure|certainly|absolutely|of\ course)(?:\s+thing)?[!.]\s+",
     re.IGNORECASE,
 )
-_BULLET = re.compile(r"[-*•‣▪]\s+")
+_BULLET = re.compile(r"(?:[-*•‣▪]\s+)+")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*]+)(?<=\S)\1(?![\w*])")
 _INLINE_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "‘": "’", "'": "'", "«": "»", "「": "」"}
@@ -28,7 +28,7 @@ _FAULTS = re.compile(
     r"""^\s{0,3}\#{1,6}\s+\S              # heading
     | ^\s*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$  # rule
     | ^\s*(?:user|human|assistant|system)\s*:  # the next turn of a conversation
-    | ```|~~~
+    | ```|^\s*~~~                        # code
     | \|\s*:?-{3,}:?\s*(?:\||$)           # table
     | !?\[[^\[\]\n]{0,200}\]\((?:https?:|www\.|/|\#|data:)[^()\s]*\)  # link
     | (?<!\S)\*\*\w                       # emphasis without an end""",

@@ -26,6 +26,7 @@ from recaption.markup import has_markup, repair
         ("`A dog`", "A dog"),
         ("A file `main.py` in an editor", 'A file "main.py" in an editor'),
         ("* A dog", "A dog"),
+        ("- - A dog", "A dog"),
     ],
 )
 def test_what_is_taken_off(text: str, repaired: str) -> None:
@@ -63,6 +64,7 @@ def test_what_stays(text: str) -> None:
         "* A dog\n\n* A cat",
         "A dog.\n\n---\n\nA cat.",
         "```\nA dog\n```",
+        "~~~\nA dog\n~~~",
         "| a | b |\n|---|---|\n| 1 | 2 |",
         "A dog ![dog](https://example.org/dog.png)",
         "A [dog](#dog)",
@@ -96,6 +98,7 @@ def test_markup(text: str) -> None:
         "R&D department, AT&T logo",
         "An array a[0](see the comment) in a code editor",
         "A dog - brown - on a beach",
+        "A wave ~~~ drawn in ink",
         "Time 10:30 | Gate 4 | Seat 12",
     ],
 )

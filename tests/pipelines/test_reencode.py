@@ -58,7 +58,7 @@ def assert_quarters(data, *colours, within=12):
         (0, (160, 100), (RED, GREEN, BLUE, YELLOW)),
     ],
 )
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_orientation_is_applied_once(kind, orientation, size, colours):
     exif = Image.Exif()
     exif[274] = orientation

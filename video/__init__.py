@@ -1,0 +1,1 @@
+"""Long videos: reading and probing them, scenes, clips, frames, groups."""

@@ -1,0 +1,67 @@
+"""A video as a file object, wherever its bytes lie: in a tar of a workspace, on an object store."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+
+from corpus.storage import Store
+
+BLOCK_BYTES = 1 << 20
+_BLOCKS_KEPT = 4  # a demuxer goes to and fro between an index, pictures and sound
+
+
+class RangeFile(io.RawIOBase):
+    """Part of a file in a store, read only and seekable, as if it were a file of its own.
+
+    Reads whole blocks of 1 MiB and keeps the last four, so small reads in order cost one request per block. What the
+    store raises (StorageError) comes out of `read`, and through the decoder unchanged.
+    """
+
+    def __init__(self, store: Store, path: str, offset: int = 0, size: int | None = None) -> None:
+        """`size` None: up to the end of the file."""
+        super().__init__()
+        self._store = store
+        self._path = path
+        self._offset = offset
+        self._size = store.size(path) - offset if size is None else size
+        self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if position < 0:
+            raise ValueError(f"{self._path}: no position {position}")
+        self._position = position
+        return position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fills the buffer up to the end of a block, which may be less than was asked for; 0 only at the end."""
+        number, start = divmod(self._position, BLOCK_BYTES)
+        if self._position >= self._size or not len(buffer):
+            return 0
+        piece = self._block(number)[start : start + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def _block(self, number: int) -> bytes:
+        if number in self._blocks:
+            self._blocks.move_to_end(number)
+            return self._blocks[number]
+        start = number * BLOCK_BYTES
+        length = min(BLOCK_BYTES, self._size - start)
+        block = self._store.read_ranges([(self._path, self._offset + start, length)])[0]
+        self._blocks[number] = block
+        if len(self._blocks) > _BLOCKS_KEPT:
+            self._blocks.popitem(last=False)
+        return block

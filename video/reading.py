@@ -1,0 +1,253 @@
+"""Opens videos and decodes their frames, by the container's own timestamps, upright, as small as they are wanted.
+
+All times are seconds on the video stream's own timeline: presentation timestamp × time base, nothing subtracted. PyAV
+is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from corpus.pixels import Pixels
+from corpus.storage import Store
+from video.ranges import RangeFile
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+# What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
+FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
+_UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
+_BUFFER_BYTES = 1 << 16
+_MOST_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
+_TICK_SHARE = 1e-6  # of a tick: rounding of seconds to floats must not lead to the keyframe before
+
+
+class VideoError(ValueError):
+    """A video that cannot be used. `reason` goes into a table, the message is for people.
+
+    Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)  # as given, so that it can be pickled
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+@contextlib.contextmanager
+def video_errors() -> Iterator[None]:
+    """Inside, libav is at work: what it raises becomes a VideoError. What storage raises is left as it is."""
+    import av
+
+    try:
+        yield
+    except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError) as error:
+        raise VideoError("unsupported", str(error)) from error
+    except av.error.FFmpegError as error:
+        raise VideoError("broken", str(error)) from error
+
+
+def open_container(source: str | Path | BinaryIO, threads: int = 0) -> InputContainer:
+    """The container, open for reading; closing it (`with`) is the caller's.
+
+    `source` is a local path, a URL of an object store, or a seekable binary file such as RangeFile; a file object is
+    not closed with the container. `threads` are the decoder's; 0: one for each core. Raises VideoError for what is no
+    video (an image or a sound may be opened: `video_stream` and `probe` tell), StorageError for what cannot be read.
+    """
+    import av
+
+    file = _readable(source)
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        with video_errors():
+            container = av.open(
+                file, "r", container_options=options, metadata_errors="replace", buffer_size=_BUFFER_BYTES
+            )
+    except UnicodeError as error:
+        raise VideoError("broken", f"{error}") from error
+    for stream in container.streams.video:
+        if stream.codec_context is not None:
+            stream.thread_type = "AUTO"  # type: ignore[assignment]
+            stream.thread_count = threads
+    return container
+
+
+def _readable(source: str | Path | BinaryIO) -> Any:
+    if isinstance(source, str) and "://" in source:
+        if source.startswith(("http://", "https://", "ftp://")):
+            raise ValueError(f"{source}: is downloaded first, by the rules for downloads")
+        folder, _, name = source.rpartition("/")
+        return RangeFile(Store(folder), name)
+    if isinstance(source, (str, Path)):
+        path = Path(source).absolute()  # what begins with a slash is never taken for a protocol
+        Store(path.parent).size(path.name)  # MissingError, not a broken video
+        return str(path)
+    return source
+
+
+def video_stream(container: InputContainer) -> av.VideoStream:
+    """The first stream of pictures that is no cover of a sound. VideoError: no_video, or unsupported for its codec."""
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None or stream.time_base is None:
+                raise VideoError("unsupported", "there is no decoder for the video stream")
+            return stream
+    raise VideoError("no_video", "there is no stream of pictures")
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One decoded frame. `picture` is libav's, as stored: not yet converted, not turned."""
+
+    time_s: float
+    keyframe: bool
+    picture: av.VideoFrame
+    _scalers: dict[tuple[int, int, str], Any] = field(repr=False)
+
+    @property
+    def turns(self) -> int:
+        """Quarter turns, counterclockwise, that bring the stored picture upright: 0 to 3."""
+        return round(self.picture.rotation / 90) % 4
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height when turned upright, in stored pixels."""
+        width, height = self.picture.width, self.picture.height
+        return (height, width) if self.turns % 2 else (width, height)
+
+    def rgb(self, size: tuple[int, int] | None = None) -> Pixels:
+        """Upright pixels (height, width, 3), red first, brought to `size` (width, height) while they are converted."""
+        return self._converted("rgb24", size)
+
+    def bgr(self, size: tuple[int, int] | None = None) -> Pixels:
+        """As `rgb`, blue first, as OpenCV has them."""
+        return self._converted("bgr24", size)
+
+    def grey(self, size: tuple[int, int] | None = None) -> Pixels:
+        """Upright levels (height, width) of brightness."""
+        return self._converted("gray", size)
+
+    def _converted(self, kind: str, size: tuple[int, int] | None) -> Pixels:
+        from av.video.reformatter import VideoReformatter
+
+        turns = self.turns
+        wide, high = size or self.size
+        key = (high, wide, kind) if turns % 2 else (wide, high, kind)
+        scaler = self._scalers.get(key) or self._scalers.setdefault(key, VideoReformatter())
+        width, height, _ = key
+        small = scaler.reformat(self.picture, width, height, kind, interpolation=_interpolation(self.picture, width))
+        pixels = small.to_ndarray()
+        return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _interpolation(picture: av.VideoFrame, width: int) -> str:
+    """Areas averaged where the picture shrinks, cubic where it grows."""
+    return "AREA" if width < picture.width else "BICUBIC"
+
+
+def frames(
+    container: InputContainer, start_s: float | None = None, end_s: float | None = None, warm_up_s: float = 0.0
+) -> Iterator[Frame]:
+    """Decoded frames in presentation order, times strictly rising: from the keyframe at or before `start_s -
+    warm_up_s` (so some frames before that time come too) up to the last one before `end_s`.
+
+    None: from the first, to the last. Can be called again and again on a container, one call at a time; a packet that
+    cannot be decoded is passed over. Raises VideoError: broken, when nothing or no longer anything can be decoded. Sets
+    all other streams to be skipped: read sound from a container of its own.
+    """
+    import av
+
+    stream = video_stream(container)
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = av.stream.Discard.all
+    with video_errors():
+        packets, earliest_s = _packets(container, stream, None if start_s is None else start_s - warm_up_s)
+        last_s = -math.inf
+        scalers: dict[tuple[int, int, str], Any] = {}
+        for time_s, picture in _decoded(packets, stream, container.format.name in _UNTIMED):
+            if time_s is None:
+                time_s = max(last_s, 0.0) + 1 / float(stream.average_rate or 25)
+            if time_s < earliest_s or time_s <= last_s:  # before the keyframe: shown earlier, needs what was skipped
+                continue
+            if end_s is not None and time_s >= end_s:
+                return
+            last_s = time_s
+            yield Frame(time_s, picture.key_frame, picture, scalers)
+
+
+def _packets(
+    container: InputContainer, stream: av.VideoStream, time_s: float | None
+) -> tuple[Iterator[av.Packet], float]:
+    """The stream's packets from a keyframe that is shown at or before a time, and when that is shown.
+
+    Demuxers look for keyframes by decoding time, and some only roughly: where they land too late, look further back.
+    """
+    import av
+
+    base = stream.time_base
+    assert base is not None
+    begin = stream.start_time or 0
+    if time_s is None or time_s / base <= begin:
+        with contextlib.suppress(av.error.FFmpegError):  # a single image: it is at its start, and cannot be sought
+            container.seek(begin, stream=stream)
+        return container.demux(stream), -math.inf
+    target = math.floor(time_s / float(base) + _TICK_SHARE)
+    back = 0
+    while True:
+        at = max(begin, target - back)
+        container.seek(at, stream=stream)
+        packets = container.demux(stream)
+        first = next((packet for packet in packets if packet.is_keyframe or packet.size == 0), None)
+        shown = None if first is None else first.dts if container.format.name in _UNTIMED else first.pts
+        if first is not None and shown is not None and shown <= target:
+            return itertools.chain([first], packets), float(shown * base)
+        if at <= begin:
+            container.seek(begin, stream=stream)
+            return container.demux(stream), -math.inf
+        back = max(math.ceil(1 / base), 2 * back)
+
+
+def _decoded(
+    packets: Iterator[av.Packet], stream: av.VideoStream, untimed: bool
+) -> Iterator[tuple[float | None, av.VideoFrame]]:
+    """Frames and their times in seconds; None where the container gives none."""
+    import av
+
+    base = stream.time_base
+    assert base is not None
+    shown: deque[int] = deque()  # where frames have no times of their own, the n-th is seen when the n-th was decoded
+    bad = decoded = 0
+    for packet in packets:
+        if untimed and packet.dts is not None and packet.size:
+            shown.append(packet.dts)
+        try:
+            pictures = packet.decode()
+        except av.error.InvalidDataError as error:
+            bad += 1
+            if bad > _MOST_BAD_PACKETS:
+                raise VideoError("broken", f"{bad} packets in a row cannot be decoded: {error}") from error
+            continue
+        for picture in pictures:
+            bad = 0
+            decoded += 1
+            ticks = (shown.popleft() if shown else None) if untimed else picture.pts
+            yield None if ticks is None else ticks * base.numerator / base.denominator, picture
+    if not decoded and bad:
+        raise VideoError("broken", "no frame can be decoded")

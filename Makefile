@@ -5,7 +5,7 @@ ENGINE ?= local
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo demo-vlm test test-models check bench clean
 
 # What each target needs, installed once and again when pyproject.toml changes.
 EXTRAS_local := demo
@@ -25,6 +25,20 @@ demo: $(VENV)/.installed-$(ENGINE)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# torch and vLLM live in an environment of their own: vLLM as it is built for the CPU, and torch likewise.
+MODELS := .venv-models
+$(MODELS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(MODELS)
+	$(MODELS)/bin/python -m pip install --quiet --upgrade pip
+	$(MODELS)/bin/python -m pip install --quiet --editable '.[models]'
+	@touch $@
+
+test-models: $(MODELS)/.installed
+	$(MODELS)/bin/python -m pytest tests/models
+
+demo-vlm: $(MODELS)/.installed
+	$(MODELS)/bin/rzen-corpus demo --vlm --rows 400 --engine $(ENGINE) --folder demo-vlm
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -46,4 +60,4 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed
 	$(BIN)/python -m benchmarks.scale
 
 clean:
-	rm -rf $(VENV) $(PEER) demo demo-ray demo-beam .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(MODELS) $(PEER) demo demo-ray demo-beam demo-vlm .mypy_cache .pytest_cache .ruff_cache

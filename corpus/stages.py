@@ -121,7 +121,8 @@ class MapStage(Stage):
 
         The function gives one row for each live row, in order (unless the stage `expands`), with the columns of
         `schema` and, where it judges or fails rows, `status` and `reason`. It need not care for rows that raise:
-        the shard is then bisected to them. With `resources.in_flight` > 1 it is called from several threads.
+        the shard is then bisected to them. With `resources.in_flight` > 1 it is called from several threads. If it has
+        a method `close`, that is called when the worker is done with the stage.
         """
 
 

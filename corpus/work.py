@@ -100,12 +100,32 @@ class MapWork:
         return self.stage.resources
 
     def open(self) -> Callable[[ShardTask], Outcome]:
-        workspace = Workspace(self.workspace)
-        function = isolated(self.stage) if self.careful else self.stage.open()
-        return lambda task: _outcome(self.stage, task, lambda: _run_map(self.stage, function, workspace, task))
+        return _OpenMap(
+            self.stage, Workspace(self.workspace), isolated(self.stage) if self.careful else self.stage.open()
+        )
 
     def lost(self, item: ShardTask, why: str) -> Outcome:
         return Outcome(item.source, self.stage.name, item.shard, error=why, extra={LOST: True})
+
+
+@dataclass(frozen=True)
+class _OpenMap:
+    stage: MapStage
+    workspace: Workspace
+    function: Callable[[Shard], pa.Table]
+
+    def __call__(self, task: ShardTask) -> Outcome:
+        return _outcome(self.stage, task, lambda: _run_map(self.stage, self.function, self.workspace, task))
+
+    def close(self) -> None:
+        close_function(self.function)
+
+
+def close_function(function: Callable[..., Any]) -> None:
+    """Give a function that a stage or a work has opened the chance to let go of what it holds."""
+    close = getattr(function, "close", None)
+    if close is not None:
+        close()
 
 
 @dataclass(frozen=True)

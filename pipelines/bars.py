@@ -30,6 +30,10 @@ class Bar:
         """One more is done."""
         self._progress.advance(self._task)
 
+    def say(self, text: str) -> None:
+        """What stands beside the bar."""
+        self._progress.update(self._task, said=text)
+
     def at(self, done: int, total: int) -> None:
         """So many of so many are done."""
         self._progress.update(self._task, completed=done, total=total)
@@ -47,6 +51,7 @@ class Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[said]}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -62,7 +67,7 @@ class Bars:
     @contextmanager
     def bar(self, name: str, total: int | None = None) -> Iterator[Bar]:
         """A bar that is there while the block runs; without a total, one that only shows that something goes on."""
-        task = self._progress.add_task(name, total=total)
+        task = self._progress.add_task(name, total=total, said="")
         try:
             yield Bar(self._progress, task)
         finally:

@@ -155,10 +155,15 @@ def demo(
     engine: EngineOption = None,
     rows: Annotated[int, typer.Option("--rows", min=200, help="rows of metadata")] = 1200,
     config: Annotated[Path | None, typer.Option("--config", help="instead of the demo's own settings")] = None,
+    vlm: Annotated[bool, typer.Option("--vlm", help="drawn scenes, captioned by the test VLM (extra `vllm`)")] = False,
 ) -> None:
     """Build a small world, run the whole pipeline over it, verify the corpus, and hold it against the planted truth."""
 
     def work(console: Any) -> int:
+        if vlm:
+            from pipelines.demo.vlm.play import play as play_vlm
+
+            return _say_failures(console, play_vlm(folder, str(engine) if engine else None, rows, console))
         from pipelines.demo.play import play
 
         return _say_failures(console, play(folder, str(engine) if engine else None, rows, config, console))

@@ -17,6 +17,7 @@ from pipelines.pairs import PairSettings
 from pipelines.publishing.mixture import MixtureSettings
 from pipelines.sources.img2dataset import Img2datasetSource
 from pipelines.sources.laion import LaionSource
+from recaption.settings import CaptionSettings
 
 AnySource = Annotated[LaionSource | Img2datasetSource, Field(discriminator="kind")]
 
@@ -30,6 +31,7 @@ class StageSettings(Settings):
     inspect: InspectSettings = InspectSettings()
     quality: QualitySettings = QualitySettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
+    caption: CaptionSettings = CaptionSettings()
 
 
 class Config(Settings):
@@ -52,10 +54,19 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _references(self) -> Config:
+        captioned = self.stages.caption.sources
+        for name in captioned:
+            if name not in self.sources:
+                raise ValueError(f"stages.caption.sources: no source {name!r}; there is {_listed(self.sources)}")
         for name, dataset in self.datasets.items():
             if dataset.source not in self.sources:
                 raise ValueError(
                     f"datasets.{name}.source: no source {dataset.source!r}; there is {_listed(self.sources)}"
+                )
+            if dataset.captions != "original" and dataset.source not in captioned:
+                raise ValueError(
+                    f"datasets.{name}.captions: {dataset.captions}, but stages.caption.sources does not name source "
+                    f"{dataset.source!r}"
                 )
         for name, mixture in self.mixtures.items():
             for dataset_name in mixture.datasets:

@@ -19,6 +19,7 @@ from pipelines.pairs import Pairs
 from pipelines.plan import Node, Step
 from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars
 from pipelines.sources.laion import LaionRows
+from recaption.caption import CAPTION, Caption
 
 
 def open_source(settings: object) -> Source:
@@ -51,11 +52,19 @@ def layout(config: Config) -> list[Step]:
     add(Inspect(config.stages.inspect), config.sources)
     add(Quality(config.stages.quality), config.sources)
     add(Duplicates(config.stages.duplicates), config.sources, JUDGED)
+    captions = []
+    for source in config.sources:
+        if source in config.stages.caption.sources:
+            stage = Caption(source, config.stages.caption)
+            known[source][CAPTION] = series = Series("tables", source, CAPTION)
+            captions.append(Node(stage, source, series, tuple((name, known[source][name]) for name in stage.reads)))
+    if captions:
+        steps.append(Step(CAPTION, tuple(captions)))
     pairs = []
     for dataset, settings in config.datasets.items():
-        stage = Pairs(dataset, settings)
-        reads = tuple((name, known[settings.source][name]) for name in stage.reads)
-        pairs.append(Node(stage, settings.source, Series("pairs", dataset, stage.name), reads))
+        pairing = Pairs(dataset, settings)
+        reads = tuple((name, known[settings.source][name]) for name in pairing.reads)
+        pairs.append(Node(pairing, settings.source, Series("pairs", dataset, pairing.name), reads))
     if pairs:
         steps.append(Step("pairs", tuple(pairs)))
     return steps

@@ -26,8 +26,10 @@ from pipelines.inputs import publish_input
 from pipelines.layout import layout, open_source
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
 from pipelines.publishing.publish import publish
+from pipelines.rates import Rates
 from pipelines.record import RunRecord, last_failures
 from pipelines.report import Funnel, source_funnel
+from recaption.caption import CAPTION
 
 
 @dataclass
@@ -179,6 +181,7 @@ class _Runner:
             return
         rows = 0
         counts: dict[str, int] = {}
+        rates = Rates()
         by_shard = {(p.task.source, p.task.shard): p for p in todo}
         with self.progress.bar(step.name, len(todo)) as bar:
             for outcome in self._outcomes(step, planned, todo):
@@ -189,12 +192,17 @@ class _Runner:
                     continue
                 self.ready.add(by_shard[outcome.owner, outcome.shard].task.output)
                 rows += outcome.rows
+                rates.add(outcome)
+                if rates:
+                    bar.say(rates.line(time.perf_counter() - start))
                 for key, n in outcome.counts.items():
                     counts[key.partition("/")[0]] = counts.get(key.partition("/")[0], 0) + n
         said = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items(), key=lambda e: -e[1]))
-        self.progress.note(
-            f"{step.name}: {len(todo)} shards, {rows:,} rows ({said}), {time.perf_counter() - start:.1f} s"
-        )
+        seconds = time.perf_counter() - start
+        self.progress.note(f"{step.name}: {len(todo)} shards, {rows:,} rows ({said}), {seconds:.1f} s")
+        if rates:
+            self.progress.note(f"{step.name}: {rates.line(seconds)}")
+            self.record.say("rates", step=step.name, seconds=round(seconds, 3), replicas=rates.record())
 
     def _can_run(self, planned: Planned) -> bool:
         return all(path in self.ready for _, path in planned.task.inputs)
@@ -262,7 +270,7 @@ def _row_tables(planned: Planned) -> list[str]:
 
 def _funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funnel]:
     """The funnel of each source, from the last table of each shard that is there."""
-    judging = [planned for step, planned in plan.steps if step.name != "pairs"]
+    judging = [planned for step, planned in plan.steps if step.name not in ("pairs", CAPTION)]
     found = {}
     for source, index in plan.indexes.items():
         latest: dict[str, tuple[Planned, bool]] = {}

@@ -21,6 +21,7 @@ AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},
     "pipelines/engines/remote.py": {"ray"},
     "pipelines/engines/beam.py": {"apache_beam"},
+    "recaption/engine_vllm.py": {"vllm"},
 }
 HOMES = {path.removesuffix(".py").replace("/", ".") for path in AT_HOME}
 

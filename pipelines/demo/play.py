@@ -58,16 +58,18 @@ def demo_config(folder: Path, engine: str | None, settings: Path) -> Config:
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
 
-    def moved(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: moved(entry) for key, entry in value.items()}
-        if isinstance(value, list):
-            return [moved(entry) for entry in value]
-        return (
-            f"{folder}/{value.removeprefix('demo/')}" if isinstance(value, str) and value.startswith("demo/") else value
-        )
+    return parse_settings(moved_to(folder, data), Config, where=str(settings))
 
-    return parse_settings(moved(data), Config, where=str(settings))
+
+def moved_to(folder: Path, value: Any) -> Any:
+    """Settings with `folder` in place of the folder `demo`."""
+    if isinstance(value, dict):
+        return {key: moved_to(folder, entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [moved_to(folder, entry) for entry in value]
+    if isinstance(value, str) and value.startswith("demo/"):
+        return f"{folder}/{value.removeprefix('demo/')}"
+    return value
 
 
 def ends(config: Config) -> pa.Table:

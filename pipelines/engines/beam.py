@@ -23,7 +23,7 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
 from corpus.storage import Store
-from corpus.work import Outcome, Work
+from corpus.work import Outcome, Work, close_function
 from pipelines.engines import EngineSettings, Reduce
 from pipelines.engines.opened import OpenedWork
 from pipelines.engines.shuffle import from_ipc, partitioned, pieces, to_ipc
@@ -126,7 +126,11 @@ class _WorkFn(beam.DoFn):
             for position, answer in finished.items():
                 for pair in self.keyed(position, answer):
                     yield WindowedValue(pair, window.max_timestamp(), (window,))
-        self._opened.close()
+        self._opened.stop()
+
+    def teardown(self) -> None:
+        if not self.work.resources.holds_model:  # a shared one may be in use by others
+            close_function(self._function)
 
     def keyed(self, position: int, answer: Any) -> Iterable[tuple[int, bytes]]:
         """An answer as (number of a group, bytes)."""

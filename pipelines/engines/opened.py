@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
-from corpus.work import Work
+from corpus.work import Work, close_function
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
@@ -49,7 +49,12 @@ class OpenedWork(Generic[I, O]):
         done, self._done = self._done, {}
         return done
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Start nothing more."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Start nothing more, and let go of what the function holds."""
+        self.stop()
+        close_function(self._function)

@@ -105,6 +105,8 @@ def _end_with(lifeline: Connection) -> None:
 
 def _open(work: Work[Any, Any]) -> Answers:
     global _opened
+    if _opened is not None:
+        _opened.close()
     _opened = None  # before the next model is loaded, the last one goes
     _opened = OpenedWork.of(work)
     return {}

@@ -75,7 +75,7 @@ def test_rows_add_up(web: Web, undisturbed: Path) -> None:
 def test_engines_publish_the_same_bytes(web: Web, undisturbed: Path, tmp_path: Path, engine: dict) -> None:
     assert web.run(tmp_path, **engine).failed == []
     assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
-    for stage in ("inspect", "quality", "duplicates", "pairs"):
+    for stage in ("inspect", "quality", "duplicates", "caption", "pairs"):
         assert made(tmp_path, stage).keys() == made(undisturbed, stage).keys()
     assert not list(tmp_path.glob("workspace/runs/scratch*"))
 
@@ -91,8 +91,9 @@ def test_a_second_run_does_nothing(web: Web, undisturbed: Path, tmp_path: Path) 
     assert {path: path.stat().st_mtime_ns for path in (home / "corpus").rglob("*.tar")} == corpus
 
 
-# How many tables lie there when the run is killed: while it downloads, inspects, judges, deduplicates and publishes.
-@pytest.mark.parametrize("tables", [7, 9, 12, 17, 23, 28])
+# How many tables lie there when the run is killed: while it downloads, inspects, judges, deduplicates, captions
+# and publishes.
+@pytest.mark.parametrize("tables", [7, 9, 12, 17, 23, 28, 37])
 def test_a_killed_run_goes_on_where_it_was(web: Web, undisturbed: Path, tmp_path: Path, tables: int) -> None:
     web.serving.reset()
     config = web.config_file(tmp_path, workers=2)

@@ -55,9 +55,10 @@ class Web:
                         "backoff_s": 0.02,
                         "max_bytes": 4_000_000,
                     },
-                }
+                },
+                "caption": {"sources": {"laion": {}}},
             },
-            "datasets": {"laion": {"source": "laion"}},
+            "datasets": {"laion": {"source": "laion", "captions": "both"}},
             "mixtures": {"one": {"corpus": str(home / "corpus"), "pairs_per_shard": 40, "datasets": {"laion": {}}}},
         }
         return _merged(data, changes or {})

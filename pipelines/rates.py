@@ -1,0 +1,49 @@
+"""How fast captions are written, and what the captioners' time goes to: from what shards note in their outcomes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from corpus.work import Outcome
+from recaption.caption import CAPTION
+
+_STATES = {"busy_s": "busy", "waiting_for_images_s": "waiting for images", "waiting_for_writes_s": "for writes"}
+
+
+class Rates:
+    """Sums over the outcomes of one step, for each replica that had a part in it."""
+
+    def __init__(self) -> None:
+        self.replicas: dict[str, Counter[str]] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in one shard; one without captions changes nothing."""
+        if CAPTION in outcome.extra:
+            self.replicas.setdefault(str(outcome.extra.get("replica", "")), Counter()).update(outcome.extra[CAPTION])
+
+    def __bool__(self) -> bool:
+        return bool(self.replicas)
+
+    def line(self, seconds: float) -> str:
+        """What a person is told while it runs and at its end; `seconds` since it began."""
+        total: Counter[str] = sum(self.replicas.values(), Counter())
+        rate = f"{total['answers'] / seconds:,.1f} images/s"
+        if total["completion_tokens"]:
+            rate += f", {total['completion_tokens'] / seconds:,.0f} tokens/s"
+        if len(self.replicas) > 1:
+            rate += f" by {len(self.replicas)} replicas"
+        parts = [rate]
+        time = sum(total[state] for state in _STATES)
+        if time:
+            parts.append(", ".join(f"{said} {total[state] / time:.0%}" for state, said in _STATES.items()))
+        if total["from_cache"]:
+            parts.append(f"{total['from_cache']:,} known already")
+        if verdicts := {key.partition("/")[2]: n for key, n in total.items() if key.startswith("verdict/")}:
+            listed = ", ".join(f"{name} {n:,}" for name, n in sorted(verdicts.items(), key=lambda each: -each[1]))
+            parts.append(f"{sum(verdicts.values()):,} without a caption ({listed})")
+        return "; ".join(parts)
+
+    def record(self) -> dict[str, Any]:
+        """For the run's record: all sums, replica by replica."""
+        return {replica: dict(sorted(sums.items())) for replica, sums in sorted(self.replicas.items())}

@@ -1,0 +1,34 @@
+"""Opening the captioner that the settings name."""
+
+from __future__ import annotations
+
+from recaption.describe import Describe
+from recaption.endpoint_settings import EndpointSettings
+from recaption.endpoints import Endpoints
+from recaption.engine_client import VllmCaptioner
+from recaption.models import find_model
+from recaption.requests import Captioner
+from recaption.settings import CaptionSettings
+from recaption.vllm_settings import VllmSettings
+
+
+def open_captioner(settings: CaptionSettings) -> Captioner:
+    """A captioner of this worker's own. A model is loaded now or at the first request; that may take minutes."""
+    backend = settings.backend
+    if isinstance(backend, VllmSettings):
+        return VllmCaptioner(vllm_settings(settings), settings.sampling)
+    if isinstance(backend, EndpointSettings):
+        return Endpoints(backend, settings.sampling)
+    return Describe()
+
+
+def vllm_settings(settings: CaptionSettings) -> VllmSettings:
+    """What vLLM is told: the model's repository, and all that this model needs to see images in our size."""
+    backend = settings.backend
+    assert isinstance(backend, VllmSettings)
+    model = find_model(backend.model, backend.family)
+    needed = {**model.engine_args, "mm_processor_kwargs": model.mm_processor_kwargs(settings.budget())}
+    arguments = {**{key: value for key, value in needed.items() if value}, **backend.engine_args}
+    length = backend.max_model_len or model.max_model_len
+    told = {"model": model.repository, "max_model_len": length, "engine_args": arguments}
+    return backend.model_copy(update=told)

@@ -1,0 +1,95 @@
+"""The settings of captioning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from corpus.settings import Settings, SettingsError, tuning
+from recaption import describe
+from recaption.endpoint_settings import EndpointSettings
+from recaption.models import find_model, revision_of
+from recaption.pixels import PixelBudget
+from recaption.prompts import PromptChoice
+from recaption.requests import Sampling
+from recaption.screening import ScreeningSettings
+from recaption.vllm_settings import VllmSettings
+
+
+class DescribeSettings(Settings):
+    """No model: sentences from what can be measured in the picture."""
+
+    kind: Literal["describe"] = "describe"
+
+
+Backend = Annotated[DescribeSettings | VllmSettings | EndpointSettings, Field(discriminator="kind")]
+
+
+class CaptionSettings(Settings):
+    """Who writes the captions, how, and what becomes of bad ones."""
+
+    backend: Backend = DescribeSettings()
+    sampling: Sampling = Sampling()
+    min_pixels: int | None = Field(
+        None, ge=1, description="of an image as the model sees it; null: as the model has it"
+    )
+    max_pixels: int | None = Field(
+        None, ge=1, description="of an image as the model sees it; null: as the model has it"
+    )
+    max_source_pixels: int = Field(100_000_000, ge=1, description="images larger than that are not decoded")
+    screening: ScreeningSettings = ScreeningSettings()
+    tries: int = Field(2, ge=1, le=10, description="of a caption that screening refuses, each with another seed")
+    retry_temperature: float = Field(0.7, ge=0, le=5, description="of the second try and later ones, at least")
+    decode_threads: int = tuning(0, ge=0)  # that decode images for one captioner; 0: a core each, at most 8
+    shards_in_flight: int = tuning(2, ge=1)  # of one captioner: while one is written, it is fed from the other
+    sources: dict[str, PromptChoice] = Field({}, description="which sources are captioned, and with which prompts")
+
+    @model_validator(mode="after")
+    def _has_such_a_model(self) -> CaptionSettings:
+        if isinstance(self.backend, VllmSettings) and not find_model(self.backend.model, self.backend.family).in_vllm:
+            raise ValueError(f"vLLM has no {self.backend.model}: serve it elsewhere and use `kind: openai`")
+        return self
+
+    def writer(self) -> dict[str, Any]:
+        """Who writes, and how: all that a caption depends on besides its image and its prompt."""
+        name, revision = self.model()
+        return {
+            "backend": _identity(self.backend),
+            "model": name,
+            "revision": revision,
+            "sampling": self.sampling.canonical(),
+            "pixels": self.budget().canonical(),
+        }
+
+    def model(self) -> tuple[str, str]:
+        """Name and revision, as a caption carries them."""
+        backend = self.backend
+        if isinstance(backend, DescribeSettings):
+            return describe.MODEL, describe.REVISION
+        if isinstance(backend, EndpointSettings):
+            return backend.model, backend.revision
+        repository = find_model(backend.model, backend.family).repository
+        return backend.model, revision_of(repository, backend.revision)
+
+    def budget(self) -> PixelBudget:
+        """How large the captioner sees an image."""
+        budget = _own_budget(self.backend)
+        given = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
+        return budget.model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
+def _own_budget(backend: DescribeSettings | VllmSettings | EndpointSettings) -> PixelBudget:
+    if isinstance(backend, DescribeSettings):
+        return describe.BUDGET
+    try:
+        return find_model(backend.model, backend.family).budget
+    except SettingsError:
+        if isinstance(backend, VllmSettings) or backend.family:
+            raise
+        return PixelBudget()  # an endpoint may call its model anything
+
+
+def _identity(backend: Settings) -> dict[str, Any]:
+    """The backend's settings without the names that `writer` resolves."""
+    return {key: value for key, value in backend.canonical().items() if key not in ("model", "revision")}

@@ -1,0 +1,112 @@
+"""Shards of planted pictures, and a captioner whose answers a test scripts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from corpus.media import MediaWriter, location_columns
+from corpus.records import LOCATION_FIELDS, item_id, table_schema
+from corpus.stages import ITEMS, JUDGED, ROWS
+from corpus.work import MapWork, Outcome, ShardTask
+from corpus.workspace import Series, Workspace
+from recaption.caption import CAPTION, Caption
+from recaption.requests import Answer, CaptionerError, Request
+from recaption.settings import CaptionSettings
+
+SIDE_PX = 64
+
+
+def picture(number: int) -> bytes:
+    """A PNG of one colour, which is its number."""
+    pixels = np.full((SIDE_PX, SIDE_PX, 3), (number % 256, number // 256, 77), np.uint8)  # blue, green, red
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def number_of(pixels: np.ndarray) -> int:
+    """The number of a picture, read back from its RGB pixels."""
+    red, green, blue = (int(level) for level in pixels[pixels.shape[0] // 2, pixels.shape[1] // 2])
+    assert red == 77
+    return green * 256 + blue
+
+
+def lay_shard(root: Path, source: str, shard: str, pictures: Sequence[bytes], texts: Sequence[str | None]) -> ShardTask:
+    """Media and tables of a shard whose rows are all kept so far; returns what the stage is to do."""
+    workspace = Workspace(root)
+    media = MediaWriter(workspace.store, f"media/{source}/{shard}.tar")
+    ids = [item_id(data) for data in pictures]
+    places = [media.add(each, "png", data) for each, data in zip(ids, pictures, strict=True)]
+    media.commit()
+    n = len(pictures)
+    kept = {"status": ["kept"] * n, "reason": [""] * n}
+    where = location_columns(ids, [media.path] * n, [a for a, _ in places], [b for _, b in places], ["png"] * n)
+    tables = {
+        ROWS: pa.table({"text": pa.array(texts, pa.string()), **kept}),
+        ITEMS: pa.table({**where, **kept}, schema=table_schema(pa.schema(LOCATION_FIELDS))),
+        JUDGED: pa.table(kept),
+    }
+    paths = []
+    for name, table in tables.items():
+        path = f"tables/{source}/{name}/{shard}.f.parquet"
+        workspace.write_table(path, table, {})
+        paths.append((name, path))
+    return ShardTask(source, shard, 0, tuple(paths), "", f"media/{source}/{shard}", {})
+
+
+def settings(**more: Any) -> CaptionSettings:
+    """Settings for sources `a` and `b`."""
+    prompts = {"prompts": {"detailed": 1.0}}
+    return CaptionSettings.model_validate({"sources": {"a": prompts, "b": prompts}, **more})
+
+
+def caption(root: Path, stage: Caption, *tasks: ShardTask, generation: int = 0) -> list[Outcome]:
+    """The stage over shards, one after the other, in one worker."""
+    name = "f" + (f"-g{generation}" if generation else "")
+    call = MapWork(stage, str(root)).open()
+    outcomes = []
+    for task in tasks:
+        output = Series("tables", task.source, CAPTION).path(task.shard, name)
+        parts = {"settings": stage.depends_on(), "generation": generation}
+        outcomes.append(call(ShardTask(task.source, task.shard, 0, task.inputs, output, task.media, parts)))
+    call.close()  # type: ignore[attr-defined]
+    return outcomes
+
+
+def caption_table(root: Path, task: ShardTask, generation: int = 0) -> pa.Table:
+    """A shard's caption table."""
+    name = "f" + (f"-g{generation}" if generation else "")
+    return Workspace(root).read_table(Series("tables", task.source, CAPTION).path(task.shard, name))
+
+
+def captions(root: Path, task: ShardTask, generation: int = 0) -> list[dict[str, Any]]:
+    """Its rows."""
+    return caption_table(root, task, generation).to_pylist()
+
+
+class Scripted:
+    """A captioner that answers by a script, from several threads and so in no particular order."""
+
+    def __init__(self, script: Callable[[Request], Answer]) -> None:
+        self.script = script
+        self.requests: list[Request] = []
+        self.closed = False
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(4)
+
+    def submit(self, request: Request) -> Future[Answer]:
+        with self._lock:
+            if self.closed:
+                raise CaptionerError("closed")
+            self.requests.append(request)
+        return self._threads.submit(self.script, request)
+
+    def close(self) -> None:
+        self.closed = True
+        self._threads.shutdown()

@@ -1,0 +1,115 @@
+"""Captions in whole runs: made again exactly where asked for, never written twice, and kept beside the originals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from whole_runs import Web, call, digests
+
+from corpus.settings import parse_settings
+from pipelines.config import Config
+from pipelines.plan import Plan, Selection
+from pipelines.run import plan, run
+
+QUIET = Console(quiet=True)
+
+
+def tables(home: Path) -> dict[str, str]:
+    return digests(home / "workspace", "[tp]*/*/*/*.parquet")
+
+
+def copy(undisturbed: Path, home: Path) -> Path:
+    shutil.copytree(undisturbed, home, dirs_exist_ok=True)
+    return home
+
+
+def to_do(found: Plan) -> dict[str, list[str]]:
+    """Stage -> shards that would be made."""
+    return {
+        step.name: shards
+        for step, planned in found.steps
+        if (shards := sorted(p.task.shard for p in planned if p.state != "done"))
+    }
+
+
+def again(web: Web, home: Path, changes: Mapping[str, Any]) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
+    """What a run with changed settings would do, and what its record says of captions when it has."""
+    config = parse_settings(web.settings(home, changes), Config)
+    planned = to_do(plan(config, Selection())[0])
+    web.serving.reset()
+    result = run(config, Selection(), QUIET)
+    assert result.failed == []
+    assert not [path for path in web.serving.requests() if path.startswith("/images/")]
+    record = (home / "workspace" / "runs" / f"{result.run_id}.jsonl").read_text().splitlines()
+    return planned, [line["extra"]["caption"] for line in map(json.loads, record) if line.get("stage") == "caption"]
+
+
+def test_both_captions_are_published(undisturbed: Path) -> None:
+    pairs = [
+        row for path in (undisturbed / "workspace/pairs").rglob("*.parquet") for row in pq.read_table(path).to_pylist()
+    ]
+    origins = Counter(pair["caption_origin"] for pair in pairs if pair["status"] == "kept")
+    assert origins["generated"] > 100 and origins["original"] > 100
+    generated = [pair for pair in pairs if pair["caption_origin"] == "generated"]
+    assert {(pair["caption_model"], pair["caption_prompt"]) for pair in pairs if pair not in generated} == {("", "")}
+    assert all("no model" in pair["caption_model"] and pair["caption_prompt"] for pair in generated)
+    texts = [pair["query"]["text"] for pair in generated]
+    assert len(set(texts)) > 0.8 * len(texts), "pictures that differ are described differently"
+
+
+def test_shards_are_made_again_with_all_that_depends_on_them_and_nothing_else(
+    web: Web, undisturbed: Path, tmp_path: Path
+) -> None:
+    home = copy(undisturbed, tmp_path)
+    config = web.config_file(home)
+    before = tables(home)
+    selection = Selection("caption", frozenset({1, 3, 4}), force=True)
+    shards = ["000001", "000003", "000004"]
+    assert to_do(plan(parse_settings(web.settings(home), Config), selection)[0]) == {"caption": shards, "pairs": shards}
+
+    done = call("run", config, "--stage", "caption", "--shards", "1,3-4", "--force")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = tables(home)
+    assert {path: after[path] for path in before} == before, "nothing that lay there was touched"
+    new = sorted(path.split("/", 2)[2].split(".")[0] for path in after.keys() - before.keys())
+    assert new == [f"{stage}/{shard}" for stage in ("caption", "pairs") for shard in shards]
+    assert all("-g1" in path for path in after.keys() - before.keys() if "/caption/" in path)
+    assert to_do(plan(parse_settings(web.settings(home), Config), Selection())[0]) == {}
+
+
+def test_other_prompts_make_captions_stale_and_touch_no_image(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    home = copy(undisturbed, tmp_path)
+    changes = {"stages": {"caption": {"sources": {"laion": {"prompts": {"short": 1.0}}}}}}
+    planned, figures = again(web, home, changes)
+    assert planned.keys() == {"caption", "pairs"}
+    assert sum(each.get("from_cache", 0) for each in figures) == 0
+    assert sum(each["answers"] for each in figures) == sum(each["rows"] for each in figures) > 100
+
+
+def test_a_threshold_upstream_costs_no_caption(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    home = copy(undisturbed, tmp_path)
+    planned, figures = again(web, home, {"stages": {"quality": {"min_side_px": 160}}})
+    assert planned.keys() == {"quality", "duplicates", "caption", "pairs"}
+    rows = sum(each["rows"] for each in figures)
+    known = sum(each["from_cache"] for each in figures)
+    written = sum(each.get("answers", 0) for each in figures)
+    assert rows == known + written
+    assert written <= 3, "only a duplicate that now stands for its family may be new"
+
+
+def test_the_mix_is_the_datasets_choice_and_costs_no_caption(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    home = copy(undisturbed, tmp_path)
+    for captions, origins in (("original", {"original"}), ("generated", {"generated"})):
+        planned, figures = again(web, home, {"datasets": {"laion": {"source": "laion", "captions": captions}}})
+        assert (planned.keys(), figures) == ({"pairs"}, [])
+        manifest = json.loads((home / "corpus" / "manifest.json").read_text())
+        assert manifest["datasets"]["laion"]["samples"] > 100
+        newest = max((home / "workspace/pairs").rglob("000000.*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        assert {pair["caption_origin"] for pair in pq.read_table(newest).to_pylist()} == origins

@@ -1,0 +1,218 @@
+"""The stage `caption`: every caption belongs to its image, and what goes wrong costs one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from caption_shards import Scripted, caption, captions, lay_shard, number_of, picture, settings
+
+from corpus.records import item_id
+from recaption import writing
+from recaption.caption import Caption
+from recaption.requests import Answer, CaptionerError, Request
+
+Use = Callable[[Callable[[Request], Answer]], Scripted]
+
+
+def told(number: int) -> str:
+    return f"A flat picture that shows the colour with the number {number}."
+
+
+def right(request: Request) -> Answer:
+    """What a good model says."""
+    return Answer(told(number_of(request.images[0])), "stop", 100, 10)
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
+    """Put a scripted captioner in the place of a model."""
+    made: list[Scripted] = []
+
+    def with_script(script: Callable[[Request], Answer]) -> Scripted:
+        made.append(Scripted(script))
+        monkeypatch.setattr(writing, "open_captioner", lambda settings: made[-1])
+        return made[-1]
+
+    yield with_script
+    for captioner in made:
+        captioner.close()
+
+
+def test_every_caption_belongs_to_its_image(tmp_path: Path, use: Use) -> None:
+    captioner = use(right)
+    tasks = [
+        lay_shard(tmp_path, "a", f"{shard:06}", [picture(100 * shard + i) for i in range(100)], ["text"] * 100)
+        for shard in range(3)
+    ]
+    outcomes = caption(tmp_path, Caption("a", settings()), *tasks)
+    assert [outcome.error for outcome in outcomes] == ["", "", ""]
+    for shard, task in enumerate(tasks):
+        assert [row["caption"] for row in captions(tmp_path, task)] == [told(100 * shard + i) for i in range(100)]
+    assert captioner.closed
+    first = captions(tmp_path, tasks[0])[0]
+    assert (first["finish_reason"], first["prompt_tokens"], first["completion_tokens"]) == ("stop", 100, 10)
+    assert (first["verdict"], first["tries"], first["cut_back"]) == ("", 1, False)
+    assert first["prompt"].startswith("detailed")
+    figures = outcomes[0].extra["caption"]
+    assert (figures["rows"], figures["answers"], figures["completion_tokens"]) == (100, 100, 1000)
+
+
+def test_a_broken_picture_costs_its_row(tmp_path: Path, use: Use) -> None:
+    captioner = use(right)
+    pictures = [picture(i) for i in range(20)]
+    pictures[7] = pictures[7][:60]
+    pictures[9] = b"no picture at all"
+    task = lay_shard(tmp_path, "a", "000000", pictures, [None] * 20)
+    (outcome,) = caption(tmp_path, Caption("a", settings()), task)
+    rows = captions(tmp_path, task)
+    assert [i for i, row in enumerate(rows) if row["caption"] is None] == [7, 9]
+    assert [rows[i]["verdict"] for i in (7, 9)] == ["truncated", "undecodable"]
+    assert [rows[i]["status"] for i in (7, 9)] == ["kept", "kept"]  # its original text is as good as it was
+    assert len(captioner.requests) == 18
+    assert outcome.extra["caption"]["verdict/truncated"] == 1
+
+
+def test_a_request_that_the_model_refuses_costs_its_row(tmp_path: Path, use: Use) -> None:
+    def refuses(request: Request) -> Answer:
+        return Answer(error="refused_input", detail="too long") if number_of(request.images[0]) == 3 else right(request)
+
+    use(refuses)
+    task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(6)], [None] * 6)
+    caption(tmp_path, Caption("a", settings()), task)
+    rows = captions(tmp_path, task)
+    assert [row["verdict"] for row in rows] == ["", "", "", "refused_input", "", ""]
+
+
+def test_a_bad_caption_is_tried_again_with_another_seed(tmp_path: Path, use: Use) -> None:
+    def sorry_at_first(request: Request) -> Answer:
+        if number_of(request.images[0]) == 2 and request.temperature is None:
+            return Answer("I'm sorry, but I can't describe this image.", "stop", 5, 5)
+        return right(request)
+
+    captioner = use(sorry_at_first)
+    task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(4)], [None] * 4)
+    (outcome,) = caption(tmp_path, Caption("a", settings(retry_temperature=0.9)), task)
+    rows = captions(tmp_path, task)
+    assert [row["caption"] for row in rows] == [told(i) for i in range(4)]
+    assert [row["tries"] for row in rows] == [1, 1, 2, 1]
+    tries = [request for request in captioner.requests if number_of(request.images[0]) == 2]
+    assert [request.temperature for request in tries] == [None, 0.9]
+    assert tries[0].seed != tries[1].seed == rows[2]["seed"]
+    assert outcome.extra["caption"]["tried_again"] == 1
+
+
+def test_what_stays_bad_has_a_verdict_and_no_caption(tmp_path: Path, use: Use) -> None:
+    captioner = use(lambda request: Answer("I'm sorry, but I can't describe this image.", "stop", 5, 5))
+    task = lay_shard(tmp_path, "a", "000000", [picture(0)], ["text"])
+    caption(tmp_path, Caption("a", settings(tries=3)), task)
+    (row,) = captions(tmp_path, task)
+    assert (row["caption"], row["verdict"], row["tries"], row["status"]) == (None, "refusal", 3, "kept")
+    assert len(captioner.requests) == 3
+    stage = Caption("a", settings())
+    assert stage.troubles(pa_table(tmp_path, task)).to_pylist() == ["refusal"]
+
+
+def pa_table(root: Path, task):
+    from corpus.workspace import Series, Workspace
+
+    return Workspace(root).read_table(Series("tables", task.source, "caption").path(task.shard, "f"))
+
+
+def test_the_same_picture_in_two_sources_is_captioned_once(tmp_path: Path, use: Use) -> None:
+    captioner = use(right)
+    tasks = [
+        lay_shard(tmp_path, "a", "000000", [picture(i) for i in (1, 2, 3, 2)], [None] * 4),
+        lay_shard(tmp_path, "b", "000000", [picture(i) for i in (3, 4, 1)], [None] * 3),
+    ]
+    caption(tmp_path, Caption("a", settings()), tasks[0])
+    assert sorted(number_of(request.images[0]) for request in captioner.requests) == [1, 2, 3]
+    captioner = use(right)
+    (outcome,) = caption(tmp_path, Caption("b", settings()), tasks[1])
+    assert [number_of(request.images[0]) for request in captioner.requests] == [4]
+    assert outcome.extra["caption"]["from_cache"] == 2
+    assert [row["caption"] for row in captions(tmp_path, tasks[1])] == [told(i) for i in (3, 4, 1)]
+
+
+def test_what_is_all_known_loads_no_model(tmp_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(right)
+    pictures = [picture(i) for i in range(5)]
+    caption(tmp_path, Caption("a", settings()), lay_shard(tmp_path, "a", "000000", pictures, [None] * 5))
+
+    def no_model(settings: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(writing, "open_captioner", no_model)
+    (outcome,) = caption(tmp_path, Caption("b", settings()), lay_shard(tmp_path, "b", "000000", pictures, [None] * 5))
+    assert (outcome.error, outcome.extra["caption"]["from_cache"]) == ("", 5)
+
+
+def test_what_is_made_again_is_asked_again(tmp_path: Path, use: Use) -> None:
+    task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(3)], [None] * 3)
+    first = use(right)
+    caption(tmp_path, Caption("a", settings()), task)
+    second = use(lambda request: Answer("Quite another caption this time.", "stop"))
+    caption(tmp_path, Caption("a", settings()), task, generation=1)
+    assert len(second.requests) == 3
+    assert {request.seed for request in first.requests}.isdisjoint(request.seed for request in second.requests)
+    third = use(right)
+    caption(tmp_path, Caption("b", settings()), lay_shard(tmp_path, "b", "000000", [picture(1)], [None]))
+    assert not third.requests  # the later caption counts
+    other = lay_shard(tmp_path, "b", "000000", [picture(1)], [None])
+    assert captions(tmp_path, other)[0]["caption"] == "Quite another caption this time."
+
+
+def test_other_sampling_or_another_prompt_is_another_caption(tmp_path: Path, use: Use) -> None:
+    task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(3)], [None] * 3)
+    use(right)
+    caption(tmp_path, Caption("a", settings()), task)
+    prompts = {"a": {"prompts": {"short": 1.0}}}
+    for changed in (settings(sampling={"temperature": 0.5}), settings(sources=prompts), settings(max_pixels=900_000)):
+        captioner = use(right)
+        stage = Caption("a", changed)
+        assert stage.depends_on() != Caption("a", settings()).depends_on()
+        caption(tmp_path, stage, task, generation=0)
+        assert len(captioner.requests) == 3
+        caption(tmp_path, Caption("a", settings()), task)  # back, so that the cache holds these again
+
+
+def test_seeds_belong_to_the_image_not_to_its_place(tmp_path: Path, use: Use) -> None:
+    seeds = []
+    for name, order in (("a", [1, 2, 3]), ("b", [3, 1, 2])):
+        captioner = use(right)
+        root = tmp_path / name
+        caption(root, Caption("a", settings()), lay_shard(root, "a", "0", [picture(i) for i in order], [None] * 3))
+        seeds.append({number_of(request.images[0]): request.seed for request in captioner.requests})
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[0].values())) == 3
+
+
+def test_a_captioner_that_cannot_go_on_stops_the_shard(tmp_path: Path, use: Use) -> None:
+    calls = []
+
+    def gone(request: Request) -> Answer:
+        calls.append(request)
+        raise CaptionerError("the endpoint says 401")
+
+    use(gone)
+    task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(40)], [None] * 40)
+    (outcome,) = caption(tmp_path, Caption("a", settings()), task)
+    assert "401" in outcome.error
+    assert len(calls) <= 40  # the shard was not halved to find the row at fault
+
+
+def test_a_hint_reaches_the_prompt(tmp_path: Path, use: Use) -> None:
+    captioner = use(right)
+    file = tmp_path / "mine.yaml"
+    file.write_text("prompts:\n  mine-01: {purpose: detailed, text: 'Describe it. Alt-text: {hint}'}\n")
+    chosen = settings(sources={"a": {"prompts": {"mine-01": 1.0}, "files": [str(file)]}})
+    texts = ["a red bus"]
+    caption(tmp_path, Caption("a", chosen), lay_shard(tmp_path, "a", "000000", [picture(5)], texts))
+    assert [request.prompt for request in captioner.requests] == ["Describe it. Alt-text: a red bus"]
+
+
+def test_an_item_is_known_by_its_content() -> None:
+    assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"y"), "p", "")
+    assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"x"), "q", "")
+    assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"x"), "p", "{}")

@@ -1,0 +1,87 @@
+"""What the settings of captioning resolve to, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus.settings import SettingsError, parse_settings
+from recaption.backends import vllm_settings
+from recaption.caption import Caption
+from recaption.models import MODELS
+from recaption.settings import CaptionSettings
+
+
+def settings(**given: Any) -> CaptionSettings:
+    return parse_settings({"sources": {"a": {}}, **given}, CaptionSettings)
+
+
+def test_the_default_is_no_model_and_says_so() -> None:
+    name, revision = settings().model()
+    assert "no model" in name and revision
+
+
+def test_a_name_becomes_what_vllm_loads() -> None:
+    chosen = settings(backend={"kind": "vllm", "model": "glm-4v-9b"})
+    told = vllm_settings(chosen)
+    assert told.model == MODELS["glm-4v-9b"].repository
+    assert told.engine_args["hf_overrides"] == {"architectures": ["GLM4VForCausalLM"]}
+    assert told.max_model_len == MODELS["glm-4v-9b"].max_model_len
+    own = settings(backend={"kind": "vllm", "model": "glm-4v-9b", "max_model_len": 999, "engine_args": {"seed": 5}})
+    assert (vllm_settings(own).max_model_len, vllm_settings(own).engine_args["seed"]) == (999, 5)
+
+
+def test_the_pixel_budget_is_the_models_and_can_be_set() -> None:
+    backend = {"kind": "vllm", "model": "qwen2.5-vl-7b"}
+    assert settings(backend=backend).budget() == MODELS["qwen2.5-vl-7b"].budget
+    less = settings(backend=backend, max_pixels=200_000)
+    assert less.budget().max_pixels == 200_000
+    assert vllm_settings(less).engine_args["mm_processor_kwargs"]["max_pixels"] == 200_000
+    assert Caption("a", less).depends_on() != Caption("a", settings(backend=backend)).depends_on()
+
+
+def test_what_vllm_does_not_have_is_refused() -> None:
+    with pytest.raises(SettingsError, match="cogvlm2-19b.*kind: openai"):
+        settings(backend={"kind": "vllm", "model": "cogvlm2-19b"})
+    endpoint = settings(backend={"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:23333/v1"]})
+    assert endpoint.budget() == MODELS["cogvlm2-19b"].budget
+    with pytest.raises(SettingsError, match="family"):
+        settings(backend={"kind": "vllm", "model": "nobody/knows-this"})
+
+
+def test_an_endpoint_may_call_its_model_anything() -> None:
+    chosen = settings(backend={"kind": "openai", "model": "ours", "revision": "7", "endpoints": ["http://gpu:1/v1"]})
+    assert chosen.model() == ("ours", "7")
+    assert chosen.budget().max_pixels > 0
+
+
+def test_what_is_only_speed_is_no_part_of_a_caption() -> None:
+    base = {"kind": "vllm", "model": "qwen2-vl-2b"}
+    for more in ({"max_num_seqs": 7}, {"gpus": 0}, {"wedged_after_s": 5}, {"in_flight_requests": 9}):
+        changed = settings(backend={**base, **more}, decode_threads=3, shards_in_flight=5)
+        assert Caption("a", changed).depends_on() == Caption("a", settings(backend=base)).depends_on()
+    for more in ({"revision": "abc"}, {"dtype": "float16"}, {"tensor_parallel": 2}):
+        changed = settings(backend={**base, **more})
+        assert Caption("a", changed).depends_on() != Caption("a", settings(backend=base)).depends_on()
+    assert Caption("a", settings(backend=base, screening={"min_words": 9})).depends_on() != (
+        Caption("a", settings(backend=base)).depends_on()
+    )
+
+
+def test_a_checkpoint_that_was_replaced_is_another_revision(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2_vl"}')
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    backend = {"kind": "vllm", "model": str(tmp_path)}
+    before = settings(backend=backend).model()[1]
+    (tmp_path / "model.safetensors").write_bytes(b"WEIGHTS")
+    assert settings(backend=backend).model()[1] != before
+
+
+def test_resources_follow_the_backend() -> None:
+    assert not Caption("a", settings()).resources.holds_model
+    replica = Caption("a", settings(backend={"kind": "vllm", "model": "glm-4v-9b", "tensor_parallel": 2})).resources
+    assert (replica.gpus, replica.holds_model, replica.in_flight) == (2, True, 2)
+    with pytest.raises(SettingsError, match="no prompts for source 'b'"):
+        Caption("b", settings())

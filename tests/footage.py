@@ -130,7 +130,7 @@ def _world(picture: str, seed: int, size: tuple[int, int]) -> Pixels:
         return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
     if picture == "drawing":
         return _drawing(rng, width, height)
-    noise = np.zeros((height, width))
+    noise: npt.NDArray[Any] = np.zeros((height, width))
     for octave in range(2, 8):
         cells = rng.normal(size=(2**octave, 2**octave))
         noise = noise + cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC) / 1.3**octave

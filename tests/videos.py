@@ -13,7 +13,6 @@ from typing import Any
 
 import av
 import numpy as np
-
 from footage import Pixels, Shot, a_b_a, interrupted, look, number_on, pictures, with_number
 
 __all__ = [
@@ -33,6 +32,7 @@ __all__ = [
 ]
 
 _AUDIO_HZ = 48_000
+_TICKS = {".mkv": 1000, ".webm": 1000, ".flv": 1000, ".wmv": 1000, ".ts": 90_000}  # per second, in the container
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,13 @@ def make_video(
 
     `size` is as seen, at least 160 wide; `rotation` is by how many degrees a player turns the stored frames counter-
     clockwise. Keyframes lie at every `gop`-th frame and nowhere else. `variable`: a frame stays for one, two or three
-    times 1/rate, at random. `options` go to the encoder (x264: {"x264-params": "open-gop=1"}). In an .avi leave
-    `variable`, `b_frames` and `start_s` alone: it has no timestamps.
+    times 1/rate, at random. `options` go to the encoder (x264: {"x264-params": "open-gop=1"}). An .avi has no
+    timestamps: no `variable`, `start_s` or `audio` there, and b_frames=0. In a .ts or .flv with B-frames all times are
+    later than the truth by the same delay.
     """
     count = sum(shot.frames for shot in shots)
     steps = np.random.default_rng(count).integers(1, 4, count) if variable else np.ones(count, np.int64)
-    ticks = 1000 if path.suffix in (".mkv", ".webm") else rate if path.suffix == ".avi" else 1000 * rate
+    ticks = _TICKS.get(path.suffix) or (rate if path.suffix == ".avi" else 1000 * rate)
     elapsed = np.concatenate([[0], np.cumsum(steps)[:-1]]) / rate + start_s
     pts = [round(time * ticks) for time in elapsed.tolist()]
     with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as container:
@@ -171,6 +172,12 @@ def _encoder_options(codec: str, gop: int, b_frames: int, more: dict[str, str] |
             "bf": str(b_frames),
             "keyint_min": str(gop),
             "sc_threshold": "0",
+        },
+        "mpeg4": {"qmin": "2", "qmax": "4"},
+        "msmpeg4v2": {"qmin": "2", "qmax": "4"},
+        "libx265": {
+            "preset": "ultrafast",
+            "x265-params": f"log-level=error:scenecut=0:keyint={gop}:bframes={b_frames}",
         },
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
         "libvpx": {"deadline": "realtime", "cpu-used": "8"},

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 # What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
-FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
+FORMATS = "mov,matroska,webm,avi,mpegts,flv,asf,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
 _UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
 _BUFFER_BYTES = 1 << 16
 _MOST_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
+_SEARCHED = ("mpegts",)  # formats without an index, searched by decoding time: aim well before the first frame
+_BEFORE_S = 10.0
 _TICK_SHARE = 1e-6  # of a tick: rounding of seconds to floats must not lead to the keyframe before
 
 
@@ -203,7 +205,8 @@ def _packets(
 
     base = stream.time_base
     assert base is not None
-    begin = stream.start_time or 0
+    untimed = container.format.name in _UNTIMED
+    begin = (stream.start_time or 0) - (math.ceil(_BEFORE_S / base) if container.format.name in _SEARCHED else 0)
     if time_s is None or time_s / base <= begin:
         with contextlib.suppress(av.error.FFmpegError):  # a single image: it is at its start, and cannot be sought
             container.seek(begin, stream=stream)
@@ -215,7 +218,7 @@ def _packets(
         container.seek(at, stream=stream)
         packets = container.demux(stream)
         first = next((packet for packet in packets if packet.is_keyframe or packet.size == 0), None)
-        shown = None if first is None else first.dts if container.format.name in _UNTIMED else first.pts
+        shown = None if first is None else first.dts if untimed else first.pts
         if first is not None and shown is not None and shown <= target:
             return itertools.chain([first], packets), float(shown * base)
         if at <= begin:

@@ -1,12 +1,14 @@
 """A folder or bucket: reads, ranged reads, listings, and writes that are whole or absent.
 
-Works on a local folder and on any fsspec object store. A local write goes to a temporary name in the same folder and
-is renamed; an object store gets one upload, which is atomic there.
+Works on a local folder and on any fsspec object store. A local write goes to a file without a name, where the system
+has such, else to a temporary name in the same folder; whole, it gets its name. An object store gets one upload, which
+is atomic there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import operator
 import os
@@ -212,7 +214,9 @@ class PendingFile:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._spool = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
                 _spools.add(self._spool)
-                self.file = self._spool.open("x+b")
+                handle = _unnamed_file(path.parent)
+                self._named = handle is None
+                self.file = self._spool.open("x+b") if handle is None else os.fdopen(handle, "w+b")
             else:
                 handle, name = tempfile.mkstemp(prefix="rzen-corpus-")
                 self._spool = Path(name)
@@ -225,6 +229,9 @@ class PendingFile:
             if self._fs is None:
                 self.file.flush()
                 os.fsync(self.file.fileno())  # a rename must not outlive the bytes it names
+                if not self._named:  # a link can't replace a file, a rename can
+                    handle = self.file.fileno()  # given twice: without a folder, Python's link would not follow
+                    os.link(f"/proc/self/fd/{handle}", self._spool, src_dir_fd=handle, follow_symlinks=True)
                 self.file.close()
                 self._spool.replace(self._target)
                 _sync_folder(self._spool.parent)  # nor may a later file that names this one outlive the rename
@@ -240,6 +247,19 @@ class PendingFile:
             self.file.close()
         self._spool.unlink(missing_ok=True)
         _spools.discard(self._spool)
+
+
+def _unnamed_file(folder: Path) -> int | None:
+    """A file without a name, of which a kill leaves nothing behind; None where the system has no such files."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not Path("/proc/self/fd").is_dir():
+        return None
+    try:
+        return os.open(folder, flag | os.O_RDWR, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):  # as file systems say it
+            return None
+        raise
 
 
 def is_absolute(path: str) -> bool:

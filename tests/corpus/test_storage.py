@@ -89,9 +89,11 @@ def test_a_rename_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["one.bin"]
 
 
-def test_what_a_killed_writer_leaves_is_not_listed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
+def test_what_a_killed_writer_leaves_is_not_listed(tmp_path: Path, unnamed: bool) -> None:
     code = (
         "import os, signal, sys; from corpus.storage import Store\n"
+        f"{'' if unnamed else 'del os.O_TMPFILE'}\n"
         "file = Store(sys.argv[1]).create('one.bin').file\n"
         "file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -99,10 +101,22 @@ def test_what_a_killed_writer_leaves_is_not_listed(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root, check=False)
     assert killed.returncode == -9
     left = [path.name for path in tmp_path.iterdir()]
-    assert len(left) == 1 and left[0].startswith(".one.bin.") and left[0].endswith(".tmp")
+    if unnamed and hasattr(os, "O_TMPFILE"):
+        assert left == []
+    else:
+        assert len(left) == 1 and left[0].startswith(".one.bin.") and left[0].endswith(".tmp")
     assert Store(tmp_path).names("") == []
     Store(tmp_path).publish("one.bin", b"whole")
     assert Store(tmp_path).names("") == ["one.bin"]
+
+
+def test_where_files_must_have_a_name_they_appear_whole_too(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    Store(tmp_path).publish("a/one.bin", b"whole")
+    with pytest.raises(ZeroDivisionError), Store(tmp_path).writer("a/two.bin") as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "a").iterdir()] == [("one.bin", b"whole")]
 
 
 def test_files_get_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_pixel_budget_is_the_models_and_can_be_set() -> None:
 
 
 def test_what_vllm_does_not_have_is_refused() -> None:
-    with pytest.raises(SettingsError, match="cogvlm2-19b.*kind: openai"):
+    with pytest.raises(SettingsError, match=r"cogvlm2-19b.*kind: openai"):
         settings(backend={"kind": "vllm", "model": "cogvlm2-19b"})
     endpoint = settings(backend={"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:23333/v1"]})
     assert endpoint.budget() == MODELS["cogvlm2-19b"].budget

@@ -11,14 +11,11 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import numpy as np
-
-from corpus.pixels import Pixels
 from corpus.storage import Store
+from video.frame import Frame
 from video.ranges import RangeFile
 
 if TYPE_CHECKING:
@@ -58,9 +55,9 @@ def video_errors() -> Iterator[None]:
     try:
         yield
     except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError) as error:
-        raise VideoError("unsupported", str(error)) from error
+        raise VideoError("unsupported", error.strerror or "") from error
     except av.error.FFmpegError as error:
-        raise VideoError("broken", str(error)) from error
+        raise VideoError("broken", error.strerror or "") from error
 
 
 def open_container(source: str | Path | BinaryIO, threads: int = 0) -> InputContainer:
@@ -72,12 +69,11 @@ def open_container(source: str | Path | BinaryIO, threads: int = 0) -> InputCont
     """
     import av
 
-    file = _readable(source)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         with video_errors():
             container = av.open(
-                file, "r", container_options=options, metadata_errors="replace", buffer_size=_BUFFER_BYTES
+                _readable(source), "r", container_options=options, metadata_errors="replace", buffer_size=_BUFFER_BYTES
             )
     except UnicodeError as error:
         raise VideoError("broken", f"{error}") from error
@@ -88,17 +84,35 @@ def open_container(source: str | Path | BinaryIO, threads: int = 0) -> InputCont
     return container
 
 
+@contextlib.contextmanager
+def as_file(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+    """The bytes of a source, for those who look at them before libav does. Closes what it has opened."""
+    file = _readable(source)
+    if file is source:
+        yield cast("BinaryIO", file)
+    else:
+        with Path(file).open("rb") if isinstance(file, str) else cast("BinaryIO", file) as opened:
+            yield opened
+
+
 def _readable(source: str | Path | BinaryIO) -> Any:
+    """What PyAV opens: an absolute local path, which begins with no protocol, or a file object at its start."""
     if isinstance(source, str) and "://" in source:
         if source.startswith(("http://", "https://", "ftp://")):
-            raise ValueError(f"{source}: is downloaded first, by the rules for downloads")
+            raise ValueError(f"{source}: has to be downloaded first, by the rules for downloads")
         folder, _, name = source.rpartition("/")
         return RangeFile(Store(folder), name)
     if isinstance(source, (str, Path)):
-        path = Path(source).absolute()  # what begins with a slash is never taken for a protocol
+        path = Path(source).absolute()
         Store(path.parent).size(path.name)  # MissingError, not a broken video
         return str(path)
+    source.seek(0)
     return source
+
+
+def shown(packet: av.Packet, container: InputContainer) -> int | None:
+    """When a packet's frame is seen, in ticks of its time base. AVI says when it is decoded, which is taken instead."""
+    return packet.dts if packet.pts is None or container.format.name in _UNTIMED else packet.pts
 
 
 def video_stream(container: InputContainer) -> av.VideoStream:
@@ -111,56 +125,6 @@ def video_stream(container: InputContainer) -> av.VideoStream:
                 raise VideoError("unsupported", "there is no decoder for the video stream")
             return stream
     raise VideoError("no_video", "there is no stream of pictures")
-
-
-@dataclass(slots=True, eq=False)
-class Frame:
-    """One decoded frame. `picture` is libav's, as stored: not yet converted, not turned."""
-
-    time_s: float
-    keyframe: bool
-    picture: av.VideoFrame
-    _scalers: dict[tuple[int, int, str], Any] = field(repr=False)
-
-    @property
-    def turns(self) -> int:
-        """Quarter turns, counterclockwise, that bring the stored picture upright: 0 to 3."""
-        return round(self.picture.rotation / 90) % 4
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height when turned upright, in stored pixels."""
-        width, height = self.picture.width, self.picture.height
-        return (height, width) if self.turns % 2 else (width, height)
-
-    def rgb(self, size: tuple[int, int] | None = None) -> Pixels:
-        """Upright pixels (height, width, 3), red first, brought to `size` (width, height) while they are converted."""
-        return self._converted("rgb24", size)
-
-    def bgr(self, size: tuple[int, int] | None = None) -> Pixels:
-        """As `rgb`, blue first, as OpenCV has them."""
-        return self._converted("bgr24", size)
-
-    def grey(self, size: tuple[int, int] | None = None) -> Pixels:
-        """Upright levels (height, width) of brightness."""
-        return self._converted("gray", size)
-
-    def _converted(self, kind: str, size: tuple[int, int] | None) -> Pixels:
-        from av.video.reformatter import VideoReformatter
-
-        turns = self.turns
-        wide, high = size or self.size
-        key = (high, wide, kind) if turns % 2 else (wide, high, kind)
-        scaler = self._scalers.get(key) or self._scalers.setdefault(key, VideoReformatter())
-        width, height, _ = key
-        small = scaler.reformat(self.picture, width, height, kind, interpolation=_interpolation(self.picture, width))
-        pixels = small.to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
-
-
-def _interpolation(picture: av.VideoFrame, width: int) -> str:
-    """Areas averaged where the picture shrinks, cubic where it grows."""
-    return "AREA" if width < picture.width else "BICUBIC"
 
 
 def frames(
@@ -205,7 +169,6 @@ def _packets(
 
     base = stream.time_base
     assert base is not None
-    untimed = container.format.name in _UNTIMED
     begin = (stream.start_time or 0) - (math.ceil(_BEFORE_S / base) if container.format.name in _SEARCHED else 0)
     if time_s is None or time_s / base <= begin:
         with contextlib.suppress(av.error.FFmpegError):  # a single image: it is at its start, and cannot be sought
@@ -218,9 +181,9 @@ def _packets(
         container.seek(at, stream=stream)
         packets = container.demux(stream)
         first = next((packet for packet in packets if packet.is_keyframe or packet.size == 0), None)
-        shown = None if first is None else first.dts if untimed else first.pts
-        if first is not None and shown is not None and shown <= target:
-            return itertools.chain([first], packets), float(shown * base)
+        seen = None if first is None else shown(first, container)
+        if first is not None and seen is not None and seen <= target:
+            return itertools.chain([first], packets), seen * base.numerator / base.denominator
         if at <= begin:
             container.seek(begin, stream=stream)
             return container.demux(stream), -math.inf
@@ -235,22 +198,22 @@ def _decoded(
 
     base = stream.time_base
     assert base is not None
-    shown: deque[int] = deque()  # where frames have no times of their own, the n-th is seen when the n-th was decoded
+    queue: deque[int] = deque()  # where frames have no times of their own, the n-th is seen when the n-th was decoded
     bad = decoded = 0
     for packet in packets:
         if untimed and packet.dts is not None and packet.size:
-            shown.append(packet.dts)
+            queue.append(packet.dts)
         try:
             pictures = packet.decode()
         except av.error.InvalidDataError as error:
             bad += 1
             if bad > _MOST_BAD_PACKETS:
-                raise VideoError("broken", f"{bad} packets in a row cannot be decoded: {error}") from error
+                raise VideoError("broken", f"{bad} packets in a row cannot be decoded: {error.strerror}") from error
             continue
         for picture in pictures:
             bad = 0
             decoded += 1
-            ticks = (shown.popleft() if shown else None) if untimed else picture.pts
+            ticks = (queue.popleft() if queue else None) if untimed else picture.pts
             yield None if ticks is None else ticks * base.numerator / base.denominator, picture
     if not decoded and bad:
         raise VideoError("broken", "no frame can be decoded")

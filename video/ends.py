@@ -1,0 +1,79 @@
+"""Where a file says that it ends: a download that broke off is found without decoding, or reading, the video."""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO
+
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_MOST_BOXES = 100_000
+
+
+def missing(file: BinaryIO) -> str:
+    """What a seekable file lacks by its own account, in words; empty if nothing, or if it gives none.
+
+    Understands the MP4 family (ISO/IEC 14496-12, boxes), Matroska and WebM (RFC 9559) and AVI (RIFF). The position in
+    the file is moved.
+    """
+    length = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return _missing_boxes(file, length)
+    if head.startswith(_EBML):
+        return _short(_segment_end(file), length)
+    if head.startswith(b"RIFF") and len(head) == 12:
+        return _short(8 + int.from_bytes(head[4:8], "little"), length)
+    return ""
+
+
+def _short(end: int, length: int) -> str:
+    return f"{end - length} of {end} bytes are missing" if end > length else ""
+
+
+def _missing_boxes(file: BinaryIO, length: int) -> str:
+    """Boxes follow each other, each with its size before it; one of them, `moov`, says where all frames lie."""
+    at = 0
+    seen = set()
+    for _ in range(_MOST_BOXES):
+        if at >= length:
+            break
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        kind = head[4:8]
+        if len(head) < 8 or not kind.replace(b"\xa9", b"").isalnum():  # something that was appended
+            break
+        seen.add(kind)
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if size == 0:  # up to the end of the file
+            break
+        if size < 8:
+            break
+        at += size
+    if at > length:
+        return _short(at, length)
+    return "" if b"moov" in seen else "the index (moov) is missing"
+
+
+def _segment_end(file: BinaryIO) -> int:
+    """Where the one segment of a Matroska file ends; 0 if it does not say, as in a recorded stream."""
+    file.seek(4)
+    size, digits = _variable_size(file.read(8))
+    start = 4 + digits + (size or 0)
+    file.seek(start)
+    head = file.read(12)
+    if size is None or not head.startswith(_SEGMENT):
+        return 0
+    size, digits = _variable_size(head[4:])
+    return 0 if size is None else start + 4 + digits + size
+
+
+def _variable_size(data: bytes) -> tuple[int | None, int]:
+    """An EBML size and how many bytes it takes. None: unknown (all ones), or not there."""
+    digits = 9 - data[0].bit_length() if data and data[0] else 0
+    if not digits or len(data) < digits:
+        return None, 0
+    value = int.from_bytes(data[:digits], "big") & ((1 << 7 * digits) - 1)
+    return (None if value == (1 << 7 * digits) - 1 else value), digits

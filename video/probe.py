@@ -1,0 +1,198 @@
+"""What a video is, from its container, its packets and its first frame: judged before any work is spent on it."""
+
+from __future__ import annotations
+
+import io
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from corpus.settings import Settings
+from video.ends import missing
+from video.reading import VideoError, as_file, frames, open_container, shown, video_errors, video_stream
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+_EVEN_S = 0.0015  # timestamps in whole milliseconds make even steps uneven by up to that
+_ODD_STEPS = 0.01  # of all steps: a frame that was dropped here and there is no variable rate
+_HEADER_BYTES = 32  # of a packet that says only that the picture stays
+_MACROBLOCK_PX = 16 * 16  # for each of which that takes a bit at most
+_KEYFRAME_SHARE = 0.02  # or so much of a keyframe
+_STILL_SHARE = 0.9  # of packets: the others refine a still picture
+_SETTLED_S = 1.0  # what refines it most comes first
+_LOOKS = 16  # frames that are decoded before a video is called still
+_SAME_LEVELS = 6  # of 255, anywhere in the picture brought to 64×64
+_LOOK_PX = (64, 64)
+
+
+class ProbeSettings(Settings):
+    """What is refused unseen, because the work or the memory that it takes is out of proportion."""
+
+    max_duration_s: float = Field(6 * 3600.0, gt=0)
+    max_side_px: int = Field(8192, ge=16)
+    max_frames: int = Field(2_000_000, ge=2)
+    max_keyframes: int = Field(20_000, ge=2)  # more are thinned out evenly
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is known of a video. Times are on the stream's own timeline, which need not begin at 0."""
+
+    start_s: float  # of the first frame
+    duration_s: float  # to the end of the last frame
+    rate: float  # frames per second, on average
+    variable_rate: bool
+    width: int  # of a frame as stored and then turned upright
+    height: int
+    rotation: int  # degrees counterclockwise by which stored frames are turned to be seen: 0, 90, 180, 270
+    codec: str
+    pixel_format: str
+    audio: bool
+    keyframes_s: tuple[float, ...]
+    frames: int
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.duration_s
+
+
+@dataclass(frozen=True)
+class _Packets:
+    """All packets of the video stream, in the order in which their frames are seen."""
+
+    times_s: NDArray[np.float64]
+    sizes: NDArray[np.int64]  # bytes
+    keys: NDArray[np.bool_]
+    last_s: float  # how long the last frame stays
+
+
+def probe(source: str | Path | BinaryIO, settings: ProbeSettings | None = None) -> Probe:
+    """Reads a whole video once, without decoding more than a few frames of it.
+
+    `source` as for `reading.open_container`; a file object is left at some position. Raises VideoError with a reason:
+
+    - zero_length: there are no bytes, or no frames in them;
+    - truncated: the file is shorter than it says, its index is missing, or its last packet is cut off;
+    - broken: libav cannot read it, or cannot decode its first frame;
+    - no_video: sound alone, a cover picture included;
+    - still_image: a single frame, or the same picture all the time (see `_is_still`);
+    - unsupported: no decoder, or a format that is not let in; too_long and too_large: over the settings.
+    """
+    settings = settings or ProbeSettings()
+    with as_file(source) as file:
+        if not file.seek(0, io.SEEK_END):
+            raise VideoError("zero_length", "the file is empty")
+        lacking = missing(file)
+        try:
+            with open_container(file) as container:
+                if lacking:
+                    raise VideoError("truncated", lacking)
+                return _probe(container, settings)
+        except VideoError as error:
+            if lacking and error.reason == "broken":
+                raise VideoError("truncated", lacking) from error
+            raise
+
+
+def _probe(container: InputContainer, settings: ProbeSettings) -> Probe:
+    stream = video_stream(container)
+    if max(stream.width, stream.height) > settings.max_side_px:
+        raise VideoError("too_large", f"{stream.width}×{stream.height} pixels, {settings.max_side_px} are allowed")
+    packets = _read_packets(container, stream, settings)
+    duration_s = float(packets.times_s[-1] - packets.times_s[0]) + packets.last_s
+    if duration_s > settings.max_duration_s:
+        raise VideoError("too_long", f"{duration_s:.0f} s, {settings.max_duration_s:.0f} are allowed")
+    first = next(frames(container), None)
+    if first is None:
+        raise VideoError("broken", "no frame can be decoded")
+    if _is_still(container, packets, first.size):
+        raise VideoError("still_image", f"one picture for {duration_s:.1f} s")
+    width, height = first.size
+    keyframes = packets.times_s[packets.keys]
+    thinning = -(-len(keyframes) // settings.max_keyframes) or 1
+    return Probe(
+        start_s=float(packets.times_s[0]),
+        duration_s=duration_s,
+        rate=len(packets.times_s) / duration_s,
+        variable_rate=_is_variable(packets.times_s),
+        width=width,
+        height=height,
+        rotation=90 * first.turns,
+        codec=stream.codec_context.name,
+        pixel_format=first.picture.format.name,
+        audio=bool(container.streams.audio),
+        keyframes_s=tuple(keyframes[::thinning].tolist()),
+        frames=len(packets.times_s),
+    )
+
+
+def _read_packets(container: InputContainer, stream: av.VideoStream, settings: ProbeSettings) -> _Packets:
+    base = stream.time_base
+    assert base is not None
+    ticks, lengths, sizes, keys = array("q"), array("q"), array("q"), array("b")
+    corrupt = False
+    with video_errors():
+        for packet in container.demux(stream):
+            at = shown(packet, container)
+            if not packet.size or at is None or packet.is_discard:
+                continue
+            if len(ticks) == settings.max_frames:
+                raise VideoError("too_long", f"over {settings.max_frames} frames")
+            ticks.append(at)
+            lengths.append(packet.duration or 0)
+            sizes.append(packet.size)
+            keys.append(packet.is_keyframe)
+            corrupt = packet.is_corrupt
+    if not ticks:
+        raise VideoError("zero_length", "there is no frame")
+    if corrupt:
+        raise VideoError("truncated", "the last packet is cut off")
+    times = np.frombuffer(ticks, np.int64) * base.numerator / base.denominator
+    order = np.argsort(times, kind="stable")
+    times = times[order]
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    last_s = float(lengths[order[-1]] * base) or step
+    return _Packets(times, np.frombuffer(sizes, np.int64)[order], np.frombuffer(keys, np.int8)[order] > 0, last_s)
+
+
+def _is_variable(times_s: NDArray[np.float64]) -> bool:
+    """Whether more than one step in a hundred is a quarter longer or shorter than the usual one."""
+    steps = np.diff(times_s)
+    usual = np.median(steps)
+    return bool((np.abs(steps - usual) > max(usual / 4, _EVEN_S)).mean() > _ODD_STEPS)
+
+
+def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int]) -> bool:
+    """Whether a video is one picture. Judged by its packets, which costs nothing, then by a look at 16 of its frames.
+
+    Packets: nine in ten between keyframes say hardly more than that the picture stays. The first second is left out:
+    there encoders refine it. Where all frames are keyframes, only the frames tell.
+    """
+    times_s, keys = packets.times_s, packets.keys
+    settled = times_s - times_s[0] >= min(_SETTLED_S, (times_s[-1] - times_s[0]) / 4)
+    between = packets.sizes[settled & ~keys]
+    bound = max(
+        _HEADER_BYTES + size[0] * size[1] / _MACROBLOCK_PX / 8,
+        _KEYFRAME_SHARE * float(np.median(packets.sizes[keys])) if keys.any() else 0.0,
+    )
+    if len(between) and (between <= bound).mean() < _STILL_SHARE:
+        return False
+    candidates = times_s[settled]
+    chosen = candidates[np.linspace(0, len(candidates) - 1, min(_LOOKS, len(candidates))).astype(int)]
+    first = None
+    for time_s in chosen.tolist():
+        frame = next((frame for frame in frames(container, time_s) if frame.time_s >= time_s), None)
+        if frame is None:  # damaged there
+            continue
+        look = frame.grey(_LOOK_PX).astype(np.int16)
+        first = look if first is None else first
+        if np.abs(look - first).max() > _SAME_LEVELS:
+            return False
+    return True

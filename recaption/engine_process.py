@@ -1,0 +1,182 @@
+"""The process that holds an engine: it takes requests from the wire as they come, and sends back what came of them.
+
+It is the leader of a process group of its own, and what the engine starts is in that group. Whoever started it holds
+the other end of the wire; when that closes, however it came to, the whole group is killed. So no engine outlives the
+run that it works for, and none goes on holding a GPU.
+
+Any engine can be held that has the three methods of `Engine`; `recaption.engine_vllm` has the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing import resource_tracker
+from typing import Any, NoReturn, Protocol
+
+from recaption.engine_wire import WireClosed, answers_frame, read_request, receive, send
+from recaption.requests import Answer, Request
+
+HEARTBEAT_S = 1.0
+
+# JSON: {"engine": "module:function", "settings", "sampling", "images": a request has at most, "chat_template": or "",
+# "stop_token_ids"}
+Config = dict[str, Any]
+
+
+class EngineDied(RuntimeError):
+    """An engine can't go on, and has to be started again."""
+
+
+class Engine(Protocol):
+    """A model that writes many captions at once. All methods are called on one event loop."""
+
+    async def generate(self, request: Request) -> Answer:
+        """Write one caption. Raises EngineDied; what is wrong with the request is an Answer with an error."""
+        ...
+
+    def figures(self) -> dict[str, float]:
+        """`generated_tokens`: all so far; `running`: captions being written; `busy_s`: while it had any to write."""
+        ...
+
+    def close(self) -> None:
+        """Stop, and clean up."""
+        ...
+
+
+def main(wire_number: int) -> NoReturn:
+    """Hold an engine for whoever has the other end of the wire. `wire_number` is the file descriptor of this end."""
+    resource_tracker.ensure_running()  # outside of the group: it removes what a killed engine leaves in shared memory
+    os.setsid()  # a group of its own, and no terminal: Ctrl-C is for the run, which closes the wire
+    wire = socket.socket(fileno=wire_number)
+    wire.set_inheritable(False)  # else the end of this process alone
+    os.register_at_fork(after_in_child=wire.close)  # would not close the wire
+    threading.Thread(target=_follow_to_the_grave, args=(os.getppid(),), name="lifeline", daemon=True).start()
+    try:
+        config, _ = receive(wire)
+        asyncio.run(_serve(wire, config["config"]))
+    except Exception:  # noqa: BLE001 - whoever reads the log learns of it
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kill_own_group()  # an engine may have left processes and threads behind
+
+
+def kill_own_group() -> NoReturn:
+    """End this process and all that it has started."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+    raise SystemExit  # not reached
+
+
+def _follow_to_the_grave(parent: int) -> None:
+    """Kill the group when the parent is gone.
+
+    The end of the wire says so at once, save where the parent has forked processes that still hold its end of it.
+    """
+    while os.getppid() == parent:
+        time.sleep(HEARTBEAT_S)
+    kill_own_group()
+
+
+async def _serve(wire: socket.socket, config: Config) -> None:
+    inbox = _Inbox(wire)
+    inbox.start()
+    try:
+        engine = _open(config)
+    except Exception as error:  # noqa: BLE001 - whatever an engine may raise: it is told on the other side
+        traceback.print_exc()  # first: what reads the other end kills this process
+        send(wire, {"failed": f"{type(error).__name__}: {error}"})
+        return
+    send(wire, {"ready": True})
+    try:
+        await _Desk(wire, engine).work(inbox)
+    finally:
+        engine.close()
+
+
+def _open(config: Config) -> Engine:
+    module, _, name = config["engine"].partition(":")
+    open_engine: Callable[[Config], Engine] = getattr(importlib.import_module(module), name)
+    return open_engine(config)
+
+
+class _Inbox(threading.Thread):
+    """Reads the wire, from the first moment on: also while an engine loads, its end must be noticed."""
+
+    def __init__(self, wire: socket.socket) -> None:
+        super().__init__(name="inbox", daemon=True)
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self.requests: asyncio.Queue[tuple[int, Request] | None] = asyncio.Queue()
+
+    def run(self) -> None:
+        try:
+            while True:
+                header, body = receive(self._wire)
+                if header.get("stop"):
+                    self._loop.call_soon_threadsafe(self.requests.put_nowait, None)
+                else:
+                    entry = header["id"], read_request(header, body)
+                    self._loop.call_soon_threadsafe(self.requests.put_nowait, entry)
+        except WireClosed:
+            kill_own_group()
+
+
+class _Desk:
+    """Hands requests to the engine as they come, answers back as they are ready, and a sign of life every second."""
+
+    def __init__(self, wire: socket.socket, engine: Engine) -> None:
+        self._wire = wire
+        self._engine = engine
+        self._ready: list[tuple[int, Answer]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def work(self, inbox: _Inbox) -> None:
+        """Until asked to stop. Raises what an engine must not raise."""
+        helpers = [asyncio.ensure_future(self._hand_out(inbox)), asyncio.ensure_future(self._beat())]
+        try:
+            await asyncio.wait([*helpers, self._stop], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (*helpers, self._stop):
+                if ended.done():
+                    ended.result()
+        except EngineDied as error:
+            send(self._wire, {"dead": str(error)})
+            raise
+        finally:
+            for task in (*helpers, *self._tasks):
+                task.cancel()
+
+    async def _hand_out(self, inbox: _Inbox) -> None:
+        while (entry := await inbox.requests.get()) is not None:
+            task = asyncio.create_task(self._write(*entry))
+            self._tasks.add(task)
+            task.add_done_callback(self._written)
+
+    async def _write(self, number: int, request: Request) -> None:
+        answer = await self._engine.generate(request)
+        if not self._ready:  # those that are ready in the same turn of the loop share a frame
+            asyncio.get_running_loop().call_soon(self._send)
+        self._ready.append((number, answer))
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._stop.done():
+            self._stop.set_exception(error)
+
+    async def _beat(self) -> None:
+        while True:
+            self._send()
+            await asyncio.sleep(HEARTBEAT_S)
+
+    def _send(self) -> None:
+        answers, self._ready = self._ready, []
+        send(self._wire, answers_frame(answers, self._engine.figures()))

@@ -1,0 +1,203 @@
+"""vLLM as an engine of `recaption.engine_process`. The only module that imports vllm, in that process only.
+
+A request becomes what `vllm.LLM.chat` makes of it: a user's turn whose parts are its images and its text, rendered with
+the chat template and the processor that the model brings. Rendering (template, tokens, the processor's work on pixels)
+happens on a thread of its own, beside the engine's own process, so it overlaps with generation.
+
+Tried with vLLM 0.32; the parts of its interface that are used here are the same since 0.24.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from PIL import Image
+
+from recaption.engine_process import Config, EngineDied
+from recaption.requests import Answer, Request
+from recaption.torchvision_shim import mend_imports
+
+# What must be in the environment before vllm is imported; what is set already stays.
+_ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "TOKENIZERS_PARALLELISM": "false",  # one prompt at a time is rendered; the threads would only take cores
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+mend_imports()
+
+from vllm import SamplingParams  # noqa: E402
+from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: E402
+from vllm.platforms import current_platform  # noqa: E402
+from vllm.renderers import ChatParams  # noqa: E402
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams  # noqa: E402
+from vllm.usage.usage_lib import UsageContext  # noqa: E402
+from vllm.utils.mistral import is_mistral_tokenizer  # noqa: E402
+from vllm.v1.engine.async_llm import AsyncLLM  # noqa: E402
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError  # noqa: E402
+from vllm.v1.metrics.loggers import StatLoggerBase  # noqa: E402
+
+_CPU_CACHE_GIB = "1"  # of keys and values, where there is no GPU: enough for some dozens of captions of a small model
+
+
+def open_engine(config: Config) -> VllmEngine:
+    """Load the model. Called on the event loop that the engine will serve."""
+    if current_platform.is_cpu():
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE_GIB)
+    return VllmEngine(config)
+
+
+def engine_args(settings: dict[str, Any], images: int) -> dict[str, Any]:
+    """vLLM's engine arguments for the settings of a captioner (`VllmSettings`, as JSON)."""
+    named = ("model", "dtype", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "load_format")
+    return {
+        **{name: settings[name] for name in (*named, "enforce_eager", "gpu_memory_utilization")},
+        "revision": settings["revision"] or None,
+        "tensor_parallel_size": settings["tensor_parallel"],
+        "limit_mm_per_prompt": {"image": images, "video": 0},
+        "mm_processor_cache_gb": 0,  # no image comes twice
+        "enable_prefix_caching": False,  # what prompts share comes after the image
+        # JSON without room for blanks: small models go on writing them until the limit of tokens.
+        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
+        "disable_log_stats": True,
+        **settings["engine_args"],
+    }
+
+
+class VllmEngine:
+    """An `Engine`: a vLLM engine, its renderer, and how it is asked to sample."""
+
+    def __init__(self, config: Config) -> None:
+        self._meter = _Meter()
+        self._requests = 0
+        self._llm = AsyncLLM.from_engine_args(
+            AsyncEngineArgs(**engine_args(config["settings"], config["images"])),
+            usage_context=UsageContext.LLM_CLASS,  # defaults for throughput, not for latency
+            stat_loggers=[lambda *_: _StatLogger(self._meter)],
+        )
+        self._sampling = {key: value for key, value in config["sampling"].items() if key != "seed"}
+        self._sampling["stop_token_ids"] = config["stop_token_ids"]
+        self._plain = self._sampling_params(Request("", ()))
+        self._rendering = ThreadPoolExecutor(1, "render")  # processors are not thread-safe
+        self._renderer = self._llm.renderer
+        self._chat = ChatParams(
+            chat_template=config["chat_template"] or None,
+            chat_template_kwargs={
+                "add_generation_prompt": True,
+                "continue_final_message": False,
+                "tokenize": is_mistral_tokenizer(self._renderer.tokenizer),
+            },
+        )
+        self._tokenizing = self._renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
+        self._renderer.warmup(self._chat)
+
+    async def generate(self, request: Request) -> Answer:
+        loop = asyncio.get_running_loop()
+        try:
+            prompt, params = await loop.run_in_executor(self._rendering, self._render, request)
+        except Exception as error:  # noqa: BLE001 - processors raise anything for an image that they don't take
+            return _refused(error)
+        self._meter.handed_over()
+        try:
+            return await self._written(prompt, params)
+        except EngineDeadError as error:
+            raise EngineDied(str(error)) from error
+        except EngineGenerateError as error:
+            return Answer(error="engine_error", detail=str(error.__cause__ or error))
+        except Exception as error:  # noqa: BLE001 - a check of the request: ValueError, and since 0.30 classes of its own
+            return _refused(error)
+
+    async def _written(self, prompt: Any, params: SamplingParams) -> Answer:
+        self._requests += 1
+        async for output in self._llm.generate(prompt, params, str(self._requests)):
+            written = output.outputs[0]
+        return Answer(
+            written.text, written.finish_reason or "", len(output.prompt_token_ids or ()), len(written.token_ids)
+        )
+
+    def _render(self, request: Request) -> tuple[Any, SamplingParams]:
+        parts: list[Any] = [{"type": "image_pil", "image_pil": Image.fromarray(image)} for image in request.images]
+        messages: list[Any] = [{"role": "user", "content": [*parts, {"type": "text", "text": request.prompt}]}]
+        _, (prompt,) = self._renderer.render_chat([messages], self._chat, self._tokenizing)
+        plain = not request.json_schema and not self._sampling["temperature"]
+        return prompt, self._plain if plain else self._sampling_params(request)
+
+    def _sampling_params(self, request: Request) -> SamplingParams:
+        structured = StructuredOutputsParams(json=json.loads(request.json_schema)) if request.json_schema else None
+        return SamplingParams(
+            **self._sampling,
+            seed=request.seed if self._sampling["temperature"] else None,  # a seed makes sampling slower
+            structured_outputs=structured,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def figures(self) -> dict[str, float]:
+        return self._meter.figures()
+
+    def close(self) -> None:
+        self._rendering.shutdown(wait=False, cancel_futures=True)
+        self._llm.shutdown()
+
+
+def _refused(error: Exception) -> Answer:
+    reason = error.__cause__ or error  # processors' errors come wrapped
+    return Answer(error="refused_input", detail=f"{type(reason).__name__}: {reason}"[:1000])
+
+
+class _Meter:
+    """How the engine's own process does, as it reports after each of its steps."""
+
+    def __init__(self) -> None:
+        self._tokens = 0
+        self._running = 0
+        self._busy_s = 0.0
+        self._since: float | None = None  # when it is at work, the time up to which that is counted
+
+    def handed_over(self) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def stepped(self, tokens: int) -> None:
+        self._count()
+        self._tokens += tokens
+
+    def scheduled(self, running: int, waiting: int) -> None:
+        self._running = running
+        if running or waiting:
+            self.handed_over()  # also where a report of an idle engine crossed with a request
+        else:
+            self._count()
+            self._since = None
+
+    def figures(self) -> dict[str, float]:
+        self._count()
+        return {"generated_tokens": self._tokens, "running": self._running, "busy_s": round(self._busy_s, 3)}
+
+    def _count(self) -> None:
+        if self._since is not None:
+            now = time.monotonic()
+            self._busy_s += now - self._since
+            self._since = now
+
+
+class _StatLogger(StatLoggerBase):
+    """vLLM's way of handing out figures."""
+
+    def __init__(self, meter: _Meter) -> None:
+        self._meter = meter
+
+    def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+        if iteration_stats is not None:
+            self._meter.stepped(iteration_stats.num_generation_tokens)
+        if scheduler_stats is not None:
+            self._meter.scheduled(scheduler_stats.num_running_reqs, scheduler_stats.num_waiting_reqs)
+
+    def log_engine_initialized(self) -> None:
+        """Nothing to say."""

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.demo.vlm import CHECKPOINT
+from pipelines.demo.vlm.scenes import all_scenes, draw
+from recaption.engine_client import VllmCaptioner
+from recaption.requests import Answer, Pixels, Request, Sampling
+from recaption.vllm_settings import VllmSettings
+
+SIDE_PX = 112
+PROMPT = "Describe the image in one short sentence."
+WAIT_S = 300  # a start takes half a minute on two cores
+SETTINGS = VllmSettings(
+    kind="vllm", model=str(CHECKPOINT), max_model_len=512, max_num_seqs=32, enforce_eager=True, wedged_after_s=60
+)
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Iterator[VllmCaptioner]:
+    vllm = VllmCaptioner(SETTINGS, Sampling(max_tokens=40), images=2)
+    yield vllm
+    vllm.close()
+
+
+def some_scenes(count: int, seed: int) -> list[tuple[str, Pixels]]:
+    """Captions and pictures."""
+    rng = np.random.default_rng(seed)
+    scenes = all_scenes()
+    chosen = [scenes[place] for place in rng.permutation(len(scenes))[:count]]
+    return [(scene.caption, draw(scene, rng, SIDE_PX)) for scene in chosen]
+
+
+def ask(captioner: VllmCaptioner, *requests: Request) -> list[Answer]:
+    futures = [captioner.submit(request) for request in requests]
+    return [future.result(WAIT_S) for future in futures]
+
+
+def right_share(answers: list[Answer], scenes: list[tuple[str, Pixels]]) -> float:
+    right = [answer.text.strip() == caption for answer, (caption, _) in zip(answers, scenes, strict=True)]
+    return sum(right) / len(right)
+
+
+def members(group: int) -> dict[int, str]:
+    """The living processes of a group, with what they call themselves."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+    return found
+
+
+def ends(process: int) -> bool:
+    """Whether a process ends: wait for it."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    try:
+        return bool(poll.poll(60_000))
+    finally:
+        os.close(handle)
+
+
+def test_every_caption_belongs_to_its_own_picture(captioner: VllmCaptioner) -> None:
+    scenes = some_scenes(64, seed=1)
+    answers = ask(captioner, *(Request(PROMPT, (picture,)) for _, picture in scenes))
+    assert right_share(answers, scenes) >= 0.95
+    assert {answer.finish_reason for answer in answers} == {"stop"}
+    figures = captioner.figures()
+    assert (figures.images, figures.restarts) == (64, 0)
+    assert figures.completion_tokens == sum(answer.completion_tokens for answer in answers) > 64
+    assert figures.prompt_tokens == sum(answer.prompt_tokens for answer in answers)
+    assert figures.started_s > 0
+
+
+def test_what_the_processor_refuses_costs_its_own_row(captioner: VllmCaptioner) -> None:
+    scenes = some_scenes(8, seed=2)
+    good = [Request(PROMPT, (picture,)) for _, picture in scenes]
+    no_size, too_long = np.zeros((0, 5, 3), np.uint8), np.zeros((1, 4000, 3), np.uint8)
+    bad = [
+        Request(PROMPT, (no_size,)),
+        Request(PROMPT, (too_long,)),
+        Request(PROMPT * 500, (scenes[0][1],)),
+        Request(PROMPT, (scenes[0][1],) * 3),  # of which two are allowed
+        Request(PROMPT, (scenes[0][1],), json_schema='{"type": "no such type"}'),
+    ]
+    answers = ask(captioner, *good[:4], *bad, *good[4:])
+    assert [answer.error for answer in answers] == [""] * 4 + ["refused_input"] * 5 + [""] * 4
+    assert all(answer.detail and not answer.text for answer in answers[4:9])
+    assert right_share(answers[:4] + answers[9:], scenes) >= 0.8
+
+
+def test_several_images(captioner: VllmCaptioner) -> None:
+    """Each image adds its tokens, and the order counts."""
+    (_, first), (_, second) = some_scenes(2, seed=3)
+    none, one, two = ask(captioner, *(Request(PROMPT, pictures) for pictures in ((), (first,), (first, second))))
+    assert not two.error
+    per_image = one.prompt_tokens - none.prompt_tokens
+    assert per_image >= (SIDE_PX // 28) ** 2
+    assert two.prompt_tokens - one.prompt_tokens == per_image
+
+
+def test_an_answer_by_a_schema(captioner: VllmCaptioner) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "blue"]}, "shape": {"enum": ["circle", "square"]}},
+        "required": ["colour", "shape"],
+        "additionalProperties": False,
+    }
+    ((_, picture),) = some_scenes(1, seed=4)
+    (answer,) = ask(captioner, Request(PROMPT, (picture,), json_schema=json.dumps(schema)))
+    told = json.loads(answer.text)
+    assert set(told) == {"colour", "shape"}
+    assert told["colour"] in ("red", "blue") and told["shape"] in ("circle", "square")
+
+
+def test_an_engine_that_is_killed_is_started_again(captioner: VllmCaptioner) -> None:
+    scenes = some_scenes(200, seed=5)
+    before = captioner.figures().restarts
+    futures = [captioner.submit(Request(PROMPT, (picture,))) for _, picture in scenes[:60]]
+    futures[0].result(WAIT_S)
+    assert captioner.process_group
+    (core,) = [process for process, name in members(captioner.process_group).items() if "EngineCore" in name]
+    futures += [captioner.submit(Request(PROMPT, (picture,))) for _, picture in scenes[60:120]]
+    os.kill(core, signal.SIGKILL)
+    futures += [captioner.submit(Request(PROMPT, (picture,))) for _, picture in scenes[120:]]
+    answers = [future.result(WAIT_S) for future in futures]
+    assert right_share(answers, scenes) >= 0.95
+    assert captioner.figures().restarts == before + 1
+    assert ends(core)
+
+
+def test_nothing_outlives_close(captioner: VllmCaptioner) -> None:
+    """The last of the tests that need this engine."""
+    ask(captioner, Request(PROMPT, ()))
+    assert captioner.process_group
+    processes = members(captioner.process_group)
+    assert len(processes) >= 2  # one that talks to us, and vLLM's own
+    captioner.close()
+    assert all(ends(process) for process in processes)
+
+
+PARENT = """
+import json, sys
+from recaption.engine_client import VllmCaptioner
+from recaption.requests import Request, Sampling
+from recaption.vllm_settings import VllmSettings
+
+captioner = VllmCaptioner(VllmSettings.model_validate_json(sys.argv[1]), Sampling(temperature=1.0, max_tokens=400))
+asked = [captioner.submit(Request("Describe the image.", (), seed)) for seed in (1, 1, 2)]
+print(json.dumps([future.result().text for future in asked]), flush=True)
+print(captioner.process_group, flush=True)
+while True:
+    captioner.submit(Request("Describe the image.", ()))
+"""
+
+
+def test_no_engine_outlives_a_killed_parent() -> None:
+    """Killed in the middle of its work. And on the way: the same seed draws the same caption, another one another."""
+    command = [sys.executable, "-c", PARENT, SETTINGS.model_dump_json()]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert parent.stdout
+    with parent.stdout:
+        same, again, another = json.loads(parent.stdout.readline())
+        processes = members(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    assert same == again != another
+    assert len(processes) >= 2
+    assert all(ends(process) for process in processes)

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recaption.engine_client import VllmCaptioner
+from recaption.requests import CaptionerError, Pixels, Request, Sampling
+from recaption.vllm_settings import VllmSettings
+
+WAIT_S = 60  # for what comes at once on a quiet machine
+
+
+def captioner(engine: str = "open_engine", **settings: Any) -> VllmCaptioner:
+    named = VllmSettings(kind="vllm", model="fake", **{"wedged_after_s": 60.0, **settings})
+    return VllmCaptioner(named, Sampling(), engine=f"fake_engine:{engine}")
+
+
+@pytest.fixture
+def fake() -> Iterator[VllmCaptioner]:
+    with_fake = captioner()
+    yield with_fake
+    with_fake.close()
+
+
+def grey(level: int) -> Pixels:
+    return np.full((8, 8, 3), level, np.uint8)
+
+
+def ends(process: int) -> bool:
+    """Whether a process ends: wait for it. (Whose parent does not wait for it stays in the list, but it is dead.)"""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    try:
+        return bool(poll.poll(WAIT_S * 1000))
+    finally:
+        os.close(handle)
+
+
+def a_pipe(folder: Path) -> Path:
+    """Where an engine tells its processes."""
+    path = folder / "pids"
+    os.mkfifo(path)
+    return path
+
+
+def told_by(report: Path) -> list[int]:
+    """The processes that an engine tells: wait for it to do so."""
+    handle = os.open(report, os.O_RDONLY | os.O_NONBLOCK)
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    try:
+        assert poll.poll(WAIT_S * 1000)
+        return [int(process) for process in os.read(handle, 1000).split()]
+    finally:
+        os.close(handle)
+
+
+def test_every_answer_belongs_to_its_own_request(fake: VllmCaptioner) -> None:
+    """Two thousand requests from four threads, with different texts and numbers of images of different sizes."""
+    answered: dict[int, str] = {}
+
+    def ask(numbers: range) -> None:
+        sizes = [(number, np.full((number % 7 + 1, 5, 3), number % 251, np.uint8)) for number in numbers]
+        asked = {number: fake.submit(Request(f"echo {number}", (image,) * (number % 3))) for number, image in sizes}
+        answered.update({number: future.result(WAIT_S).text for number, future in asked.items()})
+
+    threads = [threading.Thread(target=ask, args=(range(first, 2000, 4),)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = {number: f"{number} {','.join([str(number % 251)] * (number % 3))}" for number in range(2000)}
+    assert {number: text.rpartition(" ")[0] for number, text in answered.items()} == expected
+    figures = fake.figures()
+    assert (figures.images, figures.completion_tokens, figures.restarts) == (sum(n % 3 for n in range(2000)), 2000, 0)
+    assert figures.prompt_tokens == sum(len(str(number)) for number in range(2000))
+    assert figures.started_s > 0
+
+
+def test_images_may_be_views(fake: VllmCaptioner) -> None:
+    large = np.zeros((16, 16, 3), np.uint8)
+    large[4:8, 4:8] = 200
+    answer = fake.submit(Request("echo view", (large[4:8, 4:8], large[::-1]))).result(WAIT_S)
+    assert answer.text.startswith("view 200,12")  # 16 of the 256 pixels are 200
+
+
+def test_an_image_of_no_size_reaches_the_engine(fake: VllmCaptioner) -> None:
+    answer = fake.submit(Request("refuse", (np.zeros((0, 4, 3), np.uint8), grey(1)))).result(WAIT_S)
+    assert (answer.error, answer.detail) == ("refused_input", "it was told to")
+
+
+def test_no_more_than_the_bound_is_in_hand() -> None:
+    with_fake = captioner(in_flight_requests=3)
+    held = [with_fake.submit(Request("wait", ())) for _ in range(3)]
+    came = threading.Event()
+
+    def ask_for_a_fourth() -> None:
+        try:
+            with_fake.submit(Request("echo", ()))
+        except CaptionerError:
+            came.set()
+
+    asking = threading.Thread(target=ask_for_a_fourth)
+    asking.start()
+    with_fake.close()
+    asking.join(WAIT_S)
+    assert came.is_set()  # it waited until the captioner was closed
+    for future in held:
+        with pytest.raises(CaptionerError, match="closed"):
+            future.result(WAIT_S)
+
+
+def test_the_bound_is_what_the_engine_sees() -> None:
+    with_fake = captioner(in_flight_requests=5)
+    answers = [with_fake.submit(Request("echo", ())) for _ in range(300)]
+    assert max(int(answer.result(WAIT_S).text.split()[-1]) for answer in answers) <= 5
+    with_fake.close()
+
+
+def test_what_kills_the_engine_costs_its_own_row() -> None:
+    with_fake = captioner(in_flight_requests=40)
+    poison = {57: "die", 58: "raise"}
+    asked = [with_fake.submit(Request(poison.get(number, f"echo {number}"), ())) for number in range(200)]
+    answers = [future.result(WAIT_S) for future in asked]
+    assert {number for number, answer in enumerate(answers) if answer.error} == set(poison)
+    assert {answers[number].error for number in poison} == {"engine_died"}
+    assert {answers[58].detail, answers[57].detail} == {"its process ended", "so it was told"}
+    assert all(answer.text.split()[0] == str(number) for number, answer in enumerate(answers) if not answer.error)
+    assert 3 <= with_fake.figures().restarts <= 12
+    with_fake.close()
+
+
+def test_a_lone_request_that_kills_the_engine() -> None:
+    with_fake = captioner()
+    assert with_fake.submit(Request("die", ())).result(WAIT_S).error == "engine_died"
+    assert with_fake.submit(Request("echo still", ())).result(WAIT_S).text.startswith("still")
+    with_fake.close()
+
+
+def test_a_wedged_engine_is_started_again() -> None:
+    with_fake = captioner(wedged_after_s=0.5)
+    asked = [with_fake.submit(Request(prompt, ())) for prompt in ("echo 0", "hang", "echo 2")]
+    answers = [future.result(WAIT_S) for future in asked]
+    assert [answer.error for answer in answers] == ["", "engine_died", ""]
+    assert "no token for 0.5 s" in answers[1].detail
+    with_fake.close()
+
+
+def test_an_engine_that_is_never_ready_is_given_up() -> None:
+    with_fake = captioner("open_hanging", start_timeout_s=0.5, restarts=1)
+    with pytest.raises(CaptionerError, match=r"not ready after 0\.5 s"):
+        with_fake.submit(Request("echo", ())).result(WAIT_S)
+    assert with_fake.figures().restarts == 1
+    with_fake.close()
+
+
+def test_restarts_are_bounded() -> None:
+    """Every request kills the engine: one of them may be found out alone, which proves nothing of the others."""
+    with_fake = captioner(restarts=2)
+    asked = [with_fake.submit(Request("die", ())) for _ in range(20)]
+    errors = [future.exception(WAIT_S) for future in asked]
+    assert sum(isinstance(error, CaptionerError) for error in errors) >= 19
+    assert 2 <= with_fake.figures().restarts <= 3
+    with pytest.raises(CaptionerError, match=r"its process ended \(3 starts without an answer\)"):
+        with_fake.submit(Request("echo", ()))
+    with_fake.close()
+
+
+def test_an_engine_that_crashes_at_its_start() -> None:
+    with_fake = captioner("open_crashing", restarts=1)
+    with pytest.raises(CaptionerError, match="about to crash"):
+        with_fake.submit(Request("echo", ())).result(WAIT_S)
+    assert with_fake.figures().restarts == 1
+    with_fake.close()
+
+
+def test_what_is_wrong_with_the_model_is_said_at_once() -> None:
+    with_fake = captioner("open_nothing")
+    with pytest.raises(CaptionerError, match="ValueError: no such model: fake"):
+        with_fake.submit(Request("echo", ())).result(WAIT_S)
+    assert with_fake.figures().restarts == 0
+    with_fake.close()
+
+
+def test_an_engine_that_dies_idle_is_started_again(fake: VllmCaptioner) -> None:
+    first = fake.submit(Request("pid", ())).result(WAIT_S)
+    os.kill(int(first.text.split()[0]), signal.SIGKILL)
+    second = fake.submit(Request("pid", ())).result(WAIT_S)
+    assert second.text.split()[0] != first.text.split()[0]
+    assert not second.error
+
+
+def test_nothing_outlives_close(tmp_path: Path) -> None:
+    report = a_pipe(tmp_path)
+    with_fake = captioner(engine_args={"report": str(report)})
+    held = with_fake.submit(Request("wait", ()))
+    processes = told_by(report)
+    with_fake.close()
+    with_fake.close()
+    with pytest.raises(CaptionerError, match="closed"):
+        held.result(WAIT_S)
+    assert len(processes) == 2
+    assert all(ends(process) for process in processes)
+
+
+PARENT = """
+import sys
+from recaption.engine_client import VllmCaptioner
+from recaption.requests import Request, Sampling
+from recaption.vllm_settings import VllmSettings
+
+settings = VllmSettings(kind="vllm", model="fake", engine_args={"report": sys.argv[1]})
+captioner = VllmCaptioner(settings, Sampling(), engine="fake_engine:" + sys.argv[2])
+captioner.submit(Request("wait", ()))
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("engine", ["open_engine", "open_hanging"])
+def test_no_engine_outlives_a_killed_parent(tmp_path: Path, engine: str) -> None:
+    """Not one that is at work, nor one that is still loading its model; nor what they have started."""
+    report = a_pipe(tmp_path)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(report), engine],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    processes = told_by(report)
+    parent.kill()
+    parent.communicate()
+    assert len(processes) == 2
+    assert all(ends(process) for process in processes)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from recaption.engine_wire import (
+    WireClosed,
+    answers_frame,
+    read_answers,
+    read_request,
+    receive,
+    request_frame,
+    send,
+    socket_pair,
+    tick_every,
+)
+from recaption.requests import Answer, Request
+
+
+def test_a_request_comes_out_as_it_went_in() -> None:
+    """Larger than what the kernel holds at once, with images of several sizes, views, and one of no size."""
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 256, (1500, 1700, 3), dtype=np.uint8)
+    images = (large, large[10:20, ::2], large[::-1], np.zeros((0, 7, 3), np.uint8), large[:1, :1])
+    request = Request("Bäume 🌳\0", images, seed=2**62, json_schema="{}")
+    ours, theirs = socket_pair()
+    sending = threading.Thread(target=lambda: send(ours, *request_frame(7, request)))
+    sending.start()
+    header, body = receive(theirs)
+    sending.join()
+    came = read_request(header, body)
+    assert header["id"] == 7
+    assert (came.prompt, came.seed, came.json_schema) == (request.prompt, request.seed, request.json_schema)
+    assert len(came.images) == len(images)
+    for image, original in zip(came.images, images, strict=True):
+        np.testing.assert_array_equal(image, original)
+
+
+def test_answers_come_out_as_they_went_in() -> None:
+    answers = [(3, Answer("a fox", "stop", 10, 3)), (1, Answer(error="refused_input", detail="“no”"))]
+    ours, theirs = socket_pair()
+    send(ours, answers_frame(answers, {"busy_s": 0.5}))
+    header, body = receive(theirs)
+    assert read_answers(header) == answers
+    assert (header["figures"], body) == ({"busy_s": 0.5}, b"")
+
+
+@pytest.mark.parametrize("length", [0, 5, 40])
+def test_the_end_of_the_other_side_is_noticed(length: int) -> None:
+    """Between two frames, in the middle of a header, in the middle of a body."""
+    ours, theirs = socket_pair()
+    frame, end = socket_pair()
+    send(frame, {"id": 1}, [bytes(100)])
+    ours.sendall(end.recv(1000)[:length])
+    ours.close()
+    with pytest.raises(WireClosed):
+        receive(theirs)
+    with pytest.raises(WireClosed):
+        send(theirs, {"id": 1}, [bytes(10_000_000)])
+
+
+def test_a_tick_while_nothing_comes() -> None:
+    ours, theirs = socket_pair()
+    tick_every(theirs, 0.01)
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 3:
+            send(ours, {"at": "last"})
+
+    assert receive(theirs, tick)[0] == {"at": "last"}
+    assert ticks == 3

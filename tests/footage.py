@@ -86,7 +86,7 @@ def with_number(pixels: Pixels, number: int) -> Pixels:
     return marked
 
 
-def number_on(rgb: npt.NDArray[np.uint8]) -> int:
+def number_on(rgb: npt.NDArray[Any]) -> int:
     """The number that a frame carries, at any size of 60 pixels or more. ValueError where there is none to read."""
     height, width = rgb.shape[:2]
     rows = rgb[int(height * (1 - 3 / 64)) : max(int(height * (1 - 1 / 64)), int(height * (1 - 3 / 64)) + 1)]

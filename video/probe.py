@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 from array import array
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from pydantic import Field
 
 from corpus.settings import Settings
 from video.ends import missing
-from video.reading import VideoError, as_file, frames, open_container, shown, video_errors, video_stream
+from video.reading import Source, VideoError, as_file, frames, open_container, shown, video_errors, video_stream
 
 if TYPE_CHECKING:
     import av
@@ -73,7 +72,7 @@ class _Packets:
     last_s: float  # how long the last frame stays
 
 
-def probe(source: str | Path | BinaryIO, settings: ProbeSettings | None = None) -> Probe:
+def probe(source: Source, settings: ProbeSettings | None = None) -> Probe:
     """Reads a whole video once, without decoding more than a few frames of it.
 
     `source` as for `reading.open_container`; a file object is left at some position. Raises VideoError with a reason:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
+Source = str | Path | BinaryIO  # a local path, a URL of an object store, or a seekable binary file
+
 # What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
 FORMATS = "mov,matroska,webm,avi,mpegts,flv,asf,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
 _UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
@@ -60,7 +62,7 @@ def video_errors() -> Iterator[None]:
         raise VideoError("broken", error.strerror or "") from error
 
 
-def open_container(source: str | Path | BinaryIO, threads: int = 0) -> InputContainer:
+def open_container(source: Source, threads: int = 0) -> InputContainer:
     """The container, open for reading; closing it (`with`) is the caller's.
 
     `source` is a local path, a URL of an object store, or a seekable binary file such as RangeFile; a file object is
@@ -85,7 +87,7 @@ def open_container(source: str | Path | BinaryIO, threads: int = 0) -> InputCont
 
 
 @contextlib.contextmanager
-def as_file(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+def as_file(source: Source) -> Iterator[BinaryIO]:
     """The bytes of a source, for those who look at them before libav does. Closes what it has opened."""
     file = _readable(source)
     if file is source:
@@ -95,7 +97,7 @@ def as_file(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
             yield opened
 
 
-def _readable(source: str | Path | BinaryIO) -> Any:
+def _readable(source: Source) -> Any:
     """What PyAV opens: an absolute local path, which begins with no protocol, or a file object at its start."""
     if isinstance(source, str) and "://" in source:
         if source.startswith(("http://", "https://", "ftp://")):

@@ -170,6 +170,7 @@ def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed
         "inspect": {"done"},
         "quality": {"stale"},
         "duplicates": {"stale"},
+        "caption": {"stale"},
         "pairs": {"stale"},
     }
     whys = {step.name: {p.why for p in tables} for step, tables in planned.steps}

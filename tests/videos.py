@@ -68,6 +68,7 @@ def make_video(
     start_s: float = 0.0,
     numbered: bool = True,
     faststart: bool = False,
+    fragmented: bool = False,
     options: dict[str, str] | None = None,
 ) -> Truth:
     """Write the shots as one video, in the container that the suffix names.
@@ -83,7 +84,8 @@ def make_video(
     ticks = _TICKS.get(path.suffix) or (rate if path.suffix == ".avi" else 1000 * rate)
     elapsed = np.concatenate([[0], np.cumsum(steps)[:-1]]) / rate + start_s
     pts = [round(time * ticks) for time in elapsed.tolist()]
-    with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as container:
+    flags = ["faststart"] * faststart + ["frag_keyframe", "empty_moov"] * fragmented
+    with av.open(str(path), "w", options={"movflags": "+".join(flags)} if flags else {}) as container:
         stream: Any = container.add_stream(codec, rate=rate, options=_encoder_options(codec, gop, b_frames, options))
         stream.width, stream.height = size[::-1] if rotation % 180 else size
         stream.pix_fmt = pix_fmt

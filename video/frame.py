@@ -55,8 +55,7 @@ class Frame:
         width, height, _ = key
         how = _interpolation(self.picture, width)
         small = scaler.reformat(self.picture, width, height, kind, interpolation=how, threads=1)
-        pixels = small.to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+        return np.ascontiguousarray(np.rot90(small.to_ndarray(), turns))  # libav pads its rows
 
 
 def _interpolation(picture: av.VideoFrame, width: int) -> str:

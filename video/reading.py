@@ -7,6 +7,7 @@ is imported where it is used.
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import math
 from collections import deque
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
-Source = str | Path | BinaryIO  # a local path, a URL of an object store, or a seekable binary file
+Source = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an object store, or a seekable binary file
 
 # What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
 FORMATS = "mov,matroska,webm,avi,mpegts,flv,asf,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"

@@ -1,0 +1,139 @@
+"""Frames by their timestamps: every seek ends on the right frame, in every container, wherever the file lies."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from videos import Shot, make_video, number_on
+
+from corpus.media import MediaWriter
+from corpus.storage import MissingError, StorageError, Store
+from video.ranges import RangeFile
+from video.reading import Source, VideoError, frames, open_container
+
+FRAMES = 60
+SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
+KINDS: dict[str, dict[str, Any]] = {
+    "plain.mp4": {},
+    "variable.mp4": {"variable": True, "start_s": 2.0, "b_frames": 3},
+    "variable.mkv": {"variable": True, "rate": 30, "audio": True, "start_s": 1.0},
+    "open_gop.mp4": {"options": {"x264-params": "open-gop=1"}, "b_frames": 3},
+    "vp9.webm": {"codec": "libvpx-vp9", "b_frames": 0},
+    "hevc.mov": {"codec": "libx265"},
+    "old.avi": {"codec": "mpeg4", "b_frames": 0},
+    "b_frames.avi": {},
+    "broadcast.ts": {},
+    "turned.mp4": {"rotation": 90},
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_seek_ends_on_the_right_frame(tmp_path: Path, name: str) -> None:
+    truth = make_video(tmp_path / name, SHOTS, gop=12, size=(160, 120), **KINDS[name])
+    with open_container(tmp_path / name) as container:
+        whole = [(frame.time_s, number_on(frame.rgb()), frame.keyframe) for frame in frames(container)]
+        delay = whole[0][0] - truth.times_s[0]
+        assert delay == pytest.approx(0.08 if name.endswith(".ts") else 0)
+        assert [time - delay for time, _, _ in whole] == pytest.approx(truth.times_s)
+        assert [number for _, number, _ in whole] == list(range(FRAMES))
+        assert [number for _, number, key in whole if key] == list(range(0, FRAMES, 12))
+        for number in (0, 1, 11, 12, 13, 29, 35, 36, 59):
+            start_s = whole[number][0]
+            seen = [(f.time_s, number_on(f.rgb()), f.keyframe) for f in frames(container, start_s, start_s + 0.1)]
+            first = seen[0][1]
+            assert seen == [entry for entry in whole[first:] if entry[0] < start_s + 0.1]
+            assert first <= number and seen[0][2]
+            assert number - first < 36  # not from the start of the file, however imprecise the seek
+
+
+def test_a_warm_up_starts_a_keyframe_earlier(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", SHOTS, gop=12, size=(160, 120))
+    with open_container(tmp_path / "a.mp4") as container:
+        assert number_on(next(frames(container, 30 / 25)).rgb()) == 24
+        assert number_on(next(frames(container, 30 / 25, warm_up_s=0.4)).rgb()) == 12
+        assert number_on(next(frames(container, 30 / 25, warm_up_s=9.0)).rgb()) == 0
+        assert [number_on(frame.rgb()) for frame in frames(container, 99.0)] == list(range(48, FRAMES))  # after the end
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_frames_are_upright_and_as_small_as_wanted(tmp_path: Path, rotation: int) -> None:
+    make_video(tmp_path / "a.mp4", [Shot(2, "photo")], size=(320, 180), rotation=rotation)
+    player = cv2.VideoCapture(str(tmp_path / "a.mp4"))  # turns frames too
+    expected = np.asarray(player.read()[1])
+    with open_container(tmp_path / "a.mp4") as container:
+        frame = next(frames(container))
+    assert frame.size == (320, 180) and frame.turns == rotation // 90
+    assert np.abs(frame.bgr().astype(int) - expected).mean() < 2
+    assert (frame.rgb() == frame.bgr()[:, :, ::-1]).all()
+    small = frame.bgr((96, 54))
+    assert small.shape == (54, 96, 3) and small.flags.c_contiguous
+    assert np.abs(small - cv2.resize(expected, (96, 54), interpolation=cv2.INTER_AREA).astype(int)).mean() < 3
+    grey = frame.grey((96, 54))
+    assert grey.shape == (54, 96)
+    assert np.abs(grey - cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(int)).mean() < 3
+    assert number_on(frame.rgb((640, 360))) == 0
+
+
+def test_a_video_is_read_where_it_lies(tmp_path: Path, store_url: str) -> None:
+    truth = make_video(tmp_path / "a.mp4", SHOTS, gop=12, size=(160, 120))
+    data = (tmp_path / "a.mp4").read_bytes()
+    store = Store(store_url)
+    media = MediaWriter(store, "media/0.tar")
+    media.add(b"first", "mp4", b"something else")
+    offset, size = media.add(b"second", "mp4", data)
+    media.commit()
+    store.publish("whole.mp4", data)
+    sources: list[Source] = [RangeFile(store, "media/0.tar", offset, size), io.BytesIO(data), store.full("whole.mp4")]
+    for source in sources:
+        with open_container(source) as container:
+            seen = {frame.time_s: number_on(frame.rgb()) for frame in frames(container, truth.times_s[40])}
+        assert seen == {truth.times_s[number]: number for number in range(36, FRAMES)}
+
+
+def test_damage_costs_the_frames_that_it_hits(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    make_video(path, SHOTS, gop=12, size=(160, 120))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 200] = bytes(200)
+    path.write_bytes(data)
+    with open_container(path) as container:
+        times = [frame.time_s for frame in frames(container)]
+    assert FRAMES - 15 < len(times) <= FRAMES
+    assert times == sorted(set(times))
+    assert times[0] == 0.0 and times[-1] == pytest.approx((FRAMES - 1) / 25)
+
+
+def test_what_is_no_video_says_so(tmp_path: Path) -> None:
+    victim = tmp_path / "victim.mp4"
+    make_video(victim, [Shot(2)], size=(160, 120))
+    (tmp_path / "text.mp4").write_bytes(b"no video at all " * 100)
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{victim.as_uri()}\n#EXT-X-ENDLIST\n"
+    (tmp_path / "playlist.mp4").write_text(playlist)  # would open another file
+    for name in ("text.mp4", "playlist.mp4"):
+        for source in (tmp_path / name, io.BytesIO((tmp_path / name).read_bytes())):
+            with pytest.raises(VideoError) as caught:
+                open_container(source)
+            assert caught.value.reason == "broken"
+            assert str(tmp_path) not in str(caught.value)
+    with pytest.raises(MissingError):
+        open_container(tmp_path / "nothing.mp4")
+    with pytest.raises(ValueError, match="downloaded first"):
+        open_container("https://example.org/a.mp4")
+
+
+def test_an_error_of_storage_is_no_fault_of_the_video(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", SHOTS, gop=12, size=(160, 120))
+    with pytest.raises(StorageError, match="wanted"):  # the table says that there is more than there is
+        open_container(RangeFile(Store(tmp_path), "a.mp4", 0, (tmp_path / "a.mp4").stat().st_size + 1))
+
+
+def test_an_error_can_be_sent_to_another_process() -> None:
+    sent = pickle.loads(pickle.dumps(VideoError("truncated", "12 bytes are missing")))  # noqa: S301
+    assert (sent.reason, str(sent)) == ("truncated", "truncated: 12 bytes are missing")

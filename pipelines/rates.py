@@ -9,6 +9,7 @@ from corpus.work import Outcome
 from recaption.caption import CAPTION
 
 _STATES = {"busy_s": "busy", "waiting_for_images_s": "waiting for images", "waiting_for_writes_s": "for writes"}
+_WORTH_SAYING_S = 2.0
 
 
 class Rates:
@@ -26,17 +27,23 @@ class Rates:
         return bool(self.replicas)
 
     def line(self, seconds: float) -> str:
-        """What a person is told while it runs and at its end; `seconds` since it began."""
+        """What a person is told while it runs and at its end; `seconds` since it began.
+
+        Rates are over the time in which the replicas were there: that they take minutes to start is said apart.
+        """
         total: Counter[str] = sum(self.replicas.values(), Counter())
-        rate = f"{total['answers'] / seconds:,.1f} images/s"
+        time = sum(total[state] for state in _STATES)
+        active = time / max(1, len(self.replicas)) or seconds
+        rate = f"{total['answers'] / active:,.1f} images/s"
         if total["completion_tokens"]:
-            rate += f", {total['completion_tokens'] / seconds:,.0f} tokens/s"
+            rate += f", {total['completion_tokens'] / active:,.0f} tokens/s"
         if len(self.replicas) > 1:
             rate += f" by {len(self.replicas)} replicas"
         parts = [rate]
-        time = sum(total[state] for state in _STATES)
         if time:
             parts.append(", ".join(f"{said} {total[state] / time:.0%}" for state, said in _STATES.items()))
+        if total["starting_s"] > _WORTH_SAYING_S:
+            parts.append(f"started in {total['starting_s'] / len(self.replicas):.0f} s")
         if total["from_cache"]:
             parts.append(f"{total['from_cache']:,} known already")
         if verdicts := {key.partition("/")[2]: n for key, n in total.items() if key.startswith("verdict/")}:

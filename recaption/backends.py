@@ -16,7 +16,13 @@ def open_captioner(settings: CaptionSettings) -> Captioner:
     """A captioner of this worker's own. A model is loaded now or at the first request; that may take minutes."""
     backend = settings.backend
     if isinstance(backend, VllmSettings):
-        return VllmCaptioner(vllm_settings(settings), settings.sampling)
+        model = find_model(backend.model, backend.family)
+        return VllmCaptioner(
+            vllm_settings(settings),
+            settings.sampling,
+            chat_template=model.chat_template,
+            stop_token_ids=model.stop_token_ids,
+        )
     if isinstance(backend, EndpointSettings):
         return Endpoints(backend, settings.sampling)
     return Describe()

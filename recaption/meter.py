@@ -8,14 +8,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
-State = Literal["busy", "waiting_for_images", "waiting_for_writes"]
+State = Literal["starting", "busy", "waiting_for_images", "waiting_for_writes"]
 
 
 class Meter:
     """Of one replica, which several shards feed at once. Thread-safe.
 
-    At each moment the replica is busy (it has at least one request in hand), or waits for images (a shard is being
-    fed, but none of its images is ready), or for writes (no shard is being fed: tables are written, others loaded).
+    At each moment the replica is busy (it has at least one request in hand; until the first answer it is starting: it
+    loads its model), or waits for images (a shard is being fed, but none of its images is ready), or for writes (no
+    shard is being fed: tables are written, others loaded).
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -24,7 +25,8 @@ class Meter:
         self._since = clock()
         self._in_hand = 0
         self._feeding = 0
-        self._started = False  # what passes before the first shard is fed is nobody's waiting
+        self._fed_once = False  # what passes before the first shard is fed is nobody's waiting
+        self._answered_once = False
         self._spent: defaultdict[str, float] = defaultdict(float)
 
     def asked(self) -> None:
@@ -35,6 +37,7 @@ class Meter:
         """One came back."""
         self._turn(in_hand=-1)
         with self._lock:
+            self._answered_once = True
             self._spent["answers"] += 1
             self._spent["prompt_tokens"] += prompt_tokens
             self._spent["completion_tokens"] += completion_tokens
@@ -57,14 +60,14 @@ class Meter:
     def _turn(self, in_hand: int = 0, feeding: int = 0) -> None:
         with self._lock:
             now = self._clock()
-            if self._started:
+            if self._fed_once:
                 self._spent[f"{self._state()}_s"] += now - self._since
             self._since = now
             self._in_hand += in_hand
             self._feeding += feeding
-            self._started = self._started or feeding > 0
+            self._fed_once = self._fed_once or feeding > 0
 
     def _state(self) -> State:
         if self._in_hand:
-            return "busy"
+            return "busy" if self._answered_once else "starting"
         return "waiting_for_images" if self._feeding else "waiting_for_writes"

@@ -21,6 +21,8 @@ def test_figures_add_up_over_shards_and_replicas() -> None:
     assert rates.line(10.0) == (
         "20.0 images/s, 500 tokens/s by 2 replicas; busy 90%, waiting for images 5%, for writes 5%; 7 known already"
     )
+    rates.add(outcome("a:1", starting_s=90))
+    assert "; started in 45 s; 7 known" in rates.line(99.0)
     assert rates.record()["a:1"]["answers"] == 150
 
 

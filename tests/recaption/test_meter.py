@@ -35,9 +35,10 @@ def test_each_moment_belongs_to_one_state() -> None:
     spent = meter.take()
     assert spent == {
         "answers": 2,
-        "busy_s": 8,
+        "busy_s": 4,
         "completion_tokens": 12,
         "prompt_tokens": 30,
+        "starting_s": 4,  # until the first answer
         "waiting_for_images_s": 2,
         "waiting_for_writes_s": 6,
     }
@@ -47,6 +48,8 @@ def test_what_was_taken_is_not_counted_twice() -> None:
     clock = Clock()
     meter = Meter(clock)
     meter.feeding()
+    meter.asked()
+    meter.answered(1, 1)
     meter.asked()
     clock.now += 1
     assert meter.take()["busy_s"] == 1

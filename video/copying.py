@@ -1,0 +1,182 @@
+"""Clips taken over packet by packet, without decoding: where that gives exactly the frames asked for, and only there.
+
+Packets lie in the order of decoding, frames are seen in the order of their timestamps. A clip can be copied when its
+packets follow one another without a gap, and the first of them is a keyframe that empties the decoder (an IDR picture,
+not any intra picture): then nothing in the clip refers to a frame outside it. Where B-frames reach over one of its
+ends, or an open group of pictures begins it, that is not so, and the clip is encoded again by `video.encoding`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.packet import Packet
+
+# Where the timestamps of packets are the container's own: AVI has none, its packets are counted.
+_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm", "mpegts"})
+_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})  # what every player and every hardware decoder takes
+_BEFORE_S = 2.0  # some demuxers find a keyframe only roughly: what is read must begin before the first clip
+# The types of network abstraction units: ITU-T H.264, table 7-1; H.265, table 7-1.
+_H264_SLICES, _H264_IDR = range(1, 6), {5}
+_HEVC_SLICES, _HEVC_IDR = range(32), {19, 20}
+
+
+@dataclass
+class Candidate:
+    """A clip while its packets come by. Ticks are of the stream's time base: begin <= pts < end."""
+
+    begin: int
+    end: int
+    packets: list[tuple[int, Packet]] = field(default_factory=list)  # when each is seen, in ticks
+    after: int | None = None  # when the first frame after the clip is seen
+    state: Literal["waiting", "taking", "complete", "refused"] = "waiting"
+
+    def see(self, packet: Packet, opens: bool, first: bool) -> None:
+        """Take the next packet in the order of decoding, or find that the clip can't be copied.
+
+        `opens`: nothing from it on refers to anything before it. `first`: what came before it is not known.
+        """
+        pts = packet.pts
+        if pts is None:
+            self.state = "refused"
+            return
+        inside = self.begin <= pts < self.end
+        if pts >= self.end:
+            self.after = min(pts, self.after or pts)
+        if self.state == "taking" and not inside:
+            self.state = "complete"
+        elif inside and self.state == "waiting" and opens and not first:
+            self.state = "taking"
+        elif inside and (self.state != "taking" or pts < self.packets[0][0]):
+            self.state = "refused"
+        if self.state == "taking":
+            self.packets.append((pts, packet))
+        elif self.state == "refused":
+            self.packets.clear()
+
+    def until(self) -> int:
+        """When the last frame makes way for the next."""
+        last, packet = max(self.packets, key=lambda entry: entry[0])
+        return self.after or last + max(1, packet.duration or 1)
+
+    def settled(self, packet: Packet, opens: bool) -> bool:
+        """Whether nothing that comes after this packet can lie in the clip."""
+        if self.state == "refused":
+            return True
+        reached = packet.pts if opens else packet.dts
+        return reached is not None and reached >= self.end
+
+
+def copyable(container: InputContainer, stream: av.VideoStream, codecs: Collection[str]) -> bool:
+    """Whether there is a point in looking at the packets: codec, container and pixels are fit."""
+    context = stream.codec_context
+    return (
+        context.name in codecs
+        and context.pix_fmt in _PIXEL_FORMATS
+        and not (context.width % 2 or context.height % 2)
+        and not _CONTAINERS.isdisjoint(container.format.name.split(","))
+    )
+
+
+def copied(
+    container: InputContainer, stream: av.VideoStream, intervals: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, Candidate]]:
+    """(place in `intervals`, clip) of the clips that can be copied, each as soon as it is complete.
+
+    Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
+    or until all are settled; holds the packets of the clips that it is in.
+    """
+    assert stream.time_base is not None
+    opens_at = _opener(stream)
+    open_candidates = {at: Candidate(begin, end) for at, (begin, end) in enumerate(intervals)}
+    margin = int(_BEFORE_S / stream.time_base)
+    start = intervals[0][0] - margin
+    container.seek(start, stream=stream, backward=True)
+    first = start > (stream.start_time or 0)
+    for packet in container.demux(stream):
+        if not packet.size:  # the end of the file
+            break
+        if packet.has_sidedata("new_extradata"):  # an mp4 that changes its parameters: not all readers follow that
+            return
+        if packet.is_discard:  # decoded, never shown
+            continue
+        opens = opens_at(packet)
+        for at, candidate in list(open_candidates.items()):
+            candidate.see(packet, opens, first)
+            if candidate.settled(packet, opens):
+                del open_candidates[at]
+                if candidate.state == "complete":
+                    yield at, candidate
+        if not open_candidates:
+            return
+        first = False
+    for at, candidate in open_candidates.items():
+        if candidate.packets:  # its end is that of the video
+            yield at, candidate
+
+
+def remuxed(stream: av.VideoStream, clip: Candidate) -> bytes:
+    """An mp4 of packets of `stream`, the first frame at time 0.
+
+    Decoding times are made anew: the sorted times of presentation, earlier by what the largest reordering needs.
+    """
+    import av
+
+    shown = sorted(pts for pts, _ in clip.packets)
+    delay = max(due - pts for due, (pts, _) in zip(shown, clip.packets, strict=True))
+    lengths = {pts: following - pts for pts, following in pairwise([*shown, clip.until()])}
+    assert stream.time_base is not None
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        target = container.add_stream_from_template(stream, opaque=True)
+        for due, (pts, packet) in zip(shown, clip.packets, strict=True):
+            own = av.Packet(cast("Any", packet))  # the same bytes: another clip may hold them, with times of its own
+            own.stream, own.time_base, own.is_keyframe = target, stream.time_base, packet.is_keyframe
+            own.pts, own.dts, own.duration = pts - shown[0], due - delay - shown[0], lengths[pts]
+            container.mux_one(own)
+    return buffer.getvalue()
+
+
+def _opener(stream: av.VideoStream) -> Callable[[Packet], bool]:
+    """A function that says of a packet of the stream whether it empties the decoder."""
+    name = stream.codec_context.name
+    if name not in ("h264", "hevc"):
+        return lambda packet: packet.is_keyframe
+    extradata = stream.codec_context.extradata or b""
+    place = 4 if name == "h264" else 21  # of the length's size, in an avcC or hvcC record (ISO/IEC 14496-15)
+    length = (extradata[place] & 3) + 1 if len(extradata) > place and extradata[0] == 1 else 0
+
+    def opens(packet: Packet) -> bool:
+        return packet.is_keyframe and _is_idr(bytes(packet), length, name)
+
+    return opens
+
+
+def _is_idr(data: bytes, length: int, codec: str) -> bool:
+    """Whether the first slice in an H.264 or HEVC packet is one of an IDR picture.
+
+    `length`: of the number before each unit, in bytes; 0: units follow start codes (Annex B).
+    """
+    for unit in _units(data, length):
+        kind = unit & 31 if codec == "h264" else unit >> 1 & 63
+        if kind in (_H264_SLICES if codec == "h264" else _HEVC_SLICES):
+            return kind in (_H264_IDR if codec == "h264" else _HEVC_IDR)
+    return False
+
+
+def _units(data: bytes, length: int) -> Iterator[int]:
+    """The first byte of each unit."""
+    at = 0
+    while length and at + length < len(data):
+        yield data[at + length]
+        at += length + int.from_bytes(data[at : at + length], "big")
+    while not length and 0 <= (at := data.find(b"\0\0\1", at)) < len(data) - 3:
+        yield data[at + 3]
+        at += 3

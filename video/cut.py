@@ -1,0 +1,190 @@
+"""Clips of a video as mp4 files, exact to the frame: those whose `start_s` <= time < `end_s`, at their own times.
+
+A clip whose packets can be taken over is copied (`video.copying`), every other is encoded again (`video.encoding`):
+one pass over the packets for all clips, then one decode for all that are left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from pydantic import Field
+
+from corpus.settings import Settings, tuning
+from video.copying import copied, copyable, remuxed
+from video.encoding import ClipWriter, EncodeSettings
+from video.reading import Source, frames, open_container, video_errors, video_stream
+from video.sound import Sound
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_NEAR_S = 1e-6  # seconds that were added and subtracted still mean the frame at their time
+Interval = tuple[float, float]
+
+
+class CutSettings(Settings):
+    """How clips are made."""
+
+    stream_copy: bool = Field(True, description="take packets over where that gives exactly the clip's frames")
+    copied_codecs: frozenset[Literal["h264", "hevc", "vp9", "av1"]] = Field(
+        frozenset({"h264"}), description="all others are encoded as H.264"
+    )
+    encode: EncodeSettings = EncodeSettings()
+    sound: bool = Field(False, description="keep the sound, as AAC")
+    sound_bits_per_s: int = Field(128_000, ge=8_000)
+    open_clips: int = tuning(4, ge=1, description="encoded at a time; where more overlap, they are decoded again")
+    seek_over_s: float = tuning(10.0, ge=0, description="time in no clip that is not worth decoding")
+    decoder_threads: int = tuning(0, ge=0, description="0: one for each core")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip, its bytes in memory. `data` is empty where no frame lies in the interval."""
+
+    index: int  # of its interval
+    data: bytes
+    frames: int
+    copied: bool
+    start_s: float  # when its first frame is shown in the source; without frames, as asked for, and so the end
+    end_s: float  # when its last frame makes way
+
+
+@dataclass(frozen=True)
+class CutResult:
+    """What is in a clip that was written."""
+
+    frames: int
+    copied: bool
+
+
+def cut_mp4(
+    source: Source, start_s: float, end_s: float, target: BinaryIO | str | Path, settings: CutSettings | None = None
+) -> CutResult:
+    """Write the frames with `start_s` <= time < `end_s` as an mp4, which begins with the first of them at time 0.
+
+    Raises VideoError for what can't be read, and ValueError, before anything is written, where no frame lies in the
+    interval.
+    """
+    clip = next(cut_many(source, [(start_s, end_s)], settings))
+    if not clip.frames:
+        raise ValueError(f"no frame from {start_s} s to {end_s} s")
+    if isinstance(target, (str, Path)):
+        Path(target).write_bytes(clip.data)
+    else:
+        target.write(clip.data)
+    return CutResult(clip.frames, clip.copied)
+
+
+def cut_many(source: Source, intervals: Sequence[Interval], settings: CutSettings | None = None) -> Iterator[Clip]:
+    """One clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
+
+    Upright, at the source's size (even, and so at most a pixel smaller, where it is encoded). Memory: the clip that is
+    given, those that are being written, and the frames that at most `open_clips` encoders look ahead over. Raises
+    ValueError for an interval without length, VideoError for what can't be read; clips that came before it are whole.
+    """
+    for start_s, end_s in intervals:
+        if not start_s < end_s or not math.isfinite(end_s - start_s):
+            raise ValueError(f"from {start_s} s to {end_s} s: no time")
+    settings = settings or CutSettings()
+    order = sorted(range(len(intervals)), key=lambda index: intervals[index])
+    with ExitStack() as stack:
+        container = stack.enter_context(open_container(source, settings.decoder_threads))
+        sound = stack.enter_context(Sound(source, settings.sound_bits_per_s)) if settings.sound else None
+        done = set()
+        for clip in _copies(container, [(index, intervals[index]) for index in order], settings):
+            done.add(clip.index)
+            yield _with_sound(clip, sound)
+        left = [(index, intervals[index]) for index in order if index not in done]
+        for stretch in stretches(left, settings.open_clips, settings.seek_over_s):
+            for clip in _encoded(container, stretch, settings.encode):
+                yield _with_sound(clip, sound)
+
+
+def stretches(
+    intervals: Sequence[tuple[int, Interval]], most: int, gap_s: float
+) -> Iterator[list[tuple[int, Interval]]]:
+    """Sorted intervals as runs that are decoded in one go: at most `most` of a run overlap, no longer gap is in it."""
+    left = list(intervals)
+    while left:
+        later: list[tuple[int, Interval]] = []
+        run: list[tuple[int, Interval]] = []
+        ends: list[float] = []
+        last_s = -math.inf
+        for index, (start_s, end_s) in left:
+            ends = [end for end in ends if end > start_s]
+            if len(ends) >= most:
+                later.append((index, (start_s, end_s)))
+                continue
+            if run and start_s - last_s > gap_s:
+                yield run
+                run = []
+            run.append((index, (start_s, end_s)))
+            ends.append(end_s)
+            last_s = max(last_s, end_s)
+        yield run
+        left = later
+
+
+def _copies(container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings) -> Iterator[Clip]:
+    """The clips that can be copied."""
+    stream = video_stream(container)
+    if not intervals or not settings.stream_copy or not copyable(container, stream, settings.copied_codecs):
+        return
+    first = next(frames(container, intervals[0][1][0]), None)
+    if first is None or first.turns:  # readers differ in what they make of a turn: clips have none
+        return
+    base = stream.time_base
+    assert base is not None
+    begins = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
+    ends = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]
+    with video_errors():
+        for at, clip in copied(container, stream, list(zip(begins, ends, strict=True))):
+            first_s, until_s = float(clip.packets[0][0] * base), float(clip.until() * base)
+            yield Clip(intervals[at][0], remuxed(stream, clip), len(clip.packets), True, first_s, until_s)
+
+
+def _encoded(
+    container: InputContainer, intervals: list[tuple[int, Interval]], settings: EncodeSettings
+) -> Iterator[Clip]:
+    """The clips of one stretch."""
+    stream = video_stream(container)
+    waiting = list(reversed(intervals))
+    writing: list[tuple[int, float, ClipWriter]] = []  # index, end
+    with video_errors():
+        for frame in frames(container, waiting[-1][1][0]):
+            now_s = frame.time_s + _NEAR_S
+            for entry in [entry for entry in writing if entry[1] <= now_s]:
+                writing.remove(entry)
+                yield _closed(entry[0], entry[2], frame.time_s)
+            while waiting and waiting[-1][1][0] <= now_s:
+                index, (start_s, end_s) = waiting.pop()
+                if end_s > now_s:
+                    writing.append((index, end_s, ClipWriter(stream, settings)))
+                else:
+                    yield Clip(index, b"", 0, False, start_s, end_s)
+            if not writing and not waiting:
+                return
+            for _, _, writer in writing:
+                writer.add(frame)
+        for index, _, writer in writing:
+            yield _closed(index, writer, None)
+    for index, (start_s, end_s) in reversed(waiting):
+        yield Clip(index, b"", 0, False, start_s, end_s)
+
+
+def _closed(index: int, writer: ClipWriter, next_s: float | None) -> Clip:
+    data = writer.close(next_s)
+    return Clip(index, data, writer.frames, False, writer.start_s, writer.end_s)
+
+
+def _with_sound(clip: Clip, sound: Sound | None) -> Clip:
+    if sound is None or not clip.frames:
+        return clip
+    with video_errors():
+        return replace(clip, data=sound.added_to(clip.data, clip.start_s, clip.end_s))

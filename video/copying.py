@@ -44,27 +44,29 @@ class Candidate:
         `opens`: nothing from it on refers to anything before it. `first`: what came before it is not known.
         """
         pts = packet.pts
-        if pts is None:
-            self.state = "refused"
-            return
+        assert pts is not None
         inside = self.begin <= pts < self.end
         if pts >= self.end:
-            self.after = min(pts, self.after or pts)
+            self.after = pts if self.after is None else min(pts, self.after)
         if self.state == "taking" and not inside:
             self.state = "complete"
         elif inside and self.state == "waiting" and opens and not first:
             self.state = "taking"
-        elif inside and (self.state != "taking" or pts < self.packets[0][0]):
+        elif inside and (self.state != "taking" or pts < self.packets[0][0] or packet.is_corrupt):
             self.state = "refused"
         if self.state == "taking":
             self.packets.append((pts, packet))
         elif self.state == "refused":
             self.packets.clear()
 
+    def whole(self) -> bool:
+        """Whether there is a clip to be copied, when all packets have come by."""
+        return self.state in ("taking", "complete") and len({pts for pts, _ in self.packets}) == len(self.packets)
+
     def until(self) -> int:
         """When the last frame makes way for the next."""
         last, packet = max(self.packets, key=lambda entry: entry[0])
-        return self.after or last + max(1, packet.duration or 1)
+        return last + max(1, packet.duration or 1) if self.after is None else self.after
 
     def settled(self, packet: Packet, opens: bool) -> bool:
         """Whether nothing that comes after this packet can lie in the clip."""
@@ -95,30 +97,33 @@ def copied(
     """
     assert stream.time_base is not None
     opens_at = _opener(stream)
-    open_candidates = {at: Candidate(begin, end) for at, (begin, end) in enumerate(intervals)}
-    margin = int(_BEFORE_S / stream.time_base)
-    start = intervals[0][0] - margin
+    waiting = [(at, Candidate(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
+    near: dict[int, Candidate] = {}
+    start = intervals[0][0] - int(_BEFORE_S / stream.time_base)
     container.seek(start, stream=stream, backward=True)
     first = start > (stream.start_time or 0)
     for packet in container.demux(stream):
         if not packet.size:  # the end of the file
             break
-        if packet.has_sidedata("new_extradata"):  # an mp4 that changes its parameters: not all readers follow that
+        # Without a time, or in an mp4 that changes its parameters, which not all readers follow: no copies.
+        if packet.pts is None or packet.has_sidedata("new_extradata"):
             return
         if packet.is_discard:  # decoded, never shown
             continue
+        while waiting and waiting[-1][1].begin <= packet.pts:
+            near.update([waiting.pop()])
         opens = opens_at(packet)
-        for at, candidate in list(open_candidates.items()):
+        for at, candidate in list(near.items()):
             candidate.see(packet, opens, first)
             if candidate.settled(packet, opens):
-                del open_candidates[at]
-                if candidate.state == "complete":
+                del near[at]
+                if candidate.whole():
                     yield at, candidate
-        if not open_candidates:
+        if not near and not waiting:
             return
         first = False
-    for at, candidate in open_candidates.items():
-        if candidate.packets:  # its end is that of the video
+    for at, candidate in near.items():
+        if candidate.whole():  # its end is that of the video
             yield at, candidate
 
 

@@ -1,0 +1,194 @@
+"""From scenes, or from annotated times, to clips. Times only: no frame is touched here.
+
+All times are seconds on the video's own timeline; an interval holds its start and not its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic import Field, model_validator
+
+from corpus.settings import Settings
+
+
+class ClipSettings(Settings):
+    """How long clips are, and what is joined to make them so."""
+
+    min_s: float = Field(2.0, gt=0, description="shorter scenes are joined with those after them")
+    max_s: float = Field(30.0, gt=0, description="longer scenes are split; nothing is joined beyond that")
+    trim_s: float = Field(0.0, ge=0, description="left out next to each cut, besides the transition itself")
+    stitch: bool = Field(True, description="join neighbours that look the same: a flash, a jump, a light switched on")
+    stitch_bits: int = Field(8, ge=0, le=64, description="by how many bits of a pHash the same picture may differ")
+
+    @model_validator(mode="after")
+    def _check(self) -> ClipSettings:
+        if self.max_s < 2 * self.min_s:
+            # Else the halves of a scene just over the maximum would be under the minimum.
+            raise ValueError(f"max_s ({self.max_s}) must be at least twice min_s ({self.min_s})")
+        if self.min_s <= 2 * self.trim_s:
+            raise ValueError(f"trim_s ({self.trim_s}) on both sides leaves nothing of min_s ({self.min_s})")
+        return self
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What lies between two cuts, transitions excluded; or a part of it, where a cut is not what ends it."""
+
+    start_s: float
+    end_s: float
+    after_cut: bool = False  # there is a cut before it, rather than the start of the video or a split
+    before_cut: bool = False
+    first_hashes: tuple[int, ...] = ()  # pHashes of pictures near its start, and near its end
+    last_hashes: tuple[int, ...] = ()
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An interval that becomes an item, or a row with a reason why it doesn't."""
+
+    start_s: float
+    end_s: float
+    scenes: int = 1  # of which it is made; 0: it is annotated
+    reason: str = ""  # too_short; of annotated ones: not_an_interval, outside_video
+    annotation: int | None = None  # which of the annotated intervals this is
+
+
+@dataclass
+class ClipMaker:
+    """Makes clips of scenes that come one by one, in order; a clip is given out as soon as no scene can change it.
+
+    From left to right: scenes above the maximum are split; neighbours that look the same are stitched; a scene below
+    the minimum takes in what follows until it is long enough; if that doesn't fit, it goes to the clip before it; and
+    if that doesn't fit either, it is a clip with the reason too_short. At most two clips are undecided at a time.
+    """
+
+    settings: ClipSettings
+    _held: list[Scene] = field(default_factory=list)  # long enough, but a short neighbour may yet join it
+    _group: list[Scene] = field(default_factory=list)
+
+    @property
+    def undecided_from_s(self) -> float | None:
+        """Where the first clip begins that is not given out yet."""
+        scenes = self._held or self._group
+        return scenes[0].start_s if scenes else None
+
+    def push(self, scene: Scene) -> list[Clip]:
+        """The clips that are decided once this scene is known."""
+        return [clip for piece in pieces(scene, self.settings.max_s) for clip in self._push(piece)]
+
+    def finish(self) -> list[Clip]:
+        """The clips that were still undecided: no scene comes after them, or none that may join them."""
+        clips = self._close()
+        clips += self._clips(self._held)
+        self._held = []
+        return clips
+
+    def _push(self, scene: Scene) -> list[Clip]:
+        if self._group and self._joins(self._group, scene):
+            self._group.append(scene)
+            return []
+        clips = self._close()
+        self._group = [scene]
+        return clips
+
+    def _joins(self, group: Sequence[Scene], scene: Scene) -> bool:
+        return self._fits(group, [scene]) and (self._short(group) or same_picture(group[-1], scene, self.settings))
+
+    def _close(self) -> list[Clip]:
+        """The group goes to where clips wait for a last short neighbour, and what waited there is decided."""
+        group, self._group = self._group, []
+        if not group:
+            return []
+        if self._short(group) and self._held and self._fits(self._held, group):
+            self._held += group
+            return []
+        clips = self._clips(self._held)
+        self._held = []
+        if self._short(group):
+            return clips + self._clips(group)
+        self._held = group
+        return clips
+
+    def _fits(self, group: Sequence[Scene], more: Sequence[Scene]) -> bool:
+        return more[-1].end_s - group[0].start_s <= self.settings.max_s
+
+    def _short(self, group: Sequence[Scene]) -> bool:
+        return _span_s(group) < self.settings.min_s
+
+    def _clips(self, group: Sequence[Scene]) -> list[Clip]:
+        if not group:
+            return []
+        start_s, end_s = group[0].start_s, group[-1].end_s
+        if self._short(group):
+            return [Clip(start_s, end_s, len(group), "too_short")]
+        start_s += self.settings.trim_s if group[0].after_cut else 0.0
+        end_s -= self.settings.trim_s if group[-1].before_cut else 0.0
+        return [Clip(start_s, end_s, len(group))]
+
+
+def clips_of(scenes: Iterable[Scene], settings: ClipSettings) -> list[Clip]:
+    """The clips of all scenes of a video, which are in order and don't overlap."""
+    maker = ClipMaker(settings)
+    clips = [clip for scene in scenes for clip in maker.push(scene)]
+    return clips + maker.finish()
+
+
+def pieces(scene: Scene, max_s: float) -> Iterator[Scene]:
+    """The scene in pieces of at most `max_s`, and of more than half of that where it is split at all.
+
+    Whole pieces of `max_s` from its start while twice that is left, then two halves: a piece is known long before the
+    end of a scene is.
+    """
+    while scene.length_s >= 2 * max_s:
+        first, scene = halved(scene, scene.start_s + max_s)
+        yield first
+    if scene.length_s > max_s:
+        yield from halved(scene, (scene.start_s + scene.end_s) / 2)
+    else:
+        yield scene
+
+
+def halved(scene: Scene, at_s: float) -> tuple[Scene, Scene]:
+    """The scene before and from a time within it. Where they meet there is no cut, and nothing to be compared."""
+    before = replace(scene, end_s=at_s, before_cut=False, last_hashes=())
+    return before, replace(scene, start_s=at_s, after_cut=False, first_hashes=())
+
+
+def same_picture(left: Scene, right: Scene, settings: ClipSettings) -> bool:
+    """Whether the right scene begins with what the left one ended with."""
+    if not settings.stitch:
+        return False
+    return nearest_bits(left.last_hashes, right.first_hashes) <= settings.stitch_bits
+
+
+def nearest_bits(some: Iterable[int], others: Sequence[int]) -> int:
+    """By how many bits the two nearest of two lists of 64-bit hashes differ; 65 where a list is empty."""
+    return min(((one ^ other).bit_count() for one in some for other in others), default=65)
+
+
+def annotated_clips(intervals: Sequence[tuple[float, float]], video: tuple[float, float]) -> list[Clip]:
+    """A clip for each annotated (start_s, end_s), as long as it says: its text is about all of it.
+
+    Cut to the video's own start and end: annotations tend to end a little after it. Reasons: not_an_interval (no number,
+    or an end that isn't after its start), outside_video.
+    """
+    return [_annotated(place, *interval, *video) for place, interval in enumerate(intervals)]
+
+
+def _annotated(place: int, start_s: float, end_s: float, first_s: float, last_s: float) -> Clip:
+    if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s < end_s):
+        return Clip(start_s, end_s, 0, "not_an_interval", place)
+    if start_s >= last_s or end_s <= first_s:
+        return Clip(start_s, end_s, 0, "outside_video", place)
+    return Clip(max(first_s, start_s), min(end_s, last_s), 0, "", place)
+
+
+def _span_s(group: Sequence[Scene]) -> float:
+    return group[-1].end_s - group[0].start_s

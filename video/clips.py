@@ -176,8 +176,8 @@ def nearest_bits(some: Iterable[int], others: Sequence[int]) -> int:
 def annotated_clips(intervals: Sequence[tuple[float, float]], video: tuple[float, float]) -> list[Clip]:
     """A clip for each annotated (start_s, end_s), as long as it says: its text is about all of it.
 
-    Cut to the video's own start and end: annotations tend to end a little after it. Reasons: not_an_interval (no number,
-    or an end that isn't after its start), outside_video.
+    Cut to the video's own start and end: annotations tend to end a little after it. Reasons: not_an_interval (no
+    number, or an end that isn't after its start), outside_video.
     """
     return [_annotated(place, *interval, *video) for place, interval in enumerate(intervals)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
@@ -31,17 +30,12 @@ def contrast_of(thumb: Thumb) -> float:
 
 def likeness(one: Thumb, other: Thumb) -> float:
     """Correlation of two pictures, -1 to 1, whatever the light; 0 where one shows nothing."""
-    first, second = (one - one.mean()).ravel(), (other - other.mean()).ravel()
-    norms = math.sqrt(float(first @ first) * float(second @ second))
-    return float(first @ second) / norms if norms > one.size else 0.0
+    return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED)[0, 0])
 
 
 def likeness_moved(one: Thumb, other: Thumb) -> float:
     """The best `likeness` where the camera may have moved by up to two columns and a row between two pictures."""
-    high, wide = one.shape
-    inner = one[1 : high - 1, 2 : wide - 2]
-    moves = ((down, along) for down in range(3) for along in range(5))
-    return max(likeness(inner, other[down : high - 2 + down, along : wide - 4 + along]) for down, along in moves)
+    return float(cv2.matchTemplate(other, one[1:-1, 2:-2], cv2.TM_CCOEFF_NORMED).max())
 
 
 @dataclass

@@ -11,7 +11,6 @@ from pathlib import Path
 import fsspec
 import pytest
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every program that they start with them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -24,6 +23,8 @@ settings.load_profile("tests")
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of an S3 server on the loopback, and an environment in which every process finds it."""
+    from moto.server import ThreadedMotoServer  # here: the tests of models have an environment without it
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -63,7 +63,7 @@ from recaption.caption import Caption
 
 if __name__ == "__main__":
     scenes = draw_shards(Path(sys.argv[1]), 600, 6, seed=2)
-    engine = open_engine(EngineSettings(kind="local", workers=2))
+    engine = open_engine(EngineSettings(kind="local", workers=1))
     caption_all(scenes, engine, Caption("a", vllm_settings(shards_in_flight=1)))
 """
 

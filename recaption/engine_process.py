@@ -22,7 +22,7 @@ from collections.abc import Callable
 from multiprocessing import resource_tracker
 from typing import Any, NoReturn, Protocol
 
-from recaption.engine_wire import WireClosed, answers_frame, read_request, receive, send
+from recaption.engine_wire import Header, WireClosed, answers_frame, read_request, receive, send
 from recaption.requests import Answer, Request
 
 HEARTBEAT_S = 1.0
@@ -37,10 +37,17 @@ class EngineDied(RuntimeError):
 
 
 class Engine(Protocol):
-    """A model that writes many captions at once. All methods are called on one event loop."""
+    """A model that writes many captions at once."""
 
-    async def generate(self, request: Request) -> Answer:
-        """Write one caption. Raises EngineDied; what is wrong with the request is an Answer with an error."""
+    def prepare(self, request: Request) -> Any:
+        """What `generate` takes, or an Answer where something is wrong with the request.
+
+        Called on a thread of its own, for one request after the other, while others are being written.
+        """
+        ...
+
+    async def generate(self, prepared: Any) -> Answer:
+        """Write one caption. Raises EngineDied; what else goes wrong is an Answer with an error."""
         ...
 
     def figures(self) -> dict[str, float]:
@@ -95,9 +102,10 @@ async def _serve(wire: socket.socket, config: Config) -> None:
         traceback.print_exc()  # first: what reads the other end kills this process
         send(wire, {"failed": f"{type(error).__name__}: {error}"})
         return
+    inbox.desk = desk = _Desk(wire, engine)
     send(wire, {"ready": True})
     try:
-        await _Desk(wire, engine).work(inbox)
+        await desk.work()
     finally:
         engine.close()
 
@@ -108,75 +116,94 @@ def _open(config: Config) -> Engine:
     return open_engine(config)
 
 
+class _Desk:
+    """Hands requests to the engine as they come, answers back as they are ready, and a sign of life every second."""
+
+    def __init__(self, wire: socket.socket, engine: Engine) -> None:
+        self.engine = engine
+        self.loop = asyncio.get_running_loop()
+        self._wire = wire
+        self._ready: list[tuple[int, Answer]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._end: asyncio.Future[None] = self.loop.create_future()
+
+    async def work(self) -> None:
+        """Until asked to stop. Raises what an engine must not raise."""
+        try:
+            while not self._end.done():
+                self._send()
+                await asyncio.wait([self._end], timeout=HEARTBEAT_S)
+            self._end.result()
+        except Exception as error:
+            traceback.print_exc()  # first, as above
+            send(self._wire, {"dead": f"{type(error).__name__}: {error}"})
+            raise
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def take(self, number: int, prepared: Any) -> None:
+        """A request has come."""
+        if isinstance(prepared, Answer):
+            self._answer(number, prepared)
+            return
+        task = self.loop.create_task(self._write(number, prepared))
+        self._tasks.add(task)
+        task.add_done_callback(self._written)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more is to be done, or can be."""
+        if self._end.done():
+            return
+        if error is None:
+            self._end.set_result(None)
+        else:
+            self._end.set_exception(error)
+
+    async def _write(self, number: int, prepared: Any) -> None:
+        self._answer(number, await self.engine.generate(prepared))
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.end(error)
+
+    def _answer(self, number: int, answer: Answer) -> None:
+        if not self._ready:  # those that are ready in the same turn of the loop share a frame
+            self.loop.call_soon(self._send)
+        self._ready.append((number, answer))
+
+    def _send(self) -> None:
+        answers, self._ready = self._ready, []
+        send(self._wire, answers_frame(answers, self.engine.figures()))
+
+
 class _Inbox(threading.Thread):
     """Reads the wire, from the first moment on: also while an engine loads, its end must be noticed."""
 
     def __init__(self, wire: socket.socket) -> None:
         super().__init__(name="inbox", daemon=True)
         self._wire = wire
-        self._loop = asyncio.get_running_loop()
-        self.requests: asyncio.Queue[tuple[int, Request] | None] = asyncio.Queue()
+        self.desk: _Desk | None = None  # before it is there, nothing is asked
 
     def run(self) -> None:
         try:
             while True:
                 header, body = receive(self._wire)
-                if header.get("stop"):
-                    self._loop.call_soon_threadsafe(self.requests.put_nowait, None)
-                else:
-                    entry = header["id"], read_request(header, body)
-                    self._loop.call_soon_threadsafe(self.requests.put_nowait, entry)
+                if self.desk is not None:
+                    self._pass_on(self.desk, header, body)
+                elif header.get("stop"):
+                    kill_own_group()
         except WireClosed:
             kill_own_group()
 
-
-class _Desk:
-    """Hands requests to the engine as they come, answers back as they are ready, and a sign of life every second."""
-
-    def __init__(self, wire: socket.socket, engine: Engine) -> None:
-        self._wire = wire
-        self._engine = engine
-        self._ready: list[tuple[int, Answer]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def work(self, inbox: _Inbox) -> None:
-        """Until asked to stop. Raises what an engine must not raise."""
-        helpers = [asyncio.ensure_future(self._hand_out(inbox)), asyncio.ensure_future(self._beat())]
+    def _pass_on(self, desk: _Desk, header: Header, body: bytearray) -> None:
+        if header.get("stop"):
+            desk.loop.call_soon_threadsafe(desk.end)
+            return
         try:
-            await asyncio.wait([*helpers, self._stop], return_when=asyncio.FIRST_COMPLETED)
-            for ended in (*helpers, self._stop):
-                if ended.done():
-                    ended.result()
-        except EngineDied as error:
-            send(self._wire, {"dead": str(error)})
-            raise
-        finally:
-            for task in (*helpers, *self._tasks):
-                task.cancel()
-
-    async def _hand_out(self, inbox: _Inbox) -> None:
-        while (entry := await inbox.requests.get()) is not None:
-            task = asyncio.create_task(self._write(*entry))
-            self._tasks.add(task)
-            task.add_done_callback(self._written)
-
-    async def _write(self, number: int, request: Request) -> None:
-        answer = await self._engine.generate(request)
-        if not self._ready:  # those that are ready in the same turn of the loop share a frame
-            asyncio.get_running_loop().call_soon(self._send)
-        self._ready.append((number, answer))
-
-    def _written(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._stop.done():
-            self._stop.set_exception(error)
-
-    async def _beat(self) -> None:
-        while True:
-            self._send()
-            await asyncio.sleep(HEARTBEAT_S)
-
-    def _send(self) -> None:
-        answers, self._ready = self._ready, []
-        send(self._wire, answers_frame(answers, self._engine.figures()))
+            prepared = desk.engine.prepare(read_request(header, body))
+        except Exception as error:  # noqa: BLE001 - no fault of the request: then it would be an answer
+            desk.loop.call_soon_threadsafe(desk.end, error)
+        else:
+            desk.loop.call_soon_threadsafe(desk.take, header["id"], prepared)

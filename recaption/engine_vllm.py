@@ -2,18 +2,17 @@
 
 A request becomes what `vllm.LLM.chat` makes of it: a user's turn whose parts are its images and its text, rendered with
 the chat template and the processor that the model brings. Rendering (template, tokens, the processor's work on pixels)
-happens on a thread of its own, beside the engine's own process, so it overlaps with generation.
+happens on a thread of its own, and generation in vLLM's own processes, so they overlap. It is one thread: processors
+are not thread-safe.
 
 Tried with vLLM 0.32; the parts of its interface that are used here are the same since 0.24.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from PIL import Image
@@ -42,7 +41,9 @@ from vllm.usage.usage_lib import UsageContext  # noqa: E402
 from vllm.utils.mistral import is_mistral_tokenizer  # noqa: E402
 from vllm.v1.engine.async_llm import AsyncLLM  # noqa: E402
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError  # noqa: E402
-from vllm.v1.metrics.loggers import StatLoggerBase  # noqa: E402
+from vllm.v1.metrics.loggers import PrometheusStatLogger  # noqa: E402
+
+Prepared = tuple[Any, SamplingParams]  # what `AsyncLLM.generate` takes
 
 _CPU_CACHE_GIB = "1"  # of keys and values, where there is no GPU: enough for some dozens of captions of a small model
 
@@ -80,12 +81,10 @@ class VllmEngine:
         self._llm = AsyncLLM.from_engine_args(
             AsyncEngineArgs(**engine_args(config["settings"], config["images"])),
             usage_context=UsageContext.LLM_CLASS,  # defaults for throughput, not for latency
-            stat_loggers=[lambda *_: _StatLogger(self._meter)],
+            stat_loggers=[_stat_logger(self._meter)],
         )
         self._sampling = {key: value for key, value in config["sampling"].items() if key != "seed"}
         self._sampling["stop_token_ids"] = config["stop_token_ids"]
-        self._plain = self._sampling_params(Request("", ()))
-        self._rendering = ThreadPoolExecutor(1, "render")  # processors are not thread-safe
         self._renderer = self._llm.renderer
         self._chat = ChatParams(
             chat_template=config["chat_template"] or None,
@@ -98,36 +97,33 @@ class VllmEngine:
         self._tokenizing = self._renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._renderer.warmup(self._chat)
 
-    async def generate(self, request: Request) -> Answer:
-        loop = asyncio.get_running_loop()
+    def prepare(self, request: Request) -> Prepared | Answer:
         try:
-            prompt, params = await loop.run_in_executor(self._rendering, self._render, request)
+            return self._render(request), self._sampling_params(request)
         except Exception as error:  # noqa: BLE001 - processors raise anything for an image that they don't take
             return _refused(error)
+
+    async def generate(self, prepared: Prepared) -> Answer:
+        self._requests += 1
         self._meter.handed_over()
         try:
-            return await self._written(prompt, params)
+            async for output in self._llm.generate(*prepared, str(self._requests)):
+                written = output.outputs[0]
         except EngineDeadError as error:
             raise EngineDied(str(error)) from error
         except EngineGenerateError as error:
             return Answer(error="engine_error", detail=str(error.__cause__ or error))
-        except Exception as error:  # noqa: BLE001 - a check of the request: ValueError, and since 0.30 classes of its own
+        except Exception as error:  # noqa: BLE001 - a check of the request: a ValueError, or a class that newer vLLMs have
             return _refused(error)
-
-    async def _written(self, prompt: Any, params: SamplingParams) -> Answer:
-        self._requests += 1
-        async for output in self._llm.generate(prompt, params, str(self._requests)):
-            written = output.outputs[0]
         return Answer(
             written.text, written.finish_reason or "", len(output.prompt_token_ids or ()), len(written.token_ids)
         )
 
-    def _render(self, request: Request) -> tuple[Any, SamplingParams]:
+    def _render(self, request: Request) -> Any:
         parts: list[Any] = [{"type": "image_pil", "image_pil": Image.fromarray(image)} for image in request.images]
         messages: list[Any] = [{"role": "user", "content": [*parts, {"type": "text", "text": request.prompt}]}]
         _, (prompt,) = self._renderer.render_chat([messages], self._chat, self._tokenizing)
-        plain = not request.json_schema and not self._sampling["temperature"]
-        return prompt, self._plain if plain else self._sampling_params(request)
+        return prompt
 
     def _sampling_params(self, request: Request) -> SamplingParams:
         structured = StructuredOutputsParams(json=json.loads(request.json_schema)) if request.json_schema else None
@@ -142,7 +138,6 @@ class VllmEngine:
         return self._meter.figures()
 
     def close(self) -> None:
-        self._rendering.shutdown(wait=False, cancel_futures=True)
         self._llm.shutdown()
 
 
@@ -187,17 +182,24 @@ class _Meter:
             self._since = now
 
 
-class _StatLogger(StatLoggerBase):
-    """vLLM's way of handing out figures."""
+def _stat_logger(meter: _Meter) -> type[PrometheusStatLogger]:
+    """vLLM's way of handing out figures, in place of its own for Prometheus, which nobody asks here and which costs
+    time for every token: one of that class is added where none is given."""
 
-    def __init__(self, meter: _Meter) -> None:
-        self._meter = meter
+    class StatLogger(PrometheusStatLogger):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            """None of the counters of the class are made."""
 
-    def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
-        if iteration_stats is not None:
-            self._meter.stepped(iteration_stats.num_generation_tokens)
-        if scheduler_stats is not None:
-            self._meter.scheduled(scheduler_stats.num_running_reqs, scheduler_stats.num_waiting_reqs)
+        def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+            if iteration_stats is not None:
+                meter.stepped(iteration_stats.num_generation_tokens)
+            if scheduler_stats is not None:
+                meter.scheduled(scheduler_stats.num_running_reqs, scheduler_stats.num_waiting_reqs)
 
-    def log_engine_initialized(self) -> None:
-        """Nothing to say."""
+        def log_engine_initialized(self) -> None:
+            """Nothing to say."""
+
+        def record_admission_rejection(self, *_: Any) -> None:
+            """None has a counter; nor is anything rejected."""
+
+    return StatLogger

@@ -30,6 +30,13 @@ class FakeEngine:
         self.tokens = 0
         start_another(config)
 
+    def prepare(self, request: Request) -> Request | Answer:
+        if request.prompt == "refuse":
+            return Answer(error="refused_input", detail="it was told to")
+        if request.prompt == "stumble":
+            raise ZeroDivisionError("it was told to")
+        return request
+
     async def generate(self, request: Request) -> Answer:
         self.running += 1
         self.most = max(self.most, self.running)
@@ -46,8 +53,6 @@ class FakeEngine:
             return Answer(str(os.getpid()), "stop")
         if command == "raise":
             raise EngineDied("so it was told")
-        if command == "refuse":
-            return Answer(error="refused_input", detail="it was told to")
         self.tokens += 1
         levels = ",".join(f"{image.mean():.0f}" for image in request.images)
         return Answer(f"{rest} {levels} {self.most}", "stop", len(rest), 1)

@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from typing import Any, NoReturn, Protocol
 
@@ -63,6 +64,7 @@ def main(wire_number: int) -> NoReturn:
     """Hold an engine for whoever has the other end of the wire. `wire_number` is the file descriptor of this end."""
     resource_tracker.ensure_running()  # outside of the group: it removes what a killed engine leaves in shared memory
     os.setsid()  # a group of its own, and no terminal: Ctrl-C is for the run, which closes the wire
+    _leave_a_warden(wire_number)
     wire = socket.socket(fileno=wire_number)
     wire.set_inheritable(False)  # else the end of this process alone
     os.register_at_fork(after_in_child=wire.close)  # would not close the wire
@@ -75,6 +77,24 @@ def main(wire_number: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     kill_own_group()  # an engine may have left processes and threads behind
+
+
+def _leave_a_warden(wire_number: int) -> None:
+    """Fork a process that outlives this one by a moment, to kill what is left of its group.
+
+    For a leader that is killed together with whoever would miss it: Ray kills a worker and its children, but not what
+    these have started. To be called while there is one thread.
+    """
+    leader = os.getpid()
+    if os.fork():
+        return
+    os.close(wire_number)
+    os.setsid()  # out of the group
+    while os.getppid() == leader:
+        time.sleep(HEARTBEAT_S)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+    os._exit(0)
 
 
 def kill_own_group() -> NoReturn:

@@ -127,9 +127,10 @@ class VllmEngine:
 
     def _sampling_params(self, request: Request) -> SamplingParams:
         structured = StructuredOutputsParams(json=json.loads(request.json_schema)) if request.json_schema else None
+        temperature = self._sampling["temperature"] if request.temperature is None else request.temperature
         return SamplingParams(
-            **self._sampling,
-            seed=request.seed if self._sampling["temperature"] else None,  # a seed makes sampling slower
+            **{**self._sampling, "temperature": temperature},
+            seed=request.seed if temperature else None,  # a seed makes sampling slower
             structured_outputs=structured,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

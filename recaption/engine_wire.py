@@ -3,7 +3,7 @@
 A frame is a header (JSON) and a body (bytes). Pixels travel as they lie in memory: no encoding, no pickle, and one copy
 on each side of the kernel, because an image of 768 pixels is 1.7 MB and a GPU reads a hundred of them in a second.
 
-    captioner -> engine    {"config": ...} first, {"id", "prompt", "seed", "json_schema", "shapes"} + pixels, {"stop"}
+    captioner -> engine    {"config": ...} first, {"id", "prompt", "seed", ..., "shapes"} + pixels, {"stop"}
     engine -> captioner    {"ready"}, or {"failed": why}; then {"answers": [[id, answer], ...], "figures": {...}},
                            as answers come and every second; {"dead": why} before it goes
 """
@@ -91,6 +91,7 @@ def request_frame(number: int, request: Request) -> tuple[Header, list[memoryvie
         "prompt": request.prompt,
         "seed": request.seed,
         "json_schema": request.json_schema,
+        "temperature": request.temperature,
         "shapes": [image.shape for image in images],
     }
     return header, [image.reshape(-1).data for image in images]
@@ -103,7 +104,7 @@ def read_request(header: Header, body: bytearray) -> Request:
         size = math.prod(shape)
         images.append(np.frombuffer(body, np.uint8, size, offset).reshape(shape))
         offset += size
-    return Request(header["prompt"], tuple(images), header["seed"], header["json_schema"])
+    return Request(header["prompt"], tuple(images), header["seed"], header["json_schema"], header["temperature"])
 
 
 def answers_frame(answers: Iterable[tuple[int, Answer]], figures: Header) -> Header:

@@ -249,3 +249,19 @@ def test_no_engine_outlives_a_killed_parent(tmp_path: Path, engine: str) -> None
     parent.communicate()
     assert len(processes) == 2
     assert all(ends(process) for process in processes)
+
+
+def test_nothing_outlives_a_leader_that_is_killed_with_its_parent(tmp_path: Path) -> None:
+    """As Ray does it: an actor and its children at once, but not their children."""
+    report = a_pipe(tmp_path)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(report), "open_engine"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    leader, started = told_by(report)
+    parent.send_signal(signal.SIGSTOP)  # it must not be the one that notices
+    os.kill(leader, signal.SIGKILL)
+    parent.kill()
+    parent.communicate()
+    assert ends(leader) and ends(started)

@@ -24,7 +24,7 @@ def test_a_request_comes_out_as_it_went_in() -> None:
     rng = np.random.default_rng(0)
     large = rng.integers(0, 256, (1500, 1700, 3), dtype=np.uint8)
     images = (large, large[10:20, ::2], large[::-1], np.zeros((0, 7, 3), np.uint8), large[:1, :1])
-    request = Request("Bäume 🌳\0", images, seed=2**62, json_schema="{}")
+    request = Request("Bäume 🌳\0", images, seed=2**62, json_schema="{}", temperature=0.7)
     ours, theirs = socket_pair()
     sending = threading.Thread(target=lambda: send(ours, *request_frame(7, request)))
     sending.start()

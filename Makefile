@@ -53,10 +53,11 @@ $(PEER)/.installed:
 	$(PEER)/bin/python -m pip install --quiet numpy pillow scipy scikit-learn pywavelets tqdm
 	@touch $@
 
-bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed
+bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODELS)/.installed
 	for name in download inspect duplicates export sample; do \
 		RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
+	$(MODELS)/bin/python -m benchmarks.recaption
 	$(BIN)/python -m benchmarks.scale
 
 clean:

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import math
-import pickle
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,116 +9,18 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from work_shards import KEPT, Answers, Double, Expands, Judged, result, run, shard_of, task_for
 
 from corpus.media import index_tar
-from corpus.records import item_id, table_schema
-from corpus.settings import Settings
-from corpus.stages import ITEMS, ROWS, KeyedStage, MapStage, Shard
+from corpus.records import item_id
+from corpus.stages import MapStage, Shard
 from corpus.storage import StorageError, Store
 from corpus.work import (
-    LOST,
-    EmitWork,
     MapWork,
     Outcome,
-    SettleTask,
-    SettleWork,
-    ShardError,
-    ShardTask,
-    count,
     run_rows,
-    worth_retrying,
 )
 from corpus.workspace import Workspace
-
-Judged = Sequence[tuple[str, str]]  # (status, reason) of each row
-KEPT = ("kept", "")
-
-
-class Double(MapStage):
-    """Twice `value`; `breaks` raise, `fails` are said to have failed; counts its calls."""
-
-    name = "double"
-    reads = (ROWS, ITEMS)
-    schema = pa.schema([("twice", pa.int64())])
-
-    def __init__(self, breaks: Sequence[int] = (), fails: Sequence[int] = (), error: type[Exception] = ValueError):
-        super().__init__(Settings())
-        self.breaks, self.fails, self.error = set(breaks), set(fails), error
-        self.calls: list[list[int]] = []
-
-    def open(self) -> Callable[[Shard], pa.Table]:
-        return self.double
-
-    def double(self, shard: Shard) -> pa.Table:
-        values = shard[ROWS].column("value").to_pylist()
-        self.calls.append(values)
-        assert values == shard.rows.tolist()
-        if broken := self.breaks.intersection(values):
-            raise self.error(f"planted at {min(broken)}")
-        failed = [value in self.fails for value in values]
-        said = {
-            "reason": ["too_odd" if bad else "" for bad in failed],  # the order is not that of the schema
-            "twice": pa.array([2 * value for value in values], pa.int32()),  # nor is the type
-            "status": ["failed" if bad else "kept" for bad in failed],
-        }
-        return pa.table(said)
-
-
-class Answers(MapStage):
-    """Gives whatever table it is told to."""
-
-    name = "answers"
-    reads = (ROWS,)
-    schema = pa.schema([("twice", pa.int64())])
-
-    def __init__(self, function: Callable[[Shard], pa.Table]) -> None:
-        super().__init__(Settings())
-        self.function = function
-
-    def open(self) -> Callable[[Shard], pa.Table]:
-        return self.function
-
-
-class Expands(Answers):
-    expands: ClassVar[bool] = True
-
-
-def write_rows(workspace: Workspace, path: str, judged: Judged) -> None:
-    statuses, reasons = zip(*judged, strict=True) if judged else ((), ())
-    columns = {
-        "value": pa.array(range(len(judged)), pa.int64()),
-        "status": pa.array(statuses, pa.string()),
-        "reason": pa.array(reasons, pa.string()),
-    }
-    workspace.write_table(path, pa.table(columns), {})
-
-
-def task_for(root: Path | str, stage: MapStage | KeyedStage, *judged: Judged, **more: object) -> ShardTask:
-    """A workspace with one input table for each name that the stage reads, and the task to run it."""
-    workspace = Workspace(root)
-    inputs = []
-    for name, rows in zip(stage.reads, judged, strict=True):
-        inputs.append((name, f"in/{name}.f.parquet"))
-        write_rows(workspace, inputs[-1][1], rows)
-    values = {"output": "out/0.f.parquet", "media": "media/s/0.f", "ingredients": {"stage": stage.name}, **more}
-    return ShardTask("s", "000000", 3, tuple(inputs), **values)  # type: ignore[arg-type]
-
-
-def run(root: Path | str, stage: MapStage, *judged: Judged, **more: object) -> Outcome:
-    task = task_for(root, stage, *judged, **more)
-    return MapWork(stage, str(root)).open()(task)
-
-
-def result(root: Path | str, path: str = "out/0.f.parquet") -> list[tuple[object, ...]]:
-    table = Workspace(root).read_table(path)
-    assert table.schema == table_schema(pa.schema([("twice", pa.int64())]))
-    return [tuple(row.values()) for row in table.to_pylist()]
-
-
-def shard_of(n: int) -> Shard:
-    rows = pa.table({"value": pa.array(range(n), pa.int64())})
-    return Shard("s", "0", 0, np.arange(n), {ROWS: rows}, Store("/"))
-
 
 # Live rows, and what was said of the others
 
@@ -240,7 +138,7 @@ def test_a_fault_of_more_than_single_rows_writes_nothing(tmp_path: Path, n: int,
     outcome = run(tmp_path, stage, [KEPT] * n, [KEPT] * n)
     assert "rows raised" in outcome.error or "every row raised" in outcome.error
     assert "ValueError: planted at " in outcome.error
-    assert "double, line " in outcome.error and "test_work.py" in outcome.error
+    assert "double, line " in outcome.error and "work_shards.py" in outcome.error
     assert (outcome.rows, outcome.counts, outcome.written_bytes) == (0, {}, 0)
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["items.f.parquet", "rows.f.parquet"]
 
@@ -371,137 +269,3 @@ def test_a_retry_of_other_rows_is_refused(tmp_path: Path) -> None:
     run(tmp_path, Double(), [KEPT] * 3, [KEPT] * 3)
     outcome = retried(tmp_path, {"failed"}, Double(), [KEPT] * 4, [KEPT] * 4)
     assert "none can be run again alone" in outcome.error
-
-
-# Keyed stages
-
-
-class Largest(KeyedStage):
-    """Of the rows with the same value modulo 3, all but the largest are duplicates."""
-
-    name = "largest"
-    reads = (ROWS, ITEMS)
-    schema = pa.schema([("largest", pa.int64())])
-
-    def __init__(self) -> None:
-        super().__init__(Settings())
-
-    def emit(self, shard: Shard) -> pa.Table:
-        values = shard[ROWS].column("value").to_numpy()
-        if 13 in values:
-            raise ValueError("planted")
-        return pa.table({"key": (values % 3).astype(np.uint64), "node": shard.nodes, "value": values})
-
-    def reduce(self, rows: pa.Table) -> pa.Table:
-        largest = rows.group_by("key").aggregate([("value", "max")])
-        return rows.join(largest, "key").select(["node", "value", "value_max"])
-
-    def conclude(self, reduced: pa.Table) -> pa.Table:
-        said = reduced.filter(pc.less(reduced["value"], reduced["value_max"]))
-        columns = {
-            "node": said["node"],
-            "largest": said["value_max"],
-            "status": ["duplicate"] * said.num_rows,
-            "reason": ["smaller"] * said.num_rows,
-        }
-        return pa.table(columns)
-
-
-def test_a_keyed_stage_emits_live_rows_and_settles_what_it_concluded(store_url: str) -> None:
-    stage = Largest()
-    rows = [KEPT, KEPT, KEPT, ("failed", "x"), KEPT, KEPT, KEPT]
-    items = [KEPT, KEPT, ("filtered", "y"), KEPT, KEPT, KEPT, KEPT]
-    task = task_for(store_url, stage, rows, items)
-    emitted = EmitWork(stage, store_url).open()(task)
-    assert emitted.column("node").to_pylist() == [(3 << 32) + row for row in (0, 1, 4, 5, 6)]
-    said = stage.conclude(stage.reduce(emitted))
-    outcome = SettleWork(stage, store_url).open()(SettleTask(task, said))
-    assert outcome.error == ""
-    assert outcome.counts == {"kept/": 3, "duplicate/smaller": 2, "failed/x": 1, "filtered/y": 1}
-    table = Workspace(store_url).read_table("out/0.f.parquet")
-    assert [tuple(row.values()) for row in table.to_pylist()] == [
-        (6, "duplicate", "smaller"),
-        (4, "duplicate", "smaller"),
-        (None, "filtered", "y"),
-        (None, "failed", "x"),
-        (None, "kept", ""),
-        (None, "kept", ""),
-        (None, "kept", ""),
-    ]
-
-
-@pytest.mark.parametrize("nodes", [[(3 << 32) + 1], [(2 << 32) + 0], [(3 << 32) + 9], [(3 << 32) + 0] * 2])
-def test_conclusions_on_rows_that_are_not_the_shards_are_refused(tmp_path: Path, nodes: list[int]) -> None:
-    stage = Largest()
-    task = task_for(tmp_path, stage, [KEPT, ("failed", "x")], [KEPT, KEPT])
-    n = len(nodes)
-    said = pa.table({"node": nodes, "largest": [1] * n, "status": ["kept"] * n, "reason": [""] * n})
-    outcome = SettleWork(stage, str(tmp_path)).open()(SettleTask(task, said))
-    assert outcome.error.startswith("ShardError: stage largest: ")
-    assert not Store(tmp_path).exists("out/0.f.parquet")
-
-
-def test_an_error_of_emit_names_the_shard(tmp_path: Path) -> None:
-    stage = Largest()
-    task = task_for(tmp_path, stage, [KEPT] * 20, [KEPT] * 20)
-    with pytest.raises(ShardError, match=r"stage largest, s/000000: ValueError: planted \(emit, line \d+ of test_work"):
-        EmitWork(stage, str(tmp_path)).open()(task)
-
-
-# Outcomes and works
-
-
-def test_an_outcome_survives_json() -> None:
-    outcome = Outcome("s", "blur", "000001", 7, {"kept/": 5, "failed/ü": 2}, 1.5, 99, "Why: ü\n", {"cost": [1, None]})
-    assert "\n" not in outcome.to_json()
-    assert Outcome.from_json(outcome.to_json()) == outcome
-    assert Outcome.from_json(Outcome("s", "blur", "0").to_json().encode()) == Outcome("s", "blur", "0")
-
-
-def test_rows_are_counted_by_status_and_reason() -> None:
-    table = pa.table({"status": ["kept", "failed", "failed", "kept"], "reason": ["", "a", "b", ""]})
-    assert count(table) == {"kept/": 2, "failed/a": 1, "failed/b": 1}
-    assert count(table.slice(0, 0)) == {}
-
-
-def test_works_can_be_sent_and_answer_for_what_is_lost(tmp_path: Path) -> None:
-    task = task_for(tmp_path, Double(), [KEPT], [KEPT])
-    for work, item in (
-        (MapWork(Double(), str(tmp_path)), task),
-        (SettleWork(Largest(), str(tmp_path)), SettleTask(task, pa.table({"node": [0]}))),
-    ):
-        copy = pickle.loads(pickle.dumps((work, item)))  # noqa: S301
-        lost = copy[0].lost(copy[1], "killed 3 times")
-        assert replace(lost, extra={}) == Outcome("s", work.stage.name, "000000", error="killed 3 times")
-        assert lost.extra.get(LOST, False) == isinstance(work, MapWork)
-        assert copy[0].resources == work.stage.resources
-    with pytest.raises(ShardError, match="s/000000: killed 3 times"):
-        EmitWork(Largest(), str(tmp_path)).lost(task, "killed 3 times")
-
-
-def test_what_is_worth_a_retry_is_the_stages_to_say() -> None:
-    table = pa.table({"status": ["kept", "failed", "failed", "filtered"], "reason": ["", "a", "b", "a"]})
-    troubles = Double().troubles(table)
-    assert troubles.to_pylist() == ["", "a", "b", ""]
-    assert worth_retrying(troubles, frozenset({"failed"})).to_pylist() == [False, True, True, False]
-    assert worth_retrying(troubles, frozenset({"a", ""})).to_pylist() == [False, True, False, False]
-    assert len(worth_retrying(troubles.slice(0, 0), frozenset({"failed"}))) == 0
-
-
-class Notes(Double):
-    """Notes what it was given."""
-
-    def open(self) -> Callable[[Shard], pa.Table]:
-        inner = super().open()
-
-        def call(shard: Shard) -> pa.Table:
-            shard.slice(0, 1).notes["generation"] = shard.take(np.array([0])).generation
-            return inner(shard)
-
-        return call
-
-
-def test_notes_of_a_shard_come_with_its_outcome(tmp_path: Path) -> None:
-    task = replace(task_for(tmp_path, Notes(), [KEPT], [KEPT]), ingredients={"generation": 3})
-    outcome = MapWork(Notes(), str(tmp_path)).open()(task)
-    assert outcome.extra == {"generation": 3}

@@ -9,6 +9,8 @@ import pytest
 from caption_shards import Scripted, caption, captions, lay_shard, number_of, picture, settings
 
 from corpus.records import item_id
+from corpus.work import MapWork, ShardTask
+from corpus.workspace import Series
 from recaption import writing
 from recaption.caption import Caption
 from recaption.requests import Answer, CaptionerError, Request
@@ -216,3 +218,34 @@ def test_an_item_is_known_by_its_content() -> None:
     assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"y"), "p", "")
     assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"x"), "q", "")
     assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"x"), "p", "{}")
+
+
+def test_a_retry_asks_only_for_what_has_no_caption(tmp_path: Path, use: Use) -> None:
+    def some_refused(request: Request) -> Answer:
+        return Answer("", "stop") if number_of(request.images[0]) in (1, 4) else right(request)
+
+    task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(6)], [None] * 6)
+    stage = Caption("a", settings(tries=1))
+    use(some_refused)
+    caption(tmp_path, stage, task)
+    assert [row["verdict"] for row in captions(tmp_path, task)] == ["", "empty", "", "", "empty", ""]
+
+    captioner = use(right)
+    series = Series("tables", "a", "caption")
+    parts = {"settings": stage.depends_on(), "generation": 1}
+    again = ShardTask(
+        "a",
+        "000000",
+        0,
+        task.inputs,
+        series.path("000000", "f-g1"),
+        task.media,
+        parts,
+        previous=series.path("000000", "f"),
+        retry=frozenset({"empty"}),
+    )
+    assert MapWork(stage, str(tmp_path)).open()(again).error == ""
+    assert sorted(number_of(request.images[0]) for request in captioner.requests) == [1, 4]
+    before, after = captions(tmp_path, task), captions(tmp_path, task, generation=1)
+    assert [row["caption"] for row in after] == [told(i) for i in range(6)]
+    assert [after[i] for i in (0, 2, 3, 5)] == [before[i] for i in (0, 2, 3, 5)]

@@ -45,7 +45,7 @@ class DetectSettings(Settings):
     black_level: int = Field(12, ge=0, le=255, description="threshold: mean level below which a picture is black")
     min_scene_s: float = Field(0.6, gt=0, description="after a cut, none for so long")
     gradual: bool = Field(True, description="find fades and dissolves too, and take back what flashes look like")
-    detect_side_px: int = Field(256, ge=32, description="frames are shrunk to this longer side before detection")
+    detect_side_px: int = Field(160, ge=32, description="longer side to which frames are shrunk to be looked at")
 
 
 class CutFinder:

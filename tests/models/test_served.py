@@ -40,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, objec
     more = {"PYTHONPATH": os.pathsep.join(sys.path), "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
     log = tmp_path_factory.mktemp("served") / "log"
     with log.open("wb") as output:
-        command = [sys.executable, str(Path(__file__).with_name("serve_vllm.py")), "serve", str(CHECKPOINT), *options]
+        command = [sys.executable, str(Path(__file__).with_name("serve_vllm.py")), "--model", str(CHECKPOINT), *options]
         server = subprocess.Popen(
             command, env={**os.environ, **more}, stdout=output, stderr=output, start_new_session=True
         )
@@ -48,7 +48,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, objec
         wait_until_it_answers(server, f"http://127.0.0.1:{port}/health", log)
         yield {"kind": "openai", "model": NAME, "family": "qwen2_vl", "endpoints": [f"http://127.0.0.1:{port}/v1"]}
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 

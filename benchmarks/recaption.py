@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ from recaption.caption import CAPTION, Caption
 from recaption.pixels import decode_for
 from recaption.prompts import chosen_prompts
 from recaption.settings import CaptionSettings
+from recaption.torchvision_shim import mend_imports
 
 SOURCE = "scenes"
 
@@ -146,6 +149,8 @@ def bare(settings: CaptionSettings, pictures: list[bytes]) -> Callable[[], list[
 
     from recaption.engine_vllm import engine_args  # first: it makes vllm importable beside a torch for the CPU
 
+    if not settings.backend.gpus_per_replica:  # type: ignore[union-attr]
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB, as the captioner has
     resolved = vllm_settings(settings)
     arguments = engine_args(resolved.model_dump(mode="json"), 1)
     llm = vllm.LLM(**arguments)
@@ -208,7 +213,12 @@ def main() -> None:
         def measured() -> list[str | None]:
             begun = time.perf_counter()
             captions = ours()
-            print(f"  ours: {ours.rates.line(time.perf_counter() - begun)}", file=sys.stderr)
+            seconds = time.perf_counter() - begun
+            spent = sum(ours.rates.replicas.values(), Counter[str]())
+            shares = ", ".join(
+                f"{state} {spent[f'{state}_s'] / seconds:.0%}" for state in ("busy", "waiting_for_images")
+            )
+            print(f"  ours: {shares}, {spent['completion_tokens'] / seconds:,.0f} tokens/s", file=sys.stderr)
             return captions
 
         found = versus(
@@ -219,5 +229,7 @@ def main() -> None:
         ours.close()
 
 
+if __name__ in ("__main__", "__mp_main__"):  # the latter: a process that vLLM has started
+    mend_imports()
 if __name__ == "__main__":
     main()

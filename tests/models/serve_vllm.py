@@ -1,4 +1,4 @@
-"""vLLM's server, beside a torch for the CPU. The processes that it starts import this file too, as their main module."""
+"""vLLM's server, beside a torch for the CPU. The processes that it starts import this file too, as main module."""
 
 import runpy
 

@@ -376,4 +376,3 @@ def test_a_generation_survives_a_change_elsewhere(toys: Toys) -> None:
     plan = toys.plan(*default_stages(threshold=0.7))
     assert states(plan)["fetch"] == "ddd"
     assert all(path.endswith("-g1.parquet") for path in outputs(plan, "fetch"))
-

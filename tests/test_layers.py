@@ -15,7 +15,7 @@ FLOORS = {
     **{room: {"corpus", room} for room in MIDDLE},
     "pipelines": {"corpus", *MIDDLE, "pipelines"},
 }
-HEAVY = {"torch", "vllm", "ray", "apache_beam", "open_clip", "av", "img2dataset"}
+HEAVY = {"torch", "transformers", "vllm", "ray", "apache_beam", "open_clip", "av", "scenedetect", "img2dataset"}
 # The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.
 AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from captioning import Scenes, caption_all, draw_shards, right_share, vllm_settings
+from processes import ends
 
 from pipelines.engines import EngineSettings, open_engine
 from recaption.caption import Caption
@@ -44,14 +45,18 @@ def test_a_thousand_scenes_in_this_process_out_of_order(thousand: Scenes) -> Non
     assert sum(outcome.extra["caption"].get("busy_s", 0) for outcome in outcomes) > 0
 
 
-def test_a_thousand_scenes_in_an_actor_of_a_cluster(tmp_path: Path) -> None:
+def test_a_thousand_scenes_in_an_actor_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RZEN_TEST_RUN", tmp_path.name)
     scenes = draw_shards(tmp_path, 1000, 5, BROKEN, seed=1)
     engine = open_engine(EngineSettings(kind="ray", workers=1))
     try:
         caption_all(scenes, engine, Caption("a", vllm_settings()))
     finally:
+        engines = engines_of(tmp_path.name)
         engine.close()
     check(scenes)
+    assert engines, "an actor had one"
+    assert [process for process in engines if not ends(process)] == [], "an engine outlived its actor"
 
 
 KILLED = """
@@ -71,7 +76,6 @@ if __name__ == "__main__":
 def test_a_killed_run_leaves_no_engine_and_goes_on(tmp_path: Path) -> None:
     root, script = tmp_path / "workspace", tmp_path / "killed.py"
     script.write_text(KILLED)
-    mark = f"RZEN_TEST_RUN={tmp_path.name}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RZEN_TEST_RUN": tmp_path.name}
     process = subprocess.Popen([sys.executable, str(script), str(root)], env=environment)
     tables = root / "tables/a/caption"
@@ -91,15 +95,16 @@ def test_a_killed_run_leaves_no_engine_and_goes_on(tmp_path: Path) -> None:
     engine.close()
     assert right_share(scenes) >= RIGHT
     assert {name: (tables / name).read_bytes() for name in left} == left
-    assert processes_with(mark) == [], "an engine outlived the run"
+    assert engines_of(tmp_path.name) == [], "an engine outlived the run"
 
 
-def processes_with(mark: str) -> list[int]:
-    """Processes whose environment has this variable."""
+def engines_of(run: str) -> list[int]:
+    """The processes of engines that work for a run, which is in their environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+            told, name = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
+            if f"RZEN_TEST_RUN={run}".encode() in told.split(b"\0") and (b"VLLM" in name or b"engine_main" in name):
                 found.append(int(folder.name))
     return found
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ends
 
 from pipelines.demo.vlm import CHECKPOINT
 from pipelines.demo.vlm.scenes import all_scenes, draw
@@ -62,20 +62,6 @@ def members(group: int) -> dict[int, str]:
         except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             continue
     return found
-
-
-def ends(process: int) -> bool:
-    """Whether a process ends: wait for it."""
-    try:
-        handle = os.pidfd_open(process)
-    except ProcessLookupError:
-        return True
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    try:
-        return bool(poll.poll(60_000))
-    finally:
-        os.close(handle)
 
 
 def test_every_caption_belongs_to_its_own_picture(captioner: VllmCaptioner) -> None:

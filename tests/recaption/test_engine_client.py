@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import ends
 
 from recaption.engine_client import VllmCaptioner
 from recaption.requests import CaptionerError, Pixels, Request, Sampling
@@ -34,20 +35,6 @@ def fake() -> Iterator[VllmCaptioner]:
 
 def grey(level: int) -> Pixels:
     return np.full((8, 8, 3), level, np.uint8)
-
-
-def ends(process: int) -> bool:
-    """Whether a process ends: wait for it. (Whose parent does not wait for it stays in the list, but it is dead.)"""
-    try:
-        handle = os.pidfd_open(process)
-    except ProcessLookupError:
-        return True
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    try:
-        return bool(poll.poll(WAIT_S * 1000))
-    finally:
-        os.close(handle)
 
 
 def a_pipe(folder: Path) -> Path:

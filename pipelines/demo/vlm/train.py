@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--vision-steps", type=int, default=1300, help="batches of 64 pictures for the vision tower")
     parser.add_argument("--language-steps", type=int, default=2600, help="batches of captions for the language model")
-    parser.add_argument("--steps", type=int, default=0, help="batches of captions for both together")
+    parser.add_argument("--steps", type=int, default=300, help="batches of captions for both together")
     parser.add_argument("--every", type=int, default=200, help="steps between two looks at held-out scenes, 0: none")
     options = parser.parse_args()
     train(options.out, options.vision_steps, options.language_steps, options.steps, options.every)
@@ -87,7 +87,7 @@ def train(out: Path, vision_steps: int, language_steps: int, steps: int, every: 
         save(model, out)
     if steps:
         weights, sight = list(model.parameters()), functools.partial(look, model, np.random.default_rng(SEED + 3))
-        teach_to_caption(model, turns(SEED + 5), held_out, weights, sight, 6e-4, steps, every)
+        teach_to_caption(model, turns(SEED + 5), held_out, weights, sight, 4e-4, steps, every)
         save(model, out)
     if every:
         exact = {pictures: accuracy(model, turns(SEED), held_out, pictures, requests=576) for pictures in (1, 2)}

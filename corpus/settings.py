@@ -109,7 +109,7 @@ def _explain(model: type[BaseModel], fault: Any) -> str:
     if not unknown:
         given = fault.get("input")
         shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) else ""
-        return f"{key}: {fault['msg']}{shown}"
+        return f"{key}: {fault['msg'].removeprefix('Value error, ')}{shown}"
     known = sorted({name for _, found in places for each in _models_in(found) for name in each.model_fields})
     near = difflib.get_close_matches(str(last[0]), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"

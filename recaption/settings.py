@@ -11,7 +11,7 @@ from recaption import describe
 from recaption.endpoint_settings import EndpointSettings
 from recaption.models import find_model, revision_of
 from recaption.pixels import PixelBudget
-from recaption.prompts import PromptChoice
+from recaption.prompts import PromptChoice, chosen_prompts
 from recaption.requests import Sampling
 from recaption.screening import ScreeningSettings
 from recaption.vllm_settings import VllmSettings
@@ -49,6 +49,15 @@ class CaptionSettings(Settings):
     def _has_such_a_model(self) -> CaptionSettings:
         if isinstance(self.backend, VllmSettings) and not find_model(self.backend.model, self.backend.family).in_vllm:
             raise ValueError(f"vLLM has no {self.backend.model}: serve it elsewhere and use `kind: openai`")
+        return self
+
+    @model_validator(mode="after")
+    def _has_such_prompts(self) -> CaptionSettings:
+        for name, choice in self.sources.items():
+            try:
+                chosen_prompts(choice)
+            except SettingsError as error:
+                raise ValueError(f"sources.{name}: {error}") from error
         return self
 
     def writer(self) -> dict[str, Any]:

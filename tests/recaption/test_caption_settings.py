@@ -85,3 +85,8 @@ def test_resources_follow_the_backend() -> None:
     assert (replica.gpus, replica.holds_model, replica.in_flight) == (2, True, 2)
     with pytest.raises(SettingsError, match="no prompts for source 'b'"):
         Caption("b", settings())
+
+
+def test_prompts_that_are_not_there_are_refused_with_the_settings() -> None:
+    with pytest.raises(SettingsError, match=r"sources\.a: prompts\.detialed: neither a purpose"):
+        settings(sources={"a": {"prompts": {"detialed": 1}}})

@@ -48,7 +48,13 @@ def again(web: Web, home: Path, changes: Mapping[str, Any]) -> tuple[dict[str, l
     assert result.failed == []
     assert not [path for path in web.serving.requests() if path.startswith("/images/")]
     record = (home / "workspace" / "runs" / f"{result.run_id}.jsonl").read_text().splitlines()
-    return planned, [line["extra"]["caption"] for line in map(json.loads, record) if line.get("stage") == "caption"]
+    lines = [json.loads(line) for line in record]
+    figures = [line["extra"]["caption"] for line in lines if line.get("stage") == "caption"]
+    rates = [line for line in lines if line.get("event") == "rates"]
+    assert [line["step"] for line in rates] == (["caption"] if figures else [])
+    told = sum(sum(replica.get("rows", 0) for replica in line["replicas"].values()) for line in rates)
+    assert told == sum(each["rows"] for each in figures)
+    return planned, figures
 
 
 def test_both_captions_are_published(undisturbed: Path) -> None:

@@ -1,8 +1,7 @@
 """Trains the test VLM: `python -m pipelines.demo.vlm.train --out FOLDER`.
 
 First the vision tower alone learns to see, with a linear head for each attribute of a scene. Then the language model
-learns to say what a tower that stays as it is has seen, of pictures looked at beforehand. On request, both then learn
-together; the checkpoint in the repository did without.
+learns to say what a tower that stays as it is has seen, of pictures looked at beforehand; at last both learn together.
 Without the first phase the language is learnt and the pictures are not: the loss rests where guessing leaves it.
 Needs torch, transformers and tokenizers. Seeded: the same versions and number of threads give the same weights.
 """

@@ -1,0 +1,188 @@
+"""Clips of one video as groups of hard negatives: one clip of each cluster of alike ones, within bounds of size.
+
+Columns go in and come out, for all videos at once. What comes out for a video depends on that video alone, and not on
+the order of the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from corpus.records import Status
+from corpus.settings import Settings
+from video.group_alike import AlikeSettings, Ints, OrderedClips, alike_clusters
+
+ALIKE_SIBLING = "alike_sibling"
+
+
+class GroupSettings(Settings):
+    """Which clips of a video form a group, and which of them are named as negatives of each other."""
+
+    alike: AlikeSettings = AlikeSettings()
+    min_group: int = Field(2, ge=2, description="clips of a video with fewer stay, but without a group")
+    max_group: int = Field(32, ge=2, le=1024, description="larger groups are split by time into nearly equal parts")
+    negatives: int = Field(4, ge=0, le=256, description="at most so many siblings are named as a clip's negatives")
+    rule: Literal["nearest", "seeded"] = Field("nearest", description="nearest in time first, or drawn by the seed")
+    seed: int = Field(0, ge=0, description="of the rule seeded")
+    gap_s: float = Field(0.0, ge=0, description="a sibling nearer in time is no negative; 0: only overlapping ones")
+    max_iou: float = Field(
+        0.3, gt=0, le=1, description="a moment is a negative of another below this temporal intersection over union"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> GroupSettings:
+        if self.max_group < 2 * self.min_group - 1:
+            # Else the halves of a group just over the maximum would be under the minimum.
+            raise ValueError(f"max_group ({self.max_group}) must be at least twice min_group ({self.min_group}) less 1")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class ClipColumns:
+    """n clips of any number of videos, in any order. Times are seconds on the video's own timeline.
+
+    Raises ValueError where columns differ in length, an item id is missing, or an end isn't after its start.
+    """
+
+    video: pa.Array | NDArray[np.uint64]  # n keys: binary or string, or uint64
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    item_id: pa.Array  # binary[n], of the clips
+    hashes: pa.Array | None = None  # list<uint64>[n]: pHashes of keyframes; null or empty: nothing was to be seen
+    embedding: NDArray[Any] | None = None  # float32[n, d]; a row of zeros or with a NaN: there is none
+
+    def __post_init__(self) -> None:
+        for name in ("start_s", "end_s", "item_id", "hashes", "embedding"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.video):
+                raise ValueError(f"{len(column)} rows of {name} for {len(self.video)} clips")
+        if self.item_id.null_count:
+            raise ValueError(f"{self.item_id.null_count} clips have no item_id: leave out what isn't kept")
+        wrong = np.flatnonzero(~(np.isfinite(self.start_s) & np.isfinite(self.end_s) & (self.start_s < self.end_s)))
+        if len(wrong):
+            row = wrong[0]
+            raise ValueError(f"clip {row} is no interval: start_s {self.start_s[row]}, end_s {self.end_s[row]}")
+
+    @property
+    def start_ms(self) -> Ints:
+        return np.rint(self.start_s * 1000).astype(np.int64)
+
+    @property
+    def end_ms(self) -> Ints:
+        return np.rint(self.end_s * 1000).astype(np.int64)
+
+    def videos(self) -> tuple[Ints, list[bytes]]:
+        """Each clip's video as a number, int64[n], and the bytes of the keys that these numbers stand for."""
+        if isinstance(self.video, np.ndarray):
+            keys, numbers = np.unique(self.video.astype("<u8"), return_inverse=True)
+            return numbers.astype(np.int64), [key.tobytes() for key in keys]
+        coded = self.video.cast(pa.large_binary()).dictionary_encode()
+        if coded.null_count:
+            raise ValueError(f"{coded.null_count} clips have no video")
+        return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
+
+    def items(self) -> Ints:
+        """Item ids as numbers, int64[n], that are equal and ordered as the ids are."""
+        ranks = pc.rank(self.item_id.cast(pa.large_binary()), tiebreaker="dense")
+        return ranks.to_numpy().astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """What has become of n clips, in the order in which they were given."""
+
+    representative: Ints  # int64[n]: row of the one of its cluster that stays; its own, where it is the one
+    alone: NDArray[np.bool_]  # bool[n]: no clip is like it
+    group: pa.Array  # string[n]: group id; "" for a clip that stays without a group, and for one that doesn't stay
+
+    def table(self, item_id: pa.Array) -> pa.Table:
+        """Columns of a stage's table: `group`, `representative` (item id; null for a clip like no other), `status`
+        and `reason`: duplicate and alike_sibling for the clips that their representative stands for.
+        """
+        stays = pa.array(self.representative == np.arange(len(self.representative)))
+        return pa.table(
+            {
+                "group": self.group,
+                "representative": item_id.take(pa.array(self.representative, mask=self.alone)),
+                "status": pc.if_else(stays, Status.KEPT.value, Status.DUPLICATE.value),
+                "reason": pc.if_else(stays, "", ALIKE_SIBLING),
+            }
+        )
+
+
+def group_clips(clips: ClipColumns, settings: GroupSettings) -> Groups:
+    """Clusters alike clips of each video, lets the best of each cluster stay, and groups what stays.
+
+    The best is the longest (to the millisecond), then the earliest, then the one with the smallest id. No two clips of
+    a group are alike: each stands for a cluster of its own.
+    """
+    video, keys = clips.videos()
+    order = time_order(clips, video)
+    best, sizes = _representatives(_ordered(clips, video, order), settings)
+    group = np.full(len(order), "", object)
+    staying = np.flatnonzero(best == np.arange(len(best)))
+    group[order[staying]] = _group_names(video[order[staying]], keys, settings)
+    representative, alone = np.empty_like(order), np.empty(len(order), bool)
+    representative[order] = order[best]
+    alone[order] = sizes == 1
+    return Groups(representative, alone, pa.array(group, pa.string()))
+
+
+def group_id(video_key: bytes, part: int) -> str:
+    """64 hexadecimal digits: the SHA-256 of the video's key and, in 8 bytes, of the number of the part."""
+    return hashlib.sha256(video_key + part.to_bytes(8, "little")).hexdigest()
+
+
+def time_order(clips: ClipColumns, video: Ints) -> Ints:
+    """Rows by video, then start, end and item id: the order that decides all ties."""
+    return np.lexsort((clips.items(), clips.end_s, clips.start_s, video))
+
+
+def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
+    hash_at, hashes = np.zeros(len(order) + 1, np.int64), np.empty(0, np.uint64)
+    if clips.hashes is not None:
+        lists = clips.hashes.take(pa.array(order))
+        values = lists.flatten().cast(pa.uint64())
+        if values.null_count:
+            raise ValueError(f"{values.null_count} hashes are null: leave out what has none")
+        hash_at[1:] = np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False))
+        hashes = values.to_numpy(zero_copy_only=False)
+    return OrderedClips(
+        np.searchsorted(video[order], np.arange(video.max(initial=-1) + 2)),
+        (clips.end_ms - clips.start_ms)[order],
+        clips.items()[order],
+        hash_at,
+        hashes,
+        None if clips.embedding is None else clips.embedding[order],
+    )
+
+
+def _representatives(clips: OrderedClips, settings: GroupSettings) -> tuple[Ints, Ints]:
+    """For each clip: the best of its cluster (its place in the same order), and how many the cluster has."""
+    cluster = alike_clusters(clips, settings.alike)
+    by_merit = np.lexsort((-clips.length_ms, cluster))  # stable: then the earliest, then the smallest id
+    labels, firsts, counts = np.unique(cluster[by_merit], return_index=True, return_counts=True)
+    place = np.searchsorted(labels, cluster)
+    return by_merit[firsts][place], counts[place]
+
+
+def _group_names(video: Ints, keys: list[bytes], settings: GroupSettings) -> list[str]:
+    """The group of each clip that stays; `video` is in order of videos and, within one, of time."""
+    _, firsts, place, counts = np.unique(video, return_index=True, return_inverse=True, return_counts=True)
+    sizes = counts[place]
+    part = (np.arange(len(video)) - firsts[place]) * -(-sizes // settings.max_group) // sizes
+    names = {
+        (number, piece): group_id(keys[number], piece)
+        for number, piece in set(zip(video.tolist(), part.tolist(), strict=True))
+    }
+    grouped = (sizes >= settings.min_group).tolist()
+    rows = zip(video.tolist(), part.tolist(), grouped, strict=True)
+    return [names[number, piece] if large else "" for number, piece, large in rows]

@@ -1,0 +1,104 @@
+"""Records of JSON files, one object after the other: an array, JSON lines or a single object, local or in a store.
+
+What is no JSON, or holds what it should not, costs its own record: it goes into a list of faults.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from corpus.storage import Store
+
+_LINES = (".jsonl", ".ndjson")
+_CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9]*)?)")  # 00:01:02.500, 1:02, 12.5
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A record that was left out. `line` is where it begins, counted from 1.
+
+    Reasons: not_json, not_an_object, no_video, no_text, bad_text, bad_time, bad_turns.
+    """
+
+    file: str
+    line: int
+    reason: str
+    detail: str
+
+
+class Malformed(ValueError):
+    """A record is not as it should be; `reason` and `detail` as in Fault."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+    """(line, value) of each record: those of an array, of lines, or the file's one object. Adds to `faults`.
+
+    Raises StorageError for a file that cannot be read.
+    """
+    store = Store(".")
+    if not file.lower().endswith(_LINES):
+        yield from _scan(store.read(file).decode("utf-8", "surrogateescape"), file, faults)
+        return
+    with store.open(file) as opened:
+        for number, data in enumerate(opened, 1):
+            text = data.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
+            try:
+                if text:
+                    yield number, json.loads(text)
+            except (ValueError, RecursionError) as error:
+                faults.append(Fault(file, number, "not_json", str(error)))
+
+
+def _scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+    """Value after value. After what is no JSON it goes on at the next line that begins with a brace."""
+    decoder = json.JSONDecoder()
+    between = re.compile(r"[\s,\]]*")  # of an array, too
+    at = re.compile(r"\ufeff?\s*\[?").match(text).end()  # type: ignore[union-attr]
+    line, counted = 1, 0
+    while (at := between.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        line, counted = line + text.count("\n", counted, at), at
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            faults.append(Fault(file, line, "not_json", str(error)))
+            at = text.find("\n{", at + 1) + 1 or len(text)
+        else:
+            yield line, value
+
+
+def text_of(value: Any) -> str:
+    """A string without blanks around it, "" for null. Raises Malformed for all else, and for what is not Unicode."""
+    if not isinstance(value, str | None):
+        raise Malformed("bad_text", f"expected a string, found {type(value).__name__}")
+    text = (value or "").strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Malformed("bad_text", f"not Unicode: {error.reason}") from None
+    return text
+
+
+def seconds(value: Any) -> float | None:
+    """Seconds of a number or of a string such as "12.5", "1:02" or "00:01:02.500"; None for null and "".
+
+    Raises ValueError for all else, negative and infinite times too.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
+        hours, minutes, rest = match.groups()
+        small = float(rest.replace(",", "."))
+        if minutes is None or (small < 60 and (hours is None or int(minutes) < 60)):
+            return int(hours or 0) * 3600.0 + int(minutes or 0) * 60.0 + small
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(min(value, 1e300))  # a whole number can be too large for a float
+    raise ValueError(f"not a time: {value!r}")

@@ -1,0 +1,224 @@
+"""Annotations of videos, read from the files that public sets come in: JSON or JSON lines, local or in a store.
+
+A record that is not as its form says is left out, with file and line in a list of faults; the others are read. What
+a form's field is called, where nobody could verify it, is a setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from corpus.settings import Settings
+from pipelines.sources.json_records import Fault, Malformed, records, seconds, text_of
+
+_Times = tuple[float | None, float | None]
+
+
+class _Form(Settings):
+    files: tuple[str, ...] = Field(min_length=1, description="JSON or JSON lines: paths, folders, globs, fsspec URLs")
+
+
+class ShareGpt4Video(_Form):
+    """`video_id`, `captions: [{idx, content}]`; the caption of index "-1" describes the whole video."""
+
+    kind: Literal["sharegpt4video"]
+    video_key: str = "video_id"
+    times_key: str = Field("", description="list beside the captions: start of each part, or edges; empty: no times")
+
+
+class Llava(_Form):
+    """`video`, `conversations: [{from: human | gpt, value}]`, in VideoChat-Flash with start and end."""
+
+    kind: Literal["llava"]
+    start_key: str = "start"
+    end_key: str = "end"
+    tokens: tuple[str, ...] = Field(("<image>", "<video>"), description="placeholders that are taken out")
+
+
+class Vript(_Form):
+    """`{meta: {video_id}, data: {clip id: {caption: {content}}}}`; times are in files of their own."""
+
+    kind: Literal["vript"]
+    cuts: tuple[str, ...] = Field((), description="files with the times of clips")
+    video_key: str = "video_id"
+    text_key: str = Field("content", description="of the parts of a caption")
+    cut_clip_key: str = Field("clip_id", description="where a cut has none, the key that it lies under")
+    cut_start_key: str = "start"
+    cut_end_key: str = "end"
+    cut_already: bool = Field(False, description="the videos are the release's clips, named by clip id")
+
+
+class Plain(_Form):
+    """`video`, `start_s`, `end_s`, `text`, `question`, `answer`: our own; times may be absent."""
+
+    kind: Literal["plain"]
+
+
+AnyForm = Annotated[ShareGpt4Video | Llava | Vript | Plain, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What is said of a video or of a part of it. Seconds from the first frame.
+
+    A part without a start has times that nobody told; an end of None is the video's. `text` describes; `question` and
+    `answer` come together or are both "".
+    """
+
+    video: str  # as its file names it, often a path or without an ending
+    start_s: float | None
+    end_s: float | None
+    text: str
+    question: str
+    answer: str
+    whole: bool  # is about the whole video
+
+
+def read_annotations(
+    form: AnyForm, files: Sequence[str], cuts: Sequence[str], faults: list[Fault]
+) -> Iterator[Annotation]:
+    """The annotations of files of one form, in their order; `cuts` are Vript's. Adds to `faults` what is malformed.
+
+    Raises StorageError for a file that cannot be read.
+    """
+    times = _read_cuts(form, cuts, faults) if isinstance(form, Vript) else {}
+    for file in files:
+        for line, record in records(file, faults):
+            for unit in _clips(form, record) if isinstance(form, Vript) else [record]:
+                try:
+                    found = _of_unit(form, unit, times)
+                except Malformed as error:
+                    faults.append(Fault(file, line, error.reason, error.detail))
+                else:
+                    yield from found
+
+
+def _of_unit(form: AnyForm, record: Any, times: Mapping[str, _Times]) -> list[Annotation]:
+    if not isinstance(record, dict):
+        raise Malformed("not_an_object", f"a {type(record).__name__}")
+    match form:
+        case ShareGpt4Video():
+            return _of_sharegpt4video(form, record)
+        case Llava():
+            return _of_llava(form, record)
+        case Vript():
+            return [_of_clip(form, record, times)]
+    start_s, end_s = _times(record.get("start_s"), record.get("end_s"))
+    text, question, answer = (text_of(record.get(key)) for key in ("text", "question", "answer"))
+    if bool(question) != bool(answer) or not (text or question):
+        raise Malformed("no_text", "neither a text nor a question with its answer")
+    return [Annotation(_video(record, "video"), start_s, end_s, text, question, answer, start_s is None)]
+
+
+def _of_sharegpt4video(form: ShareGpt4Video, record: dict[str, Any]) -> list[Annotation]:
+    video = _video(record, form.video_key)
+    captions = record.get("captions")
+    if not isinstance(captions, list) or not all(isinstance(each, dict) for each in captions) or not captions:
+        raise Malformed("no_text", "captions are not a list of objects")
+    whole = [text_of(each.get("content")) for each in captions if str(each.get("idx")) == "-1"]
+    parts = [text_of(each.get("content")) for each in captions if str(each.get("idx")) != "-1"]
+    starts = record.get(form.times_key) if form.times_key else None
+    if not isinstance(starts, list):
+        spans: list[_Times] = [(None, None)] * len(parts)
+    elif len(starts) in (len(parts), len(parts) + 1):
+        spans = [_times(*both) for both in zip(starts, [*starts[1:], None], strict=True)][: len(parts)]
+    else:
+        raise Malformed("bad_time", f"{len(starts)} times for {len(parts)} parts")
+    found = [Annotation(video, None, None, text, "", "", True) for text in whole if text]
+    found += [Annotation(video, *span, text, "", "", False) for span, text in zip(spans, parts, strict=True) if text]
+    if not found:
+        raise Malformed("no_text", "all captions are empty")
+    return found
+
+
+def _of_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
+    video = _video(record, "video")
+    start_s, end_s = _times(record.get(form.start_key), record.get(form.end_key))
+    turns = record.get("conversations")
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise Malformed("bad_turns", "conversations are not a list of objects")
+    spoken = [turn for turn in turns if turn.get("from") != "system"]
+    if not spoken or [turn.get("from") for turn in spoken] != ["human", "gpt"] * (len(spoken) // 2):
+        raise Malformed("bad_turns", "human and gpt do not take turns")
+    values = [_without(form.tokens, text_of(turn.get("value"))) for turn in spoken]
+    found = []
+    for question, answer in zip(values[::2], values[1::2], strict=True):
+        if not answer:
+            raise Malformed("no_text", "an empty answer")
+        # Where nothing but a placeholder was asked, the answer is a description.
+        said = ("", question, answer) if question else (answer, "", "")
+        found.append(Annotation(video, start_s, end_s, *said, start_s is None))
+    return found
+
+
+def _clips(form: Vript, record: Any) -> list[Any]:
+    """The clips of a file of captions, each with its id and the video that it is of."""
+    if not isinstance(record, dict) or not isinstance(record.get("data"), dict):
+        return [record]
+    meta = record.get("meta")
+    video = meta.get(form.video_key) if isinstance(meta, dict) else None
+    return [
+        {form.video_key: video, "clip_id": key, **clip} if isinstance(clip, dict) else clip
+        for key, clip in record["data"].items()
+    ]
+
+
+def _of_clip(form: Vript, clip: dict[str, Any], times: Mapping[str, _Times]) -> Annotation:
+    name = text_of(clip.get("clip_id"))
+    caption = clip.get("caption")
+    text = text_of(caption.get(form.text_key) if isinstance(caption, dict) else caption)
+    if not text:
+        raise Malformed("no_text", f"clip {name!r} has no caption")
+    if form.cut_already:
+        return Annotation(_video(clip, "clip_id"), None, None, text, "", "", True)
+    return Annotation(_video(clip, form.video_key), *times.get(name, (None, None)), text, "", "", False)
+
+
+def _read_cuts(form: Vript, files: Sequence[str], faults: list[Fault]) -> dict[str, _Times]:
+    found: dict[str, _Times] = {}
+    for file in files:
+        for line, record in records(file, faults):
+            for name, cut in _cuts(form, record, ""):
+                try:
+                    found[name] = _times(cut.get(form.cut_start_key), cut.get(form.cut_end_key))
+                except Malformed as error:
+                    faults.append(Fault(file, line, error.reason, f"clip {name!r}: {error.detail}"))
+    return found
+
+
+def _cuts(form: Vript, value: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Whatever has a start, however deep it lies, by the clip's id."""
+    if isinstance(value, dict) and form.cut_start_key in value:
+        yield str(value.get(form.cut_clip_key, name)), value
+    elif isinstance(value, (dict, list)):
+        for key, each in value.items() if isinstance(value, dict) else (("", each) for each in value):
+            yield from _cuts(form, each, key)
+
+
+def _video(record: Mapping[str, Any], key: str) -> str:
+    name = text_of(record.get(key))
+    if not name:
+        raise Malformed("no_video", f"no {key!r}")
+    return name
+
+
+def _times(start: Any, end: Any) -> _Times:
+    """(None, None) without either; an end alone begins with the video."""
+    try:
+        start_s, end_s = seconds(start), seconds(end)
+    except ValueError as error:
+        raise Malformed("bad_time", str(error)) from None
+    if end_s is not None and end_s <= (start_s or 0.0):
+        raise Malformed("bad_time", f"ends at {end_s} s, begins at {start_s or 0.0} s")
+    return (0.0 if start_s is None and end_s is not None else start_s), end_s
+
+
+def _without(tokens: Sequence[str], text: str) -> str:
+    for token in tokens:
+        text = re.sub(rf"\s*{re.escape(token)}\s*", lambda gap: "\n" if "\n" in gap[0] else " ", text)
+    return text.strip()

@@ -115,12 +115,13 @@ def test_a_killed_run_goes_on_where_it_was(web: Web, undisturbed: Path, tmp_path
 
 
 def _urls_of_finished_shards(home: Path) -> set[str]:
-    """Paths of the images of all shards whose download was finished."""
-    found: set[str] = set()
-    for table in home.glob("workspace/tables/laion/download/*.parquet"):
-        (rows,) = home.glob(f"workspace/tables/laion/rows/{table.name.split('.')[0]}.*.parquet")
-        found |= {"/" + url.split("/", 3)[-1] for url in pq.read_table(rows, columns=["url"]).column("url").to_pylist()}
-    return found
+    """Paths of the images of all shards whose download was finished, save those that another shard names as well."""
+    finished = {table.name.split(".")[0] for table in home.glob("workspace/tables/laion/download/*.parquet")}
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for rows in home.glob("workspace/tables/laion/rows/*.parquet"):
+        urls = pq.read_table(rows, columns=["url"]).column("url").to_pylist()
+        found[rows.name.split(".")[0] in finished] |= {"/" + url.split("/", 3)[-1] for url in urls}
+    return found[True] - found[False]
 
 
 def test_a_killed_ray_worker_changes_nothing(web: Web, undisturbed: Path, tmp_path: Path) -> None:

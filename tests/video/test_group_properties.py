@@ -1,0 +1,132 @@
+"""What holds for the groups of any clips, against the definitions said without arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grouping import Made, columns, grouped, named, siblings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from video.group_alike import AlikeSettings
+from video.group_negatives import moment_negatives, sibling_negatives
+from video.groups import Groups, GroupSettings, group_clips
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> list[Made]:
+    """Clips of a few videos that overlap, repeat pictures and have equal times now and then."""
+    count = draw(st.integers(1, 24))
+    clips = []
+    for place in range(count):
+        start_s = draw(st.integers(0, 60))
+        clips.append(
+            Made(
+                f"{place:02}",
+                start_s,
+                start_s + draw(st.integers(1, 6)),
+                draw(st.lists(st.integers(0, 15).map(lambda n: 0xF << n * 4), max_size=3)),
+                draw(st.sampled_from([b"", b"one", b"two"])),
+                draw(st.sampled_from([(0.0, 0.0)] * 5 + [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)])),
+            )
+        )
+    return clips
+
+
+choices = st.builds(
+    GroupSettings,
+    alike=st.builds(AlikeSettings, radius_bits=st.sampled_from([0, 4]), min_share=st.sampled_from([0.4, 0.5, 1.0])),
+    max_group=st.integers(3, 6),
+    negatives=st.integers(0, 5),
+    rule=st.sampled_from(["nearest", "seeded"]),
+    gap_s=st.sampled_from([0.0, 2.0]),
+)
+
+
+def plainly_alike(one: Made, other: Made, settings: AlikeSettings) -> bool:
+    """The definition, said without arrays."""
+
+    def share(some: Made, others: Made) -> float:
+        near = [min((h ^ o).bit_count() for o in others.hashes) <= settings.radius_bits for h in some.hashes]
+        return sum(near) / len(near)
+
+    if any(one.embedding) and one.embedding == other.embedding:
+        return True
+    if not one.hashes or not other.hashes:
+        return False
+    lengths = [clip.end_s - clip.start_s for clip in (one, other)]
+    shares = [share(one, other), share(other, one)]
+    return max(s for s, length in zip(shares, lengths, strict=True) if length == min(lengths)) >= settings.min_share
+
+
+@given(corpora(), choices)
+def test_groups_hold_what_they_promise(clips: list[Made], settings: GroupSettings) -> None:
+    found = group_clips(columns(clips), settings)
+    names = found.group.to_pylist()
+    stays = [found.representative[row] == row for row in range(len(clips))]
+    for group in set(names) - {""}:
+        rows = [row for row, name in enumerate(names) if name == group]
+        assert settings.min_group <= len(rows) <= settings.max_group
+        assert len({clips[row].video for row in rows}) == 1 and all(stays[row] for row in rows)
+        assert not any(plainly_alike(clips[a], clips[b], settings.alike) for a in rows for b in rows if a != b)
+    for row, name in enumerate(names):
+        of_video = [other for other in range(len(clips)) if clips[other].video == clips[row].video and stays[other]]
+        assert bool(name) == (stays[row] and len(of_video) >= settings.min_group)
+    assert clusters(found) == plain_clusters(clips, settings.alike)
+
+
+def clusters(found: Groups) -> list[int]:
+    first: dict[int, int] = {}
+    return [first.setdefault(of, row) for row, of in enumerate(found.representative.tolist())]
+
+
+def plain_clusters(clips: list[Made], settings: AlikeSettings) -> list[int]:
+    labels = list(range(len(clips)))
+    for a, one in enumerate(clips):
+        for b, other in enumerate(clips[:a]):
+            if one.video == other.video and plainly_alike(one, other, settings):
+                low, high = sorted((labels[a], labels[b]))
+                labels = [low if label == high else label for label in labels]
+    return labels
+
+
+@given(corpora(), choices)
+def test_negatives_hold_what_they_promise(clips: list[Made], settings: GroupSettings) -> None:
+    made = columns(clips)
+    found = group_clips(made, settings)
+    names = found.group.to_pylist()
+    for row, others in enumerate(sibling_negatives(made, found, settings).tolist()):
+        others = [other for other in others if other >= 0]
+        assert len(set(others)) == len(others) and row not in others
+        assert all(names[other] == names[row] != "" for other in others)
+        fitting = [
+            other
+            for other in range(len(clips))
+            if names[other] == names[row] != "" and other != row and gap(clips[row], clips[other]) >= settings.gap_s
+        ]
+        assert set(others) <= set(fitting) and len(others) == min(settings.negatives, len(fitting))
+        if settings.rule == "nearest":
+            gaps = sorted(gap(clips[row], clips[other]) for other in fitting)
+            assert [gap(clips[row], clips[other]) for other in others] == gaps[: len(others)]
+
+
+def gap(one: Made, other: Made) -> float:
+    return max(one.start_s, other.start_s) - min(one.end_s, other.end_s)
+
+
+@given(corpora(), choices, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_changes_nothing(clips: list[Made], settings: GroupSettings, random: Any) -> None:
+    shuffled = random.sample(clips, len(clips))
+    assert grouped(clips, settings) == grouped(shuffled, settings)
+    assert siblings(clips, settings) == siblings(shuffled, settings)
+    moments, others = columns(clips), columns(shuffled)
+    before, after = moment_negatives(moments, settings), moment_negatives(others, settings)
+    assert named(clips, before) == named(shuffled, after)
+
+
+@given(corpora(), choices)
+def test_a_video_comes_out_the_same_whatever_else_there_is(clips: list[Made], settings: GroupSettings) -> None:
+    alone = [clip for clip in clips if clip.video == clips[0].video]
+    assert grouped(alone, settings).items() <= grouped(clips, settings).items()
+    found = siblings(clips, settings)
+    assert siblings(alone, settings) == {clip.name: found[clip.name] for clip in alone}

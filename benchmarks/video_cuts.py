@@ -1,0 +1,55 @@
+"""How well cuts are found, by kind of transition: ours, and PySceneDetect's detectors with their own defaults."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from benchmarks.video_files import RATE, Film, Transition, chosen, make
+from video.detect import DetectSettings
+from video.watch import find_cuts
+
+DETECTORS = ("AdaptiveDetector", "ContentDetector", "HashDetector", "HistogramDetector", "ThresholdDetector")
+SIZE = (320, 180)
+SHOTS = 40
+_FRAME_S = 1 / RATE + 1e-3
+
+
+def table(folder: Path) -> dict[str, dict[str, float]]:
+    """F1 by kind of transition and by who looks; films are written into the folder, and the table to stderr."""
+    finders: dict[str, Callable[[Path], list[float]]] = {"ours": ours}
+    finders |= {name: partial(stock, detector=name) for name in DETECTORS}
+    print(f"F1 of cuts\n{'':10}" + "".join(f"{name.removesuffix('Detector'):>11}" for name in finders), file=sys.stderr)
+    scores: dict[str, dict[str, float]] = {}
+    for seed, kind in enumerate(get_args(Transition)):
+        film = make(folder / f"{kind}.mp4", chosen(100 + seed, SHOTS, (45, 80)), kind, SIZE)
+        scores[kind] = {name: round(f1(find(film.path), film), 3) for name, find in finders.items()}
+        print(f"{kind:10}" + "".join(f"{score:11.3f}" for score in scores[kind].values()), file=sys.stderr)
+    return scores
+
+
+def ours(path: Path) -> list[float]:
+    """The cuts of the pass that clips are made in."""
+    return [cut.time_s for cut in find_cuts(path, DetectSettings())]
+
+
+def stock(path: Path, detector: str) -> list[float]:
+    """The cuts of one of PySceneDetect's detectors."""
+    import scenedetect
+
+    scenes = scenedetect.detect(str(path), getattr(scenedetect, detector)())
+    return [start.seconds for start, _ in scenes[1:]]
+
+
+def f1(found: Sequence[float], film: Film) -> float:
+    """Each planted cut is found once at most: within a frame, or within the transition and a frame beside it."""
+    left, hits = sorted(found), 0
+    for start_s, end_s in film.touched_s:
+        near = [time_s for time_s in left if start_s - _FRAME_S <= time_s <= end_s + _FRAME_S]
+        if near:
+            left.remove(near[0])
+            hits += 1
+    return 2 * hits / (len(found) + len(film.cuts_s))

@@ -1,0 +1,224 @@
+"""Source `videos`: long videos, files or URLs, with what is said of them and of their parts.
+
+A row is a video or, of a long local one, a span of it, so that work on one video can be shared. All times are seconds
+from the video's first frame, as a player shows them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from corpus.hashing import hash_strings
+from corpus.settings import Settings, SettingsError, tuning
+from pipelines.sources.json_records import Fault
+from pipelines.sources.video_files import (
+    JSON_ENDINGS,
+    VIDEO_ENDINGS,
+    Found,
+    Names,
+    find_files,
+    is_web,
+    on_the_web,
+    under_prefix,
+)
+from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
+from pipelines.sources.video_spans import ANNOTATION, share_out, span_starts
+from video.probe import ProbeSettings, probe
+from video.reading import VideoError
+
+COLUMNS = pa.schema(
+    [
+        pa.field("url", pa.string()),  # a local path, or a URL; the same for all spans of a video
+        pa.field("video", pa.string()),  # its name, below the folder where it was found
+        pa.field("span_start_s", pa.float64()),
+        pa.field("span_end_s", pa.float64()),  # null: to the end
+        pa.field("text", pa.string()),  # of the whole video, on each of its spans
+        pa.field("annotations", pa.list_(ANNOTATION)),  # those that begin in the span, in the order of time
+        pa.field("licence", pa.string()),
+    ]
+)
+_BLOCK = 32  # videos that are probed ahead
+
+
+class VideosSource(Settings):
+    """Which videos, and what is said of them."""
+
+    kind: Literal["videos"]
+    videos: tuple[str, ...] = Field(
+        min_length=1,
+        description="paths, folders, globs, fsspec URLs; http(s) URLs, one ending in / is put before annotated names",
+    )
+    annotations: tuple[AnyForm, ...] = ()
+    url_ending: str = Field(".mp4", description="of annotated names without one, under a URL")
+    licence: str = ""
+    sample_rows: int | None = Field(None, ge=1, description="rows of videos drawn at random; null: all, in order")
+    seed: int = Field(0, ge=0, description="of the sample")
+    shard_rows: int = Field(16, ge=1)
+    span_s: float = Field(600.0, gt=0, description="local videos that are longer become several rows of equal spans")
+    probe: ProbeSettings = Field(ProbeSettings(), description="what is beyond it is one row, for a stage to judge")
+    probe_threads: int = tuning(4, ge=1)
+
+    @field_validator("videos")
+    @classmethod
+    def _one_prefix(cls, videos: tuple[str, ...]) -> tuple[str, ...]:
+        if sum(_is_prefix(video) for video in videos) > 1:
+            raise ValueError("only one URL can be put before the names")
+        return videos
+
+
+class VideosRows:
+    """The rows of a source in shards, and what was left out.
+
+    counts: `read` rows; `bad_name`, no Unicode; `repeated_video`, found twice; `no_video_file`, a name that annotations
+    give; `not_sampled`, videos, and spans of the last one, that are not in the sample. read = rows + the others.
+    annotation_counts: `read` annotations; `placed` in rows; `repeated`; `no_video_file`; `ambiguous_video`, several
+    files have that name; `no_time`, of a part that nobody gave a time; `behind_end`; `not_sampled`. read = the others.
+    faults: records of annotation files that are malformed.
+    """
+
+    def __init__(self, settings: VideosSource) -> None:
+        self._settings = settings
+        self.counts: dict[str, int] = {}
+        self.annotation_counts: Counter[str] = Counter()
+        self.faults: list[Fault] = []
+
+    @cached_property
+    def _listed(self) -> list[Found]:
+        plain = [name for name in self._settings.videos if not _is_prefix(name)]
+        return [
+            found
+            for name in plain
+            for found in ([on_the_web(name)] if is_web(name) else find_files([name], VIDEO_ENDINGS, "videos"))
+        ]
+
+    @cached_property
+    def _files(self) -> list[tuple[list[Found], list[Found]]]:
+        """Of each form the files, and those of its cuts."""
+        return [
+            (
+                find_files(form.files, JSON_ENDINGS, "annotations"),
+                find_files(form.cuts, JSON_ENDINGS, "cuts") if isinstance(form, Vript) else [],
+            )
+            for form in self._settings.annotations
+        ]
+
+    def identity(self) -> dict[str, Any]:
+        """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
+        files = [*self._listed, *(file for both in self._files for each in both for file in each)]
+        return {**self._settings.canonical(), "files": [(file.url, file.size, file.version) for file in files]}
+
+    def shards(self) -> Iterator[pa.Table]:
+        """Tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, for a stage to judge."""
+        self.counts, self.annotation_counts, self.faults = {}, Counter(), []
+        said = self._said()
+        rows = self._rows(self._in_order(list(said)), said)
+        blocks = iter(lambda: list(itertools.islice(rows, self._settings.shard_rows)), [])
+        yield from (pa.Table.from_pylist(block, schema=COLUMNS) for block in blocks)
+
+    def _said(self) -> dict[Found, list[Annotation]]:
+        """Each video, once, with its annotations."""
+        named = [video for video in self._listed if _is_text(video.url)]
+        listed = {video.url: video for video in named}
+        self.counts = {"bad_name": len(self._listed) - len(named), "repeated_video": len(named) - len(listed)}
+        said: dict[Found, dict[Annotation, None]] = {video: {} for video in listed.values()}
+        names = Names(said)
+        missing: set[str] = set()
+        for annotation in self._annotations():
+            self.annotation_counts["read"] += 1
+            found = names.find(annotation.video)
+            if not found and (elsewhere := self._elsewhere(annotation.video)):
+                found = [listed.setdefault(elsewhere.url, elsewhere)]
+            if len(found) != 1:
+                self.annotation_counts["ambiguous_video" if found else "no_video_file"] += 1
+                missing.update([] if found else [annotation.video])
+                continue
+            of_video = said.setdefault(found[0], {})
+            bare = replace(annotation, video="")  # it may be named in several ways
+            self.annotation_counts["repeated"] += bare in of_video
+            of_video[bare] = None
+        self.counts["no_video_file"] = len(missing)
+        return {video: list(annotations) for video, annotations in said.items()}
+
+    def _annotations(self) -> Iterator[Annotation]:
+        for form, (files, cuts) in zip(self._settings.annotations, self._files, strict=True):
+            yield from read_annotations(form, [f.url for f in files], [f.url for f in cuts], self.faults)
+
+    def _elsewhere(self, name: str) -> Found | None:
+        """The URL of a video that was not listed."""
+        if is_web(name):
+            return on_the_web(name)
+        prefix = next(filter(_is_prefix, self._settings.videos), None)
+        return under_prefix(prefix, name, self._settings.url_ending) if prefix else None
+
+    def _in_order(self, videos: list[Found]) -> list[Found]:
+        if self._settings.sample_rows is None:
+            return videos
+        hashes = hash_strings(pa.array([video.url for video in videos], pa.string()), self._settings.seed)
+        return [videos[at] for at in np.argsort(hashes, kind="stable").tolist()]
+
+    def _rows(self, videos: list[Found], said: dict[Found, list[Annotation]]) -> Iterator[dict[str, Any]]:
+        most = self._settings.sample_rows
+        rows = left_out = begun = 0
+        for video, duration_s in self._measured(videos):
+            begun += 1
+            starts = span_starts(duration_s, self._settings.span_s)
+            text, shares = share_out(said[video], starts, duration_s, self.annotation_counts)
+            for start_s, end_s, share in zip(starts, [*starts[1:], None], shares, strict=True):
+                if rows == most:
+                    left_out += 1
+                    self.annotation_counts["placed"] -= len(share)
+                    self.annotation_counts["not_sampled"] += len(share)
+                    continue
+                rows += 1
+                yield {
+                    "url": video.url,
+                    "video": video.name,
+                    "span_start_s": start_s,
+                    "span_end_s": end_s,
+                    "text": text,
+                    "annotations": share,
+                    "licence": self._settings.licence,
+                }
+            if rows == most:
+                break
+        rest = videos[begun:]
+        self.annotation_counts["not_sampled"] += sum(len(said[video]) for video in rest)
+        self.counts["not_sampled"] = left_out + len(rest)
+        self.counts["read"] = rows + sum(self.counts.values())
+
+    def _measured(self, videos: Sequence[Found]) -> Iterator[tuple[Found, float | None]]:
+        """Videos with their lengths, some probed ahead."""
+        with ThreadPoolExecutor(self._settings.probe_threads) as pool:
+            for first in range(0, len(videos), _BLOCK):
+                block = videos[first : first + _BLOCK]
+                yield from zip(block, pool.map(self._duration_s, block), strict=True)
+
+    def _duration_s(self, video: Found) -> float | None:
+        """None of what lies elsewhere, and of what cannot be read."""
+        if not video.is_local:
+            return None
+        try:
+            return probe(video.url, self._settings.probe).duration_s
+        except VideoError:
+            return None
+        except ModuleNotFoundError as error:
+            raise SettingsError(f"videos: {error}: pip install 'rzen-corpus[video]'") from error
+
+
+def _is_prefix(name: str) -> bool:
+    return is_web(name) and name.endswith("/")
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is Unicode, as a table wants it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -1,0 +1,263 @@
+"""Annotation files in the forms of the public sets, sound and broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from pipelines.sources.json_records import Fault, records, seconds
+from pipelines.sources.video_forms import Annotation, AnyForm, Llava, Plain, ShareGpt4Video, Vript, read_annotations
+
+
+def write(path: Path, *lines: Any) -> str:
+    """JSON lines; what is a string is written as it is."""
+    text = "".join((line if isinstance(line, str) else json.dumps(line, ensure_ascii=False)) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def read(form: AnyForm, cuts: tuple[str, ...] = ()) -> tuple[list[Annotation], list[Fault]]:
+    faults: list[Fault] = []
+    return list(read_annotations(form, form.files, cuts, faults)), faults
+
+
+def whole(video: str, text: str = "", question: str = "", answer: str = "") -> Annotation:
+    return Annotation(video, None, None, text, question, answer, True)
+
+
+def part(video: str, start_s: float | None, end_s: float | None, text: str, *said: str) -> Annotation:
+    question, answer = said or ("", "")
+    return Annotation(video, start_s, end_s, text, question, answer, False)
+
+
+def said(fault: Fault) -> tuple[int, str]:
+    return fault.line, fault.reason
+
+
+SHARED = {
+    "video_id": "yt-a.1",
+    "zip_folder": "panda_videos_1.zip",
+    "timestamp": ["00:00:00.000", "00:00:02.500"],
+    "captions": [
+        {"idx": "1", "content": "A cup."},
+        {"idx": "2", "content": "It falls."},
+        {"idx": "-1", "content": "A cup that falls."},
+    ],
+}
+
+
+def test_sharegpt4video(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "a.jsonl",
+        SHARED,
+        {"video_id": "b", "captions": "none"},
+        {"captions": [{"idx": "-1", "content": "of what?"}]},
+        {"video_id": "c", "captions": [{"idx": -1, "content": " whole \n"}]},
+        {"video_id": "d", "captions": [{"idx": "-1", "content": ""}]},
+    )
+    found, faults = read(ShareGpt4Video(kind="sharegpt4video", files=(file,)))
+    unknown = [part("yt-a.1", None, None, "A cup."), part("yt-a.1", None, None, "It falls.")]
+    assert found == [whole("yt-a.1", "A cup that falls."), *unknown, whole("c", "whole")]
+    assert [said(fault) for fault in faults] == [(2, "no_text"), (3, "no_video"), (5, "no_text")]
+    assert {fault.file for fault in faults} == {file}
+
+
+def test_sharegpt4video_with_times(tmp_path: Path) -> None:
+    edges = {**SHARED, "video_id": "edges", "timestamp": [0, 2.5, "7"]}
+    wrong = {**SHARED, "video_id": "wrong", "timestamp": [0]}
+    file = write(tmp_path / "a.jsonl", SHARED, edges, wrong)
+    found, faults = read(ShareGpt4Video(kind="sharegpt4video", files=(file,), times_key="timestamp"))
+    assert found[1:3] == [part("yt-a.1", 0.0, 2.5, "A cup."), part("yt-a.1", 2.5, None, "It falls.")]
+    assert found[5] == part("edges", 2.5, 7.0, "It falls.")
+    assert [said(fault) for fault in faults] == [(3, "bad_time")]
+
+
+def talk(*values: str, **more: Any) -> dict[str, Any]:
+    turns = [{"from": ("human", "gpt")[at % 2], "value": value} for at, value in enumerate(values)]
+    return {"id": 7, "video": "dir/v.mp4", "conversations": turns, **more}
+
+
+def test_llava_keeps_pairs_of_question_and_answer(tmp_path: Path) -> None:
+    records = [
+        talk("<image>\nWhat is it?", "A dog.", "And then?\n<video>", "It runs. "),
+        talk("<video>\n<video>\nWhere <image> is it?", "Here.", start="00:01:02.500", end="1:05"),
+        talk("<video>\n", "A street at night."),
+        talk("Who?", "She.", end=4),
+    ]
+    array = tmp_path / "array.json"
+    array.write_text(json.dumps(records, indent=2), encoding="utf-8-sig")
+    lines = write(tmp_path / "lines.json", *records)
+    found, faults = read(Llava(kind="llava", files=(str(array),)))
+    assert found == [
+        whole("dir/v.mp4", "", "What is it?", "A dog."),
+        whole("dir/v.mp4", "", "And then?", "It runs."),
+        part("dir/v.mp4", 62.5, 65.0, "", "Where is it?", "Here."),
+        whole("dir/v.mp4", "A street at night."),
+        part("dir/v.mp4", 0.0, 4.0, "", "Who?", "She."),
+    ]
+    assert not faults
+    assert read(Llava(kind="llava", files=(lines,))) == (found, [])
+
+
+def test_llava_record_that_is_malformed_costs_itself(tmp_path: Path) -> None:
+    good = talk("Q?", "A.")
+    system = {**good, "conversations": [{"from": "system", "value": "Be kind."}, *good["conversations"]]}
+    file = write(
+        tmp_path / "a.jsonl",
+        good,
+        '{"id": 1, "video": "cut off',
+        "",
+        talk("Q?", "A.", "no answer?"),
+        talk("Q?", ""),
+        talk("Q?", "A.", start=5, end=5),
+        talk("Q?", "A.", start="soon"),
+        talk("Q?", "A.", start=float("nan")),
+        {**good, "video": ["a.mp4", "b.mp4"]},
+        {"image": "a.jpg", "conversations": good["conversations"]},
+        '{"video": "v.mp4", "conversations": [{"from": "human", "value": "\\ud800"}, {"from": "gpt", "value": "A"}]}',
+        {**good, "conversations": None},
+        '"text"',
+        "[" * 100_000,
+        system,
+    )
+    found, faults = read(Llava(kind="llava", files=(file,)))
+    assert found == [whole("dir/v.mp4", "", "Q?", "A.")] * 2
+    assert [said(fault) for fault in faults] == [
+        (2, "not_json"),
+        (4, "bad_turns"),
+        (5, "no_text"),
+        (6, "bad_time"),
+        (7, "bad_time"),
+        (8, "bad_time"),
+        (9, "bad_text"),
+        (10, "no_video"),
+        (11, "bad_text"),
+        (12, "bad_turns"),
+        (13, "not_an_object"),
+        (14, "not_json"),
+    ]
+
+
+def clip(name: str, content: str | None) -> dict[str, Any]:
+    caption = {"shot_type": "close-up", "camera_movement": "still", "content": content, "scene_title": "One"}
+    return {"video_id": "x-1", "clip_id": name, "video_title": "...", "caption": caption, "voiceover": [""]}
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    """A file of captions as Vript has one for each video."""
+    path = tmp_path / "x-1_caption.json"
+    names = [f"x-1-Scene-00{number}" for number in range(1, 5)]
+    data: dict[str, Any] = {name: clip(name, f"About {name}.") for name in names}
+    data[names[2]] = {**data[names[2]], "caption": None}
+    meta = {"video_id": "x-1", "video_title": "...", "num_clips": 4, "integrity": False}
+    path.write_text(json.dumps({"meta": meta, "data": data}, indent=4))
+    return str(path)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_vript_takes_times_from_cuts(tmp_path: Path, script: str, as_list: bool) -> None:
+    times = {"x-1-Scene-001": ("00:00:00.000", "00:00:04.200"), "x-1-Scene-002": ("4.2", 9), "x-1-Scene-004": (9, 8)}
+    cuts: Any = {name: {"from": start, "to": end} for name, (start, end) in times.items()}
+    if as_list:
+        cuts = {"clips": [{"clip": name, **cut} for name, cut in cuts.items()]}
+    file = tmp_path / "x-1_cut_meta.json"
+    file.write_text(json.dumps(cuts))
+    form = Vript(kind="vript", files=(script,), cut_clip_key="clip", cut_start_key="from", cut_end_key="to")
+    found, faults = read(form, (str(file),))
+    assert found == [
+        part("x-1", 0.0, 4.2, "About x-1-Scene-001."),
+        part("x-1", 4.2, 9.0, "About x-1-Scene-002."),
+        part("x-1", None, None, "About x-1-Scene-004."),
+    ]
+    assert [(fault.file, fault.reason) for fault in faults] == [(str(file), "bad_time"), (script, "no_text")]
+    assert "x-1-Scene-004" in faults[0].detail and "x-1-Scene-003" in faults[1].detail
+
+
+def test_vript_clips_that_are_cut_already(script: str) -> None:
+    found, _ = read(Vript(kind="vript", files=(script,), cut_already=True))
+    assert found[0] == whole("x-1-Scene-001", "About x-1-Scene-001.") and len(found) == 3
+
+
+def test_plain(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "a.jsonl",
+        {"video": "ü/ヴ.mp4", "start_s": 1, "end_s": "2.5", "text": "Une fête à 東京"},
+        {"video": "v", "text": "All of it.", "question": "Who?", "answer": "Nobody."},
+        {"video": "v", "start_s": "1:00:00", "text": "Late."},
+        {"video": "v", "question": "No answer?"},
+        {"video": "v", "start_s": -1, "text": "x"},
+        {"video": "v", "start_s": True, "text": "x"},
+        {"video": "v", "text": 5},
+    )
+    found, faults = read(Plain(kind="plain", files=(file,)))
+    assert found == [
+        part("ü/ヴ.mp4", 1.0, 2.5, "Une fête à 東京"),
+        whole("v", "All of it.", "Who?", "Nobody."),
+        part("v", 3600.0, None, "Late."),
+    ]
+    assert [said(fault) for fault in faults] == [(4, "no_text"), (5, "bad_time"), (6, "bad_time"), (7, "bad_text")]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "faulty"),
+    [
+        ('[{"a": 1},\n{"a": 2}]', [(1, {"a": 1}), (2, {"a": 2})], []),
+        ('[\n{"a": 1},\n{"a": },\n{"a": 3}\n]\n', [(2, {"a": 1}), (4, {"a": 3})], [3]),  # goes on after the broken one
+        ('[\n  {"a": 1},\n  {"a": 2', [(2, {"a": 1})], [3]),  # cut off
+        ('{\n "a": 1\n}\n{\n "a": 2\n}', [(1, {"a": 1}), (4, {"a": 2})], []),
+        ('{"a": 1\n{"a": 2}\n', [(2, {"a": 2})], [1]),
+        ("", [], []),
+        ("[]", [], []),
+        ("<html>\n</html>", [], [1]),
+    ],
+)
+def test_records_by_line(tmp_path: Path, text: str, values: list[Any], faulty: list[int]) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    faults: list[Fault] = []
+    assert list(records(str(path), faults)) == values
+    assert [said(fault) for fault in faults] == [(line, "not_json") for line in faulty]
+
+
+def test_bytes_that_are_no_unicode_cost_their_record(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"video": "a", "text": "caf\xe9"}\r\n{"video": "b", "text": "one\xe2\x80\xa8line"}\r\n')
+    found, faults = read(Plain(kind="plain", files=(str(path),)))
+    assert found == [whole("b", "one\u2028line")]
+    assert [said(fault) for fault in faults] == [(1, "bad_text")]
+
+
+def test_files_in_a_store() -> None:
+    fsspec.filesystem("memory").pipe_file("/forms/a.jsonl", b'{"video": "v", "text": "T"}')
+    assert read(Plain(kind="plain", files=("memory://forms/a.jsonl",))) == ([whole("v", "T")], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("00:01:02.500", 62.5),
+        ("12.5", 12.5),
+        ("1:02", 62.0),
+        ("90", 90.0),
+        ("00:00:01,250", 1.25),
+        (3, 3.0),
+        (0, 0.0),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_times(value: Any, wanted: float | None) -> None:
+    assert seconds(value) == wanted
+
+
+@pytest.mark.parametrize(
+    "value", ["-1", "1:60", "1:60:00", "1:2:3:4", "1e3", "٣", "9" * 400, [1], False, float("inf"), -0.5]
+)
+def test_what_is_no_time(value: Any) -> None:
+    with pytest.raises(ValueError, match="not a time"):
+        seconds(value)

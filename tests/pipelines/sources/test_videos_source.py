@@ -1,0 +1,277 @@
+"""Videos and their annotations as rows: matched by name, cut into spans, sampled, counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from videos import Shot, make_video, truncate
+
+from corpus.settings import SettingsError, parse_settings
+from corpus.workspace import Workspace
+from pipelines.gather import gather, source_fingerprint
+from pipelines.sources.video_files import Found, Names
+from pipelines.sources.video_spans import span_starts
+from pipelines.sources.videos import COLUMNS, VideosRows, VideosSource
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Three seconds."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    make_video(path, [Shot(frames=15), Shot(frames=15)], rate=10, size=(160, 120))
+    return path.read_bytes()
+
+
+def place(folder: Path, film: bytes, *names: str) -> str:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(film)
+    return str(folder)
+
+
+def plain(folder: Path, *records: dict[str, Any]) -> dict[str, Any]:
+    path = folder / "said.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return {"kind": "plain", "files": [str(path)]}
+
+
+def source(*videos: str, **settings: Any) -> VideosRows:
+    return VideosRows(parse_settings({"kind": "videos", "videos": list(videos), **settings}, VideosSource))
+
+
+def rows_of(rows: VideosRows) -> list[dict[str, Any]]:
+    """All rows, after a look at whether the counts add up."""
+    found = [row for shard in rows.shards() for row in shard.to_pylist()]
+    assert rows.counts["read"] == len(found) + sum(n for reason, n in rows.counts.items() if reason != "read")
+    told = dict(rows.annotation_counts)
+    assert told.pop("read", 0) == sum(told.values())
+    return found
+
+
+def said(row: dict[str, Any]) -> list[str]:
+    return [each["text"] or each["question"] for each in row["annotations"]]
+
+
+def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "a.mp4", "sub/b.MP4", "._a.mp4", ".cache/c.mp4", "notes.txt")
+    told = plain(
+        tmp_path,
+        {"video": "a", "start_s": "00:00:02", "text": "later"},
+        {"video": "a.mp4", "text": "A film."},
+        {"video": "./a.mp4", "start_s": 0.5, "end_s": 1, "text": "first", "question": "Q?", "answer": "A."},
+        {"video": "a.mp4", "question": "How many?", "answer": "Two."},
+        {"video": "a.mp4", "text": "Another view of it."},
+        {"video": "a", "start_s": 2, "text": "later"},
+    )
+    rows = source(folder, annotations=[told], licence="CC0")
+    first, second = rows_of(rows)
+    empty = {"text": "", "question": "", "answer": ""}
+    assert first == {
+        "url": f"{folder}/a.mp4",
+        "video": "a.mp4",
+        "span_start_s": 0.0,
+        "span_end_s": None,
+        "text": "A film.",
+        "annotations": [
+            {**empty, "start_s": None, "end_s": None, "question": "How many?", "answer": "Two."},
+            {**empty, "start_s": None, "end_s": None, "text": "Another view of it."},
+            {"start_s": 0.5, "end_s": 1.0, "text": "first", "question": "Q?", "answer": "A."},
+            {**empty, "start_s": 2.0, "end_s": None, "text": "later"},
+        ],
+        "licence": "CC0",
+    }
+    assert (second["video"], second["text"], second["annotations"]) == ("sub/b.MP4", "", [])
+    assert rows.annotation_counts == Counter(read=6, placed=5, repeated=1)
+
+
+def test_long_videos_become_spans(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "long.mp4")
+    starts = (0, 1.49, 1.5, 2.9, 3.1)
+    told = plain(
+        tmp_path,
+        *({"video": "long.mp4", "start_s": start, "text": str(start)} for start in starts),
+        {"video": "long.mp4", "text": "All."},
+        {"video": "long.mp4", "question": "Of all?", "answer": "Yes."},
+    )
+    rows = source(folder, annotations=[told], span_s=2)
+    first, second = rows_of(rows)
+    assert [(row["span_start_s"], row["span_end_s"]) for row in (first, second)] == [(0.0, 1.5), (1.5, None)]
+    assert (said(first), said(second)) == (["Of all?", "0", "1.49"], ["1.5", "2.9"])
+    assert [each["start_s"] for each in first["annotations"]] == [None, 0.0, 1.49]
+    assert [each["start_s"] for each in second["annotations"]] == [1.5, 2.9]
+    assert first["text"] == second["text"] == "All."
+    assert rows.annotation_counts["behind_end"] == 1
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "starts"),
+    [(None, [0.0]), (0.0, [0.0]), (600.0, [0.0]), (600.1, [0.0, 300.05]), (1800.0, [0.0, 600.0, 1200.0])],
+)
+def test_span_starts(duration_s: float | None, starts: list[float]) -> None:
+    assert span_starts(duration_s, 600.0) == starts
+
+
+def test_a_video_that_cannot_be_read_is_one_row(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "cut.mp4", "empty.mp4", "long.mp4")
+    truncate(tmp_path / "v" / "cut.mp4", 0.5)
+    truncate(tmp_path / "v" / "empty.mp4", 0)
+    rows = rows_of(source(folder, span_s=1, probe={"max_duration_s": 2}))
+    assert [(row["video"], row["span_end_s"]) for row in rows] == [(f"{n}.mp4", None) for n in ("cut", "empty", "long")]
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "a/1.mp4", "b/1.mp4", "c.mp4")
+    told = plain(
+        tmp_path,
+        {"video": "a/1.mp4", "text": "of a"},
+        {"video": "1.mp4", "text": "of which?"},
+        {"video": "gone.mp4", "text": "x"},
+        {"video": "gone.mp4", "start_s": 2, "text": "y"},
+        {"video": "d/1.mp4", "text": "another folder's"},
+        {"text": "of nothing"},
+    )
+    captions = [{"idx": "1", "content": "A part."}, {"idx": "-1", "content": "The whole."}]
+    shared = tmp_path / "shared.jsonl"
+    shared.write_text(json.dumps({"video_id": "c", "captions": captions}))
+    forms = [told, {"kind": "sharegpt4video", "files": [str(shared)]}]
+    rows = source(folder, f"{folder}/c.mp4", annotations=forms)
+    assert [(row["video"], row["text"]) for row in rows_of(rows)] == [
+        ("a/1.mp4", "of a"),
+        ("b/1.mp4", ""),
+        ("c.mp4", "The whole."),
+    ]
+    assert rows.counts == {"read": 6, "bad_name": 0, "repeated_video": 1, "no_video_file": 2, "not_sampled": 0}
+    assert rows.annotation_counts == Counter(read=7, placed=2, ambiguous_video=1, no_video_file=3, no_time=1)
+    assert [(fault.line, fault.reason) for fault in rows.faults] == [(6, "no_video")]
+    assert len(rows_of(rows)) == 3 and len(rows.faults) == 1  # read again, counted anew
+
+
+def test_names_with_accents_brackets_and_dots(tmp_path: Path, film: bytes) -> None:
+    taken_apart = unicodedata.normalize("NFD", "Café ヴィデオ.mp4")
+    folder = place(tmp_path / "v", film, taken_apart, "clip [1080p].mp4", "id.v2.mp4")
+    told = plain(
+        tmp_path,
+        {"video": unicodedata.normalize("NFC", taken_apart), "text": "coffee"},
+        {"video": "id.v2", "text": "dots"},
+    )
+    rows = rows_of(source(folder, annotations=[told]))
+    assert {row["video"]: row["text"] for row in rows} == {
+        taken_apart: "coffee",
+        "clip [1080p].mp4": "",
+        "id.v2.mp4": "dots",
+    }
+    assert [row["video"] for row in rows_of(source(f"{folder}/clip [1080p].mp4"))] == ["clip [1080p].mp4"]
+    assert [row["video"] for row in rows_of(source(f"{folder}/*.v2.*"))] == ["id.v2.mp4"]
+
+
+def test_a_name_that_is_no_unicode_is_left_out(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "a.mp4", os.fsdecode(b"caf\xe9.mp4"))
+    rows = source(folder)
+    source_fingerprint(rows)
+    assert [row["video"] for row in rows_of(rows)] == ["a.mp4"]
+    assert rows.counts["bad_name"] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("1", ["/d/x/1.mp4", "/d/y/1.mp4"]),
+        ("x/1.mp4", ["/d/x/1.mp4"]),
+        ("/their/disk/x/1.mp4", ["/d/x/1.mp4"]),
+        ("z/1.mp4", []),
+        ("2.webm", ["/d/2.webm"]),
+        ("2.mov", ["/d/2.mp4", "/d/2.webm"]),
+        ("their/3.mp4", ["/d/3.mkv"]),
+        ("", []),
+        ("/", []),
+    ],
+)
+def test_which_video_a_name_means(asked: str, wanted: list[str]) -> None:
+    names = ["x/1.mp4", "y/1.mp4", "2.mp4", "2.webm", "3.mkv"]
+    found = Names(Found(f"/d/{name}", name) for name in names).find(asked)
+    assert [video.url for video in found] == wanted
+
+
+def test_urls(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "here.mp4")
+    told = plain(
+        tmp_path,
+        {"video": "here.mp4", "text": "lies here"},
+        {"video": "dir/ü 1", "start_s": 5000, "text": "far on"},
+        {"video": "dir/ü 1.mp4", "text": "under the prefix"},
+        {"video": "https://b.example/x.webm?t=1", "text": "a URL of its own"},
+        {"video": "c", "text": "listed"},
+    )
+    listed = "https://a.example/c.mp4?key=%20"
+    rows = source(folder, listed, "https://a.example/all/", annotations=[told])
+    assert [(row["url"], row["video"], row["text"], len(row["annotations"])) for row in rows_of(rows)] == [
+        (f"{folder}/here.mp4", "here.mp4", "lies here", 0),
+        (listed, "c.mp4", "listed", 0),
+        ("https://a.example/all/dir/%C3%BC%201.mp4", "dir/ü 1.mp4", "under the prefix", 1),
+        ("https://b.example/x.webm?t=1", "x.webm", "a URL of its own", 0),
+    ]
+    with pytest.raises(SettingsError, match="only one URL"):
+        source("https://a.example/", "https://b.example/")
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/bucket/deep/a.mp4", b"not looked at")
+    yield "memory://bucket"
+    fs.rm("/bucket", recursive=True)
+
+
+def test_videos_in_a_store_are_one_row_each(bucket: str) -> None:
+    (row,) = rows_of(source(bucket, span_s=1))
+    assert (row["url"], row["video"], row["span_end_s"]) == ("memory:///bucket/deep/a.mp4", "deep/a.mp4", None)
+
+
+def test_samples_grow(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, *(f"{number}.mp4" for number in range(6)))
+    told = plain(tmp_path, *({"video": str(at % 6), "start_s": at / 4, "text": f"{at}"} for at in range(12)))
+
+    def drawn(**settings: Any) -> list[tuple[str, float]]:
+        rows = rows_of(source(folder, annotations=[told], span_s=2, **settings))
+        return [(row["video"], row["span_start_s"]) for row in rows]
+
+    few, more = drawn(sample_rows=5), drawn(sample_rows=8)
+    assert len(few) == 5 and more[:5] == few and len(more) == 8
+    assert sorted(drawn(sample_rows=100)) == sorted(drawn()) and len(drawn()) == 12
+    assert drawn(sample_rows=5, seed=1) != few
+
+
+def test_gathered_into_shards(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "a.mp4", "b.mp4", "c.mp4")
+    told = plain(tmp_path, {"video": "a", "start_s": 1, "text": "one"})
+    rows = source(folder, annotations=[told], shard_rows=2)
+    assert [(shard.num_rows, shard.schema) for shard in rows.shards()] == [(2, COLUMNS), (1, COLUMNS)]
+    name = source_fingerprint(rows)
+    index = gather(Workspace(tmp_path / "w"), "films", rows, name)
+    assert (index.rows, len(index.shards), index.counts["read"]) == (3, 2, 3)
+    assert source_fingerprint(source(folder, annotations=[told], shard_rows=2, probe_threads=1)) == name
+    changed = plain(tmp_path, {"video": "a", "start_s": 1, "text": "one more"})
+    assert source_fingerprint(source(folder, annotations=[changed], shard_rows=2)) != name
+
+
+def test_nothing_found(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path / "v", film, "notes.txt")
+    for pattern in (folder, f"{folder}/*.mp4", f"{folder}/a.mp4", "nosuch://x"):
+        with pytest.raises(SettingsError, match="videos: "):
+            source(pattern).identity()
+    with pytest.raises(SettingsError, match="annotations: "):
+        place(tmp_path / "v", film, "a.mp4")
+        source(folder, annotations=[{"kind": "plain", "files": [f"{folder}/none.json"]}]).identity()
+
+
+def test_settings_name_the_nearest_key() -> None:
+    with pytest.raises(SettingsError, match=r"annotations\.0\.file: unknown key; did you mean 'files'"):
+        source("v", annotations=[{"kind": "llava", "files": ["a"], "file": "b"}])

@@ -109,37 +109,45 @@ class Names:
     """
 
     def __init__(self, videos: Iterable[Found]) -> None:
-        self._by_stem: dict[str, list[Found]] = {}
+        self._whole: dict[tuple[str, ...], list[Found]] = {}
+        self._ends: dict[tuple[str, ...], list[Found]] = {}
+        self._known: dict[str, list[Found]] = {}  # names come again and again
         for video in videos:
-            self._by_stem.setdefault(_parts(video.name)[-1], []).append(video)
+            parts = _parts(video.name)
+            self._whole.setdefault(parts, []).append(video)
+            for end in _ends(parts)[1:]:
+                self._ends.setdefault(end, []).append(video)
 
     def find(self, name: str) -> list[Found]:
         """The one video that is meant; several where that cannot be told, none where there is none."""
-        parts = _parts(name)
-        near = [video for video in self._by_stem.get(parts[-1], []) if _agree(parts, _parts(video.name))]
-        # The closest: most folders in common, then the same ending, then the one that lies least deep.
-        best = max((_closeness(name, parts, video) for video in near), default=None)
-        return [video for video in near if _closeness(name, parts, video) == best]
+        if name not in self._known:
+            parts = _parts(name)
+            near = [video for end in _ends(parts) for video in self._whole.get(end, [])] + self._ends.get(parts, [])
+            # The closest: most folders in common, then the same ending, then the one that lies least deep.
+            best = max((_closeness(name, parts, video) for video in near), default=None)
+            self._known[name] = [video for video in near if _closeness(name, parts, video) == best]
+        return self._known[name]
 
 
-def _parts(name: str) -> list[str]:
+def _parts(name: str) -> tuple[str, ...]:
     """Folders and name, without its ending if that is a video's."""
     parts = [part for part in unicodedata.normalize("NFC", name).split("/") if part not in ("", ".")] or [""]
     stem, dot, ending = parts[-1].rpartition(".")
-    return [*parts[:-1], stem] if stem and (dot + ending).lower() in VIDEO_ENDINGS else parts
+    return (*parts[:-1], stem) if stem and (dot + ending).lower() in VIDEO_ENDINGS else tuple(parts)
 
 
-def _common(one: list[str], other: list[str]) -> int:
+def _ends(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """All of it, then without the first folder, and so on."""
+    return [parts[at:] for at in range(len(parts))]
+
+
+def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     count = 0
     while count < min(len(one), len(other)) and one[-1 - count] == other[-1 - count]:
         count += 1
     return count
 
 
-def _agree(one: list[str], other: list[str]) -> bool:
-    return _common(one, other) == min(len(one), len(other))
-
-
-def _closeness(name: str, parts: list[str], video: Found) -> tuple[int, bool, int]:
+def _closeness(name: str, parts: tuple[str, ...], video: Found) -> tuple[int, bool, int]:
     same_ending = PurePosixPath(name).suffix.lower() == PurePosixPath(video.name).suffix.lower()
     return _common(parts, _parts(video.url)), same_ending, -len(_parts(video.name))

@@ -33,7 +33,7 @@ from recaption.pixels import PixelBudget, UndecodableError, decode_for
 from recaption.prompts import Prompt, PromptChoice, choose, chosen_prompts, render
 from recaption.requests import Answer, Captioner, CaptionerError, Pixels, Request
 from recaption.screening import screen
-from recaption.settings import CaptionSettings
+from recaption.settings import CaptionSettings, DescribeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,8 @@ class Writing:
             "sampling": sampling,
         }
         columns |= {name: [value] * len(asked) for name, value in same.items()}
-        columns["prompt"] = [each.prompt.id for each in asked]
+        prompted = not isinstance(self._settings.backend, DescribeSettings)  # that measures, and reads no prompt
+        columns["prompt"] = [each.prompt.id if prompted else "" for each in asked]
         columns["key"] = [each.key for each in asked]
         return pa.table({field.name: pa.array(columns[field.name], field.type) for field in CAPTION_SCHEMA})
 

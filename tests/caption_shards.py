@@ -61,9 +61,10 @@ def lay_shard(root: Path, source: str, shard: str, pictures: Sequence[bytes], te
 
 
 def settings(**more: Any) -> CaptionSettings:
-    """Settings for sources `a` and `b`."""
+    """Settings for sources `a` and `b`, of a backend whose place a scripted captioner takes."""
     prompts = {"prompts": {"detailed": 1.0}}
-    return CaptionSettings.model_validate({"sources": {"a": prompts, "b": prompts}, **more})
+    backend = {"kind": "openai", "model": "scripted", "endpoints": ["http://127.0.0.1:9/v1"]}
+    return CaptionSettings.model_validate({"backend": backend, "sources": {"a": prompts, "b": prompts}, **more})
 
 
 def caption(root: Path, stage: Caption, *tasks: ShardTask, generation: int = 0) -> list[Outcome]:

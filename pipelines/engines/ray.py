@@ -35,6 +35,15 @@ _PART_BYTES = 256 * 1024
 _SPLIT_BYTES = 64 * 1024 * 1024
 
 
+def start_local(**options: Any) -> Any:
+    """Start Ray on this machine; once more where that fails, which it does now and then for no lasting reason."""
+    try:
+        return ray.init("local", include_dashboard=False, **options)
+    except Exception:  # noqa: BLE001 - of a node that did not come up Ray raises anything; the second time it is raised
+        ray.shutdown()
+        return ray.init("local", include_dashboard=False, **options)
+
+
 class RayEngine:
     """Runs works on a Ray cluster: an existing one, or one on this machine that ends with the engine."""
 
@@ -45,7 +54,7 @@ class RayEngine:
         if settings.address:
             ray.init(settings.address, ignore_reinit_error=True, **quiet)
         elif self._connected:
-            ray.init("local", include_dashboard=False, **quiet)
+            start_local(**quiet)
 
     def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
         """See `Engine.map`."""

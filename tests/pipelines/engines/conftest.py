@@ -13,15 +13,10 @@ def ray_address() -> Iterator[str]:
     """A Ray cluster of two cores, and of two GPUs that are not there."""
     import ray
 
+    from pipelines.engines.ray import start_local
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
-        context = ray.init(
-            "local",
-            num_cpus=2,
-            num_gpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=80 * 1024 * 1024,
-        )
+        context = start_local(num_cpus=2, num_gpus=2, log_to_driver=False, object_store_memory=80 * 1024 * 1024)
     yield context.address_info["address"]
     ray.shutdown()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import IO
 
 import numpy as np
@@ -27,6 +27,7 @@ _REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\x00" + by
 _REST_SUM = sum(_REST)
 _READ_AHEAD_BYTES = 16 << 20
 _READ_AHEAD_ITEMS = 256
+_READ_AHEAD_ROWS = 16  # of items that consist of parts
 
 
 def tar_header(name: str, size: int) -> bytes:
@@ -173,6 +174,19 @@ def read_contents(store: Store, locations: pa.Table) -> Iterator[tuple[int, byte
         ranges = [(paths[which[row]], int(offsets[row]), int(sizes[row])) for row in rows]
         yield from zip(rows.tolist(), store.read_ranges(ranges), strict=True)
         start = stop
+
+
+def read_parts(store: Store, parts: pa.ChunkedArray, exts: Collection[str]) -> Iterator[tuple[int, list[bytes]]]:
+    """(row, contents) for each row of a column of lists of `records.PART`, in row order: of its parts with one of the
+    extensions, in their order. A few rows are read together.
+    """
+    for start in range(0, len(parts), _READ_AHEAD_ROWS):
+        lists = parts.slice(start, _READ_AHEAD_ROWS).to_pylist()
+        wanted = [[part for part in row or () if part["ext"] in exts] for row in lists]
+        ranges = [(part["media"], part["offset"], part["size"]) for row in wanted for part in row]
+        contents = iter(store.read_ranges(ranges))
+        for place, row in enumerate(wanted):
+            yield start + place, [next(contents) for _ in row]
 
 
 def location_columns(

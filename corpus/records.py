@@ -79,6 +79,12 @@ LOCATION_FIELDS = (
     pa.field("ext", pa.string()),
 )
 
+# What an item consists of where its bytes are not one range: a clip's frames, in the order of time, then its mp4. Each
+# part is an item itself, with an id of its own. Such an item's own id hashes the contents of its parts one after the
+# other, and it has no place of its own: media, offset, size and ext are null.
+PART = pa.struct(list(LOCATION_FIELDS))
+PARTS_FIELD = pa.field("parts", pa.list_(PART))
+
 _SIDE = pa.struct(
     [
         pa.field("instruction", pa.string(), nullable=False),

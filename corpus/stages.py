@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.media import MediaWriter, read_contents
-from corpus.records import Status
+from corpus.media import MediaWriter, read_contents, read_parts
+from corpus.records import PARTS_FIELD, Status
 from corpus.settings import Settings
 from corpus.storage import Store
 
@@ -79,6 +79,10 @@ class Shard:
         tables = {name: table.take(places) for name, table in self.tables.items()}
         return replace(self, rows=self.rows[places], tables=tables)
 
+    def parts(self, exts: Collection[str]) -> Iterator[tuple[int, list[bytes]]]:
+        """(row, contents) of every live row's item that consists of parts: those with one of the extensions."""
+        return read_parts(self.store, self.tables[ITEMS].column(PARTS_FIELD.name), exts)
+
     def contents(self) -> Iterator[tuple[int, bytes]]:
         """(row, bytes) of every live row's item, `row` counted within the live rows.
 
@@ -98,6 +102,10 @@ class Stage(ABC):
     regenerates: ClassVar[bool] = False  # not a function of its settings (a download): has generations
     writes_media: ClassVar[bool] = False  # adds items to `Shard.media`
     expands: ClassVar[bool] = False  # makes any number of rows from a row: its table starts a new run of rows
+    # Brings together what belongs together: it is also given the tables of the shards after its own in which what
+    # begins in its shard goes on (`gather.SourceIndex.reach`), removed rows included, and its table has those rows that
+    # are at home in its shard (column `home`). It is not halved when it raises.
+    regroups: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

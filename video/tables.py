@@ -1,0 +1,67 @@
+"""What the stages of clips write: a row is a clip, or a part of a video that became none, with the reason."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pyarrow as pa
+
+from corpus.records import LOCATION_FIELDS, PARTS_FIELD, SHA256
+
+FRAME_EXT, VIDEO_EXT = "jpg", "mp4"
+
+
+class ClipKind(StrEnum):
+    """Where a clip's times come from."""
+
+    SCENES = "scenes"  # one scene or several, found in the picture
+    ANNOTATED = "annotated"  # an interval that somebody described
+    WHOLE = "whole"  # all of a short video
+    WINDOW = "window"  # a few minutes, of several clips
+
+
+QUESTION = pa.struct([pa.field("question", pa.string()), pa.field("answer", pa.string())])
+
+# One row for each clip. All times are seconds from the video's first frame.
+CLIPS_SCHEMA = pa.schema(
+    [
+        *LOCATION_FIELDS,  # of the clip; only its id: see `records.PART`
+        PARTS_FIELD,  # its frames in the order of time, then its mp4, as the settings asked for them
+        pa.field("url", pa.string()),  # of the video: a path or a URL, the same for all its clips
+        pa.field("video", pa.string()),  # its name
+        pa.field("home", pa.int32()),  # number of the shard in which the video begins
+        pa.field("licence", pa.string()),
+        pa.field("downloaded_sha256", SHA256),  # of the video, where it was downloaded
+        pa.field("duration_s", pa.float64()),  # of the video
+        pa.field("kind", pa.string()),  # ClipKind
+        pa.field("start_s", pa.float64()),
+        pa.field("end_s", pa.float64()),
+        pa.field("scenes", pa.int32()),  # of which it is made; 0: it is annotated
+        pa.field("frames_s", pa.list_(pa.float64())),  # when its frames are seen
+        pa.field("width", pa.int32()),  # of its frames
+        pa.field("height", pa.int32()),
+        pa.field("mp4_frames", pa.int32()),
+        pa.field("copied", pa.bool_()),  # its mp4 holds the video's own packets
+        pa.field("sharpness", pa.float32()),  # see `video.looks`
+        pa.field("brightness", pa.float32()),
+        pa.field("motion", pa.float32()),
+        pa.field("black", pa.bool_()),
+        pa.field("still", pa.bool_()),
+        pa.field("hashes", pa.list_(pa.uint64())),  # pHashes of pictures spread over it
+        pa.field("text", pa.string()),  # what the annotation says of it; "": nothing
+        pa.field("questions", pa.list_(QUESTION)),  # about it
+        pa.field("video_text", pa.string()),  # what is said of the whole video; the same on all its rows
+        pa.field("video_questions", pa.list_(QUESTION)),  # about the whole; on the video's first row only
+        pa.field("detail", pa.string()),  # of a reason, for people
+    ]
+)
+
+GROUPS_SCHEMA = pa.schema(
+    [
+        *CLIPS_SCHEMA,
+        pa.field("group", pa.string()),  # of clips that are each other's hard negatives; "": none
+        pa.field("representative", LOCATION_FIELDS[0].type),  # of alike clips, the one that stays; null: none is alike
+    ]
+)
+
+WINDOWS_SCHEMA = pa.schema([*GROUPS_SCHEMA, pa.field("hint", pa.string())])  # what is known of it, for a captioner

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from corpus.hashing import hash_strings, mix64
+from corpus.settings import Settings
 from video.group_alike import Ints
-from video.groups import ClipColumns, Groups, GroupSettings, time_order
+from video.groups import ClipColumns, Groups, time_order
 
 _CELLS = 1 << 21  # of a table of clips by their siblings that is made at once
 _NEVER = np.uint64(2**64 - 1)
@@ -17,7 +20,19 @@ _NEVER = np.uint64(2**64 - 1)
 _Table = Callable[[Ints, Ints], NDArray]  # of rows [q, 1] and other rows [q, m] to [q, m]
 
 
-def sibling_negatives(clips: ClipColumns, groups: Groups, settings: GroupSettings) -> Ints:
+class NegativeSettings(Settings):
+    """Which clips of a video are named as negatives of each other."""
+
+    negatives: int = Field(4, ge=0, le=256, description="at most so many siblings are named as a clip's negatives")
+    rule: Literal["nearest", "seeded"] = Field("nearest", description="nearest in time first, or drawn by the seed")
+    seed: int = Field(0, ge=0, description="of the rule seeded")
+    gap_s: float = Field(0.0, ge=0, description="a sibling nearer in time is no negative; 0: only overlapping ones")
+    max_iou: float = Field(
+        0.3, gt=0, le=1, description="a moment is a negative of another below this temporal intersection over union"
+    )
+
+
+def sibling_negatives(clips: ClipColumns, groups: Groups, settings: NegativeSettings) -> Ints:
     """Rows of at most `negatives` members of each clip's group, best first: int64[n, negatives], -1 for none.
 
     Never the clip itself, one of its cluster, one that overlaps with it or one nearer in time than `gap_s`. The rule:
@@ -39,7 +54,7 @@ def sibling_negatives(clips: ClipColumns, groups: Groups, settings: GroupSetting
     return _chosen(sets, candidates[sets[candidates] >= 0], allowed, _ranks(clips, settings), settings.negatives)
 
 
-def moment_negatives(moments: ClipColumns, settings: GroupSettings, groups: Groups | None = None) -> Ints:
+def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: Groups | None = None) -> Ints:
     """Rows of at most `negatives` other moments of each moment's video, best first: int64[n, negatives], -1 for none.
 
     A negative's temporal intersection over union with the moment is below `max_iou`. It has another item, and with
@@ -64,7 +79,7 @@ def moment_negatives(moments: ClipColumns, settings: GroupSettings, groups: Grou
     return _chosen(video, order[np.sort(firsts)], allowed, _ranks(moments, settings), settings.negatives)
 
 
-def _ranks(clips: ClipColumns, settings: GroupSettings) -> _Table:
+def _ranks(clips: ClipColumns, settings: NegativeSettings) -> _Table:
     """What the rule says: the lower, the better."""
     if settings.rule == "seeded":
         hashes = hash_strings(clips.item_id.cast("large_binary"), settings.seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,18 +24,11 @@ ALIKE_SIBLING = "alike_sibling"
 
 
 class GroupSettings(Settings):
-    """Which clips of a video form a group, and which of them are named as negatives of each other."""
+    """Which clips of a video form a group."""
 
     alike: AlikeSettings = AlikeSettings()
     min_group: int = Field(2, ge=2, description="clips of a video with fewer stay, but without a group")
     max_group: int = Field(32, ge=2, le=1024, description="larger groups are split by time into nearly equal parts")
-    negatives: int = Field(4, ge=0, le=256, description="at most so many siblings are named as a clip's negatives")
-    rule: Literal["nearest", "seeded"] = Field("nearest", description="nearest in time first, or drawn by the seed")
-    seed: int = Field(0, ge=0, description="of the rule seeded")
-    gap_s: float = Field(0.0, ge=0, description="a sibling nearer in time is no negative; 0: only overlapping ones")
-    max_iou: float = Field(
-        0.3, gt=0, le=1, description="a moment is a negative of another below this temporal intersection over union"
-    )
 
     @model_validator(mode="after")
     def _check(self) -> GroupSettings:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from video.group_negatives import sibling_negatives
+from video.group_negatives import NegativeSettings, sibling_negatives
 from video.groups import ClipColumns, GroupSettings, group_clips
 
 RNG = np.random.default_rng(7)
 PICTURES = RNG.integers(0, 2**64, 64, dtype=np.uint64)  # far from each other: in 32 bits or so
-EVERY_CLIP = GroupSettings(max_group=1000, negatives=200)
+EVERY_CLIP = GroupSettings(max_group=1000)
+EVERY_SIBLING = NegativeSettings(negatives=200)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def named(clips: Sequence[Made], rows: np.ndarray) -> dict[str, list[str]]:
     }
 
 
-def siblings(clips: Sequence[Made], settings: GroupSettings = EVERY_CLIP) -> dict[str, list[str]]:
+def siblings(
+    clips: Sequence[Made], settings: NegativeSettings = EVERY_SIBLING, groups: GroupSettings = EVERY_CLIP
+) -> dict[str, list[str]]:
     made = columns(clips)
-    return named(clips, sibling_negatives(made, group_clips(made, settings), settings))
+    return named(clips, sibling_negatives(made, group_clips(made, groups), settings))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video.group_alike import AlikeSettings
-from video.group_negatives import moment_negatives, sibling_negatives
+from video.group_negatives import NegativeSettings, moment_negatives, sibling_negatives
 from video.groups import Groups, GroupSettings, group_clips
 
 
@@ -37,6 +37,9 @@ choices = st.builds(
     GroupSettings,
     alike=st.builds(AlikeSettings, radius_bits=st.sampled_from([0, 4]), min_share=st.sampled_from([0.4, 0.5, 1.0])),
     max_group=st.integers(3, 6),
+)
+negative_choices = st.builds(
+    NegativeSettings,
     negatives=st.integers(0, 5),
     rule=st.sampled_from(["nearest", "seeded"]),
     gap_s=st.sampled_from([0.0, 2.0]),
@@ -90,10 +93,10 @@ def plain_clusters(clips: list[Made], settings: AlikeSettings) -> list[int]:
     return labels
 
 
-@given(corpora(), choices)
-def test_negatives_hold_what_they_promise(clips: list[Made], settings: GroupSettings) -> None:
+@given(corpora(), choices, negative_choices)
+def test_negatives_hold_what_they_promise(clips: list[Made], groups: GroupSettings, settings: NegativeSettings) -> None:
     made = columns(clips)
-    found = group_clips(made, settings)
+    found = group_clips(made, groups)
     names = found.group.to_pylist()
     for row, others in enumerate(sibling_negatives(made, found, settings).tolist()):
         others = [other for other in others if other >= 0]
@@ -114,19 +117,23 @@ def gap(one: Made, other: Made) -> float:
     return max(one.start_s, other.start_s) - min(one.end_s, other.end_s)
 
 
-@given(corpora(), choices, st.randoms(use_true_random=False))
-def test_the_order_of_the_rows_changes_nothing(clips: list[Made], settings: GroupSettings, random: Any) -> None:
+@given(corpora(), choices, negative_choices, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_changes_nothing(
+    clips: list[Made], groups: GroupSettings, settings: NegativeSettings, random: Any
+) -> None:
     shuffled = random.sample(clips, len(clips))
-    assert grouped(clips, settings) == grouped(shuffled, settings)
-    assert siblings(clips, settings) == siblings(shuffled, settings)
+    assert grouped(clips, groups) == grouped(shuffled, groups)
+    assert siblings(clips, settings, groups) == siblings(shuffled, settings, groups)
     moments, others = columns(clips), columns(shuffled)
     before, after = moment_negatives(moments, settings), moment_negatives(others, settings)
     assert named(clips, before) == named(shuffled, after)
 
 
-@given(corpora(), choices)
-def test_a_video_comes_out_the_same_whatever_else_there_is(clips: list[Made], settings: GroupSettings) -> None:
+@given(corpora(), choices, negative_choices)
+def test_a_video_comes_out_the_same_whatever_else_there_is(
+    clips: list[Made], groups: GroupSettings, settings: NegativeSettings
+) -> None:
     alone = [clip for clip in clips if clip.video == clips[0].video]
-    assert grouped(alone, settings).items() <= grouped(clips, settings).items()
-    found = siblings(clips, settings)
-    assert siblings(alone, settings) == {clip.name: found[clip.name] for clip in alone}
+    assert grouped(alone, groups).items() <= grouped(clips, groups).items()
+    found = siblings(clips, settings, groups)
+    assert siblings(alone, settings, groups) == {clip.name: found[clip.name] for clip in alone}

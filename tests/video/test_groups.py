@@ -10,7 +10,7 @@ from grouping import EVERY_CLIP, PICTURES, Made, columns, grouped, noisy, shots,
 
 from corpus.settings import SettingsError, parse_settings
 from video.group_alike import AlikeSettings
-from video.group_negatives import moment_negatives, sibling_negatives
+from video.group_negatives import NegativeSettings, moment_negatives, sibling_negatives
 from video.groups import GroupSettings, group_clips, group_id
 
 
@@ -154,8 +154,8 @@ def test_no_clips_make_no_groups() -> None:
     none = columns([])
     found = group_clips(none, EVERY_CLIP)
     assert found.table(none.item_id).num_rows == 0
-    assert sibling_negatives(none, found, GroupSettings()).shape == (0, 4)
-    assert moment_negatives(none, GroupSettings(), found).shape == (0, 4)
+    assert sibling_negatives(none, found, NegativeSettings()).shape == (0, 4)
+    assert moment_negatives(none, NegativeSettings(), found).shape == (0, 4)
 
 
 def test_a_video_of_many_clips_is_compared_in_several_batches() -> None:

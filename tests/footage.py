@@ -1,8 +1,4 @@
-"""What test videos show: shots whose cuts are known, and frames that carry their number.
-
-The number is a strip of grey blocks along the lower edge, which survives lossy encoding, scaling and JPEG:
-`number_on` reads it back. All is seeded, nothing is random.
-"""
+"""What test videos show: shots whose cuts are known. All is seeded, nothing is random."""
 
 from __future__ import annotations
 
@@ -19,8 +15,6 @@ from pipelines.demo.photographs import photographs
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), red first
 
-BLOCKS = 20  # 16 of the number, 4 of its check
-DARK, LIGHT = 40, 215
 _WORLD = 1.5  # a picture's sides over a frame's: the room in which the camera moves
 
 
@@ -73,37 +67,6 @@ def look(shot: Shot, number: int, size: tuple[int, int]) -> Pixels:
     view = np.array([[1 / scale, 0, left], [0, 1 / scale, top]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(world, view, size, flags=flags, borderMode=cv2.BORDER_REFLECT).astype(np.uint8)
-
-
-def with_number(pixels: Pixels, number: int) -> Pixels:
-    """The picture with a number below 65536 along its lower edge: Gray code, so that one step changes two blocks."""
-    height, width = pixels.shape[:2]
-    gray = number ^ (number >> 1)
-    bits = np.array([(gray | _check(gray) << 16) >> bit & 1 for bit in range(BLOCKS)])
-    columns = bits[np.arange(width) * BLOCKS // width]
-    marked = pixels.copy()
-    marked[height - max(8, -(-height // 16)) :] = np.where(columns, LIGHT, DARK)[None, :, None]
-    return marked
-
-
-def number_on(rgb: npt.NDArray[Any]) -> int:
-    """The number that a frame carries, at any size of 60 pixels or more. ValueError where there is none to read."""
-    height, width = rgb.shape[:2]
-    rows = rgb[int(height * (1 - 3 / 64)) : max(int(height * (1 - 1 / 64)), int(height * (1 - 3 / 64)) + 1)]
-    levels = rows.reshape(len(rows), width, -1).mean(axis=(0, 2))
-    middles = [
-        levels[int((block + 0.3) * width / BLOCKS) : int((block + 0.7) * width / BLOCKS) + 1] for block in range(BLOCKS)
-    ]
-    bits = [float(middle.mean()) > (DARK + LIGHT) / 2 for middle in middles]
-    value = sum(bit << at for at, bit in enumerate(bits))
-    gray = value & 0xFFFF
-    if value >> 16 != _check(gray):
-        raise ValueError("no frame number can be read")
-    number = 0
-    while gray:
-        number ^= gray
-        gray >>= 1
-    return number
 
 
 def a_b_a(rounds: int = 3, frames: int = 30, seeds: tuple[int, int] = (1, 2), **shot: Any) -> list[Shot]:
@@ -170,8 +133,3 @@ def _blend(leaving: Shot, old: Pixels, new: Pixels, place: int) -> Pixels:
         return (plain * (abs(place + 0.5) / half)).astype(np.uint8)
     share = (place + 0.5 + half) / (2 * half)
     return cv2.addWeighted(old, 1 - share, new, share, 0).astype(np.uint8)
-
-
-def _check(gray: int) -> int:
-    """Four bits, of which a step of the number changes one."""
-    return (gray ^ gray >> 4 ^ gray >> 8 ^ gray >> 12) & 15

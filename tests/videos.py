@@ -13,7 +13,9 @@ from typing import Any
 
 import av
 import numpy as np
-from footage import Pixels, Shot, a_b_a, interrupted, look, number_on, pictures, with_number
+from footage import Pixels, Shot, a_b_a, interrupted, look, pictures
+
+from pipelines.demo.frame_numbers import number_on, with_number
 
 __all__ = [
     "Pixels",

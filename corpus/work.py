@@ -75,7 +75,7 @@ class ShardTask:
     source: str
     shard: str
     ordinal: int
-    inputs: tuple[tuple[str, str], ...]  # (table, path), in the order of `Stage.reads`
+    inputs: tuple[tuple[str, str], ...]  # (table, path), in the order of `Stage.reads`; see `Stage.regroups`
     output: str
     media: str  # where a new media tar goes, without its ending: each attempt adds its own
     ingredients: Mapping[str, Any]
@@ -212,12 +212,18 @@ def _load(
     stage: Stage, workspace: Workspace, task: ShardTask, media: MediaWriter | None = None
 ) -> tuple[Shard, pa.Array, pa.Array]:
     """The shard cut to its live rows, and the status and reason of all its rows so far."""
-    tables = {name: workspace.read_table(path) for name, path in task.inputs}
+    parts: dict[str, list[pa.Table]] = {}
+    for name, path in task.inputs:  # of a stage that regroups, the tables of several shards
+        parts.setdefault(name, []).append(workspace.read_table(path))
+    tables = {
+        name: found[0] if len(found) == 1 else pa.concat_tables(found).combine_chunks() for name, found in parts.items()
+    }
     lengths = {name: table.num_rows for name, table in tables.items()}
     if len(set(lengths.values())) != 1:
         raise ShardError(f"the tables of {task.source}/{task.shard} differ in rows: {lengths}")
     status, reason = _combined(list(tables.values()))
-    rows = np.flatnonzero(pc.equal(status, Status.KEPT).to_numpy(zero_copy_only=False))
+    live = pc.equal(status, Status.KEPT).to_numpy(zero_copy_only=False)
+    rows = np.arange(len(status)) if stage.regroups else np.flatnonzero(live)
     cut = tables if len(rows) == len(status) else {name: table.take(rows) for name, table in tables.items()}
     generation = int(task.ingredients.get("generation", 0))
     shard = Shard(task.source, task.shard, task.ordinal, rows.astype(np.int64), cut, workspace.store, media, generation)
@@ -306,6 +312,8 @@ def _halve(
     except (StorageError, ShardError, ImportError, MemoryError):
         raise
     except Exception as error:
+        if stage.regroups:  # without its neighbours a row would be judged wrongly
+            raise ShardError(_told(error)) from error
         if len(shard) == 1:
             broken.append(_told(error))
             if len(broken) > limit:

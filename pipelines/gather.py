@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,9 +19,15 @@ from corpus.records import Status
 from corpus.stages import ROWS, fingerprint
 from corpus.workspace import Series, Workspace
 
+HOME = "home"
+
 
 class Source(Protocol):
-    """A kind of source. `counts` says what was read and what was left out, by reason, once `shards` has ended."""
+    """A kind of source. `counts` says what was read and what was left out, by reason, once `shards` has ended.
+
+    A source whose rows belong together, in one shard or in several that follow each other, says so in a column `home`
+    (int32): the number of the shard in which the first of them is.
+    """
 
     counts: dict[str, int]
 
@@ -42,13 +48,14 @@ class SourceIndex:
     shards: tuple[tuple[str, str], ...]  # (shard, fingerprint of its rows)
     rows: int
     counts: Mapping[str, int]
+    reach: Mapping[str, int] = field(default_factory=dict)  # of each shard: in how many after it its rows' groups go on
 
     @staticmethod
     def from_json(text: bytes) -> SourceIndex:
         """The inverse of what `gather` writes."""
         data = json.loads(text)
         shards = tuple((shard, name) for shard, name in data["shards"])
-        return SourceIndex(data["fingerprint"], shards, data["rows"], data["counts"])
+        return SourceIndex(data["fingerprint"], shards, data["rows"], data["counts"], data.get("reach", {}))
 
 
 def source_fingerprint(source: Source) -> str:
@@ -68,6 +75,7 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
     present = workspace.tables(series)
     shards: list[tuple[str, str]] = []
     rows = 0
+    reach: dict[str, int] = {}
     for number, table in enumerate(source.shards()):
         shard = f"{number:06d}"
         whole = _with_status(table)
@@ -76,8 +84,12 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
             workspace.write_table(series.path(shard, content), whole, {"stage": ROWS, "content": content})
         shards.append((shard, content))
         rows += table.num_rows
-    index = SourceIndex(name, tuple(shards), rows, dict(source.counts))
-    text = {"fingerprint": name, "shards": shards, "rows": rows, "counts": dict(sorted(source.counts.items()))}
+        for home in set(table.column(HOME).to_pylist()) if HOME in table.column_names else ():
+            if home < number:
+                reach[f"{home:06d}"] = number - home  # numbers go up: the last one counts
+    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach)
+    text: dict[str, Any] = {"fingerprint": name, "shards": shards, "rows": rows}
+    text |= {"counts": dict(sorted(source.counts.items())), "reach": reach}
     workspace.store.publish(_index_path(owner, name), json.dumps(text, indent=1).encode())
     return index
 

@@ -22,9 +22,7 @@ def publish_input(
         for table in planned:
             if step.name == "pairs":
                 pairs.setdefault(table.node.series.owner, []).append(table.task.output)
-            items.setdefault(table.node.source, set()).update(
-                path for (name, _), (_, path) in zip(table.node.reads, table.task.inputs, strict=True) if name == ITEMS
-            )
+            items.setdefault(table.node.source, set()).update(path for name, path in table.task.inputs if name == ITEMS)
     datasets = []
     for name in sorted(config.mixtures[mixture].datasets):
         settings = config.datasets[name]

@@ -7,7 +7,7 @@ and nothing else: no database, no markers. All fingerprints are known before any
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,9 +101,10 @@ def make_plan(
         for node in step.nodes:
             present = workspace.tables(node.series)
             for shard, _ in indexes[node.source].shards:
-                inputs = {name: known[series, shard] for name, series in node.reads}
+                read = list(_read(node, indexes[node.source], shard))
+                inputs = {f"{name}+{after}" if after else name: known[at] for name, after, at in read}
                 parts = ingredients(node.stage, inputs if whole is None else whole)
-                tables = tuple((name, series.path(shard, inputs[name])) for name, series in node.reads)
+                tables = tuple((name, at[0].path(at[1], known[at])) for name, _, at in read)
                 one = _Table(workspace, node, shard, ordinals[node.source, shard], tables, parts)
                 found = one.planned(step.name, present.get(shard, set()), selection, stale < _EXPLAINED)
                 planned.append(found)
@@ -111,6 +112,14 @@ def make_plan(
                 known[node.series, shard] = found.fingerprint
         plan.steps.append((step, planned))
     return plan
+
+
+def _read(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int, tuple[Series, str]]]:
+    """What a node reads for a shard: name, how many shards after its own, and which table of which shard that is."""
+    reach = index.reach.get(shard, 0) if node.stage.regroups else 0
+    for name, series in node.reads:
+        for after in range(reach + 1):
+            yield name, after, (series, f"{int(shard) + after:06d}" if after else shard)
 
 
 def _whole_inputs(

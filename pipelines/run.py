@@ -15,9 +15,9 @@ import pyarrow as pa
 from rich.console import Console
 
 from corpus.settings import SettingsError
-from corpus.stages import KeyedStage, MapStage
+from corpus.stages import ROWS, KeyedStage, MapStage
 from corpus.work import LOST, EmitWork, MapWork, Outcome, SettleTask, SettleWork, ShardTask
-from corpus.workspace import Workspace
+from corpus.workspace import Series, Workspace
 from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
@@ -152,8 +152,9 @@ class _Runner:
     def steps(self, plan: Plan, selection: Selection) -> bool:
         """Run the steps; whether all of them were run, up to publishing."""
         again = selection.force or bool(selection.retry)
-        rows = {path for _, planned in plan.steps for p in planned for path in _row_tables(p)}
-        self.ready |= rows
+        for source, index in plan.indexes.items():
+            series = Series("tables", source, ROWS)
+            self.ready |= {series.path(shard, name) for shard, name in index.shards}
         for step, planned in plan.steps:
             self.ready |= {p.task.output for p in planned if p.state == "done"}
             todo = [p for p in planned if p.state != "done"]
@@ -257,14 +258,6 @@ def settle_tasks(said: pa.Table | None, tasks: Sequence[ShardTask], stage: Keyed
     return [
         SettleTask(task, said.take(pa.array(np.arange(start, stop))))
         for task, start, stop in zip(tasks, starts.tolist(), stops.tolist(), strict=True)
-    ]
-
-
-def _row_tables(planned: Planned) -> list[str]:
-    return [
-        path
-        for (name, _), path in zip(planned.node.reads, [p for _, p in planned.task.inputs], strict=True)
-        if name == "rows"
     ]
 
 

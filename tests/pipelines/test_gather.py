@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -148,3 +149,22 @@ def test_a_shards_name_does_not_depend_on_how_its_rows_were_put_together(tmp_pat
 def test_a_source_without_rows_has_no_shards(tmp_path: Any) -> None:
     index = take(Workspace(tmp_path), ToySource(0))
     assert (index.shards, index.rows) == ((), 0)
+
+
+class Triples(ToySource):
+    """Rows that belong together, three by three, whatever shards they come to lie in."""
+
+    def shards(self) -> Iterator[pa.Table]:
+        for number, table in enumerate(super().shards()):
+            rows = range(number * SHARD_ROWS, number * SHARD_ROWS + table.num_rows)
+            yield table.append_column("home", pa.array([row // 3 * 3 // SHARD_ROWS for row in rows], pa.int32()))
+
+
+def test_rows_that_go_on_in_later_shards_are_noted(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    # 0-2 | 3 4 + 5 | 6-8 | 9 + 10 11 | 12-14
+    index = take(workspace, Triples(15))
+    assert index.reach == {"000000": 1, "000001": 1}
+    found = find_index(workspace, "toy", source_fingerprint(Triples(15)))
+    assert found == index
+    assert take(workspace, ToySource(15)).reach == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -376,3 +376,27 @@ def test_a_generation_survives_a_change_elsewhere(toys: Toys) -> None:
     plan = toys.plan(*default_stages(threshold=0.7))
     assert states(plan)["fetch"] == "ddd"
     assert all(path.endswith("-g1.parquet") for path in outputs(plan, "fetch"))
+
+
+class Together(Toy):
+    name = "together"
+    reads = ("measure",)
+    expands: ClassVar[bool] = True
+    regroups: ClassVar[bool] = True
+
+
+def test_a_stage_that_regroups_reads_the_shards_in_which_its_rows_go_on(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    toys = Toys(workspace, shards={"a": 4})
+    indexes = {"a": replace(toys.index("a"), reach={"000000": 2, "000002": 1})}
+    steps = toys.steps(Fetch(Settings()), Measure(ToySettings()), Together(Settings()))
+    plan = toys.finish(make_plan(workspace, steps, indexes, Selection()))
+    measured = dict(zip(["0", "1", "2", "3"], outputs(plan, "measure"), strict=True))
+    read = [[path for _, path in one.task.inputs] for one in plan.table("together", "a")]
+    assert read == [[measured[n] for n in row] for row in ("012", "1", "23", "3")]
+    assert {name for one in plan.table("together", "a") for name, _ in one.task.inputs} == {"measure"}
+    again = Selection(stage="fetch", shards=frozenset({3}), force=True)
+    changed = make_plan(workspace, steps, indexes, again)
+    # Shard 3 alone is fetched again: with it go the groups of its own shard, and of the one that goes on in it.
+    assert [one.state for one in changed.table("together", "a")] == ["done", "done", "stale", "stale"]
+    assert whys(changed, "together") == {"`measure` changed", "`measure+1` changed"}

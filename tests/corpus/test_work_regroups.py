@@ -1,0 +1,60 @@
+"""A stage that brings rows of several shards together: what it is given, and what it may not be given by halves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+from work_shards import KEPT, Expands, Judged, result, task_for, write_rows
+
+from corpus.records import table_schema
+from corpus.stages import ROWS, Shard
+from corpus.work import MapWork, Outcome, ShardTask
+from corpus.workspace import Workspace
+
+
+class Regroups(Expands):
+    regroups: ClassVar[bool] = True
+
+
+def over_two_shards(root: Path, stage: Regroups, first: Judged, second: Judged) -> Outcome:
+    task = task_for(root, stage, first)
+    write_rows(Workspace(root), "in/next.f.parquet", second)
+    both = (*task.inputs, (ROWS, "in/next.f.parquet"))
+    task = ShardTask(task.source, task.shard, task.ordinal, both, task.output, task.media, task.ingredients)
+    return MapWork(stage, str(root)).open()(task)
+
+
+def test_it_is_given_the_rows_of_all_its_tables_removed_ones_included(tmp_path: Path) -> None:
+    def twice(shard: Shard) -> pa.Table:
+        rows = shard[ROWS]
+        assert shard.rows.tolist() == [0, 1, 2, 3]
+        columns = {"twice": rows.column("value"), "status": rows.column("status"), "reason": rows.column("reason")}
+        return pa.table(columns).take([3, 0, 1])  # as many as it likes, in any order
+
+    outcome = over_two_shards(tmp_path, Regroups(twice), [KEPT, ("failed", "broken")], [KEPT, ("filtered", "dark")])
+    assert outcome.error == ""
+    assert result(tmp_path) == [(1, "filtered", "dark"), (0, *KEPT), (1, "failed", "broken")]
+    assert outcome.counts == {"kept/": 1, "failed/broken": 1, "filtered/dark": 1}
+
+
+def test_it_is_never_given_half_of_them(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def breaks(shard: Shard) -> pa.Table:
+        calls.append(len(shard))
+        raise ValueError("planted")
+
+    outcome = over_two_shards(tmp_path, Regroups(breaks), [KEPT] * 3, [KEPT] * 2)
+    assert calls == [5]
+    assert "planted" in outcome.error
+
+
+def test_a_shard_in_which_nothing_begins_has_an_empty_table(tmp_path: Path) -> None:
+    def none(shard: Shard) -> pa.Table:
+        return table_schema(Regroups.schema).empty_table()
+
+    outcome = over_two_shards(tmp_path, Regroups(none), [KEPT], [KEPT])
+    assert (outcome.error, outcome.rows) == ("", 0)
+    assert result(tmp_path) == []

@@ -26,7 +26,8 @@ class Source(Protocol):
     """A kind of source. `counts` says what was read and what was left out, by reason, once `shards` has ended.
 
     A source whose rows belong together, in one shard or in several that follow each other, says so in a column `home`
-    (int32): the number of the shard in which the first of them is.
+    (int32): the number of the shard in which the first of them is. What else it has to say goes into `notes`, if it
+    has that.
     """
 
     counts: dict[str, int]
@@ -49,13 +50,16 @@ class SourceIndex:
     rows: int
     counts: Mapping[str, int]
     reach: Mapping[str, int] = field(default_factory=dict)  # of each shard: in how many after it its rows' groups go on
+    notes: Mapping[str, Any] = field(default_factory=dict)  # what else the source has to say, for people
 
     @staticmethod
     def from_json(text: bytes) -> SourceIndex:
         """The inverse of what `gather` writes."""
         data = json.loads(text)
         shards = tuple((shard, name) for shard, name in data["shards"])
-        return SourceIndex(data["fingerprint"], shards, data["rows"], data["counts"], data.get("reach", {}))
+        return SourceIndex(
+            data["fingerprint"], shards, data["rows"], data["counts"], data.get("reach", {}), data.get("notes", {})
+        )
 
 
 def source_fingerprint(source: Source) -> str:
@@ -87,9 +91,9 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
         for home in set(table.column(HOME).to_pylist()) if HOME in table.column_names else ():
             if home < number:
                 reach[f"{home:06d}"] = number - home  # numbers go up: the last one counts
-    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach)
+    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach, getattr(source, "notes", {}))
     text: dict[str, Any] = {"fingerprint": name, "shards": shards, "rows": rows}
-    text |= {"counts": dict(sorted(source.counts.items())), "reach": reach}
+    text |= {"counts": dict(sorted(source.counts.items())), "reach": reach, "notes": index.notes}
     workspace.store.publish(_index_path(owner, name), json.dumps(text, indent=1).encode())
     return index
 

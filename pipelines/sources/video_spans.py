@@ -30,12 +30,12 @@ def span_starts(duration_s: float | None, span_s: float) -> list[float]:
 
 
 def share_out(
-    annotations: Sequence[Annotation], starts: Sequence[float], duration_s: float | None, counts: Counter[str]
+    annotations: Sequence[Annotation], starts: Sequence[float], counts: Counter[str]
 ) -> tuple[str, list[list[dict[str, Any]]]]:
     """The first description of the whole, and for each span the annotations that begin in it, in the order of time.
 
-    What else is said of the whole goes to the first span, without times. Adds to `counts` what was placed and what
-    was left out.
+    What else is said of the whole goes to the first span, without times; what begins behind the end to the last: the
+    stage that cuts knows the end. Adds to `counts` what was placed and what was left out.
     """
     text = ""
     shares: list[list[dict[str, Any]]] = [[] for _ in starts]
@@ -43,9 +43,6 @@ def share_out(
         said = {"text": one.text, "question": one.question, "answer": one.answer}
         if one.start_s is None and not one.whole:
             counts["no_time"] += 1
-            continue
-        if duration_s is not None and (one.start_s or 0.0) >= duration_s:
-            counts["behind_end"] += 1
             continue
         counts["placed"] += 1
         if one.whole and one.text and not text:

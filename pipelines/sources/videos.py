@@ -1,7 +1,7 @@
 """Source `videos`: long videos, files or URLs, with what is said of them and of their parts.
 
-A row is a video or, of a long local one, a span of it, so that work on one video can be shared. All times are seconds
-from the video's first frame, as a player shows them.
+A row is a video or, of a long one that isn't on the web, a span of it, so that work on one video can be shared. All
+times are seconds from the video's first frame, as a player shows them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ from pipelines.sources.video_files import (
 )
 from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_spans import ANNOTATION, share_out, span_starts
-from video.probe import ProbeSettings, probe
-from video.reading import VideoError
+from video.glance import Glance, glance
 
 COLUMNS = pa.schema(
     [
@@ -44,10 +43,15 @@ COLUMNS = pa.schema(
         pa.field("span_end_s", pa.float64()),  # null: to the end
         pa.field("text", pa.string()),  # of the whole video, on each of its spans
         pa.field("annotations", pa.list_(ANNOTATION)),  # those that begin in the span, in the order of time
+        pa.field("timed", pa.bool_()),  # parts of the video are annotated with times
+        pa.field("home", pa.int32()),  # number of the shard that holds the video's first row
+        pa.field("spans", pa.int32()),  # rows of the video
+        pa.field("first_s", pa.float64()),  # of the first frame, on the container's own timeline; null: not known yet
+        pa.field("duration_s", pa.float64()),  # of the video
         pa.field("licence", pa.string()),
     ]
 )
-_BLOCK = 32  # videos that are probed ahead
+_BLOCK = 32  # videos that are looked at ahead
 
 
 class VideosSource(Settings):
@@ -64,9 +68,11 @@ class VideosSource(Settings):
     sample_rows: int | None = Field(None, ge=1, description="rows of videos drawn at random; null: all, in order")
     seed: int = Field(0, ge=0, description="of the sample")
     shard_rows: int = Field(16, ge=1)
-    span_s: float = Field(600.0, gt=0, description="local videos that are longer become several rows of equal spans")
-    probe: ProbeSettings = Field(ProbeSettings(), description="what is beyond it is one row, for a stage to judge")
-    probe_threads: int = tuning(4, ge=1)
+    span_s: float = Field(
+        600.0, gt=0, description="longer videos, but for those on the web, become rows of equal spans"
+    )
+    max_duration_s: float = Field(24 * 3600.0, gt=0, description="what claims more is one row, for `clips` to judge")
+    probe_threads: int = tuning(8, ge=1)
 
     @field_validator("videos")
     @classmethod
@@ -82,7 +88,7 @@ class VideosRows:
     counts: `read` rows; `bad_name`, no Unicode; `repeated_video`, found twice; `no_video_file`, a name that annotations
     give; `not_sampled`, videos, and spans of the last one, that are not in the sample. read = rows + the others.
     annotation_counts: `read` annotations; `placed` in rows; `repeated`; `no_video_file`; `ambiguous_video`, several
-    files have that name; `no_time`, of a part that nobody gave a time; `behind_end`; `not_sampled`. read = the others.
+    files have that name; `no_time`, of a part that nobody gave a time; `not_sampled`. read = the others.
     faults: records of annotation files that are malformed.
     """
 
@@ -166,13 +172,27 @@ class VideosRows:
         hashes = hash_strings(pa.array([video.url for video in videos], pa.string()), self._settings.seed)
         return [videos[at] for at in np.argsort(hashes, kind="stable").tolist()]
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What became of the annotations, and the records that are malformed, for people."""
+        faults = [f"{fault.file}, line {fault.line}: {fault.reason}: {fault.detail}" for fault in self.faults]
+        return {"annotations": dict(sorted(self.annotation_counts.items())), "faults": faults}
+
     def _rows(self, videos: list[Found], said: dict[Found, list[Annotation]]) -> Iterator[dict[str, Any]]:
         most = self._settings.sample_rows
         rows = left_out = begun = 0
-        for video, duration_s in self._measured(videos):
+        for video, seen in self._measured(videos):
             begun += 1
-            starts = span_starts(duration_s, self._settings.span_s)
-            text, shares = share_out(said[video], starts, duration_s, self.annotation_counts)
+            starts = span_starts(seen.duration_s if seen else None, self._settings.span_s)
+            text, shares = share_out(said[video], starts, self.annotation_counts)
+            spread = len(starts) > 1  # else the stage that opens the video looks at all of it anyway
+            of_video = {
+                "timed": any(each.start_s is not None for each in said[video]),
+                "home": rows // self._settings.shard_rows,
+                "spans": len(starts),
+                "first_s": seen.first_s if seen and spread else None,
+                "duration_s": seen.duration_s if seen and spread else None,
+            }
             for start_s, end_s, share in zip(starts, [*starts[1:], None], shares, strict=True):
                 if rows == most:
                     left_out += 1
@@ -187,6 +207,7 @@ class VideosRows:
                     "span_end_s": end_s,
                     "text": text,
                     "annotations": share,
+                    **of_video,
                     "licence": self._settings.licence,
                 }
             if rows == most:
@@ -196,23 +217,22 @@ class VideosRows:
         self.counts["not_sampled"] = left_out + len(rest)
         self.counts["read"] = rows + sum(self.counts.values())
 
-    def _measured(self, videos: Sequence[Found]) -> Iterator[tuple[Found, float | None]]:
-        """Videos with their lengths, some probed ahead."""
+    def _measured(self, videos: Sequence[Found]) -> Iterator[tuple[Found, Glance | None]]:
+        """Videos with their lengths, some looked at ahead."""
         with ThreadPoolExecutor(self._settings.probe_threads) as pool:
             for first in range(0, len(videos), _BLOCK):
                 block = videos[first : first + _BLOCK]
-                yield from zip(block, pool.map(self._duration_s, block), strict=True)
+                yield from zip(block, pool.map(self._glance, block), strict=True)
 
-    def _duration_s(self, video: Found) -> float | None:
-        """None of what lies elsewhere, and of what cannot be read."""
-        if not video.is_local:
+    def _glance(self, video: Found) -> Glance | None:
+        """None of what lies on the web, and of what cannot be read."""
+        if is_web(video.url):
             return None
         try:
-            return probe(video.url, self._settings.probe).duration_s
-        except VideoError:
-            return None
+            seen = glance(video.url)
         except ModuleNotFoundError as error:
             raise SettingsError(f"videos: {error}: pip install 'rzen-corpus[video]'") from error
+        return seen if seen and seen.duration_s <= self._settings.max_duration_s else None
 
 
 def _is_prefix(name: str) -> bool:

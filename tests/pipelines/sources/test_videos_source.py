@@ -86,6 +86,11 @@ def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
             {"start_s": 0.5, "end_s": 1.0, "text": "first", "question": "Q?", "answer": "A."},
             {**empty, "start_s": 2.0, "end_s": None, "text": "later"},
         ],
+        "timed": True,
+        "home": 0,
+        "spans": 1,
+        "first_s": None,
+        "duration_s": None,
         "licence": "CC0",
     }
     assert (second["video"], second["text"], second["annotations"]) == ("sub/b.MP4", "", [])
@@ -104,11 +109,14 @@ def test_long_videos_become_spans(tmp_path: Path, film: bytes) -> None:
     rows = source(folder, annotations=[told], span_s=2)
     first, second = rows_of(rows)
     assert [(row["span_start_s"], row["span_end_s"]) for row in (first, second)] == [(0.0, 1.5), (1.5, None)]
-    assert (said(first), said(second)) == (["Of all?", "0", "1.49"], ["1.5", "2.9"])
+    assert (said(first), said(second)) == (["Of all?", "0", "1.49"], ["1.5", "2.9", "3.1"])
     assert [each["start_s"] for each in first["annotations"]] == [None, 0.0, 1.49]
-    assert [each["start_s"] for each in second["annotations"]] == [1.5, 2.9]
+    assert [each["start_s"] for each in second["annotations"]] == [1.5, 2.9, 3.1]
     assert first["text"] == second["text"] == "All."
-    assert rows.annotation_counts["behind_end"] == 1
+    assert [(row["home"], row["spans"], row["timed"], row["first_s"]) for row in (first, second)] == [
+        (0, 2, True, 0)
+    ] * 2
+    assert first["duration_s"] == pytest.approx(3.0, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +131,7 @@ def test_a_video_that_cannot_be_read_is_one_row(tmp_path: Path, film: bytes) -> 
     folder = place(tmp_path / "v", film, "cut.mp4", "empty.mp4", "long.mp4")
     truncate(tmp_path / "v" / "cut.mp4", 0.5)
     truncate(tmp_path / "v" / "empty.mp4", 0)
-    rows = rows_of(source(folder, span_s=1, probe={"max_duration_s": 2}))
+    rows = rows_of(source(folder, span_s=1, max_duration_s=2))
     assert [(row["video"], row["span_end_s"]) for row in rows] == [(f"{n}.mp4", None) for n in ("cut", "empty", "long")]
 
 

@@ -1,0 +1,40 @@
+"""How long a video is by its header and its first frame: enough to share it out, without reading it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from video.ends import missing
+from video.reading import Source, VideoError, as_file, frames, open_container, video_stream
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the header says. It may be wrong: `probe` reads the video."""
+
+    first_s: float  # when the first frame is seen, on the stream's own timeline
+    duration_s: float
+
+
+def glance(source: Source) -> Glance | None:
+    """A few reads, whatever the video's length. None where the header says no duration, or where something is wrong
+    that `probe` will name. What storage raises is left as it is.
+    """
+    import av
+
+    try:
+        with as_file(source) as file:
+            if not file.seek(0, io.SEEK_END) or missing(file):
+                return None
+            with open_container(file, threads=1) as container:
+                stream = video_stream(container)
+                duration_s = 0.0
+                if stream.duration and stream.time_base is not None:
+                    duration_s = float(stream.duration * stream.time_base)
+                elif container.duration:
+                    duration_s = container.duration / av.time_base
+                first = next(frames(container), None)
+    except VideoError:
+        return None
+    return Glance(first.time_s, duration_s) if first is not None and duration_s > 0 else None

@@ -7,12 +7,15 @@ so the shard can be halved down to the row that does it.
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import pyarrow as pa
 
+from corpus.media import MediaWriter
 from corpus.stages import MapStage, Shard
 
 
@@ -23,25 +26,28 @@ class ProcessDied(RuntimeError):
 def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
     """The stage's function, each call in a new process. Costs a start and an `open` for each call.
 
-    Raises ProcessDied for a call whose process ends without an answer, and else what the function raised. Not for
-    stages that write media: the tar is open in this process.
+    What a call adds to the shard's media goes into a tar of its own, beside the shard's; it is published before the
+    table is answered, and not at all by a call that fails. Raises ProcessDied for a call whose process ends without
+    an answer, and else what the function raised.
     """
 
     def call(shard: Shard) -> pa.Table:
         bare = replace(shard, media=None, notes={})
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_run, args=(stage, bare, theirs))
-        process.start()
-        theirs.close()
-        try:
-            kind, answer = ours.recv()
-        except EOFError:
-            process.join()
-            raise ProcessDied(f"exit code {process.exitcode}") from None
-        finally:
-            ours.close()
-            process.join()
+        # What the process leaves in its temporary folder when it dies, half a tar among it, goes with the folder.
+        with tempfile.TemporaryDirectory(prefix="rzen-corpus-") as scratch:
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_run, args=(stage, bare, _own_path(shard.media), scratch, theirs))
+            process.start()
+            theirs.close()
+            try:
+                kind, answer = ours.recv()
+            except EOFError:
+                process.join()
+                raise ProcessDied(f"exit code {process.exitcode}") from None
+            finally:
+                ours.close()
+                process.join()
         if kind == "raised":
             raise answer
         return answer
@@ -49,8 +55,20 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
     return call
 
 
-def _run(stage: MapStage, shard: Shard, answer: Connection) -> None:
+def _own_path(media: MediaWriter | None) -> str | None:
+    """Where one call's tar goes: a name beside the shard's that no other call has."""
+    return None if media is None else f"{media.path.removesuffix('.tar')}-{uuid.uuid4().hex[:8]}.tar"
+
+
+def _run(stage: MapStage, shard: Shard, media_path: str | None, scratch: str, answer: Connection) -> None:
+    tempfile.tempdir = scratch
+    media = MediaWriter(shard.store, media_path) if media_path else None
     try:
-        answer.send(("table", stage.open()(shard)))
+        table = stage.open()(replace(shard, media=media))
+        if media is not None:
+            media.commit()  # before the table is known: it must never name bytes that are not there
+        answer.send(("table", table))
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side
+        if media is not None:
+            media.abort()
         answer.send(("raised", error))

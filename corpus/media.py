@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tarfile
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import IO
 
 import numpy as np
@@ -25,6 +25,8 @@ _CHECKSUM_BYTES = 8  # counted as spaces while the sum is taken
 # Type (a regular file), link name, magic and version, owner's names, device numbers, prefix and padding.
 _REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\x00" + bytes(167)
 _REST_SUM = sum(_REST)
+MOST_BYTES = (1 << 33) - 1  # of a member: a USTAR header has no room for a larger size
+_COPIED_BYTES = 1 << 20
 _READ_AHEAD_BYTES = 16 << 20
 _READ_AHEAD_ITEMS = 256
 _READ_AHEAD_ROWS = 16  # of items that consist of parts
@@ -36,7 +38,7 @@ def tar_header(name: str, size: int) -> bytes:
     Raises ValueError for a name that is empty or over 100 bytes, or a size of 8 GiB and more: USTAR can't hold these.
     """
     encoded = name.encode()
-    if not 0 < len(encoded) <= 100 or not 0 <= size < 1 << 33:
+    if not 0 < len(encoded) <= 100 or not 0 <= size <= MOST_BYTES:
         raise ValueError(f"{name[:120]!r}, {size} bytes: does not fit a USTAR header")
     before = encoded.ljust(100, b"\0") + _MODE_AND_OWNER + b"%011o\0" % size + _TIME
     checksum = sum(before) + _CHECKSUM_BYTES * ord(" ") + _REST_SUM
@@ -62,6 +64,21 @@ class TarWriter:
         self.position = offset + len(data) + padding
         return offset
 
+    def add_file(self, name: str, file: IO[bytes], size: int) -> int:
+        """`add` for the next `size` bytes of a file, of which a MiB is held at a time. EOFError if it has fewer."""
+        self._file.write(tar_header(name, size))
+        left = size
+        while left:
+            block = file.read(min(left, _COPIED_BYTES))
+            if not block:
+                raise EOFError(f"{name}: {left} of {size} bytes are missing")
+            self._file.write(block)
+            left -= len(block)
+        self._file.write(bytes(-size % BLOCK))
+        offset = self.position + BLOCK
+        self.position = offset + size + -size % BLOCK
+        return offset
+
     def close(self) -> None:
         """Write the end-of-archive blocks. The file itself stays open."""
         self._file.write(_END)
@@ -85,12 +102,16 @@ class MediaWriter:
 
         Raises StorageError when the disk doesn't take them; then `commit` does too, whatever became of the error.
         """
-        with self._lock:
-            if self._closed:
-                raise StorageError(self._closed)
-            if item not in self._written:
-                self._written[item] = self._append(f"{item.hex()}.{ext}", data)
-            return self._written[item]
+        return self._once(item, len(data), lambda tar: tar.add(f"{item.hex()}.{ext}", data))
+
+    def add_file(self, item: bytes, ext: str, file: IO[bytes], size: int) -> tuple[int, int]:
+        """`add` for an item too large for memory: the next `size` bytes of a file, copied in blocks.
+
+        Raises ValueError, with nothing written, for more than MOST_BYTES.
+        """
+        if size > MOST_BYTES:
+            raise ValueError(f"{item.hex()}.{ext}: {size} bytes, a tar takes {MOST_BYTES}")
+        return self._once(item, size, lambda tar: tar.add_file(f"{item.hex()}.{ext}", file, size))
 
     def commit(self) -> None:
         """Publish the tar under its name; nothing is written when no item was added."""
@@ -110,15 +131,20 @@ class MediaWriter:
             if self._pending is not None:
                 self._pending.abort()
 
-    def _append(self, name: str, data: bytes) -> tuple[int, int]:
-        if self._tar is None:
-            self._pending = self._store.create(self.path)
-            self._tar = TarWriter(self._pending.file)
-        try:
-            return self._tar.add(name, data), len(data)
-        except OSError as error:  # part of a member may be in the file: no offset after it would be right
-            self._closed = f"{self.path}: {error}"
-            raise StorageError(self._closed) from error
+    def _once(self, item: bytes, size: int, append: Callable[[TarWriter], int]) -> tuple[int, int]:
+        with self._lock:
+            if self._closed:
+                raise StorageError(self._closed)
+            if item not in self._written:
+                if self._tar is None:
+                    self._pending = self._store.create(self.path)
+                    self._tar = TarWriter(self._pending.file)
+                try:
+                    self._written[item] = append(self._tar), size
+                except (OSError, EOFError) as error:  # part of it may be in the file: no offset after it would be right
+                    self._closed = f"{self.path}: {error}"
+                    raise StorageError(self._closed) from error
+            return self._written[item]
 
 
 def index_tar(store: Store, path: str) -> pa.Table:

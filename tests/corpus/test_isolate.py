@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from crashing import PLANTED, Crashing
+from crashing_media import CrashingWriter
 
 from corpus.isolate import ProcessDied, isolated
+from corpus.media import MediaWriter, index_tar, read_contents
 from corpus.stages import ROWS, Shard
 from corpus.storage import Store
 from corpus.work import MapWork, ShardTask, run_rows
@@ -52,3 +55,45 @@ def test_careful_work_writes_the_shard_that_killed_its_workers(tmp_path: Path) -
     assert outcome.error == ""
     assert outcome.counts == {"kept/": 2, "failed/error:ProcessDied": 1}
     assert work.lost(task, "it died").extra == {"lost": True}
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_row_that_crashes_a_stage_that_writes_media_costs_only_itself(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    workspace = Workspace(tmp_path / "w")
+    rows = Series("tables", "s", ROWS).path("000000", "f")
+    texts = ["a", PLANTED, "ccc", "dd", "raise", "ccc"]
+    workspace.write_table(rows, pa.table({"text": texts, "status": ["kept"] * 6, "reason": [""] * 6}), {})
+    task = ShardTask("s", "000000", 0, ((ROWS, rows),), "out.parquet", "media/s/000000.g", {})
+    outcome = MapWork(CrashingWriter(), workspace.store.url, careful=True).open()(task)
+    assert outcome.error == ""
+    assert outcome.counts == {"kept/": 4, "failed/error:ProcessDied": 1, "failed/error:ValueError": 1}
+    table = workspace.read_table("out.parquet")
+    kept = [row for row, text in enumerate(texts) if text not in (PLANTED, "raise")]
+    found = {kept[row]: content.decode() for row, content in read_contents(workspace.store, table.take(kept))}
+    assert found == {row: texts[row] for row in kept}
+    tars = sorted({path for path in table.column("media").to_pylist() if path})
+    assert len(tars) >= 2, "one of each call that came to its end"
+    assert files_below(tmp_path / "w/media") == [tar.removeprefix("media/") for tar in tars], "and of no other call"
+    assert files_below(tmp_path / "temporary") == []
+
+
+@pytest.mark.parametrize(("text", "error"), [(PLANTED, ProcessDied), ("raise", ValueError)])
+def test_nothing_is_published_by_a_call_that_fails(tmp_path: Path, text: str, error: type[Exception]) -> None:
+    shard = replace(shard_of(["a", "bb", text]), store=Store(tmp_path), media=MediaWriter(Store(tmp_path), "0.tar"))
+    with pytest.raises(error):
+        isolated(CrashingWriter())(shard)
+    assert files_below(tmp_path) == []
+
+
+def test_each_call_has_a_tar_of_its_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    shard = replace(shard_of(["a", "bb"]), store=store, media=MediaWriter(store, "media/0.tar"))
+    call = isolated(CrashingWriter())
+    tars = [call(shard.slice(at, at + 1)).column("media")[0].as_py() for at in (0, 1, 1)]
+    assert len(set(tars)) == 3 and "media/0.tar" not in tars
+    assert [index_tar(store, tar).column("size").to_pylist() for tar in tars] == [[1], [2], [2]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -10,30 +9,20 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
-from corpus.records import PAIR_SCHEMA, CaptionOrigin, Status, Task, pair_id
-from corpus.settings import Settings
+from corpus.records import PAIR_SCHEMA, Status, Task, pair_id
+from corpus.settings import tuning
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
+from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides
 from recaption.caption import CAPTION
 
 
-class PairSettings(Settings):
+class PairSettings(TextSettings):
     """How the items of a source become the pairs of a dataset: text of the row, or its caption -> image."""
 
-    source: str
+    # No part of a fingerprint: this kind is the one that needs not be said, and was there before there were others.
+    kind: Literal["images"] = tuning("images")
     task: Task = Task.IMAGE_RETRIEVAL
-    stage: int = 1  # of the training recipe: 1 without instructions, 2 with
-    query_instruction: str = ""
-    positive_instruction: str = ""
-    captions: Literal["original", "generated", "both", "mix"] = Field(
-        "original", description="whose text: of the source, of the captioner, a pair for each, or one of them by seed"
-    )
-    generated_share: float = Field(0.5, ge=0, le=1, description="of the images, with `captions: mix`")
-    seed: int = Field(0, ge=0, description="of `captions: mix`")
-    without_caption: Literal["original", "drop"] = Field(
-        "original", description="of an image that should have a generated caption and has none"
-    )
 
 
 class Pairs(MapStage):
@@ -60,7 +49,7 @@ class Pairs(MapStage):
 
 def caption_to_image(shard: Shard, dataset: str, settings: PairSettings) -> pa.Table:
     """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows: text -> image, no negatives yet."""
-    chosen = _texts(shard, settings)
+    chosen = choose_texts(shard, settings)
     place = chosen.column("row").to_numpy()
     rows, items = shard[ROWS].take(place), shard[ITEMS].take(place)
     n = len(place)
@@ -68,16 +57,15 @@ def caption_to_image(shard: Shard, dataset: str, settings: PairSettings) -> pa.T
     ids = items.column("item_id").combine_chunks()
     pair_ids = [pair_id(dataset, text, item) for text, item in zip(texts.to_pylist(), ids.to_pylist(), strict=True)]
     empty = pc.equal(texts, "")
+    images = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32)), ids)
     columns: dict[str, pa.Array] = {
         "pair_id": pa.array(pair_ids, PAIR_SCHEMA.field("pair_id").type),
-        "query": _side(settings.query_instruction, texts, pa.array(np.zeros(n + 1, np.int32)), ids.slice(0, 0)),
-        "positive": _side(
-            settings.positive_instruction, _repeat("", n), pa.array(np.arange(n + 1, dtype=np.int32)), ids
-        ),
+        "query": sides(settings.query_instruction, texts, no_items(n)),
+        "positive": sides(settings.positive_instruction, repeated("", n), images),
         "negatives": pa.array([[]] * n, PAIR_SCHEMA.field("negatives").type),
         "positive_score": pa.array(np.zeros(n, np.float32)),
-        "group": _repeat("", n),
-        "label": _repeat("", n),
+        "group": repeated("", n),
+        "label": repeated("", n),
         "caption_origin": chosen.column("caption_origin"),
         "caption_model": chosen.column("caption_model"),
         "caption_prompt": chosen.column("caption_prompt"),
@@ -88,59 +76,3 @@ def caption_to_image(shard: Shard, dataset: str, settings: PairSettings) -> pa.T
         "reason": pc.if_else(empty, chosen.column("without"), ""),
     }
     return pa.table(columns)
-
-
-def _texts(shard: Shard, settings: PairSettings) -> pa.Table:
-    """Whose text goes with which live row: `row`, `text` and what is said of its origin, in the order of the rows.
-
-    `without` is the reason that an empty text is none.
-    """
-    n = len(shard)
-    original = pc.utf8_trim_whitespace(pc.fill_null(shard[ROWS].column("text").combine_chunks(), ""))
-    originals = {
-        "row": pa.array(np.arange(n)),
-        "text": original,
-        "caption_origin": _repeat(CaptionOrigin.ORIGINAL, n),
-        "caption_model": _repeat("", n),
-        "caption_prompt": _repeat("", n),
-        "without": _repeat("no_text", n),
-    }
-    if settings.captions == "original":
-        return pa.table(originals)
-    said = shard[CAPTION]
-    generated = {
-        "row": pa.array(np.arange(n)),
-        "text": pc.fill_null(said.column("caption").combine_chunks(), ""),
-        "caption_origin": _repeat(CaptionOrigin.GENERATED, n),
-        "caption_model": said.column("caption_model").combine_chunks(),
-        "caption_prompt": said.column("prompt").combine_chunks(),
-        "without": _repeat("no_caption", n),
-    }
-    has_caption = pc.not_equal(generated["text"], "").to_numpy(zero_copy_only=False)
-    if settings.captions == "both":
-        # An image without a caption keeps its original text; without one of these either, one row says so.
-        second = np.flatnonzero(has_caption | (settings.without_caption == "drop"))
-        both = pa.concat_tables([pa.table(originals), pa.table(generated).take(second)])
-        return both.take(pc.sort_indices(both, [("row", "ascending"), ("caption_origin", "descending")]))
-    wanted = np.ones(n, bool) if settings.captions == "generated" else _drawn(shard, settings)
-    if settings.without_caption == "original":
-        wanted &= has_caption
-    return pa.concat_tables([pa.table(originals), pa.table(generated)]).take(np.arange(n) + n * wanted)
-
-
-def _drawn(shard: Shard, settings: PairSettings) -> np.ndarray:
-    """Which images (bool[n]) get the generated caption: by hash, so that an image's lot depends on nothing else."""
-    below = int(settings.generated_share * 2**64)
-    salt = str(settings.seed).encode()
-    items = shard[ITEMS].column("item_id").to_pylist()
-    return np.array([int.from_bytes(hashlib.sha256(salt + item).digest()[:8]) < below for item in items], bool)
-
-
-def _side(instruction: str, texts: pa.Array, offsets: pa.Array, ids: pa.Array) -> pa.Array:
-    kind = PAIR_SCHEMA.field("query").type
-    items = pa.ListArray.from_arrays(offsets, ids)
-    return pa.StructArray.from_arrays([_repeat(instruction, len(texts)), texts, items], fields=list(kind))
-
-
-def _repeat(value: str, n: int) -> pa.Array:
-    return pa.array([str(value)], pa.string()).take(pa.array(np.zeros(n, np.int8)))

@@ -1,0 +1,96 @@
+"""Whose text goes with an item: the source's, the captioner's, both, or one of them by seed. For all kinds of pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.records import PAIR_SCHEMA, CaptionOrigin
+from corpus.settings import Settings
+from corpus.stages import ITEMS, ROWS, Shard
+from recaption.caption import CAPTION
+
+
+class TextSettings(Settings):
+    """What every dataset says: where its pairs come from, with which instructions, and whose text they have."""
+
+    source: str
+    stage: int = 1  # of the training recipe: 1 without instructions, 2 with
+    query_instruction: str = ""
+    positive_instruction: str = ""
+    captions: Literal["original", "generated", "both", "mix"] = Field(
+        "original", description="whose text: of the source, of the captioner, a pair for each, or one of them by seed"
+    )
+    generated_share: float = Field(0.5, ge=0, le=1, description="of the items, with `captions: mix`")
+    seed: int = Field(0, ge=0, description="of `captions: mix`")
+    without_caption: Literal["original", "drop"] = Field(
+        "original", description="of an item that should have a generated caption and has none"
+    )
+
+
+def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
+    """Whose text goes with which live row: `row`, `text` and what is said of its origin, in the order of the rows.
+
+    `without` is the reason that an empty text is none.
+    """
+    n = len(shard)
+    original = pc.utf8_trim_whitespace(pc.fill_null(shard[ROWS].column("text").combine_chunks(), ""))
+    originals = {
+        "row": pa.array(np.arange(n)),
+        "text": original,
+        "caption_origin": repeated(CaptionOrigin.ORIGINAL, n),
+        "caption_model": repeated("", n),
+        "caption_prompt": repeated("", n),
+        "without": repeated("no_text", n),
+    }
+    if settings.captions == "original":
+        return pa.table(originals)
+    said = shard[CAPTION]
+    generated = {
+        "row": pa.array(np.arange(n)),
+        "text": pc.fill_null(said.column("caption").combine_chunks(), ""),
+        "caption_origin": repeated(CaptionOrigin.GENERATED, n),
+        "caption_model": said.column("caption_model").combine_chunks(),
+        "caption_prompt": said.column("prompt").combine_chunks(),
+        "without": repeated("no_caption", n),
+    }
+    has_caption = pc.not_equal(generated["text"], "").to_numpy(zero_copy_only=False)
+    if settings.captions == "both":
+        # An item without a caption keeps its original text; without one of these either, one row says so.
+        second = np.flatnonzero(has_caption | (settings.without_caption == "drop"))
+        both = pa.concat_tables([pa.table(originals), pa.table(generated).take(second)])
+        return both.take(pc.sort_indices(both, [("row", "ascending"), ("caption_origin", "descending")]))
+    wanted = np.ones(n, bool) if settings.captions == "generated" else _drawn(shard, settings)
+    if settings.without_caption == "original":
+        wanted &= has_caption
+    return pa.concat_tables([pa.table(originals), pa.table(generated)]).take(np.arange(n) + n * wanted)
+
+
+def _drawn(shard: Shard, settings: TextSettings) -> np.ndarray:
+    """Which items (bool[n]) get the generated caption: by hash, so that an item's lot depends on nothing else."""
+    below = int(settings.generated_share * 2**64)
+    salt = str(settings.seed).encode()
+    items = shard[ITEMS].column("item_id").to_pylist()
+    return np.array([int.from_bytes(hashlib.sha256(salt + item).digest()[:8]) < below for item in items], bool)
+
+
+def sides(instruction: str, texts: pa.Array, items: pa.ListArray) -> pa.Array:
+    """The queries or positives of n pairs; `items` are lists of item ids."""
+    kind = PAIR_SCHEMA.field("query").type
+    return pa.StructArray.from_arrays([repeated(instruction, len(texts)), texts, items], fields=list(kind))
+
+
+def no_items(n: int) -> pa.ListArray:
+    """The items of n sides that are text alone."""
+    kind = PAIR_SCHEMA.field("query").type.field("items").type
+    return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1, np.int32)), pa.array([], kind.value_type))
+
+
+def repeated(value: str, n: int) -> pa.Array:
+    """The same string n times."""
+    return pa.array([str(value)], pa.string()).take(pa.array(np.zeros(n, np.int8)))

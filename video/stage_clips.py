@@ -1,0 +1,189 @@
+"""Stage `clips`: each video, or span of one, becomes clips, which are stored as frames, as mp4, or as both.
+
+What a clip is follows from what is said of the video. Where somebody gave its parts times, these are the clips; a
+short video that is described as a whole is one clip; every other is taken apart at its cuts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import cv2
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.media import MediaWriter
+from corpus.records import Status, id_of_digest, item_id, table_schema
+from corpus.settings import Settings
+from corpus.stages import ITEMS, ROWS, MapStage, Shard
+from corpus.storage import StorageError, Store, is_absolute
+from corpus.work import ShardError
+from video.probe import ProbeSettings, probe
+from video.ranges import RangeFile
+from video.reading import Source, VideoError
+from video.spans import SpanClip, SpanSettings, span_clips
+from video.stage_clip_times import Timeline, Wanted, questions_of, wanted_clips
+from video.tables import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
+
+_MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no video's fault
+# A clip is left out for what it is, or because something is wrong with what is said of it or with the video.
+_FILTERED = ("too_short", "no_annotation", "no_clips")
+
+
+class ClipsSettings(Settings):
+    """What becomes of a video."""
+
+    span: SpanSettings = Field(SpanSettings(), description="how clips are found, and as what they are stored")
+    whole_up_to_s: float = Field(
+        60.0, ge=0, description="a video described as a whole, and no longer, is one clip; the parts of others are not"
+    )
+    probe: ProbeSettings = Field(ProbeSettings(), description="what is refused of videos that were not measured before")
+
+
+class Clips(MapStage):
+    """Rows of videos to rows of clips. Whatever is stored of a clip is a part of it, in the shard's media.
+
+    A clip that cannot be used is a row with a reason: too_short (filtered); not_an_interval, outside_video, no_frames
+    (failed). So is a source's row without any: no_annotation, nobody described a part of a video whose parts are
+    described elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the
+    reasons of `reading.VideoError` in one row; the clips before the damage stay.
+    """
+
+    name = "clips"
+    reads = (ROWS, ITEMS)
+    schema = CLIPS_SCHEMA
+    expands = True
+    writes_media = True
+
+    def __init__(self, settings: ClipsSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        cv2.setNumThreads(1)  # the decoder has its own threads
+        return self._clips
+
+    def _clips(self, shard: Shard) -> pa.Table:
+        """One video after the other. What one raises is told in a row, so that the others are not decoded again."""
+        rows: list[dict[str, Any]] = []
+        raised: list[Exception] = []
+        for video, item in zip(shard[ROWS].to_pylist(), shard[ITEMS].to_pylist(), strict=True):
+            rows += _told(_VideoWork(video, item, shard, self._settings), raised)
+        if len(raised) == len(shard) >= _MANY_ROWS:
+            raise ShardError(f"every video raised; the last one: {type(raised[-1]).__name__}: {raised[-1]}")
+        return pa.Table.from_pylist(rows, table_schema(self.schema))
+
+
+def _told(work: _VideoWork, raised: list[Exception]) -> Iterator[dict[str, Any]]:
+    """The rows of a video, and one for what ended them early; in `raised` also what no video should raise."""
+    try:
+        yield from work.rows()
+    except VideoError as error:
+        yield work.row(Status.FAILED, error.reason, error.detail)
+    except (StorageError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - codecs meet everything; else the shard would be halved, and decoded again
+        raised.append(error)
+        yield work.row(Status.FAILED, f"error:{type(error).__name__}", f"{error}")
+
+
+@dataclass
+class _VideoWork:
+    """A row of the source, while it becomes rows of clips."""
+
+    video: Mapping[str, Any]
+    item: Mapping[str, Any]
+    shard: Shard
+    settings: ClipsSettings
+    timeline: Timeline | None = None
+    given: int = 0  # rows so far
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        source = source_of(self.shard.store, self.item)
+        self.timeline = self._timeline(source)
+        wanted = wanted_clips(self.video, self.timeline, self.settings.whole_up_to_s)
+        if wanted is None:
+            made = span_clips(source, self.timeline.span(self.video), self.settings.span)
+            yield from (self._clip(clip, Wanted(ClipKind.SCENES)) for clip in made)
+        else:
+            made = span_clips(source, None, self.settings.span, [one.clip for one in wanted if one.clip])
+            yield from (self._clip(clip, wanted[clip.annotation or 0]) for clip in made)
+        if not self.given:
+            yield self.row(Status.FILTERED, "no_clips" if wanted is None else "no_annotation")
+
+    def row(self, status: Status, reason: str, detail: str = "") -> dict[str, Any]:
+        """What all rows of the video say, and that there is no clip."""
+        self.given += 1
+        first = self.given == 1 and not self.video["span_start_s"]
+        return {
+            "url": self.video["url"],
+            "video": self.video["video"],
+            "home": self.video["home"],
+            "licence": self.video["licence"],
+            "downloaded_sha256": self.item.get("downloaded_sha256"),
+            "duration_s": self.timeline.duration_s if self.timeline else self.video["duration_s"],
+            "text": "",
+            "questions": [],
+            "video_text": self.video["text"] or "",
+            "video_questions": questions_of(self.video) if first else [],
+            "detail": detail or None,
+            "status": status,
+            "reason": reason,
+        }
+
+    def _timeline(self, source: Source) -> Timeline:
+        if self.video["first_s"] is not None:
+            return Timeline(self.video["first_s"], self.video["duration_s"])
+        found = probe(source, self.settings.probe)
+        return Timeline(found.start_s, found.duration_s)
+
+    def _clip(self, clip: SpanClip, wanted: Wanted) -> dict[str, Any]:
+        assert self.timeline is not None
+        status = Status.KEPT if not clip.reason else Status.FILTERED if clip.reason in _FILTERED else Status.FAILED
+        said = self.row(status, clip.reason) | {
+            "kind": wanted.kind,
+            "start_s": self.timeline.shown(clip.start_s),
+            "end_s": self.timeline.shown(clip.end_s),
+            "scenes": clip.scenes,
+            "text": wanted.text,
+            "questions": wanted.questions,
+        }
+        if clip.looks is not None:
+            said |= {
+                name: getattr(clip.looks, name) for name in ("sharpness", "brightness", "motion", "black", "still")
+            }
+            said["hashes"] = clip.hashes
+        if clip.reason:
+            return said
+        assert self.shard.media is not None
+        said |= stored(clip, self.shard.media)
+        if clip.frames:
+            said["frames_s"] = [self.timeline.shown(time_s) for time_s in clip.frames_s]
+            said["width"], said["height"] = clip.size
+        if clip.mp4:
+            said |= {"mp4_frames": clip.mp4_frames, "copied": clip.copied}
+        return said
+
+
+def source_of(store: Store, item: Mapping[str, Any]) -> Source:
+    """A video where it lies: a local file of its own is opened by its path, which reads faster."""
+    media, offset, size = item["media"], item["offset"], item["size"]
+    if is_absolute(media) and "://" not in media and not offset:
+        return str(media)
+    return RangeFile(store, media, offset, size)
+
+
+def stored(clip: SpanClip, media: MediaWriter) -> dict[str, Any]:
+    """Writes what a clip consists of: `item_id` (of the contents one after the other) and `parts`."""
+    parts, digest = [], hashlib.sha256()
+    contents = chain(((data, FRAME_EXT) for data in clip.frames), [(clip.mp4, VIDEO_EXT)] if clip.mp4 else [])
+    for data, ext in contents:
+        digest.update(data)
+        part = item_id(data)
+        offset, size = media.add(part, ext, data)
+        parts.append({"item_id": part, "media": media.path, "offset": offset, "size": size, "ext": ext})
+    return {"item_id": id_of_digest(digest.digest()), "parts": parts}

@@ -4,57 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from corpus.records import Status
-from corpus.work import count
-from corpus.workspace import Workspace
-from pipelines.gather import SourceIndex
+from pipelines.funnel import Funnel
 from pipelines.plan import Plan, Planned
-
-Funnel = dict[str, Any]
-
-_LEFT_OUT = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
-
-
-def source_funnel(workspace: Workspace, index: SourceIndex, latest: Sequence[tuple[Planned, bool]]) -> Funnel:
-    """Rows in, kept, and removed by status and reason, of one source: its rows add up.
-
-    `latest` has the last table that is there for each shard, and whether it is the last word on the shard's rows.
-    Where it is not, rows that are kept so far count as `pending`, and so do the rows of shards without any table.
-    """
-    removed: dict[str, Counter[str]] = {str(status): Counter() for status in Status if status is not Status.KEPT}
-    left_out = {reason: n for reason, n in index.counts.items() if reason != _LEFT_OUT and n}
-    removed[Status.FILTERED].update(left_out)
-    kept = 0
-    for planned, final in latest:
-        table = workspace.read_table(planned.task.output, ["status", "reason"])
-        for key, rows in count(table).items():
-            status, _, reason = key.partition("/")
-            if status != Status.KEPT:
-                removed[status][reason] += rows
-            elif final:
-                kept += rows
-    gone = sum(sum(reasons.values()) for reasons in removed.values())
-    rows_in = index.rows + sum(left_out.values())
-    funnel: Funnel = {
-        "rows_in": rows_in,
-        "kept": kept,
-        "removed": {status: dict(sorted(reasons.items())) for status, reasons in removed.items() if reasons},
-    }
-    if pending := rows_in - kept - gone:
-        funnel["pending"] = pending
-    return funnel
 
 
 def show_funnel(console: Console, funnels: Mapping[str, Funnel]) -> None:
     """Print the funnel of each source."""
     for source, funnel in funnels.items():
-        table = Table(title=f"{source}: what became of {funnel['rows_in']:,} rows", title_justify="left")
+        rows = f"{funnel['rows_in']:,} rows"
+        if "source_rows" in funnel:
+            rows = f"{funnel['source_rows']:,} videos or parts of them, as {rows}"
+        table = Table(title=f"{source}: what became of {rows}", title_justify="left")
         table.add_column("status")
         table.add_column("reason")
         table.add_column("rows", justify="right")

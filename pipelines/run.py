@@ -21,6 +21,7 @@ from corpus.workspace import Series, Workspace
 from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
+from pipelines.funnel import Funnel, funnels
 from pipelines.gather import SourceIndex, find_index, gather, source_fingerprint
 from pipelines.inputs import publish_input
 from pipelines.layout import layout, open_source
@@ -28,8 +29,6 @@ from pipelines.plan import Plan, Planned, Selection, Step, make_plan
 from pipelines.publishing.publish import publish
 from pipelines.rates import Rates
 from pipelines.record import RunRecord, last_failures
-from pipelines.report import Funnel, source_funnel
-from recaption.caption import CAPTION
 
 
 @dataclass
@@ -91,7 +90,7 @@ def status(config: Config) -> State:
         (step.name, p.task.source, p.task.shard) for step, found in planned.steps for p in found if p.state != "done"
     }
     failed = {key: why for key, why in last_failures(workspace.store).items() if key in open_still}
-    return State(planned, unread, failed, _funnels(workspace, planned, done))
+    return State(planned, unread, failed, funnels(workspace, planned, done))
 
 
 def check_selection(steps: Sequence[Step], selection: Selection) -> None:
@@ -129,7 +128,7 @@ def run(config: Config, selection: Selection, console: Console, mixtures: Sequen
         stack.callback(engine.close)
         runner = _Runner(workspace, engine, config.engine.partitions, progress, record, result)
         finished = runner.steps(todo, selection)
-        result.funnels = _funnels(workspace, todo, runner.ready)
+        result.funnels = funnels(workspace, todo, runner.ready)
         if finished and not result.failed:
             for name in mixtures if mixtures is not None else list(config.mixtures):
                 given = publish_input(config, name, todo, result.funnels, versions())
@@ -259,20 +258,6 @@ def settle_tasks(said: pa.Table | None, tasks: Sequence[ShardTask], stage: Keyed
         SettleTask(task, said.take(pa.array(np.arange(start, stop))))
         for task, start, stop in zip(tasks, starts.tolist(), stops.tolist(), strict=True)
     ]
-
-
-def _funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funnel]:
-    """The funnel of each source, from the last table of each shard that is there."""
-    judging = [planned for step, planned in plan.steps if step.name not in ("pairs", CAPTION)]
-    found = {}
-    for source, index in plan.indexes.items():
-        latest: dict[str, tuple[Planned, bool]] = {}
-        for planned in judging:
-            for one in planned:
-                if one.node.source == source and one.task.output in ready:
-                    latest[one.task.shard] = (one, planned is judging[-1])
-        found[source] = source_funnel(workspace, index, list(latest.values()))
-    return found
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -13,16 +12,9 @@ from rich.console import Console
 from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
 from corpus.work import ShardTask
-from corpus.workspace import Series, Workspace
-from pipelines.gather import SourceIndex
+from corpus.workspace import Series
 from pipelines.plan import Node, Plan, Planned, Step
-from pipelines.report import shard_ranges, show_funnel, show_plan, show_status, source_funnel
-
-COUNTS = {"read": 130, "no_url": 4, "not_sampled": 26, "duplicate_row": 0}
-JUDGED = [
-    [("kept", ""), ("failed", "http_404"), ("filtered", "blurred"), ("kept", "")],
-    [("duplicate", "near"), ("filtered", "blurred"), ("filtered", "opted_out")],
-]
+from pipelines.report import shard_ranges, show_funnel, show_plan, show_status
 
 
 class Toy(MapStage):
@@ -47,20 +39,6 @@ def plan(*tables: Planned) -> Plan:
     return Plan({}, [(Step("toy", (NODE,)), list(tables))])
 
 
-@pytest.fixture
-def judged(tmp_path: Path) -> tuple[Workspace, list[tuple[Planned, bool]]]:
-    workspace = Workspace(tmp_path)
-    tables = [planned(shard, "done") for shard in range(len(JUDGED))]
-    for table, rows in zip(tables, JUDGED, strict=True):
-        status, reason = zip(*rows, strict=True)
-        workspace.write_table(table.task.output, pa.table({"status": list(status), "reason": list(reason)}), {})
-    return workspace, [(table, True) for table in tables]
-
-
-def index(rows: int) -> SourceIndex:
-    return SourceIndex("f", (("000000", "x"), ("000001", "y")), rows, COUNTS)
-
-
 def printed(show: Callable[[Console], None]) -> list[list[str]]:
     """The words of each line that is shown."""
     file = io.StringIO()
@@ -68,51 +46,23 @@ def printed(show: Callable[[Console], None]) -> list[list[str]]:
     return [[word for word in line.split() if word.isascii()] for line in file.getvalue().splitlines()]
 
 
-def removed_rows(funnel: dict) -> int:
-    return sum(rows for reasons in funnel["removed"].values() for rows in reasons.values())
-
-
-def test_the_funnel_adds_up(judged: tuple[Workspace, list[tuple[Planned, bool]]]) -> None:
-    funnel = source_funnel(judged[0], index(7), judged[1])
-    assert funnel == {
-        "rows_in": 7 + 30,  # those that the source left out are rows that came in, too
-        "kept": 2,
-        "removed": {
-            "filtered": {"blurred": 2, "no_url": 4, "not_sampled": 26, "opted_out": 1},
-            "duplicate": {"near": 1},
-            "failed": {"http_404": 1},
-        },
+def test_the_funnel_is_shown_with_the_most_frequent_reason_first() -> None:
+    removed = {
+        "filtered": {"blurred": 2, "no_url": 4, "not_sampled": 26, "opted_out": 1},
+        "failed": {"http_404": 1},
     }
-    assert funnel["rows_in"] == funnel["kept"] + removed_rows(funnel)
-
-
-def test_rows_of_shards_that_are_not_judged_yet_are_pending(
-    judged: tuple[Workspace, list[tuple[Planned, bool]]],
-) -> None:
-    funnel = source_funnel(judged[0], index(7), judged[1][:1])
-    assert funnel["pending"] == 3
-    assert funnel["rows_in"] == funnel["kept"] + removed_rows(funnel) + funnel["pending"]
-    assert source_funnel(judged[0], index(7), [])["pending"] == 7
-    so_far = source_funnel(judged[0], index(7), [(table, False) for table, _ in judged[1]])
-    assert so_far["kept"] == 0
-    assert so_far["pending"] == 2, "what is kept so far waits for the last word"
-    assert removed_rows(so_far) == removed_rows(source_funnel(judged[0], index(7), judged[1]))
-
-
-def test_the_funnel_is_shown_with_the_most_frequent_reason_first(
-    judged: tuple[Workspace, list[tuple[Planned, bool]]],
-) -> None:
-    funnel = source_funnel(judged[0], index(1007), judged[1])
-    shown = printed(lambda console: show_funnel(console, {"web": funnel}))
-    assert ["web:", "what", "became", "of", "1,037", "rows"] in shown
+    funnel = {"rows_in": 1036, "kept": 2, "removed": removed, "pending": 1000}
+    shown = printed(lambda console: show_funnel(console, {"web": funnel, "films": {**funnel, "source_rows": 7}}))
+    assert ["web:", "what", "became", "of", "1,036", "rows"] in shown
+    words = " ".join(word for line in shown for word in line)
+    assert "films: what became of 7 videos or parts of them, as 1,036 rows" in words
     rows = [line for line in shown if line and line[-1].replace(",", "").isdigit()]
-    assert rows == [
+    assert rows == 2 * [
         ["kept", "2"],
         ["filtered", "not_sampled", "26"],
         ["filtered", "no_url", "4"],
         ["filtered", "blurred", "2"],
         ["filtered", "opted_out", "1"],
-        ["duplicate", "near", "1"],
         ["failed", "http_404", "1"],
         ["pending", "stages", "not", "done", "1,000"],
     ]

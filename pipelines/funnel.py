@@ -1,0 +1,98 @@
+"""The funnel of a source: rows in, kept, and removed by reason, counted from the tables that are there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from corpus.records import Status
+from corpus.work import count
+from corpus.workspace import Workspace
+from pipelines.gather import SourceIndex
+from pipelines.plan import Plan, Planned
+
+Funnel = dict[str, Any]
+
+NOT_JUDGING = frozenset({"caption", "windows", "window_caption", "pairs"})  # stages that say nothing of a source's rows
+_LEFT_OUT = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A table whose rows count, and what its kept rows are there."""
+
+    path: str
+    kept: Literal["kept", "pending", "gone on"]  # pending: it isn't the last word; gone on: as clips, which are counted
+    own: bool = True  # its rows are the source's own, not clips
+
+
+def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funnel]:
+    """The funnel of each source; `ready` are the paths of the tables that are there."""
+    found = {}
+    for source, index in plan.indexes.items():
+        mine = [(step, plan.table(step.name, source)) for step, _ in plan.steps if step.name not in NOT_JUDGING]
+        stages = [planned for _, planned in mine if planned]
+        found[source] = source_funnel(workspace, index, list(counted(stages, ready)))
+    return found
+
+
+def counted(stages: Sequence[Sequence[Planned]], ready: set[str]) -> Iterator[Counted]:
+    """Which tables count: `stages` are the judging stages of a source in order, each with its shards.
+
+    In each shard the last table that is there. Where a stage has made other rows of a shard's, these count, and those
+    that were removed before. The tables of a stage that regroups count when all of them are there, in place of those
+    that they were made from.
+    """
+    own = [planned for planned in stages if not planned[0].node.stage.expands]
+    made = [planned for planned in stages if planned[0].node.stage.expands and not planned[0].node.stage.regroups]
+    regrouped = [planned for planned in stages if planned[0].node.stage.regroups]
+    whole = bool(regrouped) and all(p.task.output in ready for p in regrouped[-1])
+    if whole:
+        yield from (Counted(p.task.output, "kept", own=False) for p in regrouped[-1])
+    expanded = {p.task.shard: p.task.output for planned in made for p in planned if p.task.output in ready}
+    latest: dict[str, tuple[str, bool]] = {}
+    for planned in own:
+        for p in planned:
+            if p.task.output in ready:
+                latest[p.task.shard] = (p.task.output, planned is own[-1])
+    for shard, (path, last) in latest.items():
+        if last and shard in expanded:
+            yield Counted(path, "gone on")
+            if not whole:
+                yield Counted(expanded[shard], "pending" if regrouped else "kept", own=False)
+        else:
+            yield Counted(path, "kept" if last and not made else "pending")
+
+
+def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[Counted]) -> Funnel:
+    """Rows in, kept, and removed by status and reason, of one source: they add up.
+
+    Rows that no table tells of count as `pending`. A video counts as the clips that it became, so its rows in are as
+    many as these; `source_rows` is how many rows there were before.
+    """
+    removed: dict[str, Counter[str]] = {str(status): Counter() for status in Status if status is not Status.KEPT}
+    left_out = {reason: n for reason, n in index.counts.items() if reason != _LEFT_OUT and n}
+    removed[Status.FILTERED].update(left_out)
+    kept: Counter[str] = Counter(pending=index.rows)
+    for each in tables:
+        table = workspace.read_table(each.path, ["status", "reason"])
+        kept["pending"] -= table.num_rows if each.own else 0
+        for key, rows in count(table).items():
+            status, _, reason = key.partition("/")
+            if status != Status.KEPT:
+                removed[status][reason] += rows
+            else:
+                kept[each.kept] += rows
+    gone = sum(sum(reasons.values()) for reasons in removed.values())
+    funnel: Funnel = {
+        "rows_in": kept["kept"] + kept["pending"] + gone,
+        "kept": kept["kept"],
+        "removed": {status: dict(sorted(reasons.items())) for status, reasons in removed.items() if reasons},
+    }
+    if kept["pending"]:
+        funnel["pending"] = kept["pending"]
+    if not all(each.own for each in tables):
+        funnel["source_rows"] = index.rows + sum(left_out.values())
+    return funnel

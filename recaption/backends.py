@@ -12,14 +12,18 @@ from recaption.settings import CaptionSettings
 from recaption.vllm_settings import VllmSettings
 
 
-def open_captioner(settings: CaptionSettings) -> Captioner:
-    """A captioner of this worker's own. A model is loaded now or at the first request; that may take minutes."""
+def open_captioner(settings: CaptionSettings, images: int = 1) -> Captioner:
+    """A captioner of this worker's own, for requests of so many images at most.
+
+    A model is loaded now or at the first request; that may take minutes.
+    """
     backend = settings.backend
     if isinstance(backend, VllmSettings):
         model = find_model(backend.model, backend.family)
         return VllmCaptioner(
-            vllm_settings(settings),
+            vllm_settings(settings, images),
             settings.sampling,
+            images=images,
             chat_template=model.chat_template,
             stop_token_ids=model.stop_token_ids,
         )
@@ -28,13 +32,15 @@ def open_captioner(settings: CaptionSettings) -> Captioner:
     return Describe()
 
 
-def vllm_settings(settings: CaptionSettings) -> VllmSettings:
-    """What vLLM is told: the model's repository, and all that this model needs to see images in our size."""
+def vllm_settings(settings: CaptionSettings, images: int = 1) -> VllmSettings:
+    """What vLLM is told: the model's repository, and all that this model needs to see images in our size, so many in a
+    request."""
     backend = settings.backend
     assert isinstance(backend, VllmSettings)
     model = find_model(backend.model, backend.family)
-    needed = {**model.engine_args, "mm_processor_kwargs": model.mm_processor_kwargs(settings.budget())}
+    budget = settings.budget(images)
+    needed = {**model.engine_args, "mm_processor_kwargs": model.mm_processor_kwargs(budget)}
     arguments = {**{key: value for key, value in needed.items() if value}, **backend.engine_args}
-    length = backend.max_model_len or model.max_model_len
+    length = backend.max_model_len or model.length(budget, images)
     told = {"model": model.repository, "max_model_len": length, "engine_args": arguments}
     return backend.model_copy(update=told)

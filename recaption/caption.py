@@ -1,23 +1,24 @@
-"""Stage `caption`: a vision-language model describes every image that was kept.
+"""Stages `caption` and `window_caption`: a vision-language model describes every image, clip or window that was kept.
 
-Reads images, writes only text: the original caption stays where it is, in the source's rows, and `pairs` chooses. A
-row is never removed here; where there is no caption, `verdict` says why.
+Read images (of a clip all its frames, in one request), write only text: the original caption stays where it is, in the
+source's rows, and `pairs` chooses. A row is never removed here; where there is no caption, `verdict` says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.settings import SettingsError
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Resources, Shard
-from recaption.prompts import PromptChoice, chosen_prompts
+from recaption.prompts import PromptChoice, Purpose, chosen_prompts
 from recaption.settings import CaptionSettings, DescribeSettings, VllmSettings
 
-CAPTION = "caption"
+CAPTION = "caption"  # also in `Shard.notes`, whichever of the stages it is: figures of captioners
+WINDOW_CAPTION = "window_caption"
 CAPTION_SCHEMA = pa.schema(
     [
         pa.field("caption", pa.string()),  # null where there is none
@@ -38,26 +39,41 @@ CAPTION_SCHEMA = pa.schema(
 
 
 class Caption(MapStage):
-    """One caption for each live row of a source."""
+    """One caption for each live row of a source: of its image, or of a clip's frames.
+
+    `images`: how many frames each clip has, if the source's items are clips; one that has fewer is asked about with
+    those. Raises SettingsError where the prompts, or the model, are not for so many.
+    """
 
     name = CAPTION
     reads = (ROWS, ITEMS, JUDGED)
     schema = CAPTION_SCHEMA
     regenerates = True
+    chosen_in: ClassVar[str] = "sources"  # of the settings
+    purpose: ClassVar[Purpose] = "clip_frames"  # of prompts for several images, where none are chosen
+    hints: ClassVar[tuple[str, ...]] = ("text",)  # columns of the rows: the first that says something is the hint
 
-    def __init__(self, source: str, settings: CaptionSettings) -> None:
+    def __init__(self, source: str, settings: CaptionSettings, images: int = 1) -> None:
         super().__init__(settings)
-        if source not in settings.sources:
-            raise SettingsError(f"stages.caption.sources: no prompts for source {source!r}")
-        self.choice: PromptChoice = settings.sources[source]
+        choices: dict[str, PromptChoice] = getattr(settings, self.chosen_in)
+        where = f"stages.caption.{self.chosen_in}"
+        if source not in choices:
+            raise SettingsError(f"{where}: no prompts for source {source!r}")
+        try:
+            settings.check_images(images)
+            default = "detailed" if images == 1 else self.purpose
+            self.prompts = chosen_prompts(choices[source], (images, images), default)
+        except SettingsError as error:
+            raise SettingsError(f"{where}.{source}: {error}") from error
+        self.images = images
         self.caption_settings = settings
         self.resources = _resources(settings)
 
     def depends_on(self) -> dict[str, Any]:
         settings = self.caption_settings
         return {
-            "writer": settings.writer(),
-            "prompts": {prompt.id: [prompt.digest, share] for prompt, share in chosen_prompts(self.choice)},
+            "writer": settings.writer(self.images),
+            "prompts": {prompt.id: [prompt.digest, share] for prompt, share in self.prompts},
             "screening": settings.screening.canonical(),
             "tries": settings.tries,
             "retry_temperature": settings.retry_temperature,
@@ -66,12 +82,21 @@ class Caption(MapStage):
     def open(self) -> Callable[[Shard], pa.Table]:
         from recaption.writing import Writing
 
-        return Writing(self.caption_settings, self.choice).table
+        return Writing(self.caption_settings, self.prompts, self.images, self.name, self.hints).table
 
     def troubles(self, table: pa.Table) -> pa.ChunkedArray:
         """Rows without a caption are worth another try."""
         failed = super().troubles(table)
         return pc.if_else(pc.equal(failed, ""), pc.fill_null(table.column("verdict"), ""), failed)
+
+
+class WindowCaption(Caption):
+    """One caption for each window of a source's clips, with what is known of the clips in it as a hint."""
+
+    name = WINDOW_CAPTION
+    chosen_in = "windows"
+    purpose = "window_frames"
+    hints = ("hint", "text")
 
 
 def _resources(settings: CaptionSettings) -> Resources:

@@ -18,6 +18,7 @@ from recaption.pixels import PixelBudget
 
 DEFAULT_MODEL = "glm-4v-9b"  # for GPUs
 
+_TOKEN_PX = 28  # side of the square that a token stands for: in all families but the newest, which say so
 _READ_WHOLE_BYTES, _END_BYTES = 16 << 20, 1 << 20
 
 
@@ -46,6 +47,21 @@ class VisionModel:
         if self.family == "internvl":
             return {"max_dynamic_patch": budget.tiles}
         return {}
+
+    def tokens(self, budget: PixelBudget) -> int:
+        """Of the largest image that the budget allows, with what marks its beginning and its end."""
+        if budget.tile_px:
+            tiles = budget.tiles + (budget.tiles > 1)  # several come with one more, of the whole image in small
+            return tiles * (budget.tile_px // _TOKEN_PX) ** 2 + 2
+        return budget.max_pixels // (budget.multiple if budget.multiple > 1 else _TOKEN_PX) ** 2 + 2
+
+    def length(self, budget: PixelBudget, images: int) -> int:
+        """`max_model_len` where requests have so many images of this budget each: words have the room that they have
+        beside one image."""
+        if images == 1:
+            return self.max_model_len
+        words = self.max_model_len - self.tokens(self.budget)
+        return max(self.max_model_len, words + images * self.tokens(budget))
 
 
 # Budgets. 512² to 768² pixels is usual for captions: details are legible, and the image costs no more tokens than

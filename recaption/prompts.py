@@ -20,13 +20,14 @@ from pydantic import Field, field_validator, model_validator
 
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings, SettingsError, load_settings, tuning
-from recaption.hints import SPECIAL, clean_hint
+from recaption.hints import MAX_HINT_CHARS, SPECIAL, clean_hint
 
-Purpose = Literal["detailed", "short", "document", "chart", "clip_frames"]
+Purpose = Literal["detailed", "short", "document", "chart", "clip_frames", "window_frames"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
 
 _LIBRARY = Path(__file__).parent / "library"
 _HINT = "{hint}"
+_HINT_CHARS = {"window_frames": 1500}  # captions of several clips, where a picture's hint is a line of its page
 _PLACEHOLDER = re.compile(r"\{\s*\w*\s*\}")  # of anything longer, such as an example in JSON, the braces are text
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -91,6 +92,11 @@ class Prompt:
     uses_hint: bool = False
     digest: str = ""
 
+    @property
+    def hint_chars(self) -> int:
+        """How much of a hint it takes, at most: by its purpose."""
+        return _HINT_CHARS.get(self.purpose, MAX_HINT_CHARS)
+
 
 def load_library(files: Sequence[str | Path] = ()) -> dict[str, Prompt]:
     """The prompts that come with the project and those of `files` (YAML), by id.
@@ -127,31 +133,42 @@ def _prompt(name: str, settings: PromptSettings) -> Prompt:
 class PromptChoice(Settings):
     """Which prompts a source uses."""
 
-    prompts: dict[str, float] = Field(
-        {"detailed": 1.0},
+    prompts: dict[str, float] | None = Field(
+        None,
         min_length=1,
-        description="weights of ids, or of purposes: all free-text prompts of a purpose share its weight",
+        description="weights of ids, or of purposes: all free-text prompts of a purpose share its weight; null: "
+        "detailed for images, clip_frames for clips, window_frames for windows",
     )
     files: tuple[str, ...] = tuning((), description="YAML files of more prompts; what they say counts, not their names")
 
     @field_validator("prompts")
     @classmethod
-    def _positive(cls, prompts: dict[str, float]) -> dict[str, float]:
-        for name, weight in prompts.items():
+    def _positive(cls, prompts: dict[str, float] | None) -> dict[str, float] | None:
+        for name, weight in (prompts or {}).items():
             if not 0 < weight < float("inf"):
                 raise ValueError(f"the weight of {name} must be a number above 0")
         return prompts
 
 
-def chosen_prompts(choice: PromptChoice, images: tuple[int, int] = (1, 1)) -> tuple[tuple[Prompt, float], ...]:
+def check_names(choice: PromptChoice) -> None:
+    """SettingsError unless there are prompts of all names that are chosen, whatever number of images they are for."""
+    library = load_library(choice.files)
+    for name in choice.prompts or ():
+        _named(name, library)
+
+
+def chosen_prompts(
+    choice: PromptChoice, images: tuple[int, int] = (1, 1), default: Purpose = "detailed"
+) -> tuple[tuple[Prompt, float], ...]:
     """The prompts that are drawn from and their weights, sorted by id: what `choose` takes.
 
-    `images` is the least and the most number of images that a request will have. A prompt of weight 0 stands in where a
-    row has no text and every other prompt needs one. Raises SettingsError.
+    `images` is the least and the most number of images that a request will have; `default` what is asked where nothing
+    is chosen. A prompt of weight 0 stands in where a row has no text and every other prompt needs one. Raises
+    SettingsError.
     """
     library = load_library(choice.files)
     weights: dict[str, float] = {}
-    for name, weight in choice.prompts.items():
+    for name, weight in (choice.prompts or {default: 1.0}).items():
         meant = _meant(name, library, images)
         for prompt in meant:
             weights[prompt.id] = weights.get(prompt.id, 0.0) + weight / len(meant)
@@ -161,16 +178,21 @@ def chosen_prompts(choice: PromptChoice, images: tuple[int, int] = (1, 1)) -> tu
 
 
 def _meant(name: str, library: Mapping[str, Prompt], images: tuple[int, int]) -> list[Prompt]:
+    fitting = [prompt for prompt in _named(name, library) if _fits(prompt, images)]
+    if not fitting:
+        counts = " to ".join(str(count) for count in sorted(set(images)))
+        purposes = {prompt.purpose for prompt in library.values() if _fits(prompt, images)}
+        instead = ", ".join(purpose for purpose in PURPOSES if purpose in purposes) or "none"
+        raise SettingsError(f"prompts.{name}: not for {counts} image(s) in a request; prompts that are: {instead}")
+    return fitting
+
+
+def _named(name: str, library: Mapping[str, Prompt]) -> list[Prompt]:
     """The prompt of this id, or the free-text ones of this purpose. Structured ones ask more of the backend."""
     if name not in library and name not in PURPOSES:
         known = f"a purpose ({', '.join(PURPOSES)}) nor an id ({', '.join(library)})"
         raise SettingsError(f"prompts.{name}: neither {known}")
-    meant = [library[name]] if name in library else _of_purposes({name}, library)
-    fitting = [prompt for prompt in meant if _fits(prompt, images)]
-    if not fitting:
-        counts = " to ".join(str(count) for count in sorted(set(images)))
-        raise SettingsError(f"prompts.{name}: not for {counts} image(s) in a request")
-    return fitting
+    return [library[name]] if name in library else _of_purposes({name}, library)
 
 
 def _stand_ins(prompts: Sequence[Prompt], library: Mapping[str, Prompt], images: tuple[int, int]) -> list[str]:
@@ -215,5 +237,5 @@ def choose(
 
 
 def render(prompt: Prompt, hint: str = "") -> str:
-    """The user's turn: the prompt's text with the row's text, cleaned, in it."""
-    return prompt.text.replace(_HINT, clean_hint(hint))
+    """The user's turn: the prompt's text with what is known of the row, cleaned, in it."""
+    return prompt.text.replace(_HINT, clean_hint(hint, prompt.hint_chars))

@@ -10,8 +10,8 @@ from corpus.settings import Settings, SettingsError, tuning
 from recaption import describe
 from recaption.endpoint_settings import EndpointSettings
 from recaption.models import find_model, revision_of
-from recaption.pixels import PixelBudget
-from recaption.prompts import PromptChoice, chosen_prompts
+from recaption.pixels import PixelBudget, frames_budget
+from recaption.prompts import PromptChoice, check_names
 from recaption.requests import Sampling
 from recaption.screening import ScreeningSettings
 from recaption.vllm_settings import VllmSettings
@@ -44,6 +44,7 @@ class CaptionSettings(Settings):
     decode_threads: int = tuning(0, ge=0)  # that decode images for one captioner; 0: a core each, at most 8
     shards_in_flight: int = tuning(2, ge=1)  # of one captioner: while one is written, it is fed from the other
     sources: dict[str, PromptChoice] = Field({}, description="which sources are captioned, and with which prompts")
+    windows: dict[str, PromptChoice] = Field({}, description="which sources' windows of clips are captioned, likewise")
 
     @model_validator(mode="after")
     def _has_such_a_model(self) -> CaptionSettings:
@@ -53,22 +54,23 @@ class CaptionSettings(Settings):
 
     @model_validator(mode="after")
     def _has_such_prompts(self) -> CaptionSettings:
-        for name, choice in self.sources.items():
-            try:
-                chosen_prompts(choice)
-            except SettingsError as error:
-                raise ValueError(f"sources.{name}: {error}") from error
+        for key, choices in (("sources", self.sources), ("windows", self.windows)):
+            for name, choice in choices.items():
+                try:
+                    check_names(choice)
+                except SettingsError as error:
+                    raise ValueError(f"{key}.{name}: {error}") from error
         return self
 
-    def writer(self) -> dict[str, Any]:
-        """Who writes, and how: all that a caption depends on besides its image and its prompt."""
+    def writer(self, images: int = 1) -> dict[str, Any]:
+        """Who writes, and how: all that a caption depends on besides its images (so many at most) and its prompt."""
         name, revision = self.model()
         return {
             "backend": _identity(self.backend),
             "model": name,
             "revision": revision,
             "sampling": self.sampling.canonical(),
-            "pixels": self.budget().canonical(),
+            "pixels": self.budget(images).canonical(),
         }
 
     def model(self) -> tuple[str, str]:
@@ -81,11 +83,35 @@ class CaptionSettings(Settings):
         repository = find_model(backend.model, backend.family).repository
         return backend.model, revision_of(repository, backend.revision)
 
-    def budget(self) -> PixelBudget:
-        """How large the captioner sees an image."""
+    def budget(self, images: int = 1) -> PixelBudget:
+        """How large the captioner sees an image, or each of several in a request."""
         budget = _own_budget(self.backend)
         given = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
-        return budget.model_copy(update={key: value for key, value in given.items() if value is not None})
+        budget = budget.model_copy(update={key: value for key, value in given.items() if value is not None})
+        if images == 1 or isinstance(self.backend, DescribeSettings):  # for which an image takes no tokens
+            return budget
+        return frames_budget(budget, images)
+
+    def check_images(self, images: int) -> None:
+        """SettingsError where the captioner can't be given so many images in one request."""
+        backend = self.backend
+        if images == 1 or isinstance(backend, DescribeSettings):
+            return
+        try:
+            model = find_model(backend.model, backend.family)
+        except SettingsError:
+            return  # an endpoint may call its model anything
+        if model.max_images is not None and images > model.max_images:
+            raise SettingsError(
+                f"{backend.model} takes {model.max_images} image(s) in a request at most, and {images} are asked for: "
+                "clips and windows need a model of another family, such as qwen2.5-vl-7b"
+            )
+        least = images * model.tokens(self.budget(images)) + self.sampling.max_tokens
+        if isinstance(backend, VllmSettings) and backend.max_model_len and least >= backend.max_model_len:
+            raise SettingsError(
+                f"backend.max_model_len: {images} images and a caption take {least} tokens and the prompt's, more than "
+                f"{backend.max_model_len}: raise it, leave it out, or lower max_pixels (and min_pixels)"
+            )
 
 
 def _own_budget(backend: DescribeSettings | VllmSettings | EndpointSettings) -> PixelBudget:

@@ -1,4 +1,4 @@
-"""What one worker does with its shards' images: decode, ask, screen, ask again, and put the answers in rows.
+"""What one worker does with its shards' images: ask about them, screen, ask again, and put the answers in rows.
 
 Several shards are at it at once, each on a thread of its own, all feeding one captioner: while the last captions of one
 are written, the images of the next are decoded, so the captioner never runs dry.
@@ -11,9 +11,9 @@ import json
 import os
 import threading
 import weakref
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, fields
 from functools import partial
 from queue import SimpleQueue
@@ -22,15 +22,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.stages import ITEMS, ROWS, Shard
+from corpus.stages import ROWS, Shard
 from corpus.work import ShardError
 from recaption.backends import open_captioner
 from recaption.cache import CaptionCache
 from recaption.caption import CAPTION, CAPTION_SCHEMA
 from recaption.hints import clean_hint
 from recaption.meter import Meter
-from recaption.pixels import PixelBudget, UndecodableError, decode_for
-from recaption.prompts import Prompt, PromptChoice, choose, chosen_prompts, render
+from recaption.pictures import Decoding, known_by
+from recaption.prompts import Prompt, choose, render
 from recaption.requests import Answer, Captioner, CaptionerError, Pixels, Request
 from recaption.screening import screen
 from recaption.settings import CaptionSettings, DescribeSettings
@@ -38,7 +38,7 @@ from recaption.settings import CaptionSettings, DescribeSettings
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked about one image, and the key under which the answer is found again."""
+    """What is asked about one row's images, and the key under which the answer is found again."""
 
     prompt: Prompt
     text: str
@@ -63,16 +63,29 @@ _WRITTEN = tuple(field.name for field in fields(Written))
 
 
 class Writing:
-    """The function of the stage `caption` in one worker. Thread-safe. The first image that needs a model loads it."""
+    """The function of a captioning stage in one worker. Thread-safe. The first image that needs a model loads it.
 
-    def __init__(self, settings: CaptionSettings, choice: PromptChoice) -> None:
+    `prompts` are drawn from, with these weights. A request has up to `images` images. `stage` names the tables among
+    which captions are looked up, `hints` the columns of the source's rows that may hold a hint: the first that says
+    something counts.
+    """
+
+    def __init__(
+        self,
+        settings: CaptionSettings,
+        prompts: Sequence[tuple[Prompt, float]],
+        images: int = 1,
+        stage: str = CAPTION,
+        hints: Sequence[str] = ("text",),
+    ) -> None:
         self._settings = settings
-        self._prompts = chosen_prompts(choice)
-        self._writer = settings.writer()
-        self._budget = settings.budget()
+        self._prompts = prompts
+        self._images = images
+        self._stage = stage
+        self._hints = hints
+        self._writer = settings.writer(images)
         threads = settings.decode_threads or min(8, os.cpu_count() or 1)
-        self._decoders = ThreadPoolExecutor(threads, "decode")
-        self._ahead = 4 * threads  # images that are decoded before they are asked for
+        self._decoding = Decoding(threads, settings.budget(images), settings.max_source_pixels)
         self._meter = Meter()
         self._lock = threading.Lock()
         self._cache: CaptionCache | None = None
@@ -106,21 +119,21 @@ class Writing:
         """Stop the captioner, if it was started."""
         if self._finalizer is not None:
             self._finalizer()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoding.close()
 
     @property
     def captioner(self) -> Captioner:
         """The model, loaded now if it was not before."""
         with self._lock:
             if self._captioner is None:
-                self._captioner = open_captioner(self._settings)
+                self._captioner = open_captioner(self._settings, self._images)
                 self._finalizer = weakref.finalize(self, self._captioner.close)
             return self._captioner
 
     def _asked(self, shard: Shard) -> list[Asked]:
-        items = shard[ITEMS].column("item_id").to_pylist()
-        texts = pc.fill_null(shard[ROWS].column("text"), "").to_pylist()
-        has_text = np.array([bool(clean_hint(text)) for text in texts], bool)
+        items, texts = known_by(shard), self._texts(shard)
+        longest = max(prompt.hint_chars for prompt, _ in self._prompts)
+        has_text = np.array([bool(clean_hint(text, longest)) for text in texts], bool)
         which = choose(self._prompts, items, has_text, self._settings.sampling.seed)
         asked = []
         for item, text, number in zip(items, texts, which.tolist(), strict=True):
@@ -129,11 +142,18 @@ class Writing:
             asked.append(Asked(prompt, rendered, request_key(item, rendered, prompt.json_schema)))
         return asked
 
+    def _texts(self, shard: Shard) -> list[str]:
+        """What is known of each row's images; "" for nothing."""
+        rows = shard[ROWS]
+        columns = [rows.column(name) for name in self._hints if name in rows.column_names]
+        said = [pc.fill_null(column, "").to_pylist() for column in columns]
+        return [next(filter(None, texts), "") for texts in zip(*said, strict=True)]
+
     def _from_cache(self, shard: Shard, asked: Sequence[Asked], written: list[Written | None]) -> int:
         """Fill in what was written before; returns how many."""
         with self._lock:
             if self._cache is None:
-                self._cache = CaptionCache(shard.store, CAPTION, self._writer)
+                self._cache = CaptionCache(shard.store, self._stage, self._writer)
                 self._cache.refresh()
         places, rows = self._cache.find([each.key for each in asked], _WRITTEN)
         found = 0
@@ -195,7 +215,8 @@ class _Feed:
         captioner, meter = self._writing.captioner, self._writing._meter
         meter.feeding()
         try:
-            for place, decoded in self._decoded(np.asarray(places)):
+            for number, decoded in self._writing._decoding.images(self._shard.take(np.asarray(places))):
+                place = places[number]
                 if isinstance(decoded, str):
                     self._written[place] = Written(verdict=decoded)
                 else:
@@ -206,20 +227,6 @@ class _Feed:
             meter.fed()
         while self._running:
             self._take(captioner, *self._finished.get())
-
-    def _decoded(self, places: np.ndarray) -> Iterator[tuple[int, tuple[Pixels, ...] | str]]:
-        """(row, images, or why there are none), decoded ahead of being asked for."""
-        waiting: deque[tuple[int, Future[tuple[Pixels, ...] | str]]] = deque()
-        for row, data in self._shard.take(places).contents():
-            call = self._writing._decoders.submit(
-                _decode, data, self._writing._budget, self._settings.max_source_pixels
-            )
-            waiting.append((int(places[row]), call))
-            if len(waiting) > self._writing._ahead:
-                place, call = waiting.popleft()
-                yield place, call.result()
-        for place, call in waiting:
-            yield place, call.result()
 
     def _ask(self, captioner: Captioner, place: int, images: tuple[Pixels, ...], number: int) -> None:
         asked, settings = self._asked[place], self._settings
@@ -265,15 +272,8 @@ class _Feed:
         )
 
 
-def _decode(data: bytes, budget: PixelBudget, most: int) -> tuple[Pixels, ...] | str:
-    try:
-        return (decode_for(data, budget, most),)
-    except UndecodableError as error:
-        return error.reason
-
-
 def request_key(item: bytes, prompt: str, json_schema: str) -> bytes:
-    """16 bytes: a hash of what is asked about an image. Who is asked is the same for a whole table."""
+    """16 bytes: a hash of what is asked about what images (see `known_by`). Who is asked is the same for a table."""
     return hashlib.sha256(b"\0".join([item, prompt.encode(), json_schema.encode()])).digest()[:16]
 
 

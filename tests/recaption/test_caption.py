@@ -34,7 +34,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
 
     def with_script(script: Callable[[Request], Answer]) -> Scripted:
         made.append(Scripted(script))
-        monkeypatch.setattr(writing, "open_captioner", lambda settings: made[-1])
+        monkeypatch.setattr(writing, "open_captioner", lambda settings, images: made[-1])
         return made[-1]
 
     yield with_script
@@ -142,7 +142,7 @@ def test_what_is_all_known_loads_no_model(tmp_path: Path, use: Use, monkeypatch:
     pictures = [picture(i) for i in range(5)]
     caption(tmp_path, Caption("a", settings()), lay_shard(tmp_path, "a", "000000", pictures, [None] * 5))
 
-    def no_model(settings: object) -> None:
+    def no_model(settings: object, images: int) -> None:
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr(writing, "open_captioner", no_model)

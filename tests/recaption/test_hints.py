@@ -35,6 +35,18 @@ def test_a_long_hint_is_cut_at_a_word() -> None:
     assert clean_hint("x" * 1000) == "x" * 300
     assert clean_hint("x" * 300) == "x" * 300
     assert clean_hint("x" * 299 + " y") == "x" * 299
+    assert clean_hint("word " * 400, 1500) == ("word " * 300).strip()
+
+
+def test_what_is_known_of_a_window_is_longer_than_an_alt_text() -> None:
+    captions = " ".join(f"Clip {number} shows something else." for number in range(40))
+    assert len(captions) < 1500
+    windows = [prompt for prompt in load_library().values() if prompt.purpose == "window_frames" and prompt.uses_hint]
+    assert len(windows) == 2
+    for prompt in windows:
+        assert captions in render(prompt, captions)
+        assert render(prompt, "x" * 4000).count("x" * 1500) == 1 and "x" * 1501 not in render(prompt, "x" * 4000)
+    assert captions[:301] not in render(HINTED, captions)
 
 
 @given(st.text() | st.text(alphabet="<|>im_endage/s[]INST {}\n"))

@@ -10,7 +10,16 @@ import pytest
 from pydantic import ValidationError
 
 from corpus.settings import SettingsError, parse_settings
-from recaption.prompts import PURPOSES, Prompt, PromptChoice, choose, chosen_prompts, load_library, render
+from recaption.prompts import (
+    PURPOSES,
+    Prompt,
+    PromptChoice,
+    check_names,
+    choose,
+    chosen_prompts,
+    load_library,
+    render,
+)
 
 LIBRARY = load_library()
 
@@ -31,8 +40,9 @@ def pick(choice: dict[str, float], files: tuple[str, ...] = ()) -> tuple[tuple[P
 
 def test_the_library_has_several_prompts_for_each_purpose() -> None:
     counts = {purpose: sum(prompt.purpose == purpose for prompt in LIBRARY.values()) for purpose in PURPOSES}
-    assert counts == {"detailed": 7, "short": 3, "document": 3, "chart": 3, "clip_frames": 3}
-    assert sorted(name for name, prompt in LIBRARY.items() if prompt.uses_hint) == ["detailed-05", "detailed-06"]
+    assert counts == {"detailed": 7, "short": 3, "document": 3, "chart": 3, "clip_frames": 3, "window_frames": 3}
+    hinted = [name for name, prompt in LIBRARY.items() if prompt.uses_hint]
+    assert sorted(hinted) == ["detailed-05", "detailed-06", "window_frames-02", "window_frames-03"]
     assert len({prompt.digest for prompt in LIBRARY.values()}) == len(LIBRARY)
     assert len({prompt.text for prompt in LIBRARY.values()}) == len(LIBRARY)
     assert all(len(prompt.digest) == 16 for prompt in LIBRARY.values())
@@ -42,7 +52,7 @@ def test_the_library_asks_for_english_on_one_line_and_only_clips_have_several_im
     for prompt in LIBRARY.values():
         assert "English" in prompt.text or prompt.purpose in ("chart", "document"), prompt.id
         assert "\n" not in prompt.text and prompt.text == prompt.text.strip(), prompt.id
-        assert (prompt.most_images > 1) == (prompt.purpose == "clip_frames"), prompt.id
+        assert (prompt.most_images > 1) == prompt.purpose.endswith("_frames"), prompt.id
 
 
 def test_the_structured_prompt_has_a_schema_that_a_good_answer_meets() -> None:
@@ -123,7 +133,6 @@ def test_a_purpose_shares_its_weight_among_its_free_text_prompts() -> None:
         ("structured-01", 0.5),
     ]
     assert {prompt.id for prompt, _ in pick({"detailed": 1.0})} == {f"detailed-0{number}" for number in range(1, 7)}
-    assert chosen_prompts(PromptChoice()) == pick({"detailed": 1.0})
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
@@ -148,6 +157,23 @@ def test_an_unknown_name_and_a_wrong_number_of_images_are_refused() -> None:
         chosen_prompts(PromptChoice(prompts={"short": 1.0}), images=(2, 8))
     clips = chosen_prompts(PromptChoice(prompts={"clip_frames": 1.0}), images=(2, 8))
     assert len(clips) == 3
+    with pytest.raises(SettingsError, match=r"not for 8 image\(s\) .*that are: clip_frames, window_frames$"):
+        chosen_prompts(PromptChoice(prompts={"detailed": 1.0}), images=(8, 8))
+    with pytest.raises(SettingsError, match=r"not for 2000 image\(s\) .*that are: none"):
+        chosen_prompts(PromptChoice(prompts={"clip_frames": 1.0}), images=(2000, 2000))
+
+
+def test_where_nothing_is_chosen_the_default_is() -> None:
+    assert chosen_prompts(PromptChoice()) == pick({"detailed": 1.0})
+    clips = chosen_prompts(PromptChoice(), (8, 8), "clip_frames")
+    assert clips == chosen_prompts(PromptChoice(prompts={"clip_frames": 1.0}), (8, 8))
+
+
+def test_only_names_are_checked_without_a_number_of_images(tmp_path: Path) -> None:
+    check_names(PromptChoice())
+    check_names(PromptChoice(prompts={"clip_frames": 1.0, "short-01": 2.0}))
+    with pytest.raises(SettingsError, match=r"prompts\.clip_frame: neither a purpose"):
+        check_names(PromptChoice(prompts={"clip_frame": 1.0}))
 
 
 def test_where_the_files_lie_is_no_part_of_the_choice(tmp_path: Path) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.fetch.spool import Spooled
 
 
 @dataclass(slots=True)
@@ -12,6 +16,7 @@ class Answer:
     reason: str
     detail: str = ""
     body: bytes = b""
+    spooled: Spooled | None = None  # the body, where it is not kept in memory
     http_status: int = 0
     content_type: str = ""
     encoding: str = ""  # of the body: Content-Encoding

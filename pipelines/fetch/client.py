@@ -7,7 +7,6 @@ import functools
 import ipaddress
 import socket
 import ssl
-import zlib
 
 import aiohappyeyeballs
 from yarl import URL
@@ -16,23 +15,24 @@ from pipelines.fetch.address import IP, AddressPolicy
 from pipelines.fetch.answer import Answer, FetchError, printable
 from pipelines.fetch.connection import Connection, Headers, out_of_time
 from pipelines.fetch.dns import DnsCache, Resolver
+from pipelines.fetch.encoding import decoded
 from pipelines.fetch.optout import opt_out
 from pipelines.fetch.reasons import OK, http_reason
 from pipelines.fetch.retry import retry_after_s
 from pipelines.fetch.settings import FetchSettings
+from pipelines.fetch.spool import Spool
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WHOLE = frozenset({200, 203})  # 206 is a part, 204 and 205 are nothing
-_ZLIB = frozenset({"gzip", "x-gzip", "deflate"})
-_CANNOT_DECODE = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 _NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: the delay after which another address is tried beside the first
 
 
 class Client:
     """What all exchanges of a run have in common."""
 
-    def __init__(self, settings: FetchSettings, dns: DnsCache) -> None:
+    def __init__(self, settings: FetchSettings, dns: DnsCache, spool: Spool | None = None) -> None:
         self._settings = settings
+        self._spool = spool
         self._policy = AddressPolicy(settings.allow)
         self._resolver = Resolver(settings, self._policy, dns)
         self._headers = f"User-Agent: {settings.user_agent}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n".encode(
@@ -57,7 +57,7 @@ class Client:
             async with asyncio.timeout(settings.connect_timeout_s):
                 sock = await self._reach(addresses, host, port)
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(settings, self.judge), sock=sock, ssl=tls, server_hostname=name
+                    lambda: Connection(settings, self.judge, self._spool), sock=sock, ssl=tls, server_hostname=name
                 )
                 return connection
         except TimeoutError as error:
@@ -148,32 +148,6 @@ class Line:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def decoded(answer: Answer, most: int) -> Answer:
-    """Undo a Content-Encoding that was sent although only identity was asked for.
-
-    zlib stops at `most` bytes, so a decompression bomb costs no more than an honest body of that size. Names that are
-    no encoding at all ("utf-8", "image/jpeg") are a server's muddle, and the body is as it is.
-    """
-    if answer.encoding in _CANNOT_DECODE or "," in answer.encoding:
-        answer.reason = "bad_encoding"
-    elif answer.encoding in _ZLIB:
-        inflater = zlib.decompressobj(wbits=47)  # 32 + 15: a gzip or a zlib header, whichever is there
-        try:
-            answer.body = inflater.decompress(answer.body, most + 1)
-        except zlib.error:
-            answer.reason = "bad_encoding"
-        else:
-            if len(answer.body) > most:
-                answer.reason = "too_large"
-            elif inflater.unused_data:
-                answer.reason = "bad_encoding"
-            elif not inflater.eof:
-                answer.reason = "truncated"
-    if answer.reason != OK:
-        answer.detail = printable(f"Content-Encoding: {answer.encoding}")
-    return answer
 
 
 @functools.cache

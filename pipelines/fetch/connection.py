@@ -15,9 +15,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpResponseParser
 from multidict import CIMultiDictProxy
 
-from pipelines.fetch.answer import Answer, printable
+from corpus.storage import StorageError
+from pipelines.fetch.answer import Answer, FetchError, printable
 from pipelines.fetch.reasons import OK
 from pipelines.fetch.settings import FetchSettings
+from pipelines.fetch.spool import Spool, SpooledBody
 
 Headers = CIMultiDictProxy[str]
 Judge = Callable[[int, Headers], Answer]
@@ -29,11 +31,15 @@ _UNREAD_BYTES = 2**22
 
 
 class Connection(asyncio.Protocol):
-    """`judge` sees status and headers before the body is read: "ok" wants the body, anything else is the answer."""
+    """`judge` sees status and headers before the body is read: "ok" wants the body, anything else is the answer.
 
-    def __init__(self, settings: FetchSettings, judge: Judge) -> None:
+    Bodies are kept in memory, or with a `spool` in files.
+    """
+
+    def __init__(self, settings: FetchSettings, judge: Judge, spool: Spool | None = None) -> None:
         self._settings = settings
         self._judge = judge
+        self._spool = spool
         self._loop = asyncio.get_running_loop()
         parser: Any = HttpResponseParser  # it asks of its protocol only to be paused and resumed
         self._parser = parser(self, self._loop, _UNREAD_BYTES, read_until_eof=True, auto_decompress=False)
@@ -42,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._payload: Any = None
         self._keeps = False  # the server does, after this answer
         self._chunks: list[bytes] = []
+        self._spooling: SpooledBody | None = None
         self._size = 0
         self._deadline = self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -63,6 +70,9 @@ class Connection(asyncio.Protocol):
         """Drop the connection, without a word."""
         self.open = False
         self._transport.abort()
+        if self._spooling is not None:
+            self._spooling.close()
+            self._spooling = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -117,21 +127,44 @@ class Connection(asyncio.Protocol):
         if self._answer.reason != OK:
             self._keeps = self._keeps and payload.is_eof()
             self._end(self._answer)
+        elif self._spool is not None:
+            self._spooling = SpooledBody(self._spool, self._answer.encoding, self._settings.max_bytes)
+            self._answer.encoding = ""  # it is undone on the way
 
     def _read(self) -> None:
         chunk = self._payload.read_nowait()
         if chunk:
             self._size += len(chunk)
-            self._chunks.append(chunk)
+            if self._spooling is None:
+                self._chunks.append(chunk)
         if self._size > self._settings.max_bytes:
             self._keeps = False
             self._end(Answer("too_large", f"over {self._settings.max_bytes} bytes"))
+        elif self._spooling is not None:
+            self._read_on(chunk, self._spooling)
         elif self._payload.is_eof():
             assert self._answer is not None
             self._answer.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
             self._end(self._answer)
 
-    def _end(self, answer: Answer) -> None:
+    def _read_on(self, chunk: bytes, body: SpooledBody) -> None:
+        """`_read` for a body that goes to a file."""
+        assert self._answer is not None
+        try:
+            if chunk:
+                body.write(chunk)
+            if not self._payload.is_eof():
+                return
+            self._answer.spooled, self._spooling = body.done(), None
+        except FetchError as error:
+            self._keeps = False
+            self._answer.reason, self._answer.detail = error.reason, str(error)
+        except StorageError as error:  # our fault, which no answer can say
+            self._end(error)
+            return
+        self._end(self._answer)
+
+    def _end(self, answer: Answer | StorageError) -> None:
         """Hand over the answer, the first one; the connection is of further use if this was the whole of it."""
         waiting, self._waiting = self._waiting, None
         if waiting is None:
@@ -140,7 +173,11 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if answer is not self._answer or not self._keeps:
             self.close()
-        if not waiting.done():  # who waits may have been cancelled
+        if waiting.done():  # who waits may have been cancelled
+            return
+        if isinstance(answer, StorageError):
+            waiting.set_exception(answer)
+        else:
             waiting.set_result(answer)
 
     def _watch(self) -> None:

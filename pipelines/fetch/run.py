@@ -18,6 +18,7 @@ from pipelines.fetch.hosts import HostQueue
 from pipelines.fetch.reasons import OK, reason
 from pipelines.fetch.retry import wait_s
 from pipelines.fetch.settings import FetchSettings
+from pipelines.fetch.spool import Spool, Spooled
 
 R = TypeVar("R")
 
@@ -28,6 +29,7 @@ _HOST = re.compile(r"\s*[a-z]+://(?:[^/?#]*@)?(\[[^/?#\]]*\]|[^/?#:]*)", re.IGNO
 class Fetched:
     """How the download of `urls[index]` ended. `reason` is a key of REASONS or http_NNN; `body` is empty unless "ok".
 
+    Under a spool, a body that is "ok" is in `spooled` instead, whose file is closed once this was handed over.
     `final_url` is the URL asked last, or the one refused. `seconds` is the time spent in all its attempts, without
     the waiting for turns and between attempts. `detail` and `content_type` are ASCII of at most 200 characters,
     escapes not counted.
@@ -43,6 +45,7 @@ class Fetched:
     attempts: int
     seconds: float
     retryable: bool
+    spooled: Spooled | None = None
 
 
 @overload
@@ -52,6 +55,7 @@ def fetch(
     sink: Callable[[Fetched], None],
     *,
     dns: DnsCache | None = None,
+    spool: Spool | None = None,
 ) -> None: ...
 
 
@@ -64,6 +68,7 @@ def fetch(
     process: Callable[[Fetched], R],
     threads: int = 2,
     dns: DnsCache | None = None,
+    spool: Spool | None = None,
 ) -> None: ...
 
 
@@ -75,6 +80,7 @@ def fetch(
     process: Callable[[Fetched], Any] | None = None,
     threads: int = 2,
     dns: DnsCache | None = None,
+    spool: Spool | None = None,
 ) -> None:
     """Download every URL and hand over one result for each, in the order in which they end. Blocks until all have.
 
@@ -84,10 +90,12 @@ def fetch(
     slow processing slows the downloads and bodies never pile up.
 
     Nothing that a URL or a server does raises. What `process` or `sink` raise ends the run and is raised here.
-    `dns` keeps name answers from one call to the next. Needs a thread without a running event loop.
+    `dns` keeps name answers from one call to the next. With a `spool`, bodies go to files, and memory is bounded by
+    `concurrency` times its `above_bytes` and some buffers; copying a file is work for `process`. StorageError where
+    such a file cannot be written. Needs a thread without a running event loop.
     """
     _settle_allocator()
-    run = _Run(urls, settings, sink, process, dns or DnsCache())
+    run = _Run(urls, settings, sink, process, dns or DnsCache(), spool)
     with ThreadPoolExecutor(threads if process else 1, thread_name_prefix="process") as pool:
         asyncio.run(run.all(pool))
 
@@ -118,12 +126,14 @@ class _Run:
         sink: Callable[[Any], None],
         process: Callable[[Fetched], Any] | None,
         dns: DnsCache,
+        spool: Spool | None,
     ) -> None:
         self._urls = urls
         self._settings = settings
         self._sink = sink
         self._process = process
         self._dns = dns
+        self._spool = spool
         self._left = len(urls)
         self._workers = min(settings.concurrency, len(urls))
 
@@ -133,7 +143,7 @@ class _Run:
         self._queue: HostQueue[_Job] = HostQueue(self._settings.per_host)
         for index, url in enumerate(self._urls):
             self._queue.put(_host_of(url or ""), _Job(index, url or ""))  # a null row is one more bad URL
-        self._client = Client(self._settings, self._dns)
+        self._client = Client(self._settings, self._dns, self._spool)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
@@ -211,11 +221,14 @@ class _Run:
             attempts=job.attempt,
             seconds=job.before_s + job.spent_s,
             retryable=reason(answer.reason).retryable,
+            spooled=answer.spooled,
         )
         if self._process is None:
             self._sink(fetched)
         else:
             self._sink(await self._loop.run_in_executor(self._pool, self._process, fetched))
+        if answer.spooled is not None:  # not when the run was cancelled: a thread may still read it
+            answer.spooled.file.close()
         self._left -= 1
         if not self._left:
             self._queue.close(self._workers)

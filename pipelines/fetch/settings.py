@@ -14,7 +14,8 @@ class FetchSettings(Settings):
     """How URLs are downloaded: deadlines, limits, politeness, and which addresses may be reached.
 
     Memory in flight is at most `concurrency` bodies of `max_bytes` each (and as much again while a body is joined
-    or decoded); with web images, whose mean lies near 100 KB, it is some tens of megabytes.
+    or decoded); with web images, whose mean lies near 100 KB, it is some tens of megabytes. Where bodies are spooled,
+    the temporary folder needs that room instead.
 
     Deadlines, attempts, limits on what is under way and `allow` are tuning: changing them downloads nothing anew;
     `--retry` tries the rows again that failed for their sake.

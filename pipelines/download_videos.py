@@ -104,7 +104,9 @@ def in_place(url: str, store: Store) -> Stored | None:
     if not url or is_web(url):
         return None
     scheme = url.partition("://")[0].rpartition("::")[2] if "://" in url else "file"
-    if scheme not in fsspec.available_protocols():
+    try:
+        fsspec.get_filesystem_class(scheme)
+    except ValueError:  # nobody knows such
         return Stored(Status.FAILED, "refused_scheme", detail=printable(scheme))
     try:
         size = store.size(url)

@@ -149,3 +149,13 @@ def test_patience_is_not_part_of_the_fingerprint() -> None:
 
 def test_no_rows_are_a_table_too() -> None:
     assert items_table([]).schema == table_schema(ITEMS_SCHEMA)
+
+
+def test_the_settings_of_images_are_fingerprinted_as_ever() -> None:
+    """What is added for other media must not make tables of images stale."""
+    assert DownloadSettings().canonical() == {
+        "backend": "fetch",
+        "fetch": {"agent": "rzen-corpus", "max_bytes": 10485760, "max_redirects": 8, "respect_opt_out": True},
+        "max_pixels": 178956970,
+        "reencode": None,
+    }

@@ -6,43 +6,63 @@ It survives lossy encoding, scaling and JPEG. What order the colours are in make
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.demo.pictures import Pixels
 
 BLOCKS = 20  # 16 of the number, 4 of its check
 DARK, LIGHT = 40, 215
 LARGEST = 0xFFFF
+_LEAST_STEP = (LIGHT - DARK) / 6  # between the halves of a block, however blurred
+_EVENNESS = 0.4  # the weakest of these steps over the strongest
 
 
 def with_number(pixels: Pixels, number: int) -> Pixels:
-    """The picture with a number up to LARGEST along its lower edge: Gray code, so that a step changes two blocks."""
+    """The picture with a number up to LARGEST along its lower edge: Gray code, so that a step changes two blocks.
+
+    The lower half of the strip is the upper half's inverse: no number is lighter than another, and perceptual hashes,
+    which look at low frequencies, hardly see the strip.
+    """
     height, width = pixels.shape[:2]
     gray = number ^ (number >> 1)
     bits = np.array([(gray | _check(gray) << 16) >> bit & 1 for bit in range(BLOCKS)])
     columns = bits[np.arange(width) * BLOCKS // width]
     marked = pixels.copy()
-    marked[height - max(8, -(-height // 16)) :] = np.where(columns, LIGHT, DARK)[None, :, None]
+    half = max(3, -(-height // 32))
+    marked[height - 2 * half :] = np.where(columns, LIGHT, DARK)[None, :, None]
+    marked[height - half :] = np.where(columns, DARK, LIGHT)[None, :, None]
     return marked
 
 
 def number_on(pixels: Pixels) -> int:
     """The number that a frame carries, at any size of 60 pixels or more. ValueError where there is none to read."""
-    height, width = pixels.shape[:2]
-    rows = pixels[int(height * (1 - 3 / 64)) : max(int(height * (1 - 1 / 64)), int(height * (1 - 3 / 64)) + 1)]
-    levels = rows.reshape(len(rows), width, -1).mean(axis=(0, 2))
-    middles = [
-        levels[int((block + 0.3) * width / BLOCKS) : int((block + 0.7) * width / BLOCKS) + 1] for block in range(BLOCKS)
+    width = pixels.shape[1]
+    levels = _levels(pixels, 7 / 128, 5 / 128) - _levels(pixels, 3 / 128, 1 / 128)
+    steps = [
+        float(levels[int((block + 0.3) * width / BLOCKS) : int((block + 0.7) * width / BLOCKS) + 1].mean())
+        for block in range(BLOCKS)
     ]
-    bits = [float(middle.mean()) > (DARK + LIGHT) / 2 for middle in middles]
-    value = sum(bit << at for at, bit in enumerate(bits))
+    value = sum((step > 0) << at for at, step in enumerate(steps))
     gray = value & LARGEST
-    if value >> 16 != _check(gray):
+    if value >> 16 != _check(gray) or not _is_even([abs(step) for step in steps]):
         raise ValueError("no frame number can be read")
     number = 0
     while gray:
         number ^= gray
         gray >>= 1
     return number
+
+
+def _is_even(steps: list[float]) -> bool:
+    return min(steps) > max(_LEAST_STEP, _EVENNESS * max(steps))
+
+
+def _levels(pixels: Pixels, first: float, last: float) -> npt.NDArray[np.float64]:
+    """Mean level of each column in the rows between two shares of the height above the lower edge; at least one."""
+    height, width = pixels.shape[:2]
+    begin = int(height * (1 - first))
+    rows = pixels[begin : max(begin + 1, int(height * (1 - last)))]
+    return rows.reshape(len(rows), width, -1).mean(axis=(0, 2))
 
 
 def _check(gray: int) -> int:

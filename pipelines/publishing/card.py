@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from corpus.records import Modality
+from pipelines.publishing.mixture import BatchRule
 
 _READING = """\
 ```python
@@ -40,10 +41,20 @@ scored is `0.0`. Its `media` lists name the sample's other members. They hold th
 image is called `.jpg` whatever its format is, so decode it by its content, and its EXIF orientation is not applied.
 """
 
+_CLIPS = """\
+A clip is its frames in the order of time, spread evenly over it (`frame_00.jpg` is the first), its `.mp4`, or both.
+"""
+
+_GROUPS = """\
+Pairs with the same `group` belong together (they are of clips of one video): they lie side by side in one tar, in the
+order in which batches are filled, so that they are each other's negatives in the batch.
+"""
+
 
 def data_card(manifest: Mapping[str, Any]) -> bytes:
     """Markdown, with the header by which a dataset hub finds the datasets."""
     datasets = manifest["datasets"]
+    clips = [entry for entry in datasets.values() if entry["modality"] == Modality.CLIP]
     header = {
         "license": "other",
         "configs": [{"config_name": name, "data_files": f"{name}/*.tar"} for name in datasets],
@@ -54,6 +65,8 @@ def data_card(manifest: Mapping[str, Any]) -> bytes:
         *_contents(datasets),
         "## How it is read\n",
         _FORMAT,
+        *([_CLIPS] if clips else []),
+        *([_GROUPS] if any(entry["batch_rule"] == BatchRule.GROUPED for entry in clips) else []),
         _READING,
         "## Where it comes from, and what was removed\n",
         *_origins(datasets, manifest["funnel"]),
@@ -75,7 +88,7 @@ def _contents(datasets: Mapping[str, Any]) -> Iterator[str]:
                 name,
                 entry["task"],
                 entry["stage"],
-                entry["modality"],
+                _modality(entry),
                 f"{entry['samples']:,}",
                 len(entry["shards"]),
                 f"{sum(shard['bytes'] for shard in entry['shards']) / 1e9:.3f}",
@@ -91,6 +104,15 @@ def _contents(datasets: Mapping[str, Any]) -> Iterator[str]:
     warnings = [f"- **{name}**: {warning}." for name, entry in datasets.items() for warning in entry["warnings"]]
     if warnings:
         yield "Warnings:\n\n" + "\n".join(warnings) + "\n"
+
+
+def _modality(entry: Mapping[str, Any]) -> str:
+    """With what a clip consists of."""
+    if entry["modality"] != Modality.CLIP:
+        return entry["modality"]
+    parts = [f"{entry['frames']} frames"] if entry["frames"] else []
+    parts += ["mp4"] if any(name.endswith(".mp4") for name in entry["fields"]) else []
+    return f"clip: {' and '.join(parts)}"
 
 
 def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator[str]:

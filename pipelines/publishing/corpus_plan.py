@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from corpus.records import Modality
 from corpus.stages import fingerprint
 from corpus.workspace import Workspace
 from pipelines.publishing.export import OWN, PairRows, Target
@@ -70,10 +71,11 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
 
 def _fingerprint(given: DatasetInput, mixture: MixtureSettings) -> str:
     settings = mixture.datasets[given.name]
+    clip = [str(given.modality)] if given.modality == Modality.CLIP else []  # the fields of others don't depend on it
     return fingerprint(
         {
             "format": FORMAT,
-            "dataset": [given.name, str(given.task), given.stage, list(given.pairs)],
+            "dataset": [given.name, str(given.task), given.stage, list(given.pairs), *clip],
             "settings": [mixture.seed, mixture.pairs_per_shard, settings.pairs, settings.negatives],
         }
     )
@@ -95,26 +97,38 @@ def refuse_shared_pairs(plans: Sequence[DatasetPlan]) -> None:
 
 def make_target(plan: DatasetPlan, locations: Locations, first_key: int) -> Target:
     """What workers must know of a dataset. Raises PublishError for items that can't be read or named."""
-    name = plan.given.name
-    exts = {}
-    for role in ROLES:
-        ids = [table[role] for table in plan.sides.tables if role in table]
-        rows = locations.find(np.concatenate([np.zeros((2, 0), np.uint64), *ids], axis=1))
-        if (rows < 0).any():
-            missing = np.concatenate(ids, axis=1)[:, rows < 0]
-            raise PublishError(
-                f"dataset {name}: no item table says where item {join_id(missing[:, 0]).hex()} lies "
-                f"({missing.shape[1]} such items, as {role})"
-            )
-        found = sorted({field_ext(locations.exts[code]) for code in np.unique(locations.ext[rows])})
-        if len(found) > 1:
-            raise PublishError(f"dataset {name}: its items as {role} are {' and '.join(found)}: split the dataset")
-        exts[role] = found[0] if found else ""
-    counts = dict(plan.sides.counts)
+    name, given = plan.given.name, plan.given
+    exts = {role: _exts(plan, role, locations) for role in ROLES}
     if len(plan.fill.pair):
-        exts["negatives"], counts["negatives"] = exts["positive"], counts["positive"]
-    layout = make_layout(counts, exts, plan.settings.negatives)
-    return Target(name, str(plan.given.task), plan.given.stage, layout, plan.fingerprint, first_key)
+        if plan.sides.own_negatives.any() and exts["negatives"] != exts["positive"]:
+            raise PublishError(
+                f"dataset {name}: its negatives are {' and '.join(exts['negatives'])} and its positives "
+                f"{' and '.join(exts['positive'])}, so positives can't fill up missing negatives: ask for fewer"
+            )
+        exts["negatives"] = exts["positive"]
+    layout = make_layout(exts, plan.settings.negatives, given.modality == Modality.CLIP)
+    return Target(name, str(given.task), given.stage, layout, plan.fingerprint, first_key)
+
+
+def _exts(plan: DatasetPlan, role: str, locations: Locations) -> tuple[str, ...]:
+    """The field extensions of the items of a role, the same in all pairs."""
+    where, count = f"dataset {plan.given.name}", plan.sides.counts[role]
+    ids = np.concatenate([np.zeros((2, 0), np.uint64), *(t[role] for t in plan.sides.tables if role in t)], axis=1)
+    rows = locations.find(ids)
+    if (rows < 0).any():
+        missing = ids[:, rows < 0]
+        raise PublishError(
+            f"{where}: no item table says where item {join_id(missing[:, 0]).hex()} lies "
+            f"({missing.shape[1]} such items, as {role})"
+        )
+    exts = []
+    for number, codes in enumerate(locations.ext[rows].reshape(-1, count).T if count else ()):
+        found = sorted({field_ext(locations.exts[code]) for code in np.unique(codes)})
+        if len(found) > 1:
+            which = f"its items as {role}" if count == 1 else f"its items number {number} as {role}"
+            raise PublishError(f"{where}: {which} are {' and '.join(found)}: split the dataset")
+        exts.append(found[0])
+    return tuple(exts)
 
 
 def pair_rows(plan: DatasetPlan, target: Target, locations: Locations, finished: AbstractSet[int]) -> list[PairRows]:

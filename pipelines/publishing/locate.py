@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS
+from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS, PARTS_FIELD
+from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
 _COLUMNS = [field.name for field in LOCATION_FIELDS]
@@ -98,7 +101,7 @@ def find_ids(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def read_locations(workspace: Workspace, paths: Sequence[str], wanted: np.ndarray) -> Locations:
-    """The places of the wanted ids (ascending, uint64[2, k]) that the item tables know.
+    """The places of the wanted ids (ascending, uint64[2, k]) that the item tables know, and the parts of their items.
 
     An item that lies in several tars is read from the first of them, by path and offset.
     """
@@ -106,8 +109,7 @@ def read_locations(workspace: Workspace, paths: Sequence[str], wanted: np.ndarra
     ext_codes: dict[str, int] = {}
     found: list[tuple[np.ndarray, ...]] = [tuple(np.zeros(0, np.int64) for _ in range(5))]
     for path in paths:
-        table = workspace.read_table(path, _COLUMNS)
-        table = table.filter(table.column("item_id").is_valid())
+        table = _read_places(workspace, path)
         places = find_ids(wanted, split_ids(table.column("item_id")))
         rows = np.flatnonzero(places >= 0)
         table = table.take(rows)
@@ -135,6 +137,19 @@ def read_locations(workspace: Workspace, paths: Sequence[str], wanted: np.ndarra
         tuple(names),
         tuple(ext_codes),
     )
+
+
+def _read_places(workspace: Workspace, path: str) -> pa.Table:
+    """An item table's rows that lie somewhere, and the parts of those that consist of parts (`records.PARTS_FIELD`)."""
+    with storage_errors(workspace.store.full(path)), workspace.store.open(path) as file:
+        parquet = pq.ParquetFile(file)
+        has_parts = PARTS_FIELD.name in parquet.schema_arrow.names
+        table = parquet.read(columns=[*_COLUMNS, PARTS_FIELD.name] if has_parts else _COLUMNS)
+    found = table.select(_COLUMNS)
+    if has_parts:
+        parts = table.column(PARTS_FIELD.name).combine_chunks().flatten()
+        found = pa.concat_tables([found, pa.table([parts.field(name) for name in _COLUMNS], names=_COLUMNS)])
+    return found.filter(pc.and_(found.column("item_id").is_valid(), found.column("media").is_valid()))
 
 
 def _encode(column: pa.ChunkedArray, codes: dict[str, int]) -> np.ndarray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import yaml
 
+from corpus.records import Modality
 from corpus.storage import Store
 from pipelines.publishing.corpus_plan import DatasetPlan
 from pipelines.publishing.mixture import MixtureSettings, PublishError, PublishInput
@@ -24,31 +26,39 @@ SCHEMA_VERSION = 1
 
 def dataset_entry(plan: DatasetPlan, layout: Layout, tars: Iterable[Tar], batch_size: int) -> dict[str, Any]:
     """What the manifest says of a dataset."""
-    samples = len(plan.arranged.chosen)
-    warnings = []
-    if samples < batch_size:
-        warnings.append(f"{samples} samples are less than a batch of {batch_size}")
-    if plan.arranged.unplaced:
-        warnings.append(f"{plan.arranged.unplaced} pairs are left out: their groups would make shards unequal")
+    frames = {"frames": layout.frames} if plan.given.modality == Modality.CLIP else {}
     return {
         "task": str(plan.given.task),
         "stage": plan.given.stage,
         "modality": str(plan.given.modality),
+        **frames,  # of a clip
         "licence": plan.given.licence,
         "sources": list(plan.given.sources),
         "fingerprint": plan.fingerprint,
         "kept_pairs": len(plan.candidates),
         "repeated_pairs": plan.candidates.repeated,
-        "samples": samples,
+        "samples": len(plan.arranged.chosen),
         "fields": ["json", *layout.fields],
         "negatives": plan.settings.negatives,
         "random_negatives": len(plan.fill.pair),
         "weight": plan.settings.weight,
         "repeats": plan.settings.repeats,
         "batch_rule": str(plan.arranged.rule),
-        "warnings": warnings,
+        "warnings": list(_warnings(plan, batch_size)),
         "shards": [tar.to_json() for tar in tars],
     }
+
+
+def _warnings(plan: DatasetPlan, batch_size: int) -> Iterator[str]:
+    samples = len(plan.arranged.chosen)
+    if samples < batch_size:
+        yield f"{samples} samples are less than a batch of {batch_size}"
+    if plan.arranged.unplaced:
+        yield f"{plan.arranged.unplaced} pairs are left out: their groups would make shards unequal"
+    group = plan.candidates.group[plan.arranged.chosen]
+    ends = np.arange(batch_size, samples, batch_size)  # of batches that are filled in this order
+    if cut := int(((group[ends] >= 0) & (group[ends] == group[ends - 1])).sum()):
+        yield f"{cut} groups lie over the end of a batch; none would if every shard held {batch_size} samples"
 
 
 def make_manifest(

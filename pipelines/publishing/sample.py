@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,12 +21,13 @@ import pyarrow.compute as pc
 from corpus.records import CaptionOrigin, Origin
 from pipelines.publishing.sides import first_entries
 
+_IMAGE = "jpg"  # what every image is called
 IMAGE_EXTS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2"})
 
 
 def field_ext(ext: str) -> str:
     """The extension that an item's field has in a corpus."""
-    return "jpg" if ext.lower() in IMAGE_EXTS else ext.lower()
+    return _IMAGE if ext.lower() in IMAGE_EXTS else ext.lower()
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,31 @@ class Layout:
         """All media fields, in the order in which they lie."""
         return (*self.query, *self.positive, *(name for fields in self.negatives for name in fields))
 
-
-def media_fields(side: str, count: int, ext: str) -> tuple[str, ...]:
-    """`query.jpg` for one item, `query.frame_00.jpg` ... for several."""
-    if count == 1:
-        return (f"{side}.{ext}",)
-    return tuple(f"{side}.frame_{number:02d}.{ext}" for number in range(count))
+    @property
+    def frames(self) -> int:
+        """How many images the side has that has most of them."""
+        return max(sum(name.endswith(f".{_IMAGE}") for name in fields) for fields in (self.query, self.positive))
 
 
-def make_layout(counts: Mapping[str, int], exts: Mapping[str, str], negatives: int) -> Layout:
-    """The fields, from the number of items and the field extension of each role."""
+def media_fields(side: str, exts: Sequence[str], clip: bool = False) -> tuple[str, ...]:
+    """A side's fields, from its items' field extensions: `query.jpg` of one, `query.frame_00.jpg` ... of several.
+
+    In a dataset of clips every image is a frame, one that is alone too, and lies beside `query.mp4` where both are.
+    """
+    total, seen, fields = Counter(exts), Counter[str](), []
+    for ext in exts:
+        frame = total[ext] > 1 or (clip and ext == _IMAGE)
+        fields.append(f"{side}.frame_{seen[ext]:02d}.{ext}" if frame else f"{side}.{ext}")
+        seen[ext] += 1
+    return tuple(fields)
+
+
+def make_layout(exts: Mapping[str, Sequence[str]], negatives: int, clip: bool = False) -> Layout:
+    """The fields, from the field extensions of each role's items. `clip`: they are of a dataset of clips."""
     return Layout(
-        media_fields("query", counts["query"], exts["query"]),
-        media_fields("positive", counts["positive"], exts["positive"]),
-        tuple(media_fields(f"negative_{n}", counts["negatives"], exts["negatives"]) for n in range(negatives)),
+        media_fields("query", exts["query"], clip),
+        media_fields("positive", exts["positive"], clip),
+        tuple(media_fields(f"negative_{n}", exts["negatives"], clip) for n in range(negatives)),
     )
 
 

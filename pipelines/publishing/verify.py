@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
-import struct
 import tarfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,18 +14,19 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
 
+from corpus.records import Modality
 from corpus.storage import Store
 from pipelines.publishing.locate import first_of_run, join_id
 from pipelines.publishing.manifest import INDEX, MANIFEST, read_manifest, wids_index
 from pipelines.publishing.mixture import PublishError
 from pipelines.publishing.progress import Tar, list_files
 from pipelines.publishing.sample import named_media, wrong_json
+from pipelines.publishing.verify_media import can_open_videos, undecodable, unplayable
 
 _CHUNK_BYTES = 1 << 20
 _OF_ENERGON = re.compile(r"(.*/)?\.nv-meta/.*|.*\.tar\.idx")  # what `energon prepare` adds
-_NOT_AN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+_FRAME, _VIDEO = re.compile(r"\w+\.frame_\d\d+\.jpg"), re.compile(r"\w+\.mp4")
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,25 @@ class Verified:
     samples: int = 0
     images: int = 0
     bytes: int = 0
+    videos: int = 0
+    opened: bool = True  # the first frame of each video was decoded; else only its first bytes were looked at
+
+    def summary(self) -> str:
+        """What was read, for people."""
+        counts = [f"{self.tars:,} tars", f"{self.samples:,} samples", f"{self.images:,} images"]
+        if self.videos:
+            how = "first frame of each decoded" if self.opened else "not opened: PyAV is not installed"
+            counts.append(f"{self.videos:,} videos ({how})")
+        return ", ".join([*counts, f"{self.bytes:,} bytes"])
 
 
 def verify(corpus: str, workers: int = 0) -> Verified:
     """Read every byte of a corpus and hold it against its manifest and against what every corpus promises.
 
-    Digests, sizes and counts; unique keys; the same members in every sample of a dataset; JSON of the promised shape;
-    images that decode to the last pixel; groups that are whole; shards of equal size, none of them empty; indexes; no
-    file too many; a funnel that adds up. `workers` threads (0: one for each core) hold one sample each.
+    Digests, sizes and counts; unique keys; the same members in every sample of a dataset, as its modality wants them;
+    JSON of the promised shape; images and frames that decode to the last pixel; videos that open; groups that are
+    whole; shards of equal size, none of them empty; indexes; no file too many; a funnel that adds up. `workers` threads
+    (0: one for each core) hold one sample each.
     """
     store = Store(corpus)
     try:
@@ -68,8 +78,8 @@ def verify(corpus: str, workers: int = 0) -> Verified:
         found = list(pool.map(lambda job: _read_tar(store, *job), jobs))
     faults += [fault for tar in found for fault in tar.faults]
     faults += [*_repeated_keys(found), *_torn_groups(found)]
-    samples, images = sum(tar.samples for tar in found), sum(tar.images for tar in found)
-    return Verified(faults, len(found), samples, images, sum(tar.size for tar in found))
+    samples, images, videos = (sum(getattr(tar, what) for tar in found) for what in ("samples", "images", "videos"))
+    return Verified(faults, len(found), samples, images, sum(tar.size for tar in found), videos, can_open_videos())
 
 
 def _wrong_files(store: Store, manifest: Mapping[str, Any], present: set[str]) -> Iterator[str]:
@@ -94,6 +104,8 @@ def _wrong_counts(manifest: Mapping[str, Any]) -> Iterator[str]:
         where, sizes = f"{MANIFEST}: {name}", [shard["samples"] for shard in entry["shards"]]
         if [shard["name"] for shard in entry["shards"]] != [Tar.named(name, number) for number in range(len(sizes))]:
             yield f"{where}: the names of its shards are not consecutive"
+        if not _fits_modality(entry["modality"], entry["fields"][1:]):
+            yield f"{where}: of modality {entry['modality']}, but its media are {entry['fields'][1:]}"
         if sum(sizes) != entry["samples"]:
             yield f"{where}: {entry['samples']} samples, but {sum(sizes)} in its shards"
         if not sizes or min(sizes) < 1:
@@ -109,6 +121,13 @@ def _wrong_counts(manifest: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def _fits_modality(modality: str, fields: Sequence[str]) -> bool:
+    """Whether samples of a dataset can have these media: clips are frames or mp4, and nothing else is an mp4."""
+    if modality == Modality.CLIP:
+        return bool(fields) and all(_FRAME.fullmatch(name) or _VIDEO.fullmatch(name) for name in fields)
+    return not (fields if modality == Modality.TEXT else [name for name in fields if _VIDEO.fullmatch(name)])
+
+
 @dataclass
 class _TarFound:
     """What a tar turned out to hold."""
@@ -116,6 +135,7 @@ class _TarFound:
     path: str
     samples: int = 0
     images: int = 0
+    videos: int = 0
     size: int = 0
     keys: list[bytes] = field(default_factory=list)
     groups: set[str] = field(default_factory=set)
@@ -200,8 +220,12 @@ def _check_sample(
     for field_name, content in members:
         if field_name.endswith(".jpg"):
             found.images += 1
-            if why := _undecodable(content):
+            if why := undecodable(content):
                 found.fault(f"{field_name} does not decode: {why}", key)
+        elif field_name.endswith(".mp4"):
+            found.videos += 1
+            if why := unplayable(content, can_open_videos()):
+                found.fault(f"{field_name} does not play: {why}", key)
     try:
         sample = json.loads(dict(members).get("json", b""))
     except ValueError as error:
@@ -220,16 +244,6 @@ def _check_sample(
     if named_media(sample) != fields[1:]:
         found.fault(f"json names the media {named_media(sample)}, but its members are {fields[1:]}", key)
     return sample
-
-
-def _undecodable(content: bytes) -> str:
-    """Why an image can't be decoded to its last pixel; "" if it can."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-    except _NOT_AN_IMAGE as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
 
 
 def _repeated_keys(found: Sequence[_TarFound]) -> Iterator[str]:

@@ -28,8 +28,7 @@ NEGATIVE = {"text": "", "items": [IMAGE], "score": 0.71, "origin": "mined"}
 def made(used: int = 1, **columns: Any) -> dict[str, Any]:
     row = image_pair("laion", "a cat", IMAGE, **columns)
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
-    counts = {"query": 0, "positive": 1, "negatives": 1}
-    layout = make_layout(counts, dict.fromkeys(counts, "jpg"), used)
+    layout = make_layout({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
     [sample] = sample_jsons(table, "laion", "image_retrieval", 1, layout)
     return sample
 
@@ -80,20 +79,45 @@ def test_text_is_written_as_it_is() -> None:
     assert "日本 “x”\\n".encode() in to_bytes(made(caption_prompt="日本 “x”\n"))
 
 
-def test_fields_of_one_item_of_frames_and_of_none() -> None:
-    assert media_fields("query", 1, "jpg") == ("query.jpg",)
-    assert media_fields("positive", 8, "jpg")[::7] == ("positive.frame_00.jpg", "positive.frame_07.jpg")
-    assert media_fields("query", 0, "") == ()
+@pytest.mark.parametrize(
+    ("exts", "of_images", "of_clips"),
+    [
+        ([], (), ()),
+        (["jpg"], ("query.jpg",), ("query.frame_00.jpg",)),
+        (
+            ["jpg"] * 3,
+            tuple(f"query.frame_0{n}.jpg" for n in range(3)),
+            tuple(f"query.frame_0{n}.jpg" for n in range(3)),
+        ),
+        (["mp4"], ("query.mp4",), ("query.mp4",)),
+        (["jpg", "mp4"], ("query.jpg", "query.mp4"), ("query.frame_00.jpg", "query.mp4")),
+        (["jpg", "jpg", "mp4"], *[("query.frame_00.jpg", "query.frame_01.jpg", "query.mp4")] * 2),
+    ],
+)
+def test_fields_follow_the_extensions_and_in_clips_every_image_is_a_frame(
+    exts: list[str], of_images: tuple[str, ...], of_clips: tuple[str, ...]
+) -> None:
+    assert media_fields("query", exts) == of_images
+    assert media_fields("query", exts, clip=True) == of_clips
+
+
+def test_a_frame_beyond_the_hundredth_has_a_name_of_its_own() -> None:
+    fields = media_fields("query", ["jpg"] * 120)
+    assert (fields[7], fields[119], len(set(fields))) == ("query.frame_07.jpg", "query.frame_119.jpg", 120)
 
 
 def test_fields_are_in_the_order_in_which_members_lie() -> None:
-    layout = make_layout(
-        {"query": 1, "positive": 2, "negatives": 1}, dict.fromkeys(("query", "positive", "negatives"), "jpg"), 2
-    )
+    layout = make_layout({"query": ["jpg"], "positive": ["jpg", "jpg"], "negatives": ["jpg"]}, 2)
     assert layout.fields == (
         *("query.jpg", "positive.frame_00.jpg", "positive.frame_01.jpg"),
         *("negative_0.jpg", "negative_1.jpg"),
     )
+    clips = make_layout({"query": [], "positive": ["jpg", "mp4"], "negatives": ["jpg", "mp4"]}, 1, clip=True)
+    assert clips.fields == (
+        *("positive.frame_00.jpg", "positive.mp4"),
+        *("negative_0.frame_00.jpg", "negative_0.mp4"),
+    )
+    assert (layout.frames, clips.frames) == (2, 1)
 
 
 def test_every_image_is_called_jpg_and_nothing_else_is() -> None:

@@ -1,0 +1,49 @@
+"""Whether what a corpus calls an image or a video is one."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import struct
+
+from PIL import Image
+
+_NOT_AN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+
+
+def undecodable(content: bytes) -> str:
+    """Why an image can't be decoded to its last pixel; "" if it can."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except _NOT_AN_IMAGE as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def can_open_videos() -> bool:
+    """Whether PyAV is there; without it only the first bytes of a video are looked at."""
+    return importlib.util.find_spec("av") is not None
+
+
+def unplayable(content: bytes, opened: bool) -> str:
+    """Why an mp4 can't be played; "" if nothing is wrong with it.
+
+    `opened`: it must have a video stream whose first frame decodes. Else it must only begin as an mp4 does, with a box
+    `ftyp` (ISO/IEC 14496-12, 4.3).
+    """
+    if content[4:8] != b"ftyp":
+        return "it does not begin with a box ftyp"
+    if not opened:
+        return ""
+    import av
+
+    try:
+        with av.open(io.BytesIO(content), "r") as container:
+            if not container.streams.video:
+                return "it has no video stream"
+            if next(container.decode(video=0), None) is None:
+                return "it has no frame"
+    except (av.FFmpegError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""

@@ -2,12 +2,16 @@
 
 All pairs of clips of the same video are compared, in batches over arrays; clips of different videos never are. "Alike"
 is carried on: where A is like B and B like C, all three are one cluster.
+
+Clips that overlap in time share pictures, whatever is said of them: they are not compared, and both stay, unless they
+are the very same item or a third clip is like both. Who groups clips must keep them apart (`video.groups` does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -39,23 +43,31 @@ class OrderedClips:
     """n clips, those of a video side by side and in order of time."""
 
     video_at: Ints  # int64[videos + 1]: where the rows of each video start
-    length_ms: Ints  # int64[n]
+    start_ms: Ints  # int64[n]
+    end_ms: Ints  # int64[n]
     item: Ints  # int64[n]: equal where item ids are
     hash_at: Ints  # int64[n + 1]: clip i has hashes[hash_at[i] : hash_at[i + 1]]
     hashes: NDArray[np.uint64]
     embedding: NDArray[Any] | None  # [n, d]; a row of zeros, or with a NaN in it: there is none
 
+    @property
+    def length_ms(self) -> Ints:
+        return self.end_ms - self.start_ms
+
 
 def alike_clusters(clips: OrderedClips, settings: AlikeSettings) -> Ints:
     """The first member of each clip's cluster, int64[n].
 
-    Alike are clips with the same item id; clips of which the shorter one (either, where they are equally long to the
-    millisecond) has enough keyframes with a near match in the other; and clips whose embeddings point the same way.
+    Alike are clips with the same item id; and, of clips that don't overlap, those of which the shorter one (either,
+    where they are equally long to the millisecond) has enough keyframes with a near match in the other, and those
+    whose embeddings point the same way.
     """
     parent = np.arange(len(clips.item))
-    for pairs in (_same_items(clips), _near_embeddings(clips, settings), _near_hashes(clips, settings)):
-        for a, b in pairs:
-            join(parent, a, b)
+    for a, b in _same_items(clips):
+        join(parent, a, b)
+    for a, b in chain(_near_embeddings(clips, settings), _near_hashes(clips, settings)):  # a comes before b
+        apart = clips.end_ms[a] <= clips.start_ms[b]
+        join(parent, a[apart], b[apart])
     return roots(parent, np.arange(len(parent)))
 
 
@@ -91,11 +103,12 @@ def _same_items(clips: OrderedClips) -> Iterator[Pairs]:
 
 def _near_hashes(clips: OrderedClips, settings: AlikeSettings) -> Iterator[Pairs]:
     hashed = np.flatnonzero(np.diff(clips.hash_at))
+    lengths = clips.length_ms
     ends = np.searchsorted(hashed, clips.video_at[1:])[_video_of(clips)[hashed]]
     for one, other in _later_pairs(ends):
         a, b = hashed[one], hashed[other]
         share_a, share_b = _shares(clips, a, b, settings.radius_bits)
-        longer = clips.length_ms[a] - clips.length_ms[b]
+        longer = lengths[a] - lengths[b]
         share = np.where(longer < 0, share_a, np.where(longer > 0, share_b, np.maximum(share_a, share_b)))
         alike = share >= settings.min_share - _ROUNDING
         yield a[alike], b[alike]

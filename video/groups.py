@@ -7,7 +7,9 @@ the order of the rows.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -115,14 +117,15 @@ def group_clips(clips: ClipColumns, settings: GroupSettings) -> Groups:
     """Clusters alike clips of each video, lets the best of each cluster stay, and groups what stays.
 
     The best is the longest (to the millisecond), then the earliest, then the one with the smallest id. No two clips of
-    a group are alike: each stands for a cluster of its own.
+    a group are alike, as each stands for a cluster of its own, and no two overlap in time: see `group_names`.
     """
     video, keys = clips.videos()
     order = time_order(clips, video)
     best, sizes = _representatives(_ordered(clips, video, order), settings)
     group = np.full(len(order), "", object)
     staying = np.flatnonzero(best == np.arange(len(best)))
-    group[order[staying]] = _group_names(video[order[staying]], keys, settings)
+    rows = order[staying]
+    group[rows] = group_names(video[rows], clips.start_ms[rows], clips.end_ms[rows], keys, settings)
     representative, alone = np.empty_like(order), np.empty(len(order), bool)
     representative[order] = order[best]
     alone[order] = sizes == 1
@@ -150,7 +153,8 @@ def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
         hashes = values.to_numpy(zero_copy_only=False)
     return OrderedClips(
         np.searchsorted(video[order], np.arange(video.max(initial=-1) + 2)),
-        (clips.end_ms - clips.start_ms)[order],
+        clips.start_ms[order],
+        clips.end_ms[order],
         clips.items()[order],
         hash_at,
         hashes,
@@ -167,15 +171,33 @@ def _representatives(clips: OrderedClips, settings: GroupSettings) -> tuple[Ints
     return by_merit[firsts][place], counts[place]
 
 
-def _group_names(video: Ints, keys: list[bytes], settings: GroupSettings) -> list[str]:
-    """The group of each clip that stays; `video` is in order of videos and, within one, of time."""
-    _, firsts, place, counts = np.unique(video, return_index=True, return_inverse=True, return_counts=True)
-    sizes = counts[place]
-    part = (np.arange(len(video)) - firsts[place]) * -(-sizes // settings.max_group) // sizes
-    names = {
-        (number, piece): group_id(keys[number], piece)
-        for number, piece in set(zip(video.tolist(), part.tolist(), strict=True))
-    }
-    grouped = (sizes >= settings.min_group).tolist()
-    rows = zip(video.tolist(), part.tolist(), grouped, strict=True)
-    return [names[number, piece] if large else "" for number, piece, large in rows]
+def group_names(video: Ints, start_ms: Ints, end_ms: Ints, keys: Sequence[bytes], settings: GroupSettings) -> list[str]:
+    """The group of each of n clips, which are in order of videos and, within one, of time.
+
+    Clips that overlap, such as moments that were described one by one, come into different groups: each clip goes to
+    the first group that ended before it. Groups over the maximum are split; those under the minimum are none ("").
+    """
+    names = [""] * len(video)
+    starts, ends = start_ms.tolist(), end_ms.tolist()
+    for number, rows in groupby(range(len(video)), key=video.tolist().__getitem__):
+        part = 0
+        for lane in _lanes(list(rows), starts, ends):
+            if len(lane) < settings.min_group:
+                continue
+            pieces = -(-len(lane) // settings.max_group)
+            for place, row in enumerate(lane):
+                names[row] = group_id(keys[number], part + place * pieces // len(lane))
+            part += pieces
+    return names
+
+
+def _lanes(rows: list[int], starts: list[int], ends: list[int]) -> list[list[int]]:
+    """Rows in order of time, in as few lists as it takes that none of them has two that overlap."""
+    lanes: list[list[int]] = []
+    for row in rows:
+        free = next((lane for lane in lanes if ends[lane[-1]] <= starts[row]), None)
+        if free is None:
+            lanes.append([row])
+        else:
+            free.append(row)
+    return lanes

@@ -33,8 +33,8 @@ def test_siblings_come_out_the_same_in_however_many_portions(monkeypatch: pytest
 def test_siblings_nearer_than_the_gap_or_overlapping_are_left_out() -> None:
     found = siblings(shots("ABCD"), NegativeSettings(gap_s=5.0))
     assert found == {"00A": ["02C", "03D"], "01B": ["03D"], "02C": ["00A"], "03D": ["01B", "00A"]}
-    clips = [Made("a", 0, 6), Made("b", 5, 9), Made("c", 9, 12)]
-    assert siblings(clips) == {"a": ["c"], "b": ["c"], "c": ["b", "a"]}
+    clips = [Made("a", 0, 6), Made("b", 5, 9), Made("c", 9, 12)]  # b overlaps with a: it is not in its group
+    assert siblings(clips) == {"a": ["c"], "b": [], "c": ["a"]}
 
 
 def test_siblings_are_of_the_same_part_of_a_split_group() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from grouping import Made, columns, grouped, named, siblings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,8 @@ def plainly_alike(one: Made, other: Made, settings: AlikeSettings) -> bool:
         near = [min((h ^ o).bit_count() for o in others.hashes) <= settings.radius_bits for h in some.hashes]
         return sum(near) / len(near)
 
+    if gap(one, other) < 0:
+        return False
     if any(one.embedding) and one.embedding == other.embedding:
         return True
     if not one.hashes or not other.hashes:
@@ -72,9 +75,14 @@ def test_groups_hold_what_they_promise(clips: list[Made], settings: GroupSetting
         assert settings.min_group <= len(rows) <= settings.max_group
         assert len({clips[row].video for row in rows}) == 1 and all(stays[row] for row in rows)
         assert not any(plainly_alike(clips[a], clips[b], settings.alike) for a in rows for b in rows if a != b)
-    for row, name in enumerate(names):
-        of_video = [other for other in range(len(clips)) if clips[other].video == clips[row].video and stays[other]]
-        assert bool(name) == (stays[row] and len(of_video) >= settings.min_group)
+        assert all(gap(clips[a], clips[b]) >= 0 for a in rows for b in rows if a != b)
+    for row in np.flatnonzero(stays):
+        others = [other for other in np.flatnonzero(stays) if clips[other].video == clips[row].video]
+        if not names[row]:  # then nothing was left to form a group of two with
+            assert all(names[other] or gap(clips[row], clips[other]) < 0 for other in others)
+        if not any(gap(clips[a], clips[b]) < 0 for a in others for b in others if a < b):
+            assert bool(names[row]) == (len(others) >= settings.min_group)
+    assert not any(name for name, stay in zip(names, stays, strict=True) if not stay)
     assert clusters(found) == plain_clusters(clips, settings.alike)
 
 

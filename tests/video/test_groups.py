@@ -44,7 +44,8 @@ def test_the_longest_stays_then_the_earliest_then_the_one_with_the_smallest_id()
     early, late, long = Made("a", 0, 5, same), Made("b", 9, 14, same), Made("c", 20, 26, same)
     assert staying([late, early, long]) == ["c"]
     assert staying([late, early]) == ["a"]
-    assert staying([Made("z", 0, 5, same), Made("y", 0, 5, same)]) == ["y"]
+    last = Made("x", 9, 14, same)  # overlaps with neither; both are like it
+    assert staying([Made("z", 0, 5, same), Made("y", 0, 5, same), last]) == ["y"]
     assert staying([Made("x", 0.3, 5.3, same), Made("w", 7.1, 12.1, same)]) == ["x"]  # though 12.1 - 7.1 isn't 5.0
 
 
@@ -104,6 +105,23 @@ def test_alike_is_carried_on_from_clip_to_clip() -> None:
     clips = [Made(f"{place}", place, place + 1, [value]) for place, value in enumerate(step)]
     assert staying(clips) == ["0"]
     assert staying([clips[0], clips[2]]) == ["0", "2"]
+
+
+def test_moments_that_overlap_stay_but_not_in_one_group() -> None:
+    same = [int(PICTURES[0])] * 2
+    moments = [Made("a", 0, 10, same), Made("b", 5, 12, same), Made("c", 10, 20), Made("d", 12, 14), Made("e", 13, 15)]
+    first, second = group_id(b"one", 0), group_id(b"one", 1)
+    assert grouped(moments) == {
+        "a": (first, "", None),
+        "b": (second, "", None),
+        "c": (first, "", None),
+        "d": (second, "", None),
+        "e": ("", "", None),  # alone in the third
+    }
+    touching = [Made("a", 0, 10, same), Made("b", 10, 19, same)]
+    assert staying(touching) == ["a"]
+    one_item = columns([Made("a", 0, 10), Made("a", 5, 12)])
+    assert group_clips(one_item, EVERY_CLIP).representative.tolist() == [0, 0]  # alike in any case
 
 
 def test_a_video_with_fewer_clips_than_a_group_needs_keeps_them_without_one() -> None:

@@ -35,7 +35,7 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
         bare = replace(shard, media=None, notes={})
         context = multiprocessing.get_context("spawn")
         # What the process leaves in its temporary folder when it dies, half a tar among it, goes with the folder.
-        with tempfile.TemporaryDirectory(prefix="rzen-corpus-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="rzen-corpus-", ignore_cleanup_errors=True) as scratch:
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=_run, args=(stage, bare, _own_path(shard.media), scratch, theirs))
             process.start()

@@ -61,10 +61,14 @@ def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_row_that_crashes_a_stage_that_writes_media_costs_only_itself(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_a_row_that_crashes_a_stage_that_writes_media_costs_only_itself(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("s3_store") if where == "s3" else str(tmp_path / "w")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    workspace = Workspace(tmp_path / "w")
+    workspace = Workspace(url)
     rows = Series("tables", "s", ROWS).path("000000", "f")
     texts = ["a", PLANTED, "ccc", "dd", "raise", "ccc"]
     workspace.write_table(rows, pa.table({"text": texts, "status": ["kept"] * 6, "reason": [""] * 6}), {})
@@ -78,7 +82,7 @@ def test_a_row_that_crashes_a_stage_that_writes_media_costs_only_itself(tmp_path
     assert found == {row: texts[row] for row in kept}
     tars = sorted({path for path in table.column("media").to_pylist() if path})
     assert len(tars) >= 2, "one of each call that came to its end"
-    assert files_below(tmp_path / "w/media") == [tar.removeprefix("media/") for tar in tars], "and of no other call"
+    assert workspace.store.names("media/s") == [tar.removeprefix("media/s/") for tar in tars], "and of no other call"
     assert files_below(tmp_path / "temporary") == []
 
 

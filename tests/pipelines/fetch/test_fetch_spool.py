@@ -64,7 +64,8 @@ def test_without_a_spool_nothing_is_one(server, get):
 
 
 @pytest.mark.parametrize("framing", ["sized", "chunked", "to the end"])
-def test_a_large_body_needs_no_memory(server, settings, tmp_path, framing):
+def test_a_large_body_needs_no_memory(server, settings, tmp_path, monkeypatch, framing):
+    monkeypatch.setattr("pipelines.fetch.run._settle_allocator", lambda: None)  # takes 8 MiB for a moment
     blocks = [bytes([number]) * 2**16 for number in range(120)] * 4  # 30 MiB
 
     async def large(writer, nth, head):
@@ -89,7 +90,7 @@ def test_a_large_body_needs_no_memory(server, settings, tmp_path, framing):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [("ok", 30 * MIB, True)] * 3
-    assert peak < 3 * 5 * MIB  # three at a time
+    assert peak < 6 * MIB  # three at a time
     assert list(tmp_path.iterdir()) == []
 
 

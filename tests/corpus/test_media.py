@@ -5,7 +5,6 @@ import io
 import subprocess
 import tarfile
 import threading
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.media import MOST_BYTES, MediaWriter, TarWriter, index_tar, location_columns, read_contents, tar_header
+from corpus.media import MediaWriter, TarWriter, index_tar, location_columns, read_contents, tar_header
 from corpus.records import LOCATION_FIELDS, item_id
 from corpus.storage import StorageError, Store
 
@@ -102,17 +101,6 @@ def test_any_names_and_contents_survive(members: list[tuple[str, bytes]]) -> Non
     assert [data[at : at + len(content)] for at, (_, content) in zip(offsets, members, strict=True)] == [
         content for _, content in members
     ]
-
-
-def test_a_member_from_a_file_is_written_as_one_from_memory(monkeypatch) -> None:
-    monkeypatch.setattr("corpus.media._COPIED_BYTES", 100)
-    members = members_of_sizes()
-    sink = io.BytesIO()
-    tar = TarWriter(sink)
-    offsets = [tar.add_file(name, io.BytesIO(data + b"more"), len(data)) for name, data in members]
-    tar.close()
-    assert (sink.getvalue(), offsets) == written(members)
-    assert tar.position == len(sink.getvalue())
 
 
 @pytest.mark.parametrize(("name", "size"), [("", 1), ("a" * 101, 1), ("ü" * 51, 1), ("a", 1 << 33), ("a", -1)])
@@ -213,59 +201,6 @@ def test_a_full_disk_is_a_storage_error_to_the_end(tmp_path: Path, monkeypatch) 
     with pytest.raises(StorageError, match="No space left"):  # a stage that swallowed the error gets it again
         media.add(item_id(b"three"), "bin", b"three")
     with pytest.raises(StorageError, match="No space left"):
-        media.commit()
-    media.abort()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_item_from_a_file_is_one_like_any_other(store_url: str) -> None:
-    store = Store(store_url)
-    media = MediaWriter(store, "media/s/0.tar")
-    large = b"large" * 500_000
-    file = io.BytesIO(b"before" + large + b"after")
-    file.seek(len(b"before"))
-    places = [
-        media.add(item_id(b"one"), "bin", b"one"),
-        media.add_file(item_id(large), "mp4", file, len(large)),
-        media.add_file(item_id(large), "mp4", io.BytesIO(), len(large)),  # is there: not read again
-        media.add(item_id(b"two"), "bin", b"two"),
-    ]
-    media.commit()
-    assert places[1] == places[2]
-    data = store.read("media/s/0.tar")
-    assert [data[offset : offset + size] for offset, size in places] == [b"one", large, large, b"two"]
-    names = index_tar(store, "media/s/0.tar").column("name").to_pylist()
-    assert names == [f"{item_id(c).hex()}.{ext}" for c, ext in ((b"one", "bin"), (large, "mp4"), (b"two", "bin"))]
-
-
-def test_a_file_is_copied_in_blocks(tmp_path: Path) -> None:
-    size = 32 << 20
-    media = MediaWriter(Store(tmp_path), "0.tar")
-    with (tmp_path / "a.mp4").open("w+b") as file:
-        file.truncate(size)
-        tracemalloc.start()
-        media.add_file(b"x" * 16, "mp4", file, size)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    media.commit()
-    assert peak < 4 << 20
-    assert index_tar(Store(tmp_path), "0.tar").column("size").to_pylist() == [size]
-
-
-def test_a_file_too_large_for_a_tar_is_refused_and_the_tar_stays_good(tmp_path: Path) -> None:
-    media = MediaWriter(Store(tmp_path), "0.tar")
-    with pytest.raises(ValueError, match="8589934592 bytes"):
-        media.add_file(b"x" * 16, "mp4", io.BytesIO(), MOST_BYTES + 1)
-    media.add(item_id(b"one"), "bin", b"one")
-    media.commit()
-    assert index_tar(Store(tmp_path), "0.tar").num_rows == 1
-
-
-def test_a_file_that_ends_early_is_a_storage_error_to_the_end(tmp_path: Path) -> None:
-    media = MediaWriter(Store(tmp_path), "0.tar")
-    with pytest.raises(StorageError, match=r"0\.tar.*5 of 8 bytes are missing"):
-        media.add_file(b"x" * 16, "mp4", io.BytesIO(b"abc"), 8)
-    with pytest.raises(StorageError, match="missing"):
         media.commit()
     media.abort()
     assert list(tmp_path.iterdir()) == []

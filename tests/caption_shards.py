@@ -1,4 +1,4 @@
-"""Shards of planted pictures, and a captioner whose answers a test scripts."""
+"""Shards of planted pictures and clips, and a captioner whose answers a test scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.media import MediaWriter, location_columns
-from corpus.records import LOCATION_FIELDS, item_id, table_schema
+from corpus.records import LOCATION_FIELDS, PARTS_FIELD, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
 from corpus.work import MapWork, Outcome, ShardTask
 from corpus.workspace import Series, Workspace
@@ -22,6 +22,7 @@ from recaption.requests import Answer, CaptionerError, Request
 from recaption.settings import CaptionSettings
 
 SIDE_PX = 64
+_STEP = 8  # levels between two numbers of frames: a JPEG changes them by less than half of that
 
 
 def picture(number: int) -> bytes:
@@ -37,6 +38,19 @@ def number_of(pixels: np.ndarray) -> int:
     return green * 256 + blue
 
 
+def frame(number: int) -> bytes:
+    """A JPEG of one colour, which is its number (0 to 1023)."""
+    pixels = np.full((SIDE_PX, SIDE_PX, 3), (number % 32 * _STEP, number // 32 * _STEP, 77), np.uint8)
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+def frame_number_of(pixels: np.ndarray) -> int:
+    """The number of a frame, read back from its RGB pixels."""
+    red, green, blue = (round(float(level)) for level in pixels.mean(axis=(0, 1)))
+    assert abs(red - 77) < 4
+    return (green + _STEP // 2) // _STEP * 32 + (blue + _STEP // 2) // _STEP
+
+
 def lay_shard(root: Path, source: str, shard: str, pictures: Sequence[bytes], texts: Sequence[str | None]) -> ShardTask:
     """Media and tables of a shard whose rows are all kept so far; returns what the stage is to do."""
     workspace = Workspace(root)
@@ -45,19 +59,53 @@ def lay_shard(root: Path, source: str, shard: str, pictures: Sequence[bytes], te
     places = [media.add(each, "png", data) for each, data in zip(ids, pictures, strict=True)]
     media.commit()
     n = len(pictures)
-    kept = {"status": ["kept"] * n, "reason": [""] * n}
     where = location_columns(ids, [media.path] * n, [a for a, _ in places], [b for _, b in places], ["png"] * n)
-    tables = {
-        ROWS: pa.table({"text": pa.array(texts, pa.string()), **kept}),
-        ITEMS: pa.table({**where, **kept}, schema=table_schema(pa.schema(LOCATION_FIELDS))),
-        JUDGED: pa.table(kept),
-    }
+    items = pa.table(where, schema=pa.schema(LOCATION_FIELDS))
+    return _lay(workspace, source, shard, pa.table({"text": pa.array(texts, pa.string())}), items)
+
+
+def lay_clips(
+    root: Path, source: str, shard: str, clips: Sequence[Sequence[bytes]], mp4: bytes = b"", **rows: list[str | None]
+) -> ShardTask:
+    """As `lay_shard`, for clips of these frames (JPEG), with an mp4 beside them where one is given.
+
+    `rows`: columns of the source's rows; without any, there is a text that says nothing.
+    """
+    workspace = Workspace(root)
+    media = MediaWriter(workspace.store, f"media/{source}/{shard}.tar")
+    ids, parts = [], []
+    for frames in clips:
+        contents = [*((data, "jpg") for data in frames), *([(mp4, "mp4")] if mp4 else [])]
+        ids.append(item_id(b"".join(data for data, _ in contents)))
+        parts.append([])
+        for data, ext in contents:
+            offset, size = media.add(item_id(data), ext, data)
+            where = {"media": media.path, "offset": offset, "size": size, "ext": ext}
+            parts[-1].append({"item_id": item_id(data), **where})
+    media.commit()
+    n = len(clips)
+    columns = location_columns(list(ids), *([[None] * n] * 4))
+    schema = pa.schema([*LOCATION_FIELDS, PARTS_FIELD])
+    items = pa.table({**columns, PARTS_FIELD.name: pa.array(parts, PARTS_FIELD.type)}, schema=schema)
+    said = {name: pa.array(column, pa.string()) for name, column in (rows or {"text": [""] * n}).items()}
+    return _lay(workspace, source, shard, pa.table(said), items)
+
+
+def _lay(workspace: Workspace, source: str, shard: str, rows: pa.Table, items: pa.Table) -> ShardTask:
+    n = len(rows)
+    kept = pa.table({"status": ["kept"] * n, "reason": [""] * n})
     paths = []
+    tables = {ROWS: _joined(rows, kept), ITEMS: _joined(items, kept), JUDGED: kept}
     for name, table in tables.items():
         path = f"tables/{source}/{name}/{shard}.f.parquet"
         workspace.write_table(path, table, {})
         paths.append((name, path))
     return ShardTask(source, shard, 0, tuple(paths), "", f"media/{source}/{shard}", {})
+
+
+def _joined(table: pa.Table, kept: pa.Table) -> pa.Table:
+    columns = {name: each.column(name) for each in (table, kept) for name in each.column_names}
+    return pa.table(columns).cast(table_schema(table.schema))
 
 
 def settings(**more: Any) -> CaptionSettings:
@@ -73,28 +121,31 @@ def caption(root: Path, stage: Caption, *tasks: ShardTask, generation: int = 0) 
     call = MapWork(stage, str(root)).open()
     outcomes = []
     for task in tasks:
-        output = Series("tables", task.source, CAPTION).path(task.shard, name)
+        output = Series("tables", task.source, stage.name).path(task.shard, name)
         parts = {"settings": stage.depends_on(), "generation": generation}
         outcomes.append(call(ShardTask(task.source, task.shard, 0, task.inputs, output, task.media, parts)))
     call.close()  # type: ignore[attr-defined]
     return outcomes
 
 
-def caption_table(root: Path, task: ShardTask, generation: int = 0) -> pa.Table:
+def caption_table(root: Path, task: ShardTask, generation: int = 0, stage: str = CAPTION) -> pa.Table:
     """A shard's caption table."""
     name = "f" + (f"-g{generation}" if generation else "")
-    return Workspace(root).read_table(Series("tables", task.source, CAPTION).path(task.shard, name))
+    return Workspace(root).read_table(Series("tables", task.source, stage).path(task.shard, name))
 
 
-def captions(root: Path, task: ShardTask, generation: int = 0) -> list[dict[str, Any]]:
+def captions(root: Path, task: ShardTask, generation: int = 0, stage: str = CAPTION) -> list[dict[str, Any]]:
     """Its rows."""
-    return caption_table(root, task, generation).to_pylist()
+    return caption_table(root, task, generation, stage).to_pylist()
+
+
+Script = Callable[[Request], Answer]
 
 
 class Scripted:
     """A captioner that answers by a script, from several threads and so in no particular order."""
 
-    def __init__(self, script: Callable[[Request], Answer]) -> None:
+    def __init__(self, script: Script) -> None:
         self.script = script
         self.requests: list[Request] = []
         self.closed = False
@@ -111,3 +162,6 @@ class Scripted:
     def close(self) -> None:
         self.closed = True
         self._threads.shutdown()
+
+
+Use = Callable[[Script], Scripted]  # of the fixture that puts such a captioner in the place of a model

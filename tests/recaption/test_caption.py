@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from caption_shards import Scripted, caption, captions, lay_shard, number_of, picture, settings
+from caption_shards import Use, caption, captions, lay_shard, number_of, picture, settings
 
 from corpus.records import item_id
 from corpus.work import MapWork, ShardTask
@@ -14,8 +13,6 @@ from corpus.workspace import Series
 from recaption import writing
 from recaption.caption import Caption
 from recaption.requests import Answer, CaptionerError, Request
-
-Use = Callable[[Callable[[Request], Answer]], Scripted]
 
 
 def told(number: int) -> str:
@@ -25,21 +22,6 @@ def told(number: int) -> str:
 def right(request: Request) -> Answer:
     """What a good model says."""
     return Answer(told(number_of(request.images[0])), "stop", 100, 10)
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
-    """Put a scripted captioner in the place of a model."""
-    made: list[Scripted] = []
-
-    def with_script(script: Callable[[Request], Answer]) -> Scripted:
-        made.append(Scripted(script))
-        monkeypatch.setattr(writing, "open_captioner", lambda settings, images: made[-1])
-        return made[-1]
-
-    yield with_script
-    for captioner in made:
-        captioner.close()
 
 
 def test_every_caption_belongs_to_its_image(tmp_path: Path, use: Use) -> None:

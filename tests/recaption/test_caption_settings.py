@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from recaption.backends import vllm_settings
+from recaption.backends import open_captioner, vllm_settings
 from recaption.caption import Caption
+from recaption.engine_client import VllmCaptioner
 from recaption.models import MODELS
 from recaption.settings import CaptionSettings
 
@@ -40,6 +41,44 @@ def test_the_pixel_budget_is_the_models_and_can_be_set() -> None:
     assert less.budget().max_pixels == 200_000
     assert vllm_settings(less).engine_args["mm_processor_kwargs"]["max_pixels"] == 200_000
     assert Caption("a", less).depends_on() != Caption("a", settings(backend=backend)).depends_on()
+
+
+@pytest.mark.parametrize("name", ["qwen2-vl-2b", "qwen2.5-vl-7b", "qwen3-vl-8b", "internvl3-8b"])
+def test_frames_and_words_have_room_in_a_request(name: str) -> None:
+    chosen, model = settings(backend={"kind": "vllm", "model": name}), MODELS[name]
+    assert vllm_settings(chosen).max_model_len == vllm_settings(chosen, 1).max_model_len == model.max_model_len
+    words = model.max_model_len - model.tokens(model.budget)
+    assert words > 1500
+    for images in (2, 8, 32, 128):
+        length = vllm_settings(chosen, images).max_model_len
+        assert length is not None and length - images * model.tokens(chosen.budget(images)) >= words
+    own = settings(backend={"kind": "vllm", "model": name, "max_model_len": 9999})
+    assert vllm_settings(own, 8).max_model_len == 9999
+
+
+def test_the_processor_leaves_frames_as_they_are() -> None:
+    qwen = settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
+    told = vllm_settings(qwen, 8).engine_args["mm_processor_kwargs"]
+    assert told == {"min_pixels": 224 * 224, "max_pixels": 768 * 768 // 8}
+    internvl = settings(backend={"kind": "vllm", "model": "internvl3-8b"})
+    assert vllm_settings(internvl, 8).engine_args["mm_processor_kwargs"] == {"max_dynamic_patch": 1}
+
+
+def test_a_captioner_is_opened_for_so_many_images() -> None:
+    chosen = settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
+    for images in (1, 8):
+        captioner = open_captioner(chosen, images)
+        assert isinstance(captioner, VllmCaptioner)
+        assert captioner._config["images"] == images
+        assert captioner._config["settings"]["engine_args"] == vllm_settings(chosen, images).engine_args
+        captioner.close()
+
+
+def test_windows_have_prompts_of_their_own() -> None:
+    assert settings().windows == {}
+    with pytest.raises(SettingsError, match=r"windows\.a: prompts\.window_frame: neither a purpose"):
+        settings(windows={"a": {"prompts": {"window_frame": 1}}})
+    settings(sources={"a": {"prompts": {"clip_frames": 1}}})  # how many images a source has is not known here
 
 
 def test_what_vllm_does_not_have_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from corpus.settings import SettingsError
 from recaption.models import DEFAULT_MODEL, MODELS, find_model, revision_of
-from recaption.pixels import fitted
+from recaption.pixels import fitted, frames_budget
 
 QWEN_PROCESSOR = {"min_pixels": 3136, "max_pixels": 12_845_056, "patch_size": 14, "merge_size": 2}
 
@@ -155,3 +155,14 @@ def test_the_revision_of_a_folder_changes_with_its_files(tmp_path: Path) -> None
     (folder / "sub" / "more.json").write_text("")
     found.append(revision_of(str(folder)))
     assert len(set(found)) == len(found)
+
+
+def test_how_many_tokens_an_image_takes() -> None:
+    """As their cards and the comments on their budgets say."""
+    tokens = {name: model.tokens(model.budget) - 2 for name, model in MODELS.items()}  # without its ends
+    assert (tokens["glm-4v-9b"], tokens["internvl3-8b"], tokens["cogvlm2-19b"]) == (1600, 1280, 2304)
+    assert (tokens["qwen2.5-vl-7b"], tokens["qwen3-vl-8b"]) == (752, 576)
+    frames = frames_budget(MODELS["internvl3-8b"].budget, 8)
+    assert MODELS["internvl3-8b"].tokens(frames) - 2 == 256
+    assert MODELS["internvl3-8b"].length(frames, 8) == 4096 - 1282 + 8 * 258
+    assert MODELS["internvl3-8b"].length(frames, 1) == 4096

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from caption_shards import Script, Scripted, Use
+
+from recaption import writing
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
+    """Put a scripted captioner in the place of a model."""
+    made: list[Scripted] = []
+
+    def with_script(script: Script) -> Scripted:
+        made.append(Scripted(script))
+        monkeypatch.setattr(writing, "open_captioner", lambda settings, images: made[-1])
+        return made[-1]
+
+    yield with_script
+    for captioner in made:
+        captioner.close()

@@ -1,0 +1,178 @@
+"""Clips through the stage `caption`: all frames of one in a request, in order. Images are asked about as ever."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from caption_shards import (
+    Use,
+    caption,
+    caption_table,
+    captions,
+    frame,
+    frame_number_of,
+    lay_clips,
+    lay_shard,
+    picture,
+    settings,
+)
+
+from corpus.records import item_id
+from corpus.settings import SettingsError
+from recaption.caption import Caption
+from recaption.requests import Answer, Request
+from recaption.settings import CaptionSettings
+from recaption.writing import request_key, request_seed
+
+
+def told(numbers: list[int]) -> str:
+    return f"A clip in which the colours {' then '.join(map(str, numbers))} follow each other."
+
+
+def right(request: Request) -> Answer:
+    """What a good model says: all frames, in the order in which it was shown them."""
+    return Answer(told([frame_number_of(image) for image in request.images]), "stop", 100, 10)
+
+
+def clip(*numbers: int) -> list[bytes]:
+    return [frame(number) for number in numbers]
+
+
+def clip_settings(**more: Any) -> CaptionSettings:
+    return settings(sources={"a": {}, "b": {}}, **more)
+
+
+def test_a_clip_is_asked_about_with_all_its_frames_in_order(tmp_path: Path, use: Use) -> None:
+    captioner = use(right)
+    numbers = np.random.default_rng(0).integers(0, 1024, (60, 4)).tolist()
+    tasks = [
+        lay_clips(tmp_path, "a", f"{shard:06}", [clip(*each) for each in numbers[30 * shard : 30 * shard + 30]], b"mp4")
+        for shard in range(2)
+    ]
+    outcomes = caption(tmp_path, Caption("a", clip_settings(), 4), *tasks)
+    assert [outcome.error for outcome in outcomes] == ["", ""]
+    rows = [row for task in tasks for row in captions(tmp_path, task)]
+    assert [row["caption"] for row in rows] == [told(each) for each in numbers]
+    assert {row["verdict"] for row in rows} == {""}
+    assert len(captioner.requests) == 60
+    assert {len(request.images) for request in captioner.requests} == {4}  # the mp4 is not shown
+    assert {row["prompt"] for row in rows} == {"clip_frames-01", "clip_frames-02", "clip_frames-03"}
+    figures = outcomes[0].extra["caption"]
+    assert (figures["rows"], figures["answers"]) == (30, 30)
+
+
+def test_a_broken_frame_costs_its_clip_and_a_missing_one_does_not(tmp_path: Path, use: Use) -> None:
+    captioner = use(right)
+    whole = [clip(number, number + 1, number + 2) for number in range(0, 30, 3)]
+    broken = [clip(500, 501, 502), clip(600, 601, 602), [], clip(700, 701)]
+    broken[0][1] = broken[0][1][:300]
+    broken[1][2] = b"no picture at all"
+    task = lay_clips(tmp_path, "a", "000000", [*whole[:5], *broken, *whole[5:]])
+    stage = Caption("a", clip_settings(), 3)
+    (outcome,) = caption(tmp_path, stage, task)
+    rows = captions(tmp_path, task)
+    verdicts = ["truncated", "undecodable", "no_frames", ""]
+    assert [row["verdict"] for row in rows] == [""] * 5 + verdicts + [""] * 5
+    assert [rows[place]["caption"] for place in (5, 6, 7, 8)] == [None, None, None, told([700, 701])]
+    assert [row["caption"] for row in rows[9:]] == [told([n, n + 1, n + 2]) for n in range(15, 30, 3)]
+    assert {row["status"] for row in rows} == {"kept"}
+    assert len(captioner.requests) == 11
+    assert outcome.extra["caption"]["verdict/no_frames"] == 1
+    assert stage.troubles(caption_table(tmp_path, task)).to_pylist()[5:9] == verdicts
+
+
+def test_a_bad_caption_of_a_clip_is_tried_again_with_the_same_frames(tmp_path: Path, use: Use) -> None:
+    def sorry_at_first(request: Request) -> Answer:
+        sorry = Answer("I'm sorry, but I can't describe this.", "stop")
+        return sorry if request.temperature is None else right(request)
+
+    captioner = use(sorry_at_first)
+    task = lay_clips(tmp_path, "a", "000000", [clip(9, 4, 7)])
+    caption(tmp_path, Caption("a", clip_settings(), 3), task)
+    (row,) = captions(tmp_path, task)
+    assert (row["caption"], row["tries"]) == (told([9, 4, 7]), 2)
+    assert [[frame_number_of(image) for image in request.images] for request in captioner.requests] == [[9, 4, 7]] * 2
+
+
+def test_a_clip_is_known_by_its_frames_and_their_order(tmp_path: Path, use: Use) -> None:
+    use(right)
+    stage = Caption("a", clip_settings(), 2)
+    caption(tmp_path, stage, lay_clips(tmp_path, "a", "000000", [clip(1, 2), clip(3, 4)]))
+    captioner = use(right)
+    task = lay_clips(tmp_path, "b", "000000", [clip(3, 4), clip(2, 1), clip(1, 2), clip(2, 1)], mp4=b"moving")
+    (outcome,) = caption(tmp_path, Caption("b", clip_settings(), 2), task)
+    assert [[frame_number_of(image) for image in request.images] for request in captioner.requests] == [[2, 1]]
+    assert outcome.extra["caption"]["from_cache"] == 2
+    assert [row["caption"] for row in captions(tmp_path, task)] == [
+        told(each) for each in ([3, 4], [2, 1], [1, 2], [2, 1])
+    ]
+
+
+def test_frames_share_the_pixels_of_one_image(tmp_path: Path, use: Use) -> None:
+    large = [cv2.imencode(".jpg", np.full((360, 640, 3), level, np.uint8))[1].tobytes() for level in (90, 120)]
+    captioner = use(lambda request: Answer("Grey, and then a lighter grey.", "stop"))
+    task = lay_clips(tmp_path, "a", "000000", [large * 4])
+    caption(tmp_path, Caption("a", clip_settings(max_pixels=100_000), 8), task)
+    (request,) = captioner.requests
+    pixels = [image.shape[0] * image.shape[1] for image in request.images]
+    assert len(pixels) == 8 and 90_000 < sum(pixels) <= 100_000
+
+
+def test_what_images_depend_on_and_what_they_are_asked_is_what_it_was() -> None:
+    """Numbers that a change of the code must not change: captions that exist would be stale."""
+    backends = {
+        "ae7bf0b6b261392f": {"kind": "describe"},
+        "bf0cc77f28b90160": {"kind": "vllm", "model": "glm-4v-9b"},
+        "23a7bdca6774289b": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
+        "4c1977cbd579d34b": {"kind": "vllm", "model": "internvl3-8b"},
+        "fbb11082fb6a1f3f": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
+    }
+    for digest, backend in backends.items():
+        for choice in ({}, {"prompts": {"detailed": 1.0}}):
+            given = CaptionSettings.model_validate({"backend": backend, "sources": {"a": choice}, "windows": {"a": {}}})
+            depends = json.dumps(Caption("a", given).depends_on(), sort_keys=True)
+            assert hashlib.sha256(depends.encode()).hexdigest()[:16] == digest
+    key = request_key(b"0123456789abcdef", "Describe it.", "")
+    assert key.hex() == "3a9de17bd5a5a6b5542a029cab323cc5"
+    assert request_seed(key, 7, 0, 1) == 1112104839
+
+
+def test_an_image_is_known_by_its_item(tmp_path: Path, use: Use) -> None:
+    captioner = use(lambda request: Answer("One picture and nothing else.", "stop"))
+    task = lay_shard(tmp_path, "a", "000000", [picture(5)], [None])
+    caption(tmp_path, Caption("a", settings()), task)
+    (row,), (request,) = captions(tmp_path, task), captioner.requests
+    assert row["key"] == request_key(item_id(picture(5)), request.prompt, "")
+
+
+def test_the_number_of_frames_is_part_of_a_caption_where_it_changes_what_is_seen() -> None:
+    chosen = clip_settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
+    writers = [Caption("a", chosen, images).depends_on()["writer"] for images in (1, 4, 8)]
+    assert [writer["pixels"]["max_pixels"] for writer in writers] == [768 * 768, 768 * 768 // 4, 768 * 768 // 8]
+    assert {key for key in writers[0] if writers[0][key] != writers[2][key]} == {"pixels"}
+    described = clip_settings(backend={"kind": "describe"})
+    assert Caption("a", described, 8).depends_on()["writer"] == Caption("a", described).depends_on()["writer"]
+
+
+def test_what_can_not_caption_clips_is_refused_with_what_can() -> None:
+    images = {"a": {"prompts": {"detailed": 1.0}}}
+    with pytest.raises(
+        SettingsError, match=r"stages\.caption\.sources\.a: prompts\.detailed: not for 8 .*: clip_frames"
+    ):
+        Caption("a", settings(sources=images), 8)
+    with pytest.raises(SettingsError, match=r"sources\.a: prompts\.clip_frames: not for 1 .*: detailed, short"):
+        Caption("a", settings(sources={"a": {"prompts": {"clip_frames": 1.0}}}))
+    with pytest.raises(
+        SettingsError, match=r"sources\.a: glm-4v-9b takes 1 image.* and 8 are asked for: .*qwen2\.5-vl"
+    ):
+        Caption("a", clip_settings(backend={"kind": "vllm", "model": "glm-4v-9b"}), 8)
+    backend = {"kind": "vllm", "model": "qwen2.5-vl-7b", "max_model_len": 900}
+    with pytest.raises(SettingsError, match=r"sources\.a: backend\.max_model_len: 8 images and a caption take 1"):
+        Caption("a", clip_settings(backend=backend), 8)
+    assert Caption("a", clip_settings(backend=backend)).images == 1

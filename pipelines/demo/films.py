@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
@@ -26,6 +27,7 @@ from pipelines.demo.world import BASE_URL
 
 DOCUMENTARY, FEATURE = "documentary.mp4", "feature.mkv"
 _NUMBERS = {DOCUMENTARY: 0, FEATURE: 20_000}  # of the first frame
+_NEAR_S = 0.002  # times in tables and in containers are rounded
 _RATE = 12  # frames per second; in the feature on average
 _WHOLE = "A documentary that shows one thing after the other, each while the camera moves over it."
 
@@ -63,6 +65,23 @@ class Film:
     times_s: list[float]
     shots: list[FilmShot]
     parts: list[Part]  # annotated; empty: its clips are its scenes
+
+    @property
+    def end_s(self) -> float:
+        """When the last frame makes way, if it stays as long as the one before it."""
+        return 2 * self.times_s[-1] - self.times_s[-2]
+
+    def numbered(self, number: int) -> bool:
+        """Whether one of its frames carries a number."""
+        return 0 <= number - self.first_number < len(self.times_s)
+
+    def frame_at(self, time_s: float) -> int:
+        """The first frame that is seen at a time or after it; as many as there are, where none is."""
+        return bisect_left(self.times_s, time_s - _NEAR_S)
+
+    def shots_in(self, first: int, until: int) -> list[FilmShot]:
+        """The shots of which some of these frames are."""
+        return [shot for shot in self.shots if shot.first < until and shot.until > first]
 
     @property
     def hard_cuts(self) -> list[int]:
@@ -219,7 +238,7 @@ def _refused(films: Path, base_url: str) -> dict[str, list[str]]:
     return {
         str(cut_off): ["truncated"],
         str(tone): ["no_video"],
-        str(page): ["broken", "unsupported"],
-        f"{base_url}/html/trailer.mp4": ["broken", "unsupported"],
+        str(page): ["broken"],
+        f"{base_url}/html/trailer.mp4": ["not_a_video"],
         f"{base_url}/status/410/gone.mp4": ["http_410"],
     }

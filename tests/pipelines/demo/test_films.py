@@ -13,28 +13,16 @@ import numpy as np
 import pytest
 
 from pipelines.demo.film_shots import BLACK, gallery
-from pipelines.demo.films import DOCUMENTARY, FEATURE, Film, Truth, build_films, read_truth
+from pipelines.demo.films import DOCUMENTARY, FEATURE, Film, Truth, build_films
 from pipelines.demo.frame_numbers import number_on
 from video.probe import probe
 from video.reading import VideoError
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    build_films(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def truth(world: Path) -> Truth:
-    return read_truth(world / "films.json")
-
-
-@pytest.fixture(scope="module")
-def seen(world: Path, truth: Truth) -> dict[str, tuple[list[float], list[int], np.ndarray]]:
+def seen(film_world: Path, film_truth: Truth) -> dict[str, tuple[list[float], list[int], np.ndarray]]:
     """Of each film the times, the numbers and small grey pictures of all its frames."""
-    return {film.name: watched(film_path(world, film)) for film in truth.films}
+    return {film.name: watched(film_path(film_world, film)) for film in film_truth.films}
 
 
 def film_path(world: Path, film: Film) -> Path:
@@ -52,20 +40,20 @@ def watched(path: Path) -> tuple[list[float], list[int], np.ndarray]:
     return times, numbers, np.array(pictures, np.int16)
 
 
-def test_every_frame_is_there_at_its_time_with_its_number(truth: Truth, seen: dict) -> None:
-    for film in truth.films:
+def test_every_frame_is_there_at_its_time_with_its_number(film_truth: Truth, seen: dict) -> None:
+    for film in film_truth.films:
         times, numbers, _ = seen[film.name]
         assert times == film.times_s
         for shot in film.shots:
             own = numbers[shot.first : shot.until]
             counted = [film.first_number + frame for frame in range(shot.first, shot.until)]
             assert own == ([counted[0]] * len(counted) if shot.reason == "still" else counted)
-    first, second = (set(seen[film.name][1]) for film in truth.films)
+    first, second = (set(seen[film.name][1]) for film in film_truth.films)
     assert not first & second
 
 
-def test_pictures_jump_at_hard_cuts_only(truth: Truth, seen: dict) -> None:
-    for film in truth.films:
+def test_pictures_jump_at_hard_cuts_only(film_truth: Truth, seen: dict) -> None:
+    for film in film_truth.films:
         pictures = seen[film.name][2]
         jumps = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2))
         cuts = np.array(film.hard_cuts)
@@ -77,12 +65,12 @@ def test_pictures_jump_at_hard_cuts_only(truth: Truth, seen: dict) -> None:
         assert (jumps > 8).sum() == (4 if film.name == FEATURE else 0)  # the flash goes up, and down again
 
 
-def test_the_feature_has_all_that_is_hard_about_films(world: Path, truth: Truth, seen: dict) -> None:
-    (film,) = [film for film in truth.films if film.name == FEATURE]
+def test_the_feature_has_all_that_is_hard_about_films(film_world: Path, film_truth: Truth, seen: dict) -> None:
+    (film,) = [film for film in film_truth.films if film.name == FEATURE]
     assert not film.parts
-    said = probe(film_path(world, film))
+    said = probe(film_path(film_world, film))
     assert said.variable_rate and 290 < said.duration_s < 300
-    with av.open(str(film_path(world, film))) as container:
+    with av.open(str(film_path(film_world, film))) as container:
         shown = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
     assert shown != sorted(shown)  # B-frames
     assert [shot.ending for shot in film.shots if shot.ending != "cut"] == ["fade", "dissolve"]
@@ -98,9 +86,9 @@ def test_the_feature_has_all_that_is_hard_about_films(world: Path, truth: Truth,
     assert pictures[(start + end) // 2].mean() < 15  # the fade
 
 
-def test_the_documentary_is_described_as_it_is(world: Path, truth: Truth) -> None:
-    (film,) = [film for film in truth.films if film.name == DOCUMENTARY]
-    assert not film.transitions and not probe(film_path(world, film)).variable_rate
+def test_the_documentary_is_described_as_it_is(film_world: Path, film_truth: Truth) -> None:
+    (film,) = [film for film in film_truth.films if film.name == DOCUMENTARY]
+    assert not film.transitions and not probe(film_path(film_world, film)).variable_rate
     assert 370 < film.times_s[-1] < 390
     texts = [part.text for part in film.parts]
     assert len(set(texts)) == len(texts) == 25
@@ -120,9 +108,9 @@ def test_the_documentary_is_described_as_it_is(world: Path, truth: Truth) -> Non
     assert film.parts[-1].end_s > film.times_s[-1] + 3
 
 
-def test_annotations_say_what_the_truth_says(world: Path, truth: Truth) -> None:
-    lines = [json.loads(line) for line in (world / "films" / "annotations.jsonl").read_text().splitlines()]
-    film = truth.films[0]
+def test_annotations_say_what_the_truth_says(film_world: Path, film_truth: Truth) -> None:
+    lines = [json.loads(line) for line in (film_world / "films" / "annotations.jsonl").read_text().splitlines()]
+    film = film_truth.films[0]
     said: dict[tuple[float, float], dict[str, str]] = {}
     for line in lines[1:]:
         assert line["video"] == DOCUMENTARY
@@ -134,17 +122,17 @@ def test_annotations_say_what_the_truth_says(world: Path, truth: Truth) -> None:
     assert not said
 
 
-def test_what_is_no_video_gets_its_reason(truth: Truth) -> None:
-    local = {path: reasons for path, reasons in truth.refused.items() if "://" not in path}
-    assert len(local) == 3 and len(truth.refused) == 5
+def test_what_is_no_video_gets_its_reason(film_truth: Truth) -> None:
+    local = {path: reasons for path, reasons in film_truth.refused.items() if "://" not in path}
+    assert len(local) == 3 and len(film_truth.refused) == 5
     for path, reasons in local.items():
         with pytest.raises(VideoError) as raised:
             probe(path)
         assert raised.value.reason in reasons
 
 
-def test_same_arguments_same_bytes(world: Path, tmp_path: Path) -> None:
+def test_same_arguments_same_bytes(film_world: Path, tmp_path: Path) -> None:
     build_films(tmp_path)
     for name in ("films/documentary.mp4", "films/cut-off.mp4", "films/tone.mp4", "www/feature.mkv"):
-        one, other = (hashlib.sha256((folder / name).read_bytes()).digest() for folder in (world, tmp_path))
+        one, other = (hashlib.sha256((folder / name).read_bytes()).digest() for folder in (film_world, tmp_path))
         assert one == other, name

@@ -9,11 +9,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from caption_shards import lay_shard
+from caption_shards import lay_clips, lay_shard
 
 from corpus.work import Outcome, ShardTask
 from corpus.workspace import Series, Workspace
 from pipelines.demo.vlm import CHECKPOINT
+from pipelines.demo.vlm.batches import answer
 from pipelines.demo.vlm.scenes import VlmScene, all_scenes, draw
 from pipelines.engines import Engine
 from pipelines.run import run_map
@@ -54,9 +55,32 @@ def draw_shards(root: Path, rows: int, shards: int, broken: Sequence[int] = (), 
     return Scenes(root, tuple(tasks), truth)
 
 
+def draw_clips(root: Path, rows: int, shards: int, broken: Sequence[int] = (), seed: int = 0) -> Scenes:
+    """`rows` clips of two scenes each, as frames, over so many shards; those of `broken` have a second frame that is
+    cut off. What is true of a clip is what the test VLM was taught to say: the one scene, then the other."""
+    rng = np.random.default_rng(seed)
+    scenes = all_scenes()
+    chosen = [tuple(scenes[place] for place in pair) for pair in rng.integers(len(scenes), size=(rows, 2))]
+    tasks, truth = [], {}
+    for number, part in enumerate(np.array_split(np.arange(rows), shards)):
+        clips = [[jpeg(scene, rng) for scene in chosen[row]] for row in part]
+        for row in set(broken) & set(part.tolist()):
+            frames = clips[row - int(part[0])]
+            frames[1] = frames[1][: len(frames[1]) // 2]
+        name = f"{number:06}"
+        tasks.append(lay_clips(root, SOURCE, name, clips, mp4=b"not looked at"))
+        truth[name] = ["" if row in broken else answer(chosen[row]) for row in part.tolist()]
+    return Scenes(root, tuple(tasks), truth)
+
+
 def png(scene: VlmScene, rng: np.random.Generator) -> bytes:
     """A drawing of the scene, as a web page would have it."""
     return cv2.imencode(".png", draw(scene, rng)[:, :, ::-1])[1].tobytes()
+
+
+def jpeg(scene: VlmScene, rng: np.random.Generator) -> bytes:
+    """A drawing of the scene, as a frame of a clip is stored."""
+    return cv2.imencode(".jpg", draw(scene, rng)[:, :, ::-1])[1].tobytes()
 
 
 def vllm_settings(**more: Any) -> CaptionSettings:

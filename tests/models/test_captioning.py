@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from captioning import Scenes, caption_all, draw_shards, right_share, vllm_settings
+from captioning import Scenes, caption_all, draw_clips, draw_shards, right_share, vllm_settings
 from processes import ends
 
 from pipelines.engines import EngineSettings, open_engine
@@ -19,6 +19,7 @@ from recaption.caption import Caption
 
 BROKEN = (3, 250, 251, 617)
 RIGHT = 0.95  # of the captions, word for word: what the test VLM reaches on its own
+RIGHT_OF_TWO = 0.75  # likewise, of clips of two scenes
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,19 @@ def engines_of(run: str) -> list[int]:
             if f"RZEN_TEST_RUN={run}".encode() in told.split(b"\0") and (b"VLLM" in name or b"engine_main" in name):
                 found.append(int(folder.name))
     return found
+
+
+def test_clips_of_two_scenes_are_told_in_the_order_of_their_frames(tmp_path: Path) -> None:
+    clips = draw_clips(tmp_path, 200, 3, BROKEN[:1], seed=4)
+    stage = Caption("a", vllm_settings(sources={"a": {}}, sampling={"temperature": 0.0, "max_tokens": 96}), images=2)
+    engine = open_engine(EngineSettings(kind="local", workers=1))
+    outcomes = caption_all(clips, engine, stage, ["000001", "000002", "000000"])
+    engine.close()
+    assert right_share(clips) >= RIGHT_OF_TWO
+    rows = [row for shard in clips.truth for row in clips.captions(shard)]
+    assert [place for place, row in enumerate(rows) if row["verdict"] == "truncated"] == [BROKEN[0]]
+    assert {row["prompt"] for row in rows} == {"clip_frames-01", "clip_frames-02", "clip_frames-03"}
+    assert sum(outcome.extra["caption"].get("answers", 0) for outcome in outcomes) >= 199
 
 
 def test_a_caption_that_is_cut_off_is_screened(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def watch_intervals(source: Source, clips: Sequence[Clip], settings: WatchSettin
     VideoError where nothing can be decoded.
     """
     wanted = sorted((clip for clip in clips if not clip.reason), key=lambda clip: clip.start_s)
-    with open_container(source) as container:
+    with open_container(source, settings.decoder_threads) as container:
         for run in _runs(wanted):
             end_s = max(clip.end_s for clip in run)
             yield from _watch(frames(container, run[0].start_s, end_s), run, settings)

@@ -65,7 +65,7 @@ class SpanClip:
 def span_clips(
     source: Source, span: Span | None, settings: SpanSettings, annotated: Sequence[Clip] | None = None
 ) -> Iterator[SpanClip]:
-    """The clips of the scenes that start in `span` (None: of the whole video), in order.
+    """The clips of the scenes that start in `span` (None: of the whole video; -inf and inf: its ends), in order.
 
     Or, in their place, the `annotated` ones, all of them, whatever the span (`shared_out` says which belong to it):
     first those that have a reason already, then the others, in order of their ends where they lie near each other.

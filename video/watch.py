@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpus.settings import Settings
+from corpus.settings import Settings, tuning
 from video.clips import Clip, ClipMaker, ClipSettings, Scene, halved
 from video.detect import Cut, CutFinder, DetectSettings
 from video.frame import Frame
@@ -41,6 +41,7 @@ class WatchSettings(Settings):
     still_levels: float = Field(0.5, ge=0, le=255, description="a clip is still where pictures never differ by more")
     warm_up_s: float = Field(6.0, ge=4, description="decoded before a span, for its first cut to be found alike")
     run_on_s: float = Field(30.0, ge=4, description="decoded past a span's end for the end of its last scene")
+    decoder_threads: int = tuning(0, ge=0, description="0: one for each core")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +57,13 @@ class Watched:
 def watch(source: Source, settings: WatchSettings, span: tuple[float, float] | None = None) -> Iterator[Watched]:
     """The clips of a video, or of those scenes that start in `span` (start_s included, end_s not), in order.
 
+    A span that begins the video may start at -inf, and one that ends it end at inf: nothing is left out by rounding.
     Those with a reason (too_short) come too. One decode pass; a clip is given a few seconds of video after its end.
     Raises VideoError where the video cannot be decoded.
     """
     first_s, last_s = span or (float("-inf"), float("inf"))
     begin_s = None if span is None else first_s
-    with open_container(source) as container:
+    with open_container(source, settings.decoder_threads) as container:
         run = _Pass(settings, first_s, last_s)
         for frame in frames(container, begin_s, None, settings.warm_up_s):
             yield from run.see(frame)

@@ -1,4 +1,4 @@
-"""The captioner without a model: one or two sentences of what can be measured in a picture, and no more.
+"""The captioner without a model: sentences of what can be measured in a picture or in frames, and no more.
 
 What is embedded by default, so that everything runs without a GPU. It claims nothing about content. All is integer
 arithmetic on chosen pixels, so the same pixels give the same words on every machine.
@@ -6,8 +6,10 @@ arithmetic on chosen pixels, so the same pixels give the same words on every mac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
+from recaption.course import drift, jumps, steps
 from recaption.looks import Look, Part, changed, look_at
 from recaption.pixels import PixelBudget
 from recaption.requests import Answer, Pixels, Request
@@ -32,6 +34,9 @@ _SHAPES = (  # hundredths of width / height, up to which a frame is called so
 )
 _TONES = ((40, "very dark"), (85, "dark"), (165, ""), (215, "bright"))  # mean grey level
 _EDGES = ((25, "soft"), (60, ""), (160, "hard-edged"), (350, ""), (1 << 62, "finely textured"))  # hundredths
+_NOTICED = 2  # percent of a picture, below which nothing is said to have changed
+_LITTLE = 10  # percent, from one frame to the next
+_WAYS = {"left": "to the left", "right": "to the right", "up": "upwards", "down": "downwards"}
 _CHANGES = ((30, "plain"), (150, "calm"), (400, ""), (650, "busy"))  # permille of places where the grey level changes
 
 
@@ -54,13 +59,18 @@ class Describe:
 
 
 def describe(*images: Pixels) -> str:
-    """English sentences about a picture (RGB, height × width × 3), or about several frames, of which the first and the
-    last are compared."""
-    first = look_at(images[0])
-    if len(images) == 1:
-        return f"{_sentence(_overall(first))} {_sentence(_colours(first))}"
-    opening = f"the first of {len(images)} frames is {_overall(first)}"
-    return f"{_sentence(opening)} {_sentence(_compared(first, look_at(images[-1])))}"
+    """English sentences about a picture (RGB, height × width × 3), or about several frames in the order of time.
+
+    Of frames, the first is described, the middle and the last are compared with it, and it is said whether what changes
+    does so at once, little by little or by moving.
+    """
+    looks = [look_at(image) for image in images]
+    first = looks[0]
+    if len(looks) == 1:
+        said = [_overall(first), _colours(first)]
+    else:
+        said = [f"the first of {len(looks)} frames is {_overall(first)}", *_followed(looks)]
+    return " ".join(_sentence(text) for text in said)
 
 
 def _sentence(text: str) -> str:
@@ -121,11 +131,39 @@ def _part(part: Part) -> str:
     return f"{share} is {part.colour}" + (f", {part.where}" if part.where else "")
 
 
-def _compared(first: Look, last: Look) -> str:
+def _followed(looks: Sequence[Look]) -> list[str]:
+    """How frames go on after the first."""
+    first, last, changes = looks[0], looks[-1], steps(looks)
+    if max(*changes, changed(first, last), *(changed(first, look) for look in looks)) < _NOTICED:
+        return ["up to the last, hardly anything changes"]
+    said = [_compared("last", first, last)]
+    middle = looks[len(looks) // 2]
+    if len(looks) > 2 and min(changed(first, middle), changed(middle, last)) >= _NOTICED:
+        said.insert(0, _compared("middle", first, middle))
+    return [*said, _course(looks, changes)] if len(looks) > 2 else said
+
+
+def _course(looks: Sequence[Look], changes: Sequence[int]) -> str:
+    """It changes at once, between frames 3 and 4."""
+    if at_once := jumps(changes):
+        return "it changes at once, " + _listed([f"between frames {step + 1} and {step + 2}" for step in at_once])
+    if way := drift(looks):
+        return f"from frame to frame, what is seen moves {_WAYS[way]}"
+    mean = sum(changes) // len(changes)
+    if mean < _LITTLE:
+        return "it changes little by little"
+    return f"from each frame to the next, {_share(mean)} changes"
+
+
+def _share(percent: int) -> str:
+    return next(words for least, words in _SHARES if percent >= least).replace("of it", "of the picture")
+
+
+def _compared(which: str, first: Look, last: Look) -> str:
     """In the last, about half of the picture has changed: it is darker and busier, with more red and less blue."""
     percent = changed(first, last)
-    if percent < 2:
-        return "up to the last, hardly anything changes"
+    if percent < _NOTICED:
+        return f"the {which} is like the first"
     measures = [
         _more("brighter", "darker", last.brightness - first.brightness, 15),
         _more("stronger in contrast", "weaker in contrast", last.deviation - first.deviation, 12),
@@ -137,8 +175,7 @@ def _compared(first: Look, last: Look) -> str:
     gains = sorted((before.get(colour, 0) - after.get(colour, 0), colour) for colour in {*before, *after})
     colours = [f"more {colour}" for loss, colour in gains[:1] if loss <= -5]
     colours += [f"less {colour}" for loss, colour in gains[::-1][:1] if loss >= 5]
-    share = next(words for least, words in _SHARES if percent >= least).replace("of it", "of the picture")
-    text = f"in the last, {share} has changed"
+    text = f"in the {which}, {_share(percent)} has changed"
     is_now = _listed(measures)
     text += f": it is {is_now}" if is_now else ""
     return text + (f", with {_listed(colours)}" if colours else "")

@@ -88,9 +88,7 @@ class CaptionSettings(Settings):
         budget = _own_budget(self.backend)
         given = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
         budget = budget.model_copy(update={key: value for key, value in given.items() if value is not None})
-        if images == 1 or isinstance(self.backend, DescribeSettings):  # for which an image takes no tokens
-            return budget
-        return frames_budget(budget, images)
+        return budget if images == 1 else frames_budget(budget, images)
 
     def check_images(self, images: int) -> None:
         """SettingsError where the captioner can't be given so many images in one request."""

@@ -26,6 +26,7 @@ from caption_shards import (
 from corpus.records import item_id
 from corpus.settings import SettingsError
 from recaption.caption import Caption
+from recaption.describe import MODEL
 from recaption.requests import Answer, Request
 from recaption.settings import CaptionSettings
 from recaption.writing import request_key, request_seed
@@ -156,8 +157,6 @@ def test_the_number_of_frames_is_part_of_a_caption_where_it_changes_what_is_seen
     writers = [Caption("a", chosen, images).depends_on()["writer"] for images in (1, 4, 8)]
     assert [writer["pixels"]["max_pixels"] for writer in writers] == [768 * 768, 768 * 768 // 4, 768 * 768 // 8]
     assert {key for key in writers[0] if writers[0][key] != writers[2][key]} == {"pixels"}
-    described = clip_settings(backend={"kind": "describe"})
-    assert Caption("a", described, 8).depends_on()["writer"] == Caption("a", described).depends_on()["writer"]
 
 
 def test_what_can_not_caption_clips_is_refused_with_what_can() -> None:
@@ -176,3 +175,13 @@ def test_what_can_not_caption_clips_is_refused_with_what_can() -> None:
     with pytest.raises(SettingsError, match=r"sources\.a: backend\.max_model_len: 8 images and a caption take 1"):
         Caption("a", clip_settings(backend=backend), 8)
     assert Caption("a", clip_settings(backend=backend)).images == 1
+
+
+def test_without_a_model_frames_are_measured_and_the_captions_say_so(tmp_path: Path) -> None:
+    task = lay_clips(tmp_path, "a", "000000", [clip(0, 0, 900, 900), clip(7, 7, 7, 7)])
+    caption(tmp_path, Caption("a", clip_settings(backend={"kind": "describe"}), 4), task)
+    first, still = captions(tmp_path, task)
+    assert first["caption"].startswith("The first of 4 frames is ")
+    assert first["caption"].endswith("It changes at once, between frames 2 and 3.")
+    assert still["caption"].endswith("Up to the last, hardly anything changes.")
+    assert {(row["caption_model"], row["prompt"]) for row in (first, still)} == {(MODEL, "")}

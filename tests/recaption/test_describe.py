@@ -1,5 +1,6 @@
 """True sentences about planted pictures."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -98,13 +99,63 @@ def test_frames_are_compared() -> None:
     text = describe(filled(BLACK), halves(BLACK, RED), halves(WHITE, RED))
     assert text == (
         "The first of 3 frames is a very dark, colourless, wide picture without contrast, plain. "
+        "In the middle, about half of the picture has changed: it is brighter, stronger in contrast and more "
+        "colourful, with more red and less black. "
         "In the last, all of the picture has changed: it is brighter, stronger in contrast and more colourful, "
-        "with more red and less black."
+        "with more red and less black. "
+        "From each frame to the next, about half of the picture changes."
     )
     still = ask(halves(RED, BLUE), halves(RED, BLUE)).text
     assert still.startswith("The first of 2 frames is a vividly coloured")
     assert still.endswith("Up to the last, hardly anything changes.")
     assert "in the last, about half" in describe(filled(RED), halves(RED, BLUE)).lower()
+
+
+def moving(shift_x: int, shift_y: int, frames: int = 8) -> list[Pixels]:
+    """A smooth picture, of which each frame shows another part."""
+    noise = np.random.default_rng(0).integers(0, 256, (640, 960, 3)).astype(np.uint8)
+    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 8), None, 0, 255, cv2.NORM_MINMAX)
+    corners = [(200 + at * shift_y, 300 + at * shift_x) for at in range(-frames // 2, frames // 2)]
+    return [np.ascontiguousarray(smooth[top : top + 200, left : left + 300]) for top, left in corners]
+
+
+def test_a_clip_that_returns_to_its_beginning_is_not_called_still() -> None:
+    first, other = halves(RED, BLUE), filled(WHITE)
+    text = describe(first, first, other, first, first)
+    assert "In the middle, all of the picture has changed: it is brighter" in text
+    assert text.endswith(
+        "The last is like the first. It changes at once, between frames 2 and 3 and between frames 3 and 4."
+    )
+    assert describe(first, other, first, first, first).count("In the middle") == 0
+
+
+def test_a_cut_a_fade_and_a_still_clip() -> None:
+    first, other = halves(RED, BLUE), filled(WHITE)
+    assert describe(*[first] * 3, *[other] * 5).endswith("It changes at once, between frames 3 and 4.")
+    fade = [(first * (1 - at / 15)).astype(np.uint8) for at in range(16)]
+    assert describe(*fade).endswith("It changes little by little.")
+    assert describe(*[first] * 8).endswith("Up to the last, hardly anything changes.")
+
+
+@pytest.mark.parametrize(
+    ("shift", "way"),
+    [
+        ((30, 0), "to the left"),  # the view goes right, so what is seen goes left
+        ((-30, 0), "to the right"),
+        ((0, 24), "upwards"),
+        ((0, -24), "downwards"),
+    ],
+)
+def test_what_moves_and_where_to(shift: tuple[int, int], way: str) -> None:
+    assert describe(*moving(*shift)).endswith(f"From frame to frame, what is seen moves {way}.")
+
+
+def test_pictures_that_have_nothing_to_do_with_each_other_do_not_move() -> None:
+    chance = np.random.default_rng(3)
+    for _ in range(30):
+        frames = [chance.integers(0, 256, (4, 6, 3)).astype(np.uint8) for _ in range(6)]
+        enlarged = [cv2.resize(each, (300, 200), interpolation=cv2.INTER_CUBIC) for each in frames]
+        assert "moves" not in describe(*enlarged)
 
 
 def test_the_same_pixels_get_the_same_words() -> None:

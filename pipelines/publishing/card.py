@@ -157,6 +157,8 @@ def _negatives(datasets: Mapping[str, Any]) -> Iterator[str]:
         "Every sample of a dataset has the same number of negatives. Where too few were found, positives of other "
         "pairs of the dataset were drawn at random (`origin` is `random`): never of the same content, group or label.\n"
     )
+    if any(entry["modality"] == Modality.CLIP for entry in datasets.values()):
+        yield "For a clip none was drawn from its own video.\n"
     yield _table(["dataset", "negatives of a sample", "drawn at random"], filled)
 
 

@@ -56,7 +56,8 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
         arranged = arrange(candidates, settings.pairs, mixture.pairs_per_shard, f"{key}/order")
         if not len(arranged.chosen):
             raise PublishError(f"none of its {len(candidates)} kept pairs is published")
-        sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives)
+        videos = given.modality == Modality.CLIP and settings.negatives > 0
+        sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
         fill = fill_negatives(sides, candidates, arranged, f"{key}/negatives")
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:

@@ -22,12 +22,14 @@ class Fill:
 def fill_negatives(sides: Sides, candidates: Candidates, arranged: Arrangement, key: str) -> Fill:
     """Draw what is missing of each pair's negatives from the other pairs of its dataset, by `key`.
 
-    Never the pair's own content, never a negative twice, never a pair of the same group or of the same label.
-    Raises PublishError where no pair is left to draw.
+    Never the pair's own content, never a negative twice, never a pair of the same group or of the same label. And
+    where `sides` tell the sources (the videos of clips), never one of the same source: there, what may be a negative is
+    named by the pairs themselves. Raises PublishError where no pair is left to draw.
     """
     taken = sides.negative_keys.copy()
     total, slots = taken.shape
     ids = candidates.ids[:, arranged.chosen]
+    source = sides.source_key
     group, label = candidates.group[arranged.chosen], candidates.label[arranged.chosen]
 
     def unfit(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
@@ -38,6 +40,7 @@ def fill_negatives(sides: Sides, candidates: Candidates, arranged: Arrangement, 
             | (content[:, None] == taken[pair]).any(axis=1)
             | ((group[donor] == group[pair]) & (group[pair] >= 0))
             | ((label[donor] == label[pair]) & (label[pair] >= 0))
+            | ((source[donor] == source[pair]) & (source[pair] != 0))
         )
 
     donors = np.full((total, slots), -1, np.int64)
@@ -54,7 +57,7 @@ def fill_negatives(sides: Sides, candidates: Candidates, arranged: Arrangement, 
         if len(pending):
             raise PublishError(
                 f"{len(pending)} of its {total} pairs find no random negative number {slot}: all others have the same "
-                "content, group or label; ask for fewer negatives"
+                "content, group, label or video; ask for fewer negatives"
             )
     pair, slot_of = np.nonzero(donors >= 0)
     return Fill(pair, slot_of, donors[pair, slot_of])

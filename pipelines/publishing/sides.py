@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.hashing import hash_strings
 from corpus.workspace import Workspace
 from pipelines.publishing.locate import split_ids
 from pipelines.publishing.mixture import Arrangement, Candidates, PublishError
@@ -31,15 +32,24 @@ class Sides:
     query_key: np.ndarray  # uint64[m], of items only
     positive_key: np.ndarray  # uint64[m]
     negative_keys: np.ndarray  # uint64[m, negatives]
+    source_key: np.ndarray  # uint64[m], of the source's URL; 0: it doesn't matter
 
 
 def read_sides(
-    workspace: Workspace, paths: Sequence[str], candidates: Candidates, arranged: Arrangement, negatives: int
+    workspace: Workspace,
+    paths: Sequence[str],
+    candidates: Candidates,
+    arranged: Arrangement,
+    negatives: int,
+    sources: bool = False,
 ) -> Sides:
-    """Read what the chosen pairs name. Raises PublishError where pairs differ in their number of items."""
+    """Read what the chosen pairs name, and with `sources` where they are from.
+
+    Raises PublishError where pairs differ in their number of items.
+    """
     total = len(arranged.chosen)
     own = np.zeros(total, np.int64)
-    query_key, positive_key = np.zeros(total, np.uint64), np.zeros(total, np.uint64)
+    query_key, positive_key, source_key = (np.zeros(total, np.uint64) for _ in range(3))
     negative_keys = np.zeros((total, negatives), np.uint64)
     counts: dict[str, set[int]] = {role: set() for role in ROLES}
     tables = []
@@ -47,7 +57,9 @@ def read_sides(
     by_table = np.argsort(table_of, kind="stable")
     ends = np.searchsorted(table_of[by_table], np.arange(len(paths)), side="right")
     for path, places in zip(paths, np.split(by_table, ends[:-1]), strict=True):
-        pairs = _read_rows(workspace, path, row_of[places], texts=negatives > 0)
+        pairs = _read_rows(workspace, path, row_of[places], negatives > 0, sources)
+        if sources:
+            source_key[places] = hash_strings(pairs.column("source_url"))
         query, positive = pairs.column("query").combine_chunks(), pairs.column("positive").combine_chunks()
         ids = {}
         query_key[places], ids["query"] = _content(query, counts["query"])
@@ -69,11 +81,13 @@ def read_sides(
         query_key,
         positive_key,
         negative_keys,
+        source_key,
     )
 
 
-def _read_rows(workspace: Workspace, path: str, rows: np.ndarray, texts: bool) -> pa.Table:
+def _read_rows(workspace: Workspace, path: str, rows: np.ndarray, texts: bool, sources: bool) -> pa.Table:
     columns = ["query.items", "positive" if texts else "positive.items"] + (["negatives"] if texts else [])
+    columns += ["source_url"] if sources else []
     with workspace.store.open(path) as file:  # inner columns, which `Workspace.read_table` would flatten
         return pq.ParquetFile(file).read(columns=columns).take(rows)
 

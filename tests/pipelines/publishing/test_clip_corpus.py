@@ -90,6 +90,27 @@ def test_every_part_of_every_clip_lies_in_its_place(world: ClipWorld, good: Path
     assert seen > 100
 
 
+def test_random_negatives_are_of_other_videos(world: ClipWorld, good: Path) -> None:
+    film_of = {item: pair["source_url"] for pair in world.pairs("films").values() for item in pair["positive"]["items"]}
+    shown = {world.contents[item]: film for item, film in film_of.items()}
+    drawn = 0
+    for _, members in samples(good, "films"):
+        sample = json.loads(members["json"])
+        for number, negative in enumerate(sample["negatives"]):
+            same = shown[members[f"negative_{number}.frame_00.jpg"]] == sample["source"]["url"]
+            assert same == (negative["origin"] == "clip_sibling")
+            drawn += not same
+    texts = [json.loads(members["json"]) for _, members in samples(good, "captions")]
+    for sample in texts:
+        [negative] = sample["negatives"]
+        same = negative["text"].partition(" of ")[2] == sample["positive"]["text"].partition(" of ")[2]
+        assert same == (negative["origin"] == "clip_sibling")
+        drawn += not same
+    entries = manifest(good)["datasets"]
+    assert drawn == sum(entries[name]["random_negatives"] for name in ("films", "captions")) > 5
+    assert "For a clip none was drawn from its own video." in (good / "README.md").read_text()
+
+
 def test_a_clip_as_the_query_and_its_text_as_the_positive(world: ClipWorld, good: Path) -> None:
     pairs, frames = world.pairs("captions"), side("query", BOTH[:2])
     for _, members in samples(good, "captions"):

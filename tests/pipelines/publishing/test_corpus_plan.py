@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_worlds import World, image_pair, mixture, picture
 
-from corpus.records import item_id
+from corpus.records import Modality, item_id
 from pipelines.publishing.corpus_plan import DatasetPlan, item_ids, make_target, pair_rows, plan_dataset
 from pipelines.publishing.export import OWN
 from pipelines.publishing.locate import join_id, read_locations
@@ -91,3 +92,43 @@ def test_an_item_that_lies_nowhere_is_named(tmp_path: Path) -> None:
     plan = planned(world)
     with pytest.raises(PublishError, match=f"item {item_id(b'gone').hex()} lies"):
         make_target(plan, read_locations(world.workspace, [], item_ids([plan])), 0)
+
+
+def several(dataset: str, text: str, items: list[bytes], negatives: list[list[bytes]]) -> dict[str, Any]:
+    listed = [{"text": "", "items": each, "score": 0.0, "origin": "clip_sibling"} for each in negatives]
+    positive = {"instruction": "", "text": "", "items": items}
+    return image_pair(dataset, text, items[0], positive=positive, negatives=listed)
+
+
+def test_items_of_two_kinds_at_the_same_place_of_a_side_are_refused(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    images, videos = world.pictures(4), world.store([b"one", b"two"], "mp4")
+    sides = [[images[0], videos[0]], [images[1], videos[1]]]
+    given = world.dataset("clips", [several("clips", str(n), items, []) for n, items in enumerate(sides)])
+    plan = planned(world)
+    target = make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+    assert target.layout.fields == ("positive.jpg", "positive.mp4")
+    world.datasets[:] = [replace(given, modality=Modality.CLIP)]
+    as_clips = planned(world)
+    assert as_clips.fingerprint != plan.fingerprint
+    target = make_target(as_clips, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+    assert target.layout.fields == ("positive.frame_00.jpg", "positive.mp4")
+    world.datasets.clear()
+    sides[1] = [images[2], images[3]]
+    world.dataset("mixed", [several("mixed", str(n), items, []) for n, items in enumerate(sides)])
+    plan = planned(world)
+    with pytest.raises(PublishError, match="dataset mixed: its items number 1 as positive are jpg and mp4"):
+        make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+
+
+def test_negatives_of_other_kinds_than_positives_cannot_be_filled_up(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    images, videos = world.pictures(8), world.store([b"one"], "mp4")
+    rows = [several("clips", str(n), images[2 * n : 2 * n + 2], []) for n in range(3)]
+    rows.append(several("clips", "3", images[6:8], [[images[0], videos[0]]]))
+    world.dataset("clips", rows)
+    plan = planned(world, negatives=1)
+    with pytest.raises(
+        PublishError, match="dataset clips: its negatives are jpg and mp4 and its positives jpg and jpg"
+    ):
+        make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from small_worlds import ITEM_SCHEMA, World, picture
 
-from corpus.records import ITEM_ID, item_id
+from corpus.records import ITEM_ID, LOCATION_FIELDS, PARTS_FIELD, STATUS_FIELDS, item_id
 from pipelines.publishing.locate import find_ids, join_id, read_locations, split_ids, unique_ids
 
 
@@ -85,3 +85,25 @@ def test_tables_without_rows_and_no_tables_at_all(tmp_path: Path) -> None:
     world.workspace.write_table("tables/web/download/x.parquet", ITEM_SCHEMA.empty_table(), {})
     for paths in ([], ["tables/web/download/x.parquet"]):
         assert len(read_locations(world.workspace, paths, ids(item_id(b"x")))) == 0
+
+
+def test_parts_are_located_and_what_consists_of_them_is_not(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    frames, whole = world.pictures(4), item_id(b"a clip")
+    places = {row["item_id"]: row for row in world.workspace.read_table(world.items[0]).to_pylist()}
+    names = [field.name for field in LOCATION_FIELDS]
+    parts = [[{name: places[frame][name] for name in names} for frame in of] for of in (frames[:2], frames[2:], [])]
+    kept = {"status": "kept", "reason": ""}
+    rows = [{"item_id": ident, "parts": each, **kept} for ident, each in zip((whole, None, None), parts, strict=True)]
+    rows += [{"item_id": None, "parts": None, "status": "failed", "reason": "broken"}]
+    schema = pa.schema([*LOCATION_FIELDS, PARTS_FIELD, *STATUS_FIELDS])
+    path = "tables/films/groups/000000.0123456789abcdef.parquet"
+    world.workspace.write_table(path, pa.Table.from_pylist(rows, schema), {})
+    found = read_locations(world.workspace, [path], unique_ids([ids(*frames, whole)]))
+    assert len(found) == 4
+    assert found.find(ids(whole)).tolist() == [-1]
+    for frame in frames:
+        row = int(found.find(ids(frame))[0])
+        place = (found.media_names[found.media[row]], int(found.offset[row]), int(found.size[row]))
+        assert world.workspace.store.read_ranges([place]) == [world.contents[frame]]
+        assert found.exts[found.ext[row]] == "jpg"

@@ -22,7 +22,9 @@ def negative(text: str = "", *items: bytes) -> dict[str, Any]:
     return {"text": text, "items": list(items), "score": 0.5, "origin": "mined"}
 
 
-def read(folder: Path, rows: list[dict[str, Any]], negatives: int) -> tuple[Sides, list[dict[str, Any]]]:
+def read(
+    folder: Path, rows: list[dict[str, Any]], negatives: int, sources: bool = False
+) -> tuple[Sides, list[dict[str, Any]]]:
     """The sides, and the rows in published order."""
     world = World(str(folder))
     paths = world.write_pairs("laion", rows)
@@ -30,7 +32,7 @@ def read(folder: Path, rows: list[dict[str, Any]], negatives: int) -> tuple[Side
     arranged = arrange(candidates, None, 100, "k")
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
-    return read_sides(world.workspace, paths, candidates, arranged, negatives), ordered
+    return read_sides(world.workspace, paths, candidates, arranged, negatives, sources), ordered
 
 
 def named(sides: Sides, role: str) -> list[bytes]:
@@ -105,3 +107,13 @@ def test_clips_of_several_frames_have_one_key(tmp_path: Path) -> None:
     sides, _ = read(tmp_path, rows, negatives=0)
     assert sides.counts["positive"] == 8
     assert len(np.unique(sides.positive_key)) == 3
+
+
+def test_sources_are_told_apart_where_they_are_asked_for(tmp_path: Path) -> None:
+    rows = [image_pair("clips", str(n), item(n), source_url=f"http://example.org/{n % 3}.mp4") for n in range(7)]
+    sides, ordered = read(tmp_path / "a", rows, negatives=1, sources=True)
+    keys = {row["source_url"]: key for row, key in zip(ordered, sides.source_key.tolist(), strict=True)}
+    assert sides.source_key.tolist() == [keys[row["source_url"]] for row in ordered]
+    assert len(set(keys.values())) == 3
+    sides, _ = read(tmp_path / "b", rows, negatives=1)
+    assert not sides.source_key.any()

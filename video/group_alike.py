@@ -3,8 +3,9 @@
 All pairs of clips of the same video are compared, in batches over arrays; clips of different videos never are. "Alike"
 is carried on: where A is like B and B like C, all three are one cluster.
 
-Clips that overlap in time share pictures, whatever is said of them: they are not compared, and both stay, unless they
-are the very same item or a third clip is like both. Who groups clips must keep them apart (`video.groups` does).
+Clips that overlap in time share pictures, whatever happens in them: they are not compared, and both stay, unless they
+are the very same item or a third clip is like both. Who groups clips must keep them apart (`video.groups` does). Nor
+are clips compared that somebody told apart: what looks the same and is something else is what a model shall learn.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class OrderedClips:
     hash_at: Ints  # int64[n + 1]: clip i has hashes[hash_at[i] : hash_at[i + 1]]
     hashes: NDArray[np.uint64]
     embedding: NDArray[Any] | None  # [n, d]; a row of zeros, or with a NaN in it: there is none
+    told: Ints  # int64[n]: equal where the same is told of clips; -1 where nothing is
 
     @property
     def length_ms(self) -> Ints:
@@ -58,16 +60,17 @@ class OrderedClips:
 def alike_clusters(clips: OrderedClips, settings: AlikeSettings) -> Ints:
     """The first member of each clip's cluster, int64[n].
 
-    Alike are clips with the same item id; and, of clips that don't overlap, those of which the shorter one (either,
-    where they are equally long to the millisecond) has enough keyframes with a near match in the other, and those
-    whose embeddings point the same way.
+    Alike are clips with the same item id; and, of clips that don't overlap and are not told apart, those of which the
+    shorter one (either, where they are equally long to the millisecond) has enough keyframes with a near match in the
+    other, and those whose embeddings point the same way.
     """
     parent = np.arange(len(clips.item))
     for a, b in _same_items(clips):
         join(parent, a, b)
     for a, b in chain(_near_embeddings(clips, settings), _near_hashes(clips, settings)):  # a comes before b
-        apart = clips.end_ms[a] <= clips.start_ms[b]
-        join(parent, a[apart], b[apart])
+        told_apart = (clips.told[a] != clips.told[b]) & (clips.told[a] >= 0) & (clips.told[b] >= 0)
+        compared = (clips.end_ms[a] <= clips.start_ms[b]) & ~told_apart
+        join(parent, a[compared], b[compared])
     return roots(parent, np.arange(len(parent)))
 
 

@@ -53,9 +53,10 @@ class ClipColumns:
     item_id: pa.Array  # binary[n], of the clips
     hashes: pa.Array | None = None  # list<uint64>[n]: pHashes of keyframes; null or empty: nothing was to be seen
     embedding: NDArray[Any] | None = None  # float32[n, d]; a row of zeros or with a NaN: there is none
+    told: pa.Array | None = None  # string[n]: a description that tells a clip from others; null or empty: there is none
 
     def __post_init__(self) -> None:
-        for name in ("start_s", "end_s", "item_id", "hashes", "embedding"):
+        for name in ("start_s", "end_s", "item_id", "hashes", "embedding", "told"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.video):
                 raise ValueError(f"{len(column)} rows of {name} for {len(self.video)} clips")
@@ -83,6 +84,13 @@ class ClipColumns:
         if coded.null_count:
             raise ValueError(f"{coded.null_count} clips have no video")
         return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
+
+    def descriptions(self) -> Ints:
+        """Of each clip a number, int64[n], equal where the same is told of clips; -1 where nothing is."""
+        if self.told is None:
+            return np.full(len(self.video), -1, np.int64)
+        told = pc.if_else(pc.equal(self.told, ""), None, self.told)
+        return pc.fill_null(told.dictionary_encode().indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
 
     def items(self) -> Ints:
         """Item ids as numbers, int64[n], that are equal and ordered as the ids are."""
@@ -159,6 +167,7 @@ def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
         hash_at,
         hashes,
         None if clips.embedding is None else clips.embedding[order],
+        clips.descriptions()[order],
     )
 
 

@@ -5,7 +5,8 @@ Thresholds on what stage `clips` measured, and hashes: no media is read, so chan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from corpus.records import Status, table_schema
 from corpus.settings import Settings
 from corpus.stages import MapStage, Shard
 from video.groups import ClipColumns, GroupSettings, group_clips
-from video.tables import CLIPS_SCHEMA, GROUPS_SCHEMA
+from video.tables import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind
 
 _CLIPS = "clips"
 
@@ -31,6 +32,7 @@ class ClipGroupsSettings(Settings):
     min_motion: float = Field(0.0, ge=0, description="no_motion: mean change in levels from one look to the next")
     min_sharpness: float = Field(0.4, ge=0, description="blurred: below this; 1.5 and more is sharp, 0.7 a little soft")
     min_side_px: int = Field(1, ge=1, description="too_small: of the shorter side of its frames")
+    told_apart: bool = Field(True, description="moments that are described in different words are not alike")
     group: GroupSettings = GroupSettings()
 
 
@@ -39,7 +41,8 @@ class Groups(MapStage):
 
     Rows come by video, in the order in which videos first appear, then by time and item. Those that were removed stay
     as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, still, no_motion, blurred,
-    too_small. Clips that look like another of their video are duplicates: alike_sibling (see `video.groups`).
+    too_small. Clips that look like another of their video are duplicates: alike_sibling (see `video.groups`). Moments
+    that overlap are not, nor are (`told_apart`) those of which different things are said.
     """
 
     name = "groups"
@@ -83,7 +86,7 @@ def grouped(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
     fine = pc.and_(pc.equal(status, Status.KEPT), pc.equal(broken, "")).combine_chunks()
     status = pc.if_else(pc.equal(broken, ""), status, Status.FILTERED.value)
     reason = pc.if_else(pc.equal(broken, ""), reason, broken)
-    said = _groups_of(clips.filter(fine), settings.group)
+    said = _groups_of(clips.filter(fine), settings)
     place = pa.array(np.cumsum(fine.to_numpy(zero_copy_only=False)) - 1, mask=~fine.to_numpy(zero_copy_only=False))
     said = said.take(place)  # nulls where a clip takes no part
     columns["group"] = pc.fill_null(said.column("group"), "")
@@ -113,14 +116,23 @@ def broken_rule(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Array:
     return pc.case_when(broken, *(pa.scalar(name) for name in rules), pa.scalar(""))
 
 
-def _groups_of(clips: pa.Table, settings: GroupSettings) -> pa.Table:
+def _groups_of(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
     """`group`, `representative`, `status` and `reason` of clips that are kept."""
 
     def column(name: str) -> pa.Array:
         return clips.column(name).combine_chunks()
 
-    item_id = column("item_id")
-    columns = ClipColumns(
-        column("url"), column("start_s").to_numpy(), column("end_s").to_numpy(), item_id, column("hashes")
-    )
-    return group_clips(columns, settings).table(item_id)
+    item_id, told = column("item_id"), None
+    if settings.told_apart:
+        told = pa.array(map(_told, clips.select(["kind", "text", "questions"]).to_pylist()), pa.string())
+    start_s, end_s = column("start_s").to_numpy(), column("end_s").to_numpy()
+    columns = ClipColumns(column("url"), start_s, end_s, item_id, column("hashes"), told=told)
+    return group_clips(columns, settings.group).table(item_id)
+
+
+def _told(clip: Mapping[str, Any]) -> str:
+    """What somebody said of a moment, or asked about it. Captions of whole videos tell nothing of a clip's siblings."""
+    if clip["kind"] != ClipKind.ANNOTATED:
+        return ""
+    questions = [each[name] for each in clip["questions"] or [] for name in ("question", "answer")]
+    return " ".join((clip["text"] or " ".join(questions)).split()).casefold()

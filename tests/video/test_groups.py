@@ -124,6 +124,16 @@ def test_moments_that_overlap_stay_but_not_in_one_group() -> None:
     assert group_clips(one_item, EVERY_CLIP).representative.tolist() == [0, 0]  # alike in any case
 
 
+def test_clips_that_are_told_apart_are_not_alike() -> None:
+    clips = columns(shots("AAAAA"))
+    told = replace(clips, told=pa.array(["opens", "shuts", "opens", "knocks", "shuts"]))
+    assert group_clips(told, EVERY_CLIP).representative.tolist() == [0, 1, 0, 3, 1]
+    partly = replace(clips, told=pa.array(["opens", "shuts", "", None, "knocks"]))
+    assert group_clips(partly, EVERY_CLIP).representative.tolist() == [0] * 5  # the third is like all of them
+    with pytest.raises(ValueError, match="1 rows of told for 5 clips"):
+        replace(clips, told=pa.array(["opens"]))
+
+
 def test_a_video_with_fewer_clips_than_a_group_needs_keeps_them_without_one() -> None:
     assert grouped(shots("AAA")) == {
         "00A": ("", "", "00A"),

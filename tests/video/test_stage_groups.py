@@ -158,6 +158,18 @@ def test_moments_that_overlap_stay(tmp_path: Path) -> None:
     assert [row["group"] for row in found] == [one, two, one, two]
 
 
+def test_moments_that_look_the_same_stay_if_they_are_told_apart(tmp_path: Path) -> None:
+    """In one shot of a camera that never moves, say."""
+    said = ["He opens the door.", "He shuts it.", "He  OPENS the door.", "", ""]
+    moments = [clip(name, 5 * at, 0, kind="annotated", text=said[at]) for at, name in enumerate("abcd")]
+    moments[3]["questions"] = [{"question": "Where?", "answer": "There."}]
+    assert [row["status"] for row in groups(tmp_path, moments)] == ["kept", "kept", "duplicate", "kept"]
+    alike = ClipGroupsSettings(told_apart=False)
+    assert [row["status"] for row in groups(tmp_path, moments, settings=alike)] == ["kept"] + ["duplicate"] * 3
+    scenes = [{**moment, "kind": "scenes"} for moment in moments]
+    assert [row["status"] for row in groups(tmp_path, scenes)] == ["kept"] + ["duplicate"] * 3
+
+
 def test_a_video_over_two_shards_is_one_set_of_groups(tmp_path: Path) -> None:
     """A B A C in three spans of two shards, and a blurred and a black shot with them."""
     path = tmp_path / "film.mp4"

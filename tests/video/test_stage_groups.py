@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+import videos
 from clip_shards import run_clips, run_on, video_row
-from videos import Shot, make_video
+from videos import Pixels, Shot, make_video
 
 from corpus.records import table_schema
 from corpus.settings import SettingsError, parse_settings
@@ -194,6 +197,28 @@ def test_a_video_over_two_shards_is_one_set_of_groups(tmp_path: Path) -> None:
     assert found[2]["representative"] == found[0]["item_id"] == found[0]["representative"]
     assert [len(row["parts"]) for row in found] == [8] * 5
     assert groups(tmp_path, second, shard="000001") == []
+
+
+def test_blurred_and_dark_shots_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = videos.pictures
+
+    def spoilt(shots: Sequence[Shot], size: tuple[int, int]) -> Iterator[Pixels]:
+        for number, picture in enumerate(pictures(shots, size)):
+            if number // 20 == 1:
+                picture = cv2.GaussianBlur(picture, (0, 0), 0.02 * size[0]).astype(np.uint8)
+            yield (picture * (0.04 if number // 20 == 3 else 1.0)).astype(np.uint8)
+
+    monkeypatch.setattr(videos, "pictures", spoilt)
+    path = tmp_path / "film.mp4"
+    shots = [Shot(frames=20, picture="photo", seed=seed, camera="pan") for seed in range(5)]
+    make_video(path, shots, size=(320, 240), rate=10, numbered=False)
+    watch = WatchSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
+    clips = run_clips(tmp_path, Clips(ClipsSettings(span=SpanSettings(watch=watch))), [video_row(path)])
+    lenient = ClipGroupsSettings(drop_black=False)
+    for settings, dark in ((ClipGroupsSettings(), "black"), (lenient, "too_dark")):
+        found = groups(tmp_path, clips, settings=settings, shard="000000")
+        assert [row["reason"] for row in found] == ["", "blurred", "", dark, ""]
+        assert len({row["group"] for row in found if row["status"] == "kept"} - {""}) == 1
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

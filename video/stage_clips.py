@@ -39,7 +39,7 @@ class ClipsSettings(Settings):
 
     span: SpanSettings = Field(SpanSettings(), description="how clips are found, and as what they are stored")
     whole_up_to_s: float = Field(
-        60.0, ge=0, description="a video described as a whole, and no longer, is one clip; the parts of others are not"
+        60.0, ge=0, description="a video that is described as a whole, and no longer than this, is one clip"
     )
     probe: ProbeSettings = Field(ProbeSettings(), description="what is refused of videos that were not measured before")
 

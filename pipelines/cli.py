@@ -129,9 +129,8 @@ def verify(
         found = check(corpus)
         for fault in found.faults:
             console.print(fault, highlight=False, markup=False, soft_wrap=True)
-        read = f"{found.tars:,} tars, {found.samples:,} samples, {found.images:,} images, {found.bytes:,} bytes read"
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"
-        console.print(f"{corpus}: {verdict}; {read}", highlight=False, soft_wrap=True)
+        console.print(f"{corpus}: {verdict}; read {found.summary()}", highlight=False, soft_wrap=True)
         return FAILED if found.faults else 0
 
     _guarded(work)

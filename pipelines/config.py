@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -11,23 +12,38 @@ from corpus.settings import Settings, SettingsError
 from filters.duplicates import DuplicatesSettings
 from filters.inspect import InspectSettings
 from filters.quality import QualitySettings
+from pipelines.clip_pairs import AnyPairs, ClipPairSettings
 from pipelines.download import DownloadSettings
+from pipelines.download_videos import VideoDownloadSettings
 from pipelines.engines import EngineSettings
-from pipelines.pairs import PairSettings
 from pipelines.publishing.mixture import MixtureSettings
 from pipelines.sources.img2dataset import Img2datasetSource
 from pipelines.sources.laion import LaionSource
+from pipelines.sources.videos import VideosSource
 from recaption.settings import CaptionSettings
+from video.stage_clips import ClipsSettings
+from video.stage_groups import ClipGroupsSettings
+from video.stage_windows import WindowSettings
 
-AnySource = Annotated[LaionSource | Img2datasetSource, Field(discriminator="kind")]
+AnySource = Annotated[LaionSource | Img2datasetSource | VideosSource, Field(discriminator="kind")]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class WindowsSettings(Settings):
+    """Which videos become windows of a few minutes, besides clips."""
+
+    sources: dict[str, WindowSettings] = {}
 
 
 class StageSettings(Settings):
     """Settings of the stages, the same for all sources."""
 
     download: DownloadSettings = DownloadSettings()
+    download_videos: VideoDownloadSettings = VideoDownloadSettings()
+    clips: ClipsSettings = ClipsSettings()
+    groups: ClipGroupsSettings = ClipGroupsSettings()
+    windows: WindowsSettings = WindowsSettings()
     inspect: InspectSettings = InspectSettings()
     quality: QualitySettings = QualitySettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
@@ -41,7 +57,7 @@ class Config(Settings):
     engine: EngineSettings = EngineSettings()
     sources: dict[str, AnySource] = Field(min_length=1)
     stages: StageSettings = StageSettings()
-    datasets: dict[str, PairSettings] = Field(default={}, description="pairs made from the sources")
+    datasets: dict[str, AnyPairs] = Field(default={}, description="pairs made from the sources")
     mixtures: dict[str, MixtureSettings] = Field(default={}, description="corpora published from the datasets")
 
     @field_validator("sources", "datasets", "mixtures")
@@ -52,22 +68,43 @@ class Config(Settings):
                 raise ValueError(f"{name!r}: a name is lower-case letters, digits, '_' and '-'")
         return named
 
+    @property
+    def videos(self) -> list[str]:
+        """The sources whose items are clips."""
+        return [name for name, source in self.sources.items() if isinstance(source, VideosSource)]
+
+    def frames(self, source: str) -> int:
+        """How many frames a captioner sees of an item of the source."""
+        return self.stages.clips.span.watch.frames.frames if source in self.videos else 1
+
     @model_validator(mode="after")
     def _references(self) -> Config:
-        captioned = self.stages.caption.sources
-        for name in captioned:
-            if name not in self.sources:
-                raise ValueError(f"stages.caption.sources: no source {name!r}; there is {_listed(self.sources)}")
+        stages = self.stages
+        for where, named, known, what in (
+            ("stages.caption.sources", stages.caption.sources, self.sources, "source"),
+            ("stages.windows.sources", stages.windows.sources, self.videos, "source of videos"),
+            (
+                "stages.caption.windows",
+                stages.caption.windows,
+                stages.windows.sources,
+                "source in stages.windows.sources",
+            ),
+        ):
+            for name in named:
+                if name not in known:
+                    raise ValueError(f"{where}: no {what} {name!r}; there is {_listed(known)}")
+        if not stages.clips.span.watch.keep_frames:
+            for name in (*stages.windows.sources, *(name for name in stages.caption.sources if name in self.videos)):
+                raise ValueError(
+                    f"stages.clips: {name} is captioned, or becomes windows, and that takes its clips' frames"
+                )
         for name, dataset in self.datasets.items():
             if dataset.source not in self.sources:
                 raise ValueError(
                     f"datasets.{name}.source: no source {dataset.source!r}; there is {_listed(self.sources)}"
                 )
-            if dataset.captions != "original" and dataset.source not in captioned:
-                raise ValueError(
-                    f"datasets.{name}.captions: {dataset.captions}, but stages.caption.sources does not name source "
-                    f"{dataset.source!r}"
-                )
+            for fault in self._faults(dataset):
+                raise ValueError(f"datasets.{name}.{fault}")
         for name, mixture in self.mixtures.items():
             for dataset_name in mixture.datasets:
                 if dataset_name not in self.datasets:
@@ -76,8 +113,30 @@ class Config(Settings):
                     )
         return self
 
+    def _faults(self, dataset: AnyPairs) -> Iterator[str]:
+        """What a dataset asks of its source that this doesn't give."""
+        source, stages = dataset.source, self.stages
+        clips = isinstance(dataset, ClipPairSettings)
+        if clips != (source in self.videos):
+            kind = "clips" if source in self.videos else "images"
+            yield f"kind: source {source!r} gives {kind}: set `kind: {kind}`"
+        captioned, where = stages.caption.sources, "stages.caption.sources"
+        if isinstance(dataset, ClipPairSettings):
+            if dataset.windows:
+                captioned, where = stages.caption.windows, "stages.caption.windows"
+                if source not in stages.windows.sources:
+                    yield f"of: {dataset.of}, but stages.windows.sources does not name source {source!r}"
+                if dataset.media != "frames":
+                    yield f"media: {dataset.media}, but a window has frames only"
+            if dataset.media in ("mp4", "both") and not stages.clips.span.mp4:
+                yield f"media: {dataset.media}, but stages.clips keeps no mp4"
+            if dataset.media in ("frames", "both") and not stages.clips.span.watch.keep_frames:
+                yield f"media: {dataset.media}, but stages.clips keeps no frames"
+        if dataset.captions != "original" and source not in captioned:
+            yield f"captions: {dataset.captions}, but {where} does not name source {source!r}"
 
-def _listed(named: dict[str, Any]) -> str:
+
+def _listed(named: Iterable[str]) -> str:
     return ", ".join(sorted(named)) or "none"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from corpus.records import Modality
 from corpus.stages import ITEMS
+from pipelines.clip_pairs import ClipPairSettings
 from pipelines.config import Config
 from pipelines.plan import Plan
 from pipelines.publishing.mixture import DatasetInput, PublishInput
@@ -31,7 +32,7 @@ def publish_input(
                 name=name,
                 task=settings.task,
                 stage=settings.stage,
-                modality=Modality.IMAGE,
+                modality=Modality.CLIP if isinstance(settings, ClipPairSettings) else Modality.IMAGE,
                 licence=config.sources[settings.source].licence,
                 sources=(settings.source,),
                 pairs=tuple(sorted(pairs.get(name, []))),

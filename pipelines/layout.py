@@ -1,70 +1,114 @@
 """From settings to steps: which stages run over which source, and what each reads.
 
 This is the one place that knows the order of the house: gather, judge, pair.
+
+    images   download or index -> inspect -> quality -> duplicates -> caption -> pairs
+    videos   download -> clips -> groups -> caption -> pairs
+                                               `-> windows -> window_caption -> pairs
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from corpus.stages import ITEMS, JUDGED, ROWS, Stage
 from corpus.workspace import Series
 from filters.duplicates import Duplicates
 from filters.inspect import Inspect
 from filters.quality import Quality
+from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from pipelines.config import Config
 from pipelines.download import open_download
+from pipelines.download_videos import DownloadVideos
 from pipelines.gather import Source
 from pipelines.pairs import Pairs
 from pipelines.plan import Node, Step
 from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars
 from pipelines.sources.laion import LaionRows
-from recaption.caption import CAPTION, Caption
+from pipelines.sources.videos import VideosRows, VideosSource
+from recaption.caption import CAPTION, Caption, WindowCaption
+from video.stage_clips import Clips
+from video.stage_groups import Groups
+from video.stage_windows import Windows
 
 
 def open_source(settings: object) -> Source:
     """What reads the rows of a source."""
     if isinstance(settings, Img2datasetSource):
         return Img2datasetRows(settings)
+    if isinstance(settings, VideosSource):
+        return VideosRows(settings)
     return LaionRows(settings)  # type: ignore[arg-type]
 
 
 def layout(config: Config) -> list[Step]:
     """The steps of a configuration, in an order in which each finds what it reads."""
-    known: dict[str, dict[str, Series]] = {source: {ROWS: Series("tables", source, ROWS)} for source in config.sources}
-    steps: list[Step] = []
-
-    def add(stage: Stage, sources: Iterable[str], role: str = "") -> None:
-        nodes = []
-        for source in sources:
-            reads = tuple((name, known[source][name]) for name in stage.reads)
-            series = Series("tables", source, stage.name)
-            nodes.append(Node(stage, source, series, reads))
-            known[source][stage.name] = series
-            if role:
-                known[source][role] = series
-        if nodes:
-            steps.append(Step(stage.name, tuple(nodes)))
-
+    house = _House(config.sources)
+    videos = config.videos
     lying = [name for name, source in config.sources.items() if isinstance(source, Img2datasetSource)]
-    add(open_download(config.stages.download), [name for name in config.sources if name not in lying], ITEMS)
-    add(IndexTars(), lying, ITEMS)
-    add(Inspect(config.stages.inspect), config.sources)
-    add(Quality(config.stages.quality), config.sources)
-    add(Duplicates(config.stages.duplicates), config.sources, JUDGED)
-    captions = []
-    for source in config.sources:
-        if source in config.stages.caption.sources:
-            stage = Caption(source, config.stages.caption)
-            known[source][CAPTION] = series = Series("tables", source, CAPTION)
-            captions.append(Node(stage, source, series, tuple((name, known[source][name]) for name in stage.reads)))
-    if captions:
-        steps.append(Step(CAPTION, tuple(captions)))
-    pairs = []
-    for dataset, settings in config.datasets.items():
-        pairing = Pairs(dataset, settings)
-        reads = tuple((name, known[settings.source][name]) for name in pairing.reads)
-        pairs.append(Node(pairing, settings.source, Series("pairs", dataset, pairing.name), reads))
-    if pairs:
-        steps.append(Step("pairs", tuple(pairs)))
-    return steps
+    images = [name for name in config.sources if name not in videos]
+    stages = config.stages
+
+    downloads: dict[str, Stage] = dict.fromkeys(
+        (name for name in images if name not in lying), open_download(stages.download)
+    )
+    house.add(downloads | dict.fromkeys(videos, DownloadVideos(stages.download_videos)), ITEMS)
+    house.add(dict.fromkeys(lying, IndexTars()), ITEMS)
+    house.add(dict.fromkeys(images, Inspect(stages.inspect)))
+    house.add(dict.fromkeys(images, Quality(stages.quality)))
+    house.add(dict.fromkeys(images, Duplicates(stages.duplicates)), JUDGED)
+    house.add(dict.fromkeys(videos, Clips(stages.clips)))
+    house.add(dict.fromkeys(videos, Groups(stages.groups)), ROWS, ITEMS, JUDGED)
+    house.add({name: Caption(name, stages.caption, config.frames(name)) for name in stages.caption.sources}, CAPTION)
+
+    windows = {
+        name: Windows(settings, captions=name in stages.caption.sources)
+        for name, settings in stages.windows.sources.items()
+    }
+    house.add(windows, ROWS, ITEMS, JUDGED, branch=True)
+    captions = {
+        name: WindowCaption(name, stages.caption, stages.windows.sources[name].frames)
+        for name in stages.caption.windows
+    }
+    house.add(captions, CAPTION, of_windows=True)
+    house.add_pairs(config)
+    return house.steps
+
+
+class _House:
+    """Steps as they are added, and where the tables lie that the next ones read: of clips or images, and of windows."""
+
+    def __init__(self, sources: Iterable[str]) -> None:
+        self.steps: list[Step] = []
+        self._known: dict[str, dict[str, Series]] = {name: {ROWS: Series("tables", name, ROWS)} for name in sources}
+        self._windows: dict[str, dict[str, Series]] = {}
+
+    def add(self, stages: Mapping[str, Stage], *roles: str, branch: bool = False, of_windows: bool = False) -> None:
+        """A step with a stage for each source; from now on its tables have these roles: for the windows' stages only,
+        if it is the `branch` to them."""
+        nodes = []
+        for source, stage in stages.items():
+            known = self._windows[source] if of_windows else self._known[source]
+            series = Series("tables", source, stage.name)
+            nodes.append(Node(stage, source, series, tuple((name, known[name]) for name in stage.reads)))
+            if branch:
+                known = self._windows.setdefault(source, {})
+            known |= dict.fromkeys((stage.name, *roles), series)
+        if nodes:
+            self.steps.append(Step(nodes[0].stage.name, tuple(nodes)))
+
+    def add_pairs(self, config: Config) -> None:
+        """The last step: a stage for each dataset."""
+        nodes = []
+        for dataset, settings in config.datasets.items():
+            known = self._known[settings.source]
+            stage: Stage
+            if isinstance(settings, ClipPairSettings):
+                stage = ClipPairs(dataset, settings)
+                known = self._windows[settings.source] if settings.windows else known
+            else:
+                stage = Pairs(dataset, settings)
+            reads = tuple((name, known[name]) for name in stage.reads)
+            nodes.append(Node(stage, settings.source, Series("pairs", dataset, stage.name), reads))
+        if nodes:
+            self.steps.append(Step("pairs", tuple(nodes)))

@@ -235,7 +235,7 @@ def run_map(engine: Engine, stage: MapStage, workspace: str, tasks: Sequence[Sha
     work = MapWork(stage, workspace)
     lost = set()
     for outcome in engine.map(work, tasks):
-        if outcome.extra.get(LOST) and not stage.writes_media:
+        if outcome.extra.get(LOST):
             lost.add((outcome.owner, outcome.shard))
         else:
             yield outcome

@@ -256,8 +256,9 @@ def _repeated_keys(found: Sequence[_TarFound]) -> Iterator[str]:
 
 
 def _torn_groups(found: Sequence[_TarFound]) -> Iterator[str]:
-    first: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
     for tar in found:
+        dataset = tar.path.rpartition("/")[0]  # several may have the same videos, and each its own order
         for group in sorted(tar.groups - {""}):
-            if first.setdefault(group, tar.path) != tar.path:
-                yield f"{tar.path}: group {group!r} began in {first[group]}"
+            if first.setdefault((dataset, group), tar.path) != tar.path:
+                yield f"{tar.path}: group {group!r} began in {first[dataset, group]}"

@@ -61,7 +61,7 @@ class Web:
             "datasets": {"laion": {"source": "laion", "captions": "both"}},
             "mixtures": {"one": {"corpus": str(home / "corpus"), "pairs_per_shard": 40, "datasets": {"laion": {}}}},
         }
-        return _merged(data, changes or {})
+        return merged(data, changes or {})
 
     def run(self, home: Path, changes: Mapping[str, Any] | None = None, /, **engine: Any) -> RunResult:
         """Run everything in `home`; the server forgets what it was asked before."""
@@ -77,9 +77,9 @@ class Web:
         return path
 
 
-def _merged(old: Any, new: Any) -> Any:
+def merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, Mapping):
-        return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+        return {**old, **{key: merged(old.get(key), value) for key, value in new.items()}}
     return new
 
 

@@ -5,6 +5,7 @@ The corpus is read as any trainer would: tar files and JSON.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import tarfile
@@ -60,10 +61,11 @@ def compare_samples(truth: Truth, made: Mapping[str, pa.Table], corpus: str | Pa
     kept must be in it, and nothing else.
     """
     said = []
+    reading = _Reading()
     for dataset, table in made.items():
         rows = [row for row in table.to_pylist() if row["status"] == Status.KEPT]
         samples = list(read_samples(Path(corpus) / dataset))
-        looked = _Looked(truth, rows)
+        looked = _Looked(truth, rows, reading)
         said += [f"{dataset}: {line}" for line in [*looked.all(samples), *_contiguous(samples)]]
     return said
 
@@ -83,11 +85,20 @@ def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     return file.read()
 
 
+class _Reading:
+    """What is read off bytes, each once: most clips are in several samples."""
+
+    def __init__(self) -> None:
+        self.numbers = functools.cache(_numbers)
+        self.description = functools.cache(_description)
+
+
 class _Looked:
     """Looks at the samples of one dataset."""
 
-    def __init__(self, truth: Truth, rows: Iterable[Row]) -> None:
+    def __init__(self, truth: Truth, rows: Iterable[Row], reading: _Reading) -> None:
         self._truth = truth
+        self._reading = reading
         self._rows: dict[tuple[str, tuple[int, ...]], Row] = {}
         for row in rows:
             film = next(film for film in truth.films if film.url == row["url"])
@@ -126,12 +137,13 @@ class _Looked:
     def _look(self, sample: Sample, fields: Iterable[str]) -> tuple[Shown, Row]:
         """The clip in some fields of a sample, and the row of tables that it is of. ValueError: it is none."""
         jpegs = tuple(sample.members[field] for field in fields if field.endswith(".jpg"))
-        numbers = [number_on(_decoded(data)) for data in jpegs]
+        numbers = [number for data in jpegs for number in self._reading.numbers(data, "jpg")]
         films = [film for film in self._truth.films if film.numbered(numbers[0])]
         if not films or not all(films[0].numbered(number) for number in numbers):
             raise ValueError(f"its frames {numbers} are not of one film")
         film = films[0]
-        mp4 = [number for field in fields if field.endswith(".mp4") for number in _mp4_numbers(sample.members[field])]
+        films_mp4 = [sample.members[field] for field in fields if field.endswith(".mp4")]
+        mp4 = [number for data in films_mp4 for number in self._reading.numbers(data, "mp4")]
         frames, moving = (tuple(number - film.first_number for number in each) for each in (numbers, mp4))
         row = self._rows.get((film.name, frames))
         if row is None:
@@ -170,10 +182,8 @@ class _Looked:
         if said["caption_origin"] == CaptionOrigin.ORIGINAL:
             if text not in [part.text for part in parts] and text != row["video_text"]:
                 yield f"{text!r} is not said of frames {list(shown.frames)}"
-        elif said["caption_model"] == MODEL:
-            budget = frames_budget(BUDGET, len(shown.jpegs))
-            if text != describe(*(decode_for(data, budget) for data in shown.jpegs)):
-                yield f"{text!r} was not written of frames {list(shown.frames)}"
+        elif said["caption_model"] == MODEL and text != self._reading.description(shown.jpegs):
+            yield f"{text!r} was not written of frames {list(shown.frames)}"
 
     def _missing(self) -> Iterator[str]:
         found = {(name, frames) for name, frames, _ in self._seen}
@@ -191,15 +201,20 @@ def _contiguous(samples: Iterable[Sample]) -> Iterator[str]:
     yield from (f"group {group} lies in {count} places" for group, count in runs.items() if count > 1)
 
 
-def _decoded(data: bytes) -> Any:
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise ValueError("a frame cannot be decoded")
-    return pixels
-
-
-def _mp4_numbers(data: bytes) -> list[int]:
+def _numbers(data: bytes, ext: str) -> tuple[int, ...]:
+    """The numbers on the frames of a file. ValueError where one cannot be read."""
+    if ext == "jpg":
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if pixels is None:
+            raise ValueError("a frame cannot be decoded")
+        return (number_on(pixels),)
     import av
 
     with av.open(io.BytesIO(data), "r") as container:
-        return [number_on(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
+        return tuple(number_on(frame.to_ndarray(format="gray")) for frame in container.decode(video=0))
+
+
+def _description(jpegs: tuple[bytes, ...]) -> str:
+    """What the captioner without a model says of a clip."""
+    budget = frames_budget(BUDGET, len(jpegs))
+    return describe(*(decode_for(data, budget) for data in jpegs))

@@ -59,20 +59,26 @@ def _refused(refused: Mapping[str, list[str]], rows: dict[str, list[Row]]) -> It
 
 def _described(film: Film, rows: list[Row]) -> Iterator[str]:
     """A clip for each annotated part, with its own words, and no other."""
-    by_time = {(round(row["start_s"], 3), round(row["end_s"], 3)): row for row in rows if row["start_s"] is not None}
+    left = [row for row in rows if row["start_s"] is not None]
     for part in film.parts:
         where = f"part {part.start_s:g} to {part.end_s:g} s"
-        row = by_time.pop((part.start_s, round(min(part.end_s, film.end_s), 3)), None)
+        end_s = min(part.end_s, film.end_s)
+        row = next((row for row in left if _near(row["start_s"], part.start_s) and _near(row["end_s"], end_s)), None)
         if row is None:
             yield f"{where}: there is no such clip"
             continue
+        left.remove(row)
         asked = [(each["question"], each["answer"]) for each in row["questions"] or []]
         if row["kind"] != ClipKind.ANNOTATED or row["text"] != part.text or asked != questions_on(part):
             yield f"{where}: {row['kind']}, {row['text']!r} and {asked} are said of it"
         if row["reason"] not in ("", ALIKE_SIBLING):
             yield f"{where}: it is {row['status']} ({row['reason']})"
-    for start_s, end_s in by_time:
-        yield f"nobody described {start_s:g} to {end_s:g} s, but there is a clip"
+    for row in left:
+        yield f"nobody described {row['start_s']:g} to {row['end_s']:g} s, but there is a clip"
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= _NEAR_S
 
 
 def questions_on(part: Part) -> list[tuple[str, str]]:

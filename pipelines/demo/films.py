@@ -41,7 +41,7 @@ class Part:
     text: str
     question: str = ""
     answer: str = ""
-    again: bool = False  # an earlier part looks the same
+    again: bool = False  # an earlier part looks the same, and is described in the same words
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,6 @@ def _with_parts(film: Film, shots: Sequence[Shot]) -> Film:
             end_s += 3.5  # as annotations do
         asks = place % 3 == 0
         again = place == 25
-        text = f"Once more: {text}" if again else text
         answer = gallery()[shot.scene].caption if asks else ""
         parts.append(Part(start_s, end_s, text, "What does the camera move over?" if asks else "", answer, again))
     return Film(film.name, film.url, film.first_number, film.times_s, film.shots, parts)

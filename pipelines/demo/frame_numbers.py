@@ -38,23 +38,20 @@ def number_on(pixels: Pixels) -> int:
     """The number that a frame carries, at any size of 60 pixels or more. ValueError where there is none to read."""
     width = pixels.shape[1]
     levels = _levels(pixels, 7 / 128, 5 / 128) - _levels(pixels, 3 / 128, 1 / 128)
-    steps = [
-        float(levels[int((block + 0.3) * width / BLOCKS) : int((block + 0.7) * width / BLOCKS) + 1].mean())
-        for block in range(BLOCKS)
-    ]
-    value = sum((step > 0) << at for at, step in enumerate(steps))
+    begin, end = ((np.arange(BLOCKS) + share) * width // BLOCKS for share in (0.3, 0.7))
+    begin, end = begin.astype(int), end.astype(int) + 1
+    sums = np.concatenate([[0.0], np.cumsum(levels)])
+    steps = (sums[end] - sums[begin]) / (end - begin)
+    value = sum(1 << at for at in np.flatnonzero(steps > 0).tolist())
     gray = value & LARGEST
-    if value >> 16 != _check(gray) or not _is_even([abs(step) for step in steps]):
+    weakest, strongest = np.abs(steps).min(), np.abs(steps).max()
+    if value >> 16 != _check(gray) or weakest <= max(_LEAST_STEP, _EVENNESS * strongest):
         raise ValueError("no frame number can be read")
     number = 0
     while gray:
         number ^= gray
         gray >>= 1
     return number
-
-
-def _is_even(steps: list[float]) -> bool:
-    return min(steps) > max(_LEAST_STEP, _EVENNESS * max(steps))
 
 
 def _levels(pixels: Pixels, first: float, last: float) -> npt.NDArray[np.float64]:

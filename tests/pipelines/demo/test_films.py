@@ -91,7 +91,7 @@ def test_the_documentary_is_described_as_it_is(film_world: Path, film_truth: Tru
     assert not film.transitions and not probe(film_path(film_world, film)).variable_rate
     assert 370 < film.times_s[-1] < 390
     texts = [part.text for part in film.parts]
-    assert len(set(texts)) == len(texts) == 25
+    assert len(texts) == 25 and len(set(texts)) == 24  # one thing is shown twice
     for part in film.parts:
         (first, *more) = [
             shot

@@ -75,7 +75,7 @@ class Config(Settings):
 
     def frames(self, source: str) -> int:
         """How many frames a captioner sees of an item of the source."""
-        return self.stages.clips.span.watch.frames.frames if source in self.videos else 1
+        return self.stages.clips.frames.frames if source in self.videos else 1
 
     @model_validator(mode="after")
     def _references(self) -> Config:
@@ -93,7 +93,7 @@ class Config(Settings):
             for name in named:
                 if name not in known:
                     raise ValueError(f"{where}: no {what} {name!r}; there is {_listed(known)}")
-        if not stages.clips.span.watch.keep_frames:
+        if not stages.clips.keep_frames:
             for name in (*stages.windows.sources, *(name for name in stages.caption.sources if name in self.videos)):
                 raise ValueError(
                     f"stages.clips: {name} is captioned, or becomes windows, and that takes its clips' frames"
@@ -128,9 +128,9 @@ class Config(Settings):
                     yield f"of: {dataset.of}, but stages.windows.sources does not name source {source!r}"
                 if dataset.media != "frames":
                     yield f"media: {dataset.media}, but a window has frames only"
-            if dataset.media in ("mp4", "both") and not stages.clips.span.mp4:
+            if dataset.media in ("mp4", "both") and not stages.clips.mp4:
                 yield f"media: {dataset.media}, but stages.clips keeps no mp4"
-            if dataset.media in ("frames", "both") and not stages.clips.span.watch.keep_frames:
+            if dataset.media in ("frames", "both") and not stages.clips.keep_frames:
                 yield f"media: {dataset.media}, but stages.clips keeps no frames"
         if dataset.captions != "original" and source not in captioned:
             yield f"captions: {dataset.captions}, but {where} does not name source {source!r}"

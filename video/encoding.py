@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "yuv420p"
 _RATE = Fraction(25)  # where the source knows none: the encoder weighs frames by it, their times are their own
-# x264's code for AVX-512 reads memory that nobody has set (in macroblock-tree rate control): the same frames came out as
+# x264's code for AVX-512 reads memory that nobody has set (in its macroblock tree): the same frames came out as
 # other bytes now and then, and always as others than on a machine without it. This much every x86 server has.
 _SAME_BYTES = {"x264-params": "asm=SSE4.2"} if platform.machine().lower() in ("x86_64", "amd64") else {}
 _TURNS = {1: ["transpose=cclock"], 2: ["hflip", "vflip"], 3: ["transpose=clock"]}  # by quarters, counterclockwise

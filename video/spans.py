@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from corpus.settings import Settings, tuning
+from corpus.settings import tuning
 from video.clips import Clip
 from video.cut import CutSettings, cut_many
 from video.intervals import watch_intervals
@@ -28,18 +28,17 @@ from video.watch import Watched, WatchSettings, watch
 Span = tuple[float, float]  # start_s, end_s
 
 
-class SpanSettings(Settings):
-    """What becomes of a span."""
+class SpanSettings(WatchSettings):
+    """What becomes of a span: how its clips are found, and as what they are stored."""
 
-    watch: WatchSettings = Field(WatchSettings(), description="how clips are found; keep_frames: with frames")
     mp4: bool = Field(False, description="with the mp4 itself")
     cut: CutSettings = CutSettings()
     batch_s: float = tuning(240.0, gt=0, description="of clips whose mp4 files are cut, and held, at a time")
 
     @model_validator(mode="after")
     def _check(self) -> SpanSettings:
-        if not self.mp4 and not self.watch.keep_frames:
-            raise ValueError("neither frames (watch.keep_frames) nor mp4: a clip would have no bytes")
+        if not self.mp4 and not self.keep_frames:
+            raise ValueError("neither frames (keep_frames) nor mp4: a clip would have no bytes")
         return self
 
 
@@ -75,13 +74,13 @@ def span_clips(
     before it are whole. What storage raises is left as it is. A file object is not closed.
     """
     if annotated is None:
-        yield from _cut(source, _described(watch(source, settings.watch, span), settings), settings)
+        yield from _cut(source, _described(watch(source, settings, span), settings), settings)
         return
     for clip in annotated:
         if clip.reason:
             yield SpanClip(clip.start_s, clip.end_s, clip.reason, clip.scenes, clip.annotation)
     if not all(clip.reason for clip in annotated):
-        yield from _cut(source, _described(watch_intervals(source, annotated, settings.watch), settings), settings)
+        yield from _cut(source, _described(watch_intervals(source, annotated, settings), settings), settings)
 
 
 def shared_out(annotated: Iterable[Clip], spans: Sequence[Span]) -> list[list[Clip]]:
@@ -104,11 +103,11 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
     """Clips as they were seen, their frames encoded at once: they take a tenth of the memory."""
     for each in clips:
         clip, kept = each.clip, each.frames
-        reason = clip.reason or ("no_frames" if settings.watch.keep_frames and not kept else "")
+        reason = clip.reason or ("no_frames" if settings.keep_frames and not kept else "")
         made = SpanClip(clip.start_s, clip.end_s, reason, clip.scenes, clip.annotation, each.looks, each.hashes)
         if not reason and kept:
             height, width = kept[0].rgb.shape[:2]
-            jpegs = encode_frames((one.rgb for one in kept), settings.watch.frames.jpeg_quality)
+            jpegs = encode_frames((one.rgb for one in kept), settings.frames.jpeg_quality)
             made = replace(made, frames=tuple(jpegs), frames_s=tuple(one.time_s for one in kept), size=(width, height))
         yield made
 

@@ -18,7 +18,6 @@ from pydantic import Field
 
 from corpus.media import MediaWriter
 from corpus.records import Status, id_of_digest, item_id, table_schema
-from corpus.settings import Settings
 from corpus.stages import ITEMS, ROWS, MapStage, Shard
 from corpus.storage import StorageError, Store, is_absolute
 from corpus.work import ShardError
@@ -34,10 +33,9 @@ _MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no
 _FILTERED = ("too_short", "no_annotation", "no_clips")
 
 
-class ClipsSettings(Settings):
+class ClipsSettings(SpanSettings):
     """What becomes of a video."""
 
-    span: SpanSettings = Field(SpanSettings(), description="how clips are found, and as what they are stored")
     whole_up_to_s: float = Field(
         60.0, ge=0, description="a video that is described as a whole, and no longer than this, is one clip"
     )
@@ -107,10 +105,10 @@ class _VideoWork:
         self.timeline = self._timeline(source)
         wanted = wanted_clips(self.video, self.timeline, self.settings.whole_up_to_s)
         if wanted is None:
-            made = span_clips(source, self.timeline.span(self.video), self.settings.span)
+            made = span_clips(source, self.timeline.span(self.video), self.settings)
             yield from (self._clip(clip, Wanted(ClipKind.SCENES)) for clip in made)
         else:
-            made = span_clips(source, None, self.settings.span, [one.clip for one in wanted if one.clip])
+            made = span_clips(source, None, self.settings, [one.clip for one in wanted if one.clip])
             yield from (self._clip(clip, wanted[clip.annotation or 0]) for clip in made)
         if not self.given:
             yield self.row(Status.FILTERED, "no_clips" if wanted is None else "no_annotation")

@@ -55,7 +55,7 @@ class Films:
                 }
             },
             "stages": {
-                "clips": {"span": {"watch": {"clips": {"min_s": 1, "max_s": 8}}, "mp4": True}, "whole_up_to_s": 10},
+                "clips": {"clips": {"min_s": 1, "max_s": 8}, "mp4": True, "whole_up_to_s": 10},
                 "windows": {"sources": {"films": {"min_s": 8, "max_s": 20, "frames": 4}}},
                 "caption": {
                     "sources": {"films": {"prompts": {"clip_frames": 1}}},

@@ -19,13 +19,12 @@ from video.encoding import EncodeSettings
 from video.reading import VideoError
 from video.sampling import uniform_times
 from video.spans import SpanClip, SpanSettings, shared_out, span_clips
-from video.watch import WatchSettings
 
 SIZE = (192, 144)
-WATCH = WatchSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
+WATCH: dict[str, Any] = {"clips": ClipSettings(min_s=1, max_s=10, stitch=False)}
 CUT = CutSettings(encode=EncodeSettings(preset="ultrafast"))
-BOTH = SpanSettings(watch=WATCH, mp4=True, cut=CUT)
-FRAMES = SpanSettings(watch=WATCH)
+BOTH = SpanSettings(**WATCH, mp4=True, cut=CUT)
+FRAMES = SpanSettings(**WATCH)
 
 
 def film(path: Path, frames: Sequence[int] = (50, 40, 75, 30), **video: Any) -> Truth:
@@ -74,13 +73,13 @@ def test_what_is_not_asked_for_is_not_made(tmp_path: Path) -> None:
     film(tmp_path / "video.mp4")
     frames = list(span_clips(tmp_path / "video.mp4", None, FRAMES))
     assert [(len(clip.frames), clip.mp4, clip.mp4_frames) for clip in frames] == [(8, b"", 0)] * 4
-    alone = SpanSettings(watch=WatchSettings(clips=WATCH.clips, keep_frames=False), mp4=True, cut=CUT)
+    alone = SpanSettings(**WATCH, keep_frames=False, mp4=True, cut=CUT)
     mp4 = list(span_clips(tmp_path / "video.mp4", None, alone))
     assert times(mp4) == times(frames)
     assert [(clip.frames, clip.size) for clip in mp4] == [((), (0, 0))] * 4
     assert [number for clip in mp4 for number in in_mp4(clip)] == list(range(195))
     with pytest.raises(ValueError, match="no bytes"):
-        SpanSettings(watch=alone.watch)
+        SpanSettings(**WATCH, keep_frames=False)
 
 
 @pytest.mark.parametrize("ends", [(0.0, 60.0), (-math.inf, math.inf)])
@@ -96,7 +95,7 @@ def test_spans_together_give_each_clip_once(tmp_path: Path, ends: tuple[float, f
 def test_batches_change_nothing_and_a_file_object_is_read_on_after_them(tmp_path: Path, batch_s: float) -> None:
     film(tmp_path / "video.mp4", b_frames=2)
     settings = BOTH.model_copy(update={"batch_s": batch_s})
-    settings = settings.model_copy(update={"watch": WATCH.model_copy(update={"decoder_threads": 1})})
+    settings = settings.model_copy(update={"decoder_threads": 1})
     assert settings.canonical() == BOTH.canonical()
     whole = list(span_clips(tmp_path / "video.mp4", None, BOTH))
     with (tmp_path / "video.mp4").open("rb") as file:

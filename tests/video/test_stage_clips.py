@@ -18,15 +18,11 @@ from video.clips import ClipSettings
 from video.cut import CutSettings
 from video.encoding import EncodeSettings
 from video.reading import VideoError
-from video.spans import SpanSettings
 from video.stage_clips import Clips, ClipsSettings
-from video.watch import WatchSettings
 
-WATCH = WatchSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
-FRAMES = ClipsSettings(span=SpanSettings(watch=WATCH))
-BOTH = ClipsSettings(
-    span=SpanSettings(watch=WATCH, mp4=True, cut=CutSettings(encode=EncodeSettings(preset="ultrafast")))
-)
+WATCH: dict[str, Any] = {"clips": ClipSettings(min_s=1, max_s=10, stitch=False)}
+FRAMES = ClipsSettings(**WATCH)
+BOTH = ClipsSettings(**WATCH, mp4=True, cut=CutSettings(encode=EncodeSettings(preset="ultrafast")))
 Rows = list[dict[str, Any]]
 
 
@@ -89,8 +85,8 @@ def test_only_what_is_asked_for_is_stored(tmp_path: Path) -> None:
     (frames,) = run_clips(tmp_path, Clips(FRAMES), [video_row(tmp_path / "film.mp4")])
     assert {part["ext"] for part in frames["parts"]} == {"jpg"}
     assert (frames["mp4_frames"], frames["copied"]) == (None, None)
-    alone = SpanSettings(watch=WATCH.model_copy(update={"keep_frames": False}), mp4=True)
-    (mp4,) = run_clips(tmp_path, Clips(ClipsSettings(span=alone)), [video_row(tmp_path / "film.mp4")])
+    alone = ClipsSettings(**WATCH, keep_frames=False, mp4=True)
+    (mp4,) = run_clips(tmp_path, Clips(alone), [video_row(tmp_path / "film.mp4")])
     assert [part["ext"] for part in mp4["parts"]] == ["mp4"]
     assert (mp4["frames_s"], mp4["width"], mp4["height"]) == (None, None, None)
     assert mp4["sharpness"] > 0

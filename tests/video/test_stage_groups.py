@@ -18,11 +18,9 @@ from corpus.records import table_schema
 from corpus.settings import SettingsError, parse_settings
 from video.clips import ClipSettings
 from video.groups import GroupSettings, group_id
-from video.spans import SpanSettings
 from video.stage_clips import Clips, ClipsSettings
 from video.stage_groups import ClipGroupsSettings, Groups, broken_rule
 from video.tables import CLIPS_SCHEMA
-from video.watch import WatchSettings
 
 HASHES = np.random.default_rng(5).integers(0, 2**64, 64, dtype=np.uint64).tolist()
 GOOD = {
@@ -178,9 +176,7 @@ def test_a_video_over_two_shards_is_one_set_of_groups(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     shots = [Shot(frames=50, picture="photo", seed=seed, camera="pan") for seed in (0, 1, 0, 2)]
     truth = make_video(path, [*shots, Shot(frames=50, picture="black")], size=(192, 144), numbered=False, start_s=1.0)
-    settings = ClipsSettings(
-        span=SpanSettings(watch=WatchSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False)))
-    )
+    settings = ClipsSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
     known = {"first_s": truth.times_s[0], "duration_s": 10.0, "spans": 3}
     spans = [
         video_row(path, span_end_s=3.0, **known),
@@ -212,8 +208,8 @@ def test_blurred_and_dark_shots_are_found(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "film.mp4"
     shots = [Shot(frames=20, picture="photo", seed=seed, camera="pan") for seed in range(5)]
     make_video(path, shots, size=(320, 240), rate=10, numbered=False)
-    watch = WatchSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
-    clips = run_clips(tmp_path, Clips(ClipsSettings(span=SpanSettings(watch=watch))), [video_row(path)])
+    settings = ClipsSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
+    clips = run_clips(tmp_path, Clips(settings), [video_row(path)])
     lenient = ClipGroupsSettings(drop_black=False)
     for settings, dark in ((ClipGroupsSettings(), "black"), (lenient, "too_dark")):
         found = groups(tmp_path, clips, settings=settings, shard="000000")

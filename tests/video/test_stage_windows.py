@@ -14,15 +14,13 @@ from videos import Shot, Truth, make_video
 from video.clips import ClipSettings
 from video.groups import group_id
 from video.sampling import uniform_times
-from video.spans import SpanSettings
 from video.stage_clips import Clips, ClipsSettings
 from video.stage_groups import ClipGroupsSettings, Groups
 from video.stage_windows import Windows
 from video.tables import CLIPS_SCHEMA, GROUPS_SCHEMA
-from video.watch import WatchSettings
 from video.windows import WindowSettings
 
-CLIPS = ClipsSettings(span=SpanSettings(watch=WatchSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))))
+CLIPS = ClipsSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
 SHORT = WindowSettings(min_s=6.0, max_s=12.0, whole_from_s=4.0, max_gap_s=1.0)
 CAPTION = pa.schema([("caption", pa.string())])
 Rows = list[dict[str, Any]]

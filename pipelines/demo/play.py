@@ -6,23 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 from rich.console import Console
 
+from corpus.records import Status
 from corpus.settings import SettingsError, parse_settings
 from corpus.stages import ROWS
 from corpus.workspace import Series, Workspace
+from pipelines.clip_pairs import ClipPairSettings
 from pipelines.config import Config
+from pipelines.demo.film_samples import compare_samples
+from pipelines.demo.film_truth import compare_clips
+from pipelines.demo.films import Truth, build_films, read_truth
 from pipelines.demo.server import serve
 from pipelines.demo.truth import compare, trespasses
 from pipelines.demo.world import build_world
-from pipelines.plan import Selection
+from pipelines.plan import Plan, Selection
 from pipelines.publishing.verify import verify
 from pipelines.report import show_funnel
 from pipelines.run import plan, run
+from video.tables import ClipKind
 
 SETTINGS = Path(__file__).parents[2] / "configs" / "demo.yaml"
 PORT = 8642
+FILMS = "films"  # a source
 
 
 def play(folder: Path, engine: str | None, rows: int, settings: Path | None, console: Console) -> list[str]:
@@ -30,6 +38,7 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
     config = demo_config(folder, engine, settings or SETTINGS)
     console.print(f"A world of {rows:,} rows, in {folder / 'world'}", highlight=False)
     world = build_world(folder / "world", rows)
+    films = build_films(folder / "world")
     with serve(folder / "world", PORT) as serving:
         result = run(config, Selection(), console)
         reached = trespasses(serving.requests())
@@ -45,10 +54,12 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
             highlight=False,
         )
     if not result.failed:
-        differences = compare(world.truth, ends(config))
+        differences = compare(world.truth, ends(config)) + film_differences(read_truth(films), config)
         faults += [f"against the planted truth: {line}" for line in differences]
         if not differences:
-            console.print("held against the planted truth: every fault was found, nothing else was removed")
+            console.print(
+                "held against the planted truth: every fault and every cut was found, nothing else was removed"
+            )
     return faults
 
 
@@ -72,20 +83,48 @@ def moved_to(folder: Path, value: Any) -> Any:
     return value
 
 
-def ends(config: Config) -> pa.Table:
-    """`url`, `text`, `status` and `reason` of every row that became an item or was removed on the way."""
-    workspace = Workspace(config.workspace)
-    planned, unread = plan(config, Selection())
-    if unread:
-        raise SettingsError(f"{', '.join(unread)}: not read yet")
+def ends(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:
+    """`url`, `text`, `status` and `reason` after a step, of every row of each source that has it, or of one source."""
+    workspace, planned = Workspace(config.workspace), whole_plan(config)
     tables = []
-    for step, found in planned.steps:
-        for one in found if step.name == "duplicates" else ():
-            source, shard = one.node.source, one.task.shard
-            rows = Series("tables", source, ROWS).path(shard, dict(planned.indexes[source].shards)[shard])
+    for source, index in planned.indexes.items():
+        for one in planned.table(step, source) if only in ("", source) else ():
+            rows = Series("tables", source, ROWS).path(one.task.shard, dict(index.shards)[one.task.shard])
             said = workspace.read_table(rows, ["url", "text"])
             judged = workspace.read_table(one.task.output, ["status", "reason"])
             for column in judged.column_names:
                 said = said.append_column(column, judged.column(column))
             tables.append(said)
     return pa.concat_tables(tables)
+
+
+def whole_plan(config: Config) -> Plan:
+    """The plan of every table. Raises SettingsError where a source was not read."""
+    planned, unread = plan(config, Selection())
+    if unread:
+        raise SettingsError(f"{', '.join(unread)}: not read yet")
+    return planned
+
+
+def film_differences(truth: Truth, config: Config) -> list[str]:
+    """What the clips of the films, and all that is published of them, are not as planted."""
+    workspace, planned = Workspace(config.workspace), whole_plan(config)
+
+    def rows(step: str) -> pa.Table:
+        return pa.concat_tables([workspace.read_table(one.task.output) for one in planned.table(step, FILMS)])
+
+    clips, windows = rows("groups"), rows("windows")
+    made = {
+        "clips": clips,
+        "moments": clips.filter(pc.equal(clips.column("kind"), str(ClipKind.ANNOTATED))),
+        "questions": clips.filter(pc.greater(pc.list_value_length(clips.column("questions")), 0)),
+        "windows": windows,
+    }
+    fetched = ends(config, "download", FILMS)
+    lost = fetched.filter(pc.not_equal(fetched.column("status"), str(Status.KEPT))).drop_columns(["text"])
+    said = compare_clips(truth, pa.concat_tables([clips, lost], promote_options="default"))
+    for mixture in config.mixtures.values():
+        chosen = {name: config.datasets[name] for name in mixture.datasets}
+        of_films = {name: made[one.of] for name, one in chosen.items() if isinstance(one, ClipPairSettings)}
+        said += compare_samples(truth, of_films, mixture.corpus)
+    return said

@@ -1,0 +1,71 @@
+"""What a source of given pairs says of each of them: texts, and the names of the images on each side.
+
+The images themselves are found by their names in archives (`pipelines.sources.archives`) and become items of their
+own; a pair's row only names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+SIDE = pa.struct(
+    [
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("images", pa.list_(pa.string()), nullable=False),  # names, as the set's own files give them
+    ]
+)
+
+PAIR_ROWS = pa.schema(
+    [
+        pa.field("query", SIDE),
+        pa.field("positive", SIDE),
+        pa.field("negatives", pa.list_(SIDE)),  # given with the set, best first
+        pa.field("instruction", pa.string()),  # that the set itself gives with the query; "": none
+        pa.field("label", pa.string()),  # of a classification set, as the set writes it; "": none
+        pa.field("key", pa.string()),  # the set's own id of the pair; "": it has none
+        pa.field("file", pa.string()),  # where it was read
+        pa.field("line", pa.int64()),  # of that file, counted from 1; in Parquet the row
+        pa.field("url", pa.string()),  # of the source, if the set gives one; "": none
+        pa.field("licence", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a pair, or a negative: a text, images, or both."""
+
+    text: str = ""
+    images: tuple[str, ...] = ()
+
+    def to_row(self) -> dict[str, Any]:
+        return {"text": self.text, "images": list(self.images)}
+
+
+@dataclass(frozen=True)
+class GivenPair:
+    """One pair as its set gives it."""
+
+    query: Side
+    positive: Side
+    negatives: tuple[Side, ...] = ()
+    instruction: str = ""
+    label: str = ""
+    key: str = ""
+    file: str = ""
+    line: int = 0
+    url: str = ""
+    licence: str = field(default="", compare=False)
+
+
+def pairs_table(pairs: Sequence[GivenPair]) -> pa.Table:
+    """PAIR_ROWS of some pairs, in their order."""
+    sides = ("query", "positive")
+    columns: dict[str, list[Any]] = {name: [getattr(pair, name).to_row() for pair in pairs] for name in sides}
+    columns["negatives"] = [[each.to_row() for each in pair.negatives] for pair in pairs]
+    columns |= {name: [getattr(pair, name) for pair in pairs] for name in PAIR_ROWS.names if name not in columns}
+    return pa.table({name: pa.array(columns[name], PAIR_ROWS.field(name).type) for name in PAIR_ROWS.names})

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from corpus.isolate import isolated
 from corpus.media import MediaWriter
 from corpus.records import Status, table_schema
-from corpus.stages import KeyedStage, MapStage, Resources, Shard, Stage
+from corpus.stages import ROWS, KeyedStage, MapStage, Resources, Shard, Stage
 from corpus.storage import StorageError
 from corpus.workspace import Workspace
 
@@ -318,14 +318,17 @@ def _halve(
             broken.append(_told(error))
             if len(broken) > limit:
                 raise ShardError(f"{len(broken)} rows raised; the last one: {broken[-1]}") from error
-            return _failed_row(schema, f"error:{type(error).__name__}")
+            return _failed_row(stage, shard, schema, f"error:{type(error).__name__}")
     middle = len(shard) // 2
     halves = [shard.slice(0, middle), shard.slice(middle, len(shard))]
     return pa.concat_tables([_halve(stage, function, half, schema, broken, limit) for half in halves])
 
 
-def _failed_row(schema: pa.Schema, reason: str) -> pa.Table:
-    said = {"status": Status.FAILED, "reason": reason}
+def _failed_row(stage: MapStage, shard: Shard, schema: pa.Schema, reason: str) -> pa.Table:
+    said: dict[str, Any] = {"status": Status.FAILED, "reason": reason}
+    if stage.expands and ROWS in shard.tables:  # in a new run of rows, what tells where the row came from
+        row = shard[ROWS].to_pylist()[0]
+        said = {**{name: row[name] for name in schema.names if name in row}, **said}
     return pa.table({name: pa.array([said.get(name)], schema.field(name).type) for name in schema.names}, schema=schema)
 
 

@@ -98,6 +98,12 @@ class Config(Settings):
                 raise ValueError(
                     f"stages.clips: {name} is captioned, or becomes windows, and that takes its clips' frames"
                 )
+        for name, source in self.sources.items():
+            if isinstance(source, VideosSource) and source.span_s < stages.clips.whole_up_to_s:
+                raise ValueError(
+                    f"sources.{name}.span_s: {source.span_s:g} s, but stages.clips.whole_up_to_s is "
+                    f"{stages.clips.whole_up_to_s:g}: a video that is to be one clip must be one span"
+                )
         for name, dataset in self.datasets.items():
             if dataset.source not in self.sources:
                 raise ValueError(

@@ -58,3 +58,20 @@ def test_a_shard_in_which_nothing_begins_has_an_empty_table(tmp_path: Path) -> N
     outcome = over_two_shards(tmp_path, Regroups(none), [KEPT], [KEPT])
     assert (outcome.error, outcome.rows) == ("", 0)
     assert result(tmp_path) == []
+
+
+def test_a_row_that_breaks_an_expanding_stage_still_says_where_it_came_from(tmp_path: Path) -> None:
+    class Copies(Expands):
+        schema = pa.schema([("value", pa.int64()), ("copy", pa.string())])
+
+    def twice(shard: Shard) -> pa.Table:
+        values = shard[ROWS].column("value").to_pylist()
+        if 1 in values:
+            raise ValueError("planted")
+        return pa.table({"value": pa.array(values * 2, pa.int64()), "copy": ["x"] * 2 * len(values)})
+
+    stage = Copies(twice)
+    task = task_for(tmp_path, stage, [KEPT] * 3)
+    assert MapWork(stage, str(tmp_path)).open()(task).error == ""
+    rows = [tuple(row.values()) for row in Workspace(tmp_path).read_table(task.output).to_pylist()]
+    assert rows == [(0, "x", *KEPT), (0, "x", *KEPT), (1, None, "failed", "error:ValueError"), *[(2, "x", *KEPT)] * 2]

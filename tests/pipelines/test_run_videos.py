@@ -161,6 +161,7 @@ def test_settings_that_do_not_go_together(films: Films, tmp_path: Path) -> None:
     for changes, said in (
         ({"datasets": {"clips": {"kind": "images", "siblings": None, "media": None}}}, "kind"),
         ({"stages": {"clips": {"mp4": False}}}, "keeps no mp4"),
+        ({"stages": {"clips": {"whole_up_to_s": 11}}}, "must be one span"),
         ({"stages": {"windows": {"sources": {"film": {}}}}}, "no source of videos 'film'; there is films"),
         ({"stages": {"caption": {"sources": {"films": {"prompts": {"detailed": 1}}}}}}, "clip_frames"),
     ):

@@ -44,8 +44,9 @@ class Shard:
     """The live rows of one shard: those that no table the stage reads has removed.
 
     `tables` holds each read table cut to the live rows; `rows` their positions in the shard, int64[n]; `ordinal` the
-    shard's number among all shards of the run, so that (ordinal, row) addresses a row of the whole workspace. What the
-    stage's function puts into `notes` goes into the run's record, with the shard's counts.
+    shard's number among all shards of the run, so that (ordinal, row) addresses a row of the whole workspace. Tables
+    with rows of another kind are in `beside`, whole. What the stage's function puts into `notes` goes into the run's
+    record, with the shard's counts.
     """
 
     source: str
@@ -57,12 +58,13 @@ class Shard:
     media: MediaWriter | None = field(default=None, compare=False)
     generation: int = 0  # above 0: made again although nothing that the table depends on has changed
     notes: dict[str, Any] = field(default_factory=dict, compare=False)
+    beside: Mapping[str, pa.Table] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, table: str) -> pa.Table:
-        return self.tables[table]
+        return self.tables[table] if table in self.tables else self.beside[table]
 
     @property
     def nodes(self) -> np.ndarray:
@@ -97,6 +99,7 @@ class Stage(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1  # raise it when the same settings give other results: its tables become stale
     reads: tuple[str, ...]  # tables of the same shard; a row removed in any of them is not live
+    beside: tuple[str, ...] = ()  # which of these have rows of another kind (the images of pairs): given whole
     schema: ClassVar[pa.Schema]  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
     resources: Resources = Resources()
     regenerates: ClassVar[bool] = False  # not a function of its settings (a download): has generations

@@ -11,7 +11,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -218,6 +218,7 @@ def _load(
     tables = {
         name: found[0] if len(found) == 1 else pa.concat_tables(found).combine_chunks() for name, found in parts.items()
     }
+    beside = {name: tables.pop(name) for name in stage.beside}
     lengths = {name: table.num_rows for name, table in tables.items()}
     if len(set(lengths.values())) != 1:
         raise ShardError(f"the tables of {task.source}/{task.shard} differ in rows: {lengths}")
@@ -227,7 +228,7 @@ def _load(
     cut = tables if len(rows) == len(status) else {name: table.take(rows) for name, table in tables.items()}
     generation = int(task.ingredients.get("generation", 0))
     shard = Shard(task.source, task.shard, task.ordinal, rows.astype(np.int64), cut, workspace.store, media, generation)
-    return shard, status, reason
+    return replace(shard, beside=beside), status, reason
 
 
 def _combined(tables: list[pa.Table]) -> tuple[pa.Array, pa.Array]:

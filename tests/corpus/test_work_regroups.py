@@ -1,4 +1,4 @@
-"""A stage that brings rows of several shards together: what it is given, and what it may not be given by halves."""
+"""Stages whose tables differ in rows: those that bring shards together, those that make rows, and tables beside."""
 
 from __future__ import annotations
 
@@ -75,3 +75,25 @@ def test_a_row_that_breaks_an_expanding_stage_still_says_where_it_came_from(tmp_
     assert MapWork(stage, str(tmp_path)).open()(task).error == ""
     rows = [tuple(row.values()) for row in Workspace(tmp_path).read_table(task.output).to_pylist()]
     assert rows == [(0, "x", *KEPT), (0, "x", *KEPT), (1, None, "failed", "error:ValueError"), *[(2, "x", *KEPT)] * 2]
+
+
+def test_a_table_of_another_kind_is_given_whole(tmp_path: Path) -> None:
+    class Looks(Expands):
+        reads = (ROWS, "images")
+        beside = ("images",)
+
+    seen: list[tuple[list[int], list[int]]] = []
+
+    def look(shard: Shard) -> pa.Table:
+        assert set(shard.tables) == {ROWS}
+        seen.append((shard[ROWS].column("value").to_pylist(), shard["images"].column("value").to_pylist()))
+        if 2 in seen[-1][0] and len(shard) > 1:
+            raise ValueError("planted")
+        return pa.table({"twice": shard[ROWS].column("value")})
+
+    stage = Looks(look)
+    images = [KEPT, ("failed", "missing_image"), KEPT, KEPT, KEPT]
+    task = task_for(tmp_path, stage, [KEPT, ("failed", "bad"), KEPT], images)
+    assert MapWork(stage, str(tmp_path)).open()(task).error == ""
+    assert seen == [([0, 2], [0, 1, 2, 3, 4]), ([0], [0, 1, 2, 3, 4]), ([2], [0, 1, 2, 3, 4])]
+    assert result(tmp_path) == [(0, *KEPT), (2, *KEPT)]

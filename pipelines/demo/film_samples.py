@@ -10,7 +10,7 @@ import io
 import json
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -54,19 +54,23 @@ class Shown:
         return [self.film.times_s[frame] for frame in self.frames]
 
 
-def compare_samples(truth: Truth, made: Mapping[str, pa.Table], corpus: str | Path) -> list[str]:
-    """What is not as planted in a corpus, a line for each; empty if all is.
+@dataclass(frozen=True)
+class Made:
+    """What a dataset is made of."""
 
-    `made`: of each dataset to be looked at, the rows (`video.tables.GROUPS_SCHEMA`) that it is made of: all that are
-    kept must be in it, and nothing else.
-    """
+    rows: pa.Table  # `video.tables.GROUPS_SCHEMA`: all that are kept must be in it, and nothing else
+    grouped: bool  # the clips of a film must lie together
+
+
+def compare_samples(truth: Truth, made: Mapping[str, Made], corpus: str | Path) -> list[str]:
+    """What is not as planted in the datasets of a corpus, a line for each; empty if all is."""
     said = []
     reading = _Reading()
-    for dataset, table in made.items():
-        rows = [row for row in table.to_pylist() if row["status"] == Status.KEPT]
+    for dataset, of in made.items():
+        rows = [row for row in of.rows.to_pylist() if row["status"] == Status.KEPT]
         samples = list(read_samples(Path(corpus) / dataset))
         looked = _Looked(truth, rows, reading)
-        said += [f"{dataset}: {line}" for line in [*looked.all(samples), *_contiguous(samples)]]
+        said += [f"{dataset}: {line}" for line in [*looked.all(samples), *_lying(samples, of.grouped)]]
     return said
 
 
@@ -119,10 +123,18 @@ class _Looked:
                 groups[sample.json["group"]].append((shown, row))
         yield from self._missing()
         for members in groups.values():
-            if len({shown.film.name for shown, _ in members}) > 1:
-                yield "a group has clips of several films"
-            scenes = Counter(scenes_of(shown.film, row) for shown, row in members)
-            yield from (f"scenes {scene} are in a group {count} times" for scene, count in scenes.items() if count > 1)
+            yield from self._wrong_group(members)
+
+    def _wrong_group(self, members: Sequence[tuple[Shown, Row]]) -> Iterator[str]:
+        """All clips of one film, each once."""
+        names = {shown.film.name for shown, _ in members}
+        if len(names) > 1:
+            yield f"a group has clips of {' and '.join(sorted(names))}"
+        all_of = sum(name in names for name, _ in self._rows)
+        if len(members) != all_of:
+            yield f"a group has {len(members)} of the {all_of} clips of {' and '.join(sorted(names))}"
+        scenes = Counter(scenes_of(shown.film, row) for shown, row in members)
+        yield from (f"scenes {scene} are in a group {count} times" for scene, count in scenes.items() if count > 1)
 
     def _own(self, sample: Sample) -> tuple[Shown, Row]:
         said = sample.json
@@ -163,11 +175,10 @@ class _Looked:
             if not negative["media"]:
                 continue
             other, of = self._look(sample, negative["media"])
-            if negative["origin"] == Origin.CLIP_SIBLING:
-                if other.film.name != film.name:
-                    yield f"a sibling is from {other.film.name}"
-                elif scenes_of(film, of) == scenes_of(film, row) and of["kind"] == row["kind"]:
-                    yield f"a sibling shows the same scenes {scenes_of(film, row)}"
+            if negative["origin"] != Origin.CLIP_SIBLING or other.film.name != film.name:
+                yield f"a negative of {film.name} is from {other.film.name} ({negative['origin']})"
+            elif scenes_of(film, of) == scenes_of(film, row):
+                yield f"a negative shows the same scenes {scenes_of(film, row)}"
 
     def _wrong_words(self, said: Mapping[str, Any], shown: Shown, row: Row) -> Iterator[str]:
         """Whether the words are those of this clip, by the truth."""
@@ -186,18 +197,26 @@ class _Looked:
             yield f"{text!r} was not written of frames {list(shown.frames)}"
 
     def _missing(self) -> Iterator[str]:
-        found = {(name, frames) for name, frames, _ in self._seen}
+        found = Counter((name, frames) for name, frames, _ in self._seen)
+        most = {
+            film.name: max((n for (name, _), n in found.items() if name == film.name), default=1)
+            for film in self._truth.films
+        }
         for (name, frames), row in self._rows.items():
-            if (name, frames) not in found:
-                yield f"{name}, {row['start_s']:.2f} to {row['end_s']:.2f} s, is missing"
+            if found[name, frames] != most[name]:
+                where = f"{name}, {row['start_s']:.2f} to {row['end_s']:.2f} s"
+                yield f"{where}: in {found[name, frames]} samples, others in {most[name]}"
         yield from (
             f"{name}: {words!r} is there {count} times" for (name, _, words), count in self._seen.items() if count > 1
         )
 
 
-def _contiguous(samples: Iterable[Sample]) -> Iterator[str]:
-    """A group is one run of samples, in one tar."""
-    runs = Counter(group for (_, group), _ in groupby(samples, key=lambda one: (one.tar, one.json["group"])) if group)
+def _lying(samples: Iterable[Sample], grouped: bool) -> Iterator[str]:
+    """Every sample is in a group, which is one run of samples in one tar; or none is in any."""
+    places = [(tar, group) for (tar, group), _ in groupby(samples, key=lambda one: (one.tar, one.json["group"]))]
+    if any(bool(group) != grouped for _, group in places):
+        yield "some samples are in no group" if grouped else "some samples are in a group"
+    runs = Counter(group for _, group in places if group)
     yield from (f"group {group} lies in {count} places" for group, count in runs.items() if count > 1)
 
 

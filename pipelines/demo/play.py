@@ -16,7 +16,7 @@ from corpus.stages import ROWS
 from corpus.workspace import Series, Workspace
 from pipelines.clip_pairs import ClipPairSettings
 from pipelines.config import Config
-from pipelines.demo.film_samples import compare_samples
+from pipelines.demo.film_samples import Made, compare_samples
 from pipelines.demo.film_truth import compare_clips
 from pipelines.demo.films import Truth, build_films, read_truth
 from pipelines.demo.server import serve
@@ -125,6 +125,10 @@ def film_differences(truth: Truth, config: Config) -> list[str]:
     said = compare_clips(truth, pa.concat_tables([clips, lost], promote_options="default"))
     for mixture in config.mixtures.values():
         chosen = {name: config.datasets[name] for name in mixture.datasets}
-        of_films = {name: made[one.of] for name, one in chosen.items() if isinstance(one, ClipPairSettings)}
+        of_films = {
+            name: Made(made[one.of], grouped=one.siblings in ("order", "both"))
+            for name, one in chosen.items()
+            if isinstance(one, ClipPairSettings)
+        }
         said += compare_samples(truth, of_films, mixture.corpus)
     return said

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from film_results import FRAMES, Row, as_table, jpeg, right_rows, samples_of, write_corpus
 
-from pipelines.demo.film_samples import compare_samples
+from pipelines.demo.film_samples import Made, compare_samples
 from pipelines.demo.films import FEATURE, Truth
 from recaption.describe import BUDGET, MODEL, describe
 from recaption.pixels import decode_for, frames_budget
@@ -23,7 +23,7 @@ def compared(folder: Path, truth: Truth, change: Callable[[Samples], Any], **mor
     samples = samples_of(truth, rows)
     change(samples)
     write_corpus(folder / "films", truth, samples, **more)
-    return compare_samples(truth, {"films": as_table(rows)}, folder)
+    return compare_samples(truth, {"films": Made(as_table(rows), grouped=True)}, folder)
 
 
 def test_what_is_right_raises_nothing(film_truth: Truth, tmp_path: Path) -> None:
@@ -56,6 +56,19 @@ def itself(samples: Samples) -> None:
     samples[3]["shown"]["negative_0"] = samples[3]["shown"]["positive"]
 
 
+def from_anywhere(samples: Samples) -> None:
+    samples[3]["negatives"][0]["origin"] = "random"
+
+
+def in_no_group(samples: Samples) -> None:
+    samples[0]["group"] = ""
+
+
+def in_halves(samples: Samples) -> None:
+    for sample in samples[:12]:
+        sample["group"] = "first half"
+
+
 def apart(samples: Samples) -> None:
     samples.append(samples.pop(3))
 
@@ -73,6 +86,12 @@ def twice(samples: Samples) -> None:
     samples.insert(4, {**samples[3], "shown": dict(samples[3]["shown"]), "pair_id": "f" * 32})
 
 
+def in_other_words(samples: Samples) -> None:
+    last = samples[-1]
+    other = {"query": {"text": "something else", "media": []}, "pair_id": "f" * 32}
+    samples.append({**last, **other, "shown": dict(last["shown"])})
+
+
 def asked_of_another(samples: Samples) -> None:
     samples[3].update(task="video_qa")
 
@@ -84,13 +103,17 @@ def asked_of_another(samples: Samples) -> None:
         (another_source, "but it shows documentary.mp4"),
         (other_frames, "are those of none of its clips"),
         (backwards, "are those of none of its clips"),
-        (of_two_films, "a sibling is from feature.mkv"),
-        (itself, "a sibling shows the same scenes"),
+        (of_two_films, "a negative of documentary.mp4 is from feature.mkv"),
+        (itself, "a negative shows the same scenes"),
+        (from_anywhere, "(random)"),
+        (in_no_group, "some samples are in no group"),
+        (in_halves, "a group has 12 of the 24 clips"),
         (apart, "lies in 2 places"),
-        (over_two_films, "a group has clips of several films"),
-        (missing, "is missing"),
+        (over_two_films, "a group has clips of documentary.mp4 and feature.mkv"),
+        (missing, "in 0 samples, others in 1"),
         (twice, "are in a group 2 times"),
         (twice, "is there 2 times"),
+        (in_other_words, "in 1 samples, others in 2"),
         (asked_of_another, "is not asked about"),
     ],
 )
@@ -136,7 +159,7 @@ def test_an_mp4_has_all_frames_of_its_clip_and_no_other(film_truth: Truth, tmp_p
     sample["positive"]["media"].append("positive.mp4")
     sample["negatives"] = []
     write_corpus(tmp_path / "films", film_truth, [sample], {"positive.mp4": clip.data})
-    lines = compare_samples(film_truth, {"films": as_table([row])}, tmp_path)
+    lines = compare_samples(film_truth, {"films": Made(as_table([row]), grouped=True)}, tmp_path)
     assert [line for line in lines if "its mp4 has frames" in line] == lines
     assert bool(lines) == bool(late_frames)
 

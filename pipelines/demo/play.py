@@ -30,7 +30,7 @@ from video.tables import ClipKind
 
 SETTINGS = Path(__file__).parents[2] / "configs" / "demo.yaml"
 PORT = 8642
-FILMS = "films"  # a source
+FILMS = "films"  # the source that has them
 
 
 def play(folder: Path, engine: str | None, rows: int, settings: Path | None, console: Console) -> list[str]:
@@ -38,7 +38,7 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
     config = demo_config(folder, engine, settings or SETTINGS)
     console.print(f"A world of {rows:,} rows, in {folder / 'world'}", highlight=False)
     world = build_world(folder / "world", rows)
-    films = build_films(folder / "world")
+    films = build_films(folder / "world") if FILMS in config.sources else None
     with serve(folder / "world", PORT) as serving:
         result = run(config, Selection(), console)
         reached = trespasses(serving.requests())
@@ -54,7 +54,8 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
             highlight=False,
         )
     if not result.failed:
-        differences = compare(world.truth, ends(config)) + film_differences(read_truth(films), config)
+        differences = compare(world.truth, ends(config))
+        differences += film_differences(read_truth(films), config) if films else []
         faults += [f"against the planted truth: {line}" for line in differences]
         if not differences:
             console.print(
@@ -111,14 +112,15 @@ def film_differences(truth: Truth, config: Config) -> list[str]:
     workspace, planned = Workspace(config.workspace), whole_plan(config)
 
     def rows(step: str) -> pa.Table:
-        return pa.concat_tables([workspace.read_table(one.task.output) for one in planned.table(step, FILMS)])
+        found = [workspace.read_table(one.task.output) for one in planned.table(step, FILMS)]
+        return pa.concat_tables(found) if found else clips.slice(0, 0)
 
-    clips, windows = rows("groups"), rows("windows")
+    clips = rows("groups")
     made = {
         "clips": clips,
         "moments": clips.filter(pc.equal(clips.column("kind"), str(ClipKind.ANNOTATED))),
         "questions": clips.filter(pc.greater(pc.list_value_length(clips.column("questions")), 0)),
-        "windows": windows,
+        "windows": rows("windows"),
     }
     fetched = ends(config, "download", FILMS)
     lost = fetched.filter(pc.not_equal(fetched.column("status"), str(Status.KEPT))).drop_columns(["text"])

@@ -1,0 +1,186 @@
+"""Stage `pairs` of a source of given pairs: texts as they are, and images as the items that they became.
+
+An image that is a duplicate is replaced by its representative in every pair that names it, so the pairs that mean the
+same are the same pair, and publishing takes one of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.records import PAIR_SCHEMA, CaptionOrigin, Origin, Status, Task, pair_id, table_schema
+from corpus.settings import Settings
+from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
+
+_Row = dict[str, Any]
+
+
+class GivenPairSettings(Settings):
+    """How the pairs of a set become those of a dataset."""
+
+    kind: Literal["given"]
+    source: str
+    task: Task
+    stage: int = 1  # of the training recipe: 1 without instructions, 2 with
+    query_instruction: str = ""
+    positive_instruction: str = ""
+    own_instruction: bool = Field(
+        False, description="the instruction that the set gives with a query, in place of query_instruction"
+    )
+    negatives: int = Field(16, ge=0, description="at most so many of the set's own are kept, from the first")
+    without_image: Literal["drop_pair", "drop_negative"] = Field(
+        "drop_negative", description="of a negative whose image is missing or was removed"
+    )
+
+
+class GivenPairs(MapStage):
+    """One pair for each row of a set.
+
+    Reasons why a row gives none: that of its image, with the side before it (query_missing_image, positive_blurred,
+    negative_missing_image ...); empty_query, empty_positive; same_sides, where a query is its own positive. The shard's
+    notes count what became of negatives: negatives_kept, and those left out by reason.
+    """
+
+    name = "pairs"
+    schema = PAIR_SCHEMA
+    expands = True
+
+    def __init__(self, dataset: str, settings: GivenPairSettings, images: bool) -> None:
+        """`images`: the set has some, so there are tables of them."""
+        super().__init__(settings)
+        self.dataset = dataset
+        self._settings = settings
+        self.reads = (ROWS, ITEMS, JUDGED) if images else (ROWS,)
+        self.beside = (ITEMS, JUDGED) if images else ()
+
+    def depends_on(self) -> dict[str, object]:
+        return {"dataset": self.dataset, **self._settings.canonical()}
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        return partial(pair_rows, dataset=self.dataset, settings=self._settings)
+
+
+def pair_rows(shard: Shard, dataset: str, settings: GivenPairSettings) -> pa.Table:
+    """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
+    making = _Making(dataset, settings, images_of(shard), Counter())
+    pairs = [making.pair(row) for row in shard[ROWS].to_pylist()]
+    shard.notes["pairs"] = dict(making.notes)
+    return pa.Table.from_pylist(pairs, table_schema(PAIR_SCHEMA))
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What became of an image."""
+
+    item: bytes | None  # its own, or that of the representative which stands for it; None: it was removed
+    status: str = Status.KEPT
+    reason: str = ""
+    sha256: bytes | None = None  # as it was found
+
+
+def images_of(shard: Shard) -> dict[str, Image]:
+    """By name, the images that a shard's rows name."""
+    if ITEMS not in shard.beside:
+        return {}
+    items, judged = shard[ITEMS], shard[JUDGED]
+    kept = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
+    stands = pc.if_else(kept, pc.coalesce(judged.column("representative"), items.column("item_id")), None)
+    columns = (
+        items.column("image"),
+        stands,
+        judged.column("status"),
+        judged.column("reason"),
+        items.column("downloaded_sha256"),
+    )
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return {name: Image(*found) for name, *found in rows}
+
+
+class _Gone(Exception):
+    """A side cannot be made."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass(frozen=True)
+class _Making:
+    dataset: str
+    settings: GivenPairSettings
+    images: dict[str, Image]
+    notes: Counter[str]
+
+    def pair(self, row: _Row) -> _Row:
+        """A row of PAIR_SCHEMA; where it can't be one, nulls and the reason."""
+        try:
+            query, positive = self._side(row["query"], "query"), self._side(row["positive"], "positive")
+            if query == positive:
+                raise _Gone(Status.FILTERED, "same_sides")
+            negatives = list(self._negatives(row["negatives"] or (), positive))
+        except _Gone as gone:
+            return {"status": str(gone.status), "reason": gone.reason}
+        settings = self.settings
+        instruction = row["instruction"] if settings.own_instruction else settings.query_instruction
+        identity = (query["text"], *query["items"], "|", positive["text"], *positive["items"])
+        images = [self.images[name] for name in (*row["positive"]["images"], *row["query"]["images"])]
+        return {
+            "pair_id": pair_id(self.dataset, *identity),
+            "query": {"instruction": instruction or "", **query},
+            "positive": {"instruction": settings.positive_instruction, **positive},
+            "negatives": negatives,
+            "positive_score": 0.0,
+            "group": "",
+            "label": row["label"] or "",
+            "caption_origin": str(CaptionOrigin.ORIGINAL),
+            "caption_model": "",
+            "caption_prompt": "",
+            "source_url": row["url"] or "",
+            "source_sha256": images[0].sha256 if images else None,
+            "licence": row["licence"] or "",
+            "status": str(Status.KEPT),
+            "reason": "",
+        }
+
+    def _side(self, side: _Row, name: str) -> _Row:
+        found = [self.images[image] for image in side["images"]]
+        for image in found:
+            if image.item is None:
+                raise _Gone(image.status, f"{name}_{image.reason}")
+        text = side["text"].strip()
+        if not text and not found:
+            raise _Gone(Status.FILTERED, f"empty_{name}")
+        return {"text": text, "items": [image.item for image in found]}
+
+    def _negatives(self, given: Sequence[_Row], positive: _Row) -> Iterator[_Row]:
+        """The set's own, best first; never the positive, never one twice. The query's own image may well be one."""
+        seen = [positive]
+        for side in given:
+            if len(seen) > self.settings.negatives:
+                self.notes["negatives_over_the_limit"] += 1
+                continue
+            try:
+                negative = self._side(side, "negative")
+            except _Gone as gone:
+                if self.settings.without_image == "drop_pair" and gone.reason != "empty_negative":
+                    raise
+                self.notes[gone.reason] += 1
+                continue
+            if any(_same(negative, other) for other in seen):
+                self.notes["negative_is_positive" if _same(negative, positive) else "negative_repeated"] += 1
+                continue
+            seen.append(negative)
+            self.notes["negatives_kept"] += 1
+            yield {**negative, "score": 0.0, "origin": str(Origin.GIVEN)}
+
+
+def _same(one: _Row, other: _Row) -> bool:
+    return bool(one["items"] == other["items"]) and one["text"].casefold() == other["text"].casefold()

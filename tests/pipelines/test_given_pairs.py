@@ -1,0 +1,126 @@
+"""Pairs that a set gives: nothing of them is lost, and an image stands for all its duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from corpus.records import PAIR_SCHEMA, Task, item_id, table_schema
+from corpus.stages import ITEMS, JUDGED, ROWS, Shard
+from corpus.storage import Store
+from pipelines.given_pairs import GivenPairs, GivenPairSettings
+from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
+
+A, B, C, D = (item_id(name.encode()) for name in "abcd")
+# name -> item, status, reason, representative
+IMAGES: dict[str, tuple[bytes | None, str, str, bytes | None]] = {
+    "a.jpg": (A, "kept", "", None),
+    "a-again.jpg": (D, "duplicate", "near_duplicate", A),
+    "b.jpg": (B, "kept", "", None),
+    "c.jpg": (C, "filtered", "blurred", None),
+    "gone.jpg": (None, "failed", "missing_image", None),
+}
+
+
+def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """The rows that the stage makes of pairs, and its notes."""
+    names = list(IMAGES)
+    items, statuses, reasons, stand_ins = zip(*IMAGES.values(), strict=True)
+    digests = [None if item is None else item + bytes(16) for item in items]
+    tables = {
+        ITEMS: pa.table(
+            {
+                "image": names,
+                "item_id": pa.array(items, pa.binary(16)),
+                "downloaded_sha256": pa.array(digests, pa.binary(32)),
+            }
+        ),
+        JUDGED: pa.table({"representative": pa.array(stand_ins, pa.binary(16)), "status": statuses, "reason": reasons}),
+    }
+    chosen = GivenPairSettings(**{"kind": "given", "source": "s", "task": Task.IMAGE_RETRIEVAL, **settings})
+    rows = {ROWS: pairs_table(pairs)}
+    shard = Shard("s", "000000", 0, np.arange(len(pairs)), rows, Store("/"), beside=tables)
+    table = GivenPairs("d", chosen, images=True).open()(shard)
+    assert table.cast(table_schema(PAIR_SCHEMA)).num_rows == len(pairs)
+    return table.to_pylist(), shard.notes["pairs"]
+
+
+def triple(query: str = "a.jpg", positive: str = "b.jpg", negatives: Sequence[str] = (), text: str = "t") -> GivenPair:
+    return GivenPair(Side(text, (query,)), Side("", (positive,)), tuple(Side("", (name,)) for name in negatives))
+
+
+def test_a_pair_as_it_is_given() -> None:
+    pair = GivenPair(
+        Side(" redder ", ("a.jpg",)),
+        Side("", ("b.jpg",)),
+        (Side("", ("a.jpg",)), Side("other words")),
+        instruction="Find it.",
+        label="dog",
+        url="http://example.org/1",
+        licence="CC0",
+    )
+    (row,), notes = made([pair], query_instruction="Q", positive_instruction="P")
+    assert row["query"] == {"instruction": "Q", "text": "redder", "items": [A]}
+    assert row["positive"] == {"instruction": "P", "text": "", "items": [B]}
+    assert [(n["items"], n["text"], n["origin"]) for n in row["negatives"]] == [
+        ([A], "", "given"),  # the query's own image, on purpose
+        ([], "other words", "given"),
+    ]
+    assert (row["label"], row["source_url"], row["licence"]) == ("dog", "http://example.org/1", "CC0")
+    assert row["source_sha256"] == B + bytes(16)
+    assert (row["status"], row["reason"], notes) == ("kept", "", {"negatives_kept": 2})
+    (own,), _ = made([pair], query_instruction="Q", own_instruction=True)
+    assert own["query"]["instruction"] == "Find it."
+
+
+def test_a_duplicate_is_replaced_and_the_same_pair_is_one() -> None:
+    rows, _ = made([triple("a.jpg"), triple("a-again.jpg"), triple("a.jpg", text="u")])
+    assert [row["query"]["items"] for row in rows] == [[A]] * 3
+    assert rows[0]["pair_id"] == rows[1]["pair_id"] != rows[2]["pair_id"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "status", "reason"),
+    [
+        (triple("gone.jpg"), "failed", "query_missing_image"),
+        (triple(positive="c.jpg"), "filtered", "positive_blurred"),
+        (GivenPair(Side(" "), Side("x")), "filtered", "empty_query"),
+        (GivenPair(Side("x"), Side("")), "filtered", "empty_positive"),
+        (triple("a.jpg", "a-again.jpg", text=""), "filtered", "same_sides"),
+    ],
+)
+def test_what_cannot_be_a_pair_says_why(pair: GivenPair, status: str, reason: str) -> None:
+    (row, good), _ = made([pair, triple()])
+    assert (row["status"], row["reason"], row["pair_id"]) == (status, reason, None)
+    assert good["status"] == "kept"
+
+
+def test_negatives_that_are_none_are_counted() -> None:
+    given = ["b.jpg", "c.jpg", "a.jpg", "a-again.jpg", "gone.jpg"]
+    (row,), notes = made([triple(negatives=given)])
+    assert [negative["items"] for negative in row["negatives"]] == [[A]]
+    assert notes == {
+        "negative_is_positive": 1,
+        "negative_blurred": 1,
+        "negatives_kept": 1,
+        "negative_repeated": 1,
+        "negative_missing_image": 1,
+    }
+    (strict,), _ = made([triple(negatives=given)], without_image="drop_pair")
+    assert (strict["status"], strict["reason"]) == ("filtered", "negative_blurred")
+    words = tuple(Side(f"no {number}") for number in range(5))
+    (few,), notes = made([GivenPair(Side("q"), Side("p"), words)], negatives=2)
+    assert [negative["text"] for negative in few["negatives"]] == ["no 0", "no 1"]
+    assert notes == {"negatives_kept": 2, "negatives_over_the_limit": 3}
+
+
+def test_text_alone_needs_no_tables_of_images() -> None:
+    stage = GivenPairs("d", GivenPairSettings(kind="given", source="s", task=Task.TEXT_RETRIEVAL), images=False)
+    assert (stage.reads, stage.beside) == ((ROWS,), ())
+    rows = {ROWS: pairs_table([GivenPair(Side("q"), Side("p"))])}
+    (row,) = stage.open()(Shard("s", "000000", 0, np.arange(1), rows, Store("/"))).to_pylist()
+    assert (row["query"]["text"], row["positive"]["text"], row["source_sha256"]) == ("q", "p", None)

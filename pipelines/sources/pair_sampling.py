@@ -1,0 +1,174 @@
+"""What all sources of given pairs share: their settings, a seeded sample of a stream of any length, shards, counts.
+
+A source says how its files are read, pair by pair; the rest is here:
+
+    class MySource(PairSource):                        # settings
+        kind: Literal["mine"]
+        files: tuple[str, ...]
+
+    class MyRows(PairRows[MySource]):
+        def find(self) -> list[Found]: ...             # the files, for `identity`
+        def pairs(self) -> Iterator[GivenPair]: ...    # and `self.faults.append(Fault(...))` for each row that is lost
+
+`draw_pairs(pairs, rows, seed, counts)` is the sample alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.settings import Settings
+from pipelines.sources.json_records import Fault
+from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
+from pipelines.sources.sampling import Sample, in_tables_of
+from pipelines.sources.video_files import Found
+
+MOST_FAULTS = 1000  # that are kept word for word; the others are counted
+_BLOCK = 8192  # pairs that become a table at a time
+_OWN_URL = "own_url"  # where a pair's URL lies while `Sample` has its columns
+
+
+class PairSource(Settings):
+    """What every source of given pairs may be told."""
+
+    licence: str = Field("", description="of pairs that name none")
+    sample_rows: int | None = Field(None, ge=1, description="pairs drawn at random; null: all, in the files' order")
+    seed: int = Field(0, ge=0, description="of the sample, and of what else is drawn")
+    shard_rows: int = Field(1000, ge=1)
+
+
+class Faults(list[Fault]):
+    """Rows that were lost. The first MOST_FAULTS lie in the list; `counts` counts all of them by reason."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def append(self, fault: Fault) -> None:
+        """Count a lost row."""
+        self.counts[fault.reason] += 1
+        if len(self) < MOST_FAULTS:
+            super().append(fault)
+
+
+P = TypeVar("P", bound=PairSource)
+
+
+class PairRows(ABC, Generic[P]):
+    """The rows (PAIR_ROWS) of a source of given pairs: a `pipelines.gather.Source`.
+
+    counts: `read`, and rows left out: a malformed one by its fault's reason; of a sample also `not_sampled`, and
+    `duplicate_row`, the same pair as one that is in it. read = rows + the others. Without a sample, pairs that repeat
+    are left for the duplicates stage to find.
+    """
+
+    def __init__(self, settings: P) -> None:
+        self.settings = settings
+        self.counts: dict[str, int] = {}
+        self.faults = Faults()
+
+    @abstractmethod
+    def find(self) -> list[Found]:
+        """The files that are read, in order. Raises SettingsError where there are none."""
+
+    @abstractmethod
+    def pairs(self) -> Iterator[GivenPair]:
+        """The pairs of the files, in order. Adds to `faults` what is malformed; may count other losses in `counts`."""
+
+    @cached_property
+    def files(self) -> list[Found]:
+        """As `find`, which is called once. A file that several patterns mean is one."""
+        return list({found.url: found for found in self.find()}.values())
+
+    def identity(self) -> dict[str, Any]:
+        """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
+        return {**self.settings.canonical(), "files": [(found.url, found.size, found.version) for found in self.files]}
+
+    def shards(self) -> Iterator[pa.Table]:
+        """Tables of `shard_rows` rows with PAIR_ROWS, the last one may be shorter; nothing in them is null."""
+        settings = self.settings
+        self.counts, self.faults = {}, Faults()
+        given = 0
+
+        def counted() -> Iterator[GivenPair]:
+            nonlocal given
+            for pair in self.pairs():
+                given += 1
+                yield pair
+
+        drawn: dict[str, int] = {}
+        rows = draw_pairs(counted(), settings.sample_rows, settings.seed, drawn)
+        for shard in in_tables_of(rows, settings.shard_rows):
+            yield _with_licence(shard, settings.licence)
+        lost = Counter(self.counts) + self.faults.counts
+        self.counts = {"read": given + lost.total(), **lost, **drawn}
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """The rows that are malformed, for people."""
+        faults = [f"{fault.file}, line {fault.line}: {fault.reason}: {fault.detail}" for fault in self.faults]
+        more = self.faults.counts.total() - len(faults)
+        return {"faults": [*faults, f"and {more} more"] if more else faults} if faults else {}
+
+
+def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: dict[str, int]) -> Iterator[pa.Table]:
+    """PAIR_ROWS of `rows` pairs drawn at random, in the order drawn; of all pairs in theirs if `rows` is None.
+
+    In one pass and bounded memory: at most 1.25 times `rows` pairs are held, as Arrow tables. A pair's place is the
+    hash of its content under the seed (query, positive, instruction, label; not file, line or negatives), so the
+    sample depends neither on the files' order nor on their names, and that of N pairs is the beginning of that of 2N.
+    Equal pairs are one, the first one met. Strings must be Unicode (`json_records.text_of` sees to it). Adds
+    `not_sampled` and `duplicate_row` to `counts` where it draws.
+    """
+    if rows is None:
+        yield from map(pairs_table, _blocks(pairs))
+        return
+    sample = Sample(map(_placed, _blocks(pairs)), rows, seed)
+    counts["duplicate_row"] = counts.get("duplicate_row", 0) + sample.repeated
+    counts["not_sampled"] = counts.get("not_sampled", 0) + sample.seen - sample.repeated - len(sample)
+    for table in sample.tables():
+        yield table.drop_columns(["url", "text"]).rename_columns({_OWN_URL: "url"}).select(PAIR_ROWS.names)
+
+
+def content_digest(pair: GivenPair) -> bytes:
+    """16 bytes that tell pairs apart by what they say: query, positive, instruction and label."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (*_parts(pair.query), *_parts(pair.positive), pair.instruction, pair.label):
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.digest()
+
+
+def _parts(side: Side) -> tuple[str, ...]:
+    return (str(len(side.images)), side.text, *side.images)
+
+
+def _blocks(pairs: Iterable[GivenPair]) -> Iterator[list[GivenPair]]:
+    stream = iter(pairs)
+    return iter(lambda: list(itertools.islice(stream, _BLOCK)), [])
+
+
+def _placed(pairs: list[GivenPair]) -> pa.Table:
+    """The pairs as `Sample` wants them: what it calls URL and text are the halves of each pair's digest."""
+    digests = [content_digest(pair) for pair in pairs]
+    table = pairs_table(pairs).rename_columns({"url": _OWN_URL})
+    for name, half in (("url", slice(8)), ("text", slice(8, 16))):
+        table = table.append_column(name, pa.array([digest[half] for digest in digests], pa.binary()))
+    return table
+
+
+def _with_licence(table: pa.Table, default: str) -> pa.Table:
+    at = PAIR_ROWS.get_field_index("licence")
+    licence = table.column(at)
+    return table.set_column(at, PAIR_ROWS.field(at), pc.if_else(pc.equal(licence, ""), default, licence))

@@ -1,0 +1,109 @@
+"""Source `megapairs`: an image and what is to be changed about it -> another image, with given hard negatives.
+
+One record a line: `q_img` (a path), `q_text` (several texts, of which one is used), `t_img`, `hns` (paths, best first).
+MegaPairs puts the query image itself first among the negatives, on purpose: so a model cannot ignore the text. It
+stays there. (arXiv 2412.14475)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from corpus.records import Task
+from pipelines.sources.json_records import Fault, Malformed, records, text_of
+from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.video_files import JSON_ENDINGS, Found, find_files
+
+MOST_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
+
+
+class MegaPairsSource(PairSource):
+    """Which annotations, and what their fields are called."""
+
+    kind: Literal["megapairs"]
+    files: tuple[str, ...] = Field(min_length=1, description="JSON lines: paths, folders, globs, fsspec URLs")
+    query_image_key: str = "q_img"
+    texts_key: str = "q_text"
+    target_image_key: str = "t_img"
+    negatives_key: str = "hns"
+    strip_prefixes: tuple[str, ...] = Field(
+        (), description="the first of these that an image's path begins with is taken off it"
+    )
+
+
+class MegaPairsRows(PairRows[MegaPairsSource]):
+    """Rows of triplets: query with a text and an image, positive with an image, negatives in their order.
+
+    Faults: not_json; not_an_object; no_image, one of the two is missing; no_text, none of the texts says anything;
+    bad_text, no string where there should be one; bad_list, one is missing or absurdly long.
+    """
+
+    def find(self) -> list[Found]:
+        return find_files(self.settings.files, JSON_ENDINGS, "files")
+
+    def pairs(self) -> Iterator[GivenPair]:
+        for found in self.files:
+            for line, record in records(found.url, self.faults):
+                try:
+                    yield read_triplet(record, self.settings, found.url, line)
+                except Malformed as error:
+                    self.faults.append(Fault(found.url, line, error.reason, error.detail))
+
+
+def task_of(settings: MegaPairsSource) -> Task:
+    """Fused queries (image and text) for images are image retrieval."""
+    return Task.IMAGE_RETRIEVAL
+
+
+def read_triplet(record: Any, settings: MegaPairsSource, file: str = "", line: int = 0) -> GivenPair:
+    """The pair of one record. Raises Malformed."""
+    if not isinstance(record, dict):
+        raise Malformed("not_an_object", f"a {type(record).__name__}")
+    query = _image(record, settings.query_image_key, settings)
+    target = _image(record, settings.target_image_key, settings)
+    texts = [text for text in _strings(record, settings.texts_key) if text]
+    if not texts:
+        raise Malformed("no_text", f"{settings.texts_key!r} has no text")
+    negatives = _strings(record, settings.negatives_key)
+    return GivenPair(
+        Side(choose(texts, f"{query}\n{target}", settings.seed), (query,)),
+        Side("", (target,)),
+        tuple(Side("", (_stripped(name, settings.strip_prefixes),)) for name in negatives if name),
+        file=file,
+        line=line,
+    )
+
+
+def choose(texts: Sequence[str], record: str, seed: int) -> str:
+    """One of the texts, by the hash of the record under the seed: wherever the record stands, and on every machine."""
+    digest = hashlib.blake2b(record.encode(), digest_size=8, salt=(seed % 2**128).to_bytes(16, "little")).digest()
+    return texts[int.from_bytes(digest, "little") % len(texts)]
+
+
+def _image(record: dict[str, Any], key: str, settings: MegaPairsSource) -> str:
+    name = _stripped(text_of(record.get(key)), settings.strip_prefixes)
+    if not name:
+        raise Malformed("no_image", f"no {key!r}")
+    return name
+
+
+def _strings(record: dict[str, Any], key: str) -> list[str]:
+    """A list of strings; a string alone is a list of one."""
+    values = record.get(key)
+    if isinstance(values, str):
+        values = [values]
+    if not isinstance(values, list):
+        raise Malformed("bad_list", f"no list {key!r}")
+    if len(values) > MOST_ENTRIES:
+        raise Malformed("bad_list", f"{key!r} has {len(values)} entries")
+    return [text_of(value) for value in values]
+
+
+def _stripped(name: str, prefixes: Sequence[str]) -> str:
+    prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+    return name.removeprefix(prefix).removeprefix("./")

@@ -133,7 +133,7 @@ def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Tab
             "group": pa.array(pairs.groups(), pa.string()),
             "label": repeated("", len(place)),
             **{name: said.column(name) for name in ("caption_origin", "caption_model", "caption_prompt")},
-            "source_url": rows.column("url"),
+            "source_url": _public(rows.column("url"), rows.column("video")),
             "source_sha256": rows.column("downloaded_sha256"),
             "licence": pc.fill_null(rows.column("licence"), ""),
             "status": pc.if_else(pa.array(kept), str(Status.KEPT), str(Status.FILTERED)),
@@ -162,6 +162,11 @@ def _questions(shard: Shard) -> pa.Table:
             "without": repeated("no_text", n),
         }
     )
+
+
+def _public(urls: pa.ChunkedArray, names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What a corpus says of where a video came from: its URL, and of a file its name, not the path on this machine."""
+    return pc.if_else(pc.match_substring(urls, "://"), urls, names)
 
 
 @dataclass(frozen=True, eq=False)

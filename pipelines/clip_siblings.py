@@ -44,11 +44,11 @@ def ranked_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettin
     found: list[list[int]] = [[] for _ in range(rows.num_rows)]
     if not len(at):
         return found
-    some = rows.select(["url", "item_id", "start_s", "end_s", "group"]).take(at).combine_chunks()
-    url, item, start_s, end_s, group = (column.combine_chunks() for column in some.columns)
-    clips = ClipColumns(url, start_s.to_numpy(False), end_s.to_numpy(False), item)
+    some = rows.select(["video", "item_id", "start_s", "end_s", "group"]).take(at).combine_chunks()
+    video, item, start_s, end_s, group = (column.combine_chunks() for column in some.columns)
+    clips = ClipColumns(video, start_s.to_numpy(False), end_s.to_numpy(False), item)
     group = pc.fill_null(group, "")
-    sizes = Counter((url if moments else group.filter(pc.not_equal(group, ""))).to_pylist())
+    sizes = Counter((video if moments else group.filter(pc.not_equal(group, ""))).to_pylist())
     most = min(max(sizes.values(), default=1) - 1, 4 * settings.negatives + _MORE)
     wanted = settings.model_copy(update={"negatives": most})
     if moments:

@@ -66,9 +66,9 @@ def at_home(clips: pa.Table, home: int) -> pa.Table:
 
 def in_order(clips: pa.Table) -> pa.Table:
     """By video, in the order of their first rows, then by start, end and item; what has none of these comes last."""
-    urls = clips.column("url").combine_chunks().dictionary_encode(null_encoding="encode")
+    names = clips.column("video").combine_chunks().dictionary_encode(null_encoding="encode")
     keys = {
-        "video": urls.indices,
+        "video": names.indices,
         "start_s": clips.column("start_s"),
         "end_s": clips.column("end_s"),
         "item_id": clips.column("item_id").cast(pa.binary()),
@@ -126,7 +126,7 @@ def _groups_of(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
     if settings.told_apart:
         told = pa.array(map(_told, clips.select(["kind", "text", "questions"]).to_pylist()), pa.string())
     start_s, end_s = column("start_s").to_numpy(), column("end_s").to_numpy()
-    columns = ClipColumns(column("url"), start_s, end_s, item_id, column("hashes"), told=told)
+    columns = ClipColumns(column("video"), start_s, end_s, item_id, column("hashes"), told=told)
     return group_clips(columns, settings.group).table(item_id)
 
 

@@ -56,8 +56,8 @@ class Windows(MapStage):
         captions = shard[_CAPTION].column(_CAPTION) if _CAPTION in self.reads else pa.nulls(len(clips), pa.string())
         clips = at_home(clips.append_column(_CAPTION, captions), int(shard.name))
         rows: list[Row] = []
-        for url, of_video in groupby(clips.to_pylist(), key=lambda clip: clip["url"]):
-            if url is not None:
+        for name, of_video in groupby(clips.to_pylist(), key=lambda clip: clip["video"]):
+            if name is not None:
                 rows += rows_of(list(of_video), self._settings)
         return pa.Table.from_pylist(rows, table_schema(self.schema))
 
@@ -122,7 +122,7 @@ def _group(rows: Sequence[Row], settings: WindowSettings) -> None:
     if not rows:
         return
     start_ms, end_ms = (np.rint([row[name] * 1000 for row in rows]).astype(np.int64) for name in ("start_s", "end_s"))
-    key = b"windows\0" + rows[0]["url"].encode()
+    key = b"windows\0" + rows[0]["video"].encode()
     names = group_names(
         np.zeros(len(rows), np.int64), start_ms, end_ms, [key], GroupSettings(max_group=settings.max_group)
     )

@@ -27,8 +27,8 @@ CLIPS_SCHEMA = pa.schema(
     [
         *LOCATION_FIELDS,  # of the clip; only its id: see `records.PART`
         PARTS_FIELD,  # its frames in the order of time, then its mp4, as the settings asked for them
-        pa.field("url", pa.string()),  # of the video: a path or a URL, the same for all its clips
-        pa.field("video", pa.string()),  # its name
+        pa.field("url", pa.string()),  # of the video: a path or a URL
+        pa.field("video", pa.string()),  # its name: what its clips have in common, wherever it lies
         pa.field("home", pa.int32()),  # number of the shard in which the video begins
         pa.field("licence", pa.string()),
         pa.field("downloaded_sha256", SHA256),  # of the video, where it was downloaded

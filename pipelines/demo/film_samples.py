@@ -140,7 +140,7 @@ class _Looked:
         said = sample.json
         side = "query" if said["query"]["media"] else "positive"
         shown, row = self._look(sample, said[side]["media"])
-        if said["source"]["url"] != shown.film.url:
+        if said["source"]["url"] != (shown.film.url if "://" in shown.film.url else shown.film.name):
             raise ValueError(f"its source is {said['source']['url']}, but it shows {shown.film.name}")
         text = said["positive" if side == "query" else "query"]["text"]
         self._seen[shown.film.name, shown.frames, f"{said['query']['text']}/{text}"] += 1

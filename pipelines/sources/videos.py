@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,7 @@ from video.glance import Glance, glance
 COLUMNS = pa.schema(
     [
         pa.field("url", pa.string()),  # a local path, or a URL; the same for all spans of a video
-        pa.field("video", pa.string()),  # its name, below the folder where it was found
+        pa.field("video", pa.string()),  # its name, below the folder where it was found; no other video has the same
         pa.field("span_start_s", pa.float64()),
         pa.field("span_end_s", pa.float64()),  # null: to the end
         pa.field("text", pa.string()),  # of the whole video, on each of its spans
@@ -51,6 +51,7 @@ COLUMNS = pa.schema(
         pa.field("licence", pa.string()),
     ]
 )
+T = TypeVar("T")
 _BLOCK = 32  # videos that are looked at ahead
 
 
@@ -153,7 +154,7 @@ class VideosRows:
             self.annotation_counts["repeated"] += bare in of_video
             of_video[bare] = None
         self.counts["no_video_file"] = len(missing)
-        return {video: list(annotations) for video, annotations in said.items()}
+        return {video: list(annotations) for video, annotations in _named_apart(said).items()}
 
     def _annotations(self) -> Iterator[Annotation]:
         for form, (files, cuts) in zip(self._settings.annotations, self._files, strict=True):
@@ -233,6 +234,14 @@ class VideosRows:
         except ModuleNotFoundError as error:
             raise SettingsError(f"videos: {error}: pip install 'rzen-corpus[video]'") from error
         return seen if seen and seen.duration_s <= self._settings.max_duration_s else None
+
+
+def _named_apart(said: Mapping[Found, T]) -> dict[Found, T]:
+    """The same videos; those that share a name have their whole URLs for it."""
+    names = Counter(video.name for video in said)
+    return {
+        (replace(video, name=video.url) if names[video.name] > 1 else video): about for video, about in said.items()
+    }
 
 
 def _is_prefix(name: str) -> bool:

@@ -39,7 +39,7 @@ def clip(name: str, start_s: float | None, picture: int | None = None, **said: A
     """A good clip of five seconds, of a video that begins in shard 3."""
     return {
         "item_id": name.encode().ljust(16, b"\0"),
-        "url": "one",
+        "video": "one",
         "home": 3,
         "start_s": start_s,
         "end_s": None if start_s is None else start_s + 5,
@@ -63,7 +63,7 @@ def named(rows: Rows) -> list[str]:
 def test_alike_clips_stand_for_each_other_and_the_rest_is_a_group(tmp_path: Path) -> None:
     one, two = group_id(b"one", 0), group_id(b"two", 0)
     rows = [clip("a", 0, 0), clip("b", 5, 1), clip("c", 10, 0, end_s=16.0)]
-    rows += [clip("d", 0, 0, url="two"), clip("e", 5, 2, url="two"), clip("f", 0, 3, url="three")]
+    rows += [clip("d", 0, 0, video="two"), clip("e", 5, 2, video="two"), clip("f", 0, 3, video="three")]
     found = groups(tmp_path, rows)
     assert named(found) == ["a", "b", "c", "d", "e", "f"]
     assert [row["group"] for row in found] == ["", one, one, two, two, ""]
@@ -76,7 +76,7 @@ def test_what_was_removed_comes_through_as_it_was_and_takes_no_part(tmp_path: Pa
     rows = [
         clip("a", 0, 0),
         clip("b", 5, 0, status="filtered", reason="too_short", end_s=30.0),
-        clip("-", None, url="two", item_id=None, status="failed", reason="truncated", detail="half of it"),
+        clip("-", None, video="two", item_id=None, status="failed", reason="truncated", detail="half of it"),
         clip("c", 10, 1),
         clip("-", float("nan"), item_id=None, status="failed", reason="not_an_interval"),
     ]
@@ -98,18 +98,18 @@ def test_what_was_removed_comes_through_as_it_was_and_takes_no_part(tmp_path: Pa
 
 
 def test_rows_are_in_order_of_videos_then_time_then_item(tmp_path: Path) -> None:
-    first = [clip("c", 9, 0, url="z"), clip("b", 4, 1, url="a"), clip("f", 4, 2, url="z", end_s=8.0)]
-    second = [clip("a", 4, 3, url="z", end_s=8.0), clip("d", 0, 4, url="z"), clip("e", 1, 5, url="a")]
+    first = [clip("c", 9, 0, video="z"), clip("b", 4, 1, video="a"), clip("f", 4, 2, video="z", end_s=8.0)]
+    second = [clip("a", 4, 3, video="z", end_s=8.0), clip("d", 0, 4, video="z"), clip("e", 1, 5, video="a")]
     assert named(groups(tmp_path, first, second)) == ["d", "a", "f", "c", "e", "b"]
 
 
 def test_each_shard_has_the_videos_that_begin_in_it(tmp_path: Path) -> None:
-    first = [clip("a", 0, 0, url="zero", home=2), clip("b", 0, 1), clip("c", 5, 2)]
-    second = [clip("d", 10, 1), clip("e", 0, 0, url="two", home=4)]
+    first = [clip("a", 0, 0, video="zero", home=2), clip("b", 0, 1), clip("c", 5, 2)]
+    second = [clip("d", 10, 1), clip("e", 0, 0, video="two", home=4)]
     assert named(groups(tmp_path, first, second)) == ["b", "c", "d"]
     assert named(groups(tmp_path, second, shard="000004")) == ["e"]
     assert groups(tmp_path, first, second)[2]["status"] == "duplicate"  # like one of the shard before
-    lost = clip("x", None, url=None, home=None, item_id=None, status="failed", reason="error:ProcessDied")
+    lost = clip("x", None, video=None, home=None, item_id=None, status="failed", reason="error:ProcessDied")
     assert [row["reason"] for row in groups(tmp_path, [*first, lost])] == ["", "", "error:ProcessDied"]
 
 
@@ -188,7 +188,7 @@ def test_a_video_over_two_shards_is_one_set_of_groups(tmp_path: Path) -> None:
     found = groups(tmp_path, first, second, shard="000000")
     assert [row["start_s"] for row in found] == [0.0, 2.0, 4.0, 6.0, 8.0]
     assert [row["reason"] for row in found] == ["", "", "alike_sibling", "", "black"]
-    key = group_id(str(path).encode(), 0)
+    key = group_id(path.name.encode(), 0)
     assert [row["group"] for row in found] == [key, key, "", key, ""]
     assert found[2]["representative"] == found[0]["item_id"] == found[0]["representative"]
     assert [len(row["parts"]) for row in found] == [8] * 5

@@ -74,7 +74,7 @@ def test_a_long_video_is_windows_with_the_frames_of_its_clips(tmp_path: Path, vi
     assert sum(row["scenes"] for row in found) == 6
     names = {row["group"] for row in found}
     assert len(names) == 1 and "" not in names and not names & {row["group"] for row in clips}
-    assert names == {group_id(b"windows\0" + str(path).encode(), 0)}
+    assert names == {group_id(b"windows\0" + path.name.encode(), 0)}
 
 
 def test_a_short_video_is_one_window_with_what_is_said_of_the_whole(tmp_path: Path) -> None:

@@ -283,3 +283,9 @@ def test_nothing_found(tmp_path: Path, film: bytes) -> None:
 def test_settings_name_the_nearest_key() -> None:
     with pytest.raises(SettingsError, match=r"annotations\.0\.file: unknown key; did you mean 'files'"):
         source("v", annotations=[{"kind": "llava", "files": ["a"], "file": "b"}])
+
+
+def test_videos_of_one_name_are_told_apart(tmp_path: Path, film: bytes) -> None:
+    one, other = (place(tmp_path / name, film, "film.mp4", f"{name}.mp4") for name in ("a", "b"))
+    rows = rows_of(source(one, other))
+    assert [row["video"] for row in rows] == ["a.mp4", f"{one}/film.mp4", "b.mp4", f"{other}/film.mp4"]

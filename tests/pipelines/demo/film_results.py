@@ -56,7 +56,7 @@ def samples_of(truth: Truth, rows: Iterable[Row]) -> list[dict[str, Any]]:
                 "group": row["group"],
                 "caption_origin": "original" if row["text"] else "generated",
                 "caption_model": "" if row["text"] else "somebody",
-                "source": {"url": row["url"]},
+                "source": {"url": row["url"] if "://" in row["url"] else Path(row["url"]).name},
                 "shown": {"positive": row, "negative_0": negative},  # for `write_corpus`, which takes it out
             }
         )

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from corpus.records import Modality
+from corpus.records import Modality, Task
 from corpus.storage import Store
 from pipelines.publishing.corpus_plan import DatasetPlan
 from pipelines.publishing.mixture import MixtureSettings, PublishError, PublishInput
 from pipelines.publishing.progress import Tar
 from pipelines.publishing.sample import Layout
+from pipelines.publishing.weights import Drawn, dataset_weights
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -64,7 +65,13 @@ def _warnings(plan: DatasetPlan, batch_size: int) -> Iterator[str]:
 def make_manifest(
     given: PublishInput, settings: MixtureSettings, fingerprint: str, datasets: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The manifest, but for the list of the other files."""
+    """The manifest, but for the list of the other files. Here each dataset's entry gets the weight of the rule."""
+    drawn = {
+        name: Drawn(Task(entry["task"]), entry["samples"], settings.datasets[name].weight, entry["repeats"])
+        for name, entry in datasets.items()
+    }
+    weights = dataset_weights(settings.weights, drawn)
+    rule = {} if settings.weights.rule == "by_hand" else {"weights": settings.weights.canonical()}
     return {
         "schema_version": SCHEMA_VERSION,
         "name": given.name,
@@ -72,7 +79,8 @@ def make_manifest(
         "seed": settings.seed,
         "batch_size": settings.batch_size,
         "pairs_per_shard": settings.pairs_per_shard,
-        "datasets": dict(datasets),
+        **rule,
+        "datasets": {name: {**entry, "weight": weights[name]} for name, entry in datasets.items()},
         "funnel": {source: given.funnel[source] for source in sorted(given.funnel)},
         "made_by": dict(sorted(given.made_by.items())),
     }

@@ -22,6 +22,7 @@ from corpus.settings import Settings, tuning
 from corpus.workspace import Workspace
 from pipelines.publishing.locate import first_of_run, split_ids
 from pipelines.publishing.packing import pack
+from pipelines.publishing.weights import WeightSettings
 
 _NARROW = pa.schema([PAIR_SCHEMA.field(name) for name in ("pair_id", "group", "label")])
 
@@ -30,7 +31,9 @@ class MixtureDataset(Settings):
     """What a mixture takes of one dataset."""
 
     pairs: int | None = Field(None, ge=1, description="a seeded sample of so many pairs; null: all")
-    weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="how often the trainer draws from it")
+    weight: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="how often the trainer draws from it; times what `weights` says"
+    )
     repeats: int = Field(1, ge=1, description="how often an epoch goes through it")
     negatives: int = Field(0, ge=0, description="hard negatives of every sample")
 
@@ -42,7 +45,15 @@ class MixtureSettings(Settings):
     seed: int = 0
     pairs_per_shard: int = Field(1000, ge=1)
     batch_size: int = Field(768, ge=1, description="of the trainer, which fills a batch from one dataset")
+    weights: WeightSettings = WeightSettings()
     datasets: dict[str, MixtureDataset] = Field(min_length=1)
+
+    def canonical(self) -> dict[str, Any]:
+        """As of all settings; weights by hand go unsaid, as they did when there was no other rule."""
+        whole = super().canonical()
+        if self.weights.rule == "by_hand":
+            del whole["weights"]
+        return whole
 
 
 @dataclass(frozen=True)

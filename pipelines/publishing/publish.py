@@ -93,7 +93,7 @@ def publish(
         entries[target.name] = dataset_entry(plan, target.layout, ordered, settings.batch_size)
     manifest = make_manifest(given, settings, made_from, entries)
     files = {f"{name}/{INDEX}": wids_index(name, entry["shards"]) for name, entry in entries.items()}
-    files |= {BLEND: energon_blend(entries), CARD: data_card(manifest)}
+    files |= {BLEND: energon_blend(manifest["datasets"]), CARD: data_card(manifest)}
     for path, data in files.items():
         store.publish(path, data)
     manifest["files"] = [

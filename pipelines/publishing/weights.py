@@ -1,0 +1,98 @@
+"""Weights: how often a trainer draws its batches from each dataset of a mixture.
+
+They are written into the manifest and the blend only: other weights, the same tars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, RootModel, model_validator
+
+from corpus.records import Task
+from corpus.settings import Settings, load_settings, tuning
+
+_DIGITS = 6  # significant ones of a weight: beyond them, powers differ from machine to machine
+
+Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class WeightSettings(Settings):
+    """How the weights come about.
+
+    `by_hand`: each dataset has the weight that it is given. `proportional`: as many draws as samples, so that all
+    datasets are gone through equally often. `temperature`: n ** (1 / temperature) of n samples; 1 is proportional, and
+    the higher, the more equal the datasets are (as in mT5, Xue et al., 2021). `convergence`: times the factor of the
+    task, so that tasks that converge slowly are resampled, that is, drawn more often than their size says.
+    """
+
+    rule: Literal["by_hand", "proportional", "temperature", "convergence"] = "by_hand"
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="of rules `temperature` and `convergence`")
+    table: dict[Task, Factor] = Field({}, description="of rule `convergence`: task: factor, as document_retrieval: 2")
+    file: str = tuning(
+        "", description="a YAML or JSON file with such a table; what `table` says too is taken from there"
+    )
+    otherwise: Factor = Field(1.0, description="of rule `convergence`: the factor of a task that is not in the table")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_file(cls, data: Any) -> Any:
+        """The file's content becomes part of the table, and so of the fingerprint. The file's name doesn't."""
+        if not isinstance(data, dict) or not isinstance(data.get("file"), str) or not data["file"]:
+            return data
+        read = {str(task): factor for task, factor in load_settings(data["file"], _Table).root.items()}
+        said = data.get("table", {})
+        return {**data, "table": {**read, **said} if isinstance(said, dict) else said}
+
+    @model_validator(mode="after")
+    def _fit_the_rule(self) -> WeightSettings:
+        for name, field in type(self).model_fields.items():
+            if name not in ("rule", *_OF_RULE[self.rule]) and getattr(self, name) != field.default:
+                rules = [rule for rule, names in _OF_RULE.items() if name in names]
+                raise ValueError(f"{name} is of rule {' and '.join(rules)}, not of {self.rule}")
+        if self.rule == "temperature" and "temperature" not in self.model_fields_set:
+            raise ValueError("rule temperature: say which `temperature`; 1 is the same as rule proportional")
+        if self.rule == "convergence" and not self.table:
+            raise ValueError("rule convergence: no task has a factor: name some in `table` or in `file`")
+        return self
+
+
+_OF_RULE = {
+    "by_hand": (),
+    "proportional": (),
+    "temperature": ("temperature",),
+    "convergence": ("temperature", "table", "file", "otherwise"),
+}
+
+
+class _Table(RootModel[dict[Task, Factor]]):
+    """What a file of factors holds."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What the weight of a dataset depends on."""
+
+    task: Task
+    samples: int  # those that are published
+    by_hand: float = 1.0
+    repeats: int = 1
+
+
+def dataset_weights(settings: WeightSettings, datasets: Mapping[str, Drawn]) -> dict[str, float]:
+    """The weight of each dataset: by hand as it was given, by every other rule such that they add up to 1.
+
+    A dataset's own weight multiplies what the rule says of it, and `repeats` its number of samples.
+    """
+    if settings.rule == "by_hand":
+        return {name: drawn.by_hand for name, drawn in datasets.items()}
+    found = {name: drawn.by_hand * _by_size(settings, drawn) for name, drawn in datasets.items()}
+    total = sum(found.values()) or 1.0
+    return {name: float(f"{weight / total:.{_DIGITS}g}") for name, weight in found.items()}
+
+
+def _by_size(settings: WeightSettings, drawn: Drawn) -> float:
+    factor = settings.table.get(drawn.task, settings.otherwise) if settings.rule == "convergence" else 1.0
+    return float(factor * (drawn.samples * drawn.repeats) ** (1 / settings.temperature))

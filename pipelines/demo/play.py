@@ -48,11 +48,7 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
         console.print(f"corpus {name}: {path}", highlight=False, soft_wrap=True)
         found = verify(path)
         faults += found.faults
-        console.print(
-            f"verified: {found.tars} tars, {found.samples:,} samples, {found.images:,} images, "
-            f"{len(found.faults)} faults",
-            highlight=False,
-        )
+        console.print(f"verified: {found.summary()}; {len(found.faults)} faults", highlight=False, soft_wrap=True)
     if not result.failed:
         differences = compare(world.truth, ends(config))
         differences += film_differences(read_truth(films), config) if films else []

@@ -118,6 +118,28 @@ def status(config: ConfigFile) -> None:
 
 
 @app.command()
+def mix(
+    config: ConfigFile,
+    mixture: Annotated[list[str] | None, typer.Option("--mixture", help="only these (may be repeated)")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="count epochs for so many; else for going through all once")
+    ] = None,
+) -> None:
+    """Show what each mixture takes of its datasets, and how often a trainer will draw from them. Runs nothing."""
+    settings = _settings(config)
+    chosen = _known_mixtures(settings, mixture)
+
+    def work(console: Any) -> int:
+        from pipelines.mix import mixes, show_mix
+
+        for found in mixes(settings, chosen, steps):
+            show_mix(console, found)
+        return 0
+
+    _guarded(work)
+
+
+@app.command()
 def verify(
     corpus: Annotated[str, typer.Argument(help="folder or URL of a published corpus")],
 ) -> None:

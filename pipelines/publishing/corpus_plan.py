@@ -24,7 +24,7 @@ from pipelines.publishing.mixture import (
     MixtureDataset,
     MixtureSettings,
     PublishError,
-    arrange,
+    arrange_dataset,
     read_candidates,
 )
 from pipelines.publishing.negatives import Fill, fill_negatives
@@ -50,15 +50,14 @@ class DatasetPlan:
 def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSettings) -> DatasetPlan:
     """Choose, order and fill up. Raises PublishError, which names the dataset, where that can't be done."""
     settings = mixture.datasets[given.name]
-    key = f"{mixture.seed}/{given.name}"
     try:
         candidates = read_candidates(workspace, given.pairs)
-        arranged = arrange(candidates, settings.pairs, mixture.pairs_per_shard, f"{key}/order")
+        arranged = arrange_dataset(candidates, given.name, mixture)
         if not len(arranged.chosen):
             raise PublishError(f"none of its {len(candidates)} kept pairs is published")
         videos = given.modality == Modality.CLIP and settings.negatives > 0
         sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
-        fill = fill_negatives(sides, candidates, arranged, f"{key}/negatives")
+        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives")
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
             raise PublishError(

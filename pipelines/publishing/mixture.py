@@ -170,6 +170,11 @@ def _mixed(value: np.ndarray) -> np.ndarray:
     return value ^ (value >> np.uint64(31))
 
 
+def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings) -> Arrangement:
+    """What the mixture takes of the dataset, in its order. Raises PublishError as `arrange` does."""
+    return arrange(candidates, mixture.datasets[name].pairs, mixture.pairs_per_shard, f"{mixture.seed}/{name}/order")
+
+
 def arrange(candidates: Candidates, limit: int | None, per_shard: int, key: str) -> Arrangement:
     """Draw at most `limit` pairs and shuffle them into shards of `per_shard`, both by `key`.
 

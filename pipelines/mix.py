@@ -1,0 +1,132 @@
+"""What a mixture comes to, before it is published: counted in the tables that are there, nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from corpus.workspace import Workspace
+from pipelines.config import Config
+from pipelines.plan import Plan, Selection
+from pipelines.publishing.mixture import MixtureSettings, PublishError, arrange_dataset, read_candidates
+from pipelines.publishing.weights import Drawn, dataset_weights
+from pipelines.run import plan
+
+
+@dataclass(frozen=True)
+class MixRow:
+    """A dataset of a mixture."""
+
+    dataset: str
+    task: str
+    available: int  # kept pairs, each once
+    taken: int  # samples that are published
+    weight: float = 0.0
+    share: float = 0.0  # of all batches
+    epochs: float = 0.0  # how often its samples are gone through in the mixture's steps
+    notes: tuple[str, ...] = ()  # what a person should know of it
+    whole: bool = True  # all its tables are there
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A mixture, and the steps that epochs are counted for."""
+
+    name: str
+    rule: str
+    batch_size: int
+    steps: int
+    given_steps: bool  # as asked for; else as many as all samples fill, each as often as it is repeated
+    rows: tuple[MixRow, ...]
+
+
+def mixes(config: Config, names: Sequence[str] | None = None, steps: int | None = None) -> list[Mix]:
+    """The mixtures of these names, or all. Epochs are counted for `steps`; None: for going through all samples once."""
+    there = _There(config, Workspace(config.workspace), *plan(config, Selection()))
+    return [_mix(there, name, steps) for name in names or config.mixtures]
+
+
+@dataclass(frozen=True)
+class _There:
+    """What is counted in."""
+
+    config: Config
+    workspace: Workspace
+    plan: Plan
+    unread: Sequence[str]  # sources whose shards are not known
+
+
+def _mix(there: _There, name: str, steps: int | None) -> Mix:
+    mixture = there.config.mixtures[name]
+    counted = [_counted(there, mixture, dataset) for dataset in sorted(mixture.datasets)]
+    filled = sum(row.taken * mixture.datasets[row.dataset].repeats for row in counted) // mixture.batch_size
+    drawn = filled if steps is None else steps
+    rows = tuple(_weighed(there.config, mixture, counted, drawn))
+    return Mix(name, mixture.weights.rule, mixture.batch_size, drawn, steps is not None, rows)
+
+
+def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
+    dataset = there.config.datasets[name]
+    planned = [p for step, found in there.plan.steps if step.name == "pairs" for p in found]
+    tables = [p for p in planned if p.node.series.owner == name]
+    paths = sorted(p.task.output for p in tables if p.state == "done")
+    notes = []
+    if dataset.source in there.unread:
+        notes.append(f"source {dataset.source} is not read yet, or has changed")
+    elif len(paths) < len(tables):
+        notes.append(f"{len(tables) - len(paths):,} of {len(tables):,} shards are not done: counted is what is there")
+    whole = not notes
+    candidates, taken = read_candidates(there.workspace, paths), 0
+    try:
+        arranged = arrange_dataset(candidates, name, mixture)
+    except PublishError as error:
+        notes.append(str(error))
+    else:
+        taken = len(arranged.chosen)
+        if arranged.unplaced:
+            notes.append(f"{arranged.unplaced:,} pairs are left out: their groups would make shards unequal")
+        if taken < mixture.batch_size:
+            notes.append(f"{taken:,} samples are less than a batch of {mixture.batch_size:,}")
+    return MixRow(name, str(dataset.task), len(candidates), taken, notes=tuple(notes), whole=whole)
+
+
+def _weighed(config: Config, mixture: MixtureSettings, rows: Sequence[MixRow], steps: int) -> Iterator[MixRow]:
+    drawn = {}
+    for row in rows:
+        said = mixture.datasets[row.dataset]
+        drawn[row.dataset] = Drawn(config.datasets[row.dataset].task, row.taken, said.weight, said.repeats)
+    weights = dataset_weights(mixture.weights, drawn)
+    total = sum(weights[row.dataset] for row in rows if row.taken) or 1.0
+    for row in rows:
+        share = weights[row.dataset] / total if row.taken else 0.0
+        epochs = share * steps * mixture.batch_size / row.taken if row.taken else 0.0
+        yield replace(row, weight=weights[row.dataset], share=share, epochs=epochs)
+
+
+def show_mix(console: Console, mix: Mix) -> None:
+    """Print the table, what it assumes, and what is to be said of single datasets."""
+    table = Table(title=f"{mix.name}: weights {mix.rule.replace('_', ' ')}", title_justify="left")
+    for column in ("dataset", "task", "available", "taken", "weight", "share", "epochs"):
+        left = column in ("dataset", "task")
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    for row in mix.rows:
+        numbers = (f"{row.available:,}", f"{row.taken:,}", f"{row.weight:.4g}", f"{row.share:.1%}", f"{row.epochs:.2f}")
+        table.add_row(escape(row.dataset), row.task, *numbers, style="yellow" if row.notes else "")
+    available, taken = (sum(getattr(row, name) for row in mix.rows) for name in ("available", "taken"))
+    table.add_section()
+    table.add_row("all", "", f"{available:,}", f"{taken:,}", "", "", "")
+    console.print(table)
+    steps = "as asked for" if mix.given_steps else "as many as all that is taken fills, `repeats` counted"
+    said = [
+        f"share: of the batches, each of which comes from one dataset, drawn by weight. epochs: how often a dataset is "
+        f"gone through in {mix.steps:,} steps of {mix.batch_size:,} samples ({steps}).",
+        *(f"{row.dataset}: {note}" for row in mix.rows for note in row.notes),
+    ]
+    if not all(row.whole for row in mix.rows):
+        said.append("not all is done: `run` finishes it, and then these figures change")
+    for line in said:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,93 @@
+"""What is known about the names of labels: which mean the same, which are kinds of which, which mean several things.
+
+The lists lie in YAML files: `synonyms.yaml` beside this module, and one of the user's own with the same keys, which
+is added to it and goes before it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from pathlib import Path
+
+from pydantic import Field
+
+from corpus.settings import Settings, load_settings
+
+SYNONYMS = Path(__file__).with_name("synonyms.yaml")
+
+_PHOTO = re.compile(
+    r"^(?:this is |there is )?(?:(?:an?|the|my|one) )?(?:[^\W\d_]+ ){0,2}?(?:photo|photograph|picture|image) of (?=\S)"
+)
+_KIND = re.compile(r",\s*an?\s+(?:type|kind)\s+of\s+[^,]+$", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the) (?=\S)")
+_SUN_FOLDER = re.compile(r"^/[a-z]/", re.IGNORECASE)  # SUN and Places write /c/church/outdoor
+_PLACE = re.compile(r"^(.+) (indoor|outdoor|interior|exterior)$")
+_PLURALS = (("ies", "y"), ("es", ""), ("s", ""))
+_NO_PLURALS = {"arms", "clothes", "glasses", "goods", "lens", "news", "series", "species"}
+
+
+class LabelNames(Settings):
+    """One file of names. All names may be written as labels are: case, underscores and articles don't count."""
+
+    same: list[list[str]] = Field([], description="names of one thing; the first is the merged label")
+    kinds: dict[str, list[str]] = Field({}, description="a name, and the names of what are kinds of it")
+    several_meanings: list[str] = Field([], description="names that different sets use for different things")
+    not_a_kind: list[str] = Field([], description="names whose last word misleads: a hot dog is no dog")
+    rename: dict[str, dict[str, str]] = Field(
+        {}, description="set -> label, or label#id where a set has a label twice -> merged label"
+    )
+
+
+def load_names(path: str | Path = "", built_in: bool = True) -> LabelNames:
+    """The names of the user's file, if any, before the built-in ones. Raises SettingsError that names file and key."""
+    files = [load_settings(each, LabelNames) for each in ([path] if path else []) + ([SYNONYMS] if built_in else [])]
+    kinds: dict[str, list[str]] = {}
+    for names in files:
+        for name, below in names.kinds.items():
+            kinds.setdefault(name, []).extend(below)
+    return LabelNames(
+        same=[group for names in files for group in names.same],
+        kinds=kinds,
+        several_meanings=[name for names in files for name in names.several_meanings],
+        not_a_kind=[name for names in files for name in names.not_a_kind],
+        rename=files[0].rename if files else {},
+    )
+
+
+def plain(label: str) -> str:
+    """A label without what does not count: case, punctuation, underscores, articles, "a photo of"; "" for nothing.
+
+    A place that stands last goes first: church/outdoor is the outdoor church.
+    """
+    text = _KIND.sub("", unicodedata.normalize("NFKC", label).strip().rstrip("."))
+    text = _SUN_FOLDER.sub("", text).casefold().replace("&", " and ").replace("'", "").replace("’", "")
+    words = " ".join(re.findall(r"[^\W_]+", text))
+    words = _ARTICLE.sub("", _PHOTO.sub("", _ARTICLE.sub("", words)))
+    return _PLACE.sub(r"\2 \1", words)
+
+
+def first_name(label: str) -> str:
+    """`plain` of the first of several names, as ImageNet lists them: "tench, Tinca tinca" is a tench."""
+    names = (plain(name) for name in _KIND.sub("", label.strip().rstrip(".")).split(","))
+    return next((name for name in names if name), plain(label))
+
+
+def singular(name: str, known: Collection[str]) -> str:
+    """The name with its last word in the singular, where English rules give one that is known; else the name itself."""
+    if name.split(" ")[-1] in _NO_PLURALS:
+        return name
+    found = [name[: -len(ending)] + one for ending, one in _PLURALS if name.endswith(ending) and len(name) > 3]
+    return next((each for each in found if each in known), name)
+
+
+def aliases(names: LabelNames) -> dict[str, str]:
+    """Name -> the first of its group, plain. A name of two groups belongs to the first of them."""
+    first: dict[str, str] = {}
+    for group in names.same:
+        forms = [plain(name) for name in group]
+        head = next((first[form] for form in forms[:1] if form in first), forms[0] if forms else "")
+        for form in forms:
+            first.setdefault(form, head)
+    return first

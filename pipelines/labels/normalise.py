@@ -1,0 +1,205 @@
+"""Labels of several sets as one list: those that mean the same get one merged label, and the reasons are kept.
+
+Sets are merged with each other, and never a set with itself: two labels of one set are two classes, whatever lists
+and plural forms say of them. Only what is written differently and is the same word for word ("Dog", "a photo of a
+dog") is one class. A label that a set has twice under different ids stays two labels, and so does a name that
+means several things; both are recorded as related to what has the same name elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.settings import Settings
+from pipelines.labels.names import LabelNames, aliases, first_name, load_names, plain, singular
+
+MERGED_LABELS = pa.schema(
+    [
+        pa.field("set", pa.string(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),  # that the set gives to the label; "": none
+        pa.field("label", pa.string(), nullable=False),  # as the set writes it
+        pa.field("merged", pa.string(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),
+    ]
+)
+
+
+class MergeSettings(Settings):
+    """How labels of classification sets are merged."""
+
+    names: str = Field("", description="a YAML file of the user's own names, which go before the built-in ones")
+    built_in_names: bool = Field(True, description="use the lists of pipelines/labels/synonyms.yaml")
+    plurals: bool = Field(True, description="merge a plural with its singular, where that is a label or a known name")
+    first_of_list: bool = Field(True, description='"tench, Tinca tinca" is a tench')
+
+
+@dataclass(frozen=True)
+class SetLabel:
+    """A label of a set. Two with the same name and different ids are different classes."""
+
+    name: str
+    id: str = ""
+
+
+class MergedLabels:
+    """What became of the labels of all sets. `table`: MERGED_LABELS, by set, label and id."""
+
+    def __init__(self, rows: Iterable[tuple[str, SetLabel, str, str]]) -> None:
+        ordered = sorted(rows, key=lambda row: (row[0], row[1].name, row[1].id))
+        self._merged = {(name, label): merged for name, label, merged, _ in ordered}
+        self.table = pa.Table.from_pylist(
+            [
+                {"set": name, "id": label.id, "label": label.name, "merged": merged, "why": why}
+                for name, label, merged, why in ordered
+            ],
+            MERGED_LABELS,
+        )
+
+    def merged(self, set_name: str, label: str, label_id: str = "") -> str:
+        """The merged label of a set's label, "" for "". Raises KeyError for one that merging has not seen."""
+        return self._merged[set_name, SetLabel(label, label_id)] if label else ""
+
+    def report(self) -> list[str]:
+        """Lines for people: counts, every label that joins several sets, and every label whose name is another now."""
+        rows = self.table.to_pylist()
+        sets = sorted({row["set"] for row in rows})
+        joined: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            joined[row["merged"]].append(f"{row['set']}: {row['label']}")
+        several = {name: found for name, found in sorted(joined.items()) if len(found) > 1}
+        lines = [f"{len(rows)} labels of {len(sets)} sets are {len(joined)} merged labels"]
+        lines += [f"{name} = " + "; ".join(found) for name, found in several.items()]
+        return lines + [f"{row['set']}: {row['label']} -> {row['merged']} ({row['why']})" for row in rows if row["why"]]
+
+
+def merge_labels(labels: Mapping[str, Iterable[SetLabel | str]], settings: MergeSettings | None = None) -> MergedLabels:
+    """The merged label of each label of each set (set -> its labels), and why it is that.
+
+    Does not depend on the order of sets or labels. Empty labels are none and are left out. Raises SettingsError for a
+    names file that can't be used, ValueError for a renaming of a label that its set does not have.
+    """
+    settings = settings or MergeSettings()
+    names = load_names(settings.names, settings.built_in_names)
+    sets = {
+        name: sorted(
+            {label if isinstance(label, SetLabel) else SetLabel(label) for label in found} - {SetLabel("")},
+            key=lambda label: (label.name, label.id),
+        )
+        for name, found in labels.items()
+    }
+    _check_renaming(names, sets)
+    folded = _fold(sets, names, settings)
+    vague = {plain(name) for name in names.several_meanings}
+    return MergedLabels(
+        (name, label, *_decide(name, label, twice, names, folded, vague))
+        for name, found in sets.items()
+        for twice in [Counter(form for form, _ in {(plain(label.name), label.id) for label in found})]
+        for label in found
+    )
+
+
+def _decide(
+    set_name: str,
+    label: SetLabel,
+    twice: Mapping[str, int],
+    names: LabelNames,
+    folded: Mapping[str, tuple[str, str]],
+    vague: set[str],
+) -> tuple[str, str]:
+    """The merged label, and why. `twice`: how many ids of the set have a plain name."""
+    renamed = names.rename.get(set_name, {})
+    for key in (f"{label.name}#{label.id}", label.name):
+        if key in renamed:
+            return renamed[key], "renamed by the names file"
+    form = plain(label.name)
+    if not form:
+        return f"{label.name.strip() or 'blank'} [{set_name}]", "no word in it: of this set only"
+    merged, why = folded[_key(label.name)]
+    if twice[form] > 1:
+        mark = label.id or "no id"
+        return f"{form} [{set_name}: {mark}]", "the set has this name under several ids: kept apart"
+    if merged in vague or form in vague:
+        return f"{merged} [{set_name}]", "a name of several meanings: of this set only"
+    if not any(char.isalpha() for char in merged):
+        return f"{merged} [{set_name}]", "a number, not a name: of this set only"
+    return merged, why
+
+
+def _key(label: str) -> str:
+    """What makes a class of a set: the plain form, with the commas that separate names."""
+    return ", ".join(filter(None, (plain(part) for part in label.split(",")))) if "," in label else plain(label)
+
+
+def _fold(
+    sets: Mapping[str, Iterable[SetLabel]], names: LabelNames, settings: MergeSettings
+) -> dict[str, tuple[str, str]]:
+    """For each key the merged label and why, the same in all sets; what would join two labels of a set is undone."""
+    keys = {name: {_key(label.name) for label in found} for name, found in sets.items()}
+    alias = aliases(names)
+    known = {plain(name) for group in names.same for name in group}
+    known |= {plain(name) for above, below in names.kinds.items() for name in (above, *below)}
+    known |= {first_name(key) for found in keys.values() for key in found}
+    ways = {key: _ways(key, alias, known, settings) for found in keys.values() for key in found}
+    while True:
+        undone: set[tuple[str, str]] = set()  # what a name or a key is not to become
+        for name, found in sorted(keys.items()):
+            together = defaultdict(list)
+            for key in sorted(found):
+                together[ways[key][0].form].append(key)
+            for form, several in together.items():
+                best = min(ways[key][0].doubt for key in several)
+                stays = [key for key in several if ways[key][0].doubt == best]
+                fall = several if len(stays) > 1 else [key for key in several if key not in stays]
+                for key in fall:
+                    if len(several) > 1 and ways[key][0].doubt:
+                        undone.add((first_name(key) if ways[key][0].doubt > _LISTED else key, form))
+                        ways[key][1] = replace(ways[key][1], why=f"not {form}: {name} has both")
+        if not undone:
+            return {key: (way[0].form, way[0].why) for key, way in ways.items()}
+        for key, way in ways.items():
+            if len(way) > 1 and {(first_name(key), way[0].form), (key, way[0].form)} & undone:
+                del way[0]
+
+
+_SAME, _LISTED, _FOLDED = range(3)  # how doubtful a merged label is: written so, the first of several names, by rules
+
+
+@dataclass(frozen=True)
+class _Way:
+    form: str
+    doubt: int
+    why: str
+
+
+def _ways(key: str, alias: Mapping[str, str], known: set[str], settings: MergeSettings) -> list[_Way]:
+    """What a label may become, first what is wanted most, last what no rule was used for."""
+    own = plain(key)
+    ways = [_Way(own, _SAME, "")]
+    name = own
+    if settings.first_of_list and first_name(key) != own:
+        name = first_name(key)
+        ways = [
+            _Way(name, _LISTED, "the first of its names"),
+            _Way(f"{name} [one of several: {own}]", _SAME, ""),
+        ]
+    one = singular(name, known) if settings.plurals else name
+    if name in alias:
+        wide, why = alias[name], f"listed as {alias[name]}"
+    else:
+        wide, why = alias.get(one, one), f"the plural of {one}"
+    return ways if wide == name else [_Way(wide, _FOLDED, why), *ways]
+
+
+def _check_renaming(names: LabelNames, sets: Mapping[str, Iterable[SetLabel]]) -> None:
+    for name, renamed in names.rename.items():
+        if name not in sets:
+            continue  # a names file may serve several corpora
+        found = {key for label in sets[name] for key in (label.name, f"{label.name}#{label.id}")}
+        missing = sorted(set(renamed) - found)
+        if missing:
+            raise ValueError(f"rename: set {name} has no label {missing[0]!r}; write it as the set does, or label#id")

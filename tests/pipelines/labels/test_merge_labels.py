@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from corpus.settings import SettingsError
+from pipelines.labels.names import first_name, load_names, plain, singular
+from pipelines.labels.normalise import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
+
+NO_LISTS = MergeSettings(built_in_names=False)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("Golden_Retriever", "golden retriever"),
+        ("a photo of a dog.", "dog"),
+        ("A bad photo of the Dog", "dog"),
+        ("Close-up photo of dogs, a type of pet.", "dogs"),
+        ("the T-shirt", "t shirt"),
+        ("/c/church/outdoor", "outdoor church"),
+        ("Art & Design", "art and design"),
+        ("jack-o'-lantern", "jack o lantern"),
+        ("photo of", "photo of"),
+        ("a", "a"),
+        ("Ｄｏｇ", "dog"),
+        ("собака", "собака"),
+        ("???", ""),
+    ],
+)
+def test_what_does_not_count_is_left_out(label: str, expected: str) -> None:
+    assert plain(label) == expected
+    assert plain(expected) == expected
+
+
+def test_first_of_several_names() -> None:
+    assert first_name("tench, Tinca tinca") == "tench"
+    assert first_name(", dog") == "dog"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("dogs", "dog"), ("churches", "church"), ("cities", "city"), ("glass", "glass"), ("news", "news"), ("bus", "bus")],
+)
+def test_a_plural_is_one_where_the_singular_is_known(name: str, expected: str) -> None:
+    known = {"dog", "church", "city", "new", "bus"}
+    assert singular(name, known) == expected
+    assert singular(name, set()) == name
+
+
+def test_sets_that_name_the_same_thing_are_merged() -> None:
+    merged = merge_labels(
+        {
+            "imagenet": ["tench, Tinca tinca", "airliner", "potted_plant"],
+            "voc": ["aeroplane", "Tench", "pottedplant"],
+            "mine": ["a photo of an airplane", "Tenches"],
+        }
+    )
+    assert {merged.merged("imagenet", "tench, Tinca tinca"), merged.merged("voc", "Tench")} == {"tench"}
+    assert merged.merged("mine", "Tenches") == "tench"
+    assert merged.merged("voc", "aeroplane") == merged.merged("mine", "a photo of an airplane") == "airplane"
+    assert merged.merged("voc", "pottedplant") == merged.merged("imagenet", "potted_plant") == "potted plant"
+    assert merged.merged("imagenet", "airliner") == "airliner"
+    assert merged.merged("voc", "") == ""
+
+
+def test_a_name_under_two_ids_stays_two_labels() -> None:
+    merged = merge_labels(
+        {"imagenet": [SetLabel("crane", "134"), SetLabel("crane", "517")], "voc": ["crane"]}, NO_LISTS
+    )
+    names = {merged.merged("imagenet", "crane", "134"), merged.merged("imagenet", "crane", "517")}
+    assert names == {"crane [imagenet: 134]", "crane [imagenet: 517]"}
+    assert merged.merged("voc", "crane") == "crane"
+
+
+def test_the_user_tells_two_of_one_name_apart(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text(
+        "rename:\n  imagenet: {'crane#134': crane bird, 'crane#517': construction crane}\n"
+        "same: [[ground, soil, earth]]\n"
+    )
+    labels = {"imagenet": [SetLabel("crane", "134"), SetLabel("crane", "517"), "soil"], "mine": ["Earth"]}
+    merged = merge_labels(labels, MergeSettings(names=str(path)))
+    assert merged.merged("imagenet", "crane", "517") == "construction crane"
+    assert merged.merged("imagenet", "soil") == merged.merged("mine", "Earth") == "ground"
+
+
+def test_the_users_group_goes_before_a_built_in_one(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text("same: [[couch, sofa]]\n")
+    merged = merge_labels({"voc": ["sofa"], "mine": ["settee"]}, MergeSettings(names=str(path)))
+    assert merged.merged("voc", "sofa") == merged.merged("mine", "settee") == "couch"
+
+
+def test_renaming_a_label_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text("rename: {imagenet: {crain: crane}}\n")
+    with pytest.raises(ValueError, match="set imagenet has no label 'crain'"):
+        merge_labels({"imagenet": ["crane"]}, MergeSettings(names=str(path)))
+
+
+def test_a_names_file_with_an_unknown_key_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text("sames: []\n")
+    with pytest.raises(SettingsError, match="did you mean 'same'"):
+        load_names(path)
+
+
+def test_two_labels_of_one_set_are_never_joined_by_lists_or_plurals() -> None:
+    merged = merge_labels(
+        {
+            "imagenet": ["sunglass", "sunglasses", "laptop, laptop computer", "notebook, notebook computer"],
+            "mine": ["sunglasses", "notebook", "laptop"],
+        }
+    )
+    assert merged.merged("imagenet", "sunglass") != merged.merged("imagenet", "sunglasses")
+    assert merged.merged("imagenet", "sunglasses") == merged.merged("mine", "sunglasses")
+    assert merged.merged("imagenet", "laptop, laptop computer") == merged.merged("mine", "laptop")
+    assert merged.merged("imagenet", "notebook, notebook computer") == merged.merged("mine", "notebook")
+    twin = merge_labels({"set": ["crane, bird", "crane, machine"]}, NO_LISTS)
+    assert twin.merged("set", "crane, bird") != twin.merged("set", "crane, machine")
+    group = merge_labels({"set": ["sofa", "couch"], "other": ["couch"]})
+    assert group.merged("set", "couch") == group.merged("other", "couch") == "couch"
+
+
+def test_a_class_that_is_written_in_two_ways_is_one() -> None:
+    merged = merge_labels({"set": ["Dog", "dog", "a photo of a dog"]}, NO_LISTS)
+    assert set(merged.table.column("merged").to_pylist()) == {"dog"}
+
+
+def test_answers_numbers_and_names_of_several_meanings_stay_with_their_set() -> None:
+    merged = merge_labels({"memes": ["Yes", "No", "3", "!"], "other": ["yes", "3", "mouse"], "imagenet": ["mouse"]})
+    assert merged.merged("memes", "Yes") == "yes [memes]"
+    assert merged.merged("other", "yes") == "yes [other]"
+    assert merged.merged("memes", "3") == "3 [memes]"
+    assert merged.merged("memes", "!") == "! [memes]"
+    assert merged.merged("other", "mouse") != merged.merged("imagenet", "mouse")
+
+
+def test_order_of_sets_and_labels_does_not_count() -> None:
+    labels: dict[str, list[SetLabel | str]] = {"a": ["dogs", "couch", "sofa"], "b": ["dog", "couches"], "c": ["Sofas"]}
+    backwards = {name: labels[name][::-1] for name in reversed(labels)}
+    one, other = merge_labels(labels), merge_labels(backwards)
+    assert one.table.equals(other.table)
+    assert one.table.schema == MERGED_LABELS
+    assert one.table.num_rows == 6
+
+
+def test_report_says_what_was_joined_and_why() -> None:
+    report = merge_labels({"voc": ["aeroplane", "cat"], "mine": ["airplanes"]}).report()
+    assert report[0] == "3 labels of 2 sets are 2 merged labels"
+    assert "airplane = mine: airplanes; voc: aeroplane" in report
+    assert "voc: aeroplane -> airplane (listed as airplane)" in report
+    assert "mine: airplanes -> airplane (the plural of airplane)" in report
+    assert not any("cat" in line for line in report)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.labels.names import LabelNames, aliases, load_names, plain
+from pipelines.labels.normalise import SetLabel, merge_labels
+from pipelines.labels.relations import RELATED_LABELS, Relations
+
+NONE = LabelNames()
+
+
+def test_last_words_contain() -> None:
+    relations = Relations(["greyhound", "italian greyhound", "hound", "grey", "italian"], NONE)
+    assert relations.related("greyhound", "italian greyhound")
+    assert relations.related("italian greyhound", "greyhound")
+    assert not relations.related("italian", "italian greyhound")
+    assert not relations.related("hound", "greyhound")
+    assert not relations.related("greyhound", "greyhound")
+
+
+def test_lists_contain_over_several_steps_and_in_circles() -> None:
+    names = LabelNames(kinds={"animal": ["dog"], "dog": ["hound"], "hound": ["whippet", "animal"]})
+    relations = Relations(["animal", "whippet", "small whippet", "stone"], names)
+    table = relations.table()
+    assert table.schema == RELATED_LABELS
+    assert {tuple(sorted((row["label"], row["other"]))) for row in table.to_pylist()} == {
+        ("animal", "whippet"),
+        ("animal", "small whippet"),
+        ("small whippet", "whippet"),
+    }
+    assert "animal > dog > hound > whippet" in table.column("why").to_pylist()
+
+
+def test_kinds_of_one_thing_are_not_related() -> None:
+    relations = Relations(["dog", "beagle", "pug"], load_names())
+    assert relations.related("dog", "beagle")
+    assert relations.related("dog", "pug")
+    assert not relations.related("beagle", "pug")
+
+
+def test_a_hot_dog_is_no_dog() -> None:
+    relations = Relations(["dog", "hot dog", "sea lion", "lion", "sled dog"], load_names())
+    assert not relations.related("dog", "hot dog")
+    assert not relations.related("lion", "sea lion")
+    assert relations.related("dog", "sled dog")
+
+
+def test_names_that_were_kept_apart_are_related_save_ids_of_one_set() -> None:
+    merged = merge_labels(
+        {
+            "imagenet": [SetLabel("crane", "134"), SetLabel("crane", "517"), "sunglass", "sunglasses"],
+            "voc": ["crane", "bird"],
+        }
+    )
+    relations = Relations(merged.table.column("merged").to_pylist(), load_names())
+    bird, machine = (merged.merged("imagenet", "crane", number) for number in ("134", "517"))
+    assert relations.related(bird, merged.merged("voc", "crane"))
+    assert relations.related(bird, "bird")
+    assert not relations.related(bird, machine)
+    assert relations.related("sunglass", "sunglasses")
+
+
+def test_pairs_are_numbers_of_the_labels_as_given() -> None:
+    relations = Relations(["dog", "beagle", "pug", "cat"], load_names())
+    numbered = ["", "pug", "stone", "dog"]
+    assert relations.pairs(numbered).tolist() == [[3, 1]]
+    assert relations.pairs([]).shape == (0, 2)
+    assert relations.pairs(numbered).dtype == np.int32
+
+
+def test_built_in_lists_are_sound() -> None:
+    names = load_names()
+    grouped = [plain(name) for group in names.same for name in group]
+    assert len(grouped) == len(set(grouped)), "a name stands in two groups"
+    assert all(len(group) > 1 for group in names.same)
+    alias = aliases(names)
+    every = {plain(name) for above, below in names.kinds.items() for name in (above, *below)}
+    relations = Relations({alias.get(name, name) for name in every}, names)
+    both = {(row["label"], row["other"]) for row in relations.table().to_pylist()}
+    assert not any((other, one) in both for one, other in both)
+    assert relations.related("animal", "italian greyhound")
+    assert relations.related("vehicle", "beach wagon")
+    assert not relations.related("dog", "cat")
+    assert not relations.related("table", "vegetable")

@@ -1,0 +1,144 @@
+"""Stage `text_duplicates`: of the pairs that say the same, one is kept.
+
+Same are pairs whose query and positive are equal, case, blanks and the end's punctuation put aside (exact), and pairs
+of which both sides are nearly the same (near). Sides with images are only the same as sides with the same images.
+"Same" is carried on: where A is like B and B like C, all three are one family.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.hashing import mix64
+from corpus.records import Status
+from corpus.stages import ROWS, KeyedStage, Shard
+from filters.components import Forest, components
+from filters.text_keys import list_keys, one_array, side_keys
+from filters.text_near import (
+    Pairs,
+    TextNearSettings,
+    band_keys,
+    band_plan,
+    distinct,
+    least_numbers,
+    shared_keys,
+    similar,
+)
+from filters.text_shingles import Shingles, shingles, signatures
+
+_NEAR = np.uint64(1 << 63)  # in a key: of a band, else of the pair itself
+_SIDES = ("query", "positive")
+
+
+class TextDuplicatesSettings(TextNearSettings):
+    """What counts as the same pair. `min_jaccard` holds for each side by itself."""
+
+    near: bool = Field(True, description="else only equal ones are looked for")
+
+
+class TextDuplicates(KeyedStage):
+    """Keeps the first row of each family, in the order of sources, shards and rows.
+
+    If both sides have a Jaccard similarity of at least t, so has the union of their shingles, those of the two sides
+    told apart. So a pair has one signature, and few pairs are compared that share a popular passage or answer only.
+
+    The shuffle carries a row for each pair, and for each of its bands (of those that are equal in a shard, for the
+    first alone) one with its sets of shingles: 4 bytes for each word of its texts, and 40. What comes back to one place
+    are the members of families, 24 bytes each, at most once for each band.
+    """
+
+    name = "text_duplicates"
+    reads = (ROWS,)
+    schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
+
+    def __init__(self, settings: TextDuplicatesSettings) -> None:
+        super().__init__(settings)
+        self._near = settings
+
+    def emit(self, shard: Shard) -> pa.Table:
+        """A row for each pair by its whole content, and one for each band of each different pair."""
+        rows = shard[ROWS]
+        pair = side_keys(rows.column("query")) + mix64(side_keys(rows.column("positive")))
+        emitted = [_emitted(pair[:, 0] & ~_NEAR, shard.nodes, pair[:, 1], _no_sets(len(rows)))]
+        if self._near.near and len(rows):
+            first = np.sort(np.unique(pair[:, 0], return_index=True)[1])
+            emitted.append(self._bands(rows.take(first), shard.nodes[first], pair[first, 1]))
+        return pa.concat_tables(emitted)
+
+    def _bands(self, rows: pa.Table, nodes: np.ndarray, pair: np.ndarray) -> pa.Table:
+        sides = [one_array(rows.column(name)) for name in _SIDES]
+        sets = [shingles(pc.struct_field(side, "text"), self._near.shingle_words) for side in sides]
+        images = [list_keys(pc.struct_field(side, "images")) for side in sides]
+        bands, height = band_plan(self._near)
+        signed = [signatures(each, bands * height, tag=tag) for tag, each in enumerate(sets)]
+        keys = band_keys(np.minimum(*signed), bands, height)
+        keys = mix64(keys + mix64(images[0] + mix64(images[1]))[:, None]) | _NEAR
+        which = np.repeat(np.arange(len(rows)), bands)
+        samples = [each.smallest(self._near.max_shingles).to_lists().take(pa.array(which)) for each in sets]
+        return _emitted(keys.ravel(), nodes[which], pair[which], samples)
+
+    def reduce(self, rows: pa.Table) -> pa.Table:
+        """The members of each family found among rows that share keys, each with the `root` node of its family."""
+        keys = rows.column("key").to_numpy()
+        nodes, place, member = np.unique(rows.column("node").to_numpy(), return_index=True, return_inverse=True)
+        by_content = (keys & _NEAR) == 0
+        forest = Forest(len(nodes))
+        same = np.flatnonzero(by_content)
+        forest.join(*_equal(keys[same], rows.column("pair").to_numpy()[same], member[same]))
+        forest.join(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(nodes)))
+        labels = forest.labels()
+        members = np.flatnonzero(np.bincount(labels, minlength=len(nodes))[labels] > 1)
+        found = rows.select(["node", "pair"]).take(place[members])
+        return found.append_column("root", pa.array(nodes[labels[members]]))
+
+    def _near_pairs(self, rows: pa.Table, banded: np.ndarray, member: np.ndarray, members: int) -> Pairs:
+        """Near pairs of members, of those of the rows that are `banded`."""
+        place = np.zeros(members, np.int64)
+        place[member[banded[::-1]]] = banded[::-1]
+        own = np.unique(member[banded])  # members that have sets, in order
+        query, positive = (Shingles.of_lists(rows.column(name).take(place[own])) for name in _SIDES)
+        item = np.searchsorted(own, member[banded])
+        # In a bucket that is too large: rows with like positives near each other, and of those the like queries.
+        likeness = (least_numbers(positive).astype(np.uint64) << np.uint64(32)) | least_numbers(query)
+        keys = rows.column("key").to_numpy()[banded]
+        candidates = shared_keys(keys, item, likeness[item], self._near.max_compared)
+        first, second = distinct([candidates], len(own))
+        for sets in (query, positive):
+            near = similar(sets, first, second, self._near)
+            first, second = first[near], second[near]
+        return own[first], own[second]
+
+    def conclude(self, reduced: pa.Table) -> pa.Table:
+        """Joins what the partitions found into whole families; the first of each stays."""
+        nodes, place, member = np.unique(reduced.column("node").to_numpy(), return_index=True, return_inverse=True)
+        family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
+        pair = reduced.column("pair").to_numpy()[place]
+        kept = pa.array(family == np.arange(len(nodes)))
+        reason = pc.if_else(pa.array(pair == pair[family]), "exact_pair", "near_pair")
+        return pa.table(
+            {
+                "node": nodes,
+                "representative": nodes[family],
+                "status": pc.if_else(kept, str(Status.KEPT), str(Status.DUPLICATE)),
+                "reason": pc.if_else(kept, "", reason),
+            }
+        )
+
+
+def _emitted(keys: np.ndarray, nodes: np.ndarray, pair: np.ndarray, sets: list[pa.Array]) -> pa.Table:
+    return pa.table({"key": keys, "node": nodes, "pair": pair, "query": sets[0], "positive": sets[1]})
+
+
+def _no_sets(count: int) -> list[pa.Array]:
+    return [Shingles(np.empty(0, np.uint32), np.zeros(count + 1, np.int64)).to_lists()] * len(_SIDES)
+
+
+def _equal(keys: np.ndarray, pair: np.ndarray, member: np.ndarray) -> Pairs:
+    """Members that chain rows of the same content together."""
+    order = np.lexsort((member, pair, keys))
+    keys, pair, member = keys[order], pair[order], member[order]
+    equal = (keys[1:] == keys[:-1]) & (pair[1:] == pair[:-1])
+    return member[:-1][equal], member[1:][equal]

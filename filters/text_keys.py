@@ -1,0 +1,58 @@
+"""When two texts, or two sides of pairs, count as the same: whole columns at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.hashing import hash_strings, mix64
+
+_SPACE = r"[\s\p{Z}]+"
+_EDGES = r"^[\s\"']+|[\s\"'.,;:!?…。？！]+$"
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def comparable(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Texts in the form in which they are compared: case, blanks, kinds of quotes and the end's punctuation put aside.
+
+    Nothing else is: "C++" is not "C#", 1.5 not 15. A text of nothing but such punctuation stays what it is; null is "".
+    """
+    texts = pc.utf8_lower(pc.fill_null(one_array(texts), ""))
+    if not pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
+        texts = pc.utf8_normalize(texts, form="NFC")
+        texts = pc.replace_substring_regex(texts, "[‘’‚`´]", "'")
+        texts = pc.replace_substring_regex(texts, "[“”„«»]", '"')
+    bare = pc.replace_substring_regex(pc.replace_substring_regex(texts, _SPACE, " "), _EDGES, "")
+    return pc.if_else(pc.equal(bare, ""), pc.utf8_trim_whitespace(texts), bare)
+
+
+def text_keys(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Two hashes of each text's comparable form, uint64[n, 2]: the same for texts that count as the same."""
+    plain = comparable(texts)
+    return np.stack([hash_strings(plain, seed) for seed in (1, 2)], axis=1)
+
+
+def list_keys(lists: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A hash of each list of strings, in their order, uint64[n]; null is the empty list."""
+    lists = one_array(lists)
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    ends = np.cumsum(counts)
+    places = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+    hashes = mix64(hash_strings(pc.list_flatten(lists), 3) ^ mix64(_GOLDEN * (places.astype(np.uint64) + np.uint64(1))))
+    sums = np.append(np.uint64(0), np.cumsum(hashes, dtype=np.uint64))  # whose overflow cancels out
+    return mix64(sums[ends] - sums[ends - counts] + counts.astype(np.uint64))
+
+
+def side_keys(sides: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Two hashes of each side (a struct of `text` and `images`), uint64[n, 2]: the same for sides that are the same."""
+    sides = one_array(sides)
+    images = list_keys(pc.struct_field(sides, "images"))
+    return mix64(text_keys(pc.struct_field(sides, "text")) ^ mix64(images + _GOLDEN)[:, None])
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -1,0 +1,47 @@
+"""What counts as the same text and the same side."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from filters.text_keys import comparable, list_keys, side_keys, text_keys
+
+SIDE = pa.struct([("text", pa.string()), ("images", pa.list_(pa.string()))])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["What is  X?", "what is x", ' "What is X" ', "WHAT\nIS\xa0X…"],
+        ["It's „so“", "it’s “so”."],
+        ["Caf\u00e9", "cafe\u0301!"],
+        ["???", " ??? "],
+        ["", None, "  "],
+    ],
+)
+def test_texts_that_count_as_the_same(texts):
+    assert len(set(comparable(pa.array(texts)).to_pylist())) == 1
+    assert len(np.unique(text_keys(pa.array(texts)), axis=0)) == 1
+
+
+def test_texts_that_do_not():
+    texts = ["C++", "C#", "C", "1.5", "15", "-5", "5", "a < b", "a > b", "?", "!", "", "x²", "x2"]
+    assert len(np.unique(text_keys(pa.chunked_array([texts[:4], texts[4:]])), axis=0)) == len(texts)
+
+
+def test_lists_are_told_apart_by_their_strings_and_their_order():
+    lists = [[], ["a"], ["a", "b"], ["b", "a"], ["ab"], ["a", "a"], ["", "a"], [""], None]
+    keys = list_keys(pa.array(lists, pa.list_(pa.string())))
+    assert len(np.unique(keys)) == len(lists) - 1
+    assert keys[0] == keys[-1]
+    assert np.array_equal(list_keys(pa.array(lists, pa.list_(pa.string())).slice(2, 4)), keys[2:6])
+
+
+def test_sides_are_the_same_if_texts_and_images_are():
+    sides = [("A cat.", ["1"]), ("a cat", ["1"]), ("a cat", ["2"]), ("a cat", []), ("", ["1"]), ("dog", ["1"])]
+    column = pa.array([{"text": text, "images": images} for text, images in sides], SIDE)
+    keys = side_keys(column)
+    assert (keys[0] == keys[1]).all()
+    assert len(np.unique(keys, axis=0)) == len(sides) - 1
+    assert np.array_equal(side_keys(column.slice(3, 2)), keys[3:5])
+    assert side_keys(column.slice(0, 0)).shape == (0, 2)

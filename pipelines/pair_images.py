@@ -1,0 +1,149 @@
+"""Stage `images` of a source of given pairs: the images that a shard's rows name become items.
+
+Its table has a row for each name, so stages that judge items read it as their ITEMS, and as their ROWS too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.media import MediaWriter
+from corpus.records import Status
+from corpus.settings import Settings
+from corpus.stages import ROWS, MapStage, Shard
+from pipelines.download import ITEMS_SCHEMA, DownloadSettings, Stored, items_table, store_image
+from pipelines.sources.archive_zip import MOST
+from pipelines.sources.archives import Find, Found, Resolver
+
+IMAGES_SCHEMA = pa.schema(
+    [
+        pa.field("image", pa.string()),  # its name, as the rows give it
+        pa.field("url", pa.string()),  # always "", as is `text`: stages that read ROWS ask for them
+        pa.field("text", pa.string()),
+        *ITEMS_SCHEMA,
+    ]
+)
+
+
+class PairImagesSettings(Settings):
+    """What is refused of images that were found."""
+
+    max_bytes: int = Field(64 << 20, ge=1, lt=MOST, description="a larger image is refused unread")
+    max_pixels: int = Field(178_956_970, ge=1, description="an image whose header claims more is refused undecoded")
+
+
+class PairImages(MapStage):
+    """One row for each distinct name that a shard's live rows give, in the order in which they are first named.
+
+    Within a row the query's come first, then the positive's, then the negatives'. An image that lies as it is in an
+    archive stays there; all others are copied into the shard's media. Reasons (failed): missing_image, not_an_image,
+    truncated, too_many_pixels, too_large, and those of the resolvers. The shard's notes count `named` images, and
+    those `in_place` and `copied`.
+    """
+
+    name = "images"
+    reads = (ROWS,)
+    schema = IMAGES_SCHEMA
+    expands = True
+    writes_media: ClassVar[bool] = True
+
+    def __init__(self, settings: PairImagesSettings, resolvers: Sequence[Resolver]) -> None:
+        """A name goes to the first of the resolvers that claims it."""
+        super().__init__(settings)
+        self._settings = settings
+        self._resolvers = tuple(resolvers)
+
+    @cached_property
+    def _identities(self) -> list[dict[str, Any]]:
+        return [resolver.identity() for resolver in self._resolvers]
+
+    def depends_on(self) -> dict[str, Any]:
+        """The settings, and what the resolvers look into: an archive that changes makes the tables stale."""
+        return {**self._settings.canonical(), "resolvers": self._identities}
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        finds = [(resolver.claims, resolver.open(self._settings.max_bytes)) for resolver in self._resolvers]
+        return _Images(finds, DownloadSettings(max_pixels=self._settings.max_pixels))
+
+
+@dataclass(frozen=True)
+class _Images:
+    finds: Sequence[tuple[Callable[[str], bool], Find]]
+    judging: DownloadSettings
+
+    def __call__(self, shard: Shard) -> pa.Table:
+        assert shard.media is not None
+        names = image_names(shard[ROWS])
+        stored = [Stored(Status.FAILED, "missing_image")] * len(names)
+        notes = Counter(named=len(names))
+        for place, found in self._found(names):
+            stored[place] = _store(found, self.judging, shard.media)
+            if stored[place].status == Status.KEPT:
+                notes["in_place" if found.place else "copied"] += 1
+        _add(shard.notes, notes)
+        return _images_table(names, stored)
+
+    def _found(self, names: list[str]) -> Iterator[tuple[int, Found]]:
+        left = list(range(len(names)))
+        for claims, find in self.finds:
+            own = [place for place in left if claims(names[place])]
+            for at, found in find([names[place] for place in own]):
+                yield own[at], found
+            left = sorted(set(left) - set(own))
+
+
+def image_names(rows: pa.Table) -> list[str]:
+    """The distinct names of images in PAIR_ROWS, in the order in which they are first met."""
+    sides = [(np.arange(rows.num_rows), _one(rows.column(name))) for name in ("query", "positive")]
+    negatives = _one(rows.column("negatives"))
+    sides.append((pc.list_parent_indices(negatives).to_numpy(), pc.list_flatten(negatives)))
+    of_row = [np.empty(0, np.int64)]
+    names = [pa.array([], pa.string())]
+    for row, side in sides:
+        images = pc.struct_field(side, "images")
+        of_row.append(row[pc.list_parent_indices(images).to_numpy()])
+        names.append(pc.list_flatten(images))
+    order = np.argsort(np.concatenate(of_row), kind="stable")
+    return pc.unique(pa.concat_arrays(names).take(pa.array(order))).drop_null().to_pylist()
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _store(found: Found, judging: DownloadSettings, media: MediaWriter) -> Stored:
+    if found.reason:
+        return Stored(Status.FAILED, found.reason, detail=found.detail)
+    return store_image(found.data, judging, _Lying(*found.place) if found.place else media, {})
+
+
+class _Lying(MediaWriter):
+    """In the place of the media tar: bytes that lie somewhere for good, where they stay."""
+
+    def __init__(self, path: str, offset: int) -> None:
+        self.path = path
+        self._offset = offset
+
+    def add(self, item: bytes, ext: str, data: bytes) -> tuple[int, int]:
+        return self._offset, len(data)
+
+
+def _images_table(names: list[str], stored: list[Stored]) -> pa.Table:
+    table = items_table(stored)
+    empty = pa.array([""] * len(names), pa.string())
+    own = {"image": pa.array(names, pa.string()), "url": empty, "text": empty}
+    return pa.table({**own, **{name: table.column(name) for name in table.column_names}})
+
+
+def _add(notes: dict[str, Any], counts: Counter[str]) -> None:
+    """A shard that is halved is worked on in parts."""
+    notes["images"] = dict(Counter(notes.get("images", {})) + counts)

@@ -1,0 +1,185 @@
+"""Where images lie: the tars, zips and loose files that settings name, and what is in each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.media import index_tar
+from corpus.settings import SettingsError
+from corpus.storage import Store, is_absolute, storage_errors
+from pipelines.sources.archive_index import normalised
+from pipelines.sources.archive_zip import BROKEN, MOST, ZipError, zip_members
+from pipelines.sources.video_files import find_files
+
+DIRECT = 255  # a method of `MEMBERS` (others: `archive_zip`): the bytes lie as they are, from `offset` on
+
+MEMBERS = pa.schema(
+    [
+        pa.field("name", pa.large_string()),  # normalised
+        pa.field("offset", pa.int64()),  # in a zip, of the local header
+        pa.field("size", pa.uint32()),  # bytes of the image; 2³² - 1: so many, or more
+        pa.field("packed", pa.uint32()),  # bytes in the archive
+        pa.field("crc", pa.uint32()),  # 0 where there is none
+        pa.field("method", pa.uint8()),
+        pa.field("raw", pa.string()),  # of a loose file: its path, where that is not `name`; else ""
+    ]
+)
+_PACKED_WHOLE = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar")
+_ARCHIVES = (".tar", ".zip")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tar, a zip, or a folder with loose files (`table` then says which). `version` changes when its content does."""
+
+    url: str
+    size: int = 0
+    version: str = ""
+    table: pa.Table | None = None
+
+
+def find_places(patterns: tuple[str, ...]) -> list[Place]:
+    """What paths, folders (with those below), globs and URLs stand for, in their order; nothing twice.
+
+    Raises SettingsError for a pattern that finds nothing, and for an archive that must be unpacked first.
+    """
+    places: dict[str, Place] = {}
+    for pattern in patterns:
+        root = _local_folder(pattern)
+        found = list(_walk(root) if root else _listed(pattern))
+        if not found:
+            raise SettingsError(f"archives: {pattern}: no files there")
+        loose: dict[str, list[_File]] = {}
+        for file in found:
+            lower = file.url.lower()
+            if lower.endswith(_PACKED_WHOLE):
+                raise SettingsError(f"archives: {file.url}: unpack it first: nothing can be read out of it by range")
+            if lower.endswith(_ARCHIVES):
+                places.setdefault(file.url, Place(file.url, file.size or _size(file.url), file.version))
+            else:
+                loose.setdefault(file.url.removesuffix(file.name), []).append(file)
+        for folder, files in loose.items():
+            places.setdefault(f"{folder}*{pattern}", _folder(folder, files))
+    return list(places.values())
+
+
+def members(place: Place) -> pa.Table:
+    """MEMBERS of a place. Raises SettingsError for an archive that is not whole, StorageError if it cannot be read."""
+    if place.table is not None:
+        return place.table
+    store = _store(place.url)
+    try:
+        if place.url.lower().endswith(".zip"):
+            return _of_zip(store, place.url, place.size)
+        return _of_tar(index_tar(store, place.url), place.size)
+    except (ZipError, tarfile.TarError, ValueError) as error:
+        raise SettingsError(f"archives: {place.url}: cannot be read as an archive ({error}). Get it again") from error
+
+
+def _store(url: str) -> Store:
+    return Store(url.rpartition("/")[0] or "/")
+
+
+def _size(url: str) -> int:
+    return _store(url).size(url)  # a web server's listing may not say
+
+
+def _of_tar(table: pa.Table, size: int) -> pa.Table:
+    offsets, sizes = (table.column(name).to_numpy() for name in ("offset", "size"))
+    whole = (offsets >= 0) & (sizes >= 0) & (offsets + sizes <= size)
+    bounded = np.clip(sizes, 0, MOST).astype(np.uint32)
+    method = np.where(whole, DIRECT, BROKEN).astype(np.uint8)
+    return _table(table.column("name"), offsets, bounded, bounded, np.zeros(len(sizes), np.uint32), method)
+
+
+def _of_zip(store: Store, url: str, size: int) -> pa.Table:
+    columns: tuple[list, ...] = ([], [], [], [], [], [])
+    with store.open(url) as file:
+        for member in zip_members(file, size):
+            values = (member.name, member.offset, member.size, member.packed, member.crc, member.method)
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+    kinds = (np.int64, np.uint32, np.uint32, np.uint32, np.uint8)
+    numbers = [np.array(column, kind) for column, kind in zip(columns[1:], kinds, strict=True)]
+    return _table(pa.array(columns[0], pa.large_string()), *numbers)
+
+
+def _table(names: pa.Array | pa.ChunkedArray, *numbers: np.ndarray, raw: pa.Array | None = None) -> pa.Table:
+    raw = pa.repeat(pa.scalar(""), len(names)) if raw is None else raw
+    return pa.table([normalised(names), *map(pa.array, numbers), raw], schema=MEMBERS)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    url: str
+    name: str  # below the folder that was searched; the end of `url`
+    size: int
+    version: str
+
+
+def _folder(folder: str, files: list[_File]) -> Place:
+    """Loose files below a folder, which is one place whatever their number."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}\0{file.size}\0{file.version}\n".encode("utf-8", "surrogateescape"))
+    paths = pa.array([file.name for file in files], pa.string())
+    names = normalised(paths)
+    raw = pc.if_else(pc.equal(names, paths.cast(pa.large_string())), "", paths)
+    sizes = np.array([min(file.size, MOST) for file in files], np.uint32)
+    zeros = np.zeros(len(files), np.uint32)
+    method = np.full(len(files), DIRECT, np.uint8)
+    table = _table(names, zeros.astype(np.int64), sizes, sizes, zeros, method, raw=raw)
+    return Place(folder.rstrip("/"), len(files), digest.hexdigest()[:16], table)
+
+
+def _local_folder(pattern: str) -> Path | None:
+    path = Path(pattern.removeprefix("file://")).expanduser()
+    return path.absolute() if ("://" not in pattern or pattern.startswith("file://")) and path.is_dir() else None
+
+
+def _walk(root: Path) -> Iterator[_File]:
+    """Files below a local folder, in the order of their names, hidden ones left out; links are followed, once each."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        folders = []
+        with storage_errors(str(root / below)), os.scandir(root / below) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                name = f"{below}{entry.name}"
+                if entry.name.startswith(".") or not _is_unicode(name):
+                    continue
+                if entry.is_dir():
+                    about = entry.stat()
+                    if (about.st_dev, about.st_ino) not in seen:
+                        seen.add((about.st_dev, about.st_ino))
+                        folders.append(f"{name}/")
+                elif entry.is_file():
+                    about = entry.stat()
+                    yield _File(f"{root}/{name}", name, about.st_size, str(about.st_mtime_ns))
+        waiting += reversed(folders)
+
+
+def _listed(pattern: str) -> Iterator[_File]:
+    """Files of a glob, of a path, or below a folder in a store."""
+    for found in find_files([pattern], [""], "archives"):
+        if not found.name.endswith("/") and _is_unicode(found.name):
+            url = found.url if is_absolute(found.url) else str(Path(found.url).absolute())
+            yield _File(url, found.name, found.size, found.version)
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,161 @@
+"""A table of names, millions of them, in which names are found by whole columns.
+
+A name is looked up as it is; if nothing is called so, by path ends: folders must agree, from the last one back to where
+either name ends. Every name, and every end of a name, has its 64-bit hash in one sorted column: finding names is a
+binary search, and what it finds is compared letter by letter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.hashing import hash_strings
+from corpus.storage import Store
+
+MISSING, AMBIGUOUS = -1, -2  # instead of a row
+Rows = npt.NDArray[np.int64]
+
+_STATED = b"rzen_corpus"
+_DEEPEST = 64  # folders of a name whose ends are looked up by
+
+
+def normalised(names: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
+    """Names in one form: NFC, forward slashes, none at the beginning, no `.` folders. `..` is a name like others."""
+    if isinstance(names, pa.ChunkedArray):
+        names = names.combine_chunks()
+    names = pc.fill_null(names.cast(pa.large_string()), "")
+    if not pc.all(pc.string_is_ascii(names)).as_py():
+        names = pc.utf8_normalize(names, "NFC")
+    for sign, pattern, form in (("\\", r"\\", "/"), ("/", r"^(\.?/)+", ""), ("/", r"/(\.?/)+", "/")):
+        if pc.any(pc.match_substring(names, sign)).as_py():
+            names = pc.replace_substring_regex(names, pattern, form)
+    return names
+
+
+@dataclass(frozen=True)
+class NameIndex:
+    """Names and what belongs to them.
+
+    table: one row a name, column `name` and others; of rows of one name only the first. ends: `hash` (uint64, sorted)
+    of each name and each end of one, and `row` (int32) of the name that is meant, or AMBIGUOUS. 12 bytes for a name
+    and for each folder in it, beside the table.
+    """
+
+    table: pa.Table
+    hashes: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.int32]
+    stated: dict[str, Any]
+
+    @staticmethod
+    def build(table: pa.Table, stated: dict[str, Any]) -> NameIndex:
+        """`table` has a column `name`, of `normalised` names; `stated` is kept with it, with the count of repeats."""
+        hashes = hash_strings(table.column("name"))
+        whole, first = np.unique(hashes, return_index=True)
+        stated = {**stated, "repeated_name": len(hashes) - len(whole)}
+        if len(whole) < len(hashes):
+            first.sort()
+            table = table.take(pa.array(first))
+            whole, first = np.unique(hashes[first], return_index=True)
+        table = table.combine_chunks()
+        ends, meant = _ends(table.column("name"))
+        new = ~np.isin(ends, whole)
+        hashes = np.concatenate([whole, ends[new]])
+        order = np.argsort(hashes, kind="stable")
+        rows = np.concatenate([first.astype(np.int32), meant[new]])
+        return NameIndex(table, hashes[order], rows[order], stated)
+
+    def find(self, names: Sequence[str]) -> Rows:
+        """The row of each name (`normalised`), or MISSING or AMBIGUOUS; int64[n].
+
+        Of what is called like the end of a name, that with most of its folders is taken.
+        """
+        found = self._rows(names)
+        held = self._names(found)
+        for place, (name, other) in enumerate(zip(names, held, strict=True)):
+            if other is not None and other != name and not other.endswith(f"/{name}"):
+                found[place] = MISSING  # another name of the same hash
+        shorter = {place: names[place] for place in np.flatnonzero(found == MISSING).tolist()}
+        for _ in range(_DEEPEST):
+            shorter = {place: name.partition("/")[2] for place, name in shorter.items() if "/" in name}
+            if not shorter:
+                break
+            rows = self._rows(list(shorter.values()))
+            for place, row, other in zip(list(shorter), rows.tolist(), self._names(rows), strict=True):
+                if other == shorter[place]:  # all of it: a longer name has other folders before this end
+                    found[place] = row
+                    del shorter[place]
+        return found
+
+    def save(self, store: Store, stem: str) -> None:
+        """Write `stem`.ends.arrow and `stem`.names.arrow, in this order: with the second one the index is there."""
+        ends = pa.table({"hash": pa.array(self.hashes), "row": pa.array(self.rows)})
+        named = self.table.replace_schema_metadata({_STATED: json.dumps(self.stated).encode()})
+        for suffix, table in (("ends", ends), ("names", named)):
+            write_arrow(store, f"{stem}.{suffix}.arrow", table)
+
+    @staticmethod
+    def load(store: Store, stem: str) -> NameIndex:
+        """What `save` wrote. On a local disk it is mapped, so that all workers share one copy. Raises MissingError."""
+        table = read_arrow(store, f"{stem}.names.arrow")
+        ends = read_arrow(store, f"{stem}.ends.arrow")
+        stated = json.loads((table.schema.metadata or {})[_STATED])
+        return NameIndex(table, _numbers(ends.column("hash")), _numbers(ends.column("row")), stated)
+
+    def _rows(self, names: Sequence[str]) -> Rows:
+        wanted = hash_strings(pa.array(names, pa.large_string()))
+        found = np.full(len(wanted), MISSING, np.int64)
+        if len(self.hashes):
+            at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
+            same = self.hashes[at] == wanted
+            found[same] = self.rows[at[same]]
+        return found
+
+    def _names(self, rows: Rows) -> list[str | None]:
+        return self.table.column("name").take(pa.array(rows, mask=rows < 0)).to_pylist()
+
+
+def _ends(names: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+    """Hashes (sorted, each once) of the proper ends of all names, and the row that has each one, or AMBIGUOUS."""
+    left: pa.Array = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+    row = np.arange(len(left), dtype=np.int32)
+    hashes: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
+    rows = [np.empty(0, np.int32)]
+    for _ in range(_DEEPEST):
+        deeper = pc.match_substring(left, "/")
+        left = pc.list_element(pc.split_pattern(left.filter(deeper), "/", max_splits=1), 1)
+        row = row[deeper.to_numpy(zero_copy_only=False)]
+        if not len(left):
+            break
+        hashes.append(hash_strings(left))
+        rows.append(row)
+    each, first, count = np.unique(np.concatenate(hashes), return_index=True, return_counts=True)
+    meant = np.concatenate(rows)[first]
+    meant[count > 1] = AMBIGUOUS
+    return each, meant
+
+
+def write_arrow(store: Store, path: str, table: pa.Table) -> None:
+    """Publish a table as an Arrow file of one batch."""
+    table = table.combine_chunks()
+    with store.writer(path) as file, pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
+        writer.write_table(table)
+
+
+def read_arrow(store: Store, path: str) -> pa.Table:
+    """What `write_arrow` wrote. MissingError if it is not there."""
+    if store.is_local and store.exists(path):
+        return pa.ipc.open_file(pa.memory_map(str(Path(store.full(path))))).read_all()
+    return pa.ipc.open_file(pa.BufferReader(store.read(path))).read_all()
+
+
+def _numbers(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    return column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()

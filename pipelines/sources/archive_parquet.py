@@ -1,0 +1,150 @@
+"""Images that lie inside Parquet files, named `<file>#row=<number>` or `<file>#row=<number>&column=<column>`.
+
+Rows are counted from 1, as `pipelines.sources.record_files` does, which makes such names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from corpus.settings import Settings
+from corpus.storage import StorageError, Store
+from corpus.work import ShardError
+from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised
+from pipelines.sources.archives import Find, Found
+from pipelines.sources.video_files import find_files
+
+_NAME = re.compile(r"(?s)(.+)#row=([0-9]{1,15})(?:&column=(.+))?")
+_BATCH_ROWS = 16  # decoded at once: images are large
+_NOT_THERE = Found(reason="missing_image")
+
+_Wanted = list[tuple[int, int]]  # (row, counted from 0; position among the names), in ascending order
+
+
+class ParquetImagesSettings(Settings):
+    """Parquet files that hold images."""
+
+    paths: tuple[str, ...] = Field(min_length=1, description="paths, folders, globs, fsspec URLs")
+    column: str = Field(
+        "image",
+        description="of names without one: binary, or a struct with a field `bytes`, as Hugging Face `datasets` has it",
+    )
+
+
+class ParquetImages:
+    """The resolver of images in Parquet files; a file is found by its path, or by what that ends with.
+
+    Reasons: missing_image (no such file, column or row, or nothing in it), ambiguous_image (several files are called
+    so), too_large.
+    """
+
+    def __init__(self, settings: ParquetImagesSettings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _files(self) -> list[tuple[str, int, str]]:
+        found = find_files(self._settings.paths, [".parquet"], "parquet images")
+        return list(dict.fromkeys((file.url, file.size, file.version) for file in found))
+
+    def identity(self) -> dict[str, Any]:
+        """The settings, and URL, size and version of each file."""
+        return {**self._settings.canonical(), "files": [list(file) for file in self._files]}
+
+    def claims(self, name: str) -> bool:
+        return _NAME.fullmatch(name) is not None
+
+    def open(self, max_bytes: int) -> Find:
+        urls = [url for url, _, _ in self._files]
+        index = NameIndex.build(pa.table({"name": normalised(pa.array(urls, pa.large_string()))}), {})
+        return _Files(urls, index, self._settings.column, max_bytes).find
+
+
+@dataclass(frozen=True)
+class _Files:
+    urls: list[str]
+    index: NameIndex
+    column: str
+    max_bytes: int
+
+    def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
+        """The `Find` of Parquet files: each is opened once, and of its row groups only those that are asked for."""
+        asked = [_NAME.fullmatch(name) for name in names]
+        files = pa.array([match[1] if match else "" for match in asked], pa.large_string())
+        wanted: dict[tuple[int, str], _Wanted] = {}
+        for position, (file, match) in enumerate(
+            zip(self.index.find(normalised(files).to_pylist()).tolist(), asked, strict=True)
+        ):
+            if match is None or file < 0 or not int(match[2]):
+                yield position, Found(reason="ambiguous_image") if file == AMBIGUOUS else _NOT_THERE
+            else:
+                wanted.setdefault((file, match[3] or self.column), []).append((int(match[2]) - 1, position))
+        for (file, column), rows in sorted(wanted.items()):
+            yield from self._in_file(self.urls[file], column, sorted(rows))
+
+    def _in_file(self, url: str, column: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
+        """Raises ShardError for a file that is no whole Parquet, StorageError where it cannot be read."""
+        try:
+            with Store(".").open(url) as opened:
+                file = pq.ParquetFile(opened, buffer_size=1 << 20)
+                leaf = _leaf(file.schema_arrow, column)
+                if not leaf:
+                    yield from ((position, _NOT_THERE) for _, position in wanted)
+                    return
+                sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+                starts = np.cumsum([0, *sizes])
+                bounds = np.searchsorted([row for row, _ in wanted], starts)
+                for group, start in enumerate(starts[:-1].tolist()):
+                    inside = wanted[bounds[group] : bounds[group + 1]]
+                    if inside:
+                        yield from self._in_group(file, group, leaf, [(row - start, at) for row, at in inside])
+                yield from ((position, _NOT_THERE) for _, position in wanted[bounds[-1] :])
+        except pa.ArrowException as error:
+            raise ShardError(f"{url}: not a Parquet file that can be read: {error}") from error
+        except StorageError:
+            raise
+        except OSError as error:
+            raise StorageError(f"{url}: {error}") from error
+
+    def _in_group(self, file: pq.ParquetFile, group: int, leaf: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
+        ahead = wanted[::-1]
+        first = 0
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[leaf], use_threads=False):
+            column = batch.column(0)
+            values = column.field("bytes") if pa.types.is_struct(column.type) else column
+            while ahead and ahead[-1][0] < first + batch.num_rows:
+                row, position = ahead.pop()
+                yield position, self._judged(values[row - first].as_py())
+            if not ahead:
+                return
+            first += batch.num_rows
+
+    def _judged(self, data: bytes | None) -> Found:
+        if not data:
+            return _NOT_THERE
+        return Found(reason="too_large", detail=f"{len(data)} bytes") if len(data) > self.max_bytes else Found(data)
+
+
+def _leaf(schema: pa.Schema, column: str) -> str:
+    """What is read of a column to get its images; "" for one that holds none, or is not there."""
+    names = [name for name in schema.names if name == column] or [
+        name for name in schema.names if name.lower() == column.lower()
+    ]
+    if not names:
+        return ""
+    kind = schema.field(names[0]).type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type):
+        return f"{names[0]}.bytes"
+    return names[0] if _is_binary(kind) else ""
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)

@@ -1,0 +1,232 @@
+"""Images found by their names: in tars and zips where they lie, and in plain folders.
+
+What finds images is a `Resolver`. `Archives` is the one for names of files; others take names of a form of their own,
+as `ParquetImages` does (`pipelines.sources.archive_parquet`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.settings import Settings, SettingsError, tuning
+from corpus.stages import fingerprint
+from corpus.storage import MissingError, Store
+from pipelines.sources.archive_files import DIRECT, MEMBERS, Place, find_places, members
+from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised, read_arrow, write_arrow
+from pipelines.sources.archive_zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
+
+_VERSION = 1  # of the index
+_READ_AHEAD = 256  # images, of _READ_AHEAD_BYTES unless one alone is larger
+_READ_AHEAD_BYTES = 16 << 20
+_UNREADABLE = {ENCRYPTED: "encrypted_image", BROKEN: "corrupt_member"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name stands for: an image's bytes, or the `reason` why there are none.
+
+    place: (path, offset) where just these bytes lie for good, so that they need not be copied; None: nowhere.
+    """
+
+    data: bytes = b""
+    place: tuple[str, int] | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+# (position among the names that were asked for, what was found), each name once, in any order.
+Find = Callable[[Sequence[str]], Iterator[tuple[int, Found]]]
+
+
+class Resolver(Protocol):
+    """Finds images by names of some form. Picklable, and small when pickled."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that is found depends on: settings, and names, sizes and versions of files."""
+        ...
+
+    def claims(self, name: str) -> bool:
+        """Whether a name is of the form that this resolver is for."""
+        ...
+
+    def open(self, max_bytes: int) -> Find:
+        """Called once in each worker. What has more bytes is `too_large`, and is never held."""
+        ...
+
+
+class ArchivesSettings(Settings):
+    """Where images lie, and how a set's names for them are to be read."""
+
+    paths: tuple[str, ...] = Field(
+        min_length=1, description="tars, zips, folders of these or of images, globs, fsspec URLs; of a name the first"
+    )
+    strip_prefix: str = Field("", description="taken off the beginning of names that have it")
+    add_prefix: str = Field("", description="put before every name, after that")
+    index_threads: int = tuning(4, ge=1)
+
+
+class Archives:
+    """The resolver of names of files; it claims every name. Its index lies in `folder` of a workspace.
+
+    Reasons: missing_image, ambiguous_image (names in several folders end so), too_large, encrypted_image,
+    unsupported_compression, corrupt_member.
+    """
+
+    def __init__(self, settings: ArchivesSettings, workspace: str, folder: str) -> None:
+        """`folder`: such as `tables/<source>/images-index`."""
+        self._settings = settings
+        self._workspace, self._folder = workspace, folder
+
+    @cached_property
+    def _places(self) -> list[Place]:
+        return find_places(self._settings.paths)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        return {**self._settings.canonical(), "files": self._files(), "version": _VERSION}
+
+    def _files(self) -> list[list[Any]]:
+        return [[place.url, place.size, place.version] for place in self._places]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_places"}  # folders may be large
+
+    def identity(self) -> dict[str, Any]:
+        """The settings; URL, size and version of each archive, number of files and a digest for each folder."""
+        return self._identity
+
+    def claims(self, name: str) -> bool:
+        return True
+
+    def index(self) -> NameIndex:
+        """The index of all names, made if it is not there yet; what is known of an archive is not read again.
+
+        Its `stated` holds `places` (URLs), their `sizes`, whether they are `folders`, and the counts `members` and
+        `repeated_name`.
+        """
+        store = Store(self._workspace)
+        files = self._identity["files"]
+        stem = f"{self._folder}/{fingerprint({'files': files, 'version': _VERSION})}"
+        try:
+            return NameIndex.load(store, stem)
+        except MissingError:
+            if self._files() != files:
+                raise SettingsError(
+                    "archives: something in them has changed since the run began; start it again"
+                ) from None
+            with ThreadPoolExecutor(self._settings.index_threads) as pool:
+                parts = list(pool.map(partial(_members, store, self._folder), self._places))
+        of_part = [np.full(part.num_rows, number, np.int32) for number, part in enumerate(parts)]
+        table = pa.concat_tables(parts).append_column("place", pa.array(np.concatenate(of_part)))
+        stated = {
+            "places": [file[0] for file in files],
+            "sizes": [file[1] for file in files],
+            "folders": [place.table is not None for place in self._places],
+        }
+        NameIndex.build(table, {**stated, "members": table.num_rows}).save(store, stem)
+        return NameIndex.load(store, stem)
+
+    def open(self, max_bytes: int) -> Find:
+        return partial(find_images, self.index(), Store(self._workspace), self._settings, max_bytes)
+
+
+def find_images(
+    index: NameIndex, store: Store, settings: ArchivesSettings, max_bytes: int, names: Sequence[str]
+) -> Iterator[tuple[int, Found]]:
+    """The `Find` of archives. A few MiB are held at a time, and what is larger alone."""
+    rows = index.find(_asked(names, settings))
+    for place in np.flatnonzero(rows < 0).tolist():
+        yield place, Found(reason="ambiguous_image" if rows[place] == AMBIGUOUS else "missing_image")
+    found = np.flatnonzero(rows >= 0)
+    held = index.table.take(pa.array(rows[found]))
+    readable = []
+    for position, member in zip(found.tolist(), held.to_pylist(), strict=True):
+        if reason := _refused(member, max_bytes):
+            yield position, Found(reason=reason, detail=f"{member['name']}: {member['size']} bytes")
+        else:
+            readable.append((member["place"], member["offset"], position, member))
+    readable.sort(key=lambda one: one[:3])
+    for block in _blocks([(position, member) for _, _, position, member in readable]):
+        yield from _read(index, store, block)
+
+
+def _asked(names: Sequence[str], settings: ArchivesSettings) -> list[str]:
+    """Names as they are looked up."""
+    plain = (settings.add_prefix + name.removeprefix(settings.strip_prefix) for name in names)
+    return normalised(pa.array(plain, pa.large_string())).to_pylist()
+
+
+def _refused(member: dict[str, Any], max_bytes: int) -> str:
+    if member["method"] in (DIRECT, STORED, DEFLATED):
+        return "too_large" if max(member["size"], member["packed"]) > max_bytes else ""
+    return _UNREADABLE.get(member["method"], "unsupported_compression")
+
+
+_Asked = tuple[int, dict[str, Any]]
+
+
+def _blocks(asked: list[_Asked]) -> Iterator[list[_Asked]]:
+    block: list[_Asked] = []
+    left = _READ_AHEAD_BYTES
+    for one in asked:
+        if block and (len(block) == _READ_AHEAD or left < one[1]["packed"]):
+            yield block
+            block, left = [], _READ_AHEAD_BYTES
+        block.append(one)
+        left -= one[1]["packed"]
+    if block:
+        yield block
+
+
+def _read(index: NameIndex, store: Store, block: list[_Asked]) -> Iterator[tuple[int, Found]]:
+    """The images of a block, read together."""
+    urls = [_url(index, member) for _, member in block]
+    offsets = [member["offset"] for _, member in block]
+    zipped = [at for at, (_, member) in enumerate(block) if member["method"] != DIRECT]
+    for at, offset in zip(zipped, data_offsets(store, [(urls[at], offsets[at]) for at in zipped]), strict=True):
+        _, member = block[at]
+        ends = offset + member["packed"] <= index.stated["sizes"][member["place"]]
+        offsets[at] = offset if ends else -1
+    ranges = [
+        (url, offset, member["packed"] if offset >= 0 else 0)
+        for url, offset, (_, member) in zip(urls, offsets, block, strict=True)
+    ]
+    for (position, member), (url, offset, _), data in zip(block, ranges, store.read_ranges(ranges), strict=True):
+        if offset < 0:
+            yield position, Found(reason="corrupt_member", detail=f"{member['name']}: not where the directory says")
+        elif member["method"] == STORED and zlib.crc32(data) != member["crc"]:
+            yield position, Found(reason="corrupt_member", detail=f"{member['name']}: other bytes than were put in")
+        elif member["method"] != DEFLATED:
+            yield position, Found(data, (url, offset))
+        elif (content := inflate(data, member["size"], member["crc"])) is None:
+            yield position, Found(reason="corrupt_member", detail=f"{member['name']}: cannot be inflated")
+        else:
+            yield position, Found(content)
+
+
+def _url(index: NameIndex, member: dict[str, Any]) -> str:
+    place = index.stated["places"][member["place"]]
+    return f"{place}/{member['raw'] or member['name']}" if index.stated["folders"][member["place"]] else place
+
+
+def _members(store: Store, folder: str, place: Place) -> pa.Table:
+    """MEMBERS of a place, from the workspace if an archive was read before."""
+    if place.table is not None:
+        return place.table
+    known = fingerprint({"archive": [place.url, place.size, place.version], "version": _VERSION})
+    path = f"{folder}/archive.{known}.arrow"
+    try:
+        return read_arrow(store, path)
+    except MissingError:
+        table = members(place)
+        write_arrow(store, path, table)
+        return table.cast(MEMBERS)

@@ -1,0 +1,242 @@
+"""The images that given pairs name become items: found, judged, in place where they can be, with a reason where not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from small_archives import put, tar_of, zip_of
+from small_worlds import picture
+
+from corpus.media import read_contents
+from corpus.records import item_id, table_schema
+from corpus.stages import ROWS
+from corpus.work import MapWork, Outcome, ShardTask
+from corpus.workspace import Series, Workspace
+from pipelines.gather import gather
+from pipelines.pair_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
+from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
+from pipelines.sources.archives import Archives, ArchivesSettings, Find, Found, Resolver
+from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
+
+A, B, C, D = (picture(number) for number in range(4))
+Q = GivenPair(Side("q"), Side("p"))
+
+
+def pair(query: str = "", positive: str = "", *negatives: str) -> GivenPair:
+    sides = [Side("t", (name,) if name else ()) for name in (query, positive, *negatives)]
+    return GivenPair(sides[0], sides[1], tuple(sides[2:]))
+
+
+class Given:
+    """A source of pairs that are at hand."""
+
+    def __init__(self, pairs: Sequence[GivenPair]) -> None:
+        self._pairs = pairs
+        self.counts = {"read": len(pairs)}
+
+    def identity(self) -> dict[str, Any]:
+        return {"pairs": len(self._pairs)}
+
+    def shards(self) -> Iterator[pa.Table]:
+        yield pairs_table(self._pairs)
+
+
+def in_archives(root: str, *paths: str) -> Archives:
+    return Archives(ArchivesSettings(paths=paths), f"{root}/work", "tables/given/images-index")
+
+
+def take_in(root: str, pairs: Sequence[GivenPair], *resolvers: Resolver, **settings: int) -> tuple[pa.Table, Outcome]:
+    """The stage over one shard of pairs, as an engine runs it."""
+    workspace = Workspace(f"{root}/work")
+    shards = gather(workspace, "given", Given(pairs), "source").shards
+    rows = Series("tables", "given", ROWS).path(*shards[0])
+    output = Series("tables", "given", "images").path("000000", "f")
+    media = workspace.media_stem("given", "000000", "f")
+    stage = pickle.loads(pickle.dumps(PairImages(PairImagesSettings(**settings), resolvers)))  # noqa: S301
+    outcome = MapWork(stage, workspace.store.url).open()(
+        ShardTask("given", "000000", 0, ((ROWS, rows),), output, media, {})
+    )
+    assert outcome.error == ""
+    table = workspace.read_table(output)
+    assert table.schema == table_schema(IMAGES_SCHEMA)
+    return table, outcome
+
+
+def reasons(table: pa.Table) -> dict[str, str]:
+    return dict(zip(table.column("image").to_pylist(), table.column("reason").to_pylist(), strict=True))
+
+
+def test_every_name_becomes_an_item_once(store_url: str) -> None:
+    put(f"{store_url}/given/1.tar", tar_of({"a.jpg": A}))
+    put(f"{store_url}/given/2.zip", zip_of({"b.jpg": B}, 0))
+    put(f"{store_url}/given/3.zip", zip_of({"c.jpg": C, "c2.jpg": C}, 8))
+    put(f"{store_url}/given/d.png", picture(3, "PNG"))
+    pairs = [pair("a.jpg", "c.jpg", "b.jpg", "a.jpg"), Q, pair("", "a.jpg", "c2.jpg"), pair("d.png", "none.jpg")]
+    table, outcome = take_in(store_url, pairs, in_archives(store_url, f"{store_url}/given"))
+    rows = table.to_pylist()
+    assert [row["image"] for row in rows] == ["a.jpg", "c.jpg", "b.jpg", "c2.jpg", "d.png", "none.jpg"]
+    assert [row["status"] for row in rows] == ["kept"] * 5 + ["failed"]
+    assert rows[5]["reason"] == "missing_image"
+    contents = [A, C, B, C, picture(3, "PNG")]
+    kept = table.slice(0, 5)
+    assert [data for _, data in sorted(read_contents(Workspace(f"{store_url}/work").store, kept))] == contents
+    assert [row["item_id"] for row in rows[:5]] == [item_id(data) for data in contents]
+    assert [row["downloaded_sha256"] for row in rows[:5]] == [hashlib.sha256(data).digest() for data in contents]
+    assert [row["stored_sha256"] for row in rows] == [row["downloaded_sha256"] for row in rows]
+    assert [row["ext"] for row in rows] == ["jpg"] * 4 + ["png", None]
+    assert [row["media"].startswith("media/given/") for row in rows[:5]] == [False, True, False, True, False]
+    assert (rows[1]["media"], rows[1]["offset"]) == (rows[3]["media"], rows[3]["offset"]), "the same bytes, once"
+    assert {(row["url"], row["text"]) for row in rows} == {("", "")}
+    assert outcome.extra == {"images": {"named": 6, "in_place": 3, "copied": 2}}
+    assert outcome.counts == {"kept/": 5, "failed/missing_image": 1}
+
+
+def test_what_is_found_and_cannot_be_used(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    large = io.BytesIO()
+    Image.new("1", (4000, 4000)).save(large, "PNG")
+    files = {
+        "good.jpg": A,
+        "page.jpg": b"<html>no</html>",
+        "cut.jpg": A[:-40],
+        "wide.png": large.getvalue(),
+        "heavy.jpg": A + bytes(1 << 20),
+        "empty.jpg": b"",
+        "x/twice.jpg": B,
+        "y/twice.jpg": C,
+    }
+    names = [*files, "twice.jpg"]
+    expected = [
+        "",
+        "not_an_image",
+        "truncated",
+        "too_many_pixels",
+        "too_large",
+        "not_an_image",
+        "",
+        "",
+        "ambiguous_image",
+    ]
+    for method in (0, 8):
+        found = in_archives(root, put(f"{root}/{method}.zip", zip_of(files, method)))
+        table, outcome = take_in(root, [pair(name) for name in names], found, max_bytes=1 << 20, max_pixels=10**6)
+        assert reasons(table) == dict(zip(names, expected, strict=True))
+        assert outcome.rows == sum(outcome.counts.values()) == len(names)
+        assert outcome.extra["images"]["copied" if method else "in_place"] == 3
+
+
+def test_a_shard_without_images(tmp_path: Path) -> None:
+    table, outcome = take_in(str(tmp_path), [Q, Q])
+    assert (table.num_rows, outcome.extra) == (0, {"images": {}})
+    assert not (tmp_path / "work" / "media").exists()
+
+
+def test_names_of_some_rows_in_their_order() -> None:
+    sides = (Side("", ("n1", "n2")), Side(""), Side("", ("q1",)))
+    pairs = [
+        pair("x"),
+        GivenPair(Side("", ("q1", "q2")), Side("", ("p", "q2")), sides),
+        pair("z", "n2", "new"),
+        pair("y"),
+    ]
+    rows = pairs_table(pairs)
+    assert image_names(rows.slice(1, 2)) == ["q1", "q2", "p", "n1", "n2", "z", "new"]
+    assert image_names(pa.concat_tables([rows.slice(2, 1), rows.slice(0, 1)])) == ["z", "n2", "new", "x"]
+    assert image_names(rows.slice(0, 0)) == []
+
+
+def test_an_archive_that_changes_makes_its_tables_stale(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    path = put(f"{root}/1.zip", zip_of({"a.jpg": A}))
+    before = PairImages(PairImagesSettings(), [in_archives(root, path)]).depends_on()
+    assert PairImages(PairImagesSettings(), [in_archives(root, path)]).depends_on() == before
+    assert PairImages(PairImagesSettings(max_pixels=9), [in_archives(root, path)]).depends_on() != before
+    put(path, zip_of({"a.jpg": A, "b.jpg": B}))
+    assert PairImages(PairImagesSettings(), [in_archives(root, path)]).depends_on() != before
+
+
+IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+
+
+@pytest.fixture
+def parquet(store_url: str) -> str:
+    """40 rows in groups of 10, in the form of `datasets`; row 7 (from 1) has no image, row 8 an empty one."""
+    images = [{"bytes": picture(number), "path": f"{number}.jpg"} for number in range(1, 41)]
+    images[6], images[7] = None, {"bytes": b"", "path": "8.jpg"}
+    columns = {"query": [str(number) for number in range(40)], "image": pa.array(images, IMAGE)}
+    sink = io.BytesIO()
+    pq.write_table(pa.table({**columns, "Page": pa.array([A] * 40, pa.large_binary())}), sink, row_group_size=10)
+    return put(f"{store_url}/given/test/0.parquet", sink.getvalue())
+
+
+def test_images_in_parquet_files(store_url: str, parquet: str) -> None:
+    put(f"{store_url}/given/train/0.parquet", b"not looked into")
+    put(f"{store_url}/given/a.zip", zip_of({"a.jpg": D}))
+    names = [f"{parquet}#row=40", "test/0.parquet#row=11", f"{parquet}#row=3&column=page", "a.jpg"]
+    bad = ["0.parquet#row=1", "test/0.parquet#row=0", "test/0.parquet#row=41", "test/0.parquet#row=7"]
+    bad += [
+        "test/0.parquet#row=8",
+        "test/0.parquet#row=1&column=query",
+        "test/0.parquet#row=1&column=x",
+        "1.parquet#row=1",
+    ]
+    resolvers = (
+        ParquetImages(ParquetImagesSettings(paths=(f"{store_url}/given",))),
+        in_archives(store_url, f"{store_url}/given/*.zip"),
+    )
+    table, outcome = take_in(store_url, [pair(name) for name in names + bad], *resolvers)
+    assert reasons(table) == {
+        **dict.fromkeys(names, ""),
+        **dict.fromkeys(bad, "missing_image"),
+        "0.parquet#row=1": "ambiguous_image",
+    }
+    store = Workspace(f"{store_url}/work").store
+    assert [data for _, data in sorted(read_contents(store, table.slice(0, 4)))] == [picture(40), picture(11), A, D]
+    assert outcome.extra["images"] == {"named": 12, "copied": 3, "in_place": 1}
+    table, _ = take_in(f"{store_url}/again", [pair(names[0])], resolvers[0], max_bytes=9)
+    assert reasons(table) == {names[0]: "too_large"}
+
+
+class Pages:
+    """A resolver of a form of its own, as one that renders pages would be."""
+
+    def identity(self) -> dict[str, Any]:
+        return {"pages": 2}
+
+    def claims(self, name: str) -> bool:
+        return "#page=" in name
+
+    def open(self, max_bytes: int) -> Find:
+        return self._find
+
+    @staticmethod
+    def _find(names: Sequence[str]) -> Iterator[tuple[int, Found]]:
+        for place, name in reversed(list(enumerate(names))):
+            yield place, Found(B) if name.endswith("=1") else Found(reason="no_such_page", detail=name)
+
+
+def test_a_resolver_of_another_kind(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    found = in_archives(root, put(f"{root}/1.tar", tar_of({"a.jpg": A, "x.pdf#page=1": A})))
+    names = ["x.pdf#page=1", "a.jpg", "x.pdf#page=2"]
+    table, _ = take_in(root, [pair(name) for name in names], Pages(), found)
+    assert table.column("item_id").to_pylist() == [item_id(B), item_id(A), None]
+    assert table.to_pylist()[2]["reason"] == "no_such_page"
+    assert table.to_pylist()[2]["detail"] == "x.pdf#page=2"
+    alone, _ = take_in(f"{root}/alone", [pair("a.jpg")], Pages())
+    assert reasons(alone) == {"a.jpg": "missing_image"}
+
+
+def test_a_broken_parquet_file_stops_the_shard(tmp_path: Path) -> None:
+    path = put(f"{tmp_path}/x.parquet", b"PAR1 no")
+    with pytest.raises(AssertionError, match="not a Parquet file"):
+        take_in(str(tmp_path), [pair(f"{path}#row=1")], ParquetImages(ParquetImagesSettings(paths=(path,))))

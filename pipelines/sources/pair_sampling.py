@@ -23,14 +23,17 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.hashing import Hashes, hash_strings
 from corpus.settings import Settings
 from pipelines.sources.json_records import Fault
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
 from pipelines.sources.sampling import Sample, in_tables_of
+from pipelines.sources.set_images import SetImages
 from pipelines.sources.video_files import Found
 
 MOST_FAULTS = 1000  # that are kept word for word; the others are counted
@@ -45,6 +48,7 @@ class PairSource(Settings):
     sample_rows: int | None = Field(None, ge=1, description="pairs drawn at random; null: all, in the files' order")
     seed: int = Field(0, ge=0, description="of the sample, and of what else is drawn")
     shard_rows: int = Field(1000, ge=1)
+    images: SetImages | None = Field(None, description="where the images lie that the pairs name; null: they name none")
 
 
 class Faults(list[Fault]):
@@ -92,7 +96,9 @@ class PairRows(ABC, Generic[P]):
 
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
-        return {**self.settings.canonical(), "files": [(found.url, found.size, found.version) for found in self.files]}
+        settings = self.settings.canonical()
+        del settings["images"]  # which are found later, by the names that the rows give
+        return {**settings, "files": [(found.url, found.size, found.version) for found in self.files]}
 
     def shards(self) -> Iterator[pa.Table]:
         """Tables of `shard_rows` rows with PAIR_ROWS, the last one may be shorter; nothing in them is null."""
@@ -133,9 +139,10 @@ def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: 
     if rows is None:
         yield from map(pairs_table, _blocks(pairs))
         return
-    sample = Sample(map(_placed, _blocks(pairs)), rows, seed)
+    near = _Near(rows, seed)
+    sample = Sample((near.table(block) for block in _blocks(pairs)), rows, seed)
     counts["duplicate_row"] = counts.get("duplicate_row", 0) + sample.repeated
-    counts["not_sampled"] = counts.get("not_sampled", 0) + sample.seen - sample.repeated - len(sample)
+    counts["not_sampled"] = counts.get("not_sampled", 0) + near.skipped + sample.seen - sample.repeated - len(sample)
     for table in sample.tables():
         yield table.drop_columns(["url", "text"]).rename_columns({_OWN_URL: "url"}).select(PAIR_ROWS.names)
 
@@ -159,13 +166,31 @@ def _blocks(pairs: Iterable[GivenPair]) -> Iterator[list[GivenPair]]:
     return iter(lambda: list(itertools.islice(stream, _BLOCK)), [])
 
 
-def _placed(pairs: list[GivenPair]) -> pa.Table:
-    """The pairs as `Sample` wants them: what it calls URL and text are the halves of each pair's digest."""
-    digests = [content_digest(pair) for pair in pairs]
-    table = pairs_table(pairs).rename_columns({"url": _OWN_URL})
-    for name, half in (("url", slice(8)), ("text", slice(8, 16))):
-        table = table.append_column(name, pa.array([digest[half] for digest in digests], pa.binary()))
-    return table
+class _Near:
+    """Makes tables for `Sample` of those pairs that can still be in it: most of a long stream never are."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self._rows, self._seed = rows, seed
+        self._last = np.uint64(2**64 - 1)  # no pair whose place comes after this one can be in the sample
+        self._best = np.empty(0, np.uint64)  # places of the first pairs so far
+        self._fresh: list[Hashes] = []
+        self.skipped = 0
+
+    def table(self, pairs: list[GivenPair]) -> pa.Table:
+        """PAIR_ROWS with what `Sample` calls URL and text, which are the halves of each pair's digest."""
+        digests = [content_digest(pair) for pair in pairs]
+        places = hash_strings(pa.array([digest[:8] for digest in digests], pa.binary()), self._seed)
+        near = np.flatnonzero(places <= self._last).tolist()
+        self.skipped += len(pairs) - len(near)
+        self._fresh.append(places[near])
+        if sum(map(len, self._fresh)) > max(self._rows // 4, _BLOCK):
+            self._best = np.unique(np.concatenate([self._best, *self._fresh]))[: self._rows]
+            self._fresh = []
+            self._last = self._best[-1] if len(self._best) == self._rows else self._last
+        table = pairs_table([pairs[at] for at in near]).rename_columns({"url": _OWN_URL})
+        for name, half in (("url", slice(8)), ("text", slice(8, 16))):
+            table = table.append_column(name, pa.array([digests[at][half] for at in near], pa.binary()))
+        return table
 
 
 def _with_licence(table: pa.Table, default: str) -> pa.Table:

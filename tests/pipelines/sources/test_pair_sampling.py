@@ -6,9 +6,11 @@ import random
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpus.hashing import hash_strings
 from corpus.settings import parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
@@ -58,6 +60,15 @@ def test_a_sample_is_of_the_pairs_alone(monkeypatch: pytest.MonkeyPatch) -> None
     shuffled = random.Random(1).sample(PAIRS, len(PAIRS))
     assert drawn(shuffled, 40, seed=7)[0] == few
     assert drawn(PAIRS, 40, seed=8)[0] != few
+
+
+@pytest.mark.parametrize("block", [1, 7, 8192])
+def test_pairs_that_come_too_late_are_skipped(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(pair_sampling, "_BLOCK", block)
+    rows, counts = drawn(PAIRS + PAIRS, 20)
+    first = np.argsort(hash_strings(pa.array([content_digest(each)[:8] for each in PAIRS], pa.binary()), 0))[:20]
+    assert [row["line"] for row in rows] == [at + 1 for at in first]
+    assert counts == {"duplicate_row": 20, "not_sampled": 960}
 
 
 def test_equal_pairs_are_one() -> None:

@@ -67,7 +67,10 @@ class NameIndex:
             whole, first = np.unique(hashes[first], return_index=True)
         table = table.combine_chunks()
         ends, meant = _ends(table.column("name"))
-        new = ~np.isin(ends, whole)
+        at = np.searchsorted(ends, whole)
+        taken = at[ends[np.minimum(at, len(ends) - 1)] == whole] if len(ends) else at[:0]
+        new = np.ones(len(ends), np.bool_)
+        new[taken] = False  # a whole name is meant before the end of another
         hashes = np.concatenate([whole, ends[new]])
         order = np.argsort(hashes, kind="stable")
         rows = np.concatenate([first.astype(np.int32), meant[new]])

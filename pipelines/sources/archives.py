@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.settings import Settings, SettingsError, tuning
@@ -71,6 +73,9 @@ class ArchivesSettings(Settings):
     )
     strip_prefix: str = Field("", description="taken off the beginning of names that have it")
     add_prefix: str = Field("", description="put before every name, after that")
+    archive_is_folder: bool = Field(
+        False, description="an archive's name without its ending is a folder above its members: their names come again"
+    )
     index_threads: int = tuning(4, ge=1)
 
 
@@ -115,7 +120,8 @@ class Archives:
         """
         store = Store(self._workspace)
         files = self._identity["files"]
-        stem = f"{self._folder}/{fingerprint({'files': files, 'version': _VERSION})}"
+        named = self._settings.archive_is_folder
+        stem = f"{self._folder}/{fingerprint({'files': files, 'archive_is_folder': named, 'version': _VERSION})}"
         try:
             return NameIndex.load(store, stem)
         except MissingError:
@@ -124,7 +130,7 @@ class Archives:
                     "archives: something in them has changed since the run began; start it again"
                 ) from None
             with ThreadPoolExecutor(self._settings.index_threads) as pool:
-                parts = list(pool.map(partial(_members, store, self._folder), self._places))
+                parts = list(pool.map(partial(_members, store, self._folder, named), self._places))
         of_part = [np.full(part.num_rows, number, np.int32) for number, part in enumerate(parts)]
         table = pa.concat_tables(parts).append_column("place", pa.array(np.concatenate(of_part)))
         stated = {
@@ -218,8 +224,18 @@ def _url(index: NameIndex, member: dict[str, Any]) -> str:
     return f"{place}/{member['raw'] or member['name']}" if index.stated["folders"][member["place"]] else place
 
 
-def _members(store: Store, folder: str, place: Place) -> pa.Table:
+def _members(store: Store, folder: str, archive_is_folder: bool, place: Place) -> pa.Table:
     """MEMBERS of a place, from the workspace if an archive was read before."""
+    table = _known_members(store, folder, place)
+    if place.table is not None or not archive_is_folder:
+        return table
+    folder_name = pa.scalar(f"{PurePosixPath(place.url).stem}/", pa.large_string())
+    nothing = pa.scalar("", pa.large_string())
+    names = pc.binary_join_element_wise(folder_name, table.column("name"), nothing)
+    return table.set_column(0, MEMBERS.field("name"), normalised(names))
+
+
+def _known_members(store: Store, folder: str, place: Place) -> pa.Table:
     if place.table is not None:
         return place.table
     known = fingerprint({"archive": [place.url, place.size, place.version], "version": _VERSION})
@@ -229,4 +245,4 @@ def _members(store: Store, folder: str, place: Place) -> pa.Table:
     except MissingError:
         table = members(place)
         write_arrow(store, path, table)
-        return table.cast(MEMBERS)
+        return table

@@ -1,13 +1,18 @@
-"""Small tars and zips, and a way to put them anywhere."""
+"""Small tars and zips put anywhere, and what is found in them."""
 
 from __future__ import annotations
 
 import io
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import fsspec
+
+from corpus.storage import Store
+from pipelines.sources.archives import Archives, ArchivesSettings, Found
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
@@ -33,3 +38,29 @@ def put(url: str, data: bytes) -> str:
     fs.makedirs(path.rpartition("/")[0], exist_ok=True)
     fs.pipe_file(path, data)
     return url
+
+
+def patched(data: bytes, name: str, at: int, value: bytes) -> bytes:
+    """A zip in whose directory the entry of a name has other bytes, `at` counted from the entry's beginning."""
+    entry = data.rindex(name.encode()) - 46
+    assert data[entry : entry + 4] == b"PK\x01\x02"
+    return data[: entry + at] + value + data[entry + at + len(value) :]
+
+
+def archives(root: str, *paths: str, **settings: Any) -> Archives:
+    return Archives(ArchivesSettings(paths=paths, **settings), f"{root}/work", "tables/given/images-index")
+
+
+def find(found: Archives, *names: str, max_bytes: int = 1 << 20) -> list[Found]:
+    """What each name stands for; whatever is said to lie somewhere lies there."""
+    results = dict(pickle.loads(pickle.dumps(found)).open(max_bytes)(names))  # noqa: S301
+    assert sorted(results) == list(range(len(names)))
+    for one in results.values():
+        assert not (one.reason and one.data)
+        if one.place:
+            assert Store("/nowhere").read_ranges([(*one.place, len(one.data))]) == [one.data]
+    return [results[place] for place in range(len(names))]
+
+
+def said(found: Archives, *names: str, **more: Any) -> list[str | bytes]:
+    return [one.reason or one.data for one in find(found, *names, **more)]

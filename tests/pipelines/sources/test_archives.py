@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
-import struct
-import tarfile
 import unicodedata
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_archives import put, tar_of, zip_of
+from small_archives import archives, find, patched, put, said, tar_of, zip_of
 from small_worlds import picture
 
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from pipelines.sources import archive_files
 from pipelines.sources.archive_index import AMBIGUOUS, MISSING, NameIndex, normalised
-from pipelines.sources.archive_zip import zip_members
-from pipelines.sources.archives import Archives, ArchivesSettings, Found
 
 A, B, C, D = (picture(number) for number in range(4))
-
-
-def archives(root: str, *paths: str, **settings: Any) -> Archives:
-    return Archives(ArchivesSettings(paths=paths, **settings), f"{root}/work", "tables/given/images-index")
-
-
-def find(found: Archives, *names: str, max_bytes: int = 1 << 20) -> list[Found]:
-    """What each name stands for; whatever is said to lie somewhere lies there."""
-    results = dict(pickle.loads(pickle.dumps(found)).open(max_bytes)(names))  # noqa: S301
-    assert sorted(results) == list(range(len(names)))
-    for one in results.values():
-        assert not (one.reason and one.data)
-        if one.place:
-            assert Store("/nowhere").read_ranges([(*one.place, len(one.data))]) == [one.data]
-    return [results[place] for place in range(len(names))]
-
-
-def said(found: Archives, *names: str, **more: Any) -> list[str | bytes]:
-    return [one.reason or one.data for one in find(found, *names, **more)]
 
 
 def test_each_kind_of_archive_on_each_kind_of_storage(store_url: str) -> None:
@@ -105,6 +80,18 @@ def test_of_equal_names_the_first_archive_counts(tmp_path: Path) -> None:
     assert said(again, "a.jpg") == [B]
 
 
+def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
+    for name, data in (("A-OKVQA", A), ("VÖC", B)):
+        put(f"{tmp_path}/given/{name}.zip", zip_of({"Train/1.jpg": data}))
+    put(f"{tmp_path}/given/loose/1.jpg", C)
+    plain = archives(str(tmp_path), f"{tmp_path}/given")
+    assert said(plain, "images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg") == [A, A]
+    found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
+    names = ("images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg", "loose/1.jpg", "Train/1.jpg")
+    assert said(found, *names) == [A, B, C, "ambiguous_image"]
+    assert (plain.index().stated["repeated_name"], found.index().stated["repeated_name"]) == (1, 0)
+
+
 def test_unicode_is_composed_alike(tmp_path: Path) -> None:
     name = "caf\u00e9/\u00fc.jpg"
     apart = unicodedata.normalize("NFD", name)
@@ -132,117 +119,10 @@ def test_folders_with_links_and_odd_names(tmp_path: Path) -> None:
     ]
 
 
-def patched(data: bytes, name: str, at: int, value: bytes) -> bytes:
-    """A zip in whose directory the entry of a name has other bytes, `at` counted from the entry's beginning."""
-    entry = data.rindex(name.encode()) - 46
-    assert data[entry : entry + 4] == b"PK\x01\x02"
-    return data[: entry + at] + value + data[entry + at + len(value) :]
-
-
-def test_members_that_lie_say_so(tmp_path: Path) -> None:
-    bomb = bytes(3 << 20)
-    data = zip_of({f"{name}.jpg": A for name in ("good", "secret", "far", "crc", "huge", "long")})
-    data = patched(data, "secret.jpg", 8, b"\x01\x00")
-    data = patched(data, "far.jpg", 42, struct.pack("<L", 2**31))
-    data = patched(data, "crc.jpg", 16, b"\0\0\0\0")
-    data = patched(data, "huge.jpg", 20, struct.pack("<LL", 2**30, 2**30))
-    data = patched(data, "long.jpg", 24, struct.pack("<L", len(A) + 1))
-    found = archives(str(tmp_path), put(f"{tmp_path}/1.zip", data))
-    names = ("good.jpg", "secret.jpg", "far.jpg", "crc.jpg", "huge.jpg", "long.jpg")
-    assert said(found, *names) == [A, "encrypted_image", *["corrupt_member"] * 4]
-
-    data = zip_of({"bomb.jpg": bomb, "lying.jpg": bomb, "good.jpg": A, "torn.jpg": B}, zipfile.ZIP_DEFLATED)
-    data = patched(data, "lying.jpg", 24, struct.pack("<L", 1000))
-    data = patched(data, "torn.jpg", 42, struct.pack("<L", 5))
-    found = archives(str(tmp_path), put(f"{tmp_path}/2.zip", data))
-    assert said(found, "bomb.jpg", "lying.jpg", "good.jpg", "torn.jpg") == [
-        "too_large",
-        "corrupt_member",
-        A,
-        "corrupt_member",
-    ]
-    other = archives(str(tmp_path), put(f"{tmp_path}/3.zip", zip_of({"a.jpg": A}, zipfile.ZIP_LZMA)))
-    assert said(other, "a.jpg") == ["unsupported_compression"]
-
-
-def test_a_local_header_that_sends_behind_the_end(tmp_path: Path) -> None:
-    data = zip_of({"a.jpg": A})
-    data = data[:28] + b"\xff\xff" + data[30:]  # the length of its extra field
-    found = archives(str(tmp_path), put(f"{tmp_path}/1.zip", data))
-    assert said(found, "a.jpg") == ["corrupt_member"]
-
-
-def test_zips_of_all_makes(tmp_path: Path) -> None:
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive:
-        archive.comment = b"PK about it" * 100
-        archive.mkdir("folder")
-        with archive.open(zipfile.ZipInfo("folder/wide.jpg"), "w", force_zip64=True) as member:
-            member.write(A)
-    data = b"#!/bin/sh\n" * 9 + sink.getvalue()  # one that unpacks itself
-    found = archives(str(tmp_path), put(f"{tmp_path}/1.ZIP", data))
-    assert said(found, "folder/wide.jpg", "folder", "folder/") == [A, "missing_image", "missing_image"]
-    latin = patched(zip_of({"n__.jpg": A}), "n__.jpg", 46, b"n\x84_.jpg")  # of the days before UTF-8
-    members = list(zip_members(io.BytesIO(latin), len(latin)))
-    assert [member.name for member in members] == ["nä_.jpg"]
-    at = latin.rindex(b"n\x84_.jpg") - 46 + 8  # its flags
-    wrong = latin[:at] + b"\x00\x08" + latin[at + 2 :]  # it says that this is UTF-8
-    assert [member.name for member in zip_members(io.BytesIO(wrong), len(wrong))] == ["n\ufffd_.jpg"]
-
-
-def test_a_64_bit_directory() -> None:
-    plain = zip_of({"a.jpg": A, "b.jpg": B})
-    end = plain.rindex(b"PK\x05\x06")
-    length, offset = struct.unpack_from("<LL", plain, end + 12)
-    wide = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 2, 2, length, offset)
-    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
-    narrow = struct.pack("<4s4H2LH", b"PK\x05\x06", 0xFFFF, 0, 0xFFFF, 0xFFFF, 2**32 - 1, 2**32 - 1, 0)
-    data = plain[:end] + wide + locator + narrow
-    with zipfile.ZipFile(io.BytesIO(data)) as theirs:
-        expected = [(info.filename, info.header_offset, info.file_size, info.CRC) for info in theirs.infolist()]
-    ours = [(one.name, one.offset, one.size, one.crc) for one in zip_members(io.BytesIO(data), len(data))]
-    assert ours == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("cut.zip", zip_of({"a.jpg": A})[:-30]),
-        ("short.zip", zip_of({"a.jpg": A, "b.jpg": B})[len(A) :]),
-        ("none.zip", b"<html>"),
-        ("empty.zip", b""),
-        ("cut.tar", tar_of({"a.jpg": A})[:700]),
-        ("none.tar", b"<html>" * 200),
-        ("packed.tar.gz", b""),
-    ],
-)
-def test_archives_that_cannot_be_read_are_named(tmp_path: Path, name: str, data: bytes) -> None:
-    path = put(f"{tmp_path}/given/{name}", data)
-    with pytest.raises(SettingsError, match=name):
-        archives(str(tmp_path), path).index()
-    with pytest.raises(SettingsError, match=name):
-        archives(str(tmp_path), f"{tmp_path}/given").index()
-
-
 def test_nothing_there_is_an_error(tmp_path: Path, memory_store: str) -> None:
     for path in (f"{tmp_path}/none.tar", f"{tmp_path}/*.zip", f"{memory_store}/none.tar", str(tmp_path)):
         with pytest.raises(SettingsError, match="no files there"):
             archives(str(tmp_path), path).identity()
-
-
-def test_tars_with_members_that_are_no_files(tmp_path: Path) -> None:
-    sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for kind, name in ((tarfile.SYMTYPE, "link.jpg"), (tarfile.LNKTYPE, "hard.jpg"), (tarfile.DIRTYPE, "d.jpg")):
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, "/etc/passwd"
-            archive.addfile(member)
-        for name, data in (("l" * 300 + "/ö.jpg", A), ("empty.jpg", b"")):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    found = archives(str(tmp_path), put(f"{tmp_path}/1.tar", sink.getvalue()))
-    assert said(found, "ö.jpg", "link.jpg", "hard.jpg", "d.jpg", "empty.jpg") == [A, *["missing_image"] * 3, b""]
 
 
 def test_an_index_is_made_once(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def label_spread_order(
     on the drawn numbers, on which labels are equal and which related, and on nothing else: not on how the labels are
     numbered nor on the order of the pairs.
 
-    Without related labels it has exactly the false negatives of `lower_bound`. Holds some 100 bytes a pair.
+    Without related labels it has exactly the false negatives of `lower_bound`. Holds some 70 bytes a pair.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: at least 1")

@@ -54,6 +54,13 @@ def test_windows_that_begin_anywhere_are_nearly_as_good_as_batches() -> None:
         assert bound * 0.98 < window < bound * 1.02
 
 
+def test_labels_of_one_member_a_batch_are_a_batch_apart() -> None:
+    label = of_counts([40] * 500)
+    order = label_spread_order(drawn(20_000), label, 500)
+    assert false_negatives_per_query(label[order], 500) == 0
+    assert 0 < false_negatives_per_query(label[order[250:-250]], 500) < 0.1
+
+
 def test_a_label_lies_evenly_in_parts_of_a_batch_too() -> None:
     label = of_counts([1000, *[10] * 700])
     order = label_spread_order(drawn(8000), label, 800)
@@ -85,6 +92,7 @@ def test_batches_that_follow_each_other_are_put_so_that_windows_hold_few_related
     label = of_counts([400, *[60] * 100, *[30] * 200])
     related = np.array([(0, kind) for kind in range(1, 101)])
     order = label_spread_order(drawn(len(label)), label, 100, related)
+    assert false_negatives_per_query(label[order], 100, related) < 2 * lower_bound(label, 100, related)
     window = label[order[50:-50]]
     shuffled = np.random.default_rng(0).permutation(label)
     met = false_negatives_per_query(window, 100, related) - false_negatives_per_query(window, 100)

@@ -82,3 +82,4 @@ def test_built_in_lists_are_sound() -> None:
     assert relations.related("vehicle", "beach wagon")
     assert not relations.related("dog", "cat")
     assert not relations.related("table", "vegetable")
+    assert not Relations(["cow", "boston bull"], names).related("cow", "boston bull")

@@ -1,0 +1,215 @@
+"""Planning a mixture: how time and memory grow with the pairs, from 0.5M to 5M.
+
+    python -m benchmarks.mixture                     # 0.5M, 1M, 2M and 5M
+    python -m benchmarks.mixture --pairs 500000
+
+There is no peer here. A workspace of tables without media is written: four datasets in the proportions of the recipe's
+first stage, that is text -> text, text -> clip in groups, text -> image, and image + text -> image with negatives.
+Then, in a process of its own, all that publishing does before its first tar: choose, order, fill up negatives, weigh,
+find every item's place, and make up what the workers are handed. One line of JSON for each size, then how they compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.harness import timed
+from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, table_schema
+from corpus.workspace import Workspace
+from pipelines.publishing.corpus_plan import item_ids, make_target, pair_rows, plan_dataset, refuse_shared_pairs
+from pipelines.publishing.locate import read_locations
+from pipelines.publishing.mixture import DatasetInput, MixtureSettings
+from pipelines.publishing.weights import Drawn, dataset_weights
+
+SHARD = 5_000
+SIZES = (500_000, 1_000_000, 2_000_000, 5_000_000)
+CLIPS = 6  # of a film, on average
+_ITEMS = pa.schema([*LOCATION_FIELDS, *STATUS_FIELDS])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A dataset of the workspace: its share of all pairs, and what a pair of it consists of."""
+
+    name: str
+    task: Task
+    modality: Modality
+    share: float
+    query_items: int = 0
+    positive_items: int = 1
+    texts: bool = False
+    grouped: bool = False
+    own_negatives: int = 0  # at most
+    negatives: int = 0  # that the mixture asks for
+
+
+KINDS = (
+    Kind("text", Task.TEXT_RETRIEVAL, Modality.TEXT, 0.06, positive_items=0, texts=True, negatives=1),
+    Kind("clips", Task.VIDEO_RETRIEVAL, Modality.CLIP, 0.05, grouped=True),
+    Kind("images", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.40),
+    Kind("fused", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.49, query_items=1, own_negatives=2, negatives=2),
+)
+
+
+def main() -> None:
+    """Measure each size."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pairs", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--measure", metavar="WORKSPACE", help="plan what lies there (used by the benchmark itself)")
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure)))
+        return
+    found = []
+    for pairs in options.pairs:
+        with tempfile.TemporaryDirectory() as folder:
+            build(Workspace(folder), pairs)
+            command = [sys.executable, "-m", "benchmarks.mixture", "--measure", folder]
+            environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+            said = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout
+        found.append({"name": "mixture", "pairs": pairs, **json.loads(said)})
+        print(json.dumps(found[-1]), flush=True)
+    print("\n| pairs | seconds | of one core | GB | seconds per million | bytes a pair |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for size in found:
+        millions, seconds = size["pairs"] / 1e6, size["seconds"]
+        each = (size["gb"] - size["gb_at_start"]) * 1e3 / millions
+        times = f"{seconds:.1f} | {size['cpu_seconds']:.1f}"
+        print(f"| {millions:g}M | {times} | {size['gb']:.2f} | {seconds / millions:.1f} | {each:.0f} |")
+
+
+def build(workspace: Workspace, pairs: int) -> None:
+    """Write the tables of all datasets and of their items."""
+    rng = np.random.default_rng(0)
+    for kind in KINDS:
+        for number, rows in enumerate(_shards(int(pairs * kind.share))):
+            ids = {role: rng.bytes(rows * many * ITEM_ID_BYTES) for role, many in _roles(kind).items()}
+            path = f"pairs/{kind.name}/pairs/{number:06d}.0123456789abcdef.parquet"
+            workspace.write_table(path, pair_table(kind, number, rows, ids, rng), {})
+            path = f"tables/{kind.name}/items/{number:06d}.0123456789abcdef.parquet"
+            workspace.write_table(path, item_table(b"".join(ids.values()), f"media/{kind.name}/{number:06d}.tar"), {})
+
+
+def _shards(rows: int) -> Iterator[int]:
+    for start in range(0, rows, SHARD):
+        yield min(SHARD, rows - start)
+
+
+def _roles(kind: Kind) -> dict[str, int]:
+    return {"query": kind.query_items, "positive": kind.positive_items, "negatives": kind.own_negatives}
+
+
+def pair_table(kind: Kind, shard: int, rows: int, ids: dict[str, bytes], rng: np.random.Generator) -> pa.Table:
+    """A shard's pairs. One in twenty was removed, and of a pair's own negatives some may be missing."""
+    texts = [f"{kind.name} {shard} {number}" if kind.texts else "" for number in range(rows)]
+    kept = rng.random(rows) < 0.95
+    film = np.cumsum(rng.random(rows) < 1 / CLIPS)
+    columns: dict[str, pa.Array] = {
+        "pair_id": _ids(rng.bytes(rows * ITEM_ID_BYTES)),
+        "query": _side(ids["query"], kind.query_items, texts),
+        "positive": _side(ids["positive"], kind.positive_items, texts),
+        "negatives": _negatives(ids["negatives"], kind.own_negatives, rows, rng),
+        "group": pa.array([f"film {shard} {number}" for number in film] if kind.grouped else [""] * rows),
+        "source_url": pa.array([f"video {shard} {number}" for number in film] if kind.grouped else [""] * rows),
+        "status": pa.array(np.where(kept, "kept", "filtered")),
+        "reason": pa.array(np.where(kept, "", "blurred")),
+    }
+    schema = table_schema(PAIR_SCHEMA)
+    return pa.table([columns.get(field.name, pa.nulls(rows, field.type)).cast(field.type) for field in schema], schema)
+
+
+def item_table(ids: bytes, media: str) -> pa.Table:
+    """The places of items in a tar that isn't there."""
+    items = _ids(ids)
+    n = len(items)
+    columns = [items, [media] * n, np.arange(n) * 65_536, np.full(n, 65_536), ["jpg"] * n, ["kept"] * n, [""] * n]
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, _ITEMS, strict=True)], _ITEMS)
+
+
+def _ids(data: bytes) -> pa.Array:
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(ITEM_ID_BYTES), len(data) // ITEM_ID_BYTES, [None, pa.py_buffer(data)]
+    )
+
+
+def _side(ids: bytes, many: int, texts: list[str]) -> pa.Array:
+    items = pa.ListArray.from_arrays(pa.array(np.arange(len(texts) + 1, dtype=np.int32) * many), _ids(ids))
+    return _struct(PAIR_SCHEMA.field("query").type, [pa.array([""] * len(texts)), pa.array(texts), items])
+
+
+def _negatives(ids: bytes, most: int, rows: int, rng: np.random.Generator) -> pa.Array:
+    counts = rng.integers(0, most + 1, rows)
+    total = int(counts.sum())
+    items = pa.ListArray.from_arrays(pa.array(np.arange(total + 1, dtype=np.int32)), _ids(ids[: total * ITEM_ID_BYTES]))
+    columns = [pa.array([""] * total), items, pa.array(np.zeros(total, np.float32)), pa.array(["given"] * total)]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, _struct(PAIR_SCHEMA.field("negatives").type.value_type, columns))
+
+
+def _struct(kind: pa.StructType, columns: list[pa.Array]) -> pa.Array:
+    return pa.StructArray.from_arrays([c.cast(f.type) for c, f in zip(columns, kind, strict=True)], fields=list(kind))
+
+
+def measure(folder: str) -> dict[str, Any]:
+    """Seconds of each part, and the peak of this process."""
+    workspace, at_start, cpu = Workspace(folder), _peak_gb(), time.process_time()
+    mixture = MixtureSettings.model_validate(
+        {
+            "corpus": "unused",
+            "pairs_per_shard": 1000,
+            "weights": {"rule": "convergence", "table": {"image_retrieval": 2.0}, "temperature": 2},
+            "datasets": {kind.name: {"negatives": kind.negatives} for kind in KINDS},
+        }
+    )
+    given, items = [], []
+    for kind in KINDS:
+        paths = [
+            f"pairs/{kind.name}/pairs/{name}" for name in sorted(workspace.store.names(f"pairs/{kind.name}/pairs"))
+        ]
+        given.append(DatasetInput(kind.name, kind.task, 1, kind.modality, "", (kind.name,), tuple(paths)))
+        items += [path.replace("pairs/", "tables/", 1).replace("/pairs/", "/items/") for path in paths]
+    seconds = {}
+    plans = []
+    for dataset in given:
+        seconds[f"plan {dataset.name}"], plan = timed(lambda dataset=dataset: plan_dataset(workspace, dataset, mixture))  # type: ignore[misc]
+        plans.append(plan)
+    seconds["pairs in two datasets"], _ = timed(lambda: refuse_shared_pairs(plans))
+    sizes = {plan.given.name: Drawn(plan.given.task, len(plan.arranged.chosen)) for plan in plans}
+    seconds["weights"], weights = timed(lambda: dataset_weights(mixture.weights, sizes))
+    seconds["find items"], locations = timed(lambda: read_locations(workspace, items, item_ids(plans)))
+    seconds["hand out"], rows = timed(
+        lambda: [pair_rows(plan, make_target(plan, locations, 0), locations, frozenset()) for plan in plans]
+    )
+    ordered = sum(len(plan.arranged.chosen) for plan in plans)
+    assert ordered == sum(int((item.slot < 0).sum()) for table in rows for item in table)
+    assert sum(weights.values()) > 0.999 and all(len(plan.arranged.shard_samples) for plan in plans)
+    return {
+        "samples": ordered,
+        "items": len(locations),
+        "seconds": round(sum(seconds.values()), 2),
+        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "gb": round(_peak_gb(), 3),
+        "gb_at_start": round(at_start, 3),
+        "parts": {name: round(value, 2) for name, value in seconds.items()},
+    }
+
+
+def _peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    main()

@@ -63,14 +63,13 @@ class ParquetImages:
         return _NAME.fullmatch(name) is not None
 
     def open(self, max_bytes: int) -> Find:
-        urls = [url for url, _, _ in self._files]
-        index = NameIndex.build(pa.table({"name": normalised(pa.array(urls, pa.large_string()))}), {})
-        return _Files(urls, index, self._settings.column, max_bytes).find
+        urls = pa.array([url for url, _, _ in self._files], pa.large_string())
+        index = NameIndex.build(pa.table({"name": normalised(urls), "url": urls}), {})
+        return _Files(index, self._settings.column, max_bytes).find
 
 
 @dataclass(frozen=True)
 class _Files:
-    urls: list[str]
     index: NameIndex
     column: str
     max_bytes: int
@@ -88,7 +87,7 @@ class _Files:
             else:
                 wanted.setdefault((file, match[3] or self.column), []).append((int(match[2]) - 1, position))
         for (file, column), rows in sorted(wanted.items()):
-            yield from self._in_file(self.urls[file], column, sorted(rows))
+            yield from self._in_file(self.index.table.column("url")[file].as_py(), column, sorted(rows))
 
     def _in_file(self, url: str, column: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
         """Raises ShardError for a file that is no whole Parquet, StorageError where it cannot be read."""

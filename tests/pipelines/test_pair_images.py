@@ -18,9 +18,10 @@ from small_worlds import picture
 
 from corpus.media import read_contents
 from corpus.records import item_id, table_schema
-from corpus.stages import ROWS
+from corpus.stages import ITEMS, ROWS
 from corpus.work import MapWork, Outcome, ShardTask
 from corpus.workspace import Series, Workspace
+from filters.inspect import Inspect, InspectSettings
 from pipelines.gather import gather
 from pipelines.pair_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
 from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
@@ -204,6 +205,19 @@ def test_images_in_parquet_files(store_url: str, parquet: str) -> None:
     assert outcome.extra["images"] == {"named": 12, "copied": 3, "in_place": 1}
     table, _ = take_in(f"{store_url}/again", [pair(names[0])], resolvers[0], max_bytes=9)
     assert reasons(table) == {names[0]: "too_large"}
+
+
+def test_stages_that_judge_items_read_the_table(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    found = in_archives(root, put(f"{root}/1.zip", zip_of({"a.jpg": A, "cut.jpg": A[:-40]}, 8)))
+    take_in(root, [pair("gone.jpg", "a.jpg"), pair("cut.jpg")], found)
+    inputs = ((ITEMS, Series("tables", "given", "images").path("000000", "f")),)
+    output = Series("tables", "given", "inspect").path("000000", "f")
+    task = ShardTask("given", "000000", 0, inputs, output, "media/given/x", {})
+    assert MapWork(Inspect(InspectSettings()), f"{root}/work").open()(task).error == ""
+    inspected = Workspace(f"{root}/work").read_table(output).to_pylist()
+    assert [row["reason"] for row in inspected] == ["missing_image", "", "truncated"]
+    assert (inspected[1]["width"], inspected[1]["height"]) == (24, 16)
 
 
 class Pages:

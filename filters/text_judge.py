@@ -65,9 +65,10 @@ def judge_texts(texts: pa.Array | pa.ChunkedArray, settings: TextJudgeSettings) 
 
 
 def _mostly_symbols(texts: pa.Array, settings: TextJudgeSettings) -> np.ndarray:
-    shown = np.asarray(pc.count_substring_regex(texts, r"[^\s\p{Z}]"))
-    told = np.asarray(pc.count_substring_regex(texts, r"[\p{L}\p{N}\p{M}]"))
-    return told < settings.min_letter_share * shown
+    symbols = pc.replace_substring_regex(texts, r"[\p{L}\p{N}\p{M}]+", "")
+    blanks = pc.replace_substring_regex(symbols, r"[^\s\p{Z}]+", "")
+    left, blank, chars = (np.asarray(pc.utf8_length(some)) for some in (symbols, blanks, texts))
+    return chars - left < settings.min_letter_share * (chars - blank)
 
 
 def _repeats_itself(texts: pa.Array, settings: TextJudgeSettings) -> np.ndarray:

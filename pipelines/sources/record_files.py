@@ -1,0 +1,194 @@
+"""Rows of the files that public sets come in, one after the other: JSON lines, JSON and Parquet, local or in a store.
+
+Files are streamed: JSON lines (also gzipped) line by line, Parquet a few rows of a row group at a time; only a JSON
+array is read whole. Images that lie in a Parquet file are not read: the row has their names in their place.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import json
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.settings import SettingsError
+from corpus.storage import StorageError, Store
+from pipelines.sources.column_templates import paths_of_records, paths_of_schema
+from pipelines.sources.json_records import Fault, records
+from pipelines.sources.video_files import Found
+
+ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
+IMAGE = "image"  # the column whose embedded images are named without it
+_MOST_LINE_BYTES = 64 * 2**20
+_BATCH_ROWS = 1024
+_LOOKED_AT = 100  # records of a JSON file that tell which fields there are
+
+Row = dict[str, Any]
+
+
+def is_parquet(file: Found) -> bool:
+    """Whether a file is one by its name."""
+    return file.url.lower().endswith(".parquet")
+
+
+def embedded_name(file: str, row: int, column: str = IMAGE) -> str:
+    """The name of an image that lies in a Parquet file; rows are counted from 1."""
+    return f"{file}#row={row}" + ("" if column == IMAGE else f"&column={column}")
+
+
+def named_apart(files: Sequence[Found]) -> list[Found]:
+    """The same files; those that are called alike are called by their URLs."""
+    count = Counter(file.name for file in files)
+    return [replace(file, name=file.url) if count[file.name] > 1 else file for file in files]
+
+
+def read_records(file: Found, faults: list[Fault], columns: Collection[str] | None = None) -> Iterator[tuple[int, Row]]:
+    """(line, record) of each object in a file; in Parquet the row, counted from 1. Adds to `faults` what is none.
+
+    `columns`: of a Parquet file only these are read, as far as it has them. An image in it (a binary column, or what
+    `datasets` makes of images, {bytes, path}) is given as a string: its `embedded_name` in the file's name, which is
+    the same wherever the file lies; or the path, where none of the row group's rows holds bytes. Raises SettingsError
+    for a file that is no Parquet or gzip, StorageError for one that cannot be read.
+    """
+    if is_parquet(file):
+        yield from _parquet_rows(file, faults, columns)
+        return
+    plain = file.url.lower().endswith(".json")
+    for line, record in records(file.url, faults) if plain else _lines(file.url, faults):
+        if isinstance(record, dict):
+            yield line, record
+        else:
+            faults.append(Fault(file.url, line, "not_an_object", f"a {type(record).__name__}"))
+
+
+def _lines(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+    try:
+        with Store(".").open(url) as opened:
+            buffered = io.BufferedReader(cast(io.RawIOBase, opened), 2**20)
+            stream = gzip.GzipFile(fileobj=buffered) if url.lower().endswith(".gz") else buffered
+            yield from _parsed_lines(cast(BinaryIO, stream), url, faults)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SettingsError(f"{url}: not a whole gzip file: {error}") from error
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{url}: {error}") from error
+
+
+def _parsed_lines(stream: BinaryIO, url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+    number = 0
+    while data := stream.readline(_MOST_LINE_BYTES):
+        number += 1
+        if len(data) == _MOST_LINE_BYTES and not data.endswith(b"\n"):
+            faults.append(Fault(url, number, "line_too_long", f"more than {_MOST_LINE_BYTES} bytes"))
+            while data and not data.endswith(b"\n"):
+                data = stream.readline(_MOST_LINE_BYTES)
+            continue
+        text = data.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
+        try:
+            if text:
+                yield number, json.loads(text)
+        except (ValueError, RecursionError) as error:
+            faults.append(Fault(url, number, "not_json", str(error)))
+
+
+def open_parquet(file: Found | str) -> tuple[Any, pq.ParquetFile]:
+    """The open file, which is the caller's to close, and what reads it. Errors as in `read_records`."""
+    url = file if isinstance(file, str) else file.url
+    opened = Store(".").open(url)
+    try:
+        # Local files are read page by page; of remote ones the columns of a row group are asked for at once.
+        return opened, pq.ParquetFile(opened, **({"pre_buffer": True} if "://" in url else {"buffer_size": 2**20}))
+    except pa.ArrowInvalid as error:
+        opened.close()
+        raise SettingsError(f"{url}: not a Parquet file that can be read: {error}") from error
+    except BaseException:
+        opened.close()
+        raise
+
+
+def paths_in(file: Found) -> set[str]:
+    """The paths that a file's rows have: those of a Parquet file's schema, else of its first records; of none, none.
+
+    Errors as in `read_records`.
+    """
+    if is_parquet(file):
+        opened, parquet = open_parquet(file)
+        with opened:
+            return paths_of_schema(parquet.schema_arrow)
+    rows = read_records(file, [])
+    return paths_of_records(record for _, record in itertools.islice(rows, _LOOKED_AT))
+
+
+def holds_images(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds the bytes of images."""
+    if pa.types.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return at >= 0 and _is_binary(kind.field(at).type)
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _parquet_rows(file: Found, faults: list[Fault], columns: Collection[str] | None) -> Iterator[tuple[int, Row]]:
+    opened, parquet = open_parquet(file)
+    try:
+        with opened:
+            fields = [field for field in parquet.schema_arrow if columns is None or field.name in columns]
+            images = [field.name for field in fields if holds_images(field.type)]
+            leaves = [field.name for field in fields if field.name not in images]
+            leaves += [f"{field.name}.path" for field in fields if field.name in images and _has_path(field.type)]
+            first = 1
+            for group in range(parquet.num_row_groups):
+                embedded = [name for name in images if _has_bytes(parquet, group, name)]
+                for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=leaves):
+                    for at, row in _python_rows(batch, file.url, first, faults):
+                        for name in images:
+                            path = (row.get(name) or {}).get("path")
+                            row[name] = embedded_name(file.name, at, name) if name in embedded else path
+                        yield at, row
+                    first += batch.num_rows
+    except pa.ArrowInvalid as error:
+        raise SettingsError(f"{file.url}: not a Parquet file that can be read: {error}") from error
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{file.url}: {error}") from error
+
+
+def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault]) -> Iterator[tuple[int, Row]]:
+    try:
+        yield from list(enumerate(batch.to_pylist(), first))
+    except UnicodeDecodeError:  # a row that is not Unicode costs that row
+        for at in range(batch.num_rows):
+            try:
+                row = batch.slice(at, 1).to_pylist()[0]
+            except UnicodeDecodeError as error:
+                faults.append(Fault(url, first + at, "bad_text", f"not Unicode: {error.reason}"))
+            else:
+                yield first + at, row
+
+
+def _has_path(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
+
+
+def _has_bytes(parquet: pq.ParquetFile, group: int, column: str) -> bool:
+    """Whether a row group has an image in its own bytes; told from the file's statistics, without reading them."""
+    metadata = parquet.metadata.row_group(group)
+    for at in range(metadata.num_columns):
+        chunk = metadata.column(at)
+        if chunk.path_in_schema in (column, f"{column}.bytes"):
+            known = chunk.is_stats_set and chunk.statistics.has_null_count
+            return not (known and chunk.statistics.null_count == metadata.num_rows)
+    return False

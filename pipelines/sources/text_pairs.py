@@ -1,0 +1,179 @@
+"""Source `text_pairs`: a query, the passages that answer it, and hard negatives, in the forms that public sets have.
+
+Every form is a way to say in which columns the texts lie; from there on all are read alike. Published negatives are
+known to hold positives: what equals one of the row's positives is no negative.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from corpus.settings import SettingsError
+from pipelines.sources.column_templates import Template, require_paths
+from pipelines.sources.json_records import Fault, Malformed
+from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.record_files import ROW_ENDINGS, Row, paths_in, read_records
+from pipelines.sources.text_forms import AnyTextForm, Columns
+from pipelines.sources.text_presets import PRESETS
+from pipelines.sources.video_files import Found, find_files
+
+
+class TextPairsSource(PairSource):
+    """Where the files lie and what they look like; or the name of a set of which that is known."""
+
+    kind: Literal["text_pairs"]
+    preset: str = Field("", description="one of pipelines.sources.text_presets; files and form replace what it says")
+    files: tuple[str, ...] = Field((), description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, URLs")
+    form: AnyTextForm | None = None
+    positives: Literal["each", "one"] = Field("each", description="a pair for each positive, or for one drawn by seed")
+    most_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> TextPairsSource:
+        if self.preset and self.preset not in PRESETS:
+            raise ValueError(f"no preset {self.preset!r}; there are {', '.join(sorted(PRESETS))}")
+        if not self.preset and not (self.files and self.form):
+            raise ValueError("say where the files lie and their form, or name a preset")
+        return self
+
+
+class TextPairsRows(PairRows[TextPairsSource]):
+    """The pairs of a set of texts.
+
+    Reasons why a row gives none: no_query, no_positive, bad_text, not_json, not_an_object, line_too_long; a positive
+    of several that gives none: empty_positive, repeated_positive. The notes count what became of negatives, and
+    positives that were not drawn.
+    """
+
+    def __init__(self, settings: TextPairsSource) -> None:
+        super().__init__(settings)
+        known = PRESETS.get(settings.preset)
+        self._patterns = settings.files or (known.files if known else ())
+        self._form: Any = settings.form or (known.form if known else None)
+        self._licence = known.licence if known and not settings.licence else ""
+        self.told: Counter[str] = Counter()
+
+    def find(self) -> list[Found]:
+        return find_files(self._patterns, ROW_ENDINGS, "files")
+
+    def identity(self) -> dict[str, Any]:
+        """As of every source of pairs, and what the preset says."""
+        return {**super().identity(), "form": self._form.canonical(), "preset_licence": self._licence}
+
+    def pairs(self) -> Iterator[GivenPair]:
+        """The pairs of each row, in the files' order."""
+        self.told = Counter()
+        for file in self.files:
+            present = paths_in(file)
+            if not present:  # an empty file
+                continue
+            try:
+                columns = self._form.columns(present)
+            except SettingsError as error:
+                raise SettingsError(f"{file.url}: {error}") from None
+            require_paths(columns.required, present, file.url)
+            reader = _Reader(columns)
+            for line, row in read_records(file, self.faults, reader.top_level(present)):
+                try:
+                    query, positives, negatives, instruction, key = reader.read(row)
+                    chosen = self._chosen(query, positives)
+                except Malformed as error:
+                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                    continue
+                given = tuple(true_negatives(negatives, positives, self.settings.most_negatives, self.told))
+                for positive in chosen:
+                    yield GivenPair(
+                        Side(query), positive, given, instruction, "", key, file.url, line, licence=self._licence
+                    )
+
+    def _chosen(self, query: str, positives: Sequence[Side]) -> Sequence[Side]:
+        """The positives that become pairs. Raises Malformed where there is no pair in the row."""
+        if not query:
+            raise Malformed("no_query", "the query is empty")
+        named = [side for side in positives if side.text]
+        if not named:
+            raise Malformed("no_positive", "no positive, or only empty ones")
+        different = list({_plain(side): side for side in reversed(named)}.values())[::-1]
+        if self.settings.positives == "one":
+            self.told["positives_not_drawn"] += len(positives) - 1
+            return [min(different, key=lambda side: _draw(self.settings.seed, query, side.text))]
+        for reason, count in (
+            ("empty_positive", len(positives) - len(named)),
+            ("repeated_positive", len(named) - len(different)),
+        ):
+            if count:
+                self.counts[reason] = self.counts.get(reason, 0) + count
+        return different
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Rows that are malformed, and what became of positives and negatives, for people."""
+        return {**super().notes, **({"texts": dict(sorted(self.told.items()))} if self.told else {})}
+
+
+def true_negatives(
+    negatives: Iterable[Side], positives: Iterable[Side], most: int | None, told: Counter[str]
+) -> Iterator[Side]:
+    """The first `most` of a row's negatives that are not empty, not one of its positives and not there already.
+
+    Equal are sides of the same images and of texts that differ in nothing but case and blanks around them. Adds to
+    `told` how many were kept, and why the others were not.
+    """
+    not_negative = {_plain(side) for side in positives}
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    for side in negatives:
+        plain = _plain(side)
+        reason = "negatives_kept"
+        if not any(plain):
+            reason = "negative_empty"
+        elif plain in not_negative:
+            reason = "negative_is_positive"
+        elif plain in seen:
+            reason = "negative_repeated"
+        elif most is not None and len(seen) >= most:
+            reason = "negatives_over_the_limit"
+        told[reason] += 1
+        if reason == "negatives_kept":
+            seen.add(plain)
+            yield side
+
+
+class _Reader:
+    """Reads rows that lie in some columns."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._query, self._positives = Template(columns.query), Template(columns.positives)
+        self._negatives = [Template(text) for text in columns.negatives]
+        self._others = [Template(text) if text else None for text in (columns.instruction, columns.key)]
+
+    def top_level(self, present: set[str]) -> set[str]:
+        """The columns that are needed."""
+        templates = [self._query, self._positives, *self._negatives, *filter(None, self._others)]
+        return {path if path in present else path.split(".")[0] for each in templates for path in each.paths}
+
+    def read(self, row: Row) -> tuple[str, list[Side], list[Side], str, str]:
+        """Query, positives, negatives, instruction, key. Raises Malformed for what is no text."""
+        negatives = [side for template in self._negatives for side in _sides(template, row)]
+        instruction, key = (template.text(row) if template else "" for template in self._others)
+        return self._query.text(row), _sides(self._positives, row), negatives, instruction, key
+
+
+def _sides(template: Template, row: Row) -> list[Side]:
+    texts = template.texts(row)
+    if isinstance(texts, str):
+        return [Side(texts)] if texts else []
+    return [Side(text) for text in texts]
+
+
+def _plain(side: Side) -> tuple[str, tuple[str, ...]]:
+    return side.text.strip().casefold(), side.images
+
+
+def _draw(seed: int, query: str, positive: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\n{len(query)}\n{query}{positive}".encode(), digest_size=8).digest()

@@ -1,0 +1,210 @@
+"""Any set of pairs, by a mapping of its columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from given_rows import images, rows_of, texts, write_lines
+
+from corpus.settings import SettingsError, parse_settings
+from pipelines.sources.column_templates import Template, paths_of_records, paths_of_schema, require_paths
+from pipelines.sources.json_records import Malformed
+from pipelines.sources.mapped import MappedRows, MappedSource
+
+MAPPING = """
+kind: jsonl
+query: {text: "{meta.title}: {question}", images: photo}
+positive: {text: answers.0, images: [front, back]}
+negatives:
+  - {text: wrong.text, images: wrong.photo}
+  - {text: spare}
+label: class
+key: id
+url: meta.url
+instruction: task
+licence_column: meta.licence
+"""
+
+
+def source(folder: Path, mapping: str = MAPPING, **settings: Any) -> MappedRows:
+    return MappedRows(parse_settings({**yaml.safe_load(mapping), "files": [str(folder)], **settings}, MappedSource))
+
+
+def record(**more: Any) -> dict[str, Any]:
+    return {
+        "id": 7,
+        "question": "What is it?",
+        "photo": "q.jpg",
+        "meta": {"title": "Birds", "url": "http://a.example/7", "licence": "CC0"},
+        "answers": ["A wren.", "A small wren."],
+        "front": "f.jpg",
+        "back": ["b1.jpg", "b2.jpg"],
+        "wrong": [{"text": "A crow.", "photo": "c.jpg"}, {"text": "A rook.", "photo": None}],
+        "spare": "a WREN.",
+        "class": 3,
+        "task": "Name the bird.",
+        **more,
+    }
+
+
+def test_every_part_is_found(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [record()])
+    rows = source(tmp_path)
+    (row,) = rows_of(rows)
+    assert texts(row) == ("Birds: What is it?", "A wren.", ["A crow.", "A rook.", "a WREN."])
+    assert images(row) == ["q.jpg", "f.jpg", "b1.jpg", "b2.jpg", "c.jpg"]
+    said = {name: row[name] for name in ("instruction", "label", "key", "url", "licence", "line")}
+    assert said == {
+        "instruction": "Name the bird.",
+        "label": "3",
+        "key": "7",
+        "url": "http://a.example/7",
+        "licence": "CC0",
+        "line": 1,
+    }
+
+
+def test_a_malformed_row_costs_itself(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "a.jsonl",
+        [
+            record(),
+            record(answers=[], front=None, back=[]),
+            record(question=None, meta=None, photo=""),
+            record(photo=5),
+            record(wrong=[{"text": "x", "photo": "y"}, "z"]),
+            record(answers=[{"text": "x"}]),
+            record(question=["two", "texts"]),
+            record(meta="no object"),
+            "nonsense",
+            record(question="", meta={"title": "Birds", "licence": None}, wrong=[]),
+        ],
+    )
+    rows = source(tmp_path, licence="unknown")
+    found = rows_of(rows)
+    assert [(row["line"], row["query"]["text"], row["licence"]) for row in found] == [
+        (1, "Birds: What is it?", "CC0"),
+        (10, "Birds", "unknown"),
+    ]
+    assert [(fault.line, fault.reason) for fault in rows.faults] == [
+        (2, "no_positive"),
+        (3, "no_query"),
+        (4, "bad_images"),
+        (5, "bad_text"),
+        (6, "bad_text"),
+        (7, "bad_text"),
+        (8, "bad_text"),
+        (9, "not_json"),
+    ]
+    assert "a.jsonl, line 4: bad_images: photo: expected a string, found int" in rows.notes["faults"][2]
+
+
+def test_lists_of_negatives_go_together(tmp_path: Path) -> None:
+    mapping = "{kind: jsonl, query: {text: q}, positive: {images: p}, negatives: [{text: nt, images: ni}]}"
+    good = {"q": "a", "p": "p.jpg", "nt": ["x", ""], "ni": ["p.jpg", "p.jpg"]}
+    write_lines(tmp_path / "a.jsonl", [good, {**good, "ni": ["only one"]}])
+    rows = source(tmp_path, mapping)
+    (row,) = rows_of(rows)
+    assert [(side["text"], side["images"]) for side in row["negatives"]] == [("x", ["p.jpg"])]
+    assert rows.counts["bad_negatives"] == 1 and rows.notes["negatives"] == {
+        "negative_is_positive": 1,
+        "negatives_kept": 1,
+    }
+
+
+def test_parquet_with_images_in_it(tmp_path: Path) -> None:
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {
+        "question": pa.array(["a", "b", "c"]),
+        "image": pa.array([{"bytes": b"1", "path": "1.jpg"}, {"bytes": b"2", "path": None}, None], image),
+        "second": pa.array([b"3", b"4", None], pa.binary()),
+        "outside": pa.array([{"bytes": None, "path": f"{n}.jpg"} for n in range(3)], image),
+        "answers": pa.array([{"text": ["x", "y"]}, {"text": []}, {"text": None}]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=2)
+    mapping = """{kind: parquet, query: {text: question, images: [image, second, outside]},
+    positive: {text: "{answers.text.0} {question}"}}"""
+    found = rows_of(source(tmp_path, mapping))
+    assert [images(row) for row in found] == [
+        ["a.parquet#row=1", "a.parquet#row=1&column=second", "0.jpg"],
+        ["a.parquet#row=2", "a.parquet#row=2&column=second", "1.jpg"],
+        ["2.jpg"],  # nothing in its row group
+    ]
+    assert [row["positive"]["text"] for row in found] == ["x a", "b", "c"]
+
+
+def test_files_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        pq.write_table(pa.table({"q": ["a"], "image": pa.array([b"1"], pa.binary())}), tmp_path / folder / "a.parquet")
+    mapping = "{kind: parquet, query: {text: q}, positive: {images: image}}"
+    both = source(tmp_path, mapping, files=[str(tmp_path / "one"), str(tmp_path / "two")])
+    assert [images(row) for row in rows_of(both)] == [
+        [f"{tmp_path}/one/a.parquet#row=1"],
+        [f"{tmp_path}/two/a.parquet#row=1"],
+    ]
+    assert [images(row) for row in rows_of(source(tmp_path, mapping))] == [
+        ["one/a.parquet#row=1"],
+        ["two/a.parquet#row=1"],
+    ]
+
+
+def test_a_wrong_column_is_named_with_its_file(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [record()])
+    wrong = MAPPING.replace("meta.title", "meta.titel")
+    with pytest.raises(
+        SettingsError, match=r"a\.jsonl: no column 'meta.titel'; did you mean 'meta.title'\? it has answers"
+    ):
+        rows_of(source(tmp_path, wrong))
+    pq.write_table(pa.table({"text": ["a"], "reply": ["b"]}), tmp_path / "a.parquet")
+    with pytest.raises(SettingsError, match=r"a\.parquet: no column 'zzz'; it has reply, text"):
+        rows_of(source(tmp_path, "{kind: parquet, query: {text: zzz}, positive: {text: reply}}"))
+    with pytest.raises(SettingsError, match=r"query: names neither a text nor images"):
+        source(tmp_path, "{kind: jsonl, query: {}, positive: {text: x}}")
+    with pytest.raises(SettingsError, match=r"'\{a!r\}': only names of columns may stand in braces"):
+        source(tmp_path, "{kind: jsonl, query: {text: '{a!r}'}, positive: {text: x}}")
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("a", "A"),
+        ("o.b", "B"),
+        ("l.x", ["1", "2"]),
+        ("l.1.x", "2"),
+        ("l.9.x", ""),
+        ("none.b", ""),
+        ("odd.name", "C"),
+        ("{a}: {none}", "A"),
+        ("{none}: {a}", "A"),
+        ("{a} {none}, {o.b}", "A B"),
+        ("({a})", "(A)"),
+        ("({none})", ""),
+        ("{{{a}}}", "{A}"),
+        ("{o.b} {l.x}", ["B 1", "B 2"]),
+        ("n", "7"),
+    ],
+)
+def test_templates(template: str, said: str | list[str]) -> None:
+    row = {"a": " A ", "o": {"b": "B"}, "l": [{"x": 1}, {"x": 2}], "none": None, "odd.name": "C", "n": 7}
+    assert Template(template).texts(row) == said
+
+
+@pytest.mark.parametrize(("template", "row"), [("{a} {b}", {"a": ["1"], "b": ["2", "3"]}), ("a", {"a": [["1"]]})])
+def test_templates_that_a_row_does_not_fit(template: str, row: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        Template(template).texts(row)
+
+
+def test_what_may_be_there_is_no_wrong_column() -> None:
+    known = paths_of_records([{"meta": None, "tags": [], "a": {"b": [{"c": 1}]}}])
+    require_paths(["meta.title", "tags.0.x", "a.b.c", "a.b.0.c"], known, "f")
+    with pytest.raises(SettingsError, match=r"f: no column 'a.b.d'; did you mean 'a.b.c'\?"):
+        require_paths(["a.b.d"], known, "f")
+    schema = pa.schema([("m", pa.map_(pa.string(), pa.string())), ("l", pa.list_(pa.struct([("x", pa.int64())])))])
+    require_paths(["m.any", "l.0.x"], paths_of_schema(schema), "f")

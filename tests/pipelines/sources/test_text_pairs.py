@@ -1,0 +1,211 @@
+"""Sets of texts in the forms in which they are published, with the traps of each."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from given_rows import rows_of, texts, write_lines
+
+from corpus.settings import SettingsError, parse_settings
+from pipelines.sources import record_files
+from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
+from pipelines.sources.text_presets import PRESETS
+
+FLAG = [
+    {
+        "query": "who wrote Emma",
+        "pos": ["Jane Austen wrote Emma.", " ", "jane austen wrote emma. "],
+        "neg": ["Emma Stone is an actress.", "JANE AUSTEN WROTE EMMA.", "Emma Stone is an actress. ", ""],
+        "prompt": "Find the answer.",
+    },
+    {"query": "capital of France", "pos": ["Paris.", "It is Paris."], "neg": ["It is paris.", "Lyon."]},
+    {"query": "", "pos": ["nobody asked"], "neg": []},
+    {"query": "nobody answers", "pos": [], "neg": ["x"]},
+    {"query": "no list", "pos": {"text": "x"}},
+    '{"query": "cut off',
+    ["query", "pos"],
+    '{"query": "half a letter \\ud800", "pos": ["x"]}',
+    {"query": "one string", "pos": "counts as one", "neg": None},
+]
+
+
+def source(tmp_path: Path, **settings: Any) -> TextPairsRows:
+    given = {"kind": "text_pairs", "files": [str(tmp_path)], **settings}
+    return TextPairsRows(parse_settings(given, TextPairsSource))
+
+
+def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", FLAG)
+    rows = source(tmp_path, form={"kind": "flagembedding"}, licence="CC0")
+    found = rows_of(rows)
+    assert [texts(row) for row in found] == [
+        ("who wrote Emma", "Jane Austen wrote Emma.", ["Emma Stone is an actress."]),
+        ("capital of France", "Paris.", ["Lyon."]),
+        ("capital of France", "It is Paris.", ["Lyon."]),
+        ("one string", "counts as one", []),
+    ]
+    assert [row["instruction"] for row in found] == ["Find the answer.", "", "", ""]
+    assert [(row["file"], row["line"], row["licence"]) for row in found[-1:]] == [(str(path), 9, "CC0")]
+    assert rows.counts == {
+        "read": 12,
+        "empty_positive": 1,
+        "repeated_positive": 1,
+        "no_query": 1,
+        "no_positive": 1,
+        "bad_text": 2,
+        "not_json": 1,
+        "not_an_object": 1,
+    }
+    assert rows.notes["texts"] == {
+        "negative_empty": 1,
+        "negative_is_positive": 2,
+        "negative_repeated": 1,
+        "negatives_kept": 2,
+    }
+    assert [(fault.line, fault.reason) for fault in rows.faults] == [
+        (3, "no_query"),
+        (4, "no_positive"),
+        (5, "bad_text"),
+        (6, "not_json"),
+        (7, "not_an_object"),
+        (8, "bad_text"),
+    ]
+
+
+def test_one_positive_is_drawn_by_seed(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "a.jsonl", [{"query": f"q{n}", "pos": ["a", "b", "c"], "neg": ["C ", "d"]} for n in range(60)]
+    )
+    form = {"kind": "flagembedding"}
+    rows = source(tmp_path, form=form, positives="one")
+    found = rows_of(rows)
+    drawn = [row["positive"]["text"] for row in found]
+    assert len(drawn) == 60 and all(drawn.count(text) > 8 for text in "abc")
+    assert drawn == [row["positive"]["text"] for row in rows_of(source(tmp_path, form=form, positives="one"))]
+    assert drawn != [row["positive"]["text"] for row in rows_of(source(tmp_path, form=form, positives="one", seed=1))]
+    assert {text for row in found for text in texts(row)[2]} == {"d"}  # not one that another draw would have taken
+    assert rows.notes["texts"]["positives_not_drawn"] == 120
+
+
+def test_tevatron_joins_titles_where_there_are_some(tmp_path: Path) -> None:
+    record = {
+        "query_id": 17,
+        "query": "what is rust",
+        "positive_passages": [{"docid": "1", "title": "Rust", "text": "An oxide."}],
+        "negative_passages": [
+            {"docid": "2", "title": "", "text": "A game."},
+            {"docid": "3", "text": "A film."},
+            {"docid": "1", "title": "rust", "text": "an oxide."},
+        ],
+    }
+    bare = {"query_id": "18", "query": "and dust", "positive_passages": [{"docid": "4", "text": "Small."}]}
+    data = write_lines(tmp_path / "plain", [record, bare]).read_bytes()
+    (tmp_path / "plain").unlink()
+    (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress(data))
+    rows = source(tmp_path, form={"kind": "tevatron"})
+    found = rows_of(rows)
+    assert [texts(row) for row in found] == [
+        ("what is rust", "Rust An oxide.", ["A game.", "A film."]),
+        ("and dust", "Small.", []),
+    ]
+    assert [row["key"] for row in found] == ["17", "18"]
+    assert rows.notes["texts"] == {"negative_is_positive": 1, "negatives_kept": 2}
+    (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress(data)[:-9])
+    with pytest.raises(SettingsError, match=r"train\.jsonl\.gz: not a whole gzip file"):
+        rows_of(source(tmp_path, form={"kind": "tevatron"}))
+
+
+def test_columns_of_pairs_and_triplets_are_found_by_their_usual_names(tmp_path: Path) -> None:
+    triplets = {"anchor": ["a", "b"], "positive": ["p", "q"], "negative_10": ["n", "N"], "negative_2": ["m", "m"]}
+    pq.write_table(pa.table(triplets), tmp_path / "triplets.parquet")
+    write_lines(tmp_path / "pairs.jsonl", [{"answer": "yes", "query": "really?"}])
+    found = rows_of(source(tmp_path, form={"kind": "columns"}))
+    assert [texts(row) for row in found] == [
+        ("really?", "yes", []),
+        ("a", "p", ["m", "n"]),
+        ("b", "q", ["m", "N"]),
+    ]
+    assert [row["line"] for row in found] == [1, 1, 2]
+    with pytest.raises(SettingsError, match=r"pairs\.jsonl: no column 'querry'; did you mean 'query'\? it has answer"):
+        rows_of(source(tmp_path, form={"kind": "columns", "query": "querry"}))
+    write_lines(tmp_path / "pairs.jsonl", [{"utterance": "a", "reply": "b"}])
+    with pytest.raises(SettingsError, match=r"pairs\.jsonl: no column is called query.*it has reply, utterance"):
+        rows_of(source(tmp_path, form={"kind": "columns"}))
+
+
+def test_squad_asks_for_passages(tmp_path: Path) -> None:
+    row = {
+        "id": "5",
+        "title": "Oxygen",
+        "context": "It is a gas.",
+        "question": "What is it?",
+        "answers": {"text": ["gas"]},
+    }
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "train-0.parquet")
+    rows = source(tmp_path, preset="squad")
+    assert [(texts(row), row["key"], row["licence"]) for row in rows_of(rows)] == [
+        (("What is it?", "It is a gas.", []), "5", "cc-by-sa-4.0")
+    ]
+    assert rows.identity()["form"]["positive"] == "context"
+    form = {"kind": "columns", "query": "question", "positive": "{title}: {context}"}
+    (found,) = rows_of(source(tmp_path, preset="squad", form=form, licence="mine"))
+    assert texts(found)[1] == "Oxygen: It is a gas." and found["licence"] == "mine"
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_presets_are_whole(name: str) -> None:
+    rows = TextPairsRows(parse_settings({"kind": "text_pairs", "preset": name}, TextPairsSource))
+    assert all(
+        file.startswith("hf://datasets/") and file.endswith((".parquet", ".jsonl.gz")) for file in PRESETS[name].files
+    )
+    assert rows.settings.form is None
+    columns = PRESETS[name].form.columns({"query", "answer", "positive", "negative_0"})
+    assert columns.query and columns.positives
+
+
+def test_what_is_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no preset 'msmarko'; there are .*msmarco"):
+        parse_settings({"kind": "text_pairs", "preset": "msmarko"}, TextPairsSource)
+    with pytest.raises(SettingsError, match="say where the files lie and their form, or name a preset"):
+        parse_settings({"kind": "text_pairs", "files": ["x"]}, TextPairsSource)
+    write_lines(tmp_path / "a.jsonl", [])
+    assert rows_of(source(tmp_path, form={"kind": "columns"})) == []
+
+
+def test_negatives_are_bounded_and_samples_are_of_the_seed(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "a.jsonl",
+        [{"query": f"q{n}", "pos": [f"p{n}"], "neg": [f"n{m}" for m in range(20)]} for n in range(200)],
+    )
+    form = {"kind": "flagembedding"}
+    rows = source(tmp_path, form=form, sample_rows=20, most_negatives=3)
+    found = rows_of(rows)
+    assert all(texts(row)[2] == ["n0", "n1", "n2"] for row in found) and len(found) == 20
+    assert max(row["line"] for row in found) > 40
+    assert rows.counts == {"read": 200, "not_sampled": 180, "duplicate_row": 0}
+    assert rows.notes["texts"]["negatives_over_the_limit"] == 200 * 17
+
+
+def test_a_line_without_end_costs_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_files, "_MOST_LINE_BYTES", 100)
+    lines = [{"query": "x" * 500, "pos": ["y"]}, {"query": "short", "pos": ["z"]}]
+    write_lines(tmp_path / "a.jsonl", [{"query": "first", "pos": ["z"]}, *lines])
+    rows = source(tmp_path, form={"kind": "flagembedding"})
+    assert [texts(row)[0] for row in rows_of(rows)] == ["first", "short"]
+    assert rows.counts == {"read": 3, "line_too_long": 1}
+
+
+def test_parquet_that_is_not_unicode_costs_its_row(tmp_path: Path) -> None:
+    query = pa.array([b"good", b"bad \xff", b"fine"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"query": query, "answer": ["a", "b", "c"]}), tmp_path / "a.parquet")
+    rows = source(tmp_path, form={"kind": "columns"})
+    assert [(texts(row)[0], row["line"]) for row in rows_of(rows)] == [("good", 1), ("fine", 3)]
+    assert [(fault.line, fault.reason) for fault in rows.faults] == [(2, "bad_text")]
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 not")
+    with pytest.raises(SettingsError, match=r"a\.parquet: not a Parquet file"):
+        rows_of(source(tmp_path, form={"kind": "columns"}))

@@ -1,0 +1,97 @@
+"""Images that are pages of PDFs, named `<file>#page=<number>`, counted from 1; source `documents` makes such names."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.settings import SettingsError
+from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised
+from pipelines.sources.archives import Find, Found
+from pipelines.sources.pdf_pages import PdfSettings, render_pages
+from pipelines.sources.video_files import find_files
+
+_NAME = re.compile(r"(?s)(.+)#page=([1-9][0-9]{0,8})")
+PDF_ENDINGS = (".pdf",)
+
+
+class PdfImagesSettings(PdfSettings):
+    """Where PDFs lie, and how their pages are drawn."""
+
+    paths: tuple[str, ...] = Field(min_length=1, description="PDFs, folders of them, globs, fsspec URLs")
+
+
+class PdfImages:
+    """The resolver of pages of PDFs; a PDF is found by its path or by what that ends with, `.pdf` may lack.
+
+    Reasons: missing_image (no such file), ambiguous_image (several files are called so), too_large, and those of
+    `PageError`.
+    """
+
+    def __init__(self, settings: PdfImagesSettings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _files(self) -> list[tuple[str, int, str]]:
+        found = find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
+        return list(dict.fromkeys((file.url, file.size, file.version) for file in found))
+
+    def identity(self) -> dict[str, Any]:
+        """The settings, and URL, size and version of each file. Raises SettingsError where nothing can draw pages."""
+        if importlib.util.find_spec("pypdfium2") is None:
+            raise SettingsError("pages of PDFs: no pypdfium2 here: pip install 'rzen-corpus[documents]'")
+        return {**self._settings.canonical(), "files": [list(file) for file in self._files]}
+
+    def claims(self, name: str) -> bool:
+        return _NAME.fullmatch(name) is not None
+
+    def open(self, max_bytes: int) -> Find:
+        urls = [url for url, _, _ in self._files]
+        index = NameIndex.build(pa.table({"name": normalised(pa.array(urls, pa.large_string()))}), {})
+        return _Pdfs(urls, index, self._settings, max_bytes).find
+
+
+@dataclass(frozen=True)
+class _Pdfs:
+    urls: list[str]
+    index: NameIndex
+    settings: PdfSettings
+    max_bytes: int
+
+    def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
+        """The `Find` of PDFs: each is opened once, and its pages are drawn in their order."""
+        asked = [_NAME.fullmatch(name) for name in names]
+        files = normalised(pa.array([match[1] if match else "" for match in asked], pa.large_string())).to_pylist()
+        rows = self.index.find(files)
+        bare = rows < 0
+        rows[bare] = [
+            row if row == AMBIGUOUS else other
+            for row, other in zip(
+                rows[bare].tolist(),
+                self.index.find([f"{file}.pdf" for file, lacks in zip(files, bare, strict=True) if lacks]).tolist(),
+                strict=True,
+            )
+        ]
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for position, (row, match) in enumerate(zip(rows.tolist(), asked, strict=True)):
+            if row < 0 or match is None:
+                yield position, Found(reason="ambiguous_image" if row == AMBIGUOUS else "missing_image")
+            else:
+                wanted.setdefault(row, []).append((int(match[2]), position))
+        for row, pages in sorted(wanted.items()):
+            pages.sort()
+            drawn = render_pages(self.urls[row], [page for page, _ in pages], self.settings)
+            for (_, position), page in zip(pages, drawn, strict=True):
+                if page.error:
+                    yield position, Found(reason=page.error.reason, detail=page.error.detail)
+                elif len(page.image) > self.max_bytes:
+                    yield position, Found(reason="too_large", detail=f"{len(page.image)} bytes")
+                else:
+                    yield position, Found(page.image)

@@ -1,0 +1,209 @@
+"""Pages of PDFs as images, rendered by PDFium in a process of its own for each PDF.
+
+A PDF may be hostile: it may crash the renderer, run for ever, or ask for all memory. So its process has a deadline, a
+bound on memory, and pages and pixels that are bounded before any is drawn; what it does costs its own page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from pydantic import Field
+
+from corpus.settings import Settings, SettingsError, tuning
+from corpus.storage import Store
+
+_WORKER = Path(__file__).with_name("pdf_worker.py")
+_STARTS = 3  # times that a process is started again for the pages that are left
+_GRACE_S = 1.0
+_CHUNK = 2**20
+_MOST_HEADER_BYTES = 2**16
+
+
+class PdfSettings(Settings):
+    """How pages are drawn, and what a PDF may cost."""
+
+    longest_side_px: int = Field(1540, ge=16, le=8192, description="of the image; the other side by the page's form")
+    format: Literal["jpeg", "png"] = "jpeg"
+    jpeg_quality: int = Field(90, ge=1, le=100)
+    max_aspect_ratio: float = Field(20.0, gt=1, description="of a page; beyond it there is nothing to read")
+    max_pages: int = Field(10_000, ge=1, description="a PDF that has more is left out")
+    max_bytes: int = Field(500_000_000, ge=1)
+    page_timeout_s: float = tuning(60.0, gt=0, description="from one page to the next")
+    max_memory_bytes: int = tuning(2_000_000_000, ge=200_000_000)
+
+
+class PageError(Exception):
+    """A page that cannot be had.
+
+    Reasons of a PDF: missing_image (no such file), not_a_pdf, broken_pdf, locked_pdf (it wants a password), empty_pdf,
+    too_many_pages, too_large; of a page: no_page, bad_page_size, broken_page, render_timeout, render_memory and
+    renderer_died (PDFium mostly aborts where memory ends).
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, counted from 1: its image file's bytes, or why there are none."""
+
+    number: int
+    image: bytes = b""
+    error: PageError | None = None
+
+
+def render_page(source: bytes | str, page: int, settings: PdfSettings | None = None) -> bytes:
+    """One page of a PDF (its bytes, path or fsspec URL) as a JPEG or PNG file. Raises PageError.
+
+    A process for one page: for several of a PDF, `render_pages`.
+    """
+    found = next(render_pages(source, [page], settings or PdfSettings()))
+    if found.error:
+        raise found.error
+    return found.image
+
+
+def render_pages(source: bytes | str, pages: Sequence[int], settings: PdfSettings) -> Iterator[Page]:
+    """The pages that are asked for, in their order; counted from 1, ValueError for less.
+
+    A page that kills the renderer or takes too long has its reason, and those after it are still drawn; a PDF that
+    does that more often than a few times is given up. Raises SettingsError where pypdfium2 is not installed,
+    StorageError where the PDF cannot be read.
+    """
+    if any(page < 1 for page in pages):
+        raise ValueError(f"pages are counted from 1: {min(pages)}")
+    with tempfile.TemporaryFile() as scratch:
+        try:
+            file = _open(source, scratch, settings.max_bytes)
+        except PageError as error:
+            yield from (Page(page, error=error) for page in pages)
+            return
+        with file:
+            left = list(pages)
+            for _ in range(1 + _STARTS):
+                file.seek(0)
+                for found in _run(file, tuple(left), settings):
+                    left.pop(0)
+                    yield found
+                if not left:
+                    return
+        yield from (Page(page, error=PageError("renderer_died", "too often")) for page in left)
+
+
+def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
+    """A file with a descriptor, for a process to read."""
+    store = Store(".")
+    if isinstance(source, str):
+        try:
+            size = store.size(source)
+        except FileNotFoundError as error:
+            raise PageError("missing_image", str(error)) from error
+        if size > max_bytes:
+            raise PageError("too_large", f"{size} bytes")
+        if "://" not in source:
+            return store.open(source)
+        source = store.read(source)
+    if len(source) > max_bytes:
+        raise PageError("too_large", f"{len(source)} bytes")
+    scratch.write(source)
+    scratch.flush()
+    return scratch
+
+
+def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings) -> Iterator[Page]:
+    """What one process says, page by page. It may end early: then the last page is the one that ended it."""
+    wanted = {
+        "pages": list(pages),
+        "memory_bytes": settings.max_memory_bytes,
+        "cpu_s": int(settings.page_timeout_s * (len(pages) + 1)) + 1,
+        **settings.model_dump(include={"longest_side_px", "format", "jpeg_quality", "max_aspect_ratio", "max_pages"}),
+    }
+    # -P: modules that lie beside the worker don't hide those of others.
+    command = [sys.executable, "-P", str(_WORKER), json.dumps(wanted)]
+    process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    try:
+        answers = _Answers(process.stdout.fileno(), settings.page_timeout_s)
+        for page in pages:
+            try:
+                header, image = answers.next()
+            except TimeoutError:
+                detail = f"nothing within {settings.page_timeout_s:g} s"
+                yield Page(page, error=PageError("render_timeout", detail))
+                return
+            except EOFError:
+                yield Page(page, error=PageError("renderer_died", _ending(process)))
+                return
+            if not header["page"]:  # of the PDF: so of all its pages
+                if header["reason"] == "no_renderer":
+                    raise SettingsError(f"{header['detail']}: pip install 'rzen-corpus[documents]'")
+                error = PageError(header["reason"], header["detail"])
+                yield from (Page(each, error=error) for each in pages)
+                return
+            reason = header.get("reason")
+            yield Page(page, image, PageError(reason, header["detail"]) if reason else None)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    """How a process ends that has closed its output, or has written what is no answer."""
+    try:
+        code = process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        return "it wrote what is no answer"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class _Answers:
+    """Reads what a worker writes, each answer within a deadline: TimeoutError after it, EOFError at the end.
+
+    EOFError too for what is no answer: nothing that comes after it could be read.
+    """
+
+    def __init__(self, descriptor: int, timeout_s: float) -> None:
+        self._descriptor, self._timeout_s = descriptor, timeout_s
+        self._held = bytearray()
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+
+    def next(self) -> tuple[dict[str, Any], bytes]:
+        """Header and content of the next answer."""
+        deadline = time.monotonic() + self._timeout_s
+        while (end := self._held.find(b"\n")) < 0:
+            if len(self._held) > _MOST_HEADER_BYTES:
+                raise EOFError("not an answer")
+            self._more(deadline)
+        try:
+            header = json.loads(bytes(self._held[:end]))
+            size = int(header.get("size", 0))
+        except (ValueError, AttributeError) as error:
+            raise EOFError("not an answer") from error
+        while len(self._held) < end + 1 + size:
+            self._more(deadline)
+        content = bytes(self._held[end + 1 : end + 1 + size])
+        del self._held[: end + 1 + size]
+        return header, content
+
+    def _more(self, deadline: float) -> None:
+        if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        data = os.read(self._descriptor, _CHUNK)
+        if not data:
+            raise EOFError
+        self._held += data

@@ -1,0 +1,113 @@
+"""Source `documents`: a question and the page that answers it, as an image or as a page of a PDF.
+
+Three forms: Parquet with the pages' images in it (ViDoRe and ColPali: query, image, image_filename, page ...; VisRAG:
+query, image, source), any file of queries with the images' names, and queries {pdf, page, query} beside folders of
+PDFs. A page is named `<parquet file>#row=<n>`, as its file names it, or `<pdf>#page=<n>`; all counted from 1. What it
+looks like is found by its name: `images` says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.sources.column_templates import Template, look_up, require_paths
+from pipelines.sources.json_records import Fault, Malformed, text_of
+from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.record_files import ROW_ENDINGS, Row, named_apart, paths_in, read_records
+from pipelines.sources.video_files import Found, find_files
+
+
+class DocumentsSource(PairSource):
+    """Where the queries lie, and where the pages."""
+
+    kind: Literal["documents"]
+    files: tuple[str, ...] = Field(min_length=1, description="Parquet or JSON lines with the queries, a page in each")
+    query: str = Field("query", description="column or template")
+    image: str = Field("image", description="column: bytes or a name; where it is empty, that of image_filename")
+    image_filename: str = Field("image_filename", description="column; the pair's key too")
+    pdf: str = Field("pdf", description="column, of files without images: a PDF's path, or an end of it that is enough")
+    page: str = Field("page", description="column: the page of the PDF")
+    first_page: Literal[0, 1] = Field(1, description="what the rows call the first page")
+    source: str = Field("source", description="column: the set that a page is from, in collections of several")
+    only_sources: tuple[str, ...] = Field((), description="rows of others are left out; empty: all")
+
+    @model_validator(mode="after")
+    def _query_parses(self) -> DocumentsSource:
+        Template(self.query)
+        return self
+
+
+class DocumentsRows(PairRows[DocumentsSource]):
+    """The pairs of a set of documents, one for each row: a text, and the name of a page.
+
+    Reasons why a row gives none: no_query (sets have pages that nobody asks for, on purpose), other_source, no_image,
+    bad_page, bad_text, not_json, not_an_object, line_too_long.
+    """
+
+    def find(self) -> list[Found]:
+        return find_files(self.settings.files, ROW_ENDINGS, "files")
+
+    def pairs(self) -> Iterator[GivenPair]:
+        """The pair of each row. Raises SettingsError for a file without a column that is needed."""
+        settings = self.settings
+        query = Template(settings.query)
+        for file in named_apart(self.files):
+            present = paths_in(file)
+            if not present:  # an empty file
+                continue
+            images = [name for name in (settings.image, settings.image_filename) if name in present]
+            in_pdfs = not images and settings.pdf in present
+            needed = [settings.pdf, settings.page] if in_pdfs else images or [settings.image]
+            require_paths([*query.paths, *needed], present, file.url)
+            if settings.only_sources:
+                require_paths([settings.source], present, file.url)
+            wanted = {*query.paths, *needed, settings.source}
+            columns = {path if path in present else path.split(".")[0] for path in wanted}
+            for line, row in read_records(file, self.faults, columns):
+                try:
+                    pair = self._pair(row, query, in_pdfs)
+                except Malformed as error:
+                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                else:
+                    if isinstance(pair, str):
+                        self.counts[pair] = self.counts.get(pair, 0) + 1
+                    else:
+                        yield replace(pair, file=file.url, line=line)
+
+    def _pair(self, row: Row, query: Template, in_pdfs: bool) -> GivenPair | str:
+        """A pair, or why there is none although nothing is wrong."""
+        settings = self.settings
+        if settings.only_sources and _named(row, settings.source) not in settings.only_sources:
+            return "other_source"
+        text = query.text(row)
+        if not text:
+            return "no_query"
+        if in_pdfs:
+            name = _named(row, settings.pdf)
+            image = f"{name}#page={page_number(look_up(row, settings.page), settings.first_page)}" if name else ""
+        else:
+            image = _named(row, settings.image) or _named(row, settings.image_filename)
+        if not image:
+            raise Malformed("no_image", f"{settings.pdf if in_pdfs else settings.image!r} names none")
+        return GivenPair(Side(text), Side("", (image,)), key=_named(row, settings.image_filename))
+
+
+def _named(row: Row, path: str) -> str:
+    """A string of a row, "" where it has none."""
+    return text_of(look_up(row, path)) if path else ""
+
+
+def page_number(value: Any, first: int) -> int:
+    """A page as PDFs have it, counted from 1, of a number or its digits. Raises Malformed for all else."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():  # null in another row has made the column one of floats
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < first:
+        raise Malformed("bad_page", f"{value!r} is no page: the first is {first}")
+    return value - first + 1

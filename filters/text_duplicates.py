@@ -51,16 +51,18 @@ class TextDuplicates(KeyedStage):
     """
 
     name = "text_duplicates"
-    reads = (ROWS,)
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
 
-    def __init__(self, settings: TextDuplicatesSettings) -> None:
+    def __init__(self, settings: TextDuplicatesSettings, table: str = ROWS) -> None:
+        """`table`: where the sides are, as the source gives them or as the stage `texts` cleaned them."""
         super().__init__(settings)
         self._near = settings
+        self._table = table
+        self.reads = (table,)
 
     def emit(self, shard: Shard) -> pa.Table:
         """A row for each pair by its whole content, and one for each band of each different pair."""
-        rows = shard[ROWS]
+        rows = shard[self._table]
         pair = side_keys(rows.column("query")) + mix64(side_keys(rows.column("positive")))
         emitted = [_emitted(pair[:, 0] & ~_NEAR, shard.nodes, pair[:, 1], _no_sets(len(rows)))]
         if self._near.near and len(rows):

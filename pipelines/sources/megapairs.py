@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from corpus.records import Task
-from pipelines.sources.json_records import Fault, Malformed, records, text_of
+from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.video_files import JSON_ENDINGS, Found, find_files
+from pipelines.sources.record_files import ROW_ENDINGS, Row, read_records
+from pipelines.sources.video_files import Found, find_files
 
 MOST_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
 
@@ -26,7 +27,9 @@ class MegaPairsSource(PairSource):
     """Which annotations, and what their fields are called."""
 
     kind: Literal["megapairs"]
-    files: tuple[str, ...] = Field(min_length=1, description="JSON lines: paths, folders, globs, fsspec URLs")
+    files: tuple[str, ...] = Field(
+        min_length=1, description="JSON lines, also gzipped: paths, folders, globs, fsspec URLs"
+    )
     query_image_key: str = "q_img"
     texts_key: str = "q_text"
     target_image_key: str = "t_img"
@@ -39,16 +42,16 @@ class MegaPairsSource(PairSource):
 class MegaPairsRows(PairRows[MegaPairsSource]):
     """Rows of triplets: query with a text and an image, positive with an image, negatives in their order.
 
-    Faults: not_json; not_an_object; no_image, one of the two is missing; no_text, none of the texts says anything;
+    Faults: those of `read_records`; no_image, one of the two is missing; no_text, none of the texts says anything;
     bad_text, no string where there should be one; bad_list, one is missing or absurdly long.
     """
 
     def find(self) -> list[Found]:
-        return find_files(self.settings.files, JSON_ENDINGS, "files")
+        return find_files(self.settings.files, ROW_ENDINGS, "files")
 
     def pairs(self) -> Iterator[GivenPair]:
         for found in self.files:
-            for line, record in records(found.url, self.faults):
+            for line, record in read_records(found, self.faults):
                 try:
                     yield read_triplet(record, self.settings, found.url, line)
                 except Malformed as error:
@@ -60,10 +63,8 @@ def task_of(settings: MegaPairsSource) -> Task:
     return Task.IMAGE_RETRIEVAL
 
 
-def read_triplet(record: Any, settings: MegaPairsSource, file: str = "", line: int = 0) -> GivenPair:
+def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: int = 0) -> GivenPair:
     """The pair of one record. Raises Malformed."""
-    if not isinstance(record, dict):
-        raise Malformed("not_an_object", f"a {type(record).__name__}")
     query = _image(record, settings.query_image_key, settings)
     target = _image(record, settings.target_image_key, settings)
     texts = [text for text in _strings(record, settings.texts_key) if text]
@@ -85,14 +86,14 @@ def choose(texts: Sequence[str], record: str, seed: int) -> str:
     return texts[int.from_bytes(digest, "little") % len(texts)]
 
 
-def _image(record: dict[str, Any], key: str, settings: MegaPairsSource) -> str:
+def _image(record: Row, key: str, settings: MegaPairsSource) -> str:
     name = _stripped(text_of(record.get(key)), settings.strip_prefixes)
     if not name:
         raise Malformed("no_image", f"no {key!r}")
     return name
 
 
-def _strings(record: dict[str, Any], key: str) -> list[str]:
+def _strings(record: Row, key: str) -> list[str]:
     """A list of strings; a string alone is a list of one."""
     values = record.get(key)
     if isinstance(values, str):
@@ -105,5 +106,7 @@ def _strings(record: dict[str, Any], key: str) -> list[str]:
 
 
 def _stripped(name: str, prefixes: Sequence[str]) -> str:
-    prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
-    return name.removeprefix(prefix).removeprefix("./")
+    for prefix in prefixes:
+        if name.startswith(prefix):
+            return name[len(prefix) :].removeprefix("./")
+    return name.removeprefix("./")

@@ -1,0 +1,216 @@
+"""Sources `mmeb` and `mme5`: Parquet rows of a query, a positive and maybe negatives, each with a text or an image.
+
+MMEB-train (VLM2Vec): `qry`, `qry_image_path`, `pos_text`, `pos_image_path`, in some subsets `neg_text` and
+`neg_image_path`: strings, "" where a side has no such thing. A text whose image goes with it begins with a token,
+`<|image_1|>`; it is taken out. mmE5-synthetic has the same fields, but its negatives are strings that hold a Python
+list. (arXiv 2410.05160, 2502.08468)
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from corpus.records import Task
+from corpus.settings import SettingsError
+from pipelines.sources.json_records import Fault, Malformed, text_of
+from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolved, split_instruction
+from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.record_files import paths_in, read_records
+from pipelines.sources.string_lists import MOST_ENTRIES, string_list
+from pipelines.sources.video_files import Found, find_files
+
+QUERY = ("qry", "qry_image_path")
+POSITIVE = ("pos_text", "pos_image_path")
+NEGATIVE = ("neg_text", "neg_image_path")
+MODALITY = "modality"  # in mmE5: "IT2T", "T2I" ...: what the query has and what the positive has
+
+_TOKEN = re.compile(r"<\|image_[0-9]+\|>\n?")
+_SPLIT = re.compile(r"(.+)-[0-9]+-of-[0-9]+\.parquet")  # original-00000-of-00001.parquet
+
+
+class _SixFields(PairSource):
+    known: ClassVar[Mapping[str, Subset]]
+
+    folder: str = Field(".", description="where each subset has a folder of its name")
+    subsets: dict[str, Subset] = Field(description="by name, or a list of names; all of one task")
+    split: str = Field("original", description="the files to read, where a subset's folder has those of several splits")
+    strip_prefixes: tuple[str, ...] = Field(
+        (), description="the first of these that an image's path begins with is taken off it"
+    )
+
+    @field_validator("subsets", mode="before")
+    @classmethod
+    def _names_alone(cls, given: Any) -> Any:
+        if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
+            return {name: {} for name in given}
+        return {name: subset or {} for name, subset in given.items()} if isinstance(given, dict) else given
+
+    @field_validator("subsets")
+    @classmethod
+    def _known_or_told(cls, given: dict[str, Subset]) -> dict[str, Subset]:
+        subsets = {name: resolved(name, subset, cls.known) for name, subset in given.items()}
+        one_task(subsets)
+        return subsets
+
+
+class MmebSource(_SixFields):
+    """Which subsets of MMEB-train."""
+
+    known = SUBSETS
+    kind: Literal["mmeb"]
+
+
+class Mme5Source(_SixFields):
+    """Which subsets of mmE5-synthetic, or of MMEB with mmE5's hard negatives."""
+
+    known = {**SUBSETS, **MME5_SUBSETS}
+    kind: Literal["mme5"]
+    split: str = Field("train", description="the files to read, where a subset's folder has those of several splits")
+
+
+def task_of(settings: MmebSource | Mme5Source) -> Task:
+    """The one task that all subsets of the source have."""
+    return one_task(settings.subsets)
+
+
+class MmebRows(PairRows[MmebSource | Mme5Source]):
+    """Rows of the subsets, one after the other. An instruction that a query begins with lies in `instruction`.
+
+    Faults: empty_query, empty_positive, neither text nor image; no_image, there should be one; bad_text, no string;
+    bad_list, negatives that are no list of strings. Instructions of positives and negatives are taken out.
+    """
+
+    def __init__(self, settings: MmebSource | Mme5Source) -> None:
+        super().__init__(settings)
+        self.seen: Counter[str] = Counter()
+
+    @cached_property
+    def _by_subset(self) -> dict[str, list[Found]]:
+        return {name: self._files_of(name, subset) for name, subset in self.settings.subsets.items()}
+
+    def find(self) -> list[Found]:
+        return [found for files in self._by_subset.values() for found in files]
+
+    def pairs(self) -> Iterator[GivenPair]:
+        self.seen = Counter()
+        reader = RowReader(self.settings, self.seen)
+        for name, files in self._by_subset.items():
+            for found in files:
+                if missing := set(QUERY + POSITIVE) - paths_in(found):
+                    raise SettingsError(f"{found.url}: no column {min(missing)!r}")
+                for line, row in read_records(found, self.faults, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
+                    try:
+                        yield reader.pair(row, self.settings.subsets[name], found.url, line)
+                    except Malformed as error:
+                        self.faults.append(Fault(found.url, line, error.reason, error.detail))
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What was seen in texts (see RowReader), and the rows that are malformed, for people."""
+        seen = {what: count for what, count in sorted(self.seen.items()) if count}
+        return {**super().notes, **({"texts": seen} if seen else {})}
+
+    def _files_of(self, name: str, subset: Subset) -> list[Found]:
+        patterns = subset.files or (f"{self.settings.folder.rstrip('/')}/{name}",)
+        found = find_files(patterns, (".parquet",), f"subsets.{name}")
+        splits = {match[1] for file in found if (match := _SPLIT.fullmatch(file.name.rpartition("/")[2]))}
+        if len(splits) < 2:
+            return found
+        if self.settings.split not in splits:
+            raise SettingsError(f"split: {self.settings.split}: {name} has {', '.join(sorted(splits))}")
+        return [file for file in found if file.name.rpartition("/")[2].startswith(f"{self.settings.split}-")]
+
+
+class RowReader:
+    """Makes pairs of rows. `seen` counts what people may want to know: instruction_not_found (of queries) and
+    positive_instruction_not_found, texts that do not begin as those of their subset do; token_without_image;
+    image_without_token; blank_negative, nothing but an instruction.
+    """
+
+    def __init__(self, settings: MmebSource | Mme5Source, seen: Counter[str]) -> None:
+        self._prefixes = settings.strip_prefixes
+        self._lists = isinstance(settings, Mme5Source)
+        self._seen = seen
+
+    def pair(self, row: Mapping[str, Any], subset: Subset, file: str = "", line: int = 0) -> GivenPair:
+        """The pair of one row. Raises Malformed."""
+        query_image, positive_image = _wanted(row.get(MODALITY), subset)
+        instruction, query = self._side(row, QUERY, subset.instruction, query_image)
+        before, positive = self._side(row, POSITIVE, subset.positive_instruction, positive_image)
+        self._seen["instruction_not_found"] += bool(subset.instruction and not instruction)
+        self._seen["positive_instruction_not_found"] += bool(
+            subset.positive_instruction and positive.text and not before
+        )
+        if not (query.text or query.images):
+            raise Malformed("empty_query", f"neither {QUERY[0]} nor {QUERY[1]}")
+        if not (positive.text or positive.images):
+            raise Malformed("empty_positive", f"neither {POSITIVE[0]} nor {POSITIVE[1]}")
+        return GivenPair(
+            query,
+            positive,
+            tuple(self._negatives(row, subset)),
+            instruction,
+            label=positive.text if subset.label else "",
+            file=file,
+            line=line,
+        )
+
+    def _side(
+        self, row: Mapping[str, Any], names: tuple[str, str], instructions: tuple[str, ...], image: bool | None
+    ) -> tuple[str, Side]:
+        given, path = text_of(row.get(names[0])), self._name(row.get(names[1]))
+        if image and not path:
+            raise Malformed("no_image", f"{names[1]} is empty")
+        text = _TOKEN.sub("", given).strip()
+        self._seen["token_without_image"] += text != given and not path
+        self._seen["image_without_token"] += bool(text == given and given and path)
+        instruction, text = split_instruction(text, instructions)
+        return instruction, Side(text, (path,) if path else ())
+
+    def _negatives(self, row: Mapping[str, Any], subset: Subset) -> Iterator[Side]:
+        """Those of a row, in their order; one that says nothing is left out."""
+        for text, path in self._paired(*(self._strings(row.get(name), name) for name in NEGATIVE)):
+            _, text = split_instruction(_TOKEN.sub("", text).strip(), subset.positive_instruction)
+            path = self._name(path)
+            if text or path:
+                yield Side(text, (path,) if path else ())
+            else:
+                self._seen["blank_negative"] += 1
+
+    def _strings(self, value: Any, name: str) -> list[str]:
+        """A column's strings; one alone is a list of one, unless nothing is in it."""
+        if isinstance(value, str) and self._lists:
+            return string_list(value, name)
+        values = value if isinstance(value, list) else [value]
+        if len(values) > MOST_ENTRIES:
+            raise Malformed("bad_list", f"{name} has {len(values)} entries")
+        texts = [text_of(each) for each in values]
+        return texts if any(texts) else []
+
+    def _paired(self, texts: list[str], paths: list[str]) -> Iterator[tuple[str, str]]:
+        """Text and image of each negative. Where there are both, there must be as many of them."""
+        texts = texts if any(texts) else [""] * len(paths)
+        paths = paths if any(paths) else [""] * len(texts)
+        if len(texts) != len(paths):
+            raise Malformed("bad_list", f"{len(texts)} texts and {len(paths)} images of negatives")
+        return zip(texts, paths, strict=True)
+
+    def _name(self, path: Any) -> str:
+        name = text_of(path)
+        prefix = next((prefix for prefix in self._prefixes if name.startswith(prefix)), "")
+        return name.removeprefix(prefix).removeprefix("./")
+
+
+def _wanted(modality: Any, subset: Subset) -> tuple[bool | None, bool | None]:
+    """Whether query and positive should have an image, by the row's own word or else the subset's."""
+    query, mark, positive = modality.partition("2") if isinstance(modality, str) else ("", "", "")
+    if mark and query and positive and not (set(query + positive) - set("IT")):
+        return "I" in query, "I" in positive
+    return subset.query_image, subset.positive_image

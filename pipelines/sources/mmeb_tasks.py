@@ -1,0 +1,140 @@
+"""MMEB's training subsets: the task of each, and which words of its rows are an instruction.
+
+MMEB writes an instruction before each query ("Find me an everyday image that matches the given caption: ..."), and
+another before what is found ("Represent the given image."). They are the same in all rows of a subset. Subsets
+and words as in the split `original` of TIGER-Lab/MMEB-train (arXiv 2410.05160).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from corpus.records import Task
+from corpus.settings import Settings
+
+
+class Subset(Settings):
+    """How the rows of a subset are to be understood. For a subset that is known here, what is given goes first."""
+
+    task: Task | None = Field(None, description="of a subset that is not known here it must be given")
+    instruction: tuple[str, ...] = Field(
+        (), description="what queries begin with, if it is an instruction; any of these"
+    )
+    positive_instruction: tuple[str, ...] = Field(
+        (), description="the same of positives and negatives; it is taken out"
+    )
+    label: bool = Field(False, description="the positive's text is a class")
+    query_image: bool | None = Field(None, description="queries have an image; null: some do")
+    positive_image: bool | None = Field(None, description="positives have an image; null: some do")
+    files: tuple[str, ...] = Field((), description="Parquet files; empty: the folder of the subset's name")
+
+
+_QUESTION = "Represent the given image with the following question"
+_IMAGE = ("Represent the given image",)
+_QA = Subset(task=Task.IMAGE_QA, instruction=(_QUESTION,), query_image=True, positive_image=False)
+
+
+def _classes(instruction: str) -> Subset:
+    return Subset(
+        task=Task.IMAGE_CLASSIFICATION,
+        instruction=(instruction,),
+        label=True,
+        query_image=True,
+        positive_image=False,
+    )
+
+
+def _retrieval(instruction: str, query_image: bool, positive_image: bool, **more: Any) -> Subset:
+    words = {"positive_instruction": _IMAGE if positive_image else ()}
+    return Subset(
+        task=Task.IMAGE_RETRIEVAL,
+        instruction=(instruction,),
+        query_image=query_image,
+        positive_image=positive_image,
+        **{**words, **more},
+    )
+
+
+SUBSETS: Mapping[str, Subset] = {
+    "ImageNet_1K": _classes("Represent the given image for classification"),
+    "N24News": _classes("Represent the given news image with the following caption for domain classification"),
+    "HatefulMemes": _classes(
+        "Represent the given image for binary classification to determine whether it constitutes hateful speech or not"
+    ),
+    "VOC2007": _classes("Identify the object shown in the image"),
+    "SUN397": _classes("Identify the scene shown in the image"),
+    "OK-VQA": _QA,
+    "A-OKVQA": _QA,
+    "DocVQA": _QA,
+    "InfographicsVQA": _QA,
+    "ChartQA": _QA,
+    "Visual7W": _QA,
+    "VisDial": _retrieval(
+        "Represent the given dialogue about an image, which is used for image retrieval", False, True
+    ),
+    "CIRR": _retrieval("Given an image, find a similar everyday image with the described changes", True, True),
+    "VisualNews_t2i": _retrieval("Retrieve an image of this news caption", False, True),
+    "VisualNews_i2t": _retrieval("Find a caption for the news in the given photo", True, False),
+    "MSCOCO_t2i": _retrieval("Find me an everyday image that matches the given caption", False, True),
+    "MSCOCO_i2t": _retrieval("Find an image caption describing the given everyday image", True, False),
+    "NIGHTS": _retrieval("Find a day-to-day image that looks similar to the provided image", True, True),
+    # Its queries carry the token of an image, and have none.
+    "WebQA": _retrieval(
+        "Find a Wikipedia image that answers this question",
+        False,
+        True,
+        positive_instruction=("Represent the given Wikipedia image with related text information",),
+    ),
+    "MSCOCO": Subset(
+        task=Task.IMAGE_GROUNDING,
+        instruction=(
+            "Select the portion of the image that isolates the object labeled as",
+            "Crop the image to to isolate the object labeled as",  # so in the evaluation part
+        ),
+        positive_instruction=("Represent the given cropped image of the object",),
+        query_image=True,
+        positive_image=True,
+    ),
+}
+
+# mmE5-synthetic: each row has an instruction of its own, which nothing marks off from the text.
+MME5_SUBSETS: Mapping[str, Subset] = {
+    "Classification": Subset(task=Task.IMAGE_CLASSIFICATION, label=True, query_image=True, positive_image=False),
+    "VQA": Subset(task=Task.IMAGE_QA, query_image=True, positive_image=False),
+    "Retrieval": Subset(task=Task.IMAGE_RETRIEVAL, positive_instruction=_IMAGE),
+}
+
+
+def resolved(name: str, given: Subset, known: Mapping[str, Subset]) -> Subset:
+    """The subset with what is known of it filled in. Raises ValueError for an unknown one whose task is not given."""
+    subset = known.get(name, Subset()).model_copy(update={key: getattr(given, key) for key in given.model_fields_set})
+    if subset.task is None:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        raise ValueError(f"subset {name!r} needs its task, {hint}")
+    return subset
+
+
+def one_task(subsets: Mapping[str, Subset]) -> Task:
+    """The task that all of them have. Raises ValueError where they differ."""
+    tasks = {subset.task: name for name, subset in subsets.items() if subset.task is not None}
+    if len(tasks) != 1:
+        named = ", ".join(f"{name} is {task}" for task, name in tasks.items())
+        raise ValueError(f"subsets of one source must have one task: {named or 'there are none'}")
+    return next(iter(tasks))
+
+
+def split_instruction(text: str, instructions: tuple[str, ...]) -> tuple[str, str]:
+    """(instruction, rest); the instruction with the sign and the blanks after it, so that both together are the text.
+
+    ("", text) where the text begins with none of them.
+    """
+    for words in sorted(instructions, key=len, reverse=True):
+        if match := re.match(rf"{re.escape(words)}(?:[.:]?(?:\s+|$))", text):
+            return match[0], text[match.end() :]
+    return "", text

@@ -1,0 +1,41 @@
+"""Strings that hold a Python list of strings, as `str(list)` writes it, read without trusting them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+from pipelines.sources.json_records import Malformed, text_of
+
+MOST_CHARACTERS = 200_000
+MOST_ENTRIES = 1000
+
+# Quantifiers are possessive (*+): nothing is tried twice, whatever the string.
+_STRING = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+_LIST = re.compile(rf"\[\s*+(?:{_STRING}\s*+(?:,\s*+{_STRING}\s*+)*+,?\s*+)?\]|{_STRING}")
+
+
+def string_list(text: str, name: str) -> list[str]:
+    """The strings of a list or of one string that is written as Python writes it; [] for "".
+
+    Only brackets, commas and quoted strings are let through to `ast.literal_eval`: neither depth nor numbers can grow.
+    Raises Malformed for all else, for strings that are no Unicode, and for more than MOST_CHARACTERS or MOST_ENTRIES.
+    """
+    text = text.strip()
+    if not text:
+        return []
+    if len(text) > MOST_CHARACTERS:
+        raise Malformed("bad_list", f"{name} has {len(text)} characters")
+    if not _LIST.fullmatch(text):
+        raise Malformed("bad_list", f"{name} holds no list of strings: {text[:60]!r}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes such as "\d", which Python takes as they are
+            value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise Malformed("bad_list", f"{name} holds no list of strings: {error}") from None
+    values = [value] if isinstance(value, str) else value
+    if len(values) > MOST_ENTRIES:
+        raise Malformed("bad_list", f"{name} has {len(values)} entries")
+    return [text_of(each) for each in values]

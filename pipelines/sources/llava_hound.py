@@ -1,0 +1,146 @@
+"""Source `llava_hound`: videos that lie as folders of frames, with a caption or questions about each.
+
+JSON lines `{id, video, conversations: [{from: human | gpt, value}]}`; `video` is a folder of frames
+(`c01_0001.jpeg` ...) and the first turn has the token `<video>`. (arXiv 2404.01258; MMEB-V2 trains on its captions,
+both ways, and on its questions.) A video's side is the list of its frames, in the order of time.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.records import Task
+from corpus.storage import Store
+from pipelines.sources.json_records import Fault, Malformed, text_of
+from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side
+from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.record_files import ROW_ENDINGS, Row, read_records
+from pipelines.sources.video_files import Found, find_files
+
+FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+class LlavaHoundSource(PairSource):
+    """Which annotations, where the frames lie, and what becomes of them."""
+
+    kind: Literal["llava_hound"]
+    files: tuple[str, ...] = Field(min_length=1, description="annotations: paths, folders, globs, fsspec URLs")
+    frames: str = Field(description="folder that has a folder of frames for each video")
+    use: Literal["text_to_video", "video_to_text", "qa"] = Field(
+        "text_to_video", description="captions find videos, videos find captions, questions about videos find answers"
+    )
+    frames_per_video: int = Field(8, ge=1, description="spread evenly over those that there are")
+    tokens: tuple[str, ...] = Field(("<video>", "<image>"), description="placeholders that are taken out")
+
+
+class LlavaHoundRows(PairRows[LlavaHoundSource]):
+    """One row for a caption, or for each question with its answer.
+
+    Faults: no_video; bad_turns, not a human and then the model; no_text; bad_text; those of `read_records`. Beside
+    what PairRows counts: no_frames, of a row whose video has none (looked for once the sample is drawn).
+    """
+
+    def find(self) -> list[Found]:
+        return find_files(self.settings.files, ROW_ENDINGS, "files")
+
+    def pairs(self) -> Iterator[GivenPair]:
+        for found in self.files:
+            for line, record in read_records(found, self.faults):
+                try:
+                    yield from read_record(record, self.settings, found.url, line)
+                except Malformed as error:
+                    self.faults.append(Fault(found.url, line, error.reason, error.detail))
+
+    def shards(self) -> Iterator[pa.Table]:
+        """As PairRows; until the sample is drawn, a video's only image is its folder."""
+        store = Store(self.settings.frames)
+        no_frames = 0
+        for shard in super().shards():
+            rows = [_with_frames(row, store, self.settings.frames_per_video) for row in shard.to_pylist()]
+            kept = [row for row in rows if row["query"]["images"] or row["positive"]["images"]]
+            no_frames += len(rows) - len(kept)
+            if kept:
+                yield pa.Table.from_pylist(kept, PAIR_ROWS)
+        self.counts |= {"no_frames": no_frames}
+
+
+def task_of(settings: LlavaHoundSource) -> Task:
+    """Questions are video QA; captions, either way, video retrieval."""
+    return Task.VIDEO_QA if settings.use == "qa" else Task.VIDEO_RETRIEVAL
+
+
+def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: int = 0) -> list[GivenPair]:
+    """The pairs of one record; a video is named by its folder. Raises Malformed."""
+    video = text_of(record.get("video")).strip("/")
+    if not video or ".." in video.split("/"):
+        raise Malformed("no_video", f"'video' is {video!r}")
+    turns = _turns(record.get("conversations"), settings.tokens)
+    if settings.use != "qa":
+        turns = turns[:1]
+    found = []
+    for question, answer in turns:
+        if not answer or (settings.use == "qa" and not question):
+            raise Malformed("no_text", "an empty question or answer")
+        frames = Side("", (video,))
+        match settings.use:
+            case "text_to_video":
+                sides, instruction = (Side(answer), frames), ""
+            case "video_to_text":
+                sides, instruction = (frames, Side(answer)), question
+            case "qa":
+                sides, instruction = (Side(question, (video,)), Side(answer)), ""
+        found.append(
+            GivenPair(*sides, instruction=instruction, key=text_of(_string(record.get("id"))), file=file, line=line)
+        )
+    return found
+
+
+def spread(names: list[str], count: int) -> list[str]:
+    """At most `count` of the names, evenly, the first and the last among them (of one: the middle)."""
+    if count == 1:
+        return names[len(names) // 2 : len(names) // 2 + 1]
+    places: list[int] = (
+        np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int).tolist() if names else []
+    )
+    return [names[at] for at in places]
+
+
+def _turns(turns: Any, tokens: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What was asked and what was answered."""
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise Malformed("bad_turns", "conversations are not a list of objects")
+    spoken = [turn for turn in turns if turn.get("from") != "system"]
+    if not spoken or [turn.get("from") for turn in spoken] != ["human", "gpt"] * (len(spoken) // 2):
+        raise Malformed("bad_turns", "human and gpt do not take turns")
+    values = [text_of(turn.get("value")) for turn in spoken]
+    for token in tokens:
+        values = [value.replace(token, "").strip() for value in values]
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def _with_frames(row: Row, store: Store, count: int) -> Row:
+    """The row with the video's frames in place of its folder; without images if there are none."""
+    for side in ("query", "positive"):
+        for video in row[side]["images"]:
+            names = [name for name in store.names(video) if name.lower().endswith(FRAME_ENDINGS)]
+            chosen = spread(sorted(names, key=_in_time), count)
+            row[side] = {**row[side], "images": [posixpath.join(video, name) for name in chosen]}
+    return row
+
+
+def _in_time(name: str) -> list[tuple[int, str]]:
+    """Sorts frame 2 before frame 10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
+
+
+def _string(value: Any) -> str | None:
+    return str(value) if isinstance(value, int) else value

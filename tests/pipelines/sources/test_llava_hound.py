@@ -1,0 +1,144 @@
+"""LLaVA-Hound's records over folders of frames: captions both ways, questions, frames in the order of time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus.records import Task
+from corpus.settings import parse_settings
+from corpus.workspace import Workspace
+from pipelines.gather import gather, source_fingerprint
+from pipelines.sources.json_records import Malformed
+from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource, read_record, spread, task_of
+from pipelines.sources.pair_rows import PAIR_ROWS
+
+
+def record(number: int = 0, *turns: str, **more: Any) -> dict[str, Any]:
+    values = turns or ("Describe the video.\n<video>", f"A dog runs, take {number}.")
+    conversations = [{"from": ("human", "gpt")[at % 2], "value": value} for at, value in enumerate(values)]
+    return {"id": f"v_{number}", "video": f"v_{number}", "conversations": conversations, **more}
+
+
+def world(folder: Path, *records: Any, frames: int = 12) -> dict[str, Any]:
+    """Annotations, and frames of all videos whose number is even."""
+    lines = [json.dumps(each) if isinstance(each, dict) else each for each in records]
+    (folder / "said.jsonl").write_text("\n".join(lines))
+    for each in records:
+        if isinstance(each, dict) and str(each.get("video"))[-1:] in "02468":
+            video = folder / "frames" / each["video"]
+            video.mkdir(parents=True, exist_ok=True)
+            for at in range(frames):
+                (video / f"c01_{at}.jpeg").write_bytes(b"")
+            (video / "notes.txt").write_bytes(b"")
+    return {"files": [str(folder / "said.jsonl")], "frames": str(folder / "frames")}
+
+
+def source(**settings: Any) -> LlavaHoundRows:
+    return LlavaHoundRows(parse_settings({"kind": "llava_hound", **settings}, LlavaHoundSource))
+
+
+def rows_of(rows: LlavaHoundRows) -> list[dict[str, Any]]:
+    """All rows, after a look at whether the counts add up."""
+    shards = list(rows.shards())
+    assert all(shard.schema == PAIR_ROWS for shard in shards)
+    found = [row for shard in shards for row in shard.to_pylist()]
+    assert rows.counts["read"] == len(found) + sum(n for reason, n in rows.counts.items() if reason != "read")
+    return found
+
+
+def test_captions_find_videos(tmp_path: Path) -> None:
+    rows = source(**world(tmp_path, record(0)), frames_per_video=4, licence="MIT")
+    assert rows_of(rows) == [
+        {
+            "query": {"text": "A dog runs, take 0.", "images": []},
+            "positive": {"text": "", "images": [f"v_0/c01_{at}.jpeg" for at in (0, 4, 7, 11)]},
+            "negatives": [],
+            "instruction": "",
+            "label": "",
+            "key": "v_0",
+            "file": str(tmp_path / "said.jsonl"),
+            "line": 1,
+            "url": "",
+            "licence": "MIT",
+        }
+    ]
+    assert rows.counts == {"read": 1, "no_frames": 0} and task_of(rows.settings) is Task.VIDEO_RETRIEVAL
+
+
+def test_videos_find_captions(tmp_path: Path) -> None:
+    rows = source(**world(tmp_path, record(0)), use="video_to_text")
+    (row,) = rows_of(rows)
+    assert row["instruction"] == "Describe the video." and row["positive"]["text"] == "A dog runs, take 0."
+    assert row["query"]["text"] == "" and len(row["query"]["images"]) == 8
+    assert task_of(rows.settings) is Task.VIDEO_RETRIEVAL
+
+
+def test_questions_find_answers(tmp_path: Path) -> None:
+    asked = record(2, "<video>\nWho runs?", "A dog.", "Where?", "On a beach.")
+    rows = source(**world(tmp_path, asked), use="qa")
+    found = rows_of(rows)
+    assert [(row["query"]["text"], row["positive"]["text"]) for row in found] == [
+        ("Who runs?", "A dog."),
+        ("Where?", "On a beach."),
+    ]
+    assert all(len(row["query"]["images"]) == 8 and not row["positive"]["images"] for row in found)
+    assert task_of(rows.settings) is Task.VIDEO_QA
+
+
+def test_videos_without_frames(tmp_path: Path) -> None:
+    rows = source(**world(tmp_path, *(record(number) for number in range(6))), shard_rows=2)
+    assert [row["key"] for row in rows_of(rows)] == ["v_0", "v_2", "v_4"]
+    assert rows.counts == {"read": 6, "no_frames": 3}
+    nothing = source(**world(tmp_path, record(1)))
+    assert rows_of(nothing) == [] and nothing.counts == {"read": 1, "no_frames": 1}
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ({"video": ""}, "no_video"),
+        ({"video": None}, "no_video"),
+        ({"video": 7}, "bad_text"),
+        ({"video": "../../etc"}, "no_video"),
+        ({"conversations": None}, "bad_turns"),
+        ({"conversations": []}, "bad_turns"),
+        ({"conversations": ["hello"]}, "bad_turns"),
+        ({"conversations": [{"from": "gpt", "value": "a"}]}, "bad_turns"),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": " "}]}, "no_text"),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": 1}]}, "bad_text"),
+    ],
+)
+def test_a_malformed_record_costs_its_row(broken: dict[str, Any], reason: str) -> None:
+    settings = source(files=["a.jsonl"], frames="frames").settings
+    with pytest.raises(Malformed) as raised:
+        read_record(record(**broken), settings)
+    assert raised.value.reason == reason
+
+
+def test_file_and_line_of_what_is_malformed(tmp_path: Path) -> None:
+    rows = source(**world(tmp_path, record(0), "{", "[]", record(2, video=None), record(4)))
+    assert [row["line"] for row in rows_of(rows)] == [1, 5]
+    assert [(fault.line, fault.reason) for fault in rows.faults] == [
+        (2, "not_json"),
+        (3, "not_an_object"),
+        (4, "no_video"),
+    ]
+    assert rows.counts["read"] == 5
+
+
+def test_frames_are_looked_for_once_the_sample_is_drawn(tmp_path: Path) -> None:
+    given = world(tmp_path, *(record(2 * number) for number in range(60)), frames=3)
+    rows = source(**given, sample_rows=20, shard_rows=8)
+    index = gather(Workspace(str(tmp_path / "workspace")), "hound", rows, source_fingerprint(rows))
+    assert index.rows == 20 and len(index.shards) == 3
+    assert index.counts == {"read": 60, "not_sampled": 40, "duplicate_row": 0, "no_frames": 0}
+
+
+def test_frames_are_spread_evenly() -> None:
+    names = [f"{at}" for at in range(10)]
+    assert spread(names, 4) == ["0", "3", "6", "9"] and spread(names, 1) == ["5"]
+    assert spread(names[:2], 8) == ["0", "1"] and spread([], 8) == [] and spread([], 1) == []

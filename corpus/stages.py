@@ -126,6 +126,9 @@ class Stage(ABC):
 class MapStage(Stage):
     """A function from a shard to a table."""
 
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to do
+        """Called once, where the run is started, before shards are handed out: what all workers will read."""
+
     @abstractmethod
     def open(self) -> Callable[[Shard], pa.Table]:
         """Called once in each worker: load the model, start the pool. Returns the stage's function.

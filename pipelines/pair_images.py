@@ -22,7 +22,7 @@ from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
 from pipelines.download import ITEMS_SCHEMA, DownloadSettings, Stored, items_table, store_image
 from pipelines.sources.archive_zip import MOST
-from pipelines.sources.archives import Find, Found, Resolver
+from pipelines.sources.archives import Archives, Find, Found, Resolver
 
 IMAGES_SCHEMA = pa.schema(
     [
@@ -69,6 +69,12 @@ class PairImages(MapStage):
     def depends_on(self) -> dict[str, Any]:
         """The settings, and what the resolvers look into: an archive that changes makes the tables stale."""
         return {**self._settings.canonical(), "resolvers": self._identities}
+
+    def prepare(self) -> None:
+        """Have the indexes of archives made: else each worker would make them for itself."""
+        for resolver in self._resolvers:
+            if isinstance(resolver, Archives):
+                resolver.index()
 
     def open(self) -> Callable[[Shard], pa.Table]:
         finds = [(resolver.claims, resolver.open(self._settings.max_bytes)) for resolver in self._resolvers]

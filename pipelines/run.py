@@ -215,6 +215,7 @@ class _Runner:
                 assert isinstance(stage, MapStage)
                 tasks = [p.task for p in todo if p.node is node]
                 if tasks:
+                    stage.prepare()
                     yield from run_map(self.engine, stage, url, tasks)
             return
         stage = step.nodes[0].stage

@@ -126,7 +126,7 @@ class Stage(ABC):
 class MapStage(Stage):
     """A function from a shard to a table."""
 
-    def prepare(self) -> None:  # noqa: B027 - most have nothing to do
+    def prepare(self) -> None:
         """Called once, where the run is started, before shards are handed out: what all workers will read."""
 
     @abstractmethod

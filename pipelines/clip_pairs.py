@@ -19,6 +19,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from corpus.records import PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, same_text, text_negatives
+from pipelines.given_pairs import GivenPairSettings
 from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides
 from pipelines.pairs import PairSettings
 from recaption.caption import CAPTION
@@ -80,7 +81,9 @@ def kind(given: Any) -> Any:
 
 
 AnyPairs = Annotated[
-    Annotated[PairSettings, Tag("images")] | Annotated[ClipPairSettings, Tag("clips")],
+    Annotated[PairSettings, Tag("images")]
+    | Annotated[ClipPairSettings, Tag("clips")]
+    | Annotated[GivenPairSettings, Tag("given")],
     Discriminator(kind),
 ]
 

@@ -16,18 +16,27 @@ from pipelines.clip_pairs import AnyPairs, ClipPairSettings
 from pipelines.download import DownloadSettings
 from pipelines.download_videos import VideoDownloadSettings
 from pipelines.engines import EngineSettings
+from pipelines.given_pairs import GivenPairSettings
+from pipelines.pair_images import PairImagesSettings
 from pipelines.publishing.mixture import MixtureSettings
 from pipelines.sources.img2dataset import Img2datasetSource
 from pipelines.sources.laion import LaionSource
+from pipelines.sources.megapairs import MegaPairsSource
+from pipelines.sources.mmeb import Mme5Source, MmebSource
+from pipelines.sources.pair_sampling import PairSource
 from pipelines.sources.videos import VideosSource
 from recaption.settings import CaptionSettings
 from video.stage_clips import ClipsSettings
 from video.stage_groups import ClipGroupsSettings
 from video.stage_windows import WindowSettings
 
-AnySource = Annotated[LaionSource | Img2datasetSource | VideosSource, Field(discriminator="kind")]
+AnySource = Annotated[
+    LaionSource | Img2datasetSource | VideosSource | MegaPairsSource | MmebSource | Mme5Source,
+    Field(discriminator="kind"),
+]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_GIVES = {"images": "images", "clips": "clips", "given": "pairs"}
 
 
 class WindowsSettings(Settings):
@@ -41,6 +50,7 @@ class StageSettings(Settings):
 
     download: DownloadSettings = DownloadSettings()
     download_videos: VideoDownloadSettings = VideoDownloadSettings()
+    images: PairImagesSettings = PairImagesSettings()
     clips: ClipsSettings = ClipsSettings()
     groups: ClipGroupsSettings = ClipGroupsSettings()
     windows: WindowsSettings = WindowsSettings()
@@ -73,6 +83,11 @@ class Config(Settings):
         """The sources whose items are clips."""
         return [name for name, source in self.sources.items() if isinstance(source, VideosSource)]
 
+    @property
+    def given(self) -> dict[str, PairSource]:
+        """The sources that give pairs."""
+        return {name: source for name, source in self.sources.items() if isinstance(source, PairSource)}
+
     def frames(self, source: str) -> int:
         """How many frames a captioner sees of an item of the source."""
         return self.stages.clips.frames.frames if source in self.videos else 1
@@ -81,7 +96,7 @@ class Config(Settings):
     def _references(self) -> Config:
         stages = self.stages
         for where, named, known, what in (
-            ("stages.caption.sources", stages.caption.sources, self.sources, "source"),
+            ("stages.caption.sources", stages.caption.sources, set(self.sources) - set(self.given), "source of images"),
             ("stages.windows.sources", stages.windows.sources, self.videos, "source of videos"),
             (
                 "stages.caption.windows",
@@ -122,10 +137,9 @@ class Config(Settings):
     def _faults(self, dataset: AnyPairs) -> Iterator[str]:
         """What a dataset asks of its source that this doesn't give."""
         source, stages = dataset.source, self.stages
-        clips = isinstance(dataset, ClipPairSettings)
-        if clips != (source in self.videos):
-            kind = "clips" if source in self.videos else "images"
-            yield f"kind: source {source!r} gives {kind}: set `kind: {kind}`"
+        kind = "clips" if source in self.videos else "given" if source in self.given else "images"
+        if dataset.kind != kind:
+            yield f"kind: source {source!r} gives {_GIVES[kind]}: set `kind: {kind}`"
         captioned, where = stages.caption.sources, "stages.caption.sources"
         if isinstance(dataset, ClipPairSettings):
             if dataset.windows:
@@ -138,7 +152,7 @@ class Config(Settings):
                 yield f"media: {dataset.media}, but stages.clips keeps no mp4"
             if dataset.media in ("frames", "both") and not stages.clips.keep_frames:
                 yield f"media: {dataset.media}, but stages.clips keeps no frames"
-        if dataset.captions != "original" and source not in captioned:
+        if not isinstance(dataset, GivenPairSettings) and dataset.captions != "original" and source not in captioned:
             yield f"captions: {dataset.captions}, but {where} does not name source {source!r}"
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from corpus.records import Status
+from corpus.stages import ROWS
 from corpus.work import count
-from corpus.workspace import Workspace
+from corpus.workspace import Series, Workspace
 from pipelines.gather import SourceIndex
+from pipelines.given_pairs import GivenPairs
 from pipelines.plan import Plan, Planned
 
 Funnel = dict[str, Any]
 
+IMAGES, TEXT_DUPLICATES = "images", "text_duplicates"
 NOT_JUDGING = frozenset({"caption", "windows", "window_caption", "pairs"})  # stages that say nothing of a source's rows
 _LEFT_OUT = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
 
@@ -32,10 +35,42 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funn
     """The funnel of each source; `ready` are the paths of the tables that are there."""
     found = {}
     for source, index in plan.indexes.items():
-        mine = [(step, plan.table(step.name, source)) for step, _ in plan.steps if step.name not in NOT_JUDGING]
-        stages = [planned for _, planned in mine if planned]
-        found[source] = source_funnel(workspace, index, list(counted(stages, ready)))
+        steps = {step.name: planned for step, _ in plan.steps if (planned := plan.table(step.name, source))}
+        given = _given(steps)
+        if given is None:
+            stages = [planned for name, planned in steps.items() if name not in NOT_JUDGING]
+            tables = list(counted(stages, ready))
+        else:
+            tables = list(counted_pairs(source, index, steps.get(TEXT_DUPLICATES, ()), given, ready))
+        found[source] = source_funnel(workspace, index, tables)
     return found
+
+
+def _given(steps: Mapping[str, Sequence[Planned]]) -> list[Planned] | None:
+    """The pairs of a source that gives pairs, of the first of its datasets; None for other sources."""
+    pairs = [planned for planned in steps.get("pairs", ()) if isinstance(planned.node.stage, GivenPairs)]
+    if pairs:
+        return [planned for planned in pairs if planned.node is pairs[0].node]
+    return [] if IMAGES in steps else None
+
+
+def counted_pairs(
+    source: str, index: SourceIndex, judged: Sequence[Planned], pairs: Sequence[Planned], ready: set[str]
+) -> Iterator[Counted]:
+    """Which tables count of a source that gives pairs: what was said of its rows, and the pairs that they became.
+
+    Its images are rows of another kind, which are not counted: a pair says which of them it could not do without.
+    """
+    judgements = {p.task.shard: p.task.output for p in judged}
+    made = {p.task.shard: p.task.output for p in pairs}
+    for shard, name in index.shards:
+        rows = judgements.get(shard, "")
+        rows = rows if rows in ready else Series("tables", source, ROWS).path(shard, name)
+        if made.get(shard) in ready:
+            yield Counted(rows, "gone on")
+            yield Counted(made[shard], "kept", own=False)
+        else:
+            yield Counted(rows, "pending")
 
 
 def counted(stages: Sequence[Sequence[Planned]], ready: set[str]) -> Iterator[Counted]:
@@ -93,6 +128,6 @@ def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[Cou
     }
     if kept["pending"]:
         funnel["pending"] = kept["pending"]
-    if not all(each.own for each in tables):
+    if any(each.kept == "gone on" for each in tables) and index.rows + sum(left_out.values()) != funnel["rows_in"]:
         funnel["source_rows"] = index.rows + sum(left_out.values())
     return funnel

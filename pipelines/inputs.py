@@ -7,7 +7,7 @@ from typing import Any
 
 from corpus.records import Modality
 from corpus.stages import ITEMS
-from pipelines.clip_pairs import ClipPairSettings
+from pipelines.clip_pairs import AnyPairs, ClipPairSettings
 from pipelines.config import Config
 from pipelines.plan import Plan
 from pipelines.publishing.mixture import DatasetInput, PublishInput
@@ -32,17 +32,26 @@ def publish_input(
                 name=name,
                 task=settings.task,
                 stage=settings.stage,
-                modality=Modality.CLIP if isinstance(settings, ClipPairSettings) else Modality.IMAGE,
+                modality=_modality(config, settings),
                 licence=config.sources[settings.source].licence,
                 sources=(settings.source,),
                 pairs=tuple(sorted(pairs.get(name, []))),
             )
         )
     sources = {source for dataset in datasets for source in dataset.sources}
+    # What stands for a duplicate image of a given pair may lie in any source.
+    needed = set(items) if sources & set(config.given) else sources
     return PublishInput(
         name=mixture,
         datasets=tuple(datasets),
-        items=tuple(sorted(path for source in sources for path in items.get(source, ()))),
+        items=tuple(sorted(path for source in needed for path in items.get(source, ()))),
         funnel={source: funnels[source] for source in sorted(sources)},
         made_by=dict(versions),
     )
+
+
+def _modality(config: Config, settings: AnyPairs) -> Modality:
+    if isinstance(settings, ClipPairSettings):
+        return Modality.CLIP
+    given = config.given.get(settings.source)
+    return Modality.TEXT if given is not None and given.images is None else Modality.IMAGE

@@ -5,6 +5,7 @@ This is the one place that knows the order of the house: gather, judge, pair.
     images   download or index -> inspect -> quality -> duplicates -> caption -> pairs
     videos   download -> clips -> groups -> caption -> pairs
                                                `-> windows -> window_caption -> pairs
+    pairs    images -> inspect -> quality -> duplicates -> pairs; text alone needs none of these
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ from pipelines.config import Config
 from pipelines.download import open_download
 from pipelines.download_videos import DownloadVideos
 from pipelines.gather import Source
+from pipelines.given_pairs import GivenPairs, GivenPairSettings
+from pipelines.pair_images import PairImages
 from pipelines.pairs import Pairs
 from pipelines.plan import Node, Step
 from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars
 from pipelines.sources.laion import LaionRows
+from pipelines.sources.megapairs import MegaPairsRows, MegaPairsSource
+from pipelines.sources.mmeb import Mme5Source, MmebRows, MmebSource
 from pipelines.sources.videos import VideosRows, VideosSource
 from recaption.caption import CAPTION, Caption, WindowCaption
 from video.stage_clips import Clips
@@ -38,6 +43,10 @@ def open_source(settings: object) -> Source:
         return Img2datasetRows(settings)
     if isinstance(settings, VideosSource):
         return VideosRows(settings)
+    if isinstance(settings, MegaPairsSource):
+        return MegaPairsRows(settings)
+    if isinstance(settings, MmebSource | Mme5Source):
+        return MmebRows(settings)
     return LaionRows(settings)  # type: ignore[arg-type]
 
 
@@ -46,14 +55,18 @@ def layout(config: Config) -> list[Step]:
     house = _House(config.sources)
     videos = config.videos
     lying = [name for name, source in config.sources.items() if isinstance(source, Img2datasetSource)]
-    images = [name for name in config.sources if name not in videos]
+    named = {name: source.images for name, source in config.given.items() if source.images is not None}
+    fetched = [name for name in config.sources if name not in (*videos, *config.given, *lying)]
+    images = [*fetched, *lying, *named]
     stages = config.stages
 
-    downloads: dict[str, Stage] = dict.fromkeys(
-        (name for name in images if name not in lying), open_download(stages.download)
-    )
+    downloads: dict[str, Stage] = dict.fromkeys(fetched, open_download(stages.download))
     house.add(downloads | dict.fromkeys(videos, DownloadVideos(stages.download_videos)), ITEMS)
     house.add(dict.fromkeys(lying, IndexTars()), ITEMS)
+    finders = {
+        name: PairImages(stages.images, tuple(where.resolvers(config.workspace, name))) for name, where in named.items()
+    }
+    house.add(finders, ITEMS)
     house.add(dict.fromkeys(images, Inspect(stages.inspect)))
     house.add(dict.fromkeys(images, Quality(stages.quality)))
     house.add(dict.fromkeys(images, Duplicates(stages.duplicates)), JUDGED)
@@ -103,7 +116,9 @@ class _House:
         for dataset, settings in config.datasets.items():
             known = self._known[settings.source]
             stage: Stage
-            if isinstance(settings, ClipPairSettings):
+            if isinstance(settings, GivenPairSettings):
+                stage = GivenPairs(dataset, settings, images=ITEMS in known)
+            elif isinstance(settings, ClipPairSettings):
                 stage = ClipPairs(dataset, settings)
                 known = self._windows[settings.source] if settings.windows else known
             else:

@@ -1,0 +1,33 @@
+"""Where the images lie that a set's rows name, and what finds them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from corpus.settings import Settings
+from corpus.workspace import Series
+from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
+from pipelines.sources.archives import Archives, ArchivesSettings, Resolver
+
+
+class SetImages(Settings):
+    """Where a source of given pairs has its images."""
+
+    archives: ArchivesSettings | None = Field(None, description="tars, zips and folders, by the names of files")
+    parquet: ParquetImagesSettings | None = Field(None, description="columns of Parquet files")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.archives is None and self.parquet is None:
+            raise ValueError("neither archives nor parquet: where are the images?")
+        return self
+
+    def resolvers(self, workspace: str, source: str) -> Iterator[Resolver]:
+        """What finds the images of a source, in the order in which they are asked."""
+        if self.parquet is not None:
+            yield ParquetImages(self.parquet)
+        if self.archives is not None:
+            yield Archives(self.archives, workspace, Series("tables", source, "images-index").folder)

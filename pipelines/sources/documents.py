@@ -18,7 +18,7 @@ from pipelines.sources.column_templates import Template, look_up, require_paths
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, named_apart, paths_in, read_records
+from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, named_apart, paths_in, read_records
 from pipelines.sources.video_files import Found, find_files
 
 
@@ -58,7 +58,8 @@ class DocumentsRows(PairRows[DocumentsSource]):
         query = Template(settings.query)
         for file in named_apart(self.files):
             present = paths_in(file)
-            if not present:  # an empty file
+            if not present:
+                fault_all(file, self.faults)
                 continue
             images = [name for name in (settings.image, settings.image_filename) if name in present]
             in_pdfs = not images and settings.pdf in present

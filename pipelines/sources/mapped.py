@@ -23,7 +23,7 @@ from pipelines.sources.column_templates import Template, look_up, require_paths
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, named_apart, paths_in, read_records
+from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, named_apart, paths_in, read_records
 from pipelines.sources.text_pairs import true_negatives
 from pipelines.sources.video_files import Found, find_files
 
@@ -105,7 +105,8 @@ class MappedRows(PairRows[MappedSource]):
         paths += [path for template in others.values() for path in template.paths]
         for file in named_apart(self.files):
             present = paths_in(file)
-            if not present:  # an empty file
+            if not present:
+                fault_all(file, self.faults)
                 continue
             require_paths(paths, present, file.url)
             columns = {path if path in present else path.split(".")[0] for path in paths}

@@ -40,6 +40,7 @@ class PdfSettings(Settings):
     max_pages: int = Field(10_000, ge=1, description="a PDF that has more is left out")
     max_bytes: int = Field(500_000_000, ge=1)
     page_timeout_s: float = tuning(60.0, gt=0, description="from one page to the next")
+    pdf_timeout_s: float = tuning(600.0, gt=0, description="for all pages that are drawn of a PDF at once")
     max_memory_bytes: int = tuning(2_000_000_000, ge=200_000_000)
 
 
@@ -92,15 +93,20 @@ def render_pages(source: bytes | str, pages: Sequence[int], settings: PdfSetting
             yield from (Page(page, error=error) for page in pages)
             return
         with file:
-            left = list(pages)
+            left, time_left = list(pages), _TimeLeft(settings.pdf_timeout_s)
             for _ in range(1 + _STARTS):
-                file.seek(0)
-                for found in _run(file, tuple(left), settings):
+                os.lseek(file.fileno(), 0, os.SEEK_SET)  # the process before has read it
+                for found in _run(file, tuple(left), settings, time_left):
                     left.pop(0)
                     yield found
                 if not left:
                     return
-        yield from (Page(page, error=PageError("renderer_died", "too often")) for page in left)
+                if time_left.seconds <= 0:
+                    break
+        given_up = PageError("renderer_died", "too often")
+        if time_left.seconds <= 0:
+            given_up = PageError("render_timeout", f"the PDF took {settings.pdf_timeout_s:g} s")
+        yield from (Page(page, error=given_up) for page in left)
 
 
 def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
@@ -123,7 +129,14 @@ def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
     return scratch
 
 
-def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings) -> Iterator[Page]:
+@dataclass
+class _TimeLeft:
+    """Of a PDF: what is spent waiting for its pages is taken off."""
+
+    seconds: float
+
+
+def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left: _TimeLeft) -> Iterator[Page]:
     """What one process says, page by page. It may end early: then the last page is the one that ended it."""
     wanted = {
         "pages": list(pages),
@@ -136,13 +149,13 @@ def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings) -> Iterat
     process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
-        answers = _Answers(process.stdout.fileno(), settings.page_timeout_s)
+        answers = _Answers(process.stdout.fileno(), settings.page_timeout_s, time_left)
         for page in pages:
             try:
                 header, image = answers.next()
             except TimeoutError:
-                detail = f"nothing within {settings.page_timeout_s:g} s"
-                yield Page(page, error=PageError("render_timeout", detail))
+                waited_s = min(settings.page_timeout_s, settings.pdf_timeout_s)
+                yield Page(page, error=PageError("render_timeout", f"nothing within {waited_s:g} s"))
                 return
             except EOFError:
                 yield Page(page, error=PageError("renderer_died", _ending(process)))
@@ -176,15 +189,21 @@ class _Answers:
     EOFError too for what is no answer: nothing that comes after it could be read.
     """
 
-    def __init__(self, descriptor: int, timeout_s: float) -> None:
-        self._descriptor, self._timeout_s = descriptor, timeout_s
+    def __init__(self, descriptor: int, timeout_s: float, time_left: _TimeLeft) -> None:
+        self._descriptor, self._timeout_s, self._time_left = descriptor, timeout_s, time_left
         self._held = bytearray()
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
     def next(self) -> tuple[dict[str, Any], bytes]:
         """Header and content of the next answer."""
-        deadline = time.monotonic() + self._timeout_s
+        begun = time.monotonic()
+        try:
+            return self._next(begun + min(self._timeout_s, self._time_left.seconds))
+        finally:
+            self._time_left.seconds -= time.monotonic() - begun
+
+    def _next(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         while (end := self._held.find(b"\n")) < 0:
             if len(self._held) > _MOST_HEADER_BYTES:
                 raise EOFError("not an answer")

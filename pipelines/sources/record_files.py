@@ -100,6 +100,12 @@ def _parsed_lines(stream: BinaryIO, url: str, faults: list[Fault]) -> Iterator[t
             faults.append(Fault(url, number, "not_json", str(error)))
 
 
+def fault_all(file: Found, faults: list[Fault]) -> None:
+    """Of a file in which `paths_in` finds none: whatever lies in it is a fault."""
+    for line, _ in read_records(file, faults):
+        faults.append(Fault(file.url, line, "no_query", "an object without fields"))
+
+
 def open_parquet(file: Found | str) -> tuple[Any, pq.ParquetFile]:
     """The open file, which is the caller's to close, and what reads it. Errors as in `read_records`."""
     url = file if isinstance(file, str) else file.url

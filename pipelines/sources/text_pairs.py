@@ -18,7 +18,7 @@ from pipelines.sources.column_templates import Template, require_paths
 from pipelines.sources.json_records import Fault, Malformed
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, paths_in, read_records
+from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, paths_in, read_records
 from pipelines.sources.text_forms import AnyTextForm, Columns
 from pipelines.sources.text_presets import PRESETS
 from pipelines.sources.video_files import Found, find_files
@@ -71,7 +71,8 @@ class TextPairsRows(PairRows[TextPairsSource]):
         self.told = Counter()
         for file in self.files:
             present = paths_in(file)
-            if not present:  # an empty file
+            if not present:
+                fault_all(file, self.faults)
                 continue
             try:
                 columns = self._form.columns(present)

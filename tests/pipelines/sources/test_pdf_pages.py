@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 import zlib
 from pathlib import Path
@@ -90,8 +91,15 @@ def test_sizes_that_mean_harm() -> None:
     assert drawn(odd, 1, 2, 3, longest_side_px=200) == ["red", "green", "blue"]
 
 
-def test_a_page_without_end_costs_itself() -> None:
-    assert drawn(endless(), 1, 2, 3, page_timeout_s=1.0, longest_side_px=64) == ["red", "render_timeout", "blue"]
+def test_a_page_without_end_costs_itself(tmp_path: Path) -> None:
+    path = write(tmp_path / "endless.pdf", endless())
+    assert drawn(str(path), 1, 2, 3, page_timeout_s=3.0, longest_side_px=64) == ["red", "render_timeout", "blue"]
+
+
+def test_a_pdf_has_a_deadline_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "endless.pdf", endless())
+    reasons = drawn(str(path), 2, 2, 1, 3, pdf_timeout_s=0.5, longest_side_px=64)
+    assert reasons == ["render_timeout"] * 4
 
 
 def test_memory_is_bounded() -> None:
@@ -166,7 +174,7 @@ def test_the_resolver_finds_pages_by_the_ends_of_paths(tmp_path: Path) -> None:
     write(tmp_path / "other" / "twice.pdf", three_pages())
     write(tmp_path / "more" / "twice.pdf", three_pages())
     settings = PdfImagesSettings(paths=(str(tmp_path),), longest_side_px=64)
-    resolver = PdfImages(settings)
+    resolver = pickle.loads(pickle.dumps(PdfImages(settings)))  # noqa: S301 - as workers get it
     names = {
         "2023/a.pdf#page=3": "blue",
         "2023/a.pdf#page=1": "red",

@@ -174,7 +174,10 @@ def test_what_is_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="say where the files lie and their form, or name a preset"):
         parse_settings({"kind": "text_pairs", "files": ["x"]}, TextPairsSource)
     write_lines(tmp_path / "a.jsonl", [])
-    assert rows_of(source(tmp_path, form={"kind": "columns"})) == []
+    write_lines(tmp_path / "b.jsonl", ["nonsense", {}, 5])
+    rows = source(tmp_path, form={"kind": "columns"})
+    assert rows_of(rows) == []
+    assert rows.counts == {"read": 3, "not_json": 1, "no_query": 1, "not_an_object": 1}
 
 
 def test_negatives_are_bounded_and_samples_are_of_the_seed(tmp_path: Path) -> None:

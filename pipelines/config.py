@@ -12,6 +12,8 @@ from corpus.settings import Settings, SettingsError
 from filters.duplicates import DuplicatesSettings
 from filters.inspect import InspectSettings
 from filters.quality import QualitySettings
+from filters.text_duplicates import TextDuplicatesSettings
+from filters.text_stage import TextsSettings
 from pipelines.clip_pairs import AnyPairs, ClipPairSettings
 from pipelines.download import DownloadSettings
 from pipelines.download_videos import VideoDownloadSettings
@@ -19,11 +21,15 @@ from pipelines.engines import EngineSettings
 from pipelines.given_pairs import GivenPairSettings
 from pipelines.pair_images import PairImagesSettings
 from pipelines.publishing.mixture import MixtureSettings
+from pipelines.sources.documents import DocumentsSource
 from pipelines.sources.img2dataset import Img2datasetSource
 from pipelines.sources.laion import LaionSource
+from pipelines.sources.llava_hound import LlavaHoundSource
+from pipelines.sources.mapped import MappedSource
 from pipelines.sources.megapairs import MegaPairsSource
 from pipelines.sources.mmeb import Mme5Source, MmebSource
 from pipelines.sources.pair_sampling import PairSource
+from pipelines.sources.text_pairs import TextPairsSource
 from pipelines.sources.videos import VideosSource
 from recaption.settings import CaptionSettings
 from video.stage_clips import ClipsSettings
@@ -31,7 +37,16 @@ from video.stage_groups import ClipGroupsSettings
 from video.stage_windows import WindowSettings
 
 AnySource = Annotated[
-    LaionSource | Img2datasetSource | VideosSource | MegaPairsSource | MmebSource | Mme5Source,
+    LaionSource
+    | Img2datasetSource
+    | VideosSource
+    | MegaPairsSource
+    | MmebSource
+    | Mme5Source
+    | LlavaHoundSource
+    | TextPairsSource
+    | DocumentsSource
+    | MappedSource,
     Field(discriminator="kind"),
 ]
 
@@ -50,6 +65,8 @@ class StageSettings(Settings):
 
     download: DownloadSettings = DownloadSettings()
     download_videos: VideoDownloadSettings = VideoDownloadSettings()
+    texts: TextsSettings = TextsSettings()
+    text_duplicates: TextDuplicatesSettings = TextDuplicatesSettings()
     images: PairImagesSettings = PairImagesSettings()
     clips: ClipsSettings = ClipsSettings()
     groups: ClipGroupsSettings = ClipGroupsSettings()

@@ -12,12 +12,12 @@ from corpus.stages import ROWS
 from corpus.work import count
 from corpus.workspace import Series, Workspace
 from pipelines.gather import SourceIndex
-from pipelines.given_pairs import GivenPairs
+from pipelines.given_pairs import TEXT_DUPLICATES, GivenPairs
 from pipelines.plan import Plan, Planned
 
 Funnel = dict[str, Any]
 
-IMAGES, TEXT_DUPLICATES = "images", "text_duplicates"
+IMAGES = "images"
 NOT_JUDGING = frozenset({"caption", "windows", "window_caption", "pairs"})  # stages that say nothing of a source's rows
 _LEFT_OUT = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
 

@@ -20,6 +20,9 @@ from corpus.records import PAIR_SCHEMA, CaptionOrigin, Origin, Status, Task, pai
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 
+TEXTS, TEXT_DUPLICATES = "texts", "text_duplicates"
+_SIDES = ["query", "positive", "negatives"]
+
 _Row = dict[str, Any]
 
 
@@ -58,7 +61,7 @@ class GivenPairs(MapStage):
         super().__init__(settings)
         self.dataset = dataset
         self._settings = settings
-        self.reads = (ROWS, ITEMS, JUDGED) if images else (ROWS,)
+        self.reads = (ROWS, TEXTS, TEXT_DUPLICATES, *((ITEMS, JUDGED) if images else ()))
         self.beside = (ITEMS, JUDGED) if images else ()
 
     def depends_on(self) -> dict[str, object]:
@@ -71,7 +74,8 @@ class GivenPairs(MapStage):
 def pair_rows(shard: Shard, dataset: str, settings: GivenPairSettings) -> pa.Table:
     """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
     making = _Making(dataset, settings, images_of(shard), Counter())
-    pairs = [making.pair(row) for row in shard[ROWS].to_pylist()]
+    rows = zip(shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist(), strict=True)
+    pairs = [making.pair({**row, **cleaned}) for row, cleaned in rows]
     shard.notes["pairs"] = dict(making.notes)
     return pa.Table.from_pylist(pairs, table_schema(PAIR_SCHEMA))
 

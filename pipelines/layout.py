@@ -5,18 +5,22 @@ This is the one place that knows the order of the house: gather, judge, pair.
     images   download or index -> inspect -> quality -> duplicates -> caption -> pairs
     videos   download -> clips -> groups -> caption -> pairs
                                                `-> windows -> window_caption -> pairs
-    pairs    images -> inspect -> quality -> duplicates -> pairs; text alone needs none of these
+    pairs    texts -> text_duplicates -> pairs, and of the images that they name
+             images -> inspect -> quality -> duplicates -> pairs
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from corpus.stages import ITEMS, JUDGED, ROWS, Stage
 from corpus.workspace import Series
 from filters.duplicates import Duplicates
 from filters.inspect import Inspect
 from filters.quality import Quality
+from filters.text_duplicates import TextDuplicates
+from filters.text_stage import Texts
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from pipelines.config import Config
 from pipelines.download import open_download
@@ -26,15 +30,30 @@ from pipelines.given_pairs import GivenPairs, GivenPairSettings
 from pipelines.pair_images import PairImages
 from pipelines.pairs import Pairs
 from pipelines.plan import Node, Step
+from pipelines.sources.documents import DocumentsRows, DocumentsSource
 from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars
 from pipelines.sources.laion import LaionRows
+from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource
+from pipelines.sources.mapped import MappedRows, MappedSource
 from pipelines.sources.megapairs import MegaPairsRows, MegaPairsSource
 from pipelines.sources.mmeb import Mme5Source, MmebRows, MmebSource
+from pipelines.sources.pair_sampling import PairSource
+from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
 from pipelines.sources.videos import VideosRows, VideosSource
 from recaption.caption import CAPTION, Caption, WindowCaption
 from video.stage_clips import Clips
 from video.stage_groups import Groups
 from video.stage_windows import Windows
+
+_GIVEN: dict[type[PairSource], Callable[[Any], Source]] = {
+    MegaPairsSource: MegaPairsRows,
+    MmebSource: MmebRows,
+    Mme5Source: MmebRows,
+    LlavaHoundSource: LlavaHoundRows,
+    TextPairsSource: TextPairsRows,
+    DocumentsSource: DocumentsRows,
+    MappedSource: MappedRows,
+}
 
 
 def open_source(settings: object) -> Source:
@@ -43,10 +62,9 @@ def open_source(settings: object) -> Source:
         return Img2datasetRows(settings)
     if isinstance(settings, VideosSource):
         return VideosRows(settings)
-    if isinstance(settings, MegaPairsSource):
-        return MegaPairsRows(settings)
-    if isinstance(settings, MmebSource | Mme5Source):
-        return MmebRows(settings)
+    for kind, rows in _GIVEN.items():
+        if isinstance(settings, kind):
+            return rows(settings)
     return LaionRows(settings)  # type: ignore[arg-type]
 
 
@@ -63,6 +81,8 @@ def layout(config: Config) -> list[Step]:
     downloads: dict[str, Stage] = dict.fromkeys(fetched, open_download(stages.download))
     house.add(downloads | dict.fromkeys(videos, DownloadVideos(stages.download_videos)), ITEMS)
     house.add(dict.fromkeys(lying, IndexTars()), ITEMS)
+    house.add(dict.fromkeys(config.given, Texts(stages.texts)))
+    house.add(dict.fromkeys(config.given, TextDuplicates(stages.text_duplicates, "texts")))
     finders = {
         name: PairImages(stages.images, tuple(where.resolvers(config.workspace, name))) for name, where in named.items()
     }

@@ -11,6 +11,7 @@ from corpus.settings import Settings
 from corpus.workspace import Series
 from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.archives import Archives, ArchivesSettings, Resolver
+from pipelines.sources.pdf_images import PdfImages, PdfImagesSettings
 
 
 class SetImages(Settings):
@@ -18,16 +19,19 @@ class SetImages(Settings):
 
     archives: ArchivesSettings | None = Field(None, description="tars, zips and folders, by the names of files")
     parquet: ParquetImagesSettings | None = Field(None, description="columns of Parquet files")
+    pdfs: PdfImagesSettings | None = Field(None, description="pages of PDFs")
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
-        if self.archives is None and self.parquet is None:
-            raise ValueError("neither archives nor parquet: where are the images?")
+        if self.archives is None and self.parquet is None and self.pdfs is None:
+            raise ValueError("neither archives nor parquet nor pdfs: where are the images?")
         return self
 
     def resolvers(self, workspace: str, source: str) -> Iterator[Resolver]:
         """What finds the images of a source, in the order in which they are asked."""
         if self.parquet is not None:
             yield ParquetImages(self.parquet)
+        if self.pdfs is not None:
+            yield PdfImages(self.pdfs)
         if self.archives is not None:
             yield Archives(self.archives, workspace, Series("tables", source, "images-index").folder)

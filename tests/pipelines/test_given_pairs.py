@@ -42,7 +42,7 @@ def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, An
         JUDGED: pa.table({"representative": pa.array(stand_ins, pa.binary(16)), "status": statuses, "reason": reasons}),
     }
     chosen = GivenPairSettings(**{"kind": "given", "source": "s", "task": Task.IMAGE_RETRIEVAL, **settings})
-    rows = {ROWS: pairs_table(pairs)}
+    rows = {ROWS: pairs_table(pairs), "texts": pairs_table(pairs)}
     shard = Shard("s", "000000", 0, np.arange(len(pairs)), rows, Store("/"), beside=tables)
     table = GivenPairs("d", chosen, images=True).open()(shard)
     assert table.cast(table_schema(PAIR_SCHEMA)).num_rows == len(pairs)
@@ -120,7 +120,9 @@ def test_negatives_that_are_none_are_counted() -> None:
 
 def test_text_alone_needs_no_tables_of_images() -> None:
     stage = GivenPairs("d", GivenPairSettings(kind="given", source="s", task=Task.TEXT_RETRIEVAL), images=False)
-    assert (stage.reads, stage.beside) == ((ROWS,), ())
-    rows = {ROWS: pairs_table([GivenPair(Side("q"), Side("p"))])}
+    assert (stage.reads, stage.beside) == ((ROWS, "texts", "text_duplicates"), ())
+    told = GivenPair(Side("q&amp;"), Side("p"), licence="CC0")
+    rows = {ROWS: pairs_table([told]), "texts": pairs_table([GivenPair(Side("q"), Side("p"))])}
     (row,) = stage.open()(Shard("s", "000000", 0, np.arange(1), rows, Store("/"))).to_pylist()
     assert (row["query"]["text"], row["positive"]["text"], row["source_sha256"]) == ("q", "p", None)
+    assert row["licence"] == "CC0"

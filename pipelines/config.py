@@ -19,6 +19,7 @@ from pipelines.download import DownloadSettings
 from pipelines.download_videos import VideoDownloadSettings
 from pipelines.engines import EngineSettings
 from pipelines.given_pairs import GivenPairSettings
+from pipelines.labels.normalise import MergeSettings
 from pipelines.pair_images import PairImagesSettings
 from pipelines.publishing.mixture import MixtureSettings
 from pipelines.sources.documents import DocumentsSource
@@ -67,6 +68,7 @@ class StageSettings(Settings):
     download_videos: VideoDownloadSettings = VideoDownloadSettings()
     texts: TextsSettings = TextsSettings()
     text_duplicates: TextDuplicatesSettings = TextDuplicatesSettings()
+    labels: MergeSettings = MergeSettings()
     images: PairImagesSettings = PairImagesSettings()
     clips: ClipsSettings = ClipsSettings()
     groups: ClipGroupsSettings = ClipGroupsSettings()
@@ -104,6 +106,13 @@ class Config(Settings):
     def given(self) -> dict[str, PairSource]:
         """The sources that give pairs."""
         return {name: source for name, source in self.sources.items() if isinstance(source, PairSource)}
+
+    def labelled(self, source: str) -> bool:
+        """Whether the pairs of a source may have labels."""
+        settings = self.sources[source]
+        if isinstance(settings, MmebSource | Mme5Source):
+            return any(subset.label for subset in settings.subsets.values())
+        return isinstance(settings, MappedSource) and bool(settings.label)
 
     def frames(self, source: str) -> int:
         """How many frames a captioner sees of an item of the source."""

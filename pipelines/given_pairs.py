@@ -20,7 +20,7 @@ from corpus.records import PAIR_SCHEMA, CaptionOrigin, Origin, Status, Task, pai
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 
-TEXTS, TEXT_DUPLICATES = "texts", "text_duplicates"
+TEXTS, TEXT_DUPLICATES, LABELS = "texts", "text_duplicates", "labels"
 _SIDES = ["query", "positive", "negatives"]
 
 _Row = dict[str, Any]
@@ -56,12 +56,18 @@ class GivenPairs(MapStage):
     schema = PAIR_SCHEMA
     expands = True
 
-    def __init__(self, dataset: str, settings: GivenPairSettings, images: bool) -> None:
-        """`images`: the set has some, so there are tables of them."""
+    def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, labels: bool = False) -> None:
+        """`images`, `labels`: the set has some, so there are tables of them."""
         super().__init__(settings)
         self.dataset = dataset
         self._settings = settings
-        self.reads = (ROWS, TEXTS, TEXT_DUPLICATES, *((ITEMS, JUDGED) if images else ()))
+        self.reads = (
+            ROWS,
+            TEXTS,
+            TEXT_DUPLICATES,
+            *((LABELS,) if labels else ()),
+            *((ITEMS, JUDGED) if images else ()),
+        )
         self.beside = (ITEMS, JUDGED) if images else ()
 
     def depends_on(self) -> dict[str, object]:
@@ -74,8 +80,13 @@ class GivenPairs(MapStage):
 def pair_rows(shard: Shard, dataset: str, settings: GivenPairSettings) -> pa.Table:
     """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
     making = _Making(dataset, settings, images_of(shard), Counter())
-    rows = zip(shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist(), strict=True)
-    pairs = [making.pair({**row, **cleaned}) for row, cleaned in rows]
+    said = [shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist()]
+    if LABELS in shard.tables:
+        said.append(shard[LABELS].select(["label"]).to_pylist())
+    pairs = [
+        making.pair({name: value for part in parts for name, value in part.items()})
+        for parts in zip(*said, strict=True)
+    ]
     shard.notes["pairs"] = dict(making.notes)
     return pa.Table.from_pylist(pairs, table_schema(PAIR_SCHEMA))
 

@@ -27,6 +27,7 @@ from pipelines.download import open_download
 from pipelines.download_videos import DownloadVideos
 from pipelines.gather import Source
 from pipelines.given_pairs import GivenPairs, GivenPairSettings
+from pipelines.labels.stage import Labels
 from pipelines.pair_images import PairImages
 from pipelines.pairs import Pairs
 from pipelines.plan import Node, Step
@@ -83,6 +84,7 @@ def layout(config: Config) -> list[Step]:
     house.add(dict.fromkeys(lying, IndexTars()), ITEMS)
     house.add(dict.fromkeys(config.given, Texts(stages.texts)))
     house.add(dict.fromkeys(config.given, TextDuplicates(stages.text_duplicates, "texts")))
+    house.add(dict.fromkeys((name for name in config.given if config.labelled(name)), Labels(stages.labels)))
     finders = {
         name: PairImages(stages.images, tuple(where.resolvers(config.workspace, name))) for name, where in named.items()
     }
@@ -137,7 +139,7 @@ class _House:
             known = self._known[settings.source]
             stage: Stage
             if isinstance(settings, GivenPairSettings):
-                stage = GivenPairs(dataset, settings, images=ITEMS in known)
+                stage = GivenPairs(dataset, settings, images=ITEMS in known, labels=Labels.name in known)
             elif isinstance(settings, ClipPairSettings):
                 stage = ClipPairs(dataset, settings)
                 known = self._windows[settings.source] if settings.windows else known

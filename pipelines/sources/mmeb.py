@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -107,7 +108,8 @@ class MmebRows(PairRows[MmebSource | Mme5Source]):
                     raise SettingsError(f"{found.url}: no column {min(missing)!r}")
                 for line, row in read_records(found, self.faults, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
                     try:
-                        yield reader.pair(row, self.settings.subsets[name], found.url, line)
+                        pair = reader.pair(row, self.settings.subsets[name], found.url, line)
+                        yield replace(pair, subset=name)
                     except Malformed as error:
                         self.faults.append(Fault(found.url, line, error.reason, error.detail))
 

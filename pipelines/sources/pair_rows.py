@@ -26,6 +26,7 @@ PAIR_ROWS = pa.schema(
         pa.field("negatives", pa.list_(SIDE)),  # given with the set, best first
         pa.field("instruction", pa.string()),  # that the set itself gives with the query; "": none
         pa.field("label", pa.string()),  # of a classification set, as the set writes it; "": none
+        pa.field("subset", pa.string()),  # of the source, where it holds several sets; "": it is one
         pa.field("key", pa.string()),  # the set's own id of the pair; "": it has none
         pa.field("file", pa.string()),  # where it was read
         pa.field("line", pa.int64()),  # of that file, counted from 1; in Parquet the row
@@ -60,6 +61,7 @@ class GivenPair:
     line: int = 0
     url: str = ""
     licence: str = field(default="", compare=False)
+    subset: str = ""
 
 
 def pairs_table(pairs: Sequence[GivenPair]) -> pa.Table:

@@ -1,0 +1,63 @@
+"""Stage `labels`: the labels of all classification sets together, those that mean the same made one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.hashing import hash_strings
+from corpus.stages import ROWS, KeyedStage, Shard
+from pipelines.labels.names import load_names
+from pipelines.labels.normalise import MergeSettings, merge_labels
+
+_APART = "\x00"  # between a set's name and a label
+
+
+class Labels(KeyedStage):
+    """The merged label of each row that has one; `merge_labels` says how. A set is a source, or a subset of one."""
+
+    name = "labels"
+    reads = (ROWS,)
+    schema = pa.schema([pa.field("label", pa.string())])
+
+    def __init__(self, settings: MergeSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+
+    def depends_on(self) -> dict[str, Any]:
+        """The names themselves, wherever their file lies."""
+        settings = self._settings.canonical()
+        names = load_names(self._settings.names, self._settings.built_in_names)
+        return {**settings, "names": names.canonical()}
+
+    def emit(self, shard: Shard) -> pa.Table:
+        """A row for each label, with its set."""
+        labels = pc.fill_null(shard[ROWS].column("label"), "")
+        rows = np.flatnonzero(pc.not_equal(labels, "").to_numpy())
+        subsets = pc.fill_null(shard[ROWS].column("subset"), "").take(rows)
+        sets = pc.if_else(pc.equal(subsets, ""), shard.source, subsets)
+        named = pc.binary_join_element_wise(sets, labels.take(rows), _APART)
+        named = named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named
+        return pa.table({"key": hash_strings(named), "node": shard.nodes[rows], "named": named})
+
+    def reduce(self, rows: pa.Table) -> pa.Table:
+        """Nothing is to be decided before all labels are known."""
+        return rows.select(["node", "named"])
+
+    def conclude(self, reduced: pa.Table) -> pa.Table:
+        """Merges what the sets call their labels; some ten thousand different ones, however many rows."""
+        named = reduced.column("named").combine_chunks().dictionary_encode()
+        pairs = [entry.split(_APART, 1) for entry in named.dictionary.to_pylist()]
+        sets: dict[str, list[str]] = {}
+        for name, label in pairs:
+            sets.setdefault(name, []).append(label)
+        found = merge_labels(sets, self._settings)
+        merged = pa.array([found.merged(name, label) for name, label in pairs], pa.string())
+        return (
+            pa.table({"node": reduced.column("node"), "label": merged.take(named.indices)})
+            .append_column("status", pa.array(["kept"] * reduced.num_rows, pa.string()))
+            .append_column("reason", pa.array([""] * reduced.num_rows, pa.string()))
+        )

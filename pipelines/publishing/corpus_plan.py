@@ -15,10 +15,12 @@ import numpy as np
 from corpus.records import Modality
 from corpus.stages import fingerprint
 from corpus.workspace import Workspace
+from pipelines.labels.names import load_names
 from pipelines.publishing.export import OWN, PairRows, Target
 from pipelines.publishing.locate import Locations, first_of_run, join_id, unique_ids
 from pipelines.publishing.mixture import (
     Arrangement,
+    BatchRule,
     Candidates,
     DatasetInput,
     MixtureDataset,
@@ -66,17 +68,20 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
             )
     except PublishError as error:
         raise PublishError(f"dataset {given.name}: {error}") from None
-    return DatasetPlan(given, settings, _fingerprint(given, mixture), candidates, arranged, sides, fill)
+    made_from = _fingerprint(given, mixture, arranged.rule)
+    return DatasetPlan(given, settings, made_from, candidates, arranged, sides, fill)
 
 
-def _fingerprint(given: DatasetInput, mixture: MixtureSettings) -> str:
+def _fingerprint(given: DatasetInput, mixture: MixtureSettings, rule: BatchRule) -> str:
     settings = mixture.datasets[given.name]
     clip = [str(given.modality)] if given.modality == Modality.CLIP else []  # the fields of others don't depend on it
+    names = load_names(mixture.label_names).canonical()
+    spread = [mixture.batch_size, names] if rule is BatchRule.LABEL_SPREAD else []
     return fingerprint(
         {
             "format": FORMAT,
             "dataset": [given.name, str(given.task), given.stage, list(given.pairs), *clip],
-            "settings": [mixture.seed, mixture.pairs_per_shard, settings.pairs, settings.negatives],
+            "settings": [mixture.seed, mixture.pairs_per_shard, settings.pairs, settings.negatives, *spread],
         }
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,9 @@ from pydantic import Field
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
 from corpus.workspace import Workspace
+from pipelines.labels.names import load_names
+from pipelines.labels.relations import Relations
+from pipelines.labels.spread import label_spread_order
 from pipelines.publishing.locate import first_of_run, split_ids
 from pipelines.publishing.packing import pack
 from pipelines.publishing.weights import WeightSettings
@@ -46,11 +49,17 @@ class MixtureSettings(Settings):
     pairs_per_shard: int = Field(1000, ge=1)
     batch_size: int = Field(768, ge=1, description="of the trainer, which fills a batch from one dataset")
     weights: WeightSettings = WeightSettings()
+    label_names: str = Field("", description="a YAML file as stages.labels.names: which labels contain which")
     datasets: dict[str, MixtureDataset] = Field(min_length=1)
 
     def canonical(self) -> dict[str, Any]:
-        """As of all settings; weights by hand go unsaid, as they did when there was no other rule."""
+        """As of all settings; weights by hand go unsaid, as they did when there was no other rule, and so does no file
+        of names. Of one its content counts.
+        """
         whole = super().canonical()
+        del whole["label_names"]
+        if self.label_names:
+            whole["label_names"] = load_names(self.label_names).canonical()
         if self.weights.rule == "by_hand":
             del whole["weights"]
         return whole
@@ -85,6 +94,7 @@ class BatchRule(StrEnum):
 
     SINGLE_DATASET = "single_dataset"
     GROUPED = "grouped"
+    LABEL_SPREAD = "label_spread"  # as few equal or related labels in a batch as can be
 
 
 class PublishError(RuntimeError):
@@ -101,6 +111,7 @@ class Candidates:
     group: np.ndarray  # int32[n], into `groups`; -1: none
     label: np.ndarray  # int32[n]; equal numbers are equal labels; -1: none
     groups: tuple[str, ...]
+    labels: tuple[str, ...]  # "" may be among them
     repeated: int  # rows left out because their pair was there already
 
     def __len__(self) -> int:
@@ -138,7 +149,7 @@ def read_candidates(workspace: Workspace, paths: Sequence[str]) -> Candidates:
     first = first_of_run(ids[:, order])
     order = order[first]
     group, groups = _codes(kept.column("group"))
-    label, _ = _codes(kept.column("label"))
+    label, labels = _codes(kept.column("label"))
     return Candidates(
         np.ascontiguousarray(ids[:, order]),
         table_number[order],
@@ -146,6 +157,7 @@ def read_candidates(workspace: Workspace, paths: Sequence[str]) -> Candidates:
         group[order],
         label[order],
         groups,
+        labels,
         int(len(first) - first.sum()),
     )
 
@@ -171,8 +183,19 @@ def _mixed(value: np.ndarray) -> np.ndarray:
 
 
 def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings) -> Arrangement:
-    """What the mixture takes of the dataset, in its order. Raises PublishError as `arrange` does."""
-    return arrange(candidates, mixture.datasets[name].pairs, mixture.pairs_per_shard, f"{mixture.seed}/{name}/order")
+    """What the mixture takes of the dataset, in its order: pairs with labels spread over the batches, groups whole.
+
+    Raises PublishError as `arrange` does.
+    """
+    key = f"{mixture.seed}/{name}/order"
+    arranged = arrange(candidates, mixture.datasets[name].pairs, mixture.pairs_per_shard, key)
+    label = candidates.label[arranged.chosen]
+    if arranged.rule is BatchRule.GROUPED or not (label >= 0).any():
+        return arranged
+    related = Relations(candidates.labels, load_names(mixture.label_names)).pairs(candidates.labels)
+    drawn = draw(candidates.ids[:, arranged.chosen], key)
+    order = label_spread_order(drawn, label, mixture.batch_size, related)
+    return replace(arranged, chosen=arranged.chosen[order], rule=BatchRule.LABEL_SPREAD)
 
 
 def arrange(candidates: Candidates, limit: int | None, per_shard: int, key: str) -> Arrangement:

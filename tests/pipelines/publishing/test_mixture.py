@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipelines.publishing.mixture import (
     MixtureSettings,
     PublishError,
     arrange,
+    arrange_dataset,
     draw,
     read_candidates,
 )
@@ -163,3 +165,31 @@ def test_where_the_corpus_lies_is_not_part_of_what_it_is() -> None:
 def test_settings_that_make_no_corpus_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         parse_settings({"corpus": "x"} | wrong, MixtureSettings)
+
+
+def test_labels_are_spread_over_batches(tmp_path: Path) -> None:
+    labels = ["dog"] * 30 + ["cat"] * 30 + ["greyhound"] * 30 + [f"thing {number}" for number in range(30)]
+    made = [{**row, "label": label} for row, label in zip(rows(120), labels, strict=True)]
+    settings = mixture("c", {"laion": {}}, batch_size=12)
+    orders = []
+    for number, given in enumerate((made, made[::-1])):
+        found = candidates(tmp_path / str(number), given)
+        arranged = arrange_dataset(found, "laion", settings)
+        assert arranged.rule == BatchRule.LABEL_SPREAD
+        names = [found.labels[found.label[at]] for at in arranged.chosen]
+        batches = [Counter(names[start : start + 12]) for start in range(0, 120, 12)]
+        assert all(batch[name] == 3 for batch in batches for name in ("dog", "cat", "greyhound"))
+        orders.append([join_id(found.ids[:, at]) for at in arranged.chosen])
+    assert orders[0] == orders[1]
+    assert len(set(orders[0])) == 120
+
+
+def test_names_of_labels_count_by_what_they_say(tmp_path: Path) -> None:
+    plain = mixture("c", {"laion": {}})
+    assert "label_names" not in plain.canonical()
+    digests = []
+    for said in ("same: [[dog, hound]]\n", "same: [[dog, doggy]]\n"):
+        (tmp_path / "names.yaml").write_text(said)
+        named = mixture("c", {"laion": {}}, label_names=str(tmp_path / "names.yaml"))
+        digests.append(str(named.canonical()["label_names"]))
+    assert digests[0] != digests[1]

@@ -107,7 +107,10 @@ def images_of(shard: Shard) -> dict[str, Image]:
         return {}
     items, judged = shard[ITEMS], shard[JUDGED]
     kept = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
-    stands = pc.if_else(kept, pc.coalesce(judged.column("representative"), items.column("item_id")), None)
+    own = items.column("item_id")
+    if "representative" in judged.column_names:  # else no duplicates were looked for
+        own = pc.coalesce(judged.column("representative"), own)
+    stands = pc.if_else(kept, own, None)
     columns = (
         items.column("image"),
         stands,

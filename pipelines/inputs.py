@@ -11,6 +11,7 @@ from pipelines.clip_pairs import AnyPairs, ClipPairSettings
 from pipelines.config import Config
 from pipelines.plan import Plan
 from pipelines.publishing.mixture import DatasetInput, PublishInput
+from pipelines.sources.llava_hound import LlavaHoundSource
 
 
 def publish_input(
@@ -54,4 +55,6 @@ def _modality(config: Config, settings: AnyPairs) -> Modality:
     if isinstance(settings, ClipPairSettings):
         return Modality.CLIP
     given = config.given.get(settings.source)
+    if isinstance(given, LlavaHoundSource):
+        return Modality.CLIP
     return Modality.TEXT if given is not None and given.images is None else Modality.IMAGE

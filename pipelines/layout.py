@@ -89,9 +89,10 @@ def layout(config: Config) -> list[Step]:
         name: PairImages(stages.images, tuple(where.resolvers(config.workspace, name))) for name, where in named.items()
     }
     house.add(finders, ITEMS)
-    house.add(dict.fromkeys(images, Inspect(stages.inspect)))
-    house.add(dict.fromkeys(images, Quality(stages.quality)))
-    house.add(dict.fromkeys(images, Duplicates(stages.duplicates)), JUDGED)
+    house.add(dict.fromkeys(images, Inspect(stages.inspect)), JUDGED)
+    judged = [name for name in images if name not in named or config.given[name].keep_images == "good"]
+    house.add(dict.fromkeys(judged, Quality(stages.quality)))
+    house.add(dict.fromkeys(judged, Duplicates(stages.duplicates)), JUDGED)
     house.add(dict.fromkeys(videos, Clips(stages.clips)))
     house.add(dict.fromkeys(videos, Groups(stages.groups)), ROWS, ITEMS, JUDGED)
     house.add({name: Caption(name, stages.caption, config.frames(name)) for name in stages.caption.sources}, CAPTION)

@@ -33,6 +33,7 @@ class LlavaHoundSource(PairSource):
     """Which annotations, where the frames lie, and what becomes of them."""
 
     kind: Literal["llava_hound"]
+    keep_images: Literal["good", "decodable"] = "decodable"
     files: tuple[str, ...] = Field(min_length=1, description="annotations: paths, folders, globs, fsspec URLs")
     frames: str = Field(description="folder that has a folder of frames for each video")
     use: Literal["text_to_video", "video_to_text", "qa"] = Field(

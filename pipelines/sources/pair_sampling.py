@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +49,11 @@ class PairSource(Settings):
     seed: int = Field(0, ge=0, description="of the sample, and of what else is drawn")
     shard_rows: int = Field(1000, ge=1)
     images: SetImages | None = Field(None, description="where the images lie that the pairs name; null: they name none")
+    keep_images: Literal["good", "decodable"] = Field(
+        "good",
+        description="good: that pass stages.quality, one for each family of duplicates; decodable: all that can be "
+        "read, where pages, charts or frames look alike and are not the same",
+    )
 
 
 class Faults(list[Fault]):
@@ -97,7 +102,7 @@ class PairRows(ABC, Generic[P]):
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
         settings = self.settings.canonical()
-        del settings["images"]  # which are found later, by the names that the rows give
+        del settings["images"], settings["keep_images"]  # which are found later, by the names that the rows give
         return {**settings, "files": [(found.url, found.size, found.version) for found in self.files]}
 
     def shards(self) -> Iterator[pa.Table]:

@@ -59,6 +59,7 @@ def test_captions_find_videos(tmp_path: Path) -> None:
             "negatives": [],
             "instruction": "",
             "label": "",
+            "subset": "",
             "key": "v_0",
             "file": str(tmp_path / "said.jsonl"),
             "line": 1,

@@ -1,0 +1,50 @@
+"""The recipe's two files lay out as the recipe says: which stages, which tasks, how much of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from corpus.records import Task
+from corpus.settings import load_settings
+from pipelines.config import Config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[int, Config]:
+    return {number: load_settings(CONFIGS / f"rzenembed-stage{number}.yaml", Config) for number in (1, 2)}
+
+
+def test_stage_1_has_the_amounts_of_the_recipe_and_no_instructions(stages: dict[int, Config]) -> None:
+    config = stages[1]
+    amounts: Counter[str] = Counter()
+    for name, taken in config.mixtures["stage1"].datasets.items():
+        dataset = config.datasets[name]
+        assert dataset.stage == 1 and dataset.query_instruction == dataset.positive_instruction == ""
+        amounts[dataset.source if dataset.task == Task.IMAGE_RETRIEVAL else str(dataset.task)] += taken.pairs or 0
+    assert amounts == {
+        "text_retrieval": 300_000,
+        "video_retrieval": 250_000,
+        "laion2b": 2_000_000,
+        "megapairs": 2_500_000,
+    }
+    assert config.datasets["laion2b"].captions == "both"  # type: ignore[union-attr]
+
+
+def test_stage_2_has_every_task_a_cap_and_instructions(stages: dict[int, Config]) -> None:
+    config = stages[2]
+    mixture = config.mixtures["stage2"]
+    assert {config.datasets[name].task for name in mixture.datasets} == set(Task) - {Task.TEXT_RETRIEVAL}
+    assert all(dataset.stage == 2 for dataset in config.datasets.values())
+    uncapped = {name for name, taken in mixture.datasets.items() if (taken.pairs or 10**9) > 100_000}
+    assert uncapped == {"classification", "clips"}, "the merged sets, which lie below it one by one, and 0.4M clips"
+    assert mixture.datasets["clips"].pairs == 400_000
+    assert len(config.sources["classification"].subsets) == 5  # type: ignore[union-attr]
+    said = [
+        dataset.query_instruction or getattr(dataset, "own_instruction", False) for dataset in config.datasets.values()
+    ]
+    assert sum(map(bool, said)) == len(said) - 1, "a question is its own instruction"

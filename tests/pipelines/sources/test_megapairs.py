@@ -63,6 +63,7 @@ def test_public_form(tmp_path: Path) -> None:
         "negatives": [{"text": "", "images": [name]} for name in ("000/0.jpg", "002/7.jpg", "002/8.jpg")],
         "instruction": "",
         "label": "",
+        "subset": "",
         "key": "",
         "file": str(file),
         "line": 1,

@@ -1,0 +1,138 @@
+"""Two classification sets and two sets of texts through the house: one vocabulary, spread; clean texts, once each."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from film_runs import samples
+from rich.console import Console
+from test_run_pairs import picture
+
+from corpus.settings import parse_settings
+from corpus.storage import Store
+from pipelines.config import Config
+from pipelines.plan import Selection
+from pipelines.publishing.manifest import read_manifest
+from pipelines.publishing.verify import verify
+from pipelines.run import RunResult, run
+
+SETS = {"VOC2007": ["dog", "cat", "bicycle"], "ImageNet_1K": ["Dog", "tabby cat", "racing bicycle", "tench"]}
+BATCH = 10
+
+
+def write_sets(folder: Path) -> None:
+    number = 0
+    for name, labels in SETS.items():
+        (folder / name).mkdir(parents=True)
+        rows = []
+        for at in range(20):
+            label = labels[at % len(labels)]
+            image = f"{name}/{at:03d}-{label.replace(' ', '_')}.jpg"
+            (folder / "images" / name).mkdir(parents=True, exist_ok=True)
+            (folder / "images" / image).write_bytes(picture(number))
+            number += 1
+            instruction = "Identify the object shown in the image"
+            if name == "ImageNet_1K":
+                instruction = "Represent the given image for classification"
+            qry = f"<|image_1|>\n{instruction}\n"
+            rows.append({"qry": qry, "qry_image_path": image, "pos_text": label, "pos_image_path": ""})
+        pq.write_table(pa.Table.from_pylist(rows), folder / name / "original-00000-of-00001.parquet")
+
+
+def write_texts(folder: Path) -> None:
+    folder.mkdir()
+    passages = [
+        f"The river number {n} rises in the hills and ends in the sea after {n} hundred miles." for n in range(12)
+    ]
+    rows = [{"query": f"where does river {n} rise", "pos": [text], "neg": []} for n, text in enumerate(passages)]
+    rows[3]["pos"] = ["Caf\u00c3\u00a9s &amp; <b>bars</b> stand along the river number 3, which rises in the hills."]
+    rows[4]["neg"] = [passages[4], "Lakes are not rivers."]  # the positive among the negatives
+    rows += [rows[5], {"query": "  ", "pos": ["A passage that nobody asks for."], "neg": []}]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def settings(root: Path) -> Config:
+    data = {
+        "workspace": str(root / "workspace"),
+        "engine": {"kind": "local", "workers": 1},
+        "sources": {
+            "sets": {
+                "kind": "mmeb",
+                "folder": str(root / "sets"),
+                "subsets": {"VOC2007": {}, "ImageNet_1K": {}},
+                "images": {"archives": {"paths": [str(root / "sets" / "images")]}},
+            },
+            "texts": {
+                "kind": "text_pairs",
+                "files": [str(root / "texts" / "texts.jsonl")],
+                "form": {"kind": "flagembedding"},
+                "shard_rows": 5,
+            },
+        },
+        "datasets": {
+            "sets": {"kind": "given", "source": "sets", "task": "image_classification", "own_instruction": True},
+            "texts": {"kind": "given", "source": "texts", "task": "text_retrieval"},
+        },
+        "mixtures": {
+            "one": {
+                "corpus": str(root / "corpus"),
+                "batch_size": BATCH,
+                "pairs_per_shard": 16,
+                "datasets": {"sets": {}, "texts": {"negatives": 1}},
+            }
+        },
+    }
+    return parse_settings(data, Config)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
+    root = tmp_path_factory.mktemp("labels")
+    write_sets(root / "sets")
+    write_texts(root / "texts")
+    result = run(settings(root), Selection(), Console(quiet=True))
+    assert result.failed == []
+    assert verify(str(root / "corpus")).faults == []
+    return root, result
+
+
+def test_labels_of_two_sets_are_one_vocabulary_and_spread(done: tuple[Path, RunResult]) -> None:
+    root, _ = done
+    manifest = read_manifest(Store(root / "corpus"))
+    assert manifest is not None
+    entry = manifest["datasets"]["sets"]
+    assert (entry["batch_rule"], entry["samples"]) == ("label_spread", 40)
+    found = samples(root / "corpus", "sets")
+    labels = [sample["json"]["label"] for sample in found]
+    counts = Counter(labels)
+    assert counts["dog"] == 7 + 5, "VOC's dog and ImageNet's Dog are one"
+    for start in range(0, 40, BATCH):
+        batch = Counter(labels[start : start + BATCH])
+        # Those that contain each other (cat, tabby cat) are kept apart as well, so one more of a label may be better.
+        assert all(batch[label] <= -(-count * BATCH // 40) + 1 for label, count in counts.items())
+        assert batch["dog"] == 3
+    numbers = {picture(number): number for number in range(40)}
+    for sample in found:
+        number = numbers[sample["query.jpg"]]
+        name = list(SETS)[number // 20]
+        assert sample["json"]["positive"]["text"] == SETS[name][number % 20 % len(SETS[name])], "its own label's text"
+        assert ("classification" in sample["json"]["query"]["instruction"]) == (name == "ImageNet_1K")
+
+
+def test_texts_are_clean_and_there_once(done: tuple[Path, RunResult]) -> None:
+    root, result = done
+    funnel = result.funnels["texts"]
+    removed = {reason: n for reasons in funnel["removed"].values() for reason, n in reasons.items()}
+    assert funnel["rows_in"] == funnel["kept"] + sum(removed.values())
+    assert removed["exact_pair"] == 1
+    found = {sample["json"]["query"]["text"]: sample["json"] for sample in samples(root / "corpus", "texts")}
+    assert len(found) == 12
+    positive = found["where does river 3 rise"]["positive"]["text"]
+    assert positive.startswith("Cafés & bars stand along the river")
+    (negative,) = found["where does river 4 rise"]["negatives"]
+    assert (negative["text"], negative["origin"]) == ("Lakes are not rivers.", "given")

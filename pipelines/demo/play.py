@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,17 @@ from pipelines.config import Config
 from pipelines.demo.film_samples import Made, compare_samples
 from pipelines.demo.film_truth import compare_clips
 from pipelines.demo.films import Truth, build_films, read_truth
+from pipelines.demo.planted import SetsTruth, read_sets_truth
 from pipelines.demo.server import serve
+from pipelines.demo.set_truth import Published, compare_funnels, compare_sets
+from pipelines.demo.sets import build_sets
 from pipelines.demo.truth import compare, trespasses
 from pipelines.demo.world import build_world
 from pipelines.plan import Plan, Selection
 from pipelines.publishing.verify import verify
 from pipelines.report import show_funnel
 from pipelines.run import plan, run
+from pipelines.sources.laion import LaionSource
 from video.tables import ClipKind
 
 SETTINGS = Path(__file__).parents[2] / "configs" / "demo.yaml"
@@ -39,6 +45,7 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
     console.print(f"A world of {rows:,} rows, in {folder / 'world'}", highlight=False)
     world = build_world(folder / "world", rows)
     films = build_films(folder / "world") if FILMS in config.sources else None
+    sets = read_sets_truth(build_sets(folder / "world"))
     with serve(folder / "world", PORT) as serving:
         result = run(config, Selection(), console)
         reached = trespasses(serving.requests())
@@ -52,10 +59,11 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
     if not result.failed:
         differences = compare(world.truth, ends(config))
         differences += film_differences(read_truth(films), config) if films else []
+        differences += set_differences(sets, config, result.funnels)
         faults += [f"against the planted truth: {line}" for line in differences]
         if not differences:
             console.print(
-                "held against the planted truth: every fault and every cut was found, nothing else was removed"
+                "held against the planted truth: every fault, cut and given pair was found, nothing else was removed"
             )
     return faults
 
@@ -81,11 +89,12 @@ def moved_to(folder: Path, value: Any) -> Any:
 
 
 def ends(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:
-    """`url`, `text`, `status` and `reason` after a step, of every row of each source that has it, or of one source."""
+    """`url`, `text`, `status` and `reason` after a step, of every row of one source, or of all that are metadata."""
     workspace, planned = Workspace(config.workspace), whole_plan(config)
     tables = []
     for source, index in planned.indexes.items():
-        for one in planned.table(step, source) if only in ("", source) else ():
+        wanted = source == only if only else isinstance(config.sources[source], LaionSource)
+        for one in planned.table(step, source) if wanted else ():
             rows = Series("tables", source, ROWS).path(one.task.shard, dict(index.shards)[one.task.shard])
             said = workspace.read_table(rows, ["url", "text"])
             judged = workspace.read_table(one.task.output, ["status", "reason"])
@@ -129,4 +138,18 @@ def film_differences(truth: Truth, config: Config) -> list[str]:
             if isinstance(one, ClipPairSettings)
         }
         said += compare_samples(truth, of_films, mixture.corpus)
+    return said
+
+
+def set_differences(truth: SetsTruth, config: Config, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the sets of given pairs, and all that is published of them, are not as planted."""
+    truth = replace(truth, sets={name: planted for name, planted in truth.sets.items() if name in config.sources})
+    said = compare_funnels(truth, funnels)
+    for mixture in config.mixtures.values():
+        published = {
+            name: Published(config.datasets[name].source, chosen.negatives)
+            for name, chosen in mixture.datasets.items()
+            if config.datasets[name].source in truth.sets
+        }
+        said += compare_sets(truth, published, mixture.corpus, mixture.batch_size)
     return said

@@ -46,7 +46,7 @@ class _SixFields(PairSource):
         (), description="the first of these that an image's path begins with is taken off it"
     )
 
-    @field_validator("subsets", mode="before")
+    @field_validator("subsets", mode="before", json_schema_input_type=dict[str, Subset | None] | list[str])
     @classmethod
     def _names_alone(cls, given: Any) -> Any:
         if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):

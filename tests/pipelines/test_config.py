@@ -83,7 +83,8 @@ def test_the_files_to_start_from_load(path: Path) -> None:
 
 
 def test_there_are_files_to_start_from() -> None:
-    assert {"demo.yaml", "laion.yaml", "rzenembed-stage1.yaml", "rzenembed-stage2.yaml"} <= {path.name for path in CONFIGS}
+    names = {path.name for path in CONFIGS}
+    assert {"demo.yaml", "laion.yaml", "rzenembed-stage1.yaml", "rzenembed-stage2.yaml"} <= names
 
 
 def test_the_schema_is_a_json_schema_that_the_files_keep_to() -> None:

@@ -52,7 +52,8 @@ def test_stages_of_the_table_are_those_that_run() -> None:
     from pipelines.layout import layout
 
     steps = layout(load_settings(HOME / "configs" / "demo.yaml", Config))
-    for source, table in zip(("laion", "films"), README.split("| stage | reads |")[1:], strict=True):
+    tables = README.split("| stage | reads |")[1:]
+    for source, table in zip(("laion", "films"), tables[:2], strict=True):
         listed = re.findall(r"^\| `(\w+)` \|", table.split("\n\n")[0], re.M)
         mine = [step.name for step in steps if source in [node.source for node in step.nodes]]
         assert [name for name in listed if name not in ("rows", "index")] == mine

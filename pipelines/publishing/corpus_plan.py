@@ -28,6 +28,7 @@ from pipelines.publishing.mixture import (
     PublishError,
     arrange_dataset,
     read_candidates,
+    related_labels,
 )
 from pipelines.publishing.negatives import Fill, fill_negatives
 from pipelines.publishing.sample import field_ext, make_layout
@@ -59,7 +60,8 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
             raise PublishError(f"none of its {len(candidates)} kept pairs is published")
         videos = given.modality == Modality.CLIP and settings.negatives > 0
         sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
-        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives")
+        related = related_labels(candidates, mixture) if arranged.rule is BatchRule.LABEL_SPREAD else None
+        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives", related)
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
             raise PublishError(

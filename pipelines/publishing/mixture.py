@@ -192,10 +192,15 @@ def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings)
     label = candidates.label[arranged.chosen]
     if arranged.rule is BatchRule.GROUPED or not (label >= 0).any():
         return arranged
-    related = Relations(candidates.labels, load_names(mixture.label_names)).pairs(candidates.labels)
+    related = related_labels(candidates, mixture)
     drawn = draw(candidates.ids[:, arranged.chosen], key)
     order = label_spread_order(drawn, label, mixture.batch_size, related)
     return replace(arranged, chosen=arranged.chosen[order], rule=BatchRule.LABEL_SPREAD)
+
+
+def related_labels(candidates: Candidates, mixture: MixtureSettings) -> np.ndarray:
+    """int32[m, 2]: the numbers of labels of which one contains the other."""
+    return Relations(candidates.labels, load_names(mixture.label_names)).pairs(candidates.labels)
 
 
 def arrange(candidates: Candidates, limit: int | None, per_shard: int, key: str) -> Arrangement:

@@ -19,10 +19,13 @@ class Fill:
     donor: np.ndarray  # int64[k], in published order
 
 
-def fill_negatives(sides: Sides, candidates: Candidates, arranged: Arrangement, key: str) -> Fill:
+def fill_negatives(
+    sides: Sides, candidates: Candidates, arranged: Arrangement, key: str, related: np.ndarray | None = None
+) -> Fill:
     """Draw what is missing of each pair's negatives from the other pairs of its dataset, by `key`.
 
-    Never the pair's own content, never a negative twice, never a pair of the same group or of the same label. And
+    Never the pair's own content, never a negative twice, never a pair of the same group, of the same label or of a
+    related one (`related`: int[m, 2], numbers of labels of which one contains the other). And
     where `sides` tell the sources (the videos of clips), never one of the same source: there, what may be a negative is
     named by the pairs themselves. Raises PublishError where no pair is left to draw.
     """
@@ -32,6 +35,9 @@ def fill_negatives(sides: Sides, candidates: Candidates, arranged: Arrangement, 
     source = sides.source_key
     group, label = candidates.group[arranged.chosen], candidates.label[arranged.chosen]
 
+    labels = int(candidates.label.max(initial=-1)) + 1
+    apart = _both_ways(related, labels)
+
     def unfit(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
         content = sides.positive_key[donor]
         return (
@@ -40,6 +46,7 @@ def fill_negatives(sides: Sides, candidates: Candidates, arranged: Arrangement, 
             | (content[:, None] == taken[pair]).any(axis=1)
             | ((group[donor] == group[pair]) & (group[pair] >= 0))
             | ((label[donor] == label[pair]) & (label[pair] >= 0))
+            | (np.isin(label[donor].astype(np.int64) * labels + label[pair], apart) & (label[pair] >= 0))
             | ((source[donor] == source[pair]) & (source[pair] != 0))
         )
 
@@ -57,7 +64,15 @@ def fill_negatives(sides: Sides, candidates: Candidates, arranged: Arrangement, 
         if len(pending):
             raise PublishError(
                 f"{len(pending)} of its {total} pairs find no random negative number {slot}: all others have the same "
-                "content, group, label or video; ask for fewer negatives"
+                "content, group, label or video, or a related label; ask for fewer negatives"
             )
     pair, slot_of = np.nonzero(donors >= 0)
     return Fill(pair, slot_of, donors[pair, slot_of])
+
+
+def _both_ways(related: np.ndarray | None, labels: int) -> np.ndarray:
+    """int64: one label's number times `labels`, plus the other's, for each pair of related labels in either order."""
+    if related is None or not len(related):
+        return np.zeros(0, np.int64)
+    one, other = related.astype(np.int64).T
+    return np.concatenate([one * labels + other, other * labels + one])

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small_worlds import World, image_pair
 
@@ -24,7 +26,7 @@ def own(*numbers: int) -> list[Row]:
 
 
 def filled(
-    folder: Path, rows: list[Row], negatives: int, key: str = "k", tables: int = 3
+    folder: Path, rows: list[Row], negatives: int, key: str = "k", tables: int = 3, related: Sequence[str] = ()
 ) -> list[tuple[Row, int, Row]]:
     """(pair, slot, donor) as rows."""
     world = World(str(folder))
@@ -32,7 +34,8 @@ def filled(
     candidates = read_candidates(world.workspace, paths)
     arranged = arrange(candidates, None, 1000, "order")
     sides = read_sides(world.workspace, paths, candidates, arranged, negatives)
-    fill = fill_negatives(sides, candidates, arranged, key)
+    near = np.array([[candidates.labels.index(label) for label in related]]) if related else None
+    fill = fill_negatives(sides, candidates, arranged, key, near)
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
     return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]
@@ -73,6 +76,14 @@ def test_no_negative_is_of_the_same_group_or_label(tmp_path: Path, column: str) 
     found = filled(tmp_path, rows, negatives=2)
     assert len(found) == 72
     assert all(row[column] != donor[column] for row, _, donor in found)
+
+
+def test_no_negative_is_of_a_related_label(tmp_path: Path) -> None:
+    labels = ["dog", "greyhound", "cat"]
+    rows = [image_pair("laion", str(n), item(n), label=labels[n % 3]) for n in range(30)]
+    found = filled(tmp_path, rows, negatives=3, related=("greyhound", "dog"))
+    donors = {label: {donor["label"] for row, _, donor in found if row["label"] == label} for label in labels}
+    assert donors == {"dog": {"cat"}, "greyhound": {"cat"}, "cat": {"dog", "greyhound"}}
 
 
 def test_pairs_without_group_and_label_are_not_one_group(tmp_path: Path) -> None:

@@ -146,10 +146,11 @@ class Config(Settings):
                     f"{stages.clips.whole_up_to_s:g}: a video that is to be one clip must be one span"
                 )
         for name, dataset in self.datasets.items():
-            if dataset.source not in self.sources:
-                raise ValueError(
-                    f"datasets.{name}.source: no source {dataset.source!r}; there is {_listed(self.sources)}"
-                )
+            for wanted in sources_of(dataset):
+                if wanted not in self.sources:
+                    raise ValueError(f"datasets.{name}.source: no source {wanted!r}; there is {_listed(self.sources)}")
+                if wanted not in self.given and wanted != dataset.source:
+                    raise ValueError(f"datasets.{name}.also: source {wanted!r} gives no pairs")
             for fault in self._faults(dataset):
                 raise ValueError(f"datasets.{name}.{fault}")
         for name, mixture in self.mixtures.items():
@@ -180,6 +181,11 @@ class Config(Settings):
                 yield f"media: {dataset.media}, but stages.clips keeps no frames"
         if not isinstance(dataset, GivenPairSettings) and dataset.captions != "original" and source not in captioned:
             yield f"captions: {dataset.captions}, but {where} does not name source {source!r}"
+
+
+def sources_of(dataset: AnyPairs) -> tuple[str, ...]:
+    """The sources whose pairs are in a dataset."""
+    return (dataset.source, *(dataset.also if isinstance(dataset, GivenPairSettings) else ()))
 
 
 def _listed(named: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 
 TEXTS, TEXT_DUPLICATES, LABELS = "texts", "text_duplicates", "labels"
+ALSO = "+"  # in the name of a series: between a dataset and one of its further sources
 _SIDES = ["query", "positive", "negatives"]
 
 _Row = dict[str, Any]
@@ -31,6 +32,7 @@ class GivenPairSettings(Settings):
 
     kind: Literal["given"]
     source: str
+    also: tuple[str, ...] = Field((), description="more sources, whose pairs go into the same dataset")
     task: Task
     stage: int = 1  # of the training recipe: 1 without instructions, 2 with
     query_instruction: str = ""
@@ -71,7 +73,9 @@ class GivenPairs(MapStage):
         self.beside = (ITEMS, JUDGED) if images else ()
 
     def depends_on(self) -> dict[str, object]:
-        return {"dataset": self.dataset, **self._settings.canonical()}
+        settings = self._settings.canonical()
+        del settings["also"], settings["source"]  # what of one source becomes does not depend on the others
+        return {"dataset": self.dataset, **settings}
 
     def open(self) -> Callable[[Shard], pa.Table]:
         return partial(pair_rows, dataset=self.dataset, settings=self._settings)

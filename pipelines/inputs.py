@@ -8,7 +8,8 @@ from typing import Any
 from corpus.records import Modality
 from corpus.stages import ITEMS
 from pipelines.clip_pairs import AnyPairs, ClipPairSettings
-from pipelines.config import Config
+from pipelines.config import Config, sources_of
+from pipelines.given_pairs import ALSO
 from pipelines.plan import Plan
 from pipelines.publishing.mixture import DatasetInput, PublishInput
 from pipelines.sources.llava_hound import LlavaHoundSource
@@ -23,7 +24,7 @@ def publish_input(
     for step, planned in plan.steps:
         for table in planned:
             if step.name == "pairs":
-                pairs.setdefault(table.node.series.owner, []).append(table.task.output)
+                pairs.setdefault(table.node.series.owner.partition(ALSO)[0], []).append(table.task.output)
             items.setdefault(table.node.source, set()).update(path for name, path in table.task.inputs if name == ITEMS)
     datasets = []
     for name in sorted(config.mixtures[mixture].datasets):
@@ -34,8 +35,8 @@ def publish_input(
                 task=settings.task,
                 stage=settings.stage,
                 modality=_modality(config, settings),
-                licence=config.sources[settings.source].licence,
-                sources=(settings.source,),
+                licence="; ".join(dict.fromkeys(config.sources[source].licence for source in sources_of(settings))),
+                sources=sources_of(settings),
                 pairs=tuple(sorted(pairs.get(name, []))),
             )
         )

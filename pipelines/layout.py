@@ -22,11 +22,11 @@ from filters.quality import Quality
 from filters.text_duplicates import TextDuplicates
 from filters.text_stage import Texts
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
-from pipelines.config import Config
+from pipelines.config import Config, sources_of
 from pipelines.download import open_download
 from pipelines.download_videos import DownloadVideos
 from pipelines.gather import Source
-from pipelines.given_pairs import GivenPairs, GivenPairSettings
+from pipelines.given_pairs import ALSO, GivenPairs, GivenPairSettings
 from pipelines.labels.stage import Labels
 from pipelines.pair_images import PairImages
 from pipelines.pairs import Pairs
@@ -134,19 +134,21 @@ class _House:
             self.steps.append(Step(nodes[0].stage.name, tuple(nodes)))
 
     def add_pairs(self, config: Config) -> None:
-        """The last step: a stage for each dataset."""
+        """The last step: a stage for each dataset, and for each of its sources."""
         nodes = []
         for dataset, settings in config.datasets.items():
-            known = self._known[settings.source]
-            stage: Stage
-            if isinstance(settings, GivenPairSettings):
-                stage = GivenPairs(dataset, settings, images=ITEMS in known, labels=Labels.name in known)
-            elif isinstance(settings, ClipPairSettings):
-                stage = ClipPairs(dataset, settings)
-                known = self._windows[settings.source] if settings.windows else known
-            else:
-                stage = Pairs(dataset, settings)
-            reads = tuple((name, known[name]) for name in stage.reads)
-            nodes.append(Node(stage, settings.source, Series("pairs", dataset, stage.name), reads))
+            for source in sources_of(settings):
+                known = self._known[source]
+                stage: Stage
+                if isinstance(settings, GivenPairSettings):
+                    stage = GivenPairs(dataset, settings, images=ITEMS in known, labels=Labels.name in known)
+                elif isinstance(settings, ClipPairSettings):
+                    stage = ClipPairs(dataset, settings)
+                    known = self._windows[source] if settings.windows else known
+                else:
+                    stage = Pairs(dataset, settings)
+                owner = dataset if source == settings.source else f"{dataset}{ALSO}{source}"
+                reads = tuple((name, known[name]) for name in stage.reads)
+                nodes.append(Node(stage, source, Series("pairs", owner, stage.name), reads))
         if nodes:
             self.steps.append(Step("pairs", tuple(nodes)))

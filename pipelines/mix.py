@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from corpus.workspace import Workspace
-from pipelines.config import Config
+from pipelines.config import Config, sources_of
+from pipelines.given_pairs import ALSO
 from pipelines.plan import Plan, Selection
 from pipelines.publishing.mixture import MixtureSettings, PublishError, arrange_dataset, read_candidates
 from pipelines.publishing.weights import Drawn, dataset_weights
@@ -72,11 +73,11 @@ def _mix(there: _There, name: str, steps: int | None) -> Mix:
 def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
     dataset = there.config.datasets[name]
     planned = [p for step, found in there.plan.steps if step.name == "pairs" for p in found]
-    tables = [p for p in planned if p.node.series.owner == name]
+    tables = [p for p in planned if p.node.series.owner.partition(ALSO)[0] == name]
     paths = sorted(p.task.output for p in tables if p.state == "done")
     notes = []
-    if dataset.source in there.unread:
-        notes.append(f"source {dataset.source} is not read yet, or has changed")
+    if unread := [source for source in sources_of(dataset) if source in there.unread]:
+        notes.append(f"source {', '.join(unread)} is not read yet, or has changed")
     elif len(paths) < len(tables):
         notes.append(f"{len(tables) - len(paths):,} of {len(tables):,} shards are not done: counted is what is there")
     whole = not notes

@@ -64,7 +64,13 @@ def settings(root: Path) -> Config:
             "sets": {
                 "kind": "mmeb",
                 "folder": str(root / "sets"),
-                "subsets": {"VOC2007": {}, "ImageNet_1K": {}},
+                "subsets": {"VOC2007": {}},
+                "images": {"archives": {"paths": [str(root / "sets" / "images")]}},
+            },
+            "more": {
+                "kind": "mmeb",
+                "folder": str(root / "sets"),
+                "subsets": ["ImageNet_1K"],
                 "images": {"archives": {"paths": [str(root / "sets" / "images")]}},
             },
             "texts": {
@@ -75,7 +81,13 @@ def settings(root: Path) -> Config:
             },
         },
         "datasets": {
-            "sets": {"kind": "given", "source": "sets", "task": "image_classification", "own_instruction": True},
+            "sets": {
+                "kind": "given",
+                "source": "sets",
+                "also": ["more"],
+                "task": "image_classification",
+                "own_instruction": True,
+            },
             "texts": {"kind": "given", "source": "texts", "task": "text_retrieval"},
         },
         "mixtures": {
@@ -107,6 +119,7 @@ def test_labels_of_two_sets_are_one_vocabulary_and_spread(done: tuple[Path, RunR
     assert manifest is not None
     entry = manifest["datasets"]["sets"]
     assert (entry["batch_rule"], entry["samples"]) == ("label_spread", 40)
+    assert manifest["funnel"]["sets"]["kept"] == manifest["funnel"]["more"]["kept"] == 20
     found = samples(root / "corpus", "sets")
     labels = [sample["json"]["label"] for sample in found]
     counts = Counter(labels)

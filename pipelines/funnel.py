@@ -11,6 +11,7 @@ from corpus.records import Status
 from corpus.stages import ROWS
 from corpus.work import count
 from corpus.workspace import Series, Workspace
+from pipelines.best_pairs import BEST_PAIRS
 from pipelines.gather import SourceIndex
 from pipelines.given_pairs import TEXT_DUPLICATES, GivenPairs
 from pipelines.plan import Plan, Planned
@@ -41,7 +42,9 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funn
             stages = [planned for name, planned in steps.items() if name not in NOT_JUDGING]
             tables = list(counted(stages, ready))
         else:
-            tables = list(counted_pairs(source, index, steps.get(TEXT_DUPLICATES, ()), given, ready))
+            tables = list(
+                counted_pairs(source, index, steps.get(BEST_PAIRS) or steps.get(TEXT_DUPLICATES, ()), given, ready)
+            )
         found[source] = source_funnel(workspace, index, tables)
     return found
 

@@ -58,8 +58,8 @@ class GivenPairs(MapStage):
     schema = PAIR_SCHEMA
     expands = True
 
-    def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, labels: bool = False) -> None:
-        """`images`, `labels`: the set has some, so there are tables of them."""
+    def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, more: Sequence[str] = ()) -> None:
+        """`images`: the set has some, so there are tables of them. `more`: further tables that tell of its rows."""
         super().__init__(settings)
         self.dataset = dataset
         self._settings = settings
@@ -67,7 +67,7 @@ class GivenPairs(MapStage):
             ROWS,
             TEXTS,
             TEXT_DUPLICATES,
-            *((LABELS,) if labels else ()),
+            *more,
             *((ITEMS, JUDGED) if images else ()),
         )
         self.beside = (ITEMS, JUDGED) if images else ()

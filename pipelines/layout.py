@@ -5,8 +5,8 @@ This is the one place that knows the order of the house: gather, judge, pair.
     images   download or index -> inspect -> quality -> duplicates -> caption -> pairs
     videos   download -> clips -> groups -> caption -> pairs
                                                `-> windows -> window_caption -> pairs
-    pairs    texts -> text_duplicates -> pairs, and of the images that they name
-             images -> inspect -> quality -> duplicates -> pairs
+    pairs    texts -> text_duplicates -> labels -> best_pairs -> pairs, and of the images that they name
+             images -> inspect -> quality -> duplicates -> best_pairs
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from filters.inspect import Inspect
 from filters.quality import Quality
 from filters.text_duplicates import TextDuplicates
 from filters.text_stage import Texts
+from pipelines.best_pairs import BEST_PAIRS, BestPairs
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from pipelines.config import Config, sources_of
 from pipelines.download import open_download
 from pipelines.download_videos import DownloadVideos
 from pipelines.gather import Source
-from pipelines.given_pairs import ALSO, GivenPairs, GivenPairSettings
+from pipelines.given_pairs import ALSO, LABELS, GivenPairs, GivenPairSettings
 from pipelines.labels.stage import Labels
 from pipelines.pair_images import PairImages
 from pipelines.pairs import Pairs
@@ -93,6 +94,8 @@ def layout(config: Config) -> list[Step]:
     judged = [name for name in images if name not in named or config.given[name].keep_images == "good"]
     house.add(dict.fromkeys(judged, Quality(stages.quality)))
     house.add(dict.fromkeys(judged, Duplicates(stages.duplicates)), JUDGED)
+    best = [name for name in named if name in judged and config.given[name].one_pair_per_image]
+    house.add(dict.fromkeys(best, BestPairs()))
     house.add(dict.fromkeys(videos, Clips(stages.clips)))
     house.add(dict.fromkeys(videos, Groups(stages.groups)), ROWS, ITEMS, JUDGED)
     house.add({name: Caption(name, stages.caption, config.frames(name)) for name in stages.caption.sources}, CAPTION)
@@ -141,7 +144,8 @@ class _House:
                 known = self._known[source]
                 stage: Stage
                 if isinstance(settings, GivenPairSettings):
-                    stage = GivenPairs(dataset, settings, images=ITEMS in known, labels=Labels.name in known)
+                    more = [name for name in (LABELS, BEST_PAIRS) if name in known]
+                    stage = GivenPairs(dataset, settings, ITEMS in known, more)
                 elif isinstance(settings, ClipPairSettings):
                     stage = ClipPairs(dataset, settings)
                     known = self._windows[source] if settings.windows else known

@@ -54,6 +54,9 @@ class PairSource(Settings):
         description="good: that pass stages.quality, one for each family of duplicates; decodable: all that can be "
         "read, where pages, charts or frames look alike and are not the same",
     )
+    one_pair_per_image: bool = Field(
+        True, description="of pairs text -> image with the same picture, the one with the better text; pages aside"
+    )
 
 
 class Faults(list[Fault]):
@@ -102,7 +105,8 @@ class PairRows(ABC, Generic[P]):
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
         settings = self.settings.canonical()
-        del settings["images"], settings["keep_images"]  # which are found later, by the names that the rows give
+        for name in ("images", "keep_images", "one_pair_per_image"):
+            del settings[name]  # which are found later, by the names that the rows give
         return {**settings, "files": [(found.url, found.size, found.version) for found in self.files]}
 
     def shards(self) -> Iterator[pa.Table]:

@@ -56,6 +56,21 @@ def write_texts(folder: Path) -> None:
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def write_captions(folder: Path) -> None:
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "one.jpg").write_bytes(picture(200))
+    (folder / "images" / "again.jpg").write_bytes(picture(200, quality=60))
+    (folder / "images" / "two.jpg").write_bytes(picture(201))
+    said = [
+        ("one.jpg", "squares"),
+        ("one.jpg", "many squares in a row"),
+        ("again.jpg", "many squares of all colours in nine rows of twelve"),
+        ("two.jpg", "other squares"),
+    ]
+    rows = [{"image": name, "caption": text} for name, text in said]
+    (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def settings(root: Path) -> Config:
     data = {
         "workspace": str(root / "workspace"),
@@ -73,6 +88,14 @@ def settings(root: Path) -> Config:
                 "subsets": ["ImageNet_1K"],
                 "images": {"archives": {"paths": [str(root / "sets" / "images")]}},
             },
+            "captions": {
+                "kind": "jsonl",
+                "files": [str(root / "captions" / "captions.jsonl")],
+                "query": {"text": "caption"},
+                "positive": {"images": "image"},
+                "shard_rows": 2,
+                "images": {"archives": {"paths": [str(root / "captions" / "images")]}},
+            },
             "texts": {
                 "kind": "text_pairs",
                 "files": [str(root / "texts" / "texts.jsonl")],
@@ -89,13 +112,14 @@ def settings(root: Path) -> Config:
                 "own_instruction": True,
             },
             "texts": {"kind": "given", "source": "texts", "task": "text_retrieval"},
+            "captions": {"kind": "given", "source": "captions", "task": "image_retrieval"},
         },
         "mixtures": {
             "one": {
                 "corpus": str(root / "corpus"),
                 "batch_size": BATCH,
                 "pairs_per_shard": 16,
-                "datasets": {"sets": {}, "texts": {"negatives": 1}},
+                "datasets": {"sets": {}, "texts": {"negatives": 1}, "captions": {}},
             }
         },
     }
@@ -107,6 +131,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
     root = tmp_path_factory.mktemp("labels")
     write_sets(root / "sets")
     write_texts(root / "texts")
+    write_captions(root / "captions")
     result = run(settings(root), Selection(), Console(quiet=True))
     assert result.failed == []
     assert verify(str(root / "corpus")).faults == []
@@ -149,3 +174,12 @@ def test_texts_are_clean_and_there_once(done: tuple[Path, RunResult]) -> None:
     assert positive.startswith("Cafés & bars stand along the river")
     (negative,) = found["where does river 4 rise"]["negatives"]
     assert (negative["text"], negative["origin"]) == ("Lakes are not rivers.", "given")
+
+
+def test_of_pairs_with_the_same_picture_the_one_with_the_better_text_is_kept(done: tuple[Path, RunResult]) -> None:
+    root, result = done
+    assert result.funnels["captions"] == {"rows_in": 4, "kept": 2, "removed": {"filtered": {"same_image": 2}}}
+    found = {sample["json"]["query"]["text"]: sample["positive.jpg"] for sample in samples(root / "corpus", "captions")}
+    assert set(found) == {"many squares of all colours in nine rows of twelve", "other squares"}
+    assert found["other squares"] == picture(201)
+    assert found["many squares of all colours in nine rows of twelve"] in (picture(200), picture(200, quality=60))

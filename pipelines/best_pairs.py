@@ -1,0 +1,74 @@
+"""Stage `best_pairs`: of the pairs text -> image whose images are the same picture, the one with the better text.
+
+Only pairs of a text alone and one image alone: a triplet's image may well be in many (see `given_pairs`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.records import Status
+from corpus.settings import Settings
+from corpus.stages import ITEMS, JUDGED, ROWS, KeyedStage, Shard
+from pipelines.given_pairs import TEXT_DUPLICATES, TEXTS, images_of
+
+BEST_PAIRS = "best_pairs"
+_MOST_WORDS = 60  # more of them make no better a caption
+
+
+class BestPairs(KeyedStage):
+    """Filters, as `same_image`, pairs whose image another pair has with a text of more words (up to 60).
+
+    Of equal ones the first in the order of sources, shards and rows is kept.
+    """
+
+    name = BEST_PAIRS
+    reads = (ROWS, TEXTS, TEXT_DUPLICATES, ITEMS, JUDGED)
+    beside = (ITEMS, JUDGED)
+    schema = pa.schema([pa.field("representative", pa.int64())])  # the kept one's ordinal × 2³² + row
+
+    def __init__(self) -> None:
+        super().__init__(Settings())
+
+    def emit(self, shard: Shard) -> pa.Table:
+        """A row for each pair of a text and an image that was not removed."""
+        images = images_of(shard)
+        rows, keys, words = [], [], []
+        sides = shard[TEXTS].select(["query", "positive"]).to_pylist()
+        for row, pair in enumerate(sides):
+            query, positive = pair["query"], pair["positive"]
+            if query["images"] or len(positive["images"]) != 1 or positive["text"].strip():
+                continue
+            image = images[positive["images"][0]]
+            if image.item is not None:
+                rows.append(row)
+                keys.append(int.from_bytes(hashlib.sha256(image.item).digest()[:8], "little"))
+                words.append(min(len(query["text"].split()), _MOST_WORDS))
+        return pa.table(
+            {
+                "key": pa.array(keys, pa.uint64()),
+                "node": shard.nodes[np.array(rows, np.int64)],
+                "words": pa.array(words, pa.int32()),
+            }
+        )
+
+    def reduce(self, rows: pa.Table) -> pa.Table:
+        """Of each image with several pairs, those that are not the best, and the best."""
+        rows = rows.sort_by([("key", "ascending"), ("words", "descending"), ("node", "ascending")])
+        keys, nodes = rows.column("key").to_numpy(), rows.column("node").to_numpy()
+        first = np.ones(len(keys), bool)
+        first[1:] = keys[1:] != keys[:-1]
+        best = nodes[np.flatnonzero(first)][np.cumsum(first) - 1] if len(keys) else nodes
+        return pa.table({"node": nodes[~first], "representative": best[~first]})
+
+    def conclude(self, reduced: pa.Table) -> pa.Table:
+        """What was found is what is said."""
+        count = reduced.num_rows
+        said = {"status": str(Status.FILTERED), "reason": "same_image"}
+        for name, value in said.items():
+            reduced = reduced.append_column(name, pc.if_else(pa.array(np.ones(count, bool)), value, ""))
+        return reduced

@@ -42,9 +42,8 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funn
             stages = [planned for name, planned in steps.items() if name not in NOT_JUDGING]
             tables = list(counted(stages, ready))
         else:
-            tables = list(
-                counted_pairs(source, index, steps.get(BEST_PAIRS) or steps.get(TEXT_DUPLICATES, ()), given, ready)
-            )
+            judged = steps.get(BEST_PAIRS, steps.get(TEXT_DUPLICATES, []))
+            tables = list(counted_pairs(source, index, judged, given, ready))
         found[source] = source_funnel(workspace, index, tables)
     return found
 

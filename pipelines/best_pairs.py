@@ -17,7 +17,7 @@ from corpus.stages import ITEMS, JUDGED, ROWS, KeyedStage, Shard
 from pipelines.given_pairs import TEXT_DUPLICATES, TEXTS, images_of
 
 BEST_PAIRS = "best_pairs"
-_MOST_WORDS = 60  # more of them make no better a caption
+MOST_WORDS = 60  # more of them make no better a caption
 
 
 class BestPairs(KeyedStage):
@@ -47,7 +47,7 @@ class BestPairs(KeyedStage):
             if image.item is not None:
                 rows.append(row)
                 keys.append(int.from_bytes(hashlib.sha256(image.item).digest()[:8], "little"))
-                words.append(min(len(query["text"].split()), _MOST_WORDS))
+                words.append(min(len(query["text"].split()), MOST_WORDS))
         return pa.table(
             {
                 "key": pa.array(keys, pa.uint64()),

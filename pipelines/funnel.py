@@ -19,7 +19,9 @@ from pipelines.plan import Plan, Planned
 Funnel = dict[str, Any]
 
 IMAGES = "images"
-NOT_JUDGING = frozenset({"caption", "windows", "window_caption", "pairs"})  # stages that say nothing of a source's rows
+NOT_JUDGING = frozenset(
+    {"best_texts", "caption", "windows", "window_caption", "pairs"}
+)  # stages that say nothing of a source's rows
 _LEFT_OUT = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
 
 

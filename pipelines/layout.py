@@ -22,6 +22,7 @@ from filters.quality import Quality
 from filters.text_duplicates import TextDuplicates
 from filters.text_stage import Texts
 from pipelines.best_pairs import BEST_PAIRS, BestPairs
+from pipelines.best_texts import BestTexts
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from pipelines.config import Config, sources_of
 from pipelines.download import open_download
@@ -30,7 +31,7 @@ from pipelines.gather import Source
 from pipelines.given_pairs import ALSO, LABELS, GivenPairs, GivenPairSettings
 from pipelines.labels.stage import Labels
 from pipelines.pair_images import PairImages
-from pipelines.pairs import Pairs
+from pipelines.pairs import Pairs, PairSettings
 from pipelines.plan import Node, Step
 from pipelines.sources.documents import DocumentsRows, DocumentsSource
 from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars
@@ -94,6 +95,8 @@ def layout(config: Config) -> list[Step]:
     judged = [name for name in images if name not in named or config.given[name].keep_images == "good"]
     house.add(dict.fromkeys(judged, Quality(stages.quality)))
     house.add(dict.fromkeys(judged, Duplicates(stages.duplicates)), JUDGED)
+    texts = {data.source for data in config.datasets.values() if isinstance(data, PairSettings) and data.best_text}
+    house.add({name: BestTexts() for name in images if name in texts})
     best = [name for name in named if name in judged and config.given[name].one_pair_per_image]
     house.add(dict.fromkeys(best, BestPairs()))
     house.add(dict.fromkeys(videos, Clips(stages.clips)))

@@ -13,6 +13,7 @@ from pydantic import Field
 from corpus.records import PAIR_SCHEMA, CaptionOrigin
 from corpus.settings import Settings
 from corpus.stages import ITEMS, ROWS, Shard
+from pipelines.best_texts import BEST_TEXTS
 from recaption.caption import CAPTION
 
 
@@ -40,6 +41,8 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
     """
     n = len(shard)
     original = pc.utf8_trim_whitespace(pc.fill_null(shard[ROWS].column("text").combine_chunks(), ""))
+    if BEST_TEXTS in shard.tables:
+        original = pc.coalesce(shard[BEST_TEXTS].column("text").combine_chunks(), original)
     originals = {
         "row": pa.array(np.arange(n)),
         "text": original,

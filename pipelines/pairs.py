@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from corpus.records import PAIR_SCHEMA, Status, Task, pair_id
 from corpus.settings import tuning
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
+from pipelines.best_texts import BEST_TEXTS
 from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides
 from recaption.caption import CAPTION
 
@@ -23,6 +24,8 @@ class PairSettings(TextSettings):
     # No part of a fingerprint: this kind is the one that needs not be said, and was there before there were others.
     kind: Literal["images"] = tuning("images")
     task: Task = Task.IMAGE_RETRIEVAL
+    # Whether it is so shows in the tables that are read.
+    best_text: bool = tuning(False, description="the original text is the best of all duplicates of an image")
 
 
 class Pairs(MapStage):
@@ -37,8 +40,8 @@ class Pairs(MapStage):
         super().__init__(settings)
         self.dataset = dataset
         self._settings = settings
-        if settings.captions != "original":
-            self.reads = (*type(self).reads, CAPTION)
+        captioned = (CAPTION,) if settings.captions != "original" else ()
+        self.reads = (*type(self).reads, *captioned, *((BEST_TEXTS,) if settings.best_text else ()))
 
     def depends_on(self) -> dict[str, object]:
         return {"dataset": self.dataset, **self._settings.canonical()}

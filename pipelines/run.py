@@ -30,6 +30,8 @@ from pipelines.publishing.publish import publish
 from pipelines.rates import Rates
 from pipelines.record import RunRecord, last_failures
 
+_FAULTS_SHOWN = 3  # of a source's malformed records, with file and line; all are in its index
+
 
 @dataclass
 class RunResult:
@@ -122,6 +124,12 @@ def run(config: Config, selection: Selection, console: Console, mixtures: Sequen
         check_selection(layout(config), selection)
         with progress.bar("rows"):
             indexes, _ = read_sources(workspace, config, write=True)
+        for name, index in indexes.items():
+            faults = list(index.notes.get("faults", ()))
+            for fault in faults[:_FAULTS_SHOWN]:
+                progress.note(f"{name}: {fault}")
+            if len(faults) > _FAULTS_SHOWN:
+                progress.note(f"{name}: {len(faults) - _FAULTS_SHOWN} more malformed records")
         todo = make_plan(workspace, layout(config), indexes, selection)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)

@@ -160,3 +160,11 @@ def test_a_changed_threshold_looks_for_no_image(sets: Sets, done: Path) -> None:
 def test_the_same_pairs_on_every_engine(sets: Sets, done: Path, tmp_path: Path, engine: str, workers: int) -> None:
     assert sets.run(tmp_path, kind=engine, workers=workers).failed == []
     assert digests(tmp_path / "corpus") == digests(done / "corpus")
+
+
+def test_a_malformed_row_is_told_with_file_and_line(sets: Sets, done: Path) -> None:
+    said = io.StringIO()
+    config = parse_settings(sets.settings(done), Config)
+    run(config, Selection(), Console(file=said, width=500))
+    (line,) = [line for line in said.getvalue().splitlines() if "not_json" in line]
+    assert line.startswith("megapairs: ") and "megapairs.jsonl, line 28: not_json" in line

@@ -1,0 +1,73 @@
+"""Stage `best_texts`: the best text that any copy of a picture came with goes to the copy that is kept.
+
+The web shows the same picture on many pages, and the page with the largest copy need not be the one that says most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.records import Status
+from corpus.settings import Settings
+from corpus.stages import ITEMS, JUDGED, ROWS, KeyedStage, Shard
+from pipelines.best_pairs import MOST_WORDS
+
+BEST_TEXTS = "best_texts"
+
+
+class BestTexts(KeyedStage):
+    """For each image that stands for duplicates, the text among theirs and its own with the most words (up to 60).
+
+    Of equal ones the kept image's own, then the first in the order of sources, shards and rows. Rows whose own text is
+    the best are not mentioned.
+    """
+
+    name = BEST_TEXTS
+    reads = (ROWS, ITEMS, JUDGED)
+    regroups = True  # for the removed rows; no shard reads another's
+    schema = pa.schema([pa.field("text", pa.string())])
+
+    def __init__(self) -> None:
+        super().__init__(Settings())
+
+    def emit(self, shard: Shard) -> pa.Table:
+        """The rows of families: those that are kept and those that are duplicates of them."""
+        judged = shard[JUDGED]
+        ours = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
+        rows = np.flatnonzero(pc.and_(ours, pc.is_valid(judged.column("representative"))).to_numpy())
+        texts = pc.utf8_trim_whitespace(pc.fill_null(shard[ROWS].column("text").take(rows), ""))
+        families = judged.column("representative").take(rows).to_pylist()
+        keys = [int.from_bytes(hashlib.sha256(family).digest()[:8], "little") for family in families]
+        words = [min(len(text.split()), MOST_WORDS) for text in texts.to_pylist()]
+        return pa.table(
+            {
+                "key": pa.array(keys, pa.uint64()),
+                "node": shard.nodes[rows],
+                "kept": pc.equal(judged.column("status").take(rows), str(Status.KEPT)),
+                "words": pa.array(words, pa.int32()),
+                "text": texts,
+            }
+        )
+
+    def reduce(self, rows: pa.Table) -> pa.Table:
+        """The kept row of each family, with a text that is better than its own."""
+        order = [("key", "ascending"), ("words", "descending"), ("kept", "descending"), ("node", "ascending")]
+        rows = rows.append_column("first", rows.column("kept").cast(pa.int8())).drop_columns(["kept"])
+        rows = rows.rename_columns({"first": "kept"}).sort_by(order)
+        keys, kept = rows.column("key").to_numpy(), rows.column("kept").to_numpy().astype(bool)
+        new = np.ones(len(keys), bool)
+        new[1:] = keys[1:] != keys[:-1]
+        best = np.flatnonzero(new)[np.cumsum(new) - 1] if len(keys) else np.zeros(0, np.int64)
+        changed = np.flatnonzero(kept & ~new)
+        texts = rows.column("text").take(best[changed])
+        return pa.table({"node": rows.column("node").take(changed), "text": texts})
+
+    def conclude(self, reduced: pa.Table) -> pa.Table:
+        """What was found is what is said."""
+        for name, value in (("status", str(Status.KEPT)), ("reason", "")):
+            reduced = reduced.append_column(name, pa.array([value] * reduced.num_rows, pa.string()))
+        return reduced

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tarfile
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "pipelines"))
 
-from small_worlds import InlineEngine, World, image_pair, mixture
-
-from corpus.records import Modality, Task
-from pipelines.publishing.publish import publish
+from all_kinds import COUNTS, publish_all_kinds, published
 
 Sample = dict[str, Any]
 
@@ -27,49 +22,13 @@ Sample = dict[str, Any]
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images, clips of three frames, and texts; prepared for Energon."""
-    world = World(str(tmp_path_factory.mktemp("work")))
-    world.captions("images", 23)
-    frames = world.pictures(30, seed=9)
-    clips = [
-        image_pair(
-            "clips",
-            f"clip {number}",
-            frames[3 * number],
-            positive={"instruction": "", "text": "", "items": frames[3 * number : 3 * number + 3]},
-            group=f"film {number // 5}",
-        )
-        for number in range(10)
-    ]
-    world.datasets.append(replace(world.dataset("clips", clips), modality=Modality.CLIP, task=Task.VIDEO_RETRIEVAL))
-    del world.datasets[-2]
-    texts = [
-        image_pair("texts", f"query {n}", bytes(16), positive={"instruction": "", "text": f"passage {n}", "items": []})
-        for n in range(12)
-    ]
-    world.datasets.append(replace(world.dataset("texts", texts), modality=Modality.TEXT, task=Task.TEXT_RETRIEVAL))
-    del world.datasets[-2]
-    folder = tmp_path_factory.mktemp("published") / "corpus"
-    chosen: dict[str, dict[str, Any]] = {"images": {"weight": 2.0, "negatives": 1}, "clips": {}, "texts": {}}
-    publish(world.workspace, world.given(), mixture(folder, chosen, pairs_per_shard=5), InlineEngine())
-    for name in chosen:
+    folder = publish_all_kinds(tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("published") / "corpus")
+    for name in COUNTS:
         command = [str(Path(sys.executable).with_name("energon")), "prepare", "--non-interactive", "--no-progress"]
         command += ["--split-ratio", "1,0,0", "--sample-type", "CrudeWebdataset", str(folder / name)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     return folder
-
-
-def published(corpus: Path, dataset: str) -> dict[str, dict[str, bytes]]:
-    """key -> field -> bytes, as they lie in the tars."""
-    found: dict[str, dict[str, bytes]] = {}
-    for path in sorted((corpus / dataset).glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                key, _, field = member.name.partition(".")
-                file = tar.extractfile(member)
-                assert file is not None
-                found.setdefault(key, {})[field] = file.read()
-    return found
 
 
 def read(path: Path, limit: int) -> list[Sample]:
@@ -103,7 +62,7 @@ def read(path: Path, limit: int) -> list[Sample]:
     return [next(loader) for _ in range(limit)]
 
 
-@pytest.mark.parametrize(("dataset", "count"), [("images", 23), ("clips", 10), ("texts", 12)])
+@pytest.mark.parametrize(("dataset", "count"), COUNTS.items())
 def test_every_sample_as_it_was_published(corpus: Path, dataset: str, count: int) -> None:
     truth = published(corpus, dataset)
     assert len(truth) == count

@@ -1,0 +1,51 @@
+"""One small corpus of images, clips and texts, and what lies in its tars; for the readers that trainers use."""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from small_worlds import InlineEngine, World, image_pair, mixture
+
+from corpus.records import Modality, Task
+from pipelines.publishing.publish import publish
+
+COUNTS = {"images": 23, "clips": 10, "texts": 12}
+
+
+def publish_all_kinds(work: Path, corpus: Path) -> Path:
+    """Captions of images with a negative each, clips of three frames in groups of five, and texts."""
+    world = World(str(work))
+    world.captions("images", COUNTS["images"])
+    frames = world.pictures(3 * COUNTS["clips"], seed=9)
+    clips = []
+    for number in range(COUNTS["clips"]):
+        own = frames[3 * number : 3 * number + 3]
+        positive = {"instruction": "", "text": "", "items": own}
+        clips.append(image_pair("clips", f"clip {number}", own[0], positive=positive, group=f"film {number // 5}"))
+    given = world.dataset("clips", clips)
+    world.datasets[-1] = replace(given, modality=Modality.CLIP, task=Task.VIDEO_RETRIEVAL)
+    texts = []
+    for number in range(COUNTS["texts"]):
+        positive = {"instruction": "", "text": f"passage {number}", "items": []}
+        texts.append(image_pair("texts", f"query {number}", bytes(16), positive=positive))
+    given = world.dataset("texts", texts)
+    world.datasets[-1] = replace(given, modality=Modality.TEXT, task=Task.TEXT_RETRIEVAL)
+    chosen: dict[str, dict[str, Any]] = {"images": {"weight": 2.0, "negatives": 1}, "clips": {}, "texts": {}}
+    publish(world.workspace, world.given(), mixture(corpus, chosen, pairs_per_shard=5), InlineEngine())
+    return corpus
+
+
+def published(corpus: Path, dataset: str) -> dict[str, dict[str, bytes]]:
+    """key -> field -> bytes, as they lie in the tars, in their order."""
+    found: dict[str, dict[str, bytes]] = {}
+    for path in sorted((corpus / dataset).glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                key, _, field = member.name.partition(".")
+                file = tar.extractfile(member)
+                assert file is not None
+                found.setdefault(key, {})[field] = file.read()
+    return found

@@ -140,6 +140,21 @@ def mix(
 
 
 @app.command()
+def labels(config: ConfigFile) -> None:
+    """Show which labels of classification sets are merged, and which contain which. Runs nothing."""
+    settings = _settings(config)
+
+    def work(console: Any) -> int:
+        from pipelines.label_report import label_report
+
+        for line in label_report(settings):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return 0
+
+    _guarded(work)
+
+
+@app.command()
 def verify(
     corpus: Annotated[str, typer.Argument(help="folder or URL of a published corpus")],
 ) -> None:

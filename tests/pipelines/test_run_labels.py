@@ -13,9 +13,10 @@ from film_runs import samples
 from rich.console import Console
 from test_run_pairs import picture
 
-from corpus.settings import parse_settings
+from corpus.settings import SettingsError, parse_settings
 from corpus.storage import Store
 from pipelines.config import Config
+from pipelines.label_report import label_report
 from pipelines.plan import Selection
 from pipelines.publishing.manifest import read_manifest
 from pipelines.publishing.verify import verify
@@ -183,3 +184,12 @@ def test_of_pairs_with_the_same_picture_the_one_with_the_better_text_is_kept(don
     assert set(found) == {"many squares of all colours in nine rows of twelve", "other squares"}
     assert found["other squares"] == picture(201)
     assert found["many squares of all colours in nine rows of twelve"] in (picture(200), picture(200, quality=60))
+
+
+def test_what_was_merged_is_reported(done: tuple[Path, RunResult], tmp_path: Path) -> None:
+    lines = list(label_report(settings(done[0])))
+    assert lines[0].startswith("7 labels of 2 sets are 6 merged labels")
+    assert any(line.startswith("dog = ") and "ImageNet_1K: Dog" in line and "VOC2007: dog" in line for line in lines)
+    assert any("cat" in line and "tabby cat" in line and "related" in line for line in lines)
+    with pytest.raises(SettingsError, match="sets, more: not read yet"):
+        list(label_report(settings(done[0]).model_copy(update={"workspace": str(tmp_path)})))

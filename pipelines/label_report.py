@@ -1,0 +1,43 @@
+"""What `rzen-corpus labels` shows: which labels of which sets became one, and which contain which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow.compute as pc
+
+from corpus.settings import SettingsError
+from corpus.stages import ROWS
+from corpus.workspace import Series, Workspace
+from pipelines.config import Config
+from pipelines.labels.names import load_names
+from pipelines.labels.normalise import merge_labels
+from pipelines.labels.relations import Relations
+from pipelines.run import read_sources
+
+
+def label_report(config: Config) -> Iterator[str]:
+    """Lines for people, from the rows that were read. Raises SettingsError for sources that were not read yet."""
+    workspace = Workspace(config.workspace)
+    labelled = {
+        name: source for name, source in config.sources.items() if name in config.given and config.labelled(name)
+    }
+    if not labelled:
+        yield "no source has labels"
+        return
+    indexes, unread = read_sources(workspace, config.model_copy(update={"sources": labelled}), write=False)
+    if unread:
+        raise SettingsError(f"{', '.join(unread)}: not read yet, or changed: run first (`--stage labels` is enough)")
+    sets: dict[str, set[str]] = {}
+    for source, index in indexes.items():
+        for shard, name in index.shards:
+            rows = workspace.read_table(Series("tables", source, ROWS).path(shard, name), ["label", "subset"])
+            distinct = rows.filter(pc.not_equal(rows.column("label"), "")).group_by(["label", "subset"]).aggregate([])
+            for row in distinct.to_pylist():
+                sets.setdefault(row["subset"] or source, set()).add(row["label"])
+    settings = config.stages.labels
+    merged = merge_labels(sets, settings)
+    yield from merged.report()
+    names = load_names(settings.names, settings.built_in_names)
+    for row in Relations(merged.table.column("merged").to_pylist(), names).table().to_pylist():
+        yield f"{row['label']} and {row['other']} are related ({row['why']})"

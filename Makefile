@@ -23,8 +23,12 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.installed-$(ENGINE)
 	$(BIN)/rzen-corpus demo --engine $(ENGINE) --folder demo$(if $(filter-out local,$(ENGINE)),-$(ENGINE))
 
+# What starts no engine and no whole run is tested by two workers; the rest one by one: there, two would wait for each other.
+SIDE_BY_SIDE := tests/corpus tests/filters tests/video $(addprefix tests/pipelines/,labels publishing sources)
+
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 # torch and vLLM live in an environment of their own: vLLM as it is built for the CPU, and torch likewise.
 MODELS := .venv-models

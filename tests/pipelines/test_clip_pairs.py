@@ -130,7 +130,10 @@ def test_a_dataset_that_does_not_say_is_of_images() -> None:
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
-        ({"source": "s", "siblings": "order"}, "datasets.d.siblings: unknown key; known keys: captions, generated_sh"),
+        (
+            {"source": "s", "siblings": "order"},
+            "datasets.d.siblings: unknown key; known keys: best_text, captions, generated_sh",
+        ),
         ({"source": "s", "captoins": "both"}, "datasets.d.captoins: unknown key; did you mean 'captions'?"),
         ({"source": "s", "kind": "clips", "sibling": "x"}, "datasets.d.sibling: unknown key; did you mean 'siblings'?"),
         (

@@ -156,7 +156,7 @@ def test_a_changed_threshold_looks_for_no_image(sets: Sets, done: Path) -> None:
     assert to_do == {"quality", "duplicates", "best_pairs", "pairs"}
 
 
-@pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2), ("beam", 2)])
+@pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2)])
 def test_the_same_pairs_on_every_engine(sets: Sets, done: Path, tmp_path: Path, engine: str, workers: int) -> None:
     assert sets.run(tmp_path, kind=engine, workers=workers).failed == []
     assert digests(tmp_path / "corpus") == digests(done / "corpus")

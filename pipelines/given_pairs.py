@@ -55,6 +55,7 @@ class GivenPairs(MapStage):
     """
 
     name = "pairs"
+    version = 2
     schema = PAIR_SCHEMA
     expands = True
 
@@ -183,7 +184,11 @@ class _Making:
         return {"text": text, "items": [image.item for image in found]}
 
     def _negatives(self, given: Sequence[_Row], positive: _Row) -> Iterator[_Row]:
-        """The set's own, best first; never the positive, never one twice. The query's own image may well be one."""
+        """The set's own, best first; never the positive, never one twice. The query's own image may well be one.
+
+        One that has more images than the positive, or fewer, is told from it without being looked at, and samples
+        with it would have other fields: it is left out.
+        """
         seen = [positive]
         for side in given:
             if len(seen) > self.settings.negatives:
@@ -195,6 +200,9 @@ class _Making:
                 if self.settings.without_image == "drop_pair" and gone.reason != "empty_negative":
                     raise
                 self.notes[gone.reason] += 1
+                continue
+            if len(negative["items"]) != len(positive["items"]):
+                self.notes["negative_of_another_form"] += 1
                 continue
             if any(_same(negative, other) for other in seen):
                 self.notes["negative_is_positive" if _same(negative, positive) else "negative_repeated"] += 1

@@ -39,7 +39,9 @@ class LlavaHoundSource(PairSource):
     use: Literal["text_to_video", "video_to_text", "qa"] = Field(
         "text_to_video", description="captions find videos, videos find captions, questions about videos find answers"
     )
-    frames_per_video: int = Field(8, ge=1, description="spread evenly over those that there are")
+    frames_per_video: int = Field(
+        8, ge=1, description="spread evenly over those that there are; of fewer, some are taken again"
+    )
     tokens: tuple[str, ...] = Field(("<video>", "<image>"), description="placeholders that are taken out")
 
 
@@ -106,13 +108,13 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
 
 
 def spread(names: list[str], count: int) -> list[str]:
-    """At most `count` of the names, evenly, the first and the last among them (of one: the middle)."""
-    if count == 1:
+    """`count` of the names, evenly, the first and the last among them (of one: the middle); of none, none.
+
+    Where there are fewer, some are there several times: all samples of a dataset have the same fields.
+    """
+    if not names or count == 1:
         return names[len(names) // 2 : len(names) // 2 + 1]
-    places: list[int] = (
-        np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int).tolist() if names else []
-    )
-    return [names[at] for at in places]
+    return [names[at] for at in np.linspace(0, len(names) - 1, count).round().astype(int)]
 
 
 def _turns(turns: Any, tokens: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -54,6 +54,12 @@ class PairSource(Settings):
         description="good: that pass stages.quality, one for each family of duplicates; decodable: all that can be "
         "read, where pages, charts or frames look alike and are not the same",
     )
+    modality: str = Field(
+        "",
+        pattern=r"^$|^(I|T|IT)2(I|T|IT)$",
+        description="pairs of this form only, such as IT2I: I, images; T, text; IT, both. A dataset's samples have the "
+        "same fields, so a set that mixes forms becomes several sources. Empty: whatever there is",
+    )
     one_pair_per_image: bool = Field(
         True, description="of pairs text -> image with the same picture, the one with the better text; pages aside"
     )
@@ -79,9 +85,9 @@ P = TypeVar("P", bound=PairSource)
 class PairRows(ABC, Generic[P]):
     """The rows (PAIR_ROWS) of a source of given pairs: a `pipelines.gather.Source`.
 
-    counts: `read`, and rows left out: a malformed one by its fault's reason; of a sample also `not_sampled`, and
-    `duplicate_row`, the same pair as one that is in it. read = rows + the others. Without a sample, pairs that repeat
-    are left for the duplicates stage to find.
+    counts: `read`, and rows left out: a malformed one by its fault's reason; `other_modality`; of a sample also
+    `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others. Without a sample,
+    pairs that repeat are left for the duplicates stage to find.
     """
 
     def __init__(self, settings: P) -> None:
@@ -113,19 +119,24 @@ class PairRows(ABC, Generic[P]):
         """Tables of `shard_rows` rows with PAIR_ROWS, the last one may be shorter; nothing in them is null."""
         settings = self.settings
         self.counts, self.faults = {}, Faults()
-        given = 0
+        given = other = 0
 
         def counted() -> Iterator[GivenPair]:
-            nonlocal given
+            nonlocal given, other
             for pair in self.pairs():
                 given += 1
-                yield pair
+                if settings.modality in ("", modality_of(pair)):
+                    yield pair
+                else:
+                    other += 1
 
         drawn: dict[str, int] = {}
         rows = draw_pairs(counted(), settings.sample_rows, settings.seed, drawn)
         for shard in in_tables_of(rows, settings.shard_rows):
             yield _with_licence(shard, settings.licence)
         lost = Counter(self.counts) + self.faults.counts
+        if settings.modality:
+            drawn["other_modality"] = other
         self.counts = {"read": given + lost.total(), **lost, **drawn}
 
     @property
@@ -154,6 +165,12 @@ def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: 
     counts["not_sampled"] = counts.get("not_sampled", 0) + near.skipped + sample.seen - sample.repeated - len(sample)
     for table in sample.tables():
         yield table.drop_columns(["url", "text"]).rename_columns({_OWN_URL: "url"}).select(PAIR_ROWS.names)
+
+
+def modality_of(pair: GivenPair) -> str:
+    """What query and positive consist of: I2T, IT2I ..., as mmE5 writes it (arXiv 2502.08468)."""
+    query, positive = ("I" * bool(side.images) + "T" * bool(side.text) for side in (pair.query, pair.positive))
+    return f"{query}2{positive}"
 
 
 def content_digest(pair: GivenPair) -> bytes:

@@ -57,7 +57,7 @@ def test_a_pair_as_it_is_given() -> None:
     pair = GivenPair(
         Side(" redder ", ("a.jpg",)),
         Side("", ("b.jpg",)),
-        (Side("", ("a.jpg",)), Side("other words")),
+        (Side("", ("a.jpg",)), Side("other words", ("a.jpg",))),
         instruction="Find it.",
         label="dog",
         url="http://example.org/1",
@@ -68,7 +68,7 @@ def test_a_pair_as_it_is_given() -> None:
     assert row["positive"] == {"instruction": "P", "text": "", "items": [B]}
     assert [(n["items"], n["text"], n["origin"]) for n in row["negatives"]] == [
         ([A], "", "given"),  # the query's own image, on purpose
-        ([], "other words", "given"),
+        ([A], "other words", "given"),
     ]
     assert (row["label"], row["source_url"], row["licence"]) == ("dog", "http://example.org/1", "CC0")
     assert row["source_sha256"] == B + bytes(16)
@@ -116,6 +116,17 @@ def test_negatives_that_are_none_are_counted() -> None:
     (few,), notes = made([GivenPair(Side("q"), Side("p"), words)], negatives=2)
     assert [negative["text"] for negative in few["negatives"]] == ["no 0", "no 1"]
     assert notes == {"negatives_kept": 2, "negatives_over_the_limit": 3}
+
+
+def test_negatives_have_as_many_images_as_the_positive() -> None:
+    """Else samples of one dataset had different fields, and such negatives are told apart by their form alone."""
+    mixed = (Side("words"), Side("", ("a.jpg",)), Side("both", ("a.jpg",)), Side("", ("a.jpg", "b.jpg")))
+    (image,), notes = made([GivenPair(Side("q"), Side("", ("b.jpg",)), mixed)])
+    assert [(n["items"], n["text"]) for n in image["negatives"]] == [([A], ""), ([A], "both")]
+    assert notes == {"negatives_kept": 2, "negative_of_another_form": 2}
+    (text,), notes = made([GivenPair(Side("q"), Side("p"), mixed)])
+    assert [(n["items"], n["text"]) for n in text["negatives"]] == [([], "words")]
+    assert notes == {"negatives_kept": 1, "negative_of_another_form": 3}
 
 
 def test_text_alone_needs_no_tables_of_images() -> None:

@@ -142,4 +142,9 @@ def test_frames_are_looked_for_once_the_sample_is_drawn(tmp_path: Path) -> None:
 def test_frames_are_spread_evenly() -> None:
     names = [f"{at}" for at in range(10)]
     assert spread(names, 4) == ["0", "3", "6", "9"] and spread(names, 1) == ["5"]
-    assert spread(names[:2], 8) == ["0", "1"] and spread([], 8) == [] and spread([], 1) == []
+    assert spread([], 8) == [] and spread([], 1) == []
+
+
+def test_a_video_of_few_frames_has_as_many_as_the_others() -> None:
+    assert spread(["0", "1"], 6) == ["0", "0", "0", "1", "1", "1"] and spread(["0"], 3) == ["0", "0", "0"]
+    assert spread(["0", "1", "2"], 5) == ["0", "0", "1", "2", "2"]

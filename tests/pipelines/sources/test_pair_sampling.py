@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from corpus.hashing import hash_strings
-from corpus.settings import parse_settings
+from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
 from pipelines.sources import pair_sampling
@@ -141,6 +142,31 @@ def test_counts_add_up() -> None:
     sample = numbers(count=100, shard_rows=30, sample_rows=50)
     assert [shard.num_rows for shard in shards_of(sample)] == [30, 20]
     assert sample.counts == {"read": 100, "no_text": 10, "too_long": 13, "duplicate_row": 0, "not_sampled": 27}
+
+
+class MixedRows(NumbersRows):
+    """Every third finds a text."""
+
+    def pairs(self) -> Iterator[GivenPair]:
+        for given in super().pairs():
+            yield given if given.line % 3 else replace(given, positive=Side("words"))
+
+
+def test_pairs_of_one_form_alone() -> None:
+    """The others are left out before a sample is drawn, so it is as large as asked."""
+
+    def mixed(**settings: Any) -> MixedRows:
+        return MixedRows(parse_settings({"kind": "numbers", "count": 100, **settings}, NumbersSource))
+
+    (texts,) = shards_of(rows := mixed(modality="IT2T"))
+    assert {row["positive"]["text"] for row in texts.to_pylist()} == {"words"}
+    (images,) = shards_of(mixed(modality="IT2I"))
+    assert not any(row["positive"]["text"] for row in images.to_pylist())
+    assert rows.counts["other_modality"] == images.num_rows > texts.num_rows > 20
+    (few,) = shards_of(drawn := mixed(modality="IT2T", sample_rows=20))
+    assert few.num_rows == 20 and drawn.counts["not_sampled"] == texts.num_rows - 20
+    with pytest.raises(SettingsError, match="modality"):
+        mixed(modality="I2V")
 
 
 def test_faults_are_told_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 MMEB writes an instruction before each query ("Find me an everyday image that matches the given caption: ..."), and
 another before what is found ("Represent the given image."). They are the same in all rows of a subset. Subsets
-and words as in the split `original` of TIGER-Lab/MMEB-train (arXiv 2410.05160).
+and words as in the split `original` of TIGER-Lab/MMEB-train (arXiv 2410.05160): those of queries as in VLM2Vec's own
+table of instructions, from which the split `diverse_instruction` was made; those of what is found, and where there is
+an image, as in rows of it that others quote.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ SUBSETS: Mapping[str, Subset] = {
         task=Task.IMAGE_GROUNDING,
         instruction=(
             "Select the portion of the image that isolates the object labeled as",
-            "Crop the image to to isolate the object labeled as",  # so in the evaluation part
+            "Crop the image to to isolate the object labeled as",  # so in VLM2Vec's evaluation
         ),
         positive_instruction=("Represent the given cropped image of the object",),
         query_image=True,
@@ -102,7 +104,9 @@ SUBSETS: Mapping[str, Subset] = {
     ),
 }
 
-# mmE5-synthetic: each row has an instruction of its own, which nothing marks off from the text.
+# mmE5-synthetic: folders, fields and split as in mmE5's training script. It reads nothing but the six fields: a row's
+# own instruction is in its texts, and nothing marks it off. Unverified: "Represent the given image" in positives, and
+# which sides have an image; for that the row's `modality` goes first, which a script of others reads.
 MME5_SUBSETS: Mapping[str, Subset] = {
     "Classification": Subset(task=Task.IMAGE_CLASSIFICATION, label=True, query_image=True, positive_image=False),
     "VQA": Subset(task=Task.IMAGE_QA, query_image=True, positive_image=False),

@@ -1,4 +1,8 @@
-"""Strings that hold a Python list of strings, as `str(list)` writes it, read without trusting them."""
+"""Strings that hold a Python list of strings, as `str(list)` writes it, read without trusting them.
+
+mmE5's own reader gives such strings to `eval`; it takes what is no list for a list of one, and needs entries that are
+strings, so that no list lies in a list.
+"""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmeb_rows import FIELDS, GIVEN, PUBLISHED, TOKEN, rows_of, source, write
+from mmeb_rows import FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, rows_of, source, write
 
 from corpus.records import Task
+from corpus.settings import SettingsError
 from pipelines.sources.json_records import Malformed
 from pipelines.sources.mmeb import task_of
 from pipelines.sources.string_lists import MOST_CHARACTERS, string_list
@@ -56,6 +57,33 @@ def test_mme5_classes_and_hard_negatives_of_mmeb(tmp_path: Path) -> None:
     write(tmp_path / "VOC2007" / "train-00000-of-00001.parquet", hard)
     (found,) = rows_of(source(tmp_path, "VOC2007", kind="mme5"))
     assert found["label"] == "bus" and [each["text"] for each in found["negatives"]] == ["car", "train", "boat"]
+
+
+def test_mme5_rows_of_images_alone(tmp_path: Path) -> None:
+    """Negatives of images alone have empty texts; one alone may stand without brackets. So mmE5's reader takes them."""
+    rows = [
+        (f"{TOKEN}Find similar.", "LAION/1.jpg", "", "LAION/2.jpg", "['', '']", "['a.jpg', 'b.jpg']", "IT2I"),
+        ("Find the dish.", "", f"{TOKEN}soup", "LAION/2.jpg", "'stew'", "'a.jpg'", "T2IT"),
+        ("Find the dish.", "", "", "", "['stew']", "['']", "T2T"),
+    ]
+    write(tmp_path / "Retrieval" / "Retrieval.parquet", *rows, fields=MME5)
+    read = source(tmp_path, "Retrieval", kind="mme5")
+    images, both = rows_of(read)
+    assert images["positive"] == {"text": "", "images": ["LAION/2.jpg"]}
+    assert images["negatives"] == [{"text": "", "images": ["a.jpg"]}, {"text": "", "images": ["b.jpg"]}]
+    assert both["positive"] == {"text": "soup", "images": ["LAION/2.jpg"]}
+    assert both["negatives"] == [{"text": "stew", "images": ["a.jpg"]}]
+    assert read.counts == {"read": 3, "empty_positive": 1}
+
+
+def test_sets_that_mme5_adds_to_mmeb_are_told_their_task(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"subset 'TAT-DQA' needs its task"):
+        source(tmp_path, "TAT-DQA", kind="mme5")
+    row = (f"{TOKEN}{QUESTION}What is the total?\n", "images/1.png", "7", "", "['8', '9']", "['', '']")
+    write(tmp_path / "TAT-DQA" / "train-00000-of-00001.parquet", row)
+    told = {"TAT-DQA": {"task": "image_qa", "instruction": [QUESTION.rstrip(": ")]}}
+    (found,) = rows_of(source(tmp_path, kind="mme5", subsets=told))
+    assert found["instruction"] == QUESTION and found["query"]["text"] == "What is the total?"
 
 
 HOSTILE = [

@@ -84,7 +84,7 @@ def test_what_is_given_goes_before_what_is_known(tmp_path: Path) -> None:
 
 def test_one_split_is_read(tmp_path: Path) -> None:
     row = PUBLISHED[5][1]
-    other = (row[0].replace("Represent the given image with", "Answer"), *row[1:])
+    other = ("Use the given question to represent <|image_1|>: How many values are below 40?\n", *row[1:])
     folder = tmp_path / "OK-VQA"
     write(folder / "original-00000-of-00002.parquet", row)
     write(folder / "original-00001-of-00002.parquet", row)
@@ -92,7 +92,9 @@ def test_one_split_is_read(tmp_path: Path) -> None:
     assert len(rows_of(source(tmp_path, "OK-VQA"))) == 2
     diverse = source(tmp_path, "OK-VQA", split="diverse_instruction")
     (found,) = rows_of(diverse)
-    assert found["instruction"] == "" and found["query"]["text"].startswith("Answer the following question: How")
+    assert found["instruction"] == "" and found["query"]["text"].endswith(
+        "question to represent : How many values are below 40?"
+    )
     assert diverse.notes == {"texts": {"instruction_not_found": 1}}
     with pytest.raises(SettingsError, match="OK-VQA has diverse_instruction, original"):
         rows_of(source(tmp_path, "OK-VQA", split="test"))
@@ -163,14 +165,14 @@ def test_tokens_are_checked_against_images(tmp_path: Path) -> None:
 
 
 def test_sample_and_paths(tmp_path: Path) -> None:
-    rows = [(f"{CAPTION}cat {n}.\n", "", GIVEN, f"images/MSCOCO/Train/{n}.jpg", "", "") for n in range(200)]
+    rows = [(f"{CAPTION}cat {n}.\n", "", GIVEN, f"images/MSCOCO_t2i/Train/{n}.jpg", "", "") for n in range(200)]
     write(tmp_path / "MSCOCO_t2i" / "original-00000-of-00001.parquet", *rows)
     read = source(tmp_path, "MSCOCO_t2i", sample_rows=60, shard_rows=25, strip_prefixes=["images/"])
     index = gather(Workspace(str(tmp_path / "workspace")), "coco", read, source_fingerprint(read))
     assert index.rows == 60 and len(index.shards) == 3
     assert index.counts == {"read": 200, "not_sampled": 140, "duplicate_row": 0}
     found = rows_of(read)
-    assert max(row["line"] for row in found) > 150 and found[0]["positive"]["images"][0].startswith("MSCOCO/Train/")
+    assert max(row["line"] for row in found) > 150 and found[0]["positive"]["images"][0].startswith("MSCOCO_t2i/Train/")
 
 
 def test_instructions_end_at_a_word() -> None:

@@ -157,15 +157,55 @@ def test_squad_asks_for_passages(tmp_path: Path) -> None:
     assert texts(found)[1] == "Oxygen: It is a gas." and found["licence"] == "mine"
 
 
+_PASSAGE = {"docid": "1", "text": "yes"}
+# One row of each set, with the columns that its card or its loading script names.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "msmarco": {
+        "query_id": "7",
+        "query": "really?",
+        "positive_passages": [_PASSAGE],
+        "negative_passages": [{**_PASSAGE, "text": "no"}],
+    },
+    "nq": {"query": "really?", "answer": "yes"},
+    "hotpotqa": {"anchor": "really?", "positive": "yes", "negative": "no"},
+    "triviaqa": {"query": "really?", "answer": "yes"},
+    "squad": {"id": "7", "title": "t", "context": "yes", "question": "really?", "answers": {"text": ["y"]}},
+    "fever": {"query": "really?", "positive": "yes", **{f"negative_{number}": "no" for number in range(50)}},
+    "allnli": {"anchor": "really?", "positive": "yes", "negative": "no"},
+}
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_presets_are_whole(name: str) -> None:
-    rows = TextPairsRows(parse_settings({"kind": "text_pairs", "preset": name}, TextPairsSource))
+def test_presets_read_the_published_columns(tmp_path: Path, name: str) -> None:
     assert all(
         file.startswith("hf://datasets/") and file.endswith((".parquet", ".jsonl.gz")) for file in PRESETS[name].files
     )
-    assert rows.settings.form is None
-    columns = PRESETS[name].form.columns({"query", "answer", "positive", "negative_0"})
-    assert columns.query and columns.positives
+    pq.write_table(pa.Table.from_pylist([PUBLISHED[name]]), tmp_path / "train-0.parquet")
+    (found,) = rows_of(source(tmp_path, preset=name))
+    negatives = [] if name in ("nq", "triviaqa", "squad") else ["no"]
+    assert texts(found) == ("really?", "yes", negatives)
+    assert found["key"] == ("7" if name in ("msmarco", "squad") else "")
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_preset_that_guesses_wrong_is_told_so(tmp_path: Path, name: str) -> None:
+    """Each of its columns is looked for: none is silently left out. The form in the settings replaces the guess."""
+    row = PUBLISHED[name]
+    for at, column in enumerate(row):
+        others = {("renamed" if key == column else key): value for key, value in row.items()}
+        path = tmp_path / f"{at}.parquet"
+        pq.write_table(pa.Table.from_pylist([others]), path)
+        rows = source(path, preset=name)
+        if column in ("title", "answers", "query_id", "negative_passages"):  # not asked for, or may lack
+            assert texts(rows_of(rows)[0])[:2] == ("really?", "yes")
+            continue
+        with pytest.raises(SettingsError) as raised:
+            rows_of(rows)
+        told = str(raised.value)
+        assert told.startswith(f"{path}: no column {column!r}; ") and "renamed" in told.partition("it has")[2]
+    mine = {"kind": "columns", "query": "q", "positive": "p"}
+    pq.write_table(pa.table({"q": ["mine?"], "p": ["yes"]}), tmp_path / "mine.parquet")
+    assert texts(rows_of(source(tmp_path / "mine.parquet", preset=name, form=mine))[0]) == ("mine?", "yes", [])
 
 
 def test_what_is_read_is_said(tmp_path: Path) -> None:

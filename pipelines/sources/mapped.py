@@ -109,8 +109,7 @@ class MappedRows(PairRows[MappedSource]):
                 fault_all(file, self.faults)
                 continue
             require_paths(paths, present, file.url)
-            columns = {path if path in present else path.split(".")[0] for path in paths}
-            for line, row in read_records(file, self.faults, columns):
+            for line, row in read_records(file, self.faults, paths):
                 try:
                     yield self._pair(row, others, file.url, line)
                 except Malformed as error:

@@ -53,10 +53,10 @@ def named_apart(files: Sequence[Found]) -> list[Found]:
 def read_records(file: Found, faults: list[Fault], columns: Collection[str] | None = None) -> Iterator[tuple[int, Row]]:
     """(line, record) of each object in a file; in Parquet the row, counted from 1. Adds to `faults` what is none.
 
-    `columns`: of a Parquet file only these are read, as far as it has them. An image in it (a binary column, or what
-    `datasets` makes of images, {bytes, path}) is given as a string: its `embedded_name` in the file's name, which is
-    the same wherever the file lies; or the path, where none of the row group's rows holds bytes. Raises SettingsError
-    for a file that is no Parquet or gzip, StorageError for one that cannot be read.
+    `columns`: of a Parquet file only these are read, as far as it has them; with dots, what lies in them. An image in
+    it (a binary column, or what `datasets` makes of images, {bytes, path}) is given as a string: its `embedded_name` in
+    the file's name, which is the same wherever the file lies; or the path, where none of the row group's rows holds
+    bytes. Raises SettingsError for a file that is no Parquet or gzip, StorageError for one that cannot be read.
     """
     if is_parquet(file):
         yield from _parquet_rows(file, faults, columns)
@@ -150,7 +150,7 @@ def _parquet_rows(file: Found, faults: list[Fault], columns: Collection[str] | N
     opened, parquet = open_parquet(file)
     try:
         with opened:
-            fields = [field for field in parquet.schema_arrow if columns is None or field.name in columns]
+            fields = [field for field in parquet.schema_arrow if columns is None or _names_it(columns, field.name)]
             images = [field.name for field in fields if holds_images(field.type)]
             leaves = [field.name for field in fields if field.name not in images]
             leaves += [f"{field.name}.path" for field in fields if field.name in images and _has_path(field.type)]
@@ -170,6 +170,11 @@ def _parquet_rows(file: Found, faults: list[Fault], columns: Collection[str] | N
         raise
     except OSError as error:
         raise StorageError(f"{file.url}: {error}") from error
+
+
+def _names_it(paths: Collection[str], column: str) -> bool:
+    """Whether one of the paths is the column, or lies in it."""
+    return any(path == column or path.startswith(f"{column}.") for path in paths)
 
 
 def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault]) -> Iterator[tuple[int, Row]]:

@@ -80,7 +80,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
                 raise SettingsError(f"{file.url}: {error}") from None
             require_paths(columns.required, present, file.url)
             reader = _Reader(columns)
-            for line, row in read_records(file, self.faults, reader.top_level(present)):
+            for line, row in read_records(file, self.faults, reader.paths):
                 try:
                     query, positives, negatives, instruction, key = reader.read(row)
                     chosen = self._chosen(query, positives)
@@ -153,10 +153,11 @@ class _Reader:
         self._negatives = [Template(text) for text in columns.negatives]
         self._others = [Template(text) if text else None for text in (columns.instruction, columns.key)]
 
-    def top_level(self, present: set[str]) -> set[str]:
-        """The columns that are needed."""
+    @property
+    def paths(self) -> set[str]:
+        """All that is needed."""
         templates = [self._query, self._positives, *self._negatives, *filter(None, self._others)]
-        return {path if path in present else path.split(".")[0] for each in templates for path in each.paths}
+        return {path for each in templates for path in each.paths}
 
     def read(self, row: Row) -> tuple[str, list[Side], list[Side], str, str]:
         """Query, positives, negatives, instruction, key. Raises Malformed for what is no text."""

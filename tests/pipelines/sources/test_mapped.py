@@ -138,6 +138,24 @@ def test_parquet_with_images_in_it(tmp_path: Path) -> None:
     assert [row["positive"]["text"] for row in found] == ["x a", "b", "c"]
 
 
+def test_what_lies_within_a_column_of_parquet(tmp_path: Path) -> None:
+    columns = {
+        "asked": pa.array([{"text": "q", "by": "x"}, None]),
+        "asked.first": pa.array(["a name with a dot", ""]),
+        "passages": pa.array([[{"text": "n1"}, {"text": "n2"}], [{"text": "n3"}]]),
+        "answer": pa.array(["a", "b"]),
+        "other": pa.array([1, 2]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    mapping = """{kind: parquet, query: {text: "{asked.first} {asked.text}"}, positive: {text: answer},
+    negatives: [{text: passages.text}]}"""
+    rows = source(tmp_path, mapping)
+    (row,) = rows_of(rows)
+    assert row["query"]["text"] == "a name with a dot q"
+    assert [side["text"] for side in row["negatives"]] == ["n1", "n2"]
+    assert rows.counts == {"read": 2, "no_query": 1}
+
+
 def test_files_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

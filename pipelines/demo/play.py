@@ -17,7 +17,7 @@ from corpus.settings import SettingsError, parse_settings
 from corpus.stages import ROWS
 from corpus.workspace import Series, Workspace
 from pipelines.clip_pairs import ClipPairSettings
-from pipelines.config import Config
+from pipelines.config import Config, sources_of
 from pipelines.demo.film_samples import Made, compare_samples
 from pipelines.demo.film_truth import compare_clips
 from pipelines.demo.films import Truth, build_films, read_truth
@@ -147,7 +147,7 @@ def set_differences(truth: SetsTruth, config: Config, funnels: Mapping[str, Mapp
     said = compare_funnels(truth, funnels)
     for mixture in config.mixtures.values():
         published = {
-            name: Published(config.datasets[name].source, chosen.negatives)
+            name: Published(sources_of(config.datasets[name]), chosen.negatives)
             for name, chosen in mixture.datasets.items()
             if config.datasets[name].source in truth.sets
         }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from corpus.records import Status
 from pipelines.demo.planted import Pair, Planted, Side
+from pipelines.demo.set_files import write_lines
 
 Caption = Callable[[], str]  # a sentence that nobody had before
 
@@ -98,10 +98,3 @@ def plant_mapped(folder: Path, caption: Caption) -> Planted:
 def _misread(text: str) -> str:
     """UTF-8 that somebody took for Windows' encoding."""
     return text.encode().decode("cp1252")
-
-
-def write_lines(path: Path, lines: Iterable[dict[str, Any] | str]) -> None:
-    """JSON lines; strings as they are."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
-    path.write_text("\n".join(texts) + "\n", encoding="utf-8")

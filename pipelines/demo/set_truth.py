@@ -19,9 +19,9 @@ LABEL_SPREAD = "label_spread"
 
 @dataclass(frozen=True)
 class Published:
-    """What a mixture takes of a dataset that is made of one of the sets."""
+    """What a mixture takes of a dataset that is made of the sets."""
 
-    source: str
+    sources: tuple[str, ...]
     negatives: int
 
 
@@ -42,7 +42,7 @@ def compare_sets(
     said = []
     entries = json.loads((Path(corpus) / "manifest.json").read_text(encoding="utf-8"))["datasets"]
     for dataset, of in published.items():
-        checked = _Checked(truth, truth.sets[of.source], of.negatives)
+        checked = _Checked(truth, _together(truth.sets[source] for source in of.sources), of.negatives)
         samples = list(read_samples(Path(corpus) / dataset))
         lines = [*checked.wrong(samples), *_missing(checked.seen, checked.planted)]
         if any(pair.label for pair in checked.planted.pairs):
@@ -66,6 +66,11 @@ def crowded(labels: Sequence[str], batch_size: int) -> Iterator[str]:
 def _wrong_rule(entry: Mapping[str, Any]) -> Iterator[str]:
     if entry["batch_rule"] != LABEL_SPREAD:
         yield f"its batch_rule is {entry['batch_rule']}, although it has labels"
+
+
+def _together(sets: Iterable[Planted]) -> Planted:
+    """Several sets as the one that they become."""
+    return Planted([pair for planted in sets for pair in planted.pairs])
 
 
 def _missing(seen: Counter[tuple[Side, Side]], planted: Planted) -> Iterator[str]:

@@ -8,106 +8,46 @@ All pictures are drawn scenes, unlike each other but for copies that are planted
 
 from __future__ import annotations
 
-import hashlib
-import io
 import shutil
-import tarfile
 import time
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.records import Status
-from pipelines.demo.pictures import Pixels, distances, encode, is_clear, looks, scaled
+from pipelines.demo.painter import Painter
 from pipelines.demo.planted import Pair, Planted, SetsTruth, Side, write_truth
-from pipelines.demo.scenes import Scene, draw, invent
-from pipelines.demo.set_texts import plant_mapped, plant_text_pairs, write_lines
-from pipelines.demo.world import FAR, NEAR
-
-TOKEN = "<|image_1|>\n"
-CLASSES = {  # subset -> its instruction; label -> (merged label, images)
-    "VOC2007": (
-        "Identify the object shown in the image",
-        {"dog": ("dog", 9), "cat": ("cat", 6), "aeroplane": ("airplane", 5), "sofa": ("sofa", 2)},
-    ),
-    "ImageNet_1K": (
-        "Represent the given image for classification",
-        {"Dog": ("dog", 10), "airplane": ("airplane", 7), "goldfish, Carassius auratus": ("goldfish", 5)},
-    ),
-}
+from pipelines.demo.set_files import write_files, write_lines, write_rows, write_tar, write_zip
+from pipelines.demo.set_frames import plant_llava_hound
+from pipelines.demo.set_six_fields import plant_mme5, plant_mme5_classes, plant_mmeb
+from pipelines.demo.set_texts import plant_mapped, plant_text_pairs
 
 
 def build_sets(folder: str | Path, seed: int = 0) -> Path:
     """Write the sets, in place of any that lie there; returns where the truth lies. The same seed, the same bytes."""
     home = Path(folder) / "sets"
     shutil.rmtree(home, ignore_errors=True)
-    painter = _Painter(seed)
+    painter = Painter(seed)
     sets = {
         "megapairs": _plant_megapairs(home / "megapairs", painter),
-        "mmeb": _plant_mmeb(home / "mmeb", painter),
+        "mmeb": plant_mmeb(home / "mmeb", painter),
         "passages": plant_text_pairs(home / "passages", painter.caption),
         "documents": _plant_documents(home / "documents", painter),
         "records": plant_mapped(home / "records", painter.caption),
         "tars": _plant_tars(home / "tars", painter),
+        "mme5": plant_mme5(home / "mme5", painter),
+        "mme5_classes": plant_mme5_classes(home / "mme5_classes", painter),
+        "llava_hound": plant_llava_hound(home / "llava_hound", painter),
+        "table": _plant_table(home / "table", painter),
     }
     write_truth(home / "truth.json", SetsTruth(sets, painter.images, painter.pages))
     return home / "truth.json"
 
 
-class _Painter:
-    """Makes pictures and sentences, from one stream of random numbers; remembers what they are called."""
-
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng([seed, 5])
-        self._seen = np.zeros((0, 128), np.bool_)
-        self._captions: set[str] = set()
-        self.images: dict[str, str] = {}
-        self.pages: dict[str, str] = {}
-
-    def scene(self) -> Scene:
-        """One whose caption nobody had before."""
-        while (scene := invent(self._rng)).caption in self._captions:
-            pass
-        self._captions.add(scene.caption)
-        return scene
-
-    def caption(self) -> str:
-        return self.scene().caption
-
-    def picture(self) -> tuple[Pixels, str]:
-        """A clear one unlike all before it, and its caption."""
-        while True:
-            picture = draw(scene := self.scene(), self._rng)
-            bits = looks(picture.pixels)
-            if is_clear(picture.pixels) and (not len(self._seen) or min(distances(self._seen, bits)) > FAR):
-                self._seen = np.vstack([self._seen, bits])
-                return picture.pixels, scene.caption
-
-    def image(self, name: str) -> bytes:
-        """The file of a new picture that is called so."""
-        data = encode(self.picture()[0], quality=80)
-        self.images[hashlib.sha256(data).hexdigest()] = name
-        return data
-
-    def twins(self, name: str) -> tuple[bytes, bytes]:
-        """The file of a new picture, and a smaller one that shows the same, however it is decoded."""
-        while True:
-            pixels, _ = self.picture()
-            files = encode(pixels), encode(scaled(pixels, 0.8), quality=70)
-            flags = (cv2.IMREAD_COLOR, cv2.IMREAD_REDUCED_COLOR_2)
-            seen = [cv2.imdecode(np.frombuffer(data, np.uint8), flag) for data in files for flag in flags]
-            bits = [looks(pixels) for pixels in seen if pixels is not None]
-            if all(max(distances(each, bits[0])) <= NEAR for each in bits):
-                self.images[hashlib.sha256(files[0]).hexdigest()] = name
-                return files
-
-
-def _plant_megapairs(folder: Path, painter: _Painter) -> Planted:
+def _plant_megapairs(folder: Path, painter: Painter) -> Planted:
     """Sixty triplets. The query's image is among its negatives, as in MegaPairs, and must stay there."""
     names = [f"images/{number:03d}.jpg" for number in range(60)]
     files = {name: painter.image(name) for name in names}
@@ -139,49 +79,19 @@ def _plant_megapairs(folder: Path, painter: _Painter) -> Planted:
         planted.remove(reason)
     write_lines(folder / "megapairs.jsonl", [*lines, '{"q_img": "images/000.jpg"'])
     order = list(files)
-    _write_tar(folder / "one.tar", {name: files[name] for name in order[:20]})
-    _write_zip(folder / "two.zip", {name: files[name] for name in order[20:40]})
-    _write_files(folder / "loose", {name: files[name] for name in order[40:]})
+    write_tar(folder / "one.tar", {name: files[name] for name in order[:20]})
+    write_zip(folder / "two.zip", {name: files[name] for name in order[20:40]})
+    write_files(folder / "loose", {name: files[name] for name in order[40:]})
     return planted
 
 
-def _plant_mmeb(folder: Path, painter: _Painter) -> Planted:
-    """Two subsets of classes, some of which mean the same."""
-    planted = Planted()
-    for subset, (instruction, classes) in CLASSES.items():
-        rows: list[tuple[str, ...]] = []
-        files: dict[str, bytes] = {}
-        asked = f"{TOKEN}{instruction}\n"
-        for label, (merged, count) in classes.items():
-            for number in range(count):
-                name = f"images/{subset}/Train/{merged}_{number}.jpg"
-                files[name] = painter.image(name)
-                other = "bus" if subset == "VOC2007" else ""
-                rows.append((asked, name, label, "", other, ""))
-                negatives = (Side(other),) if other else ()
-                planted.keep(Pair(Side("", name), Side(label), negatives, merged, instruction))
-        name = next(iter(files))
-        gone = f"images/{subset}/Train/gone.jpg"
-        rows += [(asked, "", "dog", "", "", ""), (asked, name, " ", "", "", ""), (asked, gone, "cat", "", "", "")]
-        planted.remove("no_image")
-        planted.remove("empty_positive")
-        planted.remove("query_missing_image", Status.FAILED)
-        fields = ("qry", "qry_image_path", "pos_text", "pos_image_path", "neg_text", "neg_image_path")
-        columns = dict(zip(fields, map(list, zip(*rows, strict=True)), strict=True))
-        (folder / subset).mkdir(parents=True)
-        pq.write_table(pa.table(columns), folder / subset / "original-00000-of-00001.parquet")
-        _write_files(folder, files)
-    return planted
-
-
-def _plant_documents(folder: Path, painter: _Painter) -> Planted:
+def _plant_documents(folder: Path, painter: Painter) -> Planted:
     """A PDF, and what is asked about its pages."""
     from PIL import Image
 
     planted, pages, lines = Planted(), [], []
     for page in range(1, 7):
-        pixels, caption = painter.picture()
-        painter.pages[f"page {page}"] = "".join("01"[bit] for bit in looks(pixels).astype(int))
+        pixels, caption = painter.page(f"page {page}")
         pages.append(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
         for query in (f"On which page is {caption}?", f"The page with {caption}, as page {page} has it"):
             lines.append({"query": query, "pdf": "pages.pdf", "page": page})
@@ -207,7 +117,7 @@ def _plant_documents(folder: Path, painter: _Painter) -> Planted:
     return planted
 
 
-def _plant_tars(folder: Path, painter: _Painter) -> Planted:
+def _plant_tars(folder: Path, painter: Painter) -> Planted:
     """img2dataset's output: a tar, and a Parquet file that tells of downloads that failed too."""
     planted = Planted()
     rows: list[dict[str, str | None]] = []
@@ -230,29 +140,30 @@ def _plant_tars(folder: Path, painter: _Painter) -> Planted:
         else:
             planted.keep(Pair(Side(caption), Side("", f"tars/{key}")))
         files |= {f"{key}.jpg": data, f"{key}.txt": caption.encode()}
-    _write_tar(folder / "00000.tar", files)
+    write_tar(folder / "00000.tar", files)
     pq.write_table(pa.Table.from_pylist(rows), folder / "00000.parquet")
     return planted
 
 
-def _write_tar(path: Path, files: Mapping[str, bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+def _plant_table(folder: Path, painter: Painter) -> Planted:
+    """Questions about pictures, in Parquet that has the pictures in it, with columns that are nobody else's."""
+    planted = Planted()
+    rows: list[tuple[Any, ...]] = []
 
+    def row(image: bytes | None, question: str, answers: list[str]) -> None:
+        picture = None if image is None else {"bytes": image, "path": None}
+        rows.append((picture, {"text": question}, answers, f"q{len(rows)}"))
 
-def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:
-    """Every second member deflated, the others stored."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, (name, data) in enumerate(files.items()):
-            kind = zipfile.ZIP_DEFLATED if number % 2 else zipfile.ZIP_STORED
-            archive.writestr(zipfile.ZipInfo(name), data, kind)
-
-
-def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    for number in range(10):
+        data = painter.image(name := f"table/{number}")
+        question, answer, other = (f"{start} {painter.caption()}." for start in ("Ask for", "It is", "It is not"))
+        row(data, question, [answer, other])
+        planted.keep(Pair(Side(question, name), Side(answer), (Side(other),)))
+    row(painter.image(""), painter.caption(), [])
+    row(painter.image("")[:3000], painter.caption(), ["Who knows?"])
+    row(None, painter.caption(), ["A question about no picture"])
+    planted.remove("no_positive")
+    planted.remove("query_truncated", Status.FAILED)
+    planted.remove("query_missing_image", Status.FAILED)
+    write_rows(folder / "questions.parquet", ("picture", "asked", "answers", "key"), rows)
+    return planted

@@ -78,6 +78,10 @@ def test_a_row_that_ends_otherwise_is_found(done: Done) -> None:
         ("passages", {"query": Side("<p>other words</p>")}, "'<p>other words</p>' -> "),
         ("documents", {"positive": Side("", "page 5")}, "-> page 1"),
         ("tars", {"positive": Side("", "tars/00003")}, "-> tars/00000"),
+        ("mme5", {"negatives": (Side("", "LAION/009.jpg"), Side("", "LAION/004.jpg"))}, "its negatives are ["),
+        ("mme5_classes", {"label": "cat"}, "is labelled 'dog', planted as 'cat'"),
+        ("llava_hound", {"positive": Side("", "frames/v_0/c01_1.jpeg")}, "published 0 times"),
+        ("table", {"query": Side("What?", "table/0")}, "nobody planted table/0 and "),
     ],
 )
 def test_a_pair_that_is_not_as_planted_is_found(done: Done, source: str, changes: dict[str, Any], said: str) -> None:
@@ -107,7 +111,21 @@ def test_an_image_that_nobody_planted_is_found(done: Done) -> None:
         truth.images.clear()  # type: ignore[attr-defined]
 
     lines = done.differences(change)
-    assert sum(line.endswith("an image that nobody planted") for line in lines) == 60 + 44 + 9
+    assert sum(line.endswith("an image that nobody planted") for line in lines) == 60 + 44 + 9 + 14 + 12 + 5 + 10
+
+
+def test_a_frame_in_another_place_is_found(done: Done) -> None:
+    """The tenth frame of a video comes after the ninth, and a short video has frames twice."""
+    videos = [pair.positive.image.split(" + ") for pair in done.truth.sets["llava_hound"].pairs]
+    assert videos[1] == [f"frames/v_1/c01_{frame}.jpeg" for frame in (1, 4, 8, 11)]
+    assert videos[3] == [f"frames/v_3/c01_{frame}.jpeg" for frame in (1, 1, 2, 2)]
+
+    def change(truth: SetsTruth) -> None:
+        pairs = truth.sets["llava_hound"].pairs
+        swapped = " + ".join([videos[1][0], videos[1][2], videos[1][1], videos[1][3]])
+        pairs[1] = replace(pairs[1], positive=Side("", swapped))
+
+    assert any(line.endswith(f"{' + '.join(videos[1])}") for line in done.differences(change))
 
 
 def test_a_drawn_negative_of_the_same_label_is_found(done: Done) -> None:

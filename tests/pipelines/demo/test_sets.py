@@ -16,7 +16,8 @@ import pytest
 from corpus.records import Status
 from pipelines.demo.pictures import distances, looks
 from pipelines.demo.planted import SetsTruth, read_sets_truth
-from pipelines.demo.sets import CLASSES, build_sets
+from pipelines.demo.set_six_fields import CLASSES
+from pipelines.demo.sets import build_sets
 from pipelines.demo.world import FAR
 
 
@@ -98,6 +99,8 @@ def test_classes_of_two_subsets_mean_the_same(home: Path, truth: SetsTruth) -> N
     assert {"Dog", "airplane"} < labels["ImageNet_1K"]
     merged = [pair.label for pair in truth.sets["mmeb"].pairs]
     assert merged.count("dog") == 19 and merged.count("airplane") == 12
+    of_mme5 = {pair.positive.text: pair.label for pair in truth.sets["mme5_classes"].pairs}
+    assert of_mme5 == {"a photo of a dog": "dog", "Goldfish": "goldfish", "windmill": "windmill"}
 
 
 def test_truth_is_read_as_it_was_written(home: Path, truth: SetsTruth) -> None:

@@ -34,7 +34,7 @@ class SideColumns(Settings):
     text: str = Field("", description="a column, or a template of several")
     images: tuple[str, ...] = Field((), description="columns, each of one name or a list of names")
 
-    @field_validator("images", mode="before")
+    @field_validator("images", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return ([value] if value else []) if isinstance(value, str) else value

@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 
 from corpus.records import Task
 from corpus.settings import SettingsError
+from pipelines.sources.column_templates import require_paths
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolved, split_instruction
 from pipelines.sources.pair_rows import GivenPair, Side
@@ -104,8 +105,7 @@ class MmebRows(PairRows[MmebSource | Mme5Source]):
         reader = RowReader(self.settings, self.seen)
         for name, files in self._by_subset.items():
             for found in files:
-                if missing := set(QUERY + POSITIVE) - paths_in(found):
-                    raise SettingsError(f"{found.url}: no column {min(missing)!r}")
+                require_paths(QUERY + POSITIVE, paths_in(found), found.url)
                 for line, row in read_records(found, self.faults, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
                     try:
                         pair = reader.pair(row, self.settings.subsets[name], found.url, line)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -74,11 +74,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
             if not present:
                 fault_all(file, self.faults)
                 continue
-            try:
-                columns = self._form.columns(present)
-            except SettingsError as error:
-                raise SettingsError(f"{file.url}: {error}") from None
-            require_paths(columns.required, present, file.url)
+            columns = self._columns(present, file.url)
             reader = _Reader(columns)
             for line, row in read_records(file, self.faults, reader.paths):
                 try:
@@ -92,6 +88,18 @@ class TextPairsRows(PairRows[TextPairsSource]):
                     yield GivenPair(
                         Side(query), positive, given, instruction, "", key, file.url, line, licence=self._licence
                     )
+
+    def _columns(self, present: set[str], file: str) -> Columns:
+        """Where the texts lie in a file. Raises SettingsError, which says where that is set."""
+        try:
+            columns = cast(Columns, self._form.columns(present))
+        except SettingsError as error:
+            raise SettingsError(f"{file}: {error}; name the columns in `form`") from None
+        try:
+            require_paths(columns.required, present, file)
+        except SettingsError as error:
+            raise SettingsError(f"{error}; name the columns in `form`") from None
+        return columns
 
     def _chosen(self, query: str, positives: Sequence[Side]) -> Sequence[Side]:
         """The positives that become pairs. Raises Malformed where there is no pair in the row."""

@@ -203,6 +203,7 @@ def test_a_preset_that_guesses_wrong_is_told_so(tmp_path: Path, name: str) -> No
             rows_of(rows)
         told = str(raised.value)
         assert told.startswith(f"{path}: no column {column!r}; ") and "renamed" in told.partition("it has")[2]
+        assert told.endswith("; name the columns in `form`")
     mine = {"kind": "columns", "query": "q", "positive": "p"}
     pq.write_table(pa.table({"q": ["mine?"], "p": ["yes"]}), tmp_path / "mine.parquet")
     assert texts(rows_of(source(tmp_path / "mine.parquet", preset=name, form=mine))[0]) == ("mine?", "yes", [])

@@ -74,7 +74,9 @@ class ArchivesSettings(Settings):
     strip_prefix: str = Field("", description="taken off the beginning of names that have it")
     add_prefix: str = Field("", description="put before every name, after that")
     archive_is_folder: bool = Field(
-        False, description="an archive's name without its ending is a folder above its members: their names come again"
+        False,
+        description="an archive's name without its ending is a folder above its members, where they don't name it "
+        "themselves: their names come again",
     )
     index_threads: int = tuning(4, ge=1)
 
@@ -229,9 +231,10 @@ def _members(store: Store, folder: str, archive_is_folder: bool, place: Place) -
     table = _known_members(store, folder, place)
     if place.table is not None or not archive_is_folder:
         return table
-    folder_name = pa.scalar(f"{PurePosixPath(place.url).stem}/", pa.large_string())
-    nothing = pa.scalar("", pa.large_string())
-    names = pc.binary_join_element_wise(folder_name, table.column("name"), nothing)
+    stem = f"{PurePosixPath(place.url).stem}/"
+    given, nothing = table.column("name"), pa.scalar("", pa.large_string())
+    below = pc.binary_join_element_wise(pa.scalar(stem, pa.large_string()), given, nothing)
+    names = pc.if_else(pc.starts_with(given, stem), given, below)
     return table.set_column(0, MEMBERS.field("name"), normalised(names))
 
 

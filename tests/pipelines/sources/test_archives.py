@@ -92,6 +92,14 @@ def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
     assert (plain.index().stated["repeated_name"], found.index().stated["repeated_name"]) == (1, 0)
 
 
+def test_an_archive_whose_members_name_its_folder_themselves(tmp_path: Path) -> None:
+    put(f"{tmp_path}/given/VOC2007.zip", zip_of({"VOC2007/Train/1.jpg": A, "more/1.jpg": B}))
+    put(f"{tmp_path}/given/N24News.zip", zip_of({"N24News/Train/1.jpg": C}))
+    found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
+    names = ("images/VOC2007/Train/1.jpg", "images/N24News/Train/1.jpg", "images/VOC2007/more/1.jpg")
+    assert said(found, *names) == [A, C, B]
+
+
 def test_unicode_is_composed_alike(tmp_path: Path) -> None:
     name = "caf\u00e9/\u00fc.jpg"
     apart = unicodedata.normalize("NFD", name)

@@ -89,7 +89,7 @@ def plant_mme5(folder: Path, painter: Painter) -> Planted:
         planted.keep(Pair(Side(text, query), Side("", target), (Side("", negative), Side("", other))))
     for number in range(3):
         row(painter.caption(), "", names[number], [], [], "T2I")
-        planted.remove("other_modality")
+        planted.remove("other_sides")
     row(painter.caption(), names[0], names[1], [represent], names[2:4])
     row(painter.caption(), "", names[5], [], [])
     planted.remove("bad_list")

@@ -37,7 +37,7 @@ from pipelines.sources.set_images import SetImages
 from pipelines.sources.video_files import Found
 
 MOST_FAULTS = 1000  # that are kept word for word; the others are counted
-_BLOCK = 8192  # pairs that become a table at a time
+_BLOCK = 2048  # pairs that become a table at a time; with more of them Python's garbage collector is kept busy
 _OWN_URL = "own_url"  # where a pair's URL lies while `Sample` has its columns
 
 
@@ -54,11 +54,10 @@ class PairSource(Settings):
         description="good: that pass stages.quality, one for each family of duplicates; decodable: all that can be "
         "read, where pages, charts or frames look alike and are not the same",
     )
-    modality: str = Field(
-        "",
-        pattern=r"^$|^(I|T|IT)2(I|T|IT)$",
-        description="pairs of this form only, such as IT2I: I, images; T, text; IT, both. A dataset's samples have the "
-        "same fields, so a set that mixes forms becomes several sources. Empty: whatever there is",
+    images_on: Literal["any", "query", "positive", "both"] = Field(
+        "any",
+        description="only pairs with images on this side, or on both. All samples of a dataset have the same fields, "
+        "so a set that mixes text -> image with image -> text becomes several sources",
     )
     one_pair_per_image: bool = Field(
         True, description="of pairs text -> image with the same picture, the one with the better text; pages aside"
@@ -85,7 +84,7 @@ P = TypeVar("P", bound=PairSource)
 class PairRows(ABC, Generic[P]):
     """The rows (PAIR_ROWS) of a source of given pairs: a `pipelines.gather.Source`.
 
-    counts: `read`, and rows left out: a malformed one by its fault's reason; `other_modality`; of a sample also
+    counts: `read`, and rows left out: a malformed one by its fault's reason; `other_sides`; of a sample also
     `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others. Without a sample,
     pairs that repeat are left for the duplicates stage to find.
     """
@@ -125,7 +124,7 @@ class PairRows(ABC, Generic[P]):
             nonlocal given, other
             for pair in self.pairs():
                 given += 1
-                if settings.modality in ("", modality_of(pair)):
+                if settings.images_on in ("any", images_on(pair)):
                     yield pair
                 else:
                     other += 1
@@ -135,8 +134,8 @@ class PairRows(ABC, Generic[P]):
         for shard in in_tables_of(rows, settings.shard_rows):
             yield _with_licence(shard, settings.licence)
         lost = Counter(self.counts) + self.faults.counts
-        if settings.modality:
-            drawn["other_modality"] = other
+        if settings.images_on != "any":
+            drawn["other_sides"] = other
         self.counts = {"read": given + lost.total(), **lost, **drawn}
 
     @property
@@ -167,10 +166,11 @@ def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: 
         yield table.drop_columns(["url", "text"]).rename_columns({_OWN_URL: "url"}).select(PAIR_ROWS.names)
 
 
-def modality_of(pair: GivenPair) -> str:
-    """What query and positive consist of: I2T, IT2I ..., as mmE5 writes it (arXiv 2502.08468)."""
-    query, positive = ("I" * bool(side.images) + "T" * bool(side.text) for side in (pair.query, pair.positive))
-    return f"{query}2{positive}"
+def images_on(pair: GivenPair) -> str:
+    """Which sides of a pair have images: query, positive, both, or none."""
+    if pair.query.images:
+        return "both" if pair.positive.images else "query"
+    return "positive" if pair.positive.images else "none"
 
 
 def content_digest(pair: GivenPair) -> bytes:

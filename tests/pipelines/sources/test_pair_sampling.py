@@ -152,21 +152,21 @@ class MixedRows(NumbersRows):
             yield given if given.line % 3 else replace(given, positive=Side("words"))
 
 
-def test_pairs_of_one_form_alone() -> None:
+def test_pairs_with_images_on_some_sides_alone() -> None:
     """The others are left out before a sample is drawn, so it is as large as asked."""
 
     def mixed(**settings: Any) -> MixedRows:
         return MixedRows(parse_settings({"kind": "numbers", "count": 100, **settings}, NumbersSource))
 
-    (texts,) = shards_of(rows := mixed(modality="IT2T"))
+    (texts,) = shards_of(rows := mixed(images_on="query"))
     assert {row["positive"]["text"] for row in texts.to_pylist()} == {"words"}
-    (images,) = shards_of(mixed(modality="IT2I"))
+    (images,) = shards_of(mixed(images_on="both"))
     assert not any(row["positive"]["text"] for row in images.to_pylist())
-    assert rows.counts["other_modality"] == images.num_rows > texts.num_rows > 20
-    (few,) = shards_of(drawn := mixed(modality="IT2T", sample_rows=20))
+    assert rows.counts["other_sides"] == images.num_rows > texts.num_rows > 20
+    (few,) = shards_of(drawn := mixed(images_on="query", sample_rows=20))
     assert few.num_rows == 20 and drawn.counts["not_sampled"] == texts.num_rows - 20
-    with pytest.raises(SettingsError, match="modality"):
-        mixed(modality="I2V")
+    with pytest.raises(SettingsError, match="images_on"):
+        mixed(images_on="neither")
 
 
 def test_faults_are_told_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

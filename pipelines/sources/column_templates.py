@@ -10,6 +10,7 @@ answers.text.0         the first of a list
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from string import Formatter
 from typing import Any
@@ -20,6 +21,8 @@ from corpus.settings import SettingsError
 from pipelines.sources.json_records import Malformed, text_of
 
 _ANY = "*"  # below a field that was null or an empty list: nobody knows what there may be
+_DEEPEST = 8  # of fields in fields that are told by name
+_MOST_NAMED = 100  # in an error
 
 
 class Template:
@@ -47,7 +50,7 @@ class Template:
         """One text, without blanks around it, "" where there is none. Raises Malformed for a list and for objects."""
         found = self.texts(row)
         if isinstance(found, list):
-            raise Malformed("bad_text", f"{self._text}: a list, where one is wanted; name one as in {self._text}.0")
+            raise Malformed("bad_text", f"{self._text}: a list, where one is wanted; name one by its place, from 0")
         return found
 
     def texts(self, row: Mapping[str, Any]) -> str | list[str]:
@@ -78,6 +81,8 @@ def look_up(row: Mapping[str, Any], path: str) -> Any:
 def _below(value: Any, parts: Sequence[str], path: str) -> Any:
     if not parts or value is None:
         return value
+    if isinstance(value, list) and value and isinstance(value[0], tuple):  # a map, as Arrow gives it
+        value = dict(value)
     if isinstance(value, Mapping):
         return _below(value.get(parts[0]), parts[1:], path)
     if isinstance(value, list):
@@ -93,6 +98,10 @@ def _strings(value: Any, path: str) -> str | list[str]:
 
 
 def _string(value: Any, path: str) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):  # what some tables have in place of null
+            return ""
+        raise Malformed("bad_text", f"{path}: {value}")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     try:
@@ -132,13 +141,13 @@ def paths_of_records(records: Iterable[Mapping[str, Any]]) -> set[str]:
     return {path for record in records for key, value in record.items() for path in _paths_of_value(key, value)}
 
 
-def _paths_of_value(name: str, value: Any) -> set[str]:
-    if value is None or value == []:
+def _paths_of_value(name: str, value: Any, depth: int = 0) -> set[str]:
+    if value is None or value == [] or depth > _DEEPEST:
         return {name, f"{name}.{_ANY}"}
     if isinstance(value, list):
-        return {path for each in value for path in _paths_of_value(name, each)}
+        return {path for each in value for path in _paths_of_value(name, each, depth + 1)}
     below = value.items() if isinstance(value, Mapping) else ()
-    return {name} | {path for key, each in below for path in _paths_of_value(f"{name}.{key}", each)}
+    return {name} | {path for key, each in below for path in _paths_of_value(f"{name}.{key}", each, depth + 1)}
 
 
 def require_paths(wanted: Iterable[str], present: set[str], file: str) -> None:
@@ -149,7 +158,7 @@ def require_paths(wanted: Iterable[str], present: set[str], file: str) -> None:
         above = {".".join([*parts[:at], _ANY]) for at in range(1, len(parts))}
         if path in present or bare in present or above & present:
             continue
-        names = sorted(name for name in present if not name.endswith(_ANY))
+        names = [name.encode("utf-8", "backslashreplace").decode() for name in sorted(present) if name[-1:] != _ANY]
         near = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"{file}: no column {path!r}; {hint}it has {', '.join(names) or 'none'}")
+        raise SettingsError(f"{file}: no column {path!r}; {hint}it has {', '.join(names[:_MOST_NAMED]) or 'none'}")

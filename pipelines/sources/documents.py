@@ -70,7 +70,7 @@ class DocumentsRows(PairRows[DocumentsSource]):
                 require_paths([settings.source], present, file.url)
             wanted = {*query.paths, *needed, settings.source}
             columns = {path if path in present else path.split(".")[0] for path in wanted}
-            for line, row in read_records(file, self.faults, columns):
+            for line, row in read_records(file, self.faults, columns, images):
                 try:
                     pair = self._pair(row, query, in_pdfs)
                 except Malformed as error:

@@ -15,6 +15,7 @@ from typing import Any
 from corpus.storage import Store
 
 _LINES = (".jsonl", ".ndjson")
+_MOST_TOLD = 200  # characters of what is wrong
 _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9]*)?)")  # 00:01:02.500, 1:02, 12.5
 
 
@@ -35,8 +36,8 @@ class Malformed(ValueError):
     """A record is not as it should be; `reason` and `detail` as in Fault."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail = reason, detail[:_MOST_TOLD]
+        super().__init__(f"{reason}: {self.detail}")
 
 
 def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
@@ -46,7 +47,7 @@ def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
     """
     store = Store(".")
     if not file.lower().endswith(_LINES):
-        yield from _scan(store.read(file).decode("utf-8", "surrogateescape"), file, faults)
+        yield from scan(store.read(file).decode("utf-8", "surrogateescape"), file, faults)
         return
     with store.open(file) as opened:
         for number, data in enumerate(opened, 1):
@@ -58,8 +59,12 @@ def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
                 faults.append(Fault(file, number, "not_json", str(error)))
 
 
-def _scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
-    """Value after value. After what is no JSON it goes on at the next line that begins with a brace."""
+def scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+    """(line, value) of each value of a text: of an array, or one after the other. Adds to `faults` as `records` does.
+
+    After what is no JSON it goes on at the next line that begins with a brace, no further from
+    the margin than the one that could not be read: what lies further in is part of it.
+    """
     decoder = json.JSONDecoder()
     between = re.compile(r"[\s,\]]*")  # of an array, too
     at = re.compile(r"\ufeff?\s*\[?").match(text).end()  # type: ignore[union-attr]
@@ -69,8 +74,11 @@ def _scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]
         try:
             value, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            faults.append(Fault(file, line, "not_json", str(error)))
-            at = text.find("\n{", at + 1) + 1 or len(text)
+            column = at - text.rfind("\n", 0, at) - 1
+            following = re.compile(rf"\n[ \t]{{0,{column}}}(?=\{{)").search(text, at + 1)
+            left = "" if following else "; nothing after it in the file is read"
+            faults.append(Fault(file, line, "not_json", f"{error}{left}"))
+            at = following.end() if following else len(text)
         else:
             yield line, value
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpus.records import Task
-from corpus.storage import Store
+from corpus.storage import StorageError, Store
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
@@ -27,6 +27,8 @@ from pipelines.sources.video_files import Found, find_files
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 _DIGITS = re.compile(r"([0-9]+)")
+_KEYS = ("id", "video", "conversations")
+_LONGEST_NAME = 255  # bytes that file systems allow
 
 
 class LlavaHoundSource(PairSource):
@@ -57,7 +59,7 @@ class LlavaHoundRows(PairRows[LlavaHoundSource]):
 
     def pairs(self) -> Iterator[GivenPair]:
         for found in self.files:
-            for line, record in read_records(found, self.faults):
+            for line, record in read_records(found, self.faults, _KEYS):
                 try:
                     yield from read_record(record, self.settings, found.url, line)
                 except Malformed as error:
@@ -84,7 +86,7 @@ def task_of(settings: LlavaHoundSource) -> Task:
 def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: int = 0) -> list[GivenPair]:
     """The pairs of one record; a video is named by its folder. Raises Malformed."""
     video = text_of(record.get("video")).strip("/")
-    if not video or ".." in video.split("/"):
+    if not _is_below(video):
         raise Malformed("no_video", f"'video' is {video!r}")
     turns = _turns(record.get("conversations"), settings.tokens)
     if settings.use != "qa":
@@ -117,6 +119,13 @@ def spread(names: list[str], count: int) -> list[str]:
     return [names[at] for at in np.linspace(0, len(names) - 1, count).round().astype(int)]
 
 
+def _is_below(video: str) -> bool:
+    """Whether a name is one of a folder below another: no URL, no way out, and such as a file system may have."""
+    parts = video.split("/")
+    odd = "://" in video or "\0" in video or ".." in parts
+    return bool(video) and not odd and all(len(part.encode()) <= _LONGEST_NAME for part in parts)
+
+
 def _turns(turns: Any, tokens: tuple[str, ...]) -> list[tuple[str, str]]:
     """What was asked and what was answered."""
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
@@ -134,10 +143,19 @@ def _with_frames(row: Row, store: Store, count: int) -> Row:
     """The row with the video's frames in place of its folder; without images if there are none."""
     for side in ("query", "positive"):
         for video in row[side]["images"]:
-            names = [name for name in store.names(video) if name.lower().endswith(FRAME_ENDINGS)]
+            names = [name for name in _names(store, video) if name.lower().endswith(FRAME_ENDINGS)]
             chosen = spread(sorted(names, key=_in_time), count)
             row[side] = {**row[side], "images": [posixpath.join(video, name) for name in chosen]}
     return row
+
+
+def _names(store: Store, video: str) -> list[str]:
+    try:
+        return store.names(video)
+    except StorageError as error:
+        if isinstance(error.__cause__, NotADirectoryError):  # a video file, most likely
+            return []
+        raise
 
 
 def _in_time(name: str) -> list[tuple[int, str]]:
@@ -146,4 +164,4 @@ def _in_time(name: str) -> list[tuple[int, str]]:
 
 
 def _string(value: Any) -> str | None:
-    return str(value) if isinstance(value, int) else value
+    return str(value) if isinstance(value, (int, float)) else value

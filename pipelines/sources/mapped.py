@@ -103,13 +103,14 @@ class MappedRows(PairRows[MappedSource]):
         sides = (settings.query, settings.positive, *settings.negatives)
         paths = [path for side in sides for path in side.paths]
         paths += [path for template in others.values() for path in template.paths]
+        images = {path for side in sides for path in side.images}
         for file in named_apart(self.files):
             present = paths_in(file)
             if not present:
                 fault_all(file, self.faults)
                 continue
             require_paths(paths, present, file.url)
-            for line, row in read_records(file, self.faults, paths):
+            for line, row in read_records(file, self.faults, paths, images):
                 try:
                     yield self._pair(row, others, file.url, line)
                 except Malformed as error:

@@ -50,10 +50,12 @@ class MegaPairsRows(PairRows[MegaPairsSource]):
         return find_files(self.settings.files, ROW_ENDINGS, "files")
 
     def pairs(self) -> Iterator[GivenPair]:
+        settings = self.settings
+        keys = (settings.query_image_key, settings.texts_key, settings.target_image_key, settings.negatives_key)
         for found in self.files:
-            for line, record in read_records(found, self.faults):
+            for line, record in read_records(found, self.faults, keys):
                 try:
-                    yield read_triplet(record, self.settings, found.url, line)
+                    yield read_triplet(record, settings, found.url, line)
                 except Malformed as error:
                     self.faults.append(Fault(found.url, line, error.reason, error.detail))
 

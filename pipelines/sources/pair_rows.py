@@ -6,9 +6,9 @@ own; a pair's row only names them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 
@@ -43,9 +43,6 @@ class Side:
     text: str = ""
     images: tuple[str, ...] = ()
 
-    def to_row(self) -> dict[str, Any]:
-        return {"text": self.text, "images": list(self.images)}
-
 
 @dataclass(frozen=True)
 class GivenPair:
@@ -66,8 +63,22 @@ class GivenPair:
 
 def pairs_table(pairs: Sequence[GivenPair]) -> pa.Table:
     """PAIR_ROWS of some pairs, in their order."""
-    sides = ("query", "positive")
-    columns: dict[str, list[Any]] = {name: [getattr(pair, name).to_row() for pair in pairs] for name in sides}
-    columns["negatives"] = [[each.to_row() for each in pair.negatives] for pair in pairs]
-    columns |= {name: [getattr(pair, name) for pair in pairs] for name in PAIR_ROWS.names if name not in columns}
-    return pa.table({name: pa.array(columns[name], PAIR_ROWS.field(name).type) for name in PAIR_ROWS.names})
+    columns: dict[str, pa.Array] = {
+        name: _sides([getattr(pair, name) for pair in pairs]) for name in ("query", "positive")
+    }
+    negatives = _sides([side for pair in pairs for side in pair.negatives])
+    columns["negatives"] = _lists(negatives, [len(pair.negatives) for pair in pairs], pa.list_(SIDE))
+    for name in PAIR_ROWS.names:
+        if name not in columns:
+            columns[name] = pa.array([getattr(pair, name) for pair in pairs], PAIR_ROWS.field(name).type)
+    return pa.table(columns, schema=PAIR_ROWS)
+
+
+def _sides(sides: Sequence[Side]) -> pa.StructArray:
+    names = pa.array([name for side in sides for name in side.images], pa.string())
+    images = _lists(names, [len(side.images) for side in sides], pa.list_(pa.string()))
+    return pa.StructArray.from_arrays([pa.array([side.text for side in sides], pa.string()), images], fields=list(SIDE))
+
+
+def _lists(values: pa.Array, counts: Sequence[int], kind: pa.DataType) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(itertools.accumulate(counts, initial=0), pa.int32()), values, type=kind)

@@ -14,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from corpus.settings import SettingsError
 from corpus.storage import StorageError, Store
 from pipelines.sources.column_templates import paths_of_records, paths_of_schema
-from pipelines.sources.json_records import Fault, records
+from pipelines.sources.json_records import Fault, scan
 from pipelines.sources.video_files import Found
 
 ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
@@ -30,6 +30,16 @@ IMAGE = "image"  # the column whose embedded images are named without it
 _MOST_LINE_BYTES = 64 * 2**20
 _BATCH_ROWS = 1024
 _LOOKED_AT = 100  # records of a JSON file that tell which fields there are
+_OTHER_KINDS = {  # by how a file begins: what would else be a heap of malformed lines
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
+    b"\xfd7zXZ\0": "compressed with xz",
+    b"BZh": "compressed with bzip2",
+    b"PK\x03\x04": "a zip",
+    b"PAR1": "a Parquet file",
+    b"\xff\xfe": "in UTF-16",
+    b"\xfe\xff": "in UTF-16",
+}
+_GZIP = b"\x1f\x8b"
 
 Row = dict[str, Any]
 
@@ -50,31 +60,43 @@ def named_apart(files: Sequence[Found]) -> list[Found]:
     return [replace(file, name=file.url) if count[file.name] > 1 else file for file in files]
 
 
-def read_records(file: Found, faults: list[Fault], columns: Collection[str] | None = None) -> Iterator[tuple[int, Row]]:
+def read_records(
+    file: Found, faults: list[Fault], columns: Collection[str] | None = None, images: Collection[str] = ()
+) -> Iterator[tuple[int, Row]]:
     """(line, record) of each object in a file; in Parquet the row, counted from 1. Adds to `faults` what is none.
 
-    `columns`: of a Parquet file only these are read, as far as it has them; with dots, what lies in them. An image in
-    it (a binary column, or what `datasets` makes of images, {bytes, path}) is given as a string: its `embedded_name` in
-    the file's name, which is the same wherever the file lies; or the path, where none of the row group's rows holds
-    bytes. Raises SettingsError for a file that is no Parquet or gzip, StorageError for one that cannot be read.
+    `columns`: of a Parquet file only these are read, as far as it has them; with dots, what lies in them. Of these,
+    `images` are those that may hold images (a binary column, or what `datasets` makes of images, {bytes, path}); such
+    a one is given as a string: its `embedded_name` in the file's name, which is the same wherever the file lies; or the
+    path, where none of the row group's rows holds bytes. Other binary columns are taken for UTF-8, as some programs
+    write text. Raises SettingsError for a file of another kind or one that is cut off, StorageError for one that cannot
+    be read.
     """
     if is_parquet(file):
-        yield from _parquet_rows(file, faults, columns)
+        yield from _parquet_rows(file, faults, columns, images)
         return
-    plain = file.url.lower().endswith(".json")
-    for line, record in records(file.url, faults) if plain else _lines(file.url, faults):
+    for line, record in _json_values(file.url, faults):
         if isinstance(record, dict):
             yield line, record
         else:
             faults.append(Fault(file.url, line, "not_an_object", f"a {type(record).__name__}"))
 
 
-def _lines(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
     try:
         with Store(".").open(url) as opened:
-            buffered = io.BufferedReader(cast(io.RawIOBase, opened), 2**20)
-            stream = gzip.GzipFile(fileobj=buffered) if url.lower().endswith(".gz") else buffered
-            yield from _parsed_lines(cast(BinaryIO, stream), url, faults)
+            stream = io.BufferedReader(cast(io.RawIOBase, opened), 2**20)
+            head = stream.peek(8)
+            if head.startswith(_GZIP) or url.lower().endswith(".gz"):
+                stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=stream)), 2**20)
+                head = stream.peek(8)
+            if kind := next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), ""):
+                raise SettingsError(f"{url}: it is {kind}: wanted are JSON in UTF-8, plain or gzipped, and *.parquet")
+            is_array = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")  # a .json.gz may as well be of lines
+            if url.lower().endswith(".json") or (url.lower().endswith(".json.gz") and is_array):
+                yield from scan(stream.read().decode("utf-8", "surrogateescape"), url, faults)
+            else:
+                yield from _parsed_lines(stream, url, faults)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise SettingsError(f"{url}: not a whole gzip file: {error}") from error
     except StorageError:
@@ -83,7 +105,7 @@ def _lines(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
         raise StorageError(f"{url}: {error}") from error
 
 
-def _parsed_lines(stream: BinaryIO, url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+def _parsed_lines(stream: IO[bytes], url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
     number = 0
     while data := stream.readline(_MOST_LINE_BYTES):
         number += 1
@@ -96,6 +118,8 @@ def _parsed_lines(stream: BinaryIO, url: str, faults: list[Fault]) -> Iterator[t
         try:
             if text:
                 yield number, json.loads(text)
+        except json.JSONDecodeError as error:
+            faults.append(Fault(url, number, "not_json", f"{error.msg}: column {error.colno}"))
         except (ValueError, RecursionError) as error:
             faults.append(Fault(url, number, "not_json", str(error)))
 
@@ -113,8 +137,10 @@ def open_parquet(file: Found | str) -> tuple[Any, pq.ParquetFile]:
     try:
         # Local files are read page by page; of remote ones the columns of a row group are asked for at once.
         return opened, pq.ParquetFile(opened, **({"pre_buffer": True} if "://" in url else {"buffer_size": 2**20}))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:  # Arrow says either of a broken footer
         opened.close()
+        if isinstance(error, StorageError):
+            raise
         raise SettingsError(f"{url}: not a Parquet file that can be read: {error}") from error
     except BaseException:
         opened.close()
@@ -146,12 +172,14 @@ def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def _parquet_rows(file: Found, faults: list[Fault], columns: Collection[str] | None) -> Iterator[tuple[int, Row]]:
+def _parquet_rows(
+    file: Found, faults: list[Fault], columns: Collection[str] | None, maybe_images: Collection[str]
+) -> Iterator[tuple[int, Row]]:
     opened, parquet = open_parquet(file)
     try:
         with opened:
             fields = [field for field in parquet.schema_arrow if columns is None or _names_it(columns, field.name)]
-            images = [field.name for field in fields if holds_images(field.type)]
+            images = [field.name for field in fields if field.name in maybe_images and holds_images(field.type)]
             leaves = [field.name for field in fields if field.name not in images]
             leaves += [f"{field.name}.path" for field in fields if field.name in images and _has_path(field.type)]
             first = 1
@@ -179,15 +207,25 @@ def _names_it(paths: Collection[str], column: str) -> bool:
 
 def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault]) -> Iterator[tuple[int, Row]]:
     try:
-        yield from list(enumerate(batch.to_pylist(), first))
-    except UnicodeDecodeError:  # a row that is not Unicode costs that row
+        yield from list(enumerate(_decoded(batch).to_pylist(), first))
+    except (ValueError, OverflowError):  # what is not Unicode, or a date that Python has not, costs its row
         for at in range(batch.num_rows):
             try:
-                row = batch.slice(at, 1).to_pylist()[0]
+                row = _decoded(batch.slice(at, 1)).to_pylist()[0]
             except UnicodeDecodeError as error:
                 faults.append(Fault(url, first + at, "bad_text", f"not Unicode: {error.reason}"))
+            except (ValueError, OverflowError) as error:
+                faults.append(Fault(url, first + at, "bad_text", str(error)))
             else:
                 yield first + at, row
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Text where there is binary. Raises ArrowInvalid, a ValueError, for what is not Unicode."""
+    for at, field in enumerate(batch.schema):
+        if _is_binary(field.type):
+            batch = batch.set_column(at, field.name, batch.column(at).cast(pa.large_string()))
+    return batch
 
 
 def _has_path(kind: pa.DataType) -> bool:

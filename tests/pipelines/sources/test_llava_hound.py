@@ -98,6 +98,13 @@ def test_videos_without_frames(tmp_path: Path) -> None:
     assert rows_of(nothing) == [] and nothing.counts == {"read": 1, "no_frames": 1}
 
 
+def test_a_video_that_is_a_file_has_no_frames(tmp_path: Path) -> None:
+    given = world(tmp_path, record(0), record(1, id=7.0))
+    (tmp_path / "frames" / "v_1").write_bytes(b"mp4")
+    rows = source(**given)
+    assert [row["key"] for row in rows_of(rows)] == ["v_0"] and rows.counts == {"read": 2, "no_frames": 1}
+
+
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
@@ -105,6 +112,10 @@ def test_videos_without_frames(tmp_path: Path) -> None:
         ({"video": None}, "no_video"),
         ({"video": 7}, "bad_text"),
         ({"video": "../../etc"}, "no_video"),
+        ({"video": "http://127.0.0.1/v_0"}, "no_video"),
+        ({"video": "file:///etc"}, "no_video"),
+        ({"video": "v\0"}, "no_video"),
+        ({"video": "v" * 256}, "no_video"),
         ({"conversations": None}, "bad_turns"),
         ({"conversations": []}, "bad_turns"),
         ({"conversations": ["hello"]}, "bad_turns"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -206,14 +207,21 @@ def test_a_wrong_column_is_named_with_its_file(tmp_path: Path) -> None:
         ("{{{a}}}", "{A}"),
         ("{o.b} {l.x}", ["B 1", "B 2"]),
         ("n", "7"),
+        ("nan", ""),
+        ("{n}: {nan}", "7"),
+        ("map.x", "1"),
     ],
 )
 def test_templates(template: str, said: str | list[str]) -> None:
     row = {"a": " A ", "o": {"b": "B"}, "l": [{"x": 1}, {"x": 2}], "none": None, "odd.name": "C", "n": 7}
+    row |= {"nan": math.nan, "map": [("x", "1"), ("y", "2")]}  # as Arrow gives the entries of a map
     assert Template(template).texts(row) == said
 
 
-@pytest.mark.parametrize(("template", "row"), [("{a} {b}", {"a": ["1"], "b": ["2", "3"]}), ("a", {"a": [["1"]]})])
+@pytest.mark.parametrize(
+    ("template", "row"),
+    [("{a} {b}", {"a": ["1"], "b": ["2", "3"]}), ("a", {"a": [["1"]]}), ("a", {"a": math.inf}), ("a", {"a": True})],
+)
 def test_templates_that_a_row_does_not_fit(template: str, row: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
         Template(template).texts(row)
@@ -226,3 +234,14 @@ def test_what_may_be_there_is_no_wrong_column() -> None:
         require_paths(["a.b.d"], known, "f")
     schema = pa.schema([("m", pa.map_(pa.string(), pa.string())), ("l", pa.list_(pa.struct([("x", pa.int64())])))])
     require_paths(["m.any", "l.0.x"], paths_of_schema(schema), "f")
+
+
+def test_fields_without_end_and_odd_names_cost_no_run(tmp_path: Path) -> None:
+    deep = '{"question": "q", "x": ' + '{"a":' * 900 + "1" + "}" * 900 + "}"
+    write_lines(tmp_path / "a.jsonl", ['{"question": "q", "answer": "a", "\\ud800": 1}', deep, '{"question": "r"}'])
+    mapping = "{kind: jsonl, query: {text: question}, positive: {text: answer}}"
+    rows = source(tmp_path, mapping)
+    assert [row["line"] for row in rows_of(rows)] == [1] and rows.counts["no_positive"] == 2
+    with pytest.raises(SettingsError, match=r"no column 'reply'; .*it has answer, question, .*x.a, .*ud800") as raised:
+        rows_of(source(tmp_path, mapping.replace("answer", "reply")))
+    assert str(raised.value).encode(), "it can be printed"

@@ -1,14 +1,21 @@
-"""Rows of JSON lines and Parquet: what lies within a column is read as well."""
+"""Rows of JSON and Parquet: what lies within a column is read as well, and what is malformed costs its row."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import json
+import lzma
+import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from given_rows import rows_of, texts
 
-from corpus.settings import parse_settings
+from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.json_records import Fault
 from pipelines.sources.record_files import read_records
 from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
@@ -45,3 +52,76 @@ def test_passages_in_parquet_in_the_form_of_tevatron(tmp_path: Path) -> None:
     settings = {"kind": "text_pairs", "files": [str(tmp_path)], "form": {"kind": "tevatron"}}
     (row,) = rows_of(TextPairsRows(parse_settings(settings, TextPairsSource)))
     assert texts(row) == ("who wrote it", "Emma a novel", ["an actress"])
+
+
+def said(
+    path: Path, *columns: str, images: tuple[str, ...] = ()
+) -> tuple[list[tuple[int, Any]], list[tuple[int, str]]]:
+    """(line, record) of each record, (line, reason) of each fault."""
+    (file,) = find_files([str(path)], (), "files")
+    faults: list[Fault] = []
+    found = list(read_records(file, faults, columns or None, images))
+    return found, [(fault.line, fault.reason) for fault in faults]
+
+
+def test_a_record_of_an_array_costs_itself(tmp_path: Path) -> None:
+    records = [{"a": number, "b": [{"c": number}]} for number in range(4)]
+    pretty = json.dumps(records, indent=2).replace('"a": 1,', '"a": 1')
+    (tmp_path / "pretty.json").write_text(pretty)
+    assert said(tmp_path / "pretty.json") == ([(2, records[0]), (18, records[2]), (26, records[3])], [(10, "not_json")])
+    (tmp_path / "first.json").write_text('[{"a": bad},\n {"a": 1},\n {"a": 2}]')
+    assert said(tmp_path / "first.json") == ([(2, {"a": 1}), (3, {"a": 2})], [(1, "not_json")])
+    (tmp_path / "lines.json").write_text('{"a": {\n{"a": 1}\n')
+    assert said(tmp_path / "lines.json") == ([(2, {"a": 1})], [(1, "not_json")])
+
+
+def test_where_nothing_more_can_be_read_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text('[{"a": 1}, {"a": bad}, {"a": 2}]')
+    (file,) = find_files([str(tmp_path)], (".json",), "files")
+    faults: list[Fault] = []
+    assert [record for _, record in read_records(file, faults)] == [{"a": 1}]
+    assert faults[0].detail.endswith("nothing after it in the file is read")
+
+
+@pytest.mark.parametrize("name", ["a.json.gz", "a.jsonl.gz", "named-without.jsonl"])
+def test_gzip_is_told_by_its_content(tmp_path: Path, name: str) -> None:
+    text = '[{"a": 1},\n{"a": 2}]' if ".json." in name else '{"a": 1}\n{"a": 2}'
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    assert said(tmp_path / name) == ([(1, {"a": 1}), (2, {"a": 2})], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("a.jsonl.xz", lzma.compress(b'{"a": 1}\n'), "compressed with xz"),
+        ("a.jsonl.zst", pa.Codec("zstd").compress(b'{"a": 1}\n').to_pybytes(), "compressed with Zstandard"),
+        ("a.jsonl.bz2", bz2.compress(b'{"a": 1}\n'), "compressed with bzip2"),
+        ("a.jsonl", '{"a": 1}\n'.encode("utf-16"), "in UTF-16"),
+        ("a.jsonl", b"PAR1....", "a Parquet file"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n')[:-9], "not a whole gzip file"),
+        ("a.parquet", b"PAR1" + b"\x7f" * 90 + b"\x40\0\0\0PAR1", "not a Parquet file that can be read"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_files_of_another_kind_are_named(tmp_path: Path, name: str, data: bytes, kind: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SettingsError, match=rf"{re.escape(name)}: .*{kind}"):
+        said(tmp_path / name)
+
+
+def test_text_that_is_stored_as_binary_is_text(tmp_path: Path) -> None:
+    columns = {"text": [b"one", b"\xff", None, "vier ä".encode()], "image": [b"x", b"y", None, b"z"]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", store_schema=False)
+    found, faults = said(tmp_path / "a.parquet", "text", "image", images=("image",))
+    assert [(line, row["text"], row["image"]) for line, row in found] == [
+        (1, "one", "a.parquet#row=1"),
+        (3, None, "a.parquet#row=3"),
+        (4, "vier ä", "a.parquet#row=4"),
+    ]
+    assert faults == [(2, "bad_text")]
+
+
+def test_a_date_beyond_those_of_python_costs_its_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"when": pa.array([0, 2**62], pa.timestamp("us"))}), tmp_path / "a.parquet")
+    found, faults = said(tmp_path / "a.parquet", "when")
+    assert [line for line, _ in found] == [1] and faults == [(2, "bad_text")]

@@ -50,12 +50,13 @@ class GivenPairs(MapStage):
     """One pair for each row of a set.
 
     Reasons why a row gives none: that of its image, with the side before it (query_missing_image, positive_blurred,
-    negative_missing_image ...); empty_query, empty_positive; same_sides, where a query is its own positive. The shard's
-    notes count what became of negatives: negatives_kept, and those left out by reason.
+    negative_missing_image ...); empty_query, empty_positive; same_sides, where a query is its own positive, and
+    positive_is_query_image, where the positive is nothing but the query's image: it would teach to ignore the text. The
+    shard's notes count what became of negatives: negatives_kept, and those left out by reason.
     """
 
     name = "pairs"
-    version = 2
+    version = 3
     schema = PAIR_SCHEMA
     expands = True
 
@@ -148,6 +149,8 @@ class _Making:
             query, positive = self._side(row["query"], "query"), self._side(row["positive"], "positive")
             if query == positive:
                 raise _Gone(Status.FILTERED, "same_sides")
+            if query["items"] == positive["items"] and not positive["text"]:  # whatever the query says beside it
+                raise _Gone(Status.FILTERED, "positive_is_query_image")
             negatives = list(self._negatives(row["negatives"] or (), positive))
         except _Gone as gone:
             return {"status": str(gone.status), "reason": gone.reason}

@@ -73,14 +73,18 @@ def find_places(patterns: tuple[str, ...]) -> list[Place]:
 
 
 def members(place: Place) -> pa.Table:
-    """MEMBERS of a place. Raises SettingsError for an archive that is not whole, StorageError if it cannot be read."""
+    """MEMBERS of a place, those of an archive from its end: what comes later replaces what was called so before, as it
+    does when an archive is unpacked.
+
+    Raises SettingsError for an archive that is not whole, StorageError if it cannot be read.
+    """
     if place.table is not None:
         return place.table
     store = _store(place.url)
     try:
-        if place.url.lower().endswith(".zip"):
-            return _of_zip(store, place.url, place.size)
-        return _of_tar(index_tar(store, place.url), place.size)
+        is_zip = place.url.lower().endswith(".zip")
+        table = _of_zip(store, place.url, place.size) if is_zip else _of_tar(index_tar(store, place.url), place.size)
+        return table.take(np.arange(table.num_rows)[::-1])
     except (ZipError, tarfile.TarError, ValueError) as error:
         raise SettingsError(f"archives: {place.url}: cannot be read as an archive ({error}). Get it again") from error
 

@@ -26,7 +26,7 @@ from pipelines.sources.archive_files import DIRECT, MEMBERS, Place, find_places,
 from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised, read_arrow, write_arrow
 from pipelines.sources.archive_zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
 
-_VERSION = 1  # of the index
+_VERSION = 2  # of the index
 _READ_AHEAD = 256  # images, of _READ_AHEAD_BYTES unless one alone is larger
 _READ_AHEAD_BYTES = 16 << 20
 _UNREADABLE = {ENCRYPTED: "encrypted_image", BROKEN: "corrupt_member"}

@@ -91,12 +91,18 @@ def test_a_duplicate_is_replaced_and_the_same_pair_is_one() -> None:
         (GivenPair(Side(" "), Side("x")), "filtered", "empty_query"),
         (GivenPair(Side("x"), Side("")), "filtered", "empty_positive"),
         (triple("a.jpg", "a-again.jpg", text=""), "filtered", "same_sides"),
+        (triple("a.jpg", "a-again.jpg"), "filtered", "positive_is_query_image"),
     ],
 )
 def test_what_cannot_be_a_pair_says_why(pair: GivenPair, status: str, reason: str) -> None:
     (row, good), _ = made([pair, triple()])
     assert (row["status"], row["reason"], row["pair_id"]) == (status, reason, None)
     assert good["status"] == "kept"
+
+
+def test_a_text_about_the_image_of_the_query_is_no_copy_of_it() -> None:
+    answer = GivenPair(Side("what is it?", ("a.jpg",)), Side("a dog", ("a-again.jpg",)))
+    assert [row["status"] for row in made([answer, GivenPair(Side("x"), Side("y"))])[0]] == ["kept", "kept"]
 
 
 def test_negatives_that_are_none_are_counted() -> None:

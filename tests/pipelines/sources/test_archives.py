@@ -80,6 +80,15 @@ def test_of_equal_names_the_first_archive_counts(tmp_path: Path) -> None:
     assert said(again, "a.jpg") == [B]
 
 
+def test_of_equal_names_in_an_archive_the_last_counts(tmp_path: Path) -> None:
+    """So it is when an archive is unpacked: a file that was added anew replaces the one before."""
+    put(f"{tmp_path}/1.tar", tar_of({"i/a.jpg": A, "./i/a.jpg": B, "i/b.jpg": C}))
+    put(f"{tmp_path}/2.zip", zip_of({"j/a.jpg": A, "j//a.jpg": B}))
+    found = archives(str(tmp_path), f"{tmp_path}/1.tar", f"{tmp_path}/2.zip")
+    assert said(found, "i/a.jpg", "i/b.jpg", "j/a.jpg") == [B, C, B]
+    assert found.index().stated["repeated_name"] == 2
+
+
 def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
     for name, data in (("A-OKVQA", A), ("VÖC", B)):
         put(f"{tmp_path}/given/{name}.zip", zip_of({"Train/1.jpg": data}))

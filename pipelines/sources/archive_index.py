@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
 from corpus.storage import Store
+from pipelines.sources.video_files import Found
 
 MISSING, AMBIGUOUS = -1, -2  # instead of a row
 Rows = npt.NDArray[np.int64]
@@ -124,6 +125,40 @@ class NameIndex:
 
     def _names(self, rows: Rows) -> list[str | None]:
         return self.table.column("name").take(pa.array(rows, mask=rows < 0)).to_pylist()
+
+
+@dataclass(frozen=True)
+class FileIndex:
+    """Files by their names: the path below the folder that was searched, where just one file has it; else the URL, or
+    what it ends with.
+    """
+
+    urls: list[str]
+    below: dict[str, int]
+    whole: NameIndex
+
+    @staticmethod
+    def build(files: Sequence[Found]) -> FileIndex:
+        """A file may come several times, found in several ways."""
+        urls = list(dict.fromkeys(file.url for file in files))
+        row_of = {url: row for row, url in enumerate(urls)}
+        owners: dict[str, set[int]] = {}
+        for name, file in zip(normalised(_strings([file.name for file in files])).to_pylist(), files, strict=True):
+            owners.setdefault(name, set()).add(row_of[file.url])
+        below = {name: min(rows) for name, rows in owners.items() if len(rows) == 1}
+        return FileIndex(urls, below, NameIndex.build(pa.table({"name": normalised(_strings(urls))}), {}))
+
+    def find(self, names: Sequence[str]) -> Rows:
+        """The place in `urls` of each name, or MISSING or AMBIGUOUS; int64[n]."""
+        plain = normalised(_strings(names)).to_pylist()
+        rows = self.whole.find(plain)
+        for at, name in enumerate(plain):
+            rows[at] = self.below.get(name, rows[at])
+        return rows
+
+
+def _strings(texts: Sequence[str]) -> pa.LargeStringArray:
+    return pa.array(texts, pa.large_string())
 
 
 def _ends(names: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:

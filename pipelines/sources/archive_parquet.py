@@ -19,8 +19,9 @@ from pydantic import Field
 from corpus.settings import Settings
 from corpus.storage import StorageError, Store
 from corpus.work import ShardError
-from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised
+from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.archives import Find, Found
+from pipelines.sources.video_files import Found as File
 from pipelines.sources.video_files import find_files
 
 _NAME = re.compile(r"(?s)(.+)#row=([0-9]{1,15})(?:&column=(.+))?")
@@ -41,7 +42,7 @@ class ParquetImagesSettings(Settings):
 
 
 class ParquetImages:
-    """The resolver of images in Parquet files; a file is found by its path, or by what that ends with.
+    """The resolver of images in Parquet files; how a file is found by its name, see `FileIndex`.
 
     Reasons: missing_image (no such file, column or row, or nothing in it), ambiguous_image (several files are called
     so), too_large.
@@ -51,43 +52,39 @@ class ParquetImages:
         self._settings = settings
 
     @cached_property
-    def _files(self) -> list[tuple[str, int, str]]:
-        found = find_files(self._settings.paths, [".parquet"], "parquet images")
-        return list(dict.fromkeys((file.url, file.size, file.version) for file in found))
+    def _files(self) -> list[File]:
+        return find_files(self._settings.paths, [".parquet"], "parquet images")
 
     def identity(self) -> dict[str, Any]:
         """The settings, and URL, size and version of each file."""
-        return {**self._settings.canonical(), "files": [list(file) for file in self._files]}
+        files = dict.fromkeys((file.url, file.size, file.version) for file in self._files)
+        return {**self._settings.canonical(), "files": [list(file) for file in files]}
 
     def claims(self, name: str) -> bool:
         return _NAME.fullmatch(name) is not None
 
     def open(self, max_bytes: int) -> Find:
-        urls = pa.array([url for url, _, _ in self._files], pa.large_string())
-        index = NameIndex.build(pa.table({"name": normalised(urls), "url": urls}), {})
-        return _Files(index, self._settings.column, max_bytes).find
+        return _Files(FileIndex.build(self._files), self._settings.column, max_bytes).find
 
 
 @dataclass(frozen=True)
 class _Files:
-    index: NameIndex
+    index: FileIndex
     column: str
     max_bytes: int
 
     def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
         """The `Find` of Parquet files: each is opened once, and of its row groups only those that are asked for."""
         asked = [_NAME.fullmatch(name) for name in names]
-        files = pa.array([match[1] if match else "" for match in asked], pa.large_string())
+        files = self.index.find([match[1] if match else "" for match in asked]).tolist()
         wanted: dict[tuple[int, str], _Wanted] = {}
-        for position, (file, match) in enumerate(
-            zip(self.index.find(normalised(files).to_pylist()).tolist(), asked, strict=True)
-        ):
+        for position, (file, match) in enumerate(zip(files, asked, strict=True)):
             if match is None or file < 0 or not int(match[2]):
                 yield position, Found(reason="ambiguous_image") if file == AMBIGUOUS else _NOT_THERE
             else:
                 wanted.setdefault((file, match[3] or self.column), []).append((int(match[2]) - 1, position))
         for (file, column), rows in sorted(wanted.items()):
-            yield from self._in_file(self.index.table.column("url")[file].as_py(), column, sorted(rows))
+            yield from self._in_file(self.index.urls[file], column, sorted(rows))
 
     def _in_file(self, url: str, column: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
         """Raises ShardError for a file that is no whole Parquet, StorageError where it cannot be read."""

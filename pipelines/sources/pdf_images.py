@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import pyarrow as pa
 from pydantic import Field
 
 from corpus.settings import SettingsError
-from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised
+from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.archives import Find, Found
 from pipelines.sources.pdf_pages import PdfSettings, render_pages
+from pipelines.sources.video_files import Found as File
 from pipelines.sources.video_files import find_files
 
 _NAME = re.compile(r"(?s)(.+)#page=([1-9][0-9]{0,8})")
@@ -29,7 +29,7 @@ class PdfImagesSettings(PdfSettings):
 
 
 class PdfImages:
-    """The resolver of pages of PDFs; a PDF is found by its path or by what that ends with, `.pdf` may lack.
+    """The resolver of pages of PDFs; how a PDF is found by its name, see `FileIndex`; `.pdf` may lack.
 
     Reasons: missing_image (no such file), ambiguous_image (several files are called so), too_large, and those of
     `PageError`.
@@ -39,36 +39,33 @@ class PdfImages:
         self._settings = settings
 
     @cached_property
-    def _files(self) -> list[tuple[str, int, str]]:
-        found = find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
-        return list(dict.fromkeys((file.url, file.size, file.version) for file in found))
+    def _files(self) -> list[File]:
+        return find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
 
     def identity(self) -> dict[str, Any]:
         """The settings, and URL, size and version of each file. Raises SettingsError where nothing can draw pages."""
         if importlib.util.find_spec("pypdfium2") is None:
             raise SettingsError("pages of PDFs: no pypdfium2 here: pip install 'rzen-corpus[documents]'")
-        return {**self._settings.canonical(), "files": [list(file) for file in self._files]}
+        files = dict.fromkeys((file.url, file.size, file.version) for file in self._files)
+        return {**self._settings.canonical(), "files": [list(file) for file in files]}
 
     def claims(self, name: str) -> bool:
         return _NAME.fullmatch(name) is not None
 
     def open(self, max_bytes: int) -> Find:
-        urls = [url for url, _, _ in self._files]
-        index = NameIndex.build(pa.table({"name": normalised(pa.array(urls, pa.large_string()))}), {})
-        return _Pdfs(urls, index, self._settings, max_bytes).find
+        return _Pdfs(FileIndex.build(self._files), self._settings, max_bytes).find
 
 
 @dataclass(frozen=True)
 class _Pdfs:
-    urls: list[str]
-    index: NameIndex
+    index: FileIndex
     settings: PdfSettings
     max_bytes: int
 
     def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
         """The `Find` of PDFs: each is opened once, and its pages are drawn in their order."""
         asked = [_NAME.fullmatch(name) for name in names]
-        files = normalised(pa.array([match[1] if match else "" for match in asked], pa.large_string())).to_pylist()
+        files = [match[1] if match else "" for match in asked]
         rows = self.index.find(files)
         bare = rows < 0
         rows[bare] = [
@@ -87,7 +84,7 @@ class _Pdfs:
                 wanted.setdefault(row, []).append((int(match[2]), position))
         for row, pages in sorted(wanted.items()):
             pages.sort()
-            drawn = render_pages(self.urls[row], [page for page, _ in pages], self.settings)
+            drawn = render_pages(self.index.urls[row], [page for page, _ in pages], self.settings)
             for (_, position), page in zip(pages, drawn, strict=True):
                 if page.error:
                     yield position, Found(reason=page.error.reason, detail=page.error.detail)

@@ -77,7 +77,8 @@ def _find(pattern: str, endings: tuple[str, ...], what: str) -> list[Found]:
                 root = str(PurePosixPath(root).parent)
             infos = {name: info for name, info in fs.glob(path, detail=True).items() if info["type"] == "file"}
     if not infos:
-        raise SettingsError(f"{what}: {pattern}: no files there, or none of {', '.join(endings)}")
+        none = f", or none of {', '.join(endings)}" if any(endings) else ""
+        raise SettingsError(f"{what}: {pattern}: no files there{none}")
     return [
         Found(
             name if local else str(fs.unstrip_protocol(name)),

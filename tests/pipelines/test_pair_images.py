@@ -18,6 +18,7 @@ from small_worlds import picture
 
 from corpus.media import read_contents
 from corpus.records import item_id, table_schema
+from corpus.settings import parse_settings
 from corpus.stages import ITEMS, ROWS
 from corpus.work import MapWork, Outcome, ShardTask
 from corpus.workspace import Series, Workspace
@@ -26,6 +27,7 @@ from pipelines.gather import gather
 from pipelines.pair_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
 from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.archives import Archives, ArchivesSettings, Find, Found, Resolver
+from pipelines.sources.documents import DocumentsRows, DocumentsSource
 from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
 
 A, B, C, D = (picture(number) for number in range(4))
@@ -205,6 +207,22 @@ def test_images_in_parquet_files(store_url: str, parquet: str) -> None:
     assert outcome.extra["images"] == {"named": 12, "copied": 3, "in_place": 1}
     table, _ = take_in(f"{store_url}/again", [pair(names[0])], resolvers[0], max_bytes=9)
     assert reasons(table) == {names[0]: "too_large"}
+
+
+def test_a_parquet_file_is_meant_by_its_whole_name_before_others_that_end_so(tmp_path: Path) -> None:
+    """The names are those that a source gives which reads the same folder."""
+    for name, data in (("0.parquet", A), ("train/0.parquet", B)):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"query": [name], "image": [data]}), tmp_path / "set" / name)
+    where = {"kind": "documents", "files": [f"{tmp_path}/set"], "images": {"parquet": {"paths": [f"{tmp_path}/set"]}}}
+    settings = parse_settings(where, DocumentsSource)
+    assert settings.images is not None
+    (rows,) = DocumentsRows(settings).shards()
+    names = [row["images"][0] for row in rows.column("positive").to_pylist()]
+    (resolver,) = settings.images.resolvers(str(tmp_path), "set")
+    found = dict(resolver.open(1 << 20)(names))
+    assert rows.column("query").to_pylist()[0]["text"] == "0.parquet"
+    assert [(found[at].reason, found[at].data) for at in range(2)] == [("", A), ("", B)]
 
 
 def test_stages_that_judge_items_read_the_table(tmp_path: Path) -> None:

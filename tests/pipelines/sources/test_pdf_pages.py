@@ -185,6 +185,18 @@ def test_files_and_their_names(tmp_path: Path) -> None:
     assert drawn(str(path), 1, 2, max_bytes=10) == ["too_large", "too_large"]
 
 
+def test_a_pdf_is_meant_by_its_whole_name_before_others_that_end_so(tmp_path: Path) -> None:
+    write(tmp_path / "pdfs" / "a.pdf", pdf([coloured(BLUE)]))
+    write(tmp_path / "pdfs" / "sub" / "a.pdf", pdf([coloured(RED)]))
+    write(tmp_path / "pdfs" / "sub" / "b.pdf", pdf([coloured(GREEN)]))
+    settings = PdfImagesSettings(paths=(f"{tmp_path}/pdfs", f"{tmp_path}/pdfs/sub/b.pdf"), longest_side_px=64)
+    names = {"a.pdf#page=1": "blue", "a#page=1": "blue", "sub/a#page=1": "red", "b.pdf#page=1": "green"}
+    found = dict(PdfImages(settings).open(10**6)(list(names)))
+    assert [found[at].reason or colour(found[at].data) for at in range(4)] == list(names.values())
+    two = PdfImagesSettings(paths=(f"{tmp_path}/pdfs", f"{tmp_path}/pdfs/sub"))
+    assert [one.reason for _, one in PdfImages(two).open(10**6)(["a.pdf#page=1"])] == ["ambiguous_image"]
+
+
 def test_the_resolver_finds_pages_by_the_ends_of_paths(tmp_path: Path) -> None:
     write(tmp_path / "reports" / "2023" / "a.pdf", three_pages())
     write(tmp_path / "reports" / "2024" / "a.PDF", pdf([coloured(BLUE)]))

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -86,8 +87,9 @@ class Part:
 class LaionRows:
     """The rows of a source in shards, and counts: rows read, and rows left out by reason.
 
-    no_url, filtered_by_expression; of a sample also not_sampled, and duplicate_row: same URL and text as one that
-    is in it. Without a sample, rows that repeat are left for the duplicates stage to find.
+    no_url, filtered_by_expression; bad_text, a URL or text that is not Unicode; of a sample also not_sampled, and
+    duplicate_row: same URL and text as one that is in it. Without a sample, rows that repeat are left for the
+    duplicates stage to find.
     """
 
     def __init__(self, settings: LaionSource) -> None:
@@ -166,7 +168,11 @@ def read_parts(parts: Sequence[Part], row_filter: RowFilter | None, counts: dict
             # Only what the filter looks at is brought to its type before: most rows may go.
             good = row_filter.apply(_typed(named, judged, part.url)) if row_filter else named
             counts["filtered_by_expression"] += named.num_rows - good.num_rows
-            yield _without_null_texts(_typed(good.select(COLUMNS.names), COLUMNS.names, part.url))
+            typed = _typed(good.select(COLUMNS.names), COLUMNS.names, part.url)
+            readable = typed.filter(_is_unicode(typed))
+            if lost := typed.num_rows - readable.num_rows:
+                counts["bad_text"] = counts.get("bad_text", 0) + lost
+            yield _without_null_texts(readable)
 
 
 def _batches(part: Part, extra: Collection[str]) -> Iterator[pa.Table]:
@@ -232,6 +238,26 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if kind == pa.string() and floating:  # an id; beyond 2**53 it has lost digits
         return pc.if_else(pc.less_equal(pc.abs(column), 2**53), column, None).cast(pa.int64()).cast(kind)
     return column.cast(kind)
+
+
+def _is_unicode(table: pa.Table) -> pa.Array:
+    """Which rows have only strings that are Unicode, bool[n]: Parquet files say so, and nobody has looked."""
+    good = pa.array(np.ones(table.num_rows, np.bool_))
+    for name in ("url", "text", "sample_id", "nsfw", "licence"):
+        data = table.column(name).cast(pa.binary())
+        try:
+            data.cast(pa.string())  # looks at the bytes, which a string column's are believed to be
+        except pa.ArrowInvalid:
+            good = pc.and_(good, pa.array([value is None or _decodes(value) for value in data.to_pylist()]))
+    return good
+
+
+def _decodes(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _without_null_texts(table: pa.Table) -> pa.Table:

@@ -103,6 +103,14 @@ def test_rows_without_a_url_and_rows_cut_are_counted(tmp_path: Path) -> None:
     assert found.counts == {"read": 5, "no_url": 2, "filtered_by_expression": 1}
 
 
+def test_what_is_not_unicode_costs_its_row(tmp_path: Path) -> None:
+    data = {"URL": [b"http://a/1", b"http://a/2", b"http://a/\xff", b"http://a/4"], "TEXT": [b"a", b"\xe9", None, b"d"]}
+    part = write(tmp_path / "a.parquet", **{name: pa.array(given).view(pa.string()) for name, given in data.items()})
+    found = source(part)
+    assert [row for shard in found.shards() for row in shard.column("url").to_pylist()] == ["http://a/1", "http://a/4"]
+    assert found.counts == {"read": 4, "no_url": 0, "filtered_by_expression": 0, "bad_text": 2}
+
+
 def test_filters_see_columns_beyond_the_usual_and_other_names(tmp_path: Path) -> None:
     part = write(tmp_path / "part.parquet", URL=URLS, caption=["a", "b", "c"], Aesthetic=[4.0, 5.5, 6.0])
     assert [row["url"] for row in rows(part, filter="AESTHETIC > 5 and caption != 'c'")] == [URLS[1]]

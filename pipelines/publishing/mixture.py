@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.hashing import mix64
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
 from corpus.workspace import Workspace
@@ -172,14 +173,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
 def draw(ids: np.ndarray, key: str) -> np.ndarray:
     """uint64[n]: a number for each id (uint64[2, n]) that looks random and depends on the id and the key only."""
     low, high = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u8", count=2)
-    return _mixed(_mixed(ids[0] ^ low) ^ ids[1] ^ high)
-
-
-def _mixed(value: np.ndarray) -> np.ndarray:
-    """The finishing steps of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014)."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    return mix64(mix64(ids[0] ^ low) ^ ids[1] ^ high)
 
 
 def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings) -> Arrangement:

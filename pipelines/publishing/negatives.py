@@ -9,6 +9,8 @@ import numpy as np
 from pipelines.publishing.mixture import Arrangement, Candidates, PublishError, draw
 from pipelines.publishing.sides import Sides
 
+_STEPS = 64  # donors that are tried one by one, for all pairs at once, before single pairs are searched for
+
 
 @dataclass(frozen=True, eq=False)
 class Fill:
@@ -32,42 +34,73 @@ def fill_negatives(
     taken = sides.negative_keys.copy()
     total, slots = taken.shape
     ids = candidates.ids[:, arranged.chosen]
-    source = sides.source_key
-    group, label = candidates.group[arranged.chosen], candidates.label[arranged.chosen]
-
+    everyone, content, query = np.arange(total), sides.positive_key, sides.query_key
+    group, label, source = candidates.group[arranged.chosen], candidates.label[arranged.chosen], sides.source_key
     labels = int(candidates.label.max(initial=-1)) + 1
     apart = _both_ways(related, labels)
 
-    def unfit(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
-        content = sides.positive_key[donor]
+    def barred(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
         return (
-            (content == sides.positive_key[pair])
-            | (content == sides.query_key[pair])
-            | (content[:, None] == taken[pair]).any(axis=1)
-            | ((group[donor] == group[pair]) & (group[pair] >= 0))
+            ((group[donor] == group[pair]) & (group[pair] >= 0))
             | ((label[donor] == label[pair]) & (label[pair] >= 0))
             | (np.isin(label[donor].astype(np.int64) * labels + label[pair], apart) & (label[pair] >= 0))
             | ((source[donor] == source[pair]) & (source[pair] != 0))
         )
 
+    def there(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
+        shown = content[donor]
+        return (shown == content[pair]) | (shown == query[pair]) | (shown[:, None] == taken[pair]).any(axis=1)
+
+    def walk(pair: np.ndarray, order: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """The first donor of `order` that fits, from the place `start` on and in a circle; -1 if the steps end."""
+        found, left = np.full(len(pair), -1, np.int64), np.arange(len(pair))
+        for step in range(min(_STEPS, len(order))):
+            donor = order[(start[left] + step) % len(order)]
+            fits = ~(barred(pair[left], donor) | there(pair[left], donor))
+            found[left[fits]] = donor[fits]
+            left = left[~fits]
+        return found
+
+    def search(pair: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """What walking on and on finds, -1 for nothing: all donors at once, for pairs that look for the same."""
+        found = np.full(len(pair), -1, np.int64)
+        for kind in _alike(group[pair], label[pair], source[pair]):
+            order = np.flatnonzero(~barred(pair[kind[:1]], everyone))
+            found[kind] = walk(pair[kind], order, np.searchsorted(order, start[kind]))
+            rest = kind[found[kind] < 0] if len(order) > _STEPS else kind[:0]
+            for same in _alike(content[pair[rest]], query[pair[rest]], *taken[pair[rest]].T):
+                fitting = order[~there(pair[rest[same[:1]]], order)]
+                if len(fitting):
+                    at = np.searchsorted(fitting, start[rest[same]]) % len(fitting)
+                    found[rest[same]] = fitting[at]
+        return found
+
     donors = np.full((total, slots), -1, np.int64)
     for slot in range(slots):
         pending = np.flatnonzero(sides.own_negatives <= slot)
-        donor = (draw(ids[:, pending], f"{key}/{slot}") % np.uint64(max(total, 1))).astype(np.int64)
-        for _ in range(total):  # from a random pair onwards, in an order that is random itself
-            fits = ~unfit(pending, donor)
-            donors[pending[fits], slot] = donor[fits]
-            taken[pending[fits], slot] = sides.positive_key[donor[fits]]
-            pending, donor = pending[~fits], (donor[~fits] + 1) % total
-            if not len(pending):
-                break
-        if len(pending):
+        # From a random pair onwards, in an order that is random itself.
+        start = (draw(ids[:, pending], f"{key}/{slot}") % np.uint64(max(total, 1))).astype(np.int64)
+        found = walk(pending, everyone, start)
+        left = np.flatnonzero(found < 0)
+        found[left] = search(pending[left], start[left])
+        if len(lost := np.flatnonzero(found < 0)):
             raise PublishError(
-                f"{len(pending)} of its {total} pairs find no random negative number {slot}: all others have the same "
+                f"{len(lost)} of its {total} pairs find no random negative number {slot}: all others have the same "
                 "content, group, label or video, or a related label; ask for fewer negatives"
             )
+        donors[pending, slot] = found
+        taken[pending, slot] = content[found]
     pair, slot_of = np.nonzero(donors >= 0)
     return Fill(pair, slot_of, donors[pair, slot_of])
+
+
+def _alike(*keys: np.ndarray) -> list[np.ndarray]:
+    """The places with the same keys, together: int64 arrays, none of them empty."""
+    order = np.lexsort(keys)
+    new = np.zeros(len(order), np.bool_)
+    for key in keys:
+        new[1:] |= key[order[1:]] != key[order[:-1]]
+    return [part for part in np.split(order, np.flatnonzero(new)) if len(part)]
 
 
 def _both_ways(related: np.ndarray | None, labels: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -111,12 +110,8 @@ def _content(sides: pa.StructArray, counts: set[int]) -> tuple[np.ndarray, np.nd
     np.add.at(keys, np.repeat(np.arange(len(lengths)), lengths), ids[0])  # ids are hashes: their sum is as good as one
     has_text = "text" in [field.name for field in sides.type]
     if has_text and not ids.size:
-        keys[:] = [_text_key(text) for text in sides.field("text").to_pylist()]
+        keys[:] = hash_strings(sides.field("text"))
     return keys, ids
-
-
-def _text_key(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
 def _same(role: str, counts: set[int]) -> int:

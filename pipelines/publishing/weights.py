@@ -29,7 +29,9 @@ class WeightSettings(Settings):
     """
 
     rule: Literal["by_hand", "proportional", "temperature", "convergence"] = "by_hand"
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="of rules `temperature` and `convergence`")
+    temperature: float = Field(
+        1.0, ge=0.1, allow_inf_nan=False, description="of rules `temperature` and `convergence`; 1: as many as samples"
+    )
     table: dict[Task, Factor] = Field({}, description="of rule `convergence`: task: factor, as document_retrieval: 2")
     file: str = tuning(
         "", description="a YAML or JSON file with such a table; what `table` says too is taken from there"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 from small_worlds import World, image_pair
 
 from corpus.records import item_id
+from pipelines.publishing import negatives as module
 from pipelines.publishing.locate import join_id
-from pipelines.publishing.mixture import PublishError, arrange, read_candidates
+from pipelines.publishing.mixture import Arrangement, BatchRule, Candidates, PublishError, arrange, read_candidates
 from pipelines.publishing.negatives import fill_negatives
-from pipelines.publishing.sides import read_sides
+from pipelines.publishing.sides import Sides, read_sides
 
 Row = dict[str, Any]
 
@@ -112,3 +114,47 @@ def test_a_dataset_that_is_too_small_is_refused(tmp_path: Path) -> None:
     rows = [image_pair("laion", str(n), item(n)) for n in range(3)]
     with pytest.raises(PublishError, match="3 of its 3 pairs find no random negative number 2"):
         filled(tmp_path, rows, negatives=3)
+
+
+def drawn_sides(pairs: int, negatives: int, seed: int = 0) -> tuple[Sides, Candidates, Arrangement]:
+    """Pairs with few contents, groups, labels and sources, some of which have negatives of their own."""
+    random = np.random.default_rng(seed)
+    ids = random.integers(0, 2**63, (2, pairs)).astype(np.uint64)
+    group, label = (random.integers(-1, most, pairs).astype(np.int32) for most in (6, 4))
+    rows = np.arange(pairs, dtype=np.int32)
+    found = Candidates(ids, np.zeros_like(rows), rows, group, label, (), ("a", "b", "c", "d"), 0)
+    order = random.permutation(pairs)
+    own = random.integers(0, negatives + 1, pairs)
+    keys = random.integers(1, pairs + 2, (pairs, negatives)).astype(np.uint64)
+    keys[np.arange(negatives) >= own[:, None]] = 0
+    query, shown, source = (random.integers(0, pairs + 2, pairs).astype(np.uint64) for _ in range(3))
+    arranged = Arrangement(order, np.zeros(pairs, int), rows, 0, BatchRule.SINGLE_DATASET)
+    return Sides((), {}, own, query, shown + np.uint64(1), keys, source % np.uint64(5)), found, arranged
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_searching_gives_what_walking_on_would(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, said = drawn_sides(5 + seed // 2, 1 + seed % 3, seed), []
+    for steps in (1, 4, 1000):  # the last: nothing is left to be searched for
+        monkeypatch.setattr(module, "_STEPS", steps)
+        try:
+            fill = fill_negatives(*given, "k", np.array([[0, 1]]))
+            said.append([fill.pair.tolist(), fill.slot.tolist(), fill.donor.tolist()])
+        except PublishError as error:
+            said.append([str(error)])
+    assert said[0] == said[1] == said[2]
+
+
+@pytest.mark.parametrize(("labels", "negatives"), [(1, 1), (2, 2)])
+def test_labels_that_leave_no_negative_are_said_of_very_many_pairs_too(labels: int, negatives: int) -> None:
+    """A set of one label, and one of two whose positives are their names. Not each pair is tried with each."""
+    sides, found, arranged = drawn_sides(200_000, negatives)
+    label = np.arange(200_000, dtype=np.int32) % labels
+    content = (label if labels > 1 else np.arange(200_000)).astype(np.uint64) + np.uint64(1)
+    found = replace(found, label=label, group=np.full_like(label, -1))
+    none = np.zeros(200_000, np.uint64)
+    sides = replace(sides, own_negatives=np.zeros(200_000, int), query_key=none, positive_key=content, source_key=none)
+    sides = replace(sides, negative_keys=np.zeros((200_000, negatives), np.uint64))
+    arranged = replace(arranged, chosen=np.arange(200_000))
+    with pytest.raises(PublishError, match=f"200000 of its 200000 pairs .* number {negatives - 1}"):
+        fill_negatives(sides, found, arranged, "k")

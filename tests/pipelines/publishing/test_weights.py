@@ -44,6 +44,12 @@ def test_temperature_levels_sizes() -> None:
         assert sum(weights(rule="temperature", temperature=temperature).values()) == pytest.approx(1, abs=1e-5)
 
 
+def test_the_lowest_temperature_gives_weights_of_any_sizes() -> None:
+    found = weights({**SETS, "huge": Drawn(Task.IMAGE_QA, 10**10, repeats=1000)}, rule="temperature", temperature=0.1)
+    assert found["huge"] == pytest.approx(1)
+    assert 0 < found["videos"] < found["documents"] < found["images"] < 1
+
+
 def test_slow_tasks_are_drawn_more_often_than_their_size_says() -> None:
     table = {"image_retrieval": 2, "document_retrieval": 3}
     found, size = weights(rule="convergence", table=table, otherwise=0.5), weights(rule="proportional")
@@ -81,7 +87,8 @@ def test_a_table_may_be_a_file_whose_content_counts(tmp_path: Path, form: str) -
     [
         ({"rule": "temperatur"}, "rule: Input should be 'by_hand', 'proportional'"),
         ({"rule": "temperature"}, "say which `temperature`"),
-        ({"rule": "temperature", "temperature": 0}, "temperature: Input should be greater than 0"),
+        ({"rule": "temperature", "temperature": 0}, "temperature: Input should be greater than or equal to 0.1"),
+        ({"rule": "temperature", "temperature": 0.01}, "temperature: Input should be greater than or equal to 0.1"),
         ({"temperature": 3}, "temperature is of rule temperature and convergence, not of by_hand"),
         ({"rule": "proportional", "table": {"image_qa": 2}}, "table is of rule convergence, not of proportional"),
         ({"rule": "convergence"}, "no task has a factor"),

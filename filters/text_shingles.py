@@ -16,7 +16,7 @@ from corpus.hashing import hash_strings, mix64
 from filters.text_keys import comparable, one_array
 
 # Scripts that put no blanks between words: each character counts as one.
-_UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
+UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
 _BETWEEN_WORDS = r"[^\p{L}\p{N}\p{M}]+"
 _BLOCK_TEXTS = 128  # whose signatures are made side by side: with the step's numbers they fit a core's cache
 _NONE = np.uint32(0xFFFFFFFF)
@@ -62,7 +62,7 @@ def split_words(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
     texts = pc.utf8_lower(pc.fill_null(one_array(texts), ""))
     texts = pc.replace_substring_regex(texts, _BETWEEN_WORDS, " ")
     if not pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
-        texts = pc.replace_substring_regex(texts, _UNSPACED, r" \1 ")
+        texts = pc.replace_substring_regex(texts, UNSPACED, r" \1 ")
     texts = pc.ascii_trim_whitespace(texts)
     texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts)
     return pc.ascii_split_whitespace(texts)

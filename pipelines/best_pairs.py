@@ -14,10 +14,17 @@ import pyarrow.compute as pc
 from corpus.records import Status
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, KeyedStage, Shard
+from filters.text_shingles import UNSPACED
 from pipelines.given_pairs import TEXT_DUPLICATES, TEXTS, images_of
 
 BEST_PAIRS = "best_pairs"
 MOST_WORDS = 60  # more of them make no better a caption
+
+
+def word_counts(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Words of each text (int32), of more than MOST_WORDS so many; of scripts without blanks, characters."""
+    words = pc.count_substring_regex(pc.replace_substring_regex(texts, UNSPACED, r" \1 "), r"[^\s\p{Z}]+")
+    return pc.min_element_wise(words, pa.scalar(MOST_WORDS, pa.int32()))
 
 
 class BestPairs(KeyedStage):
@@ -27,6 +34,7 @@ class BestPairs(KeyedStage):
     """
 
     name = BEST_PAIRS
+    version = 2
     reads = (ROWS, TEXTS, TEXT_DUPLICATES, ITEMS, JUDGED)
     beside = (ITEMS, JUDGED)
     schema = pa.schema([pa.field("representative", pa.int64())])  # the kept one's ordinal × 2³² + row
@@ -37,7 +45,7 @@ class BestPairs(KeyedStage):
     def emit(self, shard: Shard) -> pa.Table:
         """A row for each pair of a text and an image that was not removed."""
         images = images_of(shard)
-        rows, keys, words = [], [], []
+        rows, keys, texts = [], [], []
         sides = shard[TEXTS].select(["query", "positive"]).to_pylist()
         for row, pair in enumerate(sides):
             query, positive = pair["query"], pair["positive"]
@@ -47,12 +55,12 @@ class BestPairs(KeyedStage):
             if image.item is not None:
                 rows.append(row)
                 keys.append(int.from_bytes(hashlib.sha256(image.item).digest()[:8], "little"))
-                words.append(min(len(query["text"].split()), MOST_WORDS))
+                texts.append(query["text"])
         return pa.table(
             {
                 "key": pa.array(keys, pa.uint64()),
                 "node": shard.nodes[np.array(rows, np.int64)],
-                "words": pa.array(words, pa.int32()),
+                "words": word_counts(pa.array(texts, pa.string())),
             }
         )
 

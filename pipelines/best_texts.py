@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from corpus.records import Status
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, KeyedStage, Shard
-from pipelines.best_pairs import MOST_WORDS
+from pipelines.best_pairs import word_counts
 
 BEST_TEXTS = "best_texts"
 
@@ -27,6 +27,7 @@ class BestTexts(KeyedStage):
     """
 
     name = BEST_TEXTS
+    version = 2
     reads = (ROWS, ITEMS, JUDGED)
     regroups = True  # for the removed rows; no shard reads another's
     schema = pa.schema([pa.field("text", pa.string())])
@@ -42,13 +43,12 @@ class BestTexts(KeyedStage):
         texts = pc.utf8_trim_whitespace(pc.fill_null(shard[ROWS].column("text").take(rows), ""))
         families = judged.column("representative").take(rows).to_pylist()
         keys = [int.from_bytes(hashlib.sha256(family).digest()[:8], "little") for family in families]
-        words = [min(len(text.split()), MOST_WORDS) for text in texts.to_pylist()]
         return pa.table(
             {
                 "key": pa.array(keys, pa.uint64()),
                 "node": shard.nodes[rows],
                 "kept": pc.equal(judged.column("status").take(rows), str(Status.KEPT)),
-                "words": pa.array(words, pa.int32()),
+                "words": word_counts(texts),
                 "text": texts,
             }
         )

@@ -111,6 +111,12 @@ def to_json(data: Any) -> bytes:
     return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def listed_files(manifest: Mapping[str, Any]) -> set[str]:
+    """The paths of all files of a corpus, but for the manifest itself."""
+    tars = {f"{name}/{tar['name']}" for name, entry in manifest["datasets"].items() for tar in entry["shards"]}
+    return tars | {file["name"] for file in manifest["files"]}
+
+
 def read_manifest(store: Store) -> dict[str, Any] | None:
     """The manifest of a corpus; None where there is none. Raises PublishError for a file that is no such manifest."""
     try:

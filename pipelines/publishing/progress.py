@@ -86,6 +86,10 @@ class Progress:
                 found.append(Tar(f"{stem}.tar", int(samples), int(size), sha256, md5))
         return {tar.name: tar for tar in found}
 
+    def begun(self) -> bool:
+        """Whether an export was begun here that did not end."""
+        return self._store.exists(_FOLDER)
+
     def fingerprints(self) -> list[str]:
         """Of all datasets whose export has begun."""
         return self._store.names(_FOLDER)

@@ -30,6 +30,7 @@ from pipelines.publishing.manifest import (
     MANIFEST,
     dataset_entry,
     energon_blend,
+    listed_files,
     make_manifest,
     read_manifest,
     to_json,
@@ -57,14 +58,16 @@ def publish(
 ) -> Published:
     """Publish the datasets that the mixture names; `progress` is told tars written and tars in all.
 
-    A corpus made from the same is left as it is. Of another one, and of an export that was interrupted, the tars
-    that would come out the same are kept. The corpus exists when its manifest does: removed first, written last.
+    A corpus made from the same is left as it is; what is gone of it is written again. Of another one, and of an export
+    that was interrupted, the tars that would come out the same are kept. The corpus exists when its manifest does:
+    removed first, written last. Files of the same names that lie there and are of no corpus are not touched: refused.
     Raises PublishError before anything is touched if the corpus can't be published.
     """
     store = Store(settings.corpus)
     made_from = _fingerprint(given, settings)
     earlier = read_manifest(store)
-    if earlier is not None and earlier["fingerprint"] == made_from:
+    present = list_files(store)
+    if earlier is not None and earlier["fingerprint"] == made_from and listed_files(earlier) <= present:
         Progress(store).forget()  # left there if the run was killed right after it wrote the manifest
         return Published(earlier, store.url, reused=True)
     plans = _plans(workspace, given, settings)
@@ -75,6 +78,8 @@ def publish(
         targets.append(make_target(plan, locations, first_key=total))
         total += len(plan.arranged.shard_samples)
 
+    if earlier is None and not Progress(store).begun():
+        _refuse_foreign(store, present, targets)
     tars = _withdraw(store, earlier, targets)
     report = progress or (lambda done, total: None)
     report(sum(map(len, tars.values())), total)
@@ -137,6 +142,16 @@ def _numbers(tars: dict[str, Tar]) -> set[int]:
     return {int(name.removesuffix(".tar").rpartition("-")[2]) for name in tars}
 
 
+def _refuse_foreign(store: Store, present: set[str], targets: Sequence[Target]) -> None:
+    """Raise PublishError for files that a corpus would overwrite, in a folder where none was published or begun."""
+    ours = {BLEND, CARD, *(f"{target.name}/{INDEX}" for target in targets)}
+    for path in sorted(present):
+        if path in ours or any(is_tar_of(target.name, path) for target in targets):
+            raise PublishError(
+                f"{store.full(path)}: is in the way, and of no corpus that is known here: choose another folder"
+            )
+
+
 def _withdraw(store: Store, earlier: dict[str, Any] | None, targets: Sequence[Target]) -> dict[str, dict[str, Tar]]:
     """Take back the corpus that lies there: no manifest, and no tars but those that the targets would write again.
 
@@ -154,6 +169,10 @@ def _withdraw(store: Store, earlier: dict[str, Any] | None, targets: Sequence[Ta
             store.remove(tar.path)
             store.remove(f"{tar.path.rpartition('/')[0]}/{INDEX}")
         notes.forget(made_from)
+    begun = notes.fingerprints()
+    for target in targets:
+        if target.fingerprint not in begun:
+            notes.keep(target.fingerprint, [])  # so that what an interrupted run leaves is known as ours
     present = list_files(store)
     kept: dict[str, dict[str, Tar]] = {}
     for target in targets:

@@ -18,7 +18,8 @@ import numpy as np
 from corpus.records import Modality
 from corpus.storage import Store
 from pipelines.publishing.locate import first_of_run, join_id
-from pipelines.publishing.manifest import INDEX, MANIFEST, read_manifest, wids_index
+from pipelines.publishing.manifest import BLEND, INDEX, MANIFEST, energon_blend, listed_files, read_manifest, wids_index
+from pipelines.publishing.manifest_shape import wrong_shape
 from pipelines.publishing.mixture import PublishError
 from pipelines.publishing.progress import Tar, list_files
 from pipelines.publishing.sample import named_media, wrong_json
@@ -65,6 +66,8 @@ def verify(corpus: str, workers: int = 0) -> Verified:
         return Verified([str(error)])
     if manifest is None:
         return Verified([f"{MANIFEST}: there is none: the corpus does not exist, or was not finished"])
+    if misshapen := wrong_shape(manifest):
+        return Verified([f"{MANIFEST}: {what}" for what in misshapen])
     present = list_files(store)
     faults = [*_wrong_files(store, manifest, present), *_wrong_counts(manifest)]
     jobs = [
@@ -84,15 +87,18 @@ def verify(corpus: str, workers: int = 0) -> Verified:
 
 def _wrong_files(store: Store, manifest: Mapping[str, Any], present: set[str]) -> Iterator[str]:
     files = {file["name"]: file for file in manifest["files"]}
-    tars = {f"{name}/{shard['name']}" for name, entry in manifest["datasets"].items() for shard in entry["shards"]}
-    for path in sorted(present - tars - set(files) - {MANIFEST}):
+    listed = listed_files(manifest)
+    for path in sorted(present - listed - {MANIFEST}):
         if not _OF_ENERGON.fullmatch(path):
             yield f"{path}: not listed in the manifest"
-    for path in sorted((tars | set(files)) - present):
+    for path in sorted(listed - present):
         yield f"{path}: listed in the manifest, but it is not there"
     for path in sorted(set(files) & present):
-        if hashlib.sha256(store.read(path)).hexdigest() != files[path]["sha256"]:
+        data = store.read(path)
+        if hashlib.sha256(data).hexdigest() != files[path]["sha256"]:
             yield f"{path}: its sha256 is not the manifest's"
+        elif path == BLEND and data != energon_blend(manifest["datasets"]):
+            yield f"{path}: does not blend the manifest's datasets by its weights"
     for name, entry in manifest["datasets"].items():
         path = f"{name}/{INDEX}"
         if path in present and store.read(path) != wids_index(name, entry["shards"]):

@@ -95,6 +95,40 @@ def test_again_from_the_same_does_nothing(world: World, tmp_path: Path) -> None:
     assert files(tmp_path / "corpus") == before
 
 
+def test_what_is_gone_of_a_corpus_is_written_again_and_nothing_else(world: World, tmp_path: Path) -> None:
+    settings, corpus = mixture(tmp_path / "corpus", BOTH), tmp_path / "corpus"
+    publish(world.workspace, world.given(), settings, InlineEngine())
+    whole, before = files(corpus), written_at(corpus)
+    for gone in ("laion/laion-000002.tar", "more/index.json", "README.md"):
+        (corpus / gone).unlink()
+    again = publish(world.workspace, world.given(), settings, InlineEngine())
+    assert not again.reused
+    assert files(corpus) == whole
+    assert {name for name, at in written_at(corpus).items() if at != before[name]} == {"laion-000002.tar"}
+    assert publish(world.workspace, world.given(), settings, InlineEngine()).reused
+
+
+@pytest.mark.parametrize("path", ["laion/laion-000000.tar", "README.md", "more/index.json"])
+def test_files_that_are_of_no_corpus_are_not_overwritten(world: World, tmp_path: Path, path: str) -> None:
+    corpus = tmp_path / "corpus"
+    (corpus / path).parent.mkdir(parents=True)
+    (corpus / path).write_bytes(b"mine")
+    with pytest.raises(PublishError, match=f"{path}: is in the way"):
+        publish(world.workspace, world.given(), mixture(corpus, BOTH), InlineEngine())
+    assert files(corpus) == {path: b"mine"}
+
+
+def test_what_a_run_that_was_killed_at_once_leaves_is_in_nobodys_way(world: World, tmp_path: Path) -> None:
+    """Killed when the first tar had its name and no receipt yet."""
+    corpus = tmp_path / "corpus"
+    with pytest.raises(Interrupted):
+        publish(world.workspace, world.given(), mixture(corpus, BOTH), DyingEngine(after=0))
+    [receipt] = [path for path in (corpus / ".progress").rglob("*") if path.is_file() and path.suffix != ".json"]
+    receipt.unlink()
+    publish(world.workspace, world.given(), mixture(corpus, BOTH), InlineEngine())
+    assert verify(str(corpus)).faults == []
+
+
 @pytest.mark.parametrize("after", [0, 1, 5, 8])
 def test_an_interrupted_export_goes_on_and_gives_the_same_bytes(world: World, tmp_path: Path, after: int) -> None:
     publish(world.workspace, world.given(), mixture(tmp_path / "undisturbed", BOTH), InlineEngine())

@@ -326,3 +326,25 @@ def test_names_with_a_gap(corpus: Path) -> None:
 def test_a_funnel_that_does_not_add_up(corpus: Path) -> None:
     change_manifest(corpus, lambda manifest: manifest["funnel"]["web"].update(kept=5))
     assert_only_fault(corpus, "^manifest.json: funnel of web: 10 rows in, but 5 kept and 4 removed")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda manifest: manifest.pop("files"), "files: Field required"),
+        (lambda manifest: manifest["datasets"]["laion"].pop("negatives"), "datasets.laion.negatives: Field required"),
+        (lambda manifest: manifest["datasets"]["clips"].update(wieght=1), "datasets.clips.wieght: Extra inputs"),
+        (lambda manifest: manifest["datasets"]["clips"]["shards"][1].pop("md5"), "datasets.clips.shards.1.md5: Field"),
+        (lambda manifest: manifest["funnel"]["web"].update(kept=None), "funnel.web.kept: Input should be a valid int"),
+    ],
+)
+def test_a_manifest_of_another_shape(corpus: Path, change: Callable[[dict[str, Any]], Any], said: str) -> None:
+    manifest = json.loads((corpus / "manifest.json").read_bytes())
+    change(manifest)
+    (corpus / "manifest.json").write_bytes(to_json(manifest))
+    assert_only_fault(corpus, f"^manifest.json: {said}")
+
+
+def test_weights_that_are_not_the_blends(corpus: Path) -> None:
+    change_manifest(corpus, lambda manifest: manifest["datasets"]["laion"].update(weight=2.0))
+    assert_only_fault(corpus, "^blend.yaml: does not blend the manifest's datasets by its weights")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from corpus.storage import Store
 
 _LINES = (".jsonl", ".ndjson")
+MOST_FAULTS = 1000  # that are kept word for word; the others are counted
 _MOST_TOLD = 200  # characters of what is wrong
 _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9]*)?)")  # 00:01:02.500, 1:02, 12.5
 
@@ -30,6 +32,20 @@ class Fault:
     line: int
     reason: str
     detail: str
+
+
+class Faults(list[Fault]):
+    """Rows that were lost. The first MOST_FAULTS lie in the list; `counts` counts all of them by reason."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def append(self, fault: Fault) -> None:
+        """Count a lost row."""
+        self.counts[fault.reason] += 1
+        if len(self) < MOST_FAULTS:
+            super().append(fault)
 
 
 class Malformed(ValueError):

@@ -30,13 +30,12 @@ from pydantic import Field
 
 from corpus.hashing import Hashes, hash_strings
 from corpus.settings import Settings
-from pipelines.sources.json_records import Fault
+from pipelines.sources.json_records import Faults
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
 from pipelines.sources.sampling import Sample, in_tables_of
 from pipelines.sources.set_images import SetImages
 from pipelines.sources.video_files import Found
 
-MOST_FAULTS = 1000  # that are kept word for word; the others are counted
 _BLOCK = 2048  # pairs that become a table at a time; with more of them Python's garbage collector is kept busy
 _OWN_URL = "own_url"  # where a pair's URL lies while `Sample` has its columns
 
@@ -62,20 +61,6 @@ class PairSource(Settings):
     one_pair_per_image: bool = Field(
         True, description="of pairs text -> image with the same picture, the one with the better text; pages aside"
     )
-
-
-class Faults(list[Fault]):
-    """Rows that were lost. The first MOST_FAULTS lie in the list; `counts` counts all of them by reason."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def append(self, fault: Fault) -> None:
-        """Count a lost row."""
-        self.counts[fault.reason] += 1
-        if len(self) < MOST_FAULTS:
-            super().append(fault)
 
 
 P = TypeVar("P", bound=PairSource)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from corpus.settings import SettingsError
 from corpus.storage import StorageError, Store
 from pipelines.sources.column_templates import paths_of_records, paths_of_schema
-from pipelines.sources.json_records import Fault, scan
+from pipelines.sources.json_records import Fault, Faults, scan
 from pipelines.sources.video_files import Found
 
 ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
@@ -156,7 +156,7 @@ def paths_in(file: Found) -> set[str]:
         opened, parquet = open_parquet(file)
         with opened:
             return paths_of_schema(parquet.schema_arrow)
-    rows = read_records(file, [])
+    rows = read_records(file, Faults())  # of which a file may be full
     return paths_of_records(record for _, record in itertools.islice(rows, _LOOKED_AT))
 
 

@@ -15,7 +15,7 @@ from corpus.hashing import hash_strings
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
-from pipelines.sources import pair_sampling
+from pipelines.sources import json_records, pair_sampling
 from pipelines.sources.json_records import Fault
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
 from pipelines.sources.pair_sampling import PairRows, PairSource, content_digest, draw_pairs
@@ -170,7 +170,7 @@ def test_pairs_with_images_on_some_sides_alone() -> None:
 
 
 def test_faults_are_told_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_sampling, "MOST_FAULTS", 2)
+    monkeypatch.setattr(json_records, "MOST_FAULTS", 2)
     rows = numbers(count=100)
     shards_of(rows)
     first = "a.jsonl, line 1: no_text: number 0"

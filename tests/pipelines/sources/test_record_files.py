@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import pytest
 from given_rows import rows_of, texts
 
 from corpus.settings import SettingsError, parse_settings
+from pipelines.sources import json_records, record_files
 from pipelines.sources.json_records import Fault
 from pipelines.sources.record_files import read_records
 from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
-from pipelines.sources.video_files import find_files
+from pipelines.sources.video_files import Found, find_files
 
 
 def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
@@ -125,3 +127,18 @@ def test_a_date_beyond_those_of_python_costs_its_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"when": pa.array([0, 2**62], pa.timestamp("us"))}), tmp_path / "a.parquet")
     found, faults = said(tmp_path / "a.parquet", "when")
     assert [line for line, _ in found] == [1] and faults == [(2, "bad_text")]
+
+
+def test_a_file_full_of_malformed_lines_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fields there are is told by the first good records, which may come late or never."""
+    (tmp_path / "a.jsonl").write_text("no json\n" * 50 + '{"a": 1}\n')
+    (file,) = find_files([str(tmp_path)], (".jsonl",), "files")
+    held: list[list[Fault]] = []
+
+    def noted(file: Found, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
+        held.append(faults)
+        return read_records(file, faults)
+
+    monkeypatch.setattr(json_records, "MOST_FAULTS", 5)
+    monkeypatch.setattr(record_files, "read_records", noted)
+    assert record_files.paths_in(file) == {"a"} and [len(faults) for faults in held] == [5]

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, Literal, cast
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from corpus.settings import SettingsError
+from filters.text_clean import TextCleanSettings, clean_text
+from filters.text_keys import comparable
 from pipelines.sources.column_templates import Template, require_paths
 from pipelines.sources.json_records import Fault, Malformed
 from pipelines.sources.pair_rows import GivenPair, Side
@@ -22,6 +26,9 @@ from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, paths_in
 from pipelines.sources.text_forms import AnyTextForm, Columns
 from pipelines.sources.text_presets import PRESETS
 from pipelines.sources.video_files import Found, find_files
+
+_Plain = tuple[str, tuple[str, ...]]  # a side as it is compared
+_CLEAN = TextCleanSettings()
 
 
 class TextPairsSource(PairSource):
@@ -127,21 +134,24 @@ class TextPairsRows(PairRows[TextPairsSource]):
 
 
 def true_negatives(
-    negatives: Iterable[Side], positives: Iterable[Side], most: int | None, told: Counter[str]
+    negatives: Sequence[Side], positives: Sequence[Side], most: int | None, told: Counter[str]
 ) -> Iterator[Side]:
     """The first `most` of a row's negatives that are not empty, not one of its positives and not there already.
 
-    Equal are sides of the same images and of texts that differ in nothing but case and blanks around them. Adds to
-    `told` how many were kept, and why the others were not.
+    Equal are sides of the same images and of texts that differ in nothing but case and blanks around them. Where a row
+    has several positives, texts are cleaned before they are compared with these: the stage that cleans all texts sees
+    the one positive of a pair only. Adds to `told` how many were kept, and why the others were not.
     """
     not_negative = {_plain(side) for side in positives}
-    seen: set[tuple[str, tuple[str, ...]]] = set()
-    for side in negatives:
+    cleaned: Sequence[_Plain] = _cleaned([*positives, *negatives]) if len(not_negative) > 1 and negatives else ()
+    not_cleaned = set(cleaned[: len(positives)])
+    seen: set[_Plain] = set()
+    for side, clean in zip_longest(negatives, cleaned[len(positives) :]):
         plain = _plain(side)
         reason = "negatives_kept"
         if not any(plain):
             reason = "negative_empty"
-        elif plain in not_negative:
+        elif plain in not_negative or clean in not_cleaned:
             reason = "negative_is_positive"
         elif plain in seen:
             reason = "negative_repeated"
@@ -181,8 +191,18 @@ def _sides(template: Template, row: Row) -> list[Side]:
     return [Side(text) for text in texts]
 
 
-def _plain(side: Side) -> tuple[str, tuple[str, ...]]:
+def _plain(side: Side) -> _Plain:
     return side.text.strip().casefold(), side.images
+
+
+def _cleaned(sides: Sequence[Side]) -> list[_Plain]:
+    texts = pa.array([side.text if _is_clean(side.text) else clean_text(side.text, _CLEAN) for side in sides])
+    return list(zip(comparable(texts).to_pylist(), (side.images for side in sides), strict=True))
+
+
+def _is_clean(text: str) -> bool:
+    """Certainly; of others it is not known."""
+    return text.isascii() and text.isprintable() and "&" not in text and "<" not in text
 
 
 def _draw(seed: int, query: str, positive: str) -> bytes:

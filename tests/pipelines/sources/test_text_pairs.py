@@ -77,6 +77,14 @@ def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
     ]
 
 
+def test_no_negative_is_another_positive_of_the_row_however_it_is_written(tmp_path: Path) -> None:
+    given = ["&#111;ne", "<b>Two</b>.", "caf\u00c3\u00a9", "\u200bone", "three"]
+    write_lines(tmp_path / "a.jsonl", [{"query": "q", "pos": ["one", "two", "caf\u00e9"], "neg": given}])
+    rows = source(tmp_path, form={"kind": "flagembedding"})
+    assert [texts(row)[1:] for row in rows_of(rows)] == [(said, ["three"]) for said in ("one", "two", "caf\u00e9")]
+    assert rows.notes["texts"] == {"negative_is_positive": 4, "negatives_kept": 1}
+
+
 def test_one_positive_is_drawn_by_seed(tmp_path: Path) -> None:
     write_lines(
         tmp_path / "a.jsonl", [{"query": f"q{n}", "pos": ["a", "b", "c"], "neg": ["C ", "d"]} for n in range(60)]

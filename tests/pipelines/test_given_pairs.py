@@ -124,6 +124,13 @@ def test_negatives_that_are_none_are_counted() -> None:
     assert notes == {"negatives_kept": 2, "negatives_over_the_limit": 3}
 
 
+def test_a_copy_of_the_positive_is_no_negative() -> None:
+    for positive, copy in (("a.jpg", "a-again.jpg"), ("a-again.jpg", "a.jpg")):
+        (row,), notes = made([triple("b.jpg", positive, ["b.jpg", copy])])
+        assert [negative["items"] for negative in row["negatives"]] == [[B]]
+        assert notes == {"negatives_kept": 1, "negative_is_positive": 1}
+
+
 def test_negatives_have_as_many_images_as_the_positive() -> None:
     """Else samples of one dataset had different fields, and such negatives are told apart by their form alone."""
     mixed = (Side("words"), Side("", ("a.jpg",)), Side("both", ("a.jpg",)), Side("", ("a.jpg", "b.jpg")))

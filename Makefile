@@ -23,12 +23,11 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.installed-$(ENGINE)
 	$(BIN)/rzen-corpus demo --engine $(ENGINE) --folder demo$(if $(filter-out local,$(ENGINE)),-$(ENGINE))
 
-# What starts no engine and no whole run is tested by two workers; the rest one by one: there, two would wait for each other.
-SIDE_BY_SIDE := tests/corpus tests/filters tests/video $(addprefix tests/pipelines/,labels publishing sources)
+# Two files of tests at a time: each runs engines and workers of its own.
+TWO := --numprocesses 2 --dist loadfile
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(BIN)/python -m pytest $(TWO)
 
 # torch and vLLM live in an environment of their own: vLLM as it is built for the CPU, and torch likewise.
 MODELS := .venv-models
@@ -39,7 +38,7 @@ $(MODELS)/.installed: pyproject.toml
 	@touch $@
 
 test-models: $(MODELS)/.installed
-	$(MODELS)/bin/python -m pytest tests/models
+	$(MODELS)/bin/python -m pytest $(TWO) tests/models
 
 demo-vlm: $(MODELS)/.installed
 	$(MODELS)/bin/rzen-corpus demo --vlm --rows 400 --engine $(ENGINE) --folder demo-vlm
@@ -58,7 +57,7 @@ $(PEER)/.installed:
 	@touch $@
 
 bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODELS)/.installed
-	for name in download inspect duplicates export sample; do \
+	for name in download inspect duplicates export sample video text_duplicates label_spread mixture; do \
 		RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
 	$(MODELS)/bin/python -m benchmarks.recaption

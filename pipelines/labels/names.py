@@ -24,7 +24,12 @@ _KIND = re.compile(r",\s*an?\s+(?:type|kind)\s+of\s+[^,]+$", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:an?|the) (?=\S)")
 _SUN_FOLDER = re.compile(r"^/[a-z]/", re.IGNORECASE)  # SUN and Places write /c/church/outdoor
 _PLACE = re.compile(r"^(.+) (indoor|outdoor|interior|exterior)$")
-_PLURALS = (("ies", "y"), ("es", ""), ("s", ""))
+_SIGNS = re.compile(r"(?<!\w)[-−+<>](?=\d)|(?<=\w)(?:\+\+?|#|%)(?!\w)|(?<=\b[^\W\d])-$")  # -1 is not 1, nor C++ C
+_PLURALS = (
+    *(("ies", "y"), ("es", ""), ("s", ""), ("men", "man"), ("children", "child"), ("mice", "mouse")),
+    *(("geese", "goose"), ("feet", "foot"), ("teeth", "tooth"), ("wolves", "wolf"), ("knives", "knife")),
+    *(("leaves", "leaf"), ("shelves", "shelf"), ("loaves", "loaf"), ("calves", "calf")),
+)
 _NO_PLURALS = {"arms", "clothes", "glasses", "goods", "lens", "news", "series", "species"}
 
 
@@ -63,9 +68,23 @@ def plain(label: str) -> str:
     """
     text = _KIND.sub("", unicodedata.normalize("NFKC", label).strip().rstrip("."))
     text = _SUN_FOLDER.sub("", text).casefold().replace("&", " and ").replace("'", "").replace("’", "")
-    words = " ".join(re.findall(r"[^\W_]+", text))
-    words = _ARTICLE.sub("", _PHOTO.sub("", _ARTICLE.sub("", words)))
+    words = _ARTICLE.sub("", _PHOTO.sub("", _ARTICLE.sub("", _words(text))))
     return _PLACE.sub(r"\2 \1", words)
+
+
+def _words(text: str) -> str:
+    """The words, a space apart: letters, digits, the marks on them (vowels, in many scripts), and signs that tell."""
+    signs = {at for found in _SIGNS.finditer(text) for at in range(*found.span())}
+    found = "".join(each if at in signs else _in_word(each) for at, each in enumerate(text))
+    return " ".join(word for word in found.split() if any(map(str.isalnum, word)))
+
+
+def _in_word(char: str) -> str:
+    """The character, nothing for one that can't be seen (joiners), a space for one that stands between words."""
+    if char.isalnum():
+        return char
+    category = unicodedata.category(char)
+    return char if category in ("Mn", "Mc") else "" if category == "Cf" else " "
 
 
 def first_name(label: str) -> str:

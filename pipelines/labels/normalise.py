@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.settings import Settings
+from corpus.settings import Settings, SettingsError
 from pipelines.labels.names import LabelNames, aliases, first_name, load_names, plain, singular
 
 MERGED_LABELS = pa.schema(
@@ -61,8 +61,8 @@ class MergedLabels:
         )
 
     def merged(self, set_name: str, label: str, label_id: str = "") -> str:
-        """The merged label of a set's label, "" for "". Raises KeyError for one that merging has not seen."""
-        return self._merged[set_name, SetLabel(label, label_id)] if label else ""
+        """The merged label of a set's label, "" for a blank one. Raises KeyError for one that merging has not seen."""
+        return self._merged[set_name, SetLabel(label, label_id)] if label.strip() else ""
 
     def report(self) -> list[str]:
         """Lines for people: counts, every label that joins several sets, and every label whose name is another now."""
@@ -80,14 +80,14 @@ class MergedLabels:
 def merge_labels(labels: Mapping[str, Iterable[SetLabel | str]], settings: MergeSettings | None = None) -> MergedLabels:
     """The merged label of each label of each set (set -> its labels), and why it is that.
 
-    Does not depend on the order of sets or labels. Empty labels are none and are left out. Raises SettingsError for a
-    names file that can't be used, ValueError for a renaming of a label that its set does not have.
+    Does not depend on the order of sets or labels. Blank labels are none and are left out. Raises SettingsError for a
+    names file that can't be used, or that renames a label which its set does not have.
     """
     settings = settings or MergeSettings()
     names = load_names(settings.names, settings.built_in_names)
     sets = {
         name: sorted(
-            {label if isinstance(label, SetLabel) else SetLabel(label) for label in found} - {SetLabel("")},
+            {each for each in map(_set_label, found) if each.name.strip()},
             key=lambda label: (label.name, label.id),
         )
         for name, found in labels.items()
@@ -101,6 +101,10 @@ def merge_labels(labels: Mapping[str, Iterable[SetLabel | str]], settings: Merge
         for twice in [Counter(form for form, _ in {(plain(label.name), label.id) for label in found})]
         for label in found
     )
+
+
+def _set_label(label: SetLabel | str) -> SetLabel:
+    return label if isinstance(label, SetLabel) else SetLabel(label)
 
 
 def _decide(
@@ -118,7 +122,7 @@ def _decide(
             return renamed[key], "renamed by the names file"
     form = plain(label.name)
     if not form:
-        return f"{label.name.strip() or 'blank'} [{set_name}]", "no word in it: of this set only"
+        return f"{label.name.strip()} [{set_name}]", "no word in it: of this set only"
     merged, why = folded[_key(label.name)]
     if twice[form] > 1:
         mark = label.id or "no id"
@@ -202,4 +206,6 @@ def _check_renaming(names: LabelNames, sets: Mapping[str, Iterable[SetLabel]]) -
         found = {key for label in sets[name] for key in (label.name, f"{label.name}#{label.id}")}
         missing = sorted(set(renamed) - found)
         if missing:
-            raise ValueError(f"rename: set {name} has no label {missing[0]!r}; write it as the set does, or label#id")
+            raise SettingsError(
+                f"rename: set {name} has no label {missing[0]!r}; write it as the set does, or label#id"
+            )

@@ -37,7 +37,8 @@ class Relations:
         self._alias = aliases(names)
         self._misleading = {plain(name) for name in names.not_a_kind}
         bare = {label: _MARK.sub("", label) for label in self.labels}
-        self._known = {*self._alias, *(plain(name) for name in bare.values())}
+        listed = {plain(name) for above, kinds in names.kinds.items() for name in (above, *kinds)}
+        self._known = {*self._alias, *listed, *(plain(name) for name in bare.values())}
         self._names = {label: self._name(name) for label, name in bare.items()}
         below: dict[str, set[str]] = defaultdict(set)
         for above, kinds in names.kinds.items():
@@ -70,12 +71,14 @@ class Relations:
         return self._alias.get(form, form)
 
     def _ends(self, name: str) -> list[str]:
-        """The names that the last words of a name are."""
-        words = name.split(" ")
-        if name in self._misleading:
-            return []
-        ends = [" ".join(words[first:]) for first in range(1, len(words))]
-        return sorted({form for end in ends for form in (end, self._alias.get(end, end))} - {name})
+        """The names that the last words of a name are, up to those that mislead: a chili hot dog is no dog."""
+        words, ends = name.split(" "), {name, self._name(name)}
+        for first in range(1, len(words)):
+            if not self._misleading.isdisjoint(ends):
+                break
+            end = " ".join(words[first:])
+            ends |= {end, self._name(end)}
+        return sorted(ends - {name})
 
     def _find(self, below: dict[str, frozenset[str]]) -> dict[tuple[str, str], str]:
         """(the wider label, the other) -> why."""

@@ -19,7 +19,7 @@ _APART = "\x00"  # between a set's name and a label
 class Labels(KeyedStage):
     """The merged label of each row that has one; `merge_labels` says how. A set is a source, or a subset of one."""
 
-    name = "labels"
+    name, version = "labels", 2
     reads = (ROWS,)
     schema = pa.schema([pa.field("label", pa.string())])
 
@@ -36,7 +36,7 @@ class Labels(KeyedStage):
     def emit(self, shard: Shard) -> pa.Table:
         """A row for each label, with its set."""
         labels = pc.fill_null(shard[ROWS].column("label"), "")
-        rows = np.flatnonzero(pc.not_equal(labels, "").to_numpy())
+        rows = np.flatnonzero(pc.not_equal(pc.utf8_trim_whitespace(labels), "").to_numpy())
         subsets = pc.fill_null(shard[ROWS].column("subset"), "").take(rows)
         sets = pc.if_else(pc.equal(subsets, ""), shard.source, subsets)
         named = pc.binary_join_element_wise(sets, labels.take(rows), _APART)

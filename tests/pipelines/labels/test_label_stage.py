@@ -27,10 +27,10 @@ def merged(settings: MergeSettings, *shards: list[tuple[str, str]]) -> list[list
 
 
 def test_labels_that_mean_the_same_are_one_over_sets_and_shards() -> None:
-    first = [("voc", "a photo of a Dog."), ("voc", ""), ("imagenet", "golden_retriever")]
+    first = [("voc", "a photo of a Dog."), ("voc", ""), ("imagenet", "golden_retriever"), ("voc", " ")]
     second = [("imagenet", "dog"), ("imagenet", "Golden Retriever"), ("memes", "Yes"), ("other", "yes")]
     one, other = merged(MergeSettings(), first, second)
-    assert one == ["dog", None, "golden retriever"]
+    assert one == ["dog", None, "golden retriever", None]
     assert other[:2] == ["dog", "golden retriever"]
     assert other[2] != other[3], "a yes of one set is no yes of another"
 

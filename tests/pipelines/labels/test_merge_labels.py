@@ -7,6 +7,7 @@ import pytest
 from corpus.settings import SettingsError
 from pipelines.labels.names import first_name, load_names, plain, singular
 from pipelines.labels.normalise import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
+from pipelines.labels.relations import Relations
 
 NO_LISTS = MergeSettings(built_in_names=False)
 
@@ -26,7 +27,17 @@ NO_LISTS = MergeSettings(built_in_names=False)
         ("a", "a"),
         ("Ｄｏｇ", "dog"),
         ("собака", "собака"),
+        ("कुत्ता", "कुत्ता"),
+        ("dog\u200b\ufeff", "dog"),
+        ("-1", "-1"),
+        ("+1", "+1"),
+        ("A-", "a-"),
+        ("C++", "c++"),
+        ("F-16", "f 16"),
+        ("50%", "50%"),
+        ("#dog", "dog"),
         ("???", ""),
+        ("🐶\ufe0f", ""),
     ],
 )
 def test_what_does_not_count_is_left_out(label: str, expected: str) -> None:
@@ -41,10 +52,13 @@ def test_first_of_several_names() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("dogs", "dog"), ("churches", "church"), ("cities", "city"), ("glass", "glass"), ("news", "news"), ("bus", "bus")],
+    [
+        *[("dogs", "dog"), ("churches", "church"), ("cities", "city"), ("glass", "glass"), ("news", "news")],
+        *[("bus", "bus"), ("fishermen", "fisherman"), ("timber wolves", "timber wolf"), ("mice", "mouse")],
+    ],
 )
 def test_a_plural_is_one_where_the_singular_is_known(name: str, expected: str) -> None:
-    known = {"dog", "church", "city", "new", "bus"}
+    known = {"dog", "church", "city", "new", "bus", "fisherman", "timber wolf", "mouse"}
     assert singular(name, known) == expected
     assert singular(name, set()) == name
 
@@ -96,7 +110,7 @@ def test_the_users_group_goes_before_a_built_in_one(tmp_path: Path) -> None:
 def test_renaming_a_label_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
     path.write_text("rename: {imagenet: {crain: crane}}\n")
-    with pytest.raises(ValueError, match="set imagenet has no label 'crain'"):
+    with pytest.raises(SettingsError, match="set imagenet has no label 'crain'"):
         merge_labels({"imagenet": ["crane"]}, MergeSettings(names=str(path)))
 
 
@@ -127,6 +141,31 @@ def test_two_labels_of_one_set_are_never_joined_by_lists_or_plurals() -> None:
 def test_a_class_that_is_written_in_two_ways_is_one() -> None:
     merged = merge_labels({"set": ["Dog", "dog", "a photo of a dog"]}, NO_LISTS)
     assert set(merged.table.column("merged").to_pylist()) == {"dog"}
+
+
+def test_signs_and_vowel_marks_tell_labels_of_a_set_apart() -> None:
+    labels = {"answers": ["-1", "+1", "<5", ">5"], "grades": ["A+", "A", "A-"], "hindi": ["की", "का", "के"]}
+    merged = merge_labels(labels, NO_LISTS)
+    assert len(set(merged.table.column("merged").to_pylist())) == 10
+
+
+def test_blank_labels_are_none() -> None:
+    merged = merge_labels({"set": ["", " ", "\t", "dog"]}, NO_LISTS)
+    assert merged.table.column("label").to_pylist() == ["dog"]
+    assert merged.merged("set", " ") == merged.merged("set", "") == ""
+
+
+def test_groups_of_a_file_that_contradict_each_other_or_run_in_circles(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text("same: [[hound, cur], [cur, hound], [tyke, cur], []]\nkinds: {cur: [tyke], tyke: [cur]}\n")
+    merged = merge_labels({"a": ["cur"], "b": ["hound"], "c": ["tyke"]}, MergeSettings(names=str(path)))
+    assert [merged.merged(*each) for each in (("a", "cur"), ("b", "hound"), ("c", "tyke"))] == [
+        "hound",
+        "hound",
+        "tyke",
+    ]
+    relations = Relations(["hound", "tyke"], load_names(path))
+    assert relations.table().num_rows == 1
 
 
 def test_answers_numbers_and_names_of_several_meanings_stay_with_their_set() -> None:

@@ -45,6 +45,27 @@ def test_a_hot_dog_is_no_dog() -> None:
     assert relations.related("dog", "sled dog")
 
 
+def test_what_is_a_kind_of_hot_dog_is_no_dog_either() -> None:
+    relations = Relations(
+        ["dog", "chili hot dog", "hotdog", "bear", "plush teddy bear", "dish", "petri dish"], load_names()
+    )
+    assert relations.table().select(["label", "other"]).to_pylist() == [{"label": "hotdog", "other": "chili hot dog"}]
+
+
+def test_big_cats_and_wild_dogs_are_neither() -> None:
+    relations = Relations(["cat", "lion", "dog", "coyote", "mammal"], load_names())
+    assert not relations.related("cat", "lion")
+    assert not relations.related("dog", "coyote")
+    assert relations.related("mammal", "lion")
+
+
+def test_plurals_contain_and_are_contained() -> None:
+    relations = Relations(["dog", "sled dogs", "golden retrievers", "cats", "persian cat"], load_names())
+    assert relations.related("dog", "sled dogs")
+    assert relations.related("dog", "golden retrievers")
+    assert relations.related("cats", "persian cat")
+
+
 def test_names_that_were_kept_apart_are_related_save_ids_of_one_set() -> None:
     merged = merge_labels(
         {

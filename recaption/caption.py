@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from corpus.settings import SettingsError
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Resources, Shard
-from recaption.prompts import PromptChoice, Purpose, chosen_prompts
-from recaption.settings import CaptionSettings, DescribeSettings, VllmSettings
+from recaption.prompts import Purpose, chosen_prompts
+from recaption.settings import CaptionSettings, DescribeSettings, SourceCaptions, VllmSettings
 
 CAPTION = "caption"  # also in `Shard.notes`, whichever of the stages it is: figures of captioners
 WINDOW_CAPTION = "window_caption"
@@ -55,10 +55,11 @@ class Caption(MapStage):
 
     def __init__(self, source: str, settings: CaptionSettings, images: int = 1) -> None:
         super().__init__(settings)
-        choices: dict[str, PromptChoice] = getattr(settings, self.chosen_in)
+        choices: dict[str, SourceCaptions] = getattr(settings, self.chosen_in)
         where = f"stages.caption.{self.chosen_in}"
         if source not in choices:
             raise SettingsError(f"{where}: no prompts for source {source!r}")
+        settings = settings.of(choices[source])
         try:
             settings.check_images(images)
             default = "detailed" if images == 1 else self.purpose

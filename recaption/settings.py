@@ -26,6 +26,14 @@ class DescribeSettings(Settings):
 Backend = Annotated[DescribeSettings | VllmSettings | EndpointSettings, Field(discriminator="kind")]
 
 
+class SourceCaptions(PromptChoice):
+    """Which prompts a source uses, and who writes its captions."""
+
+    backend: Backend | None = Field(
+        None, description="in place of the one for all: a model for images and one for clips in the same file"
+    )
+
+
 class CaptionSettings(Settings):
     """Who writes the captions, how, and what becomes of bad ones."""
 
@@ -43,13 +51,17 @@ class CaptionSettings(Settings):
     retry_temperature: float = Field(0.7, ge=0, le=5, description="of the second try and later ones, at least")
     decode_threads: int = tuning(0, ge=0)  # that decode images for one captioner; 0: a core each, at most 8
     shards_in_flight: int = tuning(2, ge=1)  # of one captioner: while one is written, it is fed from the other
-    sources: dict[str, PromptChoice] = Field({}, description="which sources are captioned, and with which prompts")
-    windows: dict[str, PromptChoice] = Field({}, description="which sources' windows of clips are captioned, likewise")
+    sources: dict[str, SourceCaptions] = Field({}, description="which sources are captioned, and with which prompts")
+    windows: dict[str, SourceCaptions] = Field(
+        {}, description="which sources' windows of clips are captioned, likewise"
+    )
 
     @model_validator(mode="after")
     def _has_such_a_model(self) -> CaptionSettings:
-        if isinstance(self.backend, VllmSettings) and not find_model(self.backend.model, self.backend.family).in_vllm:
-            raise ValueError(f"vLLM has no {self.backend.model}: serve it elsewhere and use `kind: openai`")
+        chosen = [*self.sources.values(), *self.windows.values()]
+        for backend in (self.backend, *(each.backend for each in chosen)):
+            if isinstance(backend, VllmSettings) and not find_model(backend.model, backend.family).in_vllm:
+                raise ValueError(f"vLLM has no {backend.model}: serve it elsewhere and use `kind: openai`")
         return self
 
     @model_validator(mode="after")
@@ -61,6 +73,10 @@ class CaptionSettings(Settings):
                 except SettingsError as error:
                     raise ValueError(f"{key}.{name}: {error}") from error
         return self
+
+    def of(self, choice: SourceCaptions) -> CaptionSettings:
+        """The same with a source's own backend, if it has one."""
+        return self if choice.backend is None else self.model_copy(update={"backend": choice.backend})
 
     def writer(self, images: int = 1) -> dict[str, Any]:
         """Who writes, and how: all that a caption depends on besides its images (so many at most) and its prompt."""

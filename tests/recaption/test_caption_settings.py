@@ -9,7 +9,7 @@ import pytest
 
 from corpus.settings import SettingsError, parse_settings
 from recaption.backends import open_captioner, vllm_settings
-from recaption.caption import Caption
+from recaption.caption import Caption, WindowCaption
 from recaption.engine_client import VllmCaptioner
 from recaption.models import MODELS
 from recaption.settings import CaptionSettings
@@ -79,6 +79,23 @@ def test_windows_have_prompts_of_their_own() -> None:
     with pytest.raises(SettingsError, match=r"windows\.a: prompts\.window_frame: neither a purpose"):
         settings(windows={"a": {"prompts": {"window_frame": 1}}})
     settings(sources={"a": {"prompts": {"clip_frames": 1}}})  # how many images a source has is not known here
+
+
+def test_a_source_may_have_a_model_of_its_own() -> None:
+    """GLM-4V sees one picture at a time, and is no hindrance to captions of clips in the same file."""
+    glm, qwen = {"kind": "vllm", "model": "glm-4v-9b"}, {"kind": "vllm", "model": "qwen2.5-vl-7b", "tensor_parallel": 2}
+    chosen = settings(
+        backend=glm, sources={"a": {}, "films": {"backend": qwen}}, windows={"films": {"backend": {"kind": "describe"}}}
+    )
+    images, clips, windows = Caption("a", chosen), Caption("films", chosen, 8), WindowCaption("films", chosen, 8)
+    assert [stage.depends_on()["writer"]["model"] for stage in (images, clips)] == ["glm-4v-9b", "qwen2.5-vl-7b"]
+    assert "no model" in windows.depends_on()["writer"]["model"]
+    assert [stage.resources.gpus for stage in (images, clips, windows)] == [1, 2, 0]
+    assert images.depends_on() == Caption("a", settings(backend=glm)).depends_on(), "the others' models are not its own"
+    alone = settings(backend=qwen, sources={"films": {}})
+    assert clips.depends_on() == Caption("films", alone, 8).depends_on(), "wherever the model is named"
+    with pytest.raises(SettingsError, match=r"sources\.films: glm-4v-9b takes 1 image"):
+        Caption("films", settings(backend=qwen, sources={"films": {"backend": glm}}), 8)
 
 
 def test_what_vllm_does_not_have_is_refused() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpus.hashing import mix64
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
@@ -52,6 +52,13 @@ class MixtureSettings(Settings):
     weights: WeightSettings = WeightSettings()
     label_names: str = Field("", description="a YAML file as stages.labels.names: which labels contain which")
     datasets: dict[str, MixtureDataset] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _can_read_names(self) -> MixtureSettings:
+        """A file of names that can't be used is said before a run, not at its end."""
+        if self.label_names:
+            load_names(self.label_names)
+        return self
 
     def canonical(self) -> dict[str, Any]:
         """As of all settings; weights by hand go unsaid, as they did when there was no other rule, and so does no file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -143,13 +144,21 @@ def _numbers(tars: dict[str, Tar]) -> set[int]:
 
 
 def _refuse_foreign(store: Store, present: set[str], targets: Sequence[Target]) -> None:
-    """Raise PublishError for files that a corpus would overwrite, in a folder where none was published or begun."""
-    ours = {BLEND, CARD, *(f"{target.name}/{INDEX}" for target in targets)}
-    for path in sorted(present):
-        if path in ours or any(is_tar_of(target.name, path) for target in targets):
-            raise PublishError(
-                f"{store.full(path)}: is in the way, and of no corpus that is known here: choose another folder"
-            )
+    """Raise PublishError for files of others that a corpus would overwrite, in a folder that tells of no corpus.
+
+    A run that was killed at its first tar, or a manifest that was removed, leaves tars that begin as ours do.
+    """
+    tars = [path for path in present if any(is_tar_of(target.name, path) for target in targets)]
+    foreign = [path for path in tars if path.endswith(".tar") and not _is_ours(store, path)]
+    if not tars:
+        foreign = list(present & {BLEND, CARD, *(f"{target.name}/{INDEX}" for target in targets)})
+    if foreign:
+        raise PublishError(f"{store.full(min(foreign))}: is in the way, and of no corpus: choose another folder")
+
+
+def _is_ours(store: Store, path: str) -> bool:
+    with store.open(path) as tar:
+        return re.match(rb"[0-9a-f]{32}\.json\0", tar.read(38)) is not None
 
 
 def _withdraw(store: Store, earlier: dict[str, Any] | None, targets: Sequence[Target]) -> dict[str, dict[str, Tar]]:
@@ -169,10 +178,6 @@ def _withdraw(store: Store, earlier: dict[str, Any] | None, targets: Sequence[Ta
             store.remove(tar.path)
             store.remove(f"{tar.path.rpartition('/')[0]}/{INDEX}")
         notes.forget(made_from)
-    begun = notes.fingerprints()
-    for target in targets:
-        if target.fingerprint not in begun:
-            notes.keep(target.fingerprint, [])  # so that what an interrupted run leaves is known as ours
     present = list_files(store)
     kept: dict[str, dict[str, Tar]] = {}
     for target in targets:

@@ -130,3 +130,26 @@ def test_negatives_of_other_kinds_than_positives_cannot_be_filled_up(tmp_path: P
     plan = planned(world, negatives=1)
     with pytest.raises(PublishError, match="dataset clips: its negatives are jpg and mp4 and its positives jpg"):
         make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+
+
+def test_random_negatives_and_batches_follow_the_mixtures_own_names_of_labels(tmp_path: Path) -> None:
+    """Only the file says that a mallet is a hammer; the built-in lists say that a beagle is a dog."""
+    (tmp_path / "names.yaml").write_text("kinds: {hammer: [mallet]}\n")
+    world, labels = World(str(tmp_path)), ["hammer", "mallet", "dog", "beagle"]
+    images = world.pictures(40)
+    given = world.dataset(
+        "laion", [image_pair("laion", str(n), image, label=labels[n % 4]) for n, image in enumerate(images)]
+    )
+    settings = mixture("c", {"laion": {"negatives": 3}}, label_names=str(tmp_path / "names.yaml"), batch_size=4)
+    plan = plan_dataset(world.workspace, given, settings)
+    label = [plan.candidates.labels[code] for code in plan.candidates.label[plan.arranged.chosen]]
+    tools, met = (
+        {"hammer", "mallet"},
+        {(label[pair], label[donor]) for pair, donor in zip(plan.fill.pair, plan.fill.donor, strict=True)},
+    )
+    assert len(plan.fill.pair) == 3 * 40
+    assert all((one in tools) != (other in tools) for one, other in met)
+    for first in range(0, 40, 4):
+        assert sum(one in tools for one in label[first : first + 4]) == 2
+    unnamed = plan_dataset(world.workspace, given, mixture("c", {"laion": {"negatives": 3}}, batch_size=4))
+    assert unnamed.fingerprint != plan.fingerprint

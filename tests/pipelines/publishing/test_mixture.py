@@ -193,3 +193,11 @@ def test_names_of_labels_count_by_what_they_say(tmp_path: Path) -> None:
         named = mixture("c", {"laion": {}}, label_names=str(tmp_path / "names.yaml"))
         digests.append(str(named.canonical()["label_names"]))
     assert digests[0] != digests[1]
+
+
+def test_names_that_cannot_be_used_are_said_with_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "names.yaml").write_text("kind: {tool: [hammer]}")
+    for name, said in (("names", "did you mean 'kinds'"), ("nowhere", "cannot be read")):
+        settings = {"corpus": "c", "datasets": {"laion": {}}, "label_names": str(tmp_path / f"{name}.yaml")}
+        with pytest.raises(SettingsError, match=said):
+            parse_settings(settings, MixtureSettings)

@@ -159,6 +159,7 @@ def index_tar(store: Store, path: str) -> pa.Table:
         try:
             with tarfile.open(fileobj=file, mode="r:", errors="replace") as archive:
                 for member in archive:
+                    archive.members.clear()  # type: ignore[attr-defined] # else it holds a kilobyte for each
                     if member.isreg():
                         names.append(member.name)
                         offsets.append(member.offset_data)

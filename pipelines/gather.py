@@ -62,14 +62,17 @@ class SourceIndex:
         )
 
 
+_VERSION = 2  # of how sources are read: another one reads them again, and rows that come out the same stay
+
+
 def source_fingerprint(source: Source) -> str:
     """What the source's rows depend on, hashed."""
-    return fingerprint({"source": source.identity(), "version": 1})
+    return fingerprint({"source": source.identity(), "version": _VERSION})
 
 
 def find_index(workspace: Workspace, owner: str, name: str) -> SourceIndex | None:
     """The source's shards, if they were gathered under this fingerprint."""
-    path = _index_path(owner, name)
+    path = index_path(owner, name)
     return SourceIndex.from_json(workspace.store.read(path)) if workspace.store.exists(path) else None
 
 
@@ -94,11 +97,12 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
     index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach, getattr(source, "notes", {}))
     text: dict[str, Any] = {"fingerprint": name, "shards": shards, "rows": rows}
     text |= {"counts": dict(sorted(source.counts.items())), "reach": reach, "notes": index.notes}
-    workspace.store.publish(_index_path(owner, name), json.dumps(text, indent=1).encode())
+    workspace.store.publish(index_path(owner, name), json.dumps(text, indent=1).encode())
     return index
 
 
-def _index_path(owner: str, name: str) -> str:
+def index_path(owner: str, name: str) -> str:
+    """Where the index of a source lies, by the fingerprint it was gathered under; its notes name malformed rows."""
     return f"{Series('tables', owner, ROWS).folder}/index.{name}.json"
 
 

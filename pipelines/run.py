@@ -22,7 +22,7 @@ from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.funnel import Funnel, funnels
-from pipelines.gather import SourceIndex, find_index, gather, source_fingerprint
+from pipelines.gather import SourceIndex, find_index, gather, index_path, source_fingerprint
 from pipelines.inputs import publish_input
 from pipelines.layout import layout, open_source
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
@@ -47,9 +47,11 @@ def read_sources(workspace: Workspace, config: Config, write: bool) -> tuple[dic
     """The shards of every source, and the sources that have to be read first (none, if `write`)."""
     indexes: dict[str, SourceIndex] = {}
     unread = []
-    for name, settings in config.sources.items():
-        source = open_source(settings)
-        digest = source_fingerprint(source)
+    sources = {name: open_source(settings) for name, settings in config.sources.items()}
+    # All files are looked for first: what is missing shows at once, not when hours were spent on another source.
+    digests = {name: source_fingerprint(source) for name, source in sources.items()}
+    for name, digest in digests.items():
+        source = sources[name]
         index = find_index(workspace, name, digest)
         if index is None and write:
             index = gather(workspace, name, source, digest)
@@ -121,7 +123,10 @@ def run(config: Config, selection: Selection, console: Console, mixtures: Sequen
     with ExitStack() as stack:
         record = stack.enter_context(RunRecord(workspace.store, run_id))
         progress = stack.enter_context(Bars(console))
-        check_selection(layout(config), selection)
+        steps = layout(config)
+        check_selection(steps, selection)
+        for stage in (node.stage for step in steps for node in step.nodes):
+            stage.depends_on()  # which looks for archives and checkpoints, before rows are read
         with progress.bar("rows"):
             indexes, _ = read_sources(workspace, config, write=True)
         for name, index in indexes.items():
@@ -129,8 +134,9 @@ def run(config: Config, selection: Selection, console: Console, mixtures: Sequen
             for fault in faults[:_FAULTS_SHOWN]:
                 progress.note(f"{name}: {fault}")
             if len(faults) > _FAULTS_SHOWN:
-                progress.note(f"{name}: {len(faults) - _FAULTS_SHOWN} more malformed records")
-        todo = make_plan(workspace, layout(config), indexes, selection)
+                where = workspace.store.full(index_path(name, index.fingerprint))
+                progress.note(f"{name}: {len(faults) - _FAULTS_SHOWN} more malformed records, in {where}")
+        todo = make_plan(workspace, steps, indexes, selection)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)
         stack.callback(engine.close)

@@ -17,7 +17,7 @@ from film_runs import samples
 from rich.console import Console
 from whole_runs import digests, merged
 
-from corpus.settings import parse_settings
+from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publishing.verify import verify
@@ -168,3 +168,31 @@ def test_a_malformed_row_is_told_with_file_and_line(sets: Sets, done: Path) -> N
     run(config, Selection(), Console(file=said, width=500))
     (line,) = [line for line in said.getvalue().splitlines() if "not_json" in line]
     assert line.startswith("megapairs: ") and "megapairs.jsonl, line 28: not_json" in line
+
+
+def test_many_malformed_rows_are_told_with_where_all_of_them_are(sets: Sets, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text("{\n" * 7)
+    said = io.StringIO()
+    changes = {"sources": {"megapairs": {"files": [str(sets.folder), str(tmp_path / "bad.jsonl")]}}}
+    data = sets.settings(tmp_path, {**changes, "mixtures": {"one": {"datasets": {"megapairs": {"negatives": 1}}}}})
+    run(parse_settings(data, Config), Selection(), Console(file=said, width=500))
+    (line,) = [line for line in said.getvalue().splitlines() if "more malformed" in line]
+    assert line.startswith("megapairs: 5 more malformed records, in ")
+    index = json.loads(Path(line.rpartition(" in ")[2]).read_text())
+    assert sum("bad.jsonl, line" in fault for fault in index["notes"]["faults"]) == 7
+
+
+def test_a_missing_archive_shows_before_any_row_is_read(sets: Sets, tmp_path: Path) -> None:
+    gone = {"archives": {"paths": [str(tmp_path / "gone.tar")]}}
+    config = parse_settings(sets.settings(tmp_path, {"sources": {"megapairs": {"images": gone}}}), Config)
+    with pytest.raises(SettingsError, match=r"gone\.tar"):
+        run(config, Selection(), Console(quiet=True))
+    assert not list((tmp_path / "workspace").glob("tables/**/*"))
+
+
+def test_a_missing_file_shows_before_another_source_is_read(sets: Sets, tmp_path: Path) -> None:
+    more = {"gone": {"kind": "text_pairs", "form": {"kind": "flagembedding"}, "files": [str(tmp_path / "gone.jsonl")]}}
+    config = parse_settings(sets.settings(tmp_path, {"sources": more}), Config)
+    with pytest.raises(SettingsError, match=r"gone\.jsonl"):
+        run(config, Selection(), Console(quiet=True))
+    assert not list((tmp_path / "workspace").glob("tables/**/*"))

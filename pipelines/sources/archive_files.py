@@ -18,7 +18,7 @@ from corpus.settings import SettingsError
 from corpus.storage import Store, is_absolute, storage_errors
 from pipelines.sources.archive_index import normalised
 from pipelines.sources.archive_zip import BROKEN, MOST, ZipError, zip_members
-from pipelines.sources.video_files import find_files
+from pipelines.sources.found_files import find_files
 
 DIRECT = 255  # a method of `MEMBERS` (others: `archive_zip`): the bytes lie as they are, from `offset` on
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
 from corpus.storage import Store
-from pipelines.sources.video_files import Found
+from pipelines.sources.found_files import FoundFile
 
 MISSING, AMBIGUOUS = -1, -2  # instead of a row
 Rows = npt.NDArray[np.int64]
@@ -138,7 +138,7 @@ class FileIndex:
     whole: NameIndex
 
     @staticmethod
-    def build(files: Sequence[Found]) -> FileIndex:
+    def build(files: Sequence[FoundFile]) -> FileIndex:
         """A file may come several times, found in several ways."""
         urls = list(dict.fromkeys(file.url for file in files))
         row_of = {url: row for row, url in enumerate(urls)}

@@ -21,8 +21,7 @@ from corpus.storage import StorageError, Store
 from corpus.work import ShardError
 from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.archives import Find, Found
-from pipelines.sources.video_files import Found as File
-from pipelines.sources.video_files import find_files
+from pipelines.sources.found_files import FoundFile, find_files
 
 _NAME = re.compile(r"(?s)(.+)#row=([0-9]{1,15})(?:&column=(.+))?")
 _BATCH_ROWS = 16  # decoded at once: images are large
@@ -52,7 +51,7 @@ class ParquetImages:
         self._settings = settings
 
     @cached_property
-    def _files(self) -> list[File]:
+    def _files(self) -> list[FoundFile]:
         return find_files(self._settings.paths, [".parquet"], "parquet images")
 
     def identity(self) -> dict[str, Any]:

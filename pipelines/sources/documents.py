@@ -15,11 +15,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pipelines.sources.column_templates import Template, look_up, require_paths
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, named_apart, paths_in, read_records
-from pipelines.sources.video_files import Found, find_files
 
 
 class DocumentsSource(PairSource):
@@ -50,7 +50,7 @@ class DocumentsRows(PairRows[DocumentsSource]):
     bad_page, bad_text, not_json, not_an_object, line_too_long.
     """
 
-    def find(self) -> list[Found]:
+    def find(self) -> list[FoundFile]:
         return find_files(self.settings.files, ROW_ENDINGS, "files")
 
     def pairs(self) -> Iterator[GivenPair]:

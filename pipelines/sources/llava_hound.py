@@ -18,11 +18,11 @@ from pydantic import Field
 
 from corpus.records import Task
 from corpus.storage import StorageError, Store
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.record_files import ROW_ENDINGS, Row, read_records
-from pipelines.sources.video_files import Found, find_files
 
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -54,7 +54,7 @@ class LlavaHoundRows(PairRows[LlavaHoundSource]):
     what PairRows counts: no_frames, of a row whose video has none (looked for once the sample is drawn).
     """
 
-    def find(self) -> list[Found]:
+    def find(self) -> list[FoundFile]:
         return find_files(self.settings.files, ROW_ENDINGS, "files")
 
     def pairs(self) -> Iterator[GivenPair]:

@@ -20,12 +20,12 @@ from pydantic import Field, field_validator, model_validator
 
 from corpus.settings import Settings
 from pipelines.sources.column_templates import Template, look_up, require_paths
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, named_apart, paths_in, read_records
 from pipelines.sources.text_pairs import true_negatives
-from pipelines.sources.video_files import Found, find_files
 
 
 class SideColumns(Settings):
@@ -90,7 +90,7 @@ class MappedRows(PairRows[MappedSource]):
         super().__init__(settings)
         self.told: Counter[str] = Counter()
 
-    def find(self) -> list[Found]:
+    def find(self) -> list[FoundFile]:
         parquet = (".parquet",)
         endings = parquet if self.settings.kind == "parquet" else tuple(e for e in ROW_ENDINGS if e not in parquet)
         return find_files(self.settings.files, endings, "files")

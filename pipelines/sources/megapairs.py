@@ -14,11 +14,11 @@ from typing import Literal
 from pydantic import Field
 
 from corpus.records import Task
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.record_files import ROW_ENDINGS, Row, read_records
-from pipelines.sources.video_files import Found, find_files
 
 MOST_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
 
@@ -46,7 +46,7 @@ class MegaPairsRows(PairRows[MegaPairsSource]):
     bad_text, no string where there should be one; bad_list, one is missing or absurdly long.
     """
 
-    def find(self) -> list[Found]:
+    def find(self) -> list[FoundFile]:
         return find_files(self.settings.files, ROW_ENDINGS, "files")
 
     def pairs(self) -> Iterator[GivenPair]:

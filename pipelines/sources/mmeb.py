@@ -20,13 +20,13 @@ from pydantic import Field, field_validator
 from corpus.records import Task
 from corpus.settings import SettingsError
 from pipelines.sources.column_templates import require_paths
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolved, split_instruction
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.record_files import paths_in, read_records
 from pipelines.sources.string_lists import MOST_ENTRIES, string_list
-from pipelines.sources.video_files import Found, find_files
 
 QUERY = ("qry", "qry_image_path")
 POSITIVE = ("pos_text", "pos_image_path")
@@ -94,10 +94,10 @@ class MmebRows(PairRows[MmebSource | Mme5Source]):
         self.seen: Counter[str] = Counter()
 
     @cached_property
-    def _by_subset(self) -> dict[str, list[Found]]:
+    def _by_subset(self) -> dict[str, list[FoundFile]]:
         return {name: self._files_of(name, subset) for name, subset in self.settings.subsets.items()}
 
-    def find(self) -> list[Found]:
+    def find(self) -> list[FoundFile]:
         return [found for files in self._by_subset.values() for found in files]
 
     def pairs(self) -> Iterator[GivenPair]:
@@ -119,7 +119,7 @@ class MmebRows(PairRows[MmebSource | Mme5Source]):
         seen = {what: count for what, count in sorted(self.seen.items()) if count}
         return {**super().notes, **({"texts": seen} if seen else {})}
 
-    def _files_of(self, name: str, subset: Subset) -> list[Found]:
+    def _files_of(self, name: str, subset: Subset) -> list[FoundFile]:
         patterns = subset.files or (f"{self.settings.folder.rstrip('/')}/{name}",)
         found = find_files(patterns, (".parquet",), f"subsets.{name}")
         splits = {match[1] for file in found if (match := _SPLIT.fullmatch(file.name.rpartition("/")[2]))}

@@ -7,7 +7,7 @@ A source says how its files are read, pair by pair; the rest is here:
         files: tuple[str, ...]
 
     class MyRows(PairRows[MySource]):
-        def find(self) -> list[Found]: ...             # the files, for `identity`
+        def find(self) -> list[FoundFile]: ...             # the files, for `identity`
         def pairs(self) -> Iterator[GivenPair]: ...    # and `self.faults.append(Fault(...))` for each row that is lost
 
 `draw_pairs(pairs, rows, seed, counts)` is the sample alone.
@@ -30,11 +30,11 @@ from pydantic import Field
 
 from corpus.hashing import Hashes, hash_strings
 from corpus.settings import Settings
+from pipelines.sources.found_files import FoundFile
 from pipelines.sources.json_records import Faults
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
 from pipelines.sources.sampling import Sample, in_tables_of
 from pipelines.sources.set_images import SetImages
-from pipelines.sources.video_files import Found
 
 _BLOCK = 2048  # pairs that become a table at a time; with more of them Python's garbage collector is kept busy
 _OWN_URL = "own_url"  # where a pair's URL lies while `Sample` has its columns
@@ -80,7 +80,7 @@ class PairRows(ABC, Generic[P]):
         self.faults = Faults()
 
     @abstractmethod
-    def find(self) -> list[Found]:
+    def find(self) -> list[FoundFile]:
         """The files that are read, in order. Raises SettingsError where there are none."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class PairRows(ABC, Generic[P]):
         """The pairs of the files, in order. Adds to `faults` what is malformed; may count other losses in `counts`."""
 
     @cached_property
-    def files(self) -> list[Found]:
+    def files(self) -> list[FoundFile]:
         """As `find`, which is called once. A file that several patterns mean is one."""
         return list({found.url: found for found in self.find()}.values())
 

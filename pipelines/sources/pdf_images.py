@@ -14,9 +14,8 @@ from pydantic import Field
 from corpus.settings import SettingsError
 from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.archives import Find, Found
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.pdf_pages import PdfSettings, render_pages
-from pipelines.sources.video_files import Found as File
-from pipelines.sources.video_files import find_files
 
 _NAME = re.compile(r"(?s)(.+)#page=([1-9][0-9]{0,8})")
 PDF_ENDINGS = (".pdf",)
@@ -39,7 +38,7 @@ class PdfImages:
         self._settings = settings
 
     @cached_property
-    def _files(self) -> list[File]:
+    def _files(self) -> list[FoundFile]:
         return find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
 
     def identity(self) -> dict[str, Any]:

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from corpus.settings import SettingsError
 from corpus.storage import StorageError, Store
 from pipelines.sources.column_templates import paths_of_records, paths_of_schema
+from pipelines.sources.found_files import FoundFile
 from pipelines.sources.json_records import Fault, Faults, scan
-from pipelines.sources.video_files import Found
 
 ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
 IMAGE = "image"  # the column whose embedded images are named without it
@@ -44,7 +44,7 @@ _GZIP = b"\x1f\x8b"
 Row = dict[str, Any]
 
 
-def is_parquet(file: Found) -> bool:
+def is_parquet(file: FoundFile) -> bool:
     """Whether a file is one by its name."""
     return file.url.lower().endswith(".parquet")
 
@@ -54,14 +54,14 @@ def embedded_name(file: str, row: int, column: str = IMAGE) -> str:
     return f"{file}#row={row}" + ("" if column == IMAGE else f"&column={column}")
 
 
-def named_apart(files: Sequence[Found]) -> list[Found]:
+def named_apart(files: Sequence[FoundFile]) -> list[FoundFile]:
     """The same files; those that are called alike are called by their URLs."""
     count = Counter(file.name for file in files)
     return [replace(file, name=file.url) if count[file.name] > 1 else file for file in files]
 
 
 def read_records(
-    file: Found, faults: list[Fault], columns: Collection[str] | None = None, images: Collection[str] = ()
+    file: FoundFile, faults: list[Fault], columns: Collection[str] | None = None, images: Collection[str] = ()
 ) -> Iterator[tuple[int, Row]]:
     """(line, record) of each object in a file; in Parquet the row, counted from 1. Adds to `faults` what is none.
 
@@ -124,13 +124,13 @@ def _parsed_lines(stream: IO[bytes], url: str, faults: list[Fault]) -> Iterator[
             faults.append(Fault(url, number, "not_json", str(error)))
 
 
-def fault_all(file: Found, faults: list[Fault]) -> None:
+def fault_all(file: FoundFile, faults: list[Fault]) -> None:
     """Of a file in which `paths_in` finds none: whatever lies in it is a fault."""
     for line, _ in read_records(file, faults):
         faults.append(Fault(file.url, line, "no_query", "an object without fields"))
 
 
-def open_parquet(file: Found | str) -> tuple[Any, pq.ParquetFile]:
+def open_parquet(file: FoundFile | str) -> tuple[Any, pq.ParquetFile]:
     """The open file, which is the caller's to close, and what reads it. Errors as in `read_records`."""
     url = file if isinstance(file, str) else file.url
     opened = Store(".").open(url)
@@ -147,7 +147,7 @@ def open_parquet(file: Found | str) -> tuple[Any, pq.ParquetFile]:
         raise
 
 
-def paths_in(file: Found) -> set[str]:
+def paths_in(file: FoundFile) -> set[str]:
     """The paths that a file's rows have: those of a Parquet file's schema, else of its first records; of none, none.
 
     Errors as in `read_records`.
@@ -173,7 +173,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _parquet_rows(
-    file: Found, faults: list[Fault], columns: Collection[str] | None, maybe_images: Collection[str]
+    file: FoundFile, faults: list[Fault], columns: Collection[str] | None, maybe_images: Collection[str]
 ) -> Iterator[tuple[int, Row]]:
     opened, parquet = open_parquet(file)
     try:

@@ -19,13 +19,13 @@ from corpus.settings import SettingsError
 from filters.text_clean import TextCleanSettings, clean_text
 from filters.text_keys import comparable
 from pipelines.sources.column_templates import Template, require_paths
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, paths_in, read_records
 from pipelines.sources.text_forms import AnyTextForm, Columns
 from pipelines.sources.text_presets import PRESETS
-from pipelines.sources.video_files import Found, find_files
 
 _Plain = tuple[str, tuple[str, ...]]  # a side as it is compared
 _CLEAN = TextCleanSettings()
@@ -66,7 +66,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
         self._licence = known.licence if known and not settings.licence else ""
         self.told: Counter[str] = Counter()
 
-    def find(self) -> list[Found]:
+    def find(self) -> list[FoundFile]:
         return find_files(self._patterns, ROW_ENDINGS, "files")
 
     def identity(self) -> dict[str, Any]:

@@ -20,17 +20,9 @@ from pydantic import Field, field_validator
 
 from corpus.hashing import hash_strings
 from corpus.settings import Settings, SettingsError, tuning
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault
-from pipelines.sources.video_files import (
-    JSON_ENDINGS,
-    VIDEO_ENDINGS,
-    Found,
-    Names,
-    find_files,
-    is_web,
-    on_the_web,
-    under_prefix,
-)
+from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, Names, is_web, on_the_web, under_prefix
 from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_spans import ANNOTATION, share_out, span_starts
 from video.glance import Glance, glance
@@ -100,7 +92,7 @@ class VideosRows:
         self.faults: list[Fault] = []
 
     @cached_property
-    def _listed(self) -> list[Found]:
+    def _listed(self) -> list[FoundFile]:
         plain = [name for name in self._settings.videos if not _is_prefix(name)]
         return [
             found
@@ -109,7 +101,7 @@ class VideosRows:
         ]
 
     @cached_property
-    def _files(self) -> list[tuple[list[Found], list[Found]]]:
+    def _files(self) -> list[tuple[list[FoundFile], list[FoundFile]]]:
         """Of each form the files, and those of its cuts."""
         return [
             (
@@ -132,12 +124,12 @@ class VideosRows:
         blocks = iter(lambda: list(itertools.islice(rows, self._settings.shard_rows)), [])
         yield from (pa.Table.from_pylist(block, schema=COLUMNS) for block in blocks)
 
-    def _said(self) -> dict[Found, list[Annotation]]:
+    def _said(self) -> dict[FoundFile, list[Annotation]]:
         """Each video, once, with its annotations."""
         named = [video for video in self._listed if _is_text(video.url)]
         listed = {video.url: video for video in named}
         self.counts = {"bad_name": len(self._listed) - len(named), "repeated_video": len(named) - len(listed)}
-        said: dict[Found, dict[Annotation, None]] = {video: {} for video in listed.values()}
+        said: dict[FoundFile, dict[Annotation, None]] = {video: {} for video in listed.values()}
         names = Names(said)
         missing: set[str] = set()
         for annotation in self._annotations():
@@ -160,14 +152,14 @@ class VideosRows:
         for form, (files, cuts) in zip(self._settings.annotations, self._files, strict=True):
             yield from read_annotations(form, [f.url for f in files], [f.url for f in cuts], self.faults)
 
-    def _elsewhere(self, name: str) -> Found | None:
+    def _elsewhere(self, name: str) -> FoundFile | None:
         """The URL of a video that was not listed."""
         if is_web(name):
             return on_the_web(name)
         prefix = next(filter(_is_prefix, self._settings.videos), None)
         return under_prefix(prefix, name, self._settings.url_ending) if prefix else None
 
-    def _in_order(self, videos: list[Found]) -> list[Found]:
+    def _in_order(self, videos: list[FoundFile]) -> list[FoundFile]:
         if self._settings.sample_rows is None:
             return videos
         hashes = hash_strings(pa.array([video.url for video in videos], pa.string()), self._settings.seed)
@@ -179,7 +171,7 @@ class VideosRows:
         faults = [f"{fault.file}, line {fault.line}: {fault.reason}: {fault.detail}" for fault in self.faults]
         return {"annotations": dict(sorted(self.annotation_counts.items())), "faults": faults}
 
-    def _rows(self, videos: list[Found], said: dict[Found, list[Annotation]]) -> Iterator[dict[str, Any]]:
+    def _rows(self, videos: list[FoundFile], said: dict[FoundFile, list[Annotation]]) -> Iterator[dict[str, Any]]:
         most = self._settings.sample_rows
         rows = left_out = begun = 0
         for video, seen in self._measured(videos):
@@ -218,14 +210,14 @@ class VideosRows:
         self.counts["not_sampled"] = left_out + len(rest)
         self.counts["read"] = rows + sum(self.counts.values())
 
-    def _measured(self, videos: Sequence[Found]) -> Iterator[tuple[Found, Glance | None]]:
+    def _measured(self, videos: Sequence[FoundFile]) -> Iterator[tuple[FoundFile, Glance | None]]:
         """Videos with their lengths, some looked at ahead."""
         with ThreadPoolExecutor(self._settings.probe_threads) as pool:
             for first in range(0, len(videos), _BLOCK):
                 block = videos[first : first + _BLOCK]
                 yield from zip(block, pool.map(self._glance, block), strict=True)
 
-    def _glance(self, video: Found) -> Glance | None:
+    def _glance(self, video: FoundFile) -> Glance | None:
         """None of what lies on the web, and of what cannot be read."""
         if is_web(video.url):
             return None
@@ -236,7 +228,7 @@ class VideosRows:
         return seen if seen and seen.duration_s <= self._settings.max_duration_s else None
 
 
-def _named_apart(said: Mapping[Found, T]) -> dict[Found, T]:
+def _named_apart(said: Mapping[FoundFile, T]) -> dict[FoundFile, T]:
     """The same videos; those that share a name have their whole URLs for it."""
     names = Counter(video.name for video in said)
     return {

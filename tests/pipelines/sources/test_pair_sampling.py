@@ -16,10 +16,10 @@ from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
 from pipelines.sources import json_records, pair_sampling
+from pipelines.sources.found_files import FoundFile
 from pipelines.sources.json_records import Fault
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
 from pipelines.sources.pair_sampling import PairRows, PairSource, content_digest, draw_pairs
-from pipelines.sources.video_files import Found
 
 
 def pair(number: int, **more: Any) -> GivenPair:
@@ -107,8 +107,8 @@ class NumbersSource(PairSource):
 class NumbersRows(PairRows[NumbersSource]):
     """Every tenth is malformed, every seventh of the others is too long."""
 
-    def find(self) -> list[Found]:
-        return [Found("a.jsonl", "a.jsonl", 10, "v1"), Found("a.jsonl", "x/a.jsonl", 10, "v1")]
+    def find(self) -> list[FoundFile]:
+        return [FoundFile("a.jsonl", "a.jsonl", 10, "v1"), FoundFile("a.jsonl", "x/a.jsonl", 10, "v1")]
 
     def pairs(self) -> Iterator[GivenPair]:
         for number in range(self.settings.count):

@@ -18,10 +18,10 @@ from given_rows import rows_of, texts
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources import json_records, record_files
+from pipelines.sources.found_files import FoundFile, find_files
 from pipelines.sources.json_records import Fault
 from pipelines.sources.record_files import read_records
 from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
-from pipelines.sources.video_files import Found, find_files
 
 
 def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_file_full_of_malformed_lines_is_not_held(tmp_path: Path, monkeypatch:
     (file,) = find_files([str(tmp_path)], (".jsonl",), "files")
     held: list[list[Fault]] = []
 
-    def noted(file: Found, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def noted(file: FoundFile, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
         held.append(faults)
         return read_records(file, faults)
 

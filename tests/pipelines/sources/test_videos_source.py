@@ -17,7 +17,8 @@ from videos import Shot, make_video, truncate
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
-from pipelines.sources.video_files import Found, Names
+from pipelines.sources.found_files import FoundFile
+from pipelines.sources.video_files import Names
 from pipelines.sources.video_spans import span_starts
 from pipelines.sources.videos import COLUMNS, VideosRows, VideosSource
 
@@ -204,7 +205,7 @@ def test_a_name_that_is_no_unicode_is_left_out(tmp_path: Path, film: bytes) -> N
 )
 def test_which_video_a_name_means(asked: str, wanted: list[str]) -> None:
     names = ["x/1.mp4", "y/1.mp4", "2.mp4", "2.webm", "3.mkv"]
-    found = Names(Found(f"/d/{name}", name) for name in names).find(asked)
+    found = Names(FoundFile(f"/d/{name}", name) for name in names).find(asked)
     assert [video.url for video in found] == wanted
 
 

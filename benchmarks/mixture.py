@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ import pyarrow as pa
 from benchmarks.harness import timed
 from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, table_schema
 from corpus.workspace import Workspace
+from pipelines.labels.names import load_names
 from pipelines.publishing.corpus_plan import item_ids, make_target, pair_rows, plan_dataset, refuse_shared_pairs
 from pipelines.publishing.locate import read_locations
 from pipelines.publishing.mixture import DatasetInput, MixtureSettings
@@ -183,8 +185,10 @@ def measure(folder: str) -> dict[str, Any]:
         items += [path.replace("pairs/", "tables/", 1).replace("/pairs/", "/items/") for path in paths]
     seconds = {}
     plans = []
+    names = load_names()
     for dataset in given:
-        seconds[f"plan {dataset.name}"], plan = timed(lambda dataset=dataset: plan_dataset(workspace, dataset, mixture))  # type: ignore[misc]
+        planned = partial(plan_dataset, workspace, dataset, mixture, names)
+        seconds[f"plan {dataset.name}"], plan = timed(planned)
         plans.append(plan)
     seconds["pairs in two datasets"], _ = timed(lambda: refuse_shared_pairs(plans))
     sizes = {plan.given.name: Drawn(plan.given.task, len(plan.arranged.chosen)) for plan in plans}

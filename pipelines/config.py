@@ -153,7 +153,10 @@ class Config(Settings):
                     raise ValueError(f"datasets.{name}.also: source {wanted!r} gives no pairs")
             for fault in self._faults(dataset):
                 raise ValueError(f"datasets.{name}.{fault}")
+        folders: dict[str, str] = {}
         for name, mixture in self.mixtures.items():
+            if (other := folders.setdefault(mixture.corpus.rstrip("/"), name)) != name:
+                raise ValueError(f"mixtures.{name}.corpus: mixture {other!r} is published there")
             for dataset_name in mixture.datasets:
                 if dataset_name not in self.datasets:
                     raise ValueError(

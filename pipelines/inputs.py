@@ -49,6 +49,7 @@ def publish_input(
         items=tuple(sorted(path for source in needed for path in items.get(source, ()))),
         funnel={source: funnels[source] for source in sorted(sources)},
         made_by=dict(versions),
+        names=config.stages.labels.lists,
     )
 
 

@@ -10,7 +10,6 @@ from corpus.settings import SettingsError
 from corpus.stages import ROWS
 from corpus.workspace import Series, Workspace
 from pipelines.config import Config
-from pipelines.labels.names import load_names
 from pipelines.labels.normalise import merge_labels
 from pipelines.labels.relations import Relations
 from pipelines.run import read_sources
@@ -38,6 +37,6 @@ def label_report(config: Config) -> Iterator[str]:
     settings = config.stages.labels
     merged = merge_labels(sets, settings)
     yield from merged.report()
-    names = load_names(settings.names, settings.built_in_names)
+    names = settings.lists
     for row in Relations(merged.table.column("merged").to_pylist(), names).table().to_pylist():
         yield f"{row['label']} and {row['other']} are related ({row['why']})"

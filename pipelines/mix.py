@@ -12,6 +12,7 @@ from rich.table import Table
 from corpus.workspace import Workspace
 from pipelines.config import Config, sources_of
 from pipelines.given_pairs import ALSO
+from pipelines.labels.names import LabelNames
 from pipelines.plan import Plan, Selection
 from pipelines.publishing.mixture import MixtureSettings, PublishError, arrange_dataset, read_candidates
 from pipelines.publishing.weights import Drawn, dataset_weights
@@ -47,7 +48,7 @@ class Mix:
 
 def mixes(config: Config, names: Sequence[str] | None = None, steps: int | None = None) -> list[Mix]:
     """The mixtures of these names, or all. Epochs are counted for `steps`; None: for going through all samples once."""
-    there = _There(config, Workspace(config.workspace), *plan(config, Selection()))
+    there = _There(config, Workspace(config.workspace), *plan(config, Selection()), config.stages.labels.lists)
     return [_mix(there, name, steps) for name in names or config.mixtures]
 
 
@@ -59,6 +60,7 @@ class _There:
     workspace: Workspace
     plan: Plan
     unread: Sequence[str]  # sources whose shards are not known
+    names: LabelNames
 
 
 def _mix(there: _There, name: str, steps: int | None) -> Mix:
@@ -83,7 +85,7 @@ def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
     whole = not notes
     candidates, taken = read_candidates(there.workspace, paths), 0
     try:
-        arranged = arrange_dataset(candidates, name, mixture)
+        arranged = arrange_dataset(candidates, name, mixture, there.names)
     except PublishError as error:
         notes.append(str(error))
     else:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpus.settings import Settings, SettingsError
 from pipelines.labels.names import LabelNames, aliases, first_name, load_names, plain, singular
@@ -36,6 +36,18 @@ class MergeSettings(Settings):
     built_in_names: bool = Field(True, description="use the lists of pipelines/labels/synonyms.yaml")
     plurals: bool = Field(True, description="merge a plural with its singular, where that is a label or a known name")
     first_of_list: bool = Field(True, description='"tench, Tinca tinca" is a tench')
+
+    @model_validator(mode="after")
+    def _can_read_names(self) -> MergeSettings:
+        """A file of names that can't be used is said with the settings, not at the end of a run."""
+        if self.names:
+            load_names(self.names, built_in=False)
+        return self
+
+    @property
+    def lists(self) -> LabelNames:
+        """All names that these settings stand for, as they are in the files now."""
+        return load_names(self.names, self.built_in_names)
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,7 @@ def merge_labels(labels: Mapping[str, Iterable[SetLabel | str]], settings: Merge
     names file that can't be used, or that renames a label which its set does not have.
     """
     settings = settings or MergeSettings()
-    names = load_names(settings.names, settings.built_in_names)
+    names = settings.lists
     sets = {
         name: sorted(
             {each for each in map(_set_label, found) if each.name.strip()},

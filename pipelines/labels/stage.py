@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
 from corpus.stages import ROWS, KeyedStage, Shard
-from pipelines.labels.names import load_names
 from pipelines.labels.normalise import MergeSettings, merge_labels
 
 _APART = "\x00"  # between a set's name and a label
@@ -30,7 +29,7 @@ class Labels(KeyedStage):
     def depends_on(self) -> dict[str, Any]:
         """The names themselves, wherever their file lies."""
         settings = self._settings.canonical()
-        names = load_names(self._settings.names, self._settings.built_in_names)
+        names = self._settings.lists
         return {**settings, "names": names.canonical()}
 
     def emit(self, shard: Shard) -> pa.Table:

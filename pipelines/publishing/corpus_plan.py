@@ -15,7 +15,7 @@ import numpy as np
 from corpus.records import Modality
 from corpus.stages import fingerprint
 from corpus.workspace import Workspace
-from pipelines.labels.names import load_names
+from pipelines.labels.names import LabelNames
 from pipelines.publishing.export import OWN, PairRows, Target
 from pipelines.publishing.locate import Locations, first_of_run, join_id, unique_ids
 from pipelines.publishing.mixture import (
@@ -50,17 +50,20 @@ class DatasetPlan:
     fill: Fill
 
 
-def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSettings) -> DatasetPlan:
-    """Choose, order and fill up. Raises PublishError, which names the dataset, where that can't be done."""
+def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSettings, names: LabelNames) -> DatasetPlan:
+    """Choose, order and fill up; `names` say which labels contain which.
+
+    Raises PublishError, which names the dataset, where that can't be done.
+    """
     settings = mixture.datasets[given.name]
     try:
         candidates = read_candidates(workspace, given.pairs)
-        arranged = arrange_dataset(candidates, given.name, mixture)
+        arranged = arrange_dataset(candidates, given.name, mixture, names)
         if not len(arranged.chosen):
             raise PublishError(f"none of its {len(candidates)} kept pairs is published")
         videos = given.modality == Modality.CLIP and settings.negatives > 0
         sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
-        related = related_labels(candidates, mixture) if arranged.rule is BatchRule.LABEL_SPREAD else None
+        related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None
         fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives", related)
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
@@ -70,15 +73,14 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
             )
     except PublishError as error:
         raise PublishError(f"dataset {given.name}: {error}") from None
-    made_from = _fingerprint(given, mixture, arranged.rule)
+    made_from = _fingerprint(given, mixture, names if arranged.rule is BatchRule.LABEL_SPREAD else None)
     return DatasetPlan(given, settings, made_from, candidates, arranged, sides, fill)
 
 
-def _fingerprint(given: DatasetInput, mixture: MixtureSettings, rule: BatchRule) -> str:
+def _fingerprint(given: DatasetInput, mixture: MixtureSettings, names: LabelNames | None) -> str:
     settings = mixture.datasets[given.name]
     clip = [str(given.modality)] if given.modality == Modality.CLIP else []  # the fields of others don't depend on it
-    names = load_names(mixture.label_names).canonical()
-    spread = [mixture.batch_size, names] if rule is BatchRule.LABEL_SPREAD else []
+    spread = [mixture.batch_size, names.canonical()] if names else []
     return fingerprint(
         {
             "format": FORMAT,

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from corpus.hashing import mix64
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
 from corpus.workspace import Workspace
-from pipelines.labels.names import load_names
+from pipelines.labels.names import LabelNames, load_names
 from pipelines.labels.relations import Relations
 from pipelines.labels.spread import label_spread_order
 from pipelines.publishing.locate import first_of_run, split_ids
@@ -50,24 +50,11 @@ class MixtureSettings(Settings):
     pairs_per_shard: int = Field(1000, ge=1)
     batch_size: int = Field(768, ge=1, description="of the trainer, which fills a batch from one dataset")
     weights: WeightSettings = WeightSettings()
-    label_names: str = Field("", description="a YAML file as stages.labels.names: which labels contain which")
     datasets: dict[str, MixtureDataset] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _can_read_names(self) -> MixtureSettings:
-        """A file of names that can't be used is said before a run, not at its end."""
-        if self.label_names:
-            load_names(self.label_names)
-        return self
-
     def canonical(self) -> dict[str, Any]:
-        """As of all settings; weights by hand go unsaid, as they did when there was no other rule, and so does no file
-        of names. Of one its content counts.
-        """
+        """As of all settings; weights by hand go unsaid, as they did when there was no other rule."""
         whole = super().canonical()
-        del whole["label_names"]
-        if self.label_names:
-            whole["label_names"] = load_names(self.label_names).canonical()
         if self.weights.rule == "by_hand":
             del whole["weights"]
         return whole
@@ -95,6 +82,7 @@ class PublishInput:
     items: tuple[str, ...]  # paths of item tables: LOCATION_FIELDS
     funnel: Mapping[str, Any]  # source -> {"rows_in", "kept", "removed": {status: {reason: rows}}}
     made_by: Mapping[str, str]  # name -> version
+    names: LabelNames = field(default_factory=load_names)  # which labels contain which
 
 
 class BatchRule(StrEnum):
@@ -183,7 +171,7 @@ def draw(ids: np.ndarray, key: str) -> np.ndarray:
     return mix64(mix64(ids[0] ^ low) ^ ids[1] ^ high)
 
 
-def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings) -> Arrangement:
+def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings, names: LabelNames) -> Arrangement:
     """What the mixture takes of the dataset, in its order: pairs with labels spread over the batches, groups whole.
 
     Raises PublishError as `arrange` does.
@@ -193,15 +181,15 @@ def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings)
     label = candidates.label[arranged.chosen]
     if arranged.rule is BatchRule.GROUPED or not (label >= 0).any():
         return arranged
-    related = related_labels(candidates, mixture)
+    related = related_labels(candidates, names)
     drawn = draw(candidates.ids[:, arranged.chosen], key)
     order = label_spread_order(drawn, label, mixture.batch_size, related)
     return replace(arranged, chosen=arranged.chosen[order], rule=BatchRule.LABEL_SPREAD)
 
 
-def related_labels(candidates: Candidates, mixture: MixtureSettings) -> np.ndarray:
+def related_labels(candidates: Candidates, names: LabelNames) -> np.ndarray:
     """int32[m, 2]: the numbers of labels of which one contains the other."""
-    return Relations(candidates.labels, load_names(mixture.label_names)).pairs(candidates.labels)
+    return Relations(candidates.labels, names).pairs(candidates.labels)
 
 
 def arrange(candidates: Candidates, limit: int | None, per_shard: int, key: str) -> Arrangement:

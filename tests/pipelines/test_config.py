@@ -76,6 +76,13 @@ def test_datasets_and_mixtures_refer_to_each_other() -> None:
     assert config.mixtures["both"].datasets["two"].weight == 2.0
 
 
+def test_two_mixtures_have_two_folders() -> None:
+    datasets = {"datasets": {"one": {}}}
+    mixtures = {"a": {"corpus": "out", **datasets}, "b": {"corpus": "out/", **datasets}}
+    with pytest.raises(SettingsError, match=r"mixtures\.b\.corpus: mixture 'a' is published there"):
+        parse(sources={"laion": LAION}, datasets={"one": {"source": "laion"}}, mixtures=mixtures)
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_the_files_to_start_from_load(path: Path) -> None:
     config = load_settings(path, Config)

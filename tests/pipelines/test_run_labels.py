@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,7 +74,11 @@ def write_captions(folder: Path) -> None:
 
 
 def settings(root: Path) -> Config:
-    data = {
+    return parse_settings(given(root), Config)
+
+
+def given(root: Path) -> dict[str, Any]:
+    return {
         "workspace": str(root / "workspace"),
         "engine": {"kind": "local", "workers": 1},
         "sources": {
@@ -124,7 +129,6 @@ def settings(root: Path) -> Config:
             }
         },
     }
-    return parse_settings(data, Config)
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +165,25 @@ def test_labels_of_two_sets_are_one_vocabulary_and_spread(done: tuple[Path, RunR
         name = list(SETS)[number // 20]
         assert sample["json"]["positive"]["text"] == SETS[name][number % 20 % len(SETS[name])], "its own label's text"
         assert ("classification" in sample["json"]["query"]["instruction"]) == (name == "ImageNet_1K")
+
+
+def test_the_users_names_keep_labels_apart_wherever_they_count(done: tuple[Path, RunResult], tmp_path: Path) -> None:
+    """One file of names says what contains what: for the report, the order, and random negatives."""
+    root, _ = done
+    (tmp_path / "names.yaml").write_text("kinds: {dog: [tench]}\n")
+
+    def met(name: str, **labels: str) -> set[tuple[str, str]]:
+        """The labels of pairs and of their random negatives."""
+        mixture = {"corpus": str(tmp_path / name), "pairs_per_shard": 16, "datasets": {"sets": {"negatives": 3}}}
+        data = {**given(root), "stages": {"labels": labels}, "mixtures": {name: mixture}}
+        assert run(parse_settings(data, Config), Selection(), Console(quiet=True)).failed == []
+        said = [sample["json"] for sample in samples(tmp_path / name, "sets")]
+        label_of = {each["positive"]["text"]: each["label"] for each in said}
+        return {(each["label"], label_of[other["text"]]) for each in said for other in each["negatives"]}
+
+    alike = {("dog", "tench"), ("tench", "dog")}
+    assert met("plain") & alike == alike
+    assert met("named", names=str(tmp_path / "names.yaml")) & alike == set()
 
 
 def test_texts_are_clean_and_there_once(done: tuple[Path, RunResult]) -> None:

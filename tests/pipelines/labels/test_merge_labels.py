@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.settings import SettingsError
+from corpus.settings import SettingsError, parse_settings
 from pipelines.labels.names import first_name, load_names, plain, singular
 from pipelines.labels.normalise import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
 from pipelines.labels.relations import Relations
@@ -119,6 +119,13 @@ def test_a_names_file_with_an_unknown_key_is_an_error(tmp_path: Path) -> None:
     path.write_text("sames: []\n")
     with pytest.raises(SettingsError, match="did you mean 'same'"):
         load_names(path)
+
+
+def test_names_that_cannot_be_used_are_said_with_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "names.yaml").write_text("kind: {tool: [hammer]}")
+    for name, said in (("names", "did you mean 'kinds'"), ("nowhere", "cannot be read")):
+        with pytest.raises(SettingsError, match=said):
+            parse_settings({"names": str(tmp_path / f"{name}.yaml")}, MergeSettings)
 
 
 def test_two_labels_of_one_set_are_never_joined_by_lists_or_plurals() -> None:

@@ -8,6 +8,7 @@ import pytest
 from small_worlds import World, image_pair, mixture, picture
 
 from corpus.records import Modality, item_id
+from pipelines.labels.names import load_names
 from pipelines.publishing.corpus_plan import DatasetPlan, item_ids, make_target, pair_rows, plan_dataset
 from pipelines.publishing.export import OWN
 from pipelines.publishing.locate import join_id, read_locations
@@ -16,7 +17,7 @@ from pipelines.publishing.mixture import PublishError
 
 def planned(world: World, **settings: Any) -> DatasetPlan:
     [given] = world.datasets
-    return plan_dataset(world.workspace, given, mixture("unused", {given.name: settings}))
+    return plan_dataset(world.workspace, given, mixture("unused", {given.name: settings}), load_names())
 
 
 def fingerprint(world: World, **settings: Any) -> str:
@@ -31,9 +32,9 @@ def test_the_fingerprint_is_of_what_the_tars_depend_on_and_of_nothing_else(tmp_p
     assert fingerprint(world, pairs=4) != base
     assert fingerprint(world, negatives=1) != base
     for other in (mixture("elsewhere", {"laion": {}}, batch_size=4), mixture("unused", {"laion": {}, "more": {}})):
-        assert plan_dataset(world.workspace, given, other).fingerprint == base
+        assert plan_dataset(world.workspace, given, other, load_names()).fingerprint == base
     for other in (mixture("unused", {"laion": {}}, seed=1), mixture("unused", {"laion": {}}, pairs_per_shard=5)):
-        assert plan_dataset(world.workspace, given, other).fingerprint != base
+        assert plan_dataset(world.workspace, given, other, load_names()).fingerprint != base
 
 
 def test_only_the_items_of_chosen_pairs_are_needed(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_negatives_of_other_kinds_than_positives_cannot_be_filled_up(tmp_path: P
         make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
 
 
-def test_random_negatives_and_batches_follow_the_mixtures_own_names_of_labels(tmp_path: Path) -> None:
+def test_random_negatives_and_batches_follow_the_users_names_of_labels(tmp_path: Path) -> None:
     """Only the file says that a mallet is a hammer; the built-in lists say that a beagle is a dog."""
     (tmp_path / "names.yaml").write_text("kinds: {hammer: [mallet]}\n")
     world, labels = World(str(tmp_path)), ["hammer", "mallet", "dog", "beagle"]
@@ -140,8 +141,8 @@ def test_random_negatives_and_batches_follow_the_mixtures_own_names_of_labels(tm
     given = world.dataset(
         "laion", [image_pair("laion", str(n), image, label=labels[n % 4]) for n, image in enumerate(images)]
     )
-    settings = mixture("c", {"laion": {"negatives": 3}}, label_names=str(tmp_path / "names.yaml"), batch_size=4)
-    plan = plan_dataset(world.workspace, given, settings)
+    settings = mixture("c", {"laion": {"negatives": 3}}, batch_size=4)
+    plan = plan_dataset(world.workspace, given, settings, load_names(tmp_path / "names.yaml"))
     label = [plan.candidates.labels[code] for code in plan.candidates.label[plan.arranged.chosen]]
     tools, met = (
         {"hammer", "mallet"},
@@ -151,5 +152,5 @@ def test_random_negatives_and_batches_follow_the_mixtures_own_names_of_labels(tm
     assert all((one in tools) != (other in tools) for one, other in met)
     for first in range(0, 40, 4):
         assert sum(one in tools for one in label[first : first + 4]) == 2
-    unnamed = plan_dataset(world.workspace, given, mixture("c", {"laion": {"negatives": 3}}, batch_size=4))
+    unnamed = plan_dataset(world.workspace, given, settings, load_names())
     assert unnamed.fingerprint != plan.fingerprint

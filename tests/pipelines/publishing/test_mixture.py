@@ -10,6 +10,7 @@ from small_worlds import World, image_pair, mixture
 
 from corpus.records import item_id
 from corpus.settings import SettingsError, parse_settings
+from pipelines.labels.names import load_names
 from pipelines.publishing.locate import join_id
 from pipelines.publishing.mixture import (
     BatchRule,
@@ -174,7 +175,7 @@ def test_labels_are_spread_over_batches(tmp_path: Path) -> None:
     orders = []
     for number, given in enumerate((made, made[::-1])):
         found = candidates(tmp_path / str(number), given)
-        arranged = arrange_dataset(found, "laion", settings)
+        arranged = arrange_dataset(found, "laion", settings, load_names())
         assert arranged.rule == BatchRule.LABEL_SPREAD
         names = [found.labels[found.label[at]] for at in arranged.chosen]
         batches = [Counter(names[start : start + 12]) for start in range(0, 120, 12)]
@@ -182,22 +183,3 @@ def test_labels_are_spread_over_batches(tmp_path: Path) -> None:
         orders.append([join_id(found.ids[:, at]) for at in arranged.chosen])
     assert orders[0] == orders[1]
     assert len(set(orders[0])) == 120
-
-
-def test_names_of_labels_count_by_what_they_say(tmp_path: Path) -> None:
-    plain = mixture("c", {"laion": {}})
-    assert "label_names" not in plain.canonical()
-    digests = []
-    for said in ("same: [[dog, hound]]\n", "same: [[dog, doggy]]\n"):
-        (tmp_path / "names.yaml").write_text(said)
-        named = mixture("c", {"laion": {}}, label_names=str(tmp_path / "names.yaml"))
-        digests.append(str(named.canonical()["label_names"]))
-    assert digests[0] != digests[1]
-
-
-def test_names_that_cannot_be_used_are_said_with_the_settings(tmp_path: Path) -> None:
-    (tmp_path / "names.yaml").write_text("kind: {tool: [hammer]}")
-    for name, said in (("names", "did you mean 'kinds'"), ("nowhere", "cannot be read")):
-        settings = {"corpus": "c", "datasets": {"laion": {}}, "label_names": str(tmp_path / f"{name}.yaml")}
-        with pytest.raises(SettingsError, match=said):
-            parse_settings(settings, MixtureSettings)

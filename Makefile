@@ -24,7 +24,7 @@ demo: $(VENV)/.installed-$(ENGINE)
 	$(BIN)/rzen-corpus demo --engine $(ENGINE) --folder demo$(if $(filter-out local,$(ENGINE)),-$(ENGINE))
 
 # Two files of tests at a time: each runs engines and workers of its own.
-TWO := --numprocesses 2 --dist loadfile
+TWO := --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TWO)

@@ -50,6 +50,14 @@ def s3_store(s3_server: str) -> str:
     return f"s3://{bucket}/work"
 
 
+@pytest.fixture(autouse=True)
+def _memory_is_empty_again() -> Iterator[None]:
+    """Files in fsspec's memory last as long as the process: no test finds another's."""
+    yield
+    fsspec.filesystem("memory").store.clear()
+    fsspec.filesystem("memory").pseudo_dirs[:] = [""]
+
+
 @pytest.fixture
 def memory_store() -> str:
     """The URL of an empty folder in fsspec's memory file system."""

@@ -59,8 +59,10 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
     try:
         candidates = read_candidates(workspace, given.pairs)
         arranged = arrange_dataset(candidates, given.name, mixture, names)
+        if not len(candidates):
+            raise PublishError("it has no kept pairs; the funnel of its sources says why (`rzen-corpus status`)")
         if not len(arranged.chosen):
-            raise PublishError(f"none of its {len(candidates)} kept pairs is published")
+            raise PublishError(f"none of its {len(candidates)} kept pairs is published: no whole group of them fits")
         videos = given.modality == Modality.CLIP and settings.negatives > 0
         sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
         related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None

@@ -37,6 +37,20 @@ def test_the_fingerprint_is_of_what_the_tars_depend_on_and_of_nothing_else(tmp_p
         assert plan_dataset(world.workspace, given, other, load_names()).fingerprint != base
 
 
+def test_a_dataset_of_which_nothing_is_published_says_why(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    images = world.pictures(3)
+    removed = {"status": "filtered", "reason": "blurred"}
+    world.dataset("laion", [image_pair("laion", str(n), image, **removed) for n, image in enumerate(images)])
+    with pytest.raises(PublishError, match=r"dataset laion: it has no kept pairs; .*rzen-corpus status"):
+        planned(world)
+    world = World(str(tmp_path / "groups"))
+    images = world.pictures(3)
+    world.dataset("laion", [image_pair("laion", str(n), image, group="film") for n, image in enumerate(images)])
+    with pytest.raises(PublishError, match="none of its 3 kept pairs is published: no whole group"):
+        planned(world, pairs=2)
+
+
 def test_only_the_items_of_chosen_pairs_are_needed(tmp_path: Path) -> None:
     world = World(str(tmp_path))
     world.captions("laion", 20)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
 from corpus.settings import SettingsError, load_settings, parse_settings
-from pipelines.config import Config, parse_shards
+from pipelines.config import AnySource, Config, parse_shards
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -115,3 +115,11 @@ def test_shards_are_numbers_and_ranges(text: str, numbers: set[int]) -> None:
 def test_other_shards_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="expected numbers and ranges such as 3,7-12"):
         parse_shards(text)
+
+
+def test_the_demo_has_a_source_of_every_kind() -> None:
+    union, _ = get_args(AnySource)
+    kinds = {kind for source in get_args(union) for kind in get_args(source.model_fields["kind"].annotation)}
+    (path,) = (path for path in CONFIGS if path.name == "demo.yaml")
+    demo = load_settings(path, Config)
+    assert {source.kind for source in demo.sources.values()} == kinds >= {"megapairs", "jsonl", "parquet"}

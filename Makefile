@@ -57,8 +57,9 @@ $(PEER)/.installed:
 	@touch $@
 
 bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODELS)/.installed
-	for name in download inspect duplicates export sample video text_duplicates label_spread mixture; do \
-		RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.$$name || exit 1; \
+	RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.inspect
+	for name in download duplicates export sample video text_duplicates label_spread mixture; do \
+		$(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
 	$(MODELS)/bin/python -m benchmarks.recaption
 	$(BIN)/python -m benchmarks.scale

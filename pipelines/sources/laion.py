@@ -169,7 +169,7 @@ def read_parts(parts: Sequence[Part], row_filter: RowFilter | None, counts: dict
             good = row_filter.apply(_typed(named, judged, part.url)) if row_filter else named
             counts["filtered_by_expression"] += named.num_rows - good.num_rows
             typed = _typed(good.select(COLUMNS.names), COLUMNS.names, part.url)
-            readable = typed.filter(_is_unicode(typed))
+            readable = _unicode_only(typed)
             if lost := typed.num_rows - readable.num_rows:
                 counts["bad_text"] = counts.get("bad_text", 0) + lost
             yield _without_null_texts(readable)
@@ -240,16 +240,17 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return column.cast(kind)
 
 
-def _is_unicode(table: pa.Table) -> pa.Array:
-    """Which rows have only strings that are Unicode, bool[n]: Parquet files say so, and nobody has looked."""
-    good = pa.array(np.ones(table.num_rows, np.bool_))
+def _unicode_only(table: pa.Table) -> pa.Table:
+    """The rows that have only strings which are Unicode: Parquet files say so, and nobody has looked."""
+    good = None  # all, as nearly always
     for name in ("url", "text", "sample_id", "nsfw", "licence"):
         data = table.column(name).cast(pa.binary())
         try:
             data.cast(pa.string())  # looks at the bytes, which a string column's are believed to be
         except pa.ArrowInvalid:
-            good = pc.and_(good, pa.array([value is None or _decodes(value) for value in data.to_pylist()]))
-    return good
+            found = np.array([value is None or _decodes(value) for value in data.to_pylist()])
+            good = found if good is None else good & found
+    return table if good is None else table.filter(pa.array(good))
 
 
 def _decodes(data: bytes) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from small_worlds import InlineEngine, World, image_pair, mixture
+from tar_members import members
 
 from corpus.records import Modality, Task
 from pipelines.publishing.publish import publish
@@ -41,11 +41,6 @@ def publish_all_kinds(work: Path, corpus: Path) -> Path:
 def published(corpus: Path, dataset: str) -> dict[str, dict[str, bytes]]:
     """key -> field -> bytes, as they lie in the tars, in their order."""
     found: dict[str, dict[str, bytes]] = {}
-    for path in sorted((corpus / dataset).glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                key, _, field = member.name.partition(".")
-                file = tar.extractfile(member)
-                assert file is not None
-                found.setdefault(key, {})[field] = file.read()
+    for _, key, field, data in members(corpus / dataset):
+        found.setdefault(key, {})[field] = data
     return found

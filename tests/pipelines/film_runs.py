@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 from rich.console import Console
+from tar_members import members
 from videos import Shot, Truth, make_video, number_on, truncate
 from whole_runs import merged
 
@@ -143,13 +143,8 @@ def table(config: Config, step: str) -> pa.Table:
 def samples(corpus: Path, dataset: str) -> list[dict[str, Any]]:
     """The samples of a dataset in the order in which they lie: field -> bytes, `json` parsed, `tar` its name."""
     found: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-    for path in sorted((corpus / dataset).glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                key, _, field = member.name.partition(".")
-                file = tar.extractfile(member)
-                assert file is not None
-                found[path.name, key][field] = file.read()
+    for tar, key, field, data in members(corpus / dataset):
+        found[tar, key][field] = data
     for (tar_name, _), sample in found.items():
         sample["json"] = json.loads(sample["json"])
         sample["tar"] = tar_name

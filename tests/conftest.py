@@ -23,10 +23,11 @@ settings.load_profile("tests")
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of an S3 server on the loopback, and an environment in which every process finds it."""
-    from moto.server import ThreadedMotoServer  # here: the tests of models have an environment without it
+    pytest.importorskip("s3fs")
+    server_module = pytest.importorskip("moto.server")
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:

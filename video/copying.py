@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from video.reading import time_base
+
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
@@ -95,11 +97,10 @@ def copied(
     Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
     or until all are settled; holds the packets of the clips that it is in.
     """
-    assert stream.time_base is not None
     opens_at = _opener(stream)
     waiting = [(at, Candidate(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
     near: dict[int, Candidate] = {}
-    start = intervals[0][0] - int(_BEFORE_S / stream.time_base)
+    start = intervals[0][0] - int(_BEFORE_S / time_base(stream))
     container.seek(start, stream=stream, backward=True)
     first = start > (stream.start_time or 0)
     for packet in container.demux(stream):
@@ -137,13 +138,12 @@ def remuxed(stream: av.VideoStream, clip: Candidate) -> bytes:
     shown = sorted(pts for pts, _ in clip.packets)
     delay = max(due - pts for due, (pts, _) in zip(shown, clip.packets, strict=True))
     lengths = {pts: following - pts for pts, following in pairwise([*shown, clip.until()])}
-    assert stream.time_base is not None
-    buffer = io.BytesIO()
+    base, buffer = time_base(stream), io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         target = container.add_stream_from_template(stream, opaque=True)
         for due, (pts, packet) in zip(shown, clip.packets, strict=True):
             own = av.Packet(cast("Any", packet))  # the same bytes: another clip may hold them, with times of its own
-            own.stream, own.time_base, own.is_keyframe = target, stream.time_base, packet.is_keyframe
+            own.stream, own.time_base, own.is_keyframe = target, base, packet.is_keyframe
             own.pts, own.dts, own.duration = pts - shown[0], due - delay - shown[0], lengths[pts]
             container.mux_one(own)
     return buffer.getvalue()

@@ -18,7 +18,7 @@ from pydantic import Field
 from corpus.settings import Settings, tuning
 from video.copying import copied, copyable, remuxed
 from video.encoding import ClipWriter, EncodeSettings
-from video.reading import Source, frames, open_container, video_errors, video_stream
+from video.reading import Source, frames, open_container, time_base, video_errors, video_stream
 from video.sound import Sound
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def _copies(container: InputContainer, intervals: list[tuple[int, Interval]], se
     first = next(frames(container, intervals[0][1][0]), None)
     if first is None or first.turns:  # readers differ in what they make of a turn: clips have none
         return
-    base = stream.time_base
-    assert base is not None
+    base = time_base(stream)
     begins = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
     ends = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]
     with video_errors():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from corpus.settings import Settings
+from video.reading import rational, time_base
 
 if TYPE_CHECKING:
     import av
@@ -41,11 +42,10 @@ class ClipWriter:
 
     def __init__(self, stream: av.VideoStream, settings: EncodeSettings) -> None:
         """`stream`: where the frames come from."""
-        assert stream.time_base is not None
         self._settings = settings
-        self._time_base = stream.time_base
-        self._rate = stream.average_rate or _RATE
-        self._pixel_aspect = stream.sample_aspect_ratio
+        self._time_base = time_base(stream)
+        self._rate = rational(stream.average_rate) or _RATE
+        self._pixel_aspect = rational(stream.sample_aspect_ratio)
         self._buffer = io.BytesIO()
         self._container: Any = None
         self._stream: Any = None

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 
 from video.ends import missing
-from video.reading import Source, VideoError, as_file, frames, open_container, video_stream
+from video.reading import Source, VideoError, as_file, frames, open_container, time_base, video_stream
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ def glance(source: Source) -> Glance | None:
             with open_container(file, threads=1) as container:
                 stream = video_stream(container)
                 duration_s = 0.0
-                if stream.duration and stream.time_base is not None:
-                    duration_s = float(stream.duration * stream.time_base)
+                if stream.duration:
+                    duration_s = float(stream.duration * time_base(stream))
                 elif container.duration:
                     duration_s = container.duration / av.time_base
                 first = next(frames(container), None)

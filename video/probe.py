@@ -13,7 +13,17 @@ from pydantic import Field
 
 from corpus.settings import Settings
 from video.ends import missing
-from video.reading import Source, VideoError, as_file, frames, open_container, shown, video_errors, video_stream
+from video.reading import (
+    Source,
+    VideoError,
+    as_file,
+    frames,
+    open_container,
+    shown,
+    time_base,
+    video_errors,
+    video_stream,
+)
 
 if TYPE_CHECKING:
     import av
@@ -133,8 +143,7 @@ def _probe(container: InputContainer, settings: ProbeSettings) -> Probe:
 
 
 def _read_packets(container: InputContainer, stream: av.VideoStream, settings: ProbeSettings) -> _Packets:
-    base = stream.time_base
-    assert base is not None
+    base = time_base(stream)
     ticks, lengths, sizes, keys = array("q"), array("q"), array("q"), array("b")
     corrupt = False
     with video_errors():

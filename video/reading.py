@@ -12,6 +12,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -75,9 +76,9 @@ def open_container(source: Source, threads: int = 0) -> InputContainer:
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         with video_errors():
-            container = av.open(
-                _readable(source), "r", container_options=options, metadata_errors="replace", buffer_size=_BUFFER_BYTES
-            )
+            # Tags may be in any encoding. PyAV 18 would raise for those that are not UTF-8; 19 reads all of them.
+            tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+            container = av.open(_readable(source), "r", container_options=options, buffer_size=_BUFFER_BYTES, **tags)
     except UnicodeError as error:
         raise VideoError("broken", f"{error}") from error
     for stream in container.streams.video:
@@ -113,6 +114,21 @@ def _readable(source: Source) -> Any:
     return source
 
 
+def rational(value: Any) -> Fraction | None:
+    """A rate or time base of PyAV as a Fraction, None where it is unset: PyAV 18 gives these, 19 its own AVRational,
+    which is zero where nothing is set and can be neither rounded nor turned into an int.
+    """
+    return Fraction(value) if value else None
+
+
+def time_base(timed: av.VideoStream | av.AudioStream | av.AudioFrame) -> Fraction:
+    """Seconds in a tick of a stream or a frame. VideoError: unsupported, where it is unset."""
+    base = rational(timed.time_base)
+    if base is None:
+        raise VideoError("unsupported", "its times have no unit")
+    return base
+
+
 def shown(packet: av.Packet, container: InputContainer) -> int | None:
     """When a packet's frame is seen, in ticks of its time base. AVI says when it is decoded, which is taken instead."""
     return packet.dts if packet.pts is None or container.format.name in _UNTIMED else packet.pts
@@ -124,7 +140,7 @@ def video_stream(container: InputContainer) -> av.VideoStream:
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None or stream.time_base is None:
+            if stream.codec_context is None or not stream.time_base:
                 raise VideoError("unsupported", "there is no decoder for the video stream")
             return stream
     raise VideoError("no_video", "there is no stream of pictures")
@@ -152,7 +168,7 @@ def frames(
         scalers: dict[tuple[int, int, str], Any] = {}
         for time_s, picture in _decoded(packets, stream, container.format.name in _UNTIMED):
             if time_s is None:
-                time_s = max(last_s, 0.0) + 1 / float(stream.average_rate or 25)
+                time_s = max(last_s, 0.0) + 1 / float(rational(stream.average_rate) or 25)
             if time_s < earliest_s or time_s <= last_s:  # before the keyframe: shown earlier, needs what was skipped
                 continue
             if end_s is not None and time_s >= end_s:
@@ -170,8 +186,7 @@ def _packets(
     """
     import av
 
-    base = stream.time_base
-    assert base is not None
+    base = time_base(stream)
     begin = (stream.start_time or 0) - (math.ceil(_BEFORE_S / base) if container.format.name in _SEARCHED else 0)
     if time_s is None or time_s / base <= begin:
         with contextlib.suppress(av.error.FFmpegError):  # a single image: it is at its start, and cannot be sought
@@ -199,8 +214,7 @@ def _decoded(
     """Frames and their times in seconds; None where the container gives none."""
     import av
 
-    base = stream.time_base
-    assert base is not None
+    base = time_base(stream)
     queue: deque[int] = deque()  # where frames have no times of their own, the n-th is seen when the n-th was decoded
     bad = decoded = 0
     for packet in packets:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video.reading import Source, open_container
+from video.reading import Source, open_container, time_base
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -102,7 +102,7 @@ def _samples(container: InputContainer, start_s: float, end_s: float) -> tuple[i
     begin, count = round(start_s * rate), round((end_s - start_s) * rate)
     samples, at = None, None
     for frame in _decoded(container, stream, start_s - _BEFORE_S, end_s):
-        due = round(frame.pts * frame.time_base * rate) - begin
+        due = round(frame.pts * time_base(frame) * rate) - begin
         at = due if at is None or abs(due - at) > _GAP_S * rate else at
         for part in resampler.resample(frame):
             heard = part.to_ndarray()
@@ -119,7 +119,7 @@ def _decoded(container: InputContainer, stream: Any, start_s: float, end_s: floa
     """The frames of sound from a little before `start_s` to `end_s`. What can't be decoded is left out."""
     from av.error import FFmpegError
 
-    container.seek(int(start_s / stream.time_base), stream=stream, backward=True)
+    container.seek(int(start_s / time_base(stream)), stream=stream, backward=True)
     for packet in container.demux(stream):
         try:
             frames = packet.decode()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import pickle
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from videos import Shot, make_video, number_on
 from corpus.media import MediaWriter
 from corpus.storage import MissingError, StorageError, Store
 from video.ranges import RangeFile
-from video.reading import Source, VideoError, frames, open_container
+from video.reading import Source, VideoError, frames, open_container, rational, time_base
 
 FRAMES = 60
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
@@ -137,3 +140,29 @@ def test_an_error_of_storage_is_no_fault_of_the_video(tmp_path: Path) -> None:
 def test_an_error_can_be_sent_to_another_process() -> None:
     sent = pickle.loads(pickle.dumps(VideoError("truncated", "12 bytes are missing")))  # noqa: S301
     assert (sent.reason, str(sent)) == ("truncated", "truncated: 12 bytes are missing")
+
+
+def test_tags_may_be_in_any_encoding(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        container.metadata["title"] = "TITLE OF A FILM"
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for packet in [*stream.encode(av.VideoFrame(64, 64, "yuv420p")), *stream.encode(None)]:
+            container.mux(packet)
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content.count(b"TITLE OF A FILM") == 1
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"TITLE OF A FILM", b"\xd4\xc9\xd4\xd2 \xff\xfe\x80 A FILM"))
+    with open_container(tmp_path / "a.mp4") as container:
+        assert len(list(frames(container))) == 1
+
+
+def test_times_and_rates_are_fractions_in_every_release_of_pyav(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", SHOTS[:1], size=(64, 64))
+    with open_container(tmp_path / "a.mp4") as container:
+        stream = container.streams.video[0]
+        assert type(time_base(stream)) is type(rational(stream.average_rate)) is Fraction
+        assert rational(stream.average_rate) == 25
+    for unset in (None, Fraction(0)):
+        assert rational(unset) is None
+        with pytest.raises(VideoError, match="unsupported"):
+            time_base(cast("av.VideoStream", SimpleNamespace(time_base=unset)))

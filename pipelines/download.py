@@ -14,11 +14,11 @@ from pydantic import Field
 
 from corpus.images import sniff
 from corpus.media import MediaWriter
+from corpus.printable import printable
 from corpus.records import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
 from corpus.settings import Settings, tuning
 from corpus.stages import ROWS, MapStage, Resources, Shard
 from pipelines.fetch import Fetched, FetchSettings, fetch
-from pipelines.fetch.client import printable
 from pipelines.reencode import ReencodeSettings, UndecodableError, reencode
 
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 from pydantic import ConfigDict, Field
 
 from corpus.media import MOST_BYTES, MediaWriter
+from corpus.printable import printable
 from corpus.records import Status, id_of_digest
 from corpus.settings import Settings, tuning
 from corpus.stages import ROWS, MapStage, Resources, Shard
 from corpus.storage import MissingError, Store
 from pipelines.download import ITEMS_SCHEMA, Stored, download_shard
 from pipelines.fetch import Fetched, FetchSettings, Spool, fetch
-from pipelines.fetch.answer import printable
 from pipelines.sources.video_files import is_web
 
 _HEAD_BYTES = 1024  # enough to know a container by

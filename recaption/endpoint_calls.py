@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from corpus.printable import printable
 from recaption.data_urls import data_url
 from recaption.endpoint_settings import EndpointSettings
 from recaption.requests import Answer, CaptionerError, Request, Sampling
@@ -192,6 +193,5 @@ def _count(value: Any) -> int:
 
 
 def _clean(text: str, key: str = "") -> str:
-    """A stranger's text without the key, cut, with a space for each character that can't be shown."""
-    text = text.replace(key, "***") if key else text
-    return "".join(character if character.isprintable() else " " for character in text[:_DETAIL])
+    """A stranger's text without the key, in one line, cut, each character escaped that can't be shown."""
+    return printable(" ".join((text.replace(key, "***") if key else text).split()), _DETAIL)

@@ -30,8 +30,3 @@ class FetchError(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-
-
-def printable(text: str, most: int = 200) -> str:
-    """A stranger's text as ASCII of bounded length, so that it can be stored and shown."""
-    return text[:most] if text.isascii() else text[:most].encode("ascii", "backslashreplace").decode("ascii")

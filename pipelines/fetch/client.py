@@ -11,8 +11,9 @@ import ssl
 import aiohappyeyeballs
 from yarl import URL
 
+from corpus.printable import printable
 from pipelines.fetch.address import IP, AddressPolicy
-from pipelines.fetch.answer import Answer, FetchError, printable
+from pipelines.fetch.answer import Answer, FetchError
 from pipelines.fetch.connection import Connection, Headers, out_of_time
 from pipelines.fetch.dns import DnsCache, Resolver
 from pipelines.fetch.encoding import decoded

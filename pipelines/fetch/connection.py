@@ -15,8 +15,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpResponseParser
 from multidict import CIMultiDictProxy
 
+from corpus.printable import printable
 from corpus.storage import StorageError
-from pipelines.fetch.answer import Answer, FetchError, printable
+from pipelines.fetch.answer import Answer, FetchError
 from pipelines.fetch.reasons import OK
 from pipelines.fetch.settings import FetchSettings
 from pipelines.fetch.spool import Spool, SpooledBody

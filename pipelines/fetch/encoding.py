@@ -8,7 +8,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from pipelines.fetch.answer import Answer, FetchError, printable
+from corpus.printable import printable
+from pipelines.fetch.answer import Answer, FetchError
 from pipelines.fetch.reasons import OK
 
 _ZLIB = frozenset({"gzip", "x-gzip", "deflate"})

@@ -11,7 +11,8 @@ from typing import Any, TypeVar, overload
 
 from yarl import URL
 
-from pipelines.fetch.answer import Answer, printable
+from corpus.printable import printable
+from pipelines.fetch.answer import Answer
 from pipelines.fetch.client import Client, Line
 from pipelines.fetch.dns import DnsCache
 from pipelines.fetch.hosts import HostQueue

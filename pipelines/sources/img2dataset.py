@@ -19,13 +19,13 @@ from pydantic import Field
 
 from corpus.images import sniff
 from corpus.media import index_tar, read_contents
+from corpus.printable import printable
 from corpus.records import Status, id_of_digest
 from corpus.settings import Settings, SettingsError
 from corpus.stages import ROWS, MapStage, Shard
 from corpus.storage import Store
 from corpus.work import ShardError
 from pipelines.download import ITEMS_SCHEMA, Stored, items_table
-from pipelines.fetch.client import printable
 
 _IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
 

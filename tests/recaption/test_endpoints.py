@@ -248,7 +248,7 @@ def test_an_endless_body_is_cut_off(serve: Serve, open_on: Open) -> None:
     [
         (always(lambda: web.Response(text="<html>")), "bad_answer", "not JSON", 2),
         (always(lambda: web.Response(text="[" * 100_000)), "bad_answer", "not JSON", 2),
-        (always(lambda: web.json_response({"error": "no\x07\nGPU"})), "bad_answer", "no choices: no  GPU", 1),
+        (always(lambda: web.json_response({"error": "no\x07\nGPU"})), "bad_answer", "no choices: no\\x07 GPU", 1),
         (always(lambda: completion(None)), "bad_answer", "no text in the message", 1),
         (always(lambda: completion("internal error", "error")), "server_error", "finish_reason: error", 2),
         (always(lambda: failure(500, "CUDA")), "server_error", "500: CUDA", 2),
@@ -291,7 +291,7 @@ def test_a_refused_image_costs_one_row(serve: Serve, open_on: Open) -> None:
     server = serve(refuse_13)
     answers = answers_to(open_on(server), range(30))
     assert [number for number, answer in enumerate(answers) if answer.error] == [13]
-    assert answers[13] == Answer(error="refused_input", detail=("image too wide" + "!" * 500)[:200])
+    assert answers[13] == Answer(error="refused_input", detail=("image too wide" + "!" * 500)[:199] + "…")
     assert len(server.asked) == 30  # it is not tried again
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from pipelines.terminal import Terminal, print_line
 
 
 @dataclass
@@ -42,16 +43,16 @@ class Bar:
 class Bars:
     """Bars that come and go below the lines that stay."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._console = console
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[said]}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -75,4 +76,4 @@ class Bars:
 
     def note(self, line: str) -> None:
         """A line that stays."""
-        self._console.print(line, highlight=False, markup=False)
+        print_line(self._console, line)

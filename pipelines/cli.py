@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_UsageError: Any = typer.BadParameter.__base__  # of every fault in the arguments; typer exports no name for it
 
 
 class EngineKind(StrEnum):
@@ -66,12 +68,13 @@ def run(
     def work(console: Any) -> int:
         from pipelines.report import show_funnel
         from pipelines.run import run as run_all
+        from pipelines.terminal import print_line
 
         chosen = _known_mixtures(settings, mixture)
         result = run_all(settings, selection, console, chosen)
         show_funnel(console, result.funnels)
         for name, path in result.corpora.items():
-            console.print(f"corpus {name}: {path}", highlight=False, soft_wrap=True)
+            print_line(console, f"corpus {name}: {path}")
         return _say_failures(console, result.failed)
 
     _guarded(work, again=f"rzen-corpus run {config}")
@@ -146,9 +149,10 @@ def labels(config: ConfigFile) -> None:
 
     def work(console: Any) -> int:
         from pipelines.label_report import label_report
+        from pipelines.terminal import print_line
 
         for line in label_report(settings):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            print_line(console, line)
         return 0
 
     _guarded(work)
@@ -162,12 +166,13 @@ def verify(
 
     def work(console: Any) -> int:
         from pipelines.publishing.verify import verify as check
+        from pipelines.terminal import print_line
 
         found = check(corpus)
         for fault in found.faults:
-            console.print(fault, highlight=False, markup=False, soft_wrap=True)
+            print_line(console, fault)
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"
-        console.print(f"{corpus}: {verdict}; read {found.summary()}", highlight=False, soft_wrap=True)
+        print_line(console, f"{corpus}: {verdict}; read {found.summary()}")
         return FAILED if found.faults else 0
 
     _guarded(work)
@@ -209,7 +214,18 @@ def demo(
 
 def main() -> None:
     """Entry point of the `rzen-corpus` command."""
-    app()
+    from corpus.printable import escape_messages, printable
+
+    escape_messages()
+    try:
+        code = app(standalone_mode=False)
+    except _UsageError as error:  # some versions of typer repeat an argument as it came
+        error.message = printable(error.message, 2_000, lines=True)
+        error.show()
+        code = USAGE
+    except typer.Abort:
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 def _settings(path: Path, engine: EngineKind | None = None, runner: str | None = None, options: Any = ()) -> Config:
@@ -258,43 +274,46 @@ def _known_mixtures(config: Config, wanted: list[str] | None) -> list[str] | Non
     return wanted
 
 
-R = TypeVar("R")
-
-
 def _guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
     """Run a command's work; turn what went wrong into a message and an exit code."""
-    from rich.console import Console
-
+    from corpus.printable import trace_of
     from corpus.settings import SettingsError
+    from pipelines.terminal import Terminal, print_line, print_text
 
     # A terminal that is closed or a scheduler that ends the job is an interrupt like any other.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(soft_wrap=False)
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
     try:
-        code = work(console)
+        code = work(Terminal())
     except typer.Exit:
         raise
     except SettingsError as error:
         _usage(str(error))
     except (OSError, ImportError, RuntimeError) as error:
-        errors.print(f"{type(error).__name__}: {error}", highlight=False, markup=False, soft_wrap=True)
+        print_text(errors, f"{type(error).__name__}: {error}")
         code = FAILED
     except KeyboardInterrupt:
         then = f" To go on: {again}" if again else ""
-        errors.print(f"interrupted. Every shard that was finished is kept.{then}", highlight=False, soft_wrap=True)
+        print_line(errors, f"interrupted. Every shard that was finished is kept.{then}")
         code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a fault of this program, shown as any other text
+        print_text(errors, f"{trace_of(error)}This is a fault of rzen-corpus itself.")
+        code = FAILED
     raise typer.Exit(code)
 
 
 def _say_failures(console: Any, failed: list[str]) -> int:
+    from pipelines.terminal import print_line
+
     for line in failed:
-        console.print(f"failed: {line}", highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"failed: {line}")
     return FAILED if failed else 0
 
 
 def _usage(message: str) -> NoReturn:
-    typer.echo(message, err=True)
+    from pipelines.terminal import Terminal, print_text
+
+    print_text(Terminal(stderr=True), message)
     raise typer.Exit(USAGE)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from corpus.workspace import Workspace
@@ -17,6 +15,7 @@ from pipelines.plan import Plan, Selection
 from pipelines.publishing.mixture import MixtureSettings, PublishError, arrange_dataset, read_candidates
 from pipelines.publishing.weights import Drawn, dataset_weights
 from pipelines.run import plan
+from pipelines.terminal import Terminal, print_line
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def _weighed(config: Config, mixture: MixtureSettings, rows: Sequence[MixRow], s
         yield replace(row, weight=weights[row.dataset], share=share, epochs=epochs)
 
 
-def show_mix(console: Console, mix: Mix) -> None:
+def show_mix(console: Terminal, mix: Mix) -> None:
     """Print the table, what it assumes, and what is to be said of single datasets."""
     table = Table(title=f"{mix.name}: weights {mix.rule.replace('_', ' ')}", title_justify="left")
     for column in ("dataset", "task", "available", "taken", "weight", "share", "epochs"):
@@ -118,7 +117,7 @@ def show_mix(console: Console, mix: Mix) -> None:
         table.add_column(column, justify="left" if left else "right", overflow="fold")
     for row in mix.rows:
         numbers = (f"{row.available:,}", f"{row.taken:,}", f"{row.weight:.4g}", f"{row.share:.1%}", f"{row.epochs:.2f}")
-        table.add_row(escape(row.dataset), row.task, *numbers, style="yellow" if row.notes else "")
+        table.add_row(row.dataset, row.task, *numbers, style="yellow" if row.notes else "")
     available, taken = (sum(getattr(row, name) for row in mix.rows) for name in ("available", "taken"))
     table.add_section()
     table.add_row("all", "", f"{available:,}", f"{taken:,}", "", "", "")
@@ -132,4 +131,4 @@ def show_mix(console: Console, mix: Mix) -> None:
     if not all(row.whole for row in mix.rows):
         said.append("not all is done: `run` finishes it, and then these figures change")
     for line in said:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, line)

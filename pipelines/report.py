@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.funnel import Funnel
 from pipelines.plan import Plan, Planned
+from pipelines.terminal import Terminal, print_line
 
 
-def show_funnel(console: Console, funnels: Mapping[str, Funnel]) -> None:
+def show_funnel(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
     """Print the funnel of each source."""
     for source, funnel in funnels.items():
         rows = f"{funnel['rows_in']:,} rows"
@@ -23,16 +23,16 @@ def show_funnel(console: Console, funnels: Mapping[str, Funnel]) -> None:
         table.add_column("status")
         table.add_column("reason")
         table.add_column("rows", justify="right")
-        table.add_row("[green]kept[/]", "", f"{funnel['kept']:,}")
+        table.add_row(Text("kept", style="green"), "", f"{funnel['kept']:,}")
         for status, reasons in funnel["removed"].items():
             for reason, rows in sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])):
-                table.add_row(status, escape(reason), f"{rows:,}")
+                table.add_row(status, reason, f"{rows:,}")
         if funnel.get("pending"):
-            table.add_row("[yellow]pending[/]", "stages not done", f"{funnel['pending']:,}")
+            table.add_row(Text("pending", style="yellow"), "stages not done", f"{funnel['pending']:,}")
         console.print(table)
 
 
-def show_plan(console: Console, plan: Plan, unread: Sequence[str]) -> None:
+def show_plan(console: Terminal, plan: Plan, unread: Sequence[str]) -> None:
     """Print what would run, what is done, and what is stale and why."""
     table = Table(title="plan", title_justify="left")
     for column in ("stage", "source", "done", "to do", "shards to do", "why"):
@@ -47,15 +47,15 @@ def show_plan(console: Console, plan: Plan, unread: Sequence[str]) -> None:
                 f"{len(mine) - len(todo):,}",
                 f"{len(todo):,}",
                 shard_ranges([p.task.shard for p in todo]),
-                escape(_why(todo)),
+                _why(todo),
             )
     console.print(table)
     for source in unread:
-        console.print(f"{source}: not read yet or changed; `run` reads it first, then its shards are known")
+        print_line(console, f"{source}: not read yet or changed; `run` reads it first, then its shards are known")
 
 
 def show_status(
-    console: Console, plan: Plan, unread: Sequence[str], failed: Mapping[tuple[str, str, str], str]
+    console: Terminal, plan: Plan, unread: Sequence[str], failed: Mapping[tuple[str, str, str], str]
 ) -> None:
     """Print how many shards of each stage are done, stale, missing, and failed in the last run."""
     table = Table(title="shards", title_justify="left")
@@ -69,9 +69,9 @@ def show_status(
             table.add_row(step.name, node.series.owner, *(f"{n:,}" if n else "" for n in counts))
     console.print(table)
     for (stage, owner, shard), why in sorted(failed.items()):
-        console.print(f"failed: {stage} {owner}/{shard}: {why}", highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"failed: {stage} {owner}/{shard}: {why}")
     for source in unread:
-        console.print(f"{source}: not read yet or changed: its shards are not known", highlight=False)
+        print_line(console, f"{source}: not read yet or changed: its shards are not known")
 
 
 def _why(todo: Sequence[Planned]) -> str:

@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
 
 from corpus.settings import SettingsError
 from corpus.stages import ROWS, KeyedStage, MapStage
@@ -29,6 +28,7 @@ from pipelines.plan import Plan, Planned, Selection, Step, make_plan
 from pipelines.publishing.publish import publish
 from pipelines.rates import Rates
 from pipelines.record import RunRecord, last_failures
+from pipelines.terminal import Terminal
 
 _FAULTS_SHOWN = 3  # of a source's malformed records, with file and line; all are in its index
 
@@ -115,7 +115,7 @@ def check_selection(steps: Sequence[Step], selection: Selection) -> None:
         raise SettingsError(f"--shards: stage {selection.stage} reads all shards together")
 
 
-def run(config: Config, selection: Selection, console: Console, mixtures: Sequence[str] | None = None) -> RunResult:
+def run(config: Config, selection: Selection, console: Terminal, mixtures: Sequence[str] | None = None) -> RunResult:
     """Do what is not done. Failures of single shards are collected; the other shards go on."""
     workspace = Workspace(config.workspace)
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:4]

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from rich.console import Console
 
 from corpus.records import Status
 from corpus.settings import SettingsError, parse_settings
@@ -32,6 +31,7 @@ from pipelines.publishing.verify import verify
 from pipelines.report import show_funnel
 from pipelines.run import plan, run
 from pipelines.sources.laion import LaionSource
+from pipelines.terminal import Terminal, print_line
 from video.tables import ClipKind
 
 SETTINGS = Path(__file__).parents[2] / "configs" / "demo.yaml"
@@ -39,10 +39,10 @@ PORT = 8642
 FILMS = "films"  # the source that has them
 
 
-def play(folder: Path, engine: str | None, rows: int, settings: Path | None, console: Console) -> list[str]:
+def play(folder: Path, engine: str | None, rows: int, settings: Path | None, console: Terminal) -> list[str]:
     """Run the demo in `folder`; returns everything that is not as it should be."""
     config = demo_config(folder, engine, settings or SETTINGS)
-    console.print(f"A world of {rows:,} rows, in {folder / 'world'}", highlight=False)
+    print_line(console, f"A world of {rows:,} rows, in {folder / 'world'}")
     world = build_world(folder / "world", rows)
     films = build_films(folder / "world") if FILMS in config.sources else None
     sets = read_sets_truth(build_sets(folder / "world"))
@@ -52,18 +52,19 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
     show_funnel(console, result.funnels)
     faults = [*result.failed, *reached]
     for name, path in result.corpora.items():
-        console.print(f"corpus {name}: {path}", highlight=False, soft_wrap=True)
+        print_line(console, f"corpus {name}: {path}")
         found = verify(path)
         faults += found.faults
-        console.print(f"verified: {found.summary()}; {len(found.faults)} faults", highlight=False, soft_wrap=True)
+        print_line(console, f"verified: {found.summary()}; {len(found.faults)} faults")
     if not result.failed:
         differences = compare(world.truth, ends(config))
         differences += film_differences(read_truth(films), config) if films else []
         differences += set_differences(sets, config, result.funnels)
         faults += [f"against the planted truth: {line}" for line in differences]
         if not differences:
-            console.print(
-                "held against the planted truth: every fault, cut and given pair was found, nothing else was removed"
+            print_line(
+                console,
+                "held against the planted truth: every fault, cut and given pair was found, nothing else was removed",
             )
     return faults
 

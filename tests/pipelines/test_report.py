@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
 from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
@@ -15,6 +14,7 @@ from corpus.work import ShardTask
 from corpus.workspace import Series
 from pipelines.plan import Node, Plan, Planned, Step
 from pipelines.report import shard_ranges, show_funnel, show_plan, show_status
+from pipelines.terminal import Terminal
 
 
 class Toy(MapStage):
@@ -39,10 +39,10 @@ def plan(*tables: Planned) -> Plan:
     return Plan({}, [(Step("toy", (NODE,)), list(tables))])
 
 
-def printed(show: Callable[[Console], None]) -> list[list[str]]:
+def printed(show: Callable[[Terminal], None]) -> list[list[str]]:
     """The words of each line that is shown."""
     file = io.StringIO()
-    show(Console(file=file, width=200))
+    show(Terminal(file=file, width=200))
     return [[word for word in line.split() if word.isascii()] for line in file.getvalue().splitlines()]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 
 from corpus.settings import parse_settings
 from corpus.stages import ROWS
@@ -20,20 +19,21 @@ from pipelines.plan import Selection
 from pipelines.publishing.verify import verify
 from pipelines.report import show_funnel
 from pipelines.run import plan, run
+from pipelines.terminal import Terminal, print_line
 from recaption.caption import CAPTION
 
 SETTINGS = Path(__file__).parents[3] / "configs" / "demo-vlm.yaml"
 RIGHT_SHARE = 0.95  # of the captions, word for word
 
 
-def play(folder: Path, engine: str | None, rows: int, console: Console) -> list[str]:
+def play(folder: Path, engine: str | None, rows: int, console: Terminal) -> list[str]:
     """Run the demo in `folder`; returns everything that is not as it should be."""
     data: dict[str, Any] = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
     data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
     config = parse_settings(moved_to(folder, data), Config, where=str(SETTINGS))
-    console.print(f"{rows:,} scenes, in {folder / 'world'}", highlight=False)
+    print_line(console, f"{rows:,} scenes, in {folder / 'world'}")
     world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{PORT}")
     with serve(folder / "world", PORT):
         result = run(config, Selection(), console)
@@ -42,20 +42,22 @@ def play(folder: Path, engine: str | None, rows: int, console: Console) -> list[
     for name, path in result.corpora.items():
         found = verify(path)
         faults += found.faults
-        console.print(f"corpus {name}: {path}, {found.samples:,} samples, {len(found.faults)} faults", highlight=False)
+        print_line(console, f"corpus {name}: {path}, {found.samples:,} samples, {len(found.faults)} faults")
     if not faults:
         faults = judge(captions(config), world.captions, console)
     return faults
 
 
-def judge(written: dict[str, str | None], truth: dict[str, str], console: Console) -> list[str]:
+def judge(written: dict[str, str | None], truth: dict[str, str], console: Terminal) -> list[str]:
     """What is wrong with the captions as a whole; prints how many are right, and a few of them."""
     shown = {url for url, caption in truth.items() if caption}
     faults = [] if shown == written.keys() else [f"{len(shown)} scenes could be read, {len(written)} were captioned"]
     right = sum(caption == truth.get(url) for url, caption in written.items())
     for url, caption in list(written.items())[:5]:
-        console.print(f"  {url.rpartition('/')[2]}: {caption}", highlight=False)
-    console.print(f"held against the drawn truth: {right:,} of {len(written):,} captions are right, word for word")
+        print_line(console, f"  {url.rpartition('/')[2]}: {caption}")
+    print_line(
+        console, f"held against the drawn truth: {right:,} of {len(written):,} captions are right, word for word"
+    )
     if right < RIGHT_SHARE * len(written):
         faults.append(f"{right} of {len(written)} captions are right, expected {RIGHT_SHARE:.0%}")
     return faults

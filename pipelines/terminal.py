@@ -1,0 +1,54 @@
+"""Where everything is printed: a console that shows what others wrote, and never obeys it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import IO, Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from corpus.printable import printable
+
+_LINE, _TEXT = 4_000, 100_000  # characters that are shown of one line, and of one text of several
+
+
+class Terminal(Console):
+    """A console on which a string is only ever text.
+
+    Strings are no markup (`[red]`), no emoji codes and not highlighted, whatever a caller passes; what is to have a
+    style is a `rich.text.Text`. Unprintable characters are escaped in everything that is printed, in tables, titles and
+    bars as well: where rich has turned a thing into segments, all that remains of control codes is rich's own.
+    """
+
+    def __init__(self, file: IO[str] | None = None, *, stderr: bool = False, **options: Any) -> None:
+        stream = file or (sys.stderr if stderr else sys.stdout)
+        if file is None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # what the locale's encoding does not have
+        super().__init__(file=file, stderr=stderr, markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The string as text. Rich calls this for every string that it is given, those in tables included."""
+        options |= {"markup": False, "emoji": False, "highlight": False}
+        return super().render_str(printable(text, _TEXT, lines=True), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Segments of a renderable, without unprintable characters in those that are text."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(printable(segment.text, _TEXT, lines=True), segment.style)
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print one line, however long: a line end in a name starts no line that looks like another message."""
+    console.print(printable(text, _LINE), highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_text(console: Console, text: str) -> None:
+    """Print a message of one or several lines."""
+    shown = printable(text, _TEXT, lines=True)
+    console.print(shown, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -1,12 +1,11 @@
 """Media tars: written once, read by range.
 
 A gather stage writes the items of a shard into one USTAR file and notes where each lies in its table
-(`records.LOCATION_FIELDS`): that table is the tar's offset index. Tars that exist already are indexed where they lie.
+(`records.LOCATION_FIELDS`): that table is the tar's offset index. Tars that exist already: `corpus.tars`.
 """
 
 from __future__ import annotations
 
-import tarfile
 import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import IO
@@ -16,8 +15,8 @@ import pyarrow as pa
 
 from corpus.records import LOCATION_FIELDS
 from corpus.storage import PendingFile, StorageError, Store, storage_errors
+from corpus.tars import BLOCK
 
-BLOCK = 512
 _END = bytes(2 * BLOCK)
 _MODE_AND_OWNER = b"0000644\x00" + 2 * b"0000000\x00"
 _TIME = b"00000000000\x00"
@@ -145,37 +144,6 @@ class MediaWriter:
                     self._closed = f"{self.path}: {error}"
                     raise StorageError(self._closed) from error
             return self._written[item]
-
-
-def index_tar(store: Store, path: str) -> pa.Table:
-    """Name, offset and size (bytes) of every regular member of a tar, without unpacking it.
-
-    Raises tarfile.ReadError, with the path, if the file is not a tar or is cut off: a tar ends with a block of zeros.
-    """
-    names: list[str] = []
-    offsets: list[int] = []
-    sizes: list[int] = []
-    with store.open(path) as file:
-        try:
-            with tarfile.open(fileobj=file, mode="r:", errors="replace") as archive:
-                for member in archive:
-                    archive.members.clear()  # type: ignore[attr-defined] # else it holds a kilobyte for each
-                    if member.isreg():
-                        names.append(member.name)
-                        offsets.append(member.offset_data)
-                        sizes.append(member.size)
-                file.seek(archive.offset)  # tarfile takes a header that is cut off, or broken, for the end
-                if file.read(BLOCK) != bytes(BLOCK):
-                    raise tarfile.ReadError(f"no end of the archive at byte {archive.offset}")
-        except tarfile.ReadError as error:
-            raise tarfile.ReadError(f"{store.full(path)}: {error}") from error
-    return pa.table(
-        {
-            "name": pa.array(names, pa.string()),
-            "offset": pa.array(offsets, pa.int64()),
-            "size": pa.array(sizes, pa.int64()),
-        }
-    )
 
 
 def read_contents(store: Store, locations: pa.Table) -> Iterator[tuple[int, bytes]]:

@@ -19,7 +19,6 @@ orientation without applying it.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import math
@@ -27,7 +26,6 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +38,7 @@ from yarl import URL
 from corpus.media import MediaWriter
 from corpus.records import Status
 from corpus.stages import Shard
+from corpus.tars import TarReader
 from corpus.work import ShardError
 from pipelines import call_img2dataset
 from pipelines.download import Download, DownloadSettings, Stored, store_image
@@ -177,11 +176,10 @@ def images(folder: Path) -> Iterator[tuple[int, bytes]]:
     """(row, bytes) of each image; of a tar that was cut off, those that are whole."""
     for path in (folder / "out").glob("*.tar"):
         data = b""
-        with contextlib.suppress(tarfile.ReadError), tarfile.open(path, "r:") as archive:
-            for member in archive:
-                file = archive.extractfile(member)
-                assert file is not None
-                content = file.read()
-                if member.name.endswith(".json"):  # comes after its image
+        with path.open("rb") as file:
+            tar = TarReader(file, path.stat().st_size)
+            for member in tar:
+                content = b"" if member.fault else tar.content(member)
+                if member.name.endswith(".json") and content:  # comes after its image
                     yield json.loads(content)["row"], data
                 data = content

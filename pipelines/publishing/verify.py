@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
-import tarfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +17,7 @@ import numpy as np
 
 from corpus.records import Modality
 from corpus.storage import Store
+from corpus.tars import TarReader
 from pipelines.publishing.locate import first_of_run, join_id
 from pipelines.publishing.manifest import BLEND, INDEX, MANIFEST, energon_blend, listed_files, read_manifest, wids_index
 from pipelines.publishing.manifest_shape import wrong_shape
@@ -156,20 +157,21 @@ def _read_tar(store: Store, name: str, entry: Mapping[str, Any], shard: Mapping[
     group = ""
     with store.open(found.path) as file:
         digested = _Digested(file)
+        tar = TarReader(digested, digested.length)
         try:
-            with tarfile.open(fileobj=digested, mode="r|", bufsize=_CHUNK_BYTES) as archive:  # type: ignore[call-overload]
-                for key, members in _samples(archive):
-                    found.samples += 1
-                    sample = _check_sample(found, name, entry, key, members)
-                    following = sample.get("group", "")
-                    if following and following != group and following in found.groups:
-                        found.fault(f"group {following!r} does not lie together", key)
-                    found.groups.add(following)
-                    group = following
-        except tarfile.TarError as error:
+            for key, members in _samples(tar, found):
+                found.samples += 1
+                sample = _check_sample(found, name, entry, key, members)
+                following = sample.get("group", "")
+                if following and following != group and following in found.groups:
+                    found.fault(f"group {following!r} does not lie together", key)
+                found.groups.add(following)
+                group = following
+        except EOFError as error:
             found.fault(f"not a whole tar: {error}")
-        while digested.read(_CHUNK_BYTES):
-            pass
+        if tar.fault:
+            found.fault(f"not a whole tar: {tar.fault}")
+        digested.seek(digested.length)
     found.size = digested.size
     for what in ("sha256", "md5"):
         if digested.digests[what].hexdigest() != shard[what]:
@@ -181,12 +183,14 @@ def _read_tar(store: Store, name: str, entry: Mapping[str, Any], shard: Mapping[
 
 
 class _Digested:
-    """A file that is hashed while it is read."""
+    """A file that is hashed while it is read, and so only forwards. `size`: of what was read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.digests = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
         self.size = 0
+        self.length = file.seek(0, io.SEEK_END)
+        file.seek(0)
 
     def read(self, size: int) -> bytes:
         data = self._file.read(size)
@@ -195,19 +199,26 @@ class _Digested:
             digest.update(data)
         return data
 
+    def seek(self, offset: int) -> int:
+        """Read on to there, or to the end of the file."""
+        while self.size < offset and self.read(min(_CHUNK_BYTES, offset - self.size)):
+            pass
+        return self.size
 
-def _samples(archive: tarfile.TarFile) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    """Runs of members with the same key: the key, and (field, bytes) of each member."""
+
+def _samples(tar: TarReader, found: _TarFound) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Runs of members with the same key: the key, and (field, bytes) of each member that can be read."""
     current, members = "", list[tuple[str, bytes]]()
-    for member in archive:
+    for member in tar:
         key, _, name = member.name.partition(".")
         if key != current and members:
             yield current, members
             members = []
-        content = archive.extractfile(member)
         current = key
-        members.append((name, content.read() if content is not None else b""))
-        archive.members.clear()  # type: ignore[attr-defined]  # or it holds every header until the end
+        if member.fault:
+            found.fault(f"{name}: {member.fault}: {member.detail}", key)
+        else:
+            members.append((name, tar.content(member)))
     if members:
         yield current, members
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.media import index_tar
 from corpus.settings import SettingsError
 from corpus.storage import Store, is_absolute, storage_errors
+from corpus.tars import CORRUPT, SPARSE, SPECIAL, TarIndex, index_tar
 from pipelines.sources.archive_index import normalised
 from pipelines.sources.archive_zip import BROKEN, MOST, ZipError, zip_members
 from pipelines.sources.found_files import find_files
 
-DIRECT = 255  # a method of `MEMBERS` (others: `archive_zip`): the bytes lie as they are, from `offset` on
+# Methods of `MEMBERS`; others: `archive_zip`.
+DIRECT = 255  # the bytes lie as they are, from `offset` on
+SPARSE_IN_TAR, SPECIAL_IN_TAR = 251, 250  # what can't be read by range
+_DAMAGE = b"damage"  # in a table's metadata
 
 MEMBERS = pa.schema(
     [
@@ -74,19 +76,30 @@ def find_places(patterns: tuple[str, ...]) -> list[Place]:
 
 def members(place: Place) -> pa.Table:
     """MEMBERS of a place, those of an archive from its end: what comes later replaces what was called so before, as it
-    does when an archive is unpacked.
+    does when an archive is unpacked. `damage` of the table says why it may lack some.
 
-    Raises SettingsError for an archive that is not whole, StorageError if it cannot be read.
+    Raises SettingsError for an archive of which nothing can be read, StorageError if it cannot be read.
     """
     if place.table is not None:
         return place.table
     store = _store(place.url)
     try:
         is_zip = place.url.lower().endswith(".zip")
-        table = _of_zip(store, place.url, place.size) if is_zip else _of_tar(index_tar(store, place.url), place.size)
-        return table.take(np.arange(table.num_rows)[::-1])
-    except (ZipError, tarfile.TarError, ValueError) as error:
-        raise SettingsError(f"archives: {place.url}: cannot be read as an archive ({error}). Get it again") from error
+        table = _of_zip(store, place.url, place.size) if is_zip else _of_tar(index_tar(store, place.url))
+    except ZipError as error:
+        raise _unreadable(place.url, str(error)) from error
+    if damage(table) and DIRECT not in table.column("method").unique().to_pylist():
+        raise _unreadable(place.url, damage(table))
+    return table.take(np.arange(table.num_rows)[::-1])
+
+
+def damage(table: pa.Table) -> str:
+    """Why nothing after the members of a tar could be read; "" where that is all of them."""
+    return (table.schema.metadata or {}).get(_DAMAGE, b"").decode()
+
+
+def _unreadable(url: str, why: str) -> SettingsError:
+    return SettingsError(f"archives: {url}: cannot be read as an archive ({why}). Get it again")
 
 
 def _store(url: str) -> Store:
@@ -97,12 +110,14 @@ def _size(url: str) -> int:
     return _store(url).size(url)  # a web server's listing may not say
 
 
-def _of_tar(table: pa.Table, size: int) -> pa.Table:
-    offsets, sizes = (table.column(name).to_numpy() for name in ("offset", "size"))
-    whole = (offsets >= 0) & (sizes >= 0) & (offsets + sizes <= size)
-    bounded = np.clip(sizes, 0, MOST).astype(np.uint32)
-    method = np.where(whole, DIRECT, BROKEN).astype(np.uint8)
-    return _table(table.column("name"), offsets, bounded, bounded, np.zeros(len(sizes), np.uint32), method)
+def _of_tar(index: TarIndex) -> pa.Table:
+    found = index.members
+    method_of = {"": DIRECT, CORRUPT: BROKEN, SPARSE: SPARSE_IN_TAR, SPECIAL: SPECIAL_IN_TAR}
+    method = np.array([method_of[fault] for fault in found.column("fault").to_pylist()], np.uint8)
+    bounded = np.minimum(found.column("size").to_numpy(), MOST).astype(np.uint32)
+    zeros = np.zeros(len(bounded), np.uint32)
+    table = _table(found.column("name"), found.column("offset").to_numpy(), bounded, bounded, zeros, method)
+    return table.replace_schema_metadata({_DAMAGE: index.fault.encode()} if index.fault else None)
 
 
 def _of_zip(store: Store, url: str, size: int) -> pa.Table:

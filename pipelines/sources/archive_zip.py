@@ -47,20 +47,22 @@ class Member:
 
 def zip_members(file: IO[bytes], size: int) -> Iterator[Member]:
     """The files in a zip of `size` bytes, in the order of its central directory. Raises ZipError."""
-    data, shift = _directory(file, size)
+    begin, length, shift = _directory(file, size)
+    file.seek(begin)
     at = 0
-    while at < len(data):  # what is said of their number wraps around at 65,536, in zips of some programs
-        if at + _ENTRY.size > len(data) or data[at : at + 4] != b"PK\x01\x02":
-            raise ZipError(f"its directory breaks off at byte {at} of {len(data)}")
-        fields = _ENTRY.unpack_from(data, at)
+    while at < length:  # what is said of their number wraps around at 65,536, in zips of some programs
+        entry = file.read(min(_ENTRY.size, length - at))
+        if len(entry) < _ENTRY.size or entry[:4] != b"PK\x01\x02":
+            raise ZipError(f"its directory breaks off at byte {at} of {length}")
+        fields = _ENTRY.unpack(entry)
         flags, method, crc, packed, whole = fields[3], fields[4], *fields[7:10]
         name_bytes, extra_bytes, comment_bytes, offset = *fields[10:13], fields[16]
-        named = at + _ENTRY.size
-        name = _name(data[named : named + name_bytes], flags)
+        rest = file.read(name_bytes + extra_bytes + comment_bytes)
+        name = _name(rest[:name_bytes], flags)
         if MOST in (whole, packed, offset):
-            extra = data[named + name_bytes : named + name_bytes + extra_bytes]
+            extra = rest[name_bytes : name_bytes + extra_bytes]
             whole, packed, offset = _wide(extra, whole, packed, offset)
-        at = named + name_bytes + extra_bytes + comment_bytes
+        at += _ENTRY.size + name_bytes + extra_bytes + comment_bytes
         if name.endswith("/"):
             continue
         offset += shift
@@ -92,8 +94,8 @@ def inflate(data: bytes, size: int, crc: int) -> bytes | None:
     return content if len(content) == size and zlib.crc32(content) == crc else None
 
 
-def _directory(file: IO[bytes], size: int) -> tuple[bytes, int]:
-    """The central directory, and by how much all offsets are short: bytes before the zip."""
+def _directory(file: IO[bytes], size: int) -> tuple[int, int, int]:
+    """Offset and length of the central directory, and by how much all offsets are short: bytes before the zip."""
     tail_size = min(size, _LONGEST_COMMENT + _END.size + _LOCATOR_64.size)
     file.seek(size - tail_size)
     tail = file.read(tail_size)
@@ -113,8 +115,7 @@ def _directory(file: IO[bytes], size: int) -> tuple[bytes, int]:
         raise ZipError("one part of several: join them first")
     if end - length - offset < 0:
         raise ZipError("its central directory is cut off")
-    file.seek(end - length)
-    return file.read(length), end - length - offset
+    return end - length, length, end - length - offset
 
 
 def _name(data: bytes, flags: int) -> str:

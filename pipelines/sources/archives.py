@@ -22,14 +22,30 @@ from pydantic import Field
 from corpus.settings import Settings, SettingsError, tuning
 from corpus.stages import fingerprint
 from corpus.storage import MissingError, Store
-from pipelines.sources.archive_files import DIRECT, MEMBERS, Place, find_places, members
+from corpus.tars import SPARSE, SPECIAL
+from pipelines.sources.archive_files import (
+    DIRECT,
+    MEMBERS,
+    SPARSE_IN_TAR,
+    SPECIAL_IN_TAR,
+    Place,
+    damage,
+    find_places,
+    members,
+)
 from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised, read_arrow, write_arrow
 from pipelines.sources.archive_zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
 
-_VERSION = 2  # of the index
+_VERSION = 3  # of the index
 _READ_AHEAD = 256  # images, of _READ_AHEAD_BYTES unless one alone is larger
 _READ_AHEAD_BYTES = 16 << 20
-_UNREADABLE = {ENCRYPTED: "encrypted_image", BROKEN: "corrupt_member"}
+_UNREADABLE = {
+    ENCRYPTED: "encrypted_image",
+    BROKEN: "corrupt_member",
+    SPARSE_IN_TAR: SPARSE,
+    SPECIAL_IN_TAR: SPECIAL,
+}
+_SHOWN = 3  # damaged archives that a row names
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +101,8 @@ class Archives:
     """The resolver of names of files; it claims every name. Its index lies in `folder` of a workspace.
 
     Reasons: missing_image, ambiguous_image (names in several folders end so), too_large, encrypted_image,
-    unsupported_compression, corrupt_member.
+    unsupported_compression, corrupt_member; of tars sparse_member (a part of it lies there), special_member (a link or
+    device); damaged_archive (a name that is in no archive, where some could not be read to their end).
     """
 
     def __init__(self, settings: ArchivesSettings, workspace: str, folder: str) -> None:
@@ -117,8 +134,8 @@ class Archives:
     def index(self) -> NameIndex:
         """The index of all names, made if it is not there yet; what is known of an archive is not read again.
 
-        Its `stated` holds `places` (URLs), their `sizes`, whether they are `folders`, and the counts `members` and
-        `repeated_name`.
+        Its `stated` holds `places` (URLs), their `sizes`, whether they are `folders`, why some of them are `damaged`,
+        and the counts `members` and `repeated_name`.
         """
         store = Store(self._workspace)
         files = self._identity["files"]
@@ -135,7 +152,9 @@ class Archives:
                 parts = list(pool.map(partial(_members, store, self._folder, named), self._places))
         of_part = [np.full(part.num_rows, number, np.int32) for number, part in enumerate(parts)]
         table = pa.concat_tables(parts).append_column("place", pa.array(np.concatenate(of_part)))
+        damaged = [damage(part) for part in parts]
         stated = {
+            "damaged": [why for why in damaged if why],
             "places": [file[0] for file in files],
             "sizes": [file[1] for file in files],
             "folders": [place.table is not None for place in self._places],
@@ -152,8 +171,9 @@ def find_images(
 ) -> Iterator[tuple[int, Found]]:
     """The `Find` of archives. A few MiB are held at a time, and what is larger alone."""
     rows = index.find(_asked(names, settings))
+    missing = _missing(index.stated["damaged"])
     for place in np.flatnonzero(rows < 0).tolist():
-        yield place, Found(reason="ambiguous_image" if rows[place] == AMBIGUOUS else "missing_image")
+        yield place, Found(reason="ambiguous_image") if rows[place] == AMBIGUOUS else missing
     found = np.flatnonzero(rows >= 0)
     held = index.table.take(pa.array(rows[found]))
     readable = []
@@ -165,6 +185,13 @@ def find_images(
     readable.sort(key=lambda one: one[:3])
     for block in _blocks([(position, member) for _, _, position, member in readable]):
         yield from _read(index, store, block)
+
+
+def _missing(damaged: Sequence[str]) -> Found:
+    if not damaged:
+        return Found(reason="missing_image")
+    more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+    return Found(reason="damaged_archive", detail=f"it may be in {'; '.join(damaged[:_SHOWN])}{more}")
 
 
 def _asked(names: Sequence[str], settings: ArchivesSettings) -> list[str]:

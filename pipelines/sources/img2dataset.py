@@ -7,8 +7,8 @@ for each URL, failed ones included. No image is copied: the items' table points 
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from corpus.images import sniff
-from corpus.media import index_tar, read_contents
+from corpus.media import read_contents
 from corpus.printable import printable
 from corpus.records import Status, id_of_digest
 from corpus.settings import Settings, SettingsError
 from corpus.stages import ROWS, MapStage, Shard
 from corpus.storage import Store
-from corpus.work import ShardError
+from corpus.tars import index_tar
 from pipelines.download import ITEMS_SCHEMA, Stored, items_table
 
 _IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
@@ -96,6 +96,7 @@ class IndexTars(MapStage):
     """Notes where each row's image lies in its tar, and the id of its bytes. Reads every byte once, copies none."""
 
     name = "index"
+    version = 2
     reads = (ROWS,)
     schema = ITEMS_SCHEMA
 
@@ -109,19 +110,19 @@ class IndexTars(MapStage):
 def index_rows(shard: Shard) -> pa.Table:
     """ITEMS_SCHEMA for the live rows. Failed are rows that img2dataset failed, and those without a whole image."""
     rows = shard[ROWS].select(["tar", "key", "given_status", "given_error", "given_sha256"]).to_pylist()
-    images: dict[str, dict[str, Range]] = {}
+    tars: dict[str, _Tar] = {}
     stored: list[Stored] = []
     lying: list[tuple[int, str, Range]] = []  # place among the rows, and where the image lies
     for place, row in enumerate(rows):
         if row["given_status"] != "success":
             stored.append(refused(row["given_status"], row["given_error"]))
             continue
-        stored.append(Stored(Status.FAILED, "no_member", detail=f"no image of key {row['key']!r} in the tar"))
         tar = row["tar"]
-        if tar not in images:
-            images[tar] = _images(shard.store, tar)
-        if row["key"] in images[tar]:
-            lying.append((place, tar, images[tar][row["key"]]))
+        if tar not in tars:
+            tars[tar] = _read_tar(shard.store, tar)
+        stored.append(tars[tar].without_image(row["key"]))
+        if row["key"] in tars[tar].images:
+            lying.append((place, tar, tars[tar].images[row["key"]]))
     locations = pa.table(
         {
             "media": pa.array([tar for _, tar, _ in lying], pa.string()),
@@ -135,18 +136,37 @@ def index_rows(shard: Shard) -> pa.Table:
     return items_table(stored)
 
 
-def _images(store: Store, tar: str) -> dict[str, Range]:
-    """Where the images of a tar lie, by their key. ShardError if it is not whole."""
-    try:
-        table = index_tar(store, tar)
-    except tarfile.ReadError as error:
-        raise ShardError(str(error)) from error
-    found = {}
-    for name, offset, size in zip(*(table.column(c).to_pylist() for c in ("name", "offset", "size")), strict=True):
-        stem, _, ending = name.rpartition(".")
-        if ending.lower() in _IMAGE_ENDINGS:
-            found[stem] = (offset, size)
-    return found
+@dataclass(frozen=True)
+class _Tar:
+    """What is in a tar: where its images lie, by their key; why some can't be used; why it can't be read further."""
+
+    images: dict[str, Range]
+    refused: dict[str, Stored]
+    fault: str
+
+    def without_image(self, key: str) -> Stored:
+        """What a row comes to that has no image in the tar."""
+        if key in self.refused:
+            return self.refused[key]
+        if self.fault:
+            return Stored(Status.FAILED, "damaged_archive", detail=f"no image of key {key!r}; {self.fault}")
+        return Stored(Status.FAILED, "no_member", detail=f"no image of key {key!r} in the tar")
+
+
+def _read_tar(store: Store, path: str) -> _Tar:
+    index = index_tar(store, path)
+    tar = _Tar({}, {}, index.fault)
+    for member in index.members.to_pylist():
+        key, _, ending = member["name"].rpartition(".")
+        if ending.lower() not in _IMAGE_ENDINGS:
+            continue
+        tar.images.pop(key, None)  # the last one of a name counts, whole or not
+        tar.refused.pop(key, None)
+        if member["fault"]:
+            tar.refused[key] = Stored(Status.FAILED, member["fault"], detail=f"{member['name']}: {member['detail']}")
+        else:
+            tar.images[key] = (member["offset"], member["size"])
+    return tar
 
 
 def _judge(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> Stored:

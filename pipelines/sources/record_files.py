@@ -28,6 +28,7 @@ from pipelines.sources.json_records import Fault, Faults, scan
 ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
 IMAGE = "image"  # the column whose embedded images are named without it
 _MOST_LINE_BYTES = 64 * 2**20
+_MOST_JSON_BYTES = 2 * 2**30  # of a JSON file that is read whole, unpacked
 _BATCH_ROWS = 1024
 _LOOKED_AT = 100  # records of a JSON file that tell which fields there are
 _OTHER_KINDS = {  # by how a file begins: what would else be a heap of malformed lines
@@ -94,7 +95,7 @@ def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
                 raise SettingsError(f"{url}: it is {kind}: wanted are JSON in UTF-8, plain or gzipped, and *.parquet")
             is_array = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")  # a .json.gz may as well be of lines
             if url.lower().endswith(".json") or (url.lower().endswith(".json.gz") and is_array):
-                yield from scan(stream.read().decode("utf-8", "surrogateescape"), url, faults)
+                yield from scan(_read_whole(stream, url).decode("utf-8", "surrogateescape"), url, faults)
             else:
                 yield from _parsed_lines(stream, url, faults)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -103,6 +104,14 @@ def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
         raise
     except OSError as error:
         raise StorageError(f"{url}: {error}") from error
+
+
+def _read_whole(stream: IO[bytes], url: str) -> bytes:
+    """All bytes of a stream, which may be packed a thousand times smaller. Raises SettingsError for too many."""
+    data = stream.read(_MOST_JSON_BYTES + 1)
+    if len(data) > _MOST_JSON_BYTES:
+        raise SettingsError(f"{url}: a JSON file of over {_MOST_JSON_BYTES:,} bytes, unpacked: make it JSON lines")
+    return data
 
 
 def _parsed_lines(stream: IO[bytes], url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:

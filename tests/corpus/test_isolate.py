@@ -12,9 +12,10 @@ from crashing import PLANTED, Crashing
 from crashing_media import CrashingWriter
 
 from corpus.isolate import ProcessDied, isolated
-from corpus.media import MediaWriter, index_tar, read_contents
+from corpus.media import MediaWriter, read_contents
 from corpus.stages import ROWS, Shard
 from corpus.storage import Store
+from corpus.tars import index_tar
 from corpus.work import MapWork, ShardTask, run_rows
 from corpus.workspace import Series, Workspace
 
@@ -100,4 +101,4 @@ def test_each_call_has_a_tar_of_its_own(tmp_path: Path) -> None:
     call = isolated(CrashingWriter())
     tars = [call(shard.slice(at, at + 1)).column("media")[0].as_py() for at in (0, 1, 1)]
     assert len(set(tars)) == 3 and "media/0.tar" not in tars
-    assert [index_tar(store, tar).column("size").to_pylist() for tar in tars] == [[1], [2], [2]]
+    assert [index_tar(store, tar).members.column("size").to_pylist() for tar in tars] == [[1], [2], [2]]

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.media import MediaWriter, TarWriter, index_tar, location_columns, read_contents, tar_header
+from corpus.media import MediaWriter, TarWriter, location_columns, read_contents, tar_header
 from corpus.records import LOCATION_FIELDS, item_id
 from corpus.storage import StorageError, Store
+from corpus.tars import index_tar
 
 SIZES = [0, 1, 511, 512, 513, 1024]
 
@@ -127,7 +127,7 @@ def test_an_item_is_stored_once(store_url: str) -> None:
     assert places[0] == places[2] and places[1] == places[4]
     data = store.read("media/s/0.tar")
     assert [data[offset : offset + size] for offset, size in places] == contents
-    table = index_tar(store, "media/s/0.tar")
+    table = index_tar(store, "media/s/0.tar").members
     assert table.column("name").to_pylist() == [f"{item_id(c).hex()}.bin" for c in (b"one", b"two" * 300, b"")]
     assert list(zip(table["offset"].to_pylist(), table["size"].to_pylist(), strict=True)) == places[:2] + places[3:4]
 
@@ -160,7 +160,7 @@ def test_an_item_that_comes_too_late_is_refused(tmp_path: Path) -> None:
     media.abort()  # changes nothing any more
     with pytest.raises(StorageError, match="after the end"):
         media.add(item_id(b"two"), "bin", b"two")
-    assert index_tar(Store(tmp_path), "0.tar").num_rows == 1
+    assert index_tar(Store(tmp_path), "0.tar").members.num_rows == 1
 
 
 def test_many_threads_add(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_many_threads_add(tmp_path: Path) -> None:
     for n, content in enumerate(contents):
         offset, size = places[n]
         assert data[offset : offset + size] == content
-    assert index_tar(Store(tmp_path), "0.tar").num_rows == len(set(contents))
+    assert index_tar(Store(tmp_path), "0.tar").members.num_rows == len(set(contents))
 
 
 def test_a_full_disk_is_a_storage_error_to_the_end(tmp_path: Path, monkeypatch) -> None:
@@ -204,79 +204,6 @@ def test_a_full_disk_is_a_storage_error_to_the_end(tmp_path: Path, monkeypatch) 
         media.commit()
     media.abort()
     assert list(tmp_path.iterdir()) == []
-
-
-# Tars that exist already
-
-
-@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_tars_of_every_form_are_indexed(tmp_path: Path, form: int) -> None:
-    long = "deep/" * 25 + "x" * 90 + ".jpg"  # longer than the header's 100 bytes: each form has its own way out
-    names = ["a.jpg", long, "ünï.jpg", "empty.txt"]
-    contents = {name: name.encode() * 7 for name in names} | {"empty.txt": b""}
-    with tarfile.open(tmp_path / "a.tar", "w", format=form) as archive:
-        folder = tarfile.TarInfo("deep")
-        folder.type = tarfile.DIRTYPE
-        archive.addfile(folder)
-        for name, content in contents.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-        link = tarfile.TarInfo("link.jpg")
-        link.type, link.linkname = tarfile.SYMTYPE, "a.jpg"
-        archive.addfile(link)
-    table = index_tar(Store(tmp_path), "a.tar")
-    assert table.column("name").to_pylist() == names
-    ranges = [("a.tar", offset, size) for offset, size in zip(*table.select(["offset", "size"]).columns, strict=True)]
-    ranges = [(path, offset.as_py(), size.as_py()) for path, offset, size in ranges]
-    assert Store(tmp_path).read_ranges(ranges) == list(contents.values())
-
-
-def test_a_tar_that_lies_elsewhere_is_indexed_and_read_there(store_url: str, tmp_path: Path) -> None:
-    shard = tmp_path / "downloaded" / "00000.tar"  # as img2dataset leaves them: key.jpg, key.json, key.txt
-    shard.parent.mkdir()
-    with webdataset.TarWriter(str(shard)) as writer:
-        for n in range(5):
-            writer.write({"__key__": f"{n:09d}", "jpg": bytes([n]) * 700, "txt": f"caption {n}", "json": {"key": n}})
-    store = Store(store_url)
-    table = index_tar(store, str(shard))
-    names = table.column("name").to_pylist()
-    assert names[:3] == ["000000000.jpg", "000000000.json", "000000000.txt"]
-    pictures = [at for at, name in enumerate(names) if name.endswith(".jpg")]
-    rows = locations([(str(shard), table["offset"][at].as_py(), table["size"][at].as_py()) for at in pictures])
-    assert dict(read_contents(store, rows)) == {n: bytes([n]) * 700 for n in range(5)}
-
-
-def test_an_empty_tar_has_an_empty_index_of_the_same_columns(tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_bytes(written([])[0])
-    (tmp_path / "b.tar").write_bytes(written([("x", b"1")])[0])
-    empty = index_tar(Store(tmp_path), "a.tar")
-    assert empty.num_rows == 0
-    assert empty.schema == index_tar(Store(tmp_path), "b.tar").schema
-
-
-def test_a_name_that_is_no_utf8_is_shown_as_well_as_can_be(tmp_path: Path) -> None:
-    data = written([("latin-X.jpg", b"1")])[0].replace(b"X", b"\xe9")
-    header = bytearray(data)
-    header[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
-    (tmp_path / "a.tar").write_bytes(bytes(header))
-    assert index_tar(Store(tmp_path), "a.tar").column("name").to_pylist() == ["latin-\ufffd.jpg"]
-
-
-@pytest.mark.parametrize("cut", [1536 + 512 + 500, 1536 + 512, 1536 + 300, 1536, 1300, 512, 0])
-def test_a_tar_that_is_cut_off_is_refused(tmp_path: Path, cut: int) -> None:
-    whole, _ = written([("a.jpg", bytes(900)), ("b.jpg", b"x" * 600)])  # headers at 0 and 1536
-    (tmp_path / "whole.tar").write_bytes(whole)
-    assert index_tar(Store(tmp_path), "whole.tar").num_rows == 2
-    (tmp_path / "cut.tar").write_bytes(whole[:cut])
-    with pytest.raises(tarfile.ReadError, match=r"cut\.tar"):
-        index_tar(Store(tmp_path), "cut.tar")
-
-
-def test_what_is_no_tar_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_bytes(b"<html>" * 500)
-    with pytest.raises(tarfile.ReadError, match=r"a\.tar"):
-        index_tar(Store(tmp_path), "a.tar")
 
 
 # Reading by range

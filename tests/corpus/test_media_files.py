@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from memory import traced
 
-from corpus.media import MOST_BYTES, MediaWriter, TarWriter, index_tar
+from corpus.media import MOST_BYTES, MediaWriter, TarWriter
 from corpus.records import item_id
 from corpus.storage import StorageError, Store
+from corpus.tars import index_tar
 
 
 def test_a_member_from_a_file_is_written_as_one_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +45,7 @@ def test_an_item_from_a_file_is_one_like_any_other(store_url: str) -> None:
     assert places[1] == places[2]
     data = store.read("media/s/0.tar")
     assert [data[offset : offset + size] for offset, size in places] == [b"one", large, large, b"two"]
-    names = index_tar(store, "media/s/0.tar").column("name").to_pylist()
+    names = index_tar(store, "media/s/0.tar").members.column("name").to_pylist()
     assert names == [f"{item_id(c).hex()}.{ext}" for c, ext in ((b"one", "bin"), (large, "mp4"), (b"two", "bin"))]
 
 
@@ -60,7 +61,7 @@ def test_a_file_is_copied_in_blocks(tmp_path: Path) -> None:
     size = 32 << 20
     _, peak = traced(copy_file, tmp_path, size)
     assert 0 < peak < 4 << 20
-    assert index_tar(Store(tmp_path), "0.tar").column("size").to_pylist() == [size]
+    assert index_tar(Store(tmp_path), "0.tar").members.column("size").to_pylist() == [size]
 
 
 def test_a_file_too_large_for_a_tar_is_refused_and_the_tar_stays_good(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_file_too_large_for_a_tar_is_refused_and_the_tar_stays_good(tmp_path: 
         media.add_file(b"x" * 16, "mp4", io.BytesIO(), MOST_BYTES + 1)
     media.add(item_id(b"one"), "bin", b"one")
     media.commit()
-    assert index_tar(Store(tmp_path), "0.tar").num_rows == 1
+    assert index_tar(Store(tmp_path), "0.tar").members.num_rows == 1
 
 
 def test_a_file_that_ends_early_is_a_storage_error_to_the_end(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from work_shards import KEPT, Answers, Double, Expands, Judged, result, run, shard_of, task_for
 
-from corpus.media import index_tar
 from corpus.records import item_id
 from corpus.stages import MapStage, Shard
 from corpus.storage import StorageError, Store
+from corpus.tars import index_tar
 from corpus.work import (
     MapWork,
     Outcome,
@@ -223,7 +223,7 @@ def test_media_lie_before_the_table_that_names_them(store_url: str) -> None:
     assert outcome.error == ""
     (tar,) = Store(store_url).names("media/s")
     assert tar.startswith("0.f.") and tar.endswith(".tar")
-    index = index_tar(Store(store_url), f"media/s/{tar}")
+    index = index_tar(Store(store_url), f"media/s/{tar}").members
     assert index.column("offset").to_pylist() == [row[0] for row in result(store_url)]
     run(store_url, Answers(gather), [KEPT] * 3)
     assert listed == [[], [tar]]

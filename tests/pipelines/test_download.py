@@ -13,8 +13,9 @@ import pytest
 from downloading import ROTATED, Site, run_stage, settings, site
 from PIL import Image
 
-from corpus.media import index_tar, read_contents
+from corpus.media import read_contents
 from corpus.records import item_id, table_schema
+from corpus.tars import index_tar
 from corpus.workspace import Workspace
 from pipelines.download import ITEMS_SCHEMA, Download, DownloadSettings, items_table, open_download
 
@@ -82,7 +83,7 @@ def test_stored_bytes_are_the_downloaded_ones_and_are_read_by_range(web: Site, s
         assert row["ext"] == name.split(".")[-1]
     assert [row["orientation"] for row in found] == [1, 1, 1, ROTATED]
     (tar,) = {row["media"] for row in found}
-    members = index_tar(workspace.store, tar).column("name").to_pylist()
+    members = index_tar(workspace.store, tar).members.column("name").to_pylist()
     assert sorted(members) == sorted(f"{row['item_id'].hex()}.{row['ext']}" for row in found)
 
 

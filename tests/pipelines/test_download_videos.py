@@ -16,10 +16,11 @@ from fsspec.spec import AbstractFileSystem
 from memory import traced
 from videos import Shot, audio_only, make_video
 
-from corpus.media import MOST_BYTES, index_tar, read_contents
+from corpus.media import MOST_BYTES, read_contents
 from corpus.records import item_id, table_schema
 from corpus.settings import SettingsError, parse_settings
 from corpus.stages import ROWS
+from corpus.tars import index_tar
 from corpus.work import MapWork, Outcome, ShardTask
 from corpus.workspace import Workspace
 from pipelines.demo.server import Serving, serve
@@ -133,7 +134,7 @@ def test_fetched_videos_lie_in_the_media_tar(films: VideoSite, store_url: str) -
         assert (row["downloaded_bytes"], row["size"], row["ext"]) == (len(data), len(data), "mp4")
         assert (row["http_status"], row["attempts"], row["detail"]) == (200, 1, "")
     assert rows[1]["offset"] == rows[2]["offset"], "the same bytes lie there once"
-    assert index_tar(workspace.store, rows[0]["media"]).num_rows == 2
+    assert index_tar(workspace.store, rows[0]["media"]).members.num_rows == 2
 
 
 def test_videos_in_a_folder_or_a_bucket_stay_where_they_are(films: VideoSite, tmp_path: Path) -> None:

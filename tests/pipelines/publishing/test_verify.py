@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raw_tars import END, block, header, sparse
 from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 from corpus.media import TarWriter
@@ -105,6 +106,18 @@ LAION = "laion/laion-000000.tar"
 CLIPS = "clips/clips-000000.tar"
 
 
+def put_raw(corpus: Path, tar: str, data: bytes) -> None:
+    """Other bytes for a tar, with their digests in the manifest: only what is in them is wrong."""
+    (corpus / tar).write_bytes(data)
+    dataset = tar.partition("/")[0]
+
+    def relist(manifest: dict[str, Any]) -> None:
+        [shard] = [one for one in manifest["datasets"][dataset]["shards"] if f"{dataset}/{one['name']}" == tar]
+        shard |= {"bytes": len(data)} | {what: hashlib.new(what, data).hexdigest() for what in ("sha256", "md5")}
+
+    change_manifest(corpus, relist)
+
+
 def test_counts_are_those_of_the_corpus(good: Path) -> None:
     found = verify(str(good))
     assert (found.tars, found.samples, found.images) == (5, 18, 12 * 2 + 6)
@@ -127,7 +140,8 @@ def test_a_flipped_byte(corpus: Path) -> None:
     data = bytearray((corpus / LAION).read_bytes())
     data[-1] ^= 1  # in the end-of-archive blocks, which no reader looks at
     (corpus / LAION).write_bytes(data)
-    faults = verify(str(corpus)).faults
+    after_end, *faults = verify(str(corpus)).faults
+    assert "512 bytes after the end of the archive" in after_end
     assert faults == [f"{LAION}: its {what} is not the manifest's" for what in ("sha256", "md5")]
 
 
@@ -348,3 +362,29 @@ def test_a_manifest_of_another_shape(corpus: Path, change: Callable[[dict[str, A
 def test_weights_that_are_not_the_blends(corpus: Path) -> None:
     change_manifest(corpus, lambda manifest: manifest["datasets"]["laion"].update(weight=2.0))
     assert_only_fault(corpus, "^blend.yaml: does not blend the manifest's datasets by its weights")
+
+
+def test_a_member_that_claims_what_is_not_there_is_refused(corpus: Path) -> None:
+    """10 KB that claim 40 GiB: as a sparse member, and as one that ends behind the tar's end."""
+    members = read(corpus / LAION)
+    key = members[0][0].partition(".")[0]
+    [at] = [n for n, (name, _) in enumerate(members) if name == f"{key}.jpg"] or [1]
+    name, content = members[at]
+    field = name.partition(".")[2]
+    parts = [block(*member) for member in members]
+    cases = {
+        "sparse_member": sparse(name, content, claimed=40 << 30),
+        "special_member": header(name, 0, b"1", link=members[0][0]),
+        "a member of 42949672960 bytes": header(name, 40 << 30, wide=True),
+    }
+    for what, data in cases.items():
+        rest = b"".join(parts[at + 1 :]) if "bytes" not in what else b""
+        put_raw(corpus, LAION, b"".join(parts[:at]) + data + rest + END)
+        faults = verify(str(corpus)).faults
+        assert any(LAION in fault and key in fault and field in fault and what in fault for fault in faults), faults
+        assert any("expected" in fault and key in fault for fault in faults), faults
+
+
+def test_bytes_after_the_end_of_a_tar_are_a_fault(corpus: Path) -> None:
+    put_raw(corpus, LAION, (corpus / LAION).read_bytes() + block("more.txt", b"x") + END)
+    assert_only_fault(corpus, f"{LAION}: not a whole tar: .*bytes after the end")

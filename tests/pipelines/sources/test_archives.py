@@ -18,6 +18,7 @@ from small_worlds import picture
 
 from corpus.settings import SettingsError
 from corpus.storage import Store
+from corpus.tars import TarIndex
 from pipelines.sources import archive_files
 from pipelines.sources.archive_index import AMBIGUOUS, MISSING, NameIndex, normalised
 
@@ -146,7 +147,7 @@ def test_an_index_is_made_once(store_url: str, monkeypatch: pytest.MonkeyPatch) 
     read: list[str] = []
     original = archive_files.index_tar
 
-    def spy(store: Store, path: str) -> pa.Table:
+    def spy(store: Store, path: str) -> TarIndex:
         read.append(path.rpartition("/")[2])
         return original(store, path)
 

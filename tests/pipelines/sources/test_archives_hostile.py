@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from small_archives import archives, patched, put, said, tar_of, zip_of
+from raw_tars import END, block, header, sparse
+from small_archives import archives, find, patched, put, said, tar_of, zip_of
 from small_worlds import picture
 
 from corpus.settings import SettingsError
@@ -115,20 +116,36 @@ def test_tars_with_members_that_are_no_files(tmp_path: Path) -> None:
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     found = archives(str(tmp_path), put(f"{tmp_path}/1.tar", sink.getvalue()))
-    assert said(found, "ö.jpg", "link.jpg", "hard.jpg", "d.jpg", "empty.jpg") == [A, *["missing_image"] * 3, b""]
+    names = ("ö.jpg", "link.jpg", "hard.jpg", "d.jpg", "empty.jpg")
+    assert said(found, *names) == [A, "special_member", "special_member", "missing_image", b""]
 
 
 @pytest.mark.parametrize(
     "size", [b"\xff" * 12, b"\x80" + b"\x7f" * 11, b"-0000000512\0", b"zzzzzzzzzzz\0", b"77777777777\0"]
 )
 def test_tars_whose_sizes_are_nonsense(tmp_path: Path, size: bytes) -> None:
-    data = bytearray(tar_of({"good.jpg": A, "bad.jpg": B}))
+    data = bytearray(tar_of({"good.jpg": A, "bad.jpg": B, "after.jpg": A}))
     at = data.rindex(b"bad.jpg")
     data[at + 124 : at + 136] = size
     data[at + 148 : at + 156] = b" " * 8
     data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + 512])
     found = archives(str(tmp_path), put(f"{tmp_path}/1.tar", bytes(data)))
-    try:
-        assert said(found, "good.jpg", "bad.jpg") in ([A, "corrupt_member"], [A, "missing_image"])
-    except SettingsError as error:
-        assert "1.tar" in str(error)
+    good, bad, after = find(found, "good.jpg", "bad.jpg", "after.jpg")
+    assert (good.data, bad.reason, after.reason) == (A, "corrupt_member", "damaged_archive")
+    assert "1.tar: byte" in after.detail
+
+
+def test_what_cannot_be_read_of_a_tar_costs_its_own_rows(tmp_path: Path) -> None:
+    whole = block("a.jpg", A) + sparse("s.jpg", A, claimed=40 << 30) + block("b.jpg", B)
+    put(f"{tmp_path}/1.tar", whole + END)
+    put(f"{tmp_path}/2.tar", block("c.jpg", A) + block("cut.jpg", B)[:-600])
+    put(f"{tmp_path}/3.tar", block("d.jpg", B) + header("n.jpg", (8 << 30) - 1) + END)
+    found = archives(str(tmp_path), f"{tmp_path}/1.tar")
+    assert said(found, "a.jpg", "s.jpg", "b.jpg", "x.jpg") == [A, "sparse_member", B, "missing_image"]
+    found = archives(str(tmp_path), f"{tmp_path}/*.tar")
+    assert said(found, "a.jpg", "c.jpg", "cut.jpg", "d.jpg", "n.jpg") == [A, A, "corrupt_member", B, "corrupt_member"]
+    [one] = find(found, "x.jpg")
+    assert one.reason == "damaged_archive"
+    assert "2.tar: byte" in one.detail and "3.tar: byte" in one.detail and "1.tar" not in one.detail
+    again = archives(str(tmp_path), f"{tmp_path}/[12].tar")  # from what is known of each archive
+    assert said(again, "b.jpg", "x.jpg") == [B, "damaged_archive"]

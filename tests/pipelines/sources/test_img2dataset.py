@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from downloading import ROTATED, rotated, site
+from raw_tars import END, block, header, sparse
 from small_worlds import picture
 
 from corpus.media import read_contents
@@ -199,11 +200,47 @@ def test_what_img2dataset_itself_wrote(tmp_path: Path, downloaded: tuple[Path, d
     assert not (tmp_path / "work" / "media").exists()
 
 
-def test_a_tar_that_is_cut_off_fails_its_shard(tmp_path: Path, folder: Path) -> None:
+def test_a_tar_that_is_cut_off_fails_the_rows_behind_the_cut(tmp_path: Path, folder: Path) -> None:
     tar = folder / "00000.tar"
-    tar.write_bytes(tar.read_bytes()[:3000])
-    _, (outcome,), _ = take_in(tmp_path / "work", folder)
-    assert outcome.error.startswith(f"ShardError: {tar}: ")
+    data = tar.read_bytes()
+    tar.write_bytes(data[: data.index(b"00004.jpg") + 600])
+    workspace, (outcome,), (task,) = take_in(tmp_path / "work", folder)
+    assert outcome.error == ""
+    rows = workspace.read_table(task.output).to_pylist()
+    found = {given["key"]: row for given, row in zip(ROWS_BY_HAND, rows, strict=True)}
+    reasons = {key: found[key]["reason"] for key in ("00000", "00001", "00002", "00004", "00005", "00007")}
+    assert reasons == {
+        "00000": "",
+        "00001": "",
+        "00002": "http_404",
+        "00004": "corrupt_member",
+        "00005": "damaged_archive",
+        "00007": "damaged_archive",
+    }
+    assert str(tar) in found["00005"]["detail"]
+
+
+def test_members_that_cannot_be_used_cost_their_rows(tmp_path: Path, folder: Path) -> None:
+    members = [
+        block("00000.jpg", IMAGES["00000"]),
+        sparse("00001.jpg", IMAGES["00001"], claimed=40 << 30),
+        header("00004.jpg", 0, b"2", link="00000.jpg"),
+        header("00005.jpg", (8 << 30) - 1),
+    ]
+    (folder / "00000.tar").write_bytes(b"".join(members) + END)
+    workspace, (outcome,), (task,) = take_in(tmp_path / "work", folder)
+    assert outcome.error == ""
+    reasons = workspace.read_table(task.output).column("reason").to_pylist()
+    assert reasons == [
+        "",
+        "sparse_member",
+        "http_404",
+        "undecodable",
+        "special_member",
+        "corrupt_member",
+        "damaged_archive",
+        "damaged_archive",
+    ]
 
 
 def test_a_tar_that_is_missing_fails_its_shard(tmp_path: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ so the shard can be halved down to the row that does it.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -71,4 +72,13 @@ def _run(stage: MapStage, shard: Shard, media_path: str | None, scratch: str, an
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side
         if media is not None:
             media.abort()
-        answer.send(("raised", error))
+        answer.send(("raised", _sendable(error)))
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error itself, or its text where pickle doesn't bring it over."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - it was made here
+    except Exception:  # noqa: BLE001 - classes of libraries can fail in any way at being copied
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

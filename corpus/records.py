@@ -123,6 +123,9 @@ PAIR_SCHEMA = pa.schema(
     ]
 )
 
+# Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stages.Stage.origin`.
+PAIR_ORIGIN = {"source_url": "url", "licence": "licence"}
+
 
 def item_id(content: bytes) -> bytes:
     """An item's id: the first 16 bytes of the SHA-256 of its stored content."""

@@ -105,6 +105,12 @@ class Stage(ABC):
     regenerates: ClassVar[bool] = False  # not a function of its settings (a download): has generations
     writes_media: ClassVar[bool] = False  # adds items to `Shard.media`
     expands: ClassVar[bool] = False  # makes any number of rows from a row: its table starts a new run of rows
+    # Of a stage that is a function of its settings: reasons of rows that failed for want of time or memory, so that
+    # another try may end otherwise. Rows that raised (`error:...`) always are among these.
+    machine_reasons: ClassVar[frozenset[str]] = frozenset()
+    # Of a stage that expands: columns of its table that tell where a row came from, and the columns of ROWS that they
+    # are taken from. A row that raises keeps these, and nothing else.
+    origin: ClassVar[Mapping[str, str]] = {}
     # Brings together what belongs together: it is also given the tables of the shards after its own in which what
     # begins in its shard goes on (`gather.SourceIndex.reach`), removed rows included, and its table has those rows that
     # are at home in its shard (column `home`). It is not halved when it raises.
@@ -119,8 +125,12 @@ class Stage(ABC):
 
     def troubles(self, table: pa.Table) -> pa.ChunkedArray:
         """Why each row of one of its tables may be worth another try; "" for a row that isn't (string[n])."""
+        reason = table.column("reason")
         failed = pc.equal(table.column("status"), str(Status.FAILED))
-        return pc.if_else(failed, table.column("reason"), "")
+        if not self.regenerates:
+            by_machine = pc.is_in(reason, pa.array(sorted(self.machine_reasons), pa.string()))
+            failed = pc.and_(failed, pc.or_(by_machine, pc.starts_with(reason, "error:")))
+        return pc.if_else(failed, reason, "")
 
 
 class MapStage(Stage):

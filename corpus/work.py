@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
 from corpus.isolate import isolated
 from corpus.media import MediaWriter
 from corpus.records import Status, table_schema
@@ -25,7 +26,7 @@ from corpus.stages import ROWS, KeyedStage, MapStage, Resources, Shard, Stage
 from corpus.storage import StorageError
 from corpus.workspace import Workspace
 
-LOST = "lost"  # in `Outcome.extra`: the shard killed its workers
+LOST = "lost"  # in `Outcome.extra`: the shard killed its workers, or took all their memory
 
 I_contra = TypeVar("I_contra", contravariant=True)
 O_co = TypeVar("O_co", covariant=True)
@@ -89,7 +90,8 @@ class ShardError(RuntimeError):
 
 @dataclass(frozen=True)
 class MapWork:
-    """A map stage over shards. `careful`: in processes of their own, for shards that killed their workers."""
+    """A map stage over shards. `careful`: in processes of their own, for shards that killed their workers or ran out of
+    memory."""
 
     stage: MapStage
     workspace: str
@@ -100,9 +102,8 @@ class MapWork:
         return self.stage.resources
 
     def open(self) -> Callable[[ShardTask], Outcome]:
-        return _OpenMap(
-            self.stage, Workspace(self.workspace), isolated(self.stage) if self.careful else self.stage.open()
-        )
+        function = isolated(self.stage) if self.careful else self.stage.open()
+        return _OpenMap(self.stage, Workspace(self.workspace), function, self.careful)
 
     def lost(self, item: ShardTask, why: str) -> Outcome:
         return Outcome(item.source, self.stage.name, item.shard, error=why, extra={LOST: True})
@@ -113,9 +114,15 @@ class _OpenMap:
     stage: MapStage
     workspace: Workspace
     function: Callable[[Shard], pa.Table]
+    careful: bool
 
     def __call__(self, task: ShardTask) -> Outcome:
-        return _outcome(self.stage, task, lambda: _run_map(self.stage, self.function, self.workspace, task))
+        return _outcome(
+            self.stage,
+            task,
+            lambda: _run_map(self.stage, self.function, self.workspace, task, self.careful),
+            lost_without_memory=not self.careful,
+        )
 
     def close(self) -> None:
         close_function(self.function)
@@ -188,20 +195,27 @@ def count(table: pa.Table) -> dict[str, int]:
     return {f"{row['status']}/{row['reason']}": row["count_all"] for row in grouped}
 
 
-def _outcome(stage: Stage, task: ShardTask, run: Callable[[], tuple[pa.Table, int, dict[str, Any]]]) -> Outcome:
+def _outcome(
+    stage: Stage,
+    task: ShardTask,
+    run: Callable[[], tuple[pa.Table, int, dict[str, Any]]],
+    lost_without_memory: bool = False,
+) -> Outcome:
+    """What a run came to. With `lost_without_memory` a shard for which memory ran out is marked LOST."""
     start = time.perf_counter()
     try:
         table, written, notes = run()
     except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
-        why = _told(error)
-        return Outcome(task.source, stage.name, task.shard, seconds=time.perf_counter() - start, error=why)
+        extra = {LOST: True} if lost_without_memory and is_out_of_memory(error) else {}
+        seconds = time.perf_counter() - start
+        return Outcome(task.source, stage.name, task.shard, seconds=seconds, error=_told(error), extra=extra)
     seconds = time.perf_counter() - start
     return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written, extra=notes)
 
 
 def _told(error: BaseException) -> str:
     """The error in one line, with the place that raised it."""
-    text = f"{type(error).__name__}: {error}"
+    text = "; ".join(filter(None, [f"{type(error).__name__}: {error}", fault_location(error)]))
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, (ShardError, StorageError)) or not frames:  # these say all themselves
         return text
@@ -246,7 +260,7 @@ def _column(table: pa.Table, name: str) -> pa.Array:
 
 
 def _run_map(
-    stage: MapStage, function: Callable[[Shard], pa.Table], workspace: Workspace, task: ShardTask
+    stage: MapStage, function: Callable[[Shard], pa.Table], workspace: Workspace, task: ShardTask, careful: bool
 ) -> tuple[pa.Table, int, dict[str, Any]]:
     # Two attempts at a download don't give the same bytes in the same order, so each has a tar of its own, and a
     # table can never point into the other's.
@@ -254,14 +268,14 @@ def _run_map(
     try:
         shard, status, reason = _load(stage, workspace, task, media)
         before = None
-        if task.previous:
+        if task.previous and not stage.expands:  # rows that a stage made itself are made again together
             before = workspace.read_table(task.previous)
-            if stage.expands or before.num_rows != len(status):
+            if before.num_rows != len(status):
                 raise ShardError(
                     f"{task.previous}: its rows are not those of the shard, so none can be run again alone"
                 )
             shard = shard.take(_chosen(stage, before.take(shard.rows), task.retry))
-        found = run_rows(stage, function, shard)
+        found = run_rows(stage, function, shard, careful)
         table = found if stage.expands else _spread(stage, found, shard.rows, status, reason, before)
         media.commit()  # before the table: a table must never name bytes that are not there
     except BaseException:
@@ -282,55 +296,68 @@ def worth_retrying(troubles: pa.ChunkedArray, retry: frozenset[str]) -> pa.Chunk
     return pc.is_in(troubles, pa.array(sorted(retry - {""}), pa.string()))
 
 
-def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard) -> pa.Table:
+def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard, careful: bool = False) -> pa.Table:
     """The stage's function over a shard's live rows; a row that raises is failed with the error as its reason.
 
     The shard is halved until the raising rows are alone: about 2 k log2(n) calls for k such rows of n. Raises
     ShardError when all rows of 8 or more raise, or more than a tenth of them (and 16): that is no fault of single
-    rows.
+    rows. A fault of the machine (`corpus.faults`) is raised as it is, at once, and so is memory that runs out, unless
+    the function is `careful`: there each call has a process of its own, and a row that takes all its memory is failed.
     """
     schema = table_schema(stage.schema)
     if not len(shard):
         return schema.empty_table()
-    broken: list[str] = []
-    limit = max(16, len(shard) // 10)
-    table = _halve(stage, function, shard, schema, broken, limit)
-    if len(broken) == len(shard) >= 8:
-        raise ShardError(f"every row raised; the last one: {broken[-1]}")
+    bisection = _Bisection(stage, function, schema, max(16, len(shard) // 10), careful)
+    table = bisection.run(shard)
+    if len(bisection.broken) == len(shard) >= 8:
+        raise ShardError(f"every row raised; the last one: {bisection.broken[-1]}")
     return table
 
 
-def _halve(
-    stage: MapStage,
-    function: Callable[[Shard], pa.Table],
-    shard: Shard,
-    schema: pa.Schema,
-    broken: list[str],
-    limit: int,
-) -> pa.Table:
-    try:
-        return _checked(stage, function(shard), shard, schema)
-    except (StorageError, ShardError, ImportError, MemoryError):
-        raise
-    except Exception as error:
-        if stage.regroups:  # without its neighbours a row would be judged wrongly
-            raise ShardError(_told(error)) from error
-        if len(shard) == 1:
-            broken.append(_told(error))
-            if len(broken) > limit:
-                raise ShardError(f"{len(broken)} rows raised; the last one: {broken[-1]}") from error
-            return _failed_row(stage, shard, schema, f"error:{type(error).__name__}")
-    middle = len(shard) // 2
-    halves = [shard.slice(0, middle), shard.slice(middle, len(shard))]
-    return pa.concat_tables([_halve(stage, function, half, schema, broken, limit) for half in halves])
+@dataclass
+class _Bisection:
+    stage: MapStage
+    function: Callable[[Shard], pa.Table]
+    schema: pa.Schema
+    limit: int  # rows that may raise
+    careful: bool
+    broken: list[str] = field(default_factory=list)  # the error of each row that raised
+
+    def run(self, shard: Shard) -> pa.Table:
+        try:
+            return _checked(self.stage, self.function(shard), shard, self.schema)
+        except ShardError:
+            raise
+        except Exception as error:
+            if is_machine_fault(error) or (is_out_of_memory(error) and not self.careful):
+                raise
+            if self.stage.regroups:  # without its neighbours a row would be judged wrongly
+                raise ShardError(_told(error)) from error
+            if len(shard) == 1:
+                return self._failed(shard, error)
+        middle = len(shard) // 2
+        return pa.concat_tables([self.run(half) for half in (shard.slice(0, middle), shard.slice(middle, len(shard)))])
+
+    def _failed(self, shard: Shard, error: Exception) -> pa.Table:
+        self.broken.append(_told(error))
+        if len(self.broken) > self.limit:
+            raise ShardError(f"{len(self.broken)} rows raised; the last one: {self.broken[-1]}") from error
+        return _failed_row(self.stage, shard, self.schema, f"error:{type(error).__name__}")
 
 
 def _failed_row(stage: MapStage, shard: Shard, schema: pa.Schema, reason: str) -> pa.Table:
-    said: dict[str, Any] = {"status": Status.FAILED, "reason": reason}
-    if stage.expands and ROWS in shard.tables:  # in a new run of rows, what tells where the row came from
-        row = shard[ROWS].to_pylist()[0]
-        said = {**{name: row[name] for name in schema.names if name in row}, **said}
-    return pa.table({name: pa.array([said.get(name)], schema.field(name).type) for name in schema.names}, schema=schema)
+    """One row of nulls with a reason; in a new run of rows also with what tells where it came from."""
+    fields: dict[str, Any] = {"status": Status.FAILED, "reason": reason}
+    if stage.expands and ROWS in shard.tables:
+        row = shard[ROWS].slice(0, 1)
+        fields |= {
+            name: row.column(origin).cast(schema.field(name).type).to_pylist()[0]
+            for name, origin in stage.origin.items()
+            if origin in row.column_names
+        }
+    return pa.table(
+        {name: pa.array([fields.get(name)], schema.field(name).type) for name in schema.names}, schema=schema
+    )
 
 
 def _checked(stage: MapStage, table: pa.Table, shard: Shard, schema: pa.Schema) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from corpus.records import PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
+from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, same_text, text_negatives
 from pipelines.given_pairs import GivenPairSettings
@@ -99,6 +99,7 @@ class ClipPairs(MapStage):
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
     schema = PAIR_SCHEMA
     expands = True
+    origin = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: ClipPairSettings) -> None:
         super().__init__(settings)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.records import PAIR_SCHEMA, CaptionOrigin, Origin, Status, Task, pair_id, table_schema
+from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, CaptionOrigin, Origin, Status, Task, pair_id, table_schema
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 
@@ -59,6 +59,7 @@ class GivenPairs(MapStage):
     version = 3
     schema = PAIR_SCHEMA
     expands = True
+    origin = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, more: Sequence[str] = ()) -> None:
         """`images`: the set has some, so there are tables of them. `more`: further tables that tell of its rows."""
@@ -105,6 +106,9 @@ class Image:
     status: str = Status.KEPT
     reason: str = ""
     sha256: bytes | None = None  # as it was found
+
+
+_FAILED_IMAGE = Image(None, Status.FAILED, "image_failed")  # the stage `images` raised on the row that names it
 
 
 def images_of(shard: Shard) -> dict[str, Image]:
@@ -177,7 +181,7 @@ class _Making:
         }
 
     def _side(self, side: _Row, name: str) -> _Row:
-        found = [self.images[image] for image in side["images"]]
+        found = [self.images.get(image, _FAILED_IMAGE) for image in side["images"]]
         for image in found:
             if image.item is None:
                 raise _Gone(image.status, f"{name}_{image.reason}")

@@ -55,6 +55,7 @@ class PairImages(MapStage):
     schema = IMAGES_SCHEMA
     expands = True
     writes_media: ClassVar[bool] = True
+    machine_reasons = frozenset({"render_timeout", "render_memory", "renderer_died"})
 
     def __init__(self, settings: PairImagesSettings, resolvers: Sequence[Resolver]) -> None:
         """A name goes to the first of the resolvers that claims it."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.records import PAIR_SCHEMA, Status, Task, pair_id
+from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, Status, Task, pair_id
 from corpus.settings import tuning
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 from pipelines.best_texts import BEST_TEXTS
@@ -35,6 +35,7 @@ class Pairs(MapStage):
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
     schema = PAIR_SCHEMA
     expands = True
+    origin = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: PairSettings) -> None:
         super().__init__(settings)

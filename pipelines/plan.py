@@ -180,9 +180,10 @@ class _Table:
         return Planned(node, task, name, state, why)
 
     def _retried(self, latest: int, retry: frozenset[str]) -> Planned:
-        done = self._at(latest, "done")
-        troubles = self.node.stage.troubles(self.workspace.read_table(done.task.output))
-        for _, path in self.inputs:  # a row that an earlier stage failed is that stage's to retry
+        done, stage = self._at(latest, "done"), self.node.stage
+        troubles = stage.troubles(self.workspace.read_table(done.task.output))
+        # A row that an earlier stage failed is that stage's to retry. In a new run of rows there are none of these.
+        for path in () if stage.expands else [path for _, path in self.inputs]:
             earlier = self.workspace.read_table(path, ["status"]).column("status")
             troubles = pc.if_else(pc.equal(earlier, str(Status.KEPT)), troubles, "")
         again = pc.sum(worth_retrying(troubles, retry)).as_py() or 0

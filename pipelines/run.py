@@ -105,10 +105,8 @@ def check_selection(steps: Sequence[Step], selection: Selection) -> None:
     if (selection.force or selection.retry) and selection.stage is None:
         raise SettingsError("--force and --retry need --stage: what is to be made again?")
     chosen = [step for step in steps if step.name == selection.stage]
-    if selection.retry and not all(node.stage.regenerates for step in chosen for node in step.nodes):
-        raise SettingsError(
-            f"--retry: stage {selection.stage} gives the same rows each time; raise its version or --force"
-        )
+    if selection.retry and any(step.keyed for step in chosen):
+        raise SettingsError(f"--retry: stage {selection.stage} reads all shards together, so no row of it fails alone")
     if selection.shards is not None and not chosen:
         raise SettingsError("--shards needs --stage")
     if selection.shards is not None and chosen[0].keyed:

@@ -1,4 +1,7 @@
-"""A stage whose function kills its process at a planted row. In a file of its own, so that other processes find it."""
+"""A stage whose function kills its process, or takes all memory, at a planted row.
+
+In a file of its own, so that other processes find it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pyarrow as pa
 from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
 
-PLANTED = "crash"
+PLANTED, GREEDY = "crash", "greedy"
 
 
 class Crashing(MapStage):
@@ -29,6 +32,8 @@ def _lengths(shard: Shard) -> pa.Table:
     texts = shard[ROWS].column("text").to_pylist()
     if PLANTED in texts:
         os._exit(11)
+    if GREEDY in texts:
+        bytearray(1 << 60)
     if "raise" in texts:
         raise ValueError("planted")
     return pa.table({"length": [len(text) for text in texts]})

@@ -16,10 +16,11 @@ import cv2
 import pyarrow as pa
 from pydantic import Field
 
+from corpus.faults import is_machine_fault, is_out_of_memory
 from corpus.media import MediaWriter
 from corpus.records import Status, id_of_digest, item_id, table_schema
 from corpus.stages import ITEMS, ROWS, MapStage, Shard
-from corpus.storage import StorageError, Store, is_absolute
+from corpus.storage import Store, is_absolute
 from corpus.work import ShardError
 from video.probe import ProbeSettings, probe
 from video.ranges import RangeFile
@@ -55,6 +56,7 @@ class Clips(MapStage):
     reads = (ROWS, ITEMS)
     schema = CLIPS_SCHEMA
     expands = True
+    origin = {name: name for name in ("url", "video", "home", "licence")}
     writes_media = True
 
     def __init__(self, settings: ClipsSettings) -> None:
@@ -82,9 +84,10 @@ def _told(work: _VideoWork, raised: list[Exception]) -> Iterator[dict[str, Any]]
         yield from work.rows()
     except VideoError as error:
         yield work.row(Status.FAILED, error.reason, error.detail)
-    except (StorageError, ImportError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001 - codecs meet everything; else the shard would be halved, and decoded again
+    except Exception as error:
+        if is_machine_fault(error) or is_out_of_memory(error):
+            raise
+        # Codecs meet everything; if it were raised, the shard would be halved, and decoded again.
         raised.append(error)
         yield work.row(Status.FAILED, f"error:{type(error).__name__}", f"{error}")
 

@@ -21,7 +21,7 @@ from typing import IO, Any, Literal
 from pydantic import Field
 
 from corpus.settings import Settings, SettingsError, tuning
-from corpus.storage import Store
+from corpus.storage import Store, storage_errors
 
 _WORKER = Path(__file__).with_name("pdf_worker.py")
 _STARTS = 3  # times that a process is started again for the pages that are left
@@ -124,8 +124,9 @@ def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
         source = store.read(source)
     if len(source) > max_bytes:
         raise PageError("too_large", f"{len(source)} bytes")
-    scratch.write(source)
-    scratch.flush()
+    with storage_errors(f"{tempfile.gettempdir()}: the temporary file of a PDF"):
+        scratch.write(source)
+        scratch.flush()
     return scratch
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from crashing import PLANTED, Crashing
+from crashing import GREEDY, PLANTED, Crashing
 from crashing_media import CrashingWriter
 
 from corpus.isolate import ProcessDied, isolated
@@ -56,6 +57,38 @@ def test_careful_work_writes_the_shard_that_killed_its_workers(tmp_path: Path) -
     assert outcome.error == ""
     assert outcome.counts == {"kept/": 2, "failed/error:ProcessDied": 1}
     assert work.lost(task, "it died").extra == {"lost": True}
+
+
+class Unpicklable(ValueError):
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+class RaisesUnpicklable(Crashing):
+    def open(self) -> Callable[[Shard], pa.Table]:
+        return _raise_unpicklable
+
+
+def _raise_unpicklable(shard: Shard) -> pa.Table:
+    raise Unpicklable("planted", "error")
+
+
+def test_an_error_that_pickle_does_not_bring_over_comes_as_its_text() -> None:
+    with pytest.raises(RuntimeError, match="Unpicklable: planted error"):
+        isolated(RaisesUnpicklable())(shard_of(["a"]))
+
+
+def test_a_row_that_takes_all_memory_costs_only_itself(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    rows = Series("tables", "s", ROWS).path("000000", "f")
+    kept = {"status": ["kept"] * 4, "reason": [""] * 4}
+    workspace.write_table(rows, pa.table({"text": ["a", "bb", GREEDY, "dddd"], **kept}), {})
+    task = ShardTask("s", "000000", 0, ((ROWS, rows),), "out.parquet", "media/s/000000.g", {})
+    first = MapWork(Crashing(), str(tmp_path)).open()(task)
+    assert (first.extra, first.error.startswith("MemoryError")) == ({"lost": True}, True)
+    outcome = MapWork(Crashing(), str(tmp_path), careful=True).open()(task)
+    assert outcome.counts == {"kept/": 3, "failed/error:MemoryError": 1}
+    assert workspace.read_table("out.parquet").column("length").to_pylist() == [1, 2, None, 4]
 
 
 def files_below(folder: Path) -> list[str]:

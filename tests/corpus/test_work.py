@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +11,13 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from work_shards import KEPT, Answers, Double, Expands, Judged, result, run, shard_of, task_for
+from work_shards import KEPT, Answers, Double, Downloads, Expands, Judged, result, run, shard_of, task_for
 
 from corpus.records import item_id
 from corpus.stages import MapStage, Shard
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
-from corpus.work import (
-    MapWork,
-    Outcome,
-    run_rows,
-)
+from corpus.work import LOST, MapWork, Outcome, ShardError, run_rows
 from corpus.workspace import Workspace
 
 # Live rows, and what was said of the others
@@ -150,13 +148,40 @@ def test_up_to_a_tenth_or_sixteen_rows_may_raise(tmp_path: Path, n: int, broken:
     assert outcome.counts["failed/error:ValueError"] == broken
 
 
-@pytest.mark.parametrize("error", [StorageError, ImportError, MemoryError])
-def test_what_says_nothing_of_the_rows_is_not_bisected(tmp_path: Path, error: type[Exception]) -> None:
+def full_disk(text: str) -> OSError:
+    return OSError(errno.ENOSPC, f"No space left on device, {text}")
+
+
+@pytest.mark.parametrize("error", [StorageError, ImportError, MemoryError, full_disk, ConnectionResetError])
+def test_what_says_nothing_of_the_rows_is_not_bisected(tmp_path: Path, error: Callable[[str], Exception]) -> None:
     stage = Double(breaks=[5], error=error)
     outcome = run(tmp_path, stage, [KEPT] * 9, [KEPT] * 9)
-    assert outcome.error.startswith(f"{error.__name__}: planted at 5")
+    assert "planted at 5" in outcome.error
+    assert outcome.error.startswith(type(error("")).__name__)
     assert len(stage.calls) == 1
     assert not Store(tmp_path).exists("out/0.f.parquet")
+
+
+def test_a_full_disk_says_where_temporary_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/planted")
+    outcome = run(tmp_path, Double(breaks=[1], error=full_disk), [KEPT] * 9, [KEPT] * 9)
+    assert "temporary files lie in /planted (TMPDIR)" in outcome.error
+
+
+def test_a_decoders_own_oserror_is_its_rows(tmp_path: Path) -> None:
+    outcome = run(tmp_path, Double(breaks=[5], error=OSError), [KEPT] * 9, [KEPT] * 9)
+    assert outcome.counts == {"kept/": 8, "failed/error:OSError": 1}
+
+
+def test_memory_that_runs_out_marks_the_shard_and_in_isolation_the_row(tmp_path: Path) -> None:
+    stage = Double(breaks=[5], error=MemoryError)
+    outcome = run(tmp_path, stage, [KEPT] * 9, [KEPT] * 9)
+    assert outcome.extra == {LOST: True}
+    rows = run_rows(stage, stage.double, shard_of(9), careful=True)
+    assert [row["reason"] for row in rows.to_pylist()] == [""] * 5 + ["error:MemoryError"] + [""] * 3
+    everywhere = Double(breaks=range(9), error=MemoryError)
+    with pytest.raises(ShardError, match="every row raised"):
+        run_rows(everywhere, everywhere.double, shard_of(9), careful=True)
 
 
 def test_media_that_are_gone_are_not_the_rows_fault(tmp_path: Path) -> None:
@@ -206,8 +231,6 @@ def test_a_stage_that_expands_makes_rows_of_its_own(tmp_path: Path) -> None:
     outcome = run(tmp_path, stage, [KEPT, ("failed", "x"), KEPT])
     assert result(tmp_path) == [(0, "kept", ""), (0, "kept", ""), (2, "kept", ""), (2, "kept", "")]
     assert outcome.counts == {"kept/": 4}
-    task = task_for(tmp_path, stage, [KEPT] * 4, previous="out/0.f.parquet", output="out/0.f-g1.parquet")
-    assert "none can be run again alone" in MapWork(stage, str(tmp_path)).open()(task).error
 
 
 def test_media_lie_before_the_table_that_names_them(store_url: str) -> None:
@@ -253,9 +276,9 @@ def retried(root: Path, retry: set[str], stage: MapStage, *judged: Judged) -> Ou
 def test_a_retry_runs_failed_rows_only(tmp_path: Path, retry: set[str], again: list[int]) -> None:
     rows = [KEPT, KEPT, ("failed", "upstream"), KEPT, KEPT, ("filtered", "no_url"), KEPT]
     items = [KEPT] * 7
-    run(tmp_path, Double(breaks=[4], fails=[1, 6]), rows, items)
+    run(tmp_path, Downloads(breaks=[4], fails=[1, 6]), rows, items)
     before = result(tmp_path)
-    stage = Double(fails=[6])
+    stage = Downloads(fails=[6])
     outcome = retried(tmp_path, retry, stage, rows, items)
     assert [value for call in stage.calls for value in call] == again
     mended = {1: (2, *KEPT), 4: (8, *KEPT), 6: (12, "failed", "too_odd")}
@@ -263,6 +286,19 @@ def test_a_retry_runs_failed_rows_only(tmp_path: Path, retry: set[str], again: l
     assert result(tmp_path, "out/0.f-g1.parquet") == wanted
     assert result(tmp_path) == before
     assert sum(outcome.counts.values()) == 7
+
+
+def test_a_retry_of_a_stage_that_makes_rows_makes_all_of_them_again(tmp_path: Path) -> None:
+    def two(shard: Shard) -> pa.Table:
+        return pa.table({"twice": pa.array([0, 1], pa.int64()), "status": ["kept", "failed"], "reason": ["", "late"]})
+
+    def three(shard: Shard) -> pa.Table:
+        return pa.table({"twice": pa.array([4, 5, 6], pa.int64())})
+
+    run(tmp_path, Expands(two), [KEPT] * 5)
+    outcome = retried(tmp_path, {"late"}, Expands(three), [KEPT] * 5)
+    assert outcome.error == ""
+    assert result(tmp_path, "out/0.f-g1.parquet") == [(4, *KEPT), (5, *KEPT), (6, *KEPT)]
 
 
 def test_a_retry_of_other_rows_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from work_shards import KEPT, Double, task_for
+from work_shards import KEPT, Double, Downloads, task_for
 
 from corpus.settings import Settings
 from corpus.stages import ITEMS, ROWS, KeyedStage, Shard
@@ -137,11 +137,22 @@ def test_works_can_be_sent_and_answer_for_what_is_lost(tmp_path: Path) -> None:
 
 def test_what_is_worth_a_retry_is_the_stages_to_say() -> None:
     table = pa.table({"status": ["kept", "failed", "failed", "filtered"], "reason": ["", "a", "b", "a"]})
-    troubles = Double().troubles(table)
+    troubles = Downloads().troubles(table)
     assert troubles.to_pylist() == ["", "a", "b", ""]
     assert worth_retrying(troubles, frozenset({"failed"})).to_pylist() == [False, True, True, False]
     assert worth_retrying(troubles, frozenset({"a", ""})).to_pylist() == [False, True, False, False]
     assert len(worth_retrying(troubles.slice(0, 0), frozenset({"failed"}))) == 0
+
+
+def test_of_a_stage_that_gives_the_same_rows_only_what_the_machine_did_is_worth_a_retry() -> None:
+    reasons = ["", "undecodable", "error:MemoryError", "time_budget", "error:x"]
+    table = pa.table({"status": ["kept", "failed", "failed", "failed", "filtered"], "reason": reasons})
+    assert Double().troubles(table).to_pylist() == ["", "", "error:MemoryError", "", ""]
+
+    class Bounded(Double):
+        machine_reasons = frozenset({"time_budget"})
+
+    assert Bounded().troubles(table).to_pylist() == ["", "", "error:MemoryError", "time_budget", ""]
 
 
 class Notes(Double):

@@ -62,19 +62,21 @@ def test_a_shard_in_which_nothing_begins_has_an_empty_table(tmp_path: Path) -> N
 
 def test_a_row_that_breaks_an_expanding_stage_still_says_where_it_came_from(tmp_path: Path) -> None:
     class Copies(Expands):
-        schema = pa.schema([("value", pa.int64()), ("copy", pa.string())])
+        schema = pa.schema([("value", pa.int64()), ("copy", pa.string()), ("status_of", pa.int32())])
+        origin = {"value": "value"}
 
     def twice(shard: Shard) -> pa.Table:
         values = shard[ROWS].column("value").to_pylist()
         if 1 in values:
             raise ValueError("planted")
-        return pa.table({"value": pa.array(values * 2, pa.int64()), "copy": ["x"] * 2 * len(values)})
+        n = 2 * len(values)
+        return pa.table({"value": pa.array(values * 2, pa.int64()), "copy": ["x"] * n, "status_of": [7] * n})
 
     stage = Copies(twice)
     task = task_for(tmp_path, stage, [KEPT] * 3)
     assert MapWork(stage, str(tmp_path)).open()(task).error == ""
     rows = [tuple(row.values()) for row in Workspace(tmp_path).read_table(task.output).to_pylist()]
-    assert rows == [(0, "x", *KEPT), (0, "x", *KEPT), (1, None, "failed", "error:ValueError"), *[(2, "x", *KEPT)] * 2]
+    assert rows == [*[(0, "x", 7, *KEPT)] * 2, (1, None, None, "failed", "error:ValueError"), *[(2, "x", 7, *KEPT)] * 2]
 
 
 def test_a_table_of_another_kind_is_given_whole(tmp_path: Path) -> None:

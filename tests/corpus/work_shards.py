@@ -31,7 +31,9 @@ class Double(MapStage):
     reads = (ROWS, ITEMS)
     schema = pa.schema([("twice", pa.int64())])
 
-    def __init__(self, breaks: Sequence[int] = (), fails: Sequence[int] = (), error: type[Exception] = ValueError):
+    def __init__(
+        self, breaks: Sequence[int] = (), fails: Sequence[int] = (), error: Callable[[str], Exception] = ValueError
+    ):
         super().__init__(Settings())
         self.breaks, self.fails, self.error = set(breaks), set(fails), error
         self.calls: list[list[int]] = []
@@ -52,6 +54,12 @@ class Double(MapStage):
             "status": ["failed" if bad else "kept" for bad in failed],
         }
         return pa.table(said)
+
+
+class Downloads(Double):
+    """One that may give other rows another time."""
+
+    regenerates = True
 
 
 class Answers(MapStage):

@@ -12,7 +12,8 @@ import pytest
 from corpus.records import PAIR_SCHEMA, Task, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS, Shard
 from corpus.storage import Store
-from pipelines.given_pairs import GivenPairs, GivenPairSettings
+from corpus.work import run_rows
+from pipelines.given_pairs import GivenPairs, GivenPairSettings, pair_rows
 from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
 
 A, B, C, D = (item_id(name.encode()) for name in "abcd")
@@ -26,12 +27,12 @@ IMAGES: dict[str, tuple[bytes | None, str, str, bytes | None]] = {
 }
 
 
-def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """The rows that the stage makes of pairs, and its notes."""
+def image_tables() -> dict[str, pa.Table]:
+    """The tables of the images that the pairs may name."""
     names = list(IMAGES)
     items, statuses, reasons, stand_ins = zip(*IMAGES.values(), strict=True)
     digests = [None if item is None else item + bytes(16) for item in items]
-    tables = {
+    return {
         ITEMS: pa.table(
             {
                 "image": names,
@@ -41,9 +42,13 @@ def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, An
         ),
         JUDGED: pa.table({"representative": pa.array(stand_ins, pa.binary(16)), "status": statuses, "reason": reasons}),
     }
+
+
+def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """The rows that the stage makes of pairs, and its notes."""
     chosen = GivenPairSettings(**{"kind": "given", "source": "s", "task": Task.IMAGE_RETRIEVAL, **settings})
     rows = {ROWS: pairs_table(pairs), "texts": pairs_table(pairs)}
-    shard = Shard("s", "000000", 0, np.arange(len(pairs)), rows, Store("/"), beside=tables)
+    shard = Shard("s", "000000", 0, np.arange(len(pairs)), rows, Store("/"), beside=image_tables())
     table = GivenPairs("d", chosen, images=True).open()(shard)
     assert table.cast(table_schema(PAIR_SCHEMA)).num_rows == len(pairs)
     return table.to_pylist(), shard.notes["pairs"]
@@ -150,3 +155,27 @@ def test_text_alone_needs_no_tables_of_images() -> None:
     (row,) = stage.open()(Shard("s", "000000", 0, np.arange(1), rows, Store("/"))).to_pylist()
     assert (row["query"]["text"], row["positive"]["text"], row["source_sha256"]) == ("q", "p", None)
     assert row["licence"] == "CC0"
+
+
+def test_a_row_that_raises_costs_itself_and_the_shard_is_written() -> None:
+    pairs = [triple(text=text) for text in ("one", "breaks", "three")]
+    rows = pairs_table(pairs)
+    rows = rows.set_column(rows.column_names.index("url"), "url", pa.array([f"https://a/{n}" for n in range(3)]))
+    settings = GivenPairSettings(kind="given", source="s", task=Task.IMAGE_RETRIEVAL)
+    shard = Shard("s", "000000", 0, np.arange(3), {ROWS: rows, "texts": rows}, Store("/"), beside=image_tables())
+
+    def break_one(part: Shard) -> pa.Table:
+        if any(query["text"] == "breaks" for query in part["texts"].column("query").to_pylist()):
+            raise ValueError("planted")
+        return pair_rows(part, "d", settings)
+
+    table = run_rows(GivenPairs("d", settings, images=True), break_one, shard)
+    assert table.schema == table_schema(PAIR_SCHEMA)
+    assert table.column("reason").to_pylist() == ["", "error:ValueError", ""]
+    failed = {name: value for name, value in table.to_pylist()[1].items() if value is not None}
+    assert failed == {"source_url": "https://a/1", "licence": "", "status": "failed", "reason": "error:ValueError"}
+
+
+def test_an_image_that_no_row_tells_of_is_a_reason() -> None:
+    rows, _ = made([triple(positive="never.jpg")])
+    assert (rows[0]["status"], rows[0]["reason"]) == ("failed", "positive_image_failed")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from crashing import PLANTED, Crashing
+from crashing import GREEDY, PLANTED, Crashing
 from rich.console import Console
 from whole_runs import Web, call, command, digests
 
@@ -258,7 +258,7 @@ def test_stage_and_shards_limit_a_run(web: Web, tmp_path: Path) -> None:
     [
         (Selection(stage="downlaod"), "no such stage"),
         (Selection(force=True), "need --stage"),
-        (Selection(stage="inspect", retry=frozenset({"failed"})), "gives the same rows"),
+        (Selection(stage="duplicates", retry=frozenset({"failed"})), "no row of it fails alone"),
         (Selection(shards=frozenset({1})), "needs --stage"),
         (Selection(stage="duplicates", shards=frozenset({1})), "reads all shards together"),
     ],
@@ -290,21 +290,24 @@ def test_a_broken_shard_fails_alone_and_is_told(web: Web, undisturbed: Path, tmp
     assert funnel["removed"]["failed"]["http_404"] > 0
 
 
-def test_a_row_that_crashes_its_worker_costs_that_row(tmp_path: Path) -> None:
-    """Found by the engine, which loses the shard, and then by the shard's halves in processes of their own."""
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_row_that_breaks_its_worker_costs_that_row(tmp_path: Path, workers: int) -> None:
+    """A crash loses the shard to the engine; memory that runs out fails it. Both go on in processes of their own."""
+    planted = [GREEDY] if workers == 1 else [GREEDY, PLANTED]  # with one worker a crash is the run's
     workspace = Workspace(tmp_path)
     series = Series("tables", "s", "rows")
     tasks = []
-    for number, texts in enumerate((["a", "bb"], ["c", PLANTED, "eee"], ["f"])):
+    for number, texts in enumerate((["a", "bb"], ["c", *planted, "eee"], ["f"])):
         shard = f"{number:06d}"
         said = {"status": ["kept"] * len(texts), "reason": [""] * len(texts)}
         workspace.write_table(series.path(shard, "f"), pa.table({"text": texts, **said}), {})
         output = Series("tables", "s", "crashing").path(shard, "g")
         tasks.append(ShardTask("s", shard, number, (("rows", series.path(shard, "f")),), output, "m", {}))
-    engine = LocalEngine(EngineSettings(workers=2))
+    engine = LocalEngine(EngineSettings(workers=workers))
     try:
         outcomes = {outcome.shard: outcome for outcome in run_map(engine, Crashing(), str(tmp_path), tasks)}
     finally:
         engine.close()
     assert [outcomes[task.shard].error for task in tasks] == ["", "", ""]
-    assert outcomes["000001"].counts == {"kept/": 2, "failed/error:ProcessDied": 1}
+    reasons = {"failed/error:MemoryError": 1, **({"failed/error:ProcessDied": 1} if workers == 2 else {})}
+    assert outcomes["000001"].counts == {"kept/": 2, **reasons}

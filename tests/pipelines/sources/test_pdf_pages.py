@@ -13,6 +13,7 @@ from PIL import Image
 from small_pdfs import BLUE, GREEN, RED, coloured, endless, huge_image, locked, pdf, stream, three_pages, write
 
 from corpus.settings import SettingsError
+from corpus.storage import StorageError
 from pipelines.sources import pdf_pages
 from pipelines.sources.pdf_images import PdfImages, PdfImagesSettings
 from pipelines.sources.pdf_pages import Page, PageError, PdfSettings, render_page, render_pages
@@ -152,6 +153,14 @@ for page in pages:
         (b"", "render_timeout: nothing within 2 s"),
         (b"x", None),
     ]
+
+
+def test_a_full_temporary_folder_is_no_pdfs_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/planted")
+    with Path("/dev/full").open("w+b", buffering=0) as full:
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda: full)
+        with pytest.raises(StorageError, match=r"/planted: the temporary file of a PDF: .*No space left"):
+            next(render_pages(three_pages(), [1], PdfSettings()))
 
 
 def test_without_a_renderer_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

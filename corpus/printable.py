@@ -10,15 +10,17 @@ import logging
 import traceback
 import warnings
 
+from corpus.urls import without_credentials
+
 
 def printable(text: str, most: int = 200, *, lines: bool = False) -> str:
     """The text with every character escaped that prints as nothing, or acts on what prints it: `\\x1b`, `\\u202e`.
 
     Escaped are controls, format characters (of direction, of no width), halves of surrogate pairs, separators other
     than the space and what Unicode has not assigned. `lines`: a newline stays one. At most `most` characters long; what
-    is cut ends in "…".
+    is cut ends in "…". The credentials of URLs are left out.
     """
-    shown = text[: most + 1]
+    shown = without_credentials(text)[: most + 1]
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in shown)
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"

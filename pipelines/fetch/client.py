@@ -9,19 +9,19 @@ import socket
 import ssl
 
 import aiohappyeyeballs
-from yarl import URL
 
 from corpus.printable import printable
 from pipelines.fetch.address import IP, AddressPolicy
 from pipelines.fetch.answer import Answer, FetchError
 from pipelines.fetch.connection import Connection, Headers, out_of_time
-from pipelines.fetch.dns import DnsCache, Resolver
+from pipelines.fetch.dns import OUR_FAULTS, DnsCache, Resolver
 from pipelines.fetch.encoding import decoded
 from pipelines.fetch.optout import opt_out
 from pipelines.fetch.reasons import OK, http_reason
 from pipelines.fetch.retry import retry_after_s
 from pipelines.fetch.settings import FetchSettings
 from pipelines.fetch.spool import Spool
+from pipelines.fetch.url import HttpUrl
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WHOLE = frozenset({200, 203})  # 206 is a part, 204 and 205 are nothing
@@ -44,14 +44,14 @@ class Client:
         """Give up what is under way beside the exchanges."""
         self._resolver.close()
 
-    def request(self, url: URL, last: bool) -> bytes:
-        """A GET for the URL. Credentials in it are left out: they were hardly meant for everyone."""
-        asked = f"GET {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n".encode("ascii")
+    def request(self, url: HttpUrl, last: bool) -> bytes:
+        """A GET for the URL."""
+        asked = f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n".encode("ascii")
         return b"".join((asked, self._headers, b"Connection: close\r\n\r\n" if last else b"\r\n"))
 
-    async def connect(self, url: URL) -> Connection:
+    async def connect(self, url: HttpUrl) -> Connection:
         """A connection to a permitted address of the URL's host; FetchError if there is none to be had."""
-        settings, host, port = self._settings, url.raw_host or "", url.port or 0
+        settings, host, port = self._settings, url.host, url.port
         addresses = await self._resolver.addresses(host, port)
         tls, name = (_tls(), host.rstrip(".")) if url.scheme == "https" else (None, None)
         try:
@@ -66,6 +66,8 @@ class Client:
         except ssl.SSLError as error:
             raise FetchError("tls_failed", printable(str(error))) from error
         except OSError as error:
+            if error.errno in OUR_FAULTS:
+                raise
             raise FetchError("connection_failed", printable(str(error))) from error
 
     async def _reach(self, addresses: list[IP], host: str, port: int) -> socket.socket:
@@ -111,12 +113,13 @@ class Line:
         self._client = client
         self._settings = settings
         self._connection: Connection | None = None
-        self._leads_to: tuple[str, str | None, int | None] | None = None
+        self._leads_to: tuple[str, str, int] | None = None
 
-    async def ask(self, url: URL, timeout_s: float, last: bool) -> Answer:
+    async def ask(self, url: HttpUrl, timeout_s: float, last: bool) -> Answer:
         """GET `url` once, without following redirects. `last`: nothing more is wanted from this host for now.
 
-        Never raises for what the URL, its name servers or its server do.
+        Never raises for what the URL, its name servers or its server do. OSError and MemoryError where this machine
+        has no room for a connection or an answer.
         """
         try:
             request = self._client.request(url, last)
@@ -125,13 +128,13 @@ class Line:
             return Answer(error.reason, str(error))
         except TimeoutError:
             return out_of_time(self._settings)
-        except ValueError as error:  # of the URL: what yarl parses may still be no name or no path
+        except ValueError as error:  # of a host that TLS or a resolver doesn't take for a name
             return Answer("bad_url", printable(str(error)))
         return decoded(answer, self._settings.max_bytes) if answer.encoding and answer.reason == OK else answer
 
-    async def _exchange(self, url: URL, request: bytes, deadline: float) -> Answer:
+    async def _exchange(self, url: HttpUrl, request: bytes, deadline: float) -> Answer:
         loop = asyncio.get_running_loop()
-        leads_to = (url.scheme, url.raw_host, url.port)
+        leads_to = (url.scheme, url.host, url.port)
         connection = self._connection
         if connection is not None and connection.open and self._leads_to == leads_to:
             answer = await connection.ask(request, deadline - loop.time())

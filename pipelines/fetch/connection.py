@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpResponseParser
 from multidict import CIMultiDictProxy
 
@@ -25,8 +24,6 @@ from pipelines.fetch.spool import Spool, SpooledBody
 Headers = CIMultiDictProxy[str]
 Judge = Callable[[int, Headers], Answer]
 
-# What the parser raises: its own errors, and Python's for what a header or a chunk's size cannot be.
-_NOT_HTTP = (HttpProcessingError, ValueError, RuntimeError, AssertionError)
 # The parser would pause its protocol beyond this; every piece is taken out at once, so that it never comes to it.
 _UNREAD_BYTES = 2**22
 
@@ -92,7 +89,9 @@ class Connection(asyncio.Protocol):
                     self._begin(message, payload)
             if self._payload is not None and self._waiting is not None:
                 self._read()
-        except _NOT_HTTP as error:
+        except MemoryError as error:  # our fault, which no answer can say
+            self._end(error)
+        except Exception as error:  # noqa: BLE001 - whatever a parser raises of a server's bytes, the server is at fault
             self._keeps = False
             self._end(Answer("bad_response", printable(f"{type(error).__name__}: {error}")))
             self.close()  # also where the answer had been given: something came after it
@@ -109,7 +108,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_eof()  # raises unless the end of the connection is the end of the body
             if error is None:
                 self._read()
-        except _NOT_HTTP as incomplete:
+        except MemoryError as fault:
+            self._end(fault)
+        except Exception as incomplete:  # noqa: BLE001 - as above
             why = printable(str(incomplete))
         self._end(Answer("truncated", why))
 
@@ -165,7 +166,7 @@ class Connection(asyncio.Protocol):
             return
         self._end(self._answer)
 
-    def _end(self, answer: Answer | StorageError) -> None:
+    def _end(self, answer: Answer | StorageError | MemoryError) -> None:
         """Hand over the answer, the first one; the connection is of further use if this was the whole of it."""
         waiting, self._waiting = self._waiting, None
         if waiting is None:
@@ -176,7 +177,7 @@ class Connection(asyncio.Protocol):
             self.close()
         if waiting.done():  # who waits may have been cancelled
             return
-        if isinstance(answer, StorageError):
+        if isinstance(answer, (StorageError, MemoryError)):
             waiting.set_exception(answer)
         else:
             waiting.set_result(answer)

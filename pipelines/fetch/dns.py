@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import socket
 import threading
@@ -21,6 +22,8 @@ _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", sock
 # deadline once for each; no longer, because trying again often helps.
 _SILENCE_TTL_S = 1.0
 _MOST_NAMES = 100_000
+# Errors of the system that say nothing about a host: no room here for one more file or socket.
+OUR_FAULTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Resolver:
             known = failure.errno in _NO_SUCH_NAME
             error = FetchError("dns_failed" if known else "dns_timeout", f"{host}: {failure.strerror}")
         except (OSError, ValueError) as failure:  # a label over 63 letters is a UnicodeError
+            if isinstance(failure, OSError) and failure.errno in OUR_FAULTS:
+                raise
             error = FetchError("dns_failed", f"{host}: {failure}")
         ttl_s = settings.dns_negative_ttl_s if error.reason == "dns_failed" else _SILENCE_TTL_S
         return self._cache.put(host, ttl_s, (), error)

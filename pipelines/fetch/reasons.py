@@ -21,7 +21,7 @@ class Reason:
 REASONS = {
     OK: Reason("the body was read whole"),
     "opted_out": Reason("X-Robots-Tag asks not to index or train on it"),
-    "bad_url": Reason("the URL, or one it redirects to, cannot be parsed or names no host"),
+    "bad_url": Reason("the URL, or one it redirects to, cannot be parsed, or names no host that can be"),
     "refused_scheme": Reason("neither http nor https, at first or after a redirect"),
     "refused_address": Reason("leads to an address that is neither public nor allowed, at first or after a redirect"),
     "too_large": Reason("the body, as sent or as decoded, is larger than max_bytes"),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, overload
 
-from yarl import URL
-
 from corpus.printable import printable
-from pipelines.fetch.answer import Answer
+from corpus.urls import without_credentials
+from pipelines.fetch.answer import Answer, FetchError
 from pipelines.fetch.client import Client, Line
 from pipelines.fetch.dns import DnsCache
 from pipelines.fetch.hosts import HostQueue
@@ -20,10 +18,9 @@ from pipelines.fetch.reasons import OK, reason
 from pipelines.fetch.retry import wait_s
 from pipelines.fetch.settings import FetchSettings
 from pipelines.fetch.spool import Spool, Spooled
+from pipelines.fetch.url import HttpUrl, parse_url, resolve
 
 R = TypeVar("R")
-
-_HOST = re.compile(r"\s*[a-z]+://(?:[^/?#]*@)?(\[[^/?#\]]*\]|[^/?#:]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +28,9 @@ class Fetched:
     """How the download of `urls[index]` ended. `reason` is a key of REASONS or http_NNN; `body` is empty unless "ok".
 
     Under a spool, a body that is "ok" is in `spooled` instead, whose file is closed once this was handed over.
-    `final_url` is the URL asked last, or the one refused. `seconds` is the time spent in all its attempts, without
-    the waiting for turns and between attempts. `detail` and `content_type` are ASCII of at most 200 characters,
-    escapes not counted.
+    `final_url` is the URL asked last, or the one that could not be asked; without credentials. `seconds` is the time
+    spent in all its attempts, without the waiting for turns and between attempts. `detail` and `content_type` are
+    printable, of at most 200 characters.
     """
 
     index: int
@@ -109,12 +106,13 @@ def _settle_allocator() -> None:
 
 @dataclass(slots=True)
 class _Job:
-    """One URL on its way. `url` is what to ask next, `asked` what this attempt has asked, `spent_s` its time."""
+    """One URL on its way. `url` is what to ask next, or why that is nothing; `asked` is what this attempt has asked,
+    `spent_s` its time."""
 
     index: int
-    url: str
+    url: HttpUrl | FetchError
     attempt: int = 1
-    asked: set[str] = field(default_factory=set)
+    asked: set[HttpUrl] = field(default_factory=set)
     spent_s: float = 0.0
     before_s: float = 0.0
 
@@ -142,8 +140,9 @@ class _Run:
         self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._queue: HostQueue[_Job] = HostQueue(self._settings.per_host)
-        for index, url in enumerate(self._urls):
-            self._queue.put(_host_of(url or ""), _Job(index, url or ""))  # a null row is one more bad URL
+        for index in range(len(self._urls)):
+            job = self._job(index)
+            self._queue.put(_host_of(job), job)
         self._client = Client(self._settings, self._dns, self._spool)
         try:
             async with asyncio.TaskGroup() as group:
@@ -165,58 +164,55 @@ class _Run:
                 line.close()
             self._queue.leave(host)
 
+    def _job(self, index: int, attempt: int = 1, before_s: float = 0.0) -> _Job:
+        try:
+            url: HttpUrl | FetchError = parse_url(self._urls[index] or "")  # a null row is one more bad URL
+        except FetchError as error:
+            url = error
+        return _Job(index, url, attempt, before_s=before_s)
+
     async def _advance(self, job: _Job, line: Line, last: bool) -> None:
         """Make the job's next exchange; then it waits for its next turn, or has ended."""
+        if isinstance(job.url, FetchError):
+            await self._end(job, Answer(job.url.reason, str(job.url)))
+            return
         started = self._loop.time()
-        answer = await self._ask(job, line, last)
+        answer = await line.ask(job.url, self._settings.total_timeout_s - job.spent_s, last)
         job.spent_s += self._loop.time() - started
         if answer.location is not None:
-            job.asked.add(job.url)
-            answer = self._redirected(job, answer)
+            answer = self._redirected(job, job.url, answer)
             if not answer.reason:
-                self._queue.put(_host_of(job.url), job, first=True)
+                self._queue.put(_host_of(job), job, first=True)
                 return
         if reason(answer.reason).transient:
             pause_s = wait_s(job.attempt, answer.retry_after_s, self._settings)
             if pause_s is not None:
-                self._loop.call_later(pause_s, self._queue.put, _host_of(self._urls[job.index]), self._again(job))
+                again = self._job(job.index, job.attempt + 1, job.before_s + job.spent_s)
+                self._loop.call_later(pause_s, self._queue.put, _host_of(again), again)
                 return
         await self._end(job, answer)
 
-    async def _ask(self, job: _Job, line: Line, last: bool) -> Answer:
+    def _redirected(self, job: _Job, base: HttpUrl, answer: Answer) -> Answer:
+        """Point the job at the URL that the answer of `base` names, or say why not."""
+        job.asked.add(base)
         try:
-            url = URL(job.url)
-        except ValueError as error:
-            return Answer("bad_url", printable(str(error)))
-        if url.scheme and url.scheme not in ("http", "https"):
-            return Answer("refused_scheme", printable(url.scheme))
-        if not url.scheme or not url.raw_host:
-            return Answer("bad_url", "no scheme" if not url.scheme else "no host")
-        left_s = self._settings.total_timeout_s - job.spent_s
-        return await line.ask(url, left_s, last)
-
-    def _redirected(self, job: _Job, answer: Answer) -> Answer:
-        """Point the job at the new URL, or say why not. Only http and https have been asked, so `job.url` parses."""
-        try:
-            job.url = str(URL(job.url).join(URL(answer.location or "")).with_fragment(None))
-        except ValueError as error:
-            return replace(answer, reason="bad_url", detail=printable(f"redirect: {error}"))
-        if job.url in job.asked:
-            return replace(answer, reason="redirect_loop", detail=printable(job.url))
+            job.url = url = resolve(base, answer.location or "")
+        except FetchError as error:
+            return replace(answer, reason=error.reason, detail=f"redirect: {error}")
+        if url in job.asked:
+            return replace(answer, reason="redirect_loop", detail=printable(str(url)))
         if len(job.asked) > self._settings.max_redirects:
-            return replace(answer, reason="too_many_redirects", detail=printable(job.url))
+            return replace(answer, reason="too_many_redirects", detail=printable(str(url)))
         return answer
 
-    def _again(self, job: _Job) -> _Job:
-        return _Job(job.index, self._urls[job.index], job.attempt + 1, before_s=job.before_s + job.spent_s)
-
     async def _end(self, job: _Job, answer: Answer) -> None:
+        refused = isinstance(job.url, FetchError)
         fetched = Fetched(
             index=job.index,
             reason=answer.reason,
             detail=answer.detail,
             body=answer.body if answer.reason == OK else b"",
-            final_url=job.url,
+            final_url=without_credentials(self._urls[job.index] or "") if refused else str(job.url),
             http_status=answer.http_status,
             content_type=answer.content_type,
             attempts=job.attempt,
@@ -235,7 +231,6 @@ class _Run:
             self._queue.close(self._workers)
 
 
-def _host_of(url: str) -> str:
-    """Whose turn the URL waits for; what is no URL shares the host ""."""
-    found = _HOST.match(url)
-    return found[1].lower() if found else ""
+def _host_of(job: _Job) -> str:
+    """Whose turn the job waits for; what is no URL shares the host ""."""
+    return job.url.host if isinstance(job.url, HttpUrl) else ""

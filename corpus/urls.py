@@ -1,0 +1,123 @@
+"""What of a URL may be written down, and what may be published: no credentials, and no signature that grants access."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import translate
+from functools import cache
+from urllib.parse import unquote_plus
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Each entry names a scheme of signing: the parameter that it is known by, then those that go with it. `*` stands for
+# any letters; case does not count.
+SIGNATURES = (
+    "X-Amz-*",  # Amazon S3, version 4
+    "X-Goog-*",  # Google Cloud Storage
+    "X-Oss-*",  # Alibaba Cloud
+    # Amazon S3, version 2, CloudFront, and older forms of other stores.
+    "Signature Expires Policy Key-Pair-Id AWSAccessKeyId GoogleAccessId OSSAccessKeyId AccessKeyId security-token",
+    "sig sv ss srt sr sp st se spr sip sdd si ske skoid sks skt sktid skv",  # Azure: shared access signatures
+    "q-signature q-*",  # Tencent Cloud
+    "hdnts",  # Akamai
+    "hdnea",
+    "hdntl",
+    "__token__",
+    "x-signature x-expires",  # ByteDance
+    "token expires token_path",
+    "access_token",
+    "auth_token",
+    "auth_key",
+    "api_key",
+    "apikey",
+    "hmac",
+    "jwt",
+)
+
+_USERINFO = re.compile(r"://([^\s/?#]*)@")
+# What comes later in a URL of the web is a path, which is asked for as it is.
+_WEB_USERINFO = re.compile(r"([\s\x00-\x20]*https?://)([^/?#]*@)?", re.IGNORECASE)
+_DROPPED = str.maketrans("", "", "\t\r\n")  # who reads a URL leniently does not see them
+_WEB = ("http", "https")
+
+
+def without_credentials(text: str) -> str:
+    """The text without the `user:password@` of the URLs in it, and without the `user@` of those with http or https.
+
+    With other schemes the part before "@" may be a place: `abfs://container@account/`.
+    """
+    if "://" not in text or "@" not in text:
+        return text
+    return _USERINFO.sub(lambda found: "://" if _is_secret(_scheme(text, found.start()), found[1]) else found[0], text)
+
+
+def has_credentials(text: str) -> bool:
+    """Whether `without_credentials` would take something off."""
+    return without_credentials(text) != text
+
+
+def urls_without_credentials(urls: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, int]:
+    """A column of URLs (string) without their credentials, and of how many some were taken off.
+
+    A value is one URL as a whole, so white space in it does not end the part before "@".
+    """
+    values = urls.combine_chunks() if isinstance(urls, pa.ChunkedArray) else urls
+    marked = pc.fill_null(pc.match_substring(values, "@"), False).to_numpy(zero_copy_only=False)
+    at = np.flatnonzero(marked)
+    given = values.take(pa.array(at)).to_pylist()
+    cleaned = [_one_without_credentials(url) for url in given]
+    changed = sum(ours != theirs for ours, theirs in zip(cleaned, given, strict=True))
+    if not changed:
+        return values, 0
+    return pc.replace_with_mask(values, pa.array(marked), pa.array(cleaned, values.type)), changed
+
+
+def published_url(url: str, signatures: Iterable[str] = SIGNATURES) -> str:
+    """A URL as it may be published: without credentials, and without what `signatures` (as SIGNATURES) name.
+
+    What is left is as it was written. A URL without its signature still says where something came from.
+    """
+    url = _one_without_credentials(url) if "@" in url else url
+    start, mark, rest = url.partition("?")
+    if not mark:
+        return url
+    query, hash_mark, fragment = rest.partition("#")
+    parameters = query.split("&")
+    names = [unquote_plus(parameter.partition("=")[0]).lower() for parameter in parameters]
+    removed: set[str] = set()
+    for known_by, whole in map(_patterns, signatures):
+        if any(map(known_by.fullmatch, names)):
+            removed.update(filter(whole.fullmatch, names))
+    if not removed:
+        return url
+    kept = [parameter for parameter, name in zip(parameters, names, strict=True) if name not in removed]
+    return start + ("?" + "&".join(kept) if kept else "") + hash_mark + fragment
+
+
+@cache
+def _patterns(signature: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What the first name of an entry matches, and what any of them does."""
+    forms = [translate(name.replace("[", "[[]").replace("?", "[?]")) for name in signature.lower().split()]
+    return re.compile(forms[0]), re.compile("|".join(forms))
+
+
+def _one_without_credentials(url: str) -> str:
+    seen = url.translate(_DROPPED)
+    found = _WEB_USERINFO.match(seen)
+    if found is None:
+        return without_credentials(url)  # of a file system, perhaps of a chain of them
+    return found[1] + seen[found.end() :] if found[2] else url
+
+
+def _scheme(text: str, end: int) -> str:
+    start = end
+    while start and end - start < 5 and text[start - 1].isalpha():
+        start -= 1
+    return text[start:end]
+
+
+def _is_secret(scheme: str, userinfo: str) -> bool:
+    return scheme.lower() in _WEB or ":" in userinfo

@@ -1,0 +1,194 @@
+"""URLs as they are requested: what a stranger wrote goes into the request as it stands, if it may stand there.
+
+A signed URL is a signature over its very characters, so nothing is percent-decoded and nothing that is legal is encoded
+(RFC 3986). Only what may not stand in a request is percent-encoded, and what every client does is done: white space
+around a URL, tabs and line ends in it, its fragment and its credentials are dropped, dot segments are resolved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import unquote_to_bytes
+
+import idna
+
+from corpus.printable import printable
+from pipelines.fetch.address import literal_ip
+from pipelines.fetch.answer import FetchError
+
+_PORTS = {"http": 80, "https": 443}
+_MOST_CHARACTERS = 65_536  # longer URLs are data; servers refuse far shorter ones
+_MOST_HOST_CHARACTERS = 253  # RFC 1035, 2.3.4, without the length bytes at both ends
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_AROUND = re.compile(r"^[\s\x00-\x20]+|[\s\x00-\x20]+\Z")
+_DROPPED = str.maketrans("", "", "\t\r\n")  # by the URL standard of browsers, wherever they stand
+_PATH = re.compile(r"[/?]")  # where it begins, or a query without one
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")  # "_" is in no host name by the book, and in many by use
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PORT = re.compile(r"0*([0-9]{1,5})")
+# A target's characters by RFC 3986: unreserved, sub-delims, ":", "@" and "/", in a query "?" too; and whole escapes.
+_ILLEGAL = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/%-]")
+_ILLEGAL_IN_QUERY = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpUrl:
+    """A URL that can be requested; all ASCII, without credentials and fragment."""
+
+    scheme: str  # http or https
+    host: str  # a name in its ASCII form, or an address without brackets; lower case
+    port: int
+    path: str  # begins with "/"
+    query: str  # with its "?", or ""
+
+    @property
+    def target(self) -> str:
+        """What the request line asks for."""
+        return self.path + self.query
+
+    @property
+    def authority(self) -> str:
+        """The Host header: no default port, no final dot."""
+        host = f"[{self.host}]" if ":" in self.host else self.host.removesuffix(".")
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+
+def parse_url(text: str) -> HttpUrl:
+    """The URL that a text is. Raises FetchError, and nothing else, with bad_url or refused_scheme."""
+    return _absolute(_trimmed(text))
+
+
+def resolve(base: HttpUrl, location: str) -> HttpUrl:
+    """The URL that a redirect's Location means at `base` (RFC 3986, 5.2). Raises FetchError as `parse_url` does.
+
+    Bytes that are no UTF-8 are surrogates in `location` (PEP 383), and are asked for as these bytes.
+    """
+    reference = _trimmed(location)
+    if _SCHEME.match(reference):
+        return _absolute(reference)
+    if reference.startswith("//"):
+        return _absolute(f"{base.scheme}:{reference}")
+    path, query = _target(reference)
+    if not path:
+        return replace(base, query=query or base.query)
+    if not path.startswith("/"):
+        path = base.path[: base.path.rindex("/") + 1] + path
+    return replace(base, path=_without_dot_segments(path), query=query)
+
+
+def _trimmed(text: str) -> str:
+    """Without white space around, and what is dropped anywhere; without the fragment."""
+    if len(text) > _MOST_CHARACTERS:
+        raise FetchError("bad_url", f"longer than {_MOST_CHARACTERS} characters")
+    return _AROUND.sub("", text).translate(_DROPPED).partition("#")[0]
+
+
+def _absolute(text: str) -> HttpUrl:
+    match = _SCHEME.match(text)
+    if match is None:
+        raise FetchError("bad_url", "no scheme")
+    scheme, rest = match[1].lower(), text[match.end() :]
+    if scheme not in _PORTS:
+        raise FetchError("refused_scheme", printable(scheme))
+    if not rest.startswith("//"):
+        raise FetchError("bad_url", "no host")
+    match = _PATH.search(rest, 2)
+    end = match.start() if match else len(rest)
+    host, port = _host_and_port(rest[2:end].rpartition("@")[2])  # before the last "@" are credentials
+    path, query = _target(rest[end:])
+    return HttpUrl(scheme, host, port or _PORTS[scheme], _without_dot_segments(path) or "/", query)
+
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    """A host, checked, and its port. What is wrong is not repeated: a part of a password may have come here."""
+    if text.startswith("["):
+        literal, bracket, rest = text[1:].partition("]")
+        try:
+            host = str(ipaddress.IPv6Address(literal if "%" not in literal and bracket else ""))
+        except ValueError:
+            raise FetchError("bad_url", "no IPv6 address in brackets") from None
+        if rest and not rest.startswith(":"):
+            raise FetchError("bad_url", "something between host and port")
+        port = rest[1:]
+    else:
+        name, _, port = text.partition(":")
+        host = _host_name(name)
+    if not port:
+        return host, None
+    number = _PORT.fullmatch(port)
+    if number is None or not 0 < int(number[1]) < 65536:
+        raise FetchError("bad_url", "the port is not a number from 1 to 65535")
+    return host, int(number[1])
+
+
+def _host_name(text: str) -> str:
+    """A host name's ASCII form, or the IPv4 address that it spells. Raises FetchError for what neither can be."""
+    if not text:
+        raise FetchError("bad_url", "no host")
+    if "%" in text:  # RFC 3986, 3.2.2: a registered name may be percent-encoded UTF-8
+        text = unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+    if len(text) > _MOST_HOST_CHARACTERS + 1:  # before anything is computed of it
+        raise FetchError("bad_url", f"a host of more than {_MOST_HOST_CHARACTERS} characters")
+    host = (text if text.isascii() else _in_ascii(text)).lower()
+    labels = host.removesuffix(".").split(".")
+    if len(host.removesuffix(".")) > _MOST_HOST_CHARACTERS or not all(map(_LABEL.fullmatch, labels)):
+        raise FetchError("bad_url", "the host is no host name")
+    if not _NUMBER.fullmatch(labels[-1]):
+        return host
+    address = literal_ip(host.removesuffix("."))  # no name ends in a number
+    if address is None:
+        raise FetchError("bad_url", "the host ends in a number and is no IPv4 address")
+    return str(address)
+
+
+def _in_ascii(name: str) -> str:
+    """A name of other letters as DNS knows it: by IDNA 2008, or where that has no form of it (emoji, "_") by 2003."""
+    for encode in (_idna_2008, _idna_2003):
+        with contextlib.suppress(Exception):  # whatever they raise of a stranger's text, the text is at fault
+            return encode(name).decode("ascii")
+    raise FetchError("bad_url", "the host is no host name")
+
+
+def _idna_2008(name: str) -> bytes:
+    return idna.encode(name, uts46=True)
+
+
+def _idna_2003(name: str) -> bytes:
+    return name.encode("idna")
+
+
+def _target(text: str) -> tuple[str, str]:
+    """Path and query with "?", what may not stand there percent-encoded."""
+    path, mark, query = text.partition("?")
+    return _encoded(path, _ILLEGAL), mark + _encoded(query, _ILLEGAL_IN_QUERY)
+
+
+def _encoded(text: str, illegal: re.Pattern[bytes]) -> str:
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise FetchError("bad_url", "not Unicode") from None
+    return illegal.sub(lambda found: b"%%%02X" % found[0][0], data).decode("ascii")
+
+
+def _without_dot_segments(path: str) -> str:
+    """RFC 3986, 5.2.4, for a path that begins with "/" or is empty. "%2E" is no dot: it is kept as it is written."""
+    if "/." not in path:
+        return path
+    segments = path.split("/")[1:]
+    found: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            del found[-1:]
+        elif segment != ".":
+            found.append(segment)
+    if segments[-1] in (".", ".."):
+        found.append("")
+    return "/" + "/".join(found)

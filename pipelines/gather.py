@@ -17,9 +17,12 @@ import pyarrow as pa
 
 from corpus.records import Status
 from corpus.stages import ROWS, fingerprint
+from corpus.urls import urls_without_credentials, without_credentials
 from corpus.workspace import Series, Workspace
 
 HOME = "home"
+CREDENTIALS_REMOVED = "credentials_removed"  # among the notes: URLs that had some
+_URL_COLUMNS = ("url", "video", "given_error")  # those of which URLs may be a part
 
 
 class Source(Protocol):
@@ -62,7 +65,7 @@ class SourceIndex:
         )
 
 
-_VERSION = 2  # of how sources are read: another one reads them again, and rows that come out the same stay
+_VERSION = 3  # of how sources are read: another one reads them again, and rows that come out the same stay
 
 
 def source_fingerprint(source: Source) -> str:
@@ -83,8 +86,11 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
     shards: list[tuple[str, str]] = []
     rows = 0
     reach: dict[str, int] = {}
-    for number, table in enumerate(source.shards()):
+    credentials = 0
+    for number, given in enumerate(source.shards()):
         shard = f"{number:06d}"
+        table, removed = _without_credentials(given)
+        credentials += removed
         whole = _with_status(table)
         content = _digest(whole)
         if content not in present.get(shard, ()):
@@ -94,7 +100,12 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
         for home in set(table.column(HOME).to_pylist()) if HOME in table.column_names else ():
             if home < number:
                 reach[f"{home:06d}"] = number - home  # numbers go up: the last one counts
-    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach, getattr(source, "notes", {}))
+    notes = dict(getattr(source, "notes", {}))
+    if "faults" in notes:
+        notes["faults"] = [without_credentials(fault) for fault in notes["faults"]]
+    if credentials:
+        notes[CREDENTIALS_REMOVED] = credentials
+    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach, notes)
     text: dict[str, Any] = {"fingerprint": name, "shards": shards, "rows": rows}
     text |= {"counts": dict(sorted(source.counts.items())), "reach": reach, "notes": index.notes}
     workspace.store.publish(index_path(owner, name), json.dumps(text, indent=1).encode())
@@ -114,6 +125,20 @@ def _digest(table: pa.Table) -> str:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return hashlib.sha256(sink.getvalue()).hexdigest()[:16]
+
+
+def _without_credentials(table: pa.Table) -> tuple[pa.Table, int]:
+    """The rows without `user:password@` in what is written of them, and the number of URLs that had it.
+
+    The rows are all that later stages know of a URL, so it is requested without: what is kept cannot leak.
+    """
+    removed = {}
+    for name in set(_URL_COLUMNS) & set(table.column_names):
+        at = table.column_names.index(name)
+        column, removed[name] = urls_without_credentials(table.column(name))
+        if removed[name]:
+            table = table.set_column(at, table.schema.field(at), column)
+    return table, removed.get("url", 0)
 
 
 def _with_status(table: pa.Table) -> pa.Table:

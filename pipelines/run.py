@@ -21,7 +21,7 @@ from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.funnel import Funnel, funnels
-from pipelines.gather import SourceIndex, find_index, gather, index_path, source_fingerprint
+from pipelines.gather import CREDENTIALS_REMOVED, SourceIndex, find_index, gather, index_path, source_fingerprint
 from pipelines.inputs import publish_input
 from pipelines.layout import layout, open_source
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
@@ -134,6 +134,8 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
             if len(faults) > _FAULTS_SHOWN:
                 where = workspace.store.full(index_path(name, index.fingerprint))
                 progress.note(f"{name}: {len(faults) - _FAULTS_SHOWN} more malformed records, in {where}")
+            if removed := index.notes.get(CREDENTIALS_REMOVED):
+                progress.note(f"{name}: {removed:,} URLs carried user:password@: taken off, and requested without")
         todo = make_plan(workspace, steps, indexes, selection)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)

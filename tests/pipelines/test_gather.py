@@ -168,3 +168,40 @@ def test_rows_that_go_on_in_later_shards_are_noted(tmp_path: Path) -> None:
     found = find_index(workspace, "toy", source_fingerprint(Triples(15)))
     assert found == index
     assert take(workspace, ToySource(15)).reach == {}
+
+
+class WithCredentials(ToySource):
+    """Every third URL has some, and so has one video that is named by its URL, and a malformed record."""
+
+    notes = {"faults": ["http://me:secret@example.org/list.jsonl, line 1: not_json"]}
+
+    def shards(self) -> Iterator[pa.Table]:
+        for table in super().shards():
+            urls = [
+                url.replace("://", "://me:secret@") if int(url.rpartition("/")[2]) % 3 == 0 else f"{url}?at=a@b"
+                for url in table.column("url").to_pylist()
+            ]
+            table = table.set_column(0, SCHEMA.field("url"), pa.array(urls))
+            table = table.append_column("video", pa.array([url.replace("?at=a@b", "") for url in urls]))
+            error = pa.array(["<http://me:secret@example.org/> refused"] * table.num_rows)
+            yield table.append_column("given_error", error)
+
+
+def test_credentials_are_taken_off_urls_before_anything_is_written_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    publish = Store.publish
+    monkeypatch.setattr(Store, "publish", lambda self, path, data: written.append(data) or publish(self, path, data))
+    workspace = Workspace(tmp_path)
+    index = take(workspace, WithCredentials(12))
+    assert index.notes == {"faults": ["http://example.org/list.jsonl, line 1: not_json"], "credentials_removed": 4}
+    assert find_index(workspace, "toy", index.fingerprint) == index
+    tables = [workspace.read_table(Series("tables", "toy", ROWS).path(*shard)) for shard in index.shards]
+    rows = pa.concat_tables(tables)
+    plain = [f"http://example.org/{number}" for number in range(12)]
+    assert rows.column("video").to_pylist() == plain
+    assert rows.column("url").to_pylist() == [f"{url}?at=a@b" if at % 3 else url for at, url in enumerate(plain)]
+    assert set(rows.column("given_error").to_pylist()) == {"<http://example.org/> refused"}
+    assert len(written) == 4 and not any(b"secret" in data for data in written)
+    assert "credentials_removed" not in take(workspace, ToySource(12)).notes

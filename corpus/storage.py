@@ -144,6 +144,21 @@ class Store:
             else:
                 self._fs_for(path).rm_file(self.full(path))
 
+    def remove_all(self, paths: Sequence[str]) -> None:
+        """Remove files; absent ones are fine. One request for many on an object store that has such."""
+        if not paths:
+            return
+        if self.is_local or len(paths) == 1:
+            for path in paths:
+                self.remove(path)
+            return
+        try:
+            with storage_errors(self.url):
+                self.fs.rm([self.full(path) for path in paths])
+        except MissingError:  # of one of them, and then some may be left
+            for path in paths:
+                self.remove(path)
+
     def publish(self, path: str, data: bytes) -> None:
         """Write a whole file: readers see all of it or nothing."""
         if self._local(path):

@@ -25,6 +25,8 @@ from corpus.storage import Store, storage_errors
 
 _INGREDIENTS = b"rzen_corpus"
 
+NAME = "[a-z0-9][a-z0-9_-]{0,99}"  # of a source, a dataset or a mixture: it becomes a part of folder and file names
+
 Root = Literal["tables", "pairs"]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from corpus.settings import Settings, SettingsError
+from corpus.workspace import NAME
 from filters.duplicates import DuplicatesSettings
 from filters.inspect import InspectSettings
 from filters.quality import QualitySettings
@@ -51,7 +52,6 @@ AnySource = Annotated[
     Field(discriminator="kind"),
 ]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _GIVES = {"images": "images", "clips": "clips", "given": "pairs"}
 
 
@@ -93,8 +93,8 @@ class Config(Settings):
     @classmethod
     def _names(cls, named: dict[str, Any]) -> dict[str, Any]:
         for name in named:
-            if not _NAME.fullmatch(name):  # they become folder and file names
-                raise ValueError(f"{name!r}: a name is lower-case letters, digits, '_' and '-'")
+            if not re.fullmatch(NAME, name):
+                raise ValueError(f"{name!r}: a name is at most 100 lower-case letters, digits, '_' and '-'")
         return named
 
     @property

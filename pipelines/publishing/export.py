@@ -20,6 +20,7 @@ from corpus.stages import Resources
 from corpus.storage import Store
 from corpus.workspace import Workspace
 from pipelines.engines import Engine
+from pipelines.publishing.claim import Claim
 from pipelines.publishing.locate import Locations, split_ids
 from pipelines.publishing.mixture import PublishError
 from pipelines.publishing.progress import Progress, Tar
@@ -141,6 +142,7 @@ class WriteTars:
     workspace: str
     corpus: str
     targets: tuple[Target, ...]
+    claim: Claim | None = None
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         media, corpus = Workspace(self.workspace).store, Store(self.corpus)
@@ -153,7 +155,8 @@ class WriteTars:
             target = self.target(key)
             name = Tar.named(target.name, key - target.first_key)
             samples = _samples(rows.slice(start, stop - start))
-            tar = write_tar(media, corpus, f"{target.name}/{name}", samples, target.layout.fields)
+            check = self.claim.check if self.claim is not None else None
+            tar = write_tar(media, corpus, f"{target.name}/{name}", samples, target.layout.fields, check)
             Progress(corpus).note(target.fingerprint, tar)
             written.append({"key": key, **tar.to_json()})
         return pa.Table.from_pylist(written, schema=_WRITTEN)
@@ -188,15 +191,23 @@ def _samples(rows: pa.Table) -> list[Sample]:
 
 
 def export(
-    workspace: Workspace, corpus: Store, targets: Sequence[Target], items: Sequence[PairRows], engine: Engine
+    workspace: Workspace,
+    corpus: Store,
+    targets: Sequence[Target],
+    items: Sequence[PairRows],
+    engine: Engine,
+    claim: Claim | None = None,
 ) -> Iterator[tuple[Target, Tar]]:
-    """Write the tars that the items name. Yields each with its dataset, as they come."""
+    """Write the tars that the items name. Yields each with its dataset, as they come.
+
+    No tar gets its name when the claim is another publisher's by then: PublishError.
+    """
     keys = np.unique(np.concatenate([np.zeros(0, np.uint64), *(item.key for item in items)]))
     samples = sum(int((item.slot == OWN).sum()) for item in items)
     partitions = max(min(len(keys), _FEWEST_PARTITIONS), -(-samples // _SAMPLES_OF_PARTITION))
     if not len(keys):
         return
-    write = WriteTars(workspace.store.url, corpus.url, tuple(targets))
+    write = WriteTars(workspace.store.url, corpus.url, tuple(targets), claim)
     for table in engine.map_reduce(ReadPairs(workspace.store.url), items, write, partitions):
         for row in table.to_pylist():
             key = row.pop("key")

@@ -11,9 +11,11 @@ import yaml
 
 from corpus.records import Modality, Task
 from corpus.storage import Store
+from corpus.strict_json import read_json
 from pipelines.publishing.corpus_plan import DatasetPlan
+from pipelines.publishing.manifest_shape import wrong_shape
 from pipelines.publishing.mixture import MixtureSettings, PublishError, PublishInput
-from pipelines.publishing.progress import Tar
+from pipelines.publishing.progress import MOST_JSON_BYTES, Tar
 from pipelines.publishing.sample import Layout
 from pipelines.publishing.weights import Drawn, dataset_weights
 
@@ -23,6 +25,17 @@ BLEND = "blend.yaml"
 INDEX = "index.json"  # in each dataset's folder
 
 SCHEMA_VERSION = 1
+_FAULTS_SHOWN = 3
+
+
+class ManifestError(PublishError):
+    """A manifest that is none. `faults` says all that is wrong; the message says it in short, and what to do."""
+
+    def __init__(self, where: str, faults: Sequence[str]) -> None:
+        shown = "; ".join(faults[:_FAULTS_SHOWN])
+        more = f"; and {len(faults) - _FAULTS_SHOWN:,} faults more" if len(faults) > _FAULTS_SHOWN else ""
+        super().__init__(f"{where}: {shown}{more}: choose another folder, or remove what lies there")
+        self.faults = list(faults)
 
 
 def dataset_entry(plan: DatasetPlan, layout: Layout, tars: Iterable[Tar], batch_size: int) -> dict[str, Any]:
@@ -118,16 +131,20 @@ def listed_files(manifest: Mapping[str, Any]) -> set[str]:
 
 
 def read_manifest(store: Store) -> dict[str, Any] | None:
-    """The manifest of a corpus; None where there is none. Raises PublishError for a file that is no such manifest."""
+    """The manifest of a corpus; None where there is none. Raises ManifestError for a file that is no such manifest.
+
+    Others may have written it. What is returned has all the keys and types of a manifest, and names no file but those
+    that a corpus has, so that its names can be read, and removed.
+    """
+    where = store.full(MANIFEST)
     try:
-        manifest = json.loads(store.read(MANIFEST))
+        manifest = read_json(store, MANIFEST, MOST_JSON_BYTES)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise PublishError(f"{store.full(MANIFEST)}: not JSON: {error}") from error
+        raise ManifestError(where, [f"not JSON: {error}"]) from error
     if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
-        raise PublishError(
-            f"{store.full(MANIFEST)}: not a manifest of schema version {SCHEMA_VERSION}: choose another folder, or "
-            "remove the corpus that lies there"
-        )
+        raise ManifestError(where, [f"not a manifest of schema version {SCHEMA_VERSION}"])
+    if faults := wrong_shape(manifest):
+        raise ManifestError(where, faults)
     return manifest

@@ -1,16 +1,28 @@
-"""The shape of manifest.json: its keys and the types of their values, so that what is wrong is said by name."""
+"""The shape of manifest.json: its keys and the types of their values, so that what is wrong is said by name.
+
+Also the names in it: of datasets, tars and other files no others than a corpus can have. A manifest may come from
+anybody, and a path in it must lead nowhere else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from corpus.printable import printable
 from corpus.records import Modality, Task
+from corpus.workspace import NAME
 from pipelines.publishing.mixture import BatchRule
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
+TarName = Annotated[str, StringConstraints(pattern=rf"^{NAME}-[0-9]{{6,12}}\.tar$")]
+FileName = Annotated[str, StringConstraints(pattern=rf"^(README\.md|blend\.yaml|{NAME}/index\.json)$")]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Md5 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+Fingerprint = Annotated[str, StringConstraints(pattern="^[0-9a-f]{1,64}$")]
 
 
 class _Shape(BaseModel):
@@ -18,11 +30,11 @@ class _Shape(BaseModel):
 
 
 class _Tar(_Shape):
-    name: str
+    name: TarName
     samples: Count
     bytes: Count
-    sha256: str
-    md5: str
+    sha256: Sha256
+    md5: Md5
 
 
 class _Dataset(_Shape):
@@ -32,7 +44,7 @@ class _Dataset(_Shape):
     frames: Count = 0  # of clips only
     licence: str
     sources: list[str]
-    fingerprint: str
+    fingerprint: Fingerprint
     kept_pairs: Count
     repeated_pairs: Count
     samples: Count
@@ -55,23 +67,35 @@ class _Source(_Shape):
 
 
 class _File(_Shape):
-    name: str
+    name: FileName
     bytes: Count
-    sha256: str
+    sha256: Sha256
 
 
 class _Manifest(_Shape):
     schema_version: int
     name: str
-    fingerprint: str
+    fingerprint: Fingerprint
     seed: int
     batch_size: int
     pairs_per_shard: int
     weights: dict[str, Any] = {}  # where they are not by hand
-    datasets: dict[str, _Dataset]
+    datasets: dict[Name, _Dataset]
     funnel: dict[str, _Source]
     made_by: dict[str, str]
     files: list[_File]
+
+    @model_validator(mode="after")
+    def _names(self) -> _Manifest:
+        for name, dataset in self.datasets.items():
+            for tar in dataset.shards:
+                if tar.name.rpartition("-")[0] != name:
+                    raise ValueError(f"datasets.{name}: {tar.name} is no tar of this dataset")
+        for file in self.files:
+            folder = file.name.rpartition("/")[0]
+            if folder and folder not in self.datasets:
+                raise ValueError(f"files: {file.name} is of no dataset")
+        return self
 
 
 def wrong_shape(manifest: Mapping[str, Any]) -> list[str]:
@@ -79,5 +103,11 @@ def wrong_shape(manifest: Mapping[str, Any]) -> list[str]:
     try:
         _Manifest.model_validate(manifest)
     except ValidationError as error:
-        return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)]
+        return [_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
     return []
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(printable(str(part)) for part in fault["loc"])
+    what = printable(fault["msg"].removeprefix("Value error, "), 500)
+    return f"{where}: {what}" if where else what

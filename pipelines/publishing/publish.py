@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from corpus.storage import Store
 from corpus.workspace import Workspace
 from pipelines.engines import Engine
 from pipelines.publishing.card import data_card
+from pipelines.publishing.claim import Claim, only_publisher
 from pipelines.publishing.corpus_plan import (
     FORMAT,
     DatasetPlan,
@@ -23,7 +24,7 @@ from pipelines.publishing.corpus_plan import (
     refuse_shared_pairs,
 )
 from pipelines.publishing.export import Target, export
-from pipelines.publishing.locate import read_locations
+from pipelines.publishing.locate import Locations, read_locations
 from pipelines.publishing.manifest import (
     BLEND,
     CARD,
@@ -38,7 +39,7 @@ from pipelines.publishing.manifest import (
     wids_index,
 )
 from pipelines.publishing.mixture import MixtureSettings, PublishError, PublishInput
-from pipelines.publishing.progress import Progress, Tar, is_tar_of, list_files
+from pipelines.publishing.progress import Progress, Tar, file_sizes, is_tar_of, list_files
 
 
 @dataclass(frozen=True)
@@ -62,52 +63,102 @@ def publish(
     A corpus made from the same is left as it is; what is gone of it is written again. Of another one, and of an export
     that was interrupted, the tars that would come out the same are kept. The corpus exists when its manifest does:
     removed first, written last. Files of the same names that lie there and are of no corpus are not touched: refused.
-    Raises PublishError before anything is touched if the corpus can't be published.
+    Raises PublishError before anything is touched if the corpus can't be published, or another run is at it.
     """
     store = Store(settings.corpus)
     made_from = _fingerprint(given, settings)
-    earlier = read_manifest(store)
-    present = list_files(store)
-    if earlier is not None and earlier["fingerprint"] == made_from and listed_files(earlier) <= present:
-        Progress(store).forget()  # left there if the run was killed right after it wrote the manifest
-        return Published(earlier, store.url, reused=True)
-    plans = _plans(workspace, given, settings)
-    locations = read_locations(workspace, given.items, item_ids(plans))
-    targets: list[Target] = []
-    total = 0
-    for plan in plans:
-        targets.append(make_target(plan, locations, first_key=total))
-        total += len(plan.arranged.shard_samples)
+    with only_publisher(store) as claim:
+        earlier = read_manifest(store)
+        present = list_files(store)
+        if earlier is not None and earlier["fingerprint"] == made_from and listed_files(earlier) <= present:
+            Progress(store).forget()  # left there if the run was killed right after it wrote the manifest
+            return Published(earlier, store.url, reused=True)
+        plans = _plans(workspace, given, settings)
+        locations = read_locations(workspace, given.items, item_ids(plans))
+        targets: list[Target] = []
+        first_key = 0
+        for plan in plans:
+            targets.append(make_target(plan, locations, first_key))
+            first_key += len(plan.arranged.shard_samples)
 
-    if earlier is None and not Progress(store).begun():
-        _refuse_foreign(store, present, targets)
-    tars = _withdraw(store, earlier, targets)
-    report = progress or (lambda done, total: None)
-    report(sum(map(len, tars.values())), total)
-    items = [
-        item
-        for plan, target in zip(plans, targets, strict=True)
-        for item in pair_rows(plan, target, locations, _numbers(tars[target.name]))
-    ]
-    for target, tar in export(workspace, store, targets, items, engine):
-        tars[target.name][tar.name] = tar
-        report(sum(map(len, tars.values())), total)
-
-    entries = {}
-    for plan, target in zip(plans, targets, strict=True):
-        ordered = [tars[target.name][name] for name in _names(plan)]
-        entries[target.name] = dataset_entry(plan, target.layout, ordered, settings.batch_size)
-    manifest = make_manifest(given, settings, made_from, entries)
-    files = {f"{name}/{INDEX}": wids_index(name, entry["shards"]) for name, entry in entries.items()}
-    files |= {BLEND: energon_blend(manifest["datasets"]), CARD: data_card(manifest)}
-    for path, data in files.items():
-        store.publish(path, data)
-    manifest["files"] = [
-        {"name": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in files.items()
-    ]
-    store.publish(MANIFEST, to_json(manifest))
-    Progress(store).forget()
+        if earlier is None and not Progress(store).begun():
+            _refuse_foreign(store, present, targets)
+        claim.stake()
+        tars = _withdraw(store, earlier, targets)
+        job = _Job(workspace, store, claim, plans, targets, locations)
+        job.write_tars(engine, tars, progress or (lambda done, total: None))
+        claim.check()
+        _refuse_overwritten(store, targets, tars)
+        manifest = job.write_manifest(given, settings, made_from, tars)
+        Progress(store).forget()
     return Published(manifest, store.url, reused=False)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be written, and by which claim."""
+
+    workspace: Workspace
+    store: Store
+    claim: Claim
+    plans: Sequence[DatasetPlan]
+    targets: Sequence[Target]  # one for each plan
+    locations: Locations
+
+    def write_tars(self, engine: Engine, tars: dict[str, dict[str, Tar]], progress: Callable[[int, int], None]) -> None:
+        """Write the tars that are not in `tars` (by dataset and name), and add them to it."""
+        total = sum(len(plan.arranged.shard_samples) for plan in self.plans)
+        progress(sum(map(len, tars.values())), total)
+        items = [
+            item
+            for plan, target in zip(self.plans, self.targets, strict=True)
+            for item in pair_rows(plan, target, self.locations, _numbers(tars[target.name]))
+        ]
+        for target, tar in export(self.workspace, self.store, self.targets, items, engine, self.claim):
+            self.claim.check(now=False)
+            tars[target.name][tar.name] = tar
+            progress(sum(map(len, tars.values())), total)
+
+    def write_manifest(
+        self, given: PublishInput, settings: MixtureSettings, made_from: str, tars: Mapping[str, Mapping[str, Tar]]
+    ) -> dict[str, Any]:
+        """Write the files beside the tars, the manifest last."""
+        entries = {}
+        for plan, target in zip(self.plans, self.targets, strict=True):
+            ordered = [tars[target.name][name] for name in _names(plan)]
+            entries[target.name] = dataset_entry(plan, target.layout, ordered, settings.batch_size)
+        manifest = make_manifest(given, settings, made_from, entries)
+        files = {f"{name}/{INDEX}": wids_index(name, entry["shards"]) for name, entry in entries.items()}
+        files |= {BLEND: energon_blend(manifest["datasets"]), CARD: data_card(manifest)}
+        self.claim.check()
+        for path, data in files.items():
+            self.store.publish(path, data)
+        manifest["files"] = [
+            {"name": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for path, data in files.items()
+        ]
+        self.store.publish(MANIFEST, to_json(manifest))
+        self.claim.check()  # else another run has taken some of this away, or will
+        return manifest
+
+
+def _refuse_overwritten(store: Store, targets: Sequence[Target], tars: Mapping[str, Mapping[str, Tar]]) -> None:
+    """Raise PublishError for tars that are not as they were written: another run wrote there, past every lock.
+
+    They are removed, so that the next run writes them. Another run shows by its receipts, and by sizes.
+    """
+    own = {target.fingerprint for target in targets}
+    notes = Progress(store)
+    others = {tar.path for name in set(notes.fingerprints()) - own for tar in notes.finished(name).values()}
+    sizes = file_sizes(store)
+    written = [tar for by_name in tars.values() for tar in by_name.values()]
+    wrong = sorted(tar.path for tar in written if tar.path in others or sizes.get(tar.path) != tar.bytes)
+    if wrong:
+        store.remove_all(wrong)
+        raise PublishError(
+            f"{store.full(wrong[0])}: not as it was written ({len(wrong):,} such tars): another run writes into the "
+            "same folder; run this one again when that has ended"
+        )
 
 
 def _fingerprint(given: PublishInput, settings: MixtureSettings) -> str:
@@ -175,17 +226,14 @@ def _withdraw(store: Store, earlier: dict[str, Any] | None, targets: Sequence[Ta
         store.remove(MANIFEST)
     wanted = {target.fingerprint for target in targets}
     for made_from in set(notes.fingerprints()) - wanted:
-        for tar in notes.finished(made_from).values():
-            store.remove(tar.path)
-            store.remove(f"{tar.path.rpartition('/')[0]}/{INDEX}")
+        paths = {tar.path for tar in notes.finished(made_from).values()}
+        store.remove_all(sorted(paths | {f"{path.rpartition('/')[0]}/{INDEX}" for path in paths}))
         notes.forget(made_from)
-    present = list_files(store)
+    sizes = file_sizes(store)
     kept: dict[str, dict[str, Tar]] = {}
     for target in targets:
         finished = notes.finished(target.fingerprint)
-        kept[target.name] = {name: tar for name, tar in finished.items() if tar.path in present}
+        kept[target.name] = {name: tar for name, tar in finished.items() if sizes.get(tar.path) == tar.bytes}
         whole = {tar.path for tar in kept[target.name].values()}
-        for path in present - whole:
-            if is_tar_of(target.name, path):
-                store.remove(path)
+        store.remove_all(sorted(path for path in set(sizes) - whole if is_tar_of(target.name, path)))
     return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -29,8 +29,18 @@ class Sample:
     ranges: list[tuple[str, int, int]]  # path, offset and size, in the order of the fields
 
 
-def write_tar(media: Store, corpus: Store, path: str, samples: list[Sample], fields: Sequence[str]) -> Tar:
-    """Write the samples under `path`; `fields` are the names of each sample's media. Whole or absent."""
+def write_tar(
+    media: Store,
+    corpus: Store,
+    path: str,
+    samples: list[Sample],
+    fields: Sequence[str],
+    check: Callable[[], None] | None = None,
+) -> Tar:
+    """Write the samples under `path`; `fields` are the names of each sample's media. Whole or absent.
+
+    `check` is called when all is written, before the tar gets its name, which it doesn't if that raises.
+    """
     with corpus.writer(path) as file, ThreadPoolExecutor(1) as reader, _Flusher(file, corpus.is_local) as flusher:
         digested = _Digested(file)
         tar = TarWriter(digested)  # type: ignore[arg-type]
@@ -47,6 +57,8 @@ def write_tar(media: Store, corpus: Store, path: str, samples: list[Sample], fie
                     tar.add(f"{sample.key}.{field}", next(found))
             flusher.written(tar.position)
         tar.close()
+        if check is not None:
+            check()
     name = path.rpartition("/")[2]
     return Tar(name, len(samples), tar.position, digested.sha256.hexdigest(), digested.md5.hexdigest())
 

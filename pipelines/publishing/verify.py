@@ -19,9 +19,16 @@ from corpus.records import Modality
 from corpus.storage import Store
 from corpus.tars import TarReader
 from pipelines.publishing.locate import first_of_run, join_id
-from pipelines.publishing.manifest import BLEND, INDEX, MANIFEST, energon_blend, listed_files, read_manifest, wids_index
-from pipelines.publishing.manifest_shape import wrong_shape
-from pipelines.publishing.mixture import PublishError
+from pipelines.publishing.manifest import (
+    BLEND,
+    INDEX,
+    MANIFEST,
+    ManifestError,
+    energon_blend,
+    listed_files,
+    read_manifest,
+    wids_index,
+)
 from pipelines.publishing.progress import Tar, list_files
 from pipelines.publishing.sample import named_media, wrong_json
 from pipelines.publishing.verify_media import can_open_videos, undecodable, unplayable
@@ -63,12 +70,10 @@ def verify(corpus: str, workers: int = 0) -> Verified:
     store = Store(corpus)
     try:
         manifest = read_manifest(store)
-    except PublishError as error:
-        return Verified([str(error)])
+    except ManifestError as error:
+        return Verified([f"{MANIFEST}: {fault}" for fault in error.faults])
     if manifest is None:
         return Verified([f"{MANIFEST}: there is none: the corpus does not exist, or was not finished"])
-    if misshapen := wrong_shape(manifest):
-        return Verified([f"{MANIFEST}: {what}" for what in misshapen])
     present = list_files(store)
     faults = [*_wrong_files(store, manifest, present), *_wrong_counts(manifest)]
     jobs = [

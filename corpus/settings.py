@@ -10,11 +10,23 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from corpus.urls import has_credentials, without_credentials
+
 
 class Settings(BaseModel):
     """Base of every settings model. Frozen, units in the names, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuses URLs with credentials. No validator does it: its name would be in the places that errors name."""
+        for name in type(self).model_fields:
+            if any(map(has_credentials, _strings(getattr(self, name)))):
+                raise ValueError(
+                    f"{name}: a URL with user:password@: it would be written wherever the URL is. Take it out; file "
+                    "systems find credentials in the environment (such as FSSPEC_SFTP_USERNAME, FSSPEC_SFTP_PASSWORD), "
+                    "in ~/.config/fsspec, or where their own tools keep them"
+                )
 
     def canonical(self) -> dict[str, Any]:
         """The settings as JSON-compatible data, defaults filled in, tuning left out: what a fingerprint hashes."""
@@ -24,6 +36,19 @@ class Settings(BaseModel):
 def tuning(default: Any, **constraints: Any) -> Any:
     """A field that says how fast or how patiently work is done, not what comes out: not part of a fingerprint."""
     return Field(default, json_schema_extra={"tuning": True}, **constraints)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The strings in a value, but for those in other models."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _strings(key)
+            yield from _strings(entry)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for entry in value:
+            yield from _strings(entry)
 
 
 def _without_tuning(value: Any, plain: Any) -> Any:
@@ -79,7 +104,7 @@ def parse_settings(data: dict[str, Any], model: type[S], where: str = "settings"
         return model.model_validate(data)
     except ValidationError as error:
         faults = [_explain(model, fault) for fault in error.errors(include_url=False)]
-        raise SettingsError("\n".join(f"{where}: {fault}" for fault in faults)) from None
+        raise SettingsError(without_credentials("\n".join(f"{where}: {fault}" for fault in faults))) from None
 
 
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, which may well come twice

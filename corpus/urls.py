@@ -37,7 +37,7 @@ SIGNATURES = (
     "jwt",
 )
 
-_USERINFO = re.compile(r"://([^\s/?#]*)@")
+_USERINFO = re.compile(r"""://([^\s/?#"<>]*)@""")  # within quotes or brackets, if it stands in any
 # What comes later in a URL of the web is a path, which is asked for as it is.
 _WEB_USERINFO = re.compile(r"([\s\x00-\x20]*https?://)([^/?#]*@)?", re.IGNORECASE)
 _DROPPED = str.maketrans("", "", "\t\r\n")  # who reads a URL leniently does not see them

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from corpus.storage import Store
+from corpus.urls import without_credentials
 from corpus.work import Outcome
 
 _WRITE_EVERY_S = 15.0
@@ -40,7 +41,7 @@ class RunRecord:
         self._append(json.dumps({"event": event, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **more}))
 
     def _append(self, line: str) -> None:
-        self._lines.append(line)
+        self._lines.append(without_credentials(line))
         if time.monotonic() - self._written > self._pause_s:
             self._write()
 

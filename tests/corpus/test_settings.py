@@ -249,3 +249,21 @@ def test_the_canonical_form_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert shown == {"{'tags': ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']}\n"}
+
+
+def test_a_url_with_credentials_is_refused_wherever_it_stands_and_not_repeated() -> None:
+    for url in ("s3://key:secret@bucket/x", "https://secret@host/", "simplecache::sftp://me:secret@host/x"):
+        for data, key in (
+            ({"name": url}, "(top level): name"),
+            ({"name": "x", "source": {"kind": "folder", "pattern": url}}, "source: pattern"),
+            ({"name": "x", "sources": {"films": {"kind": "folder", "pattern": url}}}, "sources.films: pattern"),
+            ({"name": "x", "tags": ["a", url]}, "(top level): tags"),
+        ):
+            found = fault(data)
+            assert found.startswith(f"house.yaml: {key}: a URL with user:password@"), found
+            assert "FSSPEC_" in found
+            assert "secret" not in found
+    found = fault({"name": "x", "workers": "s3://key:secret@bucket/x"})  # wrong in another way
+    assert "workers" in found and "secret" not in found
+    for place in ("abfs://container@account/x", "https://host/@user", "a:b@c"):
+        assert parse_settings({"name": place}, House).name == place

@@ -51,9 +51,11 @@ def test_and_off_the_urls_in_a_message() -> None:
         "http://me@host, abfs://container@account/x, me@host": "http://host, abfs://container@account/x, me@host",
         "http://host/a b@c": "http://host/a b@c",
         "no URL: a:b@c": "no URL: a:b@c",
+        '{"at":"s3://b","to":"a@b"}': '{"at":"s3://b","to":"a@b"}',
+        "<http://a:b@host>;<c@d>": "<http://host>;<c@d>",
     }
     assert {text: without_credentials(text) for text in cases} == cases
-    assert [has_credentials(text) for text in cases] == [True, True, True, False, False]
+    assert [has_credentials(text) for text in cases] == [True, True, True, False, False, False, True]
     assert printable("x" * 150 + " http://user:" + "secret" * 20 + "@host/") == "x" * 150 + " http://host/"
 
 

@@ -76,3 +76,14 @@ def test_a_run_that_failed_as_a_whole_names_no_shards(tmp_path: Any) -> None:
     with pytest.raises(OSError, match="gone"), RunRecord(store, "x"):
         raise OSError("gone")
     assert last_failures(store) == {}
+
+
+def test_no_credentials_of_a_url_are_recorded(tmp_path: Any) -> None:
+    store = Store(tmp_path)
+    outcome = Outcome("films", "clips", "000000", error="sftp://me:secret@host/a.mp4: no answer")
+    with pytest.raises(OSError, match="secret"), RunRecord(store, "20250101T000000-aaaa") as run:
+        run.add(outcome)
+        raise OSError("https://me:secret@host/: no answer")
+    _, failed, ended = lines(store, "runs/20250101T000000-aaaa.jsonl")
+    assert failed["error"] == "sftp://host/a.mp4: no answer"
+    assert ended["error"] == "OSError: https://host/: no answer"

@@ -14,6 +14,7 @@ import numpy as np
 
 from corpus.records import Modality
 from corpus.stages import fingerprint
+from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.names import LabelNames
 from pipelines.publishing.export import OWN, PairRows, Target
@@ -34,7 +35,7 @@ from pipelines.publishing.negatives import Fill, fill_negatives
 from pipelines.publishing.sample import field_ext, make_layout
 from pipelines.publishing.sides import ROLES, Sides, read_sides
 
-FORMAT = 1  # of a corpus: raise it when the same pairs give other bytes
+FORMAT = 2  # of a corpus: raise it when the same pairs give other bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,7 @@ def _fingerprint(given: DatasetInput, mixture: MixtureSettings, names: LabelName
             "format": FORMAT,
             "dataset": [given.name, str(given.task), given.stage, list(given.pairs), *clip],
             "settings": [mixture.seed, mixture.pairs_per_shard, settings.pairs, settings.negatives, *spread],
+            "signatures": list(mixture.signatures),
         }
     )
 
@@ -106,8 +108,13 @@ def refuse_shared_pairs(plans: Sequence[DatasetPlan]) -> None:
         raise PublishError(f"{shared.shape[1]} pairs are in two datasets, {join_id(shared[:, 0]).hex()} among them")
 
 
-def make_target(plan: DatasetPlan, locations: Locations, first_key: int) -> Target:
-    """What workers must know of a dataset. Raises PublishError for items that can't be read or named."""
+def make_target(
+    plan: DatasetPlan, locations: Locations, first_key: int, signatures: tuple[str, ...] = SIGNATURES
+) -> Target:
+    """What workers must know of a dataset. Raises PublishError for items that can't be read or named.
+
+    `signatures` are left out of its URLs.
+    """
     name, given = plan.given.name, plan.given
     exts = {role: _exts(plan, role, locations) for role in ROLES}
     if len(plan.fill.pair):
@@ -118,7 +125,7 @@ def make_target(plan: DatasetPlan, locations: Locations, first_key: int) -> Targ
             )
         exts["negatives"] = exts["positive"]
     layout = make_layout(exts, plan.settings.negatives, given.modality == Modality.CLIP)
-    return Target(name, str(given.task), given.stage, layout, plan.fingerprint, first_key)
+    return Target(name, str(given.task), given.stage, layout, plan.fingerprint, first_key, signatures)
 
 
 def _exts(plan: DatasetPlan, role: str, locations: Locations) -> tuple[str, ...]:

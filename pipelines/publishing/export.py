@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from corpus.stages import Resources
 from corpus.storage import Store
+from corpus.urls import published_url
 from corpus.workspace import Workspace
 from pipelines.engines import Engine
 from pipelines.publishing.claim import Claim
@@ -55,6 +56,7 @@ class Target:
     layout: Layout
     fingerprint: str  # of its tars
     first_key: int  # its tars are keys of the shuffle: this one, and so many that follow
+    signatures: tuple[str, ...]  # left out of URLs, as in `corpus.urls.SIGNATURES`
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
     table = workspace.read_table(item.path)
     layout, own = item.target.layout, item.slot == OWN
     whole, donors = table.take(item.rows[own]), table.take(item.rows[~own])
+    whole = _with_published_urls(whole, item.target.signatures)
     samples = sample_jsons(whole, item.target.name, item.target.task, item.target.stage, layout)
     donated = donors.column("positive").combine_chunks().field("text").to_pylist()
     slots = item.slot[~own].tolist()
@@ -111,6 +114,12 @@ def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
             **{name: pa.concat_arrays([part[name] for part in parts]) for name in ("media", "offset", "size")},
         }
     )
+
+
+def _with_published_urls(pairs: pa.Table, signatures: tuple[str, ...]) -> pa.Table:
+    at = pairs.schema.get_field_index("source_url")
+    urls = [url and published_url(url, signatures) for url in pairs.column(at).to_pylist()]
+    return pairs.set_column(at, pairs.schema.field(at), pa.array(urls, pa.string()))
 
 
 def _places(pairs: pa.Table, roles: Sequence[str], negatives: int, locations: Locations) -> dict[str, pa.Array]:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from corpus.hashing import mix64
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
+from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.names import LabelNames, load_names
 from pipelines.labels.relations import Relations
@@ -50,7 +51,19 @@ class MixtureSettings(Settings):
     pairs_per_shard: int = Field(1000, ge=1)
     batch_size: int = Field(768, ge=1, description="of the trainer, which fills a batch from one dataset")
     weights: WeightSettings = WeightSettings()
+    signatures: tuple[str, ...] = Field(
+        SIGNATURES,
+        description="query parameters left out of published URLs, `*`: any letters; of an entry all names, where its "
+        "first is in the URL",
+    )
     datasets: dict[str, MixtureDataset] = Field(min_length=1)
+
+    @field_validator("signatures")
+    @classmethod
+    def _name_something(cls, signatures: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(str.split, signatures)):
+            raise ValueError("an entry is one or more names of parameters, with spaces between them")
+        return signatures
 
     def canonical(self) -> dict[str, Any]:
         """As of all settings; weights by hand go unsaid, as they did when there was no other rule."""

@@ -78,7 +78,7 @@ def publish(
         targets: list[Target] = []
         first_key = 0
         for plan in plans:
-            targets.append(make_target(plan, locations, first_key))
+            targets.append(make_target(plan, locations, first_key, settings.signatures))
             first_key += len(plan.arranged.shard_samples)
 
         if earlier is None and not Progress(store).begun():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 from corpus.storage import StorageError, Store
@@ -166,3 +167,27 @@ def test_images_keep_their_bytes_whatever_their_format(tmp_path: Path) -> None:
     publish(world.workspace, world.given(), mixture(tmp_path / "corpus", {"laion": {}}), InlineEngine())
     found = dict(samples(tmp_path / "corpus", "laion"))
     assert {content["positive.jpg"] for content in found.values()} == {png, webp}
+
+
+def test_no_signature_and_no_credentials_of_a_url_are_published(tmp_path: Path) -> None:
+    world = World(str(tmp_path / "work"))
+    signed = "https://b.example/a%2Fb.jpg?w=1&X-Amz-Credential=KEY&X-Amz-Signature=SIGNATURE"
+    urls = [signed, "https://me:PASSWORD@b.example/", "https://b.example/?id=OURS&w=%7E", "/a@b.jpg", "", None]
+    images = world.pictures(len(urls))
+    rows = [image_pair("web", str(n), images[n], source_url=url) for n, url in enumerate(urls)]
+    world.dataset("web", rows)
+
+    def published(**settings: Any) -> list[str]:
+        publish(world.workspace, world.given(), mixture(tmp_path / "corpus", {"web": {}}, **settings), InlineEngine())
+        for path in (tmp_path / "corpus").rglob("*"):
+            assert path.is_dir() or b"PASSWORD" not in path.read_bytes()
+        found = [json.loads(sample["json"]) for _, sample in samples(tmp_path / "corpus", "web")]
+        return [sample["source"]["url"] for sample in sorted(found, key=lambda sample: sample["query"]["text"])]
+
+    rest = ["https://b.example/", "https://b.example/?id=OURS&w=%7E", "/a@b.jpg", "", ""]
+    assert published() == ["https://b.example/a%2Fb.jpg?w=1", *rest]
+    # Another setting gives other tars.
+    assert published(signatures=["id W"]) == [signed, rest[0], "https://b.example/", *rest[2:]]
+    assert published(signatures=[]) == [signed, *rest]
+    with pytest.raises(ValidationError, match="one or more names"):
+        mixture(tmp_path, {"web": {}}, signatures=["a", " "])

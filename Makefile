@@ -5,7 +5,7 @@ ENGINE ?= local
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-vlm test test-models check bench clean
+.PHONY: demo demo-vlm fuzz test test-models check bench clean
 
 # What each target needs, installed once and again when pyproject.toml changes.
 EXTRAS_local := demo
@@ -28,6 +28,11 @@ TWO := --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TWO)
+
+# An hour of damaged files for every reader; `make test` has a minute of it. FUZZ takes other options.
+FUZZ := --seconds 3600 --processes $(shell nproc) --first $(shell date +%s)
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 # torch and vLLM live in an environment of their own: vLLM as it is built for the CPU, and torch likewise.
 MODELS := .venv-models

@@ -1,0 +1,76 @@
+"""Readers of models' answers: those of endpoints, and frames of an engine's wire."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from recaption.endpoint_calls import judge, read_answer, retry_after_s
+from recaption.engine_wire import WireClosed, answers_frame, read_answers, read_request, receive, request_frame, send
+from recaption.requests import Answer, Request
+
+from ..formats import JSON, TEXT
+from ..target import Reader, Target, Unexpected
+
+
+def _endpoint(folder: Path) -> Reader:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "A dog."}, "finish_reason": "stop"}
+    answer = {"choices": [choice], "usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+    errors = [
+        {"error": {"message": "too long", "code": 400}},
+        {"detail": [{"loc": ["body"], "msg": "x"}]},
+        {"message": "no"},
+    ]
+    seeds = [json.dumps(each).encode() for each in (answer, *errors)] + [b"<html>502 Bad Gateway</html>"]
+
+    def read(data: bytes) -> object:
+        found = read_answer(data)
+        found.__repr__().encode()  # whatever it holds can be written
+        if isinstance(found, Answer):
+            found.text.encode(), found.detail.encode()
+        return found, judge(200 + len(data) % 400, data.decode("latin-1"), 0.0)
+
+    return Reader(read, seeds, (), JSON)
+
+
+def _retry_after(folder: Path) -> Reader:
+    seeds = [b"120", b"1.5", b"Wed, 21 Oct 2015 07:28:00 GMT", b"..", b"-1"]
+
+    def read(data: bytes) -> object:
+        seconds = retry_after_s(data.decode("latin-1"), 0.0)
+        if not 0 <= seconds < 1e13:
+            raise Unexpected(f"{seconds} s")
+        return seconds
+
+    return Reader(read, seeds, (), TEXT)
+
+
+def _frames(folder: Path) -> Reader:
+    """A frame of requests or of answers, as an engine that went wrong may write it."""
+    request = Request("Describe it.", (np.zeros((2, 3, 3), np.uint8),), 7, "", 0.5)
+    seeds = []
+    for frame in (request_frame(1, request), (answers_frame([(1, Answer(text="A dog."))], {"busy_s": 1.0}), [])):
+        near, far = socket.socketpair()
+        with near, far:
+            send(near, *frame)
+            seeds.append(far.recv(1 << 16))
+
+    def read(data: bytes) -> object:
+        near, far = socket.socketpair()
+        with near:
+            with far:
+                far.sendall(data[: 1 << 16])
+            header, body = receive(near)
+            return read_request(header, body) if "shapes" in header else read_answers(header)
+
+    return Reader(read, seeds, (WireClosed,), JSON)
+
+
+TARGETS = (
+    Target("answers.endpoint", 40_000, _endpoint),
+    Target("answers.retry_after", 20_000, _retry_after),
+    Target("answers.engine_frames", 20_000, _frames),
+)

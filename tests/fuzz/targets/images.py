@@ -1,0 +1,144 @@
+"""Readers of images: headers, inspection, decoding for captions, re-encoding."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from corpus.images import sniff
+from corpus.media import MediaWriter
+from corpus.pixels import UndecodableError
+from corpus.records import table_schema
+from filters.inspect import Inspect, InspectSettings, inspect_image
+from pipelines.download import DownloadSettings, items_table, store_image
+from pipelines.reencode import ReencodeSettings
+from recaption.pixels import PixelBudget, decode_for
+
+from ..formats import box_size, png_checksums
+from ..target import Reader, Target
+
+_SIDE_PX = 48
+
+
+def image_seeds() -> list[bytes]:
+    """Small images: every format that is read, in several modes, and some that are not."""
+    warnings.simplefilter("ignore")
+    rng = np.random.default_rng(5)
+    smooth = np.add.outer(np.arange(_SIDE_PX) * 3, np.arange(_SIDE_PX) * 2)[..., None] + np.array([0, 40, 80])
+    pixels = (smooth + rng.integers(0, 8, smooth.shape)).clip(0, 255).astype(np.uint8)
+    rgb = Image.fromarray(pixels)
+    rgba, grey, palette = rgb.convert("RGBA"), rgb.convert("L"), rgb.quantize(16)
+    rgba.putalpha(grey)
+    deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    frames: dict[str, Any] = {"save_all": True, "append_images": [rgb.rotate(90)], "duration": 50}
+    exif = Image.Exif()
+    exif[274] = 6
+    turned: dict[str, Any] = {"exif": exif.tobytes()}
+    tables = [
+        (rgb, "JPEG", {}),
+        (rgb, "JPEG", {"progressive": True, **turned}),
+        (grey, "JPEG", {"restart_marker_rows": 1}),
+        (rgb.convert("CMYK"), "JPEG", {}),
+        (rgb, "PNG", turned),
+        (rgba, "PNG", {}),
+        (palette, "PNG", {"transparency": 3}),
+        (grey.convert("1"), "PNG", {}),
+        (deep, "PNG", {}),
+        (rgb, "PNG", frames),
+        (rgb, "WEBP", {}),
+        (rgba, "WEBP", {"lossless": True, **turned}),
+        (rgb, "WEBP", frames),
+        (palette, "GIF", {"transparency": 1}),
+        (palette, "GIF", frames),
+        (rgb, "BMP", {}),
+        (palette, "BMP", {}),
+        (rgba, "BMP", {}),
+        (rgb, "TIFF", turned),
+        (rgba, "TIFF", {"compression": "tiff_lzw"}),
+        (rgb, "TIFF", {"compression": "tiff_adobe_deflate", **frames}),
+        (rgb, "TIFF", {"compression": "jpeg"}),
+        (grey.convert("1"), "TIFF", {"compression": "group4"}),
+        (deep, "TIFF", {}),
+        (rgb.convert("F"), "TIFF", {}),
+        (rgb, "AVIF", {}),
+        (rgba, "AVIF", turned),
+        (rgba, "ICO", {}),
+        (rgb, "JPEG2000", {}),
+    ]
+    return [_encoded(*each) for each in tables if each[1] in _writable()] + [_mpo(rgb), _jxl()]
+
+
+def _writable() -> set[str]:
+    Image.init()
+    return set(Image.SAVE)
+
+
+def _encoded(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _mpo(image: Image.Image) -> bytes:
+    """Two JPEGs in one file, as cameras with two lenses write them."""
+    return _encoded(image, "MPO", {"save_all": True, "append_images": [image.rotate(180)]})
+
+
+def _jxl() -> bytes:
+    """The beginning of a JPEG XL container."""
+    return struct.pack(">I4s4s", 12, b"JXL ", b"\r\n\x87\n") + struct.pack(">I8s", 20, b"ftypjxl ") + bytes(64)
+
+
+class _Nowhere(MediaWriter):
+    """In the place of the media tar: what is stored is dropped."""
+
+    def __init__(self) -> None:
+        self.path = "media.tar"
+
+    def add(self, item: bytes, ext: str, data: bytes) -> tuple[int, int]:
+        return 0, len(data)
+
+
+def _reader(read: Any, refusals: tuple[type[Exception], ...] = ()) -> Reader:
+    return Reader(
+        read, image_seeds(), refusals, (box_size,), lambda data: png_checksums(data) if data[:1] == b"\x89" else data
+    )
+
+
+def _sniff(folder: Path) -> Reader:
+    def read(data: bytes) -> object:
+        header = sniff(data)
+        return header.ext, header.mime, header.mode, header.upright_size
+
+    return _reader(read)
+
+
+def _inspect(folder: Path) -> Reader:
+    most, schema = InspectSettings().max_pixels, table_schema(Inspect.schema)
+    return _reader(lambda data: pa.Table.from_pylist([inspect_image(data, most)], schema))
+
+
+def _decode(folder: Path) -> Reader:
+    budget = PixelBudget(max_pixels=512 * 512)
+    return _reader(lambda data: decode_for(data, budget), (UndecodableError,))
+
+
+def _reencode(folder: Path) -> Reader:
+    settings = DownloadSettings(reencode=ReencodeSettings())
+    media = _Nowhere()
+    return _reader(lambda data: items_table([store_image(data, settings, media, {})]))
+
+
+TARGETS = (
+    Target("images.sniff", 250_000, _sniff),
+    Target("images.inspect", 60_000, _inspect),
+    Target("images.decode_for", 40_000, _decode),
+    Target("images.reencode", 30_000, _reencode),
+)

@@ -1,0 +1,108 @@
+"""Readers of videos and of PDFs."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.stages import ITEMS, ROWS
+from corpus.storage import StorageError
+from corpus.work import ShardError
+from pipelines.sources.pdf_pages import PdfSettings, render_pages
+from video.clips import ClipSettings
+from video.glance import glance
+from video.probe import probe
+from video.reading import VideoError
+from video.stage_clips import Clips, ClipsSettings
+
+from ..formats import TEXT, box_size
+from ..target import Reader, Target, Unexpected
+
+_FORMATS = (  # container, codec, pixel format
+    ("mp4", "libx264", "yuv420p"),
+    ("mp4", "mpeg4", "yuv420p"),
+    ("matroska", "libx264", "yuv420p"),
+    ("avi", "mpeg4", "yuv420p"),
+    ("flv", "flv", "yuv420p"),
+    ("mpegts", "mpeg2video", "yuv420p"),
+    ("gif", "gif", "rgb8"),
+    ("webm", "libvpx", "yuv420p"),
+    ("mov", "mjpeg", "yuvj420p"),
+    ("asf", "msmpeg4v2", "yuv420p"),
+)
+
+
+def video_seeds() -> list[bytes]:
+    """A second of 64 by 48 pixels, with a cut in it, in ten formats."""
+    import av
+
+    found = []
+    for container, codec, pixels in _FORMATS:
+        file = io.BytesIO()
+        with av.open(file, "w", format=container, options={"fflags": "+bitexact"}) as out:
+            stream: Any = out.add_stream(codec, rate=12)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 12)
+            stream.gop_size, stream.thread_count = 6, 1
+            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+            for number in range(14):
+                level = 40 + 10 * number if number < 7 else 200 - 5 * number
+                picture = np.full((48, 64, 3), level, np.uint8)
+                picture[:: number + 2] = 255 - level
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+                frame.pts, frame.time_base = number, Fraction(1, 12)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode())
+        found.append(file.getvalue())
+    return found
+
+
+def _probe(folder: Path) -> Reader:
+    return Reader(lambda data: probe(io.BytesIO(data)), video_seeds(), (VideoError, StorageError), (box_size,))
+
+
+def _glance(folder: Path) -> Reader:
+    return Reader(lambda data: glance(io.BytesIO(data)), video_seeds(), (StorageError,), (box_size,))
+
+
+def _clips(folder: Path) -> Reader:
+    """The whole stage: cuts, frames and mp4s. What it takes for no fault of the video is a row of its own reason."""
+    import clip_shards
+
+    path = folder / "a.mp4"
+    stage = Clips(ClipsSettings(mp4=True, clips=ClipSettings(min_s=0.3, max_s=1.0, trim_s=0.0)))
+
+    def read(data: bytes) -> object:
+        path.write_bytes(data)
+        tables = {ROWS: [clip_shards.video_row(path, first_s=None)], ITEMS: [clip_shards.in_place(path)]}
+        rows = clip_shards.run_clips(folder, stage, tables[ROWS], tables[ITEMS])
+        for row in rows:
+            if row["reason"].startswith("error:"):
+                raise Unexpected(f"{row['reason']}: {row['detail']}")
+        return [row["reason"] for row in rows]
+
+    return Reader(read, video_seeds(), (ShardError, StorageError), (box_size,))
+
+
+def _pdf(folder: Path) -> Reader:
+    import small_pdfs
+
+    box, content = small_pdfs.coloured(small_pdfs.RED)
+    seeds = [small_pdfs.three_pages(), small_pdfs.pdf([(box, content), ("/MediaBox [0 0 9 9]", "0 0 1 rg /P Do")])]
+
+    def read(data: bytes) -> object:
+        return [page.error or len(page.image) for page in render_pages(data, [1, 2, 9], PdfSettings())]
+
+    return Reader(read, seeds, (), TEXT)
+
+
+TARGETS = (
+    Target("videos.probe", 8_000, _probe),
+    Target("videos.glance", 4_000, _glance),
+    Target("videos.clips", 1_500, _clips),
+    Target("pdfs.pages", 400, _pdf),
+)

@@ -25,7 +25,11 @@ from pipelines.reencode import ReencodeSettings, UndecodableError, reencode
 class DownloadSettings(Settings):
     """How URLs become items."""
 
-    backend: Literal["fetch", "img2dataset"] = "fetch"
+    backend: Literal["fetch", "img2dataset"] = Field(
+        "fetch",
+        description="img2dataset connects to whatever address a URL, a redirect or DNS leads to, this machine's own "
+        "network included: `fetch.allow` and its rules don't hold for it. Only for URLs that you trust",
+    )
     fetch: FetchSettings = FetchSettings()
     max_pixels: int = Field(178_956_970, ge=1, description="an image whose header claims more is refused undecoded")
     reencode: ReencodeSettings | None = None  # None: the bytes are stored as they came

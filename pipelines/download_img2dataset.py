@@ -33,7 +33,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from yarl import URL
 
 from corpus.media import MediaWriter
 from corpus.records import Status
@@ -42,7 +41,9 @@ from corpus.tars import TarReader
 from corpus.work import ShardError
 from pipelines import call_img2dataset
 from pipelines.download import Download, DownloadSettings, Stored, store_image
+from pipelines.fetch.answer import FetchError
 from pipelines.fetch.optout import OPT_OUTS
+from pipelines.fetch.url import parse_url
 from pipelines.sources.img2dataset import refused
 
 _START_S = 60.0  # for its processes to start, and to write what they have
@@ -51,6 +52,11 @@ _LOG_TAIL = 500  # characters of what it printed that an error shows
 
 class Img2datasetDownload(Download):
     """Fetches a shard's URLs with img2dataset, in a process of its own."""
+
+    caution = (
+        "stages.download.backend img2dataset has no rules for addresses: a listed URL, a redirect or DNS may lead it "
+        "into this machine's own network. Use it only for URLs that you trust"
+    )
 
     def open(self) -> Callable[[Shard], pa.Table]:
         if importlib.util.find_spec("img2dataset") is None:
@@ -81,12 +87,9 @@ class Img2datasetDownload(Download):
 def sendable(text: str) -> tuple[str, str]:
     """A URL in ASCII, as img2dataset needs it, and the reason why it is not given one ("" if it is)."""
     try:
-        url = URL(text)
-    except ValueError:
-        return "", "bad_url"
-    if url.scheme and url.scheme not in ("http", "https"):
-        return "", "refused_scheme"
-    return (str(url), "") if url.scheme and url.raw_host else ("", "bad_url")
+        return str(parse_url(text)), ""
+    except FetchError as error:
+        return "", error.reason
 
 
 def deadline_s(urls: int, settings: DownloadSettings) -> float:

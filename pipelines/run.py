@@ -62,6 +62,12 @@ def read_sources(workspace: Workspace, config: Config, write: bool) -> tuple[dic
     return indexes, unread
 
 
+def cautions(steps: Sequence[Step]) -> list[str]:
+    """What a user should know of the stages that were chosen, each once."""
+    stages = [node.stage for step in steps for node in step.nodes]
+    return list(dict.fromkeys(caution for stage in stages if (caution := getattr(stage, "caution", ""))))
+
+
 def plan(config: Config, selection: Selection) -> tuple[Plan, list[str]]:
     """What a run would do, without doing anything; and the sources whose shards are not known yet."""
     workspace = Workspace(config.workspace)
@@ -123,6 +129,8 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         progress = stack.enter_context(Bars(console))
         steps = layout(config)
         check_selection(steps, selection)
+        for caution in cautions(steps):
+            progress.note(caution)
         for stage in (node.stage for step in steps for node in step.nodes):
             stage.depends_on()  # which looks for archives and checkpoints, before rows are read
         with progress.bar("rows"):

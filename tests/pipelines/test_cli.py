@@ -124,3 +124,11 @@ def test_schema_is_the_schema_of_the_settings() -> None:
     assert schema["additionalProperties"] is False
     settings = yaml.safe_load((Path(__file__).parents[2] / "configs/laion.yaml").read_text())
     assert set(settings) <= set(schema["properties"])
+
+
+def test_what_img2dataset_lacks_is_printed_where_it_is_chosen(web: Web, tmp_path: Path) -> None:
+    said = "stages.download.backend img2dataset has no rules for addresses"
+    chosen = web.config_file(tmp_path, {"stages": {"download": {"backend": "img2dataset"}}})
+    assert call("plan", chosen).stdout.count(said) == 1
+    assert call("run", chosen, "--stage", "download", "--shards", "999").stdout.count(said) == 1
+    assert said not in call("plan", web.config_file(tmp_path)).stdout

@@ -198,3 +198,19 @@ def test_it_declares_what_the_own_fetcher_declares() -> None:
     stage = open_download(DownloadSettings(backend="img2dataset"))
     for name in ("name", "version", "reads", "schema", "regenerates", "expands"):
         assert getattr(stage, name) == getattr(Download, name)
+
+
+def test_it_is_given_urls_as_the_fetcher_requests_them_and_no_credentials() -> None:
+    cases = {
+        "https://b.example/a%2Fb.jpg?X-Amz-Credential=k%2Fs&x=%7E": (
+            "https://b.example/a%2Fb.jpg?X-Amz-Credential=k%2Fs&x=%7E",
+            "",
+        ),
+        " http://me:secret@b.example/a b.jpg#part\n": ("http://b.example/a%20b.jpg", ""),
+        "http://bücher.example/ż": ("http://xn--bcher-kva.example/%C5%BC", ""),
+        "file:///etc/passwd": ("", "refused_scheme"),
+        "http://[::1]@": ("", "bad_url"),
+        "http://a!b/": ("", "bad_url"),
+        "": ("", "bad_url"),
+    }
+    assert {url: backend.sendable(url) for url in cases} == cases

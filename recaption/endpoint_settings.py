@@ -107,7 +107,7 @@ class EndpointSettings(Settings):
 def _fault(endpoint: str) -> str:
     try:
         url = URL(endpoint)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - ValueError, and IndexError of some
         return "not a URL"
     if url.scheme not in ("http", "https") or not url.host:
         return "not an http or https URL with a host"

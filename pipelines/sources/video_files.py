@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from pipelines.sources.found_files import FoundFile
 
 VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v", ".flv", ".wmv", ".ts", ".mpg", ".mpeg")
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 _WEB = ("http://", "https://")
+_AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
 
 def is_web(name: str) -> bool:
@@ -21,7 +23,8 @@ def is_web(name: str) -> bool:
 
 def on_the_web(url: str) -> FoundFile:
     """A video on the web, as if it had been found."""
-    return FoundFile(url, PurePosixPath(unquote(urlsplit(url).path)).name or url)
+    path = _AFTER_PATH.sub("", url).partition("://")[2].partition("/")[2]
+    return FoundFile(url, PurePosixPath(unquote(path)).name or url)
 
 
 def under_prefix(prefix: str, name: str, ending: str) -> FoundFile:

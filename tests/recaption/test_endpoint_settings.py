@@ -37,6 +37,7 @@ def test_only_what_shapes_a_caption_is_part_of_the_fingerprint() -> None:
         ("ftp://host/v1", "not an http or https URL"),
         ("http:///v1", "not"),
         ("http://host:port/v1", "not a URL"),
+        ("http://[::1]@", "not a URL"),  # where yarl raises an IndexError
         ("http://host/v1/chat/completions", "leave out /chat/completions"),
         ("http://host/v1?key=planted", "query"),
         ("http://user:planted@host/v1", "credentials don't belong there"),

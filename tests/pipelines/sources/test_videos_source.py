@@ -231,6 +231,20 @@ def test_urls(tmp_path: Path, film: bytes) -> None:
         source("https://a.example/", "https://b.example/")
 
 
+def test_urls_that_are_none_are_rows_for_the_download_to_judge(tmp_path: Path) -> None:
+    names = {
+        "http://[::1/a.mp4": "a.mp4",
+        "http://[x]/b%20c.mp4?d/e#f/g": "b c.mp4",
+        "https://[::1]@": "https://[::1]@",
+        "http://host/%ff/%zz.mp4": "%zz.mp4",
+        "http://a!b": "http://a!b",
+    }
+    told = plain(tmp_path, *({"video": url, "text": "a"} for url in [*names, "\ud800", "http://host/\udcff.mp4"]))
+    rows = source("https://a.example/all/", annotations=[told])
+    assert {row["url"]: row["video"] for row in rows_of(rows)} == names
+    assert rows.counts["no_video_file"] == 2
+
+
 @pytest.fixture
 def bucket() -> Iterator[str]:
     fs = fsspec.filesystem("memory")

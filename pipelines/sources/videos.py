@@ -154,8 +154,6 @@ class VideosRows:
 
     def _elsewhere(self, name: str) -> FoundFile | None:
         """The URL of a video that was not listed."""
-        if not _is_text(name):
-            return None
         if is_web(name):
             return on_the_web(name)
         prefix = next(filter(_is_prefix, self._settings.videos), None)

@@ -51,6 +51,7 @@ class TextDuplicates(KeyedStage):
     """
 
     name = "text_duplicates"
+    version = 2
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
 
     def __init__(self, settings: TextDuplicatesSettings, table: str = ROWS) -> None:

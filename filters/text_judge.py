@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpus.settings import Settings
+from corpus.text.language import LANGUAGES, in_another_language
 from filters.text_keys import one_array
-from filters.text_language import LANGUAGES, in_another_language
 from filters.text_shingles import shingle_hashes, split_words
 
 _RUN_WORDS = 3
@@ -31,7 +31,9 @@ class TextJudgeSettings(Settings):
     min_distinct_share: float = Field(
         0.3, ge=0, le=1, description="repetitive_text: different ones among all runs of three words, from 20 on"
     )
-    languages: tuple[str, ...] = Field((), description="wrong_language: texts clearly in none of these; none: any")
+    languages: tuple[str, ...] = Field(
+        (), description="wrong_language: texts clearly in none of these, or with a sentence that is; none: any"
+    )
 
     @field_validator("languages")
     @classmethod

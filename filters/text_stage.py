@@ -31,6 +31,7 @@ class Texts(MapStage):
     """Filters pairs for the reasons of `judge_pairs`. The shard's notes count changed pairs and negatives left out."""
 
     name = "texts"
+    version = 2
     reads = (ROWS,)
     schema = pa.schema(
         [

@@ -46,6 +46,7 @@ class Caption(MapStage):
     """
 
     name = CAPTION
+    version = 2
     reads = (ROWS, ITEMS, JUDGED)
     schema = CAPTION_SCHEMA
     regenerates = True

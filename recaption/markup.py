@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from recaption.sentences import without_quotations
+from corpus.text.sentences import without_quotations
 
 _LABEL = re.compile(
     r"(?:(?:detailed|brief|short|long|image|picture|photo|english)\s+)*"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from recaption.sentences import sentences, without_quotations
+from corpus.text.sentences import sentences, without_quotations
 
 _PICTURE = r"(?:image|picture|photo|photograph|screenshot|attachment|file|video|frames?)s?\b"
 _CANNOT = r"(?:can\s?not|can't|could\s+not|couldn't|do\s+not|don't|won't|am\s+(?:unable|not\s+able)\s+to)"

@@ -27,14 +27,14 @@ from typing import NamedTuple
 from pydantic import Field, field_validator
 
 from corpus.settings import Settings
+from corpus.text.language import LANGUAGES, is_in_another_language
+from corpus.text.sentences import cut_back, sentences, words
 from recaption.characters import clean, is_mojibake, one_line
-from recaption.language import LANGUAGES, in_another_language
 from recaption.markup import has_markup, repair
 from recaption.prompts import Prompt
 from recaption.refusals import is_refusal
 from recaption.repetition import echoes, has_looping_word, loops, said_again
 from recaption.requests import Answer
-from recaption.sentences import cut_back, sentences, words
 
 VERDICTS = (
     "bad_json",
@@ -165,7 +165,7 @@ def _fault(caption: str, said: list[str], prompt: str, settings: ScreeningSettin
         return "repetition"
     if settings.max_said_again < 1 and said_again(said) >= settings.max_said_again:
         return "repetition"
-    if settings.language and in_another_language(caption, settings.language, settings.max_other_letters):
+    if settings.language and is_in_another_language(caption, (settings.language,), settings.max_other_letters):
         return "wrong_language"
     return ""
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from filters.text_keys import comparable
 from filters.text_near import TextNearSettings, band_plan, distinct, jaccard, near_texts, shared_keys, similar
 from filters.text_shingles import Shingles, shingles
 
@@ -108,3 +109,41 @@ def test_settings_that_make_no_sense_are_refused():
     for wrong in ({"min_jaccard": 1.2}, {"min_jaccard": 0.0}, {"shingle_words": 0}, {"min_recall": 1}, {"bands": 5}):
         with pytest.raises(ValidationError):
             TextNearSettings(**wrong)
+
+
+APART = [
+    ("Which book explains C++ best to a beginner?", "Which book explains C# best to a beginner?"),
+    ("Is y > 8 when y is 9?", "Is y < 8 when y is 9?"),
+    ("Is 9 + 4 more than 6?", "Is 9 − 4 more than 6?"),
+    ("Is 9 - 4 more than 6?", "Is 9 / 4 more than 6?"),
+    ("Was it -8 degrees at dawn on the lake?", "Was it 8 degrees at dawn on the lake?"),
+    ("Guests gave it ★★★★★ last year", "Guests gave it ★☆☆☆☆ last year"),
+    ("She answered 👍 at once", "She answered 👎 at once"),
+    ("Prices rose by 5 % in May", "Prices rose by 5 € in May"),
+    ("It takes 1.5 cups of rice", "It takes 1/5 cups of rice"),
+    ("It starts at 3:20 today", "It starts at 3.20 today"),
+]
+SAME = [
+    ("The river, wide and slow, runs south.", "the river — wide and slow — runs south"),
+    ("“Well-known” words: here and there!", '"well known" words here and there'),
+    ("Is y > 8 when y is 9?", "is y>8 when y is 9"),
+    ("She answered ❤️ at once", "She answered ❤ at once"),
+]
+
+
+def test_signs_keep_texts_apart_and_punctuation_does_not():
+    def is_near(pair: tuple[str, str]) -> bool:
+        return len(near_texts(pa.array(pair), TextNearSettings())[0]) == 1
+
+    assert [pair for pair in APART if is_near(pair)] == []
+    assert [pair for pair in SAME if not is_near(pair)] == []
+
+
+def test_what_is_exactly_the_same_is_nearly_the_same():
+    """The rule for near texts puts aside all that the exact rule (`text_keys.comparable`) does."""
+    texts = ["Is  y > 8?", "‘C++’ or C#", "Rated ★★★!", "−8 °C", "Yes.", "...", "«5 %»"]
+    others = ["is y > 8", "'c++' OR c#", "rated ★★★", "−8 °c", "yes", "...", '"5 %"']
+    column = pa.array([*texts, *others])
+    assert comparable(column).to_pylist()[: len(texts)] == comparable(column).to_pylist()[len(texts) :]
+    first, second = near_texts(column, TextNearSettings())
+    assert {(place, place + len(texts)) for place in range(len(texts))} <= set(zip(first, second, strict=True))

@@ -3,8 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from filters.text_shingles import Shingles, shingle_hashes, shingles, signatures, split_words
+from filters import text_shingles
+from filters.text_shingles import Shingles, shingle_hashes, shingles, signatures, split_words, split_words_and_signs
 
 TEXTS = ["The cat, the CAT sat!", "cat", "", None, "?!", "a b", "猫が好き ok", "one two three one two three", "ไป"]
 WORDS = [["the", "cat", "the", "cat", "sat"], ["cat"], [], [], [], ["a", "b"], [*"猫が好き", "ok"]]
@@ -78,3 +81,33 @@ def test_a_signature_does_not_depend_on_the_other_texts_and_unions_are_minima():
     assert not (signatures(sets, 32, seed=5, tag=1) == signed).mean() > 0.05
     empty = signatures(Shingles(np.empty(0, np.uint32), np.zeros(3, np.int64)), 16)
     assert (empty == 2**32 - 1).all() and empty.shape == (2, 16)
+
+
+SIGNED = {
+    "I code in C++ and C#.": ["i", "code", "in", "c", "+", "+", "and", "c", "#"],
+    "Is x > 3, or x < -3?": ["is", "x", ">", "3", "or", "x", "<", "−", "3"],
+    "7 - 3 and 7 − 3, not 7-3": ["7", "−", "3", "and", "7", "−", "3", "not", "7", "3"],
+    "a dog - brown - on a well-known beach": ["a", "dog", "brown", "on", "a", "well", "known", "beach"],
+    "5% or $5 at 10:30, 3/4 of 1.5": [
+        *["5", "%", "or", "$", "5", "at", "10", "∶", "30", "3", "∕", "4", "of", "1", "⋅", "5"]
+    ],
+    "★★☆ ❤️ **bold** 2*3": ["★", "★", "☆", "❤", "bold", "2", "∗", "3"],
+    "“Quoted”, (bracketed); done!": ["quoted", "bracketed", "done"],
+    "5×3 猫 +1": ["5", "×", "3", "猫", "+", "1"],
+}
+
+
+def test_signs_that_tell_texts_apart_are_words():
+    found = split_words_and_signs(pa.array(list(SIGNED))).to_pylist()
+    assert dict(zip(SIGNED, found, strict=True)) == SIGNED
+    both = pa.array(["plain words only", *SIGNED, None, ""]).slice(1)
+    assert split_words_and_signs(both).to_pylist()[:-2] == list(SIGNED.values())
+
+
+@given(st.lists(st.text() | st.text("ab1 -.*/:+−é…★\ufe0f²ß中'"), max_size=5))
+def test_texts_without_signs_are_split_as_if_they_might_have_some(texts):
+    column = pa.array([text.encode("utf-8", "ignore").decode() for text in texts], pa.string())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_shingles, "_may_have_signs", lambda some: np.ones(len(some), bool))
+        expected = split_words_and_signs(column)
+    assert split_words_and_signs(column).to_pylist() == expected.to_pylist()

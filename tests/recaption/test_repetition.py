@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.text.sentences import words
 from recaption.prompts import load_library
 from recaption.repetition import echoes, has_looping_word, loops, said_again
-from recaption.sentences import words
 
 NUMBERED = [f"w{number}" for number in range(200)]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recaption.sentences import cut_back, sentences, without_quotations, words
+from corpus.text.sentences import cut_back, sentences, without_quotations, words
 
 
 @pytest.mark.parametrize(

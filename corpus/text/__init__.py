@@ -1,0 +1,1 @@
+"""Text primitives that filters and captioning share: words and sentences, languages."""

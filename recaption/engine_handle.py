@@ -39,7 +39,7 @@ class EngineHandle:
         self._wire, theirs = socket_pair()
         tick_every(self._wire, TICK_S)
         try:
-            arguments = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(theirs.fileno())]
+            arguments = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path), str(theirs.fileno())]
             self._process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ bundle again, or fails the pipeline; `Work.lost` is not asked. Items travel in t
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from threading import BoundedSemaphore
@@ -22,6 +23,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
+import rzen_corpus
 from corpus.storage import Store
 from corpus.work import Outcome, Work, close_function
 from pipelines.engines import EngineSettings, Reduce
@@ -80,7 +82,7 @@ class BeamEngine:
         if not items:
             return
         try:
-            with beam.Pipeline(runner=self._runner, options=PipelineOptions(self._flags)) as pipeline:
+            with _importable(), beam.Pipeline(runner=self._runner, options=PipelineOptions(self._flags)) as pipeline:
                 _ = (
                     pipeline
                     | "Items" >> beam.Create(list(enumerate(items)))
@@ -95,6 +97,22 @@ class BeamEngine:
             raise
 
 
+@contextlib.contextmanager
+def _importable() -> Iterator[None]:
+    """Meanwhile, processes that a runner starts on this machine import this package from where this one has."""
+    added = rzen_corpus.environment()
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _remove(store: Store) -> None:
     if store.exists(""):
         store.fs.rm(store.full(""), recursive=True)
@@ -105,9 +123,11 @@ class _WorkFn(beam.DoFn):
 
     def __init__(self, work: Work[Any, Any]) -> None:
         self.work = work
+        self.origin = rzen_corpus.origin()
         self._shared = Shared()
 
     def setup(self) -> None:
+        rzen_corpus.require(self.origin)
         if self.work.resources.holds_model:  # once in a process, in however many threads the runner works there
             self._function = self._shared.acquire(partial(_open_guarded, self.work))
         else:

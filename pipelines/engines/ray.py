@@ -1,7 +1,7 @@
 """The ray engine: tasks for stateless works, actors for those that hold a model; for a cluster, and for GPUs.
 
-The cluster's processes must be able to import this project: install it on the nodes, or submit the run with
-`ray job submit --working-dir .`.
+The cluster's processes must be able to import this package, with the very code that the driver has: from the same
+folder, or as it is installed there. They never take another that lies in the working directory for it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import pyarrow as pa
 import ray
 
+import rzen_corpus
 from corpus.stages import Resources
 from corpus.work import Outcome, Work
 from pipelines.engines import EngineSettings, Reduce
@@ -22,10 +23,10 @@ from pipelines.engines.remote import (
     DEATH_ERRORS,
     ActorWorker,
     TaskWorker,
-    emit,
+    dumped,
+    fetched,
     needs,
-    reduce_part,
-    split,
+    task,
 )
 
 I = TypeVar("I")  # noqa: E741
@@ -49,6 +50,7 @@ class RayEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self.workers = settings.workers
+        self._origin = rzen_corpus.origin()
         self._connected = not ray.is_initialized()
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if settings.address:
@@ -58,9 +60,9 @@ class RayEngine:
 
     def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
         """See `Engine.map`."""
-        resources, shared = work.resources, ray.put(work)
+        resources, shared = work.resources, ray.put(dumped(work))
         kind = ActorWorker if resources.holds_model else TaskWorker
-        crew = [kind(shared, resources) for _ in range(min(self._places(resources), len(items)))]
+        crew = [kind(self._origin, shared, resources) for _ in range(min(self._places(resources), len(items)))]
         try:
             yield from run_items(crew, _first_done, work, items)
         finally:
@@ -74,16 +76,16 @@ class RayEngine:
 
         Emitted tables are split in batches, not one by one: a part of one table is often too small for the store.
         """
-        task = ray.remote(split).options(num_returns=partitions)
+        split = task(self._origin, "split", num_returns=partitions)
         parts: list[list[ray.ObjectRef]] = [[] for _ in range(partitions)]
         for tables in self._emit(work, items, min(_SPLIT_BYTES, _PART_BYTES * partitions)):
-            found = task.remote(partitions, *tables)
+            found = split((partitions,), *tables)
             for part, ref in zip(parts, found if partitions > 1 else [found], strict=True):
                 part.append(ref)
-        shared, task = ray.put(reduce), ray.remote(reduce_part)
-        calls = (task.remote(shared, *parts.pop()) for _ in range(partitions if parts[0] else 0))
+        shared, reduced = ray.put(dumped(reduce)), task(self._origin, "reduce_part")
+        calls = (reduced((), shared, *parts.pop()) for _ in range(partitions if parts[0] else 0))
         for call in _as_done(calls, self._places(Resources())):
-            table = ray.get(call)
+            table = fetched(call)
             if table is not None:
                 yield table
 
@@ -94,12 +96,12 @@ class RayEngine:
 
     def _emit(self, work: Work[I, pa.Table], items: Sequence[I], batch_bytes: int) -> Iterator[list[ray.ObjectRef]]:
         """The items' tables, where they lie, in lists of at least `batch_bytes` together, save the last."""
-        shared = ray.put(work)
-        task = ray.remote(emit).options(num_returns=2, max_retries=DEATHS - 1, **needs(work.resources))
+        shared = ray.put(dumped(work))
+        emit = task(self._origin, "emit", num_returns=2, max_retries=DEATHS - 1, **needs(work.resources))
         asked: dict[ray.ObjectRef, tuple[I, ray.ObjectRef]] = {}
 
         def submit(item: I) -> ray.ObjectRef:
-            size, table = cast(list[ray.ObjectRef], task.remote(shared.hex(), shared, item))
+            size, table = cast(list[ray.ObjectRef], emit((shared.hex(), item), shared))
             asked[size] = (item, table)
             return size
 
@@ -108,7 +110,7 @@ class RayEngine:
         for call in _as_done(map(submit, items), self._places(work.resources)):
             item, table = asked.pop(call)
             try:
-                size = ray.get(call)
+                size = fetched(call)
             except DEATH_ERRORS as error:
                 made = work.lost(item, f"its worker died {DEATHS} times: {error}")
                 size, table = made.nbytes if made.num_rows else 0, ray.put(made)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from crashing import GREEDY, PLANTED, Crashing
+from extras import engine_or_skip
 from rich.console import Console
 from whole_runs import Web, call, command, digests
 
@@ -73,6 +74,7 @@ def test_rows_add_up(web: Web, undisturbed: Path) -> None:
     ids=lambda engine: f"{engine['kind']}-{engine['workers']}",
 )
 def test_engines_publish_the_same_bytes(web: Web, undisturbed: Path, tmp_path: Path, engine: dict) -> None:
+    engine_or_skip(engine["kind"])
     assert web.run(tmp_path, **engine).failed == []
     assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
     for stage in ("inspect", "quality", "duplicates", "caption", "pairs"):
@@ -125,6 +127,7 @@ def _urls_of_finished_shards(home: Path) -> set[str]:
 
 
 def test_a_killed_ray_worker_changes_nothing(web: Web, undisturbed: Path, tmp_path: Path) -> None:
+    engine_or_skip("ray")
     web.serving.reset()
     config = web.config_file(tmp_path, kind="ray", workers=2)
     process = subprocess.Popen(command("run", config), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

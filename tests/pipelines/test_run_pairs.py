@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from extras import engine_or_skip
 from film_runs import samples
 from rich.console import Console
 from whole_runs import digests, merged
@@ -158,6 +159,7 @@ def test_a_changed_threshold_looks_for_no_image(sets: Sets, done: Path) -> None:
 
 @pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2)])
 def test_the_same_pairs_on_every_engine(sets: Sets, done: Path, tmp_path: Path, engine: str, workers: int) -> None:
+    engine_or_skip(engine)
     assert sets.run(tmp_path, kind=engine, workers=workers).failed == []
     assert digests(tmp_path / "corpus") == digests(done / "corpus")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from extras import engine_or_skip
 from film_runs import MOMENTS, Films, make_films, numbers, planned, samples, table, to_do
 from rich.console import Console
 from whole_runs import digests
@@ -149,10 +150,9 @@ def test_a_shard_of_clips_made_again_takes_only_its_own_films_along(films: Films
     assert set(shards["caption"]) == homes
 
 
-@pytest.mark.parametrize(("engine", "workers"), [("local", 2), pytest.param("ray", 2), pytest.param("beam", 2)])
+@pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2), ("beam", 2)])
 def test_the_same_bytes_on_every_engine(films: Films, done: Path, tmp_path: Path, engine: str, workers: int) -> None:
-    if engine != "local":
-        pytest.importorskip({"ray": "ray", "beam": "apache_beam"}[engine])
+    engine_or_skip(engine)
     assert films.run(tmp_path, kind=engine, workers=workers).failed == []
     assert digests(tmp_path / "corpus") == digests(done / "corpus")
 

@@ -11,7 +11,7 @@ from engine_works import environment
 @pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
     """A Ray cluster of two cores, and of two GPUs that are not there."""
-    import ray
+    ray = pytest.importorskip("ray")
 
     from pipelines.engines.ray import start_local
 

@@ -14,6 +14,8 @@ from engine_works import Fifo, Meeting, PlantedError, Rows, Square, environment,
 
 from corpus.stages import Resources
 from pipelines.engines import EngineSettings
+
+pytest.importorskip("apache_beam")
 from pipelines.engines.beam import BeamEngine
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 from engine_works import PlantedError, Rows, Square, fail_to_reduce, random_rows, sums
+from extras import engine_or_skip
 
 from pipelines.engines import Engine, EngineSettings, open_engine
 
@@ -23,6 +24,7 @@ ENGINES = {
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     settings = ENGINES[request.param]
+    engine_or_skip(settings.kind)
     if settings.kind == "ray":
         request.getfixturevalue("ray_address")
     opened = open_engine(settings, scratch=str(tmp_path_factory.mktemp("scratch")))

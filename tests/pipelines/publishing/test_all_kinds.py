@@ -10,13 +10,12 @@ import io
 import json
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 import webdataset
 from all_kinds import COUNTS, publish_all_kinds, published
 from PIL import Image
-from test_readers import pixels, stand_in_for_torch
+from test_readers import offline_datasets, pixels, stand_in_for_torch
 
 from pipelines.publishing.verify import verify
 
@@ -66,8 +65,7 @@ def test_wids_gives_every_byte(corpus: Path, dataset: str, tmp_path: Path, monke
 def test_hugging_face_datasets_gives_every_value(
     corpus: Path, dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for flag in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        monkeypatch.setattr(datasets.config, flag, True)
+    datasets = offline_datasets(monkeypatch)
     truth = published(corpus, dataset)
     tars = [str(path) for path in sorted((corpus / dataset).glob("*.tar"))]
     read = datasets.load_dataset("webdataset", data_files=tars, split="train", cache_dir=str(tmp_path))

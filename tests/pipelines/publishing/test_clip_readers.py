@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import av
-import datasets
 import numpy as np
 import pytest
 import webdataset
 from clip_worlds import ClipWorld
 from small_worlds import InlineEngine, mixture
-from test_readers import pixels, stand_in_for_torch
+from test_readers import offline_datasets, pixels, stand_in_for_torch
 
 from pipelines.publishing.publish import publish
 
@@ -116,8 +115,7 @@ def test_wids(world: ClipWorld, corpus: Path, tmp_path: Path, monkeypatch: pytes
 def test_hugging_face_datasets(
     world: ClipWorld, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
 ) -> None:
-    for flag in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        monkeypatch.setattr(datasets.config, flag, True)
+    datasets = offline_datasets(monkeypatch)
     read = datasets.load_dataset(
         "webdataset", data_files=tars(corpus), split="train", streaming=streaming, cache_dir=str(tmp_path)
     )
@@ -140,7 +138,7 @@ def test_hugging_face_datasets(
 def test_hugging_face_datasets_find_questions_about_clips_by_the_card(
     world: ClipWorld, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    datasets = offline_datasets(monkeypatch, reads_card=True)
     pairs = world.pairs("asked")
     read = list(datasets.load_dataset(str(corpus), "asked", split="train", cache_dir=str(tmp_path)))
     assert sorted(sample["__key__"] for sample in read) == sorted(pairs)

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import datasets
 import numpy as np
 import pytest
 import webdataset
@@ -137,6 +136,14 @@ def stand_in_for_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     data.Dataset, data.Sampler = Base, Base
 
 
+def offline_datasets(monkeypatch: pytest.MonkeyPatch, reads_card: bool = False) -> Any:
+    """Hugging Face's `datasets` without a network; wholly offline it reads no folder's card."""
+    datasets = pytest.importorskip("datasets")
+    for flag in ("HF_HUB_OFFLINE",) if reads_card else ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.setattr(datasets.config, flag, True)
+    return datasets
+
+
 def test_wids(world: World, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("torch") is None:
         stand_in_for_torch(monkeypatch)
@@ -161,8 +168,7 @@ def test_wids(world: World, corpus: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def test_hugging_face_datasets(
     world: World, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
 ) -> None:
-    for flag in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        monkeypatch.setattr(datasets.config, flag, True)
+    datasets = offline_datasets(monkeypatch)
     read = datasets.load_dataset(
         "webdataset", data_files=tars(corpus), split="train", streaming=streaming, cache_dir=str(tmp_path)
     )
@@ -176,7 +182,7 @@ def test_hugging_face_datasets(
 def test_hugging_face_datasets_find_a_dataset_by_the_card(
     world: World, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
 ) -> None:
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    datasets = offline_datasets(monkeypatch, reads_card=True)
     read = list(
         datasets.load_dataset(str(corpus), "laion", split="train", streaming=streaming, cache_dir=str(tmp_path))
     )

@@ -1,0 +1,27 @@
+"""Runs in a folder that has packages of this package's names: no worker of any engine takes one of those."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from clashing import in_the_way
+from extras import engine_or_skip
+from whole_runs import Web, digests
+
+
+@pytest.mark.parametrize("engine", ["local", "ray", "beam"])
+def test_the_working_directory_is_in_nobodys_way(web: Web, undisturbed: Path, tmp_path: Path, engine: str) -> None:
+    engine_or_skip(engine)
+    web.serving.reset()
+    hostile = in_the_way(tmp_path / "cwd")
+    config = web.config_file(tmp_path, kind=engine, workers=2)
+    # As the command `rzen-corpus` starts it; and with the folder on the path of this and all other processes.
+    command = [sys.executable, "-P", "-m", "rzen_corpus", "run", str(config)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(hostile), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, cwd=hostile, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")

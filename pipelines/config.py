@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from corpus.printable import printable
 from corpus.settings import Settings, SettingsError
 from corpus.workspace import NAME
 from filters.duplicates import DuplicatesSettings
@@ -51,6 +52,8 @@ AnySource = Annotated[
     | MappedSource,
     Field(discriminator="kind"),
 ]
+
+_MOST_SHARDS = 1_000_000  # that are named one by one
 
 _GIVES = {"images": "images", "clips": "clips", "given": "pairs"}
 
@@ -199,8 +202,13 @@ def parse_shards(text: str) -> frozenset[int]:
     """Shard numbers of `3,7-12`. Raises SettingsError with what is wrong."""
     found: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", part)
         if not match or (match[2] and int(match[2]) < int(match[1])):
-            raise SettingsError(f"--shards {text!r}: expected numbers and ranges such as 3,7-12")
-        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+            raise SettingsError(f"--shards {printable(text)!r}: expected numbers and ranges such as 3,7-12")
+        numbers = range(int(match[1]), int(match[2] or match[1]) + 1)
+        if len(found) + len(numbers) > _MOST_SHARDS:
+            raise SettingsError(
+                f"--shards {printable(text)!r}: more than {_MOST_SHARDS}: without it all shards are meant"
+            )
+        found.update(numbers)
     return frozenset(found)

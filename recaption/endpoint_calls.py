@@ -140,7 +140,7 @@ def read_answer(data: bytes) -> Answer | Trouble:
     if finish_reason in ("error", "abort"):  # lmdeploy's and vLLM's word for a request that they dropped
         return Trouble("server_error", f"finish_reason: {finish_reason}", "request")
     if not isinstance(text, str):
-        found = "no text in the message" if choice else f"no choices: {_message(data)}"
+        found = "no text in the message" if choice else _clean(f"no choices: {_message(data)}")
         return Answer(error="bad_answer", detail=found)
     return Answer(
         text=_SURROGATES.sub("\ufffd", text),

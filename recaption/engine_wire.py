@@ -10,11 +10,12 @@ on each side of the kernel, because an image of 768 pixels is 1.7 MB and a GPU r
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -25,11 +26,12 @@ from recaption.requests import Answer, Request
 Header = dict[str, Any]
 
 _LENGTHS = struct.Struct("<IQ")  # of the header, of the body; bytes
+_BLOCK_BYTES = 64 << 20  # that are taken for what is to come
 _BUFFER_BYTES = 4 << 20  # asked of the kernel, which grants what it is configured for
 
 
 class WireClosed(ConnectionError):
-    """The other side is gone."""
+    """The other side is gone, or sends what is no frame: nothing more can be expected of it."""
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
@@ -62,11 +64,31 @@ def tick_every(wire: socket.socket, seconds: float) -> None:
 def receive(wire: socket.socket, tick: Callable[[], None] = lambda: None) -> tuple[Header, bytearray]:
     """Wait for the next frame. Raises WireClosed when the other side is gone, in the middle of a frame too."""
     header_length, body_length = _LENGTHS.unpack(_exactly(wire, _LENGTHS.size, tick))
-    header = json.loads(_exactly(wire, header_length, tick))
+    with _frame_errors():
+        header = json.loads(_exactly(wire, header_length, tick))
+        if not isinstance(header, dict):
+            raise TypeError(f"a header of type {type(header).__name__}")
     return header, _exactly(wire, body_length, tick)
 
 
+@contextlib.contextmanager
+def _frame_errors() -> Iterator[None]:
+    """Inside, a frame is read: what is missing in it, or of another type, becomes a WireClosed."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise WireClosed(f"not a frame: {type(error).__name__}: {error}") from error
+
+
 def _exactly(wire: socket.socket, length: int, tick: Callable[[], None]) -> bytearray:
+    """So many bytes. Memory is taken for what has come, not for what a length says."""
+    data = _block(wire, min(length, _BLOCK_BYTES), tick)
+    while len(data) < length:
+        data += _block(wire, min(length - len(data), _BLOCK_BYTES), tick)
+    return data
+
+
+def _block(wire: socket.socket, length: int, tick: Callable[[], None]) -> bytearray:
     data = bytearray(length)
     rest = memoryview(data)
     while rest:
@@ -98,13 +120,14 @@ def request_frame(number: int, request: Request) -> tuple[Header, list[memoryvie
 
 
 def read_request(header: Header, body: bytearray) -> Request:
-    """The request of a frame. Its images are views of `body`."""
+    """The request of a frame. Its images are views of `body`. Raises WireClosed for a frame that holds none."""
     images, offset = [], 0
-    for shape in header["shapes"]:
-        size = math.prod(shape)
-        images.append(np.frombuffer(body, np.uint8, size, offset).reshape(shape))
-        offset += size
-    return Request(header["prompt"], tuple(images), header["seed"], header["json_schema"], header["temperature"])
+    with _frame_errors():
+        for shape in header["shapes"]:
+            size = math.prod(shape)
+            images.append(np.frombuffer(body, np.uint8, size, offset).reshape(shape))
+            offset += size
+        return Request(header["prompt"], tuple(images), header["seed"], header["json_schema"], header["temperature"])
 
 
 def answers_frame(answers: Iterable[tuple[int, Answer]], figures: Header) -> Header:
@@ -113,5 +136,6 @@ def answers_frame(answers: Iterable[tuple[int, Answer]], figures: Header) -> Hea
 
 
 def read_answers(header: Header) -> list[tuple[int, Answer]]:
-    """The answers of a frame, by the numbers of their requests."""
-    return [(number, Answer(**answer)) for number, answer in header["answers"]]
+    """The answers of a frame, by the numbers of their requests. Raises WireClosed for a frame that holds none."""
+    with _frame_errors():
+        return [(number, Answer(**answer)) for number, answer in header["answers"]]

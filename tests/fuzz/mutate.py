@@ -10,8 +10,8 @@ Mutation = Callable[[bytes, Random, Sequence[bytes]], bytes]
 Repair = Callable[[bytes], bytes]
 
 MOST_BYTES = 1 << 20  # of an input
-_ANOTHER_ROUND = 0.5  # probability
-_OWN = 0.5  # probability that a mutation knows the format, where there are such
+_ANOTHER_ROUND = 0.4  # probability
+_OWN = 0.75  # probability that a mutation knows the format, where there are such
 _REPAIRED = 0.75  # probability
 _HEAD, _TAIL = 128, 512  # bytes in which formats keep their headers and directories
 _LONGEST_RUN = 64

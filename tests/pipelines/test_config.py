@@ -111,9 +111,15 @@ def test_shards_are_numbers_and_ranges(text: str, numbers: set[int]) -> None:
     assert parse_shards(text) == numbers
 
 
-@pytest.mark.parametrize("text", ["", "a", "3,", "7-3", "-3", "1-2-3", "1.5", "1;2"])
+@pytest.mark.parametrize("text", ["", "a", "3,", "7-3", "-3", "1-2-3", "1.5", "1;2", "9" * 5000, "٣"])
 def test_other_shards_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="expected numbers and ranges such as 3,7-12"):
+        parse_shards(text)
+
+
+@pytest.mark.parametrize("text", ["0-999999999", "1-1000000,2000000"])
+def test_more_shards_than_anybody_names_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="more than 1000000"):
         parse_shards(text)
 
 

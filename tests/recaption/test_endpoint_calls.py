@@ -50,6 +50,14 @@ def test_json_is_asked_for_as_the_server_knows_it() -> None:
     assert older["guided_json"] == SCHEMA and "response_format" not in older
 
 
+def test_what_is_kept_of_an_answer_can_be_written() -> None:
+    """JSON can spell halves of characters, in an error's message too."""
+    for data in (b'{"error": {"message": "\\ud800 \\u001b[31m"}}', b'{"choices": [], "message": "\\ud800"}'):
+        answer = read_answer(data)
+        assert isinstance(answer, Answer) and answer.error == "bad_answer"
+        assert answer.detail.isprintable()
+
+
 def test_the_extra_body_is_sent_along() -> None:
     assert body_of(Request("?", ()), extra_body={"top_k": 1, "mm": {"a": [1]}})["mm"] == {"a": [1]}
 

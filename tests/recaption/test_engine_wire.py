@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import threading
 
 import numpy as np
@@ -59,6 +60,32 @@ def test_the_end_of_the_other_side_is_noticed(length: int) -> None:
         receive(theirs)
     with pytest.raises(WireClosed):
         send(theirs, {"id": 1}, [bytes(10_000_000)])
+
+
+def test_what_is_no_frame_is_an_end() -> None:
+    """A header that is no JSON object, lengths of what never comes, fields that are missing or of another type."""
+    lengths = struct.Struct("<IQ")
+    for header, body_length in [
+        (b"{", 0),
+        (b"[1]", 0),
+        (b"\xff\xfe", 0),
+        (b"[" * 100_000, 0),
+        (b"{}", 1 << 60),
+    ]:
+        ours, theirs = socket_pair()
+        ours.sendall(lengths.pack(len(header), body_length) + header)
+        ours.close()
+        with pytest.raises(WireClosed):
+            receive(theirs)
+    for shapes in (None, [[10**30]], [[2, 2, 2]], [["a"]], [[-1, 3, 3]]):
+        header = {"id": 1, "prompt": "", "seed": 0, "json_schema": "", "temperature": 0.0, "shapes": shapes}
+        with pytest.raises(WireClosed):
+            read_request(header, bytearray(4))
+    for answers in (None, [1], [[1, {"test": "a"}]], [[1, None]]):
+        with pytest.raises(WireClosed):
+            read_answers({"answers": answers})
+    with pytest.raises(WireClosed):
+        read_answers({})
 
 
 def test_a_tick_while_nothing_comes() -> None:

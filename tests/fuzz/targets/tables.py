@@ -18,6 +18,7 @@ from pipelines.sources.mmeb import Mme5Source, MmebRows, MmebSource
 from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
 
 from ..formats import PARQUET
+from ..tabular import odd_table
 from ..target import Reader, Target
 from .archives import parquet_of
 
@@ -37,7 +38,7 @@ def _rows(source: Callable[[str], Any], tables: Iterable[pa.Table], folder: Path
         return count, dict(rows.counts), getattr(rows, "notes", None)
 
     seeds = [parquet_of(table, **options) for table in tables for options in _LAYOUTS]
-    return Reader(read, seeds, _REFUSALS, PARQUET)
+    return Reader(read, seeds, _REFUSALS, (*PARQUET, *[odd_table] * 4))
 
 
 _LAYOUTS: tuple[dict[str, Any], ...] = (

@@ -76,11 +76,11 @@ def urls_without_credentials(urls: pa.Array | pa.ChunkedArray) -> tuple[pa.Array
 
 
 def published_url(url: str, signatures: Iterable[str] = SIGNATURES) -> str:
-    """A URL as it may be published: without credentials, and without what `signatures` (as SIGNATURES) name.
+    """A URL as it may be published: without credentials, without what `signatures` (as SIGNATURES) name, trimmed.
 
     What is left is as it was written. A URL without its signature still says where something came from.
     """
-    url = _one_without_credentials(url) if "@" in url else url
+    url = (_one_without_credentials(url) if "@" in url else url).strip()
     start, mark, rest = url.partition("?")
     if not mark:
         return url

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from corpus.records import Status
 from pipelines.demo import faults
 from pipelines.demo.pictures import Picture
+from pipelines.demo.server import SIGNED_PATH, SIGNED_QUERY, with_signature
 
 KEPT, FILTERED, FAILED = str(Status.KEPT), str(Status.FILTERED), str(Status.FAILED)
 DROPPED = "dropped"  # by the source, before a row is an item
@@ -19,7 +20,8 @@ DROPPED = "dropped"  # by the source, before a row is an item
 
 @dataclass(frozen=True)
 class Kind:
-    """One planted kind. `url` may name {base} (the server) and {file} (a name in its folder)."""
+    """One planted kind. `url` may name {base} (the server), {login} (the same with credentials) and {file} (a name in
+    its folder)."""
 
     name: str
     status: str
@@ -29,6 +31,12 @@ class Kind:
     ending: str = ".jpg"  # of the file's name
     least: int = 2  # rows, in however small a world
     share: float = 0.0  # of the world's rows
+    signed: bool = False  # a signature over the URL is put to its end
+
+    def url_of(self, base: str, file: str) -> str:
+        """The URL of a row."""
+        url = self.url.format(base=base, login=base.replace("://", "://user:word@"), file=file)
+        return base + with_signature(url.removeprefix(base)) if self.signed else url
 
     def rows(self, total: int) -> int:
         """How many of a world of `total` rows are of this kind."""
@@ -133,4 +141,11 @@ KINDS = (
     _absent("no_host", "http:///{file}", "bad_url"),
     _absent("broken_host", "http://[2001:db8::1/{file}", "bad_url", least=1),
     _absent("not_a_url", "see {file}", "bad_url", "refused_scheme", least=1),
+    _absent("no_host_name", "http://a!b/{file}", "bad_url", least=1),
+    _absent("only_credentials", "http://[::1]@/{file}", "bad_url", least=1),
+    # URLs that must be asked for as they are written, and with no more than that.
+    Kind("signed", KEPT, url="{base}" + SIGNED_PATH + "{file}" + SIGNED_QUERY, signed=True),
+    _served("redirected_to_signed", "redirect_signed", KEPT, least=1),
+    Kind("credentials", KEPT, url="{login}/images/{file}", least=1),
+    Kind("space_around", KEPT, url=" {base}/images/{file}\n", least=1),
 )

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import hmac
 import json
 import signal
 import socket
@@ -27,7 +28,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from urllib.request import urlopen
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -37,8 +38,15 @@ HTML = b"<!doctype html><html><head><title>Gone</title></head><body><h1>This ima
 ELSEWHERE = {"private": "http://10.0.0.1/secret.jpg", "metadata": "http://169.254.169.254/latest/meta-data/"}
 ELSEWHERE["file"] = "file:///etc/passwd"
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".svg": "image/svg+xml"}
+SIGNED_PATH = "/signed/as%20written%2C%7E%28so%29/"  # in escapes that a client might think it may undo
+SIGNED_QUERY = "?X-Amz-Credential=demo%2F20260101%2Fs3&note=%7e%3D+%41/:"
 REASONS = {200: "OK", 302: "Found", 403: "Forbidden", 404: "Not Found", 410: "Gone", 429: "Too Many Requests"}
 REASONS |= {500: "Internal Server Error", 503: "Service Unavailable"}
+
+
+def with_signature(target: str) -> str:
+    """The target of a request (path and query) with a signature over its characters, as stores sign their URLs."""
+    return f"{target}&X-Amz-Signature={hmac.digest(b'demo', target.encode(), 'sha256').hex()}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ class Exchange:
     """One request and the connection to answer it on. Behaviours return whether the connection may go on."""
 
     folder: Path
+    target: str  # as the request line has it
     count: int  # of requests for this path so far, this one included
     inside_url: str
     reader: asyncio.StreamReader
@@ -137,6 +146,17 @@ async def recovers(to: Exchange, code: str, times: str, name: str) -> bool:
 
 async def redirect(to: Exchange, name: str) -> bool:
     return await to.send(b"", 302, location=f"/images/{name}")
+
+
+async def redirect_signed(to: Exchange, name: str) -> bool:
+    return await to.send(b"", 302, location=with_signature(SIGNED_PATH + quote(name) + SIGNED_QUERY))
+
+
+async def signed(to: Exchange, folder: str, name: str) -> bool:
+    """The file, if it is asked for by the very characters that were signed."""
+    if to.target != with_signature(to.target.rpartition("&X-Amz-Signature=")[0]):
+        return await to.send(b"the signature is of another request", 403)
+    return await to.file(name)
 
 
 async def loop(to: Exchange, side: str, name: str) -> bool:
@@ -259,7 +279,21 @@ async def _pour(to: Exchange, block: bytes) -> bool:
 BEHAVIOURS: dict[str, Callable[..., Awaitable[bool]]] = {
     behaviour.__name__: behaviour
     for behaviour in (
-        *(images, status, recovers, redirect, loop, elsewhere, stall, drip, endless, declared_huge, gzip_bomb),
+        *(
+            images,
+            status,
+            recovers,
+            redirect,
+            redirect_signed,
+            signed,
+            loop,
+            elsewhere,
+            stall,
+            drip,
+            endless,
+            declared_huge,
+            gzip_bomb,
+        ),
         *(short, reset, html, empty, unlabelled, robots, unsized, chunked),
     )
 }
@@ -292,14 +326,15 @@ class Server:
             going_on = True
             while going_on:
                 request = await reader.readuntil(b"\r\n\r\n")
-                target = request.split(b" ", 2)[1].decode("latin-1").partition("?")[0]
+                target = request.split(b" ", 2)[1].decode("latin-1")
                 going_on = await self._answer(target, reader, writer) and b"connection: close" not in request.lower()
         writer.close()
 
     async def _answer(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        path = unquote(target)
-        behaviour, *arguments = [unquote(part) for part in target.removeprefix("/").split("/")]
-        exchange = Exchange(self.folder, self.counts[path] + 1, self.inside_url, reader, writer)
+        written = target.partition("?")[0]
+        path = unquote(written)
+        behaviour, *arguments = [unquote(part) for part in written.removeprefix("/").split("/")]
+        exchange = Exchange(self.folder, target, self.counts[path] + 1, self.inside_url, reader, writer)
         if path == "/-/requests":
             return await exchange.send(json.dumps(self.counts).encode())
         if path == "/-/reset":
@@ -317,8 +352,9 @@ class Server:
     async def _inside(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(*ENDINGS):
             request = await reader.readuntil(b"\r\n\r\n")
-            self.counts[f"inside:{request.split(b' ', 2)[1].decode('latin-1')}"] += 1
-            await Exchange(self.folder, 1, self.inside_url, reader, writer).send(b"a secret")
+            target = request.split(b" ", 2)[1].decode("latin-1")
+            self.counts[f"inside:{target}"] += 1
+            await Exchange(self.folder, target, 1, self.inside_url, reader, writer).send(b"a secret")
         writer.close()
 
 

@@ -138,11 +138,11 @@ class _Planter:
 
     def one(self, kind: Kind) -> Row:
         if kind.make is None:
-            url = kind.url.format(base=self._base_url, file=self._name(kind.ending))
+            url = kind.url_of(self._base_url, self._name(kind.ending))
             return Row(url, invent(self._rng).caption, kind.name, kind.status, kind.reasons)
         picture = self.picture()
         file = self.save(kind.make(picture), kind.ending)
-        url = kind.url.format(base=self._base_url, file=file)
+        url = kind.url_of(self._base_url, file)
         return Row(
             url, picture.caption, kind.name, kind.status, kind.reasons, width=picture.width, height=picture.height
         )

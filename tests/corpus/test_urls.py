@@ -89,6 +89,7 @@ def test_a_published_url_has_no_signature() -> None:
         "https://d.example/a?sigma=1&tokens=2&mytoken=3": "https://d.example/a?sigma=1&tokens=2&mytoken=3",
         "https://d.example/X-Amz-Signature=1": "https://d.example/X-Amz-Signature=1",
         "https://d.example/a?": "https://d.example/a?",
+        " https://d.example/a?token=1\n": "https://d.example/a",
         "https://d.example/a?&&b=%2f&c": "https://d.example/a?&&b=%2f&c",
         "/data/film.mp4": "/data/film.mp4",
         "": "",

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from pipelines.demo.server import Serving, serve
+from pipelines.demo.server import Serving, serve, with_signature
 
 BODY = bytes(range(256)) * 200
 STARTED_BY_ANOTHER = """
@@ -227,3 +227,21 @@ def test_port_in_use_is_an_error(folder: Path, server: Serving) -> None:
     assert port is not None
     with pytest.raises(OSError, match=f"did not start on port {port}"), serve(folder, port):
         pass
+
+
+def test_a_signed_url_is_served_only_as_it_is_written(server: Serving) -> None:
+    target = with_signature("/signed/as%20written%2C%7E/a.jpg?Credential=a%2Fb&x=%7e")
+    assert get(server, target)[1] == BODY
+    for other in (
+        target.replace("%2C", ","),
+        target.replace("%7E", "~"),
+        target.replace("%2F", "/"),
+        target.replace("%7e", "%7E"),
+        target.replace("&x=%7e", ""),
+        target.partition("&X-Amz")[0],
+        "/signed/as/a.jpg",
+    ):
+        assert get(server, other)[0].status == 403, other
+    location = get(server, "/redirect_signed/" + quote("a photo é.png"))[0].headers["location"]
+    assert "%2C" in location
+    assert get(server, location)[1] == BODY

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
+    from video.reading import Budget
+
 # Where the timestamps of packets are the container's own: AVI has none, its packets are counted.
 _CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm", "mpegts"})
 _PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})  # what every player and every hardware decoder takes
@@ -90,12 +92,12 @@ def copyable(container: InputContainer, stream: av.VideoStream, codecs: Collecti
 
 
 def copied(
-    container: InputContainer, stream: av.VideoStream, intervals: Sequence[tuple[int, int]]
+    container: InputContainer, stream: av.VideoStream, intervals: Sequence[tuple[int, int]], budget: Budget
 ) -> Iterator[tuple[int, Candidate]]:
     """(place in `intervals`, clip) of the clips that can be copied, each as soon as it is complete.
 
     Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
-    or until all are settled; holds the packets of the clips that it is in.
+    or until all are settled; holds the packets of the clips that it is in. Raises VideoError when the budget is spent.
     """
     opens_at = _opener(stream)
     waiting = [(at, Candidate(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
@@ -104,6 +106,7 @@ def copied(
     container.seek(start, stream=stream, backward=True)
     first = start > (stream.start_time or 0)
     for packet in container.demux(stream):
+        budget.check_time()
         if not packet.size:  # the end of the file
             break
         # Without a time, or in an mp4 that changes its parameters, which not all readers follow: no copies.

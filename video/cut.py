@@ -18,7 +18,7 @@ from pydantic import Field
 from corpus.settings import Settings, tuning
 from video.copying import copied, copyable, remuxed
 from video.encoding import ClipWriter, EncodeSettings
-from video.reading import Source, frames, open_container, time_base, video_errors, video_stream
+from video.reading import Budget, Source, frames, open_container, time_base, video_errors, video_stream
 from video.sound import Sound
 
 if TYPE_CHECKING:
@@ -81,28 +81,34 @@ def cut_mp4(
     return CutResult(clip.frames, clip.copied)
 
 
-def cut_many(source: Source, intervals: Sequence[Interval], settings: CutSettings | None = None) -> Iterator[Clip]:
+def cut_many(
+    source: Source,
+    intervals: Sequence[Interval],
+    settings: CutSettings | None = None,
+    budget: Budget | None = None,
+) -> Iterator[Clip]:
     """One clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
 
     Upright, at the source's size (even, and so at most a pixel smaller, where it is encoded). Memory: the clip that is
     given, those that are being written, and the frames that at most `open_clips` encoders look ahead over. Raises
-    ValueError for an interval without length, VideoError for what can't be read; clips that came before it are whole.
+    ValueError for an interval without length, VideoError for what can't be read or goes beyond the budget; clips that
+    came before it are whole.
     """
     for start_s, end_s in intervals:
         if not start_s < end_s or not math.isfinite(end_s - start_s):
             raise ValueError(f"from {start_s} s to {end_s} s: no time")
-    settings = settings or CutSettings()
+    settings, budget = settings or CutSettings(), budget or Budget()
     order = sorted(range(len(intervals)), key=lambda index: intervals[index])
     with ExitStack() as stack:
-        container = stack.enter_context(open_container(source, settings.decoder_threads))
-        sound = stack.enter_context(Sound(source, settings.sound_bits_per_s)) if settings.sound else None
+        container = stack.enter_context(open_container(source, settings.decoder_threads, budget))
+        sound = stack.enter_context(Sound(source, settings.sound_bits_per_s, budget)) if settings.sound else None
         done = set()
-        for clip in _copies(container, [(index, intervals[index]) for index in order], settings):
+        for clip in _copies(container, [(index, intervals[index]) for index in order], settings, budget):
             done.add(clip.index)
             yield _with_sound(clip, sound)
         left = [(index, intervals[index]) for index in order if index not in done]
         for stretch in stretches(left, settings.open_clips, settings.seek_over_s):
-            for clip in _encoded(container, stretch, settings.encode):
+            for clip in _encoded(container, stretch, settings.encode, budget):
                 yield _with_sound(clip, sound)
 
 
@@ -131,32 +137,34 @@ def stretches(
         left = later
 
 
-def _copies(container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings) -> Iterator[Clip]:
+def _copies(
+    container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings, budget: Budget
+) -> Iterator[Clip]:
     """The clips that can be copied."""
     stream = video_stream(container)
     if not intervals or not settings.stream_copy or not copyable(container, stream, settings.copied_codecs):
         return
-    first = next(frames(container, intervals[0][1][0]), None)
+    first = next(frames(container, intervals[0][1][0], budget=budget), None)
     if first is None or first.turns:  # readers differ in what they make of a turn: clips have none
         return
     base = time_base(stream)
     begins = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
     ends = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]
     with video_errors():
-        for at, clip in copied(container, stream, list(zip(begins, ends, strict=True))):
+        for at, clip in copied(container, stream, list(zip(begins, ends, strict=True)), budget):
             first_s, until_s = float(clip.packets[0][0] * base), float(clip.until() * base)
             yield Clip(intervals[at][0], remuxed(stream, clip), len(clip.packets), True, first_s, until_s)
 
 
 def _encoded(
-    container: InputContainer, intervals: list[tuple[int, Interval]], settings: EncodeSettings
+    container: InputContainer, intervals: list[tuple[int, Interval]], settings: EncodeSettings, budget: Budget
 ) -> Iterator[Clip]:
     """The clips of one stretch."""
     stream = video_stream(container)
     waiting = list(reversed(intervals))
     writing: list[tuple[int, float, ClipWriter]] = []  # index, end
     with video_errors():
-        for frame in frames(container, waiting[-1][1][0]):
+        for frame in frames(container, waiting[-1][1][0], budget=budget):
             now_s = frame.time_s + _NEAR_S
             for entry in [entry for entry in writing if entry[1] <= now_s]:
                 writing.remove(entry)

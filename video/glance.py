@@ -6,7 +6,9 @@ import io
 from dataclasses import dataclass
 
 from video.ends import missing
-from video.reading import Source, VideoError, as_file, frames, open_container, time_base, video_stream
+from video.reading import Budget, Source, VideoError, as_file, frames, open_container, time_base, video_stream
+
+_MOST_WORK_S = 600.0  # the files of a source are looked at before its first shard: none may stop that
 
 
 @dataclass(frozen=True)
@@ -23,18 +25,19 @@ def glance(source: Source) -> Glance | None:
     """
     import av
 
+    budget = Budget(_MOST_WORK_S)
     try:
         with as_file(source) as file:
             if not file.seek(0, io.SEEK_END) or missing(file):
                 return None
-            with open_container(file, threads=1) as container:
+            with open_container(file, threads=1, budget=budget) as container:
                 stream = video_stream(container)
                 duration_s = 0.0
                 if stream.duration:
                     duration_s = float(stream.duration * time_base(stream))
                 elif container.duration:
                     duration_s = container.duration / av.time_base
-                first = next(frames(container), None)
+                first = next(frames(container, budget=budget), None)
     except VideoError:
         return None
     return Glance(first.time_s, duration_s) if first is not None and duration_s > 0 else None

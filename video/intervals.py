@@ -11,7 +11,7 @@ from video.clips import Clip
 from video.frame import Frame
 from video.keeping import Kept, kept
 from video.looks import Look, look_at, look_time
-from video.reading import Source, frames, open_container
+from video.reading import Budget, Source, frames, open_container
 from video.sampling import uniform_times
 from video.shrinking import Shrinker
 from video.watch import Watched, WatchSettings, watched
@@ -21,18 +21,20 @@ _LOST_S = 1.0  # a clip whose start lies further behind the last frame has none
 _NEAR_S = 1e-6
 
 
-def watch_intervals(source: Source, clips: Sequence[Clip], settings: WatchSettings) -> Iterator[Watched]:
+def watch_intervals(
+    source: Source, clips: Sequence[Clip], settings: WatchSettings, budget: Budget | None = None
+) -> Iterator[Watched]:
     """Each clip with the frames that are seen in the middles of n equal parts of it, in order of their ends.
 
     Clips may overlap and come in any order; those with a reason are left out. Held at a time: the frames of the clips
     that overlap. A clip that lies behind the last frame that can be decoded gets the reason no_frames. Raises
-    VideoError where nothing can be decoded.
+    VideoError where nothing can be decoded, or what can goes beyond the budget.
     """
     wanted = sorted((clip for clip in clips if not clip.reason), key=lambda clip: clip.start_s)
-    with open_container(source, settings.decoder_threads) as container:
+    with open_container(source, settings.decoder_threads, budget) as container:
         for run in _runs(wanted):
             end_s = max(clip.end_s for clip in run)
-            yield from _watch(frames(container, run[0].start_s, end_s), run, settings)
+            yield from _watch(frames(container, run[0].start_s, end_s, budget=budget), run, settings)
 
 
 @dataclass

@@ -14,6 +14,8 @@ from pydantic import Field
 from corpus.settings import Settings
 from video.ends import missing
 from video.reading import (
+    MAX_SIDE_PX,
+    Budget,
     Source,
     VideoError,
     as_file,
@@ -45,7 +47,7 @@ class ProbeSettings(Settings):
     """What is refused unseen, because the work or the memory that it takes is out of proportion."""
 
     max_duration_s: float = Field(6 * 3600.0, gt=0)
-    max_side_px: int = Field(8192, ge=16)
+    max_side_px: int = Field(MAX_SIDE_PX, ge=16, description="of any frame; one that is larger ends the video")
     max_frames: int = Field(2_000_000, ge=2)
     max_keyframes: int = Field(20_000, ge=2)  # more are thinned out evenly
 
@@ -82,7 +84,7 @@ class _Packets:
     last_s: float  # how long the last frame stays
 
 
-def probe(source: Source, settings: ProbeSettings | None = None) -> Probe:
+def probe(source: Source, settings: ProbeSettings | None = None, budget: Budget | None = None) -> Probe:
     """Reads a whole video once, without decoding more than a few frames of it.
 
     `source` as for `reading.open_container`; a file object is left at some position. Raises VideoError with a reason:
@@ -92,36 +94,38 @@ def probe(source: Source, settings: ProbeSettings | None = None) -> Probe:
     - broken: libav cannot read it, or cannot decode its first frame;
     - no_video: sound alone, a cover picture included;
     - still_image: a single frame, or the same picture all the time (see `_is_still`);
-    - unsupported: no decoder, or a format that is not let in; too_long and too_large: over the settings.
+    - unsupported: no decoder, or a format that is not let in; too_long and too_large: over the settings;
+    - time_budget: the budget's time is spent.
     """
     settings = settings or ProbeSettings()
+    budget = budget or Budget(max_side_px=settings.max_side_px)
     with as_file(source) as file:
         if not file.seek(0, io.SEEK_END):
             raise VideoError("zero_length", "the file is empty")
         lacking = missing(file)
         try:
-            with open_container(file) as container:
+            with open_container(file, budget=budget) as container:
                 if lacking:
                     raise VideoError("truncated", lacking)
-                return _probe(container, settings)
+                return _probe(container, settings, budget)
         except VideoError as error:
             if lacking and error.reason == "broken":
                 raise VideoError("truncated", lacking) from error
             raise
 
 
-def _probe(container: InputContainer, settings: ProbeSettings) -> Probe:
+def _probe(container: InputContainer, settings: ProbeSettings, budget: Budget) -> Probe:
     stream = video_stream(container)
     if max(stream.width, stream.height) > settings.max_side_px:
         raise VideoError("too_large", f"{stream.width}×{stream.height} pixels, {settings.max_side_px} are allowed")
-    packets = _read_packets(container, stream, settings)
+    packets = _read_packets(container, stream, settings, budget)
     duration_s = float(packets.times_s[-1] - packets.times_s[0]) + packets.last_s
     if duration_s > settings.max_duration_s:
         raise VideoError("too_long", f"{duration_s:.0f} s, {settings.max_duration_s:.0f} are allowed")
-    first = next(frames(container), None)
+    first = next(frames(container, budget=budget), None)
     if first is None:
         raise VideoError("broken", "no frame can be decoded")
-    if _is_still(container, packets, first.size):
+    if _is_still(container, packets, first.size, budget):
         raise VideoError("still_image", f"one picture for {duration_s:.1f} s")
     width, height = first.size
     keyframes = packets.times_s[packets.keys]
@@ -142,12 +146,15 @@ def _probe(container: InputContainer, settings: ProbeSettings) -> Probe:
     )
 
 
-def _read_packets(container: InputContainer, stream: av.VideoStream, settings: ProbeSettings) -> _Packets:
+def _read_packets(
+    container: InputContainer, stream: av.VideoStream, settings: ProbeSettings, budget: Budget
+) -> _Packets:
     base = time_base(stream)
     ticks, lengths, sizes, keys = array("q"), array("q"), array("q"), array("b")
     corrupt = False
     with video_errors():
         for packet in container.demux(stream):
+            budget.check_time()
             at = shown(packet, container)
             if not packet.size or at is None or packet.is_discard:
                 continue
@@ -165,6 +172,8 @@ def _read_packets(container: InputContainer, stream: av.VideoStream, settings: P
     times = np.frombuffer(ticks, np.int64) * base.numerator / base.denominator
     order = np.argsort(times, kind="stable")
     times = times[order]
+    for time_s in (float(times[0]), float(times[-1])):
+        budget.check_seen(time_s)
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     last_s = float(lengths[order[-1]] * base) or step
     return _Packets(times, np.frombuffer(sizes, np.int64)[order], np.frombuffer(keys, np.int8)[order] > 0, last_s)
@@ -177,7 +186,7 @@ def _is_variable(times_s: NDArray[np.float64]) -> bool:
     return bool((np.abs(steps - usual) > max(usual / 4, _EVEN_S)).mean() > _ODD_STEPS)
 
 
-def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int]) -> bool:
+def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int], budget: Budget) -> bool:
     """Whether a video is one picture. Judged by its packets, which costs nothing, then by a look at 16 of its frames.
 
     Packets: nine in ten between keyframes say hardly more than that the picture stays. The first second is left out:
@@ -196,7 +205,7 @@ def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int
     chosen = candidates[np.linspace(0, len(candidates) - 1, min(_LOOKS, len(candidates))).astype(int)]
     first = None
     for time_s in chosen.tolist():
-        frame = next((frame for frame in frames(container, time_s) if frame.time_s >= time_s), None)
+        frame = next((frame for frame in frames(container, time_s, budget=budget) if frame.time_s >= time_s), None)
         if frame is None:  # damaged there
             continue
         look = frame.grey(_LOOK_PX).astype(np.int16)

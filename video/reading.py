@@ -10,8 +10,10 @@ import contextlib
 import io
 import itertools
 import math
+import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -34,12 +36,15 @@ _MOST_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
 _SEARCHED = ("mpegts",)  # formats without an index, searched by decoding time: aim well before the first frame
 _BEFORE_S = 10.0
 _TICK_SHARE = 1e-6  # of a tick: rounding of seconds to floats must not lead to the keyframe before
+MAX_SIDE_PX = 8192
+_MARGIN_PX = 256
+_MOST_S = 1e11  # of a time: beyond it, a float has no room for the time between two frames
 
 
 class VideoError(ValueError):
     """A video that cannot be used. `reason` goes into a table, the message is for people.
 
-    Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large.
+    Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large, time_budget.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -51,40 +56,110 @@ class VideoError(ValueError):
         return f"{self.reason}: {self.detail}"
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What a video may cost, whatever its header says. It is spent from the moment when it is made."""
+
+    seconds: float = math.inf  # of work
+    max_side_px: int = MAX_SIDE_PX  # of a frame, as stored
+    last_s: float = math.inf  # on the stream's timeline: no frame is seen later
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def max_pixels(self) -> int:
+        """Of a frame, with the margin that some decoders make room for around it."""
+        return (self.max_side_px + _MARGIN_PX) ** 2
+
+    @property
+    def left_s(self) -> float:
+        return self.begun + self.seconds - time.monotonic()
+
+    def check_time(self) -> None:
+        """Raises VideoError (time_budget) when it is spent."""
+        if self.left_s <= 0:
+            raise VideoError("time_budget", f"over {self.seconds:.0f} s of work")
+
+    def check_size(self, width: int, height: int, time_s: float) -> None:
+        """Raises VideoError (too_large) for a frame with a longer side than is allowed."""
+        if max(width, height) > self.max_side_px:
+            allowed = f"{self.max_side_px} a side are allowed"
+            raise VideoError("too_large", f"a frame of {width}×{height} pixels at {time_s:.3f} s, {allowed}")
+
+    def check_seen(self, time_s: float) -> None:
+        """Raises VideoError for a frame that is seen after `last_s` (too_long) or beyond any clock (broken)."""
+        if not abs(time_s) < _MOST_S:
+            raise VideoError("broken", f"a frame at {time_s:g} s")
+        if time_s > self.last_s:
+            raise VideoError("too_long", f"a frame at {time_s:.0f} s, the last may be at {self.last_s:.0f} s")
+
+    def check_refused(self, context: Any, error: Exception) -> None:
+        """Raises VideoError (too_large) if an error of the decoder's is that of a frame of over `max_pixels`.
+
+        The decoder has no error of its own for that. It leaves behind the size, or none where it could not be set.
+        """
+        import av
+
+        unset = isinstance(error, av.error.ArgumentError) and not (context.width and context.height)
+        if unset or max(context.width, context.height) > self.max_side_px:
+            size = f"{context.width}×{context.height}" if not unset else f"over {self.max_pixels:,} (or no)"
+            raise VideoError("too_large", f"a frame of {size} pixels, {self.max_side_px} a side are allowed") from error
+
+
 @contextlib.contextmanager
 def video_errors() -> Iterator[None]:
-    """Inside, libav is at work: what it raises becomes a VideoError. What storage raises is left as it is."""
+    """Inside, libav is at work: what it raises becomes a VideoError. What storage raises is left as it is, and so is a
+    MemoryError: it may be the machine's fault.
+    """
     import av
 
     try:
         yield
     except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError) as error:
         raise VideoError("unsupported", error.strerror or "") from error
+    except MemoryError:
+        raise
+    except av.error.ExitError as error:  # by the deadline that `open_container` sets
+        raise VideoError("time_budget", "libav was still reading at the end of the time for the video") from error
     except av.error.FFmpegError as error:
         raise VideoError("broken", error.strerror or "") from error
 
 
-def open_container(source: Source, threads: int = 0) -> InputContainer:
+def open_container(source: Source, threads: int = 0, budget: Budget | None = None) -> InputContainer:
     """The container, open for reading; closing it (`with`) is the caller's.
 
     `source` is a local path, a URL of an object store, or a seekable binary file such as RangeFile; a file object is
     not closed with the container. `threads` are the decoder's; 0: one for each core. Raises VideoError for what is no
     video (an image or a sound may be opened: `video_stream` and `probe` tell), StorageError for what cannot be read.
+    No decoder makes room for a frame of more pixels than `budget` allows; time is bounded for opening, and for each
+    packet that is read.
     """
     import av
 
+    budget = budget or Budget()
+    budget.check_time()
+    # Decoders are opened twice: by libav to find out what the header does not say, and by PyAV.
+    bounded = {"max_pixels": str(budget.max_pixels)}
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         with video_errors():
             # Tags may be in any encoding. PyAV 18 would raise for those that are not UTF-8; 19 reads all of them.
             tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-            container = av.open(_readable(source), "r", container_options=options, buffer_size=_BUFFER_BYTES, **tags)
+            container = av.open(
+                _readable(source),
+                "r",
+                options=bounded,
+                container_options=options,
+                buffer_size=_BUFFER_BYTES,
+                timeout=budget.left_s if math.isfinite(budget.seconds) else None,
+                **tags,
+            )
     except UnicodeError as error:
         raise VideoError("broken", f"{error}") from error
     for stream in container.streams.video:
         if stream.codec_context is not None:
             stream.thread_type = "AUTO"  # type: ignore[assignment]
             stream.thread_count = threads
+            stream.codec_context.options = bounded
     return container
 
 
@@ -147,28 +222,35 @@ def video_stream(container: InputContainer) -> av.VideoStream:
 
 
 def frames(
-    container: InputContainer, start_s: float | None = None, end_s: float | None = None, warm_up_s: float = 0.0
+    container: InputContainer,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    warm_up_s: float = 0.0,
+    budget: Budget | None = None,
 ) -> Iterator[Frame]:
     """Decoded frames in presentation order, times strictly rising: from the keyframe at or before `start_s -
     warm_up_s` (so some frames before that time come too) up to the last one before `end_s`.
 
     None: from the first, to the last. Can be called again and again on a container, one call at a time; a packet that
-    cannot be decoded is passed over. Raises VideoError: broken, when nothing or no longer anything can be decoded. Sets
-    all other streams to be skipped: read sound from a container of its own.
+    cannot be decoded is passed over. Raises VideoError: broken, when nothing or no longer anything can be decoded, and
+    at what goes beyond the budget. Sets all other streams to be skipped: read sound from a container of its own.
     """
     import av
 
+    budget = budget or Budget()
     stream = video_stream(container)
     for other in container.streams:
         if other.index != stream.index:
             other.discard = av.stream.Discard.all
     with video_errors():
-        packets, earliest_s = _packets(container, stream, None if start_s is None else start_s - warm_up_s)
+        packets, earliest_s = _packets(container, stream, None if start_s is None else start_s - warm_up_s, budget)
         last_s = -math.inf
         scalers: dict[tuple[int, int, str], Any] = {}
-        for time_s, picture in _decoded(packets, stream, container.format.name in _UNTIMED):
+        for time_s, picture in _decoded(packets, stream, container.format.name in _UNTIMED, budget):
             if time_s is None:
                 time_s = max(last_s, 0.0) + 1 / float(rational(stream.average_rate) or 25)
+            budget.check_size(picture.width, picture.height, time_s)
+            budget.check_seen(time_s)
             if time_s < earliest_s or time_s <= last_s:  # before the keyframe: shown earlier, needs what was skipped
                 continue
             if end_s is not None and time_s >= end_s:
@@ -178,7 +260,7 @@ def frames(
 
 
 def _packets(
-    container: InputContainer, stream: av.VideoStream, time_s: float | None
+    container: InputContainer, stream: av.VideoStream, time_s: float | None, budget: Budget
 ) -> tuple[Iterator[av.Packet], float]:
     """The stream's packets from a keyframe that is shown at or before a time, and when that is shown.
 
@@ -195,6 +277,7 @@ def _packets(
     target = math.floor(time_s / float(base) + _TICK_SHARE)
     back = 0
     while True:
+        budget.check_time()
         at = max(begin, target - back)
         container.seek(at, stream=stream)
         packets = container.demux(stream)
@@ -209,7 +292,7 @@ def _packets(
 
 
 def _decoded(
-    packets: Iterator[av.Packet], stream: av.VideoStream, untimed: bool
+    packets: Iterator[av.Packet], stream: av.VideoStream, untimed: bool, budget: Budget
 ) -> Iterator[tuple[float | None, av.VideoFrame]]:
     """Frames and their times in seconds; None where the container gives none."""
     import av
@@ -218,11 +301,15 @@ def _decoded(
     queue: deque[int] = deque()  # where frames have no times of their own, the n-th is seen when the n-th was decoded
     bad = decoded = 0
     for packet in packets:
+        budget.check_time()
         if untimed and packet.dts is not None and packet.size:
             queue.append(packet.dts)
         try:
             pictures = packet.decode()
-        except av.error.InvalidDataError as error:
+        except av.error.FFmpegError as error:
+            budget.check_refused(stream.codec_context, error)
+            if not isinstance(error, av.error.InvalidDataError):
+                raise
             bad += 1
             if bad > _MOST_BAD_PACKETS:
                 raise VideoError("broken", f"{bad} packets in a row cannot be decoded: {error.strerror}") from error

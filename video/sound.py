@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video.reading import Source, open_container, time_base
+from video.reading import Budget, Source, open_container, time_base
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 _GAP_S = 0.05  # timestamps are rounded (Matroska's to a millisecond): only more than this is silence or a jump back
 _BEFORE_S = 0.5  # decoders of lossy sound need what came before to get the first samples right
+_LEAST_HZ, _MOST_HZ = 2_000, 768_000  # of sound that anybody recorded
 # What AAC has a code for (ISO/IEC 14496-3, table 1.18), in hertz.
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
@@ -24,9 +25,10 @@ _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 8
 class Sound:
     """The sound of a video, read apart from its frames. Closing it (`with`) closes what it has opened."""
 
-    def __init__(self, source: Source, bits_per_s: int) -> None:
+    def __init__(self, source: Source, bits_per_s: int, budget: Budget) -> None:
         self._source = source
         self._bits_per_s = bits_per_s
+        self._budget = budget
         self._container: InputContainer | None = None
 
     def __enter__(self) -> Sound:
@@ -40,18 +42,21 @@ class Sound:
         """The clip, an mp4 of frames alone, with what is heard while they are seen: from `start_s` to `end_s`.
 
         Silence where the source has none in between; the clip as it is where it has none in the whole time. Holds
-        the samples: 0.4 MB for each second of stereo at 48 kHz. Raises what libav raises.
+        the samples: 0.4 MB for each second of stereo at 48 kHz. Raises what libav raises, and VideoError when the
+        budget is spent.
         """
         from av.stream import Discard
 
         if self._container is None:
             source = self._source
-            self._container = open_container(source if isinstance(source, (str, Path)) else _View(source))
+            own = source if isinstance(source, (str, Path)) else _View(source)
+            self._container = open_container(own, budget=self._budget)
             for stream in self._container.streams:
                 stream.discard = Discard.default if stream.type == "audio" else Discard.all
-        if not self._container.streams.audio:
+        audio = self._container.streams.audio
+        if not audio or audio[0].codec_context is None:  # nobody here can decode it
             return clip
-        rate, samples = _samples(self._container, start_s, end_s)
+        rate, samples = _samples(self._container, start_s, end_s, self._budget)
         return clip if samples is None else joined(clip, samples, rate, self._bits_per_s)
 
 
@@ -90,7 +95,9 @@ class _View(io.RawIOBase):
         return len(data)
 
 
-def _samples(container: InputContainer, start_s: float, end_s: float) -> tuple[int, NDArray[np.float32] | None]:
+def _samples(
+    container: InputContainer, start_s: float, end_s: float, budget: Budget
+) -> tuple[int, NDArray[np.float32] | None]:
     """Samples per second, and the samples (channels, time) of the interval; None where none lie in it."""
     from av.audio.resampler import AudioResampler
 
@@ -98,10 +105,14 @@ def _samples(container: InputContainer, start_s: float, end_s: float) -> tuple[i
     context = stream.codec_context
     rate = min(_RATES, key=lambda known: abs(known - context.sample_rate))
     channels = min(2, context.channels)
-    resampler = AudioResampler("fltp", "mono" if channels == 1 else "stereo", rate)
+    resampler, shape = None, None
     begin, count = round(start_s * rate), round((end_s - start_s) * rate)
     samples, at = None, None
-    for frame in _decoded(container, stream, start_s - _BEFORE_S, end_s):
+    for frame in _decoded(container, stream, start_s - _BEFORE_S, end_s, budget):
+        if not _LEAST_HZ <= frame.sample_rate <= _MOST_HZ:  # one packet at 1 Hz would be gigabytes of samples
+            continue
+        if resampler is None or shape != _shape(frame):  # a stream may change in the middle
+            resampler, shape = AudioResampler("fltp", "mono" if channels == 1 else "stereo", rate), _shape(frame)
         due = round(frame.pts * time_base(frame) * rate) - begin
         at = due if at is None or abs(due - at) > _GAP_S * rate else at
         for part in resampler.resample(frame):
@@ -115,18 +126,25 @@ def _samples(container: InputContainer, start_s: float, end_s: float) -> tuple[i
     return rate, samples
 
 
-def _decoded(container: InputContainer, stream: Any, start_s: float, end_s: float) -> Iterator[Any]:
+def _shape(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _decoded(container: InputContainer, stream: Any, start_s: float, end_s: float, budget: Budget) -> Iterator[Any]:
     """The frames of sound from a little before `start_s` to `end_s`. What can't be decoded is left out."""
     from av.error import FFmpegError
 
     container.seek(int(start_s / time_base(stream)), stream=stream, backward=True)
     for packet in container.demux(stream):
+        budget.check_time()
         try:
             frames = packet.decode()
         except FFmpegError:
             continue
         for frame in frames:
-            if frame.pts is None or frame.time + frame.samples / frame.sample_rate < start_s:
+            if frame.pts is None or frame.sample_rate <= 0:
+                continue
+            if frame.time + frame.samples / frame.sample_rate < start_s:
                 continue
             if frame.time >= end_s:
                 return

@@ -21,7 +21,7 @@ from video.clips import Clip
 from video.cut import CutSettings, cut_many
 from video.intervals import watch_intervals
 from video.looks import Summary
-from video.reading import Source
+from video.reading import Budget, Source
 from video.sampling import encode_frames
 from video.watch import Watched, WatchSettings, watch
 
@@ -62,7 +62,11 @@ class SpanClip:
 
 
 def span_clips(
-    source: Source, span: Span | None, settings: SpanSettings, annotated: Sequence[Clip] | None = None
+    source: Source,
+    span: Span | None,
+    settings: SpanSettings,
+    annotated: Sequence[Clip] | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[SpanClip]:
     """The clips of the scenes that start in `span` (None: of the whole video; -inf and inf: its ends), in order.
 
@@ -70,17 +74,18 @@ def span_clips(
     first those that have a reason already, then the others, in order of their ends where they lie near each other.
 
     Memory: what a pass holds (`keeping.FrameStore`), and, where mp4 files are made, the bytes of the clips of
-    `batch_s` or of one clip that is longer. Raises VideoError where the video cannot be decoded; the clips that came
-    before it are whole. What storage raises is left as it is. A file object is not closed.
+    `batch_s` or of one clip that is longer. Raises VideoError where the video cannot be decoded or goes beyond the
+    budget; the clips that came before it are whole. What storage raises is left as it is. A file object is not closed.
     """
     if annotated is None:
-        yield from _cut(source, _described(watch(source, settings, span), settings), settings)
+        yield from _cut(source, _described(watch(source, settings, span, budget), settings), settings, budget)
         return
     for clip in annotated:
         if clip.reason:
             yield SpanClip(clip.start_s, clip.end_s, clip.reason, clip.scenes, clip.annotation)
     if not all(clip.reason for clip in annotated):
-        yield from _cut(source, _described(watch_intervals(source, annotated, settings), settings), settings)
+        seen = watch_intervals(source, annotated, settings, budget)
+        yield from _cut(source, _described(seen, settings), settings, budget)
 
 
 def shared_out(annotated: Iterable[Clip], spans: Sequence[Span]) -> list[list[Clip]]:
@@ -112,7 +117,9 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
         yield made
 
 
-def _cut(source: Source, clips: Iterable[SpanClip], settings: SpanSettings) -> Iterator[SpanClip]:
+def _cut(
+    source: Source, clips: Iterable[SpanClip], settings: SpanSettings, budget: Budget | None
+) -> Iterator[SpanClip]:
     """The clips, with their mp4 files where these are wanted."""
     if not settings.mp4:
         yield from clips
@@ -120,17 +127,20 @@ def _cut(source: Source, clips: Iterable[SpanClip], settings: SpanSettings) -> I
     batch: list[SpanClip] = []
     for clip in clips:
         if batch and sum(each.end_s - each.start_s for each in [*batch, clip]) > settings.batch_s:
-            yield from _with_mp4(source, batch, settings)
+            yield from _with_mp4(source, batch, settings, budget)
             batch = []
         batch.append(clip)
-    yield from _with_mp4(source, batch, settings)
+    yield from _with_mp4(source, batch, settings, budget)
 
 
-def _with_mp4(source: Source, batch: Sequence[SpanClip], settings: SpanSettings) -> list[SpanClip]:
+def _with_mp4(
+    source: Source, batch: Sequence[SpanClip], settings: SpanSettings, budget: Budget | None
+) -> list[SpanClip]:
     wanted = [(place, (clip.start_s, clip.end_s)) for place, clip in enumerate(batch) if not clip.reason]
     done = list(batch)
     with _left_in_place(source):
-        for made in cut_many(source, [interval for _, interval in wanted], settings.cut) if wanted else ():
+        intervals = [interval for _, interval in wanted]
+        for made in cut_many(source, intervals, settings.cut, budget) if wanted else ():
             place = wanted[made.index][0]
             if made.frames:
                 done[place] = replace(batch[place], mp4=made.data, mp4_frames=made.frames, copied=made.copied)

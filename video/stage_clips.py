@@ -7,6 +7,7 @@ short video that is described as a whole is one clip; every other is taken apart
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -19,12 +20,14 @@ from pydantic import Field
 from corpus.faults import is_machine_fault, is_out_of_memory
 from corpus.media import MediaWriter
 from corpus.records import Status, id_of_digest, item_id, table_schema
+from corpus.settings import tuning
 from corpus.stages import ITEMS, ROWS, MapStage, Shard
 from corpus.storage import Store, is_absolute
+from corpus.watchdog import ended_after
 from corpus.work import ShardError
 from video.probe import ProbeSettings, probe
 from video.ranges import RangeFile
-from video.reading import Source, VideoError
+from video.reading import Budget, Source, VideoError
 from video.spans import SpanClip, SpanSettings, span_clips
 from video.stage_clip_times import Timeline, Wanted, questions_of, wanted_clips
 from video.tables import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
@@ -32,6 +35,8 @@ from video.tables import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
 _MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no video's fault
 # A clip is left out for what it is, or because something is wrong with what is said of it or with the video.
 _FILTERED = ("too_short", "no_annotation", "no_clips")
+_PATIENCE = 2  # so many times the time for a video is waited for libav to come back
+_LONGER = 1.1  # than its header says a video may be
 
 
 class ClipsSettings(SpanSettings):
@@ -40,7 +45,11 @@ class ClipsSettings(SpanSettings):
     whole_up_to_s: float = Field(
         60.0, ge=0, description="a video that is described as a whole, and no longer than this, is one clip"
     )
-    probe: ProbeSettings = Field(ProbeSettings(), description="what is refused of videos that were not measured before")
+    probe: ProbeSettings = Field(
+        ProbeSettings(), description="what is refused; all but the side of videos that were not measured before"
+    )
+    video_timeout_s: float = tuning(600.0, gt=0, description="of work on a video, or a span of one, and beside it")
+    timeout_per_s: float = tuning(10.0, ge=0, description="seconds of work for each second of it")
 
 
 class Clips(MapStage):
@@ -49,15 +58,18 @@ class Clips(MapStage):
     A clip that cannot be used is a row with a reason: too_short (filtered); not_an_interval, outside_video, no_frames
     (failed). So is a source's row without any: no_annotation, nobody described a part of a video whose parts are
     described elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the
-    reasons of `reading.VideoError` in one row; the clips before the damage stay.
+    reasons of `reading.VideoError` in one row; the clips before the damage stay. So does one that takes more time than
+    it may (time_budget): how far a worker gets until then depends on the machine, and `--retry` tries again.
     """
 
     name = "clips"
+    version = 2
     reads = (ROWS, ITEMS)
     schema = CLIPS_SCHEMA
     expands = True
     origin = {name: name for name in ("url", "video", "home", "licence")}
     writes_media = True
+    machine_reasons = frozenset({"time_budget"})
 
     def __init__(self, settings: ClipsSettings) -> None:
         super().__init__(settings)
@@ -104,15 +116,20 @@ class _VideoWork:
     given: int = 0  # rows so far
 
     def rows(self) -> Iterator[dict[str, Any]]:
+        begun = time.monotonic()
         source = source_of(self.shard.store, self.item)
-        self.timeline = self._timeline(source)
+        probed = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, begun=begun)
+        with ended_after(_PATIENCE * probed.seconds, self.video["url"]):
+            self.timeline = self._timeline(source, probed)
         wanted = wanted_clips(self.video, self.timeline, self.settings.whole_up_to_s)
-        if wanted is None:
-            made = span_clips(source, self.timeline.span(self.video), self.settings)
-            yield from (self._clip(clip, Wanted(ClipKind.SCENES)) for clip in made)
-        else:
-            made = span_clips(source, None, self.settings, [one.clip for one in wanted if one.clip])
-            yield from (self._clip(clip, wanted[clip.annotation or 0]) for clip in made)
+        budget = self._budget(self.timeline, wanted, begun)
+        with ended_after(_PATIENCE * budget.seconds, self.video["url"]):
+            if wanted is None:
+                made = span_clips(source, self.timeline.span(self.video), self.settings, budget=budget)
+                yield from (self._clip(clip, Wanted(ClipKind.SCENES)) for clip in made)
+            else:
+                made = span_clips(source, None, self.settings, [one.clip for one in wanted if one.clip], budget)
+                yield from (self._clip(clip, wanted[clip.annotation or 0]) for clip in made)
         if not self.given:
             yield self.row(Status.FILTERED, "no_clips" if wanted is None else "no_annotation")
 
@@ -136,10 +153,22 @@ class _VideoWork:
             "reason": reason,
         }
 
-    def _timeline(self, source: Source) -> Timeline:
+    def _budget(self, timeline: Timeline, wanted: list[Wanted] | None, begun: float) -> Budget:
+        """What the work on all clips may take, with what was spent on finding out how long the video is."""
+        settings = self.settings
+        begin_s, end_s = self.video["span_start_s"] or 0.0, self.video["span_end_s"]
+        length_s = (timeline.duration_s if end_s is None else end_s) - begin_s
+        if wanted is not None:
+            clips = [one.clip for one in wanted if one.clip and not one.clip.reason]
+            length_s = sum(clip.end_s - clip.start_s for clip in clips)
+        longest_s = max(settings.probe.max_duration_s, _LONGER * timeline.duration_s)
+        seconds = settings.video_timeout_s + settings.timeout_per_s * max(0.0, length_s)
+        return Budget(seconds, settings.probe.max_side_px, timeline.first_s + longest_s, begun)
+
+    def _timeline(self, source: Source, budget: Budget) -> Timeline:
         if self.video["first_s"] is not None:
             return Timeline(self.video["first_s"], self.video["duration_s"])
-        found = probe(source, self.settings.probe)
+        found = probe(source, self.settings.probe, budget)
         return Timeline(found.start_s, found.duration_s)
 
     def _clip(self, clip: SpanClip, wanted: Wanted) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from video.detect import Cut, CutFinder, DetectSettings
 from video.frame import Frame
 from video.keeping import FrameStore, Kept
 from video.looks import Look, Summary, hashes_of, look_at, look_time, looks_in, summary
-from video.reading import Source, VideoError, frames, open_container
+from video.reading import Budget, Source, VideoError, frames, open_container
 from video.sampling import FrameSettings
 from video.shrinking import Shrinker
 
@@ -54,18 +54,20 @@ class Watched:
     frames: list[Kept]
 
 
-def watch(source: Source, settings: WatchSettings, span: tuple[float, float] | None = None) -> Iterator[Watched]:
+def watch(
+    source: Source, settings: WatchSettings, span: tuple[float, float] | None = None, budget: Budget | None = None
+) -> Iterator[Watched]:
     """The clips of a video, or of those scenes that start in `span` (start_s included, end_s not), in order.
 
     A span that begins the video may start at -inf, and one that ends it end at inf: nothing is left out by rounding.
     Those with a reason (too_short) come too. One decode pass; a clip is given a few seconds of video after its end.
-    Raises VideoError where the video cannot be decoded.
+    Raises VideoError where the video cannot be decoded, or goes beyond the budget.
     """
     first_s, last_s = span or (float("-inf"), float("inf"))
     begin_s = None if span is None else first_s
-    with open_container(source, settings.decoder_threads) as container:
+    with open_container(source, settings.decoder_threads, budget) as container:
         run = _Pass(settings, first_s, last_s)
-        for frame in frames(container, begin_s, None, settings.warm_up_s):
+        for frame in frames(container, begin_s, None, settings.warm_up_s, budget):
             yield from run.see(frame)
             if run.done:
                 return

@@ -8,7 +8,12 @@ import struct
 
 from PIL import Image
 
+from video.reading import Budget, VideoError, frames, open_container
+
 _NOT_AN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+
+
+_MOST_WORK_S = 600.0  # on the first frame of a video
 
 
 def undecodable(content: bytes) -> str:
@@ -36,14 +41,11 @@ def unplayable(content: bytes, opened: bool) -> str:
         return "it does not begin with a box ftyp"
     if not opened:
         return ""
-    import av
-
+    budget = Budget(_MOST_WORK_S)
     try:
-        with av.open(io.BytesIO(content), "r") as container:
-            if not container.streams.video:
-                return "it has no video stream"
-            if next(container.decode(video=0), None) is None:
+        with open_container(io.BytesIO(content), threads=1, budget=budget) as container:
+            if next(frames(container, budget=budget), None) is None:
                 return "it has no frame"
-    except (av.FFmpegError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
+    except VideoError as error:
+        return "it has no video stream" if error.reason == "no_video" else str(error)
     return ""

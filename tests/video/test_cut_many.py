@@ -69,8 +69,8 @@ def test_clips_come_in_any_order_and_overlap(film: Path) -> None:
 def test_one_decode_for_all_clips(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[float] = []
 
-    def counted(*args: Any) -> Iterator[Frame]:
-        for frame in frames(*args):
+    def counted(*args: Any, **more: Any) -> Iterator[Frame]:
+        for frame in frames(*args, **more):
             decoded.append(frame.time_s)
             yield frame
 

@@ -39,8 +39,8 @@ def test_only_what_is_wanted_is_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     seen: list[float] = []
     frames = video.intervals.frames
 
-    def watched(*args: Any) -> Any:
-        for frame in frames(*args):
+    def watched(*args: Any, **more: Any) -> Any:
+        for frame in frames(*args, **more):
             seen.append(frame.time_s)
             yield frame
 

@@ -109,9 +109,9 @@ def test_at_most_a_batch_of_mp4_files_is_held(tmp_path: Path, monkeypatch: pytes
     cut: list[int] = []
     cut_many = video.spans.cut_many
 
-    def counted(source: Any, intervals: Any, settings: Any) -> Any:
+    def counted(source: Any, intervals: Any, *more: Any) -> Any:
         cut.append(len(intervals))
-        return cut_many(source, intervals, settings)
+        return cut_many(source, intervals, *more)
 
     monkeypatch.setattr(video.spans, "cut_many", counted)
     clips = span_clips(tmp_path / "video.mp4", None, BOTH.model_copy(update={"batch_s": 4.5}))

@@ -198,8 +198,8 @@ def test_clips_before_the_damage_stay(
     film(tmp_path / "film.mp4")
     span_clips = video.stage_clips.span_clips
 
-    def breaks(*given: Any) -> Any:
-        yield next(iter(span_clips(*given)))
+    def breaks(*given: Any, **more: Any) -> Any:
+        yield next(iter(span_clips(*given, **more)))
         raise fault
 
     monkeypatch.setattr(video.stage_clips, "span_clips", breaks)
@@ -213,7 +213,7 @@ def test_what_breaks_every_video_of_a_shard_is_no_fault_of_the_videos(
 ) -> None:
     film(tmp_path / "film.mp4", (50,))
 
-    def breaks(*given: Any) -> Any:
+    def breaks(*given: Any, **more: Any) -> Any:
         raise RuntimeError("planted")
 
     monkeypatch.setattr(video.stage_clips, "span_clips", breaks)

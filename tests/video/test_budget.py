@@ -1,0 +1,244 @@
+"""What a video may cost: frames of any size, times beyond any clock and work without end cost their video, no more."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from changing import KINDS, changing_video, sounding_video
+from clip_shards import moment, run_clips, video_row
+from videos import Shot, make_video
+
+from pipelines.publishing import verify_media
+from pipelines.publishing.verify_media import unplayable
+from video.clips import Clip, ClipSettings
+from video.copying import copied
+from video.cut import CutSettings, cut_many
+from video.encoding import EncodeSettings
+from video.glance import glance
+from video.intervals import watch_intervals
+from video.probe import ProbeSettings, probe
+from video.reading import Budget, VideoError, frames, open_container, video_stream
+from video.sound import Sound
+from video.spans import SpanSettings
+from video.stage_clips import Clips, ClipsSettings
+from video.watch import watch
+
+SMALL = Budget(max_side_px=128)
+LONG, LARGE = (192, 48), (480, 400)  # a side too long, in few pixels; more pixels than any frame may have
+SCENES = ClipSettings(min_s=0.2, max_s=0.4, stitch=False)
+STAGE = ClipsSettings(clips=SCENES, probe=ProbeSettings(max_side_px=128))
+MP4 = CutSettings(encode=EncodeSettings(preset="ultrafast"))
+
+
+def reason(call: Callable[[], Any]) -> str:
+    try:
+        call()
+    except VideoError as error:
+        return error.reason
+    return ""
+
+
+# Sizes
+
+
+def test_a_frame_that_is_too_large_ends_a_video_whatever_its_header_says(tmp_path: Path) -> None:
+    wrong = {}
+    for kind, size in itertools.product(KINDS, (LONG, LARGE)):
+        path = changing_video(tmp_path / kind, [((64, 48), 3), (size, 2), ((64, 48), 3)])
+        seen: list[tuple[int, int]] = []
+
+        def read(path: Path = path, seen: list[tuple[int, int]] = seen) -> None:
+            with open_container(path, budget=SMALL) as container:
+                seen += [frame.size for frame in frames(container, budget=SMALL)]
+
+        try:
+            read()
+            wrong[kind, size] = f"{seen}"
+        except VideoError as error:
+            if (error.reason, set(seen) <= {(64, 48)}, "128 a side" in error.detail) != ("too_large", True, True):
+                wrong[kind, size] = f"{seen}: {error}"
+        if reason(lambda path=path: probe(path, ProbeSettings(max_side_px=128))) not in ("", "too_large"):
+            wrong[kind, size] = "probed"
+    assert wrong == {}
+
+
+def test_a_video_of_large_frames_alone_is_too_large_at_once(tmp_path: Path) -> None:
+    found = {}
+    for kind, size in itertools.product(KINDS, (LONG, LARGE)):
+        path = changing_video(tmp_path / kind, [(size, 9)])
+        found[kind, size] = reason(lambda path=path: probe(path, ProbeSettings(max_side_px=128)))
+    assert set(found.values()) == {"too_large"}, found
+
+
+def test_frames_of_other_sizes_within_the_limit_are_read(tmp_path: Path) -> None:
+    for kind in KINDS:
+        path = changing_video(tmp_path / kind, [((64, 48), 2), ((96, 80), 2)])
+        with open_container(path, budget=SMALL) as container:
+            sizes = [frame.size for frame in frames(container, budget=SMALL)]
+        assert sizes == [(64, 48)] * 2 + [(96, 80)] * 2, kind
+
+
+@pytest.mark.parametrize("size", [LONG, LARGE])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"first_s": 0.0, "duration_s": 6.2, "spans": 1},
+        {"first_s": 0.0, "duration_s": 6.2, "spans": 2, "span_end_s": 5.5},
+        {"timed": True, "annotations": [moment(0.0, 0.5, "a"), moment(5.8, 6.1, "b")]},
+    ],
+    ids=["probed", "glanced", "span", "annotated"],
+)
+def test_clips_before_a_frame_that_is_too_large_stay(tmp_path: Path, told: dict[str, Any], size: Any) -> None:
+    path = changing_video(tmp_path / "flv1.flv", [((64, 48), 150), (size, 1), ((64, 48), 4)])
+    rows = run_clips(tmp_path, Clips(STAGE), [video_row(path, **told)])
+    assert {row["status"] for row in rows[:-1]} <= {"kept", "filtered"}
+    assert [row["status"] for row in rows].count("kept") >= 1
+    assert (rows[-1]["status"], rows[-1]["reason"]) == ("failed", "too_large")
+    assert "pixels" in rows[-1]["detail"]
+    assert all(row["end_s"] <= 6.0 for row in rows[:-1])
+
+
+# Times
+
+
+@pytest.mark.parametrize(("jump", "ends"), [(25 * 7 * 3600, "too_long"), (25 * 10**12, "broken")])
+def test_a_time_beyond_all_that_is_allowed_ends_a_video(tmp_path: Path, jump: int, ends: str) -> None:
+    """Else there would be a clip for each half a minute until then."""
+    path = changing_video(tmp_path / "mjpeg.mkv", [((64, 48), 160)], [*range(150), *range(jump, jump + 10)])
+    assert reason(lambda: probe(path)) == ends
+    rows = run_clips(tmp_path, Clips(STAGE), [video_row(path, first_s=0.0, duration_s=6.0)])
+    assert (rows[-1]["status"], rows[-1]["reason"]) == ("failed", ends)
+    assert 1 < len(rows) < 20
+    late = changing_video(tmp_path / "mjpeg.mkv", [((64, 48), 9)], range(25 * 10**13, 25 * 10**13 + 225, 25))
+    assert reason(lambda: probe(late)) == "broken"
+
+
+def test_seen_is_what_a_clock_can_show() -> None:
+    budget = Budget(last_s=10.0)
+    assert [reason(lambda at=at: budget.check_seen(at)) for at in (-5.0, 10.0, 10.1, 1e12, float("nan"))] == [
+        "",
+        "",
+        "too_long",
+        "broken",
+        "broken",
+    ]
+
+
+def test_every_pass_ends_when_the_time_is_spent(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    make_video(path, [Shot(30, seed=1), Shot(30, seed=2)], size=(64, 48), audio=True, gop=10)
+    spent = Budget(seconds=0.0)
+
+    def read_frames() -> None:
+        with open_container(path) as container:
+            next(frames(container, budget=spent))
+
+    def copy() -> None:
+        with open_container(path) as container:
+            list(copied(container, video_stream(container), [(0, 10**6)], spent))
+
+    def hear() -> None:
+        with Sound(path, 64_000, spent) as sound:
+            sound.added_to(next(cut_many(path, [(0, 1)], MP4)).data, 0, 1)
+
+    settings = SpanSettings(clips=SCENES)
+    calls: dict[str, Callable[[], Any]] = {
+        "open": lambda: open_container(path, budget=spent),
+        "frames": read_frames,
+        "copied": copy,
+        "sound": hear,
+        "probe": lambda: probe(path, budget=spent),
+        "watch": lambda: list(watch(path, settings, budget=spent)),
+        "intervals": lambda: list(watch_intervals(path, [Clip(0, 1)], settings, spent)),
+        "cut": lambda: list(cut_many(path, [(0, 1)], MP4, spent)),
+    }
+    assert {name: reason(call) for name, call in calls.items()} == dict.fromkeys(calls, "time_budget")
+
+
+def test_libav_stops_reading_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own interrupt: the time that is left when a file is opened bounds each call that reads."""
+    path = tmp_path / "film.mp4"
+    make_video(path, [Shot(30)], size=(64, 48))
+    monkeypatch.setattr(Budget, "check_time", lambda self: None)
+    monkeypatch.setattr(Budget, "left_s", 1e-9)
+    assert reason(lambda: open_container(path, budget=Budget(seconds=1.0))) == "time_budget"
+
+
+def test_a_video_has_a_time_budget_and_the_clips_before_its_end_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "film.mp4"
+    make_video(path, [Shot(50, seed=seed) for seed in range(5)], size=(64, 48))
+    row = video_row(path, first_s=0.0, duration_s=10.0)
+    whole = run_clips(tmp_path, Clips(ClipsSettings(clips=SCENES)), [row])
+    assert "failed" not in {row["status"] for row in whole}
+    clocks: dict[float, Iterator[int]] = defaultdict(itertools.count)  # of each video: a second for each look at it
+    monkeypatch.setattr(Budget, "left_s", property(lambda self: self.seconds - next(clocks[self.begun])))
+    bounded = ClipsSettings(clips=SCENES, video_timeout_s=200.0, timeout_per_s=0.0)
+    stage = Clips(bounded)
+    rows = run_clips(tmp_path, stage, [row, row])
+    ends = [place for place, row in enumerate(rows) if row["reason"] == "time_budget"]
+    assert len(ends) == 2 and ends[1] == len(rows) - 1
+    assert 1 < ends[0] < len(whole)
+    times = [(row["start_s"], row["end_s"], row["status"]) for row in whole]
+    assert [(row["start_s"], row["end_s"], row["status"]) for row in rows[: ends[0]]] == times[: ends[0]]
+    assert rows[ends[0]]["detail"] == "over 200 s of work"
+    longer = ClipsSettings(clips=SCENES, video_timeout_s=200.0, timeout_per_s=300.0)
+    assert len(run_clips(tmp_path, Clips(longer), [row])) == len(whole)
+    table = pa.table({"status": [row["status"] for row in rows], "reason": [row["reason"] for row in rows]})
+    assert stage.troubles(table).to_pylist().count("time_budget") == 2  # --retry tries them again
+
+
+def test_a_glance_has_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_video(tmp_path / "film.mp4", [Shot(30)], size=(64, 48))
+    assert glance(tmp_path / "film.mp4") is not None
+    monkeypatch.setattr("video.glance._MOST_WORK_S", 0.0)
+    assert glance(tmp_path / "film.mp4") is None
+
+
+def test_verify_bounds_what_it_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_video(tmp_path / "film.mp4", [Shot(30)], size=(64, 48))
+    data = (tmp_path / "film.mp4").read_bytes()
+    assert unplayable(data, opened=True) == ""
+    monkeypatch.setattr(verify_media, "_MOST_WORK_S", 0.0)
+    assert unplayable(data, opened=True).startswith("time_budget")
+
+
+# Sound
+
+
+def heard(path: Path, start_s: float, end_s: float) -> np.ndarray:
+    """The sound of a clip of the video, as its samples at 48 kHz; empty where it has none."""
+    import io
+
+    import av
+
+    (clip,) = cut_many(path, [(start_s, end_s)], MP4.model_copy(update={"sound": True}))
+    with av.open(io.BytesIO(clip.data)) as container:
+        if not container.streams.audio:
+            return np.zeros(0)
+        resampler = av.AudioResampler("flt", "mono", 48_000)
+        parts = [part.to_ndarray()[0] for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    return np.concatenate(parts)
+
+
+def test_sound_that_changes_its_rate_is_heard_to_its_end(tmp_path: Path) -> None:
+    path = sounding_video(tmp_path / "a.mkv", [48_000, 22_050, 44_100], "mp2")
+    samples = heard(path, 0.0, 3.0)
+    loud = [float(np.abs(samples[round((second + 0.5) * 48_000) :][:4800]).max()) for second in range(3)]
+    assert all(0.15 < level < 0.5 for level in loud), loud
+
+
+def test_sound_of_no_possible_rate_is_left_out(tmp_path: Path) -> None:
+    for rate in (1, 100):
+        path = sounding_video(tmp_path / "a.mkv", [rate], "pcm_s16le", seconds=2)
+        assert not len(heard(path, 0.0, 1.0))
+    assert len(heard(sounding_video(tmp_path / "b.mkv", [8000], "pcm_s16le"), 0.0, 1.0))

@@ -1,16 +1,32 @@
-"""The files that paths, folders and globs stand for, on this machine or in a store."""
+"""The files that paths, folders and globs stand for, on this machine or in a store.
+
+A path that exists is that path, whatever signs are in it. Folders, and folders that a glob meets, are searched with
+those below. Tables that Spark or another engine has written are folders of parts, maybe in folders that give a column
+its value (`lang=en/part-0.parquet`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import glob
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import fsspec
 
 from corpus.settings import SettingsError
 from corpus.storage import storage_errors
+from pipelines.sources.not_read import NotRead
+
+HIDDEN = (".",)  # names that begin so are left out of folders
+NO_DATA = (".", "_")  # of tables: _SUCCESS, _temporary, _delta_log and the like are no data
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "hf": "hf"}  # protocol -> the extra that brings it
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_GLOB_SIGNS = "*?["
 
 
 @dataclass(frozen=True)
@@ -26,54 +42,203 @@ class FoundFile:
     def is_local(self) -> bool:
         return "://" not in self.url
 
+    @property
+    def partition(self) -> dict[str, str | None]:
+        """Column -> value, of the folders that give one to all rows of the file (`lang=en`); the innermost counts."""
+        folders = (part.partition("=") for part in self.url.split("/")[:-1])
+        pairs = {unquote(name): unquote(value) for name, mark, value in folders if mark and name}
+        return {name: None if value == _NULL_PARTITION else value for name, value in pairs.items()}
 
-def find_files(patterns: Sequence[str], endings: Collection[str], what: str) -> list[FoundFile]:
+
+def find_files(
+    patterns: Sequence[str],
+    endings: Collection[str],
+    what: str,
+    not_read: NotRead | None = None,
+    hidden: tuple[str, ...] = HIDDEN,
+) -> list[FoundFile]:
     """What paths, folders (with those below) and globs stand for, in their order; a file may come several times.
 
-    Of folders, files with one of the `endings` that are not hidden. Raises SettingsError for a pattern that finds
-    nothing, StorageError where a store cannot be listed.
+    Of folders, files with one of the `endings`; names that begin with one of `hidden` are left out, as files and as
+    folders below. Files that are left out go into `not_read`. Raises SettingsError for a pattern that finds nothing,
+    StorageError where a store cannot be listed.
     """
-    return [found for pattern in patterns for found in _find(pattern, tuple(endings), what)]
+    found = []
+    for pattern in patterns:
+        search = _Search(tuple(endings), hidden, not_read or NotRead())
+        files = search.find(pattern, what)
+        if not files:
+            none = f", or none of {', '.join(endings)}" if any(endings) else ""
+            raise SettingsError(f"{what}: {pattern}: no files there{none}")
+        search.note_others()
+        found += files
+    return found
 
 
-def _find(pattern: str, endings: tuple[str, ...], what: str) -> list[FoundFile]:
+_About = tuple[int, str]  # of a file: its size and its version
+
+
+class _Search:
+    """Finds the files of one pattern, and counts those that it passes over."""
+
+    def __init__(self, endings: tuple[str, ...], hidden: tuple[str, ...], not_read: NotRead) -> None:
+        self._endings, self._hidden, self._not_read = endings, hidden, not_read
+        self._others: dict[str, list[Any]] = {}  # ending -> the first file that has it, and how many have
+
+    def find(self, pattern: str, what: str) -> list[FoundFile]:
+        fs, path = _file_system(pattern, what)
+        with storage_errors(pattern):
+            root, found = self._local(path) if fs is None else self._stored(fs, path)
+        return [
+            FoundFile(
+                name if fs is None else str(fs.unstrip_protocol(name)), name.removeprefix(root).lstrip("/"), *about
+            )
+            for name, about in sorted(found.items())
+        ]
+
+    def note_others(self) -> None:
+        """Say which files were passed over for their endings."""
+        for ending, (first, count) in self._others.items():
+            more = f"and {count - 1} more that end in {ending or 'nothing'}" if count > 1 else ""
+            self._not_read.add_file("other_file", first, more, count)
+
+    def _local(self, path: str) -> tuple[str, dict[str, _About]]:
+        """The folder that was searched, and the files; links are followed."""
+        given = Path(path)
+        if given.is_file():  # first: names may well have brackets in them
+            return str(given.parent), {path: _about(given.stat())}
+        if given.is_dir():
+            return path, self._meant(path, walk(path))
+        root, rest = _existing_root(path, lambda folder: Path(folder).is_dir())
+        found: dict[str, _About] = {}
+        for below in sorted(_globbed(root, rest)):
+            each = Path(root, below)
+            if each.is_dir():
+                found |= {} if self._is_hidden(below) else self._meant(str(each), walk(str(each)))
+            elif not each.exists():
+                self._not_read.add_file("unreadable_file", str(each), "a link to nothing")
+            elif not self._is_marker(below, rest):
+                found[str(each)] = _about(each.stat())
+        return root, found
+
+    def _stored(self, fs: Any, path: str) -> tuple[str, dict[str, _About]]:
+        """The same in a store."""
+        if fs.isfile(path):
+            return str(PurePosixPath(path).parent), {path: _known(fs.info(path))}
+        if fs.isdir(path):
+            return path.rstrip("/"), self._meant(path.rstrip("/"), _listed(fs, path))
+        root, rest = _existing_root(path, fs.isdir)
+        found: dict[str, _About] = {}
+        globbed = fs.glob(f"{_escaped(root)}/{rest}", detail=True) if _is_glob(rest) else {}
+        for name, info in sorted(globbed.items()):
+            below = name.removeprefix(root)
+            if info["type"] == "directory":
+                found |= {} if self._is_hidden(below) else self._meant(name.rstrip("/"), _listed(fs, name))
+            elif not self._is_marker(below, rest):
+                found[name] = _known(info)
+        return root, found
+
+    def _meant(self, folder: str, files: Iterable[tuple[str, _About | None]]) -> dict[str, _About]:
+        """Those of the files below a folder that are data by their names; the others are noted."""
+        found = {}
+        for name, about in files:
+            has_ending = name.lower().endswith(self._endings)
+            if self._is_hidden(name.removeprefix(folder)):
+                if has_ending and any(self._endings):
+                    self._not_read.add_file("hidden_file", name)
+            elif has_ending and about is None:
+                self._not_read.add_file("unreadable_file", name, "a link to nothing")
+            elif about is not None and has_ending:
+                found[name] = about
+            else:
+                self._others.setdefault(PurePosixPath(name).suffix.lower(), [name, 0])[1] += 1
+        return found
+
+    def _is_hidden(self, below: str) -> bool:
+        """Whether a path below the folder says that it is no data. One that gives a column its value does not."""
+        parts = below.strip("/").split("/")
+        return any(part.startswith(self._hidden) and not ("=" in part and part[0] == "_") for part in parts)
+
+    def _is_marker(self, below: str, pattern: str) -> bool:
+        """Whether a file that a glob meets is no data although the glob's signs stand for its name."""
+        last = pattern.rpartition("/")[2]
+        return self._is_hidden(below.rpartition("/")[2]) and not last.startswith(self._hidden)
+
+
+def walk(folder: str) -> Iterator[tuple[str, _About | None]]:
+    """(path, (size, version)) of the files below a local folder, in no order; links are followed, each folder once.
+
+    A link to nothing has None in place of size and version. Pipes, sockets and the like are passed over.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder.rstrip("/")]
+    while waiting:
+        here = waiting.pop()
+        status = Path(here).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(here) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                elif entry.is_file():
+                    yield entry.path, _about(entry.stat())
+                elif entry.is_symlink():
+                    yield entry.path, None
+
+
+def _globbed(root: str, rest: str) -> list[str]:
+    """What a glob below a folder stands for; names that begin with a dot only where it says so."""
+    return glob.glob(rest, root_dir=root or "/", recursive=True) if _is_glob(rest) else []  # noqa: PTH207 - follows links
+
+
+def _about(status: os.stat_result) -> _About:
+    return status.st_size, str(status.st_mtime_ns)
+
+
+def _listed(fs: Any, folder: str) -> Iterator[tuple[str, _About]]:
+    """The files below a folder of a store."""
+    for name, info in fs.find(folder, detail=True).items():
+        if not name.endswith("/") and name != folder.rstrip("/"):  # else the marker of a folder
+            yield name, _known(info)
+
+
+def _known(info: Mapping[str, Any]) -> _About:
+    """What a store says of a file's content, its digest before a time of change."""
+    names = ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified", "last_modified")
+    return int(info.get("size") or 0), next((str(info[name]) for name in names if info.get(name)), "")
+
+
+def _file_system(pattern: str, what: str) -> tuple[Any | None, str]:
+    """The file system and the path there; None: this machine's."""
+    protocol, mark, _ = pattern.partition("://")
+    if not mark or protocol in ("file", "local"):  # not by fsspec's rules, which take `::` for a chain of file systems
+        path = pattern.removeprefix(f"{protocol}://") if mark else pattern
+        return None, str(Path(path).expanduser().absolute())
     try:
         fs, path = fsspec.url_to_fs(pattern)
-    except (ImportError, ValueError) as error:  # a protocol that nothing here reads, or nobody knows
+    except ImportError as error:
+        extra = _EXTRAS.get(protocol)
+        advice = f"pip install 'rzen-corpus[{extra}]'" if extra else str(error)
+        raise SettingsError(f"{what}: {pattern}: nothing here reads {protocol}://: {advice}") from error
+    except ValueError as error:  # an unknown protocol
         raise SettingsError(f"{what}: {pattern}: {error}") from error
-    local = "file" in fs.protocol or fs.protocol == "file"
-    with storage_errors(pattern):
-        root = str(PurePosixPath(path).parent)
-        if fs.isfile(path):  # first: names of videos may well have brackets in them
-            infos = {path: fs.info(path)}
-        elif fs.isdir(path):
-            root = path.rstrip("/")
-            infos = {name: info for name, info in fs.find(path, detail=True).items() if _wanted(name, root, endings)}
-        else:
-            while any(sign in root for sign in "*?["):
-                root = str(PurePosixPath(root).parent)
-            infos = {name: info for name, info in fs.glob(path, detail=True).items() if info["type"] == "file"}
-    if not infos:
-        none = f", or none of {', '.join(endings)}" if any(endings) else ""
-        raise SettingsError(f"{what}: {pattern}: no files there{none}")
-    return [
-        FoundFile(
-            name if local else str(fs.unstrip_protocol(name)),
-            name.removeprefix(root).lstrip("/"),
-            int(info.get("size") or 0),
-            _version(info),
-        )
-        for name, info in sorted(infos.items())
-    ]
+    return fs, path
 
 
-def _wanted(name: str, root: str, endings: tuple[str, ...]) -> bool:
-    below = name.removeprefix(root).strip("/").split("/")
-    return name.lower().endswith(endings) and not any(part.startswith(".") for part in below)
+def _existing_root(path: str, is_folder: Callable[[str], bool]) -> tuple[str, str]:
+    """The folders at the beginning of a glob that are there as they are written, and the rest of it."""
+    parts = path.split("/")
+    fixed = next((at for at, part in enumerate(parts) if _is_glob(part)), len(parts) - 1)
+    while fixed < len(parts) - 1 and is_folder("/".join(parts[: fixed + 1])):
+        fixed += 1
+    return "/".join(parts[:fixed]), "/".join(parts[fixed:])
 
 
-def _version(info: Mapping[str, Any]) -> str:
-    for key in ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified", "last_modified"):
-        if info.get(key):
-            return str(info[key])
-    return ""
+def _is_glob(path: str) -> bool:
+    return any(sign in path for sign in _GLOB_SIGNS)
+
+
+def _escaped(path: str) -> str:
+    return "".join(f"[{sign}]" if sign in _GLOB_SIGNS else sign for sign in path)

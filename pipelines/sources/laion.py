@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
-import fsspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
 from corpus.settings import Settings, SettingsError
-from corpus.storage import StorageError
 from pipelines.sources.expressions import RowFilter
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.lenient_casts import (
+    Cast,
+    UncastableError,
+    all_lost,
+    cast_leniently,
+    comparable_values,
+    stored_values,
+)
+from pipelines.sources.not_read import NotRead
+from pipelines.sources.parquet_files import DamagedFileError, column_names, open_parquet, require_single
 from pipelines.sources.sampling import Sample, in_tables_of
 
 COLUMNS = pa.schema(
@@ -41,8 +47,9 @@ COLUMNS = pa.schema(
 ALIASES = {"caption": "text", "license": "licence", "key": "sample_id", "hash": "sample_id"}
 UNKNOWN_LICENCES = ("", "?")  # how releases say that they don't know
 
+_TEXTS = ("url", "text", "licence")  # what is no text there costs its row; elsewhere it is null
 _BATCH_ROWS = 65_536
-_EXTRAS = {"s3": "s3", "s3a": "s3", "hf": "hf"}  # protocol -> the extra that brings it
+_CHECK_THREADS = 8
 
 
 class LaionSource(Settings):
@@ -66,52 +73,46 @@ class LaionSource(Settings):
         return text
 
 
-@dataclass(frozen=True)
-class Part:
-    """One Parquet file. `version` changes when its content does, as far as its file system can tell."""
-
-    url: str
-    size: int
-    version: str
-
-    @property
-    def is_local(self) -> bool:
-        return "://" not in self.url or self.url.startswith("file://")
-
-    def open(self) -> Any:
-        """A binary file."""
-        fs, path = fsspec.url_to_fs(self.url)
-        return fs.open(path, "rb", **({} if self.is_local else {"cache_type": "none"}))
-
-
 class LaionRows:
     """The rows of a source in shards, and counts: rows read, and rows left out by reason.
 
-    no_url, filtered_by_expression; bad_text, a URL or text that is not Unicode; of a sample also not_sampled, and
-    duplicate_row: same URL and text as one that is in it. Without a sample, rows that repeat are left for the
-    duplicates stage to find.
+    no_url, filtered_by_expression; bad_text, a URL, text or licence that is not UTF-8; unreadable_rows, those of a
+    damaged part from where the damage begins; of a sample also not_sampled, and duplicate_row: same URL and text as
+    one that is in it. Without a sample, rows that repeat are left for the duplicates stage to find. The notes name
+    files that were not read, and count values that could not be.
     """
 
     def __init__(self, settings: LaionSource) -> None:
         self._settings = settings
+        self._not_read = NotRead()
         self.counts: dict[str, int] = {}
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[FoundFile, ...]:
         """The files, in order. Raises SettingsError where there are none."""
-        return find_parts(self._settings.parts)
+        return find_parts(self._settings.parts, self._not_read)
 
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each part."""
         files = [(part.url, part.size, part.version) for part in self.parts]
         return {**self._settings.canonical(), "files": files}
 
+    def check(self) -> None:
+        """Look at each part's columns. Raises SettingsError for what `shards` would raise because of them."""
+        with ThreadPoolExecutor(_CHECK_THREADS) as pool:
+            found = list(pool.map(partial(_damage, self._filter()), self.parts))
+        damaged = [error for error in found if error is not None]
+        for error in damaged:
+            self._not_read.add_file("unreadable_file", error.url, error.detail)
+        if len(damaged) == len(found):
+            raise damaged[0]
+
     def shards(self) -> Iterator[pa.Table]:
         """Tables of `shard_rows` rows with COLUMNS; url, text and licence are never null."""
         settings = self._settings
         self.counts = {}
-        row_filter = RowFilter(settings.filter, ALIASES) if settings.filter else None
-        rows = read_parts(self.parts, row_filter, self.counts)
+        self._not_read.values.clear()
+        rows = read_parts(self.parts, self._filter(), self.counts, self._not_read)
         if settings.sample_rows is not None:
             sample = Sample(rows, settings.sample_rows, settings.seed)
             self.counts |= {
@@ -122,74 +123,116 @@ class LaionRows:
         for shard in in_tables_of(rows, settings.shard_rows):
             yield _with_licence(shard, settings.licence)
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Which files and values were not read, for people."""
+        return self._not_read.notes()
 
-def find_parts(patterns: Sequence[str]) -> tuple[Part, ...]:
+    def _filter(self) -> RowFilter | None:
+        return RowFilter(self._settings.filter, ALIASES) if self._settings.filter else None
+
+
+def find_parts(patterns: Sequence[str], not_read: NotRead | None = None) -> tuple[FoundFile, ...]:
     """The files that paths, folders and globs stand for, each once. Raises SettingsError for one that finds none."""
-    found: dict[str, Part] = {}
-    for pattern in patterns:
-        protocol = pattern.partition("://")[0] if "://" in pattern else ""
-        try:
-            fs, path = fsspec.url_to_fs(pattern)
-            if not fs.isdir(path):
-                infos = fs.glob(path, detail=True)
-            else:
-                infos = fs.glob(f"{path.rstrip('/')}/*.parquet", detail=True)
-        except ImportError as error:
-            extra = _EXTRAS.get(protocol)
-            advice = f"pip install 'rzen-corpus[{extra}]'" if extra else str(error)
-            raise SettingsError(f"parts: {pattern}: nothing here reads {protocol}://: {advice}") from error
-        except ValueError as error:  # an unknown protocol
-            raise SettingsError(f"parts: {pattern}: {error}") from error
-        except OSError as error:
-            raise StorageError(f"{pattern}: {error}") from error
-        files = {name: info for name, info in infos.items() if info["type"] == "file"}
-        if not files:
-            raise SettingsError(f"parts: {pattern}: no Parquet files there")
-        for name, info in sorted(files.items()):
-            url = str(fs.unstrip_protocol(name)) if protocol else name
-            found.setdefault(url, Part(url, int(info["size"]), _version(info)))
-    return tuple(found.values())
+    found = find_files(patterns, [".parquet"], "parts", not_read, NO_DATA)
+    return tuple({part.url: part for part in found}.values())
 
 
-def read_parts(parts: Sequence[Part], row_filter: RowFilter | None, counts: dict[str, int]) -> Iterator[pa.Table]:
+def read_parts(
+    parts: Sequence[FoundFile], row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead | None = None
+) -> Iterator[pa.Table]:
     """The rows of the parts that have a URL and pass the filter, in tables of at most some ten thousand (COLUMNS).
 
     Columns are matched without case; what a part lacks is null; a text is never null. Adds to `counts` what was read
-    and what was left out. Raises SettingsError for a part that is no Parquet file, has no URLs, or lacks a column of
-    the filter, StorageError for one that cannot be read.
+    and what was left out, to `not_read` damaged parts and values that are null because they could not be cast. Raises
+    SettingsError for a part that has no URLs, or lacks a column of the filter, and where no part can be read;
+    StorageError for one that its storage does not give.
     """
+    not_read = not_read if not_read is not None else NotRead()
     counts |= dict.fromkeys(("read", "no_url", "filtered_by_expression"), 0)
-    judged = sorted(row_filter.names) if row_filter else []
+    unreadable = []
     for part in parts:
-        for table in _one_ahead(_batches(part, judged)):
-            counts["read"] += table.num_rows
-            named = table.filter(pc.not_equal(table.column("url"), ""))  # and null, which compares with nothing
-            counts["no_url"] += table.num_rows - named.num_rows
-            # Only what the filter looks at is brought to its type before: most rows may go.
-            good = row_filter.apply(_typed(named, judged, part.url)) if row_filter else named
-            counts["filtered_by_expression"] += named.num_rows - good.num_rows
-            typed = _typed(good.select(COLUMNS.names), COLUMNS.names, part.url)
-            readable = _unicode_only(typed)
-            if lost := typed.num_rows - readable.num_rows:
-                counts["bad_text"] = counts.get("bad_text", 0) + lost
-            yield _without_null_texts(readable)
+        before = counts["read"]
+        try:
+            yield from _read_part(part, row_filter, counts, not_read)
+        except DamagedFileError as error:
+            lost = max(0, _rows_of(part) - (counts["read"] - before))
+            if lost:
+                _add(counts, "unreadable_rows", lost)
+                counts["read"] += lost
+            after = f"; {counts['read'] - before - lost} rows before the damage were read"
+            not_read.add_file("unreadable_file", part.url, error.detail + after)
+            unreadable.append(error)
+    if unreadable and len(unreadable) == len(parts) and counts["read"] == counts.get("unreadable_rows", 0):
+        raise unreadable[0]
 
 
-def _batches(part: Part, extra: Collection[str]) -> Iterator[pa.Table]:
-    """All rows of a part with COLUMNS and those of the `extra` columns that it has, types as they lie there."""
+def _read_part(
+    part: FoundFile, row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead
+) -> Iterator[pa.Table]:
+    judged = sorted(row_filter.names) if row_filter else []
+    typed = _Typed(part.url, not_read)
+    for table in _one_ahead(_batches(part, judged)):
+        counts["read"] += table.num_rows
+        # Looked at as they lie there: what is not UTF-8 shows below, in the few rows that pass.
+        texts = typed.cast(table, ["url"], unless=(pa.string(), pa.large_string()))
+        named = texts.filter(pc.not_equal(texts.column("url"), ""))  # and null, which compares with nothing
+        counts["no_url"] += texts.num_rows - named.num_rows
+        # Only what the filter looks at is brought to its type before: most rows may go.
+        good = row_filter.apply(typed.cast(named, judged)) if row_filter else named
+        counts["filtered_by_expression"] += named.num_rows - good.num_rows
+        readable = typed.cast(good.select(COLUMNS.names), COLUMNS.names)
+        if typed.bad_texts:
+            _add(counts, "bad_text", typed.bad_texts)
+            typed.bad_texts = 0
+        yield _without_null_texts(readable)
+
+
+def _add(counts: dict[str, int], reason: str, rows: int) -> None:
+    counts[reason] = counts.get(reason, 0) + rows
+
+
+def _rows_of(part: FoundFile) -> int:
+    """How many rows a damaged part says that it has; 0 where it does not get so far."""
     try:
-        with part.open() as file:
-            # Local parts are read page by page; of remote ones the columns of a row group are asked for at once.
-            parquet = pq.ParquetFile(file, **({"buffer_size": 2**20} if part.is_local else {"pre_buffer": True}))
-            names = _match(parquet.schema_arrow.names, {*COLUMNS.names, *extra}, part.url)
-            for batch in parquet.iter_batches(_BATCH_ROWS, columns=[*names.values()]):
-                columns = {ours: batch.column(name) for ours, name in names.items()}
-                absent = [field for field in COLUMNS if field.name not in names]
-                yield pa.table(columns | {field.name: pa.nulls(batch.num_rows, field.type) for field in absent})
-    except pa.ArrowInvalid as error:
-        raise SettingsError(f"{part.url}: not a Parquet file that can be read: {error}") from error
-    except OSError as error:
-        raise StorageError(f"{part.url}: {error}") from error
+        with open_parquet(part) as parquet:
+            return int(parquet.metadata.num_rows)
+    except DamagedFileError:
+        return 0
+
+
+def _damage(row_filter: RowFilter | None, part: FoundFile) -> DamagedFileError | None:
+    """Why a part cannot be read. Raises SettingsError for one that lacks what is needed, or has it twice."""
+    judged = sorted(row_filter.names) if row_filter else []
+    try:
+        with open_parquet(part) as parquet:
+            schema = parquet.schema_arrow
+            names = _match(column_names(schema, part.url), {*COLUMNS.names, *judged}, part.url)
+    except DamagedFileError as error:
+        return error
+    columns = {ours: stored_values(pa.chunked_array([], schema.field(name).type)) for ours, name in names.items()}
+    typed = _Typed(part.url, NotRead())
+    table = typed.cast(_completed(columns, 0, part), [*_TEXTS, *judged])
+    if row_filter:
+        row_filter.apply(table)
+    return None
+
+
+def _batches(part: FoundFile, extra: Collection[str]) -> Iterator[pa.Table]:
+    """All rows of a part with COLUMNS and those of the `extra` columns that it has, as values are stored there."""
+    with open_parquet(part) as parquet:
+        names = _match(column_names(parquet.schema_arrow, part.url), {*COLUMNS.names, *extra}, part.url)
+        for batch in parquet.iter_batches(_BATCH_ROWS, columns=[*names.values()]):
+            columns = {ours: stored_values(pa.chunked_array([batch.column(name)])) for ours, name in names.items()}
+            yield _completed(columns, batch.num_rows, part)
+
+
+def _completed(columns: Mapping[str, pa.ChunkedArray], rows: int, part: FoundFile) -> pa.Table:
+    """A table of columns of a part; those that its folders give a value, and nulls for those of COLUMNS that lack."""
+    given = {ALIASES.get(name.lower(), name.lower()): value for name, value in part.partition.items()}
+    more = {name: pa.repeat(pa.scalar(value, pa.string()), rows) for name, value in given.items()}
+    absent = {field.name: pa.nulls(rows, field.type) for field in COLUMNS}
+    return pa.table({**absent, **more, **columns})
 
 
 def _one_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -202,7 +245,7 @@ def _one_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _match(present: Sequence[str], wanted: Collection[str], part: str) -> Mapping[str, str]:
-    """Our name -> the part's name of each wanted column that it has."""
+    """Our name -> the part's name of each wanted column that it has. Raises SettingsError for one that it has twice."""
     found: dict[str, str] = {}
     for name in present:
         lower = name.lower()
@@ -211,54 +254,49 @@ def _match(present: Sequence[str], wanted: Collection[str], part: str) -> Mappin
             found[ours] = name
     if "url" not in found:
         raise SettingsError(f"{part}: no column URL; there are {', '.join(present)}")
+    require_single(present, found.values(), part, any_case=True)
     return found
 
 
-def _typed(table: pa.Table, names: Sequence[str], part: str) -> pa.Table:
-    """The table with those of the named columns that are in COLUMNS in their type there."""
-    for name in names:
-        at = COLUMNS.get_field_index(name)
-        column = table.column(name) if name in table.column_names else None
-        if at < 0 or column is None or column.type == COLUMNS.field(at).type:
-            continue
+class _Typed:
+    """Brings the columns of a part to their types. Counts in `bad_texts` the rows that it leaves out."""
+
+    def __init__(self, url: str, not_read: NotRead) -> None:
+        self._url, self._not_read = url, not_read
+        self.bad_texts = 0
+
+    def cast(self, table: pa.Table, names: Sequence[str], unless: Collection[pa.DataType] = ()) -> pa.Table:
+        """The table with the named columns in their type, `unless` they have one of some; without rows of bad texts.
+
+        Raises SettingsError for a URL or text of a type that holds no texts.
+        """
+        bad = None
+        for name in names:
+            at = COLUMNS.get_field_index(name)
+            column = table.column(name) if name in table.column_names else None
+            if column is None or column.type in unless:
+                continue
+            # What is not in COLUMNS only the filter knows.
+            cast = self._one(name, column, COLUMNS.field(at).type) if at >= 0 else Cast(comparable_values(column))
+            if cast.values is not column:
+                table = table.set_column(table.column_names.index(name), name, cast.values)
+            if cast.lost is not None and name in _TEXTS:
+                bad = cast.lost if bad is None else pc.or_(bad, cast.lost)
+            elif cast.lost is not None:
+                self._not_read.add_values(name, cast.lost_count)
+        if bad is None:
+            return table
+        good = table.filter(pc.invert(bad))
+        self.bad_texts += table.num_rows - good.num_rows
+        return good
+
+    def _one(self, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> Cast:
         try:
-            typed = _cast(column, COLUMNS.field(at).type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise SettingsError(f"{part}: column {name} holds {column.type}: {error}") from error
-        table = table.set_column(table.column_names.index(name), COLUMNS.field(at), typed)
-    return table
-
-
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """The column as `kind`. Whole numbers may have become floats, with NaN for null; what does not fit is null."""
-    floating = pa.types.is_floating(column.type)
-    if kind == pa.int32() and (floating or pa.types.is_int64(column.type)):
-        column = pc.if_else(pc.less_equal(pc.abs(column), 2**31 - 1), column, None)
-        return (pc.round(column) if floating else column).cast(kind)
-    if kind == pa.string() and floating:  # an id; beyond 2**53 it has lost digits
-        return pc.if_else(pc.less_equal(pc.abs(column), 2**53), column, None).cast(pa.int64()).cast(kind)
-    return column.cast(kind)
-
-
-def _unicode_only(table: pa.Table) -> pa.Table:
-    """The rows that have only strings which are Unicode: Parquet files say so, and nobody has looked."""
-    good = None  # all, as nearly always
-    for name in ("url", "text", "sample_id", "nsfw", "licence"):
-        data = table.column(name).cast(pa.binary())
-        try:
-            data.cast(pa.string())  # looks at the bytes, which a string column's are believed to be
-        except pa.ArrowInvalid:
-            found = np.array([value is None or _decodes(value) for value in data.to_pylist()])
-            good = found if good is None else good & found
-    return table if good is None else table.filter(pa.array(good))
-
-
-def _decodes(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+            return cast_leniently(column, kind)
+        except UncastableError as error:
+            if name in _TEXTS:
+                raise SettingsError(f"{self._url}: column {name}: {error}") from error
+            return all_lost(column, kind)
 
 
 def _without_null_texts(table: pa.Table) -> pa.Table:
@@ -271,11 +309,3 @@ def _with_licence(table: pa.Table, default: str) -> pa.Table:
     licence = pc.fill_null(table.column(at), "")
     unknown = pc.is_in(licence, pa.array(UNKNOWN_LICENCES))
     return table.set_column(at, COLUMNS.field(at), pc.if_else(unknown, default, licence))
-
-
-def _version(info: Mapping[str, Any]) -> str:
-    """What a file system says of a file's content, the digest of an object store before a time of change."""
-    for key in ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified", "last_modified"):
-        if info.get(key):
-            return str(info[key])
-    return ""

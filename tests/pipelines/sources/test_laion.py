@@ -14,6 +14,7 @@ import pytest
 from fsspec.registry import _registry
 
 from corpus.settings import SettingsError, parse_settings
+from corpus.storage import StorageError
 from pipelines.demo.world import FILTER, build_world
 from pipelines.sources import laion
 from pipelines.sources.laion import COLUMNS, LaionRows, LaionSource, find_parts
@@ -111,6 +112,135 @@ def test_what_is_not_unicode_costs_its_row(tmp_path: Path) -> None:
     assert found.counts == {"read": 4, "no_url": 0, "filtered_by_expression": 0, "bad_text": 2}
 
 
+def test_one_value_that_cannot_be_cast_is_null_and_counted(tmp_path: Path) -> None:
+    part = write(
+        tmp_path / "a.parquet",
+        URL=URLS,
+        WIDTH=["640", "n/a", ""],
+        HEIGHT=pa.array([1, 4_000_000_000, -(2**63)], pa.int64()),
+        similarity=["0.5", "high", None],
+        punsafe=pa.array([1, 2**64 - 1, None], pa.uint64()),
+        pwatermark=[["a list"], [], None],
+        SAMPLE_ID=pa.array([b"0123456789abcdef", b"\xff" * 16, None], pa.binary(16)),
+    )
+    found = source(part)
+    columns = pa.concat_tables(found.shards()).to_pydict()
+    assert columns["url"] == URLS and columns["width"] == [640, None, None] and columns["height"] == [1, None, None]
+    assert columns["similarity"] == [0.5, None, None] and columns["punsafe"] == [1.0, 2.0**64, None]
+    assert columns["pwatermark"] == [None] * 3 and columns["sample_id"] == ["0123456789abcdef", None, None]
+    assert found.counts == {"read": 3, "no_url": 0, "filtered_by_expression": 0}
+    lost = {"height": 2, "pwatermark": 2, "sample_id": 1, "similarity": 1, "width": 2}
+    assert found.notes["not_read"]["values"] == lost
+    list(found.shards())
+    assert found.notes["not_read"]["values"] == lost, "not counted twice when it is read again"
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.large_string(), pa.binary(), pa.binary_view(), pa.json_()])
+def test_texts_of_every_type(tmp_path: Path, kind: pa.DataType) -> None:
+    texts = pa.array(["one", None, "drei ä"]).cast(pa.string())
+    texts = pa.array(texts.to_pylist(), kind) if kind != pa.json_() else pa.ExtensionArray.from_storage(kind, texts)
+    urls = pa.array([url.encode() for url in URLS], pa.binary()).cast(pa.string()).cast(pa.string_view())
+    part = write(tmp_path / "a.parquet", URL=urls, TEXT=texts, tag=pa.array(["a", "b", "b"], pa.string_view()))
+    assert [(row["url"], row["text"]) for row in rows(part, filter="tag == 'b'")] == [
+        (URLS[1], ""),
+        (URLS[2], "drei ä"),
+    ]
+
+
+def test_a_caption_in_another_encoding_costs_its_row(tmp_path: Path) -> None:
+    part = write(
+        tmp_path / "a.parquet", URL=pa.array([*map(str.encode, URLS)]), TEXT=[b"one", "zwölf".encode("latin-1"), b"d"]
+    )
+    found = source(part)
+    assert [row["url"] for shard in found.shards() for row in shard.to_pylist()] == [URLS[0], URLS[2]]
+    assert found.counts == {"read": 3, "no_url": 0, "filtered_by_expression": 0, "bad_text": 1}
+
+
+def test_columns_that_nothing_reads_stop_nothing(tmp_path: Path) -> None:
+    table = pa.table([URLS, [[1]] * 3, [b"\xff"] * 3, [1, 2, 3]], names=["URL", "more", "EXIF", "exif"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = source(str(tmp_path / "a.parquet"))
+    assert [row["url"] for shard in found.shards() for row in shard.to_pylist()] == URLS and not found.notes
+
+
+@pytest.mark.parametrize("names", [["URL", "URL"], ["URL", "url"], ["URL", "TEXT", "text"], ["url", "sim", "Sim"]])
+def test_a_column_that_stands_twice_is_an_error_that_names_it(tmp_path: Path, names: list[str]) -> None:
+    pq.write_table(pa.table([URLS] * len(names), names=names), tmp_path / "a.parquet")
+    for read in (lambda found: found.check(), lambda found: list(found.shards())):
+        with pytest.raises(SettingsError, match=rf"a\.parquet: column '{names[-1].lower()}' stands there 2 times"):
+            read(source(str(tmp_path / "a.parquet"), filter="sim == ''" if "sim" in names else ""))
+
+
+def test_what_would_stop_a_run_is_found_by_looking_at_columns(tmp_path: Path) -> None:
+    write(tmp_path / "1.parquet", URL=URLS, similarity=[0.3] * 3)
+    write(tmp_path / "2.parquet", URL=URLS, other=["text"] * 3)
+    source(str(tmp_path), filter="similarity > 0.2").check()
+    for expression, words in (("simlarity > 1", "did you mean 'similarity'"), ("other > 1", "no column 'other'")):
+        with pytest.raises(SettingsError, match=words):
+            source(str(tmp_path), filter=expression).check()
+    with pytest.raises(SettingsError, match="types do not allow it"):
+        source(str(tmp_path / "2.parquet"), filter="other > 1").check()
+    write(tmp_path / "3.parquet", link=URLS)
+    with pytest.raises(SettingsError, match=r"3\.parquet: no column URL"):
+        source(str(tmp_path)).check()
+
+
+def test_tables_as_spark_writes_them(tmp_path: Path) -> None:
+    for language, number in (("en", 1), ("de", 2), ("__HIVE_DEFAULT_PARTITION__", 3)):
+        write(tmp_path / "t.parquet" / f"lang={language}" / f"part-{number}.snappy.parquet", URL=[str(number)])
+    write(tmp_path / "t.parquet" / "_temporary" / "0" / "part-9.parquet", URL=["9"])
+    (tmp_path / "t.parquet" / "_SUCCESS").touch()
+    (tmp_path / "t.parquet" / ".part-1.snappy.parquet.crc").write_bytes(b"crc")
+    write(tmp_path / "u.parquet", URL=["4"])
+    found = source(f"{tmp_path}/*.parquet")
+    assert [row["url"] for shard in found.shards() for row in shard.to_pylist()] == ["3", "2", "1", "4"]
+    assert found.notes["not_read"]["files"] == {"hidden_file": 1}
+    assert [row["url"] for row in rows(str(tmp_path / "t.parquet"), filter="lang in ('en', 'fr')")] == ["1"]
+    assert [row["url"] for row in rows(str(tmp_path / "t.parquet"), filter="lang is None")] == ["3"]
+
+
+def test_a_damaged_part_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    whole, cut, other = (write(tmp_path / f"{n}.parquet", URL=[f"{n}{at}" for at in range(9)]) for n in "abc")
+    Path(cut).write_bytes(Path(cut).read_bytes()[:-30])
+    found = source(str(tmp_path))
+    found.check()
+    urls = [row["url"] for shard in found.shards() for row in shard.to_pylist()]
+    assert urls == [f"{n}{at}" for n in "ac" for at in range(9)]
+    (line,) = found.notes["not_read"]["lines"]
+    assert line.startswith(f"not read (unreadable_file): {cut}: ") and found.notes["not_read"]["files"] == {
+        "unreadable_file": 1
+    }
+    for path in (whole, other):
+        Path(path).unlink()
+    for read in (lambda found: found.check(), lambda found: list(found.shards())):
+        with pytest.raises(SettingsError, match=r"b\.parquet: not a Parquet file that can be read"):
+            read(source(str(tmp_path)))
+
+
+def test_rows_behind_a_damaged_page_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laion, "_BATCH_ROWS", 3)
+    part = write(tmp_path / "a.parquet", URL=[f"http://a.example/{at}" for at in range(9)])
+    data = bytearray(Path(part).read_bytes())
+    at = data.index(b"http://a.example/6")  # in the pages of the last row group
+    data[at - 20 : at] = b"\xff" * 20
+    Path(part).write_bytes(data)
+    found = source(part)
+    assert len([row for shard in found.shards() for row in shard.to_pylist()]) == 6
+    assert found.counts == {"read": 9, "no_url": 0, "filtered_by_expression": 0, "unreadable_rows": 3}
+    assert "6 rows before the damage were read" in found.notes["not_read"]["lines"][0]
+
+
+def test_a_fault_of_the_storage_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = write(tmp_path / "a.parquet", URL=URLS)
+    found = source(part, str(tmp_path / "a.parquet"))
+    assert found.parts
+    Path(part).unlink()
+    for read in (lambda found: found.check(), lambda found: list(found.shards())):
+        with pytest.raises(StorageError, match=r"a\.parquet"):
+            read(found)
+    assert not found.notes
+
+
 def test_filters_see_columns_beyond_the_usual_and_other_names(tmp_path: Path) -> None:
     part = write(tmp_path / "part.parquet", URL=URLS, caption=["a", "b", "c"], Aesthetic=[4.0, 5.5, 6.0])
     assert [row["url"] for row in rows(part, filter="AESTHETIC > 5 and caption != 'c'")] == [URLS[1]]
@@ -162,9 +292,9 @@ def test_the_demo_world_is_read_as_it_was_planted(tmp_path: Path) -> None:
 
 def test_parts_are_paths_folders_and_globs_each_read_once(tmp_path: Path) -> None:
     one, other = (write(tmp_path / name, URL=["u"]) for name in ("a/1.parquet", "a/2.parquet"))
-    write(tmp_path / "a" / "deeper" / "3.parquet", URL=["u"])
+    third = write(tmp_path / "a" / "deeper" / "3.parquet", URL=["u"])
     (tmp_path / "a" / "notes.txt").write_text("not metadata")
-    assert [part.url for part in find_parts([str(tmp_path / "a")])] == [one, other]
+    assert [part.url for part in find_parts([str(tmp_path / "a")])] == [one, other, third]
     assert [part.url for part in find_parts([other, f"{tmp_path}/a/*.parquet"])] == [other, one]
 
 
@@ -191,11 +321,11 @@ def test_settings_that_cannot_work_say_why(tmp_path: Path) -> None:
         source(part, filter="similarity >")
     with pytest.raises(SettingsError, match="no column 'simlarity'; did you mean 'similarity'"):
         rows(part, filter="simlarity > 1")
-    with pytest.raises(SettingsError, match=r"part\.parquet: column similarity holds string"):
-        rows(part)
-    with pytest.raises(SettingsError, match=r"none-\*\.parquet: no Parquet files there"):
+    with pytest.raises(SettingsError, match=r"lists\.parquet: column text: list<.*> cannot be read as string"):
+        rows(write(tmp_path / "lists.parquet", URL=URLS, TEXT=[["one"]] * 3))
+    with pytest.raises(SettingsError, match=r"none-\*\.parquet: no files there, or none of \.parquet"):
         rows(str(tmp_path / "none-*.parquet"))
-    with pytest.raises(SettingsError, match=r"absent\.parquet: no Parquet files there"):
+    with pytest.raises(SettingsError, match=r"absent\.parquet: no files there, or none of \.parquet"):
         rows(str(tmp_path / "absent.parquet"))
     with pytest.raises(SettingsError, match="no column URL; there are link, TEXT"):
         rows(write(tmp_path / "other.parquet", link=URLS, TEXT=URLS))

@@ -1,0 +1,67 @@
+"""What lies where the settings point and is not read: files, and values that cannot be had in their column's type.
+
+Rows that are left out are in a source's `counts`. This is for what are no rows: it is counted too, and named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+NOT_READ = "not_read"  # the key in a source's notes
+_MOST_NAMED = 20  # files of one reason that are named; the others are counted
+
+
+class NotRead:
+    """Files and values of a source that were not read, by reason and by column."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], tuple[int, str]] = {}  # (reason, file) -> how many it stands for, detail
+        self.values: Counter[str] = Counter()  # column -> values that are null instead
+
+    def add_file(self, reason: str, file: str, detail: str = "", count: int = 1) -> None:
+        """Note a file, or one of `count` of its kind; a second note on the same file replaces the first.
+
+        Reasons: unreadable_file, damaged or of another kind; hidden_file, a name that marks it as no data; other_file,
+        another ending than the source reads; orphan_tar, without the table that says what is in it.
+        """
+        self._files[reason, file] = count, detail
+
+    def add_values(self, column: str, count: int) -> None:
+        """Note values of a column that are null because they could not be cast."""
+        if count:
+            self.values[column] += count
+
+    @property
+    def files(self) -> Counter[str]:
+        """Reason -> files."""
+        found: Counter[str] = Counter()
+        for (reason, _), (count, _) in self._files.items():
+            found[reason] += count
+        return found
+
+    def lines(self) -> list[str]:
+        """All of it in words, a line each; of many files with one reason the first."""
+        named: Counter[str] = Counter()
+        lines = []
+        for (reason, file), (_, detail) in self._files.items():
+            named[reason] += 1
+            if named[reason] <= _MOST_NAMED:
+                lines.append(f"not read ({reason}): {file}{': ' if detail else ''}{detail}")
+        for reason, count in named.items():
+            if count > _MOST_NAMED:
+                lines.append(f"not read ({reason}): {count - _MOST_NAMED} more")
+        for column, count in sorted(self.values.items()):
+            lines.append(f"column {column}: {count} values cannot be read and count as absent")
+        return lines
+
+    def notes(self) -> dict[str, Any]:
+        """As a part of a source's notes; empty where all was read."""
+        counts = counts_of({"files": dict(sorted(self.files.items())), "values": dict(sorted(self.values.items()))})
+        return {NOT_READ: {**counts, "lines": self.lines()}} if counts else {}
+
+
+def counts_of(noted: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Of what `NotRead.notes` holds under its key the counts: of `files` by reason, of `values` by column."""
+    return {kind: dict(noted[kind]) for kind in ("files", "values") if noted.get(kind)}

@@ -1,0 +1,132 @@
+"""Parquet files of strangers, opened and read so that a damaged one is an error that names it.
+
+Arrow ends the whole process on some damaged footers, but only where the metadata of a column chunk is asked for in
+Python (`metadata.row_group(i).column(j)`, and all that is built on it, statistics of datasets among it). Nothing here
+asks for it; what a footer says of its column chunks is read by `pipelines.sources.parquet_footer`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.settings import SettingsError
+from corpus.storage import StorageError, Store, storage_errors
+from pipelines.sources.found_files import FoundFile
+
+
+class DamagedFileError(SettingsError):
+    """A file is not what its name says, or is damaged: no fault of the storage that it lies in."""
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(f"{url}: not a Parquet file that can be read: {detail}")
+        self.url, self.detail = url, detail
+
+
+@contextlib.contextmanager
+def open_parquet(file: FoundFile | str) -> Iterator[pq.ParquetFile]:
+    """A file for reading. Whatever Arrow raises inside is a DamagedFileError, what its storage does a StorageError."""
+    url = file if isinstance(file, str) else file.url
+    opened = _Watched(url)
+    with opened, naming_damage(url, opened):
+        # Local files are read page by page; of remote ones the columns of a row group are asked for at once.
+        yield pq.ParquetFile(opened, **({"pre_buffer": True} if "://" in url else {"buffer_size": 2**20}))
+
+
+@contextlib.contextmanager
+def naming_damage(url: str, opened: Any = None) -> Iterator[None]:
+    """Inside, only Arrow is asked for what lies in a file: its errors become a DamagedFileError that names it."""
+    try:
+        yield
+    except (StorageError, SettingsError, MemoryError):
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
+        fault = getattr(opened, "fault", None)
+        if fault is not None:
+            raise fault from error
+        detail = f"a name that is not UTF-8: {error.object!r}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise DamagedFileError(url, " ".join(detail.split())) from error
+
+
+class _Watched:
+    """A binary file that Arrow reads, which keeps in `fault` the StorageError of a read that failed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.fault: StorageError | None = None
+        if "://" in url:
+            with storage_errors(url):
+                fs, path = fsspec.url_to_fs(url)
+                self._file = fs.open(path, "rb", cache_type="none")
+        else:
+            self._file = Store(".").open(url)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._watch(self._file.read, size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._watch(self._file.seek, offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def size(self) -> int:
+        here = self.tell()
+        end = self.seek(0, 2)
+        self.seek(here)
+        return end
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> _Watched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _watch(self, call: Any, *values: Any) -> Any:
+        try:
+            with storage_errors(self._url):
+                return call(*values)
+        except StorageError as error:
+            self.fault = error
+            raise
+
+
+def column_names(schema: pa.Schema, url: str) -> list[str]:
+    """The names of a file's columns. Raises DamagedFileError for one that is not UTF-8."""
+    with naming_damage(url):
+        return list(schema.names)
+
+
+def require_single(names: Sequence[str], wanted: Collection[str], url: str, any_case: bool = False) -> None:
+    """Raises SettingsError where one of the wanted columns stands twice in a file, by its letters or in any case."""
+    form = str.lower if any_case else str
+    count = Counter(form(name) for name in names)
+    for name in sorted({form(each) for each in wanted}):
+        if count[name] > 1:
+            twice = [each for each in names if form(each) == name]
+            raise SettingsError(
+                f"{url}: column {name!r} stands there {len(twice)} times ({', '.join(twice)}), and it is not clear "
+                "which is meant; write the file with one of them"
+            )

@@ -1,0 +1,98 @@
+"""Paths that exist are themselves, folders are searched, and what is passed over is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from corpus.settings import SettingsError
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.not_read import NotRead
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def names(*patterns: object, endings: tuple[str, ...] = (".parquet",), not_read: NotRead | None = None) -> list[str]:
+    found = find_files([str(pattern) for pattern in patterns], endings, "files", not_read, NO_DATA)
+    return [file.name for file in found]
+
+
+def test_a_path_that_exists_is_that_path(tmp_path: Path) -> None:
+    make(tmp_path, "laion [en]/part [1].parquet", "laion [en]/part 1.parquet", "laion e/x.parquet", "a::b?/*.parquet")
+    assert names(tmp_path / "laion [en]/part [1].parquet") == ["part [1].parquet"]
+    assert names(tmp_path / "laion [en]") == ["part 1.parquet", "part [1].parquet"]
+    assert names(tmp_path / "laion [en]/*.parquet") == ["part 1.parquet", "part [1].parquet"]
+    assert names(tmp_path / "laion [a-e]/*.parquet") == ["laion e/x.parquet"], "a glob where there is no such folder"
+    assert names(tmp_path / "a::b?/*.parquet") == ["*.parquet"]
+    assert names(f"file://{tmp_path}/a::b?") == ["*.parquet"]
+
+
+def test_folders_that_a_glob_meets_are_searched(tmp_path: Path) -> None:
+    make(tmp_path, "s/a.parquet", "s/b.parquet/part-0.parquet", "s/b.parquet/_SUCCESS", "s/b.parquet/x/y.PARQUET")
+    assert names(tmp_path / "s/*.parquet") == ["a.parquet", "b.parquet/part-0.parquet", "b.parquet/x/y.PARQUET"]
+    assert names(tmp_path / "s") == names(tmp_path / "s/*") == names(tmp_path / "s/*.parquet")
+    assert names(tmp_path / "s/**/*.parquet") == names(tmp_path / "s"), "each once"
+
+
+def test_names_that_mark_no_data_are_passed_over_and_counted(tmp_path: Path) -> None:
+    make(tmp_path, "d/_x/a.parquet", "d/.hidden.parquet", "d/_delta_log/0.json", "d/_year=2020/a.parquet", "d/_SUCCESS")
+    not_read = NotRead()
+    assert names(tmp_path / "d", not_read=not_read) == ["_year=2020/a.parquet"]
+    assert not_read.files == {"hidden_file": 2}
+    assert names(tmp_path / "d/_x/a.parquet", tmp_path / "d/_x", tmp_path / "d/_x/*") == 3 * ["a.parquet"], "asked for"
+    videos = find_files([str(tmp_path / "d")], (".parquet",), "videos")
+    assert [file.name for file in videos] == ["_x/a.parquet", "_year=2020/a.parquet"], "names of videos may begin so"
+
+
+def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
+    make(tmp_path, "d/a.parquet", "d/b.csv", "d/e/c.csv", "d/e/README", "d/_SUCCESS")
+    not_read = NotRead()
+    assert names(tmp_path / "d", not_read=not_read) == ["a.parquet"]
+    assert not_read.files == {"other_file": 3}
+    assert any(line.startswith(f"not read (other_file): {tmp_path}/d/") for line in not_read.lines())
+    with pytest.raises(SettingsError, match=r"files: .*d/e: no files there, or none of \.parquet"):
+        names(tmp_path / "d/e")
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    make(tmp_path, "blobs/1", "more/b.parquet")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/a.parquet").symlink_to("../blobs/1")
+    (tmp_path / "d/more").symlink_to("../more")
+    (tmp_path / "d/again").symlink_to("../d")
+    (tmp_path / "d/lost.parquet").symlink_to("nowhere")
+    for pattern in ("d", "d/*"):
+        not_read = NotRead()
+        assert names(tmp_path / pattern, not_read=not_read)[:1] == ["a.parquet"]
+        assert "more/b.parquet" in names(tmp_path / pattern)
+        assert not_read.files["unreadable_file"] >= 1 and "a link to nothing" in "".join(not_read.lines())
+    assert names(tmp_path / "d") == ["a.parquet", "more/b.parquet"]
+    (found,) = find_files([str(tmp_path / "d/a.parquet")], (), "files")
+    (tmp_path / "blobs/1").write_bytes(b"other")
+    assert find_files([str(tmp_path / "d/a.parquet")], (), "files") != [found], "the content's version, not the link's"
+
+
+def test_stores_are_searched_in_the_same_way() -> None:
+    memory = fsspec.filesystem("memory")
+    for name in ("a [1]/x.parquet", "a [1]/y.parquet/part-0.parquet", "a [1]/y.parquet/_SUCCESS", "a 1/z.parquet"):
+        memory.pipe(f"/found/{name}", b"x")
+    assert names("memory://found/a [1]/x.parquet") == ["x.parquet"]
+    assert names("memory://found/a [1]") == ["x.parquet", "y.parquet/part-0.parquet"]
+    assert names("memory://found/a [1]/*.parquet") == ["x.parquet", "y.parquet/part-0.parquet"]
+    assert [file.url for file in find_files(["memory://found/a 1"], (".parquet",), "files")] == [
+        "memory:///found/a 1/z.parquet"
+    ]
+    memory.rm("/found", recursive=True)
+
+
+def test_folders_that_give_a_column_its_value() -> None:
+    url = "s3://bucket/set/lang=en/year=__HIVE_DEFAULT_PARTITION__/what=a%2Fb/part.parquet"
+    assert FoundFile(url, "part.parquet").partition == {"lang": "en", "year": None, "what": "a/b"}
+    assert FoundFile("/data/x=1.parquet", "x=1.parquet").partition == {}

@@ -109,7 +109,8 @@ def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[Cou
     """Rows in, kept, and removed by status and reason, of one source: they add up.
 
     Rows that no table tells of count as `pending`. A video counts as the clips that it became, so its rows in are as
-    many as these; `source_rows` is how many rows there were before.
+    many as these; `source_rows` is how many rows there were before. `not_read` counts what is no row: files by
+    reason, and by column the values that could not be had in their type.
     """
     removed: dict[str, Counter[str]] = {str(status): Counter() for status in Status if status is not Status.KEPT}
     left_out = {reason: n for reason, n in index.counts.items() if reason != _LEFT_OUT and n}
@@ -134,4 +135,6 @@ def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[Cou
         funnel["pending"] = kept["pending"]
     if any(each.kept == "gone on" for each in tables) and index.rows + sum(left_out.values()) != funnel["rows_in"]:
         funnel["source_rows"] = index.rows + sum(left_out.values())
+    if index.not_read:
+        funnel["not_read"] = index.not_read
     return funnel

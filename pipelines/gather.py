@@ -19,6 +19,7 @@ from corpus.records import Status
 from corpus.stages import ROWS, fingerprint
 from corpus.urls import urls_without_credentials, without_credentials
 from corpus.workspace import Series, Workspace
+from pipelines.sources.not_read import NOT_READ, counts_of
 
 HOME = "home"
 CREDENTIALS_REMOVED = "credentials_removed"  # among the notes: URLs that had some
@@ -28,15 +29,21 @@ _URL_COLUMNS = ("url", "video", "given_error")  # those of which URLs may be a p
 class Source(Protocol):
     """A kind of source. `counts` says what was read and what was left out, by reason, once `shards` has ended.
 
+    What else a source has to say goes into `notes`, if it has that: malformed records into `faults`, and the files and
+    values that were not read under `pipelines.sources.not_read.NOT_READ`.
+
     A source whose rows belong together, in one shard or in several that follow each other, says so in a column `home`
-    (int32): the number of the shard in which the first of them is. What else it has to say goes into `notes`, if it
-    has that.
+    (int32): the number of the shard in which the first of them is.
     """
 
     counts: dict[str, int]
 
     def identity(self) -> dict[str, Any]:
         """All that the rows depend on: settings, and the names, sizes and versions of the files that are read."""
+        ...
+
+    def check(self) -> None:
+        """Look at the files without reading their rows. Raises SettingsError for what `shards` would raise on them."""
         ...
 
     def shards(self) -> Iterator[pa.Table]:
@@ -55,6 +62,11 @@ class SourceIndex:
     reach: Mapping[str, int] = field(default_factory=dict)  # of each shard: in how many after it its rows' groups go on
     notes: Mapping[str, Any] = field(default_factory=dict)  # what else the source has to say, for people
 
+    @property
+    def not_read(self) -> dict[str, dict[str, int]]:
+        """Files that were not read by reason, and values by column; empty where all was read."""
+        return counts_of(self.notes.get(NOT_READ, {}))
+
     @staticmethod
     def from_json(text: bytes) -> SourceIndex:
         """The inverse of what `gather` writes."""
@@ -65,7 +77,7 @@ class SourceIndex:
         )
 
 
-_VERSION = 3  # of how sources are read: another one reads them again, and rows that come out the same stay
+_VERSION = 4  # of how sources are read: another one reads them again, and rows that come out the same stay
 
 
 def source_fingerprint(source: Source) -> str:

@@ -24,7 +24,8 @@ def label_report(config: Config) -> Iterator[str]:
     if not labelled:
         yield "no source has labels"
         return
-    indexes, unread = read_sources(workspace, config.model_copy(update={"sources": labelled}), write=False)
+    read = read_sources(workspace, config.model_copy(update={"sources": labelled}), write=False)
+    indexes, unread = read.indexes, read.unread
     if unread:
         raise SettingsError(f"{', '.join(unread)}: not read yet, or changed: run first (`--stage labels` is enough)")
     sets: dict[str, set[str]] = {}

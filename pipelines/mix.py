@@ -47,7 +47,8 @@ class Mix:
 
 def mixes(config: Config, names: Sequence[str] | None = None, steps: int | None = None) -> list[Mix]:
     """The mixtures of these names, or all. Epochs are counted for `steps`; None: for going through all samples once."""
-    there = _There(config, Workspace(config.workspace), *plan(config, Selection()), config.stages.labels.lists)
+    planned = plan(config, Selection(), check=False)
+    there = _There(config, Workspace(config.workspace), *planned, config.stages.labels.lists)
     return [_mix(there, name, steps) for name in names or config.mixtures]
 
 

@@ -78,6 +78,7 @@ class Plan:
 
     indexes: dict[str, SourceIndex]
     steps: list[tuple[Step, list[Planned]]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)  # of the sources, a line each, for people
 
     def table(self, step: str, source: str) -> list[Planned]:
         """The planned tables of a step over one source, in shard order."""

@@ -29,6 +29,9 @@ def show_funnel(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
                 table.add_row(status, reason, f"{rows:,}")
         if funnel.get("pending"):
             table.add_row(Text("pending", style="yellow"), "stages not done", f"{funnel['pending']:,}")
+        for kind, counts in funnel.get("not_read", {}).items():
+            for name, count in counts.items():
+                table.add_row("not read", f"{kind}: {name}", f"{count:,}")
         console.print(table)
 
 
@@ -52,6 +55,8 @@ def show_plan(console: Terminal, plan: Plan, unread: Sequence[str]) -> None:
     console.print(table)
     for source in unread:
         print_line(console, f"{source}: not read yet or changed; `run` reads it first, then its shards are known")
+    for line in plan.notices:
+        print_line(console, line)
 
 
 def show_status(

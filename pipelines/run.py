@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 import uuid
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +23,15 @@ from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.funnel import Funnel, funnels
-from pipelines.gather import CREDENTIALS_REMOVED, SourceIndex, find_index, gather, index_path, source_fingerprint
+from pipelines.gather import SourceIndex, find_index, gather, index_path, source_fingerprint
 from pipelines.inputs import publish_input
 from pipelines.layout import layout, open_source
+from pipelines.notices import source_notices
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
 from pipelines.publishing.publish import publish
 from pipelines.rates import Rates
 from pipelines.record import RunRecord, last_failures
 from pipelines.terminal import Terminal
-
-_FAULTS_SHOWN = 3  # of a source's malformed records, with file and line; all are in its index
 
 
 @dataclass
@@ -43,23 +44,37 @@ class RunResult:
     corpora: dict[str, str] = field(default_factory=dict)  # mixture -> where it lies
 
 
-def read_sources(workspace: Workspace, config: Config, write: bool) -> tuple[dict[str, SourceIndex], list[str]]:
-    """The shards of every source, and the sources that have to be read first (none, if `write`)."""
-    indexes: dict[str, SourceIndex] = {}
-    unread = []
+@dataclass(frozen=True)
+class SourcesRead:
+    """The shards of the sources that were read, those that were not, and what there is to say of either."""
+
+    indexes: dict[str, SourceIndex]
+    unread: list[str]
+    notices: list[str]  # a line each
+
+
+def read_sources(workspace: Workspace, config: Config, write: bool, check: bool = False) -> SourcesRead:
+    """The shards of every source. Without `write` nothing is read that was not before; `check` looks at its files."""
+    found = SourcesRead({}, [], [])
     sources = {name: open_source(settings) for name, settings in config.sources.items()}
-    # All files are looked for first: what is missing shows at once, not when hours were spent on another source.
+    # All files are looked at first: what is wrong shows at once, not when hours were spent on another source.
     digests = {name: source_fingerprint(source) for name, source in sources.items()}
+    known = {name: find_index(workspace, name, digest) for name, digest in digests.items()}
+    for name, source in sources.items():
+        if known[name] is None and (check or write):
+            source.check()
     for name, digest in digests.items():
-        source = sources[name]
-        index = find_index(workspace, name, digest)
+        index = known[name]
         if index is None and write:
-            index = gather(workspace, name, source, digest)
+            index = gather(workspace, name, sources[name], digest)
         if index is None:
-            unread.append(name)
+            found.unread.append(name)
+            found.notices.extend(source_notices(name, getattr(sources[name], "notes", {})))
         else:
-            indexes[name] = index
-    return indexes, unread
+            found.indexes[name] = index
+            where = workspace.store.full(index_path(name, index.fingerprint))
+            found.notices.extend(source_notices(name, index.notes, where))
+    return found
 
 
 def cautions(steps: Sequence[Step]) -> list[str]:
@@ -68,17 +83,45 @@ def cautions(steps: Sequence[Step]) -> list[str]:
     return list(dict.fromkeys(caution for stage in stages if (caution := getattr(stage, "caution", ""))))
 
 
-def plan(config: Config, selection: Selection) -> tuple[Plan, list[str]]:
-    """What a run would do, without doing anything; and the sources whose shards are not known yet."""
+def check_workspace(workspace: Workspace) -> None:
+    """Raise SettingsError for a workspace on this machine that is no folder, or cannot become one."""
+    if not workspace.store.is_local:
+        return
+    path = Path(workspace.store.url)
+    there = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
+    if not there.is_dir():
+        raise SettingsError(f"workspace: {path}: {there} is a file, where a folder is wanted")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SettingsError(f"workspace: {path}: nothing can be written into {there}")
+
+
+def plan(config: Config, selection: Selection, check: bool = True) -> tuple[Plan, list[str]]:
+    """What a run would do, without doing anything; and the sources whose shards are not known yet.
+
+    With `check`, raises SettingsError for what would stop a run: in the files of sources that are not read yet, in
+    archives, in the workspace. What else there is to say of the sources is in the plan's notices.
+    """
     workspace = Workspace(config.workspace)
-    indexes, unread = read_sources(workspace, config, write=False)
+    check_workspace(workspace)
+    read = read_sources(workspace, config, write=False, check=check)
+    steps = layout(config)
+    if check:
+        check_stages(steps)
     steps = [
         Step(step.name, nodes)
-        for step in layout(config)
-        if (nodes := tuple(node for node in step.nodes if node.source in indexes))
+        for step in steps
+        if (nodes := tuple(node for node in step.nodes if node.source in read.indexes))
     ]
     check_selection(steps, selection)
-    return make_plan(workspace, steps, indexes, selection), unread
+    made = make_plan(workspace, steps, read.indexes, selection)
+    made.notices.extend(read.notices)
+    return made, read.unread
+
+
+def check_stages(steps: Sequence[Step]) -> None:
+    """Let all stages look for what they need besides rows: archives, checkpoints. Raises SettingsError."""
+    for stage in (node.stage for step in steps for node in step.nodes):
+        stage.depends_on()
 
 
 @dataclass(frozen=True)
@@ -94,7 +137,7 @@ class State:
 def status(config: Config) -> State:
     """What is done, stale, missing and failed, and the funnel so far. Runs nothing."""
     workspace = Workspace(config.workspace)
-    planned, unread = plan(config, Selection())
+    planned, unread = plan(config, Selection(), check=False)
     done = {p.task.output for _, found in planned.steps for p in found if p.state == "done"}
     open_still = {
         (step.name, p.task.source, p.task.shard) for step, found in planned.steps for p in found if p.state != "done"
@@ -122,6 +165,7 @@ def check_selection(steps: Sequence[Step], selection: Selection) -> None:
 def run(config: Config, selection: Selection, console: Terminal, mixtures: Sequence[str] | None = None) -> RunResult:
     """Do what is not done. Failures of single shards are collected; the other shards go on."""
     workspace = Workspace(config.workspace)
+    check_workspace(workspace)
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:4]
     result = RunResult(run_id)
     with ExitStack() as stack:
@@ -131,20 +175,12 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         check_selection(steps, selection)
         for caution in cautions(steps):
             progress.note(caution)
-        for stage in (node.stage for step in steps for node in step.nodes):
-            stage.depends_on()  # which looks for archives and checkpoints, before rows are read
+        check_stages(steps)  # before rows are read
         with progress.bar("rows"):
-            indexes, _ = read_sources(workspace, config, write=True)
-        for name, index in indexes.items():
-            faults = list(index.notes.get("faults", ()))
-            for fault in faults[:_FAULTS_SHOWN]:
-                progress.note(f"{name}: {fault}")
-            if len(faults) > _FAULTS_SHOWN:
-                where = workspace.store.full(index_path(name, index.fingerprint))
-                progress.note(f"{name}: {len(faults) - _FAULTS_SHOWN} more malformed records, in {where}")
-            if removed := index.notes.get(CREDENTIALS_REMOVED):
-                progress.note(f"{name}: {removed:,} URLs carried user:password@: taken off, and requested without")
-        todo = make_plan(workspace, steps, indexes, selection)
+            read = read_sources(workspace, config, write=True)
+        for line in read.notices:
+            progress.note(line)
+        todo = make_plan(workspace, steps, read.indexes, selection)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)
         stack.callback(engine.close)

@@ -135,6 +135,14 @@ def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator
         ]
         if reasons:
             yield _table(["status", "reason", "rows"], reasons)
+        not_read = [
+            [kind, name, f"{count:,}"]
+            for kind, counts_by_name in counts.get("not_read", {}).items()
+            for name, count in counts_by_name.items()
+        ]
+        if not_read:
+            yield "Not read: files by reason, and values by column.\n"
+            yield _table(["", "reason or column", "count"], not_read)
     taken = [
         [name, f"{entry['kept_pairs']:,}", f"{entry['repeated_pairs']:,}", f"{entry['samples']:,}"]
         for name, entry in datasets.items()

@@ -64,6 +64,7 @@ class _Source(_Shape):
     removed: dict[str, dict[str, Count]]
     pending: Count = 0
     source_rows: Count = 0
+    not_read: dict[str, dict[str, Count]] = {}
 
 
 class _File(_Shape):

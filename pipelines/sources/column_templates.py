@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from corpus.settings import SettingsError
 from pipelines.sources.json_records import Malformed, text_of
+from pipelines.sources.lenient_casts import is_list
 
 _ANY = "*"  # below a field that was null or an empty list: nobody knows what there may be
 _DEEPEST = 8  # of fields in fields that are told by name
@@ -128,7 +129,7 @@ def paths_of_schema(schema: pa.Schema) -> set[str]:
 
 
 def _paths_of_type(name: str, kind: pa.DataType) -> set[str]:
-    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    while is_list(kind):
         kind = kind.value_type
     if pa.types.is_map(kind):
         return {name, f"{name}.{_ANY}"}

@@ -15,11 +15,12 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pipelines.sources.column_templates import Template, look_up, require_paths
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, named_apart, paths_in, read_records
+from pipelines.sources.parquet_records import Row
+from pipelines.sources.record_files import ROW_ENDINGS, named_apart
 
 
 class DocumentsSource(PairSource):
@@ -51,26 +52,30 @@ class DocumentsRows(PairRows[DocumentsSource]):
     """
 
     def find(self) -> list[FoundFile]:
-        return find_files(self.settings.files, ROW_ENDINGS, "files")
+        return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
+
+    def require(self, present: set[str], file: str) -> None:
+        settings = self.settings
+        _, _, needed = self._columns(present)
+        sets = [settings.source] if settings.only_sources else []
+        require_paths([*Template(settings.query).paths, *needed, *sets], present, file)
+
+    def _columns(self, present: set[str]) -> tuple[list[str], bool, list[str]]:
+        """Columns that may hold images; whether pages of PDFs are named instead; the columns that name a row's page."""
+        settings = self.settings
+        images = [name for name in (settings.image, settings.image_filename) if name in present]
+        in_pdfs = not images and settings.pdf in present
+        return images, in_pdfs, [settings.pdf, settings.page] if in_pdfs else images or [settings.image]
 
     def pairs(self) -> Iterator[GivenPair]:
         """The pair of each row. Raises SettingsError for a file without a column that is needed."""
         settings = self.settings
         query = Template(settings.query)
-        for file in named_apart(self.files):
-            present = paths_in(file)
-            if not present:
-                fault_all(file, self.faults)
-                continue
-            images = [name for name in (settings.image, settings.image_filename) if name in present]
-            in_pdfs = not images and settings.pdf in present
-            needed = [settings.pdf, settings.page] if in_pdfs else images or [settings.image]
-            require_paths([*query.paths, *needed], present, file.url)
-            if settings.only_sources:
-                require_paths([settings.source], present, file.url)
+        for file, present in self.readable(named_apart(self.files)):
+            images, in_pdfs, needed = self._columns(present)
             wanted = {*query.paths, *needed, settings.source}
             columns = {path if path in present else path.split(".")[0] for path in wanted}
-            for line, row in read_records(file, self.faults, columns, images):
+            for line, row in self.records(file, columns, images):
                 try:
                     pair = self._pair(row, query, in_pdfs)
                 except Malformed as error:

@@ -26,8 +26,8 @@ from pipelines.sources.lenient_casts import (
     comparable_values,
     stored_values,
 )
-from pipelines.sources.not_read import NotRead
-from pipelines.sources.parquet_files import DamagedFileError, column_names, open_parquet, require_single
+from pipelines.sources.not_read import NotRead, UnreadableFileError
+from pipelines.sources.parquet_files import column_names, open_parquet, require_single, rows_claimed
 from pipelines.sources.sampling import Sample, in_tables_of
 
 COLUMNS = pa.schema(
@@ -155,8 +155,8 @@ def read_parts(
         before = counts["read"]
         try:
             yield from _read_part(part, row_filter, counts, not_read)
-        except DamagedFileError as error:
-            lost = max(0, _rows_of(part) - (counts["read"] - before))
+        except UnreadableFileError as error:
+            lost = max(0, rows_claimed(part) - (counts["read"] - before))
             if lost:
                 _add(counts, "unreadable_rows", lost)
                 counts["read"] += lost
@@ -192,23 +192,14 @@ def _add(counts: dict[str, int], reason: str, rows: int) -> None:
     counts[reason] = counts.get(reason, 0) + rows
 
 
-def _rows_of(part: FoundFile) -> int:
-    """How many rows a damaged part says that it has; 0 where it does not get so far."""
-    try:
-        with open_parquet(part) as parquet:
-            return int(parquet.metadata.num_rows)
-    except DamagedFileError:
-        return 0
-
-
-def _damage(row_filter: RowFilter | None, part: FoundFile) -> DamagedFileError | None:
+def _damage(row_filter: RowFilter | None, part: FoundFile) -> UnreadableFileError | None:
     """Why a part cannot be read. Raises SettingsError for one that lacks what is needed, or has it twice."""
     judged = sorted(row_filter.names) if row_filter else []
     try:
         with open_parquet(part) as parquet:
             schema = parquet.schema_arrow
             names = _match(column_names(schema, part.url), {*COLUMNS.names, *judged}, part.url)
-    except DamagedFileError as error:
+    except UnreadableFileError as error:
         return error
     columns = {ours: stored_values(pa.chunked_array([], schema.field(name).type)) for ours, name in names.items()}
     typed = _Typed(part.url, NotRead())

@@ -18,11 +18,12 @@ from pydantic import Field
 
 from corpus.records import Task
 from corpus.storage import StorageError, Store
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, read_records
+from pipelines.sources.parquet_records import Row
+from pipelines.sources.record_files import ROW_ENDINGS
 
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -55,11 +56,11 @@ class LlavaHoundRows(PairRows[LlavaHoundSource]):
     """
 
     def find(self) -> list[FoundFile]:
-        return find_files(self.settings.files, ROW_ENDINGS, "files")
+        return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
     def pairs(self) -> Iterator[GivenPair]:
-        for found in self.files:
-            for line, record in read_records(found, self.faults, _KEYS):
+        for found, _ in self.readable():
+            for line, record in self.records(found, _KEYS):
                 try:
                     yield from read_record(record, self.settings, found.url, line)
                 except Malformed as error:

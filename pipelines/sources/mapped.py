@@ -20,11 +20,12 @@ from pydantic import Field, field_validator, model_validator
 
 from corpus.settings import Settings
 from pipelines.sources.column_templates import Template, look_up, require_paths
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, named_apart, paths_in, read_records
+from pipelines.sources.parquet_records import Row
+from pipelines.sources.record_files import ROW_ENDINGS, named_apart
 from pipelines.sources.text_pairs import true_negatives
 
 
@@ -93,24 +94,32 @@ class MappedRows(PairRows[MappedSource]):
     def find(self) -> list[FoundFile]:
         parquet = (".parquet",)
         endings = parquet if self.settings.kind == "parquet" else tuple(e for e in ROW_ENDINGS if e not in parquet)
-        return find_files(self.settings.files, endings, "files")
+        return find_files(self.settings.files, endings, "files", self.not_read, NO_DATA)
+
+    def require(self, present: set[str], file: str) -> None:
+        require_paths(self._paths, present, file)
+
+    @property
+    def _sides(self) -> tuple[SideColumns, ...]:
+        return (self.settings.query, self.settings.positive, *self.settings.negatives)
+
+    @property
+    def _others(self) -> dict[str, Template]:
+        return {name: Template(text) for name in _OTHERS if (text := getattr(self.settings, name))}
+
+    @property
+    def _paths(self) -> list[str]:
+        """All columns that are named."""
+        paths = [path for side in self._sides for path in side.paths]
+        return paths + [path for template in self._others.values() for path in template.paths]
 
     def pairs(self) -> Iterator[GivenPair]:
         """The pair of each row. Raises SettingsError for a file without one of the columns."""
         self.told = Counter()
-        settings = self.settings
-        others = {name: Template(text) for name in _OTHERS if (text := getattr(settings, name))}
-        sides = (settings.query, settings.positive, *settings.negatives)
-        paths = [path for side in sides for path in side.paths]
-        paths += [path for template in others.values() for path in template.paths]
-        images = {path for side in sides for path in side.images}
-        for file in named_apart(self.files):
-            present = paths_in(file)
-            if not present:
-                fault_all(file, self.faults)
-                continue
-            require_paths(paths, present, file.url)
-            for line, row in read_records(file, self.faults, paths, images):
+        others = self._others
+        images = {path for side in self._sides for path in side.images}
+        for file, _ in self.readable(named_apart(self.files)):
+            for line, row in self.records(file, self._paths, images):
                 try:
                     yield self._pair(row, others, file.url, line)
                 except Malformed as error:

@@ -14,11 +14,12 @@ from typing import Literal
 from pydantic import Field
 
 from corpus.records import Task
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, read_records
+from pipelines.sources.parquet_records import Row
+from pipelines.sources.record_files import ROW_ENDINGS
 
 MOST_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
 
@@ -47,13 +48,13 @@ class MegaPairsRows(PairRows[MegaPairsSource]):
     """
 
     def find(self) -> list[FoundFile]:
-        return find_files(self.settings.files, ROW_ENDINGS, "files")
+        return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
     def pairs(self) -> Iterator[GivenPair]:
         settings = self.settings
         keys = (settings.query_image_key, settings.texts_key, settings.target_image_key, settings.negatives_key)
-        for found in self.files:
-            for line, record in read_records(found, self.faults, keys):
+        for found, _ in self.readable():
+            for line, record in self.records(found, keys):
                 try:
                     yield read_triplet(record, settings, found.url, line)
                 except Malformed as error:

@@ -20,12 +20,11 @@ from pydantic import Field, field_validator
 from corpus.records import Task
 from corpus.settings import SettingsError
 from pipelines.sources.column_templates import require_paths
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolved, split_instruction
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import paths_in, read_records
 from pipelines.sources.string_lists import MOST_ENTRIES, string_list
 
 QUERY = ("qry", "qry_image_path")
@@ -100,13 +99,15 @@ class MmebRows(PairRows[MmebSource | Mme5Source]):
     def find(self) -> list[FoundFile]:
         return [found for files in self._by_subset.values() for found in files]
 
+    def require(self, present: set[str], file: str) -> None:
+        require_paths(QUERY + POSITIVE, present, file)
+
     def pairs(self) -> Iterator[GivenPair]:
         self.seen = Counter()
         reader = RowReader(self.settings, self.seen)
         for name, files in self._by_subset.items():
-            for found in files:
-                require_paths(QUERY + POSITIVE, paths_in(found), found.url)
-                for line, row in read_records(found, self.faults, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
+            for found, _ in self.readable(files):
+                for line, row in self.records(found, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
                     try:
                         pair = reader.pair(row, self.settings.subsets[name], found.url, line)
                         yield replace(pair, subset=name)
@@ -121,7 +122,7 @@ class MmebRows(PairRows[MmebSource | Mme5Source]):
 
     def _files_of(self, name: str, subset: Subset) -> list[FoundFile]:
         patterns = subset.files or (f"{self.settings.folder.rstrip('/')}/{name}",)
-        found = find_files(patterns, (".parquet",), f"subsets.{name}")
+        found = find_files(patterns, (".parquet",), f"subsets.{name}", self.not_read, NO_DATA)
         splits = {match[1] for file in found if (match := _SPLIT.fullmatch(file.name.rpartition("/")[2]))}
         if len(splits) < 2:
             return found

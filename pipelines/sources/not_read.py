@@ -9,8 +9,22 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from corpus.settings import SettingsError
+from corpus.urls import without_credentials
+
 NOT_READ = "not_read"  # the key in a source's notes
 _MOST_NAMED = 20  # files of one reason that are named; the others are counted
+
+
+class UnreadableFileError(SettingsError):
+    """A file is damaged or of another kind than its name says: no fault of the storage that it lies in.
+
+    The message names the file; where there are other files, it is left out and they are read.
+    """
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(f"{url}: {detail}")
+        self.url, self.detail = url, detail
 
 
 class NotRead:
@@ -48,7 +62,8 @@ class NotRead:
         for (reason, file), (_, detail) in self._files.items():
             named[reason] += 1
             if named[reason] <= _MOST_NAMED:
-                lines.append(f"not read ({reason}): {file}{': ' if detail else ''}{detail}")
+                about = f"{file}{': ' if detail else ''}{detail}"
+                lines.append(without_credentials(f"not read ({reason}): {about}"))
         for reason, count in named.items():
             if count > _MOST_NAMED:
                 lines.append(f"not read ({reason}): {count - _MOST_NAMED} more")

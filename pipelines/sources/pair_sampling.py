@@ -7,8 +7,12 @@ A source says how its files are read, pair by pair; the rest is here:
         files: tuple[str, ...]
 
     class MyRows(PairRows[MySource]):
-        def find(self) -> list[FoundFile]: ...             # the files, for `identity`
+        def find(self) -> list[FoundFile]: ...             # the files, for `identity`; `self.not_read` for others
+        def require(self, present: set[str], file: str) -> None: ...    # SettingsError where something needed lacks
         def pairs(self) -> Iterator[GivenPair]: ...    # and `self.faults.append(Fault(...))` for each row that is lost
+
+`self.readable()` gives the files with their columns, `self.records(file, columns)` what lies in one; both leave out
+damaged files, and note them.
 
 `draw_pairs(pairs, rows, seed, counts)` is the sample alone.
 """
@@ -19,7 +23,7 @@ import hashlib
 import itertools
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
@@ -32,7 +36,11 @@ from corpus.hashing import Hashes, hash_strings
 from corpus.settings import Settings
 from pipelines.sources.found_files import FoundFile
 from pipelines.sources.json_records import Faults
+from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
+from pipelines.sources.parquet_files import rows_claimed
+from pipelines.sources.parquet_records import Row
+from pipelines.sources.record_files import fault_all, is_parquet, paths_in, read_records
 from pipelines.sources.sampling import Sample, in_tables_of
 from pipelines.sources.set_images import SetImages
 
@@ -69,15 +77,18 @@ P = TypeVar("P", bound=PairSource)
 class PairRows(ABC, Generic[P]):
     """The rows (PAIR_ROWS) of a source of given pairs: a `pipelines.gather.Source`.
 
-    counts: `read`, and rows left out: a malformed one by its fault's reason; `other_sides`; of a sample also
-    `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others. Without a sample,
-    pairs that repeat are left for the duplicates stage to find.
+    counts: `read`, and rows left out: a malformed one by its fault's reason; `unreadable_rows`, those of a damaged
+    Parquet file from where the damage begins; `other_sides`; of a sample also `not_sampled`, and `duplicate_row`, the
+    same pair as one that is in it. read = rows + the others. Without a sample, pairs that repeat are left for the
+    duplicates stage to find.
     """
 
     def __init__(self, settings: P) -> None:
         self.settings = settings
         self.counts: dict[str, int] = {}
         self.faults = Faults()
+        self.not_read = NotRead()
+        self._unreadable: dict[str, UnreadableFileError] = {}
 
     @abstractmethod
     def find(self) -> list[FoundFile]:
@@ -86,6 +97,62 @@ class PairRows(ABC, Generic[P]):
     @abstractmethod
     def pairs(self) -> Iterator[GivenPair]:
         """The pairs of the files, in order. Adds to `faults` what is malformed; may count other losses in `counts`."""
+
+    def require(self, present: set[str], file: str) -> None:
+        """Raises SettingsError for a file whose paths (`column_templates`) lack one that is needed."""
+
+    def check(self) -> None:
+        """Look at the columns of all files. Raises SettingsError for what `shards` would raise because of them."""
+        for file in self.files:
+            self._paths_of(file)
+        self._raise_if_none_is_readable()
+
+    def readable(self, files: Iterable[FoundFile] | None = None) -> Iterator[tuple[FoundFile, set[str]]]:
+        """Those of the files that can be read, as far as one sees from their beginning or footer, and their paths.
+
+        The others are noted; whatever lies in a file without any object is a fault. Raises as `require`.
+        """
+        for file in self.files if files is None else files:
+            present = self._paths_of(file)
+            if present:
+                yield file, present
+            elif present is not None:
+                fault_all(file, self.faults)
+
+    def _paths_of(self, file: FoundFile) -> set[str] | None:
+        """The paths in a file that has what is needed; None for one that cannot be read, which is noted."""
+        try:
+            present = paths_in(file)
+        except UnreadableFileError as error:
+            self._leave_out(error)
+            return None
+        if present:
+            self.require(present, file.url)
+        return present
+
+    def records(
+        self, file: FoundFile, columns: Collection[str], images: Collection[str] = ()
+    ) -> Iterator[tuple[int, Row]]:
+        """As `read_records`; where a file is damaged it ends, and that is noted."""
+        given, before = 0, self.faults.counts.total()
+        try:
+            for line, record in read_records(file, self.faults, columns, images):
+                given += 1
+                yield line, record
+        except UnreadableFileError as error:
+            seen = given + self.faults.counts.total() - before
+            lost = max(0, rows_claimed(file) - seen) if is_parquet(file) else 0
+            if lost:
+                self.counts["unreadable_rows"] = self.counts.get("unreadable_rows", 0) + lost
+            self._leave_out(error, f"; {seen} rows before the damage were read" if seen else "")
+
+    def _leave_out(self, error: UnreadableFileError, more: str = "") -> None:
+        self._unreadable[error.url] = error
+        self.not_read.add_file("unreadable_file", error.url, error.detail + more)
+
+    def _raise_if_none_is_readable(self) -> None:
+        if self._unreadable and len(self._unreadable) == len(self.files):
+            raise next(iter(self._unreadable.values()))
 
     @cached_property
     def files(self) -> list[FoundFile]:
@@ -102,7 +169,7 @@ class PairRows(ABC, Generic[P]):
     def shards(self) -> Iterator[pa.Table]:
         """Tables of `shard_rows` rows with PAIR_ROWS, the last one may be shorter; nothing in them is null."""
         settings = self.settings
-        self.counts, self.faults = {}, Faults()
+        self.counts, self.faults, self._unreadable = {}, Faults(), {}
         given = other = 0
 
         def counted() -> Iterator[GivenPair]:
@@ -118,6 +185,8 @@ class PairRows(ABC, Generic[P]):
         rows = draw_pairs(counted(), settings.sample_rows, settings.seed, drawn)
         for shard in in_tables_of(rows, settings.shard_rows):
             yield _with_licence(shard, settings.licence)
+        if not given:
+            self._raise_if_none_is_readable()
         lost = Counter(self.counts) + self.faults.counts
         if settings.images_on != "any":
             drawn["other_sides"] = other
@@ -125,10 +194,11 @@ class PairRows(ABC, Generic[P]):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """The rows that are malformed, for people."""
+        """The rows that are malformed and the files that were not read, for people."""
         faults = [f"{fault.file}, line {fault.line}: {fault.reason}: {fault.detail}" for fault in self.faults]
         more = self.faults.counts.total() - len(faults)
-        return {"faults": [*faults, f"and {more} more"] if more else faults} if faults else {}
+        named = [*faults, f"and {more} more"] if more else faults
+        return ({"faults": named} if faults else {}) | self.not_read.notes()
 
 
 def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: dict[str, int]) -> Iterator[pa.Table]:

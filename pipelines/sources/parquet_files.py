@@ -19,19 +19,12 @@ import pyarrow.parquet as pq
 from corpus.settings import SettingsError
 from corpus.storage import StorageError, Store, storage_errors
 from pipelines.sources.found_files import FoundFile
-
-
-class DamagedFileError(SettingsError):
-    """A file is not what its name says, or is damaged: no fault of the storage that it lies in."""
-
-    def __init__(self, url: str, detail: str) -> None:
-        super().__init__(f"{url}: not a Parquet file that can be read: {detail}")
-        self.url, self.detail = url, detail
+from pipelines.sources.not_read import UnreadableFileError
 
 
 @contextlib.contextmanager
 def open_parquet(file: FoundFile | str) -> Iterator[pq.ParquetFile]:
-    """A file for reading. Whatever Arrow raises inside is a DamagedFileError, what its storage does a StorageError."""
+    """A file for reading. Inside, what Arrow raises is an UnreadableFileError, what its storage does a StorageError."""
     url = file if isinstance(file, str) else file.url
     opened = _Watched(url)
     with opened, naming_damage(url, opened):
@@ -39,9 +32,18 @@ def open_parquet(file: FoundFile | str) -> Iterator[pq.ParquetFile]:
         yield pq.ParquetFile(opened, **({"pre_buffer": True} if "://" in url else {"buffer_size": 2**20}))
 
 
+def rows_claimed(file: FoundFile) -> int:
+    """How many rows a file says that it has; 0 for one that does not get so far."""
+    try:
+        with open_parquet(file) as parquet:
+            return max(0, int(parquet.metadata.num_rows))
+    except UnreadableFileError:
+        return 0
+
+
 @contextlib.contextmanager
 def naming_damage(url: str, opened: Any = None) -> Iterator[None]:
-    """Inside, only Arrow is asked for what lies in a file: its errors become a DamagedFileError that names it."""
+    """Inside, only Arrow is asked for what lies in a file: its errors become an UnreadableFileError that names it."""
     try:
         yield
     except (StorageError, SettingsError, MemoryError):
@@ -51,7 +53,7 @@ def naming_damage(url: str, opened: Any = None) -> Iterator[None]:
         if fault is not None:
             raise fault from error
         detail = f"a name that is not UTF-8: {error.object!r}" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise DamagedFileError(url, " ".join(detail.split())) from error
+        raise UnreadableFileError(url, f"not a Parquet file that can be read: {' '.join(detail.split())}") from error
 
 
 class _Watched:
@@ -114,7 +116,7 @@ class _Watched:
 
 
 def column_names(schema: pa.Schema, url: str) -> list[str]:
-    """The names of a file's columns. Raises DamagedFileError for one that is not UTF-8."""
+    """The names of a file's columns. Raises UnreadableFileError for one that is not UTF-8."""
     with naming_damage(url):
         return list(schema.names)
 

@@ -19,11 +19,12 @@ from corpus.settings import SettingsError
 from filters.text_clean import TextCleanSettings, clean_text
 from filters.text_keys import comparable
 from pipelines.sources.column_templates import Template, require_paths
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.record_files import ROW_ENDINGS, Row, fault_all, paths_in, read_records
+from pipelines.sources.parquet_records import Row
+from pipelines.sources.record_files import ROW_ENDINGS
 from pipelines.sources.text_forms import AnyTextForm, Columns
 from pipelines.sources.text_presets import PRESETS
 
@@ -67,7 +68,10 @@ class TextPairsRows(PairRows[TextPairsSource]):
         self.told: Counter[str] = Counter()
 
     def find(self) -> list[FoundFile]:
-        return find_files(self._patterns, ROW_ENDINGS, "files")
+        return find_files(self._patterns, ROW_ENDINGS, "files", self.not_read, NO_DATA)
+
+    def require(self, present: set[str], file: str) -> None:
+        self._columns(present, file)
 
     def identity(self) -> dict[str, Any]:
         """As of every source of pairs, and what the preset says."""
@@ -76,14 +80,9 @@ class TextPairsRows(PairRows[TextPairsSource]):
     def pairs(self) -> Iterator[GivenPair]:
         """The pairs of each row, in the files' order."""
         self.told = Counter()
-        for file in self.files:
-            present = paths_in(file)
-            if not present:
-                fault_all(file, self.faults)
-                continue
-            columns = self._columns(present, file.url)
-            reader = _Reader(columns)
-            for line, row in read_records(file, self.faults, reader.paths):
+        for file, present in self.readable():
+            reader = _Reader(self._columns(present, file.url))
+            for line, row in self.records(file, reader.paths):
                 try:
                     query, positives, negatives, instruction, key = reader.read(row)
                     chosen = self._chosen(query, positives)

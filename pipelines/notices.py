@@ -1,0 +1,24 @@
+"""What a person should know of a source that is no row's status: malformed records, files and values not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.gather import CREDENTIALS_REMOVED
+from pipelines.sources.not_read import NOT_READ
+
+_FAULTS_SHOWN = 3  # malformed records, with file and line; all are in the source's index
+_NOT_READ_SHOWN = 10
+
+
+def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iterator[str]:
+    """Lines about the source of that name; `index` is the file that has all of its notes, if there is one."""
+    faults = list(notes.get("faults", ()))
+    not_read = list(notes.get(NOT_READ, {}).get("lines", ()))
+    for lines, shown, what in ((faults, _FAULTS_SHOWN, "malformed records"), (not_read, _NOT_READ_SHOWN, "lines")):
+        yield from (f"{name}: {line}" for line in lines[:shown])
+        if len(lines) > shown:
+            yield f"{name}: {len(lines) - shown} more {what}{index and f', in {index}'}"
+    if removed := notes.get(CREDENTIALS_REMOVED):
+        yield f"{name}: {removed:,} URLs carried user:password@: taken off, and requested without"

@@ -1,0 +1,161 @@
+"""Rows of Parquet files as Python values, a few rows of a row group at a time; images that lie in them only by name."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.sources.column_templates import paths_of_schema
+from pipelines.sources.found_files import FoundFile
+from pipelines.sources.json_records import Fault
+from pipelines.sources.lenient_casts import is_binary, is_list
+from pipelines.sources.parquet_files import column_names, open_parquet, require_single
+from pipelines.sources.parquet_footer import FooterError, null_columns
+
+IMAGE = "image"  # the column whose embedded images are named without it
+_BATCH_ROWS = 1024
+
+Row = dict[str, Any]
+_Plain = Callable[[Any], Any]
+
+
+def embedded_name(file: str, row: int, column: str = IMAGE) -> str:
+    """The name of an image that lies in a Parquet file; rows are counted from 1."""
+    return f"{file}#row={row}" + ("" if column == IMAGE else f"&column={column}")
+
+
+def parquet_paths(file: FoundFile) -> set[str]:
+    """Every path of a file's columns. Raises UnreadableFileError, StorageError."""
+    with open_parquet(file) as parquet:
+        return paths_of_schema(parquet.schema_arrow)
+
+
+def parquet_rows(
+    file: FoundFile, faults: list[Fault], columns: Collection[str] | None, maybe_images: Collection[str]
+) -> Iterator[tuple[int, Row]]:
+    """(row, values) of a file, rows counted from 1. As `record_files.read_records`, for Parquet.
+
+    Values are those that JSON has: binary columns are UTF-8, as some programs write text; decimals are numbers; dates,
+    times and UUIDs are texts. A row with text that is not UTF-8, or a date that Python has not, is a fault. Raises
+    SettingsError for a column that is there twice.
+    """
+    with open_parquet(file) as parquet:
+        names = column_names(parquet.schema_arrow, file.url)
+        fields = [field for field in parquet.schema_arrow if columns is None or _names_it(columns, field.name)]
+        require_single(names, {field.name for field in fields}, file.url)
+        images = [field.name for field in fields if field.name in maybe_images and holds_images(field.type)]
+        leaves = [field.name for field in fields if field.name not in images]
+        leaves += [f"{field.name}.path" for field in fields if field.name in images and _has_path(field.type)]
+        embedded = _embedded(file, parquet, images)
+        first = 1
+        for group in range(parquet.num_row_groups):
+            for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=leaves):
+                for at, row in _python_rows(batch, file.url, first, faults):
+                    for name in images:
+                        path = (row.get(name) or {}).get("path")
+                        row[name] = embedded_name(file.name, at, name) if name in embedded[group] else path
+                    yield at, row
+                first += batch.num_rows
+
+
+def holds_images(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds the bytes of images."""
+    if pa.types.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return at >= 0 and is_binary(kind.field(at).type)
+    return is_binary(kind)
+
+
+def _names_it(paths: Collection[str], column: str) -> bool:
+    """Whether one of the paths is the column, or lies in it."""
+    return any(path == column or path.startswith(f"{column}.") for path in paths)
+
+
+def _has_path(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
+
+
+def _embedded(file: FoundFile, parquet: pq.ParquetFile, images: Collection[str]) -> list[set[str]]:
+    """Of each row group those of the columns that have an image in its own bytes; told without reading these."""
+    if not images:
+        return [set()] * parquet.num_row_groups
+    try:
+        nulls = null_columns(file.url)
+    except FooterError:
+        nulls = []
+    if len(nulls) != parquet.num_row_groups:
+        nulls = [set()] * parquet.num_row_groups  # nobody knows: as if there were images
+    return [{name for name in images if not {name, f"{name}.bytes"} & group} for group in nulls]
+
+
+def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault]) -> Iterator[tuple[int, Row]]:
+    plain = {field.name: to_plain for field in batch.schema if (to_plain := _to_plain(field.type))}
+    try:
+        yield from list(enumerate(_rows(batch, plain), first))
+    except (ValueError, OverflowError):  # what is not Unicode, or a date that Python has not, costs its row
+        for at in range(batch.num_rows):
+            try:
+                (row,) = _rows(batch.slice(at, 1), plain)
+            except UnicodeDecodeError as error:
+                faults.append(Fault(url, first + at, "bad_text", f"not Unicode: {error.reason}"))
+            except (ValueError, OverflowError) as error:
+                faults.append(Fault(url, first + at, "bad_text", str(error)))
+            else:
+                yield first + at, row
+
+
+def _rows(batch: pa.RecordBatch, plain: dict[str, _Plain]) -> list[Row]:
+    rows = batch.to_pylist()
+    for name, to_plain in plain.items():
+        for row in rows:
+            if row[name] is not None:
+                row[name] = to_plain(row[name])
+    return rows
+
+
+def _to_plain(kind: pa.DataType) -> _Plain | None:
+    """What makes JSON's values of those that Arrow gives for a type; None where they are already."""
+    if is_binary(kind):
+        return bytes.decode
+    if pa.types.is_decimal(kind):
+        return _number
+    if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind):
+        return lambda value: value.isoformat()
+    if pa.types.is_duration(kind) or kind == pa.uuid():
+        return str
+    if pa.types.is_dictionary(kind):
+        return _to_plain(kind.value_type)
+    if pa.types.is_map(kind):
+        return _of_maps(_to_plain(kind.key_type), _to_plain(kind.item_type))
+    if pa.types.is_struct(kind):
+        fields = {field.name: to_plain for field in kind.fields if (to_plain := _to_plain(field.type))}
+        return _of_structs(fields) if fields else None
+    inner = _to_plain(kind.value_type) if is_list(kind) else None
+    return (lambda values: [each if each is None else inner(each) for each in values]) if inner else None
+
+
+def _of_structs(fields: dict[str, _Plain]) -> _Plain:
+    def to_plain(value: Row) -> Row:
+        return {
+            name: fields[name](each) if name in fields and each is not None else each for name, each in value.items()
+        }
+
+    return to_plain
+
+
+def _of_maps(key: _Plain | None, item: _Plain | None) -> _Plain | None:
+    if key is None and item is None:
+        return None
+
+    def to_plain(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        return [(key(k) if key else k, item(v) if item and v is not None else v) for k, v in pairs]
+
+    return to_plain
+
+
+def _number(value: decimal.Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -44,7 +44,7 @@ from pipelines.download import Download, DownloadSettings, Stored, store_image
 from pipelines.fetch.answer import FetchError
 from pipelines.fetch.optout import OPT_OUTS
 from pipelines.fetch.url import parse_url
-from pipelines.sources.img2dataset import refused
+from pipelines.sources.img2dataset_tars import refused
 
 _START_S = 60.0  # for its processes to start, and to write what they have
 _LOG_TAIL = 500  # characters of what it printed that an error shows

@@ -34,7 +34,8 @@ from pipelines.pair_images import PairImages
 from pipelines.pairs import Pairs, PairSettings
 from pipelines.plan import Node, Step
 from pipelines.sources.documents import DocumentsRows, DocumentsSource
-from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars
+from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource
+from pipelines.sources.img2dataset_tars import IndexTars
 from pipelines.sources.laion import LaionRows
 from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource
 from pipelines.sources.mapped import MappedRows, MappedSource

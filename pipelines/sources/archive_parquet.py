@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from corpus.settings import Settings
-from corpus.storage import StorageError, Store
+from corpus.settings import Settings, SettingsError
 from corpus.work import ShardError
 from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.archives import Find, Found
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.not_read import UnreadableFileError
+from pipelines.sources.parquet_files import column_names, open_parquet, require_single
+from pipelines.sources.parquet_records import holds_images
 
 _NAME = re.compile(r"(?s)(.+)#row=([0-9]{1,15})(?:&column=(.+))?")
 _BATCH_ROWS = 16  # decoded at once: images are large
@@ -44,7 +46,7 @@ class ParquetImages:
     """The resolver of images in Parquet files; how a file is found by its name, see `FileIndex`.
 
     Reasons: missing_image (no such file, column or row, or nothing in it), ambiguous_image (several files are called
-    so), too_large.
+    so), too_large, damaged_archive (the file can't be read, or not so far).
     """
 
     def __init__(self, settings: ParquetImagesSettings) -> None:
@@ -52,7 +54,7 @@ class ParquetImages:
 
     @cached_property
     def _files(self) -> list[FoundFile]:
-        return find_files(self._settings.paths, [".parquet"], "parquet images")
+        return find_files(self._settings.paths, [".parquet"], "parquet images", hidden=NO_DATA)
 
     def identity(self) -> dict[str, Any]:
         """The settings, and URL, size and version of each file."""
@@ -86,28 +88,31 @@ class _Files:
             yield from self._in_file(self.index.urls[file], column, sorted(rows))
 
     def _in_file(self, url: str, column: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
-        """Raises ShardError for a file that is no whole Parquet, StorageError where it cannot be read."""
+        """Raises ShardError for a file that has the column twice, StorageError where it cannot be read."""
+        waiting = dict.fromkeys(position for _, position in wanted)
         try:
-            with Store(".").open(url) as opened:
-                file = pq.ParquetFile(opened, buffer_size=1 << 20)
-                leaf = _leaf(file.schema_arrow, column)
-                if not leaf:
-                    yield from ((position, _NOT_THERE) for _, position in wanted)
-                    return
-                sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
-                starts = np.cumsum([0, *sizes])
-                bounds = np.searchsorted([row for row, _ in wanted], starts)
-                for group, start in enumerate(starts[:-1].tolist()):
-                    inside = wanted[bounds[group] : bounds[group + 1]]
-                    if inside:
-                        yield from self._in_group(file, group, leaf, [(row - start, at) for row, at in inside])
-                yield from ((position, _NOT_THERE) for _, position in wanted[bounds[-1] :])
-        except pa.ArrowException as error:
-            raise ShardError(f"{url}: not a Parquet file that can be read: {error}") from error
-        except StorageError:
-            raise
-        except OSError as error:
-            raise StorageError(f"{url}: {error}") from error
+            for position, found in self._looked_up(url, column, wanted):
+                del waiting[position]
+                yield position, found
+        except UnreadableFileError as error:
+            yield from ((position, Found(reason="damaged_archive", detail=str(error))) for position in waiting)
+        except SettingsError as error:
+            raise ShardError(str(error)) from error
+
+    def _looked_up(self, url: str, column: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
+        with open_parquet(url) as file:
+            leaf = _leaf(file.schema_arrow, column, url)
+            if not leaf:
+                yield from ((position, _NOT_THERE) for _, position in wanted)
+                return
+            sizes = [max(0, file.metadata.row_group(number).num_rows) for number in range(file.num_row_groups)]
+            starts = np.cumsum([0, *sizes])
+            bounds = np.searchsorted([row for row, _ in wanted], starts)
+            for group, start in enumerate(starts[:-1].tolist()):
+                inside = wanted[bounds[group] : bounds[group + 1]]
+                if inside:
+                    yield from self._in_group(file, group, leaf, [(row - start, at) for row, at in inside])
+            yield from ((position, _NOT_THERE) for _, position in wanted[bounds[-1] :])
 
     def _in_group(self, file: pq.ParquetFile, group: int, leaf: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
         ahead = wanted[::-1]
@@ -121,6 +126,7 @@ class _Files:
             if not ahead:
                 return
             first += batch.num_rows
+        yield from ((position, _NOT_THERE) for _, position in ahead)  # of fewer rows than the footer claims
 
     def _judged(self, data: bytes | None) -> Found:
         if not data:
@@ -128,18 +134,19 @@ class _Files:
         return Found(reason="too_large", detail=f"{len(data)} bytes") if len(data) > self.max_bytes else Found(data)
 
 
-def _leaf(schema: pa.Schema, column: str) -> str:
-    """What is read of a column to get its images; "" for one that holds none, or is not there."""
-    names = [name for name in schema.names if name == column] or [
-        name for name in schema.names if name.lower() == column.lower()
-    ]
-    if not names:
+def _leaf(schema: pa.Schema, column: str, url: str) -> str:
+    """What is read of a column to get its images; "" for one that holds none, or is not there.
+
+    Raises SettingsError for one that is there twice.
+    """
+    present = column_names(schema, url)
+    if column in present:
+        require_single(present, [column], url)
+        name = column
+    else:
+        require_single(present, [column], url, any_case=True)
+        name = next((each for each in present if each.lower() == column.lower()), "")
+    kind = schema.field(name).type if name else pa.null()
+    if not holds_images(kind):
         return ""
-    kind = schema.field(names[0]).type
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type):
-        return f"{names[0]}.bytes"
-    return names[0] if _is_binary(kind) else ""
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return f"{name}.bytes" if pa.types.is_struct(kind) else name

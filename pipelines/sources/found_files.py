@@ -56,18 +56,19 @@ def find_files(
     what: str,
     not_read: NotRead | None = None,
     hidden: tuple[str, ...] = HIDDEN,
+    may_lack: bool = False,
 ) -> list[FoundFile]:
     """What paths, folders (with those below) and globs stand for, in their order; a file may come several times.
 
     Of folders, files with one of the `endings`; names that begin with one of `hidden` are left out, as files and as
     folders below. Files that are left out go into `not_read`. Raises SettingsError for a pattern that finds nothing,
-    StorageError where a store cannot be listed.
+    unless it `may_lack`; StorageError where a store cannot be listed.
     """
     found = []
     for pattern in patterns:
         search = _Search(tuple(endings), hidden, not_read or NotRead())
         files = search.find(pattern, what)
-        if not files:
+        if not files and not may_lack:
             none = f", or none of {', '.join(endings)}" if any(endings) else ""
             raise SettingsError(f"{what}: {pattern}: no files there{none}")
         search.note_others()

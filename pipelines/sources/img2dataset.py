@@ -6,30 +6,50 @@ for each URL, failed ones included. No image is copied: the items' table points 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
-from corpus.images import sniff
-from corpus.media import read_contents
-from corpus.printable import printable
-from corpus.records import Status, id_of_digest
 from corpus.settings import Settings, SettingsError
-from corpus.stages import ROWS, MapStage, Shard
-from corpus.storage import Store
-from corpus.tars import index_tar
-from pipelines.download import ITEMS_SCHEMA, Stored, items_table
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.img2dataset_tars import SHA256_HEX
+from pipelines.sources.lenient_casts import Cast, UncastableError, all_lost, cast_leniently, stored_values
+from pipelines.sources.not_read import NotRead, UnreadableFileError
+from pipelines.sources.parquet_files import column_names, open_parquet, require_single
 
-_IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
-
-Range = tuple[int, int]  # offset and size in a tar
+_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tfrecord")  # what may stand in the place of a tar
+_CHECK_THREADS = 8
+# Our name -> what the column may be called, the first of them that is there.
+_COLUMNS = {
+    "url": ("url",),
+    "text": ("caption", "txt"),
+    "licence": ("license", "licence"),
+    "key": ("key",),
+    "given_status": ("status",),
+    "given_error": ("error_message",),
+    "given_sha256": ("sha256",),
+}
+_NEEDED = ("url", "text", "licence", "key", "given_status")  # what is no text there costs its row
+_ROW_COLUMNS = (
+    "url",
+    "text",
+    "licence",
+    "tar",
+    "tar_bytes",
+    "missing",
+    "key",
+    "given_status",
+    "given_error",
+    "given_sha256",
+)
+_IN_THE_TABLE = ("jpg", "png", "webp")  # columns of its output_format parquet
 
 
 class Img2datasetSource(Settings):
@@ -41,193 +61,168 @@ class Img2datasetSource(Settings):
 
 
 class Img2datasetRows:
-    """One shard of rows for each tar: `url`, `text`, `licence`, and where img2dataset put the image."""
+    """One shard of rows for each tar: `url`, `text`, `licence`, and where img2dataset put the image.
+
+    counts: `read`, and `bad_text`, rows with a URL, text, key or status that is not UTF-8. Rows whose tar is not there
+    stay, for the stage `index` to fail them. The notes name tars without a table and files that could not be read.
+    """
 
     def __init__(self, settings: Img2datasetSource) -> None:
         self._settings = settings
-        self._store = Store(settings.folder)
-        self._parquets = [name for name in self._store.names("") if name.endswith(".parquet")]
-        if not self._parquets:
-            raise SettingsError(f"{settings.folder}: no .parquet of img2dataset's there (its output_format webdataset)")
+        self._not_read = NotRead()
         self.counts: dict[str, int] = {"read": 0}
+        if not self._tables:
+            raise SettingsError(f"{settings.folder}: no .parquet of img2dataset's there (its output_format webdataset)")
+
+    @cached_property
+    def _found(self) -> dict[str, FoundFile]:
+        """All files in the folder and below, by their URLs."""
+        found = find_files([self._settings.folder], [""], "folder", self._not_read, NO_DATA, may_lack=True)
+        return {file.url: file for file in found}
+
+    @cached_property
+    def _tables(self) -> dict[FoundFile, FoundFile | None]:
+        """Each Parquet file with its tar, if there is one. Whatever else lies there is noted."""
+        tables = [file for file in self._found.values() if file.url.endswith(".parquet")]
+        stems = {_stem(table) for table in tables}
+        others: dict[str, list[str]] = {}
+        for url in self._found:
+            packed = next((ending for ending in _PACKED if url.endswith(ending)), "")
+            if url.endswith(".tar") and url.removesuffix(".tar") not in stems:
+                self._not_read.add_file("orphan_tar", url, "no .parquet beside it says what is in it")
+            elif packed:
+                self._not_read.add_file(
+                    "other_format", url, f"wanted is {url.rpartition('/')[2].removesuffix(packed)}.tar"
+                )
+            elif not url.endswith((".parquet", ".tar", "_stats.json")):
+                others.setdefault(PurePosixPath(url).suffix, []).append(url)
+        for ending, urls in others.items():
+            more = f"and {len(urls) - 1} more that end in {ending or 'nothing'}" if len(urls) > 1 else ""
+            self._not_read.add_file("other_file", urls[0], more, len(urls))
+        return {table: self._found.get(f"{_stem(table)}.tar") for table in tables}
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and name and size of each Parquet file."""
-        files = [(name, self._store.size(name)) for name in self._parquets]
+        """The settings, and name and size of each Parquet file and of its tar."""
+        files = [(table.name, table.size, tar.size if tar else None) for table, tar in self._tables.items()]
         return {**self._settings.canonical(), "files": files}
 
+    def check(self) -> None:
+        """Look at the columns of each table. Raises SettingsError for what `shards` would raise because of them."""
+        with ThreadPoolExecutor(_CHECK_THREADS) as pool:
+            found = list(pool.map(_damage, self._tables))
+        self._leave_out([error for error in found if error is not None])
+
     def shards(self) -> Iterator[pa.Table]:
-        """The rows of each Parquet file. Raises SettingsError for one that img2dataset has not finished."""
+        """The rows of each Parquet file. Raises SettingsError where none can be read, or one lacks a key."""
         self.counts = {"read": 0}
-        for name in self._parquets:
+        self._not_read.values.clear()
+        damaged = []
+        for table, tar in self._tables.items():
             try:
-                with self._store.open(name) as file:
-                    table = pq.read_table(file)
-            except pa.ArrowInvalid as error:
-                raise SettingsError(
-                    f"{self._store.full(name)}: no whole Parquet file ({error}). Let img2dataset finish first"
-                ) from error
-            self.counts["read"] += table.num_rows
-            tar = self._store.full(f"{PurePosixPath(name).stem}.tar")
-            yield self._rows(table.rename_columns([column.lower() for column in table.column_names]), tar)
+                with open_parquet(table) as parquet:
+                    present = column_names(parquet.schema_arrow, table.url)
+                    names = _match(present, table.url)
+                    rows = parquet.read([*names.values()])
+                    rows = pa.table({ours: stored_values(rows.column(name)) for ours, name in names.items()})
+            except UnreadableFileError as error:
+                damaged.append(error)
+                continue
+            self.counts["read"] += rows.num_rows
+            yield self._rows(rows, table, tar.size if tar else None, "" if tar else self._why_missing(table, present))
+        self._leave_out(damaged)
 
-    def _rows(self, table: pa.Table, tar: str) -> pa.Table:
-        def text(column: str) -> pa.Array:
-            if column not in table.column_names:
-                return pa.array([""] * table.num_rows, pa.string())
-            return pc.fill_null(table.column(column).cast(pa.string()).combine_chunks(), "")
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Files and values that were not read, for people."""
+        return self._not_read.notes()
 
-        licences = text("license")
-        return pa.table(
-            {
-                "url": text("url"),
-                "text": text("caption"),
-                "licence": pc.if_else(pc.equal(licences, ""), self._settings.licence, licences),
-                "tar": pa.array([tar] * table.num_rows, pa.string()),
-                "key": text("key"),
-                "given_status": text("status"),
-                "given_error": text("error_message"),
-                "given_sha256": text("sha256"),
-            }
-        )
+    def _leave_out(self, damaged: Sequence[UnreadableFileError]) -> None:
+        for error in damaged:
+            self._not_read.add_file("unreadable_file", error.url, f"{error.detail}. Let img2dataset finish first")
+        if damaged and len(damaged) == len(self._tables):
+            raise damaged[0]
 
-
-class IndexTars(MapStage):
-    """Notes where each row's image lies in its tar, and the id of its bytes. Reads every byte once, copies none."""
-
-    name = "index"
-    version = 2
-    reads = (ROWS,)
-    schema = ITEMS_SCHEMA
-
-    def __init__(self) -> None:
-        super().__init__(Settings())
-
-    def open(self) -> Callable[[Shard], pa.Table]:
-        return index_rows
-
-
-def index_rows(shard: Shard) -> pa.Table:
-    """ITEMS_SCHEMA for the live rows. Failed are rows that img2dataset failed, and those without a whole image."""
-    rows = shard[ROWS].select(["tar", "key", "given_status", "given_error", "given_sha256"]).to_pylist()
-    tars: dict[str, _Tar] = {}
-    stored: list[Stored] = []
-    lying: list[tuple[int, str, Range]] = []  # place among the rows, and where the image lies
-    for place, row in enumerate(rows):
-        if row["given_status"] != "success":
-            stored.append(refused(row["given_status"], row["given_error"]))
-            continue
-        tar = row["tar"]
-        if tar not in tars:
-            tars[tar] = _read_tar(shard.store, tar)
-        stored.append(tars[tar].without_image(row["key"]))
-        if row["key"] in tars[tar].images:
-            lying.append((place, tar, tars[tar].images[row["key"]]))
-    locations = pa.table(
-        {
-            "media": pa.array([tar for _, tar, _ in lying], pa.string()),
-            "offset": pa.array([offset for _, _, (offset, _) in lying], pa.int64()),
-            "size": pa.array([size for _, _, (_, size) in lying], pa.int64()),
-        }
-    )
-    for at, data in read_contents(shard.store, locations):
-        place, tar, (offset, size) = lying[at]
-        stored[place] = _judge(data, tar, offset, size, rows[place]["given_sha256"])
-    return items_table(stored)
-
-
-@dataclass(frozen=True)
-class _Tar:
-    """What is in a tar: where its images lie, by their key; why some can't be used; why it can't be read further."""
-
-    images: dict[str, Range]
-    refused: dict[str, Stored]
-    fault: str
-
-    def without_image(self, key: str) -> Stored:
-        """What a row comes to that has no image in the tar."""
-        if key in self.refused:
-            return self.refused[key]
-        if self.fault:
-            return Stored(Status.FAILED, "damaged_archive", detail=f"no image of key {key!r}; {self.fault}")
-        return Stored(Status.FAILED, "no_member", detail=f"no image of key {key!r} in the tar")
-
-
-def _read_tar(store: Store, path: str) -> _Tar:
-    index = index_tar(store, path)
-    tar = _Tar({}, {}, index.fault)
-    for member in index.members.to_pylist():
-        key, _, ending = member["name"].rpartition(".")
-        if ending.lower() not in _IMAGE_ENDINGS:
-            continue
-        tar.images.pop(key, None)  # the last one of a name counts, whole or not
-        tar.refused.pop(key, None)
-        if member["fault"]:
-            tar.refused[key] = Stored(Status.FAILED, member["fault"], detail=f"{member['name']}: {member['detail']}")
+    def _why_missing(self, table: FoundFile, present: Collection[str]) -> str:
+        """What there is in the place of a table's tar."""
+        stem = _stem(table)
+        packed = [f"{stem}{ending}" for ending in _PACKED if f"{stem}{ending}" in self._found]
+        if packed:
+            there = f"; there is {packed[0]}, of which nothing can be read by range"
+        elif {*present} & {*_IN_THE_TABLE}:
+            there = "; its images are in the table (output_format parquet), source `parquet` reads these"
+        elif any(url.startswith(f"{stem}/") for url in self._found):
+            there = "; its images are files in a folder (output_format files)"
         else:
-            tar.images[key] = (member["offset"], member["size"])
-    return tar
+            there = ""
+        return f"no {stem}.tar{there}"
+
+    def _rows(self, given: pa.Table, table: FoundFile, tar_bytes: int | None, missing: str) -> pa.Table:
+        bad = np.zeros(given.num_rows, np.bool_)
+        columns = {}
+        for name in _COLUMNS:
+            cast = self._text(name, given, table.url)
+            columns[name] = pc.fill_null(cast.values, "")
+            if cast.lost is None:
+                continue
+            if name in _NEEDED:
+                bad |= cast.lost.to_numpy()
+            else:
+                self._not_read.add_values(_COLUMNS[name][0], cast.lost_count)
+        licences = columns["licence"]
+        columns["licence"] = pc.if_else(pc.equal(licences, ""), self._settings.licence, licences)
+        columns["given_sha256"] = self._digests(columns["given_sha256"])
+        if "given_status" not in given.column_names:  # as in tables of others that were made of img2dataset's
+            columns["given_status"] = pa.repeat(pa.scalar("success"), given.num_rows)
+        for name, value in (("tar", f"{_stem(table)}.tar"), ("missing", missing)):
+            columns[name] = pa.repeat(pa.scalar(value, pa.string()), given.num_rows)
+        columns["tar_bytes"] = pa.repeat(pa.scalar(tar_bytes, pa.int64()), given.num_rows)  # a tar that is got again
+        rows = pa.table({name: columns[name] for name in _ROW_COLUMNS})
+        if not bad.any():
+            return rows
+        self.counts["bad_text"] = self.counts.get("bad_text", 0) + int(bad.sum())
+        return rows.filter(pa.array(~bad))
+
+    def _text(self, name: str, given: pa.Table, url: str) -> Cast:
+        if name not in given.column_names:
+            return Cast(pa.chunked_array([pa.nulls(given.num_rows, pa.string())]))
+        try:
+            return cast_leniently(given.column(name), pa.string())
+        except UncastableError as error:
+            if name in _NEEDED:
+                raise SettingsError(f"{url}: column {_COLUMNS[name][0]}: {error}") from error
+            return all_lost(given.column(name), pa.string())
+
+    def _digests(self, given: pa.ChunkedArray) -> pa.ChunkedArray:
+        """SHA-256 in hex; "" in place of what is none, as "nan" and "None", which some programs write for null."""
+        found = pc.match_substring_regex(given, f"^{SHA256_HEX.pattern}$")
+        self._not_read.add_values("sha256", pc.sum(pc.and_(pc.invert(found), pc.not_equal(given, ""))).as_py() or 0)
+        return pc.if_else(found, given, "")
 
 
-def _judge(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> Stored:
-    """What an image that lies in a tar is. `given_sha256` is of the download, "" where img2dataset did not say."""
-    header = sniff(data)
-    digest = hashlib.sha256(data).digest()
-    downloaded = bytes.fromhex(given_sha256) if given_sha256 else digest
-    if not header.format:
-        return Stored(Status.FAILED, "not_an_image", downloaded_sha256=downloaded)
-    if not header.complete:
-        return Stored(Status.FAILED, "truncated", downloaded_sha256=downloaded)
-    return Stored(
-        Status.KEPT,
-        "",
-        id_of_digest(digest),
-        tar,
-        offset,
-        size,
-        header.ext,
-        downloaded_sha256=downloaded,
-        stored_sha256=digest,
-        orientation=header.orientation,
-    )
+def _damage(table: FoundFile) -> UnreadableFileError | None:
+    """Why a table cannot be read. Raises SettingsError for one that lacks a key, or has a column twice."""
+    try:
+        with open_parquet(table) as parquet:
+            _match(column_names(parquet.schema_arrow, table.url), table.url)
+    except UnreadableFileError as error:
+        return error
+    return None
 
 
-# What img2dataset says when it fails a row (its own words, urllib's and the system's), and our reason for it.
-_WORDS = (
-    ("disallowed by X-Robots-Tag", "opted_out"),
-    ("is not allowed", "refused_scheme"),  # a redirect to file:// and the like
-    ("unknown url type: '", "bad_url"),  # has no scheme
-    ("unknown url type", "refused_scheme"),
-    ("no host given", "bad_url"),
-    ("can't contain control characters", "bad_url"),
-    ("codec can't encode", "bad_url"),
-    ("infinite loop", "redirect_loop"),
-    ("timed out", "timeout"),
-    ("IncompleteRead", "truncated"),
-    ("Connection refused", "connection_failed"),
-    ("unreachable", "connection_failed"),
-    ("Connection reset", "connection_reset"),
-    ("closed connection without response", "connection_reset"),
-    ("Name or service not known", "dns_failed"),
-    ("No address associated", "dns_failed"),
-    ("name resolution", "dns_timeout"),
-    ("SSL: ", "tls_failed"),
-)
-# Images outside the sizes that its user wanted.
-_UNWANTED = ("image too small", "image area too large", "aspect ratio too large")
+def _match(present: Sequence[str], url: str) -> dict[str, str]:
+    """Our name -> the table's name of each column that is read. Raises SettingsError for one that is there twice."""
+    by_lower: dict[str, str] = {}
+    for name in present:
+        by_lower.setdefault(name.lower(), name)
+    found = {ours: by_lower[name] for ours, names in _COLUMNS.items() for name in names[::-1] if name in by_lower}
+    for needed in ("url", "key"):
+        if needed not in found:
+            raise SettingsError(
+                f"{url}: no column {needed!r}, as img2dataset's tables have; there are {', '.join(present)}"
+            )
+    require_single(present, found.values(), url, any_case=True)
+    return found
 
 
-def refused(status: str, error: str) -> Stored:
-    """What a row came to that img2dataset failed, its `status` and `error_message` in our words."""
-    detail = printable(" ".join(error.split()))
-    if status == "failed_to_resize":
-        if error in _UNWANTED:
-            return Stored(Status.FILTERED, "filtered_by_img2dataset", detail=detail)
-        return Stored(Status.FAILED, "undecodable", detail=detail)
-    reason = next((reason for words, reason in _WORDS if words in error), "")
-    number = error.removeprefix("HTTP Error ")[:3]
-    if error.startswith("HTTP Error ") and number.isdigit():
-        return Stored(Status.FAILED, reason or f"http_{number}", http_status=int(number), detail=detail)
-    if reason == "opted_out":
-        return Stored(Status.FILTERED, reason, detail=detail)
-    return Stored(Status.FAILED, reason or "download_failed", detail=detail)
+def _stem(table: FoundFile) -> str:
+    return table.url.removesuffix(".parquet")

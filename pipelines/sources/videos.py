@@ -20,8 +20,9 @@ from pydantic import Field, field_validator
 
 from corpus.hashing import hash_strings
 from corpus.settings import Settings, SettingsError, tuning
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault
+from pipelines.sources.not_read import NotRead
 from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, Names, is_web, on_the_web, under_prefix
 from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_spans import ANNOTATION, share_out, span_starts
@@ -90,6 +91,7 @@ class VideosRows:
         self.counts: dict[str, int] = {}
         self.annotation_counts: Counter[str] = Counter()
         self.faults: list[Fault] = []
+        self._not_read = NotRead()
 
     @cached_property
     def _listed(self) -> list[FoundFile]:
@@ -97,7 +99,9 @@ class VideosRows:
         return [
             found
             for name in plain
-            for found in ([on_the_web(name)] if is_web(name) else find_files([name], VIDEO_ENDINGS, "videos"))
+            for found in (
+                [on_the_web(name)] if is_web(name) else find_files([name], VIDEO_ENDINGS, "videos", self._not_read)
+            )
         ]
 
     @cached_property
@@ -105,8 +109,8 @@ class VideosRows:
         """Of each form the files, and those of its cuts."""
         return [
             (
-                find_files(form.files, JSON_ENDINGS, "annotations"),
-                find_files(form.cuts, JSON_ENDINGS, "cuts") if isinstance(form, Vript) else [],
+                find_files(form.files, JSON_ENDINGS, "annotations", self._not_read, NO_DATA),
+                find_files(form.cuts, JSON_ENDINGS, "cuts", self._not_read, NO_DATA) if isinstance(form, Vript) else [],
             )
             for form in self._settings.annotations
         ]
@@ -115,6 +119,10 @@ class VideosRows:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
         files = [*self._listed, *(file for both in self._files for each in both for file in each)]
         return {**self._settings.canonical(), "files": [(file.url, file.size, file.version) for file in files]}
+
+    def check(self) -> None:
+        """Raises SettingsError for a pattern that finds no files; what is in them is for the stages to judge."""
+        self.identity()
 
     def shards(self) -> Iterator[pa.Table]:
         """Tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, for a stage to judge."""
@@ -167,9 +175,10 @@ class VideosRows:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What became of the annotations, and the records that are malformed, for people."""
+        """What became of the annotations, malformed records and files that were not read, for people."""
         faults = [f"{fault.file}, line {fault.line}: {fault.reason}: {fault.detail}" for fault in self.faults]
-        return {"annotations": dict(sorted(self.annotation_counts.items())), "faults": faults}
+        notes = {"annotations": dict(sorted(self.annotation_counts.items())), "faults": faults}
+        return notes | self._not_read.notes()
 
     def _rows(self, videos: list[FoundFile], said: dict[FoundFile, list[Annotation]]) -> Iterator[dict[str, Any]]:
         most = self._settings.sample_rows

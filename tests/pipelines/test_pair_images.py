@@ -268,7 +268,20 @@ def test_a_resolver_of_another_kind(tmp_path: Path) -> None:
     assert reasons(alone) == {"a.jpg": "missing_image"}
 
 
-def test_a_broken_parquet_file_stops_the_shard(tmp_path: Path) -> None:
-    path = put(f"{tmp_path}/x.parquet", b"PAR1 no")
-    with pytest.raises(AssertionError, match="not a Parquet file"):
+def test_a_broken_parquet_file_costs_the_rows_that_name_it(tmp_path: Path) -> None:
+    broken = put(f"{tmp_path}/x.parquet", b"PAR1 no")
+    whole = f"{tmp_path}/y.parquet"
+    pq.write_table(pa.table({"image": [A, None], "twice": [A, A]}), whole)
+    names = [f"{broken}#row=1", f"{whole}#row=1", f"{whole}#row=2"]
+    parquet = ParquetImages(ParquetImagesSettings(paths=(broken, whole)))
+    table, _ = take_in(str(tmp_path), [pair(name) for name in names], parquet)
+    assert reasons(table) == {names[0]: "damaged_archive", names[1]: "", names[2]: "missing_image"}
+    (detail,) = [row["detail"] for row in table.to_pylist() if row["reason"] == "damaged_archive"]
+    assert detail.startswith(f"{broken}: not a Parquet file")
+
+
+def test_a_column_of_images_that_stands_twice_stops_the_shard(tmp_path: Path) -> None:
+    path = f"{tmp_path}/x.parquet"
+    pq.write_table(pa.table([[A], [B]], names=["image", "image"]), path)
+    with pytest.raises(AssertionError, match=r"x\.parquet: column 'image' stands there 2 times"):
         take_in(str(tmp_path), [pair(f"{path}#row=1")], ParquetImages(ParquetImagesSettings(paths=(path,))))

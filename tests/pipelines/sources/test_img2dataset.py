@@ -29,7 +29,8 @@ from pipelines import call_img2dataset
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.download_img2dataset import run_bounded
 from pipelines.gather import gather, source_fingerprint
-from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, IndexTars, refused
+from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource
+from pipelines.sources.img2dataset_tars import IndexTars, refused
 
 Row = dict[str, Any]
 
@@ -73,6 +74,10 @@ def write_tar(path: Path, images: dict[str, bytes]) -> None:
                 member = tarfile.TarInfo(f"{key}.{ending}")
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
+
+
+def source(folder: Path) -> Img2datasetRows:
+    return Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(folder)))
 
 
 def take_in(root: str | Path, folder: str | Path, **settings: str) -> tuple[Workspace, list[Outcome], list[ShardTask]]:
@@ -243,11 +248,123 @@ def test_members_that_cannot_be_used_cost_their_rows(tmp_path: Path, folder: Pat
     ]
 
 
-def test_a_tar_that_is_missing_fails_its_shard(tmp_path: Path, folder: Path) -> None:
+def test_rows_whose_tar_is_missing_fail_and_say_what_there_is(tmp_path: Path, folder: Path) -> None:
+    (folder / "00000.tar").rename(folder / "00000.tar.gz")
+    pq.write_table(pa.Table.from_pylist([row("1")]), folder / "00001.parquet")
+    pq.write_table(pa.Table.from_pylist([{**row("2"), "jpg": IMAGES["00000"]}]), folder / "00002.parquet")
+    (folder / "00003").mkdir()
+    (folder / "00003" / "3.jpg").write_bytes(IMAGES["00000"])
+    pq.write_table(pa.Table.from_pylist([row("3")]), folder / "00003.parquet")
+    workspace, outcomes, tasks = take_in(tmp_path / "work", folder)
+    assert [outcome.error for outcome in outcomes] == [""] * 4
+    details = [str(workspace.read_table(task.output).to_pylist()[0]["detail"]) for task in tasks]
+    reasons = [workspace.read_table(task.output).to_pylist()[0]["reason"] for task in tasks]
+    assert reasons == ["missing_archive"] * 4
+    for detail, words in zip(
+        details, ("00000.tar.gz", "no ", "output_format parquet", "output_format files"), strict=True
+    ):
+        assert words in detail and ".tar" in detail
+    found = source(folder).notes["not_read"]["files"]
+    assert found == {"other_format": 1, "other_file": 1}
+
+
+def test_a_tar_that_has_gone_since_it_was_listed_is_a_fault_of_the_storage(tmp_path: Path, folder: Path) -> None:
+    workspace, _, (task,) = take_in(tmp_path / "work", folder)
     (folder / "00000.tar").unlink()
-    _, (outcome,), _ = take_in(tmp_path / "work", folder)
-    assert outcome.error.startswith("MissingError: ")
-    assert "00000.tar" in outcome.error
+    outcome = MapWork(IndexTars(), workspace.store.url).open()(task)
+    assert outcome.error.startswith("MissingError: ") and "00000.tar" in outcome.error
+
+
+def test_a_tar_that_was_got_again_makes_new_rows(tmp_path: Path, folder: Path) -> None:
+    tar = folder / "00000.tar"
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[:3000])
+    _, _, (cut,) = take_in(tmp_path / "work", folder)
+    tar.write_bytes(whole)
+    _, _, (task,) = take_in(tmp_path / "work", folder)
+    assert task.inputs != cut.inputs, "else the stage would not look at the tar again"
+
+
+def test_tars_without_a_table_are_named(tmp_path: Path, folder: Path) -> None:
+    write_tar(folder / "00099.tar", IMAGES)
+    (folder / "00098.tfrecord").write_bytes(b"x")
+    found = source(folder)
+    assert found.notes["not_read"]["files"] == {"orphan_tar": 1, "other_format": 1}
+    assert any("00099.tar: no .parquet beside it" in line for line in found.notes["not_read"]["lines"])
+
+
+def test_members_are_found_by_their_last_part(tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    path.mkdir()
+    keys = ["1", "2", "3", "4", "5"]
+    pq.write_table(pa.Table.from_pylist([row(key) for key in keys]), path / "00000.parquet")
+    images = {"./1": 1, "images/train/2": 2, "a/3": 3, "b/3": 4, "4": 5, "thumbs/4": 6, "images/55": 7}
+    write_tar(path / "00000.tar", {name: picture(seed) for name, seed in images.items()})
+    workspace, _, (task,) = take_in(tmp_path / "work", path)
+    found = workspace.read_table(task.output)
+    assert found.column("reason").to_pylist() == ["", "", "ambiguous_member", "", "no_member"]
+    kept = found.take([0, 1, 3])
+    assert [data for _, data in sorted(read_contents(workspace.store, kept))] == [picture(1), picture(2), picture(5)]
+    assert "a/3, b/3" in found.to_pylist()[2]["detail"] and "images/train/2.jpg" in found.to_pylist()[4]["detail"]
+
+
+def test_digests_that_are_none_are_unknown(tmp_path: Path, folder: Path) -> None:
+    digests = ["None", "nan", "ABC", "²" * 64, ORIGINAL.upper()]
+    rows = [row("00000", sha256=digest, url=f"http://example.org/{at}") for at, digest in enumerate(digests)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "00000.parquet")
+    workspace, (outcome,), (task,) = take_in(tmp_path / "work", folder)
+    found = workspace.read_table(task.output)
+    assert outcome.counts == {"kept/": 5}
+    of_bytes = hashlib.sha256(IMAGES["00000"]).digest()
+    assert found.column("downloaded_sha256").to_pylist() == [of_bytes] * 4 + [bytes.fromhex(ORIGINAL)]
+    read = source(folder)
+    list(read.shards())
+    assert read.notes["not_read"]["values"] == {"sha256": 4}
+
+
+def test_text_that_is_not_utf_8_costs_its_row(tmp_path: Path, folder: Path) -> None:
+    columns = {
+        "url": [b"http://a/1", b"http://a/\xff", b"http://a/3", b"http://a/4", b"http://a/5", b"http://a/6"],
+        "caption": [b"one", b"two", b"zw\xf6lf", None, b"five", b"six"],
+        "key": [b"00000", b"00001", b"00004", b"00004", b"\xff", b"00001"],
+        "status": [b"success"] * 5 + [b"\xff"],
+        "error_message": [b"\xff", None, None, None, None, None],
+        "sha256": [b"\xff", None, None, None, None, None],
+    }
+    table = pa.table({name: pa.array(values, pa.binary()).view(pa.string()) for name, values in columns.items()})
+    pq.write_table(table, folder / "00000.parquet")
+    read = source(folder)
+    (rows,) = read.shards()
+    rows.validate(full=True)
+    assert rows.column("url").to_pylist() == ["http://a/1", "http://a/4"]
+    assert read.counts == {"read": 6, "bad_text": 4}
+    assert read.notes["not_read"]["values"] == {"error_message": 1, "sha256": 1}
+
+
+def test_the_text_may_be_called_txt(folder: Path) -> None:
+    rows = [{**row("00000"), "txt": "about it", "URL2": [1]}, {**row("00001"), "txt": None, "URL2": [1]}]
+    for given in rows:
+        del given["caption"]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "00000.parquet")
+    (table,) = source(folder).shards()
+    assert table.column("text").to_pylist() == ["about it", ""]
+
+
+def test_columns_that_stand_twice_and_tables_of_others_are_named(folder: Path) -> None:
+    both = pa.Table.from_pylist([row("00000")]).append_column("URL", pa.array(["http://other"]))
+    none = pa.table({"url": ["http://a"], "caption": ["a"]})
+    for table, words in ((both, r"column 'url' stands there 2 times"), (none, "no column 'key'")):
+        pq.write_table(table, folder / "00000.parquet")
+        for read in (lambda found: found.check(), lambda found: list(found.shards())):
+            with pytest.raises(SettingsError, match=rf"00000\.parquet: {words}"):
+                read(source(folder))
+
+
+def test_shards_in_folders_below_are_read(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "all").mkdir()
+    folder.rename(tmp_path / "all" / "run [1]")
+    _, (outcome,), _ = take_in(tmp_path / "work", tmp_path / "all")
+    assert outcome.counts["kept/"] == 3
 
 
 def test_a_folder_without_img2datasets_files_is_refused(tmp_path: Path) -> None:
@@ -257,8 +374,14 @@ def test_a_folder_without_img2datasets_files_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_img2dataset_has_not_finished_is_named(tmp_path: Path, folder: Path) -> None:
     (folder / "00001.parquet").write_bytes(b"PAR1 and no end")
-    with pytest.raises(SettingsError, match=r"00001\.parquet: no whole Parquet file .* Let img2dataset finish first"):
-        take_in(tmp_path / "work", folder)
+    found = source(folder)
+    found.check()
+    assert sum(shard.num_rows for shard in found.shards()) == len(ROWS_BY_HAND)
+    (line,) = found.notes["not_read"]["lines"]
+    assert "00001.parquet: not a Parquet file" in line and "Let img2dataset finish first" in line
+    (folder / "00000.parquet").unlink()
+    with pytest.raises(SettingsError, match=r"00001\.parquet: not a Parquet file"):
+        take_in(tmp_path, folder)
 
 
 def test_the_rows_depend_on_the_files(folder: Path) -> None:
@@ -280,6 +403,7 @@ def test_the_rows_depend_on_the_files(folder: Path) -> None:
             "HTTP Error 302: would lead to an infinite loop.\nThe last",
             ("failed", "redirect_loop", 302),
         ),
+        ("failed_to_download", "HTTP Error ²²²: odd", ("failed", "download_failed", None)),
         ("failed_to_download", "<urlopen error timed out>", ("failed", "timeout", None)),
         ("failed_to_download", "<urlopen error [Errno -2] Name or service not known>", ("failed", "dns_failed", None)),
         ("failed_to_download", "unknown url type: 'nonsense'", ("failed", "bad_url", None)),

@@ -1,0 +1,190 @@
+"""Stage `index`: where the images lie in the tars of img2dataset, for each row of source `img2dataset`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from corpus.images import sniff
+from corpus.media import read_contents
+from corpus.printable import printable
+from corpus.records import Status, id_of_digest
+from corpus.settings import Settings
+from corpus.stages import ROWS, MapStage, Shard
+from corpus.storage import Store
+from corpus.tars import index_tar
+from pipelines.download import ITEMS_SCHEMA, Stored, items_table
+
+SHA256_HEX = re.compile("[0-9a-fA-F]{64}")
+_IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
+_READ = ["tar", "missing", "key", "given_status", "given_error", "given_sha256"]
+_NO_MEMBER = Stored(Status.FAILED, "no_member")
+_SHOWN = 3  # names in a detail
+
+Range = tuple[int, int]  # offset and size in a tar
+
+
+class IndexTars(MapStage):
+    """Notes where each row's image lies in its tar, and the id of its bytes. Reads every byte once, copies none."""
+
+    name = "index"
+    version = 3
+    reads = (ROWS,)
+    schema = ITEMS_SCHEMA
+
+    def __init__(self) -> None:
+        super().__init__(Settings())
+
+    def open(self) -> Callable[[Shard], pa.Table]:
+        return index_rows
+
+
+def index_rows(shard: Shard) -> pa.Table:
+    """ITEMS_SCHEMA for the live rows. Failed are rows that img2dataset failed, and those without a whole image."""
+    rows = shard[ROWS].select(_READ).to_pylist()
+    tars: dict[str, _Tar] = {}
+    stored: list[Stored] = []
+    lying: list[tuple[int, str, Range]] = []  # place among the rows, and where the image lies
+    for place, row in enumerate(rows):
+        if row["given_status"] != "success":
+            stored.append(refused(row["given_status"], row["given_error"]))
+            continue
+        tar = row["tar"]
+        if row["missing"]:
+            stored.append(Stored(Status.FAILED, "missing_archive", detail=row["missing"]))
+            continue
+        if tar not in tars:
+            tars[tar] = _read_tar(shard.store, tar)
+        image = tars[tar].find(row["key"])
+        if isinstance(image, Stored):
+            stored.append(image)
+        else:
+            stored.append(_NO_MEMBER)  # until its bytes were read
+            lying.append((place, tar, image))
+    locations = pa.table(
+        {
+            "media": pa.array([tar for _, tar, _ in lying], pa.string()),
+            "offset": pa.array([offset for _, _, (offset, _) in lying], pa.int64()),
+            "size": pa.array([size for _, _, (_, size) in lying], pa.int64()),
+        }
+    )
+    for at, data in read_contents(shard.store, locations):
+        place, tar, (offset, size) = lying[at]
+        stored[place] = _judge(data, tar, offset, size, rows[place]["given_sha256"])
+    return items_table(stored)
+
+
+@dataclass(frozen=True)
+class _Tar:
+    """What is in a tar, by the keys of its images: those of whole names, and those of their last parts."""
+
+    whole: dict[str, _Image]
+    last: dict[str, dict[str, _Image]]  # last part -> whole name -> image
+    fault: str  # why it can't be read further
+
+    def find(self, key: str) -> Range | Stored:
+        """Where the image of a key lies, or what a row comes to that has none.
+
+        Tars that were packed again have `./KEY.jpg` or `images/train/KEY.jpg`.
+        """
+        if key in self.whole:
+            return self.whole[key].place
+        found = self.last.get(key, {})
+        if len(found) == 1:
+            return next(iter(found.values())).place
+        if found:
+            names = ", ".join(sorted(found)[:_SHOWN])
+            return Stored(Status.FAILED, "ambiguous_member", detail=f"{len(found)} images of key {key!r}: {names}")
+        if self.fault:
+            return Stored(Status.FAILED, "damaged_archive", detail=f"no image of key {key!r}; {self.fault}")
+        there = ", ".join(repr(image.name) for image in list(self.whole.values())[:_SHOWN]) or "none"
+        return replace(_NO_MEMBER, detail=f"no image of key {key!r} in the tar; of its images the first are {there}")
+
+
+@dataclass(frozen=True)
+class _Image:
+    name: str
+    place: Range | Stored
+
+
+def _read_tar(store: Store, path: str) -> _Tar:
+    index = index_tar(store, path)
+    tar = _Tar({}, {}, index.fault)
+    for member in index.members.to_pylist():
+        key, _, ending = member["name"].removeprefix("./").rpartition(".")
+        if ending.lower() not in _IMAGE_ENDINGS:
+            continue
+        place: Range | Stored = (member["offset"], member["size"])
+        if member["fault"]:
+            place = Stored(Status.FAILED, member["fault"], detail=f"{member['name']}: {member['detail']}")
+        tar.whole[key] = _Image(member["name"], place)  # the last one of a name counts, whole or not
+        tar.last.setdefault(key.rpartition("/")[2], {})[key] = tar.whole[key]
+    return tar
+
+
+def _judge(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> Stored:
+    """What an image that lies in a tar is. `given_sha256` is of the download, "" where nobody knows it."""
+    header = sniff(data)
+    digest = hashlib.sha256(data).digest()
+    downloaded = bytes.fromhex(given_sha256) if SHA256_HEX.fullmatch(given_sha256) else digest
+    if not header.format:
+        return Stored(Status.FAILED, "not_an_image", downloaded_sha256=downloaded)
+    if not header.complete:
+        return Stored(Status.FAILED, "truncated", downloaded_sha256=downloaded)
+    return Stored(
+        Status.KEPT,
+        "",
+        id_of_digest(digest),
+        tar,
+        offset,
+        size,
+        header.ext,
+        downloaded_sha256=downloaded,
+        stored_sha256=digest,
+        orientation=header.orientation,
+    )
+
+
+# What img2dataset says when it fails a row (its own words, urllib's and the system's), and our reason for it.
+_WORDS = (
+    ("disallowed by X-Robots-Tag", "opted_out"),
+    ("is not allowed", "refused_scheme"),  # a redirect to file:// and the like
+    ("unknown url type: '", "bad_url"),  # has no scheme
+    ("unknown url type", "refused_scheme"),
+    ("no host given", "bad_url"),
+    ("can't contain control characters", "bad_url"),
+    ("codec can't encode", "bad_url"),
+    ("infinite loop", "redirect_loop"),
+    ("timed out", "timeout"),
+    ("IncompleteRead", "truncated"),
+    ("Connection refused", "connection_failed"),
+    ("unreachable", "connection_failed"),
+    ("Connection reset", "connection_reset"),
+    ("closed connection without response", "connection_reset"),
+    ("Name or service not known", "dns_failed"),
+    ("No address associated", "dns_failed"),
+    ("name resolution", "dns_timeout"),
+    ("SSL: ", "tls_failed"),
+)
+# Images outside the sizes that its user wanted.
+_UNWANTED = ("image too small", "image area too large", "aspect ratio too large")
+
+
+def refused(status: str, error: str) -> Stored:
+    """What a row came to that img2dataset failed, its `status` and `error_message` in our words."""
+    detail = printable(" ".join(error.split()))
+    if status == "failed_to_resize":
+        if error in _UNWANTED:
+            return Stored(Status.FILTERED, "filtered_by_img2dataset", detail=detail)
+        return Stored(Status.FAILED, "undecodable", detail=detail)
+    reason = next((reason for words, reason in _WORDS if words in error), "")
+    number = error.removeprefix("HTTP Error ")[:3]
+    if error.startswith("HTTP Error ") and number.isascii() and number.isdecimal():
+        return Stored(Status.FAILED, reason or f"http_{number}", http_status=int(number), detail=detail)
+    if reason == "opted_out":
+        return Stored(Status.FILTERED, reason, detail=detail)
+    return Stored(Status.FAILED, reason or "download_failed", detail=detail)

@@ -24,15 +24,18 @@ _MOST_CHARACTERS = 65_536  # longer URLs are data; servers refuse far shorter on
 _MOST_HOST_CHARACTERS = 253  # RFC 1035, 2.3.4, without the length bytes at both ends
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_AROUND = re.compile(r"^[\s\x00-\x20]+|[\s\x00-\x20]+\Z")
+_AROUND = "".join(c for c in map(chr, range(0x3001)) if c <= " " or c.isspace())  # white space and controls
 _DROPPED = str.maketrans("", "", "\t\r\n")  # by the URL standard of browsers, wherever they stand
 _PATH = re.compile(r"[/?]")  # where it begins, or a query without one
-_LABEL = re.compile(r"[a-z0-9_-]{1,63}")  # "_" is in no host name by the book, and in many by use
+# Labels; "_" is in no host name by the book, and in many by use.
+_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*([a-z0-9_-]{1,63})\.?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"0*([0-9]{1,5})")
 # A target's characters by RFC 3986: unreserved, sub-delims, ":", "@" and "/", in a query "?" too; and whole escapes.
-_ILLEGAL = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/%-]")
-_ILLEGAL_IN_QUERY = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
+_LEGAL = r"A-Za-z0-9._~!$&'()*+,;=:@/%-"
+_STRAY = r"%(?![0-9A-Fa-f]{2})"
+_IN_PATH = re.compile(f"{_STRAY}|[^{_LEGAL}]")
+_IN_QUERY = re.compile(f"{_STRAY}|[^?{_LEGAL}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,10 @@ def _trimmed(text: str) -> str:
     """Without white space around, and what is dropped anywhere; without the fragment."""
     if len(text) > _MOST_CHARACTERS:
         raise FetchError("bad_url", f"longer than {_MOST_CHARACTERS} characters")
-    return _AROUND.sub("", text).translate(_DROPPED).partition("#")[0]
+    text = text.strip(_AROUND)
+    if "\t" in text or "\r" in text or "\n" in text:
+        text = text.translate(_DROPPED)
+    return text.partition("#")[0]
 
 
 def _absolute(text: str) -> HttpUrl:
@@ -137,10 +143,10 @@ def _host_name(text: str) -> str:
     if len(text) > _MOST_HOST_CHARACTERS + 1:  # before anything is computed of it
         raise FetchError("bad_url", f"a host of more than {_MOST_HOST_CHARACTERS} characters")
     host = (text if text.isascii() else _in_ascii(text)).lower()
-    labels = host.removesuffix(".").split(".")
-    if len(host.removesuffix(".")) > _MOST_HOST_CHARACTERS or not all(map(_LABEL.fullmatch, labels)):
+    name = _NAME.fullmatch(host)
+    if name is None or len(host.removesuffix(".")) > _MOST_HOST_CHARACTERS:
         raise FetchError("bad_url", "the host is no host name")
-    if not _NUMBER.fullmatch(labels[-1]):
+    if not _NUMBER.fullmatch(name[1]):
         return host
     address = literal_ip(host.removesuffix("."))  # no name ends in a number
     if address is None:
@@ -167,15 +173,14 @@ def _idna_2003(name: str) -> bytes:
 def _target(text: str) -> tuple[str, str]:
     """Path and query with "?", what may not stand there percent-encoded."""
     path, mark, query = text.partition("?")
-    return _encoded(path, _ILLEGAL), mark + _encoded(query, _ILLEGAL_IN_QUERY)
+    return _IN_PATH.sub(_escape, path), mark + _IN_QUERY.sub(_escape, query)
 
 
-def _encoded(text: str, illegal: re.Pattern[bytes]) -> str:
+def _escape(found: re.Match[str]) -> str:
     try:
-        data = text.encode("utf-8", "surrogateescape")
+        return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
         raise FetchError("bad_url", "not Unicode") from None
-    return illegal.sub(lambda found: b"%%%02X" % found[0][0], data).decode("ascii")
 
 
 def _without_dot_segments(path: str) -> str:

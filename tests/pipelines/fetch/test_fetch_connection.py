@@ -1,4 +1,6 @@
 import asyncio
+import contextlib
+import errno
 import gzip
 import random
 import re
@@ -8,9 +10,12 @@ import struct
 import pytest
 from delays import dripping
 
-from pipelines.fetch import REASONS
-from pipelines.fetch.answer import Answer
+from pipelines.fetch import REASONS, DnsCache, FetchSettings, Spool, fetch
+from pipelines.fetch.answer import Answer, FetchError
+from pipelines.fetch.client import Client
 from pipelines.fetch.connection import Connection
+from pipelines.fetch.encoding import decoded
+from pipelines.fetch.url import parse_url, resolve
 
 
 def test_a_drip_ends_at_the_total_deadline(server, get):
@@ -220,3 +225,91 @@ def test_an_error_page_is_not_read_and_the_connection_not_kept(server, settings,
     results = fetch_all([server.url("/a")] * 3, settings(concurrency=1))
     assert [result.reason for result in results] == ["http_404"] * 3
     assert server.connections == 3
+
+
+SEEDS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: image/jpeg\r\n\r\nhello",
+    b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://host.example:80/a%2Fb?c=d\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: //[::1]@/\xe9\r\n\r\n",
+    b"HTTP/1.1 503 No\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 429 No\r\nRetry-After: 120\r\nContent-Length: 2\r\n\r\nno",
+    b"HTTP/1.1 200 OK\r\nX-Robots-Tag: a: noindex, unavailable_after: 25 Jun 2010 15:00:00 PST\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3;a=b\r\nabc\r\n0\r\nT: x\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nuntil the end",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 31\r\n\r\n" + gzip.compress(b"hello hello", mtime=0),
+]
+PIECES = [b"\r\n", b"\0", b"\x1b[31m", b":", b"\xff", b"\xe2\x82", b"\xb2", b"9" * 5000, b"-1", b"chunked", b"\r\n\r\n"]
+PIECES += [b"Location: ", b"Retry-After: ", b"Content-Length: ", b"X-Robots-Tag: ", b"Mon, 99 Foo 9999 99:99:99 +9999"]
+
+
+def mutated(chance):
+    """A response, cut, spliced, with odd pieces put in."""
+    data = chance.choice(SEEDS)
+    for _ in range(chance.randrange(5)):
+        start, end = sorted(chance.randrange(len(data) + 1) for _ in range(2))
+        deed = chance.randrange(4)
+        if deed == 0:
+            data = data[:start] + data[end:]
+        elif deed == 1:
+            data = data[:start] + chance.choice(PIECES) + data[start:]
+        elif deed == 2:
+            data = data[:start] + bytes([chance.randrange(256)]) + data[start + 1 :]
+        else:
+            data = data[:end] + chance.choice(SEEDS)[-chance.randrange(1, 60) :]
+    return data
+
+
+def test_whatever_a_server_sends_is_an_answer():
+    async def answers(count):
+        chance = random.Random(3)
+        settings = FetchSettings(max_bytes=1000)
+        client, base = Client(settings, DnsCache()), parse_url("http://host.example/x")
+        for _ in range(count):
+            connection = Connection(settings, client.judge, chance.choice((None, Spool(100))))
+            connection.connection_made(FakeTransport())
+            waiting, data = connection.ask(b"", 30.0), mutated(chance)
+            while data and connection.open:
+                size = chance.choice((1, 7, 1000))
+                connection.data_received(data[:size])
+                data = data[size:]
+            if not waiting.done():
+                connection.connection_lost(chance.choice((None, ConnectionResetError("by peer"))))
+            answer = waiting.result()
+            if answer.encoding and answer.reason == "ok":
+                answer = decoded(answer, 1000)
+            if answer.spooled is not None:
+                answer.spooled.file.close()
+            if answer.location is not None:
+                with contextlib.suppress(FetchError):  # and nothing else
+                    assert resolve(base, answer.location).target.isascii()
+            connection.close()
+            yield answer
+
+    async def judged():
+        return [answer async for answer in answers(3000)]
+
+    found = asyncio.run(judged())
+    assert all(re.fullmatch(r"http_\d+|", answer.reason) or answer.reason in REASONS for answer in found)
+    assert all(answer.detail.isprintable() and answer.content_type.isprintable() for answer in found)
+    reasons = {"ok", "", "bad_response", "truncated", "http_503", "http_429", "connection_reset", "bad_encoding"}
+    assert {answer.reason for answer in found} >= reasons
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_server(server, settings, monkeypatch):
+    def no_memory(*args):
+        raise MemoryError
+
+    server.answer("/a", b"body")
+    monkeypatch.setattr("pipelines.fetch.client.Client.judge", no_memory)
+    with pytest.raises(MemoryError):
+        fetch([server.url("/a")], settings(), print)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS])
+def test_files_that_run_out_are_no_fault_of_the_server(server, settings, monkeypatch, code):
+    async def no_socket(*args, **kwargs):
+        raise OSError(code, "Too many open files")
+
+    monkeypatch.setattr("aiohappyeyeballs.start_connection", no_socket)
+    with pytest.raises(OSError, match="Too many"):
+        fetch([server.url("/a")], settings(), print)

@@ -1,9 +1,10 @@
+import errno
 import socket
 import threading
 
 import pytest
 
-from pipelines.fetch import DnsCache
+from pipelines.fetch import DnsCache, fetch
 
 
 @pytest.fixture
@@ -113,3 +114,9 @@ def test_a_lookup_that_hangs_has_its_own_deadline(get, monkeypatch):
 @pytest.mark.parametrize("host", ["a" * 64 + ".test", "." * 3, "xn--", "a..b"])
 def test_names_that_cannot_be_looked_up(get, host):
     assert get(f"http://{host}/").reason in ("dns_failed", "dns_timeout", "bad_url")
+
+
+def test_files_that_run_out_are_no_fault_of_a_name(settings, names, page):
+    names.table["name.test"] = [OSError(errno.EMFILE, "Too many open files")]
+    with pytest.raises(OSError, match="Too many"):
+        fetch([page], settings(), print)

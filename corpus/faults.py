@@ -11,6 +11,8 @@ import tempfile
 
 from corpus.storage import StorageError
 
+# Errors of the system that say that this machine has no room for one more file, socket or byte.
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT})
 _OPENCV_NO_MEMORY = -4  # cv::Error::StsNoMem
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -18,7 +18,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from corpus.storage import Store
+from corpus.faults import NO_ROOM
+from corpus.storage import StorageError, Store
 from video.frame import Frame
 from video.ranges import RangeFile
 
@@ -107,8 +108,8 @@ class Budget:
 
 @contextlib.contextmanager
 def video_errors() -> Iterator[None]:
-    """Inside, libav is at work: what it raises becomes a VideoError. What storage raises is left as it is, and so is a
-    MemoryError: it may be the machine's fault.
+    """Inside, libav is at work: what it raises becomes a VideoError, or a StorageError where this machine has no room
+    for one more file. What storage raises is left as it is, and so is a MemoryError: it may be the machine's fault.
     """
     import av
 
@@ -121,6 +122,8 @@ def video_errors() -> Iterator[None]:
     except av.error.ExitError as error:  # by the deadline that `open_container` sets
         raise VideoError("time_budget", "libav was still reading at the end of the time for the video") from error
     except av.error.FFmpegError as error:
+        if error.errno in NO_ROOM:
+            raise StorageError(f"{error.filename or 'a video'}: {error.strerror}") from error
         raise VideoError("broken", error.strerror or "") from error
 
 

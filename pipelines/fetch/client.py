@@ -10,11 +10,12 @@ import ssl
 
 import aiohappyeyeballs
 
+from corpus.faults import NO_ROOM
 from corpus.printable import printable
 from pipelines.fetch.address import IP, AddressPolicy
 from pipelines.fetch.answer import Answer, FetchError
 from pipelines.fetch.connection import Connection, Headers, out_of_time
-from pipelines.fetch.dns import OUR_FAULTS, DnsCache, Resolver
+from pipelines.fetch.dns import DnsCache, Resolver
 from pipelines.fetch.encoding import decoded
 from pipelines.fetch.optout import opt_out
 from pipelines.fetch.reasons import OK, http_reason
@@ -66,7 +67,7 @@ class Client:
         except ssl.SSLError as error:
             raise FetchError("tls_failed", printable(str(error))) from error
         except OSError as error:
-            if error.errno in OUR_FAULTS:
+            if error.errno in NO_ROOM:
                 raise
             raise FetchError("connection_failed", printable(str(error))) from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import socket
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from corpus.faults import NO_ROOM
 from pipelines.fetch.address import IP, AddressPolicy, literal_ip
 from pipelines.fetch.answer import FetchError
 from pipelines.fetch.settings import FetchSettings
@@ -22,8 +22,6 @@ _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", sock
 # deadline once for each; no longer, because trying again often helps.
 _SILENCE_TTL_S = 1.0
 _MOST_NAMES = 100_000
-# Errors of the system that say nothing about a host: no room here for one more file or socket.
-OUR_FAULTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ class Resolver:
             known = failure.errno in _NO_SUCH_NAME
             error = FetchError("dns_failed" if known else "dns_timeout", f"{host}: {failure.strerror}")
         except (OSError, ValueError) as failure:  # a label over 63 letters is a UnicodeError
-            if isinstance(failure, OSError) and failure.errno in OUR_FAULTS:
+            if isinstance(failure, OSError) and failure.errno in NO_ROOM:
                 raise
             error = FetchError("dns_failed", f"{host}: {failure}")
         ttl_s = settings.dns_negative_ttl_s if error.reason == "dns_failed" else _SILENCE_TTL_S

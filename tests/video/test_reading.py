@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 from fractions import Fraction
@@ -135,6 +136,17 @@ def test_an_error_of_storage_is_no_fault_of_the_video(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", SHOTS, gop=12, size=(160, 120))
     with pytest.raises(StorageError, match="wanted"):  # the table says that there is more than there is
         open_container(RangeFile(Store(tmp_path), "a.mp4", 0, (tmp_path / "a.mp4").stat().st_size + 1))
+
+
+def test_too_many_open_files_are_no_fault_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"never looked at")
+
+    def refuse(*args: Any, **options: Any) -> None:
+        raise av.error.FFmpegError(errno.EMFILE, "Too many open files", str(args[0]))
+
+    monkeypatch.setattr("av.open", refuse)
+    with pytest.raises(StorageError, match=r"a\.mp4: Too many open files"):
+        open_container(tmp_path / "a.mp4")
 
 
 def test_an_error_can_be_sent_to_another_process() -> None:

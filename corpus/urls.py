@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from fnmatch import translate
 from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Each entry names a scheme of signing: the parameter that it is known by, then those that go with it. `*` stands for
 # any letters; case does not count.
@@ -64,6 +64,10 @@ def urls_without_credentials(urls: pa.Array | pa.ChunkedArray) -> tuple[pa.Array
 
     A value is one URL as a whole, so white space in it does not end the part before "@".
     """
+    import numpy as np  # here: what is printed is cleaned by this module, and `--help` needs no arrays
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     values = urls.combine_chunks() if isinstance(urls, pa.ChunkedArray) else urls
     marked = pc.fill_null(pc.match_substring(values, "@"), False).to_numpy(zero_copy_only=False)
     at = np.flatnonzero(marked)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import extras
 import fsspec
 import pytest
 from hypothesis import settings
@@ -16,6 +17,27 @@ from hypothesis import settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--complete", action="store_true", help="fail what would be skipped because a package is absent")
+    parser.addoption("--least", type=int, default=0, metavar="N", help="fail unless so many tests passed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    extras.complete = config.getoption("complete")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A collection that lost most of its tests is no success."""
+    if hasattr(session.config, "workerinput"):  # of pytest-xdist: one of several, which each ran some
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    passed = len(reporter.stats.get("passed", [])) if reporter else 0
+    if passed < session.config.getoption("least"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"\n{passed} tests passed, at least {session.config.getoption('least')} must", red=True)
+
+
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("tests")
 
@@ -23,11 +45,11 @@ settings.load_profile("tests")
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of an S3 server on the loopback, and an environment in which every process finds it."""
-    pytest.importorskip("s3fs")
-    server_module = pytest.importorskip("moto.server")
+    extras.installed_or_skip("s3fs", "moto")
+    from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import pytest
 from downloading import Site, run_stage, settings, site
+from extras import installed_or_skip
 from PIL import Image
 from small_worlds import picture
 
@@ -39,6 +40,7 @@ def chosen(web: Site, **changes: Any) -> DownloadSettings:
 
 def test_it_ends_like_the_own_fetcher(web: Site, tmp_path: Path) -> None:
     """One call of img2dataset, because each takes seconds to start: all kinds of URLs, and a re-encode."""
+    installed_or_skip("img2dataset")
     ends = {
         "images/a.jpg": ("kept", ""),
         "redirect/b.png": ("kept", ""),
@@ -97,6 +99,7 @@ def cut_off_tar(path: Path, images: dict[int, bytes]) -> None:
 
 
 def test_what_was_done_before_the_deadline_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed_or_skip("img2dataset")
     images = {0: picture(0), 2: picture(2), 1: picture(1)}
 
     def hang(command: list[str], log: Path, timeout_s: float) -> None:
@@ -146,6 +149,7 @@ def test_a_call_that_does_not_end_is_killed_with_its_workers(tmp_path: Path, mon
 
 
 def test_a_call_that_never_began_fails_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed_or_skip("img2dataset")
     monkeypatch.setattr(backend, "deadline_s", lambda urls, settings: 0.0)
     outcome, _ = run_stage(Workspace(tmp_path), ["http://127.0.0.1:1/"], DownloadSettings(backend="img2dataset"))
     assert outcome.error.startswith("ShardError: img2dataset was killed at its deadline before it began")
@@ -161,6 +165,7 @@ def test_a_call_that_never_began_fails_the_shard(tmp_path: Path, monkeypatch: py
 def test_a_call_that_fails_fails_the_shard_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, said: str
 ) -> None:
+    installed_or_skip("img2dataset")
     (tmp_path / "img2dataset.py").write_text(library)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # where the process looks for the library first
     outcome, _ = run_stage(Workspace(tmp_path), ["http://127.0.0.1:1/"], DownloadSettings(backend="img2dataset"))

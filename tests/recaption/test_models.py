@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extras import installed_or_skip
 
 from corpus.settings import SettingsError
 from recaption.models import DEFAULT_MODEL, MODELS, find_model, revision_of
@@ -54,7 +55,9 @@ def test_models_of_one_size_and_of_tiles() -> None:
 
 
 def test_the_template_that_is_ours_puts_the_image_before_the_text() -> None:
-    jinja2 = pytest.importorskip("jinja2")
+    installed_or_skip("jinja2")
+    import jinja2
+
     template = jinja2.Template(find_model("glm-4v-9b").chat_template)
     image, text = {"type": "image"}, {"type": "text", "text": "Describe it."}
     expected = "[gMASK]<sop><|user|>\n<|begin_of_image|><|endoftext|><|end_of_image|>Describe it.<|assistant|>"

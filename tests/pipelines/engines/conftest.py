@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from engine_works import environment
+from extras import engine_or_skip
 
 
 @pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
     """A Ray cluster of two cores, and of two GPUs that are not there."""
-    ray = pytest.importorskip("ray")
+    engine_or_skip("ray")
+    import ray
 
     from pipelines.engines.ray import start_local
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import fsspec
 import pytest
 from engine_works import Fifo, Meeting, PlantedError, Rows, Square, environment, fail_to_reduce, sums
+from extras import engine_or_skip
 
 from corpus.stages import Resources
 from pipelines.engines import EngineSettings
 
-pytest.importorskip("apache_beam")
-from pipelines.engines.beam import BeamEngine
+engine_or_skip("beam")
+from pipelines.engines.beam import BeamEngine  # noqa: E402
 
 
 def engine(scratch: str | Path, workers: int = 0, runner: str = "FnApiRunner", *options: str) -> BeamEngine:

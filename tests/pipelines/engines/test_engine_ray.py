@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from engine_works import Deadly, DiesOnOpening, Fifo, Hang, Meeting, Pair, Rows, Square, environment, sums
+from extras import engine_or_skip
 
 import rzen_corpus
 from corpus.stages import Resources
 from pipelines.engines import EngineSettings
 
-pytest.importorskip("ray")
-from pipelines.engines.ray import RayEngine
+engine_or_skip("ray")
+from pipelines.engines.ray import RayEngine  # noqa: E402
 
 TASK = Resources()
 MODEL = Resources(holds_model=True, in_flight=2)

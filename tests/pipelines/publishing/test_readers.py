@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pytest
 import webdataset
+from extras import installed_or_skip
 from PIL import Image
 from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
@@ -138,7 +139,9 @@ def stand_in_for_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def offline_datasets(monkeypatch: pytest.MonkeyPatch, reads_card: bool = False) -> Any:
     """Hugging Face's `datasets` without a network; wholly offline it reads no folder's card."""
-    datasets = pytest.importorskip("datasets")
+    installed_or_skip("datasets")
+    import datasets
+
     for flag in ("HF_HUB_OFFLINE",) if reads_card else ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         monkeypatch.setattr(datasets.config, flag, True)
     return datasets
@@ -147,6 +150,7 @@ def offline_datasets(monkeypatch: pytest.MonkeyPatch, reads_card: bool = False) 
 def test_wids(world: World, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("torch") is None:
         stand_in_for_torch(monkeypatch)
+    installed_or_skip("wids")  # which webdataset has no more, from 1.0 on
     import wids
     from wids.wids_decode import default_decoder
 

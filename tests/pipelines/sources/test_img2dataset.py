@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from downloading import ROTATED, rotated, site
+from extras import installed_or_skip
 from raw_tars import END, block, header, sparse
 from small_worlds import picture
 
@@ -153,6 +154,7 @@ def test_a_folder_in_a_bucket_is_read_where_it_lies(s3_store: str, folder: Path)
 @pytest.fixture(scope="module")
 def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, bytes]]]:
     """What img2dataset itself made of five URLs, three to a tar, and the images that are served."""
+    installed_or_skip("img2dataset")
     folder = tmp_path_factory.mktemp("real")
     with site(folder / "site") as web:
         paths = ["images/a.jpg", "status/404/x", "images/b.png", "images/rotated.jpg", "html/x"]

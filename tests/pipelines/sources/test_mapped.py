@@ -245,3 +245,36 @@ def test_fields_without_end_and_odd_names_cost_no_run(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no column 'reply'; .*it has answer, question, .*x.a, .*ud800") as raised:
         rows_of(source(tmp_path, mapping.replace("answer", "reply")))
     assert str(raised.value).encode(), "it can be printed"
+
+
+def test_damaged_files_are_named_and_the_others_are_read(tmp_path: Path) -> None:
+    mapping = "{kind: parquet, query: {text: q}, positive: {text: p}}"
+    columns = {"q": [f"question {at}" for at in range(9)], "p": [f"answer {at}" for at in range(9)]}
+    for name in ("a", "b", "c"):
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet", row_group_size=3, use_dictionary=False)
+    cut, torn = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    data = bytearray(torn.read_bytes())
+    data[data.index(b"question 6") - 20 : data.index(b"question 6")] = b"\xff" * 20
+    torn.write_bytes(data)
+    found = source(tmp_path, mapping)
+    found.check()
+    assert len(rows_of(found)) == 6 + 9
+    assert found.counts == {"read": 18, "unreadable_rows": 3}
+    lines = found.notes["not_read"]["lines"]
+    assert found.notes["not_read"]["files"] == {"unreadable_file": 2}
+    assert str(cut) in lines[0] and str(torn) in lines[1] and "6 rows before the damage were read" in lines[1]
+    rows_of(found)
+    assert found.notes["not_read"]["files"] == {"unreadable_file": 2}, "not counted twice when it is read again"
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.parquet").unlink()
+    for read in (lambda rows: rows.check(), rows_of):
+        with pytest.raises(SettingsError, match=r"a\.parquet: not a Parquet file"):
+            read(source(tmp_path, mapping))
+
+
+def test_what_would_stop_a_run_is_found_by_looking_at_columns(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"q": "a", "p": "b"}])
+    write_lines(tmp_path / "b.jsonl", [{"q": "a", "positive": "b"}])
+    with pytest.raises(SettingsError, match=r"b\.jsonl: no column 'p'"):
+        source(tmp_path, "{kind: jsonl, query: {text: q}, positive: {text: p}}").check()

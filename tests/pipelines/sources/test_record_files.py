@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import decimal
 import gzip
 import json
 import lzma
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,3 +158,79 @@ def test_a_json_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeyp
         else:
             with pytest.raises(SettingsError, match=rf"{file.name}: a JSON file of over 1,048,576 bytes, unpacked"):
                 list(read_records(file, []))
+
+
+def test_values_of_every_type_are_those_that_json_has(tmp_path: Path) -> None:
+    identity = uuid.UUID(int=7)
+    columns = {
+        "view": pa.array(["a", None], pa.string_view()),
+        "bytes": pa.array([b"a", None], pa.binary_view()),
+        "fixed": pa.array([b"abc", None], pa.binary(3)),
+        "decimal": pa.array([decimal.Decimal("3.00"), decimal.Decimal("2.50")]),
+        "unsigned": pa.array([2**64 - 1, None], pa.uint64()),
+        "words": pa.array(["x", "y"]).dictionary_encode(),
+        "uuid": pa.array([identity.bytes, None], pa.uuid()),
+        "day": pa.array([0, None], pa.date32()),
+        "lists": pa.array([[b"a", None], None], pa.list_view(pa.binary())),
+        "struct": pa.array([{"b": b"a", "n": [decimal.Decimal("1.5")]}, None]),
+        "map": pa.array([[("k", b"v")], None], pa.map_(pa.string(), pa.binary())),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found, faults = said(tmp_path / "a.parquet", *columns)
+    assert faults == [] and [row for _, row in found] == [
+        {
+            "view": "a",
+            "bytes": "a",
+            "fixed": "abc",
+            "decimal": 3,
+            "unsigned": 2**64 - 1,
+            "words": "x",
+            "uuid": str(identity),
+            "day": "1970-01-01",
+            "lists": ["a", None],
+            "struct": {"b": "a", "n": [1.5]},
+            "map": [("k", "v")],
+        },
+        {**dict.fromkeys(columns), "decimal": 2.5, "words": "y"},
+    ]
+
+
+def test_text_that_is_not_utf_8_costs_its_row_wherever_it_lies(tmp_path: Path) -> None:
+    text = pa.array([b"ok", b"\xff", b"ok", b"ok"]).view(pa.string())
+    columns = {
+        "text": text,
+        "list": pa.array([[b"ok"], [b"ok"], [b"\xff"], None], pa.list_(pa.binary())),
+        "unread": pa.array([b"\xff"] * 4).view(pa.string()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found, faults = said(tmp_path / "a.parquet", "text", "list")
+    assert found == [(1, {"text": "ok", "list": ["ok"]}), (4, {"text": "ok", "list": None})]
+    assert faults == [(2, "bad_text"), (3, "bad_text")]
+
+
+def test_a_column_that_stands_twice_is_an_error_only_where_it_is_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table([["a"], ["b"], ["c"]], names=["text", "more", "more"]), tmp_path / "a.parquet")
+    assert said(tmp_path / "a.parquet", "text") == ([(1, {"text": "a"})], [])
+    for columns in (("text", "more"), ("more.x",), ()):
+        with pytest.raises(SettingsError, match=r"a\.parquet: column 'more' stands there 2 times"):
+            said(tmp_path / "a.parquet", *columns)
+
+
+def test_folders_give_columns_their_values(tmp_path: Path) -> None:
+    folder = tmp_path / "lang=en" / "split=__HIVE_DEFAULT_PARTITION__"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"text": ["a"]}), folder / "a.parquet")
+    (folder / "b.jsonl").write_text('{"text": "b", "lang": "its own"}\n')
+    for name, row in (("a.parquet", {"text": "a", "lang": "en"}), ("b.jsonl", {"text": "b", "lang": "its own"})):
+        (file,) = find_files([str(folder / name)], (), "files")
+        assert record_files.paths_in(file) >= {"text", "lang", "split"}
+        ((_, found),) = read_records(file, [], ["text", "lang"])
+        assert found == row
+
+
+def test_images_are_named_as_far_as_a_row_group_has_them(tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = [{"bytes": None, "path": "1.png"}, {"bytes": None, "path": "2.png"}, {"bytes": b"3", "path": "3.png"}]
+    pq.write_table(pa.table({"image": pa.array(images, kind)}), tmp_path / "a.parquet", row_group_size=2)
+    found, _ = said(tmp_path / "a.parquet", "image", images=("image",))
+    assert [row["image"] for _, row in found] == ["1.png", "2.png", "a.parquet#row=3"]

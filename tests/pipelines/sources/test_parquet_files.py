@@ -1,0 +1,197 @@
+"""Parquet files of strangers: a damaged one is an error that names it, and ends no process."""
+
+from __future__ import annotations
+
+import io
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.settings import SettingsError
+from corpus.storage import StorageError, Store
+from pipelines.sources.found_files import FoundFile
+from pipelines.sources.json_records import Faults
+from pipelines.sources.not_read import UnreadableFileError
+from pipelines.sources.parquet_files import column_names, open_parquet, require_single, rows_claimed
+from pipelines.sources.parquet_footer import FooterError, null_columns
+from pipelines.sources.record_files import read_records
+
+PAGES = pa.table(
+    {
+        "image": [{"bytes": b"image %d" % at, "path": f"{at}.png"} for at in range(6)],
+        "text": [f"text {at}" for at in range(6)],
+        "number": range(6),
+    }
+)
+# What a footer says of the column image.bytes: its type, that it may be null (2; 0: never), its name.
+MAY_BE_NULL, NEVER_NULL = b"\x15\x0c\x25\x02\x18\x05bytes", b"\x15\x0c\x25\x00\x18\x05bytes"
+
+
+def parquet(table: pa.Table = PAGES, **options: object) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **options)
+    return sink.getvalue()
+
+
+def put(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    return str(path)
+
+
+def in_a_process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_footer_on_which_arrow_ends_the_process_does_not_end_it(tmp_path: Path) -> None:
+    damaged = parquet().replace(MAY_BE_NULL, NEVER_NULL)
+    path = put(tmp_path / "x.parquet", damaged)
+    theirs = in_a_process(
+        "import pyarrow.parquet as pq, sys; pq.read_metadata(sys.argv[1]).row_group(0).column(0)", path
+    )
+    assert theirs.returncode < 0, "else there is nothing to show any more"
+    ours = in_a_process(
+        "import sys\n"
+        "from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings\n"
+        "from pipelines.sources.found_files import FoundFile\n"
+        "from pipelines.sources.record_files import paths_in, read_records\n"
+        "file = FoundFile(sys.argv[1], 'x.parquet')\n"
+        "rows = read_records(file, [], ['image', 'text'], ['image'])\n"
+        "print(len(paths_in(file)), [row['image'] for _, row in rows])\n"
+        "found = ParquetImages(ParquetImagesSettings(paths=(file.url,))).open(10**6)(['x.parquet#row=1'])\n"
+        "print([each.reason for _, each in found])\n",
+        path,
+    )
+    assert ours.returncode == 0, ours.stderr
+    assert ours.stdout.splitlines()[1] == "['damaged_archive']" and "x.parquet#row=6" in ours.stdout
+
+
+def test_damaged_files_are_errors_that_name_them(tmp_path: Path) -> None:
+    """Some hundred files with some bytes changed, in footers and pages; in a process of its own, which must not end."""
+    whole = parquet(row_group_size=2)
+    put(tmp_path / "whole.parquet", whole)
+    found = in_a_process(
+        "import sys; sys.path.insert(0, sys.argv[2]); from test_parquet_files import mutated; mutated(sys.argv[1])",
+        str(tmp_path),
+        str(Path(__file__).parent),
+    )
+    assert found.returncode == 0, found.stderr
+    read, refused = map(int, found.stdout.split())
+    assert read + refused == 400 and read > 20 and refused > 100
+
+
+def mutated(folder: str) -> None:
+    """Read 400 mutants of `whole.parquet`; prints how many could be read, and how many are errors that name it."""
+    whole, path = (Path(folder) / "whole.parquet").read_bytes(), Path(folder) / "mutant.parquet"
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    read = refused = 0
+    for seed in range(400):
+        draw, data = random.Random(seed), bytearray(whole)
+        for _ in range(draw.choice([1, 1, 2, 8])):
+            data[draw.randrange(0 if seed % 2 else footer, len(whole) - 8)] = draw.randrange(256)
+        path.write_bytes(data)
+        try:
+            rows = [
+                row for _, row in read_records(FoundFile(str(path), path.name), Faults(), ["image", "text"], ["image"])
+            ]
+            assert all(isinstance(row["text"], str | None) for row in rows)
+            read += 1
+        except UnreadableFileError as error:
+            assert str(path) in str(error)
+            refused += 1
+        except SettingsError as error:  # a name that was changed into another column's
+            assert "stands there 2 times" in str(error)
+            refused += 1
+    print(read, refused)
+
+
+def test_a_fault_of_the_storage_is_not_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path / "x.parquet", parquet(row_group_size=1))
+    with pytest.raises(StorageError, match="nowhere"), open_parquet(str(tmp_path / "nowhere.parquet")):
+        pass
+
+    class Breaking(io.BytesIO):
+        left = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            Breaking.left -= 1
+            if Breaking.left < 0:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    monkeypatch.setattr(Store, "open", lambda self, url: Breaking(Path(url).read_bytes()))
+    for reads in range(2):  # of the footer, and of the pages
+        Breaking.left = reads
+        with pytest.raises(StorageError, match=r"x\.parquet: .*Input/output error"), open_parquet(path) as file:
+            file.read()
+    assert issubclass(UnreadableFileError, SettingsError) and not issubclass(UnreadableFileError, OSError)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PAR1", b"PAR1" + b"\x7f" * 90 + b"\x40\0\0\0PAR1", parquet()[:-20], b"<html>" * 9]
+)
+def test_what_is_no_parquet(tmp_path: Path, data: bytes) -> None:
+    path = put(tmp_path / "x.parquet", data)
+    with (
+        pytest.raises(UnreadableFileError, match=r"x\.parquet: not a Parquet file that can be read"),
+        open_parquet(path),
+    ):
+        pass
+    assert rows_claimed(FoundFile(path, "x.parquet")) == 0
+    with pytest.raises(FooterError):
+        null_columns(path)
+
+
+def test_a_column_name_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "x.parquet", parquet(store_schema=False).replace(b"number", b"num\xff\xfer"))
+    with (
+        pytest.raises(UnreadableFileError, match=r"x\.parquet: .*not UTF-8: .*num\\xff\\xfer"),
+        open_parquet(path) as file,
+    ):
+        column_names(file.schema_arrow, path)
+
+
+def test_columns_that_stand_twice() -> None:
+    names = ["a", "b", "a", "B", "c"]
+    require_single(names, ["c", "b", "nowhere"], "x.parquet")
+    for wanted, any_case, name in ((["a"], False, "a"), (["b"], True, "b"), (["C", "B"], True, "b")):
+        with pytest.raises(SettingsError, match=rf"x\.parquet: column '{name}' stands there 2 times"):
+            require_single(names, wanted, "x.parquet", any_case)
+
+
+def test_what_footers_say_of_nulls(tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = [{"bytes": None, "path": "a"}, None, {"bytes": b"x", "path": None}, {"bytes": None, "path": None}]
+    table = pa.table({"image": pa.array(images, kind), "text": [None, "b", None, None], "list": [[1], None, [2], [3]]})
+    path = put(tmp_path / "x.parquet", parquet(table, row_group_size=2))
+    assert null_columns(path) == [{"image.bytes"}, {"image.path", "text"}]
+    without = put(tmp_path / "y.parquet", parquet(table, write_statistics=False))
+    assert null_columns(without) == [set()]
+    many = pa.table({f"column {number}": pa.nulls(3, pa.int64()) for number in range(300)})
+    assert null_columns(put(tmp_path / "z.parquet", parquet(many))) == [set(many.column_names)]
+
+
+def test_hostile_footers_are_refused_in_no_time(tmp_path: Path) -> None:
+    def with_footer(footer: bytes) -> str:
+        return put(tmp_path / "x.parquet", b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+
+    deep, long = b"\x1c" * 5000, b"\x19\xfc\xff\xff\xff\xff\xff\xff\xff\xff\x7f"
+    for footer in (deep, long, b"\x18\xff\xff\x7f", b"\x1e", b"\x49\x15\x02\x00", b"\x15" + b"\xff" * 20, b"\x19"):
+        with pytest.raises(FooterError):
+            null_columns(with_footer(footer))
+    assert null_columns(with_footer(b"\x00")) == []
+
+
+def test_files_in_a_store() -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/tables/x.parquet", parquet())
+    with open_parquet("memory://tables/x.parquet") as file:
+        assert file.read(["text"]).num_rows == 6
+    memory.rm("/tables", recursive=True)

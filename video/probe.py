@@ -95,7 +95,7 @@ def probe(source: Source, settings: ProbeSettings | None = None, budget: Budget 
     - no_video: sound alone, a cover picture included;
     - still_image: a single frame, or the same picture all the time (see `_is_still`);
     - unsupported: no decoder, or a format that is not let in; too_long and too_large: over the settings;
-    - time_budget: the budget's time is spent.
+    - time_budget: the budget's time is spent; out_of_memory: libav got no memory for what the file claims.
     """
     settings = settings or ProbeSettings()
     budget = budget or Budget(max_side_px=settings.max_side_px)

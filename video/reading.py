@@ -45,7 +45,8 @@ _MOST_S = 1e11  # of a time: beyond it, a float has no room for the time between
 class VideoError(ValueError):
     """A video that cannot be used. `reason` goes into a table, the message is for people.
 
-    Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large, time_budget.
+    Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large, time_budget,
+    out_of_memory.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -109,7 +110,7 @@ class Budget:
 @contextlib.contextmanager
 def video_errors() -> Iterator[None]:
     """Inside, libav is at work: what it raises becomes a VideoError, or a StorageError where this machine has no room
-    for one more file. What storage raises is left as it is, and so is a MemoryError: it may be the machine's fault.
+    for one more file. What storage raises is left as it is.
     """
     import av
 
@@ -117,8 +118,8 @@ def video_errors() -> Iterator[None]:
         yield
     except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError) as error:
         raise VideoError("unsupported", error.strerror or "") from error
-    except MemoryError:
-        raise
+    except av.error.MemoryError as error:  # mostly for what a file claims, of which libav allocates 2 GB at most
+        raise VideoError("out_of_memory", error.strerror or "") from error
     except av.error.ExitError as error:  # by the deadline that `open_container` sets
         raise VideoError("time_budget", "libav was still reading at the end of the time for the video") from error
     except av.error.FFmpegError as error:

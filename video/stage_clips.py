@@ -59,7 +59,8 @@ class Clips(MapStage):
     (failed). So is a source's row without any: no_annotation, nobody described a part of a video whose parts are
     described elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the
     reasons of `reading.VideoError` in one row; the clips before the damage stay. So does one that takes more time than
-    it may (time_budget): how far a worker gets until then depends on the machine, and `--retry` tries again.
+    it may (time_budget), or more memory than there is (out_of_memory): that depends on the machine, so that `--retry`
+    tries again.
     """
 
     name = "clips"
@@ -69,7 +70,7 @@ class Clips(MapStage):
     expands = True
     origin = {name: name for name in ("url", "video", "home", "licence")}
     writes_media = True
-    machine_reasons = frozenset({"time_budget"})
+    machine_reasons = frozenset({"time_budget", "out_of_memory"})
 
     def __init__(self, settings: ClipsSettings) -> None:
         super().__init__(settings)

@@ -24,7 +24,7 @@ from video.encoding import EncodeSettings
 from video.glance import glance
 from video.intervals import watch_intervals
 from video.probe import ProbeSettings, probe
-from video.reading import Budget, VideoError, frames, open_container, video_stream
+from video.reading import Budget, VideoError, frames, open_container, video_errors, video_stream
 from video.sound import Sound
 from video.spans import SpanSettings
 from video.stage_clips import Clips, ClipsSettings
@@ -242,3 +242,15 @@ def test_sound_of_no_possible_rate_is_left_out(tmp_path: Path) -> None:
         path = sounding_video(tmp_path / "a.mkv", [rate], "pcm_s16le", seconds=2)
         assert not len(heard(path, 0.0, 1.0))
     assert len(heard(sounding_video(tmp_path / "b.mkv", [8000], "pcm_s16le"), 0.0, 1.0))
+
+
+def test_memory_that_libav_does_not_get_is_a_reason_that_may_be_tried_again() -> None:
+    import av
+
+    def claims() -> None:
+        with video_errors():
+            raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    assert reason(claims) == "out_of_memory"
+    table = pa.table({"status": ["failed", "failed"], "reason": ["out_of_memory", "broken"]})
+    assert Clips(STAGE).troubles(table).to_pylist() == ["out_of_memory", ""]

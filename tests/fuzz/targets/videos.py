@@ -62,7 +62,15 @@ def video_seeds() -> list[bytes]:
 
 
 def _probe(folder: Path) -> Reader:
-    return Reader(lambda data: probe(io.BytesIO(data)), video_seeds(), (VideoError, StorageError), (box_size,))
+    def read(data: bytes) -> object:
+        try:
+            return probe(io.BytesIO(data))
+        except VideoError as error:
+            if error.reason == "out_of_memory":  # libav's own bound on what a file may claim: nothing was taken
+                return error.reason
+            raise
+
+    return Reader(read, video_seeds(), (VideoError, StorageError), (box_size,))
 
 
 def _glance(folder: Path) -> Reader:

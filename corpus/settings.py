@@ -7,16 +7,21 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from corpus.printable import printable
+from corpus.strict_yaml import YamlFault, parse_yaml
 from corpus.urls import has_credentials, without_credentials
+
+_MOST_BYTES = 8 << 20
+_PATH_CHARACTERS, _MESSAGE_CHARACTERS = 500, 2_000
+_FAULTS_SHOWN = 50
 
 
 class Settings(BaseModel):
     """Base of every settings model. Frozen, units in the names, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     def model_post_init(self, context: Any, /) -> None:
         """Refuses URLs with credentials. No validator does it: its name would be in the places that errors name."""
@@ -78,24 +83,28 @@ S = TypeVar("S", bound=BaseModel)
 
 def load_settings(path: str | Path, model: type[S]) -> S:
     """Read a YAML file into `model`; raise SettingsError with file, key path and nearest known key."""
-    path = Path(path)
+    return parse_settings(load_mapping(path), model, where=printable(str(path), _PATH_CHARACTERS))
+
+
+def load_mapping(path: str | Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds; raises SettingsError, with file and line, for anything else."""
+    shown = printable(str(path), _PATH_CHARACTERS)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: not UTF-8 text: {error}") from error
+        with Path(path).open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: of a name with a null byte in it
+        raise SettingsError(f"{shown}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(text) > _MOST_BYTES:
+        raise SettingsError(f"{shown}: larger than {_MOST_BYTES >> 20} MiB: not a file of settings")
     try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SettingsError(f"{path}{line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from error
+        data = parse_yaml(text)
+    except YamlFault as fault:
+        line = f", line {fault.line}" if fault.line else ""
+        raise SettingsError(f"{shown}{line}: {printable(str(fault), _MESSAGE_CHARACTERS)}") from fault
     if not isinstance(data, dict):
         found = "nothing" if data is None else type(data).__name__
-        raise SettingsError(f"{path}: expected a mapping of settings, found {found}")
-    return parse_settings(data, model, where=str(path))
+        raise SettingsError(f"{shown}: expected a mapping of settings, found {found}")
+    return data
 
 
 def parse_settings(data: dict[str, Any], model: type[S], where: str = "settings") -> S:
@@ -103,26 +112,14 @@ def parse_settings(data: dict[str, Any], model: type[S], where: str = "settings"
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = [_explain(model, fault) for fault in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        faults = [_explain(model, fault) for fault in found[:_FAULTS_SHOWN]]
+        if len(found) > _FAULTS_SHOWN:
+            faults.append(f"{len(found) - _FAULTS_SHOWN:,} faults more")
         raise SettingsError(without_credentials("\n".join(f"{where}: {fault}" for fault in faults))) from None
-
-
-_MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, which may well come twice
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets a later key silently replace an earlier one; in settings that is a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode) and key_node.tag != _MERGE:
-                if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key {key_node.value!r} twice", key_node.start_mark
-                    )
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
+    # A file that a validator could not look at; text with half a character in it; what is nested without an end.
+    except (OSError, UnicodeError, RecursionError) as error:
+        raise SettingsError(f"{where}: {printable(without_credentials(str(error)), _MESSAGE_CHARACTERS)}") from error
 
 
 def _explain(model: type[BaseModel], fault: Any) -> str:
@@ -130,13 +127,14 @@ def _explain(model: type[BaseModel], fault: Any) -> str:
     unknown = fault["type"] == "extra_forbidden"
     parent, last = (location[:-1], location[-1:]) if unknown else (location, ())
     places = list(_places(model, parent)) or [(parent, None)]
-    key = ".".join(str(part) for part in (*places[0][0], *last)) or "(top level)"
+    key = ".".join(printable(str(part)) for part in (*places[0][0], *last)) or "(top level)"
     if not unknown:
         given = fault.get("input")
-        shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) else ""
-        return f"{key}: {fault['msg'].removeprefix('Value error, ')}{shown}"
+        shown = f" (got {printable(repr(given))})" if isinstance(given, (str, int, float, bool)) else ""
+        what = printable(fault["msg"].removeprefix("Value error, "), _MESSAGE_CHARACTERS, lines=True)
+        return f"{key}: {what}{shown}"
     known = sorted({name for _, found in places for each in _models_in(found) for name in each.model_fields})
-    near = difflib.get_close_matches(str(last[0]), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(printable(str(last[0])), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
     return f"{key}: unknown key; {hint}"
 

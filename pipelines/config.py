@@ -97,7 +97,7 @@ class Config(Settings):
     def _names(cls, named: dict[str, Any]) -> dict[str, Any]:
         for name in named:
             if not re.fullmatch(NAME, name):
-                raise ValueError(f"{name!r}: a name is at most 100 lower-case letters, digits, '_' and '-'")
+                raise ValueError(f"{name!r}: a name is lower-case letters, digits, '_' and '-', at most 100 of them")
         return named
 
     @property

@@ -9,10 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from corpus.records import Status
-from corpus.settings import SettingsError, parse_settings
+from corpus.settings import SettingsError, load_mapping, parse_settings
 from corpus.stages import ROWS
 from corpus.workspace import Series, Workspace
 from pipelines.clip_pairs import ClipPairSettings
@@ -71,7 +70,7 @@ def play(folder: Path, engine: str | None, rows: int, settings: Path | None, con
 
 def demo_config(folder: Path, engine: str | None, settings: Path) -> Config:
     """The demo's settings, with its folder in place of `demo`."""
-    data: dict[str, Any] = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    data = load_mapping(settings)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
 

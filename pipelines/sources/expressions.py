@@ -5,21 +5,28 @@ ones too), and, or, not, in, is None, + - * /, parentheses, numbers, strings. Co
 
 As in SQL, comparing with null is neither true nor false, and only rows for which the whole is true pass: a row whose
 similarity is null passes neither `similarity > 0.28` nor `not similarity > 0.28`. Arithmetic is done in 64-bit floats.
+
+Bounded are the length of an expression, how deep its parts lie in each other, and its numbers: to 64 bits.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import math
 import operator
-from collections.abc import Callable, Collection, Mapping
-from functools import reduce
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.printable import printable
 from corpus.settings import SettingsError
+
+_MOST_CHARACTERS, _MOST_DEPTH = 100_000, 50
+_TOO_DEEP = f"its parts lie more than {_MOST_DEPTH} deep in each other"
 
 _COMPARISONS: Mapping[type, Callable[[Any, Any], pc.Expression]] = {
     ast.Lt: operator.lt,
@@ -44,21 +51,39 @@ class RowFilter:
     """
 
     def __init__(self, text: str, aliases: Mapping[str, str] | None = None) -> None:
-        self.text = text
+        self.text = text.strip()
         self._aliases = aliases or {}
-        try:
-            tree = ast.parse(text.strip(), mode="eval").body
-        except (SyntaxError, ValueError) as error:
-            raise self._error(f"not an expression: {error.args[0]}") from None
+        tree = self._parsed()
         self.names = frozenset(self._name(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name))
         self._expression = self._truth(tree)
+
+    def _parsed(self) -> ast.expr:
+        if len(self.text) > _MOST_CHARACTERS:
+            raise self._error(f"longer than {_MOST_CHARACTERS:,} characters")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of escapes such as "\\d", which Python takes as they are
+                tree = ast.parse(self.text, mode="eval").body
+        except SyntaxError as error:
+            place = f" at character {error.offset}" if error.offset and error.lineno == 1 else ""
+            raise self._error(f"not an expression{place}: {error.msg}") from None
+        except ValueError as error:
+            raise self._error(f"not an expression: {error}") from None
+        except (RecursionError, MemoryError):  # as Python's parser says it
+            raise self._error(_TOO_DEEP) from None
+        below: list[ast.AST] = [tree]
+        for _ in range(_MOST_DEPTH):
+            below = [child for node in below for child in ast.iter_child_nodes(node)]
+        if below:
+            raise self._error(_TOO_DEEP)
+        return tree
 
     def apply(self, table: pa.Table) -> pa.Table:
         """The rows of a table (column names in lower case) that pass."""
         self.check(table.column_names)
         try:
             return table.filter(self._expression)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
+        except (pa.ArrowException, TypeError, ValueError) as error:
             raise self._error(f"the columns' types do not allow it: {error}") from None
 
     def check(self, known: Collection[str]) -> None:
@@ -72,13 +97,13 @@ class RowFilter:
         """The Arrow expression of a node that is true or false."""
         match node:
             case ast.BoolOp(op=op, values=values):
-                return reduce(operator.and_ if isinstance(op, ast.And) else operator.or_, map(self._truth, values))
+                return _joined(operator.and_ if isinstance(op, ast.And) else operator.or_, map(self._truth, values))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return ~self._truth(operand)
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 sides = [left, *comparators]
-                return reduce(operator.and_, map(self._comparison, sides, ops, comparators))
-        raise self._error(f"{ast.unparse(node)!r} is neither true nor false: expected a comparison")
+                return _joined(operator.and_, map(self._comparison, sides, ops, comparators))
+        raise self._error(f"{_shown(node)} is neither true nor false: expected a comparison", node)
 
     def _comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pc.Expression:
         match op, right:
@@ -90,10 +115,10 @@ class RowFilter:
                 (ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements)),
             ) if elements:
                 # Written out, so that null is neither in nor not in, as with any other comparison.
-                found = reduce(operator.or_, [self._value(left) == self._value(element) for element in elements])
+                found = _joined(operator.or_, [self._value(left) == self._value(element) for element in elements])
                 return found if isinstance(op, ast.In) else ~found
         if type(op) not in _COMPARISONS:
-            raise self._error(f"{ast.unparse(right)!r} cannot follow {ast.unparse(left)!r} in this way")
+            raise self._error(f"{_shown(right)} cannot follow {_shown(left)} in this way", right)
         return _COMPARISONS[type(op)](self._value(left), self._value(right))
 
     def _value(self, node: ast.expr) -> pc.Expression:
@@ -107,16 +132,46 @@ class RowFilter:
 
     def _constant(self, node: ast.expr) -> str | int | float:
         match node:
-            case ast.Constant(value=str() | int() | float() as value):
-                return value
+            case ast.Constant(value=str() as text):
+                if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+                    raise self._error(f"{_shown(node)} is not Unicode text", node)
+                return text
+            case ast.Constant(value=int() | float() as value):
+                return self._number(value, node)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-                return -value
+                return self._number(-value, node)
             case ast.Constant(value=None):
-                raise self._error("nothing equals None: write `is None` or `is not None`")
-        raise self._error(f"{ast.unparse(node)!r} is not a column, a number or a string")
+                raise self._error("nothing equals None: write `is None` or `is not None`", node)
+        raise self._error(f"{_shown(node)} is not a column, a number or a string", node)
+
+    def _number(self, value: int | float, node: ast.expr) -> int | float:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._error("a number beyond what 64-bit floats can hold", node)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise self._error("an integer beyond 64 bits: write it as a float, such as 1e20", node)
+        return value
 
     def _name(self, written: str) -> str:
         return self._aliases.get(written.lower(), written.lower())
 
-    def _error(self, what: str) -> SettingsError:
-        return SettingsError(f"filter {self.text!r}: {what}")
+    def _error(self, what: str, node: ast.expr | None = None) -> SettingsError:
+        """What is wrong, and where: at which character of the expression, counted from 1."""
+        place = ""
+        if node is not None:
+            line = self.text.splitlines()[node.lineno - 1] if node.lineno > 1 else self.text
+            column = len(line.encode()[: node.col_offset].decode()) + 1
+            place = f", line {node.lineno}" * (node.lineno > 1) + f", character {column}"
+        return SettingsError(f"filter {printable(self.text)!r}{place}: {what}")
+
+
+def _joined(op: Callable[[Any, Any], pc.Expression], parts: Iterable[pc.Expression]) -> pc.Expression:
+    """All parts joined by `and` or `or`, as a tree that is no deeper than it must be: Arrow walks it recursively."""
+    found = list(parts)
+    while len(found) > 1:
+        pairs = [op(*pair) for pair in zip(found[::2], found[1::2], strict=False)]
+        found = [*pairs, found[-1]] if len(found) % 2 else pairs
+    return found[0]
+
+
+def _shown(node: ast.expr) -> str:
+    return repr(printable(ast.unparse(node), 80))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from corpus.settings import parse_settings
+from corpus.settings import load_mapping, parse_settings
 from corpus.stages import ROWS
 from corpus.workspace import Series, Workspace
 from pipelines.config import Config
@@ -28,7 +25,7 @@ RIGHT_SHARE = 0.95  # of the captions, word for word
 
 def play(folder: Path, engine: str | None, rows: int, console: Terminal) -> list[str]:
     """Run the demo in `folder`; returns everything that is not as it should be."""
-    data: dict[str, Any] = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+    data = load_mapping(SETTINGS)
     data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}

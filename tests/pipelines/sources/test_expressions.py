@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pyarrow as pa
 import pytest
 
@@ -104,3 +106,70 @@ def test_what_is_no_filter_is_refused_at_once(expression: str, message: str) -> 
 def test_what_does_not_fit_the_columns_is_refused(expression: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message.replace("?", r"\?")):
         kept(expression)
+
+
+@pytest.mark.parametrize(
+    "expression, message",
+    [
+        ("similarity > " + "(" * 10_000 + "1" + ")" * 10_000, "not an expression.*: too many nested parentheses"),
+        ("not " * 20_000 + "similarity > 1", "more than 50 deep in each other"),
+        ("-" * 90_000 + "1 > similarity", "more than 50 deep in each other"),
+        ("1" + " + 1" * 20_000 + " > similarity", "more than 50 deep in each other"),
+        ("similarity > 1 or " * 10_000, "longer than 100,000 characters"),
+        ("similarity > 1e999", r"character 14: a number beyond what 64-bit floats can hold"),
+        ("similarity > -1e999", r"character 14: a number beyond"),
+        ("similarity > " + "9" * 400, "character 14: an integer beyond 64 bits: write it as a float"),
+        ("similarity > 9223372036854775808", "an integer beyond 64 bits"),
+        ("similarity > " + "9" * 5000, "not an expression: .*digits"),
+        ("text == '\\ud800'", "character 9: .* is not Unicode text"),
+        ("text == b'x'", "is not a column, a number or a string"),
+        ("text == '\0'", "not an expression: .*null"),
+        ("similarity > 0.28 and\n  text ==", "not an expression"),
+        ("(similarity > 0.28 and\n  größe > len(text))", "line 2, character 11: "),
+        ("text == f'{text}'", "is not a column"),
+        ("similarity > 1j", "is not a column"),
+        ("similarity > ...", "is not a column"),
+    ],
+)
+def test_what_is_too_much_is_refused_with_its_place(expression: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        RowFilter(expression)
+    assert len(str(caught.value)) < 600
+    assert str(caught.value).isprintable()
+
+
+def test_a_place_is_one_of_the_expression() -> None:
+    with pytest.raises(SettingsError, match=r"filter 'similarity > 0.5 and width', character 22: 'width' is neither"):
+        RowFilter("similarity > 0.5 and width")
+    with pytest.raises(SettingsError, match=r"not an expression at character 14: invalid syntax"):
+        RowFilter("similarity > > 1")
+
+
+def test_what_is_long_and_flat_is_no_trouble() -> None:
+    many = " or ".join(f"width == {n}" for n in range(200, 2000))
+    assert kept(many) == [1, 2, 3]
+    assert kept("width in (" + ", ".join(map(str, range(200, 2000))) + ")") == [1, 2, 3]
+    assert kept("width > -9223372036854775808") == [0, 1, 2, 3]
+
+
+def test_nothing_else_comes_out_of_any_text() -> None:
+    chance = random.Random(0)
+    names = ["similarity", "width", "text", "caption", "licence", "nothing"]
+    values = ["1", "0", "1e999", "9" * 30, "9" * 5000, "0x1f", "1_0", "1j", "'a'", "'\\ud800'", "b''", "f'{x}'"]
+    words = [*("None", "True", "not", "and", "or", "in", "is", "if", "else", ";", "#", "...", "~", "@", ":=", "%", ",")]
+    words += ["(", ")", "[", "]", "{", "}", "<", "<=", "==", "!=", "+", "-", "*", "/", "**", "//"]
+    others = ["\n", "\t", "\0", "\x1b", "\u202e", "é", '"', "\\", "lambda: 1", "len(text)", "a.b", "x[0]"]
+    pieces = [*names, *values, *words, *others]
+    passed = 0
+    for _ in range(3000):
+        if chance.random() < 0.5:
+            text = " ".join(chance.choice(pieces) for _ in range(chance.choice((1, 3, 3, 3, 5, 9, 40))))
+        else:
+            terms = [f"{chance.choice(names)} {chance.choice(('<', '==', '!='))} {chance.choice(values)}"]
+            text = chance.choice((" and ", " or ", " ")).join(terms * chance.choice((1, 2, 60)))
+        try:
+            RowFilter(text, {"caption": "text"}).apply(ROWS)
+            passed += 1
+        except SettingsError as error:
+            assert str(error).isprintable(), text
+    assert passed > 50

@@ -1,0 +1,126 @@
+"""YAML that others may have written, read so that nothing of it comes as a surprise.
+
+YAML can ask for more than data: for dates that there are none of, for a mapping as a key, for a list that holds itself
+or stands for millions of its like. Whatever can't be a settings file is a fault with a line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_MOST_DEPTH = 64  # of lists and mappings in each other; settings take some ten
+_MOST_VALUES = 1_000_000  # with everything that an alias stands for counted each time
+_TOO_DEEP = f"lists and mappings more than {_MOST_DEPTH} deep in each other"
+_MOST_INTEGER = 2**63 - 1
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no Unicode text has one alone
+_MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, which may well come twice
+
+
+class YamlFault(ValueError):
+    """What is wrong with a YAML text, and in which line, counted from 1; None where that can't be told."""
+
+    def __init__(self, what: str, line: int | None = None) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+def parse_yaml(data: bytes) -> Any:
+    """The value of a YAML text in UTF-8. Raises YamlFault for everything that is none.
+
+    Beyond YAML's own rules that is a key that stands twice in one mapping, more nesting or repetition than any settings
+    have, and numbers beyond 64 bits.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise YamlFault(f"not UTF-8 text: byte 0x{data[error.start]:02x}", _line(data[: error.start])) from None
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.reader.ReaderError as error:
+        before = text[: int(error.position)].encode("utf-8", "replace")
+        what = f"not valid YAML: character #x{ord(text[int(error.position)]):04x} may not stand in it"
+        raise YamlFault(what, _line(before)) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise YamlFault(f"not valid YAML: {error.problem}", line) from error
+    except yaml.YAMLError as error:
+        raise YamlFault(f"not valid YAML: {error}") from error
+
+
+def _line(before: bytes) -> int:
+    return before.count(b"\n") + 1
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader, with bounds, and each fault a MarkedYAMLError."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise _fault(_TOO_DEEP, self.peek_event())
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_document(self, node: Any) -> Any:
+        _measure(node, {}, [])
+        return super().construct_document(node)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        # What the constructors of PyYAML raise for scalars that look like a date, a number or a truth value.
+        except Exception as error:
+            kind = node.tag.rpartition(":")[2]
+            raise _fault(f"{_shown(node)} cannot be read as {kind}: {error}", node) from error
+        if isinstance(value, int) and abs(value) > _MOST_INTEGER:
+            raise _fault(f"{_shown(node)} is beyond 64 bits", node)
+        if isinstance(value, str) and not value.isascii() and _HALF.search(value):
+            raise _fault(f"{_shown(node)} holds half of a character", node)
+        return value
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """YAML lets a later key silently replace an earlier one; in settings that is a mistake."""
+        seen: set[str] = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key_node, yaml.ScalarNode) and key_node.tag != _MERGE:
+                if key_node.value in seen:
+                    raise _fault(f"key {_shown(key_node)} twice", key_node)
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _measure(node: Any, known: dict[int, tuple[int, int]], above: list[int]) -> tuple[int, int]:
+    """How many values a node stands for, and how deep they lie. Raises for too many, too deep, and without an end."""
+    if id(node) in above:
+        raise _fault("an alias to what it stands in", node)
+    if id(node) not in known:
+        entries = () if isinstance(node, yaml.ScalarNode) else node.value
+        parts = [part for entry in entries for part in (entry if isinstance(entry, tuple) else (entry,))]
+        sizes = [_measure(part, known, [*above, id(node)]) for part in parts]
+        values, depth = 1 + sum(size for size, _ in sizes), 1 + max((below for _, below in sizes), default=0)
+        if values > _MOST_VALUES:
+            raise _fault(f"more than {_MOST_VALUES:,} values, with those that aliases stand for", node)
+        if depth > _MOST_DEPTH:
+            raise _fault(_TOO_DEEP, node)
+        known[id(node)] = values, depth
+    return known[id(node)]
+
+
+def _shown(node: Any) -> str:
+    value = node.value if isinstance(node.value, str) else node.id
+    return repr(value if len(value) <= 80 else f"{value[:80]}…")
+
+
+def _fault(what: str, where: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=what, problem_mark=where.start_mark)

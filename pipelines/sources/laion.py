@@ -57,7 +57,8 @@ class LaionSource(Settings):
 
     kind: Literal["laion"]
     parts: tuple[str, ...] = Field(
-        min_length=1, description="Parquet files, folders of them or globs: local paths or fsspec URLs (s3://, hf://)"
+        min_length=1,
+        description="Parquet files, folders (with those below) or globs: local paths, fsspec URLs (s3://, hf://)",
     )
     filter: str = Field("", description='which rows, such as "similarity > 0.28 and punsafe < 0.5"; empty: all')
     sample_rows: int | None = Field(None, ge=1, description="rows drawn at random; null: all, in the parts' order")

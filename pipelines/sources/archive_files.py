@@ -17,7 +17,7 @@ from corpus.storage import Store, is_absolute, storage_errors
 from corpus.tars import CORRUPT, SPARSE, SPECIAL, TarIndex, index_tar
 from pipelines.sources.archive_index import normalised
 from pipelines.sources.archive_zip import BROKEN, MOST, ZipError, zip_members
-from pipelines.sources.found_files import find_files
+from pipelines.sources.found_files import find_files, is_unicode
 
 # Methods of `MEMBERS`; others: `archive_zip`.
 DIRECT = 255  # the bytes lie as they are, from `offset` on
@@ -175,7 +175,7 @@ def _walk(root: Path) -> Iterator[_File]:
         with storage_errors(str(root / below)), os.scandir(root / below) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 name = f"{below}{entry.name}"
-                if entry.name.startswith(".") or not _is_unicode(name):
+                if entry.name.startswith(".") or not is_unicode(name):
                     continue
                 if entry.is_dir():
                     about = entry.stat()
@@ -191,14 +191,6 @@ def _walk(root: Path) -> Iterator[_File]:
 def _listed(pattern: str) -> Iterator[_File]:
     """Files of a glob, of a path, or below a folder in a store."""
     for found in find_files([pattern], [""], "archives"):
-        if not found.name.endswith("/") and _is_unicode(found.name):
+        if not found.name.endswith("/") and is_unicode(found.name):
             url = found.url if is_absolute(found.url) else str(Path(found.url).absolute())
             yield _File(url, found.name, found.size, found.version)
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -20,7 +20,7 @@ from corpus.settings import Settings, SettingsError
 from corpus.work import ShardError
 from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.archives import Find, Found
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
 from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single
 from pipelines.sources.parquet_records import holds_images
@@ -54,7 +54,8 @@ class ParquetImages:
 
     @cached_property
     def _files(self) -> list[FoundFile]:
-        return find_files(self._settings.paths, [".parquet"], "parquet images", hidden=NO_DATA)
+        found = find_files(self._settings.paths, [".parquet"], "parquet images", hidden=NO_DATA)
+        return named_in_unicode(found)  # no row can name the others
 
     def identity(self) -> dict[str, Any]:
         """The settings, and URL, size and version of each file."""

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import fsspec
 
+from corpus.printable import printable
 from corpus.settings import SettingsError
 from corpus.storage import storage_errors
 from pipelines.sources.not_read import NotRead
@@ -73,6 +74,26 @@ def find_files(
             raise SettingsError(f"{what}: {pattern}: no files there{none}")
         search.note_others()
         found += files
+    return found
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a file's name is Unicode, as tables want their texts."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def named_in_unicode(files: Iterable[FoundFile], not_read: NotRead | None = None) -> list[FoundFile]:
+    """The files whose names a table can hold; the others are noted."""
+    found = []
+    for file in files:
+        if is_unicode(file.url):
+            found.append(file)
+        elif not_read is not None:
+            not_read.add_file("bad_name", printable(file.url), "its name is not UTF-8")
     return found
 
 

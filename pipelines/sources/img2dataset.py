@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.settings import Settings, SettingsError
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
 from pipelines.sources.img2dataset_tars import SHA256_HEX
 from pipelines.sources.lenient_casts import Cast, UncastableError, all_lost, cast_leniently, stored_values
 from pipelines.sources.not_read import NotRead, UnreadableFileError
@@ -78,7 +78,7 @@ class Img2datasetRows:
     def _found(self) -> dict[str, FoundFile]:
         """All files in the folder and below, by their URLs."""
         found = find_files([self._settings.folder], [""], "folder", self._not_read, NO_DATA, may_lack=True)
-        return {file.url: file for file in found}
+        return {file.url: file for file in named_in_unicode(found, self._not_read)}
 
     @cached_property
     def _tables(self) -> dict[FoundFile, FoundFile | None]:

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from corpus.settings import Settings, SettingsError
 from pipelines.sources.expressions import RowFilter
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
 from pipelines.sources.lenient_casts import (
     Cast,
     UncastableError,
@@ -135,7 +135,7 @@ class LaionRows:
 
 def find_parts(patterns: Sequence[str], not_read: NotRead | None = None) -> tuple[FoundFile, ...]:
     """The files that paths, folders and globs stand for, each once. Raises SettingsError for one that finds none."""
-    found = find_files(patterns, [".parquet"], "parts", not_read, NO_DATA)
+    found = named_in_unicode(find_files(patterns, [".parquet"], "parts", not_read, NO_DATA), not_read)
     return tuple({part.url: part for part in found}.values())
 
 

@@ -38,7 +38,8 @@ class NotRead:
         """Note a file, or one of `count` of its kind; a second note on the same file replaces the first.
 
         Reasons: unreadable_file, damaged or of another kind; hidden_file, a name that marks it as no data; other_file,
-        another ending than the source reads; orphan_tar, without the table that says what is in it.
+        another ending than the source reads; bad_name, not UTF-8; orphan_tar, without its table; other_format, of
+        img2dataset's output.
         """
         self._files[reason, file] = count, detail
 

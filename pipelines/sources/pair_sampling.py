@@ -34,7 +34,7 @@ from pydantic import Field
 
 from corpus.hashing import Hashes, hash_strings
 from corpus.settings import Settings
-from pipelines.sources.found_files import FoundFile
+from pipelines.sources.found_files import FoundFile, named_in_unicode
 from pipelines.sources.json_records import Faults
 from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
@@ -157,7 +157,7 @@ class PairRows(ABC, Generic[P]):
     @cached_property
     def files(self) -> list[FoundFile]:
         """As `find`, which is called once. A file that several patterns mean is one."""
-        return list({found.url: found for found in self.find()}.values())
+        return list({found.url: found for found in named_in_unicode(self.find(), self.not_read)}.values())
 
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from corpus.settings import SettingsError
 from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.archives import Find, Found
-from pipelines.sources.found_files import FoundFile, find_files
+from pipelines.sources.found_files import FoundFile, find_files, named_in_unicode
 from pipelines.sources.pdf_pages import PdfSettings, render_pages
 
 _NAME = re.compile(r"(?s)(.+)#page=([1-9][0-9]{0,8})")
@@ -39,7 +39,8 @@ class PdfImages:
 
     @cached_property
     def _files(self) -> list[FoundFile]:
-        return find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
+        found = find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
+        return named_in_unicode(found)  # no row can name the others
 
     def identity(self) -> dict[str, Any]:
         """The settings, and URL, size and version of each file. Raises SettingsError where nothing can draw pages."""

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 
 from corpus.hashing import hash_strings
 from corpus.settings import Settings, SettingsError, tuning
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, is_unicode
 from pipelines.sources.json_records import Fault
 from pipelines.sources.not_read import NotRead
 from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, Names, is_web, on_the_web, under_prefix
@@ -134,7 +134,7 @@ class VideosRows:
 
     def _said(self) -> dict[FoundFile, list[Annotation]]:
         """Each video, once, with its annotations."""
-        named = [video for video in self._listed if _is_text(video.url)]
+        named = [video for video in self._listed if is_unicode(video.url)]
         listed = {video.url: video for video in named}
         self.counts = {"bad_name": len(self._listed) - len(named), "repeated_video": len(named) - len(listed)}
         said: dict[FoundFile, dict[Annotation, None]] = {video: {} for video in listed.values()}
@@ -247,8 +247,3 @@ def _named_apart(said: Mapping[FoundFile, T]) -> dict[FoundFile, T]:
 
 def _is_prefix(name: str) -> bool:
     return is_web(name) and name.endswith("/")
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file's name is Unicode, as a table wants it."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)

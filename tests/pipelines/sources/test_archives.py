@@ -224,3 +224,14 @@ def test_a_hundred_thousand_names(tmp_path: Path) -> None:
     assert index.stated == {"told": 1, "repeated_name": 0}
     held = index.hashes.nbytes + index.rows.nbytes
     assert held <= 12 * (2 * len(names) + 100)  # a name, its end without `train`, and ends that all of them share
+
+
+def test_paths_with_brackets_are_themselves(tmp_path: Path) -> None:
+    folder = tmp_path / "set [en]"
+    folder.mkdir()
+    for name in ("part [1].tar", "other.tar"):
+        put(str(folder / name), tar_of({f"{name}.jpg": A}))
+    for pattern in ("set [en]", "set [en]/*.tar"):
+        assert len(archive_files.find_places((str(tmp_path / pattern),))) == 2, pattern
+    (place,) = archive_files.find_places((str(folder / "part [1].tar"),))
+    assert archive_files.members(place).column("name").to_pylist() == ["part [1].tar.jpg"]

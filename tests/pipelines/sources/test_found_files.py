@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from corpus.settings import SettingsError
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
 from pipelines.sources.not_read import NotRead
 
 
@@ -96,3 +97,13 @@ def test_folders_that_give_a_column_its_value() -> None:
     url = "s3://bucket/set/lang=en/year=__HIVE_DEFAULT_PARTITION__/what=a%2Fb/part.parquet"
     assert FoundFile(url, "part.parquet").partition == {"lang": "en", "year": None, "what": "a/b"}
     assert FoundFile("/data/x=1.parquet", "x=1.parquet").partition == {}
+
+
+def test_names_that_are_not_utf_8_are_noted(tmp_path: Path) -> None:
+    make(tmp_path, "a.parquet")
+    (tmp_path / os.fsdecode(b"\xff.parquet")).write_bytes(b"x")
+    not_read = NotRead()
+    found = find_files([str(tmp_path)], (".parquet",), "files", not_read, NO_DATA)
+    assert [file.name for file in named_in_unicode(found, not_read)] == ["a.parquet"]
+    assert not_read.files == {"bad_name": 1}
+    "".join(not_read.lines()).encode()

@@ -6,6 +6,13 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from corpus.other_formats import other_format
+
+READ = frozenset({"jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"})  # all others are recognised only
+# A stock reader (Pillow) refuses more pixels, and a JPEG can't have a longer side.
+MOST_PIXELS, MOST_SIDE_PX = 178_956_970, 65_500
+MAX_SIDE_PX = 30_000  # the usual limit of a side
+
 _EXT = {"jpeg": "jpg", "tiff": "tif"}  # the others are called what their format is
 
 
@@ -13,7 +20,7 @@ _EXT = {"jpeg": "jpg", "tiff": "tif"}  # the others are called what their format
 class ImageHeader:
     """What is known of an image. Zeros and defaults where the header is cut short or says nothing."""
 
-    format: str = ""  # jpeg, png, webp, gif, bmp, tiff, avif, heic; "" for anything else
+    format: str = ""  # one of READ, or of an image that is not read (heic, jxl, ico, svg ...); "" for anything else
     width: int = 0  # pixels, as stored: before `orientation` is applied
     height: int = 0
     orientation: int = 1  # EXIF's, 1 to 8 (TIFF 6.0, tag 274); 1 is upright
@@ -23,6 +30,8 @@ class ImageHeader:
     channels: int = 0  # as stored; 1 for a palette
     palette: bool = False
     alpha: bool = False
+    lossless: bool = False  # its compression loses nothing
+    fault: str = ""  # why it must not be decoded, in words: it claims what no encoder writes
 
     @property
     def ext(self) -> str:
@@ -59,19 +68,35 @@ def sniff(data: bytes) -> ImageHeader:
                 return parse(data)
             except (struct.error, IndexError):  # a field lies behind the end
                 return ImageHeader(name)
-    return ImageHeader()
+    return ImageHeader(other_format(data))
+
+
+def refusal(header: ImageHeader, max_pixels: int, max_side_px: int) -> str:
+    """Why an image is not decoded, by its header alone: a reason for its row; "" if nothing speaks against it."""
+    if not header.format:
+        return "not_an_image"
+    if header.format not in READ:
+        return "unsupported_format"
+    if header.width * header.height > max_pixels:
+        return "too_many_pixels"
+    if max(header.width, header.height) > max_side_px:
+        return "side_too_long"
+    return "" if header.complete else "truncated"
 
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 without DHT, JPG and DAC
 _JPEG_BARE = frozenset([0x00, 0x01, *range(0xD0, 0xD9)])  # markers without a length
 _JPEG_MAX_SEGMENTS = 4096  # an honest header has far fewer
-_JPEG_APP1, _JPEG_SCAN, _JPEG_END = 0xE1, 0xDA, 0xD9
+_JPEG_APP1, _JPEG_SCAN, _JPEG_END, _JPEG_LS = 0xE1, 0xDA, 0xD9, 0xF7
+_JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_JPEG_MAX_SCANS = 200  # each goes over the whole image; encoders write a dozen
 
 
 def _jpeg(data: bytes) -> ImageHeader:
     """ITU T.81, annex B. Stray bytes between segments are passed over, as decoders do."""
     width = height = bits = channels = 0
-    orientation, complete, position = 1, False, 2
+    orientation, complete, position, fault = 1, False, 2, ""
+    progressive = False
     for _ in range(_JPEG_MAX_SEGMENTS):
         position = data.find(b"\xff", position)
         if position < 0 or position + 4 > len(data) or data[position + 1] == _JPEG_END:
@@ -82,16 +107,22 @@ def _jpeg(data: bytes) -> ImageHeader:
             continue
         if marker == _JPEG_SCAN:  # only here: a thumbnail in the EXIF segment has an end of its own
             complete = data.rfind(b"\xff\xd9", position) >= 0
+            if progressive or data[position + 4] < channels:
+                scans = data.count(b"\xff\xda", position)  # a value of 0xFF is followed by a zero
+                fault = f"a JPEG of {scans} scans" if scans > _JPEG_MAX_SCANS else ""
             break
+        if marker == _JPEG_LS:
+            return ImageHeader("jls")
         content, position = position + 4, position + 2 + (data[position + 2] << 8) + data[position + 3]
         if marker in _JPEG_FRAMES:
             frame = struct.unpack_from(">BHHB", data, content)
             if position - content == 6 + 3 * frame[3]:  # else it is none: what lies here is noise
                 bits, height, width, channels = frame
+                progressive = marker in _JPEG_PROGRESSIVE
         elif marker == _JPEG_APP1 and data.startswith(b"Exif\0\0", content):
             orientation = _exif_orientation(data[content + 6 : position])
     complete = complete and channels > 0
-    return ImageHeader("jpeg", width, height, orientation, False, complete, bits, channels)
+    return ImageHeader("jpeg", width, height, orientation, False, complete, bits, channels, fault=fault)
 
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
@@ -123,6 +154,7 @@ def _png(data: bytes) -> ImageHeader:
         _PNG_CHANNELS.get(colour, 0),
         colour == 3,
         alpha,
+        lossless=True,
     )
 
 
@@ -132,7 +164,7 @@ def _webp(data: bytes) -> ImageHeader:
         return ImageHeader()
     end = 8 + int.from_bytes(data[4:8], "little")
     width = height = frames = 0
-    orientation, alpha, position = 1, False, 12
+    orientation, alpha, lossless, position, fault = 1, False, False, 12, ""
     while position + 8 <= min(end, len(data)):
         name, length = struct.unpack_from("<4sI", data, position)
         content, position = position + 8, position + 8 + length + (length & 1)
@@ -140,18 +172,34 @@ def _webp(data: bytes) -> ImageHeader:
             alpha = bool(data[content] & 0x10)
             width = 1 + int.from_bytes(data[content + 4 : content + 7], "little")
             height = 1 + int.from_bytes(data[content + 7 : content + 10], "little")
-        elif name == b"VP8 " and not width and data[content + 3 : content + 6] == b"\x9d\x01\x2a":
-            width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, content + 6))
-        elif name == b"VP8L" and not width and data[content] == 0x2F:
-            packed = int.from_bytes(data[content + 1 : content + 5], "little")
-            width, height, alpha = 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF), bool(packed >> 28 & 1)
+        elif name in (b"VP8 ", b"VP8L"):
+            found, transparent = _webp_frame(data, name, content)
+            if width and found != (width, height):
+                fault = f"a canvas of {width}×{height} pixels with a picture of {found[0]}×{found[1]}"
+            (width, height), alpha, lossless = found, alpha or transparent, name == b"VP8L"
         elif name == b"ANMF":
             frames += 1
+            lossless = lossless or (frames == 1 and data[content + 16 : content + 20] == b"VP8L")
         elif name == b"EXIF":
             exif = data[content : content + length]
             orientation = _exif_orientation(exif.removeprefix(b"Exif\0\0"))
     complete = len(data) >= end and width > 0
-    return ImageHeader("webp", width, height, orientation, frames > 1, complete, 8, 4 if alpha else 3, False, alpha)
+    channels = 4 if alpha else 3
+    return ImageHeader(
+        "webp", width, height, orientation, frames > 1, complete, 8, channels, False, alpha, lossless, fault
+    )
+
+
+def _webp_frame(data: bytes, name: bytes, content: int) -> tuple[tuple[int, int], bool]:
+    """The size of a picture, and whether it is transparent; the size is 0, 0 for what is none."""
+    if name == b"VP8L":
+        packed = int.from_bytes(data[content + 1 : content + 5], "little")
+        size = (1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF))
+        return (size, bool(packed >> 28 & 1)) if data[content] == 0x2F else ((0, 0), False)
+    if data[content + 3 : content + 6] != b"\x9d\x01\x2a":
+        return (0, 0), False
+    width, height = struct.unpack_from("<HH", data, content + 6)
+    return (width & 0x3FFF, height & 0x3FFF), False
 
 
 def _gif(data: bytes) -> ImageHeader:
@@ -163,6 +211,9 @@ def _gif(data: bytes) -> ImageHeader:
         block = data[position]
         if block == 0x2C:  # an image
             frames += 1
+            if frames == 1:  # a canvas that is too small is taken to be as large as its picture
+                left, top, wide, high = struct.unpack_from("<HHHH", data, position + 1)
+                width, height = max(width, left + wide), max(height, top + high)
             packed = data[position + 9] if position + 9 < len(data) else 0
             position += 11 + _gif_table_bytes(packed)  # with the byte of the code size
         elif block == 0x21:  # an extension: of the graphic control, the transparency flag
@@ -175,7 +226,7 @@ def _gif(data: bytes) -> ImageHeader:
             position += 1 + data[position]
         position += 1
         complete = position == len(data)
-    return ImageHeader("gif", width, height, 1, frames > 1, complete, 8, 1, True, alpha)
+    return ImageHeader("gif", width, height, 1, frames > 1, complete, 8, 1, True, alpha, lossless=True)
 
 
 def _gif_table_bytes(packed: int) -> int:
@@ -203,16 +254,19 @@ def _bmp(data: bytes) -> ImageHeader:
     else:
         complete = len(data) >= struct.unpack_from("<I", data, 2)[0]
     channels = 1 if palette else 4 if alpha else 3
-    return ImageHeader("bmp", width, height, 1, False, complete, min(bits, 8), channels, palette, alpha)
+    return ImageHeader("bmp", width, height, 1, False, complete, min(bits, 8), channels, palette, alpha, lossless=True)
 
 
 _TIFF_CODES = {1: "B", 3: "H", 4: "I"}  # field types BYTE, SHORT, LONG
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 273, 274, 277
 _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = 279, 324, 325, 338
+_COMPRESSION, _ROWS_PER_STRIP, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 259, 278, 284, 322, 323
+_TIFF_LOSSY = frozenset({6, 7, 33007, 34712, 34892, 50001, 50002})  # JPEG, JPEG 2000, WebP, JPEG XL
+_TIFF_MAX_TILE_PIXELS = 1 << 24  # of an image that is smaller than its tile
 
 
 def _tiff(data: bytes) -> ImageHeader:
-    """TIFF 6.0, the first page. It is complete when all its strips or tiles lie within the file."""
+    """TIFF 6.0, the first page. It is complete when strips or tiles for all its pixels lie within the file."""
     order, start, entries = _directory(data)
     found = {tag: (kind, number, value) for tag, kind, number, value in entries}
 
@@ -225,26 +279,46 @@ def _tiff(data: bytes) -> ImageHeader:
             return struct.unpack_from(form, value)
         return struct.unpack_from(form, data, struct.unpack(f"{order}I", value)[0])
 
-    (width, *_), (height, *_), (channels, *_) = values(_WIDTH, 0), values(_HEIGHT, 0), values(_SAMPLES, 1)
-    photometric = values(_PHOTOMETRIC, 1)[0]
-    starts, sizes = (_TILES, _TILE_BYTES) if _TILES in found else (_STRIPS, _STRIP_BYTES)
-    ends = [first + size for first, size in zip(values(starts, 0), values(sizes, len(data) + 1), strict=False)]
+    def first(tag: int, default: int) -> int:
+        return values(tag, default)[0]
+
+    width, height, channels, photometric = (
+        first(_WIDTH, 0),
+        first(_HEIGHT, 0),
+        first(_SAMPLES, 1),
+        first(_PHOTOMETRIC, 1),
+    )
+    tiled, fault = _TILES in found, ""
+    starts, sizes = (_TILES, _TILE_BYTES) if tiled else (_STRIPS, _STRIP_BYTES)
+    ends = [at + size for at, size in zip(values(starts, 0), values(sizes, len(data) + 1), strict=False)]
+    if tiled:
+        wide, high = max(1, first(_TILE_WIDTH, 1)), max(1, first(_TILE_HEIGHT, 1))
+        if wide * high > max(4 * width * height, _TIFF_MAX_TILE_PIXELS):
+            fault = f"an image of {width}×{height} pixels with tiles of {wide}×{high}"
+    else:
+        wide, high = max(1, width), max(1, first(_ROWS_PER_STRIP, height))
+    parts = -(-width // wide) * -(-height // high) * (channels if first(_PLANAR, 1) == 2 else 1)
     following = data[start + 2 + 12 * len(entries) :][:4]
     return ImageHeader(
         "tiff",
         width,
         height,
-        _upright_or(values(_ORIENTATION, 1)[0]),
+        _upright_or(first(_ORIENTATION, 1)),
         any(following),
-        max(ends) <= len(data),
-        values(_BITS, 1)[0],
+        max(ends) <= len(data) and len(ends) >= parts,
+        first(_BITS, 1),
         channels,
         photometric == 3,
         _EXTRA in found and channels in (2, 4, 5) and photometric != 5,
+        first(_COMPRESSION, 1) not in _TIFF_LOSSY,
+        fault,
     )
 
 
-_HEIF_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"hevc": "heic", b"hevx": "heic"}
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1", b"crx "}
+)
 _HEIF_MAX_BOXES = 4096  # in one box; an honest file has far fewer
 # EXIF's orientation, by quarter turns anticlockwise and the axis of the mirroring after them: none, 0 or 1.
 _HEIF_ORIENTATION = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))
@@ -254,9 +328,8 @@ def _heif(data: bytes) -> ImageHeader:
     """ISO/IEC 23008-12, of which AVIF is a kind. The largest image in the file is taken for the one that is shown."""
     top = list(_boxes(data, 0, len(data)))
     brands = [data[at : at + 4] for at in range(8, min(top[0][2], 256), 4)] if top else []
-    name = next((_HEIF_BRANDS[brand] for brand in brands if brand in _HEIF_BRANDS), "")
-    if not name:
-        return ImageHeader()  # a video, most likely
+    if not _AVIF_BRANDS.intersection(brands):
+        return ImageHeader("heic" if _HEIF_BRANDS.intersection(brands) else "")  # else a video, most likely
     inside = [(start + 4, end) for kind, start, end in top if kind == b"meta"]
     for wanted in (b"iprp", b"ipco"):
         inside = [box[1:] for start, end in inside for box in _boxes(data, start, end) if box[0] == wanted]
@@ -276,7 +349,8 @@ def _heif(data: bytes) -> ImageHeader:
     complete = width > 0 and top[-1][2] <= len(data)
     animated = any(kind == b"moov" for kind, _, _ in top)
     orientation = _HEIF_ORIENTATION[turns][axis]
-    return ImageHeader(name, width, height, orientation, animated, complete, bits or 8, 4 if alpha else 3, False, alpha)
+    channels = 4 if alpha else 3
+    return ImageHeader("avif", width, height, orientation, animated, complete, bits or 8, channels, False, alpha)
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -1,19 +1,17 @@
-"""An image's pixels in colour, upright and opaque; and what every decoder of this project shares.
+"""An image's pixels as they are seen: upright and opaque, in colour or in grey.
 
 OpenCV and Pillow are imported where they are used: settings, plans and the command line need neither.
 """
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus.decoding import TruncatedError, UndecodableError, decoder_errors, load, open_image, refuse_header
 from corpus.images import ImageHeader
 
 if TYPE_CHECKING:
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]  # levels 0 to 255: (height, width, 3), or (height, width) for grey
 
+FAST = frozenset({"jpeg", "png", "webp", "bmp"})  # formats that OpenCV reads as Pillow does
 _FILLED_UP = 128
 # What turns stored pixels upright, by EXIF orientation (TIFF 6.0, tag 274). 1 is upright.
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
@@ -34,29 +33,6 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 }
 
 
-class UndecodableError(ValueError):
-    """The bytes are no image that can be decoded whole."""
-
-    reason = "undecodable"  # in a table
-
-
-class TruncatedError(UndecodableError):
-    """The data ends before the lower edge."""
-
-    reason = "truncated"
-
-
-def damage() -> tuple[type[Exception], ...]:
-    """What decoders raise on damaged files: Pillow has no error of its own for it."""
-    import cv2
-    from PIL import Image
-
-    return (
-        *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, NotImplementedError),
-        *(EOFError, struct.error, zlib.error, cv2.error, Image.DecompressionBombError),
-    )
-
-
 def decode_rgb(data: bytes, header: ImageHeader, longest_px: int = 0, shortest_px: int = 0) -> Pixels:
     """RGB pixels (height, width, 3) of the image as seen: EXIF orientation applied, transparency on white, 16 bits made
     8, the first of several frames.
@@ -66,61 +42,41 @@ def decode_rgb(data: bytes, header: ImageHeader, longest_px: int = 0, shortest_p
     Raises UndecodableError for what cannot be decoded whole, which includes images without a size in their header and
     pixels without a defined white (32-bit integers, floats). Memory is by the header's size: refuse bombs before.
     """
-    if not header.width or not header.height:
-        raise UndecodableError(f"{header.format or 'unknown format'}: no size in the header")
-    if not header.complete:
-        raise TruncatedError("the end of the file is missing")
     factor = reduction(header.width, header.height, longest_px, shortest_px) if longest_px or shortest_px else 1
-    try:
-        pixels = _by_opencv(data, header, factor)
-        if pixels is None:
-            pixels = _by_pillow(data, header)
-    except UndecodableError:
-        raise
-    except damage() as error:
-        raise UndecodableError(f"{type(error).__name__}: {error}") from error
+    pixels = decode_stored(data, header, factor, FAST)
     return upright(pixels, 1 if header.format == "tiff" else header.orientation)  # Pillow has turned a TIFF
 
 
+def decode_stored(data: bytes, header: ImageHeader, factor: int = 1, fast: Collection[str] = ()) -> Pixels:
+    """As `decode_rgb`, not turned upright (but for a TIFF); the sides of a JPEG are divided by 1, 2, 4 or 8.
+
+    Images of the formats in `fast` are decoded by OpenCV, which takes half the time and reads some that Pillow refuses.
+    """
+    with decoder_errors():
+        refuse_header(header)
+        pixels = _by_opencv(data, header, factor) if header.format in fast else None
+        if pixels is None:
+            image = open_image(data, header)
+            if header.format == "jpeg":
+                reduce_jpeg(image, factor)
+            load(image, data, header)
+            pixels = opaque(image, "RGB")
+    if header.format == "jpeg" and runs_out(pixels):
+        raise TruncatedError("the lower edge is filled up")
+    return pixels
+
+
 def _by_opencv(data: bytes, header: ImageHeader, factor: int) -> Pixels | None:
-    """The fast way, for what OpenCV reads alike in all versions; None for the rest, and for damage."""
+    """The fast way, for what OpenCV reads as Pillow does; None for the rest, and for damage."""
     import cv2
 
-    if header.alpha or header.animated or header.format not in ("jpeg", "png", "webp", "bmp"):
+    if header.alpha or header.animated or (header.format == "jpeg" and header.channels not in (1, 3)):
         return None
-    if header.format == "jpeg":
-        pixels = decode_jpeg(data, factor) if header.channels in (1, 3) else None
-        if pixels is not None and runs_out(pixels):
-            raise TruncatedError("the lower edge is filled up")
-    else:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        pixels = None if decoded is None else decoded.astype(np.uint8, copy=False)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _colour_flags(factor if header.format == "jpeg" else 1))
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _by_pillow(data: bytes, header: ImageHeader) -> Pixels:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        if sorted(image.size) != sorted((header.width, header.height)):  # by which the caller judged the memory
-            raise UndecodableError(f"{image.size} pixels, where the header has {header.width, header.height}")
-        return np.array(opaque(image, "RGB"))
-
-
-def reduction(width: int, height: int, longest_px: int, shortest_px: int = 0) -> int:
-    """By how much (8, 4, 2 or 1) the sides may be divided and still be at least so long."""
-    for factor in (8, 4, 2):
-        if max(width, height) // factor >= longest_px and min(width, height) // factor >= shortest_px:
-            return factor
-    return 1
-
-
-def decode_jpeg(data: bytes, factor: int) -> Pixels | None:
-    """BGR pixels (height, width, 3) of a JPEG as stored, its sides divided by 1, 2, 4 or 8; None for damage.
-
-    The decoder then computes fewer frequencies of each 8×8 block, which is cheaper than computing and averaging them.
-    Some damage it fills up with grey, and says nothing: see `runs_out`.
-    """
+def _colour_flags(factor: int) -> int:
     import cv2
 
     reduced = {
@@ -129,8 +85,24 @@ def decode_jpeg(data: bytes, factor: int) -> Pixels | None:
         4: cv2.IMREAD_REDUCED_COLOR_4,
         8: cv2.IMREAD_REDUCED_COLOR_8,
     }
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), reduced[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if pixels is None else pixels.astype(np.uint8, copy=False)
+    return reduced[factor] | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def reduce_jpeg(image: Image.Image, factor: int, mode: str | None = None) -> None:
+    """Have an opened JPEG decoded with its sides divided by 1, 2, 4 or 8, and in colour as `mode` "L" in grey.
+
+    The decoder then computes fewer frequencies of each 8×8 block, which is cheaper than computing and averaging them.
+    """
+    if factor > 1 or mode:
+        image.draft(mode, (max(1, image.width // factor), max(1, image.height // factor)))
+
+
+def reduction(width: int, height: int, longest_px: int, shortest_px: int = 0) -> int:
+    """By how much (8, 4, 2 or 1) the sides may be divided and still be at least so long."""
+    for factor in (8, 4, 2):
+        if max(width, height) // factor >= longest_px and min(width, height) // factor >= shortest_px:
+            return factor
+    return 1
 
 
 def runs_out(pixels: Pixels) -> bool:
@@ -145,11 +117,10 @@ def runs_out(pixels: Pixels) -> bool:
 def opaque(image: Image.Image, mode: str) -> Pixels:
     """The 8-bit levels of an image that Pillow has opened, in `mode` L or RGB, as stored, transparency on white.
 
-    Pillow refuses what is cut off. Raises what is in `damage`, and UndecodableError for pixels without a defined white.
+    Raises UndecodableError for pixels without a defined white.
     """
     from PIL import Image
 
-    image.load()
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return grey if mode == "L" else np.repeat(grey[:, :, None], 3, axis=2)
@@ -159,6 +130,8 @@ def opaque(image: Image.Image, mode: str) -> Pixels:
         seen = Image.new("RGBA", image.size, "white")
         seen.alpha_composite(image.convert("RGBA"))
         image = seen
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # there is no other way from it
     return np.asarray(image.convert(mode))
 
 

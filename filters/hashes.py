@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,10 +28,14 @@ _FILTER_UNIT = 1 << 14  # filter weights are multiples of 1/16384: with 8-bit le
 _COSINE_UNIT = 1 << 16  # two passes of 32 terms over 8-bit levels stay below 2^53
 _RADIUS = 3
 _SLICE_ROWS = 32
+_MOST_SIDE = 512  # a longer side is made shorter first: filters are as long as a side, and kept
 
 
 def perceptual_hashes(grey: NDArray[np.uint8]) -> tuple[int, int]:
     """pHash and dHash, each 64 bits, of a grey image (height, width) of any size."""
+    if max(grey.shape) > _MOST_SIDE:
+        height, width = (min(side, _MOST_SIDE) for side in grey.shape)
+        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     height, width = grey.shape
     filters = _across(width)
     across = np.empty((height, filters.shape[1]), np.float32)
@@ -75,13 +80,14 @@ def _round(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.minimum(np.maximum(scaled, 0, out=scaled), 255, out=scaled)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_MOST_SIDE)  # 84 KB each at most, 22 MB all
 def _across(width: int) -> NDArray[np.float32]:
     """The filters of both hashes over a row, (width, 32 + 9)."""
-    return np.ascontiguousarray(np.vstack([_lanczos(width, _PHASH_SIDE), _lanczos(width, SIDE + 1)]).T)
+    filters = [_lanczos.__wrapped__(width, wanted) for wanted in (_PHASH_SIDE, SIDE + 1)]
+    return np.ascontiguousarray(np.vstack(filters).T)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2 * _MOST_SIDE)  # 64 KB each at most, 21 MB all
 def _lanczos(length: int, wanted: int) -> NDArray[np.float32]:
     """Weights (wanted, length), as multiples of 1/_FILTER_UNIT, that resample a line of pixels to another length."""
     scale = length / wanted

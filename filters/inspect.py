@@ -15,11 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpus.images import sniff
+from corpus.decoding import in_words
+from corpus.images import MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
 from corpus.records import SHA256, Status, table_schema
 from corpus.settings import Settings
 from corpus.stages import ITEMS, MapStage, Shard
-from filters.decode import Grey, TruncatedError, UndecodableError, decode_grey
+from filters.decode import Grey, UndecodableError, look
 from filters.hashes import perceptual_hashes
 
 # The longest side on which an image is measured, so that the same picture measures the same at any size. Large enough
@@ -32,14 +33,21 @@ _WINDOW_LEVELS = 16
 class InspectSettings(Settings):
     """What is refused before it is decoded."""
 
-    max_pixels: int = Field(178_956_970, ge=1, description="width × height that a header may claim")
+    max_pixels: int = Field(
+        MOST_PIXELS, ge=1, le=MOST_PIXELS, description="width × height that a header may claim; Pillow reads no more"
+    )
+    max_side_px: int = Field(MAX_SIDE_PX, ge=1, le=MOST_SIDE_PX, description="width and height that a header may claim")
 
 
 class Inspect(MapStage):
-    """Measures the stored bytes of every item. Fails what is not a whole image: not_an_image, truncated,
-    too_many_pixels, undecodable."""
+    """Measures the stored bytes of every item, as a stock reader (Pillow) decodes them.
+
+    Fails what such a reader would not read whole: not_an_image, unsupported_format, too_many_pixels, side_too_long,
+    truncated, undecodable. `detail` then has the decoder's words.
+    """
 
     name = "inspect"
+    version = 2
     reads = (ITEMS,)
     schema = pa.schema(
         [
@@ -60,12 +68,14 @@ class Inspect(MapStage):
             pa.field("phash", pa.uint64()),  # see filters.hashes
             pa.field("dhash", pa.uint64()),
             pa.field("sha256", SHA256),  # of the stored bytes
+            pa.field("rewrite", pa.bool_()),  # published anew: see corpus.published
+            pa.field("detail", pa.string()),  # why it can't be decoded, in the decoder's words
         ]
     )
 
     def __init__(self, settings: InspectSettings) -> None:
         super().__init__(settings)
-        self._max_pixels = settings.max_pixels
+        self._limits = (settings.max_pixels, settings.max_side_px)
 
     def open(self) -> Callable[[Shard], pa.Table]:
         cv2.setNumThreads(1)  # the engine runs a worker for each core
@@ -74,37 +84,34 @@ class Inspect(MapStage):
     def _inspect(self, shard: Shard) -> pa.Table:
         rows: list[dict[str, Any]] = [{}] * len(shard)
         for row, data in shard.contents():
-            rows[row] = inspect_image(data, self._max_pixels)
+            rows[row] = inspect_image(data, *self._limits)
         return pa.Table.from_pylist(rows, table_schema(self.schema))
 
 
-def inspect_image(data: bytes, max_pixels: int) -> dict[str, Any]:
+def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) -> dict[str, Any]:
     """One row of the table: the columns that are known, with `status` and `reason`."""
     header = sniff(data)
     width, height = header.upright_size
-    said: dict[str, Any] = {"status": Status.FAILED, "sha256": hashlib.sha256(data).digest()}
-    if not header.format:
-        return {**said, "reason": "not_an_image"}
-    said |= {
-        "width": width if width < 1 << 31 else None,
-        "height": height if height < 1 << 31 else None,
-        "format": header.format,
-        "mode": header.mode,
-        "orientation": header.orientation,
-        "animated": header.animated,
-    }
-    if width * height > max_pixels:
-        return {**said, "reason": "too_many_pixels"}
-    if not header.complete:
-        return {**said, "reason": "truncated"}
+    row: dict[str, Any] = {"status": Status.FAILED, "sha256": hashlib.sha256(data).digest(), "detail": ""}
+    if header.format:
+        row |= {
+            "width": width if width < 1 << 31 else None,
+            "height": height if height < 1 << 31 else None,
+            "format": header.format,
+            "mode": header.mode,
+            "orientation": header.orientation,
+            "animated": header.animated,
+        }
+    if reason := refusal(header, max_pixels, max_side_px):
+        return {**row, "reason": reason}
     try:
-        grey = decode_grey(data, header, longest_px=MEASURED_PX)
+        seen = look(data, header, longest_px=MEASURED_PX)
     except UndecodableError as error:
-        return {**said, "reason": "truncated" if isinstance(error, TruncatedError) else "undecodable"}
-    phash, dhash = perceptual_hashes(grey)
+        return {**row, "reason": error.reason, "detail": in_words(error)}
+    phash, dhash = perceptual_hashes(seen.grey)
+    measured = {"phash": phash, "dhash": dhash, "rewrite": seen.rewrite, **measure(seen.grey)}
     aspect_ratio = max(width, height) / min(width, height)
-    looks = {"aspect_ratio": aspect_ratio, "phash": phash, "dhash": dhash, **measure(grey)}
-    return {**said, **looks, "status": Status.KEPT, "reason": ""}
+    return {**row, "aspect_ratio": aspect_ratio, **measured, "status": Status.KEPT, "reason": ""}
 
 
 def measure(grey: Grey) -> dict[str, float]:

@@ -166,14 +166,21 @@ def labels(config: ConfigFile) -> None:
 @app.command()
 def verify(
     corpus: Annotated[str, typer.Argument(help="folder or URL of a published corpus")],
+    reader: Annotated[
+        str, typer.Option("--reader", help="own, or webdataset: the library that trainers use (extra `webdataset`)")
+    ] = "own",
 ) -> None:
     """Re-read every tar of a corpus and hold it against its manifest."""
 
     def work(console: Any) -> int:
+        from corpus.settings import SettingsError
+        from pipelines.publishing.verify import Reader
         from pipelines.publishing.verify import verify as check
         from pipelines.terminal import print_line
 
-        found = check(corpus)
+        if reader not in list(Reader):
+            raise SettingsError(f"--reader {reader}: there are {', '.join(Reader)}")
+        found = check(corpus, reader=Reader(reader))
         for fault in found.faults:
             print_line(console, fault)
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"

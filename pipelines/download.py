@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.images import sniff
+from corpus.decoding import in_words
+from corpus.images import MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
 from corpus.media import MediaWriter
-from corpus.printable import printable
 from corpus.records import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
 from corpus.settings import Settings, tuning
 from corpus.stages import ROWS, MapStage, Resources, Shard
@@ -31,8 +31,16 @@ class DownloadSettings(Settings):
         "network included: `fetch.allow` and its rules don't hold for it. Only for URLs that you trust",
     )
     fetch: FetchSettings = FetchSettings()
-    max_pixels: int = Field(178_956_970, ge=1, description="an image whose header claims more is refused undecoded")
-    reencode: ReencodeSettings | None = None  # None: the bytes are stored as they came
+    max_pixels: int = Field(
+        MOST_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
+    )
+    max_side_px: int = Field(
+        MAX_SIDE_PX,
+        ge=1,
+        le=MOST_SIDE_PX,
+        description="one whose header claims a longer side is refused undecoded",
+    )
+    reencode: ReencodeSettings | None = None  # None: the bytes are stored as they came; so are animations always
     reencode_threads: int = tuning(2, ge=1)
 
 
@@ -74,6 +82,7 @@ class Download(MapStage):
     """Fetches a shard's URLs with the project's own fetcher."""
 
     name = "download"
+    version = 2
     reads = (ROWS,)
     schema = ITEMS_SCHEMA
     regenerates: ClassVar[bool] = True
@@ -143,18 +152,14 @@ def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, sai
     """
     header, digest = sniff(data), hashlib.sha256(data).digest()
     said = {**said, "downloaded_sha256": digest, "downloaded_bytes": len(data)}
-    if not header.format:
-        return Stored(Status.FAILED, "not_an_image", **said)
-    if header.width * header.height > settings.max_pixels:
-        return Stored(Status.FAILED, "too_many_pixels", **said)
-    if not header.complete:
-        return Stored(Status.FAILED, "truncated", **said)
+    if reason := refusal(header, settings.max_pixels, settings.max_side_px):
+        return Stored(Status.FAILED, reason, **said)
     ext, orientation = header.ext, header.orientation
-    if settings.reencode is not None:
+    if settings.reencode is not None and not header.animated:  # else `quality` would see a still picture
         try:
             data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.quality, orientation)
         except UndecodableError as error:
-            return Stored(Status.FAILED, "undecodable", **{**said, "detail": printable(str(error))})
+            return Stored(Status.FAILED, error.reason, **{**said, "detail": in_words(error)})
         ext, orientation, digest = "jpg", 1, hashlib.sha256(data).digest()
     item = id_of_digest(digest)  # hashed once: it is the dearest thing done to the bytes
     offset, size = media.add(item, ext, data)

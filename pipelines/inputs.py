@@ -7,6 +7,7 @@ from typing import Any
 
 from corpus.records import Modality
 from corpus.stages import ITEMS
+from filters.inspect import Inspect
 from pipelines.clip_pairs import AnyPairs, ClipPairSettings
 from pipelines.config import Config, sources_of
 from pipelines.given_pairs import ALSO
@@ -21,11 +22,15 @@ def publish_input(
     """The datasets that the mixture names, the item tables that their pairs refer to, and the funnel of each source."""
     pairs: dict[str, list[str]] = {}
     items: dict[str, set[str]] = {}
+    inspected: dict[str, str] = {}
     for step, planned in plan.steps:
         for table in planned:
             if step.name == "pairs":
                 pairs.setdefault(table.node.series.owner.partition(ALSO)[0], []).append(table.task.output)
-            items.setdefault(table.node.source, set()).update(path for name, path in table.task.inputs if name == ITEMS)
+            read = [path for name, path in table.task.inputs if name == ITEMS]
+            items.setdefault(table.node.source, set()).update(read)
+            if step.name == Inspect.name:
+                inspected.update(dict.fromkeys(read, table.task.output))
     datasets = []
     for name in sorted(config.mixtures[mixture].datasets):
         settings = config.datasets[name]
@@ -49,6 +54,7 @@ def publish_input(
         items=tuple(sorted(path for source in needed for path in items.get(source, ()))),
         funnel={source: funnels[source] for source in sorted(sources)},
         made_by=dict(versions),
+        inspected=inspected,
         names=config.stages.labels.lists,
     )
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.images import MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX
 from corpus.media import MediaWriter
 from corpus.records import Status
 from corpus.settings import Settings
@@ -38,19 +39,28 @@ class PairImagesSettings(Settings):
     """What is refused of images that were found."""
 
     max_bytes: int = Field(64 << 20, ge=1, lt=MOST, description="a larger image is refused unread")
-    max_pixels: int = Field(178_956_970, ge=1, description="an image whose header claims more is refused undecoded")
+    max_pixels: int = Field(
+        MOST_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
+    )
+    max_side_px: int = Field(
+        MAX_SIDE_PX,
+        ge=1,
+        le=MOST_SIDE_PX,
+        description="one whose header claims a longer side is refused undecoded",
+    )
 
 
 class PairImages(MapStage):
     """One row for each distinct name that a shard's live rows give, in the order in which they are first named.
 
     Within a row the query's come first, then the positive's, then the negatives'. An image that lies as it is in an
-    archive stays there; all others are copied into the shard's media. Reasons (failed): missing_image, not_an_image,
-    truncated, too_many_pixels, too_large, and those of the resolvers. The shard's notes count `named` images, and
-    those `in_place` and `copied`.
+    archive stays there; all others are copied into the shard's media. Reasons (failed): missing_image, too_large, those
+    of the resolvers, and by their headers not_an_image, unsupported_format, too_many_pixels, side_too_long, truncated.
+    The shard's notes count `named` images, and those `in_place` and `copied`.
     """
 
     name = "images"
+    version = 2
     reads = (ROWS,)
     schema = IMAGES_SCHEMA
     expands = True
@@ -79,7 +89,8 @@ class PairImages(MapStage):
 
     def open(self) -> Callable[[Shard], pa.Table]:
         finds = [(resolver.claims, resolver.open(self._settings.max_bytes)) for resolver in self._resolvers]
-        return _Images(finds, DownloadSettings(max_pixels=self._settings.max_pixels))
+        limits = DownloadSettings(max_pixels=self._settings.max_pixels, max_side_px=self._settings.max_side_px)
+        return _Images(finds, limits)
 
 
 @dataclass(frozen=True)

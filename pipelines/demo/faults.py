@@ -63,6 +63,12 @@ def transparent(picture: Picture) -> bytes:
     return encode(np.dstack([picture.pixels, alpha]), ".png")
 
 
+def ink(picture: Picture) -> bytes:
+    """A PNG that is black everywhere, and as opaque as the picture is dark: on white it is the picture in grey."""
+    grey = cv2.cvtColor(picture.pixels, cv2.COLOR_BGR2GRAY)
+    return encode(np.dstack([np.zeros_like(picture.pixels), 255 - grey]), ".png")
+
+
 def blurred(picture: Picture) -> bytes:
     return encode(cv2.GaussianBlur(picture.pixels, (0, 0), max(picture.width, picture.height) / 40))
 
@@ -107,6 +113,30 @@ def truncated(picture: Picture) -> bytes:
 def truncated_png(picture: Picture) -> bytes:
     data = encode(picture.pixels, ".png")
     return data[: int(0.6 * len(data))]
+
+
+def short_png(picture: Picture) -> bytes:
+    """A PNG of whole chunks with right checksums, whose pixels end after a third of the rows."""
+    pixels = cv2.cvtColor(picture.pixels, cv2.COLOR_BGR2RGB)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels[: picture.height // 3])
+    header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 2, 0, 0, 0)
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def jpeg_xl(picture: Picture) -> bytes:
+    """Begins like a JPEG XL, which is not read, and goes on like noise."""
+    return b"\0\0\0\x0cJXL \r\n\x87\n" + np.random.default_rng(picture.pixels.size).bytes(2000)
+
+
+def long_strip(_: Picture) -> bytes:
+    """A few hundred bytes that claim an animation on a canvas of 32 × 400,000 pixels."""
+    frame = encode(np.zeros((32, 32, 3), np.uint8), ".webp")[12:]
+    canvas = bytes([2, 0, 0, 0]) + (31).to_bytes(3, "little") + (399_999).to_bytes(3, "little")
+    placed = bytes(6) + 2 * (31).to_bytes(3, "little") + (100).to_bytes(3, "little") + b"\0" + frame
+    chunks = [(b"VP8X", canvas), (b"ANIM", bytes(6)), (b"ANMF", placed), (b"ANMF", placed)]
+    body = b"WEBP" + b"".join(name + struct.pack("<I", len(data)) + data for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def garbage(picture: Picture) -> bytes:

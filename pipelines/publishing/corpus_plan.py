@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from corpus.published import JPEG_QUALITY
 from corpus.records import Modality
 from corpus.stages import fingerprint
 from corpus.urls import SIGNATURES
@@ -35,7 +36,7 @@ from pipelines.publishing.negatives import Fill, fill_negatives
 from pipelines.publishing.sample import field_ext, make_layout
 from pipelines.publishing.sides import ROLES, Sides, read_sides
 
-FORMAT = 2  # of a corpus: raise it when the same pairs give other bytes
+FORMAT = 3  # of a corpus: raise it when the same pairs give other bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,10 @@ def _fingerprint(given: DatasetInput, mixture: MixtureSettings, names: LabelName
         {
             "format": FORMAT,
             "dataset": [given.name, str(given.task), given.stage, list(given.pairs), *clip],
-            "settings": [mixture.seed, mixture.pairs_per_shard, settings.pairs, settings.negatives, *spread],
+            "settings": [
+                *(mixture.seed, mixture.pairs_per_shard, mixture.jpeg_quality),
+                *(settings.pairs, settings.negatives, *spread),
+            ],
             "signatures": list(mixture.signatures),
         }
     )
@@ -109,11 +113,15 @@ def refuse_shared_pairs(plans: Sequence[DatasetPlan]) -> None:
 
 
 def make_target(
-    plan: DatasetPlan, locations: Locations, first_key: int, signatures: tuple[str, ...] = SIGNATURES
+    plan: DatasetPlan,
+    locations: Locations,
+    first_key: int,
+    signatures: tuple[str, ...] = SIGNATURES,
+    jpeg_quality: int = JPEG_QUALITY,
 ) -> Target:
     """What workers must know of a dataset. Raises PublishError for items that can't be read or named.
 
-    `signatures` are left out of its URLs.
+    `signatures` are left out of its URLs; `jpeg_quality` is of images that are written anew.
     """
     name, given = plan.given.name, plan.given
     exts = {role: _exts(plan, role, locations) for role in ROLES}
@@ -125,7 +133,7 @@ def make_target(
             )
         exts["negatives"] = exts["positive"]
     layout = make_layout(exts, plan.settings.negatives, given.modality == Modality.CLIP)
-    return Target(name, str(given.task), given.stage, layout, plan.fingerprint, first_key, signatures)
+    return Target(name, str(given.task), given.stage, layout, plan.fingerprint, first_key, signatures, jpeg_quality)
 
 
 def _exts(plan: DatasetPlan, role: str, locations: Locations) -> tuple[str, ...]:

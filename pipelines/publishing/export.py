@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.published import JPEG_QUALITY
 from corpus.stages import Resources
 from corpus.storage import Store
 from corpus.urls import published_url
@@ -25,8 +26,8 @@ from pipelines.publishing.claim import Claim
 from pipelines.publishing.locate import Locations, split_ids
 from pipelines.publishing.mixture import PublishError
 from pipelines.publishing.progress import Progress, Tar
-from pipelines.publishing.sample import Layout, random_negative, sample_jsons, to_bytes
-from pipelines.publishing.sides import first_entries
+from pipelines.publishing.sample import Layout, Pictures, random_negative, sample_jsons, to_bytes
+from pipelines.publishing.sides import ROLES, first_entries
 from pipelines.publishing.tars import Sample, write_tar
 
 _SAMPLES_OF_PARTITION = 16_000  # their text takes some 30 MB
@@ -43,6 +44,9 @@ _WRITTEN = pa.schema(
     ]
 )
 
+# Lists: where the media lie, and the pHash of those that are written anew, null of others.
+_PLACE = ("media", "offset", "size", "rewrite")
+
 OWN = -1  # the `slot` of a pair itself; others are numbers of its negatives
 
 
@@ -57,6 +61,7 @@ class Target:
     fingerprint: str  # of its tars
     first_key: int  # its tars are keys of the shuffle: this one, and so many that follow
     signatures: tuple[str, ...]  # left out of URLs, as in `corpus.urls.SIGNATURES`
+    jpeg_quality: int = JPEG_QUALITY  # of images that are written anew
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +100,21 @@ def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
     layout, own = item.target.layout, item.slot == OWN
     whole, donors = table.take(item.rows[own]), table.take(item.rows[~own])
     whole = _with_published_urls(whole, item.target.signatures)
-    samples = sample_jsons(whole, item.target.name, item.target.task, item.target.stage, layout)
-    donated = donors.column("positive").combine_chunks().field("text").to_pylist()
-    slots = item.slot[~own].tolist()
-    negatives = [random_negative(text, layout.negatives[slot]) for text, slot in zip(donated, slots, strict=True)]
+    sides = {role: _items(whole, role, len(layout.negatives), item.locations) for role in ROLES}
+    pictures = {role: _pictures(found, item.locations) for role, (_, found) in sides.items()}
+    samples = sample_jsons(whole, item.target.name, item.target.task, item.target.stage, layout, pictures)
+    given = _items(donors, "positive", 0, item.locations)
+    shown, texts = (
+        _pictures(given[1], item.locations),
+        donors.column("positive").combine_chunks().field("text").to_pylist(),
+    )
+    negatives = [
+        random_negative(text, layout.negatives[slot], shown.of(row))
+        for row, (text, slot) in enumerate(zip(texts, item.slot[~own].tolist(), strict=True))
+    ]
     parts = [
-        _places(whole, ("query", "positive", "negatives"), len(layout.negatives), item.locations),
-        _places(donors, ("positive",), 0, item.locations),
+        _places(whole.num_rows, list(sides.values()), item.locations),
+        _places(donors.num_rows, [given], item.locations),
     ]
     order = np.concatenate([np.flatnonzero(own), np.flatnonzero(~own)])
     return pa.table(
@@ -111,7 +124,7 @@ def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
             "slot": item.slot[order],
             "name": pa.array([sample["pair_id"] for sample in samples] + [""] * len(negatives), pa.string()),
             "json": pa.array([to_bytes(value).decode() for value in [*samples, *negatives]], pa.string()),
-            **{name: pa.concat_arrays([part[name] for part in parts]) for name in ("media", "offset", "size")},
+            **{name: pa.concat_arrays([part[name] for part in parts]) for name in _PLACE},
         }
     )
 
@@ -122,26 +135,43 @@ def _with_published_urls(pairs: pa.Table, signatures: tuple[str, ...]) -> pa.Tab
     return pairs.set_column(at, pairs.schema.field(at), pa.array(urls, pa.string()))
 
 
-def _places(pairs: pa.Table, roles: Sequence[str], negatives: int, locations: Locations) -> dict[str, pa.Array]:
-    """For each pair the places of its items, in the order of its fields: lists of media, offset and size."""
-    owners, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for role in roles:
-        owner, side = np.arange(pairs.num_rows), pairs.column(role).combine_chunks()
-        if role == "negatives":
-            used = first_entries(side, negatives)
-            owner, side = np.repeat(owner, used.value_lengths().to_numpy()), used.values
-        items = side.field("items")
-        owners.append(np.repeat(owner, items.value_lengths().to_numpy()))
-        found.append(locations.find(split_ids(items.flatten())))
-    owner, rows = np.concatenate(owners), np.concatenate(found)
+def _items(pairs: pa.Table, role: str, negatives: int, locations: Locations) -> tuple[np.ndarray, pa.ListArray]:
+    """The pair that each side of a role belongs to, int64[n], and where in the locations its items are (lists)."""
+    owner, side = np.arange(pairs.num_rows), pairs.column(role).combine_chunks()
+    if role == "negatives":
+        used = first_entries(side, negatives)
+        owner, side = np.repeat(owner, used.value_lengths().to_numpy()), used.flatten()
+    items = side.field("items")
+    offsets = np.concatenate([[0], np.cumsum(items.value_lengths().to_numpy())]).astype(np.int32)
+    rows = locations.find(split_ids(items.flatten()))
+    return owner, pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows))
+
+
+def _pictures(found: pa.ListArray, locations: Locations) -> Pictures:
+    """What inspection found of the items of each side."""
+    rows = found.values.to_numpy()
+    digits = locations.phash[rows].astype(">u8").tobytes().hex()
+    inspected = locations.inspected[rows].tolist()
+    hashes = [digits[16 * at : 16 * at + 16] if known else "" for at, known in enumerate(inspected)]
+    rewritten = locations.rewrite[rows].tolist()
+    bounds = list(pairwise(found.offsets.to_pylist()))
+    return Pictures([hashes[start:stop] for start, stop in bounds], [rewritten[start:stop] for start, stop in bounds])
+
+
+def _places(pairs: int, sides: Sequence[tuple[np.ndarray, pa.ListArray]], locations: Locations) -> dict[str, pa.Array]:
+    """For each pair the places of its items, in the order of its fields, and what of them is written anew: lists."""
+    owner = np.concatenate([np.repeat(owner, found.value_lengths().to_numpy()) for owner, found in sides])
+    rows = np.concatenate([found.values.to_numpy() for _, found in sides])
     rows = rows[np.argsort(owner, kind="stable")]
-    offsets = pa.array(np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=pairs.num_rows))]), pa.int32())
+    offsets = pa.array(np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=pairs))]), pa.int32())
     names = pa.array(locations.media_names, pa.string()).take(pa.array(locations.media[rows]))
-    return {
-        "media": pa.ListArray.from_arrays(offsets, names),
-        "offset": pa.ListArray.from_arrays(offsets, pa.array(locations.offset[rows])),
-        "size": pa.ListArray.from_arrays(offsets, pa.array(locations.size[rows])),
-    }
+    columns = (
+        names,
+        pa.array(locations.offset[rows]),
+        pa.array(locations.size[rows]),
+        pa.array(locations.phash[rows], mask=~locations.rewrite[rows]),
+    )
+    return {name: pa.ListArray.from_arrays(offsets, column) for name, column in zip(_PLACE, columns, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -165,7 +195,8 @@ class WriteTars:
             name = Tar.named(target.name, key - target.first_key)
             samples = _samples(rows.slice(start, stop - start))
             check = self.claim.check if self.claim is not None else None
-            tar = write_tar(media, corpus, f"{target.name}/{name}", samples, target.layout.fields, check)
+            path, quality = f"{target.name}/{name}", target.jpeg_quality
+            tar = write_tar(media, corpus, path, samples, target.layout.fields, quality, check)
             Progress(corpus).note(target.fingerprint, tar)
             written.append({"key": key, **tar.to_json()})
         return pa.Table.from_pylist(written, schema=_WRITTEN)
@@ -180,17 +211,19 @@ def _samples(rows: pa.Table) -> list[Sample]:
     samples: list[Sample] = []
     fill: list[list[str]] = []
     starts = rows.column("media").combine_chunks().offsets.to_pylist()
-    media, offsets, sizes = (rows.column(name).combine_chunks().flatten() for name in ("media", "offset", "size"))
-    places = list(zip(media.to_pylist(), offsets.to_pylist(), sizes.to_pylist(), strict=True))
+    *places, anew = (rows.column(name).combine_chunks().flatten().to_pylist() for name in _PLACE)
+    ranges = list(zip(*places, strict=True))
     texts, names = rows.column("json").to_pylist(), rows.column("name").to_pylist()
-    for name, text, (start, stop) in zip(names, texts, pairwise(starts), strict=True):
-        ranges = places[start - starts[0] : stop - starts[0]]
+    for name, text, bounds in zip(names, texts, pairwise(starts), strict=True):
+        start, stop = (at - starts[0] for at in bounds)
         if name:
-            samples.append(Sample(name, text.encode(), ranges))
+            samples.append(Sample(name, text.encode(), []))
             fill.append([])
         else:
-            samples[-1].ranges += ranges
             fill[-1].append(text)
+        first = len(samples[-1].ranges) - start
+        samples[-1].ranges += ranges[start:stop]
+        samples[-1].rewrite |= {first + at: anew[at] for at in range(start, stop) if anew[at] is not None}
     for sample, negatives in zip(samples, fill, strict=True):
         if negatives:
             whole = json.loads(sample.json)

@@ -1,12 +1,12 @@
-"""Where the bytes of items lie: from 16-byte ids to ranges of media tars.
+"""Where the bytes of items lie, from 16-byte ids to ranges of media tars; and what inspection found of their pictures.
 
 Publishing needs the places of the items that its pairs name, not of all items of the workspace, so item tables are
-read one by one and only the wanted rows stay: 38 bytes an item, and a few more while they are put in order.
+read one by one and only the wanted rows stay: 48 bytes an item, and a few more while they are put in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
 _COLUMNS = [field.name for field in LOCATION_FIELDS]
+_INSPECTED = {"phash": pa.uint64(), "rewrite": pa.bool_()}  # columns of the stage `inspect`
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,9 @@ class Locations:
     offset: np.ndarray  # int64[n], bytes
     size: np.ndarray  # int64[n], bytes
     ext: np.ndarray  # int16[n], into `exts`
+    phash: np.ndarray  # uint64[n], of the picture that was judged; 0 where `inspected` is false
+    inspected: np.ndarray  # bool[n], whether the item was judged as a picture: clips' frames were not
+    rewrite: np.ndarray  # bool[n], whether it is published anew: see `corpus.published`
     media_names: tuple[str, ...]  # paths inside the workspace, or full URLs
     exts: tuple[str, ...]
 
@@ -50,6 +54,9 @@ class Locations:
             self.offset[rows],
             self.size[rows],
             self.ext[rows],
+            self.phash[rows],
+            self.inspected[rows],
+            self.rewrite[rows],
             names,
             self.exts,
         )
@@ -100,16 +107,20 @@ def find_ids(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         at += behind
 
 
-def read_locations(workspace: Workspace, paths: Sequence[str], wanted: np.ndarray) -> Locations:
+def read_locations(
+    workspace: Workspace, paths: Sequence[str], wanted: np.ndarray, inspected: Mapping[str, str] | None = None
+) -> Locations:
     """The places of the wanted ids (ascending, uint64[2, k]) that the item tables know, and the parts of their items.
 
-    An item that lies in several tars is read from the first of them, by path and offset.
+    `inspected` names the table of the stage `inspect` beside each item table that has one. An item that lies in several
+    tars is read from the first of them, by path and offset.
     """
     media_codes: dict[str, int] = {}
     ext_codes: dict[str, int] = {}
-    found: list[tuple[np.ndarray, ...]] = [tuple(np.zeros(0, np.int64) for _ in range(5))]
+    kinds = (np.int64, np.int64, np.int64, np.int64, np.int64, np.uint64, np.bool_, np.bool_)
+    found: list[tuple[np.ndarray, ...]] = [tuple(np.zeros(0, kind) for kind in kinds)]
     for path in paths:
-        table = _read_places(workspace, path)
+        table = _read_places(workspace, path, (inspected or {}).get(path, ""))
         places = find_ids(wanted, split_ids(table.column("item_id")))
         rows = np.flatnonzero(places >= 0)
         table = table.take(rows)
@@ -120,9 +131,14 @@ def read_locations(workspace: Workspace, paths: Sequence[str], wanted: np.ndarra
                 table.column("offset").to_numpy(),
                 table.column("size").to_numpy(),
                 _encode(table.column("ext"), ext_codes),
+                pc.fill_null(table.column("phash"), 0).to_numpy().astype(np.uint64),
+                table.column("phash").is_valid().to_numpy(),
+                pc.fill_null(table.column("rewrite"), False).to_numpy(),
             )
         )
-    place, media, offset, size, ext = (np.concatenate(column) for column in zip(*found, strict=True))
+    place, media, offset, size, ext, phash, judged, rewrite = (
+        np.concatenate(column) for column in zip(*found, strict=True)
+    )
     names = list(media_codes)
     rank = np.empty(len(names), np.int64)
     rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
@@ -134,21 +150,30 @@ def read_locations(workspace: Workspace, paths: Sequence[str], wanted: np.ndarra
         offset[order],
         size[order],
         ext[order].astype(np.int16),
+        phash[order],
+        judged[order],
+        rewrite[order],
         tuple(names),
         tuple(ext_codes),
     )
 
 
-def _read_places(workspace: Workspace, path: str) -> pa.Table:
-    """An item table's rows that lie somewhere, and the parts of those that consist of parts (`records.PARTS_FIELD`)."""
+def _read_places(workspace: Workspace, path: str, inspected: str) -> pa.Table:
+    """An item table's rows that lie somewhere, and the parts of those that consist of parts (`records.PARTS_FIELD`),
+    with what was found of each row; of a part nothing is known."""
     with storage_errors(workspace.store.full(path)), workspace.store.open(path) as file:
         parquet = pq.ParquetFile(file)
         has_parts = PARTS_FIELD.name in parquet.schema_arrow.names
         table = parquet.read(columns=[*_COLUMNS, PARTS_FIELD.name] if has_parts else _COLUMNS)
     found = table.select(_COLUMNS)
+    beside = workspace.read_table(inspected, list(_INSPECTED)) if inspected else None
+    for name, kind in _INSPECTED.items():
+        found = found.append_column(name, pa.nulls(found.num_rows, kind) if beside is None else beside.column(name))
     if has_parts:
         parts = table.column(PARTS_FIELD.name).combine_chunks().flatten()
-        found = pa.concat_tables([found, pa.table([parts.field(name) for name in _COLUMNS], names=_COLUMNS)])
+        columns = {name: parts.field(name) for name in _COLUMNS}
+        columns |= {name: pa.nulls(len(parts), kind) for name, kind in _INSPECTED.items()}
+        found = pa.concat_tables([found, pa.table(columns)])
     return found.filter(pc.and_(found.column("item_id").is_valid(), found.column("media").is_valid()))
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpus.hashing import mix64
+from corpus.published import JPEG_QUALITY
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
 from corpus.urls import SIGNATURES
@@ -50,6 +51,12 @@ class MixtureSettings(Settings):
     seed: int = 0
     pairs_per_shard: int = Field(1000, ge=1)
     batch_size: int = Field(768, ge=1, description="of the trainer, which fills a batch from one dataset")
+    jpeg_quality: int = Field(
+        JPEG_QUALITY,
+        ge=1,
+        le=100,
+        description="of images that are written anew: a stock reader would show them wrong",
+    )
     weights: WeightSettings = WeightSettings()
     signatures: tuple[str, ...] = Field(
         SIGNATURES,
@@ -95,6 +102,7 @@ class PublishInput:
     items: tuple[str, ...]  # paths of item tables: LOCATION_FIELDS
     funnel: Mapping[str, Any]  # source -> {"rows_in", "kept", "removed": {status: {reason: rows}}}
     made_by: Mapping[str, str]  # name -> version
+    inspected: Mapping[str, str] = field(default_factory=dict)  # path of an item table -> of what `inspect` found of it
     names: LabelNames = field(default_factory=load_names)  # which labels contain which
 
 

@@ -74,11 +74,11 @@ def publish(
             Progress(store).forget()  # left there if the run was killed right after it wrote the manifest
             return Published(earlier, store.url, reused=True)
         plans = _plans(workspace, given, settings)
-        locations = read_locations(workspace, given.items, item_ids(plans))
+        locations = read_locations(workspace, given.items, item_ids(plans), given.inspected)
         targets: list[Target] = []
         first_key = 0
         for plan in plans:
-            targets.append(make_target(plan, locations, first_key, settings.signatures))
+            targets.append(make_target(plan, locations, first_key, settings.signatures, settings.jpeg_quality))
             first_key += len(plan.arranged.shard_samples)
 
         if earlier is None and not Progress(store).begun():

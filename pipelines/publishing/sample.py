@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from corpus.records import CaptionOrigin, Origin
 from pipelines.publishing.sides import first_entries
 
 _IMAGE = "jpg"  # what every image is called
-IMAGE_EXTS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2"})
+IMAGE_EXTS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"})
 
 
 def field_ext(ext: str) -> str:
@@ -71,10 +72,30 @@ def make_layout(exts: Mapping[str, Sequence[str]], negatives: int, clip: bool = 
     )
 
 
-def sample_jsons(pairs: pa.Table, dataset: str, task: str, stage: int, layout: Layout) -> list[dict[str, Any]]:
-    """What is not media of each pair (rows of PAIR_SCHEMA). Its negatives are its own first ones, perhaps too few."""
-    query, positive = _side(pairs, "query"), _side(pairs, "positive")
-    negatives = _negatives(pairs.column("negatives").combine_chunks(), layout)
+@dataclass(frozen=True)
+class Pictures:
+    """What is known of the media of n sides, in lists that are parallel to their `media`."""
+
+    phash: Sequence[list[str]]  # 16 hexadecimal digits, of the picture that was judged; "" where none was
+    rewritten: Sequence[list[bool]]  # whether the published bytes are others than the stored ones
+
+    def of(self, side: int) -> dict[str, Any]:
+        """The fields of one side."""
+        return {"phash": self.phash[side], "rewritten": self.rewritten[side]}
+
+
+def sample_jsons(
+    pairs: pa.Table, dataset: str, task: str, stage: int, layout: Layout, pictures: Mapping[str, Pictures]
+) -> list[dict[str, Any]]:
+    """What is not media of each pair (rows of PAIR_SCHEMA). Its negatives are its own first ones, perhaps too few.
+
+    `pictures`: of the sides "query", "positive" and "negatives", these in the order of pairs.
+    """
+    query, positive = (
+        _sides(pairs, name, fields, pictures[name])
+        for name, fields in (("query", layout.query), ("positive", layout.positive))
+    )
+    negatives = _negatives(pairs.column("negatives").combine_chunks(), layout, pictures["negatives"])
     texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
     return [
         {
@@ -82,8 +103,8 @@ def sample_jsons(pairs: pa.Table, dataset: str, task: str, stage: int, layout: L
             "dataset": dataset,
             "task": task,
             "stage": stage,
-            "query": {"instruction": query[0][row], "text": query[1][row], "media": list(layout.query)},
-            "positive": {"instruction": positive[0][row], "text": positive[1][row], "media": list(layout.positive)},
+            "query": query[row],
+            "positive": positive[row],
             "negatives": negatives[row],
             "positive_score": score,
             "group": texts["group"][row],
@@ -108,9 +129,9 @@ def sample_jsons(pairs: pa.Table, dataset: str, task: str, stage: int, layout: L
     ]
 
 
-def random_negative(text: str, fields: tuple[str, ...]) -> dict[str, Any]:
-    """A negative that is the positive side of another pair. It has no score."""
-    return {"text": text, "media": list(fields), "score": 0.0, "origin": str(Origin.RANDOM)}
+def random_negative(text: str, fields: tuple[str, ...], pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """A negative that is the positive side of another pair, with what `Pictures.of` says of it. It has no score."""
+    return {"text": text, "media": list(fields), **pictures, "score": 0.0, "origin": str(Origin.RANDOM)}
 
 
 def to_bytes(sample: Mapping[str, Any]) -> bytes:
@@ -131,9 +152,13 @@ def _strings(column: pa.ChunkedArray | pa.Array) -> list[str]:
     return pc.fill_null(column, "").to_pylist()
 
 
-def _side(pairs: pa.Table, name: str) -> tuple[list[str], list[str]]:
+def _sides(pairs: pa.Table, name: str, fields: tuple[str, ...], pictures: Pictures) -> list[dict[str, Any]]:
     side = pairs.column(name).combine_chunks()
-    return _strings(side.field("instruction")), _strings(side.field("text"))
+    both = zip(_strings(side.field("instruction")), _strings(side.field("text")), strict=True)
+    return [
+        {"instruction": instruction, "text": text, "media": list(fields), **pictures.of(row)}
+        for row, (instruction, text) in enumerate(both)
+    ]
 
 
 def _numbers(column: pa.ChunkedArray | pa.Array) -> list[float]:
@@ -141,7 +166,7 @@ def _numbers(column: pa.ChunkedArray | pa.Array) -> list[float]:
     return [float(str(value)) if math.isfinite(value) else 0.0 for value in pc.fill_null(column, 0.0).to_numpy()]
 
 
-def _negatives(lists: pa.Array, layout: Layout) -> list[list[dict[str, Any]]]:
+def _negatives(lists: pa.Array, layout: Layout, pictures: Pictures) -> list[list[dict[str, Any]]]:
     used = first_entries(lists, len(layout.negatives))
     entries = used.values
     texts, scores = _strings(entries.field("text")), _numbers(entries.field("score"))
@@ -149,14 +174,21 @@ def _negatives(lists: pa.Array, layout: Layout) -> list[list[dict[str, Any]]]:
     offsets = used.offsets.to_pylist()
     return [
         [
-            {"text": texts[at], "media": list(layout.negatives[at - start]), "score": scores[at], "origin": origins[at]}
+            {
+                "text": texts[at],
+                "media": list(layout.negatives[at - start]),
+                **pictures.of(at),
+                "score": scores[at],
+                "origin": origins[at],
+            }
             for at in range(start, stop)
         ]
         for start, stop in pairwise(offsets)
     ]
 
 
-_SIDE_SHAPE = {"instruction": str, "text": str, "media": [str]}
+_MEDIA_SHAPE = {"media": [str], "phash": [str], "rewritten": [bool]}
+_SIDE_SHAPE = {"instruction": str, "text": str, **_MEDIA_SHAPE}
 _SHAPE = {
     "pair_id": str,
     "dataset": str,
@@ -164,7 +196,7 @@ _SHAPE = {
     "stage": int,
     "query": _SIDE_SHAPE,
     "positive": _SIDE_SHAPE,
-    "negatives": [{"text": str, "media": [str], "score": float, "origin": str}],
+    "negatives": [{"text": str, **_MEDIA_SHAPE, "score": float, "origin": str}],
     "positive_score": float,
     "group": str,
     "label": str,
@@ -173,6 +205,7 @@ _SHAPE = {
     "caption_prompt": str,
     "source": {"url": str, "sha256": str, "licence": str},
 }
+_PHASH = re.compile(r"[0-9a-f]{16}")
 _ORIGINS = frozenset(map(str, Origin))
 _CAPTION_ORIGINS = frozenset(map(str, CaptionOrigin))
 
@@ -187,13 +220,30 @@ def wrong_json(sample: Any) -> list[str]:
     for number, negative in enumerate(sample["negatives"]):
         if negative["origin"] not in _ORIGINS:
             faults.append(f"negatives[{number}].origin is {negative['origin']!r}")
+    for name, side in _named_sides(sample):
+        if not len(side["media"]) == len(side["phash"]) == len(side["rewritten"]):
+            faults.append(f"{name}: media, phash and rewritten differ in length")
+        faults += [f"{name}.phash has {value!r}" for value in side["phash"] if value and not _PHASH.fullmatch(value)]
     return faults
 
 
 def named_media(sample: Mapping[str, Any]) -> list[str]:
     """The media fields that a sample's JSON names, in the order in which they must lie."""
-    sides = [sample["query"], sample["positive"], *sample["negatives"]]
-    return [name for side in sides for name in side["media"]]
+    return [name for _, side in _named_sides(sample) for name in side["media"]]
+
+
+def judged_pictures(sample: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Of each media field: the hash of the picture that was judged ("": none), and whether it was written anew."""
+    return {
+        name: (phash, rewritten)
+        for _, side in _named_sides(sample)
+        for name, phash, rewritten in zip(side["media"], side["phash"], side["rewritten"], strict=True)
+    }
+
+
+def _named_sides(sample: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from ((name, sample[name]) for name in ("query", "positive"))
+    yield from ((f"negatives[{number}]", side) for number, side in enumerate(sample["negatives"]))
 
 
 def _unlike(value: Any, shape: Any, where: str) -> Iterator[str]:

@@ -6,12 +6,16 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import IO
 
+from corpus.decoding import UndecodableError
 from corpus.media import TarWriter
+from corpus.published import JPEG_QUALITY
 from corpus.storage import Store
+from pipelines.publishing.mixture import PublishError
+from pipelines.publishing.pictures import written_anew
 from pipelines.publishing.progress import Tar
 
 _READ_AHEAD_ITEMS = 256  # at most so many items ...
@@ -27,6 +31,7 @@ class Sample:
     key: str
     json: bytes
     ranges: list[tuple[str, int, int]]  # path, offset and size, in the order of the fields
+    rewrite: dict[int, int] = field(default_factory=dict)  # number of a range -> pHash, of images to be written anew
 
 
 def write_tar(
@@ -35,26 +40,28 @@ def write_tar(
     path: str,
     samples: list[Sample],
     fields: Sequence[str],
+    jpeg_quality: int = JPEG_QUALITY,
     check: Callable[[], None] | None = None,
 ) -> Tar:
     """Write the samples under `path`; `fields` are the names of each sample's media. Whole or absent.
 
-    `check` is called when all is written, before the tar gets its name, which it doesn't if that raises.
+    `jpeg_quality` is of images that are written anew; PublishError for one that can't be. `check` is called when all is
+    written, before the tar gets its name, which it doesn't if that raises.
     """
     with corpus.writer(path) as file, ThreadPoolExecutor(1) as reader, _Flusher(file, corpus.is_local) as flusher:
         digested = _Digested(file)
         tar = TarWriter(digested)  # type: ignore[arg-type]
         remote = not media.is_local or any("://" in place[0] for sample in samples for place in sample.ranges)
         batches = list(_batches(samples, _READ_AHEAD_BYTES if remote else _LOCAL_READ_AHEAD_BYTES))
-        contents = reader.submit(_read, media, batches[0])
+        contents = reader.submit(_read, media, batches[0], jpeg_quality)
         for batch, following in zip_longest(batches, batches[1:]):
             found = iter(contents.result())
             if following is not None:
-                contents = reader.submit(_read, media, following)
+                contents = reader.submit(_read, media, following, jpeg_quality)
             for sample in batch:
                 tar.add(f"{sample.key}.json", sample.json)
-                for field, _ in zip(fields, sample.ranges, strict=True):
-                    tar.add(f"{sample.key}.{field}", next(found))
+                for name, _ in zip(fields, sample.ranges, strict=True):
+                    tar.add(f"{sample.key}.{name}", next(found))
             flusher.written(tar.position)
         tar.close()
         if check is not None:
@@ -78,8 +85,20 @@ def _batches(samples: Sequence[Sample], most_bytes: int) -> Iterator[list[Sample
         yield batch
 
 
-def _read(media: Store, batch: Sequence[Sample]) -> list[bytes]:
-    return media.read_ranges([place for sample in batch for place in sample.ranges])
+def _read(media: Store, batch: Sequence[Sample], jpeg_quality: int) -> list[bytes]:
+    contents = media.read_ranges([place for sample in batch for place in sample.ranges])
+    first = 0
+    for sample in batch:
+        for number, judged in sample.rewrite.items():
+            path, offset, _ = sample.ranges[number]
+            try:
+                contents[first + number] = written_anew(contents[first + number], judged, jpeg_quality)
+            except UndecodableError as error:
+                raise PublishError(
+                    f"{path}: the image at byte {offset} was judged, and is unreadable: {error}"
+                ) from error
+        first += len(sample.ranges)
+    return contents
 
 
 class _Digested:

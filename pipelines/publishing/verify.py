@@ -8,13 +8,15 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import IO, Any
 
 import numpy as np
 
+from corpus.pixels import Pixels
 from corpus.records import Modality
 from corpus.storage import Store
 from corpus.tars import TarReader
@@ -29,9 +31,11 @@ from pipelines.publishing.manifest import (
     read_manifest,
     wids_index,
 )
+from pipelines.publishing.pictures import stock_picture
 from pipelines.publishing.progress import Tar, list_files
-from pipelines.publishing.sample import named_media, wrong_json
-from pipelines.publishing.verify_media import can_open_videos, undecodable, unplayable
+from pipelines.publishing.sample import judged_pictures, named_media, wrong_json
+from pipelines.publishing.verify_media import can_open_videos, see, unplayable
+from pipelines.publishing.webdataset_reader import require_webdataset, webdataset_picture, webdataset_samples
 
 _CHUNK_BYTES = 1 << 20
 _OF_ENERGON = re.compile(r"(.*/)?\.nv-meta/.*|.*\.tar\.idx")  # what `energon prepare` adds
@@ -48,6 +52,7 @@ class Verified:
     images: int = 0
     bytes: int = 0
     videos: int = 0
+    damaged: int = 0  # JPEGs whose damage looks different at the fraction of their size at which they were judged
     opened: bool = True  # the first frame of each video was decoded; else only its first bytes were looked at
 
     def summary(self) -> str:
@@ -56,17 +61,29 @@ class Verified:
         if self.videos:
             how = "first frame of each decoded" if self.opened else "not opened: PyAV is not installed"
             counts.append(f"{self.videos:,} videos ({how})")
+        if self.damaged:
+            counts.append(f"{self.damaged:,} damaged JPEGs that look different at full size")
         return ", ".join([*counts, f"{self.bytes:,} bytes"])
 
 
-def verify(corpus: str, workers: int = 0) -> Verified:
+class Reader(StrEnum):
+    """What reads the tars."""
+
+    OWN = "own"
+    WEBDATASET = "webdataset"  # the library, which is an extra
+
+
+def verify(corpus: str, workers: int = 0, reader: Reader = Reader.OWN) -> Verified:
     """Read every byte of a corpus and hold it against its manifest and against what every corpus promises.
 
     Digests, sizes and counts; unique keys; the same members in every sample of a dataset, as its modality wants them;
-    JSON of the promised shape; images and frames that decode to the last pixel; videos that open; groups that are
-    whole; shards of equal size, none of them empty; indexes; no file too many; a funnel that adds up. `workers` threads
-    (0: one for each core) hold one sample each.
+    JSON of the promised shape; images and frames that decode to the last pixel, and show what was judged; videos that
+    open; groups that are whole; shards of equal size, none of them empty; indexes; no file too many; a funnel that adds
+    up. `workers` threads (0: one for each core) hold one sample each. With another `reader`, that library finds the
+    samples and decodes the images; ImportError if it is not there.
     """
+    if reader == Reader.WEBDATASET:
+        require_webdataset()
     store = Store(corpus)
     try:
         manifest = read_manifest(store)
@@ -84,11 +101,11 @@ def verify(corpus: str, workers: int = 0) -> Verified:
     ]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of images that it reads nevertheless
-        found = list(pool.map(lambda job: _read_tar(store, *job), jobs))
+        found = list(pool.map(lambda job: _read_tar(store, reader, *job), jobs))
     faults += [fault for tar in found for fault in tar.faults]
     faults += [*_repeated_keys(found), *_torn_groups(found)]
-    samples, images, videos = (sum(getattr(tar, what) for tar in found) for what in ("samples", "images", "videos"))
-    return Verified(faults, len(found), samples, images, sum(tar.size for tar in found), videos, can_open_videos())
+    totals = {what: sum(getattr(tar, what) for tar in found) for what in ("samples", "images", "videos", "damaged")}
+    return Verified(faults, len(found), bytes=sum(tar.size for tar in found), opened=can_open_videos(), **totals)
 
 
 def _wrong_files(store: Store, manifest: Mapping[str, Any], present: set[str]) -> Iterator[str]:
@@ -148,6 +165,7 @@ class _TarFound:
     samples: int = 0
     images: int = 0
     videos: int = 0
+    damaged: int = 0
     size: int = 0
     keys: list[bytes] = field(default_factory=list)
     groups: set[str] = field(default_factory=set)
@@ -157,16 +175,19 @@ class _TarFound:
         self.faults.append(f"{self.path}: {key}: {what}" if key else f"{self.path}: {what}")
 
 
-def _read_tar(store: Store, name: str, entry: Mapping[str, Any], shard: Mapping[str, Any]) -> _TarFound:
+def _read_tar(store: Store, reader: Reader, name: str, entry: Mapping[str, Any], shard: Mapping[str, Any]) -> _TarFound:
     found = _TarFound(f"{name}/{shard['name']}")
     group = ""
     with store.open(found.path) as file:
         digested = _Digested(file)
         tar = TarReader(digested, digested.length)
+        own = reader == Reader.OWN
+        samples = _samples(tar, found) if own else webdataset_samples(digested, found.path)
+        decode = stock_picture if own else webdataset_picture
         try:
-            for key, members in _samples(tar, found):
+            for key, members in samples:
                 found.samples += 1
-                sample = _check_sample(found, name, entry, key, members)
+                sample = _check_sample(found, name, entry, key, members, decode)
                 following = sample.get("group", "")
                 if following and following != group and following in found.groups:
                     found.fault(f"group {following!r} does not lie together", key)
@@ -229,7 +250,12 @@ def _samples(tar: TarReader, found: _TarFound) -> Iterator[tuple[str, list[tuple
 
 
 def _check_sample(
-    found: _TarFound, name: str, entry: Mapping[str, Any], key: str, members: Sequence[tuple[str, bytes]]
+    found: _TarFound,
+    name: str,
+    entry: Mapping[str, Any],
+    key: str,
+    members: Sequence[tuple[str, bytes]],
+    decode: Callable[[bytes], Pixels],
 ) -> dict[str, Any]:
     """Note what is wrong with a sample; its JSON, empty if it can't be used."""
     if not re.fullmatch(r"[0-9a-f]{32}", key):
@@ -239,23 +265,20 @@ def _check_sample(
     fields = [field for field, _ in members]
     if fields != entry["fields"]:
         found.fault(f"members {fields}, expected {entry['fields']}", key)
+    sample = _read_json(found, key, dict(members).get("json", b""))
+    judged = judged_pictures(sample) if sample else {}
     for field_name, content in members:
         if field_name.endswith(".jpg"):
             found.images += 1
-            if why := undecodable(content):
-                found.fault(f"{field_name} does not decode: {why}", key)
+            seen = see(content, *judged.get(field_name, ("", False)), decode)
+            found.damaged += seen.damaged
+            if seen.fault:
+                found.fault(f"{field_name} {seen.fault}", key)
         elif field_name.endswith(".mp4"):
             found.videos += 1
             if why := unplayable(content, can_open_videos()):
                 found.fault(f"{field_name} does not play: {why}", key)
-    try:
-        sample = json.loads(dict(members).get("json", b""))
-    except ValueError as error:
-        found.fault(f"json can't be read: {error}", key)
-        return {}
-    if faults := wrong_json(sample):
-        for what in faults:
-            found.fault(what, key)
+    if not sample:
         return {}
     expected = {"pair_id": key, "dataset": name, "task": entry["task"], "stage": entry["stage"]}
     for what, value in expected.items():
@@ -266,6 +289,19 @@ def _check_sample(
     if named_media(sample) != fields[1:]:
         found.fault(f"json names the media {named_media(sample)}, but its members are {fields[1:]}", key)
     return sample
+
+
+def _read_json(found: _TarFound, key: str, content: bytes) -> dict[str, Any]:
+    """A sample's JSON; empty if it can't be used, which is noted."""
+    try:
+        sample = json.loads(content)
+    except ValueError as error:
+        found.fault(f"json can't be read: {error}", key)
+        return {}
+    faults = wrong_json(sample)
+    for what in faults:
+        found.fault(what, key)
+    return {} if faults else sample
 
 
 def _repeated_keys(found: Sequence[_TarFound]) -> Iterator[str]:

@@ -1,29 +1,45 @@
-"""Whether what a corpus calls an image or a video is one."""
+"""Whether what a corpus calls an image or a video is one, and whether an image shows what was judged."""
 
 from __future__ import annotations
 
 import importlib.util
 import io
-import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from PIL import Image
-
+from corpus.decoding import UndecodableError
+from corpus.pixels import Pixels
+from pipelines.publishing.pictures import judged_as, near, shown_hash
 from video.reading import Budget, VideoError, frames, open_container
 
-_NOT_AN_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
-
-
 _MOST_WORK_S = 600.0  # on the first frame of a video
+_FLAT = 3.0  # standard deviation of grey levels below which a picture's hash is one of its noise
 
 
-def undecodable(content: bytes) -> str:
-    """Why an image can't be decoded to its last pixel; "" if it can."""
+@dataclass(frozen=True)
+class Seen:
+    """What a reader made of an image."""
+
+    fault: str = ""
+    damaged: bool = False  # it was judged at a fraction of its size, where its damage looks different
+
+
+def see(content: bytes, phash: str, rewritten: bool, decode: Callable[[bytes], Pixels]) -> Seen:
+    """Decode an image to its last pixel and hold it against the hash of what was judged ("": nothing was).
+
+    A JPEG that is published as it was stored may differ if inspection finds that very hash in it.
+    """
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-    except _NOT_AN_IMAGE as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
+        pixels = decode(content)
+    except UndecodableError as error:
+        return Seen(f"does not decode: {error}")
+    shown = shown_hash(pixels) if phash else 0
+    if not phash or near(shown, int(phash, 16)):
+        return Seen()
+    if not rewritten and judged_as(content, int(phash, 16)):
+        return Seen(damaged=float(pixels.std()) >= _FLAT)
+    apart = (shown ^ int(phash, 16)).bit_count()
+    return Seen(f"shows another picture than was judged: {apart} of the 64 bits of their hashes differ")
 
 
 def can_open_videos() -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from corpus.images import sniff
+from corpus.images import MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
 from corpus.media import read_contents
 from corpus.printable import printable
 from corpus.records import Status, id_of_digest
@@ -32,7 +32,7 @@ class IndexTars(MapStage):
     """Notes where each row's image lies in its tar, and the id of its bytes. Reads every byte once, copies none."""
 
     name = "index"
-    version = 3
+    version = 4
     reads = (ROWS,)
     schema = ITEMS_SCHEMA
 
@@ -131,10 +131,8 @@ def _judge(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> 
     header = sniff(data)
     digest = hashlib.sha256(data).digest()
     downloaded = bytes.fromhex(given_sha256) if SHA256_HEX.fullmatch(given_sha256) else digest
-    if not header.format:
-        return Stored(Status.FAILED, "not_an_image", downloaded_sha256=downloaded)
-    if not header.complete:
-        return Stored(Status.FAILED, "truncated", downloaded_sha256=downloaded)
+    if reason := refusal(header, MOST_PIXELS, MOST_SIDE_PX):
+        return Stored(Status.FAILED, reason, downloaded_sha256=downloaded)
     return Stored(
         Status.KEPT,
         "",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from corpus.images import ImageHeader, sniff
+from corpus.images import ImageHeader, refusal, sniff
 
 WIDTH, HEIGHT = 48, 20
 # Smooth, with a little noise: compresses like a photograph, so that a cut goes through the pixels.
@@ -169,7 +169,10 @@ def test_more_than_one_frame_is_seen(form: str) -> None:
         b"",
         b"\xff\xd8",
         b"<html><body>not found</body></html>",
-        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"<!DOCTYPE html><html><body><svg/></body></html>",
+        b"\0\1\0\0\0\x11true type" + bytes(40),
+        b"\0\0\1\0\x01\0 four bytes as of an icon, and a text" + bytes(40),
+        b"P4ssword",
         b"BMW is a maker of cars, and this is a text of more than fifty-four bytes.",
         b"RIFF\x10\0\0\0WAVEfmt " + bytes(40),
         b"\0\0\0\x18ftypisom\0\0\x02\0isommp41" + bytes(40),
@@ -204,3 +207,133 @@ def test_no_damage_to_an_image_raises(form: str, cut: int, damage: list[tuple[in
 def test_counts_beyond_all_reason_cost_nothing(form: str) -> None:
     """Fields of all ones: offsets behind the end, four billion entries."""
     assert not sniff(MAGIC[form] + b"\xff" * 200).complete
+
+
+def chunks(**named: bytes) -> bytes:
+    """A WebP of these chunks."""
+    body = b"WEBP" + b"".join(
+        name.ljust(4).encode() + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+        for name, data in named.items()
+    )
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def icon(kind: int = 1) -> bytes:
+    return struct.pack("<HHHBBBBHHII", 0, kind, 1, 16, 16, 0, 0, 1, 32, 40, 22) + bytes(40)
+
+
+def test_formats_that_are_not_read_are_known() -> None:
+    found = {
+        name: sniff(data).format
+        for name, data in {
+            "jxl": b"\xff\x0a" + bytes(20),
+            "jxl in boxes": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20),
+            "jp2": encode("jpeg2000"),
+            "j2k": encode("jpeg2000", no_jp2=True),
+            "heic": b"\0\0\0\x14ftypheic\0\0\0\0heic",
+            "mif1": b"\0\0\0\x14ftypmif1\0\0\0\0heic",
+            "jls": b"\xff\xd8\xff\xf7\0\x0b\x08\0\x10\0\x10\1\1\x11\0",
+            "ico": icon(),
+            "cur": icon(2),
+            "psd": b"8BPS\0\1" + bytes(20),
+            "dds": encode("dds"),
+            "qoi": b"qoif" + bytes(20),
+            "exr": b"\x76\x2f\x31\x01" + bytes(20),
+            "ppm": encode("ppm"),
+            "bigtiff": b"II+\0\x08\0\0\0" + bytes(20),
+            "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            "svg after a comment": b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- made by -->\n<svg width='3'>",
+        }.items()
+    }
+    assert found == {
+        "jxl": "jxl",
+        "jxl in boxes": "jxl",
+        "jp2": "jp2",
+        "j2k": "jp2",
+        "heic": "heic",
+        "mif1": "heic",
+        "jls": "jls",
+        "ico": "ico",
+        "cur": "cur",
+        "psd": "psd",
+        "dds": "dds",
+        "qoi": "qoi",
+        "exr": "exr",
+        "ppm": "netpbm",
+        "bigtiff": "bigtiff",
+        "svg": "svg",
+        "svg after a comment": "svg",
+    }
+    assert {refusal(ImageHeader(name), 100, 100) for name in found.values()} == {"unsupported_format"}
+
+
+def test_a_header_says_why_an_image_is_not_decoded() -> None:
+    whole = ImageHeader("png", 50, 40, complete=True)
+    cases = {
+        "": whole,
+        "not_an_image": ImageHeader(),
+        "too_many_pixels": ImageHeader("png", 51, 40, complete=True),
+        "side_too_long": ImageHeader("png", 1, 101, complete=True),
+        "truncated": ImageHeader("png", 50, 40),
+    }
+    assert {wanted: refusal(header, 2000, 100) for wanted, header in cases.items()} == {name: name for name in cases}
+
+
+def test_what_loses_nothing_is_known() -> None:
+    files = {
+        "png": encode("png"),
+        "gif": encode("gif"),
+        "bmp": encode("bmp"),
+        "lossless webp": encode("webp", lossless=True),
+        "lossless animation": encode("webp", lossless=True, save_all=True, append_images=[Image.new("RGB", (48, 20))]),
+        "tiff": encode("tiff", compression="tiff_lzw"),
+        "jpeg": encode("jpeg"),
+        "webp": encode("webp"),
+        "jpeg in tiff": encode("tiff", compression="jpeg"),
+        "avif": encode("avif"),
+    }
+    lossless = {name for name, data in files.items() if sniff(data).lossless}
+    assert lossless == {"png", "gif", "bmp", "lossless webp", "lossless animation", "tiff"}
+
+
+def test_a_canvas_with_a_picture_of_another_size_is_a_fault() -> None:
+    picture = encode("webp")[20:]
+    canvas = bytes(4) + (99).to_bytes(3, "little") * 2
+    header = sniff(chunks(VP8X=canvas, VP8=picture))
+    assert header.fault == "a canvas of 100×100 pixels with a picture of 48×20"
+    assert not sniff(chunks(VP8X=bytes(4) + bytes([47, 0, 0, 19, 0, 0]), VP8=picture)).fault
+
+
+def test_a_jpeg_of_very_many_scans_is_a_fault() -> None:
+    data = encode("jpeg", progressive=True)
+    assert sniff(data).fault == ""
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert sniff(data[:-2] + 300 * scan + data[-2:]).fault == f"a JPEG of {300 + data.count(scan[:2])} scans"
+
+
+def tiff(width: int, height: int, **tags: int) -> bytes:
+    """The directory of a grey TIFF with one strip or tile of ten bytes; `tags` by number, after a t."""
+    entries = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 277: 1}
+    entries |= {int(name[1:]): value for name, value in tags.items()}
+    entries |= {324: 8, 325: 10} if 322 in entries else {273: 8, 279: 10}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(entries.items()))
+    return b"II*\0" + struct.pack("<I", 18) + bytes(10) + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
+def test_a_tiff_with_fewer_strips_than_rows_is_not_complete() -> None:
+    assert sniff(tiff(2, 5, t278=5)).complete
+    assert sniff(tiff(2, 5)).complete
+    assert not sniff(tiff(2, 6, t278=5)).complete
+    assert sniff(tiff(16, 16, t322=16, t323=16)).complete
+    assert not sniff(tiff(17, 16, t322=16, t323=16)).complete
+
+
+def test_a_tile_far_larger_than_its_image_is_a_fault() -> None:
+    assert sniff(tiff(64, 64, t322=65_536, t323=65_536)).fault
+    assert not sniff(tiff(64, 64, t322=512, t323=512)).fault
+
+
+def test_the_canvas_of_a_gif_holds_its_first_picture() -> None:
+    data = bytearray(FILES["gif"])
+    data[6:10] = struct.pack("<HH", 5, 300)
+    assert (sniff(bytes(data)).width, sniff(bytes(data)).height) == (WIDTH, 300)

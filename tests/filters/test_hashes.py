@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory import traced
 from PIL import Image
 
 from corpus.images import sniff
@@ -126,3 +127,25 @@ def test_hex_and_back(value: int) -> None:
 def test_what_is_no_hash_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="hex"):
         hex_to_hash(text)
+
+
+def test_a_long_side_is_hashed_as_the_picture_that_it_shows() -> None:
+    """And the filters that are kept for it are short, however long sides are."""
+    pixels = np.random.default_rng(2).integers(0, 256, (40, 60), np.uint8)
+    wide = cv2.resize(pixels, (24_000, 40), interpolation=cv2.INTER_LINEAR)
+    high = cv2.resize(pixels, (60, 16_000), interpolation=cv2.INTER_LINEAR)
+    plain = perceptual_hashes(cv2.resize(pixels, (480, 320), interpolation=cv2.INTER_LINEAR))
+    for stretched in (wide, high):
+        for found, wanted in zip(perceptual_hashes(stretched), plain, strict=True):
+            assert (found ^ wanted).bit_count() <= 6
+
+
+def hash_many_sizes() -> None:
+    for side in range(10_000, 30_000, 501):
+        perceptual_hashes(np.zeros((side, 33), np.uint8))
+        perceptual_hashes(np.zeros((33, side), np.uint8))
+
+
+def test_pictures_of_many_long_sides_leave_little_in_memory() -> None:
+    """Filters as long as these sides would be 5 MB each."""
+    assert traced(hash_many_sizes)[1] < 20 << 20

@@ -77,10 +77,28 @@ def test_each_row_says_what_its_own_image_is(tmp_path: Path) -> None:
     assert table.column("height").to_pylist() == [HEIGHT, None, 90, HEIGHT, HEIGHT]
     assert table.column("format").to_pylist() == ["jpeg", None, "png", "jpeg", "jpeg"]
     assert table.column("sha256").to_pylist() == [hashlib.sha256(data).digest() for data in contents]
-    measured = table.drop_columns([*stage.schema.names[:2], *stage.schema.names[3:7], "sha256", "status", "reason"])
+    measured = table.drop_columns(
+        [*stage.schema.names[:2], *stage.schema.names[3:7], "sha256", "detail", "status", "reason"]
+    )
     for row in measured.to_pylist():
         assert len({value is None for value in row.values()}) == 1
     assert measured.column("phash").null_count == 2
+
+
+def test_what_a_decoder_raises_is_its_rows_reason_however_many_they_are(tmp_path: Path) -> None:
+    """AVIF's decoder raises RuntimeError: no reason to give up the shard."""
+    good = save("avif", quality=30)
+    start = good.index(b"mdat") + 4
+    broken = [good[:start] + bytes([n]) * 60 + good[start + 60 :] for n in range(40)]
+    for data in broken:
+        with pytest.raises(RuntimeError), Image.open(io.BytesIO(data)) as image:
+            image.load()
+    stage = Inspect(InspectSettings())
+    table = run_rows(stage, stage.open(), shard_of(tmp_path, [*broken, good]))
+    assert table.column("reason").to_pylist() == ["undecodable"] * 40 + [""]
+    details = table.column("detail").to_pylist()
+    assert all(detail.startswith("RuntimeError: ") for detail in details[:40]), details
+    assert details[40] == ""
 
 
 def test_an_empty_shard_gives_an_empty_table(tmp_path: Path) -> None:
@@ -147,17 +165,20 @@ def damaged_png() -> bytes:
     ("data", "reason"),
     [
         (b"", "not_an_image"),
-        (faults.svg(PHOTOGRAPH), "not_an_image"),
+        (faults.svg(PHOTOGRAPH), "unsupported_format"),
+        (faults.jpeg_xl(PHOTOGRAPH), "unsupported_format"),
+        (faults.short_png(PHOTOGRAPH), "truncated"),
+        (faults.long_strip(PHOTOGRAPH), "side_too_long"),
         (faults.truncated(PHOTOGRAPH), "truncated"),
         (faults.truncated_png(PHOTOGRAPH), "truncated"),
         (faults.truncated(PHOTOGRAPH) + b"\xff\xd9", "truncated"),
         (faults.garbage(PHOTOGRAPH), "truncated"),
         (damaged_png(), "undecodable"),
         (bomb(0), "undecodable"),
-        (bomb(1000), "undecodable"),
+        (bomb(1000), "truncated"),
         (bomb(5000), "too_many_pixels"),
         (bomb(2**32 - 1), "too_many_pixels"),
-        (b"\0\0\0\x14ftypheic\0\0\0\0heic", "truncated"),
+        (b"\0\0\0\x14ftypheic\0\0\0\0heic", "unsupported_format"),
     ],
 )
 def test_what_is_no_whole_image_fails_with_its_reason(data: bytes, reason: str) -> None:
@@ -169,9 +190,10 @@ def test_what_is_no_whole_image_fails_with_its_reason(data: bytes, reason: str) 
 
 def test_nothing_is_decoded_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    monkeypatch.setattr(filters.inspect, "decode_grey", lambda *_, **__: decoded.append(1))
+    monkeypatch.setattr(filters.inspect, "look", lambda *_, **__: decoded.append(1))
     data = png(PHOTOGRAPH.pixels)
     assert inspect_image(data, WIDTH * HEIGHT - 1)["reason"] == "too_many_pixels"
+    assert inspect_image(data, WIDTH * HEIGHT, WIDTH - 1)["reason"] == "side_too_long"
     assert not decoded
 
 

@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from corpus.images import MOST_PIXELS
 from corpus.media import TarWriter
 from corpus.records import LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, item_id, pair_id, table_schema
 from corpus.work import Outcome, Work
 from corpus.workspace import Workspace
+from filters.inspect import Inspect, inspect_image
 from pipelines.engines import Reduce
 from pipelines.publishing.mixture import DatasetInput, MixtureSettings, PublishInput
 
@@ -88,6 +90,7 @@ class World:
     url: str
     contents: dict[bytes, bytes] = field(default_factory=dict)  # item id -> bytes
     items: list[str] = field(default_factory=list)
+    inspected: dict[str, str] = field(default_factory=dict)  # path of an item table -> of what was found of its images
     datasets: list[DatasetInput] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,6 +113,10 @@ class World:
         path = f"tables/web/download/{number:06d}.0123456789abcdef.parquet"
         self.workspace.write_table(path, pa.Table.from_pylist(rows, ITEM_SCHEMA), {})
         self.items.append(path)
+        self.inspected[path] = path.replace("download", "inspect")
+        found = [*(inspect_image(data, MOST_PIXELS) for data in contents), {"status": "failed", "reason": "http_404"}]
+        table = pa.Table.from_pylist(found, table_schema(Inspect.schema))
+        self.workspace.write_table(self.inspected[path], table, {})
         return [item_id(data) for data in contents]
 
     def pictures(self, count: int, seed: int = 0) -> list[bytes]:
@@ -144,7 +151,8 @@ class World:
         funnel = {
             "web": {"rows_in": 10, "kept": 6, "removed": {"download": {"http_404": 3}, "quality": {"blurred": 1}}}
         }
-        return PublishInput("tiny", tuple(self.datasets), tuple(self.items), funnel, {"rzen-corpus": "0.1.0"})
+        made_by = {"rzen-corpus": "0.1.0"}
+        return PublishInput("tiny", tuple(self.datasets), tuple(self.items), funnel, made_by, self.inspected)
 
 
 def mixture(corpus: object, datasets: dict[str, dict[str, Any]], **settings: Any) -> MixtureSettings:

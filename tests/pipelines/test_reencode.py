@@ -177,7 +177,7 @@ def test_a_pixel_bomb_is_refused_by_its_header():
     png = bytearray(encoded(Image.new("1", (8, 8)), "PNG"))
     png[16:24] = (60_000).to_bytes(4, "big") * 2
     png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
-    with pytest.raises(UndecodableError, match="DecompressionBomb"):
+    with pytest.raises(UndecodableError, match=r"DecompressionBomb|MAX_IMAGE_PIXELS"):
         reencode(bytes(png), 100, 90, 1)
 
 

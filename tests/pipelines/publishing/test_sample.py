@@ -11,7 +11,9 @@ from small_worlds import image_pair
 
 from corpus.records import PAIR_SCHEMA, item_id
 from pipelines.publishing.sample import (
+    Pictures,
     field_ext,
+    judged_pictures,
     make_layout,
     media_fields,
     named_media,
@@ -22,6 +24,8 @@ from pipelines.publishing.sample import (
 )
 
 IMAGE = item_id(b"an image")
+SHOWN = {"phash": ["00c0ffee00c0ffee"], "rewritten": [True]}
+UNSEEN = {"phash": [], "rewritten": []}
 NEGATIVE = {"text": "", "items": [IMAGE], "score": 0.71, "origin": "mined"}
 
 
@@ -29,7 +33,11 @@ def made(used: int = 1, **columns: Any) -> dict[str, Any]:
     row = image_pair("laion", "a cat", IMAGE, **columns)
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
     layout = make_layout({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
-    [sample] = sample_jsons(table, "laion", "image_retrieval", 1, layout)
+    pictures = {
+        name: Pictures([list(one["phash"]) for _ in range(3)], [list(one["rewritten"]) for _ in range(3)])
+        for name, one in (("query", UNSEEN), ("positive", SHOWN), ("negatives", SHOWN))
+    }
+    [sample] = sample_jsons(table, "laion", "image_retrieval", 1, layout, pictures)
     return sample
 
 
@@ -41,9 +49,9 @@ def test_a_pair_becomes_the_promised_json() -> None:
         "dataset": "laion",
         "task": "image_retrieval",
         "stage": 1,
-        "query": {"instruction": "", "text": "a cat", "media": []},
-        "positive": {"instruction": "", "text": "", "media": ["positive.jpg"]},
-        "negatives": [{"text": "", "media": ["negative_0.jpg"], "score": 0.71, "origin": "mined"}],
+        "query": {"instruction": "", "text": "a cat", "media": [], **UNSEEN},
+        "positive": {"instruction": "", "text": "", "media": ["positive.jpg"], **SHOWN},
+        "negatives": [{"text": "", "media": ["negative_0.jpg"], **SHOWN, "score": 0.71, "origin": "mined"}],
         "positive_score": 0.83,
         "group": "g",
         "label": "l",
@@ -126,8 +134,9 @@ def test_every_image_is_called_jpg_and_nothing_else_is() -> None:
 
 def test_media_are_named_in_order() -> None:
     sample = made(negatives=[NEGATIVE])
-    sample["negatives"].append(random_negative("t", ("negative_1.jpg",)))
+    sample["negatives"].append(random_negative("t", ("negative_1.jpg",), SHOWN))
     assert named_media(sample) == ["positive.jpg", "negative_0.jpg", "negative_1.jpg"]
+    assert judged_pictures(sample) == dict.fromkeys(named_media(sample), ("00c0ffee00c0ffee", True))
     assert wrong_json(sample) == []
 
 
@@ -143,6 +152,9 @@ def test_media_are_named_in_order() -> None:
         (("negatives", 0, "media", 0), 7, r"negatives\[0\].media\[0\] is 7, expected str"),
         (("negatives", 0, "origin"), "guessed", r"negatives\[0\].origin is 'guessed'"),
         (("caption_origin",), "", "caption_origin is ''"),
+        (("positive", "rewritten", 0), 1, r"positive.rewritten\[0\] is 1, expected bool"),
+        (("positive", "phash", 0), "C0FFEE", "positive.phash has 'C0FFEE'"),
+        (("negatives", 0, "phash"), [], r"negatives\[0\]: media, phash and rewritten differ in length"),
         (("source", "more"), "", "source has keys .*'more'"),
     ],
 )

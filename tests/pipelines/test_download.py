@@ -13,11 +13,13 @@ import pytest
 from downloading import ROTATED, Site, run_stage, settings, site
 from PIL import Image
 
-from corpus.media import read_contents
+from corpus.images import sniff
+from corpus.media import MediaWriter, read_contents
 from corpus.records import item_id, table_schema
+from corpus.storage import Store
 from corpus.tars import index_tar
 from corpus.workspace import Workspace
-from pipelines.download import ITEMS_SCHEMA, Download, DownloadSettings, items_table, open_download
+from pipelines.download import ITEMS_SCHEMA, Download, DownloadSettings, items_table, open_download, store_image
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +163,53 @@ def test_the_settings_of_images_are_fingerprinted_as_ever() -> None:
         "max_side_px": 30000,
         "reencode": None,
     }
+
+
+def save(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def test_an_animation_stays_one_whatever_is_re_encoded(tmp_path: Path) -> None:
+    """So that it is judged as one: its first frame alone would pass for a picture."""
+    frames = [Image.effect_noise((80, 60), spread).convert("RGB") for spread in (40, 90)]
+    settings = DownloadSettings.model_validate({"reencode": {"longest_side_px": 40}})
+    for form in ("GIF", "WEBP", "PNG"):
+        data = save(frames[0], form, save_all=True, append_images=frames[1:])
+        media = MediaWriter(Store(tmp_path), f"media/{form}.tar")
+        stored = store_image(data, settings, media, {})
+        assert (stored.status, stored.size, stored.ext) == ("kept", len(data), form.lower())
+        assert sniff(data).animated
+        still = store_image(save(frames[0], form), settings, media, {})
+        assert (still.status, still.ext) == ("kept", "jpg")
+        media.abort()
+
+
+def test_what_a_header_forbids_is_not_stored(tmp_path: Path) -> None:
+    media = MediaWriter(Store(tmp_path), "media/a.tar")
+    image = Image.effect_noise((90, 20), 40)
+    settings = DownloadSettings(max_pixels=1801, max_side_px=80)
+    cases = {
+        "side_too_long": save(image, "PNG"),
+        "too_many_pixels": save(image.resize((80, 50)), "PNG"),
+        "unsupported_format": save(image, "JPEG2000"),
+        "not_an_image": b"<!doctype html><html></html>",
+        "truncated": save(image.resize((60, 20)), "PNG")[:-20],
+    }
+    assert {store_image(data, settings, media, {}).reason: name for name, data in cases.items()} == {
+        n: n for n in cases
+    }
+    media.abort()
+
+
+def test_whatever_a_decoder_raises_is_its_rows_reason_with_its_words(tmp_path: Path) -> None:
+    """AVIF's raises RuntimeError."""
+    good = save(Image.effect_noise((90, 60), 40).convert("RGB"), "AVIF", quality=50)
+    start = good.index(b"mdat") + 4
+    media = MediaWriter(Store(tmp_path), "media/a.tar")
+    settings = DownloadSettings.model_validate({"reencode": {}})
+    stored = store_image(good[:start] + bytes(60) + good[start + 60 :], settings, media, {})
+    assert (stored.status, stored.reason) == ("failed", "undecodable")
+    assert stored.detail.startswith("RuntimeError: ")
+    media.abort()

@@ -60,7 +60,8 @@ def assert_holds_against(world: ClipWorld, found: Iterable[Read]) -> None:
         pair = pairs[key]
         seen.append(key)
         assert sample["pair_id"] == key
-        assert sample["query"] == {"instruction": "", "text": pair["query"]["text"], "media": []}
+        text = {"instruction": "", "text": pair["query"]["text"]}
+        assert sample["query"] == {**text, "media": [], "phash": [], "rewritten": []}
         assert sample["group"] == pair["group"] != ""
         sides = [pair["positive"]["items"], pair["negatives"][0]["items"]]
         assert [each["media"] for each in (sample["positive"], sample["negatives"][0])] == [

@@ -19,6 +19,8 @@ from extras import installed_or_skip
 from PIL import Image
 from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
+from corpus.images import MOST_PIXELS
+from filters.inspect import inspect_image
 from pipelines.publishing.publish import publish
 
 T = TypeVar("T")
@@ -90,6 +92,8 @@ def assert_holds_against(world: World, found: Iterable[tuple[str, dict[str, Any]
                 "instruction": pair[side]["instruction"],
                 "text": pair[side]["text"],
                 "media": [f"{side}.jpg"],
+                "phash": [f"{inspect_image(world.contents[pair[side]['items'][0]], MOST_PIXELS)['phash']:016x}"],
+                "rewritten": [False],
             }
         origins = [negative["origin"] for negative in sample["negatives"]]
         assert origins == ["mined"] * len(pair["negatives"]) + ["random"] * (2 - len(pair["negatives"]))

@@ -17,9 +17,10 @@ from raw_tars import END, block, header, sparse
 from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 from corpus.media import TarWriter
+from pipelines.publishing import webdataset_reader
 from pipelines.publishing.manifest import to_json, wids_index
 from pipelines.publishing.publish import publish
-from pipelines.publishing.verify import verify
+from pipelines.publishing.verify import Reader, verify
 
 Members = list[tuple[str, bytes]]
 
@@ -388,3 +389,38 @@ def test_a_member_that_claims_what_is_not_there_is_refused(corpus: Path) -> None
 def test_bytes_after_the_end_of_a_tar_are_a_fault(corpus: Path) -> None:
     put_raw(corpus, LAION, (corpus / LAION).read_bytes() + block("more.txt", b"x") + END)
     assert_only_fault(corpus, f"{LAION}: not a whole tar: .*bytes after the end")
+
+
+def with_another_picture(members: Members) -> str:
+    """The first image in the place of the second one; its key."""
+    first, second = [at for at, (name, _) in enumerate(members) if name.endswith(".jpg")][:2]
+    members[second] = (members[second][0], members[first][1])
+    return members[second][0].partition(".")[0]
+
+
+@pytest.mark.parametrize("reader", Reader)
+def test_an_image_that_shows_something_else_than_was_judged(corpus: Path, reader: Reader) -> None:
+    members = read(corpus / LAION)
+    key = with_another_picture(members)
+    rewrite(corpus, LAION, members)
+    [fault] = verify(str(corpus), reader=reader).faults
+    assert re.search(rf"{LAION}: {key}: positive.jpg shows another picture than was judged: \d+ of the 64 bits", fault)
+
+
+def test_webdataset_finds_what_the_own_reader_finds(good: Path, corpus: Path) -> None:
+    assert verify(str(good), reader=Reader.WEBDATASET) == verify(str(good))
+    members = read(corpus / LAION)
+    with_another_picture(members)
+    edit_json(members, 2, lambda sample: sample.update(label=None))
+    last = max(at for at, (name, _) in enumerate(members) if name.endswith(".jpg"))
+    members[last] = (members[last][0], members[last][1][:-300])
+    rewrite(corpus, LAION, members)
+    own = verify(str(corpus))
+    assert len(own.faults) == 3
+    assert verify(str(corpus), reader=Reader.WEBDATASET) == own
+
+
+def test_without_webdataset_it_says_what_to_install(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webdataset_reader.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'rzen-corpus\[webdataset\]'"):
+        verify(str(good), reader=Reader.WEBDATASET)

@@ -157,7 +157,9 @@ def bare(settings: CaptionSettings, pictures: list[bytes]) -> Callable[[], list[
     ((prompt, _),) = chosen_prompts(settings.sources[SOURCE])
     turn: Any = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt.text}]}]
     processor = AutoProcessor.from_pretrained(
-        resolved.model, trust_remote_code=arguments.get("trust_remote_code", False)
+        resolved.model,
+        revision=arguments["revision"],
+        trust_remote_code=arguments.get("trust_remote_code", False),
     )
     text = processor.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
     budget = settings.budget()

@@ -6,7 +6,7 @@ from recaption.describe import Describe
 from recaption.endpoint_settings import EndpointSettings
 from recaption.endpoints import Endpoints
 from recaption.engine_client import VllmCaptioner
-from recaption.models import find_model
+from recaption.models import find_model, pinned_revision
 from recaption.requests import Captioner
 from recaption.settings import CaptionSettings
 from recaption.vllm_settings import VllmSettings
@@ -42,5 +42,8 @@ def vllm_settings(settings: CaptionSettings, images: int = 1) -> VllmSettings:
     needed = {**model.engine_args, "mm_processor_kwargs": model.mm_processor_kwargs(budget)}
     arguments = {**{key: value for key, value in needed.items() if value}, **backend.engine_args}
     length = backend.max_model_len or model.length(budget, images)
-    told = {"model": model.repository, "max_model_len": length, "engine_args": arguments}
+    pinned = pinned_revision(model, backend.revision, backend.engine_args)
+    revision = pinned.pop("revision")
+    arguments |= pinned
+    told = {"model": model.repository, "revision": revision, "max_model_len": length, "engine_args": arguments}
     return backend.model_copy(update=told)

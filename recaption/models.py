@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.settings import SettingsError
+from corpus.strict_json import parse_json
 from recaption.pixels import PixelBudget
 
 DEFAULT_MODEL = "glm-4v-9b"  # for GPUs
@@ -31,6 +32,7 @@ class VisionModel:
     max_model_len: int  # tokens of the images at `budget`, a prompt of a few hundred words and a long caption
     name: str = ""
     repository: str = ""  # of the hub, or a local folder
+    revision: str = ""  # of the repository: a commit; "": whatever is newest there
     engine_args: Mapping[str, Any] = field(default_factory=dict)  # that vLLM must have to load it
     chat_template: str = ""  # Jinja, for a model that is published without one
     stop_token_ids: tuple[int, ...] = ()  # besides the tokenizer's own end
@@ -124,10 +126,19 @@ _REPOSITORIES = {
     "internvl3.5-8b": ("internvl", "OpenGVLab/InternVL3_5-8B"),
     "cogvlm2-19b": ("cogvlm2", "zai-org/cogvlm2-llama3-chat-19B"),
 }
+# Of those whose repositories hold code that is run: nobody can put other code under these.
+_REVISIONS = {
+    "glm-4v-9b": "3376fea6e54db68587a89bf1ac27a6889bafb867",
+    "internvl2.5-8b": "e9e4c0dc1db56bfab10458671519b7fa3dd29463",
+    "internvl3-8b": "853e3a797a661694b1b8ece0cb72dc2b23e3dac9",
+    "internvl3.5-8b": "9bb6a56ad9cc69db95e2d4eeb15a52bbcac4ef79",
+}
 MODELS = {
-    name: replace(_FAMILIES[family], name=name, repository=repository)
+    name: replace(_FAMILIES[family], name=name, repository=repository, revision=_REVISIONS.get(name, ""))
     for name, (family, repository) in _REPOSITORIES.items()
 }
+_PINNED_BY = ("revision", "code_revision", "tokenizer_revision")  # of vLLM's engine arguments
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 # In the name of a repository. What is in the format of transformers' own InternVL (…-hf) has another processor.
 _PATTERNS = (
@@ -161,7 +172,7 @@ def find_model(name_or_path: str, family: str = "") -> VisionModel:
     if named is not None and family in ("", named.family):
         return named
     folder, short = Path(name_or_path), name_or_path.rstrip("/").rsplit("/", 1)[-1]
-    local = bool(name_or_path) and folder.is_dir()
+    local = _is_folder(name_or_path)
     if local:
         family = family or _family_of(folder)
     if local or "/" in name_or_path:
@@ -172,7 +183,10 @@ def find_model(name_or_path: str, family: str = "") -> VisionModel:
             f"family; set `family` to one of {', '.join(_FAMILIES)}"
         )
     model = replace(_FAMILIES[family], name=short, repository=name_or_path)
-    return replace(model, budget=_budget_of(folder, model.budget)) if local else model
+    try:
+        return replace(model, budget=_budget_of(folder, model.budget)) if local else model
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise SettingsError(f"{folder}: sizes in its config.json or preprocessor_config.json: {error}") from error
 
 
 def _family_in(name: str) -> str:
@@ -183,7 +197,7 @@ def _family_of(folder: Path) -> str:
     config = _json_of(folder / "config.json")
     if config.get("model_type") == "chatglm" and "vision_config" in config:
         return "glm4v"
-    return _MODEL_TYPES.get(config.get("model_type", ""), "")
+    return _MODEL_TYPES.get(str(config.get("model_type", "")), "")
 
 
 def _budget_of(folder: Path, budget: PixelBudget) -> PixelBudget:
@@ -210,12 +224,49 @@ def _budget_of(folder: Path, budget: PixelBudget) -> PixelBudget:
 
 def _json_of(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = parse_json(file.read(_READ_WHOLE_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
     return content if isinstance(content, dict) else {}
+
+
+def pinned_revision(model: VisionModel, revision: str, engine_args: Mapping[str, Any]) -> dict[str, Any]:
+    """vLLM's arguments that name the revision of a model, of its code and of its tokenizer.
+
+    `revision` and `engine_args` are the user's; without a revision there it is the one that the model is known with.
+    Where code from the repository is run (`trust_remote_code`), each must be a commit, which nobody can change: else
+    SettingsError. A local folder's code is what lies in it, and no code of another repository is fetched for it.
+    """
+    revision = revision or model.revision
+    arguments = {**model.engine_args, **engine_args}
+    if not arguments.get("trust_remote_code"):
+        return {"revision": revision}
+    if _is_folder(model.repository):
+        for name in ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
+            if "--" in json.dumps(_json_of(Path(model.repository) / name).get("auto_map")):  # as OWNER/REPOSITORY--FILE
+                raise SettingsError(
+                    f"{model.repository}/{name}: its code lies in another repository (auto_map): put it in the folder"
+                )
+        return {"revision": revision}
+    found = {name: engine_args.get(name, revision) for name in _PINNED_BY}
+    for name, value in found.items():
+        if not isinstance(value, str) or not _COMMIT.fullmatch(value):
+            raise SettingsError(
+                f"{name} {value!r}: code from the repository {model.repository} is run (trust_remote_code), and a name "
+                "may stand for other code tomorrow: set `revision` to a commit that you have looked at, 40 "
+                "hexadecimal digits, as the repository's history lists them; or use a folder of your own"
+            )
+    return found
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return bool(path) and Path(path).is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long, or none at all
+        raise SettingsError(f"model {path[:100]!r}: cannot be looked at: {error}") from None
 
 
 def revision_of(path_or_id: str, revision: str = "") -> str:
@@ -225,7 +276,7 @@ def revision_of(path_or_id: str, revision: str = "") -> str:
     for a repository of the hub without a revision, whatever is newest there.
     """
     folder = Path(path_or_id)
-    if revision or not path_or_id or not folder.is_dir():
+    if revision or not _is_folder(path_or_id):
         return revision
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     digest = hashlib.sha256()

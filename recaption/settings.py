@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from corpus.settings import Settings, SettingsError, tuning
 from recaption import describe
 from recaption.endpoint_settings import EndpointSettings
-from recaption.models import find_model, revision_of
+from recaption.models import find_model, pinned_revision, revision_of
 from recaption.pixels import PixelBudget, frames_budget
 from recaption.prompts import PromptChoice, check_names
 from recaption.requests import Sampling
@@ -60,8 +60,12 @@ class CaptionSettings(Settings):
     def _has_such_a_model(self) -> CaptionSettings:
         chosen = [*self.sources.values(), *self.windows.values()]
         for backend in (self.backend, *(each.backend for each in chosen)):
-            if isinstance(backend, VllmSettings) and not find_model(backend.model, backend.family).in_vllm:
+            if not isinstance(backend, VllmSettings):
+                continue
+            model = find_model(backend.model, backend.family)
+            if not model.in_vllm:
                 raise ValueError(f"vLLM has no {backend.model}: serve it elsewhere and use `kind: openai`")
+            pinned_revision(model, backend.revision, backend.engine_args)
         return self
 
     @model_validator(mode="after")
@@ -96,8 +100,8 @@ class CaptionSettings(Settings):
             return describe.MODEL, describe.REVISION
         if isinstance(backend, EndpointSettings):
             return backend.model, backend.revision
-        repository = find_model(backend.model, backend.family).repository
-        return backend.model, revision_of(repository, backend.revision)
+        model = find_model(backend.model, backend.family)
+        return backend.model, revision_of(model.repository, backend.revision or model.revision)
 
     def budget(self, images: int = 1) -> PixelBudget:
         """How large the captioner sees an image, or each of several in a request."""

@@ -14,7 +14,11 @@ class VllmSettings(Settings):
 
     kind: Literal["vllm"]
     model: str = Field(min_length=1, description="a name of recaption.models, a repository of the hub, or a folder")
-    revision: str = Field("", description="of the repository; empty: the one that the name stands for, or the newest")
+    revision: str = Field(
+        "",
+        description="of the repository; empty: the one that the name stands for, or the newest. Of a model that brings "
+        "code of its own (trust_remote_code) a commit: 40 hexadecimal digits",
+    )
     family: str = Field("", description="of a model that recaption.models doesn't know by name")
     dtype: str = Field("auto", description="of the weights as they are held: auto, bfloat16, float16, float32")
     tensor_parallel: int = Field(1, ge=1, description="GPUs that share the weights of one replica")

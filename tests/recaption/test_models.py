@@ -1,15 +1,17 @@
 """Which models there are, and what is found out about others."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from extras import installed_or_skip
 
-from corpus.settings import SettingsError
-from recaption.models import DEFAULT_MODEL, MODELS, find_model, revision_of
+from corpus.settings import SettingsError, parse_settings
+from recaption.models import DEFAULT_MODEL, MODELS, find_model, pinned_revision, revision_of
 from recaption.pixels import fitted, frames_budget
+from recaption.settings import CaptionSettings
 
 QWEN_PROCESSOR = {"min_pixels": 3136, "max_pixels": 12_845_056, "patch_size": 14, "merge_size": 2}
 
@@ -127,6 +129,80 @@ def test_a_folder_s_own_patches_and_limits_count(tmp_path: Path) -> None:
     assert (large.min_pixels, large.max_pixels) == (300_000, 768 * 768)
     usual = find_model(str(checkpoint(tmp_path / "usual", {"model_type": "qwen2_vl"}, QWEN_PROCESSOR))).budget
     assert usual == MODELS["qwen2-vl-2b"].budget
+
+
+def test_models_that_bring_code_are_known_with_a_commit() -> None:
+    bring_code = {name for name, model in MODELS.items() if model.engine_args.get("trust_remote_code")}
+    assert bring_code == {"glm-4v-9b", "internvl2.5-8b", "internvl3-8b", "internvl3.5-8b"}
+    for name, model in MODELS.items():
+        assert bool(re.fullmatch("[0-9a-f]{40}", model.revision)) == (name in bring_code)
+        pinned = pinned_revision(model, "", {})
+        assert pinned["revision"] == model.revision
+        assert set(pinned.values()) == {model.revision}
+        assert (pinned.keys() >= {"code_revision", "tokenizer_revision"}) == (name in bring_code)
+
+
+COMMIT, OTHER = "0123456789abcdef" * 2 + "01234567", "f" * 40
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "engine_args", "message"),
+    [
+        ("glm-4v-9b", "main", {}, "revision 'main': code from the repository zai-org/glm-4v-9b is run"),
+        ("glm-4v-9b", "v1.0", {}, "set `revision` to a commit"),
+        ("glm-4v-9b", COMMIT[:7], {}, "40 hexadecimal digits"),
+        ("glm-4v-9b", COMMIT.upper(), {}, "40 hexadecimal digits"),
+        ("glm-4v-9b", COMMIT + "\n", {}, "40 hexadecimal digits"),
+        ("glm-4v-9b", COMMIT, {"revision": "main"}, "revision 'main'"),
+        ("glm-4v-9b", COMMIT, {"code_revision": "main"}, "code_revision 'main'"),
+        ("glm-4v-9b", COMMIT, {"tokenizer_revision": None}, "tokenizer_revision None"),
+        ("qwen2-vl-7b", "", {"trust_remote_code": True}, "revision '': .* Qwen/Qwen2-VL-7B-Instruct"),
+        ("OpenGVLab/InternVL3-2B", "", {}, "revision ''"),
+    ],
+)
+def test_code_of_a_repository_is_run_of_a_commit_only(
+    name: str, revision: str, engine_args: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        pinned_revision(find_model(name), revision, engine_args)
+    backend = {"kind": "vllm", "model": name, "revision": revision, "engine_args": engine_args}
+    with pytest.raises(SettingsError, match=r"^settings: .*trust_remote_code"):
+        parse_settings({"backend": backend}, CaptionSettings)
+
+
+def test_a_commit_of_ones_own_goes_to_model_code_and_tokenizer() -> None:
+    model = find_model("OpenGVLab/InternVL3-2B")
+    assert set(pinned_revision(model, COMMIT, {}).values()) == {COMMIT}
+    assert pinned_revision(model, COMMIT, {"tokenizer_revision": OTHER})["tokenizer_revision"] == OTHER
+    assert pinned_revision(model, "main", {"trust_remote_code": False}) == {"revision": "main"}
+    assert pinned_revision(find_model("qwen2-vl-7b"), "main", {}) == {"revision": "main"}
+
+
+def test_code_in_a_folder_is_the_folders(tmp_path: Path) -> None:
+    code = {"model_type": "internvl_chat", "auto_map": {"AutoConfig": "configuration.Config"}}
+    folder = checkpoint(tmp_path / "own", code)
+    assert pinned_revision(find_model(str(folder)), "", {}) == {"revision": ""}
+    (folder / "tokenizer_config.json").write_text(
+        '{"auto_map": {"AutoTokenizer": ["someone/else--code.Tokenizer", null]}}'
+    )
+    with pytest.raises(SettingsError, match=r"tokenizer_config\.json: its code lies in another repository"):
+        pinned_revision(find_model(str(folder)), "", {})
+
+
+@pytest.mark.parametrize("vision", [{"image_size": "x"}, {"image_size": [1]}, {"image_size": 1e400}])
+def test_sizes_of_a_folder_that_are_none_are_named(tmp_path: Path, vision: dict[str, Any]) -> None:
+    folder = checkpoint(tmp_path / "own", {"model_type": "internvl_chat", "vision_config": vision})
+    with pytest.raises(SettingsError, match=r"own.*config\.json: "):
+        find_model(str(folder))
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(SettingsError, match=r"config\.json: cannot be read: nested too deep"):
+        find_model(str(folder))
+
+
+def test_a_name_that_no_folder_can_have_is_named() -> None:
+    for name in ("a/" + "x" * 5000, "a/b\0"):
+        with pytest.raises(SettingsError):
+            find_model(name)
 
 
 def test_a_revision_that_is_given_stays() -> None:

@@ -11,12 +11,12 @@ import unicodedata
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from ftfy import fix_encoding
 from ftfy.badness import BADNESS_RE
 from pydantic import Field
 
 from corpus.settings import Settings
-from filters.text_html import CODE, speaks_of_html, unescape, untag
+from corpus.text.clean import fix_mojibake, unescape
+from filters.text_html import CODE, speaks_of_html, untag
 
 _ROUNDS = 12
 _NO_MARKUP = str.maketrans("<>&", "   ")
@@ -78,8 +78,8 @@ def clean_text(text: str, settings: TextCleanSettings) -> str:
 
 
 def _round(text: str, settings: TextCleanSettings) -> str:
-    if settings.mojibake and not text.isascii():
-        text = fix_encoding(text)
+    if settings.mojibake:
+        text = fix_mojibake(text)
     text = unicodedata.normalize("NFC", text)
     text = _UNSEEN.sub("", _LINE_END.sub("\n", text))
     text = unicodedata.normalize("NFC", _IDLE_JOINER.sub("", text))

@@ -1,4 +1,4 @@
-"""HTML remains in texts: entities and tags, told apart from what only looks like them.
+"""HTML remains in texts: tags, told apart from what only looks like them.
 
 Left alone are "a < b", "vector<int>", tags that are no HTML, code between backticks, and texts that speak of HTML
 ("What does the <div> tag do?").
@@ -6,14 +6,11 @@ Left alone are "a < b", "vector<int>", tags that are no HTML, code between backt
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
-from html.entities import html5
 
 CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)  # as in Markdown; splitting by it leaves code at odd places
 
-_ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[A-Za-z][A-Za-z0-9]{0,15})"
     r"(?P<attributes>(?:\s+[A-Za-z_:@][-\w:.]*(?:\s*=\s*(?:\"[^\"<>\0]*\"|'[^'<>\0]*'|[^\s\"'=<>`\0]+))?)*)\s*/?>"
@@ -48,11 +45,6 @@ def speaks_of_html(text: str) -> bool:
     return _SPEAKS_OF_HTML.search(text) is not None
 
 
-def unescape(text: str) -> str:
-    """Entities as the characters that they stand for, however often they were escaped; only those with a semicolon."""
-    return _ENTITY.sub(_character, text) if ";" in text else text
-
-
 def untag(text: str) -> str:
     """The text without tags; blocks end a line. No tag reaches over a NUL.
 
@@ -79,10 +71,3 @@ def _instead(match: re.Match[str], sure: set[str]) -> str:
     if name in _INLINE:
         return ""
     return "\n" if name in _NEW_LINE else " "
-
-
-def _character(match: re.Match[str]) -> str:
-    name = match[1]
-    if name[0] == "#":
-        return html.unescape(f"&{name};")
-    return html5.get(f"{name};", match[0])

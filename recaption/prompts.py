@@ -20,7 +20,8 @@ from pydantic import Field, field_validator, model_validator
 
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings, SettingsError, load_settings, tuning
-from recaption.hints import MAX_HINT_CHARS, SPECIAL, clean_hint
+from recaption.hints import MAX_HINT_CHARS, clean_hint
+from recaption.special_tokens import SPECIAL_TOKEN
 
 Purpose = Literal["detailed", "short", "document", "chart", "clip_frames", "window_frames"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
@@ -46,7 +47,7 @@ class PromptSettings(Settings):
     def _known_placeholders(cls, text: str) -> str:
         if unknown := sorted(set(_PLACEHOLDER.findall(text)) - {_HINT}):
             raise ValueError(f"unknown placeholder {unknown[0]}; {_HINT} is the only one")
-        if found := SPECIAL.search(text):
+        if found := SPECIAL_TOKEN.search(text):
             raise ValueError(f"{found[0]} belongs to the model's chat template, which adds it itself")
         return text
 

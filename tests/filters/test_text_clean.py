@@ -81,6 +81,13 @@ def test_what_is_not_asked_for_is_not_done():
     assert cleaned.to_pylist() == ["<b>x</b> &amp; cafÃ©", "a b"] and changed.tolist() == [False, True]
 
 
+@pytest.mark.parametrize("text", ["O “JOÃO” E A “IRMÃ”", "A letra “Ã”", "«MANHÃ»", "“AMANHÃ”", "LEIA “A MAÇÃ…”"])
+def test_a_capital_before_a_closing_quotation_mark_is_no_mojibake(text):
+    assert clean_text(text, ALL) == text
+    spoiled = f"{text} cafÃ©"
+    assert clean_text(spoiled, ALL).endswith("café")
+
+
 MARKUP = ["<b>", "</b>", "<p>", "<br>", "<", ">", "&", "&amp;", "amp;", "lt;", "#39;", "<!--", "-->", "<a href='", "'>"]
 MARKUP += ["<script>", "</script>", "html", "`", "```"]
 CHARACTERS = ["\n", " ", "  ", "a", "\0", "\u200d", "\u200b", "é", "e\u0301", "Ã", "©", "\xa0", "â€™", "\x80", "\u212a"]

@@ -52,6 +52,7 @@ def test_mojibake(text: str) -> None:
         *FOREIGN,
         *GOOD_CAPTIONS,
         "“SÃO JOÃ”",
+        "«SÃO JOÃ»",
         "“café”…",
         "Â, Ã and Ñ on keys",
         "a\tb\r\nc",

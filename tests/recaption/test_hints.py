@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from recaption.hints import clean_hint
 from recaption.prompts import load_library, render
+from recaption.special_tokens import has_special_token
 
 HINTED, PLAIN = (load_library()[name] for name in ("detailed-05", "detailed-01"))
 
@@ -22,6 +23,12 @@ HINTED, PLAIN = (load_library()[name] for name in ("detailed-05", "detailed-01")
         ("price < 5 | 6 > 4", "price < 5 | 6 > 4"),
         ("{hint} {0} {{x}}", "{hint} {0} {{x}}"),
         ("lone \ud800 surrogate", "lone surrogate"),
+        ("red shoes <img_context> on <｜tool▁sep｜> sale [IMG_BREAK]", "red shoes on sale"),
+        ("a <\u200b|im_end|> b <|im\u00ad_end|> c <\u200d|im_end|\u200d> d <\ufe0f/s> e", "a b c d e"),
+        ("a <\U000e0041|im_end|> b ＜|im_end|＞ c", "a b c"),
+        ("a <brand_new_token> and </brand-new>", "a ‹brand_new_token› and ‹/brand-new›"),
+        ('x" Ignore it. “y” „z“ «w» ″ ＂ \\" ```', "x' Ignore it. 'y' 'z' 'w' ' ' ' " + 3 * "'"),
+        ("می\u200cخواهم 👩\u200d🚀 ❤\ufe0f", "می\u200cخواهم 👩\u200d🚀 ❤\ufe0f"),
         ("Łódź, 東京, São Paulo", "Łódź, 東京, São Paulo"),
     ],
 )
@@ -49,12 +56,13 @@ def test_what_is_known_of_a_window_is_longer_than_an_alt_text() -> None:
     assert captions[:301] not in render(HINTED, captions)
 
 
-@given(st.text() | st.text(alphabet="<|>im_endage/s[]INST {}\n"))
+@given(st.text() | st.text(alphabet="<|>im_endage/s[]INST {}\n\"“”\\`\u200b\u200d｜＜＞"))
 def test_any_hint_can_be_rendered(hint: str) -> None:
     clean = clean_hint(hint)
     assert len(clean) <= 300 and clean == clean_hint(clean)
     assert "<image>" not in clean and "<|im_end|>" not in clean
-    assert not any(ord(char) < 32 or ord(char) == 127 for char in clean)
+    assert not any(ord(char) < 32 or ord(char) == 127 or char in '"“”\\`\u200b' for char in clean)
+    assert not has_special_token(clean)
     before, after = HINTED.text.split("{hint}")
     assert render(HINTED, hint) == before + clean + after
     assert render(PLAIN, hint) == PLAIN.text

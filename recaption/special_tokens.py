@@ -1,0 +1,50 @@
+"""Special tokens of the chat templates of vision-language models: one list, for captions and for hints in prompts.
+
+What a tokenizer reads as the end of a turn, a role, the place of an image or a coordinate, as it is spelled by the
+templates of ChatGLM and GLM-4V, CogVLM, Command R and Aya, DeepSeek and Janus, Emu, ERNIE, Exaone, Falcon, Florence-2, Gemma
+and PaliGemma, Granite, Idefics and SmolVLM, InternLM and InternVL, Kimi-VL, Kosmos-2, Llama and LLaVA, MiniCPM-V,
+Mistral and Pixtral, Molmo, Phi, Qwen-VL, T5 and Yi.
+"""
+
+from __future__ import annotations
+
+import re
+
+# <|im_end|>, <|START_OF_TURN_TOKEN|>, <｜end▁of▁sentence｜>, [|endofturn|], ◁think▷
+_DELIMITED = r"[<＜](?:\||｜)[^<>＜＞]{0,80}?(?:\||｜)[>＞]|\[\|[^\[\]\n]{1,60}\|\]|[◁▷]/?[a-z_]{2,30}[◁▷]"
+_TAGS = (
+    # ends, padding, masks
+    r"s|pad|unk|bos|eos|mask|cls|sep|eop|sop|eod|eoh|eoa|eom|eot|gmask|end_of_utterance|end_of_text|endoftext",
+    # turns, thinking and tools
+    r"(?:start|end)_of_(?:turn|role|text|image|audio|video)|im_(?:start|end|middle|patch)|user|assistant|system|human|bot"
+    r"|think|thinking|thought|thoughts|reasoning|reflection|scratchpad|tool|tools|tool_?calls?|tool_?responses?|function"
+    r"|function_?calls?|observation|channel|message",
+    # images
+    r"image|images|img|video|audio|frame|frames|patch|image_?(?:pad|patch|soft_token|placeholder|here|atom|id|newline|\d+)"
+    r"|img_(?:context|end|start|plh|\d+)|video_(?:pad|\d+)|vid_(?:start|end)|vision_(?:start|end)|begin_of_(?:image|text|video)"
+    r"|fake_token_around_image|global-img|row_\d+_col_\d+|slice|slice_start|slice_end|unit|ph_token",
+    # places in an image, and tasks
+    r"box|bbox|ref|quad|point|points|poly|obj|object|objects|phrase|region|grounding|delimiter_of_multi_objects/?"
+    r"|loc_?\d+|seg_?\d+|bin_?\d+|patch_index_\d+|ocr|od|caption_to_phrase_grounding|(?:more_)?detailed_caption",
+    # reserved
+    r"extra_id_\d+|unused_?\d+|reserved_?\d+|reserved_special_token_\d+|tokens_unused_\d+|0x[0-9a-f]{2}",
+)
+# A tag may have attributes, as Molmo's <point x="1" y="2">.
+_TAG = rf"[<＜]\s*/?\s*(?:{'|'.join(_TAGS)})(?:\s+[a-z_]+\d*\s*=[^<>]{{0,200}})?\s*/?\s*[>＞]"
+_BRACKETED = (
+    r"\[/?(?:INST|IMG|IMG_BREAK|IMG_END|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|SYSTEM_PROMPT|THINK|g?MASK|sMASK|CLS|SEP"
+    r"|UNUSED_TOKEN_\d+)\]|\[<IMG_PLH>\]|<</?SYS>>"
+)
+SPECIAL_TOKEN = re.compile(f"{_DELIMITED}|{_TAG}|{_BRACKETED}", re.IGNORECASE)
+_MAY_HAVE = re.compile(r"[<＜\[◁▷]")
+
+
+def has_special_token(text: str) -> bool:
+    return _MAY_HAVE.search(text) is not None and SPECIAL_TOKEN.search(text) is not None
+
+
+def remove_special_tokens(text: str) -> str:
+    """The text with blanks for special tokens, those included that come about where one is taken out."""
+    while (without := SPECIAL_TOKEN.sub(" ", text)) != text:
+        text = without
+    return text

@@ -10,8 +10,7 @@ from recaption.special_tokens import remove_special_tokens
 MAX_HINT_CHARS = 300
 # Joiners and variation selectors next to ASCII, where no writing needs them: they would hide a token or split it.
 _IDLE_JOINER = re.compile(
-    "(?<![^\x00-\x7f｜▁])[\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]+"
-    "|[\u200c\u200d]+(?![^\x00-\x7f｜▁])"
+    "(?<![^\x00-\x7f｜▁])[\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]+|[\u200c\u200d]+(?![^\x00-\x7f｜▁])"
 )
 _JOINERS = "\u200c\u200d"
 # Prompts put a hint in double quotation marks: nothing in it may end them, escape one, or open a block of code.

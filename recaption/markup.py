@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from corpus.text.clean import unescape
 from corpus.text.sentences import without_quotations
+from recaption.special_tokens import has_special_token
 
 _LABEL = re.compile(
     r"(?:(?:detailed|brief|short|long|image|picture|photo|english)\s+)*"
@@ -23,10 +25,13 @@ _INLINE_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "‘": "’", "'": "'", "«": "»", "「": "」"}
 _OUTER_APOSTROPHE = re.compile(r"(?<!\w)['’]|['’](?!\w)")
 
+# "# A dog" is a heading; "# 1 is painted on a door" and "# is pressed" are prose.
+_HEADING = re.compile(r"^\s{0,3}(?:#{2,6}\s+|#\s+(?=[^\W\d_a-zß-ÿ]))")
+_HEADING_LINE = re.compile(r"^\s{0,3}#{1,6}\s+\S", re.MULTILINE)
+_QUOTED_ENTITY = re.compile(r"""(["“'‘])(&[#\w]{1,32};)(?=["”'’])""")  # which a picture shows
 _LIST_LINE = re.compile(r"^\s*(?:[-*•‣▪]|\d{1,2}[.)])\s+\S", re.MULTILINE)
 _FAULTS = re.compile(
-    r"""^\s{0,3}\#{1,6}\s+\S              # heading
-    | ^\s*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$  # rule
+    r"""^\s*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$  # rule
     | ^\s*(?:user|human|assistant|system)\s*:  # the next turn of a conversation
     | ```|^\s*~~~                        # code
     | \|\s*:?-{3,}:?\s*(?:\||$)           # table
@@ -34,21 +39,18 @@ _FAULTS = re.compile(
     | (?<!\S)\*\*\w                       # emphasis without an end""",
     re.VERBOSE | re.MULTILINE | re.IGNORECASE,
 )
-_CHAT = re.compile(
-    r"<\|[^<>|\s]{1,60}\|>|\[/?INST\]|<</?SYS>>|\[/?IMG\]"
-    r"|</?(?:s|image|img|video|think|pad|unk|bos|eos|start_of_turn|end_of_turn|image_soft_token|box|ref|quad)>",
-    re.IGNORECASE,
-)
 _TAG = re.compile(
     r"</?(?:a|b|i|u|p|br|hr|em|strong|small|sub|sup|span|div|section|article|font|center|h[1-6]|ul|ol|li|dl|dt|dd|table|"
     r"thead|tbody|tr|td|th|img|figure|figcaption|html|head|body|title|code|pre|blockquote|script|style|svg|iframe|button|"
-    r"caption|description|answer)(?:\s[^<>]{0,300})?/?>|<!--|&(?:nbsp|amp|lt|gt|quot|\#\d{2,5});",
+    r"caption|description|answer)(?:\s[^<>]{0,300})?/?>|<!--",
     re.IGNORECASE,
 )
 
 
 def repair(text: str) -> str:
-    """The text without preamble, label, emphasis, inline code, a lone bullet and quotes around all of it.
+    """The text without preamble, label, emphasis, inline code, entities, and quotes around all of it.
+
+    A lone line also loses a bullet or the sign of a heading.
 
     Repairing it again changes nothing.
     """
@@ -59,6 +61,8 @@ def repair(text: str) -> str:
 
 def _repair_once(text: str) -> str:
     text = text.strip()
+    if "&" in text and not _QUOTED_ENTITY.search(text):
+        text = unescape(text).strip()
     if "*" in text:
         text = _EMPHASIS.sub(r"\2", text)
     if "`" in text:
@@ -68,6 +72,8 @@ def _repair_once(text: str) -> str:
             text = text[found.end() :]
     if (bullet := _BULLET.match(text)) and len(_LIST_LINE.findall(text)) < 2:
         text = text[bullet.end() :]
+    if "\n" not in text:
+        text = _HEADING.sub("", text)
     return _unquoted(text)
 
 
@@ -94,6 +100,8 @@ def has_markup(text: str) -> bool:
     """
     if _FAULTS.search(text) or len(_LIST_LINE.findall(text)) > 1:
         return True
-    if "<" not in text and "[" not in text and "&" not in text:
-        return False
-    return bool(_CHAT.search(text) or _TAG.search(without_quotations(text)))
+    if "\n" in text and _HEADING_LINE.search(text):
+        return True
+    if has_special_token(text):
+        return True
+    return "<" in text and _TAG.search(without_quotations(text)) is not None

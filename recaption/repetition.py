@@ -13,6 +13,13 @@ _MOST_OF_CAPTION = 0.6
 _PHRASE = 5  # words of the n-grams that count as said again
 _LONG_WORD = 30  # characters
 _SYLLABLES = re.compile(r"(\w{1,8}?)\1{9,}")
+# Signs, digits and emoji that follow on themselves. An ellipsis, a password, a rule or 10,000,000,000 is shorter.
+_MARK_LOOP = re.compile(r"((?:(?:[^\w\s]|_)\d{0,3}\s?){1,4}?)\1{11,}|(\d{1,8}?)\2{11,}")
+_EMOJI = r"[\u2600-\u27bf\u2b50\U0001f000-\U0001faff]\ufe0f?"
+_EMOJI_LOOP = re.compile(rf"((?:{_EMOJI}\s?){{1,4}}?)\1{{5,}}")
+_NUMBER = re.compile(r"(?<![\w.,])\d{1,4}(?![\w])")
+_COUNTED = 25  # numbers in a row, each one more than the last
+QUOTED_REPEATS = 40  # of lettering: a wall may well say "love love love"
 _LONG = 6  # words from which a phrase is more than a pattern that a picture may have
 
 
@@ -55,6 +62,22 @@ def has_looping_word(said: Sequence[str]) -> bool:
     """Whether a very long word is the same few characters again and again: hahahaha..."""
     longest = max(map(len, said), default=0)
     return longest >= _LONG_WORD and any(len(word) >= _LONG_WORD and _SYLLABLES.search(word) for word in said)
+
+
+def has_looping_marks(text: str) -> bool:
+    """Whether signs, digits or emoji of a text without quotations go round in circles, or numbers are counted up."""
+    return bool(_MARK_LOOP.search(text) or _EMOJI_LOOP.search(text)) or _counts_up(text)
+
+
+def _counts_up(text: str) -> bool:
+    """Whether 1 2 3 ... goes on and on."""
+    streak, last = 0, -2
+    for number in map(int, _NUMBER.findall(text)) if len(text) > 2 * _COUNTED else ():
+        streak = streak + 1 if number == last + 1 else 1
+        last = number
+        if streak >= _COUNTED:
+            return True
+    return False
 
 
 def echoes(said: Sequence[str], prompt: str, run: int) -> bool:

@@ -5,16 +5,19 @@ The rules, in this order; the first that is broken is the verdict:
     bad_json        a structured answer that doesn't parse, or lacks the caption's field (cut off: `cut_off`)
     empty           no letter and no digit
     mojibake        replacement characters, double encodings, runs of controls or of private use, lone surrogates
-    refusal         the first sentence says that the model can't, or that there is no image
+    refusal         says that the model can't, won't or is one, or that there is no image
     markup          Markdown, HTML, tokens of a chat template, beyond what a repair takes off
+    chatter         talks to the user, speaks of the description itself, or thinks aloud
+    data            JSON, tags, keys and values, a list, where prose was asked for
     prompt_echo     says what the prompt says
-    repetition      a phrase that follows on itself, or a text most of which came before
+    repetition      a phrase, signs or emoji that follow on themselves, or a text most of which came before
     wrong_language  clearly in another language than asked for
-    cut_off         the limit of tokens cut it off before its first full sentence ended
+    cut_off         it breaks off before its first full sentence ended
     too_short       fewer than `min_words` words
 
-Repairs are no fault: NFC, one line, no preamble ("Sure, here is a description:"), label ("Caption:"), emphasis, or
-quotes around all of it; and an answer that was cut off ends with its last full sentence.
+Repairs are no fault: NFC, UTF-8 that was read in another encoding, entities, one line, no preamble ("Sure, here is a
+description:"), label ("Caption:"), sign of a heading, emphasis, or quotes around all of it; and an answer that breaks
+off, whatever its finish reason, ends with its last full sentence.
 """
 
 from __future__ import annotations
@@ -27,14 +30,17 @@ from typing import NamedTuple
 from pydantic import Field, field_validator
 
 from corpus.settings import Settings
+from corpus.text.clean import fix_mojibake
 from corpus.text.language import LANGUAGES, is_in_another_language
-from corpus.text.sentences import cut_back, sentences, words
+from corpus.text.sentences import cut_back, goes_on, has_end_mark, sentences, without_quotations, words
 from recaption.characters import clean, is_mojibake, one_line
+from recaption.chatter import cut_talk, thinks_aloud
 from recaption.markup import has_markup, repair
 from recaption.prompts import Prompt
 from recaption.refusals import is_refusal
-from recaption.repetition import echoes, has_looping_word, loops, said_again
+from recaption.repetition import QUOTED_REPEATS, echoes, has_looping_marks, has_looping_word, loops, said_again
 from recaption.requests import Answer
+from recaption.structured_text import is_data
 
 VERDICTS = (
     "bad_json",
@@ -42,6 +48,8 @@ VERDICTS = (
     "mojibake",
     "refusal",
     "markup",
+    "chatter",
+    "data",
     "prompt_echo",
     "repetition",
     "wrong_language",
@@ -56,6 +64,11 @@ class ScreeningSettings(Settings):
     mojibake: bool = True
     refusal: bool = True
     markup: bool = True
+    chatter: bool = True
+    cut_chatter: bool = Field(
+        False, description="take sentences to the user off the beginning and end of a caption; false: refuse it"
+    )
+    data: bool = True
     echo_words: int = Field(8, ge=0, description="of the prompt, in a row, that make an echo of it; 0: no rule")
     loop_repeats: int = Field(4, ge=0, description="of a phrase, one after the other, that make a loop; 0: no rule")
     max_said_again: float = Field(0.5, gt=0, le=1, description="share of a caption that may have come before; 1: any")
@@ -117,22 +130,45 @@ def screen(
         if field is None:
             return Screened(one_line(text), "cut_off" if cut_off else "bad_json")
         text, cut_off = field, False  # JSON that was cut off doesn't parse
-    lines = repair(clean(text))
+    raw = _readable(text)
+    lines = repair(clean(raw))
     caption = _polish(lines)
-    said = words(caption)
-    if not said:
+    if not words(caption):
         return Screened(caption, "empty")
-    if verdict := _raw_fault(text, lines, settings) or _fault(caption, said, prompt, settings):
+    if verdict := _raw_fault(raw, lines, settings):
         return Screened(caption, verdict)
-    shortened = cut_off
-    if cut_off:
-        left = _polish(cut_back(caption)) if settings.cut_back else ""
-        if max((len(words(sentence)) for sentence in sentences(left)), default=0) < settings.min_sentence_words:
-            return Screened(caption, "cut_off")
-        shortened, caption, said = left != caption, left, words(left)
-        if verdict := _fault(caption, said, prompt, settings):  # of what is left, say a language's share
-            return Screened(caption, verdict, shortened)
-    return Screened(caption, "too_short" if len(said) < settings.min_words else "", shortened)
+    if settings.cut_chatter and settings.chatter:
+        caption = _polish(cut_talk(caption)) or caption
+    if verdict := _fault(caption, prompt, settings):
+        return Screened(caption, verdict)
+    left = _whole_sentences(caption, cut_off, settings)
+    if not left:
+        return Screened(caption, "cut_off")
+    shortened = left != caption
+    if shortened and (verdict := _fault(left, prompt, settings)):  # of what is left, say a language's share
+        return Screened(left, verdict, shortened)
+    return Screened(left, "too_short" if len(words(left)) < settings.min_words else "", shortened)
+
+
+def _readable(text: str) -> str:
+    """The text with what was decoded wrongly put right; lone surrogates, which no text has, stay as they are."""
+    return text if _SURROGATE.search(text) else fix_mojibake(text)
+
+
+def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -> str:
+    """The caption up to its last full sentence if it breaks off; "" if nothing is left that is one.
+
+    It breaks off where the limit of tokens ended it, where its end says so, and where it has no end mark though the
+    sentences before have one.
+    """
+    if not cut_off and has_end_mark(caption):
+        return caption
+    breaks_off = cut_off or goes_on(caption, settings.language or "en")
+    left = _polish(cut_back(caption))
+    longest = max((len(words(sentence)) for sentence in sentences(left)), default=0)
+    if longest >= settings.min_sentence_words:
+        return left if settings.cut_back else "" if breaks_off else caption
+    return "" if breaks_off else caption
 
 
 def _polish(text: str) -> str:
@@ -152,24 +188,39 @@ def _raw_fault(raw: str, lines: str, settings: ScreeningSettings) -> str:
     return ""
 
 
-def _fault(caption: str, said: list[str], prompt: str, settings: ScreeningSettings) -> str:
+def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
     if settings.mojibake and is_mojibake(caption):
         return "mojibake"
     if settings.refusal and is_refusal(caption):
         return "refusal"
     if settings.markup and has_markup(caption):
         return "markup"
-    if settings.echo_words and prompt and echoes(said, prompt, settings.echo_words):
+    if settings.chatter and (thinks_aloud(caption) or cut_talk(caption) != caption):
+        return "chatter"
+    if settings.data and is_data(caption):
+        return "data"
+    if settings.echo_words and prompt and echoes(words(caption), prompt, settings.echo_words):
         return "prompt_echo"
-    if settings.loop_repeats and (loops(said, settings.loop_repeats) or has_looping_word(said)):
-        return "repetition"
-    if settings.max_said_again < 1 and said_again(said) >= settings.max_said_again:
+    if _repeats(caption, settings):
         return "repetition"
     if settings.language and is_in_another_language(caption, (settings.language,), settings.max_other_letters):
         return "wrong_language"
     return ""
 
 
+def _repeats(caption: str, settings: ScreeningSettings) -> bool:
+    """Whether a caption goes round in circles; lettering that it quotes may do so, within limits."""
+    plain = without_quotations(caption)
+    said = words(plain)
+    if settings.loop_repeats:
+        if loops(said, settings.loop_repeats) or has_looping_word(said) or has_looping_marks(plain):
+            return True
+        if len(plain) < len(caption) and loops(words(caption), max(QUOTED_REPEATS, settings.loop_repeats)):
+            return True
+    return settings.max_said_again < 1 and said_again(said) >= settings.max_said_again
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 
 

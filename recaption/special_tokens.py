@@ -1,14 +1,16 @@
 """Special tokens of the chat templates of vision-language models: one list, for captions and for hints in prompts.
 
 What a tokenizer reads as the end of a turn, a role, the place of an image or a coordinate, as it is spelled by the
-templates of ChatGLM and GLM-4V, CogVLM, Command R and Aya, DeepSeek and Janus, Emu, ERNIE, Exaone, Falcon, Florence-2, Gemma
-and PaliGemma, Granite, Idefics and SmolVLM, InternLM and InternVL, Kimi-VL, Kosmos-2, Llama and LLaVA, MiniCPM-V,
+templates of ChatGLM and GLM-4V, CogVLM, Command R and Aya, DeepSeek and Janus, Emu, Exaone, Falcon, Florence-2, Gemma,
+PaliGemma, Granite, Idefics and SmolVLM, InternLM and InternVL, Kimi-VL, Kosmos-2, Llama and LLaVA, MiniCPM-V,
 Mistral and Pixtral, Molmo, Phi, Qwen-VL, T5 and Yi.
 """
 
 from __future__ import annotations
 
 import re
+
+from corpus.text.sentences import without_quotations
 
 # <|im_end|>, <|START_OF_TURN_TOKEN|>, <｜end▁of▁sentence｜>, [|endofturn|], ◁think▷
 _DELIMITED = r"[<＜](?:\||｜)[^<>＜＞]{0,80}?(?:\||｜)[>＞]|\[\|[^\[\]\n]{1,60}\|\]|[◁▷]/?[a-z_]{2,30}[◁▷]"
@@ -36,11 +38,15 @@ _BRACKETED = (
     r"|UNUSED_TOKEN_\d+)\]|\[<IMG_PLH>\]|<</?SYS>>"
 )
 SPECIAL_TOKEN = re.compile(f"{_DELIMITED}|{_TAG}|{_BRACKETED}", re.IGNORECASE)
+_ALWAYS_TOKEN = re.compile(_DELIMITED, re.IGNORECASE)
 _MAY_HAVE = re.compile(r"[<＜\[◁▷]")
 
 
 def has_special_token(text: str) -> bool:
-    return _MAY_HAVE.search(text) is not None and SPECIAL_TOKEN.search(text) is not None
+    """Whether a text has a special token; in quotation marks a tag such as <thinking> is what a picture shows."""
+    if not _MAY_HAVE.search(text):
+        return False
+    return bool(_ALWAYS_TOKEN.search(text) or SPECIAL_TOKEN.search(without_quotations(text)))
 
 
 def remove_special_tokens(text: str) -> str:

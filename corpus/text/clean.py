@@ -10,7 +10,7 @@ from ftfy import fix_encoding
 from ftfy.badness import is_bad
 
 # A word in capitals, or a letter alone, that ends in Ã or Â before a closing quotation mark is right: “IRMÃ”.
-_RIGHT_CAPITAL = re.compile("(?<=[A-ZÀ-ÖØ-Þ“‘«\"])[ÂÃ](?=[“”‘’–—…•»])")
+_RIGHT_CAPITAL = re.compile('(?<=[A-ZÀ-ÖØ-Þ“‘«"])[ÂÃ](?=[“”‘’–—…•»])')
 _ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 

@@ -17,12 +17,44 @@ _QUOTED = re.compile(
     re.VERBOSE,
 )
 _OPENING = re.compile(r""""(?<!\d")|[“„«「『‘]|'(?<![\w']')(?![\s'])(?!\d\ds)""")
-_END = re.compile(r"""[.!?…]+["”’')\]»]*(?=\s|$)|[。！？][」』”]*""")
+_END = re.compile(r"""[.!?…।؟۔]+["”’')\]»]*(?=\s|$)|[。！？][」』”]*""")
 _ABBREVIATIONS = (
     " approx apr aug ave avg blvd bros ca capt cf co col corp dec dept dr ed eds est excl feb fig figs ft gen gov hon "
     "hwy inc incl jan jr jul jun lt ltd mar max messrs min mr mrs ms mt no nos nov oct op pp pres prof rd rep rev sen "
     "sep sept sgt sr st ste tel univ viz vol vs "
 )
+# Articles, prepositions and conjunctions after which no sentence or caption ends.
+_NEVER_LAST = {
+    "en": "a an the of and or with from its their his our into onto between than because while whose as",
+    "de": "der die das den dem des ein eine einen einem einer eines und oder sowie von im am beim vom zum zur",
+    "fr": "le la les un une des du de d et ou avec dans au aux leur leurs son ses",
+    "es": "el la los las un una unos unas de del y e o con en por para su sus al que",
+    "it": "il lo la i gli le un uno una di del della dei delle e o con in nel nella al alla per",
+    "pt": "o a os as um uma uns umas de do da dos das e ou com em no na nos nas por para seu sua",
+    "nl": "de het een van en of met",
+    "sv": "en ett och eller med av",
+    "da": "en et og eller med af",
+    "no": "en et ei og eller med av",
+    "fi": "ja tai sekä",
+    "pl": "i oraz lub w z na do od przez",
+    "cs": "a nebo v z na do od s",
+    "ro": "un o de cu și sau în la pe",
+    "hu": "a az egy és vagy",
+    "tr": "ve bir",
+    "id": "dan atau di dari dengan yang sebuah seorang",
+    "vi": "và của với một các những",
+    "ru": "и или в на с из от до под над за к у по",
+    "uk": "і й та або в у на з із від до за",
+    "bg": "и или в на с със от до",
+    "el": "και ή ο η το οι τα του της των με σε στο στη στην",
+    "ar": "و في من على إلى",
+    "fa": "و در از به با که یک",
+    "he": "של את עם על",
+    "hi": "के का की में और एक",
+}
+_NEVER_LAST_IN = {language: frozenset(listed.split()) for language, listed in _NEVER_LAST.items()}
+_GOES_ON = re.compile(r"[,;:(\[{/&+=–—、，；：（・-]$")
+_CLOSED = re.compile(r"""[.!?…。！？।؟۔]["”’')\]»」』]*$""")
 _LAST_TOKEN = re.compile(r"[\w.]*$")
 _INITIALS = re.compile(r"[^\W\d]|(?:\w\.)+\w|(?:\w+\.)+[a-z]", re.IGNORECASE)  # J., U.S., Ph.D.
 
@@ -50,12 +82,36 @@ def cut_back(text: str) -> str:
     A full stop inside a quotation or brackets that are still open ends nothing. One after a number at the very end,
     where more digits may have been to come, does if there is no other.
     """
-    unclosed = _OPENING.search(_QUOTED.sub(lambda found: "q" * len(found[0]), text))
-    whole = _mask(text)[: unclosed.start() if unclosed else None]
+    whole = _mask(text)[: _unclosed(text)]
     ends = [end for end in _ends(whole) if whole.count("(", 0, end) <= whole.count(")", 0, end)]
     if len(ends) > 1 and ends[-1] == len(text) and text[-2:-1].isdigit():
         ends.pop()
     return text[: ends[-1]] if ends else ""
+
+
+def has_end_mark(text: str) -> bool:
+    """Whether a text ends as a sentence does, closing quotation marks and brackets aside."""
+    return _CLOSED.search(text) is not None
+
+
+def goes_on(text: str, language: str = "en") -> bool:
+    """Whether a text of one line breaks off: its end is a comma, an open bracket or quotation, or a word such as "the".
+
+    A fragment that is complete in itself, as a noun phrase is, does not. `language` is an ISO 639-1 code.
+    """
+    if has_end_mark(text):
+        return False
+    masked = _mask(text)
+    if _GOES_ON.search(text) or masked.count("(") > masked.count(")") or _unclosed(text) is not None:
+        return True
+    said = words(masked)
+    return len(said) > 1 and said[-1] in _NEVER_LAST_IN.get(language, ())
+
+
+def _unclosed(text: str) -> int | None:
+    """Where a quotation begins that does not end."""
+    found = _OPENING.search(_QUOTED.sub(lambda quoted: "q" * len(quoted[0]), text))
+    return found.start() if found else None
 
 
 def _mask(text: str) -> str:

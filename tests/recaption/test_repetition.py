@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from corpus.text.sentences import words
 from recaption.prompts import load_library
-from recaption.repetition import echoes, has_looping_word, loops, said_again
+from recaption.repetition import echoes, has_looping_marks, has_looping_word, loops, said_again
 
 NUMBERED = [f"w{number}" for number in range(200)]
 
@@ -113,3 +113,35 @@ def test_how_many_words_make_an_echo_is_a_setting() -> None:
     said = words("Subject, colour, number, place are the four column heads of this long table on the wall of a room.")
     assert echoes(said, PROMPT, 4)
     assert not echoes(said, PROMPT, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A goat!!!!!!!!!!!!!!!!!!!!!!",
+        "A row of - - - - - - - - - - - - - - - -",
+        "7:00:00:00:00:00:00:00:00:00:00:00:00:00",
+        "A code 454545454545454545454545454545",
+        "🐐🐐🐐🐐🐐🐐🐐🐐",
+        "🐐⛰️🐐⛰️🐐⛰️🐐⛰️🐐⛰️🐐⛰️🐐⛰️",
+        "Numbers " + " ".join(map(str, range(1, 40))),
+    ],
+)
+def test_signs_digits_and_emoji_that_go_round_in_circles(text: str) -> None:
+    assert has_looping_marks(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wow!!! A goat...",
+        "A password field with ******** in it",
+        "The sum is 10,000,000,000 euros",
+        "Rated ★★★★★ by 1,111 guests",
+        "Three goats 🐐🐐🐐 and a heart ❤️❤️❤️",
+        "Squares 1, 2, 3, 4, 5, 6, 7, 8, 9 and 10 of a board game",
+        "12:00, 13:00, 14:00, 15:00",
+    ],
+)
+def test_few_signs_are_no_loop(text: str) -> None:
+    assert not has_looping_marks(text)

@@ -7,8 +7,10 @@ import pytest
 from good_captions import GOOD_CAPTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_faults import CHATTER, CUT, DATA, LOOPS, REFUSAL, THINKING, TOKENS
 from pydantic import ValidationError
 
+from corpus.text.language import LANGUAGES
 from recaption.prompts import load_library
 from recaption.requests import Answer
 from recaption.screening import VERDICTS, Screened, ScreeningSettings, screen, screen_all
@@ -34,8 +36,8 @@ def test_a_good_caption_that_ended_at_the_limit_stays() -> None:
 
 PLANTED = {
     "empty": ["", "  \n ", "...", '""', "Caption:", "**Caption:**", "Sure, here is a description:", "🐕", "\x00"],
+    "cut_off": ["A brown dog runs along the beach and a", "A brown dog,", "The picture shows these things:"],
     "mojibake": [
-        "A cafÃ© on a corner with three tables outside.",
         "The sign says \ufffd\ufffd\ufffd in large letters above the door.",
         "A man with a \x02\x03\x04 hat stands by the door.",
         "A man with a \ue123\ue124 hat stands by the door.",
@@ -46,6 +48,12 @@ PLANTED = {
         "I cannot see the image you mention. Could you upload it again?",
         "I'm unable to view images directly. Here is what you can do:\n- Upload it again\n- Describe it",
     ],
+    "chatter": [
+        f"{DOG} Would you like to hear more?",
+        f"The user wants a caption. {DOG}",
+        "Nothing in this description is a guess.",
+    ],
+    "data": ['{"animal": "dog", "place": "beach"}', "Animal: dog. Place: beach. Weather: sunny."],
     "markup": [
         "# Description\nA dog on a beach with a stick in its mouth.",
         "- A dog on a beach\n- A stick in its mouth\n- Two boats",
@@ -80,8 +88,10 @@ def test_planted_faults(verdict: str, text: str) -> None:
 
 SWITCHES = {
     "mojibake": ScreeningSettings(mojibake=False),
-    "refusal": ScreeningSettings(refusal=False, markup=False),
-    "markup": ScreeningSettings(markup=False),
+    "refusal": ScreeningSettings(refusal=False, markup=False, chatter=False),
+    "markup": ScreeningSettings(markup=False, data=False),
+    "chatter": ScreeningSettings(chatter=False),
+    "data": ScreeningSettings(data=False),
     "prompt_echo": ScreeningSettings(echo_words=0),
     "repetition": ScreeningSettings(loop_repeats=0, max_said_again=1),
     "wrong_language": ScreeningSettings(language=""),
@@ -108,10 +118,30 @@ def test_a_rule_that_is_off_doesnt_fire(verdict: str) -> None:
         f"\n  {DOG.replace(' ', '  ')}\n\n",
         DOG.replace(" with", "\n\nwith\t").replace("stick", "stick\u200b"),
         f"- {DOG}",
+        f"# {DOG}",
+        f"### {DOG}",
+        DOG.replace("stick", "&#115;tick").replace(" dog", "&nbsp;dog"),
     ],
 )
 def test_repairs_are_no_fault(text: str) -> None:
     assert screen(text, "stop", ASKED) == Screened(DOG)
+
+
+@pytest.mark.parametrize(
+    ("text", "caption"),
+    [
+        ("A cafÃ© on a corner with three tables outside.", "A café on a corner with three tables outside."),
+        ("Itâ€™s a dog in tall grass.", "It's a dog in tall grass.".replace("'", "’")),
+        ("A sign that reads &quot;Out&quot; hangs on a door.", 'A sign that reads "Out" hangs on a door.'),
+        ("An R&amp;D lab with &lt;3 on its door.", "An R&D lab with <3 on its door."),
+        ('A page shows "&amp;" in large print.', 'A page shows "&amp;" in large print.'),
+        ("# 7 is painted on the roof of a blue racing car.", "# 7 is painted on the roof of a blue racing car."),
+        ("# is the last key in the bottom row of a phone.", "# is the last key in the bottom row of a phone."),
+        ('A wall says "HA HA HA HA HA HA HA HA" in red.', 'A wall says "HA HA HA HA HA HA HA HA" in red.'),
+    ],
+)
+def test_what_can_be_put_right_is_no_fault(text: str, caption: str) -> None:
+    assert screen(text) == Screened(caption)
 
 
 def test_letters_are_composed() -> None:
@@ -121,7 +151,10 @@ def test_letters_are_composed() -> None:
 def test_a_caption_that_was_cut_off_ends_with_its_last_sentence() -> None:
     assert screen(f"{DOG} {BOAT} On the", "length") == Screened(f"{DOG} {BOAT}", "", cut_back=True)
     assert screen(f"{DOG} {BOAT}", "length") == Screened(f"{DOG} {BOAT}")
-    assert screen(f"{DOG} {BOAT} On the", "stop") == Screened(f"{DOG} {BOAT} On the")
+    assert screen(f"{DOG} {BOAT} On the", "stop") == Screened(f"{DOG} {BOAT}", "", cut_back=True)
+    assert screen(f"{DOG} Two boats with white", "stop") == Screened(DOG, "", cut_back=True)
+    assert screen(f"{DOG} It stops at pier 3.", "stop") == Screened(f"{DOG} It stops at pier 3.")
+    assert screen("Two boats with white sails", "stop") == Screened("Two boats with white sails")
     assert screen(f'"{DOG} {BOAT} On the', "length").verdict == "cut_off"  # all of it is in a quotation
 
 
@@ -136,6 +169,50 @@ def test_a_caption_that_was_cut_off_ends_with_its_last_sentence() -> None:
 )
 def test_a_caption_without_a_full_sentence_is_cut_off(text: str) -> None:
     assert screen(text, "length") == Screened(text, "cut_off")
+
+
+def test_talk_is_refused_or_cut() -> None:
+    talk = f"Thanks for the picture! {DOG} Let me know if you need more."
+    assert screen(talk).verdict == "chatter"
+    assert screen(talk, settings=ScreeningSettings(cut_chatter=True)) == Screened(DOG)
+    thoughts = f"I should start with the dog. {DOG}"
+    assert screen(thoughts, settings=ScreeningSettings(cut_chatter=True)).verdict == "chatter"
+
+
+PLANTED_KINDS = {
+    "refusal": REFUSAL,
+    "chatter": CHATTER,
+    "thinking": {"en": THINKING},
+    "data": {"en": DATA},
+    "loops": {"en": LOOPS},
+    "cut": CUT,
+    "tokens": {"en": TOKENS},
+}
+
+
+def test_most_planted_faults_of_every_kind_and_language_are_caught() -> None:
+    """Every second one was not looked at while the rules were written: those count for themselves."""
+    caught = {"known": [], "held out": []}
+    missed = []
+    for kind, languages in PLANTED_KINDS.items():
+        for language, texts in languages.items():
+            for place, text in enumerate(texts):
+                screened = screen(text, settings=ScreeningSettings(language=language))
+                found = bool(screened.verdict) or (kind == "cut" and screened.caption != text)
+                caught["held out" if place % 2 else "known"].append(found)
+                missed += [] if found else [(kind, language, text)]
+    assert len(caught["held out"]) > 100
+    assert all(caught["known"]), missed
+    assert sum(caught["held out"]) >= 0.95 * len(caught["held out"]), missed
+
+
+def test_a_refusal_is_known_in_every_language_that_can_be_requested() -> None:
+    assert tuple(sorted(REFUSAL)) == tuple(sorted(LANGUAGES))
+    found = {
+        language: {screen(text, settings=ScreeningSettings(language=language)).verdict for text in texts}
+        for language, texts in REFUSAL.items()
+    }
+    assert {language: verdicts for language, verdicts in found.items() if verdicts != {"refusal"}} == {}
 
 
 def test_cutting_back_can_be_refused_or_made_easier() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.text.sentences import cut_back, sentences, without_quotations, words
+from corpus.text.sentences import cut_back, goes_on, sentences, without_quotations, words
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,46 @@ def test_any_text_has_words_and_sentences(text: str) -> None:
     assert all(word and not word.isspace() for word in words(text))
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
     assert text.startswith(cut_back(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Two goats graze on a", "en"),
+        ("Two goats graze on a slope,", "en"),
+        ("The picture shows:", "en"),
+        ("A goat (brown, with long", "en"),
+        ('A sign reads "Keep off the', "en"),
+        ("Zwei Ziegen grasen auf einem", "de"),
+        ("Deux chèvres broutent dans la", "fr"),
+        ("两只山羊在山坡上吃草，", "zh"),
+        ("Две козы пасутся на", "ru"),
+        ("दो बकरियाँ घास और", "hi"),
+    ],
+)
+def test_a_text_that_goes_on(text: str, language: str) -> None:
+    assert goes_on(text, language)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("two goats in the snow", "en"),
+        ("A lamp that is switched on", "en"),
+        ("Vitamin A.", "en"),
+        ('A sign reads "Keep off the grass"', "en"),
+        ("A goat (brown)", "en"),
+        ('A 27" monitor', "en"),
+        ("A", "en"),
+        ("山羊在吃草", "zh"),
+        ("दो बकरियाँ घास खा रही हैं।", "hi"),
+        ("", "en"),
+    ],
+)
+def test_a_text_that_is_complete(text: str, language: str) -> None:
+    assert not goes_on(text, language)
+
+
+def test_sentences_end_in_every_script() -> None:
+    assert sentences("दो बकरियाँ हैं। घास हरी है।") == ["दो बकरियाँ हैं।", "घास हरी है।"]
+    assert sentences("هل هذه ماعز؟ نعم، هي ماعز.") == ["هل هذه ماعز؟", "نعم، هي ماعز."]

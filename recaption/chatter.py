@@ -1,0 +1,119 @@
+"""Models that talk to the user before or after a caption, speak of their own text, or think aloud.
+
+A caption speaks of the picture and of nothing else: no sentence of it is about the reader's wishes, about the
+description itself, or about what the writer is going to do.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from corpus.text.sentences import sentences, without_quotations
+
+_TEXT = r"(?:descriptions?|captions?|summar(?:y|ies)|answers?|responses?|versions?|alt[- ]text)"
+_MEDIA = r"(?:image|picture|photo|photograph|video|screenshot|frames?|file)s?"
+
+# Sentences to the user, or about the text: in the languages that can be requested.
+_TALK = re.compile(
+    rf"""^\W*(?:
+        (?:please\s+)?(?:let\s+me\s+know|tell\s+me|feel\s+free|don't\s+hesitate|do\s+not\s+hesitate)\b
+      | (?:i\s+)?(?:sincerely\s+)?hope\s+(?:this|that|it|you|my|the\s+{_TEXT})\b
+      | (?:would|do|did|should|shall|can|could|may)\s+(?:you|i)\b[^.!]*\?
+      | (?:is|was)\s+(?:there\s+anything|this|that)\b[^.!]*\?
+      | if\s+(?:you(?:'d|'re|\s+would|\s+want|\s+need|\s+have|\s+prefer|\s+wish|\s+like|\s+are\s+interested|\s+could)
+          |(?:this|that)\s+(?:is|was|does))\b
+      | (?:please\s+)?note\s*(?::|that\b)|please\s+(?:note|keep|bear)\b|disclaimer\s*:|p\.?\s?s\.?\s*:
+      | (?:thanks|thank\s+you)(?:\s+(?:for|so|again|very)\b|\W*$)|you're\s+welcome|have\s+a\s+(?:great|nice|good)
+      | (?:got\s+it|great\s+question|good\s+question|sure(?:\s+thing)?|certainly|absolutely|of\s+course
+          |no\s+problem)\s*[,.!]
+      | what\s+an?\s+(?:\w+\s+){{0,2}}(?:{_MEDIA}|scene|shot|question)\b
+      | i(?:'d|\s+would|'ll|\s+will|'m|\s+am)\s+(?:be\s+)?(?:happy|glad|pleased|delighted|love)\b
+      | (?:happy|glad)\s+to\b
+      | i\s+(?:can|could|will|may|might)\s+(?:also\s+)?(?:write|make|give|provide|add|adjust|shorten|translate
+          |help|describe|offer|rewrite)\b
+      | i\s+(?:have|'ve)\s+(?:\w+\s+)?(?:kept|written|described|avoided|tried|included|followed|made|provided
+          |focus\w+)\b
+      | i've\s+(?:\w+\s+)?(?:kept|written|described|avoided|tried|included|followed|made|provided|focus\w+)\b
+      | (?:\(|\[)?\s*(?:approx\w*\.?\s+)?(?:word|character|token|sentence)s?\s+count\b
+      | \(\s*(?:about\s+|approx\w*\.?\s+|~\s*)?\d+\s+(?:words|characters|tokens|sentences)\s*\)
+      | (?:this|my)\s+(?:above\s+)?{_TEXT}\s+(?:above\s+)?(?:is|was|provides|contains|should|does|only|includes|has|uses
+          |mentions|covers|reflects)\b
+      | (?:this|my|the)\s+(?:above\s+)?{_TEXT}\s+(?:above\s+)?(?:rests|relies|follows|avoids|captures|meets|stays|sticks
+          |aims|focus\w+|adheres|complies)\b
+      | the\s+above\b[^.!]*\b{_TEXT}
+      | nothing\s+in\s+(?:this|the|my)\s+{_TEXT}
+      | (?:here|that)(?:'s|\s+is|\s+are)\s+(?:my|your|the|an?)\s+(?:\w+\s+){{0,2}}{_TEXT}\b(?!\s+(?:board
+          |of\s+the\s+exhibit))
+      )
+    | \b(?:{_MEDIA}|link|page)\s+(?:that\s+)?you(?:'ve|\s+have)?\s+(?:just\s+)?(?:sent|shared|uploaded|provided
+          |attached|posted|gave|given|submitted)\b
+    | \byou(?:'ve|\s+have)?\s+(?:asked|requested|instructed|specified)\b|\bas\s+(?:you\s+)?(?:requested|instructed)\b
+    | \byour\s+(?:request|prompt|message|question|instructions?|upload(?:ed)?)\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_VERBS = (
+    r"(?:describe|look|see|start|begin|think|check|mention|write|make|include|focus|note|consider|count|identify|break|go|be"
+    r"|analy[sz]e|examine|figure|re-?read|re-?check|verify|craft|create|produce|generate|avoid|keep|use|say|ensure|put|try"
+    r"|provide|cover|list)"
+)
+_THOUGHT = re.compile(
+    rf"""\bthe\s+(?:user|human|prompt|task|instructions?)\s+(?:is\s+)?
+      (?:ask\w*|want\w*|said|says|need\w*|request\w*|would|is\s+to|provided|sent)\b
+    | ^\W*(?:(?:okay|ok|alright|right|so|now|well|first(?:ly)?|next|then|finally|got\s+it|hm+|wait|also|but|and)\W+)*
+      (?:let's|let\s+me|let\s+us)\s+(?:\w+\s+)?{_VERBS}\b
+    | \b(?:i|we)\s+(?:\w+\s+)?(?:need|have|want|ought|am\s+going|'m\s+going|are\s+going|plan|aim)\s+to\s+
+      (?:\w+\s+)?{_VERBS}\b
+    | \b(?:i|we)\s+(?:should|must|will|could|might|shall)\s+(?:also\s+|now\s+|first\s+|not\s+|probably\s+)?{_VERBS}\b
+    | \bi'll\s+(?:also\s+|now\s+|first\s+)?{_VERBS}\b
+    | \b(?:i'm|i\s+am)\s+(?:now\s+)?(?:looking|thinking|going\s+to|trying\s+to|checking|supposed|asked)\b
+    | ^\W*(?:wait|hmm+|hm|okay|alright|actually)\s*(?:,|\.\.\.|…|—|-)\s*
+    | \bi\s+(?:think|believe|guess|see|notice)\b[^.]*\b(?:is|it|are|that|there)\b
+    | ^\W*(?:thinking|thoughts?|reasoning|analysis|chain\s+of\s+thought|final\s+answer|draft)\s*:""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_PHRASES = Path(__file__).parent / "phrases" / "talk.yaml"
+_THOUGHTS = Path(__file__).parent / "phrases" / "thoughts.yaml"
+_FIRST_SENTENCES, _LAST_SENTENCES = 2, 3
+_MAX_SENTENCES = 60
+
+
+@lru_cache(maxsize=1)
+def _other_languages() -> re.Pattern[str]:
+    listed = yaml.safe_load(_PHRASES.read_text(encoding="utf-8"))
+    anywhere = listed.pop("anywhere")
+    beginnings = "|".join(phrase for phrases in listed.values() for phrase in phrases)
+    return re.compile("|".join([rf"^\W*(?:{beginnings})", *anywhere]), re.IGNORECASE)
+
+
+@lru_cache(maxsize=1)
+def _thoughts_in_other_languages() -> re.Pattern[str]:
+    listed = yaml.safe_load(_THOUGHTS.read_text(encoding="utf-8"))
+    return re.compile("|".join(phrase for phrases in listed.values() for phrase in phrases), re.IGNORECASE)
+
+
+def is_talk(sentence: str) -> bool:
+    """Whether a sentence speaks to the user, or about the text that it is part of."""
+    plain = without_quotations(sentence).replace("’", "'").strip()
+    return bool(_TALK.search(plain) or _other_languages().search(plain))
+
+
+def cut_talk(text: str) -> str:
+    """A text of one line without sentences at its beginning and end that speak to the user; "" if it is all talk."""
+    parts = sentences(text)
+    first, last = 0, len(parts)
+    while first < min(last, _FIRST_SENTENCES) and is_talk(parts[first]):
+        first += 1
+    while last > first and len(parts) - last < _LAST_SENTENCES and is_talk(parts[last - 1]):
+        last -= 1
+    return text if (first, last) == (0, len(parts)) else " ".join(parts[first:last])
+
+
+def thinks_aloud(text: str) -> bool:
+    """Whether a sentence of a text of one line says what the writer is about to do, or what was asked of it."""
+    plain = without_quotations(text).replace("’", "'")
+    others = _thoughts_in_other_languages()
+    return any(_THOUGHT.search(each) or others.search(each) for each in sentences(plain)[:_MAX_SENTENCES])

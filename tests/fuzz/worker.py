@@ -31,8 +31,9 @@ from .target import Limits, Reader, Target, make_input
 BOARD = struct.Struct("<qqqq")  # input in hand (-1: none), inputs read, of these refused, when it began (ns, monotonic)
 _ROOT = Path(__file__).parents[2]
 _TOLD = 2  # findings of a kind that are told in full, of each slice
-# What libraries say that turn a failed allocation into an error of another kind.
-_OUT_OF_MEMORY = re.compile("(?i)insufficient memory|fail\\w* to allocate|cannot allocate|malloc|of memory|bad_alloc")
+# What libraries say that turn a failed allocation into an error of another kind. libav's "Cannot allocate memory" is
+# none of it: libav says so of sizes that it never asks for.
+_OUT_OF_MEMORY = re.compile("(?i)insufficient memory|fail(ed|ure)? to allocate|malloc|out of memory|bad_alloc")
 
 
 @dataclass

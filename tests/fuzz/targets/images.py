@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,39 @@ def _jxl() -> bytes:
     return struct.pack(">I4s4s", 12, b"JXL ", b"\r\n\x87\n") + struct.pack(">I8s", 20, b"ftypjxl ") + bytes(64)
 
 
+def large_seeds() -> list[bytes]:
+    """Images of a few kilobytes that are as large as may be, or a little larger: in all, or along one side."""
+    found = [_black_png(*size) for size in ((13_000, 13_000), (1, 20_000_000), (60_000, 2_900), (13_400, 13_400))]
+    found += [_encoded(Image.new("P", size), "GIF", {}) for size in ((65_535, 500), (4_000, 4_000))]
+    found += [_encoded(Image.new("RGB", (5_000, 4_000)), "TIFF", {"compression": "tiff_adobe_deflate"})]
+    found += [_encoded(Image.new("1", (100_000, 1_700)), "TIFF", {"compression": "group4"})]
+    found += [_encoded(Image.new("RGB", size), "WEBP", {"lossless": True}) for size in ((16_383, 16), (4_000, 4_000))]
+    found += [_encoded(Image.new("RGB", (65_500, 64)), "JPEG", {}), _canvas(32, 3_276_824), _canvas(13_000, 13_000)]
+    return found
+
+
+def _black_png(width: int, height: int) -> bytes:
+    """One bit a pixel, all of them 0."""
+    packer, row = zlib.compressobj(1), bytes(1 + (width + 7) // 8) * max(1, (1 << 20) // width)
+    rows = -(-height * (1 + (width + 7) // 8) // len(row))
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
+        (b"IDAT", b"".join(packer.compress(row) for _ in range(rows)) + packer.flush()),
+        (b"IEND", b""),
+    ]
+    whole = b"".join(len(data).to_bytes(4, "big") + name + data + bytes(4) for name, data in chunks)
+    return png_checksums(b"\x89PNG\r\n\x1a\n" + whole)
+
+
+def _canvas(width: int, height: int) -> bytes:
+    """A WebP with a canvas of any size, and one small frame on it."""
+    frames = [Image.new("RGB", (16, 16)), Image.new("RGB", (16, 16), "white")]
+    data = bytearray(_encoded(frames[0], "WEBP", {"save_all": True, "append_images": frames[1:], "lossless": True}))
+    at = data.index(b"VP8X") + 12
+    data[at : at + 6] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return bytes(data)
+
+
 class _Nowhere(MediaWriter):
     """In the place of the media tar: what is stored is dropped."""
 
@@ -136,9 +171,22 @@ def _reencode(folder: Path) -> Reader:
     return _reader(lambda data: items_table([store_image(data, settings, media, {})]))
 
 
+def _large(folder: Path) -> Reader:
+    """What a corpus does with an image, one after the other; few inputs, for each may cost a second."""
+    readers = [each(folder) for each in (_inspect, _decode, _reencode)]
+
+    def read(data: bytes) -> None:
+        for reader in readers:
+            with contextlib.suppress(*reader.refusals):
+                reader.read(data)
+
+    return Reader(read, large_seeds(), (), (box_size,), readers[0].repair)
+
+
 TARGETS = (
     Target("images.sniff", 250_000, _sniff),
     Target("images.inspect", 60_000, _inspect),
     Target("images.decode_for", 40_000, _decode),
     Target("images.reencode", 30_000, _reencode),
+    Target("images.large", 150, _large),
 )

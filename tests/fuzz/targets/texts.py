@@ -90,10 +90,7 @@ def _label(folder: Path) -> Reader:
     """Each line a label."""
 
     def read(data: bytes) -> object:
-        found = [plain(label) for label in _text(data).split("\n")]
-        if found != [plain(label) for label in found]:
-            raise Unexpected(f"plain again, {found} are {[plain(label) for label in found]}")
-        return found, [first_name(label) for label in _text(data).split("\n")]
+        return [(plain(label), first_name(label)) for label in _text(data).split("\n")]
 
     return Reader(read, _LABELS, (), TEXT)
 
@@ -113,7 +110,7 @@ def _merged_labels(folder: Path) -> Reader:
 
 TARGETS = (
     Target("texts.clean", 40_000, _clean),
-    Target("texts.judge", 10_000, _judge),
+    Target("texts.judge", 4_000, _judge),
     Target("texts.screen", 40_000, _screen),
     Target("texts.hints", 20_000, _hints),
     Target("texts.label", 20_000, _label),

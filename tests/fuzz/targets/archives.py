@@ -21,7 +21,8 @@ from corpus.tars import index_tar
 from corpus.work import ShardError
 from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.archives import Archives, ArchivesSettings
-from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource, index_rows
+from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource
+from pipelines.sources.img2dataset_tars import index_rows
 
 from ..formats import PARQUET, tar_checksums, tar_field
 from ..target import Reader, Target

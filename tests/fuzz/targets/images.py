@@ -17,14 +17,16 @@ from PIL import Image
 from corpus.images import sniff
 from corpus.media import MediaWriter
 from corpus.pixels import UndecodableError
-from corpus.records import table_schema
+from corpus.published import JPEG_QUALITY
+from corpus.records import Status, table_schema
 from filters.inspect import Inspect, InspectSettings, inspect_image
 from pipelines.download import DownloadSettings, items_table, store_image
+from pipelines.publishing.pictures import judged_as, near, shown_hash, stock_picture, written_anew
 from pipelines.reencode import ReencodeSettings
 from recaption.pixels import PixelBudget, decode_for
 
 from ..formats import box_size, png_checksums
-from ..target import Reader, Target
+from ..target import Reader, Target, Unexpected
 
 _SIDE_PX = 48
 
@@ -171,9 +173,25 @@ def _reencode(folder: Path) -> Reader:
     return _reader(lambda data: items_table([store_image(data, settings, media, {})]))
 
 
+def _published(folder: Path) -> Reader:
+    """An image that is kept is published, as it is or anew, and a stock reader shows the picture that was judged."""
+    settings = InspectSettings()
+
+    def read(data: bytes) -> object:
+        row = inspect_image(data, settings.max_pixels, settings.max_side_px)
+        if row["status"] != Status.KEPT:
+            return row["reason"]
+        made = written_anew(data, row["phash"], JPEG_QUALITY) if row["rewrite"] else data
+        if not near(shown_hash(stock_picture(made)), row["phash"]) and not judged_as(made, row["phash"]):
+            raise Unexpected(f"{row['format']} {row['mode']}: a stock reader shows another picture")
+        return len(made)
+
+    return _reader(read)
+
+
 def _large(folder: Path) -> Reader:
     """What a corpus does with an image, one after the other; few inputs, for each may cost a second."""
-    readers = [each(folder) for each in (_inspect, _decode, _reencode)]
+    readers = [each(folder) for each in (_published, _decode, _reencode)]
 
     def read(data: bytes) -> None:
         for reader in readers:
@@ -188,5 +206,6 @@ TARGETS = (
     Target("images.inspect", 60_000, _inspect),
     Target("images.decode_for", 40_000, _decode),
     Target("images.reencode", 30_000, _reencode),
+    Target("images.published", 30_000, _published),
     Target("images.large", 150, _large),
 )

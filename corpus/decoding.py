@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from corpus.faults import is_machine_fault, is_out_of_memory
 from corpus.images import ImageHeader
 from corpus.lzw import decoded_values
 from corpus.printable import printable
@@ -42,15 +43,20 @@ class TruncatedError(UndecodableError):
 
 @contextmanager
 def decoder_errors() -> Iterator[None]:
-    """Whatever a decoder raises on an image's bytes is UndecodableError, with the decoder's words; a lack of memory
-    is MemoryError, for that may be the machine's."""
+    """Whatever a decoder raises on an image's bytes is UndecodableError, with the decoder's words.
+
+    A lack of memory is MemoryError, for that may be the machine's; what says nothing of the bytes (`corpus.faults`; when
+    no file can be opened, no plugin can be loaded) is raised as it is.
+    """
     try:
         yield
     except (UndecodableError, MemoryError):
         raise
     except Exception as error:
+        if is_machine_fault(error):
+            raise
         text = str(error)
-        if any(words in text.lower() for words in _NO_MEMORY):
+        if is_out_of_memory(error) or any(words in text.lower() for words in _NO_MEMORY):
             raise MemoryError(text) from error
         if text.startswith("image file is truncated"):
             raise TruncatedError(in_words(error)) from error

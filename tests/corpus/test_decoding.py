@@ -1,5 +1,6 @@
 """What decoders raise, and what they fill up in silence."""
 
+import errno
 import io
 import struct
 import zlib
@@ -28,6 +29,13 @@ def test_a_lack_of_memory_is_not_the_images_fault() -> None:
     for raised in (MemoryError(), OSError("out of memory when reading image file"), ValueError("Insufficient memory")):
         with pytest.raises(MemoryError), decoder_errors():
             raise raised
+
+
+def test_what_is_the_machines_fault_is_not_the_images() -> None:
+    too_many_files = OSError(errno.EMFILE, "Too many open files")
+    with pytest.raises(OSError, match="Too many open files") as caught, decoder_errors():
+        raise too_many_files
+    assert caught.value is too_many_files
 
 
 def test_words_are_the_same_in_every_run_and_print() -> None:

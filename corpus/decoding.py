@@ -45,8 +45,8 @@ class TruncatedError(UndecodableError):
 def decoder_errors() -> Iterator[None]:
     """Whatever a decoder raises on an image's bytes is UndecodableError, with the decoder's words.
 
-    A lack of memory is MemoryError, for that may be the machine's; what says nothing of the bytes (`corpus.faults`; when
-    no file can be opened, no plugin can be loaded) is raised as it is.
+    A lack of memory is MemoryError, for that may be the machine's; what says nothing of the bytes (`corpus.faults`;
+    when no file can be opened, no plugin can be loaded) is raised as it is.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""A stage whose function kills its process, or takes all memory, at a planted row.
+"""A stage whose function kills its process, takes all memory or never comes back, at a planted row.
 
 In a file of its own, so that other processes find it.
 """
@@ -6,14 +6,16 @@ In a file of its own, so that other processes find it.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 
 import pyarrow as pa
 
 from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
+from corpus.watchdog import ended_after
 
-PLANTED, GREEDY = "crash", "greedy"
+PLANTED, GREEDY, HANGING = "crash", "greedy", "hang"
 
 
 class Crashing(MapStage):
@@ -34,6 +36,9 @@ def _lengths(shard: Shard) -> pa.Table:
         os._exit(11)
     if GREEDY in texts:
         bytearray(1 << 60)
+    if HANGING in texts:
+        with ended_after(0.1, "the planted row"):
+            threading.Event().wait()
     if "raise" in texts:
         raise ValueError("planted")
     return pa.table({"length": [len(text) for text in texts]})

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
-from hanging import PLANTED, Hanging
+from crashing import HANGING, Crashing
 
 from corpus import watchdog
 from corpus.isolate import isolated
@@ -17,8 +17,8 @@ from corpus.work import run_rows
 
 
 def test_a_call_that_never_comes_back_costs_its_row() -> None:
-    stage = Hanging()
-    rows = {ROWS: pa.table({"text": ["a", "bb", PLANTED, "dddd"]})}
+    stage = Crashing()
+    rows = {ROWS: pa.table({"text": ["a", "bb", HANGING, "dddd"]})}
     table = run_rows(stage, isolated(stage), Shard("s", "000000", 0, np.arange(4), rows, Store("memory://")))
     assert table.column("length").to_pylist() == [1, 2, None, 4]
     assert table.column("reason").to_pylist()[2] == "error:ProcessDied"

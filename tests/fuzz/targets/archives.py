@@ -33,7 +33,9 @@ _MOST_BYTES = 1 << 24
 
 
 def tar_seeds() -> list[bytes]:
-    """Tars of three formats; with links, folders, long names and a sparse member."""
+    """Tars of three formats; with links, folders, long names, extended headers and sparse members."""
+    import raw_tars as raw
+
     images = image_seeds()
     found = []
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
@@ -54,7 +56,15 @@ def tar_seeds() -> list[bytes]:
             if form != tarfile.USTAR_FORMAT:
                 archive.addfile(tarfile.TarInfo("é/" * 80 + "long.jpg"))
         found.append(file.getvalue())
-    return [*found, _sparse()]
+    extended = [
+        raw.extended({b"GNU.sparse.major": b"1", b"GNU.sparse.name": b"sparse.jpg", b"size": b"512"}),
+        raw.block("GNUSparseFile.0/sparse.jpg", bytes(512)),
+        raw.global_header({b"comment": b"of all"}),
+        raw.long_name(b"folder/" * 30 + b"000001.jpg"),
+        raw.block("folder", images[0]),
+        raw.sparse("000002.jpg", images[1][:512], claimed=40 << 30, more_maps=2),
+    ]
+    return [*found, _sparse(), b"".join(extended) + raw.END]
 
 
 def _sparse() -> bytes:

@@ -14,6 +14,7 @@ from corpus.storage import StorageError
 from corpus.work import ShardError
 from pipelines.sources.pdf_pages import PdfSettings, render_pages
 from video.clips import ClipSettings
+from video.cut import CutSettings
 from video.glance import glance
 from video.probe import probe
 from video.reading import VideoError
@@ -61,6 +62,17 @@ def video_seeds() -> list[bytes]:
     return found
 
 
+def _changing_seeds(folder: Path) -> list[bytes]:
+    """Videos whose frames change their size, and some with sound, in the middle of which its rate changes."""
+    import changing
+
+    sizes = [((64, 48), 5), ((96, 64), 4), ((64, 48), 5)]
+    made = [changing.changing_video(folder / kind, sizes) for kind in changing.KINDS]
+    made.append(changing.sounding_video(folder / "a.mkv", [24_000, 16_000], "mp2"))
+    made.append(changing.sounding_video(folder / "a.mov", [8_000], "pcm_s16le", seconds=2))
+    return [path.read_bytes() for path in made]
+
+
 def _probe(folder: Path) -> Reader:
     def read(data: bytes) -> object:
         try:
@@ -78,22 +90,27 @@ def _glance(folder: Path) -> Reader:
 
 
 def _clips(folder: Path) -> Reader:
-    """The whole stage: cuts, frames and mp4s. What it takes for no fault of the video is a row of its own reason."""
+    """The whole stage: cuts, frames, mp4s and sound, of videos that are measured by it and of those that were looked at
+    before. What it takes for no fault of the video is a row of its own reason.
+    """
     import clip_shards
 
     path = folder / "a.mp4"
-    stage = Clips(ClipsSettings(mp4=True, clips=ClipSettings(min_s=0.3, max_s=1.0, trim_s=0.0)))
+    clips = ClipSettings(min_s=0.3, max_s=1.0, trim_s=0.0)
+    stage = Clips(ClipsSettings(mp4=True, clips=clips, cut=CutSettings(sound=True)))
 
     def read(data: bytes) -> object:
         path.write_bytes(data)
-        tables = {ROWS: [clip_shards.video_row(path, first_s=None)], ITEMS: [clip_shards.in_place(path)]}
+        known = {"first_s": 0.0, "duration_s": 2.0} if len(data) % 2 else {"first_s": None}
+        tables = {ROWS: [clip_shards.video_row(path, **known)], ITEMS: [clip_shards.in_place(path)]}
         rows = clip_shards.run_clips(folder, stage, tables[ROWS], tables[ITEMS])
         for row in rows:
             if row["reason"].startswith("error:"):
                 raise Unexpected(f"{row['reason']}: {row['detail']}")
         return [row["reason"] for row in rows]
 
-    return Reader(read, video_seeds(), (ShardError, StorageError), (box_size,))
+    seeds = [*video_seeds(), *_changing_seeds(folder)]
+    return Reader(read, seeds, (ShardError, StorageError), (box_size,))
 
 
 def _pdf(folder: Path) -> Reader:

@@ -38,6 +38,7 @@ from pipelines.publishing.verify_media import can_open_videos, see, unplayable
 from pipelines.publishing.webdataset_reader import require_webdataset, webdataset_picture, webdataset_samples
 
 _CHUNK_BYTES = 1 << 20
+_MOST_BYTES = 1 << 31  # of a member, which is held as a whole
 _OF_ENERGON = re.compile(r"(.*/)?\.nv-meta/.*|.*\.tar\.idx")  # what `energon prepare` adds
 _FRAME, _VIDEO = re.compile(r"\w+\.frame_\d\d+\.jpg"), re.compile(r"\w+\.mp4")
 
@@ -243,6 +244,8 @@ def _samples(tar: TarReader, found: _TarFound) -> Iterator[tuple[str, list[tuple
         current = key
         if member.fault:
             found.fault(f"{name}: {member.fault}: {member.detail}", key)
+        elif member.size > _MOST_BYTES:
+            found.fault(f"{name}: {member.size} bytes, {_MOST_BYTES} are read at most", key)
         else:
             members.append((name, tar.content(member)))
     if members:

@@ -24,6 +24,7 @@ _IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
 _READ = ["tar", "missing", "key", "given_status", "given_error", "given_sha256"]
 _NO_MEMBER = Stored(Status.FAILED, "no_member")
 _SHOWN = 3  # names in a detail
+_MOST_BYTES = 1 << 28  # of an image file, which is held as a whole
 
 Range = tuple[int, int]  # offset and size in a tar
 
@@ -121,6 +122,8 @@ def _read_tar(store: Store, path: str) -> _Tar:
         place: Range | Stored = (member["offset"], member["size"])
         if member["fault"]:
             place = Stored(Status.FAILED, member["fault"], detail=f"{member['name']}: {member['detail']}")
+        elif member["size"] > _MOST_BYTES:
+            place = Stored(Status.FAILED, "too_large", detail=f"{member['name']}: {member['size']} bytes")
         tar.whole[key] = _Image(member["name"], place)  # the last one of a name counts, whole or not
         tar.last.setdefault(key.rpartition("/")[2], {})[key] = tar.whole[key]
     return tar

@@ -386,6 +386,14 @@ def test_a_member_that_claims_what_is_not_there_is_refused(corpus: Path) -> None
         assert any("expected" in fault and key in fault for fault in faults), faults
 
 
+def test_a_member_that_is_too_large_is_not_held(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, content = max(read(corpus / LAION), key=lambda member: len(member[1]))
+    monkeypatch.setattr("pipelines.publishing.verify._MOST_BYTES", len(content) - 1)
+    key, _, field = name.partition(".")
+    faults = verify(str(corpus)).faults
+    assert any(f"{LAION}: {key}: {field}: {len(content)} bytes" in fault for fault in faults), faults
+
+
 def test_bytes_after_the_end_of_a_tar_are_a_fault(corpus: Path) -> None:
     put_raw(corpus, LAION, (corpus / LAION).read_bytes() + block("more.txt", b"x") + END)
     assert_only_fault(corpus, f"{LAION}: not a whole tar: .*bytes after the end")

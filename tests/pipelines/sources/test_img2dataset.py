@@ -227,6 +227,17 @@ def test_a_tar_that_is_cut_off_fails_the_rows_behind_the_cut(tmp_path: Path, fol
     assert str(tar) in found["00005"]["detail"]
 
 
+def test_an_image_of_many_gigabytes_of_nothing_is_not_held(tmp_path: Path, folder: Path) -> None:
+    """A file with a hole in it: it is as large as it says, and takes no room."""
+    with (folder / "00000.tar").open("wb") as file:
+        file.write(block("00000.jpg", IMAGES["00000"]) + header("00001.jpg", 7 << 30))
+        file.seek(7 << 30, io.SEEK_CUR)
+        file.write(END)
+    workspace, (outcome,), (task,) = take_in(tmp_path / "work", folder)
+    assert outcome.error == ""
+    assert workspace.read_table(task.output).column("reason").to_pylist()[:2] == ["", "too_large"]
+
+
 def test_members_that_cannot_be_used_cost_their_rows(tmp_path: Path, folder: Path) -> None:
     members = [
         block("00000.jpg", IMAGES["00000"]),

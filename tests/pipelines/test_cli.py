@@ -138,5 +138,8 @@ def test_what_img2dataset_lacks_is_printed_where_it_is_chosen(web: Web, tmp_path
     said = "stages.download.backend img2dataset has no rules for addresses"
     chosen = web.config_file(tmp_path, {"stages": {"download": {"backend": "img2dataset"}}})
     assert call("plan", chosen).stdout.count(said) == 1
-    assert call("run", chosen, "--stage", "download", "--shards", "999").stdout.count(said) == 1
+    ran = call("run", chosen, "--stage", "download", "--shards", "999").stdout
+    assert ran.count(said) == 1
+    assert ran.count("2 URLs carried user:password@: taken off") == 1
+    assert "word@" not in ran.replace("user:password@", "")
     assert said not in call("plan", web.config_file(tmp_path)).stdout

@@ -6,7 +6,8 @@ Rows that are left out are in a source's `counts`. This is for what are no rows:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from corpus.settings import SettingsError
@@ -42,6 +43,12 @@ class NotRead:
         img2dataset's output.
         """
         self._files[reason, file] = count, detail
+
+    def forget_others(self, endings: Collection[str]) -> None:
+        """Take back what was noted as other_file of files with these endings: something else reads them."""
+        for reason, file in list(self._files):
+            if reason == "other_file" and PurePosixPath(file).suffix.lower() in endings:
+                del self._files[reason, file]
 
     def add_values(self, column: str, count: int) -> None:
         """Note values of a column that are null because they could not be cast."""

@@ -42,7 +42,7 @@ from pipelines.sources.parquet_files import rows_claimed
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.record_files import fault_all, is_parquet, paths_in, read_records
 from pipelines.sources.sampling import Sample, in_tables_of
-from pipelines.sources.set_images import SetImages
+from pipelines.sources.set_images import MEDIA_ENDINGS, SetImages
 
 _BLOCK = 2048  # pairs that become a table at a time; with more of them Python's garbage collector is kept busy
 _OWN_URL = "own_url"  # where a pair's URL lies while `Sample` has its columns
@@ -157,7 +157,10 @@ class PairRows(ABC, Generic[P]):
     @cached_property
     def files(self) -> list[FoundFile]:
         """As `find`, which is called once. A file that several patterns mean is one."""
-        return list({found.url: found for found in named_in_unicode(self.find(), self.not_read)}.values())
+        found = named_in_unicode(self.find(), self.not_read)
+        if self.settings.images is not None:
+            self.not_read.forget_others(MEDIA_ENDINGS)
+        return list({file.url: file for file in found}.values())
 
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""

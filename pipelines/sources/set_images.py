@@ -13,6 +13,12 @@ from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettin
 from pipelines.sources.archives import Archives, ArchivesSettings, Resolver
 from pipelines.sources.pdf_images import PdfImages, PdfImagesSettings
 
+# Of files in which images may lie: they are not rows, and are looked at where `images` says so.
+MEDIA_ENDINGS = (
+    *(".tar", ".zip", ".parquet", ".pdf"),
+    *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
+)
+
 
 class SetImages(Settings):
     """Where a source of given pairs has its images."""

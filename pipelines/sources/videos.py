@@ -104,6 +104,13 @@ class VideosRows:
             )
         ]
 
+    def identity(self) -> dict[str, Any]:
+        """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
+        files = [*self._listed, *(file for both in self._files for each in both for file in each)]
+        if self._settings.annotations:
+            self._not_read.forget_others(JSON_ENDINGS + VIDEO_ENDINGS)  # they may lie in one folder
+        return {**self._settings.canonical(), "files": [(file.url, file.size, file.version) for file in files]}
+
     @cached_property
     def _files(self) -> list[tuple[list[FoundFile], list[FoundFile]]]:
         """Of each form the files, and those of its cuts."""
@@ -114,11 +121,6 @@ class VideosRows:
             )
             for form in self._settings.annotations
         ]
-
-    def identity(self) -> dict[str, Any]:
-        """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
-        files = [*self._listed, *(file for both in self._files for each in both for file in each)]
-        return {**self._settings.canonical(), "files": [(file.url, file.size, file.version) for file in files]}
 
     def check(self) -> None:
         """Raises SettingsError for a pattern that finds no files; what is in them is for the stages to judge."""

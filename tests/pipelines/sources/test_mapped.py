@@ -278,3 +278,13 @@ def test_what_would_stop_a_run_is_found_by_looking_at_columns(tmp_path: Path) ->
     write_lines(tmp_path / "b.jsonl", [{"q": "a", "positive": "b"}])
     with pytest.raises(SettingsError, match=r"b\.jsonl: no column 'p'"):
         source(tmp_path, "{kind: jsonl, query: {text: q}, positive: {text: p}}").check()
+
+
+def test_files_in_which_images_lie_are_not_said_to_be_left_out(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"q": "a", "p": "x.jpg"}])
+    for name in ("x.jpg", "b.tar", "c.csv"):
+        (tmp_path / name).write_bytes(b"x")
+    mapping = "{kind: jsonl, query: {text: q}, positive: {images: p}}"
+    for where, files in ((None, 3), ({"archives": {"paths": [str(tmp_path)]}}, 1)):
+        found = source(tmp_path, mapping, images=where)
+        assert len(rows_of(found)) == 1 and found.notes["not_read"]["files"] == {"other_file": files}

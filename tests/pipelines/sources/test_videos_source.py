@@ -304,3 +304,15 @@ def test_videos_of_one_name_are_told_apart(tmp_path: Path, film: bytes) -> None:
     one, other = (place(tmp_path / name, film, "film.mp4", f"{name}.mp4") for name in ("a", "b"))
     rows = rows_of(source(one, other))
     assert [row["video"] for row in rows] == ["a.mp4", f"{one}/film.mp4", "b.mp4", f"{other}/film.mp4"]
+
+
+def test_what_is_no_video_is_counted_but_not_annotations_beside_the_videos(tmp_path: Path, film: bytes) -> None:
+    folder = place(tmp_path, film, "v/film [1].mp4", "v/film [1].srt", "v/film [1].en.srt")
+    told = plain(tmp_path / "v", {"video": "film [1]", "text": "A film."})
+    rows = source(folder + "/v", annotations=[told])
+    rows.identity()
+    assert rows.notes["not_read"]["files"] == {"other_file": 2}
+    rows = source(f"{folder}/v/film [1].mp4", annotations=[{**told, "files": [f"{folder}/v"]}])
+    rows.identity()
+    assert [row["text"] for row in rows_of(rows)] == ["A film."]
+    assert rows.notes["not_read"]["files"] == {"other_file": 2}

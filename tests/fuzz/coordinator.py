@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,11 +98,9 @@ def run(
 
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_in_memory(), ignore_cleanup_errors=True) as scratch:
         lanes = [_Lane(Path(scratch) / str(number), targets, module, found, count) for number in range(processes)]
-        threads = [threading.Thread(target=lane.run, args=(work, end_s)) for lane in lanes]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(processes) as pool:
+            for ended in [pool.submit(lane.run, work, end_s) for lane in lanes]:
+                ended.result()
     return report
 
 
@@ -161,11 +160,11 @@ class _Lane:
         status = self._worker.wait()
         self._worker = None
         number, done, refused, _ = BOARD.unpack(self._board[:])
+        if status > 0:  # Python's word for what happens outside of the reader
+            raise RuntimeError(f"{job.target}, input {number}: the worker failed: {self._stderr()}")
         if number >= 0:  # died of it
             self._found(self._death(job.target, number, status))
             done, found = done + 1, found + 1
-        elif not done:
-            raise RuntimeError(f"{job.target}: no worker opens it: {self._stderr()}")
         self._count(job.target, done, refused, found, time.monotonic() - started)
         return Slice(job.target, job.first + done, job.count - done) if done < job.count else None
 

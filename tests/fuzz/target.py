@@ -33,6 +33,7 @@ class Reader:
     refusals: tuple[type[Exception], ...] = ()
     own: Sequence[Mutation] = ()
     repair: Repair | None = None
+    parses_python: bool = False  # a MemoryError behind a refusal is then Python's word for what is nested too deep
 
 
 @dataclass(frozen=True)

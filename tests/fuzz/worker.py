@@ -77,7 +77,7 @@ def _run(job: Slice, reader: Reader, limits: Limits, board: mmap.mmap, told: IO[
         error = _read(reader, data, limits.cpu_s)
         refused += isinstance(error, reader.refusals)
         finding = memory.excess()
-        if error is not None and (not isinstance(error, reader.refusals) or out_of_memory(error)):
+        if error is not None and not _is_fine(error, reader):
             finding = finding or describe(error)
         if finding is not None:
             signature = f"{finding['kind']} {finding['where']}"
@@ -101,6 +101,11 @@ def _read(reader: Reader, data: bytes, cpu_s: float) -> Exception | None:
     except Exception as error:  # noqa: BLE001 - which is what is looked for
         return error
     return None
+
+
+def _is_fine(error: Exception, reader: Reader) -> bool:
+    """Whether an error is one that the reader promises, and no lack of memory in disguise."""
+    return isinstance(error, reader.refusals) and (reader.parses_python or not out_of_memory(error))
 
 
 @contextlib.contextmanager

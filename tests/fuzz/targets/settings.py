@@ -83,7 +83,7 @@ def _filter(folder: Path) -> Reader:
         row_filter.check(table.column_names)
         return row_filter.apply(table)
 
-    return Reader(read, seeds, (SettingsError,), TEXT)
+    return Reader(read, seeds, (SettingsError,), TEXT, parses_python=True)
 
 
 def _shards(folder: Path) -> Reader:

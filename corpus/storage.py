@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import itertools
 import operator
 import os
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StorageError(OSError):
@@ -212,6 +215,18 @@ def drop_pending() -> None:
             spool.unlink(missing_ok=True)
 
 
+class _Spool(io.FileIO):
+    """What a pending file is written to. A write that the disk doesn't take says which file was to come of it."""
+
+    where = ""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise StorageError(f"{self.where}: cannot be written: {_reason(error)}") from error
+
+
 class PendingFile:
     """A file that is being written: `commit` makes it appear under its name, whole; `abort` leaves nothing behind.
 
@@ -231,12 +246,15 @@ class PendingFile:
                 _spools.add(self._spool)
                 handle = _unnamed_file(path.parent)
                 self._named = handle is None
-                self.file = self._spool.open("x+b") if handle is None else os.fdopen(handle, "w+b")
+                raw = _Spool(str(self._spool) if handle is None else handle, "x+" if handle is None else "w+")
+                raw.where = target
             else:
                 handle, name = tempfile.mkstemp(prefix="rzen-corpus-")
                 self._spool = Path(name)
                 _spools.add(self._spool)
-                self.file = os.fdopen(handle, "w+b")
+                raw = _Spool(handle, "w+")
+                raw.where = f"{target}: its temporary file {name} (TMPDIR)"
+            self.file = io.BufferedRandom(raw)
 
     def commit(self) -> None:
         """Publish what was written. It stays unpublished if this raises; `abort` is still due."""
@@ -293,9 +311,16 @@ def storage_errors(path: str) -> Iterator[None]:
     except (StorageError, ImportError):
         raise
     except FileNotFoundError as error:
-        raise MissingError(f"{path}: {error}") from error
+        raise MissingError(f"{path}: {_reason(error)}") from error
     except Exception as error:  # clients raise more than OSError when a server is away or refuses
-        raise StorageError(f"{path}: {error}") from error
+        raise StorageError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """An error in words; of the system's, without its number and the path that stands before it already."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: free some" if error.errno in _FULL else error.strerror
+    return str(error) or type(error).__name__
 
 
 def _without_local_scheme(url: str) -> str:

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from corpus.storage import Store
+from corpus.storage import StorageError, Store
+from corpus.strict_json import parse_json
 from corpus.urls import without_credentials
 from corpus.work import Outcome
 
@@ -15,7 +16,10 @@ _WRITE_SHARE = 1 / 20  # of the time at most: the record of a long run is large
 
 
 class RunRecord:
-    """Lines of `runs/<run id>.jsonl`. Written whole every few seconds, because object stores cannot append."""
+    """Lines of `runs/<run id>.jsonl`. Written whole every few seconds, because object stores cannot append.
+
+    A disk that doesn't take it ends no run: `fault` says so, at the end.
+    """
 
     def __init__(self, store: Store, run_id: str) -> None:
         self._store = store
@@ -23,6 +27,7 @@ class RunRecord:
         self._lines: list[str] = []
         self._written = time.monotonic()
         self._pause_s = _WRITE_EVERY_S
+        self.fault = ""  # why the last attempt to write it failed
 
     def __enter__(self) -> RunRecord:
         self.say("started")
@@ -47,7 +52,11 @@ class RunRecord:
 
     def _write(self) -> None:
         start = time.monotonic()
-        self._store.publish(self.path, "".join(f"{line}\n" for line in self._lines).encode())
+        try:
+            self._store.publish(self.path, "".join(f"{line}\n" for line in self._lines).encode())
+            self.fault = ""
+        except StorageError as error:  # the run goes on; what it comes to is shown all the same
+            self.fault = f"the record of the run: {error}"
         self._written = time.monotonic()
         self._pause_s = max(_WRITE_EVERY_S, (self._written - start) / _WRITE_SHARE)
 
@@ -58,8 +67,13 @@ def last_failures(store: Store) -> dict[tuple[str, str, str], str]:
     if not names:
         return {}
     failed = {}
-    for line in store.read(f"runs/{names[-1]}").splitlines():
-        said = json.loads(line)
-        if said.get("error") and "shard" in said:
-            failed[said["stage"], said["owner"], said["shard"]] = said["error"]
+    path = f"runs/{names[-1]}"
+    for number, line in enumerate(store.read(path).splitlines(), 1):
+        try:
+            found = parse_json(line)
+            if found.get("error") and "shard" in found:
+                stage, owner, shard, why = (str(found[name]) for name in ("stage", "owner", "shard", "error"))
+                failed[stage, owner, shard] = why
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            raise RuntimeError(f"{store.full(path)}, line {number}: not of a run's record: {error}") from error
     return failed

@@ -7,7 +7,7 @@ import platform
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from corpus.settings import SettingsError
 from corpus.stages import ROWS, KeyedStage, MapStage
+from corpus.storage import StorageError
 from corpus.work import LOST, EmitWork, MapWork, Outcome, SettleTask, SettleWork, ShardTask
 from corpus.workspace import Series, Workspace
 from pipelines.bars import Bars
@@ -168,9 +169,11 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
     check_workspace(workspace)
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:4]
     result = RunResult(run_id)
+    record = RunRecord(workspace.store, run_id)
     with ExitStack() as stack:
-        record = stack.enter_context(RunRecord(workspace.store, run_id))
+        stack.enter_context(record)
         progress = stack.enter_context(Bars(console))
+        stack.enter_context(_failures_shown(progress, result))
         steps = layout(config)
         check_selection(steps, selection)
         for caution in cautions(steps):
@@ -191,9 +194,26 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
             for name in mixtures if mixtures is not None else list(config.mixtures):
                 given = publish_input(config, name, todo, result.funnels, versions())
                 with progress.bar(f"publish {name}") as step:
-                    published = publish(workspace, given, config.mixtures[name], engine, step.at)
+                    try:
+                        published = publish(workspace, given, config.mixtures[name], engine, step.at)
+                    except StorageError as error:
+                        result.failed.append(f"publish {name}: {type(error).__name__}: {error}")
+                        continue
                 result.corpora[name] = published.path
+    if record.fault:
+        result.failed.append(record.fault)
     return result
+
+
+@contextmanager
+def _failures_shown(progress: Bars, result: RunResult) -> Iterator[None]:
+    """Show what failed so far when a run ends early, by an error or a signal: its result is not returned then."""
+    try:
+        yield
+    except BaseException:
+        for line in result.failed:
+            progress.note(f"failed: {line}")
+        raise
 
 
 @dataclass

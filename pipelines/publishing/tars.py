@@ -13,7 +13,7 @@ from typing import IO
 from corpus.decoding import UndecodableError
 from corpus.media import TarWriter
 from corpus.published import JPEG_QUALITY
-from corpus.storage import Store
+from corpus.storage import Store, storage_errors
 from pipelines.publishing.mixture import PublishError
 from pipelines.publishing.pictures import written_anew
 from pipelines.publishing.progress import Tar
@@ -48,7 +48,11 @@ def write_tar(
     `jpeg_quality` is of images that are written anew; PublishError for one that can't be. `check` is called when all is
     written, before the tar gets its name, which it doesn't if that raises.
     """
-    with corpus.writer(path) as file, ThreadPoolExecutor(1) as reader, _Flusher(file, corpus.is_local) as flusher:
+    with (
+        corpus.writer(path) as file,
+        ThreadPoolExecutor(1) as reader,
+        _Flusher(file, corpus.full(path), corpus.is_local) as flusher,
+    ):
         digested = _Digested(file)
         tar = TarWriter(digested)  # type: ignore[arg-type]
         remote = not media.is_local or any("://" in place[0] for sample in samples for place in sample.ranges)
@@ -118,8 +122,9 @@ class _Digested:
 class _Flusher:
     """Flushes a local file to the disk while more of it is written."""
 
-    def __init__(self, file: IO[bytes], needed: bool) -> None:
+    def __init__(self, file: IO[bytes], path: str, needed: bool) -> None:
         self._file = file
+        self._path = path
         self._pool = ThreadPoolExecutor(1) if needed else None
         self._running: Future[None] | None = None
         self._flushed = 0
@@ -132,7 +137,7 @@ class _Flusher:
         if self._pool is not None and position - self._flushed >= _FLUSH_BYTES:
             self._wait()
             self._file.flush()
-            self._running = self._pool.submit(os.fsync, self._file.fileno())
+            self._running = self._pool.submit(self._sync)
             self._flushed = position
 
     def __exit__(self, *raised: object) -> None:
@@ -140,6 +145,10 @@ class _Flusher:
             self._pool.shutdown()
         if raised[0] is None:
             self._wait()
+
+    def _sync(self) -> None:
+        with storage_errors(self._path):
+            os.fsync(self._file.fileno())
 
     def _wait(self) -> None:
         if self._running is not None:

@@ -2,10 +2,14 @@
 
 PYTHON ?= python3
 ENGINE ?= local
+# The versions of a known good build. Empty: the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+# Where the CPU build of torch is to be had, which the public registry does not hold: see README.md, "Install".
+TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-vlm fuzz test test-models check bench clean
+.PHONY: demo demo-vlm test test-models test-default test-floor check bench constraints clean
 
 # What each target needs, installed once and again when pyproject.toml changes.
 EXTRAS_local := demo
@@ -16,8 +20,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[$(if $(EXTRAS_$*),$(EXTRAS_$*),$*)]'
+$(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) \
+		--editable '.[$(if $(EXTRAS_$*),$(EXTRAS_$*),$*)]'
 	@touch $@
 
 demo: $(VENV)/.installed-$(ENGINE)
@@ -27,19 +32,49 @@ demo: $(VENV)/.installed-$(ENGINE)
 TWO := --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(TWO)
+	$(BIN)/python -m pytest $(TWO) --complete --least 1500
 
-# An hour of damaged files for every reader; `make test` has a minute of it. FUZZ takes other options.
-FUZZ := --seconds 3600 --processes $(shell nproc) --first $(shell date +%s)
-fuzz: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.fuzz $(FUZZ)
+# What a user gets: no extra but the demo's, on the newest Python of this machine, everything in its newest release.
+# Not the tests of runs that are killed, begun again or held against each other: those test no package.
+DEFAULT := .venv-default
+SLOW := tests/models tests/pipelines/engines tests/pipelines/demo tests/recaption/test_engine_client.py \
+	$(wildcard tests/pipelines/test_run*.py) tests/pipelines/test_cli.py
+$(DEFAULT)/.installed: pyproject.toml
+	"$$(.ci/find-python newest)" -m venv --clear $(DEFAULT)
+	$(DEFAULT)/bin/python -m pip install --quiet --upgrade pip
+	$(DEFAULT)/bin/python -m pip install --quiet --editable '.[demo,test]'
+	@touch $@
+
+test-default: $(DEFAULT)/.installed
+	$(DEFAULT)/bin/rzen-corpus demo --folder demo-default
+	$(DEFAULT)/bin/python -m pytest $(TWO) --least 1000 $(addprefix --ignore ,$(SLOW))
+
+# The lowest versions that pyproject.toml allows of all that it names, on the oldest Python of this machine. pip cannot
+# choose these, uv can.
+FLOOR := .venv-floor
+$(FLOOR)/.installed: pyproject.toml
+	"$$(.ci/find-python oldest)" -m venv --clear $(FLOOR)
+	$(FLOOR)/bin/python -m pip install --quiet uv
+	$(FLOOR)/bin/uv pip install --quiet --python $(FLOOR)/bin/python --resolution lowest-direct \
+		--editable '.[beam,demo,hf,img2dataset,ray,s3,test]'
+	@touch $@
+
+test-floor: $(FLOOR)/.installed
+	$(FLOOR)/bin/rzen-corpus demo --folder demo-floor
+	$(FLOOR)/bin/python -m pytest tests/test_imports.py -p no:warnings --least 150
 
 # torch and vLLM live in an environment of their own: vLLM as it is built for the CPU, and torch likewise.
 MODELS := .venv-models
-$(MODELS)/.installed: pyproject.toml
+CPU_TORCH := torch==2.13.0$(if $(filter Linux,$(shell uname -s)),+cpu)
+NO_TORCH := $(CPU_TORCH) cannot be had here: set TORCH_INDEX (README.md, "Install"). What pip says is in $(MODELS)/torch.log
+MODELS_CONSTRAINTS := $(if $(CONSTRAINTS),constraints-models.txt)
+MODELS_PIP := $(MODELS)/bin/python -m pip install --quiet $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
+	$(addprefix --constraint ,$(MODELS_CONSTRAINTS))
+$(MODELS)/.installed: pyproject.toml $(MODELS_CONSTRAINTS)
 	$(PYTHON) -m venv $(MODELS)
 	$(MODELS)/bin/python -m pip install --quiet --upgrade pip
-	$(MODELS)/bin/python -m pip install --quiet --editable '.[models]'
+	@$(MODELS_PIP) '$(CPU_TORCH)' > $(MODELS)/torch.log 2>&1 || { echo '$(NO_TORCH)' >&2; exit 1; }
+	$(MODELS_PIP) --editable '.[models]'
 	@touch $@
 
 test-models: $(MODELS)/.installed
@@ -69,5 +104,12 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODE
 	$(MODELS)/bin/python -m benchmarks.recaption
 	$(BIN)/python -m benchmarks.scale
 
+# The versions of a known good build, chosen anew: for all Pythons and systems, and for the models on this machine.
+constraints: $(FLOOR)/.installed $(MODELS)/.installed
+	$(FLOOR)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+		--extra dev --extra bench pyproject.toml --output-file constraints.txt
+	$(MODELS)/bin/python -m pip freeze --exclude-editable > constraints-models.txt
+
 clean:
-	rm -rf $(VENV) $(MODELS) $(PEER) demo demo-ray demo-beam demo-vlm .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) demo demo-ray demo-beam demo-default demo-floor demo-vlm
+	rm -rf .mypy_cache .pytest_cache .ruff_cache

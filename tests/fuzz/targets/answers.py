@@ -70,7 +70,7 @@ def _frames(folder: Path) -> Reader:
 
 
 TARGETS = (
-    Target("answers.endpoint", 50_000, _endpoint),
-    Target("answers.retry_after", 10_000, _retry_after),
-    Target("answers.engine_frames", 15_000, _frames),
+    Target("answers.endpoint", 40_000, _endpoint),
+    Target("answers.retry_after", 20_000, _retry_after),
+    Target("answers.engine_frames", 20_000, _frames),
 )

@@ -54,7 +54,7 @@ def tar_seeds() -> list[bytes]:
                 member.type, member.linkname = kind, "000000.jpg"
                 archive.addfile(member)
             if form != tarfile.USTAR_FORMAT:
-                archive.addfile(tarfile.TarInfo("a/é/" + "é" * 90 + ".jpg"))
+                archive.addfile(tarfile.TarInfo("é/" * 80 + "long.jpg"))
         found.append(file.getvalue())
     extended = [
         raw.extended({b"GNU.sparse.major": b"1", b"GNU.sparse.name": b"sparse.jpg", b"size": b"512"}),
@@ -180,9 +180,9 @@ def _img2dataset(folder: Path) -> Reader:
 
 
 TARGETS = (
-    Target("archives.index_tar", 40_000, _tar_index),
-    Target("archives.tar", 15_000, lambda folder: _archive(".tar", tar_seeds(), folder)),
-    Target("archives.zip", 25_000, lambda folder: _archive(".zip", zip_seeds(), folder)),
+    Target("archives.index_tar", 60_000, _tar_index),
+    Target("archives.tar", 25_000, lambda folder: _archive(".tar", tar_seeds(), folder)),
+    Target("archives.zip", 30_000, lambda folder: _archive(".zip", zip_seeds(), folder)),
     Target("archives.parquet", 4_000, _parquet_images),
     Target("archives.img2dataset", 6_000, _img2dataset),
 )

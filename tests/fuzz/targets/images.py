@@ -202,10 +202,10 @@ def _large(folder: Path) -> Reader:
 
 
 TARGETS = (
-    Target("images.sniff", 200_000, _sniff),
-    Target("images.inspect", 45_000, _inspect),
-    Target("images.decode_for", 30_000, _decode),
-    Target("images.reencode", 25_000, _reencode),
-    Target("images.published", 25_000, _published),
+    Target("images.sniff", 250_000, _sniff),
+    Target("images.inspect", 60_000, _inspect),
+    Target("images.decode_for", 40_000, _decode),
+    Target("images.reencode", 30_000, _reencode),
+    Target("images.published", 30_000, _published),
     Target("images.large", 150, _large),
 )

@@ -161,12 +161,12 @@ def _string_list(folder: Path) -> Reader:
 
 
 TARGETS = (
-    Target("records.jsonl", 25_000, partial(_mapped, ".jsonl")),
-    Target("records.json", 8_000, partial(_mapped, ".json")),
-    Target("records.jsonl_gz", 10_000, partial(_mapped, ".jsonl.gz")),
-    Target("records.megapairs", 8_000, _megapairs),
-    Target("records.text_pairs", 8_000, _text_pairs),
-    Target("records.llava_hound", 6_000, _llava_hound),
-    *(Target(f"records.annotations_{kind}", 5_000, partial(_annotations, kind)) for kind in _FORMS),
+    Target("records.jsonl", 40_000, partial(_mapped, ".jsonl")),
+    Target("records.json", 15_000, partial(_mapped, ".json")),
+    Target("records.jsonl_gz", 15_000, partial(_mapped, ".jsonl.gz")),
+    Target("records.megapairs", 15_000, _megapairs),
+    Target("records.text_pairs", 15_000, _text_pairs),
+    Target("records.llava_hound", 10_000, _llava_hound),
+    *(Target(f"records.annotations_{kind}", 8_000, partial(_annotations, kind)) for kind in _FORMS),
     Target("records.string_list", 30_000, _string_list),
 )

@@ -93,9 +93,9 @@ def _shards(folder: Path) -> Reader:
 
 
 TARGETS = (
-    Target("settings.config", 3_000, _config),
-    Target("settings.prompts", 1_500, _prompts),
-    Target("settings.label_names", 4_000, _label_names),
-    Target("settings.filter", 40_000, _filter),
-    Target("settings.shards", 12_000, _shards),
+    Target("settings.config", 8_000, _config),
+    Target("settings.prompts", 3_000, _prompts),
+    Target("settings.label_names", 8_000, _label_names),
+    Target("settings.filter", 30_000, _filter),
+    Target("settings.shards", 10_000, _shards),
 )

@@ -109,10 +109,10 @@ def _merged_labels(folder: Path) -> Reader:
 
 
 TARGETS = (
-    Target("texts.clean", 20_000, _clean),
-    Target("texts.judge", 2_000, _judge),
-    Target("texts.screen", 25_000, _screen),
-    Target("texts.hints", 30_000, _hints),
-    Target("texts.label", 12_000, _label),
-    Target("texts.merged_labels", 300, _merged_labels),
+    Target("texts.clean", 40_000, _clean),
+    Target("texts.judge", 4_000, _judge),
+    Target("texts.screen", 40_000, _screen),
+    Target("texts.hints", 20_000, _hints),
+    Target("texts.label", 20_000, _label),
+    Target("texts.merged_labels", 800, _merged_labels),
 )

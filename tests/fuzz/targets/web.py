@@ -202,11 +202,11 @@ def _retry_after(folder: Path) -> Reader:
 
 
 TARGETS = (
-    Target("web.url", 70_000, _url),
-    Target("web.written_urls", 25_000, _written_urls),
-    Target("web.urls_fetched", 6_000, _urls),
-    Target("web.answers", 15_000, _answers(spooled=False)),
-    Target("web.answers_spooled", 6_000, _answers(spooled=True)),
-    Target("web.robots_tag", 40_000, _robots),
-    Target("web.retry_after", 34_000, _retry_after),
+    Target("web.url", 80_000, _url),
+    Target("web.written_urls", 30_000, _written_urls),
+    Target("web.urls_fetched", 10_000, _urls),
+    Target("web.answers", 25_000, _answers(spooled=False)),
+    Target("web.answers_spooled", 10_000, _answers(spooled=True)),
+    Target("web.robots_tag", 50_000, _robots),
+    Target("web.retry_after", 30_000, _retry_after),
 )

@@ -1,0 +1,16 @@
+"""Every module can be imported, with every version of what it imports that is allowed (`make test-floor`)."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+from extras import installed_or_skip
+from test_layers import AT_HOME, MODULES, ROOT
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_it_can_be_imported(path) -> None:
+    module = path.relative_to(ROOT)
+    installed_or_skip(*AT_HOME.get(str(module), ()))
+    importlib.import_module(".".join(module.with_suffix("").parts).removesuffix(".__init__"))

@@ -9,7 +9,7 @@ ends, or an open group of pictures begins it, that is not so, and the clip is en
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -28,8 +28,9 @@ _CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm", "mpegts"})
 _PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})  # what every player and every hardware decoder takes
 _BEFORE_S = 2.0  # some demuxers find a keyframe only roughly: what is read must begin before the first clip
 # The types of network abstraction units: ITU-T H.264, table 7-1; H.265, table 7-1.
-_H264_SLICES, _H264_IDR = range(1, 6), {5}
-_HEVC_SLICES, _HEVC_IDR = range(32), {19, 20}
+_SLICES = {"h264": range(1, 6), "hevc": range(32)}
+_IDR = {"h264": (5,), "hevc": (19, 20)}
+_SEQUENCE_PARAMETERS = {"h264": 7, "hevc": 33}  # the size of frames among them
 
 
 @dataclass
@@ -99,7 +100,7 @@ def copied(
     Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
     or until all are settled; holds the packets of the clips that it is in. Raises VideoError when the budget is spent.
     """
-    opens_at = _opener(stream)
+    opener = _Opener(stream)
     waiting = [(at, Candidate(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
     near: dict[int, Candidate] = {}
     start = intervals[0][0] - int(_BEFORE_S / time_base(stream))
@@ -116,7 +117,9 @@ def copied(
             continue
         while waiting and waiting[-1][1].begin <= packet.pts:
             near.update([waiting.pop()])
-        opens = opens_at(packet)
+        opens = opener.opens(packet)
+        if opener.changed:  # nor would readers follow a change of size, which the mp4's header can't tell
+            return
         for at, candidate in list(near.items()):
             candidate.see(packet, opens, first)
             if candidate.settled(packet, opens):
@@ -152,39 +155,49 @@ def remuxed(stream: av.VideoStream, clip: Candidate) -> bytes:
     return buffer.getvalue()
 
 
-def _opener(stream: av.VideoStream) -> Callable[[Packet], bool]:
-    """A function that says of a packet of the stream whether it empties the decoder."""
-    name = stream.codec_context.name
-    if name not in ("h264", "hevc"):
-        return lambda packet: packet.is_keyframe
-    extradata = stream.codec_context.extradata or b""
-    place = 4 if name == "h264" else 21  # of the length's size, in an avcC or hvcC record (ISO/IEC 14496-15)
-    length = (extradata[place] & 3) + 1 if len(extradata) > place and extradata[0] == 1 else 0
+class _Opener:
+    """Says of a stream's packets, in their order, whether each empties the decoder.
 
-    def opens(packet: Packet) -> bool:
-        return packet.is_keyframe and _is_idr(bytes(packet), length, name)
+    changed: an H.264 or HEVC packet had other parameters (its frames' size among them) than those before it.
+    """
 
-    return opens
+    def __init__(self, stream: av.VideoStream) -> None:
+        self._codec = stream.codec_context.name
+        extradata = stream.codec_context.extradata or b""
+        place = 4 if self._codec == "h264" else 21  # of the length's size, in an avcC or hvcC record (ISO/IEC 14496-15)
+        self._length = (extradata[place] & 3) + 1 if len(extradata) > place and extradata[0] == 1 else 0
+        self._parameters: list[bytes] = []
+        self.changed = False
+
+    def opens(self, packet: Packet) -> bool:
+        if not packet.is_keyframe or self._codec not in _SLICES:
+            return packet.is_keyframe
+        parameters = []
+        data, opens = bytes(packet), False
+        for begin, end in _units(data, self._length):
+            kind = data[begin] & 31 if self._codec == "h264" else data[begin] >> 1 & 63
+            if kind in _SLICES[self._codec]:
+                opens = kind in _IDR[self._codec]
+                break
+            if kind == _SEQUENCE_PARAMETERS[self._codec]:
+                parameters.append(data[begin:end].rstrip(b"\0"))
+        if parameters:
+            self.changed = self.changed or (self._parameters not in ([], parameters))
+            self._parameters = parameters
+        return opens
 
 
-def _is_idr(data: bytes, length: int, codec: str) -> bool:
-    """Whether the first slice in an H.264 or HEVC packet is one of an IDR picture.
+def _units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
+    """Where each unit of a packet begins, and ends.
 
     `length`: of the number before each unit, in bytes; 0: units follow start codes (Annex B).
     """
-    for unit in _units(data, length):
-        kind = unit & 31 if codec == "h264" else unit >> 1 & 63
-        if kind in (_H264_SLICES if codec == "h264" else _HEVC_SLICES):
-            return kind in (_H264_IDR if codec == "h264" else _HEVC_IDR)
-    return False
-
-
-def _units(data: bytes, length: int) -> Iterator[int]:
-    """The first byte of each unit."""
     at = 0
     while length and at + length < len(data):
-        yield data[at + length]
-        at += length + int.from_bytes(data[at : at + length], "big")
-    while not length and 0 <= (at := data.find(b"\0\0\1", at)) < len(data) - 3:
-        yield data[at + 3]
-        at += 3
+        begin = at + length
+        at = begin + int.from_bytes(data[at:begin], "big")
+        yield begin, min(at, len(data))
+    at = -1 if length else data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3:
+        begin, at = at + 3, data.find(b"\0\0\1", at + 3)
+        yield begin, len(data) if at < 0 else at

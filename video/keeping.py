@@ -6,6 +6,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
+
 from corpus.pixels import Pixels
 from video.frame import Frame
 from video.sampling import FrameSettings, fitted, uniform_times
@@ -84,6 +87,17 @@ class FrameStore:
             held for at, held in enumerate(running) if not at or held.slot >> level != running[at - 1].slot >> level
         ]
         self._held[first:last] = firsts
+
+
+def of_one_size(frames: Sequence[Kept]) -> list[Kept]:
+    """A clip's frames, all of the first one's size: a video may change its own in the middle."""
+    height, width = frames[0].rgb.shape[:2]
+    return [
+        one
+        if one.rgb.shape[:2] == (height, width)
+        else Kept(one.time_s, cv2.resize(one.rgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8))
+        for one in frames
+    ]
 
 
 def kept(frame: Frame, settings: FrameSettings) -> Kept:

@@ -20,6 +20,7 @@ from corpus.settings import tuning
 from video.clips import Clip
 from video.cut import CutSettings, cut_many
 from video.intervals import watch_intervals
+from video.keeping import of_one_size
 from video.looks import Summary
 from video.reading import Budget, Source
 from video.sampling import encode_frames
@@ -111,6 +112,7 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
         reason = clip.reason or ("no_frames" if settings.keep_frames and not kept else "")
         made = SpanClip(clip.start_s, clip.end_s, reason, clip.scenes, clip.annotation, each.looks, each.hashes)
         if not reason and kept:
+            kept = of_one_size(kept)
             height, width = kept[0].rgb.shape[:2]
             jpegs = encode_frames((one.rgb for one in kept), settings.frames.jpeg_quality)
             made = replace(made, frames=tuple(jpegs), frames_s=tuple(one.time_s for one in kept), size=(width, height))

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
 from changing import KINDS, changing_video, sounding_video
-from clip_shards import moment, run_clips, video_row
+from clip_shards import contents, moment, run_clips, video_row
 from videos import Shot, make_video
 
 from pipelines.publishing import verify_media
@@ -254,3 +255,30 @@ def test_memory_that_libav_does_not_get_is_a_reason_that_may_be_tried_again() ->
     assert reason(claims) == "out_of_memory"
     table = pa.table({"status": ["failed", "failed"], "reason": ["out_of_memory", "broken"]})
     assert Clips(STAGE).troubles(table).to_pylist() == ["out_of_memory", ""]
+
+
+# Sizes that change within what is allowed
+
+
+@pytest.mark.parametrize("kind", ["h264.ts", "vp8.webm"])
+def test_a_clip_in_which_the_size_changes_has_one_size(tmp_path: Path, kind: str) -> None:
+    """That of its first frame, in its frames and in its mp4; packets are copied only where nothing changes."""
+    path = changing_video(tmp_path / kind, [((64, 48), 60), ((96, 80), 60)])
+    wanted = [(0.0, 2.0), (1.0, 4.0), (0.0, 4.8)]
+    for clip in cut_many(path, wanted, MP4):
+        assert mp4_sizes(clip.data) == [(64, 48)] * clip.frames
+        assert clip.frames == round(25 * (wanted[clip.index][1] - wanted[clip.index][0]))
+        assert not (clip.copied and clip.index)
+    annotated = {"timed": True, "annotations": [moment(1.0, 4.0, "a")]}
+    (row,) = run_clips(tmp_path, Clips(ClipsSettings(clips=SCENES, mp4=True, cut=MP4)), [video_row(path, **annotated)])
+    shapes = {cv2.imdecode(np.frombuffer(data, np.uint8), 1).shape[:2] for data in contents(tmp_path, row, "jpg")}
+    assert shapes == {(row["height"], row["width"])}
+
+
+def mp4_sizes(data: bytes) -> list[tuple[int, int]]:
+    import io
+
+    import av
+
+    with av.open(io.BytesIO(data)) as container:
+        return [(picture.width, picture.height) for picture in container.decode(video=0)]

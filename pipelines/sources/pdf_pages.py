@@ -150,7 +150,7 @@ def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left
     process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
-        answers = _Answers(process.stdout.fileno(), settings.page_timeout_s, time_left)
+        answers = _Answers(process.stdout.fileno(), settings.page_timeout_s, time_left, settings.max_memory_bytes)
         for page in pages:
             try:
                 header, image = answers.next()
@@ -187,11 +187,13 @@ def _ending(process: subprocess.Popen[bytes]) -> str:
 class _Answers:
     """Reads what a worker writes, each answer within a deadline: TimeoutError after it, EOFError at the end.
 
-    EOFError too for what is no answer: nothing that comes after it could be read.
+    EOFError too for what is no answer: nothing that comes after it could be read. No image has more bytes than the
+    worker has memory (`max_bytes`), whatever it says.
     """
 
-    def __init__(self, descriptor: int, timeout_s: float, time_left: _TimeLeft) -> None:
+    def __init__(self, descriptor: int, timeout_s: float, time_left: _TimeLeft, max_bytes: int) -> None:
         self._descriptor, self._timeout_s, self._time_left = descriptor, timeout_s, time_left
+        self._max_bytes = max_bytes
         self._held = bytearray()
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
@@ -214,6 +216,8 @@ class _Answers:
             size = int(header.get("size", 0))
         except (ValueError, AttributeError) as error:
             raise EOFError("not an answer") from error
+        if not 0 <= size <= self._max_bytes:
+            raise EOFError("not an answer")
         while len(self._held) < end + 1 + size:
             self._more(deadline)
         content = bytes(self._held[end + 1 : end + 1 + size])

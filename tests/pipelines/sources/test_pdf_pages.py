@@ -139,6 +139,18 @@ for page in pages:
     assert [page.error and page.error.reason for page in render_pages(b"", [1], PdfSettings())] == ["renderer_died"]
 
 
+def test_a_renderer_that_claims_more_than_its_memory_has_not_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in (PdfSettings().max_memory_bytes + 1, 1 << 80, -1):
+        says = f"""
+print(json.dumps({{"page": 1, "size": {size}}}), flush=True)
+signal.pause()"""
+        monkeypatch.setattr(pdf_pages, "_WORKER", worker(tmp_path / "claims.py", says))
+        (page,) = render_pages(b"", [1], PdfSettings())
+        assert page.error and page.error.reason == "renderer_died"
+
+
 def test_a_renderer_that_hangs_costs_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = """
 for page in pages:

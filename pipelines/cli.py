@@ -248,7 +248,7 @@ def _settings(path: Path, engine: EngineKind | None = None, runner: str | None =
 
         config = load_settings(path, Config)
     except SettingsError as error:
-        _usage(str(error))
+        _usage(str(error), lines=True)  # one for each fault, and each begins with the file's name
     changes: dict[str, Any] = {}
     if engine is not None:
         changes["kind"] = str(engine)
@@ -301,8 +301,11 @@ def _guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
         raise
     except SettingsError as error:
         _usage(str(error))
-    except (OSError, ImportError, RuntimeError) as error:
-        print_text(errors, f"{type(error).__name__}: {error}")
+    except OSError as error:
+        print_line(errors, f"{type(error).__name__}: {error}")
+        code = FAILED
+    except (ImportError, RuntimeError) as error:
+        print_text(errors, f"{type(error).__name__}: {error}", indent=True)
         code = FAILED
     except KeyboardInterrupt:
         then = f" To go on: {again}" if again else ""
@@ -322,10 +325,10 @@ def _say_failures(console: Any, failed: list[str]) -> int:
     return FAILED if failed else 0
 
 
-def _usage(message: str) -> NoReturn:
-    from pipelines.terminal import Terminal, print_text
+def _usage(message: str, lines: bool = False) -> NoReturn:
+    from pipelines.terminal import Terminal, print_line, print_text
 
-    print_text(Terminal(stderr=True), message)
+    (print_text if lines else print_line)(Terminal(stderr=True), message)
     raise typer.Exit(USAGE)
 
 

@@ -48,7 +48,8 @@ def print_line(console: Console, text: str) -> None:
     console.print(printable(text, _LINE), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def print_text(console: Console, text: str) -> None:
-    """Print a message of one or several lines."""
+def print_text(console: Console, text: str, *, indent: bool = False) -> None:
+    """Print a message of one or several lines; `indent`: all but the first, so that they look like no other message."""
     shown = printable(text, _TEXT, lines=True)
+    shown = shown.replace("\n", "\n    ") if indent else shown
     console.print(shown, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -56,10 +56,11 @@ def test_a_name_starts_no_line_of_its_own() -> None:
     print_line(console, "a.parquet\nfailed: all")
     print_line(console, "x" * 10_000)
     print_text(console, "one\ntwo\r")
+    print_text(console, "three\nfailed: all", indent=True)
     lines = output(console).splitlines()
     assert lines[0] == "a.parquet\\nfailed: all"
     assert len(lines[1]) == 4_000
-    assert lines[2:] == ["one", "two\\r"]
+    assert lines[2:] == ["one", "two\\r", "three", "    failed: all"]
 
 
 def test_bars_show_names_as_they_are() -> None:
@@ -85,6 +86,7 @@ def test_nothing_is_printed_past_it() -> None:
     allowed = {
         "pipelines/terminal.py": {"rich.console", "sys.stdout", "sys.stderr"},
         "pipelines/cli.py": {"sys.stdout"},  # the JSON schema of the settings
+        "corpus/watchdog.py": {"sys.stderr"},  # the last words of a worker that ends itself, of its own wording
         "pipelines/demo/server.py": {"print"},  # for the process that started it
         "pipelines/demo/vlm/train.py": {"print"},  # a developer's tool
         "recaption/engine_process.py": {"sys.stdout", "sys.stderr"},  # flushed and turned away

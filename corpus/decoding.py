@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,6 +92,7 @@ def open_image(data: bytes, header: ImageHeader) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     refuse_header(header)
+    _silence_pillow()
     form = header.format.upper()
     try:
         image = Image.open(io.BytesIO(data), formats=(form,))
@@ -100,6 +103,12 @@ def open_image(data: bytes, header: ImageHeader) -> Image.Image:
     if sorted(image.size) != sorted((header.width, header.height)):  # Pillow may have turned it
         raise UndecodableError(f"{image.size} pixels, where the header has {header.width, header.height}")
     return image
+
+
+@cache
+def _silence_pillow() -> None:
+    """Have Pillow not warn, once in a process: what it says of strangers' EXIF would fill the logs of workers."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def load(image: Image.Image, data: bytes, header: ImageHeader) -> None:

@@ -132,7 +132,7 @@ def opaque(image: Image.Image, mode: str) -> Pixels:
         image = seen
     if image.mode == "LAB":
         image = image.convert("RGB")  # there is no other way from it
-    return np.asarray(image.convert(mode))
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,6 +55,23 @@ def test_what_is_planted_is_found_and_nothing_else_is_removed(web: Web, undistur
     found = verify(str(undisturbed / "corpus"))
     assert found.faults == []
     assert found.samples > 100
+
+
+def test_every_image_carries_what_was_judged_and_those_that_were_written_anew_say_so(undisturbed: Path) -> None:
+    """Among the planted ones are some that lie turned, are transparent or have 16 bits."""
+    sides = [side for sample in samples(undisturbed / "corpus") for side in (sample["query"], sample["positive"])]
+    named = [(phash, anew) for side in sides for phash, anew in zip(side["phash"], side["rewritten"], strict=True)]
+    assert len(named) == sum(len(side["media"]) for side in sides) > 100
+    assert all(len(phash) == 16 for phash, _ in named)
+    assert 3 <= sum(anew for _, anew in named) < len(named) / 4
+
+
+def samples(corpus: Path) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted(corpus.glob("*/*.tar")):
+        with tarfile.open(path) as tar:
+            found += [json.load(tar.extractfile(member)) for member in tar if member.name.endswith(".json")]
+    return found
 
 
 def test_rows_add_up(web: Web, undisturbed: Path) -> None:

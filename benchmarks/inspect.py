@@ -10,20 +10,26 @@ imagededup wants torch and torchvision, but not for this. To have it without the
     RZEN_PEER_PYTHON=peer/bin/python python -m benchmarks.inspect
 
 Without RZEN_PEER_PYTHON it is looked for in the Python that runs this.
+
+`--against FOLDER` measures what a change costs: processor time of an image, in turns with another checkout of this
+project, JPEG, PNG and WebP.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -134,13 +140,51 @@ def same(ours: Hashes, peers: Hashes) -> None:
     assert np.percentile(apart, 95) <= 16, f"distances {sorted(apart)[-20:]}"
 
 
+def against(checkout: str, rounds: int) -> None:
+    """Print the processor time of `inspect_image` here and in another checkout: the least of so many rounds of each."""
+    here, there = (_loaded(folder) for folder in (str(Path(__file__).parents[1]), checkout))
+    files: dict[str, list[bytes]] = {"jpeg": list(jpegs(48))}
+    for form in ("png", "webp"):
+        files[form] = []
+        for data in files["jpeg"][:12]:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            assert pixels is not None
+            files[form].append(cv2.imencode(f".{form}", pixels)[1].tobytes())
+    cv2.setNumThreads(1)
+    for form, contents in files.items():
+        least = {id(here): float("inf"), id(there): float("inf")}
+        for _ in range(rounds):
+            for module in (there, here):
+                start = time.process_time()
+                for data in contents:
+                    module.inspect_image(data, 10**8)
+                least[id(module)] = min(least[id(module)], time.process_time() - start)
+        ours, theirs = (least[id(module)] / len(contents) * 1000 for module in (here, there))
+        print(f"{form}: {ours:.3f} ms here, {theirs:.3f} ms there; {theirs / ours - 1:+.1%} images/s")
+
+
+def _loaded(checkout: str) -> Any:
+    """The module `filters.inspect` of a checkout, with what it imports of that."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("corpus", "filters")]:
+        del sys.modules[name]
+    sys.path.insert(0, checkout)
+    try:
+        return importlib.import_module("filters.inspect")
+    finally:
+        sys.path.remove(checkout)
+
+
 def main() -> None:
     """Command line: `python -m benchmarks.inspect`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=768)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--against", metavar="FOLDER", help="another checkout, instead of the peer")
     options = parser.parse_args()
+    if options.against:
+        against(options.against, options.rounds)
+        return
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as root:
         workspace, tasks, folder = build(Path(root), options.images)
         engine = LocalEngine(EngineSettings(workers=options.workers))

@@ -111,6 +111,8 @@ def runs_out(pixels: Pixels) -> bool:
     So it does, silently, when a JPEG was cut and then closed with an end marker. An image that begins with such a row
     has a margin or a background of that grey.
     """
+    if not (pixels[-1, -1] == _FILLED_UP).all():  # most images: the rest need not be looked at
+        return False
     return bool((pixels[-2:] == _FILLED_UP).all() and not (pixels[0] == _FILLED_UP).all())
 
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from corpus.printable import printable
 from corpus.storage import drop_pending
 
 _EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
@@ -38,7 +39,7 @@ def ended_after(seconds: float, what: str) -> Iterator[None]:
 
 
 def _end(line: str) -> None:
-    sys.stderr.write(line)
+    sys.stderr.write(f"{printable(line.rstrip(), 1_000)}\n")
     sys.stderr.flush()
     drop_pending()
     os._exit(_EXIT_CODE)

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import Any
 
+from corpus.printable import escape_messages
 from corpus.storage import drop_pending
 from corpus.work import Work
 from pipelines.engines.crew import Answers, WorkerDied
@@ -105,6 +106,7 @@ def _end_with(lifeline: Connection) -> None:
 
 def _open(work: Work[Any, Any]) -> Answers:
     global _opened
+    escape_messages()
     if _opened is not None:
         _opened.close()
     _opened = None  # before the next model is loaded, the last one goes

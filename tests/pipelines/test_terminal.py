@@ -86,7 +86,7 @@ def test_nothing_is_printed_past_it() -> None:
     allowed = {
         "pipelines/terminal.py": {"rich.console", "sys.stdout", "sys.stderr"},
         "pipelines/cli.py": {"sys.stdout"},  # the JSON schema of the settings
-        "corpus/watchdog.py": {"sys.stderr"},  # the last words of a worker that ends itself, of its own wording
+        "corpus/watchdog.py": {"sys.stderr"},  # the last words of a worker that ends itself, through printable
         "pipelines/demo/server.py": {"print"},  # for the process that started it
         "pipelines/demo/vlm/train.py": {"print"},  # a developer's tool
         "recaption/engine_process.py": {"sys.stdout", "sys.stderr"},  # flushed and turned away

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from corpus.text.sentences import sentences, without_quotations
+from recaption.speech import has_first_person, is_question
 
 _TEXT = r"(?:descriptions?|captions?|summar(?:y|ies)|answers?|responses?|versions?|alt[- ]text)"
 _MEDIA = r"(?:image|picture|photo|photograph|video|screenshot|frames?|file)s?"
@@ -46,12 +47,22 @@ _TALK = re.compile(
           |aims|focus\w+|adheres|complies)\b
       | the\s+above\b[^.!]*\b{_TEXT}
       | nothing\s+in\s+(?:this|the|my)\s+{_TEXT}
+      | (?:no|any|this|my)\s+(?:\w+\s+){{0,2}}{_TEXT}\s+(?:can|could|would|will|is|was|has|available|ends|provided)\b
+      | (?:end\s+of\s+)?{_TEXT}\s+(?:ends?|complete|finished|follows|above|below)\b\W*(?:here\b)?
+      | this\s+is\s+an?\s+(?:\w+[\s-]){{0,3}}{_TEXT}\b
+      | (?:just\s+say|anything\s+else|good\s+luck|enjoy|happy\s+to|here\s+(?:you\s+go|it\s+is|goes))\b
+      | (?:great|nice|wow|excellent|perfect|understood|noted|very\s+well|here)\s*[!:]
+      | (?:great|nice|good|excellent)\s+(?:choice|picture|photo|image|shot|question)\b
+      | total\s*:\s*\d+\s+(?:words|characters|tokens)
+      | step\s+\d+\s*:|looking\s+at\s+(?:the|this)\s+{_MEDIA}\s*,
       | (?:here|that)(?:'s|\s+is|\s+are)\s+(?:my|your|the|an?)\s+(?:\w+\s+){{0,2}}{_TEXT}\b(?!\s+(?:board
           |of\s+the\s+exhibit))
       )
     | \b(?:{_MEDIA}|link|page)\s+(?:that\s+)?you(?:'ve|\s+have)?\s+(?:just\s+)?(?:sent|shared|uploaded|provided
           |attached|posted|gave|given|submitted)\b
     | \byou(?:'ve|\s+have)?\s+(?:asked|requested|instructed|specified)\b|\bas\s+(?:you\s+)?(?:requested|instructed)\b
+    | \byou(?:'ll|'d)?\b[^.]{{0,40}}\b(?:upload|send|share|attach|provide|re-?send|paste)\b
+    | ^\W*if\s+(?:anything|something)\b|\bjust\s+(?:ask|let)\b
     | \byour\s+(?:request|prompt|message|question|instructions?|upload(?:ed)?)\b""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -62,7 +73,7 @@ _VERBS = (
 )
 _THOUGHT = re.compile(
     rf"""\bthe\s+(?:user|human|prompt|task|instructions?)\s+(?:is\s+)?
-      (?:ask\w*|want\w*|said|says|need\w*|request\w*|would|is\s+to|provided|sent)\b
+      (?:ask\w*|want\w*|said|says?|need\w*|request\w*|would|is\s+to|provided|sent)\b
     | ^\W*(?:(?:okay|ok|alright|right|so|now|well|first(?:ly)?|next|then|finally|got\s+it|hm+|wait|also|but|and)\W+)*
       (?:let's|let\s+me|let\s+us)\s+(?:\w+\s+)?{_VERBS}\b
     | \b(?:i|we)\s+(?:\w+\s+)?(?:need|have|want|ought|am\s+going|'m\s+going|are\s+going|plan|aim)\s+to\s+
@@ -95,25 +106,35 @@ def _thoughts_in_other_languages() -> re.Pattern[str]:
     return re.compile("|".join(phrase for phrases in listed.values() for phrase in phrases), re.IGNORECASE)
 
 
-def is_talk(sentence: str) -> bool:
-    """Whether a sentence speaks to the user, or about the text that it is part of."""
+def is_talk(sentence: str, language: str = "en") -> bool:
+    """Whether a sentence speaks to the user, or about the text that it is part of. `language`: "" for any."""
     plain = without_quotations(sentence).replace("’", "'").strip()
-    return bool(_TALK.search(plain) or _other_languages().search(plain))
+    if _TALK.search(plain) or _other_languages().search(plain):
+        return True
+    return is_question(plain) or has_first_person(plain, language)
 
 
-def cut_talk(text: str) -> str:
+def cut_talk(text: str, language: str = "en") -> str:
     """A text of one line without sentences at its beginning and end that speak to the user; "" if it is all talk."""
     parts = sentences(text)
     first, last = 0, len(parts)
-    while first < min(last, _FIRST_SENTENCES) and is_talk(parts[first]):
+    while first < min(last, _FIRST_SENTENCES) and is_talk(parts[first], language):
         first += 1
-    while last > first and len(parts) - last < _LAST_SENTENCES and is_talk(parts[last - 1]):
+    while last > first and len(parts) - last < _LAST_SENTENCES and is_talk(parts[last - 1], language):
         last -= 1
     return text if (first, last) == (0, len(parts)) else " ".join(parts[first:last])
 
 
 def thinks_aloud(text: str) -> bool:
     """Whether a sentence of a text of one line says what the writer is about to do, or what was asked of it."""
-    plain = without_quotations(text).replace("’", "'")
     others = _thoughts_in_other_languages()
-    return any(_THOUGHT.search(each) or others.search(each) for each in sentences(plain)[:_MAX_SENTENCES])
+    return any(_THOUGHT.search(each) or others.search(each) for each in _plain_sentences(text))
+
+
+def has_chatter(text: str, language: str = "en") -> bool:
+    """Whether a sentence of a text of one line is no part of a caption: talk, thoughts, a question, a first person."""
+    return thinks_aloud(text) or any(is_talk(each, language) for each in _plain_sentences(text))
+
+
+def _plain_sentences(text: str) -> list[str]:
+    return sentences(without_quotations(text).replace("’", "'"))[:_MAX_SENTENCES]

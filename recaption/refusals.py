@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from corpus.text.sentences import sentences, without_quotations
+from recaption.speech import denies, has_first_person, misses_picture, speaks_of_rules
 
 _PICTURE = r"(?:image|picture|photo|photograph|screenshot|attachment|upload|file|video|frames?|pic)s?\b"
 _CANNOT = (
@@ -53,6 +54,10 @@ _ENGLISH = re.compile(
     | \b(?:please|kindly|(?:could|can|would|will)\s+you|(?:need|ask|like)\s+you\s+to)\s+(?:please\s+|kindly\s+
           |try\s+to\s+)?
       (?:re-?)?(?:upload|shar|send|attach|provid|submit|resend|try|check)(?:e|ing)?\b[^.]*\b(?:it|again|{_PICTURE})
+    | ^\W*(?:error\W+)?(?:the\s+)?{_PICTURE}\s+(?:not\s+(?:found|available|loaded|provided)|unavailable|missing)\W*$
+    | ^\W*(?:due\s+to|for|because\s+of|given)\s+(?:\w+\s+)?(?:safety|privacy|policy|legal|ethical|copyright)\s+
+      (?:concerns?|reasons?|restrictions?|considerations?)\b
+    | ^\W*without\s+(?:\w+\s+){{0,3}}{_PICTURE}
     | \bneed\s+you\s+to\s+(?:re-?)?(?:upload|share|send|attach|provide)
     | \b(?:there\s+(?:is|was|seems\s+to\s+be|appears\s+to\s+be)|i\s+(?:see|find|received|got))\s+no\s+{_PICTURE}\s+
       (?:in|with|here|attached|provided|uploaded|to|that)\b
@@ -94,7 +99,7 @@ _ENGLISH_CUES = frozenset(
         *["i", "we", "i'm", "we're", "i'd", "i've", "my", "you", "your", "you've", "as", "being", "it", "it's"],
         *["that's", "request", "sorry", "apologies", "no", "nothing", "error", "problem", "went", "need", "unable"],
         *["cannot", "can't", "image", "picture", "photo", "photograph", "attachment", "file", "upload", "policy"],
-        *["policies", "guidelines"],
+        *["policies", "guidelines", "reasons", "reason", "concerns", "restrictions", "without", "content"],
     ]
 )
 _PHRASES = Path(__file__).parent / "phrases" / "refusals.yaml"
@@ -119,10 +124,10 @@ def _other_languages() -> tuple[_Phrases, ...]:
     )
 
 
-def is_refusal(text: str) -> bool:
+def is_refusal(text: str, language: str = "en") -> bool:
     """Whether a text of one line begins with a refusal, or says that no image has come.
 
-    What the text quotes is lettering in the picture, and doesn't count.
+    What the text quotes is lettering in the picture, and doesn't count. `language`: that captions are in, "" for any.
     """
     plain = without_quotations(text[:1500]).replace("’", "'").strip()
     beginning = sentences(plain)[:_LOOKED_AT]
@@ -133,6 +138,11 @@ def is_refusal(text: str) -> bool:
         _ENGLISH_FIRST.search(beginning[0]) or any(map(_ENGLISH.search, beginning))
     ):
         return True
+    for sentence in beginning:
+        if misses_picture(sentence, language) or speaks_of_rules(sentence, language):
+            return True
+        if has_first_person(sentence, language) and denies(sentence, language):
+            return True
     for phrases in _other_languages():
         possible = not said.isdisjoint(phrases.cues) if phrases.cues else not text.isascii()
         if possible and any(map(phrases.pattern.search, beginning)):

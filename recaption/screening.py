@@ -34,13 +34,13 @@ from corpus.text.clean import fix_mojibake
 from corpus.text.language import LANGUAGES, is_in_another_language
 from corpus.text.sentences import cut_back, goes_on, has_end_mark, sentences, without_quotations, words
 from recaption.characters import clean, is_mojibake, one_line
-from recaption.chatter import cut_talk, thinks_aloud
+from recaption.chatter import cut_talk, has_chatter, thinks_aloud
 from recaption.markup import has_markup, repair
 from recaption.prompts import Prompt
 from recaption.refusals import is_refusal
 from recaption.repetition import QUOTED_REPEATS, echoes, has_looping_marks, has_looping_word, loops, said_again
 from recaption.requests import Answer
-from recaption.structured_text import is_data
+from recaption.structured_text import has_data_lines, is_data
 
 VERDICTS = (
     "bad_json",
@@ -137,8 +137,8 @@ def screen(
         return Screened(caption, "empty")
     if verdict := _raw_fault(raw, lines, settings):
         return Screened(caption, verdict)
-    if settings.cut_chatter and settings.chatter:
-        caption = _polish(cut_talk(caption)) or caption
+    if settings.cut_chatter and settings.chatter and not thinks_aloud(caption):
+        caption = _polish(cut_talk(caption, settings.language)) or caption
     if verdict := _fault(caption, prompt, settings):
         return Screened(caption, verdict)
     left = _whole_sentences(caption, cut_off, settings)
@@ -184,18 +184,20 @@ def _raw_fault(raw: str, lines: str, settings: ScreeningSettings) -> str:
         return "mojibake"
     if settings.markup and "\n" in lines and has_markup(lines):
         # A refusal may well come with a list of what the model can do instead.
-        return "refusal" if settings.refusal and is_refusal(one_line(lines)) else "markup"
+        return "refusal" if settings.refusal and is_refusal(one_line(lines), settings.language) else "markup"
+    if settings.data and "\n" in lines and has_data_lines(lines):
+        return "data"
     return ""
 
 
 def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
     if settings.mojibake and is_mojibake(caption):
         return "mojibake"
-    if settings.refusal and is_refusal(caption):
+    if settings.refusal and is_refusal(caption, settings.language):
         return "refusal"
     if settings.markup and has_markup(caption):
         return "markup"
-    if settings.chatter and (thinks_aloud(caption) or cut_talk(caption) != caption):
+    if settings.chatter and has_chatter(caption, settings.language):
         return "chatter"
     if settings.data and is_data(caption):
         return "data"

@@ -25,7 +25,8 @@ _ABBREVIATIONS = (
 )
 # Articles, prepositions and conjunctions after which no sentence or caption ends.
 _NEVER_LAST = {
-    "en": "a an the of and or with from its their his our into onto between than because while whose as",
+    "en": "a an the of and or with from its their his our into onto between than because while whose as which that is "
+    "are was were very",
     "de": "der die das den dem des ein eine einen einem einer eines und oder sowie von im am beim vom zum zur",
     "fr": "le la les un une des du de d et ou avec dans au aux leur leurs son ses",
     "es": "el la los las un una unos unas de del y e o con en por para su sus al que",

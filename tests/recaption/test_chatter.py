@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from good_captions import GOOD_CAPTIONS
 
-from recaption.chatter import cut_talk, is_talk, thinks_aloud
+from recaption.chatter import cut_talk, has_chatter, is_talk, thinks_aloud
 
 SCENE = "Two goats graze on a steep slope above a village."
 
@@ -53,7 +53,7 @@ def test_what_is_all_talk_leaves_nothing() -> None:
 )
 def test_captions_stay(text: str) -> None:
     assert cut_talk(text) == text
-    assert not thinks_aloud(text)
+    assert not has_chatter(text)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_captions_stay(text: str) -> None:
     [
         f"Okay, so the user wants a short caption. {SCENE}",
         f"Let me look at the picture again. {SCENE}",
-        f"{SCENE} Wait, are they sheep?",
+        f"{SCENE} Wait, they may be sheep.",
         f"I need to mention the village as well. {SCENE}",
         f"Der Nutzer möchte eine Beschreibung. {SCENE}",
         f"用户想要一段描述。{SCENE}",
@@ -69,4 +69,10 @@ def test_captions_stay(text: str) -> None:
 )
 def test_thoughts_are_known(text: str) -> None:
     assert thinks_aloud(text)
+    assert has_chatter(text)
     assert not is_talk(SCENE)
+
+
+def test_a_question_or_a_first_person_anywhere_is_chatter() -> None:
+    assert has_chatter(f"{SCENE} Are they sheep? {SCENE}")
+    assert has_chatter(f"{SCENE} That is all that I can tell. {SCENE}")

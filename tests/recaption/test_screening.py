@@ -8,6 +8,7 @@ from good_captions import GOOD_CAPTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_faults import CHATTER, CUT, DATA, LOOPS, REFUSAL, THINKING, TOKENS
+from planted_later import LATER
 from pydantic import ValidationError
 
 from corpus.text.language import LANGUAGES
@@ -204,6 +205,44 @@ def test_most_planted_faults_of_every_kind_and_language_are_caught() -> None:
     assert len(caught["held out"]) > 100
     assert all(caught["known"]), missed
     assert sum(caught["held out"]) >= 0.95 * len(caught["held out"]), missed
+
+
+def test_most_of_those_that_were_planted_later_are_caught_too() -> None:
+    outcomes = {
+        (language, text): screen(text, settings=ScreeningSettings(language=language))
+        for language, texts in LATER.items()
+        for text in texts
+    }
+    missed = [key for key, screened in outcomes.items() if not screened.verdict and screened.caption == key[1]]
+    assert tuple(sorted(LATER)) == tuple(sorted(LANGUAGES))
+    assert len(outcomes) > 100
+    assert len(missed) <= 0.05 * len(outcomes), missed
+
+
+GOOD_ELSEWHERE = {
+    "de": "Ein Hund liegt auf einem Teppich, und neben ihm steht ein leerer Napf.",
+    "fr": "Le bras droit de la statue n'est pas visible, car une branche le cache.",
+    "es": "No hay nadie en la plaza. Una fuente ocupa el centro de la imagen.",
+    "pt": "A foto mostra um barco que não tem velas, junto a um cais vazio.",
+    "pl": "Na zdjęciu nie ma ludzi, a za płotem stoi stary rower.",
+    "ru": "На фото не видно людей, только старая лодка лежит на песке.",
+    "uk": "На фото можна побачити човен, а людей поруч не видно.",
+    "zh": "图片中没有人物，我们可以看到一条小船停在岸边。",
+    "ja": "画像には人物が写っていないが、岸辺に小さな船がある。",
+    "ko": "사진에는 사람이 없고 강가에 작은 배가 있다.",
+    "tr": "Fotoğrafta kimse yok, kıyıda eski bir tekne duruyor.",
+    "vi": "Một em bé không đội mũ ngồi trên bãi cát cạnh chiếc thuyền.",
+    "ar": "لا يوجد أشخاص في الصورة، وهناك قارب قديم على الرمال.",
+    "hi": "तस्वीर में कोई व्यक्ति नहीं है, किनारे पर एक पुरानी नाव है।",
+}
+
+
+def test_negations_in_captions_are_no_refusals() -> None:
+    screened = {
+        language: screen(text, settings=ScreeningSettings(language=language))
+        for language, text in GOOD_ELSEWHERE.items()
+    }
+    assert {language: each for language, each in screened.items() if each != Screened(GOOD_ELSEWHERE[language])} == {}
 
 
 def test_a_refusal_is_known_in_every_language_that_can_be_requested() -> None:

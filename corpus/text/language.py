@@ -6,7 +6,7 @@ Two rules, each sure of its own:
   what should be Chinese, no kana in what should be Japanese.
 - By the classifier of py3langid (naive Bayes over byte n-grams: M. Lui and T. Baldwin, langid.py, ACL 2012), which is
   offline and has its model in its package: another language is `MIN_ODDS` times as probable as the most probable
-  requested one (twice that, of a short text), with names and without. It gives no verdict on fewer than `MIN_LETTERS` letters.
+  requested one (twice that, of a short text), with names and without. It gives no verdict under `MIN_LETTERS` letters.
 
 What speaks for no language passes: names, labels, formulas, short queries.
 """

@@ -61,7 +61,9 @@ _TALK = re.compile(
     | \b(?:{_MEDIA}|link|page)\s+(?:that\s+)?you(?:'ve|\s+have)?\s+(?:just\s+)?(?:sent|shared|uploaded|provided
           |attached|posted|gave|given|submitted)\b
     | \byou(?:'ve|\s+have)?\s+(?:asked|requested|instructed|specified)\b|\bas\s+(?:you\s+)?(?:requested|instructed)\b
-    | \byou(?:'ll|'d)?\b[^.]{{0,40}}\b(?:upload|send|share|attach|provide|re-?send|paste)\b
+    | \b(?:(?:once|after|when|if|unless|until)\s+you
+          |you(?:'ll|\s+(?:will|need|have|must|can|could|should|may))(?:\s+to)?)\s+
+      (?:\w+\s+){{0,2}}?(?:upload|send|share|attach|provide|re-?send|paste)\b
     | ^\W*if\s+(?:anything|something)\b|\bjust\s+(?:ask|let)\b
     | \byour\s+(?:request|prompt|message|question|instructions?|upload(?:ed)?)\b""",
     re.VERBOSE | re.IGNORECASE,

@@ -6,7 +6,8 @@ Two rules, each sure of its own:
   what should be Chinese, no kana in what should be Japanese.
 - By the classifier of py3langid (naive Bayes over byte n-grams: M. Lui and T. Baldwin, langid.py, ACL 2012), which is
   offline and has its model in its package: another language is `MIN_ODDS` times as probable as the most probable
-  requested one (twice that, of a short text), with names and without. It gives no verdict under `MIN_LETTERS` letters.
+  requested one (twice that for a short text in English), with names and
+  without. It gives no verdict under `MIN_LETTERS` letters.
 
 What speaks for no language passes: names, labels, formulas, short queries.
 """
@@ -49,7 +50,7 @@ _OTHERS = (
 
 MIN_LETTERS = 20  # those of Han, kana and Hangul count three times
 MIN_ODDS = 6.0
-_SHORT_LETTERS, _SHORT_FACTOR = 32, 2.0  # of shorter texts a rare word weighs more: the odds must be better
+_SHORT_LETTERS, _SHORT_FACTOR = 32, 2.0  # of English, which is full of names and loan words
 _MIN_SENTENCE_ODDS = 30.0  # of one sentence within a text
 _MIN_SENTENCE_LETTERS = 40
 _MAX_CHARS = 2000  # of a text that are classified
@@ -155,7 +156,7 @@ def _is_other_east_asian(text: str, languages: tuple[str, ...]) -> bool:
 
 def _is_classified_elsewhere(text: str, languages: tuple[str, ...], min_odds: float) -> bool:
     letters = letter_weight(text)
-    if letters < _SHORT_LETTERS:
+    if letters < _SHORT_LETTERS and "en" in languages:
         min_odds *= _SHORT_FACTOR
     if letters < MIN_LETTERS or _odds(text, languages) < min_odds:
         return False

@@ -48,6 +48,7 @@ def test_what_is_all_talk_leaves_nothing() -> None:
         "Thanks to the snow, all roofs are white.",
         "The caption below the cartoon is set in capitals.",
         "A poster with the words 'Let me know' hangs on a door.",
+        "A phone with which you can call, as well as send and receive messages.",
         "If it rains, the awning over the stall is rolled out.",
     ],
 )

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from corpus.settings import SettingsError
 from corpus.stages import ROWS, KeyedStage, MapStage
-from corpus.storage import StorageError
+from corpus.storage import StorageError, Store
 from corpus.work import LOST, EmitWork, MapWork, Outcome, SettleTask, SettleWork, ShardTask
 from corpus.workspace import Series, Workspace
 from pipelines.bars import Bars
@@ -84,26 +84,32 @@ def cautions(steps: Sequence[Step]) -> list[str]:
     return list(dict.fromkeys(caution for stage in stages if (caution := getattr(stage, "caution", ""))))
 
 
-def check_workspace(workspace: Workspace) -> None:
-    """Raise SettingsError for a workspace on this machine that is no folder, or cannot become one."""
-    if not workspace.store.is_local:
-        return
-    path = Path(workspace.store.url)
-    there = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
-    if not there.is_dir():
-        raise SettingsError(f"workspace: {path}: {there} is a file, where a folder is wanted")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise SettingsError(f"workspace: {path}: nothing can be written into {there}")
+def check_folders(config: Config, mixtures: Sequence[str] | None = None) -> None:
+    """Raise SettingsError for a workspace or corpus on this machine that is no folder, or cannot become one."""
+    folders = {"workspace": config.workspace}
+    for name in config.mixtures if mixtures is None else mixtures:
+        folders[f"mixtures.{name}.corpus"] = config.mixtures[name].corpus
+    for key, url in folders.items():
+        store = Store(url)
+        if not store.is_local:
+            continue
+        path = Path(store.url)
+        there = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
+        if not there.is_dir():
+            raise SettingsError(f"{key}: {path}: {there} is a file, where a folder is wanted")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise SettingsError(f"{key}: {path}: nothing can be written into {there}")
 
 
 def plan(config: Config, selection: Selection, check: bool = True) -> tuple[Plan, list[str]]:
     """What a run would do, without doing anything; and the sources whose shards are not known yet.
 
     With `check`, raises SettingsError for what would stop a run: in the files of sources that are not read yet, in
-    archives, in the workspace. What else there is to say of the sources is in the plan's notices.
+    archives, in the folders that are written to. What else there is to say of the sources is in the plan's notices.
     """
     workspace = Workspace(config.workspace)
-    check_workspace(workspace)
+    if check:
+        check_folders(config)
     read = read_sources(workspace, config, write=False, check=check)
     steps = layout(config)
     if check:
@@ -166,7 +172,7 @@ def check_selection(steps: Sequence[Step], selection: Selection) -> None:
 def run(config: Config, selection: Selection, console: Terminal, mixtures: Sequence[str] | None = None) -> RunResult:
     """Do what is not done. Failures of single shards are collected; the other shards go on."""
     workspace = Workspace(config.workspace)
-    check_workspace(workspace)
+    check_folders(config, mixtures)
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:4]
     result = RunResult(run_id)
     record = RunRecord(workspace.store, run_id)

@@ -113,6 +113,11 @@ def test_a_plan_finds_what_would_stop_the_run(tmp_path: Path, folder: Path) -> N
         ({"sources": {"x": {**pairs, "query": {"text": "quest"}}}}, r"pairs\.jsonl: no column 'quest'"),
         ({"sources": {"x": {**pairs, **images}}}, r"nowhere\.tar: no files there"),
         ({"workspace": str(tmp_path / "file")}, "file is a file, where a folder is wanted"),
+        (
+            {"sources": {"x": laion}, "datasets": {"x": {"source": "x"}}}
+            | {"mixtures": {"m": {"corpus": str(tmp_path / "file"), "datasets": {"x": {}}}}},
+            r"mixtures\.m\.corpus: .*file is a file",
+        ),
         ({"workspace": str(tmp_path / "file" / "below")}, "file is a file, where a folder is wanted"),
     ]
     wrong = []

@@ -71,7 +71,8 @@ def find_files(
         files = search.find(pattern, what)
         if not files and not may_lack:
             none = f", or none of {', '.join(endings)}" if any(endings) else ""
-            raise SettingsError(f"{what}: {pattern}: no files there{none}")
+            missing = "no Parquet files there" if {*endings} == {".parquet"} else f"no files there{none}"
+            raise SettingsError(f"{what}: {pattern}: {missing}")
         search.note_others()
         found += files
     return found

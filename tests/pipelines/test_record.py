@@ -87,3 +87,11 @@ def test_no_credentials_of_a_url_are_recorded(tmp_path: Any) -> None:
     _, failed, ended = lines(store, "runs/20250101T000000-aaaa.jsonl")
     assert failed["error"] == "sftp://host/a.mp4: no answer"
     assert ended["error"] == "OSError: https://host/: no answer"
+
+
+@pytest.mark.parametrize("line", ["[]", "{", '{"error": "x", "shard": 1}', "[" * 100_000, "\x00"])
+def test_a_record_of_others_is_named_with_its_line(tmp_path: Any, line: str) -> None:
+    store = Store(tmp_path)
+    store.publish("runs/x.jsonl", f"{DONE.to_json()}\n{line}\n".encode())
+    with pytest.raises(RuntimeError, match=r"runs/x\.jsonl, line 2: not of a run's record"):
+        last_failures(store)

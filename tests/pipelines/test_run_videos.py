@@ -82,7 +82,8 @@ def test_samples_hold_the_frames_of_what_their_text_says(films: Films, done: Pat
         assert sample["json"]["task"] == "video_retrieval" and negative["origin"] in ("clip_sibling", "random")
     (question,) = samples(corpus, "questions")
     assert question["json"]["query"]["text"] == "Which part is it?"
-    assert question["json"]["positive"] == {"instruction": "", "text": "The first one.", "media": []}
+    expected = {"instruction": "", "text": "The first one.", "media": [], "phash": [], "rewritten": []}
+    assert question["json"]["positive"] == expected
     assert question["json"]["task"] == "video_qa"
 
 

@@ -8,6 +8,7 @@ asks for it; what a footer says of its column chunks is read by `pipelines.sourc
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -42,10 +43,15 @@ def rows_claimed(file: FoundFile) -> int:
 
 
 @contextlib.contextmanager
-def naming_damage(url: str, opened: Any = None) -> Iterator[None]:
+def naming_damage(url: str, opened: _Watched | None = None) -> Iterator[None]:
     """Inside, only Arrow is asked for what lies in a file: its errors become an UnreadableFileError that names it."""
     try:
         yield
+    except pa.ArrowMemoryError as error:
+        size = re.search("alloc of size ([0-9]+)", str(error))
+        if opened is None or size is None or int(size[1]) <= _MOST_EXPANSION * opened.size():
+            raise
+        raise UnreadableFileError(url, f"a page that claims {size[1]} bytes, in a file of {opened.size()}") from error
     except (StorageError, SettingsError, MemoryError):
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
@@ -54,6 +60,9 @@ def naming_damage(url: str, opened: Any = None) -> Iterator[None]:
             raise fault from error
         detail = f"a name that is not UTF-8: {error.object!r}" if isinstance(error, UnicodeDecodeError) else str(error)
         raise UnreadableFileError(url, f"not a Parquet file that can be read: {' '.join(detail.split())}") from error
+
+
+_MOST_EXPANSION = 10_000  # bytes in memory for each of a file, beyond which the file is at fault if memory runs out
 
 
 class _Watched:

@@ -195,3 +195,15 @@ def test_files_in_a_store() -> None:
     with open_parquet("memory://tables/x.parquet") as file:
         assert file.read(["text"]).num_rows == 6
     memory.rm("/tables", recursive=True)
+
+
+def test_a_page_that_claims_all_memory_is_damage_and_want_of_memory_is_not(tmp_path: Path) -> None:
+    path = put(tmp_path / "x.parquet", parquet())
+    with (
+        pytest.raises(UnreadableFileError, match=r"x\.parquet: a page that claims 1129870528 bytes"),
+        open_parquet(path),
+    ):
+        raise pa.ArrowMemoryError("malloc of size 1129870528 failed")
+    for words in ("malloc of size 1048576 failed", "out of memory"):
+        with pytest.raises(MemoryError, match=words), open_parquet(path):
+            raise pa.ArrowMemoryError(words)

@@ -11,7 +11,8 @@ from corpus.other_formats import other_format
 READ = frozenset({"jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"})  # all others are recognised only
 # A stock reader (Pillow) refuses more pixels, and a JPEG can't have a longer side.
 MOST_PIXELS, MOST_SIDE_PX = 178_956_970, 65_500
-MAX_SIDE_PX = 30_000  # the usual limit of a side
+# The usual limits. Whatever its format is, an image within them takes less than a GB of memory and seconds of time.
+MAX_PIXELS, MAX_SIDE_PX = 50_000_000, 30_000
 
 _EXT = {"jpeg": "jpg", "tiff": "tif"}  # the others are called what their format is
 

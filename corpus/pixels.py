@@ -129,12 +129,13 @@ def opaque(image: Image.Image, mode: str) -> Pixels:
     if image.mode in ("I", "F"):
         raise UndecodableError(f"pixels of mode {image.mode} have no defined white")
     if image.has_transparency_data:
-        seen = Image.new("RGBA", image.size, "white")
-        seen.alpha_composite(image.convert("RGBA"))
-        image = seen
+        seen = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), seen)
     if image.mode == "LAB":
         image = image.convert("RGB")  # there is no other way from it
-    return np.asarray(image if image.mode == mode else image.convert(mode))
+    if image.mode != mode:
+        image = image.convert(mode)  # in the place of what was composed, which is freed before the levels are copied
+    return np.asarray(image)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

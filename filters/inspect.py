@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.decoding import in_words
-from corpus.images import MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
+from corpus.images import MAX_PIXELS, MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
 from corpus.records import SHA256, Status, table_schema
 from corpus.settings import Settings
 from corpus.stages import ITEMS, MapStage, Shard
@@ -34,7 +34,10 @@ class InspectSettings(Settings):
     """What is refused before it is decoded."""
 
     max_pixels: int = Field(
-        MOST_PIXELS, ge=1, le=MOST_PIXELS, description="width × height that a header may claim; Pillow reads no more"
+        MAX_PIXELS,
+        ge=1,
+        le=MOST_PIXELS,
+        description="width × height that a header may claim; each takes up to 20 bytes of memory",
     )
     max_side_px: int = Field(MAX_SIDE_PX, ge=1, le=MOST_SIDE_PX, description="width and height that a header may claim")
 

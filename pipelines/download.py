@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.decoding import in_words
-from corpus.images import MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
+from corpus.images import MAX_PIXELS, MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
 from corpus.media import MediaWriter
 from corpus.records import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
 from corpus.settings import Settings, tuning
@@ -32,7 +32,7 @@ class DownloadSettings(Settings):
     )
     fetch: FetchSettings = FetchSettings()
     max_pixels: int = Field(
-        MOST_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
+        MAX_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
     )
     max_side_px: int = Field(
         MAX_SIDE_PX,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.images import MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX
+from corpus.images import MAX_PIXELS, MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX
 from corpus.media import MediaWriter
 from corpus.records import Status
 from corpus.settings import Settings
@@ -40,7 +40,7 @@ class PairImagesSettings(Settings):
 
     max_bytes: int = Field(64 << 20, ge=1, lt=MOST, description="a larger image is refused unread")
     max_pixels: int = Field(
-        MOST_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
+        MAX_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
     )
     max_side_px: int = Field(
         MAX_SIDE_PX,

@@ -159,7 +159,7 @@ def test_the_settings_of_images_are_fingerprinted_as_ever() -> None:
     assert DownloadSettings().canonical() == {
         "backend": "fetch",
         "fetch": {"agent": "rzen-corpus", "max_bytes": 10485760, "max_redirects": 8, "respect_opt_out": True},
-        "max_pixels": 178956970,
+        "max_pixels": 50_000_000,
         "max_side_px": 30000,
         "reencode": None,
     }

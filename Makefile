@@ -35,9 +35,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TWO) --complete --least 1500
 
 # What a user gets: no extra but the demo's, on the newest Python of this machine, everything in its newest release.
-# Not the tests of runs that are killed, begun again or held against each other: those test no package.
+# Not the tests of runs that are killed, begun again or held against each other, nor the fuzzing: those test no package.
 DEFAULT := .venv-default
-SLOW := tests/models tests/pipelines/engines tests/pipelines/demo tests/recaption/test_engine_client.py \
+SLOW := tests/models tests/fuzz tests/pipelines/engines tests/pipelines/demo tests/recaption/test_engine_client.py \
 	$(wildcard tests/pipelines/test_run*.py) tests/pipelines/test_cli.py
 $(DEFAULT)/.installed: pyproject.toml
 	"$$(.ci/find-python newest)" -m venv --clear $(DEFAULT)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from pathlib import Path
 
+import aiohappyeyeballs
 import pytest
 
 from . import planted
@@ -47,6 +49,13 @@ def test_a_campaign_finds_each_planted_fault_and_reads_on() -> None:
         ("asks_for_too_much", "memory error"),
     }
     assert all(finding["input"] in faulty[finding["target"]] for finding in report.findings)
+
+
+@pytest.fixture(autouse=True)
+def _network_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that takes the network from its process gives it back at the end of the test."""
+    monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", aiohappyeyeballs.start_connection)
 
 
 def faulty_inputs(name: str) -> list[int]:

@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
 
 from corpus.decoding import in_words
-from corpus.images import MAX_PIXELS, MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
+from corpus.image_limits import ImageLimits
+from corpus.images import MAX_SIDE_PX, refusal, sniff
 from corpus.records import SHA256, Status, table_schema
-from corpus.settings import Settings
 from corpus.stages import ITEMS, MapStage, Shard
 from filters.decode import Grey, UndecodableError, look
 from filters.hashes import perceptual_hashes
@@ -30,16 +29,8 @@ _NOISE_FIRST, _NOISE_SECOND = 3, 10  # grey levels: what codecs and sensors do t
 _WINDOW_LEVELS = 16
 
 
-class InspectSettings(Settings):
+class InspectSettings(ImageLimits):
     """What is refused before it is decoded."""
-
-    max_pixels: int = Field(
-        MAX_PIXELS,
-        ge=1,
-        le=MOST_PIXELS,
-        description="width × height that a header may claim; each takes up to 20 bytes of memory",
-    )
-    max_side_px: int = Field(MAX_SIDE_PX, ge=1, le=MOST_SIDE_PX, description="width and height that a header may claim")
 
 
 class Inspect(MapStage):

@@ -13,16 +13,17 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.decoding import in_words
-from corpus.images import MAX_PIXELS, MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
+from corpus.image_limits import ImageLimits
+from corpus.images import refusal, sniff
 from corpus.media import MediaWriter
 from corpus.records import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
-from corpus.settings import Settings, tuning
+from corpus.settings import tuning
 from corpus.stages import ROWS, MapStage, Resources, Shard
 from pipelines.fetch import Fetched, FetchSettings, fetch
 from pipelines.reencode import ReencodeSettings, UndecodableError, reencode
 
 
-class DownloadSettings(Settings):
+class DownloadSettings(ImageLimits):
     """How URLs become items."""
 
     backend: Literal["fetch", "img2dataset"] = Field(
@@ -31,15 +32,6 @@ class DownloadSettings(Settings):
         "network included: `fetch.allow` and its rules don't hold for it. Only for URLs that you trust",
     )
     fetch: FetchSettings = FetchSettings()
-    max_pixels: int = Field(
-        MAX_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
-    )
-    max_side_px: int = Field(
-        MAX_SIDE_PX,
-        ge=1,
-        le=MOST_SIDE_PX,
-        description="one whose header claims a longer side is refused undecoded",
-    )
     reencode: ReencodeSettings | None = None  # None: the bytes are stored as they came; so are animations always
     reencode_threads: int = tuning(2, ge=1)
 

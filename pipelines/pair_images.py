@@ -16,10 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.images import MAX_PIXELS, MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX
+from corpus.image_limits import ImageLimits
 from corpus.media import MediaWriter
 from corpus.records import Status
-from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
 from pipelines.download import ITEMS_SCHEMA, DownloadSettings, Stored, items_table, store_image
 from pipelines.sources.archive_zip import MOST
@@ -35,19 +34,10 @@ IMAGES_SCHEMA = pa.schema(
 )
 
 
-class PairImagesSettings(Settings):
+class PairImagesSettings(ImageLimits):
     """What is refused of images that were found."""
 
     max_bytes: int = Field(64 << 20, ge=1, lt=MOST, description="a larger image is refused unread")
-    max_pixels: int = Field(
-        MAX_PIXELS, ge=1, le=MOST_PIXELS, description="an image whose header claims more is refused undecoded"
-    )
-    max_side_px: int = Field(
-        MAX_SIDE_PX,
-        ge=1,
-        le=MOST_SIDE_PX,
-        description="one whose header claims a longer side is refused undecoded",
-    )
 
 
 class PairImages(MapStage):

@@ -10,13 +10,13 @@ import math
 
 from pydantic import Field
 
-from corpus.images import sniff
+from corpus.images import MOST_PIXELS, sniff
 from corpus.pixels import Pixels, UndecodableError, decode_rgb, resized
 from corpus.settings import Settings
 
 __all__ = ["PixelBudget", "UndecodableError", "UnfitError", "decode_for", "fitted", "frames_budget"]
 
-MAX_SOURCE_PIXELS = 178_956_970  # as in `filters.inspect`: twice what Pillow warns about
+MAX_SOURCE_PIXELS = MOST_PIXELS
 _ROUNDS = 8  # of `fitted`, which mostly needs one
 
 

@@ -39,9 +39,9 @@ A sample is one training pair. Its key is the pair's id; `json` holds everything
 and types in every sample: an absent string is `""`, an absent list `[]`, and a score of something that was never
 scored is `0.0`. Its `media` lists name the sample's other members. An image is called `.jpg` whatever its format is, so
 decode it by its content. It holds the bytes as they were collected where a plain decode (Pillow's `convert("RGB")`, no
-EXIF applied) shows the picture right, and is written anew where not: upright, on white, 8 bits, the first frame. `phash`
-has a hash of the picture that was judged, for each of `media` (`""` for frames and videos); `rewritten` says which are
-written anew. `source.sha256` is of what was fetched.
+EXIF applied) shows the picture right, and is written anew where not: upright, on white, 8 bits, the first frame.
+`phash` has a hash of the picture that was judged, for each of `media` (`""` for frames and videos); `rewritten` says
+which are written anew. `source.sha256` is of what was fetched.
 """
 
 _CLIPS = """\

@@ -32,7 +32,7 @@ class ImageHeader:
     palette: bool = False
     alpha: bool = False
     lossless: bool = False  # its compression loses nothing
-    fault: str = ""  # why it must not be decoded, in words: it claims what no encoder writes
+    fault: str = ""  # why it must not be decoded, in words: it claims what no encoder writes, or no decoder checks it
 
     @property
     def ext(self) -> str:
@@ -263,6 +263,7 @@ _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _ORIENTATION, _SAMPLES = 256, 257
 _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = 279, 324, 325, 338
 _COMPRESSION, _ROWS_PER_STRIP, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 259, 278, 284, 322, 323
 _TIFF_LOSSY = frozenset({6, 7, 33007, 34712, 34892, 50001, 50002})  # JPEG, JPEG 2000, WebP, JPEG XL
+_TIFF_FAX = frozenset({2, 3, 4, 32771})  # CCITT's codes
 _TIFF_MAX_TILE_PIXELS = 1 << 24  # of an image that is smaller than its tile
 
 
@@ -290,6 +291,8 @@ def _tiff(data: bytes) -> ImageHeader:
         first(_PHOTOMETRIC, 1),
     )
     tiled, fault = _TILES in found, ""
+    if first(_COMPRESSION, 1) in _TIFF_FAX:  # libtiff leaves rows as memory was that a damaged one has no codes for
+        fault = "a TIFF with the codes of fax machines, of which nobody notices the damage; write it with another one"
     starts, sizes = (_TILES, _TILE_BYTES) if tiled else (_STRIPS, _STRIP_BYTES)
     ends = [at + size for at, size in zip(values(starts, 0), values(sizes, len(data) + 1), strict=False)]
     if tiled:

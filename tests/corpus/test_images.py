@@ -328,6 +328,16 @@ def test_a_tiff_with_fewer_strips_than_rows_is_not_complete() -> None:
     assert not sniff(tiff(17, 16, t322=16, t323=16)).complete
 
 
+def test_fax_codes_in_a_tiff_are_a_fault() -> None:
+    """A damaged one would show other pixels each time it is decoded."""
+    faults = {}
+    for compression in ("group3", "group4", "tiff_ccitt", "tiff_lzw", "packbits"):
+        file = io.BytesIO()
+        Image.new("1", (64, 64)).save(file, "TIFF", compression=compression)
+        faults[compression] = "fax" in sniff(file.getvalue()).fault
+    assert faults == {"group3": True, "group4": True, "tiff_ccitt": True, "tiff_lzw": False, "packbits": False}
+
+
 def test_a_tile_far_larger_than_its_image_is_a_fault() -> None:
     assert sniff(tiff(64, 64, t322=65_536, t323=65_536)).fault
     assert not sniff(tiff(64, 64, t322=512, t323=512)).fault

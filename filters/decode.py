@@ -12,6 +12,7 @@ from corpus.decoding import TruncatedError, UndecodableError, decoder_errors, lo
 from corpus.images import ImageHeader
 from corpus.pixels import opaque, reduce_jpeg, reduction, runs_out, upright
 from corpus.published import must_be_rewritten
+from filters.loss import compression_loss
 
 __all__ = ["Grey", "Look", "TruncatedError", "UndecodableError", "decode_grey", "look", "reduced"]
 
@@ -24,6 +25,7 @@ class Look:
 
     grey: Grey
     rewrite: bool  # a stock reader would show something else, so it is published anew
+    loss: float  # see filters.loss
 
 
 def decode_grey(data: bytes, header: ImageHeader, longest_px: int = 160, shortest_px: int = 32) -> Grey:
@@ -53,9 +55,11 @@ def look(data: bytes, header: ImageHeader, longest_px: int = 160, shortest_px: i
         grey = opaque(image, "L")
         if header.format == "jpeg" and runs_out(grey):
             raise TruncatedError("the lower edge is filled up")
+        loss = compression_loss(image, header, grey, factor if at_scale else 1)
         if not at_scale:
             grey = reduced(grey, factor)
-        return Look(upright(grey, 1 if header.format == "tiff" else header.orientation), rewrite)  # Pillow turns TIFFs
+        grey = upright(grey, 1 if header.format == "tiff" else header.orientation)  # Pillow turns TIFFs
+        return Look(grey, rewrite, loss)
 
 
 def reduced(grey: Grey, factor: int) -> Grey:

@@ -24,6 +24,7 @@ from filters.near import MAX_RADIUS_BITS, Pairs, band_keys, key_bands, near_pair
 # in images that are flat, change in one direction only or are mirror images of themselves; and hashes with few bits set
 # lie near each other whatever they show.
 _MIN_SET_BITS = 16
+_BY_VALUE = {"pixels": -1, "loss": 1, "bytes": -1, "sharpness": -1}  # what decides, in this order: -1: most is best
 _DIGEST = 15  # the "band" of rows that have no usable hash: their keys are made of their ids
 
 
@@ -39,17 +40,19 @@ class DuplicatesSettings(Settings):
 
 
 class Duplicates(KeyedStage):
-    """Keeps one item of each family: the largest in pixels, then the sharpest, then the one with the smallest id.
+    """Keeps one item of each family: the largest in pixels, then the one that has lost least by compression
+    (`filters.loss`), then the one of most bytes, then the sharpest, then the one with the smallest id.
 
     Of rows of one and the same item, the first in the order of sources, shards and rows is kept. An image whose hash
     tells nothing (see `_MIN_SET_BITS` and `min_contrast`) is a duplicate only of an image with the same bytes.
 
-    The shuffle carries 52 bytes times `radius_bits` + 1 for each row, and 52 for a row whose hash came before in its
-    shard or that has no hash. What comes back to one place are the members of families, 44 bytes each, at most once
+    The shuffle carries 64 bytes times `radius_bits` + 1 for each row, and 64 for a row whose hash came before in its
+    shard or that has no hash. What comes back to one place are the members of families, 56 bytes each, at most once
     for each band; `conclude` takes about 100 bytes more for each while it runs.
     """
 
     name = "duplicates"
+    version = 2
     reads = (ITEMS, "inspect", "quality")
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is alone
 
@@ -79,6 +82,8 @@ class Duplicates(KeyedStage):
                 "node": shard.nodes[rows],
                 "item_id": ids.take(rows),
                 "pixels": (_numbers(inspected, "width", np.int64) * _numbers(inspected, "height", np.int64))[rows],
+                "loss": _numbers(inspected, "loss", np.float32)[rows],
+                "bytes": _numbers(inspected, "bytes", np.int64)[rows],
                 "sharpness": _numbers(inspected, "sharpness", np.float32)[rows],
             }
         )
@@ -97,7 +102,7 @@ class Duplicates(KeyedStage):
                 forest.join(mine[a], mine[b])
         labels = forest.labels()
         members = np.flatnonzero(np.bincount(labels)[labels] > 1)
-        found = rows.select(["node", "item_id", "pixels", "sharpness"]).take(members)
+        found = rows.select(["node", "item_id", *_BY_VALUE]).take(members)
         return found.append_column("root", pa.array(rows.column("node").to_numpy()[labels[members]]))
 
     def conclude(self, reduced: pa.Table) -> pa.Table:
@@ -106,7 +111,7 @@ class Duplicates(KeyedStage):
         family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
         items = reduced.take(first)
         ids = items.column("item_id").combine_chunks()
-        best = _best(family, items.column("pixels").to_numpy(), items.column("sharpness").to_numpy(), ids)
+        best = _best(family, items, ids)
         representatives = ids.take(pa.array(best))
         kept = pa.array(best == np.arange(len(nodes)))
         reason = pc.if_else(pc.equal(ids, representatives), "exact_duplicate", "near_duplicate")
@@ -120,10 +125,14 @@ class Duplicates(KeyedStage):
         )
 
 
-def _best(family: np.ndarray, pixels: np.ndarray, sharpness: np.ndarray, ids: pa.Array) -> np.ndarray:
-    """For each item, the position of its family's representative; earlier positions win what is else equal."""
+def _best(family: np.ndarray, items: pa.Table, ids: pa.Array) -> np.ndarray:
+    """For each item, the position of its family's representative; earlier positions win what is else equal.
+
+    One key orders all items, whatever their formats are, so the choice does not depend on who is compared first.
+    """
     high, low = _halves(ids)
-    order = np.lexsort((low, high, -sharpness, -pixels, family))
+    values = [sign * items.column(name).to_numpy() for name, sign in _BY_VALUE.items()]
+    order = np.lexsort((low, high, *reversed(values), family))
     leads = np.append(True, np.diff(family[order]) != 0)[: len(order)]
     best = np.empty_like(order)
     best[order] = order[leads][np.cumsum(leads) - 1]

@@ -41,7 +41,7 @@ class Inspect(MapStage):
     """
 
     name = "inspect"
-    version = 2
+    version = 3
     reads = (ITEMS,)
     schema = pa.schema(
         [
@@ -53,6 +53,8 @@ class Inspect(MapStage):
             pa.field("orientation", pa.int8()),
             pa.field("animated", pa.bool_()),
             pa.field("sharpness", pa.float32()),  # see `sharpness`
+            pa.field("loss", pa.float32()),  # by compression: see filters.loss
+            pa.field("bytes", pa.int64()),  # stored
             pa.field("contrast", pa.float32()),  # standard deviation of the grey levels
             pa.field("entropy", pa.float32()),  # bits, of the histogram of the 256 grey levels
             pa.field("flatness", pa.float32()),  # largest share of the pixels within 16 neighbouring levels
@@ -87,6 +89,7 @@ def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) 
     header = sniff(data)
     width, height = header.upright_size
     row: dict[str, Any] = {"status": Status.FAILED, "sha256": hashlib.sha256(data).digest(), "detail": ""}
+    row["bytes"] = len(data)
     if header.format:
         row |= {
             "width": width if width < 1 << 31 else None,
@@ -103,7 +106,7 @@ def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) 
     except UndecodableError as error:
         return {**row, "reason": error.reason, "detail": in_words(error)}
     phash, dhash = perceptual_hashes(seen.grey)
-    measured = {"phash": phash, "dhash": dhash, "rewrite": seen.rewrite, **measure(seen.grey)}
+    measured = {"phash": phash, "dhash": dhash, "rewrite": seen.rewrite, "loss": seen.loss, **measure(seen.grey)}
     aspect_ratio = max(width, height) / min(width, height)
     return {**row, "aspect_ratio": aspect_ratio, **measured, "status": Status.KEPT, "reason": ""}
 

@@ -1,7 +1,7 @@
 """The stage `duplicates` on planted families, through a shuffle in memory."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,6 +29,8 @@ class Picture:
     phash: int | None = None
     pixels: int = 100
     sharpness: float = 1.0
+    loss: float = 0.0
+    bytes: int = 1000
     contrast: float = 50.0
 
     @property
@@ -52,6 +54,8 @@ def shard_of(ordinal: int, pictures: list[Picture], rows: np.ndarray) -> Shard:
         "width": pa.array([p.pixels for p in pictures], pa.int32()),
         "height": pa.array([1 for _ in pictures], pa.int32()),
         "sharpness": pa.array([p.sharpness for p in pictures], pa.float32()),
+        "loss": pa.array([p.loss for p in pictures], pa.float32()),
+        "bytes": pa.array([p.bytes for p in pictures], pa.int64()),
         "contrast": pa.array([p.contrast for p in pictures], pa.float32()),
     }
     items = {"item_id": pa.array([p.id for p in pictures], ITEM_ID)}
@@ -116,13 +120,19 @@ def test_a_chain_is_one_family_though_its_ends_are_far_apart():
     assert {representative for representative, _ in judge(links)} == {links[0].id}
 
 
-def test_pixels_then_sharpness_then_the_smallest_id_choose_the_representative():
+def test_pixels_loss_bytes_sharpness_and_the_smallest_id_choose_the_representative_in_this_order():
     by_id = sorted([Picture("a", BITS), Picture("b", BITS), Picture("c", BITS)], key=lambda p: p.id)
     assert judge(by_id[::-1])[0][0] == by_id[0].id
-    sharper = Picture("sharper", BITS, sharpness=2.0)
-    assert judge([*by_id, sharper])[0][0] == sharper.id
-    larger = Picture("larger", BITS, pixels=101, sharpness=0.5)
-    assert judge([*by_id, sharper, larger])[0][0] == larger.id
+    better = [
+        Picture("sharper", BITS, sharpness=2.0, loss=5.0, pixels=90, bytes=900),
+        Picture("more bytes", BITS, bytes=1001, loss=5.0, pixels=90),
+        Picture("less loss", BITS, loss=4.0, pixels=90, bytes=10),
+        Picture("larger", BITS, loss=80.0, sharpness=0.5, bytes=10, pixels=91),
+    ]
+    pictures = [replace(p, loss=5.0, pixels=90, bytes=900) for p in by_id]
+    for best in better:
+        pictures.append(best)
+        assert judge(pictures)[0][0] == best.id, best.content
 
 
 def test_of_equal_items_the_first_row_stays():
@@ -146,7 +156,8 @@ def encoded(pixels: np.ndarray, ext: str = ".png", *options: int) -> Picture:
     data = cv2.imencode(ext, pixels, options)[1].tobytes()
     said = inspect_image(data, max_pixels=1 << 30)
     pixel_count = said["width"] * said["height"]
-    return Picture(hashlib.sha256(data).hexdigest(), said["phash"], pixel_count, said["sharpness"], said["contrast"])
+    values = {name: said[name] for name in ("phash", "sharpness", "loss", "bytes", "contrast")}
+    return Picture(hashlib.sha256(data).hexdigest(), pixels=pixel_count, **values)
 
 
 def test_colours_and_gradients_are_not_the_same_picture():

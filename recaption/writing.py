@@ -161,7 +161,8 @@ class Writing:
             # Screened again, because the rules may have changed since.
             screened = screen(row["caption"], "stop", asked[place].prompt.text, self._settings.screening)
             if not screened.verdict:
-                written[place] = Written(**{**row, "caption": screened.caption})
+                cut_back = row["cut_back"] or screened.cut_back
+                written[place] = Written(**{**row, "caption": screened.caption, "cut_back": cut_back})
                 found += 1
         return found
 

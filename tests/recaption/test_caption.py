@@ -132,6 +132,25 @@ def test_what_is_all_known_loads_no_model(tmp_path: Path, use: Use, monkeypatch:
     assert (outcome.error, outcome.extra["caption"]["from_cache"]) == ("", 5)
 
 
+def test_changed_rules_repair_what_was_written_before_without_asking(tmp_path: Path, use: Use) -> None:
+    """Captions that were written under other rules: one is cut, one stays, one is refused and asked for again."""
+    loose = settings(screening={"chatter": False, "cut_back": False, "language": ""})
+    said = {
+        1: "A cat sits on a mat in the sun. Let me know if you need more.",
+        2: "A cat sits on a mat in the sun and sleeps.",
+        3: "Where does the cat sit?",
+    }
+    use(lambda request: Answer(said[number_of(request.images[0])], "stop"))
+    pictures = [picture(number) for number in said]
+    caption(tmp_path, Caption("a", loose), lay_shard(tmp_path, "a", "000000", pictures, [None] * 3))
+    captioner = use(right)
+    task = lay_shard(tmp_path, "b", "000000", pictures, [None] * 3)
+    caption(tmp_path, Caption("b", settings(screening={"cut_chatter": True})), task)
+    assert [number_of(request.images[0]) for request in captioner.requests] == [3]
+    expected = ["A cat sits on a mat in the sun.", said[2], told(3)]
+    assert [row["caption"] for row in captions(tmp_path, task)] == expected
+
+
 def test_what_is_made_again_is_asked_again(tmp_path: Path, use: Use) -> None:
     task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(3)], [None] * 3)
     first = use(right)

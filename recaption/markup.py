@@ -27,13 +27,13 @@ _OUTER_APOSTROPHE = re.compile(r"(?<!\w)['’]|['’](?!\w)")
 
 # "# A dog" is a heading; "# 1 is painted on a door" and "# is pressed" are prose.
 _HEADING = re.compile(r"^\s{0,3}(?:#{2,6}\s+|#\s+(?=[^\W\d_a-zß-ÿ]))")
-_HEADING_LINE = re.compile(r"^\s{0,3}#{1,6}\s+\S", re.MULTILINE)
+_HEADING_LINE = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+\S", re.MULTILINE)
 _QUOTED_ENTITY = re.compile(r"""(["“'‘])(&[#\w]{1,32};)(?=["”'’])""")  # which a picture shows
-_LIST_LINE = re.compile(r"^\s*(?:[-*•‣▪]|\d{1,2}[.)])\s+\S", re.MULTILINE)
+_LIST_LINE = re.compile(r"^[ \t]*(?:[-*•‣▪]|\d{1,2}[.)])\s+\S", re.MULTILINE)
 _FAULTS = re.compile(
-    r"""^\s*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$  # rule
-    | ^\s*(?:user|human|assistant|system)\s*:  # the next turn of a conversation
-    | ```|^\s*~~~                        # code
+    r"""^[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*$  # rule
+    | ^[ \t]*(?:user|human|assistant|system)[ \t]*:  # the next turn of a conversation
+    | ```|^[ \t]*~~~                        # code
     | \|\s*:?-{3,}:?\s*(?:\||$)           # table
     | !?\[[^\[\]\n]{0,200}\]\((?:https?:|www\.|/|\#|data:)[^()\s]*\)  # link
     | (?<!\S)\*\*\w                       # emphasis without an end""",

@@ -173,7 +173,10 @@ def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -
 
 def _polish(text: str) -> str:
     """The text on one line and repaired, until neither changes anything."""
-    while (polished := repair(one_line(text))) != text:
+    for _ in range(_ROUNDS):
+        polished = repair(one_line(_readable(text)))
+        if polished == text:
+            return text
         text = polished
     return text
 
@@ -222,6 +225,7 @@ def _repeats(caption: str, settings: ScreeningSettings) -> bool:
     return settings.max_said_again < 1 and said_again(said) >= settings.max_said_again
 
 
+_ROUNDS = 50  # each takes off a layer; texts have a few
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 

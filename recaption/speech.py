@@ -15,8 +15,8 @@ import yaml
 
 _LEXICON = Path(__file__).parent / "phrases" / "speech.yaml"
 _WITHOUT_BLANKS = ("zh", "ja", "ko", "th")
-_QUESTION = re.compile(r"[?？؟]\W*$")
-_PLEASE = re.compile(r"^\W*please\s+[a-z]+", re.IGNORECASE)
+_QUESTION = re.compile(r"[?？؟]\W{0,8}$")
+_PLEASE = re.compile(r"^\W{0,20}please\s+[a-z]+", re.IGNORECASE)
 # Lettering that is quoted without quotation marks: "a mug that says I love you".
 _LETTERING = re.compile(
     r"\b(?:says?|saying|reads?|reading|spells?|spelling|written|printed|words?|labell?ed|lettering|slogan|phrase|lyrics"
@@ -32,6 +32,9 @@ _OPENINGS = frozenset(
     )
 )
 _FILLERS = 2  # words that may stand between two parts of what is said
+_WORD = r"\w+(?:'\w+)?"
+_SOMETHING = ".{0,80}?"
+_MAX_CHARS = 400  # of a sentence: what it is about is said at its beginning
 _FILLER_CHARS = 6  # where there are no blanks between words
 
 
@@ -55,10 +58,10 @@ def _rules(language: str) -> _Rules:
     words = _lexicon()[language]
     if language in _WITHOUT_BLANKS:
         part = {name: f"(?:{pattern})" for name, pattern in words.items()}
-        gap, start = f".{{0,{_FILLER_CHARS}}}?", r"^\W*.{0,8}?"
+        gap, start = f".{{0,{_FILLER_CHARS}}}?", r"^\W{0,20}.{0,8}?"
     else:
         part = {name: rf"(?<![\w\u0300-\u036f])(?:{pattern})(?!\w)" for name, pattern in words.items()}
-        gap, start = rf"\W+(?:[\w']+\W+){{0,{_FILLERS}}}?", r"^\W*(?:[\w']+\W+){0,3}?"
+        gap, start = rf"\W+(?:{_WORD}\W+){{0,{_FILLERS}}}?", rf"^\W{{0,20}}(?:{_WORD}\W+){{0,3}}?"
     orders = (
         ("picture", "fails", "sent"),
         ("fails", "picture", "sent"),
@@ -66,10 +69,11 @@ def _rules(language: str) -> _Rules:
         ("picture", "sent", "fails"),
     )
     missing = "|".join(start + gap.join(part[name] for name in order) for order in orders)
-    broken = f"{start}{part['request']}.*?{part['breaks']}.*?{part['rules']}"
+    broken = f"{start}{part['request']}{_SOMETHING}{part['breaks']}{_SOMETHING}{part['rules']}"
     forbidden = f"{start}{part['fails']}{gap}{part['allowed']}|{start}{part['allowed']}{gap}{part['fails']}"
     if language == "en":  # where signs say that dogs are not allowed
-        forbidden = rf"{start}(?:content|subject|request|{part['picture']})\b.*?{part['fails']}{gap}{part['allowed']}"
+        refused = rf"{start}(?:content|subject|request|{part['picture']})\b"
+        forbidden = f"{refused}{_SOMETHING}{part['fails']}{gap}{part['allowed']}"
     broken = f"{broken}|{forbidden}"
     return _Rules(*(re.compile(pattern, re.IGNORECASE) for pattern in (part["me"], part["fails"], missing, broken)))
 
@@ -109,9 +113,11 @@ def denies(sentence: str, language: str) -> bool:
 
 def misses_picture(sentence: str, language: str) -> bool:
     """Whether a sentence says that no picture has come, or that it can't be read."""
+    sentence = sentence[:_MAX_CHARS]
     return any(_rules(each).missing_picture.search(sentence) for each in _languages(language))
 
 
 def speaks_of_rules(sentence: str, language: str) -> bool:
     """Whether a sentence says that a request breaks the writer's rules, or that something is not allowed."""
+    sentence = sentence[:_MAX_CHARS]
     return any(_rules(each).broken_rules.search(sentence) for each in _languages(language))

@@ -19,7 +19,7 @@ _KEY_VALUE = re.compile(rf"(?:^|[.;,|\n]\s*|\s-\s){_KEY}|(?<!\w)[A-Z]\w{{2,20}}:
 _BEGINS_WITH_KEY = re.compile(rf"\W{{0,3}}{_KEY}")
 _MIN_KEYS = 3
 _KEY_LINE = re.compile(rf"^\W{{0,4}}{_KEY}.*$")
-_TABLE_LINE = re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE)
+_TABLE_LINE = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.MULTILINE)
 _GROUP = re.compile(r"\[[^\[\]]{1,40}\]|<[^<>]{1,40}>|\([^()]{1,40}\)")
 _SCORE = re.compile(r"[^\W\d_][\w ]{1,30}[:=(]\s?(?:0?\.\d+|1\.0+|\d{1,3}\s?%|\d{1,3}\))")
 _MIN_SCORES = 3

@@ -31,7 +31,7 @@ _SYLLABLES = re.compile(f"[{SCRIPTS['Han']}{SCRIPTS['Kana']}]")
 _NO_BLANKS = re.compile(f"[{SCRIPTS['Thai']}\u0e81-\u0edf\u1000-\u109f\u1780-\u17d3]")  # Thai, Lao, Burmese, Khmer
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile("[A-Za-z]")
-_ENDS_SENTENCE = re.compile(r"[.!?。！？।؟]\W*$")
+_ENDS_SENTENCE = re.compile(r"[.!?。！？।؟]\W{0,8}$")
 _CLAUSE_MARK = re.compile(r"[，。！？；][^\W\d_]|[^\W\d_][，。！？；]")  # as Chinese and Japanese sentences have
 
 # How long a piece in another script must be to be a clause and no name.

@@ -55,7 +55,7 @@ _NEVER_LAST = {
 }
 _NEVER_LAST_IN = {language: frozenset(listed.split()) for language, listed in _NEVER_LAST.items()}
 _GOES_ON = re.compile(r"[,;:(\[{/&+=–—、，；：（・-]$")
-_CLOSED = re.compile(r"""[.!?…。！？।؟۔]["”’')\]»」』]*$""")
+_CLOSED = re.compile(r"""[.!?…。！？।؟۔]["”’')\]»」』]{0,8}$""")
 _LAST_TOKEN = re.compile(r"[\w.]*$")
 _INITIALS = re.compile(r"[^\W\d]|(?:\w\.)+\w|(?:\w+\.)+[a-z]", re.IGNORECASE)  # J., U.S., Ph.D.
 

@@ -363,3 +363,11 @@ def test_cutting_back_leaves_a_beginning_of_whole_sentences(captions: list[str],
     assert text.startswith(found.caption) or (found.verdict == "" and found.caption in text)
     if found.cut_back:
         assert found.caption.rstrip("\"”’')]»")[-1] in ".!?…"
+
+
+def test_hostile_answers_come_to_an_end() -> None:
+    pieces = ["\n", "?", "my ", "the image not ", "“", '"a" ', "key: ", "#", "<a ", "A B ", "I ", "..."]
+    pieces += ["我没有", "(", "1 ", "'", "image' "]
+    for piece in pieces:
+        text = f"A dog. {piece * (16_000 // len(piece))} x"
+        assert len(screen(text).caption) <= len(text)

@@ -10,6 +10,7 @@ from pipelines.publishing.mixture import Arrangement, Candidates, PublishError, 
 from pipelines.publishing.sides import Sides
 
 _STEPS = 64  # donors that are tried one by one, for all pairs at once, before single pairs are searched for
+_FREQUENT = 32  # a content or a query is frequent if more than one donor of so many has it
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,10 @@ def fill_negatives(
 ) -> Fill:
     """Draw what is missing of each pair's negatives from the other pairs of its dataset, by `key`.
 
-    Never the pair's own content, never a negative twice, never a pair of the same group, of the same label or of a
-    related one (`related`: int[m, 2], numbers of labels of which one contains the other). And
-    where `sides` tell the sources (the videos of clips), never one of the same source: there, what may be a negative is
-    named by the pairs themselves. Raises PublishError where no pair is left to draw.
+    Never the pair's own content, never what is a positive of an equal query, never a negative twice, never a pair of
+    the same group, of the same label or of a related one (`related`: int[m, 2], numbers of labels of which one
+    contains the other). Where `sides` tell the sources (the videos of clips), never one of the same source: there, the
+    pairs themselves name what may be a negative. Raises PublishError where no pair is left to draw.
     """
     taken = sides.negative_keys.copy()
     total, slots = taken.shape
@@ -37,6 +38,7 @@ def fill_negatives(
     everyone, content, query = np.arange(total), sides.positive_key, sides.query_key
     group, label, source = candidates.group[arranged.chosen], candidates.label[arranged.chosen], sides.source_key
     labels = int(candidates.label.max(initial=-1)) + 1
+    answers = _Answers.of(sides)
     apart = _both_ways(related, labels)
 
     def barred(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
@@ -49,12 +51,15 @@ def fill_negatives(
 
     def there(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
         shown = content[donor]
-        return (shown == content[pair]) | (shown == query[pair]) | (shown[:, None] == taken[pair]).any(axis=1)
+        same = (shown == content[pair]) | (shown == query[pair]) | answers.known(pair, donor)
+        return same | (shown[:, None] == taken[pair]).any(axis=1)
 
-    def walk(pair: np.ndarray, order: np.ndarray, start: np.ndarray) -> np.ndarray:
+    def walk(pair: np.ndarray, order: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:
         """The first donor of `order` that fits, from the place `start` on and in a circle; -1 if the steps end."""
         found, left = np.full(len(pair), -1, np.int64), np.arange(len(pair))
-        for step in range(min(_STEPS, len(order))):
+        for step in range(min(steps, len(order))):
+            if not len(left):
+                break
             donor = order[(start[left] + step) % len(order)]
             fits = ~(barred(pair[left], donor) | there(pair[left], donor))
             found[left[fits]] = donor[fits]
@@ -62,17 +67,25 @@ def fill_negatives(
         return found
 
     def search(pair: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """What walking on and on finds, -1 for nothing: all donors at once, for pairs that look for the same."""
+        """What walking on and on finds, -1 for nothing: without the frequent donors that can't fit."""
         found = np.full(len(pair), -1, np.int64)
         for kind in _alike(group[pair], label[pair], source[pair]):
             order = np.flatnonzero(~barred(pair[kind[:1]], everyone))
-            found[kind] = walk(pair[kind], order, np.searchsorted(order, start[kind]))
+            found[kind] = walk(pair[kind], order, np.searchsorted(order, start[kind]), _STEPS)
             rest = kind[found[kind] < 0] if len(order) > _STEPS else kind[:0]
-            for same in _alike(content[pair[rest]], query[pair[rest]], *taken[pair[rest]].T):
-                fitting = order[~there(pair[rest[same[:1]]], order)]
-                if len(fitting):
-                    at = np.searchsorted(fitting, start[rest[same]]) % len(fitting)
-                    found[rest[same]] = fitting[at]
+            if not len(rest):
+                continue
+            shown = _Frequent.of(content[order])
+            useless = [there(pair[rest], order[at : at + 1]) for at in shown.first]
+            own = np.where(answers.frequent(order)[answers.query[pair[rest]]], answers.query[pair[rest]], -1)
+            for same in _alike(own, *useless):
+                one = rest[same[:1]]
+                without = ~np.isin(shown.code, [n for n, each in enumerate(useless) if each[same[0]]])
+                if own[same[0]] >= 0:
+                    without &= ~answers.known(pair[one], order)
+                fitting = order[without]
+                at = np.searchsorted(fitting, start[rest[same]])
+                found[rest[same]] = walk(pair[rest[same]], fitting, at, len(fitting))
         return found
 
     donors = np.full((total, slots), -1, np.int64)
@@ -80,18 +93,58 @@ def fill_negatives(
         pending = np.flatnonzero(sides.own_negatives <= slot)
         # From a random pair onwards, in an order that is random itself.
         start = (draw(ids[:, pending], f"{key}/{slot}") % np.uint64(max(total, 1))).astype(np.int64)
-        found = walk(pending, everyone, start)
+        found = walk(pending, everyone, start, _STEPS)
         left = np.flatnonzero(found < 0)
         found[left] = search(pending[left], start[left])
         if len(lost := np.flatnonzero(found < 0)):
             raise PublishError(
                 f"{len(lost)} of its {total} pairs find no random negative number {slot}: all others have the same "
-                "content, group, label or video, or a related label; ask for fewer negatives"
+                "content or query, group, label or video, or a related label; ask for fewer negatives"
             )
         donors[pending, slot] = found
         taken[pending, slot] = content[found]
     pair, slot_of = np.nonzero(donors >= 0)
     return Fill(pair, slot_of, donors[pair, slot_of])
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """Which contents are positives of which queries."""
+
+    query: np.ndarray  # int64[m], equal numbers are equal queries
+    content: np.ndarray  # int64[m], of the positive
+    pairs: np.ndarray  # int64, ascending: query * contents + content
+
+    @staticmethod
+    def of(sides: Sides) -> _Answers:
+        query = np.unique(sides.query_id, return_inverse=True)[1].astype(np.int64)
+        content = np.unique(sides.positive_key, return_inverse=True)[1].astype(np.int64)
+        return _Answers(query, content, np.unique(query * len(content) + content))
+
+    def known(self, pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
+        """Whether the donor's positive is one of the pair's query: bool, as the two are broadcast."""
+        wanted = self.query[pair] * len(self.content) + self.content[donor]
+        return self.pairs[np.searchsorted(self.pairs, wanted).clip(max=len(self.pairs) - 1)] == wanted
+
+    def frequent(self, order: np.ndarray) -> np.ndarray:
+        """bool[queries]: those that many of the donors `order` have."""
+        return np.bincount(self.query[order], minlength=len(self.query)) * _FREQUENT > len(order)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frequent:
+    """The few contents that many donors have."""
+
+    code: np.ndarray  # int64[n], into `first`; -1: not a frequent one
+    first: list[int]  # a donor's place for each
+
+    @staticmethod
+    def of(content: np.ndarray) -> _Frequent:
+        _, first, inverse, counts = np.unique(content, return_index=True, return_inverse=True, return_counts=True)
+        chosen = np.flatnonzero(counts * _FREQUENT > len(content))
+        code = np.full(len(first), -1, np.int64)
+        code[chosen] = np.arange(len(chosen))
+        return _Frequent(code[inverse], first[chosen].tolist())
 
 
 def _alike(*keys: np.ndarray) -> list[np.ndarray]:

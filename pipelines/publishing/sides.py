@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.hashing import hash_strings
+from corpus.hashing import hash_strings, mix64
 from corpus.workspace import Workspace
+from filters.text_keys import text_keys
 from pipelines.publishing.locate import split_ids
 from pipelines.publishing.mixture import Arrangement, Candidates, PublishError
 
 ROLES = ("query", "positive", "negatives")
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +25,19 @@ class Sides:
     """The items of m chosen pairs, table by table, and what tells the contents of pairs apart.
 
     A pair uses the first of its own negatives, as many as the mixture asks for. Keys are equal for equal content: of
-    the items where there are some, else of the text; 0 stands for no content.
+    the items where there are some, else of the text in its comparable form; 0 stands for no content. Ids are equal for
+    sides that are equal as a whole, as `side_ids` has them.
     """
 
     tables: tuple[Mapping[str, np.ndarray], ...]  # of each table: role -> ids, uint64[2, k]
     counts: Mapping[str, int]  # role -> items of each, the same in all pairs
     own_negatives: np.ndarray  # int64[m]
-    query_key: np.ndarray  # uint64[m], of items only
+    query_key: np.ndarray  # uint64[m]
     positive_key: np.ndarray  # uint64[m]
     negative_keys: np.ndarray  # uint64[m, negatives]
     source_key: np.ndarray  # uint64[m], of the source's URL; 0: it doesn't matter
+    query_id: np.ndarray  # uint64[m], the first word of the side's id
+    positive_id: np.ndarray  # uint64[m], the same
 
 
 def read_sides(
@@ -48,7 +54,7 @@ def read_sides(
     """
     total = len(arranged.chosen)
     own = np.zeros(total, np.int64)
-    query_key, positive_key, source_key = (np.zeros(total, np.uint64) for _ in range(3))
+    query_key, positive_key, source_key, query_id, positive_id = (np.zeros(total, np.uint64) for _ in range(5))
     negative_keys = np.zeros((total, negatives), np.uint64)
     counts: dict[str, set[int]] = {role: set() for role in ROLES}
     tables = []
@@ -60,6 +66,7 @@ def read_sides(
         if sources:
             source_key[places] = hash_strings(pairs.column("source_url"))
         query, positive = pairs.column("query").combine_chunks(), pairs.column("positive").combine_chunks()
+        query_id[places], positive_id[places] = side_ids(query)[0], side_ids(positive)[0]
         ids = {}
         query_key[places], ids["query"] = _content(query, counts["query"])
         positive_key[places], ids["positive"] = _content(positive, counts["positive"])
@@ -81,11 +88,28 @@ def read_sides(
         positive_key,
         negative_keys,
         source_key,
+        query_id,
+        positive_id,
     )
 
 
-def _read_rows(workspace: Workspace, path: str, rows: np.ndarray, texts: bool, sources: bool) -> pa.Table:
-    columns = ["query.items", "positive" if texts else "positive.items"] + (["negatives"] if texts else [])
+def side_ids(sides: pa.StructArray) -> np.ndarray:
+    """The id of each side (a struct of `text` and `items`), uint64[2, n]: a hash of its items, in their order, and of
+    its text in the form in which texts are compared. Sides with equal ids are the same side.
+    """
+    items = sides.field("items")
+    lengths = items.value_lengths().to_numpy(zero_copy_only=False)
+    place = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    words = mix64(split_ids(items.flatten()) ^ mix64(_GOLDEN * (place.astype(np.uint64) + np.uint64(1))))
+    content = np.zeros((2, len(lengths)), np.uint64)
+    for word, of_items in zip(content, words, strict=True):
+        np.add.at(word, np.repeat(np.arange(len(lengths)), lengths), of_items)
+    return mix64(text_keys(sides.field("text")).T ^ mix64(content + lengths.astype(np.uint64) + _GOLDEN))
+
+
+def _read_rows(workspace: Workspace, path: str, rows: np.ndarray, negatives: bool, sources: bool) -> pa.Table:
+    columns = [f"{side}.{part}" for side in ("query", "positive") for part in ("text", "items")]
+    columns += ["negatives"] if negatives else []
     columns += ["source_url"] if sources else []
     with workspace.store.open(path) as file:  # inner columns, which `Workspace.read_table` would flatten
         return pq.ParquetFile(file).read(columns=columns).take(rows)
@@ -108,9 +132,10 @@ def _content(sides: pa.StructArray, counts: set[int]) -> tuple[np.ndarray, np.nd
     counts.update(np.unique(lengths).tolist())
     keys = np.zeros(len(lengths), np.uint64)
     np.add.at(keys, np.repeat(np.arange(len(lengths)), lengths), ids[0])  # ids are hashes: their sum is as good as one
-    has_text = "text" in [field.name for field in sides.type]
-    if has_text and not ids.size:
-        keys[:] = hash_strings(sides.field("text"))
+    if not ids.size:
+        text = sides.field("text")
+        keys[:] = text_keys(text)[:, 0]
+        keys[pc.equal(pc.fill_null(text, ""), "").to_numpy(zero_copy_only=False)] = 0
     return keys, ids
 
 

@@ -65,9 +65,70 @@ def test_no_negative_is_the_pairs_own_content_or_there_already(tmp_path: Path) -
 
 
 def test_no_negative_is_the_query_itself(tmp_path: Path) -> None:
-    query = {"instruction": "", "text": "make it blue", "items": [item(0)]}
-    rows = [image_pair("laion", str(n), item(n), query=query) for n in range(4)]
+    def query(n: int) -> Row:
+        return {"instruction": "", "text": f"make it blue {n}", "items": [item(0)]}
+
+    rows = [image_pair("laion", str(n), item(n), query=query(n)) for n in range(4)]
     assert all(shown(donor) != item(0) for _, _, donor in filled(tmp_path, rows, negatives=1))
+
+
+def test_no_negative_is_another_positive_of_an_equal_query(tmp_path: Path) -> None:
+    """Three passages answer each of six questions, which differ in case and blanks; one picture has five captions."""
+    rows, answers = [], {}
+    for n in range(18):
+        query = f"which  City is number {n // 3}?" if n % 2 else f"which city is number {n // 3}"
+        positive = {"instruction": "", "text": f"answer {n}", "items": []}
+        asked = {"instruction": "", "text": query, "items": []}
+        rows.append(image_pair("laion", str(n), b"", query=asked, positive=positive))
+        answers.setdefault(n // 3, set()).add(f"answer {n}")
+    for row, _, donor in filled(tmp_path / "texts", rows, negatives=9):
+        assert donor["positive"]["text"] not in answers[int(row["query"]["text"].rstrip("?").split()[-1])]
+    rows = [
+        image_pair(
+            "laion",
+            str(n),
+            b"",
+            query={"instruction": "", "text": "", "items": [item(n // 5)]},
+            positive={"instruction": "", "text": f"caption {n}", "items": []},
+        )
+        for n in range(20)
+    ]
+    found = filled(tmp_path / "images", rows, negatives=10)
+    assert len(found) == 200
+    assert all(row["query"]["items"] != donor["query"]["items"] for row, _, donor in found)
+
+
+def test_what_answers_an_equal_query_is_no_negative_where_another_query_has_it_too(tmp_path: Path) -> None:
+    named = [("a", 0), ("a", 1), ("b", 1), ("c", 2), ("d", 3)]
+    rows = [image_pair("laion", query, item(n)) for query, n in named]
+    for row, _, donor in filled(tmp_path, rows, negatives=2):
+        assert (row["query"]["text"], shown(donor)) not in {(query, item(n)) for query, n in named}
+
+
+@pytest.mark.parametrize("one_query", [False, True])
+def test_frequent_answers_and_queries_leave_the_search_linear(one_query: bool) -> None:
+    """Nearly all pairs have one of two answers, or one query: not each of them is compared with each."""
+    pairs = 100_000
+    sides, found, arranged = drawn_sides(pairs, 1)
+    numbers = np.arange(pairs).astype(np.uint64) + np.uint64(1)
+    answer = np.where(np.arange(pairs) < pairs - 40, numbers % np.uint64(2) + np.uint64(1), numbers + np.uint64(9))
+    query = np.where(np.arange(pairs) < pairs - 40, np.uint64(1), numbers)
+    none, minus = np.zeros(pairs, np.uint64), np.full(pairs, -1, np.int32)
+    sides = replace(
+        sides,
+        own_negatives=np.zeros(pairs, int),
+        query_key=none,
+        positive_key=numbers if one_query else answer,
+        negative_keys=np.zeros((pairs, 1), np.uint64),
+        source_key=none,
+        query_id=query if one_query else numbers,
+    )
+    found, arranged = replace(found, group=minus, label=minus), replace(arranged, chosen=np.arange(pairs))
+    fill = fill_negatives(sides, found, arranged, "k")
+    assert len(fill.pair) == pairs
+    ids, shown_by = sides.query_id, sides.positive_key
+    assert not (ids[fill.pair] == ids[fill.donor]).any()
+    assert not (shown_by[fill.pair] == shown_by[fill.donor]).any()
 
 
 @pytest.mark.parametrize("column", ["group", "label"])
@@ -127,9 +188,10 @@ def drawn_sides(pairs: int, negatives: int, seed: int = 0) -> tuple[Sides, Candi
     own = random.integers(0, negatives + 1, pairs)
     keys = random.integers(1, pairs + 2, (pairs, negatives)).astype(np.uint64)
     keys[np.arange(negatives) >= own[:, None]] = 0
-    query, shown, source = (random.integers(0, pairs + 2, pairs).astype(np.uint64) for _ in range(3))
+    query, shown, source, whole = (random.integers(0, pairs + 2, pairs).astype(np.uint64) for _ in range(4))
     arranged = Arrangement(order, np.zeros(pairs, int), rows, 0, BatchRule.SINGLE_DATASET)
-    return Sides((), {}, own, query, shown + np.uint64(1), keys, source % np.uint64(5)), found, arranged
+    shown += np.uint64(1)
+    return Sides((), {}, own, query, shown, keys, source % np.uint64(5), whole, shown), found, arranged
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -154,7 +216,7 @@ def test_labels_that_leave_no_negative_are_said_of_very_many_pairs_too(labels: i
     found = replace(found, label=label, group=np.full_like(label, -1))
     none = np.zeros(200_000, np.uint64)
     sides = replace(sides, own_negatives=np.zeros(200_000, int), query_key=none, positive_key=content, source_key=none)
-    sides = replace(sides, negative_keys=np.zeros((200_000, negatives), np.uint64))
+    sides = replace(sides, negative_keys=np.zeros((200_000, negatives), np.uint64), query_id=np.arange(200_000))
     arranged = replace(arranged, chosen=np.arange(200_000))
     with pytest.raises(PublishError, match=f"200000 of its 200000 pairs .* number {negatives - 1}"):
         fill_negatives(sides, found, arranged, "k")

@@ -11,7 +11,7 @@ from small_worlds import World, image_pair
 from corpus.records import item_id
 from pipelines.publishing.locate import join_id
 from pipelines.publishing.mixture import PublishError, arrange, read_candidates
-from pipelines.publishing.sides import Sides, first_entries, read_sides
+from pipelines.publishing.sides import Sides, first_entries, read_sides, side_ids
 
 
 def item(number: int) -> bytes:
@@ -62,7 +62,29 @@ def test_keys_are_equal_for_equal_content_only(tmp_path: Path) -> None:
         assert bool(sides.negative_keys[at, 0]) == bool(ordered[at]["negatives"])
     of_item_0 = sides.positive_key[shown.index(item(0))]
     assert set(sides.negative_keys.ravel().tolist()) == {0, int(of_item_0)}
-    assert not sides.query_key.any()
+    assert len(set(sides.query_key.tolist())) == 6
+
+
+def test_ids_are_of_the_whole_side(tmp_path: Path) -> None:
+    """Equal where items, in their order, and comparable texts are equal; the instruction is no part of a side."""
+    sides = [
+        ("A  cat.", [1, 2]),
+        ("a cat", [1, 2]),
+        ("a cat", [2, 1]),
+        ("a cat", [1]),
+        ("a cat", []),
+        ("a dog", [1, 2]),
+    ]
+    array = pa.array([{"text": text, "items": [item(n) for n in numbers]} for text, numbers in sides])
+    array = array.cast(pa.struct([("text", pa.string()), ("items", pa.list_(pa.binary(16)))]))
+    ids = [tuple(words) for words in side_ids(array).T.tolist()]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 5
+    rows = [image_pair("laion", text, item(n)) for n, text in enumerate(["a cat", "A cat!", "a dog"])]
+    read_ids, ordered = read(tmp_path, rows, negatives=0)
+    of = dict(zip([row["query"]["text"] for row in ordered], read_ids.query_id.tolist(), strict=True))
+    assert of["a cat"] == of["A cat!"] != of["a dog"]
+    assert len(set(read_ids.positive_id.tolist())) == 3
 
 
 def test_texts_tell_pairs_apart_where_there_are_no_items(tmp_path: Path) -> None:

@@ -46,11 +46,12 @@ class PairImages(MapStage):
     Within a row the query's come first, then the positive's, then the negatives'. An image that lies as it is in an
     archive stays there; all others are copied into the shard's media. Reasons (failed): missing_image, too_large, those
     of the resolvers, and by their headers not_an_image, unsupported_format, too_many_pixels, side_too_long, truncated.
-    The shard's notes count `named` images, and those `in_place` and `copied`.
+    The shard's notes count `named` images, those `in_place` and `copied`, and those
+    of a `repeated_name`, which several archives have: of these it is the first.
     """
 
     name = "images"
-    version = 2
+    version = 3
     reads = (ROWS,)
     schema = IMAGES_SCHEMA
     expands = True
@@ -97,6 +98,8 @@ class _Images:
             stored[place] = _store(found, self.judging, shard.media)
             if stored[place].status == Status.KEPT:
                 notes["in_place" if found.place else "copied"] += 1
+                if found.repeated:
+                    notes["repeated_name"] += 1
         _add(shard.notes, notes)
         return _images_table(names, stored)
 

@@ -48,20 +48,27 @@ class NameIndex:
 
     table: one row a name, column `name` and others; of rows of one name only the first. ends: `hash` (uint64, sorted)
     of each name and each end of one, and `row` (int32) of the name that is meant, or AMBIGUOUS. 12 bytes for a name
-    and for each folder in it, beside the table.
+    and for each folder in it, beside the table. repeats: the other rows of repeated names, and in `first` (int64,
+    ascending) the row of `table` that has the same name.
     """
 
     table: pa.Table
     hashes: npt.NDArray[np.uint64]
     rows: npt.NDArray[np.int32]
     stated: dict[str, Any]
+    repeats: pa.Table
 
     @staticmethod
     def build(table: pa.Table, stated: dict[str, Any]) -> NameIndex:
         """`table` has a column `name`, of `normalised` names; `stated` is kept with it, with the count of repeats."""
         hashes = hash_strings(table.column("name"))
-        whole, first = np.unique(hashes, return_index=True)
+        whole, first, which = np.unique(hashes, return_index=True, return_inverse=True)
         stated = {**stated, "repeated_name": len(hashes) - len(whole)}
+        other = np.ones(len(hashes), np.bool_)
+        other[first] = False
+        of_first = np.searchsorted(np.sort(first), first[which[other]])
+        order = np.argsort(of_first, kind="stable")
+        repeats = table.take(pa.array(np.flatnonzero(other)[order])).append_column("first", pa.array(of_first[order]))
         if len(whole) < len(hashes):
             first.sort()
             table = table.take(pa.array(first))
@@ -75,7 +82,7 @@ class NameIndex:
         hashes = np.concatenate([whole, ends[new]])
         order = np.argsort(hashes, kind="stable")
         rows = np.concatenate([first.astype(np.int32), meant[new]])
-        return NameIndex(table, hashes[order], rows[order], stated)
+        return NameIndex(table, hashes[order], rows[order], stated, repeats)
 
     def find(self, names: Sequence[str]) -> Rows:
         """The row of each name (`normalised`), or MISSING or AMBIGUOUS; int64[n].
@@ -99,11 +106,17 @@ class NameIndex:
                     del shorter[place]
         return found
 
+    def others(self, row: int) -> pa.Table:
+        """The further rows that have the name of the table's `row`: a part of `repeats`."""
+        first = _numbers(self.repeats.column("first")) if self.repeats.num_rows else np.empty(0, np.int64)
+        start, stop = np.searchsorted(first, row, "left"), np.searchsorted(first, row, "right")
+        return self.repeats.slice(start, stop - start)
+
     def save(self, store: Store, stem: str) -> None:
-        """Write `stem`.ends.arrow and `stem`.names.arrow, in this order: with the second one the index is there."""
+        """Write `stem`.ends.arrow, `stem`.repeats.arrow and `stem`.names.arrow: with the last one the index is there."""
         ends = pa.table({"hash": pa.array(self.hashes), "row": pa.array(self.rows)})
         named = self.table.replace_schema_metadata({_STATED: json.dumps(self.stated).encode()})
-        for suffix, table in (("ends", ends), ("names", named)):
+        for suffix, table in (("ends", ends), ("repeats", self.repeats), ("names", named)):
             write_arrow(store, f"{stem}.{suffix}.arrow", table)
 
     @staticmethod
@@ -112,7 +125,8 @@ class NameIndex:
         table = read_arrow(store, f"{stem}.names.arrow")
         ends = read_arrow(store, f"{stem}.ends.arrow")
         stated = json.loads((table.schema.metadata or {})[_STATED])
-        return NameIndex(table, _numbers(ends.column("hash")), _numbers(ends.column("row")), stated)
+        repeats = read_arrow(store, f"{stem}.repeats.arrow")
+        return NameIndex(table, _numbers(ends.column("hash")), _numbers(ends.column("row")), stated, repeats)
 
     def _rows(self, names: Sequence[str]) -> Rows:
         wanted = hash_strings(pa.array(names, pa.large_string()))

@@ -36,7 +36,7 @@ from pipelines.sources.archive_files import (
 from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised, read_arrow, write_arrow
 from pipelines.sources.archive_zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
 
-_VERSION = 3  # of the index
+_VERSION = 4  # of the index
 _READ_AHEAD = 256  # images, of _READ_AHEAD_BYTES unless one alone is larger
 _READ_AHEAD_BYTES = 16 << 20
 _UNREADABLE = {
@@ -59,6 +59,7 @@ class Found:
     place: tuple[str, int] | None = None
     reason: str = ""
     detail: str = ""
+    repeated: bool = False  # other archives have an image of this name, and nothing but their order decided
 
 
 # (position among the names that were asked for, what was found), each name once, in any order.
@@ -100,7 +101,12 @@ class ArchivesSettings(Settings):
 class Archives:
     """The resolver of names of files; it claims every name. Its index lies in `folder` of a workspace.
 
-    Reasons: missing_image, ambiguous_image (names in several folders end so), too_large, encrypted_image,
+    Where a name is found without some of its folders, and several archives have what is left of it, the archive counts
+    that is called like the last of these folders or lies in one that is; if several are, the folder before it. Where the whole name is in
+    several archives, the first counts, and what is found is `repeated`.
+
+    Reasons: missing_image, ambiguous_image (names in several folders end so, or several archives have it and no folder
+    tells which is meant), too_large, encrypted_image,
     unsupported_compression, corrupt_member; of tars sparse_member (a part of it lies there), special_member (a link or
     device); damaged_archive (a name that is in no archive, where some could not be read to their end).
     """
@@ -170,21 +176,50 @@ def find_images(
     index: NameIndex, store: Store, settings: ArchivesSettings, max_bytes: int, names: Sequence[str]
 ) -> Iterator[tuple[int, Found]]:
     """The `Find` of archives. A few MiB are held at a time, and what is larger alone."""
-    rows = index.find(_asked(names, settings))
+    asked = _asked(names, settings)
+    rows = index.find(asked)
     missing = _missing(index.stated["damaged"])
     for place in np.flatnonzero(rows < 0).tolist():
         yield place, Found(reason="ambiguous_image") if rows[place] == AMBIGUOUS else missing
     found = np.flatnonzero(rows >= 0)
     held = index.table.take(pa.array(rows[found]))
     readable = []
-    for position, member in zip(found.tolist(), held.to_pylist(), strict=True):
-        if reason := _refused(member, max_bytes):
+    for position, first in zip(found.tolist(), held.to_pylist(), strict=True):
+        member = _meant(index, asked[position], int(rows[position]), first)
+        if member is None:
+            yield position, Found(reason="ambiguous_image", detail=f"{first['name']} is in several archives")
+        elif reason := _refused(member, max_bytes):
             yield position, Found(reason=reason, detail=f"{member['name']}: {member['size']} bytes")
         else:
             readable.append((member["place"], member["offset"], position, member))
     readable.sort(key=lambda one: one[:3])
     for block in _blocks([(position, member) for _, _, position, member in readable]):
         yield from _read(index, store, block)
+
+
+def _meant(index: NameIndex, asked: str, row: int, first: dict[str, Any]) -> dict[str, Any] | None:
+    """Of the members of one name, one a place, that which the folders tell that `asked` has beside it; None: nobody
+    knows. The first where `asked` has no such folders: `repeated` says that there are others.
+    """
+    others = index.others(row)
+    if not others.num_rows:
+        return first
+    by_place = {first["place"]: first}
+    for other in others.to_pylist():
+        by_place.setdefault(other["place"], other)
+    if len(by_place) == 1 or not asked.endswith(f"/{first['name']}"):
+        return {**first, "repeated": len(by_place) > 1}
+    for folder in reversed(asked.removesuffix(f"/{first['name']}").split("/")):
+        by_place = {at: one for at, one in by_place.items() if folder in _folders(index.stated["places"][at])}
+        if len(by_place) < 2:  # none: what stands above that folder, such as `images`, tells of no set
+            break
+    return next(iter(by_place.values())) if len(by_place) == 1 else None
+
+
+def _folders(url: str) -> set[str]:
+    """What a place is called, without its ending, and the folders that it lies in."""
+    path = PurePosixPath(url)
+    return set(normalised(pa.array([f"{path.parent}/{path.stem}/{path.name}"]))[0].as_py().split("/"))
 
 
 def _missing(damaged: Sequence[str]) -> Found:
@@ -241,11 +276,11 @@ def _read(index: NameIndex, store: Store, block: list[_Asked]) -> Iterator[tuple
         elif member["method"] == STORED and zlib.crc32(data) != member["crc"]:
             yield position, Found(reason="corrupt_member", detail=f"{member['name']}: other bytes than were put in")
         elif member["method"] != DEFLATED:
-            yield position, Found(data, (url, offset))
+            yield position, Found(data, (url, offset), repeated=member.get("repeated", False))
         elif (content := inflate(data, member["size"], member["crc"])) is None:
             yield position, Found(reason="corrupt_member", detail=f"{member['name']}: cannot be inflated")
         else:
-            yield position, Found(content)
+            yield position, Found(content, repeated=member.get("repeated", False))
 
 
 def _url(index: NameIndex, member: dict[str, Any]) -> str:

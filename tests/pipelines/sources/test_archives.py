@@ -95,11 +95,26 @@ def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
         put(f"{tmp_path}/given/{name}.zip", zip_of({"Train/1.jpg": data}))
     put(f"{tmp_path}/given/loose/1.jpg", C)
     plain = archives(str(tmp_path), f"{tmp_path}/given")
-    assert said(plain, "images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg") == [A, A]
+    assert said(plain, "images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg") == [A, B]
     found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
     names = ("images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg", "loose/1.jpg", "Train/1.jpg")
     assert said(found, *names) == [A, B, C, "ambiguous_image"]
     assert (plain.index().stated["repeated_name"], found.index().stated["repeated_name"]) == (1, 0)
+
+
+def test_the_folders_that_a_row_names_tell_which_archive_is_meant(tmp_path: Path) -> None:
+    """Members have no folder of their set: the archive's own name or folder decides, never another set's picture."""
+    put(f"{tmp_path}/given/SUN397.zip", zip_of({"Train/1.jpg": A, "Train/2.jpg": A}))
+    put(f"{tmp_path}/given/VOC2007.zip", zip_of({"Train/1.jpg": B}))
+    put(f"{tmp_path}/given/N24News/images.tar", tar_of({"Train/1.jpg": C}))
+    put(f"{tmp_path}/given/loose/Train/1.jpg", D)
+    found = archives(str(tmp_path), f"{tmp_path}/given", f"{tmp_path}/given/loose")
+    names = [f"images/{name}/Train/1.jpg" for name in ("VOC2007", "SUN397", "N24News", "loose", "CIRR")]
+    assert said(found, *names) == [B, A, C, D, "ambiguous_image"]
+    assert said(found, "images/VOC2007/Train/2.jpg") == [A]
+    (first,) = find(found, "Train/1.jpg")
+    assert (first.data, first.repeated) == (A, True)
+    assert [one.repeated for one in find(found, "images/VOC2007/Train/1.jpg", "Train/2.jpg")] == [False, False]
 
 
 def test_an_archive_whose_members_name_its_folder_themselves(tmp_path: Path) -> None:

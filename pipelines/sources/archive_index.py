@@ -113,7 +113,7 @@ class NameIndex:
         return self.repeats.slice(start, stop - start)
 
     def save(self, store: Store, stem: str) -> None:
-        """Write `stem`.ends.arrow, `stem`.repeats.arrow and `stem`.names.arrow: with the last one the index is there."""
+        """Write `stem`.ends.arrow, .repeats.arrow and .names.arrow, in this order: the last one completes the index."""
         ends = pa.table({"hash": pa.array(self.hashes), "row": pa.array(self.rows)})
         named = self.table.replace_schema_metadata({_STATED: json.dumps(self.stated).encode()})
         for suffix, table in (("ends", ends), ("repeats", self.repeats), ("names", named)):

@@ -102,8 +102,8 @@ class Archives:
     """The resolver of names of files; it claims every name. Its index lies in `folder` of a workspace.
 
     Where a name is found without some of its folders, and several archives have what is left of it, the archive counts
-    that is called like the last of these folders or lies in one that is; if several are, the folder before it. Where the whole name is in
-    several archives, the first counts, and what is found is `repeated`.
+    that is called like the last of these folders or lies in one that is; if several are, the folder before it decides.
+    Where the whole name is in several archives, the first counts, and what is found is `repeated`.
 
     Reasons: missing_image, ambiguous_image (names in several folders end so, or several archives have it and no folder
     tells which is meant), too_large, encrypted_image,

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from corpus.records import Task
 from corpus.storage import StorageError, Store
+from pipelines.sources.description_requests import asks_for_description
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side
@@ -46,12 +47,16 @@ class LlavaHoundSource(PairSource):
         8, ge=1, description="spread evenly over those that there are; of fewer, some are taken again"
     )
     tokens: tuple[str, ...] = Field(("<video>", "<image>"), description="placeholders that are taken out")
+    description_prompts: tuple[str, ...] = Field(
+        (), description="prompts that are no questions, beside those that plainly ask for a description"
+    )
 
 
 class LlavaHoundRows(PairRows[LlavaHoundSource]):
     """One row for a caption, or for each question with its answer.
 
-    Faults: no_video; bad_turns, not a human and then the model; no_text; bad_text; those of `read_records`. Beside
+    Faults: no_video; bad_turns, not a human and then the model; no_text; bad_text; no_question, of questions a record
+    that only asks for descriptions (one beside questions is passed over); those of `read_records`. Beside
     what PairRows counts: no_frames, of a row whose video has none (looked for once the sample is drawn).
     """
 
@@ -92,6 +97,11 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
     turns = _turns(record.get("conversations"), settings.tokens)
     if settings.use != "qa":
         turns = turns[:1]
+    else:
+        asked = [turn for turn in turns if not asks_for_description(turn[0], settings.description_prompts)]
+        if turns and not asked:
+            raise Malformed("no_question", f"asks for a description: {turns[0][0][:60]!r}")
+        turns = asked
     found = []
     for question, answer in turns:
         if not answer or (settings.use == "qa" and not question):

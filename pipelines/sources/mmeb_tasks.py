@@ -111,6 +111,12 @@ MME5_SUBSETS: Mapping[str, Subset] = {
     "Classification": Subset(task=Task.IMAGE_CLASSIFICATION, label=True, query_image=True, positive_image=False),
     "VQA": Subset(task=Task.IMAGE_QA, query_image=True, positive_image=False),
     "Retrieval": Subset(task=Task.IMAGE_RETRIEVAL, positive_instruction=_IMAGE),
+    # The release with hard negatives has these beside MMEB's. Which sides have an image is in the names of two of them;
+    # unverified: the words that their texts begin with.
+    "TAT-DQA": Subset(task=Task.IMAGE_QA, instruction=(_QUESTION,)),
+    "ArxivQA": Subset(task=Task.IMAGE_QA, instruction=(_QUESTION,)),
+    "InfoSeek_it2t": Subset(task=Task.IMAGE_RETRIEVAL, query_image=True, positive_image=False),
+    "InfoSeek_it2it": Subset(task=Task.IMAGE_RETRIEVAL, query_image=True, positive_image=True),
 }
 
 

@@ -54,6 +54,7 @@ class PairSource(Settings):
     licence: str = Field("", description="of pairs that name none")
     sample_rows: int | None = Field(None, ge=1, description="pairs drawn at random; null: all, in the files' order")
     seed: int = Field(0, ge=0, description="of the sample, and of what else is drawn")
+    lines: int | None = Field(None, ge=1, description="only the first so many lines (Parquet: rows) of each file")
     shard_rows: int = Field(1000, ge=1)
     images: SetImages | None = Field(None, description="where the images lie that the pairs name; null: they name none")
     keep_images: Literal["good", "decodable"] = Field(
@@ -78,8 +79,9 @@ class PairRows(ABC, Generic[P]):
     """The rows (PAIR_ROWS) of a source of given pairs: a `pipelines.gather.Source`.
 
     counts: `read`, and rows left out: a malformed one by its fault's reason; `unreadable_rows`, those of a damaged
-    Parquet file from where the damage begins; `other_sides`; of a sample also `not_sampled`, and `duplicate_row`, the
-    same pair as one that is in it. read = rows + the others. Without a sample, pairs that repeat are left for the
+    Parquet file from where the damage begins; `over_line_limit`, records after the first `lines`; `other_sides`; of a
+    sample also `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others. Without
+    a sample, pairs that repeat are left for the
     duplicates stage to find.
     """
 
@@ -133,12 +135,15 @@ class PairRows(ABC, Generic[P]):
     def records(
         self, file: FoundFile, columns: Collection[str], images: Collection[str] = ()
     ) -> Iterator[tuple[int, Row]]:
-        """As `read_records`; where a file is damaged it ends, and that is noted."""
+        """As `read_records`, of the first `lines`; where a file is damaged it ends, and that is noted."""
         given, before = 0, self.faults.counts.total()
         try:
             for line, record in read_records(file, self.faults, columns, images):
                 given += 1
-                yield line, record
+                if self.settings.lines is None or line <= self.settings.lines:
+                    yield line, record
+                else:
+                    self.counts["over_line_limit"] = self.counts.get("over_line_limit", 0) + 1
         except UnreadableFileError as error:
             seen = given + self.faults.counts.total() - before
             lost = max(0, rows_claimed(file) - seen) if is_parquet(file) else 0
@@ -167,6 +172,8 @@ class PairRows(ABC, Generic[P]):
         settings = self.settings.canonical()
         for name in ("images", "keep_images", "one_pair_per_image"):
             del settings[name]  # which are found later, by the names that the rows give
+        if self.settings.lines is None:
+            del settings["lines"]  # no limit has the name that it had before there was one
         return {**settings, "files": [(found.url, found.size, found.version) for found in self.files]}
 
     def shards(self) -> Iterator[pa.Table]:

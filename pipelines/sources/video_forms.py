@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from corpus.settings import Settings
+from pipelines.sources.description_requests import asks_for_description
 from pipelines.sources.json_records import Fault, Malformed, records, seconds, text_of
 
 _Times = tuple[float | None, float | None]
@@ -38,6 +39,9 @@ class Llava(_Form):
     start_key: str = "start"
     end_key: str = "end"
     tokens: tuple[str, ...] = Field(("<image>", "<video>"), description="placeholders that are taken out")
+    description_prompts: tuple[str, ...] = Field(
+        (), description="prompts whose answers are descriptions, beside those that plainly ask for one"
+    )
 
 
 class Vript(_Form):
@@ -150,8 +154,9 @@ def _of_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
     for question, answer in zip(values[::2], values[1::2], strict=True):
         if not answer:
             raise Malformed("no_text", "an empty answer")
-        # Where nothing but a placeholder was asked, the answer is a description.
-        said = ("", question, answer) if question else (answer, "", "")
+        # Where nothing but a placeholder or a description was asked for, the answer is a description.
+        described = not question or asks_for_description(question, form.description_prompts)
+        said = (answer, "", "") if described else ("", question, answer)
         found.append(Annotation(video, start_s, end_s, *said, start_s is None))
     return found
 

@@ -159,3 +159,20 @@ def test_frames_are_spread_evenly() -> None:
 def test_a_video_of_few_frames_has_as_many_as_the_others() -> None:
     assert spread(["0", "1"], 6) == ["0", "0", "0", "1", "1", "1"] and spread(["0"], 3) == ["0", "0", "0"]
     assert spread(["0", "1", "2"], 5) == ["0", "0", "1", "2", "2"]
+
+
+def test_the_first_lines_of_a_file_alone_are_read(tmp_path: Path) -> None:
+    """As a file is whose questions come first, and then captions: those after the limit are counted."""
+    asked = [record(n, f"What runs {n}?", f"A dog {n}.") for n in range(6)]
+    rows = source(**world(tmp_path, *asked, *[record(n) for n in range(6, 10)]), use="qa", lines=6)
+    assert [row["query"]["text"] for row in rows_of(rows)] == [f"What runs {n}?" for n in (0, 2, 4)]
+    assert rows.counts == {"read": 10, "over_line_limit": 4, "no_frames": 3}
+
+
+def test_a_request_for_a_description_is_no_question(tmp_path: Path) -> None:
+    both = record(2, "Write a detailed description of the video.\n<video>", "A dog.", "Why?", "It plays.")
+    rows = source(**world(tmp_path, record(0), both, record(4, "Say it all.", "A cat.")), use="qa")
+    assert [row["query"]["text"] for row in rows_of(rows)] == ["Why?", "Say it all."]
+    assert rows.counts == {"read": 3, "no_question": 1, "no_frames": 0}
+    told = source(**world(tmp_path, record(4, "Say it all.", "A cat.")), use="qa", description_prompts=["say it  all."])
+    assert rows_of(told) == []

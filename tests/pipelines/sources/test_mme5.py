@@ -77,11 +77,11 @@ def test_mme5_rows_of_images_alone(tmp_path: Path) -> None:
 
 
 def test_sets_that_mme5_adds_to_mmeb_are_told_their_task(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"subset 'TAT-DQA' needs its task"):
-        source(tmp_path, "TAT-DQA", kind="mme5")
+    with pytest.raises(SettingsError, match=r"subset 'TabQA' needs its task"):
+        source(tmp_path, "TabQA", kind="mme5")
     row = (f"{TOKEN}{QUESTION}What is the total?\n", "images/1.png", "7", "", "['8', '9']", "['', '']")
-    write(tmp_path / "TAT-DQA" / "train-00000-of-00001.parquet", row)
-    told = {"TAT-DQA": {"task": "image_qa", "instruction": [QUESTION.rstrip(": ")]}}
+    write(tmp_path / "TabQA" / "train-00000-of-00001.parquet", row)
+    told = {"TabQA": {"task": "image_qa", "instruction": [QUESTION.rstrip(": ")]}}
     (found,) = rows_of(source(tmp_path, kind="mme5", subsets=told))
     assert found["instruction"] == QUESTION and found["query"]["text"] == "What is the total?"
 
@@ -154,3 +154,9 @@ def test_other_ways_to_write_lists() -> None:
     assert string_list("[ 'a' ,\n 'b', ]", "n") == ["a", "b"] and string_list(r"['\d']", "n") == [r"\d"]
     with pytest.raises(Malformed, match="bad_list"):
         string_list("['a' 'b']", "n")
+
+
+def test_the_subsets_of_the_release_with_hard_negatives_are_known(tmp_path: Path) -> None:
+    tasks = {"TAT-DQA": Task.IMAGE_QA, "ArxivQA": Task.IMAGE_QA}
+    tasks |= {"InfoSeek_it2t": Task.IMAGE_RETRIEVAL, "InfoSeek_it2it": Task.IMAGE_RETRIEVAL}
+    assert {name: task_of(source(tmp_path, name, kind="mme5").settings) for name in tasks} == tasks

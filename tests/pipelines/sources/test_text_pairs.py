@@ -195,6 +195,14 @@ def test_presets_read_the_published_columns(tmp_path: Path, name: str) -> None:
     assert found["key"] == ("7" if name in ("msmarco", "squad") else "")
 
 
+@pytest.mark.parametrize("count", [49, 50])
+def test_negatives_of_fever_are_found_by_their_numbers(tmp_path: Path, count: int) -> None:
+    row = {"query": "really?", "positive": "yes", **{f"negative_{n}": f"no {n}" for n in range(count)}, "id": "3"}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "train-0.parquet")
+    (found,) = rows_of(source(tmp_path, preset="fever", most_negatives=None))
+    assert texts(found) == ("really?", "yes", [f"no {n}" for n in range(count)])
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_preset_that_guesses_wrong_is_told_so(tmp_path: Path, name: str) -> None:
     """Each of its columns is looked for: none is silently left out. The form in the settings replaces the guess."""
@@ -204,7 +212,8 @@ def test_a_preset_that_guesses_wrong_is_told_so(tmp_path: Path, name: str) -> No
         path = tmp_path / f"{at}.parquet"
         pq.write_table(pa.Table.from_pylist([others]), path)
         rows = source(path, preset=name)
-        if column in ("title", "answers", "query_id", "negative_passages"):  # not asked for, or may lack
+        numbered = name == "fever" and column.startswith("negative_")  # as many as there are
+        if numbered or column in ("title", "answers", "query_id", "negative_passages"):  # not asked for, or may lack
             assert texts(rows_of(rows)[0])[:2] == ("really?", "yes")
             continue
         with pytest.raises(SettingsError) as raised:

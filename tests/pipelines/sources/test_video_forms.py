@@ -261,3 +261,20 @@ def test_times(value: Any, wanted: float | None) -> None:
 def test_what_is_no_time(value: Any) -> None:
     with pytest.raises(ValueError, match="not a time"):
         seconds(value)
+
+
+def test_llava_answers_to_a_request_for_a_description_are_descriptions(tmp_path: Path) -> None:
+    prompts = ("<image>\nGenerate video descriptions that include all actions.", "Tell it.", "Who runs?")
+    turns = [
+        [{"from": "human", "value": prompt}, {"from": "gpt", "value": f"Answer {n}."}]
+        for n, prompt in enumerate(prompts)
+    ]
+    file = tmp_path / "said.jsonl"
+    file.write_text("\n".join(json.dumps({"video": "a.mp4", "conversations": turn}) for turn in turns))
+    found, faults = read(Llava(kind="llava", files=(str(file),), description_prompts=("tell it.",)))
+    assert [(each.text, each.question, each.answer) for each in found] == [
+        ("Answer 0.", "", ""),
+        ("Answer 1.", "", ""),
+        ("", "Who runs?", "Answer 2."),
+    ]
+    assert faults == []

@@ -14,7 +14,7 @@ from .coordinator import Slice, run, share_out
 from .target import make_input
 from .targets import TARGETS
 
-INPUTS = 6000  # a minute on one core
+INPUTS = 18_000  # a minute on one core
 PLANTED = range(59, 64)  # numbers of inputs, of which each planted reader fails at one or two
 
 
@@ -78,7 +78,7 @@ def test_a_number_determines_its_input(tmp_path: Path) -> None:
     assert len(set(first.values())) == len(first)
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "images.large"])  # which cost a second each
 def test_a_reader_takes_some_seed_whole(name: str, tmp_path: Path) -> None:
     reader = TARGETS[name].open(tmp_path)
     taken = 0

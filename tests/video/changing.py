@@ -13,6 +13,7 @@ import numpy as np
 Size = tuple[int, int]
 _RATE = 25
 _TICKS = 1_000_000  # a second
+_SAME_BYTES = {"fflags": "+bitexact"}  # no random ids in containers
 # By the ending of a name: encoder and pixels. Each takes its frames' sizes from the packets, not from the container.
 _KINDS = {
     "h264.ts": ("libx264", "yuv420p"),
@@ -37,7 +38,7 @@ def changing_video(path: Path, runs: Sequence[tuple[Size, int]], times: Iterable
     """
     codec, pixels = _KINDS[path.name]
     moments = iter(times) if times is not None else iter(range(sum(count for _, count in runs)))
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=_SAME_BYTES) as container:
         stream: Any = container.add_stream(codec, rate=_RATE, options=_OPTIONS.get(codec, {}))
         for number, (size, count) in enumerate(runs):
             context = stream.codec_context if not number else av.CodecContext.create(codec, "w")
@@ -64,7 +65,7 @@ def _encoded(context: Any, size: Size, pixels: str, count: int) -> list[av.Packe
 
 def sounding_video(path: Path, rates: Sequence[int], codec: str, seconds: int = 1) -> Path:
     """A video with a tone, in which the rate of its samples changes: so many seconds of each."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=_SAME_BYTES) as container:
         seen: Any = container.add_stream("mpeg4", rate=_RATE)
         seen.width, seen.height, seen.pix_fmt = 64, 48, "yuv420p"
         heard: Any = container.add_stream(codec, rate=rates[0], layout="mono")

@@ -128,6 +128,6 @@ def _pdf(folder: Path) -> Reader:
 TARGETS = (
     Target("videos.probe", 8_000, _probe),
     Target("videos.glance", 4_000, _glance),
-    Target("videos.clips", 1_500, _clips),
-    Target("pdfs.pages", 400, _pdf),
+    Target("videos.clips", 1_000, _clips),
+    Target("pdfs.pages", 250, _pdf),
 )

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -24,6 +25,8 @@ _KIND = re.compile(r",\s*an?\s+(?:type|kind)\s+of\s+[^,]+$", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:an?|the) (?=\S)")
 _SUN_FOLDER = re.compile(r"^/[a-z]/", re.IGNORECASE)  # SUN and Places write /c/church/outdoor
 _PLACE = re.compile(r"^(.+) (indoor|outdoor|interior|exterior)$")
+_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # between words that are joined: PlayingGuitar
+_LEAST_JOINED, _SHORT_WORDS = 3, {"In", "Of", "On", "To", "Up"}  # iPod and McLaren are one word each
 _SIGNS = re.compile(r"(?<!\w)[-−+<>](?=\d)|(?<=\w)(?:\+\+?|#|%)(?!\w)|(?<=\b[^\W\d])-$")  # -1 is not 1, nor C++ C
 _PLURALS = (
     *(("ies", "y"), ("es", ""), ("s", ""), ("men", "man"), ("children", "child"), ("mice", "mouse")),
@@ -40,6 +43,12 @@ class LabelNames(Settings):
     kinds: dict[str, list[str]] = Field({}, description="a name, and the names of what are kinds of it")
     several_meanings: list[str] = Field([], description="names that different sets use for different things")
     not_a_kind: list[str] = Field([], description="names whose last word misleads: a hot dog is no dog")
+    actions: list[str] = Field([], description="first words of what people do: to ride a bike is no bike")
+    things_in_ing: list[str] = Field([], description="words in -ing that begin the names of things: a dining table")
+    proper: list[str] = Field([], description="first words of makers' and places' names: a Ford Beetle is no beetle")
+    other_things: dict[str, list[str]] = Field(
+        {}, description="a part of a set's name -> names that such sets use for what they mean nowhere else"
+    )
     rename: dict[str, dict[str, str]] = Field(
         {}, description="set -> label, or label#id where a set has a label twice -> merged label"
     )
@@ -48,28 +57,42 @@ class LabelNames(Settings):
 def load_names(path: str | Path = "", built_in: bool = True) -> LabelNames:
     """The names of the user's file, if any, before the built-in ones. Raises SettingsError that names file and key."""
     files = [load_settings(each, LabelNames) for each in ([path] if path else []) + ([SYNONYMS] if built_in else [])]
-    kinds: dict[str, list[str]] = {}
-    for names in files:
-        for name, below in names.kinds.items():
-            kinds.setdefault(name, []).extend(below)
-    return LabelNames(
-        same=[group for names in files for group in names.same],
-        kinds=kinds,
-        several_meanings=[name for names in files for name in names.several_meanings],
-        not_a_kind=[name for names in files for name in names.not_a_kind],
-        rename=files[0].rename if files else {},
-    )
+    joined: dict[str, Any] = {"rename": files[0].rename if files else {}}
+    for key in ("same", "several_meanings", "not_a_kind", "actions", "things_in_ing", "proper"):
+        joined[key] = [each for names in files for each in getattr(names, key)]
+    for key in ("kinds", "other_things"):
+        lists: dict[str, list[str]] = {}
+        for names in files:
+            for name, below in getattr(names, key).items():
+                lists.setdefault(name, []).extend(below)
+        joined[key] = lists
+    return LabelNames(**joined)
 
 
 def plain(label: str) -> str:
     """A label without what does not count: case, punctuation, underscores, articles, "a photo of"; "" for nothing.
 
+    Words that are joined by capitals are words.
+
     A place that stands last goes first: church/outdoor is the outdoor church.
     """
     text = _KIND.sub("", unicodedata.normalize("NFKC", label).strip().rstrip("."))
-    text = _SUN_FOLDER.sub("", text).casefold().replace("&", " and ").replace("'", "").replace("’", "")
+    text = (
+        _SUN_FOLDER.sub("", " ".join(map(_parted, text.split(" "))))
+        .casefold()
+        .replace("&", " and ")
+        .replace("'", "")
+        .replace("’", "")
+    )
     words = _ARTICLE.sub("", _PHOTO.sub("", _ARTICLE.sub("", _words(text))))
     return _PLACE.sub(r"\2 \1", words)
+
+
+def _parted(word: str) -> str:
+    """The words that capitals join in one, a space apart, if each is long enough to be one."""
+    parts = _CAPITALS.split(word)
+    whole = all(sum(map(str.isalpha, part)) >= _LEAST_JOINED or part in _SHORT_WORDS for part in parts)
+    return " ".join(parts) if whole else word
 
 
 def _words(text: str) -> str:
@@ -91,6 +114,18 @@ def first_name(label: str) -> str:
     """`plain` of the first of several names, as ImageNet lists them: "tench, Tinca tinca" is a tench."""
     names = (plain(name) for name in _KIND.sub("", label.strip().rstrip(".")).split(","))
     return next((name for name in names if name), plain(label))
+
+
+def all_names(label: str) -> list[str]:
+    """`plain` of each of the names that a label lists, and of the label itself, each once."""
+    parts = _KIND.sub("", label.strip().rstrip(".")).split(",")
+    return list(dict.fromkeys(filter(None, (plain(name) for name in (*parts, label)))))
+
+
+def is_other_thing(name: str, set_name: str, names: LabelNames) -> bool:
+    """Whether sets that are called so use a plain name for a thing that no other set means by it."""
+    letters = "".join(filter(str.isalnum, set_name.casefold()))
+    return any(part in letters and name in map(plain, listed) for part, listed in names.other_things.items())
 
 
 def singular(name: str, known: Collection[str]) -> str:

@@ -3,20 +3,30 @@
 Sets are merged with each other, and never a set with itself: two labels of one set are two classes, whatever lists
 and plural forms say of them. Only what is written differently and is the same word for word ("Dog", "a photo of a
 dog") is one class. A label that a set has twice under different ids stays two labels, and so does a name that
-means several things; both are recorded as related to what has the same name elsewhere.
+means several things; both are recorded as related to what has the same name elsewhere. So is a label whose name
+another set lists among the further names of just one label: it is marked with that one ("taxi [a name of cab]").
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from corpus.settings import Settings, SettingsError
-from pipelines.labels.names import LabelNames, aliases, first_name, load_names, plain, singular
+from pipelines.labels.names import (
+    LabelNames,
+    aliases,
+    all_names,
+    first_name,
+    is_other_thing,
+    load_names,
+    plain,
+    singular,
+)
 
 MERGED_LABELS = pa.schema(
     [
@@ -107,12 +117,13 @@ def merge_labels(labels: Mapping[str, Iterable[SetLabel | str]], settings: Merge
     _check_renaming(names, sets)
     folded = _fold(sets, names, settings)
     vague = {plain(name) for name in names.several_meanings}
-    return MergedLabels(
+    decided = [
         (name, label, *_decide(name, label, twice, names, folded, vague))
         for name, found in sets.items()
         for twice in [Counter(form for form, _ in {(plain(label.name), label.id) for label in found})]
         for label in found
-    )
+    ]
+    return MergedLabels(_with_further_names(decided, names) if settings.first_of_list else decided)
 
 
 def _set_label(label: SetLabel | str) -> SetLabel:
@@ -135,6 +146,8 @@ def _decide(
     form = plain(label.name)
     if not form:
         return f"{label.name.strip()} [{set_name}]", "no word in it: of this set only"
+    if is_other_thing(form, set_name, names):
+        return f"{form} [{set_name}]", "here a thing that other sets do not mean by it: of this set only"
     merged, why = folded[_key(label.name)]
     if twice[form] > 1:
         mark = label.id or "no id"
@@ -144,6 +157,42 @@ def _decide(
     if not any(char.isalpha() for char in merged):
         return f"{merged} [{set_name}]", "a number, not a name: of this set only"
     return merged, why
+
+
+_Decided = tuple[str, SetLabel, str, str]  # set, label, merged label, why
+
+
+def _with_further_names(decided: Sequence[_Decided], names: LabelNames) -> list[_Decided]:
+    """Marks each label whose name some set lists for just one of its labels, which has become another merged label."""
+    alias = aliases(names)
+    holders: dict[tuple[str, str], set[str]] = defaultdict(set)  # set and name -> the merged labels that list it
+    listed = set()
+    for set_name, label, merged, _ in decided:
+        several = all_names(label.name)
+        listed |= set(several[1:]) if "," in label.name else set()
+        for name in several:
+            holders[set_name, alias.get(name, name)].add(merged)
+    of: dict[str, set[str]] = defaultdict(set)
+    for (_, name), merged_labels in holders.items():
+        if len(merged_labels) == 1:
+            of[name] |= merged_labels
+    further = {alias.get(name, name) for name in listed}
+
+    def marked(merged: str) -> str:
+        name = alias.get(merged, singular(merged, further))
+        name = alias.get(name, name)
+        others = sorted(of[name] - {merged, name}) if name in further and "[" not in merged else []
+        others = [other for other in others if "[" not in other]
+        return f"{merged} [a name of {'; '.join(others)}]" if others else merged
+
+    found = {merged: marked(merged) for _, _, merged, _ in decided}
+    lists = {row[2] for row in decided if "," in row[1].name}
+    return [
+        (set_name, label, merged, why)
+        if found[merged] == merged or merged in lists
+        else (set_name, label, found[merged], why or "another set lists its name for that one")
+        for set_name, label, merged, why in decided
+    ]
 
 
 def _key(label: str) -> str:
@@ -160,7 +209,9 @@ def _fold(
     known = {plain(name) for group in names.same for name in group}
     known |= {plain(name) for above, below in names.kinds.items() for name in (above, *below)}
     known |= {first_name(key) for found in keys.values() for key in found}
-    ways = {key: _ways(key, alias, known, settings) for found in keys.values() for key in found}
+    # Of names that differ in their blanks only, the one with most words.
+    parted = {_squeezed(name, settings): name for name in sorted(known, key=lambda name: (name.count(" "), name))}
+    ways = {key: _ways(key, alias, known, parted, settings) for found in keys.values() for key in found}
     while True:
         undone: set[tuple[str, str]] = set()  # what a name or a key is not to become
         for name, found in sorted(keys.items()):
@@ -182,6 +233,7 @@ def _fold(
                 del way[0]
 
 
+_LEAST_LETTERS = 6  # of what may be several words in one
 _SAME, _LISTED, _FOLDED = range(3)  # how doubtful a merged label is: written so, the first of several names, by rules
 
 
@@ -192,7 +244,9 @@ class _Way:
     why: str
 
 
-def _ways(key: str, alias: Mapping[str, str], known: set[str], settings: MergeSettings) -> list[_Way]:
+def _ways(
+    key: str, alias: Mapping[str, str], known: set[str], parted: Mapping[str, str], settings: MergeSettings
+) -> list[_Way]:
     """What a label may become, first what is wanted most, last what no rule was used for."""
     own = plain(key)
     ways = [_Way(own, _SAME, "")]
@@ -208,7 +262,16 @@ def _ways(key: str, alias: Mapping[str, str], known: set[str], settings: MergeSe
         wide, why = alias[name], f"listed as {alias[name]}"
     else:
         wide, why = alias.get(one, one), f"the plural of {one}"
+    spaced = parted.get(_squeezed(wide, settings), wide)
+    if wide not in alias and len(wide) >= _LEAST_LETTERS and spaced.count(" ") > wide.count(" "):
+        wide, why = alias.get(spaced, spaced), f"{spaced} in one word"
     return ways if wide == name else [_Way(wide, _FOLDED, why), *ways]
+
+
+def _squeezed(name: str, settings: MergeSettings) -> str:
+    """A name without its blanks, and without a plural s."""
+    joined = name.replace(" ", "")
+    return joined.removesuffix("s") if settings.plurals else joined
 
 
 def _check_renaming(names: LabelNames, sets: Mapping[str, Iterable[SetLabel]]) -> None:

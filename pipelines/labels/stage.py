@@ -18,7 +18,7 @@ _APART = "\x00"  # between a set's name and a label
 class Labels(KeyedStage):
     """The merged label of each row that has one; `merge_labels` says how. A set is a source, or a subset of one."""
 
-    name, version = "labels", 2
+    name, version = "labels", 3
     reads = (ROWS,)
     schema = pa.schema([pa.field("label", pa.string())])
 

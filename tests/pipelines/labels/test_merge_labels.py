@@ -27,6 +27,12 @@ NO_LISTS = MergeSettings(built_in_names=False)
         ("a", "a"),
         ("Ｄｏｇ", "dog"),
         ("собака", "собака"),
+        ("WalkingTheCow", "walking the cow"),
+        ("put_sauceOnBread", "put sauce on bread"),
+        ("HDTVScreen", "hdtv screen"),
+        ("iPod", "ipod"),
+        ("McLaren", "mclaren"),
+        ("YoYo", "yoyo"),
         ("कुत्ता", "कुत्ता"),
         ("dog\u200b\ufeff", "dog"),
         ("-1", "-1"),
@@ -191,6 +197,81 @@ def test_order_of_sets_and_labels_does_not_count() -> None:
     assert one.table.equals(other.table)
     assert one.table.schema == MERGED_LABELS
     assert one.table.num_rows == 6
+
+
+def test_words_that_are_joined_and_words_that_are_not_are_one_name() -> None:
+    labels = {
+        "one": ["JumpOnBox", "snowshovel", "garden gnomes", "sunbed", "sun bed"],
+        "two": ["jump on box", "snow shovels", "GardenGnome", "SunBeds"],
+    }
+    merged = merge_labels(labels, NO_LISTS)
+    for one, two in (("JumpOnBox", "jump on box"), ("snowshovel", "snow shovels"), ("garden gnomes", "GardenGnome")):
+        assert merged.merged("one", one) == merged.merged("two", two), one
+    assert merged.merged("one", "sunbed") != merged.merged("one", "sun bed")
+    assert merged.merged("two", "SunBeds") == merged.merged("one", "sun bed")
+
+
+def test_every_name_that_a_label_lists_relates_it_to_what_another_set_calls_so() -> None:
+    labels: dict[str, list[SetLabel | str]] = {
+        "lists": ["sledge, toboggan, bobsled", "mallet, beetle", "vole, beetle, Arvicola", "shack, hut", "hut", "gull"],
+        "other": ["Toboggans", "beetle", "hut", "Arvicola", "gull", "sea gull"],
+        "third": ["toboggan"],
+    }
+    merged = merge_labels(labels, NO_LISTS)
+    relations = Relations(merged.table.column("merged").to_pylist(), NO_LISTS.lists)
+    assert merged.merged("third", "toboggan") == merged.merged("other", "Toboggans")
+    found = {
+        (label, own)
+        for label in labels["lists"]
+        for own in labels["other"]
+        if relations.related(merged.merged("lists", str(label)), merged.merged("other", str(own)))
+    }
+    assert found == {
+        ("sledge, toboggan, bobsled", "Toboggans"),
+        ("vole, beetle, Arvicola", "Arvicola"),
+        ("gull", "sea gull"),
+    }, "of two labels that list a name neither is meant for sure"
+    first_only = merge_labels(labels, MergeSettings(built_in_names=False, first_of_list=False))
+    assert not any("a name of" in name for name in first_only.table.column("merged").to_pylist())
+
+
+def test_what_contains_a_label_contains_its_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text("kinds: {vehicle: [sledge]}\n")
+    merged = merge_labels(
+        {"lists": ["sledge, toboggan", "vehicle"], "other": ["toboggan"]}, MergeSettings(names=str(path))
+    )
+    relations = Relations(merged.table.column("merged").to_pylist(), load_names(path))
+    assert relations.related("vehicle", merged.merged("other", "toboggan"))
+
+
+def test_a_word_for_another_thing_in_some_sets_is_merged_with_nothing_and_related_to_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text("other_things: {gazette: [gardens, plants]}\nsame: [[plant, herb]]\n")
+    settings = MergeSettings(names=str(path))
+    merged = merge_labels(
+        {"The-Gazette_2": ["Gardens", "Sport"], "things": ["garden", "gardens", "plant", "sport"]}, settings
+    )
+    section = merged.merged("The-Gazette_2", "Gardens")
+    assert section == "gardens [The-Gazette_2]"
+    assert merged.merged("things", "gardens") == "gardens"
+    assert merged.merged("The-Gazette_2", "Sport") == merged.merged("things", "sport")
+    relations = Relations(merged.table.column("merged").to_pylist(), settings.lists)
+    assert not any(section in (row["label"], row["other"]) for row in relations.table().to_pylist())
+
+
+def test_sections_and_moves_of_known_sets_are_no_things() -> None:
+    for name, label, other in (
+        ("n24news", "Television", "tv"),
+        ("N24News/train", "Books", "book"),
+        ("kinetics700", "vault", "vault"),
+        ("nwpu-resisc45", "terrace", "patio, terrace"),
+        ("n24news", "Automobiles", "car"),
+    ):
+        merged = merge_labels({name: [label], "objects": [other]})
+        one, two = merged.merged(name, label), merged.merged("objects", other)
+        assert one != two, label
+        assert not Relations([one, two], load_names()).related(one, two), label
 
 
 def test_report_says_what_was_joined_and_why() -> None:

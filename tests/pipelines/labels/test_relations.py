@@ -52,6 +52,57 @@ def test_what_is_a_kind_of_hot_dog_is_no_dog_either() -> None:
     assert relations.table().select(["label", "other"]).to_pylist() == [{"label": "hotdog", "other": "chili hot dog"}]
 
 
+def test_deeds_denials_phrases_and_proper_names_are_no_kinds_of_their_last_word() -> None:
+    things = [
+        "harp",
+        "gate",
+        "ladder",
+        "pipe",
+        "cow",
+        "smoke",
+        "beetle",
+        "lake",
+        "sauce",
+        "goat",
+        "table",
+        "machine",
+        "ring",
+    ]
+    wrong = [
+        *[
+            "strumming harp",
+            "WalkingTheCow",
+            "painting or fixing gate",
+            "climb ladder",
+            "stirfry sauce",
+            "tying a goat",
+        ],
+        *["not a cow", "no smoke", "without ring", "fish of the lake", "smell like goat", "ford beetle"],
+    ]
+    right = [
+        "celtic harp",
+        "garden gate",
+        "rope ladder",
+        "dining table",
+        "washing machine",
+        "string ring",
+        "dung beetle",
+    ]
+    relations = Relations([*things, *map(plain, wrong + right)], load_names())
+    related = {name: [thing for thing in things if relations.related(thing, plain(name))] for name in wrong + right}
+    assert [name for name in wrong if related[name]] == []
+    assert [name for name in right if not related[name]] == []
+
+
+def test_deeds_are_kinds_where_a_list_says_so() -> None:
+    names = LabelNames(kinds={"sport": ["climbing wall"]}, things_in_ing=["milking"])
+    relations = Relations(["sport", "wall", "climbing wall", "stool", "milking stool", "breaking stool"], names)
+    assert relations.related("sport", "climbing wall")
+    assert relations.related("wall", "climbing wall")
+    assert relations.related("stool", "milking stool")
+    assert not relations.related("stool", "breaking stool")
+
+
 def test_big_cats_and_wild_dogs_are_neither() -> None:
     relations = Relations(["cat", "lion", "dog", "coyote", "mammal"], load_names())
     assert not relations.related("cat", "lion")

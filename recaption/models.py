@@ -126,7 +126,8 @@ _REPOSITORIES = {
     "internvl3.5-8b": ("internvl", "OpenGVLab/InternVL3_5-8B"),
     "cogvlm2-19b": ("cogvlm2", "zai-org/cogvlm2-llama3-chat-19B"),
 }
-# Of those whose repositories hold code that is run: nobody can put other code under these.
+# Of those whose repositories hold code that is run: nobody can put other code under these. They are the commits that
+# public projects name for these repositories; whoever has looked at another one sets `revision`.
 _REVISIONS = {
     "glm-4v-9b": "3376fea6e54db68587a89bf1ac27a6889bafb867",
     "internvl2.5-8b": "e9e4c0dc1db56bfab10458671519b7fa3dd29463",

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+from extras import installed_or_skip
 from PIL import Image, UnidentifiedImageError
 
 from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
@@ -45,7 +46,9 @@ def test_what_decoders_raise_for_damaged_bytes_is_the_datas() -> None:
 
 
 def test_libavs_errors_are_the_datas() -> None:
-    av = pytest.importorskip("av")
+    installed_or_skip("av")
+    import av
+
     with pytest.raises(av.error.FFmpegError) as caught:
         av.open(io.BytesIO(b"no video at all" * 100), "r")
     assert not is_machine_fault(caught.value)

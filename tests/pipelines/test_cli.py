@@ -74,7 +74,7 @@ def test_a_missing_file_and_missing_metadata_exit_2(web: Web, tmp_path: Path) ->
     config = web.config_file(tmp_path, {"sources": {"laion": {"parts": [str(tmp_path / "*.parquet")]}}})
     found = call("run", config)
     assert found.returncode == 2
-    assert "no files there, or none of .parquet" in found.stderr
+    assert "no Parquet files there" in found.stderr
 
 
 def test_a_whole_round(web: Web, undisturbed: Path, tmp_path: Path) -> None:

@@ -80,9 +80,8 @@ class PairRows(ABC, Generic[P]):
 
     counts: `read`, and rows left out: a malformed one by its fault's reason; `unreadable_rows`, those of a damaged
     Parquet file from where the damage begins; `over_line_limit`, records after the first `lines`; `other_sides`; of a
-    sample also `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others. Without
-    a sample, pairs that repeat are left for the
-    duplicates stage to find.
+    sample also `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others.
+    Without a sample, pairs that repeat are left for the duplicates stage to find.
     """
 
     def __init__(self, settings: P) -> None:

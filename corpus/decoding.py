@@ -112,9 +112,17 @@ def _silence_pillow() -> None:
 
 
 def load(image: Image.Image, data: bytes, header: ImageHeader) -> None:
-    """Decode an opened image. Raises what Pillow raises, and TruncatedError for rows that it has only filled up."""
+    """Decode an opened image. Raises what Pillow raises, and TruncatedError for rows that it has only filled up.
+
+    UndecodableError where Pillow calls a PNG truncated whose data is all there, and is damaged.
+    """
     fill = image.info.get("transparency", 0) if header.format == "gif" else 0
-    image.load()
+    try:
+        image.load()
+    except OSError as error:
+        if header.format == "png" and _is_damaged(data):
+            raise UndecodableError(in_words(error)) from error
+        raise
     if header.format not in ("png", "gif"):
         return
     lowest = np.asarray(image.crop((0, max(0, image.height - 2), image.width, image.height)))
@@ -126,6 +134,15 @@ def load(image: Image.Image, data: bytes, header: ImageHeader) -> None:
 def _refuse_missing(found: int, wanted: int) -> None:
     if found < wanted:
         raise TruncatedError(f"data for {found} of {wanted} bytes of pixels")
+
+
+def _is_damaged(data: bytes) -> bool:
+    """Whether the pixels of a PNG can't be unpacked, however much of them there is."""
+    try:
+        _inflated(data)
+    except zlib.error:
+        return True
+    return False
 
 
 def _inflated(data: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from rich.table import Table
 
 from corpus.workspace import Workspace
@@ -12,7 +13,14 @@ from pipelines.config import Config, sources_of
 from pipelines.given_pairs import ALSO
 from pipelines.labels.names import LabelNames
 from pipelines.plan import Plan, Selection
-from pipelines.publishing.mixture import MixtureSettings, PublishError, arrange_dataset, read_candidates
+from pipelines.publishing.mixture import (
+    MixtureDataset,
+    MixtureSettings,
+    PublishError,
+    arrange_dataset,
+    read_candidates,
+)
+from pipelines.publishing.sides import negatives_per_pair
 from pipelines.publishing.weights import Drawn, dataset_weights
 from pipelines.run import plan
 from pipelines.terminal import Terminal, print_line
@@ -90,11 +98,24 @@ def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
         notes.append(str(error))
     else:
         taken = len(arranged.chosen)
+        own = negatives_per_pair(there.workspace, paths, candidates, arranged.chosen)
+        notes += _shortfalls(mixture.datasets[name], len(candidates), own)
         if arranged.unplaced:
             notes.append(f"{arranged.unplaced:,} pairs are left out: their groups would make shards unequal")
         if taken < mixture.batch_size:
             notes.append(f"{taken:,} samples are less than a batch of {mixture.batch_size:,}")
     return MixRow(name, str(dataset.task), len(candidates), taken, notes=tuple(notes), whole=whole)
+
+
+def _shortfalls(asked: MixtureDataset, available: int, own_negatives: np.ndarray) -> Iterator[str]:
+    """Where more is asked for than there is: pairs, or negatives of those that are taken (int64[m])."""
+    if asked.pairs is not None and asked.pairs > available:
+        yield f"pairs: {asked.pairs:,} asked for, {available:,} are there"
+    short = own_negatives < asked.negatives
+    if short.any():
+        rest = f"the rest, {int((asked.negatives - own_negatives[short]).sum()):,} in all, is filled at random"
+        share = "all" if short.all() else f"{int(short.sum()):,} of {len(short):,} ({short.mean():.1%})"
+        yield f"negatives: {asked.negatives:,} asked for; {share} of the pairs have fewer; {rest}"
 
 
 def _weighed(config: Config, mixture: MixtureSettings, rows: Sequence[MixRow], steps: int) -> Iterator[MixRow]:

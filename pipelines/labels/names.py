@@ -33,6 +33,7 @@ _PLURALS = (
     *(("geese", "goose"), ("feet", "foot"), ("teeth", "tooth"), ("wolves", "wolf"), ("knives", "knife")),
     *(("leaves", "leaf"), ("shelves", "shelf"), ("loaves", "loaf"), ("calves", "calf")),
 )
+_WITH_ES = ("s", "x", "z", "ch", "sh", "o")  # what has its plural in es: sites are no sit
 _NO_PLURALS = {"arms", "clothes", "glasses", "goods", "lens", "news", "series", "species"}
 
 
@@ -132,7 +133,11 @@ def singular(name: str, known: Collection[str]) -> str:
     """The name with its last word in the singular, where English rules give one that is known; else the name itself."""
     if name.split(" ")[-1] in _NO_PLURALS:
         return name
-    found = [name[: -len(ending)] + one for ending, one in _PLURALS if name.endswith(ending) and len(name) > 3]
+    found = [
+        name[: -len(ending)] + one
+        for ending, one in _PLURALS
+        if name.endswith(ending) and len(name) > 3 and (ending != "es" or name[:-2].endswith(_WITH_ES))
+    ]
     return next((each for each in found if each in known), name)
 
 

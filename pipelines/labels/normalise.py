@@ -209,8 +209,9 @@ def _fold(
     known = {plain(name) for group in names.same for name in group}
     known |= {plain(name) for above, below in names.kinds.items() for name in (above, *below)}
     known |= {first_name(key) for found in keys.values() for key in found}
-    # Of names that differ in their blanks only, the one with most words.
-    parted = {_squeezed(name, settings): name for name in sorted(known, key=lambda name: (name.count(" "), name))}
+    # Of names that differ in their blanks only, the one with most words; rather the singular.
+    by_words = sorted(known, key=lambda name: (name.count(" "), -len(name), name))
+    parted = {_squeezed(name, settings): name for name in by_words}
     ways = {key: _ways(key, alias, known, parted, settings) for found in keys.values() for key in found}
     while True:
         undone: set[tuple[str, str]] = set()  # what a name or a key is not to become

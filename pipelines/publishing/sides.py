@@ -115,6 +115,20 @@ def _read_rows(workspace: Workspace, path: str, rows: np.ndarray, negatives: boo
         return pq.ParquetFile(file).read(columns=columns).take(rows)
 
 
+def negatives_per_pair(
+    workspace: Workspace, paths: Sequence[str], candidates: Candidates, chosen: np.ndarray
+) -> np.ndarray:
+    """int64[m]: how many negatives of its own each of the chosen candidates has."""
+    found = np.zeros(len(chosen), np.int64)
+    table, row = candidates.table[chosen], candidates.row[chosen]
+    for number, path in enumerate(paths):
+        places = np.flatnonzero(table == number)
+        with workspace.store.open(path) as file:
+            lists = pq.ParquetFile(file).read(columns=["negatives"]).column("negatives")
+        found[places] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()[row[places]]
+    return found
+
+
 def first_entries(lists: pa.Array, most: int) -> pa.Array:
     """The first `most` entries of each list; a list that is null is empty."""
     lengths = np.minimum(lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), most)

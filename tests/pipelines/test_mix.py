@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from rich.console import Console
@@ -16,8 +17,9 @@ from whole_runs import Web, call, digests
 
 from corpus.settings import parse_settings
 from pipelines.config import Config
-from pipelines.mix import Mix, mixes, show_mix
+from pipelines.mix import Mix, _shortfalls, mixes, show_mix
 from pipelines.plan import Selection
+from pipelines.publishing.mixture import MixtureDataset
 from pipelines.publishing.verify import verify
 from pipelines.run import run
 
@@ -128,9 +130,41 @@ def test_epochs_are_of_the_steps_that_are_asked_for(web: Web, home: Path) -> Non
     assert f"in {unasked.steps} steps of 32 samples (as many as all that is taken fills" in shown(unasked)
 
 
+def test_more_pairs_or_negatives_than_there_are_is_said(web: Web, home: Path) -> None:
+    config = config_of(web, home)
+    datasets = config.mixtures["two"].datasets
+    some = {"pairs": 10**6, "negatives": 3}
+    config.mixtures["two"] = config.mixtures["two"].model_copy(
+        update={"datasets": {"mixed": parse_settings(some, MixtureDataset), "own": datasets["own"]}}
+    )
+    [two] = mixes(config, ["two"])
+    mixed, own = two.rows
+    assert mixed.taken == mixed.available
+    assert mixed.notes == (
+        f"pairs: 1,000,000 asked for, {mixed.available:,} are there",
+        f"negatives: 3 asked for; all of the pairs have fewer; the rest, {3 * mixed.available:,} in all, is filled at "
+        "random",
+    )
+    assert "mixed: pairs: 1,000,000 asked for" in shown(two)
+    assert not any("asked for" in note for note in own.notes), "20 of more are asked for, and no negatives"
+
+
+def test_the_share_of_pairs_that_have_too_few_negatives() -> None:
+    own = np.array([5, 2, 0, 7, 5, 5, 5, 4])
+    cases = {
+        6: ["negatives: 6 asked for; 7 of 8 (87.5%) of the pairs have fewer; the rest, 16 in all, is filled at random"],
+        5: ["negatives: 5 asked for; 3 of 8 (37.5%) of the pairs have fewer; the rest, 9 in all, is filled at random"],
+        0: [],
+    }
+    for negatives, notes in cases.items():
+        assert list(_shortfalls(MixtureDataset(pairs=8, negatives=negatives), 8, own)) == notes, negatives
+    assert list(_shortfalls(MixtureDataset(pairs=9), 8, own)) == ["pairs: 9 asked for, 8 are there"]
+    assert list(_shortfalls(MixtureDataset(negatives=5), 8, own[:0])) == []
+
+
 def test_a_dataset_smaller_than_a_batch_is_flagged(web: Web, home: Path) -> None:
     [two] = mixes(config_of(web, home), ["two"])
-    assert [row.notes for row in two.rows if row.dataset == "mixed"] == [()]
+    assert not any("batch" in note for row in two.rows if row.dataset == "mixed" for note in row.notes)
     assert "own: 20 samples are less than a batch of 32" in shown(two)
     assert "not all is done" not in shown(two)
 

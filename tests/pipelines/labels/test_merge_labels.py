@@ -64,6 +64,9 @@ def test_first_of_several_names() -> None:
     ],
 )
 def test_a_plural_is_one_where_the_singular_is_known(name: str, expected: str) -> None:
+    assert singular("sites", {"sit", "site"}) == "site"
+    assert singular("sites", {"sit"}) == "sites"
+    assert singular("boxes", {"box"}) == "box"
     known = {"dog", "church", "city", "new", "bus", "fisherman", "timber wolf", "mouse"}
     assert singular(name, known) == expected
     assert singular(name, set()) == name
@@ -267,6 +270,7 @@ def test_sections_and_moves_of_known_sets_are_no_things() -> None:
         ("kinetics700", "vault", "vault"),
         ("nwpu-resisc45", "terrace", "patio, terrace"),
         ("n24news", "Automobiles", "car"),
+        ("country211", "Turkey", "turkey"),
     ):
         merged = merge_labels({name: [label], "objects": [other]})
         one, two = merged.merged(name, label), merged.merged("objects", other)

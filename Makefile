@@ -105,9 +105,10 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODE
 	$(BIN)/python -m benchmarks.scale
 
 # The versions of a known good build, chosen anew: for all Pythons and systems, and for the models on this machine.
+# img2dataset asks for the package dataclasses, of which uv takes a release that is for Python 3.6 alone.
 constraints: $(FLOOR)/.installed $(MODELS)/.installed
 	$(FLOOR)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
-		--extra dev --extra bench pyproject.toml --output-file constraints.txt
+		--no-emit-package dataclasses --extra dev --extra bench pyproject.toml --output-file constraints.txt
 	$(MODELS)/bin/python -m pip freeze --exclude-editable > constraints-models.txt
 
 clean:

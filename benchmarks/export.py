@@ -79,6 +79,7 @@ def _pair(text: str, item: bytes) -> dict[str, object]:
         "positive": {"instruction": "", "text": "", "items": [item]},
         "negatives": [],
         "positive_score": 0.3,
+        "in_batch_negatives": True,
         "group": "",
         "label": "",
         "caption_origin": "original",

@@ -3,6 +3,8 @@
 The sets have the labels, amounts and skews of the recipe's; names stand in for ImageNet's and SUN's where the built-in
 lists have none. Merging and relations are those of `pipelines.labels`. "Any window" are batches that begin in the midst
 of ours; "8 ranks" takes 96 samples from each of eight shards that are read side by side, in a shuffled order of shards.
+Also the sides of pairs that have no labels: SQuAD's shape (87,599 questions of 18,891 passages) and COCO's (113,287
+pictures of five captions), pairs with an equal side in their batch.
 The peer of the last line is the lower bound that the counts of the labels allow; the ratio is bound / ours.
 """
 
@@ -22,6 +24,7 @@ from pipelines.labels.names import LabelNames, load_names
 from pipelines.labels.normalise import merge_labels
 from pipelines.labels.relations import Relations
 from pipelines.labels.spread import label_spread_order
+from pipelines.publishing.side_spread import equal_in_batch, repeated_sides, side_spread_order
 
 BATCH = 768
 RANKS = 8
@@ -91,6 +94,25 @@ def ordered(label: Labels, related: Pairs) -> npt.NDArray[np.int64]:
     return label_spread_order(mix64(np.arange(len(label), dtype=np.uint64)), label, BATCH, related)
 
 
+def print_sides(seed: int = 0) -> None:
+    """Equal sides in a batch, as meetings per query and as pairs, of sets of texts and captions in our order."""
+    random = np.random.default_rng(seed)
+    squad = np.sort(np.concatenate([np.arange(18_891), random.integers(0, 18_891, 87_599 - 18_891)]))
+    for name, side in (("SQuAD, passages", squad), ("COCO, pictures", np.repeat(np.arange(113_287), 5))):
+        code, single = repeated_sides(side.astype(np.uint64)), np.full(len(side), -1)
+        seconds, order = timed(
+            lambda code=code, single=single: side_spread_order(
+                mix64(np.arange(len(code), dtype=np.uint64)), single, code, BATCH
+            )
+        )
+        assert order is not None
+        met = false_negatives_per_query(side[order], BATCH)
+        bound, expected = lower_bound(side, BATCH), expected_when_shuffled(side, BATCH)
+        equal = equal_in_batch(single, code[order], BATCH)
+        assert met <= 1.05 * bound, f"{name}: {met} equal sides per query, the counts allow {bound}"
+        print(f"{name:40} {met:9.3f} (bound {bound:.3f}, shuffled {expected:.3f}), {equal} pairs, {seconds:.1f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=1_000_000, help="of the run that measures time and memory")
@@ -121,6 +143,7 @@ def main() -> None:
         ("8 ranks, our order", false_negatives_per_query(read_by_ranks(spread), BATCH, related)),
     ]:
         print(f"{what:40} {value:9.3f}")
+    print_sides()
     sets, related = build(many)
     label = np.concatenate(list(sets.values()))
     seconds, order = timed(lambda: ordered(label, related))

@@ -114,6 +114,7 @@ PAIR_SCHEMA = pa.schema(
         pa.field("positive_score", pa.float32()),
         pa.field("group", pa.string()),
         pa.field("label", pa.string()),
+        pa.field("in_batch_negatives", pa.bool_()),  # false: the dataset's pairs are no negatives of each other
         pa.field("caption_origin", pa.string()),
         pa.field("caption_model", pa.string()),
         pa.field("caption_prompt", pa.string()),

@@ -136,6 +136,7 @@ def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Tab
             "positive_score": pa.array(np.zeros(len(place), np.float32)),
             "group": pa.array(pairs.groups(), pa.string()),
             "label": repeated("", len(place)),
+            "in_batch_negatives": pa.array(np.ones(len(place), np.bool_)),
             **{name: said.column(name) for name in ("caption_origin", "caption_model", "caption_prompt")},
             "source_url": _public(rows.column("url"), rows.column("video")),
             "source_sha256": rows.column("downloaded_sha256"),

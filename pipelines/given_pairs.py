@@ -38,7 +38,9 @@ class GivenPairSettings(Settings):
     query_instruction: str = ""
     positive_instruction: str = ""
     own_instruction: bool = Field(
-        False, description="the instruction that the set gives with a query, in place of query_instruction"
+        False,
+        description="the instruction that the set gives with a query, in place of query_instruction; and that which it "
+        "gives with a positive, where it gives one, in place of positive_instruction",
     )
     negatives: int = Field(16, ge=0, description="at most so many of the set's own are kept, from the first")
     without_image: Literal["drop_pair", "drop_negative"] = Field(
@@ -56,7 +58,7 @@ class GivenPairs(MapStage):
     """
 
     name = "pairs"
-    version = 3
+    version = 4
     schema = PAIR_SCHEMA
     expands = True
     origin = PAIR_ORIGIN
@@ -159,17 +161,21 @@ class _Making:
         except _Gone as gone:
             return {"status": str(gone.status), "reason": gone.reason}
         settings = self.settings
-        instruction = row["instruction"] if settings.own_instruction else settings.query_instruction
+        instruction, before_positive = settings.query_instruction, settings.positive_instruction
+        if settings.own_instruction:
+            instruction = row["instruction"]
+            before_positive = row["positive_instruction"] or before_positive
         identity = (query["text"], *query["items"], "|", positive["text"], *positive["items"])
         images = [self.images[name] for name in (*row["positive"]["images"], *row["query"]["images"])]
         return {
             "pair_id": pair_id(self.dataset, *identity),
             "query": {"instruction": instruction or "", **query},
-            "positive": {"instruction": settings.positive_instruction, **positive},
+            "positive": {"instruction": before_positive, **positive},
             "negatives": negatives,
-            "positive_score": 0.0,
+            "positive_score": row["positive_score"] or 0.0,
             "group": "",
             "label": row["label"] or "",
+            "in_batch_negatives": row["in_batch_negatives"] is not False,
             "caption_origin": str(CaptionOrigin.ORIGINAL),
             "caption_model": "",
             "caption_prompt": "",

@@ -70,6 +70,7 @@ def caption_to_image(shard: Shard, dataset: str, settings: PairSettings) -> pa.T
         "positive_score": pa.array(np.zeros(n, np.float32)),
         "group": repeated("", n),
         "label": repeated("", n),
+        "in_batch_negatives": pa.array(np.ones(n, np.bool_)),
         "caption_origin": chosen.column("caption_origin"),
         "caption_model": chosen.column("caption_model"),
         "caption_prompt": chosen.column("caption_prompt"),

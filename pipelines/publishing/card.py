@@ -31,17 +31,38 @@ while True:
 ```
 
 Also with `wids` (`index.json` of each dataset), with Hugging Face `load_dataset(".", "<dataset>")`, and with Megatron
-Energon (`energon prepare` in each dataset's folder, then `blend.yaml`).
+Energon (`energon prepare` in each dataset's folder). Energon blends sample by sample: with `blend.yaml` a batch holds
+several datasets. For batches of one dataset make a loader of each, and draw from them as above:
+
+```python
+from megatron.energon import WorkerConfig, get_loader, get_train_dataset
+
+def batches(name):
+    samples = get_train_dataset(
+        name,
+        worker_config=WorkerConfig.default_worker_config(0),
+        task_encoder=your_task_encoder,
+        batch_size=manifest["batch_size"],
+        shuffle_buffer_size=None,
+        max_samples_per_sequence=None,
+    )
+    return iter(get_loader(samples))
+```
+
+Within one blend a task encoder whose `batch_group_criterion` returns the dataset does the same.
 """
 
 _FORMAT = """\
 A sample is one training pair. Its key is the pair's id; `json` holds everything that is not media, with the same keys
 and types in every sample: an absent string is `""`, an absent list `[]`, and a score of something that was never
-scored is `0.0`. Its `media` lists name the sample's other members. An image is called `.jpg` whatever its format is, so
-decode it by its content. It holds the bytes as they were collected where a plain decode (Pillow's `convert("RGB")`, no
-EXIF applied) shows the picture right, and is written anew where not: upright, on white, 8 bits, the first frame.
-`phash` has a hash of the picture that was judged, for each of `media` (`""` for frames and videos); `rewritten` says
-which are written anew. `source.sha256` is of what was fetched.
+scored is `0.0`. A side is fed to a model as `instruction + text`, joined as they are: an instruction brings its own
+separator. A side's `id` is a hash of its media and of its text, case and blanks aside: equal ids are the same side, by
+which a trainer masks what two samples of a batch share. `in_batch_negatives` is false where the set says that its pairs
+are no negatives of each other. `media` lists name the sample's other members. An image is called `.jpg` whatever its
+format is, so decode it by its content. It holds the bytes as they were collected where a plain decode (Pillow's
+`convert("RGB")`, no EXIF applied) shows the picture right, and is written anew where not: upright, on white, 8 bits,
+the first frame. `phash` has a hash of the picture that was judged, for each of `media` (`""` for frames and videos);
+`rewritten` says which are written anew. `source.sha256` is of what was fetched.
 """
 
 _CLIPS = """\
@@ -152,6 +173,12 @@ def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator
     ]
     yield "Of the kept pairs the mixture takes a seeded sample; a pair that came twice is there once.\n"
     yield _table(["dataset", "kept pairs", "repeats left out", "samples"], taken)
+    yield (
+        "Pairs with an equal query or an equal positive are spread over the batches, as far as their counts, groups "
+        "and labels allow. What could not be spread has an equal side in its batch:\n"
+    )
+    met = [[name, f"{entry['equal_sides_in_batch']:,}"] for name, entry in datasets.items()]
+    yield _table(["dataset", "samples with an equal side in their batch"], met)
 
 
 def _negatives(datasets: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,11 +29,13 @@ from pipelines.publishing.mixture import (
     MixtureSettings,
     PublishError,
     arrange_dataset,
+    draw,
     read_candidates,
     related_labels,
 )
 from pipelines.publishing.negatives import Fill, fill_negatives
 from pipelines.publishing.sample import field_ext, make_layout
+from pipelines.publishing.side_spread import equal_in_batch, repeated_sides, side_spread_order
 from pipelines.publishing.sides import ROLES, Sides, read_sides
 
 FORMAT = 4  # of a corpus: raise it when the same pairs give other bytes
@@ -67,6 +69,7 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
             raise PublishError(f"none of its {len(candidates)} kept pairs is published: no whole group of them fits")
         videos = given.modality == Modality.CLIP and settings.negatives > 0
         sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
+        arranged, sides = _spread(candidates, arranged, sides, given.name, mixture)
         related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None
         fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives", related)
         counts = sides.counts
@@ -77,14 +80,29 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
             )
     except PublishError as error:
         raise PublishError(f"dataset {given.name}: {error}") from None
-    made_from = _fingerprint(given, mixture, names if arranged.rule is BatchRule.LABEL_SPREAD else None)
+    made_from = _fingerprint(given, mixture, names if arranged.rule is BatchRule.LABEL_SPREAD else None, arranged)
     return DatasetPlan(given, settings, made_from, candidates, arranged, sides, fill)
 
 
-def _fingerprint(given: DatasetInput, mixture: MixtureSettings, names: LabelNames | None) -> str:
+def _spread(
+    candidates: Candidates, arranged: Arrangement, sides: Sides, name: str, mixture: MixtureSettings
+) -> tuple[Arrangement, Sides]:
+    """Pairs without groups and labels in the order that spreads equal sides, and how many meet in a batch."""
+    query, positive = repeated_sides(sides.query_id), repeated_sides(sides.positive_id)
+    if arranged.rule is BatchRule.SINGLE_DATASET:
+        drawn = draw(candidates.ids[:, arranged.chosen], f"{mixture.seed}/{name}/order")
+        order = side_spread_order(drawn, query, positive, mixture.batch_size)
+        if order is not None:
+            sides, query, positive = sides.ordered(order), query[order], positive[order]
+            arranged = replace(arranged, chosen=arranged.chosen[order], sides_spread=True)
+    return replace(arranged, equal_sides=equal_in_batch(query, positive, mixture.batch_size)), sides
+
+
+def _fingerprint(given: DatasetInput, mixture: MixtureSettings, names: LabelNames | None, arranged: Arrangement) -> str:
     settings = mixture.datasets[given.name]
     clip = [str(given.modality)] if given.modality == Modality.CLIP else []  # the fields of others don't depend on it
     spread = [mixture.batch_size, names.canonical()] if names else []
+    spread += [mixture.batch_size] if arranged.sides_spread else []
     return fingerprint(
         {
             "format": FORMAT,

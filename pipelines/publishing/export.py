@@ -26,7 +26,7 @@ from pipelines.publishing.claim import Claim
 from pipelines.publishing.locate import Locations, split_ids
 from pipelines.publishing.mixture import PublishError
 from pipelines.publishing.progress import Progress, Tar
-from pipelines.publishing.sample import Layout, Pictures, random_negative, sample_jsons, to_bytes
+from pipelines.publishing.sample import Layout, Pictures, random_negative, sample_jsons, side_names, to_bytes
 from pipelines.publishing.sides import ROLES, first_entries
 from pipelines.publishing.tars import Sample, write_tar
 
@@ -104,13 +104,11 @@ def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
     pictures = {role: _pictures(found, item.locations) for role, (_, found) in sides.items()}
     samples = sample_jsons(whole, item.target.name, item.target.task, item.target.stage, layout, pictures)
     given = _items(donors, "positive", 0, item.locations)
-    shown, texts = (
-        _pictures(given[1], item.locations),
-        donors.column("positive").combine_chunks().field("text").to_pylist(),
-    )
+    drawn, shown = donors.column("positive").combine_chunks(), _pictures(given[1], item.locations)
+    told = zip(side_names(drawn), drawn.field("text").to_pylist(), item.slot[~own].tolist(), strict=True)
     negatives = [
-        random_negative(text, layout.negatives[slot], shown.of(row))
-        for row, (text, slot) in enumerate(zip(texts, item.slot[~own].tolist(), strict=True))
+        random_negative(side, text, layout.negatives[slot], shown.of(row))
+        for row, (side, text, slot) in enumerate(told)
     ]
     parts = [
         _places(whole.num_rows, list(sides.values()), item.locations),

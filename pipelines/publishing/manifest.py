@@ -25,6 +25,9 @@ BLEND = "blend.yaml"
 INDEX = "index.json"  # in each dataset's folder
 
 SCHEMA_VERSION = 1
+TEXT = (
+    "instruction + text, joined as they are: an instruction brings its own separator"  # what a model is fed of a side
+)
 _FAULTS_SHOWN = 3
 
 
@@ -58,6 +61,7 @@ def dataset_entry(plan: DatasetPlan, layout: Layout, tars: Iterable[Tar], batch_
         "weight": plan.settings.weight,
         "repeats": plan.settings.repeats,
         "batch_rule": str(plan.arranged.rule),
+        "equal_sides_in_batch": plan.arranged.equal_sides,
         "warnings": list(_warnings(plan, batch_size)),
         "shards": [tar.to_json() for tar in tars],
     }
@@ -92,6 +96,7 @@ def make_manifest(
         "seed": settings.seed,
         "batch_size": settings.batch_size,
         "pairs_per_shard": settings.pairs_per_shard,
+        "text": TEXT,
         **rule,
         "datasets": {name: {**entry, "weight": weights[name]} for name, entry in datasets.items()},
         "funnel": {source: given.funnel[source] for source in sorted(given.funnel)},

@@ -54,6 +54,7 @@ class _Dataset(_Shape):
     weight: float = Field(gt=0, allow_inf_nan=False)
     repeats: int = Field(ge=1)
     batch_rule: BatchRule
+    equal_sides_in_batch: Count = 0
     warnings: list[str]
     shards: list[_Tar]
 
@@ -80,6 +81,7 @@ class _Manifest(_Shape):
     seed: int
     batch_size: int
     pairs_per_shard: int
+    text: str = ""
     weights: dict[str, Any] = {}  # where they are not by hand
     datasets: dict[Name, _Dataset]
     funnel: dict[str, _Source]

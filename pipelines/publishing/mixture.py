@@ -144,6 +144,8 @@ class Arrangement:
     position: np.ndarray  # int64[m], in the shard, from 0
     unplaced: int  # pairs of groups that would have made shards unequal
     rule: BatchRule
+    sides_spread: bool = False  # pairs with equal sides are in different batches, as far as they can be
+    equal_sides: int = 0  # pairs that share a query or a positive with another one of their batch
 
     @property
     def shard_samples(self) -> np.ndarray:

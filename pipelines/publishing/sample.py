@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.records import CaptionOrigin, Origin
-from pipelines.publishing.sides import first_entries
+from pipelines.publishing.sides import first_entries, side_ids
 
 _IMAGE = "jpg"  # what every image is called
 IMAGE_EXTS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"})
@@ -97,6 +97,7 @@ def sample_jsons(
     )
     negatives = _negatives(pairs.column("negatives").combine_chunks(), layout, pictures["negatives"])
     texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
+    in_batch = pc.fill_null(pairs.column("in_batch_negatives"), True).to_pylist()
     return [
         {
             "pair_id": pair_id,
@@ -109,6 +110,7 @@ def sample_jsons(
             "positive_score": score,
             "group": texts["group"][row],
             "label": texts["label"][row],
+            "in_batch_negatives": in_batch[row],
             "caption_origin": texts["caption_origin"][row],
             "caption_model": texts["caption_model"][row],
             "caption_prompt": texts["caption_prompt"][row],
@@ -129,14 +131,22 @@ def sample_jsons(
     ]
 
 
-def random_negative(text: str, fields: tuple[str, ...], pictures: Mapping[str, Any]) -> dict[str, Any]:
-    """A negative that is the positive side of another pair, with what `Pictures.of` says of it. It has no score."""
-    return {"text": text, "media": list(fields), **pictures, "score": 0.0, "origin": str(Origin.RANDOM)}
+def random_negative(side: str, text: str, fields: tuple[str, ...], pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """A negative that is the positive side of another pair, the one with the id `side`, with what `Pictures.of` says
+    of it. It has no score.
+    """
+    return {"id": side, "text": text, "media": list(fields), **pictures, "score": 0.0, "origin": str(Origin.RANDOM)}
 
 
 def to_bytes(sample: Mapping[str, Any]) -> bytes:
     """A sample's `json` member."""
     return _ENCODER.encode(sample).encode()
+
+
+def side_names(sides: pa.StructArray) -> list[str]:
+    """The ids of sides in hexadecimal digits, 32 each."""
+    digits = side_ids(sides).T.astype(">u8").tobytes().hex()
+    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
 
 
 def hexadecimal(ids: pa.ChunkedArray) -> list[str]:
@@ -154,10 +164,10 @@ def _strings(column: pa.ChunkedArray | pa.Array) -> list[str]:
 
 def _sides(pairs: pa.Table, name: str, fields: tuple[str, ...], pictures: Pictures) -> list[dict[str, Any]]:
     side = pairs.column(name).combine_chunks()
-    both = zip(_strings(side.field("instruction")), _strings(side.field("text")), strict=True)
+    told = zip(side_names(side), _strings(side.field("instruction")), _strings(side.field("text")), strict=True)
     return [
-        {"instruction": instruction, "text": text, "media": list(fields), **pictures.of(row)}
-        for row, (instruction, text) in enumerate(both)
+        {"id": own, "instruction": instruction, "text": text, "media": list(fields), **pictures.of(row)}
+        for row, (own, instruction, text) in enumerate(told)
     ]
 
 
@@ -170,11 +180,12 @@ def _negatives(lists: pa.Array, layout: Layout, pictures: Pictures) -> list[list
     used = first_entries(lists, len(layout.negatives))
     entries = used.values
     texts, scores = _strings(entries.field("text")), _numbers(entries.field("score"))
-    origins = _strings(entries.field("origin"))
+    origins, ids = _strings(entries.field("origin")), side_names(entries)
     offsets = used.offsets.to_pylist()
     return [
         [
             {
+                "id": ids[at],
                 "text": texts[at],
                 "media": list(layout.negatives[at - start]),
                 **pictures.of(at),
@@ -188,7 +199,7 @@ def _negatives(lists: pa.Array, layout: Layout, pictures: Pictures) -> list[list
 
 
 _MEDIA_SHAPE = {"media": [str], "phash": [str], "rewritten": [bool]}
-_SIDE_SHAPE = {"instruction": str, "text": str, **_MEDIA_SHAPE}
+_SIDE_SHAPE = {"id": str, "instruction": str, "text": str, **_MEDIA_SHAPE}
 _SHAPE = {
     "pair_id": str,
     "dataset": str,
@@ -196,10 +207,11 @@ _SHAPE = {
     "stage": int,
     "query": _SIDE_SHAPE,
     "positive": _SIDE_SHAPE,
-    "negatives": [{"text": str, **_MEDIA_SHAPE, "score": float, "origin": str}],
+    "negatives": [{"id": str, "text": str, **_MEDIA_SHAPE, "score": float, "origin": str}],
     "positive_score": float,
     "group": str,
     "label": str,
+    "in_batch_negatives": bool,
     "caption_origin": str,
     "caption_model": str,
     "caption_prompt": str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,11 @@ class Sides:
     source_key: np.ndarray  # uint64[m], of the source's URL; 0: it doesn't matter
     query_id: np.ndarray  # uint64[m], the first word of the side's id
     positive_id: np.ndarray  # uint64[m], the same
+
+    def ordered(self, order: np.ndarray) -> Sides:
+        """The same pairs in another order."""
+        names = ("own_negatives", "query_key", "positive_key", "negative_keys", "source_key", "query_id", "positive_id")
+        return replace(self, **{name: getattr(self, name)[order] for name in names})
 
 
 def read_sides(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -134,7 +134,7 @@ class MappedRows(PairRows[MappedSource]):
         negatives = true_negatives(given, [positive], self.settings.most_negatives, self.told)
         said = {name: template.text(row) for name, template in others.items()}
         licence = said.pop("licence_column", "")
-        return GivenPair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **said)
+        return GivenPair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, said))
 
     @property
     def notes(self) -> dict[str, Any]:

@@ -82,10 +82,11 @@ def task_of(settings: MmebSource | Mme5Source) -> Task:
 
 
 class MmebRows(PairRows[MmebSource | Mme5Source]):
-    """Rows of the subsets, one after the other. An instruction that a query begins with lies in `instruction`.
+    """Rows of the subsets, one after the other. An instruction that a query begins with lies in `instruction`, one
+    that a positive begins with in `positive_instruction`.
 
     Faults: empty_query, empty_positive, neither text nor image; no_image, there should be one; bad_text, no string;
-    bad_list, negatives that are no list of strings. Instructions of positives and negatives are taken out.
+    bad_list, negatives that are no list of strings. Instructions of negatives are those of positives, and taken out.
     """
 
     def __init__(self, settings: MmebSource | Mme5Source) -> None:
@@ -161,6 +162,7 @@ class RowReader:
             tuple(self._negatives(row, subset)),
             instruction,
             label=positive.text if subset.label else "",
+            positive_instruction=before,
             file=file,
             line=line,
         )

@@ -27,9 +27,7 @@ class Subset(Settings):
     instruction: tuple[str, ...] = Field(
         (), description="what queries begin with, if it is an instruction; any of these"
     )
-    positive_instruction: tuple[str, ...] = Field(
-        (), description="the same of positives and negatives; it is taken out"
-    )
+    positive_instruction: tuple[str, ...] = Field((), description="the same of positives and negatives")
     label: bool = Field(False, description="the positive's text is a class")
     query_image: bool | None = Field(None, description="queries have an image; null: some do")
     positive_image: bool | None = Field(None, description="positives have an image; null: some do")
@@ -140,11 +138,11 @@ def one_task(subsets: Mapping[str, Subset]) -> Task:
 
 
 def split_instruction(text: str, instructions: tuple[str, ...]) -> tuple[str, str]:
-    """(instruction, rest); the instruction with the sign and the blanks after it, so that both together are the text.
-
-    ("", text) where the text begins with none of them.
+    """(instruction, rest): the instruction with the sign after it and, before a rest, one blank, whatever blanks there
+    are: so the rows of a subset have one instruction. ("", text) where the text begins with none of them.
     """
     for words in sorted(instructions, key=len, reverse=True):
-        if match := re.match(rf"{re.escape(words)}(?:[.:]?(?:\s+|$))", text):
-            return match[0], text[match.end() :]
+        if match := re.match(rf"{re.escape(words)}[.:]?(?:\s+|$)", text):
+            rest = text[match.end() :].strip()
+            return match[0].rstrip() + (" " if rest else ""), rest
     return "", text

@@ -25,6 +25,9 @@ PAIR_ROWS = pa.schema(
         pa.field("positive", SIDE),
         pa.field("negatives", pa.list_(SIDE)),  # given with the set, best first
         pa.field("instruction", pa.string()),  # that the set itself gives with the query; "": none
+        pa.field("positive_instruction", pa.string()),  # the same with the positive
+        pa.field("positive_score", pa.float32()),  # query x positive, as the set has it; 0: it has none
+        pa.field("in_batch_negatives", pa.bool_()),  # false: the set's pairs are no negatives of each other
         pa.field("label", pa.string()),  # of a classification set, as the set writes it; "": none
         pa.field("subset", pa.string()),  # of the source, where it holds several sets; "": it is one
         pa.field("key", pa.string()),  # the set's own id of the pair; "": it has none
@@ -59,6 +62,9 @@ class GivenPair:
     url: str = ""
     licence: str = field(default="", compare=False)
     subset: str = ""
+    positive_instruction: str = ""
+    positive_score: float = 0.0
+    in_batch_negatives: bool = True
 
 
 def pairs_table(pairs: Sequence[GivenPair]) -> pa.Table:

@@ -28,10 +28,16 @@ class Columns:
     instruction: str = ""
     key: str = ""
     required: tuple[str, ...] = ()  # paths that a file must have
+    positive_scores: str = ""  # a list of numbers, one for each positive
+    kind: str = ""  # of the row; for some kinds other rows are no negatives
 
 
 class FlagEmbeddingForm(Settings):
-    """`{"query": str, "pos": [str], "neg": [str], "prompt": str?}`."""
+    """`{"query": str, "pos": [str], "neg": [str], "prompt": str?, "pos_scores": [float]?, "type": str?}`.
+
+    Files below a folder whose name ends in no_in_batch_neg, and rows of the types symmetric_class and
+    symmetric_clustering, hold pairs that are no negatives of each other.
+    """
 
     kind: Literal["flagembedding"]
     query: str = "query"
@@ -39,10 +45,21 @@ class FlagEmbeddingForm(Settings):
     neg: str = "neg"
     prompt: str = Field("prompt", description="becomes the instruction; empty: none")
     key: str = "id"
+    pos_scores: str = Field("pos_scores", description="a score for each positive; empty: none")
+    type: str = Field("type", description="what kind of row it is; empty: none")
 
     def columns(self, present: set[str]) -> Columns:
         """Where the texts lie."""
-        return Columns(self.query, self.pos, (self.neg,), self.prompt, self.key, (self.query, self.pos))
+        return Columns(
+            self.query,
+            self.pos,
+            (self.neg,),
+            self.prompt,
+            self.key,
+            (self.query, self.pos),
+            self.pos_scores,
+            self.type,
+        )
 
 
 class TevatronForm(Settings):

@@ -7,6 +7,7 @@ known to hold positives: what equals one of the row's positives is no negative.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -18,7 +19,7 @@ from pydantic import Field, model_validator
 from corpus.settings import SettingsError
 from filters.text_clean import TextCleanSettings, clean_text
 from filters.text_keys import comparable
-from pipelines.sources.column_templates import Template, require_paths
+from pipelines.sources.column_templates import Template, look_up, require_paths
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed
 from pipelines.sources.pair_rows import GivenPair, Side
@@ -30,6 +31,8 @@ from pipelines.sources.text_presets import PRESETS
 
 _Plain = tuple[str, tuple[str, ...]]  # a side as it is compared
 _CLEAN = TextCleanSettings()
+_NO_NEGATIVES_FOLDER = "no_in_batch_neg"
+_NO_NEGATIVES_KINDS = ("symmetric_class", "symmetric_clustering")
 
 
 class TextPairsSource(PairSource):
@@ -85,6 +88,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
             for line, row in self.records(file, reader.paths):
                 try:
                     query, positives, negatives, instruction, key = reader.read(row)
+                    scores, in_batch = reader.scores(row, positives), reader.in_batch_negatives(row, file.url)
                     chosen = self._chosen(query, positives)
                 except Malformed as error:
                     self.faults.append(Fault(file.url, line, error.reason, error.detail))
@@ -92,7 +96,10 @@ class TextPairsRows(PairRows[TextPairsSource]):
                 given = tuple(true_negatives(negatives, positives, self.settings.most_negatives, self.told))
                 for positive in chosen:
                     yield GivenPair(
-                        Side(query), positive, given, instruction, "", key, file.url, line, licence=self._licence
+                        *(Side(query), positive, given, instruction, "", key, file.url, line),
+                        licence=self._licence,
+                        positive_score=scores.get(positive, 0.0),
+                        in_batch_negatives=in_batch,
                     )
 
     def _columns(self, present: set[str], file: str) -> Columns:
@@ -169,12 +176,13 @@ class _Reader:
         self._query, self._positives = Template(columns.query), Template(columns.positives)
         self._negatives = [Template(text) for text in columns.negatives]
         self._others = [Template(text) if text else None for text in (columns.instruction, columns.key)]
+        self._scores, self._kind = columns.positive_scores, columns.kind
 
     @property
     def paths(self) -> set[str]:
         """All that is needed."""
         templates = [self._query, self._positives, *self._negatives, *filter(None, self._others)]
-        return {path for each in templates for path in each.paths}
+        return {path for each in templates for path in each.paths} | {*filter(None, (self._scores, self._kind))}
 
     def read(self, row: Row) -> tuple[str, list[Side], list[Side], str, str]:
         """Query, positives, negatives, instruction, key. Raises Malformed for what is no text."""
@@ -182,12 +190,30 @@ class _Reader:
         instruction, key = (template.text(row) if template else "" for template in self._others)
         return self._query.text(row), _sides(self._positives, row), negatives, instruction, key
 
+    def scores(self, row: Row, positives: Sequence[Side]) -> dict[Side, float]:
+        """The score of each positive, as far as they are numbers, one for each; of equal positives the first one's."""
+        given = look_up(row, self._scores) if self._scores else None
+        if not isinstance(given, list) or len(given) != len(positives):
+            return {}
+        numbers = [_number(each) for each in given]
+        return dict(zip(reversed(positives), reversed(numbers), strict=True))
+
+    def in_batch_negatives(self, row: Row, file: str) -> bool:
+        """Whether the positives of other rows are negatives of this one."""
+        kind = look_up(row, self._kind) if self._kind else None
+        return _NO_NEGATIVES_FOLDER not in file.rpartition("/")[0] and kind not in _NO_NEGATIVES_KINDS
+
 
 def _sides(template: Template, row: Row) -> list[Side]:
     texts = template.texts(row)
     if isinstance(texts, str):
         return [Side(texts)] if texts else []
     return [Side(text) for text in texts]
+
+
+def _number(value: Any) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else 0.0
 
 
 def _plain(side: Side) -> _Plain:

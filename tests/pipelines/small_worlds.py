@@ -71,6 +71,7 @@ def image_pair(dataset: str, text: str, image: bytes, **columns: Any) -> dict[st
         "positive_score": 0.83,
         "group": "",
         "label": "",
+        "in_batch_negatives": True,
         "caption_origin": "original",
         "caption_model": "",
         "caption_prompt": "",

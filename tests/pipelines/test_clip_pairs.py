@@ -24,6 +24,7 @@ def test_a_text_finds_its_clip(tmp_path: Path) -> None:
         "positive": {"instruction": "Understand it.", "text": "", "items": CLIPS[0].frame_ids},
         "negatives": [],
         "positive_score": 0.0,
+        "in_batch_negatives": True,
         "group": "g",
         "label": "",
         "caption_origin": "original",

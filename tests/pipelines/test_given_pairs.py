@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,12 @@ def test_a_pair_as_it_is_given() -> None:
     assert (row["status"], row["reason"], notes) == ("kept", "", {"negatives_kept": 2})
     (own,), _ = made([pair], query_instruction="Q", own_instruction=True)
     assert own["query"]["instruction"] == "Find it."
+    (both,), _ = made([replace(pair, positive_instruction="Say it: ")], positive_instruction="P", own_instruction=True)
+    assert both["positive"]["instruction"] == "Say it: "
+    assert own["positive"]["instruction"] == "", "what the settings say, where the set says nothing"
+    assert (own["positive_score"], own["in_batch_negatives"]) == (0.0, True)
+    (marked,), _ = made([replace(pair, positive_score=0.5, in_batch_negatives=False)])
+    assert (marked["positive_score"], marked["in_batch_negatives"]) == (0.5, False)
 
 
 def test_a_duplicate_is_replaced_and_the_same_pair_is_one() -> None:

@@ -67,6 +67,7 @@ def test_every_kept_item_with_a_text_becomes_a_pair(tmp_path: Path) -> None:
         "positive": {"instruction": "", "text": "", "items": [items[0]["item_id"]]},
         "negatives": [],
         "positive_score": 0.0,
+        "in_batch_negatives": True,
         "group": "",
         "label": "",
         "caption_origin": "original",

@@ -55,8 +55,9 @@ def test_its_header_names_the_datasets(corpus: Path) -> None:
 
 
 def test_the_code_that_it_shows_reads_batches_of_one_dataset(corpus: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", (corpus / "README.md").read_text(), re.DOTALL)
+    code, for_energon = re.findall(r"```python\n(.*?)```", (corpus / "README.md").read_text(), re.DOTALL)
     code = code.replace("\nwhile True:", "\nfor _ in range(20):")
+    compile(for_energon, "README.md", "exec")
     code += "    assert len(batch) == 9 and len({sample['json']['dataset'] for sample in batch}) == 1\n"
     code += "    assert batch[0]['positive.jpg'].size == (24, 16)\n"
     read = subprocess.run([sys.executable, "-c", code], cwd=corpus, capture_output=True, text=True, check=False)
@@ -67,8 +68,11 @@ def test_cells_do_not_break_their_table() -> None:
     entry: dict[str, Any] = {"task": "t", "stage": 1, "modality": "text", "samples": 1, "shards": [], "weight": 1.0}
     entry |= {"repeats": 1, "batch_rule": "single_dataset", "fields": ["json"], "warnings": [], "negatives": 0}
     entry |= {"random_negatives": 0, "sources": ["web"], "kept_pairs": 1, "repeated_pairs": 0}
+    entry |= {"equal_sides_in_batch": 1234}
     manifest = {"name": "n", "datasets": {"d": entry | {"licence": "a | b\nc"}}, "funnel": {}, "made_by": {}}
     card = data_card(manifest | {"fingerprint": "f", "seed": 0}).decode()
     assert "| d | web | a \\| b c |" in card
     assert "No dataset has hard negatives." in card
+    assert "| d | 1,234 |" in card
+    assert "with `blend.yaml` a batch holds\nseveral datasets" in card
     assert "property" not in card

@@ -60,7 +60,7 @@ def assert_holds_against(world: ClipWorld, found: Iterable[Read]) -> None:
         pair = pairs[key]
         seen.append(key)
         assert sample["pair_id"] == key
-        text = {"instruction": "", "text": pair["query"]["text"]}
+        text = {"id": sample["query"]["id"], "instruction": "", "text": pair["query"]["text"]}
         assert sample["query"] == {**text, "media": [], "phash": [], "rewritten": []}
         assert sample["group"] == pair["group"] != ""
         sides = [pair["positive"]["items"], pair["negatives"][0]["items"]]
@@ -153,7 +153,7 @@ def test_hugging_face_datasets_find_questions_about_clips_by_the_card(
 
 
 def test_the_code_of_the_card_reads_clips(corpus: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", (corpus / "README.md").read_text(), re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", (corpus / "README.md").read_text(), re.DOTALL)
     code = code.replace("\nwhile True:", "\nfor _ in range(9):").replace('manifest["batch_size"]', "4")
     code += """
     for sample in batch:

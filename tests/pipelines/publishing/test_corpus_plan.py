@@ -37,6 +37,31 @@ def test_the_fingerprint_is_of_what_the_tars_depend_on_and_of_nothing_else(tmp_p
         assert plan_dataset(world.workspace, given, other, load_names()).fingerprint != base
 
 
+def test_pairs_with_equal_sides_are_in_different_batches(tmp_path: Path) -> None:
+    """Ten passages, each of which answers five questions: in order, and with their negatives, as one plan."""
+    world = World(str(tmp_path))
+    passages = [{"instruction": "", "text": f"passage {n}", "items": []} for n in range(10)]
+    rows = [image_pair("laion", f"question {n}", b"", positive=passages[n // 5]) for n in range(50)]
+    given = world.dataset("laion", rows)
+    text_of = {row["pair_id"]: (row["query"]["text"], row["positive"]["text"]) for row in rows}
+
+    def published(batch_size: int) -> tuple[DatasetPlan, list[tuple[str, str]]]:
+        settings = mixture("unused", {"laion": {"negatives": 2}}, batch_size=batch_size)
+        plan = plan_dataset(world.workspace, given, settings, load_names())
+        ids = plan.candidates.ids[:, plan.arranged.chosen]
+        return plan, [text_of[join_id(ids[:, at])] for at in range(50)]
+
+    plan, order = published(10)
+    assert all(len({passage for _, passage in order[at : at + 10]}) == 10 for at in range(0, 50, 10))
+    assert (plan.arranged.sides_spread, plan.arranged.equal_sides) == (True, 0)
+    assert sorted(order) == sorted(text_of.values())
+    for pair, donor in zip(plan.fill.pair, plan.fill.donor, strict=True):
+        assert order[pair][1] != order[donor][1]
+    crowded, _ = published(25)
+    assert crowded.arranged.equal_sides == 50
+    assert crowded.fingerprint != plan.fingerprint
+
+
 def test_a_dataset_of_which_nothing_is_published_says_why(tmp_path: Path) -> None:
     world = World(str(tmp_path))
     images = world.pictures(3)

@@ -57,8 +57,10 @@ def test_the_manifest_says_what_a_trainer_must_know(corpus: Path) -> None:
         "weight": 3.0,
         "repeats": 1,
         "batch_rule": "single_dataset",
+        "equal_sides_in_batch": 0,
         "warnings": [],
     }
+    assert manifest["text"].startswith("instruction + text")
     assert manifest["funnel"]["web"]["removed"]["download"] == {"http_404": 3}
     assert manifest["made_by"] == {"rzen-corpus": "0.1.0"}
     assert [file["name"] for file in manifest["files"]] == [

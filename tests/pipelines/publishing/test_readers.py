@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import webdataset
 from extras import installed_or_skip
@@ -20,8 +21,10 @@ from PIL import Image
 from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 from corpus.images import MOST_PIXELS
+from corpus.records import PAIR_SCHEMA
 from filters.inspect import inspect_image
 from pipelines.publishing.publish import publish
+from pipelines.publishing.sample import side_names
 
 T = TypeVar("T")
 
@@ -78,6 +81,12 @@ def pixels(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
+def side_name(side: dict[str, Any]) -> str:
+    """The id that a side has in its sample."""
+    array = pa.array([side], PAIR_SCHEMA.field("query").type)
+    return side_names(array)[0]
+
+
 def assert_holds_against(world: World, found: Iterable[tuple[str, dict[str, Any], dict[str, np.ndarray]]]) -> None:
     """(key, json, decoded images) of every sample against what was put into the workspace."""
     table = [row for path in world.datasets[0].pairs for row in world.workspace.read_table(path).to_pylist()]
@@ -89,6 +98,7 @@ def assert_holds_against(world: World, found: Iterable[tuple[str, dict[str, Any]
         assert sample["pair_id"] == key
         for side in ("query", "positive"):
             assert sample[side] == {
+                "id": side_name(pair[side]),
                 "instruction": pair[side]["instruction"],
                 "text": pair[side]["text"],
                 "media": [f"{side}.jpg"],

@@ -44,6 +44,9 @@ def made(used: int = 1, **columns: Any) -> dict[str, Any]:
 def test_a_pair_becomes_the_promised_json() -> None:
     sample = json.loads(to_bytes(made(negatives=[NEGATIVE, NEGATIVE, NEGATIVE], group="g", label="l")))
     pair_id = image_pair("laion", "a cat", IMAGE)["pair_id"].hex()
+    ids = [side.pop("id") for side in (sample["query"], sample["positive"], *sample["negatives"])]
+    assert [len(bytes.fromhex(each)) for each in ids] == [16] * 3
+    assert ids[1] == ids[2] != ids[0], "the positive and the negative are the same image"
     assert sample == {
         "pair_id": pair_id,
         "dataset": "laion",
@@ -55,6 +58,7 @@ def test_a_pair_becomes_the_promised_json() -> None:
         "positive_score": 0.83,
         "group": "g",
         "label": "l",
+        "in_batch_negatives": True,
         "caption_origin": "original",
         "caption_model": "",
         "caption_prompt": "",
@@ -64,7 +68,13 @@ def test_a_pair_becomes_the_promised_json() -> None:
             "licence": "cc-by",
         },
     }
-    assert wrong_json(sample) == []
+    assert wrong_json(made(negatives=[NEGATIVE], in_batch_negatives=False)) == []
+
+
+def test_ids_of_sides_do_not_depend_on_the_pair() -> None:
+    one, other = made(label="x"), made(label="y", query={"instruction": "Find: ", "text": "A cat.", "items": []})
+    assert one["query"]["id"] == other["query"]["id"]
+    assert made(query={"instruction": "", "text": "a dog", "items": []})["query"]["id"] != one["query"]["id"]
 
 
 def test_nothing_is_null() -> None:
@@ -134,7 +144,7 @@ def test_every_image_is_called_jpg_and_nothing_else_is() -> None:
 
 def test_media_are_named_in_order() -> None:
     sample = made(negatives=[NEGATIVE])
-    sample["negatives"].append(random_negative("t", ("negative_1.jpg",), SHOWN))
+    sample["negatives"].append(random_negative("00" * 16, "t", ("negative_1.jpg",), SHOWN))
     assert named_media(sample) == ["positive.jpg", "negative_0.jpg", "negative_1.jpg"]
     assert judged_pictures(sample) == dict.fromkeys(named_media(sample), ("00c0ffee00c0ffee", True))
     assert wrong_json(sample) == []

@@ -181,3 +181,17 @@ def test_instructions_end_at_a_word() -> None:
     assert split_instruction("Represent the given images", words) == ("", "Represent the given images")
     assert split_instruction("Represent the given image.", words) == ("Represent the given image.", "")
     assert split_instruction("", words) == ("", "")
+
+
+def test_blanks_after_an_instruction_make_no_further_instruction() -> None:
+    words = ("Represent the given image with the following question",)
+    for blanks in (" ", "  ", "\n", "\n\n \t"):
+        assert split_instruction(f"{QUESTION.rstrip()}{blanks}why? ", words) == (QUESTION, "why?")
+    assert split_instruction(f"{QUESTION.rstrip()}\n", words) == (QUESTION.rstrip(), "")
+
+
+def test_the_instruction_before_a_target_is_kept_beside_it(tmp_path: Path) -> None:
+    before = "Represent the given Wikipedia image with related text information: "
+    asked = f"{TOKEN}Find a Wikipedia image that answers this question: who?"
+    found = one(tmp_path, "WebQA", (asked, "", f"{TOKEN}{before} A tower.", "images/a.jpg", "", ""))
+    assert (found["positive_instruction"], found["positive"]["text"]) == (before, "A tower.")

@@ -195,6 +195,27 @@ def test_presets_read_the_published_columns(tmp_path: Path, name: str) -> None:
     assert found["key"] == ("7" if name in ("msmarco", "squad") else "")
 
 
+def test_scores_and_the_mark_of_flagembedding_are_kept(tmp_path: Path) -> None:
+    rows = [
+        {"query": "q", "pos": ["a", "b"], "neg": ["n"], "pos_scores": [0.5, 0.25], "neg_scores": [0.1]},
+        {"query": "r", "pos": ["c"], "neg": [], "pos_scores": [0.5, 0.25], "type": "symmetric_class"},
+        {"query": "s", "pos": ["d"], "neg": []},
+    ]
+    form = {"kind": "flagembedding"}
+    for folder in ("plain", "set_no_in_batch_neg"):
+        (tmp_path / folder).mkdir()
+        write_lines(tmp_path / folder / "a.jsonl", rows)
+    kept = {
+        folder: [
+            (row["positive"]["text"], row["positive_score"], row["in_batch_negatives"])
+            for row in rows_of(source(tmp_path / folder, form=form))
+        ]
+        for folder in ("plain", "set_no_in_batch_neg")
+    }
+    assert kept["plain"] == [("a", 0.5, True), ("b", 0.25, True), ("c", 0.0, False), ("d", 0.0, True)]
+    assert not any(marked for _, _, marked in kept["set_no_in_batch_neg"])
+
+
 @pytest.mark.parametrize("count", [49, 50])
 def test_negatives_of_fever_are_found_by_their_numbers(tmp_path: Path, count: int) -> None:
     row = {"query": "really?", "positive": "yes", **{f"negative_{n}": f"no {n}" for n in range(count)}, "id": "3"}

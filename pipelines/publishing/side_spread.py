@@ -1,0 +1,110 @@
+"""The order of a dataset without groups or labels: pairs with an equal query or an equal positive in different batches.
+
+Sides of which one kind repeats (the passages of questions, the pictures of captions) are spread as labels are. Where
+both repeat, the kind with more equal pairs is spread so, and pairs are then exchanged between batches as long as fewer
+equal sides meet: a descent, of which each step is drawn by the pairs' own numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.hashing import mix64
+from pipelines.labels.spread import label_spread_order
+
+Codes = npt.NDArray[np.int64]
+
+_TRIES = 64  # places that a pair is tried at
+_ROUNDS = 4
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = 2**64 - 1
+
+
+def repeated_sides(ids: npt.NDArray[np.uint64]) -> Codes:
+    """int64[n]: equal numbers for equal ids, -1 for an id that is there once."""
+    _, code, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    return np.where(counts[code] > 1, code, -1).astype(np.int64)
+
+
+def side_spread_order(
+    drawn: npt.NDArray[np.uint64], query: Codes, positive: Codes, batch_size: int
+) -> npt.NDArray[np.int64] | None:
+    """int64[n]: the pairs in their order, cut into batches of `batch_size`; None where no side repeats.
+
+    `drawn`: a number for each pair that looks random. `query`, `positive`: as `repeated_sides` gives them.
+    """
+    first, second = (query, positive) if _meetings(query) > _meetings(positive) else (positive, query)
+    if not (first >= 0).any():
+        return None
+    order = label_spread_order(drawn, first, batch_size)
+    if (second >= 0).any() and len(order) > batch_size:
+        _exchange(order, (first, second), batch_size, drawn)
+    return order
+
+
+def equal_in_batch(query: Codes, positive: Codes, batch_size: int) -> int:
+    """How many pairs, in this order, share a query or a positive with another pair of their batch."""
+    met = np.zeros(len(query), np.bool_)
+    for code in (query, positive):
+        place = np.flatnonzero(code >= 0)
+        batches = -(-len(code) // batch_size)
+        _, cell, counts = np.unique(
+            code[place] * batches + place // batch_size, return_inverse=True, return_counts=True
+        )
+        met[place] |= counts[cell] > 1
+    return int(met.sum())
+
+
+def _meetings(code: Codes) -> int:
+    """How many pairs of pairs have this side in common."""
+    counts = np.bincount(code[code >= 0]).astype(np.int64)
+    return int((counts * (counts - 1)).sum())
+
+
+def _exchange(
+    order: npt.NDArray[np.int64], kinds: tuple[Codes, Codes], size: int, drawn: npt.NDArray[np.uint64]
+) -> None:
+    """Exchange pairs of `order`, in place, while that makes fewer equal sides meet in a batch."""
+    batches = -(-len(order) // size)
+    codes = [kind[order].tolist() for kind in kinds]
+    held = [Counter(c * batches + at // size for at, c in enumerate(code) if c >= 0) for code in codes]
+
+    def gain(at: int, other: int) -> int:
+        """By how many meetings there are fewer after an exchange of the pairs at two places."""
+        one, two, less = at // size, other // size, 0
+        for code, count in zip(codes, held, strict=True):
+            mine, theirs = code[at], code[other]
+            if mine == theirs:
+                continue
+            for side, here, there in ((mine, one, two), (theirs, two, one)):
+                if side >= 0:
+                    less += count[side * batches + here] - 1 - count[side * batches + there]
+        return less
+
+    def exchange(at: int, other: int) -> None:
+        one, two = at // size, other // size
+        for code, count in zip(codes, held, strict=True):
+            for side, here, there in ((code[at], one, two), (code[other], two, one)):
+                if side >= 0:
+                    count[side * batches + here] -= 1
+                    count[side * batches + there] += 1
+            code[at], code[other] = code[other], code[at]
+        order[at], order[other] = order[other], order[at]
+
+    for step in range(_ROUNDS):
+        crowded = [
+            at
+            for at in range(len(order))
+            if any(c[at] >= 0 and n[c[at] * batches + at // size] > 1 for c, n in zip(codes, held, strict=True))
+        ]
+        if not crowded:
+            return
+        seeds = mix64(drawn[order[crowded]] ^ np.uint64(step + 1)).tolist()
+        for at, seed in zip(crowded, seeds, strict=True):
+            tries = (((seed + n * _GOLDEN) & _MASK) * len(order) >> 64 for n in range(_TRIES))
+            best = next((other for other in tries if other // size != at // size and gain(at, other) > 0), None)
+            if best is not None:
+                exchange(at, best)

@@ -32,7 +32,7 @@ _STEPS = np.arange(3.0, 81.0)
 _SIZES = np.arange(2 * 8 * 128 + 1) / 2  # of 8 times a level, without its sign
 _LEAST_BLOCKS = 160  # of fewer nothing is concluded
 _LEAST_AGREEMENT = 0.35  # 1: all are multiples of a step; 0: they lie anyhow
-_MOST_BLOCKS = 128  # in width and in height, in the middle of the image
+_MOST_BLOCKS = 64  # in width and in height, in the middle of the image
 
 
 def compression_loss(image: Image.Image, header: ImageHeader, grey: Grey, factor: int) -> float:

@@ -23,9 +23,10 @@ Row = dict[str, Any]
 _Plain = Callable[[Any], Any]
 
 
-def embedded_name(file: str, row: int, column: str = IMAGE) -> str:
-    """The name of an image that lies in a Parquet file; rows are counted from 1."""
-    return f"{file}#row={row}" + ("" if column == IMAGE else f"&column={column}")
+def embedded_name(file: str, row: int, column: str = IMAGE, at: int | None = None) -> str:
+    """The name of an image that lies in a Parquet file; rows are counted from 1, places in a list (`at`) from 0."""
+    named = f"{file}#row={row}" + ("" if column == IMAGE else f"&column={column}")
+    return named if at is None else f"{named}&at={at}"
 
 
 def parquet_paths(file: FoundFile) -> set[str]:
@@ -47,14 +48,21 @@ def parquet_rows(
         names = column_names(parquet.schema_arrow, file.url)
         fields = [field for field in parquet.schema_arrow if columns is None or _names_it(columns, field.name)]
         require_single(names, {field.name for field in fields}, file.url)
+        lists = [field.name for field in fields if _names_list(maybe_images, field.name) and holds_lists(field.type)]
         images = [field.name for field in fields if field.name in maybe_images and holds_images(field.type)]
-        leaves = [field.name for field in fields if field.name not in images]
+        leaves = [field.name for field in fields if field.name not in (*images, *lists)]
         leaves += [f"{field.name}.path" for field in fields if field.name in images and _has_path(field.type)]
+        leaves += [image_leaf(parquet, name, "path") or name for name in lists]
         embedded = _embedded(file, parquet, images)
         first = 1
         for group in range(parquet.num_row_groups):
             for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=leaves):
+                sizes = {name: _sizes(batch, name) for name in lists}
+                if lists:
+                    batch = batch.drop_columns(lists)
                 for at, row in _python_rows(batch, file.url, first, faults):
+                    for name, counts in sizes.items():
+                        row[name] = [embedded_name(file.name, at, name, place) for place in range(counts[at - first])]
                     for name in images:
                         path = (row.get(name) or {}).get("path")
                         row[name] = embedded_name(file.name, at, name) if name in embedded[group] else path
@@ -68,6 +76,28 @@ def holds_images(kind: pa.DataType) -> bool:
         at = kind.get_field_index("bytes")
         return at >= 0 and is_binary(kind.field(at).type)
     return is_binary(kind)
+
+
+def holds_lists(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists of images."""
+    return is_list(kind) and holds_images(kind.value_type)
+
+
+def image_leaf(parquet: pq.ParquetFile, column: str, field: str = "bytes") -> str:
+    """The path, as Parquet has it, of a field of a column's images, such as `images.list.element.bytes`; "": none."""
+    paths = [parquet.schema.column(at).path.split(".") for at in range(len(parquet.schema))]
+    return next((".".join(path) for path in paths if path[0] == column and path[-1] == field), "")
+
+
+def _names_list(paths: Collection[str], column: str) -> bool:
+    """Whether one of the paths is the column, or an entry of the list that is in it."""
+    return any(
+        path == column or (path.startswith(f"{column}.") and path[len(column) + 1 :].isdecimal()) for path in paths
+    )
+
+
+def _sizes(batch: pa.RecordBatch, column: str) -> list[int]:
+    return batch.column(column).value_lengths().fill_null(0).to_pylist()
 
 
 def _names_it(paths: Collection[str], column: str) -> bool:

@@ -13,6 +13,7 @@ import yaml
 from given_rows import images, rows_of, texts, write_lines
 
 from corpus.settings import SettingsError, parse_settings
+from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.column_templates import Template, paths_of_records, paths_of_schema, require_paths
 from pipelines.sources.json_records import Malformed
 from pipelines.sources.mapped import MappedRows, MappedSource
@@ -288,3 +289,27 @@ def test_files_in_which_images_lie_are_not_said_to_be_left_out(tmp_path: Path) -
     for where, files in ((None, 3), ({"archives": {"paths": [str(tmp_path)]}}, 1)):
         found = source(tmp_path, mapping, images=where)
         assert len(rows_of(found)) == 1 and found.notes["not_read"]["files"] == {"other_file": files}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_lists_of_images_in_parquet_are_read_in_their_order(tmp_path: Path, plain: bool) -> None:
+    """As sets of pages have them: `images: list<struct<bytes, path>>`, of one or two; or a list of the bytes alone."""
+    pages = [[b"page 0", b"page 1"], [b"page 2"], None, []]
+    struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [rows and [{"bytes": data, "path": None} for data in rows] for rows in pages]
+    images = pa.array(pages if plain else rows, pa.list_(pa.binary() if plain else struct))
+    asked = pa.array([[{"user": f"q{n}"}, {"user": "more"}] for n in range(4)])
+    file = tmp_path / "train-0.parquet"
+    pq.write_table(pa.table({"images": images, "texts": asked}), file, row_group_size=3)
+    settings = f"{{kind: parquet, files: ['{file}'], query: {{text: texts.0.user}}, positive: {{images: %s}}}}"
+    whole = MappedRows(parse_settings(yaml.safe_load(settings % "images"), MappedSource))
+    found = rows_of(whole)
+    assert [(row["query"]["text"], len(row["positive"]["images"])) for row in found] == [("q0", 2), ("q1", 1)]
+    assert whole.counts == {"read": 4, "no_positive": 2}
+    names = [name for row in found for name in row["positive"]["images"]]
+    resolver = ParquetImages(ParquetImagesSettings(paths=(str(file),)))
+    got = dict(resolver.open(1 << 20)([*names, f"{names[0]}9", names[0].rpartition("&")[0]]))
+    assert [got[at].data for at in range(3)] == [b"page 0", b"page 1", b"page 2"]
+    assert [got[at].reason for at in (3, 4)] == ["missing_image"] * 2
+    first = rows_of(MappedRows(parse_settings(yaml.safe_load(settings % "images.0"), MappedSource)))
+    assert [row["positive"]["images"] for row in first] == [[names[0]], [names[2]]]

@@ -13,4 +13,5 @@ from test_layers import AT_HOME, MODULES, ROOT
 def test_it_can_be_imported(path) -> None:
     module = path.relative_to(ROOT)
     installed_or_skip(*AT_HOME.get(str(module), ()))
-    importlib.import_module(".".join(module.with_suffix("").parts).removesuffix(".__init__"))
+    name = ".".join(module.with_suffix("").parts).removesuffix(".__init__")
+    assert importlib.import_module(name).__name__ == name

@@ -61,8 +61,9 @@ def test_and_off_the_urls_in_a_message() -> None:
 
 def test_long_text_takes_no_time_that_grows_with_its_square() -> None:
     for text in ("a" * 10**6, "://" * 10**5 + "@", "http://" + ":" * 10**6, "://a" * 10**5 + "@"):
-        without_credentials(text)
-        urls_without_credentials(pa.array([text + "@", " " * 10**5 + text]))
+        assert without_credentials(text) in (text, text.replace("://@", "://"), "http://@")
+        urls, _ = urls_without_credentials(pa.array([text + "@", " " * 10**5 + text]))
+        assert len(urls) == 2
 
 
 S3 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2Fs3&X-Amz-Expires=60&X-Amz-Signature=0f"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def spins() -> None:
 
 
 def waits() -> None:
-    time.sleep(60)
+    signal.pause()
 
 
 def hoards() -> None:

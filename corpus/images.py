@@ -263,7 +263,9 @@ _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _ORIENTATION, _SAMPLES = 256, 257
 _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = 279, 324, 325, 338
 _COMPRESSION, _ROWS_PER_STRIP, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 259, 278, 284, 322, 323
 _TIFF_LOSSY = frozenset({6, 7, 33007, 34712, 34892, 50001, 50002})  # JPEG, JPEG 2000, WebP, JPEG XL
-_TIFF_FAX = frozenset({2, 3, 4, 32771})  # CCITT's codes
+_TIFF_JPEG = 7
+_FAX = "a TIFF with the codes of fax machines, of which nobody notices the damage; write it with others"
+_TIFF_UNCHECKED = {2: _FAX, 3: _FAX, 4: _FAX, 32771: _FAX, 6: "a TIFF with the JPEGs of version 6, long withdrawn"}
 _TIFF_MAX_TILE_PIXELS = 1 << 24  # of an image that is smaller than its tile
 
 
@@ -290,11 +292,12 @@ def _tiff(data: bytes) -> ImageHeader:
         first(_SAMPLES, 1),
         first(_PHOTOMETRIC, 1),
     )
-    tiled, fault = _TILES in found, ""
-    if first(_COMPRESSION, 1) in _TIFF_FAX:  # libtiff leaves rows as memory was that a damaged one has no codes for
-        fault = "a TIFF with the codes of fax machines, of which nobody notices the damage; write it with another one"
+    tiled, compression = _TILES in found, first(_COMPRESSION, 1)
+    # libtiff leaves pixels as memory was that such damage has no codes for: each decode may show another picture.
+    fault = _TIFF_UNCHECKED.get(compression, "")
     starts, sizes = (_TILES, _TILE_BYTES) if tiled else (_STRIPS, _STRIP_BYTES)
-    ends = [at + size for at, size in zip(values(starts, 0), values(sizes, len(data) + 1), strict=False)]
+    ranges = list(zip(values(starts, 0), values(sizes, len(data) + 1), strict=False))
+    ends = [at + size for at, size in ranges]
     if tiled:
         wide, high = max(1, first(_TILE_WIDTH, 1)), max(1, first(_TILE_HEIGHT, 1))
         if wide * high > max(4 * width * height, _TIFF_MAX_TILE_PIXELS):
@@ -302,6 +305,16 @@ def _tiff(data: bytes) -> ImageHeader:
     else:
         wide, high = max(1, width), max(1, first(_ROWS_PER_STRIP, height))
     parts = -(-width // wide) * -(-height // high) * (channels if first(_PLANAR, 1) == 2 else 1)
+    if compression == _TIFF_JPEG and max(ends) <= len(data):
+        down = 1 if tiled else -(-height // high)
+        heights = [high if tiled else min(high, height - number % down * high) for number in range(len(ranges))]
+        if sum(size for _, size in ranges) > len(data):  # so that time stays linear in the data
+            fault = "a TIFF with strips or tiles that lie on each other"
+        elif any(
+            _is_smaller(_jpeg(data[at : at + size]), wide, rows)
+            for (at, size), rows in zip(ranges, heights, strict=True)
+        ):
+            fault = "a TIFF of JPEGs that are smaller than its strips or tiles"
     following = data[start + 2 + 12 * len(entries) :][:4]
     return ImageHeader(
         "tiff",
@@ -314,9 +327,13 @@ def _tiff(data: bytes) -> ImageHeader:
         channels,
         photometric == 3,
         _EXTRA in found and channels in (2, 4, 5) and photometric != 5,
-        first(_COMPRESSION, 1) not in _TIFF_LOSSY,
+        compression not in _TIFF_LOSSY,
         fault,
     )
+
+
+def _is_smaller(header: ImageHeader, width: int, height: int) -> bool:
+    return header.width < width or header.height < height
 
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})

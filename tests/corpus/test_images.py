@@ -338,6 +338,20 @@ def test_fax_codes_in_a_tiff_are_a_fault() -> None:
     assert faults == {"group3": True, "group4": True, "tiff_ccitt": True, "tiff_lzw": False, "packbits": False}
 
 
+def test_a_jpeg_smaller_than_its_strip_is_a_fault() -> None:
+    """What it leaves of the strip would be other pixels each time."""
+    file = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 255, (70, 90, 3), np.uint8)).save(file, "TIFF", compression="jpeg")
+    data = file.getvalue()
+    assert not sniff(data).fault
+    width = struct.pack("<HHII", 256, 4, 1, 90)  # tag, LONG, one of them
+    if width not in data:
+        width = struct.pack("<HHIHH", 256, 3, 1, 90, 0)
+    assert data.count(width) == 1
+    wider = data.replace(width, width[:8] + struct.pack("<I", 91))
+    assert (sniff(wider).width, sniff(wider).fault) == (91, "a TIFF of JPEGs that are smaller than its strips or tiles")
+
+
 def test_a_tile_far_larger_than_its_image_is_a_fault() -> None:
     assert sniff(tiff(64, 64, t322=65_536, t323=65_536)).fault
     assert not sniff(tiff(64, 64, t322=512, t323=512)).fault

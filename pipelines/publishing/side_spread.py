@@ -75,31 +75,28 @@ def _exchange(
     def gain(at: int, other: int) -> int:
         """By how many meetings there are fewer after an exchange of the pairs at two places."""
         one, two, less = at // size, other // size, 0
-        for code, count in zip(codes, held, strict=True):
-            mine, theirs = code[at], code[other]
+        for of, many in zip(codes, held, strict=True):
+            mine, theirs = of[at], of[other]
             if mine == theirs:
                 continue
             for side, here, there in ((mine, one, two), (theirs, two, one)):
                 if side >= 0:
-                    less += count[side * batches + here] - 1 - count[side * batches + there]
+                    less += many[side * batches + here] - 1 - many[side * batches + there]
         return less
 
     def exchange(at: int, other: int) -> None:
         one, two = at // size, other // size
-        for code, count in zip(codes, held, strict=True):
-            for side, here, there in ((code[at], one, two), (code[other], two, one)):
+        for of, many in zip(codes, held, strict=True):
+            for side, here, there in ((of[at], one, two), (of[other], two, one)):
                 if side >= 0:
-                    count[side * batches + here] -= 1
-                    count[side * batches + there] += 1
-            code[at], code[other] = code[other], code[at]
+                    many[side * batches + here] -= 1
+                    many[side * batches + there] += 1
+            of[at], of[other] = of[other], of[at]
         order[at], order[other] = order[other], order[at]
 
+    code, count = codes[1], held[1]  # the first kind is as even as it can be: only the other one asks for exchanges
     for step in range(_ROUNDS):
-        crowded = [
-            at
-            for at in range(len(order))
-            if any(c[at] >= 0 and n[c[at] * batches + at // size] > 1 for c, n in zip(codes, held, strict=True))
-        ]
+        crowded = [at for at, side in enumerate(code) if side >= 0 and count[side * batches + at // size] > 1]
         if not crowded:
             return
         seeds = mix64(drawn[order[crowded]] ^ np.uint64(step + 1)).tolist()

@@ -306,7 +306,7 @@ def _tiff(data: bytes) -> ImageHeader:
         wide, high = max(1, width), max(1, first(_ROWS_PER_STRIP, height))
     parts = -(-width // wide) * -(-height // high) * (channels if first(_PLANAR, 1) == 2 else 1)
     if compression == _TIFF_JPEG and max(ends) <= len(data):
-        down = 1 if tiled else -(-height // high)
+        down = max(1, -(-height // high))
         heights = [high if tiled else min(high, height - number % down * high) for number in range(len(ranges))]
         if sum(size for _, size in ranges) > len(data):  # so that time stays linear in the data
             fault = "a TIFF with strips or tiles that lie on each other"

@@ -350,6 +350,9 @@ def test_a_jpeg_smaller_than_its_strip_is_a_fault() -> None:
     assert data.count(width) == 1
     wider = data.replace(width, width[:8] + struct.pack("<I", 91))
     assert (sniff(wider).width, sniff(wider).fault) == (91, "a TIFF of JPEGs that are smaller than its strips or tiles")
+    height = struct.pack("<HHI", 257, struct.unpack_from("<H", width, 2)[0], 1)
+    at = data.index(height) + len(height)
+    assert sniff(data[:at] + bytes(4) + data[at + 4 :]).height == 0
 
 
 def test_a_tile_far_larger_than_its_image_is_a_fault() -> None:

@@ -163,8 +163,8 @@ def _inspect(folder: Path) -> Reader:
 
 
 def _decode(folder: Path) -> Reader:
-    budget = PixelBudget(max_pixels=512 * 512)
-    return _reader(lambda data: decode_for(data, budget), (UndecodableError,))
+    budget, most = PixelBudget(max_pixels=512 * 512), InspectSettings().max_pixels  # of more, nothing is captioned
+    return _reader(lambda data: decode_for(data, budget, most), (UndecodableError,))
 
 
 def _reencode(folder: Path) -> Reader:

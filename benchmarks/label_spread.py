@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -100,11 +101,8 @@ def print_sides(seed: int = 0) -> None:
     squad = np.sort(np.concatenate([np.arange(18_891), random.integers(0, 18_891, 87_599 - 18_891)]))
     for name, side in (("SQuAD, passages", squad), ("COCO, pictures", np.repeat(np.arange(113_287), 5))):
         code, single = repeated_sides(side.astype(np.uint64)), np.full(len(side), -1)
-        seconds, order = timed(
-            lambda code=code, single=single: side_spread_order(
-                mix64(np.arange(len(code), dtype=np.uint64)), single, code, BATCH
-            )
-        )
+        ranks = mix64(np.arange(len(code), dtype=np.uint64))
+        seconds, order = timed(partial(side_spread_order, ranks, single, code, BATCH))
         assert order is not None
         met = false_negatives_per_query(side[order], BATCH)
         bound, expected = lower_bound(side, BATCH), expected_when_shuffled(side, BATCH)

@@ -117,7 +117,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         literal, bracket, rest = text[1:].partition("]")
         try:
-            host = str(ipaddress.IPv6Address(literal if "%" not in literal and bracket else ""))
+            host = _ipv6(ipaddress.IPv6Address(literal if "%" not in literal and bracket else ""))
         except ValueError:
             raise FetchError("bad_url", "no IPv6 address in brackets") from None
         if rest and not rest.startswith(":"):
@@ -132,6 +132,11 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     if number is None or not 0 < int(number[1]) < 65536:
         raise FetchError("bad_url", "the port is not a number from 1 to 65535")
     return host, int(number[1])
+
+
+def _ipv6(address: ipaddress.IPv6Address) -> str:
+    """The text of an address by RFC 5952, 5: before Python 3.13 that of a mapped one is all hexadecimal."""
+    return f"::ffff:{address.ipv4_mapped}" if address.ipv4_mapped else str(address)
 
 
 def _host_name(text: str) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from recaption.engine_process import Config, EngineDied
 from recaption.requests import Answer, Request
-from recaption.torchvision_shim import mend_imports
+from recaption.torchvision_shim import inspect_models_in_this_process, mend_imports
 
 # What must be in the environment before vllm is imported; what is set already stays.
 _ENVIRONMENT = {
@@ -42,6 +42,8 @@ from vllm.utils.mistral import is_mistral_tokenizer  # noqa: E402
 from vllm.v1.engine.async_llm import AsyncLLM  # noqa: E402
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError  # noqa: E402
 from vllm.v1.metrics.loggers import PrometheusStatLogger  # noqa: E402
+
+inspect_models_in_this_process()
 
 Prepared = tuple[Any, SamplingParams]  # what `AsyncLLM.generate` takes
 

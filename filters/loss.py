@@ -75,9 +75,9 @@ def _block_means(grey: Grey, side: int) -> NDArray[np.float32]:
     part = part[: down * side, : across * side].astype(np.float32)
     means = cv2.resize(part, (across, down), interpolation=cv2.INTER_AREA)
     inner = means[1:, 1:]
-    told = (inner > 0) & (inner < 255)
-    told &= (np.abs(inner - means[1:, :-1]) >= 0.5) & (np.abs(inner - means[:-1, 1:]) >= 0.5)
-    return inner[told] - np.float32(128)
+    varied = (inner > 0) & (inner < 255)
+    varied &= (np.abs(inner - means[1:, :-1]) >= 0.5) & (np.abs(inner - means[:-1, 1:]) >= 0.5)
+    return inner[varied] - np.float32(128)
 
 
 def _common_step(levels: NDArray[np.float32], finest: float) -> float:

@@ -105,8 +105,8 @@ def goes_on(text: str, language: str = "en") -> bool:
     masked = _mask(text)
     if _GOES_ON.search(text) or masked.count("(") > masked.count(")") or _unclosed(text) is not None:
         return True
-    said = words(masked)
-    return len(said) > 1 and said[-1] in _NEVER_LAST_IN.get(language, ())
+    last_words = words(masked)
+    return len(last_words) > 1 and last_words[-1] in _NEVER_LAST_IN.get(language, ())
 
 
 def _unclosed(text: str) -> int | None:

@@ -67,7 +67,7 @@ def main() -> None:
 
 def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> None:
     """Run the stage over the shards; media and tables lie in the workspace."""
-    from corpus.work import MapWork
+    from corpus.work import MapJob
     from pipelines.download import DownloadSettings, open_download
     from pipelines.engines import EngineSettings, open_engine
     from pipelines.fetch import FetchSettings
@@ -76,7 +76,7 @@ def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> No
     fetch = FetchSettings(allow=(f"127.0.0.1:{port}",), concurrency=16, per_host=16)
     reencode = ReencodeSettings(longest_side_px=RESIZED_PX, quality=QUALITY) if resize else None
     engine = open_engine(EngineSettings(kind="local", workers=WORKERS))
-    work = MapWork(open_download(DownloadSettings(fetch=fetch, reencode=reencode)), str(workspace))
+    work = MapJob(open_download(DownloadSettings(fetch=fetch, reencode=reencode)), str(workspace))
     try:
         for outcome in engine.map(work, tasks):
             assert not outcome.error, outcome.error

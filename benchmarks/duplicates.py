@@ -1,6 +1,6 @@
 """Near-duplicate families among 2 million hashes, against faiss. Run `python -m benchmarks.duplicates`.
 
-Ours is the stage `duplicates` on the local engine with two workers: emit, shuffle through files, reduce, conclude. The
+Ours is the stage `duplicates` on the local engine with two workers: emit, shuffle through files, reduce, finalize. The
 peer is faiss on two threads, from the distinct hashes to the same families. faiss has two exact searches for binary
 words; the faster here is `IndexBinaryMultiHash` with three tables of 21 bits and one flipped bit (a pair at 4 bits has
 at most one in some third, so recall is 1.0 there as well). The brute-force index is timed once, on fewer hashes.
@@ -61,7 +61,7 @@ def world(size: int, crowds: bool = True) -> np.ndarray:
 
 @dataclass(frozen=True)
 class EmitHashes:
-    """The stage's `emit`, over shards that are cut from a file of hashes."""
+    """The stage's `map`, over shards that are cut from a file of hashes."""
 
     stage: Duplicates
     path: str
@@ -72,7 +72,7 @@ class EmitHashes:
 
     def open(self) -> Callable[[int], pa.Table]:
         hashes = np.load(self.path, mmap_mode="r")
-        return lambda ordinal: self.stage.emit(_shard(ordinal, hashes))
+        return lambda ordinal: self.stage.map(_shard(ordinal, hashes))
 
     def lost(self, item: int, why: str) -> pa.Table:
         raise RuntimeError(why)
@@ -96,8 +96,8 @@ def ours(engine: LocalEngine, path: Path) -> np.ndarray:
     size = len(np.load(path, mmap_mode="r"))
     shards = range(-(-size // SHARD_ROWS))
     reduced = engine.map_reduce(EmitHashes(stage, str(path)), shards, stage.reduce, partitions=16)
-    said = stage.conclude(pa.concat_tables(list(reduced)))
-    nodes = said.column("node").to_numpy()
+    said = stage.finalize(pa.concat_tables(list(reduced)))
+    nodes = said.column("row_address").to_numpy()
     chosen = said.column("representative").combine_chunks()
     found = np.arange(size)
     found[(nodes >> 32) * SHARD_ROWS + (nodes & 0xFFFFFFFF)] = np.frombuffer(chosen.buffers()[1], ">u8")[1::2]

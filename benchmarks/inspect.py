@@ -39,7 +39,7 @@ from benchmarks.harness import versus
 from corpus.media import TarWriter
 from corpus.records import LOCATION_FIELDS, Status, item_id, table_schema
 from corpus.stages import ITEMS
-from corpus.work import MapWork, ShardTask
+from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from filters.inspect import Inspect, InspectSettings
 from pipelines.demo.photographs import photographs
@@ -89,7 +89,7 @@ def build(root: Path, count: int) -> tuple[Workspace, list[ShardTask], Path]:
     return workspace, tasks, folder
 
 
-def ours(workspace: Workspace, work: MapWork, tasks: list[ShardTask], engine: LocalEngine) -> Hashes:
+def ours(workspace: Workspace, work: MapJob, tasks: list[ShardTask], engine: LocalEngine) -> Hashes:
     """Run the stage; its tables are read when they are compared."""
     for outcome in engine.map(work, tasks):
         assert outcome.counts == {"kept/": outcome.rows}, outcome
@@ -188,7 +188,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as root:
         workspace, tasks, folder = build(Path(root), options.images)
         engine = LocalEngine(EngineSettings(workers=options.workers))
-        work = MapWork(Inspect(InspectSettings()), str(Path(root) / "work"))
+        work = MapJob(Inspect(InspectSettings()), str(Path(root) / "work"))
         with imagededup(folder, options.workers) as process:
             same(ours(workspace, work, tasks, engine), peer(process))  # and all workers are up
             versus(

@@ -31,8 +31,8 @@ from benchmarks.harness import versus
 from corpus.media import MediaWriter, location_columns
 from corpus.records import LOCATION_FIELDS, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
-from corpus.work import MapWork, Outcome, ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.work import MapJob, Outcome, ShardTask
+from corpus.workspace import TableKey, Workspace
 from pipelines.demo.vlm import CHECKPOINT
 from pipelines.demo.vlm.scenes import all_scenes, draw
 from pipelines.engines.opened import OpenedWork
@@ -112,7 +112,7 @@ class Ours:
         self._root = root
         self._stage = Caption(SOURCE, settings)
         self._tasks = tasks
-        self._opened: OpenedWork[ShardTask, Outcome] = OpenedWork.of(MapWork(self._stage, str(root)))
+        self._opened: OpenedWork[ShardTask, Outcome] = OpenedWork.of(MapJob(self._stage, str(root)))
         self._generation = 0
         self.rates = Rates()
 
@@ -122,8 +122,8 @@ class Ours:
         outcomes: dict[int, Outcome] = {}
         self.rates = Rates()
         for number, task in enumerate(self._tasks):
-            path = Series("tables", SOURCE, CAPTION).path(task.shard, f"f-g{self._generation}")
-            parts = {"settings": self._stage.depends_on(), "generation": self._generation}
+            path = TableKey("tables", SOURCE, CAPTION).path(task.shard, f"f-g{self._generation}")
+            parts = {"settings": self._stage.fingerprint_inputs(), "generation": self._generation}
             given = ShardTask(SOURCE, task.shard, task.ordinal, task.inputs, path, task.media, parts)
             outcomes |= self._opened.start(number, given)
         while finished := self._opened.finish():

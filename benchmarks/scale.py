@@ -22,7 +22,7 @@ import pyarrow as pa
 from corpus.records import ITEM_ID, ITEM_ID_BYTES, PAIR_SCHEMA, Status, table_schema
 from corpus.stages import ITEMS, ROWS, Shard
 from corpus.storage import Store
-from corpus.workspace import Series, Workspace, to_parquet
+from corpus.workspace import TableKey, Workspace, to_parquet
 from filters.duplicates import Duplicates, DuplicatesSettings
 from filters.inspect import Inspect, InspectSettings
 from filters.quality import Quality, QualitySettings
@@ -36,7 +36,7 @@ PLANNED_SHARDS = 20_000
 SCALES = {"2 million": 2e6, "100 million": 1e8, "2 billion": 2e9}
 KEPT_SHARE = 0.4  # of sampled rows that become pairs: dead links, filters and duplicates take the others
 _IN_FAMILIES = 0.45  # of living rows, where a third are duplicates of another
-_FAMILY_BYTES = 5 * 44 + 97  # each member, if it was found in all five bands; then what `conclude` needs for it
+_FAMILY_BYTES = 5 * 44 + 97  # each member, if it was found in all five bands; then what `finalize` needs for it
 _PLANNED_PAIR_BYTES = 340  # of a million pairs without negatives: peak of the driver above its start
 _WORDS = np.array(
     [
@@ -86,7 +86,7 @@ def main() -> None:
         ("media at 63 KB an image, 60 % alive", lambda n: _bytes(0.6 * 63e3 * n)),
         ("shuffle of `duplicates`", lambda n: _bytes(shuffled * 0.6 * n)),
         (
-            "families on the driver, while `duplicates` concludes",
+            "families on the driver, while `duplicates` finalizes",
             lambda n: _bytes(_FAMILY_BYTES * _IN_FAMILIES * 0.6 * n),
         ),
         ("listing calls of a plan, 1,000 names each", lambda n: f"{stages * max(1, n / SHARD_ROWS / 1000):,.0f}"),
@@ -157,7 +157,7 @@ def emitted_bytes(tables: dict[str, pa.Table]) -> float:
     """Bytes that `duplicates` sends through the shuffle for each row that takes part."""
     alive = np.arange(SHARD_ROWS)
     read = {name: tables[name] for name in ("items", "inspect", "quality")}
-    emitted = Duplicates(DuplicatesSettings()).emit(Shard("s", "0", 0, alive, read, Store("memory://")))
+    emitted = Duplicates(DuplicatesSettings()).map(Shard("s", "0", 0, alive, read, Store("memory://")))
     return emitted.nbytes / SHARD_ROWS
 
 
@@ -168,8 +168,8 @@ def planning() -> tuple[float, float]:
         stage = Inspect(InspectSettings())
         shards = tuple((f"{number:06d}", f"{number:016x}") for number in range(PLANNED_SHARDS))
         index = SourceIndex("f", shards, SHARD_ROWS * PLANNED_SHARDS, {})
-        series = Series("tables", "s", "inspect")
-        node = Node(stage, "s", series, ((ITEMS, Series("tables", "s", ROWS)),))
+        series = TableKey("tables", "s", "inspect")
+        node = Node(stage, "s", series, ((ITEMS, TableKey("tables", "s", ROWS)),))
         first = _planned(workspace, node, index)
         home = Path(folder) / series.folder
         home.mkdir(parents=True)

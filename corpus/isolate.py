@@ -25,7 +25,7 @@ class ProcessDied(RuntimeError):
 
 
 def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
-    """The stage's function, each call in a new process. Costs a start and an `open` for each call.
+    """The stage's function, each call in a new process. Costs a start and a `setup` for each call.
 
     What a call adds to the shard's media goes into a tar of its own, beside the shard's; it is published before the
     table is answered, and not at all by a call that fails. Raises ProcessDied for a call whose process ends without
@@ -33,7 +33,7 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
     """
 
     def call(shard: Shard) -> pa.Table:
-        bare = replace(shard, media=None, notes={})
+        bare = replace(shard, media=None, metrics={})
         context = multiprocessing.get_context("spawn")
         # What the process leaves in its temporary folder when it dies, half a tar among it, goes with the folder.
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-", ignore_cleanup_errors=True) as scratch:
@@ -65,7 +65,7 @@ def _run(stage: MapStage, shard: Shard, media_path: str | None, scratch: str, an
     tempfile.tempdir = scratch
     media = MediaWriter(shard.store, media_path) if media_path else None
     try:
-        table = stage.open()(replace(shard, media=media))
+        table = stage.setup()(replace(shard, media=media))
         if media is not None:
             media.commit()  # before the table is known: it must never name bytes that are not there
         answer.send(("table", table))

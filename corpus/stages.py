@@ -35,7 +35,7 @@ class Resources:
 
     cpus: float = 1.0
     gpus: float = 0.0
-    holds_model: bool = False  # `open` is dear: keep the worker for the whole run
+    holds_model: bool = False  # `setup` is expensive: keep the worker for the whole run
     in_flight: int = 1  # shards that one worker works on at once, each on a thread of its own
 
 
@@ -45,8 +45,8 @@ class Shard:
 
     `tables` holds each read table cut to the live rows; `rows` their positions in the shard, int64[n]; `ordinal` the
     shard's number among all shards of the run, so that (ordinal, row) addresses a row of the whole workspace. Tables
-    with rows of another kind are in `beside`, whole. What the stage's function puts into `notes` goes into the run's
-    record, with the shard's counts.
+    with rows of another kind are in `side_inputs`, whole. What the stage's function puts into `metrics` goes into the
+    run's record, with the shard's counts.
     """
 
     source: str
@@ -57,17 +57,17 @@ class Shard:
     store: Store
     media: MediaWriter | None = field(default=None, compare=False)
     generation: int = 0  # above 0: made again although nothing that the table depends on has changed
-    notes: dict[str, Any] = field(default_factory=dict, compare=False)
-    beside: Mapping[str, pa.Table] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict, compare=False)
+    side_inputs: Mapping[str, pa.Table] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, table: str) -> pa.Table:
-        return self.tables[table] if table in self.tables else self.beside[table]
+        return self.tables[table] if table in self.tables else self.side_inputs[table]
 
     @property
-    def nodes(self) -> np.ndarray:
+    def row_addresses(self) -> np.ndarray:
         """The live rows' addresses in the whole workspace, int64[n]: ordinal × 2³² + row."""
         return (np.int64(self.ordinal) << np.int64(32)) + self.rows
 
@@ -99,35 +99,36 @@ class Stage(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1  # raise it when the same settings give other results: its tables become stale
     reads: tuple[str, ...]  # tables of the same shard; a row removed in any of them is not live
-    beside: tuple[str, ...] = ()  # which of these have rows of another kind (the images of pairs): given whole
+    side_inputs: tuple[str, ...] = ()  # which of these have rows of another kind (the images of pairs): given whole
     schema: ClassVar[pa.Schema]  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
     resources: Resources = Resources()
-    regenerates: ClassVar[bool] = False  # not a function of its settings (a download): has generations
+    nondeterministic: ClassVar[bool] = False  # not a function of its settings (a download): has generations
     writes_media: ClassVar[bool] = False  # adds items to `Shard.media`
-    expands: ClassVar[bool] = False  # makes any number of rows from a row: its table starts a new run of rows
+    fan_out: ClassVar[bool] = False  # makes any number of rows from a row: its table starts a new run of rows
     # Of a stage that is a function of its settings: reasons of rows that failed for want of time or memory, so that
     # another try may end otherwise. Rows that raised (`error:...`) always are among these.
     machine_reasons: ClassVar[frozenset[str]] = frozenset()
-    # Of a stage that expands: columns of its table that tell where a row came from, and the columns of ROWS that they
+    # Of a stage with `fan_out`: columns of its table that tell where a row came from, and the columns of ROWS that they
     # are taken from. A row that raises keeps these, and nothing else.
     origin: ClassVar[Mapping[str, str]] = {}
-    # Brings together what belongs together: it is also given the tables of the shards after its own in which what
-    # begins in its shard goes on (`gather.SourceIndex.reach`), removed rows included, and its table has those rows that
-    # are at home in its shard (column `home`). It is not halved when it raises.
-    regroups: ClassVar[bool] = False
+    # It is given, after its own shard, the shards in which the rows that begin in its own go on
+    # (`gather.SourceIndex.reach`), and its table has the rows that are at home in its shard (column `home`). A row is
+    # wrong without its neighbours, so the shard is not bisected when the stage raises.
+    lookahead_shards: ClassVar[bool] = False
+    include_removed: ClassVar[bool] = False  # it is given all rows, those that were removed among them
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def depends_on(self) -> dict[str, Any]:
+    def fingerprint_inputs(self) -> dict[str, Any]:
         """All that the stage's tables depend on besides its version and the tables it reads."""
         return self.settings.canonical()
 
-    def troubles(self, table: pa.Table) -> pa.ChunkedArray:
+    def retryable_reasons(self, table: pa.Table) -> pa.ChunkedArray:
         """Why each row of one of its tables may be worth another try; "" for a row that isn't (string[n])."""
         reason = table.column("reason")
         failed = pc.equal(table.column("status"), str(Status.FAILED))
-        if not self.regenerates:
+        if not self.nondeterministic:
             by_machine = pc.is_in(reason, pa.array(sorted(self.machine_reasons), pa.string()))
             failed = pc.and_(failed, pc.or_(by_machine, pc.starts_with(reason, "error:")))
         return pc.if_else(failed, reason, "")
@@ -140,45 +141,45 @@ class MapStage(Stage):
         """Called once, where the run is started, before shards are handed out: what all workers will read."""
 
     @abstractmethod
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         """Called once in each worker: load the model, start the pool. Returns the stage's function.
 
-        The function gives one row for each live row, in order (unless the stage `expands`), with the columns of
+        The function gives one row for each live row, in order (unless it has `fan_out`), with the columns of
         `schema` and, where it judges or fails rows, `status` and `reason`. It need not care for rows that raise:
         the shard is then bisected to them. With `resources.in_flight` > 1 it is called from several threads. If it has
         a method `close`, that is called when the worker is done with the stage.
         """
 
 
-class KeyedStage(Stage):
+class ShuffleStage(Stage):
     """A function over rows that share a key, wherever in the workspace they lie.
 
-    emit -> shuffle by `key` -> reduce -> conclude. The results must not depend on how rows are spread over shards,
+    map -> shuffle by `key` -> reduce -> finalize. The results must not depend on how rows are spread over shards,
     partitions and workers: sort before anything that depends on order.
     """
 
     @abstractmethod
-    def emit(self, shard: Shard) -> pa.Table:
-        """Rows with a uint64 `key` column, and whatever `reduce` needs; `shard.nodes` addresses rows."""
+    def map(self, shard: Shard) -> pa.Table:
+        """Rows with a uint64 `key` column, and whatever `reduce` needs; `shard.row_addresses` addresses rows."""
 
     @abstractmethod
     def reduce(self, rows: pa.Table) -> pa.Table:
         """All rows of some keys together -> narrow rows (say, edges)."""
 
     @abstractmethod
-    def conclude(self, reduced: pa.Table) -> pa.Table:
-        """All reduced rows -> what is said of rows: `node` (int64), the columns of `schema`, `status`, `reason`.
+    def finalize(self, reduced: pa.Table) -> pa.Table:
+        """All reduced rows -> results by row: `row_address` (int64), the columns of `schema`, `status`, `reason`.
 
         A row that is not mentioned keeps its status and has null in the columns of `schema`.
         """
 
 
-def ingredients(stage: Stage, inputs: Mapping[str, str], generation: int = 0) -> dict[str, Any]:
+def fingerprint_parts(stage: Stage, inputs: Mapping[str, str], generation: int = 0) -> dict[str, Any]:
     """All that goes into a fingerprint, as JSON-compatible data; `inputs` maps table names to fingerprints."""
     return {
         "stage": stage.name,
         "version": stage.version,
-        "settings": stage.depends_on(),
+        "settings": stage.fingerprint_inputs(),
         "inputs": dict(inputs),
         "generation": generation,
     }

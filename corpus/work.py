@@ -22,11 +22,11 @@ from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
 from corpus.isolate import isolated
 from corpus.media import MediaWriter
 from corpus.records import Status, table_schema
-from corpus.stages import ROWS, KeyedStage, MapStage, Resources, Shard, Stage
+from corpus.stages import ROWS, MapStage, Resources, Shard, ShuffleStage, Stage
 from corpus.storage import StorageError
 from corpus.workspace import Workspace
 
-LOST = "lost"  # in `Outcome.extra`: the shard killed its workers, or took all their memory
+LOST = "lost"  # in `Outcome.metrics`: the shard killed its workers, or took all their memory
 
 I_contra = TypeVar("I_contra", contravariant=True)
 O_co = TypeVar("O_co", covariant=True)
@@ -57,7 +57,7 @@ class Outcome:
     seconds: float = 0.0
     written_bytes: int = 0
     error: str = ""  # why nothing was written; "" when the table is there
-    extra: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line of a run's record."""
@@ -76,10 +76,10 @@ class ShardTask:
     source: str
     shard: str
     ordinal: int
-    inputs: tuple[tuple[str, str], ...]  # (table, path), in the order of `Stage.reads`; see `Stage.regroups`
+    inputs: tuple[tuple[str, str], ...]  # (table, path), in the order of `Stage.reads`; see `Stage.lookahead_shards`
     output: str
     media: str  # where a new media tar goes, without its ending: each attempt adds its own
-    ingredients: Mapping[str, Any]
+    fingerprint_parts: Mapping[str, Any]
     previous: str = ""  # the table of the generation before, of which only some rows are run again
     retry: frozenset[str] = frozenset()  # which of its rows: "failed", or reasons
 
@@ -89,7 +89,7 @@ class ShardError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class MapWork:
+class MapJob:
     """A map stage over shards. `careful`: in processes of their own, for shards that killed their workers or ran out of
     memory."""
 
@@ -102,11 +102,11 @@ class MapWork:
         return self.stage.resources
 
     def open(self) -> Callable[[ShardTask], Outcome]:
-        function = isolated(self.stage) if self.careful else self.stage.open()
+        function = isolated(self.stage) if self.careful else self.stage.setup()
         return _OpenMap(self.stage, Workspace(self.workspace), function, self.careful)
 
     def lost(self, item: ShardTask, why: str) -> Outcome:
-        return Outcome(item.source, self.stage.name, item.shard, error=why, extra={LOST: True})
+        return Outcome(item.source, self.stage.name, item.shard, error=why, metrics={LOST: True})
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,10 @@ def close_function(function: Callable[..., Any]) -> None:
 
 
 @dataclass(frozen=True)
-class EmitWork:
-    """A keyed stage's `emit` over shards. An error here is the whole stage's: reducing a part would be wrong."""
+class ShuffleMapJob:
+    """A keyed stage's `map` over shards. An error here is the whole stage's: reducing a part would be wrong."""
 
-    stage: KeyedStage
+    stage: ShuffleStage
     workspace: str
 
     @property
@@ -152,7 +152,7 @@ class EmitWork:
         def emit(task: ShardTask) -> pa.Table:
             try:
                 shard, _, _ = _load(self.stage, workspace, task)
-                return self.stage.emit(shard)
+                return self.stage.map(shard)
             except Exception as error:
                 raise ShardError(f"stage {self.stage.name}, {task.source}/{task.shard}: {_told(error)}") from error
 
@@ -163,7 +163,7 @@ class EmitWork:
 
 
 @dataclass(frozen=True)
-class SettleTask:
+class FinalizeTask:
     """What a keyed stage concluded about one shard's rows: `node`, the stage's columns, `status`, `reason`."""
 
     task: ShardTask
@@ -171,21 +171,21 @@ class SettleTask:
 
 
 @dataclass(frozen=True)
-class SettleWork:
+class FinalizeJob:
     """Writes a keyed stage's tables from what it concluded."""
 
-    stage: KeyedStage
+    stage: ShuffleStage
     workspace: str
 
     @property
     def resources(self) -> Resources:
         return self.stage.resources
 
-    def open(self) -> Callable[[SettleTask], Outcome]:
+    def open(self) -> Callable[[FinalizeTask], Outcome]:
         workspace = Workspace(self.workspace)
-        return lambda item: _outcome(self.stage, item.task, lambda: _settle(self.stage, workspace, item))
+        return lambda item: _outcome(self.stage, item.task, lambda: _finalize(self.stage, workspace, item))
 
-    def lost(self, item: SettleTask, why: str) -> Outcome:
+    def lost(self, item: FinalizeTask, why: str) -> Outcome:
         return Outcome(item.task.source, self.stage.name, item.task.shard, error=why)
 
 
@@ -206,11 +206,11 @@ def _outcome(
     try:
         table, written, notes = run()
     except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
-        extra = {LOST: True} if lost_without_memory and is_out_of_memory(error) else {}
+        metrics = {LOST: True} if lost_without_memory and is_out_of_memory(error) else {}
         seconds = time.perf_counter() - start
-        return Outcome(task.source, stage.name, task.shard, seconds=seconds, error=_told(error), extra=extra)
+        return Outcome(task.source, stage.name, task.shard, seconds=seconds, error=_told(error), metrics=metrics)
     seconds = time.perf_counter() - start
-    return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written, extra=notes)
+    return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written, metrics=notes)
 
 
 def _told(error: BaseException) -> str:
@@ -227,22 +227,22 @@ def _load(
 ) -> tuple[Shard, pa.Array, pa.Array]:
     """The shard cut to its live rows, and the status and reason of all its rows so far."""
     parts: dict[str, list[pa.Table]] = {}
-    for name, path in task.inputs:  # of a stage that regroups, the tables of several shards
+    for name, path in task.inputs:  # of several shards where the stage looks ahead
         parts.setdefault(name, []).append(workspace.read_table(path))
     tables = {
         name: found[0] if len(found) == 1 else pa.concat_tables(found).combine_chunks() for name, found in parts.items()
     }
-    beside = {name: tables.pop(name) for name in stage.beside}
+    side_inputs = {name: tables.pop(name) for name in stage.side_inputs}
     lengths = {name: table.num_rows for name, table in tables.items()}
     if len(set(lengths.values())) != 1:
         raise ShardError(f"the tables of {task.source}/{task.shard} differ in rows: {lengths}")
     status, reason = _combined(list(tables.values()))
     live = pc.equal(status, Status.KEPT).to_numpy(zero_copy_only=False)
-    rows = np.arange(len(status)) if stage.regroups else np.flatnonzero(live)
+    rows = np.arange(len(status)) if stage.include_removed else np.flatnonzero(live)
     cut = tables if len(rows) == len(status) else {name: table.take(rows) for name, table in tables.items()}
-    generation = int(task.ingredients.get("generation", 0))
+    generation = int(task.fingerprint_parts.get("generation", 0))
     shard = Shard(task.source, task.shard, task.ordinal, rows.astype(np.int64), cut, workspace.store, media, generation)
-    return replace(shard, beside=beside), status, reason
+    return replace(shard, side_inputs=side_inputs), status, reason
 
 
 def _combined(tables: list[pa.Table]) -> tuple[pa.Array, pa.Array]:
@@ -268,7 +268,7 @@ def _run_map(
     try:
         shard, status, reason = _load(stage, workspace, task, media)
         before = None
-        if task.previous and not stage.expands:  # rows that a stage made itself are made again together
+        if task.previous and not stage.fan_out:  # rows that a stage made itself are made again together
             before = workspace.read_table(task.previous)
             if before.num_rows != len(status):
                 raise ShardError(
@@ -276,17 +276,17 @@ def _run_map(
                 )
             shard = shard.take(_chosen(stage, before.take(shard.rows), task.retry))
         found = run_rows(stage, function, shard, careful)
-        table = found if stage.expands else _spread(stage, found, shard.rows, status, reason, before)
+        table = found if stage.fan_out else _spread(stage, found, shard.rows, status, reason, before)
         media.commit()  # before the table: a table must never name bytes that are not there
     except BaseException:
         media.abort()
         raise
-    return table, workspace.write_table(task.output, table, task.ingredients), shard.notes
+    return table, workspace.write_table(task.output, table, task.fingerprint_parts), shard.metrics
 
 
 def _chosen(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndarray:
     """Which rows of a table are to be tried again, for one of the reasons ("failed": for any); int64[k]."""
-    return np.flatnonzero(worth_retrying(stage.troubles(before), retry).to_numpy())
+    return np.flatnonzero(worth_retrying(stage.retryable_reasons(before), retry).to_numpy())
 
 
 def worth_retrying(troubles: pa.ChunkedArray, retry: frozenset[str]) -> pa.ChunkedArray:
@@ -331,7 +331,7 @@ class _Bisection:
         except Exception as error:
             if is_machine_fault(error) or (is_out_of_memory(error) and not self.careful):
                 raise
-            if self.stage.regroups:  # without its neighbours a row would be judged wrongly
+            if self.stage.lookahead_shards:  # without its neighbours a row would be judged wrongly
                 raise ShardError(_told(error)) from error
             if len(shard) == 1:
                 return self._failed(shard, error)
@@ -348,7 +348,7 @@ class _Bisection:
 def _failed_row(stage: MapStage, shard: Shard, schema: pa.Schema, reason: str) -> pa.Table:
     """One row of nulls with a reason; in a new run of rows also with what tells where it came from."""
     fields: dict[str, Any] = {"status": Status.FAILED, "reason": reason}
-    if stage.expands and ROWS in shard.tables:
+    if stage.fan_out and ROWS in shard.tables:
         row = shard[ROWS].slice(0, 1)
         fields |= {
             name: row.column(origin).cast(schema.field(name).type).to_pylist()[0]
@@ -365,7 +365,7 @@ def _checked(stage: MapStage, table: pa.Table, shard: Shard, schema: pa.Schema) 
 
     What is wrong with it is the stage's fault, not a row's: ShardError.
     """
-    if not stage.expands and table.num_rows != len(shard):
+    if not stage.fan_out and table.num_rows != len(shard):
         raise ShardError(f"stage {stage.name}: {table.num_rows} rows returned for {len(shard)}")
     for name, value in (("status", str(Status.KEPT)), ("reason", "")):
         if name not in table.column_names:
@@ -403,11 +403,11 @@ def _spread(
     return pa.concat_tables([before.select(schema.names).cast(schema), found]).take(source).combine_chunks()
 
 
-def _settle(stage: KeyedStage, workspace: Workspace, item: SettleTask) -> tuple[pa.Table, int, dict[str, Any]]:
+def _finalize(stage: ShuffleStage, workspace: Workspace, item: FinalizeTask) -> tuple[pa.Table, int, dict[str, Any]]:
     shard, status, reason = _load(stage, workspace, item.task)
-    nodes = item.said.column("node").to_numpy()
-    if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.nodes).all():
+    nodes = item.said.column("row_address").to_numpy()
+    if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.row_addresses).all():
         raise ShardError(f"stage {stage.name}: concluded on rows twice, or on rows that are not live in this shard")
     rows = nodes & np.int64(0xFFFFFFFF)
     table = _spread(stage, _typed(stage, item.said), rows, status, reason, None)
-    return table, workspace.write_table(item.task.output, table, item.task.ingredients), shard.notes
+    return table, workspace.write_table(item.task.output, table, item.task.fingerprint_parts), shard.metrics

@@ -31,7 +31,7 @@ Root = Literal["tables", "pairs"]
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class TableKey:
     """All tables of one stage over one source (`tables`) or dataset (`pairs`)."""
 
     root: Root
@@ -59,22 +59,22 @@ class Workspace:
         """Where the media tar of a shard goes, without `.<attempt>.tar`. Other settings, other bytes, another name."""
         return f"media/{source}/{shard}.{fingerprint}"
 
-    def tables(self, series: Series) -> dict[str, set[str]]:
+    def tables(self, table_key: TableKey) -> dict[str, set[str]]:
         """shard -> fingerprints that lie there. One listing call."""
         found: dict[str, set[str]] = {}
-        for name in self.store.names(series.folder):
+        for name in self.store.names(table_key.folder):
             stem, dot, suffix = name.rpartition(".")
             shard, _, fingerprint = stem.rpartition(".")
             if dot and suffix == "parquet" and shard and not name.startswith("."):
                 found.setdefault(shard, set()).add(fingerprint)
         return found
 
-    def write_table(self, path: str, table: pa.Table, ingredients: Mapping[str, Any]) -> int:
+    def write_table(self, path: str, table: pa.Table, fingerprint_parts: Mapping[str, Any]) -> int:
         """Publish a table, with what went into its fingerprint in the file's metadata. Returns its bytes.
 
         Raises ValueError where a column, or a field inside one, that must not be null is.
         """
-        text = json.dumps(ingredients, sort_keys=True)
+        text = json.dumps(fingerprint_parts, sort_keys=True)
         try:
             data = to_parquet(table.replace_schema_metadata({_INGREDIENTS: text.encode()}))
         except pa.ArrowInvalid as error:
@@ -92,7 +92,7 @@ class Workspace:
                     table = pq.read_table(file, columns=list(columns)).select(list(columns))
         return table.replace_schema_metadata(None)
 
-    def read_ingredients(self, path: str) -> dict[str, Any]:
+    def read_fingerprint_parts(self, path: str) -> dict[str, Any]:
         """What went into the fingerprint of a table, read from the end of its file."""
         with storage_errors(self.store.full(path)), self.store.open(path) as file:
             metadata = pq.read_schema(file).metadata or {}

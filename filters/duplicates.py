@@ -16,7 +16,7 @@ from pydantic import Field
 
 from corpus.records import ITEM_ID, ITEM_ID_BYTES, Status
 from corpus.settings import Settings
-from corpus.stages import ITEMS, KeyedStage, Shard
+from corpus.stages import ITEMS, Shard, ShuffleStage
 from filters.components import Forest, components
 from filters.near import MAX_RADIUS_BITS, Pairs, band_keys, key_bands, near_pairs, tag_keys
 
@@ -39,7 +39,7 @@ class DuplicatesSettings(Settings):
     )
 
 
-class Duplicates(KeyedStage):
+class Duplicates(ShuffleStage):
     """Keeps one item of each family: the largest in pixels, then the one that has lost least by compression
     (`filters.loss`), then the one of most bytes, then the sharpest, then the one with the smallest id.
 
@@ -48,7 +48,7 @@ class Duplicates(KeyedStage):
 
     The shuffle carries 64 bytes times `radius_bits` + 1 for each row, and 64 for a row whose hash came before in its
     shard or that has no hash. What comes back to one place are the members of families, 56 bytes each, at most once
-    for each band; `conclude` takes about 100 bytes more for each while it runs.
+    for each band; `finalize` takes about 100 bytes more for each while it runs.
     """
 
     name = "duplicates"
@@ -61,7 +61,7 @@ class Duplicates(KeyedStage):
         self._radius = settings.radius_bits
         self._min_contrast = settings.min_contrast
 
-    def emit(self, shard: Shard) -> pa.Table:
+    def map(self, shard: Shard) -> pa.Table:
         """A row for each band of each hash. Equal hashes of a shard meet in the first band; the others get one."""
         inspected = shard["inspect"]
         hashes = _numbers(inspected, "phash", np.uint64)
@@ -79,7 +79,7 @@ class Duplicates(KeyedStage):
             {
                 "key": np.concatenate([keys[wanted], tag_keys(_halves(ids.filter(pa.array(~usable)))[1], _DIGEST)]),
                 "hash": hashes[rows],
-                "node": shard.nodes[rows],
+                "row_address": shard.row_addresses[rows],
                 "item_id": ids.take(rows),
                 "pixels": (_numbers(inspected, "width", np.int64) * _numbers(inspected, "height", np.int64))[rows],
                 "loss": _numbers(inspected, "loss", np.float32)[rows],
@@ -102,12 +102,13 @@ class Duplicates(KeyedStage):
                 forest.join(mine[a], mine[b])
         labels = forest.labels()
         members = np.flatnonzero(np.bincount(labels)[labels] > 1)
-        found = rows.select(["node", "item_id", *_BY_VALUE]).take(members)
-        return found.append_column("root", pa.array(rows.column("node").to_numpy()[labels[members]]))
+        found = rows.select(["row_address", "item_id", *_BY_VALUE]).take(members)
+        return found.append_column("root", pa.array(rows.column("row_address").to_numpy()[labels[members]]))
 
-    def conclude(self, reduced: pa.Table) -> pa.Table:
+    def finalize(self, reduced: pa.Table) -> pa.Table:
         """Joins what the partitions found into whole families and chooses the representative of each."""
-        nodes, first, member = np.unique(reduced.column("node").to_numpy(), return_index=True, return_inverse=True)
+        addresses = reduced.column("row_address").to_numpy()
+        nodes, first, member = np.unique(addresses, return_index=True, return_inverse=True)
         family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
         items = reduced.take(first)
         ids = items.column("item_id").combine_chunks()
@@ -117,7 +118,7 @@ class Duplicates(KeyedStage):
         reason = pc.if_else(pc.equal(ids, representatives), "exact_duplicate", "near_duplicate")
         return pa.table(
             {
-                "node": nodes,
+                "row_address": nodes,
                 "representative": representatives,
                 "status": pc.if_else(kept, str(Status.KEPT), str(Status.DUPLICATE)),
                 "reason": pc.if_else(kept, "", reason),

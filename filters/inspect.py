@@ -73,7 +73,7 @@ class Inspect(MapStage):
         super().__init__(settings)
         self._limits = (settings.max_pixels, settings.max_side_px)
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         cv2.setNumThreads(1)  # the engine runs a worker for each core
         return self._inspect
 

@@ -38,7 +38,7 @@ class Quality(MapStage):
         super().__init__(settings)
         self._settings = settings
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return lambda shard: judge(shard["inspect"], self._settings)
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from corpus.hashing import mix64
 from corpus.records import Status
-from corpus.stages import ROWS, KeyedStage, Shard
+from corpus.stages import ROWS, Shard, ShuffleStage
 from filters.components import Forest, components
 from filters.text_keys import list_keys, one_array, side_keys
 from filters.text_near import (
@@ -39,7 +39,7 @@ class TextDuplicatesSettings(TextNearSettings):
     near: bool = Field(True, description="else only equal ones are looked for")
 
 
-class TextDuplicates(KeyedStage):
+class TextDuplicates(ShuffleStage):
     """Keeps the first row of each family, in the order of sources, shards and rows.
 
     If both sides have a Jaccard similarity of at least t, so has the union of their shingles, those of the two sides
@@ -61,14 +61,14 @@ class TextDuplicates(KeyedStage):
         self._table = table
         self.reads = (table,)
 
-    def emit(self, shard: Shard) -> pa.Table:
+    def map(self, shard: Shard) -> pa.Table:
         """A row for each pair by its whole content, and one for each band of each different pair."""
         rows = shard[self._table]
         pair = side_keys(rows.column("query")) + mix64(side_keys(rows.column("positive")))
-        emitted = [_emitted(pair[:, 0] & ~_NEAR, shard.nodes, pair[:, 1], _no_sets(len(rows)))]
+        emitted = [_emitted(pair[:, 0] & ~_NEAR, shard.row_addresses, pair[:, 1], _no_sets(len(rows)))]
         if self._near.near and len(rows):
             first = np.sort(np.unique(pair[:, 0], return_index=True)[1])
-            emitted.append(self._bands(rows.take(first), shard.nodes[first], pair[first, 1]))
+            emitted.append(self._bands(rows.take(first), shard.row_addresses[first], pair[first, 1]))
         return pa.concat_tables(emitted)
 
     def _bands(self, rows: pa.Table, nodes: np.ndarray, pair: np.ndarray) -> pa.Table:
@@ -86,7 +86,7 @@ class TextDuplicates(KeyedStage):
     def reduce(self, rows: pa.Table) -> pa.Table:
         """The members of each family found among rows that share keys, each with the `root` node of its family."""
         keys = rows.column("key").to_numpy()
-        nodes, place, member = np.unique(rows.column("node").to_numpy(), return_index=True, return_inverse=True)
+        nodes, place, member = np.unique(rows.column("row_address").to_numpy(), return_index=True, return_inverse=True)
         by_content = (keys & _NEAR) == 0
         forest = Forest(len(nodes))
         same = np.flatnonzero(by_content)
@@ -94,7 +94,7 @@ class TextDuplicates(KeyedStage):
         forest.join(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(nodes)))
         labels = forest.labels()
         members = np.flatnonzero(np.bincount(labels, minlength=len(nodes))[labels] > 1)
-        found = rows.select(["node", "pair"]).take(place[members])
+        found = rows.select(["row_address", "pair"]).take(place[members])
         return found.append_column("root", pa.array(nodes[labels[members]]))
 
     def _near_pairs(self, rows: pa.Table, banded: np.ndarray, member: np.ndarray, members: int) -> Pairs:
@@ -114,16 +114,17 @@ class TextDuplicates(KeyedStage):
             first, second = first[near], second[near]
         return own[first], own[second]
 
-    def conclude(self, reduced: pa.Table) -> pa.Table:
+    def finalize(self, reduced: pa.Table) -> pa.Table:
         """Joins what the partitions found into whole families; the first of each stays."""
-        nodes, place, member = np.unique(reduced.column("node").to_numpy(), return_index=True, return_inverse=True)
+        addresses = reduced.column("row_address").to_numpy()
+        nodes, place, member = np.unique(addresses, return_index=True, return_inverse=True)
         family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
         pair = reduced.column("pair").to_numpy()[place]
         kept = pa.array(family == np.arange(len(nodes)))
         reason = pc.if_else(pa.array(pair == pair[family]), "exact_pair", "near_pair")
         return pa.table(
             {
-                "node": nodes,
+                "row_address": nodes,
                 "representative": nodes[family],
                 "status": pc.if_else(kept, str(Status.KEPT), str(Status.DUPLICATE)),
                 "reason": pc.if_else(kept, "", reason),
@@ -132,7 +133,7 @@ class TextDuplicates(KeyedStage):
 
 
 def _emitted(keys: np.ndarray, nodes: np.ndarray, pair: np.ndarray, sets: list[pa.Array]) -> pa.Table:
-    return pa.table({"key": keys, "node": nodes, "pair": pair, "query": sets[0], "positive": sets[1]})
+    return pa.table({"key": keys, "row_address": nodes, "pair": pair, "query": sets[0], "positive": sets[1]})
 
 
 def _no_sets(count: int) -> list[pa.Array]:

@@ -46,7 +46,7 @@ class Texts(MapStage):
         super().__init__(settings)
         self._settings = settings
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return self._texts
 
     def _texts(self, shard: Shard) -> pa.Table:
@@ -54,7 +54,7 @@ class Texts(MapStage):
         cleaned, changed = clean_pairs(given, self._settings.clean)
         said = judge_pairs(cleaned, self._settings.judge)
         counts = {name: pc.sum(said.column(name), min_count=0).as_py() for name in NEGATIVE_REASONS}
-        shard.notes["texts"] = {"changed": int(np.count_nonzero(changed)), **counts}
+        shard.metrics["texts"] = {"changed": int(np.count_nonzero(changed)), **counts}
         for side in ("query", "positive"):
             said = said.append_column(side, cleaned.column(side))
         return said

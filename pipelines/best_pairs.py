@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from corpus.records import Status
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, KeyedStage, Shard
+from corpus.stages import ITEMS, JUDGED, ROWS, Shard, ShuffleStage
 from filters.text_shingles import UNSPACED
 from pipelines.given_pairs import TEXT_DUPLICATES, TEXTS, images_of
 
@@ -27,7 +27,7 @@ def word_counts(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray
     return pc.min_element_wise(words, pa.scalar(MOST_WORDS, pa.int32()))
 
 
-class BestPairs(KeyedStage):
+class BestPairs(ShuffleStage):
     """Filters, as `same_image`, pairs whose image another pair has with a text of more words (up to 60).
 
     Of equal ones the first in the order of sources, shards and rows is kept.
@@ -36,13 +36,13 @@ class BestPairs(KeyedStage):
     name = BEST_PAIRS
     version = 2
     reads = (ROWS, TEXTS, TEXT_DUPLICATES, ITEMS, JUDGED)
-    beside = (ITEMS, JUDGED)
+    side_inputs = (ITEMS, JUDGED)
     schema = pa.schema([pa.field("representative", pa.int64())])  # the kept one's ordinal × 2³² + row
 
     def __init__(self) -> None:
         super().__init__(Settings())
 
-    def emit(self, shard: Shard) -> pa.Table:
+    def map(self, shard: Shard) -> pa.Table:
         """A row for each pair of a text and an image that was not removed."""
         images = images_of(shard)
         rows, keys, texts = [], [], []
@@ -59,21 +59,21 @@ class BestPairs(KeyedStage):
         return pa.table(
             {
                 "key": pa.array(keys, pa.uint64()),
-                "node": shard.nodes[np.array(rows, np.int64)],
+                "row_address": shard.row_addresses[np.array(rows, np.int64)],
                 "words": word_counts(pa.array(texts, pa.string())),
             }
         )
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Of each image with several pairs, those that are not the best, and the best."""
-        rows = rows.sort_by([("key", "ascending"), ("words", "descending"), ("node", "ascending")])
-        keys, nodes = rows.column("key").to_numpy(), rows.column("node").to_numpy()
+        rows = rows.sort_by([("key", "ascending"), ("words", "descending"), ("row_address", "ascending")])
+        keys, nodes = rows.column("key").to_numpy(), rows.column("row_address").to_numpy()
         first = np.ones(len(keys), bool)
         first[1:] = keys[1:] != keys[:-1]
         best = nodes[np.flatnonzero(first)][np.cumsum(first) - 1] if len(keys) else nodes
-        return pa.table({"node": nodes[~first], "representative": best[~first]})
+        return pa.table({"row_address": nodes[~first], "representative": best[~first]})
 
-    def conclude(self, reduced: pa.Table) -> pa.Table:
+    def finalize(self, reduced: pa.Table) -> pa.Table:
         """What was found is what is said."""
         count = reduced.num_rows
         said = {"status": str(Status.FILTERED), "reason": "same_image"}

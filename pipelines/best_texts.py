@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 
 from corpus.records import Status
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, KeyedStage, Shard
+from corpus.stages import ITEMS, JUDGED, ROWS, Shard, ShuffleStage
 from pipelines.best_pairs import word_counts
 
 BEST_TEXTS = "best_texts"
 
 
-class BestTexts(KeyedStage):
+class BestTexts(ShuffleStage):
     """For each image that stands for duplicates, the text among theirs and its own with the most words (up to 60).
 
     Of equal ones the kept image's own, then the first in the order of sources, shards and rows. Rows whose own text is
@@ -29,13 +29,13 @@ class BestTexts(KeyedStage):
     name = BEST_TEXTS
     version = 2
     reads = (ROWS, ITEMS, JUDGED)
-    regroups = True  # for the removed rows; no shard reads another's
+    include_removed = True  # the texts of duplicates
     schema = pa.schema([pa.field("text", pa.string())])
 
     def __init__(self) -> None:
         super().__init__(Settings())
 
-    def emit(self, shard: Shard) -> pa.Table:
+    def map(self, shard: Shard) -> pa.Table:
         """The rows of families: those that are kept and those that are duplicates of them."""
         judged = shard[JUDGED]
         ours = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
@@ -46,7 +46,7 @@ class BestTexts(KeyedStage):
         return pa.table(
             {
                 "key": pa.array(keys, pa.uint64()),
-                "node": shard.nodes[rows],
+                "row_address": shard.row_addresses[rows],
                 "kept": pc.equal(judged.column("status").take(rows), str(Status.KEPT)),
                 "words": word_counts(texts),
                 "text": texts,
@@ -55,7 +55,7 @@ class BestTexts(KeyedStage):
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """The kept row of each family, with a text that is better than its own."""
-        order = [("key", "ascending"), ("words", "descending"), ("kept", "descending"), ("node", "ascending")]
+        order = [("key", "ascending"), ("words", "descending"), ("kept", "descending"), ("row_address", "ascending")]
         rows = rows.append_column("first", rows.column("kept").cast(pa.int8())).drop_columns(["kept"])
         rows = rows.rename_columns({"first": "kept"}).sort_by(order)
         keys, kept = rows.column("key").to_numpy(), rows.column("kept").to_numpy().astype(bool)
@@ -64,9 +64,9 @@ class BestTexts(KeyedStage):
         best = np.flatnonzero(new)[np.cumsum(new) - 1] if len(keys) else np.zeros(0, np.int64)
         changed = np.flatnonzero(kept & ~new)
         texts = rows.column("text").take(best[changed])
-        return pa.table({"node": rows.column("node").take(changed), "text": texts})
+        return pa.table({"row_address": rows.column("row_address").take(changed), "text": texts})
 
-    def conclude(self, reduced: pa.Table) -> pa.Table:
+    def finalize(self, reduced: pa.Table) -> pa.Table:
         """What was found is what is said."""
         for name, value in (("status", str(Status.KEPT)), ("reason", "")):
             reduced = reduced.append_column(name, pa.array([value] * reduced.num_rows, pa.string()))

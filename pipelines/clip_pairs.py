@@ -98,7 +98,7 @@ class ClipPairs(MapStage):
     name = "pairs"
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
     schema = PAIR_SCHEMA
-    expands = True
+    fan_out = True
     origin = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: ClipPairSettings) -> None:
@@ -108,10 +108,10 @@ class ClipPairs(MapStage):
         if settings.captions != "original":
             self.reads = (*type(self).reads, CAPTION)
 
-    def depends_on(self) -> dict[str, object]:
+    def fingerprint_inputs(self) -> dict[str, object]:
         return {"dataset": self.dataset, **self._settings.canonical()}
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return partial(pair_clips, dataset=self.dataset, settings=self._settings)
 
 

@@ -77,7 +77,7 @@ class Download(MapStage):
     version = 2
     reads = (ROWS,)
     schema = ITEMS_SCHEMA
-    regenerates: ClassVar[bool] = True
+    nondeterministic: ClassVar[bool] = True
     writes_media: ClassVar[bool] = True
 
     def __init__(self, settings: DownloadSettings) -> None:
@@ -86,7 +86,7 @@ class Download(MapStage):
         # While a shard waits for its last slow servers, the next one keeps the line busy.
         self.resources = Resources(cpus=1, in_flight=2)
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return partial(download_shard, download=self.download)
 
     def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:

@@ -58,10 +58,10 @@ class Img2datasetDownload(Download):
         "into this machine's own network. Use it only for URLs that you trust"
     )
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         if importlib.util.find_spec("img2dataset") is None:
             raise ImportError("download.backend img2dataset is an extra: pip install 'rzen-corpus[img2dataset]'")
-        return super().open()
+        return super().setup()
 
     def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
         """What each URL came to; its image, if it is one, is in `media` then."""

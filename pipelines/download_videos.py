@@ -66,7 +66,7 @@ class DownloadVideos(MapStage):
     name = "download"
     reads = (ROWS,)
     schema = ITEMS_SCHEMA
-    regenerates: ClassVar[bool] = True
+    nondeterministic: ClassVar[bool] = True
     writes_media: ClassVar[bool] = True
 
     def __init__(self, settings: VideoDownloadSettings) -> None:
@@ -75,7 +75,7 @@ class DownloadVideos(MapStage):
         # While a shard waits for its last slow servers, the next one keeps the line busy.
         self.resources = Resources(cpus=1, in_flight=2)
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return lambda shard: download_shard(shard, lambda urls, media: self.locate(urls, media, shard.store))
 
     def locate(self, urls: list[str], media: MediaWriter, store: Store) -> list[Stored]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from corpus.records import Status
 from corpus.stages import ROWS
 from corpus.work import count
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.best_pairs import BEST_PAIRS
 from pipelines.gather import SourceIndex
 from pipelines.given_pairs import TEXT_DUPLICATES, GivenPairs
@@ -69,7 +69,7 @@ def counted_pairs(
     made = {p.task.shard: p.task.output for p in pairs}
     for shard, name in index.shards:
         rows = judgements.get(shard, "")
-        rows = rows if rows in ready else Series("tables", source, ROWS).path(shard, name)
+        rows = rows if rows in ready else TableKey("tables", source, ROWS).path(shard, name)
         if made.get(shard) in ready:
             yield Counted(rows, "gone on")
             yield Counted(made[shard], "kept", own=False)
@@ -81,12 +81,14 @@ def counted(stages: Sequence[Sequence[Planned]], ready: set[str]) -> Iterator[Co
     """Which tables count: `stages` are the judging stages of a source in order, each with its shards.
 
     In each shard the last table that is there. Where a stage has made other rows of a shard's, these count, and those
-    that were removed before. The tables of a stage that regroups count when all of them are there, in place of those
+    that were removed before. The tables of a stage that looks ahead count when all of them are there, in place of those
     that they were made from.
     """
-    own = [planned for planned in stages if not planned[0].node.stage.expands]
-    made = [planned for planned in stages if planned[0].node.stage.expands and not planned[0].node.stage.regroups]
-    regrouped = [planned for planned in stages if planned[0].node.stage.regroups]
+    own = [planned for planned in stages if not planned[0].node.stage.fan_out]
+    made = [
+        planned for planned in stages if planned[0].node.stage.fan_out and not planned[0].node.stage.lookahead_shards
+    ]
+    regrouped = [planned for planned in stages if planned[0].node.stage.lookahead_shards]
     whole = bool(regrouped) and all(p.task.output in ready for p in regrouped[-1])
     if whole:
         yield from (Counted(p.task.output, "kept", own=False) for p in regrouped[-1])

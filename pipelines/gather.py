@@ -18,7 +18,7 @@ import pyarrow as pa
 from corpus.records import Status
 from corpus.stages import ROWS, fingerprint
 from corpus.urls import urls_without_credentials, without_credentials
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.sources.not_read import NOT_READ, counts_of
 
 HOME = "home"
@@ -93,8 +93,8 @@ def find_index(workspace: Workspace, owner: str, name: str) -> SourceIndex | Non
 
 def gather(workspace: Workspace, owner: str, source: Source, name: str) -> SourceIndex:
     """Write the rows of a source, shard by shard, then the index. Shards that lie there already are left alone."""
-    series = Series("tables", owner, ROWS)
-    present = workspace.tables(series)
+    table_key = TableKey("tables", owner, ROWS)
+    present = workspace.tables(table_key)
     shards: list[tuple[str, str]] = []
     rows = 0
     reach: dict[str, int] = {}
@@ -106,7 +106,7 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
         whole = _with_status(table)
         content = _digest(whole)
         if content not in present.get(shard, ()):
-            workspace.write_table(series.path(shard, content), whole, {"stage": ROWS, "content": content})
+            workspace.write_table(table_key.path(shard, content), whole, {"stage": ROWS, "content": content})
         shards.append((shard, content))
         rows += table.num_rows
         for home in set(table.column(HOME).to_pylist()) if HOME in table.column_names else ():
@@ -126,7 +126,7 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
 
 def index_path(owner: str, name: str) -> str:
     """Where the index of a source lies, by the fingerprint it was gathered under; its notes name malformed rows."""
-    return f"{Series('tables', owner, ROWS).folder}/index.{name}.json"
+    return f"{TableKey('tables', owner, ROWS).folder}/index.{name}.json"
 
 
 def _digest(table: pa.Table) -> str:

@@ -21,7 +21,7 @@ from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 
 TEXTS, TEXT_DUPLICATES, LABELS = "texts", "text_duplicates", "labels"
-ALSO = "+"  # in the name of a series: between a dataset and one of its further sources
+ALSO = "+"  # in the name of a table's owner: between a dataset and one of its further sources
 _SIDES = ["query", "positive", "negatives"]
 
 _Row = dict[str, Any]
@@ -60,7 +60,7 @@ class GivenPairs(MapStage):
     name = "pairs"
     version = 4
     schema = PAIR_SCHEMA
-    expands = True
+    fan_out = True
     origin = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, more: Sequence[str] = ()) -> None:
@@ -75,14 +75,14 @@ class GivenPairs(MapStage):
             *more,
             *((ITEMS, JUDGED) if images else ()),
         )
-        self.beside = (ITEMS, JUDGED) if images else ()
+        self.side_inputs = (ITEMS, JUDGED) if images else ()
 
-    def depends_on(self) -> dict[str, object]:
+    def fingerprint_inputs(self) -> dict[str, object]:
         settings = self._settings.canonical()
         del settings["also"], settings["source"]  # what of one source becomes does not depend on the others
         return {"dataset": self.dataset, **settings}
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return partial(pair_rows, dataset=self.dataset, settings=self._settings)
 
 
@@ -96,7 +96,7 @@ def pair_rows(shard: Shard, dataset: str, settings: GivenPairSettings) -> pa.Tab
         making.pair({name: value for part in parts for name, value in part.items()})
         for parts in zip(*said, strict=True)
     ]
-    shard.notes["pairs"] = dict(making.notes)
+    shard.metrics["pairs"] = dict(making.notes)
     return pa.Table.from_pylist(pairs, table_schema(PAIR_SCHEMA))
 
 
@@ -115,7 +115,7 @@ _FAILED_IMAGE = Image(None, Status.FAILED, "image_failed")  # the stage `images`
 
 def images_of(shard: Shard) -> dict[str, Image]:
     """By name, the images that a shard's rows name."""
-    if ITEMS not in shard.beside:
+    if ITEMS not in shard.side_inputs:
         return {}
     items, judged = shard[ITEMS], shard[JUDGED]
     kept = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))

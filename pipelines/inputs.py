@@ -26,7 +26,7 @@ def publish_input(
     for step, planned in plan.steps:
         for table in planned:
             if step.name == "pairs":
-                pairs.setdefault(table.node.series.owner.partition(ALSO)[0], []).append(table.task.output)
+                pairs.setdefault(table.node.table_key.owner.partition(ALSO)[0], []).append(table.task.output)
             read = [path for name, path in table.task.inputs if name == ITEMS]
             items.setdefault(table.node.source, set()).update(read)
             if step.name == Inspect.name:

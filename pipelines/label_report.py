@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from corpus.settings import SettingsError
 from corpus.stages import ROWS
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.config import Config
 from pipelines.labels.normalise import merge_labels
 from pipelines.labels.relations import Relations
@@ -31,7 +31,7 @@ def label_report(config: Config) -> Iterator[str]:
     sets: dict[str, set[str]] = {}
     for source, index in indexes.items():
         for shard, name in index.shards:
-            rows = workspace.read_table(Series("tables", source, ROWS).path(shard, name), ["label", "subset"])
+            rows = workspace.read_table(TableKey("tables", source, ROWS).path(shard, name), ["label", "subset"])
             distinct = rows.filter(pc.not_equal(rows.column("label"), "")).group_by(["label", "subset"]).aggregate([])
             for row in distinct.to_pylist():
                 sets.setdefault(row["subset"] or source, set()).add(row["label"])

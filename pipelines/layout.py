@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from corpus.stages import ITEMS, JUDGED, ROWS, Stage
-from corpus.workspace import Series
+from corpus.workspace import TableKey
 from filters.duplicates import Duplicates
 from filters.inspect import Inspect
 from filters.quality import Quality
@@ -123,8 +123,8 @@ class _House:
 
     def __init__(self, sources: Iterable[str]) -> None:
         self.steps: list[Step] = []
-        self._known: dict[str, dict[str, Series]] = {name: {ROWS: Series("tables", name, ROWS)} for name in sources}
-        self._windows: dict[str, dict[str, Series]] = {}
+        self._known: dict[str, dict[str, TableKey]] = {name: {ROWS: TableKey("tables", name, ROWS)} for name in sources}
+        self._windows: dict[str, dict[str, TableKey]] = {}
 
     def add(self, stages: Mapping[str, Stage], *roles: str, branch: bool = False, of_windows: bool = False) -> None:
         """A step with a stage for each source; from now on its tables have these roles: for the windows' stages only,
@@ -132,11 +132,11 @@ class _House:
         nodes = []
         for source, stage in stages.items():
             known = self._windows[source] if of_windows else self._known[source]
-            series = Series("tables", source, stage.name)
-            nodes.append(Node(stage, source, series, tuple((name, known[name]) for name in stage.reads)))
+            table_key = TableKey("tables", source, stage.name)
+            nodes.append(Node(stage, source, table_key, tuple((name, known[name]) for name in stage.reads)))
             if branch:
                 known = self._windows.setdefault(source, {})
-            known |= dict.fromkeys((stage.name, *roles), series)
+            known |= dict.fromkeys((stage.name, *roles), table_key)
         if nodes:
             self.steps.append(Step(nodes[0].stage.name, tuple(nodes)))
 
@@ -157,6 +157,6 @@ class _House:
                     stage = Pairs(dataset, settings)
                 owner = dataset if source == settings.source else f"{dataset}{ALSO}{source}"
                 reads = tuple((name, known[name]) for name in stage.reads)
-                nodes.append(Node(stage, source, Series("pairs", owner, stage.name), reads))
+                nodes.append(Node(stage, source, TableKey("pairs", owner, stage.name), reads))
         if nodes:
             self.steps.append(Step("pairs", tuple(nodes)))

@@ -83,7 +83,7 @@ def _mix(there: _There, name: str, steps: int | None) -> Mix:
 def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
     dataset = there.config.datasets[name]
     planned = [p for step, found in there.plan.steps if step.name == "pairs" for p in found]
-    tables = [p for p in planned if p.node.series.owner.partition(ALSO)[0] == name]
+    tables = [p for p in planned if p.node.table_key.owner.partition(ALSO)[0] == name]
     paths = sorted(p.task.output for p in tables if p.state == "done")
     notes = []
     if unread := [source for source in sources_of(dataset) if source in there.unread]:

@@ -54,7 +54,7 @@ class PairImages(MapStage):
     version = 3
     reads = (ROWS,)
     schema = IMAGES_SCHEMA
-    expands = True
+    fan_out = True
     writes_media: ClassVar[bool] = True
     machine_reasons = frozenset({"render_timeout", "render_memory", "renderer_died"})
 
@@ -68,7 +68,7 @@ class PairImages(MapStage):
     def _identities(self) -> list[dict[str, Any]]:
         return [resolver.identity() for resolver in self._resolvers]
 
-    def depends_on(self) -> dict[str, Any]:
+    def fingerprint_inputs(self) -> dict[str, Any]:
         """The settings, and what the resolvers look into: an archive that changes makes the tables stale."""
         return {**self._settings.canonical(), "resolvers": self._identities}
 
@@ -78,7 +78,7 @@ class PairImages(MapStage):
             if isinstance(resolver, Archives):
                 resolver.index()
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         finds = [(resolver.claims, resolver.open(self._settings.max_bytes)) for resolver in self._resolvers]
         limits = DownloadSettings(max_pixels=self._settings.max_pixels, max_side_px=self._settings.max_side_px)
         return _Images(finds, limits)
@@ -100,7 +100,7 @@ class _Images:
                 notes["in_place" if found.place else "copied"] += 1
                 if found.repeated:
                     notes["repeated_name"] += 1
-        _add(shard.notes, notes)
+        _add(shard.metrics, notes)
         return _images_table(names, stored)
 
     def _found(self, names: list[str]) -> Iterator[tuple[int, Found]]:

@@ -34,7 +34,7 @@ class Pairs(MapStage):
     name = "pairs"
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
     schema = PAIR_SCHEMA
-    expands = True
+    fan_out = True
     origin = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: PairSettings) -> None:
@@ -44,10 +44,10 @@ class Pairs(MapStage):
         captioned = (CAPTION,) if settings.captions != "original" else ()
         self.reads = (*type(self).reads, *captioned, *((BEST_TEXTS,) if settings.best_text else ()))
 
-    def depends_on(self) -> dict[str, object]:
+    def fingerprint_inputs(self) -> dict[str, object]:
         return {"dataset": self.dataset, **self._settings.canonical()}
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return partial(caption_to_image, dataset=self.dataset, settings=self._settings)
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from corpus.records import Status
-from corpus.stages import ROWS, KeyedStage, Stage, fingerprint, ingredients, split_generation
+from corpus.stages import ROWS, ShuffleStage, Stage, fingerprint, fingerprint_parts, split_generation
 from corpus.work import ShardTask, worth_retrying
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.gather import SourceIndex
 
 _EXPLAINED = 20  # stale shards of a stage whose old settings are looked up; the others are stale for the same reason
@@ -28,8 +28,8 @@ class Node:
 
     stage: Stage
     source: str
-    series: Series
-    reads: tuple[tuple[str, Series], ...]  # (name that the stage knows it by, where it lies)
+    table_key: TableKey
+    reads: tuple[tuple[str, TableKey], ...]  # (name that the stage knows it by, where it lies)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Step:
     @property
     def keyed(self) -> bool:
         """Whether the rows of all shards meet in this step."""
-        return isinstance(self.nodes[0].stage, KeyedStage)
+        return isinstance(self.nodes[0].stage, ShuffleStage)
 
 
 @dataclass(frozen=True)
@@ -90,49 +90,49 @@ def make_plan(
 ) -> Plan:
     """Compare what the steps would write with what lies in the workspace."""
     plan = Plan(dict(indexes))
-    known: dict[tuple[Series, str], str] = {}  # fingerprint of each table that will be there
+    known: dict[tuple[TableKey, str], str] = {}  # fingerprint of each table that will be there
     shards = [(source, shard) for source, index in sorted(indexes.items()) for shard, _ in index.shards]
     ordinals = {key: number for number, key in enumerate(shards)}
     for source, index in indexes.items():
-        known.update({(Series("tables", source, ROWS), shard): name for shard, name in index.shards})
+        known.update({(TableKey("tables", source, ROWS), shard): name for shard, name in index.shards})
     for step in steps:
         planned: list[Planned] = []
         stale = 0
         whole = _whole_inputs(step, indexes, known) if step.keyed else None
         for node in step.nodes:
-            present = workspace.tables(node.series)
+            present = workspace.tables(node.table_key)
             for shard, _ in indexes[node.source].shards:
                 read = list(_read(node, indexes[node.source], shard))
                 inputs = {f"{name}+{after}" if after else name: known[at] for name, after, at in read}
-                parts = ingredients(node.stage, inputs if whole is None else whole)
+                parts = fingerprint_parts(node.stage, inputs if whole is None else whole)
                 tables = tuple((name, at[0].path(at[1], known[at])) for name, _, at in read)
                 one = _Table(workspace, node, shard, ordinals[node.source, shard], tables, parts)
                 found = one.planned(step.name, present.get(shard, set()), selection, stale < _EXPLAINED)
                 planned.append(found)
                 stale += found.state == "stale"
-                known[node.series, shard] = found.fingerprint
+                known[node.table_key, shard] = found.fingerprint
         plan.steps.append((step, planned))
     return plan
 
 
-def _read(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int, tuple[Series, str]]]:
+def _read(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int, tuple[TableKey, str]]]:
     """What a node reads for a shard: name, how many shards after its own, and which table of which shard that is."""
-    reach = index.reach.get(shard, 0) if node.stage.regroups else 0
-    for name, series in node.reads:
+    reach = index.reach.get(shard, 0) if node.stage.lookahead_shards else 0
+    for name, table_key in node.reads:
         for after in range(reach + 1):
-            yield name, after, (series, f"{int(shard) + after:06d}" if after else shard)
+            yield name, after, (table_key, f"{int(shard) + after:06d}" if after else shard)
 
 
 def _whole_inputs(
-    step: Step, indexes: Mapping[str, SourceIndex], known: Mapping[tuple[Series, str], str]
+    step: Step, indexes: Mapping[str, SourceIndex], known: Mapping[tuple[TableKey, str], str]
 ) -> dict[str, str]:
     """What a keyed stage reads: all shards of all its sources, one digest for each table name."""
     digests: dict[str, Any] = {}
     for node in sorted(step.nodes, key=lambda node: node.source):  # the order of the settings does not matter
-        for name, series in node.reads:
+        for name, table_key in node.reads:
             digest = digests.setdefault(name, hashlib.sha256())
             for shard, _ in indexes[node.source].shards:
-                digest.update(f"{node.source}/{shard}:{known[series, shard]}\n".encode())
+                digest.update(f"{node.source}/{shard}:{known[table_key, shard]}\n".encode())
     return {name: digest.hexdigest()[:16] for name, digest in digests.items()}
 
 
@@ -154,7 +154,7 @@ class _Table:
                 return self._at(latest, "done")
             if selection.retry:
                 return self._retried(latest, selection.retry)
-            if self.node.stage.regenerates:
+            if self.node.stage.nondeterministic:
                 return self._at(latest + 1, "again", "forced: a new generation")
             return self._at(latest, "again", "forced")
         if present and explain:
@@ -168,11 +168,11 @@ class _Table:
         name = fingerprint(parts)
         node = self.node
         task = ShardTask(
-            node.series.owner,
+            node.table_key.owner,
             self.shard,
             self.ordinal,
             self.inputs,
-            node.series.path(self.shard, name),
+            node.table_key.path(self.shard, name),
             Workspace.media_stem(node.source, self.shard, name),
             parts,
             previous,
@@ -182,9 +182,9 @@ class _Table:
 
     def _retried(self, latest: int, retry: frozenset[str]) -> Planned:
         done, stage = self._at(latest, "done"), self.node.stage
-        troubles = stage.troubles(self.workspace.read_table(done.task.output))
+        troubles = stage.retryable_reasons(self.workspace.read_table(done.task.output))
         # A row that an earlier stage failed is that stage's to retry. In a new run of rows there are none of these.
-        for path in () if stage.expands else [path for _, path in self.inputs]:
+        for path in () if stage.fan_out else [path for _, path in self.inputs]:
             earlier = self.workspace.read_table(path, ["status"]).column("status")
             troubles = pc.if_else(pc.equal(earlier, str(Status.KEPT)), troubles, "")
         again = pc.sum(worth_retrying(troubles, retry)).as_py() or 0
@@ -194,15 +194,15 @@ class _Table:
 
     def _why(self, present: Sequence[str]) -> str:
         """What sets the table apart from those that lie there: from the one that it is nearest to."""
-        paths = [self.node.series.path(self.shard, name) for name in present]
-        found = [differences(self.workspace.read_ingredients(path), self.parts) for path in paths]
+        paths = [self.node.table_key.path(self.shard, name) for name in present]
+        found = [differences(self.workspace.read_fingerprint_parts(path), self.parts) for path in paths]
         fewest = min(len(changes) for changes in found)
         nearest = next(changes for changes in found if len(changes) == fewest)
         return "; ".join(nearest) or "made by other settings"
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed between the ingredients of two fingerprints, in words."""
+    """What changed between the parts of two fingerprints, in words."""
     found = []
     if old.get("version") != new["version"]:
         found.append(f"stage version {old.get('version')} -> {new['version']}")

@@ -20,8 +20,10 @@ class Rates:
 
     def add(self, outcome: Outcome) -> None:
         """Take in one shard; one without captions changes nothing."""
-        if CAPTION in outcome.extra:
-            self.replicas.setdefault(str(outcome.extra.get("replica", "")), Counter()).update(outcome.extra[CAPTION])
+        if CAPTION in outcome.metrics:
+            self.replicas.setdefault(str(outcome.metrics.get("replica", "")), Counter()).update(
+                outcome.metrics[CAPTION]
+            )
 
     def __bool__(self) -> bool:
         return bool(self.replicas)

@@ -46,7 +46,7 @@ def show_plan(console: Terminal, plan: Plan, unread: Sequence[str]) -> None:
             todo = [p for p in mine if p.state != "done"]
             table.add_row(
                 step.name,
-                node.series.owner,
+                node.table_key.owner,
                 f"{len(mine) - len(todo):,}",
                 f"{len(todo):,}",
                 shard_ranges([p.task.shard for p in todo]),
@@ -69,9 +69,9 @@ def show_status(
     for step, planned in plan.steps:
         for node in step.nodes:
             states = Counter(p.state for p in planned if p.node is node)
-            wrong = sum(stage == step.name and owner == node.series.owner for stage, owner, _ in failed)
+            wrong = sum(stage == step.name and owner == node.table_key.owner for stage, owner, _ in failed)
             counts = (states["done"], states["stale"], states["missing"], wrong)
-            table.add_row(step.name, node.series.owner, *(f"{n:,}" if n else "" for n in counts))
+            table.add_row(step.name, node.table_key.owner, *(f"{n:,}" if n else "" for n in counts))
     console.print(table)
     for (stage, owner, shard), why in sorted(failed.items()):
         print_line(console, f"failed: {stage} {owner}/{shard}: {why}")

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.settings import SettingsError
-from corpus.stages import ROWS, KeyedStage, MapStage
+from corpus.stages import ROWS, MapStage, ShuffleStage
 from corpus.storage import StorageError, Store
-from corpus.work import LOST, EmitWork, MapWork, Outcome, SettleTask, SettleWork, ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.work import LOST, FinalizeJob, FinalizeTask, MapJob, Outcome, ShardTask, ShuffleMapJob
+from corpus.workspace import TableKey, Workspace
 from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
@@ -128,7 +128,7 @@ def plan(config: Config, selection: Selection, check: bool = True) -> tuple[Plan
 def check_stages(steps: Sequence[Step]) -> None:
     """Let all stages look for what they need besides rows: archives, checkpoints. Raises SettingsError."""
     for stage in (node.stage for step in steps for node in step.nodes):
-        stage.depends_on()
+        stage.fingerprint_inputs()
 
 
 @dataclass(frozen=True)
@@ -236,8 +236,8 @@ class _Runner:
         """Run the steps; whether all of them were run, up to publishing."""
         again = selection.force or bool(selection.retry)
         for source, index in plan.indexes.items():
-            series = Series("tables", source, ROWS)
-            self.ready |= {series.path(shard, name) for shard, name in index.shards}
+            table_key = TableKey("tables", source, ROWS)
+            self.ready |= {table_key.path(shard, name) for shard, name in index.shards}
         for step, planned in plan.steps:
             self.ready |= {p.task.output for p in planned if p.state == "done"}
             todo = [p for p in planned if p.state != "done"]
@@ -303,24 +303,24 @@ class _Runner:
                     yield from run_map(self.engine, stage, url, tasks)
             return
         stage = step.nodes[0].stage
-        assert isinstance(stage, KeyedStage)
+        assert isinstance(stage, ShuffleStage)
         tasks = [p.task for p in planned]
         try:
-            tables = list(self.engine.map_reduce(EmitWork(stage, url), tasks, stage.reduce, self.partitions))
-            said = stage.conclude(pa.concat_tables(tables)) if tables else None
+            tables = list(self.engine.map_reduce(ShuffleMapJob(stage, url), tasks, stage.reduce, self.partitions))
+            said = stage.finalize(pa.concat_tables(tables)) if tables else None
         except Exception as error:  # noqa: BLE001 - the stage is lost, the run's record must still say why
             why = f"{type(error).__name__}: {error}"
             yield from (Outcome(p.task.source, step.name, p.task.shard, error=why) for p in todo)
             return
-        yield from self.engine.map(SettleWork(stage, url), settle_tasks(said, [p.task for p in todo], stage))
+        yield from self.engine.map(FinalizeJob(stage, url), settle_tasks(said, [p.task for p in todo], stage))
 
 
 def run_map(engine: Engine, stage: MapStage, workspace: str, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:
     """The stage over shards; one that killed its workers is run again away from them, halved down to the row."""
-    work = MapWork(stage, workspace)
+    work = MapJob(stage, workspace)
     lost = set()
     for outcome in engine.map(work, tasks):
-        if outcome.extra.get(LOST):
+        if outcome.metrics.get(LOST):
             lost.add((outcome.owner, outcome.shard))
         else:
             yield outcome
@@ -329,18 +329,18 @@ def run_map(engine: Engine, stage: MapStage, workspace: str, tasks: Sequence[Sha
         yield from engine.map(replace(work, careful=True), again)
 
 
-def settle_tasks(said: pa.Table | None, tasks: Sequence[ShardTask], stage: KeyedStage) -> list[SettleTask]:
+def settle_tasks(said: pa.Table | None, tasks: Sequence[ShardTask], stage: ShuffleStage) -> list[FinalizeTask]:
     """What a keyed stage concluded, dealt out to the shards whose rows it speaks of."""
     if said is None:
         columns = [*stage.schema, pa.field("status", pa.string()), pa.field("reason", pa.string())]
-        said = pa.schema([pa.field("node", pa.int64()), *columns]).empty_table()
-    said = said.sort_by("node").combine_chunks()
-    ordinals = said.column("node").to_numpy() >> np.int64(32)
+        said = pa.schema([pa.field("row_address", pa.int64()), *columns]).empty_table()
+    said = said.sort_by("row_address").combine_chunks()
+    ordinals = said.column("row_address").to_numpy() >> np.int64(32)
     starts = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="left")
     stops = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="right")
     # Taken, not sliced: a pickled slice takes all buffers of its table along.
     return [
-        SettleTask(task, said.take(pa.array(np.arange(start, stop))))
+        FinalizeTask(task, said.take(pa.array(np.arange(start, stop))))
         for task, start, stop in zip(tasks, starts.tolist(), stops.tolist(), strict=True)
     ]
 

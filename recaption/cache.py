@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from corpus.stages import split_generation
 from corpus.storage import Store, storage_errors
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 
 _READERS = 8  # tables that are read at once: on an object store it is the waiting that takes time
 
@@ -81,9 +81,9 @@ class CaptionCache:
         """Paths of all caption tables, later generations first: what was made again replaces what it was."""
         listed = []
         for source in self._workspace.store.names("tables"):
-            series = Series("tables", source, self._stage)
-            for shard, fingerprints in sorted(self._workspace.tables(series).items()):
-                listed += [(split_generation(each)[1], series.path(shard, each)) for each in sorted(fingerprints)]
+            table_key = TableKey("tables", source, self._stage)
+            for shard, fingerprints in sorted(self._workspace.tables(table_key).items()):
+                listed += [(split_generation(each)[1], table_key.path(shard, each)) for each in sorted(fingerprints)]
         return [path for _, path in sorted(listed, key=lambda entry: (-entry[0], entry[1]))]
 
     def _keys(self, path: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -91,8 +91,8 @@ class CaptionCache:
         store = self._workspace.store
         with storage_errors(store.full(path)), store.open(path) as file:
             parquet = pq.ParquetFile(file)
-            ingredients = json.loads((parquet.schema_arrow.metadata or {}).get(b"rzen_corpus", b"{}"))
-            if ingredients.get("settings", {}).get("writer") != self._writer:
+            fingerprint_parts = json.loads((parquet.schema_arrow.metadata or {}).get(b"rzen_corpus", b"{}"))
+            if fingerprint_parts.get("settings", {}).get("writer") != self._writer:
                 return None
             table = parquet.read(columns=["key", "caption"])
         rows = np.flatnonzero(pc.is_valid(table.column("caption")).to_numpy())

@@ -17,7 +17,7 @@ from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Resources, Shard
 from recaption.prompts import Purpose, chosen_prompts
 from recaption.settings import CaptionSettings, DescribeSettings, SourceCaptions, VllmSettings
 
-CAPTION = "caption"  # also in `Shard.notes`, whichever of the stages it is: figures of captioners
+CAPTION = "caption"  # also in `Shard.metrics`, whichever of the stages it is: figures of captioners
 WINDOW_CAPTION = "window_caption"
 CAPTION_SCHEMA = pa.schema(
     [
@@ -49,7 +49,7 @@ class Caption(MapStage):
     version = 2
     reads = (ROWS, ITEMS, JUDGED)
     schema = CAPTION_SCHEMA
-    regenerates = True
+    nondeterministic = True
     chosen_in: ClassVar[str] = "sources"  # of the settings
     purpose: ClassVar[Purpose] = "clip_frames"  # of prompts for several images, where none are chosen
     hints: ClassVar[tuple[str, ...]] = ("text",)  # columns of the rows: the first that says something is the hint
@@ -71,7 +71,7 @@ class Caption(MapStage):
         self.caption_settings = settings
         self.resources = _resources(settings)
 
-    def depends_on(self) -> dict[str, Any]:
+    def fingerprint_inputs(self) -> dict[str, Any]:
         settings = self.caption_settings
         return {
             "writer": settings.writer(self.images),
@@ -81,14 +81,14 @@ class Caption(MapStage):
             "retry_temperature": settings.retry_temperature,
         }
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         from recaption.writing import Writing
 
         return Writing(self.caption_settings, self.prompts, self.images, self.name, self.hints).table
 
-    def troubles(self, table: pa.Table) -> pa.ChunkedArray:
+    def retryable_reasons(self, table: pa.Table) -> pa.ChunkedArray:
         """Rows without a caption are worth another try."""
-        failed = super().troubles(table)
+        failed = super().retryable_reasons(table)
         return pc.if_else(pc.equal(failed, ""), pc.fill_null(table.column("verdict"), ""), failed)
 
 

@@ -168,11 +168,11 @@ class Writing:
 
     def _note(self, shard: Shard, notes: Counter[str]) -> None:
         """Numbers that add up over calls, shards and workers, for the run's record."""
-        figures = Counter(shard.notes.get(CAPTION, {}))
+        figures = Counter(shard.metrics.get(CAPTION, {}))
         figures.update(notes)
         figures.update(self._meter.take())
-        shard.notes[CAPTION] = dict(figures)
-        shard.notes["replica"] = f"{os.uname().nodename}:{os.getpid()}"
+        shard.metrics[CAPTION] = dict(figures)
+        shard.metrics["replica"] = f"{os.uname().nodename}:{os.getpid()}"
 
     def _rows(self, asked: Sequence[Asked], written: Sequence[Written]) -> pa.Table:
         columns = {name: [getattr(each, name) for each in written] for name in _WRITTEN}

@@ -15,8 +15,8 @@ import pyarrow as pa
 from corpus.media import MediaWriter, location_columns
 from corpus.records import LOCATION_FIELDS, PARTS_FIELD, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
-from corpus.work import MapWork, Outcome, ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.work import MapJob, Outcome, ShardTask
+from corpus.workspace import TableKey, Workspace
 from recaption.caption import CAPTION, Caption
 from recaption.requests import Answer, CaptionerError, Request
 from recaption.settings import CaptionSettings
@@ -118,11 +118,11 @@ def settings(**more: Any) -> CaptionSettings:
 def caption(root: Path, stage: Caption, *tasks: ShardTask, generation: int = 0) -> list[Outcome]:
     """The stage over shards, one after the other, in one worker."""
     name = "f" + (f"-g{generation}" if generation else "")
-    call = MapWork(stage, str(root)).open()
+    call = MapJob(stage, str(root)).open()
     outcomes = []
     for task in tasks:
-        output = Series("tables", task.source, stage.name).path(task.shard, name)
-        parts = {"settings": stage.depends_on(), "generation": generation}
+        output = TableKey("tables", task.source, stage.name).path(task.shard, name)
+        parts = {"settings": stage.fingerprint_inputs(), "generation": generation}
         outcomes.append(call(ShardTask(task.source, task.shard, 0, task.inputs, output, task.media, parts)))
     call.close()  # type: ignore[attr-defined]
     return outcomes
@@ -131,7 +131,7 @@ def caption(root: Path, stage: Caption, *tasks: ShardTask, generation: int = 0) 
 def caption_table(root: Path, task: ShardTask, generation: int = 0, stage: str = CAPTION) -> pa.Table:
     """A shard's caption table."""
     name = "f" + (f"-g{generation}" if generation else "")
-    return Workspace(root).read_table(Series("tables", task.source, stage).path(task.shard, name))
+    return Workspace(root).read_table(TableKey("tables", task.source, stage).path(task.shard, name))
 
 
 def captions(root: Path, task: ShardTask, generation: int = 0, stage: str = CAPTION) -> list[dict[str, Any]]:

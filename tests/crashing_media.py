@@ -28,7 +28,7 @@ class CrashingWriter(MapStage):
     def __init__(self) -> None:
         super().__init__(Settings())
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return _written
 
 

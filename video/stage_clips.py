@@ -67,7 +67,7 @@ class Clips(MapStage):
     version = 2
     reads = (ROWS, ITEMS)
     schema = CLIPS_SCHEMA
-    expands = True
+    fan_out = True
     origin = {name: name for name in ("url", "video", "home", "licence")}
     writes_media = True
     machine_reasons = frozenset({"time_budget", "out_of_memory"})
@@ -76,7 +76,7 @@ class Clips(MapStage):
         super().__init__(settings)
         self._settings = settings
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         cv2.setNumThreads(1)  # the decoder has its own threads
         return self._clips
 

@@ -48,14 +48,15 @@ class Groups(MapStage):
     name = "groups"
     reads = (_CLIPS,)
     schema = GROUPS_SCHEMA
-    expands = True
-    regroups = True
+    fan_out = True
+    lookahead_shards = True
+    include_removed = True
 
     def __init__(self, settings: ClipGroupsSettings) -> None:
         super().__init__(settings)
         self._settings = settings
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return lambda shard: grouped(in_order(at_home(shard[_CLIPS], int(shard.name))), self._settings)
 
 

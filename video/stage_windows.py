@@ -35,20 +35,21 @@ class Windows(MapStage):
     the hash of its parts' ids one after the other. The windows of a video are groups of their own. A video without a
     window is one row, filtered: no_window; a window whose clips have no frames fails: no_frames.
 
-    Reads the removed clips too (`regroups`): a duplicate is as much part of the film as what it looks like.
+    Reads the removed clips too (`include_removed`): a duplicate is as much part of the film as what it looks like.
     """
 
     name = "windows"
     schema = WINDOWS_SCHEMA
-    expands = True
-    regroups = True
+    fan_out = True
+    lookahead_shards = True
+    include_removed = True
 
     def __init__(self, settings: WindowSettings, captions: bool = False) -> None:
         super().__init__(settings)
         self.reads = (ROWS, _CAPTION) if captions else (ROWS,)
         self._settings = settings
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return self._windows
 
     def _windows(self, shard: Shard) -> pa.Table:

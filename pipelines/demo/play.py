@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from corpus.records import Status
 from corpus.settings import SettingsError, load_mapping, parse_settings
 from corpus.stages import ROWS
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.clip_pairs import ClipPairSettings
 from pipelines.config import Config, sources_of
 from pipelines.demo.film_samples import Made, compare_samples
@@ -95,7 +95,7 @@ def ends(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:
     for source, index in planned.indexes.items():
         wanted = source == only if only else isinstance(config.sources[source], LaionSource)
         for one in planned.table(step, source) if wanted else ():
-            rows = Series("tables", source, ROWS).path(one.task.shard, dict(index.shards)[one.task.shard])
+            rows = TableKey("tables", source, ROWS).path(one.task.shard, dict(index.shards)[one.task.shard])
             said = workspace.read_table(rows, ["url", "text"])
             judged = workspace.read_table(one.task.output, ["status", "reason"])
             for column in judged.column_names:

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
-from corpus.stages import ROWS, KeyedStage, Shard
+from corpus.stages import ROWS, Shard, ShuffleStage
 from pipelines.labels.normalise import MergeSettings, merge_labels
 
 _APART = "\x00"  # between a set's name and a label
 
 
-class Labels(KeyedStage):
+class Labels(ShuffleStage):
     """The merged label of each row that has one; `merge_labels` says how. A set is a source, or a subset of one."""
 
     name, version = "labels", 3
@@ -26,13 +26,13 @@ class Labels(KeyedStage):
         super().__init__(settings)
         self._settings = settings
 
-    def depends_on(self) -> dict[str, Any]:
+    def fingerprint_inputs(self) -> dict[str, Any]:
         """The names themselves, wherever their file lies."""
         settings = self._settings.canonical()
         names = self._settings.lists
         return {**settings, "names": names.canonical()}
 
-    def emit(self, shard: Shard) -> pa.Table:
+    def map(self, shard: Shard) -> pa.Table:
         """A row for each label, with its set."""
         labels = pc.fill_null(shard[ROWS].column("label"), "")
         rows = np.flatnonzero(pc.not_equal(pc.utf8_trim_whitespace(labels), "").to_numpy())
@@ -40,13 +40,13 @@ class Labels(KeyedStage):
         sets = pc.if_else(pc.equal(subsets, ""), shard.source, subsets)
         named = pc.binary_join_element_wise(sets, labels.take(rows), _APART)
         named = named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named
-        return pa.table({"key": hash_strings(named), "node": shard.nodes[rows], "named": named})
+        return pa.table({"key": hash_strings(named), "row_address": shard.row_addresses[rows], "named": named})
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Nothing is to be decided before all labels are known."""
-        return rows.select(["node", "named"])
+        return rows.select(["row_address", "named"])
 
-    def conclude(self, reduced: pa.Table) -> pa.Table:
+    def finalize(self, reduced: pa.Table) -> pa.Table:
         """Merges what the sets call their labels; some ten thousand different ones, however many rows."""
         named = reduced.column("named").combine_chunks().dictionary_encode()
         pairs = [entry.split(_APART, 1) for entry in named.dictionary.to_pylist()]
@@ -56,7 +56,7 @@ class Labels(KeyedStage):
         found = merge_labels(sets, self._settings)
         merged = pa.array([found.merged(name, label) for name, label in pairs], pa.string())
         return (
-            pa.table({"node": reduced.column("node"), "label": merged.take(named.indices)})
+            pa.table({"row_address": reduced.column("row_address"), "label": merged.take(named.indices)})
             .append_column("status", pa.array(["kept"] * reduced.num_rows, pa.string()))
             .append_column("reason", pa.array([""] * reduced.num_rows, pa.string()))
         )

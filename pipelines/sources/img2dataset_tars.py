@@ -40,7 +40,7 @@ class IndexTars(MapStage):
     def __init__(self) -> None:
         super().__init__(Settings())
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return index_rows
 
 

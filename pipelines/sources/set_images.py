@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from corpus.settings import Settings
-from corpus.workspace import Series
+from corpus.workspace import TableKey
 from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.archives import Archives, ArchivesSettings, Resolver
 from pipelines.sources.pdf_images import PdfImages, PdfImagesSettings
@@ -40,4 +40,4 @@ class SetImages(Settings):
         if self.pdfs is not None:
             yield PdfImages(self.pdfs)
         if self.archives is not None:
-            yield Archives(self.archives, workspace, Series("tables", source, "images-index").folder)
+            yield Archives(self.archives, workspace, TableKey("tables", source, "images-index").folder)

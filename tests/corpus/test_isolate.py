@@ -17,8 +17,8 @@ from corpus.media import MediaWriter, read_contents
 from corpus.stages import ROWS, Shard
 from corpus.storage import Store
 from corpus.tars import index_tar
-from corpus.work import MapWork, ShardTask, run_rows
-from corpus.workspace import Series, Workspace
+from corpus.work import MapJob, ShardTask, run_rows
+from corpus.workspace import TableKey, Workspace
 
 
 def shard_of(texts: list[str]) -> Shard:
@@ -47,16 +47,16 @@ def test_the_row_that_crashes_is_failed_and_the_others_are_done() -> None:
 
 def test_careful_work_writes_the_shard_that_killed_its_workers(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    rows = Series("tables", "s", ROWS).path("000000", "f")
+    rows = TableKey("tables", "s", ROWS).path("000000", "f")
     said = {"status": ["kept"] * 3, "reason": [""] * 3}
     workspace.write_table(rows, pa.table({"text": ["a", PLANTED, "ccc"], **said}), {})
-    output = Series("tables", "s", "crashing").path("000000", "g")
+    output = TableKey("tables", "s", "crashing").path("000000", "g")
     task = ShardTask("s", "000000", 0, ((ROWS, rows),), output, "media/s/000000.g", {})
-    work = MapWork(Crashing(), str(tmp_path), careful=True)
+    work = MapJob(Crashing(), str(tmp_path), careful=True)
     outcome = work.open()(task)
     assert outcome.error == ""
     assert outcome.counts == {"kept/": 2, "failed/error:ProcessDied": 1}
-    assert work.lost(task, "it died").extra == {"lost": True}
+    assert work.lost(task, "it died").metrics == {"lost": True}
 
 
 class Unpicklable(ValueError):
@@ -65,7 +65,7 @@ class Unpicklable(ValueError):
 
 
 class RaisesUnpicklable(Crashing):
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return _raise_unpicklable
 
 
@@ -80,13 +80,13 @@ def test_an_error_that_pickle_does_not_bring_over_comes_as_its_text() -> None:
 
 def test_a_row_that_takes_all_memory_costs_only_itself(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    rows = Series("tables", "s", ROWS).path("000000", "f")
+    rows = TableKey("tables", "s", ROWS).path("000000", "f")
     kept = {"status": ["kept"] * 4, "reason": [""] * 4}
     workspace.write_table(rows, pa.table({"text": ["a", "bb", GREEDY, "dddd"], **kept}), {})
     task = ShardTask("s", "000000", 0, ((ROWS, rows),), "out.parquet", "media/s/000000.g", {})
-    first = MapWork(Crashing(), str(tmp_path)).open()(task)
-    assert (first.extra, first.error.startswith("MemoryError")) == ({"lost": True}, True)
-    outcome = MapWork(Crashing(), str(tmp_path), careful=True).open()(task)
+    first = MapJob(Crashing(), str(tmp_path)).open()(task)
+    assert (first.metrics, first.error.startswith("MemoryError")) == ({"lost": True}, True)
+    outcome = MapJob(Crashing(), str(tmp_path), careful=True).open()(task)
     assert outcome.counts == {"kept/": 3, "failed/error:MemoryError": 1}
     assert workspace.read_table("out.parquet").column("length").to_pylist() == [1, 2, None, 4]
 
@@ -103,11 +103,11 @@ def test_a_row_that_crashes_a_stage_that_writes_media_costs_only_itself(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     workspace = Workspace(url)
-    rows = Series("tables", "s", ROWS).path("000000", "f")
+    rows = TableKey("tables", "s", ROWS).path("000000", "f")
     texts = ["a", PLANTED, "ccc", "dd", "raise", "ccc"]
     workspace.write_table(rows, pa.table({"text": texts, "status": ["kept"] * 6, "reason": [""] * 6}), {})
     task = ShardTask("s", "000000", 0, ((ROWS, rows),), "out.parquet", "media/s/000000.g", {})
-    outcome = MapWork(CrashingWriter(), workspace.store.url, careful=True).open()(task)
+    outcome = MapJob(CrashingWriter(), workspace.store.url, careful=True).open()(task)
     assert outcome.error == ""
     assert outcome.counts == {"kept/": 4, "failed/error:ProcessDied": 1, "failed/error:ValueError": 1}
     table = workspace.read_table("out.parquet")

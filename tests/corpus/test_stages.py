@@ -16,7 +16,7 @@ import pytest
 from corpus.media import MediaWriter
 from corpus.records import item_id
 from corpus.settings import Settings, tuning
-from corpus.stages import ITEMS, ROWS, MapStage, Shard, fingerprint, ingredients, split_generation
+from corpus.stages import ITEMS, ROWS, MapStage, Shard, fingerprint, fingerprint_parts, split_generation
 from corpus.storage import Store
 
 
@@ -31,7 +31,7 @@ class Blur(MapStage):
     reads = (ROWS, ITEMS)
     schema = pa.schema([("blur", pa.float32())])
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         raise NotImplementedError
 
 
@@ -48,7 +48,7 @@ KNOWN = "549ed710dade0b2b"
 
 
 def named(stage: MapStage, inputs: dict[str, str] = INPUTS, generation: int = 0) -> str:
-    return fingerprint(ingredients(stage, inputs, generation))
+    return fingerprint(fingerprint_parts(stage, inputs, generation))
 
 
 def test_fingerprints_are_known() -> None:
@@ -66,7 +66,7 @@ def test_fingerprints_are_known() -> None:
 def test_fingerprints_do_not_depend_on_order_or_tuning() -> None:
     assert named(Blur(BlurSettings()), dict(reversed(INPUTS.items()))) == KNOWN
     assert named(Blur(BlurSettings(threads=8))) == KNOWN
-    parts = ingredients(Blur(BlurSettings()), INPUTS)
+    parts = fingerprint_parts(Blur(BlurSettings()), INPUTS)
     assert fingerprint(json.loads(json.dumps(dict(reversed(parts.items()))))) == KNOWN
 
 
@@ -127,15 +127,15 @@ def test_the_contents_of_a_shard(shard: Shard) -> None:
 
 
 def test_nodes_are_addresses_in_the_whole_workspace(shard: Shard) -> None:
-    assert shard.nodes.dtype == np.int64
-    assert shard.nodes.tolist() == [(2 << 32) + 1, (2 << 32) + 4, (2 << 32) + 9]
+    assert shard.row_addresses.dtype == np.int64
+    assert shard.row_addresses.tolist() == [(2 << 32) + 1, (2 << 32) + 4, (2 << 32) + 9]
 
 
 def test_a_slice_of_a_shard(shard: Shard) -> None:
     part = shard.slice(1, 3)
     assert (part.source, part.name, part.ordinal, len(part)) == ("s", "000002", 2, 2)
     assert part.rows.tolist() == [4, 9]
-    assert part.nodes.tolist() == shard.nodes[1:].tolist()
+    assert part.row_addresses.tolist() == shard.row_addresses[1:].tolist()
     assert part[ROWS].column("text").to_pylist() == ["b", "c"]
     assert dict(part.contents()) == {0: b"one", 1: b"two"}
     assert len(shard.slice(1, 1)) == 0
@@ -146,4 +146,4 @@ def test_a_shard_and_a_stage_can_be_sent_to_a_worker(shard: Shard) -> None:
     copy = pickle.loads(pickle.dumps(shard))  # noqa: S301
     assert dict(copy.contents()) == dict(shard.contents())
     stage = pickle.loads(pickle.dumps(Blur(BlurSettings(minimum=0.5))))  # noqa: S301
-    assert stage.depends_on() == {"minimum": 0.5, "name": "ünï"}
+    assert stage.fingerprint_inputs() == {"minimum": 0.5, "name": "ünï"}

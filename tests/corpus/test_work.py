@@ -17,7 +17,7 @@ from corpus.records import item_id
 from corpus.stages import MapStage, Shard
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
-from corpus.work import LOST, MapWork, Outcome, ShardError, run_rows
+from corpus.work import LOST, MapJob, Outcome, ShardError, run_rows
 from corpus.workspace import Workspace
 
 # Live rows, and what was said of the others
@@ -53,7 +53,7 @@ def test_only_live_rows_are_worked_on_and_the_others_keep_their_reason(store_url
         "failed/bad_row": 1,
     }
     assert outcome.written_bytes == Store(store_url).size("out/0.f.parquet")
-    assert Workspace(store_url).read_ingredients("out/0.f.parquet") == {"stage": "double"}
+    assert Workspace(store_url).read_fingerprint_parts("out/0.f.parquet") == {"stage": "double"}
     assert Store(store_url).names("media/s") == []
 
 
@@ -92,7 +92,7 @@ def test_an_input_that_is_not_there_is_named(tmp_path: Path) -> None:
     stage = Double()
     task = task_for(tmp_path, stage, [KEPT], [KEPT])
     Store(tmp_path).remove("in/items.f.parquet")
-    assert "in/items.f.parquet" in MapWork(stage, str(tmp_path)).open()(task).error
+    assert "in/items.f.parquet" in MapJob(stage, str(tmp_path)).open()(task).error
     assert stage.calls == []
 
 
@@ -176,7 +176,7 @@ def test_a_decoders_own_oserror_is_its_rows(tmp_path: Path) -> None:
 def test_memory_that_runs_out_marks_the_shard_and_in_isolation_the_row(tmp_path: Path) -> None:
     stage = Double(breaks=[5], error=MemoryError)
     outcome = run(tmp_path, stage, [KEPT] * 9, [KEPT] * 9)
-    assert outcome.extra == {LOST: True}
+    assert outcome.metrics == {LOST: True}
     rows = run_rows(stage, stage.double, shard_of(9), careful=True)
     assert [row["reason"] for row in rows.to_pylist()] == [""] * 5 + ["error:MemoryError"] + [""] * 3
     everywhere = Double(breaks=range(9), error=MemoryError)

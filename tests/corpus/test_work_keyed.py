@@ -14,16 +14,16 @@ import pytest
 from work_shards import KEPT, Double, Downloads, task_for
 
 from corpus.settings import Settings
-from corpus.stages import ITEMS, ROWS, KeyedStage, Shard
+from corpus.stages import ITEMS, ROWS, Shard, ShuffleStage
 from corpus.storage import Store
 from corpus.work import (
     LOST,
-    EmitWork,
-    MapWork,
+    FinalizeJob,
+    FinalizeTask,
+    MapJob,
     Outcome,
-    SettleTask,
-    SettleWork,
     ShardError,
+    ShuffleMapJob,
     count,
     worth_retrying,
 )
@@ -32,7 +32,7 @@ from corpus.workspace import Workspace
 # Keyed stages
 
 
-class Largest(KeyedStage):
+class Largest(ShuffleStage):
     """Of the rows with the same value modulo 3, all but the largest are duplicates."""
 
     name = "largest"
@@ -42,20 +42,20 @@ class Largest(KeyedStage):
     def __init__(self) -> None:
         super().__init__(Settings())
 
-    def emit(self, shard: Shard) -> pa.Table:
+    def map(self, shard: Shard) -> pa.Table:
         values = shard[ROWS].column("value").to_numpy()
         if 13 in values:
             raise ValueError("planted")
-        return pa.table({"key": (values % 3).astype(np.uint64), "node": shard.nodes, "value": values})
+        return pa.table({"key": (values % 3).astype(np.uint64), "row_address": shard.row_addresses, "value": values})
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         largest = rows.group_by("key").aggregate([("value", "max")])
-        return rows.join(largest, "key").select(["node", "value", "value_max"])
+        return rows.join(largest, "key").select(["row_address", "value", "value_max"])
 
-    def conclude(self, reduced: pa.Table) -> pa.Table:
+    def finalize(self, reduced: pa.Table) -> pa.Table:
         said = reduced.filter(pc.less(reduced["value"], reduced["value_max"]))
         columns = {
-            "node": said["node"],
+            "row_address": said["row_address"],
             "largest": said["value_max"],
             "status": ["duplicate"] * said.num_rows,
             "reason": ["smaller"] * said.num_rows,
@@ -68,10 +68,10 @@ def test_a_keyed_stage_emits_live_rows_and_settles_what_it_concluded(store_url: 
     rows = [KEPT, KEPT, KEPT, ("failed", "x"), KEPT, KEPT, KEPT]
     items = [KEPT, KEPT, ("filtered", "y"), KEPT, KEPT, KEPT, KEPT]
     task = task_for(store_url, stage, rows, items)
-    emitted = EmitWork(stage, store_url).open()(task)
-    assert emitted.column("node").to_pylist() == [(3 << 32) + row for row in (0, 1, 4, 5, 6)]
-    said = stage.conclude(stage.reduce(emitted))
-    outcome = SettleWork(stage, store_url).open()(SettleTask(task, said))
+    emitted = ShuffleMapJob(stage, store_url).open()(task)
+    assert emitted.column("row_address").to_pylist() == [(3 << 32) + row for row in (0, 1, 4, 5, 6)]
+    said = stage.finalize(stage.reduce(emitted))
+    outcome = FinalizeJob(stage, store_url).open()(FinalizeTask(task, said))
     assert outcome.error == ""
     assert outcome.counts == {"kept/": 3, "duplicate/smaller": 2, "failed/x": 1, "filtered/y": 1}
     table = Workspace(store_url).read_table("out/0.f.parquet")
@@ -91,17 +91,17 @@ def test_conclusions_on_rows_that_are_not_the_shards_are_refused(tmp_path: Path,
     stage = Largest()
     task = task_for(tmp_path, stage, [KEPT, ("failed", "x")], [KEPT, KEPT])
     n = len(nodes)
-    said = pa.table({"node": nodes, "largest": [1] * n, "status": ["kept"] * n, "reason": [""] * n})
-    outcome = SettleWork(stage, str(tmp_path)).open()(SettleTask(task, said))
+    said = pa.table({"row_address": nodes, "largest": [1] * n, "status": ["kept"] * n, "reason": [""] * n})
+    outcome = FinalizeJob(stage, str(tmp_path)).open()(FinalizeTask(task, said))
     assert outcome.error.startswith("ShardError: stage largest: ")
     assert not Store(tmp_path).exists("out/0.f.parquet")
 
 
-def test_an_error_of_emit_names_the_shard(tmp_path: Path) -> None:
+def test_an_error_of_map_names_the_shard(tmp_path: Path) -> None:
     stage = Largest()
     task = task_for(tmp_path, stage, [KEPT] * 20, [KEPT] * 20)
-    with pytest.raises(ShardError, match=r"stage largest, s/000000: ValueError: planted \(emit, line \d+ of test_work"):
-        EmitWork(stage, str(tmp_path)).open()(task)
+    with pytest.raises(ShardError, match=r"stage largest, s/000000: ValueError: planted \(map, line \d+ of test_work"):
+        ShuffleMapJob(stage, str(tmp_path)).open()(task)
 
 
 # Outcomes and works
@@ -123,21 +123,21 @@ def test_rows_are_counted_by_status_and_reason() -> None:
 def test_works_can_be_sent_and_answer_for_what_is_lost(tmp_path: Path) -> None:
     task = task_for(tmp_path, Double(), [KEPT], [KEPT])
     for work, item in (
-        (MapWork(Double(), str(tmp_path)), task),
-        (SettleWork(Largest(), str(tmp_path)), SettleTask(task, pa.table({"node": [0]}))),
+        (MapJob(Double(), str(tmp_path)), task),
+        (FinalizeJob(Largest(), str(tmp_path)), FinalizeTask(task, pa.table({"row_address": [0]}))),
     ):
         copy = pickle.loads(pickle.dumps((work, item)))  # noqa: S301
         lost = copy[0].lost(copy[1], "killed 3 times")
-        assert replace(lost, extra={}) == Outcome("s", work.stage.name, "000000", error="killed 3 times")
-        assert lost.extra.get(LOST, False) == isinstance(work, MapWork)
+        assert replace(lost, metrics={}) == Outcome("s", work.stage.name, "000000", error="killed 3 times")
+        assert lost.metrics.get(LOST, False) == isinstance(work, MapJob)
         assert copy[0].resources == work.stage.resources
     with pytest.raises(ShardError, match="s/000000: killed 3 times"):
-        EmitWork(Largest(), str(tmp_path)).lost(task, "killed 3 times")
+        ShuffleMapJob(Largest(), str(tmp_path)).lost(task, "killed 3 times")
 
 
 def test_what_is_worth_a_retry_is_the_stages_to_say() -> None:
     table = pa.table({"status": ["kept", "failed", "failed", "filtered"], "reason": ["", "a", "b", "a"]})
-    troubles = Downloads().troubles(table)
+    troubles = Downloads().retryable_reasons(table)
     assert troubles.to_pylist() == ["", "a", "b", ""]
     assert worth_retrying(troubles, frozenset({"failed"})).to_pylist() == [False, True, True, False]
     assert worth_retrying(troubles, frozenset({"a", ""})).to_pylist() == [False, True, False, False]
@@ -147,28 +147,28 @@ def test_what_is_worth_a_retry_is_the_stages_to_say() -> None:
 def test_of_a_stage_that_gives_the_same_rows_only_what_the_machine_did_is_worth_a_retry() -> None:
     reasons = ["", "undecodable", "error:MemoryError", "time_budget", "error:x"]
     table = pa.table({"status": ["kept", "failed", "failed", "failed", "filtered"], "reason": reasons})
-    assert Double().troubles(table).to_pylist() == ["", "", "error:MemoryError", "", ""]
+    assert Double().retryable_reasons(table).to_pylist() == ["", "", "error:MemoryError", "", ""]
 
     class Bounded(Double):
         machine_reasons = frozenset({"time_budget"})
 
-    assert Bounded().troubles(table).to_pylist() == ["", "", "error:MemoryError", "time_budget", ""]
+    assert Bounded().retryable_reasons(table).to_pylist() == ["", "", "error:MemoryError", "time_budget", ""]
 
 
 class Notes(Double):
     """Notes what it was given."""
 
-    def open(self) -> Callable[[Shard], pa.Table]:
-        inner = super().open()
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        inner = super().setup()
 
         def call(shard: Shard) -> pa.Table:
-            shard.slice(0, 1).notes["generation"] = shard.take(np.array([0])).generation
+            shard.slice(0, 1).metrics["generation"] = shard.take(np.array([0])).generation
             return inner(shard)
 
         return call
 
 
-def test_notes_of_a_shard_come_with_its_outcome(tmp_path: Path) -> None:
-    task = replace(task_for(tmp_path, Notes(), [KEPT], [KEPT]), ingredients={"generation": 3})
-    outcome = MapWork(Notes(), str(tmp_path)).open()(task)
-    assert outcome.extra == {"generation": 3}
+def test_metrics_of_a_shard_come_with_its_outcome(tmp_path: Path) -> None:
+    task = replace(task_for(tmp_path, Notes(), [KEPT], [KEPT]), fingerprint_parts={"generation": 3})
+    outcome = MapJob(Notes(), str(tmp_path)).open()(task)
+    assert outcome.metrics == {"generation": 3}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from corpus.records import ITEM_ID, PAIR_SCHEMA
 from corpus.storage import MissingError, StorageError
-from corpus.workspace import Series, Workspace, to_parquet
+from corpus.workspace import TableKey, Workspace, to_parquet
 
-BLUR = Series("tables", "laion", "blur")
+BLUR = TableKey("tables", "laion", "blur")
 
 
 def table(n: int = 5) -> pa.Table:
@@ -32,7 +32,7 @@ def test_a_table_is_read_back_as_it_was_written(store_url: str) -> None:
     written = workspace.write_table(path, table(), {"stage": "blur", "settings": {"ü": [1, None]}})
     assert workspace.read_table(path).equals(table(), check_metadata=True)
     assert workspace.read_table(path, ["text", "blur"]).equals(table().select(["text", "blur"]))
-    assert workspace.read_ingredients(path) == {"stage": "blur", "settings": {"ü": [1, None]}}
+    assert workspace.read_fingerprint_parts(path) == {"stage": "blur", "settings": {"ü": [1, None]}}
     assert workspace.store.size(path) == written
     assert workspace.tables(BLUR) == {"000001": {"00ff"}}
 
@@ -59,7 +59,7 @@ def test_a_listing_tells_shards_and_fingerprints(store_url: str) -> None:
 
 
 def test_series_lie_apart() -> None:
-    assert Series("pairs", "laion", "pairs").path("0", "f") == "pairs/laion/pairs/0.f.parquet"
+    assert TableKey("pairs", "laion", "pairs").path("0", "f") == "pairs/laion/pairs/0.f.parquet"
     assert Workspace.media_stem("laion", "000001", "00ff-g1") == "media/laion/000001.00ff-g1"
 
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_named(store_url: str) -> None:
     workspace.write_table("whole.f.parquet", table(), {})
     with pytest.raises(MissingError, match="absent"):
         workspace.read_table("absent.f.parquet")
-    for read in (workspace.read_table, workspace.read_ingredients):
+    for read in (workspace.read_table, workspace.read_fingerprint_parts):
         with pytest.raises(StorageError, match=r"half\.f\.parquet"):
             read("half.f.parquet")
     with pytest.raises(StorageError, match=r"whole\.f\.parquet.*nosuch"):

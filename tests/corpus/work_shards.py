@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from corpus.records import table_schema
 from corpus.settings import Settings
-from corpus.stages import ITEMS, ROWS, KeyedStage, MapStage, Shard
+from corpus.stages import ITEMS, ROWS, MapStage, Shard, ShuffleStage
 from corpus.storage import Store
 from corpus.work import (
-    MapWork,
+    MapJob,
     Outcome,
     ShardTask,
 )
@@ -38,7 +38,7 @@ class Double(MapStage):
         self.breaks, self.fails, self.error = set(breaks), set(fails), error
         self.calls: list[list[int]] = []
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return self.double
 
     def double(self, shard: Shard) -> pa.Table:
@@ -59,7 +59,7 @@ class Double(MapStage):
 class Downloads(Double):
     """One that may give other rows another time."""
 
-    regenerates = True
+    nondeterministic = True
 
 
 class Answers(MapStage):
@@ -73,12 +73,12 @@ class Answers(MapStage):
         super().__init__(Settings())
         self.function = function
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         return self.function
 
 
 class Expands(Answers):
-    expands: ClassVar[bool] = True
+    fan_out: ClassVar[bool] = True
 
 
 def write_rows(workspace: Workspace, path: str, judged: Judged) -> None:
@@ -91,20 +91,20 @@ def write_rows(workspace: Workspace, path: str, judged: Judged) -> None:
     workspace.write_table(path, pa.table(columns), {})
 
 
-def task_for(root: Path | str, stage: MapStage | KeyedStage, *judged: Judged, **more: object) -> ShardTask:
+def task_for(root: Path | str, stage: MapStage | ShuffleStage, *judged: Judged, **more: object) -> ShardTask:
     """A workspace with one input table for each name that the stage reads, and the task to run it."""
     workspace = Workspace(root)
     inputs = []
     for name, rows in zip(stage.reads, judged, strict=True):
         inputs.append((name, f"in/{name}.f.parquet"))
         write_rows(workspace, inputs[-1][1], rows)
-    values = {"output": "out/0.f.parquet", "media": "media/s/0.f", "ingredients": {"stage": stage.name}, **more}
+    values = {"output": "out/0.f.parquet", "media": "media/s/0.f", "fingerprint_parts": {"stage": stage.name}, **more}
     return ShardTask("s", "000000", 3, tuple(inputs), **values)  # type: ignore[arg-type]
 
 
 def run(root: Path | str, stage: MapStage, *judged: Judged, **more: object) -> Outcome:
     task = task_for(root, stage, *judged, **more)
-    return MapWork(stage, str(root)).open()(task)
+    return MapJob(stage, str(root)).open()(task)
 
 
 def result(root: Path | str, path: str = "out/0.f.parquet") -> list[tuple[object, ...]]:

@@ -72,14 +72,14 @@ def judge(
     emitted = []
     for ordinal, mine in enumerate(places):
         rows = 3 * np.arange(len(mine))  # some rows are not live
-        emitted.append(stage.emit(shard_of(ordinal, [pictures[place] for place in mine], rows)))
+        emitted.append(stage.map(shard_of(ordinal, [pictures[place] for place in mine], rows)))
     rows = pa.concat_tables(emitted)
     partition = rows.column("key").to_numpy() % np.uint64(partitions)
     parts = [rows.filter(pa.array(partition == number)) for number in range(partitions)]
-    said = stage.conclude(pa.concat_tables([stage.reduce(part) for part in reversed(parts) if part.num_rows]))
+    said = stage.finalize(pa.concat_tables([stage.reduce(part) for part in reversed(parts) if part.num_rows]))
     found: list[tuple[bytes | None, str]] = [(None, "kept")] * len(pictures)
     for row in said.to_pylist():
-        ordinal, place = row["node"] >> 32, (row["node"] & 0xFFFFFFFF) // 3
+        ordinal, place = row["row_address"] >> 32, (row["row_address"] & 0xFFFFFFFF) // 3
         assert (row["status"] == "duplicate") == bool(row["reason"])
         found[int(places[ordinal][place])] = (row["representative"], row["reason"] or row["status"])
     return found
@@ -245,17 +245,17 @@ def test_a_row_is_shuffled_once_for_each_band_and_repeats_only_once():
         Picture("d", BITS),
         Picture("e", None),
     ]
-    emitted = stage.emit(shard_of(0, pictures, np.arange(5)))
+    emitted = stage.map(shard_of(0, pictures, np.arange(5)))
     assert emitted.schema.field("key").type == pa.uint64()
-    counts = pc.value_counts(emitted.column("node")).to_pylist()
+    counts = pc.value_counts(emitted.column("row_address")).to_pylist()
     assert {row["values"]: row["counts"] for row in counts} == {0: 5, 1: 5, 2: 1, 3: 1, 4: 1}
 
 
 def test_a_shard_without_live_rows_emits_nothing():
     stage = Duplicates(DuplicatesSettings())
-    emitted = stage.emit(shard_of(0, [], np.arange(0)))
+    emitted = stage.map(shard_of(0, [], np.arange(0)))
     assert emitted.num_rows == 0
-    assert emitted.schema == stage.emit(shard_of(0, [Picture("a", BITS)], np.arange(1))).schema
+    assert emitted.schema == stage.map(shard_of(0, [Picture("a", BITS)], np.arange(1))).schema
 
 
 def test_where_nothing_is_alike_nothing_is_said():

@@ -69,7 +69,7 @@ def test_each_row_says_what_its_own_image_is(tmp_path: Path) -> None:
         faults.rotated(PHOTOGRAPH),
     ]
     stage = Inspect(InspectSettings())
-    table = run_rows(stage, stage.open(), shard_of(tmp_path, contents))
+    table = run_rows(stage, stage.setup(), shard_of(tmp_path, contents))
     assert table.schema.names == [*stage.schema.names, "status", "reason"]
     assert table.column("status").to_pylist() == ["kept", "failed", "kept", "failed", "kept"]
     assert table.column("reason").to_pylist() == ["", "not_an_image", "", "truncated", ""]
@@ -94,7 +94,7 @@ def test_what_a_decoder_raises_is_its_rows_reason_however_many_they_are(tmp_path
         with pytest.raises(RuntimeError), Image.open(io.BytesIO(data)) as image:
             image.load()
     stage = Inspect(InspectSettings())
-    table = run_rows(stage, stage.open(), shard_of(tmp_path, [*broken, good]))
+    table = run_rows(stage, stage.setup(), shard_of(tmp_path, [*broken, good]))
     assert table.column("reason").to_pylist() == ["undecodable"] * 40 + [""]
     details = table.column("detail").to_pylist()
     assert all(detail.startswith("RuntimeError: ") for detail in details[:40]), details
@@ -103,7 +103,7 @@ def test_what_a_decoder_raises_is_its_rows_reason_however_many_they_are(tmp_path
 
 def test_an_empty_shard_gives_an_empty_table(tmp_path: Path) -> None:
     stage = Inspect(InspectSettings())
-    table = stage.open()(shard_of(tmp_path, []))
+    table = stage.setup()(shard_of(tmp_path, []))
     assert table.num_rows == 0
 
 

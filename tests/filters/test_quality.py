@@ -188,7 +188,7 @@ def test_the_stage_reads_the_table_of_inspect_alone(tmp_path: Path) -> None:
     stage = Quality(DEFAULTS)
     inspected = table(GOOD, GOOD | {"sharpness": 0.0}, GOOD).slice(1)
     shard = Shard("photos", "000000", 0, np.arange(2), {"inspect": inspected}, Store(tmp_path))
-    judged = run_rows(stage, stage.open(), shard)
+    judged = run_rows(stage, stage.setup(), shard)
     assert judged.to_pylist() == [
         {"status": "filtered", "reason": "blurred"},
         {"status": "kept", "reason": ""},

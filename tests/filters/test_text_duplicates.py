@@ -54,10 +54,10 @@ def judge(
     shard = [
         shard_of(number, [pairs[at] for at in mine], 3 * np.arange(len(mine))) for number, mine in enumerate(places)
     ]
-    rows = pa.concat_tables([stage.emit(each) for each in (reversed(shard) if reverse else shard)])
+    rows = pa.concat_tables([stage.map(each) for each in (reversed(shard) if reverse else shard)])
     partition = rows.column("key").to_numpy() % np.uint64(partitions)
     parts = [rows.filter(pa.array(partition == number)) for number in range(partitions)]
-    said = stage.conclude(pa.concat_tables([stage.reduce(part) for part in (reversed(parts) if reverse else parts)]))
+    said = stage.finalize(pa.concat_tables([stage.reduce(part) for part in (reversed(parts) if reverse else parts)]))
     assert said.schema.field("representative").type == stage.schema.field("representative").type
 
     def position(node: int) -> int:
@@ -66,7 +66,7 @@ def judge(
     found: list[tuple[int | None, str]] = [(None, "kept")] * len(pairs)
     for row in said.to_pylist():
         assert (row["status"] == "duplicate") == bool(row["reason"])
-        found[position(row["node"])] = (position(row["representative"]), row["reason"] or row["status"])
+        found[position(row["row_address"])] = (position(row["representative"]), row["reason"] or row["status"])
     return found
 
 
@@ -158,14 +158,14 @@ def test_boilerplate_is_compared_with_what_is_most_like_it():
 
 @dataclass(frozen=True)
 class Emit:
-    """The stage's `emit` as an engine's work, over numbered shards."""
+    """The stage's `map` as an engine's work, over numbered shards."""
 
     stage: TextDuplicates
     shards: list[Shard]
     resources: Resources = field(default_factory=Resources)
 
     def open(self) -> Callable[[int], pa.Table]:
-        return lambda number: self.stage.emit(self.shards[number])
+        return lambda number: self.stage.map(self.shards[number])
 
     def lost(self, item: int, why: str) -> pa.Table:
         raise RuntimeError(why)
@@ -177,8 +177,8 @@ def test_the_rows_survive_the_shuffle_of_an_engine():
     emit = Emit(stage, [shard_of(number, [pair], np.arange(1)) for number, pair in enumerate(pairs)])
     engine = LocalEngine(EngineSettings(workers=1))
     reduced = engine.map_reduce(emit, range(len(pairs)), stage.reduce, partitions=4)
-    said = stage.conclude(pa.concat_tables(list(reduced)))
-    assert said.column("node").to_pylist() == [number << 32 for number in range(4)]
+    said = stage.finalize(pa.concat_tables(list(reduced)))
+    assert said.column("row_address").to_pylist() == [number << 32 for number in range(4)]
     assert said.column("representative").to_pylist() == [0, 1 << 32, 0, 1 << 32]
     assert said.column("reason").to_pylist() == ["", "", "near_pair", "exact_pair"]
 

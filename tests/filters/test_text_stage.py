@@ -21,7 +21,7 @@ def test_texts_are_cleaned_then_judged():
         GivenPair(Side("a caption", ("a.jpg",)), Side("", ("b.jpg",)), (Side("", ("a.jpg",)),)),
     )
     stage = Texts(TextsSettings())
-    said = run_rows(stage, stage.open(), shard)
+    said = run_rows(stage, stage.setup(), shard)
     assert said["status"].to_pylist() == ["kept", "filtered", "kept"]
     assert said["reason"].to_pylist() == ["", "empty_text", ""]
     assert said["query"].to_pylist() == [
@@ -33,14 +33,14 @@ def test_texts_are_cleaned_then_judged():
     negatives = [[{"text": "Emily", "images": []}], [], [{"text": "", "images": ["a.jpg"]}]]
     assert said["negatives"].to_pylist() == negatives
     expected = {"negative_unusable": 0, "positive_among_negatives": 1, "negative_repeated": 0}
-    assert shard.notes["texts"] == {"changed": 2, **expected}
+    assert shard.metrics["texts"] == {"changed": 2, **expected}
 
 
 def test_duplicates_are_looked_for_in_the_cleaned_texts():
     shard = shard_of(GivenPair(Side("q"), Side("<p>Jane</p>")), GivenPair(Side("q"), Side("Jane")))
     texts = Texts(TextsSettings())
-    shard.tables[texts.name] = run_rows(texts, texts.open(), shard)
+    shard.tables[texts.name] = run_rows(texts, texts.setup(), shard)
     for table, reasons in ((ROWS, []), ("texts", ["", "exact_pair"])):
         stage = TextDuplicates(TextDuplicatesSettings(), table)
         assert stage.reads == (table,)
-        assert stage.conclude(stage.reduce(stage.emit(shard)))["reason"].to_pylist() == reasons
+        assert stage.finalize(stage.reduce(stage.map(shard)))["reason"].to_pylist() == reasons

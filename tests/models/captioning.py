@@ -12,7 +12,7 @@ import numpy as np
 from caption_shards import lay_clips, lay_shard
 
 from corpus.work import Outcome, ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.demo.vlm import CHECKPOINT
 from pipelines.demo.vlm.batches import answer
 from pipelines.demo.vlm.scenes import VlmScene, all_scenes, draw
@@ -35,7 +35,7 @@ class Scenes:
 
     def captions(self, shard: str, name: str = "f") -> list[dict[str, Any]]:
         """The rows of a shard's caption table."""
-        path = Series("tables", SOURCE, CAPTION).path(shard, name)
+        path = TableKey("tables", SOURCE, CAPTION).path(shard, name)
         return Workspace(self.root).read_table(path).to_pylist()
 
 
@@ -106,8 +106,8 @@ def caption_all(scenes: Scenes, engine: Engine, stage: Caption, shards: Sequence
     tasks = []
     for name in shards if shards is not None else list(by_name):
         task = by_name[name]
-        output = Series("tables", SOURCE, CAPTION).path(name, "f")
-        parts = {"settings": stage.depends_on(), "generation": 0}
+        output = TableKey("tables", SOURCE, CAPTION).path(name, "f")
+        parts = {"settings": stage.fingerprint_inputs(), "generation": 0}
         tasks.append(ShardTask(SOURCE, name, task.ordinal, task.inputs, output, task.media, parts))
     outcomes = list(run_map(engine, stage, str(scenes.root), tasks))
     assert [outcome.error for outcome in outcomes] == [""] * len(tasks)

@@ -41,9 +41,9 @@ def test_a_thousand_scenes_in_this_process_out_of_order(thousand: Scenes) -> Non
     outcomes = caption_all(thousand, engine, Caption("a", vllm_settings()), order)
     engine.close()
     check(thousand)
-    total = sum(outcome.extra["caption"].get("answers", 0) for outcome in outcomes)
+    total = sum(outcome.metrics["caption"].get("answers", 0) for outcome in outcomes)
     assert total == 1000 - len(BROKEN)
-    assert sum(outcome.extra["caption"].get("busy_s", 0) for outcome in outcomes) > 0
+    assert sum(outcome.metrics["caption"].get("busy_s", 0) for outcome in outcomes) > 0
 
 
 def test_a_thousand_scenes_in_an_actor_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_clips_of_two_scenes_are_told_in_the_order_of_their_frames(tmp_path: Pat
     rows = [row for shard in clips.truth for row in clips.captions(shard)]
     assert [place for place, row in enumerate(rows) if row["verdict"] == "truncated"] == [BROKEN[0]]
     assert {row["prompt"] for row in rows} == {"clip_frames-01", "clip_frames-02", "clip_frames-03"}
-    assert sum(outcome.extra["caption"].get("answers", 0) for outcome in outcomes) >= 199
+    assert sum(outcome.metrics["caption"].get("answers", 0) for outcome in outcomes) >= 199
 
 
 def test_a_caption_that_is_cut_off_is_screened(tmp_path: Path) -> None:
@@ -132,5 +132,5 @@ def test_a_caption_that_is_cut_off_is_screened(tmp_path: Path) -> None:
     rows = scenes.captions("000000")
     assert {(row["caption"], row["verdict"], row["finish_reason"]) for row in rows} == {(None, "cut_off", "length")}
     assert {row["completion_tokens"] for row in rows} == {5}
-    assert outcome.extra["caption"]["verdict/cut_off"] == 16
+    assert outcome.metrics["caption"]["verdict/cut_off"] == 16
     assert json.loads(rows[0]["sampling"])["max_tokens"] == 5

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from corpus.records import PAIR_SCHEMA, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
-from corpus.work import MapWork, ShardTask
+from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from recaption.caption import CAPTION, CAPTION_SCHEMA
@@ -83,7 +83,7 @@ def make(root: Path, clips: list[Clip], **settings: Any) -> list[dict[str, Any]]
     stage = ClipPairs("films", ClipPairSettings.model_validate({"kind": "clips", "source": "films", **settings}))
     files = dict.fromkeys((ROWS, ITEMS, JUDGED), "clips.parquet") | {CAPTION: f"{CAPTION}.parquet"}
     inputs = tuple((name, files[name]) for name in stage.reads)
-    outcome = MapWork(stage, str(root)).open()(ShardTask("films", "000000", 0, inputs, "pairs.parquet", "m", {}))
+    outcome = MapJob(stage, str(root)).open()(ShardTask("films", "000000", 0, inputs, "pairs.parquet", "m", {}))
     assert outcome.error == ""
     found = workspace.read_table("pairs.parquet")
     assert found.schema == table_schema(PAIR_SCHEMA)

@@ -17,7 +17,7 @@ from videos import Shot, make_video
 from corpus.media import TarWriter
 from corpus.records import Modality, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
-from corpus.work import MapWork, ShardTask
+from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from pipelines.publishing.mixture import DatasetInput, PublishInput
@@ -93,7 +93,7 @@ class ClipWorld:
         """The pairs of all shards, as the stage makes them."""
         made = ClipPairSettings.model_validate({"kind": "clips", "source": "films", **settings})
         stage, paths = ClipPairs(name, made), []
-        work = MapWork(stage, self.url).open()
+        work = MapJob(stage, self.url).open()
         for shard, table in enumerate(self.items):
             paths.append(f"pairs/{name}/pairs/{shard:06d}.0123456789abcdef.parquet")
             inputs = tuple((role, table) for role in (ROWS, ITEMS, JUDGED))

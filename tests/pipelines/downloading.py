@@ -15,7 +15,7 @@ from small_worlds import picture
 
 from corpus.records import Status
 from corpus.stages import ROWS
-from corpus.work import MapWork, Outcome, ShardTask
+from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import Workspace
 from pipelines.demo.server import Serving, serve
 from pipelines.download import DownloadSettings, open_download
@@ -81,5 +81,5 @@ def run_stage(workspace: Workspace, urls: Sequence[str], settings: DownloadSetti
     workspace.write_table("rows.parquet", pa.table(rows), {})
     media = workspace.media_stem("s", "000000", "f")
     task = ShardTask("s", "000000", 0, ((ROWS, "rows.parquet"),), "download.parquet", media, {})
-    outcome = MapWork(open_download(settings), workspace.store.url).open()(task)
+    outcome = MapJob(open_download(settings), workspace.store.url).open()(task)
     return outcome, task.output

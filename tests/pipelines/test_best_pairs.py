@@ -27,7 +27,7 @@ IMAGES: dict[str, tuple[bytes, str, bytes | None]] = {
 def removed(*shards: Sequence[GivenPair]) -> dict[tuple[int, int], tuple[int, int]]:
     """(shard, row) -> that of the pair which is kept in its place."""
     items, statuses, families = zip(*IMAGES.values(), strict=True)
-    beside = {
+    side_inputs = {
         ITEMS: pa.table(
             {
                 "image": list(IMAGES),
@@ -40,11 +40,11 @@ def removed(*shards: Sequence[GivenPair]) -> dict[tuple[int, int], tuple[int, in
     stage, emitted = BestPairs(), []
     for number, pairs in enumerate(shards):
         tables = {ROWS: pairs_table(pairs), "texts": pairs_table(pairs)}
-        shard = Shard("s", f"{number:06d}", number, np.arange(len(pairs)), tables, Store("/"), beside=beside)
-        emitted.append(stage.emit(shard))
-    said = stage.conclude(stage.reduce(pa.concat_tables(emitted))).to_pylist()
+        shard = Shard("s", f"{number:06d}", number, np.arange(len(pairs)), tables, Store("/"), side_inputs=side_inputs)
+        emitted.append(stage.map(shard))
+    said = stage.finalize(stage.reduce(pa.concat_tables(emitted))).to_pylist()
     assert all((row["status"], row["reason"]) == ("filtered", "same_image") for row in said)
-    return {divmod(row["node"], 1 << 32): divmod(row["representative"], 1 << 32) for row in said}
+    return {divmod(row["row_address"], 1 << 32): divmod(row["representative"], 1 << 32) for row in said}
 
 
 def caption(text: str, image: str) -> GivenPair:

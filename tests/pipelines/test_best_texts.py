@@ -13,7 +13,7 @@ from corpus.records import item_id
 from corpus.settings import parse_settings
 from corpus.stages import ITEMS, JUDGED, ROWS, Shard
 from corpus.storage import Store
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.best_texts import BestTexts
 from pipelines.config import Config
 from pipelines.plan import Selection
@@ -33,10 +33,10 @@ def best(*shards: list[Row]) -> dict[tuple[int, int], str]:
             ITEMS: pa.table({"item_id": pa.array(items, pa.binary(16))}),
             JUDGED: pa.table({"status": statuses, "representative": pa.array(families, pa.binary(16))}),
         }
-        emitted.append(stage.emit(Shard("s", f"{number:06d}", number, np.arange(len(rows)), tables, Store("/"))))
-    said = stage.conclude(stage.reduce(pa.concat_tables(emitted))).to_pylist()
+        emitted.append(stage.map(Shard("s", f"{number:06d}", number, np.arange(len(rows)), tables, Store("/"))))
+    said = stage.finalize(stage.reduce(pa.concat_tables(emitted))).to_pylist()
     assert all((row["status"], row["reason"]) == ("kept", "") for row in said)
-    return {(row["node"] >> 32, row["node"] & 0xFFFFFFFF): row["text"] for row in said}
+    return {(row["row_address"] >> 32, row["row_address"] & 0xFFFFFFFF): row["text"] for row in said}
 
 
 def test_the_kept_copy_gets_the_text_with_the_most_words() -> None:
@@ -69,7 +69,7 @@ def test_in_a_run_it_changes_texts_and_no_row(web: Web, tmp_path: Path) -> None:
     said = {p.task.shard: p.task.output for p in planned.table("best_texts", "laion")}
     for p in planned.table("duplicates", "laion"):
         shard = p.task.shard
-        rows = workspace.read_table(Series("tables", "laion", ROWS).path(shard, rows_of[shard]), ["text"]).to_pylist()
+        rows = workspace.read_table(TableKey("tables", "laion", ROWS).path(shard, rows_of[shard]), ["text"]).to_pylist()
         judged = workspace.read_table(p.task.output).to_pylist()
         found = workspace.read_table(items[shard], ["item_id"]).to_pylist()
         new = workspace.read_table(said[shard]).to_pylist()

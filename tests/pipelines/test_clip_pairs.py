@@ -176,5 +176,5 @@ def test_defaults_go_by_what_the_pairs_are_of(of: str, task: Task, siblings: str
 
 
 def test_the_kind_of_a_dataset_is_part_of_a_fingerprint_for_clips_only() -> None:
-    assert "kind" not in Pairs("d", PairSettings(source="s")).depends_on()
-    assert ClipPairs("d", ClipPairSettings(kind="clips", source="s")).depends_on()["kind"] == "clips"
+    assert "kind" not in Pairs("d", PairSettings(source="s")).fingerprint_inputs()
+    assert ClipPairs("d", ClipPairSettings(kind="clips", source="s")).fingerprint_inputs()["kind"] == "clips"

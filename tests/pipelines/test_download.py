@@ -141,13 +141,13 @@ def test_the_backend_is_chosen_by_the_settings_and_part_of_the_fingerprint() -> 
     own, other = DownloadSettings(), DownloadSettings(backend="img2dataset")
     assert type(open_download(own)) is Download
     assert type(open_download(other)) is not Download
-    assert open_download(own).depends_on() != open_download(other).depends_on()
+    assert open_download(own).fingerprint_inputs() != open_download(other).fingerprint_inputs()
     assert open_download(own).name == open_download(other).name
 
 
 def test_patience_is_not_part_of_the_fingerprint() -> None:
     patient = DownloadSettings.model_validate({"fetch": {"total_timeout_s": 99, "attempts": 9}, "reencode_threads": 4})
-    assert Download(patient).depends_on() == Download(DownloadSettings()).depends_on()
+    assert Download(patient).fingerprint_inputs() == Download(DownloadSettings()).fingerprint_inputs()
 
 
 def test_no_rows_are_a_table_too() -> None:

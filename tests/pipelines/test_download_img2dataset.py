@@ -196,12 +196,12 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = open_download(DownloadSettings(backend="img2dataset"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'rzen-corpus\[img2dataset\]'"):
-        stage.open()
+        stage.setup()
 
 
 def test_it_declares_what_the_own_fetcher_declares() -> None:
     stage = open_download(DownloadSettings(backend="img2dataset"))
-    for name in ("name", "version", "reads", "schema", "regenerates", "expands"):
+    for name in ("name", "version", "reads", "schema", "nondeterministic", "fan_out"):
         assert getattr(stage, name) == getattr(Download, name)
 
 

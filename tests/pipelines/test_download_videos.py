@@ -21,7 +21,7 @@ from corpus.records import item_id, table_schema
 from corpus.settings import SettingsError, parse_settings
 from corpus.stages import ROWS
 from corpus.tars import index_tar
-from corpus.work import MapWork, Outcome, ShardTask
+from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import Workspace
 from pipelines.demo.server import Serving, serve
 from pipelines.download import ITEMS_SCHEMA
@@ -71,7 +71,7 @@ def run_videos(
     workspace.write_table("rows.parquet", pa.table(rows), {})
     media = workspace.media_stem("s", "000000", "f")
     task = ShardTask("s", "000000", 0, ((ROWS, "rows.parquet"),), "download.parquet", media, {})
-    outcome = MapWork(DownloadVideos(settings), workspace.store.url).open()(task)
+    outcome = MapJob(DownloadVideos(settings), workspace.store.url).open()(task)
     return outcome, [] if outcome.error else workspace.read_table(task.output).to_pylist()
 
 
@@ -219,11 +219,11 @@ def test_more_than_a_tar_takes_is_refused() -> None:
 
 
 def test_only_what_changes_the_videos_is_part_of_the_fingerprint() -> None:
-    plain = DownloadVideos(VideoDownloadSettings()).depends_on()
+    plain = DownloadVideos(VideoDownloadSettings()).fingerprint_inputs()
     patient = {"fetch": {"total_timeout_s": 9, "concurrency": 2}, "spool_above_bytes": 1, "spool_folder": "elsewhere"}
-    assert DownloadVideos(VideoDownloadSettings.model_validate(patient)).depends_on() == plain
+    assert DownloadVideos(VideoDownloadSettings.model_validate(patient)).fingerprint_inputs() == plain
     smaller = VideoDownloadSettings.model_validate({"fetch": {"max_bytes": 1000}})
-    assert DownloadVideos(smaller).depends_on() != plain
+    assert DownloadVideos(smaller).fingerprint_inputs() != plain
 
 
 # Containers

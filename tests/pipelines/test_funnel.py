@@ -12,7 +12,7 @@ import pytest
 from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
 from corpus.work import ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.funnel import Funnel, counted, source_funnel
 from pipelines.gather import SourceIndex
 from pipelines.plan import Node, Planned
@@ -26,7 +26,7 @@ class Download(MapStage):
     reads = (ROWS,)
     schema = pa.schema([])
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         raise NotImplementedError
 
 
@@ -36,12 +36,12 @@ class Quality(Download):
 
 class Clips(Download):
     name = "clips"
-    expands: ClassVar[bool] = True
+    fan_out: ClassVar[bool] = True
 
 
 class Groups(Clips):
     name = "groups"
-    regroups: ClassVar[bool] = True
+    lookahead_shards: ClassVar[bool] = True
 
 
 class Shop:
@@ -54,11 +54,11 @@ class Shop:
 
     def stage(self, stage: MapStage, *tables: Judged | None) -> None:
         """A stage with the table of each shard; None: it is not there."""
-        series = Series("tables", "web", stage.name)
-        node = Node(stage, "web", series, ())
+        table_key = TableKey("tables", "web", stage.name)
+        node = Node(stage, "web", table_key, ())
         planned = []
         for number, rows in enumerate(tables):
-            path = series.path(f"{number:06d}", "f")
+            path = table_key.path(f"{number:06d}", "f")
             planned.append(Planned(node, ShardTask("web", f"{number:06d}", number, (), path, "", {}), "f", "done"))
             if rows is not None:
                 status, reason = zip(*rows, strict=True) if rows else ((), ())

@@ -11,7 +11,7 @@ import pytest
 
 from corpus.stages import ROWS
 from corpus.storage import Store
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.gather import SourceIndex, find_index, gather, source_fingerprint
 
 SHARD_ROWS = 5
@@ -72,14 +72,14 @@ def test_rows_become_shards_and_an_index(store_url: str) -> None:
     assert [shard for shard, _ in index.shards] == ["000000", "000001", "000002"]
     assert index.rows == 12
     assert index.counts == {"read": 24, "no_url": 3, "not_sampled": 9}
-    series = Series("tables", "toy", ROWS)
-    tables = [workspace.read_table(series.path(shard, name)) for shard, name in index.shards]
+    table_key = TableKey("tables", "toy", ROWS)
+    tables = [workspace.read_table(table_key.path(shard, name)) for shard, name in index.shards]
     assert [table.num_rows for table in tables] == [5, 5, 2]
     rows = pa.concat_tables(tables)
     assert rows.select(SCHEMA.names).to_pylist() == [{**dict.fromkeys(SCHEMA.names), **toy_row(n)} for n in range(12)]
     assert rows.column("status").to_pylist() == ["kept"] * 12
     assert rows.column("reason").to_pylist() == [""] * 12
-    assert workspace.tables(series) == {shard: {name} for shard, name in index.shards}
+    assert workspace.tables(table_key) == {shard: {name} for shard, name in index.shards}
 
 
 def test_the_index_is_written_last(tmp_path: Any, published: list[str]) -> None:
@@ -197,7 +197,7 @@ def test_credentials_are_taken_off_urls_before_anything_is_written_and_counted(
     index = take(workspace, WithCredentials(12))
     assert index.notes == {"faults": ["http://example.org/list.jsonl, line 1: not_json"], "credentials_removed": 4}
     assert find_index(workspace, "toy", index.fingerprint) == index
-    tables = [workspace.read_table(Series("tables", "toy", ROWS).path(*shard)) for shard in index.shards]
+    tables = [workspace.read_table(TableKey("tables", "toy", ROWS).path(*shard)) for shard in index.shards]
     rows = pa.concat_tables(tables)
     plain = [f"http://example.org/{number}" for number in range(12)]
     assert rows.column("video").to_pylist() == plain

@@ -49,10 +49,10 @@ def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, An
     """The rows that the stage makes of pairs, and its notes."""
     chosen = GivenPairSettings(**{"kind": "given", "source": "s", "task": Task.IMAGE_RETRIEVAL, **settings})
     rows = {ROWS: pairs_table(pairs), "texts": pairs_table(pairs)}
-    shard = Shard("s", "000000", 0, np.arange(len(pairs)), rows, Store("/"), beside=image_tables())
-    table = GivenPairs("d", chosen, images=True).open()(shard)
+    shard = Shard("s", "000000", 0, np.arange(len(pairs)), rows, Store("/"), side_inputs=image_tables())
+    table = GivenPairs("d", chosen, images=True).setup()(shard)
     assert table.cast(table_schema(PAIR_SCHEMA)).num_rows == len(pairs)
-    return table.to_pylist(), shard.notes["pairs"]
+    return table.to_pylist(), shard.metrics["pairs"]
 
 
 def triple(query: str = "a.jpg", positive: str = "b.jpg", negatives: Sequence[str] = (), text: str = "t") -> GivenPair:
@@ -156,10 +156,10 @@ def test_negatives_have_as_many_images_as_the_positive() -> None:
 
 def test_text_alone_needs_no_tables_of_images() -> None:
     stage = GivenPairs("d", GivenPairSettings(kind="given", source="s", task=Task.TEXT_RETRIEVAL), images=False)
-    assert (stage.reads, stage.beside) == ((ROWS, "texts", "text_duplicates"), ())
+    assert (stage.reads, stage.side_inputs) == ((ROWS, "texts", "text_duplicates"), ())
     told = GivenPair(Side("q&amp;"), Side("p"), licence="CC0")
     rows = {ROWS: pairs_table([told]), "texts": pairs_table([GivenPair(Side("q"), Side("p"))])}
-    (row,) = stage.open()(Shard("s", "000000", 0, np.arange(1), rows, Store("/"))).to_pylist()
+    (row,) = stage.setup()(Shard("s", "000000", 0, np.arange(1), rows, Store("/"))).to_pylist()
     assert (row["query"]["text"], row["positive"]["text"], row["source_sha256"]) == ("q", "p", None)
     assert row["licence"] == "CC0"
 
@@ -169,7 +169,7 @@ def test_a_row_that_raises_costs_itself_and_the_shard_is_written() -> None:
     rows = pairs_table(pairs)
     rows = rows.set_column(rows.column_names.index("url"), "url", pa.array([f"https://a/{n}" for n in range(3)]))
     settings = GivenPairSettings(kind="given", source="s", task=Task.IMAGE_RETRIEVAL)
-    shard = Shard("s", "000000", 0, np.arange(3), {ROWS: rows, "texts": rows}, Store("/"), beside=image_tables())
+    shard = Shard("s", "000000", 0, np.arange(3), {ROWS: rows, "texts": rows}, Store("/"), side_inputs=image_tables())
 
     def break_one(part: Shard) -> pa.Table:
         if any(query["text"] == "breaks" for query in part["texts"].column("query").to_pylist()):

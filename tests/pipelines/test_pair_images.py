@@ -20,8 +20,8 @@ from corpus.media import read_contents
 from corpus.records import item_id, table_schema
 from corpus.settings import parse_settings
 from corpus.stages import ITEMS, ROWS
-from corpus.work import MapWork, Outcome, ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.work import MapJob, Outcome, ShardTask
+from corpus.workspace import TableKey, Workspace
 from filters.inspect import Inspect, InspectSettings
 from pipelines.gather import gather
 from pipelines.pair_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
@@ -61,11 +61,11 @@ def take_in(root: str, pairs: Sequence[GivenPair], *resolvers: Resolver, **setti
     """The stage over one shard of pairs, as an engine runs it."""
     workspace = Workspace(f"{root}/work")
     shards = gather(workspace, "given", Given(pairs), "source").shards
-    rows = Series("tables", "given", ROWS).path(*shards[0])
-    output = Series("tables", "given", "images").path("000000", "f")
+    rows = TableKey("tables", "given", ROWS).path(*shards[0])
+    output = TableKey("tables", "given", "images").path("000000", "f")
     media = workspace.media_stem("given", "000000", "f")
     stage = pickle.loads(pickle.dumps(PairImages(PairImagesSettings(**settings), resolvers)))  # noqa: S301
-    outcome = MapWork(stage, workspace.store.url).open()(
+    outcome = MapJob(stage, workspace.store.url).open()(
         ShardTask("given", "000000", 0, ((ROWS, rows),), output, media, {})
     )
     assert outcome.error == ""
@@ -99,7 +99,7 @@ def test_every_name_becomes_an_item_once(store_url: str) -> None:
     assert [row["media"].startswith("media/given/") for row in rows[:5]] == [False, True, False, True, False]
     assert (rows[1]["media"], rows[1]["offset"]) == (rows[3]["media"], rows[3]["offset"]), "the same bytes, once"
     assert {(row["url"], row["text"]) for row in rows} == {("", "")}
-    assert outcome.extra == {"images": {"named": 6, "in_place": 3, "copied": 2}}
+    assert outcome.metrics == {"images": {"named": 6, "in_place": 3, "copied": 2}}
     assert outcome.counts == {"kept/": 5, "failed/missing_image": 1}
 
 
@@ -134,12 +134,12 @@ def test_what_is_found_and_cannot_be_used(tmp_path: Path) -> None:
         table, outcome = take_in(root, [pair(name) for name in names], found, max_bytes=1 << 20, max_pixels=10**6)
         assert reasons(table) == dict(zip(names, expected, strict=True))
         assert outcome.rows == sum(outcome.counts.values()) == len(names)
-        assert outcome.extra["images"]["copied" if method else "in_place"] == 3
+        assert outcome.metrics["images"]["copied" if method else "in_place"] == 3
 
 
 def test_a_shard_without_images(tmp_path: Path) -> None:
     table, outcome = take_in(str(tmp_path), [Q, Q])
-    assert (table.num_rows, outcome.extra) == (0, {"images": {}})
+    assert (table.num_rows, outcome.metrics) == (0, {"images": {}})
     assert not (tmp_path / "work" / "media").exists()
 
 
@@ -160,11 +160,11 @@ def test_names_of_some_rows_in_their_order() -> None:
 def test_an_archive_that_changes_makes_its_tables_stale(tmp_path: Path) -> None:
     root = str(tmp_path)
     path = put(f"{root}/1.zip", zip_of({"a.jpg": A}))
-    before = PairImages(PairImagesSettings(), [in_archives(root, path)]).depends_on()
-    assert PairImages(PairImagesSettings(), [in_archives(root, path)]).depends_on() == before
-    assert PairImages(PairImagesSettings(max_pixels=9), [in_archives(root, path)]).depends_on() != before
+    before = PairImages(PairImagesSettings(), [in_archives(root, path)]).fingerprint_inputs()
+    assert PairImages(PairImagesSettings(), [in_archives(root, path)]).fingerprint_inputs() == before
+    assert PairImages(PairImagesSettings(max_pixels=9), [in_archives(root, path)]).fingerprint_inputs() != before
     put(path, zip_of({"a.jpg": A, "b.jpg": B}))
-    assert PairImages(PairImagesSettings(), [in_archives(root, path)]).depends_on() != before
+    assert PairImages(PairImagesSettings(), [in_archives(root, path)]).fingerprint_inputs() != before
 
 
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
@@ -204,7 +204,7 @@ def test_images_in_parquet_files(store_url: str, parquet: str) -> None:
     }
     store = Workspace(f"{store_url}/work").store
     assert [data for _, data in sorted(read_contents(store, table.slice(0, 4)))] == [picture(40), picture(11), A, D]
-    assert outcome.extra["images"] == {"named": 12, "copied": 3, "in_place": 1}
+    assert outcome.metrics["images"] == {"named": 12, "copied": 3, "in_place": 1}
     table, _ = take_in(f"{store_url}/again", [pair(names[0])], resolvers[0], max_bytes=9)
     assert reasons(table) == {names[0]: "too_large"}
 
@@ -229,10 +229,10 @@ def test_stages_that_judge_items_read_the_table(tmp_path: Path) -> None:
     root = str(tmp_path)
     found = in_archives(root, put(f"{root}/1.zip", zip_of({"a.jpg": A, "cut.jpg": A[:-40]}, 8)))
     take_in(root, [pair("gone.jpg", "a.jpg"), pair("cut.jpg")], found)
-    inputs = ((ITEMS, Series("tables", "given", "images").path("000000", "f")),)
-    output = Series("tables", "given", "inspect").path("000000", "f")
+    inputs = ((ITEMS, TableKey("tables", "given", "images").path("000000", "f")),)
+    output = TableKey("tables", "given", "inspect").path("000000", "f")
     task = ShardTask("given", "000000", 0, inputs, output, "media/given/x", {})
-    assert MapWork(Inspect(InspectSettings()), f"{root}/work").open()(task).error == ""
+    assert MapJob(Inspect(InspectSettings()), f"{root}/work").open()(task).error == ""
     inspected = Workspace(f"{root}/work").read_table(output).to_pylist()
     assert [row["reason"] for row in inspected] == ["missing_image", "", "truncated"]
     assert (inspected[1]["width"], inspected[1]["height"]) == (24, 16)

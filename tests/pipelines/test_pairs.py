@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from corpus.records import PAIR_SCHEMA, STATUS_FIELDS, item_id, pair_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
-from corpus.work import MapWork, ShardTask
+from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.pairs import Pairs, PairSettings
@@ -48,7 +48,7 @@ def make(
         workspace.write_table(f"{name}.parquet", table, {})
     stage = Pairs("captions", PairSettings(source="s", **settings))
     inputs = tuple((name, f"{name}.parquet") for name in stage.reads)
-    outcome = MapWork(stage, str(root)).open()(ShardTask("captions", "000000", 0, inputs, "pairs.parquet", "m", {}))
+    outcome = MapJob(stage, str(root)).open()(ShardTask("captions", "000000", 0, inputs, "pairs.parquet", "m", {}))
     assert outcome.error == ""
     table = workspace.read_table("pairs.parquet")
     assert table.schema == table_schema(PAIR_SCHEMA)
@@ -110,5 +110,5 @@ def test_pairs_of_the_same_text_and_image_are_the_same_and_others_are_not(tmp_pa
 
 def test_the_datasets_name_is_part_of_the_fingerprint() -> None:
     settings = PairSettings(source="s")
-    assert Pairs("one", settings).depends_on() != Pairs("two", settings).depends_on()
-    assert Pairs("one", settings).depends_on() == Pairs("one", PairSettings(source="s")).depends_on()
+    assert Pairs("one", settings).fingerprint_inputs() != Pairs("two", settings).fingerprint_inputs()
+    assert Pairs("one", settings).fingerprint_inputs() == Pairs("one", PairSettings(source="s")).fingerprint_inputs()

@@ -11,7 +11,7 @@ from test_pairs import KEPT, ROWS_SCHEMA, item
 
 from corpus.records import table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
-from corpus.work import MapWork, ShardTask
+from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.pairs import Pairs, PairSettings
@@ -35,7 +35,7 @@ def pairs(root: Path, texts: list[str | None], generated: list[str | None], **se
         workspace.write_table(f"{name}.parquet", table, {})
     stage = Pairs("captions", PairSettings(source="s", **settings))
     inputs = tuple((name, f"{name}.parquet") for name in stage.reads)
-    outcome = MapWork(stage, str(root)).open()(ShardTask("captions", "000000", 0, inputs, "pairs.parquet", "m", {}))
+    outcome = MapJob(stage, str(root)).open()(ShardTask("captions", "000000", 0, inputs, "pairs.parquet", "m", {}))
     assert outcome.error == ""
     return workspace.read_table("pairs.parquet").to_pylist()
 

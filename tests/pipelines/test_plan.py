@@ -1,4 +1,4 @@
-"""The plan, on toy stages: fetch (regenerates) -> measure -> compare (keyed) -> pair."""
+"""The plan, on toy stages: fetch (nondeterministic) -> measure -> compare (keyed) -> pair."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from corpus.records import table_schema
 from corpus.settings import Settings
-from corpus.stages import ROWS, KeyedStage, MapStage, Shard
+from corpus.stages import ROWS, MapStage, Shard, ShuffleStage
 from corpus.storage import Store
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.gather import SourceIndex
 from pipelines.plan import Node, Plan, Selection, Step, differences, make_plan
 
@@ -30,14 +30,14 @@ class ToySettings(Settings):
 class Toy(MapStage):
     schema = SCHEMA
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         raise NotImplementedError
 
 
 class Fetch(Toy):
     name = "fetch"
     reads = (ROWS,)
-    regenerates: ClassVar[bool] = True
+    nondeterministic: ClassVar[bool] = True
 
 
 class Measure(Toy):
@@ -45,18 +45,18 @@ class Measure(Toy):
     reads = ("fetch",)
 
 
-class Compare(KeyedStage):
+class Compare(ShuffleStage):
     name = "compare"
     reads = ("measure",)
     schema = SCHEMA
 
-    def emit(self, shard: Shard) -> pa.Table:
+    def map(self, shard: Shard) -> pa.Table:
         raise NotImplementedError
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         raise NotImplementedError
 
-    def conclude(self, reduced: pa.Table) -> pa.Table:
+    def finalize(self, reduced: pa.Table) -> pa.Table:
         raise NotImplementedError
 
 
@@ -70,7 +70,7 @@ class Describe(Toy):
 
     name = "describe"
     reads = ("measure",)
-    regenerates: ClassVar[bool] = True
+    nondeterministic: ClassVar[bool] = True
 
 
 class Newer(Measure):
@@ -92,7 +92,7 @@ class Toys:
     def index(self, source: str) -> SourceIndex:
         names = [(f"{n:06d}", self.content.get((source, n), f"rows-{source}{n}")) for n in range(self.shards[source])]
         for shard, name in names:
-            path = Series("tables", source, ROWS).path(shard, name)
+            path = TableKey("tables", source, ROWS).path(shard, name)
             if not self.workspace.store.exists(path):
                 self.write(path, KEPT, {})
         return SourceIndex("f", tuple(names), 3 * len(names), {})
@@ -101,14 +101,14 @@ class Toys:
         rows = [{"value": n, "status": status, "reason": reason} for n, (status, reason) in enumerate(judged)]
         self.workspace.write_table(path, pa.Table.from_pylist(rows, table_schema(SCHEMA)), parts)
 
-    def steps(self, *stages: MapStage | KeyedStage) -> list[Step]:
-        def node(stage: MapStage | KeyedStage, source: str) -> Node:
-            reads = tuple((name, Series("tables", source, name)) for name in stage.reads)
-            return Node(stage, source, Series("tables", source, stage.name), reads)
+    def steps(self, *stages: MapStage | ShuffleStage) -> list[Step]:
+        def node(stage: MapStage | ShuffleStage, source: str) -> Node:
+            reads = tuple((name, TableKey("tables", source, name)) for name in stage.reads)
+            return Node(stage, source, TableKey("tables", source, stage.name), reads)
 
         return [Step(stage.name, tuple(node(stage, source) for source in self.shards)) for stage in stages]
 
-    def plan(self, *stages: MapStage | KeyedStage, **selection: Any) -> Plan:
+    def plan(self, *stages: MapStage | ShuffleStage, **selection: Any) -> Plan:
         steps = self.steps(*(stages or default_stages()))
         indexes = {source: self.index(source) for source in self.shards}
         return make_plan(self.workspace, steps, indexes, Selection(**selection))
@@ -119,11 +119,11 @@ class Toys:
             for one in planned:
                 if one.state != "done":
                     rows = (judged or {}).get((step.name, one.node.source, int(one.task.shard)), KEPT)
-                    self.write(one.task.output, rows, one.task.ingredients)
+                    self.write(one.task.output, rows, one.task.fingerprint_parts)
         return plan
 
 
-def default_stages(threshold: float = 0.5) -> list[MapStage | KeyedStage]:
+def default_stages(threshold: float = 0.5) -> list[MapStage | ShuffleStage]:
     return [Fetch(Settings()), Measure(ToySettings(threshold=threshold)), Compare(Settings()), Pair(Settings())]
 
 
@@ -241,8 +241,10 @@ def test_only_some_stale_tables_are_looked_into(tmp_path: Path, monkeypatch: pyt
     stages = default_stages()[:2]
     toys.finish(toys.plan(*stages))
     looked: list[str] = []
-    read = Workspace.read_ingredients
-    monkeypatch.setattr(Workspace, "read_ingredients", lambda self, path: (looked.append(path), read(self, path))[1])
+    read = Workspace.read_fingerprint_parts
+    monkeypatch.setattr(
+        Workspace, "read_fingerprint_parts", lambda self, path: (looked.append(path), read(self, path))[1]
+    )
     plan = toys.plan(*default_stages(threshold=0.1)[:2])
     assert states(plan)["measure"] == "s" * 30
     assert len(looked) == 20
@@ -261,7 +263,7 @@ def test_tasks_say_where_to_read_and_write(toys: Toys) -> None:
     assert task.inputs == ((ROWS, "tables/b/rows/000000.rows-b0.parquet"), ("compare", compare.task.output))
     assert task.output == f"tables/b/pair/000000.{pair.fingerprint}.parquet"
     assert task.media == f"media/b/000000.{pair.fingerprint}"
-    assert task.ingredients["inputs"] == {ROWS: "rows-b0", "compare": compare.fingerprint}
+    assert task.fingerprint_parts["inputs"] == {ROWS: "rows-b0", "compare": compare.fingerprint}
     assert (task.source, task.shard, task.previous, task.retry) == ("b", "000000", "", frozenset())
 
 
@@ -310,7 +312,7 @@ def test_a_retry_makes_a_generation_of_shards_with_failed_rows(toys: Toys) -> No
     assert again.task.retry == {"failed"}
     assert again.task.output == again.task.previous.replace(".parquet", "-g1.parquet")
     assert again.task.media.endswith("-g1")
-    assert again.task.ingredients["generation"] == 1
+    assert again.task.fingerprint_parts["generation"] == 1
     assert whys(plan, "measure") == {"`fetch` changed"}
 
     toys.finish(plan, {("fetch", "a", 0): (*KEPT[:2], ("failed", "timeout"))})
@@ -381,11 +383,11 @@ def test_a_generation_survives_a_change_elsewhere(toys: Toys) -> None:
 class Together(Toy):
     name = "together"
     reads = ("measure",)
-    expands: ClassVar[bool] = True
-    regroups: ClassVar[bool] = True
+    fan_out: ClassVar[bool] = True
+    lookahead_shards: ClassVar[bool] = True
 
 
-def test_a_stage_that_regroups_reads_the_shards_in_which_its_rows_go_on(tmp_path: Path) -> None:
+def test_a_stage_that_looks_ahead_reads_the_shards_in_which_its_rows_go_on(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     toys = Toys(workspace, shards={"a": 4})
     indexes = {"a": replace(toys.index("a"), reach={"000000": 2, "000002": 1})}

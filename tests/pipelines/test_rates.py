@@ -7,7 +7,7 @@ from pipelines.rates import Rates
 
 
 def outcome(replica: str, **figures: float) -> Outcome:
-    return Outcome("s", "caption", "0", extra={"caption": figures, "replica": replica})
+    return Outcome("s", "caption", "0", metrics={"caption": figures, "replica": replica})
 
 
 def test_figures_add_up_over_shards_and_replicas() -> None:

@@ -11,7 +11,7 @@ import pytest
 from corpus.settings import Settings
 from corpus.stages import ROWS, MapStage, Shard
 from corpus.work import ShardTask
-from corpus.workspace import Series
+from corpus.workspace import TableKey
 from pipelines.plan import Node, Plan, Planned, Step
 from pipelines.report import shard_ranges, show_funnel, show_plan, show_status
 from pipelines.terminal import Terminal
@@ -22,16 +22,16 @@ class Toy(MapStage):
     reads = (ROWS,)
     schema = pa.schema([])
 
-    def open(self) -> Callable[[Shard], pa.Table]:
+    def setup(self) -> Callable[[Shard], pa.Table]:
         raise NotImplementedError
 
 
-NODE = Node(Toy(Settings()), "web", Series("tables", "web", "toy"), ())
+NODE = Node(Toy(Settings()), "web", TableKey("tables", "web", "toy"), ())
 
 
 def planned(shard: int, state: str, why: str = "") -> Planned:
     name = f"{shard:06d}"
-    task = ShardTask("web", name, shard, (), NODE.series.path(name, "f"), "", {})
+    task = ShardTask("web", name, shard, (), NODE.table_key.path(name, "f"), "", {})
     return Planned(NODE, task, "f", state, why)
 
 

@@ -22,7 +22,7 @@ from whole_runs import Web, call, command, digests
 
 from corpus.settings import SettingsError, parse_settings
 from corpus.work import ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.config import Config
 from pipelines.demo.play import ends
 from pipelines.demo.truth import compare
@@ -318,13 +318,13 @@ def test_a_row_that_breaks_its_worker_costs_that_row(tmp_path: Path, workers: in
     """A crash loses the shard to the engine; memory that runs out fails it. Both go on in processes of their own."""
     planted = [GREEDY] if workers == 1 else [GREEDY, PLANTED]  # with one worker a crash is the run's
     workspace = Workspace(tmp_path)
-    series = Series("tables", "s", "rows")
+    series = TableKey("tables", "s", "rows")
     tasks = []
     for number, texts in enumerate((["a", "bb"], ["c", *planted, "eee"], ["f"])):
         shard = f"{number:06d}"
         said = {"status": ["kept"] * len(texts), "reason": [""] * len(texts)}
         workspace.write_table(series.path(shard, "f"), pa.table({"text": texts, **said}), {})
-        output = Series("tables", "s", "crashing").path(shard, "g")
+        output = TableKey("tables", "s", "crashing").path(shard, "g")
         tasks.append(ShardTask("s", shard, number, (("rows", series.path(shard, "f")),), output, "m", {}))
     engine = LocalEngine(EngineSettings(workers=workers))
     try:

@@ -8,8 +8,8 @@ import pytest
 from caption_shards import Use, caption, captions, lay_shard, number_of, picture, settings
 
 from corpus.records import item_id
-from corpus.work import MapWork, ShardTask
-from corpus.workspace import Series
+from corpus.work import MapJob, ShardTask
+from corpus.workspace import TableKey
 from recaption import writing
 from recaption.caption import Caption
 from recaption.requests import Answer, CaptionerError, Request
@@ -39,7 +39,7 @@ def test_every_caption_belongs_to_its_image(tmp_path: Path, use: Use) -> None:
     assert (first["finish_reason"], first["prompt_tokens"], first["completion_tokens"]) == ("stop", 100, 10)
     assert (first["verdict"], first["tries"], first["cut_back"]) == ("", 1, False)
     assert first["prompt"].startswith("detailed")
-    figures = outcomes[0].extra["caption"]
+    figures = outcomes[0].metrics["caption"]
     assert (figures["rows"], figures["answers"], figures["completion_tokens"]) == (100, 100, 1000)
 
 
@@ -55,7 +55,7 @@ def test_a_broken_picture_costs_its_row(tmp_path: Path, use: Use) -> None:
     assert [rows[i]["verdict"] for i in (7, 9)] == ["truncated", "undecodable"]
     assert [rows[i]["status"] for i in (7, 9)] == ["kept", "kept"]  # its original text is as good as it was
     assert len(captioner.requests) == 18
-    assert outcome.extra["caption"]["verdict/truncated"] == 1
+    assert outcome.metrics["caption"]["verdict/truncated"] == 1
 
 
 def test_a_request_that_the_model_refuses_costs_its_row(tmp_path: Path, use: Use) -> None:
@@ -84,7 +84,7 @@ def test_a_bad_caption_is_tried_again_with_another_seed(tmp_path: Path, use: Use
     tries = [request for request in captioner.requests if number_of(request.images[0]) == 2]
     assert [request.temperature for request in tries] == [None, 0.9]
     assert tries[0].seed != tries[1].seed == rows[2]["seed"]
-    assert outcome.extra["caption"]["tried_again"] == 1
+    assert outcome.metrics["caption"]["tried_again"] == 1
 
 
 def test_what_stays_bad_has_a_verdict_and_no_caption(tmp_path: Path, use: Use) -> None:
@@ -95,13 +95,13 @@ def test_what_stays_bad_has_a_verdict_and_no_caption(tmp_path: Path, use: Use) -
     assert (row["caption"], row["verdict"], row["tries"], row["status"]) == (None, "refusal", 3, "kept")
     assert len(captioner.requests) == 3
     stage = Caption("a", settings())
-    assert stage.troubles(pa_table(tmp_path, task)).to_pylist() == ["refusal"]
+    assert stage.retryable_reasons(pa_table(tmp_path, task)).to_pylist() == ["refusal"]
 
 
 def pa_table(root: Path, task):
-    from corpus.workspace import Series, Workspace
+    from corpus.workspace import TableKey, Workspace
 
-    return Workspace(root).read_table(Series("tables", task.source, "caption").path(task.shard, "f"))
+    return Workspace(root).read_table(TableKey("tables", task.source, "caption").path(task.shard, "f"))
 
 
 def test_the_same_picture_in_two_sources_is_captioned_once(tmp_path: Path, use: Use) -> None:
@@ -115,7 +115,7 @@ def test_the_same_picture_in_two_sources_is_captioned_once(tmp_path: Path, use: 
     captioner = use(right)
     (outcome,) = caption(tmp_path, Caption("b", settings()), tasks[1])
     assert [number_of(request.images[0]) for request in captioner.requests] == [4]
-    assert outcome.extra["caption"]["from_cache"] == 2
+    assert outcome.metrics["caption"]["from_cache"] == 2
     assert [row["caption"] for row in captions(tmp_path, tasks[1])] == [told(i) for i in (3, 4, 1)]
 
 
@@ -129,7 +129,7 @@ def test_what_is_all_known_loads_no_model(tmp_path: Path, use: Use, monkeypatch:
 
     monkeypatch.setattr(writing, "open_captioner", no_model)
     (outcome,) = caption(tmp_path, Caption("b", settings()), lay_shard(tmp_path, "b", "000000", pictures, [None] * 5))
-    assert (outcome.error, outcome.extra["caption"]["from_cache"]) == ("", 5)
+    assert (outcome.error, outcome.metrics["caption"]["from_cache"]) == ("", 5)
 
 
 def test_changed_rules_repair_what_was_written_before_without_asking(tmp_path: Path, use: Use) -> None:
@@ -174,7 +174,7 @@ def test_other_sampling_or_another_prompt_is_another_caption(tmp_path: Path, use
     for changed in (settings(sampling={"temperature": 0.5}), settings(sources=prompts), settings(max_pixels=900_000)):
         captioner = use(right)
         stage = Caption("a", changed)
-        assert stage.depends_on() != Caption("a", settings()).depends_on()
+        assert stage.fingerprint_inputs() != Caption("a", settings()).fingerprint_inputs()
         caption(tmp_path, stage, task, generation=0)
         assert len(captioner.requests) == 3
         caption(tmp_path, Caption("a", settings()), task)  # back, so that the cache holds these again
@@ -232,8 +232,8 @@ def test_a_retry_asks_only_for_what_has_no_caption(tmp_path: Path, use: Use) -> 
     assert [row["verdict"] for row in captions(tmp_path, task)] == ["", "empty", "", "", "empty", ""]
 
     captioner = use(right)
-    series = Series("tables", "a", "caption")
-    parts = {"settings": stage.depends_on(), "generation": 1}
+    series = TableKey("tables", "a", "caption")
+    parts = {"settings": stage.fingerprint_inputs(), "generation": 1}
     again = ShardTask(
         "a",
         "000000",
@@ -245,7 +245,7 @@ def test_a_retry_asks_only_for_what_has_no_caption(tmp_path: Path, use: Use) -> 
         previous=series.path("000000", "f"),
         retry=frozenset({"empty"}),
     )
-    assert MapWork(stage, str(tmp_path)).open()(again).error == ""
+    assert MapJob(stage, str(tmp_path)).open()(again).error == ""
     assert sorted(number_of(request.images[0]) for request in captioner.requests) == [1, 4]
     before, after = captions(tmp_path, task), captions(tmp_path, task, generation=1)
     assert [row["caption"] for row in after] == [told(i) for i in range(6)]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from corpus.storage import Store
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from recaption.cache import CaptionCache
 from recaption.caption import CAPTION, CAPTION_SCHEMA
 
@@ -26,7 +26,7 @@ def lay(root: str | Path, source: str, fingerprint: str, captions: dict[str, str
     """A caption table; a caption of None is a row without one."""
     rows = [{"key": key(name), "caption": caption, "verdict": "", "tries": 1} for name, caption in captions.items()]
     table = pa.Table.from_pylist(rows, CAPTION_SCHEMA)
-    path = Series("tables", source, CAPTION).path("000000", fingerprint)
+    path = TableKey("tables", source, CAPTION).path("000000", fingerprint)
     Workspace(root).write_table(path, table, {"settings": {"writer": {**WRITER, **writer}}})
 
 

@@ -64,7 +64,7 @@ def test_a_clip_is_asked_about_with_all_its_frames_in_order(tmp_path: Path, use:
     assert len(captioner.requests) == 60
     assert {len(request.images) for request in captioner.requests} == {4}  # the mp4 is not shown
     assert {row["prompt"] for row in rows} == {"clip_frames-01", "clip_frames-02", "clip_frames-03"}
-    figures = outcomes[0].extra["caption"]
+    figures = outcomes[0].metrics["caption"]
     assert (figures["rows"], figures["answers"]) == (30, 30)
 
 
@@ -84,8 +84,8 @@ def test_a_broken_frame_costs_its_clip_and_a_missing_one_does_not(tmp_path: Path
     assert [row["caption"] for row in rows[9:]] == [told([n, n + 1, n + 2]) for n in range(15, 30, 3)]
     assert {row["status"] for row in rows} == {"kept"}
     assert len(captioner.requests) == 11
-    assert outcome.extra["caption"]["verdict/no_frames"] == 1
-    assert stage.troubles(caption_table(tmp_path, task)).to_pylist()[5:9] == verdicts
+    assert outcome.metrics["caption"]["verdict/no_frames"] == 1
+    assert stage.retryable_reasons(caption_table(tmp_path, task)).to_pylist()[5:9] == verdicts
 
 
 def test_a_bad_caption_of_a_clip_is_tried_again_with_the_same_frames(tmp_path: Path, use: Use) -> None:
@@ -109,7 +109,7 @@ def test_a_clip_is_known_by_its_frames_and_their_order(tmp_path: Path, use: Use)
     task = lay_clips(tmp_path, "b", "000000", [clip(3, 4), clip(2, 1), clip(1, 2), clip(2, 1)], mp4=b"moving")
     (outcome,) = caption(tmp_path, Caption("b", clip_settings(), 2), task)
     assert [[frame_number_of(image) for image in request.images] for request in captioner.requests] == [[2, 1]]
-    assert outcome.extra["caption"]["from_cache"] == 2
+    assert outcome.metrics["caption"]["from_cache"] == 2
     assert [row["caption"] for row in captions(tmp_path, task)] == [
         told(each) for each in ([3, 4], [2, 1], [1, 2], [2, 1])
     ]
@@ -137,7 +137,7 @@ def test_what_images_depend_on_and_what_they_are_asked_is_what_it_was() -> None:
     for digest, backend in backends.items():
         for choice in ({}, {"prompts": {"detailed": 1.0}}):
             given = CaptionSettings.model_validate({"backend": backend, "sources": {"a": choice}, "windows": {"a": {}}})
-            depends = json.dumps(Caption("a", given).depends_on(), sort_keys=True)
+            depends = json.dumps(Caption("a", given).fingerprint_inputs(), sort_keys=True)
             assert hashlib.sha256(depends.encode()).hexdigest()[:16] == digest
     key = request_key(b"0123456789abcdef", "Describe it.", "")
     assert key.hex() == "3a9de17bd5a5a6b5542a029cab323cc5"
@@ -154,7 +154,7 @@ def test_an_image_is_known_by_its_item(tmp_path: Path, use: Use) -> None:
 
 def test_the_number_of_frames_is_part_of_a_caption_where_it_changes_what_is_seen() -> None:
     chosen = clip_settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
-    writers = [Caption("a", chosen, images).depends_on()["writer"] for images in (1, 4, 8)]
+    writers = [Caption("a", chosen, images).fingerprint_inputs()["writer"] for images in (1, 4, 8)]
     assert [writer["pixels"]["max_pixels"] for writer in writers] == [768 * 768, 768 * 768 // 4, 768 * 768 // 8]
     assert {key for key in writers[0] if writers[0][key] != writers[2][key]} == {"pixels"}
 

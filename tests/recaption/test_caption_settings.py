@@ -42,7 +42,7 @@ def test_the_pixel_budget_is_the_models_and_can_be_set() -> None:
     less = settings(backend=backend, max_pixels=200_000)
     assert less.budget().max_pixels == 200_000
     assert vllm_settings(less).engine_args["mm_processor_kwargs"]["max_pixels"] == 200_000
-    assert Caption("a", less).depends_on() != Caption("a", settings(backend=backend)).depends_on()
+    assert Caption("a", less).fingerprint_inputs() != Caption("a", settings(backend=backend)).fingerprint_inputs()
 
 
 @pytest.mark.parametrize("name", ["qwen2-vl-2b", "qwen2.5-vl-7b", "qwen3-vl-8b", "internvl3-8b"])
@@ -90,12 +90,17 @@ def test_a_source_may_have_a_model_of_its_own() -> None:
         backend=glm, sources={"a": {}, "films": {"backend": qwen}}, windows={"films": {"backend": {"kind": "describe"}}}
     )
     images, clips, windows = Caption("a", chosen), Caption("films", chosen, 8), WindowCaption("films", chosen, 8)
-    assert [stage.depends_on()["writer"]["model"] for stage in (images, clips)] == ["glm-4v-9b", "qwen2.5-vl-7b"]
-    assert "no model" in windows.depends_on()["writer"]["model"]
+    assert [stage.fingerprint_inputs()["writer"]["model"] for stage in (images, clips)] == [
+        "glm-4v-9b",
+        "qwen2.5-vl-7b",
+    ]
+    assert "no model" in windows.fingerprint_inputs()["writer"]["model"]
     assert [stage.resources.gpus for stage in (images, clips, windows)] == [1, 2, 0]
-    assert images.depends_on() == Caption("a", settings(backend=glm)).depends_on(), "the others' models are not its own"
+    assert images.fingerprint_inputs() == Caption("a", settings(backend=glm)).fingerprint_inputs(), (
+        "the others' models are not its own"
+    )
     alone = settings(backend=qwen, sources={"films": {}})
-    assert clips.depends_on() == Caption("films", alone, 8).depends_on(), "wherever the model is named"
+    assert clips.fingerprint_inputs() == Caption("films", alone, 8).fingerprint_inputs(), "wherever the model is named"
     with pytest.raises(SettingsError, match=r"sources\.films: glm-4v-9b takes 1 image"):
         Caption("films", settings(backend=qwen, sources={"films": {"backend": glm}}), 8)
 
@@ -119,12 +124,12 @@ def test_what_is_only_speed_is_no_part_of_a_caption() -> None:
     base = {"kind": "vllm", "model": "qwen2-vl-2b"}
     for more in ({"max_num_seqs": 7}, {"gpus": 0}, {"wedged_after_s": 5}, {"in_flight_requests": 9}):
         changed = settings(backend={**base, **more}, decode_threads=3, shards_in_flight=5)
-        assert Caption("a", changed).depends_on() == Caption("a", settings(backend=base)).depends_on()
+        assert Caption("a", changed).fingerprint_inputs() == Caption("a", settings(backend=base)).fingerprint_inputs()
     for more in ({"revision": "abc"}, {"dtype": "float16"}, {"tensor_parallel": 2}):
         changed = settings(backend={**base, **more})
-        assert Caption("a", changed).depends_on() != Caption("a", settings(backend=base)).depends_on()
-    assert Caption("a", settings(backend=base, screening={"min_words": 9})).depends_on() != (
-        Caption("a", settings(backend=base)).depends_on()
+        assert Caption("a", changed).fingerprint_inputs() != Caption("a", settings(backend=base)).fingerprint_inputs()
+    assert Caption("a", settings(backend=base, screening={"min_words": 9})).fingerprint_inputs() != (
+        Caption("a", settings(backend=base)).fingerprint_inputs()
     )
 
 

@@ -56,7 +56,7 @@ def test_a_window_is_asked_about_with_what_is_known_of_its_clips(tmp_path: Path,
     drawn = [{row["prompt"] for row in table[which::4]} for which in range(4)]
     assert set.union(*drawn[:3]) == {"window_frames-01", "window_frames-02", "window_frames-03"}
     assert drawn[3] == {"window_frames-01"}  # blanks are no hint
-    assert outcome.extra["caption"]["rows"] == 40
+    assert outcome.metrics["caption"]["rows"] == 40
 
 
 def test_without_a_column_of_hints_the_text_is_one(tmp_path: Path, use: Use) -> None:
@@ -88,7 +88,7 @@ def test_captions_of_windows_are_found_among_those_of_windows(tmp_path: Path, us
     task = lay_clips(tmp_path, "b", "000000", clips)
     (outcome,) = caption(tmp_path, WindowCaption("b", windows(), 2), task)
     assert [frame_number_of(request.images[0]) for request in captioner.requests] == [1]
-    assert outcome.extra["caption"]["from_cache"] == 1
+    assert outcome.metrics["caption"]["from_cache"] == 1
     assert all(row["caption"] for row in captions(tmp_path, task, stage=WINDOW_CAPTION))
 
 
@@ -98,7 +98,7 @@ def test_another_hint_is_another_question(tmp_path: Path, use: Use) -> None:
     first = lay_clips(tmp_path, "a", "000000", [pictures(1, 2)], hint=["one caption"])
     second = lay_clips(tmp_path, "a", "000001", [pictures(1, 2)], hint=["another caption"])
     outcomes = caption(tmp_path, WindowCaption("a", chosen, 2), first, second)
-    assert [outcome.extra["caption"]["from_cache"] for outcome in outcomes] == [0, 0]
+    assert [outcome.metrics["caption"]["from_cache"] for outcome in outcomes] == [0, 0]
     keys = [captions(tmp_path, task, stage=WINDOW_CAPTION)[0]["key"] for task in (first, second)]
     assert keys[0] != keys[1]
 
@@ -110,4 +110,4 @@ def test_what_is_not_chosen_for_windows_is_refused() -> None:
         WindowCaption("a", settings(windows={"a": {"prompts": {"short": 1.0}}}), 8)
     stage = WindowCaption("a", windows(), 8)
     assert stage.name == "window_caption"
-    assert set(stage.depends_on()["prompts"]) == {"window_frames-01", "window_frames-02", "window_frames-03"}
+    assert set(stage.fingerprint_inputs()["prompts"]) == {"window_frames-01", "window_frames-02", "window_frames-03"}

@@ -16,7 +16,7 @@ from videos import number_on
 from corpus.records import LOCATION_FIELDS, SHA256, table_schema
 from corpus.stages import ITEMS, ROWS, MapStage
 from corpus.storage import Store
-from corpus.work import MapWork, Outcome, ShardTask
+from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import Workspace
 
 _ANNOTATION = pa.struct(
@@ -103,7 +103,7 @@ def outcome_of(root: Path, stage: MapStage, tables: Sequence[Mapping[str, pa.Tab
             workspace.write_table(inputs[-1][1], table, {})
     output = f"out/{stage.name}/{shard}.f.parquet"
     media = f"media/films/{stage.name}.{shard}"
-    return MapWork(stage, str(root)).open()(ShardTask("films", shard, int(shard), tuple(inputs), output, media, {}))
+    return MapJob(stage, str(root)).open()(ShardTask("films", shard, int(shard), tuple(inputs), output, media, {}))
 
 
 def contents(root: Path, row: Mapping[str, Any], ext: str) -> list[bytes]:

@@ -195,7 +195,7 @@ def test_a_video_has_a_time_budget_and_the_clips_before_its_end_stay(
     longer = ClipsSettings(clips=SCENES, video_timeout_s=200.0, timeout_per_s=300.0)
     assert len(run_clips(tmp_path, Clips(longer), [row])) == len(whole)
     table = pa.table({"status": [row["status"] for row in rows], "reason": [row["reason"] for row in rows]})
-    assert stage.troubles(table).to_pylist().count("time_budget") == 2  # --retry tries them again
+    assert stage.retryable_reasons(table).to_pylist().count("time_budget") == 2  # --retry tries them again
 
 
 def test_a_glance_has_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def test_memory_that_libav_does_not_get_is_a_reason_that_may_be_tried_again() ->
 
     assert reason(claims) == "out_of_memory"
     table = pa.table({"status": ["failed", "failed"], "reason": ["out_of_memory", "broken"]})
-    assert Clips(STAGE).troubles(table).to_pylist() == ["out_of_memory", ""]
+    assert Clips(STAGE).retryable_reasons(table).to_pylist() == ["out_of_memory", ""]
 
 
 # Sizes that change within what is allowed

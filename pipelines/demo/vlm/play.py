@@ -6,7 +6,7 @@ from pathlib import Path
 
 from corpus.settings import load_mapping, parse_settings
 from corpus.stages import ROWS
-from corpus.workspace import Series, Workspace
+from corpus.workspace import TableKey, Workspace
 from pipelines.config import Config
 from pipelines.demo.play import PORT, moved_to
 from pipelines.demo.server import serve
@@ -68,7 +68,7 @@ def captions(config: Config) -> dict[str, str | None]:
     for step, tables in planned.steps:
         for one in tables if step.name == CAPTION else ():
             source, shard = one.node.source, one.task.shard
-            rows = Series("tables", source, ROWS).path(shard, dict(planned.indexes[source].shards)[shard])
+            rows = TableKey("tables", source, ROWS).path(shard, dict(planned.indexes[source].shards)[shard])
             urls = workspace.read_table(rows, ["url"]).column("url").to_pylist()
             said = workspace.read_table(one.task.output, ["caption", "status"]).to_pylist()
             found |= {url: row["caption"] for url, row in zip(urls, said, strict=True) if row["status"] == "kept"}

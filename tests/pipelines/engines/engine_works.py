@@ -130,7 +130,7 @@ class Rows:
 def outcome(item: int, value: int) -> Outcome:
     """An outcome that carries an item, a number and the GPUs that the worker sees."""
     seen = {"item": item, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
-    return Outcome("test", "square", str(item), rows=value, counts={"kept/": value}, extra=seen)
+    return Outcome("test", "square", str(item), rows=value, counts={"kept/": value}, metrics=seen)
 
 
 def die_unless(marker: str) -> None:

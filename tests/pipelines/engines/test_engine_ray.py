@@ -44,7 +44,7 @@ def test_each_actor_has_a_gpu_of_its_own(ray_address: str, tmp_path: Path) -> No
     os.mkfifo(tmp_path / "fifo")
     engine = RayEngine(EngineSettings(kind="ray"))  # as many workers as the cluster has room for
     work = Pair(fifo=str(tmp_path / "fifo"), resources=Resources(cpus=0.5, gpus=1, holds_model=True))
-    assert {o.extra["gpus"] for o in engine.map(work, range(2))} == {"0", "1"}
+    assert {o.metrics["gpus"] for o in engine.map(work, range(2))} == {"0", "1"}
 
 
 @pytest.mark.parametrize("resources", [TASK, MODEL])

@@ -34,7 +34,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_map_answers_every_item(engine: Engine) -> None:
     found = list(engine.map(Square(), range(25)))
-    assert sorted((o.extra["item"], o.rows) for o in found) == [(item, item * item) for item in range(25)]
+    assert sorted((o.metrics["item"], o.rows) for o in found) == [(item, item * item) for item in range(25)]
 
 
 def test_map_of_nothing(engine: Engine) -> None:

@@ -20,9 +20,9 @@ def merged(settings: MergeSettings, *shards: list[tuple[str, str]]) -> list[list
     for number, rows in enumerate(shards):
         pairs = [GivenPair(Side("q"), Side("p"), label=label, subset=name) for name, label in rows]
         table = {ROWS: pairs_table(pairs)}
-        emitted.append(stage.emit(Shard("s", f"{number:06d}", number, np.arange(len(rows)), table, Store("/"))))
-    said = stage.conclude(stage.reduce(pa.concat_tables(emitted)))
-    found = dict(zip(said.column("node").to_pylist(), said.column("label").to_pylist(), strict=True))
+        emitted.append(stage.map(Shard("s", f"{number:06d}", number, np.arange(len(rows)), table, Store("/"))))
+    said = stage.finalize(stage.reduce(pa.concat_tables(emitted)))
+    found = dict(zip(said.column("row_address").to_pylist(), said.column("label").to_pylist(), strict=True))
     return [[found.get((number << 32) + row) for row in range(len(rows))] for number, rows in enumerate(shards)]
 
 
@@ -40,6 +40,6 @@ def test_the_names_of_a_file_are_part_of_what_tables_depend_on(tmp_path: Path) -
     names.write_text("same: [[hound, doggy]]\n")
     settings = MergeSettings(names=str(names))
     assert merged(settings, [("a", "doggy"), ("b", "hound")]) == [["hound", "hound"]]
-    before = Labels(settings).depends_on()
+    before = Labels(settings).fingerprint_inputs()
     names.write_text("same: [[doggy, hound]]\n")
-    assert Labels(settings).depends_on() != before
+    assert Labels(settings).fingerprint_inputs() != before

@@ -24,8 +24,8 @@ from corpus.media import read_contents
 from corpus.records import item_id, table_schema
 from corpus.settings import SettingsError
 from corpus.stages import ROWS
-from corpus.work import MapWork, Outcome, ShardTask
-from corpus.workspace import Series, Workspace
+from corpus.work import MapJob, Outcome, ShardTask
+from corpus.workspace import TableKey, Workspace
 from pipelines import call_img2dataset
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.download_img2dataset import run_bounded
@@ -88,11 +88,11 @@ def take_in(root: str | Path, folder: str | Path, **settings: str) -> tuple[Work
     index = gather(workspace, "given", source, source_fingerprint(source))
     tasks = []
     for number, (shard, name) in enumerate(index.shards):
-        rows = Series("tables", "given", ROWS).path(shard, name)
-        output = Series("tables", "given", "index").path(shard, "f")
+        rows = TableKey("tables", "given", ROWS).path(shard, name)
+        output = TableKey("tables", "given", "index").path(shard, "f")
         media = workspace.media_stem("given", shard, "f")
         tasks.append(ShardTask("given", shard, number, ((ROWS, rows),), output, media, {}))
-    run = MapWork(IndexTars(), workspace.store.url).open()
+    run = MapJob(IndexTars(), workspace.store.url).open()
     return workspace, [run(task) for task in tasks], tasks
 
 
@@ -284,7 +284,7 @@ def test_rows_whose_tar_is_missing_fail_and_say_what_there_is(tmp_path: Path, fo
 def test_a_tar_that_has_gone_since_it_was_listed_is_a_fault_of_the_storage(tmp_path: Path, folder: Path) -> None:
     workspace, _, (task,) = take_in(tmp_path / "work", folder)
     (folder / "00000.tar").unlink()
-    outcome = MapWork(IndexTars(), workspace.store.url).open()(task)
+    outcome = MapJob(IndexTars(), workspace.store.url).open()(task)
     assert outcome.error.startswith("MissingError: ") and "00000.tar" in outcome.error
 
 

@@ -10,20 +10,21 @@ from work_shards import KEPT, Expands, Judged, result, task_for, write_rows
 
 from corpus.records import table_schema
 from corpus.stages import ROWS, Shard
-from corpus.work import MapWork, Outcome, ShardTask
+from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import Workspace
 
 
 class Regroups(Expands):
-    regroups: ClassVar[bool] = True
+    lookahead_shards: ClassVar[bool] = True
+    include_removed: ClassVar[bool] = True
 
 
 def over_two_shards(root: Path, stage: Regroups, first: Judged, second: Judged) -> Outcome:
     task = task_for(root, stage, first)
     write_rows(Workspace(root), "in/next.f.parquet", second)
     both = (*task.inputs, (ROWS, "in/next.f.parquet"))
-    task = ShardTask(task.source, task.shard, task.ordinal, both, task.output, task.media, task.ingredients)
-    return MapWork(stage, str(root)).open()(task)
+    task = ShardTask(task.source, task.shard, task.ordinal, both, task.output, task.media, task.fingerprint_parts)
+    return MapJob(stage, str(root)).open()(task)
 
 
 def test_it_is_given_the_rows_of_all_its_tables_removed_ones_included(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_a_row_that_breaks_an_expanding_stage_still_says_where_it_came_from(tmp_
 
     stage = Copies(twice)
     task = task_for(tmp_path, stage, [KEPT] * 3)
-    assert MapWork(stage, str(tmp_path)).open()(task).error == ""
+    assert MapJob(stage, str(tmp_path)).open()(task).error == ""
     rows = [tuple(row.values()) for row in Workspace(tmp_path).read_table(task.output).to_pylist()]
     assert rows == [*[(0, "x", 7, *KEPT)] * 2, (1, None, None, "failed", "error:ValueError"), *[(2, "x", 7, *KEPT)] * 2]
 
@@ -82,7 +83,7 @@ def test_a_row_that_breaks_an_expanding_stage_still_says_where_it_came_from(tmp_
 def test_a_table_of_another_kind_is_given_whole(tmp_path: Path) -> None:
     class Looks(Expands):
         reads = (ROWS, "images")
-        beside = ("images",)
+        side_inputs = ("images",)
 
     seen: list[tuple[list[int], list[int]]] = []
 
@@ -96,6 +97,6 @@ def test_a_table_of_another_kind_is_given_whole(tmp_path: Path) -> None:
     stage = Looks(look)
     images = [KEPT, ("failed", "missing_image"), KEPT, KEPT, KEPT]
     task = task_for(tmp_path, stage, [KEPT, ("failed", "bad"), KEPT], images)
-    assert MapWork(stage, str(tmp_path)).open()(task).error == ""
+    assert MapJob(stage, str(tmp_path)).open()(task).error == ""
     assert seen == [([0, 2], [0, 1, 2, 3, 4]), ([0], [0, 1, 2, 3, 4]), ([2], [0, 1, 2, 3, 4])]
     assert result(tmp_path) == [(0, *KEPT), (2, *KEPT)]

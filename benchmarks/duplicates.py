@@ -1,9 +1,10 @@
-"""Near-duplicate families among 2 million hashes, against faiss. Run `python -m benchmarks.duplicates`.
+"""Near-duplicates among 2 million hashes, against faiss. Run `python -m benchmarks.duplicates`.
 
 Ours is the stage `duplicates` on the local engine with two workers: emit, shuffle through files, reduce, finalize. The
-peer is faiss on two threads, from the distinct hashes to the same families. faiss has two exact searches for binary
-words; the faster here is `IndexBinaryMultiHash` with three tables of 21 bits and one flipped bit (a pair at 4 bits has
-at most one in some third, so recall is 1.0 there as well). The brute-force index is timed once, on fewer hashes.
+peer is faiss on two threads, from the distinct hashes to the same representatives. faiss has two exact searches for
+binary words; the faster here is `IndexBinaryMultiHash` with three tables of 21 bits and one flipped bit (a pair at 4
+bits has at most one in some third, so recall is 1.0 there as well). The brute-force index is timed once, on fewer
+hashes.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import pyarrow as pa
 
 from benchmarks.harness import timed, versus
 from corpus.records import ITEM_ID
+from corpus.representatives import join_representatives
 from corpus.stages import ITEMS, Resources, Shard
 from corpus.storage import Store
-from filters.components import components
 from filters.duplicates import Duplicates, DuplicatesSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
@@ -85,13 +86,14 @@ def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
     ids = np.zeros((len(mine), 2), ">u8")
     ids[:, 1] = rows + ordinal * SHARD_ROWS
     same = np.ones(len(mine), np.int32)
-    inspect = pa.table({"phash": mine, "width": same, "height": same, "sharpness": same, "contrast": 50 * same})
+    names = ("width", "height", "loss", "bytes", "sharpness")
+    inspect = pa.table({"phash": mine, **dict.fromkeys(names, same), "contrast": 50 * same})
     items = pa.table({"item_id": pa.Array.from_buffers(ITEM_ID, len(mine), [None, pa.py_buffer(ids.tobytes())])})
     return Shard("hashes", str(ordinal), ordinal, rows, {ITEMS: items, "inspect": inspect}, Store("."))
 
 
 def ours(engine: LocalEngine, path: Path) -> np.ndarray:
-    """The position of each hash's representative, int64[n]: the smallest of its family."""
+    """The position of each hash's representative, int64[n]: the first kept one that is near."""
     stage = Duplicates(DuplicatesSettings(radius_bits=RADIUS_BITS))
     size = len(np.load(path, mmap_mode="r"))
     shards = range(-(-size // SHARD_ROWS))
@@ -104,20 +106,23 @@ def ours(engine: LocalEngine, path: Path) -> np.ndarray:
     return found
 
 
-def faiss_families(path: Path, index: Any) -> np.ndarray:
+def faiss_representatives(path: Path, index: Any) -> np.ndarray:
     """The same through a binary index of faiss, given the distinct hashes: it would return a pile's pairs in full."""
     hashes = np.load(path)
     distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-    words = distinct.view(np.uint8).reshape(-1, 8)
+    order = np.argsort(first)  # the smallest position is the best
+    words, first = distinct[order].view(np.uint8).reshape(-1, 8), first[order]
     index.add(words)
-    edges = [np.stack([np.arange(len(hashes)), first[which]])]
-    for start in range(0, len(words), 250_000):
-        some = words[start : start + 250_000]
-        limits, _, near = index.range_search(some, RADIUS_BITS + 1)
-        queries = np.repeat(np.arange(start, start + len(some)), np.diff(limits).astype(np.int64))
-        edges.append(np.stack([first[queries], first[near]]))
-    a, b = np.concatenate(edges, axis=1)
-    return components(len(hashes), a, b)
+    representative, step = np.arange(len(words)), 250_000
+    edges = []
+    for start in range(0, len(words), step):
+        limits, _, near = index.range_search(words[start : start + step], RADIUS_BITS + 1)
+        queries = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits).astype(np.int64))
+        edges.append(np.stack([queries[queries < near], near[queries < near]]))
+    join_representatives(representative, *np.concatenate(edges, axis=1))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[representative[place[which]]]
 
 
 def multi_hash() -> Any:
@@ -130,19 +135,18 @@ def multi_hash() -> Any:
 
 
 def check_against_brute_force(hashes: np.ndarray, found: np.ndarray, sample: int = 2_000) -> None:
-    """Recall and precision of the families of some rows, compared with every hash there is."""
+    """The representatives of some rows, compared with every hash there is."""
     rows = np.random.default_rng(1).choice(len(hashes), sample, replace=False)
-    sizes = np.bincount(found, minlength=len(hashes))
-    true = kept = alone = near_nothing = 0
+    kept = found == np.arange(len(hashes))
+    near_pairs = 0
     for row in rows.tolist():
         near = np.flatnonzero(np.bitwise_count(hashes ^ hashes[row]) <= RADIUS_BITS)
-        true += len(near)
-        kept += int(np.count_nonzero(found[near] == found[row]))
-        alone += int(sizes[found[row]] == 1)
-        near_nothing += len(near) == 1
-    assert kept == true, f"recall {kept / true}"
-    assert alone == near_nothing, "a family with a member that is near to nothing"
-    print(f"{sample} rows against all {len(hashes):,}: {true:,} near pairs, recall 1.0, precision 1.0")
+        better = near[kept[near] & (near < row)]
+        assert found[row] == (better[0] if len(better) else row), "not the first kept hash that is near"
+        near_pairs += len(near)
+    print(
+        f"{sample} rows against all {len(hashes):,}: {near_pairs:,} near pairs, each row joined to the first kept one"
+    )
 
 
 def peak_bytes() -> int:
@@ -176,18 +180,18 @@ def main() -> None:
 
         faiss.omp_set_num_threads(2)
         for size in (size for size in SIZES if size != COMPARED_HASHES):
-            seconds, _ = timed(partial(faiss_families, paths[size], multi_hash()))
+            seconds, _ = timed(partial(faiss_representatives, paths[size], multi_hash()))
             print(f"faiss multi-hash, {size:,} hashes: {seconds:.1f} s")
-        seconds, _ = timed(partial(faiss_families, plain, multi_hash()))
+        seconds, _ = timed(partial(faiss_representatives, plain, multi_hash()))
         print(f"faiss multi-hash, {HASHES:,} hashes without crowds: {seconds:.1f} s")
-        seconds, _ = timed(partial(faiss_families, paths[BRUTE_FORCE_HASHES], faiss.IndexBinaryFlat(64)))
+        seconds, _ = timed(partial(faiss_representatives, paths[BRUTE_FORCE_HASHES], faiss.IndexBinaryFlat(64)))
         print(f"faiss flat, {BRUTE_FORCE_HASHES:,} hashes: {seconds:.1f} s")
         versus(
             "duplicates",
             "hashes/s",
             COMPARED_HASHES,
             lambda: ours(engine, paths[COMPARED_HASHES]),
-            lambda: faiss_families(paths[COMPARED_HASHES], multi_hash()),
+            lambda: faiss_representatives(paths[COMPARED_HASHES], multi_hash()),
             f"faiss IndexBinaryMultiHash(64, 3, 21), nflip 1, {COMPARED_HASHES:,} hashes",
             np.testing.assert_array_equal,
         )

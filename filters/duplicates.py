@@ -1,8 +1,9 @@
 """Stage `duplicates`: of the items that are the same picture, one is kept.
 
 Same are items with equal ids (exact duplicates) and items whose perceptual hashes differ in at most `radius_bits` bits
-(near duplicates). "Same" is carried on: where A is like B and B like C, all three are one family, though A and C may
-lie further apart than the radius.
+(near duplicates). "Same" is not carried on: where A is like B and B like C, A does not stand for C unless it is like C
+too. Chains of hashes, each near the next, lead from one picture to quite another, and a removed item's text may go to
+the one that stands for it.
 """
 
 from __future__ import annotations
@@ -40,21 +41,25 @@ class DuplicatesSettings(Settings):
 
 
 class Duplicates(ShuffleStage):
-    """Keeps one item of each family: the largest in pixels, then the one that has lost least by compression
-    (`filters.loss`), then the one of most bytes, then the sharpest, then the one with the smallest id.
+    """Keeps the best of the items that are the same: the largest in pixels, then the one that has lost least by
+    compression (`filters.loss`), then the one of most bytes, then the sharpest, then the one with the smallest id.
 
-    Of rows of one and the same item, the first in the order of sources, shards and rows is kept. An image whose hash
+    In this order each item that is the same as none of those kept before it is kept, and every other is a duplicate of
+    the first kept one that it is the same as. So no two kept items are near each other, and no item is removed for one
+    that is not within the radius of it. Of rows of one and the same item, the first in the order of sources, shards and
+    rows is kept. An image whose hash
     tells nothing (see `_MIN_SET_BITS` and `min_contrast`) is a duplicate only of an image with the same bytes.
 
     The shuffle carries 64 bytes times `radius_bits` + 1 for each row, and 64 for a row whose hash came before in its
-    shard or that has no hash. What comes back to one place are the members of families, 56 bytes each, at most once
-    for each band; `finalize` takes about 100 bytes more for each while it runs.
+    shard or that has no hash. What comes back to one place are the members of connected families, 64 bytes each, at
+    most once for each band; `finalize` takes about 100 bytes more for each while it runs, and compares each member with
+    the kept ones of its family until it is near one: mostly one.
     """
 
     name = "duplicates"
-    version = 2
+    version = 3
     reads = (ITEMS, "inspect", "quality")
-    schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is alone
+    schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is like no other
 
     def __init__(self, settings: DuplicatesSettings) -> None:
         super().__init__(settings)
@@ -89,7 +94,7 @@ class Duplicates(ShuffleStage):
         )
 
     def reduce(self, rows: pa.Table) -> pa.Table:
-        """The members of each family found among rows that share keys, each with the `root` node of its family."""
+        """The members of each connected family found among rows that share keys, each with its family's `root` node."""
         bands = key_bands(rows.column("key").to_numpy())
         hashes = rows.column("hash").to_numpy()
         ids = rows.column("item_id").combine_chunks()
@@ -102,17 +107,17 @@ class Duplicates(ShuffleStage):
                 forest.join(mine[a], mine[b])
         labels = forest.labels()
         members = np.flatnonzero(np.bincount(labels)[labels] > 1)
-        found = rows.select(["row_address", "item_id", *_BY_VALUE]).take(members)
+        found = rows.select(["row_address", "item_id", "hash", *_BY_VALUE]).take(members)
         return found.append_column("root", pa.array(rows.column("row_address").to_numpy()[labels[members]]))
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
-        """Joins what the partitions found into whole families and chooses the representative of each."""
+        """Joins what the partitions found into whole families and chooses the representatives within each."""
         addresses = reduced.column("row_address").to_numpy()
         nodes, first, member = np.unique(addresses, return_index=True, return_inverse=True)
         family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
         items = reduced.take(first)
         ids = items.column("item_id").combine_chunks()
-        best = _best(family, items, ids)
+        best = _representatives(family, items, ids, self._radius)
         representatives = ids.take(pa.array(best))
         kept = pa.array(best == np.arange(len(nodes)))
         reason = pc.if_else(pc.equal(ids, representatives), "exact_duplicate", "near_duplicate")
@@ -126,18 +131,35 @@ class Duplicates(ShuffleStage):
         )
 
 
-def _best(family: np.ndarray, items: pa.Table, ids: pa.Array) -> np.ndarray:
-    """For each item, the position of its family's representative; earlier positions win what is else equal.
+def _representatives(family: np.ndarray, items: pa.Table, ids: pa.Array, radius: int) -> np.ndarray:
+    """For each item, the position of its representative; earlier positions win what is else equal.
 
     One key orders all items, whatever their formats are, so the choice does not depend on who is compared first.
     """
     high, low = _halves(ids)
     values = [sign * items.column(name).to_numpy() for name, sign in _BY_VALUE.items()]
     order = np.lexsort((low, high, *reversed(values), family))
-    leads = np.append(True, np.diff(family[order]) != 0)[: len(order)]
+    stands = _first_near(family[order], items.column("hash").to_numpy()[order], radius)
     best = np.empty_like(order)
-    best[order] = order[leads][np.cumsum(leads) - 1]
+    best[order] = order[stands]
     return best
+
+
+def _first_near(family: np.ndarray, hashes: np.ndarray, radius: int) -> np.ndarray:
+    """Positions of the representatives of items that lie family by family, the best first: int64[n].
+
+    In each round the first item left of each family becomes a representative, and takes what is left within its radius.
+    Items without a usable hash are only in a family with others of the same id, which have the same hash.
+    """
+    stands = np.arange(len(family))
+    left = stands.copy()
+    while len(left):
+        leads = np.append(True, np.diff(family[left]) != 0)
+        best = left[leads][np.cumsum(leads) - 1]
+        near = np.bitwise_count(hashes[left] ^ hashes[best]) <= radius
+        stands[left[near]] = best[near]
+        left = left[~near]
+    return stands
 
 
 def _equal_ids(ids: pa.Array) -> Iterator[Pairs]:

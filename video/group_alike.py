@@ -1,32 +1,32 @@
-"""Which clips of a video are too alike to be negatives of each other: clusters by keyframe hashes and embeddings.
+"""Which clips of a video are too alike to be negatives of each other, by the hashes of their keyframes.
 
-All pairs of clips of the same video are compared, in batches over arrays; clips of different videos never are. "Alike"
-is carried on: where A is like B and B like C, all three are one cluster.
+The clips of a video are compared in order of merit: one that is like none before it stays, and stands for those that
+are like it themselves and like none that is better. Nothing is carried on: a clip that is only like a removed one
+stays. Clips of different videos are never compared.
 
 Clips that overlap in time share pictures, whatever happens in them: they are not compared, and both stay, unless they
-are the very same item or a third clip is like both. Who groups clips must keep them apart (`video.groups` does). Nor
-are clips compared that somebody told apart: what looks the same and is something else is what a model shall learn.
+are the very same item. Who groups clips must keep them apart (`video.groups` does). Nor are clips compared that
+somebody told apart: what looks the same and is something else is what a model shall learn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from corpus.representatives import join_representatives
 from corpus.settings import Settings
 
 Ints = NDArray[np.int64]
 Pairs = tuple[Ints, Ints]
 
 _BATCH_PAIRS = 1 << 14  # compared in one call: an array of their hashes stays in a core's cache
-_TILE_ROWS = 256  # of a video's matrix of cosines
-_ROUNDING = 1e-6  # of a cosine in float32, and of a share
+_ROUNDING = 1e-6  # of a share
 
 
 class AlikeSettings(Settings):
@@ -36,12 +36,11 @@ class AlikeSettings(Settings):
     min_share: float = Field(
         0.5, gt=0, le=1, description="of the shorter clip's keyframes that have a near match in the other"
     )
-    min_cosine: float = Field(0.95, gt=0, le=1, description="of embeddings of alike clips; depends on the model")
 
 
 @dataclass(frozen=True, eq=False)
 class OrderedClips:
-    """n clips, those of a video side by side and in order of time."""
+    """n clips, those of a video side by side and in order of merit, the best first."""
 
     video_at: Ints  # int64[videos + 1]: where the rows of each video start
     start_ms: Ints  # int64[n]
@@ -49,7 +48,6 @@ class OrderedClips:
     item: Ints  # int64[n]: equal where item ids are
     hash_at: Ints  # int64[n + 1]: clip i has hashes[hash_at[i] : hash_at[i + 1]]
     hashes: NDArray[np.uint64]
-    embedding: NDArray[Any] | None  # [n, d]; a row of zeros, or with a NaN in it: there is none
     told: Ints  # int64[n]: equal where the same is told of clips; -1 where nothing is
 
     @property
@@ -57,64 +55,38 @@ class OrderedClips:
         return self.end_ms - self.start_ms
 
 
-def alike_clusters(clips: OrderedClips, settings: AlikeSettings) -> Ints:
-    """The first member of each clip's cluster, int64[n].
+def representatives(clips: OrderedClips, settings: AlikeSettings) -> Ints:
+    """The clip that stands for each, int64[n]: itself, or the best of those that stay and are like it.
 
     Alike are clips with the same item id; and, of clips that don't overlap and are not told apart, those of which the
     shorter one (either, where they are equally long to the millisecond) has enough keyframes with a near match in the
-    other, and those whose embeddings point the same way.
+    other.
     """
-    parent = np.arange(len(clips.item))
-    for a, b in _same_items(clips):
-        join(parent, a, b)
-    for a, b in chain(_near_embeddings(clips, settings), _near_hashes(clips, settings)):  # a comes before b
-        told_apart = (clips.told[a] != clips.told[b]) & (clips.told[a] >= 0) & (clips.told[b] >= 0)
-        compared = (clips.end_ms[a] <= clips.start_ms[b]) & ~told_apart
-        join(parent, a[compared], b[compared])
-    return roots(parent, np.arange(len(parent)))
+    found = np.arange(len(clips.item))
+    ends = np.repeat(clips.video_at[1:], np.diff(clips.video_at))
+    for a, b in _later_pairs(ends):
+        free = (found[a] == a) & (found[b] == b)  # of whatever is joined already nothing more is to be known
+        a, b = a[free], b[free]
+        alike = clips.item[a] == clips.item[b]
+        compared = np.flatnonzero(~alike & _comparable(clips, a, b))
+        alike[compared] = _same_pictures(clips, a[compared], b[compared], settings)
+        join_representatives(found, a[alike], b[alike])
+    return found
 
 
-def join(parent: Ints, a: Ints, b: Ints) -> None:
-    """Union-find: put a[i] and b[i] into one set, for each i. A parent is never larger than its node.
-
-    Each round hooks every root onto the smallest root that it has an edge to.
-    """
-    while len(a):
-        a, b = roots(parent, a), roots(parent, b)
-        apart = a != b
-        a, b = a[apart], b[apart]
-        np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
+def _comparable(clips: OrderedClips, a: Ints, b: Ints) -> NDArray[np.bool_]:
+    """Whether pictures tell of two clips that they are alike."""
+    hashed = np.diff(clips.hash_at) > 0
+    apart = np.maximum(clips.start_ms[a], clips.start_ms[b]) >= np.minimum(clips.end_ms[a], clips.end_ms[b])
+    told_apart = (clips.told[a] != clips.told[b]) & (clips.told[a] >= 0) & (clips.told[b] >= 0)
+    return hashed[a] & hashed[b] & apart & ~told_apart
 
 
-def roots(parent: Ints, nodes: Ints) -> Ints:
-    """The smallest members of the sets that nodes are in; halves the paths it goes."""
-    while True:
-        above = parent[nodes]
-        further = parent[above]
-        if np.array_equal(above, further):
-            return above
-        parent[nodes] = further
-
-
-def _same_items(clips: OrderedClips) -> Iterator[Pairs]:
-    video = _video_of(clips)
-    order = np.lexsort((clips.item, video))
-    one, next_one = order[:-1], order[1:]
-    same = (video[one] == video[next_one]) & (clips.item[one] == clips.item[next_one])
-    yield one[same], next_one[same]
-
-
-def _near_hashes(clips: OrderedClips, settings: AlikeSettings) -> Iterator[Pairs]:
-    hashed = np.flatnonzero(np.diff(clips.hash_at))
-    lengths = clips.length_ms
-    ends = np.searchsorted(hashed, clips.video_at[1:])[_video_of(clips)[hashed]]
-    for one, other in _later_pairs(ends):
-        a, b = hashed[one], hashed[other]
-        share_a, share_b = _shares(clips, a, b, settings.radius_bits)
-        longer = lengths[a] - lengths[b]
-        share = np.where(longer < 0, share_a, np.where(longer > 0, share_b, np.maximum(share_a, share_b)))
-        alike = share >= settings.min_share - _ROUNDING
-        yield a[alike], b[alike]
+def _same_pictures(clips: OrderedClips, a: Ints, b: Ints, settings: AlikeSettings) -> NDArray[np.bool_]:
+    share_a, share_b = _shares(clips, a, b, settings.radius_bits)
+    longer = clips.length_ms[a] - clips.length_ms[b]
+    share = np.where(longer < 0, share_a, np.where(longer > 0, share_b, np.maximum(share_a, share_b)))
+    return share >= settings.min_share - _ROUNDING
 
 
 def _later_pairs(ends: Ints) -> Iterator[Pairs]:
@@ -149,26 +121,3 @@ def _hash_columns(clips: OrderedClips, rows: Ints) -> tuple[NDArray[np.uint64], 
     counts = clips.hash_at[rows + 1] - clips.hash_at[rows]
     places = np.arange(counts.max(initial=0))[:, None]
     return clips.hashes[clips.hash_at[rows] + np.minimum(places, counts - 1)], places < counts
-
-
-def _near_embeddings(clips: OrderedClips, settings: AlikeSettings) -> Iterator[Pairs]:
-    if clips.embedding is None:
-        return
-    for first, end in zip(clips.video_at[:-1], clips.video_at[1:], strict=True):
-        units = _units(clips.embedding[first:end])
-        for top in range(0, len(units), _TILE_ROWS):
-            cosines = units[top : top + _TILE_ROWS] @ units[top:].T
-            a, b = np.nonzero(cosines >= settings.min_cosine - _ROUNDING)
-            yield a[a < b] + top + first, b[a < b] + top + first
-
-
-def _units(embedding: NDArray[Any]) -> NDArray[np.float32]:
-    """Rows at length 1; rows that have no direction become zeros, which are like nothing."""
-    rows = embedding.astype(np.float64)
-    rows[~np.isfinite(rows).all(axis=1)] = 0
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(norms > 0, norms, 1)).astype(np.float32)
-
-
-def _video_of(clips: OrderedClips) -> Ints:
-    return np.repeat(np.arange(len(clips.video_at) - 1), np.diff(clips.video_at))

@@ -35,8 +35,9 @@ class NegativeSettings(Settings):
 def sibling_negatives(clips: ClipColumns, groups: Groups, settings: NegativeSettings) -> Ints:
     """Rows of at most `negatives` members of each clip's group, best first: int64[n, negatives], -1 for none.
 
-    Never the clip itself, one of its cluster, one that overlaps with it or one nearer in time than `gap_s`. The rule:
-    nearest in time, of equally near ones the earlier first; or in an order that the seed and the two ids decide.
+    Never the clip itself, one that the same clip stays for, one that overlaps with it or one nearer in time than
+    `gap_s`. The rule: nearest in time, of equally near ones the earlier first; or in an order that the seed and the two
+    ids decide.
     """
     codes = groups.group.dictionary_encode()
     none = np.array([name == "" for name in codes.dictionary.to_pylist()], bool)
@@ -58,7 +59,7 @@ def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: G
     """Rows of at most `negatives` other moments of each moment's video, best first: int64[n, negatives], -1 for none.
 
     A negative's temporal intersection over union with the moment is below `max_iou`. It has another item, and with
-    `groups` (of the same rows) it is not in the same cluster either. An item that several rows have is named once. The
+    `groups` (of the same rows) no clip stays for both. An item that several rows have is named once. The
     rule is that of `sibling_negatives`.
     """
     video, _ = moments.videos()

@@ -1,4 +1,4 @@
-"""Clips of one video as groups of hard negatives: one clip of each cluster of alike ones, within bounds of size.
+"""Clips of one video as groups of hard negatives: those that stand for what looks like them, within bounds of size.
 
 Columns go in and come out, for all videos at once. What comes out for a video depends on that video alone, and not on
 the order of the rows.
@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from pydantic import Field, model_validator
 
 from corpus.records import Status
 from corpus.settings import Settings
-from video.group_alike import AlikeSettings, Ints, OrderedClips, alike_clusters
+from video.group_alike import AlikeSettings, Ints, OrderedClips, representatives
 
 ALIKE_SIBLING = "alike_sibling"
 
@@ -52,11 +51,10 @@ class ClipColumns:
     end_s: NDArray[np.float64]
     item_id: pa.Array  # binary[n], of the clips
     hashes: pa.Array | None = None  # list<uint64>[n]: pHashes of keyframes; null or empty: nothing was to be seen
-    embedding: NDArray[Any] | None = None  # float32[n, d]; a row of zeros or with a NaN: there is none
     told: pa.Array | None = None  # string[n]: a description that tells a clip from others; null or empty: there is none
 
     def __post_init__(self) -> None:
-        for name in ("start_s", "end_s", "item_id", "hashes", "embedding", "told"):
+        for name in ("start_s", "end_s", "item_id", "hashes", "told"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.video):
                 raise ValueError(f"{len(column)} rows of {name} for {len(self.video)} clips")
@@ -102,13 +100,13 @@ class ClipColumns:
 class Groups:
     """What has become of n clips, in the order in which they were given."""
 
-    representative: Ints  # int64[n]: row of the one of its cluster that stays; its own, where it is the one
-    alone: NDArray[np.bool_]  # bool[n]: no clip is like it
+    representative: Ints  # int64[n]: row of the clip that stays for it and is like it; its own, where it stays itself
+    alone: NDArray[np.bool_]  # bool[n]: it stays, and for no other
     group: pa.Array  # string[n]: group id; "" for a clip that stays without a group, and for one that doesn't stay
 
     def table(self, item_id: pa.Array) -> pa.Table:
-        """Columns of a stage's table: `group`, `representative` (item id; null for a clip like no other), `status`
-        and `reason`: duplicate and alike_sibling for the clips that their representative stands for.
+        """Columns of a stage's table: `group`, `representative` (item id; null for a clip that stays, and for no
+        other), `status` and `reason`: duplicate and alike_sibling for the clips that their representative stands for.
         """
         stays = pa.array(self.representative == np.arange(len(self.representative)))
         return pa.table(
@@ -122,21 +120,22 @@ class Groups:
 
 
 def group_clips(clips: ClipColumns, settings: GroupSettings) -> Groups:
-    """Clusters alike clips of each video, lets the best of each cluster stay, and groups what stays.
+    """Chooses the clips of each video that stay, each for those that are like it, and groups them.
 
-    The best is the longest (to the millisecond), then the earliest, then the one with the smallest id. No two clips of
-    a group are alike, as each stands for a cluster of its own, and no two overlap in time: see `group_names`.
+    Better clips come first: the longest (to the millisecond), then the earliest, then the one with the smallest id. A
+    clip that is like none of the better ones that stay, stays; every other is joined to the best of them that it is
+    like. No two clips of a group are alike, and no two overlap in time: see `group_names`.
     """
     video, keys = clips.videos()
-    order = time_order(clips, video)
-    best, sizes = _representatives(_ordered(clips, video, order), settings)
-    group = np.full(len(order), "", object)
-    staying = np.flatnonzero(best == np.arange(len(best)))
-    rows = order[staying]
-    group[rows] = group_names(video[rows], clips.start_ms[rows], clips.end_ms[rows], keys, settings)
+    order = merit_order(clips, video)
+    best = representatives(_ordered(clips, video, order), settings.alike)
     representative, alone = np.empty_like(order), np.empty(len(order), bool)
     representative[order] = order[best]
-    alone[order] = sizes == 1
+    alone[order] = np.bincount(best, minlength=len(best))[best] == 1
+    by_time = time_order(clips, video)
+    rows = by_time[representative[by_time] == by_time]
+    group = np.full(len(order), "", object)
+    group[rows] = group_names(video[rows], clips.start_ms[rows], clips.end_ms[rows], keys, settings)
     return Groups(representative, alone, pa.array(group, pa.string()))
 
 
@@ -148,6 +147,12 @@ def group_id(video_key: bytes, part: int) -> str:
 def time_order(clips: ClipColumns, video: Ints) -> Ints:
     """Rows by video, then start, end and item id: the order that decides all ties."""
     return np.lexsort((clips.items(), clips.end_s, clips.start_s, video))
+
+
+def merit_order(clips: ClipColumns, video: Ints) -> Ints:
+    """Rows by video, then the longest first (to the millisecond), then as in `time_order`."""
+    lengths_ms = clips.end_ms - clips.start_ms
+    return np.lexsort((clips.items(), clips.end_s, clips.start_s, -lengths_ms, video))
 
 
 def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
@@ -166,18 +171,8 @@ def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
         clips.items()[order],
         hash_at,
         hashes,
-        None if clips.embedding is None else clips.embedding[order],
         clips.descriptions()[order],
     )
-
-
-def _representatives(clips: OrderedClips, settings: GroupSettings) -> tuple[Ints, Ints]:
-    """For each clip: the best of its cluster (its place in the same order), and how many the cluster has."""
-    cluster = alike_clusters(clips, settings.alike)
-    by_merit = np.lexsort((-clips.length_ms, cluster))  # stable: then the earliest, then the smallest id
-    labels, firsts, counts = np.unique(cluster[by_merit], return_index=True, return_counts=True)
-    place = np.searchsorted(labels, cluster)
-    return by_merit[firsts][place], counts[place]
 
 
 def group_names(video: Ints, start_ms: Ints, end_ms: Ints, keys: Sequence[bytes], settings: GroupSettings) -> list[str]:

@@ -41,11 +41,12 @@ class Groups(MapStage):
 
     Rows come by video, in the order in which videos first appear, then by time and item. Those that were removed stay
     as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, still, no_motion, blurred,
-    too_small. Clips that look like another of their video are duplicates: alike_sibling (see `video.groups`). Moments
-    that overlap are not, nor are (`told_apart`) those of which different things are said.
+    too_small. Clips that look like a better one of their video that stays are duplicates of it: alike_sibling (see
+    `video.groups`). Moments that overlap are not, nor are (`told_apart`) those of which different things are said.
     """
 
     name = "groups"
+    version = 2
     reads = (_CLIPS,)
     schema = GROUPS_SCHEMA
     fan_out = True

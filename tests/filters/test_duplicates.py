@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from corpus.records import ITEM_ID, item_id
 from corpus.stages import ITEMS, Shard
 from corpus.storage import Store
-from filters.components import components
 from filters.duplicates import Duplicates, DuplicatesSettings
 from filters.inspect import inspect_image
 
@@ -114,10 +113,18 @@ def test_the_radius_is_inclusive(radius):
     assert [why for _, why in found] == ["kept", "kept"]
 
 
-def test_a_chain_is_one_family_though_its_ends_are_far_apart():
+def test_a_chain_does_not_carry_likeness_on():
+    """Each link is 4 bits from the next: what is removed is within the radius of what stands for it."""
     bits = random_hash("chain")
     links = [Picture(f"link {n}", flip(bits, *range(4 * n)), pixels=100 - n) for n in range(6)]
-    assert {representative for representative, _ in judge(links)} == {links[0].id}
+    assert [stands for stands, _ in judge(links)] == [links[n - n % 2].id for n in range(6)]
+    middle = [replace(link, pixels=1000 if n == 2 else link.pixels) for n, link in enumerate(links)]
+    stands = [links[n].id for n in (0, 2, 2, 2, 4, 4)]
+    assert [representative for representative, _ in judge(middle)] == stands
+    copies = [link for link in middle for _ in range(3)]  # equal items go with their picture, in every shard
+    found = judge(copies, shards=5, partitions=4)
+    assert [representative for representative, _ in found] == [each for each in stands for _ in range(3)]
+    assert [why for _, why in found].count("kept") == 3
 
 
 def test_pixels_loss_bytes_sharpness_and_the_smallest_id_choose_the_representative_in_this_order():
@@ -189,8 +196,8 @@ def test_pictures_without_a_hash_are_duplicates_only_of_equal_bytes():
     assert [why for _, why in judge(pictures)] == ["kept", "kept", "exact_duplicate", "kept"]
 
 
-def planted(rng: np.random.Generator) -> tuple[list[Picture], np.ndarray]:
-    """400 pictures in random order, and which family each is of: exact copies, edits of 1 to 4 bits, chains, piles."""
+def planted(rng: np.random.Generator) -> list[Picture]:
+    """400 pictures in random order: exact copies, edits of 1 to 4 bits, chains, piles."""
     pictures: list[Picture] = []
     for family in range(60):
         bits = random_hash(f"family {family}")
@@ -199,25 +206,36 @@ def planted(rng: np.random.Generator) -> tuple[list[Picture], np.ndarray]:
             edited = Picture(f"{family}.{member}", flip(bits, *flipped), pixels=int(rng.integers(1, 4)))
             pictures += [edited] * int(rng.integers(1, 4))
     pictures += [Picture(f"pile {n}", random_hash("pile"), pixels=n % 3) for n in range(40)]
-    pictures = [pictures[place] for place in rng.permutation(len(pictures))]
-    hashes = np.array([p.phash for p in pictures], dtype=np.uint64)
-    a, b = np.nonzero(np.bitwise_count(hashes[:, None] ^ hashes[None, :]) <= 4)
-    return pictures, components(len(pictures), a, b)
+    for link in range(20):
+        pictures.append(Picture(f"link {link}", flip(random_hash("long chain"), *range(3 * link)), pixels=link % 4))
+    return [pictures[place] for place in rng.permutation(len(pictures))]
 
 
-def test_families_are_those_of_brute_force_and_each_keeps_its_best():
-    pictures, family = planted(np.random.default_rng(0))
-    found = judge(pictures, shards=5, partitions=4)
-    for label in np.unique(family).tolist():
-        members = np.flatnonzero(family == label).tolist()
-        best = min(members, key=lambda n: (-pictures[n].pixels, pictures[n].id, n))
-        assert {found[n][0] for n in members} == {pictures[best].id if len(members) > 1 else None}
-        assert [n for n in members if found[n][1] == "kept"] == [best]
+def one_by_one(pictures: list[Picture], radius: int = 4) -> list[int]:
+    """The place of the picture that stands for each: the best first, each for all that are near it and still there."""
+    stands = list(range(len(pictures)))
+    kept: list[int] = []
+    for place in sorted(stands, key=lambda n: (-pictures[n].pixels, pictures[n].id, n)):
+        here = pictures[place].phash
+        near = (n for n in kept if (pictures[n].phash ^ here).bit_count() <= radius)
+        stands[place] = next(near, place)
+        kept += [place] if stands[place] == place else []
+    return stands
+
+
+def test_representatives_are_those_of_brute_force():
+    pictures = planted(np.random.default_rng(0))
+    stands, found = one_by_one(pictures), judge(pictures, shards=5, partitions=4)
+    assert [n for n, (_, why) in enumerate(found) if why == "kept"] == [n for n, by in enumerate(stands) if by == n]
+    for place, (representative, why) in enumerate(found):
+        assert representative in ((None, pictures[place].id) if why == "kept" else (pictures[stands[place]].id,))
+    like = [(pictures[n].phash ^ pictures[by].phash).bit_count() for n, by in enumerate(stands)]
+    assert 1 < max(like) <= 4 and len(set(stands)) < len(pictures) - 200
 
 
 @pytest.mark.parametrize(("shards", "partitions"), [(1, 1), (1, 16), (7, 1), (40, 5)])
 def test_shards_and_partitions_change_nothing(shards, partitions):
-    pictures, _ = planted(np.random.default_rng(1))
+    pictures = planted(np.random.default_rng(1))
     assert judge(pictures, shards=shards, partitions=partitions) == judge(pictures)
 
 
@@ -230,7 +248,7 @@ def said_of(pictures: list[Picture]) -> list[tuple[str, str, str]]:
 
 
 def test_the_order_of_rows_changes_nothing_but_which_of_equal_items_stays():
-    pictures, _ = planted(np.random.default_rng(2))
+    pictures = planted(np.random.default_rng(2))
     rng = np.random.default_rng(3)
     shuffled = [pictures[place] for place in rng.permutation(len(pictures))]
     assert said_of(shuffled) == said_of(pictures)

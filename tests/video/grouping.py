@@ -26,7 +26,6 @@ class Made:
     end_s: float
     hashes: Sequence[int] = ()
     video: bytes = b"one"
-    embedding: tuple[float, ...] = (0.0, 0.0)
 
 
 def columns(clips: Sequence[Made]) -> ClipColumns:
@@ -36,7 +35,6 @@ def columns(clips: Sequence[Made]) -> ClipColumns:
         np.array([clip.end_s for clip in clips], float),
         pa.array([item(clip.name) for clip in clips], pa.binary(16)),
         pa.array([[int(value) for value in clip.hashes] for clip in clips], pa.list_(pa.uint64())),
-        np.array([clip.embedding for clip in clips], np.float32).reshape(len(clips), 2),
     )
 
 
@@ -59,7 +57,7 @@ def shots(pictures: str, length_s: float = 5.0, video: bytes = b"one") -> list[M
 
 
 def grouped(clips: Sequence[Made], settings: GroupSettings = EVERY_CLIP) -> dict[str, tuple[str, str, str | None]]:
-    """Of each clip: its group, its reason, and the name of the one that stands for its cluster."""
+    """Of each clip: its group, its reason, and the name of the one that stands for it."""
     table = group_clips(columns(clips), settings).table(columns(clips).item_id)
     assert table.column_names == ["group", "representative", "status", "reason"]
     named = {item(clip.name): clip.name for clip in clips}

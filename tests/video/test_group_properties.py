@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from video.group_alike import AlikeSettings
 from video.group_negatives import NegativeSettings, moment_negatives, sibling_negatives
-from video.groups import Groups, GroupSettings, group_clips
+from video.groups import GroupSettings, group_clips
 
 
 @st.composite
@@ -28,7 +28,6 @@ def corpora(draw: st.DrawFn) -> list[Made]:
                 start_s + draw(st.integers(1, 6)),
                 draw(st.lists(st.integers(0, 15).map(lambda n: 0xF << n * 4), max_size=3)),
                 draw(st.sampled_from([b"", b"one", b"two"])),
-                draw(st.sampled_from([(0.0, 0.0)] * 5 + [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)])),
             )
         )
     return clips
@@ -56,8 +55,6 @@ def plainly_alike(one: Made, other: Made, settings: AlikeSettings) -> bool:
 
     if gap(one, other) < 0:
         return False
-    if any(one.embedding) and one.embedding == other.embedding:
-        return True
     if not one.hashes or not other.hashes:
         return False
     lengths = [clip.end_s - clip.start_s for clip in (one, other)]
@@ -83,22 +80,23 @@ def test_groups_hold_what_they_promise(clips: list[Made], settings: GroupSetting
         if not any(gap(clips[a], clips[b]) < 0 for a in others for b in others if a < b):
             assert bool(names[row]) == (len(others) >= settings.min_group)
     assert not any(name for name, stay in zip(names, stays, strict=True) if not stay)
-    assert clusters(found) == plain_clusters(clips, settings.alike)
+    assert found.representative.tolist() == plain_representatives(clips, settings.alike)
 
 
-def clusters(found: Groups) -> list[int]:
-    first: dict[int, int] = {}
-    return [first.setdefault(of, row) for row, of in enumerate(found.representative.tolist())]
+def plain_representatives(clips: list[Made], settings: AlikeSettings) -> list[int]:
+    """One after the other, the best first: each clip is joined to the first that stays and that it is like."""
+    stands = list(range(len(clips)))
+    kept: list[int] = []
+    order = sorted(range(len(clips)), key=lambda row: (-length(clips[row]), clips[row].start_s, clips[row].name))
+    for row in order:
+        fitting = (other for other in kept if clips[other].video == clips[row].video)
+        stands[row] = next((other for other in fitting if plainly_alike(clips[row], clips[other], settings)), row)
+        kept += [row] if stands[row] == row else []
+    return stands
 
 
-def plain_clusters(clips: list[Made], settings: AlikeSettings) -> list[int]:
-    labels = list(range(len(clips)))
-    for a, one in enumerate(clips):
-        for b, other in enumerate(clips[:a]):
-            if one.video == other.video and plainly_alike(one, other, settings):
-                low, high = sorted((labels[a], labels[b]))
-                labels = [low if label == high else label for label in labels]
-    return labels
+def length(clip: Made) -> float:
+    return clip.end_s - clip.start_s
 
 
 @given(corpora(), choices, negative_choices)

@@ -44,8 +44,9 @@ def test_the_longest_stays_then_the_earliest_then_the_one_with_the_smallest_id()
     early, late, long = Made("a", 0, 5, same), Made("b", 9, 14, same), Made("c", 20, 26, same)
     assert staying([late, early, long]) == ["c"]
     assert staying([late, early]) == ["a"]
-    last = Made("x", 9, 14, same)  # overlaps with neither; both are like it
-    assert staying([Made("z", 0, 5, same), Made("y", 0, 5, same), last]) == ["y"]
+    last = Made("x", 9, 14, same)  # overlaps with neither; both are like it, and are not compared with each other
+    overlapping = grouped([Made("z", 0, 5, same), Made("y", 0, 5, same), last])
+    assert {name: stands for name, (_, _, stands) in overlapping.items()} == {"z": None, "y": "y", "x": "y"}
     assert staying([Made("x", 0.3, 5.3, same), Made("w", 7.1, 12.1, same)]) == ["x"]  # though 12.1 - 7.1 isn't 5.0
 
 
@@ -85,26 +86,17 @@ def test_clips_without_hashes_are_like_nothing_but_the_same_item() -> None:
     assert group_clips(columns(clips), EVERY_CLIP).representative.tolist() == [0, 0, 2]
 
 
-def test_embeddings_that_point_the_same_way_are_alike_and_those_without_direction_are_not() -> None:
-    clips = [
-        Made("a", 0, 5, embedding=(1, 0)),
-        Made("b", 5, 10, embedding=(9, 2.9)),  # cosine 0.952
-        Made("c", 10, 15, embedding=(9, 3.0)),  # cosine 0.949 with a, 1.000 with b
-        Made("d", 15, 20, embedding=(0, 1)),
-        Made("e", 20, 25, embedding=(float("nan"), 1)),
-        Made("f", 25, 30),
-        Made("g", 30, 35),
-    ]
-    assert staying(clips) == ["a", "d", "e", "f", "g"]
-    assert staying([clips[0], clips[2]]) == ["a", "c"]
-    assert staying(clips[:2], GroupSettings(alike=AlikeSettings(min_cosine=0.96))) == ["a", "b"]
-
-
-def test_alike_is_carried_on_from_clip_to_clip() -> None:
-    step = [0b0, 0xFF, 0xFFFF, 0xFFFFFF]
+def test_likeness_is_not_carried_on_from_clip_to_clip() -> None:
+    """A clip is removed only if it is like the clip that stands for it, however many clips lie between them."""
+    step = [0b0, 0xFF, 0xFFFF, 0xFFFFFF]  # each is like the next, and like no other
     clips = [Made(f"{place}", place, place + 1, [value]) for place, value in enumerate(step)]
-    assert staying(clips) == ["0"]
-    assert staying([clips[0], clips[2]]) == ["0", "2"]
+    chain = {"0": "0", "1": "0", "2": "2", "3": "2"}
+    assert {name: stands for name, (_, _, stands) in grouped(clips).items()} == chain
+    assert {name: stands for name, (_, _, stands) in grouped(clips[::-1]).items()} == chain
+    longest = [replace(clips[1], end_s=1 + 1.5), *(replace(clip, start_s=9, end_s=10) for clip in clips[2:3]), clips[0]]
+    assert {name: stands for name, (_, _, stands) in grouped(longest).items()} == {"1": "1", "2": "1", "0": "1"}
+    between = [Made("a", 0, 9, [0b0]), Made("b", 10, 18, [0xFFFF]), Made("c", 20, 21, [0xFF])]  # c is like both
+    assert {name: stands for name, (_, _, stands) in grouped(between).items()} == {"a": "a", "b": None, "c": "a"}
 
 
 def test_moments_that_overlap_stay_but_not_in_one_group() -> None:
@@ -129,7 +121,7 @@ def test_clips_that_are_told_apart_are_not_alike() -> None:
     told = replace(clips, told=pa.array(["opens", "shuts", "opens", "knocks", "shuts"]))
     assert group_clips(told, EVERY_CLIP).representative.tolist() == [0, 1, 0, 3, 1]
     partly = replace(clips, told=pa.array(["opens", "shuts", "", None, "knocks"]))
-    assert group_clips(partly, EVERY_CLIP).representative.tolist() == [0] * 5  # the third is like all of them
+    assert group_clips(partly, EVERY_CLIP).representative.tolist() == [0, 1, 0, 0, 4]  # the third is like all of them
     with pytest.raises(ValueError, match="1 rows of told for 5 clips"):
         replace(clips, told=pa.array(["opens"]))
 
@@ -171,8 +163,8 @@ def test_keys_may_be_numbers() -> None:
     ]
 
 
-def test_hashes_and_embeddings_may_be_missing_altogether() -> None:
-    bare = replace(columns(shots("AAB")), hashes=None, embedding=None)
+def test_hashes_may_be_missing_altogether() -> None:
+    bare = replace(columns(shots("AAB")), hashes=None)
     assert group_clips(bare, EVERY_CLIP).alone.all()
     null = replace(bare, hashes=pa.array([[1], None, [1]], pa.list_(pa.uint64())))
     assert group_clips(null, EVERY_CLIP).representative.tolist() == [0, 1, 0]
@@ -191,15 +183,16 @@ def test_a_video_of_many_clips_is_compared_in_several_batches() -> None:
     hashes[300:] = [value ^ 1 for value in hashes[:300]]
     clips = [Made(f"{place:03}", place, place + 1, [value]) for place, value in enumerate(hashes)]
     assert group_clips(columns(clips), EVERY_CLIP).representative.tolist() == [*range(300), *range(300)]
-    angles = np.arange(600) / 600 * np.pi
-    angles[599], angles[400] = angles[0], angles[300]
-    turned = [
-        replace(clip, hashes=(), embedding=(float(np.cos(angle)), float(np.sin(angle))))
-        for clip, angle in zip(clips, angles, strict=True)
-    ]
-    exact = GroupSettings(alike=AlikeSettings(min_cosine=1.0))  # neighbours are at 1 - 1.4e-5
-    found = group_clips(columns(turned), exact).representative
-    assert {row: int(of) for row, of in enumerate(found) if of != row} == {400: 300, 599: 0}
+    same = [replace(clip, hashes=[1]) for clip in clips]
+    assert group_clips(columns(same), EVERY_CLIP).representative.tolist() == [0] * 600
+    steps = np.cumsum(np.arange(600) % 5 != 0) % 64  # a chain over all batches, checked by the definition
+    chain = [replace(clip, hashes=[(1 << int(step)) - 1]) for clip, step in zip(clips, steps, strict=True)]
+    found = group_clips(columns(chain), GroupSettings(alike=AlikeSettings(radius_bits=3))).representative
+    kept: list[int] = []
+    for place, step in enumerate(steps.tolist()):
+        stands = next((other for other in kept if abs(int(steps[other]) - step) <= 3), place)
+        kept += [place] if stands == place else []
+        assert found[place] == stands
 
 
 def test_what_cannot_be_grouped_is_refused() -> None:

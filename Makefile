@@ -26,7 +26,7 @@ $(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@touch $@
 
 demo: $(VENV)/.installed-$(ENGINE)
-	$(BIN)/rzen-corpus demo --engine $(ENGINE) --folder demo$(if $(filter-out local,$(ENGINE)),-$(ENGINE))
+	$(BIN)/python -m demo --engine $(ENGINE) --folder demo-run$(if $(filter-out local,$(ENGINE)),-$(ENGINE))
 
 # Two files of tests at a time: each runs engines and workers of its own.
 TWO := --numprocesses 2 --dist loadfile --max-worker-restart 0
@@ -37,7 +37,7 @@ test: $(VENV)/.installed-dev
 # What a user gets: no extra but the demo's, on the newest Python of this machine, everything in its newest release.
 # Not the tests of runs that are killed, begun again or held against each other, nor the fuzzing: those test no package.
 DEFAULT := .venv-default
-SLOW := tests/models tests/fuzz tests/pipelines/engines tests/pipelines/demo tests/recaption/test_engine_client.py \
+SLOW := tests/models tests/fuzz tests/pipelines/engines tests/demo tests/recaption/test_engine_client.py \
 	$(wildcard tests/pipelines/test_run*.py) tests/pipelines/test_cli.py
 $(DEFAULT)/.installed: pyproject.toml
 	"$$(.ci/find-python newest)" -m venv --clear $(DEFAULT)
@@ -46,7 +46,7 @@ $(DEFAULT)/.installed: pyproject.toml
 	@touch $@
 
 test-default: $(DEFAULT)/.installed
-	$(DEFAULT)/bin/rzen-corpus demo --folder demo-default
+	$(DEFAULT)/bin/python -m demo --folder demo-run-default
 	$(DEFAULT)/bin/python -m pytest $(TWO) --least 1000 $(addprefix --ignore ,$(SLOW))
 
 # The lowest versions that pyproject.toml allows of all that it names, on the oldest Python of this machine. pip cannot
@@ -60,7 +60,7 @@ $(FLOOR)/.installed: pyproject.toml
 	@touch $@
 
 test-floor: $(FLOOR)/.installed
-	$(FLOOR)/bin/rzen-corpus demo --folder demo-floor
+	$(FLOOR)/bin/python -m demo --folder demo-run-floor
 	$(FLOOR)/bin/python -m pytest tests/test_imports.py -p no:warnings --least 150
 
 # torch and vLLM live in an environment of their own: vLLM as it is built for the CPU, and torch likewise.
@@ -81,7 +81,7 @@ test-models: $(MODELS)/.installed
 	$(MODELS)/bin/python -m pytest $(TWO) tests/models
 
 demo-vlm: $(MODELS)/.installed
-	$(MODELS)/bin/rzen-corpus demo --vlm --rows 400 --engine $(ENGINE) --folder demo-vlm
+	$(MODELS)/bin/python -m demo --vlm --rows 400 --engine $(ENGINE) --folder demo-run-vlm
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -112,5 +112,5 @@ constraints: $(FLOOR)/.installed $(MODELS)/.installed
 	$(MODELS)/bin/python -m pip freeze --exclude-editable > constraints-models.txt
 
 clean:
-	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) demo demo-ray demo-beam demo-default demo-floor demo-vlm
+	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) demo-run demo-run-*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -231,7 +231,7 @@ def _pictures() -> list[bytes]:
     """650×650 JPEGs of the photographs that ship with scikit-image and scikit-learn."""
     import cv2
 
-    from pipelines.demo.photographs import photographs
+    from demo.images.photographs import photographs
 
     pictures = []
     for photograph in photographs():

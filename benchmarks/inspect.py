@@ -41,8 +41,8 @@ from corpus.records import LOCATION_FIELDS, Status, item_id, table_schema
 from corpus.stages import ITEMS
 from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
+from demo.images.photographs import photographs
 from filters.inspect import Inspect, InspectSettings
-from pipelines.demo.photographs import photographs
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 

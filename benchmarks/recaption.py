@@ -33,8 +33,8 @@ from corpus.records import LOCATION_FIELDS, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
 from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
-from pipelines.demo.vlm import CHECKPOINT
-from pipelines.demo.vlm.scenes import all_scenes, draw
+from demo.vlm import CHECKPOINT
+from demo.vlm.scenes import all_scenes, draw
 from pipelines.engines.opened import OpenedWork
 from pipelines.rates import Rates
 from recaption.backends import vllm_settings

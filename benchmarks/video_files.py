@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.demo.photographs import photographs
+from demo.images.photographs import photographs
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), red first
 Transition = Literal["cut", "fade", "dissolve", "flash"]

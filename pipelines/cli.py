@@ -75,9 +75,9 @@ def run(
         show_funnel(console, result.funnels)
         for name, path in result.corpora.items():
             print_line(console, f"corpus {name}: {path}")
-        return _say_failures(console, result.failed)
+        return print_failures(console, result.failed)
 
-    _guarded(work, again=f"rzen-corpus run {config}")
+    guarded(work, again=f"rzen-corpus run {config}")
 
 
 @app.command()
@@ -105,7 +105,7 @@ def plan(
         show_plan(console, planned, unread)
         return 0
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -122,7 +122,7 @@ def status(config: ConfigFile) -> None:
         show_funnel(console, found.funnels)
         return FAILED if found.failed else 0
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -144,7 +144,7 @@ def mix(
             show_mix(console, found)
         return 0
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -160,7 +160,7 @@ def labels(config: ConfigFile) -> None:
             print_line(console, line)
         return 0
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -187,7 +187,7 @@ def verify(
         print_line(console, f"{corpus}: {verdict}; read {found.summary()}")
         return FAILED if found.faults else 0
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -200,37 +200,46 @@ def schema() -> None:
     sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
 
 
+class Template(StrEnum):
+    """Settings files to start from, by what they are for."""
+
+    LAION = "laion"
+    STAGE1 = "stage1"
+    STAGE2 = "stage2"
+    PAIRS = "pairs"
+    VIDEOS = "videos"
+
+
 @app.command()
-def demo(
-    folder: Annotated[Path, typer.Option("--folder", help="where the world, the workspace and the corpus go")] = Path(
-        "demo"
-    ),
-    engine: EngineOption = None,
-    rows: Annotated[int, typer.Option("--rows", min=200, help="rows of metadata")] = 1200,
-    config: Annotated[Path | None, typer.Option("--config", help="instead of the demo's own settings")] = None,
-    vlm: Annotated[bool, typer.Option("--vlm", help="drawn scenes, captioned by the test VLM (extra `vllm`)")] = False,
+def init(
+    template: Annotated[Template, typer.Argument(help="what the settings are for")],
+    folder: Annotated[Path, typer.Argument(help="where to write them; made if it is not there")],
 ) -> None:
-    """Build a small world, run the whole pipeline over it, verify the corpus, and hold it against the planted truth."""
+    """Write a commented settings file to start from. A file that is there already is left alone."""
 
     def work(console: Any) -> int:
-        if vlm:
-            from pipelines.demo.vlm.play import play as play_vlm
+        from pipelines.templates import write_template
+        from pipelines.terminal import print_line
 
-            return _say_failures(console, play_vlm(folder, str(engine) if engine else None, rows, console))
-        from pipelines.demo.play import play
+        path = write_template(str(template), folder)
+        print_line(console, f"{path}: set what its first lines name, then run: rzen-corpus plan {path}")
+        return 0
 
-        return _say_failures(console, play(folder, str(engine) if engine else None, rows, config, console))
-
-    _guarded(work, again="the same command")
+    guarded(work)
 
 
 def main() -> None:
     """Entry point of the `rzen-corpus` command."""
+    main_of(app)
+
+
+def main_of(program: typer.Typer) -> NoReturn:
+    """Run a command line: its exit code, with no escape sequence of a user's data printed as it came."""
     from corpus.printable import escape_messages, printable
 
     escape_messages()
     try:
-        code = app(standalone_mode=False)
+        code = program(standalone_mode=False)
     except _UsageError as error:  # some versions of typer repeat an argument as it came
         error.message = printable(error.message, 2_000, lines=True)
         error.show()
@@ -286,7 +295,7 @@ def _known_mixtures(config: Config, wanted: list[str] | None) -> list[str] | Non
     return wanted
 
 
-def _guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
+def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
     """Run a command's work; turn what went wrong into a message and an exit code."""
     from corpus.printable import trace_of
     from corpus.settings import SettingsError
@@ -317,7 +326,7 @@ def _guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
     raise typer.Exit(code)
 
 
-def _say_failures(console: Any, failed: list[str]) -> int:
+def print_failures(console: Any, failed: list[str]) -> int:
     from pipelines.terminal import print_line
 
     for line in failed:

@@ -14,6 +14,7 @@ FLOORS = {
     "corpus": {"corpus"},
     **{room: {"corpus", room} for room in MIDDLE},
     "pipelines": {"corpus", *MIDDLE, "pipelines"},
+    "demo": {"corpus", *MIDDLE, "pipelines", "demo"},
 }
 HEAVY = {"torch", "transformers", "vllm", "ray", "apache_beam", "open_clip", "av", "scenedetect", "img2dataset"}
 # The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.

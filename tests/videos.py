@@ -15,7 +15,7 @@ import av
 import numpy as np
 from footage import Pixels, Shot, a_b_a, interrupted, look, pictures
 
-from pipelines.demo.frame_numbers import number_on, with_number
+from demo.films.frame_numbers import number_on, with_number
 
 __all__ = [
     "Pixels",

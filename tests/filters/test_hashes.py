@@ -13,9 +13,9 @@ from memory import traced
 from PIL import Image
 
 from corpus.images import sniff
+from demo.images.photographs import photographs
 from filters.decode import decode_grey
 from filters.hashes import hash_to_hex, hex_to_hash, perceptual_hashes
-from pipelines.demo.photographs import photographs
 
 
 def distance(one: int, other: int) -> int:

@@ -21,10 +21,10 @@ from corpus.records import item_id
 from corpus.stages import ITEMS, Shard
 from corpus.storage import Store
 from corpus.work import run_rows
+from demo.images import defects as faults
+from demo.images.drawing import Picture
+from demo.images.photographs import photographs
 from filters.inspect import Inspect, InspectSettings, inspect_image, measure
-from pipelines.demo import faults
-from pipelines.demo.photographs import photographs
-from pipelines.demo.pictures import Picture
 
 MAX_PIXELS = 20_000_000
 PHOTOGRAPH = Picture(photographs()[0].pixels[:300, :400], "a photograph")

@@ -8,10 +8,10 @@ from PIL import Image
 from test_duplicates import Picture, judge, random_hash
 
 from corpus.images import sniff
+from demo.images.photographs import crop, photographs
 from filters.decode import look
 from filters.inspect import inspect_image
 from filters.loss import UNKNOWN_LOSS
-from pipelines.demo.photographs import crop, photographs
 
 PER_KIND = 60
 

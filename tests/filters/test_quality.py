@@ -15,12 +15,12 @@ from corpus.records import table_schema
 from corpus.stages import Shard
 from corpus.storage import Store
 from corpus.work import run_rows
+from demo.images import defects as faults
+from demo.images.drawing import Picture
+from demo.images.photographs import photographs
+from demo.images.world import build_world
 from filters.inspect import Inspect, InspectSettings, inspect_image
 from filters.quality import Quality, QualitySettings, judge
-from pipelines.demo import faults
-from pipelines.demo.photographs import photographs
-from pipelines.demo.pictures import Picture
-from pipelines.demo.world import build_world
 
 DEFAULTS = QualitySettings()
 GOOD = {

@@ -13,9 +13,9 @@ from caption_shards import lay_clips, lay_shard
 
 from corpus.work import Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
-from pipelines.demo.vlm import CHECKPOINT
-from pipelines.demo.vlm.batches import answer
-from pipelines.demo.vlm.scenes import VlmScene, all_scenes, draw
+from demo.vlm import CHECKPOINT
+from demo.vlm.scenes import VlmScene, all_scenes, draw
+from demo.vlm.training.batches import answer
 from pipelines.engines import Engine
 from pipelines.run import run_map
 from recaption.caption import CAPTION, Caption

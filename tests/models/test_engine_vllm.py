@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from processes import ends
 
-from pipelines.demo.vlm import CHECKPOINT
-from pipelines.demo.vlm.scenes import all_scenes, draw
+from demo.vlm import CHECKPOINT
+from demo.vlm.scenes import all_scenes, draw
 from recaption.engine_client import VllmCaptioner
 from recaption.requests import Answer, Pixels, Request, Sampling
 from recaption.vllm_settings import VllmSettings

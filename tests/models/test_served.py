@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from captioning import caption_all, draw_shards, right_share, settings
 
-from pipelines.demo.vlm import CHECKPOINT
-from pipelines.demo.vlm.scenes import all_scenes, draw, read_caption
+from demo.vlm import CHECKPOINT
+from demo.vlm.scenes import all_scenes, draw, read_caption
 from pipelines.engines import EngineSettings, open_engine
 from recaption.caption import Caption
 from recaption.endpoint_settings import EndpointSettings

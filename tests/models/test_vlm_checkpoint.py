@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.demo.vlm import CHECKPOINT, files
-from pipelines.demo.vlm.batches import answer
-from pipelines.demo.vlm.scenes import VlmScene, all_scenes, draw, read_caption
+from demo.vlm import CHECKPOINT
+from demo.vlm.scenes import VlmScene, all_scenes, draw, read_caption
+from demo.vlm.training import checkpoint_files as files
+from demo.vlm.training.batches import answer
 
 HELD_OUT = [scene for scene in all_scenes() if scene.held_out]
 Pictures = Sequence[NDArray[np.uint8]]
@@ -88,7 +89,7 @@ def test_training_is_seeded_and_goes_on_from_a_folder(tmp_path: Path) -> None:
 def train(folder: Path, vision: int, both: int) -> None:
     """The script, with so many steps of its first and last phase."""
     steps = ["--vision-steps", str(vision), "--language-steps", "0", "--steps", str(both), "--every", "0"]
-    command = [sys.executable, "-m", "pipelines.demo.vlm.train", "--out", str(folder), *steps]
+    command = [sys.executable, "-m", "demo.vlm.training.train", "--out", str(folder), *steps]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

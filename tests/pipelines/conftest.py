@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from whole_runs import SLOW, Web
 
-from pipelines.demo.server import serve
-from pipelines.demo.world import build_world
+from demo.images.world import build_world
+from demo.server import serve
 
 
 @pytest.fixture(scope="session")

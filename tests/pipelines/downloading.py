@@ -17,7 +17,7 @@ from corpus.records import Status
 from corpus.stages import ROWS
 from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import Workspace
-from pipelines.demo.server import Serving, serve
+from demo.server import Serving, serve
 from pipelines.download import DownloadSettings, open_download
 
 ROTATED = 6  # EXIF: the first row is the right side

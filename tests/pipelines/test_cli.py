@@ -36,7 +36,7 @@ print("loaded:", *sorted(name for name in sys.modules if "." not in name))
 def test_help_names_the_commands() -> None:
     shown = call("--help")
     assert shown.returncode == 0
-    for name in ("run", "plan", "status", "verify", "schema", "demo"):
+    for name in ("run", "plan", "status", "verify", "schema", "init"):
         assert f" {name} " in shown.stdout
 
 
@@ -130,7 +130,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(web: Web, undisturbed: Path,
 
 
 def test_schema_is_the_schema_of_the_settings() -> None:
-    schema = json.loads(call("schema").stdout)
+    schema = json.loads(call("schema", "init").stdout)
     assert set(schema["properties"]) == {"workspace", "engine", "sources", "stages", "datasets", "mixtures"}
     assert schema["additionalProperties"] is False
     settings = yaml.safe_load((Path(__file__).parents[2] / "configs/laion.yaml").read_text())

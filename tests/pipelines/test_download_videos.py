@@ -23,7 +23,7 @@ from corpus.stages import ROWS
 from corpus.tars import index_tar
 from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import Workspace
-from pipelines.demo.server import Serving, serve
+from demo.server import Serving, serve
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.download_videos import DownloadVideos, VideoDownloadSettings, container
 from pipelines.fetch import run as fetch_run

@@ -69,7 +69,7 @@ def test_urls_that_a_settings_file_names(call: Call, tmp_path: Path) -> None:
 
 
 def test_arguments(call: Call, tmp_path: Path) -> None:
-    for arguments in (("plan", EVIL), ("plan", "a", EVIL), (EVIL,), ("demo", "--engine", EVIL), ("verify", EVIL)):
+    for arguments in (("plan", EVIL), ("plan", "a", EVIL), (EVIL,), ("run", "x", "--engine", EVIL), ("verify", EVIL)):
         code, shown = call(*arguments)
         assert code in (1, 2)
         assert "\\x1b]0;evil" in shown

@@ -19,7 +19,7 @@ def python_block(containing: str) -> str:
 
 
 def test_the_reader_gives_batches_of_one_dataset(undisturbed: Path) -> None:
-    code = python_block("def training_batches").replace("demo/corpus", str(undisturbed / "corpus"))
+    code = python_block("def training_batches").replace("demo-run/corpus", str(undisturbed / "corpus"))
     said: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), said)
     batches = list(said["training_batches"](9))

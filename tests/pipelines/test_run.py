@@ -23,9 +23,9 @@ from whole_runs import Web, call, command, digests
 from corpus.settings import SettingsError, parse_settings
 from corpus.work import ShardTask
 from corpus.workspace import TableKey, Workspace
+from demo.checks.images import compare
+from demo.run import ends
 from pipelines.config import Config
-from pipelines.demo.play import ends
-from pipelines.demo.truth import compare
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 from pipelines.plan import Selection

@@ -14,8 +14,8 @@ import yaml
 from rich.console import Console
 
 from corpus.settings import parse_settings
+from demo.server import Serving
 from pipelines.config import Config
-from pipelines.demo.server import Serving
 from pipelines.plan import Selection
 from pipelines.run import RunResult, run
 

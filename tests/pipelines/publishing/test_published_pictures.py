@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo.images import defects as faults
+from demo.images.drawing import Picture
+from demo.images.photographs import photographs
 from filters.hashes import perceptual_hashes
 from filters.inspect import inspect_image
-from pipelines.demo import faults
-from pipelines.demo.photographs import photographs
-from pipelines.demo.pictures import Picture
 from pipelines.publishing.pictures import NEAR_BITS, judged_as, near, shown_hash, stock_picture, written_anew
 from pipelines.publishing.verify_media import see
 

@@ -12,9 +12,9 @@ from PIL import Image
 from small_worlds import InlineEngine, World, image_pair, mixture
 
 from corpus.images import sniff
-from pipelines.demo import faults
-from pipelines.demo.photographs import photographs
-from pipelines.demo.pictures import Picture
+from demo.images import defects as faults
+from demo.images.drawing import Picture
+from demo.images.photographs import photographs
 from pipelines.publishing.mixture import PublishError
 from pipelines.publishing.publish import publish
 from pipelines.publishing.verify import verify

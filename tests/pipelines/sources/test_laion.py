@@ -15,7 +15,7 @@ from fsspec.registry import _registry
 
 from corpus.settings import SettingsError, parse_settings
 from corpus.storage import StorageError
-from pipelines.demo.world import FILTER, build_world
+from demo.images.world import FILTER, build_world
 from pipelines.sources import laion
 from pipelines.sources.laion import COLUMNS, LaionRows, LaionSource, find_parts
 

@@ -1,0 +1,75 @@
+"""Holding a result against what was planted: every fault found, nothing else removed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.urls import without_credentials
+from demo.images.defect_kinds import DROPPED, KEPT
+from demo.images.world import DUPLICATE, ONE_OF
+
+
+def compare(truth_path: str | Path, rows: pa.Table) -> list[str]:
+    """What is not as planted, a line for each row or family; empty if all is.
+
+    `rows` (columns url, status, reason, any order) are all that came out of a source that drew a sample at least as
+    large as the world: then rows that repeat are dropped, as planted, and none is left out by chance.
+    """
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in rows.select(["url", "status", "reason"]).to_pylist():
+        found[row["url"]].append((row["status"], row["reason"]))
+    said = []
+    families: dict[str, list[str]] = defaultdict(list)
+    for planted in pq.read_table(truth_path).to_pylist():
+        if planted["status"] == DROPPED:
+            continue
+        planted["url"] = without_credentials(planted["url"])  # as the rows must have it
+        if not found[planted["url"]]:
+            said.append(f"{_named(planted)}: {_expected(planted)}, but there is no such row")
+            continue
+        status, reason = found[planted["url"]].pop()
+        if not _is_right(planted, status, reason):
+            said.append(f"{_named(planted)}: {_expected(planted)}, but it is {_ended(status, reason)}")
+        if planted["family"]:
+            families[planted["family"]].append(status)
+    for family, statuses in families.items():
+        if statuses.count(KEPT) != 1:
+            said.append(f"family {family}: one of {len(statuses)} is to be kept, but {statuses.count(KEPT)} are")
+    for url, rest in found.items():
+        said += [f"{url}: no such row should be here, but it is {_ended(*end)}" for end in rest]
+    return said
+
+
+def trespasses(requests: Mapping[str, int]) -> list[str]:
+    """Requests (as the server counts them) that reached the service nobody may reach, a line for each path."""
+    return [f"{path}: asked for {count} times" for path, count in requests.items() if path.startswith("inside:")]
+
+
+def _is_right(planted: Mapping[str, Any], status: str, reason: str) -> bool:
+    if planted["status"] == ONE_OF:
+        return (status == KEPT and not reason) or (status == DUPLICATE and reason in planted["reasons"])
+    if status == KEPT:
+        return planted["status"] == KEPT and not reason
+    return status == planted["status"] and reason in planted["reasons"]
+
+
+def _expected(planted: Mapping[str, Any]) -> str:
+    if planted["status"] == ONE_OF:
+        return f"planted as kept or {DUPLICATE} ({' or '.join(planted['reasons'])})"
+    return (
+        f"planted as {_ended(planted['status'], '' if planted['status'] == KEPT else ' or '.join(planted['reasons']))}"
+    )
+
+
+def _ended(status: str, reason: str) -> str:
+    return f"{status} ({reason})" if reason else status
+
+
+def _named(planted: Mapping[str, Any]) -> str:
+    return f"{planted['kind']} {planted['url']}"

@@ -1,0 +1,141 @@
+"""Holding what became of the demo's sets of given pairs against what was planted: every row, and every sample."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from corpus.records import Origin
+from demo.checks.clip_samples import Sample, read_samples
+from demo.pairs.truth import Pair, Planted, SetsTruth, Side
+
+LABEL_SPREAD = "label_spread"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a mixture takes of a dataset that is made of the sets."""
+
+    sources: tuple[str, ...]
+    negatives: int
+
+
+def compare_funnels(truth: SetsTruth, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the sources' funnels are not as planted, a line for each; empty if all is."""
+    said = []
+    for source, planted in truth.sets.items():
+        found = funnels.get(source)
+        if found != planted.funnel:
+            said.append(f"{source}: planted as {json.dumps(planted.funnel)}, but its rows are {json.dumps(found)}")
+    return said
+
+
+def compare_sets(
+    truth: SetsTruth, published: Mapping[str, Published], corpus: str | Path, batch_size: int
+) -> list[str]:
+    """What is not as planted in the datasets of a corpus, a line for each; empty if all is."""
+    said = []
+    entries = json.loads((Path(corpus) / "manifest.json").read_text(encoding="utf-8"))["datasets"]
+    for dataset, of in published.items():
+        checked = _Checked(truth, _together(truth.sets[source] for source in of.sources), of.negatives)
+        samples = list(read_samples(Path(corpus) / dataset))
+        lines = [*checked.wrong(samples), *_missing(checked.seen, checked.planted)]
+        if any(pair.label for pair in checked.planted.pairs):
+            labels = [sample.json["label"] for sample in samples]
+            lines += [*_wrong_rule(entries[dataset]), *crowded(labels, batch_size)]
+        said += [f"{dataset}: {line}" for line in lines]
+    return said
+
+
+def crowded(labels: Sequence[str], batch_size: int) -> Iterator[str]:
+    """The batches, as a trainer fills them with samples in their order, that have too many of a label: more than its
+    even share and one."""
+    counts = Counter(labels)
+    for first in range(0, len(labels), batch_size):
+        for label, times in sorted(Counter(labels[first : first + batch_size]).items()):
+            most = -(-counts[label] * batch_size // len(labels)) + 1
+            if times > most:
+                yield f"batch {first // batch_size} has {label!r} {times} times, {most} at most"
+
+
+def _wrong_rule(entry: Mapping[str, Any]) -> Iterator[str]:
+    if entry["batch_rule"] != LABEL_SPREAD:
+        yield f"its batch_rule is {entry['batch_rule']}, although it has labels"
+
+
+def _together(sets: Iterable[Planted]) -> Planted:
+    """Several sets as the one that they become."""
+    return Planted([pair for planted in sets for pair in planted.pairs])
+
+
+def _missing(seen: Counter[tuple[Side, Side]], planted: Planted) -> Iterator[str]:
+    for pair in planted.pairs:
+        if (times := seen[pair.query, pair.positive]) != 1:
+            yield f"{_named(pair.query)} -> {_named(pair.positive)}: published {times} times"
+
+
+class _Checked:
+    """Looks at the samples of one dataset."""
+
+    def __init__(self, truth: SetsTruth, planted: Planted, negatives: int) -> None:
+        self._truth = truth
+        self._negatives = negatives
+        self.planted = planted
+        self.seen: Counter[tuple[Side, Side]] = Counter()
+
+    @cached_property
+    def _pairs(self) -> dict[tuple[Side, Side], Pair]:
+        return {(pair.query, pair.positive): pair for pair in self.planted.pairs}
+
+    @cached_property
+    def _labels(self) -> dict[Side, str]:
+        """Of each positive."""
+        return {pair.positive: pair.label for pair in self.planted.pairs}
+
+    def wrong(self, samples: Iterable[Sample]) -> Iterator[str]:
+        """What is wrong with each sample."""
+        for sample in samples:
+            try:
+                lines = list(self._wrong(sample))
+            except ValueError as error:
+                lines = [str(error)]
+            yield from (f"{sample.json['pair_id']}: {line}" for line in lines)
+
+    def _wrong(self, sample: Sample) -> Iterator[str]:
+        said = sample.json
+        query, positive = self._side(sample, said["query"]), self._side(sample, said["positive"])
+        self.seen[query, positive] += 1
+        pair = self._pairs.get((query, positive))
+        if pair is None:
+            yield f"nobody planted {_named(query)} -> {_named(positive)}"
+            return
+        if said["label"] != pair.label:
+            yield f"{_named(query)} is labelled {said['label']!r}, planted as {pair.label!r}"
+        if said["query"]["instruction"] != pair.instruction:
+            yield f"its instruction is {said['query']['instruction']!r}, planted as {pair.instruction!r}"
+        origins = [str(each["origin"]) for each in said["negatives"]]
+        sides = [self._side(sample, each) for each in said["negatives"]]
+        given = pair.negatives[: self._negatives]
+        drawn = self._negatives - len(given)
+        if origins != [str(Origin.GIVEN)] * len(given) + [str(Origin.RANDOM)] * drawn:
+            yield f"its negatives are {', '.join(origins)}, but {len(given)} were given, and {drawn} are to be drawn"
+        elif tuple(sides[: len(given)]) != given:
+            yield f"its negatives are {[*map(_named, sides)]}, planted as {[*map(_named, given)]}"
+        for side in sides[len(given) :]:
+            label = self._labels.get(side)
+            if label is None or side == positive or (label and label == pair.label):
+                yield f"{_named(side)} is no negative of {_named(query)} -> {_named(positive)}"
+
+    def _side(self, sample: Sample, said: Mapping[str, Any]) -> Side:
+        """A side of a sample. Raises ValueError for an image that was not planted."""
+        names = [self._truth.name_of(sample.members[field]) for field in said["media"]]
+        return Side(said["text"], " + ".join(names))
+
+
+def _named(side: Side) -> str:
+    return " and ".join(filter(None, (side.image, side.text and repr(side.text))))

@@ -1,0 +1,263 @@
+"""The demo's world: a web of images, LAION-form metadata that points at it, and the truth about every row.
+
+    FOLDER/www/             the files that `demo.server` serves
+    FOLDER/parts/*.parquet  metadata, each part with its own column names and types, as found in the wild
+    FOLDER/truth.parquet    what must become of every row (schema TRUTH)
+
+Pictures that are not planted as duplicates differ from each other in more than FAR bits of either perceptual hash;
+those of a family differ in at most NEAR from their first.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import cycle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.records import Status
+from demo.images.defect_kinds import DROPPED, KEPT, KINDS, Kind
+from demo.images.drawing import Bits, Picture, Pixels, distances, encode, is_clear, looks, scaled
+from demo.images.photographs import crop, photographs
+from demo.images.scenes import draw, invent
+
+BASE_URL = "http://127.0.0.1:8642"
+FILTER = "similarity > 0.28 and punsafe < 0.5 and (pwatermark is None or pwatermark < 0.8)"
+FAR, NEAR = 14, 2  # bits of 64
+
+DUPLICATE = str(Status.DUPLICATE)
+ONE_OF = "one_of"  # exactly one row of the family is kept, and nobody says which
+FAMILIES = {  # kind -> what each member but one is
+    "rescaled": "near_duplicate",
+    "recompressed": "near_duplicate",
+    "reencoded": "near_duplicate",
+    "exact_copy": "exact_duplicate",
+    "same_url": "exact_duplicate",
+}
+CUT = ("dissimilar", "unsafe", "watermarked")  # rows that FILTER leaves out
+
+TRUTH = pa.schema(
+    [
+        pa.field("url", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("sample_id", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("status", pa.string()),  # corpus.records.Status, DROPPED (before it is an item) or ONE_OF
+        pa.field("reasons", pa.list_(pa.string())),  # any of them is true; of a row that is kept: ""
+        pa.field("family", pa.string()),  # of duplicates, else ""
+    ]
+)
+
+_DECODINGS = (cv2.IMREAD_COLOR, cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_COLOR_4)
+
+
+@dataclass(frozen=True)
+class World:
+    """Where a world lies."""
+
+    folder: Path
+    parts: tuple[str, ...]
+    truth: Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the metadata and its true end."""
+
+    url: str | None
+    text: str
+    kind: str
+    status: str
+    reasons: tuple[str, ...] = ()
+    family: str = ""
+    width: int = 640
+    height: int = 480
+
+
+def build_world(
+    folder: str | Path, rows: int = 600, seed: int = 0, base_url: str = BASE_URL, without: Collection[str] = ()
+) -> World:
+    """Write a world of so many rows of metadata, in place of any that lies there.
+
+    The same arguments give the same bytes. `without` names kinds to leave out, such as the slow `drip` and `stall`.
+    Raises ValueError if `rows` is too few to hold every kind.
+    """
+    folder = Path(folder)
+    for part in ("www", "parts"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+        (folder / part).mkdir(parents=True)
+    planted = _Planter(folder, base_url, seed).plant(rows, without)
+    rng = np.random.default_rng([seed, 1])
+    # One part has no watermark column, so what is cut by it has to lie in the first.
+    order = np.argsort([rng.random() * (0.1 if row.kind == "watermarked" else 1) for row in planted])
+    planted = [planted[at] for at in order]
+    ids = [1_000_000 + at for at in range(rows)]
+    columns = {name: [getattr(row, name) for row in planted] for name in TRUTH.names if name != "sample_id"}
+    truth = pa.table({**columns, "sample_id": [str(number) for number in ids]}, schema=TRUTH)
+    pq.write_table(truth, folder / "truth.parquet")
+    metadata = _metadata(planted, ids, rng)
+    thirds = [metadata.slice(rows * at // 3, rows * (at + 1) // 3 - rows * at // 3) for at in range(3)]
+    parts: list[Path] = []
+    for number, part in enumerate((thirds[0], _as_derived(thirds[1]), _as_retyped(thirds[2]))):
+        parts.append(folder / "parts" / f"part-{number:05d}.parquet")
+        pq.write_table(part, parts[-1], row_group_size=100)
+    return World(folder, tuple(str(part) for part in parts), folder / "truth.parquet")
+
+
+class _Planter:
+    """Makes rows and their files, one after the other, from one stream of random numbers."""
+
+    def __init__(self, folder: Path, base_url: str, seed: int) -> None:
+        self._www = folder / "www"
+        self._base_url = base_url
+        self._rng = np.random.default_rng(seed)
+        self._photographs = cycle(photographs())
+        self._seen = np.zeros((0, 128), np.bool_)
+        self._files = 0
+
+    def plant(self, rows: int, without: Collection[str]) -> list[Row]:
+        planted = [self.one(kind) for kind in KINDS if kind.name not in without for _ in range(kind.rows(rows))]
+        for name in FAMILIES:
+            count = 0 if name in without else max(2, round(0.012 * rows))
+            planted += [row for number in range(count) for row in self.family(name, f"{name}-{number:03d}")]
+        fitting = len(planted)
+        for name in CUT:
+            planted += [self.cut(name) for _ in range(max(2, round(0.015 * rows)))]
+        planted += [replace(self.cut("no_url"), url=url, reasons=("no_url",)) for url in (None, "")]
+        for at in self._rng.choice(fitting, size=max(2, round(0.005 * rows)), replace=False):
+            planted.append(replace(planted[at], kind="repeated", status=DROPPED, reasons=("duplicate_row",), family=""))
+        if len(planted) > rows:
+            raise ValueError(f"rows: {rows} are too few for a world with every kind in it, {len(planted)} are needed")
+        return planted + [self.one(Kind("ordinary", KEPT)) for _ in range(rows - len(planted))]
+
+    def one(self, kind: Kind) -> Row:
+        if kind.make is None:
+            url = kind.url_of(self._base_url, self._name(kind.ending))
+            return Row(url, invent(self._rng).caption, kind.name, kind.status, kind.reasons)
+        picture = self.picture()
+        file = self.save(kind.make(picture), kind.ending)
+        url = kind.url_of(self._base_url, file)
+        return Row(
+            url, picture.caption, kind.name, kind.status, kind.reasons, width=picture.width, height=picture.height
+        )
+
+    def family(self, name: str, family: str) -> Iterator[Row]:
+        """The rows of one family of duplicates, the largest first."""
+        picture, files = self.picture(), []
+        while not (files := self.copies(name, picture)):
+            picture = self.picture()
+        known = name in ("rescaled", "reencoded")  # which one survives: the others are smaller
+        urls = [f"{self._base_url}/images/{self.save(data, ending)}" for data, ending in files]
+        if name == "same_url":
+            urls = [urls[0], urls[0]]
+        for number, url in enumerate(urls):
+            text = picture.caption if number == 0 else f"{picture.caption}, again"
+            status = ONE_OF if not known else KEPT if number == 0 else DUPLICATE
+            yield Row(url, text, name, status, (FAMILIES[name],), family, picture.width, picture.height)
+
+    def copies(self, name: str, picture: Picture) -> list[tuple[bytes, str]]:
+        """Bytes and endings of a family's files; none if a copy would differ too much from the first."""
+        rng, pixels = self._rng, picture.pixels
+        first = (encode(pixels), ".jpg")
+        if name == "same_url":
+            return [first]
+        if name == "exact_copy":
+            return [first] * int(rng.integers(2, 4))
+        if name == "recompressed":
+            copies = [(encode(pixels, ".jpg", int(rng.integers(50, 75))), ".jpg")]
+        elif name == "rescaled":
+            factors = rng.uniform(0.6, 0.9, size=rng.integers(1, 3))
+            copies = [(encode(scaled(pixels, factor), ".jpg", 85), ".jpg") for factor in factors]
+        else:
+            smaller = scaled(pixels, rng.uniform(0.7, 0.9))
+            copies = [(encode(smaller, ending, 80), ending) for ending in (".webp", ".png")]
+        original = looks(_decoded(first[0]))
+        for data, _ in (first, *copies):
+            # Whoever hashes an image may decode it smaller: it has to look the same then too.
+            seen = [_decoded(data, flags) for flags in _DECODINGS]
+            if not is_clear(seen[0]) or any(max(distances(looks(copy), original)) > NEAR for copy in seen):
+                return []
+        return [first, *copies]
+
+    def cut(self, kind: str) -> Row:
+        """A row that never becomes an item: nothing is served at its URL."""
+        url = f"{self._base_url}/images/{self._name('.jpg')}"
+        return Row(url, invent(self._rng).caption, kind, DROPPED, ("filtered_by_expression",))
+
+    def picture(self) -> Picture:
+        """A clear picture unlike all before it: part of a photograph or a drawn scene, about as many of each."""
+        while True:
+            drawn = self._files % 2 == 0
+            picture = draw(invent(self._rng), self._rng) if drawn else crop(next(self._photographs), self._rng)
+            if is_clear(picture.pixels) and self.is_new(looks(picture.pixels)):
+                return picture
+
+    def is_new(self, bits: Bits) -> bool:
+        """Whether nothing seen so far looks like it; then it counts as seen."""
+        if len(self._seen) and min(distances(self._seen, bits)) <= FAR:
+            return False
+        self._seen = np.vstack([self._seen, bits])
+        return True
+
+    def save(self, data: bytes, ending: str) -> str:
+        name = self._name(ending)
+        (self._www / name).write_bytes(data)
+        return name
+
+    def _name(self, ending: str) -> str:
+        self._files += 1
+        return f"{self._files:06d}{ending}"
+
+
+def _decoded(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    assert pixels is not None
+    return pixels
+
+
+def _metadata(planted: list[Row], ids: list[int], rng: np.random.Generator) -> pa.Table:
+    """The metadata as LAION releases it, scores included."""
+
+    def score(kind: str, good: tuple[float, float], bad: tuple[float, float]) -> list[float]:
+        return [rng.uniform(*(bad if row.kind == kind else good)) for row in planted]
+
+    return pa.table(
+        {
+            "SAMPLE_ID": pa.array(ids, pa.int64()),
+            "URL": pa.array([row.url for row in planted], pa.string()),
+            "TEXT": pa.array([row.text for row in planted], pa.string()),
+            "HEIGHT": pa.array([row.height for row in planted], pa.int32()),
+            "WIDTH": pa.array([row.width for row in planted], pa.int32()),
+            "LICENSE": pa.array(rng.choice(["?", "CC-BY 4.0", "CC0"], size=len(planted)).tolist(), pa.string()),
+            "NSFW": pa.array(["UNLIKELY"] * len(planted), pa.string()),
+            "similarity": pa.array(score("dissimilar", (0.29, 0.42), (0.1, 0.27)), pa.float64()),
+            "punsafe": pa.array(score("unsafe", (0.0, 0.4), (0.6, 1.0)), pa.float64()),
+            "pwatermark": pa.array(score("watermarked", (0.0, 0.7), (0.85, 1.0)), pa.float64()),
+        }
+    )
+
+
+def _as_derived(table: pa.Table) -> pa.Table:
+    """As after a pass through other tools: lower case, `caption` and `key`, sizes as floats, no watermark score."""
+    names = {"sample_id": "key", "text": "caption"}
+    table = table.drop_columns(["pwatermark"])
+    table = table.rename_columns([names.get(name.lower(), name.lower()) for name in table.column_names])
+    for name, kind in (("key", pa.string()), ("width", pa.float64()), ("height", pa.float64())):
+        table = table.set_column(table.column_names.index(name), name, table.column(name).cast(kind))
+    return table
+
+
+def _as_retyped(table: pa.Table) -> pa.Table:
+    """The other types that the same columns come in; no licence known."""
+    table = table.rename_columns(["hash", *(name.title() for name in table.column_names[1:])])
+    types = {"Url": pa.large_string(), "Text": pa.large_string(), "Width": pa.int64(), "Similarity": pa.float32()}
+    for name, kind in types.items():
+        table = table.set_column(table.column_names.index(name), name, table.column(name).cast(kind))
+    at = table.column_names.index("License")
+    return table.set_column(at, "License", pa.nulls(table.num_rows))

@@ -1,0 +1,177 @@
+"""The demo's sets of given pairs: one of every kind, in miniature, in the form in which such sets are published.
+
+    FOLDER/sets/<source>/    what a set's authors give: annotations, archives of images, a PDF
+    FOLDER/sets/truth.json   what must become of every row (`demo.pairs.truth`)
+
+All pictures are drawn scenes, unlike each other but for copies that are planted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.records import Status
+from demo.images.painter import Painter
+from demo.pairs.builders import (
+    plant_llava_hound,
+    plant_mme5,
+    plant_mme5_classes,
+    plant_mmeb,
+    write_files,
+    write_lines,
+    write_rows,
+    write_tar,
+    write_zip,
+)
+from demo.pairs.texts import plant_mapped, plant_text_pairs
+from demo.pairs.truth import Pair, Planted, SetsTruth, Side, write_truth
+
+
+def build_sets(folder: str | Path, seed: int = 0) -> Path:
+    """Write the sets, in place of any that lie there; returns where the truth lies. The same seed, the same bytes."""
+    home = Path(folder) / "sets"
+    shutil.rmtree(home, ignore_errors=True)
+    painter = Painter(seed)
+    sets = {
+        "megapairs": _plant_megapairs(home / "megapairs", painter),
+        "mmeb": plant_mmeb(home / "mmeb", painter),
+        "passages": plant_text_pairs(home / "passages", painter.caption),
+        "documents": _plant_documents(home / "documents", painter),
+        "records": plant_mapped(home / "records", painter.caption),
+        "tars": _plant_tars(home / "tars", painter),
+        "mme5": plant_mme5(home / "mme5", painter),
+        "mme5_classes": plant_mme5_classes(home / "mme5_classes", painter),
+        "llava_hound": plant_llava_hound(home / "llava_hound", painter),
+        "table": _plant_table(home / "table", painter),
+    }
+    write_truth(home / "truth.json", SetsTruth(sets, painter.images, painter.pages))
+    return home / "truth.json"
+
+
+def _plant_megapairs(folder: Path, painter: Painter) -> Planted:
+    """Sixty triplets. The query's image is among its negatives, as in MegaPairs, and must stay there."""
+    names = [f"images/{number:03d}.jpg" for number in range(60)]
+    files = {name: painter.image(name) for name in names}
+    files[names[3]], files["images/copy.jpg"] = painter.twins(names[3])
+    files["images/broken.jpg"] = painter.image("")[:3000]
+    planted, lines = Planted(), []
+
+    def triplet(query: str, text: str, target: str, *negatives: str) -> dict[str, object]:
+        return {"q_img": query, "q_text": [text], "t_img": target, "hns": [query, *negatives]}
+
+    for number, query in enumerate(names):
+        target, other = names[(number + 1) % 60], names[(number + 7) % 60]
+        text = f"the same, but with {painter.caption()}"
+        gone = ["images/gone.jpg", "images/broken.jpg"][: number % 3]  # negatives that are left out
+        lines.append(triplet(query, text, target, *gone, other))
+        planted.keep(Pair(Side(text, query), Side("", target), (Side("", query), Side("", other))))
+    copied = planted.pairs[3]
+    lines.append(triplet("images/copy.jpg", copied.query.text, copied.positive.image, copied.negatives[1].image))
+    planted.kept += 1  # a row of its own, and the same pair
+    lines += [
+        triplet(names[8], painter.caption(), "images/gone.jpg"),
+        triplet("images/broken.jpg", painter.caption(), names[9]),
+        triplet(names[10], "", names[11]),
+        triplet(names[12], painter.caption(), ""),
+    ]
+    planted.remove("positive_missing_image", Status.FAILED)
+    planted.remove("query_truncated", Status.FAILED)
+    for reason in ("no_text", "no_image", "not_json"):
+        planted.remove(reason)
+    write_lines(folder / "megapairs.jsonl", [*lines, '{"q_img": "images/000.jpg"'])
+    order = list(files)
+    write_tar(folder / "one.tar", {name: files[name] for name in order[:20]})
+    write_zip(folder / "two.zip", {name: files[name] for name in order[20:40]})
+    write_files(folder / "loose", {name: files[name] for name in order[40:]})
+    return planted
+
+
+def _plant_documents(folder: Path, painter: Painter) -> Planted:
+    """A PDF, and what is asked about its pages."""
+    from PIL import Image
+
+    planted, pages, lines = Planted(), [], []
+    for page in range(1, 7):
+        pixels, caption = painter.page(f"page {page}")
+        pages.append(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
+        for query in (f"On which page is {caption}?", f"The page with {caption}, as page {page} has it"):
+            lines.append({"query": query, "pdf": "pages.pdf", "page": page})
+            planted.keep(Pair(Side(query), Side("", f"page {page}")))
+    lines += [
+        {"query": painter.caption(), "pdf": "pages.pdf", "page": 7},
+        {"query": painter.caption(), "pdf": "pages.pdf", "page": 0},
+        {"query": painter.caption(), "pdf": "gone.pdf", "page": 1},
+        {"query": painter.caption(), "pdf": "page.pdf", "page": 1},
+        {"query": "", "pdf": "pages.pdf", "page": 2},
+    ]
+    for reason in ("no_page", "missing_image", "not_a_pdf"):
+        planted.remove(f"positive_{reason}", Status.FAILED)
+    planted.remove("bad_page")
+    planted.remove("no_query")
+    write_lines(folder / "queries.jsonl", lines)
+    written = time.gmtime(0)
+    first, *rest = pages
+    first.save(
+        folder / "pages.pdf", save_all=True, append_images=rest, quality=90, creationDate=written, modDate=written
+    )
+    (folder / "page.pdf").write_text("<html><body>Not here.</body></html>", encoding="utf-8")
+    return planted
+
+
+def _plant_tars(folder: Path, painter: Painter) -> Planted:
+    """img2dataset's output: a tar, and a Parquet file that tells of downloads that failed too."""
+    planted = Planted()
+    rows: list[dict[str, str | None]] = []
+    files: dict[str, bytes] = {}
+    for number in range(12):
+        key, caption = f"{number:05d}", painter.caption()
+        row = {"url": f"http://example.org/{key}.jpg", "caption": caption, "key": key, "status": "success"}
+        rows.append({**row, "error_message": None, "sha256": None})
+        if number == 5:
+            rows[-1] |= {"status": "failed_to_download", "error_message": "HTTP Error 404: Not Found"}
+            planted.remove("http_404", Status.FAILED)
+            continue
+        data = painter.image(f"tars/{key}")
+        if number == 7:
+            data = data[:-4000]
+            planted.remove("truncated", Status.FAILED)
+        elif number == 9:
+            planted.remove("no_member", Status.FAILED)
+            continue
+        else:
+            planted.keep(Pair(Side(caption), Side("", f"tars/{key}")))
+        files |= {f"{key}.jpg": data, f"{key}.txt": caption.encode()}
+    write_tar(folder / "00000.tar", files)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "00000.parquet")
+    return planted
+
+
+def _plant_table(folder: Path, painter: Painter) -> Planted:
+    """Questions about pictures, in Parquet that has the pictures in it, with columns that are nobody else's."""
+    planted = Planted()
+    rows: list[tuple[Any, ...]] = []
+
+    def row(image: bytes | None, question: str, answers: list[str]) -> None:
+        picture = None if image is None else {"bytes": image, "path": None}
+        rows.append((picture, {"text": question}, answers, f"q{len(rows)}"))
+
+    for number in range(10):
+        data = painter.image(name := f"table/{number}")
+        question, answer, other = (f"{start} {painter.caption()}." for start in ("Ask for", "It is", "It is not"))
+        row(data, question, [answer, other])
+        planted.keep(Pair(Side(question, name), Side(answer), (Side(other),)))
+    row(painter.image(""), painter.caption(), [])
+    row(painter.image("")[:3000], painter.caption(), ["Who knows?"])
+    row(None, painter.caption(), ["A question about no picture"])
+    planted.remove("no_positive")
+    planted.remove("query_truncated", Status.FAILED)
+    planted.remove("query_missing_image", Status.FAILED)
+    write_rows(folder / "questions.parquet", ("picture", "asked", "answers", "key"), rows)
+    return planted

@@ -1,0 +1,100 @@
+"""The demo's sets that are texts alone: one in FlagEmbedding's form, one in a form of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from corpus.records import Status
+from demo.pairs.builders import write_lines
+from demo.pairs.truth import Pair, Planted, Side
+
+Caption = Callable[[], str]  # a sentence that nobody had before
+
+_LONG = "the keeper of the museum wrote in her book about every picture that came in over the winter"
+
+
+def plant_text_pairs(folder: Path, caption: Caption) -> Planted:
+    """FlagEmbedding's form, with what texts of the web suffer from, and pairs that are there twice."""
+    planted = Planted()
+    lines: list[dict[str, Any] | str] = []
+
+    def row(query: str, positive: str, negatives: Iterable[str]) -> dict[str, Any]:
+        return {"query": query, "pos": [positive], "neg": list(negatives)}
+
+    def right(query: str, positive: str, *negatives: str) -> None:
+        planted.keep(Pair(Side(query), Side(positive), tuple(map(Side, negatives))))
+
+    def passage() -> str:
+        return f"One of the pictures shows {caption()}; the one beside it, {caption()}."
+
+    plain = [(f"Where is {caption()}?", passage(), passage(), passage()) for _ in range(30)]
+    for query, positive, *negatives in plain:
+        lines.append(row(query, positive, negatives))
+        right(query, positive, *negatives)
+
+    for number in range(3):
+        query, positive, negative = f"Is there {caption()} & more", f"It is {passage()}", passage()
+        remains = f"<p>{query.replace('&', '&amp;amp;')}</p>", f"<b>It</b> is&nbsp;{positive[6:]}<br/>"
+        lines.append(row(*remains, [f"<i>{negative}</i>", f"<li>{positive}</li>"]))  # its own positive, marked up
+        right(query, positive, negative)
+        query, positive = f"Does the café’s façade show {caption()}?", f"Übergrößen, naïve, {number}: {passage()}"
+        lines.append(row(_misread(query), _misread(positive), [negative]))
+        right(query, positive, negative)
+
+    for query, positive, *negatives in plain[:4]:  # the same but for case, blanks and the end
+        lines.append(row(f"{query.upper()} ", positive.removesuffix("."), negatives[:1]))
+        planted.remove("exact_pair", Status.DUPLICATE)
+    for _ in range(3):
+        query, positive = f"{caption()}: {_LONG}", f"{passage()} {_LONG}"
+        right(query, positive, negative := passage())
+        lines += [row(query, positive, [negative]), row(f"{query} again", f"{positive} again", [negative])]
+        planted.remove("near_pair", Status.DUPLICATE)
+    for query, positive, negative, _ in plain[4:8]:  # the positive among the negatives, and a negative twice
+        query = f"Once more: {query} Or {caption()}?"
+        lines.append(row(query, positive, [f" {positive.upper()}", negative, negative, " "]))
+        right(query, positive, negative)
+
+    lines += [
+        row("", passage(), [passage()]),
+        row(f"Who drew {caption()}?", "  ", []),
+        {"query": caption(), "pos": [], "neg": [passage()]},
+        {"query": caption(), "pos": {"text": passage()}},
+        row("<br>", passage(), []),
+        row(caption(), "★★★ -- ☆☆☆ == ★★★", []),
+        row(same := caption(), same, [passage()]),
+    ]
+    for reason in (
+        *("no_query", "no_positive", "no_positive", "bad_text"),
+        *("empty_text", "mostly_symbols", "positive_is_query"),
+    ):
+        planted.remove(reason)
+    write_lines(folder / "pairs.jsonl", [*lines, '{"query": "cut off'])
+    planted.remove("not_json")
+    return planted
+
+
+def plant_mapped(folder: Path, caption: Caption) -> Planted:
+    """Questions with a title and answers, as nobody else writes them."""
+    planted = Planted()
+    lines: list[dict[str, Any] | str] = []
+    for number in range(16):
+        title = f"Wall {number}" if number % 3 else ""
+        question, answer, other = f"what hangs here, {caption()}?", f"It is {caption()}.", f"No, {caption()}."
+        negatives = [other, answer.upper()] if number % 2 else [other]
+        said = {"id": f"q{number}", "title": title, "about": {"question": question}}
+        lines.append({**said, "answers": [answer, f"or {caption()}"], "others": negatives})
+        query = f"{title}: {question}" if title else question
+        planted.keep(Pair(Side(query), Side(answer), (Side(other),)))
+    said = {"id": "q16", "title": "Wall 16", "about": {"question": caption()}, "others": []}
+    lines += [{**said, "answers": []}, {**said, "answers": [{"text": "It is."}]}]
+    write_lines(folder / "records.jsonl", [*lines, '["cut off'])
+    for reason in ("no_positive", "bad_text", "not_json"):
+        planted.remove(reason)
+    return planted
+
+
+def _misread(text: str) -> str:
+    """UTF-8 that somebody took for Windows' encoding."""
+    return text.encode().decode("cp1252")

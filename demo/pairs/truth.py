@@ -1,0 +1,126 @@
+"""What was planted in the demo's sets of given pairs: the end of every row, and every pair that must be published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from corpus.records import Status
+from demo.images.drawing import distances, looks
+
+_NEAR_PAGE = 6  # bits of 64 of either hash, between a picture and the page of a PDF that shows it
+
+
+@dataclass(frozen=True)
+class Side:
+    """A text, what is to be seen beside it, or both."""
+
+    text: str = ""
+    image: str = ""  # its name in `SetsTruth`, "": none
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pair as it must be published, once. Its negatives are those that its set gives, best first."""
+
+    query: Side
+    positive: Side
+    negatives: tuple[Side, ...] = ()
+    label: str = ""
+    instruction: str = ""
+
+
+@dataclass
+class Planted:
+    """One set."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    kept: int = 0  # rows, of which several may be one pair
+    removed: Counter[tuple[str, str]] = field(default_factory=Counter)  # rows by status and reason
+
+    def keep(self, pair: Pair) -> None:
+        """A row that becomes a pair of its own."""
+        self.pairs.append(pair)
+        self.kept += 1
+
+    def remove(self, reason: str, status: Status = Status.FILTERED) -> None:
+        """A row that must go."""
+        self.removed[str(status), reason] += 1
+
+    @property
+    def funnel(self) -> dict[str, Any]:
+        """As a run's funnel must be."""
+        removed: dict[str, dict[str, int]] = {}
+        for (status, reason), rows in sorted(self.removed.items()):
+            removed.setdefault(status, {})[reason] = rows
+        return {"rows_in": self.kept + self.removed.total(), "kept": self.kept, "removed": removed}
+
+
+@dataclass(frozen=True)
+class SetsTruth:
+    """All sets, by the name of their source; and what images show."""
+
+    sets: Mapping[str, Planted]
+    images: Mapping[str, str]  # SHA-256 of a file -> its name
+    pages: Mapping[str, str]  # name -> 128 bits of what it looks like, as "0" and "1"
+
+    def name_of(self, data: bytes) -> str:
+        """What an image file is: one that was planted, or a picture of a page. ValueError: neither."""
+        known = self.images.get(hashlib.sha256(data).hexdigest())
+        if known is not None:
+            return known
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise ValueError("an image that cannot be decoded")
+        seen = looks(pixels)
+        for name, bits in self.pages.items():
+            if max(distances(np.array([bit == "1" for bit in bits]), seen)) <= _NEAR_PAGE:
+                return name
+        raise ValueError("an image that nobody planted")
+
+
+def write_truth(path: Path, truth: SetsTruth) -> None:
+    """As JSON."""
+    sets = {
+        source: {
+            "pairs": [asdict(pair) for pair in planted.pairs],
+            "kept": planted.kept,
+            "removed": [[*end, rows] for end, rows in planted.removed.items()],
+        }
+        for source, planted in truth.sets.items()
+    }
+    said = {"sets": sets, "images": dict(truth.images), "pages": dict(truth.pages)}
+    path.write_text(json.dumps(said, indent=1), encoding="utf-8")
+
+
+def read_sets_truth(path: str | Path) -> SetsTruth:
+    """The inverse of `write_truth`."""
+    said = json.loads(Path(path).read_text(encoding="utf-8"))
+    sets = {
+        source: Planted(
+            [_pair(pair) for pair in one["pairs"]],
+            one["kept"],
+            Counter({(status, reason): rows for status, reason, rows in one["removed"]}),
+        )
+        for source, one in said["sets"].items()
+    }
+    return SetsTruth(sets, said["images"], said["pages"])
+
+
+def _pair(said: Mapping[str, Any]) -> Pair:
+    negatives: Sequence[Mapping[str, str]] = said["negatives"]
+    return Pair(
+        Side(**said["query"]),
+        Side(**said["positive"]),
+        tuple(Side(**each) for each in negatives),
+        said["label"],
+        said["instruction"],
+    )

@@ -1,0 +1,131 @@
+"""Runs the demo of captioning: drawn scenes, read by the test VLM through vLLM, compared with what they show."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.settings import load_mapping, parse_settings
+from corpus.stages import ROWS
+from corpus.workspace import TableKey, Workspace
+from demo.run import PORT, moved_to
+from demo.server import serve
+from demo.vlm import CHECKPOINT
+from demo.vlm.scenes import all_scenes, draw
+from pipelines.config import Config
+from pipelines.plan import Selection
+from pipelines.publishing.verify import verify
+from pipelines.report import show_funnel
+from pipelines.run import plan, run
+from pipelines.terminal import Terminal, print_line
+from recaption.caption import CAPTION
+
+SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"
+RIGHT_SHARE = 0.95  # of the captions, word for word
+
+
+def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal) -> list[str]:
+    """Run the demo in `folder`; returns everything that is not as it should be."""
+    data = load_mapping(SETTINGS)
+    data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
+    if engine is not None:
+        data["engine"] = {**data.get("engine", {}), "kind": engine}
+    config = parse_settings(moved_to(folder, data), Config, where=str(SETTINGS))
+    print_line(console, f"{rows:,} scenes, in {folder / 'world'}")
+    world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{PORT}")
+    with serve(folder / "world", PORT):
+        result = run(config, Selection(), console)
+    show_funnel(console, result.funnels)
+    faults = list(result.failed)
+    for name, path in result.corpora.items():
+        found = verify(path)
+        faults += found.faults
+        print_line(console, f"corpus {name}: {path}, {found.samples:,} samples, {len(found.faults)} faults")
+    if not faults:
+        faults = judge(captions(config), world.captions, console)
+    return faults
+
+
+def judge(written: dict[str, str | None], truth: dict[str, str], console: Terminal) -> list[str]:
+    """What is wrong with the captions as a whole; prints how many are right, and a few of them."""
+    shown = {url for url, caption in truth.items() if caption}
+    faults = [] if shown == written.keys() else [f"{len(shown)} scenes could be read, {len(written)} were captioned"]
+    right = sum(caption == truth.get(url) for url, caption in written.items())
+    for url, caption in list(written.items())[:5]:
+        print_line(console, f"  {url.rpartition('/')[2]}: {caption}")
+    print_line(
+        console, f"held against the drawn truth: {right:,} of {len(written):,} captions are right, word for word"
+    )
+    if right < RIGHT_SHARE * len(written):
+        faults.append(f"{right} of {len(written)} captions are right, expected {RIGHT_SHARE:.0%}")
+    return faults
+
+
+def captions(config: Config) -> dict[str, str | None]:
+    """URL -> generated caption of every row that was to get one."""
+    workspace = Workspace(config.workspace)
+    planned, _ = plan(config, Selection())
+    found: dict[str, str | None] = {}
+    for step, tables in planned.steps:
+        for one in tables if step.name == CAPTION else ():
+            source, shard = one.node.source, one.task.shard
+            rows = TableKey("tables", source, ROWS).path(shard, dict(planned.indexes[source].shards)[shard])
+            urls = workspace.read_table(rows, ["url"]).column("url").to_pylist()
+            said = workspace.read_table(one.task.output, ["caption", "status"]).to_pylist()
+            found |= {url: row["caption"] for url, row in zip(urls, said, strict=True) if row["status"] == "kept"}
+    return found
+
+
+GONE_SHARE = 0.02  # of the rows: dead links
+BROKEN_SHARE = 0.02  # of the rows: files that are cut off
+
+
+@dataclass(frozen=True)
+class VlmWorld:
+    """Where it lies, and what each picture shows: URL -> caption, "" for a URL that leads to no picture."""
+
+    folder: Path
+    parts: tuple[str, ...]
+    captions: dict[str, str]
+
+
+def build_vlm_world(folder: str | Path, rows: int, base_url: str, seed: int = 0) -> VlmWorld:
+    """Write `rows` rows of LAION-form metadata and the scenes that they point at, all of them held out from training.
+
+    Raises ValueError for more rows than there are such scenes.
+    """
+    folder = Path(folder)
+    for part in ("www", "parts"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+        (folder / part).mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    unseen = [scene for scene in all_scenes() if scene.held_out]
+    if rows > len(unseen):
+        raise ValueError(f"{rows} rows, but there are {len(unseen)} scenes that the model was not trained on")
+    captions = {}
+    for number, place in enumerate(rng.permutation(len(unseen))[:rows].tolist()):
+        scene, fate = unseen[place], rng.random()
+        url = f"{base_url}/images/{number:06}.png"
+        data = cv2.imencode(".png", draw(scene, rng)[:, :, ::-1])[1].tobytes()
+        if fate < GONE_SHARE:
+            captions[f"{base_url}/status/404/{number:06}.png"] = ""
+            continue
+        broken = fate < GONE_SHARE + BROKEN_SHARE
+        (folder / "www" / f"{number:06}.png").write_bytes(data[: len(data) // 2] if broken else data)
+        captions[url] = "" if broken else scene.caption
+    metadata = pa.table(
+        {
+            "URL": list(captions),
+            "TEXT": [f"IMG_{number:04}.jpg" for number in range(len(captions))],
+            "similarity": pa.array([0.31] * len(captions), pa.float64()),
+        }
+    )
+    path = folder / "parts" / "part-00000.parquet"
+    pq.write_table(metadata, path)
+    return VlmWorld(folder, (str(path),), captions)

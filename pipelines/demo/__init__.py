@@ -1,1 +1,0 @@
-"""A small world to run the pipeline in: images, LAION-form metadata, a web server that misbehaves, and the truth."""

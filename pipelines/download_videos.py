@@ -19,18 +19,7 @@ from corpus.storage import MissingError, Store
 from pipelines.download import ITEMS_SCHEMA, Stored, download_shard
 from pipelines.fetch import Fetched, FetchSettings, Spool, fetch
 from pipelines.sources.video_files import is_web
-
-_HEAD_BYTES = 1024  # enough to know a container by
-_TS_PACKET_BYTES = 188
-_IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"jp2 ")
-_ATOMS = (b"moov", b"wide", b"free", b"skip", b"pnot")  # with which QuickTime files of old begin
-_MAGIC = (
-    (b"FLV\x01", "flv"),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "wmv"),
-    (b"OggS\x00", "ogv"),
-    (b"\x00\x00\x01\xba", "mpg"),  # a program stream
-    (b"\x00\x00\x01\xb3", "mpg"),  # bare MPEG video
-)
+from video.ends import HEAD_BYTES, container_of
 
 
 class VideoFetchSettings(FetchSettings):
@@ -131,7 +120,7 @@ def store_fetched(fetched: Fetched, media: MediaWriter) -> Stored:
     if fetched.reason != "ok" or body is None:
         return Stored(Status.FAILED, fetched.reason, **said)
     said |= {"downloaded_sha256": body.sha256, "downloaded_bytes": body.size}
-    ext = _container_of(body.file)
+    ext = _container(body.file)
     if not ext:
         said["detail"] = fetched.content_type
         return Stored(Status.FAILED, "not_a_video" if body.size else "zero_length", **said)
@@ -140,28 +129,7 @@ def store_fetched(fetched: Fetched, media: MediaWriter) -> Stored:
     return Stored(Status.KEPT, "", item, media.path, offset, size, ext, stored_sha256=body.sha256, **said)
 
 
-def container(head: bytes) -> str:
-    """The ending that files of this kind of video have, known by their first bytes; "" for what is no video.
-
-    Containers that may hold sound alone count: only who reads them can tell.
-    """
-    if head[4:8] in (b"ftyp", b"styp"):  # ISO/IEC 14496-12, 4.3: the four bytes after it are the major brand
-        brand = head[8:12]
-        return "" if brand in _IMAGE_BRANDS else "mov" if brand == b"qt  " else "3gp" if brand[:3] == b"3gp" else "mp4"
-    if head[4:8] == b"mdat" or (head[4:8] in _ATOMS and head[0] == 0):  # their sizes come first, and are small
-        return "mov"
-    if head[:4] == b"\x1a\x45\xdf\xa3":  # RFC 8794: EBML, which names its document type near its start
-        return "webm" if b"webm" in head[:64] else "mkv"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    for start in (0, 4):  # Blu-ray discs put a time of four bytes before each packet
-        at = slice(start, start + 3 * (_TS_PACKET_BYTES + start), _TS_PACKET_BYTES + start)
-        if head[at] == b"GGG":
-            return "ts"
-    return next((ext for magic, ext in _MAGIC if head.startswith(magic)), "")
-
-
-def _container_of(file: IO[bytes]) -> str:
-    ext = container(file.read(_HEAD_BYTES))
+def _container(file: IO[bytes]) -> str:
+    ext = container_of(file.read(HEAD_BYTES))
     file.seek(0)
     return ext

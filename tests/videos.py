@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 _AUDIO_HZ = 48_000
-_TICKS = {".mkv": 1000, ".webm": 1000, ".flv": 1000, ".wmv": 1000, ".ts": 90_000}  # per second, in the container
+_RATED = ("mpeg4", "libvpx-vp9", "libvpx", "msmpeg4v2", "mpeg1video", "mpeg2video")  # encoders by bits per second
+# Per second, in the container.
+_TICKS = {".mkv": 1000, ".webm": 1000, ".flv": 1000, ".wmv": 1000, ".ts": 90_000}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def make_video(
     b_frames: int = 2,
     variable: bool = False,
     rotation: int = 0,
+    mirrored: bool = False,
+    pixel_aspect: Fraction | None = None,
     audio: bool = False,
     pix_fmt: str = "yuv420p",
     start_s: float = 0.0,
@@ -76,32 +80,38 @@ def make_video(
     """Write the shots as one video, in the container that the suffix names.
 
     `size` is as seen, at least 160 wide; `rotation` is by how many degrees a player turns the stored frames counter-
-    clockwise. Keyframes lie at every `gop`-th frame and nowhere else. `variable`: a frame stays for one, two or three
-    times 1/rate, at random. `options` go to the encoder (x264: {"x264-params": "open-gop=1"}). An .avi has no
-    timestamps: no `variable`, `start_s` or `audio` there, and b_frames=0. In a .ts or .flv with B-frames all times are
-    later than the truth by the same delay.
+    clockwise, `mirrored` whether it mirrors them afterwards, left to right. `pixel_aspect`: width of a stored pixel by
+    its height, in videos that are not turned. Keyframes lie at every `gop`-th frame and nowhere else. `variable`: a
+    frame stays for one, two or three times 1/rate, at random. `options` go to the encoder (x264: {"x264-params":
+    "open-gop=1"}). An .avi has no timestamps: no `variable`, `start_s` or `audio` there, and b_frames=0; an .mpg
+    counts frames: no `variable` there. In a .ts, .mpg
+    or .flv with B-frames all times are later than the truth by the same delay.
     """
     count = sum(shot.frames for shot in shots)
     steps = np.random.default_rng(count).integers(1, 4, count) if variable else np.ones(count, np.int64)
-    ticks = _TICKS.get(path.suffix) or (rate if path.suffix == ".avi" else 1000 * rate)
+    ticks = _TICKS.get(path.suffix) or (rate if path.suffix in (".avi", ".mpg") else 1000 * rate)
     elapsed = np.concatenate([[0], np.cumsum(steps)[:-1]]) / rate + start_s
     pts = [round(time * ticks) for time in elapsed.tolist()]
     flags = ["faststart"] * faststart + ["frag_keyframe", "empty_moov"] * fragmented
     with av.open(str(path), "w", options={"movflags": "+".join(flags)} if flags else {}) as container:
         stream: Any = container.add_stream(codec, rate=rate, options=_encoder_options(codec, gop, b_frames, options))
         stream.width, stream.height = size[::-1] if rotation % 180 else size
+        if pixel_aspect:
+            stream.width = round(size[0] / pixel_aspect)
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         stream.pix_fmt = pix_fmt
         stream.gop_size, stream.max_b_frames = gop, b_frames
         stream.thread_count = 1
         stream.time_base = stream.codec_context.time_base = Fraction(1, ticks)
-        stream.bit_rate = 4_000_000 if codec in ("mpeg4", "libvpx-vp9", "libvpx", "msmpeg4v2") else 0
-        if rotation:
-            stream.set_display_rotation(rotation)
+        stream.bit_rate = 4_000_000 if codec in _RATED else 0
+        if rotation or mirrored:
+            stream.set_display_rotation(rotation, hflip=mirrored)
         sound = _Sound(container, start_s) if audio else None
         for number, pixels in enumerate(pictures(shots, size)):
             seen = with_number(pixels, number) if numbered else pixels
-            stored = np.ascontiguousarray(np.rot90(seen, -(rotation // 90)))
-            frame = av.VideoFrame.from_ndarray(stored, format="rgb24").reformat(format=pix_fmt)
+            stored = np.ascontiguousarray(np.rot90(seen[:, :: -1 if mirrored else 1], -(rotation // 90)))
+            frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
+            frame = frame.reformat(stream.width, stream.height, format=pix_fmt)
             frame.pts, frame.time_base = pts[number], Fraction(1, ticks)
             container.mux(stream.encode(frame))
             if sound:
@@ -179,6 +189,8 @@ def _encoder_options(codec: str, gop: int, b_frames: int, more: dict[str, str] |
         },
         "mpeg4": {"qmin": "2", "qmax": "4"},
         "msmpeg4v2": {"qmin": "2", "qmax": "4"},
+        "mpeg1video": {"qmin": "2", "qmax": "4", "sc_threshold": "1000000000"},
+        "mpeg2video": {"qmin": "2", "qmax": "4", "sc_threshold": "1000000000"},
         "libx265": {
             "preset": "ultrafast",
             "x265-params": f"log-level=error:scenecut=0:keyint={gop}:bframes={b_frames}",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from pydantic import Field
 
 from corpus.settings import Settings, tuning
+from video.continuity import breaks_of
 from video.copying import copied, copyable, remuxed
 from video.encoding import ClipWriter, EncodeSettings
 from video.reading import Budget, Source, frames, open_container, time_base, video_errors, video_stream
@@ -89,7 +90,8 @@ def cut_many(
 ) -> Iterator[Clip]:
     """One clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
 
-    Upright, at the source's size (even, and so at most a pixel smaller, where it is encoded). Memory: the clip that is
+    Upright, in square pixels and in SDR, at the source's size (even, and so at most a pixel smaller, where it is
+    encoded). Memory: the clip that is
     given, those that are being written, and the frames that at most `open_clips` encoders look ahead over. Raises
     ValueError for an interval without length, VideoError for what can't be read or goes beyond the budget; clips that
     came before it are whole.
@@ -102,6 +104,9 @@ def cut_many(
     with ExitStack() as stack:
         container = stack.enter_context(open_container(source, settings.decoder_threads, budget))
         sound = stack.enter_context(Sound(source, settings.sound_bits_per_s, budget)) if settings.sound else None
+        if sound is not None:
+            with video_errors():
+                sound.breaks = breaks_of(container, video_stream(container), budget)
         done = set()
         for clip in _copies(container, [(index, intervals[index]) for index in order], settings, budget):
             done.add(clip.index)
@@ -145,8 +150,11 @@ def _copies(
     if not intervals or not settings.stream_copy or not copyable(container, stream, settings.copied_codecs):
         return
     first = next(frames(container, intervals[0][1][0], budget=budget), None)
-    if first is None or first.turns:  # readers differ in what they make of a turn: clips have none
+    if first is None or not first.as_stored:  # readers differ in what they make of turns and the like: clips have none
         return
+    with video_errors():
+        if breaks_of(container, stream, budget).offsets_s:  # its packets' times are not those of its frames
+            return
     base = time_base(stream)
     begins = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
     ends = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]

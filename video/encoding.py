@@ -1,4 +1,5 @@
-"""Writes decoded frames as an H.264 mp4, each at its own time: upright, even sides, 8 bits, 4:2:0."""
+"""Writes decoded frames as an H.264 mp4, each at its own time: upright, in square pixels and even sides, in SDR of 8
+bits, 4:2:0."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from corpus.settings import Settings
+from video.frame import Orientation
 from video.reading import rational, time_base
+from video.tone_mapping import to_sdr
 
 if TYPE_CHECKING:
     import av
@@ -18,11 +21,11 @@ if TYPE_CHECKING:
     from video.frame import Frame
 
 _FORMAT = "yuv420p"
+_UPRIGHT = Orientation()
 _RATE = Fraction(25)  # where the source knows none: the encoder weighs frames by it, their times are their own
 # x264's code for AVX-512 reads memory that nobody has set (in its macroblock tree): the same frames came out as
 # other bytes now and then, and always as others than on a machine without it. This much every x86 server has.
 _SAME_BYTES = {"x264-params": "asm=SSE4.2"} if platform.machine().lower() in ("x86_64", "amd64") else {}
-_TURNS = {1: ["transpose=cclock"], 2: ["hflip", "vflip"], 3: ["transpose=clock"]}  # by quarters, counterclockwise
 
 
 class EncodeSettings(Settings):
@@ -45,11 +48,12 @@ class ClipWriter:
         self._settings = settings
         self._time_base = time_base(stream)
         self._rate = rational(stream.average_rate) or _RATE
-        self._pixel_aspect = rational(stream.sample_aspect_ratio)
+        self._tags_aspect = bool(stream.sample_aspect_ratio)
         self._buffer = io.BytesIO()
         self._container: Any = None
         self._stream: Any = None
-        self._filters: dict[tuple[int, int, str, int], Any] = {}
+        self._filters: dict[Any, Any] = {}
+        self._scalers: dict[Any, Any] = {}
         self._held: Frame | None = None  # until the next one says how long it is shown
         self._begin = 0  # ticks of the time base, as all times inside
         self._durations: dict[int, int] = {}
@@ -75,7 +79,7 @@ class ClipWriter:
         self._encode(self._held, end)
         self._mux(None)
         self._container.close()
-        self._held, self._filters = None, {}
+        self._held, self._filters, self._scalers = None, {}, {}
         return self._buffer.getvalue()
 
     def _ticks(self, time_s: float) -> int:
@@ -87,7 +91,7 @@ class ClipWriter:
             self._begin, self._size = at, _even(frame.size)
         own = self._straight(frame)
         if self._container is None:
-            self._open(own, turned=frame.turns % 2 == 1)
+            self._open(own)
         # The same in every clip that holds this frame, which is why its time is not moved to begin at 0 here.
         own.pts, own.time_base = at, self._time_base
         own.pict_type = 0  # NONE: x264 would follow what the source's encoder chose
@@ -101,7 +105,7 @@ class ClipWriter:
             packet.dts -= self._begin
             self._container.mux_one(packet)
 
-    def _open(self, frame: av.VideoFrame, turned: bool) -> None:
+    def _open(self, frame: av.VideoFrame) -> None:
         import av
 
         self._container = av.open(self._buffer, "w", format="mp4", options={"fflags": "+bitexact"})
@@ -115,17 +119,24 @@ class ClipWriter:
         context.thread_count = self._settings.threads
         for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
             setattr(context, name, getattr(frame, name))
-        if aspect := self._pixel_aspect:
-            context.sample_aspect_ratio = 1 / aspect if turned else aspect
+        if self._tags_aspect:
+            context.sample_aspect_ratio = Fraction(1)
 
     def _straight(self, frame: Frame) -> av.VideoFrame:
         """The picture as it is encoded: turned, cut to even sides, converted; itself where nothing is to be done."""
-        picture = frame.picture
-        shape = (picture.width, picture.height, picture.format.name, frame.turns)
-        if shape == (*self._size, _FORMAT, 0):
+        picture, shown = frame.picture, frame.orientation
+        if not frame.colours.are_bt709:
+            size = shown.swapped(self._size)
+            picture = to_sdr(picture, frame.colours, size, _FORMAT, "BICUBIC", self._scalers)
+        elif frame.pixel_aspect == 1:
+            size = (picture.width, picture.height)
+        else:
+            size = frame.square_size
+        shape = (picture.width, picture.height, picture.format.name, size, shown)
+        if shape == (*self._size, _FORMAT, self._size, _UPRIGHT):
             return picture
         if shape not in self._filters:
-            self._filters[shape] = _filters(frame, self._time_base, self._size)
+            self._filters[shape] = _filters(picture, shown, size, self._time_base, self._size)
         self._filters[shape].push(picture)
         return self._filters[shape].pull()
 
@@ -134,16 +145,27 @@ def _even(size: tuple[int, int]) -> tuple[int, int]:
     return max(2, size[0] - size[0] % 2), max(2, size[1] - size[1] % 2)
 
 
-def _filters(frame: Frame, time_base: Fraction, size: tuple[int, int]) -> Any:
-    """From pictures like this frame's to upright ones of `size`; pixels are scaled only where the source's change."""
+def _filters(
+    picture: av.VideoFrame,
+    orientation: Orientation,
+    square_size: tuple[int, int],
+    time_base: Fraction,
+    size: tuple[int, int],
+) -> Any:
+    """From pictures like this one, which are `square_size` large in square pixels, to upright ones of `size`.
+
+    Pixels are scaled only where they are not square, and where the source changes its size.
+    """
     from av.filter import Graph
 
-    width, height = _even(frame.size)
-    steps = _TURNS.get(frame.turns, [])
-    steps = [*steps, f"crop={width}:{height}:0:0", f"scale={size[0]}:{size[1]}", f"format={_FORMAT}"]
+    width, height = _even(orientation.swapped(square_size))
+    steps = ["transpose=cclock_flip"] * orientation.transposed
+    steps += ["hflip"] * orientation.mirrored + ["vflip"] * orientation.flipped
+    if square_size == (picture.width, picture.height):
+        steps.append(f"crop={width}:{height}:0:0")
+    steps += [f"scale={size[0]}:{size[1]}", f"format={_FORMAT}"]
     graph = Graph()
     graph.threads = 1
-    picture = frame.picture
     last = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=time_base)
     for step in [*steps, "buffersink"]:
         name, _, arguments = step.partition("=")

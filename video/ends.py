@@ -1,4 +1,5 @@
-"""Where a file says that it ends: a download that broke off is found without decoding, or reading, the video."""
+"""What a file's first bytes say: which container it is, and where it ends. A download that broke off is found without
+decoding, or reading, the video."""
 
 from __future__ import annotations
 
@@ -7,6 +8,38 @@ from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _MOST_BOXES = 100_000
+HEAD_BYTES = 1024  # enough to know a container by
+_TS_PACKET_BYTES = 188
+_IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"jp2 ")
+_ATOMS = (b"moov", b"wide", b"free", b"skip", b"pnot")  # with which QuickTime files of old begin
+_MAGIC = (
+    (b"FLV\x01", "flv"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "wmv"),
+    (b"OggS\x00", "ogv"),
+    (b"\x00\x00\x01\xba", "mpg"),  # a program stream
+    (b"\x00\x00\x01\xb3", "mpg"),  # bare MPEG video
+)
+
+
+def container_of(head: bytes) -> str:
+    """The ending that files of this kind of video have, known by their first bytes; "" for what is no video.
+
+    Containers that may hold sound alone count: only who reads them can tell.
+    """
+    if head[4:8] in (b"ftyp", b"styp"):  # ISO/IEC 14496-12, 4.3: the four bytes after it are the major brand
+        brand = head[8:12]
+        return "" if brand in _IMAGE_BRANDS else "mov" if brand == b"qt  " else "3gp" if brand[:3] == b"3gp" else "mp4"
+    if head[4:8] == b"mdat" or (head[4:8] in _ATOMS and head[0] == 0):  # their sizes come first, and are small
+        return "mov"
+    if head[:4] == b"\x1a\x45\xdf\xa3":  # RFC 8794: EBML, which names its document type near its start
+        return "webm" if b"webm" in head[:64] else "mkv"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
+    for start in (0, 4):  # Blu-ray discs put a time of four bytes before each packet
+        at = slice(start, start + 3 * (_TS_PACKET_BYTES + start), _TS_PACKET_BYTES + start)
+        if head[at] == b"GGG":
+            return "ts"
+    return next((ext for magic, ext in _MAGIC if head.startswith(magic)), "")
 
 
 def missing(file: BinaryIO) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
+from video.continuity import JOINABLE
 from video.ends import missing
 from video.reading import Budget, Source, VideoError, as_file, frames, open_container, time_base, video_stream
 
@@ -21,7 +22,8 @@ class Glance:
 
 def glance(source: Source) -> Glance | None:
     """A few reads, whatever the video's length. None where the header says no duration, or where something is wrong
-    that `probe` will name. What storage raises is left as it is.
+    that `probe` will name; and for formats whose files may be joined byte by byte, of which the last timestamp tells
+    nothing. What storage raises is left as it is.
     """
     import av
 
@@ -32,6 +34,8 @@ def glance(source: Source) -> Glance | None:
                 return None
             with open_container(file, threads=1, budget=budget) as container:
                 stream = video_stream(container)
+                if container.format.name in JOINABLE:
+                    return None
                 duration_s = 0.0
                 if stream.duration:
                     duration_s = float(stream.duration * time_base(stream))

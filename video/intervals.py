@@ -57,7 +57,7 @@ def _watch(seen: Iterator[Frame], run: Sequence[Clip], settings: WatchSettings) 
         if not looks or frame.time_s // step_s != looks[-1].time_s // step_s:
             looks.append(look_at(frame.time_s, shrink(frame), looks[-1] if looks else None))
         for ended in sorted((each for each in _begun(waiting, frame.time_s) if _end(each) <= frame.time_s), key=_end):
-            yield watched(ended.clip, looks, ended.picked, settings)
+            yield watched(ended.clip, looks, ended.picked, settings, frame.colours.dynamic_range)
             waiting.remove(ended)
             del looks[: bisect_left(looks, waiting[0].clip.start_s if waiting else frame.time_s, key=look_time)]
     if shown is not None:
@@ -65,7 +65,8 @@ def _watch(seen: Iterator[Frame], run: Sequence[Clip], settings: WatchSettings) 
     for ended in sorted(waiting, key=_end):
         lost = shown is None or shown.time_s < ended.clip.start_s - _LOST_S
         clip = replace(ended.clip, reason="no_frames") if lost else ended.clip
-        yield watched(clip, looks, [] if lost else ended.picked, settings)
+        dynamic_range = "sdr" if shown is None else shown.colours.dynamic_range
+        yield watched(clip, looks, [] if lost else ended.picked, settings, dynamic_range)
 
 
 def _pick(waiting: Sequence[_Open], shown: Frame, until_s: float, settings: WatchSettings) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.settings import Settings
+from video.continuity import JOINABLE, Continuity, remember
 from video.ends import missing
 from video.reading import (
     MAX_SIDE_PX,
@@ -60,9 +61,11 @@ class Probe:
     duration_s: float  # to the end of the last frame
     rate: float  # frames per second, on average
     variable_rate: bool
-    width: int  # of a frame as stored and then turned upright
+    width: int  # of a frame that is turned upright, in square pixels
     height: int
     rotation: int  # degrees counterclockwise by which stored frames are turned to be seen: 0, 90, 180, 270
+    mirrored: bool  # left and right of stored frames change places before they are turned
+    dynamic_range: str  # sdr, pq or hlg: see `video.tone_mapping`
     codec: str
     pixel_format: str
     audio: bool
@@ -137,7 +140,9 @@ def _probe(container: InputContainer, settings: ProbeSettings, budget: Budget) -
         variable_rate=_is_variable(packets.times_s),
         width=width,
         height=height,
-        rotation=90 * first.turns,
+        rotation=first.orientation.rotation,
+        mirrored=first.orientation.mirrors,
+        dynamic_range=first.colours.dynamic_range,
         codec=stream.codec_context.name,
         pixel_format=first.picture.format.name,
         audio=bool(container.streams.audio),
@@ -152,9 +157,12 @@ def _read_packets(
     base = time_base(stream)
     ticks, lengths, sizes, keys = array("q"), array("q"), array("q"), array("b")
     corrupt = False
+    move = Continuity(base) if container.format.name in JOINABLE else None
     with video_errors():
         for packet in container.demux(stream):
             budget.check_time()
+            if move is not None:
+                move.move(packet)
             at = shown(packet, container)
             if not packet.size or at is None or packet.is_discard:
                 continue
@@ -165,6 +173,8 @@ def _read_packets(
             sizes.append(packet.size)
             keys.append(packet.is_keyframe)
             corrupt = packet.is_corrupt
+    if move is not None:
+        remember(container, stream, move, [at for at, key in zip(ticks, keys, strict=True) if key])
     if not ticks:
         raise VideoError("zero_length", "there is no frame")
     if corrupt:

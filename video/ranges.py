@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections import OrderedDict
 
 from corpus.storage import Store
 
 BLOCK_BYTES = 1 << 20
+NAMED = "bytes of "  # with which the name of each RangeFile begins
 _BLOCKS_KEPT = 4  # a demuxer goes to and fro between an index, pictures and sound
 
 
@@ -25,6 +27,8 @@ class RangeFile(io.RawIOBase):
         self._path = path
         self._offset = offset
         self._size = store.size(path) - offset if size is None else size
+        # Whoever opens these bytes again can know them by it; nothing in it can be taken for an ending, or a pattern.
+        self.name = NAMED + hashlib.sha256(f"{store.full(path)}\n{offset}\n{self._size}".encode()).hexdigest()
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from corpus.faults import NO_ROOM
 from corpus.storage import StorageError, Store
-from video.frame import Frame
+from video.continuity import JOINABLE, breaks_of, from_keyframe, from_start
+from video.ends import HEAD_BYTES, container_of
+from video.frame import Frame, orientation_of
 from video.ranges import RangeFile
 
 if TYPE_CHECKING:
@@ -30,15 +32,18 @@ if TYPE_CHECKING:
 Source = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an object store, or a seekable binary file
 
 # What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
-FORMATS = "mov,matroska,webm,avi,mpegts,flv,asf,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
+FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
+_LET_IN = frozenset({"mov", "mp4", "3gp", "webm", "mkv", "avi", "ts", "flv", "wmv"})  # as `container_of` calls them
 _UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
 _BUFFER_BYTES = 1 << 16
 _MOST_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
-_SEARCHED = ("mpegts",)  # formats without an index, searched by decoding time: aim well before the first frame
+_SEARCHED = JOINABLE  # formats without an index, searched by decoding time: aim well before the first frame
 _BEFORE_S = 10.0
 _TICK_SHARE = 1e-6  # of a tick: rounding of seconds to floats must not lead to the keyframe before
 MAX_SIDE_PX = 8192
 _MARGIN_PX = 256
+_MOST_ASPECT = 8  # of a pixel; anamorphic film has 2
+_PICTURE_CODECS = frozenset({"mjpeg", "png", "bmp", "tiff", "webp", "jpeg2000", "jpegxl"})
 _MOST_S = 1e11  # of a time: beyond it, a float has no room for the time between two frames
 
 
@@ -116,7 +121,7 @@ def video_errors() -> Iterator[None]:
 
     try:
         yield
-    except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError) as error:
+    except _unsupported() as error:
         raise VideoError("unsupported", error.strerror or "") from error
     except av.error.MemoryError as error:  # mostly for what a file claims, of which libav allocates 2 GB at most
         raise VideoError("out_of_memory", error.strerror or "") from error
@@ -126,6 +131,22 @@ def video_errors() -> Iterator[None]:
         if error.errno in NO_ROOM:
             raise StorageError(f"{error.filename or 'a video'}: {error.strerror}") from error
         raise VideoError("broken", error.strerror or "") from error
+
+
+def _unsupported() -> tuple[type[av.error.FFmpegError], ...]:
+    """What libav raises for what it has no code for, or experimental code only."""
+    from av import error
+
+    return (
+        error.BSFNotFoundError,
+        error.DecoderNotFoundError,
+        error.DemuxerNotFoundError,
+        error.ExperimentalError,
+        error.FilterNotFoundError,
+        error.NotImplementedError,
+        error.PatchWelcomeError,
+        error.ProtocolNotFoundError,
+    )
 
 
 def open_container(source: Source, threads: int = 0, budget: Budget | None = None) -> InputContainer:
@@ -145,7 +166,7 @@ def open_container(source: Source, threads: int = 0, budget: Budget | None = Non
     bounded = {"max_pixels": str(budget.max_pixels)}
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        with video_errors():
+        with video_errors(), _formats_refused(source):
             # Tags may be in any encoding. PyAV 18 would raise for those that are not UTF-8; 19 reads all of them.
             tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
             container = av.open(
@@ -165,6 +186,22 @@ def open_container(source: Source, threads: int = 0, budget: Budget | None = Non
             stream.thread_count = threads
             stream.codec_context.options = bounded
     return container
+
+
+@contextlib.contextmanager
+def _formats_refused(source: Source) -> Iterator[None]:
+    """Inside, a container is opened. libav has no error of its own for a format that is not let in (EINVAL)."""
+    import av
+
+    try:
+        yield
+    except av.error.ArgumentError as error:
+        with as_file(source) as file:
+            file.seek(0)
+            known = container_of(file.read(HEAD_BYTES))
+        if known in _LET_IN:
+            raise
+        raise VideoError("unsupported", f"a format that is not let in{f' ({known})' if known else ''}") from error
 
 
 @contextlib.contextmanager
@@ -214,15 +251,49 @@ def shown(packet: av.Packet, container: InputContainer) -> int | None:
 
 
 def video_stream(container: InputContainer) -> av.VideoStream:
-    """The first stream of pictures that is no cover of a sound. VideoError: no_video, or unsupported for its codec."""
+    """The stream of pictures that a player would take: libav's choice (`av_find_best_stream`: by disposition, then by
+    frames and bits per second), where that is no cover.
+
+    Covers are pictures that are attached, and, beside other streams, those of a codec for single pictures that has one.
+    VideoError: no_video, for covers alone too, or unsupported for its codec.
+    """
     from av.stream import Disposition
 
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None or not stream.time_base:
-                raise VideoError("unsupported", "there is no decoder for the video stream")
-            return stream
-    raise VideoError("no_video", "there is no stream of pictures")
+    pictures = container.streams.video
+    films = [stream for stream in pictures if not stream.disposition & Disposition.attached_pic]
+    if not films:
+        what = "nothing but a cover, a picture that is attached" if pictures else "no stream of pictures"
+        raise VideoError("no_video", f"there is {what}")
+    films = [stream for stream in films if not _is_cover(stream)] or films
+    best = container.streams.best("video")
+    if best is None or best.index not in [stream.index for stream in films]:
+        best = max(films, key=_preference)
+    if best.codec_context is None or not best.time_base:
+        raise VideoError("unsupported", "there is no decoder for the video stream")
+    return cast("av.VideoStream", best)
+
+
+def _is_cover(stream: av.VideoStream) -> bool:
+    """Whether a stream beside others is a single picture, or may be, as its header doesn't know how many it has."""
+    return stream.codec_context is not None and stream.codec_context.name in _PICTURE_CODECS and stream.frames <= 1
+
+
+def _preference(stream: av.VideoStream) -> tuple[bool, int, int]:
+    """Of streams among which libav's own choice is a cover."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.default), stream.width * stream.height, -stream.index
+
+
+def _pixel_aspect(container: InputContainer, stream: av.VideoStream) -> Fraction:
+    """Width of a stored pixel by its height. The container's word goes before the codec's, which may change in streams.
+
+    Square, where nothing is known, and where it is more than any camera or disc has.
+    """
+    codecs_own = container.format.name in JOINABLE
+    aspect = rational(stream.codec_context.sample_aspect_ratio if codecs_own else stream.sample_aspect_ratio)
+    aspect = aspect or rational(stream.sample_aspect_ratio) or Fraction(1)
+    return aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else Fraction(1)
 
 
 def frames(
@@ -249,18 +320,22 @@ def frames(
     with video_errors():
         packets, earliest_s = _packets(container, stream, None if start_s is None else start_s - warm_up_s, budget)
         last_s = -math.inf
-        scalers: dict[tuple[int, int, str], Any] = {}
+        scalers: dict[Any, Any] = {}
+        orientation, rotation = None, 0
         for time_s, picture in _decoded(packets, stream, container.format.name in _UNTIMED, budget):
             if time_s is None:
                 time_s = max(last_s, 0.0) + 1 / float(rational(stream.average_rate) or 25)
-            budget.check_size(picture.width, picture.height, time_s)
+            if orientation is None or picture.rotation != rotation:
+                orientation, rotation = orientation_of(picture), picture.rotation
+            frame = Frame(time_s, picture.key_frame, picture, orientation, _pixel_aspect(container, stream), scalers)
+            budget.check_size(*frame.square_size, time_s)
             budget.check_seen(time_s)
             if time_s < earliest_s or time_s <= last_s:  # before the keyframe: shown earlier, needs what was skipped
                 continue
             if end_s is not None and time_s >= end_s:
                 return
             last_s = time_s
-            yield Frame(time_s, picture.key_frame, picture, scalers)
+            yield frame
 
 
 def _packets(
@@ -273,12 +348,20 @@ def _packets(
     import av
 
     base = time_base(stream)
+    joinable = container.format.name in JOINABLE
     begin = (stream.start_time or 0) - (math.ceil(_BEFORE_S / base) if container.format.name in _SEARCHED else 0)
+    if joinable and (time_s is None or time_s / base <= begin):
+        return from_start(container, stream, budget), -math.inf
     if time_s is None or time_s / base <= begin:
         with contextlib.suppress(av.error.FFmpegError):  # a single image: it is at its start, and cannot be sought
             container.seek(begin, stream=stream)
         return container.demux(stream), -math.inf
     target = math.floor(time_s / float(base) + _TICK_SHARE)
+    if joinable and (breaks := breaks_of(container, stream, budget)).offsets_s:
+        key = breaks.keyframe_before(target)
+        if key is None:
+            return from_start(container, stream, budget), -math.inf
+        return from_keyframe(container, stream, key, budget), key * base.numerator / base.denominator
     back = 0
     while True:
         budget.check_time()
@@ -290,6 +373,8 @@ def _packets(
         if first is not None and seen is not None and seen <= target:
             return itertools.chain([first], packets), seen * base.numerator / base.denominator
         if at <= begin:
+            if joinable:
+                return from_start(container, stream, budget), -math.inf
             container.seek(begin, stream=stream)
             return container.demux(stream), -math.inf
         back = max(math.ceil(1 / base), 2 * back)

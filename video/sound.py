@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from video.continuity import Breaks, beside
 from video.reading import Budget, Source, open_container, time_base
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Sound:
         self._bits_per_s = bits_per_s
         self._budget = budget
         self._container: InputContainer | None = None
+        self.breaks = Breaks()  # of the frames' timestamps, and so of the sound's
 
     def __enter__(self) -> Sound:
         return self
@@ -56,7 +58,7 @@ class Sound:
         audio = self._container.streams.audio
         if not audio or audio[0].codec_context is None:  # nobody here can decode it
             return clip
-        rate, samples = _samples(self._container, start_s, end_s, self._budget)
+        rate, samples = _samples(self._container, start_s, end_s, self._budget, self.breaks)
         return clip if samples is None else joined(clip, samples, rate, self._bits_per_s)
 
 
@@ -96,7 +98,7 @@ class _View(io.RawIOBase):
 
 
 def _samples(
-    container: InputContainer, start_s: float, end_s: float, budget: Budget
+    container: InputContainer, start_s: float, end_s: float, budget: Budget, breaks: Breaks
 ) -> tuple[int, NDArray[np.float32] | None]:
     """Samples per second, and the samples (channels, time) of the interval; None where none lie in it."""
     from av.audio.resampler import AudioResampler
@@ -108,7 +110,7 @@ def _samples(
     resampler, shape = None, None
     begin, count = round(start_s * rate), round((end_s - start_s) * rate)
     samples, at = None, None
-    for frame in _decoded(container, stream, start_s - _BEFORE_S, end_s, budget):
+    for frame in _decoded(container, stream, start_s - _BEFORE_S, end_s, budget, breaks):
         if not _LEAST_HZ <= frame.sample_rate <= _MOST_HZ:  # one packet at 1 Hz would be gigabytes of samples
             continue
         if resampler is None or shape != _shape(frame):  # a stream may change in the middle
@@ -130,12 +132,18 @@ def _shape(frame: Any) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _decoded(container: InputContainer, stream: Any, start_s: float, end_s: float, budget: Budget) -> Iterator[Any]:
+def _decoded(
+    container: InputContainer, stream: Any, start_s: float, end_s: float, budget: Budget, breaks: Breaks
+) -> Iterator[Any]:
     """The frames of sound from a little before `start_s` to `end_s`. What can't be decoded is left out."""
     from av.error import FFmpegError
 
-    container.seek(int(start_s / time_base(stream)), stream=stream, backward=True)
-    for packet in container.demux(stream):
+    if breaks.offsets_s:
+        packets: Any = beside(container, stream, breaks, start_s)
+    else:
+        container.seek(int(start_s / time_base(stream)), stream=stream, backward=True)
+        packets = container.demux(stream)
+    for packet in packets:
         budget.check_time()
         try:
             frames = packet.decode()

@@ -60,6 +60,7 @@ class SpanClip:
     mp4: bytes = field(default=b"", repr=False)
     mp4_frames: int = 0
     copied: bool = False  # the mp4 holds the video's own packets
+    dynamic_range: str = ""  # of the video: sdr, pq or hlg; "": it was not looked at
 
 
 def span_clips(
@@ -110,7 +111,16 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
     for each in clips:
         clip, kept = each.clip, each.frames
         reason = clip.reason or ("no_frames" if settings.keep_frames and not kept else "")
-        made = SpanClip(clip.start_s, clip.end_s, reason, clip.scenes, clip.annotation, each.looks, each.hashes)
+        made = SpanClip(
+            clip.start_s,
+            clip.end_s,
+            reason,
+            clip.scenes,
+            clip.annotation,
+            each.looks,
+            each.hashes,
+            dynamic_range=each.dynamic_range,
+        )
         if not reason and kept:
             kept = of_one_size(kept)
             height, width = kept[0].rgb.shape[:2]

@@ -64,7 +64,7 @@ class Clips(MapStage):
     """
 
     name = "clips"
-    version = 2
+    version = 3
     reads = (ROWS, ITEMS)
     schema = CLIPS_SCHEMA
     fan_out = True
@@ -188,6 +188,7 @@ class _VideoWork:
                 name: getattr(clip.looks, name) for name in ("sharpness", "brightness", "motion", "black", "still")
             }
             said["hashes"] = clip.hashes
+            said["dynamic_range"] = clip.dynamic_range
         if clip.reason:
             return said
         assert self.shard.media is not None

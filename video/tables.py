@@ -38,6 +38,7 @@ CLIPS_SCHEMA = pa.schema(
         pa.field("end_s", pa.float64()),
         pa.field("scenes", pa.int32()),  # of which it is made; 0: it is annotated
         pa.field("frames_s", pa.list_(pa.float64())),  # when its frames are seen
+        pa.field("dynamic_range", pa.string()),  # of the video: sdr, pq or hlg; frames and mp4 are SDR
         pa.field("width", pa.int32()),  # of its frames
         pa.field("height", pa.int32()),
         pa.field("mp4_frames", pa.int32()),

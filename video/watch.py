@@ -52,6 +52,7 @@ class Watched:
     looks: Summary
     hashes: tuple[int, ...]  # pHashes, evenly spread over the clip; of black or blank pictures there is none
     frames: list[Kept]
+    dynamic_range: str  # of the video there: sdr, pq or hlg
 
 
 def watch(
@@ -76,12 +77,16 @@ def watch(
         yield from run.finish()
 
 
-def watched(clip: Clip, looks: Sequence[Look], picked: list[Kept], settings: WatchSettings) -> Watched:
+def watched(
+    clip: Clip, looks: Sequence[Look], picked: list[Kept], settings: WatchSettings, dynamic_range: str
+) -> Watched:
     """A clip with what was seen in it; `looks` may go beyond it."""
     inside = looks_in(looks, clip.start_s, clip.end_s)
     count = min(len(inside), settings.frames.frames)
     spread = [inside[(2 * part + 1) * len(inside) // (2 * count)] for part in range(count)]
-    return Watched(clip, summary(inside, settings.black_level, settings.still_levels), hashes_of(spread), picked)
+    return Watched(
+        clip, summary(inside, settings.black_level, settings.still_levels), hashes_of(spread), picked, dynamic_range
+    )
 
 
 def find_cuts(source: Source, settings: DetectSettings) -> list[Cut]:
@@ -109,6 +114,7 @@ class _Pass:
         self._looks: list[Look] = []
         self._scene: Scene | None = None  # the running one, if it belongs to the span; its end is not known
         self._shrink = Shrinker(settings.detect.detect_side_px)
+        self._dynamic_range = "sdr"  # of the newest frame
 
     def see(self, frame: Frame) -> Iterator[Watched]:
         """Take in the next frame; gives the clips that are decided now."""
@@ -119,6 +125,7 @@ class _Pass:
         else:
             self._step_s = time_s - self.last_s
         self.last_s = time_s
+        self._dynamic_range = frame.colours.dynamic_range
         small = self._shrink(frame)
         for cut in self._finder.feed(time_s, small):
             yield from self._cut(cut)
@@ -191,7 +198,7 @@ class _Pass:
     def _give(self, clips: Sequence[Clip]) -> Iterator[Watched]:
         for clip in clips:
             picked = self._store.pick(clip.start_s, clip.end_s) if not clip.reason else []
-            yield watched(clip, self._looks, picked, self._settings)
+            yield watched(clip, self._looks, picked, self._settings, self._dynamic_range)
         self._forget()
 
     def _forget(self) -> None:

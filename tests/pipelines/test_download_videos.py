@@ -25,8 +25,9 @@ from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import Workspace
 from demo.server import Serving, serve
 from pipelines.download import ITEMS_SCHEMA
-from pipelines.download_videos import DownloadVideos, VideoDownloadSettings, container
+from pipelines.download_videos import DownloadVideos, VideoDownloadSettings
 from pipelines.fetch import run as fetch_run
+from video.ends import container_of
 
 MIB = 2**20
 LARGE_BYTES = 30 * MIB
@@ -245,7 +246,7 @@ def test_only_what_changes_the_videos_is_part_of_the_fingerprint() -> None:
 )
 def test_real_containers_are_known_by_their_first_bytes(tmp_path: Path, name: str, codec: str, ext: str) -> None:
     make_video(tmp_path / name, [Shot(10)], size=(160, 120), codec=codec, b_frames=0)
-    assert container((tmp_path / name).read_bytes()[:1024]) == ext
+    assert container_of((tmp_path / name).read_bytes()[:1024]) == ext
 
 
 @pytest.mark.parametrize(
@@ -261,13 +262,13 @@ def test_real_containers_are_known_by_their_first_bytes(tmp_path: Path, name: st
     ],
 )
 def test_others_too(head: bytes, ext: str) -> None:
-    assert container(head) == ext
+    assert container_of(head) == ext
 
 
 def test_a_fragment_and_a_sound_are_containers_too(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", [Shot(10)], size=(160, 120), fragmented=True)
     audio_only(tmp_path / "b.mp4")
-    assert [container((tmp_path / name).read_bytes()[:1024]) for name in ("a.mp4", "b.mp4")] == ["mp4", "mp4"]
+    assert [container_of((tmp_path / name).read_bytes()[:1024]) for name in ("a.mp4", "b.mp4")] == ["mp4", "mp4"]
 
 
 @pytest.mark.parametrize(
@@ -288,4 +289,4 @@ def test_a_fragment_and_a_sound_are_containers_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_video(head: bytes) -> None:
-    assert container(head) == ""
+    assert container_of(head) == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +192,11 @@ def test_levels_are_kept(tmp_path: Path, name: str, video: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("settings", [SETTINGS, ENCODED])
 @pytest.mark.parametrize(("name", "rotation"), [("a.mp4", 0), ("turned.mp4", 90)])
-def test_pixels_keep_their_shape(tmp_path: Path, settings: CutSettings, name: str, rotation: int) -> None:
+def test_pixels_become_square(tmp_path: Path, settings: CutSettings, name: str, rotation: int) -> None:
     wide = {"x264-params": "sar=4/3"}
     make_video(tmp_path / name, SHOTS, gop=GOP, size=SIZE, rotation=rotation, options=wide)
     clip = next(cut_many(tmp_path / name, [(0.0, 9.0)], settings))
     with av.open(io.BytesIO(clip.data)) as container:
-        assert container.streams.video[0].sample_aspect_ratio == (Fraction(3, 4) if rotation else Fraction(4, 3))
+        stream = container.streams.video[0]
+        assert stream.sample_aspect_ratio == 1  # readers differ in what they make of others
+        assert (stream.width, stream.height) == ((160, 160) if rotation else (212, 120))

@@ -14,12 +14,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from videos import Shot, make_video, number_on
 
 from corpus.media import MediaWriter
 from corpus.storage import MissingError, StorageError, Store
 from video.ranges import RangeFile
-from video.reading import Source, VideoError, frames, open_container, rational, time_base
+from video.reading import Source, VideoError, frames, open_container, rational, time_base, video_stream
 
 FRAMES = 60
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
@@ -33,8 +34,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "old.avi": {"codec": "mpeg4", "b_frames": 0},
     "b_frames.avi": {},
     "broadcast.ts": {},
+    "disc.mpg": {"codec": "mpeg2video"},
+    "mpeg1.mpg": {"codec": "mpeg1video"},
     "turned.mp4": {"rotation": 90},
 }
+
+DELAYS = {"broadcast.ts": 0.08, "disc.mpg": 0.54, "mpeg1.mpg": 0.54}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -43,10 +48,11 @@ def test_every_seek_ends_on_the_right_frame(tmp_path: Path, name: str) -> None:
     with open_container(tmp_path / name) as container:
         whole = [(frame.time_s, number_on(frame.rgb()), frame.keyframe) for frame in frames(container)]
         delay = whole[0][0] - truth.times_s[0]
-        assert delay == pytest.approx(0.08 if name.endswith(".ts") else 0)
+        assert delay == pytest.approx(DELAYS.get(name, 0), abs=1e-3)
         assert [time - delay for time, _, _ in whole] == pytest.approx(truth.times_s)
         assert [number for _, number, _ in whole] == list(range(FRAMES))
-        assert [number for _, number, key in whole if key] == list(range(0, FRAMES, 12))
+        last = [FRAMES - 1] * name.endswith(".mpg")  # with which the encoder ends what it cannot put into B-frames
+        assert [number for _, number, key in whole if key] == [*range(0, FRAMES, 12), *last]
         for number in (0, 1, 11, 12, 13, 29, 35, 36, 59):
             start_s = whole[number][0]
             seen = [(f.time_s, number_on(f.rgb()), f.keyframe) for f in frames(container, start_s, start_s + 0.1)]
@@ -72,7 +78,7 @@ def test_frames_are_upright_and_as_small_as_wanted(tmp_path: Path, rotation: int
     expected = np.asarray(player.read()[1])
     with open_container(tmp_path / "a.mp4") as container:
         frame = next(frames(container))
-    assert frame.size == (320, 180) and frame.turns == rotation // 90
+    assert frame.size == (320, 180) and frame.orientation.rotation == rotation
     assert np.abs(frame.bgr().astype(int) - expected).mean() < 2
     assert (frame.rgb() == frame.bgr()[:, :, ::-1]).all()
     small = frame.bgr((96, 54))
@@ -120,11 +126,13 @@ def test_what_is_no_video_says_so(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_bytes(b"no video at all " * 100)
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{victim.as_uri()}\n#EXT-X-ENDLIST\n"
     (tmp_path / "playlist.mp4").write_text(playlist)  # would open another file
-    for name in ("text.mp4", "playlist.mp4"):
+    make_video(tmp_path / "a.ogv", [Shot(2)], size=(160, 120), codec="libvpx", b_frames=0)
+    reasons = {"text.mp4": "broken", "playlist.mp4": "broken", "a.ogv": "unsupported"}
+    for name, reason in reasons.items():
         for source in (tmp_path / name, io.BytesIO((tmp_path / name).read_bytes())):
             with pytest.raises(VideoError) as caught:
                 open_container(source)
-            assert caught.value.reason == "broken"
+            assert caught.value.reason == reason
             assert str(tmp_path) not in str(caught.value)
     with pytest.raises(MissingError):
         open_container(tmp_path / "nothing.mp4")
@@ -178,3 +186,56 @@ def test_times_and_rates_are_fractions_in_every_release_of_pyav(tmp_path: Path) 
         assert rational(unset) is None
         with pytest.raises(VideoError, match="unsupported"):
             time_base(cast("av.VideoStream", SimpleNamespace(time_base=unset)))
+
+
+def test_the_stream_is_the_one_that_players_take(tmp_path: Path) -> None:
+    """By disposition, then by bits per second; a cover never, wherever it lies and whatever it says of itself."""
+    cover, small, large = ("mjpeg", (64, 64), 1), ("libx264", (160, 120), 30), ("libx264", (320, 240), 30)
+    default, attached = Disposition.default, Disposition.attached_pic
+    cases: list[tuple[str, list[tuple[tuple[str, tuple[int, int], int], Any]], tuple[int, int]]] = [
+        ("default.mkv", [(small, 0), (large, default)], large[1]),
+        ("first_default.mkv", [(small, default), (large, 0)], small[1]),
+        ("larger.mp4", [(small, default), (large, default)], large[1]),
+        ("cover.mkv", [(cover, 0), (small, default)], small[1]),
+        ("default_cover.mp4", [(cover, default), (small, 0)], small[1]),
+        ("attached.mp4", [(large, default), (cover, attached)], large[1]),
+        ("attached_first.mkv", [(cover, attached | default), (small, 0)], small[1]),
+    ]
+    failed = []
+    for name, streams, expected in cases:
+        _with_streams(tmp_path / name, streams)
+        with open_container(tmp_path / name) as container:
+            chosen = video_stream(container)
+            seen = [frame.size for frame in frames(container)]
+        if (chosen.width, chosen.height) != expected or seen != [expected] * 30:
+            failed.append((name, chosen.width, len(seen)))
+    assert not failed
+
+
+def test_a_cover_alone_is_no_video(tmp_path: Path) -> None:
+    _with_streams(tmp_path / "a.mp4", [(("mjpeg", (64, 64), 1), Disposition.attached_pic)])
+    with open_container(tmp_path / "a.mp4") as container, pytest.raises(VideoError, match=r"no_video: .* cover"):
+        video_stream(container)
+
+
+def _with_streams(path: Path, streams: list[tuple[tuple[str, tuple[int, int], int], Any]]) -> None:
+    """A file with streams of (codec, size, frames), each with its disposition."""
+    with av.open(str(path), "w") as container:
+        opened: list[Any] = []
+        for (codec, size, _), disposition in streams:
+            stream: Any = container.add_stream(codec, rate=25)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.disposition = disposition
+            opened.append(stream)
+        random = np.random.default_rng(5)
+        for number in range(30):
+            for stream, ((_, size, count), _) in zip(opened, streams, strict=True):
+                if number < count:
+                    pixels = random.integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8)
+                    picture = av.VideoFrame.from_ndarray(pixels.repeat(8, 0).repeat(8, 1), format="rgb24")
+                    picture = picture.reformat(format=stream.pix_fmt)
+                    picture.pts, picture.time_base = number, Fraction(1, 25)
+                    container.mux(stream.encode(picture))
+        for stream in opened:
+            container.mux(stream.encode())

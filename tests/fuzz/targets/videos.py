@@ -30,6 +30,8 @@ _FORMATS = (  # container, codec, pixel format
     ("avi", "mpeg4", "yuv420p"),
     ("flv", "flv", "yuv420p"),
     ("mpegts", "mpeg2video", "yuv420p"),
+    ("mpeg", "mpeg1video", "yuv420p"),
+    ("vob", "mpeg2video", "yuv420p"),
     ("gif", "gif", "rgb8"),
     ("webm", "libvpx", "yuv420p"),
     ("mov", "mjpeg", "yuvj420p"),
@@ -38,16 +40,17 @@ _FORMATS = (  # container, codec, pixel format
 
 
 def video_seeds() -> list[bytes]:
-    """A second of 64 by 48 pixels, with a cut in it, in ten formats."""
+    """A second of 64 by 48 pixels, with a cut in it, in twelve formats."""
     import av
 
     found = []
     for container, codec, pixels in _FORMATS:
         file = io.BytesIO()
         with av.open(file, "w", format=container, options={"fflags": "+bitexact"}) as out:
-            stream: Any = out.add_stream(codec, rate=12)
+            rate = 25 if codec == "mpeg1video" else 12  # it has a code for few rates
+            stream: Any = out.add_stream(codec, rate=rate)
             stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
-            stream.time_base = stream.codec_context.time_base = Fraction(1, 12)
+            stream.time_base = stream.codec_context.time_base = Fraction(1, rate)
             stream.gop_size, stream.thread_count = 6, 1
             stream.codec_context.flags |= av.codec.context.Flags.bitexact
             for number in range(14):
@@ -55,7 +58,7 @@ def video_seeds() -> list[bytes]:
                 picture = np.full((48, 64, 3), level, np.uint8)
                 picture[:: number + 2] = 255 - level
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
-                frame.pts, frame.time_base = number, Fraction(1, 12)
+                frame.pts, frame.time_base = number, Fraction(1, rate)
                 out.mux(stream.encode(frame))
             out.mux(stream.encode())
         found.append(file.getvalue())

@@ -169,8 +169,11 @@ def verify(
     reader: Annotated[
         str, typer.Option("--reader", help="own, or webdataset: the library that trainers use (extra `webdataset`)")
     ] = "own",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="of each mp4 only the first frame is decoded: damage behind it is not found")
+    ] = False,
 ) -> None:
-    """Re-read every tar of a corpus and hold it against its manifest."""
+    """Re-read every tar of a corpus and hold it against its manifest; every image and every frame of an mp4 decodes."""
 
     def work(console: Any) -> int:
         from corpus.settings import SettingsError
@@ -180,7 +183,7 @@ def verify(
 
         if reader not in list(Reader):
             raise SettingsError(f"--reader {reader}: there are {', '.join(Reader)}")
-        found = check(corpus, reader=Reader(reader))
+        found = check(corpus, reader=Reader(reader), fast=fast)
         for fault in found.faults:
             print_line(console, fault)
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"

@@ -55,7 +55,7 @@ class Candidate:
             self.after = pts if self.after is None else min(pts, self.after)
         if self.state == "taking" and not inside:
             self.state = "complete"
-        elif inside and self.state == "waiting" and opens and not first:
+        elif inside and self.state == "waiting" and opens and not first and not packet.is_corrupt:
             self.state = "taking"
         elif inside and (self.state != "taking" or pts < self.packets[0][0] or packet.is_corrupt):
             self.state = "refused"

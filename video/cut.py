@@ -2,6 +2,10 @@
 
 A clip whose packets can be taken over is copied (`video.copying`), every other is encoded again (`video.encoding`):
 one pass over the packets for all clips, then one decode for all that are left.
+
+A damaged packet is never copied: every packet of a clip must have given a frame, in the pass that found the clip
+(`integrity.DecodedFrames`) or, where there was none, when the copy is decoded. Else the clip is encoded again from the
+frames that do decode. Where these are too few (`min_decoded_share`), there is no clip: damaged.
 """
 
 from __future__ import annotations
@@ -19,12 +23,15 @@ from corpus.settings import Settings, tuning
 from video.continuity import breaks_of
 from video.copying import copied, copyable, remuxed
 from video.encoding import ClipWriter, EncodeSettings
-from video.reading import Budget, Source, frames, open_container, time_base, video_errors, video_stream
+from video.integrity import DecodedFrames, mp4_fault
+from video.reading import Budget, Source, VideoError, frames, open_container, time_base, video_errors, video_stream
 from video.sound import Sound
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+NO_FRAMES, DAMAGED = "no_frames", "damaged"
+_MOST_FED = 4096  # times of packets that are held before those that are not needed are left out
 _NEAR_S = 1e-6  # seconds that were added and subtracted still mean the frame at their time
 Interval = tuple[float, float]
 
@@ -37,6 +44,9 @@ class CutSettings(Settings):
         frozenset({"h264"}), description="all others are encoded as H.264"
     )
     encode: EncodeSettings = EncodeSettings()
+    min_decoded_share: float = Field(
+        0.5, ge=0, le=1, description="of a clip's packets that give a frame; a clip with fewer is left out: damaged"
+    )
     sound: bool = Field(False, description="keep the sound, as AAC")
     sound_bits_per_s: int = Field(128_000, ge=8_000)
     open_clips: int = tuning(4, ge=1, description="encoded at a time; where more overlap, they are decoded again")
@@ -46,7 +56,9 @@ class CutSettings(Settings):
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip, its bytes in memory. `data` is empty where no frame lies in the interval."""
+    """One clip, its bytes in memory. With a reason it has none, and 0 frames: no_frames, no frame lies in the interval,
+    or damaged, too few of those that do can be decoded.
+    """
 
     index: int  # of its interval
     data: bytes
@@ -54,6 +66,7 @@ class Clip:
     copied: bool
     start_s: float  # when its first frame is shown in the source; without frames, as asked for, and so the end
     end_s: float  # when its last frame makes way
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,10 +82,12 @@ def cut_mp4(
 ) -> CutResult:
     """Write the frames with `start_s` <= time < `end_s` as an mp4, which begins with the first of them at time 0.
 
-    Raises VideoError for what can't be read, and ValueError, before anything is written, where no frame lies in the
-    interval.
+    Raises VideoError for what can't be read or is damaged, and ValueError, where no frame lies in the interval; before
+    anything is written.
     """
     clip = next(cut_many(source, [(start_s, end_s)], settings))
+    if clip.reason == DAMAGED:
+        raise VideoError("broken", f"too few frames from {start_s} s to {end_s} s can be decoded")
     if not clip.frames:
         raise ValueError(f"no frame from {start_s} s to {end_s} s")
     if isinstance(target, (str, Path)):
@@ -87,12 +102,15 @@ def cut_many(
     intervals: Sequence[Interval],
     settings: CutSettings | None = None,
     budget: Budget | None = None,
+    decoded: DecodedFrames | None = None,
 ) -> Iterator[Clip]:
     """One clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
 
     Upright, in square pixels and in SDR, at the source's size (even, and so at most a pixel smaller, where it is
-    encoded). Memory: the clip that is
-    given, those that are being written, and the frames that at most `open_clips` encoders look ahead over. Raises
+    encoded). Memory: the clip that is given, those that are being written, and the frames that at most `open_clips`
+    encoders look ahead over.
+
+    `decoded`: what a pass over all intervals has decoded; without it each copied clip is decoded once. Raises
     ValueError for an interval without length, VideoError for what can't be read or goes beyond the budget; clips that
     came before it are whole.
     """
@@ -108,12 +126,12 @@ def cut_many(
             with video_errors():
                 sound.breaks = breaks_of(container, video_stream(container), budget)
         done = set()
-        for clip in _copies(container, [(index, intervals[index]) for index in order], settings, budget):
+        for clip in _copies(container, [(index, intervals[index]) for index in order], settings, budget, decoded):
             done.add(clip.index)
             yield _with_sound(clip, sound)
         left = [(index, intervals[index]) for index in order if index not in done]
         for stretch in stretches(left, settings.open_clips, settings.seek_over_s):
-            for clip in _encoded(container, stretch, settings.encode, budget):
+            for clip in _encoded(container, stretch, settings, budget):
                 yield _with_sound(clip, sound)
 
 
@@ -143,9 +161,13 @@ def stretches(
 
 
 def _copies(
-    container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings, budget: Budget
+    container: InputContainer,
+    intervals: list[tuple[int, Interval]],
+    settings: CutSettings,
+    budget: Budget,
+    decoded: DecodedFrames | None,
 ) -> Iterator[Clip]:
-    """The clips that can be copied."""
+    """The clips that can be copied, and that decode as a whole."""
     stream = video_stream(container)
     if not intervals or not settings.stream_copy or not copyable(container, stream, settings.copied_codecs):
         return
@@ -161,36 +183,65 @@ def _copies(
     with video_errors():
         for at, clip in copied(container, stream, list(zip(begins, ends, strict=True)), budget):
             first_s, until_s = float(clip.packets[0][0] * base), float(clip.until() * base)
-            yield Clip(intervals[at][0], remuxed(stream, clip), len(clip.packets), True, first_s, until_s)
+            times_s = [pts * base.numerator / base.denominator for pts, _ in clip.packets]
+            if decoded is not None and not decoded.has_all(times_s):
+                continue
+            data = remuxed(stream, clip)
+            if decoded is None and mp4_fault(data, budget):
+                continue
+            yield Clip(intervals[at][0], data, len(clip.packets), True, first_s, until_s)
 
 
 def _encoded(
-    container: InputContainer, intervals: list[tuple[int, Interval]], settings: EncodeSettings, budget: Budget
+    container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings, budget: Budget
 ) -> Iterator[Clip]:
     """The clips of one stretch."""
     stream = video_stream(container)
+    fed = _Fed(settings.min_decoded_share)
     waiting = list(reversed(intervals))
+    wanted = dict(intervals)
     writing: list[tuple[int, float, ClipWriter]] = []  # index, end
     with video_errors():
-        for frame in frames(container, waiting[-1][1][0], budget=budget):
+        for frame in frames(container, waiting[-1][1][0], budget=budget, fed=fed.times_s):
             now_s = frame.time_s + _NEAR_S
             for entry in [entry for entry in writing if entry[1] <= now_s]:
                 writing.remove(entry)
-                yield _closed(entry[0], entry[2], frame.time_s)
+                yield fed.checked(_closed(entry[0], entry[2], frame.time_s), *wanted[entry[0]])
+            if len(fed.times_s) >= _MOST_FED:
+                fed.forget(min([wanted[entry[0]][0] for entry in writing] + [each[0] for _, each in waiting[-1:]]))
             while waiting and waiting[-1][1][0] <= now_s:
                 index, (start_s, end_s) = waiting.pop()
                 if end_s > now_s:
-                    writing.append((index, end_s, ClipWriter(stream, settings)))
+                    writing.append((index, end_s, ClipWriter(stream, settings.encode)))
                 else:
-                    yield Clip(index, b"", 0, False, start_s, end_s)
+                    yield fed.checked(Clip(index, b"", 0, False, start_s, end_s), start_s, end_s)
             if not writing and not waiting:
                 return
             for _, _, writer in writing:
                 writer.add(frame)
         for index, _, writer in writing:
-            yield _closed(index, writer, None)
+            yield fed.checked(_closed(index, writer, None), *wanted[index])
     for index, (start_s, end_s) in reversed(waiting):
-        yield Clip(index, b"", 0, False, start_s, end_s)
+        yield fed.checked(Clip(index, b"", 0, False, start_s, end_s), start_s, end_s)
+
+
+class _Fed:
+    """The packets that were decoded for clips, against the frames that they gave."""
+
+    def __init__(self, min_share: float) -> None:
+        self._min_share = min_share
+        self.times_s: list[float] = []  # when they are shown
+
+    def checked(self, clip: Clip, start_s: float, end_s: float) -> Clip:
+        """The clip of an interval, or that there is none. One packet may be the second field of the frame before."""
+        packets = sum(start_s - _NEAR_S <= time_s < end_s - _NEAR_S for time_s in self.times_s)
+        if clip.frames and clip.frames >= self._min_share * packets - 1:
+            return clip
+        return Clip(clip.index, b"", 0, False, start_s, end_s, DAMAGED if packets > clip.frames else NO_FRAMES)
+
+    def forget(self, time_s: float) -> None:
+        """Nothing that is shown before this time will be asked for."""
+        self.times_s[:] = [fed_s for fed_s in self.times_s if fed_s >= time_s - _NEAR_S]
 
 
 def _closed(index: int, writer: ClipWriter, next_s: float | None) -> Clip:

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from video.clips import Clip
 from video.frame import Frame
+from video.integrity import DecodedFrames
 from video.keeping import Kept, kept
 from video.looks import Look, look_at, look_time
 from video.reading import Budget, Source, frames, open_container
@@ -22,19 +23,30 @@ _NEAR_S = 1e-6
 
 
 def watch_intervals(
-    source: Source, clips: Sequence[Clip], settings: WatchSettings, budget: Budget | None = None
+    source: Source,
+    clips: Sequence[Clip],
+    settings: WatchSettings,
+    budget: Budget | None = None,
+    decoded: DecodedFrames | None = None,
 ) -> Iterator[Watched]:
     """Each clip with the frames that are seen in the middles of n equal parts of it, in order of their ends.
 
     Clips may overlap and come in any order; those with a reason are left out. Held at a time: the frames of the clips
-    that overlap. A clip that lies behind the last frame that can be decoded gets the reason no_frames. Raises
-    VideoError where nothing can be decoded, or what can goes beyond the budget.
+    that overlap. A clip that lies behind the last frame that can be decoded gets the reason no_frames. `decoded`: as
+    in `video.watch`. Raises VideoError where nothing can be decoded, or what can goes beyond the budget.
     """
     wanted = sorted((clip for clip in clips if not clip.reason), key=lambda clip: clip.start_s)
     with open_container(source, settings.decoder_threads, budget) as container:
         for run in _runs(wanted):
             end_s = max(clip.end_s for clip in run)
-            yield from _watch(frames(container, run[0].start_s, end_s, budget=budget), run, settings)
+            seen = frames(container, run[0].start_s, end_s, budget=budget)
+            yield from _watch(seen if decoded is None else _noted(seen, decoded), run, settings)
+
+
+def _noted(seen: Iterator[Frame], decoded: DecodedFrames) -> Iterator[Frame]:
+    for frame in seen:
+        decoded.add(frame)
+        yield frame
 
 
 @dataclass

@@ -302,13 +302,15 @@ def frames(
     end_s: float | None = None,
     warm_up_s: float = 0.0,
     budget: Budget | None = None,
+    fed: list[float] | None = None,
 ) -> Iterator[Frame]:
     """Decoded frames in presentation order, times strictly rising: from the keyframe at or before `start_s -
     warm_up_s` (so some frames before that time come too) up to the last one before `end_s`.
 
     None: from the first, to the last. Can be called again and again on a container, one call at a time; a packet that
-    cannot be decoded is passed over. Raises VideoError: broken, when nothing or no longer anything can be decoded, and
-    at what goes beyond the budget. Sets all other streams to be skipped: read sound from a container of its own.
+    cannot be decoded is passed over. `fed` gets the time of each packet that the decoder is given. Raises VideoError:
+    broken, when nothing or no longer anything can be decoded, and at what goes beyond the budget. Sets all other
+    streams to be skipped: read sound from a container of its own.
     """
     import av
 
@@ -319,6 +321,8 @@ def frames(
             other.discard = av.stream.Discard.all
     with video_errors():
         packets, earliest_s = _packets(container, stream, None if start_s is None else start_s - warm_up_s, budget)
+        if fed is not None:
+            packets = _noted(packets, container, stream, fed)
         last_s = -math.inf
         scalers: dict[Any, Any] = {}
         orientation, rotation = None, 0
@@ -336,6 +340,18 @@ def frames(
                 return
             last_s = time_s
             yield frame
+
+
+def _noted(
+    packets: Iterator[av.Packet], container: InputContainer, stream: av.VideoStream, fed: list[float]
+) -> Iterator[av.Packet]:
+    """The packets; `fed` gets the times of those of frames that are shown."""
+    base = time_base(stream)
+    for packet in packets:
+        ticks = shown(packet, container)
+        if packet.size and not packet.is_discard and ticks is not None:
+            fed.append(ticks * base.numerator / base.denominator)
+        yield packet
 
 
 def _packets(

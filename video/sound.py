@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _GAP_S = 0.05  # timestamps are rounded (Matroska's to a millisecond): only more than this is silence or a jump back
 _BEFORE_S = 0.5  # decoders of lossy sound need what came before to get the first samples right
+_MOST_LEVEL = 16.0  # of a sample, where full scale is 1: what is beyond it is damage, and AAC has no code for NaN
 _LEAST_HZ, _MOST_HZ = 2_000, 768_000  # of sound that anybody recorded
 # What AAC has a code for (ISO/IEC 14496-3, table 1.18), in hertz.
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -118,7 +119,9 @@ def _samples(
         due = round(frame.pts * time_base(frame) * rate) - begin
         at = due if at is None or abs(due - at) > _GAP_S * rate else at
         for part in resampler.resample(frame):
-            heard = part.to_ndarray()
+            heard = samples_of(part)
+            if not np.abs(heard).max(initial=0) <= _MOST_LEVEL:
+                heard = np.zeros_like(heard)
             skipped, room = max(0, -at), max(0, count - max(0, at))
             kept = heard[:, skipped : skipped + room]
             if kept.shape[1]:
@@ -126,6 +129,11 @@ def _samples(
                 samples[:, at + skipped : at + skipped + kept.shape[1]] = kept
             at += heard.shape[1]
     return rate, samples
+
+
+def samples_of(frame: Any) -> NDArray[np.float32]:
+    """(channels, time)."""
+    return frame.to_ndarray()
 
 
 def _shape(frame: Any) -> tuple[str, str, int]:

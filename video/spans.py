@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from corpus.settings import tuning
 from video.clips import Clip
 from video.cut import CutSettings, cut_many
+from video.integrity import DecodedFrames
 from video.intervals import watch_intervals
 from video.keeping import of_one_size
 from video.looks import Summary
@@ -49,7 +50,7 @@ class SpanClip:
 
     start_s: float
     end_s: float
-    reason: str  # too_short, not_an_interval, outside_video, no_frames; empty: the clip can be used
+    reason: str  # too_short, not_an_interval, outside_video, no_frames, damaged; empty: the clip can be used
     scenes: int  # of which it is made; 0: it is annotated
     annotation: int | None  # which of the annotated intervals this is
     looks: Summary | None = None  # None: it was not looked at
@@ -79,15 +80,17 @@ def span_clips(
     `batch_s` or of one clip that is longer. Raises VideoError where the video cannot be decoded or goes beyond the
     budget; the clips that came before it are whole. What storage raises is left as it is. A file object is not closed.
     """
+    decoded = DecodedFrames() if settings.mp4 else None
     if annotated is None:
-        yield from _cut(source, _described(watch(source, settings, span, budget), settings), settings, budget)
+        seen = watch(source, settings, span, budget, decoded)
+        yield from _cut(source, _described(seen, settings), settings, budget, decoded)
         return
     for clip in annotated:
         if clip.reason:
             yield SpanClip(clip.start_s, clip.end_s, clip.reason, clip.scenes, clip.annotation)
     if not all(clip.reason for clip in annotated):
-        seen = watch_intervals(source, annotated, settings, budget)
-        yield from _cut(source, _described(seen, settings), settings, budget)
+        seen = watch_intervals(source, annotated, settings, budget, decoded)
+        yield from _cut(source, _described(seen, settings), settings, budget, decoded)
 
 
 def shared_out(annotated: Iterable[Clip], spans: Sequence[Span]) -> list[list[Clip]]:
@@ -130,7 +133,11 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
 
 
 def _cut(
-    source: Source, clips: Iterable[SpanClip], settings: SpanSettings, budget: Budget | None
+    source: Source,
+    clips: Iterable[SpanClip],
+    settings: SpanSettings,
+    budget: Budget | None,
+    decoded: DecodedFrames | None,
 ) -> Iterator[SpanClip]:
     """The clips, with their mp4 files where these are wanted."""
     if not settings.mp4:
@@ -139,25 +146,29 @@ def _cut(
     batch: list[SpanClip] = []
     for clip in clips:
         if batch and sum(each.end_s - each.start_s for each in [*batch, clip]) > settings.batch_s:
-            yield from _with_mp4(source, batch, settings, budget)
+            yield from _with_mp4(source, batch, settings, budget, decoded)
             batch = []
         batch.append(clip)
-    yield from _with_mp4(source, batch, settings, budget)
+    yield from _with_mp4(source, batch, settings, budget, decoded)
 
 
 def _with_mp4(
-    source: Source, batch: Sequence[SpanClip], settings: SpanSettings, budget: Budget | None
+    source: Source,
+    batch: Sequence[SpanClip],
+    settings: SpanSettings,
+    budget: Budget | None,
+    decoded: DecodedFrames | None,
 ) -> list[SpanClip]:
     wanted = [(place, (clip.start_s, clip.end_s)) for place, clip in enumerate(batch) if not clip.reason]
     done = list(batch)
     with _left_in_place(source):
         intervals = [interval for _, interval in wanted]
-        for made in cut_many(source, intervals, settings.cut, budget) if wanted else ():
+        for made in cut_many(source, intervals, settings.cut, budget, decoded) if wanted else ():
             place = wanted[made.index][0]
             if made.frames:
                 done[place] = replace(batch[place], mp4=made.data, mp4_frames=made.frames, copied=made.copied)
-            else:  # it lies between two frames
-                done[place] = replace(batch[place], reason="no_frames", frames=(), frames_s=(), size=(0, 0))
+            else:  # it lies between two frames, or in damage
+                done[place] = replace(batch[place], reason=made.reason, frames=(), frames_s=(), size=(0, 0))
     return done
 
 

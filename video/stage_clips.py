@@ -56,15 +56,16 @@ class Clips(MapStage):
     """Rows of videos to rows of clips. Whatever is stored of a clip is a part of it, in the shard's media.
 
     A clip that cannot be used is a row with a reason: too_short (filtered); not_an_interval, outside_video, no_frames
-    (failed). So is a source's row without any: no_annotation, nobody described a part of a video whose parts are
-    described elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the
-    reasons of `reading.VideoError` in one row; the clips before the damage stay. So does one that takes more time than
-    it may (time_budget), or more memory than there is (out_of_memory): that depends on the machine, so that `--retry`
-    tries again.
+    (failed); damaged (failed), where mp4 files are made and less than `cut.min_decoded_share` of its packets decode. So
+    is a source's row without any: no_annotation, nobody described a part of a video whose parts are described
+    elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the reasons of
+    `reading.VideoError` in one row; the clips before the damage stay. So does one that takes more time than it may
+    (time_budget), or more memory than there is (out_of_memory): that depends on the machine, so that `--retry` tries
+    again.
     """
 
     name = "clips"
-    version = 3
+    version = 4
     reads = (ROWS, ITEMS)
     schema = CLIPS_SCHEMA
     fan_out = True

@@ -20,6 +20,7 @@ from corpus.settings import Settings, tuning
 from video.clips import Clip, ClipMaker, ClipSettings, Scene, halved
 from video.detect import Cut, CutFinder, DetectSettings
 from video.frame import Frame
+from video.integrity import DecodedFrames
 from video.keeping import FrameStore, Kept
 from video.looks import Look, Summary, hashes_of, look_at, look_time, looks_in, summary
 from video.reading import Budget, Source, VideoError, frames, open_container
@@ -56,12 +57,17 @@ class Watched:
 
 
 def watch(
-    source: Source, settings: WatchSettings, span: tuple[float, float] | None = None, budget: Budget | None = None
+    source: Source,
+    settings: WatchSettings,
+    span: tuple[float, float] | None = None,
+    budget: Budget | None = None,
+    decoded: DecodedFrames | None = None,
 ) -> Iterator[Watched]:
     """The clips of a video, or of those scenes that start in `span` (start_s included, end_s not), in order.
 
     A span that begins the video may start at -inf, and one that ends it end at inf: nothing is left out by rounding.
     Those with a reason (too_short) come too. One decode pass; a clip is given a few seconds of video after its end.
+    `decoded` gets the frames that were decoded without a fault, those of a clip before the clip.
     Raises VideoError where the video cannot be decoded, or goes beyond the budget.
     """
     first_s, last_s = span or (float("-inf"), float("inf"))
@@ -69,6 +75,8 @@ def watch(
     with open_container(source, settings.decoder_threads, budget) as container:
         run = _Pass(settings, first_s, last_s)
         for frame in frames(container, begin_s, None, settings.warm_up_s, budget):
+            if decoded is not None:
+                decoded.add(frame)
             yield from run.see(frame)
             if run.done:
                 return

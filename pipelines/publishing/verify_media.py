@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from corpus.decoding import UndecodableError
 from corpus.pixels import Pixels
 from pipelines.publishing.pictures import judged_as, near, shown_hash
-from video.reading import Budget, VideoError, frames, open_container
+from video.integrity import mp4_fault
+from video.reading import Budget
 
-_MOST_WORK_S = 600.0  # on the first frame of a video
+_MOST_WORK_S = 600.0  # on a video
 _FLAT = 3.0  # standard deviation of grey levels below which a picture's hash is one of its noise
 
 
@@ -47,21 +47,12 @@ def can_open_videos() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def unplayable(content: bytes, opened: bool) -> str:
+def unplayable(content: bytes, opened: bool, first_frame: bool = False) -> str:
     """Why an mp4 can't be played; "" if nothing is wrong with it.
 
-    `opened`: it must have a video stream whose first frame decodes. Else it must only begin as an mp4 does, with a box
-    `ftyp` (ISO/IEC 14496-12, 4.3).
+    `opened`: every packet of it must decode, or, with `first_frame`, those up to its first frame. Else it must only
+    begin as an mp4 does, with a box `ftyp` (ISO/IEC 14496-12, 4.3).
     """
     if content[4:8] != b"ftyp":
         return "it does not begin with a box ftyp"
-    if not opened:
-        return ""
-    budget = Budget(_MOST_WORK_S)
-    try:
-        with open_container(io.BytesIO(content), threads=1, budget=budget) as container:
-            if next(frames(container, budget=budget), None) is None:
-                return "it has no frame"
-    except VideoError as error:
-        return "it has no video stream" if error.reason == "no_video" else str(error)
-    return ""
+    return mp4_fault(content, Budget(_MOST_WORK_S), first_frame) if opened else ""

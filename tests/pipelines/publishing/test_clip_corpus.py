@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from clip_worlds import ClipWorld, small_mp4
+from damaging import damage
 from small_worlds import InlineEngine, mixture, picture
 from test_verify import read, rewrite
+from videos import Shot, make_video
 
 from pipelines.publishing import verify_media
 from pipelines.publishing.mixture import PublishError
@@ -220,7 +222,9 @@ def test_a_corpus_of_clips_is_sound_and_its_videos_are_counted(good: Path) -> No
     assert found.faults == []
     videos = sum(name.endswith(".mp4") for tar in good.rglob("*.tar") for name, _ in read(tar))
     assert found.videos == videos > 3 * 60 and found.opened
-    assert f"{videos} videos (first frame of each decoded)" in found.summary()
+    assert f"{videos} videos (each decoded to its last frame)" in found.summary()
+    fast = verify(str(good), fast=True)
+    assert fast.faults == [] and f"{videos} videos (first frame of each decoded)" in fast.summary()
 
 
 def faults_of(corpus: Path, field: str, content: bytes) -> list[str]:
@@ -241,6 +245,17 @@ def test_a_frame_that_does_not_decode(corpus: Path) -> None:
 def test_a_video_that_does_not_play(corpus: Path) -> None:
     [fault] = faults_of(corpus, "negative_1.mp4", small_mp4(0)[:200])
     assert fault.startswith("negative_1.mp4 does not play: ")
+
+
+def test_a_video_that_is_damaged_in_the_middle(corpus: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    make_video(film, [Shot(frames=60)], size=(160, 120), gop=20)
+    whole = film.read_bytes()
+    damage(film, lambda time_s: 1.0 < time_s < 1.2)
+    [fault] = faults_of(corpus, "positive.mp4", film.read_bytes())
+    assert fault.startswith("positive.mp4 does not play: its video at 1.") and "does not decode" in fault
+    assert verify(str(corpus), fast=True).faults == []  # which promises no more than the first frame
+    assert faults_of(corpus, "positive.mp4", whole) == []
 
 
 def test_without_pyav_only_the_first_bytes_of_a_video_are_looked_at(

@@ -85,11 +85,21 @@ LOCATION_FIELDS = (
 PART = pa.struct(list(LOCATION_FIELDS))
 PARTS_FIELD = pa.field("parts", pa.list_(PART))
 
+# Which part of which video a side shows; null where it is no clip. Times are seconds from the video's first frame.
+CLIP = pa.struct(
+    [
+        pa.field("video", pa.string()),  # 32 hexadecimal digits, equal for the clips of a video
+        pa.field("start_s", pa.float64()),
+        pa.field("end_s", pa.float64()),
+    ]
+)
+
 _SIDE = pa.struct(
     [
         pa.field("instruction", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         pa.field("items", pa.list_(ITEM_ID), nullable=False),
+        pa.field("clip", CLIP),
     ]
 )
 
@@ -105,6 +115,7 @@ PAIR_SCHEMA = pa.schema(
                     [
                         pa.field("text", pa.string(), nullable=False),
                         pa.field("items", pa.list_(ITEM_ID), nullable=False),
+                        pa.field("clip", CLIP),
                         pa.field("score", pa.float32(), nullable=False),
                         pa.field("origin", pa.string(), nullable=False),
                     ]

@@ -6,6 +6,7 @@ pairs (`group`), by name (`negatives`), or both.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
+from corpus.records import CLIP, PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, same_text, text_negatives
 from pipelines.given_pairs import GivenPairSettings
@@ -28,6 +29,7 @@ from video.tables import FRAME_EXT, VIDEO_EXT, ClipKind
 
 _QUESTIONS = ("questions", "window_questions")
 _WINDOWS = ("windows", "window_questions")
+_VIDEO_ID_DIGITS = 32  # hexadecimal
 _MEDIA = {"frames": (FRAME_EXT,), "mp4": (VIDEO_EXT,), "both": (FRAME_EXT, VIDEO_EXT)}
 
 
@@ -96,6 +98,7 @@ class ClipPairs(MapStage):
     """
 
     name = "pairs"
+    version = 2
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
     schema = PAIR_SCHEMA
     fan_out = True
@@ -179,6 +182,7 @@ class _Media:
     """The items of n clips' sides, and why a clip has none."""
 
     items: pa.ListArray  # list<item id>[n]: frames in the order of time, then the mp4
+    clips: pa.StructArray  # CLIP[n]: which part of which video it is
     missing: pa.Array  # string[n]; "": nothing is
 
 
@@ -200,7 +204,16 @@ def _media(shard: Shard, settings: ClipPairSettings) -> _Media:
     chosen = chosen[np.argsort(owner[chosen], kind="stable")]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[chosen], minlength=n))]).astype(np.int32)
     ids = flat.field("item_id").take(pa.array(chosen))
-    return _Media(pa.ListArray.from_arrays(pa.array(offsets), ids), missing)
+    return _Media(pa.ListArray.from_arrays(pa.array(offsets), ids), _clips(shard[ROWS]), missing)
+
+
+def _clips(rows: pa.Table) -> pa.StructArray:
+    """CLIP of each row. A video's id is a hash of its name, which may be a path or a URL with a signature."""
+    names = pc.coalesce(rows.column("video"), rows.column("url"), "").combine_chunks().dictionary_encode()
+    ids = [hashlib.sha256(name.encode()).hexdigest()[:_VIDEO_ID_DIGITS] for name in names.dictionary.to_pylist()]
+    columns = [pa.array(ids, pa.string()).take(names.indices)]
+    columns += [pc.cast(rows.column(name).combine_chunks(), pa.float64()) for name in ("start_s", "end_s")]
+    return pa.StructArray.from_arrays(columns, fields=list(CLIP))
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,13 +239,16 @@ class _Pairs:
 
     def both_sides(self) -> dict[str, pa.Array]:
         settings, n = self.settings, len(self)
-        texts, clips = self.said.column("text").combine_chunks(), self.media.items.take(pa.array(self.place))
+        texts, place = self.said.column("text").combine_chunks(), pa.array(self.place)
+        clip, text = (self.media.items.take(place), self.media.clips.take(place)), (texts, no_items(n))
+        query: tuple[pa.Array, ...]
+        positive: tuple[pa.Array, ...]
         if settings.of in _QUESTIONS:
-            query, positive = (self.said.column("question").combine_chunks(), clips), (texts, no_items(n))
+            query, positive = (self.said.column("question").combine_chunks(), *clip), text
         elif settings.direction == "text_to_clip":
-            query, positive = (texts, no_items(n)), (repeated("", n), clips)
+            query, positive = text, (repeated("", n), *clip)
         else:
-            query, positive = (repeated("", n), clips), (texts, no_items(n))
+            query, positive = (repeated("", n), *clip), text
         return {
             "query": sides(settings.query_instruction, *query),
             "positive": sides(settings.positive_instruction, *positive),
@@ -262,5 +278,5 @@ class _Pairs:
         if as_text:
             found = text_negatives(said, ranked, most, answers=asked)
         else:
-            found = clip_negatives(said, ranked, self.media.items, most)
+            found = clip_negatives(said, ranked, self.media.items, self.media.clips, most)
         return [negatives if kept else [] for negatives, kept in zip(found, self.kept.tolist(), strict=True)]

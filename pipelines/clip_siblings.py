@@ -61,9 +61,14 @@ def ranked_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettin
     return found
 
 
-def clip_negatives(said: Said, ranked: list[list[int]], items: pa.ListArray, most: int) -> list[list[dict[str, Any]]]:
-    """For each pair at most so many siblings' clips, of which nothing is said that is said of its own clip."""
-    shown, words = items.to_pylist(), _words(said)
+def clip_negatives(
+    said: Said, ranked: list[list[int]], items: pa.ListArray, clips: pa.StructArray, most: int
+) -> list[list[dict[str, Any]]]:
+    """For each pair at most so many siblings' clips, of which nothing is said that is said of its own clip.
+
+    Of each of n clips `items` are the ids of its items and `clips` (CLIP) its times.
+    """
+    shown, words, times = items.to_pylist(), _words(said), clips.to_pylist()
     found = []
     for row in said.row:
         seen = {tuple(shown[row])}
@@ -73,7 +78,7 @@ def clip_negatives(said: Said, ranked: list[list[int]], items: pa.ListArray, mos
                 break
             if tuple(shown[other]) not in seen:
                 seen.add(tuple(shown[other]))
-                negatives.append(_negative("", shown[other]))
+                negatives.append(_negative("", shown[other], times[other]))
         found.append(negatives)
     return found
 
@@ -100,7 +105,7 @@ def text_negatives(said: Said, ranked: list[list[int]], most: int, answers: bool
             if fitting:
                 best = min(fitting, key=lambda each: said.like[each] != said.like[pair])
                 seen.add(same_text(said.text[best]))
-                negatives.append(_negative(said.text[best], []))
+                negatives.append(_negative(said.text[best], [], None))
         found.append(negatives)
     return found
 
@@ -140,5 +145,5 @@ def _others(row: int, ranked: list[list[int]], words: dict[int, set[str]]) -> It
     return (other for other in ranked[row] if not words[row] & words[other])
 
 
-def _negative(text: str, items: list[bytes]) -> dict[str, Any]:
-    return {"text": text, "items": items, "score": 0.0, "origin": str(Origin.CLIP_SIBLING)}
+def _negative(text: str, items: list[bytes], clip: dict[str, Any] | None) -> dict[str, Any]:
+    return {"text": text, "items": items, "clip": clip, "score": 0.0, "origin": str(Origin.CLIP_SIBLING)}

@@ -58,7 +58,7 @@ class GivenPairs(MapStage):
     """
 
     name = "pairs"
-    version = 4
+    version = 5
     schema = PAIR_SCHEMA
     fan_out = True
     origin = PAIR_ORIGIN

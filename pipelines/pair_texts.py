@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.records import PAIR_SCHEMA, CaptionOrigin
+from corpus.records import CLIP, PAIR_SCHEMA, CaptionOrigin
 from corpus.settings import Settings
 from corpus.stages import ITEMS, ROWS, Shard
 from pipelines.best_texts import BEST_TEXTS
@@ -82,10 +82,11 @@ def _drawn(shard: Shard, settings: TextSettings) -> np.ndarray:
     return np.array([int.from_bytes(hashlib.sha256(salt + item).digest()[:8]) < below for item in items], bool)
 
 
-def sides(instruction: str, texts: pa.Array, items: pa.ListArray) -> pa.Array:
-    """The queries or positives of n pairs; `items` are lists of item ids."""
+def sides(instruction: str, texts: pa.Array, items: pa.ListArray, clips: pa.Array | None = None) -> pa.Array:
+    """The queries or positives of n pairs; `items` are lists of item ids, `clips` (CLIP) says which clips these are."""
     kind = PAIR_SCHEMA.field("query").type
-    return pa.StructArray.from_arrays([repeated(instruction, len(texts)), texts, items], fields=list(kind))
+    clips = pa.nulls(len(texts), CLIP) if clips is None else clips
+    return pa.StructArray.from_arrays([repeated(instruction, len(texts)), texts, items, clips], fields=list(kind))
 
 
 def no_items(n: int) -> pa.ListArray:

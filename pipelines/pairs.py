@@ -32,6 +32,7 @@ class Pairs(MapStage):
     """One pair, or two, for each row whose item was kept. Without a text there is none: `no_text`, `no_caption`."""
 
     name = "pairs"
+    version = 2
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
     schema = PAIR_SCHEMA
     fan_out = True

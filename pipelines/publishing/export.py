@@ -105,10 +105,10 @@ def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
     samples = sample_jsons(whole, item.target.name, item.target.task, item.target.stage, layout, pictures)
     given = _items(donors, "positive", 0, item.locations)
     drawn, shown = donors.column("positive").combine_chunks(), _pictures(given[1], item.locations)
-    told = zip(side_names(drawn), drawn.field("text").to_pylist(), item.slot[~own].tolist(), strict=True)
+    columns = (drawn.field("text").to_pylist(), drawn.field("clip").to_pylist(), item.slot[~own].tolist())
     negatives = [
-        random_negative(side, text, layout.negatives[slot], shown.of(row))
-        for row, (side, text, slot) in enumerate(told)
+        random_negative(side, text, layout.negatives[slot], shown.of(row), clip if layout.clip else None)
+        for row, (side, text, clip, slot) in enumerate(zip(side_names(drawn), *columns, strict=True))
     ]
     parts = [
         _places(whole.num_rows, list(sides.values()), item.locations),

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.records import CaptionOrigin, Origin
+from corpus.records import CLIP, CaptionOrigin, Origin
 from pipelines.publishing.sides import first_entries, side_ids
 
 _IMAGE = "jpg"  # what every image is called
@@ -38,6 +38,7 @@ class Layout:
     query: tuple[str, ...]
     positive: tuple[str, ...]
     negatives: tuple[tuple[str, ...], ...]
+    clip: bool = False  # of a dataset of clips: what has media is one
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -69,6 +70,7 @@ def make_layout(exts: Mapping[str, Sequence[str]], negatives: int, clip: bool = 
         media_fields("query", exts["query"], clip),
         media_fields("positive", exts["positive"], clip),
         tuple(media_fields(f"negative_{n}", exts["negatives"], clip) for n in range(negatives)),
+        clip,
     )
 
 
@@ -92,7 +94,7 @@ def sample_jsons(
     `pictures`: of the sides "query", "positive" and "negatives", these in the order of pairs.
     """
     query, positive = (
-        _sides(pairs, name, fields, pictures[name])
+        _sides(pairs, name, fields, pictures[name], layout.clip)
         for name, fields in (("query", layout.query), ("positive", layout.positive))
     )
     negatives = _negatives(pairs.column("negatives").combine_chunks(), layout, pictures["negatives"])
@@ -118,6 +120,7 @@ def sample_jsons(
                 "url": texts["source_url"][row],
                 "sha256": sha256,
                 "licence": texts["licence"][row],
+                **clip_fields(query[row] if layout.query else positive[row], layout.clip),
             },
         }
         for row, (pair_id, sha256, score) in enumerate(
@@ -131,11 +134,19 @@ def sample_jsons(
     ]
 
 
-def random_negative(side: str, text: str, fields: tuple[str, ...], pictures: Mapping[str, Any]) -> dict[str, Any]:
+def random_negative(
+    side: str, text: str, fields: tuple[str, ...], pictures: Mapping[str, Any], clip: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A negative that is the positive side of another pair, the one with the id `side`, with what `Pictures.of` says
-    of it. It has no score.
+    of it, and, where it is one, which `clip` (CLIP). It has no score.
     """
-    return {"id": side, "text": text, "media": list(fields), **pictures, "score": 0.0, "origin": str(Origin.RANDOM)}
+    shown = {**pictures, **clip_fields(clip or {}, clip is not None and bool(fields))}
+    return {"id": side, "text": text, "media": list(fields), **shown, "score": 0.0, "origin": str(Origin.RANDOM)}
+
+
+def clip_fields(clip: Mapping[str, Any], is_clip: bool) -> dict[str, Any]:
+    """Of a side that is a clip, its video and its times; of any other nothing."""
+    return {name: clip[name] for name in CLIP.names} if is_clip else {}
 
 
 def to_bytes(sample: Mapping[str, Any]) -> bytes:
@@ -162,12 +173,21 @@ def _strings(column: pa.ChunkedArray | pa.Array) -> list[str]:
     return pc.fill_null(column, "").to_pylist()
 
 
-def _sides(pairs: pa.Table, name: str, fields: tuple[str, ...], pictures: Pictures) -> list[dict[str, Any]]:
+def _sides(pairs: pa.Table, name: str, fields: tuple[str, ...], pictures: Pictures, clip: bool) -> list[dict[str, Any]]:
     side = pairs.column(name).combine_chunks()
-    told = zip(side_names(side), _strings(side.field("instruction")), _strings(side.field("text")), strict=True)
+    texts = (_strings(side.field(part)) for part in ("instruction", "text"))
     return [
-        {"id": own, "instruction": instruction, "text": text, "media": list(fields), **pictures.of(row)}
-        for row, (own, instruction, text) in enumerate(told)
+        {
+            "id": own,
+            "instruction": instruction,
+            "text": text,
+            "media": list(fields),
+            **pictures.of(row),
+            **clip_fields(of_clip, clip and bool(fields)),
+        }
+        for row, (own, instruction, text, of_clip) in enumerate(
+            zip(side_names(side), *texts, side.field("clip").to_pylist(), strict=True)
+        )
     ]
 
 
@@ -181,7 +201,7 @@ def _negatives(lists: pa.Array, layout: Layout, pictures: Pictures) -> list[list
     entries = used.values
     texts, scores = _strings(entries.field("text")), _numbers(entries.field("score"))
     origins, ids = _strings(entries.field("origin")), side_names(entries)
-    offsets = used.offsets.to_pylist()
+    offsets, clips = used.offsets.to_pylist(), entries.field("clip").to_pylist()
     return [
         [
             {
@@ -189,6 +209,7 @@ def _negatives(lists: pa.Array, layout: Layout, pictures: Pictures) -> list[list
                 "text": texts[at],
                 "media": list(layout.negatives[at - start]),
                 **pictures.of(at),
+                **clip_fields(clips[at], layout.clip and bool(layout.negatives[at - start])),
                 "score": scores[at],
                 "origin": origins[at],
             }
@@ -198,16 +219,19 @@ def _negatives(lists: pa.Array, layout: Layout, pictures: Pictures) -> list[list
     ]
 
 
+_CLIP_SHAPE = {"video": str, "start_s": float, "end_s": float}
 _MEDIA_SHAPE = {"media": [str], "phash": [str], "rewritten": [bool]}
 _SIDE_SHAPE = {"id": str, "instruction": str, "text": str, **_MEDIA_SHAPE}
-_SHAPE = {
+_NEGATIVE_SHAPE = {"id": str, "text": str, **_MEDIA_SHAPE, "score": float, "origin": str}
+_SOURCE_SHAPE = {"url": str, "sha256": str, "licence": str}
+_SHAPE: dict[str, Any] = {
     "pair_id": str,
     "dataset": str,
     "task": str,
     "stage": int,
     "query": _SIDE_SHAPE,
     "positive": _SIDE_SHAPE,
-    "negatives": [{"id": str, "text": str, **_MEDIA_SHAPE, "score": float, "origin": str}],
+    "negatives": [_NEGATIVE_SHAPE],
     "positive_score": float,
     "group": str,
     "label": str,
@@ -215,18 +239,23 @@ _SHAPE = {
     "caption_origin": str,
     "caption_model": str,
     "caption_prompt": str,
-    "source": {"url": str, "sha256": str, "licence": str},
+    "source": _SOURCE_SHAPE,
 }
+_VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 _PHASH = re.compile(r"[0-9a-f]{16}")
 _ORIGINS = frozenset(map(str, Origin))
 _CAPTION_ORIGINS = frozenset(map(str, CaptionOrigin))
 
 
-def wrong_json(sample: Any) -> list[str]:
-    """What is wrong with the keys, the order of keys, the types and the vocabulary of a sample's JSON."""
-    faults = list(_unlike(sample, _SHAPE, ""))
+def wrong_json(sample: Any, clips: Collection[str] = ()) -> list[str]:
+    """What is wrong with the keys, the order of keys, the types and the vocabulary of a sample's JSON.
+
+    `clips`: which of "query", "positive" and "negatives" are clips, which say of which part of which video.
+    """
+    faults = list(_unlike(sample, _shape(clips), ""))
     if faults:
         return faults
+    faults += _wrong_clips(sample, clips)
     if sample["caption_origin"] not in _CAPTION_ORIGINS:
         faults.append(f"caption_origin is {sample['caption_origin']!r}")
     for number, negative in enumerate(sample["negatives"]):
@@ -237,6 +266,35 @@ def wrong_json(sample: Any) -> list[str]:
             faults.append(f"{name}: media, phash and rewritten differ in length")
         faults += [f"{name}.phash has {value!r}" for value in side["phash"] if value and not _PHASH.fullmatch(value)]
     return faults
+
+
+def clip_sides(fields: Iterable[str]) -> frozenset[str]:
+    """Which sides are clips in a dataset of clips, by its media fields."""
+    starts = {field.partition(".")[0] for field in fields}
+    return frozenset("negatives" if start.startswith("negative_") else start for start in starts)
+
+
+def _shape(clips: Collection[str]) -> dict[str, Any]:
+    """The shape of a sample's JSON in which these sides are clips."""
+    if not clips:
+        return _SHAPE
+    sides = {name: {**_SIDE_SHAPE, **_CLIP_SHAPE} for name in ("query", "positive") if name in clips}
+    negative = {"id": str, "text": str, **_MEDIA_SHAPE, **_CLIP_SHAPE, "score": float, "origin": str}
+    negatives = {"negatives": [negative]} if "negatives" in clips else {}
+    return {**_SHAPE, **sides, **negatives, "source": {**_SOURCE_SHAPE, **_CLIP_SHAPE}}
+
+
+def _wrong_clips(sample: Mapping[str, Any], clips: Collection[str]) -> Iterator[str]:
+    for name, side in _named_sides(sample):
+        if name.partition("[")[0] not in clips:
+            continue
+        if not 0 <= side["start_s"] < side["end_s"]:
+            yield f"{name}: from {side['start_s']} s to {side['end_s']} s is no part of a video"
+        if not _VIDEO_ID.fullmatch(side["video"]):
+            yield f"{name}.video is {side['video']!r}"
+    own = next((name for name in ("query", "positive") if name in clips), None)
+    if own and clip_fields(sample["source"], True) != clip_fields(sample[own], True):
+        yield f"source tells of another clip than {own}"
 
 
 def named_media(sample: Mapping[str, Any]) -> list[str]:

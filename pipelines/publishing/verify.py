@@ -8,7 +8,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -33,7 +33,7 @@ from pipelines.publishing.manifest import (
 )
 from pipelines.publishing.pictures import stock_picture
 from pipelines.publishing.progress import Tar, list_files
-from pipelines.publishing.sample import judged_pictures, named_media, wrong_json
+from pipelines.publishing.sample import clip_sides, judged_pictures, named_media, wrong_json
 from pipelines.publishing.verify_media import can_open_videos, see, unplayable
 from pipelines.publishing.webdataset_reader import require_webdataset, webdataset_picture, webdataset_samples
 
@@ -277,7 +277,8 @@ def _check_sample(
     fields = [field for field, _ in members]
     if fields != entry["fields"]:
         found.fault(f"members {fields}, expected {entry['fields']}", key)
-    sample = _read_json(found, key, dict(members).get("json", b""))
+    clips = clip_sides(entry["fields"][1:]) if entry["modality"] == Modality.CLIP else ()
+    sample = _read_json(found, key, dict(members).get("json", b""), clips)
     judged = judged_pictures(sample) if sample else {}
     for field_name, content in members:
         if field_name.endswith(".jpg"):
@@ -303,14 +304,14 @@ def _check_sample(
     return sample
 
 
-def _read_json(found: _TarFound, key: str, content: bytes) -> dict[str, Any]:
+def _read_json(found: _TarFound, key: str, content: bytes, clips: Collection[str]) -> dict[str, Any]:
     """A sample's JSON; empty if it can't be used, which is noted."""
     try:
         sample = json.loads(content)
     except ValueError as error:
         found.fault(f"json can't be read: {error}", key)
         return {}
-    faults = wrong_json(sample)
+    faults = wrong_json(sample, clips)
     for what in faults:
         found.fault(what, key)
     return {} if faults else sample

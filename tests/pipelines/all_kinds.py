@@ -23,7 +23,8 @@ def publish_all_kinds(work: Path, corpus: Path) -> Path:
     clips = []
     for number in range(COUNTS["clips"]):
         own = frames[3 * number : 3 * number + 3]
-        positive = {"instruction": "", "text": "", "items": own}
+        part = {"video": f"{number // 5:032x}", "start_s": 5.0 * number, "end_s": 5.0 * number + 5}
+        positive = {"instruction": "", "text": "", "items": own, "clip": part}
         clips.append(image_pair("clips", f"clip {number}", own[0], positive=positive, group=f"film {number // 5}"))
     given = world.dataset("clips", clips)
     world.datasets[-1] = replace(given, modality=Modality.CLIP, task=Task.VIDEO_RETRIEVAL)

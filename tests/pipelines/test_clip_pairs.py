@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from pipelines.pairs import Pairs, PairSettings
 CLIPS = [Clip("a", 0, "a cat "), Clip("b", 5, "a dog"), Clip("c", 10, None), Clip("d", 15, "gone", reason="still")]
 
 
+def part(start_s: float, end_s: float, video: str = "one") -> dict[str, Any]:
+    return {"video": hashlib.sha256(video.encode()).hexdigest()[:32], "start_s": start_s, "end_s": end_s}
+
+
 def test_a_text_finds_its_clip(tmp_path: Path) -> None:
     found = make(tmp_path, CLIPS, query_instruction="Find it: ", positive_instruction="Understand it.")
     assert found[0] == {
         "pair_id": pair_id("films", "a cat", *CLIPS[0].frame_ids),
-        "query": {"instruction": "Find it: ", "text": "a cat", "items": []},
-        "positive": {"instruction": "Understand it.", "text": "", "items": CLIPS[0].frame_ids},
+        "query": {"instruction": "Find it: ", "text": "a cat", "items": [], "clip": None},
+        "positive": {"instruction": "Understand it.", "text": "", "items": CLIPS[0].frame_ids, "clip": part(0.0, 5.0)},
         "negatives": [],
         "positive_score": 0.0,
         "in_batch_negatives": True,
@@ -45,8 +50,8 @@ def test_a_text_finds_its_clip(tmp_path: Path) -> None:
 
 def test_a_clip_finds_its_text(tmp_path: Path) -> None:
     pair = make(tmp_path, CLIPS, direction="clip_to_text")[1]
-    assert pair["query"] == {"instruction": "", "text": "", "items": CLIPS[1].frame_ids}
-    assert pair["positive"] == {"instruction": "", "text": "a dog", "items": []}
+    assert pair["query"] == {"instruction": "", "text": "", "items": CLIPS[1].frame_ids, "clip": part(5.0, 10.0)}
+    assert pair["positive"] == {"instruction": "", "text": "a dog", "items": [], "clip": None}
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,8 @@ def test_a_pair_as_it_is_given() -> None:
         licence="CC0",
     )
     (row,), notes = made([pair], query_instruction="Q", positive_instruction="P")
-    assert row["query"] == {"instruction": "Q", "text": "redder", "items": [A]}
-    assert row["positive"] == {"instruction": "P", "text": "", "items": [B]}
+    assert row["query"] == {"instruction": "Q", "text": "redder", "items": [A], "clip": None}
+    assert row["positive"] == {"instruction": "P", "text": "", "items": [B], "clip": None}
     assert [(n["items"], n["text"], n["origin"]) for n in row["negatives"]] == [
         ([A], "", "given"),  # the query's own image, on purpose
         ([A], "other words", "given"),

@@ -63,8 +63,8 @@ def test_every_kept_item_with_a_text_becomes_a_pair(tmp_path: Path) -> None:
     first = table.to_pylist()[0]
     assert first == {
         "pair_id": pair_id("captions", "a cat", items[0]["item_id"]),
-        "query": {"instruction": "", "text": "a cat", "items": []},
-        "positive": {"instruction": "", "text": "", "items": [items[0]["item_id"]]},
+        "query": {"instruction": "", "text": "a cat", "items": [], "clip": None},
+        "positive": {"instruction": "", "text": "", "items": [items[0]["item_id"]], "clip": None},
         "negatives": [],
         "positive_score": 0.0,
         "in_batch_negatives": True,

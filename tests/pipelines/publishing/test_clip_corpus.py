@@ -92,6 +92,62 @@ def test_every_part_of_every_clip_lies_in_its_place(world: ClipWorld, good: Path
     assert seen > 100
 
 
+def test_every_side_that_is_a_clip_has_its_times_and_its_video(world: ClipWorld, good: Path) -> None:
+    """Seen from outside: the two frames of each clip lead to the row that they were stored for."""
+    rows = {
+        world.contents[row["parts"][0]["item_id"]]: row
+        for table in world.items
+        for row in world.workspace.read_table(table).to_pylist()
+        if row["parts"]
+    }
+    by_mp4 = {world.contents[row["parts"][-1]["item_id"]]: row for row in rows.values()}
+    videos: dict[str, str] = {}
+    for dataset in ("films", "captions", "asked"):
+        for _, members in samples(good, dataset):
+            sample = json.loads(members["json"])
+            sides = {"query": sample["query"], "positive": sample["positive"]}
+            sides |= {f"negative_{number}": side for number, side in enumerate(sample["negatives"])}
+            for name, each in sides.items():
+                if not each["media"]:
+                    assert not {"video", "start_s", "end_s"} & set(each)
+                    continue
+                first = members[each["media"][0]]
+                row = rows[first] if dataset != "asked" else by_mp4[first]
+                assert (each["start_s"], each["end_s"]) == (row["start_s"], row["end_s"])
+                assert videos.setdefault(each["video"], row["url"]) == row["url"]
+                if not name.startswith("negative"):
+                    assert {part: sample["source"][part] for part in ("video", "start_s", "end_s")} == {
+                        part: each[part] for part in ("video", "start_s", "end_s")
+                    }
+    assert len(videos) == len(FILMS) and len(set(videos.values())) == len(FILMS)
+
+
+def test_times_that_are_no_part_of_a_video(corpus: Path) -> None:
+    def spoilt(change: Any) -> list[str]:
+        tar = "films/films-000001.tar"
+        members = read(corpus / tar)
+        key = members[0][0].partition(".")[0]
+        sample = json.loads(members[0][1])
+        change(sample)
+        rewrite(corpus, tar, [(f"{key}.json", json.dumps(sample).encode()), *members[1:]])
+        faults = verify(str(corpus), fast=True).faults
+        rewrite(corpus, tar, members)
+        return [fault.removeprefix(f"{tar}: {key}: ") for fault in faults]
+
+    def both(**said: Any) -> Any:
+        return lambda sample: (sample["positive"].update(said), sample["source"].update(said))
+
+    assert spoilt(lambda sample: None) == []
+    assert spoilt(both(start_s=5.0, end_s=5.0)) == ["positive: from 5.0 s to 5.0 s is no part of a video"]
+    assert spoilt(both(start_s=-1.0, end_s=5.0)) == ["positive: from -1.0 s to 5.0 s is no part of a video"]
+    assert spoilt(both(video="a/film.mp4")) == ["positive.video is 'a/film.mp4'"]
+    assert spoilt(lambda sample: sample["source"].update(end_s=999.0)) == ["source tells of another clip than positive"]
+    [fault] = spoilt(lambda sample: sample["negatives"][1].update(start_s=999.0))
+    assert fault.startswith("negatives[1]: from 999.0 s to ")
+    [missing] = spoilt(lambda sample: sample["positive"].pop("end_s"))
+    assert missing.startswith("positive has keys") and "'end_s'" in missing
+
+
 def test_random_negatives_are_of_other_videos(world: ClipWorld, good: Path) -> None:
     film_of = {item: pair["source_url"] for pair in world.pairs("films").values() for item in pair["positive"]["items"]}
     shown = {world.contents[item]: film for item, film in film_of.items()}

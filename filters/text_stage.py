@@ -18,6 +18,7 @@ from filters.text_judge import TextJudgeSettings
 from filters.text_pairs import NEGATIVE_REASONS, clean_pairs, judge_pairs
 
 _SIDE = pa.struct([pa.field("text", pa.string()), pa.field("images", pa.list_(pa.string()))])
+_NEGATIVE = pa.struct([*_SIDE, pa.field("score", pa.float32())])
 
 
 class TextsSettings(Settings):
@@ -31,13 +32,13 @@ class Texts(MapStage):
     """Filters pairs for the reasons of `judge_pairs`. The shard's notes count changed pairs and negatives left out."""
 
     name = "texts"
-    version = 2
+    version = 3
     reads = (ROWS,)
     schema = pa.schema(
         [
             pa.field("query", _SIDE),
             pa.field("positive", _SIDE),
-            pa.field("negatives", pa.list_(_SIDE)),
+            pa.field("negatives", pa.list_(_NEGATIVE)),
             *(pa.field(name, pa.int32()) for name in NEGATIVE_REASONS),  # how many were left out
         ]
     )

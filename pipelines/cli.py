@@ -116,10 +116,13 @@ def status(config: ConfigFile) -> None:
     def work(console: Any) -> int:
         from pipelines.report import show_funnel, show_status
         from pipelines.run import status as look
+        from pipelines.terminal import print_line
 
         found = look(settings)
         show_status(console, found.plan, found.unread, found.failed)
         show_funnel(console, found.funnels)
+        for line in found.notices:
+            print_line(console, line)
         return FAILED if found.failed else 0
 
     guarded(work)

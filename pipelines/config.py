@@ -29,9 +29,11 @@ from pipelines.sources.img2dataset import Img2datasetSource
 from pipelines.sources.laion import LaionSource
 from pipelines.sources.llava_hound import LlavaHoundSource
 from pipelines.sources.mapped import MappedSource
+from pipelines.sources.mbeir import MbeirSource
 from pipelines.sources.megapairs import MegaPairsSource
 from pipelines.sources.mmeb import Mme5Source, MmebSource
 from pipelines.sources.pair_sampling import PairSource
+from pipelines.sources.tevatron import TevatronSource
 from pipelines.sources.text_pairs import TextPairsSource
 from pipelines.sources.videos import VideosSource
 from recaption.settings import CaptionSettings
@@ -49,7 +51,9 @@ AnySource = Annotated[
     | LlavaHoundSource
     | TextPairsSource
     | DocumentsSource
-    | MappedSource,
+    | MappedSource
+    | MbeirSource
+    | TevatronSource,
     Field(discriminator="kind"),
 ]
 

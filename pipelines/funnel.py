@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pyarrow.compute as pc
+
 from corpus.records import Status
 from corpus.stages import ROWS
 from corpus.work import count
@@ -47,7 +49,24 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funn
             judged = steps.get(BEST_PAIRS, steps.get(TEXT_DUPLICATES, []))
             tables = list(counted_pairs(source, index, judged, given, ready))
         found[source] = source_funnel(workspace, index, tables)
+        if repeated := repeated_images(workspace, steps.get(IMAGES, ()), ready):
+            found[source].setdefault("not_read", {})["images"] = {"repeated_name": len(repeated)}
     return found
+
+
+def repeated_images(workspace: Workspace, images: Sequence[Planned], ready: set[str]) -> list[str]:
+    """The names of images that several archives have, each once, of a source's tables of images that are there.
+
+    Such a name stands for the image of the first archive; those of the others are not read.
+    """
+    names: dict[str, None] = {}
+    for planned in images:
+        if planned.task.output in ready:
+            table = workspace.read_table(planned.task.output, ["image", "repeated"])
+            names |= dict.fromkeys(
+                table.filter(pc.fill_null(table.column("repeated"), False)).column("image").to_pylist()
+            )
+    return list(names)
 
 
 def _given(steps: Mapping[str, Sequence[Planned]]) -> list[Planned] | None:
@@ -112,7 +131,7 @@ def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[Cou
 
     Rows that no table tells of count as `pending`. A video counts as the clips that it became, so its rows in are as
     many as these; `source_rows` is how many rows there were before. `not_read` counts what is no row: files by
-    reason, and by column the values that could not be had in their type.
+    reason, and by column the values that could not be had in their type. (`funnels` adds images of repeated names.)
     """
     removed: dict[str, Counter[str]] = {str(status): Counter() for status in Status if status is not Status.KEPT}
     left_out = {reason: n for reason, n in index.counts.items() if reason != _LEFT_OUT and n}

@@ -222,7 +222,7 @@ class _Making:
                 continue
             seen.append(negative)
             self.notes["negatives_kept"] += 1
-            yield {**negative, "score": 0.0, "origin": str(Origin.GIVEN)}
+            yield {**negative, "score": side["score"] or 0.0, "origin": str(Origin.GIVEN)}
 
 
 def _same(one: _Row, other: _Row) -> bool:

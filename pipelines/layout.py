@@ -39,9 +39,11 @@ from pipelines.sources.img2dataset_tars import IndexTars
 from pipelines.sources.laion import LaionRows
 from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource
 from pipelines.sources.mapped import MappedRows, MappedSource
+from pipelines.sources.mbeir import MbeirRows, MbeirSource
 from pipelines.sources.megapairs import MegaPairsRows, MegaPairsSource
 from pipelines.sources.mmeb import Mme5Source, MmebRows, MmebSource
 from pipelines.sources.pair_sampling import PairSource
+from pipelines.sources.tevatron import TevatronRows, TevatronSource
 from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
 from pipelines.sources.videos import VideosRows, VideosSource
 from recaption.caption import CAPTION, Caption, WindowCaption
@@ -57,6 +59,8 @@ _GIVEN: dict[type[PairSource], Callable[[Any], Source]] = {
     TextPairsSource: TextPairsRows,
     DocumentsSource: DocumentsRows,
     MappedSource: MappedRows,
+    MbeirSource: MbeirRows,
+    TevatronSource: TevatronRows,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.gather import CREDENTIALS_REMOVED
@@ -10,6 +10,7 @@ from pipelines.sources.not_read import NOT_READ
 
 _FAULTS_SHOWN = 3  # malformed records, with file and line; all are in the source's index
 _NOT_READ_SHOWN = 10
+_NAMES_SHOWN = 5
 
 
 def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iterator[str]:
@@ -22,3 +23,13 @@ def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iter
             yield f"{name}: {len(lines) - shown} more {what}{index and f', in {index}'}"
     if removed := notes.get(CREDENTIALS_REMOVED):
         yield f"{name}: {removed:,} URLs carried user:password@: taken off, and requested without"
+
+
+def repeated_name_notices(source: str, names: Sequence[str]) -> Iterator[str]:
+    """A line about the images of a source whose names several archives have, if there are any."""
+    if names:
+        more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+        yield (
+            f"{source}: {len(names):,} names of images are in several archives, and the first archive's is taken: "
+            f"{', '.join(names[:_NAMES_SHOWN])}{more}"
+        )

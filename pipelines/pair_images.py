@@ -29,6 +29,7 @@ IMAGES_SCHEMA = pa.schema(
         pa.field("image", pa.string()),  # its name, as the rows give it
         pa.field("url", pa.string()),  # always "", as is `text`: stages that read ROWS ask for them
         pa.field("text", pa.string()),
+        pa.field("repeated", pa.bool_()),  # other archives have an image of this name: it is that of the first
         *ITEMS_SCHEMA,
     ]
 )
@@ -46,12 +47,12 @@ class PairImages(MapStage):
     Within a row the query's come first, then the positive's, then the negatives'. An image that lies as it is in an
     archive stays there; all others are copied into the shard's media. Reasons (failed): missing_image, too_large, those
     of the resolvers, and by their headers not_an_image, unsupported_format, too_many_pixels, side_too_long, truncated.
-    The shard's notes count `named` images, those `in_place` and `copied`, and those
-    of a `repeated_name`, which several archives have: of these it is the first.
+    The shard's notes count `named` images, those `in_place` and `copied`. Those whose name several archives have are
+    `repeated`, which funnel and status count.
     """
 
     name = "images"
-    version = 3
+    version = 4
     reads = (ROWS,)
     schema = IMAGES_SCHEMA
     fan_out = True
@@ -93,15 +94,15 @@ class _Images:
         assert shard.media is not None
         names = image_names(shard[ROWS])
         stored = [Stored(Status.FAILED, "missing_image")] * len(names)
+        repeated = [False] * len(names)
         notes = Counter(named=len(names))
         for place, found in self._found(names):
             stored[place] = _store(found, self.judging, shard.media)
             if stored[place].status == Status.KEPT:
                 notes["in_place" if found.place else "copied"] += 1
-                if found.repeated:
-                    notes["repeated_name"] += 1
+                repeated[place] = found.repeated
         _add(shard.metrics, notes)
-        return _images_table(names, stored)
+        return _images_table(names, stored, repeated)
 
     def _found(self, names: list[str]) -> Iterator[tuple[int, Found]]:
         left = list(range(len(names)))
@@ -148,10 +149,15 @@ class _Lying(MediaWriter):
         return self._offset, len(data)
 
 
-def _images_table(names: list[str], stored: list[Stored]) -> pa.Table:
+def _images_table(names: list[str], stored: list[Stored], repeated: list[bool]) -> pa.Table:
     table = items_table(stored)
     empty = pa.array([""] * len(names), pa.string())
-    own = {"image": pa.array(names, pa.string()), "url": empty, "text": empty}
+    own = {
+        "image": pa.array(names, pa.string()),
+        "url": empty,
+        "text": empty,
+        "repeated": pa.array(repeated, pa.bool_()),
+    }
     return pa.table({**own, **{name: table.column(name) for name in table.column_names}})
 
 

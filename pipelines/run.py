@@ -23,11 +23,11 @@ from corpus.workspace import TableKey, Workspace
 from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
-from pipelines.funnel import Funnel, funnels
+from pipelines.funnel import IMAGES, Funnel, funnels, repeated_images
 from pipelines.gather import SourceIndex, find_index, gather, index_path, source_fingerprint
 from pipelines.inputs import publish_input
 from pipelines.layout import layout, open_source
-from pipelines.notices import source_notices
+from pipelines.notices import repeated_name_notices, source_notices
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
 from pipelines.publishing.publish import publish
 from pipelines.rates import Rates
@@ -139,6 +139,7 @@ class State:
     unread: list[str]  # sources whose shards are not known yet
     failed: dict[tuple[str, str, str], str]  # (stage, owner, shard) -> why the last run could not finish it
     funnels: dict[str, Funnel]
+    notices: list[str] = field(default_factory=list)  # what no count tells, a line each
 
 
 def status(config: Config) -> State:
@@ -150,7 +151,9 @@ def status(config: Config) -> State:
         (step.name, p.task.source, p.task.shard) for step, found in planned.steps for p in found if p.state != "done"
     }
     failed = {key: why for key, why in last_failures(workspace.store).items() if key in open_still}
-    return State(planned, unread, failed, funnels(workspace, planned, done))
+    repeated = {name: repeated_images(workspace, planned.table(IMAGES, name), done) for name in planned.indexes}
+    notices = [line for name, names in repeated.items() for line in repeated_name_notices(name, names)]
+    return State(planned, unread, failed, funnels(workspace, planned, done), notices)
 
 
 def check_selection(steps: Sequence[Step], selection: Selection) -> None:

@@ -33,6 +33,9 @@ class Fault:
     reason: str
     detail: str
 
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.reason}: {self.detail}"
+
 
 class Faults(list[Fault]):
     """Rows that were lost. The first MOST_FAULTS lie in the list; `counts` counts all of them by reason."""

@@ -7,26 +7,31 @@
     negatives: [{text: hard_negatives}]
     key: id
 
-How a column is named, see `pipelines.sources.column_templates`.
+How a column is named, see `pipelines.sources.column_templates`. Where rows name documents of a corpus by their ids:
+
+    positive: {documents: positive_document_ids}
+    negatives: [{documents: negative_document_ids}]
+    documents: {files: [corpus/*.parquet], id: docid, text: text, images: image}
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
 from corpus.settings import Settings
 from pipelines.sources.column_templates import Template, look_up, require_paths
+from pipelines.sources.document_join import DocumentsSettings, ids_at, image_names, names_at
+from pipelines.sources.document_pairs import DocumentPairRows, DocumentPairSource, NamedPair
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Malformed, text_of
+from pipelines.sources.json_records import Fault, Malformed
 from pipelines.sources.pair_rows import GivenPair, Side
-from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.record_files import ROW_ENDINGS, named_apart
-from pipelines.sources.text_pairs import true_negatives
+from pipelines.sources.true_negatives import true_negatives
 
 
 class SideColumns(Settings):
@@ -34,6 +39,9 @@ class SideColumns(Settings):
 
     text: str = Field("", description="a column, or a template of several")
     images: tuple[str, ...] = Field((), description="columns, each of one name or a list of names")
+    documents: str = Field(
+        "", description="a column with the id, or the list of ids, of documents: of them are text and images"
+    )
 
     @field_validator("images", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
@@ -42,19 +50,22 @@ class SideColumns(Settings):
 
     @model_validator(mode="after")
     def _names_something(self) -> SideColumns:
-        if not self.text and not self.images:
+        if self.documents and (self.text or self.images):
+            raise ValueError("names documents, and a text or images too: these are in the documents")
+        if not self.text and not self.images and not self.documents:
             raise ValueError("names neither a text nor images")
-        if self.text:
-            Template(self.text)
+        for text in filter(None, (self.text, self.documents)):
+            Template(text)
         return self
 
     @property
     def paths(self) -> tuple[str, ...]:
         """All columns that are named."""
-        return ((*Template(self.text).paths,) if self.text else ()) + self.images
+        templates = [Template(text) for text in (self.text, self.documents) if text]
+        return (*(path for template in templates for path in template.paths), *self.images)
 
 
-class MappedSource(PairSource):
+class MappedSource(DocumentPairSource):
     """Which files, and which of their columns are what."""
 
     kind: Literal["jsonl", "parquet"] = Field(description="which files of a folder are read")
@@ -67,7 +78,7 @@ class MappedSource(PairSource):
     key: str = ""
     url: str = ""
     licence_column: str = ""
-    most_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
+    documents: DocumentsSettings | None = Field(None, description="a corpus, of which rows name documents by their ids")
 
     @field_validator("instruction", "label", "key", "url", "licence_column")
     @classmethod
@@ -76,20 +87,29 @@ class MappedSource(PairSource):
             Template(text)
         return text
 
+    @model_validator(mode="after")
+    def _documents_are_there(self) -> MappedSource:
+        if self.query.documents:
+            raise ValueError("query: a query is in its row, not among the documents")
+        names = [side.documents for side in (self.positive, *self.negatives) if side.documents]
+        if bool(names) != (self.documents is not None):
+            raise ValueError(
+                "documents: " + ("no side names any" if not names else f"where are those of {names[0]!r}?")
+            )
+        if self.documents is not None and not self.positive.documents:
+            raise ValueError("positive: where negatives are documents, the positive is one")
+        return self
+
 
 _OTHERS = ("instruction", "label", "key", "url", "licence_column")
 
 
-class MappedRows(PairRows[MappedSource]):
-    """The pairs of any set, one for each row.
+class MappedRows(DocumentPairRows[MappedSource]):
+    """The pairs of any set, one for each row; where rows name documents, as of `DocumentPairRows`.
 
     Reasons why a row gives none: no_query, no_positive, bad_text, bad_images, bad_negatives, not_json, not_an_object,
     line_too_long. The notes count what became of negatives.
     """
-
-    def __init__(self, settings: MappedSource) -> None:
-        super().__init__(settings)
-        self.told: Counter[str] = Counter()
 
     def find(self) -> list[FoundFile]:
         parquet = (".parquet",)
@@ -113,8 +133,37 @@ class MappedRows(PairRows[MappedSource]):
         paths = [path for side in self._sides for path in side.paths]
         return paths + [path for template in self._others.values() for path in template.paths]
 
+    @property
+    def documents(self) -> DocumentsSettings | None:
+        return self.settings.documents
+
+    def columns(self, present: set[str]) -> tuple[Collection[str], Collection[str]]:
+        return self._paths, self.settings.query.images
+
+    def named(self, row: Row, file: str, line: int) -> NamedPair:
+        """A row that names documents. Raises Malformed."""
+        query = one_side(self.settings.query, row)
+        positives = ids_at(Template(self.settings.positive.documents), row)
+        for name, given in (("query", query != Side()), ("positive", positives)):
+            if not given:
+                raise Malformed(f"no_{name}", f"the row names no {name}")
+        negatives: list[str] = []
+        others: list[Side] = []
+        for columns in self.settings.negatives:
+            if columns.documents:
+                negatives += ids_at(Template(columns.documents), row)
+            else:
+                others += several_sides(columns, row)
+        said = {name: template.text(row) for name, template in self._others.items()}
+        licence = said.pop("licence_column", "")
+        pair = GivenPair(query, Side(), tuple(others), file=file, line=line, licence=licence, **cast(Any, said))
+        return NamedPair(pair, tuple(positives), tuple(negatives))
+
     def pairs(self) -> Iterator[GivenPair]:
         """The pair of each row. Raises SettingsError for a file without one of the columns."""
+        if self.settings.documents is not None:
+            yield from super().pairs()
+            return
         self.told = Counter()
         others = self._others
         images = {path for side in self._sides for path in side.images}
@@ -136,16 +185,11 @@ class MappedRows(PairRows[MappedSource]):
         licence = said.pop("licence_column", "")
         return GivenPair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, said))
 
-    @property
-    def notes(self) -> dict[str, Any]:
-        """Rows that are malformed, and what became of negatives, for people."""
-        return {**super().notes, **({"negatives": dict(sorted(self.told.items()))} if self.told else {})}
-
 
 def one_side(columns: SideColumns, row: Row) -> Side:
     """The side that a row gives. Raises Malformed for what is no text or no name."""
     text = Template(columns.text).text(row) if columns.text else ""
-    return Side(text, tuple(name for path in columns.images for name in _names(look_up(row, path), path)))
+    return Side(text, tuple(name for path in columns.images for name in names_at(row, path)))
 
 
 def several_sides(columns: SideColumns, row: Row) -> list[Side]:
@@ -160,7 +204,7 @@ def several_sides(columns: SideColumns, row: Row) -> list[Side]:
     for path in columns.images:
         value = look_up(row, path)
         entries = value if isinstance(value, list) else [value] if value else []
-        parts.append([Side("", _names(entry, path)) for entry in entries])
+        parts.append([Side("", image_names(entry, path)) for entry in entries])
     counts = sorted({len(part) for part in parts})
     if len(counts) > 1:
         raise Malformed("bad_negatives", f"{' and '.join(map(str, counts))} entries in {', '.join(columns.paths)}")
@@ -168,11 +212,3 @@ def several_sides(columns: SideColumns, row: Row) -> list[Side]:
         Side("".join(side.text for side in each), tuple(name for side in each for name in side.images))
         for each in zip(*parts, strict=True)
     ]
-
-
-def _names(value: Any, path: str) -> tuple[str, ...]:
-    names = value if isinstance(value, list) else [value]
-    try:
-        return tuple(name for each in names if (name := text_of(each)))
-    except Malformed as error:
-        raise Malformed("bad_images", f"{path}: {error.detail}") from None

@@ -19,11 +19,13 @@ SIDE = pa.struct(
     ]
 )
 
+NEGATIVE = pa.struct([*SIDE, pa.field("score", pa.float32(), nullable=False)])  # query x negative; 0: the set has none
+
 PAIR_ROWS = pa.schema(
     [
         pa.field("query", SIDE),
         pa.field("positive", SIDE),
-        pa.field("negatives", pa.list_(SIDE)),  # given with the set, best first
+        pa.field("negatives", pa.list_(NEGATIVE)),  # given with the set, best first
         pa.field("instruction", pa.string()),  # that the set itself gives with the query; "": none
         pa.field("positive_instruction", pa.string()),  # the same with the positive
         pa.field("positive_score", pa.float32()),  # query x positive, as the set has it; 0: it has none
@@ -45,6 +47,7 @@ class Side:
 
     text: str = ""
     images: tuple[str, ...] = ()
+    score: float = field(default=0.0, compare=False)  # of the query with it, as the set has it; 0: it has none
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,10 @@ def pairs_table(pairs: Sequence[GivenPair]) -> pa.Table:
     columns: dict[str, pa.Array] = {
         name: _sides([getattr(pair, name) for pair in pairs]) for name in ("query", "positive")
     }
-    negatives = _sides([side for pair in pairs for side in pair.negatives])
-    columns["negatives"] = _lists(negatives, [len(pair.negatives) for pair in pairs], pa.list_(SIDE))
+    given = [side for pair in pairs for side in pair.negatives]
+    scores = pa.array([side.score for side in given], pa.float32())
+    negatives = pa.StructArray.from_arrays([*_sides(given).flatten(), scores], fields=list(NEGATIVE))
+    columns["negatives"] = _lists(negatives, [len(pair.negatives) for pair in pairs], pa.list_(NEGATIVE))
     for name in PAIR_ROWS.names:
         if name not in columns:
             columns[name] = pa.array([getattr(pair, name) for pair in pairs], PAIR_ROWS.field(name).type)

@@ -204,7 +204,7 @@ class PairRows(ABC, Generic[P]):
     @property
     def notes(self) -> dict[str, Any]:
         """The rows that are malformed and the files that were not read, for people."""
-        faults = [f"{fault.file}, line {fault.line}: {fault.reason}: {fault.detail}" for fault in self.faults]
+        faults = list(map(str, self.faults))
         more = self.faults.counts.total() - len(faults)
         named = [*faults, f"and {more} more"] if more else faults
         return ({"faults": named} if faults else {}) | self.not_read.notes()

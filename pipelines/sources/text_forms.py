@@ -29,11 +29,13 @@ class Columns:
     key: str = ""
     required: tuple[str, ...] = ()  # paths that a file must have
     positive_scores: str = ""  # a list of numbers, one for each positive
+    negative_scores: str = ""  # the same of negatives
     kind: str = ""  # of the row; for some kinds other rows are no negatives
 
 
 class FlagEmbeddingForm(Settings):
-    """`{"query": str, "pos": [str], "neg": [str], "prompt": str?, "pos_scores": [float]?, "type": str?}`.
+    """`{"query": str, "pos": [str], "neg": [str], "prompt": str?, "pos_scores": [float]?, "neg_scores": [float]?,
+    "type": str?}`.
 
     Files below a folder whose name ends in no_in_batch_neg, and rows of the types symmetric_class and
     symmetric_clustering, hold pairs that are no negatives of each other.
@@ -46,6 +48,7 @@ class FlagEmbeddingForm(Settings):
     prompt: str = Field("prompt", description="becomes the instruction; empty: none")
     key: str = "id"
     pos_scores: str = Field("pos_scores", description="a score for each positive; empty: none")
+    neg_scores: str = Field("neg_scores", description="the same of negatives")
     type: str = Field("type", description="what kind of row it is; empty: none")
 
     def columns(self, present: set[str]) -> Columns:
@@ -58,6 +61,7 @@ class FlagEmbeddingForm(Settings):
             self.key,
             (self.query, self.pos),
             self.pos_scores,
+            self.neg_scores,
             self.type,
         )
 

@@ -10,15 +10,12 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from dataclasses import replace
 from typing import Any, Literal, cast
 
-import pyarrow as pa
 from pydantic import Field, model_validator
 
 from corpus.settings import SettingsError
-from filters.text_clean import TextCleanSettings, clean_text
-from filters.text_keys import comparable
 from pipelines.sources.column_templates import Template, look_up, require_paths
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed
@@ -28,9 +25,8 @@ from pipelines.sources.parquet_records import Row
 from pipelines.sources.record_files import ROW_ENDINGS
 from pipelines.sources.text_forms import AnyTextForm, Columns
 from pipelines.sources.text_presets import PRESETS
+from pipelines.sources.true_negatives import plain_side, true_negatives
 
-_Plain = tuple[str, tuple[str, ...]]  # a side as it is compared
-_CLEAN = TextCleanSettings()
 _NO_NEGATIVES_FOLDER = "no_in_batch_neg"
 _NO_NEGATIVES_KINDS = ("symmetric_class", "symmetric_clustering")
 
@@ -88,7 +84,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
             for line, row in self.records(file, reader.paths):
                 try:
                     query, positives, negatives, instruction, key = reader.read(row)
-                    scores, in_batch = reader.scores(row, positives), reader.in_batch_negatives(row, file.url)
+                    in_batch = reader.in_batch_negatives(row, file.url)
                     chosen = self._chosen(query, positives)
                 except Malformed as error:
                     self.faults.append(Fault(file.url, line, error.reason, error.detail))
@@ -98,7 +94,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
                     yield GivenPair(
                         *(Side(query), positive, given, instruction, "", key, file.url, line),
                         licence=self._licence,
-                        positive_score=scores.get(positive, 0.0),
+                        positive_score=positive.score,
                         in_batch_negatives=in_batch,
                     )
 
@@ -121,7 +117,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
         named = [side for side in positives if side.text]
         if not named:
             raise Malformed("no_positive", "no positive, or only empty ones")
-        different = list({_plain(side): side for side in reversed(named)}.values())[::-1]
+        different = list({plain_side(side): side for side in reversed(named)}.values())[::-1]
         if self.settings.positives == "one":
             self.told["positives_not_drawn"] += len(positives) - 1
             return [min(different, key=lambda side: _draw(self.settings.seed, query, side.text))]
@@ -139,36 +135,6 @@ class TextPairsRows(PairRows[TextPairsSource]):
         return {**super().notes, **({"texts": dict(sorted(self.told.items()))} if self.told else {})}
 
 
-def true_negatives(
-    negatives: Sequence[Side], positives: Sequence[Side], most: int | None, told: Counter[str]
-) -> Iterator[Side]:
-    """The first `most` of a row's negatives that are not empty, not one of its positives and not there already.
-
-    Equal are sides of the same images and of texts that differ in nothing but case and blanks around them. Where a row
-    has several positives, texts are cleaned before they are compared with these: the stage that cleans all texts sees
-    the one positive of a pair only. Adds to `told` how many were kept, and why the others were not.
-    """
-    not_negative = {_plain(side) for side in positives}
-    cleaned: Sequence[_Plain] = _cleaned([*positives, *negatives]) if len(not_negative) > 1 and negatives else ()
-    not_cleaned = set(cleaned[: len(positives)])
-    seen: set[_Plain] = set()
-    for side, clean in zip_longest(negatives, cleaned[len(positives) :]):
-        plain = _plain(side)
-        reason = "negatives_kept"
-        if not any(plain):
-            reason = "negative_empty"
-        elif plain in not_negative or clean in not_cleaned:
-            reason = "negative_is_positive"
-        elif plain in seen:
-            reason = "negative_repeated"
-        elif most is not None and len(seen) >= most:
-            reason = "negatives_over_the_limit"
-        told[reason] += 1
-        if reason == "negatives_kept":
-            seen.add(plain)
-            yield side
-
-
 class _Reader:
     """Reads rows that lie in some columns."""
 
@@ -176,27 +142,22 @@ class _Reader:
         self._query, self._positives = Template(columns.query), Template(columns.positives)
         self._negatives = [Template(text) for text in columns.negatives]
         self._others = [Template(text) if text else None for text in (columns.instruction, columns.key)]
-        self._scores, self._kind = columns.positive_scores, columns.kind
+        self._scores = (columns.positive_scores, columns.negative_scores)
+        self._kind = columns.kind
 
     @property
     def paths(self) -> set[str]:
         """All that is needed."""
         templates = [self._query, self._positives, *self._negatives, *filter(None, self._others)]
-        return {path for each in templates for path in each.paths} | {*filter(None, (self._scores, self._kind))}
+        return {path for each in templates for path in each.paths} | {*filter(None, (*self._scores, self._kind))}
 
     def read(self, row: Row) -> tuple[str, list[Side], list[Side], str, str]:
         """Query, positives, negatives, instruction, key. Raises Malformed for what is no text."""
         negatives = [side for template in self._negatives for side in _sides(template, row)]
         instruction, key = (template.text(row) if template else "" for template in self._others)
-        return self._query.text(row), _sides(self._positives, row), negatives, instruction, key
-
-    def scores(self, row: Row, positives: Sequence[Side]) -> dict[Side, float]:
-        """The score of each positive, as far as they are numbers, one for each; of equal positives the first one's."""
-        given = look_up(row, self._scores) if self._scores else None
-        if not isinstance(given, list) or len(given) != len(positives):
-            return {}
-        numbers = [_number(each) for each in given]
-        return dict(zip(reversed(positives), reversed(numbers), strict=True))
+        of_positives, of_negatives = self._scores
+        positives = _scored(_sides(self._positives, row), row, of_positives)
+        return self._query.text(row), positives, _scored(negatives, row, of_negatives), instruction, key
 
     def in_batch_negatives(self, row: Row, file: str) -> bool:
         """Whether the positives of other rows are negatives of this one."""
@@ -211,23 +172,17 @@ def _sides(template: Template, row: Row) -> list[Side]:
     return [Side(text) for text in texts]
 
 
+def _scored(sides: list[Side], row: Row, path: str) -> list[Side]:
+    """The sides with the scores that lie at a path, if these are as many: 0 for what is no number."""
+    given = look_up(row, path) if path else None
+    if not isinstance(given, list) or len(given) != len(sides):
+        return sides
+    return [replace(side, score=_number(score)) for side, score in zip(sides, given, strict=True)]
+
+
 def _number(value: Any) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_number else 0.0
-
-
-def _plain(side: Side) -> _Plain:
-    return side.text.strip().casefold(), side.images
-
-
-def _cleaned(sides: Sequence[Side]) -> list[_Plain]:
-    texts = pa.array([side.text if _is_clean(side.text) else clean_text(side.text, _CLEAN) for side in sides])
-    return list(zip(comparable(texts).to_pylist(), (side.images for side in sides), strict=True))
-
-
-def _is_clean(text: str) -> bool:
-    """Certainly; of others it is not known."""
-    return text.isascii() and text.isprintable() and "&" not in text and "<" not in text
 
 
 def _draw(seed: int, query: str, positive: str) -> bytes:

@@ -60,7 +60,7 @@ def test_public_form(tmp_path: Path) -> None:
     assert first.pop("query")["text"] in TEXTS
     assert first == {
         "positive": {"text": "", "images": ["001/0.jpg"]},
-        "negatives": [{"text": "", "images": [name]} for name in ("000/0.jpg", "002/7.jpg", "002/8.jpg")],
+        "negatives": [{"text": "", "images": [name], "score": 0.0} for name in ("000/0.jpg", "002/7.jpg", "002/8.jpg")],
         "instruction": "",
         "positive_instruction": "",
         "positive_score": 0.0,

@@ -70,9 +70,9 @@ def test_mme5_rows_of_images_alone(tmp_path: Path) -> None:
     read = source(tmp_path, "Retrieval", kind="mme5")
     images, both = rows_of(read)
     assert images["positive"] == {"text": "", "images": ["LAION/2.jpg"]}
-    assert images["negatives"] == [{"text": "", "images": ["a.jpg"]}, {"text": "", "images": ["b.jpg"]}]
+    assert images["negatives"] == [{"text": "", "images": [name], "score": 0.0} for name in ("a.jpg", "b.jpg")]
     assert both["positive"] == {"text": "soup", "images": ["LAION/2.jpg"]}
-    assert both["negatives"] == [{"text": "stew", "images": ["a.jpg"]}]
+    assert both["negatives"] == [{"text": "stew", "images": ["a.jpg"], "score": 0.0}]
     assert read.counts == {"read": 3, "empty_positive": 1}
 
 

@@ -1,0 +1,106 @@
+"""Source `tevatron`: Tevatron's newer sets, whose queries name documents of a corpus of its own.
+
+A query: `{query_id, query_text, query_image, positive_document_ids: [str], negative_document_ids: [str]}`; a document:
+`{docid, text, image}`. What a file has not is absent (Tevatron's data loader asks for each). Documents of nothing but a
+video or a sound are empty here. The older form, with passages in the rows, is `text_pairs` with the form `tevatron`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.sources.column_templates import Template, require_paths
+from pipelines.sources.document_join import DocumentsSettings, ids_at, names_at
+from pipelines.sources.document_pairs import DocumentPairRows, DocumentPairSource, NamedPair
+from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
+from pipelines.sources.json_records import Malformed
+from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.parquet_records import Row
+from pipelines.sources.record_files import ROW_ENDINGS
+
+_HUB = "hf://datasets/Tevatron"
+_POSITIVES, _NEGATIVES = "positive_document_ids", "negative_document_ids"
+_TEXTS = ("query_text", "query")  # the first that a file has
+_IMAGE = "query_image"
+
+
+@dataclass(frozen=True)
+class TevatronSet:
+    """A set and its corpus in the collection "tevatron-v2-data". `images`: its documents are pages."""
+
+    queries: str
+    corpus: str
+    images: bool
+
+
+SETS = {
+    "colpali": TevatronSet("colpali", "colpali-corpus", True),
+    "pixmo-docs": TevatronSet("pixmo-docs", "pixmo-docs-corpus", True),
+    "wiki-ss-nq": TevatronSet("wiki-ss-nq-new", "wiki-ss-corpus-new", True),
+    "msmarco-passage": TevatronSet("msmarco-passage-new", "msmarco-passage-corpus-new", False),
+}
+
+
+class TevatronSource(DocumentPairSource):
+    """Where queries and documents lie; or the name of a set of which that is known."""
+
+    kind: Literal["tevatron"]
+    preset: str = Field("", description=f"one of {', '.join(SETS)}; files and corpus replace what it says")
+    files: tuple[str, ...] = Field((), description="of the queries: paths, folders, globs, fsspec URLs")
+    corpus: tuple[str, ...] = Field((), description="of the documents")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not given.get("preset"):
+            return given
+        if given["preset"] not in SETS:
+            raise ValueError(f"no preset {given['preset']!r}; there are {', '.join(sorted(SETS))}")
+        known = SETS[given["preset"]]
+        filled = {"files": _train(known.queries), "corpus": _train(known.corpus), **given}
+        return {**({"images": {"parquet": {"paths": filled["corpus"]}}} if known.images else {}), **filled}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> TevatronSource:
+        if not self.files or not self.corpus:
+            raise ValueError("say where the files of the queries and of the corpus lie, or name a preset")
+        return self
+
+
+def _train(name: str) -> list[str]:
+    return [f"{_HUB}/{name}/data/train-*.parquet"]
+
+
+class TevatronRows(DocumentPairRows[TevatronSource]):
+    """The pairs of the queries, as of `DocumentPairRows`."""
+
+    def find(self) -> list[FoundFile]:
+        return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
+
+    def require(self, present: set[str], file: str) -> None:
+        asked = next((name for name in (*_TEXTS, _IMAGE) if name in present), _TEXTS[0])
+        require_paths((asked, _POSITIVES), present, file)
+
+    @property
+    def documents(self) -> DocumentsSettings:
+        return DocumentsSettings(
+            files=self.settings.corpus, id="docid", text="text", images=("image",), optional=("text", "image")
+        )
+
+    def columns(self, present: set[str]) -> tuple[Collection[str], Collection[str]]:
+        return ("query_id", *_TEXTS, _IMAGE, _POSITIVES, _NEGATIVES), (_IMAGE,)
+
+    def named(self, row: Row, file: str, line: int) -> NamedPair:
+        texts = (Template(name).text(row) for name in _TEXTS)
+        query = Side(next(filter(None, texts), ""), names_at(row, _IMAGE))
+        if query == Side():
+            raise Malformed("no_query", f"none of {', '.join((*_TEXTS, _IMAGE))} says anything")
+        positives = ids_at(Template(_POSITIVES), row)
+        if not positives:
+            raise Malformed("no_positive", f"{_POSITIVES} names none")
+        pair = GivenPair(query, Side(), key=Template("query_id").text(row), file=file, line=line)
+        return NamedPair(pair, tuple(positives), tuple(ids_at(Template(_NEGATIVES), row)))

@@ -30,6 +30,7 @@ from demo.pairs.builders import (
     write_tar,
     write_zip,
 )
+from demo.pairs.documents import plant_mbeir, plant_tevatron
 from demo.pairs.texts import plant_mapped, plant_text_pairs
 from demo.pairs.truth import Pair, Planted, SetsTruth, Side, write_truth
 
@@ -50,6 +51,8 @@ def build_sets(folder: str | Path, seed: int = 0) -> Path:
         "mme5_classes": plant_mme5_classes(home / "mme5_classes", painter),
         "llava_hound": plant_llava_hound(home / "llava_hound", painter),
         "table": _plant_table(home / "table", painter),
+        "mbeir": plant_mbeir(home / "mbeir", painter),
+        "tevatron": plant_tevatron(home / "tevatron", painter.caption),
     }
     write_truth(home / "truth.json", SetsTruth(sets, painter.images, painter.pages))
     return home / "truth.json"

@@ -40,9 +40,9 @@ def test_mme5_as_published(tmp_path: Path) -> None:
     assert task_of(read.settings) is Task.IMAGE_RETRIEVAL
     assert first["query"] == {"text": "Find similar.\nред", "images": ["LAION/1.jpg"]}
     assert first["negatives"] == [
-        {"text": "", "images": ["a.jpg"]},
-        {"text": "", "images": ["b.jpg"]},
-        {"text": 'it\'s "new"\nin\\out', "images": []},
+        {"text": "", "images": ["a.jpg"], "score": 0.0},
+        {"text": "", "images": ["b.jpg"], "score": 0.0},
+        {"text": 'it\'s "new"\nin\\out', "images": [], "score": 0.0},
     ]
     assert second["query"] == {"text": "Find the dish.\nsopa de ajo", "images": []} and second["negatives"] == []
     assert read.counts == {"read": 3, "no_image": 1} and read.notes["texts"] == {"token_without_image": 1}

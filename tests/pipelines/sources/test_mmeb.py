@@ -36,7 +36,7 @@ def test_a_published_row(
     given = [{"text": row[4] if not row[5] else "", "images": [row[5]] if row[5] else []}] if row[4] or row[5] else []
     if subset == "WebQA":
         given[0]["text"] = "NNC-US-1854"
-    assert found["negatives"] == given
+    assert found["negatives"] == [{**side, "score": 0.0} for side in given]
     assert "image_1" not in str(found)
 
 

@@ -56,6 +56,7 @@ def publish_input(
         made_by=dict(versions),
         inspected=inspected,
         names=config.stages.labels.lists,
+        near_texts=config.stages.text_duplicates,
     )
 
 

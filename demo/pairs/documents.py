@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from demo.images.painter import Painter
 from demo.pairs.builders import write_files, write_lines, write_rows
@@ -21,7 +22,7 @@ def plant_mbeir(folder: Path, painter: Painter) -> Planted:
         {"did": f"0:{number}", "txt": None, "img_path": name, "modality": "image"} for number, name in enumerate(names)
     ]
     pool += [{**pool[3], "did": "0:50"}, {**pool[4], "did": "0:50"}]
-    queries = []
+    queries: list[dict[str, Any] | str] = []
 
     def query(text: str, right: str, wrong: list[str]) -> None:
         named = {"query_modality": "text", "pos_cand_list": [right], "neg_cand_list": wrong}

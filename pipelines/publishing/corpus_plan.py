@@ -17,6 +17,7 @@ from corpus.records import Modality
 from corpus.stages import fingerprint
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
+from filters.text_near import TextNearSettings
 from pipelines.labels.names import LabelNames
 from pipelines.publishing.export import OWN, PairRows, Target
 from pipelines.publishing.locate import Locations, first_of_run, join_id, unique_ids
@@ -33,6 +34,7 @@ from pipelines.publishing.mixture import (
     read_candidates,
     related_labels,
 )
+from pipelines.publishing.near_sides import find_near_sides
 from pipelines.publishing.negatives import Fill, fill_negatives
 from pipelines.publishing.sample import field_ext, make_layout
 from pipelines.publishing.side_spread import equal_in_batch, repeated_sides, side_spread_order
@@ -54,8 +56,14 @@ class DatasetPlan:
     fill: Fill
 
 
-def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSettings, names: LabelNames) -> DatasetPlan:
-    """Choose, order and fill up; `names` say which labels contain which.
+def plan_dataset(
+    workspace: Workspace,
+    given: DatasetInput,
+    mixture: MixtureSettings,
+    names: LabelNames,
+    near_texts: TextNearSettings | None = None,
+) -> DatasetPlan:
+    """Choose, order and fill up; `names` say which labels contain which, `near_texts` which texts are nearly the same.
 
     Raises PublishError, which names the dataset, where that can't be done.
     """
@@ -71,7 +79,9 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
         sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
         arranged, sides = _spread(candidates, arranged, sides, given.name, mixture)
         related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None
-        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives", related)
+        near_texts = near_texts or TextNearSettings()
+        near = find_near_sides(workspace, given.pairs, candidates, arranged, sides, near_texts)
+        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives", related, near)
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
             raise PublishError(
@@ -81,6 +91,8 @@ def plan_dataset(workspace: Workspace, given: DatasetInput, mixture: MixtureSett
     except PublishError as error:
         raise PublishError(f"dataset {given.name}: {error}") from None
     made_from = _fingerprint(given, mixture, names if arranged.rule is BatchRule.LABEL_SPREAD else None, arranged)
+    if near is not None:
+        made_from = fingerprint({"pairs": made_from, "near_texts": near_texts.canonical()})
     return DatasetPlan(given, settings, made_from, candidates, arranged, sides, fill)
 
 

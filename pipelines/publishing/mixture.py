@@ -23,6 +23,7 @@ from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
+from filters.text_near import TextNearSettings
 from pipelines.labels.names import LabelNames, load_names
 from pipelines.labels.relations import Relations
 from pipelines.labels.spread import label_spread_order
@@ -104,6 +105,7 @@ class PublishInput:
     made_by: Mapping[str, str]  # name -> version
     inspected: Mapping[str, str] = field(default_factory=dict)  # path of an item table -> of what `inspect` found of it
     names: LabelNames = field(default_factory=load_names)  # which labels contain which
+    near_texts: TextNearSettings = field(default_factory=TextNearSettings)  # which texts are nearly the same
 
 
 class BatchRule(StrEnum):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.publishing.mixture import Arrangement, Candidates, PublishError, draw
+from pipelines.publishing.near_sides import NearSides
 from pipelines.publishing.sides import Sides
 
 _STEPS = 64  # donors that are tried one by one, for all pairs at once, before single pairs are searched for
@@ -23,11 +24,17 @@ class Fill:
 
 
 def fill_negatives(
-    sides: Sides, candidates: Candidates, arranged: Arrangement, key: str, related: np.ndarray | None = None
+    sides: Sides,
+    candidates: Candidates,
+    arranged: Arrangement,
+    key: str,
+    related: np.ndarray | None = None,
+    near: NearSides | None = None,
 ) -> Fill:
     """Draw what is missing of each pair's negatives from the other pairs of its dataset, by `key`.
 
-    Never the pair's own content, never what is a positive of an equal query, never a negative twice, never a pair of
+    Never the pair's own content nor a text that is nearly its query or positive (`near`), never what is a positive of
+    an equal query, never a negative twice, never a pair of
     the same group, of the same label or of a related one (`related`: int[m, 2], numbers of labels of which one
     contains the other). Where `sides` tell the sources (the videos of clips), never one of the same source: there, the
     pairs themselves name what may be a negative. Raises PublishError where no pair is left to draw.
@@ -62,6 +69,8 @@ def fill_negatives(
                 break
             donor = order[(start[left] + step) % len(order)]
             fits = ~(barred(pair[left], donor) | there(pair[left], donor))
+            if near is not None:
+                fits &= ~near.known(pair[left], donor)
             found[left[fits]] = donor[fits]
             left = left[~fits]
         return found
@@ -99,7 +108,8 @@ def fill_negatives(
         if len(lost := np.flatnonzero(found < 0)):
             raise PublishError(
                 f"{len(lost)} of its {total} pairs find no random negative number {slot}: all others have the same "
-                "content or query, group, label or video, or a related label; ask for fewer negatives"
+                "content or query (or nearly the same text), group, label or video, or a related label; ask for fewer "
+                "negatives"
             )
         donors[pending, slot] = found
         taken[pending, slot] = content[found]

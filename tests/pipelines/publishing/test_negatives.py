@@ -10,9 +10,11 @@ import pytest
 from small_worlds import World, image_pair
 
 from corpus.records import item_id
+from filters.text_near import TextNearSettings
 from pipelines.publishing import negatives as module
 from pipelines.publishing.locate import join_id
 from pipelines.publishing.mixture import Arrangement, BatchRule, Candidates, PublishError, arrange, read_candidates
+from pipelines.publishing.near_sides import find_near_sides
 from pipelines.publishing.negatives import fill_negatives
 from pipelines.publishing.sides import Sides, read_sides
 
@@ -36,8 +38,9 @@ def filled(
     candidates = read_candidates(world.workspace, paths)
     arranged = arrange(candidates, None, 1000, "order")
     sides = read_sides(world.workspace, paths, candidates, arranged, negatives)
-    near = np.array([[candidates.labels.index(label) for label in related]]) if related else None
-    fill = fill_negatives(sides, candidates, arranged, key, near)
+    labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
+    near = find_near_sides(world.workspace, paths, candidates, arranged, sides, TextNearSettings())
+    fill = fill_negatives(sides, candidates, arranged, key, labels, near)
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
     return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]
@@ -103,6 +106,48 @@ def test_what_answers_an_equal_query_is_no_negative_where_another_query_has_it_t
     rows = [image_pair("laion", query, item(n)) for query, n in named]
     for row, _, donor in filled(tmp_path, rows, negatives=2):
         assert (row["query"]["text"], shown(donor)) not in {(query, item(n)) for query, n in named}
+
+
+def test_no_negative_is_nearly_the_query_or_the_positive(tmp_path: Path) -> None:
+    """Each passage is there three times: as it is, in capitals with another end, and with a word more; and one pair's
+    positive is nearly another one's query. Different passages of one form stay negatives of each other.
+    """
+
+    def side(text: str) -> Row:
+        return {"instruction": "", "text": text, "items": []}
+
+    words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron"]
+    of: dict[str, str] = {}
+    rows = []
+    for at, word in enumerate(words):
+        passage = (
+            f"The {word} tower stands near the {words[at - 1]} gate, where {words[at - 2]} traders sell rope to "
+            f"{words[at - 3]} sailors who come up the {words[at - 4]} river each spring"
+        )
+        for number, text in enumerate((passage, f"  {passage.upper()}!", f"{passage} again")):
+            of[text] = word
+            rows.append(
+                image_pair(
+                    "d", f"{word}{number}", b"", query=side(f"What is said of {word}, {number}?"), positive=side(text)
+                )
+            )
+    asked = f"{rows[0]['positive']['text']} today"  # a query that is nearly a positive of other pairs
+    rows.append(image_pair("d", "asked", b"", query=side(asked), positive=side("Because of the rope.")))
+    found = filled(tmp_path, rows, negatives=6)
+    assert len(found) == 6 * len(rows)
+    for row, _, donor in found:
+        own = of.get(row["positive"]["text"], "amber")
+        assert of.get(donor["positive"]["text"]) != own, (row["query"]["text"], donor["positive"]["text"])
+
+
+def test_sides_with_images_are_compared_by_these(tmp_path: Path) -> None:
+    """Captions of pictures that are negatives are no texts to be compared."""
+    text = "a photograph of the old harbour in the evening light with two boats and a gull over the water"
+    rows = [
+        image_pair("d", str(n), item(n), query={"instruction": "", "text": f"{text} {n}", "items": []})
+        for n in range(6)
+    ]
+    assert len(filled(tmp_path, rows, negatives=5)) == 30
 
 
 @pytest.mark.parametrize("one_query", [False, True])

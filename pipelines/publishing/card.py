@@ -193,8 +193,8 @@ def _negatives(datasets: Mapping[str, Any]) -> Iterator[str]:
         return
     yield (
         "Every sample of a dataset has the same number of negatives. Where too few were found, positives of other "
-        "pairs of the dataset were drawn at random (`origin` is `random`): never of the same content, group or label, "
-        "nor of a label that contains the pair's or is contained in it.\n"
+        "pairs of the dataset were drawn at random (`origin` is `random`): never of the same content, nearly the "
+        "same text, the same group or label, nor of a label that contains the pair's or is contained in it.\n"
     )
     if any(entry["modality"] == Modality.CLIP for entry in datasets.values()):
         yield "For a clip none was drawn from its own video.\n"

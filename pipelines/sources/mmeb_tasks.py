@@ -109,8 +109,13 @@ MME5_SUBSETS: Mapping[str, Subset] = {
     "Classification": Subset(task=Task.IMAGE_CLASSIFICATION, label=True, query_image=True, positive_image=False),
     "VQA": Subset(task=Task.IMAGE_QA, query_image=True, positive_image=False),
     "Retrieval": Subset(task=Task.IMAGE_RETRIEVAL, positive_instruction=_IMAGE),
-    # The release with hard negatives has these beside MMEB's. Which sides have an image is in the names of two of them;
-    # unverified: the words that their texts begin with.
+    # The release with hard negatives has these beside MMEB's: their names are in mmE5's training script, which gives
+    # all of them one form. TAT-DQA and ArxivQA are questions about a page or a figure, with an answer in words.
+    # ColPali's training set and ViDoRe have sets of these names that serve retrieval ("Find a document image that
+    # matches the given query", so in MMEB-V2's evaluation); here they are image_qa with MMEB's words for questions,
+    # as DocVQA is. Which sides have an image is in the names of the InfoSeek sets, whose tasks are M-BEIR's 6 and 8.
+    # Unverified, as no public file quotes a row: the words that texts of these four begin with. Others stay in the
+    # texts where they are found, and the notes count `instruction_not_found`.
     "TAT-DQA": Subset(task=Task.IMAGE_QA, instruction=(_QUESTION,)),
     "ArxivQA": Subset(task=Task.IMAGE_QA, instruction=(_QUESTION,)),
     "InfoSeek_it2t": Subset(task=Task.IMAGE_RETRIEVAL, query_image=True, positive_image=False),

@@ -22,6 +22,7 @@ def plant_mbeir(folder: Path, painter: Painter) -> Planted:
         {"did": f"0:{number}", "txt": None, "img_path": name, "modality": "image"} for number, name in enumerate(names)
     ]
     pool += [{**pool[3], "did": "0:50"}, {**pool[4], "did": "0:50"}]
+    pool.append({"did": "9:0", "txt": painter.caption(), "img_path": "", "modality": "text"})  # of another set
     queries: list[dict[str, Any] | str] = []
 
     def query(text: str, right: str, wrong: list[str]) -> None:

@@ -34,6 +34,7 @@ Source = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an objec
 # What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
 FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
 _LET_IN = frozenset({"mov", "mp4", "3gp", "webm", "mkv", "avi", "ts", "flv", "wmv"})  # as `container_of` calls them
+_PROGRAM_STREAM = b"\x00\x00\x01\xba"  # bare MPEG video, which is not let in, has the same ending
 _UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
 _BUFFER_BYTES = 1 << 16
 _MOST_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
@@ -198,8 +199,9 @@ def _formats_refused(source: Source) -> Iterator[None]:
     except av.error.ArgumentError as error:
         with as_file(source) as file:
             file.seek(0)
-            known = container_of(file.read(HEAD_BYTES))
-        if known in _LET_IN:
+            head = file.read(HEAD_BYTES)
+        known = container_of(head)
+        if known in _LET_IN or head.startswith(_PROGRAM_STREAM):
             raise
         raise VideoError("unsupported", f"a format that is not let in{f' ({known})' if known else ''}") from error
 
@@ -282,7 +284,14 @@ def _preference(stream: av.VideoStream) -> tuple[bool, int, int]:
     """Of streams among which libav's own choice is a cover."""
     from av.stream import Disposition
 
-    return bool(stream.disposition & Disposition.default), stream.width * stream.height, -stream.index
+    pixels = stream.width * stream.height if stream.codec_context is not None else 0
+    return bool(stream.disposition & Disposition.default), pixels, -stream.index
+
+
+def audio_stream(container: InputContainer) -> av.AudioStream | None:
+    """The sound that a player would take, by libav's choice. None: there is none that can be decoded."""
+    best = container.streams.best("audio")
+    return None if best is None or best.codec_context is None else cast("av.AudioStream", best)
 
 
 def _pixel_aspect(container: InputContainer, stream: av.VideoStream) -> Fraction:
@@ -332,7 +341,10 @@ def frames(
             if orientation is None or picture.rotation != rotation:
                 orientation, rotation = orientation_of(picture), picture.rotation
             frame = Frame(time_s, picture.key_frame, picture, orientation, _pixel_aspect(container, stream), scalers)
+            budget.check_size(picture.width, picture.height, time_s)
             budget.check_size(*frame.square_size, time_s)
+            if not frame.colours.can_be_converted:
+                raise VideoError("unsupported", "its colours are in a space that libav cannot convert (ICtCp or IPT)")
             budget.check_seen(time_s)
             if time_s < earliest_s or time_s <= last_s:  # before the keyframe: shown earlier, needs what was skipped
                 continue

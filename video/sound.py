@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from video.continuity import Breaks, beside
-from video.reading import Budget, Source, open_container, time_base
+from video.reading import Budget, Source, audio_stream, open_container, time_base
 
 if TYPE_CHECKING:
+    from av import AudioStream
     from av.container import InputContainer
 
 _GAP_S = 0.05  # timestamps are rounded (Matroska's to a millisecond): only more than this is silence or a jump back
@@ -56,8 +57,7 @@ class Sound:
             self._container = open_container(own, budget=self._budget)
             for stream in self._container.streams:
                 stream.discard = Discard.default if stream.type == "audio" else Discard.all
-        audio = self._container.streams.audio
-        if not audio or audio[0].codec_context is None:  # nobody here can decode it
+        if audio_stream(self._container) is None:
             return clip
         rate, samples = _samples(self._container, start_s, end_s, self._budget, self.breaks)
         return clip if samples is None else joined(clip, samples, rate, self._bits_per_s)
@@ -104,7 +104,7 @@ def _samples(
     """Samples per second, and the samples (channels, time) of the interval; None where none lie in it."""
     from av.audio.resampler import AudioResampler
 
-    stream = container.streams.audio[0]
+    stream = cast("AudioStream", audio_stream(container))
     context = stream.codec_context
     rate = min(_RATES, key=lambda known: abs(known - context.sample_rate))
     channels = min(2, context.channels)

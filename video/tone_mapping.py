@@ -28,6 +28,7 @@ Values = NDArray[np.float64]
 # Code points of ITU-T H.273, tables 2 and 3, as libav gives them.
 _TRANSFERS = {16: "pq", 18: "hlg"}
 _BT2020, _P3_D65 = 9, 12
+_NO_MATRIX = (14, 15)  # ICtCp, IPT-C2 (table 4)
 _WHITE_NITS = 203.0
 _PEAK_NITS = 1000.0
 _HLG_GAMMA = 1.2
@@ -48,6 +49,7 @@ class Colours(NamedTuple):
 
     dynamic_range: str  # sdr, pq or hlg
     primaries: int  # BT.2020 or P3; 0: others, which are near enough to those of BT.709
+    can_be_converted: bool = True  # false: there is no matrix for them, they are ICtCp or IPT
 
     @property
     def are_bt709(self) -> bool:
@@ -61,6 +63,8 @@ _SDR = Colours("sdr", 0)
 def colours_of(picture: av.VideoFrame) -> Colours:
     """By the tags of a decoded frame. PQ and HLG without primaries are taken for BT.2020, as BT.2100 has it."""
     dynamic_range = _TRANSFERS.get(int(picture.color_trc), "sdr")
+    if int(picture.colorspace) in _NO_MATRIX:
+        return Colours(dynamic_range, _BT2020, can_be_converted=False)
     primaries = int(picture.color_primaries)
     if primaries in _TO_BT709:
         return Colours(dynamic_range, primaries)

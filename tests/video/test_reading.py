@@ -20,7 +20,7 @@ from videos import Shot, make_video, number_on
 from corpus.media import MediaWriter
 from corpus.storage import MissingError, StorageError, Store
 from video.ranges import RangeFile
-from video.reading import Source, VideoError, frames, open_container, rational, time_base, video_stream
+from video.reading import Source, VideoError, audio_stream, frames, open_container, rational, time_base, video_stream
 
 FRAMES = 60
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
@@ -216,6 +216,24 @@ def test_a_cover_alone_is_no_video(tmp_path: Path) -> None:
     _with_streams(tmp_path / "a.mp4", [(("mjpeg", (64, 64), 1), Disposition.attached_pic)])
     with open_container(tmp_path / "a.mp4") as container, pytest.raises(VideoError, match=r"no_video: .* cover"):
         video_stream(container)
+
+
+def test_the_sound_is_the_one_that_players_take(tmp_path: Path) -> None:
+    for name, default in (("first.mkv", 0), ("second.mkv", 1)):
+        with av.open(str(tmp_path / name), "w") as container:
+            for number in (0, 1):
+                stream = container.add_stream("flac", rate=24_000 * (number + 1), layout="mono")
+                stream.disposition = Disposition.default if number == default else Disposition(0)
+            for stream in container.streams.audio:
+                samples = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), format="s16", layout="mono")
+                samples.sample_rate, samples.pts = stream.codec_context.sample_rate, 0
+                container.mux([*stream.encode(samples), *stream.encode(None)])
+        with open_container(tmp_path / name) as container:
+            chosen = audio_stream(container)
+            assert chosen is not None and chosen.index == default
+    make_video(tmp_path / "silent.mp4", [Shot(2)], size=(160, 120))
+    with open_container(tmp_path / "silent.mp4") as container:
+        assert audio_stream(container) is None
 
 
 def _with_streams(path: Path, streams: list[tuple[tuple[str, tuple[int, int], int], Any]]) -> None:

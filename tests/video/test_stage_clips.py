@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,30 @@ def test_what_storage_raises_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").unlink()
     with pytest.raises(AssertionError, match=MissingError.__name__):
         run_clips(tmp_path, Clips(FRAMES), [video_row(tmp_path / "film.mp4")], [place])
+
+
+def test_what_a_player_shows_is_what_is_stored(tmp_path: Path) -> None:
+    """Joined recordings whole, mirrored and anamorphic films upright and square: in frames, in mp4, in columns."""
+    for part in (0, 1):
+        make_video(tmp_path / f"{part}.ts", [Shot(50, seed=part, camera="pan")], size=(192, 144), gop=10)
+    (tmp_path / "joined.ts").write_bytes((tmp_path / "0.ts").read_bytes() + (tmp_path / "1.ts").read_bytes())
+    film(tmp_path / "mirror.mp4", (50,), rotation=90, mirrored=True)
+    film(tmp_path / "wide.mkv", (50,), pixel_aspect=Fraction(3, 2), size=(288, 144))
+    film(tmp_path / "plain.mp4", (50,))
+    names = ("joined.ts", "mirror.mp4", "wide.mkv", "plain.mp4")
+    rows = run_clips(tmp_path, Clips(BOTH), [video_row(tmp_path / name) for name in names])
+    by_name = {name: [row for row in rows if row["url"].endswith(name)] for name in names}
+    assert all(row["status"] == "kept" and row["dynamic_range"] == "sdr" for row in rows)
+    assert [row["duration_s"] for found in by_name.values() for row in found[:1]] == pytest.approx(
+        [4.0, 2.0, 2.0, 2.0], abs=0.01
+    )
+    assert intervals(by_name["joined.ts"]) == [pytest.approx((0.0, 2.0)), pytest.approx((2.0, 4.0))]
+    assert [row["copied"] for row in rows] == [False, False, False, False, True]
+    assert {(row["width"], row["height"]) for row in by_name["wide.mkv"]} == {(280, 140)}
+    assert {(row["width"], row["height"]) for row in by_name["mirror.mp4"]} == {(196, 140)}
+    for row in rows:
+        assert mp4_numbers(tmp_path, row) == list(range(50))
+        assert jpeg_numbers(tmp_path, row) == pytest.approx([3, 9, 15, 21, 28, 34, 40, 46], abs=3)
 
 
 def test_a_video_in_a_tar_of_the_workspace_is_read_where_it_lies(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from video.cut import cut_many
 from video.probe import probe
-from video.reading import frames, open_container
+from video.reading import VideoError, frames, open_container
 from video.shrinking import Shrinker
 from video.tone_mapping import Colours, compressed, hlg_light, mapped, pq_codes, pq_light
 
@@ -21,7 +21,7 @@ Values = NDArray[np.float64]
 
 PATCH_PX = 32
 PQ, HLG, BT2020, BT709 = 16, 18, 9, 1
-# Written here anew, from ITU-R BT.2087 (linear BT.709 to linear BT.2020).
+# Written here independently, from ITU-R BT.2087 (linear BT.709 to linear BT.2020).
 FROM_BT709 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
 GREYS = [(level, level, level) for level in (0, 24, 48, 80, 112, 144, 168)]
 COLOURS = [(150, 60, 60), (60, 150, 60), (60, 60, 150), (150, 150, 60), (60, 150, 150), (150, 60, 150), (120, 90, 40)]
@@ -43,8 +43,12 @@ def hlg_codes(nits: Values) -> Values:
     return np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-12)) + c)
 
 
-def film(path: Path, codes: Values, transfer: int, primaries: int, matrix: int, frames: int = 12) -> None:
-    """A film of patches, 10 bits deep; a stripe moves through it, so that it is none of a single picture."""
+def film(
+    path: Path, codes: Values, transfer: int, primaries: int, matrix: int, tag: int | None = None, frames: int = 12
+) -> None:
+    """A film of patches, 10 bits deep; a stripe moves through it, so that it is none of a single picture. `tag`: the
+    matrix that it says it has, if that is another one.
+    """
     luma = {9: (0.2627, 0.0593), 1: (0.2126, 0.0722)}[matrix]
     y = codes @ np.array([luma[0], 1 - sum(luma), luma[1]])
     blue, red = ((codes[..., at] - y) / (2 * (1 - weight)) for at, weight in ((2, luma[1]), (0, luma[0])))
@@ -55,12 +59,8 @@ def film(path: Path, codes: Values, transfer: int, primaries: int, matrix: int, 
         stream: Any = container.add_stream("libx265", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = columns * PATCH_PX, (rows + 1) * PATCH_PX, "yuv420p10le"
         context = stream.codec_context
-        context.color_trc, context.color_primaries, context.colorspace, context.color_range = (
-            transfer,
-            primaries,
-            matrix,
-            1,
-        )
+        context.color_trc, context.color_primaries, context.color_range = transfer, primaries, 1
+        context.colorspace = tag or matrix
         for number in range(frames):
             picture = av.VideoFrame(stream.width, stream.height, "yuv420p10le")
             for plane, values in zip(picture.planes, planes, strict=True):
@@ -72,7 +72,7 @@ def film(path: Path, codes: Values, transfer: int, primaries: int, matrix: int, 
                 pixels[rows * side :] = 512 if side != PATCH_PX else 64
                 if side == PATCH_PX:
                     pixels[rows * side :, number * 8 : number * 8 + 8] = 600
-            picture.color_trc, picture.color_primaries, picture.colorspace = transfer, primaries, matrix
+            picture.color_trc, picture.color_primaries, picture.colorspace = transfer, primaries, tag or matrix
             picture.pts = number
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
@@ -160,3 +160,10 @@ def test_sdr_is_left_as_it_is(tmp_path: Path) -> None:
     with open_container(tmp_path / "a.mp4") as container:
         frame = next(frames(container))
         assert frame.as_stored and np.abs(patches_in(frame.rgb()) - PATCHES).max() <= 5
+
+
+def test_colours_without_a_matrix_are_refused(tmp_path: Path) -> None:
+    codes = pq_codes(light_of(PATCHES))
+    film(tmp_path / "a.mp4", codes, PQ, BT2020, 9, tag=14)
+    with pytest.raises(VideoError, match=r"unsupported: .*ICtCp"):
+        probe(tmp_path / "a.mp4")

@@ -77,7 +77,7 @@ class SourceIndex:
         )
 
 
-_VERSION = 6  # of how sources are read: another one reads them again, and rows that come out the same stay
+_VERSION = 7  # of how sources are read: another one reads them again, and rows that come out the same stay
 
 
 def source_fingerprint(source: Source) -> str:

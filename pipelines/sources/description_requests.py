@@ -12,6 +12,8 @@ _MANNER = r"(?:[a-z-]+ly\s+|in\s+(?:[a-z-]+\s+){0,2}details?,?\s+)*"
 _WHICH = r"(?:(?:the|this|that|these|a|an|following|given|provided|entire|whole|above|content|contents|of|short)\s+)*"
 _ASKED = (
     rf"(?:describe|summari[sz]e|narrate|caption|depict)\s+{_MANNER}{_WHICH}{_VIDEO}\b(?!['\u2019]s)",
+    rf"(?:describe|narrate)\s+{_MANNER}what\s+(?:happens|is\s+happening|you\s+see|is\s+shown)"
+    rf"(?:\s+here|\s+(?:in|throughout)\s+{_WHICH}{_VIDEO})?(?:\s+in\s+(?:[a-z-]+\s+){{0,2}}details?)?\s*(?:[.!]|$)",
     rf"(?:write|generate|provide|give|produce|create|compose|offer|present|craft|make|share)\b[^.?!\n]*?"
     rf"(?:{_VIDEO}\s+{_TEXT}|{_TEXT}\s+(?:of|for|about|on|regarding)\s+{_WHICH}{_VIDEO}\b(?!['\u2019]s))",
 )

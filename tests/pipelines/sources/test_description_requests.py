@@ -13,6 +13,8 @@ REQUESTS = (
     "Provide an overview of the content of this footage",
     "Give a caption for the clip",
     "Caption this video",
+    "Please describe what happens here in detail.",
+    "Describe what you see in this clip",
     "Carefully watched, then: Caption this video",
 )
 QUESTIONS = (
@@ -23,6 +25,8 @@ QUESTIONS = (
     "Give the name of the dish that the video shows.",
     "Provide a description of the man's hat in the video.",
     "Which caption fits the video?",
+    "Describe what happens after the dog jumps.",
+    "Describe what happens in the video when the light turns green.",
     "",
 )
 

@@ -134,9 +134,13 @@ def _explain(model: type[BaseModel], fault: Any) -> str:
         what = printable(fault["msg"].removeprefix("Value error, "), _MESSAGE_CHARACTERS, lines=True)
         return f"{key}: {what}{shown}"
     known = sorted({name for _, found in places for each in _models_in(found) for name in each.model_fields})
-    near = difflib.get_close_matches(printable(str(last[0])), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
-    return f"{key}: unknown key; {hint}"
+    return f"{key}: unknown key; {nearest_key(printable(str(last[0])), known)}"
+
+
+def nearest_key(key: str, known: Collection[str]) -> str:
+    """What an error says of an unknown key: the known one that is most like it, or all known ones."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
 
 
 def _places(

@@ -21,6 +21,10 @@ def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iter
         yield from (f"{name}: {line}" for line in lines[:shown])
         if len(lines) > shown:
             yield f"{name}: {len(lines) - shown} more {what}{index and f', in {index}'}"
+    counts = notes.get("annotations", {})
+    if unused := {reason: n for reason, n in counts.items() if n and reason not in ("read", "placed", "not_sampled")}:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in unused.items())
+        yield f"{name}: of {counts['read']:,} annotations {sum(unused.values()):,} are not used: {reasons}"
     if removed := notes.get(CREDENTIALS_REMOVED):
         yield f"{name}: {removed:,} URLs carried user:password@: taken off, and requested without"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -37,22 +38,13 @@ class TextSettings(Settings):
 def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
     """Whose text goes with which live row: `row`, `text` and what is said of its origin, in the order of the rows.
 
-    `without` is the reason that an empty text is none.
+    A row that the source has several texts of (column `other_texts`) is there once for each. `without` is the reason
+    that an empty text is none.
     """
     n = len(shard)
-    original = pc.utf8_trim_whitespace(pc.fill_null(shard[ROWS].column("text").combine_chunks(), ""))
-    if BEST_TEXTS in shard.tables:
-        original = pc.coalesce(shard[BEST_TEXTS].column("text").combine_chunks(), original)
-    originals = {
-        "row": pa.array(np.arange(n)),
-        "text": original,
-        "caption_origin": repeated(CaptionOrigin.ORIGINAL, n),
-        "caption_model": repeated("", n),
-        "caption_prompt": repeated("", n),
-        "without": repeated("no_text", n),
-    }
+    originals = _originals(shard)
     if settings.captions == "original":
-        return pa.table(originals)
+        return originals
     said = shard[CAPTION]
     generated = {
         "row": pa.array(np.arange(n)),
@@ -66,12 +58,42 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
     if settings.captions == "both":
         # An item without a caption keeps its original text; without one of these either, one row says so.
         second = np.flatnonzero(has_caption | (settings.without_caption == "drop"))
-        both = pa.concat_tables([pa.table(originals), pa.table(generated).take(second)])
-        return both.take(pc.sort_indices(both, [("row", "ascending"), ("caption_origin", "descending")]))
+        return _by_row([originals, pa.table(generated).take(second)])
     wanted = np.ones(n, bool) if settings.captions == "generated" else _drawn(shard, settings)
     if settings.without_caption == "original":
         wanted &= has_caption
-    return pa.concat_tables([pa.table(originals), pa.table(generated)]).take(np.arange(n) + n * wanted)
+    kept = originals.filter(pa.array(~wanted[originals.column("row").to_numpy()]))
+    return _by_row([kept, pa.table(generated).take(np.flatnonzero(wanted))])
+
+
+def _originals(shard: Shard) -> pa.Table:
+    """What `choose_texts` gives, of the source's texts alone."""
+    rows, n = shard[ROWS], len(shard)
+    text = pc.fill_null(rows.column("text").combine_chunks(), "")
+    place = np.arange(n)
+    if "other_texts" in rows.column_names:
+        others = rows.column("other_texts").combine_chunks()
+        place = np.concatenate([place, pc.list_parent_indices(others).to_numpy()])
+        text = pa.concat_arrays([text, pc.list_flatten(others)])
+    text = pc.utf8_trim_whitespace(text)
+    if BEST_TEXTS in shard.tables:
+        text = pc.coalesce(shard[BEST_TEXTS].column("text").combine_chunks().take(pa.array(place)), text)
+    m = len(place)
+    unordered = {
+        "row": pa.array(place),
+        "text": text,
+        "caption_origin": repeated(CaptionOrigin.ORIGINAL, m),
+        "caption_model": repeated("", m),
+        "caption_prompt": repeated("", m),
+        "without": repeated("no_text", m),
+    }
+    return _by_row([pa.table(unordered)])
+
+
+def _by_row(parts: Sequence[pa.Table]) -> pa.Table:
+    """The texts of all parts in the order of the rows, those of one row in the order of the parts."""
+    together = pa.concat_tables(parts)
+    return together.take(pa.array(np.argsort(together.column("row").to_numpy(), kind="stable")))
 
 
 def _drawn(shard: Shard, settings: TextSettings) -> np.ndarray:

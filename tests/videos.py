@@ -72,6 +72,7 @@ def make_video(
     audio: bool = False,
     pix_fmt: str = "yuv420p",
     start_s: float = 0.0,
+    sound_s: float | None = None,
     numbered: bool = True,
     faststart: bool = False,
     fragmented: bool = False,
@@ -82,8 +83,8 @@ def make_video(
     `size` is as seen, at least 160 wide; `rotation` is by how many degrees a player turns the stored frames counter-
     clockwise, `mirrored` whether it mirrors them afterwards, left to right. `pixel_aspect`: width of a stored pixel by
     its height, in videos that are not turned. Keyframes lie at every `gop`-th frame and nowhere else. `variable`: a
-    frame stays for one, two or three times 1/rate, at random. `options` go to the encoder (x264: {"x264-params":
-    "open-gop=1"}). An .avi has no timestamps: no `variable`, `start_s` or `audio` there, and b_frames=0; an .mpg
+    frame stays for one, two or three times 1/rate, at random. `audio` begins with the pictures, or at `sound_s`.
+    `options` go to the encoder (x264: {"x264-params": "open-gop=1"}). An .avi has no timestamps: no `variable`, `start_s` or `audio` there, and b_frames=0; an .mpg
     counts frames: no `variable` there. In a .ts, .mpg
     or .flv with B-frames all times are later than the truth by the same delay.
     """
@@ -106,7 +107,7 @@ def make_video(
         stream.bit_rate = 4_000_000 if codec in _RATED else 0
         if rotation or mirrored:
             stream.set_display_rotation(rotation, hflip=mirrored)
-        sound = _Sound(container, start_s) if audio else None
+        sound = _Sound(container, start_s if sound_s is None else sound_s) if audio else None
         for number, pixels in enumerate(pictures(shots, size)):
             seen = with_number(pixels, number) if numbered else pixels
             stored = np.ascontiguousarray(np.rot90(seen[:, :: -1 if mirrored else 1], -(rotation // 90)))

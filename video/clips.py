@@ -13,6 +13,10 @@ from pydantic import Field, model_validator
 
 from corpus.settings import Settings
 
+# An annotated interval of which less than this share lies in the video means another cut of the film, or another unit
+# of time: its text is not about what would be left of it.
+MIN_INSIDE = 0.5
+
 
 class ClipSettings(Settings):
     """How long clips are, and what is joined to make them so."""
@@ -173,21 +177,23 @@ def nearest_bits(some: Iterable[int], others: Sequence[int]) -> int:
     return min(((one ^ other).bit_count() for one in some for other in others), default=65)
 
 
-def annotated_clips(intervals: Sequence[tuple[float, float]], video: tuple[float, float]) -> list[Clip]:
+def annotated_clips(intervals: Sequence[tuple[float, float | None]], video: tuple[float, float]) -> list[Clip]:
     """A clip for each annotated (start_s, end_s), as long as it says: its text is about all of it.
 
-    Cut to the video's own start and end: annotations tend to end a little after it. Reasons: not_an_interval (no
-    number, or an end that isn't after its start), outside_video.
+    An end of None is the video's. Cut to the video's own start and end: annotations tend to end a little after it.
+    Reasons: not_an_interval (no number, or an end that isn't after its start), outside_video (MIN_INSIDE).
     """
     return [_annotated(place, *interval, *video) for place, interval in enumerate(intervals)]
 
 
-def _annotated(place: int, start_s: float, end_s: float, first_s: float, last_s: float) -> Clip:
-    if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s < end_s):
-        return Clip(start_s, end_s, 0, "not_an_interval", place)
-    if start_s >= last_s or end_s <= first_s:
-        return Clip(start_s, end_s, 0, "outside_video", place)
-    return Clip(max(first_s, start_s), min(end_s, last_s), 0, "", place)
+def _annotated(place: int, start_s: float, end_s: float | None, first_s: float, last_s: float) -> Clip:
+    until_s = max(start_s, last_s) if end_s is None else end_s
+    if not (math.isfinite(start_s) and math.isfinite(until_s)) or (end_s is not None and end_s <= start_s):
+        return Clip(start_s, until_s, 0, "not_an_interval", place)
+    inside_s = min(until_s, last_s) - max(start_s, first_s)
+    if inside_s <= 0 or inside_s < MIN_INSIDE * (until_s - start_s):
+        return Clip(start_s, until_s, 0, "outside_video", place)
+    return Clip(max(first_s, start_s), min(until_s, last_s), 0, "", place)
 
 
 def _span_s(group: Sequence[Scene]) -> float:

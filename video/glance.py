@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from video.continuity import JOINABLE
 from video.ends import missing
-from video.reading import Budget, Source, VideoError, as_file, frames, open_container, time_base, video_stream
+from video.reading import Budget, Source, VideoError, as_file, frames, open_container, time_base, video_stream, zero_of
 
 _MOST_WORK_S = 600.0  # the files of a source are looked at before its first shard: none may stop that
 
@@ -18,6 +18,7 @@ class Glance:
 
     first_s: float  # when the first frame is seen, on the stream's own timeline
     duration_s: float
+    zero_s: float  # where a player's clock shows 0
 
 
 def glance(source: Source) -> Glance | None:
@@ -42,6 +43,8 @@ def glance(source: Source) -> Glance | None:
                 elif container.duration:
                     duration_s = container.duration / av.time_base
                 first = next(frames(container, budget=budget), None)
+                if first is None or duration_s <= 0:
+                    return None
+                return Glance(first.time_s, duration_s, zero_of(container, first.time_s))
     except VideoError:
         return None
-    return Glance(first.time_s, duration_s) if first is not None and duration_s > 0 else None

@@ -26,6 +26,7 @@ from video.reading import (
     time_base,
     video_errors,
     video_stream,
+    zero_of,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Probe:
 
     start_s: float  # of the first frame
     duration_s: float  # to the end of the last frame
+    zero_s: float  # where a player's clock shows 0
     rate: float  # frames per second, on average
     variable_rate: bool
     width: int  # of a frame that is turned upright, in square pixels
@@ -136,6 +138,7 @@ def _probe(container: InputContainer, settings: ProbeSettings, budget: Budget) -
     return Probe(
         start_s=float(packets.times_s[0]),
         duration_s=duration_s,
+        zero_s=zero_of(container, float(packets.times_s[0])),
         rate=len(packets.times_s) / duration_s,
         variable_rate=_is_variable(packets.times_s),
         width=width,

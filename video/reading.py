@@ -252,6 +252,16 @@ def shown(packet: av.Packet, container: InputContainer) -> int | None:
     return packet.dts if packet.pts is None or container.format.name in _UNTIMED else packet.pts
 
 
+def zero_of(container: InputContainer, first_s: float) -> float:
+    """Where a player's clock shows 0, on the streams' timeline: where the first of all streams begins.
+
+    That is before the first frame (`first_s`) where the sound begins earlier, and never after it.
+    """
+    import av
+
+    return first_s if container.start_time is None else min(first_s, container.start_time / av.time_base)
+
+
 def video_stream(container: InputContainer) -> av.VideoStream:
     """The stream of pictures that a player would take: libav's choice (`av_find_best_stream`: by disposition, then by
     frames and bits per second), where that is no cover.

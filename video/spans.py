@@ -28,6 +28,7 @@ from video.sampling import encode_frames
 from video.watch import Watched, WatchSettings, watch
 
 Span = tuple[float, float]  # start_s, end_s
+_LEAST_FRAMES = 2  # different ones: less than that is a picture, and no clip
 
 
 class SpanSettings(WatchSettings):
@@ -114,6 +115,8 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
     for each in clips:
         clip, kept = each.clip, each.frames
         reason = clip.reason or ("no_frames" if settings.keep_frames and not kept else "")
+        if kept and not reason and len({one.time_s for one in kept}) < min(_LEAST_FRAMES, len(kept)):
+            reason = "too_short"
         made = SpanClip(
             clip.start_s,
             clip.end_s,
@@ -165,10 +168,11 @@ def _with_mp4(
         intervals = [interval for _, interval in wanted]
         for made in cut_many(source, intervals, settings.cut, budget, decoded) if wanted else ():
             place = wanted[made.index][0]
-            if made.frames:
+            if made.frames >= _LEAST_FRAMES:
                 done[place] = replace(batch[place], mp4=made.data, mp4_frames=made.frames, copied=made.copied)
-            else:  # it lies between two frames, or in damage
-                done[place] = replace(batch[place], reason=made.reason, frames=(), frames_s=(), size=(0, 0))
+            else:
+                reason = "damaged" if made.reason == "damaged" else "too_short"
+                done[place] = replace(batch[place], reason=reason, frames=(), frames_s=(), size=(0, 0))
     return done
 
 

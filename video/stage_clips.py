@@ -29,7 +29,7 @@ from video.probe import ProbeSettings, probe
 from video.ranges import RangeFile
 from video.reading import Budget, Source, VideoError
 from video.spans import SpanClip, SpanSettings, span_clips
-from video.stage_clip_times import Timeline, Wanted, questions_of, wanted_clips
+from video.stage_clip_times import Timeline, Wanted, other_texts_of, questions_of, wanted_clips
 from video.tables import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
 
 _MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no video's fault
@@ -55,7 +55,8 @@ class ClipsSettings(SpanSettings):
 class Clips(MapStage):
     """Rows of videos to rows of clips. Whatever is stored of a clip is a part of it, in the shard's media.
 
-    A clip that cannot be used is a row with a reason: too_short (filtered); not_an_interval, outside_video, no_frames
+    A clip that cannot be used is a row with a reason: too_short, a scene below `min_s` or a clip of less than two
+    different frames (filtered); not_an_interval, outside_video, of which less than half lies in the video, no_frames
     (failed); damaged (failed), where mp4 files are made and less than `cut.min_decoded_share` of its packets decode. So
     is a source's row without any: no_annotation, nobody described a part of a video whose parts are described
     elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the reasons of
@@ -65,7 +66,7 @@ class Clips(MapStage):
     """
 
     name = "clips"
-    version = 4
+    version = 5
     reads = (ROWS, ITEMS)
     schema = CLIPS_SCHEMA
     fan_out = True
@@ -147,9 +148,11 @@ class _VideoWork:
             "downloaded_sha256": self.item.get("downloaded_sha256"),
             "duration_s": self.timeline.duration_s if self.timeline else self.video["duration_s"],
             "text": "",
+            "other_texts": [],
             "questions": [],
             "video_text": self.video["text"] or "",
             "video_questions": questions_of(self.video) if first else [],
+            "video_other_texts": other_texts_of(self.video) if first else [],
             "detail": detail or None,
             "status": status,
             "reason": reason,
@@ -159,7 +162,7 @@ class _VideoWork:
         """What the work on all clips may take, with what was spent on finding out how long the video is."""
         settings = self.settings
         begin_s, end_s = self.video["span_start_s"] or 0.0, self.video["span_end_s"]
-        length_s = (timeline.duration_s if end_s is None else end_s) - begin_s
+        length_s = (timeline.shown(timeline.last_s) if end_s is None else end_s) - begin_s
         if wanted is not None:
             clips = [one.clip for one in wanted if one.clip and not one.clip.reason]
             length_s = sum(clip.end_s - clip.start_s for clip in clips)
@@ -169,9 +172,9 @@ class _VideoWork:
 
     def _timeline(self, source: Source, budget: Budget) -> Timeline:
         if self.video["first_s"] is not None:
-            return Timeline(self.video["first_s"], self.video["duration_s"])
+            return Timeline(self.video["first_s"], self.video["duration_s"], self.video["zero_s"])
         found = probe(source, self.settings.probe, budget)
-        return Timeline(found.start_s, found.duration_s)
+        return Timeline(found.start_s, found.duration_s, found.zero_s)
 
     def _clip(self, clip: SpanClip, wanted: Wanted) -> dict[str, Any]:
         assert self.timeline is not None
@@ -182,6 +185,7 @@ class _VideoWork:
             "end_s": self.timeline.shown(clip.end_s),
             "scenes": clip.scenes,
             "text": wanted.text,
+            "other_texts": wanted.other_texts,
             "questions": wanted.questions,
         }
         if clip.looks is not None:

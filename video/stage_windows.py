@@ -39,6 +39,7 @@ class Windows(MapStage):
     """
 
     name = "windows"
+    version = 2
     schema = WINDOWS_SCHEMA
     fan_out = True
     lookahead_shards = True
@@ -66,16 +67,19 @@ class Windows(MapStage):
 def rows_of(clips: Sequence[Row], settings: WindowSettings) -> list[Row]:
     """The rows of a video's windows; `clips` are all its rows, in order of time, with a `caption`."""
     about = {name: clips[0][name] for name in _OF_VIDEO} | {"group": "", "text": "", "questions": [], "hint": ""}
+    about["other_texts"] = []
     about["downloaded_sha256"] = next((clip["downloaded_sha256"] for clip in clips if clip["downloaded_sha256"]), None)
     asked: list[Row] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
+    others: list[str] = next((clip["video_other_texts"] for clip in clips if clip["video_other_texts"]), [])
     usable = [clip for clip in clips if clip["status"] == Status.KEPT or clip["reason"] == ALIKE_SIBLING]
     found = windows_of([(clip["start_s"], clip["end_s"]) for clip in usable], about["duration_s"] or 0.0, settings)
     rows = [about | _row(window, [usable[at] for at in window.clips], settings) for window in found]
     rows = rows or [about | {"status": Status.FILTERED, "reason": "no_window"}]
     for number, row in enumerate(rows):
         row["video_questions"] = [] if number else asked
+        row["video_other_texts"] = [] if number else others
         if row.get("kind") == ClipKind.WHOLE:
-            row |= {"text": row["video_text"] or "", "questions": asked}
+            row |= {"text": row["video_text"] or "", "other_texts": others, "questions": asked}
     _group([row for row in rows if row["status"] == Status.KEPT], settings)
     return rows
 

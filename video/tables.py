@@ -22,7 +22,8 @@ class ClipKind(StrEnum):
 
 QUESTION = pa.struct([pa.field("question", pa.string()), pa.field("answer", pa.string())])
 
-# One row for each clip. All times are seconds from the video's first frame.
+# One row for each clip. All times are seconds as a player shows them: 0 is where the container begins, which is before
+# the first frame where the sound begins earlier.
 CLIPS_SCHEMA = pa.schema(
     [
         *LOCATION_FIELDS,  # of the clip; only its id: see `records.PART`
@@ -50,9 +51,11 @@ CLIPS_SCHEMA = pa.schema(
         pa.field("still", pa.bool_()),
         pa.field("hashes", pa.list_(pa.uint64())),  # pHashes of pictures spread over it
         pa.field("text", pa.string()),  # what the annotation says of it; "": nothing
+        pa.field("other_texts", pa.list_(pa.string())),  # what further annotations say of the very same interval
         pa.field("questions", pa.list_(QUESTION)),  # about it
         pa.field("video_text", pa.string()),  # what is said of the whole video; the same on all its rows
         pa.field("video_questions", pa.list_(QUESTION)),  # about the whole; on the video's first row only
+        pa.field("video_other_texts", pa.list_(pa.string())),  # of the whole; on the video's first row only
         pa.field("detail", pa.string()),  # of a reason, for people
     ]
 )

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9
 class Fault:
     """A record that was left out. `line` is where it begins, counted from 1.
 
-    Reasons: not_json, not_an_object, no_video, no_text, bad_text, bad_time, bad_turns.
+    Reasons: not_json, not_an_object, unknown_key, unread_time, no_video, no_text, bad_text, bad_time, bad_turns.
     """
 
     file: str
@@ -49,6 +49,12 @@ class Faults(list[Fault]):
         self.counts[fault.reason] += 1
         if len(self) < MOST_FAULTS:
             super().append(fault)
+
+    def lines(self) -> list[str]:
+        """All of it in words, a line each; of those that are not in the list their number."""
+        more = self.counts.total() - len(self)
+        lines = list(map(str, self))
+        return [*lines, f"and {more} more"] if more else lines
 
 
 class Malformed(ValueError):
@@ -112,6 +118,24 @@ def text_of(value: Any) -> str:
     except UnicodeEncodeError as error:
         raise Malformed("bad_text", f"not Unicode: {error.reason}") from None
     return text
+
+
+_STARTS = ("start", "start_s", "start_sec", "start_second", "start_time", "start_ms", "start_frame", "begin")
+_ENDS = ("end", "end_s", "end_sec", "end_second", "end_time", "end_ms", "end_frame", "stop")
+_INTERVALS = ("segment", "segments", "interval", "intervals", "span", "spans", "timestamps")
+TIME_KEYS = (*_STARTS, *_ENDS, *_INTERVALS)  # under which public sets say when a part of a video is
+
+
+def refuse_unread_times(record: Mapping[str, Any], start_key: str = "", end_key: str = "") -> None:
+    """Raises Malformed (unread_time) for a record that has a time under another key than those that are read, and none
+    under these: what is about a part would be taken to be about the whole video.
+    """
+    has_start, has_end = (record.get(key) not in (None, "") for key in (start_key, end_key))
+    for keys, is_read in ((_STARTS, has_start), (_ENDS, has_end), (_INTERVALS, has_start or has_end)):
+        for key in keys if not is_read else ():
+            if key not in (start_key, end_key) and record.get(key) not in (None, "", []):
+                read = f"read are {start_key!r} and {end_key!r}" if start_key else "no times are read"
+                raise Malformed("unread_time", f"{key!r} looks like a time of a part of the video; {read}")
 
 
 def seconds(value: Any) -> float | None:

@@ -20,7 +20,7 @@ from corpus.records import Task
 from corpus.storage import StorageError, Store
 from pipelines.sources.description_requests import asks_for_description
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Malformed, text_of
+from pipelines.sources.json_records import TIME_KEYS, Fault, Malformed, refuse_unread_times, text_of
 from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.parquet_records import Row
@@ -29,7 +29,7 @@ from pipelines.sources.record_files import ROW_ENDINGS
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 _DIGITS = re.compile(r"([0-9]+)")
-_KEYS = ("id", "video", "conversations")
+_KEYS = ("id", "video", "conversations", *TIME_KEYS)
 _LONGEST_NAME = 255  # bytes that file systems allow
 
 
@@ -55,9 +55,10 @@ class LlavaHoundSource(PairSource):
 class LlavaHoundRows(PairRows[LlavaHoundSource]):
     """One row for a caption, or for each question with its answer.
 
-    Faults: no_video; bad_turns, not a human and then the model; no_text; bad_text; no_question, of questions a record
-    that only asks for descriptions (one beside questions is passed over); those of `read_records`. Beside
-    what PairRows counts: no_frames, of a row whose video has none (looked for once the sample is drawn).
+    Faults: no_video; unread_time, it is about a part of the video while all frames would be taken; bad_turns, not a
+    human and then the model; no_text; bad_text; no_question, of questions a record that only asks for descriptions
+    (one beside questions is passed over); those of `read_records`. Beside what PairRows counts: no_frames, of a row
+    whose video has none (looked for once the sample is drawn).
     """
 
     def find(self) -> list[FoundFile]:
@@ -94,6 +95,7 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
     video = text_of(record.get("video")).strip("/")
     if not _is_below(video):
         raise Malformed("no_video", f"'video' is {video!r}")
+    refuse_unread_times(record)
     turns = _turns(record.get("conversations"), settings.tokens)
     if settings.use != "qa":
         turns = turns[:1]

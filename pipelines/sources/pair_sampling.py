@@ -204,10 +204,8 @@ class PairRows(ABC, Generic[P]):
     @property
     def notes(self) -> dict[str, Any]:
         """The rows that are malformed and the files that were not read, for people."""
-        faults = list(map(str, self.faults))
-        more = self.faults.counts.total() - len(faults)
-        named = [*faults, f"and {more} more"] if more else faults
-        return ({"faults": named} if faults else {}) | self.not_read.notes()
+        faults = self.faults.lines()
+        return ({"faults": faults} if faults else {}) | self.not_read.notes()
 
 
 def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: dict[str, int]) -> Iterator[pa.Table]:

@@ -1,7 +1,8 @@
 """Annotations of videos, read from the files that public sets come in: JSON or JSON lines, local or in a store.
 
 A record that is not as its form says is left out, with file and line in a list of faults; the others are read. What
-a form's field is called, where nobody could verify it, is a setting.
+a form's field is called, where nobody could verify it, is a setting. A record whose times cannot be read is never taken
+to be about the whole video.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from corpus.settings import Settings
+from corpus.settings import Settings, nearest_key
 from pipelines.sources.description_requests import asks_for_description
-from pipelines.sources.json_records import Fault, Malformed, records, seconds, text_of
+from pipelines.sources.json_records import Fault, Malformed, records, refuse_unread_times, seconds, text_of
 
+_PLAIN_KEYS = ("video", "start_s", "end_s", "text", "question", "answer")
 _Times = tuple[float | None, float | None]
 
 
@@ -58,7 +60,7 @@ class Vript(_Form):
 
 
 class Plain(_Form):
-    """`video`, `start_s`, `end_s`, `text`, `question`, `answer`: our own; times may be absent."""
+    """`video`, `start_s`, `end_s`, `text`, `question`, `answer`: our own, no other keys; times may be absent."""
 
     kind: Literal["plain"]
 
@@ -68,7 +70,7 @@ AnyForm = Annotated[ShareGpt4Video | Llava | Vript | Plain, Field(discriminator=
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is said of a video or of a part of it. Seconds from the first frame.
+    """What is said of a video or of a part of it. Seconds as a player shows them.
 
     A part without a start has times that nobody told; an end of None is the video's. `text` describes; `question` and
     `answer` come together or are both "".
@@ -112,6 +114,8 @@ def _of_unit(form: AnyForm, record: Any, times: Mapping[str, _Times]) -> list[An
             return _of_llava(form, record)
         case Vript():
             return [_of_clip(form, record, times)]
+    if unknown := next((key for key in record if key not in _PLAIN_KEYS), None):
+        raise Malformed("unknown_key", f"{unknown!r}: {nearest_key(unknown, _PLAIN_KEYS)}")
     start_s, end_s = _times(record.get("start_s"), record.get("end_s"))
     text, question, answer = (text_of(record.get(key)) for key in ("text", "question", "answer"))
     if bool(question) != bool(answer) or not (text or question):
@@ -127,8 +131,10 @@ def _of_sharegpt4video(form: ShareGpt4Video, record: dict[str, Any]) -> list[Ann
     whole = [text_of(each.get("content")) for each in captions if str(each.get("idx")) == "-1"]
     parts = [text_of(each.get("content")) for each in captions if str(each.get("idx")) != "-1"]
     starts = record.get(form.times_key) if form.times_key else None
-    if not isinstance(starts, list):
+    if starts is None:
         spans: list[_Times] = [(None, None)] * len(parts)
+    elif not isinstance(starts, list):
+        raise Malformed("bad_time", f"{form.times_key!r} is not a list of times")
     elif len(starts) in (len(parts), len(parts) + 1):
         spans = [_times(*both) for both in zip(starts, [*starts[1:], None], strict=True)][: len(parts)]
     else:
@@ -142,6 +148,7 @@ def _of_sharegpt4video(form: ShareGpt4Video, record: dict[str, Any]) -> list[Ann
 
 def _of_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
     video = _video(record, "video")
+    refuse_unread_times(record, form.start_key, form.end_key)
     start_s, end_s = _times(record.get(form.start_key), record.get(form.end_key))
     turns = record.get("conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
@@ -190,10 +197,17 @@ def _read_cuts(form: Vript, files: Sequence[str], faults: list[Fault]) -> dict[s
         for line, record in records(file, faults):
             for name, cut in _cuts(form, record, ""):
                 try:
-                    found[name] = _times(cut.get(form.cut_start_key), cut.get(form.cut_end_key))
+                    found[name] = _cut_times(form, cut, found.get(name))
                 except Malformed as error:
                     faults.append(Fault(file, line, error.reason, f"clip {name!r}: {error.detail}"))
     return found
+
+
+def _cut_times(form: Vript, cut: Mapping[str, Any], before: _Times | None) -> _Times:
+    times = _times(cut.get(form.cut_start_key), cut.get(form.cut_end_key))
+    if before not in (None, times):
+        raise Malformed("bad_time", f"from {times[0]} s, after other times for the same clip, which hold")
+    return times
 
 
 def _cuts(form: Vript, value: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:

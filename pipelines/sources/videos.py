@@ -1,7 +1,8 @@
 """Source `videos`: long videos, files or URLs, with what is said of them and of their parts.
 
 A row is a video or, of a long one that isn't on the web, a span of it, so that work on one video can be shared. All
-times are seconds from the video's first frame, as a player shows them.
+times are seconds as a player shows them: 0 is where the container begins (its `start_time`), which is before the first
+frame where the sound begins earlier.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import Field, field_validator
 from corpus.hashing import hash_strings
 from corpus.settings import Settings, SettingsError, tuning
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, is_unicode
-from pipelines.sources.json_records import Fault
+from pipelines.sources.json_records import Faults
 from pipelines.sources.not_read import NotRead
 from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, Names, is_web, on_the_web, under_prefix
 from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
@@ -40,7 +41,8 @@ COLUMNS = pa.schema(
         pa.field("home", pa.int32()),  # number of the shard that holds the video's first row
         pa.field("spans", pa.int32()),  # rows of the video
         pa.field("first_s", pa.float64()),  # of the first frame, on the container's own timeline; null: not known yet
-        pa.field("duration_s", pa.float64()),  # of the video
+        pa.field("zero_s", pa.float64()),  # where a player's clock shows 0, on the same timeline
+        pa.field("duration_s", pa.float64()),  # of the pictures
         pa.field("licence", pa.string()),
     ]
 )
@@ -82,7 +84,8 @@ class VideosRows:
     counts: `read` rows; `bad_name`, no Unicode; `repeated_video`, found twice; `no_video_file`, a name that annotations
     give; `not_sampled`, videos, and spans of the last one, that are not in the sample. read = rows + the others.
     annotation_counts: `read` annotations; `placed` in rows; `repeated`; `no_video_file`; `ambiguous_video`, several
-    files have that name; `no_time`, of a part that nobody gave a time; `not_sampled`. read = the others.
+    files have that name; `no_time`, of a part that nobody gave a time; `not_sampled`; malformed records by the reasons
+    of `faults`. read = the others.
     faults: records of annotation files that are malformed.
     """
 
@@ -90,7 +93,7 @@ class VideosRows:
         self._settings = settings
         self.counts: dict[str, int] = {}
         self.annotation_counts: Counter[str] = Counter()
-        self.faults: list[Fault] = []
+        self.faults = Faults()
         self._not_read = NotRead()
 
     @cached_property
@@ -128,7 +131,7 @@ class VideosRows:
 
     def shards(self) -> Iterator[pa.Table]:
         """Tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, for a stage to judge."""
-        self.counts, self.annotation_counts, self.faults = {}, Counter(), []
+        self.counts, self.annotation_counts, self.faults = {}, Counter(), Faults()
         said = self._said()
         rows = self._rows(self._in_order(list(said)), said)
         blocks = iter(lambda: list(itertools.islice(rows, self._settings.shard_rows)), [])
@@ -155,6 +158,8 @@ class VideosRows:
             bare = replace(annotation, video="")  # it may be named in several ways
             self.annotation_counts["repeated"] += bare in of_video
             of_video[bare] = None
+        self.annotation_counts.update(self.faults.counts)
+        self.annotation_counts["read"] += self.faults.counts.total()
         self.counts["no_video_file"] = len(missing)
         return {video: list(annotations) for video, annotations in _named_apart(said).items()}
 
@@ -178,8 +183,7 @@ class VideosRows:
     @property
     def notes(self) -> dict[str, Any]:
         """What became of the annotations, malformed records and files that were not read, for people."""
-        faults = [f"{fault.file}, line {fault.line}: {fault.reason}: {fault.detail}" for fault in self.faults]
-        notes = {"annotations": dict(sorted(self.annotation_counts.items())), "faults": faults}
+        notes = {"annotations": dict(sorted(self.annotation_counts.items())), "faults": self.faults.lines()}
         return notes | self._not_read.notes()
 
     def _rows(self, videos: list[FoundFile], said: dict[FoundFile, list[Annotation]]) -> Iterator[dict[str, Any]]:
@@ -195,6 +199,7 @@ class VideosRows:
                 "home": rows // self._settings.shard_rows,
                 "spans": len(starts),
                 "first_s": seen.first_s if seen and spread else None,
+                "zero_s": seen.zero_s if seen and spread else None,
                 "duration_s": seen.duration_s if seen and spread else None,
             }
             for start_s, end_s, share in zip(starts, [*starts[1:], None], shares, strict=True):

@@ -34,6 +34,7 @@ class Clip:
     mp4: bool = True
     caption: str | None = None
     questions: list[tuple[str, str]] = field(default_factory=list)
+    other_texts: list[str] | None = None
     reason: str = ""  # of a clip that was removed
 
     def part(self, ext: str, number: int = 0) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class Clip:
             "start_s": self.at,
             "end_s": self.at + self.length_s,
             "text": self.text,
+            "other_texts": self.other_texts,
             "questions": [{"question": question, "answer": answer} for question, answer in self.questions],
             "group": self.group,
             "status": "filtered" if self.reason else "kept",

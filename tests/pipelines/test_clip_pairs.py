@@ -84,6 +84,26 @@ def test_captions_are_chosen_as_for_images(tmp_path: Path) -> None:
     ]
 
 
+def test_each_text_of_a_clip_is_a_pair_of_its_own(tmp_path: Path) -> None:
+    clips = [Clip("a", 0, "a cat", other_texts=["it sleeps ", "fur"], caption="A cat."), Clip("b", 5, "a dog")]
+    own = ["a cat", "it sleeps", "fur"]
+
+    def texts(name: str, **settings: Any) -> list[str]:
+        found = make(tmp_path / name, clips, **settings)
+        assert len({pair["pair_id"] for pair in found}) == len(found)
+        assert [pair["positive"]["items"] for pair in found[:-1]] == [clips[0].frame_ids] * (len(found) - 1)
+        # None of the clip's own texts makes the clip a negative, nor is it twice in a group.
+        assert all(each["items"] == clips[1].frame_ids for pair in found[:-1] for each in pair["negatives"])
+        groups = [pair["group"] for pair in found[:-1] if pair["group"]]
+        assert len(set(groups)) == len(groups)
+        return [pair["query"]["text"] for pair in found]
+
+    assert texts("original", siblings="both") == [*own, "a dog"]
+    assert texts("both", captions="both") == [*own, "A cat.", "a dog"]
+    assert texts("generated", captions="generated") == ["A cat.", "a dog"]
+    assert texts("mix", captions="mix", generated_share=0.0) == [*own, "a dog"]
+
+
 def test_moments_are_the_clips_that_somebody_described(tmp_path: Path) -> None:
     clips = [Clip("a", 0, "a cat", kind="annotated"), Clip("b", 5, "b"), Clip("c", 9, "", kind="annotated")]
     found = make(tmp_path, clips, of="moments")

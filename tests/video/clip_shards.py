@@ -34,6 +34,7 @@ _VIDEO = pa.schema(
         ("home", pa.int32()),
         ("spans", pa.int32()),
         ("first_s", pa.float64()),
+        ("zero_s", pa.float64()),
         ("duration_s", pa.float64()),
         ("licence", pa.string()),
     ]
@@ -44,7 +45,7 @@ _PLACE = pa.schema([*LOCATION_FIELDS, ("downloaded_sha256", SHA256)])
 def video_row(path: Path | str, **said: Any) -> dict[str, Any]:
     """A row of the source, of which nothing is known but where it lies and what is given here."""
     plain = {"url": str(path), "video": Path(path).name, "span_start_s": 0.0, "text": "", "timed": False}
-    return {**plain, "annotations": [], "home": 0, "spans": 1, "licence": "CC0", **said}
+    return {**plain, "annotations": [], "home": 0, "spans": 1, "licence": "CC0", "zero_s": said.get("first_s"), **said}
 
 
 def moment(

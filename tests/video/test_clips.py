@@ -113,16 +113,18 @@ def test_no_more_than_two_clips_are_undecided(seed: int) -> None:
 
 
 def test_annotated_intervals_are_clips_whatever_their_length() -> None:
-    clips = annotated_clips([(0, 1), (5, 300), (290, 310.2)], (0.5, 300))
-    assert times(clips) == [(0.5, 1), (5, 300), (290, 300)]
-    assert [clip.annotation for clip in clips] == [0, 1, 2]
+    clips = annotated_clips([(0, 1), (5, 300), (290, 309.8), (299, None)], (0.5, 300))
+    assert times(clips) == [(0.5, 1), (5, 300), (290, 300), (299, 300)]
+    assert [clip.annotation for clip in clips] == [0, 1, 2, 3]
     assert not any(clip.reason for clip in clips)
 
 
 def test_annotated_intervals_that_cannot_be() -> None:
-    wrong = [(3, 3), (5, 4), (math.nan, 4), (1, math.inf), (300, 310), (-5, 0.5)]
-    reasons = [clip.reason for clip in annotated_clips(wrong, (0.5, 300))]
-    assert reasons == ["not_an_interval"] * 4 + ["outside_video"] * 2
+    wrong = [(3, 3), (5, 4), (math.nan, 4), (1, math.inf), (math.nan, None), (302, 301)]
+    outside = [(300, 310), (-5, 0.5), (300, None), (400, None), (290, 310.2), (250, 3000), (-2, 1.4), (1000, 300_000)]
+    clips = annotated_clips(wrong + outside, (0.5, 300))
+    assert [clip.reason for clip in clips] == ["not_an_interval"] * 6 + ["outside_video"] * 8
+    assert times(clips)[6:10] == [(300, 310), (-5, 0.5), (300, 300), (400, 400)]  # as they were annotated
 
 
 @pytest.mark.parametrize("settings", [{"min_s": 6, "max_s": 10}, {"min_s": 1, "max_s": 10, "trim_s": 0.5}])

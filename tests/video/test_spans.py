@@ -125,7 +125,7 @@ def test_at_most_a_batch_of_mp4_files_is_held(tmp_path: Path, monkeypatch: pytes
 def test_annotated_clips_are_what_was_annotated(tmp_path: Path, video: dict[str, Any]) -> None:
     truth = film(tmp_path / "video.mkv", **video)
     end_s = truth.times_s[-1] + 0.04
-    wanted = [(3.0, 6.0), (5.0, 2.0), (0.5, 2.0), (1.0, 4.5), (1000.0, 1001.0), (end_s - 1, end_s + 5)]
+    wanted = [(3.0, 6.0), (5.0, 2.0), (0.5, 2.0), (1.0, 4.5), (1000.0, 1001.0), (end_s - 1, end_s + 0.8)]
     made = annotated_clips(wanted, (0.0, end_s))
     clips = list(span_clips(tmp_path / "video.mkv", None, BOTH, made))
     assert [clip.annotation for clip in clips] == [1, 4, 2, 3, 0, 5]
@@ -146,7 +146,7 @@ def test_an_interval_without_a_frame_has_a_reason(tmp_path: Path) -> None:
     wanted = [Clip(0.041, 0.079, 0, "", 0), Clip(30.0, 31.0, 0, "", 1), Clip(0.5, 1.5, 0, "", 2)]
     clips = list(span_clips(tmp_path / "video.mp4", None, BOTH, wanted))
     assert {clip.annotation: (clip.reason, len(clip.frames), len(clip.mp4) > 0) for clip in clips} == {
-        0: ("no_frames", 0, False),
+        0: ("too_short", 0, False),
         1: ("no_frames", 0, False),
         2: ("", 8, True),
     }

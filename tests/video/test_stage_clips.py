@@ -124,7 +124,8 @@ def test_described_moments_are_the_clips_of_a_video_and_what_is_said_of_one_twic
         moment(0.5, 2.0, "the first"),
         moment(1.0, 4.5),
         moment(1.0, 4.5, "the second", "Who?", "She."),
-        moment(1.0, 4.5, "said otherwise", "Where?"),
+        moment(1.0, 4.5, "in other words", "Where?"),
+        moment(1.0, 4.5, "the second"),
         moment(4.0, None, "to the end"),
         moment(5.0, 3.0, "backwards"),
         moment(1000.0, 1001.0, "later"),
@@ -133,7 +134,8 @@ def test_described_moments_are_the_clips_of_a_video_and_what_is_said_of_one_twic
     found = {(row["start_s"], row["end_s"]): row for row in rows}
     last_s = round(end_s(truth), 6)
     assert set(found) == {(0.5, 2.0), (1.0, 4.5), (4.0, last_s), (5.0, 3.0), (1000.0, 1001.0)} and len(rows) == 5
-    assert found[1.0, 4.5]["text"] == "the second"
+    assert found[1.0, 4.5]["text"] == "the second" and found[1.0, 4.5]["other_texts"] == ["in other words"]
+    assert [row["other_texts"] for row in rows].count([]) == 4
     assert found[1.0, 4.5]["questions"] == [
         {"question": "Who?", "answer": "She."},
         {"question": "Where?", "answer": ""},
@@ -148,6 +150,46 @@ def test_described_moments_are_the_clips_of_a_video_and_what_is_said_of_one_twic
     assert [row["video_questions"] for row in rows].count([]) == 4
 
 
+def test_times_are_those_that_a_player_shows_where_the_sound_begins_before_the_picture(tmp_path: Path) -> None:
+    for name, zero_s in [("film.mkv", 0.0), ("film.mp4", 0.0), ("film.ts", 10.0)]:
+        path = tmp_path / name
+        truth = film(path, start_s=zero_s + 2.0, sound_s=zero_s, audio=True, b_frames=0)
+        late_s = truth.times_s[0] - zero_s  # of the first frame, as a player shows it
+        cuts = [time_s - zero_s for time_s in truth.cuts_s]
+        scenes = run_clips(tmp_path, Clips(FRAMES), [video_row(path)])
+        near = {"abs": 0.05}  # the frames of a sound do not begin with those of the picture
+        assert [row["start_s"] for row in scenes] == pytest.approx([late_s, *cuts], **near), name
+        assert scenes[0]["frames_s"][0] > 2
+        said = [moment(3.0, 5.0, "all in the picture"), moment(0.0, 2.5, "before it"), moment(1.5, 3.0, "mostly in it")]
+        said.append(moment(8.0, None, "to the end"))
+        rows = run_clips(tmp_path, Clips(BOTH), [video_row(path, timed=True, annotations=said)])
+        found = {row["text"]: row for row in rows}
+        assert found["before it"]["reason"] == "outside_video"
+        first = mp4_numbers(tmp_path, found["all in the picture"])
+        assert first == pytest.approx(truth.frames_in(zero_s + 3.0, zero_s + 5.0), abs=1), name
+        mostly, last = found["mostly in it"], found["to the end"]
+        assert (mostly["start_s"], mostly["end_s"]) == (pytest.approx(late_s, **near), 3.0)
+        assert mp4_numbers(tmp_path, last)[-1] == 164 and last["end_s"] == pytest.approx(late_s + 6.6, **near)
+
+
+def test_less_than_two_frames_are_no_clip(tmp_path: Path) -> None:
+    film(tmp_path / "film.mp4", (50,))
+    said = [moment(1.0, 1.01, "one frame"), moment(1.005, 1.035, "none begins"), moment(1.0, 1.1, "three")]
+    for settings in (FRAMES, BOTH, BOTH.model_copy(update={"keep_frames": False})):
+        rows = run_clips(tmp_path, Clips(settings), [video_row(tmp_path / "film.mp4", timed=True, annotations=said)])
+        assert {row["text"]: (row["status"], row["reason"]) for row in rows} == {
+            "one frame": ("filtered", "too_short"),
+            "none begins": ("filtered", "too_short"),
+            "three": ("kept", ""),
+        }
+        assert all(not row["parts"] for row in rows if row["reason"])
+    make_video(tmp_path / "slow.mkv", [Shot(frames=2, picture="photo", seed=seed) for seed in (1, 2)], rate=1)
+    (row,) = run_clips(
+        tmp_path, Clips(FRAMES), [video_row(tmp_path / "slow.mkv", timed=True, annotations=[moment(0.1, 0.9)])]
+    )
+    assert (row["status"], row["reason"]) == ("filtered", "too_short")
+
+
 def test_a_span_of_a_described_video_in_which_nothing_is_described_says_so(tmp_path: Path) -> None:
     film(tmp_path / "film.mp4")
     rows = run_clips(tmp_path, Clips(FRAMES), [video_row(tmp_path / "film.mp4", timed=True, text="all of it")])
@@ -159,12 +201,15 @@ def test_a_short_video_that_is_described_as_a_whole_is_one_clip(tmp_path: Path) 
     path = tmp_path / "film.mp4"
     truth = film(path)
     asked = video_row(path, annotations=[moment(None, question="What?", answer="This.")])
-    for given, text, questions in [
-        (video_row(path, text="three places"), "three places", []),
-        (asked, "", [{"question": "What?", "answer": "This."}]),
+    twice = video_row(path, text="three places", annotations=[moment(None, text="a walk"), moment(None, text="a walk")])
+    for given, text, others, questions in [
+        (video_row(path, text="three places"), "three places", [], []),
+        (asked, "", [], [{"question": "What?", "answer": "This."}]),
+        (twice, "three places", ["a walk"], []),
     ]:
         (row,) = run_clips(tmp_path, Clips(BOTH), [given])
-        assert (row["kind"], row["text"], row["questions"]) == ("whole", text, questions)
+        assert (row["kind"], row["text"], row["other_texts"], row["questions"]) == ("whole", text, others, questions)
+        assert row["video_other_texts"] == others
         assert (row["start_s"], row["end_s"]) == (0.0, pytest.approx(end_s(truth)))
         assert mp4_numbers(tmp_path, row) == list(range(165))
         assert len(row["frames_s"]) == 8

@@ -203,6 +203,70 @@ def test_plain(tmp_path: Path) -> None:
     assert [said(fault) for fault in faults] == [(4, "no_text"), (5, "bad_time"), (6, "bad_time"), (7, "bad_text")]
 
 
+def test_a_plain_record_with_an_unknown_key_is_not_read_without_it(tmp_path: Path) -> None:
+    records = [
+        {"video": "v", "start": 1, "end": 3, "text": "x"},
+        {"video": "v", "start_s": 1, "ends_s": 3, "text": "x"},
+        {"video": "v", "#": 7, "text": "x"},
+        {"video": "v", "text": "x"},
+    ]
+    found, faults = read(Plain(kind="plain", files=(write(tmp_path / "a.jsonl", *records),)))
+    assert found == [whole("v", "x")]
+    assert [said(fault) for fault in faults] == [(1, "unknown_key"), (2, "unknown_key"), (3, "unknown_key")]
+    known = "known keys: video, start_s, end_s, text, question, answer"
+    assert [fault.detail for fault in faults] == [
+        "'start': did you mean 'start_s'?",
+        "'ends_s': did you mean 'end_s'?",
+        f"'#': {known}",
+    ]
+
+
+def test_a_time_that_a_form_does_not_read_does_not_make_the_record_one_of_the_whole_video(tmp_path: Path) -> None:
+    told = [
+        talk("Q?", "A.", start_time=1, end_time=3),
+        talk("Q?", "A.", start=1, end_sec=3),
+        talk("Q?", "A.", segment=[1, 3]),
+        talk("Q?", "A.", timestamps=[[1, 3]]),
+        talk("Q?", "A.", start=1, end=3, start_frame=25, end_frame=75, segment=[1, 3]),
+        talk("Q?", "A.", start=None, start_time="", duration=30),
+    ]
+    file = write(tmp_path / "a.jsonl", *told)
+    found, faults = read(Llava(kind="llava", files=(file,)))
+    assert found == [part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A."), whole("dir/v.mp4", "", "Q?", "A.")]
+    assert [said(fault) for fault in faults] == [(line, "unread_time") for line in (1, 2, 3, 4)]
+    assert faults[0].detail.startswith("'start_time' looks like a time of a part of the video; read are 'start' and")
+    named, faults = read(Llava(kind="llava", files=(file,), start_key="start_time", end_key="end_time"))
+    assert named[0] == part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A.") and faults[0].line == 2
+
+
+def test_times_that_cannot_be_cost_their_record_in_every_form(tmp_path: Path) -> None:
+    wrong = [(-1, 1), (float("nan"), 2), (2, float("nan")), (4, 3), (1, 1), (float("inf"), None), ("soon", 3), ([1], 3)]
+    plain = [{"video": "v", "start_s": start, "end_s": end, "text": "x"} for start, end in wrong]
+    llava = [talk("Q?", "A.", start=start, end=end) for start, end in wrong]
+    shared = [{**SHARED, "timestamp": [start, 5 if end is None else end, end]} for start, end in wrong]
+    shared += [{**SHARED, "timestamp": times} for times in ("0,2", 7, {"0": 2})]
+    forms: list[tuple[AnyForm, int]] = [
+        (Plain(kind="plain", files=(write(tmp_path / "p.jsonl", *plain),)), len(plain)),
+        (Llava(kind="llava", files=(write(tmp_path / "l.jsonl", *llava),)), len(llava)),
+        (
+            ShareGpt4Video(kind="sharegpt4video", files=(write(tmp_path / "s.jsonl", *shared),), times_key="timestamp"),
+            len(shared),
+        ),
+    ]
+    for form, count in forms:
+        found, faults = read(form)
+        assert (found, [fault.reason for fault in faults]) == ([], ["bad_time"] * count), form.kind
+
+
+def test_the_times_of_a_vript_clip_are_those_that_come_first(tmp_path: Path, script: str) -> None:
+    name = "x-1-Scene-001"
+    cuts = [{"clip_id": name, "start": 1, "end": end} for end in (2, 2, 3)]
+    file = write(tmp_path / "cuts.jsonl", *cuts)
+    found, faults = read(Vript(kind="vript", files=(script,)), (file,))
+    assert found[0] == part("x-1", 1.0, 2.0, f"About {name}.")
+    assert [(fault.file, fault.line, fault.reason) for fault in faults if fault.file == file] == [(file, 3, "bad_time")]
+
+
 @pytest.mark.parametrize(
     ("text", "values", "faulty"),
     [

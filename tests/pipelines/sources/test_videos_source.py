@@ -17,6 +17,7 @@ from videos import Shot, make_video, truncate
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
+from pipelines.notices import source_notices
 from pipelines.sources.found_files import FoundFile
 from pipelines.sources.video_files import Names
 from pipelines.sources.video_spans import span_starts
@@ -91,6 +92,7 @@ def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
         "home": 0,
         "spans": 1,
         "first_s": None,
+        "zero_s": None,
         "duration_s": None,
         "licence": "CC0",
     }
@@ -158,7 +160,12 @@ def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
         ("c.mp4", "The whole."),
     ]
     assert rows.counts == {"read": 6, "bad_name": 0, "repeated_video": 1, "no_video_file": 2, "not_sampled": 0}
-    assert rows.annotation_counts == Counter(read=7, placed=2, ambiguous_video=1, no_video_file=3, no_time=1)
+    assert rows.annotation_counts == Counter(
+        read=8, placed=2, ambiguous_video=1, no_video_file=3, no_time=1, no_video=1
+    )
+    assert list(source_notices("films", rows.notes))[-1] == (
+        "films: of 8 annotations 6 are not used: ambiguous_video 1, no_time 1, no_video 1, no_video_file 3"
+    )
     assert [(fault.line, fault.reason) for fault in rows.faults] == [(6, "no_video")]
     assert len(rows_of(rows)) == 3 and len(rows.faults) == 1  # read again, counted anew
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -72,26 +72,36 @@ def make(
     Keyframes lie where x264 wants them, which is at cuts; `even_keyframes`: every two seconds and nowhere else, as in
     what is made for streaming.
     """
-    import av
-
-    count, grain = 0, _grain(size)
-    options = {"preset": "veryfast", "crf": "22"} | ({"sc_threshold": "0", "g": "50"} if even_keyframes else {})
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=RATE, options=options)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        for pixels in _frames(shots, transition, size):
-            grained = cv2.add(pixels, next(grain), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
-            frame = av.VideoFrame.from_ndarray(grained, format="rgb24")
-            frame.pts, frame.time_base = count, Fraction(1, RATE)
-            container.mux(stream.encode(frame))
-            count += 1
-        container.mux(stream.encode())
+    grain = _grain(size)
+    options = {"crf": "22"} | ({"sc_threshold": "0", "g": "50"} if even_keyframes else {})
+    grained = (
+        cv2.add(pixels, next(grain), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
+        for pixels in _frames(shots, transition, size)
+    )
+    count = write(path, grained, size, options)
     starts = np.cumsum([shot.frames for shot in shots])[:-1].tolist()
     before, after = {"cut": (0, 0), "flash": (1, 1)}.get(transition, (TRANSITION_FRAMES // 2,) * 2)
     touched = tuple(((start - before) / RATE, (start + after) / RATE) for start in starts)
     return Film(path, count, tuple(start / RATE for start in starts), touched)
+
+
+def write(path: Path, pictures: Iterable[Pixels], size: tuple[int, int], options: Mapping[str, str]) -> int:
+    """Write pictures of `size` (width, height) as one H.264 file, RATE a second, and count them."""
+    import av
+
+    count = 0
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", **options})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        for pixels in pictures:
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = count, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+            count += 1
+        container.mux(stream.encode())
+    return count
 
 
 def _frames(shots: Sequence[Shot], transition: Transition, size: tuple[int, int]) -> Iterator[Pixels]:
@@ -100,11 +110,11 @@ def _frames(shots: Sequence[Shot], transition: Transition, size: tuple[int, int]
         before = shots[at - 1] if at else None
         after = shots[at + 1] if at + 1 < len(shots) else None
         for number in range(shot.frames):
-            picture, left = _seen(shot, number, size), number - shot.frames  # -1: the last
+            picture, left = seen(shot, number, size), number - shot.frames  # -1: the last
             if after and left >= -half:
-                picture = _changed(picture, transition, left, _seen(after, left, size))
+                picture = _changed(picture, transition, left, seen(after, left, size))
             elif before and number < half:
-                picture = _changed(picture, transition, number, _seen(before, before.frames + number, size))
+                picture = _changed(picture, transition, number, seen(before, before.frames + number, size))
             yield picture
 
 
@@ -125,7 +135,7 @@ def _mixed(first: Pixels, second: Pixels, share: float) -> Pixels:
     return cv2.addWeighted(first, 1 - share, second, share, 0).astype(np.uint8)
 
 
-def _seen(shot: Shot, number: int, size: tuple[int, int]) -> Pixels:
+def seen(shot: Shot, number: int, size: tuple[int, int]) -> Pixels:
     """What the camera sees in a frame, as if it went on before and after the shot."""
     world = _world(shot.photograph, shot.corner, shot.share, size)
     across, down, nearer = (move * number / 100 for move in shot.moves)

@@ -1,7 +1,7 @@
 """Where scenes begin: PySceneDetect's detectors, fed frame by frame by timestamps, and the transitions they miss.
 
-The detector proper sees hard cuts. Beside it fades and dissolves are looked for (`gradual`), and cuts with the same
-picture on both sides (a flash) are taken back.
+The detector proper sees hard cuts. Beside it fades and dissolves are looked for (`gradual`), and changes of slides
+(`slides`), and cuts with the same picture on both sides (a flash) are taken back.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from corpus.settings import Settings
 from video.gradual import RANKS, Cut, DissolveWatch, FadeWatch, FlashWatch, FlatWatch
+from video.slides import SlideWatch
 from video.thumbs import FLASH_S, History, same_around, thumb_of
 
 __all__ = ["Cut", "CutFinder", "DetectSettings"]
@@ -45,6 +46,7 @@ class DetectSettings(Settings):
     black_level: int = Field(12, ge=0, le=255, description="threshold: mean level below which a picture is black")
     min_scene_s: float = Field(0.6, gt=0, description="after a cut, none for so long")
     gradual: bool = Field(True, description="find fades and dissolves too, and take back what flashes look like")
+    slides: bool = Field(True, description="find hard changes between still pictures too, such as pages of text")
     detect_side_px: int = Field(160, ge=32, description="longer side to which frames are shrunk to be looked at")
 
 
@@ -65,6 +67,7 @@ class CutFinder:
         self._times = array("d")  # of all frames, in seconds
         self._history = History(kept_s=2 * self.delay_s)
         self._watches = [kind(self._history) for kind in (FadeWatch, FlatWatch, DissolveWatch, FlashWatch)]
+        self._slides = SlideWatch() if settings.slides else None
         self._found: list[Cut] = []
         self._past: list[Cut] = []  # what was found a little earlier, whether it was given or not
         self._given_s = float("-inf")
@@ -76,8 +79,10 @@ class CutFinder:
         for ticks in self._process(round((time_s - start_s) * _TICKS), bgr):
             cut_s = self._first_from(start_s + ticks / _TICKS)
             self._found.append(Cut(cut_s, cut_s, cut_s))
+        if self._slides:
+            self._found += self._slides.look(time_s, bgr)
         if not self._settings.gradual:
-            return self._settle(time_s)
+            return self._settle(time_s - (self.delay_s if self._slides else 0.0))
         self._history.push(time_s, thumb_of(bgr))
         for watch in self._watches:
             self._found += watch.look(time_s)
@@ -87,6 +92,8 @@ class CutFinder:
         """The cuts that waited for frames that don't come any more."""
         if self._settings.gradual and self._times:
             self._found += [cut for watch in self._watches for cut in watch.finish()]
+        if self._slides:
+            self._found += self._slides.finish()
         return self._settle(float("inf"))
 
     def _first_from(self, time_s: float) -> float:
@@ -117,6 +124,8 @@ class CutFinder:
         return self._is_new(cut) and not any(self._is_new(other) for other in around)
 
     def _is_new(self, cut: Cut) -> bool:
+        if cut.kind == "slide":  # pages of text are alike to a thumb: `slides` has compared their edges
+            return True
         # The deepest of a fade is left out, which shows either picture; its edges are not, lest the camera move on.
         share = {"cut": 0.0, "fade": 0.5, "dissolve": 1.0, "flash": 1.0}[cut.kind]
         before_s = cut.time_s + share * (cut.start_s - cut.time_s)

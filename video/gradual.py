@@ -14,7 +14,13 @@ import numpy as np
 
 from video.thumbs import History, Thumb, likeness, likeness_moved
 
-RANKS = {"fade": 0, "cut": 1, "dissolve": 2, "flash": 3}  # where two are found in one place, the lower holds
+RANKS = {
+    "fade": 0,
+    "cut": 1,
+    "slide": 1,
+    "dissolve": 2,
+    "flash": 3,
+}  # where two are found in one place, the lower holds
 
 _REACH_S = 1.0  # how far from a fade's run, or from a dissolve's middle, its edges are looked for
 _LEAST_LEVELS = 12.0  # of contrast, beside a fade
@@ -37,7 +43,7 @@ class Cut:
     time_s: float  # of the first frame of the new scene; of the middle of a transition
     start_s: float  # of the first frame that the transition touches; at a hard cut `time_s`
     end_s: float  # of the first frame that it doesn't touch any more; at a hard cut `time_s`
-    kind: Literal["cut", "fade", "dissolve", "flash"] = "cut"
+    kind: Literal["cut", "slide", "fade", "dissolve", "flash"] = "cut"
 
 
 @dataclass

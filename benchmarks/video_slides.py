@@ -15,11 +15,11 @@ import numpy as np
 
 from benchmarks.video_files import RATE, Film, Pixels, chosen, seen, write
 
-_WORDS = (
+_TEXT = (
     "the model learns from pairs of pictures and words that were found on many pages of the web we measure how often "
     "it is right when there are more of them data loss batch size training images clips cost of each step results on "
     "five sets first attempt what went wrong next year questions"
-).split()
+)
 _DARK_SHARE = 0.25  # of the slides
 _PICTURE_SHARE = 0.3
 _BUILT_SHARE = 0.5
@@ -89,7 +89,7 @@ def _with_speaker(pictures: Iterator[Pixels], seed: int, size: tuple[int, int]) 
 
 
 def _text(rng: np.random.Generator, least: int, most: int) -> str:
-    return " ".join(rng.choice(_WORDS, int(rng.integers(least, most + 1)))).capitalize()
+    return " ".join(rng.choice(_TEXT.split(), int(rng.integers(least, most + 1)))).capitalize()
 
 
 def _print(page: Pixels, text: str, place: tuple[float, float], share: float, ink: tuple[int, int, int]) -> None:

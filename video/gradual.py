@@ -14,13 +14,7 @@ import numpy as np
 
 from video.thumbs import History, Thumb, likeness, likeness_moved
 
-RANKS = {
-    "fade": 0,
-    "cut": 1,
-    "slide": 1,
-    "dissolve": 2,
-    "flash": 3,
-}  # where two are found in one place, the lower holds
+RANKS = {"slide": -1, "fade": 0, "cut": 1, "dissolve": 2, "flash": 3}  # of two found in one place the lower holds
 
 _REACH_S = 1.0  # how far from a fade's run, or from a dissolve's middle, its edges are looked for
 _LEAST_LEVELS = 12.0  # of contrast, beside a fade

@@ -27,6 +27,7 @@ _CHANGE_LEVELS = 1.5  # mean difference of the two frames: a pointer or a cursor
 _STEADY_S = 0.3  # before and after the change, in which nothing moves
 _LATEST_S = 2.5  # after the change: a frame that comes later says nothing of it in time
 _STEADY_LEVELS = 16  # by which a still pixel differs at most: what a codec refines
+_SUDDEN = 2.0  # mean change over what the still pixels drift in that time: a slow camera over a soft picture goes on
 _AROUND_PX = 9  # a pixel so near to one that moves counts as moving
 _STEADY_SHARE = 0.5  # of the pixels
 _EDGE_LEVELS = 60.0  # a stronger edge counts as one of these: the border of a page is as good as a letter's
@@ -71,7 +72,10 @@ class SlideWatch:
         moves = np.maximum(cv2.absdiff(self._greys[first], before), cv2.absdiff(self._greys[new], after))
         around = np.ones((_AROUND_PX, _AROUND_PX), np.uint8)
         still = cv2.dilate((moves > _STEADY_LEVELS).astype(np.uint8), around) == 0
-        return bool(still.mean() >= _STEADY_SHARE) and replaced_share(before, after, still) >= _REPLACED_SHARE
+        if still.mean() < _STEADY_SHARE:
+            return False
+        drift, change = float(moves[still].mean()), float(cv2.absdiff(before, after)[still].mean())
+        return change >= _SUDDEN * drift and replaced_share(before, after, still) >= _REPLACED_SHARE
 
     def _at(self, time_s: float) -> int:
         """The place of the frame that is shown at a time; -1 before the first."""

@@ -46,7 +46,7 @@ class Groups(MapStage):
     """
 
     name = "groups"
-    version = 2
+    version = 3
     reads = (_CLIPS,)
     schema = GROUPS_SCHEMA
     fan_out = True

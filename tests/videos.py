@@ -84,9 +84,9 @@ def make_video(
     clockwise, `mirrored` whether it mirrors them afterwards, left to right. `pixel_aspect`: width of a stored pixel by
     its height, in videos that are not turned. Keyframes lie at every `gop`-th frame and nowhere else. `variable`: a
     frame stays for one, two or three times 1/rate, at random. `audio` begins with the pictures, or at `sound_s`.
-    `options` go to the encoder (x264: {"x264-params": "open-gop=1"}). An .avi has no timestamps: no `variable`, `start_s` or `audio` there, and b_frames=0; an .mpg
-    counts frames: no `variable` there. In a .ts, .mpg
-    or .flv with B-frames all times are later than the truth by the same delay.
+    `options` go to the encoder (x264: {"x264-params": "open-gop=1"}). An .avi has no timestamps: no `variable`,
+    `start_s` or `audio` there, and b_frames=0; an .mpg counts frames: no `variable` there. In a .ts, .mpg or .flv with
+    B-frames all times are later than the truth by the same delay.
     """
     count = sum(shot.frames for shot in shots)
     steps = np.random.default_rng(count).integers(1, 4, count) if variable else np.ones(count, np.int64)

@@ -8,6 +8,7 @@ For those who trust it, and their URLs. What it does not do, and the own fetcher
 - `read_timeout_s` is the longest silence; nothing bounds a single download, so a server that drips holds its thread.
   Therefore the whole call has a deadline, after which it is killed, and rows that were not done have failed with
   `timeout`. Other failures of such a call are not known either, for img2dataset writes them last: retry them.
+- `trust_env` is not regarded: it always uses the proxies of the environment.
 - `attempts` are made at once, one after the other, also for 404 and for opt-outs. `per_host`, Retry-After, backoff
   and `contact` are not regarded; `http_status` is known of failures only, `attempts` never.
 - A redirect to a URL with letters beyond ASCII is a `bad_url`.
@@ -41,8 +42,8 @@ from corpus.tars import TarReader
 from corpus.work import ShardError
 from pipelines import call_img2dataset
 from pipelines.download import Download, DownloadSettings, Stored, store_image
-from pipelines.fetch.answer import FetchError
-from pipelines.fetch.optout import OPT_OUTS
+from pipelines.fetch.response import FetchError
+from pipelines.fetch.robots import OPT_OUTS
 from pipelines.fetch.url import parse_url
 from pipelines.sources.img2dataset_tars import refused
 

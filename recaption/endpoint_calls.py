@@ -6,15 +6,13 @@ import asyncio
 import io
 import json
 import re
-import time
 from dataclasses import dataclass, replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import aiohttp
 
 from corpus.printable import printable
+from corpus.retry_after import retry_after_s
 from recaption.data_urls import data_url
 from recaption.endpoint_settings import EndpointSettings
 from recaption.requests import Answer, CaptionerError, Request, Sampling
@@ -100,7 +98,7 @@ async def ask(
             f"the key in the environment variable {settings.api_key_env}" if key else "`api_key_env`: no key is sent"
         )
         raise CaptionerError(f"{url}: {status}: {said or 'no message'}. {_CHECKS[status].format(key=which)}")
-    return judge(status, said, retry_after_s(retry_after, time.time()))
+    return judge(status, said, retry_after_s(retry_after) or 0.0)
 
 
 async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
@@ -148,21 +146,6 @@ def read_answer(data: bytes) -> Answer | Trouble:
         prompt_tokens=_count(_at(said, "usage", "prompt_tokens")),
         completion_tokens=_count(_at(said, "usage", "completion_tokens")),
     )
-
-
-def retry_after_s(header: str | None, now: float) -> float:
-    """Seconds that a Retry-After header asks to wait: a number, or a date held against `now` (Unix seconds).
-
-    0 if there is none, it is nonsense, or the time has passed.
-    """
-    header = (header or "").strip()
-    if header.isascii() and header.replace(".", "", 1).isdigit():
-        return float(header[:12])
-    try:
-        date = parsedate_to_datetime(header)
-        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return 0.0
 
 
 def _message(data: bytes) -> str:

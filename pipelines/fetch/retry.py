@@ -1,32 +1,10 @@
-"""When to try again: exponential backoff with full jitter, and the server's own wish."""
+"""When to try again: exponential backoff with full jitter, and never before the server asks for it."""
 
 from __future__ import annotations
 
 import random
-import time
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from pipelines.fetch.settings import FetchSettings
-
-
-def retry_after_s(header: str | None, now: float | None = None) -> float | None:
-    """Seconds that a Retry-After header asks to wait (0 for the past), or None if there is none or it is nonsense.
-
-    `header` is a number of seconds or an HTTP date; `now` (Unix seconds) is the clock the date is held against.
-    """
-    if header is None:
-        return None
-    header = header.strip()
-    if header.isascii() and header.isdigit():
-        return float(header[:12])
-    try:
-        date = parsedate_to_datetime(header)
-        if date.tzinfo is None:
-            date = date.replace(tzinfo=UTC)
-        return max(0.0, date.timestamp() - (time.time() if now is None else now))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def wait_s(attempt: int, asked_s: float | None, settings: FetchSettings) -> float | None:

@@ -63,6 +63,11 @@ class FetchSettings(Settings):
     """What may be reached although it is not public: networks ("10.0.0.0/8"), or one port of an address or of a
     name ("127.0.0.1:8000", "[::1]:8000", "images.internal:80")."""
 
+    trust_env: bool = tuning(False)
+    """Use the proxies that the environment names: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY. A proxy may have any
+    address. What is requested of it is checked as ever where this machine can look up the host; where it can't, the
+    proxy decides what the host leads to."""
+
     @field_validator("allow")
     @classmethod
     def _rules_parse(cls, rules: tuple[str, ...]) -> tuple[str, ...]:

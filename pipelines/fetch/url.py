@@ -8,6 +8,7 @@ around a URL, tabs and line ends in it, its fragment and its credentials are dro
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import idna
 
 from corpus.printable import printable
 from pipelines.fetch.address import literal_ip
-from pipelines.fetch.answer import FetchError
+from pipelines.fetch.response import FetchError
 
 _PORTS = {"http": 80, "https": 443}
 _MOST_CHARACTERS = 65_536  # longer URLs are data; servers refuse far shorter ones
@@ -147,6 +148,11 @@ def _host_name(text: str) -> str:
         text = unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
     if len(text) > _MOST_HOST_CHARACTERS + 1:  # before anything is computed of it
         raise FetchError("bad_url", f"a host of more than {_MOST_HOST_CHARACTERS} characters")
+    return _checked_host_name(text)
+
+
+@functools.lru_cache(1024)  # many URLs of one host come together
+def _checked_host_name(text: str) -> str:
     host = (text if text.isascii() else _in_ascii(text)).lower()
     name = _NAME.fullmatch(host)
     if name is None or len(host.removesuffix(".")) > _MOST_HOST_CHARACTERS:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from asyncio.selector_events import BaseSelectorEventLoop
 from pathlib import Path
 
-import aiohappyeyeballs
 import pytest
 
 from . import planted
@@ -55,7 +55,7 @@ def test_a_campaign_finds_each_planted_fault_and_reads_on() -> None:
 def _network_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that takes the network from its process gives it back at the end of the test."""
     monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
-    monkeypatch.setattr(aiohappyeyeballs, "start_connection", aiohappyeyeballs.start_connection)
+    monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", BaseSelectorEventLoop.sock_connect)
 
 
 def faulty_inputs(name: str) -> list[int]:

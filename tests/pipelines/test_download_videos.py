@@ -26,7 +26,7 @@ from corpus.workspace import Workspace
 from demo.server import Serving, serve
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.download_videos import DownloadVideos, VideoDownloadSettings
-from pipelines.fetch import run as fetch_run
+from pipelines.fetch import fetcher as fetch_run
 from video.ends import container_of
 
 MIB = 2**20

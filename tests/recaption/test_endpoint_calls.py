@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_endpoint import picture
 
-from recaption.endpoint_calls import Trouble, chat_body, judge, read_answer, retry_after_s
+from recaption.endpoint_calls import Trouble, chat_body, judge, read_answer
 from recaption.endpoint_settings import EndpointSettings
 from recaption.requests import Answer, Request, Sampling
 
@@ -133,26 +133,3 @@ def test_what_is_tried_again_and_whose_fault_it_is(status: int, error: str, faul
 @pytest.mark.parametrize("status", [400, 413, 415, 422, 451])
 def test_what_is_refused_is_not_tried_again(status: int) -> None:
     assert judge(status, "too wide", 9.0) == Answer(error="refused_input", detail="too wide")
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        *(
-            (None, 0),
-            ("", 0),
-            ("7", 7),
-            (" 0.5 ", 0.5),
-            ("-1", 0),
-            ("soon", 0),
-            (".", 0),
-            ("²", 0),
-            ("1" * 400, 1.1e11),
-        ),
-        ("Thu, 01 Jan 1970 00:01:40 GMT", 90),
-        ("Thu, 01 Jan 1970 00:00:05 GMT", 0),
-        ("Thu, 01 Jan 9999999 00:00:05 GMT", 0),
-    ],
-)
-def test_how_long_a_server_asks_to_wait(header: str | None, seconds: float) -> None:
-    assert retry_after_s(header, 10.0) == pytest.approx(seconds, rel=0.1)

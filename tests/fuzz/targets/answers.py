@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from recaption.endpoint_calls import judge, read_answer, retry_after_s
+from recaption.endpoint_calls import judge, read_answer
 from recaption.engine_wire import WireClosed, answers_frame, read_answers, read_request, receive, request_frame, send
 from recaption.requests import Answer, Request
 
-from ..formats import JSON, TEXT
-from ..target import Reader, Target, Unexpected
+from ..formats import JSON
+from ..target import Reader, Target
 
 
 def _endpoint(folder: Path) -> Reader:
@@ -34,18 +34,6 @@ def _endpoint(folder: Path) -> Reader:
         return found, judge(200 + len(data) % 400, data.decode("latin-1"), 0.0)
 
     return Reader(read, seeds, (), JSON)
-
-
-def _retry_after(folder: Path) -> Reader:
-    seeds = [b"120", b"1.5", b"Wed, 21 Oct 2015 07:28:00 GMT", b"..", b"-1"]
-
-    def read(data: bytes) -> object:
-        seconds = retry_after_s(data.decode("latin-1"), 0.0)
-        if not 0 <= seconds < 1e13:
-            raise Unexpected(f"{seconds} s")
-        return seconds
-
-    return Reader(read, seeds, (), TEXT)
 
 
 def _frames(folder: Path) -> Reader:
@@ -71,6 +59,5 @@ def _frames(folder: Path) -> Reader:
 
 TARGETS = (
     Target("answers.endpoint", 40_000, _endpoint),
-    Target("answers.retry_after", 20_000, _retry_after),
     Target("answers.engine_frames", 20_000, _frames),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.printable import printable
+from corpus.retry_after import retry_after_s
 from corpus.urls import published_url, urls_without_credentials, without_credentials
 from pipelines.fetch import FetchSettings, Spool, fetch
-from pipelines.fetch.answer import FetchError
-from pipelines.fetch.optout import OPT_OUTS, opt_out
-from pipelines.fetch.retry import retry_after_s
+from pipelines.fetch.response import FetchError
+from pipelines.fetch.robots import OPT_OUTS, opt_out
 from pipelines.fetch.url import parse_url, resolve
 
 from ..formats import TEXT
@@ -27,19 +28,17 @@ _TIMES = {"total_timeout_s": 3.0, "connect_timeout_s": 1.0, "read_timeout_s": 2.
 
 def _no_network() -> None:
     """From now on no name has an address, and nothing outside this machine is reached: nobody is disturbed."""
-    import aiohappyeyeballs
+    connect = BaseSelectorEventLoop.sock_connect
 
-    connect = aiohappyeyeballs.start_connection
-
-    async def local_only(addresses: Any, **options: Any) -> socket.socket:
-        if any(address[4][0] not in ("127.0.0.1", "::1") for address in addresses):
+    async def local_only(loop: Any, sock: socket.socket, address: Any) -> None:
+        if address[0] not in ("127.0.0.1", "::1"):
             raise OSError("no network here")
-        return await connect(addresses, **options)
+        await connect(loop, sock, address)
 
     def no_names(host: object, *_: object, **__: object) -> list:
         raise socket.gaierror(socket.EAI_NONAME, "no names here")
 
-    aiohappyeyeballs.start_connection = local_only  # type: ignore[assignment]
+    BaseSelectorEventLoop.sock_connect = local_only  # type: ignore[method-assign]
     socket.getaddrinfo = no_names
 
 
@@ -190,7 +189,7 @@ def _robots(folder: Path) -> Reader:
 
 
 def _retry_after(folder: Path) -> Reader:
-    seeds = [b"120", b"Wed, 21 Oct 2015 07:28:00 GMT", b"Wed, 21 Oct 2015 07:28:00 +9999", b"-1", b"1e9"]
+    seeds = [b"120", b"1.5", b"..", b"Wed, 21 Oct 2015 07:28:00 GMT", b"Wed, 21 Oct 2015 07:28:00 +9999", b"-1", b"1e9"]
 
     def read(data: bytes) -> object:
         seconds = retry_after_s(data.decode("latin-1"))

@@ -1,11 +1,16 @@
 """A real server on loopback that does exactly what a test tells it, good or bad."""
 
 import asyncio
+import datetime
 import socket
+import ssl
 import threading
 from collections import Counter
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipelines.fetch import FetchSettings, fetch
 
@@ -151,3 +156,28 @@ def _fetch_all():
 @pytest.fixture(name="response_bytes")
 def _response_bytes():
     return response_bytes
+
+
+@pytest.fixture
+def certified(tmp_path, server, monkeypatch):
+    """Puts TLS before the server, with a certificate for "localhost" that the fetcher trusts; gives the port."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path / "both.pem"
+    file.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, *plain))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    trusting = ssl.create_default_context(cafile=file)
+    monkeypatch.setattr("pipelines.fetch.client._tls", lambda: trusting)
+    return server.listen(context)

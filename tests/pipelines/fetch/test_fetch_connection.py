@@ -1,21 +1,19 @@
+import ast
 import asyncio
-import contextlib
 import errno
 import gzip
 import random
 import re
 import socket
 import struct
+import threading
+from pathlib import Path
 
 import pytest
-from delays import dripping
+from delays import dripping, server_takes
 
-from pipelines.fetch import REASONS, DnsCache, FetchSettings, Spool, fetch
-from pipelines.fetch.answer import Answer, FetchError
-from pipelines.fetch.client import Client
-from pipelines.fetch.connection import Connection
-from pipelines.fetch.encoding import decoded
-from pipelines.fetch.url import parse_url, resolve
+from pipelines.fetch import REASONS, Spool, fetch
+from pipelines.fetch.response import MemoryBody, SpooledBody
 
 
 def test_a_drip_ends_at_the_total_deadline(server, get):
@@ -92,14 +90,19 @@ def test_a_body_that_ends_with_the_connection_is_whole(server, get):
     assert get(server.url("/a")).body == b"hello"
 
 
+def reset_at_close(writer):
+    """Close the connection with a reset."""
+    now = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+    writer.transport.abort()
+
+
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome"])
 def test_a_reset_connection(server, get, sent):
     async def reset(writer, nth, head):
         writer.write(sent)
         await writer.drain()
-        now = struct.pack("ii", 1, 0)
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
-        writer.transport.abort()
+        reset_at_close(writer)
 
     server.routes["/reset"] = reset
     result = get(server.url("/reset"))
@@ -123,6 +126,43 @@ def test_a_reset_connection(server, get, sent):
 def test_what_is_not_http(server, get, sent):
     server.raw("/a", sent)
     assert get(server.url("/a")).reason in ("bad_response", "truncated")
+
+
+def test_heads_have_limits(server, get):
+    """128 headers, a status line and headers of 8190 bytes each, and nothing less than what is in use."""
+    start, end = b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n\r\nok"
+    heads = {
+        "/many": (start + b"X: y\r\n" * 120 + end, "ok"),
+        "/too-many": (start + b"X: y\r\n" * 130 + end, "bad_response"),
+        "/long": (start + b"Set-Cookie: " + b"y" * 8000 + b"\r\n" + end, "ok"),
+        "/too-long": (start + b"Set-Cookie: " + b"y" * 8200 + b"\r\n" + end, "bad_response"),
+        "/long-reason": (b"HTTP/1.1 200 " + b"O" * 8200 + b"\r\n" + end, "bad_response"),
+    }
+    for path, (sent, reason) in heads.items():
+        server.raw(path, sent)
+        assert get(server.url(path)).reason == reason, path
+
+
+def test_odd_heads_that_servers_send(server, get):
+    """What today's servers get wrong and browsers take."""
+    heads = {
+        "no reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+        "no length, closed": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok",
+        "HTTP/1.0, kept": b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
+        "the same length twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: a\r\n\r\nok",
+        "line feeds alone": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        "Latin-1": b"HTTP/1.1 200 OK\r\nX-Title: caf\xe9\r\nContent-Length: 2\r\n\r\nok",
+        "an odd name": b"HTTP/1.1 200 OK\r\nX_Odd.Name: y\r\nContent-Length: 2\r\n\r\nok",
+        "a folded line": b"HTTP/1.1 200 OK\r\nX-Long: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
+        "a cookie that is none": b"HTTP/1.1 200 OK\r\nSet-Cookie: ;;=\xff; a=b\r\nContent-Length: 2\r\n\r\nok",
+        "chunks with blanks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0\r\n\r\n",
+    }
+    found = {}
+    for number, (name, sent) in enumerate(heads.items()):
+        server.raw(f"/{number}", sent)
+        result = get(server.url(f"/{number}"))
+        found[name] = (result.reason, result.body)
+    assert found == dict.fromkeys(heads, ("ok", b"ok"))
 
 
 def test_no_garbled_response_breaks_the_run(server, settings, fetch_all, response_bytes):
@@ -183,35 +223,36 @@ def test_two_answers_to_one_request_are_none(server, settings, fetch_all, respon
     assert server.connections == len(paths)
 
 
-class FakeTransport(asyncio.Transport):
-    """Where a test itself says what is received, and when."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.aborted = False
-
-    def write(self, data) -> None:
-        pass
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
 @pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nextra", b"\r\n", b"noise"])
-def test_a_connection_that_speaks_unasked_is_not_used_again(settings, response_bytes, extra):
+def test_a_connection_that_speaks_unasked_is_not_used_again(server, settings, response_bytes, extra):
     """Later than this, after the next request, nobody can tell: HTTP/1.1 does not number its answers."""
+    idle, hung_up = threading.Event(), threading.Event()
 
-    async def idle_then_extra() -> tuple[Answer, bool, bool]:
-        connection, transport = Connection(settings(), lambda code, headers: Answer("ok")), FakeTransport()
-        connection.connection_made(transport)
-        waiting = connection.ask(b"GET / HTTP/1.1\r\n\r\n", 5.0)
-        connection.data_received(response_bytes(headers={"Content-Length": 4}, body=b"body"))
-        answer, kept = await waiting, connection.open
-        connection.data_received(extra)
-        return answer, kept, connection.open or not transport.aborted
+    async def speaking_while_idle(writer, nth, head):
+        writer.write(response_bytes(headers={"Content-Length": 4}, body=b"body"))
+        await writer.drain()
+        if nth == 1:
+            await asyncio.to_thread(idle.wait, 10)
+            try:
+                while True:  # until the fetcher has hung up
+                    writer.write(extra)
+                    await writer.drain()
+                    await server_takes(0.001)
+            finally:
+                hung_up.set()
+        return True
 
-    answer, kept, still_open = asyncio.run(idle_then_extra())
-    assert (answer.reason, answer.body, kept, still_open) == ("ok", b"body", True, False)
+    def process(fetched):
+        if fetched.index == 0:
+            idle.set()
+            assert hung_up.wait(10)
+        return fetched.reason, fetched.body, fetched.attempts
+
+    server.routes["/a"] = speaking_while_idle
+    found = []
+    fetch([server.url("/a")] * 2, settings(concurrency=1), found.append, process=process)
+    assert found == [("ok", b"body", 1)] * 2
+    assert server.connections == 2
 
 
 def test_an_error_page_is_not_read_and_the_connection_not_kept(server, settings, fetch_all):
@@ -259,40 +300,82 @@ def mutated(chance):
     return data
 
 
-def test_whatever_a_server_sends_is_an_answer():
-    async def answers(count):
-        chance = random.Random(3)
-        settings = FetchSettings(max_bytes=1000)
-        client, base = Client(settings, DnsCache()), parse_url("http://host.example/x")
-        for _ in range(count):
-            connection = Connection(settings, client.judge, chance.choice((None, Spool(100))))
-            connection.connection_made(FakeTransport())
-            waiting, data = connection.ask(b"", 30.0), mutated(chance)
-            while data and connection.open:
-                size = chance.choice((1, 7, 1000))
-                connection.data_received(data[:size])
-                data = data[size:]
-            if not waiting.done():
-                connection.connection_lost(chance.choice((None, ConnectionResetError("by peer"))))
-            answer = waiting.result()
-            if answer.encoding and answer.reason == "ok":
-                answer = decoded(answer, 1000)
-            if answer.spooled is not None:
-                answer.spooled.file.close()
-            if answer.location is not None:
-                with contextlib.suppress(FetchError):  # and nothing else
-                    assert resolve(base, answer.location).target.isascii()
-            connection.close()
-            yield answer
+@pytest.mark.parametrize("spool", [None, Spool(100)])
+def test_whatever_a_server_sends_is_an_answer(server, settings, spool):
+    chance = random.Random(3)
+    count = 600
 
-    async def judged():
-        return [answer async for answer in answers(3000)]
+    def odd_server(data, size, resets):
+        async def route(writer, nth, head):
+            for start in range(0, len(data), size):
+                writer.write(data[start : start + size])
+                await writer.drain()
+            if resets:
+                reset_at_close(writer)
 
-    found = asyncio.run(judged())
-    assert all(re.fullmatch(r"http_\d+|", answer.reason) or answer.reason in REASONS for answer in found)
-    assert all(answer.detail.isprintable() and answer.content_type.isprintable() for answer in found)
-    reasons = {"ok", "", "bad_response", "truncated", "http_503", "http_429", "connection_reset", "bad_encoding"}
-    assert {answer.reason for answer in found} >= reasons
+        return route
+
+    for number in range(count):
+        data = mutated(chance)
+        size = chance.choice((max(1, len(data) // 7), 1000))
+        server.routes[f"/{number}"] = odd_server(data, size, chance.random() < 0.3)
+    limits = {"max_bytes": 1000, "read_timeout_s": 0.5, "concurrency": 16, "max_redirects": 1, "dns_timeout_s": 0.1}
+    found = []
+    fetch([server.url(f"/{number}") for number in range(count)], settings(**limits), found.append, spool=spool)
+    assert len(found) == count
+    assert all(re.fullmatch(r"http_\d+", each.reason) or each.reason in REASONS for each in found)
+    assert all(each.detail.isprintable() and each.content_type.isprintable() for each in found)
+    reasons = {"ok", "bad_response", "truncated", "http_503", "http_429", "connection_reset", "bad_encoding"}
+    assert {each.reason for each in found} >= reasons
+
+
+@pytest.mark.parametrize("spool", [None, Spool(1)])
+def test_a_body_without_a_length_that_ends_with_a_reset_is_truncated(server, settings, spool):
+    """A connection that ends in order is the end of such a body; one that is lost isn't."""
+    begun = threading.Event()
+
+    async def reset(writer, nth, head):
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 300_000)
+        await writer.drain()
+        await asyncio.to_thread(begun.wait, 10)
+        reset_at_close(writer)
+
+    class Begun(MemoryBody if spool is None else SpooledBody):
+        def write(self, data):
+            super().write(data)
+            begun.set()
+
+    server.routes["/a"] = reset
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"pipelines.fetch.client.{Begun.__bases__[0].__name__}", Begun)
+        fetch([server.url("/a")], settings(max_bytes=10**6), found.append, spool=spool)
+    assert [each.reason for each in found] == ["truncated"]
+
+
+def test_a_body_that_turns_into_nonsense_ends_at_once(server, settings):
+    """In a segment of its own, long after the head."""
+    begun = threading.Event()
+
+    async def garbled(writer, nth, head):
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await writer.drain()
+        await asyncio.to_thread(begun.wait, 10)
+        writer.write(b"zz\r\nhello")
+        await asyncio.Event().wait()
+
+    class Begun(MemoryBody):
+        def write(self, data):
+            super().write(data)
+            begun.set()
+
+    server.routes["/a"] = garbled
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.fetch.client.MemoryBody", Begun)
+        fetch([server.url("/a")], settings(read_timeout_s=30, total_timeout_s=30), found.append)
+    assert [each.reason for each in found] == ["bad_response"]
+    assert found[0].seconds < 20
 
 
 def test_memory_that_runs_out_is_no_fault_of_the_server(server, settings, monkeypatch):
@@ -307,9 +390,46 @@ def test_memory_that_runs_out_is_no_fault_of_the_server(server, settings, monkey
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS])
 def test_files_that_run_out_are_no_fault_of_the_server(server, settings, monkeypatch, code):
-    async def no_socket(*args, **kwargs):
-        raise OSError(code, "Too many open files")
+    def no_socket(family, *rest):
+        if family == socket.AF_INET:
+            raise OSError(code, "Too many open files")
+        return real(family, *rest)
 
-    monkeypatch.setattr("aiohappyeyeballs.start_connection", no_socket)
-    with pytest.raises(OSError, match="Too many"):
-        fetch([server.url("/a")], settings(), print)
+    real = socket.socket
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.fetch.connection.socket.socket", no_socket)
+        with pytest.raises(OSError, match="Too many") as raised:
+            fetch([server.url("/a")], settings(), print)
+    assert raised.value.errno == code
+
+
+def test_files_that_run_out_are_seen_behind_the_failure_of_another_address(server, settings, monkeypatch):
+    def no_socket(family, *rest):
+        if family == socket.AF_INET:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(family, *rest)
+
+    def both(host, *args, **kwargs):
+        ends = ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1"))
+        return [(family, socket.SOCK_STREAM, 6, "", (ip, 0)) for family, ip in ends]
+
+    real = socket.socket
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.fetch.connection.socket.socket", no_socket)
+        with pytest.raises(OSError, match="Too many"):
+            fetch([f"http://name.test:{server.port}/a"], settings(allow=("::1", "127.0.0.1")), print)
+
+
+def test_of_aiohttp_only_what_is_public_is_imported():
+    public = {"aiohttp", "aiohttp.abc"}
+    root = Path(__file__).parents[3]
+    found = {}
+    for folder in ("corpus", "serving", "filters", "recaption", "video", "mining", "pipelines"):
+        for path in (root / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+                private = {name for name in names if name.split(".")[0] == "aiohttp"} - public
+                found |= {str(path): private} if private else {}
+    assert found == {}

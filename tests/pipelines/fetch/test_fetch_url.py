@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import re
+import socket
 import string
+from asyncio.selector_events import BaseSelectorEventLoop
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from pipelines.fetch.answer import FetchError
+from pipelines.fetch import fetch
+from pipelines.fetch.response import FetchError
 from pipelines.fetch.url import HttpUrl, parse_url, resolve
 
 S3 = (
@@ -172,17 +175,20 @@ def test_any_url_of_legal_characters_is_requested_byte_for_byte(path, query):
             assert resolve(parse_url(f"{scheme}://host.example{port}/x?y"), path + query) == url
 
 
-@examples(max_examples=20, deadline=None)
+@examples(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(PATHS, QUERIES), min_size=1, max_size=30))
-def test_and_so_it_stands_in_the_request(targets):
-    from pipelines.fetch.client import Client
-    from pipelines.fetch.dns import DnsCache
-    from pipelines.fetch.settings import FetchSettings
+def test_and_so_it_stands_in_the_request(server, settings, targets):
+    def loopback(host, *args, **kwargs):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
-    client = Client(FetchSettings(), DnsCache())
-    for path, query in targets:
-        request = client.request(parse_url(f"http://host.example:81{path}{query}"), last=False)
-        assert request.startswith(f"GET {path}{query} HTTP/1.1\r\nHost: host.example:81\r\n".encode())
+    server.heads.clear()
+    urls = [f"http://host.example:{server.port}{path}{query}" for path, query in targets]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", loopback)
+        fetch(urls, settings(concurrency=1), lambda fetched: None)
+    requested = [head.split("\r\n")[:2] for head in server.heads]
+    host = f"Host: host.example:{server.port}"
+    assert requested == [[f"GET {path}{query} HTTP/1.1", host] for path, query in targets]
 
 
 HOSTS = {
@@ -347,7 +353,7 @@ def test_no_spelling_of_an_inner_address_is_connected_to(get, server, monkeypatc
         server.answer(f"/to/{len(server.routes)}", status="302 Found", Location="http://" + _escaped(host) + "/")
     ways = [server.url(path) for path in server.routes]
     assert [get(way, attempts=3).reason for way in ways] == ["refused_address"] * len(LOOPBACK)
-    monkeypatch.setattr("aiohappyeyeballs.start_connection", no_connection)
+    monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", no_connection)
     for host in LOOPBACK:
         result = get(f"http://{host}:8080/", attempts=3)
         assert (result.reason, result.attempts) == ("refused_address", 1), host

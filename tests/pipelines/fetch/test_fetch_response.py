@@ -11,8 +11,8 @@ from memory import traced
 
 from corpus.storage import StorageError
 from pipelines.fetch import Spool, fetch
-from pipelines.fetch import run as fetch_run
-from pipelines.fetch.spool import SpooledBody
+from pipelines.fetch import fetcher as fetch_run
+from pipelines.fetch.response import SpooledBody
 
 PHOTO = bytes(range(256)) * 100
 MIB = 2**20
@@ -29,7 +29,7 @@ def bodies(monkeypatch):
             super().__init__(*args)
             begun.append(self)
 
-    monkeypatch.setattr("pipelines.fetch.connection.SpooledBody", Watched)
+    monkeypatch.setattr("pipelines.fetch.client.SpooledBody", Watched)
     return begun
 
 
@@ -123,7 +123,7 @@ def test_encodings_are_undone_on_the_way(server, get, get_spooled, bodies, encod
 
 
 def test_an_encoded_body_is_undone_in_pieces(server, get_spooled, monkeypatch):
-    monkeypatch.setattr("pipelines.fetch.encoding._PIECE_BYTES", 1000)
+    monkeypatch.setattr("pipelines.fetch.response._PIECE_BYTES", 1000)
     body = PHOTO + bytes(60_000)  # a piece ends here and there just with the input
     server.answer("/a", gzip.compress(body), Content_Encoding="gzip")
     result, data = get_spooled(server.url("/a"))

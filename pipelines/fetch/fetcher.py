@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from corpus.printable import printable
 from corpus.urls import without_credentials
-from pipelines.fetch.answer import Answer, FetchError
-from pipelines.fetch.client import Client, Line
+from pipelines.fetch.client import Client, Session
 from pipelines.fetch.dns import DnsCache
-from pipelines.fetch.hosts import HostQueue
 from pipelines.fetch.reasons import OK, reason
+from pipelines.fetch.response import FetchError, Response, Spool, Spooled
 from pipelines.fetch.retry import wait_s
 from pipelines.fetch.settings import FetchSettings
-from pipelines.fetch.spool import Spool, Spooled
 from pipelines.fetch.url import HttpUrl, parse_url, resolve
 
 R = TypeVar("R")
+J = TypeVar("J")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def fetch(
     slow processing slows the downloads and bodies never pile up.
 
     Nothing that a URL or a server does raises. What `process` or `sink` raise ends the run and is raised here.
-    `dns` keeps name answers from one call to the next. With a `spool`, bodies go to files, and memory is bounded by
+    `dns` keeps name responses from one call to the next. With a `spool`, bodies go to files, and memory is bounded by
     `concurrency` times its `above_bytes` and some buffers; copying a file is work for `process`. StorageError where
     such a file cannot be written. Needs a thread without a running event loop.
     """
@@ -154,15 +154,16 @@ class _Run:
             self._client.close()
 
     async def _work(self) -> None:
-        while (host := await self._queue.take()) is not None:
-            line = Line(self._client, self._settings)
-            try:
+        session = Session(self._client)
+        try:
+            while (host := await self._queue.take()) is not None:
                 while host.pending:
                     job = host.pending.popleft()
-                    await self._advance(job, line, last=not host.pending)
-            finally:
-                line.close()
-            self._queue.leave(host)
+                    await self._advance(job, session, last=not host.pending)
+                session.hang_up()
+                self._queue.leave(host)
+        finally:
+            await session.close()
 
     def _job(self, index: int, attempt: int = 1, before_s: float = 0.0) -> _Job:
         try:
@@ -171,61 +172,61 @@ class _Run:
             url = error
         return _Job(index, url, attempt, before_s=before_s)
 
-    async def _advance(self, job: _Job, line: Line, last: bool) -> None:
+    async def _advance(self, job: _Job, session: Session, last: bool) -> None:
         """Make the job's next exchange; then it waits for its next turn, or has ended."""
         if isinstance(job.url, FetchError):
-            await self._end(job, Answer(job.url.reason, str(job.url)))
+            await self._end(job, Response(job.url.reason, str(job.url)))
             return
         started = self._loop.time()
-        answer = await line.ask(job.url, self._settings.total_timeout_s - job.spent_s, last)
+        response = await session.get(job.url, self._settings.total_timeout_s - job.spent_s, last)
         job.spent_s += self._loop.time() - started
-        if answer.location is not None:
-            answer = self._redirected(job, job.url, answer)
-            if not answer.reason:
+        if response.location is not None:
+            response = self._redirected(job, job.url, response)
+            if not response.reason:
                 self._queue.put(_host_of(job), job, first=True)
                 return
-        if reason(answer.reason).transient:
-            pause_s = wait_s(job.attempt, answer.retry_after_s, self._settings)
+        if reason(response.reason).transient:
+            pause_s = wait_s(job.attempt, response.retry_after_s, self._settings)
             if pause_s is not None:
                 again = self._job(job.index, job.attempt + 1, job.before_s + job.spent_s)
                 self._loop.call_later(pause_s, self._queue.put, _host_of(again), again)
                 return
-        await self._end(job, answer)
+        await self._end(job, response)
 
-    def _redirected(self, job: _Job, base: HttpUrl, answer: Answer) -> Answer:
-        """Point the job at the URL that the answer of `base` names, or say why not."""
+    def _redirected(self, job: _Job, base: HttpUrl, response: Response) -> Response:
+        """Point the job at the URL that the response of `base` names, or say why not."""
         job.asked.add(base)
         try:
-            job.url = url = resolve(base, answer.location or "")
+            job.url = url = resolve(base, response.location or "")
         except FetchError as error:
-            return replace(answer, reason=error.reason, detail=f"redirect: {error}")
+            return replace(response, reason=error.reason, detail=f"redirect: {error}")
         if url in job.asked:
-            return replace(answer, reason="redirect_loop", detail=printable(str(url)))
+            return replace(response, reason="redirect_loop", detail=printable(str(url)))
         if len(job.asked) > self._settings.max_redirects:
-            return replace(answer, reason="too_many_redirects", detail=printable(str(url)))
-        return answer
+            return replace(response, reason="too_many_redirects", detail=printable(str(url)))
+        return response
 
-    async def _end(self, job: _Job, answer: Answer) -> None:
+    async def _end(self, job: _Job, response: Response) -> None:
         refused = isinstance(job.url, FetchError)
         fetched = Fetched(
             index=job.index,
-            reason=answer.reason,
-            detail=answer.detail,
-            body=answer.body if answer.reason == OK else b"",
+            reason=response.reason,
+            detail=response.detail,
+            body=response.body if response.reason == OK else b"",
             final_url=without_credentials(self._urls[job.index] or "") if refused else str(job.url),
-            http_status=answer.http_status,
-            content_type=answer.content_type,
+            http_status=response.http_status,
+            content_type=response.content_type,
             attempts=job.attempt,
             seconds=job.before_s + job.spent_s,
-            retryable=reason(answer.reason).retryable,
-            spooled=answer.spooled,
+            retryable=reason(response.reason).retryable,
+            spooled=response.spooled,
         )
         if self._process is None:
             self._sink(fetched)
         else:
             self._sink(await self._loop.run_in_executor(self._pool, self._process, fetched))
-        if answer.spooled is not None:  # not when the run was cancelled: a thread may still read it
-            answer.spooled.file.close()
+        if response.spooled is not None:  # not when the run was cancelled: a thread may still read it
+            response.spooled.file.close()
         self._left -= 1
         if not self._left:
             self._queue.close(self._workers)
@@ -234,3 +235,53 @@ class _Run:
 def _host_of(job: _Job) -> str:
     """Whose turn the job waits for; what is no URL shares the host ""."""
     return job.url.host if isinstance(job.url, HttpUrl) else ""
+
+
+@dataclass(slots=True)
+class Host(Generic[J]):
+    """`slots` counts the workers that are with this host or have been called to it."""
+
+    name: str
+    pending: deque[J] = field(default_factory=deque)
+    slots: int = 0
+
+
+class HostQueue(Generic[J]):
+    """Hands hosts, not jobs, to workers. A worker stays with its host while jobs are pending there.
+
+    Staying keeps a connection in use instead of idle, so there are never more open connections than workers; and a
+    job that waits for a busy host keeps no worker from other hosts.
+    """
+
+    def __init__(self, per_host: int) -> None:
+        self._per_host = per_host
+        self._hosts: dict[str, Host[J]] = {}
+        self._calls: asyncio.Queue[Host[J] | None] = asyncio.Queue()
+
+    def put(self, name: str, job: J, first: bool = False) -> None:
+        """Add a job, in front of the host's others if `first`, and call a worker if the host has a free slot."""
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name)
+        if first:
+            host.pending.appendleft(job)
+        else:
+            host.pending.append(job)
+        if host.slots < self._per_host:
+            host.slots += 1
+            self._calls.put_nowait(host)
+
+    async def take(self) -> Host[J] | None:
+        """A host to work for; may have been worked off meanwhile. None when there will be no more."""
+        return await self._calls.get()
+
+    def leave(self, host: Host[J]) -> None:
+        """A worker is done with a host it took."""
+        host.slots -= 1
+        if not host.slots and not host.pending:
+            del self._hosts[host.name]
+
+    def close(self, workers: int) -> None:
+        """Send all workers home."""
+        for _ in range(workers):
+            self._calls.put_nowait(None)

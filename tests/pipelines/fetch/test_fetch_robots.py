@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.fetch.optout import opt_out
+from pipelines.fetch.robots import opt_out
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from benchmarks.video_files import RATE, Film, Transition, chosen, make
+from benchmarks.video_slides import make_slides
 from video.detect import DetectSettings
 from video.watch import find_cuts
 
@@ -27,8 +28,16 @@ def table(folder: Path) -> dict[str, dict[str, float]]:
     for seed, kind in enumerate(get_args(Transition)):
         film = make(folder / f"{kind}.mp4", chosen(100 + seed, SHOTS, (45, 80)), kind, SIZE)
         scores[kind] = {name: round(f1(find(film.path), film), 3) for name, find in finders.items()}
-        print(f"{kind:10}" + "".join(f"{score:11.3f}" for score in scores[kind].values()), file=sys.stderr)
+        _print_row(kind, scores[kind])
+    for kind, speaker in (("slides", False), ("speaker", True)):
+        film = make_slides(folder / f"{kind}.mp4", 200, SHOTS, (45, 80), SIZE, speaker)
+        scores[kind] = {name: round(f1(find(film.path), film), 3) for name, find in finders.items()}
+        _print_row(kind, scores[kind])
     return scores
+
+
+def _print_row(kind: str, scores: Mapping[str, float]) -> None:
+    print(f"{kind:10}" + "".join(f"{score:11.3f}" for score in scores.values()), file=sys.stderr)
 
 
 def ours(path: Path) -> list[float]:

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 Source = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an object store, or a seekable binary file
 
 # What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
-FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
-_LET_IN = frozenset({"mov", "mp4", "3gp", "webm", "mkv", "avi", "ts", "flv", "wmv"})  # as `container_of` calls them
+FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
+_LET_IN = frozenset(
+    {"mov", "mp4", "3gp", "webm", "mkv", "avi", "ts", "flv", "wmv", "ogv"}
+)  # as `container_of` calls them
 _PROGRAM_STREAM = b"\x00\x00\x01\xba"  # bare MPEG video, which is not let in, has the same ending
 _UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
 _BUFFER_BYTES = 1 << 16

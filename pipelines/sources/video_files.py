@@ -10,7 +10,10 @@ from urllib.parse import quote, unquote
 
 from pipelines.sources.found_files import FoundFile
 
-VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v", ".flv", ".wmv", ".ts", ".mpg", ".mpeg")
+VIDEO_ENDINGS = (
+    *(".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v", ".flv", ".wmv", ".ts", ".mpg", ".mpeg"),
+    *(".m2ts", ".mts", ".3gp", ".ogv", ".gif"),
+)
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 _WEB = ("http://", "https://")
 _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)

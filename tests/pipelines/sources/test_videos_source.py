@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from videos import Shot, make_video, truncate
+from videos import Shot, make_video, still, truncate
 
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
@@ -22,6 +22,8 @@ from pipelines.sources.found_files import FoundFile
 from pipelines.sources.video_files import Names
 from pipelines.sources.video_spans import span_starts
 from pipelines.sources.videos import COLUMNS, VideosRows, VideosSource
+from video.probe import probe
+from video.reading import VideoError
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +313,32 @@ def test_videos_of_one_name_are_told_apart(tmp_path: Path, film: bytes) -> None:
     one, other = (place(tmp_path / name, film, "film.mp4", f"{name}.mp4") for name in ("a", "b"))
     rows = rows_of(source(one, other))
     assert [row["video"] for row in rows] == ["a.mp4", f"{one}/film.mp4", "b.mp4", f"{other}/film.mp4"]
+
+
+def test_folders_take_every_ending_whose_format_is_read_and_count_the_others_by_ending(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    folder.mkdir()
+    shots = [Shot(frames=15, picture="photo", seed=seed) for seed in (1, 2)]
+    codecs: dict[str, dict[str, Any]] = {
+        "a.m2ts": {},
+        "b.MTS": {},
+        "c.3gp": {},
+        "d.ogv": {"codec": "libvpx", "b_frames": 0},
+        "e.gif": {"codec": "gif", "pix_fmt": "rgb8", "b_frames": 0},
+    }
+    for name, video in codecs.items():
+        make_video(folder / name, shots, rate=10, size=(160, 120), **video)
+        assert probe(folder / name).duration_s == pytest.approx(3.0, abs=0.21), name  # Ogg tells the first time badly
+    still(folder / "f.gif", rate=10, codec="gif", pix_fmt="rgb8", b_frames=0, size=(160, 120))
+    with pytest.raises(VideoError, match="still_image"):
+        probe(folder / "f.gif")
+    for name in ("g.swf", "h.swf", "i.srt", "j"):
+        (folder / name).write_bytes(b"x")
+    rows = source(str(folder))
+    assert [row["video"] for row in rows_of(rows)] == [*codecs, "f.gif"]
+    assert rows.notes["not_read"]["files"] == {"other_file": 4}
+    lines = "\n".join(rows.notes["not_read"]["lines"])
+    assert "g.swf: and 1 more that end in .swf" in lines and "i.srt" in lines
 
 
 def test_what_is_no_video_is_counted_but_not_annotations_beside_the_videos(tmp_path: Path, film: bytes) -> None:

@@ -1,4 +1,12 @@
-"""What an image file says of itself: its kind, size and form, read from its header without decoding a pixel."""
+"""What an image file says of itself: its kind, size and form, read from its header without decoding a pixel.
+
+Why not Pillow's lazy `Image.open`: it doesn't say whether the end of the file is there, how many bits a channel has, or
+what no decoder checks (the scans of a JPEG, a WebP's canvas, a TIFF's tiles), so that the same bytes would be walked
+all the same; and damage behind the size makes them no image at all. It also costs more: of processor time for an image
+of 650×650, JPEG 56 µs instead of 17 (with its EXIF 121 instead of 10), PNG 39 instead of 10 (13 ms where EXIF is asked
+for, which decodes the image), WebP 256 instead of 5, TIFF 202 instead of 113; AVIF is read in 20 instead of 25, but
+without its bits.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +46,6 @@ class ImageHeader:
     def ext(self) -> str:
         """The usual file name ending, without a dot."""
         return _EXT.get(self.format, self.format)
-
-    @property
-    def mime(self) -> str:
-        """The media type, "" for an unknown format."""
-        return f"image/{self.format}" if self.format else ""
 
     @property
     def mode(self) -> str:

@@ -152,7 +152,7 @@ def _reader(read: Any, refusals: tuple[type[Exception], ...] = ()) -> Reader:
 def _sniff(folder: Path) -> Reader:
     def read(data: bytes) -> object:
         header = sniff(data)
-        return header.ext, header.mime, header.mode, header.upright_size
+        return header.ext, header.mode, header.upright_size
 
     return _reader(read)
 

@@ -70,6 +70,70 @@ def test_zips_of_all_makes(tmp_path: Path) -> None:
     assert [member.name for member in zip_members(io.BytesIO(wrong), len(wrong))] == ["n\ufffd_.jpg"]
 
 
+class Unseekable(io.BytesIO):
+    """Where a zip is written as a stream: sizes stand behind the contents, in data descriptors."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: int) -> int:
+        raise io.UnsupportedOperation
+
+
+def a_link(target: str) -> tuple[zipfile.ZipInfo, bytes]:
+    info = zipfile.ZipInfo("link.jpg")
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    return info, target.encode()
+
+
+def test_a_directory_is_read_as_the_standard_library_reads_it() -> None:
+    """Which holds it as a whole, and refuses it as a whole for one entry."""
+    streamed, linked, plain = Unseekable(), io.BytesIO(), zip_of({"a.jpg": A, "\u00e4/b.jpg": B}, zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(streamed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", A)
+        archive.writestr("b.jpg", B)
+    with zipfile.ZipFile(linked, "w") as archive:
+        archive.writestr(*a_link("/etc/passwd"))
+    made = {
+        "plain": plain,
+        "with bytes before it": b"#!/bin/sh\n" + plain,
+        "streamed": streamed.getvalue(),
+        "with a link": linked.getvalue(),
+        "with nothing": zip_of({}),
+        "with many": zip_of({f"{number}.jpg": b"" for number in range(3000)}),
+    }
+    wrong = []
+    for name, data in made.items():
+        with zipfile.ZipFile(io.BytesIO(data)) as theirs:
+            expected = [
+                (one.filename, one.header_offset, one.file_size, one.compress_size, one.CRC, one.compress_type)
+                for one in theirs.infolist()
+            ]
+        ours = [
+            (one.name, one.offset, one.size, one.packed, one.crc, one.method)
+            for one in zip_members(io.BytesIO(data), len(data))
+        ]
+        if ours != expected:
+            wrong.append(name)
+    assert wrong == []
+
+
+def test_links_and_members_that_overlap_cost_no_more_than_their_bytes(tmp_path: Path) -> None:
+    linked = io.BytesIO()
+    with zipfile.ZipFile(linked, "w") as archive:
+        archive.writestr(*a_link("/etc/passwd"))
+    found = archives(str(tmp_path), put(f"{tmp_path}/1.zip", linked.getvalue()))
+    assert said(found, "link.jpg") == [b"/etc/passwd"]  # the bytes that are there; nothing is followed
+
+    bomb, names = bytes(1 << 20), [f"{letter}.jpg" for letter in "abcdefghij"]
+    data = zip_of(dict.fromkeys(names, bomb), zipfile.ZIP_DEFLATED)
+    for name in names[1:]:  # all are the first one
+        data = patched(data, name, 42, struct.pack("<L", 0))
+    found = archives(str(tmp_path), put(f"{tmp_path}/2.zip", data))
+    assert said(found, *names, max_bytes=1 << 19) == ["too_large"] * len(names)
+    assert said(found, "a.jpg", "j.jpg", max_bytes=1 << 20) == [bomb] * 2
+
+
 def test_a_64_bit_directory() -> None:
     plain = zip_of({"a.jpg": A, "b.jpg": B})
     end = plain.rindex(b"PK\x05\x06")

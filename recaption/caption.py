@@ -46,7 +46,7 @@ class Caption(MapStage):
     """
 
     name = CAPTION
-    version = 2
+    version = 3
     reads = (ROWS, ITEMS, JUDGED)
     schema = CAPTION_SCHEMA
     nondeterministic = True

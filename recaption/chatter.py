@@ -13,7 +13,14 @@ from pathlib import Path
 import yaml
 
 from corpus.text.sentences import sentences, without_quotations
-from recaption.speech import has_first_person, is_question
+from recaption.speech import (
+    has_first_person,
+    has_second_person,
+    is_courtesy,
+    is_question,
+    presents_text,
+    speaks_of_task,
+)
 
 _TEXT = r"(?:descriptions?|captions?|summar(?:y|ies)|answers?|responses?|versions?|alt[- ]text)"
 _MEDIA = r"(?:image|picture|photo|photograph|video|screenshot|frames?|file)s?"
@@ -53,6 +60,20 @@ _TALK = re.compile(
       | (?:just\s+say|anything\s+else|good\s+luck|enjoy|happy\s+to|here\s+(?:you\s+go|it\s+is|goes))\b
       | (?:great|nice|wow|excellent|perfect|understood|noted|very\s+well|here)\s*[!:]
       | (?:great|nice|good|excellent)\s+(?:choice|picture|photo|image|shot|question)\b
+      | best\s+wishes|(?:rate|review)\s+(?:this|my|the)\b|right\s+away|okie|here(?:'s|\s+is)\s+what\b
+          |(?:description|caption|text|as)\s+(?:as\s+)?ordered\b
+      | this\s+(?:text|caption|description|message|output)\s+(?:was|has\s+been|is)\b|keep\s+(?:up|in\s+mind)
+          |don't\s+forget|always\s+(?:happy|glad)|to\s+be\s+continued|more\s+(?:details|information)\s+(?:is|are
+          |on|can|available)
+      | what\s+follows|without\s+further|good\s+(?:one|job|pick)\b|consider\s+(?:this|the\s+following)\b
+          |written\s+(?:with|by|for|in)\b
+      | (?:the|this|that)\s+(?:above\s+)?{_TEXT}\s+(?:is|was|has|have|uses|covers|contains|counts|runs|comes
+          |should|stays|mentions|may|can|will)\b(?!\s+(?:set|printed|engraved|under|above|below|at|on))
+      | (?:auto(?:matically)?[- ]?|ai[- ]|machine[- ])?generated\s+(?:automatically|by|with|using|caption)|(?:may
+          |might)\s+contain\s+(?:mistakes|errors|inaccuracies)
+      | (?:over\s+to\s+you|that(?:'s|\s+is)\s+(?:all|it)\b|done\b\W*$|say\s+the\s+word|(?:below|above)\s+is
+          |need\s+(?:it|a|any|more)\b)
+      | (?:\w+\s+){{0,3}}my\s+(?:take|best|attempt|thoughts|version|suggestion|pleasure|go)\b|source\s*:
       | total\s*:\s*\d+\s+(?:words|characters|tokens)
       | step\s+\d+\s*:|looking\s+at\s+(?:the|this)\s+{_MEDIA}\s*,
       | (?:here|that)(?:'s|\s+is|\s+are)\s+(?:my|your|the|an?)\s+(?:\w+\s+){{0,2}}{_TEXT}\b(?!\s+(?:board
@@ -85,7 +106,41 @@ _THOUGHT = re.compile(
     | \b(?:i'm|i\s+am)\s+(?:now\s+)?(?:looking|thinking|going\s+to|trying\s+to|checking|supposed|asked)\b
     | ^\W*(?:wait|hmm+|hm|okay|alright|actually)\s*(?:,|\.\.\.|…|—|-)\s*
     | \bi\s+(?:think|believe|guess|see|notice)\b[^.]*\b(?:is|it|are|that|there)\b
-    | ^\W*(?:thinking|thoughts?|reasoning|analysis|chain\s+of\s+thought|final\s+answer|draft)\s*:""",
+    | ^\W*(?:(?:final|first|second|key|main|my|quick|rough|self|revised)[\s-]+)?(?:thinking|thoughts?|reasoning
+        |analysis|chain\s+of\s+thought
+        |answer|draft|plan|outline|approach|steps?|observations?|elements|goal|check|notes?|attempt|version
+            |impressions?|task
+        |requirements?|constraints?|considerations?|strategy|focus|result|output|caption\s+idea|structure
+            |subject\s+identified|format|reminder|summary|conclusion)\b(?:\s+\d+|\s+to\s+\w+)?\s*:
+    | ^\W*(?:they|he|she)\s+(?:probably\s+)?(?:wants?|asks?|asked|needs?|requested|expects?|said|prefers?)\s+(?:\w+\s+)?
+        (?:no|a|an|one|me|for|just|only|to\s+{_VERBS})\b
+    | ^\W*(?:not\s+sure|unsure|no\s+need|need\s+to|must|should|gotta|got\s+to|have\s+to|time\s+to|going\s+with
+        |double[\s-]check\w*
+        |re-?check\w*|checking|scanning|counting|breaking|working\s+through|starting\s+with|step\s+by\s+step
+            |make\s+sure|remember
+        |aim(?:ing)?\s+for|best\s+to|better\s+to|now\s+(?:writing|for|to|the|let)|writing\s+(?:it|this|the)
+            |skip(?:ping)?\s+the|ok(?:ay)?\s+so
+        |it(?:'s|\s+is)\s+(?:important|best|better|crucial|essential|necessary)|since\s+(?:guess|the\s+(?:user
+            |prompt|task|instructions?|request))
+        |that\s+(?:reads|works|sounds|looks|covers|fits|should)|(?:the\s+)?length\s+is|a\s+\w+\s+(?:caption
+            |description)\s+is|the\s+output
+        |next\s+up|the\s+(?:main\s+)?question\s+is|better\s+not|it\s+(?:may|might|would)\s+be\s+(?:wise|better
+            |best|good|safer)|that\s+makes|alrighty|re-?reading|reading\s+the|considering\s+(?:the|that)
+            |in\s+terms\s+of|per\s+the|putting\s+(?:it|this)|therefore\b|hence\b|so\s+the
+        |we\s+(?:are|have|need|must|should|were)|the\s+(?:word|sentence)\s+should
+        |stick(?:ing)?\s+(?:to|with)|don't|do\s+not|avoid(?:ing)?|mention|ensure|keep\s+(?:it|this|the)
+            |write\s+(?:a|one|the)
+        |start\s+with|begin\s+with|include|perhaps\s+(?:it|they|the)|maybe\s+(?:it|they|the)|or\s+(?:is|are
+            |maybe)\b|one\s+(?:has|needs|must|should)
+        |to\s+(?:answer|describe|summari[sz]e|do)\s+this|the\s+(?:best|ideal|final)\s+(?:caption|description|answer))\b
+    | ^\W*given\s+(?:the|these|those|that\s+the)\s+(?:\w+\s+)?(?:instructions?|constraints?|requirements?|prompt
+        |task|rules)\b
+    | \b(?:speculat\w+|guess(?:es|ing|work)?|wording|word\s+(?:limit|count|total|budget)|output\s+format
+        |short\s+enough|long\s+enough\s+(?:for|to\s+(?:meet|satisfy))|so\s+(?:skip|leave|omit|mention|include)\b
+        |(?:instruction|length|format|style|content|tone)-wise|markdown|plain\s+prose|alt[- ]text
+        |what's\s+(?:needed|required)|is\s+(?:needed|required|wanted|requested)\s+here|(?:final|finished
+            |concise)\s+(?:caption|description))\b
+    | \b(?:checking|let\s+me\s+check)\s+(?:once\s+more|again)\b""",
     re.VERBOSE | re.IGNORECASE,
 )
 _PHRASES = Path(__file__).parent / "phrases" / "talk.yaml"
@@ -113,7 +168,9 @@ def is_talk(sentence: str, language: str = "en") -> bool:
     plain = without_quotations(sentence).replace("’", "'").strip()
     if _TALK.search(plain) or _other_languages().search(plain):
         return True
-    return is_question(plain) or has_first_person(plain, language)
+    if is_question(plain) or is_courtesy(plain, language) or presents_text(plain, language):
+        return True
+    return has_first_person(plain, language) or has_second_person(plain, language)
 
 
 def cut_talk(text: str, language: str = "en") -> str:
@@ -127,15 +184,18 @@ def cut_talk(text: str, language: str = "en") -> str:
     return text if (first, last) == (0, len(parts)) else " ".join(parts[first:last])
 
 
-def thinks_aloud(text: str) -> bool:
+def thinks_aloud(text: str, language: str = "en") -> bool:
     """Whether a sentence of a text of one line says what the writer is about to do, or what was asked of it."""
     others = _thoughts_in_other_languages()
-    return any(_THOUGHT.search(each) or others.search(each) for each in _plain_sentences(text))
+    return any(
+        _THOUGHT.search(each) or others.search(each) or speaks_of_task(each, language)
+        for each in _plain_sentences(text)
+    )
 
 
 def has_chatter(text: str, language: str = "en") -> bool:
     """Whether a sentence of a text of one line is no part of a caption: talk, thoughts, a question, a first person."""
-    return thinks_aloud(text) or any(is_talk(each, language) for each in _plain_sentences(text))
+    return thinks_aloud(text, language) or any(is_talk(each, language) for each in _plain_sentences(text))
 
 
 def _plain_sentences(text: str) -> list[str]:

@@ -29,7 +29,7 @@ _OUTER_APOSTROPHE = re.compile(r"(?<!\w)['’]|['’](?!\w)")
 _HEADING = re.compile(r"^\s{0,3}(?:#{2,6}\s+|#\s+(?=[^\W\d_a-zß-ÿ]))")
 _HEADING_LINE = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+\S", re.MULTILINE)
 _QUOTED_ENTITY = re.compile(r"""(["“'‘])(&[#\w]{1,32};)(?=["”'’])""")  # which a picture shows
-_LIST_LINE = re.compile(r"^[ \t]*(?:[-*•‣▪]|\d{1,2}[.)])\s+\S", re.MULTILINE)
+_LIST_LINE = re.compile(r"^[ \t]*(?:[-*+>•‣▪–·]|\d{1,2}[.)])\s+\S", re.MULTILINE)
 _FAULTS = re.compile(
     r"""^[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*$  # rule
     | ^[ \t]*(?:user|human|assistant|system)[ \t]*:  # the next turn of a conversation

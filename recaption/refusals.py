@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from corpus.text.sentences import sentences, without_quotations
-from recaption.speech import denies, has_first_person, misses_picture, speaks_of_rules
+from recaption.speech import denies, has_first_person, misses_picture, speaks_of_rules, tells_of_failure
 
 _PICTURE = r"(?:image|picture|photo|photograph|screenshot|attachment|upload|file|video|frames?|pic)s?\b"
 _CANNOT = (
@@ -63,7 +63,7 @@ _ENGLISH = re.compile(
       (?:in|with|here|attached|provided|uploaded|to|that)\b
     | {_OPENING}(?:there\s+(?:is|was)\s+)?no\s+{_PICTURE}\s+
       (?:is|was|were|has|have|came|arrived|to|provided|attached|uploaded|here|in\s+your)\b
-    | {_OPENING}nothing\s+(?:was|has\s+been|is)\s+(?:uploaded|attached|sent|provided|shared)\b
+    | \bnothing\s+(?:\w+\s+){{0,3}}(?:uploaded|attached|sent|provided|shared)\b
     | \byou(?:'ve|\s+have)?\s*(?:n't|haven't|have\s+not|not|never|didn't|did\s+not|forgot)\s+(?:to\s+)?
       (?:sen[dt]|shared?|upload(?:ed)?|provided?|attach(?:ed)?|includ(?:ed?)?|add(?:ed)?)\b
     | {_OPENING}it\s+(?:seems|looks|appears)\s+(?:like\s+|that\s+)?
@@ -75,11 +75,50 @@ _ENGLISH = re.compile(
       (?:[.,;!?]|$|so\b|and\s+(?:i|could|would)\b|or\b)
     | {_OPENING}(?:the|your|this)\s+(?:\w+\s+)?{_PICTURE}\s+(?:that\s+)?(?:you\s+)?(?:have\s+)?(?:\w+\s+)?
       (?:(?:is|was|did|does|has|could|can|would)\s*(?:not|n't)|can\s?not|failed\s+to)\s+(?:been\s+|be\s+)?
-      (?:load\w*|open\w*|attach\w*|display\w*|available|visible|accessible|view\w*|process\w*|access\w*|upload\w*|arrive\w*)\b
+      (?:load\w*|open\w*|attach\w*|display\w*|available|visible|accessible|view\w*|process\w*|access\w*|upload\w*
+          |arrive\w*)\b
     | \b(?:error|problem|something\s+went\s+wrong)\b[^.]*\b(?:loading|opening|processing|displaying
         |with)\s+your\s+{_PICTURE}
     | {_OPENING}(?:it\s+(?:would|is|'s)\s*(?:not|n't)\s+(?:be\s+)?appropriate\b|(?:this|that|it)(?:'s
           |\s+is)\s+something\s+i)
+    | \b(?:content|safety|moderation)\s+(?:filter|system|layer|check|polic(?:y|ies)|guidelines?|rules)\b
+    | ^\W*(?:describing|identifying|captioning|analy[sz]ing|generating|depicting|responding|answering|commenting
+        |complying)\b
+      [^.]*(?:\bnot\b|n't\b|\bagainst\b|\bviolat|\bbeyond\b|\boutside\b|\boff\b|\bprohibited\b|\bimpossible\b)
+    | \bno\s+(?:captions?|descriptions?)\b | \b(?:can\s?not|can't|could\s+not|couldn't|may\s+not|must\s+not
+        |will\s+not|won't)\s+be\s+
+      (?:shown|described|displayed|captioned|processed|provided|generated|decoded|retrieved|fetched|analy[sz]ed
+          |loaded|downloaded|rendered|interpreted)\b
+    | ^\W*(?:nope|would\s+need|can(?:no|')t|won't|unable|not\s+able|afraid|out\s+of\s+respect|content\s+warning
+        |without\s+access|there(?:'s|\s+is)\s+no\s+way
+        |identifying|sadly|regrettably|unfortunately)\b[^.]*\b(?:see|not|no|n't|cannot|can't|tell|unable|image
+            |picture|photo|content|describ\w+)
+    | \b(?:sensitive|explicit|inappropriate|restricted|prohibited|disallowed|unsafe|harmful)\s+(?:content
+        |material|imagery|category|subject)\b
+    | \b(?:media|file|input|image)\s+(?:type|format|data|input)?\s*(?:is\s+|was\s+)?(?:not|un)\s?-?(?:supported
+        |recogni[sz]ed|readable|available)
+    | \b(?:error|exception|status|code)\s*[:#]?\s*[45]\d\d\b | \btext(?:-|\s+)only\b(?!\s+(?:where|when|if))
+    | ^\W*(?:it(?:'s|\s+is)|that(?:'s|\s+is))\s+(?:against|beyond|outside|restricted|forbidden|prohibited
+        |off\s+limits)\b
+    | \b(?:image|picture|photo|media|video|content)\s+(?:is|was|has\s+been|remains)\s+(?:restricted|withheld
+        |blocked|private|undescribed|unavailable|removed|censored)\b
+    | \b(?:safety|privacy)\s+settings\b | \btechnical\s+(?:limitations?|difficult\w+|issues?|error|problems?)\b
+    | \b(?:vision|image|visual|media|multimodal)\s+(?:input|support|capabilit\w+|processing|recognition
+        |analysis)\b[^.]*(?:\bnot\b|n't\b|\bdisabled\b|\bunavailable\b|\bfailed\b|\boff\b)
+    | ^\W*(?:try|retry)\s+(?:again|another)\b | \bnot\s+able\s+to\s+(?:comply|help|assist|describe|proceed|continue)\b
+    | ^\W*(?:declined|refused|rejected|blocked|withheld|denied|redacted|omitted)\b(?:\W*$|\s+(?:for|due|because
+        |by|on)\b)
+    | \bshould\s+not\s+be\s+(?:depicted|described|shared|disclosed|shown)\b
+        | \bno\s+(?:further\s+)?details\s+(?:here|can|will)\b
+    | \bnothing\s+(?:more|else|further)\s+(?:can|could|will)\b | \btemporarily\s+unavailable\b | \b(?:outside
+        |beyond|within)\s+(?:the|my|our|its)\s+scope\b
+    | \baccess\b[^.]*\b(?:denied|forbidden|refused)\b | \breturned\s+an?\s+(?:[45]\d\d|error)\b | ^\W*regretfully\b
+    | \b(?:answer|response|caption|description|output)\s+(?:has\s+been|was|is)\s+(?:suppressed|withheld|removed
+        |blocked|filtered|redacted)\b
+    | ^\W*it\s+would\s+be\s+(?:un\w+|wrong|improper|in\w+|ir\w+|im\w+)\b | \bought\s+to\s+(?:stay|remain)\s+private\b
+    | ^\W*(?:it(?:'s|\s+is)(?:n't|\s+not)|not)\s+possible\b
+    | ^\W*(?:{_PICTURE}|(?:the|this|your|its)\s+(?:{_PICTURE}|resolution
+        |quality))\s+[^.]{{0,40}}?\btoo\s+\w+\s+(?:for\s+\w+\s+)?to\b
     | {_OPENING}(?:unable\s+to|can\s?not|can't)\s+(?:see|view|access|open|describe|identify|assist|help|process
           |display|load|read)\b""",
     re.VERBOSE | re.IGNORECASE,
@@ -94,14 +133,6 @@ _ENGLISH_FIRST = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-_ENGLISH_CUES = frozenset(
-    [
-        *["i", "we", "i'm", "we're", "i'd", "i've", "my", "you", "your", "you've", "as", "being", "it", "it's"],
-        *["that's", "request", "sorry", "apologies", "no", "nothing", "error", "problem", "went", "need", "unable"],
-        *["cannot", "can't", "image", "picture", "photo", "photograph", "attachment", "file", "upload", "policy"],
-        *["policies", "guidelines", "reasons", "reason", "concerns", "restrictions", "without", "content"],
-    ]
-)
 _PHRASES = Path(__file__).parent / "phrases" / "refusals.yaml"
 _LOOKED_AT = 3  # sentences at the beginning
 _BARE = str.maketrans(dict.fromkeys('.,;:!?()[]"“”„«»…', " "))
@@ -134,12 +165,10 @@ def is_refusal(text: str, language: str = "en") -> bool:
     if not beginning:
         return False
     said = frozenset(" ".join(beginning).lower().translate(_BARE).split())
-    if not said.isdisjoint(_ENGLISH_CUES) and (
-        _ENGLISH_FIRST.search(beginning[0]) or any(map(_ENGLISH.search, beginning))
-    ):
+    if _ENGLISH_FIRST.search(beginning[0]) or any(map(_ENGLISH.search, beginning)):
         return True
     for sentence in beginning:
-        if misses_picture(sentence, language) or speaks_of_rules(sentence, language):
+        if any(says(sentence, language) for says in (misses_picture, speaks_of_rules, tells_of_failure)):
             return True
         if has_first_person(sentence, language) and denies(sentence, language):
             return True

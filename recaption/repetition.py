@@ -17,6 +17,7 @@ _SYLLABLES = re.compile(r"(\w{1,8}?)\1{9,}")
 _MARK_LOOP = re.compile(r"((?:(?:[^\w\s]|_)\d{0,3}\s?){1,4}?)\1{11,}|(\d{1,8}?)\2{11,}")
 _EMOJI = r"[\u2600-\u27bf\u2b50\U0001f000-\U0001faff]\ufe0f?"
 _EMOJI_LOOP = re.compile(rf"((?:{_EMOJI}\s?){{1,4}}?)\1{{5,}}")
+_BETWEEN_MARKS = re.compile(r"(?<=[^\w\s])\s+(?=[^\w\s])")
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,4}(?![\w])")
 _COUNTED = 25  # numbers in a row, each one more than the last
 QUOTED_REPEATS = 40  # of lettering: a wall may well say "love love love"
@@ -66,7 +67,8 @@ def has_looping_word(said: Sequence[str]) -> bool:
 
 def has_looping_marks(text: str) -> bool:
     """Whether signs, digits or emoji of a text without quotations go round in circles, or numbers are counted up."""
-    return bool(_MARK_LOOP.search(text) or _EMOJI_LOOP.search(text)) or _counts_up(text)
+    joined = _BETWEEN_MARKS.sub("", text)
+    return any(_MARK_LOOP.search(each) or _EMOJI_LOOP.search(each) for each in {text, joined}) or _counts_up(text)
 
 
 def _counts_up(text: str) -> bool:

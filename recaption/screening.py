@@ -7,9 +7,9 @@ The rules, in this order; the first that is broken is the verdict:
     mojibake        replacement characters, double encodings, runs of controls or of private use, lone surrogates
     refusal         says that the model can't, won't or is one, or that there is no image
     markup          Markdown, HTML, tokens of a chat template, beyond what a repair takes off
+    prompt_echo     says what the prompt says
     chatter         talks to the user, speaks of the description itself, or thinks aloud
     data            JSON, tags, keys and values, a list, where prose was asked for
-    prompt_echo     says what the prompt says
     repetition      a phrase, signs or emoji that follow on themselves, or a text most of which came before
     wrong_language  clearly in another language than asked for
     cut_off         it breaks off before its first full sentence ended
@@ -48,9 +48,9 @@ VERDICTS = (
     "mojibake",
     "refusal",
     "markup",
+    "prompt_echo",
     "chatter",
     "data",
-    "prompt_echo",
     "repetition",
     "wrong_language",
     "cut_off",
@@ -137,7 +137,7 @@ def screen(
         return Screened(caption, "empty")
     if verdict := _raw_fault(raw, lines, settings):
         return Screened(caption, verdict)
-    if settings.cut_chatter and settings.chatter and not thinks_aloud(caption):
+    if settings.cut_chatter and settings.chatter and not thinks_aloud(caption, settings.language):
         caption = _polish(cut_talk(caption, settings.language)) or caption
     if verdict := _fault(caption, prompt, settings):
         return Screened(caption, verdict)
@@ -200,12 +200,12 @@ def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
         return "refusal"
     if settings.markup and has_markup(caption):
         return "markup"
+    if settings.echo_words and prompt and echoes(words(caption), prompt, settings.echo_words):
+        return "prompt_echo"
     if settings.chatter and has_chatter(caption, settings.language):
         return "chatter"
     if settings.data and is_data(caption):
         return "data"
-    if settings.echo_words and prompt and echoes(words(caption), prompt, settings.echo_words):
-        return "prompt_echo"
     if _repeats(caption, settings):
         return "repetition"
     if settings.language and is_in_another_language(caption, (settings.language,), settings.max_other_letters):

@@ -34,19 +34,35 @@ _TAGS = (
 # A tag may have attributes, as Molmo's <point x="1" y="2">.
 _TAG = rf"[<＜]\s*/?\s*(?:{'|'.join(_TAGS)})(?:\s+[a-z_]+\d*\s*=[^<>]{{0,200}})?\s*/?\s*[>＞]"
 _BRACKETED = (
-    r"\[/?(?:INST|IMG|IMG_BREAK|IMG_END|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|SYSTEM_PROMPT|THINK|g?MASK|sMASK|CLS|SEP"
-    r"|UNUSED_TOKEN_\d+)\]|\[<IMG_PLH>\]|<</?SYS>>"
+    r"\[/?(?:EOS|BOS|PAD|START|END|STOP|UNK|EOT|EOM|EOP|SOP|USER|ASSISTANT|SYSTEM|MODEL|IMAGE|VIDEO|control_\d+|INST|IMG|IMG_BREAK|IMG_END|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|SYSTEM_PROMPT|THINK|g?MASK|sMASK|CLS|SEP"
+    r"|unused_?\d+|UNUSED_TOKEN_\d+)\]|\[<IMG_PLH>\]|<</?SYS>>"
 )
 SPECIAL_TOKEN = re.compile(f"{_DELIMITED}|{_TAG}|{_BRACKETED}", re.IGNORECASE)
 _ALWAYS_TOKEN = re.compile(_DELIMITED, re.IGNORECASE)
-_MAY_HAVE = re.compile(r"[<＜\[◁▷]")
+# Any other tag, as new models have them; not the keys of a keyboard, nor "vector<int>".
+_ANY_TAG = re.compile(
+    r"(?<![\w<＜])[<＜]/?(?!(?:enter|return|shift|esc|tab|ctrl|alt|del|space|cmd|home|end|f\d+)[>＞])[a-z][\w:.=-]{0,60}\s?/?[>＞]"
+    r"|[<＜][|｜][^<>＜＞|｜]{0,40}$|^[^<>＜＞|｜]{0,40}[|｜][>＞]",
+    re.IGNORECASE,
+)
+# Blanks and line ends as byte-level and SentencePiece vocabularies spell them; Ġgantija is a place.
+_PIECES = re.compile(
+    r"▁[^\s▁]{1,60}\s?▁[^\s▁]|▁{2}|\w</w>|\w\s##\w|[|｜][>＞]|\[/?[A-Z]{1,30}_[A-Z_]{1,30}\]|\[/[A-Z]{2,30}\]|Ġ\w{1,40}\W{0,3}(?:\w{0,40}Ġ\w{1,40}\W{0,3}){2}|Ċ(?=\W|$)|(?<=[.!?])Ċ"
+)
+_ROLES = re.compile(
+    r"(?<!#)#{2,6}\s{0,4}(?:assistant|human|user|system|instruction|response|input|output|end)\s*(?::|$)", re.IGNORECASE
+)
+_MAY_HAVE = re.compile(r"[<＜\[◁▷▁ĠĊ#|｜]")
 
 
 def has_special_token(text: str) -> bool:
     """Whether a text has a special token; in quotation marks a tag such as <thinking> is what a picture shows."""
     if not _MAY_HAVE.search(text):
         return False
-    return bool(_ALWAYS_TOKEN.search(text) or SPECIAL_TOKEN.search(without_quotations(text)))
+    if _ALWAYS_TOKEN.search(text):
+        return True
+    plain = without_quotations(text)
+    return any(pattern.search(plain) for pattern in (SPECIAL_TOKEN, _ANY_TAG, _PIECES, _ROLES))
 
 
 def remove_special_tokens(text: str) -> str:

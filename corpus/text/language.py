@@ -6,7 +6,7 @@ Two rules, each sure of its own:
   what should be Chinese, no kana in what should be Japanese.
 - By the classifier of py3langid (naive Bayes over byte n-grams: M. Lui and T. Baldwin, langid.py, ACL 2012), which is
   offline and has its model in its package: another language is `MIN_ODDS` times as probable as the most probable
-  requested one (twice that for a short text in English), with names and
+  requested one (twice that for a short text in English, or beside a quotation), with names and
   without. It gives no verdict under `MIN_LETTERS` letters.
 
 What speaks for no language passes: names, labels, formulas, short queries.
@@ -50,7 +50,10 @@ _OTHERS = (
 
 MIN_LETTERS = 20  # those of Han, kana and Hangul count three times
 MIN_ODDS = 6.0
-_SHORT_LETTERS, _SHORT_FACTOR = 32, 2.0  # of English, which is full of names and loan words
+_SHORT_LETTERS, _SHORT_FACTOR = (
+    32,
+    2.0,
+)  # of English, full of names and loan words, and of what quotations leave
 _MIN_SENTENCE_ODDS = 30.0  # of one sentence within a text
 _MIN_SENTENCE_LETTERS = 40
 _MAX_CHARS = 2000  # of a text that are classified
@@ -129,7 +132,8 @@ def is_in_another_language(text: str, languages: Collection[str], max_other_lett
         plain = " ".join(text.split())
     if is_in_other_script(plain, _scripts(requested), max_other_letters) or _is_other_east_asian(plain, requested):
         return True
-    if _is_classified_elsewhere(plain[:_MAX_CHARS], requested, MIN_ODDS):
+    is_rest = len(plain) < len(" ".join(text.split()))
+    if _is_classified_elsewhere(plain[:_MAX_CHARS], requested, MIN_ODDS, is_rest):
         return True
     parts = sentences(plain[: 10 * _MAX_CHARS])[:_MAX_SENTENCES]
     return len(parts) > 1 and any(
@@ -154,9 +158,10 @@ def _is_other_east_asian(text: str, languages: tuple[str, ...]) -> bool:
     return kana == 0 and han >= _MIN_HAN
 
 
-def _is_classified_elsewhere(text: str, languages: tuple[str, ...], min_odds: float) -> bool:
+def _is_classified_elsewhere(text: str, languages: tuple[str, ...], min_odds: float, is_rest: bool = False) -> bool:
+    """`is_rest`: it is what was left of a text when its quotations were taken out."""
     letters = letter_weight(text)
-    if letters < _SHORT_LETTERS and "en" in languages:
+    if letters < _SHORT_LETTERS and ("en" in languages or is_rest):
         min_odds *= _SHORT_FACTOR
     if letters < MIN_LETTERS or _odds(text, languages) < min_odds:
         return False

@@ -3,10 +3,16 @@ from __future__ import annotations
 import json
 import unicodedata
 
+import planted_a
+import planted_b
+import planted_c
+import planted_d
 import pytest
 from good_captions import GOOD_CAPTIONS
+from good_captions_languages import CAPTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_cases import is_caught, read_cases
 from planted_faults import CHATTER, CUT, DATA, LOOPS, REFUSAL, THINKING, TOKENS
 from planted_later import LATER
 from pydantic import ValidationError
@@ -93,7 +99,7 @@ SWITCHES = {
     "markup": ScreeningSettings(markup=False, data=False),
     "chatter": ScreeningSettings(chatter=False),
     "data": ScreeningSettings(data=False),
-    "prompt_echo": ScreeningSettings(echo_words=0),
+    "prompt_echo": ScreeningSettings(echo_words=0, chatter=False),
     "repetition": ScreeningSettings(loop_repeats=0, max_said_again=1),
     "wrong_language": ScreeningSettings(language=""),
     "too_short": ScreeningSettings(min_words=0),
@@ -217,6 +223,43 @@ def test_most_of_those_that_were_planted_later_are_caught_too() -> None:
     assert tuple(sorted(LATER)) == tuple(sorted(LANGUAGES))
     assert len(outcomes) > 100
     assert len(missed) <= 0.05 * len(outcomes), missed
+
+
+def test_the_planted_sets_are_caught_kind_by_kind() -> None:
+    """Sets A to D were each measured once before the rules knew them; benchmarks/RESULTS.md has those figures."""
+    caught: dict[tuple[str, str], list[bool]] = {}
+    missed = []
+    for table in (planted_a, planted_b, planted_c, planted_d):
+        for case in read_cases(table):
+            found = is_caught(case)
+            caught.setdefault((table.__name__, case.kind), []).append(found)
+            missed += [] if found else [(table.__name__, case.kind, case.language, case.text)]
+    assert {key: sum(found) for key, found in caught.items() if sum(found) < 0.9 * len(found)} == {}, missed
+    for table in ("planted_a", "planted_b", "planted_c", "planted_d"):
+        found = [each for (name, _), some in caught.items() if name == table for each in some]
+        assert len(found) > 350
+        assert sum(found) >= 0.95 * len(found), missed
+
+
+def test_every_kind_is_planted_in_every_language_that_matters() -> None:
+    spoken = {kind: set() for kind in planted_a.KINDS}
+    for table in (planted_a, planted_b, planted_c, planted_d):
+        for case in read_cases(table):
+            spoken[case.kind].add(case.language)
+    assert {kind: set(LANGUAGES) - spoken[kind] for kind in ("refusals", "thoughts", "talk", "cut")} == {
+        kind: set() for kind in ("refusals", "thoughts", "talk", "cut")
+    }
+
+
+def test_no_rule_fires_on_good_captions_in_any_language() -> None:
+    assert {language for language, _ in CAPTIONS} == set(LANGUAGES)
+    assert len(CAPTIONS) > 350
+    fired = {
+        text: screened
+        for language, text in CAPTIONS
+        if (screened := screen(text, settings=ScreeningSettings(language=language))) != Screened(text)
+    }
+    assert fired == {}
 
 
 GOOD_ELSEWHERE = {

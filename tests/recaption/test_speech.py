@@ -10,9 +10,9 @@ from recaption.speech import _lexicon, denies, has_first_person, is_question, mi
 
 def test_every_language_that_can_be_requested_has_a_lexicon() -> None:
     assert set(_lexicon()) == set(LANGUAGES)
-    assert {tuple(words) for words in _lexicon().values()} == {
-        ("me", "picture", "fails", "sent", "allowed", "request", "breaks", "rules")
-    }
+    names = [set(words) - {"negated"} for words in _lexicon().values()]  # of languages that negate within a verb
+    assert all(each == names[0] for each in names)
+    assert {"me", "says", "you", "picture", "fails", "sent", "task", "act", "user"} <= names[0]
 
 
 @pytest.mark.parametrize(

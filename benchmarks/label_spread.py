@@ -20,11 +20,11 @@ import numpy.typing as npt
 
 from benchmarks.harness import timed
 from corpus.hashing import mix64
+from pipelines.labels.batch_spread import label_spread_order
 from pipelines.labels.false_negatives import Pairs, expected_when_shuffled, false_negatives_per_query, lower_bound
-from pipelines.labels.names import LabelNames, load_names
-from pipelines.labels.normalise import merge_labels
-from pipelines.labels.relations import Relations
-from pipelines.labels.spread import label_spread_order
+from pipelines.labels.hierarchy import Relations
+from pipelines.labels.merge import merge_labels
+from pipelines.labels.vocabulary import LabelNames, load_names
 from pipelines.publishing.side_spread import equal_in_batch, repeated_sides, side_spread_order
 
 BATCH = 768

@@ -30,7 +30,7 @@ import pyarrow as pa
 from benchmarks.harness import timed
 from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, table_schema
 from corpus.workspace import Workspace
-from pipelines.labels.names import load_names
+from pipelines.labels.vocabulary import load_names
 from pipelines.publishing.corpus_plan import item_ids, make_target, pair_rows, plan_dataset, refuse_shared_pairs
 from pipelines.publishing.locate import read_locations
 from pipelines.publishing.mixture import DatasetInput, MixtureSettings

@@ -21,7 +21,7 @@ from pipelines.download import DownloadSettings
 from pipelines.download_videos import VideoDownloadSettings
 from pipelines.engines import EngineSettings
 from pipelines.given_pairs import GivenPairSettings
-from pipelines.labels.normalise import MergeSettings
+from pipelines.labels.merge import MergeSettings
 from pipelines.pair_images import PairImagesSettings
 from pipelines.publishing.mixture import MixtureSettings
 from pipelines.sources.documents import DocumentsSource

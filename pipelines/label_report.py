@@ -10,8 +10,8 @@ from corpus.settings import SettingsError
 from corpus.stages import ROWS
 from corpus.workspace import TableKey, Workspace
 from pipelines.config import Config
-from pipelines.labels.normalise import merge_labels
-from pipelines.labels.relations import Relations
+from pipelines.labels.hierarchy import Relations
+from pipelines.labels.merge import merge_labels
 from pipelines.run import read_sources
 
 

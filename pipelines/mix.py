@@ -11,7 +11,7 @@ from rich.table import Table
 from corpus.workspace import Workspace
 from pipelines.config import Config, sources_of
 from pipelines.given_pairs import ALSO
-from pipelines.labels.names import LabelNames
+from pipelines.labels.vocabulary import LabelNames
 from pipelines.plan import Plan, Selection
 from pipelines.publishing.mixture import (
     MixtureDataset,

@@ -1,4 +1,4 @@
-"""False negatives of an order of labels, and how few the counts of the labels allow.
+"""Counts the false negatives of an order of labels, and bounds from below how few the counts of the labels allow.
 
 A query's false negatives are the other samples of its batch whose label is equal or related to its own. Label -1 is
 none: equal to no other.
@@ -13,11 +13,13 @@ Labels = npt.NDArray[np.integer]
 Pairs = npt.NDArray[np.integer]  # int[m, 2]: numbers of related labels, each pair once
 
 NO_PAIRS: Pairs = np.zeros((0, 2), np.int32)
-_JOINED = 4_000_000  # rows of a join that lie in memory at once
+_MAX_JOINED_ROWS = 4_000_000  # of a join, in memory at once
 
 
 def false_negatives_per_query(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
-    """The mean over all samples, where each `batch_size` consecutive ones are a batch; the last may be smaller.
+    """Counts a sample's false negatives, on average; each `batch_size` consecutive samples are a batch.
+
+    The last batch may be smaller.
 
     `label`: int[n], in the order of the samples.
     """
@@ -28,40 +30,40 @@ def false_negatives_per_query(label: Labels, batch_size: int, related: Pairs = N
     batches = -(-len(label) // batch_size)
     cells, members = np.unique(number * batches + place // batch_size, return_counts=True)
     equal = int((members * (members - 1)).sum())
-    return (equal + 2 * _met(cells, members, batches, _numbers(names, related))) / len(label)
+    return (equal + 2 * _related_meetings(cells, members, batches, _indices(names, related))) / len(label)
 
 
-def _numbers(names: Labels, related: Pairs) -> npt.NDArray[np.int64]:
-    """The pairs among the labels `names` (ascending), by their places there."""
+def _indices(names: Labels, related: Pairs) -> npt.NDArray[np.int64]:
+    """Selects the pairs among the labels `names` (ascending), as positions there."""
     if not len(names):
         return np.zeros((0, 2), np.int64)
     places = np.searchsorted(names, related).clip(max=len(names) - 1)
     return places[(names[places] == related).all(axis=1)]
 
 
-def _met(cells: npt.NDArray[np.int64], members: npt.NDArray[np.int64], batches: int, pairs: Pairs) -> int:
-    """How often members of related labels meet in a batch. A cell is label * batches + batch, ascending."""
+def _related_meetings(cells: npt.NDArray[np.int64], members: npt.NDArray[np.int64], batches: int, pairs: Pairs) -> int:
+    """Counts the pairs of members of related labels in one batch. A cell is label * batches + batch, ascending."""
     labels = cells // batches
     starts, ends = (np.searchsorted(labels, pairs[:, 0], side) for side in ("left", "right"))
     lengths = ends - starts
     total, first = 0, 0
     while first < len(pairs):
-        last = first + max(1, int(np.searchsorted(np.cumsum(lengths[first:]), _JOINED, side="right")))
+        last = first + max(1, int(np.searchsorted(np.cumsum(lengths[first:]), _MAX_JOINED_ROWS, side="right")))
         part = np.repeat(np.arange(first, last), lengths[first:last])
-        one = np.arange(len(part)) - np.repeat(
+        cell = np.arange(len(part)) - np.repeat(
             np.cumsum(lengths[first:last]) - lengths[first:last], lengths[first:last]
         )
-        one += starts[part]
-        wanted = pairs[part, 1] * batches + cells[one] % batches
-        other = np.searchsorted(cells, wanted).clip(max=len(cells) - 1)
-        found = cells[other] == wanted
-        total += int((members[one] * members[other])[found].sum())
+        cell += starts[part]
+        partner = pairs[part, 1] * batches + cells[cell] % batches
+        other = np.searchsorted(cells, partner).clip(max=len(cells) - 1)
+        exists = cells[other] == partner
+        total += int((members[cell] * members[other])[exists].sum())
         first = last
     return total
 
 
 def expected_when_shuffled(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
-    """The mean over all orders of false_negatives_per_query: (batch_size - 1) / (n - 1) of all that can meet.
+    """Gives the mean of false_negatives_per_query over all orders: (batch_size - 1) / (n - 1) of all that can meet.
 
     Exact where batches are full, that is where batch_size divides n, or n is less.
     """
@@ -72,7 +74,7 @@ def expected_when_shuffled(label: Labels, batch_size: int, related: Pairs = NO_P
 
 
 def lower_bound(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
-    """No order of these labels has fewer false negatives per query than this.
+    """Gives a lower bound: no order of these labels has fewer false negatives per query.
 
     Let n samples make K full batches and one of r < batch_size. A label of count c that puts x into the small batch
     and the rest evenly into the others has sum of squares x^2 + (K - s) q^2 + s (q + 1)^2, where q, s = divmod(c - x,
@@ -84,34 +86,34 @@ def lower_bound(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> fl
     related over the border of a clique is left out, so the bound holds but may be out of reach.
     """
     names, counts = np.unique(label[label >= 0], return_counts=True)
-    cliques = _cliques(counts, _numbers(names, related))
+    cliques = _cliques(counts, _indices(names, related))
     counts = np.bincount(cliques, weights=counts).astype(np.int64) if len(counts) else counts
     counts = np.concatenate([counts, np.ones(int((label < 0).sum()), np.int64)])
-    full, left = divmod(len(label), batch_size)
-    small = in_small_batch(counts, full, left)
+    full, remainder = divmod(len(label), batch_size)
+    small = in_small_batch(counts, full, remainder)
     squares = int((small**2).sum())
     if full:
-        even, over = np.divmod(counts - small, full)
-        squares += int(((full - over) * even**2 + over * (even + 1) ** 2).sum())
+        even, extra = np.divmod(counts - small, full)
+        squares += int(((full - extra) * even**2 + extra * (even + 1) ** 2).sum())
     return (squares - len(label)) / max(1, len(label))
 
 
-def in_small_batch(counts: npt.NDArray[np.int64], full: int, left: int) -> npt.NDArray[np.int64]:
-    """int64[labels]: how many of each go into the last batch of `left`, so that the `full` others gain most.
+def in_small_batch(counts: npt.NDArray[np.int64], full: int, remainder: int) -> npt.NDArray[np.int64]:
+    """Chooses how many of each label go into the last batch of `remainder`, so that the `full` others gain most.
 
-    The formula stands at `lower_bound`. Among equal gains the labels that come first.
+    Returns int64[labels]. The formula stands at `lower_bound`. Among equal gains the labels that come first.
     """
     if not full:
         return counts.copy()
-    most = np.minimum(counts, left)
-    of = np.repeat(np.arange(len(counts)), most)
-    step = np.arange(len(of)) - np.repeat(np.cumsum(most) - most, most)
-    cost = step - (counts[of] - step - 1) // full
-    return np.bincount(of[np.argsort(cost, kind="stable")[:left]], minlength=len(counts))
+    limit = np.minimum(counts, remainder)
+    label_of = np.repeat(np.arange(len(counts)), limit)
+    step = np.arange(len(label_of)) - np.repeat(np.cumsum(limit) - limit, limit)
+    cost = step - (counts[label_of] - step - 1) // full
+    return np.bincount(label_of[np.argsort(cost, kind="stable")[:remainder]], minlength=len(counts))
 
 
 def _cliques(counts: npt.NDArray[np.int64], pairs: Pairs) -> npt.NDArray[np.int64]:
-    """int64[labels]: the clique that each label is in, of a division of the labels into cliques."""
+    """Divides the labels into cliques of related ones: int64[labels], the clique of each."""
     clique = np.arange(len(counts))
     relatives: dict[int, set[int]] = {}
     for one, other in pairs.tolist():
@@ -120,9 +122,9 @@ def _cliques(counts: npt.NDArray[np.int64], pairs: Pairs) -> npt.NDArray[np.int6
     members = {one: {one} for one in relatives}
     joint = np.minimum(counts[pairs[:, 0]], counts[pairs[:, 1]])
     for one, other in pairs[np.argsort(-joint, kind="stable")].tolist():
-        mine, theirs = int(clique[one]), int(clique[other])
-        if mine == theirs or any(not members[theirs] <= relatives[each] for each in members[mine]):
+        first, second = int(clique[one]), int(clique[other])
+        if first == second or any(not members[second] <= relatives[each] for each in members[first]):
             continue
-        members[mine] |= members[theirs]
-        clique[list(members[theirs])] = mine
+        members[first] |= members[second]
+        clique[list(members[second])] = first
     return clique

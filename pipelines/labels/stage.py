@@ -1,4 +1,4 @@
-"""Stage `labels`: the labels of all classification sets together, those that mean the same made one."""
+"""Stage `labels`: merges the labels of all classification sets; those that mean the same become one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
 from corpus.stages import ROWS, Shard, ShuffleStage
-from pipelines.labels.normalise import MergeSettings, merge_labels
+from pipelines.labels.merge import MergeSettings, merge_labels
 
-_APART = "\x00"  # between a set's name and a label
+_SEPARATOR = "\x00"  # between a set's name and a label
 
 
 class Labels(ShuffleStage):
-    """The merged label of each row that has one; `merge_labels` says how. A set is a source, or a subset of one."""
+    """Gives each row that has a label its merged one, by `merge_labels`. A set is a source, or a subset of one."""
 
     name, version = "labels", 3
     reads = (ROWS,)
@@ -27,34 +27,34 @@ class Labels(ShuffleStage):
         self._settings = settings
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        """The names themselves, wherever their file lies."""
+        """The settings with the names themselves, wherever their file lies."""
         settings = self._settings.canonical()
         names = self._settings.lists
         return {**settings, "names": names.canonical()}
 
     def map(self, shard: Shard) -> pa.Table:
-        """A row for each label, with its set."""
+        """Emits a row for each label, with its set."""
         labels = pc.fill_null(shard[ROWS].column("label"), "")
         rows = np.flatnonzero(pc.not_equal(pc.utf8_trim_whitespace(labels), "").to_numpy())
         subsets = pc.fill_null(shard[ROWS].column("subset"), "").take(rows)
         sets = pc.if_else(pc.equal(subsets, ""), shard.source, subsets)
-        named = pc.binary_join_element_wise(sets, labels.take(rows), _APART)
+        named = pc.binary_join_element_wise(sets, labels.take(rows), _SEPARATOR)
         named = named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named
         return pa.table({"key": hash_strings(named), "row_address": shard.row_addresses[rows], "named": named})
 
     def reduce(self, rows: pa.Table) -> pa.Table:
-        """Nothing is to be decided before all labels are known."""
+        """Passes all labels on: nothing can be decided before all of them are known."""
         return rows.select(["row_address", "named"])
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
-        """Merges what the sets call their labels; some ten thousand different ones, however many rows."""
+        """Merges the labels of all sets: some ten thousand different ones, however many rows."""
         named = reduced.column("named").combine_chunks().dictionary_encode()
-        pairs = [entry.split(_APART, 1) for entry in named.dictionary.to_pylist()]
+        pairs = [entry.split(_SEPARATOR, 1) for entry in named.dictionary.to_pylist()]
         sets: dict[str, list[str]] = {}
         for name, label in pairs:
             sets.setdefault(name, []).append(label)
-        found = merge_labels(sets, self._settings)
-        merged = pa.array([found.merged(name, label) for name, label in pairs], pa.string())
+        result = merge_labels(sets, self._settings)
+        merged = pa.array([result.merged(name, label) for name, label in pairs], pa.string())
         return (
             pa.table({"row_address": reduced.column("row_address"), "label": merged.take(named.indices)})
             .append_column("status", pa.array(["kept"] * reduced.num_rows, pa.string()))

@@ -18,7 +18,7 @@ from corpus.stages import fingerprint
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from filters.text_near import TextNearSettings
-from pipelines.labels.names import LabelNames
+from pipelines.labels.vocabulary import LabelNames
 from pipelines.publishing.export import OWN, PairRows, Target
 from pipelines.publishing.locate import Locations, first_of_run, join_id, unique_ids
 from pipelines.publishing.mixture import (

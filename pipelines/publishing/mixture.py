@@ -24,9 +24,9 @@ from corpus.settings import Settings, tuning
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from filters.text_near import TextNearSettings
-from pipelines.labels.names import LabelNames, load_names
-from pipelines.labels.relations import Relations
-from pipelines.labels.spread import label_spread_order
+from pipelines.labels.batch_spread import label_spread_order
+from pipelines.labels.hierarchy import Relations
+from pipelines.labels.vocabulary import LabelNames, load_names
 from pipelines.publishing.locate import first_of_run, split_ids
 from pipelines.publishing.packing import pack
 from pipelines.publishing.weights import WeightSettings

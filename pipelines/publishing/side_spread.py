@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.hashing import mix64
-from pipelines.labels.spread import label_spread_order
+from pipelines.labels.batch_spread import label_spread_order
 
 Codes = npt.NDArray[np.int64]
 

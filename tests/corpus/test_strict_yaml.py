@@ -13,7 +13,7 @@ from pydantic import field_validator
 from corpus.settings import Settings, SettingsError, load_mapping, load_settings, parse_settings
 from corpus.strict_yaml import YamlFault, parse_yaml
 from pipelines.config import Config
-from pipelines.labels.names import LabelNames
+from pipelines.labels.vocabulary import LabelNames
 from recaption.prompts import load_library
 
 LAUGHS = "a0: &a0 [1, 2]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))

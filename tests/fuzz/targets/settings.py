@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from corpus.settings import SettingsError, load_settings
 from pipelines.config import Config, parse_shards
-from pipelines.labels.names import load_names
+from pipelines.labels.vocabulary import load_names
 from pipelines.sources.expressions import RowFilter
 from pipelines.sources.laion import ALIASES
 from recaption.prompts import load_library

@@ -10,9 +10,9 @@ from filters.text_clean import TextCleanSettings, clean_texts
 from filters.text_judge import TextJudgeSettings, judge_texts
 from filters.text_keys import text_keys
 from filters.text_near import TextNearSettings, near_texts
-from pipelines.labels.names import first_name, plain
-from pipelines.labels.normalise import MergeSettings, merge_labels
-from pipelines.labels.relations import Relations
+from pipelines.labels.hierarchy import Relations
+from pipelines.labels.merge import MergeSettings, merge_labels
+from pipelines.labels.vocabulary import first_synonym, normalize_label
 from recaption.hints import clean_hint
 from recaption.screening import ScreeningSettings, screen
 
@@ -90,7 +90,7 @@ def _label(folder: Path) -> Reader:
     """Each line a label."""
 
     def read(data: bytes) -> object:
-        return [(plain(label), first_name(label)) for label in _text(data).split("\n")]
+        return [(normalize_label(label), first_synonym(label)) for label in _text(data).split("\n")]
 
     return Reader(read, _LABELS, (), TEXT)
 

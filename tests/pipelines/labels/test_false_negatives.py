@@ -11,11 +11,11 @@ from pipelines.labels.false_negatives import expected_when_shuffled, false_negat
 
 def by_hand(label: list[int], size: int, related: set[tuple[int, int]]) -> float:
     met = 0
-    for one, mine in enumerate(label):
-        for other, theirs in enumerate(label):
-            if one == other or one // size != other // size or mine < 0 or theirs < 0:
+    for one, first in enumerate(label):
+        for other, second in enumerate(label):
+            if one == other or one // size != other // size or first < 0 or second < 0:
                 continue
-            met += mine == theirs or (mine, theirs) in related or (theirs, mine) in related
+            met += first == second or (first, second) in related or (second, first) in related
     return met / max(1, len(label))
 
 
@@ -40,9 +40,9 @@ def test_it_is_what_counting_by_hand_gives(label: list[int], size: int, related:
 def test_joins_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     label = np.random.default_rng(0).integers(0, 30, 500)
     pairs = np.array([(one, one + 1) for one in range(29)])
-    whole = false_negatives_per_query(label, 20, pairs)
-    monkeypatch.setattr(false_negatives, "_JOINED", 7)
-    assert false_negatives_per_query(label, 20, pairs) == whole
+    at_once = false_negatives_per_query(label, 20, pairs)
+    monkeypatch.setattr(false_negatives, "_MAX_JOINED_ROWS", 7)
+    assert false_negatives_per_query(label, 20, pairs) == at_once
 
 
 def test_expectation_is_the_mean_over_shuffles() -> None:

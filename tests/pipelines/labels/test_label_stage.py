@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from corpus.stages import ROWS, Shard
 from corpus.storage import Store
-from pipelines.labels.normalise import MergeSettings
+from pipelines.labels.merge import MergeSettings
 from pipelines.labels.stage import Labels
 from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
 
@@ -19,10 +19,10 @@ def merged(settings: MergeSettings, *shards: list[tuple[str, str]]) -> list[list
     stage, emitted = Labels(settings), []
     for number, rows in enumerate(shards):
         pairs = [GivenPair(Side("q"), Side("p"), label=label, subset=name) for name, label in rows]
-        table = {ROWS: pairs_table(pairs)}
-        emitted.append(stage.map(Shard("s", f"{number:06d}", number, np.arange(len(rows)), table, Store("/"))))
-    said = stage.finalize(stage.reduce(pa.concat_tables(emitted)))
-    found = dict(zip(said.column("row_address").to_pylist(), said.column("label").to_pylist(), strict=True))
+        tables = {ROWS: pairs_table(pairs)}
+        emitted.append(stage.map(Shard("s", f"{number:06d}", number, np.arange(len(rows)), tables, Store("/"))))
+    table = stage.finalize(stage.reduce(pa.concat_tables(emitted)))
+    found = dict(zip(table.column("row_address").to_pylist(), table.column("label").to_pylist(), strict=True))
     return [[found.get((number << 32) + row) for row in range(len(rows))] for number, rows in enumerate(shards)]
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.labels.names import first_name, load_names, plain, singular
-from pipelines.labels.normalise import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
-from pipelines.labels.relations import Relations
+from pipelines.labels.hierarchy import Relations
+from pipelines.labels.merge import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
+from pipelines.labels.vocabulary import first_synonym, load_names, normalize_label, singular
 
 NO_LISTS = MergeSettings(built_in_names=False)
 
@@ -47,13 +47,13 @@ NO_LISTS = MergeSettings(built_in_names=False)
     ],
 )
 def test_what_does_not_count_is_left_out(label: str, expected: str) -> None:
-    assert plain(label) == expected
-    assert plain(expected) == expected
+    assert normalize_label(label) == expected
+    assert normalize_label(expected) == expected
 
 
 def test_first_of_several_names() -> None:
-    assert first_name("tench, Tinca tinca") == "tench"
-    assert first_name(", dog") == "dog"
+    assert first_synonym("tench, Tinca tinca") == "tench"
+    assert first_synonym(", dog") == "dog"
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_a_names_file_with_an_unknown_key_is_an_error(tmp_path: Path) -> None:
         load_names(path)
 
 
-def test_names_that_cannot_be_used_are_said_with_the_settings(tmp_path: Path) -> None:
+def test_names_that_cannot_be_used_are_refused_with_the_settings(tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text("kind: {tool: [hammer]}")
-    for name, said in (("names", "did you mean 'kinds'"), ("nowhere", "cannot be read")):
-        with pytest.raises(SettingsError, match=said):
+    for name, message in (("names", "did you mean 'kinds'"), ("nowhere", "cannot be read")):
+        with pytest.raises(SettingsError, match=message):
             parse_settings({"names": str(tmp_path / f"{name}.yaml")}, MergeSettings)
 
 
@@ -224,10 +224,10 @@ def test_every_name_that_a_label_lists_relates_it_to_what_another_set_calls_so()
     relations = Relations(merged.table.column("merged").to_pylist(), NO_LISTS.lists)
     assert merged.merged("third", "toboggan") == merged.merged("other", "Toboggans")
     found = {
-        (label, own)
+        (label, other)
         for label in labels["lists"]
-        for own in labels["other"]
-        if relations.related(merged.merged("lists", str(label)), merged.merged("other", str(own)))
+        for other in labels["other"]
+        if relations.related(merged.merged("lists", str(label)), merged.merged("other", str(other)))
     }
     assert found == {
         ("sledge, toboggan, bobsled", "Toboggans"),
@@ -278,7 +278,7 @@ def test_sections_and_moves_of_known_sets_are_no_things() -> None:
         assert not Relations([one, two], load_names()).related(one, two), label
 
 
-def test_report_says_what_was_joined_and_why() -> None:
+def test_report_lists_what_was_joined_and_why() -> None:
     report = merge_labels({"voc": ["aeroplane", "cat"], "mine": ["airplanes"]}).report()
     assert report[0] == "3 labels of 2 sets are 2 merged labels"
     assert "airplane = mine: airplanes; voc: aeroplane" in report

@@ -8,7 +8,7 @@ import pytest
 from small_worlds import World, image_pair, mixture, picture
 
 from corpus.records import Modality, item_id
-from pipelines.labels.names import load_names
+from pipelines.labels.vocabulary import load_names
 from pipelines.publishing.corpus_plan import DatasetPlan, item_ids, make_target, pair_rows, plan_dataset
 from pipelines.publishing.export import OWN
 from pipelines.publishing.locate import join_id, read_locations

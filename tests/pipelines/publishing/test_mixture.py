@@ -10,7 +10,7 @@ from small_worlds import World, image_pair, mixture
 
 from corpus.records import item_id
 from corpus.settings import SettingsError, parse_settings
-from pipelines.labels.names import load_names
+from pipelines.labels.vocabulary import load_names
 from pipelines.publishing.locate import join_id
 from pipelines.publishing.mixture import (
     BatchRule,

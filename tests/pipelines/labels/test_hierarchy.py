@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.labels.names import LabelNames, aliases, load_names, plain
-from pipelines.labels.normalise import SetLabel, merge_labels
-from pipelines.labels.relations import RELATED_LABELS, Relations
+from pipelines.labels.hierarchy import RELATED_LABELS, Relations
+from pipelines.labels.merge import SetLabel, merge_labels
+from pipelines.labels.vocabulary import LabelNames, aliases, load_names, normalize_label
 
 NONE = LabelNames()
 
@@ -88,8 +88,10 @@ def test_deeds_denials_phrases_and_proper_names_are_no_kinds_of_their_last_word(
         "string ring",
         "dung beetle",
     ]
-    relations = Relations([*things, *map(plain, wrong + right)], load_names())
-    related = {name: [thing for thing in things if relations.related(thing, plain(name))] for name in wrong + right}
+    relations = Relations([*things, *map(normalize_label, wrong + right)], load_names())
+    related = {
+        name: [thing for thing in things if relations.related(thing, normalize_label(name))] for name in wrong + right
+    }
     assert [name for name in wrong if related[name]] == []
     assert [name for name in right if not related[name]] == []
 
@@ -142,11 +144,11 @@ def test_pairs_are_numbers_of_the_labels_as_given() -> None:
 
 def test_built_in_lists_are_sound() -> None:
     names = load_names()
-    grouped = [plain(name) for group in names.same for name in group]
+    grouped = [normalize_label(name) for group in names.same for name in group]
     assert len(grouped) == len(set(grouped)), "a name stands in two groups"
     assert all(len(group) > 1 for group in names.same)
     alias = aliases(names)
-    every = {plain(name) for above, below in names.kinds.items() for name in (above, *below)}
+    every = {normalize_label(name) for above, below in names.kinds.items() for name in (above, *below)}
     relations = Relations({alias.get(name, name) for name in every}, names)
     both = {(row["label"], row["other"]) for row in relations.table().to_pylist()}
     assert not any((other, one) in both for one, other in both)

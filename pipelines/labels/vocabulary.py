@@ -1,4 +1,4 @@
-"""What is known about the names of labels: which mean the same, which are kinds of which, which mean several things.
+"""Normalizes the names of labels, and reads the lists of synonyms, kinds and ambiguous names.
 
 The lists lie in YAML files: `synonyms.yaml` beside this module, and one of the user's own with the same keys, which
 is added to it and goes before it.
@@ -26,7 +26,7 @@ _ARTICLE = re.compile(r"^(?:an?|the) (?=\S)")
 _SUN_FOLDER = re.compile(r"^/[a-z]/", re.IGNORECASE)  # SUN and Places write /c/church/outdoor
 _PLACE = re.compile(r"^(.+) (indoor|outdoor|interior|exterior)$")
 _CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # between words that are joined: PlayingGuitar
-_LEAST_JOINED, _SHORT_WORDS = 3, {"In", "Of", "On", "To", "Up"}  # iPod and McLaren are one word each
+_MIN_JOINED_LETTERS, _SHORT_WORDS = 3, {"In", "Of", "On", "To", "Up"}  # iPod and McLaren are one word each
 _SIGNS = re.compile(r"(?<!\w)[-−+<>](?=\d)|(?<=\w)(?:\+\+?|#|%)(?!\w)|(?<=\b[^\W\d])-$")  # -1 is not 1, nor C++ C
 _PLURALS = (
     *(("ies", "y"), ("es", ""), ("s", ""), ("men", "man"), ("children", "child"), ("mice", "mouse")),
@@ -38,7 +38,7 @@ _NO_PLURALS = {"arms", "clothes", "glasses", "goods", "lens", "news", "series", 
 
 
 class LabelNames(Settings):
-    """One file of names. All names may be written as labels are: case, underscores and articles don't count."""
+    """The content of a names file. Names may be written as labels are: case, underscores and articles don't count."""
 
     same: list[list[str]] = Field([], description="names of one thing; the first is the merged label")
     kinds: dict[str, list[str]] = Field({}, description="a name, and the names of what are kinds of it")
@@ -56,7 +56,7 @@ class LabelNames(Settings):
 
 
 def load_names(path: str | Path = "", built_in: bool = True) -> LabelNames:
-    """The names of the user's file, if any, before the built-in ones. Raises SettingsError that names file and key."""
+    """Reads the user's file, if any, and after it the built-in one. Raises SettingsError that names file and key."""
     files = [load_settings(each, LabelNames) for each in ([path] if path else []) + ([SYNONYMS] if built_in else [])]
     joined: dict[str, Any] = {"rename": files[0].rename if files else {}}
     for key in ("same", "several_meanings", "not_a_kind", "actions", "things_in_ing", "proper"):
@@ -70,16 +70,15 @@ def load_names(path: str | Path = "", built_in: bool = True) -> LabelNames:
     return LabelNames(**joined)
 
 
-def plain(label: str) -> str:
-    """A label without what does not count: case, punctuation, underscores, articles, "a photo of"; "" for nothing.
+def normalize_label(label: str) -> str:
+    """Removes what does not count in a label: case, punctuation, underscores, articles, "a photo of"; "" if all is.
 
-    Words that are joined by capitals are words.
-
-    A place that stands last goes first: church/outdoor is the outdoor church.
+    Words that are joined by capitals are split. A place that stands last goes first: church/outdoor is the outdoor
+    church.
     """
     text = _KIND.sub("", unicodedata.normalize("NFKC", label).strip().rstrip("."))
     text = (
-        _SUN_FOLDER.sub("", " ".join(map(_parted, text.split(" "))))
+        _SUN_FOLDER.sub("", " ".join(map(_split_capitals, text.split(" "))))
         .casefold()
         .replace("&", " and ")
         .replace("'", "")
@@ -89,63 +88,63 @@ def plain(label: str) -> str:
     return _PLACE.sub(r"\2 \1", words)
 
 
-def _parted(word: str) -> str:
-    """The words that capitals join in one, a space apart, if each is long enough to be one."""
+def _split_capitals(word: str) -> str:
+    """Splits a word at its capitals, if each part is long enough to be a word."""
     parts = _CAPITALS.split(word)
-    whole = all(sum(map(str.isalpha, part)) >= _LEAST_JOINED or part in _SHORT_WORDS for part in parts)
-    return " ".join(parts) if whole else word
+    are_words = all(sum(map(str.isalpha, part)) >= _MIN_JOINED_LETTERS or part in _SHORT_WORDS for part in parts)
+    return " ".join(parts) if are_words else word
 
 
 def _words(text: str) -> str:
-    """The words, a space apart: letters, digits, the marks on them (vowels, in many scripts), and signs that tell."""
-    signs = {at for found in _SIGNS.finditer(text) for at in range(*found.span())}
-    found = "".join(each if at in signs else _in_word(each) for at, each in enumerate(text))
-    return " ".join(word for word in found.split() if any(map(str.isalnum, word)))
+    """Keeps the words, a space apart: letters, digits, marks on them (vowels, in many scripts), signs that matter."""
+    signs = {at for match in _SIGNS.finditer(text) for at in range(*match.span())}
+    spaced = "".join(each if at in signs else _word_character(each) for at, each in enumerate(text))
+    return " ".join(word for word in spaced.split() if any(map(str.isalnum, word)))
 
 
-def _in_word(char: str) -> str:
-    """The character, nothing for one that can't be seen (joiners), a space for one that stands between words."""
+def _word_character(char: str) -> str:
+    """Gives the character, nothing for an invisible one (a joiner), or a space for one that separates words."""
     if char.isalnum():
         return char
     category = unicodedata.category(char)
     return char if category in ("Mn", "Mc") else "" if category == "Cf" else " "
 
 
-def first_name(label: str) -> str:
-    """`plain` of the first of several names, as ImageNet lists them: "tench, Tinca tinca" is a tench."""
-    names = (plain(name) for name in _KIND.sub("", label.strip().rstrip(".")).split(","))
-    return next((name for name in names if name), plain(label))
+def first_synonym(label: str) -> str:
+    """Normalizes the first of several names, as ImageNet lists them: "tench, Tinca tinca" is a tench."""
+    names = (normalize_label(name) for name in _KIND.sub("", label.strip().rstrip(".")).split(","))
+    return next((name for name in names if name), normalize_label(label))
 
 
-def all_names(label: str) -> list[str]:
-    """`plain` of each of the names that a label lists, and of the label itself, each once."""
+def normalized_names(label: str) -> list[str]:
+    """Normalizes each of the names that a label lists, and the label itself; each form once."""
     parts = _KIND.sub("", label.strip().rstrip(".")).split(",")
-    return list(dict.fromkeys(filter(None, (plain(name) for name in (*parts, label)))))
+    return list(dict.fromkeys(filter(None, (normalize_label(name) for name in (*parts, label)))))
 
 
 def is_other_thing(name: str, set_name: str, names: LabelNames) -> bool:
-    """Whether sets that are called so use a plain name for a thing that no other set means by it."""
+    """Tells whether sets that are called so use a normalized name for a thing that no other set means by it."""
     letters = "".join(filter(str.isalnum, set_name.casefold()))
-    return any(part in letters and name in map(plain, listed) for part, listed in names.other_things.items())
+    return any(part in letters and name in map(normalize_label, listed) for part, listed in names.other_things.items())
 
 
 def singular(name: str, known: Collection[str]) -> str:
-    """The name with its last word in the singular, where English rules give one that is known; else the name itself."""
+    """Puts the last word of a name in the singular, where English rules give a known name; else leaves the name."""
     if name.split(" ")[-1] in _NO_PLURALS:
         return name
-    found = [
-        name[: -len(ending)] + one
-        for ending, one in _PLURALS
+    candidates = [
+        name[: -len(ending)] + replacement
+        for ending, replacement in _PLURALS
         if name.endswith(ending) and len(name) > 3 and (ending != "es" or name[:-2].endswith(_WITH_ES))
     ]
-    return next((each for each in found if each in known), name)
+    return next((each for each in candidates if each in known), name)
 
 
 def aliases(names: LabelNames) -> dict[str, str]:
-    """Name -> the first of its group, plain. A name of two groups belongs to the first of them."""
+    """Maps each name to the first of its group, both normalized. A name of two groups belongs to the first of them."""
     first: dict[str, str] = {}
     for group in names.same:
-        forms = [plain(name) for name in group]
+        forms = [normalize_label(name) for name in group]
         head = next((first[form] for form in forms[:1] if form in first), forms[0] if forms else "")
         for form in forms:
             first.setdefault(form, head)

@@ -37,7 +37,7 @@ test: $(VENV)/.installed-dev
 # What a user gets: no extra but the demo's, on the newest Python of this machine, everything in its newest release.
 # Not the tests of runs that are killed, begun again or held against each other, nor the fuzzing: those test no package.
 DEFAULT := .venv-default
-SLOW := tests/models tests/fuzz tests/pipelines/engines tests/demo tests/recaption/test_engine_client.py \
+SLOW := tests/models tests/fuzz tests/pipelines/engines tests/demo tests/serving/vllm/test_vllm_client.py \
 	$(wildcard tests/pipelines/test_run*.py) tests/pipelines/test_cli.py
 $(DEFAULT)/.installed: pyproject.toml
 	"$$(.ci/find-python newest)" -m venv --clear $(DEFAULT)
@@ -102,6 +102,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODE
 		$(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
 	$(MODELS)/bin/python -m benchmarks.recaption
+	$(MODELS)/bin/python -m benchmarks.vllm_serve
 	$(BIN)/python -m benchmarks.scale
 
 # The versions of a known good build, chosen anew: for all Pythons and systems, and for the models on this machine.

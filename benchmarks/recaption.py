@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness import versus
+from corpus.image.pixel_budget import decode_to_budget
 from corpus.media import MediaWriter, location_columns
 from corpus.records import LOCATION_FIELDS, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
@@ -38,11 +39,10 @@ from demo.vlm.scenes import all_scenes, draw
 from pipelines.engines.opened import OpenedWork
 from pipelines.rates import Rates
 from recaption.backends import vllm_settings
-from recaption.caption import CAPTION, Caption
-from recaption.pixels import decode_for
 from recaption.prompts import chosen_prompts
 from recaption.settings import CaptionSettings
-from recaption.torchvision_shim import mend_imports
+from recaption.stage import CAPTION, Caption
+from serving.vllm.torchvision_shim import mend_imports
 
 SOURCE = "scenes"
 
@@ -65,7 +65,7 @@ def caption_settings(options: argparse.Namespace) -> CaptionSettings:
             "backend": backend,
             "sampling": {"temperature": 0.0, "max_tokens": options.max_tokens},
             "screening": {},
-            "tries": 1,
+            "max_attempts": 1,
             "decode_threads": options.decode_threads,
             "shards_in_flight": options.shards_in_flight,
             "sources": prompts,
@@ -147,7 +147,7 @@ def bare(settings: CaptionSettings, pictures: list[bytes]) -> Callable[[], list[
     from PIL import Image
     from transformers import AutoProcessor
 
-    from recaption.engine_vllm import engine_args  # first: it makes vllm importable beside a torch for the CPU
+    from serving.vllm.engine import engine_args  # first: it makes vllm importable beside a torch for the CPU
 
     if not settings.backend.gpus_per_replica:  # type: ignore[union-attr]
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB, as the captioner has
@@ -163,7 +163,7 @@ def bare(settings: CaptionSettings, pictures: list[bytes]) -> Callable[[], list[
     )
     text = processor.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
     budget = settings.budget()
-    images = [Image.fromarray(decode_for(data, budget, settings.max_source_pixels)) for data in pictures]
+    images = [Image.fromarray(decode_to_budget(data, budget, settings.max_source_pixels)) for data in pictures]
     requests: Any = [{"prompt": text, "multi_modal_data": {"image": image}} for image in images]
     sampling = {key: value for key, value in settings.sampling.model_dump().items() if key != "seed"}
     params = vllm.SamplingParams(**sampling)
@@ -188,7 +188,7 @@ def same_count(ours: list[str | None], peers: list[str | None]) -> None:
 def main() -> None:
     """Command line: `python -m benchmarks.recaption`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="", help="a name of recaption.models; the test VLM without it")
+    parser.add_argument("--model", default="", help="a name of serving.models; the test VLM without it")
     parser.add_argument("--load-format", default="auto")
     parser.add_argument("--engine-args", default="{}", help="JSON")
     parser.add_argument("--gpus", type=float, default=0)

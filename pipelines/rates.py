@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from corpus.work import Outcome
-from recaption.caption import CAPTION
+from recaption.stage import CAPTION
 
 _STATES = {"busy_s": "busy", "waiting_for_images_s": "waiting for images", "waiting_for_writes_s": "for writes"}
 _WORTH_SAYING_S = 2.0
@@ -36,7 +36,7 @@ class Rates:
         total: Counter[str] = sum(self.replicas.values(), Counter())
         time = sum(total[state] for state in _STATES)
         active = time / max(1, len(self.replicas)) or seconds
-        rate = f"{total['answers'] / active:,.1f} images/s"
+        rate = f"{total['responses'] / active:,.1f} images/s"
         if total["completion_tokens"]:
             rate += f", {total['completion_tokens'] / active:,.0f} tokens/s"
         if len(self.replicas) > 1:
@@ -48,9 +48,9 @@ class Rates:
             parts.append(f"started in {total['starting_s'] / len(self.replicas):.0f} s")
         if total["from_cache"]:
             parts.append(f"{total['from_cache']:,} known already")
-        if verdicts := {key.partition("/")[2]: n for key, n in total.items() if key.startswith("verdict/")}:
-            listed = ", ".join(f"{name} {n:,}" for name, n in sorted(verdicts.items(), key=lambda each: -each[1]))
-            parts.append(f"{sum(verdicts.values()):,} without a caption ({listed})")
+        if rejected := {key.partition("/")[2]: n for key, n in total.items() if key.startswith("rejected/")}:
+            listed = ", ".join(f"{name} {n:,}" for name, n in sorted(rejected.items(), key=lambda each: -each[1]))
+            parts.append(f"{sum(rejected.values()):,} without a caption ({listed})")
         return "; ".join(parts)
 
     def record(self) -> dict[str, Any]:

@@ -1,26 +1,26 @@
-"""Opening the captioner that the settings name."""
+"""Opening the model client that the settings name."""
 
 from __future__ import annotations
 
-from recaption.describe import Describe
-from recaption.endpoint_settings import EndpointSettings
-from recaption.endpoints import Endpoints
-from recaption.engine_client import VllmCaptioner
-from recaption.models import find_model, pinned_revision
-from recaption.requests import Captioner
+from recaption.dummy import DummyBackend
 from recaption.settings import CaptionSettings
-from recaption.vllm_settings import VllmSettings
+from serving.models import find_model, pinned_revision
+from serving.openai.client import OpenAiClient
+from serving.openai.settings import EndpointSettings
+from serving.request import GenerateRequest, ModelClient
+from serving.vllm.client import VllmClient
+from serving.vllm.settings import VllmSettings
 
 
-def open_captioner(settings: CaptionSettings, images: int = 1) -> Captioner:
-    """A captioner of this worker's own, for requests of so many images at most.
+def open_client(settings: CaptionSettings, images: int = 1) -> ModelClient[GenerateRequest, str]:
+    """A client of this worker's own, for requests of so many images at most.
 
     A model is loaded now or at the first request; that may take minutes.
     """
     backend = settings.backend
     if isinstance(backend, VllmSettings):
         model = find_model(backend.model, backend.family)
-        return VllmCaptioner(
+        return VllmClient(
             vllm_settings(settings, images),
             settings.sampling,
             images=images,
@@ -28,13 +28,12 @@ def open_captioner(settings: CaptionSettings, images: int = 1) -> Captioner:
             stop_token_ids=model.stop_token_ids,
         )
     if isinstance(backend, EndpointSettings):
-        return Endpoints(backend, settings.sampling)
-    return Describe()
+        return OpenAiClient(backend, settings.sampling)
+    return DummyBackend()
 
 
 def vllm_settings(settings: CaptionSettings, images: int = 1) -> VllmSettings:
-    """What vLLM is told: the model's repository, and all that this model needs to see images in our size, so many in a
-    request."""
+    """vLLM's settings: the model's repository, and what this model needs to see so many images in our size."""
     backend = settings.backend
     assert isinstance(backend, VllmSettings)
     model = find_model(backend.model, backend.family)
@@ -45,5 +44,5 @@ def vllm_settings(settings: CaptionSettings, images: int = 1) -> VllmSettings:
     pinned = pinned_revision(model, backend.revision, backend.engine_args)
     revision = pinned.pop("revision")
     arguments |= pinned
-    told = {"model": model.repository, "revision": revision, "max_model_len": length, "engine_args": arguments}
-    return backend.model_copy(update=told)
+    update = {"model": model.repository, "revision": revision, "max_model_len": length, "engine_args": arguments}
+    return backend.model_copy(update=update)

@@ -39,8 +39,8 @@ from recaption.markup import has_markup, repair
 from recaption.prompts import Prompt
 from recaption.refusals import is_refusal
 from recaption.repetition import QUOTED_REPEATS, echoes, has_looping_marks, has_looping_word, loops, said_again
-from recaption.requests import Answer
 from recaption.structured_text import has_data_lines, is_data
+from serving.request import GenerateResponse
 
 VERDICTS = (
     "bad_json",
@@ -102,11 +102,11 @@ class Screened(NamedTuple):
 
 
 def screen_all(
-    answers: Sequence[Answer], prompts: Sequence[Prompt], settings: ScreeningSettings = _DEFAULTS
+    answers: Sequence[GenerateResponse], prompts: Sequence[Prompt], settings: ScreeningSettings = _DEFAULTS
 ) -> list[Screened]:
     """What `screen` says of each answer, given the prompt of its row."""
     return [
-        screen(answer.text, answer.finish_reason, prompt.text, settings, prompt.caption_field)
+        screen(answer.payload or "", answer.finish_reason, prompt.text, settings, prompt.caption_field)
         for answer, prompt in zip(answers, prompts, strict=True)
     ]
 

@@ -6,24 +6,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings, SettingsError, tuning
-from recaption import describe
-from recaption.endpoint_settings import EndpointSettings
-from recaption.models import find_model, pinned_revision, revision_of
-from recaption.pixels import PixelBudget, frames_budget
+from recaption import dummy
 from recaption.prompts import PromptChoice, check_names
-from recaption.requests import Sampling
 from recaption.screening import ScreeningSettings
-from recaption.vllm_settings import VllmSettings
+from serving.models import find_model, pinned_revision, revision_of
+from serving.openai.settings import EndpointSettings
+from serving.request import SamplingSettings
+from serving.vllm.settings import VllmSettings
 
 
-class DescribeSettings(Settings):
-    """No model: sentences from what can be measured in the picture."""
+class DummySettings(Settings):
+    """No model: a sentence made of a picture's colours."""
 
-    kind: Literal["describe"] = "describe"
+    kind: Literal["dummy"] = "dummy"
 
 
-Backend = Annotated[DescribeSettings | VllmSettings | EndpointSettings, Field(discriminator="kind")]
+Backend = Annotated[DummySettings | VllmSettings | EndpointSettings, Field(discriminator="kind")]
 
 
 class SourceCaptions(PromptChoice):
@@ -37,8 +37,8 @@ class SourceCaptions(PromptChoice):
 class CaptionSettings(Settings):
     """Who writes the captions, how, and what becomes of bad ones."""
 
-    backend: Backend = DescribeSettings()
-    sampling: Sampling = Sampling()
+    backend: Backend = DummySettings()
+    sampling: SamplingSettings = SamplingSettings()
     min_pixels: int | None = Field(
         None, ge=1, description="of an image as the model sees it; null: as the model has it"
     )
@@ -47,10 +47,10 @@ class CaptionSettings(Settings):
     )
     max_source_pixels: int = Field(100_000_000, ge=1, description="images larger than that are not decoded")
     screening: ScreeningSettings = ScreeningSettings()
-    tries: int = Field(2, ge=1, le=10, description="of a caption that screening refuses, each with another seed")
-    retry_temperature: float = Field(0.7, ge=0, le=5, description="of the second try and later ones, at least")
-    decode_threads: int = tuning(0, ge=0)  # that decode images for one captioner; 0: a core each, at most 8
-    shards_in_flight: int = tuning(2, ge=1)  # of one captioner: while one is written, it is fed from the other
+    max_attempts: int = Field(2, ge=1, le=10, description="of a caption that screening refuses, each with another seed")
+    retry_temperature: float = Field(0.7, ge=0, le=5, description="of the second attempt and later ones, at least")
+    decode_threads: int = tuning(0, ge=0)  # that decode images for one model; 0: a core each, at most 8
+    shards_in_flight: int = tuning(2, ge=1)  # of one model: while one is captioned, the next is decoded
     sources: dict[str, SourceCaptions] = Field({}, description="which sources are captioned, and with which prompts")
     windows: dict[str, SourceCaptions] = Field(
         {}, description="which sources' windows of clips are captioned, likewise"
@@ -82,7 +82,7 @@ class CaptionSettings(Settings):
         """The same with a source's own backend, if it has one."""
         return self if choice.backend is None else self.model_copy(update={"backend": choice.backend})
 
-    def writer(self, images: int = 1) -> dict[str, Any]:
+    def producer(self, images: int = 1) -> dict[str, Any]:
         """Who writes, and how: all that a caption depends on besides its images (so many at most) and its prompt."""
         name, revision = self.model()
         return {
@@ -96,24 +96,24 @@ class CaptionSettings(Settings):
     def model(self) -> tuple[str, str]:
         """Name and revision, as a caption carries them."""
         backend = self.backend
-        if isinstance(backend, DescribeSettings):
-            return describe.MODEL, describe.REVISION
+        if isinstance(backend, DummySettings):
+            return dummy.MODEL, dummy.REVISION
         if isinstance(backend, EndpointSettings):
             return backend.model, backend.revision
         model = find_model(backend.model, backend.family)
         return backend.model, revision_of(model.repository, backend.revision or model.revision)
 
     def budget(self, images: int = 1) -> PixelBudget:
-        """How large the captioner sees an image, or each of several in a request."""
+        """How large the model sees an image, or each of several in a request."""
         budget = _own_budget(self.backend)
         given = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
         budget = budget.model_copy(update={key: value for key, value in given.items() if value is not None})
-        return budget if images == 1 else frames_budget(budget, images)
+        return budget.per_image(images)
 
     def check_images(self, images: int) -> None:
-        """SettingsError where the captioner can't be given so many images in one request."""
+        """SettingsError where the model can't be given so many images in one request."""
         backend = self.backend
-        if images == 1 or isinstance(backend, DescribeSettings):
+        if images == 1 or isinstance(backend, DummySettings):
             return
         try:
             model = find_model(backend.model, backend.family)
@@ -121,7 +121,7 @@ class CaptionSettings(Settings):
             return  # an endpoint may call its model anything
         if model.max_images is not None and images > model.max_images:
             raise SettingsError(
-                f"{backend.model} takes {model.max_images} image(s) in a request at most, and {images} are asked for: "
+                f"{backend.model} takes {model.max_images} image(s) in a request at most, not {images}: "
                 "clips and windows need a model of another family, such as qwen2.5-vl-7b"
             )
         least = images * model.tokens(self.budget(images)) + self.sampling.max_tokens
@@ -132,9 +132,9 @@ class CaptionSettings(Settings):
             )
 
 
-def _own_budget(backend: DescribeSettings | VllmSettings | EndpointSettings) -> PixelBudget:
-    if isinstance(backend, DescribeSettings):
-        return describe.BUDGET
+def _own_budget(backend: DummySettings | VllmSettings | EndpointSettings) -> PixelBudget:
+    if isinstance(backend, DummySettings):
+        return dummy.BUDGET
     try:
         return find_model(backend.model, backend.family).budget
     except SettingsError:
@@ -144,5 +144,5 @@ def _own_budget(backend: DescribeSettings | VllmSettings | EndpointSettings) -> 
 
 
 def _identity(backend: Settings) -> dict[str, Any]:
-    """The backend's settings without the names that `writer` resolves."""
+    """The backend's settings without the names that `producer` resolves."""
     return {key: value for key, value in backend.canonical().items() if key not in ("model", "revision")}

@@ -17,9 +17,9 @@ from corpus.records import LOCATION_FIELDS, PARTS_FIELD, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
 from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
-from recaption.caption import CAPTION, Caption
-from recaption.requests import Answer, CaptionerError, Request
 from recaption.settings import CaptionSettings
+from recaption.stage import CAPTION, Caption
+from serving.request import BackendError, GenerateRequest, GenerateResponse
 
 SIDE_PX = 64
 _STEP = 8  # levels between two numbers of frames: a JPEG changes them by less than half of that
@@ -139,7 +139,7 @@ def captions(root: Path, task: ShardTask, generation: int = 0, stage: str = CAPT
     return caption_table(root, task, generation, stage).to_pylist()
 
 
-Script = Callable[[Request], Answer]
+Script = Callable[[GenerateRequest], GenerateResponse]
 
 
 class Scripted:
@@ -147,15 +147,15 @@ class Scripted:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.requests: list[Request] = []
+        self.requests: list[GenerateRequest] = []
         self.closed = False
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(4)
 
-    def submit(self, request: Request) -> Future[Answer]:
+    def submit(self, request: GenerateRequest) -> Future[GenerateResponse]:
         with self._lock:
             if self.closed:
-                raise CaptionerError("closed")
+                raise BackendError("closed")
             self.requests.append(request)
         return self._threads.submit(self.script, request)
 

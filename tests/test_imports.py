@@ -8,7 +8,7 @@ import pytest
 from extras import installed_or_skip
 from test_layers import AT_HOME, MODULES, ROOT
 
-ELSEWHERE = {"recaption/engine_vllm.py"}  # vLLM has an environment of its own, and tests/models there
+ELSEWHERE = {"serving/vllm/engine.py"}  # vLLM has an environment of its own, and tests/models there
 
 
 @pytest.mark.parametrize(

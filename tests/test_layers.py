@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[1]
 MIDDLE = ("filters", "recaption", "video", "mining")
 FLOORS = {
     "corpus": {"corpus"},
-    **{room: {"corpus", room} for room in MIDDLE},
-    "pipelines": {"corpus", *MIDDLE, "pipelines"},
-    "demo": {"corpus", *MIDDLE, "pipelines", "demo"},
+    "serving": {"corpus", "serving"},
+    **{room: {"corpus", "serving", room} for room in MIDDLE},
+    "pipelines": {"corpus", "serving", *MIDDLE, "pipelines"},
+    "demo": {"corpus", "serving", *MIDDLE, "pipelines", "demo"},
 }
 HEAVY = {"torch", "transformers", "vllm", "ray", "apache_beam", "open_clip", "av", "scenedetect", "img2dataset"}
 # The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.
@@ -22,7 +23,7 @@ AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},
     "pipelines/engines/remote.py": {"ray"},
     "pipelines/engines/beam.py": {"apache_beam"},
-    "recaption/engine_vllm.py": {"vllm"},
+    "serving/vllm/engine.py": {"vllm"},
 }
 HOMES = {path.removesuffix(".py").replace("/", ".") for path in AT_HOME}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import cast
@@ -10,13 +9,13 @@ from typing import cast
 import numpy as np
 from pydantic import Field
 
+from corpus.image.pixel_budget import smart_resize
 from corpus.pixels import Pixels
 from corpus.settings import Settings
 from video.frame import Frame
 from video.reading import Source, VideoError, frames, open_container
 
 _NEAR_S = 1e-6  # a time that was computed still means the frame that is shown from then on
-_ROUNDS = 8  # of `fitted`, which mostly needs one
 
 
 class FrameSettings(Settings):
@@ -42,33 +41,9 @@ def uniform_times(start_s: float, end_s: float, count: int) -> list[float]:
 
 
 def fitted(height: int, width: int, settings: FrameSettings) -> tuple[int, int]:
-    """Height and width at which a frame of this height and width is stored: multiples within the pixel budget.
-
-    What the image processor of the Qwen-VL family (its `smart_resize`) would make of the frame, so that a trainer's
-    resizes nothing: the nearest multiples, or, where their product is outside the budget, those next to the size scaled
-    to its limit; and again, where that would itself be resized. Raises ValueError for a side below 1.
-    """
-    if min(height, width) < 1:
-        raise ValueError(f"{height}×{width}: no frame")
-    size = (height, width)
-    for _ in range(_ROUNDS):
-        before, size = size, _rounded(*size, settings)
-        if size == before:
-            break
-    return size
-
-
-def _rounded(height: int, width: int, settings: FrameSettings) -> tuple[int, int]:
-    step, area = settings.multiple, height * width
-    least = min(settings.min_pixels, settings.max_pixels)
-    high, wide = (max(step, round(side / step) * step) for side in (height, width))
-    if high * wide > settings.max_pixels:
-        scale = math.sqrt(area / settings.max_pixels)
-        high, wide = (max(step, math.floor(side / scale / step) * step) for side in (height, width))
-    elif high * wide < least:
-        scale = math.sqrt(least / area)
-        high, wide = (math.ceil(side * scale / step) * step for side in (height, width))
-    return high, wide
+    """Height and width at which a frame of this height and width is stored, so that a trainer's image processor resizes
+    nothing. Raises ValueError for a side below 1."""
+    return smart_resize(height, width, settings.multiple, settings.min_pixels, settings.max_pixels)
 
 
 def sample_frames(

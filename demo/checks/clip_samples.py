@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from corpus.image.pixel_budget import decode_to_budget
 from corpus.records import CaptionOrigin, Origin, Status, Task
 from demo.checks.clips import Row, questions_on, scenes_of
 from demo.films.films import Film, Truth
 from demo.films.frame_numbers import number_on
-from recaption.describe import BUDGET, MODEL, describe
-from recaption.pixels import decode_for, frames_budget
+from recaption.dummy import BUDGET, MODEL, dummy_caption
 
 _NEAR_S = 0.002
 
@@ -241,5 +241,5 @@ def _luma(frame: Any) -> Any:
 
 def _description(jpegs: tuple[bytes, ...]) -> str:
     """What the captioner without a model says of a clip."""
-    budget = frames_budget(BUDGET, len(jpegs))
-    return describe(*(decode_for(data, budget) for data in jpegs))
+    budget = BUDGET.per_image(len(jpegs))
+    return dummy_caption(*(decode_to_budget(data, budget) for data in jpegs))

@@ -18,8 +18,8 @@ from demo.vlm.scenes import VlmScene, all_scenes, draw
 from demo.vlm.training.batches import answer
 from pipelines.engines import Engine
 from pipelines.run import run_map
-from recaption.caption import CAPTION, Caption
 from recaption.settings import CaptionSettings
+from recaption.stage import CAPTION, Caption
 
 SOURCE = "a"
 PIXELS = 112 * 112  # what the test VLM looks at

@@ -2,7 +2,7 @@
 
 import runpy
 
-from recaption.torchvision_shim import inspect_models_in_this_process, mend_imports
+from serving.vllm.torchvision_shim import inspect_models_in_this_process, mend_imports
 
 mend_imports()
 inspect_models_in_this_process()

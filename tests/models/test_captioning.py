@@ -15,7 +15,7 @@ from captioning import Scenes, caption_all, draw_clips, draw_shards, right_share
 from processes import ends
 
 from pipelines.engines import EngineSettings, open_engine
-from recaption.caption import Caption
+from recaption.stage import Caption
 
 BROKEN = (3, 250, 251, 617)
 RIGHT = 0.95  # of the captions, word for word: what the test VLM reaches on its own
@@ -31,7 +31,7 @@ def check(scenes: Scenes) -> None:
     assert right_share(scenes) >= RIGHT
     for shard, truth in scenes.truth.items():
         for row, true in zip(scenes.captions(shard), truth, strict=True):
-            assert row["verdict"] == ("" if true else "truncated")
+            assert row["reject_reason"] == ("" if true else "truncated")
             assert row["status"] == "kept"
 
 
@@ -41,7 +41,7 @@ def test_a_thousand_scenes_in_this_process_out_of_order(thousand: Scenes) -> Non
     outcomes = caption_all(thousand, engine, Caption("a", vllm_settings()), order)
     engine.close()
     check(thousand)
-    total = sum(outcome.metrics["caption"].get("answers", 0) for outcome in outcomes)
+    total = sum(outcome.metrics["caption"].get("responses", 0) for outcome in outcomes)
     assert total == 1000 - len(BROKEN)
     assert sum(outcome.metrics["caption"].get("busy_s", 0) for outcome in outcomes) > 0
 
@@ -65,7 +65,7 @@ import sys
 from pathlib import Path
 from captioning import caption_all, draw_shards, vllm_settings
 from pipelines.engines import EngineSettings, open_engine
-from recaption.caption import Caption
+from recaption.stage import Caption
 
 if __name__ == "__main__":
     scenes = draw_shards(Path(sys.argv[1]), 600, 6, seed=2)
@@ -105,7 +105,7 @@ def engines_of(run: str) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             told, name = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
-            if f"RZEN_TEST_RUN={run}".encode() in told.split(b"\0") and (b"VLLM" in name or b"engine_main" in name):
+            if f"RZEN_TEST_RUN={run}".encode() in told.split(b"\0") and (b"VLLM" in name or b"server_main" in name):
                 found.append(int(folder.name))
     return found
 
@@ -118,19 +118,21 @@ def test_clips_of_two_scenes_are_told_in_the_order_of_their_frames(tmp_path: Pat
     engine.close()
     assert right_share(clips) >= RIGHT_OF_TWO
     rows = [row for shard in clips.truth for row in clips.captions(shard)]
-    assert [place for place, row in enumerate(rows) if row["verdict"] == "truncated"] == [BROKEN[0]]
+    assert [place for place, row in enumerate(rows) if row["reject_reason"] == "truncated"] == [BROKEN[0]]
     assert {row["prompt"] for row in rows} == {"clip_frames-01", "clip_frames-02", "clip_frames-03"}
-    assert sum(outcome.metrics["caption"].get("answers", 0) for outcome in outcomes) >= 199
+    assert sum(outcome.metrics["caption"].get("responses", 0) for outcome in outcomes) >= 199
 
 
 def test_a_caption_that_is_cut_off_is_screened(tmp_path: Path) -> None:
     scenes = draw_shards(tmp_path, 16, 1, seed=3)
-    short = vllm_settings(sampling={"temperature": 0.0, "max_tokens": 5}, tries=1)
+    short = vllm_settings(sampling={"temperature": 0.0, "max_tokens": 5}, max_attempts=1)
     engine = open_engine(EngineSettings(kind="local", workers=1))
     (outcome,) = caption_all(scenes, engine, Caption("a", short))
     engine.close()
     rows = scenes.captions("000000")
-    assert {(row["caption"], row["verdict"], row["finish_reason"]) for row in rows} == {(None, "cut_off", "length")}
+    assert {(row["caption"], row["reject_reason"], row["finish_reason"]) for row in rows} == {
+        (None, "cut_off", "length")
+    }
     assert {row["completion_tokens"] for row in rows} == {5}
-    assert outcome.metrics["caption"]["verdict/cut_off"] == 16
+    assert outcome.metrics["caption"]["rejected/cut_off"] == 16
     assert json.loads(rows[0]["sampling"])["max_tokens"] == 5

@@ -14,21 +14,21 @@ from processes import ends
 
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
-from recaption.engine_client import VllmCaptioner
-from recaption.requests import Answer, Pixels, Request, Sampling
-from recaption.vllm_settings import VllmSettings
+from serving.request import GenerateRequest, GenerateResponse, Pixels, SamplingSettings
+from serving.vllm.client import VllmClient
+from serving.vllm.settings import VllmSettings
 
 SIDE_PX = 112
 PROMPT = "Describe the image in one short sentence."
-WAIT_S = 300  # a start takes half a minute on two cores
+WAIT_S = 1800  # a start takes half a minute on two quiet cores
 SETTINGS = VllmSettings(
-    kind="vllm", model=str(CHECKPOINT), max_model_len=512, max_num_seqs=32, enforce_eager=True, wedged_after_s=60
+    kind="vllm", model=str(CHECKPOINT), max_model_len=512, max_num_seqs=32, enforce_eager=True, stall_timeout_s=60
 )
 
 
 @pytest.fixture(scope="module")
-def captioner() -> Iterator[VllmCaptioner]:
-    vllm = VllmCaptioner(SETTINGS, Sampling(max_tokens=40), images=2)
+def captioner() -> Iterator[VllmClient]:
+    vllm = VllmClient(SETTINGS, SamplingSettings(max_tokens=40), images=2)
     yield vllm
     vllm.close()
 
@@ -41,13 +41,13 @@ def some_scenes(count: int, seed: int) -> list[tuple[str, Pixels]]:
     return [(scene.caption, draw(scene, rng, SIDE_PX)) for scene in chosen]
 
 
-def ask(captioner: VllmCaptioner, *requests: Request) -> list[Answer]:
+def ask(captioner: VllmClient, *requests: GenerateRequest) -> list[GenerateResponse]:
     futures = [captioner.submit(request) for request in requests]
     return [future.result(WAIT_S) for future in futures]
 
 
-def right_share(answers: list[Answer], scenes: list[tuple[str, Pixels]]) -> float:
-    right = [answer.text.strip() == caption for answer, (caption, _) in zip(answers, scenes, strict=True)]
+def right_share(answers: list[GenerateResponse], scenes: list[tuple[str, Pixels]]) -> float:
+    right = [answer.payload.strip() == caption for answer, (caption, _) in zip(answers, scenes, strict=True)]
     return sum(right) / len(right)
 
 
@@ -64,46 +64,48 @@ def members(group: int) -> dict[int, str]:
     return found
 
 
-def test_every_caption_belongs_to_its_own_picture(captioner: VllmCaptioner) -> None:
+def test_every_caption_belongs_to_its_own_picture(captioner: VllmClient) -> None:
     scenes = some_scenes(64, seed=1)
-    answers = ask(captioner, *(Request(PROMPT, (picture,)) for _, picture in scenes))
+    answers = ask(captioner, *(GenerateRequest(PROMPT, (picture,)) for _, picture in scenes))
     assert right_share(answers, scenes) >= 0.95
     assert {answer.finish_reason for answer in answers} == {"stop"}
-    figures = captioner.figures()
+    figures = captioner.stats()
     assert (figures.images, figures.restarts) == (64, 0)
     assert figures.completion_tokens == sum(answer.completion_tokens for answer in answers) > 64
     assert figures.prompt_tokens == sum(answer.prompt_tokens for answer in answers)
     assert figures.started_s > 0
 
 
-def test_what_the_processor_refuses_costs_its_own_row(captioner: VllmCaptioner) -> None:
+def test_what_the_processor_refuses_costs_its_own_row(captioner: VllmClient) -> None:
     scenes = some_scenes(8, seed=2)
-    good = [Request(PROMPT, (picture,)) for _, picture in scenes]
+    good = [GenerateRequest(PROMPT, (picture,)) for _, picture in scenes]
     no_size, too_long = np.zeros((0, 5, 3), np.uint8), np.zeros((1, 4000, 3), np.uint8)
     bad = [
-        Request(PROMPT, (no_size,)),
-        Request(PROMPT, (too_long,)),
-        Request(PROMPT * 500, (scenes[0][1],)),
-        Request(PROMPT, (scenes[0][1],) * 3),  # of which two are allowed
-        Request(PROMPT, (scenes[0][1],), json_schema='{"type": "no such type"}'),
+        GenerateRequest(PROMPT, (no_size,)),
+        GenerateRequest(PROMPT, (too_long,)),
+        GenerateRequest(PROMPT * 500, (scenes[0][1],)),
+        GenerateRequest(PROMPT, (scenes[0][1],) * 3),  # of which two are allowed
+        GenerateRequest(PROMPT, (scenes[0][1],), json_schema='{"type": "no such type"}'),
     ]
     answers = ask(captioner, *good[:4], *bad, *good[4:])
     assert [answer.error for answer in answers] == [""] * 4 + ["refused_input"] * 5 + [""] * 4
-    assert all(answer.detail and not answer.text for answer in answers[4:9])
+    assert all(answer.detail and not answer.payload for answer in answers[4:9])
     assert right_share(answers[:4] + answers[9:], scenes) >= 0.8
 
 
-def test_several_images(captioner: VllmCaptioner) -> None:
+def test_several_images(captioner: VllmClient) -> None:
     """Each image adds its tokens, and the order counts."""
     (_, first), (_, second) = some_scenes(2, seed=3)
-    none, one, two = ask(captioner, *(Request(PROMPT, pictures) for pictures in ((), (first,), (first, second))))
+    none, one, two = ask(
+        captioner, *(GenerateRequest(PROMPT, pictures) for pictures in ((), (first,), (first, second)))
+    )
     assert not two.error
     per_image = one.prompt_tokens - none.prompt_tokens
     assert per_image >= (SIDE_PX // 28) ** 2
     assert two.prompt_tokens - one.prompt_tokens == per_image
 
 
-def test_an_answer_by_a_schema(captioner: VllmCaptioner) -> None:
+def test_an_answer_by_a_schema(captioner: VllmClient) -> None:
     schema = {
         "type": "object",
         "properties": {"colour": {"enum": ["red", "blue"]}, "shape": {"enum": ["circle", "square"]}},
@@ -111,31 +113,31 @@ def test_an_answer_by_a_schema(captioner: VllmCaptioner) -> None:
         "additionalProperties": False,
     }
     ((_, picture),) = some_scenes(1, seed=4)
-    (answer,) = ask(captioner, Request(PROMPT, (picture,), json_schema=json.dumps(schema)))
-    told = json.loads(answer.text)
+    (answer,) = ask(captioner, GenerateRequest(PROMPT, (picture,), json_schema=json.dumps(schema)))
+    told = json.loads(answer.payload)
     assert set(told) == {"colour", "shape"}
     assert told["colour"] in ("red", "blue") and told["shape"] in ("circle", "square")
 
 
-def test_an_engine_that_is_killed_is_started_again(captioner: VllmCaptioner) -> None:
+def test_an_engine_that_is_killed_is_started_again(captioner: VllmClient) -> None:
     scenes = some_scenes(200, seed=5)
-    before = captioner.figures().restarts
-    futures = [captioner.submit(Request(PROMPT, (picture,))) for _, picture in scenes[:60]]
+    before = captioner.stats().restarts
+    futures = [captioner.submit(GenerateRequest(PROMPT, (picture,))) for _, picture in scenes[:60]]
     futures[0].result(WAIT_S)
     assert captioner.process_group
     (core,) = [process for process, name in members(captioner.process_group).items() if "EngineCore" in name]
-    futures += [captioner.submit(Request(PROMPT, (picture,))) for _, picture in scenes[60:120]]
+    futures += [captioner.submit(GenerateRequest(PROMPT, (picture,))) for _, picture in scenes[60:120]]
     os.kill(core, signal.SIGKILL)
-    futures += [captioner.submit(Request(PROMPT, (picture,))) for _, picture in scenes[120:]]
+    futures += [captioner.submit(GenerateRequest(PROMPT, (picture,))) for _, picture in scenes[120:]]
     answers = [future.result(WAIT_S) for future in futures]
     assert right_share(answers, scenes) >= 0.95
-    assert captioner.figures().restarts == before + 1
+    assert captioner.stats().restarts == before + 1
     assert ends(core)
 
 
-def test_nothing_outlives_close(captioner: VllmCaptioner) -> None:
+def test_nothing_outlives_close(captioner: VllmClient) -> None:
     """The last of the tests that need this engine."""
-    ask(captioner, Request(PROMPT, ()))
+    ask(captioner, GenerateRequest(PROMPT, ()))
     assert captioner.process_group
     processes = members(captioner.process_group)
     assert len(processes) >= 2  # one that talks to us, and vLLM's own
@@ -145,16 +147,16 @@ def test_nothing_outlives_close(captioner: VllmCaptioner) -> None:
 
 PARENT = """
 import json, sys
-from recaption.engine_client import VllmCaptioner
-from recaption.requests import Request, Sampling
-from recaption.vllm_settings import VllmSettings
+from serving.vllm.client import VllmClient
+from serving.request import GenerateRequest, SamplingSettings
+from serving.vllm.settings import VllmSettings
 
-captioner = VllmCaptioner(VllmSettings.model_validate_json(sys.argv[1]), Sampling(temperature=1.0, max_tokens=400))
-asked = [captioner.submit(Request("Describe the image.", (), seed)) for seed in (1, 1, 2)]
-print(json.dumps([future.result().text for future in asked]), flush=True)
+captioner = VllmClient(VllmSettings.model_validate_json(sys.argv[1]), SamplingSettings(temperature=1.0, max_tokens=400))
+asked = [captioner.submit(GenerateRequest("Describe the image.", (), seed)) for seed in (1, 1, 2)]
+print(json.dumps([future.result().payload for future in asked]), flush=True)
 print(captioner.process_group, flush=True)
 while True:
-    captioner.submit(Request("Describe the image.", ()))
+    captioner.submit(GenerateRequest("Describe the image.", ()))
 """
 
 

@@ -19,13 +19,13 @@ from captioning import caption_all, draw_shards, right_share, settings
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw, read_caption
 from pipelines.engines import EngineSettings, open_engine
-from recaption.caption import Caption
-from recaption.endpoint_settings import EndpointSettings
-from recaption.endpoints import Endpoints
-from recaption.requests import Request, Sampling
+from recaption.stage import Caption
+from serving.openai.client import OpenAiClient
+from serving.openai.settings import EndpointSettings
+from serving.request import GenerateRequest, SamplingSettings
 
 NAME = "test-vlm"
-STARTS_IN_S = 300.0
+STARTS_IN_S = 1800.0
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +70,19 @@ def test_every_caption_belongs_to_its_picture(served: dict[str, object], tmp_pat
     engine.close()
     assert right_share(scenes) >= 0.95
     rows = scenes.captions("000000")
-    assert (rows[7]["caption"], rows[7]["verdict"]) == (None, "truncated")
+    assert (rows[7]["caption"], rows[7]["reject_reason"]) == (None, "truncated")
     assert {row["caption_model"] for row in rows} == {NAME}
     assert all(row["prompt_tokens"] > 16 and row["completion_tokens"] > 5 for row in rows if row["caption"])
 
 
 def test_several_images_in_one_request(served: dict[str, object]) -> None:
     rng = np.random.default_rng(5)
-    endpoints = Endpoints(EndpointSettings.model_validate(served), Sampling(max_tokens=60))
+    endpoints = OpenAiClient(EndpointSettings.model_validate(served), SamplingSettings(max_tokens=60))
     try:
         images = tuple(draw(all_scenes()[number], rng, 112) for number in (100, 3000, 5000))
-        one, three = (endpoints.submit(Request("Describe it.", images[:count])) for count in (1, 3))
+        one, three = (endpoints.submit(GenerateRequest("Describe it.", images[:count])) for count in (1, 3))
         assert (one.result().error, three.result().error) == ("", "")
-        assert read_caption(one.result().text) is not None
+        assert read_caption(one.result().payload) is not None
         # 16 visual tokens for each image of 112 × 112 pixels, and what marks its beginning and its end.
         assert three.result().prompt_tokens == one.result().prompt_tokens + 2 * (16 + 2)
     finally:
@@ -91,10 +91,10 @@ def test_several_images_in_one_request(served: dict[str, object]) -> None:
 
 def test_a_request_that_is_too_long_costs_one_row(served: dict[str, object]) -> None:
     rng = np.random.default_rng(6)
-    endpoints = Endpoints(EndpointSettings.model_validate(served), Sampling(max_tokens=60))
+    endpoints = OpenAiClient(EndpointSettings.model_validate(served), SamplingSettings(max_tokens=60))
     try:
         image = (draw(all_scenes()[7], rng, 112),)
-        long, good = (endpoints.submit(Request(text, image)) for text in ("word " * 2000, "Describe it."))
+        long, good = (endpoints.submit(GenerateRequest(text, image)) for text in ("word " * 2000, "Describe it."))
         assert long.result().error == "refused_input"
         assert good.result().error == ""
     finally:

@@ -24,7 +24,7 @@ Pictures = Sequence[NDArray[np.uint8]]
 
 @pytest.fixture(scope="module")
 def llm() -> Iterator[Any]:
-    from recaption.torchvision_shim import mend_imports
+    from serving.vllm.torchvision_shim import mend_imports
 
     mend_imports()
     with pytest.MonkeyPatch.context() as patch:

@@ -41,7 +41,7 @@ def bucket(s3_server: str, sets: Path) -> str:
 def settings(stage: int, bucket: str, changes: dict[str, Any]) -> Config:
     """A file of the recipe; changed is only what takes a cluster, a GPU, or the network."""
     data = yaml.safe_load((CONFIGS / f"rzenembed-stage{stage}.yaml").read_text().replace(BUCKET, bucket))
-    data["stages"]["caption"]["backend"] = {"kind": "describe"}
+    data["stages"]["caption"]["backend"] = {"kind": "dummy"}
     return parse_settings(merged(data, {"engine": {"kind": "local", "workers": 1}, **changes}), Config)
 
 

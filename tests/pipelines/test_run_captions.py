@@ -50,7 +50,7 @@ def again(web: Web, home: Path, changes: Mapping[str, Any]) -> tuple[dict[str, l
     record = (home / "workspace" / "runs" / f"{result.run_id}.jsonl").read_text().splitlines()
     lines = [json.loads(line) for line in record]
     # A shard in which no row is left says nothing.
-    figures = [line["extra"]["caption"] for line in lines if line.get("stage") == "caption" and line["extra"]]
+    figures = [line["metrics"]["caption"] for line in lines if line.get("stage") == "caption" and line["metrics"]]
     rates = [line for line in lines if line.get("event") == "rates"]
     assert [line["step"] for line in rates] == (["caption"] if figures else [])
     told = sum(sum(replica.get("rows", 0) for replica in line["replicas"].values()) for line in rates)
@@ -66,10 +66,8 @@ def test_both_captions_are_published(undisturbed: Path) -> None:
     assert origins["generated"] > 100 and origins["original"] > 100
     generated = [pair for pair in pairs if pair["caption_origin"] == "generated"]
     assert {pair["caption_model"] for pair in pairs if pair["caption_origin"] == "original"} == {""}
-    # What is measured is marked as such: no model wrote it, and no prompt was read.
-    assert {(pair["caption_model"], pair["caption_prompt"]) for pair in generated} == {
-        ("describe (measured, no model)", "")
-    }
+    # No model wrote them, which they say, and no prompt was read.
+    assert {(pair["caption_model"], pair["caption_prompt"]) for pair in generated} == {("dummy (no model)", "")}
     texts = [pair["query"]["text"] for pair in generated]
     assert len(set(texts)) > 0.8 * len(texts), "pictures that differ are described differently"
 
@@ -100,7 +98,7 @@ def test_other_prompts_make_captions_stale_and_touch_no_image(web: Web, undistur
     planned, figures = again(web, home, changes)
     assert planned.keys() == {"caption", "pairs"}
     assert sum(each.get("from_cache", 0) for each in figures) == 0
-    assert sum(each["answers"] for each in figures) == sum(each["rows"] for each in figures) > 100
+    assert sum(each["responses"] for each in figures) == sum(each["rows"] for each in figures) > 100
 
 
 def test_a_threshold_upstream_costs_no_caption(web: Web, undisturbed: Path, tmp_path: Path) -> None:
@@ -109,7 +107,7 @@ def test_a_threshold_upstream_costs_no_caption(web: Web, undisturbed: Path, tmp_
     assert planned.keys() == {"quality", "duplicates", "caption", "pairs"}
     rows = sum(each["rows"] for each in figures)
     known = sum(each["from_cache"] for each in figures)
-    written = sum(each.get("answers", 0) for each in figures)
+    written = sum(each.get("responses", 0) for each in figures)
     assert rows == known + written
     assert written <= 3, "only a duplicate that now stands for its family may be new"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from caption_shards import Script, Scripted, Use
 
-from recaption import writing
+from recaption import captioner
 
 
 @pytest.fixture
@@ -15,9 +15,9 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
 
     def with_script(script: Script) -> Scripted:
         made.append(Scripted(script))
-        monkeypatch.setattr(writing, "open_captioner", lambda settings, images: made[-1])
+        monkeypatch.setattr(captioner, "open_client", lambda settings, images: made[-1])
         return made[-1]
 
     yield with_script
-    for captioner in made:
-        captioner.close()
+    for scripted in made:
+        scripted.close()

@@ -10,18 +10,19 @@ from caption_shards import Use, caption, captions, lay_shard, number_of, picture
 from corpus.records import item_id
 from corpus.work import MapJob, ShardTask
 from corpus.workspace import TableKey
-from recaption import writing
-from recaption.caption import Caption
-from recaption.requests import Answer, CaptionerError, Request
+from recaption import captioner as captioner_module
+from recaption.captioner import request_key
+from recaption.stage import Caption
+from serving.request import BackendError, GenerateRequest, GenerateResponse
 
 
 def told(number: int) -> str:
     return f"A flat picture that shows the colour with the number {number}."
 
 
-def right(request: Request) -> Answer:
+def right(request: GenerateRequest) -> GenerateResponse:
     """What a good model says."""
-    return Answer(told(number_of(request.images[0])), "stop", 100, 10)
+    return GenerateResponse(told(number_of(request.images[0])), "stop", 100, 10)
 
 
 def test_every_caption_belongs_to_its_image(tmp_path: Path, use: Use) -> None:
@@ -37,10 +38,10 @@ def test_every_caption_belongs_to_its_image(tmp_path: Path, use: Use) -> None:
     assert captioner.closed
     first = captions(tmp_path, tasks[0])[0]
     assert (first["finish_reason"], first["prompt_tokens"], first["completion_tokens"]) == ("stop", 100, 10)
-    assert (first["verdict"], first["tries"], first["cut_back"]) == ("", 1, False)
+    assert (first["reject_reason"], first["attempts"], first["truncated"]) == ("", 1, False)
     assert first["prompt"].startswith("detailed")
     figures = outcomes[0].metrics["caption"]
-    assert (figures["rows"], figures["answers"], figures["completion_tokens"]) == (100, 100, 1000)
+    assert (figures["rows"], figures["responses"], figures["completion_tokens"]) == (100, 100, 1000)
 
 
 def test_a_broken_picture_costs_its_row(tmp_path: Path, use: Use) -> None:
@@ -52,27 +53,31 @@ def test_a_broken_picture_costs_its_row(tmp_path: Path, use: Use) -> None:
     (outcome,) = caption(tmp_path, Caption("a", settings()), task)
     rows = captions(tmp_path, task)
     assert [i for i, row in enumerate(rows) if row["caption"] is None] == [7, 9]
-    assert [rows[i]["verdict"] for i in (7, 9)] == ["truncated", "undecodable"]
+    assert [rows[i]["reject_reason"] for i in (7, 9)] == ["truncated", "undecodable"]
     assert [rows[i]["status"] for i in (7, 9)] == ["kept", "kept"]  # its original text is as good as it was
     assert len(captioner.requests) == 18
-    assert outcome.metrics["caption"]["verdict/truncated"] == 1
+    assert outcome.metrics["caption"]["rejected/truncated"] == 1
 
 
 def test_a_request_that_the_model_refuses_costs_its_row(tmp_path: Path, use: Use) -> None:
-    def refuses(request: Request) -> Answer:
-        return Answer(error="refused_input", detail="too long") if number_of(request.images[0]) == 3 else right(request)
+    def refuses(request: GenerateRequest) -> GenerateResponse:
+        return (
+            GenerateResponse(error="refused_input", detail="too long")
+            if number_of(request.images[0]) == 3
+            else right(request)
+        )
 
     use(refuses)
     task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(6)], [None] * 6)
     caption(tmp_path, Caption("a", settings()), task)
     rows = captions(tmp_path, task)
-    assert [row["verdict"] for row in rows] == ["", "", "", "refused_input", "", ""]
+    assert [row["reject_reason"] for row in rows] == ["", "", "", "refused_input", "", ""]
 
 
 def test_a_bad_caption_is_tried_again_with_another_seed(tmp_path: Path, use: Use) -> None:
-    def sorry_at_first(request: Request) -> Answer:
+    def sorry_at_first(request: GenerateRequest) -> GenerateResponse:
         if number_of(request.images[0]) == 2 and request.temperature is None:
-            return Answer("I'm sorry, but I can't describe this image.", "stop", 5, 5)
+            return GenerateResponse("I'm sorry, but I can't describe this image.", "stop", 5, 5)
         return right(request)
 
     captioner = use(sorry_at_first)
@@ -80,19 +85,19 @@ def test_a_bad_caption_is_tried_again_with_another_seed(tmp_path: Path, use: Use
     (outcome,) = caption(tmp_path, Caption("a", settings(retry_temperature=0.9)), task)
     rows = captions(tmp_path, task)
     assert [row["caption"] for row in rows] == [told(i) for i in range(4)]
-    assert [row["tries"] for row in rows] == [1, 1, 2, 1]
+    assert [row["attempts"] for row in rows] == [1, 1, 2, 1]
     tries = [request for request in captioner.requests if number_of(request.images[0]) == 2]
     assert [request.temperature for request in tries] == [None, 0.9]
     assert tries[0].seed != tries[1].seed == rows[2]["seed"]
-    assert outcome.metrics["caption"]["tried_again"] == 1
+    assert outcome.metrics["caption"]["retried"] == 1
 
 
 def test_what_stays_bad_has_a_verdict_and_no_caption(tmp_path: Path, use: Use) -> None:
-    captioner = use(lambda request: Answer("I'm sorry, but I can't describe this image.", "stop", 5, 5))
+    captioner = use(lambda request: GenerateResponse("I'm sorry, but I can't describe this image.", "stop", 5, 5))
     task = lay_shard(tmp_path, "a", "000000", [picture(0)], ["text"])
-    caption(tmp_path, Caption("a", settings(tries=3)), task)
+    caption(tmp_path, Caption("a", settings(max_attempts=3)), task)
     (row,) = captions(tmp_path, task)
-    assert (row["caption"], row["verdict"], row["tries"], row["status"]) == (None, "refusal", 3, "kept")
+    assert (row["caption"], row["reject_reason"], row["attempts"], row["status"]) == (None, "refusal", 3, "kept")
     assert len(captioner.requests) == 3
     stage = Caption("a", settings())
     assert stage.retryable_reasons(pa_table(tmp_path, task)).to_pylist() == ["refusal"]
@@ -127,7 +132,7 @@ def test_what_is_all_known_loads_no_model(tmp_path: Path, use: Use, monkeypatch:
     def no_model(settings: object, images: int) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(writing, "open_captioner", no_model)
+    monkeypatch.setattr(captioner_module, "open_client", no_model)
     (outcome,) = caption(tmp_path, Caption("b", settings()), lay_shard(tmp_path, "b", "000000", pictures, [None] * 5))
     assert (outcome.error, outcome.metrics["caption"]["from_cache"]) == ("", 5)
 
@@ -140,7 +145,7 @@ def test_changed_rules_repair_what_was_written_before_without_asking(tmp_path: P
         2: "A cat sits on a mat in the sun and sleeps.",
         3: "Where does the cat sit?",
     }
-    use(lambda request: Answer(said[number_of(request.images[0])], "stop"))
+    use(lambda request: GenerateResponse(said[number_of(request.images[0])], "stop"))
     pictures = [picture(number) for number in said]
     caption(tmp_path, Caption("a", loose), lay_shard(tmp_path, "a", "000000", pictures, [None] * 3))
     captioner = use(right)
@@ -155,7 +160,7 @@ def test_what_is_made_again_is_asked_again(tmp_path: Path, use: Use) -> None:
     task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(3)], [None] * 3)
     first = use(right)
     caption(tmp_path, Caption("a", settings()), task)
-    second = use(lambda request: Answer("Quite another caption this time.", "stop"))
+    second = use(lambda request: GenerateResponse("Quite another caption this time.", "stop"))
     caption(tmp_path, Caption("a", settings()), task, generation=1)
     assert len(second.requests) == 3
     assert {request.seed for request in first.requests}.isdisjoint(request.seed for request in second.requests)
@@ -194,9 +199,9 @@ def test_seeds_belong_to_the_image_not_to_its_place(tmp_path: Path, use: Use) ->
 def test_a_captioner_that_cannot_go_on_stops_the_shard(tmp_path: Path, use: Use) -> None:
     calls = []
 
-    def gone(request: Request) -> Answer:
+    def gone(request: GenerateRequest) -> GenerateResponse:
         calls.append(request)
-        raise CaptionerError("the endpoint says 401")
+        raise BackendError("the endpoint says 401")
 
     use(gone)
     task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(40)], [None] * 40)
@@ -216,20 +221,20 @@ def test_a_hint_reaches_the_prompt(tmp_path: Path, use: Use) -> None:
 
 
 def test_an_item_is_known_by_its_content() -> None:
-    assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"y"), "p", "")
-    assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"x"), "q", "")
-    assert writing.request_key(item_id(b"x"), "p", "") != writing.request_key(item_id(b"x"), "p", "{}")
+    assert request_key(item_id(b"x"), "p", "") != request_key(item_id(b"y"), "p", "")
+    assert request_key(item_id(b"x"), "p", "") != request_key(item_id(b"x"), "q", "")
+    assert request_key(item_id(b"x"), "p", "") != request_key(item_id(b"x"), "p", "{}")
 
 
 def test_a_retry_asks_only_for_what_has_no_caption(tmp_path: Path, use: Use) -> None:
-    def some_refused(request: Request) -> Answer:
-        return Answer("", "stop") if number_of(request.images[0]) in (1, 4) else right(request)
+    def some_refused(request: GenerateRequest) -> GenerateResponse:
+        return GenerateResponse("", "stop") if number_of(request.images[0]) in (1, 4) else right(request)
 
     task = lay_shard(tmp_path, "a", "000000", [picture(i) for i in range(6)], [None] * 6)
-    stage = Caption("a", settings(tries=1))
+    stage = Caption("a", settings(max_attempts=1))
     use(some_refused)
     caption(tmp_path, stage, task)
-    assert [row["verdict"] for row in captions(tmp_path, task)] == ["", "empty", "", "", "empty", ""]
+    assert [row["reject_reason"] for row in captions(tmp_path, task)] == ["", "empty", "", "", "empty", ""]
 
     captioner = use(right)
     series = TableKey("tables", "a", "caption")

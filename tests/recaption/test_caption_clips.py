@@ -25,20 +25,20 @@ from caption_shards import (
 
 from corpus.records import item_id
 from corpus.settings import SettingsError
-from recaption.caption import Caption
-from recaption.describe import MODEL
-from recaption.requests import Answer, Request
+from recaption.captioner import request_key, request_seed
+from recaption.dummy import MODEL
 from recaption.settings import CaptionSettings
-from recaption.writing import request_key, request_seed
+from recaption.stage import Caption
+from serving.request import GenerateRequest, GenerateResponse
 
 
 def told(numbers: list[int]) -> str:
     return f"A clip in which the colours {' then '.join(map(str, numbers))} follow each other."
 
 
-def right(request: Request) -> Answer:
+def right(request: GenerateRequest) -> GenerateResponse:
     """What a good model says: all frames, in the order in which it was shown them."""
-    return Answer(told([frame_number_of(image) for image in request.images]), "stop", 100, 10)
+    return GenerateResponse(told([frame_number_of(image) for image in request.images]), "stop", 100, 10)
 
 
 def clip(*numbers: int) -> list[bytes]:
@@ -60,12 +60,12 @@ def test_a_clip_is_asked_about_with_all_its_frames_in_order(tmp_path: Path, use:
     assert [outcome.error for outcome in outcomes] == ["", ""]
     rows = [row for task in tasks for row in captions(tmp_path, task)]
     assert [row["caption"] for row in rows] == [told(each) for each in numbers]
-    assert {row["verdict"] for row in rows} == {""}
+    assert {row["reject_reason"] for row in rows} == {""}
     assert len(captioner.requests) == 60
     assert {len(request.images) for request in captioner.requests} == {4}  # the mp4 is not shown
     assert {row["prompt"] for row in rows} == {"clip_frames-01", "clip_frames-02", "clip_frames-03"}
     figures = outcomes[0].metrics["caption"]
-    assert (figures["rows"], figures["answers"]) == (30, 30)
+    assert (figures["rows"], figures["responses"]) == (30, 30)
 
 
 def test_a_broken_frame_costs_its_clip_and_a_missing_one_does_not(tmp_path: Path, use: Use) -> None:
@@ -79,25 +79,25 @@ def test_a_broken_frame_costs_its_clip_and_a_missing_one_does_not(tmp_path: Path
     (outcome,) = caption(tmp_path, stage, task)
     rows = captions(tmp_path, task)
     verdicts = ["truncated", "undecodable", "no_frames", ""]
-    assert [row["verdict"] for row in rows] == [""] * 5 + verdicts + [""] * 5
+    assert [row["reject_reason"] for row in rows] == [""] * 5 + verdicts + [""] * 5
     assert [rows[place]["caption"] for place in (5, 6, 7, 8)] == [None, None, None, told([700, 701])]
     assert [row["caption"] for row in rows[9:]] == [told([n, n + 1, n + 2]) for n in range(15, 30, 3)]
     assert {row["status"] for row in rows} == {"kept"}
     assert len(captioner.requests) == 11
-    assert outcome.metrics["caption"]["verdict/no_frames"] == 1
+    assert outcome.metrics["caption"]["rejected/no_frames"] == 1
     assert stage.retryable_reasons(caption_table(tmp_path, task)).to_pylist()[5:9] == verdicts
 
 
 def test_a_bad_caption_of_a_clip_is_tried_again_with_the_same_frames(tmp_path: Path, use: Use) -> None:
-    def sorry_at_first(request: Request) -> Answer:
-        sorry = Answer("I'm sorry, but I can't describe this.", "stop")
+    def sorry_at_first(request: GenerateRequest) -> GenerateResponse:
+        sorry = GenerateResponse("I'm sorry, but I can't describe this.", "stop")
         return sorry if request.temperature is None else right(request)
 
     captioner = use(sorry_at_first)
     task = lay_clips(tmp_path, "a", "000000", [clip(9, 4, 7)])
     caption(tmp_path, Caption("a", clip_settings(), 3), task)
     (row,) = captions(tmp_path, task)
-    assert (row["caption"], row["tries"]) == (told([9, 4, 7]), 2)
+    assert (row["caption"], row["attempts"]) == (told([9, 4, 7]), 2)
     assert [[frame_number_of(image) for image in request.images] for request in captioner.requests] == [[9, 4, 7]] * 2
 
 
@@ -117,7 +117,7 @@ def test_a_clip_is_known_by_its_frames_and_their_order(tmp_path: Path, use: Use)
 
 def test_frames_share_the_pixels_of_one_image(tmp_path: Path, use: Use) -> None:
     large = [cv2.imencode(".jpg", np.full((360, 640, 3), level, np.uint8))[1].tobytes() for level in (90, 120)]
-    captioner = use(lambda request: Answer("Grey, and then a lighter grey.", "stop"))
+    captioner = use(lambda request: GenerateResponse("Grey, and then a lighter grey.", "stop"))
     task = lay_clips(tmp_path, "a", "000000", [large * 4])
     caption(tmp_path, Caption("a", clip_settings(max_pixels=100_000), 8), task)
     (request,) = captioner.requests
@@ -128,11 +128,11 @@ def test_frames_share_the_pixels_of_one_image(tmp_path: Path, use: Use) -> None:
 def test_what_images_depend_on_and_what_they_are_asked_is_what_it_was() -> None:
     """Numbers that a change of the code must not change: captions that exist would be stale."""
     backends = {
-        "83dc9daf4ee48f57": {"kind": "describe"},
-        "68d0d6c05a3d7b2d": {"kind": "vllm", "model": "glm-4v-9b"},
-        "06127e479f5ee59e": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
-        "cb8f940990f38432": {"kind": "vllm", "model": "internvl3-8b"},
-        "eef651950e3caf6a": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
+        "2182fd61f1d8c0c0": {"kind": "dummy"},
+        "f37585c9ffc97d60": {"kind": "vllm", "model": "glm-4v-9b"},
+        "79bbbfdcc107f221": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
+        "f9c3865c8e84b508": {"kind": "vllm", "model": "internvl3-8b"},
+        "a5627ed173fabbc5": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
     }
     for digest, backend in backends.items():
         for choice in ({}, {"prompts": {"detailed": 1.0}}):
@@ -145,7 +145,7 @@ def test_what_images_depend_on_and_what_they_are_asked_is_what_it_was() -> None:
 
 
 def test_an_image_is_known_by_its_item(tmp_path: Path, use: Use) -> None:
-    captioner = use(lambda request: Answer("One picture and nothing else.", "stop"))
+    captioner = use(lambda request: GenerateResponse("One picture and nothing else.", "stop"))
     task = lay_shard(tmp_path, "a", "000000", [picture(5)], [None])
     caption(tmp_path, Caption("a", settings()), task)
     (row,), (request,) = captions(tmp_path, task), captioner.requests
@@ -154,9 +154,9 @@ def test_an_image_is_known_by_its_item(tmp_path: Path, use: Use) -> None:
 
 def test_the_number_of_frames_is_part_of_a_caption_where_it_changes_what_is_seen() -> None:
     chosen = clip_settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
-    writers = [Caption("a", chosen, images).fingerprint_inputs()["writer"] for images in (1, 4, 8)]
-    assert [writer["pixels"]["max_pixels"] for writer in writers] == [768 * 768, 768 * 768 // 4, 768 * 768 // 8]
-    assert {key for key in writers[0] if writers[0][key] != writers[2][key]} == {"pixels"}
+    producers = [Caption("a", chosen, images).fingerprint_inputs()["producer"] for images in (1, 4, 8)]
+    assert [producer["pixels"]["max_pixels"] for producer in producers] == [768 * 768, 768 * 768 // 4, 768 * 768 // 8]
+    assert {key for key in producers[0] if producers[0][key] != producers[2][key]} == {"pixels"}
 
 
 def test_what_can_not_caption_clips_is_refused_with_what_can() -> None:
@@ -177,11 +177,10 @@ def test_what_can_not_caption_clips_is_refused_with_what_can() -> None:
     assert Caption("a", clip_settings(backend=backend)).images == 1
 
 
-def test_without_a_model_frames_are_measured_and_the_captions_say_so(tmp_path: Path) -> None:
+def test_dummy_captions_of_clips_say_that_no_model_wrote_them(tmp_path: Path) -> None:
     task = lay_clips(tmp_path, "a", "000000", [clip(0, 0, 900, 900), clip(7, 7, 7, 7)])
-    caption(tmp_path, Caption("a", clip_settings(backend={"kind": "describe"}), 4), task)
+    caption(tmp_path, Caption("a", clip_settings(backend={"kind": "dummy"}), 4), task)
     first, still = captions(tmp_path, task)
-    assert first["caption"].startswith("The first of 4 frames is ")
-    assert first["caption"].endswith("It changes at once, between frames 2 and 3.")
-    assert still["caption"].endswith("Up to the last, hardly anything changes.")
+    assert first["caption"].startswith("Dummy caption of 4 frames: first a square picture of black")
+    assert first["caption"] != still["caption"]
     assert {(row["caption_model"], row["prompt"]) for row in (first, still)} == {(MODEL, "")}

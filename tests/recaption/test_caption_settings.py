@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from recaption.backends import open_captioner, vllm_settings
-from recaption.caption import Caption, WindowCaption
-from recaption.engine_client import VllmCaptioner
-from recaption.models import MODELS
+from recaption.backends import open_client, vllm_settings
 from recaption.settings import CaptionSettings
+from recaption.stage import Caption, WindowCaption
+from serving.models import MODELS
+from serving.vllm.client import VllmClient
 
 
 def settings(**given: Any) -> CaptionSettings:
@@ -28,7 +28,7 @@ def test_a_name_becomes_what_vllm_loads() -> None:
     chosen = settings(backend={"kind": "vllm", "model": "glm-4v-9b"})
     told = vllm_settings(chosen)
     assert told.model == MODELS["glm-4v-9b"].repository
-    assert told.revision == MODELS["glm-4v-9b"].revision == chosen.writer()["revision"]
+    assert told.revision == MODELS["glm-4v-9b"].revision == chosen.producer()["revision"]
     assert {told.engine_args[name] for name in ("code_revision", "tokenizer_revision")} == {told.revision}
     assert told.engine_args["hf_overrides"] == {"architectures": ["GLM4VForCausalLM"]}
     assert told.max_model_len == MODELS["glm-4v-9b"].max_model_len
@@ -69,8 +69,8 @@ def test_the_processor_leaves_frames_as_they_are() -> None:
 def test_a_captioner_is_opened_for_so_many_images() -> None:
     chosen = settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
     for images in (1, 8):
-        captioner = open_captioner(chosen, images)
-        assert isinstance(captioner, VllmCaptioner)
+        captioner = open_client(chosen, images)
+        assert isinstance(captioner, VllmClient)
         assert captioner._config["images"] == images
         assert captioner._config["settings"]["engine_args"] == vllm_settings(chosen, images).engine_args
         captioner.close()
@@ -87,14 +87,14 @@ def test_a_source_may_have_a_model_of_its_own() -> None:
     """GLM-4V sees one picture at a time, and is no hindrance to captions of clips in the same file."""
     glm, qwen = {"kind": "vllm", "model": "glm-4v-9b"}, {"kind": "vllm", "model": "qwen2.5-vl-7b", "tensor_parallel": 2}
     chosen = settings(
-        backend=glm, sources={"a": {}, "films": {"backend": qwen}}, windows={"films": {"backend": {"kind": "describe"}}}
+        backend=glm, sources={"a": {}, "films": {"backend": qwen}}, windows={"films": {"backend": {"kind": "dummy"}}}
     )
     images, clips, windows = Caption("a", chosen), Caption("films", chosen, 8), WindowCaption("films", chosen, 8)
-    assert [stage.fingerprint_inputs()["writer"]["model"] for stage in (images, clips)] == [
+    assert [stage.fingerprint_inputs()["producer"]["model"] for stage in (images, clips)] == [
         "glm-4v-9b",
         "qwen2.5-vl-7b",
     ]
-    assert "no model" in windows.fingerprint_inputs()["writer"]["model"]
+    assert "no model" in windows.fingerprint_inputs()["producer"]["model"]
     assert [stage.resources.gpus for stage in (images, clips, windows)] == [1, 2, 0]
     assert images.fingerprint_inputs() == Caption("a", settings(backend=glm)).fingerprint_inputs(), (
         "the others' models are not its own"
@@ -122,7 +122,7 @@ def test_an_endpoint_may_call_its_model_anything() -> None:
 
 def test_what_is_only_speed_is_no_part_of_a_caption() -> None:
     base = {"kind": "vllm", "model": "qwen2-vl-2b"}
-    for more in ({"max_num_seqs": 7}, {"gpus": 0}, {"wedged_after_s": 5}, {"in_flight_requests": 9}):
+    for more in ({"max_num_seqs": 7}, {"gpus": 0}, {"stall_timeout_s": 5}, {"max_in_flight": 9}):
         changed = settings(backend={**base, **more}, decode_threads=3, shards_in_flight=5)
         assert Caption("a", changed).fingerprint_inputs() == Caption("a", settings(backend=base)).fingerprint_inputs()
     for more in ({"revision": "abc"}, {"dtype": "float16"}, {"tensor_parallel": 2}):

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from corpus.text.language import LANGUAGES
 from recaption.prompts import load_library
-from recaption.requests import Answer
 from recaption.screening import VERDICTS, Screened, ScreeningSettings, screen, screen_all
+from serving.request import Answer
 
 LIBRARY = load_library()
 ASKED = LIBRARY["detailed-01"].text

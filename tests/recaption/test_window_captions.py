@@ -9,10 +9,10 @@ import pytest
 from caption_shards import Use, caption, captions, frame, frame_number_of, lay_clips, settings
 
 from corpus.settings import SettingsError
-from recaption.caption import WINDOW_CAPTION, Caption, WindowCaption
 from recaption.prompts import load_library
-from recaption.requests import Answer, Request
 from recaption.settings import CaptionSettings
+from recaption.stage import WINDOW_CAPTION, Caption, WindowCaption
+from serving.request import GenerateRequest, GenerateResponse
 
 LIBRARY = load_library()
 CLIPS = " ".join(
@@ -20,9 +20,9 @@ CLIPS = " ".join(
 )
 
 
-def right(request: Request) -> Answer:
+def right(request: GenerateRequest) -> GenerateResponse:
     numbers = " then ".join(str(frame_number_of(image)) for image in request.images)
-    return Answer(f"A long scene with the colours {numbers} in it.", "stop")
+    return GenerateResponse(f"A long scene with the colours {numbers} in it.", "stop")
 
 
 def windows(**more: Any) -> CaptionSettings:

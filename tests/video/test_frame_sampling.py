@@ -64,7 +64,7 @@ def test_sizes_keep_to_the_budget(height: int, width: int, multiple: int, max_pi
 def test_small_frames_are_enlarged_where_the_settings_say_so() -> None:
     assert fitted(60, 80, FrameSettings(min_pixels=100_000)) == (280, 392)
     assert fitted(60, 80, FrameSettings()) == (56, 84)
-    with pytest.raises(ValueError, match="no frame"):
+    with pytest.raises(ValueError, match="no image"):
         fitted(0, 80, FrameSettings())
 
 

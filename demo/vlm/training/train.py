@@ -31,7 +31,7 @@ from demo.vlm.training.batches import (
     patchify,
     seen,
 )
-from recaption.torchvision_shim import mend_imports
+from serving.vllm.torchvision_shim import mend_imports
 
 ATTRIBUTES: dict[str, list[Any]] = {  # in the order of VlmScene's fields
     "count": list(COUNTS),

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from film_results import FRAMES, Row, as_table, jpeg, right_rows, samples_of, write_corpus
 
+from corpus.image.pixel_budget import decode_to_budget
 from demo.checks.clip_samples import Made, compare_samples
 from demo.films.films import FEATURE, Truth
-from recaption.describe import BUDGET, MODEL, describe
-from recaption.pixels import decode_for, frames_budget
+from recaption.dummy import BUDGET, MODEL, dummy_caption
 from video.cut import cut_many
 
 Samples = list[dict[str, Any]]
@@ -131,8 +131,8 @@ def described(truth: Truth) -> Callable[[Samples], None]:
             row: Row = sample["shown"]["positive"]
             if row["url"] == film.url:
                 jpegs = [jpeg(film, film.frame_at(time_s)) for time_s in row["frames_s"]]
-                frames = [decode_for(data, frames_budget(BUDGET, FRAMES)) for data in jpegs]
-                sample.update(query={"text": describe(*frames), "media": []}, caption_model=MODEL)
+                frames = [decode_to_budget(data, BUDGET.per_image(FRAMES)) for data in jpegs]
+                sample.update(query={"text": dummy_caption(*frames), "media": []}, caption_model=MODEL)
 
     return write
 

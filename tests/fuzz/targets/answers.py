@@ -8,9 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from recaption.endpoint_calls import judge, read_answer
-from recaption.engine_wire import WireClosed, answers_frame, read_answers, read_request, receive, request_frame, send
-from recaption.requests import Answer, Request
+from serving.openai.chat import classify_status, read_response
+from serving.request import GenerateRequest, GenerateResponse, ModelResponse
+from serving.vllm.protocol import (
+    ConnectionClosed,
+    read_request,
+    read_responses,
+    receive,
+    request_frame,
+    responses_frame,
+    send,
+)
 
 from ..formats import JSON
 from ..target import Reader, Target
@@ -27,20 +35,23 @@ def _endpoint(folder: Path) -> Reader:
     seeds = [json.dumps(each).encode() for each in (answer, *errors)] + [b"<html>502 Bad Gateway</html>"]
 
     def read(data: bytes) -> object:
-        found = read_answer(data)
+        found = read_response(data)
         found.__repr__().encode()  # whatever it holds can be written
-        if isinstance(found, Answer):
-            found.text.encode(), found.detail.encode()
-        return found, judge(200 + len(data) % 400, data.decode("latin-1"), 0.0)
+        if isinstance(found, ModelResponse):
+            (found.payload or "").encode(), found.detail.encode()
+        return found, classify_status(200 + len(data) % 400, data.decode("latin-1"), 0.0)
 
     return Reader(read, seeds, (), JSON)
 
 
 def _frames(folder: Path) -> Reader:
     """A frame of requests or of answers, as an engine that went wrong may write it."""
-    request = Request("Describe it.", (np.zeros((2, 3, 3), np.uint8),), 7, "", 0.5)
+    request = GenerateRequest("Describe it.", (np.zeros((2, 3, 3), np.uint8),), 7, "", 0.5)
     seeds = []
-    for frame in (request_frame(1, request), (answers_frame([(1, Answer(text="A dog."))], {"busy_s": 1.0}), [])):
+    for frame in (
+        request_frame(1, request),
+        responses_frame([(1, GenerateResponse("A dog."))], {"busy_s": 1.0}),
+    ):
         near, far = socket.socketpair()
         with near, far:
             send(near, *frame)
@@ -52,9 +63,9 @@ def _frames(folder: Path) -> Reader:
             with far:
                 far.sendall(data[: 1 << 16])
             header, body = receive(near)
-            return read_request(header, body) if "shapes" in header else read_answers(header)
+            return read_request(header, body) if "shapes" in header else read_responses(header, body)
 
-    return Reader(read, seeds, (WireClosed,), JSON)
+    return Reader(read, seeds, (ConnectionClosed,), JSON)
 
 
 TARGETS = (

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from corpus.image.pixel_budget import PixelBudget, decode_to_budget
 from corpus.images import sniff
 from corpus.media import MediaWriter
 from corpus.pixels import UndecodableError
@@ -23,7 +24,6 @@ from filters.inspect import Inspect, InspectSettings, inspect_image
 from pipelines.download import DownloadSettings, items_table, store_image
 from pipelines.publishing.pictures import judged_as, near, shown_hash, stock_picture, written_anew
 from pipelines.reencode import ReencodeSettings
-from recaption.pixels import PixelBudget, decode_for
 
 from ..formats import box_size, png_checksums
 from ..target import Reader, Target, Unexpected
@@ -164,7 +164,7 @@ def _inspect(folder: Path) -> Reader:
 
 def _decode(folder: Path) -> Reader:
     budget, most = PixelBudget(max_pixels=512 * 512), InspectSettings().max_pixels  # of more, nothing is captioned
-    return _reader(lambda data: decode_for(data, budget, most), (UndecodableError,))
+    return _reader(lambda data: decode_to_budget(data, budget, most), (UndecodableError,))
 
 
 def _reencode(folder: Path) -> Reader:
@@ -207,7 +207,7 @@ def _large(folder: Path) -> Reader:
 TARGETS = (
     Target("images.sniff", 250_000, _sniff),
     Target("images.inspect", 60_000, _inspect),
-    Target("images.decode_for", 40_000, _decode),
+    Target("images.decode_to_budget", 40_000, _decode),
     Target("images.reencode", 30_000, _reencode),
     Target("images.published", 30_000, _published),
     Target("images.large", 150, _large),

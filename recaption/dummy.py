@@ -1,0 +1,66 @@
+"""The backend without a model: a sentence made of an image's colours, for demos and tests on any machine.
+
+The same pixels give the same words everywhere (integer arithmetic only), and different pictures mostly different ones.
+It claims nothing about content, and `caption_model` says whose captions they are.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import numpy as np
+
+from corpus.image.pixel_budget import PixelBudget
+from serving.request import GenerateRequest, GenerateResponse, Pixels
+
+MODEL = "dummy (no model)"  # in a table: never to be taken for a vision-language model's
+REVISION = "1"  # raised whenever a picture would get other words
+BUDGET = PixelBudget(max_pixels=256 * 256)
+
+_COLOURS = {
+    "black": (0, 0, 0), "grey": (128, 128, 128), "white": (255, 255, 255), "red": (220, 30, 30),
+    "brown": (120, 70, 30), "orange": (245, 140, 30), "yellow": (240, 220, 60), "green": (40, 140, 50),
+    "turquoise": (60, 200, 190), "blue": (40, 80, 200), "navy": (15, 20, 80), "purple": (120, 40, 150),
+    "pink": (245, 160, 190),
+}  # fmt: skip
+_REGIONS = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
+
+
+class DummyBackend:
+    """A `ModelClient` that responds at once. Prompt, seed and sampling make no difference."""
+
+    def submit(self, request: GenerateRequest) -> Future[GenerateResponse]:
+        """A finished future; its response has an error for a request without images, and for one that wants JSON."""
+        future: Future[GenerateResponse] = Future()
+        if not request.images:
+            future.set_result(GenerateResponse(error="no_image", detail="there is nothing to describe"))
+        elif request.json_schema:
+            future.set_result(GenerateResponse(error="no_json", detail=f"{MODEL} writes sentences only"))
+        else:
+            future.set_result(GenerateResponse(dummy_caption(*request.images), finish_reason="stop"))
+        return future
+
+    def close(self) -> None:
+        """There is nothing to stop."""
+
+
+def dummy_caption(*images: Pixels) -> str:
+    """A sentence about an image (RGB, height × width × 3); about several frames one of the first, middle and last."""
+    if len(images) == 1:
+        return f"Dummy caption of {_describe(images[0])}."
+    first, middle, last = (_describe(images[place]) for place in (0, len(images) // 2, -1))
+    return f"Dummy caption of {len(images)} frames: first {first}; halfway {middle}; finally {last}."
+
+
+def _describe(image: Pixels) -> str:
+    """A wide picture of blue, green and white, lightest at the top, with mean levels of 93, 120 and 187."""
+    height, width = image.shape[:2]
+    cells = image[np.arange(48) * height // 48][:, np.arange(48) * width // 48].astype(np.int64)
+    differences = np.abs(cells[:, :, None] - np.array(list(_COLOURS.values()))).sum(axis=3)
+    counts = np.bincount(differences.argmin(axis=2).ravel(), minlength=len(_COLOURS))
+    names = [list(_COLOURS)[place] for place in np.argsort(-counts, kind="stable")[:3] if counts[place]]
+    lightest = _REGIONS[int(cells.reshape(3, 16, 3, 16, 3).sum(axis=(1, 3, 4)).argmax())]
+    levels = "/".join(str(level) for level in cells.sum(axis=(0, 1)) // 48**2)
+    shape = "a wide" if 4 * width > 5 * height else "an upright" if 4 * height > 5 * width else "a square"
+    colours = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"{shape} picture of {colours}, lightest at the {lightest}, mean levels {levels}"

@@ -1,0 +1,1 @@
+"""Models that run elsewhere, behind endpoints that speak OpenAI's chat protocol."""

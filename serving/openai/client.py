@@ -1,0 +1,208 @@
+"""ModelClient `openai`: a model that runs elsewhere, behind one or several OpenAI-compatible endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+import aiohttp
+
+from serving.openai.chat import chat_body, post_chat
+from serving.openai.pool import EndpointPool
+from serving.openai.settings import EndpointSettings
+from serving.request import BackendError, GenerateRequest, GenerateResponse, ModelResponse, SamplingSettings
+
+__all__ = ["EndpointSettings", "OpenAiClient"]
+
+_IDLE_S = 2.0  # a connection is kept unused; servers hang up after 5 (uvicorn, which vLLM and lmdeploy run on)
+_MAX_REFUSALS = 100  # requests refused, and none ever answered: then it is not the requests
+
+
+class OpenAiClient:
+    """A `ModelClient`: spreads requests over endpoints, retries what may go better, gives each request one response.
+
+    A response's error is `refused_input` (the server's 400, 413, 422 ...), `timeout`, `server_error`,
+    `connection_lost`, `bad_answer` (no completion with a text), `rate_limited`, `unreachable` or `unencodable`. When
+    the key or a URL is wrong, or no endpoint works for long, all that is in flight ends with BackendError.
+
+    All network traffic is one event loop's, in a thread of its own. Futures are completed there: their callbacks must
+    be quick, and must not wait for another answer or call `submit`, which may wait.
+    """
+
+    def __init__(self, settings: EndpointSettings, sampling: SamplingSettings) -> None:
+        self._settings = settings
+        self._sampling = sampling
+        self._key = _key_in(settings.api_key_env)
+        self._changed = threading.Condition()  # guards the three below
+        self._in_flight = 0
+        self._close_reason = ""  # why nothing is taken any more
+        self._closed = False
+        self._tasks: set[asyncio.Task[GenerateResponse]] = set()  # this and the three below are the loop's
+        self._idle_since = 0.0
+        self._answered = False  # anything, ever
+        self._refused = 0
+        self._encoders = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="endpoints", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+
+    def submit(self, request: GenerateRequest) -> Future[GenerateResponse]:
+        """Enqueue a request. Waits while `concurrency` requests for each endpoint are in flight.
+
+        A future that is cancelled takes its request back. Raises BackendError once the client has ended.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._close_reason or self._in_flight < self._settings.capacity)
+            if self._close_reason:
+                raise BackendError(self._close_reason)
+            self._in_flight += 1
+            future: Future[GenerateResponse] = Future()
+            self._loop.call_soon_threadsafe(self._begin, request, future)
+        return future
+
+    def close(self) -> None:
+        """Hang up. What is not answered ends with BackendError. A second call does nothing."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            # Before what is in flight is ended below, so that nothing begins after it.
+            self._close_reason = self._close_reason or "the client was closed"
+            self._changed.notify_all()
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._encoders.shutdown()
+
+    # What follows runs in the loop's thread.
+
+    async def _open(self) -> None:
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_s),
+            headers=headers,
+            auto_decompress=False,  # none is accepted, and a small body could become a huge one
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._pool = EndpointPool(self._settings, self._on_exhausted)
+
+    async def _shut(self) -> None:
+        self._end(self._close_reason)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._session.close()
+
+    def _begin(self, request: GenerateRequest, future: Future[GenerateResponse]) -> None:
+        if not self._tasks and self._loop.time() - self._idle_since > _IDLE_S:
+            self._pool.reset()
+        task = self._loop.create_task(self._respond(request))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._finish, future))
+        future.add_done_callback(partial(self._cancel, task))
+        if self._close_reason:
+            task.cancel()
+
+    def _cancel(self, task: asyncio.Task[GenerateResponse], future: Future[GenerateResponse]) -> None:
+        """In the thread that cancelled the future, or in ours when it has been completed."""
+        if future.cancelled():
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so the task has ended
+                self._loop.call_soon_threadsafe(task.cancel)
+
+    def _finish(self, future: Future[GenerateResponse], task: asyncio.Task[GenerateResponse]) -> None:
+        self._tasks.discard(task)
+        self._idle_since = self._loop.time()
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, BackendError):
+            self._end(str(error))
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify()
+        if not future.set_running_or_notify_cancel():
+            return
+        if task.cancelled():
+            future.set_exception(BackendError(self._close_reason))
+        elif error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(task.result())
+
+    def _end(self, reason: str) -> None:
+        """Take nothing more, and give up what is in flight. The first reason counts."""
+        with self._changed:
+            self._close_reason = self._close_reason or reason
+            self._changed.notify_all()
+        for task in self._tasks:
+            task.cancel()
+
+    def _on_exhausted(self, reason: str) -> None:
+        if self._tasks:
+            self._end(reason)
+        else:  # no request came for a while
+            self._pool.reset()
+
+    async def _respond(self, request: GenerateRequest) -> GenerateResponse:
+        try:
+            body = await self._loop.run_in_executor(self._encoders, chat_body, request, self._settings, self._sampling)
+        except ValueError as error:
+            return GenerateResponse(error="unencodable", detail=str(error)[:200])
+        del request  # its pixels are many times the body
+        answer = await self._call(body)
+        if not answer.error:
+            self._answered = True
+        elif answer.error == "refused_input":
+            self._refused += 1
+            if self._refused >= _MAX_REFUSALS and not self._answered:
+                raise BackendError(
+                    f"all of the first {self._refused} requests were refused: {answer.detail}. Check "
+                    "`model`, `sampling`, `structured`, `extra_body`, the size of the images"
+                )
+        return answer
+
+    async def _call(self, body: bytes) -> GenerateResponse:
+        """Call endpoints until one responds, or the request must be at fault."""
+        settings, loop = self._settings, self._loop
+        faults = failures = 0
+        first = 0.0
+        endpoint = None
+        while True:
+            endpoint = await self._pool.take(avoid=endpoint)
+            began = loop.time()
+            try:
+                outcome = await post_chat(self._session, endpoint.url, body, settings, self._key)
+            finally:
+                self._pool.give_back(endpoint)
+            if isinstance(outcome, ModelResponse):
+                self._pool.worked(endpoint)
+                return outcome
+            self._pool.failed(endpoint, outcome.detail, outcome.wait_s)
+            failures += 1
+            first = first or loop.time()
+            faults += outcome.fault == "request" or (outcome.fault == "unclear" and endpoint.worked_at > began)
+            # One that no endpoint takes while others are answered must end, too.
+            stuck = loop.time() - first > settings.give_up_after_s and not self._pool.failing
+            if faults >= settings.max_attempts or stuck:
+                return GenerateResponse(error=outcome.error, detail=outcome.detail)
+            bound_s = min(settings.backoff_max_s, settings.backoff_s * 2.0 ** min(failures - 1, 60))
+            # Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+            await asyncio.sleep(random.uniform(0.0, bound_s))
+
+
+def _key_in(variable: str) -> str:
+    """The key in the environment variable of that name; "" for no name."""
+    if not variable:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise BackendError(f"api_key_env: the environment variable {variable} is not set, or empty")
+    if not key.isascii() or not key.isprintable():
+        raise BackendError(f"api_key_env: the environment variable {variable} holds more than a key")
+    return key

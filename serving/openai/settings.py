@@ -1,0 +1,118 @@
+"""Settings of OpenAI-compatible endpoints."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from yarl import URL
+
+from corpus.settings import Settings, tuning
+
+# Keys of a request's body that other settings decide; a stream is not read.
+_RESERVED = frozenset({"model", "messages", "temperature", "top_p", "max_tokens", "repetition_penalty", "seed"})
+_RESERVED |= {"response_format", "guided_json", "stream", "n"}
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class EndpointSettings(Settings):
+    """Responses of servers that speak OpenAI's chat protocol: `vllm serve`, lmdeploy, SGLang, hosted ones.
+
+    Where the servers are, how many requests each is given and how patiently it is waited for are tuning: moving a model
+    to other machines makes no caption stale. What runs there is named by `model` and `revision`, and not checked.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    kind: Literal["openai"]
+    model: str = Field(min_length=1)
+    """The model's name as the servers know it."""
+    revision: str = ""
+    """Of the model that the servers run, as the captions' tables record it. Change it when they change the model."""
+
+    family: str = ""
+    """Of a model that `serving.models` doesn't know by name: whose pixel budget it has."""
+
+    endpoints: tuple[str, ...] = tuning(..., min_length=1)
+    """Base URLs, such as http://host:8000/v1. All serve the same model."""
+    api_key_env: str = tuning("")
+    """Name of the environment variable that holds the key; "": none is sent. The key itself is kept nowhere."""
+
+    concurrency: int = tuning(32, ge=1)
+    """Requests under way at once at each endpoint."""
+    encode_threads: int = tuning(2, ge=1)
+    """Threads that encode images, for all endpoints together."""
+    timeout_s: float = tuning(120.0, gt=0)
+    """For one attempt, from the connection to the last byte of the answer."""
+    connect_timeout_s: float = tuning(5.0, gt=0)
+    max_attempts: int = tuning(4, ge=1)
+    """How often a request may fail by what may be its own fault: a timeout, a server's error, a lost connection."""
+    backoff_s: float = tuning(1.0, gt=0)
+    """A request waits from 0 to `backoff_s` × 2^(n-1) after its failure n, an endpoint just as long after its n-th
+    spell of failures; either at most `backoff_max_s`."""
+    backoff_max_s: float = tuning(30.0, gt=0)
+    give_up_after_s: float = tuning(300.0, gt=0)
+    """When no endpoint has answered anything for so long, the client ends."""
+    max_answer_bytes: int = tuning(2**20, ge=1)
+    """Largest body of an answer."""
+
+    image_format: Literal["jpeg", "png"] = "jpeg"
+    """How images are sent. PNG loses nothing and is several times as large."""
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    extra_body: dict[str, Any] = {}
+    """Sent along in every request, such as {top_k: 1} or {chat_template_kwargs: {enable_thinking: false}}."""
+    structured: Literal["json_schema", "guided_json"] = "json_schema"
+    """How a response in JSON is requested: as OpenAI does it, or as vLLM before 0.12 did."""
+
+    @property
+    def capacity(self) -> int:
+        """Requests that the client takes before its callers wait."""
+        return self.concurrency * len(self.endpoints)
+
+    @field_validator("endpoints")
+    @classmethod
+    def _are_base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        """Without their trailing slashes. A refused URL is not repeated: it may hold a password."""
+        for number, endpoint in enumerate(endpoints, 1):
+            fault = _fault(endpoint)
+            if fault:
+                raise ValueError(f"number {number}: {fault}; a base URL is for instance http://host:8000/v1")
+        endpoints = tuple(endpoint.rstrip("/") for endpoint in endpoints)
+        if len(set(endpoints)) < len(endpoints):
+            raise ValueError("one is named twice; raise `concurrency` instead")
+        return endpoints
+
+    @field_validator("extra_body")
+    @classmethod
+    def _adds_only(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(_RESERVED & extra.keys())
+        if taken:
+            raise ValueError(f"{', '.join(taken)}: set elsewhere (`model`, `sampling`, `structured`), or not possible")
+        return extra
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> EndpointSettings:
+        if self.api_key_env and not _VARIABLE.fullmatch(self.api_key_env):  # not repeated: it may be a key
+            raise ValueError("api_key_env must be the name of an environment variable that holds the key, not the key")
+        if self.backoff_max_s < self.backoff_s:
+            raise ValueError(f"backoff_max_s {self.backoff_max_s:g} is less than backoff_s {self.backoff_s:g}")
+        if self.give_up_after_s <= self.timeout_s:  # else one slow answer after a failure would end it all
+            raise ValueError(
+                f"give_up_after_s {self.give_up_after_s:g} must be longer than timeout_s {self.timeout_s:g}"
+            )
+        return self
+
+
+def _fault(endpoint: str) -> str:
+    try:
+        url = URL(endpoint)
+    except Exception:  # noqa: BLE001 - ValueError, and IndexError of some
+        return "not a URL"
+    if url.scheme not in ("http", "https") or not url.host:
+        return "not an http or https URL with a host"
+    if url.user is not None or url.password is not None:
+        return "credentials don't belong there: name in `api_key_env` the variable that holds the key"
+    if url.query_string or url.fragment:
+        return "a query or fragment can't be part of it"
+    return "leave out /chat/completions" if endpoint.rstrip("/").endswith("/chat/completions") else ""

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from serving.vllm.settings import VllmSettings
+
+
+def test_gpus_of_a_replica() -> None:
+    assert VllmSettings(kind="vllm", model="m").gpus_per_replica == 1
+    assert VllmSettings(kind="vllm", model="m", tensor_parallel=4).gpus_per_replica == 4
+    assert VllmSettings(kind="vllm", model="m", tensor_parallel=4, gpus=0).gpus_per_replica == 0
+
+
+def test_twice_as_many_requests_are_in_flight_as_run_at_once() -> None:
+    assert VllmSettings(kind="vllm", model="m", max_num_seqs=100).capacity == 200
+    assert VllmSettings(kind="vllm", model="m", max_num_seqs=100, max_in_flight=7).capacity == 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "counts"),
+    [
+        ("max_num_seqs", 8, False),
+        ("gpus", 0, False),
+        ("stall_timeout_s", 7.0, False),
+        ("enforce_eager", True, False),
+        ("load_format", "dummy", True),
+        ("dtype", "float16", True),
+        ("max_model_len", 100, True),
+        ("engine_args", {"quantization": "fp8"}, True),
+    ],
+)
+def test_what_changes_captions_is_part_of_their_identity(setting: str, value: object, counts: bool) -> None:
+    plain = VllmSettings(kind="vllm", model="m")
+    other = VllmSettings.model_validate({"kind": "vllm", "model": "m", setting: value})
+    assert (plain.canonical() != other.canonical()) == counts

@@ -64,7 +64,8 @@ class Resolver:
     async def addresses(self, host: str, port: int) -> list[IP]:
         """Permitted addresses of `host`, a name or an address: at least one.
 
-        FetchError with dns_failed (it has none), dns_timeout (nobody said) or refused_address (none is permitted).
+        FetchError with dns_failed (it has none), dns_timeout (no name server answered) or refused_address (none is
+        permitted).
         """
         literal = literal_ip(host)
         found = (literal,) if literal is not None else await self._named(host)
@@ -85,12 +86,12 @@ class Resolver:
             task.cancel()
 
     async def _named(self, host: str) -> tuple[IP, ...]:
-        entry = self._cache.get(host) or await self._ask(host)
+        entry = self._cache.get(host) or await self._shared_look_up(host)
         if entry.error is not None:
             raise FetchError(entry.error.reason, str(entry.error))
         return entry.addresses
 
-    async def _ask(self, host: str) -> _Entry:
+    async def _shared_look_up(self, host: str) -> _Entry:
         task = self._under_way.get(host)
         if task is None:
             task = self._under_way[host] = asyncio.create_task(self._look_up(host))

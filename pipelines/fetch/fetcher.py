@@ -28,8 +28,8 @@ class Fetched:
     """How the download of `urls[index]` ended. `reason` is a key of REASONS or http_NNN; `body` is empty unless "ok".
 
     Under a spool, a body that is "ok" is in `spooled` instead, whose file is closed once this was handed over.
-    `final_url` is the URL asked last, or the one that could not be asked; without credentials. `seconds` is the time
-    spent in all its attempts, without the waiting for turns and between attempts. `detail` and `content_type` are
+    `final_url` is the URL requested last, or the one that could not be requested; without credentials. `seconds` is the
+    time spent in all its attempts, without the waiting for turns and between attempts. `detail` and `content_type` are
     printable, of at most 200 characters.
     """
 
@@ -106,13 +106,13 @@ def _settle_allocator() -> None:
 
 @dataclass(slots=True)
 class _Job:
-    """One URL on its way. `url` is what to ask next, or why that is nothing; `asked` is what this attempt has asked,
-    `spent_s` its time."""
+    """One URL on its way. `url` is what to request next, or why that is nothing; `visited` is what this attempt has
+    requested, `spent_s` its time."""
 
     index: int
     url: HttpUrl | FetchError
     attempt: int = 1
-    asked: set[HttpUrl] = field(default_factory=set)
+    visited: set[HttpUrl] = field(default_factory=set)
     spent_s: float = 0.0
     before_s: float = 0.0
 
@@ -133,7 +133,7 @@ class _Run:
         self._process = process
         self._dns = dns
         self._spool = spool
-        self._left = len(urls)
+        self._remaining = len(urls)
         self._workers = min(settings.concurrency, len(urls))
 
     async def all(self, pool: ThreadPoolExecutor) -> None:
@@ -195,14 +195,14 @@ class _Run:
 
     def _redirected(self, job: _Job, base: HttpUrl, response: Response) -> Response:
         """Point the job at the URL that the response of `base` names, or say why not."""
-        job.asked.add(base)
+        job.visited.add(base)
         try:
             job.url = url = resolve(base, response.location or "")
         except FetchError as error:
             return replace(response, reason=error.reason, detail=f"redirect: {error}")
-        if url in job.asked:
+        if url in job.visited:
             return replace(response, reason="redirect_loop", detail=printable(str(url)))
-        if len(job.asked) > self._settings.max_redirects:
+        if len(job.visited) > self._settings.max_redirects:
             return replace(response, reason="too_many_redirects", detail=printable(str(url)))
         return response
 
@@ -227,8 +227,8 @@ class _Run:
             self._sink(await self._loop.run_in_executor(self._pool, self._process, fetched))
         if response.spooled is not None:  # not when the run was cancelled: a thread may still read it
             response.spooled.file.close()
-        self._left -= 1
-        if not self._left:
+        self._remaining -= 1
+        if not self._remaining:
             self._queue.close(self._workers)
 
 

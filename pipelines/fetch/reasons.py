@@ -25,7 +25,7 @@ REASONS = {
     "refused_scheme": Reason("neither http nor https, at first or after a redirect"),
     "refused_address": Reason("leads to an address that is neither public nor allowed, at first or after a redirect"),
     "too_large": Reason("the body, as sent or as decoded, is larger than max_bytes"),
-    "redirect_loop": Reason("redirects back to a URL that was asked before", retryable=True),
+    "redirect_loop": Reason("redirects back to a URL that was requested before", retryable=True),
     "too_many_redirects": Reason("more than max_redirects", retryable=True),
     "dns_failed": Reason("the host's name does not exist or has no address", retryable=True),
     "dns_timeout": Reason("name servers did not answer", transient=True, retryable=True),
@@ -38,7 +38,7 @@ REASONS = {
     "timeout": Reason("silent for read_timeout_s, or not done in total_timeout_s", transient=True, retryable=True),
     "truncated": Reason("the connection ended inside the body", transient=True, retryable=True),
     "bad_response": Reason("not valid HTTP", retryable=True),
-    "bad_encoding": Reason("a Content-Encoding, never asked for, that cannot be undone", retryable=True),
+    "bad_encoding": Reason("a Content-Encoding, never requested, that cannot be undone", retryable=True),
 }
 
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})

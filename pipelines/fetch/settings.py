@@ -1,4 +1,4 @@
-"""What the fetcher may be told."""
+"""The settings of the fetcher."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FetchSettings(Settings):
     dns_timeout_s: float = tuning(5.0, gt=0)
     dns_ttl_s: float = tuning(300.0, ge=0)
     dns_negative_ttl_s: float = tuning(60.0, ge=0)
-    """How long a name that does not exist is not asked for again."""
+    """How long a name that does not exist is not looked up again."""
 
     max_bytes: int = Field(10 * 2**20, ge=1)
     """Largest body, as sent and as decoded."""

@@ -53,6 +53,14 @@ def test_dns_cannot_change_between_check_and_connection(server, settings, fetch_
     assert len(server.heads) == 1
 
 
+def test_the_host_that_is_named_has_no_final_dot(server, settings, fetch_all, names):
+    names.table["name.test."] = [["127.0.0.1"]]
+    server.answer("/a", b"here")
+    (result,) = fetch_all([f"http://name.test.:{server.port}/a"], settings())
+    assert result.body == b"here"
+    assert f"\r\nHost: name.test:{server.port}\r\n" in server.heads[0]
+
+
 def test_only_permitted_addresses_of_a_name_are_used(get, names, page):
     names.table["name.test"] = [["10.0.0.1", "127.0.0.1", "fe80::1"]]
     assert get(page).reason == "ok"

@@ -107,7 +107,7 @@ def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
     drawn, shown = donors.column("positive").combine_chunks(), _pictures(given[1], item.locations)
     columns = (drawn.field("text").to_pylist(), drawn.field("clip").to_pylist(), item.slot[~own].tolist())
     negatives = [
-        random_negative(side, text, layout.negatives[slot], shown.of(row), clip if layout.clip else None)
+        random_negative(side, text, layout.negatives[slot], shown.of(row), clip, layout.clip)
         for row, (side, text, clip, slot) in enumerate(zip(side_names(drawn), *columns, strict=True))
     ]
     parts = [

@@ -135,17 +135,23 @@ def sample_jsons(
 
 
 def random_negative(
-    side: str, text: str, fields: tuple[str, ...], pictures: Mapping[str, Any], clip: Mapping[str, Any] | None = None
+    side: str,
+    text: str,
+    fields: tuple[str, ...],
+    pictures: Mapping[str, Any],
+    clip: Mapping[str, Any] | None = None,
+    is_clip: bool = False,
 ) -> dict[str, Any]:
     """A negative that is the positive side of another pair, the one with the id `side`, with what `Pictures.of` says
-    of it, and, where it is one, which `clip` (CLIP). It has no score.
+    of it, and, in a dataset of clips (`is_clip`), which `clip` (CLIP) it is. It has no score.
     """
-    shown = {**pictures, **clip_fields(clip or {}, clip is not None and bool(fields))}
+    shown = {**pictures, **clip_fields(clip, is_clip and bool(fields))}
     return {"id": side, "text": text, "media": list(fields), **shown, "score": 0.0, "origin": str(Origin.RANDOM)}
 
 
-def clip_fields(clip: Mapping[str, Any], is_clip: bool) -> dict[str, Any]:
-    """Of a side that is a clip, its video and its times; of any other nothing."""
+def clip_fields(clip: Mapping[str, Any] | None, is_clip: bool) -> dict[str, Any]:
+    """Of a side that is a clip, its video and times, `_UNKNOWN_CLIP` where they aren't known; of others nothing."""
+    clip = clip or _UNKNOWN_CLIP
     return {name: clip[name] for name in CLIP.names} if is_clip else {}
 
 
@@ -241,6 +247,7 @@ _SHAPE: dict[str, Any] = {
     "caption_prompt": str,
     "source": _SOURCE_SHAPE,
 }
+_UNKNOWN_CLIP = {"video": "", "start_s": 0.0, "end_s": 0.0}  # of a set that gives frames without times
 _VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 _PHASH = re.compile(r"[0-9a-f]{16}")
 _ORIGINS = frozenset(map(str, Origin))
@@ -287,6 +294,8 @@ def _shape(clips: Collection[str]) -> dict[str, Any]:
 def _wrong_clips(sample: Mapping[str, Any], clips: Collection[str]) -> Iterator[str]:
     for name, side in _named_sides(sample):
         if name.partition("[")[0] not in clips:
+            continue
+        if {part: side[part] for part in _UNKNOWN_CLIP} == _UNKNOWN_CLIP:
             continue
         if not 0 <= side["start_s"] < side["end_s"]:
             yield f"{name}: from {side['start_s']} s to {side['end_s']} s is no part of a video"

@@ -144,6 +144,8 @@ def test_times_that_are_no_part_of_a_video(corpus: Path) -> None:
     assert spoilt(lambda sample: sample["source"].update(end_s=999.0)) == ["source tells of another clip than positive"]
     [fault] = spoilt(lambda sample: sample["negatives"][1].update(start_s=999.0))
     assert fault.startswith("negatives[1]: from 999.0 s to ")
+    assert spoilt(both(video="", start_s=0.0, end_s=0.0)) == []  # as of a set that gives frames without times
+    assert len(spoilt(both(start_s=0.0, end_s=0.0))) == len(spoilt(both(video=""))) == 1
     [missing] = spoilt(lambda sample: sample["positive"].pop("end_s"))
     assert missing.startswith("positive has keys") and "'end_s'" in missing
 

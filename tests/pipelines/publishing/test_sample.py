@@ -184,3 +184,23 @@ def test_a_key_that_is_missing_or_out_of_order_is_named() -> None:
     assert "expected keys" in wrong_json(sample)[0]
     assert "expected keys" in wrong_json({})[0]
     assert "expected keys" in wrong_json([])[0]
+
+
+def test_clips_of_which_no_times_are_known_have_the_same_keys() -> None:
+    """As a set gives them that has frames alone."""
+    row = image_pair("films", "a cat", IMAGE, negatives=[NEGATIVE])
+    table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
+    layout = make_layout({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, 2, clip=True)
+    pictures = {name: Pictures([[""]] * 2, [[False]] * 2) for name in ("positive", "negatives")}
+    pictures["query"] = Pictures([[]], [[]])
+    [sample] = sample_jsons(table, "films", "video_retrieval", 1, layout, pictures)
+    fields = ("negative_1.frame_00.jpg",)
+    sample["negatives"].append(
+        random_negative("00" * 16, "", fields, {"phash": [""], "rewritten": [False]}, None, True)
+    )
+    unknown = {"video": "", "start_s": 0.0, "end_s": 0.0}
+    for side in (sample["positive"], *sample["negatives"], sample["source"]):
+        assert {name: side[name] for name in unknown} == unknown
+    assert not unknown.keys() & sample["query"].keys()
+    assert wrong_json(json.loads(to_bytes(sample)), {"positive", "negatives"}) == []
+    assert "expected keys" in wrong_json(sample)[0]

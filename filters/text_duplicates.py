@@ -15,9 +15,9 @@ from pydantic import Field
 from corpus.hashing import mix64
 from corpus.records import Status
 from corpus.stages import ROWS, Shard, ShuffleStage
-from filters.components import Forest, components
-from filters.text_keys import list_keys, one_array, side_keys
-from filters.text_near import (
+from corpus.text.keys import list_keys, one_array, side_keys
+from corpus.text.minhash import Shingles, shingles, signatures
+from corpus.text.near import (
     Pairs,
     TextNearSettings,
     band_keys,
@@ -27,7 +27,7 @@ from filters.text_near import (
     shared_keys,
     similar,
 )
-from filters.text_shingles import Shingles, shingles, signatures
+from filters.components import Forest, components
 
 _NEAR = np.uint64(1 << 63)  # in a key: of a band, else of the pair itself
 _SIDES = ("query", "positive")

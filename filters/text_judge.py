@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpus.settings import Settings
+from corpus.text.keys import one_array
 from corpus.text.language import LANGUAGES, in_another_language
-from filters.text_keys import one_array
-from filters.text_shingles import shingle_hashes, split_words
+from corpus.text.minhash import shingle_hashes, split_words
 
 _RUN_WORDS = 3
 _FEWEST_RUNS = 20  # from which on repetition means something

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from corpus.records import Status
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, Shard, ShuffleStage
-from filters.text_shingles import UNSPACED
+from corpus.text.minhash import UNSPACED
 from pipelines.given_pairs import TEXT_DUPLICATES, TEXTS, images_of
 
 BEST_PAIRS = "best_pairs"

@@ -1,1 +1,1 @@
-"""Text primitives that filters and captioning share: words and sentences, languages."""
+"""Text primitives that filters, captioning and publishing share: words, languages, cleaning, keys, near duplicates."""

@@ -15,9 +15,9 @@ import numpy as np
 from corpus.published import JPEG_QUALITY
 from corpus.records import Modality
 from corpus.stages import fingerprint
+from corpus.text.near import TextNearSettings
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
-from filters.text_near import TextNearSettings
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.publishing.export import OWN, PairRows, Target
 from pipelines.publishing.locate import Locations, first_of_run, join_id, unique_ids

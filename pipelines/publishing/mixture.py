@@ -21,9 +21,9 @@ from corpus.hashing import mix64
 from corpus.published import JPEG_QUALITY
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
+from corpus.text.near import TextNearSettings
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
-from filters.text_near import TextNearSettings
 from pipelines.labels.batch_spread import label_spread_order
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames, load_names

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.text.keys import text_keys
+from corpus.text.near import TextNearSettings, near_texts
 from corpus.workspace import Workspace
-from filters.text_keys import text_keys
-from filters.text_near import TextNearSettings, near_texts
 from pipelines.publishing.mixture import Arrangement, Candidates
 from pipelines.publishing.sides import Sides
 

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.hashing import hash_strings, mix64
+from corpus.text.keys import text_keys
 from corpus.workspace import Workspace
-from filters.text_keys import text_keys
 from pipelines.publishing.locate import split_ids
 from pipelines.publishing.mixture import Arrangement, Candidates, PublishError
 

@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings
-from filters.text_keys import list_keys
+from corpus.text.keys import list_keys
 from pipelines.sources.column_templates import Template, look_up, require_paths
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Faults, Malformed, text_of

@@ -8,8 +8,8 @@ from itertools import zip_longest
 
 import pyarrow as pa
 
+from corpus.text.keys import normalize_for_comparison
 from filters.text_clean import TextCleanSettings, clean_text
-from filters.text_keys import comparable
 from pipelines.sources.pair_rows import Side
 
 PlainSide = tuple[str, tuple[str, ...]]  # a side as it is compared
@@ -54,7 +54,7 @@ def plain_side(side: Side) -> PlainSide:
 
 def _cleaned(sides: Sequence[Side]) -> list[PlainSide]:
     texts = pa.array([side.text if _is_clean(side.text) else clean_text(side.text, _CLEAN) for side in sides])
-    return list(zip(comparable(texts).to_pylist(), (side.images for side in sides), strict=True))
+    return list(zip(normalize_for_comparison(texts).to_pylist(), (side.images for side in sides), strict=True))
 
 
 def _is_clean(text: str) -> bool:

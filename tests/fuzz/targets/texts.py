@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from corpus.text.keys import text_keys
+from corpus.text.near import TextNearSettings, near_texts
 from filters.text_clean import TextCleanSettings, clean_texts
 from filters.text_judge import TextJudgeSettings, judge_texts
-from filters.text_keys import text_keys
-from filters.text_near import TextNearSettings, near_texts
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MergeSettings, merge_labels
 from pipelines.labels.vocabulary import first_synonym, normalize_label

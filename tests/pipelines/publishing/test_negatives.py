@@ -10,7 +10,7 @@ import pytest
 from small_worlds import World, image_pair
 
 from corpus.records import item_id
-from filters.text_near import TextNearSettings
+from corpus.text.near import TextNearSettings
 from pipelines.publishing import negatives as module
 from pipelines.publishing.locate import join_id
 from pipelines.publishing.mixture import Arrangement, BatchRule, Candidates, PublishError, arrange, read_candidates

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from corpus.hashing import mix64
 from corpus.settings import Settings
-from filters.text_shingles import Shingles, shingles, signatures, spread
+from corpus.text.minhash import Shingles, shingles, signatures, spread
 
 Pairs = tuple[np.ndarray, np.ndarray]  # two int64[m]: pair i is (first[i], second[i]), first[i] < second[i]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.text_keys import comparable, list_keys, side_keys, text_keys
+from corpus.text.keys import list_keys, normalize_for_comparison, side_keys, text_keys
 
 SIDE = pa.struct([("text", pa.string()), ("images", pa.list_(pa.string()))])
 
@@ -20,7 +20,7 @@ SIDE = pa.struct([("text", pa.string()), ("images", pa.list_(pa.string()))])
     ],
 )
 def test_texts_that_count_as_the_same(texts):
-    assert len(set(comparable(pa.array(texts)).to_pylist())) == 1
+    assert len(set(normalize_for_comparison(pa.array(texts)).to_pylist())) == 1
     assert len(np.unique(text_keys(pa.array(texts)), axis=0)) == 1
 
 

@@ -13,7 +13,7 @@ _EDGES = r"^[\s\"']+|[\s\"'.,;:!?…。？！]+$"
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def comparable(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+def normalize_for_comparison(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Texts in the form in which they are compared: case, blanks, kinds of quotes and the end's punctuation put aside.
 
     Nothing else is: "C++" is not "C#", 1.5 not 15. A text of nothing but such punctuation stays what it is; null is "".
@@ -29,7 +29,7 @@ def comparable(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def text_keys(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Two hashes of each text's comparable form, uint64[n, 2]: the same for texts that count as the same."""
-    plain = comparable(texts)
+    plain = normalize_for_comparison(texts)
     return np.stack([hash_strings(plain, seed) for seed in (1, 2)], axis=1)
 
 

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from filters.text_keys import comparable
-from filters.text_near import TextNearSettings, band_plan, distinct, jaccard, near_texts, shared_keys, similar
-from filters.text_shingles import Shingles, shingles
+from corpus.text.keys import normalize_for_comparison
+from corpus.text.minhash import Shingles, shingles
+from corpus.text.near import TextNearSettings, band_plan, distinct, jaccard, near_texts, shared_keys, similar
 
 
 def sentences(rng: np.random.Generator, count: int, words: int = 80) -> list[list[str]]:
@@ -92,7 +92,7 @@ def test_many_pairs_are_compared_in_parts_as_in_one_go(monkeypatch):
     settings = TextNearSettings(min_jaccard=0.3)
     expected = similar(sets, first, second, settings)
     assert expected.any() and not expected.all()
-    monkeypatch.setattr("filters.text_near._NUMBERS_AT_ONCE", 100)
+    monkeypatch.setattr("corpus.text.near._NUMBERS_AT_ONCE", 100)
     assert np.array_equal(similar(sets, first, second, settings), expected)
 
 
@@ -140,10 +140,13 @@ def test_signs_keep_texts_apart_and_punctuation_does_not():
 
 
 def test_what_is_exactly_the_same_is_nearly_the_same():
-    """The rule for near texts puts aside all that the exact rule (`text_keys.comparable`) does."""
+    """The rule for near texts puts aside all that the exact rule (`corpus.text.keys.normalize_for_comparison`) does."""
     texts = ["Is  y > 8?", "‘C++’ or C#", "Rated ★★★!", "−8 °C", "Yes.", "...", "«5 %»"]
     others = ["is y > 8", "'c++' OR c#", "rated ★★★", "−8 °c", "yes", "...", '"5 %"']
     column = pa.array([*texts, *others])
-    assert comparable(column).to_pylist()[: len(texts)] == comparable(column).to_pylist()[len(texts) :]
+    assert (
+        normalize_for_comparison(column).to_pylist()[: len(texts)]
+        == normalize_for_comparison(column).to_pylist()[len(texts) :]
+    )
     first, second = near_texts(column, TextNearSettings())
     assert {(place, place + len(texts)) for place in range(len(texts))} <= set(zip(first, second, strict=True))

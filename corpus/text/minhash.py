@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings, mix64
-from filters.text_keys import comparable, one_array
+from corpus.text.keys import normalize_for_comparison, one_array
 
 # Scripts that put no blanks between words: each character counts as one.
 UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
@@ -178,7 +178,7 @@ def shingles(texts: pa.Array | pa.ChunkedArray, width: int) -> Shingles:
     wordless = np.flatnonzero(sizes == 0)
     rows = np.repeat(np.arange(len(sizes)), sizes)
     if len(wordless):
-        marks = hash_strings(comparable(one_array(texts).take(pa.array(wordless))))
+        marks = hash_strings(normalize_for_comparison(one_array(texts).take(pa.array(wordless))))
         rows, hashes = np.append(rows, wordless), np.append(hashes, marks)
     marked = (rows.astype(np.uint64) << np.uint64(32)) | (hashes >> np.uint64(32))
     marked.sort()

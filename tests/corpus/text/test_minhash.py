@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters import text_shingles
-from filters.text_shingles import Shingles, shingle_hashes, shingles, signatures, split_words, split_words_and_signs
+from corpus.text import minhash
+from corpus.text.minhash import Shingles, shingle_hashes, shingles, signatures, split_words, split_words_and_signs
 
 TEXTS = ["The cat, the CAT sat!", "cat", "", None, "?!", "a b", "猫が好き ok", "one two three one two three", "ไป"]
 WORDS = [["the", "cat", "the", "cat", "sat"], ["cat"], [], [], [], ["a", "b"], [*"猫が好き", "ok"]]
@@ -108,6 +108,6 @@ def test_signs_that_tell_texts_apart_are_words():
 def test_texts_without_signs_are_split_as_if_they_might_have_some(texts):
     column = pa.array([text.encode("utf-8", "ignore").decode() for text in texts], pa.string())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_shingles, "_may_have_signs", lambda some: np.ones(len(some), bool))
+        patch.setattr(minhash, "_may_have_signs", lambda some: np.ones(len(some), bool))
         expected = split_words_and_signs(column)
     assert split_words_and_signs(column).to_pylist() == expected.to_pylist()

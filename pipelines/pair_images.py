@@ -21,7 +21,7 @@ from corpus.media import MediaWriter
 from corpus.records import Status
 from corpus.stages import ROWS, MapStage, Shard
 from pipelines.download import ITEMS_SCHEMA, DownloadSettings, Stored, items_table, store_image
-from pipelines.sources.archive_zip import MOST
+from pipelines.sources.archive_zip import MAX_MEMBER_BYTES
 from pipelines.sources.archives import Archives, Find, Found, Resolver
 
 IMAGES_SCHEMA = pa.schema(
@@ -38,7 +38,7 @@ IMAGES_SCHEMA = pa.schema(
 class PairImagesSettings(ImageLimits):
     """What is refused of images that were found."""
 
-    max_bytes: int = Field(64 << 20, ge=1, lt=MOST, description="a larger image is refused unread")
+    max_bytes: int = Field(64 << 20, ge=1, lt=MAX_MEMBER_BYTES, description="a larger image is refused unread")
 
 
 class PairImages(MapStage):

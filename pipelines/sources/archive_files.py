@@ -1,4 +1,4 @@
-"""Where images lie: the tars, zips and loose files that settings name, and what is in each of them."""
+"""Finds the tars, zips and loose files that settings name, and lists the images in each of them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from corpus.settings import SettingsError
 from corpus.storage import Store, is_absolute, storage_errors
 from corpus.tars import CORRUPT, SPARSE, SPECIAL, TarIndex, index_tar
-from pipelines.sources.archive_index import normalised
-from pipelines.sources.archive_zip import BROKEN, MOST, ZipError, zip_members
+from pipelines.sources.archive_index import normalize_names
+from pipelines.sources.archive_zip import BROKEN, MAX_MEMBER_BYTES, ZipError, zip_members
 from pipelines.sources.found_files import find_files, is_unicode
 
 # Methods of `MEMBERS`; others: `archive_zip`.
@@ -26,7 +26,7 @@ _DAMAGE = b"damage"  # in a table's metadata
 
 MEMBERS = pa.schema(
     [
-        pa.field("name", pa.large_string()),  # normalised
+        pa.field("name", pa.large_string()),  # normalized
         pa.field("offset", pa.int64()),  # in a zip, of the local header
         pa.field("size", pa.uint32()),  # bytes of the image; 2³² - 1: so many, or more
         pa.field("packed", pa.uint32()),  # bytes in the archive
@@ -35,7 +35,7 @@ MEMBERS = pa.schema(
         pa.field("raw", pa.string()),  # of a loose file: its path, where that is not `name`; else ""
     ]
 )
-_PACKED_WHOLE = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar")
+_SOLID_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar")
 _ARCHIVES = (".tar", ".zip")
 
 
@@ -50,20 +50,20 @@ class Place:
 
 
 def find_places(patterns: tuple[str, ...]) -> list[Place]:
-    """What paths, folders (with those below), globs and URLs stand for, in their order; nothing twice.
+    """Finds the archives that paths, folders (with those below), globs and URLs stand for, in their order; none twice.
 
     Raises SettingsError for a pattern that finds nothing, and for an archive that must be unpacked first.
     """
     places: dict[str, Place] = {}
     for pattern in patterns:
         root = _local_folder(pattern)
-        found = list(_walk(root) if root else _listed(pattern))
-        if not found:
+        present = list(_walk(root) if root else _listed(pattern))
+        if not present:
             raise SettingsError(f"archives: {pattern}: no files there")
         loose: dict[str, list[_File]] = {}
-        for file in found:
+        for file in present:
             lower = file.url.lower()
-            if lower.endswith(_PACKED_WHOLE):
+            if lower.endswith(_SOLID_ARCHIVES):
                 raise SettingsError(f"archives: {file.url}: unpack it first: nothing can be read out of it by range")
             if lower.endswith(_ARCHIVES):
                 places.setdefault(file.url, Place(file.url, file.size or _size(file.url), file.version))
@@ -75,8 +75,8 @@ def find_places(patterns: tuple[str, ...]) -> list[Place]:
 
 
 def members(place: Place) -> pa.Table:
-    """MEMBERS of a place, those of an archive from its end: what comes later replaces what was called so before, as it
-    does when an archive is unpacked. `damage` of the table says why it may lack some.
+    """Lists the MEMBERS of an archive from its end: a later one replaces an earlier one of the same name, as it does
+    when an archive is unpacked. `damage` of the table says why it may lack some.
 
     Raises SettingsError for an archive of which nothing can be read, StorageError if it cannot be read.
     """
@@ -111,12 +111,12 @@ def _size(url: str) -> int:
 
 
 def _of_tar(index: TarIndex) -> pa.Table:
-    found = index.members
+    members = index.members
     method_of = {"": DIRECT, CORRUPT: BROKEN, SPARSE: SPARSE_IN_TAR, SPECIAL: SPECIAL_IN_TAR}
-    method = np.array([method_of[fault] for fault in found.column("fault").to_pylist()], np.uint8)
-    bounded = np.minimum(found.column("size").to_numpy(), MOST).astype(np.uint32)
-    zeros = np.zeros(len(bounded), np.uint32)
-    table = _table(found.column("name"), found.column("offset").to_numpy(), bounded, bounded, zeros, method)
+    method = np.array([method_of[fault] for fault in members.column("fault").to_pylist()], np.uint8)
+    sizes = np.minimum(members.column("size").to_numpy(), MAX_MEMBER_BYTES).astype(np.uint32)
+    zeros = np.zeros(len(sizes), np.uint32)
+    table = _table(members.column("name"), members.column("offset").to_numpy(), sizes, sizes, zeros, method)
     return table.replace_schema_metadata({_DAMAGE: index.fault.encode()} if index.fault else None)
 
 
@@ -134,11 +134,13 @@ def _of_zip(store: Store, url: str, size: int) -> pa.Table:
 
 def _table(names: pa.Array | pa.ChunkedArray, *numbers: np.ndarray, raw: pa.Array | None = None) -> pa.Table:
     raw = pa.repeat(pa.scalar(""), len(names)) if raw is None else raw
-    return pa.table([normalised(names), *map(pa.array, numbers), raw], schema=MEMBERS)
+    return pa.table([normalize_names(names), *map(pa.array, numbers), raw], schema=MEMBERS)
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
+    """A file that was found."""
+
     url: str
     name: str  # below the folder that was searched; the end of `url`
     size: int
@@ -146,14 +148,14 @@ class _File:
 
 
 def _folder(folder: str, files: list[_File]) -> Place:
-    """Loose files below a folder, which is one place whatever their number."""
+    """Makes one archive of the loose files below a folder, whatever their number."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name}\0{file.size}\0{file.version}\n".encode("utf-8", "surrogateescape"))
     paths = pa.array([file.name for file in files], pa.string())
-    names = normalised(paths)
+    names = normalize_names(paths)
     raw = pc.if_else(pc.equal(names, paths.cast(pa.large_string())), "", paths)
-    sizes = np.array([min(file.size, MOST) for file in files], np.uint32)
+    sizes = np.array([min(file.size, MAX_MEMBER_BYTES) for file in files], np.uint32)
     zeros = np.zeros(len(files), np.uint32)
     method = np.full(len(files), DIRECT, np.uint8)
     table = _table(names, zeros.astype(np.int64), sizes, sizes, zeros, method, raw=raw)
@@ -166,11 +168,11 @@ def _local_folder(pattern: str) -> Path | None:
 
 
 def _walk(root: Path) -> Iterator[_File]:
-    """Files below a local folder, in the order of their names, hidden ones left out; links are followed, once each."""
+    """Lists the files below a local folder, by name, hidden ones left out; links are followed, each folder once."""
     seen: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
+    queue = [""]
+    while queue:
+        below = queue.pop()
         folders = []
         with storage_errors(str(root / below)), os.scandir(root / below) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
@@ -178,19 +180,19 @@ def _walk(root: Path) -> Iterator[_File]:
                 if entry.name.startswith(".") or not is_unicode(name):
                     continue
                 if entry.is_dir():
-                    about = entry.stat()
-                    if (about.st_dev, about.st_ino) not in seen:
-                        seen.add((about.st_dev, about.st_ino))
+                    status = entry.stat()
+                    if (status.st_dev, status.st_ino) not in seen:
+                        seen.add((status.st_dev, status.st_ino))
                         folders.append(f"{name}/")
                 elif entry.is_file():
-                    about = entry.stat()
-                    yield _File(f"{root}/{name}", name, about.st_size, str(about.st_mtime_ns))
-        waiting += reversed(folders)
+                    status = entry.stat()
+                    yield _File(f"{root}/{name}", name, status.st_size, str(status.st_mtime_ns))
+        queue += reversed(folders)
 
 
 def _listed(pattern: str) -> Iterator[_File]:
-    """Files of a glob, of a path, or below a folder in a store."""
-    for found in find_files([pattern], [""], "archives"):
-        if not found.name.endswith("/") and is_unicode(found.name):
-            url = found.url if is_absolute(found.url) else str(Path(found.url).absolute())
-            yield _File(url, found.name, found.size, found.version)
+    """Lists the files of a glob, of a path, or below a folder in a store."""
+    for file in find_files([pattern], [""], "archives"):
+        if not file.name.endswith("/") and is_unicode(file.name):
+            url = file.url if is_absolute(file.url) else str(Path(file.url).absolute())
+            yield _File(url, file.name, file.size, file.version)

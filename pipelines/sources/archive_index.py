@@ -1,4 +1,4 @@
-"""A table of names, millions of them, in which names are found by whole columns.
+"""An index of millions of names, in which whole columns of names are looked up.
 
 A name is looked up as it is; if nothing is called so, by path ends: folders must agree, from the last one back to where
 either name ends. Every name, and every end of a name, has its 64-bit hash in one sorted column: finding names is a
@@ -25,26 +25,26 @@ from pipelines.sources.found_files import FoundFile
 MISSING, AMBIGUOUS = -1, -2  # instead of a row
 Rows = npt.NDArray[np.int64]
 
-_STATED = b"rzen_corpus"
-_DEEPEST = 64  # folders of a name whose ends are looked up by
+_METADATA_KEY = b"rzen_corpus"
+_MAX_FOLDERS = 64  # folders of a name whose ends are looked up by
 
 
-def normalised(names: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """Names in one form: NFC, forward slashes, none at the beginning, no `.` folders. `..` is a name like others."""
+def normalize_names(names: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
+    """Puts names in one form: NFC, forward slashes, none at the beginning, no `.` folders; `..` is a name like any."""
     if isinstance(names, pa.ChunkedArray):
         names = names.combine_chunks()
     names = pc.fill_null(names.cast(pa.large_string()), "")
     if not pc.all(pc.string_is_ascii(names)).as_py():
         names = pc.utf8_normalize(names, "NFC")
-    for sign, pattern, form in (("\\", r"\\", "/"), ("/", r"^(\.?/)+", ""), ("/", r"/(\.?/)+", "/")):
+    for sign, pattern, replacement in (("\\", r"\\", "/"), ("/", r"^(\.?/)+", ""), ("/", r"/(\.?/)+", "/")):
         if pc.any(pc.match_substring(names, sign)).as_py():
-            names = pc.replace_substring_regex(names, pattern, form)
+            names = pc.replace_substring_regex(names, pattern, replacement)
     return names
 
 
 @dataclass(frozen=True)
 class NameIndex:
-    """Names and what belongs to them.
+    """An index of names, and the table of what belongs to them.
 
     table: one row a name, column `name` and others; of rows of one name only the first. ends: `hash` (uint64, sorted)
     of each name and each end of one, and `row` (int32) of the name that is meant, or AMBIGUOUS. 12 bytes for a name
@@ -55,47 +55,47 @@ class NameIndex:
     table: pa.Table
     hashes: npt.NDArray[np.uint64]
     rows: npt.NDArray[np.int32]
-    stated: dict[str, Any]
+    metadata: dict[str, Any]
     repeats: pa.Table
 
     @staticmethod
-    def build(table: pa.Table, stated: dict[str, Any]) -> NameIndex:
-        """`table` has a column `name`, of `normalised` names; `stated` is kept with it, with the count of repeats."""
+    def build(table: pa.Table, metadata: dict[str, Any]) -> NameIndex:
+        """Indexes `table`, whose column `name` has normalized names; `metadata` is kept, with the count of repeats."""
         hashes = hash_strings(table.column("name"))
-        whole, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-        stated = {**stated, "repeated_name": len(hashes) - len(whole)}
+        complete, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+        metadata = {**metadata, "repeated_name": len(hashes) - len(complete)}
         other = np.ones(len(hashes), np.bool_)
         other[first] = False
         of_first = np.searchsorted(np.sort(first), first[which[other]])
         order = np.argsort(of_first, kind="stable")
         repeats = table.take(pa.array(np.flatnonzero(other)[order])).append_column("first", pa.array(of_first[order]))
-        if len(whole) < len(hashes):
+        if len(complete) < len(hashes):
             first.sort()
             table = table.take(pa.array(first))
-            whole, first = np.unique(hashes[first], return_index=True)
+            complete, first = np.unique(hashes[first], return_index=True)
         table = table.combine_chunks()
-        ends, meant = _ends(table.column("name"))
-        at = np.searchsorted(ends, whole)
-        taken = at[ends[np.minimum(at, len(ends) - 1)] == whole] if len(ends) else at[:0]
-        new = np.ones(len(ends), np.bool_)
-        new[taken] = False  # a whole name is meant before the end of another
-        hashes = np.concatenate([whole, ends[new]])
+        suffixes, suffix_rows = _suffix_hashes(table.column("name"))
+        at = np.searchsorted(suffixes, complete)
+        taken = at[suffixes[np.minimum(at, len(suffixes) - 1)] == complete] if len(suffixes) else at[:0]
+        new = np.ones(len(suffixes), np.bool_)
+        new[taken] = False  # a complete name goes before the end of another
+        hashes = np.concatenate([complete, suffixes[new]])
         order = np.argsort(hashes, kind="stable")
-        rows = np.concatenate([first.astype(np.int32), meant[new]])
-        return NameIndex(table, hashes[order], rows[order], stated, repeats)
+        rows = np.concatenate([first.astype(np.int32), suffix_rows[new]])
+        return NameIndex(table, hashes[order], rows[order], metadata, repeats)
 
     def find(self, names: Sequence[str]) -> Rows:
-        """The row of each name (`normalised`), or MISSING or AMBIGUOUS; int64[n].
+        """Looks up the row of each normalized name, or MISSING or AMBIGUOUS; int64[n].
 
-        Of what is called like the end of a name, that with most of its folders is taken.
+        Of the entries that are called like the end of a name, that with most of its folders is taken.
         """
         found = self._rows(names)
-        held = self._names(found)
-        for place, (name, other) in enumerate(zip(names, held, strict=True)):
+        candidates = self._names(found)
+        for place, (name, other) in enumerate(zip(names, candidates, strict=True)):
             if other is not None and other != name and not other.endswith(f"/{name}"):
                 found[place] = MISSING  # another name of the same hash
         shorter = {place: names[place] for place in np.flatnonzero(found == MISSING).tolist()}
-        for _ in range(_DEEPEST):
+        for _ in range(_MAX_FOLDERS):
             shorter = {place: name.partition("/")[2] for place, name in shorter.items() if "/" in name}
             if not shorter:
                 break
@@ -107,35 +107,36 @@ class NameIndex:
         return found
 
     def others(self, row: int) -> pa.Table:
-        """The further rows that have the name of the table's `row`: a part of `repeats`."""
-        first = _numbers(self.repeats.column("first")) if self.repeats.num_rows else np.empty(0, np.int64)
+        """Selects the further rows that have the name of the table's `row`: a part of `repeats`."""
+        first = _to_numpy(self.repeats.column("first")) if self.repeats.num_rows else np.empty(0, np.int64)
         start, stop = np.searchsorted(first, row, "left"), np.searchsorted(first, row, "right")
         return self.repeats.slice(start, stop - start)
 
     def save(self, store: Store, stem: str) -> None:
-        """Write `stem`.ends.arrow, .repeats.arrow and .names.arrow, in this order: the last one completes the index."""
-        ends = pa.table({"hash": pa.array(self.hashes), "row": pa.array(self.rows)})
-        named = self.table.replace_schema_metadata({_STATED: json.dumps(self.stated).encode()})
-        for suffix, table in (("ends", ends), ("repeats", self.repeats), ("names", named)):
+        """Writes `stem`.ends.arrow, .repeats.arrow, .names.arrow, in this order: the last one completes the index."""
+        suffixes = pa.table({"hash": pa.array(self.hashes), "row": pa.array(self.rows)})
+        named = self.table.replace_schema_metadata({_METADATA_KEY: json.dumps(self.metadata).encode()})
+        for suffix, table in (("ends", suffixes), ("repeats", self.repeats), ("names", named)):
             write_arrow(store, f"{stem}.{suffix}.arrow", table)
 
     @staticmethod
     def load(store: Store, stem: str) -> NameIndex:
-        """What `save` wrote. On a local disk it is mapped, so that all workers share one copy. Raises MissingError."""
+        """Reads what `save` wrote; mapped on a local disk, so that all workers share one copy. Raises MissingError."""
         table = read_arrow(store, f"{stem}.names.arrow")
-        ends = read_arrow(store, f"{stem}.ends.arrow")
-        stated = json.loads((table.schema.metadata or {})[_STATED])
+        suffixes = read_arrow(store, f"{stem}.ends.arrow")
+        metadata = json.loads((table.schema.metadata or {})[_METADATA_KEY])
         repeats = read_arrow(store, f"{stem}.repeats.arrow")
-        return NameIndex(table, _numbers(ends.column("hash")), _numbers(ends.column("row")), stated, repeats)
+        hashes, rows = _to_numpy(suffixes.column("hash")), _to_numpy(suffixes.column("row"))
+        return NameIndex(table, hashes, rows, metadata, repeats)
 
     def _rows(self, names: Sequence[str]) -> Rows:
-        wanted = hash_strings(pa.array(names, pa.large_string()))
-        found = np.full(len(wanted), MISSING, np.int64)
+        hashes = hash_strings(pa.array(names, pa.large_string()))
+        rows = np.full(len(hashes), MISSING, np.int64)
         if len(self.hashes):
-            at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
-            same = self.hashes[at] == wanted
-            found[same] = self.rows[at[same]]
-        return found
+            at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+            same = self.hashes[at] == hashes
+            rows[same] = self.rows[at[same]]
+        return rows
 
     def _names(self, rows: Rows) -> list[str | None]:
         return self.table.column("name").take(pa.array(rows, mask=rows < 0)).to_pylist()
@@ -143,30 +144,30 @@ class NameIndex:
 
 @dataclass(frozen=True)
 class FileIndex:
-    """Files by their names: the path below the folder that was searched, where just one file has it; else the URL, or
+    """Finds files by their names: the path below the searched folder, where just one file has it; else the URL, or
     what it ends with.
     """
 
     urls: list[str]
     below: dict[str, int]
-    whole: NameIndex
+    by_url: NameIndex
 
     @staticmethod
     def build(files: Sequence[FoundFile]) -> FileIndex:
-        """A file may come several times, found in several ways."""
+        """Indexes files; a file may come several times, found in several ways."""
         urls = list(dict.fromkeys(file.url for file in files))
         row_of = {url: row for row, url in enumerate(urls)}
         owners: dict[str, set[int]] = {}
-        for name, file in zip(normalised(_strings([file.name for file in files])).to_pylist(), files, strict=True):
+        for name, file in zip(normalize_names(_strings([file.name for file in files])).to_pylist(), files, strict=True):
             owners.setdefault(name, set()).add(row_of[file.url])
         below = {name: min(rows) for name, rows in owners.items() if len(rows) == 1}
-        return FileIndex(urls, below, NameIndex.build(pa.table({"name": normalised(_strings(urls))}), {}))
+        return FileIndex(urls, below, NameIndex.build(pa.table({"name": normalize_names(_strings(urls))}), {}))
 
     def find(self, names: Sequence[str]) -> Rows:
-        """The place in `urls` of each name, or MISSING or AMBIGUOUS; int64[n]."""
-        plain = normalised(_strings(names)).to_pylist()
-        rows = self.whole.find(plain)
-        for at, name in enumerate(plain):
+        """Looks up the position in `urls` of each name, or MISSING or AMBIGUOUS; int64[n]."""
+        normalized = normalize_names(_strings(names)).to_pylist()
+        rows = self.by_url.find(normalized)
+        for at, name in enumerate(normalized):
             rows[at] = self.below.get(name, rows[at])
         return rows
 
@@ -175,39 +176,39 @@ def _strings(texts: Sequence[str]) -> pa.LargeStringArray:
     return pa.array(texts, pa.large_string())
 
 
-def _ends(names: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
-    """Hashes (sorted, each once) of the proper ends of all names, and the row that has each one, or AMBIGUOUS."""
-    left: pa.Array = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
-    row = np.arange(len(left), dtype=np.int32)
+def _suffix_hashes(names: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+    """Hashes the proper ends of all names (sorted, each once), with the row that has each one, or AMBIGUOUS."""
+    remaining: pa.Array = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+    row = np.arange(len(remaining), dtype=np.int32)
     hashes: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
     rows = [np.empty(0, np.int32)]
-    for _ in range(_DEEPEST):
-        deeper = pc.match_substring(left, "/")
-        left = pc.list_element(pc.split_pattern(left.filter(deeper), "/", max_splits=1), 1)
+    for _ in range(_MAX_FOLDERS):
+        deeper = pc.match_substring(remaining, "/")
+        remaining = pc.list_element(pc.split_pattern(remaining.filter(deeper), "/", max_splits=1), 1)
         row = row[deeper.to_numpy(zero_copy_only=False)]
-        if not len(left):
+        if not len(remaining):
             break
-        hashes.append(hash_strings(left))
+        hashes.append(hash_strings(remaining))
         rows.append(row)
     each, first, count = np.unique(np.concatenate(hashes), return_index=True, return_counts=True)
-    meant = np.concatenate(rows)[first]
-    meant[count > 1] = AMBIGUOUS
-    return each, meant
+    row_of = np.concatenate(rows)[first]
+    row_of[count > 1] = AMBIGUOUS
+    return each, row_of
 
 
 def write_arrow(store: Store, path: str, table: pa.Table) -> None:
-    """Publish a table as an Arrow file of one batch."""
+    """Publishes a table as an Arrow file of one batch."""
     table = table.combine_chunks()
     with store.writer(path) as file, pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
         writer.write_table(table)
 
 
 def read_arrow(store: Store, path: str) -> pa.Table:
-    """What `write_arrow` wrote. MissingError if it is not there."""
+    """Reads what `write_arrow` wrote. Raises MissingError if it is not there."""
     if store.is_local and store.exists(path):
         return pa.ipc.open_file(pa.memory_map(str(Path(store.full(path))))).read_all()
     return pa.ipc.open_file(pa.BufferReader(store.read(path))).read_all()
 
 
-def _numbers(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def _to_numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     return column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()

@@ -1,4 +1,4 @@
-"""Images that lie inside Parquet files, named `<file>#row=<number>` or `<file>#row=<number>&column=<column>`.
+"""Reads images that lie inside Parquet files, named `<file>#row=<number>` or `<file>#row=<number>&column=<column>`.
 
 One of a list of images has `&at=<place>` after that, counted from 0. Rows are counted from 1, as
 `pipelines.sources.record_files` does, which makes such names.
@@ -29,14 +29,14 @@ from pipelines.sources.parquet_records import holds_images, holds_lists, image_l
 
 _NAME = re.compile(r"(?s)(.+)#row=([0-9]{1,15})(?:&column=(.+?))?(?:&at=([0-9]{1,9}))?")
 _BATCH_ROWS = 16  # decoded at once: images are large
-_NOT_THERE = Found(reason="missing_image")
+_MISSING = Found(reason="missing_image")
 
 # (row, counted from 0; place in the row's list, -1: it is none; position among the names), in ascending order
-_Wanted = list[tuple[int, int, int]]
+_Requests = list[tuple[int, int, int]]
 
 
 class ParquetImagesSettings(Settings):
-    """Parquet files that hold images."""
+    """Settings of images in Parquet files."""
 
     paths: tuple[str, ...] = Field(min_length=1, description="paths, folders, globs, fsspec URLs")
     column: str = Field(
@@ -46,7 +46,7 @@ class ParquetImagesSettings(Settings):
 
 
 class ParquetImages:
-    """The resolver of images in Parquet files; how a file is found by its name, see `FileIndex`.
+    """The resolver of images in Parquet files; `FileIndex` finds a file by its name.
 
     Reasons: missing_image (no such file, column or row, or nothing in it), ambiguous_image (several files are called
     so), too_large, damaged_archive (the file can't be read, or not so far).
@@ -57,8 +57,8 @@ class ParquetImages:
 
     @cached_property
     def _files(self) -> list[FoundFile]:
-        found = find_files(self._settings.paths, [".parquet"], "parquet images", hidden=NO_DATA)
-        return named_in_unicode(found)  # no row can name the others
+        files = find_files(self._settings.paths, [".parquet"], "parquet images", hidden=NO_DATA)
+        return named_in_unicode(files)  # no row can name the others
 
     def identity(self) -> dict[str, Any]:
         """The settings, and URL, size and version of each file."""
@@ -69,78 +69,87 @@ class ParquetImages:
         return _NAME.fullmatch(name) is not None
 
     def open(self, max_bytes: int) -> Find:
-        return _Files(FileIndex.build(self._files), self._settings.column, max_bytes).find
+        return _ParquetFinder(FileIndex.build(self._files), self._settings.column, max_bytes).find
 
 
 @dataclass(frozen=True)
-class _Files:
+class _ParquetFinder:
+    """The finder of images in Parquet files."""
+
     index: FileIndex
     column: str
     max_bytes: int
 
     def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
-        """The `Find` of Parquet files: each is opened once, and of its row groups only those that are asked for."""
-        asked = [_NAME.fullmatch(name) for name in names]
-        files = self.index.find([match[1] if match else "" for match in asked]).tolist()
-        wanted: dict[tuple[int, str], _Wanted] = {}
-        for position, (file, match) in enumerate(zip(files, asked, strict=True)):
+        """Finds images by their names: each file is opened once, and only the row groups that are needed are read."""
+        matches = [_NAME.fullmatch(name) for name in names]
+        files = self.index.find([match[1] if match else "" for match in matches]).tolist()
+        requests: dict[tuple[int, str], _Requests] = {}
+        for position, (file, match) in enumerate(zip(files, matches, strict=True)):
             if match is None or file < 0 or not int(match[2]):
-                yield position, Found(reason="ambiguous_image") if file == AMBIGUOUS else _NOT_THERE
+                yield position, Found(reason="ambiguous_image") if file == AMBIGUOUS else _MISSING
             else:
-                wanted.setdefault((file, match[3] or self.column), []).append(
+                requests.setdefault((file, match[3] or self.column), []).append(
                     (int(match[2]) - 1, int(match[4] or -1), position)
                 )
-        for (file, column), rows in sorted(wanted.items()):
+        for (file, column), rows in sorted(requests.items()):
             yield from self._in_file(self.index.urls[file], column, sorted(rows))
 
-    def _in_file(self, url: str, column: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
-        """Raises ShardError for a file that has the column twice, StorageError where it cannot be read."""
-        waiting = dict.fromkeys(position for *_, position in wanted)
+    def _in_file(self, url: str, column: str, requests: _Requests) -> Iterator[tuple[int, Found]]:
+        """Reads the images of one file.
+
+        Raises ShardError for a file that has the column twice, StorageError where it cannot be read.
+        """
+        pending = dict.fromkeys(position for *_, position in requests)
         try:
-            for position, found in self._looked_up(url, column, wanted):
-                del waiting[position]
-                yield position, found
+            for position, image in self._by_groups(url, column, requests):
+                del pending[position]
+                yield position, image
         except UnreadableFileError as error:
-            yield from ((position, Found(reason="damaged_archive", detail=str(error))) for position in waiting)
+            yield from ((position, Found(reason="damaged_archive", detail=str(error))) for position in pending)
         except SettingsError as error:
             raise ShardError(str(error)) from error
 
-    def _looked_up(self, url: str, column: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
+    def _by_groups(self, url: str, column: str, requests: _Requests) -> Iterator[tuple[int, Found]]:
+        """Reads the images of one file, a row group at a time."""
         with open_parquet(url) as file:
             leaf = _leaf(file, column, url)
             if not leaf:
-                yield from ((position, _NOT_THERE) for *_, position in wanted)
+                yield from ((position, _MISSING) for *_, position in requests)
                 return
             sizes = [max(0, file.metadata.row_group(number).num_rows) for number in range(file.num_row_groups)]
             starts = np.cumsum([0, *sizes])
-            bounds = np.searchsorted([row for row, *_ in wanted], starts)
+            bounds = np.searchsorted([row for row, *_ in requests], starts)
             for group, start in enumerate(starts[:-1].tolist()):
-                inside = wanted[bounds[group] : bounds[group + 1]]
-                if inside:
-                    yield from self._in_group(file, group, leaf, [(row - start, *rest) for row, *rest in inside])
-            yield from ((position, _NOT_THERE) for *_, position in wanted[bounds[-1] :])
+                in_group = requests[bounds[group] : bounds[group + 1]]
+                if in_group:
+                    yield from self._in_group(file, group, leaf, [(row - start, *rest) for row, *rest in in_group])
+            yield from ((position, _MISSING) for *_, position in requests[bounds[-1] :])
 
-    def _in_group(self, file: pq.ParquetFile, group: int, leaf: str, wanted: _Wanted) -> Iterator[tuple[int, Found]]:
-        ahead = wanted[::-1]
+    def _in_group(
+        self, file: pq.ParquetFile, group: int, leaf: str, requests: _Requests
+    ) -> Iterator[tuple[int, Found]]:
+        remaining = requests[::-1]
         first = 0
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[leaf], use_threads=False):
             column = batch.column(0)
-            while ahead and ahead[-1][0] < first + batch.num_rows:
-                row, at, position = ahead.pop()
-                yield position, self._judged(_image(column[row - first], at))
-            if not ahead:
+            while remaining and remaining[-1][0] < first + batch.num_rows:
+                row, at, position = remaining.pop()
+                yield position, self._checked(_image(column[row - first], at))
+            if not remaining:
                 return
             first += batch.num_rows
-        yield from ((position, _NOT_THERE) for *_, position in ahead)  # of fewer rows than the footer claims
+        yield from ((position, _MISSING) for *_, position in remaining)  # of fewer rows than the footer claims
 
-    def _judged(self, data: bytes | None) -> Found:
+    def _checked(self, data: bytes | None) -> Found:
+        """The image of some bytes, if there are any and not too many."""
         if not data:
-            return _NOT_THERE
+            return _MISSING
         return Found(reason="too_large", detail=f"{len(data)} bytes") if len(data) > self.max_bytes else Found(data)
 
 
 def _image(value: pa.Scalar, at: int) -> bytes | None:
-    """The bytes of a value, or of the entry `at` of its list; None where there is no such thing."""
+    """Gets the bytes of a value, or of the entry `at` of its list; None where there is none."""
     if is_list(value.type) != (at >= 0) or not value.is_valid:
         return None
     if at >= 0:
@@ -153,9 +162,9 @@ def _image(value: pa.Scalar, at: int) -> bytes | None:
 
 
 def _leaf(file: pq.ParquetFile, column: str, url: str) -> str:
-    """What is read of a column to get its images; "" for one that holds none, or is not there.
+    """Finds the leaf column that holds the images of a column; "" for one that holds none, or is not there.
 
-    Raises SettingsError for one that is there twice.
+    Raises SettingsError for a column that is there twice.
     """
     schema = file.schema_arrow
     present = column_names(schema, url)

@@ -20,22 +20,22 @@ from typing import IO
 from corpus.storage import Store
 
 STORED, DEFLATED = 0, 8  # methods of compression, as the format numbers them
-ENCRYPTED, BROKEN = 254, 253  # ours: a member that nobody here can read, and one that cannot lie where it says
+ENCRYPTED, BROKEN = 254, 253  # of this module: a member that cannot be read, one that lies elsewhere than listed
 OTHER_METHOD = 252
-MOST = 2**32 - 1  # bytes of a member: a larger one is given this size
+MAX_MEMBER_BYTES = 2**32 - 1  # bytes of a member: a larger one is given this size
 
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_LONGEST_COMMENT = 65_535
+_MAX_COMMENT_BYTES = 65_535
 _UTF_8 = 0x800  # flag: the name is UTF-8
 _SECRET = 0x1 | 0x40 | 0x2000  # flags: encrypted, strongly, the directory too
 
 
 class ZipError(ValueError):
-    """A file is no zip, or not a whole one."""
+    """A file is no zip, or not a complete one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,22 @@ class Member:
 
 
 def zip_members(file: IO[bytes], size: int) -> Iterator[Member]:
-    """The files in a zip of `size` bytes, in the order of its central directory. Raises ZipError."""
+    """Lists the files in a zip of `size` bytes, in the order of its central directory. Raises ZipError."""
     begin, length, shift = _directory(file, size)
     file.seek(begin)
     at = 0
-    while at < length:  # what is said of their number wraps around at 65,536, in zips of some programs
+    while at < length:  # their number in the directory wraps around at 65,536, in zips of some programs
         entry = file.read(min(_ENTRY.size, length - at))
         if len(entry) < _ENTRY.size or entry[:4] != b"PK\x01\x02":
             raise ZipError(f"its directory breaks off at byte {at} of {length}")
         fields = _ENTRY.unpack(entry)
-        flags, method, crc, packed, whole = fields[3], fields[4], *fields[7:10]
+        flags, method, crc, packed, unpacked = fields[3], fields[4], *fields[7:10]
         name_bytes, extra_bytes, comment_bytes, offset = *fields[10:13], fields[16]
         rest = file.read(name_bytes + extra_bytes + comment_bytes)
         name = _name(rest[:name_bytes], flags)
-        if MOST in (whole, packed, offset):
+        if MAX_MEMBER_BYTES in (unpacked, packed, offset):
             extra = rest[name_bytes : name_bytes + extra_bytes]
-            whole, packed, offset = _wide(extra, whole, packed, offset)
+            unpacked, packed, offset = _zip64_fields(extra, unpacked, packed, offset)
         at += _ENTRY.size + name_bytes + extra_bytes + comment_bytes
         if name.endswith("/"):
             continue
@@ -75,22 +75,23 @@ def zip_members(file: IO[bytes], size: int) -> Iterator[Member]:
             method = ENCRYPTED
         elif method not in (STORED, DEFLATED):
             method = OTHER_METHOD
-        elif offset + _LOCAL.size + packed > size or (method == STORED and packed != whole):
+        elif offset + _LOCAL.size + packed > size or (method == STORED and packed != unpacked):
             method = BROKEN
-        yield Member(name, min(offset, size), min(whole, MOST), min(packed, MOST), crc, method)
+        sizes = (min(unpacked, MAX_MEMBER_BYTES), min(packed, MAX_MEMBER_BYTES))
+        yield Member(name, min(offset, size), *sizes, crc, method)
 
 
 def data_offsets(store: Store, headers: Sequence[tuple[str, int]]) -> list[int]:
-    """Where the contents of members begin whose local headers lie at (path, offset); -1 where there is no header."""
-    found = []
+    """Finds where the contents of members begin whose local headers lie at (path, offset); -1 where there is none."""
+    lengths = []
     for data in store.read_ranges([(path, offset, _LOCAL.size) for path, offset in headers]):
         fields = _LOCAL.unpack(data)
-        found.append(_LOCAL.size + fields[9] + fields[10] if fields[0] == b"PK\x03\x04" else -1)
-    return [more if more < 0 else offset + more for more, (_, offset) in zip(found, headers, strict=True)]
+        lengths.append(_LOCAL.size + fields[9] + fields[10] if fields[0] == b"PK\x03\x04" else -1)
+    return [length if length < 0 else offset + length for length, (_, offset) in zip(lengths, headers, strict=True)]
 
 
 def inflate(data: bytes, size: int, crc: int) -> bytes | None:
-    """The `size` bytes that a deflated member holds; None if it holds others, or more, or fewer."""
+    """Inflates a deflated member to its `size` bytes; None if it holds others, or more, or fewer."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         content = inflater.decompress(data, size + 1)
@@ -100,8 +101,8 @@ def inflate(data: bytes, size: int, crc: int) -> bytes | None:
 
 
 def _directory(file: IO[bytes], size: int) -> tuple[int, int, int]:
-    """Offset and length of the central directory, and by how much all offsets are short: bytes before the zip."""
-    tail_size = min(size, _LONGEST_COMMENT + _END.size + _LOCATOR_64.size)
+    """Finds the central directory: offset, length, and by how much all offsets are short (bytes before the zip)."""
+    tail_size = min(size, _MAX_COMMENT_BYTES + _END.size + _LOCATOR_64.size)
     file.seek(size - tail_size)
     tail = file.read(tail_size)
     at = tail.rfind(b"PK\x05\x06")
@@ -112,10 +113,10 @@ def _directory(file: IO[bytes], size: int) -> tuple[int, int, int]:
     if at >= _LOCATOR_64.size and tail[at - _LOCATOR_64.size : at][:4] == b"PK\x06\x07":
         end -= _LOCATOR_64.size + _END_64.size
         file.seek(max(end, 0))
-        wide = file.read(_END_64.size)
-        if len(wide) < _END_64.size or wide[:4] != b"PK\x06\x06":
+        record = file.read(_END_64.size)
+        if len(record) < _END_64.size or record[:4] != b"PK\x06\x06":
             raise ZipError("no end of a 64-bit central directory where one should be")
-        _, _, _, _, disk, _, _, _, length, offset = _END_64.unpack(wide)
+        _, _, _, _, disk, _, _, _, length, offset = _END_64.unpack(record)
     if disk:
         raise ZipError("one part of several: join them first")
     if end - length - offset < 0:
@@ -124,15 +125,15 @@ def _directory(file: IO[bytes], size: int) -> tuple[int, int, int]:
 
 
 def _name(data: bytes, flags: int) -> str:
-    """UTF-8, as most programs write it whether they say so or not; else the format's own code page."""
+    """Decodes a name: as UTF-8, which most programs write with or without its flag; else by the format's code page."""
     try:
         return data.decode()
     except UnicodeDecodeError:
         return data.decode("utf-8", "replace") if flags & _UTF_8 else data.decode("cp437")
 
 
-def _wide(extra: bytes, *narrow: int) -> list[int]:
-    """Size, packed size and offset of a member, those that don't fit 32 bits from its extra field (4.5.3)."""
+def _zip64_fields(extra: bytes, *narrow: int) -> list[int]:
+    """Reads size, packed size and offset of a member, those that don't fit 32 bits from its extra field (4.5.3)."""
     at = 0
     wide: list[int] = []
     while at + 4 <= len(extra):
@@ -143,4 +144,4 @@ def _wide(extra: bytes, *narrow: int) -> list[int]:
             break
         at += 4 + length
     wide.reverse()
-    return [wide.pop() if number == MOST and wide else number for number in narrow]
+    return [wide.pop() if number == MAX_MEMBER_BYTES and wide else number for number in narrow]

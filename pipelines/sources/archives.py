@@ -1,4 +1,4 @@
-"""Images found by their names: in tars and zips where they lie, and in plain folders.
+"""Finds images by their names: in tars and zips where they lie, and in plain folders.
 
 What finds images is a `Resolver`. `Archives` is the one for names of files; others take names of a form of their own,
 as `ParquetImages` does (`pipelines.sources.archive_parquet`).
@@ -33,7 +33,7 @@ from pipelines.sources.archive_files import (
     find_places,
     members,
 )
-from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalised, read_arrow, write_arrow
+from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalize_names, read_arrow, write_arrow
 from pipelines.sources.archive_zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
 
 _VERSION = 4  # of the index
@@ -45,12 +45,12 @@ _UNREADABLE = {
     SPARSE_IN_TAR: SPARSE,
     SPECIAL_IN_TAR: SPECIAL,
 }
-_SHOWN = 3  # damaged archives that a row names
+_MAX_SHOWN = 3  # damaged archives that a row names
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a name stands for: an image's bytes, or the `reason` why there are none.
+    """The image that a name stands for: its bytes, or the `reason` why there are none.
 
     place: (path, offset) where just these bytes lie for good, so that they need not be copied; None: nowhere.
     """
@@ -62,7 +62,7 @@ class Found:
     repeated: bool = False  # other archives have an image of this name, and nothing but their order decided
 
 
-# (position among the names that were asked for, what was found), each name once, in any order.
+# Yields (position among the requested names, image), each name once, in any order.
 Find = Callable[[Sequence[str]], Iterator[tuple[int, Found]]]
 
 
@@ -70,20 +70,20 @@ class Resolver(Protocol):
     """Finds images by names of some form. Picklable, and small when pickled."""
 
     def identity(self) -> dict[str, Any]:
-        """All that is found depends on: settings, and names, sizes and versions of files."""
+        """All that the images depend on: settings, and names, sizes and versions of files."""
         ...
 
     def claims(self, name: str) -> bool:
-        """Whether a name is of the form that this resolver is for."""
+        """Tells whether a name is of the form that this resolver is for."""
         ...
 
     def open(self, max_bytes: int) -> Find:
-        """Called once in each worker. What has more bytes is `too_large`, and is never held."""
+        """Opens the finder, once in each worker. An image of more bytes is `too_large`, and is never held."""
         ...
 
 
 class ArchivesSettings(Settings):
-    """Where images lie, and how a set's names for them are to be read."""
+    """Settings of where images lie, and how a set's names for them are read."""
 
     paths: tuple[str, ...] = Field(
         min_length=1, description="tars, zips, folders of these or of images, globs, fsspec URLs; of a name the first"
@@ -99,11 +99,11 @@ class ArchivesSettings(Settings):
 
 
 class Archives:
-    """The resolver of names of files; it claims every name. Its index lies in `folder` of a workspace.
+    """The resolver of names of files; it matches every name. Its index lies in `folder` of a workspace.
 
     Where a name is found without some of its folders, and several archives have what is left of it, the archive counts
     that is called like the last of these folders or lies in one that is; if several are, the folder before it decides.
-    Where the whole name is in several archives, the first counts, and what is found is `repeated`.
+    Where the complete name is in several archives, the first counts, and the image is `repeated`.
 
     Reasons: missing_image, ambiguous_image (names in several folders end so, or several archives have it and no folder
     tells which is meant), too_large, encrypted_image,
@@ -138,9 +138,9 @@ class Archives:
         return True
 
     def index(self) -> NameIndex:
-        """The index of all names, made if it is not there yet; what is known of an archive is not read again.
+        """Opens the index of all names, and builds it if it is not there yet; a known archive is not read again.
 
-        Its `stated` holds `places` (URLs), their `sizes`, whether they are `folders`, why some of them are `damaged`,
+        Its `metadata` holds `places` (URLs), their `sizes`, whether they are `folders`, why some of them are `damaged`,
         and the counts `members` and `repeated_name`.
         """
         store = Store(self._workspace)
@@ -156,16 +156,16 @@ class Archives:
                 ) from None
             with ThreadPoolExecutor(self._settings.index_threads) as pool:
                 parts = list(pool.map(partial(_members, store, self._folder, named), self._places))
-        of_part = [np.full(part.num_rows, number, np.int32) for number, part in enumerate(parts)]
-        table = pa.concat_tables(parts).append_column("place", pa.array(np.concatenate(of_part)))
+        archive_numbers = [np.full(part.num_rows, number, np.int32) for number, part in enumerate(parts)]
+        table = pa.concat_tables(parts).append_column("place", pa.array(np.concatenate(archive_numbers)))
         damaged = [damage(part) for part in parts]
-        stated = {
+        metadata = {
             "damaged": [why for why in damaged if why],
             "places": [file[0] for file in files],
             "sizes": [file[1] for file in files],
             "folders": [place.table is not None for place in self._places],
         }
-        NameIndex.build(table, {**stated, "members": table.num_rows}).save(store, stem)
+        NameIndex.build(table, {**metadata, "members": table.num_rows}).save(store, stem)
         return NameIndex.load(store, stem)
 
     def open(self, max_bytes: int) -> Find:
@@ -176,19 +176,19 @@ def find_images(
     index: NameIndex, store: Store, settings: ArchivesSettings, max_bytes: int, names: Sequence[str]
 ) -> Iterator[tuple[int, Found]]:
     """The `Find` of archives. A few MiB are held at a time, and what is larger alone."""
-    asked = _asked(names, settings)
-    rows = index.find(asked)
-    missing = _missing(index.stated["damaged"])
-    for place in np.flatnonzero(rows < 0).tolist():
-        yield place, Found(reason="ambiguous_image") if rows[place] == AMBIGUOUS else missing
-    found = np.flatnonzero(rows >= 0)
-    held = index.table.take(pa.array(rows[found]))
+    requested = _lookup_names(names, settings)
+    rows = index.find(requested)
+    missing = _missing(index.metadata["damaged"])
+    for position in np.flatnonzero(rows < 0).tolist():
+        yield position, Found(reason="ambiguous_image") if rows[position] == AMBIGUOUS else missing
+    positions = np.flatnonzero(rows >= 0)
+    members = index.table.take(pa.array(rows[positions]))
     readable = []
-    for position, first in zip(found.tolist(), held.to_pylist(), strict=True):
-        member = _meant(index, asked[position], int(rows[position]), first)
+    for position, first in zip(positions.tolist(), members.to_pylist(), strict=True):
+        member = _disambiguate(index, requested[position], int(rows[position]), first)
         if member is None:
             yield position, Found(reason="ambiguous_image", detail=f"{first['name']} is in several archives")
-        elif reason := _refused(member, max_bytes):
+        elif reason := _reject_reason(member, max_bytes):
             yield position, Found(reason=reason, detail=f"{member['name']}: {member['size']} bytes")
         else:
             readable.append((member["place"], member["offset"], position, member))
@@ -197,9 +197,10 @@ def find_images(
         yield from _read(index, store, block)
 
 
-def _meant(index: NameIndex, asked: str, row: int, first: dict[str, Any]) -> dict[str, Any] | None:
-    """Of the members of one name, one a place, that which the folders tell that `asked` has beside it; None: nobody
-    knows. The first where `asked` has no such folders: `repeated` says that there are others.
+def _disambiguate(index: NameIndex, requested: str, row: int, first: dict[str, Any]) -> dict[str, Any] | None:
+    """Chooses among the members of one name by the folders that `requested` has beside it; None: they do not decide.
+
+    Where `requested` has no such folders it is the first, and `repeated` says that there are others.
     """
     others = index.others(row)
     if not others.num_rows:
@@ -207,65 +208,68 @@ def _meant(index: NameIndex, asked: str, row: int, first: dict[str, Any]) -> dic
     by_place = {first["place"]: first}
     for other in others.to_pylist():
         by_place.setdefault(other["place"], other)
-    if len(by_place) == 1 or not asked.endswith(f"/{first['name']}"):
+    if len(by_place) == 1 or not requested.endswith(f"/{first['name']}"):
         return {**first, "repeated": len(by_place) > 1}
-    for folder in reversed(asked.removesuffix(f"/{first['name']}").split("/")):
-        by_place = {at: one for at, one in by_place.items() if folder in _folders(index.stated["places"][at])}
+    for folder in reversed(requested.removesuffix(f"/{first['name']}").split("/")):
+        by_place = {at: one for at, one in by_place.items() if folder in _folders(index.metadata["places"][at])}
         if len(by_place) < 2:  # none: what stands above that folder, such as `images`, tells of no set
             break
     return next(iter(by_place.values())) if len(by_place) == 1 else None
 
 
 def _folders(url: str) -> set[str]:
-    """What a place is called, without its ending, and the folders that it lies in."""
+    """The name of an archive, with and without its ending, and the folders that it lies in."""
     path = PurePosixPath(url)
-    return set(normalised(pa.array([f"{path.parent}/{path.stem}/{path.name}"]))[0].as_py().split("/"))
+    return set(normalize_names(pa.array([f"{path.parent}/{path.stem}/{path.name}"]))[0].as_py().split("/"))
 
 
 def _missing(damaged: Sequence[str]) -> Found:
+    """What is known of a name that is in no archive."""
     if not damaged:
         return Found(reason="missing_image")
-    more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
-    return Found(reason="damaged_archive", detail=f"it may be in {'; '.join(damaged[:_SHOWN])}{more}")
+    more = f" and {len(damaged) - _MAX_SHOWN} more" if len(damaged) > _MAX_SHOWN else ""
+    return Found(reason="damaged_archive", detail=f"it may be in {'; '.join(damaged[:_MAX_SHOWN])}{more}")
 
 
-def _asked(names: Sequence[str], settings: ArchivesSettings) -> list[str]:
-    """Names as they are looked up."""
-    plain = (settings.add_prefix + name.removeprefix(settings.strip_prefix) for name in names)
-    return normalised(pa.array(plain, pa.large_string())).to_pylist()
+def _lookup_names(names: Sequence[str], settings: ArchivesSettings) -> list[str]:
+    """Puts names in the form in which they are looked up."""
+    prefixed = (settings.add_prefix + name.removeprefix(settings.strip_prefix) for name in names)
+    return normalize_names(pa.array(prefixed, pa.large_string())).to_pylist()
 
 
-def _refused(member: dict[str, Any], max_bytes: int) -> str:
+def _reject_reason(member: dict[str, Any], max_bytes: int) -> str:
+    """Why a member is not read; "" where it is."""
     if member["method"] in (DIRECT, STORED, DEFLATED):
         return "too_large" if max(member["size"], member["packed"]) > max_bytes else ""
     return _UNREADABLE.get(member["method"], "unsupported_compression")
 
 
-_Asked = tuple[int, dict[str, Any]]
+_Request = tuple[int, dict[str, Any]]
 
 
-def _blocks(asked: list[_Asked]) -> Iterator[list[_Asked]]:
-    block: list[_Asked] = []
-    left = _READ_AHEAD_BYTES
-    for one in asked:
-        if block and (len(block) == _READ_AHEAD or left < one[1]["packed"]):
+def _blocks(requests: list[_Request]) -> Iterator[list[_Request]]:
+    """Cuts requests into blocks of a bounded number and size."""
+    block: list[_Request] = []
+    remaining = _READ_AHEAD_BYTES
+    for request in requests:
+        if block and (len(block) == _READ_AHEAD or remaining < request[1]["packed"]):
             yield block
-            block, left = [], _READ_AHEAD_BYTES
-        block.append(one)
-        left -= one[1]["packed"]
+            block, remaining = [], _READ_AHEAD_BYTES
+        block.append(request)
+        remaining -= request[1]["packed"]
     if block:
         yield block
 
 
-def _read(index: NameIndex, store: Store, block: list[_Asked]) -> Iterator[tuple[int, Found]]:
-    """The images of a block, read together."""
+def _read(index: NameIndex, store: Store, block: list[_Request]) -> Iterator[tuple[int, Found]]:
+    """Reads the images of a block together."""
     urls = [_url(index, member) for _, member in block]
     offsets = [member["offset"] for _, member in block]
     zipped = [at for at, (_, member) in enumerate(block) if member["method"] != DIRECT]
     for at, offset in zip(zipped, data_offsets(store, [(urls[at], offsets[at]) for at in zipped]), strict=True):
         _, member = block[at]
-        ends = offset + member["packed"] <= index.stated["sizes"][member["place"]]
-        offsets[at] = offset if ends else -1
+        is_inside = offset + member["packed"] <= index.metadata["sizes"][member["place"]]
+        offsets[at] = offset if is_inside else -1
     ranges = [
         (url, offset, member["packed"] if offset >= 0 else 0)
         for url, offset, (_, member) in zip(urls, offsets, block, strict=True)
@@ -284,27 +288,29 @@ def _read(index: NameIndex, store: Store, block: list[_Asked]) -> Iterator[tuple
 
 
 def _url(index: NameIndex, member: dict[str, Any]) -> str:
-    place = index.stated["places"][member["place"]]
-    return f"{place}/{member['raw'] or member['name']}" if index.stated["folders"][member["place"]] else place
+    """Where the bytes of a member lie: its archive, or the loose file itself."""
+    place = index.metadata["places"][member["place"]]
+    return f"{place}/{member['raw'] or member['name']}" if index.metadata["folders"][member["place"]] else place
 
 
 def _members(store: Store, folder: str, archive_is_folder: bool, place: Place) -> pa.Table:
-    """MEMBERS of a place, from the workspace if an archive was read before."""
-    table = _known_members(store, folder, place)
+    """Lists the MEMBERS of an archive, from the workspace if it was read before."""
+    table = _cached_members(store, folder, place)
     if place.table is not None or not archive_is_folder:
         return table
     stem = f"{PurePosixPath(place.url).stem}/"
-    given, nothing = table.column("name"), pa.scalar("", pa.large_string())
-    below = pc.binary_join_element_wise(pa.scalar(stem, pa.large_string()), given, nothing)
-    names = pc.if_else(pc.starts_with(given, stem), given, below)
-    return table.set_column(0, MEMBERS.field("name"), normalised(names))
+    names, separator = table.column("name"), pa.scalar("", pa.large_string())
+    below = pc.binary_join_element_wise(pa.scalar(stem, pa.large_string()), names, separator)
+    names = pc.if_else(pc.starts_with(names, stem), names, below)
+    return table.set_column(0, MEMBERS.field("name"), normalize_names(names))
 
 
-def _known_members(store: Store, folder: str, place: Place) -> pa.Table:
+def _cached_members(store: Store, folder: str, place: Place) -> pa.Table:
+    """Lists the MEMBERS of an archive, and keeps them in the workspace."""
     if place.table is not None:
         return place.table
-    known = fingerprint({"archive": [place.url, place.size, place.version], "version": _VERSION})
-    path = f"{folder}/archive.{known}.arrow"
+    key = fingerprint({"archive": [place.url, place.size, place.version], "version": _VERSION})
+    path = f"{folder}/archive.{key}.arrow"
     try:
         return read_arrow(store, path)
     except MissingError:

@@ -1,4 +1,7 @@
-"""Images that are pages of PDFs, named `<file>#page=<number>`, counted from 1; source `documents` makes such names."""
+"""Reads images that are pages of PDFs, named `<file>#page=<number>`, counted from 1.
+
+The source `documents` makes such names.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ PDF_ENDINGS = (".pdf",)
 
 
 class PdfImagesSettings(PdfSettings):
-    """Where PDFs lie, and how their pages are drawn."""
+    """Settings of where PDFs lie, and how their pages are drawn."""
 
     paths: tuple[str, ...] = Field(min_length=1, description="PDFs, folders of them, globs, fsspec URLs")
 
 
 class PdfImages:
-    """The resolver of pages of PDFs; how a PDF is found by its name, see `FileIndex`; `.pdf` may lack.
+    """The resolver of pages of PDFs; `FileIndex` finds a PDF by its name, with or without `.pdf`.
 
     Reasons: missing_image (no such file), ambiguous_image (several files are called so), too_large, and those of
     `PageError`.
@@ -39,8 +42,8 @@ class PdfImages:
 
     @cached_property
     def _files(self) -> list[FoundFile]:
-        found = find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
-        return named_in_unicode(found)  # no row can name the others
+        files = find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
+        return named_in_unicode(files)  # no row can name the others
 
     def identity(self) -> dict[str, Any]:
         """The settings, and URL, size and version of each file. Raises SettingsError where nothing can draw pages."""
@@ -53,36 +56,40 @@ class PdfImages:
         return _NAME.fullmatch(name) is not None
 
     def open(self, max_bytes: int) -> Find:
-        return _Pdfs(FileIndex.build(self._files), self._settings, max_bytes).find
+        return _PdfFinder(FileIndex.build(self._files), self._settings, max_bytes).find
 
 
 @dataclass(frozen=True)
-class _Pdfs:
+class _PdfFinder:
+    """The finder of pages of PDFs."""
+
     index: FileIndex
     settings: PdfSettings
     max_bytes: int
 
     def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
-        """The `Find` of PDFs: each is opened once, and its pages are drawn in their order."""
-        asked = [_NAME.fullmatch(name) for name in names]
-        files = [match[1] if match else "" for match in asked]
+        """Finds pages by their names: each PDF is opened once, and its pages are drawn in their order."""
+        matches = [_NAME.fullmatch(name) for name in names]
+        files = [match[1] if match else "" for match in matches]
         rows = self.index.find(files)
-        bare = rows < 0
-        rows[bare] = [
+        unresolved = rows < 0
+        rows[unresolved] = [
             row if row == AMBIGUOUS else other
             for row, other in zip(
-                rows[bare].tolist(),
-                self.index.find([f"{file}.pdf" for file, lacks in zip(files, bare, strict=True) if lacks]).tolist(),
+                rows[unresolved].tolist(),
+                self.index.find(
+                    [f"{file}.pdf" for file, retry in zip(files, unresolved, strict=True) if retry]
+                ).tolist(),
                 strict=True,
             )
         ]
-        wanted: dict[int, list[tuple[int, int]]] = {}
-        for position, (row, match) in enumerate(zip(rows.tolist(), asked, strict=True)):
+        requests: dict[int, list[tuple[int, int]]] = {}
+        for position, (row, match) in enumerate(zip(rows.tolist(), matches, strict=True)):
             if row < 0 or match is None:
                 yield position, Found(reason="ambiguous_image" if row == AMBIGUOUS else "missing_image")
             else:
-                wanted.setdefault(row, []).append((int(match[2]), position))
-        for row, pages in sorted(wanted.items()):
+                requests.setdefault(row, []).append((int(match[2]), position))
+        for row, pages in sorted(requests.items()):
             pages.sort()
             drawn = render_pages(self.index.urls[row], [page for page, _ in pages], self.settings)
             for (_, position), page in zip(pages, drawn, strict=True):

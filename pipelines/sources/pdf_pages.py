@@ -1,4 +1,4 @@
-"""Pages of PDFs as images, rendered by PDFium in a process of its own for each PDF.
+"""Renders pages of PDFs as images, by PDFium in a process of its own for each PDF.
 
 A PDF may be hostile: it may crash the renderer, run for ever, or ask for all memory. So its process has a deadline, a
 bound on memory, and pages and pixels that are bounded before any is drawn; what it does costs its own page.
@@ -24,14 +24,14 @@ from corpus.settings import Settings, SettingsError, tuning
 from corpus.storage import Store, storage_errors
 
 _WORKER = Path(__file__).with_name("pdf_worker.py")
-_STARTS = 3  # times that a process is started again for the pages that are left
+_MAX_RESTARTS = 3  # of the process, for the pages that remain
 _GRACE_S = 1.0
 _CHUNK = 2**20
-_MOST_HEADER_BYTES = 2**16
+_MAX_HEADER_BYTES = 2**16
 
 
 class PdfSettings(Settings):
-    """How pages are drawn, and what a PDF may cost."""
+    """Settings of how pages are drawn, and what a PDF may cost."""
 
     longest_side_px: int = Field(1540, ge=16, le=8192, description="of the image; the other side by the page's form")
     format: Literal["jpeg", "png"] = "jpeg"
@@ -45,7 +45,7 @@ class PdfSettings(Settings):
 
 
 class PageError(Exception):
-    """A page that cannot be had.
+    """A page cannot be rendered.
 
     Reasons of a PDF: missing_image (no such file), not_a_pdf, broken_pdf, locked_pdf (it wants a password), empty_pdf,
     too_many_pages, too_large; of a page: no_page, bad_page_size, broken_page, render_timeout, render_memory and
@@ -67,18 +67,18 @@ class Page:
 
 
 def render_page(source: bytes | str, page: int, settings: PdfSettings | None = None) -> bytes:
-    """One page of a PDF (its bytes, path or fsspec URL) as a JPEG or PNG file. Raises PageError.
+    """Renders one page of a PDF (its bytes, path or fsspec URL) as a JPEG or PNG file. Raises PageError.
 
-    A process for one page: for several of a PDF, `render_pages`.
+    It starts a process for this page: for several of a PDF there is `render_pages`.
     """
-    found = next(render_pages(source, [page], settings or PdfSettings()))
-    if found.error:
-        raise found.error
-    return found.image
+    rendered = next(render_pages(source, [page], settings or PdfSettings()))
+    if rendered.error:
+        raise rendered.error
+    return rendered.image
 
 
 def render_pages(source: bytes | str, pages: Sequence[int], settings: PdfSettings) -> Iterator[Page]:
-    """The pages that are asked for, in their order; counted from 1, ValueError for less.
+    """Renders the requested pages, in their order; they are counted from 1, ValueError for less.
 
     A page that kills the renderer or takes too long has its reason, and those after it are still drawn; a PDF that
     does that more often than a few times is given up. Raises SettingsError where pypdfium2 is not installed,
@@ -93,24 +93,24 @@ def render_pages(source: bytes | str, pages: Sequence[int], settings: PdfSetting
             yield from (Page(page, error=error) for page in pages)
             return
         with file:
-            left, time_left = list(pages), _TimeLeft(settings.pdf_timeout_s)
-            for _ in range(1 + _STARTS):
+            remaining, time_left = list(pages), _TimeLeft(settings.pdf_timeout_s)
+            for _ in range(1 + _MAX_RESTARTS):
                 os.lseek(file.fileno(), 0, os.SEEK_SET)  # the process before has read it
-                for found in _run(file, tuple(left), settings, time_left):
-                    left.pop(0)
-                    yield found
-                if not left:
+                for rendered in _run(file, tuple(remaining), settings, time_left):
+                    remaining.pop(0)
+                    yield rendered
+                if not remaining:
                     return
                 if time_left.seconds <= 0:
                     break
         given_up = PageError("renderer_died", "too often")
         if time_left.seconds <= 0:
             given_up = PageError("render_timeout", f"the PDF took {settings.pdf_timeout_s:g} s")
-        yield from (Page(page, error=given_up) for page in left)
+        yield from (Page(page, error=given_up) for page in remaining)
 
 
 def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
-    """A file with a descriptor, for a process to read."""
+    """Opens a PDF as a file with a descriptor, for a process to read."""
     store = Store(".")
     if isinstance(source, str):
         try:
@@ -132,28 +132,30 @@ def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
 
 @dataclass
 class _TimeLeft:
-    """Of a PDF: what is spent waiting for its pages is taken off."""
+    """The time that remains for a PDF: waiting for its pages is taken off."""
 
     seconds: float
 
 
 def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left: _TimeLeft) -> Iterator[Page]:
-    """What one process says, page by page. It may end early: then the last page is the one that ended it."""
-    wanted = {
+    """Renders pages in one process, which may end early: then the last page is the one that ended it."""
+    request = {
         "pages": list(pages),
         "memory_bytes": settings.max_memory_bytes,
         "cpu_s": int(settings.page_timeout_s * (len(pages) + 1)) + 1,
         **settings.model_dump(include={"longest_side_px", "format", "jpeg_quality", "max_aspect_ratio", "max_pages"}),
     }
     # -P: modules that lie beside the worker don't hide those of others.
-    command = [sys.executable, "-P", str(_WORKER), json.dumps(wanted)]
+    command = [sys.executable, "-P", str(_WORKER), json.dumps(request)]
     process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
-        answers = _Answers(process.stdout.fileno(), settings.page_timeout_s, time_left, settings.max_memory_bytes)
+        responses = _ResponseReader(
+            process.stdout.fileno(), settings.page_timeout_s, time_left, settings.max_memory_bytes
+        )
         for page in pages:
             try:
-                header, image = answers.next()
+                header, image = responses.next()
             except TimeoutError:
                 waited_s = min(settings.page_timeout_s, settings.pdf_timeout_s)
                 yield Page(page, error=PageError("render_timeout", f"nothing within {waited_s:g} s"))
@@ -176,7 +178,7 @@ def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left
 
 
 def _ending(process: subprocess.Popen[bytes]) -> str:
-    """How a process ends that has closed its output, or has written what is no answer."""
+    """Describes how a process ended that closed its output, or wrote what is no response."""
     try:
         code = process.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
@@ -184,50 +186,50 @@ def _ending(process: subprocess.Popen[bytes]) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-class _Answers:
-    """Reads what a worker writes, each answer within a deadline: TimeoutError after it, EOFError at the end.
+class _ResponseReader:
+    """Reads what a worker writes, each response within a deadline: TimeoutError after it, EOFError at the end.
 
-    EOFError too for what is no answer: nothing that comes after it could be read. No image has more bytes than the
+    EOFError too for what is no response: nothing that comes after it could be read. No image has more bytes than the
     worker has memory (`max_bytes`), whatever it says.
     """
 
     def __init__(self, descriptor: int, timeout_s: float, time_left: _TimeLeft, max_bytes: int) -> None:
         self._descriptor, self._timeout_s, self._time_left = descriptor, timeout_s, time_left
         self._max_bytes = max_bytes
-        self._held = bytearray()
+        self._buffer = bytearray()
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
     def next(self) -> tuple[dict[str, Any], bytes]:
-        """Header and content of the next answer."""
-        begun = time.monotonic()
+        """Reads header and content of the next response."""
+        started = time.monotonic()
         try:
-            return self._next(begun + min(self._timeout_s, self._time_left.seconds))
+            return self._read_until(started + min(self._timeout_s, self._time_left.seconds))
         finally:
-            self._time_left.seconds -= time.monotonic() - begun
+            self._time_left.seconds -= time.monotonic() - started
 
-    def _next(self, deadline: float) -> tuple[dict[str, Any], bytes]:
-        while (end := self._held.find(b"\n")) < 0:
-            if len(self._held) > _MOST_HEADER_BYTES:
+    def _read_until(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+        while (header_end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > _MAX_HEADER_BYTES:
                 raise EOFError("not an answer")
-            self._more(deadline)
+            self._receive(deadline)
         try:
-            header = json.loads(bytes(self._held[:end]))
+            header = json.loads(bytes(self._buffer[:header_end]))
             size = int(header.get("size", 0))
         except (ValueError, AttributeError) as error:
             raise EOFError("not an answer") from error
         if not 0 <= size <= self._max_bytes:
             raise EOFError("not an answer")
-        while len(self._held) < end + 1 + size:
-            self._more(deadline)
-        content = bytes(self._held[end + 1 : end + 1 + size])
-        del self._held[: end + 1 + size]
+        while len(self._buffer) < header_end + 1 + size:
+            self._receive(deadline)
+        content = bytes(self._buffer[header_end + 1 : header_end + 1 + size])
+        del self._buffer[: header_end + 1 + size]
         return header, content
 
-    def _more(self, deadline: float) -> None:
+    def _receive(self, deadline: float) -> None:
         if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
             raise TimeoutError
         data = os.read(self._descriptor, _CHUNK)
         if not data:
             raise EOFError
-        self._held += data
+        self._buffer += data

@@ -1,4 +1,4 @@
-"""Where the images lie that a set's rows name, and what finds them there."""
+"""Settings of where the images lie that a set's rows name, and the resolvers that find them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEDIA_ENDINGS = (
 
 
 class SetImages(Settings):
-    """Where a source of given pairs has its images."""
+    """Settings of where a source of existing pairs has its images."""
 
     archives: ArchivesSettings | None = Field(None, description="tars, zips and folders, by the names of files")
     parquet: ParquetImagesSettings | None = Field(None, description="columns of Parquet files")
@@ -34,7 +34,7 @@ class SetImages(Settings):
         return self
 
     def resolvers(self, workspace: str, source: str) -> Iterator[Resolver]:
-        """What finds the images of a source, in the order in which they are asked."""
+        """Opens the resolvers of a source's images, in the order in which they are asked."""
         if self.parquet is not None:
             yield ParquetImages(self.parquet)
         if self.pdfs is not None:

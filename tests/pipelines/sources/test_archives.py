@@ -20,7 +20,7 @@ from corpus.settings import SettingsError
 from corpus.storage import Store
 from corpus.tars import TarIndex
 from pipelines.sources import archive_files
-from pipelines.sources.archive_index import AMBIGUOUS, MISSING, NameIndex, normalised
+from pipelines.sources.archive_index import AMBIGUOUS, MISSING, NameIndex, normalize_names
 
 A, B, C, D = (picture(number) for number in range(4))
 
@@ -37,7 +37,7 @@ def test_each_kind_of_archive_on_each_kind_of_storage(store_url: str) -> None:
     assert [one.place is not None for one in (a, b, c, d)] == [True, True, False, True]
     assert d.place is not None and d.place[0].endswith("/given/loose/d.jpg")
     assert [one.reason for one in none] == ["missing_image", "missing_image"]
-    assert found.index().stated["members"] == 5
+    assert found.index().metadata["members"] == 5
 
 
 def test_names_are_found_by_their_ends(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_of_equal_names_the_first_archive_counts(tmp_path: Path) -> None:
     put(f"{tmp_path}/1.zip", zip_of({"./i//a.jpg": B, "i\\b.jpg": C}))
     found = archives(str(tmp_path), f"{tmp_path}/2.tar", f"{tmp_path}/1.zip", f"{tmp_path}/*.tar")
     assert said(found, "i/a.jpg", "a.jpg", "i/b.jpg") == [A, A, C]
-    assert found.index().stated["repeated_name"] == 1
+    assert found.index().metadata["repeated_name"] == 1
     again = archives(str(tmp_path), f"{tmp_path}/1.zip", f"{tmp_path}/2.tar")
     assert said(again, "a.jpg") == [B]
 
@@ -87,7 +87,7 @@ def test_of_equal_names_in_an_archive_the_last_counts(tmp_path: Path) -> None:
     put(f"{tmp_path}/2.zip", zip_of({"j/a.jpg": A, "j//a.jpg": B}))
     found = archives(str(tmp_path), f"{tmp_path}/1.tar", f"{tmp_path}/2.zip")
     assert said(found, "i/a.jpg", "i/b.jpg", "j/a.jpg") == [B, C, B]
-    assert found.index().stated["repeated_name"] == 2
+    assert found.index().metadata["repeated_name"] == 2
 
 
 def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
     found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
     names = ("images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg", "loose/1.jpg", "Train/1.jpg")
     assert said(found, *names) == [A, B, C, "ambiguous_image"]
-    assert (plain.index().stated["repeated_name"], found.index().stated["repeated_name"]) == (1, 0)
+    assert (plain.index().metadata["repeated_name"], found.index().metadata["repeated_name"]) == (1, 0)
 
 
 def test_the_folders_that_a_row_names_tell_which_archive_is_meant(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def slowly(name: str, held: list[str]) -> int:
 def test_names_in_one_form() -> None:
     given = pa.array(["./a.jpg", "/a//b/./c.jpg", "a\\b.jpg", ".//./x", "../x", "a/../b", ".hidden/x.", None, ""])
     expected = ["a.jpg", "a/b/c.jpg", "a/b.jpg", "x", "../x", "a/../b", ".hidden/x.", "", ""]
-    assert normalised(given).to_pylist() == expected
+    assert normalize_names(given).to_pylist() == expected
 
 
 def test_a_hundred_thousand_names(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_hundred_thousand_names(tmp_path: Path) -> None:
     asked = [names[row].removeprefix("train/") for row in rows]
     assert index.find(asked).tolist() == rows.tolist()
     assert index.find(["0001.jpg", "v0", "v1000/0001.jpg"]).tolist() == [AMBIGUOUS, MISSING, MISSING]
-    assert index.stated == {"told": 1, "repeated_name": 0}
+    assert index.metadata == {"told": 1, "repeated_name": 0}
     held = index.hashes.nbytes + index.rows.nbytes
     assert held <= 12 * (2 * len(names) + 100)  # a name, its end without `train`, and ends that all of them share
 

@@ -17,8 +17,8 @@ class FetchSettings(Settings):
     or decoded); with web images, whose mean lies near 100 KB, it is some tens of megabytes. Where bodies are spooled,
     the temporary folder needs that room instead.
 
-    Deadlines, attempts, limits on what is under way and `allow` are tuning: changing them downloads nothing anew;
-    `--retry` tries the rows again that failed for their sake.
+    Deadlines, attempts, limits on what is under way, `allow` and `trust_env` are tuning: changing them downloads
+    nothing anew; `--retry` tries the rows again that failed for their sake.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)

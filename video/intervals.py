@@ -9,9 +9,9 @@ from itertools import takewhile
 
 from video.clips import Clip
 from video.frame import Frame
+from video.frame_stats import FrameStats, measure_frame, stats_time
 from video.integrity import DecodedFrames
 from video.keeping import Kept, kept
-from video.looks import Look, look_at, look_time
 from video.reading import Budget, Source, frames, open_container
 from video.sampling import uniform_times
 from video.shrinking import Shrinker
@@ -59,26 +59,26 @@ class _Open:
 def _watch(seen: Iterator[Frame], run: Sequence[Clip], settings: WatchSettings) -> Iterator[Watched]:
     count = settings.frames.frames if settings.keep_frames else 0
     waiting = [_Open(clip, uniform_times(clip.start_s, clip.end_s, count) if count else []) for clip in run]
-    looks: list[Look] = []
+    stats: list[FrameStats] = []
     shrink = Shrinker(settings.detect.detect_side_px)
     shown: Frame | None = None
     for frame in seen:
         _pick(waiting, shown or frame, frame.time_s, settings)
         shown = frame
         step_s = settings.look_step_s
-        if not looks or frame.time_s // step_s != looks[-1].time_s // step_s:
-            looks.append(look_at(frame.time_s, shrink(frame), looks[-1] if looks else None))
+        if not stats or frame.time_s // step_s != stats[-1].time_s // step_s:
+            stats.append(measure_frame(frame.time_s, shrink(frame), stats[-1] if stats else None))
         for ended in sorted((each for each in _begun(waiting, frame.time_s) if _end(each) <= frame.time_s), key=_end):
-            yield watched(ended.clip, looks, ended.picked, settings, frame.colours.dynamic_range)
+            yield watched(ended.clip, stats, ended.picked, settings, frame.colours.dynamic_range)
             waiting.remove(ended)
-            del looks[: bisect_left(looks, waiting[0].clip.start_s if waiting else frame.time_s, key=look_time)]
+            del stats[: bisect_left(stats, waiting[0].clip.start_s if waiting else frame.time_s, key=stats_time)]
     if shown is not None:
         _pick(waiting, shown, float("inf"), settings)
     for ended in sorted(waiting, key=_end):
         lost = shown is None or shown.time_s < ended.clip.start_s - _LOST_S
         clip = replace(ended.clip, reason="no_frames") if lost else ended.clip
         dynamic_range = "sdr" if shown is None else shown.colours.dynamic_range
-        yield watched(clip, looks, [] if lost else ended.picked, settings, dynamic_range)
+        yield watched(clip, stats, [] if lost else ended.picked, settings, dynamic_range)
 
 
 def _pick(waiting: Sequence[_Open], shown: Frame, until_s: float, settings: WatchSettings) -> None:

@@ -19,10 +19,10 @@ from pydantic import Field, model_validator
 from corpus.settings import tuning
 from video.clips import Clip
 from video.cut import CutSettings, cut_many
+from video.frame_stats import ClipStats
 from video.integrity import DecodedFrames
 from video.intervals import watch_intervals
 from video.keeping import of_one_size
-from video.looks import Summary
 from video.reading import Budget, Source
 from video.sampling import encode_frames
 from video.watch import Watched, WatchSettings, watch
@@ -54,7 +54,7 @@ class SpanClip:
     reason: str  # too_short, not_an_interval, outside_video, no_frames, damaged; empty: the clip can be used
     scenes: int  # of which it is made; 0: it is annotated
     annotation: int | None  # which of the annotated intervals this is
-    looks: Summary | None = None  # None: it was not looked at
+    stats: ClipStats | None = None  # None: it was not looked at
     hashes: tuple[int, ...] = ()  # see `watch.Watched`
     frames: tuple[bytes, ...] = ()  # JPEGs
     frames_s: tuple[float, ...] = ()  # when they are seen in the video
@@ -123,7 +123,7 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
             reason,
             clip.scenes,
             clip.annotation,
-            each.looks,
+            each.stats,
             each.hashes,
             dynamic_range=each.dynamic_range,
         )

@@ -66,7 +66,7 @@ class Clips(MapStage):
     """
 
     name = "clips"
-    version = 5
+    version = 6
     reads = (ROWS, ITEMS)
     schema = CLIPS_SCHEMA
     fan_out = True
@@ -188,9 +188,9 @@ class _VideoWork:
             "other_texts": wanted.other_texts,
             "questions": wanted.questions,
         }
-        if clip.looks is not None:
+        if clip.stats is not None:
             said |= {
-                name: getattr(clip.looks, name) for name in ("sharpness", "brightness", "motion", "black", "still")
+                name: getattr(clip.stats, name) for name in ("sharpness", "brightness", "motion", "black", "still")
             }
             said["hashes"] = clip.hashes
             said["dynamic_range"] = clip.dynamic_range

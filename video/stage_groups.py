@@ -23,7 +23,7 @@ _CLIPS = "clips"
 
 
 class ClipGroupsSettings(Settings):
-    """Which clips are kept, and how they are grouped. Grey levels are 0 to 255; what is measured: `video.looks`."""
+    """Which clips are kept, and how they are grouped. Grey levels are 0 to 255, as in `video.frame_stats`."""
 
     drop_black: bool = Field(True, description="black: never anything lighter than almost black")
     min_brightness: float = Field(8.0, ge=0, le=255, description="too_dark: the mean level is below this")

@@ -44,7 +44,7 @@ CLIPS_SCHEMA = pa.schema(
         pa.field("height", pa.int32()),
         pa.field("mp4_frames", pa.int32()),
         pa.field("copied", pa.bool_()),  # its mp4 holds the video's own packets
-        pa.field("sharpness", pa.float32()),  # see `video.looks`
+        pa.field("sharpness", pa.float32()),  # see `video.frame_stats`
         pa.field("brightness", pa.float32()),
         pa.field("motion", pa.float32()),
         pa.field("black", pa.bool_()),

@@ -20,9 +20,9 @@ from corpus.settings import Settings, tuning
 from video.clips import Clip, ClipMaker, ClipSettings, Scene, halved
 from video.detect import Cut, CutFinder, DetectSettings
 from video.frame import Frame
+from video.frame_stats import ClipStats, FrameStats, hashes_of, measure_frame, stats_between, stats_time, summarize
 from video.integrity import DecodedFrames
 from video.keeping import FrameStore, Kept
-from video.looks import Look, Summary, hashes_of, look_at, look_time, looks_in, summary
 from video.reading import Budget, Source, VideoError, frames, open_container
 from video.sampling import FrameSettings
 from video.shrinking import Shrinker
@@ -50,7 +50,7 @@ class Watched:
     """A clip as it was seen."""
 
     clip: Clip
-    looks: Summary
+    stats: ClipStats
     hashes: tuple[int, ...]  # pHashes, evenly spread over the clip; of black or blank pictures there is none
     frames: list[Kept]
     dynamic_range: str  # of the video there: sdr, pq or hlg
@@ -86,14 +86,14 @@ def watch(
 
 
 def watched(
-    clip: Clip, looks: Sequence[Look], picked: list[Kept], settings: WatchSettings, dynamic_range: str
+    clip: Clip, stats: Sequence[FrameStats], picked: list[Kept], settings: WatchSettings, dynamic_range: str
 ) -> Watched:
-    """A clip with what was seen in it; `looks` may go beyond it."""
-    inside = looks_in(looks, clip.start_s, clip.end_s)
+    """A clip with what was seen in it; `stats` may go beyond it."""
+    inside = stats_between(stats, clip.start_s, clip.end_s)
     count = min(len(inside), settings.frames.frames)
     spread = [inside[(2 * part + 1) * len(inside) // (2 * count)] for part in range(count)]
     return Watched(
-        clip, summary(inside, settings.black_level, settings.still_levels), hashes_of(spread), picked, dynamic_range
+        clip, summarize(inside, settings.black_level, settings.still_levels), hashes_of(spread), picked, dynamic_range
     )
 
 
@@ -119,7 +119,7 @@ class _Pass:
         self._maker = ClipMaker(settings.clips)
         clips = settings.clips
         self._store = FrameStore(settings.frames, clips.min_s, clips.max_s, CutFinder.delay_s)
-        self._looks: list[Look] = []
+        self._stats: list[FrameStats] = []
         self._scene: Scene | None = None  # the running one, if it belongs to the span; its end is not known
         self._shrink = Shrinker(settings.detect.detect_side_px)
         self._dynamic_range = "sdr"  # of the newest frame
@@ -194,19 +194,19 @@ class _Pass:
 
     def _look(self, time_s: float, small: NDArray[np.uint8]) -> None:
         step_s = self._settings.look_step_s
-        if not self._looks or time_s // step_s != self._looks[-1].time_s // step_s:
-            self._looks.append(look_at(time_s, small, self._looks[-1] if self._looks else None))
+        if not self._stats or time_s // step_s != self._stats[-1].time_s // step_s:
+            self._stats.append(measure_frame(time_s, small, self._stats[-1] if self._stats else None))
 
     def _with_hashes(self, scene: Scene) -> Scene:
         edge_s = min(_EDGE_S, scene.length_s / 2)
-        first = hashes_of(looks_in(self._looks, scene.start_s, scene.start_s + edge_s))
-        last = hashes_of(looks_in(self._looks, scene.end_s - edge_s, scene.end_s))
+        first = hashes_of(stats_between(self._stats, scene.start_s, scene.start_s + edge_s))
+        last = hashes_of(stats_between(self._stats, scene.end_s - edge_s, scene.end_s))
         return Scene(scene.start_s, scene.end_s, scene.after_cut, scene.before_cut, first, last)
 
     def _give(self, clips: Sequence[Clip]) -> Iterator[Watched]:
         for clip in clips:
             picked = self._store.pick(clip.start_s, clip.end_s) if not clip.reason else []
-            yield watched(clip, self._looks, picked, self._settings, self._dynamic_range)
+            yield watched(clip, self._stats, picked, self._settings, self._dynamic_range)
         self._forget()
 
     def _forget(self) -> None:
@@ -215,4 +215,4 @@ class _Pass:
             needed_s = self._scene.start_s
         if needed_s is not None:
             self._store.drop_before(needed_s)
-            del self._looks[: bisect_left(self._looks, needed_s, key=look_time)]
+            del self._stats[: bisect_left(self._stats, needed_s, key=stats_time)]

@@ -24,7 +24,7 @@ from corpus.work import run_rows
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
-from filters.inspect import Inspect, InspectSettings, inspect_image, measure
+from filters.inspect import Inspect, InspectSettings, inspect_image
 
 MAX_PIXELS = 20_000_000
 PHOTOGRAPH = Picture(photographs()[0].pixels[:300, :400], "a photograph")
@@ -218,39 +218,6 @@ def test_an_animation_says_so() -> None:
 def test_transparency_is_measured_as_white() -> None:
     clear = inspect(png(np.zeros((80, 80, 4), np.uint8)))
     assert (clear["brightness"], clear["contrast"]) == (255, 0)
-
-
-def test_known_greys_measure_as_known() -> None:
-    black_and_white = np.zeros((100, 100), np.uint8)
-    black_and_white[:, 50:] = 255
-    said = measure(black_and_white)
-    assert said["brightness"] == said["contrast"] == 127.5
-    assert said["entropy"] == pytest.approx(1)
-    assert said["flatness"] == pytest.approx(0.5)
-    assert (said["shadow"], said["highlight"]) == (0, 255)
-    assert said["sharpness"] == pytest.approx(2, rel=0.01)  # a clean step
-
-    every_grey = np.repeat(np.arange(256, dtype=np.uint8), 64).reshape(128, 128)
-    said = measure(every_grey)
-    assert said["entropy"] == pytest.approx(8)
-    assert said["flatness"] == pytest.approx(16 / 256)
-    assert (said["shadow"], said["highlight"]) == (2, 253)
-
-    one_colour = measure(np.full((100, 100), 9, np.uint8))
-    assert one_colour == {
-        **dict.fromkeys(("sharpness", "contrast", "entropy"), 0.0),
-        **dict.fromkeys(("brightness", "shadow", "highlight"), 9.0),
-        "flatness": 1.0,
-    }
-
-
-@pytest.mark.parametrize("sigma_px", [1.0, 1.25, 1.5])
-def test_the_blur_of_an_edge_is_measured_in_pixels(sigma_px: float) -> None:
-    """1 / (2 s²) for a step that a Gaussian of s pixels has blurred, whatever its height."""
-    step = np.zeros((150, 150), np.uint8)
-    step[:, 75:] = 250
-    blurred = measure(cv2.GaussianBlur(step, (0, 0), sigma_px))
-    assert blurred["sharpness"] == pytest.approx(1 / (2 * sigma_px**2), rel=0.15)
 
 
 def sized(pixels: np.ndarray, longest_px: int) -> np.ndarray:

@@ -64,7 +64,7 @@ def test_frames_and_mp4_of_a_clip_carry_the_numbers_between_its_cuts(tmp_path: P
         assert all(clip.start_s <= time_s < clip.end_s for time_s in clip.frames_s)
         height, width = cv2.imdecode(np.frombuffer(clip.frames[0], np.uint8), cv2.IMREAD_COLOR).shape[:2]
         assert clip.size == (width, height) == (196, 140)
-        assert clip.looks and not clip.looks.still and 4 <= len(clip.hashes) <= 8
+        assert clip.stats and not clip.stats.still and 4 <= len(clip.hashes) <= 8
     # From keyframe to keyframe, and not from between two.
     assert [clip.copied for clip in (clips[0], clips[1], clips[3])] == [h264, h264, False]
 
@@ -130,7 +130,7 @@ def test_annotated_clips_are_what_was_annotated(tmp_path: Path, video: dict[str,
     clips = list(span_clips(tmp_path / "video.mkv", None, BOTH, made))
     assert [clip.annotation for clip in clips] == [1, 4, 2, 3, 0, 5]
     assert [clip.reason for clip in clips] == ["not_an_interval", "outside_video", "", "", "", ""]
-    assert all(clip.looks is None and not clip.mp4 and not clip.frames for clip in clips[:2])
+    assert all(clip.stats is None and not clip.mp4 and not clip.frames for clip in clips[:2])
     for clip in clips[2:]:
         assert clip.scenes == 0
         assert in_mp4(clip) == truth.frames_in(clip.start_s, clip.end_s)
@@ -157,7 +157,7 @@ def test_scenes_that_are_too_short_come_without_bytes(tmp_path: Path) -> None:
     film(tmp_path / "video.mp4", [20])
     (clip,) = span_clips(tmp_path / "video.mp4", None, BOTH)
     assert (clip.reason, clip.frames, clip.mp4) == ("too_short", (), b"")
-    assert clip.looks and clip.looks.brightness > 0
+    assert clip.stats and clip.stats.brightness > 0
 
 
 def test_annotated_clips_are_shared_out() -> None:

@@ -68,7 +68,7 @@ def test_spans_give_each_clip_once(tmp_path: Path, border: float) -> None:
     assert all(each.clip.start_s >= border for each in parts[1])
     for one, other in zip(parts[0] + parts[1], whole, strict=True):
         assert [kept.time_s for kept in one.frames] == pytest.approx([k.time_s for k in other.frames], abs=0.26)
-        assert np.abs(one.looks.sharpness - other.looks.sharpness) < 0.2
+        assert np.abs(one.stats.sharpness - other.stats.sharpness) < 0.2
 
 
 def test_a_span_in_which_no_scene_starts_is_empty(tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ def test_what_clips_look_like(tmp_path: Path) -> None:
     ]
     make_video(path, made, size=SIZE, numbered=False)
     still, pan, black, drawing = watch(path, PLAIN)
-    assert [each.looks.still for each in (still, pan, black, drawing)] == [True, False, True, False]
-    assert [each.looks.black for each in (still, pan, black, drawing)] == [False, False, True, False]
-    assert black.looks.brightness == pytest.approx(16, abs=3)
-    assert pan.looks.motion > 10 * still.looks.motion
-    assert drawing.looks.sharpness > 1
+    assert [each.stats.still for each in (still, pan, black, drawing)] == [True, False, True, False]
+    assert [each.stats.black for each in (still, pan, black, drawing)] == [False, False, True, False]
+    assert black.stats.brightness == pytest.approx(16, abs=3)
+    assert pan.stats.motion > 10 * still.stats.motion
+    assert drawing.stats.sharpness > 1
     assert black.hashes == ()
     assert len(still.hashes) == 8
     assert all((one ^ still.hashes[0]).bit_count() <= 4 for one in still.hashes)

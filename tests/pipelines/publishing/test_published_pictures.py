@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from corpus.image.phash import perceptual_hashes
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
-from filters.hashes import perceptual_hashes
 from filters.inspect import inspect_image
 from pipelines.publishing.pictures import NEAR_BITS, judged_as, near, shown_hash, stock_picture, written_anew
 from pipelines.publishing.verify_media import see

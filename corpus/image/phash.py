@@ -8,7 +8,7 @@ reduced decode of the original:
 
 Sources: hackerfactor.com/blog, entries 432 (pHash) and 529 (dHash); the Lanczos filter is Pillow's, of radius 3.
 The highest bit is the first in row order, so a hash in hexadecimal is what `str(imagehash.phash(image))` is. On
-the same grey pixels the two agree but for Pillow's rounding; on the reduced decode of `filters.decode` they are half a
+the same grey pixels the two agree but for Pillow's rounding; on a reduced decode they are half a
 bit apart in the mean, and never more than 6 on the photographs of the tests.
 
 Every sum is one of integers that floats hold exactly, so that no machine's order of summation changes a bit.
@@ -28,13 +28,13 @@ _FILTER_UNIT = 1 << 14  # filter weights are multiples of 1/16384: with 8-bit le
 _COSINE_UNIT = 1 << 16  # two passes of 32 terms over 8-bit levels stay below 2^53
 _RADIUS = 3
 _SLICE_ROWS = 32
-_MOST_SIDE = 512  # a longer side is made shorter first: filters are as long as a side, and kept
+_MAX_SIDE = 512  # a longer side is made shorter first: filters are as long as a side, and kept
 
 
 def perceptual_hashes(grey: NDArray[np.uint8]) -> tuple[int, int]:
     """pHash and dHash, each 64 bits, of a grey image (height, width) of any size."""
-    if max(grey.shape) > _MOST_SIDE:
-        height, width = (min(side, _MOST_SIDE) for side in grey.shape)
+    if max(grey.shape) > _MAX_SIDE:
+        height, width = (min(side, _MAX_SIDE) for side in grey.shape)
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     height, width = grey.shape
     filters = _across(width)
@@ -80,19 +80,19 @@ def _round(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.minimum(np.maximum(scaled, 0, out=scaled), 255, out=scaled)
 
 
-@lru_cache(maxsize=_MOST_SIDE)  # 84 KB each at most, 22 MB all
+@lru_cache(maxsize=_MAX_SIDE)  # 84 KB each at most, 22 MB all
 def _across(width: int) -> NDArray[np.float32]:
     """The filters of both hashes over a row, (width, 32 + 9)."""
-    filters = [_lanczos.__wrapped__(width, wanted) for wanted in (_PHASH_SIDE, SIDE + 1)]
+    filters = [_lanczos.__wrapped__(width, count) for count in (_PHASH_SIDE, SIDE + 1)]
     return np.ascontiguousarray(np.vstack(filters).T)
 
 
-@lru_cache(maxsize=2 * _MOST_SIDE)  # 64 KB each at most, 21 MB all
-def _lanczos(length: int, wanted: int) -> NDArray[np.float32]:
-    """Weights (wanted, length), as multiples of 1/_FILTER_UNIT, that resample a line of pixels to another length."""
-    scale = length / wanted
+@lru_cache(maxsize=2 * _MAX_SIDE)  # 64 KB each at most, 21 MB all
+def _lanczos(length: int, count: int) -> NDArray[np.float32]:
+    """Weights (count, length), as multiples of 1/_FILTER_UNIT, that resample a line of pixels to another length."""
+    scale = length / count
     stretch = max(scale, 1.0)  # when shrinking, the filter widens so that every pixel counts
-    centres = (np.arange(wanted) + 0.5) * scale
+    centres = (np.arange(count) + 0.5) * scale
     distance = (np.arange(length) + 0.5 - centres[:, None]) / stretch
     weights = np.where(np.abs(distance) < _RADIUS, np.sinc(distance) * np.sinc(distance / _RADIUS), 0.0)
     weights *= _FILTER_UNIT / weights.sum(axis=1, keepdims=True)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from memory import traced
 from PIL import Image
 
+from corpus.image.phash import hash_to_hex, hex_to_hash, perceptual_hashes
 from corpus.images import sniff
 from demo.images.photographs import photographs
 from filters.decode import decode_grey
-from filters.hashes import hash_to_hex, hex_to_hash, perceptual_hashes
 
 
 def distance(one: int, other: int) -> int:

@@ -40,8 +40,9 @@ from pipelines.engines.opened import OpenedWork
 from pipelines.rates import Rates
 from recaption.backends import vllm_settings
 from recaption.prompts import chosen_prompts
+from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
-from recaption.stage import CAPTION, Caption
+from recaption.stage import Caption
 from serving.vllm.torchvision_shim import mend_imports
 
 SOURCE = "scenes"

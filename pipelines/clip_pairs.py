@@ -23,7 +23,7 @@ from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_si
 from pipelines.given_pairs import GivenPairSettings
 from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides
 from pipelines.pairs import PairSettings
-from recaption.stage import CAPTION
+from recaption.schema import CAPTION
 from video.group_negatives import NegativeSettings
 from video.tables import FRAME_EXT, VIDEO_EXT, ClipKind
 

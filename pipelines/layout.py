@@ -46,7 +46,8 @@ from pipelines.sources.pair_sampling import PairSource
 from pipelines.sources.tevatron import TevatronRows, TevatronSource
 from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
 from pipelines.sources.videos import VideosRows, VideosSource
-from recaption.stage import CAPTION, Caption, WindowCaption
+from recaption.schema import CAPTION
+from recaption.stage import Caption, WindowCaption
 from video.stage_clips import Clips
 from video.stage_groups import Groups
 from video.stage_windows import Windows

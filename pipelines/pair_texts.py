@@ -15,7 +15,7 @@ from corpus.records import CLIP, PAIR_SCHEMA, CaptionOrigin
 from corpus.settings import Settings
 from corpus.stages import ITEMS, ROWS, Shard
 from pipelines.best_texts import BEST_TEXTS
-from recaption.stage import CAPTION
+from recaption.schema import CAPTION
 
 
 class TextSettings(Settings):

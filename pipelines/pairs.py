@@ -15,7 +15,7 @@ from corpus.settings import tuning
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
 from pipelines.best_texts import BEST_TEXTS
 from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides
-from recaption.stage import CAPTION
+from recaption.schema import CAPTION
 
 
 class PairSettings(TextSettings):

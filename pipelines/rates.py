@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from corpus.work import Outcome
-from recaption.stage import CAPTION
+from recaption.schema import CAPTION
 
 _STATES = {"busy_s": "busy", "waiting_for_images_s": "waiting for images", "waiting_for_writes_s": "for writes"}
 _WORTH_SAYING_S = 2.0

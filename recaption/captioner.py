@@ -27,9 +27,9 @@ from corpus.work import ShardError
 from recaption.backends import open_client
 from recaption.hints import clean_hint
 from recaption.prompts import Prompt, choose, render
+from recaption.schema import CAPTION, CAPTION_SCHEMA
 from recaption.screening import screen
 from recaption.settings import CaptionSettings, DummySettings
-from recaption.stage import CAPTION, CAPTION_SCHEMA
 from serving.image_loader import ImagePrefetcher, content_keys
 from serving.request import BackendError, GenerateRequest, GenerateResponse, ModelClient, Pixels
 from serving.result_cache import ResultCache

@@ -15,27 +15,8 @@ import pyarrow.compute as pc
 from corpus.settings import SettingsError
 from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Resources, Shard
 from recaption.prompts import Purpose, chosen_prompts
+from recaption.schema import CAPTION, CAPTION_SCHEMA, WINDOW_CAPTION
 from recaption.settings import CaptionSettings, DummySettings, SourceCaptions, VllmSettings
-
-CAPTION = "caption"  # also in `Shard.metrics`, whichever of the stages it is: the workers' metrics
-WINDOW_CAPTION = "window_caption"
-CAPTION_SCHEMA = pa.schema(
-    [
-        pa.field("caption", pa.string()),  # null where there is none
-        pa.field("caption_model", pa.string()),
-        pa.field("caption_revision", pa.string()),
-        pa.field("prompt", pa.string()),  # its id
-        pa.field("sampling", pa.string()),  # JSON
-        pa.field("seed", pa.int64()),
-        pa.field("finish_reason", pa.string()),
-        pa.field("prompt_tokens", pa.int32()),
-        pa.field("completion_tokens", pa.int32()),
-        pa.field("attempts", pa.int32()),
-        pa.field("truncated", pa.bool_()),  # to its last whole sentence, because the limit of tokens cut it off
-        pa.field("reject_reason", pa.string()),  # why there is no caption; "" where there is one
-        pa.field("key", pa.binary(16)),  # of the request: see serving.result_cache
-    ]
-)
 
 
 class Caption(MapStage):

@@ -17,8 +17,9 @@ from corpus.records import LOCATION_FIELDS, PARTS_FIELD, item_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS
 from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
+from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
-from recaption.stage import CAPTION, Caption
+from recaption.stage import Caption
 from serving.request import BackendError, GenerateRequest, GenerateResponse
 
 SIDE_PX = 64

@@ -24,7 +24,7 @@ from pipelines.publishing.verify import verify
 from pipelines.report import show_funnel
 from pipelines.run import plan, run
 from pipelines.terminal import Terminal, print_line
-from recaption.stage import CAPTION
+from recaption.schema import CAPTION
 
 SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"
 RIGHT_SHARE = 0.95  # of the captions, word for word

@@ -18,8 +18,9 @@ from demo.vlm.scenes import VlmScene, all_scenes, draw
 from demo.vlm.training.batches import answer
 from pipelines.engines import Engine
 from pipelines.run import run_map
+from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
-from recaption.stage import CAPTION, Caption
+from recaption.stage import Caption
 
 SOURCE = "a"
 PIXELS = 112 * 112  # what the test VLM looks at

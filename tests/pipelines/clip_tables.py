@@ -13,7 +13,7 @@ from corpus.stages import ITEMS, JUDGED, ROWS
 from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
-from recaption.stage import CAPTION, CAPTION_SCHEMA
+from recaption.schema import CAPTION, CAPTION_SCHEMA
 from video.tables import WINDOWS_SCHEMA
 
 KEPT = {"status": "kept", "reason": ""}

@@ -15,7 +15,7 @@ from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.pairs import Pairs, PairSettings
-from recaption.stage import CAPTION, CAPTION_SCHEMA
+from recaption.schema import CAPTION, CAPTION_SCHEMA
 
 
 def pairs(root: Path, texts: list[str | None], generated: list[str | None], **settings: Any) -> list[dict[str, Any]]:

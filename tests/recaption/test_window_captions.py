@@ -10,8 +10,9 @@ from caption_shards import Use, caption, captions, frame, frame_number_of, lay_c
 
 from corpus.settings import SettingsError
 from recaption.prompts import load_library
+from recaption.schema import WINDOW_CAPTION
 from recaption.settings import CaptionSettings
-from recaption.stage import WINDOW_CAPTION, Caption, WindowCaption
+from recaption.stage import Caption, WindowCaption
 from serving.request import GenerateRequest, GenerateResponse
 
 LIBRARY = load_library()

@@ -12,7 +12,7 @@ import pytest
 
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace
-from recaption.stage import CAPTION, CAPTION_SCHEMA
+from recaption.schema import CAPTION, CAPTION_SCHEMA
 from serving.result_cache import ResultCache
 
 PRODUCER = {"model": "m", "revision": "1", "sampling": {"temperature": 0.0}}

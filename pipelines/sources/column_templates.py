@@ -1,4 +1,4 @@
-"""Columns by name, nested fields by dots, and templates of them: how a settings file says where a text lies.
+"""Maps columns to texts: columns by name, nested fields by dots, and templates of them, as settings files name them.
 
 question               a column
 meta.title             a field of an object
@@ -22,12 +22,12 @@ from pipelines.sources.json_records import Malformed, text_of
 from pipelines.sources.lenient_casts import is_list
 
 _ANY = "*"  # below a field that was null or an empty list: nobody knows what there may be
-_DEEPEST = 8  # of fields in fields that are told by name
-_MOST_NAMED = 100  # in an error
+_MAX_DEPTH = 8  # of fields in fields that are known by name
+_MAX_NAMED = 100  # in an error
 
 
 class Template:
-    """What a row says at a path, or at several put together. Raises ValueError for what is neither."""
+    """A path in a row, or several in one text. Raises ValueError for a text that is neither."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -38,24 +38,30 @@ class Template:
             parsed = list(Formatter().parse(text))
             if any(spec or conversion for _, _, spec, conversion in parsed):
                 raise ValueError(f"{text!r}: only names of columns may stand in braces")
-            self._parts, self._tail = _gathered(parsed)
+            self._parts, self._tail = _merge_literals(parsed)
         if not self._parts or not all(path for _, path in self._parts):
             raise ValueError(f"{text!r}: names no column")
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths that it is made of."""
+        """The paths that the template is made of."""
         return tuple(path for _, path in self._parts)
 
     def text(self, row: Mapping[str, Any]) -> str:
-        """One text, without blanks around it, "" where there is none. Raises Malformed for a list and for objects."""
-        found = self.texts(row)
-        if isinstance(found, list):
+        """Fills the template: one text, stripped, "" where there is none.
+
+        Raises Malformed for a list and for objects.
+        """
+        texts = self.texts(row)
+        if isinstance(texts, list):
             raise Malformed("bad_text", f"{self._text}: a list, where one is wanted; name one by its place, from 0")
-        return found
+        return texts
 
     def texts(self, row: Mapping[str, Any]) -> str | list[str]:
-        """One text, or those of a list. Raises Malformed for objects, and for lists of different lengths."""
+        """Fills the template: one text, or those of a list.
+
+        Raises Malformed for objects, and for lists of different lengths.
+        """
         values = [_strings(look_up(row, path), path) for _, path in self._parts]
         lengths = {len(value) for value in values if isinstance(value, list)}
         if not lengths:
@@ -66,16 +72,16 @@ class Template:
         return [self._joined(each) for each in zip(*columns, strict=True)]
 
     def _joined(self, values: Sequence[str]) -> str:
-        said, joint = "", self._parts[0][0]
+        text, separator = "", self._parts[0][0]
         for at, value in enumerate(values):
             after = self._parts[at + 1][0] if at + 1 < len(values) else self._tail
             if value:
-                said, joint = said + joint + value, after
-        return (said + (self._tail if values[-1] else "")).strip() if any(values) else ""
+                text, separator = text + separator + value, after
+        return (text + (self._tail if values[-1] else "")).strip() if any(values) else ""
 
 
 def look_up(row: Mapping[str, Any], path: str) -> Any:
-    """What lies at a path, None where nothing does. Raises Malformed for a field of what has none."""
+    """Gets the value at a path, None where there is none. Raises Malformed for a field of a plain value."""
     return row[path] if path in row else _below(row, path.split("."), path)
 
 
@@ -111,8 +117,13 @@ def _string(value: Any, path: str) -> str:
         raise Malformed(error.reason, f"{path}: {error.detail}") from None
 
 
-def _gathered(parsed: Iterable[tuple[str, str | None, str | None, str | None]]) -> tuple[list[tuple[str, str]], str]:
-    """(text before it, path) of each field, and the text at the end. Doubled braces come in pieces of their own."""
+def _merge_literals(
+    parsed: Iterable[tuple[str, str | None, str | None, str | None]],
+) -> tuple[list[tuple[str, str]], str]:
+    """Gives (text before it, path) of each field, and the text at the end.
+
+    Doubled braces come as parts of their own.
+    """
     parts: list[tuple[str, str]] = []
     before = ""
     for literal, path, _, _ in parsed:
@@ -124,7 +135,7 @@ def _gathered(parsed: Iterable[tuple[str, str | None, str | None, str | None]]) 
 
 
 def paths_of_schema(schema: pa.Schema) -> set[str]:
-    """Every path of a table's columns."""
+    """Lists every path of a table's columns."""
     return {path for field in schema for path in _paths_of_type(field.name, field.type)}
 
 
@@ -138,12 +149,12 @@ def _paths_of_type(name: str, kind: pa.DataType) -> set[str]:
 
 
 def paths_of_records(records: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Every path of some records."""
+    """Lists every path of some records."""
     return {path for record in records for key, value in record.items() for path in _paths_of_value(key, value)}
 
 
 def _paths_of_value(name: str, value: Any, depth: int = 0) -> set[str]:
-    if value is None or value == [] or depth > _DEEPEST:
+    if value is None or value == [] or depth > _MAX_DEPTH:
         return {name, f"{name}.{_ANY}"}
     if isinstance(value, list):
         return {path for each in value for path in _paths_of_value(name, each, depth + 1)}
@@ -160,6 +171,6 @@ def require_paths(wanted: Iterable[str], present: set[str], file: str) -> None:
         if path in present or bare in present or above & present:
             continue
         names = [name.encode("utf-8", "backslashreplace").decode() for name in sorted(present) if name[-1:] != _ANY]
-        near = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"{file}: no column {path!r}; {hint}it has {', '.join(names[:_MOST_NAMED]) or 'none'}")
+        closest = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
+        hint = f"did you mean {closest[0]!r}? " if closest else ""
+        raise SettingsError(f"{file}: no column {path!r}; {hint}it has {', '.join(names[:_MAX_NAMED]) or 'none'}")

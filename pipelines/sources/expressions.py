@@ -1,9 +1,11 @@
-"""Filter expressions over the columns of metadata: `similarity > 0.28 and (pwatermark is None or pwatermark < 0.8)`.
+"""Filters rows by expressions over the columns of metadata.
+
+An example: `similarity > 0.28 and (pwatermark is None or pwatermark < 0.8)`.
 
 A small part of Python's expressions, parsed and translated to Arrow, never evaluated as Python: comparisons (chained
 ones too), and, or, not, in, is None, + - * /, parentheses, numbers, strings. Column names are matched without case.
 
-As in SQL, comparing with null is neither true nor false, and only rows for which the whole is true pass: a row whose
+As in SQL, comparing with null is neither true nor false, and only rows for which all of it is true pass: a row whose
 similarity is null passes neither `similarity > 0.28` nor `not similarity > 0.28`. Arithmetic is done in 64-bit floats.
 
 Bounded are the length of an expression, how deep its parts lie in each other, and its numbers: to 64 bits.
@@ -25,8 +27,8 @@ import pyarrow.compute as pc
 from corpus.printable import printable
 from corpus.settings import SettingsError
 
-_MOST_CHARACTERS, _MOST_DEPTH = 100_000, 50
-_TOO_DEEP = f"its parts lie more than {_MOST_DEPTH} deep in each other"
+_MAX_CHARACTERS, _MAX_DEPTH = 100_000, 50
+_TOO_DEEP = f"its parts lie more than {_MAX_DEPTH} deep in each other"
 
 _COMPARISONS: Mapping[type, Callable[[Any, Any], pc.Expression]] = {
     ast.Lt: operator.lt,
@@ -45,7 +47,7 @@ _ARITHMETIC: Mapping[type, Callable[[Any, Any], pc.Expression]] = {
 
 
 class RowFilter:
-    """A parsed filter expression. Raises SettingsError, at once, for what is not one.
+    """A parsed filter expression. Raises SettingsError, at once, for a text that is none.
 
     `aliases` gives the one name of columns that are known under several: {"caption": "text"}.
     """
@@ -53,13 +55,13 @@ class RowFilter:
     def __init__(self, text: str, aliases: Mapping[str, str] | None = None) -> None:
         self.text = text.strip()
         self._aliases = aliases or {}
-        tree = self._parsed()
+        tree = self._parse()
         self.names = frozenset(self._name(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name))
         self._expression = self._truth(tree)
 
-    def _parsed(self) -> ast.expr:
-        if len(self.text) > _MOST_CHARACTERS:
-            raise self._error(f"longer than {_MOST_CHARACTERS:,} characters")
+    def _parse(self) -> ast.expr:
+        if len(self.text) > _MAX_CHARACTERS:
+            raise self._error(f"longer than {_MAX_CHARACTERS:,} characters")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes such as "\\d", which Python takes as they are
@@ -72,14 +74,14 @@ class RowFilter:
         except (RecursionError, MemoryError):  # as Python's parser says it
             raise self._error(_TOO_DEEP) from None
         below: list[ast.AST] = [tree]
-        for _ in range(_MOST_DEPTH):
+        for _ in range(_MAX_DEPTH):
             below = [child for node in below for child in ast.iter_child_nodes(node)]
         if below:
             raise self._error(_TOO_DEEP)
         return tree
 
     def apply(self, table: pa.Table) -> pa.Table:
-        """The rows of a table (column names in lower case) that pass."""
+        """Selects the rows of a table (column names in lower case) that pass."""
         self.check(table.column_names)
         try:
             return table.filter(self._expression)
@@ -87,23 +89,25 @@ class RowFilter:
             raise self._error(f"the columns' types do not allow it: {error}") from None
 
     def check(self, known: Collection[str]) -> None:
-        """Raise SettingsError if the expression names a column that is not `known`."""
+        """Raises SettingsError if the expression names a column that is not `known`."""
         for name in sorted(self.names.difference(known)):
-            near = difflib.get_close_matches(name, [*known, *self._aliases], n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            closest = difflib.get_close_matches(name, [*known, *self._aliases], n=1, cutoff=0.5)
+            hint = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(known))}"
             raise self._error(f"no column {name!r}; {hint}")
 
     def _truth(self, node: ast.expr) -> pc.Expression:
-        """The Arrow expression of a node that is true or false."""
+        """Translates a node that is true or false."""
         match node:
             case ast.BoolOp(op=op, values=values):
-                return _joined(operator.and_ if isinstance(op, ast.And) else operator.or_, map(self._truth, values))
+                return _balanced_tree(
+                    operator.and_ if isinstance(op, ast.And) else operator.or_, map(self._truth, values)
+                )
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return ~self._truth(operand)
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 sides = [left, *comparators]
-                return _joined(operator.and_, map(self._comparison, sides, ops, comparators))
-        raise self._error(f"{_shown(node)} is neither true nor false: expected a comparison", node)
+                return _balanced_tree(operator.and_, map(self._comparison, sides, ops, comparators))
+        raise self._error(f"{_quoted(node)} is neither true nor false: expected a comparison", node)
 
     def _comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pc.Expression:
         match op, right:
@@ -115,10 +119,12 @@ class RowFilter:
                 (ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements)),
             ) if elements:
                 # Written out, so that null is neither in nor not in, as with any other comparison.
-                found = _joined(operator.or_, [self._value(left) == self._value(element) for element in elements])
-                return found if isinstance(op, ast.In) else ~found
+                is_member = _balanced_tree(
+                    operator.or_, [self._value(left) == self._value(element) for element in elements]
+                )
+                return is_member if isinstance(op, ast.In) else ~is_member
         if type(op) not in _COMPARISONS:
-            raise self._error(f"{_shown(right)} cannot follow {_shown(left)} in this way", right)
+            raise self._error(f"{_quoted(right)} cannot follow {_quoted(left)} in this way", right)
         return _COMPARISONS[type(op)](self._value(left), self._value(right))
 
     def _value(self, node: ast.expr) -> pc.Expression:
@@ -134,7 +140,7 @@ class RowFilter:
         match node:
             case ast.Constant(value=str() as text):
                 if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-                    raise self._error(f"{_shown(node)} is not Unicode text", node)
+                    raise self._error(f"{_quoted(node)} is not Unicode text", node)
                 return text
             case ast.Constant(value=int() | float() as value):
                 return self._number(value, node)
@@ -142,7 +148,7 @@ class RowFilter:
                 return self._number(-value, node)
             case ast.Constant(value=None):
                 raise self._error("nothing equals None: write `is None` or `is not None`", node)
-        raise self._error(f"{_shown(node)} is not a column, a number or a string", node)
+        raise self._error(f"{_quoted(node)} is not a column, a number or a string", node)
 
     def _number(self, value: int | float, node: ast.expr) -> int | float:
         if isinstance(value, float) and not math.isfinite(value):
@@ -155,7 +161,7 @@ class RowFilter:
         return self._aliases.get(written.lower(), written.lower())
 
     def _error(self, what: str, node: ast.expr | None = None) -> SettingsError:
-        """What is wrong, and where: at which character of the expression, counted from 1."""
+        """Makes an error of what is wrong, and at which character of the expression, counted from 1."""
         place = ""
         if node is not None:
             line = self.text.splitlines()[node.lineno - 1] if node.lineno > 1 else self.text
@@ -164,14 +170,14 @@ class RowFilter:
         return SettingsError(f"filter {printable(self.text)!r}{place}: {what}")
 
 
-def _joined(op: Callable[[Any, Any], pc.Expression], parts: Iterable[pc.Expression]) -> pc.Expression:
-    """All parts joined by `and` or `or`, as a tree that is no deeper than it must be: Arrow walks it recursively."""
-    found = list(parts)
-    while len(found) > 1:
-        pairs = [op(*pair) for pair in zip(found[::2], found[1::2], strict=False)]
-        found = [*pairs, found[-1]] if len(found) % 2 else pairs
-    return found[0]
+def _balanced_tree(op: Callable[[Any, Any], pc.Expression], parts: Iterable[pc.Expression]) -> pc.Expression:
+    """Joins parts by `and` or `or`, as a tree that is no deeper than it must be: Arrow walks it recursively."""
+    remaining = list(parts)
+    while len(remaining) > 1:
+        pairs = [op(*pair) for pair in zip(remaining[::2], remaining[1::2], strict=False)]
+        remaining = [*pairs, remaining[-1]] if len(remaining) % 2 else pairs
+    return remaining[0]
 
 
-def _shown(node: ast.expr) -> str:
+def _quoted(node: ast.expr) -> str:
     return repr(printable(ast.unparse(node), 80))

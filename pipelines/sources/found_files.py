@@ -1,8 +1,8 @@
-"""The files that paths, folders and globs stand for, on this machine or in a store.
+"""Finds the files that paths, folders and globs stand for, on this machine or in a store.
 
-A path that exists is that path, whatever signs are in it. Folders, and folders that a glob meets, are searched with
-those below. Tables that Spark or another engine has written are folders of parts, maybe in folders that give a column
-its value (`lang=en/part-0.parquet`).
+A path that exists is that path, whatever characters are in it. Folders, and folders that a glob meets, are searched
+with those below. Tables that Spark or another engine has written are folders of parts, maybe in folders that give a
+column its value (`lang=en/part-0.parquet`).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ NO_DATA = (".", "_")  # of tables: _SUCCESS, _temporary, _delta_log and the like
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "hf": "hf"}  # protocol -> the extra that brings it
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_GLOB_SIGNS = "*?["
+_GLOB_CHARACTERS = "*?["
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file, or a URL on the web that nobody has looked at. `version` changes when its content does."""
+    """A file, or a URL on the web that was not requested yet. `version` changes when its content does."""
 
     url: str  # of a local file its absolute path
     name: str  # path below the folder that was searched; of a single file its name
@@ -59,27 +59,27 @@ def find_files(
     hidden: tuple[str, ...] = HIDDEN,
     may_lack: bool = False,
 ) -> list[FoundFile]:
-    """What paths, folders (with those below) and globs stand for, in their order; a file may come several times.
+    """Finds what paths, folders (with those below) and globs stand for, in order; a file may come several times.
 
     Of folders, files with one of the `endings`; names that begin with one of `hidden` are left out, as files and as
     folders below. Files that are left out go into `not_read`. Raises SettingsError for a pattern that finds nothing,
     unless it `may_lack`; StorageError where a store cannot be listed.
     """
-    found = []
+    all_files = []
     for pattern in patterns:
         search = _Search(tuple(endings), hidden, not_read or NotRead())
         files = search.find(pattern, what)
         if not files and not may_lack:
-            none = f", or none of {', '.join(endings)}" if any(endings) else ""
-            missing = "no Parquet files there" if {*endings} == {".parquet"} else f"no files there{none}"
+            expected = f", or none of {', '.join(endings)}" if any(endings) else ""
+            missing = "no Parquet files there" if {*endings} == {".parquet"} else f"no files there{expected}"
             raise SettingsError(f"{what}: {pattern}: {missing}")
         search.note_others()
-        found += files
-    return found
+        all_files += files
+    return all_files
 
 
 def is_unicode(name: str) -> bool:
-    """Whether a file's name is Unicode, as tables want their texts."""
+    """Tells whether a file's name is Unicode, as tables want their texts."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -88,17 +88,17 @@ def is_unicode(name: str) -> bool:
 
 
 def named_in_unicode(files: Iterable[FoundFile], not_read: NotRead | None = None) -> list[FoundFile]:
-    """The files whose names a table can hold; the others are noted."""
-    found = []
+    """Selects the files whose names a table can hold; the others are noted."""
+    selected = []
     for file in files:
         if is_unicode(file.url):
-            found.append(file)
+            selected.append(file)
         elif not_read is not None:
             not_read.add_file("bad_name", printable(file.url), "its name is not UTF-8")
-    return found
+    return selected
 
 
-_About = tuple[int, str]  # of a file: its size and its version
+_Stat = tuple[int, str]  # size and version of a file
 
 
 class _Search:
@@ -109,132 +109,134 @@ class _Search:
         self._others: dict[str, list[Any]] = {}  # ending -> the first file that has it, and how many have
 
     def find(self, pattern: str, what: str) -> list[FoundFile]:
+        """Finds the files of a pattern, by name."""
         fs, path = _file_system(pattern, what)
         with storage_errors(pattern):
-            root, found = self._local(path) if fs is None else self._stored(fs, path)
+            root, stats = self._find_local(path) if fs is None else self._find_stored(fs, path)
         return [
             FoundFile(
-                name if fs is None else str(fs.unstrip_protocol(name)), name.removeprefix(root).lstrip("/"), *about
+                name if fs is None else str(fs.unstrip_protocol(name)), name.removeprefix(root).lstrip("/"), *stat
             )
-            for name, about in sorted(found.items())
+            for name, stat in sorted(stats.items())
         ]
 
     def note_others(self) -> None:
-        """Say which files were passed over for their endings."""
+        """Notes which files were passed over for their endings."""
         for ending, (first, count) in self._others.items():
             more = f"and {count - 1} more that end in {ending or 'nothing'}" if count > 1 else ""
             self._not_read.add_file("other_file", first, more, count)
 
-    def _local(self, path: str) -> tuple[str, dict[str, _About]]:
-        """The folder that was searched, and the files; links are followed."""
-        given = Path(path)
-        if given.is_file():  # first: names may well have brackets in them
-            return str(given.parent), {path: _about(given.stat())}
-        if given.is_dir():
-            return path, self._meant(path, walk(path))
+    def _find_local(self, path: str) -> tuple[str, dict[str, _Stat]]:
+        """Finds the files of a local path: the folder that was searched, and the files; links are followed."""
+        exact = Path(path)
+        if exact.is_file():  # first: names may well have brackets in them
+            return str(exact.parent), {path: _stat(exact.stat())}
+        if exact.is_dir():
+            return path, self._select(path, walk(path))
         root, rest = _existing_root(path, lambda folder: Path(folder).is_dir())
-        found: dict[str, _About] = {}
+        found: dict[str, _Stat] = {}
         for below in sorted(_globbed(root, rest)):
             each = Path(root, below)
             if each.is_dir():
-                found |= {} if self._is_hidden(below) else self._meant(str(each), walk(str(each)))
+                found |= {} if self._is_hidden(below) else self._select(str(each), walk(str(each)))
             elif not each.exists():
                 self._not_read.add_file("unreadable_file", str(each), "a link to nothing")
             elif not self._is_marker(below, rest):
-                found[str(each)] = _about(each.stat())
+                found[str(each)] = _stat(each.stat())
         return root, found
 
-    def _stored(self, fs: Any, path: str) -> tuple[str, dict[str, _About]]:
-        """The same in a store."""
+    def _find_stored(self, fs: Any, path: str) -> tuple[str, dict[str, _Stat]]:
+        """Finds the files of a path in a store, as `_find_local`."""
         if fs.isfile(path):
-            return str(PurePosixPath(path).parent), {path: _known(fs.info(path))}
+            return str(PurePosixPath(path).parent), {path: _stored_stat(fs.info(path))}
         if fs.isdir(path):
-            return path.rstrip("/"), self._meant(path.rstrip("/"), _listed(fs, path))
+            return path.rstrip("/"), self._select(path.rstrip("/"), _listed(fs, path))
         root, rest = _existing_root(path, fs.isdir)
-        found: dict[str, _About] = {}
+        found: dict[str, _Stat] = {}
         globbed = fs.glob(f"{_escaped(root)}/{rest}", detail=True) if _is_glob(rest) else {}
         for name, info in sorted(globbed.items()):
             below = name.removeprefix(root)
             if info["type"] == "directory":
-                found |= {} if self._is_hidden(below) else self._meant(name.rstrip("/"), _listed(fs, name))
+                found |= {} if self._is_hidden(below) else self._select(name.rstrip("/"), _listed(fs, name))
             elif not self._is_marker(below, rest):
-                found[name] = _known(info)
+                found[name] = _stored_stat(info)
         return root, found
 
-    def _meant(self, folder: str, files: Iterable[tuple[str, _About | None]]) -> dict[str, _About]:
-        """Those of the files below a folder that are data by their names; the others are noted."""
-        found = {}
-        for name, about in files:
+    def _select(self, folder: str, files: Iterable[tuple[str, _Stat | None]]) -> dict[str, _Stat]:
+        """Selects the files below a folder that are data by their names; the others are noted."""
+        selected = {}
+        for name, stat in files:
             has_ending = name.lower().endswith(self._endings)
             if self._is_hidden(name.removeprefix(folder)):
                 if has_ending and any(self._endings):
                     self._not_read.add_file("hidden_file", name)
-            elif has_ending and about is None:
+            elif has_ending and stat is None:
                 self._not_read.add_file("unreadable_file", name, "a link to nothing")
-            elif about is not None and has_ending:
-                found[name] = about
+            elif stat is not None and has_ending:
+                selected[name] = stat
             else:
                 self._others.setdefault(PurePosixPath(name).suffix.lower(), [name, 0])[1] += 1
-        return found
+        return selected
 
     def _is_hidden(self, below: str) -> bool:
-        """Whether a path below the folder says that it is no data. One that gives a column its value does not."""
+        """Tells whether a path below the folder is marked as no data. One that gives a column its value is not."""
         parts = below.strip("/").split("/")
         return any(part.startswith(self._hidden) and not ("=" in part and part[0] == "_") for part in parts)
 
     def _is_marker(self, below: str, pattern: str) -> bool:
-        """Whether a file that a glob meets is no data although the glob's signs stand for its name."""
+        """Tells whether a file that a glob meets is no data although the glob's wildcards match its name."""
         last = pattern.rpartition("/")[2]
         return self._is_hidden(below.rpartition("/")[2]) and not last.startswith(self._hidden)
 
 
-def walk(folder: str) -> Iterator[tuple[str, _About | None]]:
-    """(path, (size, version)) of the files below a local folder, in no order; links are followed, each folder once.
+def walk(folder: str) -> Iterator[tuple[str, _Stat | None]]:
+    """Walks the files below a local folder, in no order: (path, (size, version)).
 
-    A link to nothing has None in place of size and version. Pipes, sockets and the like are passed over.
+    Links are followed, each folder once. A link to nothing has None in place of size and version. Pipes, sockets and
+    the like are passed over.
     """
     seen: set[tuple[int, int]] = set()
-    waiting = [folder.rstrip("/")]
-    while waiting:
-        here = waiting.pop()
-        status = Path(here).stat()
+    queue = [folder.rstrip("/")]
+    while queue:
+        current = queue.pop()
+        status = Path(current).stat()
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(here) as entries:
+        with os.scandir(current) as entries:
             for entry in entries:
                 if entry.is_dir():
-                    waiting.append(entry.path)
+                    queue.append(entry.path)
                 elif entry.is_file():
-                    yield entry.path, _about(entry.stat())
+                    yield entry.path, _stat(entry.stat())
                 elif entry.is_symlink():
                     yield entry.path, None
 
 
 def _globbed(root: str, rest: str) -> list[str]:
-    """What a glob below a folder stands for; names that begin with a dot only where it says so."""
+    """Expands a glob below a folder; names that begin with a dot only where it has one."""
     return glob.glob(rest, root_dir=root or "/", recursive=True) if _is_glob(rest) else []  # noqa: PTH207 - follows links
 
 
-def _about(status: os.stat_result) -> _About:
+def _stat(status: os.stat_result) -> _Stat:
     return status.st_size, str(status.st_mtime_ns)
 
 
-def _listed(fs: Any, folder: str) -> Iterator[tuple[str, _About]]:
-    """The files below a folder of a store."""
+def _listed(fs: Any, folder: str) -> Iterator[tuple[str, _Stat]]:
+    """Lists the files below a folder of a store."""
     for name, info in fs.find(folder, detail=True).items():
         if not name.endswith("/") and name != folder.rstrip("/"):  # else the marker of a folder
-            yield name, _known(info)
+            yield name, _stored_stat(info)
 
 
-def _known(info: Mapping[str, Any]) -> _About:
-    """What a store says of a file's content, its digest before a time of change."""
+def _stored_stat(info: Mapping[str, Any]) -> _Stat:
+    """Size and version of a file in a store: as version its digest, else its time of change."""
     names = ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified", "last_modified")
     return int(info.get("size") or 0), next((str(info[name]) for name in names if info.get(name)), "")
 
 
 def _file_system(pattern: str, what: str) -> tuple[Any | None, str]:
-    """The file system and the path there; None: this machine's."""
+    """Opens the file system of a pattern, with the path there; None: this machine's."""
     protocol, mark, _ = pattern.partition("://")
     if not mark or protocol in ("file", "local"):  # not by fsspec's rules, which take `::` for a chain of file systems
         path = pattern.removeprefix(f"{protocol}://") if mark else pattern
@@ -251,7 +253,7 @@ def _file_system(pattern: str, what: str) -> tuple[Any | None, str]:
 
 
 def _existing_root(path: str, is_folder: Callable[[str], bool]) -> tuple[str, str]:
-    """The folders at the beginning of a glob that are there as they are written, and the rest of it."""
+    """Splits a glob into the folders at its beginning that exist as they are written, and the rest."""
     parts = path.split("/")
     fixed = next((at for at, part in enumerate(parts) if _is_glob(part)), len(parts) - 1)
     while fixed < len(parts) - 1 and is_folder("/".join(parts[: fixed + 1])):
@@ -260,8 +262,8 @@ def _existing_root(path: str, is_folder: Callable[[str], bool]) -> tuple[str, st
 
 
 def _is_glob(path: str) -> bool:
-    return any(sign in path for sign in _GLOB_SIGNS)
+    return any(character in path for character in _GLOB_CHARACTERS)
 
 
 def _escaped(path: str) -> str:
-    return "".join(f"[{sign}]" if sign in _GLOB_SIGNS else sign for sign in path)
+    return "".join(f"[{character}]" if character in _GLOB_CHARACTERS else character for character in path)

@@ -20,7 +20,7 @@ from pydantic import Field
 from corpus.settings import Settings, SettingsError
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
 from pipelines.sources.img2dataset_tars import SHA256_HEX
-from pipelines.sources.lenient_casts import Cast, UncastableError, all_lost, cast_leniently, stored_values
+from pipelines.sources.lenient_casts import Cast, UncastableError, all_failed, cast_leniently, stored_values
 from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single
 
@@ -162,12 +162,12 @@ class Img2datasetRows:
         for name in _COLUMNS:
             cast = self._text(name, given, table.url)
             columns[name] = pc.fill_null(cast.values, "")
-            if cast.lost is None:
+            if cast.failed is None:
                 continue
             if name in _NEEDED:
-                bad |= cast.lost.to_numpy()
+                bad |= cast.failed.to_numpy()
             else:
-                self._not_read.add_values(_COLUMNS[name][0], cast.lost_count)
+                self._not_read.add_values(_COLUMNS[name][0], cast.failed_count)
         licences = columns["licence"]
         columns["licence"] = pc.if_else(pc.equal(licences, ""), self._settings.licence, licences)
         columns["given_sha256"] = self._digests(columns["given_sha256"])
@@ -190,7 +190,7 @@ class Img2datasetRows:
         except UncastableError as error:
             if name in _NEEDED:
                 raise SettingsError(f"{url}: column {_COLUMNS[name][0]}: {error}") from error
-            return all_lost(given.column(name), pa.string())
+            return all_failed(given.column(name), pa.string())
 
     def _digests(self, given: pa.ChunkedArray) -> pa.ChunkedArray:
         """SHA-256 in hex; "" in place of what is none, as "nan" and "None", which some programs write for null."""

@@ -1,6 +1,6 @@
-"""Records of JSON files, one object after the other: an array, JSON lines or a single object, local or in a store.
+"""Reads the records of JSON files: an array, JSON lines or a single object, local or in a store.
 
-What is no JSON, or holds what it should not, costs its own record: it goes into a list of faults.
+Text that is no JSON, or holds what it should not, costs its own record: it goes into a list of bad records.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from corpus.storage import Store
 
 _LINES = (".jsonl", ".ndjson")
-MOST_FAULTS = 1000  # that are kept word for word; the others are counted
-_MOST_TOLD = 200  # characters of what is wrong
+MAX_LISTED = 1000  # bad records that are kept word for word; the others are counted
+_MAX_DETAIL_CHARACTERS = 200
 _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9]*)?)")  # 00:01:02.500, 1:02, 12.5
 
 
@@ -38,20 +38,20 @@ class Fault:
 
 
 class Faults(list[Fault]):
-    """Rows that were lost. The first MOST_FAULTS lie in the list; `counts` counts all of them by reason."""
+    """Records that were left out. The first MAX_LISTED lie in the list; `counts` counts all of them by reason."""
 
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
 
     def append(self, fault: Fault) -> None:
-        """Count a lost row."""
+        """Counts a bad record, and keeps it if there are not too many."""
         self.counts[fault.reason] += 1
-        if len(self) < MOST_FAULTS:
+        if len(self) < MAX_LISTED:
             super().append(fault)
 
     def lines(self) -> list[str]:
-        """All of it in words, a line each; of those that are not in the list their number."""
+        """Describes all of them, a line each; of those that are not in the list their number."""
         more = self.counts.total() - len(self)
         lines = list(map(str, self))
         return [*lines, f"and {more} more"] if more else lines
@@ -61,12 +61,12 @@ class Malformed(ValueError):
     """A record is not as it should be; `reason` and `detail` as in Fault."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        self.reason, self.detail = reason, detail[:_MOST_TOLD]
+        self.reason, self.detail = reason, detail[:_MAX_DETAIL_CHARACTERS]
         super().__init__(f"{reason}: {self.detail}")
 
 
 def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
-    """(line, value) of each record: those of an array, of lines, or the file's one object. Adds to `faults`.
+    """Reads (line, value) of each record: those of an array, of lines, or the file's one object. Adds to `faults`.
 
     Raises StorageError for a file that cannot be read.
     """
@@ -85,9 +85,9 @@ def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
 
 
 def scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
-    """(line, value) of each value of a text: of an array, or one after the other. Adds to `faults` as `records` does.
+    """Parses (line, value) of each value of a text: of an array, or one after the other. Adds to `faults`.
 
-    After what is no JSON it goes on at the next line that begins with a brace, no further from
+    After text that is no JSON it goes on at the next line that begins with a brace, no further from
     the margin than the one that could not be read: what lies further in is part of it.
     """
     decoder = json.JSONDecoder()
@@ -101,15 +101,15 @@ def scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]
         except (ValueError, RecursionError) as error:
             column = at - text.rfind("\n", 0, at) - 1
             following = re.compile(rf"\n[ \t]{{0,{column}}}(?=\{{)").search(text, at + 1)
-            left = "" if following else "; nothing after it in the file is read"
-            faults.append(Fault(file, line, "not_json", f"{error}{left}"))
+            skipped = "" if following else "; nothing after it in the file is read"
+            faults.append(Fault(file, line, "not_json", f"{error}{skipped}"))
             at = following.end() if following else len(text)
         else:
             yield line, value
 
 
 def text_of(value: Any) -> str:
-    """A string without blanks around it, "" for null. Raises Malformed for all else, and for what is not Unicode."""
+    """Strips a string; null becomes "". Raises Malformed for all else, and for what is not Unicode."""
     if not isinstance(value, str | None):
         raise Malformed("bad_text", f"expected a string, found {type(value).__name__}")
     text = (value or "").strip()
@@ -139,7 +139,7 @@ def refuse_unread_times(record: Mapping[str, Any], start_key: str = "", end_key:
 
 
 def seconds(value: Any) -> float | None:
-    """Seconds of a number or of a string such as "12.5", "1:02" or "00:01:02.500"; None for null and "".
+    """Parses seconds, of a number or of a string such as "12.5", "1:02" or "00:01:02.500"; None for null and "".
 
     Raises ValueError for all else, negative and infinite times too.
     """

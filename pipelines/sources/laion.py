@@ -21,7 +21,7 @@ from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_
 from pipelines.sources.lenient_casts import (
     Cast,
     UncastableError,
-    all_lost,
+    all_failed,
     cast_leniently,
     comparable_values,
     stored_values,
@@ -272,10 +272,10 @@ class _Typed:
             cast = self._one(name, column, COLUMNS.field(at).type) if at >= 0 else Cast(comparable_values(column))
             if cast.values is not column:
                 table = table.set_column(table.column_names.index(name), name, cast.values)
-            if cast.lost is not None and name in _TEXTS:
-                bad = cast.lost if bad is None else pc.or_(bad, cast.lost)
-            elif cast.lost is not None:
-                self._not_read.add_values(name, cast.lost_count)
+            if cast.failed is not None and name in _TEXTS:
+                bad = cast.failed if bad is None else pc.or_(bad, cast.failed)
+            elif cast.failed is not None:
+                self._not_read.add_values(name, cast.failed_count)
         if bad is None:
             return table
         good = table.filter(pc.invert(bad))
@@ -288,7 +288,7 @@ class _Typed:
         except UncastableError as error:
             if name in _TEXTS:
                 raise SettingsError(f"{self._url}: column {name}: {error}") from error
-            return all_lost(column, kind)
+            return all_failed(column, kind)
 
 
 def _without_null_texts(table: pa.Table) -> pa.Table:

@@ -1,6 +1,6 @@
-"""Columns of foreign tables in the types that a source wants, value by value.
+"""Casts columns of foreign tables to the types that a source needs, value by value.
 
-A value that cannot be had in the wanted type becomes null, and the caller learns how many did: one "n/a" in a column
+A value that cannot be cast to the type becomes null, and the caller learns how many did: one "n/a" in a column
 of numbers stops nothing. Strings, binary and large or view forms of them, dictionaries, extension types, decimals and
 unsigned numbers are all read. Arrow trusts a file that its strings are UTF-8; here they are checked.
 """
@@ -22,27 +22,28 @@ _EXACT_IN_FLOATS = 2**53
 
 
 class UncastableError(ValueError):
-    """No value of a column's type can be had in the wanted one."""
+    """No value of a column's type can be cast to the requested one."""
 
 
 @dataclass(frozen=True)
 class Cast:
-    """A column in its new type, and which rows had a value that is null there (bool[n]; None: none of them)."""
+    """A column in its new type; `failed`: which rows had a value that is null there (bool[n]; None: none of them)."""
 
     values: pa.ChunkedArray
-    lost: pa.ChunkedArray | None = None
+    failed: pa.ChunkedArray | None = None
 
     @property
-    def lost_count(self) -> int:
-        """How many values became null."""
-        return 0 if self.lost is None else pc.sum(self.lost).as_py() or 0
+    def failed_count(self) -> int:
+        """The number of values that became null."""
+        return 0 if self.failed is None else pc.sum(self.failed).as_py() or 0
 
 
 def cast_leniently(column: pa.ChunkedArray, kind: pa.DataType) -> Cast:
-    """The column as `string`, `int32` or `float64`. Raises UncastableError for a column of lists, structs and the like.
+    """Casts a column to `string`, `int32` or `float64`.
 
-    NaN stands for null in tables whose numbers went through floats, and is not counted. Numbers that are to be whole
-    are rounded; a whole number in a float beyond 2**53 has lost digits and is null where it is to be a text.
+    Raises UncastableError for a column of lists, structs and the like. NaN stands for null in tables whose numbers went
+    through floats, and is not counted. Numbers become integers by rounding; a whole number in a float beyond 2**53 has
+    failed digits and is null where it is to be a text.
     """
     column = stored_values(column)
     if column.type == kind and not pa.types.is_string(kind):
@@ -54,15 +55,15 @@ def cast_leniently(column: pa.ChunkedArray, kind: pa.DataType) -> Cast:
         values = cast(column)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UncastableError(f"{column.type} cannot be read as {kind}") from error
-    given = pc.is_valid(column)
+    present = pc.is_valid(column)
     if pa.types.is_floating(column.type):
-        given = pc.and_(given, pc.invert(pc.is_nan(column)))
-    lost = pc.and_(given, pc.is_null(values))
-    return Cast(values, lost if pc.any(lost).as_py() else None)
+        present = pc.and_(present, pc.invert(pc.is_nan(column)))
+    failed = pc.and_(present, pc.is_null(values))
+    return Cast(values, failed if pc.any(failed).as_py() else None)
 
 
 def stored_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without dictionaries, extension types and views; of a UUID its text.
+    """Replaces dictionaries, extension types and views by what they store; a UUID by its text.
 
     Raises ArrowIndexError for a dictionary whose indices lead out of it.
     """
@@ -83,7 +84,7 @@ def stored_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def comparable_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column in a type that Arrow compares: texts as strings, decimals as floats."""
+    """Casts a column to a type that Arrow compares: texts as strings, decimals as floats."""
     column = stored_values(column)
     if pa.types.is_decimal(column.type):
         return column.cast(pa.float64())
@@ -91,7 +92,7 @@ def comparable_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """Whether a type holds bytes of which nobody says that they are text."""
+    """Tells whether a type holds bytes that are not declared to be text."""
     return (
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
@@ -101,7 +102,7 @@ def is_binary(kind: pa.DataType) -> bool:
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether a type is one of lists, of any form."""
+    """Tells whether a type is one of lists, of any form."""
     types = pa.types
     return (
         types.is_list(kind)
@@ -115,7 +116,7 @@ def is_list(kind: pa.DataType) -> bool:
 def _strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_floating(kind):
-        return _whole_as_text(column.cast(pa.float64()))
+        return _integers_as_text(column.cast(pa.float64()))
     if is_binary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
         data = column.cast(pa.large_binary() if large else pa.binary())
@@ -126,32 +127,32 @@ def _strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def _whole_as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whole numbers as they are written; others as floats are."""
+def _integers_as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Writes whole numbers without a point; others as floats."""
     exact = pc.less_equal(pc.abs(column), _EXACT_IN_FLOATS)
-    whole = pc.and_(exact, pc.equal(column, pc.trunc(column)))
-    digits = pc.if_else(whole, column, None).cast(pa.int64()).cast(pa.string())
+    is_integer = pc.and_(exact, pc.equal(column, pc.trunc(column)))
+    digits = pc.if_else(is_integer, column, None).cast(pa.int64()).cast(pa.string())
     return pc.coalesce(digits, pc.if_else(exact, column, None).cast(pa.string()))
 
 
 def _numbers(kind: pa.DataType) -> Callable[[pa.ChunkedArray], pa.ChunkedArray]:
     def cast(column: pa.ChunkedArray) -> pa.ChunkedArray:
-        given = column.type
-        if pa.types.is_string(given) or pa.types.is_large_string(given) or is_binary(given):
+        kind_in = column.type
+        if pa.types.is_string(kind_in) or pa.types.is_large_string(kind_in) or is_binary(kind_in):
             text = _strings(column)
             readable = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
             column = pc.utf8_trim_whitespace(readable).cast(pa.float64())
-        elif pa.types.is_decimal(given) or pa.types.is_boolean(given) or pa.types.is_float16(given):
+        elif pa.types.is_decimal(kind_in) or pa.types.is_boolean(kind_in) or pa.types.is_float16(kind_in):
             column = column.cast(pa.float64())
-        elif not (pa.types.is_integer(given) or pa.types.is_floating(given)):
-            raise pa.ArrowNotImplementedError(f"{given} holds no numbers")
-        return _whole(column, kind) if pa.types.is_integer(kind) else column.cast(kind, safe=False)
+        elif not (pa.types.is_integer(kind_in) or pa.types.is_floating(kind_in)):
+            raise pa.ArrowNotImplementedError(f"{kind_in} holds no numbers")
+        return _to_int32(column, kind) if pa.types.is_integer(kind) else column.cast(kind, safe=False)
 
     return cast
 
 
-def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Numbers as 32-bit integers, null where they are beyond those."""
+def _to_int32(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Rounds numbers to 32-bit integers, null where they are beyond those."""
     floating = pa.types.is_floating(column.type)
     if floating:
         column = pc.round(column)
@@ -165,7 +166,7 @@ def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _mapped(column: pa.ChunkedArray, kind: pa.DataType, function: Callable[[Any], Any]) -> pa.ChunkedArray:
-    """A column value by value: for what is rare."""
+    """Applies a function to a column value by value: for rare types."""
     chunks = [
         pa.array([None if value is None else function(value) for value in chunk.to_pylist()], kind)
         for chunk in column.chunks
@@ -180,12 +181,12 @@ def _decoded(data: bytes) -> str | None:
         return None
 
 
-def all_lost(column: pa.ChunkedArray, kind: pa.DataType) -> Cast:
-    """What becomes of a column of which no value can be read."""
-    lost = pc.is_valid(column)
-    return Cast(pa.chunked_array([pa.nulls(len(column), kind)]), lost if pc.any(lost).as_py() else None)
+def all_failed(column: pa.ChunkedArray, kind: pa.DataType) -> Cast:
+    """Makes the cast of a column of which no value can be read."""
+    failed = pc.is_valid(column)
+    return Cast(pa.chunked_array([pa.nulls(len(column), kind)]), failed if pc.any(failed).as_py() else None)
 
 
-def rows_without(lost: pa.ChunkedArray | None, rows: int) -> np.ndarray:
-    """Which of `rows` rows lost nothing; bool[rows]."""
-    return np.ones(rows, np.bool_) if lost is None else ~lost.to_numpy()
+def rows_without(failed: pa.ChunkedArray | None, rows: int) -> np.ndarray:
+    """Tells which of `rows` rows had no failed value; bool[rows]."""
+    return np.ones(rows, np.bool_) if failed is None else ~failed.to_numpy()

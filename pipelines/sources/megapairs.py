@@ -21,7 +21,7 @@ from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.record_files import ROW_ENDINGS
 
-MOST_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
+MAX_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
 
 
 class MegaPairsSource(PairSource):
@@ -103,7 +103,7 @@ def _strings(record: Row, key: str) -> list[str]:
         values = [values]
     if not isinstance(values, list):
         raise Malformed("bad_list", f"no list {key!r}")
-    if len(values) > MOST_ENTRIES:
+    if len(values) > MAX_ENTRIES:
         raise Malformed("bad_list", f"{key!r} has {len(values)} entries")
     return [text_of(value) for value in values]
 

@@ -25,7 +25,7 @@ from pipelines.sources.json_records import Fault, Malformed, text_of
 from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolved, split_instruction
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
-from pipelines.sources.string_lists import MOST_ENTRIES, string_list
+from pipelines.sources.string_lists import MAX_ENTRIES, string_list
 
 QUERY = ("qry", "qry_image_path")
 POSITIVE = ("pos_text", "pos_image_path")
@@ -194,7 +194,7 @@ class RowReader:
         if isinstance(value, str) and self._lists:
             return string_list(value, name)
         values = value if isinstance(value, list) else [value]
-        if len(values) > MOST_ENTRIES:
+        if len(values) > MAX_ENTRIES:
             raise Malformed("bad_list", f"{name} has {len(values)} entries")
         texts = [text_of(each) for each in values]
         return texts if any(texts) else []

@@ -1,6 +1,6 @@
-"""What lies where the settings point and is not read: files, and values that cannot be had in their column's type.
+"""Counts and names what lies where the settings point and is not read: files, and values that cannot be cast.
 
-Rows that are left out are in a source's `counts`. This is for what are no rows: it is counted too, and named.
+Rows that are left out are in a source's `counts`. This is for what are no rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from corpus.settings import SettingsError
 from corpus.urls import without_credentials
 
 NOT_READ = "not_read"  # the key in a source's notes
-_MOST_NAMED = 20  # files of one reason that are named; the others are counted
+_MAX_NAMED = 20  # files of one reason that are named; the others are counted
 
 
 class UnreadableFileError(SettingsError):
@@ -36,7 +36,7 @@ class NotRead:
         self.values: Counter[str] = Counter()  # column -> values that are null instead
 
     def add_file(self, reason: str, file: str, detail: str = "", count: int = 1) -> None:
-        """Note a file, or one of `count` of its kind; a second note on the same file replaces the first.
+        """Notes a file, or one of `count` of its kind; a second note on the same file replaces the first.
 
         Reasons: unreadable_file, damaged or of another kind; hidden_file, a name that marks it as no data; other_file,
         another ending than the source reads; bad_name, not UTF-8; orphan_tar, without its table; other_format, of
@@ -45,46 +45,46 @@ class NotRead:
         self._files[reason, file] = count, detail
 
     def forget_others(self, endings: Collection[str]) -> None:
-        """Take back what was noted as other_file of files with these endings: something else reads them."""
+        """Removes the notes of other_file on files with these endings: something else reads them."""
         for reason, file in list(self._files):
             if reason == "other_file" and PurePosixPath(file).suffix.lower() in endings:
                 del self._files[reason, file]
 
     def add_values(self, column: str, count: int) -> None:
-        """Note values of a column that are null because they could not be cast."""
+        """Notes values of a column that are null because they could not be cast."""
         if count:
             self.values[column] += count
 
     @property
     def files(self) -> Counter[str]:
-        """Reason -> files."""
-        found: Counter[str] = Counter()
+        """The number of files by reason."""
+        counts: Counter[str] = Counter()
         for (reason, _), (count, _) in self._files.items():
-            found[reason] += count
-        return found
+            counts[reason] += count
+        return counts
 
     def lines(self) -> list[str]:
-        """All of it in words, a line each; of many files with one reason the first."""
+        """Describes all of it, a line each; of many files with one reason the first."""
         named: Counter[str] = Counter()
         lines = []
         for (reason, file), (_, detail) in self._files.items():
             named[reason] += 1
-            if named[reason] <= _MOST_NAMED:
-                about = f"{file}{': ' if detail else ''}{detail}"
-                lines.append(without_credentials(f"not read ({reason}): {about}"))
+            if named[reason] <= _MAX_NAMED:
+                line = f"{file}{': ' if detail else ''}{detail}"
+                lines.append(without_credentials(f"not read ({reason}): {line}"))
         for reason, count in named.items():
-            if count > _MOST_NAMED:
-                lines.append(f"not read ({reason}): {count - _MOST_NAMED} more")
+            if count > _MAX_NAMED:
+                lines.append(f"not read ({reason}): {count - _MAX_NAMED} more")
         for column, count in sorted(self.values.items()):
             lines.append(f"column {column}: {count} values cannot be read and count as absent")
         return lines
 
     def notes(self) -> dict[str, Any]:
-        """As a part of a source's notes; empty where all was read."""
+        """Gives all of it as a part of a source's notes; empty where all was read."""
         counts = counts_of({"files": dict(sorted(self.files.items())), "values": dict(sorted(self.values.items()))})
         return {NOT_READ: {**counts, "lines": self.lines()}} if counts else {}
 
 
 def counts_of(noted: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Of what `NotRead.notes` holds under its key the counts: of `files` by reason, of `values` by column."""
+    """Selects the counts of what `NotRead.notes` holds under its key: of `files` by reason, of `values` by column."""
     return {kind: dict(noted[kind]) for kind in ("files", "values") if noted.get(kind)}

@@ -1,4 +1,4 @@
-"""What a source of given pairs says of each of them: texts, and the names of the images on each side.
+"""The rows of a source of existing pairs: texts, and the names of the images on each side.
 
 The images themselves are found by their names in archives (`pipelines.sources.archives`) and become items of their
 own; a pair's row only names them.
@@ -52,7 +52,7 @@ class Side:
 
 @dataclass(frozen=True)
 class GivenPair:
-    """One pair as its set gives it."""
+    """One pair as its set has it."""
 
     query: Side
     positive: Side
@@ -71,13 +71,13 @@ class GivenPair:
 
 
 def pairs_table(pairs: Sequence[GivenPair]) -> pa.Table:
-    """PAIR_ROWS of some pairs, in their order."""
+    """Makes PAIR_ROWS of some pairs, in their order."""
     columns: dict[str, pa.Array] = {
         name: _sides([getattr(pair, name) for pair in pairs]) for name in ("query", "positive")
     }
-    given = [side for pair in pairs for side in pair.negatives]
-    scores = pa.array([side.score for side in given], pa.float32())
-    negatives = pa.StructArray.from_arrays([*_sides(given).flatten(), scores], fields=list(NEGATIVE))
+    sides = [side for pair in pairs for side in pair.negatives]
+    scores = pa.array([side.score for side in sides], pa.float32())
+    negatives = pa.StructArray.from_arrays([*_sides(sides).flatten(), scores], fields=list(NEGATIVE))
     columns["negatives"] = _lists(negatives, [len(pair.negatives) for pair in pairs], pa.list_(NEGATIVE))
     for name in PAIR_ROWS.names:
         if name not in columns:

@@ -1,4 +1,4 @@
-"""What a Parquet file's footer says of the nulls in its columns, read without Arrow.
+"""Reads from a Parquet file's footer which of its columns are null, without Arrow.
 
 Arrow ends the process where the metadata of a damaged column chunk is asked for. This reads the few fields that are
 needed here from the footer's bytes. Formats: parquet.thrift of Apache Parquet, and Thrift's compact protocol.
@@ -11,8 +11,8 @@ from typing import Any
 
 from corpus.storage import Store
 
-_DEEPEST = 32  # structs and lists in each other; footers have six
-_MOST_BYTES = 256 * 2**20
+_MAX_DEPTH = 32  # structs and lists in each other; footers have six
+_MAX_FOOTER_BYTES = 256 * 2**20
 
 # Types of the compact protocol.
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _MAP, _STRUCT, _UUID = 1, 2, 3, 7, 8, 11, 12, 13
@@ -33,7 +33,7 @@ class FooterError(ValueError):
 
 
 def null_columns(url: str) -> list[set[str]]:
-    """Of each row group the columns, by their paths ("image.bytes"), of which the footer says that all is null.
+    """Lists for each row group the columns, by their paths ("image.bytes"), that are all null by the footer.
 
     Raises FooterError for a file without a footer that can be read, StorageError where its storage does not give it.
     """
@@ -43,28 +43,30 @@ def null_columns(url: str) -> list[set[str]]:
         raise FooterError(f"{size} bytes")
     (tail,) = store.read_ranges([(url, size - 8, 8)])
     length, magic = struct.unpack("<I4s", tail)
-    if magic != b"PAR1" or not 0 < length <= min(size - 12, _MOST_BYTES):
+    if magic != b"PAR1" or not 0 < length <= min(size - 12, _MAX_FOOTER_BYTES):
         raise FooterError(f"ends in {tail!r}")
     (footer,) = store.read_ranges([(url, size - 8 - length, length)])
     return [_all_null(group) for group in _list(_Reader(footer).struct(), _ROW_GROUPS, dict)]
 
 
 def _all_null(group: _Fields) -> set[str]:
+    """The columns of a row group that are all null."""
     rows = group.get(_ROWS)
-    found = set()
+    names = set()
     for column in _list(group, _COLUMNS, dict):
         metadata = column.get(_METADATA, {})
         statistics = metadata.get(_STATISTICS, {}) if isinstance(metadata, dict) else {}
         if rows is not None and isinstance(statistics, dict) and statistics.get(_NULL_COUNT) == rows:
-            found.add(b".".join(_list(metadata, _PATH, bytes)).decode("utf-8", "replace"))
-    return found
+            names.add(b".".join(_list(metadata, _PATH, bytes)).decode("utf-8", "replace"))
+    return names
 
 
 def _list(fields: _Fields, number: int, kind: type) -> list[Any]:
-    found = fields.get(number, [])
-    if not isinstance(found, list) or not all(isinstance(each, kind) for each in found):
+    """The list in a field, of values of one kind. Raises FooterError for anything else."""
+    values = fields.get(number, [])
+    if not isinstance(values, list) or not all(isinstance(each, kind) for each in values):
         raise FooterError(f"field {number} is not what it should be")
-    return found
+    return values
 
 
 class _Reader:
@@ -74,7 +76,7 @@ class _Reader:
         self._data, self._at = data, 0
 
     def struct(self, depth: int = 0) -> _Fields:
-        """Number -> value of each field of the struct that begins here."""
+        """Reads the struct that begins here: number -> value of each field."""
         fields: _Fields = {}
         number = 0
         while header := self._byte():
@@ -84,7 +86,7 @@ class _Reader:
         return fields
 
     def _value(self, kind: int, depth: int) -> Any:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise FooterError("too deep")
         if kind in _INTEGERS:
             return self._integer()
@@ -105,12 +107,12 @@ class _Reader:
     def _elements(self, depth: int) -> list[Any]:
         header = self._byte()
         count = header >> 4 if header >> 4 != 15 else self._varint()
-        self._expect(count)
+        self._require(count)
         return [self._value(header & 15, depth + 1) for _ in range(count)]
 
     def _map(self, depth: int) -> list[tuple[Any, Any]]:
         count = self._varint()
-        self._expect(count)
+        self._require(count)
         kinds = self._byte() if count else 0
         return [(self._value(kinds >> 4, depth + 1), self._value(kinds & 15, depth + 1)) for _ in range(count)]
 
@@ -133,10 +135,10 @@ class _Reader:
         return self._bytes(1)[0]
 
     def _bytes(self, count: int) -> bytes:
-        self._expect(count)
+        self._require(count)
         self._at += count
         return self._data[self._at - count : self._at]
 
-    def _expect(self, count: int) -> None:
+    def _require(self, count: int) -> None:
         if count > len(self._data) - self._at:
             raise FooterError(f"ends at byte {len(self._data)}, {count} more are wanted")

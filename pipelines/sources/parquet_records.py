@@ -1,4 +1,4 @@
-"""Rows of Parquet files as Python values, a few rows of a row group at a time; images that lie in them only by name."""
+"""Reads rows of Parquet files as Python values, a few at a time; images that lie in them only by name."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ IMAGE = "image"  # the column whose embedded images are named without it
 _BATCH_ROWS = 1024
 
 Row = dict[str, Any]
-_Plain = Callable[[Any], Any]
+_Converter = Callable[[Any], Any]
 
 
 def embedded_name(file: str, row: int, column: str = IMAGE, at: int | None = None) -> str:
-    """The name of an image that lies in a Parquet file; rows are counted from 1, places in a list (`at`) from 0."""
-    named = f"{file}#row={row}" + ("" if column == IMAGE else f"&column={column}")
-    return named if at is None else f"{named}&at={at}"
+    """Names an image that lies in a Parquet file; rows are counted from 1, places in a list (`at`) from 0."""
+    name = f"{file}#row={row}" + ("" if column == IMAGE else f"&column={column}")
+    return name if at is None else f"{name}&at={at}"
 
 
 def parquet_paths(file: FoundFile) -> set[str]:
-    """Every path of a file's columns. Raises UnreadableFileError, StorageError."""
+    """Lists every path of a file's columns. Raises UnreadableFileError, StorageError."""
     with open_parquet(file) as parquet:
         return paths_of_schema(parquet.schema_arrow)
 
@@ -38,7 +38,7 @@ def parquet_paths(file: FoundFile) -> set[str]:
 def parquet_rows(
     file: FoundFile, faults: list[Fault], columns: Collection[str] | None, maybe_images: Collection[str]
 ) -> Iterator[tuple[int, Row]]:
-    """(row, values) of a file, rows counted from 1. As `record_files.read_records`, for Parquet.
+    """Reads (row, values) of a file, rows counted from 1. As `record_files.read_records`, for Parquet.
 
     Values are those that JSON has: binary columns are UTF-8, as some programs write text; decimals are numbers; dates,
     times and UUIDs are texts. A row with text that is not UTF-8, or a date that Python has not, is a fault. Raises
@@ -46,14 +46,14 @@ def parquet_rows(
     """
     with open_parquet(file) as parquet:
         names = column_names(parquet.schema_arrow, file.url)
-        fields = [field for field in parquet.schema_arrow if columns is None or _names_it(columns, field.name)]
+        fields = [field for field in parquet.schema_arrow if columns is None or _selects(columns, field.name)]
         require_single(names, {field.name for field in fields}, file.url)
-        lists = [field.name for field in fields if _names_list(maybe_images, field.name) and holds_lists(field.type)]
+        lists = [field.name for field in fields if _selects_list(maybe_images, field.name) and holds_lists(field.type)]
         images = [field.name for field in fields if field.name in maybe_images and holds_images(field.type)]
         leaves = [field.name for field in fields if field.name not in (*images, *lists)]
         leaves += [f"{field.name}.path" for field in fields if field.name in images and _has_path(field.type)]
         leaves += [image_leaf(parquet, name, "path") or name for name in lists]
-        embedded = _embedded(file, parquet, images)
+        embedded = _embedded_columns(file, parquet, images)
         first = 1
         for group in range(parquet.num_row_groups):
             for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=leaves):
@@ -71,7 +71,7 @@ def parquet_rows(
 
 
 def holds_images(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds the bytes of images."""
+    """Tells whether a column of this type holds the bytes of images."""
     if pa.types.is_struct(kind):
         at = kind.get_field_index("bytes")
         return at >= 0 and is_binary(kind.field(at).type)
@@ -79,18 +79,18 @@ def holds_images(kind: pa.DataType) -> bool:
 
 
 def holds_lists(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds lists of images."""
+    """Tells whether a column of this type holds lists of images."""
     return is_list(kind) and holds_images(kind.value_type)
 
 
 def image_leaf(parquet: pq.ParquetFile, column: str, field: str = "bytes") -> str:
-    """The path, as Parquet has it, of a field of a column's images, such as `images.list.element.bytes`; "": none."""
+    """Finds the Parquet path of a field of a column's images, such as `images.list.element.bytes`; "": none."""
     paths = [parquet.schema.column(at).path.split(".") for at in range(len(parquet.schema))]
     return next((".".join(path) for path in paths if path[0] == column and path[-1] == field), "")
 
 
-def _names_list(paths: Collection[str], column: str) -> bool:
-    """Whether one of the paths is the column, or an entry of the list that is in it."""
+def _selects_list(paths: Collection[str], column: str) -> bool:
+    """Tells whether one of the paths is the column, or an entry of the list that is in it."""
     return any(
         path == column or (path.startswith(f"{column}.") and path[len(column) + 1 :].isdecimal()) for path in paths
     )
@@ -100,8 +100,8 @@ def _sizes(batch: pa.RecordBatch, column: str) -> list[int]:
     return batch.column(column).value_lengths().fill_null(0).to_pylist()
 
 
-def _names_it(paths: Collection[str], column: str) -> bool:
-    """Whether one of the paths is the column, or lies in it."""
+def _selects(paths: Collection[str], column: str) -> bool:
+    """Tells whether one of the paths is the column, or lies in it."""
     return any(path == column or path.startswith(f"{column}.") for path in paths)
 
 
@@ -109,8 +109,8 @@ def _has_path(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
 
 
-def _embedded(file: FoundFile, parquet: pq.ParquetFile, images: Collection[str]) -> list[set[str]]:
-    """Of each row group those of the columns that have an image in its own bytes; told without reading these."""
+def _embedded_columns(file: FoundFile, parquet: pq.ParquetFile, images: Collection[str]) -> list[set[str]]:
+    """Lists for each row group the columns that have images in its own bytes, which are not read for it."""
     if not images:
         return [set()] * parquet.num_row_groups
     try:
@@ -118,18 +118,18 @@ def _embedded(file: FoundFile, parquet: pq.ParquetFile, images: Collection[str])
     except FooterError:
         nulls = []
     if len(nulls) != parquet.num_row_groups:
-        nulls = [set()] * parquet.num_row_groups  # nobody knows: as if there were images
+        nulls = [set()] * parquet.num_row_groups  # unknown: as if there were images
     return [{name for name in images if not {name, f"{name}.bytes"} & group} for group in nulls]
 
 
 def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault]) -> Iterator[tuple[int, Row]]:
-    plain = {field.name: to_plain for field in batch.schema if (to_plain := _to_plain(field.type))}
+    converters = {field.name: convert for field in batch.schema if (convert := _converter(field.type))}
     try:
-        yield from list(enumerate(_rows(batch, plain), first))
-    except (ValueError, OverflowError):  # what is not Unicode, or a date that Python has not, costs its row
+        yield from list(enumerate(_rows(batch, converters), first))
+    except (ValueError, OverflowError):  # text that is not Unicode, or a date that Python has not, costs its row
         for at in range(batch.num_rows):
             try:
-                (row,) = _rows(batch.slice(at, 1), plain)
+                (row,) = _rows(batch.slice(at, 1), converters)
             except UnicodeDecodeError as error:
                 faults.append(Fault(url, first + at, "bad_text", f"not Unicode: {error.reason}"))
             except (ValueError, OverflowError) as error:
@@ -138,17 +138,17 @@ def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault
                 yield first + at, row
 
 
-def _rows(batch: pa.RecordBatch, plain: dict[str, _Plain]) -> list[Row]:
+def _rows(batch: pa.RecordBatch, converters: dict[str, _Converter]) -> list[Row]:
     rows = batch.to_pylist()
-    for name, to_plain in plain.items():
+    for name, convert in converters.items():
         for row in rows:
             if row[name] is not None:
-                row[name] = to_plain(row[name])
+                row[name] = convert(row[name])
     return rows
 
 
-def _to_plain(kind: pa.DataType) -> _Plain | None:
-    """What makes JSON's values of those that Arrow gives for a type; None where they are already."""
+def _converter(kind: pa.DataType) -> _Converter | None:
+    """Chooses what makes JSON's values of those that Arrow gives for a type; None where they are already."""
     if is_binary(kind):
         return bytes.decode
     if pa.types.is_decimal(kind):
@@ -158,33 +158,33 @@ def _to_plain(kind: pa.DataType) -> _Plain | None:
     if pa.types.is_duration(kind) or kind == pa.uuid():
         return str
     if pa.types.is_dictionary(kind):
-        return _to_plain(kind.value_type)
+        return _converter(kind.value_type)
     if pa.types.is_map(kind):
-        return _of_maps(_to_plain(kind.key_type), _to_plain(kind.item_type))
+        return _of_maps(_converter(kind.key_type), _converter(kind.item_type))
     if pa.types.is_struct(kind):
-        fields = {field.name: to_plain for field in kind.fields if (to_plain := _to_plain(field.type))}
+        fields = {field.name: convert for field in kind.fields if (convert := _converter(field.type))}
         return _of_structs(fields) if fields else None
-    inner = _to_plain(kind.value_type) if is_list(kind) else None
+    inner = _converter(kind.value_type) if is_list(kind) else None
     return (lambda values: [each if each is None else inner(each) for each in values]) if inner else None
 
 
-def _of_structs(fields: dict[str, _Plain]) -> _Plain:
-    def to_plain(value: Row) -> Row:
+def _of_structs(fields: dict[str, _Converter]) -> _Converter:
+    def convert(value: Row) -> Row:
         return {
             name: fields[name](each) if name in fields and each is not None else each for name, each in value.items()
         }
 
-    return to_plain
+    return convert
 
 
-def _of_maps(key: _Plain | None, item: _Plain | None) -> _Plain | None:
+def _of_maps(key: _Converter | None, item: _Converter | None) -> _Converter | None:
     if key is None and item is None:
         return None
 
-    def to_plain(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    def convert(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         return [(key(k) if key else k, item(v) if item and v is not None else v) for k, v in pairs]
 
-    return to_plain
+    return convert
 
 
 def _number(value: decimal.Decimal) -> int | float:

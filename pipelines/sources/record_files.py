@@ -1,7 +1,7 @@
-"""Rows of the files that public sets come in, one after the other: JSON lines, JSON and Parquet, local or in a store.
+"""Reads the rows of the files that public sets come in: JSON lines, JSON and Parquet, local or in a store.
 
 Files are streamed: JSON lines (also gzipped) line by line, Parquet a few rows of a row group at a time; only a JSON
-array is read whole. Images that lie in a Parquet file are not read: the row has their names in their place.
+array is read completely. Images that lie in a Parquet file are not read: the row has their names in their place.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.parquet_records import Row, parquet_paths, parquet_rows
 
 ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
-_MOST_LINE_BYTES = 64 * 2**20
-_MOST_JSON_BYTES = 2 * 2**30  # of a JSON file that is read whole, unpacked
-_LOOKED_AT = 100  # records of a JSON file that tell which fields there are
+_MAX_LINE_BYTES = 64 * 2**20
+_MAX_JSON_BYTES = 2 * 2**30  # of a JSON file that is read completely, unpacked
+_SCHEMA_RECORDS = 100  # of a JSON file, which tell which fields there are
 _OTHER_KINDS = {  # by how a file begins: what would else be a heap of malformed lines
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
     b"\xfd7zXZ\0": "compressed with xz",
@@ -40,12 +40,12 @@ _GZIP = b"\x1f\x8b"
 
 
 def is_parquet(file: FoundFile) -> bool:
-    """Whether a file is one by its name."""
+    """Tells whether a file is Parquet, by its name."""
     return file.url.lower().endswith(".parquet")
 
 
 def named_apart(files: Sequence[FoundFile]) -> list[FoundFile]:
-    """The same files; those that are called alike are called by their URLs."""
+    """Makes the names of files distinct: those of equal name are called by their URLs."""
     count = Counter(file.name for file in files)
     return [replace(file, name=file.url) if count[file.name] > 1 else file for file in files]
 
@@ -53,28 +53,29 @@ def named_apart(files: Sequence[FoundFile]) -> list[FoundFile]:
 def read_records(
     file: FoundFile, faults: list[Fault], columns: Collection[str] | None = None, images: Collection[str] = ()
 ) -> Iterator[tuple[int, Row]]:
-    """(line, record) of each object in a file; in Parquet the row, counted from 1. Adds to `faults` what is none.
+    """Reads (line, record) of each object in a file; in Parquet the row, counted from 1. Adds to `faults` what is none.
 
     `columns`: of a Parquet file only these are read, as far as it has them; with dots, what lies in them. Of these,
     `images` are those that may hold images (a binary column, or what `datasets` makes of images, {bytes, path}); such
-    a one is given as a string: its `embedded_name` in the file's name, which is the same wherever the file lies; or the
-    path, where none of the row group's rows holds bytes. What the file's folders say of all its rows (`lang=en`) is a
+    a one becomes a string: its `embedded_name` in the file's name, which is the same wherever the file lies; or the
+    path, where none of the row group's rows holds bytes. What the file's folders state of all its rows (`lang=en`) is a
     column as well. Raises UnreadableFileError for a file of another kind or one that is damaged, after what could be
     read; SettingsError for a column that is there twice; StorageError for a file that its storage does not give.
     """
-    given = {name: value for name, value in file.partition.items() if columns is None or name in columns}
+    partition = {name: value for name, value in file.partition.items() if columns is None or name in columns}
     if is_parquet(file):
         for line, row in parquet_rows(file, faults, columns, images):
-            yield line, {**given, **row} if given else row
+            yield line, {**partition, **row} if partition else row
         return
     for line, record in _json_values(file.url, faults):
         if isinstance(record, dict):
-            yield line, {**given, **record} if given else record
+            yield line, {**partition, **record} if partition else record
         else:
             faults.append(Fault(file.url, line, "not_an_object", f"a {type(record).__name__}"))
 
 
 def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+    """Reads (line, value) of each value of a JSON file, plain or gzipped."""
     try:
         with Store(".").open(url) as opened:
             stream = io.BufferedReader(cast(io.RawIOBase, opened), 2**20)
@@ -88,7 +89,7 @@ def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
                 )
             is_array = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")  # a .json.gz may as well be of lines
             if url.lower().endswith(".json") or (url.lower().endswith(".json.gz") and is_array):
-                yield from scan(_read_whole(stream, url).decode("utf-8", "surrogateescape"), url, faults)
+                yield from scan(_read_all(stream, url).decode("utf-8", "surrogateescape"), url, faults)
             else:
                 yield from _parsed_lines(stream, url, faults)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -99,22 +100,22 @@ def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
         raise StorageError(f"{url}: {error}") from error
 
 
-def _read_whole(stream: IO[bytes], url: str) -> bytes:
-    """All bytes of a stream, which may be packed a thousand times smaller. Raises SettingsError for too many."""
-    data = stream.read(_MOST_JSON_BYTES + 1)
-    if len(data) > _MOST_JSON_BYTES:
-        raise UnreadableFileError(url, f"a JSON file of over {_MOST_JSON_BYTES:,} bytes, unpacked: make it JSON lines")
+def _read_all(stream: IO[bytes], url: str) -> bytes:
+    """Reads all bytes of a stream, which may be packed a thousand times smaller. Raises SettingsError for too many."""
+    data = stream.read(_MAX_JSON_BYTES + 1)
+    if len(data) > _MAX_JSON_BYTES:
+        raise UnreadableFileError(url, f"a JSON file of over {_MAX_JSON_BYTES:,} bytes, unpacked: make it JSON lines")
     return data
 
 
 def _parsed_lines(stream: IO[bytes], url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
     number = 0
-    while data := stream.readline(_MOST_LINE_BYTES):
+    while data := stream.readline(_MAX_LINE_BYTES):
         number += 1
-        if len(data) == _MOST_LINE_BYTES and not data.endswith(b"\n"):
-            faults.append(Fault(url, number, "line_too_long", f"more than {_MOST_LINE_BYTES} bytes"))
+        if len(data) == _MAX_LINE_BYTES and not data.endswith(b"\n"):
+            faults.append(Fault(url, number, "line_too_long", f"more than {_MAX_LINE_BYTES} bytes"))
             while data and not data.endswith(b"\n"):
-                data = stream.readline(_MOST_LINE_BYTES)
+                data = stream.readline(_MAX_LINE_BYTES)
             continue
         text = data.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
         try:
@@ -127,18 +128,18 @@ def _parsed_lines(stream: IO[bytes], url: str, faults: list[Fault]) -> Iterator[
 
 
 def fault_all(file: FoundFile, faults: list[Fault]) -> None:
-    """Of a file in which `paths_in` finds none: whatever lies in it is a fault."""
+    """Adds each record of a file in which `paths_in` finds no paths to `faults`."""
     for line, _ in read_records(file, faults):
         faults.append(Fault(file.url, line, "no_query", "an object without fields"))
 
 
 def paths_in(file: FoundFile) -> set[str]:
-    """The paths that a file's rows have: those of a Parquet file's schema, else of its first records; of none, none.
+    """Lists the paths of a file's rows: those of a Parquet file's schema, else of its first records; of none, none.
 
     Errors as in `read_records`.
     """
     if is_parquet(file):
         return parquet_paths(file) | {*file.partition}
     rows = read_records(file, Faults())  # of which a file may be full
-    found = paths_of_records(record for _, record in itertools.islice(rows, _LOOKED_AT))
-    return found | {*file.partition} if found else found
+    paths = paths_of_records(record for _, record in itertools.islice(rows, _SCHEMA_RECORDS))
+    return paths | {*file.partition} if paths else paths

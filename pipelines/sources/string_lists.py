@@ -1,4 +1,4 @@
-"""Strings that hold a Python list of strings, as `str(list)` writes it, read without trusting them.
+"""Parses strings that hold a Python list of strings, as `str(list)` writes it, without trusting them.
 
 mmE5's own reader gives such strings to `eval`; it takes what is no list for a list of one, and needs entries that are
 strings, so that no list lies in a list.
@@ -12,8 +12,8 @@ import warnings
 
 from pipelines.sources.json_records import Malformed, text_of
 
-MOST_CHARACTERS = 200_000
-MOST_ENTRIES = 1000
+MAX_CHARACTERS = 200_000
+MAX_ENTRIES = 1000
 
 # Quantifiers are possessive (*+): nothing is tried twice, whatever the string.
 _STRING = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
@@ -21,15 +21,15 @@ _LIST = re.compile(rf"\[\s*+(?:{_STRING}\s*+(?:,\s*+{_STRING}\s*+)*+,?\s*+)?\]|{
 
 
 def string_list(text: str, name: str) -> list[str]:
-    """The strings of a list or of one string that is written as Python writes it; [] for "".
+    """Parses a list of strings, or one string, that is written as Python writes it; "" is the empty list.
 
     Only brackets, commas and quoted strings are let through to `ast.literal_eval`: neither depth nor numbers can grow.
-    Raises Malformed for all else, for strings that are no Unicode, and for more than MOST_CHARACTERS or MOST_ENTRIES.
+    Raises Malformed for all else, for strings that are no Unicode, and for more than MAX_CHARACTERS or MAX_ENTRIES.
     """
     text = text.strip()
     if not text:
         return []
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise Malformed("bad_list", f"{name} has {len(text)} characters")
     if not _LIST.fullmatch(text):
         raise Malformed("bad_list", f"{name} holds no list of strings: {text[:60]!r}")
@@ -40,6 +40,6 @@ def string_list(text: str, name: str) -> list[str]:
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise Malformed("bad_list", f"{name} holds no list of strings: {error}") from None
     values = [value] if isinstance(value, str) else value
-    if len(values) > MOST_ENTRIES:
+    if len(values) > MAX_ENTRIES:
         raise Malformed("bad_list", f"{name} has {len(values)} entries")
     return [text_of(each) for each in values]

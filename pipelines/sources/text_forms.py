@@ -1,4 +1,4 @@
-"""The forms in which public sets of texts come: in which columns a query, its positives and negatives lie."""
+"""Forms in which public sets of texts come: the columns of a query, its positives and its negatives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from corpus.settings import Settings, SettingsError
 from pipelines.sources.column_templates import Template
 
-# What the columns of pairs and triplets are called where the settings don't say.
+# Names of the columns of pairs and triplets where the settings have none.
 QUERIES = ("query", "anchor", "question", "premise", "sentence1")
 POSITIVES = ("positive", "answer", "pos", "passage", "hypothesis", "sentence2", "context")
 _NEGATIVE = re.compile(r"neg(?:ative)?s?(?:_?([0-9]+))?")
@@ -20,7 +20,7 @@ _NEGATIVE = re.compile(r"neg(?:ative)?s?(?:_?([0-9]+))?")
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the parts of a pair lie. Those that are "" or absent in a row are empty."""
+    """The columns of the parts of a pair. Those that are "" or absent in a row are empty."""
 
     query: str
     positives: str  # one text or a list
@@ -52,7 +52,7 @@ class FlagEmbeddingForm(Settings):
     type: str = Field("type", description="what kind of row it is; empty: none")
 
     def columns(self, present: set[str]) -> Columns:
-        """Where the texts lie."""
+        """Maps the parts of a pair to columns."""
         return Columns(
             self.query,
             self.pos,
@@ -77,7 +77,7 @@ class TevatronForm(Settings):
     key: str = "query_id"
 
     def columns(self, present: set[str]) -> Columns:
-        """Where the texts lie."""
+        """Maps the parts of a pair to columns."""
         return Columns(
             self.query,
             self._of_passages(self.positives),
@@ -103,7 +103,7 @@ class ColumnsForm(Settings):
     key: str = ""
 
     def columns(self, present: set[str]) -> Columns:
-        """Where the texts lie. Raises SettingsError where no usual name is among those `present`."""
+        """Maps the parts of a pair to columns. Raises SettingsError where no usual name is among those `present`."""
         query = self.query or _first(QUERIES, present, "query")
         positive = self.positive or _first(POSITIVES, present, "positive")
         negatives = _negatives_among(present) if self.negatives is None else self.negatives
@@ -123,11 +123,12 @@ AnyTextForm = Annotated[FlagEmbeddingForm | TevatronForm | ColumnsForm, Field(di
 
 
 def _first(names: Sequence[str], present: set[str], what: str) -> str:
-    found = next((name for name in names if name in present), "")
-    if not found:
+    """The first of some usual names that is present. Raises SettingsError where none is."""
+    name = next((name for name in names if name in present), "")
+    if not name:
         columns = ", ".join(sorted(path for path in present if "." not in path))
         raise SettingsError(f"no column is called {', '.join(names)}; say which is the {what}; it has {columns}")
-    return found
+    return name
 
 
 def _negatives_among(present: set[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from pipelines.sources.parquet_records import Row
 from pipelines.sources.record_files import ROW_ENDINGS
 from pipelines.sources.text_forms import AnyTextForm, Columns
 from pipelines.sources.text_presets import PRESETS
-from pipelines.sources.true_negatives import plain_side, true_negatives
+from pipelines.sources.true_negatives import normalize_side, true_negatives
 
 _NO_NEGATIVES_FOLDER = "no_in_batch_neg"
 _NO_NEGATIVES_KINDS = ("symmetric_class", "symmetric_clustering")
@@ -117,7 +117,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
         named = [side for side in positives if side.text]
         if not named:
             raise Malformed("no_positive", "no positive, or only empty ones")
-        different = list({plain_side(side): side for side in reversed(named)}.values())[::-1]
+        different = list({normalize_side(side): side for side in reversed(named)}.values())[::-1]
         if self.settings.positives == "one":
             self.told["positives_not_drawn"] += len(positives) - 1
             return [min(different, key=lambda side: _draw(self.settings.seed, query, side.text))]

@@ -1,4 +1,4 @@
-"""The text sets of the recipe's first stage: where each lies in public, and in which form.
+"""Presets of the text sets of the recipe's first stage: where each lies in public, and in which form.
 
 Beside each stands where its columns are known from. Files, form and names of columns can all be replaced in the
 settings.

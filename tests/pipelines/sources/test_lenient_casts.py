@@ -25,7 +25,7 @@ def encoded(values: list[Any], kind: pa.DataType) -> pa.ChunkedArray:
     return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, whole)])
 
 
-# A column; then (values, how many were lost) as string, int32 and float64.
+# A column; then (values, how many failed) as string, int32 and float64.
 CASES = [
     (
         column(["1", " 2.6 ", "n/a", "", None, "-5", "nan", "4e9", "1e3"]),
@@ -58,7 +58,7 @@ def test_values_that_cannot_be_had_are_null_and_counted() -> None:
     for given, *expected in CASES:
         for kind, right in zip((pa.string(), pa.int32(), pa.float64()), expected, strict=True):
             cast = cast_leniently(given, kind)
-            found = (cast.values.to_pylist(), cast.lost_count)
+            found = (cast.values.to_pylist(), cast.failed_count)
             if cast.values.type != kind or (right is not None and found != right):
                 wrong.append((given.type, kind, found, right))
     assert not wrong
@@ -69,7 +69,7 @@ def test_strings_that_are_not_utf_8_are_lost_whatever_the_column_says() -> None:
     for text in (given, given.cast(pa.string_view())):
         cast = cast_leniently(text, pa.string())
         assert cast.values.to_pylist() == ["ok", None, None]
-        assert cast.lost is not None and cast.lost.to_pylist() == [False, True, False]
+        assert cast.failed is not None and cast.failed.to_pylist() == [False, True, False]
 
 
 @pytest.mark.parametrize("given", [column([["a"]]), column([{"a": 1}]), column([["a"]], pa.list_view(pa.string()))])

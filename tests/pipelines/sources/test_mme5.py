@@ -13,7 +13,7 @@ from corpus.records import Task
 from corpus.settings import SettingsError
 from pipelines.sources.json_records import Malformed
 from pipelines.sources.mmeb import task_of
-from pipelines.sources.string_lists import MOST_CHARACTERS, string_list
+from pipelines.sources.string_lists import MAX_CHARACTERS, string_list
 
 MME5 = (*FIELDS, "modality")
 
@@ -107,7 +107,7 @@ HOSTILE = [
     "['a', " * 20_000,
     "['" + "\\\\" * 40_000,
     str(["a"] * 1001),
-    str(["a" * MOST_CHARACTERS]),
+    str(["a" * MAX_CHARACTERS]),
 ]
 
 

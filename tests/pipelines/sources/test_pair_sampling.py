@@ -170,7 +170,7 @@ def test_pairs_with_images_on_some_sides_alone() -> None:
 
 
 def test_faults_are_told_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_records, "MOST_FAULTS", 2)
+    monkeypatch.setattr(json_records, "MAX_LISTED", 2)
     rows = numbers(count=100)
     shards_of(rows)
     first = "a.jsonl, line 1: no_text: number 0"

@@ -141,13 +141,13 @@ def test_a_file_full_of_malformed_lines_is_not_held(tmp_path: Path, monkeypatch:
         held.append(faults)
         return read_records(file, faults)
 
-    monkeypatch.setattr(json_records, "MOST_FAULTS", 5)
+    monkeypatch.setattr(json_records, "MAX_LISTED", 5)
     monkeypatch.setattr(record_files, "read_records", noted)
     assert record_files.paths_in(file) == {"a"} and [len(faults) for faults in held] == [5]
 
 
 def test_a_json_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_files, "_MOST_JSON_BYTES", 1 << 20)
+    monkeypatch.setattr(record_files, "_MAX_JSON_BYTES", 1 << 20)
     array = b'[{"a": 1}]'
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(array.ljust((1 << 20) + 1)))
     (tmp_path / "b.json").write_bytes(array.ljust((1 << 20) + 1))

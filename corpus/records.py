@@ -135,6 +135,14 @@ PAIR_SCHEMA = pa.schema(
     ]
 )
 
+# Which pairs of a dataset must not be each other's in-batch negatives, as stages after `pairs` find it.
+PAIR_RELATIONS = (
+    pa.field("query_cluster", pa.string()),  # the family of equal or nearly equal sides; "" or null: it is alone
+    pa.field("positive_cluster", pa.string()),
+    pa.field("false_negatives", pa.list_(ITEM_ID)),  # ids of pairs, the nearest first
+)
+MOST_FALSE_NEGATIVES = 32
+
 # Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stages.Stage.origin`.
 PAIR_ORIGIN = {"source_url": "url", "licence": "licence"}
 

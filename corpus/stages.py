@@ -12,7 +12,8 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,46 @@ from corpus.storage import Store
 ROWS = "rows"  # what the source says of each row: url, text, licence ...
 ITEMS = "items"  # where each row's bytes lie: the table of the source's gather stage (`download`, `index` ...)
 JUDGED = "judged"  # the last word on each row: the table of the last stage that judges the source's items
+
+
+class Gives(StrEnum):
+    """What the rows of a source become."""
+
+    IMAGES = "images"
+    CLIPS = "clips"
+    PAIRS = "pairs"
+
+
+class SourcePlug(Protocol):
+    """What the settings of a source tell stages about it (`pipelines.sources.base.SourceSettings`)."""
+
+    @property
+    def gives(self) -> Gives: ...
+
+    @property
+    def in_place(self) -> bool: ...
+
+    @property
+    def has_images(self) -> bool: ...
+
+    @property
+    def has_labels(self) -> bool: ...
+
+    @property
+    def filters_images(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """A source as a stage sees it when the run graph is built: whether the stage applies to it, and with what."""
+
+    name: str
+    plug: SourcePlug
+    stages: Any  # the settings of all stages, each an attribute
+    workspace: str
+    tables: frozenset[str] = frozenset()  # names and roles of the tables that earlier stages write
+    datasets: tuple[Any, ...] = ()  # the settings of the datasets that are made of it
+    dataset: str = ""  # of a stage over pairs: their dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +141,15 @@ class Stage(ABC):
     version: ClassVar[int] = 1  # raise it when the same settings give other results: its tables become stale
     reads: tuple[str, ...]  # tables of the same shard; a row removed in any of them is not live
     side_inputs: tuple[str, ...] = ()  # which of these have rows of another kind (the images of pairs): given whole
+    settings_key: ClassVar[str] = ""  # where its settings are under `stages:`; "": it has none there
+    settings_type: ClassVar[type[Settings]] = Settings
+    over: ClassVar[frozenset[Gives]] = frozenset()  # the kinds of sources that it may apply to
+    summary: ClassVar[str] = ""  # what its table holds of each row, for README's tables
+    optional_reads: ClassVar[tuple[str, ...]] = ()  # tables that some of its instances read besides
+    provides: ClassVar[tuple[str, ...]] = ()  # roles that its table has from then on
+    of_pairs: ClassVar[bool] = False  # over the pairs of datasets, not over the rows of sources
+    branch: ClassVar[str] = ""  # its rows, and those of later stages of the branch, are others than the source's items
+    judges: ClassVar[bool] = True  # its table says what has become of the source's rows: the funnel counts it
     schema: ClassVar[pa.Schema]  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
     resources: Resources = Resources()
     nondeterministic: ClassVar[bool] = False  # not a function of its settings (a download): has generations
@@ -119,6 +169,26 @@ class Stage(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        """Whether the stage runs over a source."""
+        return source.plug.gives in cls.over
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> Stage:
+        """The stage over a source that it applies to."""
+        return cls(cls.settings_of(source))
+
+    @classmethod
+    def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
+        """`stages.key: what is wrong` where its settings do not go with the sources, or with other stages' settings."""
+        return iter(())
+
+    @classmethod
+    def settings_of(cls, source: SourceInfo) -> Any:
+        """Its settings in a configuration."""
+        return getattr(source.stages, cls.settings_key) if cls.settings_key else Settings()
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         """All that the stage's tables depend on besides its version and the tables it reads."""
@@ -172,6 +242,13 @@ class ShuffleStage(Stage):
 
         A row that is not mentioned keeps its status and has null in the columns of `schema`.
         """
+
+
+def unknown_sources(where: str, named: Collection[str], known: Collection[str], what: str) -> Iterator[str]:
+    """What is wrong with settings that name sources, where `what` (a source of images, say) has no such name."""
+    for name in named:
+        if name not in known:
+            yield f"{where}: no {what} {name!r}; there is {', '.join(sorted(known)) or 'none'}"
 
 
 def fingerprint_parts(stage: Stage, inputs: Mapping[str, str], generation: int = 0) -> dict[str, Any]:

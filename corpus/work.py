@@ -227,8 +227,11 @@ def _load(
 ) -> tuple[Shard, pa.Array, pa.Array]:
     """The shard cut to its live rows, and the status and reason of all its rows so far."""
     parts: dict[str, list[pa.Table]] = {}
+    read: dict[str, pa.Table] = {}  # a table may have several roles
     for name, path in task.inputs:  # of several shards where the stage looks ahead
-        parts.setdefault(name, []).append(workspace.read_table(path))
+        if path not in read:
+            read[path] = workspace.read_table(path)
+        parts.setdefault(name, []).append(read[path])
     tables = {
         name: found[0] if len(found) == 1 else pa.concat_tables(found).combine_chunks() for name, found in parts.items()
     }

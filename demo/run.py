@@ -24,7 +24,7 @@ from demo.pairs.sets import build_sets
 from demo.pairs.truth import SetsTruth, read_sets_truth
 from demo.server import serve
 from pipelines.clip_pairs import ClipPairSettings
-from pipelines.config import Config, sources_of
+from pipelines.config import Config
 from pipelines.plan import Plan, Selection
 from pipelines.publishing.verify import verify
 from pipelines.report import show_funnel
@@ -147,7 +147,7 @@ def set_differences(truth: SetsTruth, config: Config, funnels: Mapping[str, Mapp
     said = compare_funnels(truth, funnels)
     for mixture in config.mixtures.values():
         published = {
-            name: Published(sources_of(config.datasets[name]), chosen.negatives)
+            name: Published(config.datasets[name].sources, chosen.negatives)
             for name, chosen in mixture.datasets.items()
             if config.datasets[name].source in truth.sets
         }

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from corpus.records import ITEM_ID, ITEM_ID_BYTES, Status
 from corpus.settings import Settings
-from corpus.stages import ITEMS, Shard, ShuffleStage
+from corpus.stages import ITEMS, JUDGED, Gives, Shard, ShuffleStage, SourceInfo
 from filters.components import Forest, components
 from filters.near import MAX_RADIUS_BITS, Pairs, band_keys, key_bands, near_pairs, tag_keys
 
@@ -57,14 +57,22 @@ class Duplicates(ShuffleStage):
     """
 
     name = "duplicates"
-    version = 3
     reads = (ITEMS, "inspect", "quality")
+    settings_key = "duplicates"
+    settings_type = DuplicatesSettings
+    over = frozenset({Gives.IMAGES, Gives.PAIRS})
+    summary = "the best item that is the same picture: exact and near duplicates, over all sources"
+    provides = (JUDGED,)
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is like no other
 
     def __init__(self, settings: DuplicatesSettings) -> None:
         super().__init__(settings)
         self._radius = settings.radius_bits
         self._min_contrast = settings.min_contrast
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.plug.has_images and source.plug.filters_images
 
     def map(self, shard: Shard) -> pa.Table:
         """A row for each band of each hash. Equal hashes of a shard meet in the first band; the others get one."""

@@ -18,7 +18,7 @@ from corpus.image.quality import MEASURED_PX, measure
 from corpus.image_limits import ImageLimits
 from corpus.images import MAX_SIDE_PX, refusal, sniff
 from corpus.records import SHA256, Status, table_schema
-from corpus.stages import ITEMS, MapStage, Shard
+from corpus.stages import ITEMS, JUDGED, Gives, MapStage, Shard, SourceInfo
 from filters.decode import UndecodableError, look
 
 
@@ -34,8 +34,15 @@ class Inspect(MapStage):
     """
 
     name = "inspect"
-    version = 3
     reads = (ITEMS,)
+    settings_key = "inspect"
+    settings_type = InspectSettings
+    over = frozenset({Gives.IMAGES, Gives.PAIRS})
+    summary = (
+        "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash, SHA-256: one "
+        "decode, by the decoder that trainers use; in its words what can't be decoded"
+    )
+    provides = (JUDGED,)
     schema = pa.schema(
         [
             pa.field("width", pa.int32()),  # pixels, upright
@@ -65,6 +72,10 @@ class Inspect(MapStage):
     def __init__(self, settings: InspectSettings) -> None:
         super().__init__(settings)
         self._limits = (settings.max_pixels, settings.max_side_px)
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.plug.has_images
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         cv2.setNumThreads(1)  # the engine runs a worker for each core

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from corpus.records import Status
 from corpus.settings import Settings
-from corpus.stages import MapStage, Shard
+from corpus.stages import Gives, MapStage, Shard, SourceInfo
 
 
 class QualitySettings(Settings):
@@ -32,11 +32,19 @@ class Quality(MapStage):
 
     name = "quality"
     reads = ("inspect",)
+    settings_key = "quality"
+    settings_type = QualitySettings
+    over = frozenset({Gives.IMAGES, Gives.PAIRS})
+    summary = "filtered, and by which threshold"
     schema = pa.schema([])
 
     def __init__(self, settings: QualitySettings) -> None:
         super().__init__(settings)
         self._settings = settings
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.plug.has_images and source.plug.filters_images
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return lambda shard: judge(shard["inspect"], self._settings)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from corpus.hashing import mix64
 from corpus.records import Status
-from corpus.stages import ROWS, Shard, ShuffleStage
+from corpus.stages import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.keys import list_keys, one_array, side_keys
 from corpus.text.minhash import Shingles, shingles, signatures
 from corpus.text.near import (
@@ -30,6 +30,7 @@ from corpus.text.near import (
 from filters.components import Forest, components
 
 _NEAR = np.uint64(1 << 63)  # in a key: of a band, else of the pair itself
+TEXTS = "texts"
 _SIDES = ("query", "positive")
 
 
@@ -51,7 +52,13 @@ class TextDuplicates(ShuffleStage):
     """
 
     name = "text_duplicates"
-    version = 2
+    reads = (TEXTS,)
+    settings_key = "text_duplicates"
+    settings_type = TextDuplicatesSettings
+    over = frozenset({Gives.PAIRS})
+    summary = (
+        "pairs that say the same, exactly or nearly (MinHash; signs such as + < % ★ count as words), over all sets"
+    )
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
 
     def __init__(self, settings: TextDuplicatesSettings, table: str = ROWS) -> None:
@@ -60,6 +67,10 @@ class TextDuplicates(ShuffleStage):
         self._near = settings
         self._table = table
         self.reads = (table,)
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> TextDuplicates:
+        return cls(cls.settings_of(source), TEXTS)
 
     def map(self, shard: Shard) -> pa.Table:
         """A row for each pair by its whole content, and one for each band of each different pair."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.settings import Settings
-from corpus.stages import ROWS, MapStage, Shard
+from corpus.stages import ROWS, Gives, MapStage, Shard
 from filters.text_clean import TextCleanSettings
 from filters.text_judge import TextJudgeSettings
 from filters.text_pairs import NEGATIVE_REASONS, clean_pairs, judge_pairs
@@ -32,8 +32,14 @@ class Texts(MapStage):
     """Filters pairs for the reasons of `judge_pairs`. The shard's notes count changed pairs and negatives left out."""
 
     name = "texts"
-    version = 3
     reads = (ROWS,)
+    settings_key = "texts"
+    settings_type = TextsSettings
+    over = frozenset({Gives.PAIRS})
+    summary = (
+        "the texts cleaned (Unicode, mojibake, HTML, control characters); pairs that are unusable "
+        "(`judge.languages: [en]` refuses other languages, 30 are known), negatives that are the positive"
+    )
     schema = pa.schema(
         [
             pa.field("query", _SIDE),

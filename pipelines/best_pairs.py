@@ -6,6 +6,7 @@ Only pairs of a text alone and one image alone: a triplet's image may well be in
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,10 @@ import pyarrow.compute as pc
 
 from corpus.records import Status
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, Shard, ShuffleStage
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.minhash import UNSPACED
-from pipelines.given_pairs import TEXT_DUPLICATES, TEXTS, images_of
+from pipelines.given_pairs import BEST_PAIRS, TEXT_DUPLICATES, TEXTS, images_of
 
-BEST_PAIRS = "best_pairs"
 MOST_WORDS = 60  # more of them make no better a caption
 
 
@@ -34,13 +34,22 @@ class BestPairs(ShuffleStage):
     """
 
     name = BEST_PAIRS
-    version = 2
     reads = (ROWS, TEXTS, TEXT_DUPLICATES, ITEMS, JUDGED)
     side_inputs = (ITEMS, JUDGED)
+    over = frozenset({Gives.PAIRS})
+    summary = (
+        "of the pairs text → image with the same picture the one with the longer text (`one_pair_per_image` of the "
+        "source)"
+    )
     schema = pa.schema([pa.field("representative", pa.int64())])  # the kept one's ordinal × 2³² + row
 
-    def __init__(self) -> None:
-        super().__init__(Settings())
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings or Settings())
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        plug: Any = source.plug  # a source of pairs
+        return super().applies_to(source) and plug.has_images and plug.filters_images and plug.one_pair_per_image
 
     def map(self, shard: Shard) -> pa.Table:
         """A row for each pair of a text and an image that was not removed."""

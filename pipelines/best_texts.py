@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from corpus.records import Status
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, Shard, ShuffleStage
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from pipelines.best_pairs import word_counts
 
 BEST_TEXTS = "best_texts"
@@ -27,13 +27,19 @@ class BestTexts(ShuffleStage):
     """
 
     name = BEST_TEXTS
-    version = 2
     reads = (ROWS, ITEMS, JUDGED)
     include_removed = True  # the texts of duplicates
+    over = frozenset({Gives.IMAGES})
+    summary = "for datasets with `best_text: true`: of all copies of an image, the text that says most"
+    judges = False
     schema = pa.schema([pa.field("text", pa.string())])
 
-    def __init__(self) -> None:
-        super().__init__(Settings())
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings or Settings())
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and any(getattr(each, "best_text", False) for each in source.datasets)
 
     def map(self, shard: Shard) -> pa.Table:
         """The rows of families: those that are kept and those that are duplicates of them."""

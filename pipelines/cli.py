@@ -93,13 +93,13 @@ def plan(
     selection = _selection(stage, shards, force, retry)
 
     def work(console: Any) -> int:
-        from pipelines.layout import layout
+        from pipelines.graph import build_graph
         from pipelines.report import show_plan
         from pipelines.run import cautions
         from pipelines.run import plan as make
         from pipelines.terminal import print_line
 
-        for caution in cautions(layout(settings)):
+        for caution in cautions(build_graph(settings)):
             print_line(console, caution)
         planned, unread = make(settings, selection)
         show_plan(console, planned, unread)

@@ -7,22 +7,20 @@ pairs (`group`), by name (`negatives`), or both.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from corpus.records import CLIP, PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
-from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
 from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, same_text, text_negatives
-from pipelines.given_pairs import GivenPairSettings
-from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides
-from pipelines.pairs import PairSettings
+from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
 from video.group_negatives import NegativeSettings
 from video.tables import FRAME_EXT, VIDEO_EXT, ClipKind
@@ -40,6 +38,8 @@ class ClipPairSettings(TextSettings):
     `questions` have the clip and the question as the query and the answer as the positive. `task` is video_qa for
     these and video_retrieval for others; `siblings` is negatives for moments, none for questions and order for others.
     """
+
+    needs = Gives.CLIPS
 
     kind: Literal["clips"]
     of: Literal["clips", "moments", "windows", "questions", "window_questions"] = Field(
@@ -75,19 +75,26 @@ class ClipPairSettings(TextSettings):
         """Whether the pairs are made of the table of windows, not of that of clips."""
         return self.of in _WINDOWS
 
+    @property
+    def branch(self) -> str:
+        return "windows" if self.windows else ""
 
-def kind(given: Any) -> Any:
-    """Of the settings of a dataset: what doesn't say it is of images."""
-    said = given.get("kind", "images") if isinstance(given, dict) else getattr(given, "kind", "images")
-    return said if isinstance(said, str) else None
+    def pairs_stage(self, source: SourceInfo) -> ClipPairs:
+        return ClipPairs(source.dataset, self)
 
-
-AnyPairs = Annotated[
-    Annotated[PairSettings, Tag("images")]
-    | Annotated[ClipPairSettings, Tag("clips")]
-    | Annotated[GivenPairSettings, Tag("given")],
-    Discriminator(kind),
-]
+    def conflicts(self, stages: Any) -> Iterator[str]:
+        captioned, where = stages.caption.sources, "stages.caption.sources"
+        if self.windows:
+            captioned, where = stages.caption.windows, "stages.caption.windows"
+            if self.source not in stages.windows.sources:
+                yield f"of: {self.of}, but stages.windows.sources does not name source {self.source!r}"
+            if self.media != "frames":
+                yield f"media: {self.media}, but a window has frames only"
+        if self.media in ("mp4", "both") and not stages.clips.mp4:
+            yield f"media: {self.media}, but stages.clips keeps no mp4"
+        if self.media in ("frames", "both") and not stages.clips.keep_frames:
+            yield f"media: {self.media}, but stages.clips keeps no frames"
+        yield from uncaptioned(self, captioned, where)
 
 
 class ClipPairs(MapStage):
@@ -98,8 +105,11 @@ class ClipPairs(MapStage):
     """
 
     name = "pairs"
-    version = 2
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
+    over = frozenset({Gives.CLIPS})
+    summary = "text → clip, clip → text, moment retrieval, questions; of clips, or of windows"
+    optional_reads = (CAPTION,)
+    judges = False
     schema = PAIR_SCHEMA
     fan_out = True
     origin = PAIR_ORIGIN

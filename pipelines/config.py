@@ -3,91 +3,78 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, field_validator, model_validator
 
 from corpus.printable import printable
 from corpus.settings import Settings, SettingsError
+from corpus.stages import Gives, Stage
 from corpus.workspace import NAME
-from filters.duplicates import DuplicatesSettings
-from filters.inspect import InspectSettings
-from filters.quality import QualitySettings
-from filters.text_duplicates import TextDuplicatesSettings
-from filters.text_stage import TextsSettings
-from pipelines.clip_pairs import AnyPairs, ClipPairSettings
-from pipelines.download import DownloadSettings
-from pipelines.download_videos import VideoDownloadSettings
+from pipelines.clip_pairs import ClipPairSettings
+from pipelines.datasets import DatasetSettings
 from pipelines.engines import EngineSettings
 from pipelines.given_pairs import GivenPairSettings
-from pipelines.labels.merge import MergeSettings
-from pipelines.pair_images import PairImagesSettings
+from pipelines.graph import STAGES
+from pipelines.pairs import PairSettings
 from pipelines.publishing.mixture import MixtureSettings
-from pipelines.sources.documents import DocumentsSource
-from pipelines.sources.img2dataset import Img2datasetSource
-from pipelines.sources.laion import LaionSource
-from pipelines.sources.llava_hound import LlavaHoundSource
-from pipelines.sources.mapped import MappedSource
-from pipelines.sources.mbeir import MbeirSource
-from pipelines.sources.megapairs import MegaPairsSource
-from pipelines.sources.mmeb import Mme5Source, MmebSource
-from pipelines.sources.pair_sampling import PairSource
-from pipelines.sources.tevatron import TevatronSource
-from pipelines.sources.text_pairs import TextPairsSource
-from pipelines.sources.videos import VideosSource
-from recaption.settings import CaptionSettings
-from video.stage_clips import ClipsSettings
-from video.stage_groups import ClipGroupsSettings
-from video.stage_windows import WindowSettings
+from pipelines.sources import SOURCES
+from pipelines.sources.base import SourceSettings
 
-AnySource = Annotated[
-    LaionSource
-    | Img2datasetSource
-    | VideosSource
-    | MegaPairsSource
-    | MmebSource
-    | Mme5Source
-    | LlavaHoundSource
-    | TextPairsSource
-    | DocumentsSource
-    | MappedSource
-    | MbeirSource
-    | TevatronSource,
-    Field(discriminator="kind"),
-]
+DATASETS: tuple[type[DatasetSettings], ...] = (PairSettings, ClipPairSettings, GivenPairSettings)
 
 _MOST_SHARDS = 1_000_000  # that are named one by one
 
-_GIVES = {"images": "images", "clips": "clips", "given": "pairs"}
+
+def kind(given: Any) -> Any:
+    """Of the settings of a dataset: what doesn't say it is of images."""
+    name = given.get("kind", "images") if isinstance(given, dict) else getattr(given, "kind", "images")
+    return name if isinstance(name, str) else None
 
 
-class WindowsSettings(Settings):
-    """Which videos become windows of a few minutes, besides clips."""
-
-    sources: dict[str, WindowSettings] = {}
+def _only_kind(settings: type[DatasetSettings]) -> str:
+    return str(get_args(settings.model_fields["kind"].annotation)[0])
 
 
-class StageSettings(Settings):
-    """Settings of the stages, the same for all sources."""
+def source_type(sources: Sequence[type[SourceSettings]]) -> Any:
+    """The type of a source of any of these kinds."""
+    return Annotated[reduce(or_, sources), Field(discriminator="kind")] if len(sources) > 1 else sources[0]
 
-    download: DownloadSettings = DownloadSettings()
-    download_videos: VideoDownloadSettings = VideoDownloadSettings()
-    texts: TextsSettings = TextsSettings()
-    text_duplicates: TextDuplicatesSettings = TextDuplicatesSettings()
-    labels: MergeSettings = MergeSettings()
-    images: PairImagesSettings = PairImagesSettings()
-    clips: ClipsSettings = ClipsSettings()
-    groups: ClipGroupsSettings = ClipGroupsSettings()
-    windows: WindowsSettings = WindowsSettings()
-    inspect: InspectSettings = InspectSettings()
-    quality: QualitySettings = QualitySettings()
-    duplicates: DuplicatesSettings = DuplicatesSettings()
-    caption: CaptionSettings = CaptionSettings()
+
+def stage_settings(stages: Sequence[type[Stage]]) -> type[Settings]:
+    """The type of the settings of all these stages, each under its key."""
+    types = {stage.settings_key: stage.settings_type for stage in stages if stage.settings_key}
+    fields: dict[str, Any] = {key: (settings, settings()) for key, settings in types.items()}
+    return create_model(
+        "StageSettings", __base__=Settings, __doc__="Settings of the stages, the same for all sources.", **fields
+    )
+
+
+if TYPE_CHECKING:
+    AnySource = SourceSettings
+    AnyPairs = DatasetSettings
+
+    class StageSettings(Settings):
+        """Settings of the stages, the same for all sources."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    AnySource = source_type(SOURCES)
+    AnyPairs = Annotated[
+        reduce(or_, (Annotated[each, Tag(_only_kind(each))] for each in DATASETS)),
+        Discriminator(kind),
+    ]
+    StageSettings = stage_settings(STAGES)
 
 
 class Config(Settings):
     """Everything: where, from what, how it is judged and paired, and what is published."""
+
+    stage_list: ClassVar[tuple[type[Stage], ...]] = STAGES
 
     workspace: str = Field(description="folder or fsspec URL that media, tables and pairs lie in")
     engine: EngineSettings = EngineSettings()
@@ -104,62 +91,27 @@ class Config(Settings):
                 raise ValueError(f"{name!r}: a name is lower-case letters, digits, '_' and '-', at most 100 of them")
         return named
 
-    @property
-    def videos(self) -> list[str]:
-        """The sources whose items are clips."""
-        return [name for name, source in self.sources.items() if isinstance(source, VideosSource)]
-
-    @property
-    def given(self) -> dict[str, PairSource]:
-        """The sources that give pairs."""
-        return {name: source for name, source in self.sources.items() if isinstance(source, PairSource)}
-
-    def labelled(self, source: str) -> bool:
-        """Whether the pairs of a source may have labels."""
-        settings = self.sources[source]
-        if isinstance(settings, MmebSource | Mme5Source):
-            return any(subset.label for subset in settings.subsets.values())
-        return isinstance(settings, MappedSource) and bool(settings.label)
-
-    def frames(self, source: str) -> int:
-        """How many frames a captioner sees of an item of the source."""
-        return self.stages.clips.frames.frames if source in self.videos else 1
+    def giving(self, *kinds: Gives) -> list[str]:
+        """The sources whose rows become images, clips or pairs."""
+        return [name for name, source in self.sources.items() if source.gives in kinds]
 
     @model_validator(mode="after")
     def _references(self) -> Config:
-        stages = self.stages
-        for where, named, known, what in (
-            ("stages.caption.sources", stages.caption.sources, set(self.sources) - set(self.given), "source of images"),
-            ("stages.windows.sources", stages.windows.sources, self.videos, "source of videos"),
-            (
-                "stages.caption.windows",
-                stages.caption.windows,
-                stages.windows.sources,
-                "source in stages.windows.sources",
-            ),
-        ):
-            for name in named:
-                if name not in known:
-                    raise ValueError(f"{where}: no {what} {name!r}; there is {_listed(known)}")
-        if not stages.clips.keep_frames:
-            for name in (*stages.windows.sources, *(name for name in stages.caption.sources if name in self.videos)):
-                raise ValueError(
-                    f"stages.clips: {name} is captioned, or becomes windows, and that takes its clips' frames"
-                )
+        stages, pairs = self.stages, self.giving(Gives.PAIRS)
+        for stage in self.stage_list:
+            for conflict in stage.conflicts(self.sources, stages):
+                raise ValueError(conflict)
         for name, source in self.sources.items():
-            if isinstance(source, VideosSource) and source.span_s < stages.clips.whole_up_to_s:
-                raise ValueError(
-                    f"sources.{name}.span_s: {source.span_s:g} s, but stages.clips.whole_up_to_s is "
-                    f"{stages.clips.whole_up_to_s:g}: a video that is to be one clip must be one span"
-                )
+            for conflict in source.conflicts(stages):
+                raise ValueError(f"sources.{name}.{conflict}")
         for name, dataset in self.datasets.items():
-            for wanted in sources_of(dataset):
+            for wanted in dataset.sources:
                 if wanted not in self.sources:
                     raise ValueError(f"datasets.{name}.source: no source {wanted!r}; there is {_listed(self.sources)}")
-                if wanted not in self.given and wanted != dataset.source:
+                if wanted not in pairs and wanted != dataset.source:
                     raise ValueError(f"datasets.{name}.also: source {wanted!r} gives no pairs")
-            for fault in self._faults(dataset):
-                raise ValueError(f"datasets.{name}.{fault}")
+            for conflict in self._conflicts(dataset):
+                raise ValueError(f"datasets.{name}.{conflict}")
         folders: dict[str, str] = {}
         for name, mixture in self.mixtures.items():
             if (other := folders.setdefault(mixture.corpus.rstrip("/"), name)) != name:
@@ -171,31 +123,25 @@ class Config(Settings):
                     )
         return self
 
-    def _faults(self, dataset: AnyPairs) -> Iterator[str]:
-        """What a dataset asks of its source that this doesn't give."""
-        source, stages = dataset.source, self.stages
-        kind = "clips" if source in self.videos else "given" if source in self.given else "images"
-        if dataset.kind != kind:
-            yield f"kind: source {source!r} gives {_GIVES[kind]}: set `kind: {kind}`"
-        captioned, where = stages.caption.sources, "stages.caption.sources"
-        if isinstance(dataset, ClipPairSettings):
-            if dataset.windows:
-                captioned, where = stages.caption.windows, "stages.caption.windows"
-                if source not in stages.windows.sources:
-                    yield f"of: {dataset.of}, but stages.windows.sources does not name source {source!r}"
-                if dataset.media != "frames":
-                    yield f"media: {dataset.media}, but a window has frames only"
-            if dataset.media in ("mp4", "both") and not stages.clips.mp4:
-                yield f"media: {dataset.media}, but stages.clips keeps no mp4"
-            if dataset.media in ("frames", "both") and not stages.clips.keep_frames:
-                yield f"media: {dataset.media}, but stages.clips keeps no frames"
-        if not isinstance(dataset, GivenPairSettings) and dataset.captions != "original" and source not in captioned:
-            yield f"captions: {dataset.captions}, but {where} does not name source {source!r}"
+    def _conflicts(self, dataset: DatasetSettings) -> Iterator[str]:
+        """What a dataset wants of its source that this doesn't give."""
+        gives = self.sources[dataset.source].gives
+        if dataset.needs != gives:
+            wanted = next(_only_kind(each) for each in DATASETS if each.needs == gives)
+            yield f"kind: source {dataset.source!r} gives {gives}: set `kind: {wanted}`"
+        yield from dataset.conflicts(self.stages)
 
 
-def sources_of(dataset: AnyPairs) -> tuple[str, ...]:
-    """The sources whose pairs are in a dataset."""
-    return (dataset.source, *(dataset.also if isinstance(dataset, GivenPairSettings) else ()))
+def make_config(sources: Sequence[type[SourceSettings]], stages: Sequence[type[Stage]]) -> type[Config]:
+    """The settings of a run with these kinds of sources and these stages."""
+    settings = stage_settings(stages)
+    fields: dict[str, Any] = {
+        "sources": (dict[str, source_type(sources)], Field(min_length=1)),  # type: ignore[misc]
+        "stages": (settings, settings()),
+    }
+    made = create_model("Config", __base__=Config, **fields)
+    made.stage_list = tuple(stages)
+    return made
 
 
 def _listed(named: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from corpus.images import refusal, sniff
 from corpus.media import MediaWriter
 from corpus.records import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
 from corpus.settings import tuning
-from corpus.stages import ROWS, MapStage, Resources, Shard
+from corpus.stages import ITEMS, ROWS, Gives, MapStage, Resources, Shard, SourceInfo
 from pipelines.fetch import Fetched, FetchSettings, fetch
 from pipelines.reencode import ReencodeSettings, UndecodableError, reencode
 
@@ -74,8 +74,12 @@ class Download(MapStage):
     """Fetches a shard's URLs with the project's own fetcher."""
 
     name = "download"
-    version = 2
     reads = (ROWS,)
+    settings_key = "download"
+    settings_type = DownloadSettings
+    over = frozenset({Gives.IMAGES})
+    summary = "where the bytes lie, digests before and after a re-encode; or why there are none"
+    provides = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True
     writes_media: ClassVar[bool] = True
@@ -85,6 +89,14 @@ class Download(MapStage):
         self._settings = settings
         # While a shard waits for its last slow servers, the next one keeps the line busy.
         self.resources = Resources(cpus=1, in_flight=2)
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and not source.plug.in_place
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> MapStage:
+        return open_download(cls.settings_of(source))
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return partial(download_shard, download=self.download)

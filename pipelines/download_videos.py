@@ -14,7 +14,7 @@ from corpus.media import MOST_BYTES, MediaWriter
 from corpus.printable import printable
 from corpus.records import Status, id_of_digest
 from corpus.settings import Settings, tuning
-from corpus.stages import ROWS, MapStage, Resources, Shard
+from corpus.stages import ITEMS, ROWS, Gives, MapStage, Resources, Shard
 from corpus.storage import MissingError, Store
 from pipelines.download import ITEMS_SCHEMA, Stored, download_shard
 from pipelines.fetch import Fetched, FetchSettings, Spool, fetch
@@ -54,6 +54,11 @@ class DownloadVideos(MapStage):
 
     name = "download"
     reads = (ROWS,)
+    settings_key = "download_videos"
+    settings_type = VideoDownloadSettings
+    over = frozenset({Gives.CLIPS})
+    summary = "where the video lies: in place, or fetched"
+    provides = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True
     writes_media: ClassVar[bool] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,17 +13,12 @@ from corpus.records import Status
 from corpus.stages import ROWS
 from corpus.work import count
 from corpus.workspace import TableKey, Workspace
-from pipelines.best_pairs import BEST_PAIRS
 from pipelines.gather import SourceIndex
-from pipelines.given_pairs import TEXT_DUPLICATES, GivenPairs
 from pipelines.plan import Plan, Planned
 
 Funnel = dict[str, Any]
 
 IMAGES = "images"
-NOT_JUDGING = frozenset(
-    {"best_texts", "caption", "windows", "window_caption", "pairs"}
-)  # stages that say nothing of a source's rows
 _LEFT_OUT = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
 
 
@@ -40,16 +35,15 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funn
     """The funnel of each source; `ready` are the paths of the tables that are there."""
     found = {}
     for source, index in plan.indexes.items():
-        steps = {step.name: planned for step, _ in plan.steps if (planned := plan.table(step.name, source))}
-        given = _given(steps)
-        if given is None:
-            stages = [planned for name, planned in steps.items() if name not in NOT_JUDGING]
-            tables = list(counted(stages, ready))
+        tables = [judged for _, planned in plan.steps if (judged := _judged(planned, source))]
+        stages = [planned for planned in tables if not planned[0].node.dataset]
+        pairs = [planned for planned in tables if planned[0].node.dataset]
+        if pairs:
+            counts = list(counted_pairs(source, index, stages[-1] if stages else [], pairs[0], ready))
         else:
-            judged = steps.get(BEST_PAIRS, steps.get(TEXT_DUPLICATES, []))
-            tables = list(counted_pairs(source, index, judged, given, ready))
-        found[source] = source_funnel(workspace, index, tables)
-        if repeated := repeated_images(workspace, steps.get(IMAGES, ()), ready):
+            counts = list(counted(stages, ready))
+        found[source] = source_funnel(workspace, index, counts)
+        if repeated := repeated_images(workspace, plan.table(IMAGES, source), ready):
             found[source].setdefault("not_read", {})["images"] = {"repeated_name": len(repeated)}
     return found
 
@@ -69,12 +63,10 @@ def repeated_images(workspace: Workspace, images: Sequence[Planned], ready: set[
     return list(names)
 
 
-def _given(steps: Mapping[str, Sequence[Planned]]) -> list[Planned] | None:
-    """The pairs of a source that gives pairs, of the first of its datasets; None for other sources."""
-    pairs = [planned for planned in steps.get("pairs", ()) if isinstance(planned.node.stage, GivenPairs)]
-    if pairs:
-        return [planned for planned in pairs if planned.node is pairs[0].node]
-    return [] if IMAGES in steps else None
+def _judged(planned: Sequence[Planned], source: str) -> list[Planned]:
+    """The tables of a step that say what has become of a source's rows; of several datasets, those of the first."""
+    tables = [each for each in planned if each.node.source == source and each.node.judges]
+    return [each for each in tables if each.node is tables[0].node]
 
 
 def counted_pairs(

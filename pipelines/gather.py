@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,36 +19,12 @@ from corpus.records import Status
 from corpus.stages import ROWS, fingerprint
 from corpus.urls import urls_without_credentials, without_credentials
 from corpus.workspace import TableKey, Workspace
+from pipelines.sources.base import Source
 from pipelines.sources.not_read import NOT_READ, counts_of
 
 HOME = "home"
 CREDENTIALS_REMOVED = "credentials_removed"  # among the notes: URLs that had some
 _URL_COLUMNS = ("url", "video", "given_error")  # those of which URLs may be a part
-
-
-class Source(Protocol):
-    """A kind of source. `counts` says what was read and what was left out, by reason, once `shards` has ended.
-
-    What else a source has to say goes into `notes`, if it has that: malformed records into `faults`, and the files and
-    values that were not read under `pipelines.sources.not_read.NOT_READ`.
-
-    A source whose rows belong together, in one shard or in several that follow each other, says so in a column `home`
-    (int32): the number of the shard in which the first of them is.
-    """
-
-    counts: dict[str, int]
-
-    def identity(self) -> dict[str, Any]:
-        """All that the rows depend on: settings, and the names, sizes and versions of the files that are read."""
-        ...
-
-    def check(self) -> None:
-        """Look at the files without reading their rows. Raises SettingsError for what `shards` would raise on them."""
-        ...
-
-    def shards(self) -> Iterator[pa.Table]:
-        """The rows, a shard at a time; columns `url`, `text`, `licence` and whatever else the source knows."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +53,7 @@ class SourceIndex:
         )
 
 
-_VERSION = 7  # of how sources are read: another one reads them again, and rows that come out the same stay
+_VERSION = 1  # of how sources are read: another one reads them again, and rows that come out the same stay
 
 
 def source_fingerprint(source: Source) -> str:

@@ -16,27 +16,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, CaptionOrigin, Origin, Status, Task, pair_id, table_schema
-from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
+from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, CaptionOrigin, Origin, Status, pair_id, table_schema
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from pipelines.datasets import DatasetSettings
 
-TEXTS, TEXT_DUPLICATES, LABELS = "texts", "text_duplicates", "labels"
+TEXTS, TEXT_DUPLICATES, LABELS, BEST_PAIRS = "texts", "text_duplicates", "labels", "best_pairs"
 ALSO = "+"  # in the name of a table's owner: between a dataset and one of its further sources
 _SIDES = ["query", "positive", "negatives"]
 
 _Row = dict[str, Any]
 
 
-class GivenPairSettings(Settings):
+class GivenPairSettings(DatasetSettings):
     """How the pairs of a set become those of a dataset."""
 
+    needs = Gives.PAIRS
+
     kind: Literal["given"]
-    source: str
     also: tuple[str, ...] = Field((), description="more sources, whose pairs go into the same dataset")
-    task: Task
-    stage: int = 1  # of the training recipe: 1 without instructions, 2 with
-    query_instruction: str = ""
-    positive_instruction: str = ""
     own_instruction: bool = Field(
         False,
         description="the instruction that the set gives with a query, in place of query_instruction; and that which it "
@@ -46,6 +43,14 @@ class GivenPairSettings(Settings):
     without_image: Literal["drop_pair", "drop_negative"] = Field(
         "drop_negative", description="of a negative whose image is missing or was removed"
     )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source, *self.also)
+
+    def pairs_stage(self, source: SourceInfo) -> GivenPairs:
+        more = [name for name in (LABELS, BEST_PAIRS) if name in source.tables]
+        return GivenPairs(source.dataset, self, source.plug.has_images, more)
 
 
 class GivenPairs(MapStage):
@@ -58,7 +63,10 @@ class GivenPairs(MapStage):
     """
 
     name = "pairs"
-    version = 5
+    reads: tuple[str, ...] = (ROWS, TEXTS, TEXT_DUPLICATES)
+    over = frozenset({Gives.PAIRS})
+    summary = "the pairs, a removed duplicate replaced by the image that stands for it"
+    optional_reads = (LABELS, BEST_PAIRS, ITEMS, JUDGED)
     schema = PAIR_SCHEMA
     fan_out = True
     origin = PAIR_ORIGIN

@@ -5,49 +5,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from corpus.records import Modality
-from corpus.stages import ITEMS
+from corpus.stages import ITEMS, Gives
 from filters.inspect import Inspect
-from pipelines.clip_pairs import AnyPairs, ClipPairSettings
-from pipelines.config import Config, sources_of
-from pipelines.given_pairs import ALSO
-from pipelines.plan import Plan
+from pipelines.config import Config
+from pipelines.plan import Plan, Planned
 from pipelines.publishing.mixture import DatasetInput, PublishInput
-from pipelines.sources.llava_hound import LlavaHoundSource
+
+
+def dataset_tables(plan: Plan, dataset: str) -> list[list[Planned]]:
+    """Of each shard of a dataset's sources: the table of its pairs, then those of the stages over pairs, in order."""
+    found: dict[tuple[str, str], list[Planned]] = {}
+    for _, planned in plan.steps:
+        for table in planned:
+            if table.node.dataset == dataset:
+                found.setdefault((table.node.source, table.task.shard), []).append(table)
+    return list(found.values())
 
 
 def publish_input(
     config: Config, mixture: str, plan: Plan, funnels: Mapping[str, Any], versions: Mapping[str, str]
 ) -> PublishInput:
     """The datasets that the mixture names, the item tables that their pairs refer to, and the funnel of each source."""
-    pairs: dict[str, list[str]] = {}
     items: dict[str, set[str]] = {}
     inspected: dict[str, str] = {}
     for step, planned in plan.steps:
         for table in planned:
-            if step.name == "pairs":
-                pairs.setdefault(table.node.table_key.owner.partition(ALSO)[0], []).append(table.task.output)
-            read = [path for name, path in table.task.inputs if name == ITEMS]
-            items.setdefault(table.node.source, set()).update(read)
+            node, task = table.node, table.task
+            read = [path for name, path in task.inputs if name == ITEMS]
+            items.setdefault(node.source, set()).update(read)
             if step.name == Inspect.name:
-                inspected.update(dict.fromkeys(read, table.task.output))
+                inspected.update(dict.fromkeys(read, task.output))
     datasets = []
     for name in sorted(config.mixtures[mixture].datasets):
         settings = config.datasets[name]
+        pairs = [[table.task.output for table in tables] for tables in dataset_tables(plan, name)]
         datasets.append(
             DatasetInput(
                 name=name,
                 task=settings.task,
                 stage=settings.stage,
-                modality=_modality(config, settings),
-                licence="; ".join(dict.fromkeys(config.sources[source].licence for source in sources_of(settings))),
-                sources=sources_of(settings),
-                pairs=tuple(sorted(pairs.get(name, []))),
+                modality=config.sources[settings.source].modality,
+                licence="; ".join(dict.fromkeys(config.sources[source].licence for source in settings.sources)),
+                sources=settings.sources,
+                pairs=tuple(sorted(first for first, *_ in pairs)),
+                later={first: tuple(later) for first, *later in pairs if later},
             )
         )
     sources = {source for dataset in datasets for source in dataset.sources}
     # What stands for a duplicate image of a given pair may lie in any source.
-    needed = set(items) if sources & set(config.given) else sources
+    needed = set(items) if sources & set(config.giving(Gives.PAIRS)) else sources
     return PublishInput(
         name=mixture,
         datasets=tuple(datasets),
@@ -58,12 +64,3 @@ def publish_input(
         names=config.stages.labels.lists,
         near_texts=config.stages.text_duplicates,
     )
-
-
-def _modality(config: Config, settings: AnyPairs) -> Modality:
-    if isinstance(settings, ClipPairSettings):
-        return Modality.CLIP
-    given = config.given.get(settings.source)
-    if isinstance(given, LlavaHoundSource):
-        return Modality.CLIP
-    return Modality.TEXT if given is not None and given.images is None else Modality.IMAGE

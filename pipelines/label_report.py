@@ -18,9 +18,7 @@ from pipelines.run import read_sources
 def label_report(config: Config) -> Iterator[str]:
     """Lines for people, from the rows that were read. Raises SettingsError for sources that were not read yet."""
     workspace = Workspace(config.workspace)
-    labelled = {
-        name: source for name, source in config.sources.items() if name in config.given and config.labelled(name)
-    }
+    labelled = {name: source for name, source in config.sources.items() if source.has_labels}
     if not labelled:
         yield "no source has labels"
         return

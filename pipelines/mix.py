@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 from rich.table import Table
 
 from corpus.workspace import Workspace
-from pipelines.config import Config, sources_of
-from pipelines.given_pairs import ALSO
+from pipelines.config import Config
+from pipelines.inputs import dataset_tables
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.plan import Plan, Selection
 from pipelines.publishing.mixture import (
@@ -20,6 +21,7 @@ from pipelines.publishing.mixture import (
     arrange_dataset,
     read_candidates,
 )
+from pipelines.publishing.pair_tables import PairTable
 from pipelines.publishing.sides import negatives_per_pair
 from pipelines.publishing.weights import Drawn, dataset_weights
 from pipelines.run import plan
@@ -82,23 +84,24 @@ def _mix(there: _There, name: str, steps: int | None) -> Mix:
 
 def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
     dataset = there.config.datasets[name]
-    planned = [p for step, found in there.plan.steps if step.name == "pairs" for p in found]
-    tables = [p for p in planned if p.node.table_key.owner.partition(ALSO)[0] == name]
-    paths = sorted(p.task.output for p in tables if p.state == "done")
+    shards = dataset_tables(there.plan, name)
+    done = [list(takewhile(lambda table: table.state == "done", tables)) for tables in shards]
+    present = sorted([each.task.output for each in tables] for tables in done if tables)
+    pairs = [PairTable(path, tuple(later)) for path, *later in present]
     notes = []
-    if unread := [source for source in sources_of(dataset) if source in there.unread]:
+    if unread := [source for source in dataset.sources if source in there.unread]:
         notes.append(f"source {', '.join(unread)} is not read yet, or has changed")
-    elif len(paths) < len(tables):
-        notes.append(f"{len(tables) - len(paths):,} of {len(tables):,} shards are not done: counted is what is there")
+    elif missing := sum(len(tables) < len(planned) for tables, planned in zip(done, shards, strict=True)):
+        notes.append(f"{missing:,} of {len(shards):,} shards are not done: counted is what is there")
     whole = not notes
-    candidates, taken = read_candidates(there.workspace, paths), 0
+    candidates, taken = read_candidates(there.workspace, pairs), 0
     try:
         arranged = arrange_dataset(candidates, name, mixture, there.names)
     except PublishError as error:
         notes.append(str(error))
     else:
         taken = len(arranged.chosen)
-        own = negatives_per_pair(there.workspace, paths, candidates, arranged.chosen)
+        own = negatives_per_pair(there.workspace, pairs, candidates, arranged.chosen)
         notes += _shortfalls(mixture.datasets[name], len(candidates), own)
         if arranged.unplaced:
             notes.append(f"{arranged.unplaced:,} pairs are left out: their groups would make shards unequal")

@@ -19,7 +19,7 @@ from pydantic import Field
 from corpus.image_limits import ImageLimits
 from corpus.media import MediaWriter
 from corpus.records import Status
-from corpus.stages import ROWS, MapStage, Shard
+from corpus.stages import ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
 from pipelines.download import ITEMS_SCHEMA, DownloadSettings, Stored, items_table, store_image
 from pipelines.sources.archive_zip import MAX_MEMBER_BYTES
 from pipelines.sources.archives import Archives, Find, Found, Resolver
@@ -52,8 +52,13 @@ class PairImages(MapStage):
     """
 
     name = "images"
-    version = 4
     reads = (ROWS,)
+    settings_key = "images"
+    settings_type = PairImagesSettings
+    over = frozenset({Gives.PAIRS})
+    summary = "where the bytes of each image lie that the rows name"
+    provides = (ITEMS,)
+    judges = False
     schema = IMAGES_SCHEMA
     fan_out = True
     writes_media: ClassVar[bool] = True
@@ -64,6 +69,15 @@ class PairImages(MapStage):
         super().__init__(settings)
         self._settings = settings
         self._resolvers = tuple(resolvers)
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.plug.has_images
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> PairImages:
+        plug: Any = source.plug  # a source of pairs
+        return cls(cls.settings_of(source), tuple(plug.images.resolvers(source.workspace, source.name)))
 
     @cached_property
     def _identities(self) -> list[dict[str, Any]]:

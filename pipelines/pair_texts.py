@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,19 +12,15 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.records import CLIP, PAIR_SCHEMA, CaptionOrigin
-from corpus.settings import Settings
 from corpus.stages import ITEMS, ROWS, Shard
 from pipelines.best_texts import BEST_TEXTS
+from pipelines.datasets import DatasetSettings
 from recaption.schema import CAPTION
 
 
-class TextSettings(Settings):
-    """What every dataset says: where its pairs come from, with which instructions, and whose text they have."""
+class TextSettings(DatasetSettings):
+    """The settings of datasets that are made of items: whose text their pairs have."""
 
-    source: str
-    stage: int = 1  # of the training recipe: 1 without instructions, 2 with
-    query_instruction: str = ""
-    positive_instruction: str = ""
     captions: Literal["original", "generated", "both", "mix"] = Field(
         "original", description="whose text: of the source, of the captioner, a pair for each, or one of them by seed"
     )
@@ -33,6 +29,12 @@ class TextSettings(Settings):
     without_caption: Literal["original", "drop"] = Field(
         "original", description="of an item that should have a generated caption and has none"
     )
+
+
+def uncaptioned(settings: TextSettings, captioned: Collection[str], where: str) -> Iterator[str]:
+    """What is wrong with `captions` where the dataset's source is not captioned."""
+    if settings.captions != "original" and settings.source not in captioned:
+        yield f"captions: {settings.captions}, but {where} does not name source {settings.source!r}"
 
 
 def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:

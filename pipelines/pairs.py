@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,28 +12,38 @@ import pyarrow.compute as pc
 
 from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, Status, Task, pair_id
 from corpus.settings import tuning
-from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Shard
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
 from pipelines.best_texts import BEST_TEXTS
-from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides
+from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
 
 
 class PairSettings(TextSettings):
     """How the items of a source become the pairs of a dataset: text of the row, or its caption -> image."""
 
-    # No part of a fingerprint: this kind is the one that needs not be said, and was there before there were others.
-    kind: Literal["images"] = tuning("images")
+    needs = Gives.IMAGES
+
+    kind: Literal["images"] = "images"
     task: Task = Task.IMAGE_RETRIEVAL
     # Whether it is so shows in the tables that are read.
     best_text: bool = tuning(False, description="the original text is the best of all duplicates of an image")
+
+    def pairs_stage(self, source: SourceInfo) -> Pairs:
+        return Pairs(source.dataset, self)
+
+    def conflicts(self, stages: Any) -> Iterator[str]:
+        yield from uncaptioned(self, stages.caption.sources, "stages.caption.sources")
 
 
 class Pairs(MapStage):
     """One pair, or two, for each row whose item was kept. Without a text there is none: `no_text`, `no_caption`."""
 
     name = "pairs"
-    version = 2
     reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
+    over = frozenset({Gives.IMAGES})
+    summary = "query → positive, with the original text, the caption, or both"
+    optional_reads = (CAPTION, BEST_TEXTS)
+    judges = False
     schema = PAIR_SCHEMA
     fan_out = True
     origin = PAIR_ORIGIN

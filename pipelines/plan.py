@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from corpus.records import Status
 from corpus.stages import ROWS, ShuffleStage, Stage, fingerprint, fingerprint_parts, split_generation
 from corpus.work import ShardTask, worth_retrying
-from corpus.workspace import TableKey, Workspace
+from corpus.workspace import Root, TableKey, Workspace
 from pipelines.gather import SourceIndex
 
 _EXPLAINED = 20  # stale shards of a stage whose old settings are looked up; the others are stale for the same reason
@@ -24,12 +24,17 @@ _EXPLAINED = 20  # stale shards of a stage whose old settings are looked up; the
 
 @dataclass(frozen=True)
 class Node:
-    """A stage over the shards of one source, with where it reads and where it writes."""
+    """A stage over the shards of one source, with where it reads and where it writes.
+
+    Of a stage that makes pairs, or that is over pairs: over those that one source has in one dataset.
+    """
 
     stage: Stage
     source: str
     table_key: TableKey
     reads: tuple[tuple[str, TableKey], ...]  # (name that the stage knows it by, where it lies)
+    dataset: str = ""
+    judges: bool = True  # its table says what has become of the source's rows, or of what they became
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,12 @@ class Step:
     def keyed(self) -> bool:
         """Whether the rows of all shards meet in this step."""
         return isinstance(self.nodes[0].stage, ShuffleStage)
+
+    @property
+    def groups(self) -> list[tuple[Node, ...]]:
+        """The nodes whose rows meet, of a keyed step: those of all sources, or of one dataset."""
+        datasets = dict.fromkeys(node.dataset for node in self.nodes)
+        return [tuple(node for node in self.nodes if node.dataset == dataset) for dataset in datasets]
 
 
 @dataclass(frozen=True)
@@ -91,28 +102,39 @@ def make_plan(
     """Compare what the steps would write with what lies in the workspace."""
     plan = Plan(dict(indexes))
     known: dict[tuple[TableKey, str], str] = {}  # fingerprint of each table that will be there
-    shards = [(source, shard) for source, index in sorted(indexes.items()) for shard, _ in index.shards]
-    ordinals = {key: number for number, key in enumerate(shards)}
+    ordinals = _ordinals(steps, indexes)
     for source, index in indexes.items():
         known.update({(TableKey("tables", source, ROWS), shard): name for shard, name in index.shards})
     for step in steps:
         planned: list[Planned] = []
         stale = 0
-        whole = _whole_inputs(step, indexes, known) if step.keyed else None
+        whole: dict[str, dict[str, str]] = {}  # by dataset
+        for group in step.groups if step.keyed else ():
+            whole[group[0].dataset] = _whole_inputs(group, indexes, known)
         for node in step.nodes:
             present = workspace.tables(node.table_key)
             for shard, _ in indexes[node.source].shards:
                 read = list(_read(node, indexes[node.source], shard))
                 inputs = {f"{name}+{after}" if after else name: known[at] for name, after, at in read}
-                parts = fingerprint_parts(node.stage, inputs if whole is None else whole)
+                parts = fingerprint_parts(node.stage, whole.get(node.dataset, inputs))
                 tables = tuple((name, at[0].path(at[1], known[at])) for name, _, at in read)
-                one = _Table(workspace, node, shard, ordinals[node.source, shard], tables, parts)
+                ordinal = ordinals[node.table_key.root, node.table_key.owner, shard]
+                one = _Table(workspace, node, shard, ordinal, tables, parts)
                 found = one.planned(step.name, present.get(shard, set()), selection, stale < _EXPLAINED)
                 planned.append(found)
                 stale += found.state == "stale"
                 known[node.table_key, shard] = found.fingerprint
         plan.steps.append((step, planned))
     return plan
+
+
+def _ordinals(steps: Sequence[Step], indexes: Mapping[str, SourceIndex]) -> dict[tuple[Root, str, str], int]:
+    """A number for each shard of each source, then of each dataset, in the order of their names."""
+    owners: list[tuple[Root, str, str]] = [("tables", source, source) for source in sorted(indexes)]
+    pairs = {node.table_key.owner: node.source for step in steps for node in step.nodes if node.dataset}
+    owners += [("pairs", owner, source) for owner, source in sorted(pairs.items())]
+    keys = ((root, owner, shard) for root, owner, source in owners for shard, _ in indexes[source].shards)
+    return {key: number for number, key in enumerate(keys)}
 
 
 def _read(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int, tuple[TableKey, str]]]:
@@ -124,15 +146,15 @@ def _read(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int
 
 
 def _whole_inputs(
-    step: Step, indexes: Mapping[str, SourceIndex], known: Mapping[tuple[TableKey, str], str]
+    nodes: Sequence[Node], indexes: Mapping[str, SourceIndex], known: Mapping[tuple[TableKey, str], str]
 ) -> dict[str, str]:
-    """What a keyed stage reads: all shards of all its sources, one digest for each table name."""
+    """What a keyed stage reads: all shards of all its nodes, one digest for each table name."""
     digests: dict[str, Any] = {}
-    for node in sorted(step.nodes, key=lambda node: node.source):  # the order of the settings does not matter
+    for node in sorted(nodes, key=lambda node: node.table_key.owner):  # the order of the settings does not matter
         for name, table_key in node.reads:
             digest = digests.setdefault(name, hashlib.sha256())
             for shard, _ in indexes[node.source].shards:
-                digest.update(f"{node.source}/{shard}:{known[table_key, shard]}\n".encode())
+                digest.update(f"{node.table_key.owner}/{shard}:{known[table_key, shard]}\n".encode())
     return {name: digest.hexdigest()[:16] for name, digest in digests.items()}
 
 

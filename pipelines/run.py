@@ -25,8 +25,8 @@ from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.funnel import IMAGES, Funnel, funnels, repeated_images
 from pipelines.gather import SourceIndex, find_index, gather, index_path, source_fingerprint
+from pipelines.graph import build_graph
 from pipelines.inputs import publish_input
-from pipelines.layout import layout, open_source
 from pipelines.notices import repeated_name_notices, source_notices
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
 from pipelines.publishing.publish import publish
@@ -57,7 +57,7 @@ class SourcesRead:
 def read_sources(workspace: Workspace, config: Config, write: bool, check: bool = False) -> SourcesRead:
     """The shards of every source. Without `write` nothing is read that was not before; `check` looks at its files."""
     found = SourcesRead({}, [], [])
-    sources = {name: open_source(settings) for name, settings in config.sources.items()}
+    sources = {name: settings.reader() for name, settings in config.sources.items()}
     # All files are looked at first: what is wrong shows at once, not when hours were spent on another source.
     digests = {name: source_fingerprint(source) for name, source in sources.items()}
     known = {name: find_index(workspace, name, digest) for name, digest in digests.items()}
@@ -111,7 +111,7 @@ def plan(config: Config, selection: Selection, check: bool = True) -> tuple[Plan
     if check:
         check_folders(config)
     read = read_sources(workspace, config, write=False, check=check)
-    steps = layout(config)
+    steps = build_graph(config)
     if check:
         check_stages(steps)
     steps = [
@@ -183,7 +183,7 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         stack.enter_context(record)
         progress = stack.enter_context(Bars(console))
         stack.enter_context(_failures_shown(progress, result))
-        steps = layout(config)
+        steps = build_graph(config)
         check_selection(steps, selection)
         for caution in cautions(steps):
             progress.note(caution)
@@ -253,14 +253,16 @@ class _Runner:
 
     def _step(self, step: Step, planned: Sequence[Planned], todo: Sequence[Planned]) -> None:
         start = time.perf_counter()
-        needed = planned if step.keyed and todo else todo
-        blocked = [p for p in needed if not self._can_run(p)]
-        if blocked and step.keyed:
-            self.result.failed.append(
-                f"{step.name}: waits for {len(blocked)} shards that an earlier stage did not finish"
-            )
-            return
-        todo = [p for p in todo if self._can_run(p)]
+        blocked = {(p.task.source, p.task.shard) for p in todo if not self._can_run(p)}
+        for dataset in dict.fromkeys(p.node.dataset for p in todo) if step.keyed else ():
+            waiting = sum(not self._can_run(p) for p in planned if p.node.dataset == dataset)
+            if waiting:
+                of = f" of {dataset}" if dataset else ""
+                self.result.failed.append(
+                    f"{step.name}{of}: waits for {waiting} shards that an earlier stage did not finish"
+                )
+                blocked |= {(p.task.source, p.task.shard) for p in todo if p.node.dataset == dataset}
+        todo = [p for p in todo if (p.task.source, p.task.shard) not in blocked]
         if not todo:
             self.progress.note(
                 f"{step.name}: done already ({len(planned)} shards)" if not blocked else f"{step.name}: blocked"
@@ -305,17 +307,23 @@ class _Runner:
                     stage.prepare()
                     yield from run_map(self.engine, stage, url, tasks)
             return
-        stage = step.nodes[0].stage
-        assert isinstance(stage, ShuffleStage)
-        tasks = [p.task for p in planned]
+        for dataset in dict.fromkeys(p.node.dataset for p in todo):  # "": all sources together
+            together = [p for p in planned if p.node.dataset == dataset]
+            stage = together[0].node.stage
+            assert isinstance(stage, ShuffleStage)
+            yield from self._shuffled(stage, [p.task for p in together], [p for p in todo if p.node.dataset == dataset])
+
+    def _shuffled(self, stage: ShuffleStage, tasks: Sequence[ShardTask], todo: Sequence[Planned]) -> Iterator[Outcome]:
+        """A keyed stage over all shards whose rows meet; the tables that are `todo` are written."""
+        url = self.workspace.store.url
         try:
             tables = list(self.engine.map_reduce(ShuffleMapJob(stage, url), tasks, stage.reduce, self.partitions))
-            said = stage.finalize(pa.concat_tables(tables)) if tables else None
+            results = stage.finalize(pa.concat_tables(tables)) if tables else None
         except Exception as error:  # noqa: BLE001 - the stage is lost, the run's record must still say why
             why = f"{type(error).__name__}: {error}"
-            yield from (Outcome(p.task.source, step.name, p.task.shard, error=why) for p in todo)
+            yield from (Outcome(p.task.source, stage.name, p.task.shard, error=why) for p in todo)
             return
-        yield from self.engine.map(FinalizeJob(stage, url), settle_tasks(said, [p.task for p in todo], stage))
+        yield from self.engine.map(FinalizeJob(stage, url), settle_tasks(results, [p.task for p in todo], stage))
 
 
 def run_map(engine: Engine, stage: MapStage, workspace: str, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:

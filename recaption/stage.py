@@ -6,14 +6,25 @@ source's rows, and `pairs` chooses. A row is never removed here; where there is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.settings import SettingsError
-from corpus.stages import ITEMS, JUDGED, ROWS, MapStage, Resources, Shard
+from corpus.stages import (
+    ITEMS,
+    JUDGED,
+    ROWS,
+    Gives,
+    MapStage,
+    Resources,
+    Shard,
+    SourceInfo,
+    SourcePlug,
+    unknown_sources,
+)
 from recaption.prompts import Purpose, chosen_prompts
 from recaption.schema import CAPTION, CAPTION_SCHEMA, WINDOW_CAPTION
 from recaption.settings import CaptionSettings, DummySettings, SourceCaptions, VllmSettings
@@ -27,10 +38,17 @@ class Caption(MapStage):
     """
 
     name = CAPTION
-    version = 3
     reads = (ROWS, ITEMS, JUDGED)
     schema = CAPTION_SCHEMA
     nondeterministic = True
+    settings_key = "caption"
+    settings_type = CaptionSettings
+    over = frozenset({Gives.IMAGES, Gives.CLIPS})
+    summary = (
+        "a generated caption, of an image or of all frames of a clip, by which model and prompt; or why there is none"
+    )
+    provides = (CAPTION,)
+    judges = False
     chosen_in: ClassVar[str] = "sources"  # of the settings
     purpose: ClassVar[Purpose] = "clip_frames"  # of prompts for several images, where none are chosen
     hints: ClassVar[tuple[str, ...]] = ("text",)  # columns of the rows: the first that says something is the hint
@@ -51,6 +69,33 @@ class Caption(MapStage):
         self.images = images
         self.caption_settings = settings
         self.resources = _resources(settings)
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.name in cls._chosen(source)
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> Caption:
+        return cls(source.name, cls.settings_of(source), cls._images(source))
+
+    @classmethod
+    def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
+        named = stages.caption.sources
+        known = [name for name, plug in sources.items() if plug.gives in cls.over]
+        yield from unknown_sources("stages.caption.sources", named, known, "source of images")
+        if not stages.clips.keep_frames:
+            for name in (name for name in named if name in known and sources[name].gives == Gives.CLIPS):
+                yield f"stages.clips: {name} is captioned, and that takes its clips' frames"
+
+    @classmethod
+    def _chosen(cls, source: SourceInfo) -> dict[str, SourceCaptions]:
+        chosen: dict[str, SourceCaptions] = getattr(cls.settings_of(source), cls.chosen_in)
+        return chosen
+
+    @classmethod
+    def _images(cls, source: SourceInfo) -> int:
+        """How many images there are of each item of a source."""
+        return int(source.stages.clips.frames.frames) if source.plug.gives == Gives.CLIPS else 1
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         settings = self.caption_settings
@@ -80,6 +125,18 @@ class WindowCaption(Caption):
     chosen_in = "windows"
     purpose = "window_frames"
     hints = ("hint", "text")
+    over = frozenset({Gives.CLIPS})
+    summary = "a description of the whole, with the clips' captions as a hint"
+    branch = "windows"
+
+    @classmethod
+    def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
+        known, what = stages.windows.sources, "source in stages.windows.sources"
+        yield from unknown_sources("stages.caption.windows", stages.caption.windows, known, what)
+
+    @classmethod
+    def _images(cls, source: SourceInfo) -> int:
+        return int(source.stages.windows.sources[source.name].frames)
 
 
 def _resources(settings: CaptionSettings) -> Resources:

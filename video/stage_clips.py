@@ -21,7 +21,7 @@ from corpus.faults import is_machine_fault, is_out_of_memory
 from corpus.media import MediaWriter
 from corpus.records import Status, id_of_digest, item_id, table_schema
 from corpus.settings import tuning
-from corpus.stages import ITEMS, ROWS, MapStage, Shard
+from corpus.stages import ITEMS, ROWS, Gives, MapStage, Shard
 from corpus.storage import Store, is_absolute
 from corpus.watchdog import ended_after
 from corpus.work import ShardError
@@ -66,8 +66,11 @@ class Clips(MapStage):
     """
 
     name = "clips"
-    version = 6
     reads = (ROWS, ITEMS)
+    settings_key = "clips"
+    settings_type = ClipsSettings
+    over = frozenset({Gives.CLIPS})
+    summary = "a row for each clip: its frames and mp4, its times, sharpness, motion, hashes; one decode"
     schema = CLIPS_SCHEMA
     fan_out = True
     origin = {name: name for name in ("url", "video", "home", "licence")}

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from corpus.records import Status, table_schema
 from corpus.settings import Settings
-from corpus.stages import MapStage, Shard
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard
 from video.groups import ClipColumns, GroupSettings, group_clips
 from video.tables import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind
 
@@ -46,8 +46,12 @@ class Groups(MapStage):
     """
 
     name = "groups"
-    version = 3
     reads = (_CLIPS,)
+    settings_key = "groups"
+    settings_type = ClipGroupsSettings
+    over = frozenset({Gives.CLIPS})
+    summary = "which clips are good enough, which look alike, and which are each other's hard negatives"
+    provides = (ROWS, ITEMS, JUDGED)
     schema = GROUPS_SCHEMA
     fan_out = True
     lookahead_shards = True

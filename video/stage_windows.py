@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.records import Status, id_of_digest, table_schema
-from corpus.stages import ROWS, MapStage, Shard
+from corpus.settings import Settings
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
 from video.groups import ALIKE_SIBLING, GroupSettings, group_names
 from video.sampling import uniform_times
 from video.stage_groups import at_home
@@ -28,6 +29,12 @@ _OF_VIDEO = ("url", "video", "home", "licence", "downloaded_sha256", "duration_s
 Row = dict[str, Any]
 
 
+class WindowsSettings(Settings):
+    """Which videos become windows of a few minutes, besides clips."""
+
+    sources: dict[str, WindowSettings] = {}
+
+
 class Windows(MapStage):
     """The windows of all videos that begin in a shard, made of the clips that are kept or stand back for an alike one.
 
@@ -39,7 +46,15 @@ class Windows(MapStage):
     """
 
     name = "windows"
-    version = 2
+    reads: tuple[str, ...] = (ROWS,)
+    settings_key = "windows"
+    settings_type = WindowsSettings
+    over = frozenset({Gives.CLIPS})
+    summary = "stretches of one to three minutes, made of frames that lie there already"
+    optional_reads = (_CAPTION,)
+    provides = (ROWS, ITEMS, JUDGED)
+    branch = "windows"
+    judges = False
     schema = WINDOWS_SCHEMA
     fan_out = True
     lookahead_shards = True
@@ -49,6 +64,14 @@ class Windows(MapStage):
         super().__init__(settings)
         self.reads = (ROWS, _CAPTION) if captions else (ROWS,)
         self._settings = settings
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.name in cls.settings_of(source).sources
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> Windows:
+        return cls(cls.settings_of(source).sources[source.name], _CAPTION in source.tables)
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return self._windows

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
-from corpus.stages import ROWS, Shard, ShuffleStage
+from corpus.stages import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from pipelines.labels.merge import MergeSettings, merge_labels
 
 _SEPARATOR = "\x00"  # between a set's name and a label
@@ -18,13 +18,22 @@ _SEPARATOR = "\x00"  # between a set's name and a label
 class Labels(ShuffleStage):
     """Gives each row that has a label its merged one, by `merge_labels`. A set is a source, or a subset of one."""
 
-    name, version = "labels", 3
+    name = "labels"
     reads = (ROWS,)
+    settings_key = "labels"
+    settings_type = MergeSettings
+    over = frozenset({Gives.PAIRS})
+    summary = "one vocabulary: what different sets call the same is one label"
+    judges = False
     schema = pa.schema([pa.field("label", pa.string())])
 
     def __init__(self, settings: MergeSettings) -> None:
         super().__init__(settings)
         self._settings = settings
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.plug.has_labels
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         """The settings with the names themselves, wherever their file lies."""

@@ -40,7 +40,7 @@ from pipelines.publishing.sample import field_ext, make_layout
 from pipelines.publishing.side_spread import equal_in_batch, repeated_sides, side_spread_order
 from pipelines.publishing.sides import ROLES, Sides, read_sides
 
-FORMAT = 6  # of a corpus: raise it when the same pairs give other bytes
+FORMAT = 1  # of a corpus: raise it when the same pairs give other bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +69,18 @@ def plan_dataset(
     """
     settings = mixture.datasets[given.name]
     try:
-        candidates = read_candidates(workspace, given.pairs)
+        candidates = read_candidates(workspace, given.tables)
         arranged = arrange_dataset(candidates, given.name, mixture, names)
         if not len(candidates):
             raise PublishError("it has no kept pairs; the funnel of its sources says why (`rzen-corpus status`)")
         if not len(arranged.chosen):
             raise PublishError(f"none of its {len(candidates)} kept pairs is published: no whole group of them fits")
         videos = given.modality == Modality.CLIP and settings.negatives > 0
-        sides = read_sides(workspace, given.pairs, candidates, arranged, settings.negatives, videos)
+        sides = read_sides(workspace, given.tables, candidates, arranged, settings.negatives, videos)
         arranged, sides = _spread(candidates, arranged, sides, given.name, mixture)
         related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None
         near_texts = near_texts or TextNearSettings()
-        near = find_near_sides(workspace, given.pairs, candidates, arranged, sides, near_texts)
+        near = find_near_sides(workspace, given.tables, candidates, arranged, sides, near_texts)
         fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives", related, near)
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
@@ -112,13 +112,13 @@ def _spread(
 
 def _fingerprint(given: DatasetInput, mixture: MixtureSettings, names: LabelNames | None, arranged: Arrangement) -> str:
     settings = mixture.datasets[given.name]
-    clip = [str(given.modality)] if given.modality == Modality.CLIP else []  # the fields of others don't depend on it
     spread = [mixture.batch_size, names.canonical()] if names else []
     spread += [mixture.batch_size] if arranged.sides_spread else []
     return fingerprint(
         {
             "format": FORMAT,
-            "dataset": [given.name, str(given.task), given.stage, list(given.pairs), *clip],
+            "dataset": [given.name, str(given.task), given.stage, str(given.modality)],
+            "pairs": [[each.path, *each.later] for each in given.tables],
             "settings": [
                 *(mixture.seed, mixture.pairs_per_shard, mixture.jpeg_quality),
                 *(settings.pairs, settings.negatives, *spread),
@@ -199,11 +199,11 @@ def pair_rows(plan: DatasetPlan, target: Target, locations: Locations, finished:
     order = np.argsort(tables, kind="stable")
     ends = np.searchsorted(tables[order], np.arange(len(plan.given.pairs)), side="right")
     items = []
-    for path, ids, rows in zip(plan.given.pairs, plan.sides.tables, np.split(order, ends[:-1]), strict=True):
+    for table, ids, rows in zip(plan.given.tables, plan.sides.tables, np.split(order, ends[:-1]), strict=True):
         if len(rows):
             places = locations.take(locations.find(unique_ids(ids.values())))
             key = np.uint64(target.first_key) + shard[goes_to[rows]].astype(np.uint64)
             position = plan.arranged.position[goes_to[rows]]
             row = plan.candidates.row[pairs[rows]].astype(np.int64)
-            items.append(PairRows(target, path, row, key, position, slot[rows], places))
+            items.append(PairRows(target, table, row, key, position, slot[rows], places))
     return items

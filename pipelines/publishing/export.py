@@ -25,6 +25,7 @@ from pipelines.engines import Engine
 from pipelines.publishing.claim import Claim
 from pipelines.publishing.locate import Locations, split_ids
 from pipelines.publishing.mixture import PublishError
+from pipelines.publishing.pair_tables import PairTable
 from pipelines.publishing.progress import Progress, Tar
 from pipelines.publishing.sample import Layout, Pictures, random_negative, sample_jsons, side_names, to_bytes
 from pipelines.publishing.sides import ROLES, first_entries
@@ -69,7 +70,7 @@ class PairRows:
     """Rows of one pairs table and the samples that they go to: as the pair itself, or as a random negative."""
 
     target: Target
-    path: str
+    pairs: PairTable
     rows: np.ndarray  # int64[n]
     key: np.ndarray  # uint64[n], the sample's tar
     position: np.ndarray  # int64[n], of the sample in its tar
@@ -92,11 +93,11 @@ class ReadPairs:
         return lambda item: _read_pairs(workspace, item)
 
     def lost(self, item: PairRows, why: str) -> pa.Table:
-        raise PublishError(f"{item.path}: {why}")
+        raise PublishError(f"{item.pairs.path}: {why}")
 
 
 def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
-    table = workspace.read_table(item.path)
+    table = item.pairs.read(workspace)
     layout, own = item.target.layout, item.slot == OWN
     whole, donors = table.take(item.rows[own]), table.take(item.rows[~own])
     whole = _with_published_urls(whole, item.target.signatures)

@@ -62,6 +62,7 @@ def dataset_entry(plan: DatasetPlan, layout: Layout, tars: Iterable[Tar], batch_
         "repeats": plan.settings.repeats,
         "batch_rule": str(plan.arranged.rule),
         "equal_sides_in_batch": plan.arranged.equal_sides,
+        "clustered": plan.sides.clustered,
         "warnings": list(_warnings(plan, batch_size)),
         "shards": [tar.to_json() for tar in tars],
     }

@@ -54,7 +54,8 @@ class _Dataset(_Shape):
     weight: float = Field(gt=0, allow_inf_nan=False)
     repeats: int = Field(ge=1)
     batch_rule: BatchRule
-    equal_sides_in_batch: Count = 0
+    equal_sides_in_batch: Count
+    clustered: Count  # samples of which a side is in a cluster
     warnings: list[str]
     shards: list[_Tar]
 

@@ -29,6 +29,7 @@ from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames, load_names
 from pipelines.publishing.locate import first_of_run, split_ids
 from pipelines.publishing.packing import pack
+from pipelines.publishing.pair_tables import PairTable
 from pipelines.publishing.weights import WeightSettings
 
 _NARROW = pa.schema([PAIR_SCHEMA.field(name) for name in ("pair_id", "group", "label")])
@@ -73,13 +74,6 @@ class MixtureSettings(Settings):
             raise ValueError("an entry is one or more names of parameters, with spaces between them")
         return signatures
 
-    def canonical(self) -> dict[str, Any]:
-        """As of all settings; weights by hand go unsaid, as they did when there was no other rule."""
-        whole = super().canonical()
-        if self.weights.rule == "by_hand":
-            del whole["weights"]
-        return whole
-
 
 @dataclass(frozen=True)
 class DatasetInput:
@@ -92,6 +86,12 @@ class DatasetInput:
     licence: str
     sources: tuple[str, ...]
     pairs: tuple[str, ...]  # paths of its pairs tables
+    later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of these: the tables of later stages, in order
+
+    @property
+    def tables(self) -> tuple[PairTable, ...]:
+        """Its pairs, table by table."""
+        return tuple(PairTable(path, self.later.get(path, ())) for path in self.pairs)
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,11 @@ class Arrangement:
         return np.bincount(self.shard)
 
 
-def read_candidates(workspace: Workspace, paths: Sequence[str]) -> Candidates:
+def read_candidates(workspace: Workspace, pairs: Sequence[PairTable]) -> Candidates:
     """The kept pairs of a dataset's tables. Of rows with the same pair the first counts, by table and row."""
     tables, origins = [_NARROW.empty_table()], [np.zeros((2, 0), np.int32)]
-    for number, path in enumerate(paths):
-        table = workspace.read_table(path, [*_NARROW.names, "status"])
+    for number, each in enumerate(pairs):
+        table = each.read(workspace, [*_NARROW.names, "status"])
         rows = np.flatnonzero(pc.equal(table.column("status"), str(Status.KEPT)).to_numpy())
         tables.append(table.take(rows).select(_NARROW.names))
         origins.append(np.stack([np.full(len(rows), number), rows]).astype(np.int32))

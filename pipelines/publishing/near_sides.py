@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus.text.keys import text_keys
 from corpus.text.near import TextNearSettings, near_texts
 from corpus.workspace import Workspace
 from pipelines.publishing.mixture import Arrangement, Candidates
+from pipelines.publishing.pair_tables import PairTable
 from pipelines.publishing.sides import Sides
 
 
@@ -44,7 +44,7 @@ class NearSides:
 
 def find_near_sides(
     workspace: Workspace,
-    paths: Sequence[str],
+    pairs: Sequence[PairTable],
     candidates: Candidates,
     arranged: Arrangement,
     sides: Sides,
@@ -63,12 +63,11 @@ def find_near_sides(
     table_of, row_of = candidates.table[chosen], candidates.row[chosen]
     texts: list[pa.Array] = []
     places: list[tuple[str, np.ndarray]] = []
-    for number, path in enumerate(paths):
+    for number, each in enumerate(pairs):
         place = np.flatnonzero(table_of == number)
-        with workspace.store.open(path) as file:
-            pairs = pq.ParquetFile(file).read(columns=[f"{name}.text" for name in with_text]).take(row_of[place])
+        rows = each.read(workspace, [f"{name}.text" for name in with_text]).take(row_of[place])
         for name in with_text:
-            texts.append(pairs.column(name).combine_chunks().field("text").cast(pa.large_string()))
+            texts.append(rows.column(name).combine_chunks().field("text").cast(pa.large_string()))
             places.append((name, place))
     every = pa.concat_arrays(texts)
     _, first, which = np.unique(text_keys(every)[:, 0], return_index=True, return_inverse=True)

@@ -33,11 +33,11 @@ def fill_negatives(
 ) -> Fill:
     """Draw what is missing of each pair's negatives from the other pairs of its dataset, by `key`.
 
-    Never the pair's own content nor a text that is nearly its query or positive (`near`), never what is a positive of
-    an equal query, never a negative twice, never a pair of
-    the same group, of the same label or of a related one (`related`: int[m, 2], numbers of labels of which one
-    contains the other). Where `sides` tell the sources (the videos of clips), never one of the same source: there, the
-    pairs themselves name what may be a negative. Raises PublishError where no pair is left to draw.
+    Never the pair's own content nor one of its clusters, nor a text that is nearly its query or positive (`near`),
+    never what is a positive of an equal query, never a negative twice, never a pair of the same group, of the same
+    label or of a related one (`related`: int[m, 2], numbers of labels of which one contains the other). Where `sides`
+    tell the sources (the videos of clips), never one of the same source: there, the pairs themselves name what may be a
+    negative. Raises PublishError where no pair is left to draw.
     """
     taken = sides.negative_keys.copy()
     total, slots = taken.shape
@@ -59,6 +59,8 @@ def fill_negatives(
     def there(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
         shown = content[donor]
         same = (shown == content[pair]) | (shown == query[pair]) | answers.known(pair, donor)
+        shown_id = sides.positive_id[donor]  # equal within a cluster
+        same |= (shown_id == sides.positive_id[pair]) | (shown_id == sides.query_id[pair])
         return same | (shown[:, None] == taken[pair]).any(axis=1)
 
     def walk(pair: np.ndarray, order: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:

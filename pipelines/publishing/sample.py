@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.records import CLIP, CaptionOrigin, Origin
+from corpus.records import CLIP, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, CaptionOrigin, Origin
 from pipelines.publishing.sides import first_entries, side_ids
 
 _IMAGE = "jpg"  # what every image is called
@@ -99,6 +99,8 @@ def sample_jsons(
     )
     negatives = _negatives(pairs.column("negatives").combine_chunks(), layout, pictures["negatives"])
     texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
+    clusters = {name: _strings(_column(pairs, name)) for name in _CLUSTERS}
+    false_negatives = pc.fill_null(_column(pairs, "false_negatives"), []).to_pylist()
     in_batch = pc.fill_null(pairs.column("in_batch_negatives"), True).to_pylist()
     return [
         {
@@ -110,6 +112,8 @@ def sample_jsons(
             "positive": positive[row],
             "negatives": negatives[row],
             "positive_score": score,
+            "false_negatives": [other.hex() for other in false_negatives[row]],
+            **{name: values[row] for name, values in clusters.items()},
             "group": texts["group"][row],
             "label": texts["label"][row],
             "in_batch_negatives": in_batch[row],
@@ -172,7 +176,14 @@ def hexadecimal(ids: pa.ChunkedArray) -> list[str]:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_CLUSTERS = ("query_cluster", "positive_cluster")
 _TEXTS = ("group", "label", "caption_origin", "caption_model", "caption_prompt", "source_url", "licence")
+
+
+def _column(pairs: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
+    """A column of PAIR_RELATIONS; nulls where no stage has written it."""
+    kind = next(field.type for field in PAIR_RELATIONS if field.name == name)
+    return pairs.column(name) if name in pairs.column_names else pa.nulls(pairs.num_rows, kind)
 
 
 def _strings(column: pa.ChunkedArray | pa.Array) -> list[str]:
@@ -239,6 +250,9 @@ _SHAPE: dict[str, Any] = {
     "positive": _SIDE_SHAPE,
     "negatives": [_NEGATIVE_SHAPE],
     "positive_score": float,
+    "false_negatives": [str],
+    "query_cluster": str,
+    "positive_cluster": str,
     "group": str,
     "label": str,
     "in_batch_negatives": bool,
@@ -250,6 +264,7 @@ _SHAPE: dict[str, Any] = {
 _UNKNOWN_CLIP = {"video": "", "start_s": 0.0, "end_s": 0.0}  # of a set that gives frames without times
 _VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 _PHASH = re.compile(r"[0-9a-f]{16}")
+_ID = re.compile(r"[0-9a-f]{32}")
 _ORIGINS = frozenset(map(str, Origin))
 _CAPTION_ORIGINS = frozenset(map(str, CaptionOrigin))
 
@@ -265,6 +280,11 @@ def wrong_json(sample: Any, clips: Collection[str] = ()) -> list[str]:
     faults += _wrong_clips(sample, clips)
     if sample["caption_origin"] not in _CAPTION_ORIGINS:
         faults.append(f"caption_origin is {sample['caption_origin']!r}")
+    faults += [f"{name} is {sample[name]!r}" for name in _CLUSTERS if sample[name] and not _ID.fullmatch(sample[name])]
+    others = sample["false_negatives"]
+    if len(others) > MOST_FALSE_NEGATIVES or len(set(others)) < len(others) or sample["pair_id"] in others:
+        faults.append(f"false_negatives has more than {MOST_FALSE_NEGATIVES} pairs, one twice, or the pair itself")
+    faults += [f"false_negatives has {other!r}" for other in others if not _ID.fullmatch(other)]
     for number, negative in enumerate(sample["negatives"]):
         if negative["origin"] not in _ORIGINS:
             faults.append(f"negatives[{number}].origin is {negative['origin']!r}")

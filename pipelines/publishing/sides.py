@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from corpus.hashing import hash_strings, mix64
 from corpus.text.keys import text_keys
 from corpus.workspace import Workspace
 from pipelines.publishing.locate import split_ids
 from pipelines.publishing.mixture import Arrangement, Candidates, PublishError
+from pipelines.publishing.pair_tables import PairTable
 
 ROLES = ("query", "positive", "negatives")
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -26,7 +26,7 @@ class Sides:
 
     A pair uses the first of its own negatives, as many as the mixture asks for. Keys are equal for equal content: of
     the items where there are some, else of the text in its comparable form; 0 stands for no content. Ids are equal for
-    sides that are equal as a whole, as `side_ids` has them.
+    sides that are equal as a whole, as `side_ids` has them, and for those of one cluster.
     """
 
     tables: tuple[Mapping[str, np.ndarray], ...]  # of each table: role -> ids, uint64[2, k]
@@ -36,8 +36,9 @@ class Sides:
     positive_key: np.ndarray  # uint64[m]
     negative_keys: np.ndarray  # uint64[m, negatives]
     source_key: np.ndarray  # uint64[m], of the source's URL; 0: it doesn't matter
-    query_id: np.ndarray  # uint64[m], the first word of the side's id
+    query_id: np.ndarray  # uint64[m], the first word of the side's id, or a hash of its cluster
     positive_id: np.ndarray  # uint64[m], the same
+    clustered: int = 0  # pairs of which a side is in a cluster
 
     def ordered(self, order: np.ndarray) -> Sides:
         """The same pairs in another order."""
@@ -47,7 +48,7 @@ class Sides:
 
 def read_sides(
     workspace: Workspace,
-    paths: Sequence[str],
+    pairs: Sequence[PairTable],
     candidates: Candidates,
     arranged: Arrangement,
     negatives: int,
@@ -61,22 +62,25 @@ def read_sides(
     own = np.zeros(total, np.int64)
     query_key, positive_key, source_key, query_id, positive_id = (np.zeros(total, np.uint64) for _ in range(5))
     negative_keys = np.zeros((total, negatives), np.uint64)
+    clustered = 0
     counts: dict[str, set[int]] = {role: set() for role in ROLES}
     tables = []
     table_of, row_of = candidates.table[arranged.chosen], candidates.row[arranged.chosen]
     by_table = np.argsort(table_of, kind="stable")
-    ends = np.searchsorted(table_of[by_table], np.arange(len(paths)), side="right")
-    for path, places in zip(paths, np.split(by_table, ends[:-1]), strict=True):
-        pairs = _read_rows(workspace, path, row_of[places], negatives > 0, sources)
+    ends = np.searchsorted(table_of[by_table], np.arange(len(pairs)), side="right")
+    for each, places in zip(pairs, np.split(by_table, ends[:-1]), strict=True):
+        rows = _read_rows(workspace, each, row_of[places], negatives > 0, sources)
         if sources:
-            source_key[places] = hash_strings(pairs.column("source_url"))
-        query, positive = pairs.column("query").combine_chunks(), pairs.column("positive").combine_chunks()
-        query_id[places], positive_id[places] = side_ids(query)[0], side_ids(positive)[0]
+            source_key[places] = hash_strings(rows.column("source_url"))
+        query, positive = rows.column("query").combine_chunks(), rows.column("positive").combine_chunks()
+        query_id[places], of_query = _families(side_ids(query)[0], rows, "query_cluster")
+        positive_id[places], of_positive = _families(side_ids(positive)[0], rows, "positive_cluster")
+        clustered += int((of_query | of_positive).sum())
         ids = {}
         query_key[places], ids["query"] = _content(query, counts["query"])
         positive_key[places], ids["positive"] = _content(positive, counts["positive"])
         if negatives:
-            listed = pairs.column("negatives").combine_chunks()
+            listed = rows.column("negatives").combine_chunks()
             used = first_entries(listed, negatives)
             lengths = used.value_lengths().to_numpy(zero_copy_only=False)
             keys, ids["negatives"] = _content(used.flatten(), counts["negatives"])
@@ -95,6 +99,7 @@ def read_sides(
         source_key,
         query_id,
         positive_id,
+        clustered,
     )
 
 
@@ -112,24 +117,31 @@ def side_ids(sides: pa.StructArray) -> np.ndarray:
     return mix64(text_keys(sides.field("text")).T ^ mix64(content + lengths.astype(np.uint64) + _GOLDEN))
 
 
-def _read_rows(workspace: Workspace, path: str, rows: np.ndarray, negatives: bool, sources: bool) -> pa.Table:
+def _families(ids: np.ndarray, pairs: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of sides (uint64[n]), of those in a cluster that of the cluster; and which these are (bool[n])."""
+    if column not in pairs.column_names:
+        return ids, np.zeros(len(ids), np.bool_)
+    clusters = pc.fill_null(pairs.column(column), "")
+    clustered = pc.not_equal(clusters, "").to_numpy()
+    return np.where(clustered, hash_strings(clusters), ids), clustered
+
+
+def _read_rows(workspace: Workspace, pairs: PairTable, rows: np.ndarray, negatives: bool, sources: bool) -> pa.Table:
     columns = [f"{side}.{part}" for side in ("query", "positive") for part in ("text", "items")]
     columns += ["negatives"] if negatives else []
     columns += ["source_url"] if sources else []
-    with workspace.store.open(path) as file:  # inner columns, which `Workspace.read_table` would flatten
-        return pq.ParquetFile(file).read(columns=columns).take(rows)
+    return pairs.read(workspace, [*columns, "query_cluster", "positive_cluster"]).take(rows)
 
 
 def negatives_per_pair(
-    workspace: Workspace, paths: Sequence[str], candidates: Candidates, chosen: np.ndarray
+    workspace: Workspace, pairs: Sequence[PairTable], candidates: Candidates, chosen: np.ndarray
 ) -> np.ndarray:
     """int64[m]: how many negatives of its own each of the chosen candidates has."""
     found = np.zeros(len(chosen), np.int64)
     table, row = candidates.table[chosen], candidates.row[chosen]
-    for number, path in enumerate(paths):
+    for number, each in enumerate(pairs):
         places = np.flatnonzero(table == number)
-        with workspace.store.open(path) as file:
-            lists = pq.ParquetFile(file).read(columns=["negatives"]).column("negatives")
+        lists = each.read(workspace, ["negatives"]).column("negatives")
         found[places] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()[row[places]]
     return found
 

@@ -109,7 +109,7 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.OWN, fast: boo
         warnings.simplefilter("ignore")  # Pillow's, of images that it reads nevertheless
         found = list(pool.map(lambda job: _read_tar(store, reader, fast, *job), jobs))
     faults += [fault for tar in found for fault in tar.faults]
-    faults += [*_repeated_keys(found), *_torn_groups(found)]
+    faults += [*_repeated_keys(found), *_torn_groups(found), *_wrong_clusters(manifest, found)]
     totals = {what: sum(getattr(tar, what) for tar in found) for what in ("samples", "images", "videos", "damaged")}
     size = sum(tar.size for tar in found)
     return Verified(faults, len(found), bytes=size, opened=can_open_videos(), fast=fast, **totals)
@@ -176,6 +176,7 @@ class _TarFound:
     size: int = 0
     keys: list[bytes] = field(default_factory=list)
     groups: set[str] = field(default_factory=set)
+    clustered: int = 0
     faults: list[str] = field(default_factory=list)
 
     def fault(self, what: str, key: str = "") -> None:
@@ -299,6 +300,7 @@ def _check_sample(
             found.fault(f"{what} is {sample[what]!r}, expected {value!r}", key)
     if len(sample["negatives"]) != entry["negatives"]:
         found.fault(f"{len(sample['negatives'])} negatives, expected {entry['negatives']}", key)
+    found.clustered += bool(sample["query_cluster"] or sample["positive_cluster"])
     if named_media(sample) != fields[1:]:
         found.fault(f"json names the media {named_media(sample)}, but its members are {fields[1:]}", key)
     return sample
@@ -324,6 +326,14 @@ def _repeated_keys(found: Sequence[_TarFound]) -> Iterator[str]:
     tar_of = np.repeat(np.arange(len(found)), [len(tar.keys) for tar in found])
     for at in np.sort(again):
         yield f"{found[tar_of[at]].path}: {join_id(whole[:, at]).hex()}: this key is there more than once"
+
+
+def _wrong_clusters(manifest: Mapping[str, Any], found: Sequence[_TarFound]) -> Iterator[str]:
+    for name, entry in manifest["datasets"].items():
+        tars = [tar for tar in found if tar.path.rpartition("/")[0] == name]
+        clustered = sum(tar.clustered for tar in tars)
+        if clustered != entry["clustered"] and not any(tar.faults for tar in tars):
+            yield f"{MANIFEST}: {name}: {entry['clustered']} samples in clusters, but {clustered} in its shards"
 
 
 def _torn_groups(found: Sequence[_TarFound]) -> Iterator[str]:

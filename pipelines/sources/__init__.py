@@ -1,1 +1,29 @@
-"""One file for each kind of source: how its rows come into the workspace."""
+"""Kinds of sources: SOURCES is the list of them."""
+
+from pipelines.sources.base import SourceSettings
+from pipelines.sources.documents import DocumentsSource
+from pipelines.sources.img2dataset import Img2datasetSource
+from pipelines.sources.laion import LaionSource
+from pipelines.sources.llava_hound import LlavaHoundSource
+from pipelines.sources.mapped import MappedSource
+from pipelines.sources.mbeir import MbeirSource
+from pipelines.sources.megapairs import MegaPairsSource
+from pipelines.sources.mmeb import Mme5Source, MmebSource
+from pipelines.sources.tevatron import TevatronSource
+from pipelines.sources.text_pairs import TextPairsSource
+from pipelines.sources.videos import VideosSource
+
+SOURCES: tuple[type[SourceSettings], ...] = (
+    LaionSource,
+    Img2datasetSource,
+    VideosSource,
+    MegaPairsSource,
+    MmebSource,
+    Mme5Source,
+    LlavaHoundSource,
+    TextPairsSource,
+    DocumentsSource,
+    MappedSource,
+    MbeirSource,
+    TevatronSource,
+)

@@ -26,6 +26,12 @@ from pipelines.sources.record_files import ROW_ENDINGS, named_apart
 class DocumentsSource(PairSource):
     """Where the queries lie, and where the pages."""
 
+    summary = (
+        "queries and pages: images in Parquet (`images: {parquet: ...}`), files, or pages of PDFs "
+        "(`images: {pdfs: ...}`, extra `documents`), each drawn in a process with a deadline and a limit "
+        "of memory"
+    )
+
     kind: Literal["documents"]
     keep_images: Literal["good", "decodable"] = "decodable"
     files: tuple[str, ...] = Field(min_length=1, description="Parquet or JSON lines with the queries, a page in each")
@@ -42,6 +48,9 @@ class DocumentsSource(PairSource):
     def _query_parses(self) -> DocumentsSource:
         Template(self.query)
         return self
+
+    def reader(self) -> DocumentsRows:
+        return DocumentsRows(self)
 
 
 class DocumentsRows(PairRows[DocumentsSource]):

@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.settings import Settings, SettingsError
+from corpus.settings import SettingsError
+from corpus.stages import Gives
+from pipelines.sources.base import SourceSettings
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
 from pipelines.sources.img2dataset_tars import SHA256_HEX
 from pipelines.sources.lenient_casts import Cast, UncastableError, all_failed, cast_leniently, stored_values
@@ -52,12 +54,19 @@ _ROW_COLUMNS = (
 _IN_THE_TABLE = ("jpg", "png", "webp")  # columns of its output_format parquet
 
 
-class Img2datasetSource(Settings):
+class Img2datasetSource(SourceSettings):
     """Where img2dataset's output lies."""
+
+    gives = Gives.IMAGES
+    summary = "tars that img2dataset has written, read where they lie"
+    in_place = True
 
     kind: Literal["img2dataset"]
     folder: str = Field(description="output folder of img2dataset (format webdataset), or its fsspec URL")
     licence: str = Field("", description="of rows that name none")
+
+    def reader(self) -> Img2datasetRows:
+        return Img2datasetRows(self)
 
 
 class Img2datasetRows:

@@ -14,7 +14,7 @@ from corpus.media import read_contents
 from corpus.printable import printable
 from corpus.records import Status, id_of_digest
 from corpus.settings import Settings
-from corpus.stages import ROWS, MapStage, Shard
+from corpus.stages import ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
 from corpus.storage import Store
 from corpus.tars import index_tar
 from pipelines.download import ITEMS_SCHEMA, Stored, items_table
@@ -33,12 +33,18 @@ class IndexTars(MapStage):
     """Notes where each row's image lies in its tar, and the id of its bytes. Reads every byte once, copies none."""
 
     name = "index"
-    version = 4
     reads = (ROWS,)
+    over = frozenset({Gives.IMAGES})
+    summary = "where the bytes lie in tars that exist already; nothing is copied"
+    provides = (ITEMS,)
     schema = ITEMS_SCHEMA
 
-    def __init__(self) -> None:
-        super().__init__(Settings())
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings or Settings())
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and source.plug.in_place
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return index_rows

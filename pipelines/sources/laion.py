@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from corpus.settings import Settings, SettingsError
+from corpus.settings import SettingsError
+from corpus.stages import Gives
+from pipelines.sources.base import SourceSettings
 from pipelines.sources.expressions import RowFilter
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
 from pipelines.sources.lenient_casts import (
@@ -52,8 +54,11 @@ _BATCH_ROWS = 65_536
 _CHECK_THREADS = 8
 
 
-class LaionSource(Settings):
+class LaionSource(SourceSettings):
     """Which rows of which metadata."""
+
+    gives = Gives.IMAGES
+    summary = "LAION-style metadata in Parquet: URLs, texts and scores, filtered by an expression and sampled"
 
     kind: Literal["laion"]
     parts: tuple[str, ...] = Field(
@@ -72,6 +77,9 @@ class LaionSource(Settings):
         if text:
             RowFilter(text, ALIASES)
         return text
+
+    def reader(self) -> LaionRows:
+        return LaionRows(self)
 
 
 class LaionRows:

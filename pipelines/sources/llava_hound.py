@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.records import Task
+from corpus.records import Modality, Task
 from corpus.storage import StorageError, Store
 from pipelines.sources.description_requests import asks_for_description
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
@@ -36,6 +36,8 @@ _LONGEST_NAME = 255  # bytes that file systems allow
 class LlavaHoundSource(PairSource):
     """Which annotations, where the frames lie, and what becomes of them."""
 
+    summary = "captions and questions about folders of frames"
+
     kind: Literal["llava_hound"]
     keep_images: Literal["good", "decodable"] = "decodable"
     files: tuple[str, ...] = Field(min_length=1, description="annotations: paths, folders, globs, fsspec URLs")
@@ -50,6 +52,13 @@ class LlavaHoundSource(PairSource):
     description_prompts: tuple[str, ...] = Field(
         (), description="prompts that are no questions, beside those that plainly ask for a description"
     )
+
+    def reader(self) -> LlavaHoundRows:
+        return LlavaHoundRows(self)
+
+    @property
+    def modality(self) -> Modality:
+        return Modality.CLIP
 
 
 class LlavaHoundRows(PairRows[LlavaHoundSource]):

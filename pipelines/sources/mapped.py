@@ -68,6 +68,11 @@ class SideColumns(Settings):
 class MappedSource(DocumentPairSource):
     """Which files, and which of their columns are what."""
 
+    summary = (
+        "a set that nobody thought of, by a mapping; `answers.text.0` is a field within a column; with `documents`, "
+        "rows name documents of a corpus by their ids"
+    )
+
     kind: Literal["jsonl", "parquet"] = Field(description="which files of a folder are read")
     files: tuple[str, ...] = Field(min_length=1, description="paths, folders, globs, fsspec URLs")
     query: SideColumns
@@ -99,6 +104,13 @@ class MappedSource(DocumentPairSource):
         if self.documents is not None and not self.positive.documents:
             raise ValueError("positive: where negatives are documents, the positive is one")
         return self
+
+    def reader(self) -> MappedRows:
+        return MappedRows(self)
+
+    @property
+    def has_labels(self) -> bool:
+        return bool(self.label)
 
 
 _OTHERS = ("instruction", "label", "key", "url", "licence_column")

@@ -36,6 +36,8 @@ _COLUMNS = ("qid", "query_txt", "query_img_path", "query_modality", _POSITIVES, 
 class MbeirSource(DocumentPairSource):
     """Which of M-BEIR's sets."""
 
+    summary = "M-BEIR's sixteen sets: queries joined with the candidate pool by id, each with its set's instruction"
+
     kind: Literal["mbeir"]
     folder: str = Field(description="where `query`, `cand_pool` and `mbeir_images` lie")
     subsets: tuple[str, ...] = Field(min_length=1, description="such as visualnews_task0; all of one task")
@@ -56,6 +58,9 @@ class MbeirSource(DocumentPairSource):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         one_task(names)
         return names
+
+    def reader(self) -> MbeirRows:
+        return MbeirRows(self)
 
 
 def task_of(settings: MbeirSource) -> Task:

@@ -27,6 +27,8 @@ MAX_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
 class MegaPairsSource(PairSource):
     """Which annotations, and what their fields are called."""
 
+    summary = "image + text → image, the set's hard negatives in their order, the query image among them on purpose"
+
     kind: Literal["megapairs"]
     files: tuple[str, ...] = Field(
         min_length=1, description="JSON lines, also gzipped: paths, folders, globs, fsspec URLs"
@@ -38,6 +40,9 @@ class MegaPairsSource(PairSource):
     strip_prefixes: tuple[str, ...] = Field(
         (), description="the first of these that an image's path begins with is taken off it"
     )
+
+    def reader(self) -> MegaPairsRows:
+        return MegaPairsRows(self)
 
 
 class MegaPairsRows(PairRows[MegaPairsSource]):

@@ -60,11 +60,22 @@ class _SixFields(PairSource):
         one_task(subsets)
         return subsets
 
+    def reader(self) -> MmebRows:
+        return MmebRows(self)
+
+    @property
+    def has_labels(self) -> bool:
+        return any(subset.label for subset in self.subsets.values())
+
 
 class MmebSource(_SixFields):
     """Which subsets of MMEB-train."""
 
     known = SUBSETS
+    summary = (
+        "VLM2Vec's six fields; the task and the instruction of MMEB-train's twenty subsets are known, others are told "
+        "theirs"
+    )
     kind: Literal["mmeb"]
 
 
@@ -72,16 +83,17 @@ class Mme5Source(_SixFields):
     """Which subsets of mmE5-synthetic, or of MMEB with mmE5's hard negatives."""
 
     known = {**SUBSETS, **MME5_SUBSETS}
+    summary = "the same fields of mmE5; negatives that are lists in strings are read without `eval`"
     kind: Literal["mme5"]
     split: str = Field("train", description="the files to read, where a subset's folder has those of several splits")
 
 
-def task_of(settings: MmebSource | Mme5Source) -> Task:
+def task_of(settings: _SixFields) -> Task:
     """The one task that all subsets of the source have."""
     return one_task(settings.subsets)
 
 
-class MmebRows(PairRows[MmebSource | Mme5Source]):
+class MmebRows(PairRows[_SixFields]):
     """Rows of the subsets, one after the other. An instruction that a query begins with lies in `instruction`, one
     that a positive begins with in `positive_instruction`.
 
@@ -89,7 +101,7 @@ class MmebRows(PairRows[MmebSource | Mme5Source]):
     bad_list, negatives that are no list of strings. Instructions of negatives are those of positives, and taken out.
     """
 
-    def __init__(self, settings: MmebSource | Mme5Source) -> None:
+    def __init__(self, settings: _SixFields) -> None:
         super().__init__(settings)
         self.seen: Counter[str] = Counter()
 
@@ -138,7 +150,7 @@ class RowReader:
     image_without_token; blank_negative, nothing but an instruction.
     """
 
-    def __init__(self, settings: MmebSource | Mme5Source, seen: Counter[str]) -> None:
+    def __init__(self, settings: _SixFields, seen: Counter[str]) -> None:
         self._prefixes = settings.strip_prefixes
         self._lists = isinstance(settings, Mme5Source)
         self._seen = seen

@@ -3,8 +3,11 @@
 A source says how its files are read, pair by pair; the rest is here:
 
     class MySource(PairSource):                        # settings
+        summary = "what README's table says of it"
         kind: Literal["mine"]
         files: tuple[str, ...]
+
+        def reader(self) -> MyRows: ...
 
     class MyRows(PairRows[MySource]):
         def find(self) -> list[FoundFile]: ...             # the files, for `identity`; `self.not_read` for others
@@ -33,7 +36,9 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.hashing import Hashes, hash_strings
-from corpus.settings import Settings
+from corpus.records import Modality
+from corpus.stages import Gives
+from pipelines.sources.base import SourceSettings
 from pipelines.sources.found_files import FoundFile, named_in_unicode
 from pipelines.sources.json_records import Faults
 from pipelines.sources.not_read import NotRead, UnreadableFileError
@@ -48,8 +53,10 @@ _BLOCK = 2048  # pairs that become a table at a time; with more of them Python's
 _OWN_URL = "own_url"  # where a pair's URL lies while `Sample` has its columns
 
 
-class PairSource(Settings):
+class PairSource(SourceSettings):
     """What every source of given pairs may be told."""
+
+    gives = Gives.PAIRS
 
     licence: str = Field("", description="of pairs that name none")
     sample_rows: int | None = Field(None, ge=1, description="pairs drawn at random; null: all, in the files' order")
@@ -70,6 +77,18 @@ class PairSource(Settings):
     one_pair_per_image: bool = Field(
         True, description="of pairs text -> image with the same picture, the one with the better text; pages aside"
     )
+
+    @property
+    def modality(self) -> Modality:
+        return Modality.TEXT if self.images is None else Modality.IMAGE
+
+    @property
+    def has_images(self) -> bool:
+        return self.images is not None
+
+    @property
+    def filters_images(self) -> bool:
+        return self.keep_images == "good"
 
 
 P = TypeVar("P", bound=PairSource)

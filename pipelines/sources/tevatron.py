@@ -48,6 +48,11 @@ SETS = {
 class TevatronSource(DocumentPairSource):
     """Where queries and documents lie; or the name of a set of which that is known."""
 
+    summary = (
+        "Tevatron's newer sets, queries joined with a corpus of passages or pages; presets `colpali`, `pixmo-docs`, "
+        "`wiki-ss-nq`, `msmarco-passage`"
+    )
+
     kind: Literal["tevatron"]
     preset: str = Field("", description=f"one of {', '.join(SETS)}; files and corpus replace what it says")
     files: tuple[str, ...] = Field((), description="of the queries: paths, folders, globs, fsspec URLs")
@@ -69,6 +74,9 @@ class TevatronSource(DocumentPairSource):
         if not self.files or not self.corpus:
             raise ValueError("say where the files of the queries and of the corpus lie, or name a preset")
         return self
+
+    def reader(self) -> TevatronRows:
+        return TevatronRows(self)
 
 
 def _train(name: str) -> list[str]:

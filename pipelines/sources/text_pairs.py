@@ -34,6 +34,11 @@ _NO_NEGATIVES_KINDS = ("symmetric_class", "symmetric_clustering")
 class TextPairsSource(PairSource):
     """Where the files lie and what they look like; or the name of a set of which that is known."""
 
+    summary = (
+        "FlagEmbedding, Tevatron and column pairs, or a preset: `msmarco`, `nq`, `hotpotqa`, `triviaqa`, "
+        "`squad`, `fever`, `allnli`"
+    )
+
     kind: Literal["text_pairs"]
     preset: str = Field("", description="one of pipelines.sources.text_presets; files and form replace what it says")
     files: tuple[str, ...] = Field((), description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, URLs")
@@ -48,6 +53,9 @@ class TextPairsSource(PairSource):
         if not self.preset and not (self.files and self.form):
             raise ValueError("say where the files lie and their form, or name a preset")
         return self
+
+    def reader(self) -> TextPairsRows:
+        return TextPairsRows(self)
 
 
 class TextPairsRows(PairRows[TextPairsSource]):

@@ -20,7 +20,9 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from corpus.hashing import hash_strings
-from corpus.settings import Settings, SettingsError, tuning
+from corpus.settings import SettingsError, tuning
+from corpus.stages import Gives
+from pipelines.sources.base import SourceSettings
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, is_unicode
 from pipelines.sources.json_records import Faults
 from pipelines.sources.not_read import NotRead
@@ -50,8 +52,11 @@ T = TypeVar("T")
 _BLOCK = 32  # videos that are looked at ahead
 
 
-class VideosSource(Settings):
+class VideosSource(SourceSettings):
     """Which videos, and what is said of them."""
+
+    gives = Gives.CLIPS
+    summary = "long videos in folders, in buckets or on the web, with annotations of them and of their parts"
 
     kind: Literal["videos"]
     videos: tuple[str, ...] = Field(
@@ -76,6 +81,17 @@ class VideosSource(Settings):
         if sum(_is_prefix(video) for video in videos) > 1:
             raise ValueError("only one URL can be put before the names")
         return videos
+
+    def reader(self) -> VideosRows:
+        return VideosRows(self)
+
+    def conflicts(self, stages: Any) -> Iterator[str]:
+        longest_s = stages.clips.whole_up_to_s
+        if self.span_s < longest_s:
+            yield (
+                f"span_s: {self.span_s:g} s, but stages.clips.whole_up_to_s is {longest_s:g}: a video that is to be "
+                "one clip must be one span"
+            )
 
 
 class VideosRows:

@@ -11,7 +11,8 @@ from clip_tables import Clip, make
 
 from corpus.records import Task, pair_id
 from corpus.settings import Settings, SettingsError, parse_settings
-from pipelines.clip_pairs import AnyPairs, ClipPairs, ClipPairSettings
+from pipelines.clip_pairs import ClipPairs, ClipPairSettings
+from pipelines.config import AnyPairs
 from pipelines.pairs import Pairs, PairSettings
 
 CLIPS = [Clip("a", 0, "a cat "), Clip("b", 5, "a dog"), Clip("c", 10, None), Clip("d", 15, "gone", reason="still")]
@@ -200,6 +201,6 @@ def test_defaults_go_by_what_the_pairs_are_of(of: str, task: Task, siblings: str
     assert isinstance(own, ClipPairSettings) and (own.task, own.siblings) == (Task.IMAGE_QA, "both")
 
 
-def test_the_kind_of_a_dataset_is_part_of_a_fingerprint_for_clips_only() -> None:
-    assert "kind" not in Pairs("d", PairSettings(source="s")).fingerprint_inputs()
+def test_the_kind_of_a_dataset_is_part_of_a_fingerprint() -> None:
+    assert Pairs("d", PairSettings(source="s")).fingerprint_inputs()["kind"] == "images"
     assert ClipPairs("d", ClipPairSettings(kind="clips", source="s")).fingerprint_inputs()["kind"] == "clips"

@@ -22,6 +22,7 @@ from pipelines.publishing.mixture import (
     draw,
     read_candidates,
 )
+from pipelines.publishing.pair_tables import pair_tables
 
 IMAGE = item_id(b"an image")
 
@@ -41,7 +42,7 @@ def grouped(sizes: list[int], singles: int) -> list[dict[str, Any]]:
 
 def candidates(folder: Path, made: list[dict[str, Any]], tables: int = 3) -> Candidates:
     world = World(str(folder))
-    return read_candidates(world.workspace, world.write_pairs("laion", made, tables))
+    return read_candidates(world.workspace, pair_tables(world.write_pairs("laion", made, tables)))
 
 
 def published(found: Candidates, *settings: Any) -> list[bytes]:

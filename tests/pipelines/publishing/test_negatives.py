@@ -16,6 +16,7 @@ from pipelines.publishing.locate import join_id
 from pipelines.publishing.mixture import Arrangement, BatchRule, Candidates, PublishError, arrange, read_candidates
 from pipelines.publishing.near_sides import find_near_sides
 from pipelines.publishing.negatives import fill_negatives
+from pipelines.publishing.pair_tables import pair_tables
 from pipelines.publishing.sides import Sides, read_sides
 
 Row = dict[str, Any]
@@ -35,11 +36,11 @@ def filled(
     """(pair, slot, donor) as rows."""
     world = World(str(folder))
     paths = world.write_pairs("laion", rows, tables)
-    candidates = read_candidates(world.workspace, paths)
+    candidates = read_candidates(world.workspace, pair_tables(paths))
     arranged = arrange(candidates, None, 1000, "order")
-    sides = read_sides(world.workspace, paths, candidates, arranged, negatives)
+    sides = read_sides(world.workspace, pair_tables(paths), candidates, arranged, negatives)
     labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
-    near = find_near_sides(world.workspace, paths, candidates, arranged, sides, TextNearSettings())
+    near = find_near_sides(world.workspace, pair_tables(paths), candidates, arranged, sides, TextNearSettings())
     fill = fill_negatives(sides, candidates, arranged, key, labels, near)
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]

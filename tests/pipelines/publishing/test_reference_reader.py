@@ -59,7 +59,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def said(corpus: Path) -> dict[str, Any]:
     """What the document's code defines."""
-    code = CODE.replace("demo/corpus", str(corpus)).replace("BATCH = 32", f"BATCH = {BATCH}")
+    code = CODE.replace("demo-run/corpus", str(corpus)).replace("BATCH = 32", f"BATCH = {BATCH}")
     code = code.replace("BLOCK = 1000", "BLOCK = 50")
     names: dict[str, Any] = {}
     exec(compile(code, "TRAINER.md", "exec"), names)
@@ -224,3 +224,20 @@ def test_what_is_left_out_is_not_always_the_same(corpus: Path, said: dict[str, A
         for number in range(8):
             expected -= {key for batch in keys(share.epoch(number)) for key in batch}
         assert expected == set(), f"{name}: every sample is trained on within a few epochs"
+
+
+def test_what_must_not_meet_is_masked(said: dict[str, Any]) -> None:
+    def sample(number: int, **fields: Any) -> dict[str, Any]:
+        sides = {name: {"id": f"{name} {number}"} for name in ("query", "positive")}
+        clusters = {"query_cluster": "", "positive_cluster": "", "in_batch_negatives": True}
+        return {"json": {"pair_id": str(number), "false_negatives": [], **sides, **clusters, **fields}}
+
+    batch = [
+        sample(0, query={"id": "same"}),
+        sample(1, query={"id": "same"}, positive_cluster="c"),
+        sample(2, positive_cluster="c", false_negatives=["3", "of another batch"]),
+        sample(3, query_cluster="c"),  # a query is no positive
+        sample(4, in_batch_negatives=False),
+        sample(5, in_batch_negatives=False),
+    ]
+    assert said["masked"](batch) == [[1], [0, 2], [1, 3], [], [5], [4]]

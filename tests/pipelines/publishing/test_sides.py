@@ -11,6 +11,7 @@ from small_worlds import World, image_pair
 from corpus.records import item_id
 from pipelines.publishing.locate import join_id
 from pipelines.publishing.mixture import PublishError, arrange, read_candidates
+from pipelines.publishing.pair_tables import pair_tables
 from pipelines.publishing.sides import Sides, first_entries, read_sides, side_ids
 
 
@@ -28,11 +29,11 @@ def read(
     """The sides, and the rows in published order."""
     world = World(str(folder))
     paths = world.write_pairs("laion", rows)
-    candidates = read_candidates(world.workspace, paths)
+    candidates = read_candidates(world.workspace, pair_tables(paths))
     arranged = arrange(candidates, None, 100, "k")
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
-    return read_sides(world.workspace, paths, candidates, arranged, negatives, sources), ordered
+    return read_sides(world.workspace, pair_tables(paths), candidates, arranged, negatives, sources), ordered
 
 
 def named(sides: Sides, role: str) -> list[bytes]:

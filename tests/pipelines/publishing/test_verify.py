@@ -338,6 +338,11 @@ def test_names_with_a_gap(corpus: Path) -> None:
     assert_only_fault(corpus, "^manifest.json: laion: the names of its shards are not consecutive")
 
 
+def test_clusters_that_are_not_as_many(corpus: Path) -> None:
+    change_manifest(corpus, lambda manifest: manifest["datasets"]["laion"].update(clustered=2))
+    assert_only_fault(corpus, "^manifest.json: laion: 2 samples in clusters, but 0 in its shards")
+
+
 def test_a_funnel_that_does_not_add_up(corpus: Path) -> None:
     change_manifest(corpus, lambda manifest: manifest["funnel"]["web"].update(kept=5))
     assert_only_fault(corpus, "^manifest.json: funnel of web: 10 rows in, but 5 kept and 4 removed")

@@ -1,0 +1,63 @@
+"""Writes README's tables of sources and stages from their classes: `python -m pipelines.docs` in the repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import get_type_hints
+
+from corpus.stages import Gives, Stage
+from pipelines.config import DATASETS
+from pipelines.graph import STAGES
+from pipelines.sources import SOURCES
+from pipelines.sources.base import SourceSettings
+
+_BLOCK = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+_ROWS = {
+    Gives.IMAGES: "a row for each image that the source's files list: URL, text, licence; a seeded sample",
+    Gives.CLIPS: "a row for each video, or for each span of a long one, with what annotations say of it",
+    Gives.PAIRS: "a row for each pair: texts, names of images, instruction, label",
+}
+
+
+def tables(
+    sources: Sequence[type[SourceSettings]] = SOURCES, stages: Sequence[type[Stage]] = STAGES
+) -> dict[str, list[str]]:
+    """The lines of each table, by the name that README's comments give it."""
+    makers = [get_type_hints(dataset.pairs_stage)["return"] for dataset in DATASETS]
+    of_rows = [stage for stage in stages if not stage.of_pairs]
+    found = {"sources": _table(("kind", "gives", "what it reads"), map(_source_row, sources))}
+    for gives in Gives:
+        over = [stage for stage in (*of_rows, *makers) if gives in stage.over]
+        rows = [("`rows`", "files", _ROWS[gives], "`sources.NAME`"), *map(_stage_row, over)]
+        found[f"stages over {gives}"] = _table(("stage", "reads", "gives for each row", "settings"), rows)
+    of_pairs = map(_stage_row, (stage for stage in stages if stage.of_pairs))
+    found["stages after pairs"] = _table(("stage", "reads", "gives for each pair", "settings"), of_pairs)
+    return found
+
+
+def render(text: str) -> str:
+    """The text with its tables as they should be. Raises KeyError for a table that nobody knows."""
+    known = tables()
+    return _BLOCK.sub(lambda block: block[1] + "".join(f"{line}\n" for line in known[block[2]]) + block[3], text)
+
+
+def _source_row(source: type[SourceSettings]) -> tuple[str, ...]:
+    return ", ".join(f"`{kind}`" for kind in source.kinds()), source.gives, source.summary
+
+
+def _stage_row(stage: type[Stage]) -> tuple[str, ...]:
+    settings = f"`stages.{stage.settings_key}`" if stage.settings_key else ""
+    reads = (*stage.reads, *(f"({name})" for name in stage.optional_reads))
+    return f"`{stage.name}`", ", ".join(reads), stage.summary, settings or ("`datasets.NAME`" * (stage.name == "pairs"))
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("| --- ", "|---") for cells in lines]
+
+
+if __name__ == "__main__":
+    readme = Path("README.md")
+    readme.write_text(render(readme.read_text(encoding="utf-8")), encoding="utf-8")

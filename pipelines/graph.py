@@ -1,0 +1,142 @@
+"""From settings to the run graph: which stages run over which source and dataset, and what each reads.
+
+STAGES is the list of all stages, in an order in which each finds what it reads: gather, judge, pair. What a stage
+reads, where it applies and which roles its table has, it declares itself (`corpus.stages.Stage`).
+
+    images   download or index -> inspect -> quality -> duplicates -> caption -> pairs
+    videos   download -> clips -> groups -> caption -> pairs
+                                               `-> windows -> window_caption -> pairs
+    pairs    texts -> text_duplicates -> labels -> best_pairs -> pairs, and of the images that they name
+             images -> inspect -> quality -> duplicates -> best_pairs
+
+After `pairs` come the stages over pairs (`of_pairs`), whose columns publishing adds to those of the pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from corpus.stages import ROWS, SourceInfo, Stage
+from corpus.workspace import TableKey
+from filters.duplicates import Duplicates
+from filters.inspect import Inspect
+from filters.quality import Quality
+from filters.text_duplicates import TextDuplicates
+from filters.text_stage import Texts
+from pipelines.best_pairs import BestPairs
+from pipelines.best_texts import BestTexts
+from pipelines.download import Download
+from pipelines.download_videos import DownloadVideos
+from pipelines.given_pairs import ALSO
+from pipelines.labels.stage import Labels
+from pipelines.pair_clusters import PairClusters
+from pipelines.pair_images import PairImages
+from pipelines.plan import Node, Step
+from pipelines.sources.img2dataset_tars import IndexTars
+from recaption.stage import Caption, WindowCaption
+from video.stage_clips import Clips
+from video.stage_groups import Groups
+from video.stage_windows import Windows
+
+if TYPE_CHECKING:
+    from pipelines.config import Config
+
+STAGES: tuple[type[Stage], ...] = (
+    Download,
+    DownloadVideos,
+    IndexTars,
+    Texts,
+    TextDuplicates,
+    Labels,
+    PairImages,
+    Inspect,
+    Quality,
+    Duplicates,
+    BestTexts,
+    BestPairs,
+    Clips,
+    Groups,
+    Caption,
+    Windows,
+    WindowCaption,
+    PairClusters,
+)
+
+Tables = dict[str, TableKey]  # by the names and roles that stages know them by
+
+
+def build_graph(config: Config) -> list[Step]:
+    """The steps of a configuration, in an order in which each finds what it reads."""
+    builder = _GraphBuilder(config)
+    for stage in config.stage_list:
+        if not stage.of_pairs:
+            builder.add(stage)
+    builder.add_pairs()
+    for stage in config.stage_list:
+        if stage.of_pairs:
+            builder.add_of_pairs(stage)
+    return [Step(name, tuple(nodes)) for name, nodes in builder.nodes.items()]
+
+
+class _GraphBuilder:
+    """The nodes so far, by stage, and where the tables lie that the next ones read."""
+
+    def __init__(self, config: Config) -> None:
+        self.nodes: dict[str, list[Node]] = {}
+        self._config = config
+        rows = {name: TableKey("tables", name, ROWS) for name in config.sources}
+        self._tables: dict[tuple[str, str], Tables] = {(name, ""): {ROWS: key} for name, key in rows.items()}
+        self._of_pairs: dict[tuple[str, str], Tables] = {}  # by dataset and source
+        self._run: dict[TableKey, tuple[TableKey, bool]] = {key: (key, True) for key in rows.values()}
+
+    def add(self, stage: type[Stage]) -> None:
+        """A stage over each source that it applies to."""
+        for name in self._config.sources:
+            known = self._tables[name, ""]
+            own = self._tables.get((name, stage.branch), known)
+            datasets = tuple(each for each in self._config.datasets.values() if name in each.sources)
+            source = self._info(name, own, datasets=datasets)
+            if stage.applies_to(source):
+                made = stage.create(source)
+                table = self._node(made, name, own, TableKey("tables", name, made.name))
+                own = self._tables.setdefault((name, stage.branch), {})
+                own |= dict.fromkeys((made.name, *made.provides), table)
+
+    def add_pairs(self) -> None:
+        """For each dataset, and for each of its sources, the stage that makes its pairs."""
+        for name, dataset in self._config.datasets.items():
+            for source in dataset.sources:
+                known = self._tables[source, dataset.branch]
+                made = dataset.pairs_stage(self._info(source, known, name, (dataset,)))
+                owner = name if source == dataset.source else f"{name}{ALSO}{source}"
+                table = self._node(made, source, known, TableKey("pairs", owner, made.name), name)
+                self._of_pairs[name, source] = {**known, made.name: table}
+
+    def add_of_pairs(self, stage: type[Stage]) -> None:
+        """A stage over the pairs of each dataset that it applies to."""
+        for (name, source), known in self._of_pairs.items():
+            info = self._info(source, known, name, (self._config.datasets[name],))
+            if stage.applies_to(info):
+                made = stage.create(info)
+                owner = known["pairs"].owner
+                known[made.name] = self._node(made, source, known, TableKey("pairs", owner, made.name), name)
+
+    def _info(self, name: str, known: Tables, dataset: str = "", datasets: tuple[object, ...] = ()) -> SourceInfo:
+        config = self._config
+        plug = config.sources[name]
+        return SourceInfo(name, plug, config.stages, config.workspace, frozenset(known), datasets, dataset)
+
+    def _node(
+        self, stage: Stage, source: str, known: Mapping[str, TableKey], table: TableKey, dataset: str = ""
+    ) -> TableKey:
+        """Add a node, and note which run of rows its table has, and whether that is the source's own."""
+        if missing := [name for name in stage.reads if name not in known]:
+            raise RuntimeError(f"stage {stage.name} over {source} reads {missing[0]!r}, which no earlier stage writes")
+        reads = tuple((name, known[name]) for name in stage.reads)
+        own = [self._run[key] for name, key in reads if name not in stage.side_inputs]
+        first, counted = own[0]
+        counted = counted and stage.judges
+        self._run[table] = (table, counted) if stage.fan_out else (first, own[0][1])
+        self.nodes.setdefault(stage.name, []).append(Node(stage, source, table, reads, dataset, counted))
+        return table

@@ -1,0 +1,93 @@
+"""What a kind of source is: its settings, which say all that others must know of it, and what reads its rows.
+
+    class MySource(SourceSettings):            # or `pair_sampling.PairSource`, of a set of pairs
+        gives = Gives.IMAGES
+        summary = "what README's table says of it"
+        kind: Literal["mine"]
+
+        def reader(self) -> Source:
+            return MyRows(self)
+
+Then it is named in `pipelines.sources.SOURCES`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol, get_args
+
+import pyarrow as pa
+
+from corpus.records import Modality
+from corpus.settings import Settings
+from corpus.stages import Gives
+
+
+class Source(Protocol):
+    """What reads the rows of a source. `counts` has what was read and what was left out, by reason, once `shards` has
+    ended.
+
+    What else a source has to report goes into `notes`, if it has that: malformed records into `faults`, and the files
+    and values that were not read under `pipelines.sources.not_read.NOT_READ`.
+
+    A source whose rows belong together, in one shard or in several that follow each other, says so in a column `home`
+    (int32): the number of the shard in which the first of them is.
+    """
+
+    counts: dict[str, int]
+
+    def identity(self) -> dict[str, Any]:
+        """All that the rows depend on: settings, and the names, sizes and versions of the files that are read."""
+        ...
+
+    def check(self) -> None:
+        """Look at the files without reading their rows. Raises SettingsError for what `shards` would raise on them."""
+        ...
+
+    def shards(self) -> Iterator[pa.Table]:
+        """The rows, a shard at a time; columns `url`, `text`, `licence` and whatever else the source knows."""
+        ...
+
+
+class SourceSettings(Settings):
+    """The settings of a source of any kind. A subclass has a field `kind`, a Literal of its names."""
+
+    gives: ClassVar[Gives]
+    summary: ClassVar[str]  # for README's table
+    in_place: ClassVar[bool] = False  # its rows tell where the images lie: nothing is downloaded
+
+    kind: str
+    licence: str = ""  # of rows that name none
+
+    def reader(self) -> Source:
+        """What reads its rows."""
+        raise NotImplementedError
+
+    @property
+    def modality(self) -> Modality:
+        """What the pairs that are made of it consist of."""
+        return Modality.CLIP if self.gives == Gives.CLIPS else Modality.IMAGE
+
+    @property
+    def has_images(self) -> bool:
+        """Whether stages over images apply: to its items, or to those that its pairs name."""
+        return self.gives == Gives.IMAGES
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether its pairs may have labels."""
+        return False
+
+    @property
+    def filters_images(self) -> bool:
+        """Whether its images are filtered by quality and deduplicated."""
+        return True
+
+    def conflicts(self, stages: Any) -> Iterator[str]:
+        """`key: what is wrong` for each of its settings that does not go with those of the stages."""
+        return iter(())
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        """The values of `kind`."""
+        return get_args(cls.model_fields["kind"].annotation)

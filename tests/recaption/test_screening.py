@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from corpus.text.language import LANGUAGES
 from recaption.prompts import load_library
 from recaption.screening import VERDICTS, Screened, ScreeningSettings, screen, screen_all
-from serving.request import Answer
+from serving.request import GenerateResponse
 
 LIBRARY = load_library()
 ASKED = LIBRARY["detailed-01"].text
@@ -351,7 +351,12 @@ def test_a_structured_answer_that_parses_was_not_cut_off() -> None:
 
 
 def test_answers_are_screened_with_the_prompts_of_their_rows() -> None:
-    answers = [Answer(DOG, "stop"), Answer(answer(DOG), "stop"), Answer(f"{DOG} On", "length"), Answer(ASKED, "stop")]
+    answers = [
+        GenerateResponse(DOG, "stop"),
+        GenerateResponse(answer(DOG), "stop"),
+        GenerateResponse(f"{DOG} On", "length"),
+        GenerateResponse(ASKED, "stop"),
+    ]
     prompts = [LIBRARY[name] for name in ("detailed-01", "structured-01", "short-01", "detailed-01")]
     screened = screen_all(answers, prompts)
     assert [one.verdict for one in screened] == ["", "", "", "prompt_echo"]

@@ -1,6 +1,6 @@
 """A video as clips against PySceneDetect's command line with split-video: seconds of video per second, same files.
 
-Ours is `video.spans`: cuts, 8 JPEG frames of each clip, what it looks like, its hashes, and its mp4, all written to a
+Ours is `video.segments`: cuts, 8 JPEG frames of each clip, its statistics, its hashes, and its mp4, all written to a
 tar. The peer detects and has ffmpeg write the mp4 of each scene. Two processes each, and both pay for their start.
 First printed: how well both find cuts, by kind of transition.
 
@@ -34,7 +34,7 @@ from benchmarks.video_cuts import table
 from benchmarks.video_files import RATE, Film, chosen, make
 from corpus.media import MediaWriter
 from corpus.storage import Store
-from video.spans import SpanSettings, span_clips
+from video.segments import SpanSettings, span_clips
 
 SIZE = (1280, 720)
 SHOT_FRAMES = (60, 250)  # 2.4 s to 10 s: no scene is shorter or longer than a clip may be

@@ -31,7 +31,7 @@ from pipelines.report import show_funnel
 from pipelines.run import plan, run
 from pipelines.sources.laion import LaionSource
 from pipelines.terminal import Terminal, print_line
-from video.tables import ClipKind
+from video.schema import ClipKind
 
 SETTINGS = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PORT = 8642

@@ -22,8 +22,8 @@ from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInf
 from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, same_text, text_negatives
 from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
-from video.group_negatives import NegativeSettings
-from video.tables import FRAME_EXT, VIDEO_EXT, ClipKind
+from video.negatives import NegativeSettings
+from video.schema import FRAME_EXT, VIDEO_EXT, ClipKind
 
 _QUESTIONS = ("questions", "window_questions")
 _WINDOWS = ("windows", "window_questions")
@@ -100,7 +100,7 @@ class ClipPairSettings(TextSettings):
 class ClipPairs(MapStage):
     """The pairs of a shard's clips. One that can't be is there with its reason: no_text, no_caption, no_frames, no_mp4.
 
-    ROWS, ITEMS and JUDGED are one table (`video.tables.GROUPS_SCHEMA`, or that of windows). All clips of a video are
+    ROWS, ITEMS and JUDGED are one table (`video.schema.GROUPS_SCHEMA`, or that of windows). All clips of a video are
     in the same shard.
     """
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.records import Origin
-from video.group_negatives import NegativeSettings, moment_negatives, sibling_negatives
 from video.groups import ClipColumns, Groups, group_id
+from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
 _MORE = 64  # siblings that are looked at over and above four times those that are wanted
 
@@ -36,7 +36,7 @@ def same_text(text: str) -> str:
 
 
 def ranked_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettings, moments: bool) -> list[list[int]]:
-    """Of each of n clips (`video.tables.GROUPS_SCHEMA`), the usable (bool[n]) others of its group, best first.
+    """Of each of n clips (`video.schema.GROUPS_SCHEMA`), the usable (bool[n]) others of its group, best first.
 
     With `moments`, those of its video that share little of its time. Some more than are wanted, if there are so many.
     """

@@ -35,9 +35,9 @@ from pipelines.pair_images import PairImages
 from pipelines.plan import Node, Step
 from pipelines.sources.img2dataset_tars import IndexTars
 from recaption.stage import Caption, WindowCaption
-from video.stage_clips import Clips
-from video.stage_groups import Groups
-from video.stage_windows import Windows
+from video.stages.clips import Clips
+from video.stages.groups import Groups
+from video.stages.windows import Windows
 
 if TYPE_CHECKING:
     from pipelines.config import Config

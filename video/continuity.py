@@ -15,13 +15,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video.ranges import NAMED
+from video.files import NAMED
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
-    from video.reading import Budget
+    from video.budget import Budget
 
 JOINABLE = ("mpegts", "mpeg")  # the formats in which timestamps may begin anew
 _GAP_S = 10.0  # a pause that is longer is none: as ffmpeg has it (dts_delta_threshold)

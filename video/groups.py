@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from corpus.records import Status
 from corpus.settings import Settings
-from video.group_alike import AlikeSettings, Ints, OrderedClips, representatives
+from video.near_duplicates import AlikeSettings, Ints, OrderedClips, representatives
 
 ALIKE_SIBLING = "alike_sibling"
 

@@ -8,7 +8,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from video.reading import Budget, VideoError, open_container, rational, video_errors, video_stream
+from video.budget import Budget, VideoError, video_errors
+from video.decode import open_container, rational, video_stream
 
 if TYPE_CHECKING:
     from av.packet import Packet

@@ -12,26 +12,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.settings import Settings
+from video.budget import MAX_SIDE_PX, Budget, VideoError, video_errors
+from video.container import missing
 from video.continuity import JOINABLE, Continuity, remember
-from video.ends import missing
-from video.reading import (
-    MAX_SIDE_PX,
-    Budget,
-    Source,
-    VideoError,
-    as_file,
-    frames,
-    open_container,
-    shown,
-    time_base,
-    video_errors,
-    video_stream,
-    zero_of,
-)
+from video.decode import frames, open_container, shown, time_base, video_stream, zero_of
+from video.files import Source, as_file
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+
 
 _EVEN_S = 0.0015  # timestamps in whole milliseconds make even steps uneven by up to that
 _ODD_STEPS = 0.01  # of all steps: a frame that was dropped here and there is no variable rate
@@ -92,7 +82,7 @@ class _Packets:
 def probe(source: Source, settings: ProbeSettings | None = None, budget: Budget | None = None) -> Probe:
     """Reads a whole video once, without decoding more than a few frames of it.
 
-    `source` as for `reading.open_container`; a file object is left at some position. Raises VideoError with a reason:
+    `source` as for `decode.open_container`; a file object is left at some position. Raises VideoError with a reason:
 
     - zero_length: there are no bytes, or no frames in them;
     - truncated: the file is shorter than it says, its index is missing, or its last packet is cut off;
@@ -226,3 +216,44 @@ def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int
         if np.abs(look - first).max() > _SAME_LEVELS:
             return False
     return True
+
+
+_MOST_WORK_S = 600.0  # the files of a source are looked at before its first shard: none may stop that
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the header says. It may be wrong: `probe` reads the video."""
+
+    first_s: float  # when the first frame is seen, on the stream's own timeline
+    duration_s: float
+    zero_s: float  # where a player's clock shows 0
+
+
+def glance(source: Source) -> Glance | None:
+    """A few reads, whatever the video's length. None where the header says no duration, or where something is wrong
+    that `probe` will name; and for formats whose files may be joined byte by byte, of which the last timestamp tells
+    nothing. What storage raises is left as it is.
+    """
+    import av
+
+    budget = Budget(_MOST_WORK_S)
+    try:
+        with as_file(source) as file:
+            if not file.seek(0, io.SEEK_END) or missing(file):
+                return None
+            with open_container(file, threads=1, budget=budget) as container:
+                stream = video_stream(container)
+                if container.format.name in JOINABLE:
+                    return None
+                duration_s = 0.0
+                if stream.duration:
+                    duration_s = float(stream.duration * time_base(stream))
+                elif container.duration:
+                    duration_s = container.duration / av.time_base
+                first = next(frames(container, budget=budget), None)
+                if first is None or duration_s <= 0:
+                    return None
+                return Glance(first.time_s, duration_s, zero_of(container, first.time_s))
+    except VideoError:
+        return None

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from video.gradual import Cut
+from video.transitions import Cut
 
 Grey = NDArray[np.uint8]  # (height, width)
 

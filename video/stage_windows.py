@@ -16,11 +16,11 @@ import pyarrow as pa
 from corpus.records import Status, id_of_digest, table_schema
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from video.frames import uniform_times
 from video.groups import ALIKE_SIBLING, GroupSettings, group_names
-from video.sampling import uniform_times
-from video.stage_groups import at_home
-from video.tables import FRAME_EXT, WINDOWS_SCHEMA, ClipKind
-from video.windows import Window, WindowSettings, nearest, shortened, windows_of
+from video.schema import FRAME_EXT, WINDOWS_SCHEMA, ClipKind
+from video.stages.groups import at_home
+from video.stages.windows import Window, WindowSettings, nearest, shortened, windows_of
 
 _CAPTION = "caption"  # a table, and its column
 _MEASURED = ("sharpness", "brightness", "motion")

@@ -58,7 +58,7 @@ class Shown:
 class Made:
     """What a dataset is made of."""
 
-    rows: pa.Table  # `video.tables.GROUPS_SCHEMA`: all that are kept must be in it, and nothing else
+    rows: pa.Table  # `video.schema.GROUPS_SCHEMA`: all that are kept must be in it, and nothing else
     grouped: bool  # the clips of a film must lie together
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from corpus.records import Status
 from demo.films.films import Film, FilmShot, Part, Truth
 from video.groups import ALIKE_SIBLING
-from video.tables import ClipKind
+from video.schema import ClipKind
 
 _NEAR_FRAMES = 2  # at the edge of a fade or dissolve: where it begins is a matter of degree
 _NEAR_S = 0.002
@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 def compare_clips(truth: Truth, clips: pa.Table) -> list[str]:
     """What is not as planted, a line for each; empty if all is.
 
-    `clips` are all rows of the source after grouping (`video.tables.GROUPS_SCHEMA`, status and reason), any order.
+    `clips` are all rows of the source after grouping (`video.schema.GROUPS_SCHEMA`, status and reason), any order.
     """
     columns = [name for name in clips.column_names if name not in ("parts", "hashes")]
     rows: dict[str, list[Row]] = defaultdict(list)

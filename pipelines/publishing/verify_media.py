@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from corpus.decoding import UndecodableError
 from corpus.pixels import Pixels
 from pipelines.publishing.pictures import judged_as, near, shown_hash
+from video.budget import Budget
 from video.integrity import mp4_fault
-from video.reading import Budget
 
 _MOST_WORK_S = 600.0  # on a video
 _FLAT = 3.0  # standard deviation of grey levels below which a picture's hash is one of its noise

@@ -29,7 +29,7 @@ from pipelines.sources.not_read import NotRead
 from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, Names, is_web, on_the_web, under_prefix
 from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_spans import ANNOTATION, share_out, span_starts
-from video.glance import Glance, glance
+from video.probe import Glance, glance
 
 COLUMNS = pa.schema(
     [

@@ -16,7 +16,7 @@ from demo.films.films import Film, Truth
 from demo.films.frame_numbers import with_number
 from demo.films.shots import HEIGHT, TRANSITION_FRAMES, WIDTH, gallery
 from demo.images.drawing import encode
-from video.tables import GROUPS_SCHEMA
+from video.schema import GROUPS_SCHEMA
 
 FRAMES = 4
 Row = dict[str, Any]

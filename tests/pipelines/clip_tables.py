@@ -14,7 +14,7 @@ from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from recaption.schema import CAPTION, CAPTION_SCHEMA
-from video.tables import WINDOWS_SCHEMA
+from video.schema import WINDOWS_SCHEMA
 
 KEPT = {"status": "kept", "reason": ""}
 

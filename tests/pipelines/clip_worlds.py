@@ -21,7 +21,7 @@ from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
 from pipelines.publishing.mixture import DatasetInput, PublishInput
-from video.tables import GROUPS_SCHEMA
+from video.schema import GROUPS_SCHEMA
 
 
 @cache

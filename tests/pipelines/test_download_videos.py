@@ -27,7 +27,7 @@ from demo.server import Serving, serve
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.download_videos import DownloadVideos, VideoDownloadSettings
 from pipelines.fetch import fetcher as fetch_run
-from video.ends import container_of
+from video.container import container_of
 
 MIB = 2**20
 LARGE_BYTES = 30 * MIB

@@ -18,18 +18,17 @@ from videos import Shot, make_video
 
 from pipelines.publishing import verify_media
 from pipelines.publishing.verify_media import unplayable
+from video.budget import Budget, VideoError, video_errors
 from video.clips import Clip, ClipSettings
-from video.copying import copied
-from video.cut import CutSettings, cut_many
-from video.encoding import EncodeSettings
-from video.glance import glance
-from video.intervals import watch_intervals
-from video.probe import ProbeSettings, probe
-from video.reading import Budget, VideoError, frames, open_container, video_errors, video_stream
-from video.sound import Sound
-from video.spans import SpanSettings
-from video.stage_clips import Clips, ClipsSettings
-from video.watch import watch
+from video.decode import frames, open_container, video_stream
+from video.extract import watch, watch_intervals
+from video.probe import ProbeSettings, glance, probe
+from video.segments import SpanSettings
+from video.stages.clips import Clips, ClipsSettings
+from video.transcode.audio import Sound
+from video.transcode.cut import CutSettings, cut_many
+from video.transcode.encode import EncodeSettings
+from video.transcode.remux import copied
 
 SMALL = Budget(max_side_px=128)
 LONG, LARGE = (192, 48), (480, 400)  # a side too long, in few pixels; more pixels than any frame may have
@@ -201,7 +200,7 @@ def test_a_video_has_a_time_budget_and_the_clips_before_its_end_stay(
 def test_a_glance_has_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_video(tmp_path / "film.mp4", [Shot(30)], size=(64, 48))
     assert glance(tmp_path / "film.mp4") is not None
-    monkeypatch.setattr("video.glance._MOST_WORK_S", 0.0)
+    monkeypatch.setattr("video.probe._MOST_WORK_S", 0.0)
     assert glance(tmp_path / "film.mp4") is None
 
 

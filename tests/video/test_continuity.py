@@ -13,12 +13,12 @@ from videos import Shot, make_video, number_on
 
 from corpus.storage import Store
 from video import continuity
-from video.cut import CutSettings, cut_many
-from video.encoding import EncodeSettings
-from video.glance import glance
-from video.probe import probe
-from video.ranges import RangeFile
-from video.reading import Budget, Source, VideoError, frames, open_container, video_stream
+from video.budget import Budget, VideoError
+from video.decode import frames, open_container, video_stream
+from video.files import RangeFile, Source
+from video.probe import glance, probe
+from video.transcode.cut import CutSettings, cut_many
+from video.transcode.encode import EncodeSettings
 
 SIZE = (160, 120)
 PARTS = (30, 45)  # frames of the two recordings

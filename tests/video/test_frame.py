@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from videos import Shot, make_video, number_on
 
-from video.cut import CutSettings, cut_many
+from video.budget import VideoError
+from video.decode import frames, open_container
 from video.frame import Orientation, orientation_of
 from video.probe import ProbeSettings, probe
-from video.reading import VideoError, frames, open_container
+from video.transcode.cut import CutSettings, cut_many
 
 SIZE = (320, 180)
 ENCODED = CutSettings(stream_copy=False)

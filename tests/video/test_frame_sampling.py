@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from videos import Shot, audio_only, make_video, number_on
 
-from video.reading import VideoError
-from video.sampling import FrameSettings, encode_frames, fitted, sample_frames, uniform_times
+from video.budget import VideoError
+from video.frames import FrameSettings, encode_frames, fitted, sample_frames, uniform_times
 
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
 SMALL = FrameSettings(max_pixels=112 * 84, multiple=4)

@@ -9,9 +9,9 @@ from grouping import Made, columns, grouped, named, siblings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video.group_alike import AlikeSettings
-from video.group_negatives import NegativeSettings, moment_negatives, sibling_negatives
 from video.groups import GroupSettings, group_clips
+from video.near_duplicates import AlikeSettings
+from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
 
 @st.composite

@@ -9,9 +9,9 @@ import pytest
 from grouping import EVERY_CLIP, PICTURES, Made, columns, grouped, noisy, shots, staying
 
 from corpus.settings import SettingsError, parse_settings
-from video.group_alike import AlikeSettings
-from video.group_negatives import NegativeSettings, moment_negatives, sibling_negatives
 from video.groups import GroupSettings, group_clips, group_id
+from video.near_duplicates import AlikeSettings
+from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
 
 def test_of_a_dialogue_that_cuts_back_and_forth_one_clip_of_each_speaker_stays() -> None:

@@ -13,10 +13,11 @@ from clip_shards import contents, moment, run_clips, video_row
 from damaging import damage
 from videos import Shot, make_video
 
-from video.cut import CutSettings, cut_many, cut_mp4
+from video.budget import Budget, VideoError
+from video.decode import frames, open_container
 from video.integrity import DecodedFrames, mp4_fault
-from video.reading import Budget, VideoError, frames, open_container
-from video.stage_clips import Clips, ClipsSettings
+from video.stages.clips import Clips, ClipsSettings
+from video.transcode.cut import CutSettings, cut_many, cut_mp4
 
 VP9 = {"codec": "libvpx-vp9", "b_frames": 0, "options": {"deadline": "realtime", "cpu-used": "8"}}
 FILMS: list[tuple[str, dict[str, Any]]] = [("film.mp4", {}), ("film.webm", VP9)]
@@ -125,7 +126,7 @@ def test_samples_beyond_any_level_become_silence(tmp_path: Path, monkeypatch: py
             return samples
 
         with monkeypatch.context() as patched:
-            patched.setattr("video.sound.samples_of", broken)
+            patched.setattr("video.transcode.audio.samples_of", broken)
             (clip,) = cut_many(path, [(2.0, 4.0)], CutSettings(sound=True))
         assert decoded_whole(clip.data) == 50 and not samples_in(clip.data).any()
 

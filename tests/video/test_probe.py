@@ -12,10 +12,10 @@ import pytest
 from videos import Shot, audio_only, make_video, still, truncate
 
 from corpus.storage import MissingError, Store
-from video.ends import missing
+from video.budget import VideoError
+from video.container import missing
+from video.files import RangeFile
 from video.probe import Probe, ProbeSettings, probe
-from video.ranges import RangeFile
-from video.reading import VideoError
 
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2)]
 SMALL = (160, 120)

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from video.cut import cut_many
+from video.budget import VideoError
+from video.decode import frames, open_container
+from video.frames import Shrinker
 from video.probe import probe
-from video.reading import VideoError, frames, open_container
-from video.shrinking import Shrinker
 from video.tone_mapping import Colours, compressed, hlg_light, mapped, pq_codes, pq_light
+from video.transcode.cut import cut_many
 
 Values = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from corpus.image.pixel_budget import decode_to_budget
 from demo.checks.clip_samples import Made, compare_samples
 from demo.films.films import FEATURE, Truth
 from recaption.dummy import BUDGET, MODEL, dummy_caption
-from video.cut import cut_many
+from video.transcode.cut import cut_many
 
 Samples = list[dict[str, Any]]
 

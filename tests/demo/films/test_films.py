@@ -15,8 +15,8 @@ import pytest
 from demo.films.films import DOCUMENTARY, FEATURE, Film, Truth, build_films
 from demo.films.frame_numbers import number_on
 from demo.films.shots import BLACK, gallery
+from video.budget import VideoError
 from video.probe import probe
-from video.reading import VideoError
 
 
 @pytest.fixture(scope="module")

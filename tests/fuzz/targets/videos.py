@@ -13,12 +13,11 @@ from corpus.stages import ITEMS, ROWS
 from corpus.storage import StorageError
 from corpus.work import ShardError
 from pipelines.sources.pdf_pages import PdfSettings, render_pages
+from video.budget import VideoError
 from video.clips import ClipSettings
-from video.cut import CutSettings
-from video.glance import glance
-from video.probe import probe
-from video.reading import VideoError
-from video.stage_clips import Clips, ClipsSettings
+from video.probe import glance, probe
+from video.stages.clips import Clips, ClipsSettings
+from video.transcode.cut import CutSettings
 
 from ..formats import TEXT, box_size
 from ..target import Reader, Target, Unexpected

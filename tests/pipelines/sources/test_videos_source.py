@@ -22,8 +22,8 @@ from pipelines.sources.found_files import FoundFile
 from pipelines.sources.video_files import Names
 from pipelines.sources.video_spans import span_starts
 from pipelines.sources.videos import COLUMNS, VideosRows, VideosSource
+from video.budget import VideoError
 from video.probe import probe
-from video.reading import VideoError
 
 
 @pytest.fixture(scope="module")

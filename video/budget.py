@@ -1,0 +1,122 @@
+"""What work on a video may cost, and the error of a video that cannot be used. PyAV is imported where it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from corpus.faults import NO_ROOM
+from corpus.storage import StorageError
+
+if TYPE_CHECKING:
+    import av
+
+MAX_SIDE_PX = 8192
+_MARGIN_PX = 256
+_MOST_S = 1e11  # of a time: beyond it, a float has no room for the time between two frames
+
+
+class VideoError(ValueError):
+    """A video that cannot be used. `reason` goes into a table, the message is for people.
+
+    Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large, time_budget,
+    out_of_memory.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)  # as given, so that it can be pickled
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a video may cost, whatever its header says. It is spent from the moment when it is made."""
+
+    seconds: float = math.inf  # of work
+    max_side_px: int = MAX_SIDE_PX  # of a frame, as stored
+    last_s: float = math.inf  # on the stream's timeline: no frame is seen later
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def max_pixels(self) -> int:
+        """Of a frame, with the margin that some decoders make room for around it."""
+        return (self.max_side_px + _MARGIN_PX) ** 2
+
+    @property
+    def left_s(self) -> float:
+        return self.begun + self.seconds - time.monotonic()
+
+    def check_time(self) -> None:
+        """Raises VideoError (time_budget) when it is spent."""
+        if self.left_s <= 0:
+            raise VideoError("time_budget", f"over {self.seconds:.0f} s of work")
+
+    def check_size(self, width: int, height: int, time_s: float) -> None:
+        """Raises VideoError (too_large) for a frame with a longer side than is allowed."""
+        if max(width, height) > self.max_side_px:
+            allowed = f"{self.max_side_px} a side are allowed"
+            raise VideoError("too_large", f"a frame of {width}×{height} pixels at {time_s:.3f} s, {allowed}")
+
+    def check_seen(self, time_s: float) -> None:
+        """Raises VideoError for a frame that is seen after `last_s` (too_long) or beyond any clock (broken)."""
+        if not abs(time_s) < _MOST_S:
+            raise VideoError("broken", f"a frame at {time_s:g} s")
+        if time_s > self.last_s:
+            raise VideoError("too_long", f"a frame at {time_s:.0f} s, the last may be at {self.last_s:.0f} s")
+
+    def check_refused(self, context: Any, error: Exception) -> None:
+        """Raises VideoError (too_large) if an error of the decoder's is that of a frame of over `max_pixels`.
+
+        The decoder has no error of its own for that. It leaves behind the size, or none where it could not be set.
+        """
+        import av
+
+        unset = isinstance(error, av.error.ArgumentError) and not (context.width and context.height)
+        if unset or max(context.width, context.height) > self.max_side_px:
+            size = f"{context.width}×{context.height}" if not unset else f"over {self.max_pixels:,} (or no)"
+            raise VideoError("too_large", f"a frame of {size} pixels, {self.max_side_px} a side are allowed") from error
+
+
+@contextlib.contextmanager
+def video_errors() -> Iterator[None]:
+    """Inside, libav is at work: what it raises becomes a VideoError, or a StorageError where this machine has no room
+    for one more file. What storage raises is left as it is.
+    """
+    import av
+
+    try:
+        yield
+    except _unsupported() as error:
+        raise VideoError("unsupported", error.strerror or "") from error
+    except av.error.MemoryError as error:  # mostly for what a file claims, of which libav allocates 2 GB at most
+        raise VideoError("out_of_memory", error.strerror or "") from error
+    except av.error.ExitError as error:  # by the deadline that `open_container` sets
+        raise VideoError("time_budget", "libav was still reading at the end of the time for the video") from error
+    except av.error.FFmpegError as error:
+        if error.errno in NO_ROOM:
+            raise StorageError(f"{error.filename or 'a video'}: {error.strerror}") from error
+        raise VideoError("broken", error.strerror or "") from error
+
+
+def _unsupported() -> tuple[type[av.error.FFmpegError], ...]:
+    """What libav raises for what it has no code for, or experimental code only."""
+    from av import error
+
+    return (
+        error.BSFNotFoundError,
+        error.DecoderNotFoundError,
+        error.DemuxerNotFoundError,
+        error.ExperimentalError,
+        error.FilterNotFoundError,
+        error.NotImplementedError,
+        error.PatchWelcomeError,
+        error.ProtocolNotFoundError,
+    )

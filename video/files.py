@@ -1,0 +1,103 @@
+"""Videos as file objects, wherever their bytes lie: on a local disk, in a tar of a workspace, on an object store."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from corpus.storage import Store
+
+Source = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an object store, or a seekable binary file
+
+BLOCK_BYTES = 1 << 20
+NAMED = "bytes of "  # with which the name of each RangeFile begins
+_BLOCKS_KEPT = 4  # a demuxer goes to and fro between an index, pictures and sound
+
+
+class RangeFile(io.RawIOBase):
+    """Part of a file in a store, read only and seekable, as if it were a file of its own.
+
+    Reads whole blocks of 1 MiB and keeps the last four, so small reads in order cost one request per block. What the
+    store raises (StorageError) comes out of `read`, and through the decoder unchanged.
+    """
+
+    def __init__(self, store: Store, path: str, offset: int = 0, size: int | None = None) -> None:
+        """`size` None: up to the end of the file."""
+        super().__init__()
+        self._store = store
+        self._path = path
+        self._offset = offset
+        self._size = store.size(path) - offset if size is None else size
+        # Whoever opens these bytes again can know them by it; nothing in it can be taken for an ending, or a pattern.
+        self.name = NAMED + hashlib.sha256(f"{store.full(path)}\n{offset}\n{self._size}".encode()).hexdigest()
+        self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if position < 0:
+            raise ValueError(f"{self._path}: no position {position}")
+        self._position = position
+        return position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fills the buffer up to the end of a block, which may be less than was asked for; 0 only at the end."""
+        number, start = divmod(self._position, BLOCK_BYTES)
+        if self._position >= self._size or not len(buffer):
+            return 0
+        piece = self._block(number)[start : start + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def _block(self, number: int) -> bytes:
+        if number in self._blocks:
+            self._blocks.move_to_end(number)
+            return self._blocks[number]
+        start = number * BLOCK_BYTES
+        length = min(BLOCK_BYTES, self._size - start)
+        block = self._store.read_ranges([(self._path, self._offset + start, length)])[0]
+        self._blocks[number] = block
+        if len(self._blocks) > _BLOCKS_KEPT:
+            self._blocks.popitem(last=False)
+        return block
+
+
+@contextlib.contextmanager
+def as_file(source: Source) -> Iterator[BinaryIO]:
+    """The bytes of a source, for those who look at them before libav does. Closes what it has opened."""
+    file = open_source(source)
+    if file is source:
+        yield cast("BinaryIO", file)
+    else:
+        with Path(file).open("rb") if isinstance(file, str) else cast("BinaryIO", file) as opened:
+            yield opened
+
+
+def open_source(source: Source) -> Any:
+    """What PyAV opens: an absolute local path, which begins with no protocol, or a file object at its start."""
+    if isinstance(source, str) and "://" in source:
+        if source.startswith(("http://", "https://", "ftp://")):
+            raise ValueError(f"{source}: has to be downloaded first, by the rules for downloads")
+        folder, _, name = source.rpartition("/")
+        return RangeFile(Store(folder), name)
+    if isinstance(source, (str, Path)):
+        path = Path(source).absolute()
+        Store(path.parent).size(path.name)  # MissingError, not a broken video
+        return str(path)
+    source.seek(0)
+    return source

@@ -1,0 +1,248 @@
+"""The frames of a clip: which moments, at what size, how they are held until a clip is decided, as which bytes.
+
+PyAV is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from corpus.image.pixel_budget import smart_resize
+from corpus.pixels import Pixels
+from corpus.settings import Settings
+from video.budget import VideoError
+from video.decode import frames, open_container
+from video.files import Source
+from video.frame import Frame
+
+_NEAR_S = 1e-6  # a time that was computed still means the frame that is shown from then on
+
+
+class FrameSettings(Settings):
+    """How many frames stand for a clip, and how they are stored."""
+
+    frames: int = Field(8, ge=1, description="of a clip, evenly spread over its time")
+    max_pixels: int = Field(180 * 28 * 28, ge=1, description="width × height of a frame; larger ones are shrunk")
+    min_pixels: int = Field(1, ge=1, description="width × height of a frame; smaller ones are enlarged")
+    multiple: int = Field(28, ge=1, description="of which each side is one: patch × merge of the trainer's model")
+    jpeg_quality: int = Field(90, ge=1, le=100)
+
+
+def uniform_times(start_s: float, end_s: float, count: int) -> list[float]:
+    """The middles of `count` equal parts of [start_s, end_s), in seconds: never an edge, where a transition may lie.
+
+    Raises ValueError for an interval without length and for a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"{count} frames")
+    if not start_s < end_s:
+        raise ValueError(f"from {start_s} s to {end_s} s: no time")
+    return [start_s + (end_s - start_s) * (2 * part + 1) / (2 * count) for part in range(count)]
+
+
+def fitted(height: int, width: int, settings: FrameSettings) -> tuple[int, int]:
+    """Height and width at which a frame of this height and width is stored, so that a trainer's image processor resizes
+    nothing. Raises ValueError for a side below 1."""
+    return smart_resize(height, width, settings.multiple, settings.min_pixels, settings.max_pixels)
+
+
+def sample_frames(
+    source: Source, times_s: Sequence[float], settings: FrameSettings, seek_over_s: float = 5.0, threads: int = 0
+) -> list[Pixels]:
+    """The frames that are seen at the given times, in their order, upright RGB (height, width, 3) at their `fitted`
+    size.
+
+    Before the first frame that is the first, after the last frame the last. For windows that no pass has kept frames
+    of: seeks to each time that is more than `seek_over_s` after the one before, and decodes on otherwise. `threads` are
+    the decoder's; 0: one for each core. Raises VideoError for what can't be read or has no frame.
+    """
+    seen: dict[float, Pixels] = {}
+    with open_container(source, threads) as container:
+        for run in _runs(sorted(set(times_s)), seek_over_s):
+            shown = None
+            for frame in frames(container, run[0]):
+                while run and shown is not None and frame.time_s > run[0] + _NEAR_S:
+                    seen[run.pop(0)] = _at_size(shown, settings)
+                if not run:
+                    break
+                shown = frame
+            if run and shown is None:
+                raise VideoError("broken", f"no frame can be decoded at {run[0]} s")
+            for time_s in run:
+                seen[time_s] = _at_size(cast("Frame", shown), settings)
+    return [seen[time_s] for time_s in times_s]
+
+
+def _at_size(frame: Frame, settings: FrameSettings) -> Pixels:
+    width, height = frame.size
+    high, wide = fitted(height, width, settings)
+    return frame.rgb((wide, high))
+
+
+def _runs(times_s: Sequence[float], gap_s: float) -> Iterator[list[float]]:
+    """Sorted times, cut where more than `gap_s` lies between two."""
+    cuts = [at for at in range(1, len(times_s)) if times_s[at] - times_s[at - 1] > gap_s]
+    for begin, end in pairwise([0, *cuts, len(times_s)] if times_s else []):
+        yield list(times_s[begin:end])
+
+
+def encode_frames(frames: Iterable[Pixels], jpeg_quality: int) -> list[bytes]:
+    """Each frame as a JPEG. Raises ValueError for what is no RGB frame of 8 bits."""
+    import cv2
+
+    encoded = []
+    for frame in frames:
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+            raise ValueError(f"{frame.dtype} pixels of shape {frame.shape} are no RGB frame")
+        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        encoded.append(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1].tobytes())
+    return encoded
+
+
+Bgr = NDArray[np.uint8]  # (height, width, 3), blue first
+
+
+class Shrinker:
+    """Brings the frames of a video to one small size, upright.
+
+    First the planes of brightness and colour are shrunk, then what is left of them is converted, by the picture's own
+    matrix and range: at 720p less than half the time of doing both at once, and a level or two off in the mean.
+    """
+
+    def __init__(self, side_px: int) -> None:
+        self._side_px = side_px
+        self._size: tuple[int, int] | None = None  # width and height upright, as the first frame says
+        self._scaler: Any = None
+        self._converter: Any = None
+
+    def __call__(self, frame: Frame) -> Bgr:
+        """The frame, its longer side at `side_px` or less; of the same size and shape as the first one's."""
+        if self._size is None:
+            from av.video.reformatter import VideoReformatter
+
+            self._size = even_size(frame.size, self._side_px)
+            self._scaler, self._converter = VideoReformatter(), VideoReformatter()
+        if not frame.colours.are_bt709:
+            return frame.bgr(self._size)
+        width, height = frame.orientation.swapped(self._size)
+        planes = self._scaler.reformat(frame.picture, width, height, "yuv420p", interpolation="AREA", threads=1)
+        pixels = self._converter.reformat(planes, format="bgr24", threads=1).to_ndarray()
+        return np.ascontiguousarray(frame.orientation.applied(pixels))
+
+
+def even_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """Width and height at which frames of a size are looked at: even numbers, and no more than it has."""
+    scale = min(1.0, side_px / max(size))
+    width, height = (max(2, 2 * round(side * scale / 2)) for side in size)
+    return width, height
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A frame of a clip."""
+
+    time_s: float
+    rgb: Pixels  # (height, width, 3), upright
+
+
+@dataclass
+class _Held:
+    slot: int
+    kept: Kept
+
+
+class FrameStore:
+    """Holds frames on an even grid of times, the coarser the longer the scene is in which they lie.
+
+    The finest step is min_s / n: n frames for the shortest clip. A scene that has lasted `a` seconds holds a frame at
+    least every min(a, max_s) / 2n seconds, so that, whatever it is split into or joined with, the middles of n equal
+    parts of a clip have a frame within half such a part. What is younger than `delay_s` stays as fine as it is: a cut
+    in it may still be found.
+
+    Held at a time: n / min_s frames for each second of `delay_s` and of what is joined from short scenes, about 4n for
+    each max_s of two undecided clips and of the running scene. With 8 frames of 0.42 MB, 2 s and 30 s: mostly 60 frames
+    (25 MB), in a long scene 140, at worst 300.
+    """
+
+    def __init__(self, settings: FrameSettings, min_s: float, max_s: float, delay_s: float) -> None:
+        self._settings = settings
+        self._step_s = min_s / settings.frames
+        self._most_s = max_s
+        self._delay_s = delay_s
+        self._held: list[_Held] = []
+        self._slot: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def offer(self, frame: Frame, scene_s: float) -> None:
+        """Keep the frame if it is the first in its part of the grid. `scene_s`: where the running scene began."""
+        slot = int(frame.time_s // self._step_s)
+        if slot == self._slot:
+            return
+        self._slot = slot
+        self._held.append(_Held(slot, kept(frame, self._settings)))
+        self._thin(scene_s, frame.time_s - self._delay_s)
+
+    def drop_before(self, time_s: float) -> None:
+        """Forget what no clip can need any more."""
+        del self._held[: bisect_left(self._held, time_s, key=_time)]
+
+    def pick(self, start_s: float, end_s: float) -> list[Kept]:
+        """The frames nearest to the middles of n equal parts of a clip; none, where none was kept within it."""
+        inside = self._held[bisect_left(self._held, start_s, key=_time) : bisect_left(self._held, end_s, key=_time)]
+        if not inside:
+            return []
+        times = uniform_times(start_s, end_s, self._settings.frames)
+        return [_nearest(inside, time_s).kept for time_s in times]
+
+    def _thin(self, scene_s: float, until_s: float) -> None:
+        age_s = min(until_s - scene_s, self._most_s)
+        level = 0
+        while self._step_s * 2 ** (level + 1) <= age_s / (2 * self._settings.frames):
+            level += 1
+        if not level:
+            return
+        first = bisect_left(self._held, scene_s, key=_time)
+        last = bisect_left(self._held, until_s, key=_time)
+        running = self._held[first:last]
+        firsts = [
+            held for at, held in enumerate(running) if not at or held.slot >> level != running[at - 1].slot >> level
+        ]
+        self._held[first:last] = firsts
+
+
+def of_one_size(frames: Sequence[Kept]) -> list[Kept]:
+    """A clip's frames, all of the first one's size: a video may change its own in the middle."""
+    height, width = frames[0].rgb.shape[:2]
+    return [
+        one
+        if one.rgb.shape[:2] == (height, width)
+        else Kept(one.time_s, cv2.resize(one.rgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8))
+        for one in frames
+    ]
+
+
+def kept(frame: Frame, settings: FrameSettings) -> Kept:
+    """The frame at the size at which it is stored."""
+    width, height = frame.size
+    high, wide = fitted(height, width, settings)
+    return Kept(frame.time_s, frame.rgb((wide, high)))
+
+
+def _time(held: _Held) -> float:
+    return held.kept.time_s
+
+
+def _nearest(held: Sequence[_Held], time_s: float) -> _Held:
+    place = bisect_left(held, time_s, key=_time)
+    return min(held[max(0, place - 1) : place + 1], key=lambda one: abs(_time(one) - time_s))

@@ -1,0 +1,1 @@
+"""The stages of videos: clips, groups of clips, windows of clips."""

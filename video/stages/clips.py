@@ -1,0 +1,328 @@
+"""Stage `clips`: each video, or span of one, becomes clips, which are stored as frames, as mp4, or as both.
+
+What a clip is follows from what is said of the video. Where somebody gave its parts times, these are the clips; a
+short video that is described as a whole is one clip; every other is taken apart at its cuts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from math import inf
+from typing import Any
+
+import cv2
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.faults import is_machine_fault, is_out_of_memory
+from corpus.media import MediaWriter
+from corpus.records import Status, id_of_digest, item_id, table_schema
+from corpus.settings import tuning
+from corpus.stages import ITEMS, ROWS, Gives, MapStage, Shard
+from corpus.storage import Store, is_absolute
+from corpus.watchdog import ended_after
+from corpus.work import ShardError
+from video.budget import Budget, VideoError
+from video.clips import Clip, annotated_clips
+from video.files import RangeFile, Source
+from video.probe import ProbeSettings, probe
+from video.schema import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
+from video.segments import Span, SpanClip, SpanSettings, span_clips
+
+_MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no video's fault
+# A clip is left out for what it is, or because something is wrong with what is said of it or with the video.
+_FILTERED = ("too_short", "no_annotation", "no_clips")
+_PATIENCE = 2  # so many times the time for a video is waited for libav to come back
+_LONGER = 1.1  # than its header says a video may be
+
+
+class ClipsSettings(SpanSettings):
+    """What becomes of a video."""
+
+    whole_up_to_s: float = Field(
+        60.0, ge=0, description="a video that is described as a whole, and no longer than this, is one clip"
+    )
+    probe: ProbeSettings = Field(
+        ProbeSettings(), description="what is refused; all but the side of videos that were not measured before"
+    )
+    video_timeout_s: float = tuning(600.0, gt=0, description="of work on a video, or a span of one, and beside it")
+    timeout_per_s: float = tuning(10.0, ge=0, description="seconds of work for each second of it")
+
+
+class Clips(MapStage):
+    """Rows of videos to rows of clips. Whatever is stored of a clip is a part of it, in the shard's media.
+
+    A clip that cannot be used is a row with a reason: too_short, a scene below `min_s` or a clip of less than two
+    different frames (filtered); not_an_interval, outside_video, of which less than half lies in the video, no_frames
+    (failed); damaged (failed), where mp4 files are made and less than `cut.min_decoded_share` of its packets decode. So
+    is a source's row without any: no_annotation, nobody described a part of a video whose parts are described
+    elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the reasons of
+    `budget.VideoError` in one row; the clips before the damage stay. So does one that takes more time than it may
+    (time_budget), or more memory than there is (out_of_memory): that depends on the machine, so that `--retry` tries
+    again.
+    """
+
+    name = "clips"
+    reads = (ROWS, ITEMS)
+    settings_key = "clips"
+    settings_type = ClipsSettings
+    over = frozenset({Gives.CLIPS})
+    summary = "a row for each clip: its frames and mp4, its times, sharpness, motion, hashes; one decode"
+    schema = CLIPS_SCHEMA
+    fan_out = True
+    origin = {name: name for name in ("url", "video", "home", "licence")}
+    writes_media = True
+    machine_reasons = frozenset({"time_budget", "out_of_memory"})
+
+    def __init__(self, settings: ClipsSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        cv2.setNumThreads(1)  # the decoder has its own threads
+        return self._clips
+
+    def _clips(self, shard: Shard) -> pa.Table:
+        """One video after the other. What one raises is told in a row, so that the others are not decoded again."""
+        rows: list[dict[str, Any]] = []
+        raised: list[Exception] = []
+        for video, item in zip(shard[ROWS].to_pylist(), shard[ITEMS].to_pylist(), strict=True):
+            rows += _told(_VideoWork(video, item, shard, self._settings), raised)
+        if len(raised) == len(shard) >= _MANY_ROWS:
+            raise ShardError(f"every video raised; the last one: {type(raised[-1]).__name__}: {raised[-1]}")
+        return pa.Table.from_pylist(rows, table_schema(self.schema))
+
+
+def _told(work: _VideoWork, raised: list[Exception]) -> Iterator[dict[str, Any]]:
+    """The rows of a video, and one for what ended them early; in `raised` also what no video should raise."""
+    try:
+        yield from work.rows()
+    except VideoError as error:
+        yield work.row(Status.FAILED, error.reason, error.detail)
+    except Exception as error:
+        if is_machine_fault(error) or is_out_of_memory(error):
+            raise
+        # Codecs meet everything; if it were raised, the shard would be halved, and decoded again.
+        raised.append(error)
+        yield work.row(Status.FAILED, f"error:{type(error).__name__}", f"{error}")
+
+
+@dataclass
+class _VideoWork:
+    """A row of the source, while it becomes rows of clips."""
+
+    video: Mapping[str, Any]
+    item: Mapping[str, Any]
+    shard: Shard
+    settings: ClipsSettings
+    timeline: Timeline | None = None
+    given: int = 0  # rows so far
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        begun = time.monotonic()
+        source = source_of(self.shard.store, self.item)
+        probed = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, begun=begun)
+        with ended_after(_PATIENCE * probed.seconds, self.video["url"]):
+            self.timeline = self._timeline(source, probed)
+        wanted = wanted_clips(self.video, self.timeline, self.settings.whole_up_to_s)
+        budget = self._budget(self.timeline, wanted, begun)
+        with ended_after(_PATIENCE * budget.seconds, self.video["url"]):
+            if wanted is None:
+                made = span_clips(source, self.timeline.span(self.video), self.settings, budget=budget)
+                yield from (self._clip(clip, Wanted(ClipKind.SCENES)) for clip in made)
+            else:
+                made = span_clips(source, None, self.settings, [one.clip for one in wanted if one.clip], budget)
+                yield from (self._clip(clip, wanted[clip.annotation or 0]) for clip in made)
+        if not self.given:
+            yield self.row(Status.FILTERED, "no_clips" if wanted is None else "no_annotation")
+
+    def row(self, status: Status, reason: str, detail: str = "") -> dict[str, Any]:
+        """What all rows of the video say, and that there is no clip."""
+        self.given += 1
+        first = self.given == 1 and not self.video["span_start_s"]
+        return {
+            "url": self.video["url"],
+            "video": self.video["video"],
+            "home": self.video["home"],
+            "licence": self.video["licence"],
+            "downloaded_sha256": self.item.get("downloaded_sha256"),
+            "duration_s": self.timeline.duration_s if self.timeline else self.video["duration_s"],
+            "text": "",
+            "other_texts": [],
+            "questions": [],
+            "video_text": self.video["text"] or "",
+            "video_questions": questions_of(self.video) if first else [],
+            "video_other_texts": other_texts_of(self.video) if first else [],
+            "detail": detail or None,
+            "status": status,
+            "reason": reason,
+        }
+
+    def _budget(self, timeline: Timeline, wanted: list[Wanted] | None, begun: float) -> Budget:
+        """What the work on all clips may take, with what was spent on finding out how long the video is."""
+        settings = self.settings
+        begin_s, end_s = self.video["span_start_s"] or 0.0, self.video["span_end_s"]
+        length_s = (timeline.shown(timeline.last_s) if end_s is None else end_s) - begin_s
+        if wanted is not None:
+            clips = [one.clip for one in wanted if one.clip and not one.clip.reason]
+            length_s = sum(clip.end_s - clip.start_s for clip in clips)
+        longest_s = max(settings.probe.max_duration_s, _LONGER * timeline.duration_s)
+        seconds = settings.video_timeout_s + settings.timeout_per_s * max(0.0, length_s)
+        return Budget(seconds, settings.probe.max_side_px, timeline.first_s + longest_s, begun)
+
+    def _timeline(self, source: Source, budget: Budget) -> Timeline:
+        if self.video["first_s"] is not None:
+            return Timeline(self.video["first_s"], self.video["duration_s"], self.video["zero_s"])
+        found = probe(source, self.settings.probe, budget)
+        return Timeline(found.start_s, found.duration_s, found.zero_s)
+
+    def _clip(self, clip: SpanClip, wanted: Wanted) -> dict[str, Any]:
+        assert self.timeline is not None
+        status = Status.KEPT if not clip.reason else Status.FILTERED if clip.reason in _FILTERED else Status.FAILED
+        said = self.row(status, clip.reason) | {
+            "kind": wanted.kind,
+            "start_s": self.timeline.shown(clip.start_s),
+            "end_s": self.timeline.shown(clip.end_s),
+            "scenes": clip.scenes,
+            "text": wanted.text,
+            "other_texts": wanted.other_texts,
+            "questions": wanted.questions,
+        }
+        if clip.stats is not None:
+            said |= {
+                name: getattr(clip.stats, name) for name in ("sharpness", "brightness", "motion", "black", "still")
+            }
+            said["hashes"] = clip.hashes
+            said["dynamic_range"] = clip.dynamic_range
+        if clip.reason:
+            return said
+        assert self.shard.media is not None
+        said |= stored(clip, self.shard.media)
+        if clip.frames:
+            said["frames_s"] = [self.timeline.shown(time_s) for time_s in clip.frames_s]
+            said["width"], said["height"] = clip.size
+        if clip.mp4:
+            said |= {"mp4_frames": clip.mp4_frames, "copied": clip.copied}
+        return said
+
+
+def source_of(store: Store, item: Mapping[str, Any]) -> Source:
+    """A video where it lies: a local file of its own is opened by its path, which reads faster."""
+    media, offset, size = item["media"], item["offset"], item["size"]
+    if is_absolute(media) and "://" not in media and not offset:
+        return str(media)
+    return RangeFile(store, media, offset, size)
+
+
+def stored(clip: SpanClip, media: MediaWriter) -> dict[str, Any]:
+    """Writes what a clip consists of: `item_id` (of the contents one after the other) and `parts`."""
+    parts, digest = [], hashlib.sha256()
+    contents = chain(((data, FRAME_EXT) for data in clip.frames), [(clip.mp4, VIDEO_EXT)] if clip.mp4 else [])
+    for data, ext in contents:
+        digest.update(data)
+        part = item_id(data)
+        offset, size = media.add(part, ext, data)
+        parts.append({"item_id": part, "media": media.path, "offset": offset, "size": size, "ext": ext})
+    return {"item_id": id_of_digest(digest.digest()), "parts": parts}
+
+
+_DECIMALS = 6  # of seconds: what adding and subtracting a container's first time does to a number is smaller
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Where on a container's timeline the pictures lie, and where a player's clock shows 0."""
+
+    first_s: float  # of the first frame
+    duration_s: float  # of the pictures
+    zero_s: float
+
+    @property
+    def last_s(self) -> float:
+        return self.first_s + self.duration_s
+
+    def shown(self, time_s: float) -> float:
+        """A time of the container as a player shows it."""
+        return round(time_s - self.zero_s, _DECIMALS)
+
+    def span(self, video: Mapping[str, Any]) -> Span | None:
+        """Of a row's span, for `segments.span_clips`: open at the video's own ends. None: the whole video."""
+        begin_s, end_s = video["span_start_s"], video["span_end_s"]
+        if not begin_s and end_s is None:
+            return None
+        return (self.zero_s + begin_s if begin_s else -inf, inf if end_s is None else self.zero_s + end_s)
+
+
+@dataclass
+class Wanted:
+    """A clip that is asked for, with what is said of it."""
+
+    kind: ClipKind
+    clip: Clip | None = None  # None: one that is yet to be found
+    text: str = ""
+    other_texts: list[str] = field(default_factory=list)
+    questions: list[dict[str, str]] = field(default_factory=list)
+
+    def add_text(self, text: str) -> None:
+        """One more description of the clip; each is one of its texts, once."""
+        if not self.text:
+            self.text = text
+        elif text and text not in (self.text, *self.other_texts):
+            self.other_texts.append(text)
+
+
+def wanted_clips(video: Mapping[str, Any], timeline: Timeline, whole_up_to_s: float) -> list[Wanted] | None:
+    """The clips of a row whose times are known beforehand, numbered by `Clip.annotation`; None: they are its scenes.
+
+    Of a timed video: one for each interval of the row's annotations. Several that have the very same interval are one
+    clip, with all their texts and questions: its frames are stored once, and each text is a pair of its own. Of a short
+    video that is a single row and described: all of it.
+    """
+    whole = (timeline.first_s, timeline.last_s)
+    if video["timed"]:
+        said = [one for one in video["annotations"] or [] if one["start_s"] is not None]
+        return _by_interval(annotated_clips([_interval(one, timeline) for one in said], whole), said)
+    questions = questions_of(video)
+    described = bool(video["text"] or questions)
+    if not described or timeline.duration_s > whole_up_to_s or (video["spans"] or 1) > 1:
+        return None
+    clip = annotated_clips([whole], whole)[0]
+    return [Wanted(ClipKind.WHOLE, clip, video["text"] or "", other_texts_of(video), questions)]
+
+
+def other_texts_of(video: Mapping[str, Any]) -> list[str]:
+    """What a row says of its whole video beside the first text."""
+    of_whole = Wanted(ClipKind.WHOLE, text=video["text"] or "")
+    for one in video["annotations"] or []:
+        if one["start_s"] is None:
+            of_whole.add_text(one["text"] or "")
+    return of_whole.other_texts
+
+
+def questions_of(video: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a row asks about its whole video."""
+    return [_question(one) for one in video["annotations"] or [] if one["start_s"] is None and one["question"]]
+
+
+def _interval(annotation: Mapping[str, Any], timeline: Timeline) -> tuple[float, float | None]:
+    end_s = annotation["end_s"]
+    return timeline.zero_s + annotation["start_s"], None if end_s is None else timeline.zero_s + end_s
+
+
+def _by_interval(clips: list[Clip], annotations: list[Mapping[str, Any]]) -> list[Wanted]:
+    found: dict[tuple[float, float, str], Wanted] = {}
+    for clip, said in zip(clips, annotations, strict=True):
+        numbered = replace(clip, annotation=len(found))
+        one = found.setdefault((clip.start_s, clip.end_s, clip.reason), Wanted(ClipKind.ANNOTATED, numbered))
+        one.add_text(said["text"] or "")
+        if said["question"]:
+            one.questions.append(_question(said))
+    return list(found.values())
+
+
+def _question(annotation: Mapping[str, Any]) -> dict[str, str]:
+    return {"question": annotation["question"], "answer": annotation["answer"] or ""}

@@ -1,0 +1,144 @@
+"""Stage `groups`: which clips are good enough, which stand for others that look the same, and which belong together.
+
+Thresholds on what stage `clips` measured, and hashes: no media is read, so changing a setting is cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.records import Status, table_schema
+from corpus.settings import Settings
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard
+from video.groups import ClipColumns, GroupSettings, group_clips
+from video.schema import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind
+
+_CLIPS = "clips"
+
+
+class ClipGroupsSettings(Settings):
+    """Which clips are kept, and how they are grouped. Grey levels are 0 to 255, as in `video.frame_stats`."""
+
+    drop_black: bool = Field(True, description="black: never anything lighter than almost black")
+    min_brightness: float = Field(8.0, ge=0, le=255, description="too_dark: the mean level is below this")
+    max_brightness: float = Field(247.0, ge=0, le=255, description="too_bright: the mean level is above this")
+    drop_still: bool = Field(False, description="still: pictures that never change, such as slides")
+    min_motion: float = Field(0.0, ge=0, description="no_motion: mean change in levels from one look to the next")
+    min_sharpness: float = Field(0.4, ge=0, description="blurred: below this; 1.5 and more is sharp, 0.7 a little soft")
+    min_side_px: int = Field(1, ge=1, description="too_small: of the shorter side of its frames")
+    told_apart: bool = Field(True, description="moments that are described in different words are not alike")
+    group: GroupSettings = GroupSettings()
+
+
+class Groups(MapStage):
+    """All clips of the videos that begin in a shard, good ones in groups that are each other's hard negatives.
+
+    Rows come by video, in the order in which videos first appear, then by time and item. Those that were removed stay
+    as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, still, no_motion, blurred,
+    too_small. Clips that look like a better one of their video that stays are duplicates of it: alike_sibling (see
+    `video.groups`). Moments that overlap are not, nor are (`told_apart`) those of which different things are said.
+    """
+
+    name = "groups"
+    reads = (_CLIPS,)
+    settings_key = "groups"
+    settings_type = ClipGroupsSettings
+    over = frozenset({Gives.CLIPS})
+    summary = "which clips are good enough, which look alike, and which are each other's hard negatives"
+    provides = (ROWS, ITEMS, JUDGED)
+    schema = GROUPS_SCHEMA
+    fan_out = True
+    lookahead_shards = True
+    include_removed = True
+
+    def __init__(self, settings: ClipGroupsSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        return lambda shard: grouped(in_order(at_home(shard[_CLIPS], int(shard.name))), self._settings)
+
+
+def at_home(clips: pa.Table, home: int) -> pa.Table:
+    """The rows of videos that begin in a shard. A row that lost its home, with its video, belongs to it too."""
+    return clips.filter(pc.fill_null(pc.equal(clips.column("home"), home), True))
+
+
+def in_order(clips: pa.Table) -> pa.Table:
+    """By video, in the order of their first rows, then by start, end and item; what has none of these comes last."""
+    names = clips.column("video").combine_chunks().dictionary_encode(null_encoding="encode")
+    keys = {
+        "video": names.indices,
+        "start_s": clips.column("start_s"),
+        "end_s": clips.column("end_s"),
+        "item_id": clips.column("item_id").cast(pa.binary()),
+    }
+    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
+    return clips.take(order)
+
+
+def grouped(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
+    """The clips with `status` and `reason` brought up to date, `group` and `representative`; rows as they were."""
+    clips = clips.select(table_schema(CLIPS_SCHEMA).names).combine_chunks()
+    columns = {name: clips.column(name) for name in CLIPS_SCHEMA.names}
+    status, reason = clips.column("status"), clips.column("reason")
+    broken = pc.if_else(pc.equal(status, Status.KEPT), broken_rule(clips, settings), "")
+    fine = pc.and_(pc.equal(status, Status.KEPT), pc.equal(broken, "")).combine_chunks()
+    status = pc.if_else(pc.equal(broken, ""), status, Status.FILTERED.value)
+    reason = pc.if_else(pc.equal(broken, ""), reason, broken)
+    said = _groups_of(clips.filter(fine), settings)
+    place = pa.array(np.cumsum(fine.to_numpy(zero_copy_only=False)) - 1, mask=~fine.to_numpy(zero_copy_only=False))
+    said = said.take(place)  # nulls where a clip takes no part
+    columns["group"] = pc.fill_null(said.column("group"), "")
+    columns["representative"] = said.column("representative")
+    columns["status"] = pc.coalesce(said.column("status"), status)
+    columns["reason"] = pc.coalesce(said.column("reason"), reason)
+    return pa.table(columns).select(table_schema(GROUPS_SCHEMA).names).cast(table_schema(GROUPS_SCHEMA))
+
+
+def broken_rule(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Array:
+    """The first rule that each clip breaks, "" for none. What was not measured breaks none."""
+
+    def column(name: str) -> pa.Array:
+        return clips.column(name).combine_chunks()
+
+    brightness = column("brightness")
+    rules = {
+        "black": pc.and_(column("black"), settings.drop_black),
+        "too_dark": pc.less(brightness, settings.min_brightness),
+        "too_bright": pc.greater(brightness, settings.max_brightness),
+        "still": pc.and_(column("still"), settings.drop_still),
+        "no_motion": pc.less(column("motion"), settings.min_motion),
+        "blurred": pc.less(column("sharpness"), settings.min_sharpness),
+        "too_small": pc.less(pc.min_element_wise(column("width"), column("height")), settings.min_side_px),
+    }
+    broken = pa.StructArray.from_arrays([pc.fill_null(rule, False) for rule in rules.values()], list(rules))
+    return pc.case_when(broken, *(pa.scalar(name) for name in rules), pa.scalar(""))
+
+
+def _groups_of(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
+    """`group`, `representative`, `status` and `reason` of clips that are kept."""
+
+    def column(name: str) -> pa.Array:
+        return clips.column(name).combine_chunks()
+
+    item_id, told = column("item_id"), None
+    if settings.told_apart:
+        told = pa.array(map(_told, clips.select(["kind", "text", "questions"]).to_pylist()), pa.string())
+    start_s, end_s = column("start_s").to_numpy(), column("end_s").to_numpy()
+    columns = ClipColumns(column("video"), start_s, end_s, item_id, column("hashes"), told=told)
+    return group_clips(columns, settings.group).table(item_id)
+
+
+def _told(clip: Mapping[str, Any]) -> str:
+    """What somebody said of a moment, or asked about it. Captions of whole videos tell nothing of a clip's siblings."""
+    if clip["kind"] != ClipKind.ANNOTATED:
+        return ""
+    questions = [each[name] for each in clip["questions"] or [] for name in ("question", "answer")]
+    return " ".join((clip["text"] or " ".join(questions)).split()).casefold()

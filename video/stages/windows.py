@@ -1,0 +1,283 @@
+"""Stage `windows`: parts of videos that last minutes, and short videos as a whole, made of the clips that there are.
+
+A window's frames are chosen among those of its clips: nothing is decoded, and nothing is written but a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from corpus.records import Status, id_of_digest, table_schema
+from corpus.settings import Settings
+from corpus.stages import ROWS, MapStage, Shard
+from video.frames import uniform_times
+from video.groups import ALIKE_SIBLING, GroupSettings, group_names
+from video.schema import FRAME_EXT, WINDOWS_SCHEMA, ClipKind
+from video.segments import Span
+from video.stages.groups import at_home
+
+_CAPTION = "caption"  # a table, and its column
+_MEASURED = ("sharpness", "brightness", "motion")
+_OF_VIDEO = ("url", "video", "home", "licence", "downloaded_sha256", "duration_s", "video_text")
+
+Row = dict[str, Any]
+
+
+class Windows(MapStage):
+    """The windows of all videos that begin in a shard, made of the clips that are kept or stand back for an alike one.
+
+    `captions`: what a captioner said of the clips is told in `hint`, instead of what annotations say. A window's id is
+    the hash of its parts' ids one after the other. The windows of a video are groups of their own. A video without a
+    window is one row, filtered: no_window; a window whose clips have no frames fails: no_frames.
+
+    Reads the removed clips too (`include_removed`): a duplicate is as much part of the film as what it looks like.
+    """
+
+    name = "windows"
+    version = 2
+    schema = WINDOWS_SCHEMA
+    fan_out = True
+    lookahead_shards = True
+    include_removed = True
+
+    def __init__(self, settings: WindowSettings, captions: bool = False) -> None:
+        super().__init__(settings)
+        self.reads = (ROWS, _CAPTION) if captions else (ROWS,)
+        self._settings = settings
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        return self._windows
+
+    def _windows(self, shard: Shard) -> pa.Table:
+        clips = shard[ROWS]
+        captions = shard[_CAPTION].column(_CAPTION) if _CAPTION in self.reads else pa.nulls(len(clips), pa.string())
+        clips = at_home(clips.append_column(_CAPTION, captions), int(shard.name))
+        rows: list[Row] = []
+        for name, of_video in groupby(clips.to_pylist(), key=lambda clip: clip["video"]):
+            if name is not None:
+                rows += rows_of(list(of_video), self._settings)
+        return pa.Table.from_pylist(rows, table_schema(self.schema))
+
+
+def rows_of(clips: Sequence[Row], settings: WindowSettings) -> list[Row]:
+    """The rows of a video's windows; `clips` are all its rows, in order of time, with a `caption`."""
+    about = {name: clips[0][name] for name in _OF_VIDEO} | {"group": "", "text": "", "questions": [], "hint": ""}
+    about["other_texts"] = []
+    about["downloaded_sha256"] = next((clip["downloaded_sha256"] for clip in clips if clip["downloaded_sha256"]), None)
+    asked: list[Row] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
+    others: list[str] = next((clip["video_other_texts"] for clip in clips if clip["video_other_texts"]), [])
+    usable = [clip for clip in clips if clip["status"] == Status.KEPT or clip["reason"] == ALIKE_SIBLING]
+    found = windows_of([(clip["start_s"], clip["end_s"]) for clip in usable], about["duration_s"] or 0.0, settings)
+    rows = [about | _row(window, [usable[at] for at in window.clips], settings) for window in found]
+    rows = rows or [about | {"status": Status.FILTERED, "reason": "no_window"}]
+    for number, row in enumerate(rows):
+        row["video_questions"] = [] if number else asked
+        row["video_other_texts"] = [] if number else others
+        if row.get("kind") == ClipKind.WHOLE:
+            row |= {"text": row["video_text"] or "", "other_texts": others, "questions": asked}
+    _group([row for row in rows if row["status"] == Status.KEPT], settings)
+    return rows
+
+
+def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
+    """What is known of a window by its clips."""
+    lengths = [clip["end_s"] - clip["start_s"] for clip in clips]
+    said: Row = {
+        "kind": ClipKind.WHOLE if window.whole else ClipKind.WINDOW,
+        "start_s": window.start_s,
+        "end_s": window.end_s,
+        "scenes": sum(clip["scenes"] or 0 for clip in clips),
+        "black": all(clip["black"] for clip in clips),
+        "still": all(clip["still"] for clip in clips),
+        "hint": shortened([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.hint_chars),
+    }
+    said |= {name: _mean([clip[name] for clip in clips], lengths) for name in _MEASURED}
+    frames = sorted((frame for clip in clips for frame in _frames(clip)), key=lambda frame: frame[0])
+    if not frames:
+        return said | {"status": Status.FAILED, "reason": "no_frames"}
+    times_s = [time_s for time_s, _, _ in frames]
+    wanted = uniform_times(window.start_s, window.end_s, settings.frames)
+    chosen = [frames[nearest(times_s, time_s)] for time_s in wanted]
+    width, height = chosen[0][2]
+    return said | {
+        "item_id": id_of_digest(hashlib.sha256(b"".join(part["item_id"] for _, part, _ in chosen)).digest()),
+        "parts": [part for _, part, _ in chosen],
+        "frames_s": [time_s for time_s, _, _ in chosen],
+        "width": width,
+        "height": height,
+        "status": Status.KEPT,
+        "reason": "",
+    }
+
+
+def _frames(clip: Row) -> Iterator[tuple[float, Row, tuple[int, int]]]:
+    """When each frame of a clip is seen, where it lies, and its size."""
+    parts = [part for part in clip["parts"] or [] if part["ext"] == FRAME_EXT]
+    for time_s, part in zip(clip["frames_s"] or [], parts, strict=True):
+        yield time_s, part, (clip["width"], clip["height"])
+
+
+def _group(rows: Sequence[Row], settings: WindowSettings) -> None:
+    """Names the groups of a video's windows: of their own, so that no window is in one with a clip that is in it."""
+    if not rows:
+        return
+    start_ms, end_ms = (np.rint([row[name] * 1000 for row in rows]).astype(np.int64) for name in ("start_s", "end_s"))
+    key = b"windows\0" + rows[0]["video"].encode()
+    names = group_names(
+        np.zeros(len(rows), np.int64), start_ms, end_ms, [key], GroupSettings(max_group=settings.max_group)
+    )
+    for row, name in zip(rows, names, strict=True):
+        row["group"] = name
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
+    return sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
+
+
+_HINT_CHARS_EACH = 40  # what is said of a clip in fewer characters says nothing: rather leave some clips out
+_MILLI = 1000
+
+
+class WindowSettings(Settings):
+    """How long windows are, and what they are made of."""
+
+    min_s: float = Field(60.0, gt=0, description="shorter stretches of a video are left out")
+    max_s: float = Field(180.0, gt=0, description="a video that is no longer is one window")
+    whole_from_s: float = Field(20.0, ge=0, description="a video that is shorter is none")
+    max_gap_s: float = Field(10.0, ge=0, description="of a window in no usable clip; at a longer one it ends")
+    frames: int = Field(8, ge=1, description="of a window, evenly spread over its time")
+    hint_chars: int = Field(1500, ge=0, description="of what is said of its clips, for a captioner")
+    max_group: int = Field(32, ge=3, le=1024, description="windows of a video that are each other's hard negatives")
+
+    @model_validator(mode="after")
+    def _check(self) -> WindowSettings:
+        if self.max_s <= self.min_s:
+            raise ValueError(f"max_s ({self.max_s}) must be above min_s ({self.min_s}): windows end where clips do")
+        return self
+
+
+@dataclass(frozen=True)
+class Window:
+    """Part of a video. `clips` are the places of its clips among those that were given."""
+
+    start_s: float
+    end_s: float
+    clips: tuple[int, ...]
+    whole: bool = False
+
+
+def windows_of(clips: Sequence[Span], duration_s: float, settings: WindowSettings) -> list[Window]:
+    """The windows of a video's clips, (start_s, end_s) in order of their starts; in order, without overlap.
+
+    A short video of which the clips show all is one window. Else windows begin and end where clips do, and not within
+    another clip: as much of the video as possible is in one, and then their lengths are as near as possible to the
+    middle between the bounds. Clips longer than a window are left out.
+    """
+    if settings.whole_from_s <= duration_s <= settings.max_s and not _gap(clips, duration_s, settings.max_gap_s):
+        return [Window(0.0, duration_s, tuple(range(len(clips))), whole=True)]
+    return [window for run in _runs(clips, settings) for window in _shared_out(run, settings)]
+
+
+def _gap(clips: Sequence[Span], duration_s: float, most_s: float) -> bool:
+    """Whether too much of the video in one piece is in no clip."""
+    shown_s = 0.0
+    for start_s, end_s in clips:
+        if start_s - shown_s > most_s:
+            return True
+        shown_s = max(shown_s, end_s)
+    return not clips or duration_s - shown_s > most_s
+
+
+def _runs(clips: Sequence[Span], settings: WindowSettings) -> Iterator[list[Window]]:
+    """Blocks of clips, between which a window may end, for as long as no long gap comes."""
+    run: list[Window] = []
+    for place, (start_s, end_s) in enumerate(clips):
+        if end_s - start_s > settings.max_s:
+            continue
+        last = run[-1] if run else None
+        if last and start_s < last.end_s:  # they overlap
+            run[-1] = Window(last.start_s, max(last.end_s, end_s), (*last.clips, place))
+            continue
+        if last and start_s - last.end_s > settings.max_gap_s:
+            yield run
+            run = []
+        run.append(Window(start_s, end_s, (place,)))
+    if run:
+        yield run
+
+
+def _shared_out(blocks: Sequence[Window], settings: WindowSettings) -> list[Window]:
+    """Blocks in windows, by dynamic programming over where the last window ends. Counts in whole milliseconds."""
+    starts = [round(block.start_s * _MILLI) for block in blocks]
+    ends = [round(block.end_s * _MILLI) for block in blocks]
+    least, most = round(settings.min_s * _MILLI), round(settings.max_s * _MILLI)
+    best: list[tuple[int, int]] = [(0, 0)]  # of the first n blocks: what is left out, and how uneven the windows are
+    begins: list[int | None] = [None]  # the first block of the window that ends with the n-th; None: it is left out
+    for last, end in enumerate(ends):
+        left_out, uneven = best[last]
+        cost, begin = (left_out + end - starts[last], uneven), None
+        for first in range(last, -1, -1):
+            length = end - starts[first]
+            if length > most:
+                break
+            if length >= least:
+                found = best[first][0], best[first][1] + (2 * length - least - most) ** 2
+                if found < cost:
+                    cost, begin = found, first
+        best.append(cost)
+        begins.append(begin)
+    windows: list[Window] = []
+    done = len(blocks)
+    while done:
+        begin = begins[done]
+        if begin is not None:
+            clips = tuple(place for block in blocks[begin:done] for place in block.clips)
+            windows.append(Window(blocks[begin].start_s, blocks[done - 1].end_s, clips))
+        done = done - 1 if begin is None else begin
+    return windows[::-1]
+
+
+def nearest(times_s: Sequence[float], wanted_s: float) -> int:
+    """The place of the sorted time that is nearest; of two as near, the earlier."""
+    after = bisect_left(times_s, wanted_s)
+    around = range(max(0, after - 1), min(after + 1, len(times_s)))
+    return min(around, key=lambda place: abs(times_s[place] - wanted_s))
+
+
+def shortened(said: Sequence[str], most: int) -> str:
+    """What is said of clips, in their order and numbered, in at most so many characters on one line.
+
+    The longest are cut first, at a word, all to the same length; of very many only some are told, evenly spread.
+    """
+    texts = [line for text in said if (line := " ".join(text.split()))]
+    room = max(1, most // _HINT_CHARS_EACH)
+    if len(texts) > room:
+        texts = [texts[(2 * place + 1) * len(texts) // (2 * room)] for place in range(room)]
+    marks = [f"({number}) " for number in range(1, len(texts) + 1)]
+    free = most - sum(len(mark) + 1 for mark in marks) + 1
+    limit = _level([len(text) for text in texts], free)
+    return " ".join(mark + _cut(text, limit) for mark, text in zip(marks, texts, strict=True)) if limit > 0 else ""
+
+
+def _level(lengths: list[int], free: int) -> int:
+    """The largest limit for which the lengths, cut to it, fit; 0 where none fits."""
+    for place, length in enumerate(sorted(lengths)):
+        left = len(lengths) - place
+        if length * left > free:
+            return max(0, free // left)
+        free -= length
+    return max(lengths, default=0)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit + 1].rpartition(" ")[0] or text[:limit]

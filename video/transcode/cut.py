@@ -1,0 +1,258 @@
+"""Clips of a video as mp4 files, exact to the frame: those whose `start_s` <= time < `end_s`, at their own times.
+
+A clip whose packets can be taken over is copied (`remux`), every other is encoded again (`encode`):
+one pass over the packets for all clips, then one decode for all that remain.
+
+A damaged packet is never copied: every packet of a clip must have given a frame, in the pass that found the clip
+(`integrity.DecodedFrames`) or, where there was none, when the copy is decoded. Else the clip is encoded again from the
+frames that do decode. Where these are too few (`min_decoded_share`), there is no clip: damaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from pydantic import Field
+
+from corpus.settings import Settings, tuning
+from video.budget import Budget, VideoError, video_errors
+from video.continuity import breaks_of
+from video.decode import frames, open_container, time_base, video_stream
+from video.files import Source
+from video.integrity import DecodedFrames, mp4_fault
+from video.transcode.audio import Sound
+from video.transcode.encode import ClipWriter, EncodeSettings
+from video.transcode.remux import copied, copyable, remuxed
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+NO_FRAMES, DAMAGED = "no_frames", "damaged"
+_MOST_FED = 4096  # times of packets that are held before those that are not needed are left out
+_NEAR_S = 1e-6  # seconds that were added and subtracted still mean the frame at their time
+Interval = tuple[float, float]
+
+
+class CutSettings(Settings):
+    """How clips are made."""
+
+    stream_copy: bool = Field(True, description="take packets over where that gives exactly the clip's frames")
+    copied_codecs: frozenset[Literal["h264", "hevc", "vp9", "av1"]] = Field(
+        frozenset({"h264"}), description="all others are encoded as H.264"
+    )
+    encode: EncodeSettings = EncodeSettings()
+    min_decoded_share: float = Field(
+        0.5, ge=0, le=1, description="of a clip's packets that give a frame; a clip with fewer is left out: damaged"
+    )
+    sound: bool = Field(False, description="keep the sound, as AAC")
+    sound_bits_per_s: int = Field(128_000, ge=8_000)
+    open_clips: int = tuning(4, ge=1, description="encoded at a time; where more overlap, they are decoded again")
+    seek_over_s: float = tuning(10.0, ge=0, description="time in no clip that is not worth decoding")
+    decoder_threads: int = tuning(0, ge=0, description="0: one for each core")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip, its bytes in memory. With a reason it has none, and 0 frames: no_frames, no frame lies in the interval,
+    or damaged, too few of those that do can be decoded.
+    """
+
+    index: int  # of its interval
+    data: bytes
+    frames: int
+    copied: bool
+    start_s: float  # when its first frame is shown in the source; without frames, as asked for, and so the end
+    end_s: float  # when its last frame makes way
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CutResult:
+    """What is in a clip that was written."""
+
+    frames: int
+    copied: bool
+
+
+def cut_mp4(
+    source: Source, start_s: float, end_s: float, target: BinaryIO | str | Path, settings: CutSettings | None = None
+) -> CutResult:
+    """Write the frames with `start_s` <= time < `end_s` as an mp4, which begins with the first of them at time 0.
+
+    Raises VideoError for what can't be read or is damaged, and ValueError, where no frame lies in the interval; before
+    anything is written.
+    """
+    clip = next(cut_many(source, [(start_s, end_s)], settings))
+    if clip.reason == DAMAGED:
+        raise VideoError("broken", f"too few frames from {start_s} s to {end_s} s can be decoded")
+    if not clip.frames:
+        raise ValueError(f"no frame from {start_s} s to {end_s} s")
+    if isinstance(target, (str, Path)):
+        Path(target).write_bytes(clip.data)
+    else:
+        target.write(clip.data)
+    return CutResult(clip.frames, clip.copied)
+
+
+def cut_many(
+    source: Source,
+    intervals: Sequence[Interval],
+    settings: CutSettings | None = None,
+    budget: Budget | None = None,
+    decoded: DecodedFrames | None = None,
+) -> Iterator[Clip]:
+    """One clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
+
+    Upright, in square pixels and in SDR, at the source's size (even, and so at most a pixel smaller, where it is
+    encoded). Memory: the clip that is given, those that are being written, and the frames that at most `open_clips`
+    encoders look ahead over.
+
+    `decoded`: what a pass over all intervals has decoded; without it each copied clip is decoded once. Raises
+    ValueError for an interval without length, VideoError for what can't be read or goes beyond the budget; clips that
+    came before it are whole.
+    """
+    for start_s, end_s in intervals:
+        if not start_s < end_s or not math.isfinite(end_s - start_s):
+            raise ValueError(f"from {start_s} s to {end_s} s: no time")
+    settings, budget = settings or CutSettings(), budget or Budget()
+    order = sorted(range(len(intervals)), key=lambda index: intervals[index])
+    with ExitStack() as stack:
+        container = stack.enter_context(open_container(source, settings.decoder_threads, budget))
+        sound = stack.enter_context(Sound(source, settings.sound_bits_per_s, budget)) if settings.sound else None
+        if sound is not None:
+            with video_errors():
+                sound.breaks = breaks_of(container, video_stream(container), budget)
+        done = set()
+        for clip in _copies(container, [(index, intervals[index]) for index in order], settings, budget, decoded):
+            done.add(clip.index)
+            yield _with_sound(clip, sound)
+        left = [(index, intervals[index]) for index in order if index not in done]
+        for stretch in stretches(left, settings.open_clips, settings.seek_over_s):
+            for clip in _encoded(container, stretch, settings, budget):
+                yield _with_sound(clip, sound)
+
+
+def stretches(
+    intervals: Sequence[tuple[int, Interval]], most: int, gap_s: float
+) -> Iterator[list[tuple[int, Interval]]]:
+    """Sorted intervals as runs that are decoded in one go: at most `most` of a run overlap, no longer gap is in it."""
+    left = list(intervals)
+    while left:
+        later: list[tuple[int, Interval]] = []
+        run: list[tuple[int, Interval]] = []
+        ends: list[float] = []
+        last_s = -math.inf
+        for index, (start_s, end_s) in left:
+            ends = [end for end in ends if end > start_s]
+            if len(ends) >= most:
+                later.append((index, (start_s, end_s)))
+                continue
+            if run and start_s - last_s > gap_s:
+                yield run
+                run = []
+            run.append((index, (start_s, end_s)))
+            ends.append(end_s)
+            last_s = max(last_s, end_s)
+        yield run
+        left = later
+
+
+def _copies(
+    container: InputContainer,
+    intervals: list[tuple[int, Interval]],
+    settings: CutSettings,
+    budget: Budget,
+    decoded: DecodedFrames | None,
+) -> Iterator[Clip]:
+    """The clips that can be copied, and that decode as a whole."""
+    stream = video_stream(container)
+    if not intervals or not settings.stream_copy or not copyable(container, stream, settings.copied_codecs):
+        return
+    first = next(frames(container, intervals[0][1][0], budget=budget), None)
+    if first is None or not first.as_stored:  # readers differ in what they make of turns and the like: clips have none
+        return
+    with video_errors():
+        if breaks_of(container, stream, budget).offsets_s:  # its packets' times are not those of its frames
+            return
+    base = time_base(stream)
+    begins = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
+    ends = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]
+    with video_errors():
+        for at, clip in copied(container, stream, list(zip(begins, ends, strict=True)), budget):
+            first_s, until_s = float(clip.packets[0][0] * base), float(clip.until() * base)
+            times_s = [pts * base.numerator / base.denominator for pts, _ in clip.packets]
+            if decoded is not None and not decoded.has_all(times_s):
+                continue
+            data = remuxed(stream, clip)
+            if decoded is None and mp4_fault(data, budget):
+                continue
+            yield Clip(intervals[at][0], data, len(clip.packets), True, first_s, until_s)
+
+
+def _encoded(
+    container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings, budget: Budget
+) -> Iterator[Clip]:
+    """The clips of one stretch."""
+    stream = video_stream(container)
+    fed = _Fed(settings.min_decoded_share)
+    waiting = list(reversed(intervals))
+    wanted = dict(intervals)
+    writing: list[tuple[int, float, ClipWriter]] = []  # index, end
+    with video_errors():
+        for frame in frames(container, waiting[-1][1][0], budget=budget, fed=fed.times_s):
+            now_s = frame.time_s + _NEAR_S
+            for entry in [entry for entry in writing if entry[1] <= now_s]:
+                writing.remove(entry)
+                yield fed.checked(_closed(entry[0], entry[2], frame.time_s), *wanted[entry[0]])
+            if len(fed.times_s) >= _MOST_FED:
+                fed.forget(min([wanted[entry[0]][0] for entry in writing] + [each[0] for _, each in waiting[-1:]]))
+            while waiting and waiting[-1][1][0] <= now_s:
+                index, (start_s, end_s) = waiting.pop()
+                if end_s > now_s:
+                    writing.append((index, end_s, ClipWriter(stream, settings.encode)))
+                else:
+                    yield fed.checked(Clip(index, b"", 0, False, start_s, end_s), start_s, end_s)
+            if not writing and not waiting:
+                return
+            for _, _, writer in writing:
+                writer.add(frame)
+        for index, _, writer in writing:
+            yield fed.checked(_closed(index, writer, None), *wanted[index])
+    for index, (start_s, end_s) in reversed(waiting):
+        yield fed.checked(Clip(index, b"", 0, False, start_s, end_s), start_s, end_s)
+
+
+class _Fed:
+    """The packets that were decoded for clips, against the frames that they gave."""
+
+    def __init__(self, min_share: float) -> None:
+        self._min_share = min_share
+        self.times_s: list[float] = []  # when they are shown
+
+    def checked(self, clip: Clip, start_s: float, end_s: float) -> Clip:
+        """The clip of an interval, or that there is none. One packet may be the second field of the frame before."""
+        packets = sum(start_s - _NEAR_S <= time_s < end_s - _NEAR_S for time_s in self.times_s)
+        if clip.frames and clip.frames >= self._min_share * packets - 1:
+            return clip
+        return Clip(clip.index, b"", 0, False, start_s, end_s, DAMAGED if packets > clip.frames else NO_FRAMES)
+
+    def forget(self, time_s: float) -> None:
+        """Nothing that is shown before this time will be asked for."""
+        self.times_s[:] = [fed_s for fed_s in self.times_s if fed_s >= time_s - _NEAR_S]
+
+
+def _closed(index: int, writer: ClipWriter, next_s: float | None) -> Clip:
+    data = writer.close(next_s)
+    return Clip(index, data, writer.frames, False, writer.start_s, writer.end_s)
+
+
+def _with_sound(clip: Clip, sound: Sound | None) -> Clip:
+    if sound is None or not clip.frames:
+        return clip
+    with video_errors():
+        return replace(clip, data=sound.added_to(clip.data, clip.start_s, clip.end_s))

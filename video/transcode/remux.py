@@ -1,0 +1,203 @@
+"""Clips taken over packet by packet, without decoding: where that gives exactly the frames asked for, and only there.
+
+Packets lie in the order of decoding, frames are seen in the order of their timestamps. A clip can be copied when its
+packets follow one another without a gap, and the first of them is a keyframe that empties the decoder (an IDR picture,
+not any intra picture): then nothing in the clip refers to a frame outside it. Where B-frames reach over one of its
+ends, or an open group of pictures begins it, that is not so, and the clip is encoded again by `video.transcode.encode`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from video.decode import time_base
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.packet import Packet
+
+    from video.budget import Budget
+
+# Where the timestamps of packets are the container's own: AVI has none, its packets are counted.
+_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm", "mpegts"})
+_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})  # what every player and every hardware decoder takes
+_BEFORE_S = 2.0  # some demuxers find a keyframe only roughly: what is read must begin before the first clip
+# The types of network abstraction units: ITU-T H.264, table 7-1; H.265, table 7-1.
+_SLICES = {"h264": range(1, 6), "hevc": range(32)}
+_IDR = {"h264": (5,), "hevc": (19, 20)}
+_SEQUENCE_PARAMETERS = {"h264": 7, "hevc": 33}  # the size of frames among them
+
+
+@dataclass
+class Candidate:
+    """A clip while its packets come by. Ticks are of the stream's time base: begin <= pts < end."""
+
+    begin: int
+    end: int
+    packets: list[tuple[int, Packet]] = field(default_factory=list)  # when each is seen, in ticks
+    after: int | None = None  # when the first frame after the clip is seen
+    state: Literal["waiting", "taking", "complete", "refused"] = "waiting"
+
+    def see(self, packet: Packet, opens: bool, first: bool) -> None:
+        """Take the next packet in the order of decoding, or find that the clip can't be copied.
+
+        `opens`: nothing from it on refers to anything before it. `first`: what came before it is not known.
+        """
+        pts = packet.pts
+        assert pts is not None
+        inside = self.begin <= pts < self.end
+        if pts >= self.end:
+            self.after = pts if self.after is None else min(pts, self.after)
+        if self.state == "taking" and not inside:
+            self.state = "complete"
+        elif inside and self.state == "waiting" and opens and not first and not packet.is_corrupt:
+            self.state = "taking"
+        elif inside and (self.state != "taking" or pts < self.packets[0][0] or packet.is_corrupt):
+            self.state = "refused"
+        if self.state == "taking":
+            self.packets.append((pts, packet))
+        elif self.state == "refused":
+            self.packets.clear()
+
+    def whole(self) -> bool:
+        """Whether there is a clip to be copied, when all packets have come by."""
+        return self.state in ("taking", "complete") and len({pts for pts, _ in self.packets}) == len(self.packets)
+
+    def until(self) -> int:
+        """When the last frame makes way for the next."""
+        last, packet = max(self.packets, key=lambda entry: entry[0])
+        return last + max(1, packet.duration or 1) if self.after is None else self.after
+
+    def settled(self, packet: Packet, opens: bool) -> bool:
+        """Whether nothing that comes after this packet can lie in the clip."""
+        if self.state == "refused":
+            return True
+        reached = packet.pts if opens else packet.dts
+        return reached is not None and reached >= self.end
+
+
+def copyable(container: InputContainer, stream: av.VideoStream, codecs: Collection[str]) -> bool:
+    """Whether there is a point in looking at the packets: codec, container and pixels are fit."""
+    context = stream.codec_context
+    return (
+        context.name in codecs
+        and context.pix_fmt in _PIXEL_FORMATS
+        and not (context.width % 2 or context.height % 2)
+        and not _CONTAINERS.isdisjoint(container.format.name.split(","))
+    )
+
+
+def copied(
+    container: InputContainer, stream: av.VideoStream, intervals: Sequence[tuple[int, int]], budget: Budget
+) -> Iterator[tuple[int, Candidate]]:
+    """(place in `intervals`, clip) of the clips that can be copied, each as soon as it is complete.
+
+    Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
+    or until all are settled; holds the packets of the clips that it is in. Raises VideoError when the budget is spent.
+    """
+    opener = _Opener(stream)
+    waiting = [(at, Candidate(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
+    near: dict[int, Candidate] = {}
+    start = intervals[0][0] - int(_BEFORE_S / time_base(stream))
+    container.seek(start, stream=stream, backward=True)
+    first = start > (stream.start_time or 0)
+    for packet in container.demux(stream):
+        budget.check_time()
+        if not packet.size:  # the end of the file
+            break
+        # Without a time, or in an mp4 that changes its parameters, which not all readers follow: no copies.
+        if packet.pts is None or packet.has_sidedata("new_extradata"):
+            return
+        if packet.is_discard:  # decoded, never shown
+            continue
+        while waiting and waiting[-1][1].begin <= packet.pts:
+            near.update([waiting.pop()])
+        opens = opener.opens(packet)
+        if opener.changed:  # nor would readers follow a change of size, which the mp4's header can't tell
+            return
+        for at, candidate in list(near.items()):
+            candidate.see(packet, opens, first)
+            if candidate.settled(packet, opens):
+                del near[at]
+                if candidate.whole():
+                    yield at, candidate
+        if not near and not waiting:
+            return
+        first = False
+    for at, candidate in near.items():
+        if candidate.whole():  # its end is that of the video
+            yield at, candidate
+
+
+def remuxed(stream: av.VideoStream, clip: Candidate) -> bytes:
+    """An mp4 of packets of `stream`, the first frame at time 0.
+
+    Decoding times are made anew: the sorted times of presentation, earlier by what the largest reordering needs.
+    """
+    import av
+
+    shown = sorted(pts for pts, _ in clip.packets)
+    delay = max(due - pts for due, (pts, _) in zip(shown, clip.packets, strict=True))
+    lengths = {pts: following - pts for pts, following in pairwise([*shown, clip.until()])}
+    base, buffer = time_base(stream), io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        target = container.add_stream_from_template(stream, opaque=True)
+        for due, (pts, packet) in zip(shown, clip.packets, strict=True):
+            own = av.Packet(cast("Any", packet))  # the same bytes: another clip may hold them, with times of its own
+            own.stream, own.time_base, own.is_keyframe = target, base, packet.is_keyframe
+            own.pts, own.dts, own.duration = pts - shown[0], due - delay - shown[0], lengths[pts]
+            container.mux_one(own)
+    return buffer.getvalue()
+
+
+class _Opener:
+    """Says of a stream's packets, in their order, whether each empties the decoder.
+
+    changed: an H.264 or HEVC packet had other parameters (its frames' size among them) than those before it.
+    """
+
+    def __init__(self, stream: av.VideoStream) -> None:
+        self._codec = stream.codec_context.name
+        extradata = stream.codec_context.extradata or b""
+        place = 4 if self._codec == "h264" else 21  # of the length's size, in an avcC or hvcC record (ISO/IEC 14496-15)
+        self._length = (extradata[place] & 3) + 1 if len(extradata) > place and extradata[0] == 1 else 0
+        self._parameters: list[bytes] = []
+        self.changed = False
+
+    def opens(self, packet: Packet) -> bool:
+        if not packet.is_keyframe or self._codec not in _SLICES:
+            return packet.is_keyframe
+        parameters = []
+        data, opens = bytes(packet), False
+        for begin, end in _units(data, self._length):
+            kind = data[begin] & 31 if self._codec == "h264" else data[begin] >> 1 & 63
+            if kind in _SLICES[self._codec]:
+                opens = kind in _IDR[self._codec]
+                break
+            if kind == _SEQUENCE_PARAMETERS[self._codec]:
+                parameters.append(data[begin:end].rstrip(b"\0"))
+        if parameters:
+            self.changed = self.changed or (self._parameters not in ([], parameters))
+            self._parameters = parameters
+        return opens
+
+
+def _units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
+    """Where each unit of a packet begins, and ends.
+
+    `length`: of the number before each unit, in bytes; 0: units follow start codes (Annex B).
+    """
+    at = 0
+    while length and at + length < len(data):
+        begin = at + length
+        at = begin + int.from_bytes(data[at:begin], "big")
+        yield begin, min(at, len(data))
+    at = -1 if length else data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3:
+        begin, at = at + 3, data.find(b"\0\0\1", at + 3)
+        yield begin, len(data) if at < 0 else at

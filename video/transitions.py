@@ -1,0 +1,292 @@
+"""Fades and dissolves, found in the thumbs of the last seconds.
+
+A fade leads through black, white or one colour: the contrast of the pictures dips. In a dissolve each picture is the
+mean of those some time before and after it, while these differ much; the motion of a camera has no such middle. (The
+linear model is that of Hampapur, Jain and Weymouth, Multimedia Tools and Applications 1995.)
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Thumb = NDArray[np.float32]  # (12, 16)
+
+FLASH_S = 0.5  # within this time after a flash the picture is back
+_WIDTH, _HEIGHT = 16, 12
+_MIN_CONTRAST_LEVELS = 8.0  # of contrast: a picture with less shows nothing
+
+
+def thumb_of(bgr: NDArray[np.uint8]) -> Thumb:
+    """A picture as 12×16 grey levels, float32."""
+    small = cv2.resize(bgr, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
+
+
+def contrast_of(thumb: Thumb) -> float:
+    """Grey levels between the lowest and the highest tenth: a subtitle or a logo on black doesn't count."""
+    ranked = np.sort(thumb, axis=None)
+    return float(ranked[ranked.size * 9 // 10] - ranked[ranked.size // 10])
+
+
+def likeness(one: Thumb, other: Thumb) -> float:
+    """Correlation of two pictures, -1 to 1, whatever the light; 0 where one shows nothing."""
+    return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
+def likeness_moved(one: Thumb, other: Thumb) -> float:
+    """The best `likeness` where the camera may have moved by up to two columns and a row between two pictures."""
+    return float(cv2.matchTemplate(other, one[1:-1, 2:-2], cv2.TM_CCOEFF_NORMED).max())
+
+
+@dataclass
+class History:
+    """The thumbs of the last seconds, by time. Places count from the oldest that is kept: they don't last."""
+
+    kept_s: float
+    times: list[float] = field(default_factory=list)
+    thumbs: list[Thumb] = field(default_factory=list)
+    contrasts: list[float] = field(default_factory=list)
+
+    def push(self, time_s: float, thumb: Thumb) -> None:
+        self.times.append(time_s)
+        self.thumbs.append(thumb)
+        self.contrasts.append(contrast_of(thumb))
+        if self.times[len(self.times) // 2] < time_s - self.kept_s:  # seldom, and then half of it
+            gone = bisect_left(self.times, time_s - self.kept_s)
+            del self.times[:gone], self.thumbs[:gone], self.contrasts[:gone]
+
+    def at(self, time_s: float) -> int:
+        """The place of the frame that is shown at a time: the last one not after it, or the first of all."""
+        return max(0, bisect_right(self.times, time_s + 1e-6) - 1)
+
+    def within(self, start_s: float, end_s: float) -> range:
+        """The places of the frames with start_s <= time < end_s."""
+        return range(bisect_left(self.times, start_s - 1e-6), bisect_left(self.times, end_s - 1e-6))
+
+    def shows(self, place: int) -> bool:
+        """Whether there is anything to be seen: not black, white or one colour."""
+        return self.contrasts[place] >= _MIN_CONTRAST_LEVELS
+
+
+def same_around(history: History, before_s: float, after_s: float, until_s: float, alike: float) -> bool:
+    """Whether the picture just before `before_s` is seen again from `after_s` to `until_s`, by a likeness."""
+    before = [place for place in history.within(before_s - FLASH_S, before_s) if history.shows(place)][-2:]
+    after = [place for place in history.within(after_s, until_s) if history.shows(place)]
+    pairs = ((one, other) for one in before for other in after)
+    return any(likeness_moved(history.thumbs[one], history.thumbs[other]) >= alike for one, other in pairs)
+
+
+RANKS = {"slide": -1, "fade": 0, "cut": 1, "dissolve": 2, "flash": 3}  # of two found in one place the lower holds
+
+_REACH_S = 1.0  # how far from a fade's run, or from a dissolve's middle, its edges are looked for
+_LEAST_LEVELS = 12.0  # of contrast, beside a fade
+_DIP = 0.3  # contrast in the dip of a fade, over that beside it
+_PALE_S = 0.6  # a dip that is longer leads down to where there is nothing
+_FLAT_LEVELS = 5.0  # of contrast: black, white or one colour, and what a codec adds
+_SPANS_S = (0.16, 0.32, 0.64)  # from the middle of a dissolve to both sides: near for motion, far for slow ones
+_DISSOLVE_LEVELS = 9.0  # mean difference between both sides of a dissolve
+_DISSOLVE_BEND = 0.25  # distance of the middle from the mean of both sides, over the sides' distance; 0.5 at a cut
+_DIFFERENT = 0.6  # correlation above which two pictures are not different ones
+_FLASH_S = 0.08  # half a flash
+_STEADY = 0.85  # correlation of a picture with the same one twice that time later
+_DISSOLVE_S = 2.0  # what changes steadily for longer is no transition
+
+
+@dataclass(frozen=True, order=True)
+class Cut:
+    """Where one scene ends and another begins."""
+
+    time_s: float  # of the first frame of the new scene; of the middle of a transition
+    start_s: float  # of the first frame that the transition touches; at a hard cut `time_s`
+    end_s: float  # of the first frame that it doesn't touch any more; at a hard cut `time_s`
+    kind: Literal["cut", "slide", "fade", "dissolve", "flash"] = "cut"
+
+
+@dataclass
+class FadeWatch:
+    """Finds dips of the contrast: a cut in the middle of each."""
+
+    history: History
+    _dip: list[float] = field(default_factory=list)  # times of the frames of one that may go on
+
+    def look(self, time_s: float) -> list[Cut]:
+        """The cut that the newest frame makes certain, if any."""
+        place = self.history.at(time_s - _REACH_S)
+        if _dips(self.history, place):
+            self._dip.append(self.history.times[place])
+            return []
+        return self.finish()
+
+    def finish(self) -> list[Cut]:
+        """The fade shortly before the end of the video."""
+        dip, self._dip = self._dip, []
+        return _fade(self.history, dip[0], dip[-1]) if dip else []
+
+
+@dataclass
+class FlatWatch:
+    """Finds scenes without contrast, too long for a dip: a cut before each, and one after it."""
+
+    history: History
+    _run: tuple[float, float] | None = None  # first and last time of the flat frames up to now
+    _left_s: float | None = None  # when a long run ended whose right side is still to be seen
+
+    def look(self, time_s: float) -> list[Cut]:
+        """The cuts that the newest frame makes certain."""
+        cuts = self._after() if self._left_s is not None and time_s > self._left_s + _REACH_S else []
+        if self.history.contrasts[-1] < _FLAT_LEVELS:
+            was_long = self._long()
+            self._run = (self._run[0] if self._run else time_s, time_s)
+            return cuts + ([] if was_long or not self._long() else self._before(self._run[0]))
+        if self._long() and self._run:
+            self._left_s = self._run[1]
+        self._run = None
+        return cuts
+
+    def finish(self) -> list[Cut]:
+        """The cut after a run that ended shortly before the video."""
+        return self._after() if self._left_s is not None else []
+
+    def _long(self) -> bool:
+        return self._run is not None and self._run[1] - self._run[0] > 2 * _REACH_S
+
+    def _before(self, first_s: float) -> list[Cut]:
+        first = self.history.at(first_s)
+        left = _climb(self.history, first, -1)
+        if left == first or self.history.contrasts[left] < _LEAST_LEVELS:
+            return []
+        return [Cut(first_s, self.history.times[left + 1], first_s, "fade")]
+
+    def _after(self) -> list[Cut]:
+        assert self._left_s is not None
+        last, self._left_s = self.history.at(self._left_s), None
+        right = _climb(self.history, last, +1)
+        if self.history.contrasts[right] < _LEAST_LEVELS:
+            return []
+        new_s = self.history.times[last + 1]
+        return [Cut(new_s, new_s, self.history.times[right], "fade")]
+
+
+@dataclass
+class DissolveWatch:
+    """Finds frames that are the mean of those around them. The middle of such a run is the middle of a dissolve."""
+
+    history: History
+    _run: list[float] = field(default_factory=list)  # times of such frames, up to now
+    _ended: list[float] = field(default_factory=list)  # middles of runs whose right side is still to be seen
+
+    def look(self, time_s: float) -> list[Cut]:
+        """The cuts that the newest frame makes certain."""
+        middle_s = self.history.times[self.history.at(time_s - _SPANS_S[-1])]
+        if any(_is_middle(self.history, middle_s, span_s) for span_s in _SPANS_S):
+            self._run.append(middle_s)
+        elif self._run:
+            if self._run[-1] - self._run[0] < _DISSOLVE_S:
+                self._ended.append(self._run[len(self._run) // 2])
+            self._run = []
+        due = [middle for middle in self._ended if time_s > middle + _REACH_S]
+        self._ended = [middle for middle in self._ended if time_s <= middle + _REACH_S]
+        return [_dissolve(self.history, middle) for middle in due]
+
+    def finish(self) -> list[Cut]:
+        """The dissolves shortly before the end of the video."""
+        return [_dissolve(self.history, middle) for middle in self._ended]
+
+
+@dataclass
+class FlashWatch:
+    """Finds where a steady picture gives way to another one, whatever lies between: a cut that a flash has hidden."""
+
+    history: History
+    _run: list[float] = field(default_factory=list)  # times of the middles of such changes, up to now
+
+    def look(self, time_s: float) -> list[Cut]:
+        """The cut that the newest frame makes certain, if any."""
+        middle_s = self.history.times[self.history.at(time_s - 3 * _FLASH_S)]
+        if self._changes(middle_s):
+            self._run.append(middle_s)
+            return []
+        return self.finish()
+
+    def finish(self) -> list[Cut]:
+        """The cut shortly before the end of the video."""
+        run, self._run = self._run, []
+        if not run:
+            return []
+        history, middle_s = self.history, run[len(run) // 2]
+        start, end = history.at(middle_s - _FLASH_S) + 1, history.at(middle_s + _FLASH_S)
+        return [Cut(middle_s, min(middle_s, history.times[start]), max(middle_s, history.times[end]), "flash")]
+
+    def _changes(self, middle_s: float) -> bool:
+        places = [self.history.at(middle_s + off * _FLASH_S) for off in (-3, -1, 1, 3)]
+        early, before, after, late = (self.history.thumbs[place] for place in places)
+        if len(set(places)) < 4 or likeness(before, after) >= _DIFFERENT:
+            return False
+        steady = min(likeness_moved(early, before), likeness_moved(after, late)) >= _STEADY
+        return steady and likeness_moved(before, after) < _DIFFERENT
+
+
+def _dips(history: History, place: int) -> bool:
+    """Whether the contrast is far below what it is within a second before and after."""
+    time_s, contrasts = history.times[place], history.contrasts
+    first, last = history.at(time_s - _REACH_S), history.at(time_s + _REACH_S)
+    beside = min(max(contrasts[first : place + 1]), max(contrasts[place : last + 1]))
+    return beside >= _LEAST_LEVELS and contrasts[place] < _DIP * beside
+
+
+def _fade(history: History, first_s: float, last_s: float) -> list[Cut]:
+    """The cut in a dip, unless that is a pale or dark shot between two others."""
+    first, last = history.at(first_s), history.at(last_s)
+    if last_s - first_s > _PALE_S and max(history.contrasts[first : last + 1]) > _FLAT_LEVELS:
+        return []
+    left, right = _climb(history, first, -1), _climb(history, last, +1)
+    middle_s = history.times[(first + last + 1) // 2]
+    return [Cut(middle_s, history.times[min(left + 1, first)], history.times[right], "fade")]
+
+
+def _climb(history: History, place: int, step: Literal[-1, 1]) -> int:
+    """From a flat frame outwards to the first that the fade doesn't touch: where the contrast grows no more."""
+    limit = history.times[place] + step * _REACH_S
+    contrasts = history.contrasts
+    while 0 <= place + step < len(contrasts) and (history.times[place + step] - limit) * step <= 0:
+        if contrasts[place] > _FLAT_LEVELS and contrasts[place + step] <= contrasts[place] * 1.02:
+            break
+        place += step
+    return place
+
+
+def _is_middle(history: History, middle_s: float, span_s: float) -> bool:
+    before, after = history.at(middle_s - span_s), history.at(middle_s + span_s)
+    if history.times[before] > middle_s - span_s / 2 or not (history.shows(before) and history.shows(after)):
+        return False
+    first, second = history.thumbs[before], history.thumbs[after]
+    apart = float(np.abs(second - first).mean())
+    if apart < _DISSOLVE_LEVELS:
+        return False
+    off = float(np.abs(history.thumbs[history.at(middle_s)] - (first + second) / 2).mean())
+    return off < _DISSOLVE_BEND * apart and likeness(first, second) < _DIFFERENT
+
+
+def _dissolve(history: History, middle_s: float) -> Cut:
+    """With its edges, by how much of each frame is already what is seen a second later."""
+    first, middle, last = (history.at(middle_s + off_s) for off_s in (-_REACH_S, 0, _REACH_S))
+    shares = _shares(history.thumbs[first : last + 1])
+    start = end = middle - first
+    while start > 0 and shares[start - 1] > 0.08:
+        start -= 1
+    while end < len(shares) - 1 and shares[end] < 0.92:
+        end += 1
+    return Cut(middle_s, history.times[first + start], history.times[first + end], "dissolve")
+
+
+def _shares(thumbs: list[Thumb]) -> list[float]:
+    """How far each picture is on the straight way from the first to the last: 0 to 1."""
+    way = (thumbs[-1] - thumbs[0]).ravel()
+    length = float(way @ way) or 1.0
+    return [float((thumb - thumbs[0]).ravel() @ way) / length for thumb in thumbs]

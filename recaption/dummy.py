@@ -14,7 +14,7 @@ from corpus.image.pixel_budget import PixelBudget
 from serving.request import GenerateRequest, GenerateResponse, Pixels
 
 MODEL = "dummy (no model)"  # in a table: never to be taken for a vision-language model's
-REVISION = "1"  # raised whenever a picture would get other words
+REVISION = "2"  # raised whenever a picture would get other words
 BUDGET = PixelBudget(max_pixels=256 * 256)
 
 _COLOURS = {
@@ -45,15 +45,21 @@ class DummyBackend:
 
 
 def dummy_caption(*images: Pixels) -> str:
-    """A sentence about an image (RGB, height × width × 3); about several frames one of the first, middle and last."""
+    """A sentence about an image (RGB, height × width × 3); of several frames, about the first and what changes after.
+
+    Frames that are alike are not described in the same words again: that would be a caption that goes in circles.
+    """
+    shape, colours, lightest, levels = _describe(images[0])
+    first = f"{shape} picture of {colours}, lightest at the {lightest}, mean levels {levels}"
     if len(images) == 1:
-        return f"Dummy caption of {_describe(images[0])}."
-    first, middle, last = (_describe(images[place]) for place in (0, len(images) // 2, -1))
-    return f"Dummy caption of {len(images)} frames: first {first}; halfway {middle}; finally {last}."
+        return f"Dummy caption of {first}."
+    _, halfway, _, middle = _describe(images[len(images) // 2])
+    last = _describe(images[-1])[3]
+    return f"Dummy caption of {len(images)} frames: {first}; halfway {halfway} at {middle}; finally {last}."
 
 
-def _describe(image: Pixels) -> str:
-    """A wide picture of blue, green and white, lightest at the top, with mean levels of 93, 120 and 187."""
+def _describe(image: Pixels) -> tuple[str, str, str, str]:
+    """Of an image: "a wide", "blue, green and white", "top" (the lightest of nine regions), "93/120/187"."""
     height, width = image.shape[:2]
     cells = image[np.arange(48) * height // 48][:, np.arange(48) * width // 48].astype(np.int64)
     differences = np.abs(cells[:, :, None] - np.array(list(_COLOURS.values()))).sum(axis=3)
@@ -62,5 +68,4 @@ def _describe(image: Pixels) -> str:
     lightest = _REGIONS[int(cells.reshape(3, 16, 3, 16, 3).sum(axis=(1, 3, 4)).argmax())]
     levels = "/".join(str(level) for level in cells.sum(axis=(0, 1)) // 48**2)
     shape = "a wide" if 4 * width > 5 * height else "an upright" if 4 * height > 5 * width else "a square"
-    colours = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    return f"{shape} picture of {colours}, lightest at the {lightest}, mean levels {levels}"
+    return shape, " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), lightest, levels

@@ -45,7 +45,7 @@ from pipelines.download import Download, DownloadSettings, Stored, store_image
 from pipelines.fetch.response import FetchError
 from pipelines.fetch.robots import OPT_OUTS
 from pipelines.fetch.url import parse_url
-from pipelines.sources.img2dataset_tars import refused
+from pipelines.sources.img2dataset_tars import failed_row
 
 _START_S = 60.0  # for its processes to start, and to write what they have
 _LOG_TAIL = 500  # characters of what it printed that an error shows
@@ -172,7 +172,7 @@ def outcomes(folder: Path, urls: int, finished: bool) -> list[Stored]:
         for path in (folder / "out").glob("*.parquet"):
             for said in pq.read_table(path, columns=["row", "status", "error_message"]).to_pylist():
                 if said["status"] != "success":
-                    found[said["row"]] = refused(said["status"], said["error_message"])
+                    found[said["row"]] = failed_row(said["status"], said["error_message"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Documents that pairs name by an id: a corpus in files of its own, joined to the queries by hashes of ids.
+"""Joins pairs with the documents that they name by ids: a corpus in files of its own, by hashes of ids.
 
 Two passes. The first reads the queries' lists of ids, the second the corpus, of which it keeps the documents that a
 query names. Known as M-BEIR's candidate pool (arXiv 2311.17136) and as the corpora of Tevatron's newer sets.
@@ -30,7 +30,7 @@ from pipelines.sources.record_files import ROW_ENDINGS, paths_in, read_records
 
 MISSING_DOCUMENT, AMBIGUOUS_DOCUMENT, EMPTY_DOCUMENT = "missing_document", "ambiguous_document", "empty_document"
 
-_BLOCK = 4096  # rows of a corpus that are looked at together
+_BLOCK = 4096  # rows of a corpus that are processed together
 _BATCH = 65_536  # documents of a batch of the file that holds them
 _MERGE = 1 << 22  # hashes that are gathered before they are made distinct
 _SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("images", pa.list_(pa.string()))])
@@ -40,7 +40,7 @@ _Numbered = tuple[int, Row]  # a row and its line
 
 
 class DocumentsSettings(Settings):
-    """A corpus of documents, and which of its columns are what."""
+    """Settings of a corpus of documents: its files, and which of its columns are what."""
 
     files: tuple[str, ...] = Field(
         min_length=1, description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, fsspec URLs"
@@ -57,11 +57,11 @@ class DocumentsSettings(Settings):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All columns that are named."""
+        """The columns that are named."""
         return (self.id, *(Template(self.text).paths if self.text else ()), *self.images)
 
     def find(self, not_read: NotRead) -> list[FoundFile]:
-        """The files, in order. Raises SettingsError where there are none."""
+        """Finds the files, in order. Raises SettingsError where there are none."""
         return find_files(self.files, ROW_ENDINGS, "documents.files", not_read, NO_DATA)
 
     def require(self, file: FoundFile) -> None:
@@ -72,7 +72,7 @@ class DocumentsSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What an id stands for: a side, or the `reason` why there is none.
+    """The document of an id: a side, or the `reason` why there is none.
 
     Reasons: missing_document, the corpus has no such id; ambiguous_document, it has the id several times with different
     content; empty_document, neither a text nor an image.
@@ -90,7 +90,7 @@ class Documents:
     """
 
     def __init__(self, named: Hashes, folder: str) -> None:
-        """`named`: hashes of the ids that are wanted, ascending and distinct."""
+        """`named`: hashes of the ids that pairs name, ascending and distinct."""
         self._named = named
         self._row = np.full(len(named), -1, np.int32)
         self._content = np.zeros(len(named), np.uint64)
@@ -100,8 +100,9 @@ class Documents:
         self.counts: Counter[str] = Counter()
 
     def read(self, files: Sequence[FoundFile], settings: DocumentsSettings, not_read: NotRead, faults: Faults) -> None:
-        """Keep the documents that are named. A file that is damaged ends where the damage begins, and is noted.
+        """Reads a corpus, and keeps the documents that are named.
 
+        A file that is damaged ends where the damage begins, and is noted.
         Raises UnreadableFileError where no file can be read.
         """
         unreadable: list[UnreadableFileError] = []
@@ -122,13 +123,13 @@ class Documents:
                 yield file.url, block
 
         with pa.OSFile(str(self._path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            waiting: list[pa.Table] = []
+            buffer: list[pa.Table] = []
             for url, block in blocks():
-                waiting.append(self._chosen(url, block, columns, faults))
-                if sum(table.num_rows for table in waiting) >= _BATCH:
-                    waiting = [_write(writer, pa.concat_tables(waiting), _BATCH)]
-            if waiting:
-                _write(writer, pa.concat_tables(waiting), 1)
+                buffer.append(self._select(url, block, columns, faults))
+                if sum(table.num_rows for table in buffer) >= _BATCH:
+                    buffer = [_write(writer, pa.concat_tables(buffer), _BATCH)]
+            if buffer:
+                _write(writer, pa.concat_tables(buffer), 1)
         if unreadable and len(unreadable) == len(files):
             raise unreadable[0]
         mapped = pa.ipc.open_file(pa.memory_map(str(self._path)))
@@ -138,37 +139,37 @@ class Documents:
         self.counts["ambiguous"] = int(self._ambiguous.sum())
 
     def find(self, ids: Sequence[str]) -> dict[str, Document]:
-        """The document of each id."""
-        wanted = list(dict.fromkeys(ids))
-        place, known = self._places(hash_strings(pa.array(wanted, pa.string())))
-        found = dict.fromkeys(wanted, Document(reason=MISSING_DOCUMENT))
-        rows = np.where(known, self._row[place], -1) if len(self._named) else np.full(len(wanted), -1)
-        there = np.flatnonzero(rows >= 0)
-        for at in there[self._ambiguous[place[there]]].tolist():
-            found[wanted[at]] = Document(reason=AMBIGUOUS_DOCUMENT)
-        there = there[~self._ambiguous[place[there]]]
-        for number in np.unique(rows[there] // _BATCH).tolist():
-            some = there[rows[there] // _BATCH == number]
-            held = self._batches[number].take(pa.array(rows[some] % _BATCH))
-            for at, document in zip(some.tolist(), held.to_pylist(), strict=True):
-                if document["id"] == wanted[at]:  # else another id of the same hash
+        """Looks up the document of each id."""
+        distinct = list(dict.fromkeys(ids))
+        place, known = self._positions(hash_strings(pa.array(distinct, pa.string())))
+        found = dict.fromkeys(distinct, Document(reason=MISSING_DOCUMENT))
+        rows = np.where(known, self._row[place], -1) if len(self._named) else np.full(len(distinct), -1)
+        present = np.flatnonzero(rows >= 0)
+        for at in present[self._ambiguous[place[present]]].tolist():
+            found[distinct[at]] = Document(reason=AMBIGUOUS_DOCUMENT)
+        present = present[~self._ambiguous[place[present]]]
+        for number in np.unique(rows[present] // _BATCH).tolist():
+            in_batch = present[rows[present] // _BATCH == number]
+            documents = self._batches[number].take(pa.array(rows[in_batch] % _BATCH))
+            for at, document in zip(in_batch.tolist(), documents.to_pylist(), strict=True):
+                if document["id"] == distinct[at]:  # else another id of the same hash
                     side = Side(document["text"], tuple(document["images"]))
-                    found[wanted[at]] = Document(side, "" if side != Side() else EMPTY_DOCUMENT)
+                    found[distinct[at]] = Document(side, "" if side != Side() else EMPTY_DOCUMENT)
         return found
 
-    def _places(self, hashes: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """The place of each hash among those that are named, and whether it is one of them."""
+    def _positions(self, hashes: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Finds the position of each hash among those that are named, and whether it is one of them."""
         if not len(self._named):
             return np.zeros(len(hashes), np.int64), np.zeros(len(hashes), np.bool_)
         place = np.searchsorted(self._named, hashes).clip(max=len(self._named) - 1)
         return place, self._named[place] == hashes
 
-    def _chosen(self, url: str, rows: Sequence[_Numbered], columns: _Columns, faults: Faults) -> pa.Table:
-        """_SCHEMA of the documents among the rows that are named and were not met before."""
+    def _select(self, url: str, rows: Sequence[_Numbered], columns: _Columns, faults: Faults) -> pa.Table:
+        """Selects the documents among the rows that are named and new, as _SCHEMA."""
         self.counts["read"] += len(rows)
         ids = [columns.id_of(row) for _, row in rows]
         self.counts["without_id"] += ids.count("")
-        place, known = self._places(hash_strings(pa.array(ids, pa.string())))
+        place, known = self._positions(hash_strings(pa.array(ids, pa.string())))
         documents, places = [], []
         for at in np.flatnonzero(known).tolist():
             line, row = rows[at]
@@ -182,10 +183,10 @@ class Documents:
         table = pa.Table.from_pylist(documents, _SCHEMA)
         if not documents:
             return table
-        return table.take(pa.array(self._place(np.array(places), _content(table))))
+        return table.take(pa.array(self._assign_rows(np.array(places), _content(table))))
 
-    def _place(self, places: npt.NDArray[np.int64], content: Hashes) -> npt.NDArray[np.int64]:
-        """Which of some documents are the first with their id; they get their rows."""
+    def _assign_rows(self, places: npt.NDArray[np.int64], content: Hashes) -> npt.NDArray[np.int64]:
+        """Selects the documents that are the first with their id, and gives them their rows."""
         _, first = np.unique(places, return_index=True)
         first.sort()
         new = first[self._row[places[first]] < 0]
@@ -199,46 +200,46 @@ class Documents:
 
 
 class NamedIds:
-    """The hashes of all ids that pairs name, gathered a few million at a time."""
+    """The hashes of all ids that pairs name, collected a few million at a time."""
 
     def __init__(self) -> None:
         self._known: Hashes = np.empty(0, np.uint64)
-        self._waiting: list[str] = []
+        self._pending: list[str] = []
         self._fresh: list[Hashes] = []
 
     def add(self, ids: Iterable[str]) -> None:
-        """Take ids in; they may repeat."""
-        self._waiting.extend(ids)
-        if len(self._waiting) >= _BLOCK:
+        """Adds ids; they may repeat."""
+        self._pending.extend(ids)
+        if len(self._pending) >= _BLOCK:
             self._hash()
 
     def hashes(self) -> Hashes:
-        """Ascending and distinct."""
+        """Gives all hashes, ascending and distinct."""
         self._hash()
         self._known, self._fresh = np.unique(np.concatenate([self._known, *self._fresh])), []
         return self._known
 
     def _hash(self) -> None:
-        if self._waiting:
-            self._fresh.append(np.unique(hash_strings(pa.array(self._waiting, pa.string()))))
-            self._waiting = []
+        if self._pending:
+            self._fresh.append(np.unique(hash_strings(pa.array(self._pending, pa.string()))))
+            self._pending = []
         if sum(map(len, self._fresh)) >= _MERGE:
             self._known, self._fresh = np.unique(np.concatenate([self._known, *self._fresh])), []
 
 
 def ids_at(template: Template, row: Row) -> list[str]:
-    """The ids that a row names, in their order; numbers are ids too. Raises Malformed for what is neither."""
-    found = template.texts(row)
-    return [each for each in ([found] if isinstance(found, str) else found) if each]
+    """Gets the ids that a row names, in order; numbers are ids too. Raises Malformed for what is neither."""
+    texts = template.texts(row)
+    return [each for each in ([texts] if isinstance(texts, str) else texts) if each]
 
 
 def names_at(row: Row, path: str) -> tuple[str, ...]:
-    """The names of images at a path: one, or a list. Raises Malformed for what is no name."""
+    """Gets the names of images at a path: one, or a list. Raises Malformed for what is no name."""
     return image_names(look_up(row, path), path)
 
 
 def image_names(value: Any, path: str) -> tuple[str, ...]:
-    """The names in a value that lies at a path, as `names_at` gives them."""
+    """Gets the names in a value that lies at a path, as `names_at` does."""
     try:
         return tuple(name for each in (value if isinstance(value, list) else [value]) if (name := text_of(each)))
     except Malformed as error:
@@ -246,7 +247,7 @@ def image_names(value: Any, path: str) -> tuple[str, ...]:
 
 
 class _Columns:
-    """Where the parts of a document lie."""
+    """The columns of the parts of a document."""
 
     def __init__(self, settings: DocumentsSettings) -> None:
         self._id = Template(settings.id)
@@ -254,27 +255,28 @@ class _Columns:
         self._images = settings.images
 
     def id_of(self, row: Row) -> str:
-        """The id, "" where a row has none."""
+        """Gets the id, "" where a row has none."""
         try:
             return self._id.text(row)
         except Malformed:
             return ""
 
     def side_of(self, row: Row) -> Side:
-        """What the document says and shows. Raises Malformed for what is no text or no name."""
+        """Gets the text and the images of a document. Raises Malformed for what is no text or no name."""
         text = self._text.text(row) if self._text else ""
         return Side(text, tuple(name for path in self._images for name in names_at(row, path)))
 
 
 def _content(documents: pa.Table) -> Hashes:
+    """Hashes the content of each document."""
     images = list_keys(documents.column("images"))
     return mix64(hash_strings(documents.column("text"), 1) ^ mix64(images))
 
 
-def _write(writer: pa.ipc.RecordBatchFileWriter, table: pa.Table, least: int) -> pa.Table:
-    """Write batches of `_BATCH` rows while at least `least` rows remain; returns those that do."""
+def _write(writer: pa.ipc.RecordBatchFileWriter, table: pa.Table, min_rows: int) -> pa.Table:
+    """Writes batches of `_BATCH` rows while at least `min_rows` rows remain; returns those that do."""
     table, start = table.combine_chunks(), 0
-    while table.num_rows - start >= least:
+    while table.num_rows - start >= min_rows:
         writer.write_table(table.slice(start, _BATCH))
         start += _BATCH
     return table.slice(start)

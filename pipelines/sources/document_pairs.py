@@ -1,4 +1,4 @@
-"""What sources share whose pairs name documents by their ids: two passes over the queries, one over the corpus."""
+"""Base of sources whose pairs name documents by their ids: two passes over the queries, one over the corpus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TEMPORARY = "rzen-corpus-"
 
 
 class DocumentPairSource(PairSource):
-    """What a source may be told whose pairs name documents."""
+    """Settings of a source whose pairs name documents."""
 
     positives: Literal["each", "one"] = Field(
         "each", description="of rows that name several documents: a pair for each positive, or for one drawn by seed"
@@ -39,7 +39,7 @@ class DocumentPairSource(PairSource):
 
 @dataclass(frozen=True)
 class NamedPair:
-    """What a row says before its documents are known."""
+    """The pair of a row before its documents are known."""
 
     pair: GivenPair  # without a positive; its negatives are those that are no documents
     positives: tuple[str, ...]  # ids
@@ -47,38 +47,38 @@ class NamedPair:
 
 
 P = TypeVar("P", bound=DocumentPairSource)
-_Read = tuple[str, int, NamedPair]
+_ReadRow = tuple[str, int, NamedPair]
 
 
 class DocumentPairRows(PairRows[P]):
     """The pairs of a set that names documents.
 
     Reasons why a positive gives no pair: missing_document, ambiguous_document, empty_document (`Document`),
-    repeated_positive; of a row: no_query, no_positive. The notes count what became of negatives, of which those that
-    are no document are left out and the others stay, and what the corpus had.
+    repeated_positive; of a row: no_query, no_positive. The notes count the outcomes of negatives, of which those that
+    are no document are left out and the others stay, and the documents of the corpus.
     """
 
     def __init__(self, settings: P) -> None:
         super().__init__(settings)
-        self.told: Counter[str] = Counter()
+        self.negative_counts: Counter[str] = Counter()
         self._document_faults = Faults()
         self._document_counts: Counter[str] = Counter()
 
     @property
     @abstractmethod
     def documents(self) -> DocumentsSettings | None:
-        """The corpus that is joined; None: the set has none, and `pairs` is the source's own."""
+        """The corpus that is joined; None: the set has none, and the source overrides `pairs`."""
 
     @abstractmethod
     def columns(self, present: set[str]) -> tuple[Collection[str], Collection[str]]:
-        """Of a file with these paths, the columns that are read, and those of them in which images may lie."""
+        """Chooses the columns of a file with these paths that are read, and those of them in which images may lie."""
 
     @abstractmethod
     def named(self, row: Row, file: str, line: int) -> NamedPair:
-        """What a row says. Raises Malformed."""
+        """Reads a row, without its documents. Raises Malformed."""
 
     def of_document(self, pair: GivenPair, document: Document) -> GivenPair:
-        """The pair of a query and one of its positives."""
+        """Makes the pair of a query and one of its positives."""
         return replace(pair, positive=document.side)
 
     @cached_property
@@ -86,12 +86,12 @@ class DocumentPairRows(PairRows[P]):
         """The files of the corpus."""
         if self.documents is None:
             return []
-        found = named_in_unicode(self.documents.find(self.not_read), self.not_read)
-        return list({file.url: file for file in found}.values())
+        files = named_in_unicode(self.documents.find(self.not_read), self.not_read)
+        return list({file.url: file for file in files}.values())
 
     def identity(self) -> dict[str, Any]:
-        """As of every source of pairs, and of the files of the corpus."""
-        files = [(found.url, found.size, found.version) for found in self.document_files]
+        """The identity of any source of pairs, with the files of the corpus."""
+        files = [(file.url, file.size, file.version) for file in self.document_files]
         return {**super().identity(), **({"documents_files": files} if files else {})}
 
     def check(self) -> None:
@@ -107,10 +107,10 @@ class DocumentPairRows(PairRows[P]):
                 self.not_read.add_file("unreadable_file", error.url, error.detail)
 
     def pairs(self) -> Iterator[GivenPair]:
-        """The pairs of each row, in the files' order. Raises SettingsError for a file without a needed column."""
-        self.told, self._document_faults = Counter(), Faults()
-        every = named_apart([*self.files, *self.document_files])  # images of both are found by the files' names
-        queries, corpus = every[: len(self.files)], every[len(self.files) :]
+        """Reads the pairs of each row, in the files' order. Raises SettingsError for a file without a needed column."""
+        self.negative_counts, self._document_faults = Counter(), Faults()
+        all_files = named_apart([*self.files, *self.document_files])  # images of both are found by the files' names
+        queries, corpus = all_files[: len(self.files)], all_files[len(self.files) :]
         assert self.documents is not None
         self._require(self.documents)
         with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as folder:
@@ -119,12 +119,12 @@ class DocumentPairRows(PairRows[P]):
             self._document_counts = documents.counts
             rows = self._rows(queries)
             while block := list(itertools.islice(rows, _BLOCK)):
-                found = documents.find([each for *_, row in block for each in (*row.positives, *row.negatives)])
+                by_id = documents.find([each for *_, row in block for each in (*row.positives, *row.negatives)])
                 for url, line, row in block:
-                    yield from self._joined(url, line, row, found)
+                    yield from self._join(url, line, row, by_id)
 
     def _named_ids(self, files: Sequence[FoundFile]) -> Hashes:
-        """The first pass: nothing of what is lost is counted, since the second pass does."""
+        """Collects the ids of all rows. Bad records are not counted here, since the second pass counts them."""
         ids = NamedIds()
         for file, present in self.readable(files):
             columns, images = self.columns(present)
@@ -141,7 +141,7 @@ class DocumentPairRows(PairRows[P]):
                 continue
         return ids.hashes()
 
-    def _rows(self, files: Sequence[FoundFile]) -> Iterator[_Read]:
+    def _rows(self, files: Sequence[FoundFile]) -> Iterator[_ReadRow]:
         for file, present in self.readable(files):
             columns, images = self.columns(present)
             for line, record in self.records(file, columns, images):
@@ -150,44 +150,49 @@ class DocumentPairRows(PairRows[P]):
                 except Malformed as error:
                     self.faults.append(Fault(file.url, line, error.reason, error.detail))
 
-    def _joined(self, file: str, line: int, row: NamedPair, found: dict[str, Document]) -> Iterator[GivenPair]:
-        positives = [(name, found[name]) for name in row.positives]
-        there = [document for _, document in positives if not document.reason]
-        lost = [(document.reason, name) for name, document in positives if document.reason]
-        if self.settings.positives == "one" and there:
-            self.told["positives_not_drawn"] += len(there) - 1
-            for reason, _ in lost:
-                self.told[f"positive_{reason}"] += 1
-            lost, chosen = [], [min(there, key=lambda document: _draw(self.settings.seed, row.pair.query, document))]
+    def _join(self, file: str, line: int, row: NamedPair, by_id: dict[str, Document]) -> Iterator[GivenPair]:
+        """Makes the pairs of a row, now that its documents are known."""
+        positives = [(name, by_id[name]) for name in row.positives]
+        present = [document for _, document in positives if not document.reason]
+        missing = [(document.reason, name) for name, document in positives if document.reason]
+        if self.settings.positives == "one" and present:
+            self.negative_counts["positives_not_drawn"] += len(present) - 1
+            for reason, _ in missing:
+                self.negative_counts[f"positive_{reason}"] += 1
+            missing = []
+            chosen = [min(present, key=lambda document: _rank(self.settings.seed, row.pair.query, document))]
         else:
-            chosen = list({document.side: document for document in reversed(there)}.values())[::-1]
-            if len(chosen) < len(there):
-                self.counts["repeated_positive"] = self.counts.get("repeated_positive", 0) + len(there) - len(chosen)
-        for reason, name in lost[:1] if self.settings.positives == "one" else lost:
+            chosen = list({document.side: document for document in reversed(present)}.values())[::-1]
+            if repeated := len(present) - len(chosen):
+                self.counts["repeated_positive"] = self.counts.get("repeated_positive", 0) + repeated
+        for reason, name in missing[:1] if self.settings.positives == "one" else missing:
             self.faults.append(Fault(file, line, reason, f"document {name}"))
-        negatives = [*self._negatives(row, found), *row.pair.negatives]
-        kept = tuple(true_negatives(negatives, [each.side for each in there], self.settings.most_negatives, self.told))
+        negatives = [*self._negatives(row, by_id), *row.pair.negatives]
+        sides = [document.side for document in present]
+        kept = tuple(true_negatives(negatives, sides, self.settings.most_negatives, self.negative_counts))
         for document in chosen:
             yield self.of_document(replace(row.pair, negatives=kept), document)
 
-    def _negatives(self, row: NamedPair, found: dict[str, Document]) -> Iterator[Side]:
+    def _negatives(self, row: NamedPair, by_id: dict[str, Document]) -> Iterator[Side]:
+        """The negatives of a row that are documents."""
         for name in row.negatives:
-            if found[name].reason:
-                self.told[f"negative_{found[name].reason}"] += 1
+            if by_id[name].reason:
+                self.negative_counts[f"negative_{by_id[name].reason}"] += 1
             else:
-                yield found[name].side
+                yield by_id[name].side
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Rows that are malformed, what became of negatives, and what the corpus had, for people."""
+        """Rows that are malformed, outcomes of negatives, and counts of the corpus, for people."""
         notes = super().notes
         if self._document_faults:
             notes["faults"] = [*notes.get("faults", []), *map(str, self._document_faults)]
         if counts := +self._document_counts:
             notes["documents"] = dict(sorted(counts.items()))
-        return {**notes, **({"negatives": dict(sorted(self.told.items()))} if self.told else {})}
+        return {**notes, **({"negatives": dict(sorted(self.negative_counts.items()))} if self.negative_counts else {})}
 
 
-def _draw(seed: int, query: Side, document: Document) -> bytes:
+def _rank(seed: int, query: Side, document: Document) -> bytes:
+    """The rank of a positive of a query under the seed: the lowest is drawn."""
     parts = [query.text, *query.images, "", document.side.text, *document.side.images]
     return hashlib.blake2b(f"{seed}\n{parts!r}".encode(), digest_size=8).digest()

@@ -2,8 +2,8 @@
 
 Three forms: Parquet with the pages' images in it (ViDoRe and ColPali: query, image, image_filename, page ...; VisRAG:
 query, image, source), any file of queries with the images' names, and queries {pdf, page, query} beside folders of
-PDFs. A page is named `<parquet file>#row=<n>`, as its file names it, or `<pdf>#page=<n>`; all counted from 1. What it
-looks like is found by its name: `images` says where.
+PDFs. A page is named `<parquet file>#row=<n>`, as its file names it, or `<pdf>#page=<n>`; all counted from 1. Its image
+is found by that name: `images` says where.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class DocumentsSource(PairSource):
 class DocumentsRows(PairRows[DocumentsSource]):
     """The pairs of a set of documents, one for each row: a text, and the name of a page.
 
-    Reasons why a row gives none: no_query (sets have pages that nobody asks for, on purpose), other_source, no_image,
+    Reasons why a row gives none: no_query (some sets have pages without a query, on purpose), other_source, no_image,
     bad_page, bad_text, not_json, not_an_object, line_too_long.
     """
 
@@ -70,20 +70,20 @@ class DocumentsRows(PairRows[DocumentsSource]):
         require_paths([*Template(settings.query).paths, *needed, *sets], present, file)
 
     def _columns(self, present: set[str]) -> tuple[list[str], bool, list[str]]:
-        """Columns that may hold images; whether pages of PDFs are named instead; the columns that name a row's page."""
+        """Finds the columns of images, whether PDFs are named instead, and the columns that name a row's page."""
         settings = self.settings
         images = [name for name in (settings.image, settings.image_filename) if name in present]
         in_pdfs = not images and settings.pdf in present
         return images, in_pdfs, [settings.pdf, settings.page] if in_pdfs else images or [settings.image]
 
     def pairs(self) -> Iterator[GivenPair]:
-        """The pair of each row. Raises SettingsError for a file without a column that is needed."""
+        """Reads the pair of each row. Raises SettingsError for a file without a column that is needed."""
         settings = self.settings
         query = Template(settings.query)
         for file, present in self.readable(named_apart(self.files)):
             images, in_pdfs, needed = self._columns(present)
-            wanted = {*query.paths, *needed, settings.source}
-            columns = {path if path in present else path.split(".")[0] for path in wanted}
+            paths = {*query.paths, *needed, settings.source}
+            columns = {path if path in present else path.split(".")[0] for path in paths}
             for line, row in self.records(file, columns, images):
                 try:
                     pair = self._pair(row, query, in_pdfs)
@@ -96,30 +96,30 @@ class DocumentsRows(PairRows[DocumentsSource]):
                         yield replace(pair, file=file.url, line=line)
 
     def _pair(self, row: Row, query: Template, in_pdfs: bool) -> GivenPair | str:
-        """A pair, or why there is none although nothing is wrong."""
+        """Reads a pair, or the reason why there is none although nothing is wrong."""
         settings = self.settings
-        if settings.only_sources and _named(row, settings.source) not in settings.only_sources:
+        if settings.only_sources and _text_at(row, settings.source) not in settings.only_sources:
             return "other_source"
         text = query.text(row)
         if not text:
             return "no_query"
         if in_pdfs:
-            name = _named(row, settings.pdf)
+            name = _text_at(row, settings.pdf)
             image = f"{name}#page={page_number(look_up(row, settings.page), settings.first_page)}" if name else ""
         else:
-            image = _named(row, settings.image) or _named(row, settings.image_filename)
+            image = _text_at(row, settings.image) or _text_at(row, settings.image_filename)
         if not image:
             raise Malformed("no_image", f"{settings.pdf if in_pdfs else settings.image!r} names none")
-        return GivenPair(Side(text), Side("", (image,)), key=_named(row, settings.image_filename))
+        return GivenPair(Side(text), Side("", (image,)), key=_text_at(row, settings.image_filename))
 
 
-def _named(row: Row, path: str) -> str:
-    """A string of a row, "" where it has none."""
+def _text_at(row: Row, path: str) -> str:
+    """Gets a string of a row, "" where it has none."""
     return text_of(look_up(row, path)) if path else ""
 
 
 def page_number(value: Any, first: int) -> int:
-    """A page as PDFs have it, counted from 1, of a number or its digits. Raises Malformed for all else."""
+    """Parses the number of a page, counted from 1, from a number or its digits. Raises Malformed for all else."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
         value = int(value)
     if isinstance(value, float) and value.is_integer():  # null in another row has made the column one of floats

@@ -28,7 +28,7 @@ from pipelines.sources.parquet_files import column_names, open_parquet, require_
 
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tfrecord")  # what may stand in the place of a tar
 _CHECK_THREADS = 8
-# Our name -> what the column may be called, the first of them that is there.
+# Name here -> names of the column in such tables; the first that is there counts.
 _COLUMNS = {
     "url": ("url",),
     "text": ("caption", "txt"),
@@ -38,7 +38,7 @@ _COLUMNS = {
     "given_error": ("error_message",),
     "given_sha256": ("sha256",),
 }
-_NEEDED = ("url", "text", "licence", "key", "given_status")  # what is no text there costs its row
+_NEEDED = ("url", "text", "licence", "key", "given_status")  # a value that is no text there costs its row
 _ROW_COLUMNS = (
     "url",
     "text",
@@ -84,31 +84,31 @@ class Img2datasetRows:
             raise SettingsError(f"{settings.folder}: no .parquet of img2dataset's there (its output_format webdataset)")
 
     @cached_property
-    def _found(self) -> dict[str, FoundFile]:
+    def _present(self) -> dict[str, FoundFile]:
         """All files in the folder and below, by their URLs."""
-        found = find_files([self._settings.folder], [""], "folder", self._not_read, NO_DATA, may_lack=True)
-        return {file.url: file for file in named_in_unicode(found, self._not_read)}
+        files = find_files([self._settings.folder], [""], "folder", self._not_read, NO_DATA, may_lack=True)
+        return {file.url: file for file in named_in_unicode(files, self._not_read)}
 
     @cached_property
     def _tables(self) -> dict[FoundFile, FoundFile | None]:
         """Each Parquet file with its tar, if there is one. Whatever else lies there is noted."""
-        tables = [file for file in self._found.values() if file.url.endswith(".parquet")]
+        tables = [file for file in self._present.values() if file.url.endswith(".parquet")]
         stems = {_stem(table) for table in tables}
         others: dict[str, list[str]] = {}
-        for url in self._found:
+        for url in self._present:
             packed = next((ending for ending in _PACKED if url.endswith(ending)), "")
             if url.endswith(".tar") and url.removesuffix(".tar") not in stems:
                 self._not_read.add_file("orphan_tar", url, "no .parquet beside it says what is in it")
             elif packed:
                 self._not_read.add_file(
-                    "other_format", url, f"wanted is {url.rpartition('/')[2].removesuffix(packed)}.tar"
+                    "other_format", url, f"expected is {url.rpartition('/')[2].removesuffix(packed)}.tar"
                 )
             elif not url.endswith((".parquet", ".tar", "_stats.json")):
                 others.setdefault(PurePosixPath(url).suffix, []).append(url)
         for ending, urls in others.items():
             more = f"and {len(urls) - 1} more that end in {ending or 'nothing'}" if len(urls) > 1 else ""
             self._not_read.add_file("other_file", urls[0], more, len(urls))
-        return {table: self._found.get(f"{_stem(table)}.tar") for table in tables}
+        return {table: self._present.get(f"{_stem(table)}.tar") for table in tables}
 
     def identity(self) -> dict[str, Any]:
         """The settings, and name and size of each Parquet file and of its tar."""
@@ -116,13 +116,13 @@ class Img2datasetRows:
         return {**self._settings.canonical(), "files": files}
 
     def check(self) -> None:
-        """Look at the columns of each table. Raises SettingsError for what `shards` would raise because of them."""
+        """Checks the columns of each table. Raises SettingsError for what `shards` would raise because of them."""
         with ThreadPoolExecutor(_CHECK_THREADS) as pool:
-            found = list(pool.map(_damage, self._tables))
-        self._leave_out([error for error in found if error is not None])
+            errors = list(pool.map(_damage, self._tables))
+        self._leave_out([error for error in errors if error is not None])
 
     def shards(self) -> Iterator[pa.Table]:
-        """The rows of each Parquet file. Raises SettingsError where none can be read, or one lacks a key."""
+        """Reads the rows of each Parquet file. Raises SettingsError where none can be read, or one lacks a key."""
         self.counts = {"read": 0}
         self._not_read.values.clear()
         damaged = []
@@ -132,7 +132,7 @@ class Img2datasetRows:
                     present = column_names(parquet.schema_arrow, table.url)
                     names = _match(present, table.url)
                     rows = parquet.read([*names.values()])
-                    rows = pa.table({ours: stored_values(rows.column(name)) for ours, name in names.items()})
+                    rows = pa.table({column: stored_values(rows.column(name)) for column, name in names.items()})
             except UnreadableFileError as error:
                 damaged.append(error)
                 continue
@@ -152,24 +152,24 @@ class Img2datasetRows:
             raise damaged[0]
 
     def _why_missing(self, table: FoundFile, present: Collection[str]) -> str:
-        """What there is in the place of a table's tar."""
+        """Tells what there is in place of a table's tar."""
         stem = _stem(table)
-        packed = [f"{stem}{ending}" for ending in _PACKED if f"{stem}{ending}" in self._found]
+        packed = [f"{stem}{ending}" for ending in _PACKED if f"{stem}{ending}" in self._present]
         if packed:
-            there = f"; there is {packed[0]}, of which nothing can be read by range"
+            instead = f"; there is {packed[0]}, of which nothing can be read by range"
         elif {*present} & {*_IN_THE_TABLE}:
-            there = "; its images are in the table (output_format parquet), source `parquet` reads these"
-        elif any(url.startswith(f"{stem}/") for url in self._found):
-            there = "; its images are files in a folder (output_format files)"
+            instead = "; its images are in the table (output_format parquet), source `parquet` reads these"
+        elif any(url.startswith(f"{stem}/") for url in self._present):
+            instead = "; its images are files in a folder (output_format files)"
         else:
-            there = ""
-        return f"no {stem}.tar{there}"
+            instead = ""
+        return f"no {stem}.tar{instead}"
 
-    def _rows(self, given: pa.Table, table: FoundFile, tar_bytes: int | None, missing: str) -> pa.Table:
-        bad = np.zeros(given.num_rows, np.bool_)
+    def _rows(self, raw: pa.Table, table: FoundFile, tar_bytes: int | None, missing: str) -> pa.Table:
+        bad = np.zeros(raw.num_rows, np.bool_)
         columns = {}
         for name in _COLUMNS:
-            cast = self._text(name, given, table.url)
+            cast = self._text(name, raw, table.url)
             columns[name] = pc.fill_null(cast.values, "")
             if cast.failed is None:
                 continue
@@ -180,36 +180,38 @@ class Img2datasetRows:
         licences = columns["licence"]
         columns["licence"] = pc.if_else(pc.equal(licences, ""), self._settings.licence, licences)
         columns["given_sha256"] = self._digests(columns["given_sha256"])
-        if "given_status" not in given.column_names:  # as in tables of others that were made of img2dataset's
-            columns["given_status"] = pa.repeat(pa.scalar("success"), given.num_rows)
+        if "given_status" not in raw.column_names:  # as in tables of others that were made of img2dataset's
+            columns["given_status"] = pa.repeat(pa.scalar("success"), raw.num_rows)
         for name, value in (("tar", f"{_stem(table)}.tar"), ("missing", missing)):
-            columns[name] = pa.repeat(pa.scalar(value, pa.string()), given.num_rows)
-        columns["tar_bytes"] = pa.repeat(pa.scalar(tar_bytes, pa.int64()), given.num_rows)  # a tar that is got again
+            columns[name] = pa.repeat(pa.scalar(value, pa.string()), raw.num_rows)
+        columns["tar_bytes"] = pa.repeat(
+            pa.scalar(tar_bytes, pa.int64()), raw.num_rows
+        )  # changes when the tar is downloaded again
         rows = pa.table({name: columns[name] for name in _ROW_COLUMNS})
         if not bad.any():
             return rows
         self.counts["bad_text"] = self.counts.get("bad_text", 0) + int(bad.sum())
         return rows.filter(pa.array(~bad))
 
-    def _text(self, name: str, given: pa.Table, url: str) -> Cast:
-        if name not in given.column_names:
-            return Cast(pa.chunked_array([pa.nulls(given.num_rows, pa.string())]))
+    def _text(self, name: str, raw: pa.Table, url: str) -> Cast:
+        if name not in raw.column_names:
+            return Cast(pa.chunked_array([pa.nulls(raw.num_rows, pa.string())]))
         try:
-            return cast_leniently(given.column(name), pa.string())
+            return cast_leniently(raw.column(name), pa.string())
         except UncastableError as error:
             if name in _NEEDED:
                 raise SettingsError(f"{url}: column {_COLUMNS[name][0]}: {error}") from error
-            return all_failed(given.column(name), pa.string())
+            return all_failed(raw.column(name), pa.string())
 
-    def _digests(self, given: pa.ChunkedArray) -> pa.ChunkedArray:
-        """SHA-256 in hex; "" in place of what is none, as "nan" and "None", which some programs write for null."""
-        found = pc.match_substring_regex(given, f"^{SHA256_HEX.pattern}$")
-        self._not_read.add_values("sha256", pc.sum(pc.and_(pc.invert(found), pc.not_equal(given, ""))).as_py() or 0)
-        return pc.if_else(found, given, "")
+    def _digests(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Keeps SHA-256 in hex; other texts, as "nan" and "None", which some programs write for null, become ""."""
+        is_digest = pc.match_substring_regex(texts, f"^{SHA256_HEX.pattern}$")
+        self._not_read.add_values("sha256", pc.sum(pc.and_(pc.invert(is_digest), pc.not_equal(texts, ""))).as_py() or 0)
+        return pc.if_else(is_digest, texts, "")
 
 
 def _damage(table: FoundFile) -> UnreadableFileError | None:
-    """Why a table cannot be read. Raises SettingsError for one that lacks a key, or has a column twice."""
+    """Tells why a table cannot be read. Raises SettingsError for one that lacks a key, or has a column twice."""
     try:
         with open_parquet(table) as parquet:
             _match(column_names(parquet.schema_arrow, table.url), table.url)
@@ -219,18 +221,18 @@ def _damage(table: FoundFile) -> UnreadableFileError | None:
 
 
 def _match(present: Sequence[str], url: str) -> dict[str, str]:
-    """Our name -> the table's name of each column that is read. Raises SettingsError for one that is there twice."""
+    """Matches columns without case: name here -> the table's name. Raises SettingsError for one that is there twice."""
     by_lower: dict[str, str] = {}
     for name in present:
         by_lower.setdefault(name.lower(), name)
-    found = {ours: by_lower[name] for ours, names in _COLUMNS.items() for name in names[::-1] if name in by_lower}
+    matches = {column: by_lower[name] for column, names in _COLUMNS.items() for name in names[::-1] if name in by_lower}
     for needed in ("url", "key"):
-        if needed not in found:
+        if needed not in matches:
             raise SettingsError(
                 f"{url}: no column {needed!r}, as img2dataset's tables have; there are {', '.join(present)}"
             )
-    require_single(present, found.values(), url, any_case=True)
-    return found
+    require_single(present, matches.values(), url, any_case=True)
+    return matches
 
 
 def _stem(table: FoundFile) -> str:

@@ -1,4 +1,4 @@
-"""Stage `index`: where the images lie in the tars of img2dataset, for each row of source `img2dataset`."""
+"""Stage `index`: finds the image of each row of source `img2dataset` in the tars."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SHA256_HEX = re.compile("[0-9a-fA-F]{64}")
 _IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
 _READ = ["tar", "missing", "key", "given_status", "given_error", "given_sha256"]
 _NO_MEMBER = Stored(Status.FAILED, "no_member")
-_SHOWN = 3  # names in a detail
-_MOST_BYTES = 1 << 28  # of an image file, which is held as a whole
+_MAX_NAMES = 3  # names in a detail
+_MAX_IMAGE_BYTES = 1 << 28  # which are in memory at once
 
 Range = tuple[int, int]  # offset and size in a tar
 
 
 class IndexTars(MapStage):
-    """Notes where each row's image lies in its tar, and the id of its bytes. Reads every byte once, copies none."""
+    """Records where each row's image lies in its tar, and the id of its bytes. Reads every byte once, copies none."""
 
     name = "index"
     reads = (ROWS,)
@@ -51,14 +51,14 @@ class IndexTars(MapStage):
 
 
 def index_rows(shard: Shard) -> pa.Table:
-    """ITEMS_SCHEMA for the live rows. Failed are rows that img2dataset failed, and those without a whole image."""
+    """Makes ITEMS_SCHEMA of the live rows. Rows fail that img2dataset failed, and those without a complete image."""
     rows = shard[ROWS].select(_READ).to_pylist()
     tars: dict[str, _Tar] = {}
     stored: list[Stored] = []
-    lying: list[tuple[int, str, Range]] = []  # place among the rows, and where the image lies
+    located: list[tuple[int, str, Range]] = []  # place among the rows, and where the image lies
     for place, row in enumerate(rows):
         if row["given_status"] != "success":
-            stored.append(refused(row["given_status"], row["given_error"]))
+            stored.append(failed_row(row["given_status"], row["given_error"]))
             continue
         tar = row["tar"]
         if row["missing"]:
@@ -71,49 +71,51 @@ def index_rows(shard: Shard) -> pa.Table:
             stored.append(image)
         else:
             stored.append(_NO_MEMBER)  # until its bytes were read
-            lying.append((place, tar, image))
+            located.append((place, tar, image))
     locations = pa.table(
         {
-            "media": pa.array([tar for _, tar, _ in lying], pa.string()),
-            "offset": pa.array([offset for _, _, (offset, _) in lying], pa.int64()),
-            "size": pa.array([size for _, _, (_, size) in lying], pa.int64()),
+            "media": pa.array([tar for _, tar, _ in located], pa.string()),
+            "offset": pa.array([offset for _, _, (offset, _) in located], pa.int64()),
+            "size": pa.array([size for _, _, (_, size) in located], pa.int64()),
         }
     )
     for at, data in read_contents(shard.store, locations):
-        place, tar, (offset, size) = lying[at]
-        stored[place] = _judge(data, tar, offset, size, rows[place]["given_sha256"])
+        place, tar, (offset, size) = located[at]
+        stored[place] = _item_of(data, tar, offset, size, rows[place]["given_sha256"])
     return items_table(stored)
 
 
 @dataclass(frozen=True)
 class _Tar:
-    """What is in a tar, by the keys of its images: those of whole names, and those of their last parts."""
+    """The images in a tar by their keys: by full names, and by the last parts of these."""
 
-    whole: dict[str, _Image]
-    last: dict[str, dict[str, _Image]]  # last part -> whole name -> image
+    by_name: dict[str, _Image]
+    by_last_part: dict[str, dict[str, _Image]]  # last part -> full name -> image
     fault: str  # why it can't be read further
 
     def find(self, key: str) -> Range | Stored:
-        """Where the image of a key lies, or what a row comes to that has none.
+        """Finds where the image of a key lies, or the outcome of a row that has none.
 
         Tars that were packed again have `./KEY.jpg` or `images/train/KEY.jpg`.
         """
-        if key in self.whole:
-            return self.whole[key].place
-        found = self.last.get(key, {})
-        if len(found) == 1:
-            return next(iter(found.values())).place
-        if found:
-            names = ", ".join(sorted(found)[:_SHOWN])
-            return Stored(Status.FAILED, "ambiguous_member", detail=f"{len(found)} images of key {key!r}: {names}")
+        if key in self.by_name:
+            return self.by_name[key].place
+        candidates = self.by_last_part.get(key, {})
+        if len(candidates) == 1:
+            return next(iter(candidates.values())).place
+        if candidates:
+            names = ", ".join(sorted(candidates)[:_MAX_NAMES])
+            return Stored(Status.FAILED, "ambiguous_member", detail=f"{len(candidates)} images of key {key!r}: {names}")
         if self.fault:
             return Stored(Status.FAILED, "damaged_archive", detail=f"no image of key {key!r}; {self.fault}")
-        there = ", ".join(repr(image.name) for image in list(self.whole.values())[:_SHOWN]) or "none"
-        return replace(_NO_MEMBER, detail=f"no image of key {key!r} in the tar; of its images the first are {there}")
+        present = ", ".join(repr(image.name) for image in list(self.by_name.values())[:_MAX_NAMES]) or "none"
+        return replace(_NO_MEMBER, detail=f"no image of key {key!r} in the tar; of its images the first are {present}")
 
 
 @dataclass(frozen=True)
 class _Image:
+    """An image in a tar."""
+
     name: str
     place: Range | Stored
 
@@ -128,15 +130,15 @@ def _read_tar(store: Store, path: str) -> _Tar:
         place: Range | Stored = (member["offset"], member["size"])
         if member["fault"]:
             place = Stored(Status.FAILED, member["fault"], detail=f"{member['name']}: {member['detail']}")
-        elif member["size"] > _MOST_BYTES:
+        elif member["size"] > _MAX_IMAGE_BYTES:
             place = Stored(Status.FAILED, "too_large", detail=f"{member['name']}: {member['size']} bytes")
-        tar.whole[key] = _Image(member["name"], place)  # the last one of a name counts, whole or not
-        tar.last.setdefault(key.rpartition("/")[2], {})[key] = tar.whole[key]
+        tar.by_name[key] = _Image(member["name"], place)  # the last one of a name counts, complete or not
+        tar.by_last_part.setdefault(key.rpartition("/")[2], {})[key] = tar.by_name[key]
     return tar
 
 
-def _judge(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> Stored:
-    """What an image that lies in a tar is. `given_sha256` is of the download, "" where nobody knows it."""
+def _item_of(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> Stored:
+    """Makes the item of an image in a tar. `given_sha256` is of the download, "" where it is unknown."""
     header = sniff(data)
     digest = hashlib.sha256(data).digest()
     downloaded = bytes.fromhex(given_sha256) if SHA256_HEX.fullmatch(given_sha256) else digest
@@ -156,8 +158,8 @@ def _judge(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> 
     )
 
 
-# What img2dataset says when it fails a row (its own words, urllib's and the system's), and our reason for it.
-_WORDS = (
+# Words in the errors that img2dataset records (its own, urllib's and the system's), and the reason for each.
+_REASONS = (
     ("disallowed by X-Robots-Tag", "opted_out"),
     ("is not allowed", "refused_scheme"),  # a redirect to file:// and the like
     ("unknown url type: '", "bad_url"),  # has no scheme
@@ -177,18 +179,18 @@ _WORDS = (
     ("name resolution", "dns_timeout"),
     ("SSL: ", "tls_failed"),
 )
-# Images outside the sizes that its user wanted.
-_UNWANTED = ("image too small", "image area too large", "aspect ratio too large")
+# Images outside the sizes that its user had set.
+_FILTERED = ("image too small", "image area too large", "aspect ratio too large")
 
 
-def refused(status: str, error: str) -> Stored:
-    """What a row came to that img2dataset failed, its `status` and `error_message` in our words."""
+def failed_row(status: str, error: str) -> Stored:
+    """Makes the outcome of a row that img2dataset failed, of its `status` and `error_message`."""
     detail = printable(" ".join(error.split()))
     if status == "failed_to_resize":
-        if error in _UNWANTED:
+        if error in _FILTERED:
             return Stored(Status.FILTERED, "filtered_by_img2dataset", detail=detail)
         return Stored(Status.FAILED, "undecodable", detail=detail)
-    reason = next((reason for words, reason in _WORDS if words in error), "")
+    reason = next((reason for words, reason in _REASONS if words in error), "")
     number = error.removeprefix("HTTP Error ")[:3]
     if error.startswith("HTTP Error ") and number.isascii() and number.isdecimal():
         return Stored(Status.FAILED, reason or f"http_{number}", http_status=int(number), detail=detail)

@@ -47,9 +47,9 @@ COLUMNS = pa.schema(
     ]
 )
 ALIASES = {"caption": "text", "license": "licence", "key": "sample_id", "hash": "sample_id"}
-UNKNOWN_LICENCES = ("", "?")  # how releases say that they don't know
+UNKNOWN_LICENCES = ("", "?")  # how releases mark one
 
-_TEXTS = ("url", "text", "licence")  # what is no text there costs its row; elsewhere it is null
+_TEXTS = ("url", "text", "licence")  # a value that is no text there costs its row; elsewhere it is null
 _BATCH_ROWS = 65_536
 _CHECK_THREADS = 8
 
@@ -83,7 +83,7 @@ class LaionSource(SourceSettings):
 
 
 class LaionRows:
-    """The rows of a source in shards, and counts: rows read, and rows left out by reason.
+    """Reads the rows of a source in shards, and counts them: rows read, and rows left out by reason.
 
     no_url, filtered_by_expression; bad_text, a URL, text or licence that is not UTF-8; unreadable_rows, those of a
     damaged part from where the damage begins; of a sample also not_sampled, and duplicate_row: same URL and text as
@@ -107,13 +107,13 @@ class LaionRows:
         return {**self._settings.canonical(), "files": files}
 
     def check(self) -> None:
-        """Look at each part's columns. Raises SettingsError for what `shards` would raise because of them."""
+        """Checks each part's columns. Raises SettingsError for what `shards` would raise because of them."""
         with ThreadPoolExecutor(_CHECK_THREADS) as pool:
-            found = list(pool.map(partial(_damage, self._filter()), self.parts))
-        damaged = [error for error in found if error is not None]
+            errors = list(pool.map(partial(_damage, self._filter()), self.parts))
+        damaged = [error for error in errors if error is not None]
         for error in damaged:
             self._not_read.add_file("unreadable_file", error.url, error.detail)
-        if len(damaged) == len(found):
+        if len(damaged) == len(errors):
             raise damaged[0]
 
     def shards(self) -> Iterator[pa.Table]:
@@ -142,15 +142,15 @@ class LaionRows:
 
 
 def find_parts(patterns: Sequence[str], not_read: NotRead | None = None) -> tuple[FoundFile, ...]:
-    """The files that paths, folders and globs stand for, each once. Raises SettingsError for one that finds none."""
-    found = named_in_unicode(find_files(patterns, [".parquet"], "parts", not_read, NO_DATA), not_read)
-    return tuple({part.url: part for part in found}.values())
+    """Finds the files that paths, folders and globs stand for, each once. Raises SettingsError where there are none."""
+    files = named_in_unicode(find_files(patterns, [".parquet"], "parts", not_read, NO_DATA), not_read)
+    return tuple({part.url: part for part in files}.values())
 
 
 def read_parts(
     parts: Sequence[FoundFile], row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead | None = None
 ) -> Iterator[pa.Table]:
-    """The rows of the parts that have a URL and pass the filter, in tables of at most some ten thousand (COLUMNS).
+    """Reads the rows of the parts that have a URL and pass the filter, as tables of COLUMNS.
 
     Columns are matched without case; what a part lacks is null; a text is never null. Adds to `counts` what was read
     and what was left out, to `not_read` damaged parts and values that are null because they could not be cast. Raises
@@ -165,11 +165,11 @@ def read_parts(
         try:
             yield from _read_part(part, row_filter, counts, not_read)
         except UnreadableFileError as error:
-            lost = max(0, rows_claimed(part) - (counts["read"] - before))
-            if lost:
-                _add(counts, "unreadable_rows", lost)
-                counts["read"] += lost
-            after = f"; {counts['read'] - before - lost} rows before the damage were read"
+            unreadable_rows = max(0, rows_claimed(part) - (counts["read"] - before))
+            if unreadable_rows:
+                _add(counts, "unreadable_rows", unreadable_rows)
+                counts["read"] += unreadable_rows
+            after = f"; {counts['read'] - before - unreadable_rows} rows before the damage were read"
             not_read.add_file("unreadable_file", part.url, error.detail + after)
             unreadable.append(error)
     if unreadable and len(unreadable) == len(parts) and counts["read"] == counts.get("unreadable_rows", 0):
@@ -179,21 +179,21 @@ def read_parts(
 def _read_part(
     part: FoundFile, row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead
 ) -> Iterator[pa.Table]:
-    judged = sorted(row_filter.names) if row_filter else []
-    typed = _Typed(part.url, not_read)
-    for table in _one_ahead(_batches(part, judged)):
+    filter_columns = sorted(row_filter.names) if row_filter else []
+    caster = _Caster(part.url, not_read)
+    for table in _prefetch(_batches(part, filter_columns)):
         counts["read"] += table.num_rows
-        # Looked at as they lie there: what is not UTF-8 shows below, in the few rows that pass.
-        texts = typed.cast(table, ["url"], unless=(pa.string(), pa.large_string()))
+        # Compared as they are stored: URLs that are not UTF-8 are found below, in the few rows that pass.
+        texts = caster.cast(table, ["url"], unless=(pa.string(), pa.large_string()))
         named = texts.filter(pc.not_equal(texts.column("url"), ""))  # and null, which compares with nothing
         counts["no_url"] += texts.num_rows - named.num_rows
-        # Only what the filter looks at is brought to its type before: most rows may go.
-        good = row_filter.apply(typed.cast(named, judged)) if row_filter else named
-        counts["filtered_by_expression"] += named.num_rows - good.num_rows
-        readable = typed.cast(good.select(COLUMNS.names), COLUMNS.names)
-        if typed.bad_texts:
-            _add(counts, "bad_text", typed.bad_texts)
-            typed.bad_texts = 0
+        # Only the columns of the filter are cast before: most rows may go.
+        passed = row_filter.apply(caster.cast(named, filter_columns)) if row_filter else named
+        counts["filtered_by_expression"] += named.num_rows - passed.num_rows
+        readable = caster.cast(passed.select(COLUMNS.names), COLUMNS.names)
+        if caster.bad_texts:
+            _add(counts, "bad_text", caster.bad_texts)
+            caster.bad_texts = 0
         yield _without_null_texts(readable)
 
 
@@ -202,41 +202,41 @@ def _add(counts: dict[str, int], reason: str, rows: int) -> None:
 
 
 def _damage(row_filter: RowFilter | None, part: FoundFile) -> UnreadableFileError | None:
-    """Why a part cannot be read. Raises SettingsError for one that lacks what is needed, or has it twice."""
-    judged = sorted(row_filter.names) if row_filter else []
+    """Tells why a part cannot be read. Raises SettingsError for one that lacks what is needed, or has it twice."""
+    filter_columns = sorted(row_filter.names) if row_filter else []
     try:
         with open_parquet(part) as parquet:
             schema = parquet.schema_arrow
-            names = _match(column_names(schema, part.url), {*COLUMNS.names, *judged}, part.url)
+            names = _match(column_names(schema, part.url), {*COLUMNS.names, *filter_columns}, part.url)
     except UnreadableFileError as error:
         return error
-    columns = {ours: stored_values(pa.chunked_array([], schema.field(name).type)) for ours, name in names.items()}
-    typed = _Typed(part.url, NotRead())
-    table = typed.cast(_completed(columns, 0, part), [*_TEXTS, *judged])
+    columns = {column: stored_values(pa.chunked_array([], schema.field(name).type)) for column, name in names.items()}
+    caster = _Caster(part.url, NotRead())
+    table = caster.cast(_with_all_columns(columns, 0, part), [*_TEXTS, *filter_columns])
     if row_filter:
         row_filter.apply(table)
     return None
 
 
 def _batches(part: FoundFile, extra: Collection[str]) -> Iterator[pa.Table]:
-    """All rows of a part with COLUMNS and those of the `extra` columns that it has, as values are stored there."""
+    """Reads all rows of a part, with COLUMNS and those of the `extra` columns that it has, as they are stored."""
     with open_parquet(part) as parquet:
         names = _match(column_names(parquet.schema_arrow, part.url), {*COLUMNS.names, *extra}, part.url)
         for batch in parquet.iter_batches(_BATCH_ROWS, columns=[*names.values()]):
-            columns = {ours: stored_values(pa.chunked_array([batch.column(name)])) for ours, name in names.items()}
-            yield _completed(columns, batch.num_rows, part)
+            columns = {column: stored_values(pa.chunked_array([batch.column(name)])) for column, name in names.items()}
+            yield _with_all_columns(columns, batch.num_rows, part)
 
 
-def _completed(columns: Mapping[str, pa.ChunkedArray], rows: int, part: FoundFile) -> pa.Table:
-    """A table of columns of a part; those that its folders give a value, and nulls for those of COLUMNS that lack."""
-    given = {ALIASES.get(name.lower(), name.lower()): value for name, value in part.partition.items()}
-    more = {name: pa.repeat(pa.scalar(value, pa.string()), rows) for name, value in given.items()}
+def _with_all_columns(columns: Mapping[str, pa.ChunkedArray], rows: int, part: FoundFile) -> pa.Table:
+    """Completes the columns of a part by those that its folders give a value, and by nulls for others of COLUMNS."""
+    partition = {ALIASES.get(name.lower(), name.lower()): value for name, value in part.partition.items()}
+    more = {name: pa.repeat(pa.scalar(value, pa.string()), rows) for name, value in partition.items()}
     absent = {field.name: pa.nulls(rows, field.type) for field in COLUMNS}
     return pa.table({**absent, **more, **columns})
 
 
-def _one_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same tables; the next one is read while the last one is worked on."""
+def _prefetch(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Reads the next table while the last one is processed."""
     with ThreadPoolExecutor(1) as thread:
         following = thread.submit(next, tables, None)
         while (table := following.result()) is not None:
@@ -244,29 +244,29 @@ def _one_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield table
 
 
-def _match(present: Sequence[str], wanted: Collection[str], part: str) -> Mapping[str, str]:
-    """Our name -> the part's name of each wanted column that it has. Raises SettingsError for one that it has twice."""
-    found: dict[str, str] = {}
+def _match(present: Sequence[str], requested: Collection[str], part: str) -> Mapping[str, str]:
+    """Matches columns without case: name in COLUMNS -> the part's name. Raises SettingsError for one that is twice."""
+    matches: dict[str, str] = {}
     for name in present:
         lower = name.lower()
-        ours = ALIASES.get(lower, lower)
-        if ours in wanted and (ours not in found or lower == ours):
-            found[ours] = name
-    if "url" not in found:
+        column = ALIASES.get(lower, lower)
+        if column in requested and (column not in matches or lower == column):
+            matches[column] = name
+    if "url" not in matches:
         raise SettingsError(f"{part}: no column URL; there are {', '.join(present)}")
-    require_single(present, found.values(), part, any_case=True)
-    return found
+    require_single(present, matches.values(), part, any_case=True)
+    return matches
 
 
-class _Typed:
-    """Brings the columns of a part to their types. Counts in `bad_texts` the rows that it leaves out."""
+class _Caster:
+    """Casts the columns of a part to their types. Counts in `bad_texts` the rows that it leaves out."""
 
     def __init__(self, url: str, not_read: NotRead) -> None:
         self._url, self._not_read = url, not_read
         self.bad_texts = 0
 
     def cast(self, table: pa.Table, names: Sequence[str], unless: Collection[pa.DataType] = ()) -> pa.Table:
-        """The table with the named columns in their type, `unless` they have one of some; without rows of bad texts.
+        """Casts the named columns to their types, `unless` they have one of some, and drops rows of bad texts.
 
         Raises SettingsError for a URL or text of a type that holds no texts.
         """
@@ -276,7 +276,7 @@ class _Typed:
             column = table.column(name) if name in table.column_names else None
             if column is None or column.type in unless:
                 continue
-            # What is not in COLUMNS only the filter knows.
+            # Columns that are not in COLUMNS are the filter's.
             cast = self._one(name, column, COLUMNS.field(at).type) if at >= 0 else Cast(comparable_values(column))
             if cast.values is not column:
                 table = table.set_column(table.column_names.index(name), name, cast.values)

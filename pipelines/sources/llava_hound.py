@@ -30,7 +30,7 @@ FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 _DIGITS = re.compile(r"([0-9]+)")
 _KEYS = ("id", "video", "conversations", *TIME_KEYS)
-_LONGEST_NAME = 255  # bytes that file systems allow
+_MAX_NAME_BYTES = 255  # bytes that file systems allow
 
 
 class LlavaHoundSource(PairSource):
@@ -67,22 +67,22 @@ class LlavaHoundRows(PairRows[LlavaHoundSource]):
     Faults: no_video; unread_time, it is about a part of the video while all frames would be taken; bad_turns, not a
     human and then the model; no_text; bad_text; no_question, of questions a record that only asks for descriptions
     (one beside questions is passed over); those of `read_records`. Beside what PairRows counts: no_frames, of a row
-    whose video has none (looked for once the sample is drawn).
+    whose video has none (checked once the sample is drawn).
     """
 
     def find(self) -> list[FoundFile]:
         return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
     def pairs(self) -> Iterator[GivenPair]:
-        for found, _ in self.readable():
-            for line, record in self.records(found, _KEYS):
+        for file, _ in self.readable():
+            for line, record in self.records(file, _KEYS):
                 try:
-                    yield from read_record(record, self.settings, found.url, line)
+                    yield from read_record(record, self.settings, file.url, line)
                 except Malformed as error:
-                    self.faults.append(Fault(found.url, line, error.reason, error.detail))
+                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
 
     def shards(self) -> Iterator[pa.Table]:
-        """As PairRows; until the sample is drawn, a video's only image is its folder."""
+        """Reads the shards as PairRows; until the sample is drawn, a video's only image is its folder."""
         store = Store(self.settings.frames)
         no_frames = 0
         for shard in super().shards():
@@ -95,12 +95,12 @@ class LlavaHoundRows(PairRows[LlavaHoundSource]):
 
 
 def task_of(settings: LlavaHoundSource) -> Task:
-    """Questions are video QA; captions, either way, video retrieval."""
+    """The task: questions are video QA; captions, either way, video retrieval."""
     return Task.VIDEO_QA if settings.use == "qa" else Task.VIDEO_RETRIEVAL
 
 
 def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: int = 0) -> list[GivenPair]:
-    """The pairs of one record; a video is named by its folder. Raises Malformed."""
+    """Reads the pairs of one record; a video is named by its folder. Raises Malformed."""
     video = text_of(record.get("video")).strip("/")
     if not _is_below(video):
         raise Malformed("no_video", f"'video' is {video!r}")
@@ -109,11 +109,11 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
     if settings.use != "qa":
         turns = turns[:1]
     else:
-        asked = [turn for turn in turns if not asks_for_description(turn[0], settings.description_prompts)]
-        if turns and not asked:
+        questions = [turn for turn in turns if not asks_for_description(turn[0], settings.description_prompts)]
+        if turns and not questions:
             raise Malformed("no_question", f"asks for a description: {turns[0][0][:60]!r}")
-        turns = asked
-    found = []
+        turns = questions
+    pairs = []
     for question, answer in turns:
         if not answer or (settings.use == "qa" and not question):
             raise Malformed("no_text", "an empty question or answer")
@@ -125,16 +125,16 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
                 sides, instruction = (frames, Side(answer)), question
             case "qa":
                 sides, instruction = (Side(question, (video,)), Side(answer)), ""
-        found.append(
+        pairs.append(
             GivenPair(*sides, instruction=instruction, key=text_of(_string(record.get("id"))), file=file, line=line)
         )
-    return found
+    return pairs
 
 
-def spread(names: list[str], count: int) -> list[str]:
-    """`count` of the names, evenly, the first and the last among them (of one: the middle); of none, none.
+def spread_evenly(names: list[str], count: int) -> list[str]:
+    """Chooses `count` of the names evenly, the first and the last among them (of one: the middle); of none, none.
 
-    Where there are fewer, some are there several times: all samples of a dataset have the same fields.
+    Where there are fewer, some come several times: all samples of a dataset have the same fields.
     """
     if not names or count == 1:
         return names[len(names) // 2 : len(names) // 2 + 1]
@@ -142,31 +142,31 @@ def spread(names: list[str], count: int) -> list[str]:
 
 
 def _is_below(video: str) -> bool:
-    """Whether a name is one of a folder below another: no URL, no way out, and such as a file system may have."""
+    """Tells whether a name is a folder below another: no URL, no way out, and valid in file systems."""
     parts = video.split("/")
-    odd = "://" in video or "\0" in video or ".." in parts
-    return bool(video) and not odd and all(len(part.encode()) <= _LONGEST_NAME for part in parts)
+    is_unsafe = "://" in video or "\0" in video or ".." in parts
+    return bool(video) and not is_unsafe and all(len(part.encode()) <= _MAX_NAME_BYTES for part in parts)
 
 
 def _turns(turns: Any, tokens: tuple[str, ...]) -> list[tuple[str, str]]:
-    """What was asked and what was answered."""
+    """Reads the questions and answers of a conversation. Raises Malformed."""
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise Malformed("bad_turns", "conversations are not a list of objects")
-    spoken = [turn for turn in turns if turn.get("from") != "system"]
-    if not spoken or [turn.get("from") for turn in spoken] != ["human", "gpt"] * (len(spoken) // 2):
+    dialogue = [turn for turn in turns if turn.get("from") != "system"]
+    if not dialogue or [turn.get("from") for turn in dialogue] != ["human", "gpt"] * (len(dialogue) // 2):
         raise Malformed("bad_turns", "human and gpt do not take turns")
-    values = [text_of(turn.get("value")) for turn in spoken]
+    values = [text_of(turn.get("value")) for turn in dialogue]
     for token in tokens:
         values = [value.replace(token, "").strip() for value in values]
     return list(zip(values[::2], values[1::2], strict=True))
 
 
 def _with_frames(row: Row, store: Store, count: int) -> Row:
-    """The row with the video's frames in place of its folder; without images if there are none."""
+    """Puts the video's frames in place of its folder; none if there are none."""
     for side in ("query", "positive"):
         for video in row[side]["images"]:
             names = [name for name in _names(store, video) if name.lower().endswith(FRAME_ENDINGS)]
-            chosen = spread(sorted(names, key=_in_time), count)
+            chosen = spread_evenly(sorted(names, key=_natural_key), count)
             row[side] = {**row[side], "images": [posixpath.join(video, name) for name in chosen]}
     return row
 
@@ -180,8 +180,8 @@ def _names(store: Store, video: str) -> list[str]:
         raise
 
 
-def _in_time(name: str) -> list[tuple[int, str]]:
-    """Sorts frame 2 before frame 10."""
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    """The key that sorts frame 2 before frame 10."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
 
 

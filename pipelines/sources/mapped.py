@@ -60,7 +60,7 @@ class SideColumns(Settings):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All columns that are named."""
+        """The columns that are named."""
         templates = [Template(text) for text in (self.text, self.documents) if text]
         return (*(path for template in templates for path in template.paths), *self.images)
 
@@ -120,7 +120,7 @@ class MappedRows(DocumentPairRows[MappedSource]):
     """The pairs of any set, one for each row; where rows name documents, as of `DocumentPairRows`.
 
     Reasons why a row gives none: no_query, no_positive, bad_text, bad_images, bad_negatives, not_json, not_an_object,
-    line_too_long. The notes count what became of negatives.
+    line_too_long. The notes count the outcomes of negatives.
     """
 
     def find(self) -> list[FoundFile]:
@@ -141,7 +141,7 @@ class MappedRows(DocumentPairRows[MappedSource]):
 
     @property
     def _paths(self) -> list[str]:
-        """All columns that are named."""
+        """The columns that are named."""
         paths = [path for side in self._sides for path in side.paths]
         return paths + [path for template in self._others.values() for path in template.paths]
 
@@ -153,11 +153,11 @@ class MappedRows(DocumentPairRows[MappedSource]):
         return self._paths, self.settings.query.images
 
     def named(self, row: Row, file: str, line: int) -> NamedPair:
-        """A row that names documents. Raises Malformed."""
+        """Reads a row that names documents. Raises Malformed."""
         query = one_side(self.settings.query, row)
         positives = ids_at(Template(self.settings.positive.documents), row)
-        for name, given in (("query", query != Side()), ("positive", positives)):
-            if not given:
+        for name, present in (("query", query != Side()), ("positive", positives)):
+            if not present:
                 raise Malformed(f"no_{name}", f"the row names no {name}")
         negatives: list[str] = []
         others: list[Side] = []
@@ -166,17 +166,17 @@ class MappedRows(DocumentPairRows[MappedSource]):
                 negatives += ids_at(Template(columns.documents), row)
             else:
                 others += several_sides(columns, row)
-        said = {name: template.text(row) for name, template in self._others.items()}
-        licence = said.pop("licence_column", "")
-        pair = GivenPair(query, Side(), tuple(others), file=file, line=line, licence=licence, **cast(Any, said))
+        fields = {name: template.text(row) for name, template in self._others.items()}
+        licence = fields.pop("licence_column", "")
+        pair = GivenPair(query, Side(), tuple(others), file=file, line=line, licence=licence, **cast(Any, fields))
         return NamedPair(pair, tuple(positives), tuple(negatives))
 
     def pairs(self) -> Iterator[GivenPair]:
-        """The pair of each row. Raises SettingsError for a file without one of the columns."""
+        """Reads the pair of each row. Raises SettingsError for a file without one of the columns."""
         if self.settings.documents is not None:
             yield from super().pairs()
             return
-        self.told = Counter()
+        self.negative_counts = Counter()
         others = self._others
         images = {path for side in self._sides for path in side.images}
         for file, _ in self.readable(named_apart(self.files)):
@@ -191,21 +191,21 @@ class MappedRows(DocumentPairRows[MappedSource]):
         for name, side in (("query", query), ("positive", positive)):
             if side == Side():
                 raise Malformed(f"no_{name}", f"the {name} has neither a text nor an image")
-        given = [side for columns in self.settings.negatives for side in several_sides(columns, row)]
-        negatives = true_negatives(given, [positive], self.settings.most_negatives, self.told)
-        said = {name: template.text(row) for name, template in others.items()}
-        licence = said.pop("licence_column", "")
-        return GivenPair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, said))
+        candidates = [side for columns in self.settings.negatives for side in several_sides(columns, row)]
+        negatives = true_negatives(candidates, [positive], self.settings.most_negatives, self.negative_counts)
+        fields = {name: template.text(row) for name, template in others.items()}
+        licence = fields.pop("licence_column", "")
+        return GivenPair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, fields))
 
 
 def one_side(columns: SideColumns, row: Row) -> Side:
-    """The side that a row gives. Raises Malformed for what is no text or no name."""
+    """Reads one side of a row. Raises Malformed for what is no text or no name."""
     text = Template(columns.text).text(row) if columns.text else ""
     return Side(text, tuple(name for path in columns.images for name in names_at(row, path)))
 
 
 def several_sides(columns: SideColumns, row: Row) -> list[Side]:
-    """The sides that a row's lists give: one for each entry. An entry of images may itself be a list.
+    """Reads the sides of a row's lists, one for each entry. An entry of images may itself be a list.
 
     Raises Malformed for what is no text or no name, and where texts and images are not equally many.
     """

@@ -64,7 +64,7 @@ class MbeirSource(DocumentPairSource):
 
 
 def task_of(settings: MbeirSource) -> Task:
-    """The one task that all subsets of the source have."""
+    """The task that all subsets of the source have."""
     return one_task(settings.subsets)
 
 
@@ -97,7 +97,7 @@ class MbeirRows(DocumentPairRows[MbeirSource]):
         require_paths(("qid", _POSITIVES), present, file)
 
     def identity(self) -> dict[str, Any]:
-        """As of every such source, and the instructions themselves."""
+        """The identity of any such source, with the instructions themselves."""
         return {**super().identity(), "prompts": sorted((list(key), each) for key, each in self._prompts.items())}
 
     @property
@@ -128,12 +128,12 @@ class MbeirRows(DocumentPairRows[MbeirSource]):
         key = (int(dataset) if dataset.isdecimal() else known, _modality(pair.query), _modality(document.side))
         prompts = self._prompts.get(key, ())
         if not prompts:
-            self.told["instruction_not_found"] += 1
+            self.negative_counts["instruction_not_found"] += 1
             return replace(pair, positive=document.side)
-        chosen = prompts[0]
+        prompt = prompts[0]
         if self.settings.instructions == "drawn":
-            chosen = prompts[_draw(self.settings.seed, pair.key) % len(prompts)]
-        return replace(pair, positive=document.side, instruction=chosen + (" " if pair.query.text else ""))
+            prompt = prompts[_hash(self.settings.seed, pair.key) % len(prompts)]
+        return replace(pair, positive=document.side, instruction=prompt + (" " if pair.query.text else ""))
 
     @cached_property
     def _prompts(self) -> Mapping[Key, tuple[str, ...]]:
@@ -143,7 +143,7 @@ class MbeirRows(DocumentPairRows[MbeirSource]):
 
 
 def read_prompts(path: str) -> dict[Key, tuple[str, ...]]:
-    """The instructions of M-BEIR's own table: of each dataset and pair of modalities those that are not empty.
+    """Reads the instructions of M-BEIR's own table: of each dataset and pair of modalities those that are not empty.
 
     Its columns are query_modality, cand_modality, dataset_name, dataset_id and after these the instructions. Raises
     SettingsError for a file of another form, StorageError for one that cannot be read.
@@ -152,15 +152,15 @@ def read_prompts(path: str) -> dict[Key, tuple[str, ...]]:
     rows = list(csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or [name.strip() for name in rows[0][:4]] != _HEAD:
         raise SettingsError(f"instructions_file: {path}: expected a table that begins with {', '.join(_HEAD)}")
-    found = {}
+    instructions = {}
     for number, row in enumerate(rows[1:], 2):
         prompts = tuple(prompt for each in row[4:] if (prompt := each.strip().strip('"')))
         if not prompts:
             continue
         if not row[3].strip().isdecimal():
             raise SettingsError(f"instructions_file: {path}, line {number}: dataset_id is {row[3]!r}, no number")
-        found[int(row[3]), _ordered(row[0]), _ordered(row[1])] = prompts
-    return found
+        instructions[int(row[3]), _ordered(row[0]), _ordered(row[1])] = prompts
+    return instructions
 
 
 _HEAD = ["query_modality", "cand_modality", "dataset_name", "dataset_id"]
@@ -174,5 +174,5 @@ def _modality(side: Side) -> str:
     return ",".join([*(["image"] if side.images else []), *(["text"] if side.text else [])])
 
 
-def _draw(seed: int, key: str) -> int:
+def _hash(seed: int, key: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}\n{key}".encode(), digest_size=8).digest(), "little")

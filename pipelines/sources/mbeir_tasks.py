@@ -62,7 +62,7 @@ _INSTRUCTIONS = {
 
 @dataclass(frozen=True)
 class MbeirSet:
-    """What is known of a set."""
+    """A set of M-BEIR."""
 
     key: Key
     instruction: str
@@ -80,11 +80,14 @@ SETS: Mapping[str, MbeirSet] = {name: _known(name, instruction) for name, instru
 
 
 def one_task(names: Sequence[str]) -> Task:
-    """The task that all sets of these names have. Raises ValueError for an unknown name, and where tasks differ."""
+    """Finds the task that all sets of these names have.
+
+    Raises ValueError for an unknown name, and where tasks differ.
+    """
     for name in names:
         if name not in SETS:
-            near = difflib.get_close_matches(name, SETS, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(SETS))}"
+            closest = difflib.get_close_matches(name, SETS, n=1, cutoff=0.6)
+            hint = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(SETS))}"
             raise ValueError(f"no set {name!r} in M-BEIR; {hint}")
     tasks = {SETS[name].task: name for name in names}
     if len(tasks) != 1:

@@ -48,7 +48,7 @@ class MegaPairsSource(PairSource):
 class MegaPairsRows(PairRows[MegaPairsSource]):
     """Rows of triplets: query with a text and an image, positive with an image, negatives in their order.
 
-    Faults: those of `read_records`; no_image, one of the two is missing; no_text, none of the texts says anything;
+    Faults: those of `read_records`; no_image, one of the two is missing; no_text, all texts are empty;
     bad_text, no string where there should be one; bad_list, one is missing or absurdly long.
     """
 
@@ -58,21 +58,21 @@ class MegaPairsRows(PairRows[MegaPairsSource]):
     def pairs(self) -> Iterator[GivenPair]:
         settings = self.settings
         keys = (settings.query_image_key, settings.texts_key, settings.target_image_key, settings.negatives_key)
-        for found, _ in self.readable():
-            for line, record in self.records(found, keys):
+        for file, _ in self.readable():
+            for line, record in self.records(file, keys):
                 try:
-                    yield read_triplet(record, settings, found.url, line)
+                    yield read_triplet(record, settings, file.url, line)
                 except Malformed as error:
-                    self.faults.append(Fault(found.url, line, error.reason, error.detail))
+                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
 
 
 def task_of(settings: MegaPairsSource) -> Task:
-    """Fused queries (image and text) for images are image retrieval."""
+    """The task: fused queries (image and text) for images are image retrieval."""
     return Task.IMAGE_RETRIEVAL
 
 
 def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: int = 0) -> GivenPair:
-    """The pair of one record. Raises Malformed."""
+    """Reads the pair of one record. Raises Malformed."""
     query = _image(record, settings.query_image_key, settings)
     target = _image(record, settings.target_image_key, settings)
     texts = [text for text in _strings(record, settings.texts_key) if text]
@@ -80,7 +80,7 @@ def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: i
         raise Malformed("no_text", f"{settings.texts_key!r} has no text")
     negatives = _strings(record, settings.negatives_key)
     return GivenPair(
-        Side(choose(texts, f"{query}\n{target}", settings.seed), (query,)),
+        Side(choose_text(texts, f"{query}\n{target}", settings.seed), (query,)),
         Side("", (target,)),
         tuple(Side("", (_stripped(name, settings.strip_prefixes),)) for name in negatives if name),
         file=file,
@@ -88,8 +88,8 @@ def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: i
     )
 
 
-def choose(texts: Sequence[str], record: str, seed: int) -> str:
-    """One of the texts, by the hash of the record under the seed: wherever the record stands, and on every machine."""
+def choose_text(texts: Sequence[str], record: str, seed: int) -> str:
+    """Chooses one of the texts by the hash of the record under the seed, wherever the record stands."""
     digest = hashlib.blake2b(record.encode(), digest_size=8, salt=(seed % 2**128).to_bytes(16, "little")).digest()
     return texts[int.from_bytes(digest, "little") % len(texts)]
 
@@ -102,7 +102,7 @@ def _image(record: Row, key: str, settings: MegaPairsSource) -> str:
 
 
 def _strings(record: Row, key: str) -> list[str]:
-    """A list of strings; a string alone is a list of one."""
+    """Gets a list of strings; a string alone is a list of one."""
     values = record.get(key)
     if isinstance(values, str):
         values = [values]

@@ -22,7 +22,7 @@ from corpus.settings import SettingsError
 from pipelines.sources.column_templates import require_paths
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
 from pipelines.sources.json_records import Fault, Malformed, text_of
-from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolved, split_instruction
+from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolve_subset, split_instruction
 from pipelines.sources.pair_rows import GivenPair, Side
 from pipelines.sources.pair_sampling import PairRows, PairSource
 from pipelines.sources.string_lists import MAX_ENTRIES, string_list
@@ -55,8 +55,8 @@ class _SixFields(PairSource):
 
     @field_validator("subsets")
     @classmethod
-    def _known_or_told(cls, given: dict[str, Subset]) -> dict[str, Subset]:
-        subsets = {name: resolved(name, subset, cls.known) for name, subset in given.items()}
+    def _have_one_task(cls, given: dict[str, Subset]) -> dict[str, Subset]:
+        subsets = {name: resolve_subset(name, subset, cls.known) for name, subset in given.items()}
         one_task(subsets)
         return subsets
 
@@ -89,7 +89,7 @@ class Mme5Source(_SixFields):
 
 
 def task_of(settings: _SixFields) -> Task:
-    """The one task that all subsets of the source have."""
+    """The task that all subsets of the source have."""
     return one_task(settings.subsets)
 
 
@@ -103,66 +103,66 @@ class MmebRows(PairRows[_SixFields]):
 
     def __init__(self, settings: _SixFields) -> None:
         super().__init__(settings)
-        self.seen: Counter[str] = Counter()
+        self.text_counts: Counter[str] = Counter()
 
     @cached_property
     def _by_subset(self) -> dict[str, list[FoundFile]]:
         return {name: self._files_of(name, subset) for name, subset in self.settings.subsets.items()}
 
     def find(self) -> list[FoundFile]:
-        return [found for files in self._by_subset.values() for found in files]
+        return [file for files in self._by_subset.values() for file in files]
 
     def require(self, present: set[str], file: str) -> None:
         require_paths(QUERY + POSITIVE, present, file)
 
     def pairs(self) -> Iterator[GivenPair]:
-        self.seen = Counter()
-        reader = RowReader(self.settings, self.seen)
+        self.text_counts = Counter()
+        reader = RowReader(self.settings, self.text_counts)
         for name, files in self._by_subset.items():
-            for found, _ in self.readable(files):
-                for line, row in self.records(found, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
+            for file, _ in self.readable(files):
+                for line, row in self.records(file, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
                     try:
-                        pair = reader.pair(row, self.settings.subsets[name], found.url, line)
+                        pair = reader.pair(row, self.settings.subsets[name], file.url, line)
                         yield replace(pair, subset=name)
                     except Malformed as error:
-                        self.faults.append(Fault(found.url, line, error.reason, error.detail))
+                        self.faults.append(Fault(file.url, line, error.reason, error.detail))
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What was seen in texts (see RowReader), and the rows that are malformed, for people."""
-        seen = {what: count for what, count in sorted(self.seen.items()) if count}
-        return {**super().notes, **({"texts": seen} if seen else {})}
+        """Counts of texts (see RowReader), and the rows that are malformed, for people."""
+        counts = {reason: count for reason, count in sorted(self.text_counts.items()) if count}
+        return {**super().notes, **({"texts": counts} if counts else {})}
 
     def _files_of(self, name: str, subset: Subset) -> list[FoundFile]:
         patterns = subset.files or (f"{self.settings.folder.rstrip('/')}/{name}",)
-        found = find_files(patterns, (".parquet",), f"subsets.{name}", self.not_read, NO_DATA)
-        splits = {match[1] for file in found if (match := _SPLIT.fullmatch(file.name.rpartition("/")[2]))}
+        files = find_files(patterns, (".parquet",), f"subsets.{name}", self.not_read, NO_DATA)
+        splits = {match[1] for file in files if (match := _SPLIT.fullmatch(file.name.rpartition("/")[2]))}
         if len(splits) < 2:
-            return found
+            return files
         if self.settings.split not in splits:
             raise SettingsError(f"split: {self.settings.split}: {name} has {', '.join(sorted(splits))}")
-        return [file for file in found if file.name.rpartition("/")[2].startswith(f"{self.settings.split}-")]
+        return [file for file in files if file.name.rpartition("/")[2].startswith(f"{self.settings.split}-")]
 
 
 class RowReader:
-    """Makes pairs of rows. `seen` counts what people may want to know: instruction_not_found (of queries) and
+    """Makes pairs of rows. `counts` has figures for people: instruction_not_found (of queries) and
     positive_instruction_not_found, texts that do not begin as those of their subset do; token_without_image;
     image_without_token; blank_negative, nothing but an instruction.
     """
 
-    def __init__(self, settings: _SixFields, seen: Counter[str]) -> None:
+    def __init__(self, settings: _SixFields, counts: Counter[str]) -> None:
         self._prefixes = settings.strip_prefixes
         self._lists = isinstance(settings, Mme5Source)
-        self._seen = seen
+        self._counts = counts
 
     def pair(self, row: Mapping[str, Any], subset: Subset, file: str = "", line: int = 0) -> GivenPair:
-        """The pair of one row. Raises Malformed."""
-        query_image, positive_image = _wanted(row.get(MODALITY), subset)
+        """Reads the pair of one row. Raises Malformed."""
+        query_image, positive_image = _expected_images(row.get(MODALITY), subset)
         instruction, query = self._side(row, QUERY, subset.instruction, query_image)
-        before, positive = self._side(row, POSITIVE, subset.positive_instruction, positive_image)
-        self._seen["instruction_not_found"] += bool(subset.instruction and not instruction)
-        self._seen["positive_instruction_not_found"] += bool(
-            subset.positive_instruction and positive.text and not before
+        positive_instruction, positive = self._side(row, POSITIVE, subset.positive_instruction, positive_image)
+        self._counts["instruction_not_found"] += bool(subset.instruction and not instruction)
+        self._counts["positive_instruction_not_found"] += bool(
+            subset.positive_instruction and positive.text and not positive_instruction
         )
         if not (query.text or query.images):
             raise Malformed("empty_query", f"neither {QUERY[0]} nor {QUERY[1]}")
@@ -174,7 +174,7 @@ class RowReader:
             tuple(self._negatives(row, subset)),
             instruction,
             label=positive.text if subset.label else "",
-            positive_instruction=before,
+            positive_instruction=positive_instruction,
             file=file,
             line=line,
         )
@@ -182,27 +182,27 @@ class RowReader:
     def _side(
         self, row: Mapping[str, Any], names: tuple[str, str], instructions: tuple[str, ...], image: bool | None
     ) -> tuple[str, Side]:
-        given, path = text_of(row.get(names[0])), self._name(row.get(names[1]))
+        raw, path = text_of(row.get(names[0])), self._name(row.get(names[1]))
         if image and not path:
             raise Malformed("no_image", f"{names[1]} is empty")
-        text = _TOKEN.sub("", given).strip()
-        self._seen["token_without_image"] += text != given and not path
-        self._seen["image_without_token"] += bool(text == given and given and path)
+        text = _TOKEN.sub("", raw).strip()
+        self._counts["token_without_image"] += text != raw and not path
+        self._counts["image_without_token"] += bool(text == raw and raw and path)
         instruction, text = split_instruction(text, instructions)
         return instruction, Side(text, (path,) if path else ())
 
     def _negatives(self, row: Mapping[str, Any], subset: Subset) -> Iterator[Side]:
-        """Those of a row, in their order; one that says nothing is left out."""
+        """Reads the negatives of a row, in order; empty ones are left out."""
         for text, path in self._paired(*(self._strings(row.get(name), name) for name in NEGATIVE)):
             _, text = split_instruction(_TOKEN.sub("", text).strip(), subset.positive_instruction)
             path = self._name(path)
             if text or path:
                 yield Side(text, (path,) if path else ())
             else:
-                self._seen["blank_negative"] += 1
+                self._counts["blank_negative"] += 1
 
     def _strings(self, value: Any, name: str) -> list[str]:
-        """A column's strings; one alone is a list of one, unless nothing is in it."""
+        """Reads a column's strings; one alone is a list of one, unless it is empty."""
         if isinstance(value, str) and self._lists:
             return string_list(value, name)
         values = value if isinstance(value, list) else [value]
@@ -212,7 +212,7 @@ class RowReader:
         return texts if any(texts) else []
 
     def _paired(self, texts: list[str], paths: list[str]) -> Iterator[tuple[str, str]]:
-        """Text and image of each negative. Where there are both, there must be as many of them."""
+        """Pairs text and image of each negative. Where there are both, there must be as many of them."""
         texts = texts if any(texts) else [""] * len(paths)
         paths = paths if any(paths) else [""] * len(texts)
         if len(texts) != len(paths):
@@ -225,8 +225,8 @@ class RowReader:
         return name.removeprefix(prefix).removeprefix("./")
 
 
-def _wanted(modality: Any, subset: Subset) -> tuple[bool | None, bool | None]:
-    """Whether query and positive should have an image, by the row's own word or else the subset's."""
+def _expected_images(modality: Any, subset: Subset) -> tuple[bool | None, bool | None]:
+    """Tells whether query and positive should have an image, by the row's modality or else by the subset."""
     query, mark, positive = modality.partition("2") if isinstance(modality, str) else ("", "", "")
     if mark and query and positive and not (set(query + positive) - set("IT")):
         return "I" in query, "I" in positive

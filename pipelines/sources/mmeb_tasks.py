@@ -21,7 +21,7 @@ from corpus.settings import Settings
 
 
 class Subset(Settings):
-    """How the rows of a subset are to be understood. For a subset that is known here, what is given goes first."""
+    """Settings of how the rows of a subset are read. For a subset that is known here, the given settings go first."""
 
     task: Task | None = Field(None, description="of a subset that is not known here it must be given")
     instruction: tuple[str, ...] = Field(
@@ -123,18 +123,21 @@ MME5_SUBSETS: Mapping[str, Subset] = {
 }
 
 
-def resolved(name: str, given: Subset, known: Mapping[str, Subset]) -> Subset:
-    """The subset with what is known of it filled in. Raises ValueError for an unknown one whose task is not given."""
+def resolve_subset(name: str, given: Subset, known: Mapping[str, Subset]) -> Subset:
+    """Completes the settings of a subset by those that are known of it.
+
+    Raises ValueError for an unknown one whose task is not given.
+    """
     subset = known.get(name, Subset()).model_copy(update={key: getattr(given, key) for key in given.model_fields_set})
     if subset.task is None:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        closest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"did you mean {closest[0]!r}?" if closest else f"known are {', '.join(known)}"
         raise ValueError(f"subset {name!r} needs its task, {hint}")
     return subset
 
 
 def one_task(subsets: Mapping[str, Subset]) -> Task:
-    """The task that all of them have. Raises ValueError where they differ."""
+    """Finds the task that all subsets have. Raises ValueError where they differ."""
     tasks = {subset.task: name for name, subset in subsets.items() if subset.task is not None}
     if len(tasks) != 1:
         named = ", ".join(f"{name} is {task}" for task, name in tasks.items())
@@ -143,8 +146,10 @@ def one_task(subsets: Mapping[str, Subset]) -> Task:
 
 
 def split_instruction(text: str, instructions: tuple[str, ...]) -> tuple[str, str]:
-    """(instruction, rest): the instruction with the sign after it and, before a rest, one blank, whatever blanks there
-    are: so the rows of a subset have one instruction. ("", text) where the text begins with none of them.
+    """Splits a text into the instruction that it begins with and the rest; ("", text) where it begins with none.
+
+    The instruction has the punctuation after it and, before a rest, one blank, whatever blanks there are: so the rows
+    of a subset have one instruction.
     """
     for words in sorted(instructions, key=len, reverse=True):
         if match := re.match(rf"{re.escape(words)}[.:]?(?:\s+|$)", text):

@@ -1,4 +1,4 @@
-"""What all sources of given pairs share: their settings, a seeded sample of a stream of any length, shards, counts.
+"""Base of sources of existing pairs: their settings, a seeded sample of a stream of any length, shards, counts.
 
 A source says how its files are read, pair by pair; the rest is here:
 
@@ -12,7 +12,7 @@ A source says how its files are read, pair by pair; the rest is here:
     class MyRows(PairRows[MySource]):
         def find(self) -> list[FoundFile]: ...             # the files, for `identity`; `self.not_read` for others
         def require(self, present: set[str], file: str) -> None: ...    # SettingsError where something needed lacks
-        def pairs(self) -> Iterator[GivenPair]: ...    # and `self.faults.append(Fault(...))` for each row that is lost
+        def pairs(self) -> Iterator[GivenPair]: ...    # and `self.faults.append(Fault(...))` for each bad row
 
 `self.readable()` gives the files with their columns, `self.records(file, columns)` what lies in one; both leave out
 damaged files, and note them.
@@ -50,7 +50,7 @@ from pipelines.sources.sampling import Sample, in_tables_of
 from pipelines.sources.set_images import MEDIA_ENDINGS, SetImages
 
 _BLOCK = 2048  # pairs that become a table at a time; with more of them Python's garbage collector is kept busy
-_OWN_URL = "own_url"  # where a pair's URL lies while `Sample` has its columns
+_PAIR_URL = "pair_url"  # where a pair's URL lies while `Sample` has its columns
 
 
 class PairSource(SourceSettings):
@@ -112,23 +112,26 @@ class PairRows(ABC, Generic[P]):
 
     @abstractmethod
     def find(self) -> list[FoundFile]:
-        """The files that are read, in order. Raises SettingsError where there are none."""
+        """Finds the files that are read, in order. Raises SettingsError where there are none."""
 
     @abstractmethod
     def pairs(self) -> Iterator[GivenPair]:
-        """The pairs of the files, in order. Adds to `faults` what is malformed; may count other losses in `counts`."""
+        """Reads the pairs of the files, in order.
+
+        Adds to `faults` what is malformed; may count other rows in `counts`.
+        """
 
     def require(self, present: set[str], file: str) -> None:
         """Raises SettingsError for a file whose paths (`column_templates`) lack one that is needed."""
 
     def check(self) -> None:
-        """Look at the columns of all files. Raises SettingsError for what `shards` would raise because of them."""
+        """Checks the columns of all files. Raises SettingsError for what `shards` would raise because of them."""
         for file in self.files:
             self._paths_of(file)
         self._raise_if_none_is_readable()
 
     def readable(self, files: Iterable[FoundFile] | None = None) -> Iterator[tuple[FoundFile, set[str]]]:
-        """Those of the files that can be read, as far as one sees from their beginning or footer, and their paths.
+        """Selects the files that can be read, by their beginning or footer, with their paths.
 
         The others are noted; whatever lies in a file without any object is a fault. Raises as `require`.
         """
@@ -140,7 +143,7 @@ class PairRows(ABC, Generic[P]):
                 fault_all(file, self.faults)
 
     def _paths_of(self, file: FoundFile) -> set[str] | None:
-        """The paths in a file that has what is needed; None for one that cannot be read, which is noted."""
+        """Lists the paths in a file that has what is needed; None for one that cannot be read, which is noted."""
         try:
             present = paths_in(file)
         except UnreadableFileError as error:
@@ -153,21 +156,21 @@ class PairRows(ABC, Generic[P]):
     def records(
         self, file: FoundFile, columns: Collection[str], images: Collection[str] = ()
     ) -> Iterator[tuple[int, Row]]:
-        """As `read_records`, of the first `lines`; where a file is damaged it ends, and that is noted."""
-        given, before = 0, self.faults.counts.total()
+        """Reads as `read_records`, the first `lines`; where a file is damaged it ends, and that is noted."""
+        records, before = 0, self.faults.counts.total()
         try:
             for line, record in read_records(file, self.faults, columns, images):
-                given += 1
+                records += 1
                 if self.settings.lines is None or line <= self.settings.lines:
                     yield line, record
                 else:
                     self.counts["over_line_limit"] = self.counts.get("over_line_limit", 0) + 1
         except UnreadableFileError as error:
-            seen = given + self.faults.counts.total() - before
-            lost = max(0, rows_claimed(file) - seen) if is_parquet(file) else 0
-            if lost:
-                self.counts["unreadable_rows"] = self.counts.get("unreadable_rows", 0) + lost
-            self._leave_out(error, f"; {seen} rows before the damage were read" if seen else "")
+            readable_rows = records + self.faults.counts.total() - before
+            unreadable = max(0, rows_claimed(file) - readable_rows) if is_parquet(file) else 0
+            if unreadable:
+                self.counts["unreadable_rows"] = self.counts.get("unreadable_rows", 0) + unreadable
+            self._leave_out(error, f"; {readable_rows} rows before the damage were read" if readable_rows else "")
 
     def _leave_out(self, error: UnreadableFileError, more: str = "") -> None:
         self._unreadable[error.url] = error
@@ -179,31 +182,31 @@ class PairRows(ABC, Generic[P]):
 
     @cached_property
     def files(self) -> list[FoundFile]:
-        """As `find`, which is called once. A file that several patterns mean is one."""
-        found = named_in_unicode(self.find(), self.not_read)
+        """The files of `find`, which is called once. A file that several patterns match is one."""
+        files = named_in_unicode(self.find(), self.not_read)
         if self.settings.images is not None:
             self.not_read.forget_others(MEDIA_ENDINGS)
-        return list({file.url: file for file in found}.values())
+        return list({file.url: file for file in files}.values())
 
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
         settings = self.settings.canonical()
         for name in ("images", "keep_images", "one_pair_per_image"):
-            del settings[name]  # which are found later, by the names that the rows give
+            del settings[name]  # which are resolved later, by the names in the rows
         if self.settings.lines is None:
             del settings["lines"]  # no limit has the name that it had before there was one
-        return {**settings, "files": [(found.url, found.size, found.version) for found in self.files]}
+        return {**settings, "files": [(file.url, file.size, file.version) for file in self.files]}
 
     def shards(self) -> Iterator[pa.Table]:
-        """Tables of `shard_rows` rows with PAIR_ROWS, the last one may be shorter; nothing in them is null."""
+        """Makes tables of `shard_rows` rows with PAIR_ROWS, the last one may be shorter; nothing in them is null."""
         settings = self.settings
         self.counts, self.faults, self._unreadable = {}, Faults(), {}
-        given = other = 0
+        pairs_read = other = 0
 
         def counted() -> Iterator[GivenPair]:
-            nonlocal given, other
+            nonlocal pairs_read, other
             for pair in self.pairs():
-                given += 1
+                pairs_read += 1
                 if settings.images_on in ("any", images_on(pair)):
                     yield pair
                 else:
@@ -213,12 +216,12 @@ class PairRows(ABC, Generic[P]):
         rows = draw_pairs(counted(), settings.sample_rows, settings.seed, drawn)
         for shard in in_tables_of(rows, settings.shard_rows):
             yield _with_licence(shard, settings.licence)
-        if not given:
+        if not pairs_read:
             self._raise_if_none_is_readable()
-        lost = Counter(self.counts) + self.faults.counts
+        left_out = Counter(self.counts) + self.faults.counts
         if settings.images_on != "any":
             drawn["other_sides"] = other
-        self.counts = {"read": given + lost.total(), **lost, **drawn}
+        self.counts = {"read": pairs_read + left_out.total(), **left_out, **drawn}
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -228,34 +231,36 @@ class PairRows(ABC, Generic[P]):
 
 
 def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: dict[str, int]) -> Iterator[pa.Table]:
-    """PAIR_ROWS of `rows` pairs drawn at random, in the order drawn; of all pairs in theirs if `rows` is None.
+    """Draws `rows` pairs at random, as PAIR_ROWS in the order drawn; gives all pairs in order if `rows` is None.
 
-    In one pass and bounded memory: at most 1.25 times `rows` pairs are held, as Arrow tables. A pair's place is the
+    In one pass and bounded memory: at most 1.25 times `rows` pairs are kept, as Arrow tables. A pair's place is the
     hash of its content under the seed (query, positive, instruction, label; not file, line or negatives), so the
     sample depends neither on the files' order nor on their names, and that of N pairs is the beginning of that of 2N.
-    Equal pairs are one, the first one met. Strings must be Unicode (`json_records.text_of` sees to it). Adds
+    Equal pairs are one, the first. Strings must be Unicode (`json_records.text_of` sees to it). Adds
     `not_sampled` and `duplicate_row` to `counts` where it draws.
     """
     if rows is None:
         yield from map(pairs_table, _blocks(pairs))
         return
-    near = _Near(rows, seed)
-    sample = Sample((near.table(block) for block in _blocks(pairs)), rows, seed)
+    candidates = _Candidates(rows, seed)
+    sample = Sample((candidates.table(block) for block in _blocks(pairs)), rows, seed)
     counts["duplicate_row"] = counts.get("duplicate_row", 0) + sample.repeated
-    counts["not_sampled"] = counts.get("not_sampled", 0) + near.skipped + sample.seen - sample.repeated - len(sample)
+    counts["not_sampled"] = (
+        counts.get("not_sampled", 0) + candidates.skipped + sample.seen - sample.repeated - len(sample)
+    )
     for table in sample.tables():
-        yield table.drop_columns(["url", "text"]).rename_columns({_OWN_URL: "url"}).select(PAIR_ROWS.names)
+        yield table.drop_columns(["url", "text"]).rename_columns({_PAIR_URL: "url"}).select(PAIR_ROWS.names)
 
 
 def images_on(pair: GivenPair) -> str:
-    """Which sides of a pair have images: query, positive, both, or none."""
+    """Tells which sides of a pair have images: query, positive, both, or none."""
     if pair.query.images:
         return "both" if pair.positive.images else "query"
     return "positive" if pair.positive.images else "none"
 
 
 def content_digest(pair: GivenPair) -> bytes:
-    """16 bytes that tell pairs apart by what they say: query, positive, instruction and label."""
+    """Hashes the content of a pair to 16 bytes: query, positive, instruction and label."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (*_parts(pair.query), *_parts(pair.positive), pair.instruction, pair.label):
         data = part.encode()
@@ -273,7 +278,7 @@ def _blocks(pairs: Iterable[GivenPair]) -> Iterator[list[GivenPair]]:
     return iter(lambda: list(itertools.islice(stream, _BLOCK)), [])
 
 
-class _Near:
+class _Candidates:
     """Makes tables for `Sample` of those pairs that can still be in it: most of a long stream never are."""
 
     def __init__(self, rows: int, seed: int) -> None:
@@ -284,19 +289,19 @@ class _Near:
         self.skipped = 0
 
     def table(self, pairs: list[GivenPair]) -> pa.Table:
-        """PAIR_ROWS with what `Sample` calls URL and text, which are the halves of each pair's digest."""
+        """Makes PAIR_ROWS with the columns `url` and `text` of `Sample`: the halves of each pair's digest."""
         digests = [content_digest(pair) for pair in pairs]
         places = hash_strings(pa.array([digest[:8] for digest in digests], pa.binary()), self._seed)
-        near = np.flatnonzero(places <= self._last).tolist()
-        self.skipped += len(pairs) - len(near)
-        self._fresh.append(places[near])
+        possible = np.flatnonzero(places <= self._last).tolist()
+        self.skipped += len(pairs) - len(possible)
+        self._fresh.append(places[possible])
         if sum(map(len, self._fresh)) > max(self._rows // 4, _BLOCK):
             self._best = np.unique(np.concatenate([self._best, *self._fresh]))[: self._rows]
             self._fresh = []
             self._last = self._best[-1] if len(self._best) == self._rows else self._last
-        table = pairs_table([pairs[at] for at in near]).rename_columns({"url": _OWN_URL})
+        table = pairs_table([pairs[at] for at in possible]).rename_columns({"url": _PAIR_URL})
         for name, half in (("url", slice(8)), ("text", slice(8, 16))):
-            table = table.append_column(name, pa.array([digests[at][half] for at in near], pa.binary()))
+            table = table.append_column(name, pa.array([digests[at][half] for at in possible], pa.binary()))
         return table
 
 

@@ -70,7 +70,7 @@ class TevatronSource(DocumentPairSource):
         return {**({"images": {"parquet": {"paths": filled["corpus"]}}} if known.images else {}), **filled}
 
     @model_validator(mode="after")
-    def _is_whole(self) -> TevatronSource:
+    def _is_complete(self) -> TevatronSource:
         if not self.files or not self.corpus:
             raise ValueError("say where the files of the queries and of the corpus lie, or name a preset")
         return self
@@ -90,8 +90,8 @@ class TevatronRows(DocumentPairRows[TevatronSource]):
         return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
     def require(self, present: set[str], file: str) -> None:
-        asked = next((name for name in (*_TEXTS, _IMAGE) if name in present), _TEXTS[0])
-        require_paths((asked, _POSITIVES), present, file)
+        query = next((name for name in (*_TEXTS, _IMAGE) if name in present), _TEXTS[0])
+        require_paths((query, _POSITIVES), present, file)
 
     @property
     def documents(self) -> DocumentsSettings:
@@ -106,7 +106,7 @@ class TevatronRows(DocumentPairRows[TevatronSource]):
         texts = (Template(name).text(row) for name in _TEXTS)
         query = Side(next(filter(None, texts), ""), names_at(row, _IMAGE))
         if query == Side():
-            raise Malformed("no_query", f"none of {', '.join((*_TEXTS, _IMAGE))} says anything")
+            raise Malformed("no_query", f"none of {', '.join((*_TEXTS, _IMAGE))} holds anything")
         positives = ids_at(Template(_POSITIVES), row)
         if not positives:
             raise Malformed("no_positive", f"{_POSITIVES} names none")

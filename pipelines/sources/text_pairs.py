@@ -1,7 +1,7 @@
 """Source `text_pairs`: a query, the passages that answer it, and hard negatives, in the forms that public sets have.
 
-Every form is a way to say in which columns the texts lie; from there on all are read alike. Published negatives are
-known to hold positives: what equals one of the row's positives is no negative.
+A form names the columns of the texts; from there on all are read in the same way. Published negatives are known to
+hold positives: one that equals a positive of its row is no negative.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TextPairsSource(PairSource):
     most_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
 
     @model_validator(mode="after")
-    def _is_whole(self) -> TextPairsSource:
+    def _is_complete(self) -> TextPairsSource:
         if self.preset and self.preset not in PRESETS:
             raise ValueError(f"no preset {self.preset!r}; there are {', '.join(sorted(PRESETS))}")
         if not self.preset and not (self.files and self.form):
@@ -62,7 +62,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
     """The pairs of a set of texts.
 
     Reasons why a row gives none: no_query, no_positive, bad_text, not_json, not_an_object, line_too_long; a positive
-    of several that gives none: empty_positive, repeated_positive. The notes count what became of negatives, and
+    of several that gives none: empty_positive, repeated_positive. The notes count the outcomes of negatives, and
     positives that were not drawn.
     """
 
@@ -72,7 +72,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
         self._patterns = settings.files or (known.files if known else ())
         self._form: Any = settings.form or (known.form if known else None)
         self._licence = known.licence if known and not settings.licence else ""
-        self.told: Counter[str] = Counter()
+        self.text_counts: Counter[str] = Counter()
 
     def find(self) -> list[FoundFile]:
         return find_files(self._patterns, ROW_ENDINGS, "files", self.not_read, NO_DATA)
@@ -81,33 +81,33 @@ class TextPairsRows(PairRows[TextPairsSource]):
         self._columns(present, file)
 
     def identity(self) -> dict[str, Any]:
-        """As of every source of pairs, and what the preset says."""
+        """The identity of any source of pairs, with the form and licence of the preset."""
         return {**super().identity(), "form": self._form.canonical(), "preset_licence": self._licence}
 
     def pairs(self) -> Iterator[GivenPair]:
-        """The pairs of each row, in the files' order."""
-        self.told = Counter()
+        """Reads the pairs of each row, in the files' order."""
+        self.text_counts = Counter()
         for file, present in self.readable():
-            reader = _Reader(self._columns(present, file.url))
+            reader = _RowReader(self._columns(present, file.url))
             for line, row in self.records(file, reader.paths):
                 try:
                     query, positives, negatives, instruction, key = reader.read(row)
                     in_batch = reader.in_batch_negatives(row, file.url)
-                    chosen = self._chosen(query, positives)
+                    chosen = self._choose_positives(query, positives)
                 except Malformed as error:
                     self.faults.append(Fault(file.url, line, error.reason, error.detail))
                     continue
-                given = tuple(true_negatives(negatives, positives, self.settings.most_negatives, self.told))
+                kept = tuple(true_negatives(negatives, positives, self.settings.most_negatives, self.text_counts))
                 for positive in chosen:
                     yield GivenPair(
-                        *(Side(query), positive, given, instruction, "", key, file.url, line),
+                        *(Side(query), positive, kept, instruction, "", key, file.url, line),
                         licence=self._licence,
                         positive_score=positive.score,
                         in_batch_negatives=in_batch,
                     )
 
     def _columns(self, present: set[str], file: str) -> Columns:
-        """Where the texts lie in a file. Raises SettingsError, which says where that is set."""
+        """Maps the parts of a pair to a file's columns. Raises SettingsError, which names the setting."""
         try:
             columns = cast(Columns, self._form.columns(present))
         except SettingsError as error:
@@ -118,33 +118,33 @@ class TextPairsRows(PairRows[TextPairsSource]):
             raise SettingsError(f"{error}; name the columns in `form`") from None
         return columns
 
-    def _chosen(self, query: str, positives: Sequence[Side]) -> Sequence[Side]:
-        """The positives that become pairs. Raises Malformed where there is no pair in the row."""
+    def _choose_positives(self, query: str, positives: Sequence[Side]) -> Sequence[Side]:
+        """Chooses the positives that become pairs. Raises Malformed where there is no pair in the row."""
         if not query:
             raise Malformed("no_query", "the query is empty")
-        named = [side for side in positives if side.text]
-        if not named:
+        nonempty = [side for side in positives if side.text]
+        if not nonempty:
             raise Malformed("no_positive", "no positive, or only empty ones")
-        different = list({normalize_side(side): side for side in reversed(named)}.values())[::-1]
+        distinct = list({normalize_side(side): side for side in reversed(nonempty)}.values())[::-1]
         if self.settings.positives == "one":
-            self.told["positives_not_drawn"] += len(positives) - 1
-            return [min(different, key=lambda side: _draw(self.settings.seed, query, side.text))]
+            self.text_counts["positives_not_drawn"] += len(positives) - 1
+            return [min(distinct, key=lambda side: _rank(self.settings.seed, query, side.text))]
         for reason, count in (
-            ("empty_positive", len(positives) - len(named)),
-            ("repeated_positive", len(named) - len(different)),
+            ("empty_positive", len(positives) - len(nonempty)),
+            ("repeated_positive", len(nonempty) - len(distinct)),
         ):
             if count:
                 self.counts[reason] = self.counts.get(reason, 0) + count
-        return different
+        return distinct
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Rows that are malformed, and what became of positives and negatives, for people."""
-        return {**super().notes, **({"texts": dict(sorted(self.told.items()))} if self.told else {})}
+        """Rows that are malformed, and outcomes of positives and negatives, for people."""
+        return {**super().notes, **({"texts": dict(sorted(self.text_counts.items()))} if self.text_counts else {})}
 
 
-class _Reader:
-    """Reads rows that lie in some columns."""
+class _RowReader:
+    """Reads the parts of a pair from a row's columns."""
 
     def __init__(self, columns: Columns) -> None:
         self._query, self._positives = Template(columns.query), Template(columns.positives)
@@ -155,20 +155,20 @@ class _Reader:
 
     @property
     def paths(self) -> set[str]:
-        """All that is needed."""
+        """The columns that are needed."""
         templates = [self._query, self._positives, *self._negatives, *filter(None, self._others)]
         return {path for each in templates for path in each.paths} | {*filter(None, (*self._scores, self._kind))}
 
     def read(self, row: Row) -> tuple[str, list[Side], list[Side], str, str]:
-        """Query, positives, negatives, instruction, key. Raises Malformed for what is no text."""
+        """Reads query, positives, negatives, instruction, key. Raises Malformed for what is no text."""
         negatives = [side for template in self._negatives for side in _sides(template, row)]
         instruction, key = (template.text(row) if template else "" for template in self._others)
-        of_positives, of_negatives = self._scores
-        positives = _scored(_sides(self._positives, row), row, of_positives)
-        return self._query.text(row), positives, _scored(negatives, row, of_negatives), instruction, key
+        positive_scores, negative_scores = self._scores
+        positives = _scored(_sides(self._positives, row), row, positive_scores)
+        return self._query.text(row), positives, _scored(negatives, row, negative_scores), instruction, key
 
     def in_batch_negatives(self, row: Row, file: str) -> bool:
-        """Whether the positives of other rows are negatives of this one."""
+        """Tells whether the positives of other rows are negatives of this one."""
         kind = look_up(row, self._kind) if self._kind else None
         return _NO_NEGATIVES_FOLDER not in file.rpartition("/")[0] and kind not in _NO_NEGATIVES_KINDS
 
@@ -181,11 +181,11 @@ def _sides(template: Template, row: Row) -> list[Side]:
 
 
 def _scored(sides: list[Side], row: Row, path: str) -> list[Side]:
-    """The sides with the scores that lie at a path, if these are as many: 0 for what is no number."""
-    given = look_up(row, path) if path else None
-    if not isinstance(given, list) or len(given) != len(sides):
+    """Adds to sides the scores that lie at a path, if these are as many: 0 for a value that is no number."""
+    scores = look_up(row, path) if path else None
+    if not isinstance(scores, list) or len(scores) != len(sides):
         return sides
-    return [replace(side, score=_number(score)) for side, score in zip(sides, given, strict=True)]
+    return [replace(side, score=_number(score)) for side, score in zip(sides, scores, strict=True)]
 
 
 def _number(value: Any) -> float:
@@ -193,5 +193,5 @@ def _number(value: Any) -> float:
     return float(value) if is_number else 0.0
 
 
-def _draw(seed: int, query: str, positive: str) -> bytes:
+def _rank(seed: int, query: str, positive: str) -> bytes:
     return hashlib.blake2b(f"{seed}\n{len(query)}\n{query}{positive}".encode(), digest_size=8).digest()

@@ -1,7 +1,7 @@
-"""Annotations of videos, read from the files that public sets come in: JSON or JSON lines, local or in a store.
+"""Reads annotations of videos from the files that public sets come in: JSON or JSON lines, local or in a store.
 
-A record that is not as its form says is left out, with file and line in a list of faults; the others are read. What
-a form's field is called, where nobody could verify it, is a setting. A record whose times cannot be read is never taken
+A record that is not as its form says is left out, with file and line in a list of faults; the others are read. The
+name of a form's field, where it could not be verified, is a setting. A record whose times cannot be read is never taken
 to be about the whole video.
 """
 
@@ -22,11 +22,11 @@ _PLAIN_KEYS = ("video", "start_s", "end_s", "text", "question", "answer")
 _Times = tuple[float | None, float | None]
 
 
-class _Form(Settings):
+class _AnnotationSettings(Settings):
     files: tuple[str, ...] = Field(min_length=1, description="JSON or JSON lines: paths, folders, globs, fsspec URLs")
 
 
-class ShareGpt4Video(_Form):
+class ShareGpt4Video(_AnnotationSettings):
     """`video_id`, `captions: [{idx, content}]`; the caption of index "-1" describes the whole video."""
 
     kind: Literal["sharegpt4video"]
@@ -34,7 +34,7 @@ class ShareGpt4Video(_Form):
     times_key: str = Field("", description="list beside the captions: start of each part, or edges; empty: no times")
 
 
-class Llava(_Form):
+class Llava(_AnnotationSettings):
     """`video`, `conversations: [{from: human | gpt, value}]`, in VideoChat-Flash with start and end."""
 
     kind: Literal["llava"]
@@ -46,7 +46,7 @@ class Llava(_Form):
     )
 
 
-class Vript(_Form):
+class Vript(_AnnotationSettings):
     """`{meta: {video_id}, data: {clip id: {caption: {content}}}}`; times are in files of their own."""
 
     kind: Literal["vript"]
@@ -59,8 +59,8 @@ class Vript(_Form):
     cut_already: bool = Field(False, description="the videos are the release's clips, named by clip id")
 
 
-class Plain(_Form):
-    """`video`, `start_s`, `end_s`, `text`, `question`, `answer`: our own, no other keys; times may be absent."""
+class Plain(_AnnotationSettings):
+    """`video`, `start_s`, `end_s`, `text`, `question`, `answer`: this project's form, no other keys; times may lack."""
 
     kind: Literal["plain"]
 
@@ -70,9 +70,9 @@ AnyForm = Annotated[ShareGpt4Video | Llava | Vript | Plain, Field(discriminator=
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is said of a video or of a part of it. Seconds as a player shows them.
+    """A text, or a question with its answer, about a video or a part of it. Seconds as a player shows them.
 
-    A part without a start has times that nobody told; an end of None is the video's. `text` describes; `question` and
+    A part without a start has unknown times; an end of None is the video's. `text` describes; `question` and
     `answer` come together or are both "".
     """
 
@@ -82,13 +82,13 @@ class Annotation:
     text: str
     question: str
     answer: str
-    whole: bool  # is about the whole video
+    whole_video: bool  # is about the whole video
 
 
 def read_annotations(
     form: AnyForm, files: Sequence[str], cuts: Sequence[str], faults: list[Fault]
 ) -> Iterator[Annotation]:
-    """The annotations of files of one form, in their order; `cuts` are Vript's. Adds to `faults` what is malformed.
+    """Reads the annotations of files of one form, in order; `cuts` are Vript's. Adds to `faults` what is malformed.
 
     Raises StorageError for a file that cannot be read.
     """
@@ -97,23 +97,24 @@ def read_annotations(
         for line, record in records(file, faults):
             for unit in _clips(form, record) if isinstance(form, Vript) else [record]:
                 try:
-                    found = _of_unit(form, unit, times)
+                    annotations = _read_unit(form, unit, times)
                 except Malformed as error:
                     faults.append(Fault(file, line, error.reason, error.detail))
                 else:
-                    yield from found
+                    yield from annotations
 
 
-def _of_unit(form: AnyForm, record: Any, times: Mapping[str, _Times]) -> list[Annotation]:
+def _read_unit(form: AnyForm, record: Any, times: Mapping[str, _Times]) -> list[Annotation]:
+    """Reads the annotations of one record, of Vript one clip. Raises Malformed."""
     if not isinstance(record, dict):
         raise Malformed("not_an_object", f"a {type(record).__name__}")
     match form:
         case ShareGpt4Video():
-            return _of_sharegpt4video(form, record)
+            return _read_sharegpt4video(form, record)
         case Llava():
-            return _of_llava(form, record)
+            return _read_llava(form, record)
         case Vript():
-            return [_of_clip(form, record, times)]
+            return [_read_clip(form, record, times)]
     if unknown := next((key for key in record if key not in _PLAIN_KEYS), None):
         raise Malformed("unknown_key", f"{unknown!r}: {nearest_key(unknown, _PLAIN_KEYS)}")
     start_s, end_s = _times(record.get("start_s"), record.get("end_s"))
@@ -123,53 +124,55 @@ def _of_unit(form: AnyForm, record: Any, times: Mapping[str, _Times]) -> list[An
     return [Annotation(_video(record, "video"), start_s, end_s, text, question, answer, start_s is None)]
 
 
-def _of_sharegpt4video(form: ShareGpt4Video, record: dict[str, Any]) -> list[Annotation]:
+def _read_sharegpt4video(form: ShareGpt4Video, record: dict[str, Any]) -> list[Annotation]:
     video = _video(record, form.video_key)
     captions = record.get("captions")
     if not isinstance(captions, list) or not all(isinstance(each, dict) for each in captions) or not captions:
         raise Malformed("no_text", "captions are not a list of objects")
-    whole = [text_of(each.get("content")) for each in captions if str(each.get("idx")) == "-1"]
+    descriptions = [text_of(each.get("content")) for each in captions if str(each.get("idx")) == "-1"]
     parts = [text_of(each.get("content")) for each in captions if str(each.get("idx")) != "-1"]
     starts = record.get(form.times_key) if form.times_key else None
     if starts is None:
-        spans: list[_Times] = [(None, None)] * len(parts)
+        part_times: list[_Times] = [(None, None)] * len(parts)
     elif not isinstance(starts, list):
         raise Malformed("bad_time", f"{form.times_key!r} is not a list of times")
     elif len(starts) in (len(parts), len(parts) + 1):
-        spans = [_times(*both) for both in zip(starts, [*starts[1:], None], strict=True)][: len(parts)]
+        part_times = [_times(*both) for both in zip(starts, [*starts[1:], None], strict=True)][: len(parts)]
     else:
         raise Malformed("bad_time", f"{len(starts)} times for {len(parts)} parts")
-    found = [Annotation(video, None, None, text, "", "", True) for text in whole if text]
-    found += [Annotation(video, *span, text, "", "", False) for span, text in zip(spans, parts, strict=True) if text]
-    if not found:
+    annotations = [Annotation(video, None, None, text, "", "", True) for text in descriptions if text]
+    annotations += [
+        Annotation(video, *part, text, "", "", False) for part, text in zip(part_times, parts, strict=True) if text
+    ]
+    if not annotations:
         raise Malformed("no_text", "all captions are empty")
-    return found
+    return annotations
 
 
-def _of_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
+def _read_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
     video = _video(record, "video")
     refuse_unread_times(record, form.start_key, form.end_key)
     start_s, end_s = _times(record.get(form.start_key), record.get(form.end_key))
     turns = record.get("conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise Malformed("bad_turns", "conversations are not a list of objects")
-    spoken = [turn for turn in turns if turn.get("from") != "system"]
-    if not spoken or [turn.get("from") for turn in spoken] != ["human", "gpt"] * (len(spoken) // 2):
+    dialogue = [turn for turn in turns if turn.get("from") != "system"]
+    if not dialogue or [turn.get("from") for turn in dialogue] != ["human", "gpt"] * (len(dialogue) // 2):
         raise Malformed("bad_turns", "human and gpt do not take turns")
-    values = [_without(form.tokens, text_of(turn.get("value"))) for turn in spoken]
-    found = []
+    values = [_remove_tokens(form.tokens, text_of(turn.get("value"))) for turn in dialogue]
+    annotations = []
     for question, answer in zip(values[::2], values[1::2], strict=True):
         if not answer:
             raise Malformed("no_text", "an empty answer")
-        # Where nothing but a placeholder or a description was asked for, the answer is a description.
-        described = not question or asks_for_description(question, form.description_prompts)
-        said = (answer, "", "") if described else ("", question, answer)
-        found.append(Annotation(video, start_s, end_s, *said, start_s is None))
-    return found
+        # Where the question is but a placeholder or a request for a description, the answer is a description.
+        is_description = not question or asks_for_description(question, form.description_prompts)
+        texts = (answer, "", "") if is_description else ("", question, answer)
+        annotations.append(Annotation(video, start_s, end_s, *texts, start_s is None))
+    return annotations
 
 
 def _clips(form: Vript, record: Any) -> list[Any]:
-    """The clips of a file of captions, each with its id and the video that it is of."""
+    """Lists the clips of a file of captions, each with its id and the video that it is of."""
     if not isinstance(record, dict) or not isinstance(record.get("data"), dict):
         return [record]
     meta = record.get("meta")
@@ -180,7 +183,7 @@ def _clips(form: Vript, record: Any) -> list[Any]:
     ]
 
 
-def _of_clip(form: Vript, clip: dict[str, Any], times: Mapping[str, _Times]) -> Annotation:
+def _read_clip(form: Vript, clip: dict[str, Any], times: Mapping[str, _Times]) -> Annotation:
     name = text_of(clip.get("clip_id"))
     caption = clip.get("caption")
     text = text_of(caption.get(form.text_key) if isinstance(caption, dict) else caption)
@@ -192,15 +195,16 @@ def _of_clip(form: Vript, clip: dict[str, Any], times: Mapping[str, _Times]) -> 
 
 
 def _read_cuts(form: Vript, files: Sequence[str], faults: list[Fault]) -> dict[str, _Times]:
-    found: dict[str, _Times] = {}
+    """Reads the times of Vript's clips, by clip id."""
+    times: dict[str, _Times] = {}
     for file in files:
         for line, record in records(file, faults):
             for name, cut in _cuts(form, record, ""):
                 try:
-                    found[name] = _cut_times(form, cut, found.get(name))
+                    times[name] = _cut_times(form, cut, times.get(name))
                 except Malformed as error:
                     faults.append(Fault(file, line, error.reason, f"clip {name!r}: {error.detail}"))
-    return found
+    return times
 
 
 def _cut_times(form: Vript, cut: Mapping[str, Any], before: _Times | None) -> _Times:
@@ -211,7 +215,7 @@ def _cut_times(form: Vript, cut: Mapping[str, Any], before: _Times | None) -> _T
 
 
 def _cuts(form: Vript, value: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Whatever has a start, however deep it lies, by the clip's id."""
+    """Finds the objects that have a start, however deep they lie, by the clip's id."""
     if isinstance(value, dict) and form.cut_start_key in value:
         yield str(value.get(form.cut_clip_key, name)), value
     elif isinstance(value, (dict, list)):
@@ -227,7 +231,7 @@ def _video(record: Mapping[str, Any], key: str) -> str:
 
 
 def _times(start: Any, end: Any) -> _Times:
-    """(None, None) without either; an end alone begins with the video."""
+    """Parses start and end: (None, None) without either; an end alone begins with the video. Raises Malformed."""
     try:
         start_s, end_s = seconds(start), seconds(end)
     except ValueError as error:
@@ -237,7 +241,7 @@ def _times(start: Any, end: Any) -> _Times:
     return (0.0 if start_s is None and end_s is not None else start_s), end_s
 
 
-def _without(tokens: Sequence[str], text: str) -> str:
+def _remove_tokens(tokens: Sequence[str], text: str) -> str:
     for token in tokens:
         text = re.sub(rf"\s*{re.escape(token)}\s*", lambda gap: "\n" if "\n" in gap[0] else " ", text)
     return text.strip()

@@ -1,4 +1,4 @@
-"""Long videos in spans, and what is said of a video shared out to them."""
+"""Divides long videos into segments, and the annotations of a video among them."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ ANNOTATION = pa.struct(
 )
 
 
-def span_starts(duration_s: float | None, span_s: float) -> list[float]:
-    """Where each of the fewest equal spans begins that are no longer than `span_s`."""
-    spans = max(math.ceil((duration_s or 0.0) / span_s), 1)
-    return [round(at * (duration_s or 0.0) / spans, 3) for at in range(spans)]
+def segment_starts(duration_s: float | None, span_s: float) -> list[float]:
+    """Finds where each of the fewest equal segments begins that are no longer than `span_s`."""
+    count = max(math.ceil((duration_s or 0.0) / span_s), 1)
+    return [round(at * (duration_s or 0.0) / count, 3) for at in range(count)]
 
 
-def share_out(
+def assign_annotations(
     annotations: Sequence[Annotation], starts: Sequence[float], counts: Counter[str]
 ) -> tuple[str, list[list[dict[str, Any]]]]:
-    """The first description of the whole, and for each span the annotations that begin in it, in the order of time.
+    """Gives the first description of the video, and each segment the annotations that begin in it, in order of time.
 
-    What else is said of the whole goes to the first span, without times; what begins behind the end to the last: the
-    stage that cuts knows the end. Adds to `counts` what was placed and what was left out.
+    Further annotations of the video go to the first segment, without times; those that begin behind the end to the
+    last: the stage that cuts knows the end. Adds to `counts` how many were placed and how many left out.
     """
     text = ""
-    shares: list[list[dict[str, Any]]] = [[] for _ in starts]
-    for one in annotations:
-        said = {"text": one.text, "question": one.question, "answer": one.answer}
-        if one.start_s is None and not one.whole:
+    by_segment: list[list[dict[str, Any]]] = [[] for _ in starts]
+    for annotation in annotations:
+        fields = {"text": annotation.text, "question": annotation.question, "answer": annotation.answer}
+        if annotation.start_s is None and not annotation.whole_video:
             counts["no_time"] += 1
             continue
         counts["placed"] += 1
-        if one.whole and one.text and not text:
-            text = said["text"]
-            said["text"] = ""
-            if not one.question:
+        if annotation.whole_video and annotation.text and not text:
+            text = fields["text"]
+            fields["text"] = ""
+            if not annotation.question:
                 continue
-        span = bisect.bisect_right(starts, one.start_s or 0.0) - 1
-        shares[span].append({"start_s": one.start_s, "end_s": one.end_s, **said})
-    for share in shares:
-        share.sort(key=lambda each: -1.0 if each["start_s"] is None else each["start_s"])
-    return text, shares
+        segment = bisect.bisect_right(starts, annotation.start_s or 0.0) - 1
+        by_segment[segment].append({"start_s": annotation.start_s, "end_s": annotation.end_s, **fields})
+    for each_segment in by_segment:
+        each_segment.sort(key=lambda each: -1.0 if each["start_s"] is None else each["start_s"])
+    return text, by_segment

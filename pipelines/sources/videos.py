@@ -26,9 +26,9 @@ from pipelines.sources.base import SourceSettings
 from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, is_unicode
 from pipelines.sources.json_records import Faults
 from pipelines.sources.not_read import NotRead
-from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, Names, is_web, on_the_web, under_prefix
+from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, VideoNames, is_web, on_the_web, under_prefix
 from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
-from pipelines.sources.video_spans import ANNOTATION, share_out, span_starts
+from pipelines.sources.video_spans import ANNOTATION, assign_annotations, segment_starts
 from video.probe import Glance, glance
 
 COLUMNS = pa.schema(
@@ -49,7 +49,7 @@ COLUMNS = pa.schema(
     ]
 )
 T = TypeVar("T")
-_BLOCK = 32  # videos that are looked at ahead
+_BLOCK = 32  # videos that are probed ahead
 
 
 class VideosSource(SourceSettings):
@@ -100,7 +100,7 @@ class VideosRows:
     counts: `read` rows; `bad_name`, no Unicode; `repeated_video`, found twice; `no_video_file`, a name that annotations
     give; `not_sampled`, videos, and spans of the last one, that are not in the sample. read = rows + the others.
     annotation_counts: `read` annotations; `placed` in rows; `repeated`; `no_video_file`; `ambiguous_video`, several
-    files have that name; `no_time`, of a part that nobody gave a time; `not_sampled`; malformed records by the reasons
+    files have that name; `no_time`, of a part without a time; `not_sampled`; malformed records by the reasons
     of `faults`. read = the others.
     faults: records of annotation files that are malformed.
     """
@@ -114,11 +114,11 @@ class VideosRows:
 
     @cached_property
     def _listed(self) -> list[FoundFile]:
-        plain = [name for name in self._settings.videos if not _is_prefix(name)]
+        names = [name for name in self._settings.videos if not _is_prefix(name)]
         return [
-            found
-            for name in plain
-            for found in (
+            file
+            for name in names
+            for file in (
                 [on_the_web(name)] if is_web(name) else find_files([name], VIDEO_ENDINGS, "videos", self._not_read)
             )
         ]
@@ -132,7 +132,7 @@ class VideosRows:
 
     @cached_property
     def _files(self) -> list[tuple[list[FoundFile], list[FoundFile]]]:
-        """Of each form the files, and those of its cuts."""
+        """The annotation files of each form, and those of its cuts."""
         return [
             (
                 find_files(form.files, JSON_ENDINGS, "annotations", self._not_read, NO_DATA),
@@ -142,49 +142,49 @@ class VideosRows:
         ]
 
     def check(self) -> None:
-        """Raises SettingsError for a pattern that finds no files; what is in them is for the stages to judge."""
+        """Raises SettingsError for a pattern that finds no files; the stages check what is in them."""
         self.identity()
 
     def shards(self) -> Iterator[pa.Table]:
-        """Tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, for a stage to judge."""
+        """Tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, and fails later."""
         self.counts, self.annotation_counts, self.faults = {}, Counter(), Faults()
-        said = self._said()
-        rows = self._rows(self._in_order(list(said)), said)
+        annotations = self._annotations_by_video()
+        rows = self._rows(self._in_order(list(annotations)), annotations)
         blocks = iter(lambda: list(itertools.islice(rows, self._settings.shard_rows)), [])
         yield from (pa.Table.from_pylist(block, schema=COLUMNS) for block in blocks)
 
-    def _said(self) -> dict[FoundFile, list[Annotation]]:
-        """Each video, once, with its annotations."""
-        named = [video for video in self._listed if is_unicode(video.url)]
-        listed = {video.url: video for video in named}
-        self.counts = {"bad_name": len(self._listed) - len(named), "repeated_video": len(named) - len(listed)}
-        said: dict[FoundFile, dict[Annotation, None]] = {video: {} for video in listed.values()}
-        names = Names(said)
+    def _annotations_by_video(self) -> dict[FoundFile, list[Annotation]]:
+        """Collects the annotations of each video; no video comes twice."""
+        valid = [video for video in self._listed if is_unicode(video.url)]
+        listed = {video.url: video for video in valid}
+        self.counts = {"bad_name": len(self._listed) - len(valid), "repeated_video": len(valid) - len(listed)}
+        by_video: dict[FoundFile, dict[Annotation, None]] = {video: {} for video in listed.values()}
+        names = VideoNames(by_video)
         missing: set[str] = set()
         for annotation in self._annotations():
             self.annotation_counts["read"] += 1
-            found = names.find(annotation.video)
-            if not found and (elsewhere := self._elsewhere(annotation.video)):
-                found = [listed.setdefault(elsewhere.url, elsewhere)]
-            if len(found) != 1:
-                self.annotation_counts["ambiguous_video" if found else "no_video_file"] += 1
-                missing.update([] if found else [annotation.video])
+            videos = names.find(annotation.video)
+            if not videos and (unlisted := self._unlisted(annotation.video)):
+                videos = [listed.setdefault(unlisted.url, unlisted)]
+            if len(videos) != 1:
+                self.annotation_counts["ambiguous_video" if videos else "no_video_file"] += 1
+                missing.update([] if videos else [annotation.video])
                 continue
-            of_video = said.setdefault(found[0], {})
-            bare = replace(annotation, video="")  # it may be named in several ways
-            self.annotation_counts["repeated"] += bare in of_video
-            of_video[bare] = None
+            known = by_video.setdefault(videos[0], {})
+            unnamed = replace(annotation, video="")  # the video may be named in several ways
+            self.annotation_counts["repeated"] += unnamed in known
+            known[unnamed] = None
         self.annotation_counts.update(self.faults.counts)
         self.annotation_counts["read"] += self.faults.counts.total()
         self.counts["no_video_file"] = len(missing)
-        return {video: list(annotations) for video, annotations in _named_apart(said).items()}
+        return {video: list(annotations) for video, annotations in _with_distinct_names(by_video).items()}
 
     def _annotations(self) -> Iterator[Annotation]:
         for form, (files, cuts) in zip(self._settings.annotations, self._files, strict=True):
             yield from read_annotations(form, [f.url for f in files], [f.url for f in cuts], self.faults)
 
-    def _elsewhere(self, name: str) -> FoundFile | None:
-        """The URL of a video that was not listed."""
+    def _unlisted(self, name: str) -> FoundFile | None:
+        """Makes the file of a video on the web that was not listed."""
         if is_web(name):
             return on_the_web(name)
         prefix = next(filter(_is_prefix, self._settings.videos), None)
@@ -198,31 +198,34 @@ class VideosRows:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What became of the annotations, malformed records and files that were not read, for people."""
+        """Outcomes of annotations, malformed records and files that were not read, for people."""
         notes = {"annotations": dict(sorted(self.annotation_counts.items())), "faults": self.faults.lines()}
         return notes | self._not_read.notes()
 
-    def _rows(self, videos: list[FoundFile], said: dict[FoundFile, list[Annotation]]) -> Iterator[dict[str, Any]]:
-        most = self._settings.sample_rows
-        rows = left_out = begun = 0
-        for video, seen in self._measured(videos):
-            begun += 1
-            starts = span_starts(seen.duration_s if seen else None, self._settings.span_s)
-            text, shares = share_out(said[video], starts, self.annotation_counts)
-            spread = len(starts) > 1  # else the stage that opens the video looks at all of it anyway
-            of_video = {
-                "timed": any(each.start_s is not None for each in said[video]),
+    def _rows(
+        self, videos: list[FoundFile], annotations: dict[FoundFile, list[Annotation]]
+    ) -> Iterator[dict[str, Any]]:
+        """Makes the rows of videos, up to the size of the sample."""
+        max_rows = self._settings.sample_rows
+        rows = left_out = started = 0
+        for video, probe in self._probed(videos):
+            started += 1
+            starts = segment_starts(probe.duration_s if probe else None, self._settings.span_s)
+            text, by_segment = assign_annotations(annotations[video], starts, self.annotation_counts)
+            is_divided = len(starts) > 1  # else the stage that opens the video reads all of it anyway
+            video_fields = {
+                "timed": any(each.start_s is not None for each in annotations[video]),
                 "home": rows // self._settings.shard_rows,
                 "spans": len(starts),
-                "first_s": seen.first_s if seen and spread else None,
-                "zero_s": seen.zero_s if seen and spread else None,
-                "duration_s": seen.duration_s if seen and spread else None,
+                "first_s": probe.first_s if probe and is_divided else None,
+                "zero_s": probe.zero_s if probe and is_divided else None,
+                "duration_s": probe.duration_s if probe and is_divided else None,
             }
-            for start_s, end_s, share in zip(starts, [*starts[1:], None], shares, strict=True):
-                if rows == most:
+            for start_s, end_s, segment in zip(starts, [*starts[1:], None], by_segment, strict=True):
+                if rows == max_rows:
                     left_out += 1
-                    self.annotation_counts["placed"] -= len(share)
-                    self.annotation_counts["not_sampled"] += len(share)
+                    self.annotation_counts["placed"] -= len(segment)
+                    self.annotation_counts["not_sampled"] += len(segment)
                     continue
                 rows += 1
                 yield {
@@ -231,40 +234,40 @@ class VideosRows:
                     "span_start_s": start_s,
                     "span_end_s": end_s,
                     "text": text,
-                    "annotations": share,
-                    **of_video,
+                    "annotations": segment,
+                    **video_fields,
                     "licence": self._settings.licence,
                 }
-            if rows == most:
+            if rows == max_rows:
                 break
-        rest = videos[begun:]
-        self.annotation_counts["not_sampled"] += sum(len(said[video]) for video in rest)
+        rest = videos[started:]
+        self.annotation_counts["not_sampled"] += sum(len(annotations[video]) for video in rest)
         self.counts["not_sampled"] = left_out + len(rest)
         self.counts["read"] = rows + sum(self.counts.values())
 
-    def _measured(self, videos: Sequence[FoundFile]) -> Iterator[tuple[FoundFile, Glance | None]]:
-        """Videos with their lengths, some looked at ahead."""
+    def _probed(self, videos: Sequence[FoundFile]) -> Iterator[tuple[FoundFile, Glance | None]]:
+        """Probes videos for their lengths, some ahead."""
         with ThreadPoolExecutor(self._settings.probe_threads) as pool:
             for first in range(0, len(videos), _BLOCK):
                 block = videos[first : first + _BLOCK]
-                yield from zip(block, pool.map(self._glance, block), strict=True)
+                yield from zip(block, pool.map(self._probe, block), strict=True)
 
-    def _glance(self, video: FoundFile) -> Glance | None:
-        """None of what lies on the web, and of what cannot be read."""
+    def _probe(self, video: FoundFile) -> Glance | None:
+        """Probes one video; None for one on the web, and for one that cannot be read."""
         if is_web(video.url):
             return None
         try:
-            seen = glance(video.url)
+            probe = glance(video.url)
         except ModuleNotFoundError as error:
             raise SettingsError(f"videos: {error}: pip install 'rzen-corpus[video]'") from error
-        return seen if seen and seen.duration_s <= self._settings.max_duration_s else None
+        return probe if probe and probe.duration_s <= self._settings.max_duration_s else None
 
 
-def _named_apart(said: Mapping[FoundFile, T]) -> dict[FoundFile, T]:
-    """The same videos; those that share a name have their whole URLs for it."""
-    names = Counter(video.name for video in said)
+def _with_distinct_names(videos: Mapping[FoundFile, T]) -> dict[FoundFile, T]:
+    """Makes the names of videos distinct: those that share a name get their full URLs for it."""
+    names = Counter(video.name for video in videos)
     return {
-        (replace(video, name=video.url) if names[video.name] > 1 else video): about for video, about in said.items()
+        (replace(video, name=video.url) if names[video.name] > 1 else video): value for video, value in videos.items()
     }
 
 

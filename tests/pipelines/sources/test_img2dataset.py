@@ -31,7 +31,7 @@ from pipelines.download import ITEMS_SCHEMA
 from pipelines.download_img2dataset import run_bounded
 from pipelines.gather import gather, source_fingerprint
 from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource
-from pipelines.sources.img2dataset_tars import IndexTars, refused
+from pipelines.sources.img2dataset_tars import IndexTars, failed_row
 
 Row = dict[str, Any]
 
@@ -428,6 +428,6 @@ def test_the_rows_depend_on_the_files(folder: Path) -> None:
     ],
 )
 def test_img2datasets_words_for_a_failure(status: str, error: str, ends: tuple[str, str, int | None]) -> None:
-    found = refused(status, error)
+    found = failed_row(status, error)
     assert (found.status, found.reason, found.http_status) == ends
     assert found.detail == error.replace("\n", " ")

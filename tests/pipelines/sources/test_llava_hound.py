@@ -13,7 +13,7 @@ from corpus.settings import parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
 from pipelines.sources.json_records import Malformed
-from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource, read_record, spread, task_of
+from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource, read_record, spread_evenly, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
 
 
@@ -155,13 +155,13 @@ def test_frames_are_looked_for_once_the_sample_is_drawn(tmp_path: Path) -> None:
 
 def test_frames_are_spread_evenly() -> None:
     names = [f"{at}" for at in range(10)]
-    assert spread(names, 4) == ["0", "3", "6", "9"] and spread(names, 1) == ["5"]
-    assert spread([], 8) == [] and spread([], 1) == []
+    assert spread_evenly(names, 4) == ["0", "3", "6", "9"] and spread_evenly(names, 1) == ["5"]
+    assert spread_evenly([], 8) == [] and spread_evenly([], 1) == []
 
 
 def test_a_video_of_few_frames_has_as_many_as_the_others() -> None:
-    assert spread(["0", "1"], 6) == ["0", "0", "0", "1", "1", "1"] and spread(["0"], 3) == ["0", "0", "0"]
-    assert spread(["0", "1", "2"], 5) == ["0", "0", "1", "2", "2"]
+    assert spread_evenly(["0", "1"], 6) == ["0", "0", "0", "1", "1", "1"] and spread_evenly(["0"], 3) == ["0", "0", "0"]
+    assert spread_evenly(["0", "1", "2"], 5) == ["0", "0", "1", "2", "2"]
 
 
 def test_the_first_lines_of_a_file_alone_are_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
 from pipelines.sources.json_records import Malformed
-from pipelines.sources.megapairs import MegaPairsRows, MegaPairsSource, choose, read_triplet, task_of
+from pipelines.sources.megapairs import MegaPairsRows, MegaPairsSource, choose_text, read_triplet, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
 
 TEXTS = ["show it at night", "the same place in the dark", "turn day into night"]
@@ -94,8 +94,8 @@ def test_one_text_by_seed_wherever_the_record_stands(tmp_path: Path) -> None:
 
 
 def test_choices_do_not_change_with_versions() -> None:
-    assert [choose(TEXTS, f"{number}", 0) for number in range(6)] == [TEXTS[at] for at in (1, 2, 2, 1, 1, 2)]
-    assert choose(TEXTS, "0", 2**200) in TEXTS
+    assert [choose_text(TEXTS, f"{number}", 0) for number in range(6)] == [TEXTS[at] for at in (1, 2, 2, 1, 1, 2)]
+    assert choose_text(TEXTS, "0", 2**200) in TEXTS
 
 
 @pytest.mark.parametrize(

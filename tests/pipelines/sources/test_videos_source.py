@@ -19,8 +19,8 @@ from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
 from pipelines.notices import source_notices
 from pipelines.sources.found_files import FoundFile
-from pipelines.sources.video_files import Names
-from pipelines.sources.video_spans import span_starts
+from pipelines.sources.video_files import VideoNames
+from pipelines.sources.video_spans import segment_starts
 from pipelines.sources.videos import COLUMNS, VideosRows, VideosSource
 from video.budget import VideoError
 from video.probe import probe
@@ -128,8 +128,8 @@ def test_long_videos_become_spans(tmp_path: Path, film: bytes) -> None:
     ("duration_s", "starts"),
     [(None, [0.0]), (0.0, [0.0]), (600.0, [0.0]), (600.1, [0.0, 300.05]), (1800.0, [0.0, 600.0, 1200.0])],
 )
-def test_span_starts(duration_s: float | None, starts: list[float]) -> None:
-    assert span_starts(duration_s, 600.0) == starts
+def test_segment_starts(duration_s: float | None, starts: list[float]) -> None:
+    assert segment_starts(duration_s, 600.0) == starts
 
 
 def test_a_video_that_cannot_be_read_is_one_row(tmp_path: Path, film: bytes) -> None:
@@ -214,7 +214,7 @@ def test_a_name_that_is_no_unicode_is_left_out(tmp_path: Path, film: bytes) -> N
 )
 def test_which_video_a_name_means(asked: str, wanted: list[str]) -> None:
     names = ["x/1.mp4", "y/1.mp4", "2.mp4", "2.webm", "3.mkv"]
-    found = Names(FoundFile(f"/d/{name}", name) for name in names).find(asked)
+    found = VideoNames(FoundFile(f"/d/{name}", name) for name in names).find(asked)
     assert [video.url for video in found] == wanted
 
 

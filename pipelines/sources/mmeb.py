@@ -48,15 +48,15 @@ class _SixFields(PairSource):
 
     @field_validator("subsets", mode="before", json_schema_input_type=dict[str, Subset | None] | list[str])
     @classmethod
-    def _names_alone(cls, given: Any) -> Any:
-        if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
-            return {name: {} for name in given}
-        return {name: subset or {} for name, subset in given.items()} if isinstance(given, dict) else given
+    def _names_alone(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+            return {name: {} for name in value}
+        return {name: subset or {} for name, subset in value.items()} if isinstance(value, dict) else value
 
     @field_validator("subsets")
     @classmethod
-    def _have_one_task(cls, given: dict[str, Subset]) -> dict[str, Subset]:
-        subsets = {name: resolve_subset(name, subset, cls.known) for name, subset in given.items()}
+    def _have_one_task(cls, value: dict[str, Subset]) -> dict[str, Subset]:
+        subsets = {name: resolve_subset(name, subset, cls.known) for name, subset in value.items()}
         one_task(subsets)
         return subsets
 

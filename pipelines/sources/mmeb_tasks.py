@@ -123,12 +123,14 @@ MME5_SUBSETS: Mapping[str, Subset] = {
 }
 
 
-def resolve_subset(name: str, given: Subset, known: Mapping[str, Subset]) -> Subset:
+def resolve_subset(name: str, settings: Subset, known: Mapping[str, Subset]) -> Subset:
     """Completes the settings of a subset by those that are known of it.
 
     Raises ValueError for an unknown one whose task is not given.
     """
-    subset = known.get(name, Subset()).model_copy(update={key: getattr(given, key) for key in given.model_fields_set})
+    subset = known.get(name, Subset()).model_copy(
+        update={key: getattr(settings, key) for key in settings.model_fields_set}
+    )
     if subset.task is None:
         closest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         hint = f"did you mean {closest[0]!r}?" if closest else f"known are {', '.join(known)}"

@@ -60,13 +60,13 @@ class TevatronSource(DocumentPairSource):
 
     @model_validator(mode="before")
     @classmethod
-    def _filled_in(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not given.get("preset"):
-            return given
-        if given["preset"] not in SETS:
-            raise ValueError(f"no preset {given['preset']!r}; there are {', '.join(sorted(SETS))}")
-        known = SETS[given["preset"]]
-        filled = {"files": _train(known.queries), "corpus": _train(known.corpus), **given}
+    def _filled_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not values.get("preset"):
+            return values
+        if values["preset"] not in SETS:
+            raise ValueError(f"no preset {values['preset']!r}; there are {', '.join(sorted(SETS))}")
+        known = SETS[values["preset"]]
+        filled = {"files": _train(known.queries), "corpus": _train(known.corpus), **values}
         return {**({"images": {"parquet": {"paths": filled["corpus"]}}} if known.images else {}), **filled}
 
     @model_validator(mode="after")

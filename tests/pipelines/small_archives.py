@@ -62,5 +62,5 @@ def find(found: Archives, *names: str, max_bytes: int = 1 << 20) -> list[Found]:
     return [results[place] for place in range(len(names))]
 
 
-def said(found: Archives, *names: str, **more: Any) -> list[str | bytes]:
+def contents(found: Archives, *names: str, **more: Any) -> list[str | bytes]:
     return [one.reason or one.data for one in find(found, *names, **more)]

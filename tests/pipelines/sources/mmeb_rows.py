@@ -141,8 +141,8 @@ def write(path: Path, *rows: tuple[Any, ...], fields: tuple[str, ...] = FIELDS) 
 
 def source(folder: Path, *subsets: str, kind: str = "mmeb", **settings: Any) -> MmebRows:
     model: Any = MmebSource if kind == "mmeb" else Mme5Source
-    given = {"kind": kind, "folder": str(folder), "subsets": list(subsets), **settings}
-    return MmebRows(parse_settings(given, model))
+    values = {"kind": kind, "folder": str(folder), "subsets": list(subsets), **settings}
+    return MmebRows(parse_settings(values, model))
 
 
 def rows_of(rows: MmebRows) -> list[dict[str, Any]]:

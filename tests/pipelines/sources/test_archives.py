@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_archives import archives, find, patched, put, said, tar_of, zip_of
+from small_archives import archives, contents, find, patched, put, tar_of, zip_of
 from small_worlds import picture
 
 from corpus.settings import SettingsError
@@ -43,14 +43,14 @@ def test_each_kind_of_archive_on_each_kind_of_storage(store_url: str) -> None:
 def test_names_are_found_by_their_ends(tmp_path: Path) -> None:
     put(f"{tmp_path}/x.tar", tar_of({"train/v1/0.jpg": A, "train/v2/0.jpg": B, "only.jpg": C, "../up.jpg": D}))
     found = archives(str(tmp_path), f"{tmp_path}/x.tar")
-    assert said(found, "v1/0.jpg", "set/train/v2/0.jpg", "/data/images/only.jpg", "./../up.jpg", "up.jpg") == [
+    assert contents(found, "v1/0.jpg", "set/train/v2/0.jpg", "/data/images/only.jpg", "./../up.jpg", "up.jpg") == [
         A,
         B,
         C,
         D,
         D,
     ]
-    assert said(found, "0.jpg", "v3/0.jpg", "other/v1/0.jpg", "nly.jpg", "train") == [
+    assert contents(found, "0.jpg", "v3/0.jpg", "other/v1/0.jpg", "nly.jpg", "train") == [
         "ambiguous_image",
         "missing_image",
         "missing_image",
@@ -62,23 +62,23 @@ def test_names_are_found_by_their_ends(tmp_path: Path) -> None:
 def test_the_closest_name_is_meant(tmp_path: Path) -> None:
     put(f"{tmp_path}/x.tar", tar_of({"x.jpg": A, "b/x.jpg": B, "q/b/x.jpg": C}))
     found = archives(str(tmp_path), f"{tmp_path}/x.tar")
-    assert said(found, "x.jpg", "b/x.jpg", "z/b/x.jpg", "z/x.jpg", "y/q/b/x.jpg") == [A, B, B, A, C]
+    assert contents(found, "x.jpg", "b/x.jpg", "z/b/x.jpg", "z/x.jpg", "y/q/b/x.jpg") == [A, B, B, A, C]
 
 
 def test_prefixes_come_first(tmp_path: Path) -> None:
     put(f"{tmp_path}/x.tar", tar_of({"a/1.jpg": A, "b/1.jpg": B}))
     found = archives(str(tmp_path), f"{tmp_path}/x.tar", strip_prefix="images/", add_prefix="b/")
-    assert said(found, "images/1.jpg", "1.jpg") == [B, B]
+    assert contents(found, "images/1.jpg", "1.jpg") == [B, B]
 
 
 def test_of_equal_names_the_first_archive_counts(tmp_path: Path) -> None:
     put(f"{tmp_path}/2.tar", tar_of({"i/a.jpg": A}))
     put(f"{tmp_path}/1.zip", zip_of({"./i//a.jpg": B, "i\\b.jpg": C}))
     found = archives(str(tmp_path), f"{tmp_path}/2.tar", f"{tmp_path}/1.zip", f"{tmp_path}/*.tar")
-    assert said(found, "i/a.jpg", "a.jpg", "i/b.jpg") == [A, A, C]
+    assert contents(found, "i/a.jpg", "a.jpg", "i/b.jpg") == [A, A, C]
     assert found.index().metadata["repeated_name"] == 1
     again = archives(str(tmp_path), f"{tmp_path}/1.zip", f"{tmp_path}/2.tar")
-    assert said(again, "a.jpg") == [B]
+    assert contents(again, "a.jpg") == [B]
 
 
 def test_of_equal_names_in_an_archive_the_last_counts(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_of_equal_names_in_an_archive_the_last_counts(tmp_path: Path) -> None:
     put(f"{tmp_path}/1.tar", tar_of({"i/a.jpg": A, "./i/a.jpg": B, "i/b.jpg": C}))
     put(f"{tmp_path}/2.zip", zip_of({"j/a.jpg": A, "j//a.jpg": B}))
     found = archives(str(tmp_path), f"{tmp_path}/1.tar", f"{tmp_path}/2.zip")
-    assert said(found, "i/a.jpg", "i/b.jpg", "j/a.jpg") == [B, C, B]
+    assert contents(found, "i/a.jpg", "i/b.jpg", "j/a.jpg") == [B, C, B]
     assert found.index().metadata["repeated_name"] == 2
 
 
@@ -95,10 +95,10 @@ def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
         put(f"{tmp_path}/given/{name}.zip", zip_of({"Train/1.jpg": data}))
     put(f"{tmp_path}/given/loose/1.jpg", C)
     plain = archives(str(tmp_path), f"{tmp_path}/given")
-    assert said(plain, "images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg") == [A, B]
+    assert contents(plain, "images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg") == [A, B]
     found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
     names = ("images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg", "loose/1.jpg", "Train/1.jpg")
-    assert said(found, *names) == [A, B, C, "ambiguous_image"]
+    assert contents(found, *names) == [A, B, C, "ambiguous_image"]
     assert (plain.index().metadata["repeated_name"], found.index().metadata["repeated_name"]) == (1, 0)
 
 
@@ -110,8 +110,8 @@ def test_the_folders_that_a_row_names_tell_which_archive_is_meant(tmp_path: Path
     put(f"{tmp_path}/given/loose/Train/1.jpg", D)
     found = archives(str(tmp_path), f"{tmp_path}/given", f"{tmp_path}/given/loose")
     names = [f"images/{name}/Train/1.jpg" for name in ("VOC2007", "SUN397", "N24News", "loose", "CIRR")]
-    assert said(found, *names) == [B, A, C, D, "ambiguous_image"]
-    assert said(found, "images/VOC2007/Train/2.jpg") == [A]
+    assert contents(found, *names) == [B, A, C, D, "ambiguous_image"]
+    assert contents(found, "images/VOC2007/Train/2.jpg") == [A]
     (first,) = find(found, "Train/1.jpg")
     assert (first.data, first.repeated) == (A, True)
     assert [one.repeated for one in find(found, "images/VOC2007/Train/1.jpg", "Train/2.jpg")] == [False, False]
@@ -122,7 +122,7 @@ def test_an_archive_whose_members_name_its_folder_themselves(tmp_path: Path) -> 
     put(f"{tmp_path}/given/N24News.zip", zip_of({"N24News/Train/1.jpg": C}))
     found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
     names = ("images/VOC2007/Train/1.jpg", "images/N24News/Train/1.jpg", "images/VOC2007/more/1.jpg")
-    assert said(found, *names) == [A, C, B]
+    assert contents(found, *names) == [A, C, B]
 
 
 def test_unicode_is_composed_alike(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_unicode_is_composed_alike(tmp_path: Path) -> None:
     put(f"{tmp_path}/y/{unicodedata.normalize('NFD', 'é.jpg')}", B)
     put(f"{tmp_path}/z.zip", patched(zip_of({"n\u00e4.jpg": C}), "n\u00e4.jpg", 8, b"\0\0"))  # it does not say UTF-8
     found = archives(str(tmp_path), f"{tmp_path}/x.tar", f"{tmp_path}/y", f"{tmp_path}/z.zip")
-    assert said(found, name, apart, "é.jpg", "nä.jpg") == [A, A, B, C]
+    assert contents(found, name, apart, "é.jpg", "nä.jpg") == [A, A, B, C]
 
 
 def test_folders_with_links_and_odd_names(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_folders_with_links_and_odd_names(tmp_path: Path) -> None:
     (tmp_path / "given" / "gone.jpg").symlink_to(tmp_path / "nothing")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/given/\xff.jpg")).write_bytes(D)
     found = archives(str(tmp_path), f"{tmp_path}/given")
-    assert said(found, "pictures.zip/a.jpg", "a b#1?.jpg", ".hidden.jpg", "gone.jpg") == [
+    assert contents(found, "pictures.zip/a.jpg", "a b#1?.jpg", ".hidden.jpg", "gone.jpg") == [
         A,
         C,
         "missing_image",
@@ -170,10 +170,10 @@ def test_an_index_is_made_once(store_url: str, monkeypatch: pytest.MonkeyPatch) 
     put(f"{store_url}/given/1.tar", tar_of({"a.jpg": A}))
     first = archives(store_url, f"{store_url}/given/*.tar")
     before = first.identity()
-    assert said(first, "a.jpg") == said(first, "a.jpg") == [A]
+    assert contents(first, "a.jpg") == contents(first, "a.jpg") == [A]
     put(f"{store_url}/given/2.tar", tar_of({"b.jpg": B}))
     second = archives(store_url, f"{store_url}/given/*.tar")
-    assert said(second, "a.jpg", "b.jpg") == [A, B]
+    assert contents(second, "a.jpg", "b.jpg") == [A, B]
     assert read == ["1.tar", "2.tar"]
     assert before != second.identity() == archives(store_url, f"{store_url}/given/*.tar").identity()
 
@@ -200,11 +200,11 @@ NAMES = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
 
 
 @given(st.lists(NAMES, max_size=12), st.lists(NAMES, min_size=1, max_size=12))
-def test_lookups_keep_to_the_rule(held: list[str], asked: list[str]) -> None:
+def test_lookups_keep_to_the_rule(held: list[str], requested: list[str]) -> None:
     index = NameIndex.build(pa.table({"name": pa.array(held, pa.large_string())}), {})
     kept = list(dict.fromkeys(held))
     assert index.table.column("name").to_pylist() == kept
-    assert index.find(asked).tolist() == [slowly(name, kept) for name in asked]
+    assert index.find(requested).tolist() == [slowly(name, kept) for name in requested]
 
 
 def slowly(name: str, held: list[str]) -> int:
@@ -222,21 +222,21 @@ def slowly(name: str, held: list[str]) -> int:
 
 
 def test_names_in_one_form() -> None:
-    given = pa.array(["./a.jpg", "/a//b/./c.jpg", "a\\b.jpg", ".//./x", "../x", "a/../b", ".hidden/x.", None, ""])
+    raw = pa.array(["./a.jpg", "/a//b/./c.jpg", "a\\b.jpg", ".//./x", "../x", "a/../b", ".hidden/x.", None, ""])
     expected = ["a.jpg", "a/b/c.jpg", "a/b.jpg", "x", "../x", "a/../b", ".hidden/x.", "", ""]
-    assert normalize_names(given).to_pylist() == expected
+    assert normalize_names(raw).to_pylist() == expected
 
 
 def test_a_hundred_thousand_names(tmp_path: Path) -> None:
     names = [f"train/v{number // 100}/{number % 100:04d}.jpg" for number in range(100_000)]
-    index = NameIndex.build(pa.table({"name": pa.array(names, pa.large_string())}), {"told": 1})
+    index = NameIndex.build(pa.table({"name": pa.array(names, pa.large_string())}), {"planted": 1})
     index.save(Store(tmp_path), "index")
     index = NameIndex.load(Store(tmp_path), "index")
     rows = np.random.default_rng(0).integers(0, len(names), 2000)
-    asked = [names[row].removeprefix("train/") for row in rows]
-    assert index.find(asked).tolist() == rows.tolist()
+    requested = [names[row].removeprefix("train/") for row in rows]
+    assert index.find(requested).tolist() == rows.tolist()
     assert index.find(["0001.jpg", "v0", "v1000/0001.jpg"]).tolist() == [AMBIGUOUS, MISSING, MISSING]
-    assert index.metadata == {"told": 1, "repeated_name": 0}
+    assert index.metadata == {"planted": 1, "repeated_name": 0}
     held = index.hashes.nbytes + index.rows.nbytes
     assert held <= 12 * (2 * len(names) + 100)  # a name, its end without `train`, and ends that all of them share
 

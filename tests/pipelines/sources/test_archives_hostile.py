@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from raw_tars import END, block, header, sparse
-from small_archives import archives, find, patched, put, said, tar_of, zip_of
+from small_archives import archives, contents, find, patched, put, tar_of, zip_of
 from small_worlds import picture
 
 from corpus.settings import SettingsError
@@ -29,27 +29,27 @@ def test_members_that_lie_say_so(tmp_path: Path) -> None:
     data = patched(data, "long.jpg", 24, struct.pack("<L", len(A) + 1))
     found = archives(str(tmp_path), put(f"{tmp_path}/1.zip", data))
     names = ("good.jpg", "secret.jpg", "far.jpg", "crc.jpg", "huge.jpg", "long.jpg")
-    assert said(found, *names) == [A, "encrypted_image", *["corrupt_member"] * 4]
+    assert contents(found, *names) == [A, "encrypted_image", *["corrupt_member"] * 4]
 
     data = zip_of({"bomb.jpg": bomb, "lying.jpg": bomb, "good.jpg": A, "torn.jpg": B}, zipfile.ZIP_DEFLATED)
     data = patched(data, "lying.jpg", 24, struct.pack("<L", 1000))
     data = patched(data, "torn.jpg", 42, struct.pack("<L", 5))
     found = archives(str(tmp_path), put(f"{tmp_path}/2.zip", data))
-    assert said(found, "bomb.jpg", "lying.jpg", "good.jpg", "torn.jpg") == [
+    assert contents(found, "bomb.jpg", "lying.jpg", "good.jpg", "torn.jpg") == [
         "too_large",
         "corrupt_member",
         A,
         "corrupt_member",
     ]
     other = archives(str(tmp_path), put(f"{tmp_path}/3.zip", zip_of({"a.jpg": A}, zipfile.ZIP_LZMA)))
-    assert said(other, "a.jpg") == ["unsupported_compression"]
+    assert contents(other, "a.jpg") == ["unsupported_compression"]
 
 
 def test_a_local_header_that_sends_behind_the_end(tmp_path: Path) -> None:
     data = zip_of({"a.jpg": A})
     data = data[:28] + b"\xff\xff" + data[30:]  # the length of its extra field
     found = archives(str(tmp_path), put(f"{tmp_path}/1.zip", data))
-    assert said(found, "a.jpg") == ["corrupt_member"]
+    assert contents(found, "a.jpg") == ["corrupt_member"]
 
 
 def test_zips_of_all_makes(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_zips_of_all_makes(tmp_path: Path) -> None:
             member.write(A)
     data = b"#!/bin/sh\n" * 9 + sink.getvalue()  # one that unpacks itself
     found = archives(str(tmp_path), put(f"{tmp_path}/1.ZIP", data))
-    assert said(found, "folder/wide.jpg", "folder", "folder/") == [A, "missing_image", "missing_image"]
+    assert contents(found, "folder/wide.jpg", "folder", "folder/") == [A, "missing_image", "missing_image"]
     latin = patched(zip_of({"n__.jpg": A}), "n__.jpg", 46, b"n\x84_.jpg")  # of the days before UTF-8
     members = list(zip_members(io.BytesIO(latin), len(latin)))
     assert [member.name for member in members] == ["nä_.jpg"]
@@ -94,7 +94,7 @@ def test_a_directory_is_read_as_the_standard_library_reads_it() -> None:
         archive.writestr("b.jpg", B)
     with zipfile.ZipFile(linked, "w") as archive:
         archive.writestr(*a_link("/etc/passwd"))
-    made = {
+    by_program = {
         "plain": plain,
         "with bytes before it": b"#!/bin/sh\n" + plain,
         "streamed": streamed.getvalue(),
@@ -103,11 +103,11 @@ def test_a_directory_is_read_as_the_standard_library_reads_it() -> None:
         "with many": zip_of({f"{number}.jpg": b"" for number in range(3000)}),
     }
     wrong = []
-    for name, data in made.items():
-        with zipfile.ZipFile(io.BytesIO(data)) as theirs:
+    for name, data in by_program.items():
+        with zipfile.ZipFile(io.BytesIO(data)) as reference:
             expected = [
                 (one.filename, one.header_offset, one.file_size, one.compress_size, one.CRC, one.compress_type)
-                for one in theirs.infolist()
+                for one in reference.infolist()
             ]
         ours = [
             (one.name, one.offset, one.size, one.packed, one.crc, one.method)
@@ -123,15 +123,15 @@ def test_links_and_members_that_overlap_cost_no_more_than_their_bytes(tmp_path: 
     with zipfile.ZipFile(linked, "w") as archive:
         archive.writestr(*a_link("/etc/passwd"))
     found = archives(str(tmp_path), put(f"{tmp_path}/1.zip", linked.getvalue()))
-    assert said(found, "link.jpg") == [b"/etc/passwd"]  # the bytes that are there; nothing is followed
+    assert contents(found, "link.jpg") == [b"/etc/passwd"]  # the bytes that are there; nothing is followed
 
     bomb, names = bytes(1 << 20), [f"{letter}.jpg" for letter in "abcdefghij"]
     data = zip_of(dict.fromkeys(names, bomb), zipfile.ZIP_DEFLATED)
     for name in names[1:]:  # all are the first one
         data = patched(data, name, 42, struct.pack("<L", 0))
     found = archives(str(tmp_path), put(f"{tmp_path}/2.zip", data))
-    assert said(found, *names, max_bytes=1 << 19) == ["too_large"] * len(names)
-    assert said(found, "a.jpg", "j.jpg", max_bytes=1 << 20) == [bomb] * 2
+    assert contents(found, *names, max_bytes=1 << 19) == ["too_large"] * len(names)
+    assert contents(found, "a.jpg", "j.jpg", max_bytes=1 << 20) == [bomb] * 2
 
 
 def test_a_64_bit_directory() -> None:
@@ -142,8 +142,8 @@ def test_a_64_bit_directory() -> None:
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
     narrow = struct.pack("<4s4H2LH", b"PK\x05\x06", 0xFFFF, 0, 0xFFFF, 0xFFFF, 2**32 - 1, 2**32 - 1, 0)
     data = plain[:end] + wide + locator + narrow
-    with zipfile.ZipFile(io.BytesIO(data)) as theirs:
-        expected = [(info.filename, info.header_offset, info.file_size, info.CRC) for info in theirs.infolist()]
+    with zipfile.ZipFile(io.BytesIO(data)) as reference:
+        expected = [(info.filename, info.header_offset, info.file_size, info.CRC) for info in reference.infolist()]
     ours = [(one.name, one.offset, one.size, one.crc) for one in zip_members(io.BytesIO(data), len(data))]
     assert ours == expected
 
@@ -181,7 +181,7 @@ def test_tars_with_members_that_are_no_files(tmp_path: Path) -> None:
             archive.addfile(member, io.BytesIO(data))
     found = archives(str(tmp_path), put(f"{tmp_path}/1.tar", sink.getvalue()))
     names = ("ö.jpg", "link.jpg", "hard.jpg", "d.jpg", "empty.jpg")
-    assert said(found, *names) == [A, "special_member", "special_member", "missing_image", b""]
+    assert contents(found, *names) == [A, "special_member", "special_member", "missing_image", b""]
 
 
 @pytest.mark.parametrize(
@@ -200,16 +200,22 @@ def test_tars_whose_sizes_are_nonsense(tmp_path: Path, size: bytes) -> None:
 
 
 def test_what_cannot_be_read_of_a_tar_costs_its_own_rows(tmp_path: Path) -> None:
-    whole = block("a.jpg", A) + sparse("s.jpg", A, claimed=40 << 30) + block("b.jpg", B)
-    put(f"{tmp_path}/1.tar", whole + END)
+    readable = block("a.jpg", A) + sparse("s.jpg", A, claimed=40 << 30) + block("b.jpg", B)
+    put(f"{tmp_path}/1.tar", readable + END)
     put(f"{tmp_path}/2.tar", block("c.jpg", A) + block("cut.jpg", B)[:-600])
     put(f"{tmp_path}/3.tar", block("d.jpg", B) + header("n.jpg", (8 << 30) - 1) + END)
     found = archives(str(tmp_path), f"{tmp_path}/1.tar")
-    assert said(found, "a.jpg", "s.jpg", "b.jpg", "x.jpg") == [A, "sparse_member", B, "missing_image"]
+    assert contents(found, "a.jpg", "s.jpg", "b.jpg", "x.jpg") == [A, "sparse_member", B, "missing_image"]
     found = archives(str(tmp_path), f"{tmp_path}/*.tar")
-    assert said(found, "a.jpg", "c.jpg", "cut.jpg", "d.jpg", "n.jpg") == [A, A, "corrupt_member", B, "corrupt_member"]
+    assert contents(found, "a.jpg", "c.jpg", "cut.jpg", "d.jpg", "n.jpg") == [
+        A,
+        A,
+        "corrupt_member",
+        B,
+        "corrupt_member",
+    ]
     [one] = find(found, "x.jpg")
     assert one.reason == "damaged_archive"
     assert "2.tar: byte" in one.detail and "3.tar: byte" in one.detail and "1.tar" not in one.detail
     again = archives(str(tmp_path), f"{tmp_path}/[12].tar")  # from what is known of each archive
-    assert said(again, "b.jpg", "x.jpg") == [B, "damaged_archive"]
+    assert contents(again, "b.jpg", "x.jpg") == [B, "damaged_archive"]

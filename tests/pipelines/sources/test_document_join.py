@@ -31,9 +31,9 @@ documents: {id: did, text: "{title}: {text}", images: pictures}
 
 
 def source(folder: Path, **settings: Any) -> MappedRows:
-    given = yaml.safe_load(MAPPING)
-    given["documents"]["files"] = [str(folder / "corpus")]
-    return MappedRows(parse_settings({**given, "files": [str(folder / "queries")], **settings}, MappedSource))
+    mapping = yaml.safe_load(MAPPING)
+    mapping["documents"]["files"] = [str(folder / "corpus")]
+    return MappedRows(parse_settings({**mapping, "files": [str(folder / "queries")], **settings}, MappedSource))
 
 
 def write(folder: Path, queries: list[Any], corpus: list[Any]) -> None:
@@ -117,9 +117,9 @@ def test_an_id_that_is_no_document_has_a_reason_and_the_rest_stays(tmp_path: Pat
         **{"read": 9, "named": 7, "kept": 5, "repeated": 2},
         **{"ambiguous": 1, "malformed": 1, "without_id": 1},
     }
-    said = "\n".join(rows.notes["faults"])
-    assert "a.jsonl, line 2: missing_document: document gone" in said
-    assert "a.jsonl, line 8: bad_text: document odd" in said
+    messages = "\n".join(rows.notes["faults"])
+    assert "a.jsonl, line 2: missing_document: document gone" in messages
+    assert "a.jsonl, line 8: bad_text: document odd" in messages
 
 
 def test_of_several_positives_one_is_drawn_by_seed(tmp_path: Path) -> None:

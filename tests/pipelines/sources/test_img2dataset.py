@@ -41,8 +41,8 @@ ORIGINAL = hashlib.sha256(b"before img2dataset made it smaller").hexdigest()
 
 def row(key: str, **more: Any) -> Row:
     """One that img2dataset was content with."""
-    given = {"url": f"http://example.org/{key}", "caption": f"about {key}", "key": key, "status": "success"}
-    return {**given, "error_message": None, "width": 24, "height": 16, "exif": "{}", "sha256": None, **more}
+    row = {"url": f"http://example.org/{key}", "caption": f"about {key}", "key": key, "status": "success"}
+    return {**row, "error_message": None, "width": 24, "height": 16, "exif": "{}", "sha256": None, **more}
 
 
 ROWS_BY_HAND = [
@@ -135,8 +135,8 @@ def test_bytes_stay_where_they_lie_and_are_read_through_the_table(tmp_path: Path
 def test_rows_carry_url_text_and_licence(tmp_path: Path, folder: Path) -> None:
     workspace, _, (task,) = take_in(tmp_path / "work", folder, licence="unknown")
     rows = workspace.read_table(dict(task.inputs)[ROWS])
-    assert rows.column("url").to_pylist() == [given["url"] for given in ROWS_BY_HAND]
-    assert rows.column("text").to_pylist() == [given["caption"] or "" for given in ROWS_BY_HAND]
+    assert rows.column("url").to_pylist() == [row["url"] for row in ROWS_BY_HAND]
+    assert rows.column("text").to_pylist() == [row["caption"] or "" for row in ROWS_BY_HAND]
     assert rows.column("licence").to_pylist() == ["CC0", *["unknown"] * 7]
     assert not any(column.null_count for column in rows.columns)
 
@@ -160,7 +160,7 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
         paths = ["images/a.jpg", "status/404/x", "images/b.png", "images/rotated.jpg", "html/x"]
         rows = {"URL": web.urls(paths), "TEXT": [f"about {path}" for path in paths], "LICENSE": ["CC0"] * 5}
         pq.write_table(pa.table(rows), folder / "urls.parquet")
-        said = {
+        request = {
             "url_list": str(folder / "urls.parquet"),
             "input_format": "parquet",
             "url_col": "URL",
@@ -172,7 +172,7 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
             "thread_count": 4,
             "disable_all_reencoding": True,
         }
-        command = [sys.executable, "-P", call_img2dataset.__file__, json.dumps(said)]
+        command = [sys.executable, "-P", call_img2dataset.__file__, json.dumps(request)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("no_proxy", "127.0.0.1")
             assert run_bounded(command, folder / "log", 120) == 0, (folder / "log").read_text()
@@ -214,7 +214,7 @@ def test_a_tar_that_is_cut_off_fails_the_rows_behind_the_cut(tmp_path: Path, fol
     workspace, (outcome,), (task,) = take_in(tmp_path / "work", folder)
     assert outcome.error == ""
     rows = workspace.read_table(task.output).to_pylist()
-    found = {given["key"]: row for given, row in zip(ROWS_BY_HAND, rows, strict=True)}
+    found = {source["key"]: row for source, row in zip(ROWS_BY_HAND, rows, strict=True)}
     reasons = {key: found[key]["reason"] for key in ("00000", "00001", "00002", "00004", "00005", "00007")}
     assert reasons == {
         "00000": "",
@@ -290,10 +290,10 @@ def test_a_tar_that_has_gone_since_it_was_listed_is_a_fault_of_the_storage(tmp_p
 
 def test_a_tar_that_was_got_again_makes_new_rows(tmp_path: Path, folder: Path) -> None:
     tar = folder / "00000.tar"
-    whole = tar.read_bytes()
-    tar.write_bytes(whole[:3000])
+    complete = tar.read_bytes()
+    tar.write_bytes(complete[:3000])
     _, _, (cut,) = take_in(tmp_path / "work", folder)
-    tar.write_bytes(whole)
+    tar.write_bytes(complete)
     _, _, (task,) = take_in(tmp_path / "work", folder)
     assert task.inputs != cut.inputs, "else the stage would not look at the tar again"
 
@@ -356,8 +356,8 @@ def test_text_that_is_not_utf_8_costs_its_row(tmp_path: Path, folder: Path) -> N
 
 def test_the_text_may_be_called_txt(folder: Path) -> None:
     rows = [{**row("00000"), "txt": "about it", "URL2": [1]}, {**row("00001"), "txt": None, "URL2": [1]}]
-    for given in rows:
-        del given["caption"]
+    for each in rows:
+        del each["caption"]
     pq.write_table(pa.Table.from_pylist(rows), folder / "00000.parquet")
     (table,) = source(folder).shards()
     assert table.column("text").to_pylist() == ["about it", ""]
@@ -408,7 +408,7 @@ def test_the_rows_depend_on_the_files(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "ends"),
+    ("status", "error", "outcome"),
     [
         ("failed_to_download", "HTTP Error 503: Service Unavailable", ("failed", "http_503", 503)),
         (
@@ -427,7 +427,7 @@ def test_the_rows_depend_on_the_files(folder: Path) -> None:
         ("failed_to_resize", "Image decoding error", ("failed", "undecodable", None)),
     ],
 )
-def test_img2datasets_words_for_a_failure(status: str, error: str, ends: tuple[str, str, int | None]) -> None:
+def test_img2datasets_words_for_a_failure(status: str, error: str, outcome: tuple[str, str, int | None]) -> None:
     found = failed_row(status, error)
-    assert (found.status, found.reason, found.http_status) == ends
+    assert (found.status, found.reason, found.http_status) == outcome
     assert found.detail == error.replace("\n", " ")

@@ -106,7 +106,7 @@ def test_rows_without_a_url_and_rows_cut_are_counted(tmp_path: Path) -> None:
 
 def test_what_is_not_unicode_costs_its_row(tmp_path: Path) -> None:
     data = {"URL": [b"http://a/1", b"http://a/2", b"http://a/\xff", b"http://a/4"], "TEXT": [b"a", b"\xe9", None, b"d"]}
-    part = write(tmp_path / "a.parquet", **{name: pa.array(given).view(pa.string()) for name, given in data.items()})
+    part = write(tmp_path / "a.parquet", **{name: pa.array(values).view(pa.string()) for name, values in data.items()})
     found = source(part)
     assert [row for shard in found.shards() for row in shard.column("url").to_pylist()] == ["http://a/1", "http://a/4"]
     assert found.counts == {"read": 4, "no_url": 0, "filtered_by_expression": 0, "bad_text": 2}
@@ -129,10 +129,10 @@ def test_one_value_that_cannot_be_cast_is_null_and_counted(tmp_path: Path) -> No
     assert columns["similarity"] == [0.5, None, None] and columns["punsafe"] == [1.0, 2.0**64, None]
     assert columns["pwatermark"] == [None] * 3 and columns["sample_id"] == ["0123456789abcdef", None, None]
     assert found.counts == {"read": 3, "no_url": 0, "filtered_by_expression": 0}
-    lost = {"height": 2, "pwatermark": 2, "sample_id": 1, "similarity": 1, "width": 2}
-    assert found.notes["not_read"]["values"] == lost
+    failed = {"height": 2, "pwatermark": 2, "sample_id": 1, "similarity": 1, "width": 2}
+    assert found.notes["not_read"]["values"] == failed
     list(found.shards())
-    assert found.notes["not_read"]["values"] == lost, "not counted twice when it is read again"
+    assert found.notes["not_read"]["values"] == failed, "not counted twice when it is read again"
 
 
 @pytest.mark.parametrize("kind", [pa.string_view(), pa.large_string(), pa.binary(), pa.binary_view(), pa.json_()])
@@ -200,7 +200,7 @@ def test_tables_as_spark_writes_them(tmp_path: Path) -> None:
 
 
 def test_a_damaged_part_is_named_and_the_others_are_read(tmp_path: Path) -> None:
-    whole, cut, other = (write(tmp_path / f"{n}.parquet", URL=[f"{n}{at}" for at in range(9)]) for n in "abc")
+    complete, cut, other = (write(tmp_path / f"{n}.parquet", URL=[f"{n}{at}" for at in range(9)]) for n in "abc")
     Path(cut).write_bytes(Path(cut).read_bytes()[:-30])
     found = source(str(tmp_path))
     found.check()
@@ -210,7 +210,7 @@ def test_a_damaged_part_is_named_and_the_others_are_read(tmp_path: Path) -> None
     assert line.startswith(f"not read (unreadable_file): {cut}: ") and found.notes["not_read"]["files"] == {
         "unreadable_file": 1
     }
-    for path in (whole, other):
+    for path in (complete, other):
         Path(path).unlink()
     for read in (lambda found: found.check(), lambda found: list(found.shards())):
         with pytest.raises(SettingsError, match=r"b\.parquet: not a Parquet file that can be read"):

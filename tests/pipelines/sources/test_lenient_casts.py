@@ -20,9 +20,9 @@ def column(values: list[Any], kind: pa.DataType | None = None) -> pa.ChunkedArra
 
 
 def encoded(values: list[Any], kind: pa.DataType) -> pa.ChunkedArray:
-    whole = pa.array(values, kind)
+    plain = pa.array(values, kind)
     indices = pa.array([0, None, len(values) - 1], pa.int8())
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, whole)])
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, plain)])
 
 
 # A column; then (values, how many failed) as string, int32 and float64.
@@ -55,28 +55,28 @@ CASES = [
 
 def test_values_that_cannot_be_had_are_null_and_counted() -> None:
     wrong = []
-    for given, *expected in CASES:
+    for column, *expected in CASES:
         for kind, right in zip((pa.string(), pa.int32(), pa.float64()), expected, strict=True):
-            cast = cast_leniently(given, kind)
+            cast = cast_leniently(column, kind)
             found = (cast.values.to_pylist(), cast.failed_count)
             if cast.values.type != kind or (right is not None and found != right):
-                wrong.append((given.type, kind, found, right))
+                wrong.append((column.type, kind, found, right))
     assert not wrong
 
 
 def test_strings_that_are_not_utf_8_are_lost_whatever_the_column_says() -> None:
-    given = pa.chunked_array([pa.array([b"ok", b"\xff", None]).view(pa.string())])
-    for text in (given, given.cast(pa.string_view())):
+    column = pa.chunked_array([pa.array([b"ok", b"\xff", None]).view(pa.string())])
+    for text in (column, column.cast(pa.string_view())):
         cast = cast_leniently(text, pa.string())
         assert cast.values.to_pylist() == ["ok", None, None]
         assert cast.failed is not None and cast.failed.to_pylist() == [False, True, False]
 
 
-@pytest.mark.parametrize("given", [column([["a"]]), column([{"a": 1}]), column([["a"]], pa.list_view(pa.string()))])
-def test_columns_that_hold_other_things_are_refused(given: pa.ChunkedArray) -> None:
+@pytest.mark.parametrize("values", [column([["a"]]), column([{"a": 1}]), column([["a"]], pa.list_view(pa.string()))])
+def test_columns_that_hold_other_things_are_refused(values: pa.ChunkedArray) -> None:
     for kind in (pa.string(), pa.int32(), pa.float64()):
         with pytest.raises(UncastableError, match="cannot be read as"):
-            cast_leniently(given, kind)
+            cast_leniently(values, kind)
 
 
 def test_an_index_that_leads_out_of_its_dictionary_is_an_error() -> None:

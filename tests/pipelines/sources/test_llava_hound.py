@@ -82,8 +82,8 @@ def test_videos_find_captions(tmp_path: Path) -> None:
 
 
 def test_questions_find_answers(tmp_path: Path) -> None:
-    asked = record(2, "<video>\nWho runs?", "A dog.", "Where?", "On a beach.")
-    rows = source(**world(tmp_path, asked), use="qa")
+    questions = record(2, "<video>\nWho runs?", "A dog.", "Where?", "On a beach.")
+    rows = source(**world(tmp_path, questions), use="qa")
     found = rows_of(rows)
     assert [(row["query"]["text"], row["positive"]["text"]) for row in found] == [
         ("Who runs?", "A dog."),
@@ -102,9 +102,9 @@ def test_videos_without_frames(tmp_path: Path) -> None:
 
 
 def test_a_video_that_is_a_file_has_no_frames(tmp_path: Path) -> None:
-    given = world(tmp_path, record(0), record(1, id=7.0))
+    arguments = world(tmp_path, record(0), record(1, id=7.0))
     (tmp_path / "frames" / "v_1").write_bytes(b"mp4")
-    rows = source(**given)
+    rows = source(**arguments)
     assert [row["key"] for row in rows_of(rows)] == ["v_0"] and rows.counts == {"read": 2, "no_frames": 1}
 
 
@@ -146,8 +146,8 @@ def test_file_and_line_of_what_is_malformed(tmp_path: Path) -> None:
 
 
 def test_frames_are_looked_for_once_the_sample_is_drawn(tmp_path: Path) -> None:
-    given = world(tmp_path, *(record(2 * number) for number in range(60)), frames=3)
-    rows = source(**given, sample_rows=20, shard_rows=8)
+    arguments = world(tmp_path, *(record(2 * number) for number in range(60)), frames=3)
+    rows = source(**arguments, sample_rows=20, shard_rows=8)
     index = gather(Workspace(str(tmp_path / "workspace")), "hound", rows, source_fingerprint(rows))
     assert index.rows == 20 and len(index.shards) == 3
     assert index.counts == {"read": 60, "not_sampled": 40, "duplicate_row": 0, "no_frames": 0}
@@ -166,8 +166,8 @@ def test_a_video_of_few_frames_has_as_many_as_the_others() -> None:
 
 def test_the_first_lines_of_a_file_alone_are_read(tmp_path: Path) -> None:
     """As a file is whose questions come first, and then captions: those after the limit are counted."""
-    asked = [record(n, f"What runs {n}?", f"A dog {n}.") for n in range(6)]
-    rows = source(**world(tmp_path, *asked, *[record(n) for n in range(6, 10)]), use="qa", lines=6)
+    questions = [record(n, f"What runs {n}?", f"A dog {n}.") for n in range(6)]
+    rows = source(**world(tmp_path, *questions, *[record(n) for n in range(6, 10)]), use="qa", lines=6)
     assert [row["query"]["text"] for row in rows_of(rows)] == [f"What runs {n}?" for n in (0, 2, 4)]
     assert rows.counts == {"read": 10, "over_line_limit": 4, "no_frames": 3}
 
@@ -177,5 +177,5 @@ def test_a_request_for_a_description_is_no_question(tmp_path: Path) -> None:
     rows = source(**world(tmp_path, record(0), both, record(4, "Say it all.", "A cat.")), use="qa")
     assert [row["query"]["text"] for row in rows_of(rows)] == ["Why?", "Say it all."]
     assert rows.counts == {"read": 3, "no_question": 1, "no_frames": 0}
-    told = source(**world(tmp_path, record(4, "Say it all.", "A cat.")), use="qa", description_prompts=["say it  all."])
-    assert rows_of(told) == []
+    rows = source(**world(tmp_path, record(4, "Say it all.", "A cat.")), use="qa", description_prompts=["say it  all."])
+    assert rows_of(rows) == []

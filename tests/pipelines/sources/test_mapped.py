@@ -60,8 +60,8 @@ def test_every_part_is_found(tmp_path: Path) -> None:
     (row,) = rows_of(rows)
     assert texts(row) == ("Birds: What is it?", "A wren.", ["A crow.", "A rook.", "a WREN."])
     assert images(row) == ["q.jpg", "f.jpg", "b1.jpg", "b2.jpg", "c.jpg"]
-    said = {name: row[name] for name in ("instruction", "label", "key", "url", "licence", "line")}
-    assert said == {
+    fields = {name: row[name] for name in ("instruction", "label", "key", "url", "licence", "line")}
+    assert fields == {
         "instruction": "Name the bird.",
         "label": "3",
         "key": "7",
@@ -191,7 +191,7 @@ def test_a_wrong_column_is_named_with_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "expected"),
     [
         ("a", "A"),
         ("o.b", "B"),
@@ -213,10 +213,10 @@ def test_a_wrong_column_is_named_with_its_file(tmp_path: Path) -> None:
         ("map.x", "1"),
     ],
 )
-def test_templates(template: str, said: str | list[str]) -> None:
+def test_templates(template: str, expected: str | list[str]) -> None:
     row = {"a": " A ", "o": {"b": "B"}, "l": [{"x": 1}, {"x": 2}], "none": None, "odd.name": "C", "n": 7}
     row |= {"nan": math.nan, "map": [("x", "1"), ("y", "2")]}  # as Arrow gives the entries of a map
-    assert Template(template).texts(row) == said
+    assert Template(template).texts(row) == expected
 
 
 @pytest.mark.parametrize(
@@ -298,14 +298,14 @@ def test_lists_of_images_in_parquet_are_read_in_their_order(tmp_path: Path, plai
     struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     rows = [rows and [{"bytes": data, "path": None} for data in rows] for rows in pages]
     images = pa.array(pages if plain else rows, pa.list_(pa.binary() if plain else struct))
-    asked = pa.array([[{"user": f"q{n}"}, {"user": "more"}] for n in range(4)])
+    texts = pa.array([[{"user": f"q{n}"}, {"user": "more"}] for n in range(4)])
     file = tmp_path / "train-0.parquet"
-    pq.write_table(pa.table({"images": images, "texts": asked}), file, row_group_size=3)
+    pq.write_table(pa.table({"images": images, "texts": texts}), file, row_group_size=3)
     settings = f"{{kind: parquet, files: ['{file}'], query: {{text: texts.0.user}}, positive: {{images: %s}}}}"
-    whole = MappedRows(parse_settings(yaml.safe_load(settings % "images"), MappedSource))
-    found = rows_of(whole)
+    reader = MappedRows(parse_settings(yaml.safe_load(settings % "images"), MappedSource))
+    found = rows_of(reader)
     assert [(row["query"]["text"], len(row["positive"]["images"])) for row in found] == [("q0", 2), ("q1", 1)]
-    assert whole.counts == {"read": 4, "no_positive": 2}
+    assert reader.counts == {"read": 4, "no_positive": 2}
     names = [name for row in found for name in row["positive"]["images"]]
     resolver = ParquetImages(ParquetImagesSettings(paths=(str(file),)))
     got = dict(resolver.open(1 << 20)([*names, f"{names[0]}9", names[0].rpartition("&")[0]]))

@@ -82,21 +82,21 @@ def test_instructions_of_the_sets_own_table(mbeir: Path) -> None:
         mbeir / "query/train/mbeir_visualnews_task0_train.jsonl",
         [query(f"0:{at}", f"News of day {at}", None, ["0:1"], []) for at in range(30)],
     )
-    given: dict[str, Any] = {"instructions_file": str(table)}
-    rows = source(mbeir, "visualnews_task0", "nights_task4", **given)
+    extra: dict[str, Any] = {"instructions_file": str(table)}
+    rows = source(mbeir, "visualnews_task0", "nights_task4", **extra)
     found = rows_of(rows)
     assert {row["instruction"] for row in found} == {"First one. ", ""}
     assert rows.notes["negatives"] == {"instruction_not_found": 1}
-    drawn = [row["instruction"] for row in rows_of(source(mbeir, "visualnews_task0", instructions="drawn", **given))]
+    drawn = [row["instruction"] for row in rows_of(source(mbeir, "visualnews_task0", instructions="drawn", **extra))]
     assert set(drawn) == {"First one. ", "Second one. "}
     before = rows.identity()
     table.write_text(table.read_text().replace("First", "Very first"))
-    assert source(mbeir, "visualnews_task0", "nights_task4", **given).identity() != before
+    assert source(mbeir, "visualnews_task0", "nights_task4", **extra).identity() != before
     table.write_text("a,b\n")
     with pytest.raises(
         SettingsError, match=r"query_instructions\.tsv: expected a table that begins with query_modality"
     ):
-        source(mbeir, "visualnews_task0", **given).identity()
+        source(mbeir, "visualnews_task0", **extra).identity()
 
 
 def test_every_set_is_of_one_dataset_and_task() -> None:

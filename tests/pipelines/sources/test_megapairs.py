@@ -86,11 +86,11 @@ def test_one_text_by_seed_wherever_the_record_stands(tmp_path: Path) -> None:
     records = [record(number) for number in range(300)]
     one = rows_of(MegaPairsRows(settings(write(tmp_path / "one.jsonl", *records))))
     two = rows_of(MegaPairsRows(settings(write(tmp_path / "two.jsonl", *reversed(records)))))
-    said = {row["query"]["images"][0]: row["query"]["text"] for row in one}
-    assert said == {row["query"]["images"][0]: row["query"]["text"] for row in two}
-    assert min(Counter(said.values()).values()) > 70  # of 100 each
+    text_of_image = {row["query"]["images"][0]: row["query"]["text"] for row in one}
+    assert text_of_image == {row["query"]["images"][0]: row["query"]["text"] for row in two}
+    assert min(Counter(text_of_image.values()).values()) > 70  # of 100 each
     other = rows_of(MegaPairsRows(settings(tmp_path / "one.jsonl", seed=1)))
-    assert 60 < sum(row["query"]["text"] == said[row["query"]["images"][0]] for row in other) < 140
+    assert 60 < sum(row["query"]["text"] == text_of_image[row["query"]["images"][0]] for row in other) < 140
 
 
 def test_choices_do_not_change_with_versions() -> None:

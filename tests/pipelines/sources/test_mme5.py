@@ -81,8 +81,8 @@ def test_sets_that_mme5_adds_to_mmeb_are_told_their_task(tmp_path: Path) -> None
         source(tmp_path, "TabQA", kind="mme5")
     row = (f"{TOKEN}{QUESTION}What is the total?\n", "images/1.png", "7", "", "['8', '9']", "['', '']")
     write(tmp_path / "TabQA" / "train-00000-of-00001.parquet", row)
-    told = {"TabQA": {"task": "image_qa", "instruction": [QUESTION.rstrip(": ")]}}
-    (found,) = rows_of(source(tmp_path, kind="mme5", subsets=told))
+    subsets = {"TabQA": {"task": "image_qa", "instruction": [QUESTION.rstrip(": ")]}}
+    (found,) = rows_of(source(tmp_path, kind="mme5", subsets=subsets))
     assert found["instruction"] == QUESTION and found["query"]["text"] == "What is the total?"
 
 

@@ -33,10 +33,10 @@ def test_a_published_row(
     assert found["query"] == {"text": text, "images": [row[1]] if row[1] else []}
     assert found["positive"] == {"text": positive, "images": [row[3]] if row[3] else []}
     assert instruction + text == row[0].replace(TOKEN, "").strip()  # nothing is lost
-    given = [{"text": row[4] if not row[5] else "", "images": [row[5]] if row[5] else []}] if row[4] or row[5] else []
+    sides = [{"text": row[4] if not row[5] else "", "images": [row[5]] if row[5] else []}] if row[4] or row[5] else []
     if subset == "WebQA":
-        given[0]["text"] = "NNC-US-1854"
-    assert found["negatives"] == [{**side, "score": 0.0} for side in given]
+        sides[0]["text"] = "NNC-US-1854"
+    assert found["negatives"] == [{**side, "score": 0.0} for side in sides]
     assert "image_1" not in str(found)
 
 
@@ -69,8 +69,8 @@ def test_an_unknown_subset_is_given_its_task(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="did you mean 'ImageNet_1K'"):
         source(tmp_path, "ImageNet-1K")
     write(tmp_path / "Flowers" / "data.parquet", (f"{TOKEN}Which flower? ", "f/1.jpg", "rose", "", "", ""))
-    told = {"Flowers": {"task": "image_classification", "instruction": ["Which flower?"], "label": True}}
-    rows = source(tmp_path, subsets=told)
+    subsets = {"Flowers": {"task": "image_classification", "instruction": ["Which flower?"], "label": True}}
+    rows = source(tmp_path, subsets=subsets)
     (row,) = rows_of(rows)
     assert row["label"] == "rose" and row["instruction"] == "Which flower?" and row["query"]["text"] == ""
     assert task_of(rows.settings) is Task.IMAGE_CLASSIFICATION
@@ -156,10 +156,10 @@ def test_files_that_are_of_no_use(tmp_path: Path) -> None:
 
 
 def test_tokens_are_checked_against_images(tmp_path: Path) -> None:
-    told = {"Mine": {"task": "image_retrieval"}}
+    subsets = {"Mine": {"task": "image_retrieval"}}
     rows = [(f"{TOKEN}a", "", "b", "c.jpg", "", ""), (f"{TOKEN}a", "q.jpg", f"x {TOKEN}y", "c.jpg", "", "")]
     write(tmp_path / "Mine" / "a.parquet", *rows)
-    read = source(tmp_path, subsets=told)
+    read = source(tmp_path, subsets=subsets)
     assert [(row["query"]["text"], row["positive"]["text"]) for row in rows_of(read)] == [("a", "b"), ("a", "x y")]
     assert read.notes == {"texts": {"image_without_token": 1, "token_without_image": 1}}
 
@@ -192,6 +192,6 @@ def test_blanks_after_an_instruction_make_no_further_instruction() -> None:
 
 def test_the_instruction_before_a_target_is_kept_beside_it(tmp_path: Path) -> None:
     before = "Represent the given Wikipedia image with related text information: "
-    asked = f"{TOKEN}Find a Wikipedia image that answers this question: who?"
-    found = one(tmp_path, "WebQA", (asked, "", f"{TOKEN}{before} A tower.", "images/a.jpg", "", ""))
+    query = f"{TOKEN}Find a Wikipedia image that answers this question: who?"
+    found = one(tmp_path, "WebQA", (query, "", f"{TOKEN}{before} A tower.", "images/a.jpg", "", ""))
     assert (found["positive_instruction"], found["positive"]["text"]) == (before, "A tower.")

@@ -148,8 +148,8 @@ class MixedRows(NumbersRows):
     """Every third finds a text."""
 
     def pairs(self) -> Iterator[GivenPair]:
-        for given in super().pairs():
-            yield given if given.line % 3 else replace(given, positive=Side("words"))
+        for pair in super().pairs():
+            yield pair if pair.line % 3 else replace(pair, positive=Side("words"))
 
 
 def test_pairs_with_images_on_some_sides_alone() -> None:

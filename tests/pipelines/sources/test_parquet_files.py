@@ -53,10 +53,10 @@ def in_a_process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_a_footer_on_which_arrow_ends_the_process_does_not_end_it(tmp_path: Path) -> None:
     damaged = parquet().replace(MAY_BE_NULL, NEVER_NULL)
     path = put(tmp_path / "x.parquet", damaged)
-    theirs = in_a_process(
+    reference = in_a_process(
         "import pyarrow.parquet as pq, sys; pq.read_metadata(sys.argv[1]).row_group(0).column(0)", path
     )
-    assert theirs.returncode < 0, "else there is nothing to show any more"
+    assert reference.returncode < 0, "else there is nothing to show any more"
     ours = in_a_process(
         "import sys\n"
         "from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings\n"
@@ -75,8 +75,8 @@ def test_a_footer_on_which_arrow_ends_the_process_does_not_end_it(tmp_path: Path
 
 def test_damaged_files_are_errors_that_name_them(tmp_path: Path) -> None:
     """Some hundred files with some bytes changed, in footers and pages; in a process of its own, which must not end."""
-    whole = parquet(row_group_size=2)
-    put(tmp_path / "whole.parquet", whole)
+    complete = parquet(row_group_size=2)
+    put(tmp_path / "whole.parquet", complete)
     found = in_a_process(
         "import sys; sys.path.insert(0, sys.argv[2]); from test_parquet_files import mutated; mutated(sys.argv[1])",
         str(tmp_path),
@@ -89,13 +89,13 @@ def test_damaged_files_are_errors_that_name_them(tmp_path: Path) -> None:
 
 def mutated(folder: str) -> None:
     """Read 400 mutants of `whole.parquet`; prints how many could be read, and how many are errors that name it."""
-    whole, path = (Path(folder) / "whole.parquet").read_bytes(), Path(folder) / "mutant.parquet"
-    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    complete, path = (Path(folder) / "whole.parquet").read_bytes(), Path(folder) / "mutant.parquet"
+    footer = len(complete) - 8 - int.from_bytes(complete[-8:-4], "little")
     read = refused = 0
     for seed in range(400):
-        draw, data = random.Random(seed), bytearray(whole)
+        draw, data = random.Random(seed), bytearray(complete)
         for _ in range(draw.choice([1, 1, 2, 8])):
-            data[draw.randrange(0 if seed % 2 else footer, len(whole) - 8)] = draw.randrange(256)
+            data[draw.randrange(0 if seed % 2 else footer, len(complete) - 8)] = draw.randrange(256)
         path.write_bytes(data)
         try:
             rows = [
@@ -118,17 +118,17 @@ def test_a_fault_of_the_storage_is_not_the_files(tmp_path: Path, monkeypatch: py
         pass
 
     class Breaking(io.BytesIO):
-        left = 0
+        remaining = 0
 
         def read(self, size: int | None = -1) -> bytes:
-            Breaking.left -= 1
-            if Breaking.left < 0:
+            Breaking.remaining -= 1
+            if Breaking.remaining < 0:
                 raise OSError(5, "Input/output error")
             return super().read(size)
 
     monkeypatch.setattr(Store, "open", lambda self, url: Breaking(Path(url).read_bytes()))
     for reads in range(2):  # of the footer, and of the pages
-        Breaking.left = reads
+        Breaking.remaining = reads
         with pytest.raises(StorageError, match=r"x\.parquet: .*Input/output error"), open_parquet(path) as file:
             file.read()
     assert issubclass(UnreadableFileError, SettingsError) and not issubclass(UnreadableFileError, OSError)

@@ -176,8 +176,8 @@ def test_a_full_temporary_folder_is_no_pdfs_fault(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_renderer_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "print(json.dumps({'page': 0, 'reason': 'no_renderer', 'detail': 'no pypdfium2'}))"
-    monkeypatch.setattr(pdf_pages, "_WORKER", worker(tmp_path / "none.py", said))
+    script = "print(json.dumps({'page': 0, 'reason': 'no_renderer', 'detail': 'no pypdfium2'}))"
+    monkeypatch.setattr(pdf_pages, "_WORKER", worker(tmp_path / "none.py", script))
     with pytest.raises(SettingsError, match=r"no pypdfium2: pip install 'rzen-corpus\[documents\]'"):
         render_page(three_pages(), 1)
 
@@ -241,8 +241,8 @@ def test_the_resolver_finds_pages_by_the_ends_of_paths(tmp_path: Path) -> None:
     assert not any(resolver.claims(name) for name in ("a.pdf", "a.pdf#page=0", "a.pdf#page=x", "a.parquet#row=1"))
     found = dict(resolver.open(10**6)(list(names)))
     assert sorted(found) == list(range(len(names)))
-    said = {name: found[at].reason or colour(found[at].data) for at, name in enumerate(names)}
-    assert said == names
+    outcomes = {name: found[at].reason or colour(found[at].data) for at, name in enumerate(names)}
+    assert outcomes == names
     assert [one.reason for _, one in resolver.open(10)(["2024/a.PDF#page=1"])] == ["too_large"]
     files = [file[0] for file in resolver.identity()["files"]]
     assert len(files) == 5 and "page_timeout_s" not in resolver.identity()

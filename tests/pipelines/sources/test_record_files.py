@@ -58,7 +58,7 @@ def test_passages_in_parquet_in_the_form_of_tevatron(tmp_path: Path) -> None:
     assert texts(row) == ("who wrote it", "Emma a novel", ["an actress"])
 
 
-def said(
+def read(
     path: Path, *columns: str, images: tuple[str, ...] = ()
 ) -> tuple[list[tuple[int, Any]], list[tuple[int, str]]]:
     """(line, record) of each record, (line, reason) of each fault."""
@@ -72,11 +72,11 @@ def test_a_record_of_an_array_costs_itself(tmp_path: Path) -> None:
     records = [{"a": number, "b": [{"c": number}]} for number in range(4)]
     pretty = json.dumps(records, indent=2).replace('"a": 1,', '"a": 1')
     (tmp_path / "pretty.json").write_text(pretty)
-    assert said(tmp_path / "pretty.json") == ([(2, records[0]), (18, records[2]), (26, records[3])], [(10, "not_json")])
+    assert read(tmp_path / "pretty.json") == ([(2, records[0]), (18, records[2]), (26, records[3])], [(10, "not_json")])
     (tmp_path / "first.json").write_text('[{"a": bad},\n {"a": 1},\n {"a": 2}]')
-    assert said(tmp_path / "first.json") == ([(2, {"a": 1}), (3, {"a": 2})], [(1, "not_json")])
+    assert read(tmp_path / "first.json") == ([(2, {"a": 1}), (3, {"a": 2})], [(1, "not_json")])
     (tmp_path / "lines.json").write_text('{"a": {\n{"a": 1}\n')
-    assert said(tmp_path / "lines.json") == ([(2, {"a": 1})], [(1, "not_json")])
+    assert read(tmp_path / "lines.json") == ([(2, {"a": 1})], [(1, "not_json")])
 
 
 def test_where_nothing_more_can_be_read_it_is_said(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_where_nothing_more_can_be_read_it_is_said(tmp_path: Path) -> None:
 def test_gzip_is_told_by_its_content(tmp_path: Path, name: str) -> None:
     text = '[{"a": 1},\n{"a": 2}]' if ".json." in name else '{"a": 1}\n{"a": 2}'
     (tmp_path / name).write_bytes(gzip.compress(text.encode()))
-    assert said(tmp_path / name) == ([(1, {"a": 1}), (2, {"a": 2})], [])
+    assert read(tmp_path / name) == ([(1, {"a": 1}), (2, {"a": 2})], [])
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def test_gzip_is_told_by_its_content(tmp_path: Path, name: str) -> None:
 def test_files_of_another_kind_are_named(tmp_path: Path, name: str, data: bytes, kind: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(SettingsError, match=rf"{re.escape(name)}: .*{kind}"):
-        said(tmp_path / name)
+        read(tmp_path / name)
 
 
 def test_text_that_is_stored_as_binary_is_text(tmp_path: Path) -> None:
     columns = {"text": [b"one", b"\xff", None, "vier ä".encode()], "image": [b"x", b"y", None, b"z"]}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet", store_schema=False)
-    found, faults = said(tmp_path / "a.parquet", "text", "image", images=("image",))
+    found, faults = read(tmp_path / "a.parquet", "text", "image", images=("image",))
     assert [(line, row["text"], row["image"]) for line, row in found] == [
         (1, "one", "a.parquet#row=1"),
         (3, None, "a.parquet#row=3"),
@@ -127,7 +127,7 @@ def test_text_that_is_stored_as_binary_is_text(tmp_path: Path) -> None:
 
 def test_a_date_beyond_those_of_python_costs_its_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"when": pa.array([0, 2**62], pa.timestamp("us"))}), tmp_path / "a.parquet")
-    found, faults = said(tmp_path / "a.parquet", "when")
+    found, faults = read(tmp_path / "a.parquet", "when")
     assert [line for line, _ in found] == [1] and faults == [(2, "bad_text")]
 
 
@@ -176,7 +176,7 @@ def test_values_of_every_type_are_those_that_json_has(tmp_path: Path) -> None:
         "map": pa.array([[("k", b"v")], None], pa.map_(pa.string(), pa.binary())),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    found, faults = said(tmp_path / "a.parquet", *columns)
+    found, faults = read(tmp_path / "a.parquet", *columns)
     assert faults == [] and [row for _, row in found] == [
         {
             "view": "a",
@@ -203,17 +203,17 @@ def test_text_that_is_not_utf_8_costs_its_row_wherever_it_lies(tmp_path: Path) -
         "unread": pa.array([b"\xff"] * 4).view(pa.string()),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    found, faults = said(tmp_path / "a.parquet", "text", "list")
+    found, faults = read(tmp_path / "a.parquet", "text", "list")
     assert found == [(1, {"text": "ok", "list": ["ok"]}), (4, {"text": "ok", "list": None})]
     assert faults == [(2, "bad_text"), (3, "bad_text")]
 
 
 def test_a_column_that_stands_twice_is_an_error_only_where_it_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.table([["a"], ["b"], ["c"]], names=["text", "more", "more"]), tmp_path / "a.parquet")
-    assert said(tmp_path / "a.parquet", "text") == ([(1, {"text": "a"})], [])
+    assert read(tmp_path / "a.parquet", "text") == ([(1, {"text": "a"})], [])
     for columns in (("text", "more"), ("more.x",), ()):
         with pytest.raises(SettingsError, match=r"a\.parquet: column 'more' stands there 2 times"):
-            said(tmp_path / "a.parquet", *columns)
+            read(tmp_path / "a.parquet", *columns)
 
 
 def test_folders_give_columns_their_values(tmp_path: Path) -> None:
@@ -232,5 +232,5 @@ def test_images_are_named_as_far_as_a_row_group_has_them(tmp_path: Path) -> None
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     images = [{"bytes": None, "path": "1.png"}, {"bytes": None, "path": "2.png"}, {"bytes": b"3", "path": "3.png"}]
     pq.write_table(pa.table({"image": pa.array(images, kind)}), tmp_path / "a.parquet", row_group_size=2)
-    found, _ = said(tmp_path / "a.parquet", "image", images=("image",))
+    found, _ = read(tmp_path / "a.parquet", "image", images=("image",))
     assert [row["image"] for _, row in found] == ["1.png", "2.png", "a.parquet#row=3"]

@@ -111,18 +111,18 @@ def test_of_equal_rows_the_first_is_kept_with_its_other_columns() -> None:
 
 
 def test_what_is_held_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    most = 0
+    largest = 0
     filtered = sampling._filtered
 
     def watched(tables: list[pa.Table], staying: np.ndarray) -> object:
-        nonlocal most
-        most = max(most, len(staying))
+        nonlocal largest
+        largest = max(largest, len(staying))
         return filtered(tables, staying)
 
     monkeypatch.setattr(sampling, "_filtered", watched)
     rows = [(f"http://example.com/{number}.jpg", "") for number in range(20_000)]
     Sample(in_tables(rows, 25), 100, 0)
-    assert most <= 100 + 32 + 25
+    assert largest <= 100 + 32 + 25
 
 
 def test_nothing_in_nothing_out() -> None:

@@ -35,8 +35,8 @@ FLAG = [
 
 
 def source(tmp_path: Path, **settings: Any) -> TextPairsRows:
-    given = {"kind": "text_pairs", "files": [str(tmp_path)], **settings}
-    return TextPairsRows(parse_settings(given, TextPairsSource))
+    values = {"kind": "text_pairs", "files": [str(tmp_path)], **settings}
+    return TextPairsRows(parse_settings(values, TextPairsSource))
 
 
 def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
 
 
 def test_no_negative_is_another_positive_of_the_row_however_it_is_written(tmp_path: Path) -> None:
-    given = ["&#111;ne", "<b>Two</b>.", "caf\u00c3\u00a9", "\u200bone", "three"]
-    write_lines(tmp_path / "a.jsonl", [{"query": "q", "pos": ["one", "two", "caf\u00e9"], "neg": given}])
+    negatives = ["&#111;ne", "<b>Two</b>.", "caf\u00c3\u00a9", "\u200bone", "three"]
+    write_lines(tmp_path / "a.jsonl", [{"query": "q", "pos": ["one", "two", "caf\u00e9"], "neg": negatives}])
     rows = source(tmp_path, form={"kind": "flagembedding"})
-    assert [texts(row)[1:] for row in rows_of(rows)] == [(said, ["three"]) for said in ("one", "two", "caf\u00e9")]
+    assert [texts(row)[1:] for row in rows_of(rows)] == [(text, ["three"]) for text in ("one", "two", "caf\u00e9")]
     assert rows.notes["texts"] == {"negative_is_positive": 4, "negatives_kept": 1}
 
 
@@ -239,12 +239,12 @@ def test_a_preset_that_guesses_wrong_is_told_so(tmp_path: Path, name: str) -> No
             continue
         with pytest.raises(SettingsError) as raised:
             rows_of(rows)
-        told = str(raised.value)
-        assert told.startswith(f"{path}: no column {column!r}; ") and "renamed" in told.partition("it has")[2]
-        assert told.endswith("; name the columns in `form`")
-    mine = {"kind": "columns", "query": "q", "positive": "p"}
+        message = str(raised.value)
+        assert message.startswith(f"{path}: no column {column!r}; ") and "renamed" in message.partition("it has")[2]
+        assert message.endswith("; name the columns in `form`")
+    form = {"kind": "columns", "query": "q", "positive": "p"}
     pq.write_table(pa.table({"q": ["mine?"], "p": ["yes"]}), tmp_path / "mine.parquet")
-    assert texts(rows_of(source(tmp_path / "mine.parquet", preset=name, form=mine))[0]) == ("mine?", "yes", [])
+    assert texts(rows_of(source(tmp_path / "mine.parquet", preset=name, form=form))[0]) == ("mine?", "yes", [])
 
 
 def test_what_is_read_is_said(tmp_path: Path) -> None:

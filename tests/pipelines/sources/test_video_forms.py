@@ -25,16 +25,16 @@ def read(form: AnyForm, cuts: tuple[str, ...] = ()) -> tuple[list[Annotation], l
     return list(read_annotations(form, form.files, cuts, faults)), faults
 
 
-def whole(video: str, text: str = "", question: str = "", answer: str = "") -> Annotation:
+def of_video(video: str, text: str = "", question: str = "", answer: str = "") -> Annotation:
     return Annotation(video, None, None, text, question, answer, True)
 
 
-def part(video: str, start_s: float | None, end_s: float | None, text: str, *said: str) -> Annotation:
-    question, answer = said or ("", "")
+def part(video: str, start_s: float | None, end_s: float | None, text: str, *question_and_answer: str) -> Annotation:
+    question, answer = question_and_answer or ("", "")
     return Annotation(video, start_s, end_s, text, question, answer, False)
 
 
-def said(fault: Fault) -> tuple[int, str]:
+def location(fault: Fault) -> tuple[int, str]:
     return fault.line, fault.reason
 
 
@@ -61,8 +61,8 @@ def test_sharegpt4video(tmp_path: Path) -> None:
     )
     found, faults = read(ShareGpt4Video(kind="sharegpt4video", files=(file,)))
     unknown = [part("yt-a.1", None, None, "A cup."), part("yt-a.1", None, None, "It falls.")]
-    assert found == [whole("yt-a.1", "A cup that falls."), *unknown, whole("c", "whole")]
-    assert [said(fault) for fault in faults] == [(2, "no_text"), (3, "no_video"), (5, "no_text")]
+    assert found == [of_video("yt-a.1", "A cup that falls."), *unknown, of_video("c", "whole")]
+    assert [location(fault) for fault in faults] == [(2, "no_text"), (3, "no_video"), (5, "no_text")]
     assert {fault.file for fault in faults} == {file}
 
 
@@ -73,7 +73,7 @@ def test_sharegpt4video_with_times(tmp_path: Path) -> None:
     found, faults = read(ShareGpt4Video(kind="sharegpt4video", files=(file,), times_key="timestamp"))
     assert found[1:3] == [part("yt-a.1", 0.0, 2.5, "A cup."), part("yt-a.1", 2.5, None, "It falls.")]
     assert found[5] == part("edges", 2.5, 7.0, "It falls.")
-    assert [said(fault) for fault in faults] == [(3, "bad_time")]
+    assert [location(fault) for fault in faults] == [(3, "bad_time")]
 
 
 def talk(*values: str, **more: Any) -> dict[str, Any]:
@@ -93,10 +93,10 @@ def test_llava_keeps_pairs_of_question_and_answer(tmp_path: Path) -> None:
     lines = write(tmp_path / "lines.json", *records)
     found, faults = read(Llava(kind="llava", files=(str(array),)))
     assert found == [
-        whole("dir/v.mp4", "", "What is it?", "A dog."),
-        whole("dir/v.mp4", "", "And then?", "It runs."),
+        of_video("dir/v.mp4", "", "What is it?", "A dog."),
+        of_video("dir/v.mp4", "", "And then?", "It runs."),
         part("dir/v.mp4", 62.5, 65.0, "", "Where is it?", "Here."),
-        whole("dir/v.mp4", "A street at night."),
+        of_video("dir/v.mp4", "A street at night."),
         part("dir/v.mp4", 0.0, 4.0, "", "Who?", "She."),
     ]
     assert not faults
@@ -125,8 +125,8 @@ def test_llava_record_that_is_malformed_costs_itself(tmp_path: Path) -> None:
         system,
     )
     found, faults = read(Llava(kind="llava", files=(file,)))
-    assert found == [whole("dir/v.mp4", "", "Q?", "A.")] * 2
-    assert [said(fault) for fault in faults] == [
+    assert found == [of_video("dir/v.mp4", "", "Q?", "A.")] * 2
+    assert [location(fault) for fault in faults] == [
         (2, "not_json"),
         (4, "bad_turns"),
         (5, "no_text"),
@@ -180,7 +180,7 @@ def test_vript_takes_times_from_cuts(tmp_path: Path, script: str, as_list: bool)
 
 def test_vript_clips_that_are_cut_already(script: str) -> None:
     found, _ = read(Vript(kind="vript", files=(script,), cut_already=True))
-    assert found[0] == whole("x-1-Scene-001", "About x-1-Scene-001.") and len(found) == 3
+    assert found[0] == of_video("x-1-Scene-001", "About x-1-Scene-001.") and len(found) == 3
 
 
 def test_plain(tmp_path: Path) -> None:
@@ -197,10 +197,15 @@ def test_plain(tmp_path: Path) -> None:
     found, faults = read(Plain(kind="plain", files=(file,)))
     assert found == [
         part("ü/ヴ.mp4", 1.0, 2.5, "Une fête à 東京"),
-        whole("v", "All of it.", "Who?", "Nobody."),
+        of_video("v", "All of it.", "Who?", "Nobody."),
         part("v", 3600.0, None, "Late."),
     ]
-    assert [said(fault) for fault in faults] == [(4, "no_text"), (5, "bad_time"), (6, "bad_time"), (7, "bad_text")]
+    assert [location(fault) for fault in faults] == [
+        (4, "no_text"),
+        (5, "bad_time"),
+        (6, "bad_time"),
+        (7, "bad_text"),
+    ]
 
 
 def test_a_plain_record_with_an_unknown_key_is_not_read_without_it(tmp_path: Path) -> None:
@@ -211,8 +216,8 @@ def test_a_plain_record_with_an_unknown_key_is_not_read_without_it(tmp_path: Pat
         {"video": "v", "text": "x"},
     ]
     found, faults = read(Plain(kind="plain", files=(write(tmp_path / "a.jsonl", *records),)))
-    assert found == [whole("v", "x")]
-    assert [said(fault) for fault in faults] == [(1, "unknown_key"), (2, "unknown_key"), (3, "unknown_key")]
+    assert found == [of_video("v", "x")]
+    assert [location(fault) for fault in faults] == [(1, "unknown_key"), (2, "unknown_key"), (3, "unknown_key")]
     known = "known keys: video, start_s, end_s, text, question, answer"
     assert [fault.detail for fault in faults] == [
         "'start': did you mean 'start_s'?",
@@ -222,7 +227,7 @@ def test_a_plain_record_with_an_unknown_key_is_not_read_without_it(tmp_path: Pat
 
 
 def test_a_time_that_a_form_does_not_read_does_not_make_the_record_one_of_the_whole_video(tmp_path: Path) -> None:
-    told = [
+    records = [
         talk("Q?", "A.", start_time=1, end_time=3),
         talk("Q?", "A.", start=1, end_sec=3),
         talk("Q?", "A.", segment=[1, 3]),
@@ -230,10 +235,10 @@ def test_a_time_that_a_form_does_not_read_does_not_make_the_record_one_of_the_wh
         talk("Q?", "A.", start=1, end=3, start_frame=25, end_frame=75, segment=[1, 3]),
         talk("Q?", "A.", start=None, start_time="", duration=30),
     ]
-    file = write(tmp_path / "a.jsonl", *told)
+    file = write(tmp_path / "a.jsonl", *records)
     found, faults = read(Llava(kind="llava", files=(file,)))
-    assert found == [part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A."), whole("dir/v.mp4", "", "Q?", "A.")]
-    assert [said(fault) for fault in faults] == [(line, "unread_time") for line in (1, 2, 3, 4)]
+    assert found == [part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A."), of_video("dir/v.mp4", "", "Q?", "A.")]
+    assert [location(fault) for fault in faults] == [(line, "unread_time") for line in (1, 2, 3, 4)]
     assert faults[0].detail.startswith("'start_time' looks like a time of a part of the video; read are 'start' and")
     named, faults = read(Llava(kind="llava", files=(file,), start_key="start_time", end_key="end_time"))
     assert named[0] == part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A.") and faults[0].line == 2
@@ -285,20 +290,20 @@ def test_records_by_line(tmp_path: Path, text: str, values: list[Any], faulty: l
     path.write_text(text)
     faults: list[Fault] = []
     assert list(records(str(path), faults)) == values
-    assert [said(fault) for fault in faults] == [(line, "not_json") for line in faulty]
+    assert [location(fault) for fault in faults] == [(line, "not_json") for line in faulty]
 
 
 def test_bytes_that_are_no_unicode_cost_their_record(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"video": "a", "text": "caf\xe9"}\r\n{"video": "b", "text": "one\xe2\x80\xa8line"}\r\n')
     found, faults = read(Plain(kind="plain", files=(str(path),)))
-    assert found == [whole("b", "one\u2028line")]
-    assert [said(fault) for fault in faults] == [(1, "bad_text")]
+    assert found == [of_video("b", "one\u2028line")]
+    assert [location(fault) for fault in faults] == [(1, "bad_text")]
 
 
 def test_files_in_a_store() -> None:
     fsspec.filesystem("memory").pipe_file("/forms/a.jsonl", b'{"video": "v", "text": "T"}')
-    assert read(Plain(kind="plain", files=("memory://forms/a.jsonl",))) == ([whole("v", "T")], [])
+    assert read(Plain(kind="plain", files=("memory://forms/a.jsonl",))) == ([of_video("v", "T")], [])
 
 
 @pytest.mark.parametrize(

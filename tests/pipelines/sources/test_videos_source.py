@@ -55,18 +55,18 @@ def rows_of(rows: VideosRows) -> list[dict[str, Any]]:
     """All rows, after a look at whether the counts add up."""
     found = [row for shard in rows.shards() for row in shard.to_pylist()]
     assert rows.counts["read"] == len(found) + sum(n for reason, n in rows.counts.items() if reason != "read")
-    told = dict(rows.annotation_counts)
-    assert told.pop("read", 0) == sum(told.values())
+    counts = dict(rows.annotation_counts)
+    assert counts.pop("read", 0) == sum(counts.values())
     return found
 
 
-def said(row: dict[str, Any]) -> list[str]:
+def texts_of(row: dict[str, Any]) -> list[str]:
     return [each["text"] or each["question"] for each in row["annotations"]]
 
 
 def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path / "v", film, "a.mp4", "sub/b.MP4", "._a.mp4", ".cache/c.mp4", "notes.txt")
-    told = plain(
+    form = plain(
         tmp_path,
         {"video": "a", "start_s": "00:00:02", "text": "later"},
         {"video": "a.mp4", "text": "A film."},
@@ -75,7 +75,7 @@ def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
         {"video": "a.mp4", "text": "Another view of it."},
         {"video": "a", "start_s": 2, "text": "later"},
     )
-    rows = source(folder, annotations=[told], licence="CC0")
+    rows = source(folder, annotations=[form], licence="CC0")
     first, second = rows_of(rows)
     empty = {"text": "", "question": "", "answer": ""}
     assert first == {
@@ -105,16 +105,16 @@ def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
 def test_long_videos_become_spans(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path / "v", film, "long.mp4")
     starts = (0, 1.49, 1.5, 2.9, 3.1)
-    told = plain(
+    form = plain(
         tmp_path,
         *({"video": "long.mp4", "start_s": start, "text": str(start)} for start in starts),
         {"video": "long.mp4", "text": "All."},
         {"video": "long.mp4", "question": "Of all?", "answer": "Yes."},
     )
-    rows = source(folder, annotations=[told], span_s=2)
+    rows = source(folder, annotations=[form], span_s=2)
     first, second = rows_of(rows)
     assert [(row["span_start_s"], row["span_end_s"]) for row in (first, second)] == [(0.0, 1.5), (1.5, None)]
-    assert (said(first), said(second)) == (["Of all?", "0", "1.49"], ["1.5", "2.9", "3.1"])
+    assert (texts_of(first), texts_of(second)) == (["Of all?", "0", "1.49"], ["1.5", "2.9", "3.1"])
     assert [each["start_s"] for each in first["annotations"]] == [None, 0.0, 1.49]
     assert [each["start_s"] for each in second["annotations"]] == [1.5, 2.9, 3.1]
     assert first["text"] == second["text"] == "All."
@@ -142,7 +142,7 @@ def test_a_video_that_cannot_be_read_is_one_row(tmp_path: Path, film: bytes) -> 
 
 def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path / "v", film, "a/1.mp4", "b/1.mp4", "c.mp4")
-    told = plain(
+    form = plain(
         tmp_path,
         {"video": "a/1.mp4", "text": "of a"},
         {"video": "1.mp4", "text": "of which?"},
@@ -154,7 +154,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
     captions = [{"idx": "1", "content": "A part."}, {"idx": "-1", "content": "The whole."}]
     shared = tmp_path / "shared.jsonl"
     shared.write_text(json.dumps({"video_id": "c", "captions": captions}))
-    forms = [told, {"kind": "sharegpt4video", "files": [str(shared)]}]
+    forms = [form, {"kind": "sharegpt4video", "files": [str(shared)]}]
     rows = source(folder, f"{folder}/c.mp4", annotations=forms)
     assert [(row["video"], row["text"]) for row in rows_of(rows)] == [
         ("a/1.mp4", "of a"),
@@ -175,12 +175,12 @@ def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
 def test_names_with_accents_brackets_and_dots(tmp_path: Path, film: bytes) -> None:
     taken_apart = unicodedata.normalize("NFD", "Café ヴィデオ.mp4")
     folder = place(tmp_path / "v", film, taken_apart, "clip [1080p].mp4", "id.v2.mp4")
-    told = plain(
+    form = plain(
         tmp_path,
         {"video": unicodedata.normalize("NFC", taken_apart), "text": "coffee"},
         {"video": "id.v2", "text": "dots"},
     )
-    rows = rows_of(source(folder, annotations=[told]))
+    rows = rows_of(source(folder, annotations=[form]))
     assert {row["video"]: row["text"] for row in rows} == {
         taken_apart: "coffee",
         "clip [1080p].mp4": "",
@@ -199,7 +199,7 @@ def test_a_name_that_is_no_unicode_is_left_out(tmp_path: Path, film: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    ("asked", "wanted"),
+    ("requested", "expected"),
     [
         ("1", ["/d/x/1.mp4", "/d/y/1.mp4"]),
         ("x/1.mp4", ["/d/x/1.mp4"]),
@@ -212,15 +212,15 @@ def test_a_name_that_is_no_unicode_is_left_out(tmp_path: Path, film: bytes) -> N
         ("/", []),
     ],
 )
-def test_which_video_a_name_means(asked: str, wanted: list[str]) -> None:
+def test_which_video_a_name_means(requested: str, expected: list[str]) -> None:
     names = ["x/1.mp4", "y/1.mp4", "2.mp4", "2.webm", "3.mkv"]
-    found = VideoNames(FoundFile(f"/d/{name}", name) for name in names).find(asked)
-    assert [video.url for video in found] == wanted
+    found = VideoNames(FoundFile(f"/d/{name}", name) for name in names).find(requested)
+    assert [video.url for video in found] == expected
 
 
 def test_urls(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path / "v", film, "here.mp4")
-    told = plain(
+    form = plain(
         tmp_path,
         {"video": "here.mp4", "text": "lies here"},
         {"video": "dir/ü 1", "start_s": 5000, "text": "far on"},
@@ -229,7 +229,7 @@ def test_urls(tmp_path: Path, film: bytes) -> None:
         {"video": "c", "text": "listed"},
     )
     listed = "https://a.example/c.mp4?key=%20"
-    rows = source(folder, listed, "https://a.example/all/", annotations=[told])
+    rows = source(folder, listed, "https://a.example/all/", annotations=[form])
     assert [(row["url"], row["video"], row["text"], len(row["annotations"])) for row in rows_of(rows)] == [
         (f"{folder}/here.mp4", "here.mp4", "lies here", 0),
         (listed, "c.mp4", "listed", 0),
@@ -248,8 +248,8 @@ def test_urls_that_are_none_are_rows_for_the_download_to_judge(tmp_path: Path) -
         "http://host/%ff/%zz.mp4": "%zz.mp4",
         "http://a!b": "http://a!b",
     }
-    told = plain(tmp_path, *({"video": url, "text": "a"} for url in [*names, "\ud800", "http://host/\udcff.mp4"]))
-    rows = source("https://a.example/all/", annotations=[told])
+    form = plain(tmp_path, *({"video": url, "text": "a"} for url in [*names, "\ud800", "http://host/\udcff.mp4"]))
+    rows = source("https://a.example/all/", annotations=[form])
     assert {row["url"]: row["video"] for row in rows_of(rows)} == names
     assert [fault.reason for fault in rows.faults] == ["bad_text", "bad_text"]
 
@@ -269,10 +269,10 @@ def test_videos_in_a_store_are_one_row_each(bucket: str) -> None:
 
 def test_samples_grow(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path / "v", film, *(f"{number}.mp4" for number in range(6)))
-    told = plain(tmp_path, *({"video": str(at % 6), "start_s": at / 4, "text": f"{at}"} for at in range(12)))
+    form = plain(tmp_path, *({"video": str(at % 6), "start_s": at / 4, "text": f"{at}"} for at in range(12)))
 
     def drawn(**settings: Any) -> list[tuple[str, float]]:
-        rows = rows_of(source(folder, annotations=[told], span_s=2, **settings))
+        rows = rows_of(source(folder, annotations=[form], span_s=2, **settings))
         return [(row["video"], row["span_start_s"]) for row in rows]
 
     few, more = drawn(sample_rows=5), drawn(sample_rows=8)
@@ -283,13 +283,13 @@ def test_samples_grow(tmp_path: Path, film: bytes) -> None:
 
 def test_gathered_into_shards(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path / "v", film, "a.mp4", "b.mp4", "c.mp4")
-    told = plain(tmp_path, {"video": "a", "start_s": 1, "text": "one"})
-    rows = source(folder, annotations=[told], shard_rows=2)
+    form = plain(tmp_path, {"video": "a", "start_s": 1, "text": "one"})
+    rows = source(folder, annotations=[form], shard_rows=2)
     assert [(shard.num_rows, shard.schema) for shard in rows.shards()] == [(2, COLUMNS), (1, COLUMNS)]
     name = source_fingerprint(rows)
     index = gather(Workspace(tmp_path / "w"), "films", rows, name)
     assert (index.rows, len(index.shards), index.counts["read"]) == (3, 2, 3)
-    assert source_fingerprint(source(folder, annotations=[told], shard_rows=2, probe_threads=1)) == name
+    assert source_fingerprint(source(folder, annotations=[form], shard_rows=2, probe_threads=1)) == name
     changed = plain(tmp_path, {"video": "a", "start_s": 1, "text": "one more"})
     assert source_fingerprint(source(folder, annotations=[changed], shard_rows=2)) != name
 
@@ -343,11 +343,11 @@ def test_folders_take_every_ending_whose_format_is_read_and_count_the_others_by_
 
 def test_what_is_no_video_is_counted_but_not_annotations_beside_the_videos(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path, film, "v/film [1].mp4", "v/film [1].srt", "v/film [1].en.srt")
-    told = plain(tmp_path / "v", {"video": "film [1]", "text": "A film."})
-    rows = source(folder + "/v", annotations=[told])
+    form = plain(tmp_path / "v", {"video": "film [1]", "text": "A film."})
+    rows = source(folder + "/v", annotations=[form])
     rows.identity()
     assert rows.notes["not_read"]["files"] == {"other_file": 2}
-    rows = source(f"{folder}/v/film [1].mp4", annotations=[{**told, "files": [f"{folder}/v"]}])
+    rows = source(f"{folder}/v/film [1].mp4", annotations=[{**form, "files": [f"{folder}/v"]}])
     rows.identity()
     assert [row["text"] for row in rows_of(rows)] == ["A film."]
     assert rows.notes["not_read"]["files"] == {"other_file": 2}

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from corpus.settings import load_settings, parse_settings
 from pipelines.cli import app
 from pipelines.config import Config
-from pipelines.layout import layout
+from pipelines.graph import build_graph
 from pipelines.plan import Selection
 from pipelines.publishing.verify import verify
 from pipelines.run import RunResult, run, status
@@ -196,7 +196,7 @@ def test_names_that_several_archives_have_are_counted_and_shown(tmp_path: Path) 
 
 def test_the_settings_file_for_sets_with_documents_lays_out() -> None:
     config = load_settings(CONFIGS / "documents.yaml", Config)
-    assert layout(config)
+    assert build_graph(config)
     kinds = {source.kind for source in config.sources.values()}  # type: ignore[union-attr]
     assert kinds == {"mbeir", "tevatron", "parquet"}
     assert set(config.mixtures["retrieval"].datasets) == set(config.datasets)

@@ -1,0 +1,1 @@
+"""Compares what a run made of the demo's world with the planted truth."""

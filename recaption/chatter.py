@@ -137,9 +137,10 @@ _THOUGHT = re.compile(
         |task|rules)\b
     | \b(?:speculat\w+|guess(?:es|ing|work)?|wording|word\s+(?:limit|count|total|budget)|output\s+format
         |short\s+enough|long\s+enough\s+(?:for|to\s+(?:meet|satisfy))|so\s+(?:skip|leave|omit|mention|include)\b
-        |(?:instruction|length|format|style|content|tone)-wise|markdown|plain\s+prose|alt[- ]text
+        |markdown|plain\s+prose|alt[- ]text
         |what's\s+(?:needed|required)|is\s+(?:needed|required|wanted|requested)\s+here|(?:final|finished
             |concise)\s+(?:caption|description))\b
+    | (?:^\W*|[,;:]\s*)(?:instruction|length|format|style|content|tone)-wise\b(?=\s*[,:])
     | \b(?:checking|let\s+me\s+check)\s+(?:once\s+more|again)\b""",
     re.VERBOSE | re.IGNORECASE,
 )

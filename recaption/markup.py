@@ -10,7 +10,7 @@ from recaption.special_tokens import has_special_token
 
 _LABEL = re.compile(
     r"(?:(?:detailed|brief|short|long|image|picture|photo|english)\s+)*"
-    r"(?:caption|description|alt[ -]text|assistant|response)\s*:\s*",
+    r"(?:caption|description|alt[ -]text|assistant|response|image|picture|photo(?:graph)?)\s*:\s*",
     re.IGNORECASE,
 )
 _PREAMBLE = re.compile(

@@ -93,7 +93,7 @@ _ENGLISH = re.compile(
         |without\s+access|there(?:'s|\s+is)\s+no\s+way
         |identifying|sadly|regrettably|unfortunately)\b[^.]*\b(?:see|not|no|n't|cannot|can't|tell|unable|image
             |picture|photo|content|describ\w+)
-    | \b(?:sensitive|explicit|inappropriate|restricted|prohibited|disallowed|unsafe|harmful)\s+(?:content
+    | (?<![-\w])(?:sensitive|explicit|inappropriate|restricted|prohibited|disallowed|unsafe|harmful)\s+(?:content
         |material|imagery|category|subject)\b
     | \b(?:media|file|input|image)\s+(?:type|format|data|input)?\s*(?:is\s+|was\s+)?(?:not|un)\s?-?(?:supported
         |recogni[sz]ed|readable|available)

@@ -58,6 +58,7 @@ _LONG_FILLERS = 6
 _LONG_FILLER_CHARS = 15
 _PAUSE = r"(?=\s?[,.!:;，。！、،।…—])"
 _EXCLAIMED_WORDS = 4
+_NAMES_SOMETHING = re.compile(r"^\W*(?:an?|the|this|these)\s+\w+\s+\w", re.IGNORECASE)  # "This trifle looks delicious!"
 _EXCLAMATION = re.compile(r"(?:^|\s)(\S+?)\s?[!！]\W{0,8}$")
 
 
@@ -232,7 +233,7 @@ def is_courtesy(sentence: str, language: str) -> bool:
     if any(_rules(each).courtesy.search(sentence) for each in _languages(language)):
         return True
     found = _EXCLAMATION.search(sentence)
-    if found is None or len(sentence.split()) > _EXCLAIMED_WORDS:
+    if found is None or len(sentence.split()) > _EXCLAIMED_WORDS or _NAMES_SOMETHING.match(sentence):
         return False
     return language == "de" or not (found.start(1) > 0 and found[1][:1].isupper())  # Yahoo!
 

@@ -50,6 +50,15 @@ def test_what_is_all_talk_leaves_nothing() -> None:
         "A poster with the words 'Let me know' hangs on a door.",
         "A phone with which you can call, as well as send and receive messages.",
         "If it rains, the awning over the stall is rolled out.",
+        "A spaghetti squash is cut in half length-wise to reveal its flesh.",
+        "A ballpoint pen has a small metal ball at the tip that rotates as you write.",
+        "A crash helmet protects your head if you crash your bike.",
+        "A radio is a machine that you can use to listen to music.",
+        "A fan of the kind that you would use to cool a room stands on a desk.",
+        "A few key ingredients can help you to recognise the dish.",
+        "A parasol keeps the rain off of you.",
+        "When you copy a page, a machine scans it with a light.",
+        "This trifle looks delicious! Layers of cake and custard fill a bowl.",
     ],
 )
 def test_captions_stay(text: str) -> None:
@@ -64,6 +73,7 @@ def test_captions_stay(text: str) -> None:
         f"Let me look at the picture again. {SCENE}",
         f"{SCENE} Wait, they may be sheep.",
         f"I need to mention the village as well. {SCENE}",
+        f"Length-wise, one sentence is enough. {SCENE}",
         f"Der Nutzer möchte eine Beschreibung. {SCENE}",
         f"用户想要一段描述。{SCENE}",
     ],

@@ -53,6 +53,7 @@ def test_refusals(text: str) -> None:
         "No people are in the street. A dog lies in front of a shop.",
         "Please-touch exhibit with a picture of a whale.",
         "A dog sleeps on a rug. I'm sorry is printed on the mug beside it.",
+        "A drum coated with a light-sensitive material turns in a copier.",
         "A letter of apology on a desk, with a pen on top.",
         "As an airliner passes, a man looks up.",
         "A framed picture that nobody can see hangs behind a curtain.",

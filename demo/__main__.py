@@ -27,6 +27,7 @@ def demo(
     engine: EngineOption = None,
     rows: Annotated[int, typer.Option("--rows", min=200, help="rows of metadata")] = 1200,
     config: Annotated[Path | None, typer.Option("--config", help="instead of the demo's own settings")] = None,
+    port: Annotated[int, typer.Option("--port", help="of the demo's web server; it is part of all URLs")] = 8642,
     vlm: Annotated[
         bool, typer.Option("--vlm", help="drawn scenes, captioned by the test VLM (extra `models`)")
     ] = False,
@@ -38,10 +39,10 @@ def demo(
         if vlm:
             from demo.vlm.run import run_vlm_demo
 
-            return print_failures(console, run_vlm_demo(folder, str(engine) if engine else None, rows, console))
+            return print_failures(console, run_vlm_demo(folder, str(engine) if engine else None, rows, console, port))
         from demo.run import run_demo
 
-        return print_failures(console, run_demo(folder, str(engine) if engine else None, rows, config, console))
+        return print_failures(console, run_demo(folder, str(engine) if engine else None, rows, config, console, port))
 
     guarded(work, again="the same command")
 

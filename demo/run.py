@@ -38,14 +38,20 @@ PORT = 8642
 FILMS = "films"  # the source that has them
 
 
-def run_demo(folder: Path, engine: str | None, rows: int, settings: Path | None, console: Terminal) -> list[str]:
-    """Run the demo in `folder`; returns everything that is not as it should be."""
-    config = demo_config(folder, engine, settings or SETTINGS)
+def run_demo(
+    folder: Path, engine: str | None, rows: int, settings: Path | None, console: Terminal, port: int = PORT
+) -> list[str]:
+    """Run the demo in `folder`; returns everything that is not as it should be.
+
+    The port of its web server is part of the URLs: another one gives other samples.
+    """
+    config = demo_config(folder, engine, settings or SETTINGS, port)
+    base_url = f"http://127.0.0.1:{port}"
     print_line(console, f"A world of {rows:,} rows, in {folder / 'world'}")
-    world = build_world(folder / "world", rows)
-    films = build_films(folder / "world") if FILMS in config.sources else None
+    world = build_world(folder / "world", rows, base_url=base_url)
+    films = build_films(folder / "world", base_url) if FILMS in config.sources else None
     sets = read_sets_truth(build_sets(folder / "world"))
-    with serve(folder / "world", PORT) as serving:
+    with serve(folder / "world", port) as serving:
         result = run(config, Selection(), console)
         reached = trespasses(serving.requests())
     show_funnel(console, result.funnels)
@@ -68,24 +74,25 @@ def run_demo(folder: Path, engine: str | None, rows: int, settings: Path | None,
     return faults
 
 
-def demo_config(folder: Path, engine: str | None, settings: Path) -> Config:
-    """The demo's settings, with its folder in place of `demo-run`."""
+def demo_config(folder: Path, engine: str | None, settings: Path, port: int = PORT) -> Config:
+    """The demo's settings, with its folder in place of `demo-run` and its port in place of the usual one."""
     data = load_mapping(settings)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
+    return parse_settings(moved_to(folder, data, port), Config, where=str(settings))
 
-    return parse_settings(moved_to(folder, data), Config, where=str(settings))
 
-
-def moved_to(folder: Path, value: Any) -> Any:
-    """Settings with `folder` in place of the folder `demo-run`."""
+def moved_to(folder: Path, value: Any, port: int = PORT) -> Any:
+    """Settings with `folder` in place of the folder `demo-run`, and a port in place of the usual one."""
     if isinstance(value, dict):
-        return {key: moved_to(folder, entry) for key, entry in value.items()}
+        return {key: moved_to(folder, entry, port) for key, entry in value.items()}
     if isinstance(value, list):
-        return [moved_to(folder, entry) for entry in value]
-    if isinstance(value, str) and value.startswith("demo-run/"):
+        return [moved_to(folder, entry, port) for entry in value]
+    if not isinstance(value, str):
+        return value
+    if value.startswith("demo-run/"):
         return f"{folder}/{value.removeprefix('demo-run/')}"
-    return value
+    return value.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}")
 
 
 def ends(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:

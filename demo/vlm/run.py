@@ -30,16 +30,16 @@ SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"
 RIGHT_SHARE = 0.95  # of the captions, word for word
 
 
-def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal) -> list[str]:
+def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal, port: int = PORT) -> list[str]:
     """Run the demo in `folder`; returns everything that is not as it should be."""
     data = load_mapping(SETTINGS)
     data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
-    config = parse_settings(moved_to(folder, data), Config, where=str(SETTINGS))
+    config = parse_settings(moved_to(folder, data, port), Config, where=str(SETTINGS))
     print_line(console, f"{rows:,} scenes, in {folder / 'world'}")
-    world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{PORT}")
-    with serve(folder / "world", PORT):
+    world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{port}")
+    with serve(folder / "world", port):
         result = run(config, Selection(), console)
     show_funnel(console, result.funnels)
     faults = list(result.failed)

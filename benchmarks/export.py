@@ -35,8 +35,8 @@ from corpus.records import (
 from corpus.workspace import Workspace
 from pipelines.engines import Engine, EngineSettings
 from pipelines.engines.local import LocalEngine
-from pipelines.publishing.mixture import DatasetInput, MixtureSettings, PublishInput
-from pipelines.publishing.publish import publish
+from pipelines.publish.mixture import DatasetInput, MixtureSettings, PublishInput
+from pipelines.publish.publish import publish
 
 DATASET = "laion"
 SHARD = 1000

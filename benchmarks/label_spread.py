@@ -25,7 +25,7 @@ from pipelines.labels.false_negatives import Pairs, expected_when_shuffled, fals
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import merge_labels
 from pipelines.labels.vocabulary import LabelNames, load_names
-from pipelines.publishing.side_spread import equal_in_batch, repeated_sides, side_spread_order
+from pipelines.publish.side_spread import equal_in_batch, repeated_sides, side_spread_order
 
 BATCH = 768
 RANKS = 8

@@ -31,10 +31,10 @@ from benchmarks.harness import timed
 from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, table_schema
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import load_names
-from pipelines.publishing.corpus_plan import item_ids, make_target, pair_rows, plan_dataset, refuse_shared_pairs
-from pipelines.publishing.locate import read_locations
-from pipelines.publishing.mixture import DatasetInput, MixtureSettings
-from pipelines.publishing.weights import Drawn, dataset_weights
+from pipelines.publish.dataset_plan import item_ids, make_target, pair_rows, plan_dataset, refuse_shared_pairs
+from pipelines.publish.item_index import read_locations
+from pipelines.publish.mixture import DatasetInput, MixtureSettings
+from pipelines.publish.weights import Drawn, dataset_weights
 
 SHARD = 5_000
 SIZES = (500_000, 1_000_000, 2_000_000, 5_000_000)

@@ -26,7 +26,7 @@ from demo.server import serve
 from pipelines.clip_pairs import ClipPairSettings
 from pipelines.config import Config
 from pipelines.plan import Plan, Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.report import show_funnel
 from pipelines.run import plan, run
 from pipelines.sources.laion import LaionSource

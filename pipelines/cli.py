@@ -180,8 +180,8 @@ def verify(
 
     def work(console: Any) -> int:
         from corpus.settings import SettingsError
-        from pipelines.publishing.verify import Reader
-        from pipelines.publishing.verify import verify as check
+        from pipelines.publish.verify import Reader
+        from pipelines.publish.verify import verify as check
         from pipelines.terminal import print_line
 
         if reader not in list(Reader):

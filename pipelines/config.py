@@ -20,7 +20,7 @@ from pipelines.engines import EngineSettings
 from pipelines.given_pairs import GivenPairSettings
 from pipelines.graph import STAGES
 from pipelines.pairs import PairSettings
-from pipelines.publishing.mixture import MixtureSettings
+from pipelines.publish.mixture import MixtureSettings
 from pipelines.sources import SOURCES
 from pipelines.sources.base import SourceSettings
 

@@ -9,7 +9,7 @@ from corpus.stages import ITEMS, Gives
 from filters.inspect import Inspect
 from pipelines.config import Config
 from pipelines.plan import Plan, Planned
-from pipelines.publishing.mixture import DatasetInput, PublishInput
+from pipelines.publish.mixture import DatasetInput, PublishInput
 
 
 def dataset_tables(plan: Plan, dataset: str) -> list[list[Planned]]:

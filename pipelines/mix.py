@@ -14,16 +14,16 @@ from pipelines.config import Config
 from pipelines.inputs import dataset_tables
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.plan import Plan, Selection
-from pipelines.publishing.mixture import (
+from pipelines.publish.mixture import (
     MixtureDataset,
     MixtureSettings,
     PublishError,
     arrange_dataset,
     read_candidates,
 )
-from pipelines.publishing.pair_tables import PairTable
-from pipelines.publishing.sides import negatives_per_pair
-from pipelines.publishing.weights import Drawn, dataset_weights
+from pipelines.publish.pair_contents import negatives_per_pair
+from pipelines.publish.pair_tables import PairTable
+from pipelines.publish.weights import Drawn, dataset_weights
 from pipelines.run import plan
 from pipelines.terminal import Terminal, print_line
 

@@ -20,8 +20,8 @@ from corpus.text.keys import one_array
 from corpus.text.minhash import Shingles, shingles, signatures
 from corpus.text.near import TextNearSettings, band_keys, band_plan, distinct, least_numbers, shared_keys, similar
 from filters.components import Forest, components
-from pipelines.publishing.locate import split_ids
-from pipelines.publishing.sides import side_ids
+from pipelines.publish.item_index import split_ids
+from pipelines.publish.pair_contents import side_ids
 
 CLUSTERS = "clusters"
 _PAIRS = "pairs"

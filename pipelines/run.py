@@ -29,7 +29,7 @@ from pipelines.graph import build_graph
 from pipelines.inputs import publish_input
 from pipelines.notices import repeated_name_notices, source_notices
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
-from pipelines.publishing.publish import publish
+from pipelines.publish.publish import publish
 from pipelines.rates import Rates
 from pipelines.record import RunRecord, last_failures
 from pipelines.terminal import Terminal

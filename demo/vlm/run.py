@@ -20,7 +20,7 @@ from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.report import show_funnel
 from pipelines.run import plan, run
 from pipelines.terminal import Terminal, print_line

@@ -10,7 +10,7 @@ from small_worlds import InlineEngine, World, image_pair, mixture
 from tar_members import members
 
 from corpus.records import Modality, Task
-from pipelines.publishing.publish import publish
+from pipelines.publish.publish import publish
 
 COUNTS = {"images": 23, "clips": 10, "texts": 12}
 

@@ -20,7 +20,7 @@ from corpus.stages import ITEMS, JUDGED, ROWS
 from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from pipelines.clip_pairs import ClipPairs, ClipPairSettings
-from pipelines.publishing.mixture import DatasetInput, PublishInput
+from pipelines.publish.mixture import DatasetInput, PublishInput
 from video.schema import GROUPS_SCHEMA
 
 

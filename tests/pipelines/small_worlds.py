@@ -20,7 +20,7 @@ from corpus.work import Outcome, Work
 from corpus.workspace import Workspace
 from filters.inspect import Inspect, inspect_image
 from pipelines.engines import Reduce
-from pipelines.publishing.mixture import DatasetInput, MixtureSettings, PublishInput
+from pipelines.publish.mixture import DatasetInput, MixtureSettings, PublishInput
 
 ITEM_SCHEMA = pa.schema([*LOCATION_FIELDS, *STATUS_FIELDS])
 

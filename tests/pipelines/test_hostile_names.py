@@ -15,7 +15,7 @@ import yaml
 from small_worlds import InlineEngine, World, mixture
 
 from pipelines import cli
-from pipelines.publishing.publish import publish
+from pipelines.publish.publish import publish
 
 EVIL = "\x1b]0;evil\x07[red]\u202e[/]\n\x9b2J"
 SHOWN = "\\x1b]0;evil\\x07[red]\\u202e[/]\\n\\x9b2J"

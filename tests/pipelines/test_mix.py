@@ -19,8 +19,8 @@ from corpus.settings import parse_settings
 from pipelines.config import Config
 from pipelines.mix import Mix, _shortfalls, mixes, show_mix
 from pipelines.plan import Selection
-from pipelines.publishing.mixture import MixtureDataset
-from pipelines.publishing.verify import verify
+from pipelines.publish.mixture import MixtureDataset
+from pipelines.publish.verify import verify
 from pipelines.run import run
 
 CAPTIONS = {

@@ -17,7 +17,7 @@ from corpus.records import Task
 from corpus.settings import parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.run import RunResult, run
 
 CONFIGS = Path(__file__).parents[2] / "configs"

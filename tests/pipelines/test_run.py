@@ -29,7 +29,7 @@ from pipelines.config import Config
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.run import plan, run, run_map, status
 
 QUIET = Console(quiet=True)

@@ -20,7 +20,7 @@ from pipelines.cli import app
 from pipelines.config import Config
 from pipelines.graph import build_graph
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.run import RunResult, run, status
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -19,8 +19,8 @@ from corpus.storage import Store
 from pipelines.config import Config
 from pipelines.label_report import label_report
 from pipelines.plan import Selection
-from pipelines.publishing.manifest import read_manifest
-from pipelines.publishing.verify import verify
+from pipelines.publish.manifest import read_manifest
+from pipelines.publish.verify import verify
 from pipelines.run import RunResult, run
 
 SETS = {"VOC2007": ["dog", "cat", "bicycle"], "ImageNet_1K": ["Dog", "tabby cat", "racing bicycle", "tench"]}

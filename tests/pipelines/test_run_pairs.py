@@ -21,7 +21,7 @@ from whole_runs import digests, merged
 from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.run import RunResult, plan, run, status
 
 

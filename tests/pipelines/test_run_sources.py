@@ -18,7 +18,7 @@ from small_worlds import picture
 from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.report import show_funnel, show_plan
 from pipelines.run import plan, run, status
 

@@ -21,7 +21,7 @@ from corpus.media import read_parts
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.run import run, status
 
 QUIET = Console(quiet=True)

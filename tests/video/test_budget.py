@@ -16,8 +16,8 @@ from changing import KINDS, changing_video, sounding_video
 from clip_shards import contents, moment, run_clips, video_row
 from videos import Shot, make_video
 
-from pipelines.publishing import verify_media
-from pipelines.publishing.verify_media import unplayable
+from pipelines.publish import verify
+from pipelines.publish.verify import unplayable
 from video.budget import Budget, VideoError, video_errors
 from video.clips import Clip, ClipSettings
 from video.decode import frames, open_container, video_stream
@@ -208,7 +208,7 @@ def test_verify_bounds_what_it_opens(tmp_path: Path, monkeypatch: pytest.MonkeyP
     make_video(tmp_path / "film.mp4", [Shot(30)], size=(64, 48))
     data = (tmp_path / "film.mp4").read_bytes()
     assert unplayable(data, opened=True) == ""
-    monkeypatch.setattr(verify_media, "_MOST_WORK_S", 0.0)
+    monkeypatch.setattr(verify, "_MOST_WORK_S", 0.0)
     assert unplayable(data, opened=True).startswith("time_budget")
 
 

@@ -18,7 +18,7 @@ from demo.pairs.truth import Pair, SetsTruth, Side, read_sets_truth
 from demo.run import SETTINGS, moved_to, set_differences
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.publishing.verify import verify
+from pipelines.publish.verify import verify
 from pipelines.run import run
 
 

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from corpus.storage import StorageError
-from pipelines.publishing.mixture import PublishError
-from pipelines.publishing.verify import verify
+from pipelines.publish.mixture import PublishError
+from pipelines.publish.verify import verify
 
 from ..formats import JSON, json_value, tar_checksums, tar_field
 from ..target import Reader, Target, Unexpected
@@ -20,7 +20,7 @@ def _world(folder: Path) -> Callable[[Path, int], None]:
     """What publishes a small workspace, images with negatives, groups and captions: where, with so many negatives."""
     from small_worlds import InlineEngine, World, image_pair, mixture
 
-    from pipelines.publishing.publish import publish
+    from pipelines.publish.publish import publish
 
     world = World(str(folder))
     images = world.pictures(4)

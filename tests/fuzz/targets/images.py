@@ -22,7 +22,7 @@ from corpus.published import JPEG_QUALITY
 from corpus.records import Status, table_schema
 from filters.inspect import Inspect, InspectSettings, inspect_image
 from pipelines.download import DownloadSettings, items_table, store_image
-from pipelines.publishing.pictures import judged_as, near, shown_hash, stock_picture, written_anew
+from pipelines.publish.pictures import judged_as, near, shown_hash, stock_picture, written_anew
 from pipelines.reencode import ReencodeSettings
 
 from ..formats import box_size, png_checksums

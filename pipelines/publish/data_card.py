@@ -1,0 +1,207 @@
+"""The data card of a corpus: README.md, made from the manifest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from corpus.records import Modality
+from pipelines.publish.mixture import BatchRule
+
+_READING = """\
+```python
+import itertools, json, random
+import webdataset as wds
+
+manifest = json.load(open("manifest.json"))
+
+def batches(name):  # each holds one dataset only, in the published order
+    tars = [f"{name}/{shard['name']}" for shard in manifest["datasets"][name]["shards"]]
+    epoch = wds.WebDataset(tars, shardshuffle=False).decode("pil")
+    samples = itertools.chain.from_iterable(itertools.repeat(epoch))
+    while True:
+        yield list(itertools.islice(samples, manifest["batch_size"]))
+
+loaders = {name: batches(name) for name in manifest["datasets"]}
+weights = [dataset["weight"] for dataset in manifest["datasets"].values()]
+while True:
+    batch = next(loaders[random.choices(list(loaders), weights)[0]])
+```
+
+Also with `wids` (`index.json` of each dataset), with Hugging Face `load_dataset(".", "<dataset>")`, and with Megatron
+Energon (`energon prepare` in each dataset's folder). Energon blends sample by sample: with `blend.yaml` a batch holds
+several datasets. For batches of one dataset make a loader of each, and draw from them as above:
+
+```python
+from megatron.energon import WorkerConfig, get_loader, get_train_dataset
+
+def batches(name):
+    samples = get_train_dataset(
+        name,
+        worker_config=WorkerConfig.default_worker_config(0),
+        task_encoder=your_task_encoder,
+        batch_size=manifest["batch_size"],
+        shuffle_buffer_size=None,
+        max_samples_per_sequence=None,
+    )
+    return iter(get_loader(samples))
+```
+
+Within one blend a task encoder whose `batch_group_criterion` returns the dataset does the same.
+"""
+
+_FORMAT = """\
+A sample is one training pair. Its key is the pair's id; `json` holds everything that is not media, with the same keys
+and types in every sample: an absent string is `""`, an absent list `[]`, and a score of something that was never
+scored is `0.0`. A side is fed to a model as `instruction + text`, joined as they are: an instruction brings its own
+separator. A side's `id` is a hash of its media and of its text, case and blanks aside: equal ids are the same side, by
+which a trainer masks what two samples of a batch share. `in_batch_negatives` is false where the set says that its pairs
+are no negatives of each other. `media` lists name the sample's other members. An image is called `.jpg` whatever its
+format is, so decode it by its content. It holds the bytes as they were collected where a plain decode (Pillow's
+`convert("RGB")`, no EXIF applied) shows the picture right, and is written anew where not: upright, on white, 8 bits,
+the first frame. `phash` has a hash of the picture that was judged, for each of `media` (`""` for frames and videos);
+`rewritten` says which are written anew. `source.sha256` is of what was fetched.
+"""
+
+_CLIPS = """\
+A clip is its frames in the order of time, spread evenly over it (`frame_00.jpg` is the first), its `.mp4`, or both.
+"""
+
+_GROUPS = """\
+Pairs with the same `group` belong together (they are of clips of one video): they lie side by side in one tar, in the
+order in which batches are filled, so that they are each other's negatives in the batch.
+"""
+
+
+def data_card(manifest: Mapping[str, Any]) -> bytes:
+    """Markdown, with the header by which a dataset hub finds the datasets."""
+    datasets = manifest["datasets"]
+    clips = [entry for entry in datasets.values() if entry["modality"] == Modality.CLIP]
+    header = {
+        "license": "other",
+        "configs": [{"config_name": name, "data_files": f"{name}/*.tar"} for name in datasets],
+    }
+    sections = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n# {manifest['name']}\n",
+        "## What is in it\n",
+        *_contents(datasets),
+        "## How it is read\n",
+        _FORMAT,
+        *([_CLIPS] if clips else []),
+        *([_GROUPS] if any(entry["batch_rule"] == BatchRule.GROUPED for entry in clips) else []),
+        _READING,
+        "## Where it comes from, and what was removed\n",
+        *_origins(datasets, manifest["funnel"]),
+        "## How the negatives were filled\n",
+        *_negatives(datasets),
+        "## What made it\n",
+        _table(["", "version"], manifest["made_by"].items()),
+        f"Settings and inputs: `{manifest['fingerprint']}`. Seed: {manifest['seed']}.\n",
+    ]
+    return "\n".join(sections).encode()
+
+
+def _contents(datasets: Mapping[str, Any]) -> Iterator[str]:
+    columns = ["dataset", "task", "stage", "modality", "samples", "tars", "GB", "weight", "repeats", "batches"]
+    yield _table(
+        columns,
+        [
+            [
+                name,
+                entry["task"],
+                entry["stage"],
+                _modality(entry),
+                f"{entry['samples']:,}",
+                len(entry["shards"]),
+                f"{sum(shard['bytes'] for shard in entry['shards']) / 1e9:.3f}",
+                entry["weight"],
+                entry["repeats"],
+                entry["batch_rule"],
+            ]
+            for name, entry in datasets.items()
+        ],
+    )
+    fields = [f"- `{name}`: {', '.join(f'`{field}`' for field in entry['fields'])}" for name, entry in datasets.items()]
+    yield "Members of a sample:\n\n" + "\n".join(fields) + "\n"
+    warnings = [f"- **{name}**: {warning}." for name, entry in datasets.items() for warning in entry["warnings"]]
+    if warnings:
+        yield "Warnings:\n\n" + "\n".join(warnings) + "\n"
+
+
+def _modality(entry: Mapping[str, Any]) -> str:
+    """With what a clip consists of."""
+    if entry["modality"] != Modality.CLIP:
+        return entry["modality"]
+    parts = [f"{entry['frames']} frames"] if entry["frames"] else []
+    parts += ["mp4"] if any(name.endswith(".mp4") for name in entry["fields"]) else []
+    return f"clip: {' and '.join(parts)}"
+
+
+def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator[str]:
+    licences = [
+        [name, ", ".join(entry["sources"]), entry["licence"] or "not stated"] for name, entry in datasets.items()
+    ]
+    yield _table(["dataset", "sources", "licence"], licences)
+    if any(entry["modality"] != Modality.TEXT for entry in datasets.values()):
+        yield (
+            "The media are the property of whoever made them. `source` in a sample's `json` says where each was found, "
+            "with the licence that was stated there.\n"
+        )
+    for source, counts in funnel.items():
+        removed = counts["rows_in"] - counts["kept"]
+        yield f"**{source}**: {counts['rows_in']:,} rows, {counts['kept']:,} kept, {removed:,} removed.\n"
+        reasons = [
+            [status, reason, f"{rows:,}"]
+            for status, by_reason in counts["removed"].items()
+            for reason, rows in sorted(by_reason.items(), key=lambda entry: (-entry[1], entry[0]))
+        ]
+        if reasons:
+            yield _table(["status", "reason", "rows"], reasons)
+        not_read = [
+            [kind, name, f"{count:,}"]
+            for kind, counts_by_name in counts.get("not_read", {}).items()
+            for name, count in counts_by_name.items()
+        ]
+        if not_read:
+            yield "Not read: files by reason, and values by column.\n"
+            yield _table(["", "reason or column", "count"], not_read)
+    taken = [
+        [name, f"{entry['kept_pairs']:,}", f"{entry['repeated_pairs']:,}", f"{entry['samples']:,}"]
+        for name, entry in datasets.items()
+    ]
+    yield "Of the kept pairs the mixture takes a seeded sample; a pair that came twice is there once.\n"
+    yield _table(["dataset", "kept pairs", "repeats left out", "samples"], taken)
+    yield (
+        "Pairs with an equal query or an equal positive are spread over the batches, as far as their counts, groups "
+        "and labels allow. What could not be spread has an equal side in its batch:\n"
+    )
+    met = [[name, f"{entry['equal_sides_in_batch']:,}"] for name, entry in datasets.items()]
+    yield _table(["dataset", "samples with an equal side in their batch"], met)
+
+
+def _negatives(datasets: Mapping[str, Any]) -> Iterator[str]:
+    filled = []
+    for name, entry in datasets.items():
+        wanted = entry["samples"] * entry["negatives"]
+        if wanted:
+            share = f"{entry['random_negatives']:,} of {wanted:,} ({entry['random_negatives'] / wanted:.1%})"
+            filled.append([name, entry["negatives"], share])
+    if not filled:
+        yield "No dataset has hard negatives.\n"
+        return
+    yield (
+        "Every sample of a dataset has the same number of negatives. Where too few were found, positives of other "
+        "pairs of the dataset were drawn at random (`origin` is `random`): never of the same content, nearly the "
+        "same text, the same group or label, nor of a label that contains the pair's or is contained in it.\n"
+    )
+    if any(entry["modality"] == Modality.CLIP for entry in datasets.values()):
+        yield "For a clip none was drawn from its own video.\n"
+    yield _table(["dataset", "negatives of a sample", "drawn at random"], filled)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    cells = (" | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in cells)

@@ -1,0 +1,255 @@
+"""Exporting: a shuffle brings the pairs of each tar together, then the tar is written.
+
+Only text and places go through the shuffle. A worker holds the text of the tars of one partition and a few MiB of
+media, never a whole tar.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.published import JPEG_QUALITY
+from corpus.stages import Resources
+from corpus.storage import Store
+from corpus.urls import published_url
+from corpus.workspace import Workspace
+from pipelines.engines import Engine
+from pipelines.publish.checkpoint import Progress, Tar
+from pipelines.publish.claim import Claim
+from pipelines.publish.item_index import Locations, split_ids
+from pipelines.publish.mixture import PublishError
+from pipelines.publish.pair_contents import ROLES, first_entries
+from pipelines.publish.pair_tables import PairTable
+from pipelines.publish.sample import Layout, Pictures, random_negative, sample_jsons, side_names, to_bytes
+from pipelines.publish.tar_writer import Sample, write_tar
+
+_SAMPLES_OF_PARTITION = 16_000  # their text takes some 30 MB
+_FEWEST_PARTITIONS = 64  # more than workers, so that none waits long for the last one
+
+_WRITTEN = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("name", pa.string()),
+        ("samples", pa.int64()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("md5", pa.string()),
+    ]
+)
+
+# Lists: where the media lie, and the pHash of those that are written anew, null of others.
+_PLACE = ("media", "offset", "size", "rewrite")
+
+OWN = -1  # the `slot` of a pair itself; others are numbers of its negatives
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a worker must know of a dataset."""
+
+    name: str
+    task: str
+    stage: int
+    layout: Layout
+    fingerprint: str  # of its tars
+    first_key: int  # its tars are keys of the shuffle: this one, and so many that follow
+    signatures: tuple[str, ...]  # left out of URLs, as in `corpus.urls.SIGNATURES`
+    jpeg_quality: int = JPEG_QUALITY  # of images that are written anew
+
+
+@dataclass(frozen=True, eq=False)
+class PairRows:
+    """Rows of one pairs table and the samples that they go to: as the pair itself, or as a random negative."""
+
+    target: Target
+    pairs: PairTable
+    rows: np.ndarray  # int64[n]
+    key: np.ndarray  # uint64[n], the sample's tar
+    position: np.ndarray  # int64[n], of the sample in its tar
+    slot: np.ndarray  # int64[n], OWN or the number of the negative
+    locations: Locations  # of all their items
+
+
+@dataclass(frozen=True)
+class ReadPairs:
+    """From rows of a pairs table to the text and the places of media that a tar is written from."""
+
+    workspace: str
+
+    @property
+    def resources(self) -> Resources:
+        return Resources()
+
+    def open(self) -> Callable[[PairRows], pa.Table]:
+        workspace = Workspace(self.workspace)
+        return lambda item: _read_pairs(workspace, item)
+
+    def lost(self, item: PairRows, why: str) -> pa.Table:
+        raise PublishError(f"{item.pairs.path}: {why}")
+
+
+def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
+    table = item.pairs.read(workspace)
+    layout, own = item.target.layout, item.slot == OWN
+    whole, donors = table.take(item.rows[own]), table.take(item.rows[~own])
+    whole = _with_published_urls(whole, item.target.signatures)
+    sides = {role: _items(whole, role, len(layout.negatives), item.locations) for role in ROLES}
+    pictures = {role: _pictures(found, item.locations) for role, (_, found) in sides.items()}
+    samples = sample_jsons(whole, item.target.name, item.target.task, item.target.stage, layout, pictures)
+    given = _items(donors, "positive", 0, item.locations)
+    drawn, shown = donors.column("positive").combine_chunks(), _pictures(given[1], item.locations)
+    columns = (drawn.field("text").to_pylist(), drawn.field("clip").to_pylist(), item.slot[~own].tolist())
+    negatives = [
+        random_negative(side, text, layout.negatives[slot], shown.of(row), clip, layout.clip)
+        for row, (side, text, clip, slot) in enumerate(zip(side_names(drawn), *columns, strict=True))
+    ]
+    parts = [
+        _places(whole.num_rows, list(sides.values()), item.locations),
+        _places(donors.num_rows, [given], item.locations),
+    ]
+    order = np.concatenate([np.flatnonzero(own), np.flatnonzero(~own)])
+    return pa.table(
+        {
+            "key": item.key[order],
+            "position": item.position[order],
+            "slot": item.slot[order],
+            "name": pa.array([sample["pair_id"] for sample in samples] + [""] * len(negatives), pa.string()),
+            "json": pa.array([to_bytes(value).decode() for value in [*samples, *negatives]], pa.string()),
+            **{name: pa.concat_arrays([part[name] for part in parts]) for name in _PLACE},
+        }
+    )
+
+
+def _with_published_urls(pairs: pa.Table, signatures: tuple[str, ...]) -> pa.Table:
+    at = pairs.schema.get_field_index("source_url")
+    urls = [url and published_url(url, signatures) for url in pairs.column(at).to_pylist()]
+    return pairs.set_column(at, pairs.schema.field(at), pa.array(urls, pa.string()))
+
+
+def _items(pairs: pa.Table, role: str, negatives: int, locations: Locations) -> tuple[np.ndarray, pa.ListArray]:
+    """The pair that each side of a role belongs to, int64[n], and where in the locations its items are (lists)."""
+    owner, side = np.arange(pairs.num_rows), pairs.column(role).combine_chunks()
+    if role == "negatives":
+        used = first_entries(side, negatives)
+        owner, side = np.repeat(owner, used.value_lengths().to_numpy()), used.flatten()
+    items = side.field("items")
+    offsets = np.concatenate([[0], np.cumsum(items.value_lengths().to_numpy())]).astype(np.int32)
+    rows = locations.find(split_ids(items.flatten()))
+    return owner, pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows))
+
+
+def _pictures(found: pa.ListArray, locations: Locations) -> Pictures:
+    """What inspection found of the items of each side."""
+    rows = found.values.to_numpy()
+    digits = locations.phash[rows].astype(">u8").tobytes().hex()
+    inspected = locations.inspected[rows].tolist()
+    hashes = [digits[16 * at : 16 * at + 16] if known else "" for at, known in enumerate(inspected)]
+    rewritten = locations.rewrite[rows].tolist()
+    bounds = list(pairwise(found.offsets.to_pylist()))
+    return Pictures([hashes[start:stop] for start, stop in bounds], [rewritten[start:stop] for start, stop in bounds])
+
+
+def _places(pairs: int, sides: Sequence[tuple[np.ndarray, pa.ListArray]], locations: Locations) -> dict[str, pa.Array]:
+    """For each pair the places of its items, in the order of its fields, and what of them is written anew: lists."""
+    owner = np.concatenate([np.repeat(owner, found.value_lengths().to_numpy()) for owner, found in sides])
+    rows = np.concatenate([found.values.to_numpy() for _, found in sides])
+    rows = rows[np.argsort(owner, kind="stable")]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=pairs))]), pa.int32())
+    names = pa.array(locations.media_names, pa.string()).take(pa.array(locations.media[rows]))
+    columns = (
+        names,
+        pa.array(locations.offset[rows]),
+        pa.array(locations.size[rows]),
+        pa.array(locations.phash[rows], mask=~locations.rewrite[rows]),
+    )
+    return {name: pa.ListArray.from_arrays(offsets, column) for name, column in zip(_PLACE, columns, strict=True)}
+
+
+@dataclass(frozen=True)
+class WriteTars:
+    """The reducing side: all rows of some tars together -> tars in the corpus, and a row for each of them."""
+
+    workspace: str
+    corpus: str
+    targets: tuple[Target, ...]
+    claim: Claim | None = None
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        media, corpus = Workspace(self.workspace).store, Store(self.corpus)
+        rows = rows.sort_by([(name, "ascending") for name in ("key", "position", "slot")])
+        keys = rows.column("key").to_numpy()
+        starts = [0, *np.flatnonzero(np.diff(keys)) + 1, len(keys)]
+        written: list[dict[str, Any]] = []
+        for start, stop in pairwise(starts):
+            key = int(keys[start])
+            target = self.target(key)
+            name = Tar.named(target.name, key - target.first_key)
+            samples = _samples(rows.slice(start, stop - start))
+            check = self.claim.check if self.claim is not None else None
+            path, quality = f"{target.name}/{name}", target.jpeg_quality
+            tar = write_tar(media, corpus, path, samples, target.layout.fields, quality, check)
+            Progress(corpus).note(target.fingerprint, tar)
+            written.append({"key": key, **tar.to_json()})
+        return pa.Table.from_pylist(written, schema=_WRITTEN)
+
+    def target(self, key: int) -> Target:
+        """The dataset that a tar belongs to."""
+        return self.targets[bisect_right([target.first_key for target in self.targets], key) - 1]
+
+
+def _samples(rows: pa.Table) -> list[Sample]:
+    """The samples of one tar, from its rows in order: each pair's own, then those of its random negatives."""
+    samples: list[Sample] = []
+    fill: list[list[str]] = []
+    starts = rows.column("media").combine_chunks().offsets.to_pylist()
+    *places, anew = (rows.column(name).combine_chunks().flatten().to_pylist() for name in _PLACE)
+    ranges = list(zip(*places, strict=True))
+    texts, names = rows.column("json").to_pylist(), rows.column("name").to_pylist()
+    for name, text, bounds in zip(names, texts, pairwise(starts), strict=True):
+        start, stop = (at - starts[0] for at in bounds)
+        if name:
+            samples.append(Sample(name, text.encode(), []))
+            fill.append([])
+        else:
+            fill[-1].append(text)
+        first = len(samples[-1].ranges) - start
+        samples[-1].ranges += ranges[start:stop]
+        samples[-1].rewrite |= {first + at: anew[at] for at in range(start, stop) if anew[at] is not None}
+    for sample, negatives in zip(samples, fill, strict=True):
+        if negatives:
+            whole = json.loads(sample.json)
+            whole["negatives"] += [json.loads(negative) for negative in negatives]
+            sample.json = to_bytes(whole)
+    return samples
+
+
+def export(
+    workspace: Workspace,
+    corpus: Store,
+    targets: Sequence[Target],
+    items: Sequence[PairRows],
+    engine: Engine,
+    claim: Claim | None = None,
+) -> Iterator[tuple[Target, Tar]]:
+    """Write the tars that the items name. Yields each with its dataset, as they come.
+
+    No tar gets its name when the claim is another publisher's by then: PublishError.
+    """
+    keys = np.unique(np.concatenate([np.zeros(0, np.uint64), *(item.key for item in items)]))
+    samples = sum(int((item.slot == OWN).sum()) for item in items)
+    partitions = max(min(len(keys), _FEWEST_PARTITIONS), -(-samples // _SAMPLES_OF_PARTITION))
+    if not len(keys):
+        return
+    write = WriteTars(workspace.store.url, corpus.url, tuple(targets), claim)
+    for table in engine.map_reduce(ReadPairs(workspace.store.url), items, write, partitions):
+        for row in table.to_pylist():
+            key = row.pop("key")
+            yield write.target(key), Tar(**row)

@@ -1,0 +1,264 @@
+"""The manifest of a corpus, its wids indexes and its Energon blend: how they are made, read and checked.
+
+No timestamps: the same corpus gives the same bytes. A manifest may come from anybody: its keys and types are checked by
+name, and the names in it (of datasets, tars and other files) are only those that a corpus can have, so that no path in
+it leads anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from corpus.printable import printable
+from corpus.records import Modality, Task
+from corpus.storage import Store
+from corpus.strict_json import read_json
+from corpus.workspace import NAME
+from pipelines.publish.checkpoint import MOST_JSON_BYTES, Tar
+from pipelines.publish.dataset_plan import DatasetPlan
+from pipelines.publish.mixture import BatchRule, MixtureSettings, PublishError, PublishInput
+from pipelines.publish.sample import Layout
+from pipelines.publish.weights import Drawn, dataset_weights
+
+MANIFEST = "manifest.json"
+CARD = "README.md"
+BLEND = "blend.yaml"
+INDEX = "index.json"  # in each dataset's folder
+
+SCHEMA_VERSION = 1
+TEXT = (
+    "instruction + text, joined as they are: an instruction brings its own separator"  # what a model is fed of a side
+)
+_FAULTS_SHOWN = 3
+
+
+class ManifestError(PublishError):
+    """A manifest that is none. `faults` says all that is wrong; the message says it in short, and what to do."""
+
+    def __init__(self, where: str, faults: Sequence[str]) -> None:
+        shown = "; ".join(faults[:_FAULTS_SHOWN])
+        more = f"; and {len(faults) - _FAULTS_SHOWN:,} faults more" if len(faults) > _FAULTS_SHOWN else ""
+        super().__init__(f"{where}: {shown}{more}: choose another folder, or remove what lies there")
+        self.faults = list(faults)
+
+
+def dataset_entry(plan: DatasetPlan, layout: Layout, tars: Iterable[Tar], batch_size: int) -> dict[str, Any]:
+    """What the manifest says of a dataset."""
+    frames = {"frames": layout.frames} if plan.given.modality == Modality.CLIP else {}
+    return {
+        "task": str(plan.given.task),
+        "stage": plan.given.stage,
+        "modality": str(plan.given.modality),
+        **frames,  # of a clip
+        "licence": plan.given.licence,
+        "sources": list(plan.given.sources),
+        "fingerprint": plan.fingerprint,
+        "kept_pairs": len(plan.candidates),
+        "repeated_pairs": plan.candidates.repeated,
+        "samples": len(plan.arranged.chosen),
+        "fields": ["json", *layout.fields],
+        "negatives": plan.settings.negatives,
+        "random_negatives": len(plan.fill.pair),
+        "weight": plan.settings.weight,
+        "repeats": plan.settings.repeats,
+        "batch_rule": str(plan.arranged.rule),
+        "equal_sides_in_batch": plan.arranged.equal_sides,
+        "clustered": plan.sides.clustered,
+        "warnings": list(_warnings(plan, batch_size)),
+        "shards": [tar.to_json() for tar in tars],
+    }
+
+
+def _warnings(plan: DatasetPlan, batch_size: int) -> Iterator[str]:
+    samples = len(plan.arranged.chosen)
+    if samples < batch_size:
+        yield f"{samples} samples are less than a batch of {batch_size}"
+    if plan.arranged.unplaced:
+        yield f"{plan.arranged.unplaced} pairs are left out: their groups would make shards unequal"
+    group = plan.candidates.group[plan.arranged.chosen]
+    ends = np.arange(batch_size, samples, batch_size)  # of batches that are filled in this order
+    if cut := int(((group[ends] >= 0) & (group[ends] == group[ends - 1])).sum()):
+        yield f"{cut} groups lie over the end of a batch; none would if every shard held {batch_size} samples"
+
+
+def make_manifest(
+    given: PublishInput, settings: MixtureSettings, fingerprint: str, datasets: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The manifest, but for the list of the other files. Here each dataset's entry gets the weight of the rule."""
+    drawn = {
+        name: Drawn(Task(entry["task"]), entry["samples"], settings.datasets[name].weight, entry["repeats"])
+        for name, entry in datasets.items()
+    }
+    weights = dataset_weights(settings.weights, drawn)
+    rule = {} if settings.weights.rule == "by_hand" else {"weights": settings.weights.canonical()}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": given.name,
+        "fingerprint": fingerprint,
+        "seed": settings.seed,
+        "batch_size": settings.batch_size,
+        "pairs_per_shard": settings.pairs_per_shard,
+        "text": TEXT,
+        **rule,
+        "datasets": {name: {**entry, "weight": weights[name]} for name, entry in datasets.items()},
+        "funnel": {source: given.funnel[source] for source in sorted(given.funnel)},
+        "made_by": dict(sorted(given.made_by.items())),
+    }
+
+
+def wids_index(dataset: str, shards: Sequence[Mapping[str, Any]]) -> bytes:
+    """The shard index that wids reads random samples by; URLs are relative to the index."""
+    listed = [
+        {"url": tar["name"], "nsamples": tar["samples"], "filesize": tar["bytes"], "md5sum": tar["md5"]}
+        for tar in shards
+    ]
+    return to_json({"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": dataset, "shardlist": listed})
+
+
+def energon_blend(datasets: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """A MetadatasetV2 of Megatron Energon that blends the dataset folders by weight."""
+    blend = [{"weight": entry["weight"], "path": f"./{name}"} for name, entry in datasets.items()]
+    text = {
+        "__module__": "megatron.energon",
+        "__class__": "MetadatasetV2",
+        "splits": {"train": {"blend": blend}},
+    }
+    return yaml.safe_dump(text, sort_keys=False).encode()
+
+
+def to_json(data: Any) -> bytes:
+    """JSON for people and programs; the same data gives the same bytes."""
+    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def listed_files(manifest: Mapping[str, Any]) -> set[str]:
+    """The paths of all files of a corpus, but for the manifest itself."""
+    tars = {f"{name}/{tar['name']}" for name, entry in manifest["datasets"].items() for tar in entry["shards"]}
+    return tars | {file["name"] for file in manifest["files"]}
+
+
+def read_manifest(store: Store) -> dict[str, Any] | None:
+    """The manifest of a corpus; None where there is none. Raises ManifestError for a file that is no such manifest.
+
+    Others may have written it. What is returned has all the keys and types of a manifest, and names no file but those
+    that a corpus has, so that its names can be read, and removed.
+    """
+    where = store.full(MANIFEST)
+    try:
+        manifest = read_json(store, MANIFEST, MOST_JSON_BYTES)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ManifestError(where, [f"not JSON: {error}"]) from error
+    if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
+        raise ManifestError(where, [f"not a manifest of schema version {SCHEMA_VERSION}"])
+    if faults := wrong_shape(manifest):
+        raise ManifestError(where, faults)
+    return manifest
+
+
+Count = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
+TarName = Annotated[str, StringConstraints(pattern=rf"^{NAME}-[0-9]{{6,12}}\.tar$")]
+FileName = Annotated[str, StringConstraints(pattern=rf"^(README\.md|blend\.yaml|{NAME}/index\.json)$")]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Md5 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+Fingerprint = Annotated[str, StringConstraints(pattern="^[0-9a-f]{1,64}$")]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Tar(_Shape):
+    name: TarName
+    samples: Count
+    bytes: Count
+    sha256: Sha256
+    md5: Md5
+
+
+class _Dataset(_Shape):
+    task: Task
+    stage: int
+    modality: Modality
+    frames: Count = 0  # of clips only
+    licence: str
+    sources: list[str]
+    fingerprint: Fingerprint
+    kept_pairs: Count
+    repeated_pairs: Count
+    samples: Count
+    fields: list[str] = Field(min_length=1)
+    negatives: Count
+    random_negatives: Count
+    weight: float = Field(gt=0, allow_inf_nan=False)
+    repeats: int = Field(ge=1)
+    batch_rule: BatchRule
+    equal_sides_in_batch: Count
+    clustered: Count  # samples of which a side is in a cluster
+    warnings: list[str]
+    shards: list[_Tar]
+
+
+class _Source(_Shape):
+    rows_in: Count
+    kept: Count
+    removed: dict[str, dict[str, Count]]
+    pending: Count = 0
+    source_rows: Count = 0
+    not_read: dict[str, dict[str, Count]] = {}
+
+
+class _File(_Shape):
+    name: FileName
+    bytes: Count
+    sha256: Sha256
+
+
+class _Manifest(_Shape):
+    schema_version: int
+    name: str
+    fingerprint: Fingerprint
+    seed: int
+    batch_size: int
+    pairs_per_shard: int
+    text: str = ""
+    weights: dict[str, Any] = {}  # where they are not by hand
+    datasets: dict[Name, _Dataset]
+    funnel: dict[str, _Source]
+    made_by: dict[str, str]
+    files: list[_File]
+
+    @model_validator(mode="after")
+    def _names(self) -> _Manifest:
+        for name, dataset in self.datasets.items():
+            for tar in dataset.shards:
+                if tar.name.rpartition("-")[0] != name:
+                    raise ValueError(f"datasets.{name}: {tar.name} is no tar of this dataset")
+        for file in self.files:
+            folder = file.name.rpartition("/")[0]
+            if folder and folder not in self.datasets:
+                raise ValueError(f"files: {file.name} is of no dataset")
+        return self
+
+
+def wrong_shape(manifest: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the keys and types of a manifest, each with the way that leads to it."""
+    try:
+        _Manifest.model_validate(manifest)
+    except ValidationError as error:
+        return [_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
+    return []
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(printable(str(part)) for part in fault["loc"])
+    what = printable(fault["msg"].removeprefix("Value error, "), 500)
+    return f"{where}: {what}" if where else what

@@ -1,0 +1,155 @@
+"""Writing one tar of a corpus: media are read by range, ahead of what is written, a few MiB at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import IO
+
+from corpus.decoding import UndecodableError
+from corpus.media import TarWriter
+from corpus.published import JPEG_QUALITY
+from corpus.storage import Store, storage_errors
+from pipelines.publish.checkpoint import Tar
+from pipelines.publish.mixture import PublishError
+from pipelines.publish.pictures import written_anew
+
+_READ_AHEAD_ITEMS = 256  # at most so many items ...
+_READ_AHEAD_BYTES = 16 << 20  # ... and about so many bytes are read together from an object store; from a local disk
+_LOCAL_READ_AHEAD_BYTES = 1 << 20  # fewer, which stay in the processor's cache until they are hashed and written
+_FLUSH_BYTES = 16 << 20  # written between two flushes of a local file: a single one, at the end, would be waited for
+
+
+@dataclass
+class Sample:
+    """A sample before it is written: its key, its `json` member, and where its media lie."""
+
+    key: str
+    json: bytes
+    ranges: list[tuple[str, int, int]]  # path, offset and size, in the order of the fields
+    rewrite: dict[int, int] = field(default_factory=dict)  # number of a range -> pHash, of images to be written anew
+
+
+def write_tar(
+    media: Store,
+    corpus: Store,
+    path: str,
+    samples: list[Sample],
+    fields: Sequence[str],
+    jpeg_quality: int = JPEG_QUALITY,
+    check: Callable[[], None] | None = None,
+) -> Tar:
+    """Write the samples under `path`; `fields` are the names of each sample's media. Whole or absent.
+
+    `jpeg_quality` is of images that are written anew; PublishError for one that can't be. `check` is called when all is
+    written, before the tar gets its name, which it doesn't if that raises.
+    """
+    with (
+        corpus.writer(path) as file,
+        ThreadPoolExecutor(1) as reader,
+        _Flusher(file, corpus.full(path), corpus.is_local) as flusher,
+    ):
+        digested = _Digested(file)
+        tar = TarWriter(digested)  # type: ignore[arg-type]
+        remote = not media.is_local or any("://" in place[0] for sample in samples for place in sample.ranges)
+        batches = list(_batches(samples, _READ_AHEAD_BYTES if remote else _LOCAL_READ_AHEAD_BYTES))
+        contents = reader.submit(_read, media, batches[0], jpeg_quality)
+        for batch, following in zip_longest(batches, batches[1:]):
+            found = iter(contents.result())
+            if following is not None:
+                contents = reader.submit(_read, media, following, jpeg_quality)
+            for sample in batch:
+                tar.add(f"{sample.key}.json", sample.json)
+                for name, _ in zip(fields, sample.ranges, strict=True):
+                    tar.add(f"{sample.key}.{name}", next(found))
+            flusher.written(tar.position)
+        tar.close()
+        if check is not None:
+            check()
+    name = path.rpartition("/")[2]
+    return Tar(name, len(samples), tar.position, digested.sha256.hexdigest(), digested.md5.hexdigest())
+
+
+def _batches(samples: Sequence[Sample], most_bytes: int) -> Iterator[list[Sample]]:
+    """Samples whose media are read together."""
+    batch: list[Sample] = []
+    items = size = 0
+    for sample in samples:
+        batch.append(sample)
+        items += len(sample.ranges)
+        size += sum(taken for _, _, taken in sample.ranges)
+        if items >= _READ_AHEAD_ITEMS or size >= most_bytes:
+            yield batch
+            batch, items, size = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _read(media: Store, batch: Sequence[Sample], jpeg_quality: int) -> list[bytes]:
+    contents = media.read_ranges([place for sample in batch for place in sample.ranges])
+    first = 0
+    for sample in batch:
+        for number, judged in sample.rewrite.items():
+            path, offset, _ = sample.ranges[number]
+            try:
+                contents[first + number] = written_anew(contents[first + number], judged, jpeg_quality)
+            except UndecodableError as error:
+                raise PublishError(
+                    f"{path}: the image at byte {offset} was judged, and is unreadable: {error}"
+                ) from error
+        first += len(sample.ranges)
+    return contents
+
+
+class _Digested:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.md5 = hashlib.md5(usedforsecurity=False)
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        self.md5.update(data)
+        return self._file.write(data)
+
+
+class _Flusher:
+    """Flushes a local file to the disk while more of it is written."""
+
+    def __init__(self, file: IO[bytes], path: str, needed: bool) -> None:
+        self._file = file
+        self._path = path
+        self._pool = ThreadPoolExecutor(1) if needed else None
+        self._running: Future[None] | None = None
+        self._flushed = 0
+
+    def __enter__(self) -> _Flusher:
+        return self
+
+    def written(self, position: int) -> None:
+        """Say how far the file is written."""
+        if self._pool is not None and position - self._flushed >= _FLUSH_BYTES:
+            self._wait()
+            self._file.flush()
+            self._running = self._pool.submit(self._sync)
+            self._flushed = position
+
+    def __exit__(self, *raised: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+        if raised[0] is None:
+            self._wait()
+
+    def _sync(self) -> None:
+        with storage_errors(self._path):
+            os.fsync(self._file.fileno())
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()  # a failed flush is said once, not again at the end

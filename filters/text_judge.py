@@ -1,6 +1,6 @@
 """Judging texts: the empty, the absurdly long, those of symbols or of repetitions, those in another language.
 
-Whole columns at a time. Texts are taken to be clean (`filters.text_clean`).
+Whole columns at a time. Texts are taken to be clean (`corpus.text.clean`).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.records import Status
+from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import one_array, side_keys
-from filters.text_clean import TextCleanSettings, clean_texts
 from filters.text_judge import TextJudgeSettings, judge_texts
 
 # Why negatives are taken out of their lists; each is a column of counts. In the order in which they are looked for.

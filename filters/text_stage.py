@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from corpus.settings import Settings
 from corpus.stages import ROWS, Gives, MapStage, Shard
-from filters.text_clean import TextCleanSettings
+from corpus.text.clean import TextCleanSettings
 from filters.text_judge import TextJudgeSettings
 from filters.text_pairs import NEGATIVE_REASONS, clean_pairs, judge_pairs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from corpus.text.clean import unescape
+from corpus.text.html import unescape
 from corpus.text.sentences import without_quotations
 from recaption.special_tokens import has_special_token
 

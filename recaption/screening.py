@@ -30,10 +30,10 @@ from typing import NamedTuple
 from pydantic import Field, field_validator
 
 from corpus.settings import Settings
-from corpus.text.clean import fix_mojibake
+from corpus.text.clean import clean_characters, one_line
 from corpus.text.language import LANGUAGES, is_in_another_language
+from corpus.text.mojibake import fix_mojibake, is_mojibake
 from corpus.text.sentences import cut_back, goes_on, has_end_mark, sentences, without_quotations, words
-from recaption.characters import clean, is_mojibake, one_line
 from recaption.chatter import cut_talk, has_chatter, thinks_aloud
 from recaption.markup import has_markup, repair
 from recaption.prompts import Prompt
@@ -131,7 +131,7 @@ def screen(
             return Screened(one_line(text), "cut_off" if cut_off else "bad_json")
         text, cut_off = field, False  # JSON that was cut off doesn't parse
     raw = _readable(text)
-    lines = repair(clean(raw))
+    lines = repair(clean_characters(raw))
     caption = _polish(lines)
     if not words(caption):
         return Screened(caption, "empty")

@@ -8,8 +8,8 @@ from itertools import zip_longest
 
 import pyarrow as pa
 
+from corpus.text.clean import TextCleanSettings, clean_text
 from corpus.text.keys import normalize_for_comparison
-from filters.text_clean import TextCleanSettings, clean_text
 from pipelines.sources.pair_rows import Side
 
 NormalizedSide = tuple[str, tuple[str, ...]]  # a side as it is compared

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from filters.text_clean import TextCleanSettings
+from corpus.text.clean import TextCleanSettings
 from filters.text_judge import TextJudgeSettings
 from filters.text_pairs import NEGATIVE_REASONS, clean_pairs, judge_pairs
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import text_keys
 from corpus.text.near import TextNearSettings, near_texts
-from filters.text_clean import TextCleanSettings, clean_texts
 from filters.text_judge import TextJudgeSettings, judge_texts
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MergeSettings, merge_labels

@@ -1,16 +1,19 @@
-"""HTML remains in texts: tags, told apart from what only looks like them.
+"""HTML remains in texts: entities, and tags as distinct from what only looks like them.
 
-Left alone are "a < b", "vector<int>", tags that are no HTML, code between backticks, and texts that speak of HTML
+Left alone are "a < b", "vector<int>", tags that are no HTML, code between backticks, and texts that mention HTML
 ("What does the <div> tag do?").
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
+from html.entities import html5
 
 CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)  # as in Markdown; splitting by it leaves code at odd places
 
+_ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[A-Za-z][A-Za-z0-9]{0,15})"
     r"(?P<attributes>(?:\s+[A-Za-z_:@][-\w:.]*(?:\s*=\s*(?:\"[^\"<>\0]*\"|'[^'<>\0]*'|[^\s\"'=<>`\0]+))?)*)\s*/?>"
@@ -20,7 +23,7 @@ _UNSEEN = re.compile(
     r"<!--(?:(?!<!--|\0).)*?-->|<!DOCTYPE[^<>\0]*>|<(script|style)\b[^<>\0]*>(?:(?!<\1|\0).)*?</\1\s*>",
     re.DOTALL | re.IGNORECASE,
 )
-_SPEAKS_OF_HTML = re.compile(
+_MENTIONS_HTML = re.compile(
     r"\b(?:x?html5?|css|xml|jsx|entit(?:y|ies))\b|>\s*(?:tag|element)s?\b|\b(?:tag|element)s?\s*<", re.IGNORECASE
 )
 
@@ -40,12 +43,25 @@ _END_OPTIONAL = frozenset({"dd", "dt", "li", "option", "p", "td", "th", "tr"})
 _NEW_LINE = _BLOCK - {"caption", "img", "label", "option", "td", "th", "wbr"}
 
 
-def speaks_of_html(text: str) -> bool:
+def unescape(text: str) -> str:
+    """The text with entities as the characters that they stand for, however often they were escaped; only those with a
+    semicolon."""
+    return _ENTITY.sub(_character, text) if ";" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    name = match[1]
+    if name[0] == "#":
+        return html.unescape(f"&{name};")
+    return html5.get(f"{name};", match[0])
+
+
+def mentions_html(text: str) -> bool:
     """Whether tags and entities may be what the text is about."""
-    return _SPEAKS_OF_HTML.search(text) is not None
+    return _MENTIONS_HTML.search(text) is not None
 
 
-def untag(text: str) -> str:
+def strip_tags(text: str) -> str:
     """The text without tags; blocks end a line. No tag reaches over a NUL.
 
     A tag goes if it has its counterpart, never has one (<br>), or has an attribute with a value. Where one goes, those

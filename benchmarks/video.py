@@ -34,7 +34,7 @@ from benchmarks.video_cuts import table
 from benchmarks.video_files import RATE, Film, chosen, make
 from corpus.media import MediaWriter
 from corpus.storage import Store
-from video.segments import SpanSettings, span_clips
+from video.segments import SegmentSettings, segment_clips
 
 SIZE = (1280, 720)
 SHOT_FRAMES = (60, 250)  # 2.4 s to 10 s: no scene is shorter or longer than a clip may be
@@ -56,7 +56,7 @@ def _ours(film: Film, folder: str, mp4: bool) -> tuple[list[float], int, int]:
     writer = MediaWriter(Store(folder), f"{film.path.stem}.tar")
     cuts: list[float] = []
     frames = copied = 0
-    for clip in span_clips(film.path, None, SpanSettings(mp4=mp4)):
+    for clip in segment_clips(film.path, None, SegmentSettings(mp4=mp4)):
         assert not clip.reason and len(clip.frames) == 8 and bool(clip.mp4) == mp4, clip
         key = f"{len(cuts):06d}"
         for number, data in enumerate(clip.frames):

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.records import Origin
-from video.groups import ClipColumns, Groups, group_id
+from video.groups import ClipColumns, ClipGrouping, group_id
 from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
 _MORE = 64  # siblings that are looked at over and above four times those that are wanted
@@ -54,7 +54,7 @@ def ranked_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettin
     if moments:
         best = moment_negatives(clips, wanted)
     else:
-        each_its_own = Groups(np.arange(len(at)), np.ones(len(at), bool), group)
+        each_its_own = ClipGrouping(np.arange(len(at)), np.ones(len(at), bool), group)
         best = sibling_negatives(clips, each_its_own, wanted)
     for row, others in zip(at.tolist(), best, strict=True):
         found[row] = at[others[others >= 0]].tolist()

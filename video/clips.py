@@ -85,7 +85,7 @@ class ClipMaker:
 
     def push(self, scene: Scene) -> list[Clip]:
         """The clips that are decided once this scene is known."""
-        return [clip for piece in pieces(scene, self.settings.max_s) for clip in self._push(piece)]
+        return [clip for piece in split_scene(scene, self.settings.max_s) for clip in self._push(piece)]
 
     def finish(self) -> list[Clip]:
         """The clips that were still undecided: no scene comes after them, or none that may join them."""
@@ -124,7 +124,7 @@ class ClipMaker:
         return more[-1].end_s - group[0].start_s <= self.settings.max_s
 
     def _short(self, group: Sequence[Scene]) -> bool:
-        return _span_s(group) < self.settings.min_s
+        return _length_s(group) < self.settings.min_s
 
     def _clips(self, group: Sequence[Scene]) -> list[Clip]:
         if not group:
@@ -144,22 +144,22 @@ def clips_of(scenes: Iterable[Scene], settings: ClipSettings) -> list[Clip]:
     return clips + maker.finish()
 
 
-def pieces(scene: Scene, max_s: float) -> Iterator[Scene]:
+def split_scene(scene: Scene, max_s: float) -> Iterator[Scene]:
     """The scene in pieces of at most `max_s`, and of more than half of that where it is split at all.
 
     Whole pieces of `max_s` from its start while twice that is left, then two halves: a piece is known long before the
     end of a scene is.
     """
     while scene.length_s >= 2 * max_s:
-        first, scene = halved(scene, scene.start_s + max_s)
+        first, scene = split_at(scene, scene.start_s + max_s)
         yield first
     if scene.length_s > max_s:
-        yield from halved(scene, (scene.start_s + scene.end_s) / 2)
+        yield from split_at(scene, (scene.start_s + scene.end_s) / 2)
     else:
         yield scene
 
 
-def halved(scene: Scene, at_s: float) -> tuple[Scene, Scene]:
+def split_at(scene: Scene, at_s: float) -> tuple[Scene, Scene]:
     """The scene before and from a time within it. Where they meet there is no cut, and nothing to be compared."""
     before = replace(scene, end_s=at_s, before_cut=False, last_hashes=())
     return before, replace(scene, start_s=at_s, after_cut=False, first_hashes=())
@@ -169,10 +169,10 @@ def same_picture(left: Scene, right: Scene, settings: ClipSettings) -> bool:
     """Whether the right scene begins with what the left one ended with."""
     if not settings.stitch:
         return False
-    return nearest_bits(left.last_hashes, right.first_hashes) <= settings.stitch_bits
+    return min_hamming(left.last_hashes, right.first_hashes) <= settings.stitch_bits
 
 
-def nearest_bits(some: Iterable[int], others: Sequence[int]) -> int:
+def min_hamming(some: Iterable[int], others: Sequence[int]) -> int:
     """By how many bits the two nearest of two lists of 64-bit hashes differ; 65 where a list is empty."""
     return min(((one ^ other).bit_count() for one in some for other in others), default=65)
 
@@ -196,5 +196,5 @@ def _annotated(place: int, start_s: float, end_s: float | None, first_s: float, 
     return Clip(max(first_s, start_s), min(until_s, last_s), 0, "", place)
 
 
-def _span_s(group: Sequence[Scene]) -> float:
+def _length_s(group: Sequence[Scene]) -> float:
     return group[-1].end_s - group[0].start_s

@@ -42,7 +42,7 @@ def container_of(head: bytes) -> str:
     return next((ext for magic, ext in _MAGIC if head.startswith(magic)), "")
 
 
-def missing(file: BinaryIO) -> str:
+def truncation_error(file: BinaryIO) -> str:
     """What a seekable file lacks by its own account, in words; empty if nothing, or if it gives none.
 
     Understands the MP4 family (ISO/IEC 14496-12, boxes), Matroska and WebM (RFC 9559) and AVI (RIFF). The position in
@@ -52,7 +52,7 @@ def missing(file: BinaryIO) -> str:
     file.seek(0)
     head = file.read(12)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return _missing_boxes(file, length)
+        return _boxes_error(file, length)
     if head.startswith(_EBML):
         return _short(_segment_end(file), length)
     if head.startswith(b"RIFF") and len(head) == 12:
@@ -64,7 +64,7 @@ def _short(end: int, length: int) -> str:
     return f"{end - length} of {end} bytes are missing" if end > length else ""
 
 
-def _missing_boxes(file: BinaryIO, length: int) -> str:
+def _boxes_error(file: BinaryIO, length: int) -> str:
     """Boxes follow each other, each with its size before it; one of them, `moov`, says where all frames lie."""
     at = 0
     seen = set()

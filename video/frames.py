@@ -111,7 +111,7 @@ def encode_frames(frames: Iterable[Pixels], jpeg_quality: int) -> list[bytes]:
 Bgr = NDArray[np.uint8]  # (height, width, 3), blue first
 
 
-class Shrinker:
+class Downscaler:
     """Brings the frames of a video to one small size, upright.
 
     First the planes of brightness and colour are shrunk, then what is left of them is converted, by the picture's own
@@ -140,14 +140,14 @@ class Shrinker:
 
 
 def even_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
-    """Width and height at which frames of a size are looked at: even numbers, and no more than it has."""
+    """Width and height of frames scaled down for detection and statistics: even, and no larger than the frames are."""
     scale = min(1.0, side_px / max(size))
     width, height = (max(2, 2 * round(side * scale / 2)) for side in size)
     return width, height
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class SampledFrame:
     """A frame of a clip."""
 
     time_s: float
@@ -155,12 +155,14 @@ class Kept:
 
 
 @dataclass
-class _Held:
-    slot: int
-    kept: Kept
+class _Slot:
+    """A held frame with the number of its part of the grid."""
+
+    number: int
+    frame: SampledFrame
 
 
-class FrameStore:
+class FrameBuffer:
     """Holds frames on an even grid of times, the coarser the longer the scene is in which they lie.
 
     The finest step is min_s / n: n frames for the shortest clip. A scene that has lasted `a` seconds holds a frame at
@@ -176,73 +178,77 @@ class FrameStore:
     def __init__(self, settings: FrameSettings, min_s: float, max_s: float, delay_s: float) -> None:
         self._settings = settings
         self._step_s = min_s / settings.frames
-        self._most_s = max_s
+        self._max_s = max_s
         self._delay_s = delay_s
-        self._held: list[_Held] = []
-        self._slot: int | None = None
+        self._slots: list[_Slot] = []
+        self._last_number: int | None = None
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._slots)
 
     def offer(self, frame: Frame, scene_s: float) -> None:
-        """Keep the frame if it is the first in its part of the grid. `scene_s`: where the running scene began."""
-        slot = int(frame.time_s // self._step_s)
-        if slot == self._slot:
+        """Keeps the frame if it is the first in its part of the grid. `scene_s`: where the running scene began."""
+        number = int(frame.time_s // self._step_s)
+        if number == self._last_number:
             return
-        self._slot = slot
-        self._held.append(_Held(slot, kept(frame, self._settings)))
+        self._last_number = number
+        self._slots.append(_Slot(number, sampled_frame(frame, self._settings)))
         self._thin(scene_s, frame.time_s - self._delay_s)
 
     def drop_before(self, time_s: float) -> None:
-        """Forget what no clip can need any more."""
-        del self._held[: bisect_left(self._held, time_s, key=_time)]
+        """Drops the frames before a time, which no clip can need any more."""
+        del self._slots[: bisect_left(self._slots, time_s, key=_time)]
 
-    def pick(self, start_s: float, end_s: float) -> list[Kept]:
-        """The frames nearest to the middles of n equal parts of a clip; none, where none was kept within it."""
-        inside = self._held[bisect_left(self._held, start_s, key=_time) : bisect_left(self._held, end_s, key=_time)]
+    def pick(self, start_s: float, end_s: float) -> list[SampledFrame]:
+        """The frames nearest to the middles of n equal parts of a clip; none, where none is held within it."""
+        inside = self._slots[bisect_left(self._slots, start_s, key=_time) : bisect_left(self._slots, end_s, key=_time)]
         if not inside:
             return []
         times = uniform_times(start_s, end_s, self._settings.frames)
-        return [_nearest(inside, time_s).kept for time_s in times]
+        return [_nearest(inside, time_s).frame for time_s in times]
 
     def _thin(self, scene_s: float, until_s: float) -> None:
-        age_s = min(until_s - scene_s, self._most_s)
+        age_s = min(until_s - scene_s, self._max_s)
         level = 0
         while self._step_s * 2 ** (level + 1) <= age_s / (2 * self._settings.frames):
             level += 1
         if not level:
             return
-        first = bisect_left(self._held, scene_s, key=_time)
-        last = bisect_left(self._held, until_s, key=_time)
-        running = self._held[first:last]
+        first = bisect_left(self._slots, scene_s, key=_time)
+        last = bisect_left(self._slots, until_s, key=_time)
+        running = self._slots[first:last]
         firsts = [
-            held for at, held in enumerate(running) if not at or held.slot >> level != running[at - 1].slot >> level
+            slot
+            for place, slot in enumerate(running)
+            if not place or slot.number >> level != running[place - 1].number >> level
         ]
-        self._held[first:last] = firsts
+        self._slots[first:last] = firsts
 
 
-def of_one_size(frames: Sequence[Kept]) -> list[Kept]:
+def same_size_frames(frames: Sequence[SampledFrame]) -> list[SampledFrame]:
     """A clip's frames, all of the first one's size: a video may change its own in the middle."""
     height, width = frames[0].rgb.shape[:2]
     return [
-        one
-        if one.rgb.shape[:2] == (height, width)
-        else Kept(one.time_s, cv2.resize(one.rgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8))
-        for one in frames
+        frame
+        if frame.rgb.shape[:2] == (height, width)
+        else SampledFrame(
+            frame.time_s, cv2.resize(frame.rgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        )
+        for frame in frames
     ]
 
 
-def kept(frame: Frame, settings: FrameSettings) -> Kept:
-    """The frame at the size at which it is stored."""
+def sampled_frame(frame: Frame, settings: FrameSettings) -> SampledFrame:
+    """The frame of a video scaled to the size at which it is stored."""
     width, height = frame.size
     high, wide = fitted(height, width, settings)
-    return Kept(frame.time_s, frame.rgb((wide, high)))
+    return SampledFrame(frame.time_s, frame.rgb((wide, high)))
 
 
-def _time(held: _Held) -> float:
-    return held.kept.time_s
+def _time(slot: _Slot) -> float:
+    return slot.frame.time_s
 
 
-def _nearest(held: Sequence[_Held], time_s: float) -> _Held:
-    place = bisect_left(held, time_s, key=_time)
-    return min(held[max(0, place - 1) : place + 1], key=lambda one: abs(_time(one) - time_s))
+def _nearest(slots: Sequence[_Slot], time_s: float) -> _Slot:
+    place = bisect_left(slots, time_s, key=_time)
+    return min(slots[max(0, place - 1) : place + 1], key=lambda slot: abs(_time(slot) - time_s))

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from corpus.records import Status
 from corpus.settings import Settings
-from video.near_duplicates import AlikeSettings, Ints, OrderedClips, representatives
+from video.near_duplicates import Ints, NearDuplicateSettings, OrderedClips, representatives
 
 ALIKE_SIBLING = "alike_sibling"
 
@@ -27,7 +27,7 @@ ALIKE_SIBLING = "alike_sibling"
 class GroupSettings(Settings):
     """Which clips of a video form a group."""
 
-    alike: AlikeSettings = AlikeSettings()
+    alike: NearDuplicateSettings = NearDuplicateSettings()
     min_group: int = Field(2, ge=2, description="clips of a video with fewer stay, but without a group")
     max_group: int = Field(32, ge=2, le=1024, description="larger groups are split by time into nearly equal parts")
 
@@ -51,10 +51,10 @@ class ClipColumns:
     end_s: NDArray[np.float64]
     item_id: pa.Array  # binary[n], of the clips
     hashes: pa.Array | None = None  # list<uint64>[n]: pHashes of keyframes; null or empty: nothing was to be seen
-    told: pa.Array | None = None  # string[n]: a description that tells a clip from others; null or empty: there is none
+    description: pa.Array | None = None  # string[n]: tells a clip from others; null or empty: there is none
 
     def __post_init__(self) -> None:
-        for name in ("start_s", "end_s", "item_id", "hashes", "told"):
+        for name in ("start_s", "end_s", "item_id", "hashes", "description"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.video):
                 raise ValueError(f"{len(column)} rows of {name} for {len(self.video)} clips")
@@ -84,11 +84,13 @@ class ClipColumns:
         return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
 
     def descriptions(self) -> Ints:
-        """Of each clip a number, int64[n], equal where the same is told of clips; -1 where nothing is."""
-        if self.told is None:
+        """Each clip's description as a number, int64[n], equal where descriptions are; -1 where there is none."""
+        if self.description is None:
             return np.full(len(self.video), -1, np.int64)
-        told = pc.if_else(pc.equal(self.told, ""), None, self.told)
-        return pc.fill_null(told.dictionary_encode().indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+        descriptions = pc.if_else(pc.equal(self.description, ""), None, self.description)
+        return pc.fill_null(descriptions.dictionary_encode().indices.cast(pa.int64()), -1).to_numpy(
+            zero_copy_only=False
+        )
 
     def items(self) -> Ints:
         """Item ids as numbers, int64[n], that are equal and ordered as the ids are."""
@@ -97,15 +99,15 @@ class ClipColumns:
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
-    """What has become of n clips, in the order in which they were given."""
+class ClipGrouping:
+    """The group and the representative of each of n clips, in the order of the input."""
 
-    representative: Ints  # int64[n]: row of the clip that stays for it and is like it; its own, where it stays itself
+    representative: Ints  # int64[n]: row of the clip that stays for it; its own row, where it stays itself
     alone: NDArray[np.bool_]  # bool[n]: it stays, and for no other
     group: pa.Array  # string[n]: group id; "" for a clip that stays without a group, and for one that doesn't stay
 
     def table(self, item_id: pa.Array) -> pa.Table:
-        """Columns of a stage's table: `group`, `representative` (item id; null for a clip that stays, and for no
+        """Makes columns of a stage's table: `group`, `representative` (item id; null for a clip that stays, and for no
         other), `status` and `reason`: duplicate and alike_sibling for the clips that their representative stands for.
         """
         stays = pa.array(self.representative == np.arange(len(self.representative)))
@@ -119,12 +121,12 @@ class Groups:
         )
 
 
-def group_clips(clips: ClipColumns, settings: GroupSettings) -> Groups:
-    """Chooses the clips of each video that stay, each for those that are like it, and groups them.
+def group_clips(clips: ClipColumns, settings: GroupSettings) -> ClipGrouping:
+    """Chooses the clips of each video that stay, each for its near duplicates, and groups them.
 
     Better clips come first: the longest (to the millisecond), then the earliest, then the one with the smallest id. A
     clip that is like none of the better ones that stay, stays; every other is joined to the best of them that it is
-    like. No two clips of a group are alike, and no two overlap in time: see `group_names`.
+    like. No two clips of a group are alike, and no two overlap in time: see `assign_groups`.
     """
     video, keys = clips.videos()
     order = merit_order(clips, video)
@@ -135,8 +137,8 @@ def group_clips(clips: ClipColumns, settings: GroupSettings) -> Groups:
     by_time = time_order(clips, video)
     rows = by_time[representative[by_time] == by_time]
     group = np.full(len(order), "", object)
-    group[rows] = group_names(video[rows], clips.start_ms[rows], clips.end_ms[rows], keys, settings)
-    return Groups(representative, alone, pa.array(group, pa.string()))
+    group[rows] = assign_groups(video[rows], clips.start_ms[rows], clips.end_ms[rows], keys, settings)
+    return ClipGrouping(representative, alone, pa.array(group, pa.string()))
 
 
 def group_id(video_key: bytes, part: int) -> str:
@@ -175,8 +177,10 @@ def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
     )
 
 
-def group_names(video: Ints, start_ms: Ints, end_ms: Ints, keys: Sequence[bytes], settings: GroupSettings) -> list[str]:
-    """The group of each of n clips, which are in order of videos and, within one, of time.
+def assign_groups(
+    video: Ints, start_ms: Ints, end_ms: Ints, keys: Sequence[bytes], settings: GroupSettings
+) -> list[str]:
+    """Names the group of each of n clips, which are in order of videos and, within one, of time.
 
     Clips that overlap, such as moments that were described one by one, come into different groups: each clip goes to
     the first group that ended before it. Groups over the maximum are split; those under the minimum are none ("").

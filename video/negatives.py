@@ -11,7 +11,7 @@ from pydantic import Field
 
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings
-from video.groups import ClipColumns, Groups, time_order
+from video.groups import ClipColumns, ClipGrouping, time_order
 from video.near_duplicates import Ints
 
 _CELLS = 1 << 21  # of a table of clips by their siblings that is made at once
@@ -32,7 +32,7 @@ class NegativeSettings(Settings):
     )
 
 
-def sibling_negatives(clips: ClipColumns, groups: Groups, settings: NegativeSettings) -> Ints:
+def sibling_negatives(clips: ClipColumns, groups: ClipGrouping, settings: NegativeSettings) -> Ints:
     """Rows of at most `negatives` members of each clip's group, best first: int64[n, negatives], -1 for none.
 
     Never the clip itself, one that the same clip stays for, one that overlaps with it or one nearer in time than
@@ -55,7 +55,7 @@ def sibling_negatives(clips: ClipColumns, groups: Groups, settings: NegativeSett
     return _chosen(sets, candidates[sets[candidates] >= 0], allowed, _ranks(clips, settings), settings.negatives)
 
 
-def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: Groups | None = None) -> Ints:
+def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: ClipGrouping | None = None) -> Ints:
     """Rows of at most `negatives` other moments of each moment's video, best first: int64[n, negatives], -1 for none.
 
     A negative's temporal intersection over union with the moment is below `max_iou`. It has another item, and with

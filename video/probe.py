@@ -13,7 +13,7 @@ from pydantic import Field
 
 from corpus.settings import Settings
 from video.budget import MAX_SIDE_PX, Budget, VideoError, video_errors
-from video.container import missing
+from video.container import truncation_error
 from video.continuity import JOINABLE, Continuity, remember
 from video.decode import frames, open_container, shown, time_base, video_stream, zero_of
 from video.files import Source, as_file
@@ -97,7 +97,7 @@ def probe(source: Source, settings: ProbeSettings | None = None, budget: Budget 
     with as_file(source) as file:
         if not file.seek(0, io.SEEK_END):
             raise VideoError("zero_length", "the file is empty")
-        lacking = missing(file)
+        lacking = truncation_error(file)
         try:
             with open_container(file, budget=budget) as container:
                 if lacking:
@@ -222,7 +222,7 @@ _MOST_WORK_S = 600.0  # the files of a source are looked at before its first sha
 
 
 @dataclass(frozen=True)
-class Glance:
+class QuickProbe:
     """What the header says. It may be wrong: `probe` reads the video."""
 
     first_s: float  # when the first frame is seen, on the stream's own timeline
@@ -230,7 +230,7 @@ class Glance:
     zero_s: float  # where a player's clock shows 0
 
 
-def glance(source: Source) -> Glance | None:
+def quick_probe(source: Source) -> QuickProbe | None:
     """A few reads, whatever the video's length. None where the header says no duration, or where something is wrong
     that `probe` will name; and for formats whose files may be joined byte by byte, of which the last timestamp tells
     nothing. What storage raises is left as it is.
@@ -240,7 +240,7 @@ def glance(source: Source) -> Glance | None:
     budget = Budget(_MOST_WORK_S)
     try:
         with as_file(source) as file:
-            if not file.seek(0, io.SEEK_END) or missing(file):
+            if not file.seek(0, io.SEEK_END) or truncation_error(file):
                 return None
             with open_container(file, threads=1, budget=budget) as container:
                 stream = video_stream(container)
@@ -254,6 +254,6 @@ def glance(source: Source) -> Glance | None:
                 first = next(frames(container, budget=budget), None)
                 if first is None or duration_s <= 0:
                     return None
-                return Glance(first.time_s, duration_s, zero_of(container, first.time_s))
+                return QuickProbe(first.time_s, duration_s, zero_of(container, first.time_s))
     except VideoError:
         return None

@@ -1,4 +1,4 @@
-"""Where scenes begin: PySceneDetect's detectors, fed frame by frame by timestamps, and the transitions they miss.
+"""Scene cuts: PySceneDetect's detectors, fed frame by frame by timestamps, and the transitions they miss.
 
 The detector proper sees hard cuts. Beside it fades and dissolves are looked for (`transitions`), and changes of slides
 (`slides`), and cuts with the same picture on both sides (a flash) are taken back.
@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.settings import Settings
-from video.slides import SlideWatch
+from video.slides import SlideDetector
 from video.transitions import (
     FLASH_S,
     RANKS,
+    BlankDetector,
     Cut,
-    DissolveWatch,
-    FadeWatch,
-    FlashWatch,
-    FlatWatch,
-    History,
+    DissolveDetector,
+    FadeDetector,
+    FlashDetector,
+    ThumbnailHistory,
     same_around,
-    thumb_of,
+    thumbnail_of,
 )
 
 __all__ = ["Cut", "CutFinder", "DetectSettings"]
@@ -37,9 +37,9 @@ Bgr = NDArray[np.uint8]  # (height, width, 3), blue first
 
 _TICKS = 1_000_000  # of PySceneDetect's clock per second: finer than any frame, so that rounding joins no two
 _NEAR_S = 4.0  # no transition is longer
-# Likeness of the pictures before and after, from which there is no cut. The further apart they are, the more has moved;
-# but a hard cut may well lead to a similar picture.
-_ALIKE = {"cut": 0.9, "fade": 0.8, "dissolve": 0.9, "flash": 0.9}
+# Correlation of the pictures before and after, from which there is no cut. The further apart they are, the more has
+# moved; but a hard cut may well lead to a similar picture.
+_SIMILAR = {"cut": 0.9, "fade": 0.8, "dissolve": 0.9, "flash": 0.9}
 _BESIDE_S = 0.1  # of the same event, what two methods find may be so far apart
 
 
@@ -75,33 +75,35 @@ class CutFinder:
         self._settings = settings
         self._process = _detector(settings)
         self._times = array("d")  # of all frames, in seconds
-        self._history = History(kept_s=2 * self.delay_s)
-        self._watches = [kind(self._history) for kind in (FadeWatch, FlatWatch, DissolveWatch, FlashWatch)]
-        self._slides = SlideWatch() if settings.slides else None
+        self._history = ThumbnailHistory(kept_s=2 * self.delay_s)
+        self._detectors = [
+            kind(self._history) for kind in (FadeDetector, BlankDetector, DissolveDetector, FlashDetector)
+        ]
+        self._slides = SlideDetector() if settings.slides else None
         self._found: list[Cut] = []
-        self._past: list[Cut] = []  # what was found a little earlier, whether it was given or not
-        self._given_s = float("-inf")
+        self._past: list[Cut] = []  # what was found a little earlier, whether it was accepted or not
+        self._last_cut_s = float("-inf")
 
     def feed(self, time_s: float, bgr: Bgr) -> list[Cut]:
-        """The cuts that are certain now. Frames have the same size, times rise."""
+        """Takes the next frame and returns the cuts that are certain now. Frames have the same size, times rise."""
         self._times.append(time_s)
         start_s = self._times[0]
         for ticks in self._process(round((time_s - start_s) * _TICKS), bgr):
             cut_s = self._first_from(start_s + ticks / _TICKS)
             self._found.append(Cut(cut_s, cut_s, cut_s))
         if self._slides:
-            self._found += self._slides.look(time_s, bgr)
+            self._found += self._slides.push(time_s, bgr)
         if not self._settings.gradual:
             return self._settle(time_s - (self.delay_s if self._slides else 0.0))
-        self._history.push(time_s, thumb_of(bgr))
-        for watch in self._watches:
-            self._found += watch.look(time_s)
+        self._history.push(time_s, thumbnail_of(bgr))
+        for detector in self._detectors:
+            self._found += detector.push(time_s)
         return self._settle(time_s - self.delay_s)
 
     def finish(self) -> list[Cut]:
-        """The cuts that waited for frames that don't come any more."""
+        """Ends the video and returns the cuts that waited for further frames."""
         if self._settings.gradual and self._times:
-            self._found += [cut for watch in self._watches for cut in watch.finish()]
+            self._found += [cut for detector in self._detectors for cut in detector.finish()]
         if self._slides:
             self._found += self._slides.finish()
         return self._settle(float("inf"))
@@ -112,17 +114,17 @@ class CutFinder:
     def _settle(self, until_s: float) -> list[Cut]:
         self._found.sort()
         ready = [cut for cut in self._found if cut.time_s <= until_s]
-        given = []
+        accepted = []
         for cut in ready:
-            if cut.time_s - self._given_s >= self._settings.min_scene_s - 0.001 and self._holds(cut):
-                self._given_s = cut.time_s
-                given.append(cut)
+            if cut.time_s - self._last_cut_s >= self._settings.min_scene_s - 0.001 and self._holds(cut):
+                self._last_cut_s = cut.time_s
+                accepted.append(cut)
         self._found = self._found[len(ready) :]
         self._past = [cut for cut in self._past + ready if cut.time_s > until_s - _NEAR_S]
-        return given
+        return accepted
 
     def _holds(self, cut: Cut) -> bool:
-        """Whether there is a new picture after it, and nothing stronger found of the same event."""
+        """Whether a cut leads to a new picture, and nothing stronger was found of the same event."""
         if not self._settings.gradual:
             return True
         others = [other for other in self._past + self._found if RANKS[other.kind] < RANKS[cut.kind]]
@@ -140,7 +142,7 @@ class CutFinder:
         share = {"cut": 0.0, "fade": 0.5, "dissolve": 1.0, "flash": 1.0}[cut.kind]
         before_s = cut.time_s + share * (cut.start_s - cut.time_s)
         after_s = cut.time_s + share * (cut.end_s - cut.time_s)
-        return not same_around(self._history, before_s, after_s, cut.end_s + FLASH_S, _ALIKE[cut.kind])
+        return not same_around(self._history, before_s, after_s, cut.end_s + FLASH_S, _SIMILAR[cut.kind])
 
 
 def _detector(settings: DetectSettings) -> Callable[[int, Bgr], list[int]]:
@@ -149,19 +151,19 @@ def _detector(settings: DetectSettings) -> Callable[[int, Bgr], list[int]]:
     from scenedetect import FrameTimecode, detectors
 
     clock = Fraction(_TICKS)
-    least = settings.min_scene_s - 0.001  # so that rounding doesn't make it longer
-    made: Any = {
+    min_scene_s = settings.min_scene_s - 0.001  # so that rounding doesn't make it longer
+    detector: Any = {
         "adaptive": lambda: detectors.AdaptiveDetector(
-            settings.adaptive_threshold, least, settings.window_width, settings.min_content
+            settings.adaptive_threshold, min_scene_s, settings.window_width, settings.min_content
         ),
-        "content": lambda: detectors.ContentDetector(settings.content_threshold, least),
-        "hash": lambda: detectors.HashDetector(settings.hash_threshold, min_scene_len=least),
-        "histogram": lambda: detectors.HistogramDetector(settings.histogram_threshold, min_scene_len=least),
-        "threshold": lambda: detectors.ThresholdDetector(settings.black_level, least),
+        "content": lambda: detectors.ContentDetector(settings.content_threshold, min_scene_s),
+        "hash": lambda: detectors.HashDetector(settings.hash_threshold, min_scene_len=min_scene_s),
+        "histogram": lambda: detectors.HistogramDetector(settings.histogram_threshold, min_scene_len=min_scene_s),
+        "threshold": lambda: detectors.ThresholdDetector(settings.black_level, min_scene_s),
     }[settings.detector]()
 
     def process(ticks: int, bgr: Bgr) -> list[int]:
         # A "frame" of its clock is a tick: so whatever it reckons in frames is reckoned in time.
-        return [cut.frame_num for cut in made.process_frame(FrameTimecode(ticks, clock), bgr)]
+        return [cut.frame_num for cut in detector.process_frame(FrameTimecode(ticks, clock), bgr)]
 
     return process

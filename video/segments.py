@@ -1,4 +1,4 @@
-"""All work on one span of a video: its clips, as frames, as mp4 files, or as both, with what was seen in them.
+"""All work on one segment of a video: its clips, as frames, as mp4 files, or as both, with what was seen in them.
 
 Frames come from the pass that finds the clips (`video.extract`, `video.extract`). The mp4 files are cut in a second
 pass over what the first has just been through, a batch of clips at a time: where a clip ends is known only seconds
@@ -19,33 +19,34 @@ from pydantic import Field, model_validator
 from corpus.settings import tuning
 from video.budget import Budget
 from video.clips import Clip
-from video.extract import Watched, WatchSettings, watch, watch_intervals
+from video.extract import ExtractedClip, ExtractSettings, extract_clips, extract_intervals
 from video.files import Source
 from video.frame_stats import ClipStats
-from video.frames import encode_frames, of_one_size
+from video.frames import encode_frames, same_size_frames
 from video.integrity import DecodedFrames
 from video.transcode.cut import CutSettings, cut_many
 
-Span = tuple[float, float]  # start_s, end_s
-_LEAST_FRAMES = 2  # different ones: less than that is a picture, and no clip
+Interval = tuple[float, float]  # start_s, end_s
+Segment = Interval
+_MIN_FRAMES = 2  # different ones: less than that is a picture, and no clip
 
 
-class SpanSettings(WatchSettings):
-    """What becomes of a span: how its clips are found, and as what they are stored."""
+class SegmentSettings(ExtractSettings):
+    """Settings of a segment: how its clips are found, and as what they are stored."""
 
     mp4: bool = Field(False, description="with the mp4 itself")
     cut: CutSettings = CutSettings()
     batch_s: float = tuning(240.0, gt=0, description="of clips whose mp4 files are cut, and held, at a time")
 
     @model_validator(mode="after")
-    def _check(self) -> SpanSettings:
+    def _check(self) -> SegmentSettings:
         if not self.mp4 and not self.keep_frames:
             raise ValueError("neither frames (keep_frames) nor mp4: a clip would have no bytes")
         return self
 
 
 @dataclass(frozen=True, eq=False)
-class SpanClip:
+class SegmentClip:
     """A clip with all that is stored of it. One with a reason has times, and no bytes."""
 
     start_s: float
@@ -54,7 +55,7 @@ class SpanClip:
     scenes: int  # of which it is made; 0: it is annotated
     annotation: int | None  # which of the annotated intervals this is
     stats: ClipStats | None = None  # None: it was not looked at
-    hashes: tuple[int, ...] = ()  # see `extract.Watched`
+    hashes: tuple[int, ...] = ()  # see `extract.ExtractedClip`
     frames: tuple[bytes, ...] = ()  # JPEGs
     frames_s: tuple[float, ...] = ()  # when they are seen in the video
     size: tuple[int, int] = (0, 0)  # their width and height
@@ -64,59 +65,60 @@ class SpanClip:
     dynamic_range: str = ""  # of the video: sdr, pq or hlg; "": it was not looked at
 
 
-def span_clips(
+def segment_clips(
     source: Source,
-    span: Span | None,
-    settings: SpanSettings,
+    segment: Segment | None,
+    settings: SegmentSettings,
     annotated: Sequence[Clip] | None = None,
     budget: Budget | None = None,
-) -> Iterator[SpanClip]:
-    """The clips of the scenes that start in `span` (None: of the whole video; -inf and inf: its ends), in order.
+) -> Iterator[SegmentClip]:
+    """The clips of the scenes that start in `segment` (None: of the whole video; -inf and inf: its ends), in order.
 
-    Or, in their place, the `annotated` ones, all of them, whatever the span (`shared_out` says which belong to it):
+    Or, in their place, the `annotated` ones, all of them, whatever the segment (`assign_to_segments` says
+    which belong to it):
     first those that have a reason already, then the others, in order of their ends where they lie near each other.
 
-    Memory: what a pass holds (`frames.FrameStore`), and, where mp4 files are made, the bytes of the clips of
+    Memory: what a pass holds (`frames.FrameBuffer`), and, where mp4 files are made, the bytes of the clips of
     `batch_s` or of one clip that is longer. Raises VideoError where the video cannot be decoded or goes beyond the
     budget; the clips that came before it are whole. What storage raises is left as it is. A file object is not closed.
     """
     decoded = DecodedFrames() if settings.mp4 else None
     if annotated is None:
-        seen = watch(source, settings, span, budget, decoded)
+        seen = extract_clips(source, settings, segment, budget, decoded)
         yield from _cut(source, _described(seen, settings), settings, budget, decoded)
         return
     for clip in annotated:
         if clip.reason:
-            yield SpanClip(clip.start_s, clip.end_s, clip.reason, clip.scenes, clip.annotation)
+            yield SegmentClip(clip.start_s, clip.end_s, clip.reason, clip.scenes, clip.annotation)
     if not all(clip.reason for clip in annotated):
-        seen = watch_intervals(source, annotated, settings, budget, decoded)
+        seen = extract_intervals(source, annotated, settings, budget, decoded)
         yield from _cut(source, _described(seen, settings), settings, budget, decoded)
 
 
-def shared_out(annotated: Iterable[Clip], spans: Sequence[Span]) -> list[list[Clip]]:
-    """Each annotated clip to the span in which it starts, so that every one is in exactly one of the lists.
+def assign_to_segments(annotated: Iterable[Clip], segments: Sequence[Segment]) -> list[list[Clip]]:
+    """Assigns each annotated clip to the segment in which it starts, so that every one is in exactly one of the lists.
 
-    `spans` are in order and follow each other. What starts before the first, or nowhere (no number), is the first's;
-    what starts after the last is the last's. Raises ValueError without spans.
+    `segments` are in order and follow each other. What starts before the first, or nowhere (no number), is the first's;
+    what starts after the last is the last's. Raises ValueError without segments.
     """
-    if not spans:
-        raise ValueError("no spans")
-    starts = [start_s for start_s, _ in spans]
-    shares: list[list[Clip]] = [[] for _ in spans]
+    if not segments:
+        raise ValueError("no segments")
+    starts = [start_s for start_s, _ in segments]
+    shares: list[list[Clip]] = [[] for _ in segments]
     for clip in annotated:
         place = bisect_right(starts, clip.start_s) - 1 if clip.start_s == clip.start_s else 0
         shares[max(0, place)].append(clip)
     return shares
 
 
-def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[SpanClip]:
-    """Clips as they were seen, their frames encoded at once: they take a tenth of the memory."""
+def _described(clips: Iterable[ExtractedClip], settings: SegmentSettings) -> Iterator[SegmentClip]:
+    """Converts extracted clips, their frames encoded at once: they take a tenth of the memory."""
     for each in clips:
-        clip, kept = each.clip, each.frames
-        reason = clip.reason or ("no_frames" if settings.keep_frames and not kept else "")
-        if kept and not reason and len({one.time_s for one in kept}) < min(_LEAST_FRAMES, len(kept)):
+        clip, frames = each.clip, each.frames
+        reason = clip.reason or ("no_frames" if settings.keep_frames and not frames else "")
+        if frames and not reason and len({frame.time_s for frame in frames}) < min(_MIN_FRAMES, len(frames)):
             reason = "too_short"
-        made = SpanClip(
+        described = SegmentClip(
             clip.start_s,
             clip.end_s,
             reason,
@@ -126,26 +128,27 @@ def _described(clips: Iterable[Watched], settings: SpanSettings) -> Iterator[Spa
             each.hashes,
             dynamic_range=each.dynamic_range,
         )
-        if not reason and kept:
-            kept = of_one_size(kept)
-            height, width = kept[0].rgb.shape[:2]
-            jpegs = encode_frames((one.rgb for one in kept), settings.frames.jpeg_quality)
-            made = replace(made, frames=tuple(jpegs), frames_s=tuple(one.time_s for one in kept), size=(width, height))
-        yield made
+        if not reason and frames:
+            frames = same_size_frames(frames)
+            height, width = frames[0].rgb.shape[:2]
+            jpegs = encode_frames((frame.rgb for frame in frames), settings.frames.jpeg_quality)
+            frames_s = tuple(frame.time_s for frame in frames)
+            described = replace(described, frames=tuple(jpegs), frames_s=frames_s, size=(width, height))
+        yield described
 
 
 def _cut(
     source: Source,
-    clips: Iterable[SpanClip],
-    settings: SpanSettings,
+    clips: Iterable[SegmentClip],
+    settings: SegmentSettings,
     budget: Budget | None,
     decoded: DecodedFrames | None,
-) -> Iterator[SpanClip]:
+) -> Iterator[SegmentClip]:
     """The clips, with their mp4 files where these are wanted."""
     if not settings.mp4:
         yield from clips
         return
-    batch: list[SpanClip] = []
+    batch: list[SegmentClip] = []
     for clip in clips:
         if batch and sum(each.end_s - each.start_s for each in [*batch, clip]) > settings.batch_s:
             yield from _with_mp4(source, batch, settings, budget, decoded)
@@ -156,28 +159,28 @@ def _cut(
 
 def _with_mp4(
     source: Source,
-    batch: Sequence[SpanClip],
-    settings: SpanSettings,
+    batch: Sequence[SegmentClip],
+    settings: SegmentSettings,
     budget: Budget | None,
     decoded: DecodedFrames | None,
-) -> list[SpanClip]:
-    wanted = [(place, (clip.start_s, clip.end_s)) for place, clip in enumerate(batch) if not clip.reason]
+) -> list[SegmentClip]:
+    usable = [(place, (clip.start_s, clip.end_s)) for place, clip in enumerate(batch) if not clip.reason]
     done = list(batch)
-    with _left_in_place(source):
-        intervals = [interval for _, interval in wanted]
-        for made in cut_many(source, intervals, settings.cut, budget, decoded) if wanted else ():
-            place = wanted[made.index][0]
-            if made.frames >= _LEAST_FRAMES:
-                done[place] = replace(batch[place], mp4=made.data, mp4_frames=made.frames, copied=made.copied)
+    with _position_kept(source):
+        intervals = [interval for _, interval in usable]
+        for cut in cut_many(source, intervals, settings.cut, budget, decoded) if usable else ():
+            place = usable[cut.index][0]
+            if cut.frames >= _MIN_FRAMES:
+                done[place] = replace(batch[place], mp4=cut.data, mp4_frames=cut.frames, copied=cut.copied)
             else:
-                reason = "damaged" if made.reason == "damaged" else "too_short"
+                reason = "damaged" if cut.reason == "damaged" else "too_short"
                 done[place] = replace(batch[place], reason=reason, frames=(), frames_s=(), size=(0, 0))
     return done
 
 
 @contextlib.contextmanager
-def _left_in_place(source: Source) -> Iterator[None]:
-    """The pass that has been interrupted goes on reading a file object where it stopped."""
+def _position_kept(source: Source) -> Iterator[None]:
+    """Restores the position of a file object, so that the interrupted pass goes on where it stopped."""
     if isinstance(source, (str, Path)):
         yield
         return

@@ -36,14 +36,14 @@ _KEPT_S = 1.5
 
 
 @dataclass
-class SlideWatch:
+class SlideDetector:
     """Finds changes of slides in frames that come one by one."""
 
     _times: list[float] = field(default_factory=list)
     _greys: list[Grey] = field(default_factory=list)
     _changes: list[float] = field(default_factory=list)  # times of frames that differ from those before; undecided
 
-    def look(self, time_s: float, bgr: NDArray[np.uint8]) -> list[Cut]:
+    def push(self, time_s: float, bgr: NDArray[np.uint8]) -> list[Cut]:
         """The cuts that the newest frame makes certain. Frames have the same size, times rise."""
         grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
         if self._greys and cv2.norm(self._greys[-1], grey, cv2.NORM_L1) >= _CHANGE_LEVELS * grey.size:
@@ -53,7 +53,7 @@ class SlideWatch:
         due = [change for change in self._changes if change < time_s and change + _STEADY_S <= time_s]
         self._changes = self._changes[len(due) :]
         cuts = [Cut(change, change, change, "slide") for change in due if self._is_slide(change)]
-        self._forget(time_s)
+        self._trim(time_s)
         return cuts
 
     def finish(self) -> list[Cut]:
@@ -81,7 +81,7 @@ class SlideWatch:
         """The place of the frame that is shown at a time; -1 before the first."""
         return bisect_right(self._times, time_s + 1e-6) - 1
 
-    def _forget(self, time_s: float) -> None:
+    def _trim(self, time_s: float) -> None:
         first = self._changes[0] if self._changes else time_s
         gone = min(bisect_left(self._times, min(first, time_s - _KEPT_S)), len(self._times) - 2) - 3
         if gone > len(self._times) // 2:  # seldom, and then half of it

@@ -1,4 +1,4 @@
-"""Fades and dissolves, found in the thumbs of the last seconds.
+"""Fades and dissolves, found in the thumbnails of the last seconds.
 
 A fade leads through black, white or one colour: the contrast of the pictures dips. In a dissolve each picture is the
 mean of those some time before and after it, while these differ much; the motion of a camera has no such middle. (The
@@ -15,51 +15,51 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Thumb = NDArray[np.float32]  # (12, 16)
+Thumbnail = NDArray[np.float32]  # (12, 16)
 
 FLASH_S = 0.5  # within this time after a flash the picture is back
 _WIDTH, _HEIGHT = 16, 12
 _MIN_CONTRAST_LEVELS = 8.0  # of contrast: a picture with less shows nothing
 
 
-def thumb_of(bgr: NDArray[np.uint8]) -> Thumb:
+def thumbnail_of(bgr: NDArray[np.uint8]) -> Thumbnail:
     """A picture as 12×16 grey levels, float32."""
     small = cv2.resize(bgr, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
 
 
-def contrast_of(thumb: Thumb) -> float:
+def contrast_of(thumbnail: Thumbnail) -> float:
     """Grey levels between the lowest and the highest tenth: a subtitle or a logo on black doesn't count."""
-    ranked = np.sort(thumb, axis=None)
+    ranked = np.sort(thumbnail, axis=None)
     return float(ranked[ranked.size * 9 // 10] - ranked[ranked.size // 10])
 
 
-def likeness(one: Thumb, other: Thumb) -> float:
-    """Correlation of two pictures, -1 to 1, whatever the light; 0 where one shows nothing."""
+def ncc(one: Thumbnail, other: Thumbnail) -> float:
+    """Normalized cross-correlation of two thumbnails, -1 to 1, whatever the light; 0 where one is blank."""
     return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED)[0, 0])
 
 
-def likeness_moved(one: Thumb, other: Thumb) -> float:
-    """The best `likeness` where the camera may have moved by up to two columns and a row between two pictures."""
+def ncc_shifted(one: Thumbnail, other: Thumbnail) -> float:
+    """The best `ncc`, where the camera may have moved by up to two columns and a row between two pictures."""
     return float(cv2.matchTemplate(other, one[1:-1, 2:-2], cv2.TM_CCOEFF_NORMED).max())
 
 
 @dataclass
-class History:
-    """The thumbs of the last seconds, by time. Places count from the oldest that is kept: they don't last."""
+class ThumbnailHistory:
+    """The thumbnails of the last seconds, by time. Places count from the oldest that is kept: they don't last."""
 
     kept_s: float
     times: list[float] = field(default_factory=list)
-    thumbs: list[Thumb] = field(default_factory=list)
+    thumbnails: list[Thumbnail] = field(default_factory=list)
     contrasts: list[float] = field(default_factory=list)
 
-    def push(self, time_s: float, thumb: Thumb) -> None:
+    def push(self, time_s: float, thumbnail: Thumbnail) -> None:
         self.times.append(time_s)
-        self.thumbs.append(thumb)
-        self.contrasts.append(contrast_of(thumb))
+        self.thumbnails.append(thumbnail)
+        self.contrasts.append(contrast_of(thumbnail))
         if self.times[len(self.times) // 2] < time_s - self.kept_s:  # seldom, and then half of it
             gone = bisect_left(self.times, time_s - self.kept_s)
-            del self.times[:gone], self.thumbs[:gone], self.contrasts[:gone]
+            del self.times[:gone], self.thumbnails[:gone], self.contrasts[:gone]
 
     def at(self, time_s: float) -> int:
         """The place of the frame that is shown at a time: the last one not after it, or the first of all."""
@@ -69,17 +69,17 @@ class History:
         """The places of the frames with start_s <= time < end_s."""
         return range(bisect_left(self.times, start_s - 1e-6), bisect_left(self.times, end_s - 1e-6))
 
-    def shows(self, place: int) -> bool:
-        """Whether there is anything to be seen: not black, white or one colour."""
+    def has_content(self, place: int) -> bool:
+        """Whether a thumbnail has any contrast: it is not black, white or one colour."""
         return self.contrasts[place] >= _MIN_CONTRAST_LEVELS
 
 
-def same_around(history: History, before_s: float, after_s: float, until_s: float, alike: float) -> bool:
-    """Whether the picture just before `before_s` is seen again from `after_s` to `until_s`, by a likeness."""
-    before = [place for place in history.within(before_s - FLASH_S, before_s) if history.shows(place)][-2:]
-    after = [place for place in history.within(after_s, until_s) if history.shows(place)]
+def same_around(history: ThumbnailHistory, before_s: float, after_s: float, until_s: float, min_ncc: float) -> bool:
+    """Whether the picture just before `before_s` is seen again from `after_s` to `until_s`, by its correlation."""
+    before = [place for place in history.within(before_s - FLASH_S, before_s) if history.has_content(place)][-2:]
+    after = [place for place in history.within(after_s, until_s) if history.has_content(place)]
     pairs = ((one, other) for one in before for other in after)
-    return any(likeness_moved(history.thumbs[one], history.thumbs[other]) >= alike for one, other in pairs)
+    return any(ncc_shifted(history.thumbnails[one], history.thumbnails[other]) >= min_ncc for one, other in pairs)
 
 
 RANKS = {"slide": -1, "fade": 0, "cut": 1, "dissolve": 2, "flash": 3}  # of two found in one place the lower holds
@@ -89,7 +89,7 @@ _LEAST_LEVELS = 12.0  # of contrast, beside a fade
 _DIP = 0.3  # contrast in the dip of a fade, over that beside it
 _PALE_S = 0.6  # a dip that is longer leads down to where there is nothing
 _FLAT_LEVELS = 5.0  # of contrast: black, white or one colour, and what a codec adds
-_SPANS_S = (0.16, 0.32, 0.64)  # from the middle of a dissolve to both sides: near for motion, far for slow ones
+_REACHES_S = (0.16, 0.32, 0.64)  # from the middle of a dissolve to both sides: near for motion, far for slow ones
 _DISSOLVE_LEVELS = 9.0  # mean difference between both sides of a dissolve
 _DISSOLVE_BEND = 0.25  # distance of the middle from the mean of both sides, over the sides' distance; 0.5 at a cut
 _DIFFERENT = 0.6  # correlation above which two pictures are not different ones
@@ -109,13 +109,13 @@ class Cut:
 
 
 @dataclass
-class FadeWatch:
+class FadeDetector:
     """Finds dips of the contrast: a cut in the middle of each."""
 
-    history: History
+    history: ThumbnailHistory
     _dip: list[float] = field(default_factory=list)  # times of the frames of one that may go on
 
-    def look(self, time_s: float) -> list[Cut]:
+    def push(self, time_s: float) -> list[Cut]:
         """The cut that the newest frame makes certain, if any."""
         place = self.history.at(time_s - _REACH_S)
         if _dips(self.history, place):
@@ -130,28 +130,28 @@ class FadeWatch:
 
 
 @dataclass
-class FlatWatch:
+class BlankDetector:
     """Finds scenes without contrast, too long for a dip: a cut before each, and one after it."""
 
-    history: History
+    history: ThumbnailHistory
     _run: tuple[float, float] | None = None  # first and last time of the flat frames up to now
-    _left_s: float | None = None  # when a long run ended whose right side is still to be seen
+    _run_end_s: float | None = None  # when a long run ended whose right side is still to be seen
 
-    def look(self, time_s: float) -> list[Cut]:
+    def push(self, time_s: float) -> list[Cut]:
         """The cuts that the newest frame makes certain."""
-        cuts = self._after() if self._left_s is not None and time_s > self._left_s + _REACH_S else []
+        cuts = self._after() if self._run_end_s is not None and time_s > self._run_end_s + _REACH_S else []
         if self.history.contrasts[-1] < _FLAT_LEVELS:
             was_long = self._long()
             self._run = (self._run[0] if self._run else time_s, time_s)
             return cuts + ([] if was_long or not self._long() else self._before(self._run[0]))
         if self._long() and self._run:
-            self._left_s = self._run[1]
+            self._run_end_s = self._run[1]
         self._run = None
         return cuts
 
     def finish(self) -> list[Cut]:
         """The cut after a run that ended shortly before the video."""
-        return self._after() if self._left_s is not None else []
+        return self._after() if self._run_end_s is not None else []
 
     def _long(self) -> bool:
         return self._run is not None and self._run[1] - self._run[0] > 2 * _REACH_S
@@ -164,8 +164,8 @@ class FlatWatch:
         return [Cut(first_s, self.history.times[left + 1], first_s, "fade")]
 
     def _after(self) -> list[Cut]:
-        assert self._left_s is not None
-        last, self._left_s = self.history.at(self._left_s), None
+        assert self._run_end_s is not None
+        last, self._run_end_s = self.history.at(self._run_end_s), None
         right = _climb(self.history, last, +1)
         if self.history.contrasts[right] < _LEAST_LEVELS:
             return []
@@ -174,17 +174,17 @@ class FlatWatch:
 
 
 @dataclass
-class DissolveWatch:
+class DissolveDetector:
     """Finds frames that are the mean of those around them. The middle of such a run is the middle of a dissolve."""
 
-    history: History
+    history: ThumbnailHistory
     _run: list[float] = field(default_factory=list)  # times of such frames, up to now
     _ended: list[float] = field(default_factory=list)  # middles of runs whose right side is still to be seen
 
-    def look(self, time_s: float) -> list[Cut]:
+    def push(self, time_s: float) -> list[Cut]:
         """The cuts that the newest frame makes certain."""
-        middle_s = self.history.times[self.history.at(time_s - _SPANS_S[-1])]
-        if any(_is_middle(self.history, middle_s, span_s) for span_s in _SPANS_S):
+        middle_s = self.history.times[self.history.at(time_s - _REACHES_S[-1])]
+        if any(_is_middle(self.history, middle_s, reach_s) for reach_s in _REACHES_S):
             self._run.append(middle_s)
         elif self._run:
             if self._run[-1] - self._run[0] < _DISSOLVE_S:
@@ -200,13 +200,13 @@ class DissolveWatch:
 
 
 @dataclass
-class FlashWatch:
+class FlashDetector:
     """Finds where a steady picture gives way to another one, whatever lies between: a cut that a flash has hidden."""
 
-    history: History
+    history: ThumbnailHistory
     _run: list[float] = field(default_factory=list)  # times of the middles of such changes, up to now
 
-    def look(self, time_s: float) -> list[Cut]:
+    def push(self, time_s: float) -> list[Cut]:
         """The cut that the newest frame makes certain, if any."""
         middle_s = self.history.times[self.history.at(time_s - 3 * _FLASH_S)]
         if self._changes(middle_s):
@@ -225,14 +225,14 @@ class FlashWatch:
 
     def _changes(self, middle_s: float) -> bool:
         places = [self.history.at(middle_s + off * _FLASH_S) for off in (-3, -1, 1, 3)]
-        early, before, after, late = (self.history.thumbs[place] for place in places)
-        if len(set(places)) < 4 or likeness(before, after) >= _DIFFERENT:
+        early, before, after, late = (self.history.thumbnails[place] for place in places)
+        if len(set(places)) < 4 or ncc(before, after) >= _DIFFERENT:
             return False
-        steady = min(likeness_moved(early, before), likeness_moved(after, late)) >= _STEADY
-        return steady and likeness_moved(before, after) < _DIFFERENT
+        steady = min(ncc_shifted(early, before), ncc_shifted(after, late)) >= _STEADY
+        return steady and ncc_shifted(before, after) < _DIFFERENT
 
 
-def _dips(history: History, place: int) -> bool:
+def _dips(history: ThumbnailHistory, place: int) -> bool:
     """Whether the contrast is far below what it is within a second before and after."""
     time_s, contrasts = history.times[place], history.contrasts
     first, last = history.at(time_s - _REACH_S), history.at(time_s + _REACH_S)
@@ -240,7 +240,7 @@ def _dips(history: History, place: int) -> bool:
     return beside >= _LEAST_LEVELS and contrasts[place] < _DIP * beside
 
 
-def _fade(history: History, first_s: float, last_s: float) -> list[Cut]:
+def _fade(history: ThumbnailHistory, first_s: float, last_s: float) -> list[Cut]:
     """The cut in a dip, unless that is a pale or dark shot between two others."""
     first, last = history.at(first_s), history.at(last_s)
     if last_s - first_s > _PALE_S and max(history.contrasts[first : last + 1]) > _FLAT_LEVELS:
@@ -250,7 +250,7 @@ def _fade(history: History, first_s: float, last_s: float) -> list[Cut]:
     return [Cut(middle_s, history.times[min(left + 1, first)], history.times[right], "fade")]
 
 
-def _climb(history: History, place: int, step: Literal[-1, 1]) -> int:
+def _climb(history: ThumbnailHistory, place: int, step: Literal[-1, 1]) -> int:
     """From a flat frame outwards to the first that the fade doesn't touch: where the contrast grows no more."""
     limit = history.times[place] + step * _REACH_S
     contrasts = history.contrasts
@@ -261,22 +261,24 @@ def _climb(history: History, place: int, step: Literal[-1, 1]) -> int:
     return place
 
 
-def _is_middle(history: History, middle_s: float, span_s: float) -> bool:
-    before, after = history.at(middle_s - span_s), history.at(middle_s + span_s)
-    if history.times[before] > middle_s - span_s / 2 or not (history.shows(before) and history.shows(after)):
+def _is_middle(history: ThumbnailHistory, middle_s: float, reach_s: float) -> bool:
+    before, after = history.at(middle_s - reach_s), history.at(middle_s + reach_s)
+    if history.times[before] > middle_s - reach_s / 2 or not (
+        history.has_content(before) and history.has_content(after)
+    ):
         return False
-    first, second = history.thumbs[before], history.thumbs[after]
+    first, second = history.thumbnails[before], history.thumbnails[after]
     apart = float(np.abs(second - first).mean())
     if apart < _DISSOLVE_LEVELS:
         return False
-    off = float(np.abs(history.thumbs[history.at(middle_s)] - (first + second) / 2).mean())
-    return off < _DISSOLVE_BEND * apart and likeness(first, second) < _DIFFERENT
+    off = float(np.abs(history.thumbnails[history.at(middle_s)] - (first + second) / 2).mean())
+    return off < _DISSOLVE_BEND * apart and ncc(first, second) < _DIFFERENT
 
 
-def _dissolve(history: History, middle_s: float) -> Cut:
+def _dissolve(history: ThumbnailHistory, middle_s: float) -> Cut:
     """With its edges, by how much of each frame is already what is seen a second later."""
     first, middle, last = (history.at(middle_s + off_s) for off_s in (-_REACH_S, 0, _REACH_S))
-    shares = _shares(history.thumbs[first : last + 1])
+    shares = _shares(history.thumbnails[first : last + 1])
     start = end = middle - first
     while start > 0 and shares[start - 1] > 0.08:
         start -= 1
@@ -285,8 +287,8 @@ def _dissolve(history: History, middle_s: float) -> Cut:
     return Cut(middle_s, history.times[first + start], history.times[first + end], "dissolve")
 
 
-def _shares(thumbs: list[Thumb]) -> list[float]:
+def _shares(thumbnails: list[Thumbnail]) -> list[float]:
     """How far each picture is on the straight way from the first to the last: 0 to 1."""
-    way = (thumbs[-1] - thumbs[0]).ravel()
+    way = (thumbnails[-1] - thumbnails[0]).ravel()
     length = float(way @ way) or 1.0
-    return [float((thumb - thumbs[0]).ravel() @ way) / length for thumb in thumbs]
+    return [float((thumbnail - thumbnails[0]).ravel() @ way) / length for thumbnail in thumbnails]

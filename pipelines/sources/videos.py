@@ -29,7 +29,7 @@ from pipelines.sources.not_read import NotRead
 from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, VideoNames, is_web, on_the_web, under_prefix
 from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_spans import ANNOTATION, assign_annotations, segment_starts
-from video.probe import Glance, glance
+from video.probe import QuickProbe, quick_probe
 
 COLUMNS = pa.schema(
     [
@@ -245,19 +245,19 @@ class VideosRows:
         self.counts["not_sampled"] = left_out + len(rest)
         self.counts["read"] = rows + sum(self.counts.values())
 
-    def _probed(self, videos: Sequence[FoundFile]) -> Iterator[tuple[FoundFile, Glance | None]]:
+    def _probed(self, videos: Sequence[FoundFile]) -> Iterator[tuple[FoundFile, QuickProbe | None]]:
         """Probes videos for their lengths, some ahead."""
         with ThreadPoolExecutor(self._settings.probe_threads) as pool:
             for first in range(0, len(videos), _BLOCK):
                 block = videos[first : first + _BLOCK]
                 yield from zip(block, pool.map(self._probe, block), strict=True)
 
-    def _probe(self, video: FoundFile) -> Glance | None:
+    def _probe(self, video: FoundFile) -> QuickProbe | None:
         """Probes one video; None for one on the web, and for one that cannot be read."""
         if is_web(video.url):
             return None
         try:
-            probe = glance(video.url)
+            probe = quick_probe(video.url)
         except ModuleNotFoundError as error:
             raise SettingsError(f"videos: {error}: pip install 'rzen-corpus[video]'") from error
         return probe if probe and probe.duration_s <= self._settings.max_duration_s else None

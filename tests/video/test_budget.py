@@ -21,9 +21,9 @@ from pipelines.publish.verify import unplayable
 from video.budget import Budget, VideoError, video_errors
 from video.clips import Clip, ClipSettings
 from video.decode import frames, open_container, video_stream
-from video.extract import watch, watch_intervals
-from video.probe import ProbeSettings, glance, probe
-from video.segments import SpanSettings
+from video.extract import extract_clips, extract_intervals
+from video.probe import ProbeSettings, probe, quick_probe
+from video.segments import SegmentSettings
 from video.stages.clips import Clips, ClipsSettings
 from video.transcode.audio import Sound
 from video.transcode.cut import CutSettings, cut_many
@@ -149,15 +149,15 @@ def test_every_pass_ends_when_the_time_is_spent(tmp_path: Path) -> None:
         with Sound(path, 64_000, spent) as sound:
             sound.added_to(next(cut_many(path, [(0, 1)], MP4)).data, 0, 1)
 
-    settings = SpanSettings(clips=SCENES)
+    settings = SegmentSettings(clips=SCENES)
     calls: dict[str, Callable[[], Any]] = {
         "open": lambda: open_container(path, budget=spent),
         "frames": read_frames,
         "copied": copy,
         "sound": hear,
         "probe": lambda: probe(path, budget=spent),
-        "watch": lambda: list(watch(path, settings, budget=spent)),
-        "intervals": lambda: list(watch_intervals(path, [Clip(0, 1)], settings, spent)),
+        "watch": lambda: list(extract_clips(path, settings, budget=spent)),
+        "intervals": lambda: list(extract_intervals(path, [Clip(0, 1)], settings, spent)),
         "cut": lambda: list(cut_many(path, [(0, 1)], MP4, spent)),
     }
     assert {name: reason(call) for name, call in calls.items()} == dict.fromkeys(calls, "time_budget")
@@ -199,9 +199,9 @@ def test_a_video_has_a_time_budget_and_the_clips_before_its_end_stay(
 
 def test_a_glance_has_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_video(tmp_path / "film.mp4", [Shot(30)], size=(64, 48))
-    assert glance(tmp_path / "film.mp4") is not None
+    assert quick_probe(tmp_path / "film.mp4") is not None
     monkeypatch.setattr("video.probe._MOST_WORK_S", 0.0)
-    assert glance(tmp_path / "film.mp4") is None
+    assert quick_probe(tmp_path / "film.mp4") is None
 
 
 def test_verify_bounds_what_it_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from video.clips import Clip, ClipMaker, ClipSettings, Scene, annotated_clips, clips_of, nearest_bits, pieces
+from video.clips import Clip, ClipMaker, ClipSettings, Scene, annotated_clips, clips_of, min_hamming, split_scene
 
 SETTINGS = ClipSettings(min_s=2, max_s=10)
 
@@ -52,7 +52,7 @@ def test_long_scenes_are_split_into_pieces_above_half_the_maximum() -> None:
 
 
 def test_a_split_is_no_cut() -> None:
-    first, second = pieces(Scene(0, 12, True, True, (1,), (2,)), 10)
+    first, second = split_scene(Scene(0, 12, True, True, (1,), (2,)), 10)
     assert (first.after_cut, first.before_cut, first.first_hashes, first.last_hashes) == (True, False, (1,), ())
     assert (second.after_cut, second.before_cut, second.first_hashes, second.last_hashes) == (False, True, (), (2,))
 
@@ -69,8 +69,8 @@ def test_neighbours_that_look_the_same_are_stitched_up_to_the_maximum() -> None:
 
 def test_what_shows_nothing_looks_like_nothing() -> None:
     assert times(clips_of([Scene(0, 3), Scene(3, 6)], SETTINGS)) == [(0, 3), (3, 6)]
-    assert nearest_bits((), (1,)) == 65
-    assert nearest_bits((0, 0xFF), (0xFE, 1 << 63)) == 1
+    assert min_hamming((), (1,)) == 65
+    assert min_hamming((0, 0xFF), (0xFE, 1 << 63)) == 1
 
 
 def test_trimmed_at_cuts_and_nowhere_else() -> None:

@@ -16,7 +16,7 @@ from video import continuity
 from video.budget import Budget, VideoError
 from video.decode import frames, open_container, video_stream
 from video.files import RangeFile, Source
-from video.probe import glance, probe
+from video.probe import probe, quick_probe
 from video.transcode.cut import CutSettings, cut_many
 from video.transcode.encode import EncodeSettings
 
@@ -58,7 +58,7 @@ def test_joined_recordings_are_one_video(tmp_path: Path, ext: str, name: str) ->
     for place in (0, 1, 13, 29, 30, 31, 44, 60, 74):
         some = seen(path, whole[place][0])
         assert some == whole[-len(some) :] and place - 13 < len(whole) - len(some) <= place
-    assert glance(path) is None  # the last timestamp tells nothing
+    assert quick_probe(path) is None  # the last timestamp tells nothing
 
 
 def test_the_same_from_a_store_and_from_memory(tmp_path: Path) -> None:

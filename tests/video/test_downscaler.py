@@ -10,14 +10,14 @@ from videos import Shot, make_video
 
 from video.decode import frames, open_container
 from video.frame import Frame, Orientation
-from video.frames import Shrinker, even_size
+from video.frames import Downscaler, even_size
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_frames_are_small_upright_and_of_their_colours(tmp_path: Path, rotation: int) -> None:
     path = tmp_path / "video.mp4"
     make_video(path, [Shot(frames=3, picture="photo")], size=(320, 240), rotation=rotation)
-    shrink = Shrinker(128)
+    shrink = Downscaler(128)
     with open_container(path) as container:
         for frame in frames(container):
             small = shrink(frame)
@@ -34,7 +34,7 @@ def test_what_is_looked_at_has_the_colours_of_what_is_published(matrix: str, pix
     picture = picture.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=wide)
     frame = Frame(0.0, True, picture, Orientation(), Fraction(1), {})
     assert np.abs(frame.bgr()[20::40, 20::40, ::-1] - pixels[20::40, 20::40].astype(int)).max() < 6
-    small = Shrinker(160)(frame)
+    small = Downscaler(160)(frame)
     assert small.shape == (120, 160, 3)
     assert np.abs(small[10::20, 10::20].astype(int) - frame.bgr()[20::40, 20::40]).max() < 6
 
@@ -45,7 +45,7 @@ def test_odd_shapes_are_looked_at_as_they_are_seen(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         with open_container(tmp_path / name) as container:
             frame = next(frames(container))
-        small = Shrinker(160)(frame)
+        small = Downscaler(160)(frame)
         assert small.shape == (90, 160, 3)
         assert np.abs(small.astype(int) - frame.bgr((160, 90))).mean() < 2
 
@@ -56,7 +56,7 @@ def test_odd_sizes(tmp_path: Path, pix_fmt: str) -> None:
     size = (321, 241) if pix_fmt == "yuv444p" else (322, 242)
     make_video(path, [Shot(frames=2, picture="photo")], size=size, pix_fmt=pix_fmt)
     with open_container(path) as container:
-        shapes = {Shrinker(160)(frame).shape for frame in frames(container)}
+        shapes = {Downscaler(160)(frame).shape for frame in frames(container)}
     assert shapes == {(120, 160, 3)}
 
 

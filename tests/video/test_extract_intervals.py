@@ -7,10 +7,10 @@ import pytest
 from videos import Shot, make_video, number_on
 
 from video.clips import Clip, annotated_clips
-from video.extract import Watched, WatchSettings, watch_intervals
+from video.extract import ExtractedClip, ExtractSettings, extract_intervals
 from video.frames import uniform_times
 
-SETTINGS = WatchSettings()
+SETTINGS = ExtractSettings()
 
 
 @pytest.mark.parametrize("video", [{}, {"variable": True}], ids=["plain", "variable"])
@@ -19,7 +19,7 @@ def test_frames_are_those_seen_at_the_middles_of_equal_parts(tmp_path: Path, vid
     made = [Shot(frames=60, picture="photo", seed=n, camera="pan") for n in range(5)]
     truth = make_video(path, made, size=(160, 120), gop=24, **video)
     wanted = [(0.0, 3.0), (1.0, 2.0), (0.5, 2.0), (9.5, 11.7), (8.99, 9.01)]
-    clips = list(watch_intervals(path, annotated_clips(wanted, (0, truth.times_s[-1])), SETTINGS))
+    clips = list(extract_intervals(path, annotated_clips(wanted, (0, truth.times_s[-1])), SETTINGS))
     assert [clip.clip.annotation for clip in clips] == [2, 1, 0, 4, 3]
     for clip in clips:
         seen = [
@@ -38,14 +38,14 @@ def test_only_what_is_wanted_is_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     seen: list[float] = []
     frames = video.extract.frames
 
-    def watched(*args: Any, **more: Any) -> Any:
+    def build_clip(*args: Any, **more: Any) -> Any:
         for frame in frames(*args, **more):
             seen.append(frame.time_s)
             yield frame
 
-    monkeypatch.setattr(video.extract, "frames", watched)
+    monkeypatch.setattr(video.extract, "frames", build_clip)
     wanted = [Clip(1, 2), Clip(20, 22), Clip(3, 3, 0, "not_an_interval"), Clip(2.5, 3.5)]
-    clips = list(watch_intervals(path, wanted, SETTINGS))
+    clips = list(extract_intervals(path, wanted, SETTINGS))
     assert [clip.clip.start_s for clip in clips] == [1, 2.5, 20]
     assert max(time_s for time_s in seen if time_s < 10) < 3.5
     assert min(time_s for time_s in seen if time_s > 10) >= 20
@@ -54,7 +54,7 @@ def test_only_what_is_wanted_is_decoded(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_an_interval_looks_like(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     make_video(path, [Shot(frames=75, picture="photo"), Shot(frames=75, picture="black")], numbered=False)
-    first, second = watch_intervals(path, [Clip(0, 2.9), Clip(3.1, 6)], SETTINGS)
+    first, second = extract_intervals(path, [Clip(0, 2.9), Clip(3.1, 6)], SETTINGS)
     assert (first.stats.black, first.stats.still, second.stats.black) == (False, True, True)
     assert len(first.hashes) == 8
     assert second.hashes == ()
@@ -63,7 +63,7 @@ def test_what_an_interval_looks_like(tmp_path: Path) -> None:
 def test_a_clip_behind_the_last_frame_has_none(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     make_video(path, [Shot(frames=50)], size=(160, 120))
-    clips: list[Watched] = list(watch_intervals(path, [Clip(0, 1), Clip(4, 5), Clip(1.5, 60)], SETTINGS))
+    clips: list[ExtractedClip] = list(extract_intervals(path, [Clip(0, 1), Clip(4, 5), Clip(1.5, 60)], SETTINGS))
     assert [(each.clip.start_s, each.clip.reason, len(each.frames)) for each in clips] == [
         (0, "", 8),
         (4, "no_frames", 0),
@@ -74,4 +74,4 @@ def test_a_clip_behind_the_last_frame_has_none(tmp_path: Path) -> None:
 def test_nothing_wanted_is_nothing_done(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     make_video(path, [Shot(frames=10)], size=(160, 120))
-    assert list(watch_intervals(path, [Clip(0, 0, 0, "not_an_interval")], SETTINGS)) == []
+    assert list(extract_intervals(path, [Clip(0, 0, 0, "not_an_interval")], SETTINGS)) == []

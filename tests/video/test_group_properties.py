@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video.groups import GroupSettings, group_clips
-from video.near_duplicates import AlikeSettings
+from video.near_duplicates import NearDuplicateSettings
 from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
 
@@ -35,7 +35,9 @@ def corpora(draw: st.DrawFn) -> list[Made]:
 
 choices = st.builds(
     GroupSettings,
-    alike=st.builds(AlikeSettings, radius_bits=st.sampled_from([0, 4]), min_share=st.sampled_from([0.4, 0.5, 1.0])),
+    alike=st.builds(
+        NearDuplicateSettings, radius_bits=st.sampled_from([0, 4]), min_share=st.sampled_from([0.4, 0.5, 1.0])
+    ),
     max_group=st.integers(3, 6),
 )
 negative_choices = st.builds(
@@ -46,7 +48,7 @@ negative_choices = st.builds(
 )
 
 
-def plainly_alike(one: Made, other: Made, settings: AlikeSettings) -> bool:
+def plainly_alike(one: Made, other: Made, settings: NearDuplicateSettings) -> bool:
     """The definition, said without arrays."""
 
     def share(some: Made, others: Made) -> float:
@@ -83,7 +85,7 @@ def test_groups_hold_what_they_promise(clips: list[Made], settings: GroupSetting
     assert found.representative.tolist() == plain_representatives(clips, settings.alike)
 
 
-def plain_representatives(clips: list[Made], settings: AlikeSettings) -> list[int]:
+def plain_representatives(clips: list[Made], settings: NearDuplicateSettings) -> list[int]:
     """One after the other, the best first: each clip is joined to the first that stays and that it is like."""
     stands = list(range(len(clips)))
     kept: list[int] = []

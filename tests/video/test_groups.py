@@ -10,7 +10,7 @@ from grouping import EVERY_CLIP, PICTURES, Made, columns, grouped, noisy, shots,
 
 from corpus.settings import SettingsError, parse_settings
 from video.groups import GroupSettings, group_clips, group_id
-from video.near_duplicates import AlikeSettings
+from video.near_duplicates import NearDuplicateSettings
 from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
 
@@ -56,7 +56,7 @@ def test_it_is_the_shorter_clip_whose_keyframes_are_looked_for_in_the_other() ->
     half = Made("half", 70, 80, [noisy(2), noisy(40)])
     assert staying([whole, part]) == ["whole"]
     assert staying([whole, half]) == ["whole"]
-    strict = GroupSettings(alike=AlikeSettings(min_share=0.6))
+    strict = GroupSettings(alike=NearDuplicateSettings(min_share=0.6))
     assert staying([whole, part], strict) == ["whole"]
     assert staying([whole, half], strict) == ["whole", "half"]
     long_part = replace(part, end_s=100)  # now it is the longer one, and two of eight are not enough of the other
@@ -73,7 +73,7 @@ def test_a_keyframe_counts_once_however_many_other_clips_have() -> None:
     two = Made("two", 0, 5, [int(PICTURES[0]), int(PICTURES[1])])
     four = Made("four", 6, 10, [int(picture) for picture in PICTURES[2:6]])
     other = Made("other", 20, 30, [int(PICTURES[1])])
-    half = GroupSettings(alike=AlikeSettings(min_share=0.6))
+    half = GroupSettings(alike=NearDuplicateSettings(min_share=0.6))
     assert staying([two, four, other], half) == ["two", "four", "other"]
     last = [replace(two, start_s=40, end_s=45), replace(four, start_s=50, end_s=54)]
     assert staying([*last, other], half) == ["two", "four", "other"]
@@ -118,12 +118,12 @@ def test_moments_that_overlap_stay_but_not_in_one_group() -> None:
 
 def test_clips_that_are_told_apart_are_not_alike() -> None:
     clips = columns(shots("AAAAA"))
-    told = replace(clips, told=pa.array(["opens", "shuts", "opens", "knocks", "shuts"]))
+    told = replace(clips, description=pa.array(["opens", "shuts", "opens", "knocks", "shuts"]))
     assert group_clips(told, EVERY_CLIP).representative.tolist() == [0, 1, 0, 3, 1]
-    partly = replace(clips, told=pa.array(["opens", "shuts", "", None, "knocks"]))
+    partly = replace(clips, description=pa.array(["opens", "shuts", "", None, "knocks"]))
     assert group_clips(partly, EVERY_CLIP).representative.tolist() == [0, 1, 0, 0, 4]  # the third is like all of them
-    with pytest.raises(ValueError, match="1 rows of told for 5 clips"):
-        replace(clips, told=pa.array(["opens"]))
+    with pytest.raises(ValueError, match="1 rows of description for 5 clips"):
+        replace(clips, description=pa.array(["opens"]))
 
 
 def test_a_video_with_fewer_clips_than_a_group_needs_keeps_them_without_one() -> None:
@@ -187,7 +187,7 @@ def test_a_video_of_many_clips_is_compared_in_several_batches() -> None:
     assert group_clips(columns(same), EVERY_CLIP).representative.tolist() == [0] * 600
     steps = np.cumsum(np.arange(600) % 5 != 0) % 64  # a chain over all batches, checked by the definition
     chain = [replace(clip, hashes=[(1 << int(step)) - 1]) for clip, step in zip(clips, steps, strict=True)]
-    found = group_clips(columns(chain), GroupSettings(alike=AlikeSettings(radius_bits=3))).representative
+    found = group_clips(columns(chain), GroupSettings(alike=NearDuplicateSettings(radius_bits=3))).representative
     kept: list[int] = []
     for place, step in enumerate(steps.tolist()):
         stands = next((other for other in kept if abs(int(steps[other]) - step) <= 3), place)

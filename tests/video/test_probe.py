@@ -13,7 +13,7 @@ from videos import Shot, audio_only, make_video, still, truncate
 
 from corpus.storage import MissingError, Store
 from video.budget import VideoError
-from video.container import missing
+from video.container import truncation_error
 from video.files import RangeFile
 from video.probe import Probe, ProbeSettings, probe
 
@@ -93,7 +93,7 @@ def test_a_download_that_broke_off_is_truncated(tmp_path: Path, name: str, video
     path = tmp_path / name
     make_video(path, SHOTS, gop=12, size=SMALL, **video)
     with path.open("rb") as file:
-        assert missing(file) == ""
+        assert truncation_error(file) == ""
     probe(path)
     truncate(path, share)
     assert reason(path) == "truncated"
@@ -182,8 +182,8 @@ def test_what_is_over_the_limits_is_refused(tmp_path: Path) -> None:
 
 def test_ends_of_files_without_one_are_unknown() -> None:
     recorded = b"\x1a\x45\xdf\xa3\x81\x00" + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"clusters"
-    assert missing(io.BytesIO(recorded)) == ""
+    assert truncation_error(io.BytesIO(recorded)) == ""
     known = b"\x1a\x45\xdf\xa3\x81\x00" + b"\x18\x53\x80\x67\x8a" + b"clusters"
-    assert missing(io.BytesIO(known)) == "2 of 21 bytes are missing"
+    assert truncation_error(io.BytesIO(known)) == "2 of 21 bytes are missing"
     for data in (b"", b"RIFF", b"\x1a\x45\xdf\xa3", b"\0\0\0\x08ftyp", b"anything else at all"):
-        missing(io.BytesIO(data))
+        truncation_error(io.BytesIO(data))

@@ -12,7 +12,7 @@ from videos import Shot, Truth, a_b_a, interrupted, look, make_video
 
 from video.extract import find_cuts
 from video.scene_detect import Cut, CutFinder, DetectSettings
-from video.slides import SlideWatch
+from video.slides import SlideDetector
 
 RATE = 25
 FRAME_S = 1 / RATE
@@ -151,11 +151,11 @@ def test_what_moves_or_only_changes_its_light_is_no_slide(tmp_path: Path) -> Non
         for picture in PICTURES
         for number in range(100)
     ]
-    finder = SlideWatch()
+    finder = SlideDetector()
     cuts = [cut for number, rgb in enumerate(seen) for cut in finder.look(number * FRAME_S, rgb)] + finder.finish()
     assert [cut for cut in cuts if cut.time_s not in (4.0, 8.0)] == []
     lit = [page(*PAGES[0], paper=255)] * 20 + [page(*PAGES[0], paper=140, ink=10)] * 20 + [page(*PAGES[0])] * 20
-    finder = SlideWatch()
+    finder = SlideDetector()
     assert [cut for number, rgb in enumerate(lit) for cut in finder.look(number * FRAME_S, rgb)] + finder.finish() == []
 
 

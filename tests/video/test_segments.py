@@ -16,15 +16,15 @@ import video.segments
 from video.budget import VideoError
 from video.clips import Clip, ClipSettings, annotated_clips
 from video.frames import uniform_times
-from video.segments import SpanClip, SpanSettings, shared_out, span_clips
+from video.segments import SegmentClip, SegmentSettings, assign_to_segments, segment_clips
 from video.transcode.cut import CutSettings
 from video.transcode.encode import EncodeSettings
 
 SIZE = (192, 144)
 WATCH: dict[str, Any] = {"clips": ClipSettings(min_s=1, max_s=10, stitch=False)}
 CUT = CutSettings(encode=EncodeSettings(preset="ultrafast"))
-BOTH = SpanSettings(**WATCH, mp4=True, cut=CUT)
-FRAMES = SpanSettings(**WATCH)
+BOTH = SegmentSettings(**WATCH, mp4=True, cut=CUT)
+FRAMES = SegmentSettings(**WATCH)
 
 
 def film(path: Path, frames: Sequence[int] = (50, 40, 75, 30), **video: Any) -> Truth:
@@ -32,16 +32,16 @@ def film(path: Path, frames: Sequence[int] = (50, 40, 75, 30), **video: Any) -> 
     return make_video(path, made, **{"size": SIZE, "gop": 10, **video})
 
 
-def in_jpegs(clip: SpanClip) -> list[int]:
+def in_jpegs(clip: SegmentClip) -> list[int]:
     return [number_on(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)) for data in clip.frames]
 
 
-def in_mp4(clip: SpanClip) -> list[int]:
+def in_mp4(clip: SegmentClip) -> list[int]:
     with av.open(io.BytesIO(clip.mp4)) as container:
         return [number_on(picture.to_ndarray(format="rgb24")) for picture in container.decode(video=0)]
 
 
-def times(clips: Sequence[SpanClip]) -> list[tuple[float, float]]:
+def times(clips: Sequence[SegmentClip]) -> list[tuple[float, float]]:
     return [(clip.start_s, clip.end_s) for clip in clips]
 
 
@@ -52,7 +52,7 @@ def times(clips: Sequence[SpanClip]) -> list[tuple[float, float]]:
 )
 def test_frames_and_mp4_of_a_clip_carry_the_numbers_between_its_cuts(tmp_path: Path, video: dict[str, Any]) -> None:
     truth = film(tmp_path / "video.mkv", **video)
-    clips = list(span_clips(tmp_path / "video.mkv", None, BOTH))
+    clips = list(segment_clips(tmp_path / "video.mkv", None, BOTH))
     edges, h264 = [0, *truth.cut_frames, len(truth.times_s)], "codec" not in video
     assert [clip.start_s for clip in clips] == [truth.times_s[0], *truth.cuts_s]
     for clip, first, after in zip(clips, edges, edges[1:], strict=False):
@@ -71,22 +71,22 @@ def test_frames_and_mp4_of_a_clip_carry_the_numbers_between_its_cuts(tmp_path: P
 
 def test_what_is_not_asked_for_is_not_made(tmp_path: Path) -> None:
     film(tmp_path / "video.mp4")
-    frames = list(span_clips(tmp_path / "video.mp4", None, FRAMES))
+    frames = list(segment_clips(tmp_path / "video.mp4", None, FRAMES))
     assert [(len(clip.frames), clip.mp4, clip.mp4_frames) for clip in frames] == [(8, b"", 0)] * 4
-    alone = SpanSettings(**WATCH, keep_frames=False, mp4=True, cut=CUT)
-    mp4 = list(span_clips(tmp_path / "video.mp4", None, alone))
+    alone = SegmentSettings(**WATCH, keep_frames=False, mp4=True, cut=CUT)
+    mp4 = list(segment_clips(tmp_path / "video.mp4", None, alone))
     assert times(mp4) == times(frames)
     assert [(clip.frames, clip.size) for clip in mp4] == [((), (0, 0))] * 4
     assert [number for clip in mp4 for number in in_mp4(clip)] == list(range(195))
     with pytest.raises(ValueError, match="no bytes"):
-        SpanSettings(**WATCH, keep_frames=False)
+        SegmentSettings(**WATCH, keep_frames=False)
 
 
 @pytest.mark.parametrize("ends", [(0.0, 60.0), (-math.inf, math.inf)])
 def test_spans_together_give_each_clip_once(tmp_path: Path, ends: tuple[float, float]) -> None:
     film(tmp_path / "video.mp4")
     spans = [(ends[0], 2.5), (2.5, 3.0), (3.0, ends[1])]
-    clips = [list(span_clips(tmp_path / "video.mp4", span, BOTH)) for span in spans]
+    clips = [list(segment_clips(tmp_path / "video.mp4", span, BOTH)) for span in spans]
     assert [len(part) for part in clips] == [2, 0, 2]
     assert [number for part in clips for clip in part for number in in_mp4(clip)] == list(range(195))
 
@@ -97,9 +97,9 @@ def test_batches_change_nothing_and_a_file_object_is_read_on_after_them(tmp_path
     settings = BOTH.model_copy(update={"batch_s": batch_s})
     settings = settings.model_copy(update={"decoder_threads": 1})
     assert settings.canonical() == BOTH.canonical()
-    whole = list(span_clips(tmp_path / "video.mp4", None, BOTH))
+    whole = list(segment_clips(tmp_path / "video.mp4", None, BOTH))
     with (tmp_path / "video.mp4").open("rb") as file:
-        clips = list(span_clips(file, None, settings))
+        clips = list(segment_clips(file, None, settings))
     assert [(clip.mp4, clip.frames) for clip in clips] == [(clip.mp4, clip.frames) for clip in whole]
     assert times(clips) == times(whole)
 
@@ -114,7 +114,7 @@ def test_at_most_a_batch_of_mp4_files_is_held(tmp_path: Path, monkeypatch: pytes
         return cut_many(source, intervals, *more)
 
     monkeypatch.setattr(video.segments, "cut_many", counted)
-    clips = span_clips(tmp_path / "video.mp4", None, BOTH.model_copy(update={"batch_s": 4.5}))
+    clips = segment_clips(tmp_path / "video.mp4", None, BOTH.model_copy(update={"batch_s": 4.5}))
     assert next(clips).mp4
     assert cut == [2]
     assert len(list(clips)) == 5
@@ -127,7 +127,7 @@ def test_annotated_clips_are_what_was_annotated(tmp_path: Path, video: dict[str,
     end_s = truth.times_s[-1] + 0.04
     wanted = [(3.0, 6.0), (5.0, 2.0), (0.5, 2.0), (1.0, 4.5), (1000.0, 1001.0), (end_s - 1, end_s + 0.8)]
     made = annotated_clips(wanted, (0.0, end_s))
-    clips = list(span_clips(tmp_path / "video.mkv", None, BOTH, made))
+    clips = list(segment_clips(tmp_path / "video.mkv", None, BOTH, made))
     assert [clip.annotation for clip in clips] == [1, 4, 2, 3, 0, 5]
     assert [clip.reason for clip in clips] == ["not_an_interval", "outside_video", "", "", "", ""]
     assert all(clip.stats is None and not clip.mp4 and not clip.frames for clip in clips[:2])
@@ -144,18 +144,18 @@ def test_annotated_clips_are_what_was_annotated(tmp_path: Path, video: dict[str,
 def test_an_interval_without_a_frame_has_a_reason(tmp_path: Path) -> None:
     film(tmp_path / "video.mp4", [50])
     wanted = [Clip(0.041, 0.079, 0, "", 0), Clip(30.0, 31.0, 0, "", 1), Clip(0.5, 1.5, 0, "", 2)]
-    clips = list(span_clips(tmp_path / "video.mp4", None, BOTH, wanted))
+    clips = list(segment_clips(tmp_path / "video.mp4", None, BOTH, wanted))
     assert {clip.annotation: (clip.reason, len(clip.frames), len(clip.mp4) > 0) for clip in clips} == {
         0: ("too_short", 0, False),
         1: ("no_frames", 0, False),
         2: ("", 8, True),
     }
-    assert list(span_clips(tmp_path / "video.mp4", None, BOTH, [])) == []
+    assert list(segment_clips(tmp_path / "video.mp4", None, BOTH, [])) == []
 
 
 def test_scenes_that_are_too_short_come_without_bytes(tmp_path: Path) -> None:
     film(tmp_path / "video.mp4", [20])
-    (clip,) = span_clips(tmp_path / "video.mp4", None, BOTH)
+    (clip,) = segment_clips(tmp_path / "video.mp4", None, BOTH)
     assert (clip.reason, clip.frames, clip.mp4) == ("too_short", (), b"")
     assert clip.stats and clip.stats.brightness > 0
 
@@ -163,10 +163,10 @@ def test_scenes_that_are_too_short_come_without_bytes(tmp_path: Path) -> None:
 def test_annotated_clips_are_shared_out() -> None:
     spans = [(0.0, 10.0), (10.0, 20.0)]
     starts = [9.9, 10.0, -1.0, math.nan, math.inf, -math.inf, 25.0]
-    shares = shared_out([Clip(start_s, start_s, 0, "", at) for at, start_s in enumerate(starts)], spans)
+    shares = assign_to_segments([Clip(start_s, start_s, 0, "", at) for at, start_s in enumerate(starts)], spans)
     assert [[clip.annotation for clip in share] for share in shares] == [[0, 2, 3, 5], [1, 4, 6]]
-    with pytest.raises(ValueError, match="no spans"):
-        shared_out([], [])
+    with pytest.raises(ValueError, match="no segments"):
+        assign_to_segments([], [])
 
 
 def test_a_broken_video_says_so(tmp_path: Path) -> None:
@@ -177,5 +177,5 @@ def test_a_broken_video_says_so(tmp_path: Path) -> None:
     for name, reason in (("sound.mp4", "no_video"), ("text.mp4", "broken"), ("short.mp4", "broken")):
         for annotated in (None, [Clip(0.0, 1.0, 0, "", 0)]):
             with pytest.raises(VideoError) as caught:
-                list(span_clips(tmp_path / name, None, BOTH, annotated))
+                list(segment_clips(tmp_path / name, None, BOTH, annotated))
             assert caught.value.reason == reason

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from video.budget import VideoError
 from video.decode import frames, open_container
-from video.frames import Shrinker
+from video.frames import Downscaler
 from video.probe import probe
 from video.tone_mapping import Colours, compressed, hlg_light, mapped, pq_codes, pq_light
 from video.transcode.cut import cut_many
@@ -95,7 +95,7 @@ def test_patches_come_back_in_frames_and_in_mp4(tmp_path: Path, name: str) -> No
         frame = next(frames(container))
         shown = patches_in(frame.rgb())
         grey = patches_in(np.repeat(frame.grey()[..., None], 3, 2))
-        small = Shrinker(112)(frame)
+        small = Downscaler(112)(frame)
     assert np.array_equal(patches_in(frame.bgr()), shown[..., ::-1])
     clip = next(cut_many(tmp_path / "a.mp4", [(0.0, 0.4)]))
     assert not clip.copied and clip.frames == 10

@@ -31,7 +31,7 @@ from video.clips import Clip, annotated_clips
 from video.files import RangeFile, Source
 from video.probe import ProbeSettings, probe
 from video.schema import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
-from video.segments import Span, SpanClip, SpanSettings, span_clips
+from video.segments import Segment, SegmentClip, SegmentSettings, segment_clips
 
 _MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no video's fault
 # A clip is left out for what it is, or because something is wrong with what is said of it or with the video.
@@ -40,7 +40,7 @@ _PATIENCE = 2  # so many times the time for a video is waited for libav to come 
 _LONGER = 1.1  # than its header says a video may be
 
 
-class ClipsSettings(SpanSettings):
+class ClipsSettings(SegmentSettings):
     """What becomes of a video."""
 
     whole_up_to_s: float = Field(
@@ -87,18 +87,21 @@ class Clips(MapStage):
         return self._clips
 
     def _clips(self, shard: Shard) -> pa.Table:
-        """One video after the other. What one raises is told in a row, so that the others are not decoded again."""
+        """One video after the other. What one raises is a reason in a row, so that the others are not decoded again."""
         rows: list[dict[str, Any]] = []
         raised: list[Exception] = []
         for video, item in zip(shard[ROWS].to_pylist(), shard[ITEMS].to_pylist(), strict=True):
-            rows += _told(_VideoWork(video, item, shard, self._settings), raised)
+            rows += _rows_of(_VideoWork(video, item, shard, self._settings), raised)
         if len(raised) == len(shard) >= _MANY_ROWS:
             raise ShardError(f"every video raised; the last one: {type(raised[-1]).__name__}: {raised[-1]}")
         return pa.Table.from_pylist(rows, table_schema(self.schema))
 
 
-def _told(work: _VideoWork, raised: list[Exception]) -> Iterator[dict[str, Any]]:
-    """The rows of a video, and one for what ended them early; in `raised` also what no video should raise."""
+def _rows_of(work: _VideoWork, raised: list[Exception]) -> Iterator[dict[str, Any]]:
+    """The rows of a video and, where an error ended the work on it, one with its reason.
+
+    Errors that no video should raise are appended to `raised`, too.
+    """
     try:
         yield from work.rows()
     except VideoError as error:
@@ -120,30 +123,31 @@ class _VideoWork:
     shard: Shard
     settings: ClipsSettings
     timeline: Timeline | None = None
-    given: int = 0  # rows so far
+    row_count: int = 0  # rows so far
 
     def rows(self) -> Iterator[dict[str, Any]]:
         begun = time.monotonic()
         source = source_of(self.shard.store, self.item)
-        probed = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, begun=begun)
-        with ended_after(_PATIENCE * probed.seconds, self.video["url"]):
-            self.timeline = self._timeline(source, probed)
-        wanted = wanted_clips(self.video, self.timeline, self.settings.whole_up_to_s)
-        budget = self._budget(self.timeline, wanted, begun)
+        probe_budget = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, begun=begun)
+        with ended_after(_PATIENCE * probe_budget.seconds, self.video["url"]):
+            self.timeline = self._timeline(source, probe_budget)
+        requests = requested_clips(self.video, self.timeline, self.settings.whole_up_to_s)
+        budget = self._budget(self.timeline, requests, begun)
         with ended_after(_PATIENCE * budget.seconds, self.video["url"]):
-            if wanted is None:
-                made = span_clips(source, self.timeline.span(self.video), self.settings, budget=budget)
-                yield from (self._clip(clip, Wanted(ClipKind.SCENES)) for clip in made)
+            if requests is None:
+                clips = segment_clips(source, self.timeline.segment(self.video), self.settings, budget=budget)
+                yield from (self._clip(clip, ClipRequest(ClipKind.SCENES)) for clip in clips)
             else:
-                made = span_clips(source, None, self.settings, [one.clip for one in wanted if one.clip], budget)
-                yield from (self._clip(clip, wanted[clip.annotation or 0]) for clip in made)
-        if not self.given:
-            yield self.row(Status.FILTERED, "no_clips" if wanted is None else "no_annotation")
+                annotated = [request.clip for request in requests if request.clip]
+                clips = segment_clips(source, None, self.settings, annotated, budget)
+                yield from (self._clip(clip, requests[clip.annotation or 0]) for clip in clips)
+        if not self.row_count:
+            yield self.row(Status.FILTERED, "no_clips" if requests is None else "no_annotation")
 
     def row(self, status: Status, reason: str, detail: str = "") -> dict[str, Any]:
-        """What all rows of the video say, and that there is no clip."""
-        self.given += 1
-        first = self.given == 1 and not self.video["span_start_s"]
+        """A row with the columns that all rows of the video share, and without a clip."""
+        self.row_count += 1
+        first = self.row_count == 1 and not self.video["span_start_s"]
         return {
             "url": self.video["url"],
             "video": self.video["video"],
@@ -162,13 +166,13 @@ class _VideoWork:
             "reason": reason,
         }
 
-    def _budget(self, timeline: Timeline, wanted: list[Wanted] | None, begun: float) -> Budget:
-        """What the work on all clips may take, with what was spent on finding out how long the video is."""
+    def _budget(self, timeline: Timeline, requests: list[ClipRequest] | None, begun: float) -> Budget:
+        """The budget of the work on all clips, of which the probe has spent its part."""
         settings = self.settings
         begin_s, end_s = self.video["span_start_s"] or 0.0, self.video["span_end_s"]
-        length_s = (timeline.shown(timeline.last_s) if end_s is None else end_s) - begin_s
-        if wanted is not None:
-            clips = [one.clip for one in wanted if one.clip and not one.clip.reason]
+        length_s = (timeline.to_display(timeline.last_s) if end_s is None else end_s) - begin_s
+        if requests is not None:
+            clips = [request.clip for request in requests if request.clip and not request.clip.reason]
             length_s = sum(clip.end_s - clip.start_s for clip in clips)
         longest_s = max(settings.probe.max_duration_s, _LONGER * timeline.duration_s)
         seconds = settings.video_timeout_s + settings.timeout_per_s * max(0.0, length_s)
@@ -177,48 +181,46 @@ class _VideoWork:
     def _timeline(self, source: Source, budget: Budget) -> Timeline:
         if self.video["first_s"] is not None:
             return Timeline(self.video["first_s"], self.video["duration_s"], self.video["zero_s"])
-        found = probe(source, self.settings.probe, budget)
-        return Timeline(found.start_s, found.duration_s, found.zero_s)
+        probed = probe(source, self.settings.probe, budget)
+        return Timeline(probed.start_s, probed.duration_s, probed.zero_s)
 
-    def _clip(self, clip: SpanClip, wanted: Wanted) -> dict[str, Any]:
+    def _clip(self, clip: SegmentClip, request: ClipRequest) -> dict[str, Any]:
         assert self.timeline is not None
         status = Status.KEPT if not clip.reason else Status.FILTERED if clip.reason in _FILTERED else Status.FAILED
-        said = self.row(status, clip.reason) | {
-            "kind": wanted.kind,
-            "start_s": self.timeline.shown(clip.start_s),
-            "end_s": self.timeline.shown(clip.end_s),
+        row = self.row(status, clip.reason) | {
+            "kind": request.kind,
+            "start_s": self.timeline.to_display(clip.start_s),
+            "end_s": self.timeline.to_display(clip.end_s),
             "scenes": clip.scenes,
-            "text": wanted.text,
-            "other_texts": wanted.other_texts,
-            "questions": wanted.questions,
+            "text": request.text,
+            "other_texts": request.other_texts,
+            "questions": request.questions,
         }
         if clip.stats is not None:
-            said |= {
-                name: getattr(clip.stats, name) for name in ("sharpness", "brightness", "motion", "black", "still")
-            }
-            said["hashes"] = clip.hashes
-            said["dynamic_range"] = clip.dynamic_range
+            row |= {name: getattr(clip.stats, name) for name in ("sharpness", "brightness", "motion", "black", "still")}
+            row["hashes"] = clip.hashes
+            row["dynamic_range"] = clip.dynamic_range
         if clip.reason:
-            return said
+            return row
         assert self.shard.media is not None
-        said |= stored(clip, self.shard.media)
+        row |= stored(clip, self.shard.media)
         if clip.frames:
-            said["frames_s"] = [self.timeline.shown(time_s) for time_s in clip.frames_s]
-            said["width"], said["height"] = clip.size
+            row["frames_s"] = [self.timeline.to_display(time_s) for time_s in clip.frames_s]
+            row["width"], row["height"] = clip.size
         if clip.mp4:
-            said |= {"mp4_frames": clip.mp4_frames, "copied": clip.copied}
-        return said
+            row |= {"mp4_frames": clip.mp4_frames, "copied": clip.copied}
+        return row
 
 
 def source_of(store: Store, item: Mapping[str, Any]) -> Source:
-    """A video where it lies: a local file of its own is opened by its path, which reads faster."""
+    """Locates a stored video: a local file of its own is opened by its path, which reads faster."""
     media, offset, size = item["media"], item["offset"], item["size"]
     if is_absolute(media) and "://" not in media and not offset:
         return str(media)
     return RangeFile(store, media, offset, size)
 
 
-def stored(clip: SpanClip, media: MediaWriter) -> dict[str, Any]:
+def stored(clip: SegmentClip, media: MediaWriter) -> dict[str, Any]:
     """Writes what a clip consists of: `item_id` (of the contents one after the other) and `parts`."""
     parts, digest = [], hashlib.sha256()
     contents = chain(((data, FRAME_EXT) for data in clip.frames), [(clip.mp4, VIDEO_EXT)] if clip.mp4 else [])
@@ -245,12 +247,12 @@ class Timeline:
     def last_s(self) -> float:
         return self.first_s + self.duration_s
 
-    def shown(self, time_s: float) -> float:
-        """A time of the container as a player shows it."""
+    def to_display(self, time_s: float) -> float:
+        """The time on a player's clock of a time on the container's timeline."""
         return round(time_s - self.zero_s, _DECIMALS)
 
-    def span(self, video: Mapping[str, Any]) -> Span | None:
-        """Of a row's span, for `segments.span_clips`: open at the video's own ends. None: the whole video."""
+    def segment(self, video: Mapping[str, Any]) -> Segment | None:
+        """The segment of a row, for `segments.segment_clips`: open at the video's own ends. None: the whole video."""
         begin_s, end_s = video["span_start_s"], video["span_end_s"]
         if not begin_s and end_s is None:
             return None
@@ -258,8 +260,8 @@ class Timeline:
 
 
 @dataclass
-class Wanted:
-    """A clip that is asked for, with what is said of it."""
+class ClipRequest:
+    """A clip whose times are known beforehand or yet to be found, with its texts and questions."""
 
     kind: ClipKind
     clip: Clip | None = None  # None: one that is yet to be found
@@ -275,8 +277,8 @@ class Wanted:
             self.other_texts.append(text)
 
 
-def wanted_clips(video: Mapping[str, Any], timeline: Timeline, whole_up_to_s: float) -> list[Wanted] | None:
-    """The clips of a row whose times are known beforehand, numbered by `Clip.annotation`; None: they are its scenes.
+def requested_clips(video: Mapping[str, Any], timeline: Timeline, whole_up_to_s: float) -> list[ClipRequest] | None:
+    """Lists the clips of a row whose times are known beforehand, numbered by `Clip.annotation`; None: its scenes.
 
     Of a timed video: one for each interval of the row's annotations. Several that have the very same interval are one
     clip, with all their texts and questions: its frames are stored once, and each text is a pair of its own. Of a short
@@ -284,19 +286,19 @@ def wanted_clips(video: Mapping[str, Any], timeline: Timeline, whole_up_to_s: fl
     """
     whole = (timeline.first_s, timeline.last_s)
     if video["timed"]:
-        said = [one for one in video["annotations"] or [] if one["start_s"] is not None]
-        return _by_interval(annotated_clips([_interval(one, timeline) for one in said], whole), said)
+        timed = [annotation for annotation in video["annotations"] or [] if annotation["start_s"] is not None]
+        return _by_interval(annotated_clips([_interval(each, timeline) for each in timed], whole), timed)
     questions = questions_of(video)
     described = bool(video["text"] or questions)
     if not described or timeline.duration_s > whole_up_to_s or (video["spans"] or 1) > 1:
         return None
     clip = annotated_clips([whole], whole)[0]
-    return [Wanted(ClipKind.WHOLE, clip, video["text"] or "", other_texts_of(video), questions)]
+    return [ClipRequest(ClipKind.WHOLE, clip, video["text"] or "", other_texts_of(video), questions)]
 
 
 def other_texts_of(video: Mapping[str, Any]) -> list[str]:
-    """What a row says of its whole video beside the first text."""
-    of_whole = Wanted(ClipKind.WHOLE, text=video["text"] or "")
+    """The further texts of a row about its whole video."""
+    of_whole = ClipRequest(ClipKind.WHOLE, text=video["text"] or "")
     for one in video["annotations"] or []:
         if one["start_s"] is None:
             of_whole.add_text(one["text"] or "")
@@ -304,7 +306,7 @@ def other_texts_of(video: Mapping[str, Any]) -> list[str]:
 
 
 def questions_of(video: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What a row asks about its whole video."""
+    """The questions of a row about its whole video."""
     return [_question(one) for one in video["annotations"] or [] if one["start_s"] is None and one["question"]]
 
 
@@ -313,14 +315,14 @@ def _interval(annotation: Mapping[str, Any], timeline: Timeline) -> tuple[float,
     return timeline.zero_s + annotation["start_s"], None if end_s is None else timeline.zero_s + end_s
 
 
-def _by_interval(clips: list[Clip], annotations: list[Mapping[str, Any]]) -> list[Wanted]:
-    found: dict[tuple[float, float, str], Wanted] = {}
-    for clip, said in zip(clips, annotations, strict=True):
+def _by_interval(clips: list[Clip], annotations: list[Mapping[str, Any]]) -> list[ClipRequest]:
+    found: dict[tuple[float, float, str], ClipRequest] = {}
+    for clip, annotation in zip(clips, annotations, strict=True):
         numbered = replace(clip, annotation=len(found))
-        one = found.setdefault((clip.start_s, clip.end_s, clip.reason), Wanted(ClipKind.ANNOTATED, numbered))
-        one.add_text(said["text"] or "")
-        if said["question"]:
-            one.questions.append(_question(said))
+        one = found.setdefault((clip.start_s, clip.end_s, clip.reason), ClipRequest(ClipKind.ANNOTATED, numbered))
+        one.add_text(annotation["text"] or "")
+        if annotation["question"]:
+            one.questions.append(_question(annotation))
     return list(found.values())
 
 

@@ -42,7 +42,7 @@ class Groups(MapStage):
     Rows come by video, in the order in which videos first appear, then by time and item. Those that were removed stay
     as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, still, no_motion, blurred,
     too_small. Clips that look like a better one of their video that stays are duplicates of it: alike_sibling (see
-    `video.groups`). Moments that overlap are not, nor are (`told_apart`) those of which different things are said.
+    `video.groups`). Moments that overlap are not, nor are (`told_apart`) those that are described differently.
     """
 
     name = "groups"
@@ -62,16 +62,16 @@ class Groups(MapStage):
         self._settings = settings
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return lambda shard: grouped(in_order(at_home(shard[_CLIPS], int(shard.name))), self._settings)
+        return lambda shard: grouped(sort_clips(rows_of_shard(shard[_CLIPS], int(shard.name))), self._settings)
 
 
-def at_home(clips: pa.Table, home: int) -> pa.Table:
+def rows_of_shard(clips: pa.Table, home: int) -> pa.Table:
     """The rows of videos that begin in a shard. A row that lost its home, with its video, belongs to it too."""
     return clips.filter(pc.fill_null(pc.equal(clips.column("home"), home), True))
 
 
-def in_order(clips: pa.Table) -> pa.Table:
-    """By video, in the order of their first rows, then by start, end and item; what has none of these comes last."""
+def sort_clips(clips: pa.Table) -> pa.Table:
+    """Sorts clips by video, in the order of their first rows, then by start, end and item; nulls come last."""
     names = clips.column("video").combine_chunks().dictionary_encode(null_encoding="encode")
     keys = {
         "video": names.indices,
@@ -88,22 +88,22 @@ def grouped(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
     clips = clips.select(table_schema(CLIPS_SCHEMA).names).combine_chunks()
     columns = {name: clips.column(name) for name in CLIPS_SCHEMA.names}
     status, reason = clips.column("status"), clips.column("reason")
-    broken = pc.if_else(pc.equal(status, Status.KEPT), broken_rule(clips, settings), "")
-    fine = pc.and_(pc.equal(status, Status.KEPT), pc.equal(broken, "")).combine_chunks()
-    status = pc.if_else(pc.equal(broken, ""), status, Status.FILTERED.value)
-    reason = pc.if_else(pc.equal(broken, ""), reason, broken)
-    said = _groups_of(clips.filter(fine), settings)
+    failed_rule = pc.if_else(pc.equal(status, Status.KEPT), first_failed_rule(clips, settings), "")
+    fine = pc.and_(pc.equal(status, Status.KEPT), pc.equal(failed_rule, "")).combine_chunks()
+    status = pc.if_else(pc.equal(failed_rule, ""), status, Status.FILTERED.value)
+    reason = pc.if_else(pc.equal(failed_rule, ""), reason, failed_rule)
+    grouping = _groups_of(clips.filter(fine), settings)
     place = pa.array(np.cumsum(fine.to_numpy(zero_copy_only=False)) - 1, mask=~fine.to_numpy(zero_copy_only=False))
-    said = said.take(place)  # nulls where a clip takes no part
-    columns["group"] = pc.fill_null(said.column("group"), "")
-    columns["representative"] = said.column("representative")
-    columns["status"] = pc.coalesce(said.column("status"), status)
-    columns["reason"] = pc.coalesce(said.column("reason"), reason)
+    grouping = grouping.take(place)  # nulls where a clip takes no part
+    columns["group"] = pc.fill_null(grouping.column("group"), "")
+    columns["representative"] = grouping.column("representative")
+    columns["status"] = pc.coalesce(grouping.column("status"), status)
+    columns["reason"] = pc.coalesce(grouping.column("reason"), reason)
     return pa.table(columns).select(table_schema(GROUPS_SCHEMA).names).cast(table_schema(GROUPS_SCHEMA))
 
 
-def broken_rule(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Array:
-    """The first rule that each clip breaks, "" for none. What was not measured breaks none."""
+def first_failed_rule(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Array:
+    """The first rule that each clip fails, "" for none. What was not measured fails none."""
 
     def column(name: str) -> pa.Array:
         return clips.column(name).combine_chunks()
@@ -128,16 +128,17 @@ def _groups_of(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
     def column(name: str) -> pa.Array:
         return clips.column(name).combine_chunks()
 
-    item_id, told = column("item_id"), None
+    item_id, description = column("item_id"), None
     if settings.told_apart:
-        told = pa.array(map(_told, clips.select(["kind", "text", "questions"]).to_pylist()), pa.string())
+        description = pa.array(map(_description, clips.select(["kind", "text", "questions"]).to_pylist()), pa.string())
     start_s, end_s = column("start_s").to_numpy(), column("end_s").to_numpy()
-    columns = ClipColumns(column("video"), start_s, end_s, item_id, column("hashes"), told=told)
+    columns = ClipColumns(column("video"), start_s, end_s, item_id, column("hashes"), description=description)
     return group_clips(columns, settings.group).table(item_id)
 
 
-def _told(clip: Mapping[str, Any]) -> str:
-    """What somebody said of a moment, or asked about it. Captions of whole videos tell nothing of a clip's siblings."""
+def _description(clip: Mapping[str, Any]) -> str:
+    """The description of a moment, or the questions about it. Captions of whole videos don't differ between
+    siblings."""
     if clip["kind"] != ClipKind.ANNOTATED:
         return ""
     questions = [each[name] for each in clip["questions"] or [] for name in ("question", "answer")]

@@ -20,10 +20,10 @@ from corpus.records import Status, id_of_digest, table_schema
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
 from video.frames import uniform_times
-from video.groups import ALIKE_SIBLING, GroupSettings, group_names
+from video.groups import ALIKE_SIBLING, GroupSettings, assign_groups
 from video.schema import FRAME_EXT, WINDOWS_SCHEMA, ClipKind
-from video.segments import Span
-from video.stages.groups import at_home
+from video.segments import Interval
+from video.stages.groups import rows_of_shard
 
 _CAPTION = "caption"  # a table, and its column
 _MEASURED = ("sharpness", "brightness", "motion")
@@ -63,7 +63,7 @@ class Window:
     whole: bool = False
 
 
-def windows_of(clips: Sequence[Span], duration_s: float, settings: WindowSettings) -> list[Window]:
+def windows_of(clips: Sequence[Interval], duration_s: float, settings: WindowSettings) -> list[Window]:
     """The windows of a video's clips, (start_s, end_s) in order of their starts; in order, without overlap.
 
     A short video of which the clips show all is one window. Else windows begin and end where clips do, and not within
@@ -75,7 +75,7 @@ def windows_of(clips: Sequence[Span], duration_s: float, settings: WindowSetting
     return [window for run in _runs(clips, settings) for window in _shared_out(run, settings)]
 
 
-def _gap(clips: Sequence[Span], duration_s: float, most_s: float) -> bool:
+def _gap(clips: Sequence[Interval], duration_s: float, most_s: float) -> bool:
     """Whether too much of the video in one piece is in no clip."""
     shown_s = 0.0
     for start_s, end_s in clips:
@@ -85,7 +85,7 @@ def _gap(clips: Sequence[Span], duration_s: float, most_s: float) -> bool:
     return not clips or duration_s - shown_s > most_s
 
 
-def _runs(clips: Sequence[Span], settings: WindowSettings) -> Iterator[list[Window]]:
+def _runs(clips: Sequence[Interval], settings: WindowSettings) -> Iterator[list[Window]]:
     """Blocks of clips, between which a window may end, for as long as no long gap comes."""
     run: list[Window] = []
     for place, (start_s, end_s) in enumerate(clips):
@@ -220,7 +220,7 @@ class Windows(MapStage):
     def _windows(self, shard: Shard) -> pa.Table:
         clips = shard[ROWS]
         captions = shard[_CAPTION].column(_CAPTION) if _CAPTION in self.reads else pa.nulls(len(clips), pa.string())
-        clips = at_home(clips.append_column(_CAPTION, captions), int(shard.name))
+        clips = rows_of_shard(clips.append_column(_CAPTION, captions), int(shard.name))
         rows: list[Row] = []
         for name, of_video in groupby(clips.to_pylist(), key=lambda clip: clip["video"]):
             if name is not None:
@@ -292,7 +292,7 @@ def _group(rows: Sequence[Row], settings: WindowSettings) -> None:
         return
     start_ms, end_ms = (np.rint([row[name] * 1000 for row in rows]).astype(np.int64) for name in ("start_s", "end_s"))
     key = b"windows\0" + rows[0]["video"].encode()
-    names = group_names(
+    names = assign_groups(
         np.zeros(len(rows), np.int64), start_ms, end_ms, [key], GroupSettings(max_group=settings.max_group)
     )
     for row, name in zip(rows, names, strict=True):

@@ -27,7 +27,7 @@ from video.files import Source
 from video.integrity import DecodedFrames, mp4_fault
 from video.transcode.audio import Sound
 from video.transcode.encode import ClipWriter, EncodeSettings
-from video.transcode.remux import copied, copyable, remuxed
+from video.transcode.remux import can_remux, remux, remux_plans
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -132,12 +132,12 @@ def cut_many(
             done.add(clip.index)
             yield _with_sound(clip, sound)
         left = [(index, intervals[index]) for index in order if index not in done]
-        for stretch in stretches(left, settings.open_clips, settings.seek_over_s):
+        for stretch in decode_ranges(left, settings.open_clips, settings.seek_over_s):
             for clip in _encoded(container, stretch, settings, budget):
                 yield _with_sound(clip, sound)
 
 
-def stretches(
+def decode_ranges(
     intervals: Sequence[tuple[int, Interval]], most: int, gap_s: float
 ) -> Iterator[list[tuple[int, Interval]]]:
     """Sorted intervals as runs that are decoded in one go: at most `most` of a run overlap, no longer gap is in it."""
@@ -171,7 +171,7 @@ def _copies(
 ) -> Iterator[Clip]:
     """The clips that can be copied, and that decode as a whole."""
     stream = video_stream(container)
-    if not intervals or not settings.stream_copy or not copyable(container, stream, settings.copied_codecs):
+    if not intervals or not settings.stream_copy or not can_remux(container, stream, settings.copied_codecs):
         return
     first = next(frames(container, intervals[0][1][0], budget=budget), None)
     if first is None or not first.as_stored:  # readers differ in what they make of turns and the like: clips have none
@@ -183,12 +183,12 @@ def _copies(
     begins = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
     ends = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]
     with video_errors():
-        for at, clip in copied(container, stream, list(zip(begins, ends, strict=True)), budget):
-            first_s, until_s = float(clip.packets[0][0] * base), float(clip.until() * base)
+        for at, clip in remux_plans(container, stream, list(zip(begins, ends, strict=True)), budget):
+            first_s, until_s = float(clip.packets[0][0] * base), float(clip.end_ticks() * base)
             times_s = [pts * base.numerator / base.denominator for pts, _ in clip.packets]
             if decoded is not None and not decoded.has_all(times_s):
                 continue
-            data = remuxed(stream, clip)
+            data = remux(stream, clip)
             if decoded is None and mp4_fault(data, budget):
                 continue
             yield Clip(intervals[at][0], data, len(clip.packets), True, first_s, until_s)

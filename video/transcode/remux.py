@@ -34,7 +34,7 @@ _SEQUENCE_PARAMETERS = {"h264": 7, "hevc": 33}  # the size of frames among them
 
 
 @dataclass
-class Candidate:
+class RemuxPlan:
     """A clip while its packets come by. Ticks are of the stream's time base: begin <= pts < end."""
 
     begin: int
@@ -43,10 +43,10 @@ class Candidate:
     after: int | None = None  # when the first frame after the clip is seen
     state: Literal["waiting", "taking", "complete", "refused"] = "waiting"
 
-    def see(self, packet: Packet, opens: bool, first: bool) -> None:
+    def push(self, packet: Packet, is_random_access: bool, first: bool) -> None:
         """Take the next packet in the order of decoding, or find that the clip can't be copied.
 
-        `opens`: nothing from it on refers to anything before it. `first`: what came before it is not known.
+        `is_random_access`: nothing from it on refers to anything before it. `first`: what came before it is not known.
         """
         pts = packet.pts
         assert pts is not None
@@ -55,7 +55,7 @@ class Candidate:
             self.after = pts if self.after is None else min(pts, self.after)
         if self.state == "taking" and not inside:
             self.state = "complete"
-        elif inside and self.state == "waiting" and opens and not first and not packet.is_corrupt:
+        elif inside and self.state == "waiting" and is_random_access and not first and not packet.is_corrupt:
             self.state = "taking"
         elif inside and (self.state != "taking" or pts < self.packets[0][0] or packet.is_corrupt):
             self.state = "refused"
@@ -64,24 +64,24 @@ class Candidate:
         elif self.state == "refused":
             self.packets.clear()
 
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether there is a clip to be copied, when all packets have come by."""
         return self.state in ("taking", "complete") and len({pts for pts, _ in self.packets}) == len(self.packets)
 
-    def until(self) -> int:
+    def end_ticks(self) -> int:
         """When the last frame makes way for the next."""
         last, packet = max(self.packets, key=lambda entry: entry[0])
         return last + max(1, packet.duration or 1) if self.after is None else self.after
 
-    def settled(self, packet: Packet, opens: bool) -> bool:
+    def is_settled(self, packet: Packet, is_random_access: bool) -> bool:
         """Whether nothing that comes after this packet can lie in the clip."""
         if self.state == "refused":
             return True
-        reached = packet.pts if opens else packet.dts
+        reached = packet.pts if is_random_access else packet.dts
         return reached is not None and reached >= self.end
 
 
-def copyable(container: InputContainer, stream: av.VideoStream, codecs: Collection[str]) -> bool:
+def can_remux(container: InputContainer, stream: av.VideoStream, codecs: Collection[str]) -> bool:
     """Whether there is a point in looking at the packets: codec, container and pixels are fit."""
     context = stream.codec_context
     return (
@@ -92,17 +92,17 @@ def copyable(container: InputContainer, stream: av.VideoStream, codecs: Collecti
     )
 
 
-def copied(
+def remux_plans(
     container: InputContainer, stream: av.VideoStream, intervals: Sequence[tuple[int, int]], budget: Budget
-) -> Iterator[tuple[int, Candidate]]:
+) -> Iterator[tuple[int, RemuxPlan]]:
     """(place in `intervals`, clip) of the clips that can be copied, each as soon as it is complete.
 
     Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
     or until all are settled; holds the packets of the clips that it is in. Raises VideoError when the budget is spent.
     """
-    opener = _Opener(stream)
-    waiting = [(at, Candidate(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
-    near: dict[int, Candidate] = {}
+    opener = _RandomAccess(stream)
+    waiting = [(at, RemuxPlan(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
+    near: dict[int, RemuxPlan] = {}
     start = intervals[0][0] - int(_BEFORE_S / time_base(stream))
     container.seek(start, stream=stream, backward=True)
     first = start > (stream.start_time or 0)
@@ -117,24 +117,24 @@ def copied(
             continue
         while waiting and waiting[-1][1].begin <= packet.pts:
             near.update([waiting.pop()])
-        opens = opener.opens(packet)
+        is_random_access = opener.is_random_access(packet)
         if opener.changed:  # nor would readers follow a change of size, which the mp4's header can't tell
             return
-        for at, candidate in list(near.items()):
-            candidate.see(packet, opens, first)
-            if candidate.settled(packet, opens):
+        for at, plan in list(near.items()):
+            plan.push(packet, is_random_access, first)
+            if plan.is_settled(packet, is_random_access):
                 del near[at]
-                if candidate.whole():
-                    yield at, candidate
+                if plan.is_complete():
+                    yield at, plan
         if not near and not waiting:
             return
         first = False
-    for at, candidate in near.items():
-        if candidate.whole():  # its end is that of the video
-            yield at, candidate
+    for at, plan in near.items():
+        if plan.is_complete():  # its end is that of the video
+            yield at, plan
 
 
-def remuxed(stream: av.VideoStream, clip: Candidate) -> bytes:
+def remux(stream: av.VideoStream, clip: RemuxPlan) -> bytes:
     """An mp4 of packets of `stream`, the first frame at time 0.
 
     Decoding times are made anew: the sorted times of presentation, earlier by what the largest reordering needs.
@@ -143,7 +143,7 @@ def remuxed(stream: av.VideoStream, clip: Candidate) -> bytes:
 
     shown = sorted(pts for pts, _ in clip.packets)
     delay = max(due - pts for due, (pts, _) in zip(shown, clip.packets, strict=True))
-    lengths = {pts: following - pts for pts, following in pairwise([*shown, clip.until()])}
+    lengths = {pts: following - pts for pts, following in pairwise([*shown, clip.end_ticks()])}
     base, buffer = time_base(stream), io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         target = container.add_stream_from_template(stream, opaque=True)
@@ -155,7 +155,7 @@ def remuxed(stream: av.VideoStream, clip: Candidate) -> bytes:
     return buffer.getvalue()
 
 
-class _Opener:
+class _RandomAccess:
     """Says of a stream's packets, in their order, whether each empties the decoder.
 
     changed: an H.264 or HEVC packet had other parameters (its frames' size among them) than those before it.
@@ -169,22 +169,22 @@ class _Opener:
         self._parameters: list[bytes] = []
         self.changed = False
 
-    def opens(self, packet: Packet) -> bool:
+    def is_random_access(self, packet: Packet) -> bool:
         if not packet.is_keyframe or self._codec not in _SLICES:
             return packet.is_keyframe
         parameters = []
-        data, opens = bytes(packet), False
+        data, is_random_access = bytes(packet), False
         for begin, end in _units(data, self._length):
             kind = data[begin] & 31 if self._codec == "h264" else data[begin] >> 1 & 63
             if kind in _SLICES[self._codec]:
-                opens = kind in _IDR[self._codec]
+                is_random_access = kind in _IDR[self._codec]
                 break
             if kind == _SEQUENCE_PARAMETERS[self._codec]:
                 parameters.append(data[begin:end].rstrip(b"\0"))
         if parameters:
             self.changed = self.changed or (self._parameters not in ([], parameters))
             self._parameters = parameters
-        return opens
+        return is_random_access
 
 
 def _units(data: bytes, length: int) -> Iterator[tuple[int, int]]:

@@ -22,14 +22,14 @@ from video.probe import probe
 @pytest.fixture(scope="module")
 def seen(film_world: Path, film_truth: Truth) -> dict[str, tuple[list[float], list[int], np.ndarray]]:
     """Of each film the times, the numbers and small grey pictures of all its frames."""
-    return {film.name: watched(film_path(film_world, film)) for film in film_truth.films}
+    return {film.name: build_clip(film_path(film_world, film)) for film in film_truth.films}
 
 
 def film_path(world: Path, film: Film) -> Path:
     return world / ("films" if film.name == DOCUMENTARY else "www") / film.name
 
 
-def watched(path: Path) -> tuple[list[float], list[int], np.ndarray]:
+def build_clip(path: Path) -> tuple[list[float], list[int], np.ndarray]:
     times, numbers, pictures = [], [], []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):

@@ -15,7 +15,7 @@ from corpus.work import ShardError
 from pipelines.sources.pdf_pages import PdfSettings, render_pages
 from video.budget import VideoError
 from video.clips import ClipSettings
-from video.probe import glance, probe
+from video.probe import probe, quick_probe
 from video.stages.clips import Clips, ClipsSettings
 from video.transcode.cut import CutSettings
 
@@ -88,7 +88,7 @@ def _probe(folder: Path) -> Reader:
 
 
 def _glance(folder: Path) -> Reader:
-    return Reader(lambda data: glance(io.BytesIO(data)), video_seeds(), (StorageError,), (box_size,))
+    return Reader(lambda data: quick_probe(io.BytesIO(data)), video_seeds(), (StorageError,), (box_size,))
 
 
 def _clips(folder: Path) -> Reader:

@@ -242,10 +242,10 @@ def test_clips_before_the_damage_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, reason: str
 ) -> None:
     film(tmp_path / "film.mp4")
-    span_clips = video.stages.clips.span_clips
+    segment_clips = video.stages.clips.segment_clips
 
     def breaks(*given: Any, **more: Any) -> Any:
-        yield next(iter(span_clips(*given, **more)))
+        yield next(iter(segment_clips(*given, **more)))
         raise fault
 
     monkeypatch.setattr(video.stages.clips, "span_clips", breaks)

@@ -20,7 +20,7 @@ from video.clips import ClipSettings
 from video.groups import GroupSettings, group_id
 from video.schema import CLIPS_SCHEMA
 from video.stages.clips import Clips, ClipsSettings
-from video.stages.groups import ClipGroupsSettings, Groups, broken_rule
+from video.stages.groups import ClipGroupsSettings, Groups, first_failed_rule
 
 HASHES = np.random.default_rng(5).integers(0, 2**64, 64, dtype=np.uint64).tolist()
 GOOD = {
@@ -134,7 +134,7 @@ def test_a_clip_is_filtered_by_the_first_rule_that_it_breaks(
     said: dict[str, Any], settings: dict[str, Any], reason: str
 ) -> None:
     table = pa.Table.from_pylist([clip("a", 0, **said)], table_schema(CLIPS_SCHEMA))
-    assert broken_rule(table, ClipGroupsSettings(**settings)).to_pylist() == [reason]
+    assert first_failed_rule(table, ClipGroupsSettings(**settings)).to_pylist() == [reason]
 
 
 def test_what_is_filtered_is_in_no_group_and_like_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from video.decode import frames
 from video.files import RangeFile
 from video.frame import Frame
 from video.transcode.audio import joined
-from video.transcode.cut import CutSettings, cut_many, cut_mp4, stretches
+from video.transcode.cut import CutSettings, cut_many, cut_mp4, decode_ranges
 from video.transcode.encode import EncodeSettings
 
 FRAMES, GOP, SIZE, RATE = 60, 12, (160, 120), 25
@@ -90,10 +90,10 @@ def test_one_decode_for_all_clips(film: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_stretches_cover_all_intervals_within_their_limits() -> None:
     wanted = [(0.0, 10.0), (1.0, 2.0), (1.5, 30.0), (2.0, 3.0), (12.0, 13.0), (50.0, 51.0), (52.0, 60.0)]
-    runs = list(stretches(list(enumerate(wanted)), 2, 5.0))
+    runs = list(decode_ranges(list(enumerate(wanted)), 2, 5.0))
     assert [[index for index, _ in run] for run in runs] == [[0, 1, 3, 4], [5, 6], [2]]
-    assert [[index for index, _ in run] for run in stretches(list(enumerate(wanted)), 9, 100.0)] == [list(range(7))]
-    assert list(stretches([], 2, 5.0)) == []
+    assert [[index for index, _ in run] for run in decode_ranges(list(enumerate(wanted)), 9, 100.0)] == [list(range(7))]
+    assert list(decode_ranges([], 2, 5.0)) == []
 
 
 def test_times_between_frames_and_past_the_end(film: Path) -> None:

@@ -2,8 +2,8 @@
 
 A segment is a part of a video that a worker takes; all segments together give each clip once. A scene belongs to the
 segment in which it starts, so a pass goes on past its segment's end until the running scene ends, but not for longer
-than `run_on_s`: where no cut is found within that time, the segment's end is taken for one, by the pass that ends there and, from the same
-frames, by the pass that begins there. Times are the container's timestamps, in seconds.
+than `run_on_s`: where no cut is found within that time, the segment's end is taken for one, by the pass that ends there
+and, from the same frames, by the pass that begins there. Times are the container's timestamps, in seconds.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ def extract_clips(
     budget: Budget | None = None,
     decoded: DecodedFrames | None = None,
 ) -> Iterator[ExtractedClip]:
-    """Extracts the clips of a video, or of those scenes that start in `segment` (start_s included, end_s not), in order.
+    """Extracts the clips of a video, or of those scenes that start in `segment` (start_s included, end_s not).
 
-    A segment that begins the video may start at -inf, and one that ends it end at inf: nothing is left out by rounding.
+    They come in order. A segment that begins the video may start at -inf, and one that ends it end at inf: nothing is
+    left out by rounding.
     Those with a reason (too_short) come too. One decode pass; a clip is given a few seconds of video after its end.
     `decoded` gets the frames that were decoded without a fault, those of a clip before the clip.
     Raises VideoError where the video cannot be decoded, or goes beyond the budget.

@@ -38,12 +38,12 @@ def test_only_what_is_wanted_is_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     seen: list[float] = []
     frames = video.extract.frames
 
-    def build_clip(*args: Any, **more: Any) -> Any:
+    def counted(*args: Any, **more: Any) -> Any:
         for frame in frames(*args, **more):
             seen.append(frame.time_s)
             yield frame
 
-    monkeypatch.setattr(video.extract, "frames", build_clip)
+    monkeypatch.setattr(video.extract, "frames", counted)
     wanted = [Clip(1, 2), Clip(20, 22), Clip(3, 3, 0, "not_an_interval"), Clip(2.5, 3.5)]
     clips = list(extract_intervals(path, wanted, SETTINGS))
     assert [clip.clip.start_s for clip in clips] == [1, 2.5, 20]

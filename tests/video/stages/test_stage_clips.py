@@ -248,7 +248,7 @@ def test_clips_before_the_damage_stay(
         yield next(iter(segment_clips(*given, **more)))
         raise fault
 
-    monkeypatch.setattr(video.stages.clips, "span_clips", breaks)
+    monkeypatch.setattr(video.stages.clips, "segment_clips", breaks)
     rows = run_clips(tmp_path, Clips(FRAMES), [video_row(tmp_path / "film.mp4")] * 2)
     assert judged(rows) == [("kept", ""), ("failed", reason)] * 2
     assert [row["detail"] for row in rows] == [None, "planted"] * 2
@@ -262,7 +262,7 @@ def test_what_breaks_every_video_of_a_shard_is_no_fault_of_the_videos(
     def breaks(*given: Any, **more: Any) -> Any:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(video.stages.clips, "span_clips", breaks)
+    monkeypatch.setattr(video.stages.clips, "segment_clips", breaks)
     with pytest.raises(AssertionError, match="every video raised; the last one: RuntimeError: planted"):
         run_clips(tmp_path, Clips(FRAMES), [video_row(tmp_path / "film.mp4")] * 8)
 

@@ -25,8 +25,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from benchmarks.harness import versus
-from pipelines.sources.expressions import RowFilter
 from pipelines.sources.laion import ALIASES, find_parts, read_parts
+from pipelines.sources.row_filter import RowFilter
 from pipelines.sources.sampling import Sample
 
 PARTS, PART_ROWS, GROUP_ROWS = 10, 500_000, 100_000

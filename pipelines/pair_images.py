@@ -21,8 +21,8 @@ from corpus.media import MediaWriter
 from corpus.records import Status
 from corpus.stages import ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
 from pipelines.download import ITEMS_SCHEMA, DownloadSettings, Stored, items_table, store_image
-from pipelines.sources.archive_zip import MAX_MEMBER_BYTES
-from pipelines.sources.archives import Archives, Find, Found, Resolver
+from pipelines.sources.images.archives import Archives, Finder, ImageRef, ImageResolver
+from pipelines.sources.images.zip import MAX_MEMBER_BYTES
 
 IMAGES_SCHEMA = pa.schema(
     [
@@ -64,7 +64,7 @@ class PairImages(MapStage):
     writes_media: ClassVar[bool] = True
     machine_reasons = frozenset({"render_timeout", "render_memory", "renderer_died"})
 
-    def __init__(self, settings: PairImagesSettings, resolvers: Sequence[Resolver]) -> None:
+    def __init__(self, settings: PairImagesSettings, resolvers: Sequence[ImageResolver]) -> None:
         """A name goes to the first of the resolvers that claims it."""
         super().__init__(settings)
         self._settings = settings
@@ -94,14 +94,14 @@ class PairImages(MapStage):
                 resolver.index()
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        finds = [(resolver.claims, resolver.open(self._settings.max_bytes)) for resolver in self._resolvers]
+        finds = [(resolver.matches, resolver.open(self._settings.max_bytes)) for resolver in self._resolvers]
         limits = DownloadSettings(max_pixels=self._settings.max_pixels, max_side_px=self._settings.max_side_px)
         return _Images(finds, limits)
 
 
 @dataclass(frozen=True)
 class _Images:
-    finds: Sequence[tuple[Callable[[str], bool], Find]]
+    finds: Sequence[tuple[Callable[[str], bool], Finder]]
     judging: DownloadSettings
 
     def __call__(self, shard: Shard) -> pa.Table:
@@ -113,15 +113,15 @@ class _Images:
         for place, found in self._found(names):
             stored[place] = _store(found, self.judging, shard.media)
             if stored[place].status == Status.KEPT:
-                notes["in_place" if found.place else "copied"] += 1
+                notes["in_place" if found.location else "copied"] += 1
                 repeated[place] = found.repeated
         _add(shard.metrics, notes)
         return _images_table(names, stored, repeated)
 
-    def _found(self, names: list[str]) -> Iterator[tuple[int, Found]]:
+    def _found(self, names: list[str]) -> Iterator[tuple[int, ImageRef]]:
         left = list(range(len(names)))
-        for claims, find in self.finds:
-            own = [place for place in left if claims(names[place])]
+        for matches, find in self.finds:
+            own = [place for place in left if matches(names[place])]
             for at, found in find([names[place] for place in own]):
                 yield own[at], found
             left = sorted(set(left) - set(own))
@@ -146,10 +146,10 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
-def _store(found: Found, judging: DownloadSettings, media: MediaWriter) -> Stored:
+def _store(found: ImageRef, judging: DownloadSettings, media: MediaWriter) -> Stored:
     if found.reason:
         return Stored(Status.FAILED, found.reason, detail=found.detail)
-    return store_image(found.data, judging, _Lying(*found.place) if found.place else media, {})
+    return store_image(found.data, judging, _Lying(*found.location) if found.location else media, {})
 
 
 class _Lying(MediaWriter):

@@ -1,11 +1,11 @@
-"""Kinds of sources: SOURCES is the list of them."""
+"""Kinds of sources; SOURCES lists them."""
 
 from pipelines.sources.base import SourceSettings
 from pipelines.sources.documents import DocumentsSource
+from pipelines.sources.generic_pairs import GenericPairsSource
 from pipelines.sources.img2dataset import Img2datasetSource
 from pipelines.sources.laion import LaionSource
 from pipelines.sources.llava_hound import LlavaHoundSource
-from pipelines.sources.mapped import MappedSource
 from pipelines.sources.mbeir import MbeirSource
 from pipelines.sources.megapairs import MegaPairsSource
 from pipelines.sources.mmeb import Mme5Source, MmebSource
@@ -23,7 +23,7 @@ SOURCES: tuple[type[SourceSettings], ...] = (
     LlavaHoundSource,
     TextPairsSource,
     DocumentsSource,
-    MappedSource,
+    GenericPairsSource,
     MbeirSource,
     TevatronSource,
 )

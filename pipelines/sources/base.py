@@ -1,12 +1,12 @@
-"""What a kind of source is: its settings, which say all that others must know of it, and what reads its rows.
+"""Base of the kinds of sources: settings, which describe a kind to all others, and the reader of its rows.
 
-    class MySource(SourceSettings):            # or `pair_sampling.PairSource`, of a set of pairs
+    class MySource(SourceSettings):            # or `pair_source.PairDatasetSource`, of a set of pairs
         gives = Gives.IMAGES
         summary = "what README's table says of it"
         kind: Literal["mine"]
 
         def reader(self) -> Source:
-            return MyRows(self)
+            return MyReader(self)
 
 Then it is named in `pipelines.sources.SOURCES`, and nowhere else.
 """
@@ -24,11 +24,10 @@ from corpus.stages import Gives
 
 
 class Source(Protocol):
-    """What reads the rows of a source. `counts` has what was read and what was left out, by reason, once `shards` has
-    ended.
+    """Reads the rows of a source. `counts` has how many were read and left out, by reason, once `shards` has ended.
 
-    What else a source has to report goes into `notes`, if it has that: malformed records into `faults`, and the files
-    and values that were not read under `pipelines.sources.not_read.NOT_READ`.
+    What else a source has to report goes into `notes`, if it has that: malformed records into `bad_records`, and the
+    files and values that were not read under `pipelines.sources.not_read.NOT_READ`.
 
     A source whose rows belong together, in one shard or in several that follow each other, says so in a column `home`
     (int32): the number of the shard in which the first of them is.
@@ -41,11 +40,11 @@ class Source(Protocol):
         ...
 
     def check(self) -> None:
-        """Look at the files without reading their rows. Raises SettingsError for what `shards` would raise on them."""
+        """Checks the files without reading their rows. Raises SettingsError for what `shards` would raise on them."""
         ...
 
     def shards(self) -> Iterator[pa.Table]:
-        """The rows, a shard at a time; columns `url`, `text`, `licence` and whatever else the source knows."""
+        """Reads the rows, a shard at a time; columns `url`, `text`, `licence` and further ones of the source."""
         ...
 
 
@@ -60,31 +59,31 @@ class SourceSettings(Settings):
     licence: str = ""  # of rows that name none
 
     def reader(self) -> Source:
-        """What reads its rows."""
+        """Opens the reader of the source's rows."""
         raise NotImplementedError
 
     @property
     def modality(self) -> Modality:
-        """What the pairs that are made of it consist of."""
+        """The modality of the pairs that are made of the source."""
         return Modality.CLIP if self.gives == Gives.CLIPS else Modality.IMAGE
 
     @property
     def has_images(self) -> bool:
-        """Whether stages over images apply: to its items, or to those that its pairs name."""
+        """Tells whether stages over images apply: to the source's items, or to those that its pairs name."""
         return self.gives == Gives.IMAGES
 
     @property
     def has_labels(self) -> bool:
-        """Whether its pairs may have labels."""
+        """Tells whether the source's pairs may have labels."""
         return False
 
     @property
     def filters_images(self) -> bool:
-        """Whether its images are filtered by quality and deduplicated."""
+        """Tells whether the source's images are filtered by quality and deduplicated."""
         return True
 
     def conflicts(self, stages: Any) -> Iterator[str]:
-        """`key: what is wrong` for each of its settings that does not go with those of the stages."""
+        """Lists `key: what is wrong` for each setting of the source that conflicts with those of the stages."""
         return iter(())
 
     @classmethod

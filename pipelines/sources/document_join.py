@@ -20,13 +20,13 @@ from pydantic import Field, field_validator
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings
 from corpus.text.keys import list_keys
-from pipelines.sources.column_templates import Template, look_up, require_paths
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Faults, Malformed, text_of
+from pipelines.sources.column_mapping import Template, look_up, require_paths
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecord, BadRecordError, BadRecords, text_of
 from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.pair_rows import Side
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS, paths_in, read_records
+from pipelines.sources.records import ROW_ENDINGS, paths_in, read_records
 
 MISSING_DOCUMENT, AMBIGUOUS_DOCUMENT, EMPTY_DOCUMENT = "missing_document", "ambiguous_document", "empty_document"
 
@@ -60,11 +60,11 @@ class DocumentsSettings(Settings):
         """The columns that are named."""
         return (self.id, *(Template(self.text).paths if self.text else ()), *self.images)
 
-    def find(self, not_read: NotRead) -> list[FoundFile]:
+    def find(self, not_read: NotRead) -> list[FileInfo]:
         """Finds the files, in order. Raises SettingsError where there are none."""
         return find_files(self.files, ROW_ENDINGS, "documents.files", not_read, NO_DATA)
 
-    def require(self, file: FoundFile) -> None:
+    def require(self, file: FileInfo) -> None:
         """Raises SettingsError for a file without a column that is needed, UnreadableFileError for a damaged one."""
         present = paths_in(file)
         require_paths((path for path in self.paths if path not in self.optional), present, file.url)
@@ -99,7 +99,9 @@ class Documents:
         self._batches: list[pa.RecordBatch] = []
         self.counts: Counter[str] = Counter()
 
-    def read(self, files: Sequence[FoundFile], settings: DocumentsSettings, not_read: NotRead, faults: Faults) -> None:
+    def read(
+        self, files: Sequence[FileInfo], settings: DocumentsSettings, not_read: NotRead, bad_records: BadRecords
+    ) -> None:
         """Reads a corpus, and keeps the documents that are named.
 
         A file that is damaged ends where the damage begins, and is noted.
@@ -112,7 +114,7 @@ class Documents:
             for file in files:
                 block: list[_Numbered] = []
                 try:
-                    for numbered in read_records(file, faults, settings.paths, settings.images):
+                    for numbered in read_records(file, bad_records, settings.paths, settings.images):
                         block.append(numbered)
                         if len(block) == _BLOCK:
                             yield file.url, block
@@ -125,7 +127,7 @@ class Documents:
         with pa.OSFile(str(self._path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
             buffer: list[pa.Table] = []
             for url, block in blocks():
-                buffer.append(self._select(url, block, columns, faults))
+                buffer.append(self._select(url, block, columns, bad_records))
                 if sum(table.num_rows for table in buffer) >= _BATCH:
                     buffer = [_write(writer, pa.concat_tables(buffer), _BATCH)]
             if buffer:
@@ -135,7 +137,7 @@ class Documents:
         mapped = pa.ipc.open_file(pa.memory_map(str(self._path)))
         self._batches = [mapped.get_batch(at) for at in range(mapped.num_record_batches)]
         self.counts["named"] = len(self._named)
-        self.counts["malformed"] = faults.counts.total()
+        self.counts["malformed"] = bad_records.counts.total()
         self.counts["ambiguous"] = int(self._ambiguous.sum())
 
     def find(self, ids: Sequence[str]) -> dict[str, Document]:
@@ -164,7 +166,7 @@ class Documents:
         place = np.searchsorted(self._named, hashes).clip(max=len(self._named) - 1)
         return place, self._named[place] == hashes
 
-    def _select(self, url: str, rows: Sequence[_Numbered], columns: _Columns, faults: Faults) -> pa.Table:
+    def _select(self, url: str, rows: Sequence[_Numbered], columns: _Columns, bad_records: BadRecords) -> pa.Table:
         """Selects the documents among the rows that are named and new, as _SCHEMA."""
         self.counts["read"] += len(rows)
         ids = [columns.id_of(row) for _, row in rows]
@@ -175,8 +177,8 @@ class Documents:
             line, row = rows[at]
             try:
                 side = columns.side_of(row)
-            except Malformed as error:
-                faults.append(Fault(url, line, error.reason, f"document {ids[at]}: {error.detail}"))
+            except BadRecordError as error:
+                bad_records.append(BadRecord(url, line, error.reason, f"document {ids[at]}: {error.detail}"))
                 continue
             documents.append({"id": ids[at], "text": side.text, "images": list(side.images)})
             places.append(place[at])
@@ -228,13 +230,13 @@ class NamedIds:
 
 
 def ids_at(template: Template, row: Row) -> list[str]:
-    """Gets the ids that a row names, in order; numbers are ids too. Raises Malformed for what is neither."""
+    """Gets the ids that a row names, in order; numbers are ids too. Raises BadRecordError for what is neither."""
     texts = template.texts(row)
     return [each for each in ([texts] if isinstance(texts, str) else texts) if each]
 
 
 def names_at(row: Row, path: str) -> tuple[str, ...]:
-    """Gets the names of images at a path: one, or a list. Raises Malformed for what is no name."""
+    """Gets the names of images at a path: one, or a list. Raises BadRecordError for what is no name."""
     return image_names(look_up(row, path), path)
 
 
@@ -242,8 +244,8 @@ def image_names(value: Any, path: str) -> tuple[str, ...]:
     """Gets the names in a value that lies at a path, as `names_at` does."""
     try:
         return tuple(name for each in (value if isinstance(value, list) else [value]) if (name := text_of(each)))
-    except Malformed as error:
-        raise Malformed("bad_images", f"{path}: {error.detail}") from None
+    except BadRecordError as error:
+        raise BadRecordError("bad_images", f"{path}: {error.detail}") from None
 
 
 class _Columns:
@@ -258,11 +260,11 @@ class _Columns:
         """Gets the id, "" where a row has none."""
         try:
             return self._id.text(row)
-        except Malformed:
+        except BadRecordError:
             return ""
 
     def side_of(self, row: Row) -> Side:
-        """Gets the text and the images of a document. Raises Malformed for what is no text or no name."""
+        """Gets the text and the images of a document. Raises BadRecordError for what is no text or no name."""
         text = self._text.text(row) if self._text else ""
         return Side(text, tuple(name for path in self._images for name in names_at(row, path)))
 

@@ -15,20 +15,20 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from pipelines.sources.document_join import Document, Documents, DocumentsSettings, Hashes, NamedIds
-from pipelines.sources.found_files import FoundFile, named_in_unicode
-from pipelines.sources.json_records import Fault, Faults, Malformed
+from pipelines.sources.files import FileInfo, named_in_unicode
+from pipelines.sources.json_records import BadRecord, BadRecordError, BadRecords
 from pipelines.sources.not_read import UnreadableFileError
-from pipelines.sources.pair_rows import GivenPair, Side
-from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import named_apart, read_records
+from pipelines.sources.records import named_apart, read_records
 from pipelines.sources.true_negatives import true_negatives
 
 _BLOCK = 1024  # rows whose documents are looked up together
 _TEMPORARY = "rzen-corpus-"
 
 
-class DocumentPairSource(PairSource):
+class DocumentPairSource(PairDatasetSource):
     """Settings of a source whose pairs name documents."""
 
     positives: Literal["each", "one"] = Field(
@@ -41,7 +41,7 @@ class DocumentPairSource(PairSource):
 class NamedPair:
     """The pair of a row before its documents are known."""
 
-    pair: GivenPair  # without a positive; its negatives are those that are no documents
+    pair: SourcePair  # without a positive; its negatives are those that are no documents
     positives: tuple[str, ...]  # ids
     negatives: tuple[str, ...] = ()  # ids
 
@@ -50,7 +50,7 @@ P = TypeVar("P", bound=DocumentPairSource)
 _ReadRow = tuple[str, int, NamedPair]
 
 
-class DocumentPairRows(PairRows[P]):
+class DocumentPairReader(PairReader[P]):
     """The pairs of a set that names documents.
 
     Reasons why a positive gives no pair: missing_document, ambiguous_document, empty_document (`Document`),
@@ -61,7 +61,7 @@ class DocumentPairRows(PairRows[P]):
     def __init__(self, settings: P) -> None:
         super().__init__(settings)
         self.negative_counts: Counter[str] = Counter()
-        self._document_faults = Faults()
+        self._bad_documents = BadRecords()
         self._document_counts: Counter[str] = Counter()
 
     @property
@@ -75,14 +75,14 @@ class DocumentPairRows(PairRows[P]):
 
     @abstractmethod
     def named(self, row: Row, file: str, line: int) -> NamedPair:
-        """Reads a row, without its documents. Raises Malformed."""
+        """Reads a row, without its documents. Raises BadRecordError."""
 
-    def of_document(self, pair: GivenPair, document: Document) -> GivenPair:
+    def of_document(self, pair: SourcePair, document: Document) -> SourcePair:
         """Makes the pair of a query and one of its positives."""
         return replace(pair, positive=document.side)
 
     @cached_property
-    def document_files(self) -> list[FoundFile]:
+    def document_files(self) -> list[FileInfo]:
         """The files of the corpus."""
         if self.documents is None:
             return []
@@ -106,16 +106,16 @@ class DocumentPairRows(PairRows[P]):
             except UnreadableFileError as error:
                 self.not_read.add_file("unreadable_file", error.url, error.detail)
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         """Reads the pairs of each row, in the files' order. Raises SettingsError for a file without a needed column."""
-        self.negative_counts, self._document_faults = Counter(), Faults()
+        self.negative_counts, self._bad_documents = Counter(), BadRecords()
         all_files = named_apart([*self.files, *self.document_files])  # images of both are found by the files' names
         queries, corpus = all_files[: len(self.files)], all_files[len(self.files) :]
         assert self.documents is not None
         self._require(self.documents)
         with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as folder:
             documents = Documents(self._named_ids(queries), folder)
-            documents.read(corpus, self.documents, self.not_read, self._document_faults)
+            documents.read(corpus, self.documents, self.not_read, self._bad_documents)
             self._document_counts = documents.counts
             rows = self._rows(queries)
             while block := list(itertools.islice(rows, _BLOCK)):
@@ -123,34 +123,34 @@ class DocumentPairRows(PairRows[P]):
                 for url, line, row in block:
                     yield from self._join(url, line, row, by_id)
 
-    def _named_ids(self, files: Sequence[FoundFile]) -> Hashes:
+    def _named_ids(self, files: Sequence[FileInfo]) -> Hashes:
         """Collects the ids of all rows. Bad records are not counted here, since the second pass counts them."""
         ids = NamedIds()
         for file, present in self.readable(files):
             columns, images = self.columns(present)
             try:
-                for line, record in read_records(file, Faults(), columns, images):
+                for line, record in read_records(file, BadRecords(), columns, images):
                     if self.settings.lines is not None and line > self.settings.lines:
                         break
                     try:
                         row = self.named(record, file.url, line)
-                    except Malformed:
+                    except BadRecordError:
                         continue
                     ids.add((*row.positives, *row.negatives))
             except UnreadableFileError:
                 continue
         return ids.hashes()
 
-    def _rows(self, files: Sequence[FoundFile]) -> Iterator[_ReadRow]:
+    def _rows(self, files: Sequence[FileInfo]) -> Iterator[_ReadRow]:
         for file, present in self.readable(files):
             columns, images = self.columns(present)
             for line, record in self.records(file, columns, images):
                 try:
                     yield file.url, line, self.named(record, file.url, line)
-                except Malformed as error:
-                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                except BadRecordError as error:
+                    self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
 
-    def _join(self, file: str, line: int, row: NamedPair, by_id: dict[str, Document]) -> Iterator[GivenPair]:
+    def _join(self, file: str, line: int, row: NamedPair, by_id: dict[str, Document]) -> Iterator[SourcePair]:
         """Makes the pairs of a row, now that its documents are known."""
         positives = [(name, by_id[name]) for name in row.positives]
         present = [document for _, document in positives if not document.reason]
@@ -166,7 +166,7 @@ class DocumentPairRows(PairRows[P]):
             if repeated := len(present) - len(chosen):
                 self.counts["repeated_positive"] = self.counts.get("repeated_positive", 0) + repeated
         for reason, name in missing[:1] if self.settings.positives == "one" else missing:
-            self.faults.append(Fault(file, line, reason, f"document {name}"))
+            self.bad_records.append(BadRecord(file, line, reason, f"document {name}"))
         negatives = [*self._negatives(row, by_id), *row.pair.negatives]
         sides = [document.side for document in present]
         kept = tuple(true_negatives(negatives, sides, self.settings.most_negatives, self.negative_counts))
@@ -185,8 +185,8 @@ class DocumentPairRows(PairRows[P]):
     def notes(self) -> dict[str, Any]:
         """Rows that are malformed, outcomes of negatives, and counts of the corpus, for people."""
         notes = super().notes
-        if self._document_faults:
-            notes["faults"] = [*notes.get("faults", []), *map(str, self._document_faults)]
+        if self._bad_documents:
+            notes["faults"] = [*notes.get("faults", []), *map(str, self._bad_documents)]
         if counts := +self._document_counts:
             notes["documents"] = dict(sorted(counts.items()))
         return {**notes, **({"negatives": dict(sorted(self.negative_counts.items()))} if self.negative_counts else {})}

@@ -14,17 +14,17 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.sources.column_templates import Template, look_up, require_paths
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Malformed, text_of
-from pipelines.sources.pair_rows import GivenPair, Side
-from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.column_mapping import Template, look_up, require_paths
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
+from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS, named_apart
+from pipelines.sources.records import ROW_ENDINGS, named_apart
 
 
-class DocumentsSource(PairSource):
-    """Where the queries lie, and where the pages."""
+class DocumentsSource(PairDatasetSource):
+    """Settings of a set of documents: where the queries and the pages lie."""
 
     summary = (
         "queries and pages: images in Parquet (`images: {parquet: ...}`), files, or pages of PDFs "
@@ -40,7 +40,7 @@ class DocumentsSource(PairSource):
     image_filename: str = Field("image_filename", description="column; the pair's key too")
     pdf: str = Field("pdf", description="column, of files without images: a PDF's path, or an end of it that is enough")
     page: str = Field("page", description="column: the page of the PDF")
-    first_page: Literal[0, 1] = Field(1, description="what the rows call the first page")
+    first_page: Literal[0, 1] = Field(1, description="the number of the first page in the rows")
     source: str = Field("source", description="column: the set that a page is from, in collections of several")
     only_sources: tuple[str, ...] = Field((), description="rows of others are left out; empty: all")
 
@@ -49,18 +49,18 @@ class DocumentsSource(PairSource):
         Template(self.query)
         return self
 
-    def reader(self) -> DocumentsRows:
-        return DocumentsRows(self)
+    def reader(self) -> DocumentsReader:
+        return DocumentsReader(self)
 
 
-class DocumentsRows(PairRows[DocumentsSource]):
+class DocumentsReader(PairReader[DocumentsSource]):
     """The pairs of a set of documents, one for each row: a text, and the name of a page.
 
     Reasons why a row gives none: no_query (some sets have pages without a query, on purpose), other_source, no_image,
     bad_page, bad_text, not_json, not_an_object, line_too_long.
     """
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
     def require(self, present: set[str], file: str) -> None:
@@ -76,7 +76,7 @@ class DocumentsRows(PairRows[DocumentsSource]):
         in_pdfs = not images and settings.pdf in present
         return images, in_pdfs, [settings.pdf, settings.page] if in_pdfs else images or [settings.image]
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         """Reads the pair of each row. Raises SettingsError for a file without a column that is needed."""
         settings = self.settings
         query = Template(settings.query)
@@ -87,15 +87,15 @@ class DocumentsRows(PairRows[DocumentsSource]):
             for line, row in self.records(file, columns, images):
                 try:
                     pair = self._pair(row, query, in_pdfs)
-                except Malformed as error:
-                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                except BadRecordError as error:
+                    self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
                 else:
                     if isinstance(pair, str):
                         self.counts[pair] = self.counts.get(pair, 0) + 1
                     else:
                         yield replace(pair, file=file.url, line=line)
 
-    def _pair(self, row: Row, query: Template, in_pdfs: bool) -> GivenPair | str:
+    def _pair(self, row: Row, query: Template, in_pdfs: bool) -> SourcePair | str:
         """Reads a pair, or the reason why there is none although nothing is wrong."""
         settings = self.settings
         if settings.only_sources and _text_at(row, settings.source) not in settings.only_sources:
@@ -109,8 +109,8 @@ class DocumentsRows(PairRows[DocumentsSource]):
         else:
             image = _text_at(row, settings.image) or _text_at(row, settings.image_filename)
         if not image:
-            raise Malformed("no_image", f"{settings.pdf if in_pdfs else settings.image!r} names none")
-        return GivenPair(Side(text), Side("", (image,)), key=_text_at(row, settings.image_filename))
+            raise BadRecordError("no_image", f"{settings.pdf if in_pdfs else settings.image!r} names none")
+        return SourcePair(Side(text), Side("", (image,)), key=_text_at(row, settings.image_filename))
 
 
 def _text_at(row: Row, path: str) -> str:
@@ -119,11 +119,11 @@ def _text_at(row: Row, path: str) -> str:
 
 
 def page_number(value: Any, first: int) -> int:
-    """Parses the number of a page, counted from 1, from a number or its digits. Raises Malformed for all else."""
+    """Parses the number of a page, counted from 1, from a number or its digits. Raises BadRecordError for all else."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
         value = int(value)
     if isinstance(value, float) and value.is_integer():  # null in another row has made the column one of floats
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < first:
-        raise Malformed("bad_page", f"{value!r} is no page: the first is {first}")
+        raise BadRecordError("bad_page", f"{value!r} is no page: the first is {first}")
     return value - first + 1

@@ -20,7 +20,7 @@ from pydantic import Field
 from corpus.settings import SettingsError
 from corpus.stages import Gives
 from pipelines.sources.base import SourceSettings
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
+from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
 from pipelines.sources.img2dataset_tars import SHA256_HEX
 from pipelines.sources.lenient_casts import Cast, UncastableError, all_failed, cast_leniently, stored_values
 from pipelines.sources.not_read import NotRead, UnreadableFileError
@@ -55,7 +55,7 @@ _IN_THE_TABLE = ("jpg", "png", "webp")  # columns of its output_format parquet
 
 
 class Img2datasetSource(SourceSettings):
-    """Where img2dataset's output lies."""
+    """Settings of img2dataset's output: where it lies."""
 
     gives = Gives.IMAGES
     summary = "tars that img2dataset has written, read where they lie"
@@ -65,11 +65,11 @@ class Img2datasetSource(SourceSettings):
     folder: str = Field(description="output folder of img2dataset (format webdataset), or its fsspec URL")
     licence: str = Field("", description="of rows that name none")
 
-    def reader(self) -> Img2datasetRows:
-        return Img2datasetRows(self)
+    def reader(self) -> Img2datasetReader:
+        return Img2datasetReader(self)
 
 
-class Img2datasetRows:
+class Img2datasetReader:
     """One shard of rows for each tar: `url`, `text`, `licence`, and where img2dataset put the image.
 
     counts: `read`, and `bad_text`, rows with a URL, text, key or status that is not UTF-8. Rows whose tar is not there
@@ -84,13 +84,13 @@ class Img2datasetRows:
             raise SettingsError(f"{settings.folder}: no .parquet of img2dataset's there (its output_format webdataset)")
 
     @cached_property
-    def _present(self) -> dict[str, FoundFile]:
+    def _present(self) -> dict[str, FileInfo]:
         """All files in the folder and below, by their URLs."""
         files = find_files([self._settings.folder], [""], "folder", self._not_read, NO_DATA, may_lack=True)
         return {file.url: file for file in named_in_unicode(files, self._not_read)}
 
     @cached_property
-    def _tables(self) -> dict[FoundFile, FoundFile | None]:
+    def _tables(self) -> dict[FileInfo, FileInfo | None]:
         """Each Parquet file with its tar, if there is one. Whatever else lies there is noted."""
         tables = [file for file in self._present.values() if file.url.endswith(".parquet")]
         stems = {_stem(table) for table in tables}
@@ -151,7 +151,7 @@ class Img2datasetRows:
         if damaged and len(damaged) == len(self._tables):
             raise damaged[0]
 
-    def _why_missing(self, table: FoundFile, present: Collection[str]) -> str:
+    def _why_missing(self, table: FileInfo, present: Collection[str]) -> str:
         """Tells what there is in place of a table's tar."""
         stem = _stem(table)
         packed = [f"{stem}{ending}" for ending in _PACKED if f"{stem}{ending}" in self._present]
@@ -165,7 +165,7 @@ class Img2datasetRows:
             instead = ""
         return f"no {stem}.tar{instead}"
 
-    def _rows(self, raw: pa.Table, table: FoundFile, tar_bytes: int | None, missing: str) -> pa.Table:
+    def _rows(self, raw: pa.Table, table: FileInfo, tar_bytes: int | None, missing: str) -> pa.Table:
         bad = np.zeros(raw.num_rows, np.bool_)
         columns = {}
         for name in _COLUMNS:
@@ -210,7 +210,7 @@ class Img2datasetRows:
         return pc.if_else(is_digest, texts, "")
 
 
-def _damage(table: FoundFile) -> UnreadableFileError | None:
+def _damage(table: FileInfo) -> UnreadableFileError | None:
     """Tells why a table cannot be read. Raises SettingsError for one that lacks a key, or has a column twice."""
     try:
         with open_parquet(table) as parquet:
@@ -235,5 +235,5 @@ def _match(present: Sequence[str], url: str) -> dict[str, str]:
     return matches
 
 
-def _stem(table: FoundFile) -> str:
+def _stem(table: FileInfo) -> str:
     return table.url.removesuffix(".parquet")

@@ -22,7 +22,7 @@ _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9
 
 
 @dataclass(frozen=True)
-class Fault:
+class BadRecord:
     """A record that was left out. `line` is where it begins, counted from 1.
 
     Reasons: not_json, not_an_object, unknown_key, unread_time, no_video, no_text, bad_text, bad_time, bad_turns.
@@ -37,18 +37,18 @@ class Fault:
         return f"{self.file}, line {self.line}: {self.reason}: {self.detail}"
 
 
-class Faults(list[Fault]):
+class BadRecords(list[BadRecord]):
     """Records that were left out. The first MAX_LISTED lie in the list; `counts` counts all of them by reason."""
 
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
 
-    def append(self, fault: Fault) -> None:
+    def append(self, record: BadRecord) -> None:
         """Counts a bad record, and keeps it if there are not too many."""
-        self.counts[fault.reason] += 1
+        self.counts[record.reason] += 1
         if len(self) < MAX_LISTED:
-            super().append(fault)
+            super().append(record)
 
     def lines(self) -> list[str]:
         """Describes all of them, a line each; of those that are not in the list their number."""
@@ -57,22 +57,22 @@ class Faults(list[Fault]):
         return [*lines, f"and {more} more"] if more else lines
 
 
-class Malformed(ValueError):
-    """A record is not as it should be; `reason` and `detail` as in Fault."""
+class BadRecordError(ValueError):
+    """A record is not as it should be; `reason` and `detail` as in BadRecord."""
 
     def __init__(self, reason: str, detail: str) -> None:
         self.reason, self.detail = reason, detail[:_MAX_DETAIL_CHARACTERS]
         super().__init__(f"{reason}: {self.detail}")
 
 
-def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
-    """Reads (line, value) of each record: those of an array, of lines, or the file's one object. Adds to `faults`.
+def records(file: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:
+    """Reads (line, value) of each record: those of an array, of lines, or the file's one object. Adds to `bad_records`.
 
     Raises StorageError for a file that cannot be read.
     """
     store = Store(".")
     if not file.lower().endswith(_LINES):
-        yield from scan(store.read(file).decode("utf-8", "surrogateescape"), file, faults)
+        yield from scan(store.read(file).decode("utf-8", "surrogateescape"), file, bad_records)
         return
     with store.open(file) as opened:
         for number, data in enumerate(opened, 1):
@@ -81,11 +81,11 @@ def records(file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
                 if text:
                     yield number, json.loads(text)
             except (ValueError, RecursionError) as error:
-                faults.append(Fault(file, number, "not_json", str(error)))
+                bad_records.append(BadRecord(file, number, "not_json", str(error)))
 
 
-def scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
-    """Parses (line, value) of each value of a text: of an array, or one after the other. Adds to `faults`.
+def scan(text: str, file: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:
+    """Parses (line, value) of each value of a text: of an array, or one after the other. Adds to `bad_records`.
 
     After text that is no JSON it goes on at the next line that begins with a brace, no further from
     the margin than the one that could not be read: what lies further in is part of it.
@@ -102,21 +102,21 @@ def scan(text: str, file: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]
             column = at - text.rfind("\n", 0, at) - 1
             following = re.compile(rf"\n[ \t]{{0,{column}}}(?=\{{)").search(text, at + 1)
             skipped = "" if following else "; nothing after it in the file is read"
-            faults.append(Fault(file, line, "not_json", f"{error}{skipped}"))
+            bad_records.append(BadRecord(file, line, "not_json", f"{error}{skipped}"))
             at = following.end() if following else len(text)
         else:
             yield line, value
 
 
 def text_of(value: Any) -> str:
-    """Strips a string; null becomes "". Raises Malformed for all else, and for what is not Unicode."""
+    """Strips a string; null becomes "". Raises BadRecordError for all else, and for what is not Unicode."""
     if not isinstance(value, str | None):
-        raise Malformed("bad_text", f"expected a string, found {type(value).__name__}")
+        raise BadRecordError("bad_text", f"expected a string, found {type(value).__name__}")
     text = (value or "").strip()
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise Malformed("bad_text", f"not Unicode: {error.reason}") from None
+        raise BadRecordError("bad_text", f"not Unicode: {error.reason}") from None
     return text
 
 
@@ -127,15 +127,16 @@ TIME_KEYS = (*_STARTS, *_ENDS, *_INTERVALS)  # under which public sets say when 
 
 
 def refuse_unread_times(record: Mapping[str, Any], start_key: str = "", end_key: str = "") -> None:
-    """Raises Malformed (unread_time) for a record that has a time under another key than those that are read, and none
-    under these: what is about a part would be taken to be about the whole video.
+    """Refuses a record that has a time under a key that is not read, and none under those that are.
+
+    Raises BadRecordError (unread_time): a text about a part would be taken to be about the whole video.
     """
     has_start, has_end = (record.get(key) not in (None, "") for key in (start_key, end_key))
     for keys, is_read in ((_STARTS, has_start), (_ENDS, has_end), (_INTERVALS, has_start or has_end)):
         for key in keys if not is_read else ():
             if key not in (start_key, end_key) and record.get(key) not in (None, "", []):
                 read = f"read are {start_key!r} and {end_key!r}" if start_key else "no times are read"
-                raise Malformed("unread_time", f"{key!r} looks like a time of a part of the video; {read}")
+                raise BadRecordError("unread_time", f"{key!r} looks like a time of a part of the video; {read}")
 
 
 def seconds(value: Any) -> float | None:

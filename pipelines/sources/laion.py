@@ -18,8 +18,7 @@ from pydantic import Field, field_validator
 from corpus.settings import SettingsError
 from corpus.stages import Gives
 from pipelines.sources.base import SourceSettings
-from pipelines.sources.expressions import RowFilter
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
+from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
 from pipelines.sources.lenient_casts import (
     Cast,
     UncastableError,
@@ -30,6 +29,7 @@ from pipelines.sources.lenient_casts import (
 )
 from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single, rows_claimed
+from pipelines.sources.row_filter import RowFilter
 from pipelines.sources.sampling import Sample, in_tables_of
 
 COLUMNS = pa.schema(
@@ -55,7 +55,7 @@ _CHECK_THREADS = 8
 
 
 class LaionSource(SourceSettings):
-    """Which rows of which metadata."""
+    """Settings of LAION-style metadata: its files, and which rows of them."""
 
     gives = Gives.IMAGES
     summary = "LAION-style metadata in Parquet: URLs, texts and scores, filtered by an expression and sampled"
@@ -78,11 +78,11 @@ class LaionSource(SourceSettings):
             RowFilter(text, ALIASES)
         return text
 
-    def reader(self) -> LaionRows:
-        return LaionRows(self)
+    def reader(self) -> LaionReader:
+        return LaionReader(self)
 
 
-class LaionRows:
+class LaionReader:
     """Reads the rows of a source in shards, and counts them: rows read, and rows left out by reason.
 
     no_url, filtered_by_expression; bad_text, a URL, text or licence that is not UTF-8; unreadable_rows, those of a
@@ -97,7 +97,7 @@ class LaionRows:
         self.counts: dict[str, int] = {}
 
     @cached_property
-    def parts(self) -> tuple[FoundFile, ...]:
+    def parts(self) -> tuple[FileInfo, ...]:
         """The files, in order. Raises SettingsError where there are none."""
         return find_parts(self._settings.parts, self._not_read)
 
@@ -134,21 +134,21 @@ class LaionRows:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Which files and values were not read, for people."""
+        """The files and values that were not read, for people."""
         return self._not_read.notes()
 
     def _filter(self) -> RowFilter | None:
         return RowFilter(self._settings.filter, ALIASES) if self._settings.filter else None
 
 
-def find_parts(patterns: Sequence[str], not_read: NotRead | None = None) -> tuple[FoundFile, ...]:
+def find_parts(patterns: Sequence[str], not_read: NotRead | None = None) -> tuple[FileInfo, ...]:
     """Finds the files that paths, folders and globs stand for, each once. Raises SettingsError where there are none."""
     files = named_in_unicode(find_files(patterns, [".parquet"], "parts", not_read, NO_DATA), not_read)
     return tuple({part.url: part for part in files}.values())
 
 
 def read_parts(
-    parts: Sequence[FoundFile], row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead | None = None
+    parts: Sequence[FileInfo], row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead | None = None
 ) -> Iterator[pa.Table]:
     """Reads the rows of the parts that have a URL and pass the filter, as tables of COLUMNS.
 
@@ -177,7 +177,7 @@ def read_parts(
 
 
 def _read_part(
-    part: FoundFile, row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead
+    part: FileInfo, row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead
 ) -> Iterator[pa.Table]:
     filter_columns = sorted(row_filter.names) if row_filter else []
     caster = _Caster(part.url, not_read)
@@ -201,7 +201,7 @@ def _add(counts: dict[str, int], reason: str, rows: int) -> None:
     counts[reason] = counts.get(reason, 0) + rows
 
 
-def _damage(row_filter: RowFilter | None, part: FoundFile) -> UnreadableFileError | None:
+def _damage(row_filter: RowFilter | None, part: FileInfo) -> UnreadableFileError | None:
     """Tells why a part cannot be read. Raises SettingsError for one that lacks what is needed, or has it twice."""
     filter_columns = sorted(row_filter.names) if row_filter else []
     try:
@@ -218,7 +218,7 @@ def _damage(row_filter: RowFilter | None, part: FoundFile) -> UnreadableFileErro
     return None
 
 
-def _batches(part: FoundFile, extra: Collection[str]) -> Iterator[pa.Table]:
+def _batches(part: FileInfo, extra: Collection[str]) -> Iterator[pa.Table]:
     """Reads all rows of a part, with COLUMNS and those of the `extra` columns that it has, as they are stored."""
     with open_parquet(part) as parquet:
         names = _match(column_names(parquet.schema_arrow, part.url), {*COLUMNS.names, *extra}, part.url)
@@ -227,7 +227,7 @@ def _batches(part: FoundFile, extra: Collection[str]) -> Iterator[pa.Table]:
             yield _with_all_columns(columns, batch.num_rows, part)
 
 
-def _with_all_columns(columns: Mapping[str, pa.ChunkedArray], rows: int, part: FoundFile) -> pa.Table:
+def _with_all_columns(columns: Mapping[str, pa.ChunkedArray], rows: int, part: FileInfo) -> pa.Table:
     """Completes the columns of a part by those that its folders give a value, and by nulls for others of COLUMNS."""
     partition = {ALIASES.get(name.lower(), name.lower()): value for name, value in part.partition.items()}
     more = {name: pa.repeat(pa.scalar(value, pa.string()), rows) for name, value in partition.items()}

@@ -79,7 +79,7 @@ def stored_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
         ]
         return pa.chunked_array(chunks) if chunks else stored_values(pa.chunked_array([], kind.value_type))
     if pa.types.is_string_view(kind):
-        return column.cast(pa.string())  # as it lies there: nobody has looked at the bytes
+        return column.cast(pa.string())  # as it is stored: the bytes were not checked
     return column.cast(pa.binary()) if pa.types.is_binary_view(kind) else column
 
 

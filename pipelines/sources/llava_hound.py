@@ -19,12 +19,12 @@ from pydantic import Field
 from corpus.records import Modality, Task
 from corpus.storage import StorageError, Store
 from pipelines.sources.description_requests import asks_for_description
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import TIME_KEYS, Fault, Malformed, refuse_unread_times, text_of
-from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side
-from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import TIME_KEYS, BadRecord, BadRecordError, refuse_unread_times, text_of
+from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair
+from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS
+from pipelines.sources.records import ROW_ENDINGS
 
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -33,8 +33,8 @@ _KEYS = ("id", "video", "conversations", *TIME_KEYS)
 _MAX_NAME_BYTES = 255  # bytes that file systems allow
 
 
-class LlavaHoundSource(PairSource):
-    """Which annotations, where the frames lie, and what becomes of them."""
+class LlavaHoundSource(PairDatasetSource):
+    """Settings of LLaVA-Hound: the annotations, where the frames lie, and which pairs are made of them."""
 
     summary = "captions and questions about folders of frames"
 
@@ -53,36 +53,36 @@ class LlavaHoundSource(PairSource):
         (), description="prompts that are no questions, beside those that plainly ask for a description"
     )
 
-    def reader(self) -> LlavaHoundRows:
-        return LlavaHoundRows(self)
+    def reader(self) -> LlavaHoundReader:
+        return LlavaHoundReader(self)
 
     @property
     def modality(self) -> Modality:
         return Modality.CLIP
 
 
-class LlavaHoundRows(PairRows[LlavaHoundSource]):
+class LlavaHoundReader(PairReader[LlavaHoundSource]):
     """One row for a caption, or for each question with its answer.
 
-    Faults: no_video; unread_time, it is about a part of the video while all frames would be taken; bad_turns, not a
+    Reasons: no_video; unread_time, it is about a part of the video while all frames would be taken; bad_turns, not a
     human and then the model; no_text; bad_text; no_question, of questions a record that only asks for descriptions
-    (one beside questions is passed over); those of `read_records`. Beside what PairRows counts: no_frames, of a row
+    (one beside questions is passed over); those of `read_records`. Beside what PairReader counts: no_frames, of a row
     whose video has none (checked once the sample is drawn).
     """
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         for file, _ in self.readable():
             for line, record in self.records(file, _KEYS):
                 try:
                     yield from read_record(record, self.settings, file.url, line)
-                except Malformed as error:
-                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                except BadRecordError as error:
+                    self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
 
     def shards(self) -> Iterator[pa.Table]:
-        """Reads the shards as PairRows; until the sample is drawn, a video's only image is its folder."""
+        """Reads the shards as PairReader; until the sample is drawn, a video's only image is its folder."""
         store = Store(self.settings.frames)
         no_frames = 0
         for shard in super().shards():
@@ -99,11 +99,11 @@ def task_of(settings: LlavaHoundSource) -> Task:
     return Task.VIDEO_QA if settings.use == "qa" else Task.VIDEO_RETRIEVAL
 
 
-def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: int = 0) -> list[GivenPair]:
-    """Reads the pairs of one record; a video is named by its folder. Raises Malformed."""
+def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: int = 0) -> list[SourcePair]:
+    """Reads the pairs of one record; a video is named by its folder. Raises BadRecordError."""
     video = text_of(record.get("video")).strip("/")
     if not _is_below(video):
-        raise Malformed("no_video", f"'video' is {video!r}")
+        raise BadRecordError("no_video", f"'video' is {video!r}")
     refuse_unread_times(record)
     turns = _turns(record.get("conversations"), settings.tokens)
     if settings.use != "qa":
@@ -111,12 +111,12 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
     else:
         questions = [turn for turn in turns if not asks_for_description(turn[0], settings.description_prompts)]
         if turns and not questions:
-            raise Malformed("no_question", f"asks for a description: {turns[0][0][:60]!r}")
+            raise BadRecordError("no_question", f"asks for a description: {turns[0][0][:60]!r}")
         turns = questions
     pairs = []
     for question, answer in turns:
         if not answer or (settings.use == "qa" and not question):
-            raise Malformed("no_text", "an empty question or answer")
+            raise BadRecordError("no_text", "an empty question or answer")
         frames = Side("", (video,))
         match settings.use:
             case "text_to_video":
@@ -126,7 +126,7 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
             case "qa":
                 sides, instruction = (Side(question, (video,)), Side(answer)), ""
         pairs.append(
-            GivenPair(*sides, instruction=instruction, key=text_of(_string(record.get("id"))), file=file, line=line)
+            SourcePair(*sides, instruction=instruction, key=text_of(_string(record.get("id"))), file=file, line=line)
         )
     return pairs
 
@@ -149,12 +149,12 @@ def _is_below(video: str) -> bool:
 
 
 def _turns(turns: Any, tokens: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Reads the questions and answers of a conversation. Raises Malformed."""
+    """Reads the questions and answers of a conversation. Raises BadRecordError."""
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise Malformed("bad_turns", "conversations are not a list of objects")
+        raise BadRecordError("bad_turns", "conversations are not a list of objects")
     dialogue = [turn for turn in turns if turn.get("from") != "system"]
     if not dialogue or [turn.get("from") for turn in dialogue] != ["human", "gpt"] * (len(dialogue) // 2):
-        raise Malformed("bad_turns", "human and gpt do not take turns")
+        raise BadRecordError("bad_turns", "human and gpt do not take turns")
     values = [text_of(turn.get("value")) for turn in dialogue]
     for token in tokens:
         values = [value.replace(token, "").strip() for value in values]

@@ -19,22 +19,22 @@ from pydantic import Field, field_validator
 from corpus.records import Task
 from corpus.settings import SettingsError
 from corpus.storage import Store
-from pipelines.sources.column_templates import Template, require_paths
+from pipelines.sources.column_mapping import Template, require_paths
 from pipelines.sources.document_join import Document, DocumentsSettings, ids_at, names_at
-from pipelines.sources.document_pairs import DocumentPairRows, DocumentPairSource, NamedPair
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Malformed, text_of
+from pipelines.sources.document_pairs import DocumentPairReader, DocumentPairSource, NamedPair
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecordError, text_of
 from pipelines.sources.mbeir_tasks import SETS, Key, one_task
-from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.pair_rows import Side, SourcePair
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS
+from pipelines.sources.records import ROW_ENDINGS
 
 _POSITIVES, _NEGATIVES = "pos_cand_list", "neg_cand_list"
 _COLUMNS = ("qid", "query_txt", "query_img_path", "query_modality", _POSITIVES, _NEGATIVES)
 
 
 class MbeirSource(DocumentPairSource):
-    """Which of M-BEIR's sets."""
+    """Settings of M-BEIR: which of its sets, and where they lie."""
 
     summary = "M-BEIR's sixteen sets: queries joined with the candidate pool by id, each with its set's instruction"
 
@@ -59,8 +59,8 @@ class MbeirSource(DocumentPairSource):
         one_task(names)
         return names
 
-    def reader(self) -> MbeirRows:
-        return MbeirRows(self)
+    def reader(self) -> MbeirReader:
+        return MbeirReader(self)
 
 
 def task_of(settings: MbeirSource) -> Task:
@@ -68,15 +68,15 @@ def task_of(settings: MbeirSource) -> Task:
     return one_task(settings.subsets)
 
 
-class MbeirRows(DocumentPairRows[MbeirSource]):
-    """The pairs of the subsets, as of `DocumentPairRows`.
+class MbeirReader(DocumentPairReader[MbeirSource]):
+    """The pairs of the subsets, as of `DocumentPairReader`.
 
     The instruction is that of the dataset (which a query's id begins with), of what the query has and of what its
     positive has. The notes count the pairs for which there is none.
     """
 
     @cached_property
-    def _by_subset(self) -> dict[str, list[FoundFile]]:
+    def _by_subset(self) -> dict[str, list[FileInfo]]:
         folder, split = self.settings.folder.rstrip("/"), self.settings.split
         return {
             name: find_files(
@@ -90,7 +90,7 @@ class MbeirRows(DocumentPairRows[MbeirSource]):
     def _subset_of(self) -> dict[str, str]:
         return {found.url: name for name, files in self._by_subset.items() for found in files}
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         return [found for files in self._by_subset.values() for found in files]
 
     def require(self, present: set[str], file: str) -> None:
@@ -113,16 +113,16 @@ class MbeirRows(DocumentPairRows[MbeirSource]):
     def named(self, row: Row, file: str, line: int) -> NamedPair:
         query = Side(text_of(row.get("query_txt")), names_at(row, "query_img_path"))
         if query == Side():
-            raise Malformed("no_query", "neither query_txt nor query_img_path")
+            raise BadRecordError("no_query", "neither query_txt nor query_img_path")
         positives = ids_at(Template(_POSITIVES), row)
         if not positives:
-            raise Malformed("no_positive", f"{_POSITIVES} names none")
-        pair = GivenPair(
+            raise BadRecordError("no_positive", f"{_POSITIVES} names none")
+        pair = SourcePair(
             query, Side(), key=Template("qid").text(row), file=file, line=line, subset=self._subset_of[file]
         )
         return NamedPair(pair, tuple(positives), tuple(ids_at(Template(_NEGATIVES), row)))
 
-    def of_document(self, pair: GivenPair, document: Document) -> GivenPair:
+    def of_document(self, pair: SourcePair, document: Document) -> SourcePair:
         dataset = pair.key.partition(":")[0]
         known = SETS[pair.subset].key[0]
         key = (int(dataset) if dataset.isdecimal() else known, _modality(pair.query), _modality(document.side))

@@ -14,18 +14,18 @@ from typing import Literal
 from pydantic import Field
 
 from corpus.records import Task
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Malformed, text_of
-from pipelines.sources.pair_rows import GivenPair, Side
-from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
+from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS
+from pipelines.sources.records import ROW_ENDINGS
 
 MAX_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
 
 
-class MegaPairsSource(PairSource):
-    """Which annotations, and what their fields are called."""
+class MegaPairsSource(PairDatasetSource):
+    """Settings of MegaPairs: the annotations, and the names of their fields."""
 
     summary = "image + text → image, the set's hard negatives in their order, the query image among them on purpose"
 
@@ -41,29 +41,29 @@ class MegaPairsSource(PairSource):
         (), description="the first of these that an image's path begins with is taken off it"
     )
 
-    def reader(self) -> MegaPairsRows:
-        return MegaPairsRows(self)
+    def reader(self) -> MegaPairsReader:
+        return MegaPairsReader(self)
 
 
-class MegaPairsRows(PairRows[MegaPairsSource]):
+class MegaPairsReader(PairReader[MegaPairsSource]):
     """Rows of triplets: query with a text and an image, positive with an image, negatives in their order.
 
-    Faults: those of `read_records`; no_image, one of the two is missing; no_text, all texts are empty;
+    Reasons: those of `read_records`; no_image, one of the two is missing; no_text, all texts are empty;
     bad_text, no string where there should be one; bad_list, one is missing or absurdly long.
     """
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         settings = self.settings
         keys = (settings.query_image_key, settings.texts_key, settings.target_image_key, settings.negatives_key)
         for file, _ in self.readable():
             for line, record in self.records(file, keys):
                 try:
                     yield read_triplet(record, settings, file.url, line)
-                except Malformed as error:
-                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                except BadRecordError as error:
+                    self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
 
 
 def task_of(settings: MegaPairsSource) -> Task:
@@ -71,15 +71,15 @@ def task_of(settings: MegaPairsSource) -> Task:
     return Task.IMAGE_RETRIEVAL
 
 
-def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: int = 0) -> GivenPair:
-    """Reads the pair of one record. Raises Malformed."""
+def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: int = 0) -> SourcePair:
+    """Reads the pair of one record. Raises BadRecordError."""
     query = _image(record, settings.query_image_key, settings)
     target = _image(record, settings.target_image_key, settings)
     texts = [text for text in _strings(record, settings.texts_key) if text]
     if not texts:
-        raise Malformed("no_text", f"{settings.texts_key!r} has no text")
+        raise BadRecordError("no_text", f"{settings.texts_key!r} has no text")
     negatives = _strings(record, settings.negatives_key)
-    return GivenPair(
+    return SourcePair(
         Side(choose_text(texts, f"{query}\n{target}", settings.seed), (query,)),
         Side("", (target,)),
         tuple(Side("", (_stripped(name, settings.strip_prefixes),)) for name in negatives if name),
@@ -97,7 +97,7 @@ def choose_text(texts: Sequence[str], record: str, seed: int) -> str:
 def _image(record: Row, key: str, settings: MegaPairsSource) -> str:
     name = _stripped(text_of(record.get(key)), settings.strip_prefixes)
     if not name:
-        raise Malformed("no_image", f"no {key!r}")
+        raise BadRecordError("no_image", f"no {key!r}")
     return name
 
 
@@ -107,9 +107,9 @@ def _strings(record: Row, key: str) -> list[str]:
     if isinstance(values, str):
         values = [values]
     if not isinstance(values, list):
-        raise Malformed("bad_list", f"no list {key!r}")
+        raise BadRecordError("bad_list", f"no list {key!r}")
     if len(values) > MAX_ENTRIES:
-        raise Malformed("bad_list", f"{key!r} has {len(values)} entries")
+        raise BadRecordError("bad_list", f"{key!r} has {len(values)} entries")
     return [text_of(value) for value in values]
 
 

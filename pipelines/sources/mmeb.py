@@ -19,12 +19,12 @@ from pydantic import Field, field_validator
 
 from corpus.records import Task
 from corpus.settings import SettingsError
-from pipelines.sources.column_templates import require_paths
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Malformed, text_of
+from pipelines.sources.column_mapping import require_paths
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
 from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolve_subset, split_instruction
-from pipelines.sources.pair_rows import GivenPair, Side
-from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.string_lists import MAX_ENTRIES, string_list
 
 QUERY = ("qry", "qry_image_path")
@@ -36,7 +36,7 @@ _TOKEN = re.compile(r"<\|image_[0-9]+\|>\n?")
 _SPLIT = re.compile(r"(.+)-[0-9]+-of-[0-9]+\.parquet")  # original-00000-of-00001.parquet
 
 
-class _SixFields(PairSource):
+class _SixFields(PairDatasetSource):
     known: ClassVar[Mapping[str, Subset]]
 
     folder: str = Field(".", description="where each subset has a folder of its name")
@@ -60,8 +60,8 @@ class _SixFields(PairSource):
         one_task(subsets)
         return subsets
 
-    def reader(self) -> MmebRows:
-        return MmebRows(self)
+    def reader(self) -> MmebReader:
+        return MmebReader(self)
 
     @property
     def has_labels(self) -> bool:
@@ -69,18 +69,17 @@ class _SixFields(PairSource):
 
 
 class MmebSource(_SixFields):
-    """Which subsets of MMEB-train."""
+    """Settings of MMEB-train: which of its subsets."""
 
     known = SUBSETS
     summary = (
-        "VLM2Vec's six fields; the task and the instruction of MMEB-train's twenty subsets are known, others are told "
-        "theirs"
+        "VLM2Vec's six fields; the task and the instruction of MMEB-train's twenty subsets are known, others are set"
     )
     kind: Literal["mmeb"]
 
 
 class Mme5Source(_SixFields):
-    """Which subsets of mmE5-synthetic, or of MMEB with mmE5's hard negatives."""
+    """Settings of mmE5-synthetic, or of MMEB with mmE5's hard negatives: which of their subsets."""
 
     known = {**SUBSETS, **MME5_SUBSETS}
     summary = "the same fields of mmE5; negatives that are lists in strings are read without `eval`"
@@ -93,11 +92,11 @@ def task_of(settings: _SixFields) -> Task:
     return one_task(settings.subsets)
 
 
-class MmebRows(PairRows[_SixFields]):
+class MmebReader(PairReader[_SixFields]):
     """Rows of the subsets, one after the other. An instruction that a query begins with lies in `instruction`, one
     that a positive begins with in `positive_instruction`.
 
-    Faults: empty_query, empty_positive, neither text nor image; no_image, there should be one; bad_text, no string;
+    Reasons: empty_query, empty_positive, neither text nor image; no_image, there should be one; bad_text, no string;
     bad_list, negatives that are no list of strings. Instructions of negatives are those of positives, and taken out.
     """
 
@@ -106,16 +105,16 @@ class MmebRows(PairRows[_SixFields]):
         self.text_counts: Counter[str] = Counter()
 
     @cached_property
-    def _by_subset(self) -> dict[str, list[FoundFile]]:
+    def _by_subset(self) -> dict[str, list[FileInfo]]:
         return {name: self._files_of(name, subset) for name, subset in self.settings.subsets.items()}
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         return [file for files in self._by_subset.values() for file in files]
 
     def require(self, present: set[str], file: str) -> None:
         require_paths(QUERY + POSITIVE, present, file)
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         self.text_counts = Counter()
         reader = RowReader(self.settings, self.text_counts)
         for name, files in self._by_subset.items():
@@ -124,8 +123,8 @@ class MmebRows(PairRows[_SixFields]):
                     try:
                         pair = reader.pair(row, self.settings.subsets[name], file.url, line)
                         yield replace(pair, subset=name)
-                    except Malformed as error:
-                        self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                    except BadRecordError as error:
+                        self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -133,7 +132,7 @@ class MmebRows(PairRows[_SixFields]):
         counts = {reason: count for reason, count in sorted(self.text_counts.items()) if count}
         return {**super().notes, **({"texts": counts} if counts else {})}
 
-    def _files_of(self, name: str, subset: Subset) -> list[FoundFile]:
+    def _files_of(self, name: str, subset: Subset) -> list[FileInfo]:
         patterns = subset.files or (f"{self.settings.folder.rstrip('/')}/{name}",)
         files = find_files(patterns, (".parquet",), f"subsets.{name}", self.not_read, NO_DATA)
         splits = {match[1] for file in files if (match := _SPLIT.fullmatch(file.name.rpartition("/")[2]))}
@@ -155,8 +154,8 @@ class RowReader:
         self._lists = isinstance(settings, Mme5Source)
         self._counts = counts
 
-    def pair(self, row: Mapping[str, Any], subset: Subset, file: str = "", line: int = 0) -> GivenPair:
-        """Reads the pair of one row. Raises Malformed."""
+    def pair(self, row: Mapping[str, Any], subset: Subset, file: str = "", line: int = 0) -> SourcePair:
+        """Reads the pair of one row. Raises BadRecordError."""
         query_image, positive_image = _expected_images(row.get(MODALITY), subset)
         instruction, query = self._side(row, QUERY, subset.instruction, query_image)
         positive_instruction, positive = self._side(row, POSITIVE, subset.positive_instruction, positive_image)
@@ -165,10 +164,10 @@ class RowReader:
             subset.positive_instruction and positive.text and not positive_instruction
         )
         if not (query.text or query.images):
-            raise Malformed("empty_query", f"neither {QUERY[0]} nor {QUERY[1]}")
+            raise BadRecordError("empty_query", f"neither {QUERY[0]} nor {QUERY[1]}")
         if not (positive.text or positive.images):
-            raise Malformed("empty_positive", f"neither {POSITIVE[0]} nor {POSITIVE[1]}")
-        return GivenPair(
+            raise BadRecordError("empty_positive", f"neither {POSITIVE[0]} nor {POSITIVE[1]}")
+        return SourcePair(
             query,
             positive,
             tuple(self._negatives(row, subset)),
@@ -184,7 +183,7 @@ class RowReader:
     ) -> tuple[str, Side]:
         raw, path = text_of(row.get(names[0])), self._name(row.get(names[1]))
         if image and not path:
-            raise Malformed("no_image", f"{names[1]} is empty")
+            raise BadRecordError("no_image", f"{names[1]} is empty")
         text = _TOKEN.sub("", raw).strip()
         self._counts["token_without_image"] += text != raw and not path
         self._counts["image_without_token"] += bool(text == raw and raw and path)
@@ -207,7 +206,7 @@ class RowReader:
             return string_list(value, name)
         values = value if isinstance(value, list) else [value]
         if len(values) > MAX_ENTRIES:
-            raise Malformed("bad_list", f"{name} has {len(values)} entries")
+            raise BadRecordError("bad_list", f"{name} has {len(values)} entries")
         texts = [text_of(each) for each in values]
         return texts if any(texts) else []
 
@@ -216,7 +215,7 @@ class RowReader:
         texts = texts if any(texts) else [""] * len(paths)
         paths = paths if any(paths) else [""] * len(texts)
         if len(texts) != len(paths):
-            raise Malformed("bad_list", f"{len(texts)} texts and {len(paths)} images of negatives")
+            raise BadRecordError("bad_list", f"{len(texts)} texts and {len(paths)} images of negatives")
         return zip(texts, paths, strict=True)
 
     def _name(self, path: Any) -> str:

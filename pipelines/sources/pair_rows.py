@@ -1,7 +1,7 @@
 """The rows of a source of existing pairs: texts, and the names of the images on each side.
 
-The images themselves are found by their names in archives (`pipelines.sources.archives`) and become items of their
-own; a pair's row only names them.
+The images themselves are found by their names (`pipelines.sources.images`) and become items of their own; a pair's row
+only names them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class GivenPair:
+class SourcePair:
     """One pair as its set has it."""
 
     query: Side
@@ -70,7 +70,7 @@ class GivenPair:
     in_batch_negatives: bool = True
 
 
-def pairs_table(pairs: Sequence[GivenPair]) -> pa.Table:
+def pairs_table(pairs: Sequence[SourcePair]) -> pa.Table:
     """Makes PAIR_ROWS of some pairs, in their order."""
     columns: dict[str, pa.Array] = {
         name: _sides([getattr(pair, name) for pair in pairs]) for name in ("query", "positive")

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 
 from corpus.settings import SettingsError
 from corpus.storage import StorageError, Store, storage_errors
-from pipelines.sources.found_files import FoundFile
+from pipelines.sources.files import FileInfo
 from pipelines.sources.not_read import UnreadableFileError
 
 
 @contextlib.contextmanager
-def open_parquet(file: FoundFile | str) -> Iterator[pq.ParquetFile]:
+def open_parquet(file: FileInfo | str) -> Iterator[pq.ParquetFile]:
     """Opens a file for reading.
 
     Inside, what Arrow raises is an UnreadableFileError, what its storage does a StorageError.
@@ -36,7 +36,7 @@ def open_parquet(file: FoundFile | str) -> Iterator[pq.ParquetFile]:
         yield pq.ParquetFile(opened, **({"pre_buffer": True} if "://" in url else {"buffer_size": 2**20}))
 
 
-def rows_claimed(file: FoundFile) -> int:
+def rows_claimed(file: FileInfo) -> int:
     """Reads how many rows a file claims to have; 0 where not even that can be read."""
     try:
         with open_parquet(file) as parquet:

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.sources.column_templates import paths_of_schema
-from pipelines.sources.found_files import FoundFile
-from pipelines.sources.json_records import Fault
+from pipelines.sources.column_mapping import paths_of_schema
+from pipelines.sources.files import FileInfo
+from pipelines.sources.json_records import BadRecord
 from pipelines.sources.lenient_casts import is_binary, is_list
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single
 from pipelines.sources.parquet_footer import FooterError, null_columns
@@ -29,19 +29,19 @@ def embedded_name(file: str, row: int, column: str = IMAGE, at: int | None = Non
     return name if at is None else f"{name}&at={at}"
 
 
-def parquet_paths(file: FoundFile) -> set[str]:
+def parquet_paths(file: FileInfo) -> set[str]:
     """Lists every path of a file's columns. Raises UnreadableFileError, StorageError."""
     with open_parquet(file) as parquet:
         return paths_of_schema(parquet.schema_arrow)
 
 
 def parquet_rows(
-    file: FoundFile, faults: list[Fault], columns: Collection[str] | None, maybe_images: Collection[str]
+    file: FileInfo, bad_records: list[BadRecord], columns: Collection[str] | None, maybe_images: Collection[str]
 ) -> Iterator[tuple[int, Row]]:
-    """Reads (row, values) of a file, rows counted from 1. As `record_files.read_records`, for Parquet.
+    """Reads (row, values) of a file, rows counted from 1. As `records.read_records`, for Parquet.
 
     Values are those that JSON has: binary columns are UTF-8, as some programs write text; decimals are numbers; dates,
-    times and UUIDs are texts. A row with text that is not UTF-8, or a date that Python has not, is a fault. Raises
+    times and UUIDs are texts. A row with text that is not UTF-8, or a date that Python has not, is a bad record. Raises
     SettingsError for a column that is there twice.
     """
     with open_parquet(file) as parquet:
@@ -60,7 +60,7 @@ def parquet_rows(
                 sizes = {name: _sizes(batch, name) for name in lists}
                 if lists:
                     batch = batch.drop_columns(lists)
-                for at, row in _python_rows(batch, file.url, first, faults):
+                for at, row in _python_rows(batch, file.url, first, bad_records):
                     for name, counts in sizes.items():
                         row[name] = [embedded_name(file.name, at, name, place) for place in range(counts[at - first])]
                     for name in images:
@@ -109,7 +109,7 @@ def _has_path(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
 
 
-def _embedded_columns(file: FoundFile, parquet: pq.ParquetFile, images: Collection[str]) -> list[set[str]]:
+def _embedded_columns(file: FileInfo, parquet: pq.ParquetFile, images: Collection[str]) -> list[set[str]]:
     """Lists for each row group the columns that have images in its own bytes, which are not read for it."""
     if not images:
         return [set()] * parquet.num_row_groups
@@ -122,7 +122,9 @@ def _embedded_columns(file: FoundFile, parquet: pq.ParquetFile, images: Collecti
     return [{name for name in images if not {name, f"{name}.bytes"} & group} for group in nulls]
 
 
-def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault]) -> Iterator[tuple[int, Row]]:
+def _python_rows(
+    batch: pa.RecordBatch, url: str, first: int, bad_records: list[BadRecord]
+) -> Iterator[tuple[int, Row]]:
     converters = {field.name: convert for field in batch.schema if (convert := _converter(field.type))}
     try:
         yield from list(enumerate(_rows(batch, converters), first))
@@ -131,9 +133,9 @@ def _python_rows(batch: pa.RecordBatch, url: str, first: int, faults: list[Fault
             try:
                 (row,) = _rows(batch.slice(at, 1), converters)
             except UnicodeDecodeError as error:
-                faults.append(Fault(url, first + at, "bad_text", f"not Unicode: {error.reason}"))
+                bad_records.append(BadRecord(url, first + at, "bad_text", f"not Unicode: {error.reason}"))
             except (ValueError, OverflowError) as error:
-                faults.append(Fault(url, first + at, "bad_text", str(error)))
+                bad_records.append(BadRecord(url, first + at, "bad_text", str(error)))
             else:
                 yield first + at, row
 

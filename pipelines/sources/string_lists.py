@@ -10,7 +10,7 @@ import ast
 import re
 import warnings
 
-from pipelines.sources.json_records import Malformed, text_of
+from pipelines.sources.json_records import BadRecordError, text_of
 
 MAX_CHARACTERS = 200_000
 MAX_ENTRIES = 1000
@@ -24,22 +24,23 @@ def string_list(text: str, name: str) -> list[str]:
     """Parses a list of strings, or one string, that is written as Python writes it; "" is the empty list.
 
     Only brackets, commas and quoted strings are let through to `ast.literal_eval`: neither depth nor numbers can grow.
-    Raises Malformed for all else, for strings that are no Unicode, and for more than MAX_CHARACTERS or MAX_ENTRIES.
+    Raises BadRecordError for all else, for strings that are no Unicode, and for more than MAX_CHARACTERS or
+    MAX_ENTRIES.
     """
     text = text.strip()
     if not text:
         return []
     if len(text) > MAX_CHARACTERS:
-        raise Malformed("bad_list", f"{name} has {len(text)} characters")
+        raise BadRecordError("bad_list", f"{name} has {len(text)} characters")
     if not _LIST.fullmatch(text):
-        raise Malformed("bad_list", f"{name} holds no list of strings: {text[:60]!r}")
+        raise BadRecordError("bad_list", f"{name} holds no list of strings: {text[:60]!r}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes such as "\d", which Python takes as they are
             value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise Malformed("bad_list", f"{name} holds no list of strings: {error}") from None
+        raise BadRecordError("bad_list", f"{name} holds no list of strings: {error}") from None
     values = [value] if isinstance(value, str) else value
     if len(values) > MAX_ENTRIES:
-        raise Malformed("bad_list", f"{name} has {len(values)} entries")
+        raise BadRecordError("bad_list", f"{name} has {len(values)} entries")
     return [text_of(each) for each in values]

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.sources.column_templates import Template, require_paths
+from pipelines.sources.column_mapping import Template, require_paths
 from pipelines.sources.document_join import DocumentsSettings, ids_at, names_at
-from pipelines.sources.document_pairs import DocumentPairRows, DocumentPairSource, NamedPair
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Malformed
-from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.document_pairs import DocumentPairReader, DocumentPairSource, NamedPair
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecordError
+from pipelines.sources.pair_rows import Side, SourcePair
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS
+from pipelines.sources.records import ROW_ENDINGS
 
 _HUB = "hf://datasets/Tevatron"
 _POSITIVES, _NEGATIVES = "positive_document_ids", "negative_document_ids"
@@ -46,7 +46,7 @@ SETS = {
 
 
 class TevatronSource(DocumentPairSource):
-    """Where queries and documents lie; or the name of a set of which that is known."""
+    """Settings of Tevatron's sets: where queries and documents lie, or the name of a known set."""
 
     summary = (
         "Tevatron's newer sets, queries joined with a corpus of passages or pages; presets `colpali`, `pixmo-docs`, "
@@ -75,18 +75,18 @@ class TevatronSource(DocumentPairSource):
             raise ValueError("say where the files of the queries and of the corpus lie, or name a preset")
         return self
 
-    def reader(self) -> TevatronRows:
-        return TevatronRows(self)
+    def reader(self) -> TevatronReader:
+        return TevatronReader(self)
 
 
 def _train(name: str) -> list[str]:
     return [f"{_HUB}/{name}/data/train-*.parquet"]
 
 
-class TevatronRows(DocumentPairRows[TevatronSource]):
-    """The pairs of the queries, as of `DocumentPairRows`."""
+class TevatronReader(DocumentPairReader[TevatronSource]):
+    """The pairs of the queries, as of `DocumentPairReader`."""
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         return find_files(self.settings.files, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
     def require(self, present: set[str], file: str) -> None:
@@ -106,9 +106,9 @@ class TevatronRows(DocumentPairRows[TevatronSource]):
         texts = (Template(name).text(row) for name in _TEXTS)
         query = Side(next(filter(None, texts), ""), names_at(row, _IMAGE))
         if query == Side():
-            raise Malformed("no_query", f"none of {', '.join((*_TEXTS, _IMAGE))} holds anything")
+            raise BadRecordError("no_query", f"none of {', '.join((*_TEXTS, _IMAGE))} holds anything")
         positives = ids_at(Template(_POSITIVES), row)
         if not positives:
-            raise Malformed("no_positive", f"{_POSITIVES} names none")
-        pair = GivenPair(query, Side(), key=Template("query_id").text(row), file=file, line=line)
+            raise BadRecordError("no_positive", f"{_POSITIVES} names none")
+        pair = SourcePair(query, Side(), key=Template("query_id").text(row), file=file, line=line)
         return NamedPair(pair, tuple(positives), tuple(ids_at(Template(_NEGATIVES), row)))

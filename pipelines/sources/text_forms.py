@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from corpus.settings import Settings, SettingsError
-from pipelines.sources.column_templates import Template
+from pipelines.sources.column_mapping import Template
 
 # Names of the columns of pairs and triplets where the settings have none.
 QUERIES = ("query", "anchor", "question", "premise", "sentence1")

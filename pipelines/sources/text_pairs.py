@@ -16,13 +16,13 @@ from typing import Any, Literal, cast
 from pydantic import Field, model_validator
 
 from corpus.settings import SettingsError
-from pipelines.sources.column_templates import Template, look_up, require_paths
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Malformed
-from pipelines.sources.pair_rows import GivenPair, Side
-from pipelines.sources.pair_sampling import PairRows, PairSource
+from pipelines.sources.column_mapping import Template, look_up, require_paths
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecord, BadRecordError
+from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS
+from pipelines.sources.records import ROW_ENDINGS
 from pipelines.sources.text_forms import AnyTextForm, Columns
 from pipelines.sources.text_presets import PRESETS
 from pipelines.sources.true_negatives import normalize_side, true_negatives
@@ -31,8 +31,8 @@ _NO_NEGATIVES_FOLDER = "no_in_batch_neg"
 _NO_NEGATIVES_KINDS = ("symmetric_class", "symmetric_clustering")
 
 
-class TextPairsSource(PairSource):
-    """Where the files lie and what they look like; or the name of a set of which that is known."""
+class TextPairsSource(PairDatasetSource):
+    """Settings of a set of texts: where its files lie and their form, or the name of a known set."""
 
     summary = (
         "FlagEmbedding, Tevatron and column pairs, or a preset: `msmarco`, `nq`, `hotpotqa`, `triviaqa`, "
@@ -54,11 +54,11 @@ class TextPairsSource(PairSource):
             raise ValueError("say where the files lie and their form, or name a preset")
         return self
 
-    def reader(self) -> TextPairsRows:
-        return TextPairsRows(self)
+    def reader(self) -> TextPairsReader:
+        return TextPairsReader(self)
 
 
-class TextPairsRows(PairRows[TextPairsSource]):
+class TextPairsReader(PairReader[TextPairsSource]):
     """The pairs of a set of texts.
 
     Reasons why a row gives none: no_query, no_positive, bad_text, not_json, not_an_object, line_too_long; a positive
@@ -74,7 +74,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
         self._licence = known.licence if known and not settings.licence else ""
         self.text_counts: Counter[str] = Counter()
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         return find_files(self._patterns, ROW_ENDINGS, "files", self.not_read, NO_DATA)
 
     def require(self, present: set[str], file: str) -> None:
@@ -84,7 +84,7 @@ class TextPairsRows(PairRows[TextPairsSource]):
         """The identity of any source of pairs, with the form and licence of the preset."""
         return {**super().identity(), "form": self._form.canonical(), "preset_licence": self._licence}
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         """Reads the pairs of each row, in the files' order."""
         self.text_counts = Counter()
         for file, present in self.readable():
@@ -94,12 +94,12 @@ class TextPairsRows(PairRows[TextPairsSource]):
                     query, positives, negatives, instruction, key = reader.read(row)
                     in_batch = reader.in_batch_negatives(row, file.url)
                     chosen = self._choose_positives(query, positives)
-                except Malformed as error:
-                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                except BadRecordError as error:
+                    self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
                     continue
                 kept = tuple(true_negatives(negatives, positives, self.settings.most_negatives, self.text_counts))
                 for positive in chosen:
-                    yield GivenPair(
+                    yield SourcePair(
                         *(Side(query), positive, kept, instruction, "", key, file.url, line),
                         licence=self._licence,
                         positive_score=positive.score,
@@ -119,12 +119,12 @@ class TextPairsRows(PairRows[TextPairsSource]):
         return columns
 
     def _choose_positives(self, query: str, positives: Sequence[Side]) -> Sequence[Side]:
-        """Chooses the positives that become pairs. Raises Malformed where there is no pair in the row."""
+        """Chooses the positives that become pairs. Raises BadRecordError where there is no pair in the row."""
         if not query:
-            raise Malformed("no_query", "the query is empty")
+            raise BadRecordError("no_query", "the query is empty")
         nonempty = [side for side in positives if side.text]
         if not nonempty:
-            raise Malformed("no_positive", "no positive, or only empty ones")
+            raise BadRecordError("no_positive", "no positive, or only empty ones")
         distinct = list({normalize_side(side): side for side in reversed(nonempty)}.values())[::-1]
         if self.settings.positives == "one":
             self.text_counts["positives_not_drawn"] += len(positives) - 1
@@ -160,7 +160,7 @@ class _RowReader:
         return {path for each in templates for path in each.paths} | {*filter(None, (*self._scores, self._kind))}
 
     def read(self, row: Row) -> tuple[str, list[Side], list[Side], str, str]:
-        """Reads query, positives, negatives, instruction, key. Raises Malformed for what is no text."""
+        """Reads query, positives, negatives, instruction, key. Raises BadRecordError for what is no text."""
         negatives = [side for template in self._negatives for side in _sides(template, row)]
         instruction, key = (template.text(row) if template else "" for template in self._others)
         positive_scores, negative_scores = self._scores

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
-from pipelines.sources.found_files import FoundFile
+from pipelines.sources.files import FileInfo
 
 VIDEO_ENDINGS = (
     *(".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v", ".flv", ".wmv", ".ts", ".mpg", ".mpeg"),
@@ -24,17 +24,17 @@ def is_web(name: str) -> bool:
     return name.lower().startswith(_WEB)
 
 
-def on_the_web(url: str) -> FoundFile:
+def on_the_web(url: str) -> FileInfo:
     """Makes the file of a video on the web."""
     path = _AFTER_PATH.sub("", url).partition("://")[2].partition("/")[2]
-    return FoundFile(url, PurePosixPath(unquote(path)).name or url)
+    return FileInfo(url, PurePosixPath(unquote(path)).name or url)
 
 
-def under_prefix(prefix: str, name: str, ending: str) -> FoundFile:
+def under_prefix(prefix: str, name: str, ending: str) -> FileInfo:
     """Makes the file of a video of this name below a URL; `ending` is added to a name without one."""
     name = name.removeprefix("./").lstrip("/")
     name = name if name.lower().endswith(VIDEO_ENDINGS) else name + ending
-    return FoundFile(prefix + quote(name, safe="/"), name)
+    return FileInfo(prefix + quote(name, safe="/"), name)
 
 
 class VideoNames:
@@ -44,17 +44,17 @@ class VideoNames:
     differ only in how Unicode composes their letters are the same.
     """
 
-    def __init__(self, videos: Iterable[FoundFile]) -> None:
-        self._by_name: dict[tuple[str, ...], list[FoundFile]] = {}
-        self._by_suffix: dict[tuple[str, ...], list[FoundFile]] = {}
-        self._cache: dict[str, list[FoundFile]] = {}  # names come again and again
+    def __init__(self, videos: Iterable[FileInfo]) -> None:
+        self._by_name: dict[tuple[str, ...], list[FileInfo]] = {}
+        self._by_suffix: dict[tuple[str, ...], list[FileInfo]] = {}
+        self._cache: dict[str, list[FileInfo]] = {}  # names come again and again
         for video in videos:
             parts = _parts(video.name)
             self._by_name.setdefault(parts, []).append(video)
             for suffix in _suffixes(parts)[1:]:
                 self._by_suffix.setdefault(suffix, []).append(video)
 
-    def find(self, name: str) -> list[FoundFile]:
+    def find(self, name: str) -> list[FileInfo]:
         """Finds the one video that is meant; several where the name does not decide, none where there is none."""
         if name not in self._cache:
             parts = _parts(name)
@@ -86,7 +86,7 @@ def _common_suffix(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     return count
 
 
-def _closeness(name: str, parts: tuple[str, ...], video: FoundFile) -> tuple[int, bool, int]:
+def _closeness(name: str, parts: tuple[str, ...], video: FileInfo) -> tuple[int, bool, int]:
     """Ranks a video by how near its name is: folders in common, the same ending, the depth."""
     same_ending = PurePosixPath(name).suffix.lower() == PurePosixPath(video.name).suffix.lower()
     return _common_suffix(parts, _parts(video.url)), same_ending, -len(_parts(video.name))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.sources.video_forms import Annotation
+from pipelines.sources.video_annotations import Annotation
 
 ANNOTATION = pa.struct(
     [

@@ -1,4 +1,4 @@
-"""Source `videos`: long videos, files or URLs, with what is said of them and of their parts.
+"""Source `videos`: long videos, files or URLs, with annotations of them and of their parts.
 
 A row is a video or, of a long one that isn't on the web, a span of it, so that work on one video can be shared. All
 times are seconds as a player shows them: 0 is where the container begins (its `start_time`), which is before the first
@@ -23,11 +23,11 @@ from corpus.hashing import hash_strings
 from corpus.settings import SettingsError, tuning
 from corpus.stages import Gives
 from pipelines.sources.base import SourceSettings
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, is_unicode
-from pipelines.sources.json_records import Faults
+from pipelines.sources.files import NO_DATA, FileInfo, find_files, is_unicode
+from pipelines.sources.json_records import BadRecords
 from pipelines.sources.not_read import NotRead
+from pipelines.sources.video_annotations import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, VideoNames, is_web, on_the_web, under_prefix
-from pipelines.sources.video_forms import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_spans import ANNOTATION, assign_annotations, segment_starts
 from video.probe import QuickProbe, quick_probe
 
@@ -53,7 +53,7 @@ _BLOCK = 32  # videos that are probed ahead
 
 
 class VideosSource(SourceSettings):
-    """Which videos, and what is said of them."""
+    """Settings of a source of videos: which videos, and their annotations."""
 
     gives = Gives.CLIPS
     summary = "long videos in folders, in buckets or on the web, with annotations of them and of their parts"
@@ -82,8 +82,8 @@ class VideosSource(SourceSettings):
             raise ValueError("only one URL can be put before the names")
         return videos
 
-    def reader(self) -> VideosRows:
-        return VideosRows(self)
+    def reader(self) -> VideosReader:
+        return VideosReader(self)
 
     def conflicts(self, stages: Any) -> Iterator[str]:
         longest_s = stages.clips.whole_up_to_s
@@ -94,26 +94,26 @@ class VideosSource(SourceSettings):
             )
 
 
-class VideosRows:
+class VideosReader:
     """The rows of a source in shards, and what was left out.
 
     counts: `read` rows; `bad_name`, no Unicode; `repeated_video`, found twice; `no_video_file`, a name that annotations
     give; `not_sampled`, videos, and spans of the last one, that are not in the sample. read = rows + the others.
     annotation_counts: `read` annotations; `placed` in rows; `repeated`; `no_video_file`; `ambiguous_video`, several
     files have that name; `no_time`, of a part without a time; `not_sampled`; malformed records by the reasons
-    of `faults`. read = the others.
-    faults: records of annotation files that are malformed.
+    of `bad_records`. read = the others.
+    bad_records: records of annotation files that are malformed.
     """
 
     def __init__(self, settings: VideosSource) -> None:
         self._settings = settings
         self.counts: dict[str, int] = {}
         self.annotation_counts: Counter[str] = Counter()
-        self.faults = Faults()
+        self.bad_records = BadRecords()
         self._not_read = NotRead()
 
     @cached_property
-    def _listed(self) -> list[FoundFile]:
+    def _listed(self) -> list[FileInfo]:
         names = [name for name in self._settings.videos if not _is_prefix(name)]
         return [
             file
@@ -131,7 +131,7 @@ class VideosRows:
         return {**self._settings.canonical(), "files": [(file.url, file.size, file.version) for file in files]}
 
     @cached_property
-    def _files(self) -> list[tuple[list[FoundFile], list[FoundFile]]]:
+    def _files(self) -> list[tuple[list[FileInfo], list[FileInfo]]]:
         """The annotation files of each form, and those of its cuts."""
         return [
             (
@@ -147,18 +147,18 @@ class VideosRows:
 
     def shards(self) -> Iterator[pa.Table]:
         """Tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, and fails later."""
-        self.counts, self.annotation_counts, self.faults = {}, Counter(), Faults()
+        self.counts, self.annotation_counts, self.bad_records = {}, Counter(), BadRecords()
         annotations = self._annotations_by_video()
         rows = self._rows(self._in_order(list(annotations)), annotations)
         blocks = iter(lambda: list(itertools.islice(rows, self._settings.shard_rows)), [])
         yield from (pa.Table.from_pylist(block, schema=COLUMNS) for block in blocks)
 
-    def _annotations_by_video(self) -> dict[FoundFile, list[Annotation]]:
+    def _annotations_by_video(self) -> dict[FileInfo, list[Annotation]]:
         """Collects the annotations of each video; no video comes twice."""
         valid = [video for video in self._listed if is_unicode(video.url)]
         listed = {video.url: video for video in valid}
         self.counts = {"bad_name": len(self._listed) - len(valid), "repeated_video": len(valid) - len(listed)}
-        by_video: dict[FoundFile, dict[Annotation, None]] = {video: {} for video in listed.values()}
+        by_video: dict[FileInfo, dict[Annotation, None]] = {video: {} for video in listed.values()}
         names = VideoNames(by_video)
         missing: set[str] = set()
         for annotation in self._annotations():
@@ -174,23 +174,23 @@ class VideosRows:
             unnamed = replace(annotation, video="")  # the video may be named in several ways
             self.annotation_counts["repeated"] += unnamed in known
             known[unnamed] = None
-        self.annotation_counts.update(self.faults.counts)
-        self.annotation_counts["read"] += self.faults.counts.total()
+        self.annotation_counts.update(self.bad_records.counts)
+        self.annotation_counts["read"] += self.bad_records.counts.total()
         self.counts["no_video_file"] = len(missing)
         return {video: list(annotations) for video, annotations in _with_distinct_names(by_video).items()}
 
     def _annotations(self) -> Iterator[Annotation]:
         for form, (files, cuts) in zip(self._settings.annotations, self._files, strict=True):
-            yield from read_annotations(form, [f.url for f in files], [f.url for f in cuts], self.faults)
+            yield from read_annotations(form, [f.url for f in files], [f.url for f in cuts], self.bad_records)
 
-    def _unlisted(self, name: str) -> FoundFile | None:
+    def _unlisted(self, name: str) -> FileInfo | None:
         """Makes the file of a video on the web that was not listed."""
         if is_web(name):
             return on_the_web(name)
         prefix = next(filter(_is_prefix, self._settings.videos), None)
         return under_prefix(prefix, name, self._settings.url_ending) if prefix else None
 
-    def _in_order(self, videos: list[FoundFile]) -> list[FoundFile]:
+    def _in_order(self, videos: list[FileInfo]) -> list[FileInfo]:
         if self._settings.sample_rows is None:
             return videos
         hashes = hash_strings(pa.array([video.url for video in videos], pa.string()), self._settings.seed)
@@ -199,12 +199,10 @@ class VideosRows:
     @property
     def notes(self) -> dict[str, Any]:
         """Outcomes of annotations, malformed records and files that were not read, for people."""
-        notes = {"annotations": dict(sorted(self.annotation_counts.items())), "faults": self.faults.lines()}
+        notes = {"annotations": dict(sorted(self.annotation_counts.items())), "faults": self.bad_records.lines()}
         return notes | self._not_read.notes()
 
-    def _rows(
-        self, videos: list[FoundFile], annotations: dict[FoundFile, list[Annotation]]
-    ) -> Iterator[dict[str, Any]]:
+    def _rows(self, videos: list[FileInfo], annotations: dict[FileInfo, list[Annotation]]) -> Iterator[dict[str, Any]]:
         """Makes the rows of videos, up to the size of the sample."""
         max_rows = self._settings.sample_rows
         rows = left_out = started = 0
@@ -245,14 +243,14 @@ class VideosRows:
         self.counts["not_sampled"] = left_out + len(rest)
         self.counts["read"] = rows + sum(self.counts.values())
 
-    def _probed(self, videos: Sequence[FoundFile]) -> Iterator[tuple[FoundFile, QuickProbe | None]]:
+    def _probed(self, videos: Sequence[FileInfo]) -> Iterator[tuple[FileInfo, QuickProbe | None]]:
         """Probes videos for their lengths, some ahead."""
         with ThreadPoolExecutor(self._settings.probe_threads) as pool:
             for first in range(0, len(videos), _BLOCK):
                 block = videos[first : first + _BLOCK]
                 yield from zip(block, pool.map(self._probe, block), strict=True)
 
-    def _probe(self, video: FoundFile) -> QuickProbe | None:
+    def _probe(self, video: FileInfo) -> QuickProbe | None:
         """Probes one video; None for one on the web, and for one that cannot be read."""
         if is_web(video.url):
             return None
@@ -263,7 +261,7 @@ class VideosRows:
         return probe if probe and probe.duration_s <= self._settings.max_duration_s else None
 
 
-def _with_distinct_names(videos: Mapping[FoundFile, T]) -> dict[FoundFile, T]:
+def _with_distinct_names(videos: Mapping[FileInfo, T]) -> dict[FileInfo, T]:
     """Makes the names of videos distinct: those that share a name get their full URLs for it."""
     names = Counter(video.name for video in videos)
     return {

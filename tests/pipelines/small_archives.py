@@ -12,7 +12,7 @@ from typing import Any
 import fsspec
 
 from corpus.storage import Store
-from pipelines.sources.archives import Archives, ArchivesSettings, Found
+from pipelines.sources.images.archives import Archives, ArchivesSettings, ImageRef
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
@@ -51,14 +51,14 @@ def archives(root: str, *paths: str, **settings: Any) -> Archives:
     return Archives(ArchivesSettings(paths=paths, **settings), f"{root}/work", "tables/given/images-index")
 
 
-def find(found: Archives, *names: str, max_bytes: int = 1 << 20) -> list[Found]:
+def find(found: Archives, *names: str, max_bytes: int = 1 << 20) -> list[ImageRef]:
     """What each name stands for; whatever is said to lie somewhere lies there."""
     results = dict(pickle.loads(pickle.dumps(found)).open(max_bytes)(names))  # noqa: S301
     assert sorted(results) == list(range(len(names)))
     for one in results.values():
         assert not (one.reason and one.data)
-        if one.place:
-            assert Store("/nowhere").read_ranges([(*one.place, len(one.data))]) == [one.data]
+        if one.location:
+            assert Store("/nowhere").read_ranges([(*one.location, len(one.data))]) == [one.data]
     return [results[place] for place in range(len(names))]
 
 

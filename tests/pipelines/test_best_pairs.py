@@ -12,7 +12,7 @@ from corpus.records import item_id
 from corpus.stages import ITEMS, JUDGED, ROWS, Shard
 from corpus.storage import Store
 from pipelines.best_pairs import MOST_WORDS, BestPairs, word_counts
-from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
+from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 A, B, C = (item_id(name.encode()) for name in "abc")
 # name -> item, status, representative
@@ -24,7 +24,7 @@ IMAGES: dict[str, tuple[bytes, str, bytes | None]] = {
 }
 
 
-def removed(*shards: Sequence[GivenPair]) -> dict[tuple[int, int], tuple[int, int]]:
+def removed(*shards: Sequence[SourcePair]) -> dict[tuple[int, int], tuple[int, int]]:
     """(shard, row) -> that of the pair which is kept in its place."""
     items, statuses, families = zip(*IMAGES.values(), strict=True)
     side_inputs = {
@@ -47,8 +47,8 @@ def removed(*shards: Sequence[GivenPair]) -> dict[tuple[int, int], tuple[int, in
     return {divmod(row["row_address"], 1 << 32): divmod(row["representative"], 1 << 32) for row in said}
 
 
-def caption(text: str, image: str) -> GivenPair:
-    return GivenPair(Side(text), Side("", (image,)))
+def caption(text: str, image: str) -> SourcePair:
+    return SourcePair(Side(text), Side("", (image,)))
 
 
 def test_the_longer_text_stays_wherever_its_copy_lies() -> None:
@@ -67,14 +67,14 @@ def test_of_equal_ones_the_first_stays() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        GivenPair(Side("redder", ("c.jpg",)), Side("", ("a.jpg",))),  # an image may be in many triplets
-        GivenPair(Side("what"), Side("a text beside it", ("a.jpg",))),
-        GivenPair(Side("what"), Side("", ("a.jpg", "c.jpg"))),
-        GivenPair(Side("", ("a.jpg",)), Side("a dog")),
-        GivenPair(Side("a long text of an image that was removed"), Side("", ("blurred.jpg",))),
+        SourcePair(Side("redder", ("c.jpg",)), Side("", ("a.jpg",))),  # an image may be in many triplets
+        SourcePair(Side("what"), Side("a text beside it", ("a.jpg",))),
+        SourcePair(Side("what"), Side("", ("a.jpg", "c.jpg"))),
+        SourcePair(Side("", ("a.jpg",)), Side("a dog")),
+        SourcePair(Side("a long text of an image that was removed"), Side("", ("blurred.jpg",))),
     ],
 )
-def test_pairs_of_another_form_are_left_alone(other: GivenPair) -> None:
+def test_pairs_of_another_form_are_left_alone(other: SourcePair) -> None:
     assert removed([caption("a dog", "a.jpg"), other, other]) == {}
 
 

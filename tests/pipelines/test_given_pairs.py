@@ -15,7 +15,7 @@ from corpus.stages import ITEMS, JUDGED, ROWS, Shard
 from corpus.storage import Store
 from corpus.work import run_rows
 from pipelines.given_pairs import GivenPairs, GivenPairSettings, pair_rows
-from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
+from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 A, B, C, D = (item_id(name.encode()) for name in "abcd")
 # name -> item, status, reason, representative
@@ -45,7 +45,7 @@ def image_tables() -> dict[str, pa.Table]:
     }
 
 
-def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def made(pairs: Sequence[SourcePair], **settings: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The rows that the stage makes of pairs, and its notes."""
     chosen = GivenPairSettings(**{"kind": "given", "source": "s", "task": Task.IMAGE_RETRIEVAL, **settings})
     rows = {ROWS: pairs_table(pairs), "texts": pairs_table(pairs)}
@@ -55,12 +55,12 @@ def made(pairs: Sequence[GivenPair], **settings: Any) -> tuple[list[dict[str, An
     return table.to_pylist(), shard.metrics["pairs"]
 
 
-def triple(query: str = "a.jpg", positive: str = "b.jpg", negatives: Sequence[str] = (), text: str = "t") -> GivenPair:
-    return GivenPair(Side(text, (query,)), Side("", (positive,)), tuple(Side("", (name,)) for name in negatives))
+def triple(query: str = "a.jpg", positive: str = "b.jpg", negatives: Sequence[str] = (), text: str = "t") -> SourcePair:
+    return SourcePair(Side(text, (query,)), Side("", (positive,)), tuple(Side("", (name,)) for name in negatives))
 
 
 def test_a_pair_as_it_is_given() -> None:
-    pair = GivenPair(
+    pair = SourcePair(
         Side(" redder ", ("a.jpg",)),
         Side("", ("b.jpg",)),
         (Side("", ("a.jpg",)), Side("other words", ("a.jpg",))),
@@ -100,21 +100,21 @@ def test_a_duplicate_is_replaced_and_the_same_pair_is_one() -> None:
     [
         (triple("gone.jpg"), "failed", "query_missing_image"),
         (triple(positive="c.jpg"), "filtered", "positive_blurred"),
-        (GivenPair(Side(" "), Side("x")), "filtered", "empty_query"),
-        (GivenPair(Side("x"), Side("")), "filtered", "empty_positive"),
+        (SourcePair(Side(" "), Side("x")), "filtered", "empty_query"),
+        (SourcePair(Side("x"), Side("")), "filtered", "empty_positive"),
         (triple("a.jpg", "a-again.jpg", text=""), "filtered", "same_sides"),
         (triple("a.jpg", "a-again.jpg"), "filtered", "positive_is_query_image"),
     ],
 )
-def test_what_cannot_be_a_pair_says_why(pair: GivenPair, status: str, reason: str) -> None:
+def test_what_cannot_be_a_pair_says_why(pair: SourcePair, status: str, reason: str) -> None:
     (row, good), _ = made([pair, triple()])
     assert (row["status"], row["reason"], row["pair_id"]) == (status, reason, None)
     assert good["status"] == "kept"
 
 
 def test_a_text_about_the_image_of_the_query_is_no_copy_of_it() -> None:
-    answer = GivenPair(Side("what is it?", ("a.jpg",)), Side("a dog", ("a-again.jpg",)))
-    assert [row["status"] for row in made([answer, GivenPair(Side("x"), Side("y"))])[0]] == ["kept", "kept"]
+    answer = SourcePair(Side("what is it?", ("a.jpg",)), Side("a dog", ("a-again.jpg",)))
+    assert [row["status"] for row in made([answer, SourcePair(Side("x"), Side("y"))])[0]] == ["kept", "kept"]
 
 
 def test_negatives_that_are_none_are_counted() -> None:
@@ -131,7 +131,7 @@ def test_negatives_that_are_none_are_counted() -> None:
     (strict,), _ = made([triple(negatives=given)], without_image="drop_pair")
     assert (strict["status"], strict["reason"]) == ("filtered", "negative_blurred")
     words = tuple(Side(f"no {number}") for number in range(5))
-    (few,), notes = made([GivenPair(Side("q"), Side("p"), words)], negatives=2)
+    (few,), notes = made([SourcePair(Side("q"), Side("p"), words)], negatives=2)
     assert [negative["text"] for negative in few["negatives"]] == ["no 0", "no 1"]
     assert notes == {"negatives_kept": 2, "negatives_over_the_limit": 3}
 
@@ -146,10 +146,10 @@ def test_a_copy_of_the_positive_is_no_negative() -> None:
 def test_negatives_have_as_many_images_as_the_positive() -> None:
     """Else samples of one dataset had different fields, and such negatives are told apart by their form alone."""
     mixed = (Side("words"), Side("", ("a.jpg",)), Side("both", ("a.jpg",)), Side("", ("a.jpg", "b.jpg")))
-    (image,), notes = made([GivenPair(Side("q"), Side("", ("b.jpg",)), mixed)])
+    (image,), notes = made([SourcePair(Side("q"), Side("", ("b.jpg",)), mixed)])
     assert [(n["items"], n["text"]) for n in image["negatives"]] == [([A], ""), ([A], "both")]
     assert notes == {"negatives_kept": 2, "negative_of_another_form": 2}
-    (text,), notes = made([GivenPair(Side("q"), Side("p"), mixed)])
+    (text,), notes = made([SourcePair(Side("q"), Side("p"), mixed)])
     assert [(n["items"], n["text"]) for n in text["negatives"]] == [([], "words")]
     assert notes == {"negatives_kept": 1, "negative_of_another_form": 3}
 
@@ -157,8 +157,8 @@ def test_negatives_have_as_many_images_as_the_positive() -> None:
 def test_text_alone_needs_no_tables_of_images() -> None:
     stage = GivenPairs("d", GivenPairSettings(kind="given", source="s", task=Task.TEXT_RETRIEVAL), images=False)
     assert (stage.reads, stage.side_inputs) == ((ROWS, "texts", "text_duplicates"), ())
-    told = GivenPair(Side("q&amp;"), Side("p"), licence="CC0")
-    rows = {ROWS: pairs_table([told]), "texts": pairs_table([GivenPair(Side("q"), Side("p"))])}
+    told = SourcePair(Side("q&amp;"), Side("p"), licence="CC0")
+    rows = {ROWS: pairs_table([told]), "texts": pairs_table([SourcePair(Side("q"), Side("p"))])}
     (row,) = stage.setup()(Shard("s", "000000", 0, np.arange(1), rows, Store("/"))).to_pylist()
     assert (row["query"]["text"], row["positive"]["text"], row["source_sha256"]) == ("q", "p", None)
     assert row["licence"] == "CC0"

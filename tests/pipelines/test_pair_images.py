@@ -25,24 +25,24 @@ from corpus.workspace import TableKey, Workspace
 from filters.inspect import Inspect, InspectSettings
 from pipelines.gather import gather
 from pipelines.pair_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
-from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
-from pipelines.sources.archives import Archives, ArchivesSettings, Find, Found, Resolver
-from pipelines.sources.documents import DocumentsRows, DocumentsSource
-from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
+from pipelines.sources.documents import DocumentsReader, DocumentsSource
+from pipelines.sources.images.archives import Archives, ArchivesSettings, Finder, ImageRef, ImageResolver
+from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
+from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 A, B, C, D = (picture(number) for number in range(4))
-Q = GivenPair(Side("q"), Side("p"))
+Q = SourcePair(Side("q"), Side("p"))
 
 
-def pair(query: str = "", positive: str = "", *negatives: str) -> GivenPair:
+def pair(query: str = "", positive: str = "", *negatives: str) -> SourcePair:
     sides = [Side("t", (name,) if name else ()) for name in (query, positive, *negatives)]
-    return GivenPair(sides[0], sides[1], tuple(sides[2:]))
+    return SourcePair(sides[0], sides[1], tuple(sides[2:]))
 
 
 class Given:
     """A source of pairs that are at hand."""
 
-    def __init__(self, pairs: Sequence[GivenPair]) -> None:
+    def __init__(self, pairs: Sequence[SourcePair]) -> None:
         self._pairs = pairs
         self.counts = {"read": len(pairs)}
 
@@ -57,7 +57,9 @@ def in_archives(root: str, *paths: str) -> Archives:
     return Archives(ArchivesSettings(paths=paths), f"{root}/work", "tables/given/images-index")
 
 
-def take_in(root: str, pairs: Sequence[GivenPair], *resolvers: Resolver, **settings: int) -> tuple[pa.Table, Outcome]:
+def take_in(
+    root: str, pairs: Sequence[SourcePair], *resolvers: ImageResolver, **settings: int
+) -> tuple[pa.Table, Outcome]:
     """The stage over one shard of pairs, as an engine runs it."""
     workspace = Workspace(f"{root}/work")
     shards = gather(workspace, "given", Given(pairs), "source").shards
@@ -147,7 +149,7 @@ def test_names_of_some_rows_in_their_order() -> None:
     sides = (Side("", ("n1", "n2")), Side(""), Side("", ("q1",)))
     pairs = [
         pair("x"),
-        GivenPair(Side("", ("q1", "q2")), Side("", ("p", "q2")), sides),
+        SourcePair(Side("", ("q1", "q2")), Side("", ("p", "q2")), sides),
         pair("z", "n2", "new"),
         pair("y"),
     ]
@@ -217,7 +219,7 @@ def test_a_parquet_file_is_meant_by_its_whole_name_before_others_that_end_so(tmp
     where = {"kind": "documents", "files": [f"{tmp_path}/set"], "images": {"parquet": {"paths": [f"{tmp_path}/set"]}}}
     settings = parse_settings(where, DocumentsSource)
     assert settings.images is not None
-    (rows,) = DocumentsRows(settings).shards()
+    (rows,) = DocumentsReader(settings).shards()
     names = [row["images"][0] for row in rows.column("positive").to_pylist()]
     (resolver,) = settings.images.resolvers(str(tmp_path), "set")
     found = dict(resolver.open(1 << 20)(names))
@@ -244,16 +246,16 @@ class Pages:
     def identity(self) -> dict[str, Any]:
         return {"pages": 2}
 
-    def claims(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         return "#page=" in name
 
-    def open(self, max_bytes: int) -> Find:
+    def open(self, max_bytes: int) -> Finder:
         return self._find
 
     @staticmethod
-    def _find(names: Sequence[str]) -> Iterator[tuple[int, Found]]:
+    def _find(names: Sequence[str]) -> Iterator[tuple[int, ImageRef]]:
         for place, name in reversed(list(enumerate(names))):
-            yield place, Found(B) if name.endswith("=1") else Found(reason="no_such_page", detail=name)
+            yield place, ImageRef(B) if name.endswith("=1") else ImageRef(reason="no_such_page", detail=name)
 
 
 def test_a_resolver_of_another_kind(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from corpus.stages import ROWS, Shard
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
 from corpus.work import ShardError
-from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
-from pipelines.sources.archives import Archives, ArchivesSettings
-from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource
+from pipelines.sources.images.archives import Archives, ArchivesSettings
+from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
+from pipelines.sources.img2dataset import Img2datasetReader, Img2datasetSource
 from pipelines.sources.img2dataset_tars import index_rows
 
 from ..formats import PARQUET, tar_checksums, tar_field
@@ -165,7 +165,7 @@ def _img2dataset(folder: Path) -> Reader:
 
     def read() -> object:
         found = 0
-        for rows in Img2datasetRows(settings).shards():
+        for rows in Img2datasetReader(settings).shards():
             kept = {"status": pa.array(["kept"] * len(rows)), "reason": pa.array([""] * len(rows))}
             typed = pa.table({**{name: rows.column(name) for name in rows.column_names}, **kept})
             typed = typed.cast(table_schema(rows.schema))

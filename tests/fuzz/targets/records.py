@@ -11,13 +11,13 @@ from typing import Any
 
 from corpus.settings import SettingsError
 from corpus.storage import StorageError
-from pipelines.sources.json_records import Faults, Malformed
-from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource
-from pipelines.sources.mapped import MappedRows, MappedSource
-from pipelines.sources.megapairs import MegaPairsRows, MegaPairsSource
+from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSource
+from pipelines.sources.json_records import BadRecordError, BadRecords
+from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource
+from pipelines.sources.megapairs import MegaPairsReader, MegaPairsSource
 from pipelines.sources.string_lists import string_list
-from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
-from pipelines.sources.video_forms import AnyForm, Llava, Plain, ShareGpt4Video, Vript, read_annotations
+from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
+from pipelines.sources.video_annotations import AnyForm, Llava, Plain, ShareGpt4Video, Vript, read_annotations
 
 from ..formats import JSON, inside_gzip
 from ..target import Reader, Target
@@ -66,20 +66,22 @@ def _mapped(ending: str, folder: Path) -> Reader:
     seeds = [_lines(_PAIRS), _json(_PAIRS), _json(_PAIRS[1])]
     if ending.endswith(".gz"):
         seeds = [gzip.compress(seed, mtime=0) for seed in seeds] + [seeds[0]]
-    return _rows(lambda path: MappedRows(MappedSource(files=(path,), **_MAPPED)), seeds, ending, folder)
+    return _rows(lambda path: GenericPairsReader(GenericPairsSource(files=(path,), **_MAPPED)), seeds, ending, folder)
 
 
 def _megapairs(folder: Path) -> Reader:
     record = {"q_img": "a.jpg", "q_text": ["the same in red", "red"], "t_img": "b.jpg", "hns": ["c.jpg", "a.jpg"]}
     seeds = [_lines([record, {**record, "hns": []}])]
-    return _rows(lambda path: MegaPairsRows(MegaPairsSource(kind="megapairs", files=(path,))), seeds, ".jsonl", folder)
+    return _rows(
+        lambda path: MegaPairsReader(MegaPairsSource(kind="megapairs", files=(path,))), seeds, ".jsonl", folder
+    )
 
 
 def _text_pairs(folder: Path) -> Reader:
     seeds = [_lines([{"query": "q", "pos": ["p", "r"], "neg": ["n"], "prompt": "Find.", "id": 1}] * 2)]
 
-    def source(path: str) -> TextPairsRows:
-        return TextPairsRows(TextPairsSource(kind="text_pairs", files=(path,), form={"kind": "flagembedding"}))
+    def source(path: str) -> TextPairsReader:
+        return TextPairsReader(TextPairsSource(kind="text_pairs", files=(path,), form={"kind": "flagembedding"}))
 
     return _rows(source, seeds, ".jsonl", folder)
 
@@ -97,8 +99,8 @@ def _llava_hound(folder: Path) -> Reader:
         "conversations": _turns("<video>\nWhat happens?", "It rains.", "Why?", "Clouds."),
     }
 
-    def source(path: str) -> LlavaHoundRows:
-        return LlavaHoundRows(
+    def source(path: str) -> LlavaHoundReader:
+        return LlavaHoundReader(
             LlavaHoundSource(kind="llava_hound", files=(path,), frames=str(folder / "frames"), use="qa")
         )
 
@@ -144,9 +146,9 @@ def _annotations(kind: str, folder: Path) -> Reader:
     def read(data: bytes) -> object:
         path = lines if data[:1] == b"\n" else whole
         path.write_bytes(data)
-        faults = Faults()
+        bad_records = BadRecords()
         cuts = [str(path)] if kind == "vript" else []
-        return list(read_annotations(form, [str(path)], cuts, faults)), faults.counts
+        return list(read_annotations(form, [str(path)], cuts, bad_records)), bad_records.counts
 
     return Reader(read, [_json(values), b"\n" + _lines(values * 2), _json(values[0])], (StorageError,), JSON)
 
@@ -157,7 +159,7 @@ def _string_list(folder: Path) -> Reader:
     def read(data: bytes) -> object:
         return string_list(data.decode("utf-8", "surrogateescape"), "neg_text")
 
-    return Reader(read, seeds, (Malformed,), JSON)
+    return Reader(read, seeds, (BadRecordError,), JSON)
 
 
 TARGETS = (

@@ -10,8 +10,8 @@ import pyarrow as pa
 from corpus.settings import SettingsError, load_settings
 from pipelines.config import Config, parse_shards
 from pipelines.labels.vocabulary import load_names
-from pipelines.sources.expressions import RowFilter
 from pipelines.sources.laion import ALIASES
+from pipelines.sources.row_filter import RowFilter
 from recaption.prompts import load_library
 
 from ..formats import TEXT

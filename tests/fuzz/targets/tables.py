@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from corpus.settings import SettingsError
 from corpus.storage import StorageError
-from pipelines.sources.documents import DocumentsRows, DocumentsSource
-from pipelines.sources.laion import LaionRows, LaionSource
-from pipelines.sources.mapped import MappedRows, MappedSource
-from pipelines.sources.mmeb import Mme5Source, MmebRows, MmebSource
-from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
+from pipelines.sources.documents import DocumentsReader, DocumentsSource
+from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSource
+from pipelines.sources.laion import LaionReader, LaionSource
+from pipelines.sources.mmeb import Mme5Source, MmebReader, MmebSource
+from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
 
 from ..formats import PARQUET
 from ..tabular import odd_table
@@ -65,8 +65,8 @@ def _laion(folder: Path) -> Reader:
     text = "similarity > 0.3 and punsafe < 0.5 or width >= 1"
     tables = [pa.table({**plain, "similarity": [0.3, None, 1.0, 0.0], "punsafe": [0.1, 0.2, None, 1.0]}), pa.table(odd)]
 
-    def source(path: str) -> LaionRows:
-        return LaionRows(LaionSource(kind="laion", parts=(path,), filter=text, sample_rows=3))
+    def source(path: str) -> LaionReader:
+        return LaionReader(LaionSource(kind="laion", parts=(path,), filter=text, sample_rows=3))
 
     return _rows(source, tables, folder)
 
@@ -104,7 +104,7 @@ def _mapped(folder: Path) -> Reader:
             }
         ),
     ]
-    return _rows(lambda path: MappedRows(MappedSource(files=(path,), **given)), tables, folder)
+    return _rows(lambda path: GenericPairsReader(GenericPairsSource(files=(path,), **given)), tables, folder)
 
 
 def _six_fields(lists: bool) -> pa.Table:
@@ -122,15 +122,15 @@ def _six_fields(lists: bool) -> pa.Table:
 
 
 def _mmeb(folder: Path) -> Reader:
-    def source(path: str) -> MmebRows:
-        return MmebRows(MmebSource(kind="mmeb", subsets={"ImageNet_1K": {"files": [path]}}))
+    def source(path: str) -> MmebReader:
+        return MmebReader(MmebSource(kind="mmeb", subsets={"ImageNet_1K": {"files": [path]}}))
 
     return _rows(source, [_six_fields(True), _six_fields(False)], folder)
 
 
 def _mme5(folder: Path) -> Reader:
-    def source(path: str) -> MmebRows:
-        return MmebRows(Mme5Source(kind="mme5", subsets={"Retrieval": {"files": [path]}}))
+    def source(path: str) -> MmebReader:
+        return MmebReader(Mme5Source(kind="mme5", subsets={"Retrieval": {"files": [path]}}))
 
     tables = [table.append_column("modality", pa.array(["IT2T", "T2I"])) for table in map(_six_fields, (True, False))]
     return _rows(source, tables, folder)
@@ -147,8 +147,8 @@ def _text_pairs(folder: Path) -> Reader:
         }
     )
 
-    def source(path: str) -> TextPairsRows:
-        return TextPairsRows(TextPairsSource(kind="text_pairs", files=(path,), form={"kind": "tevatron"}))
+    def source(path: str) -> TextPairsReader:
+        return TextPairsReader(TextPairsSource(kind="text_pairs", files=(path,), form={"kind": "tevatron"}))
 
     return _rows(source, [table], folder)
 
@@ -161,7 +161,7 @@ def _documents(folder: Path) -> Reader:
         pa.table({"query": ["a", "b"], "pdf": ["a.pdf", ""], "page": pa.array([1, None], pa.int64())}),
         pa.table({"query": ["a", "b"], "pdf": ["a.pdf", "b"], "page": ["1", "é"]}),
     ]
-    return _rows(lambda path: DocumentsRows(DocumentsSource(kind="documents", files=(path,))), tables, folder)
+    return _rows(lambda path: DocumentsReader(DocumentsSource(kind="documents", files=(path,))), tables, folder)
 
 
 TARGETS = (

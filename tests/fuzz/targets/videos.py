@@ -12,7 +12,7 @@ import numpy as np
 from corpus.stages import ITEMS, ROWS
 from corpus.storage import StorageError
 from corpus.work import ShardError
-from pipelines.sources.pdf_pages import PdfSettings, render_pages
+from pipelines.sources.images.pdf import PdfSettings, render_pages
 from video.budget import VideoError
 from video.clips import ClipSettings
 from video.probe import probe, quick_probe

@@ -11,14 +11,14 @@ from corpus.stages import ROWS, Shard
 from corpus.storage import Store
 from pipelines.labels.merge import MergeSettings
 from pipelines.labels.stage import Labels
-from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
+from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 
 def merged(settings: MergeSettings, *shards: list[tuple[str, str]]) -> list[list[str | None]]:
     """The merged label of each row of each shard; rows are given as (set, label)."""
     stage, emitted = Labels(settings), []
     for number, rows in enumerate(shards):
-        pairs = [GivenPair(Side("q"), Side("p"), label=label, subset=name) for name, label in rows]
+        pairs = [SourcePair(Side("q"), Side("p"), label=label, subset=name) for name, label in rows]
         tables = {ROWS: pairs_table(pairs)}
         emitted.append(stage.map(Shard("s", f"{number:06d}", number, np.arange(len(rows)), tables, Store("/"))))
     table = stage.finalize(stage.reduce(pa.concat_tables(emitted)))

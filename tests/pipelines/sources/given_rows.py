@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.sources.pair_rows import PAIR_ROWS
-from pipelines.sources.pair_sampling import PairRows
+from pipelines.sources.pair_source import PairReader
 
 
 def write_lines(path: Path, records: Iterable[Any]) -> Path:
@@ -18,7 +18,7 @@ def write_lines(path: Path, records: Iterable[Any]) -> Path:
     return path
 
 
-def rows_of(source: PairRows[Any]) -> list[dict[str, Any]]:
+def rows_of(source: PairReader[Any]) -> list[dict[str, Any]]:
     """All rows; asserts their schema, and that the counts add up."""
     tables = list(source.shards())
     assert all(table.schema == PAIR_ROWS for table in tables)

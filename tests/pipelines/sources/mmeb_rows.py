@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from corpus.records import Task
 from corpus.settings import parse_settings
-from pipelines.sources.mmeb import Mme5Source, MmebRows, MmebSource
+from pipelines.sources.mmeb import Mme5Source, MmebReader, MmebSource
 from pipelines.sources.pair_rows import PAIR_ROWS
 
 TOKEN = "<|image_1|>\n"
@@ -139,13 +139,13 @@ def write(path: Path, *rows: tuple[Any, ...], fields: tuple[str, ...] = FIELDS) 
     return path
 
 
-def source(folder: Path, *subsets: str, kind: str = "mmeb", **settings: Any) -> MmebRows:
+def source(folder: Path, *subsets: str, kind: str = "mmeb", **settings: Any) -> MmebReader:
     model: Any = MmebSource if kind == "mmeb" else Mme5Source
     values = {"kind": kind, "folder": str(folder), "subsets": list(subsets), **settings}
-    return MmebRows(parse_settings(values, model))
+    return MmebReader(parse_settings(values, model))
 
 
-def rows_of(rows: MmebRows) -> list[dict[str, Any]]:
+def rows_of(rows: MmebReader) -> list[dict[str, Any]]:
     """All rows, after a look at whether the counts add up."""
     shards = list(rows.shards())
     assert all(shard.schema == PAIR_ROWS for shard in shards)

@@ -16,8 +16,8 @@ from given_rows import images, rows_of, texts, write_lines
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources import document_join, document_pairs
 from pipelines.sources.document_join import Documents, DocumentsSettings, NamedIds
-from pipelines.sources.json_records import Faults
-from pipelines.sources.mapped import MappedRows, MappedSource
+from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSource
+from pipelines.sources.json_records import BadRecords
 from pipelines.sources.not_read import NotRead
 
 MAPPING = """
@@ -30,10 +30,12 @@ documents: {id: did, text: "{title}: {text}", images: pictures}
 """
 
 
-def source(folder: Path, **settings: Any) -> MappedRows:
+def source(folder: Path, **settings: Any) -> GenericPairsReader:
     mapping = yaml.safe_load(MAPPING)
     mapping["documents"]["files"] = [str(folder / "corpus")]
-    return MappedRows(parse_settings({**mapping, "files": [str(folder / "queries")], **settings}, MappedSource))
+    return GenericPairsReader(
+        parse_settings({**mapping, "files": [str(folder / "queries")], **settings}, GenericPairsSource)
+    )
 
 
 def write(folder: Path, queries: list[Any], corpus: list[Any]) -> None:
@@ -248,6 +250,6 @@ def test_ids_of_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.Monk
     file = write_lines(tmp_path / "a.jsonl", [document("a", "of a")])
     settings = DocumentsSettings(files=(str(file),), id="did", text="text")
     documents = Documents(ids.hashes(), str(tmp_path))
-    documents.read(settings.find(NotRead()), settings, NotRead(), Faults())
+    documents.read(settings.find(NotRead()), settings, NotRead(), BadRecords())
     found = documents.find(["a", "b"])
     assert (found["a"].side.text, found["b"].reason) == ("of a", "missing_document")

@@ -12,15 +12,15 @@ from given_rows import images, rows_of, write_lines
 from small_pdfs import three_pages, write
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
-from pipelines.sources.documents import DocumentsRows, DocumentsSource
-from pipelines.sources.pdf_images import PdfImages, PdfImagesSettings
+from pipelines.sources.documents import DocumentsReader, DocumentsSource
+from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
+from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
-def source(folder: Path, **settings: Any) -> DocumentsRows:
-    return DocumentsRows(parse_settings({"kind": "documents", "files": [str(folder)], **settings}, DocumentsSource))
+def source(folder: Path, **settings: Any) -> DocumentsReader:
+    return DocumentsReader(parse_settings({"kind": "documents", "files": [str(folder)], **settings}, DocumentsSource))
 
 
 def colpali(path: Path) -> None:
@@ -47,7 +47,7 @@ def test_colpali_names_pages_by_their_rows(tmp_path: Path) -> None:
         ("Which year?", ["train-00000.parquet#row=4"], "y.jpg", 4),
     ]
     assert all(row["positive"]["text"] == "" and row["licence"] == "mit" for row in found)
-    assert rows.counts == {"read": 4, "no_query": 2} and not rows.faults
+    assert rows.counts == {"read": 4, "no_query": 2} and not rows.bad_records
     resolver = ParquetImages(ParquetImagesSettings(paths=(str(tmp_path),)))
     assert [one.data for _, one in resolver.open(100)([name for row in found for name in images(row)])] == [
         b"one",
@@ -74,7 +74,7 @@ def test_images_beside_the_file(tmp_path: Path) -> None:
     write_lines(tmp_path / "b.jsonl", [{"query": "d", "image": "z.png"}, {"query": "e", "image": 5}, {"query": "f"}])
     rows = source(tmp_path)
     assert [images(row) for row in rows_of(rows)] == [["pages/1.png"], ["y.png"], ["z.png"]]
-    assert [(Path(fault.file).name, fault.line, fault.reason) for fault in rows.faults] == [
+    assert [(Path(fault.file).name, fault.line, fault.reason) for fault in rows.bad_records] == [
         ("a.parquet", 3, "no_image"),
         ("b.jsonl", 2, "bad_text"),
         ("b.jsonl", 3, "no_image"),

@@ -30,7 +30,7 @@ from pipelines import call_img2dataset
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.download_img2dataset import run_bounded
 from pipelines.gather import gather, source_fingerprint
-from pipelines.sources.img2dataset import Img2datasetRows, Img2datasetSource
+from pipelines.sources.img2dataset import Img2datasetReader, Img2datasetSource
 from pipelines.sources.img2dataset_tars import IndexTars, failed_row
 
 Row = dict[str, Any]
@@ -77,14 +77,14 @@ def write_tar(path: Path, images: dict[str, bytes]) -> None:
                 archive.addfile(member, io.BytesIO(content))
 
 
-def source(folder: Path) -> Img2datasetRows:
-    return Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(folder)))
+def source(folder: Path) -> Img2datasetReader:
+    return Img2datasetReader(Img2datasetSource(kind="img2dataset", folder=str(folder)))
 
 
 def take_in(root: str | Path, folder: str | Path, **settings: str) -> tuple[Workspace, list[Outcome], list[ShardTask]]:
     """Gather a folder into a workspace, and run the stage over each of its shards."""
     workspace = Workspace(root)
-    source = Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(folder), **settings))
+    source = Img2datasetReader(Img2datasetSource(kind="img2dataset", folder=str(folder), **settings))
     index = gather(workspace, "given", source, source_fingerprint(source))
     tasks = []
     for number, (shard, name) in enumerate(index.shards):
@@ -382,7 +382,7 @@ def test_shards_in_folders_below_are_read(tmp_path: Path, folder: Path) -> None:
 
 def test_a_folder_without_img2datasets_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nothing: no \.parquet"):
-        Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(tmp_path / "nothing")))
+        Img2datasetReader(Img2datasetSource(kind="img2dataset", folder=str(tmp_path / "nothing")))
 
 
 def test_a_file_that_img2dataset_has_not_finished_is_named(tmp_path: Path, folder: Path) -> None:
@@ -399,7 +399,7 @@ def test_a_file_that_img2dataset_has_not_finished_is_named(tmp_path: Path, folde
 
 def test_the_rows_depend_on_the_files(folder: Path) -> None:
     def fingerprint() -> str:
-        return source_fingerprint(Img2datasetRows(Img2datasetSource(kind="img2dataset", folder=str(folder))))
+        return source_fingerprint(Img2datasetReader(Img2datasetSource(kind="img2dataset", folder=str(folder))))
 
     before = fingerprint()
     assert fingerprint() == before

@@ -17,7 +17,7 @@ from corpus.settings import SettingsError, parse_settings
 from corpus.storage import StorageError
 from demo.images.world import FILTER, build_world
 from pipelines.sources import laion
-from pipelines.sources.laion import COLUMNS, LaionRows, LaionSource, find_parts
+from pipelines.sources.laion import COLUMNS, LaionReader, LaionSource, find_parts
 
 
 def write(path: Path, **columns: Any) -> str:
@@ -26,8 +26,8 @@ def write(path: Path, **columns: Any) -> str:
     return str(path)
 
 
-def source(*parts: str, **settings: Any) -> LaionRows:
-    return LaionRows(parse_settings({"kind": "laion", "parts": list(parts), **settings}, LaionSource))
+def source(*parts: str, **settings: Any) -> LaionReader:
+    return LaionReader(parse_settings({"kind": "laion", "parts": list(parts), **settings}, LaionSource))
 
 
 def rows(*parts: str, **settings: Any) -> list[dict[str, Any]]:

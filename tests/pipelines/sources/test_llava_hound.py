@@ -12,8 +12,8 @@ from corpus.records import Task
 from corpus.settings import parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
-from pipelines.sources.json_records import Malformed
-from pipelines.sources.llava_hound import LlavaHoundRows, LlavaHoundSource, read_record, spread_evenly, task_of
+from pipelines.sources.json_records import BadRecordError
+from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource, read_record, spread_evenly, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
 
 
@@ -37,11 +37,11 @@ def world(folder: Path, *records: Any, frames: int = 12) -> dict[str, Any]:
     return {"files": [str(folder / "said.jsonl")], "frames": str(folder / "frames")}
 
 
-def source(**settings: Any) -> LlavaHoundRows:
-    return LlavaHoundRows(parse_settings({"kind": "llava_hound", **settings}, LlavaHoundSource))
+def source(**settings: Any) -> LlavaHoundReader:
+    return LlavaHoundReader(parse_settings({"kind": "llava_hound", **settings}, LlavaHoundSource))
 
 
-def rows_of(rows: LlavaHoundRows) -> list[dict[str, Any]]:
+def rows_of(rows: LlavaHoundReader) -> list[dict[str, Any]]:
     """All rows, after a look at whether the counts add up."""
     shards = list(rows.shards())
     assert all(shard.schema == PAIR_ROWS for shard in shards)
@@ -129,7 +129,7 @@ def test_a_video_that_is_a_file_has_no_frames(tmp_path: Path) -> None:
 )
 def test_a_malformed_record_costs_its_row(broken: dict[str, Any], reason: str) -> None:
     settings = source(files=["a.jsonl"], frames="frames").settings
-    with pytest.raises(Malformed) as raised:
+    with pytest.raises(BadRecordError) as raised:
         read_record(record(**broken), settings)
     assert raised.value.reason == reason
 
@@ -137,7 +137,7 @@ def test_a_malformed_record_costs_its_row(broken: dict[str, Any], reason: str) -
 def test_file_and_line_of_what_is_malformed(tmp_path: Path) -> None:
     rows = source(**world(tmp_path, record(0), "{", "[]", record(2, video=None), record(4)))
     assert [row["line"] for row in rows_of(rows)] == [1, 5]
-    assert [(fault.line, fault.reason) for fault in rows.faults] == [
+    assert [(fault.line, fault.reason) for fault in rows.bad_records] == [
         (2, "not_json"),
         (3, "not_an_object"),
         (4, "no_video"),

@@ -10,7 +10,7 @@ from given_rows import images, rows_of, texts, write_lines
 
 from corpus.records import Task
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources.mbeir import MbeirRows, MbeirSource, task_of
+from pipelines.sources.mbeir import MbeirReader, MbeirSource, task_of
 from pipelines.sources.mbeir_tasks import DATASETS, MODALITIES, SETS
 
 POOL = [
@@ -37,8 +37,8 @@ QUERIES = {
 }
 
 
-def source(folder: Path, *subsets: str, **settings: Any) -> MbeirRows:
-    return MbeirRows(
+def source(folder: Path, *subsets: str, **settings: Any) -> MbeirReader:
+    return MbeirReader(
         parse_settings({"kind": "mbeir", "folder": str(folder), "subsets": subsets, **settings}, MbeirSource)
     )
 

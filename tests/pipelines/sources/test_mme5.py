@@ -11,7 +11,7 @@ from mmeb_rows import FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, rows_of, source
 
 from corpus.records import Task
 from corpus.settings import SettingsError
-from pipelines.sources.json_records import Malformed
+from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.mmeb import task_of
 from pipelines.sources.string_lists import MAX_CHARACTERS, string_list
 
@@ -145,14 +145,14 @@ def test_any_list_comes_back(strings: list[str]) -> None:
 def test_any_string_gives_a_list_or_a_fault(text: str) -> None:
     try:
         assert all(isinstance(each, str) for each in string_list(text, "n"))
-    except Malformed as error:
+    except BadRecordError as error:
         assert error.reason in ("bad_list", "bad_text")
 
 
 def test_other_ways_to_write_lists() -> None:
     assert string_list(" ", "n") == [] and string_list("'one'", "n") == ["one"]
     assert string_list("[ 'a' ,\n 'b', ]", "n") == ["a", "b"] and string_list(r"['\d']", "n") == [r"\d"]
-    with pytest.raises(Malformed, match="bad_list"):
+    with pytest.raises(BadRecordError, match="bad_list"):
         string_list("['a' 'b']", "n")
 
 

@@ -130,7 +130,7 @@ def test_a_malformed_row_costs_that_row(tmp_path: Path, subset: str, changes: di
     rows = source(tmp_path, subset)
     assert [row["line"] for row in rows_of(rows)] == [1, 2, 4]
     assert rows.counts == {"read": 4, reason: 1}
-    assert [(fault.file, fault.line, fault.reason) for fault in rows.faults] == [(str(file), 3, reason)]
+    assert [(fault.file, fault.line, fault.reason) for fault in rows.bad_records] == [(str(file), 3, reason)]
 
 
 def test_a_string_that_is_no_unicode_costs_that_row(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_string_that_is_no_unicode_costs_that_row(tmp_path: Path) -> None:
     pq.write_table(table.set_column(2, "pos_text", texts), tmp_path / "ChartQA" / "a.parquet")
     rows = source(tmp_path, "ChartQA")
     assert [row["positive"]["text"] for row in rows_of(rows)] == ["6", "7"]
-    assert rows.counts == {"read": 3, "bad_text": 1} and rows.faults[0].line == 2
+    assert rows.counts == {"read": 3, "bad_text": 1} and rows.bad_records[0].line == 2
 
 
 def test_files_that_are_of_no_use(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ import pytest
 
 from corpus.settings import SettingsError
 from corpus.storage import StorageError, Store
-from pipelines.sources.found_files import FoundFile
-from pipelines.sources.json_records import Faults
+from pipelines.sources.files import FileInfo
+from pipelines.sources.json_records import BadRecords
 from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single, rows_claimed
 from pipelines.sources.parquet_footer import FooterError, null_columns
-from pipelines.sources.record_files import read_records
+from pipelines.sources.records import read_records
 
 PAGES = pa.table(
     {
@@ -59,10 +59,10 @@ def test_a_footer_on_which_arrow_ends_the_process_does_not_end_it(tmp_path: Path
     assert reference.returncode < 0, "else there is nothing to show any more"
     ours = in_a_process(
         "import sys\n"
-        "from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings\n"
-        "from pipelines.sources.found_files import FoundFile\n"
-        "from pipelines.sources.record_files import paths_in, read_records\n"
-        "file = FoundFile(sys.argv[1], 'x.parquet')\n"
+        "from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings\n"
+        "from pipelines.sources.files import FileInfo\n"
+        "from pipelines.sources.records import paths_in, read_records\n"
+        "file = FileInfo(sys.argv[1], 'x.parquet')\n"
         "rows = read_records(file, [], ['image', 'text'], ['image'])\n"
         "print(len(paths_in(file)), [row['image'] for _, row in rows])\n"
         "found = ParquetImages(ParquetImagesSettings(paths=(file.url,))).open(10**6)(['x.parquet#row=1'])\n"
@@ -99,7 +99,8 @@ def mutated(folder: str) -> None:
         path.write_bytes(data)
         try:
             rows = [
-                row for _, row in read_records(FoundFile(str(path), path.name), Faults(), ["image", "text"], ["image"])
+                row
+                for _, row in read_records(FileInfo(str(path), path.name), BadRecords(), ["image", "text"], ["image"])
             ]
             assert all(isinstance(row["text"], str | None) for row in rows)
             read += 1
@@ -144,7 +145,7 @@ def test_what_is_no_parquet(tmp_path: Path, data: bytes) -> None:
         open_parquet(path),
     ):
         pass
-    assert rows_claimed(FoundFile(path, "x.parquet")) == 0
+    assert rows_claimed(FileInfo(path, "x.parquet")) == 0
     with pytest.raises(FooterError):
         null_columns(path)
 

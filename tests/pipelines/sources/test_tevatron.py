@@ -11,14 +11,14 @@ import pytest
 from given_rows import images, rows_of, texts
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources.tevatron import SETS, TevatronRows, TevatronSource
+from pipelines.sources.tevatron import SETS, TevatronReader, TevatronSource
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
-def source(folder: Path, **settings: Any) -> TevatronRows:
+def source(folder: Path, **settings: Any) -> TevatronReader:
     where = {"files": [str(folder / "queries")], "corpus": [str(folder / "corpus")]}
-    return TevatronRows(parse_settings({"kind": "tevatron", **where, **settings}, TevatronSource))
+    return TevatronReader(parse_settings({"kind": "tevatron", **where, **settings}, TevatronSource))
 
 
 def write(folder: Path, queries: dict[str, Any], corpus: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ import pytest
 from given_rows import rows_of, texts, write_lines
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources import record_files
-from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
+from pipelines.sources import records as record_files
+from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
 from pipelines.sources.text_presets import PRESETS
 
 FLAG = [
@@ -34,9 +34,9 @@ FLAG = [
 ]
 
 
-def source(tmp_path: Path, **settings: Any) -> TextPairsRows:
+def source(tmp_path: Path, **settings: Any) -> TextPairsReader:
     values = {"kind": "text_pairs", "files": [str(tmp_path)], **settings}
-    return TextPairsRows(parse_settings(values, TextPairsSource))
+    return TextPairsReader(parse_settings(values, TextPairsSource))
 
 
 def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
         "negative_repeated": 1,
         "negatives_kept": 2,
     }
-    assert [(fault.line, fault.reason) for fault in rows.faults] == [
+    assert [(fault.line, fault.reason) for fault in rows.bad_records] == [
         (3, "no_query"),
         (4, "no_positive"),
         (5, "bad_text"),
@@ -287,7 +287,7 @@ def test_parquet_that_is_not_unicode_costs_its_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"query": query, "answer": ["a", "b", "c"]}), tmp_path / "a.parquet")
     rows = source(tmp_path, form={"kind": "columns"})
     assert [(texts(row)[0], row["line"]) for row in rows_of(rows)] == [("good", 1), ("fine", 3)]
-    assert [(fault.line, fault.reason) for fault in rows.faults] == [(2, "bad_text")]
+    assert [(fault.line, fault.reason) for fault in rows.bad_records] == [(2, "bad_text")]
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(SettingsError, match=r"a\.parquet: not a Parquet file"):
         rows_of(source(tmp_path, form={"kind": "columns"}))

@@ -18,10 +18,10 @@ from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
 from pipelines.notices import source_notices
-from pipelines.sources.found_files import FoundFile
+from pipelines.sources.files import FileInfo
 from pipelines.sources.video_files import VideoNames
 from pipelines.sources.video_spans import segment_starts
-from pipelines.sources.videos import COLUMNS, VideosRows, VideosSource
+from pipelines.sources.videos import COLUMNS, VideosReader, VideosSource
 from video.budget import VideoError
 from video.probe import probe
 
@@ -47,11 +47,11 @@ def plain(folder: Path, *records: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "plain", "files": [str(path)]}
 
 
-def source(*videos: str, **settings: Any) -> VideosRows:
-    return VideosRows(parse_settings({"kind": "videos", "videos": list(videos), **settings}, VideosSource))
+def source(*videos: str, **settings: Any) -> VideosReader:
+    return VideosReader(parse_settings({"kind": "videos", "videos": list(videos), **settings}, VideosSource))
 
 
-def rows_of(rows: VideosRows) -> list[dict[str, Any]]:
+def rows_of(rows: VideosReader) -> list[dict[str, Any]]:
     """All rows, after a look at whether the counts add up."""
     found = [row for shard in rows.shards() for row in shard.to_pylist()]
     assert rows.counts["read"] == len(found) + sum(n for reason, n in rows.counts.items() if reason != "read")
@@ -168,8 +168,8 @@ def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
     assert list(source_notices("films", rows.notes))[-1] == (
         "films: of 8 annotations 6 are not used: ambiguous_video 1, no_time 1, no_video 1, no_video_file 3"
     )
-    assert [(fault.line, fault.reason) for fault in rows.faults] == [(6, "no_video")]
-    assert len(rows_of(rows)) == 3 and len(rows.faults) == 1  # read again, counted anew
+    assert [(fault.line, fault.reason) for fault in rows.bad_records] == [(6, "no_video")]
+    assert len(rows_of(rows)) == 3 and len(rows.bad_records) == 1  # read again, counted anew
 
 
 def test_names_with_accents_brackets_and_dots(tmp_path: Path, film: bytes) -> None:
@@ -214,7 +214,7 @@ def test_a_name_that_is_no_unicode_is_left_out(tmp_path: Path, film: bytes) -> N
 )
 def test_which_video_a_name_means(requested: str, expected: list[str]) -> None:
     names = ["x/1.mp4", "y/1.mp4", "2.mp4", "2.webm", "3.mkv"]
-    found = VideoNames(FoundFile(f"/d/{name}", name) for name in names).find(requested)
+    found = VideoNames(FileInfo(f"/d/{name}", name) for name in names).find(requested)
     assert [video.url for video in found] == expected
 
 
@@ -251,7 +251,7 @@ def test_urls_that_are_none_are_rows_for_the_download_to_judge(tmp_path: Path) -
     form = plain(tmp_path, *({"video": url, "text": "a"} for url in [*names, "\ud800", "http://host/\udcff.mp4"]))
     rows = source("https://a.example/all/", annotations=[form])
     assert {row["url"]: row["video"] for row in rows_of(rows)} == names
-    assert [fault.reason for fault in rows.faults] == ["bad_text", "bad_text"]
+    assert [fault.reason for fault in rows.bad_records] == ["bad_text", "bad_text"]
 
 
 @pytest.fixture

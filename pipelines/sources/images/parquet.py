@@ -1,7 +1,7 @@
 """Reads images that lie inside Parquet files, named `<file>#row=<number>` or `<file>#row=<number>&column=<column>`.
 
 One of a list of images has `&at=<place>` after that, counted from 0. Rows are counted from 1, as
-`pipelines.sources.record_files` does, which makes such names.
+`pipelines.sources.records` does, which makes such names.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pydantic import Field
 
 from corpus.settings import Settings, SettingsError
 from corpus.work import ShardError
-from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
-from pipelines.sources.archives import Find, Found
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
+from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
+from pipelines.sources.images.archive_index import AMBIGUOUS, FileIndex
+from pipelines.sources.images.archives import Finder, ImageRef
 from pipelines.sources.lenient_casts import is_list
 from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single
@@ -29,7 +29,7 @@ from pipelines.sources.parquet_records import holds_images, holds_lists, image_l
 
 _NAME = re.compile(r"(?s)(.+)#row=([0-9]{1,15})(?:&column=(.+?))?(?:&at=([0-9]{1,9}))?")
 _BATCH_ROWS = 16  # decoded at once: images are large
-_MISSING = Found(reason="missing_image")
+_MISSING = ImageRef(reason="missing_image")
 
 # (row, counted from 0; place in the row's list, -1: it is none; position among the names), in ascending order
 _Requests = list[tuple[int, int, int]]
@@ -56,7 +56,7 @@ class ParquetImages:
         self._settings = settings
 
     @cached_property
-    def _files(self) -> list[FoundFile]:
+    def _files(self) -> list[FileInfo]:
         files = find_files(self._settings.paths, [".parquet"], "parquet images", hidden=NO_DATA)
         return named_in_unicode(files)  # no row can name the others
 
@@ -65,10 +65,10 @@ class ParquetImages:
         files = dict.fromkeys((file.url, file.size, file.version) for file in self._files)
         return {**self._settings.canonical(), "files": [list(file) for file in files]}
 
-    def claims(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         return _NAME.fullmatch(name) is not None
 
-    def open(self, max_bytes: int) -> Find:
+    def open(self, max_bytes: int) -> Finder:
         return _ParquetFinder(FileIndex.build(self._files), self._settings.column, max_bytes).find
 
 
@@ -80,14 +80,14 @@ class _ParquetFinder:
     column: str
     max_bytes: int
 
-    def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
+    def find(self, names: Sequence[str]) -> Iterator[tuple[int, ImageRef]]:
         """Finds images by their names: each file is opened once, and only the row groups that are needed are read."""
         matches = [_NAME.fullmatch(name) for name in names]
         files = self.index.find([match[1] if match else "" for match in matches]).tolist()
         requests: dict[tuple[int, str], _Requests] = {}
         for position, (file, match) in enumerate(zip(files, matches, strict=True)):
             if match is None or file < 0 or not int(match[2]):
-                yield position, Found(reason="ambiguous_image") if file == AMBIGUOUS else _MISSING
+                yield position, ImageRef(reason="ambiguous_image") if file == AMBIGUOUS else _MISSING
             else:
                 requests.setdefault((file, match[3] or self.column), []).append(
                     (int(match[2]) - 1, int(match[4] or -1), position)
@@ -95,7 +95,7 @@ class _ParquetFinder:
         for (file, column), rows in sorted(requests.items()):
             yield from self._in_file(self.index.urls[file], column, sorted(rows))
 
-    def _in_file(self, url: str, column: str, requests: _Requests) -> Iterator[tuple[int, Found]]:
+    def _in_file(self, url: str, column: str, requests: _Requests) -> Iterator[tuple[int, ImageRef]]:
         """Reads the images of one file.
 
         Raises ShardError for a file that has the column twice, StorageError where it cannot be read.
@@ -106,11 +106,11 @@ class _ParquetFinder:
                 del pending[position]
                 yield position, image
         except UnreadableFileError as error:
-            yield from ((position, Found(reason="damaged_archive", detail=str(error))) for position in pending)
+            yield from ((position, ImageRef(reason="damaged_archive", detail=str(error))) for position in pending)
         except SettingsError as error:
             raise ShardError(str(error)) from error
 
-    def _by_groups(self, url: str, column: str, requests: _Requests) -> Iterator[tuple[int, Found]]:
+    def _by_groups(self, url: str, column: str, requests: _Requests) -> Iterator[tuple[int, ImageRef]]:
         """Reads the images of one file, a row group at a time."""
         with open_parquet(url) as file:
             leaf = _leaf(file, column, url)
@@ -128,7 +128,7 @@ class _ParquetFinder:
 
     def _in_group(
         self, file: pq.ParquetFile, group: int, leaf: str, requests: _Requests
-    ) -> Iterator[tuple[int, Found]]:
+    ) -> Iterator[tuple[int, ImageRef]]:
         remaining = requests[::-1]
         first = 0
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[leaf], use_threads=False):
@@ -141,11 +141,13 @@ class _ParquetFinder:
             first += batch.num_rows
         yield from ((position, _MISSING) for *_, position in remaining)  # of fewer rows than the footer claims
 
-    def _checked(self, data: bytes | None) -> Found:
+    def _checked(self, data: bytes | None) -> ImageRef:
         """The image of some bytes, if there are any and not too many."""
         if not data:
             return _MISSING
-        return Found(reason="too_large", detail=f"{len(data)} bytes") if len(data) > self.max_bytes else Found(data)
+        return (
+            ImageRef(reason="too_large", detail=f"{len(data)} bytes") if len(data) > self.max_bytes else ImageRef(data)
+        )
 
 
 def _image(value: pa.Scalar, at: int) -> bytes | None:

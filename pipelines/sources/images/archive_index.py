@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
 from corpus.storage import Store
-from pipelines.sources.found_files import FoundFile
+from pipelines.sources.files import FileInfo
 
 MISSING, AMBIGUOUS = -1, -2  # instead of a row
 Rows = npt.NDArray[np.int64]
@@ -153,7 +153,7 @@ class FileIndex:
     by_url: NameIndex
 
     @staticmethod
-    def build(files: Sequence[FoundFile]) -> FileIndex:
+    def build(files: Sequence[FileInfo]) -> FileIndex:
         """Indexes files; a file may come several times, found in several ways."""
         urls = list(dict.fromkeys(file.url for file in files))
         row_of = {url: row for row, url in enumerate(urls)}

@@ -2,17 +2,17 @@
 
 A source says how its files are read, pair by pair; the rest is here:
 
-    class MySource(PairSource):                        # settings
+    class MySource(PairDatasetSource):                        # settings
         summary = "what README's table says of it"
         kind: Literal["mine"]
         files: tuple[str, ...]
 
-        def reader(self) -> MyRows: ...
+        def reader(self) -> MyReader: ...
 
-    class MyRows(PairRows[MySource]):
-        def find(self) -> list[FoundFile]: ...             # the files, for `identity`; `self.not_read` for others
+    class MyReader(PairReader[MySource]):
+        def find(self) -> list[FileInfo]: ...             # the files, for `identity`; `self.not_read` for others
         def require(self, present: set[str], file: str) -> None: ...    # SettingsError where something needed lacks
-        def pairs(self) -> Iterator[GivenPair]: ...    # and `self.faults.append(Fault(...))` for each bad row
+        def pairs(self) -> Iterator[SourcePair]: ...    # and `self.bad_records.append(BadRecord(...))` for each bad row
 
 `self.readable()` gives the files with their columns, `self.records(file, columns)` what lies in one; both leave out
 damaged files, and note them.
@@ -39,22 +39,22 @@ from corpus.hashing import Hashes, hash_strings
 from corpus.records import Modality
 from corpus.stages import Gives
 from pipelines.sources.base import SourceSettings
-from pipelines.sources.found_files import FoundFile, named_in_unicode
-from pipelines.sources.json_records import Faults
+from pipelines.sources.files import FileInfo, named_in_unicode
+from pipelines.sources.images.settings import MEDIA_ENDINGS, SetImages
+from pipelines.sources.json_records import BadRecords
 from pipelines.sources.not_read import NotRead, UnreadableFileError
-from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
+from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair, pairs_table
 from pipelines.sources.parquet_files import rows_claimed
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import fault_all, is_parquet, paths_in, read_records
+from pipelines.sources.records import is_parquet, paths_in, read_records, reject_all
 from pipelines.sources.sampling import Sample, in_tables_of
-from pipelines.sources.set_images import MEDIA_ENDINGS, SetImages
 
 _BLOCK = 2048  # pairs that become a table at a time; with more of them Python's garbage collector is kept busy
 _PAIR_URL = "pair_url"  # where a pair's URL lies while `Sample` has its columns
 
 
-class PairSource(SourceSettings):
-    """What every source of given pairs may be told."""
+class PairDatasetSource(SourceSettings):
+    """Settings of every source of existing pairs."""
 
     gives = Gives.PAIRS
 
@@ -91,13 +91,13 @@ class PairSource(SourceSettings):
         return self.keep_images == "good"
 
 
-P = TypeVar("P", bound=PairSource)
+P = TypeVar("P", bound=PairDatasetSource)
 
 
-class PairRows(ABC, Generic[P]):
-    """The rows (PAIR_ROWS) of a source of given pairs: a `pipelines.gather.Source`.
+class PairReader(ABC, Generic[P]):
+    """The reader of a source of existing pairs: rows of PAIR_ROWS.
 
-    counts: `read`, and rows left out: a malformed one by its fault's reason; `unreadable_rows`, those of a damaged
+    counts: `read`, and rows left out: a malformed one by its own reason; `unreadable_rows`, those of a damaged
     Parquet file from where the damage begins; `over_line_limit`, records after the first `lines`; `other_sides`; of a
     sample also `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others.
     Without a sample, pairs that repeat are left for the duplicates stage to find.
@@ -106,23 +106,23 @@ class PairRows(ABC, Generic[P]):
     def __init__(self, settings: P) -> None:
         self.settings = settings
         self.counts: dict[str, int] = {}
-        self.faults = Faults()
+        self.bad_records = BadRecords()
         self.not_read = NotRead()
         self._unreadable: dict[str, UnreadableFileError] = {}
 
     @abstractmethod
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         """Finds the files that are read, in order. Raises SettingsError where there are none."""
 
     @abstractmethod
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         """Reads the pairs of the files, in order.
 
-        Adds to `faults` what is malformed; may count other rows in `counts`.
+        Adds to `bad_records` what is malformed; may count other rows in `counts`.
         """
 
     def require(self, present: set[str], file: str) -> None:
-        """Raises SettingsError for a file whose paths (`column_templates`) lack one that is needed."""
+        """Raises SettingsError for a file whose paths (`column_mapping`) lack one that is needed."""
 
     def check(self) -> None:
         """Checks the columns of all files. Raises SettingsError for what `shards` would raise because of them."""
@@ -130,19 +130,19 @@ class PairRows(ABC, Generic[P]):
             self._paths_of(file)
         self._raise_if_none_is_readable()
 
-    def readable(self, files: Iterable[FoundFile] | None = None) -> Iterator[tuple[FoundFile, set[str]]]:
+    def readable(self, files: Iterable[FileInfo] | None = None) -> Iterator[tuple[FileInfo, set[str]]]:
         """Selects the files that can be read, by their beginning or footer, with their paths.
 
-        The others are noted; whatever lies in a file without any object is a fault. Raises as `require`.
+        The others are noted; whatever lies in a file without any object is a bad record. Raises as `require`.
         """
         for file in self.files if files is None else files:
             present = self._paths_of(file)
             if present:
                 yield file, present
             elif present is not None:
-                fault_all(file, self.faults)
+                reject_all(file, self.bad_records)
 
-    def _paths_of(self, file: FoundFile) -> set[str] | None:
+    def _paths_of(self, file: FileInfo) -> set[str] | None:
         """Lists the paths in a file that has what is needed; None for one that cannot be read, which is noted."""
         try:
             present = paths_in(file)
@@ -154,19 +154,19 @@ class PairRows(ABC, Generic[P]):
         return present
 
     def records(
-        self, file: FoundFile, columns: Collection[str], images: Collection[str] = ()
+        self, file: FileInfo, columns: Collection[str], images: Collection[str] = ()
     ) -> Iterator[tuple[int, Row]]:
         """Reads as `read_records`, the first `lines`; where a file is damaged it ends, and that is noted."""
-        records, before = 0, self.faults.counts.total()
+        records, before = 0, self.bad_records.counts.total()
         try:
-            for line, record in read_records(file, self.faults, columns, images):
+            for line, record in read_records(file, self.bad_records, columns, images):
                 records += 1
                 if self.settings.lines is None or line <= self.settings.lines:
                     yield line, record
                 else:
                     self.counts["over_line_limit"] = self.counts.get("over_line_limit", 0) + 1
         except UnreadableFileError as error:
-            readable_rows = records + self.faults.counts.total() - before
+            readable_rows = records + self.bad_records.counts.total() - before
             unreadable = max(0, rows_claimed(file) - readable_rows) if is_parquet(file) else 0
             if unreadable:
                 self.counts["unreadable_rows"] = self.counts.get("unreadable_rows", 0) + unreadable
@@ -181,7 +181,7 @@ class PairRows(ABC, Generic[P]):
             raise next(iter(self._unreadable.values()))
 
     @cached_property
-    def files(self) -> list[FoundFile]:
+    def files(self) -> list[FileInfo]:
         """The files of `find`, which is called once. A file that several patterns match is one."""
         files = named_in_unicode(self.find(), self.not_read)
         if self.settings.images is not None:
@@ -200,10 +200,10 @@ class PairRows(ABC, Generic[P]):
     def shards(self) -> Iterator[pa.Table]:
         """Makes tables of `shard_rows` rows with PAIR_ROWS, the last one may be shorter; nothing in them is null."""
         settings = self.settings
-        self.counts, self.faults, self._unreadable = {}, Faults(), {}
+        self.counts, self.bad_records, self._unreadable = {}, BadRecords(), {}
         pairs_read = other = 0
 
-        def counted() -> Iterator[GivenPair]:
+        def counted() -> Iterator[SourcePair]:
             nonlocal pairs_read, other
             for pair in self.pairs():
                 pairs_read += 1
@@ -218,7 +218,7 @@ class PairRows(ABC, Generic[P]):
             yield _with_licence(shard, settings.licence)
         if not pairs_read:
             self._raise_if_none_is_readable()
-        left_out = Counter(self.counts) + self.faults.counts
+        left_out = Counter(self.counts) + self.bad_records.counts
         if settings.images_on != "any":
             drawn["other_sides"] = other
         self.counts = {"read": pairs_read + left_out.total(), **left_out, **drawn}
@@ -226,11 +226,11 @@ class PairRows(ABC, Generic[P]):
     @property
     def notes(self) -> dict[str, Any]:
         """The rows that are malformed and the files that were not read, for people."""
-        faults = self.faults.lines()
-        return ({"faults": faults} if faults else {}) | self.not_read.notes()
+        bad_records = self.bad_records.lines()
+        return ({"faults": bad_records} if bad_records else {}) | self.not_read.notes()
 
 
-def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: dict[str, int]) -> Iterator[pa.Table]:
+def draw_pairs(pairs: Iterable[SourcePair], rows: int | None, seed: int, counts: dict[str, int]) -> Iterator[pa.Table]:
     """Draws `rows` pairs at random, as PAIR_ROWS in the order drawn; gives all pairs in order if `rows` is None.
 
     In one pass and bounded memory: at most 1.25 times `rows` pairs are kept, as Arrow tables. A pair's place is the
@@ -252,14 +252,14 @@ def draw_pairs(pairs: Iterable[GivenPair], rows: int | None, seed: int, counts: 
         yield table.drop_columns(["url", "text"]).rename_columns({_PAIR_URL: "url"}).select(PAIR_ROWS.names)
 
 
-def images_on(pair: GivenPair) -> str:
+def images_on(pair: SourcePair) -> str:
     """Tells which sides of a pair have images: query, positive, both, or none."""
     if pair.query.images:
         return "both" if pair.positive.images else "query"
     return "positive" if pair.positive.images else "none"
 
 
-def content_digest(pair: GivenPair) -> bytes:
+def content_digest(pair: SourcePair) -> bytes:
     """Hashes the content of a pair to 16 bytes: query, positive, instruction and label."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (*_parts(pair.query), *_parts(pair.positive), pair.instruction, pair.label):
@@ -273,7 +273,7 @@ def _parts(side: Side) -> tuple[str, ...]:
     return (str(len(side.images)), side.text, *side.images)
 
 
-def _blocks(pairs: Iterable[GivenPair]) -> Iterator[list[GivenPair]]:
+def _blocks(pairs: Iterable[SourcePair]) -> Iterator[list[SourcePair]]:
     stream = iter(pairs)
     return iter(lambda: list(itertools.islice(stream, _BLOCK)), [])
 
@@ -288,7 +288,7 @@ class _Candidates:
         self._fresh: list[Hashes] = []
         self.skipped = 0
 
-    def table(self, pairs: list[GivenPair]) -> pa.Table:
+    def table(self, pairs: list[SourcePair]) -> pa.Table:
         """Makes PAIR_ROWS with the columns `url` and `text` of `Sample`: the halves of each pair's digest."""
         digests = [content_digest(pair) for pair in pairs]
         places = hash_strings(pa.array([digest[:8] for digest in digests], pa.binary()), self._seed)

@@ -14,7 +14,7 @@ from small_archives import archives, contents, find, patched, put, tar_of, zip_o
 from small_worlds import picture
 
 from corpus.settings import SettingsError
-from pipelines.sources.archive_zip import zip_members
+from pipelines.sources.images.zip import zip_members
 
 A, B = picture(0), picture(1)
 

@@ -7,7 +7,7 @@
     negatives: [{text: hard_negatives}]
     key: id
 
-How a column is named, see `pipelines.sources.column_templates`. Where rows name documents of a corpus by their ids:
+How a column is named, see `pipelines.sources.column_mapping`. Where rows name documents of a corpus by their ids:
 
     positive: {documents: positive_document_ids}
     negatives: [{documents: negative_document_ids}]
@@ -23,19 +23,19 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from corpus.settings import Settings
-from pipelines.sources.column_templates import Template, look_up, require_paths
+from pipelines.sources.column_mapping import Template, look_up, require_paths
 from pipelines.sources.document_join import DocumentsSettings, ids_at, image_names, names_at
-from pipelines.sources.document_pairs import DocumentPairRows, DocumentPairSource, NamedPair
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files
-from pipelines.sources.json_records import Fault, Malformed
-from pipelines.sources.pair_rows import GivenPair, Side
+from pipelines.sources.document_pairs import DocumentPairReader, DocumentPairSource, NamedPair
+from pipelines.sources.files import NO_DATA, FileInfo, find_files
+from pipelines.sources.json_records import BadRecord, BadRecordError
+from pipelines.sources.pair_rows import Side, SourcePair
 from pipelines.sources.parquet_records import Row
-from pipelines.sources.record_files import ROW_ENDINGS, named_apart
+from pipelines.sources.records import ROW_ENDINGS, named_apart
 from pipelines.sources.true_negatives import true_negatives
 
 
 class SideColumns(Settings):
-    """Where a side's text lies, and the names of its images."""
+    """The columns of a side: its text, and the names of its images."""
 
     text: str = Field("", description="a column, or a template of several")
     images: tuple[str, ...] = Field((), description="columns, each of one name or a list of names")
@@ -65,11 +65,11 @@ class SideColumns(Settings):
         return (*(path for template in templates for path in template.paths), *self.images)
 
 
-class MappedSource(DocumentPairSource):
-    """Which files, and which of their columns are what."""
+class GenericPairsSource(DocumentPairSource):
+    """Settings of any set of pairs: its files, and a mapping of their columns."""
 
     summary = (
-        "a set that nobody thought of, by a mapping; `answers.text.0` is a field within a column; with `documents`, "
+        "any other set, by a mapping; `answers.text.0` is a field within a column; with `documents`, "
         "rows name documents of a corpus by their ids"
     )
 
@@ -93,7 +93,7 @@ class MappedSource(DocumentPairSource):
         return text
 
     @model_validator(mode="after")
-    def _documents_are_there(self) -> MappedSource:
+    def _documents_are_there(self) -> GenericPairsSource:
         if self.query.documents:
             raise ValueError("query: a query is in its row, not among the documents")
         names = [side.documents for side in (self.positive, *self.negatives) if side.documents]
@@ -105,8 +105,8 @@ class MappedSource(DocumentPairSource):
             raise ValueError("positive: where negatives are documents, the positive is one")
         return self
 
-    def reader(self) -> MappedRows:
-        return MappedRows(self)
+    def reader(self) -> GenericPairsReader:
+        return GenericPairsReader(self)
 
     @property
     def has_labels(self) -> bool:
@@ -116,14 +116,14 @@ class MappedSource(DocumentPairSource):
 _OTHERS = ("instruction", "label", "key", "url", "licence_column")
 
 
-class MappedRows(DocumentPairRows[MappedSource]):
-    """The pairs of any set, one for each row; where rows name documents, as of `DocumentPairRows`.
+class GenericPairsReader(DocumentPairReader[GenericPairsSource]):
+    """The pairs of any set, one for each row; where rows name documents, as of `DocumentPairReader`.
 
     Reasons why a row gives none: no_query, no_positive, bad_text, bad_images, bad_negatives, not_json, not_an_object,
     line_too_long. The notes count the outcomes of negatives.
     """
 
-    def find(self) -> list[FoundFile]:
+    def find(self) -> list[FileInfo]:
         parquet = (".parquet",)
         endings = parquet if self.settings.kind == "parquet" else tuple(e for e in ROW_ENDINGS if e not in parquet)
         return find_files(self.settings.files, endings, "files", self.not_read, NO_DATA)
@@ -153,12 +153,12 @@ class MappedRows(DocumentPairRows[MappedSource]):
         return self._paths, self.settings.query.images
 
     def named(self, row: Row, file: str, line: int) -> NamedPair:
-        """Reads a row that names documents. Raises Malformed."""
+        """Reads a row that names documents. Raises BadRecordError."""
         query = one_side(self.settings.query, row)
         positives = ids_at(Template(self.settings.positive.documents), row)
         for name, present in (("query", query != Side()), ("positive", positives)):
             if not present:
-                raise Malformed(f"no_{name}", f"the row names no {name}")
+                raise BadRecordError(f"no_{name}", f"the row names no {name}")
         negatives: list[str] = []
         others: list[Side] = []
         for columns in self.settings.negatives:
@@ -168,10 +168,10 @@ class MappedRows(DocumentPairRows[MappedSource]):
                 others += several_sides(columns, row)
         fields = {name: template.text(row) for name, template in self._others.items()}
         licence = fields.pop("licence_column", "")
-        pair = GivenPair(query, Side(), tuple(others), file=file, line=line, licence=licence, **cast(Any, fields))
+        pair = SourcePair(query, Side(), tuple(others), file=file, line=line, licence=licence, **cast(Any, fields))
         return NamedPair(pair, tuple(positives), tuple(negatives))
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         """Reads the pair of each row. Raises SettingsError for a file without one of the columns."""
         if self.settings.documents is not None:
             yield from super().pairs()
@@ -183,23 +183,23 @@ class MappedRows(DocumentPairRows[MappedSource]):
             for line, row in self.records(file, self._paths, images):
                 try:
                     yield self._pair(row, others, file.url, line)
-                except Malformed as error:
-                    self.faults.append(Fault(file.url, line, error.reason, error.detail))
+                except BadRecordError as error:
+                    self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
 
-    def _pair(self, row: Row, others: dict[str, Template], file: str, line: int) -> GivenPair:
+    def _pair(self, row: Row, others: dict[str, Template], file: str, line: int) -> SourcePair:
         query, positive = one_side(self.settings.query, row), one_side(self.settings.positive, row)
         for name, side in (("query", query), ("positive", positive)):
             if side == Side():
-                raise Malformed(f"no_{name}", f"the {name} has neither a text nor an image")
+                raise BadRecordError(f"no_{name}", f"the {name} has neither a text nor an image")
         candidates = [side for columns in self.settings.negatives for side in several_sides(columns, row)]
         negatives = true_negatives(candidates, [positive], self.settings.most_negatives, self.negative_counts)
         fields = {name: template.text(row) for name, template in others.items()}
         licence = fields.pop("licence_column", "")
-        return GivenPair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, fields))
+        return SourcePair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, fields))
 
 
 def one_side(columns: SideColumns, row: Row) -> Side:
-    """Reads one side of a row. Raises Malformed for what is no text or no name."""
+    """Reads one side of a row. Raises BadRecordError for what is no text or no name."""
     text = Template(columns.text).text(row) if columns.text else ""
     return Side(text, tuple(name for path in columns.images for name in names_at(row, path)))
 
@@ -207,7 +207,7 @@ def one_side(columns: SideColumns, row: Row) -> Side:
 def several_sides(columns: SideColumns, row: Row) -> list[Side]:
     """Reads the sides of a row's lists, one for each entry. An entry of images may itself be a list.
 
-    Raises Malformed for what is no text or no name, and where texts and images are not equally many.
+    Raises BadRecordError for what is no text or no name, and where texts and images are not equally many.
     """
     parts: list[list[Side]] = []
     if columns.text:
@@ -219,7 +219,7 @@ def several_sides(columns: SideColumns, row: Row) -> list[Side]:
         parts.append([Side("", image_names(entry, path)) for entry in entries])
     counts = sorted({len(part) for part in parts})
     if len(counts) > 1:
-        raise Malformed("bad_negatives", f"{' and '.join(map(str, counts))} entries in {', '.join(columns.paths)}")
+        raise BadRecordError("bad_negatives", f"{' and '.join(map(str, counts))} entries in {', '.join(columns.paths)}")
     return [
         Side("".join(side.text for side in each), tuple(name for side in each for name in side.images))
         for each in zip(*parts, strict=True)

@@ -1,7 +1,7 @@
 """Finds images by their names: in tars and zips where they lie, and in plain folders.
 
-What finds images is a `Resolver`. `Archives` is the one for names of files; others take names of a form of their own,
-as `ParquetImages` does (`pipelines.sources.archive_parquet`).
+An `ImageResolver` finds images. `Archives` is the one for names of files; others take names of another form, as
+ `ParquetImages` does (`pipelines.sources.images.parquet`).
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from corpus.settings import Settings, SettingsError, tuning
 from corpus.stages import fingerprint
 from corpus.storage import MissingError, Store
 from corpus.tars import SPARSE, SPECIAL
-from pipelines.sources.archive_files import (
+from pipelines.sources.images.archive_files import (
     DIRECT,
     MEMBERS,
     SPARSE_IN_TAR,
     SPECIAL_IN_TAR,
-    Place,
+    Archive,
     damage,
-    find_places,
+    find_archives,
     members,
 )
-from pipelines.sources.archive_index import AMBIGUOUS, NameIndex, normalize_names, read_arrow, write_arrow
-from pipelines.sources.archive_zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
+from pipelines.sources.images.archive_index import AMBIGUOUS, NameIndex, normalize_names, read_arrow, write_arrow
+from pipelines.sources.images.zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
 
 _VERSION = 4  # of the index
 _READ_AHEAD = 256  # images, of _READ_AHEAD_BYTES unless one alone is larger
@@ -49,35 +49,35 @@ _MAX_SHOWN = 3  # damaged archives that a row names
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ImageRef:
     """The image that a name stands for: its bytes, or the `reason` why there are none.
 
-    place: (path, offset) where just these bytes lie for good, so that they need not be copied; None: nowhere.
+    location: (path, offset) where just these bytes lie for good, so that they need not be copied; None: nowhere.
     """
 
     data: bytes = b""
-    place: tuple[str, int] | None = None
+    location: tuple[str, int] | None = None
     reason: str = ""
     detail: str = ""
     repeated: bool = False  # other archives have an image of this name, and nothing but their order decided
 
 
 # Yields (position among the requested names, image), each name once, in any order.
-Find = Callable[[Sequence[str]], Iterator[tuple[int, Found]]]
+Finder = Callable[[Sequence[str]], Iterator[tuple[int, ImageRef]]]
 
 
-class Resolver(Protocol):
+class ImageResolver(Protocol):
     """Finds images by names of some form. Picklable, and small when pickled."""
 
     def identity(self) -> dict[str, Any]:
         """All that the images depend on: settings, and names, sizes and versions of files."""
         ...
 
-    def claims(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         """Tells whether a name is of the form that this resolver is for."""
         ...
 
-    def open(self, max_bytes: int) -> Find:
+    def open(self, max_bytes: int) -> Finder:
         """Opens the finder, once in each worker. An image of more bytes is `too_large`, and is never held."""
         ...
 
@@ -117,24 +117,24 @@ class Archives:
         self._workspace, self._folder = workspace, folder
 
     @cached_property
-    def _places(self) -> list[Place]:
-        return find_places(self._settings.paths)
+    def _archives(self) -> list[Archive]:
+        return find_archives(self._settings.paths)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
         return {**self._settings.canonical(), "files": self._files(), "version": _VERSION}
 
     def _files(self) -> list[list[Any]]:
-        return [[place.url, place.size, place.version] for place in self._places]
+        return [[archive.url, archive.size, archive.version] for archive in self._archives]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_places"}  # folders may be large
+        return {name: value for name, value in self.__dict__.items() if name != "_archives"}  # folders may be large
 
     def identity(self) -> dict[str, Any]:
         """The settings; URL, size and version of each archive, number of files and a digest for each folder."""
         return self._identity
 
-    def claims(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         return True
 
     def index(self) -> NameIndex:
@@ -155,7 +155,7 @@ class Archives:
                     "archives: something in them has changed since the run began; start it again"
                 ) from None
             with ThreadPoolExecutor(self._settings.index_threads) as pool:
-                parts = list(pool.map(partial(_members, store, self._folder, named), self._places))
+                parts = list(pool.map(partial(_members, store, self._folder, named), self._archives))
         archive_numbers = [np.full(part.num_rows, number, np.int32) for number, part in enumerate(parts)]
         table = pa.concat_tables(parts).append_column("place", pa.array(np.concatenate(archive_numbers)))
         damaged = [damage(part) for part in parts]
@@ -163,33 +163,33 @@ class Archives:
             "damaged": [why for why in damaged if why],
             "places": [file[0] for file in files],
             "sizes": [file[1] for file in files],
-            "folders": [place.table is not None for place in self._places],
+            "folders": [archive.table is not None for archive in self._archives],
         }
         NameIndex.build(table, {**metadata, "members": table.num_rows}).save(store, stem)
         return NameIndex.load(store, stem)
 
-    def open(self, max_bytes: int) -> Find:
+    def open(self, max_bytes: int) -> Finder:
         return partial(find_images, self.index(), Store(self._workspace), self._settings, max_bytes)
 
 
 def find_images(
     index: NameIndex, store: Store, settings: ArchivesSettings, max_bytes: int, names: Sequence[str]
-) -> Iterator[tuple[int, Found]]:
-    """The `Find` of archives. A few MiB are held at a time, and what is larger alone."""
+) -> Iterator[tuple[int, ImageRef]]:
+    """The `Finder` of archives. A few MiB are held at a time, and what is larger alone."""
     requested = _lookup_names(names, settings)
     rows = index.find(requested)
     missing = _missing(index.metadata["damaged"])
     for position in np.flatnonzero(rows < 0).tolist():
-        yield position, Found(reason="ambiguous_image") if rows[position] == AMBIGUOUS else missing
+        yield position, ImageRef(reason="ambiguous_image") if rows[position] == AMBIGUOUS else missing
     positions = np.flatnonzero(rows >= 0)
     members = index.table.take(pa.array(rows[positions]))
     readable = []
     for position, first in zip(positions.tolist(), members.to_pylist(), strict=True):
         member = _disambiguate(index, requested[position], int(rows[position]), first)
         if member is None:
-            yield position, Found(reason="ambiguous_image", detail=f"{first['name']} is in several archives")
+            yield position, ImageRef(reason="ambiguous_image", detail=f"{first['name']} is in several archives")
         elif reason := _reject_reason(member, max_bytes):
-            yield position, Found(reason=reason, detail=f"{member['name']}: {member['size']} bytes")
+            yield position, ImageRef(reason=reason, detail=f"{member['name']}: {member['size']} bytes")
         else:
             readable.append((member["place"], member["offset"], position, member))
     readable.sort(key=lambda one: one[:3])
@@ -205,16 +205,16 @@ def _disambiguate(index: NameIndex, requested: str, row: int, first: dict[str, A
     others = index.others(row)
     if not others.num_rows:
         return first
-    by_place = {first["place"]: first}
+    by_archive = {first["place"]: first}
     for other in others.to_pylist():
-        by_place.setdefault(other["place"], other)
-    if len(by_place) == 1 or not requested.endswith(f"/{first['name']}"):
-        return {**first, "repeated": len(by_place) > 1}
+        by_archive.setdefault(other["place"], other)
+    if len(by_archive) == 1 or not requested.endswith(f"/{first['name']}"):
+        return {**first, "repeated": len(by_archive) > 1}
     for folder in reversed(requested.removesuffix(f"/{first['name']}").split("/")):
-        by_place = {at: one for at, one in by_place.items() if folder in _folders(index.metadata["places"][at])}
-        if len(by_place) < 2:  # none: what stands above that folder, such as `images`, tells of no set
+        by_archive = {at: one for at, one in by_archive.items() if folder in _folders(index.metadata["places"][at])}
+        if len(by_archive) < 2:  # none: what stands above that folder, such as `images`, tells of no set
             break
-    return next(iter(by_place.values())) if len(by_place) == 1 else None
+    return next(iter(by_archive.values())) if len(by_archive) == 1 else None
 
 
 def _folders(url: str) -> set[str]:
@@ -223,12 +223,12 @@ def _folders(url: str) -> set[str]:
     return set(normalize_names(pa.array([f"{path.parent}/{path.stem}/{path.name}"]))[0].as_py().split("/"))
 
 
-def _missing(damaged: Sequence[str]) -> Found:
-    """What is known of a name that is in no archive."""
+def _missing(damaged: Sequence[str]) -> ImageRef:
+    """The result for a name that is in no archive."""
     if not damaged:
-        return Found(reason="missing_image")
+        return ImageRef(reason="missing_image")
     more = f" and {len(damaged) - _MAX_SHOWN} more" if len(damaged) > _MAX_SHOWN else ""
-    return Found(reason="damaged_archive", detail=f"it may be in {'; '.join(damaged[:_MAX_SHOWN])}{more}")
+    return ImageRef(reason="damaged_archive", detail=f"it may be in {'; '.join(damaged[:_MAX_SHOWN])}{more}")
 
 
 def _lookup_names(names: Sequence[str], settings: ArchivesSettings) -> list[str]:
@@ -261,7 +261,7 @@ def _blocks(requests: list[_Request]) -> Iterator[list[_Request]]:
         yield block
 
 
-def _read(index: NameIndex, store: Store, block: list[_Request]) -> Iterator[tuple[int, Found]]:
+def _read(index: NameIndex, store: Store, block: list[_Request]) -> Iterator[tuple[int, ImageRef]]:
     """Reads the images of a block together."""
     urls = [_url(index, member) for _, member in block]
     offsets = [member["offset"] for _, member in block]
@@ -276,44 +276,44 @@ def _read(index: NameIndex, store: Store, block: list[_Request]) -> Iterator[tup
     ]
     for (position, member), (url, offset, _), data in zip(block, ranges, store.read_ranges(ranges), strict=True):
         if offset < 0:
-            yield position, Found(reason="corrupt_member", detail=f"{member['name']}: not where the directory says")
+            yield position, ImageRef(reason="corrupt_member", detail=f"{member['name']}: not where the directory says")
         elif member["method"] == STORED and zlib.crc32(data) != member["crc"]:
-            yield position, Found(reason="corrupt_member", detail=f"{member['name']}: other bytes than were put in")
+            yield position, ImageRef(reason="corrupt_member", detail=f"{member['name']}: other bytes than were put in")
         elif member["method"] != DEFLATED:
-            yield position, Found(data, (url, offset), repeated=member.get("repeated", False))
+            yield position, ImageRef(data, (url, offset), repeated=member.get("repeated", False))
         elif (content := inflate(data, member["size"], member["crc"])) is None:
-            yield position, Found(reason="corrupt_member", detail=f"{member['name']}: cannot be inflated")
+            yield position, ImageRef(reason="corrupt_member", detail=f"{member['name']}: cannot be inflated")
         else:
-            yield position, Found(content, repeated=member.get("repeated", False))
+            yield position, ImageRef(content, repeated=member.get("repeated", False))
 
 
 def _url(index: NameIndex, member: dict[str, Any]) -> str:
-    """Where the bytes of a member lie: its archive, or the loose file itself."""
-    place = index.metadata["places"][member["place"]]
-    return f"{place}/{member['raw'] or member['name']}" if index.metadata["folders"][member["place"]] else place
+    """The file in which the bytes of a member lie: its archive, or the loose file itself."""
+    archive = index.metadata["places"][member["place"]]
+    return f"{archive}/{member['raw'] or member['name']}" if index.metadata["folders"][member["place"]] else archive
 
 
-def _members(store: Store, folder: str, archive_is_folder: bool, place: Place) -> pa.Table:
+def _members(store: Store, folder: str, archive_is_folder: bool, archive: Archive) -> pa.Table:
     """Lists the MEMBERS of an archive, from the workspace if it was read before."""
-    table = _cached_members(store, folder, place)
-    if place.table is not None or not archive_is_folder:
+    table = _cached_members(store, folder, archive)
+    if archive.table is not None or not archive_is_folder:
         return table
-    stem = f"{PurePosixPath(place.url).stem}/"
+    stem = f"{PurePosixPath(archive.url).stem}/"
     names, separator = table.column("name"), pa.scalar("", pa.large_string())
     below = pc.binary_join_element_wise(pa.scalar(stem, pa.large_string()), names, separator)
     names = pc.if_else(pc.starts_with(names, stem), names, below)
     return table.set_column(0, MEMBERS.field("name"), normalize_names(names))
 
 
-def _cached_members(store: Store, folder: str, place: Place) -> pa.Table:
+def _cached_members(store: Store, folder: str, archive: Archive) -> pa.Table:
     """Lists the MEMBERS of an archive, and keeps them in the workspace."""
-    if place.table is not None:
-        return place.table
-    key = fingerprint({"archive": [place.url, place.size, place.version], "version": _VERSION})
+    if archive.table is not None:
+        return archive.table
+    key = fingerprint({"archive": [archive.url, archive.size, archive.version], "version": _VERSION})
     path = f"{folder}/archive.{key}.arrow"
     try:
         return read_arrow(store, path)
     except MissingError:
-        table = members(place)
+        table = members(archive)
         write_arrow(store, path, table)
         return table

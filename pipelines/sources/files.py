@@ -31,7 +31,7 @@ _GLOB_CHARACTERS = "*?["
 
 
 @dataclass(frozen=True)
-class FoundFile:
+class FileInfo:
     """A file, or a URL on the web that was not requested yet. `version` changes when its content does."""
 
     url: str  # of a local file its absolute path
@@ -58,7 +58,7 @@ def find_files(
     not_read: NotRead | None = None,
     hidden: tuple[str, ...] = HIDDEN,
     may_lack: bool = False,
-) -> list[FoundFile]:
+) -> list[FileInfo]:
     """Finds what paths, folders (with those below) and globs stand for, in order; a file may come several times.
 
     Of folders, files with one of the `endings`; names that begin with one of `hidden` are left out, as files and as
@@ -87,7 +87,7 @@ def is_unicode(name: str) -> bool:
     return True
 
 
-def named_in_unicode(files: Iterable[FoundFile], not_read: NotRead | None = None) -> list[FoundFile]:
+def named_in_unicode(files: Iterable[FileInfo], not_read: NotRead | None = None) -> list[FileInfo]:
     """Selects the files whose names a table can hold; the others are noted."""
     selected = []
     for file in files:
@@ -108,15 +108,13 @@ class _Search:
         self._endings, self._hidden, self._not_read = endings, hidden, not_read
         self._others: dict[str, list[Any]] = {}  # ending -> the first file that has it, and how many have
 
-    def find(self, pattern: str, what: str) -> list[FoundFile]:
+    def find(self, pattern: str, what: str) -> list[FileInfo]:
         """Finds the files of a pattern, by name."""
         fs, path = _file_system(pattern, what)
         with storage_errors(pattern):
             root, stats = self._find_local(path) if fs is None else self._find_stored(fs, path)
         return [
-            FoundFile(
-                name if fs is None else str(fs.unstrip_protocol(name)), name.removeprefix(root).lstrip("/"), *stat
-            )
+            FileInfo(name if fs is None else str(fs.unstrip_protocol(name)), name.removeprefix(root).lstrip("/"), *stat)
             for name, stat in sorted(stats.items())
         ]
 

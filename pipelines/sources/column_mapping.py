@@ -18,10 +18,10 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.settings import SettingsError
-from pipelines.sources.json_records import Malformed, text_of
+from pipelines.sources.json_records import BadRecordError, text_of
 from pipelines.sources.lenient_casts import is_list
 
-_ANY = "*"  # below a field that was null or an empty list: nobody knows what there may be
+_ANY = "*"  # below a field that was null or an empty list: its fields are unknown
 _MAX_DEPTH = 8  # of fields in fields that are known by name
 _MAX_NAMED = 100  # in an error
 
@@ -50,24 +50,26 @@ class Template:
     def text(self, row: Mapping[str, Any]) -> str:
         """Fills the template: one text, stripped, "" where there is none.
 
-        Raises Malformed for a list and for objects.
+        Raises BadRecordError for a list and for objects.
         """
         texts = self.texts(row)
         if isinstance(texts, list):
-            raise Malformed("bad_text", f"{self._text}: a list, where one is wanted; name one by its place, from 0")
+            raise BadRecordError(
+                "bad_text", f"{self._text}: a list, where one is wanted; name one by its place, from 0"
+            )
         return texts
 
     def texts(self, row: Mapping[str, Any]) -> str | list[str]:
         """Fills the template: one text, or those of a list.
 
-        Raises Malformed for objects, and for lists of different lengths.
+        Raises BadRecordError for objects, and for lists of different lengths.
         """
         values = [_strings(look_up(row, path), path) for _, path in self._parts]
         lengths = {len(value) for value in values if isinstance(value, list)}
         if not lengths:
             return self._joined([value for value in values if isinstance(value, str)])
         if len(lengths) > 1:
-            raise Malformed("bad_text", f"{self._text}: lists of different lengths")
+            raise BadRecordError("bad_text", f"{self._text}: lists of different lengths")
         columns = [value if isinstance(value, list) else [value] * max(lengths) for value in values]
         return [self._joined(each) for each in zip(*columns, strict=True)]
 
@@ -81,7 +83,7 @@ class Template:
 
 
 def look_up(row: Mapping[str, Any], path: str) -> Any:
-    """Gets the value at a path, None where there is none. Raises Malformed for a field of a plain value."""
+    """Gets the value at a path, None where there is none. Raises BadRecordError for a field of a plain value."""
     return row[path] if path in row else _below(row, path.split("."), path)
 
 
@@ -97,7 +99,7 @@ def _below(value: Any, parts: Sequence[str], path: str) -> Any:
             at = int(parts[0])
             return _below(value[at], parts[1:], path) if at < len(value) else None
         return [_below(each, parts, path) for each in value]
-    raise Malformed("bad_text", f"{path}: no {parts[0]!r} in a {type(value).__name__}")
+    raise BadRecordError("bad_text", f"{path}: no {parts[0]!r} in a {type(value).__name__}")
 
 
 def _strings(value: Any, path: str) -> str | list[str]:
@@ -108,13 +110,13 @@ def _string(value: Any, path: str) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         if math.isnan(value):  # what some tables have in place of null
             return ""
-        raise Malformed("bad_text", f"{path}: {value}")
+        raise BadRecordError("bad_text", f"{path}: {value}")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     try:
         return text_of(value)
-    except Malformed as error:
-        raise Malformed(error.reason, f"{path}: {error.detail}") from None
+    except BadRecordError as error:
+        raise BadRecordError(error.reason, f"{path}: {error.detail}") from None
 
 
 def _merge_literals(

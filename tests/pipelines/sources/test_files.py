@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from corpus.settings import SettingsError
-from pipelines.sources.found_files import NO_DATA, FoundFile, find_files, named_in_unicode
+from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
 from pipelines.sources.not_read import NotRead
 
 
@@ -95,8 +95,8 @@ def test_stores_are_searched_in_the_same_way() -> None:
 
 def test_folders_that_give_a_column_its_value() -> None:
     url = "s3://bucket/set/lang=en/year=__HIVE_DEFAULT_PARTITION__/what=a%2Fb/part.parquet"
-    assert FoundFile(url, "part.parquet").partition == {"lang": "en", "year": None, "what": "a/b"}
-    assert FoundFile("/data/x=1.parquet", "x=1.parquet").partition == {}
+    assert FileInfo(url, "part.parquet").partition == {"lang": "en", "year": None, "what": "a/b"}
+    assert FileInfo("/data/x=1.parquet", "x=1.parquet").partition == {}
 
 
 def test_names_that_are_not_utf_8_are_noted(tmp_path: Path) -> None:

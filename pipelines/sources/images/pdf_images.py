@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import Field
 
 from corpus.settings import SettingsError
-from pipelines.sources.archive_index import AMBIGUOUS, FileIndex
-from pipelines.sources.archives import Find, Found
-from pipelines.sources.found_files import FoundFile, find_files, named_in_unicode
-from pipelines.sources.pdf_pages import PdfSettings, render_pages
+from pipelines.sources.files import FileInfo, find_files, named_in_unicode
+from pipelines.sources.images.archive_index import AMBIGUOUS, FileIndex
+from pipelines.sources.images.archives import Finder, ImageRef
+from pipelines.sources.images.pdf import PdfSettings, render_pages
 
 _NAME = re.compile(r"(?s)(.+)#page=([1-9][0-9]{0,8})")
 PDF_ENDINGS = (".pdf",)
@@ -41,7 +41,7 @@ class PdfImages:
         self._settings = settings
 
     @cached_property
-    def _files(self) -> list[FoundFile]:
+    def _files(self) -> list[FileInfo]:
         files = find_files(self._settings.paths, PDF_ENDINGS, "pdfs")
         return named_in_unicode(files)  # no row can name the others
 
@@ -52,10 +52,10 @@ class PdfImages:
         files = dict.fromkeys((file.url, file.size, file.version) for file in self._files)
         return {**self._settings.canonical(), "files": [list(file) for file in files]}
 
-    def claims(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         return _NAME.fullmatch(name) is not None
 
-    def open(self, max_bytes: int) -> Find:
+    def open(self, max_bytes: int) -> Finder:
         return _PdfFinder(FileIndex.build(self._files), self._settings, max_bytes).find
 
 
@@ -67,7 +67,7 @@ class _PdfFinder:
     settings: PdfSettings
     max_bytes: int
 
-    def find(self, names: Sequence[str]) -> Iterator[tuple[int, Found]]:
+    def find(self, names: Sequence[str]) -> Iterator[tuple[int, ImageRef]]:
         """Finds pages by their names: each PDF is opened once, and its pages are drawn in their order."""
         matches = [_NAME.fullmatch(name) for name in names]
         files = [match[1] if match else "" for match in matches]
@@ -86,7 +86,7 @@ class _PdfFinder:
         requests: dict[int, list[tuple[int, int]]] = {}
         for position, (row, match) in enumerate(zip(rows.tolist(), matches, strict=True)):
             if row < 0 or match is None:
-                yield position, Found(reason="ambiguous_image" if row == AMBIGUOUS else "missing_image")
+                yield position, ImageRef(reason="ambiguous_image" if row == AMBIGUOUS else "missing_image")
             else:
                 requests.setdefault(row, []).append((int(match[2]), position))
         for row, pages in sorted(requests.items()):
@@ -94,8 +94,8 @@ class _PdfFinder:
             drawn = render_pages(self.index.urls[row], [page for page, _ in pages], self.settings)
             for (_, position), page in zip(pages, drawn, strict=True):
                 if page.error:
-                    yield position, Found(reason=page.error.reason, detail=page.error.detail)
+                    yield position, ImageRef(reason=page.error.reason, detail=page.error.detail)
                 elif len(page.image) > self.max_bytes:
-                    yield position, Found(reason="too_large", detail=f"{len(page.image)} bytes")
+                    yield position, ImageRef(reason="too_large", detail=f"{len(page.image)} bytes")
                 else:
-                    yield position, Found(page.image)
+                    yield position, ImageRef(page.image)

@@ -14,9 +14,9 @@ from small_pdfs import BLUE, GREEN, RED, coloured, endless, huge_image, locked, 
 
 from corpus.settings import SettingsError
 from corpus.storage import StorageError
-from pipelines.sources import pdf_pages
-from pipelines.sources.pdf_images import PdfImages, PdfImagesSettings
-from pipelines.sources.pdf_pages import Page, PageError, PdfSettings, render_page, render_pages
+from pipelines.sources.images import pdf as pdf_pages
+from pipelines.sources.images.pdf import Page, PageError, PdfSettings, render_page, render_pages
+from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
 
 
 def picture(data: bytes) -> Image.Image:
@@ -237,8 +237,8 @@ def test_the_resolver_finds_pages_by_the_ends_of_paths(tmp_path: Path) -> None:
         "twice#page=1": "ambiguous_image",
         "none.pdf#page=1": "missing_image",
     }
-    assert all(resolver.claims(name) for name in names)
-    assert not any(resolver.claims(name) for name in ("a.pdf", "a.pdf#page=0", "a.pdf#page=x", "a.parquet#row=1"))
+    assert all(resolver.matches(name) for name in names)
+    assert not any(resolver.matches(name) for name in ("a.pdf", "a.pdf#page=0", "a.pdf#page=x", "a.parquet#row=1"))
     found = dict(resolver.open(10**6)(list(names)))
     assert sorted(found) == list(range(len(names)))
     outcomes = {name: found[at].reason or colour(found[at].data) for at, name in enumerate(names)}

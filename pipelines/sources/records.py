@@ -17,9 +17,9 @@ from dataclasses import replace
 from typing import IO, Any, cast
 
 from corpus.storage import StorageError, Store
-from pipelines.sources.column_templates import paths_of_records
-from pipelines.sources.found_files import FoundFile
-from pipelines.sources.json_records import Fault, Faults, scan
+from pipelines.sources.column_mapping import paths_of_records
+from pipelines.sources.files import FileInfo
+from pipelines.sources.json_records import BadRecord, BadRecords, scan
 from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.parquet_records import Row, parquet_paths, parquet_rows
 
@@ -39,21 +39,21 @@ _OTHER_KINDS = {  # by how a file begins: what would else be a heap of malformed
 _GZIP = b"\x1f\x8b"
 
 
-def is_parquet(file: FoundFile) -> bool:
+def is_parquet(file: FileInfo) -> bool:
     """Tells whether a file is Parquet, by its name."""
     return file.url.lower().endswith(".parquet")
 
 
-def named_apart(files: Sequence[FoundFile]) -> list[FoundFile]:
+def named_apart(files: Sequence[FileInfo]) -> list[FileInfo]:
     """Makes the names of files distinct: those of equal name are called by their URLs."""
     count = Counter(file.name for file in files)
     return [replace(file, name=file.url) if count[file.name] > 1 else file for file in files]
 
 
 def read_records(
-    file: FoundFile, faults: list[Fault], columns: Collection[str] | None = None, images: Collection[str] = ()
+    file: FileInfo, bad_records: list[BadRecord], columns: Collection[str] | None = None, images: Collection[str] = ()
 ) -> Iterator[tuple[int, Row]]:
-    """Reads (line, record) of each object in a file; in Parquet the row, counted from 1. Adds to `faults` what is none.
+    """Reads (line, record) of each object in a file; in Parquet the row, from 1. Adds to `bad_records` what is none.
 
     `columns`: of a Parquet file only these are read, as far as it has them; with dots, what lies in them. Of these,
     `images` are those that may hold images (a binary column, or what `datasets` makes of images, {bytes, path}); such
@@ -64,17 +64,17 @@ def read_records(
     """
     partition = {name: value for name, value in file.partition.items() if columns is None or name in columns}
     if is_parquet(file):
-        for line, row in parquet_rows(file, faults, columns, images):
+        for line, row in parquet_rows(file, bad_records, columns, images):
             yield line, {**partition, **row} if partition else row
         return
-    for line, record in _json_values(file.url, faults):
+    for line, record in _json_values(file.url, bad_records):
         if isinstance(record, dict):
             yield line, {**partition, **record} if partition else record
         else:
-            faults.append(Fault(file.url, line, "not_an_object", f"a {type(record).__name__}"))
+            bad_records.append(BadRecord(file.url, line, "not_an_object", f"a {type(record).__name__}"))
 
 
-def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+def _json_values(url: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:
     """Reads (line, value) of each value of a JSON file, plain or gzipped."""
     try:
         with Store(".").open(url) as opened:
@@ -89,9 +89,9 @@ def _json_values(url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
                 )
             is_array = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")  # a .json.gz may as well be of lines
             if url.lower().endswith(".json") or (url.lower().endswith(".json.gz") and is_array):
-                yield from scan(_read_all(stream, url).decode("utf-8", "surrogateescape"), url, faults)
+                yield from scan(_read_all(stream, url).decode("utf-8", "surrogateescape"), url, bad_records)
             else:
-                yield from _parsed_lines(stream, url, faults)
+                yield from _parsed_lines(stream, url, bad_records)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UnreadableFileError(url, f"not a whole gzip file: {error}") from error
     except StorageError:
@@ -108,12 +108,12 @@ def _read_all(stream: IO[bytes], url: str) -> bytes:
     return data
 
 
-def _parsed_lines(stream: IO[bytes], url: str, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
+def _parsed_lines(stream: IO[bytes], url: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:
     number = 0
     while data := stream.readline(_MAX_LINE_BYTES):
         number += 1
         if len(data) == _MAX_LINE_BYTES and not data.endswith(b"\n"):
-            faults.append(Fault(url, number, "line_too_long", f"more than {_MAX_LINE_BYTES} bytes"))
+            bad_records.append(BadRecord(url, number, "line_too_long", f"more than {_MAX_LINE_BYTES} bytes"))
             while data and not data.endswith(b"\n"):
                 data = stream.readline(_MAX_LINE_BYTES)
             continue
@@ -122,24 +122,24 @@ def _parsed_lines(stream: IO[bytes], url: str, faults: list[Fault]) -> Iterator[
             if text:
                 yield number, json.loads(text)
         except json.JSONDecodeError as error:
-            faults.append(Fault(url, number, "not_json", f"{error.msg}: column {error.colno}"))
+            bad_records.append(BadRecord(url, number, "not_json", f"{error.msg}: column {error.colno}"))
         except (ValueError, RecursionError) as error:
-            faults.append(Fault(url, number, "not_json", str(error)))
+            bad_records.append(BadRecord(url, number, "not_json", str(error)))
 
 
-def fault_all(file: FoundFile, faults: list[Fault]) -> None:
-    """Adds each record of a file in which `paths_in` finds no paths to `faults`."""
-    for line, _ in read_records(file, faults):
-        faults.append(Fault(file.url, line, "no_query", "an object without fields"))
+def reject_all(file: FileInfo, bad_records: list[BadRecord]) -> None:
+    """Adds each record of a file in which `paths_in` finds no paths to `bad_records`."""
+    for line, _ in read_records(file, bad_records):
+        bad_records.append(BadRecord(file.url, line, "no_query", "an object without fields"))
 
 
-def paths_in(file: FoundFile) -> set[str]:
+def paths_in(file: FileInfo) -> set[str]:
     """Lists the paths of a file's rows: those of a Parquet file's schema, else of its first records; of none, none.
 
     Errors as in `read_records`.
     """
     if is_parquet(file):
         return parquet_paths(file) | {*file.partition}
-    rows = read_records(file, Faults())  # of which a file may be full
+    rows = read_records(file, BadRecords())  # of which a file may be full
     paths = paths_of_records(record for _, record in itertools.islice(rows, _SCHEMA_RECORDS))
     return paths | {*file.partition} if paths else paths

@@ -19,8 +19,8 @@ from small_worlds import picture
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from corpus.tars import TarIndex
-from pipelines.sources import archive_files
-from pipelines.sources.archive_index import AMBIGUOUS, MISSING, NameIndex, normalize_names
+from pipelines.sources.images import archive_files
+from pipelines.sources.images.archive_index import AMBIGUOUS, MISSING, NameIndex, normalize_names
 
 A, B, C, D = (picture(number) for number in range(4))
 
@@ -34,8 +34,8 @@ def test_each_kind_of_archive_on_each_kind_of_storage(store_url: str) -> None:
     names = ["tar/a.jpg", "stored/b.jpg", "deflated/c.jpg", "loose/d.jpg", "no.jpg", ""]
     a, b, c, d, *none = find(found, *names)
     assert [one.data for one in (a, b, c, d)] == [A, B, C, D]
-    assert [one.place is not None for one in (a, b, c, d)] == [True, True, False, True]
-    assert d.place is not None and d.place[0].endswith("/given/loose/d.jpg")
+    assert [one.location is not None for one in (a, b, c, d)] == [True, True, False, True]
+    assert d.location is not None and d.location[0].endswith("/given/loose/d.jpg")
     assert [one.reason for one in none] == ["missing_image", "missing_image"]
     assert found.index().metadata["members"] == 5
 
@@ -247,6 +247,6 @@ def test_paths_with_brackets_are_themselves(tmp_path: Path) -> None:
     for name in ("part [1].tar", "other.tar"):
         put(str(folder / name), tar_of({f"{name}.jpg": A}))
     for pattern in ("set [en]", "set [en]/*.tar"):
-        assert len(archive_files.find_places((str(tmp_path / pattern),))) == 2, pattern
-    (place,) = archive_files.find_places((str(folder / "part [1].tar"),))
+        assert len(archive_files.find_archives((str(tmp_path / pattern),))) == 2, pattern
+    (place,) = archive_files.find_archives((str(folder / "part [1].tar"),))
     assert archive_files.members(place).column("name").to_pylist() == ["part [1].tar.jpg"]

@@ -9,8 +9,16 @@ from typing import Any
 import fsspec
 import pytest
 
-from pipelines.sources.json_records import Fault, records, seconds
-from pipelines.sources.video_forms import Annotation, AnyForm, Llava, Plain, ShareGpt4Video, Vript, read_annotations
+from pipelines.sources.json_records import BadRecord, records, seconds
+from pipelines.sources.video_annotations import (
+    Annotation,
+    AnyForm,
+    Llava,
+    Plain,
+    ShareGpt4Video,
+    Vript,
+    read_annotations,
+)
 
 
 def write(path: Path, *lines: Any) -> str:
@@ -20,9 +28,9 @@ def write(path: Path, *lines: Any) -> str:
     return str(path)
 
 
-def read(form: AnyForm, cuts: tuple[str, ...] = ()) -> tuple[list[Annotation], list[Fault]]:
-    faults: list[Fault] = []
-    return list(read_annotations(form, form.files, cuts, faults)), faults
+def read(form: AnyForm, cuts: tuple[str, ...] = ()) -> tuple[list[Annotation], list[BadRecord]]:
+    bad_records: list[BadRecord] = []
+    return list(read_annotations(form, form.files, cuts, bad_records)), bad_records
 
 
 def of_video(video: str, text: str = "", question: str = "", answer: str = "") -> Annotation:
@@ -34,8 +42,8 @@ def part(video: str, start_s: float | None, end_s: float | None, text: str, *que
     return Annotation(video, start_s, end_s, text, question, answer, False)
 
 
-def location(fault: Fault) -> tuple[int, str]:
-    return fault.line, fault.reason
+def location(bad: BadRecord) -> tuple[int, str]:
+    return bad.line, bad.reason
 
 
 SHARED = {
@@ -59,21 +67,21 @@ def test_sharegpt4video(tmp_path: Path) -> None:
         {"video_id": "c", "captions": [{"idx": -1, "content": " whole \n"}]},
         {"video_id": "d", "captions": [{"idx": "-1", "content": ""}]},
     )
-    found, faults = read(ShareGpt4Video(kind="sharegpt4video", files=(file,)))
+    found, bad_records = read(ShareGpt4Video(kind="sharegpt4video", files=(file,)))
     unknown = [part("yt-a.1", None, None, "A cup."), part("yt-a.1", None, None, "It falls.")]
     assert found == [of_video("yt-a.1", "A cup that falls."), *unknown, of_video("c", "whole")]
-    assert [location(fault) for fault in faults] == [(2, "no_text"), (3, "no_video"), (5, "no_text")]
-    assert {fault.file for fault in faults} == {file}
+    assert [location(each) for each in bad_records] == [(2, "no_text"), (3, "no_video"), (5, "no_text")]
+    assert {fault.file for fault in bad_records} == {file}
 
 
 def test_sharegpt4video_with_times(tmp_path: Path) -> None:
     edges = {**SHARED, "video_id": "edges", "timestamp": [0, 2.5, "7"]}
     wrong = {**SHARED, "video_id": "wrong", "timestamp": [0]}
     file = write(tmp_path / "a.jsonl", SHARED, edges, wrong)
-    found, faults = read(ShareGpt4Video(kind="sharegpt4video", files=(file,), times_key="timestamp"))
+    found, bad_records = read(ShareGpt4Video(kind="sharegpt4video", files=(file,), times_key="timestamp"))
     assert found[1:3] == [part("yt-a.1", 0.0, 2.5, "A cup."), part("yt-a.1", 2.5, None, "It falls.")]
     assert found[5] == part("edges", 2.5, 7.0, "It falls.")
-    assert [location(fault) for fault in faults] == [(3, "bad_time")]
+    assert [location(each) for each in bad_records] == [(3, "bad_time")]
 
 
 def talk(*values: str, **more: Any) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def test_llava_keeps_pairs_of_question_and_answer(tmp_path: Path) -> None:
     array = tmp_path / "array.json"
     array.write_text(json.dumps(records, indent=2), encoding="utf-8-sig")
     lines = write(tmp_path / "lines.json", *records)
-    found, faults = read(Llava(kind="llava", files=(str(array),)))
+    found, bad_records = read(Llava(kind="llava", files=(str(array),)))
     assert found == [
         of_video("dir/v.mp4", "", "What is it?", "A dog."),
         of_video("dir/v.mp4", "", "And then?", "It runs."),
@@ -99,7 +107,7 @@ def test_llava_keeps_pairs_of_question_and_answer(tmp_path: Path) -> None:
         of_video("dir/v.mp4", "A street at night."),
         part("dir/v.mp4", 0.0, 4.0, "", "Who?", "She."),
     ]
-    assert not faults
+    assert not bad_records
     assert read(Llava(kind="llava", files=(lines,))) == (found, [])
 
 
@@ -124,9 +132,9 @@ def test_llava_record_that_is_malformed_costs_itself(tmp_path: Path) -> None:
         "[" * 100_000,
         system,
     )
-    found, faults = read(Llava(kind="llava", files=(file,)))
+    found, bad_records = read(Llava(kind="llava", files=(file,)))
     assert found == [of_video("dir/v.mp4", "", "Q?", "A.")] * 2
-    assert [location(fault) for fault in faults] == [
+    assert [location(each) for each in bad_records] == [
         (2, "not_json"),
         (4, "bad_turns"),
         (5, "no_text"),
@@ -168,14 +176,14 @@ def test_vript_takes_times_from_cuts(tmp_path: Path, script: str, as_list: bool)
     file = tmp_path / "x-1_cut_meta.json"
     file.write_text(json.dumps(cuts))
     form = Vript(kind="vript", files=(script,), cut_clip_key="clip", cut_start_key="from", cut_end_key="to")
-    found, faults = read(form, (str(file),))
+    found, bad_records = read(form, (str(file),))
     assert found == [
         part("x-1", 0.0, 4.2, "About x-1-Scene-001."),
         part("x-1", 4.2, 9.0, "About x-1-Scene-002."),
         part("x-1", None, None, "About x-1-Scene-004."),
     ]
-    assert [(fault.file, fault.reason) for fault in faults] == [(str(file), "bad_time"), (script, "no_text")]
-    assert "x-1-Scene-004" in faults[0].detail and "x-1-Scene-003" in faults[1].detail
+    assert [(fault.file, fault.reason) for fault in bad_records] == [(str(file), "bad_time"), (script, "no_text")]
+    assert "x-1-Scene-004" in bad_records[0].detail and "x-1-Scene-003" in bad_records[1].detail
 
 
 def test_vript_clips_that_are_cut_already(script: str) -> None:
@@ -194,13 +202,13 @@ def test_plain(tmp_path: Path) -> None:
         {"video": "v", "start_s": True, "text": "x"},
         {"video": "v", "text": 5},
     )
-    found, faults = read(Plain(kind="plain", files=(file,)))
+    found, bad_records = read(Plain(kind="plain", files=(file,)))
     assert found == [
         part("ü/ヴ.mp4", 1.0, 2.5, "Une fête à 東京"),
         of_video("v", "All of it.", "Who?", "Nobody."),
         part("v", 3600.0, None, "Late."),
     ]
-    assert [location(fault) for fault in faults] == [
+    assert [location(each) for each in bad_records] == [
         (4, "no_text"),
         (5, "bad_time"),
         (6, "bad_time"),
@@ -215,11 +223,11 @@ def test_a_plain_record_with_an_unknown_key_is_not_read_without_it(tmp_path: Pat
         {"video": "v", "#": 7, "text": "x"},
         {"video": "v", "text": "x"},
     ]
-    found, faults = read(Plain(kind="plain", files=(write(tmp_path / "a.jsonl", *records),)))
+    found, bad_records = read(Plain(kind="plain", files=(write(tmp_path / "a.jsonl", *records),)))
     assert found == [of_video("v", "x")]
-    assert [location(fault) for fault in faults] == [(1, "unknown_key"), (2, "unknown_key"), (3, "unknown_key")]
+    assert [location(each) for each in bad_records] == [(1, "unknown_key"), (2, "unknown_key"), (3, "unknown_key")]
     known = "known keys: video, start_s, end_s, text, question, answer"
-    assert [fault.detail for fault in faults] == [
+    assert [fault.detail for fault in bad_records] == [
         "'start': did you mean 'start_s'?",
         "'ends_s': did you mean 'end_s'?",
         f"'#': {known}",
@@ -236,12 +244,14 @@ def test_a_time_that_a_form_does_not_read_does_not_make_the_record_one_of_the_wh
         talk("Q?", "A.", start=None, start_time="", duration=30),
     ]
     file = write(tmp_path / "a.jsonl", *records)
-    found, faults = read(Llava(kind="llava", files=(file,)))
+    found, bad_records = read(Llava(kind="llava", files=(file,)))
     assert found == [part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A."), of_video("dir/v.mp4", "", "Q?", "A.")]
-    assert [location(fault) for fault in faults] == [(line, "unread_time") for line in (1, 2, 3, 4)]
-    assert faults[0].detail.startswith("'start_time' looks like a time of a part of the video; read are 'start' and")
-    named, faults = read(Llava(kind="llava", files=(file,), start_key="start_time", end_key="end_time"))
-    assert named[0] == part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A.") and faults[0].line == 2
+    assert [location(each) for each in bad_records] == [(line, "unread_time") for line in (1, 2, 3, 4)]
+    assert bad_records[0].detail.startswith(
+        "'start_time' looks like a time of a part of the video; read are 'start' and"
+    )
+    named, bad_records = read(Llava(kind="llava", files=(file,), start_key="start_time", end_key="end_time"))
+    assert named[0] == part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A.") and bad_records[0].line == 2
 
 
 def test_times_that_cannot_be_cost_their_record_in_every_form(tmp_path: Path) -> None:
@@ -259,17 +269,19 @@ def test_times_that_cannot_be_cost_their_record_in_every_form(tmp_path: Path) ->
         ),
     ]
     for form, count in forms:
-        found, faults = read(form)
-        assert (found, [fault.reason for fault in faults]) == ([], ["bad_time"] * count), form.kind
+        found, bad_records = read(form)
+        assert (found, [fault.reason for fault in bad_records]) == ([], ["bad_time"] * count), form.kind
 
 
 def test_the_times_of_a_vript_clip_are_those_that_come_first(tmp_path: Path, script: str) -> None:
     name = "x-1-Scene-001"
     cuts = [{"clip_id": name, "start": 1, "end": end} for end in (2, 2, 3)]
     file = write(tmp_path / "cuts.jsonl", *cuts)
-    found, faults = read(Vript(kind="vript", files=(script,)), (file,))
+    found, bad_records = read(Vript(kind="vript", files=(script,)), (file,))
     assert found[0] == part("x-1", 1.0, 2.0, f"About {name}.")
-    assert [(fault.file, fault.line, fault.reason) for fault in faults if fault.file == file] == [(file, 3, "bad_time")]
+    assert [(fault.file, fault.line, fault.reason) for fault in bad_records if fault.file == file] == [
+        (file, 3, "bad_time")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -288,17 +300,17 @@ def test_the_times_of_a_vript_clip_are_those_that_come_first(tmp_path: Path, scr
 def test_records_by_line(tmp_path: Path, text: str, values: list[Any], faulty: list[int]) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
-    faults: list[Fault] = []
-    assert list(records(str(path), faults)) == values
-    assert [location(fault) for fault in faults] == [(line, "not_json") for line in faulty]
+    bad_records: list[BadRecord] = []
+    assert list(records(str(path), bad_records)) == values
+    assert [location(each) for each in bad_records] == [(line, "not_json") for line in faulty]
 
 
 def test_bytes_that_are_no_unicode_cost_their_record(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"video": "a", "text": "caf\xe9"}\r\n{"video": "b", "text": "one\xe2\x80\xa8line"}\r\n')
-    found, faults = read(Plain(kind="plain", files=(str(path),)))
+    found, bad_records = read(Plain(kind="plain", files=(str(path),)))
     assert found == [of_video("b", "one\u2028line")]
-    assert [location(fault) for fault in faults] == [(1, "bad_text")]
+    assert [location(each) for each in bad_records] == [(1, "bad_text")]
 
 
 def test_files_in_a_store() -> None:
@@ -340,10 +352,10 @@ def test_llava_answers_to_a_request_for_a_description_are_descriptions(tmp_path:
     ]
     file = tmp_path / "said.jsonl"
     file.write_text("\n".join(json.dumps({"video": "a.mp4", "conversations": turn}) for turn in turns))
-    found, faults = read(Llava(kind="llava", files=(str(file),), description_prompts=("tell it.",)))
+    found, bad_records = read(Llava(kind="llava", files=(str(file),), description_prompts=("tell it.",)))
     assert [(each.text, each.question, each.answer) for each in found] == [
         ("Answer 0.", "", ""),
         ("Answer 1.", "", ""),
         ("", "Who runs?", "Answer 2."),
     ]
-    assert faults == []
+    assert bad_records == []

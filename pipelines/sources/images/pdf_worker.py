@@ -1,4 +1,4 @@
-"""Renders pages of one PDF, as a program of its own: `pipelines.sources.pdf_pages` starts it, and ends it.
+"""Renders pages of one PDF, as a program of its own: `pipelines.sources.images.pdf` starts it, and ends it.
 
 The PDF comes on standard input, the request as JSON in the first argument. For each page goes out a line of JSON,
 {"page", "size"} with as many bytes after it, or {"page", "reason", "detail"}; where nothing can be read of the whole

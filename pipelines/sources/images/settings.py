@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from corpus.settings import Settings
 from corpus.workspace import TableKey
-from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
-from pipelines.sources.archives import Archives, ArchivesSettings, Resolver
-from pipelines.sources.pdf_images import PdfImages, PdfImagesSettings
+from pipelines.sources.images.archives import Archives, ArchivesSettings, ImageResolver
+from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
+from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
 
 # Of files in which images may lie: they are not rows, and are looked at where `images` says so.
 MEDIA_ENDINGS = (
@@ -33,7 +33,7 @@ class SetImages(Settings):
             raise ValueError("neither archives nor parquet nor pdfs: where are the images?")
         return self
 
-    def resolvers(self, workspace: str, source: str) -> Iterator[Resolver]:
+    def resolvers(self, workspace: str, source: str) -> Iterator[ImageResolver]:
         """Opens the resolvers of a source's images, in the order in which they are asked."""
         if self.parquet is not None:
             yield ParquetImages(self.parquet)

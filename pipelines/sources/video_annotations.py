@@ -1,6 +1,6 @@
 """Reads annotations of videos from the files that public sets come in: JSON or JSON lines, local or in a store.
 
-A record that is not as its form says is left out, with file and line in a list of faults; the others are read. The
+A record that is not as its form says is left out, with file and line in a list of bad records; the others are read. The
 name of a form's field, where it could not be verified, is a setting. A record whose times cannot be read is never taken
 to be about the whole video.
 """
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from corpus.settings import Settings, nearest_key
 from pipelines.sources.description_requests import asks_for_description
-from pipelines.sources.json_records import Fault, Malformed, records, refuse_unread_times, seconds, text_of
+from pipelines.sources.json_records import BadRecord, BadRecordError, records, refuse_unread_times, seconds, text_of
 
 _PLAIN_KEYS = ("video", "start_s", "end_s", "text", "question", "answer")
 _Times = tuple[float | None, float | None]
@@ -86,28 +86,29 @@ class Annotation:
 
 
 def read_annotations(
-    form: AnyForm, files: Sequence[str], cuts: Sequence[str], faults: list[Fault]
+    form: AnyForm, files: Sequence[str], cuts: Sequence[str], bad_records: list[BadRecord]
 ) -> Iterator[Annotation]:
-    """Reads the annotations of files of one form, in order; `cuts` are Vript's. Adds to `faults` what is malformed.
+    """Reads the annotations of files of one form, in order.
 
+    `cuts` are Vript's. BadRecordError ones go to `bad_records`.
     Raises StorageError for a file that cannot be read.
     """
-    times = _read_cuts(form, cuts, faults) if isinstance(form, Vript) else {}
+    times = _read_cuts(form, cuts, bad_records) if isinstance(form, Vript) else {}
     for file in files:
-        for line, record in records(file, faults):
+        for line, record in records(file, bad_records):
             for unit in _clips(form, record) if isinstance(form, Vript) else [record]:
                 try:
                     annotations = _read_unit(form, unit, times)
-                except Malformed as error:
-                    faults.append(Fault(file, line, error.reason, error.detail))
+                except BadRecordError as error:
+                    bad_records.append(BadRecord(file, line, error.reason, error.detail))
                 else:
                     yield from annotations
 
 
 def _read_unit(form: AnyForm, record: Any, times: Mapping[str, _Times]) -> list[Annotation]:
-    """Reads the annotations of one record, of Vript one clip. Raises Malformed."""
+    """Reads the annotations of one record, of Vript one clip. Raises BadRecordError."""
     if not isinstance(record, dict):
-        raise Malformed("not_an_object", f"a {type(record).__name__}")
+        raise BadRecordError("not_an_object", f"a {type(record).__name__}")
     match form:
         case ShareGpt4Video():
             return _read_sharegpt4video(form, record)
@@ -116,11 +117,11 @@ def _read_unit(form: AnyForm, record: Any, times: Mapping[str, _Times]) -> list[
         case Vript():
             return [_read_clip(form, record, times)]
     if unknown := next((key for key in record if key not in _PLAIN_KEYS), None):
-        raise Malformed("unknown_key", f"{unknown!r}: {nearest_key(unknown, _PLAIN_KEYS)}")
+        raise BadRecordError("unknown_key", f"{unknown!r}: {nearest_key(unknown, _PLAIN_KEYS)}")
     start_s, end_s = _times(record.get("start_s"), record.get("end_s"))
     text, question, answer = (text_of(record.get(key)) for key in ("text", "question", "answer"))
     if bool(question) != bool(answer) or not (text or question):
-        raise Malformed("no_text", "neither a text nor a question with its answer")
+        raise BadRecordError("no_text", "neither a text nor a question with its answer")
     return [Annotation(_video(record, "video"), start_s, end_s, text, question, answer, start_s is None)]
 
 
@@ -128,24 +129,24 @@ def _read_sharegpt4video(form: ShareGpt4Video, record: dict[str, Any]) -> list[A
     video = _video(record, form.video_key)
     captions = record.get("captions")
     if not isinstance(captions, list) or not all(isinstance(each, dict) for each in captions) or not captions:
-        raise Malformed("no_text", "captions are not a list of objects")
+        raise BadRecordError("no_text", "captions are not a list of objects")
     descriptions = [text_of(each.get("content")) for each in captions if str(each.get("idx")) == "-1"]
     parts = [text_of(each.get("content")) for each in captions if str(each.get("idx")) != "-1"]
     starts = record.get(form.times_key) if form.times_key else None
     if starts is None:
         part_times: list[_Times] = [(None, None)] * len(parts)
     elif not isinstance(starts, list):
-        raise Malformed("bad_time", f"{form.times_key!r} is not a list of times")
+        raise BadRecordError("bad_time", f"{form.times_key!r} is not a list of times")
     elif len(starts) in (len(parts), len(parts) + 1):
         part_times = [_times(*both) for both in zip(starts, [*starts[1:], None], strict=True)][: len(parts)]
     else:
-        raise Malformed("bad_time", f"{len(starts)} times for {len(parts)} parts")
+        raise BadRecordError("bad_time", f"{len(starts)} times for {len(parts)} parts")
     annotations = [Annotation(video, None, None, text, "", "", True) for text in descriptions if text]
     annotations += [
         Annotation(video, *part, text, "", "", False) for part, text in zip(part_times, parts, strict=True) if text
     ]
     if not annotations:
-        raise Malformed("no_text", "all captions are empty")
+        raise BadRecordError("no_text", "all captions are empty")
     return annotations
 
 
@@ -155,15 +156,15 @@ def _read_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
     start_s, end_s = _times(record.get(form.start_key), record.get(form.end_key))
     turns = record.get("conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise Malformed("bad_turns", "conversations are not a list of objects")
+        raise BadRecordError("bad_turns", "conversations are not a list of objects")
     dialogue = [turn for turn in turns if turn.get("from") != "system"]
     if not dialogue or [turn.get("from") for turn in dialogue] != ["human", "gpt"] * (len(dialogue) // 2):
-        raise Malformed("bad_turns", "human and gpt do not take turns")
+        raise BadRecordError("bad_turns", "human and gpt do not take turns")
     values = [_remove_tokens(form.tokens, text_of(turn.get("value"))) for turn in dialogue]
     annotations = []
     for question, answer in zip(values[::2], values[1::2], strict=True):
         if not answer:
-            raise Malformed("no_text", "an empty answer")
+            raise BadRecordError("no_text", "an empty answer")
         # Where the question is but a placeholder or a request for a description, the answer is a description.
         is_description = not question or asks_for_description(question, form.description_prompts)
         texts = (answer, "", "") if is_description else ("", question, answer)
@@ -188,29 +189,29 @@ def _read_clip(form: Vript, clip: dict[str, Any], times: Mapping[str, _Times]) -
     caption = clip.get("caption")
     text = text_of(caption.get(form.text_key) if isinstance(caption, dict) else caption)
     if not text:
-        raise Malformed("no_text", f"clip {name!r} has no caption")
+        raise BadRecordError("no_text", f"clip {name!r} has no caption")
     if form.cut_already:
         return Annotation(_video(clip, "clip_id"), None, None, text, "", "", True)
     return Annotation(_video(clip, form.video_key), *times.get(name, (None, None)), text, "", "", False)
 
 
-def _read_cuts(form: Vript, files: Sequence[str], faults: list[Fault]) -> dict[str, _Times]:
+def _read_cuts(form: Vript, files: Sequence[str], bad_records: list[BadRecord]) -> dict[str, _Times]:
     """Reads the times of Vript's clips, by clip id."""
     times: dict[str, _Times] = {}
     for file in files:
-        for line, record in records(file, faults):
+        for line, record in records(file, bad_records):
             for name, cut in _cuts(form, record, ""):
                 try:
                     times[name] = _cut_times(form, cut, times.get(name))
-                except Malformed as error:
-                    faults.append(Fault(file, line, error.reason, f"clip {name!r}: {error.detail}"))
+                except BadRecordError as error:
+                    bad_records.append(BadRecord(file, line, error.reason, f"clip {name!r}: {error.detail}"))
     return times
 
 
 def _cut_times(form: Vript, cut: Mapping[str, Any], before: _Times | None) -> _Times:
     times = _times(cut.get(form.cut_start_key), cut.get(form.cut_end_key))
     if before not in (None, times):
-        raise Malformed("bad_time", f"from {times[0]} s, after other times for the same clip, which hold")
+        raise BadRecordError("bad_time", f"from {times[0]} s, after other times for the same clip, which hold")
     return times
 
 
@@ -226,18 +227,18 @@ def _cuts(form: Vript, value: Any, name: str) -> Iterator[tuple[str, dict[str, A
 def _video(record: Mapping[str, Any], key: str) -> str:
     name = text_of(record.get(key))
     if not name:
-        raise Malformed("no_video", f"no {key!r}")
+        raise BadRecordError("no_video", f"no {key!r}")
     return name
 
 
 def _times(start: Any, end: Any) -> _Times:
-    """Parses start and end: (None, None) without either; an end alone begins with the video. Raises Malformed."""
+    """Parses start and end: (None, None) without either; an end alone begins with the video. Raises BadRecordError."""
     try:
         start_s, end_s = seconds(start), seconds(end)
     except ValueError as error:
-        raise Malformed("bad_time", str(error)) from None
+        raise BadRecordError("bad_time", str(error)) from None
     if end_s is not None and end_s <= (start_s or 0.0):
-        raise Malformed("bad_time", f"ends at {end_s} s, begins at {start_s or 0.0} s")
+        raise BadRecordError("bad_time", f"ends at {end_s} s, begins at {start_s or 0.0} s")
     return (0.0 if start_s is None and end_s is not None else start_s), end_s
 
 

@@ -15,15 +15,15 @@ from corpus.hashing import hash_strings
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.gather import gather, source_fingerprint
-from pipelines.sources import json_records, pair_sampling
-from pipelines.sources.found_files import FoundFile
-from pipelines.sources.json_records import Fault
-from pipelines.sources.pair_rows import PAIR_ROWS, GivenPair, Side, pairs_table
-from pipelines.sources.pair_sampling import PairRows, PairSource, content_digest, draw_pairs
+from pipelines.sources import json_records, pair_source
+from pipelines.sources.files import FileInfo
+from pipelines.sources.json_records import BadRecord
+from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair, pairs_table
+from pipelines.sources.pair_source import PairDatasetSource, PairReader, content_digest, draw_pairs
 
 
-def pair(number: int, **more: Any) -> GivenPair:
-    return GivenPair(
+def pair(number: int, **more: Any) -> SourcePair:
+    return SourcePair(
         Side(f"query {number}", (f"q{number}.jpg",)),
         Side("", (f"p{number}.jpg",)),
         (Side("", (f"n{number}.jpg",)), Side(f"not {number}")),
@@ -37,7 +37,7 @@ def pair(number: int, **more: Any) -> GivenPair:
 PAIRS = [pair(number) for number in range(500)]
 
 
-def drawn(pairs: list[GivenPair], rows: int | None, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def drawn(pairs: list[SourcePair], rows: int | None, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, int]]:
     counts: dict[str, int] = {}
     tables = list(draw_pairs(pairs, rows, seed, counts))
     assert all(table.schema == PAIR_ROWS for table in tables)
@@ -57,7 +57,7 @@ def test_a_sample_is_of_the_pairs_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert all(row in pairs_table(PAIRS).to_pylist() for row in few)
     more, _ = drawn(PAIRS, 80, seed=7)
     assert more[:40] == few
-    monkeypatch.setattr(pair_sampling, "_BLOCK", 13)
+    monkeypatch.setattr(pair_source, "_BLOCK", 13)
     shuffled = random.Random(1).sample(PAIRS, len(PAIRS))
     assert drawn(shuffled, 40, seed=7)[0] == few
     assert drawn(PAIRS, 40, seed=8)[0] != few
@@ -65,7 +65,7 @@ def test_a_sample_is_of_the_pairs_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("block", [1, 7, 8192])
 def test_pairs_that_come_too_late_are_skipped(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(pair_sampling, "_BLOCK", block)
+    monkeypatch.setattr(pair_source, "_BLOCK", block)
     rows, counts = drawn(PAIRS + PAIRS, 20)
     first = np.argsort(hash_strings(pa.array([content_digest(each)[:8] for each in PAIRS], pa.binary()), 0))[:20]
     assert [row["line"] for row in rows] == [at + 1 for at in first]
@@ -81,39 +81,39 @@ def test_equal_pairs_are_one() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (GivenPair(Side("ab"), Side("c")), GivenPair(Side("a"), Side("bc"))),
-        (GivenPair(Side("a", ("b",)), Side()), GivenPair(Side("a"), Side("b"))),
-        (GivenPair(Side("a", ("b", "c")), Side("d")), GivenPair(Side("a", ("b",)), Side("c", ("d",)))),
-        (GivenPair(Side("a"), Side("b"), label="c"), GivenPair(Side("a"), Side("b"), instruction="c")),
-        (GivenPair(Side("a"), Side("b")), GivenPair(Side("b"), Side("a"))),
+        (SourcePair(Side("ab"), Side("c")), SourcePair(Side("a"), Side("bc"))),
+        (SourcePair(Side("a", ("b",)), Side()), SourcePair(Side("a"), Side("b"))),
+        (SourcePair(Side("a", ("b", "c")), Side("d")), SourcePair(Side("a", ("b",)), Side("c", ("d",)))),
+        (SourcePair(Side("a"), Side("b"), label="c"), SourcePair(Side("a"), Side("b"), instruction="c")),
+        (SourcePair(Side("a"), Side("b")), SourcePair(Side("b"), Side("a"))),
     ],
 )
-def test_digests_tell_parts_apart(one: GivenPair, other: GivenPair) -> None:
+def test_digests_tell_parts_apart(one: SourcePair, other: SourcePair) -> None:
     assert content_digest(one) != content_digest(other)
 
 
 def test_digests_leave_out_where_a_pair_was_read() -> None:
     sides = (Side("a"), Side("b"))
-    assert content_digest(GivenPair(*sides, file="a", line=1)) == content_digest(
-        GivenPair(*sides, (Side("n"),), file="b", line=2, licence="MIT")
+    assert content_digest(SourcePair(*sides, file="a", line=1)) == content_digest(
+        SourcePair(*sides, (Side("n"),), file="b", line=2, licence="MIT")
     )
 
 
-class NumbersSource(PairSource):
+class NumbersSource(PairDatasetSource):
     kind: Literal["numbers"]
     count: int
 
 
-class NumbersRows(PairRows[NumbersSource]):
+class NumbersRows(PairReader[NumbersSource]):
     """Every tenth is malformed, every seventh of the others is too long."""
 
-    def find(self) -> list[FoundFile]:
-        return [FoundFile("a.jsonl", "a.jsonl", 10, "v1"), FoundFile("a.jsonl", "x/a.jsonl", 10, "v1")]
+    def find(self) -> list[FileInfo]:
+        return [FileInfo("a.jsonl", "a.jsonl", 10, "v1"), FileInfo("a.jsonl", "x/a.jsonl", 10, "v1")]
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         for number in range(self.settings.count):
             if number % 10 == 0:
-                self.faults.append(Fault("a.jsonl", number + 1, "no_text", f"number {number}"))
+                self.bad_records.append(BadRecord("a.jsonl", number + 1, "no_text", f"number {number}"))
             elif number % 7 == 0:
                 self.counts["too_long"] = self.counts.get("too_long", 0) + 1
             else:
@@ -147,7 +147,7 @@ def test_counts_add_up() -> None:
 class MixedRows(NumbersRows):
     """Every third finds a text."""
 
-    def pairs(self) -> Iterator[GivenPair]:
+    def pairs(self) -> Iterator[SourcePair]:
         for pair in super().pairs():
             yield pair if pair.line % 3 else replace(pair, positive=Side("words"))
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from corpus.settings import SettingsError
-from pipelines.sources.expressions import RowFilter
+from pipelines.sources.row_filter import RowFilter
 
 ROWS = pa.table(
     {

@@ -13,10 +13,10 @@ import yaml
 from given_rows import images, rows_of, texts, write_lines
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources.archive_parquet import ParquetImages, ParquetImagesSettings
-from pipelines.sources.column_templates import Template, paths_of_records, paths_of_schema, require_paths
-from pipelines.sources.json_records import Malformed
-from pipelines.sources.mapped import MappedRows, MappedSource
+from pipelines.sources.column_mapping import Template, paths_of_records, paths_of_schema, require_paths
+from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSource
+from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
+from pipelines.sources.json_records import BadRecordError
 
 MAPPING = """
 kind: jsonl
@@ -33,8 +33,10 @@ licence_column: meta.licence
 """
 
 
-def source(folder: Path, mapping: str = MAPPING, **settings: Any) -> MappedRows:
-    return MappedRows(parse_settings({**yaml.safe_load(mapping), "files": [str(folder)], **settings}, MappedSource))
+def source(folder: Path, mapping: str = MAPPING, **settings: Any) -> GenericPairsReader:
+    return GenericPairsReader(
+        parse_settings({**yaml.safe_load(mapping), "files": [str(folder)], **settings}, GenericPairsSource)
+    )
 
 
 def record(**more: Any) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def test_a_malformed_row_costs_itself(tmp_path: Path) -> None:
         (1, "Birds: What is it?", "CC0"),
         (10, "Birds", "unknown"),
     ]
-    assert [(fault.line, fault.reason) for fault in rows.faults] == [
+    assert [(fault.line, fault.reason) for fault in rows.bad_records] == [
         (2, "no_positive"),
         (3, "no_query"),
         (4, "bad_images"),
@@ -224,7 +226,7 @@ def test_templates(template: str, expected: str | list[str]) -> None:
     [("{a} {b}", {"a": ["1"], "b": ["2", "3"]}), ("a", {"a": [["1"]]}), ("a", {"a": math.inf}), ("a", {"a": True})],
 )
 def test_templates_that_a_row_does_not_fit(template: str, row: dict[str, Any]) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(BadRecordError):
         Template(template).texts(row)
 
 
@@ -302,7 +304,7 @@ def test_lists_of_images_in_parquet_are_read_in_their_order(tmp_path: Path, plai
     file = tmp_path / "train-0.parquet"
     pq.write_table(pa.table({"images": images, "texts": texts}), file, row_group_size=3)
     settings = f"{{kind: parquet, files: ['{file}'], query: {{text: texts.0.user}}, positive: {{images: %s}}}}"
-    reader = MappedRows(parse_settings(yaml.safe_load(settings % "images"), MappedSource))
+    reader = GenericPairsReader(parse_settings(yaml.safe_load(settings % "images"), GenericPairsSource))
     found = rows_of(reader)
     assert [(row["query"]["text"], len(row["positive"]["images"])) for row in found] == [("q0", 2), ("q1", 1)]
     assert reader.counts == {"read": 4, "no_positive": 2}
@@ -311,5 +313,5 @@ def test_lists_of_images_in_parquet_are_read_in_their_order(tmp_path: Path, plai
     got = dict(resolver.open(1 << 20)([*names, f"{names[0]}9", names[0].rpartition("&")[0]]))
     assert [got[at].data for at in range(3)] == [b"page 0", b"page 1", b"page 2"]
     assert [got[at].reason for at in (3, 4)] == ["missing_image"] * 2
-    first = rows_of(MappedRows(parse_settings(yaml.safe_load(settings % "images.0"), MappedSource)))
+    first = rows_of(GenericPairsReader(parse_settings(yaml.safe_load(settings % "images.0"), GenericPairsSource)))
     assert [row["positive"]["images"] for row in first] == [[names[0]], [names[2]]]

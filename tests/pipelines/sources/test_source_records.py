@@ -19,29 +19,30 @@ import pytest
 from given_rows import rows_of, texts
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources import json_records, record_files
-from pipelines.sources.found_files import FoundFile, find_files
-from pipelines.sources.json_records import Fault
-from pipelines.sources.record_files import read_records
-from pipelines.sources.text_pairs import TextPairsRows, TextPairsSource
+from pipelines.sources import json_records
+from pipelines.sources import records as record_files
+from pipelines.sources.files import FileInfo, find_files
+from pipelines.sources.json_records import BadRecord
+from pipelines.sources.records import read_records
+from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
 
 
 def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
     columns = {"a": [1], "a.b": [2], "a_b": [3], "c": [{"d": [{"e": 4}], "f": 5}], "g": [6]}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     (file,) = find_files([str(tmp_path)], (".parquet",), "files")
-    faults: list[Fault] = []
+    bad_records: list[BadRecord] = []
 
     def row(*paths: str) -> dict[str, object]:
-        ((line, found),) = read_records(file, faults, paths)
+        ((line, found),) = read_records(file, bad_records, paths)
         assert line == 1
         return found
 
     assert row("a", "g") == {"a": 1, "g": 6}
     assert row("a.b") == {"a": 1, "a.b": 2}, "either may be meant"
     assert row("c.d.e", "nowhere") == {"c": {"d": [{"e": 4}], "f": 5}}
-    assert list(read_records(file, faults)) == [(1, {name: values[0] for name, values in columns.items()})]
-    assert faults == []
+    assert list(read_records(file, bad_records)) == [(1, {name: values[0] for name, values in columns.items()})]
+    assert bad_records == []
 
 
 def test_passages_in_parquet_in_the_form_of_tevatron(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_passages_in_parquet_in_the_form_of_tevatron(tmp_path: Path) -> None:
     }
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")
     settings = {"kind": "text_pairs", "files": [str(tmp_path)], "form": {"kind": "tevatron"}}
-    (row,) = rows_of(TextPairsRows(parse_settings(settings, TextPairsSource)))
+    (row,) = rows_of(TextPairsReader(parse_settings(settings, TextPairsSource)))
     assert texts(row) == ("who wrote it", "Emma a novel", ["an actress"])
 
 
@@ -63,9 +64,9 @@ def read(
 ) -> tuple[list[tuple[int, Any]], list[tuple[int, str]]]:
     """(line, record) of each record, (line, reason) of each fault."""
     (file,) = find_files([str(path)], (), "files")
-    faults: list[Fault] = []
-    found = list(read_records(file, faults, columns or None, images))
-    return found, [(fault.line, fault.reason) for fault in faults]
+    bad_records: list[BadRecord] = []
+    found = list(read_records(file, bad_records, columns or None, images))
+    return found, [(fault.line, fault.reason) for fault in bad_records]
 
 
 def test_a_record_of_an_array_costs_itself(tmp_path: Path) -> None:
@@ -82,9 +83,9 @@ def test_a_record_of_an_array_costs_itself(tmp_path: Path) -> None:
 def test_where_nothing_more_can_be_read_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text('[{"a": 1}, {"a": bad}, {"a": 2}]')
     (file,) = find_files([str(tmp_path)], (".json",), "files")
-    faults: list[Fault] = []
-    assert [record for _, record in read_records(file, faults)] == [{"a": 1}]
-    assert faults[0].detail.endswith("nothing after it in the file is read")
+    bad_records: list[BadRecord] = []
+    assert [record for _, record in read_records(file, bad_records)] == [{"a": 1}]
+    assert bad_records[0].detail.endswith("nothing after it in the file is read")
 
 
 @pytest.mark.parametrize("name", ["a.json.gz", "a.jsonl.gz", "named-without.jsonl"])
@@ -116,34 +117,34 @@ def test_files_of_another_kind_are_named(tmp_path: Path, name: str, data: bytes,
 def test_text_that_is_stored_as_binary_is_text(tmp_path: Path) -> None:
     columns = {"text": [b"one", b"\xff", None, "vier ä".encode()], "image": [b"x", b"y", None, b"z"]}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet", store_schema=False)
-    found, faults = read(tmp_path / "a.parquet", "text", "image", images=("image",))
+    found, bad_records = read(tmp_path / "a.parquet", "text", "image", images=("image",))
     assert [(line, row["text"], row["image"]) for line, row in found] == [
         (1, "one", "a.parquet#row=1"),
         (3, None, "a.parquet#row=3"),
         (4, "vier ä", "a.parquet#row=4"),
     ]
-    assert faults == [(2, "bad_text")]
+    assert bad_records == [(2, "bad_text")]
 
 
 def test_a_date_beyond_those_of_python_costs_its_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"when": pa.array([0, 2**62], pa.timestamp("us"))}), tmp_path / "a.parquet")
-    found, faults = read(tmp_path / "a.parquet", "when")
-    assert [line for line, _ in found] == [1] and faults == [(2, "bad_text")]
+    found, bad_records = read(tmp_path / "a.parquet", "when")
+    assert [line for line, _ in found] == [1] and bad_records == [(2, "bad_text")]
 
 
 def test_a_file_full_of_malformed_lines_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fields there are is told by the first good records, which may come late or never."""
     (tmp_path / "a.jsonl").write_text("no json\n" * 50 + '{"a": 1}\n')
     (file,) = find_files([str(tmp_path)], (".jsonl",), "files")
-    held: list[list[Fault]] = []
+    held: list[list[BadRecord]] = []
 
-    def noted(file: FoundFile, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
-        held.append(faults)
-        return read_records(file, faults)
+    def noted(file: FileInfo, bad_records: list[BadRecord]) -> Iterator[tuple[int, dict[str, Any]]]:
+        held.append(bad_records)
+        return read_records(file, bad_records)
 
     monkeypatch.setattr(json_records, "MAX_LISTED", 5)
     monkeypatch.setattr(record_files, "read_records", noted)
-    assert record_files.paths_in(file) == {"a"} and [len(faults) for faults in held] == [5]
+    assert record_files.paths_in(file) == {"a"} and [len(bad_records) for bad_records in held] == [5]
 
 
 def test_a_json_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,8 +177,8 @@ def test_values_of_every_type_are_those_that_json_has(tmp_path: Path) -> None:
         "map": pa.array([[("k", b"v")], None], pa.map_(pa.string(), pa.binary())),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    found, faults = read(tmp_path / "a.parquet", *columns)
-    assert faults == [] and [row for _, row in found] == [
+    found, bad_records = read(tmp_path / "a.parquet", *columns)
+    assert bad_records == [] and [row for _, row in found] == [
         {
             "view": "a",
             "bytes": "a",
@@ -203,9 +204,9 @@ def test_text_that_is_not_utf_8_costs_its_row_wherever_it_lies(tmp_path: Path) -
         "unread": pa.array([b"\xff"] * 4).view(pa.string()),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    found, faults = read(tmp_path / "a.parquet", "text", "list")
+    found, bad_records = read(tmp_path / "a.parquet", "text", "list")
     assert found == [(1, {"text": "ok", "list": ["ok"]}), (4, {"text": "ok", "list": None})]
-    assert faults == [(2, "bad_text"), (3, "bad_text")]
+    assert bad_records == [(2, "bad_text"), (3, "bad_text")]
 
 
 def test_a_column_that_stands_twice_is_an_error_only_where_it_is_read(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from corpus.settings import SettingsError
 from corpus.storage import Store, is_absolute, storage_errors
 from corpus.tars import CORRUPT, SPARSE, SPECIAL, TarIndex, index_tar
-from pipelines.sources.archive_index import normalize_names
-from pipelines.sources.archive_zip import BROKEN, MAX_MEMBER_BYTES, ZipError, zip_members
-from pipelines.sources.found_files import find_files, is_unicode
+from pipelines.sources.files import find_files, is_unicode
+from pipelines.sources.images.archive_index import normalize_names
+from pipelines.sources.images.zip import BROKEN, MAX_MEMBER_BYTES, ZipError, zip_members
 
-# Methods of `MEMBERS`; others: `archive_zip`.
+# Methods of `MEMBERS`; others: `zip`.
 DIRECT = 255  # the bytes lie as they are, from `offset` on
 SPARSE_IN_TAR, SPECIAL_IN_TAR = 251, 250  # what can't be read by range
 _DAMAGE = b"damage"  # in a table's metadata
@@ -40,7 +40,7 @@ _ARCHIVES = (".tar", ".zip")
 
 
 @dataclass(frozen=True)
-class Place:
+class Archive:
     """A tar, a zip, or a folder with loose files (`table` then says which). `version` changes when its content does."""
 
     url: str
@@ -49,12 +49,12 @@ class Place:
     table: pa.Table | None = None
 
 
-def find_places(patterns: tuple[str, ...]) -> list[Place]:
+def find_archives(patterns: tuple[str, ...]) -> list[Archive]:
     """Finds the archives that paths, folders (with those below), globs and URLs stand for, in their order; none twice.
 
     Raises SettingsError for a pattern that finds nothing, and for an archive that must be unpacked first.
     """
-    places: dict[str, Place] = {}
+    archives: dict[str, Archive] = {}
     for pattern in patterns:
         root = _local_folder(pattern)
         present = list(_walk(root) if root else _listed(pattern))
@@ -66,30 +66,30 @@ def find_places(patterns: tuple[str, ...]) -> list[Place]:
             if lower.endswith(_SOLID_ARCHIVES):
                 raise SettingsError(f"archives: {file.url}: unpack it first: nothing can be read out of it by range")
             if lower.endswith(_ARCHIVES):
-                places.setdefault(file.url, Place(file.url, file.size or _size(file.url), file.version))
+                archives.setdefault(file.url, Archive(file.url, file.size or _size(file.url), file.version))
             else:
                 loose.setdefault(file.url.removesuffix(file.name), []).append(file)
         for folder, files in loose.items():
-            places.setdefault(f"{folder}*{pattern}", _folder(folder, files))
-    return list(places.values())
+            archives.setdefault(f"{folder}*{pattern}", _folder(folder, files))
+    return list(archives.values())
 
 
-def members(place: Place) -> pa.Table:
+def members(archive: Archive) -> pa.Table:
     """Lists the MEMBERS of an archive from its end: a later one replaces an earlier one of the same name, as it does
     when an archive is unpacked. `damage` of the table says why it may lack some.
 
     Raises SettingsError for an archive of which nothing can be read, StorageError if it cannot be read.
     """
-    if place.table is not None:
-        return place.table
-    store = _store(place.url)
+    if archive.table is not None:
+        return archive.table
+    store = _store(archive.url)
     try:
-        is_zip = place.url.lower().endswith(".zip")
-        table = _of_zip(store, place.url, place.size) if is_zip else _of_tar(index_tar(store, place.url))
+        is_zip = archive.url.lower().endswith(".zip")
+        table = _of_zip(store, archive.url, archive.size) if is_zip else _of_tar(index_tar(store, archive.url))
     except ZipError as error:
-        raise _unreadable(place.url, str(error)) from error
+        raise _unreadable(archive.url, str(error)) from error
     if damage(table) and DIRECT not in table.column("method").unique().to_pylist():
-        raise _unreadable(place.url, damage(table))
+        raise _unreadable(archive.url, damage(table))
     return table.take(np.arange(table.num_rows)[::-1])
 
 
@@ -147,7 +147,7 @@ class _File:
     version: str
 
 
-def _folder(folder: str, files: list[_File]) -> Place:
+def _folder(folder: str, files: list[_File]) -> Archive:
     """Makes one archive of the loose files below a folder, whatever their number."""
     digest = hashlib.sha256()
     for file in files:
@@ -159,7 +159,7 @@ def _folder(folder: str, files: list[_File]) -> Place:
     zeros = np.zeros(len(files), np.uint32)
     method = np.full(len(files), DIRECT, np.uint8)
     table = _table(names, zeros.astype(np.int64), sizes, sizes, zeros, method, raw=raw)
-    return Place(folder.rstrip("/"), len(files), digest.hexdigest()[:16], table)
+    return Archive(folder.rstrip("/"), len(files), digest.hexdigest()[:16], table)
 
 
 def _local_folder(pattern: str) -> Path | None:

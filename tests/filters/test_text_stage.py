@@ -7,18 +7,18 @@ from corpus.storage import Store
 from corpus.work import run_rows
 from filters.text_duplicates import TextDuplicates, TextDuplicatesSettings
 from filters.text_stage import Texts, TextsSettings
-from pipelines.sources.pair_rows import GivenPair, Side, pairs_table
+from pipelines.sources.pair_rows import SourcePair, Side, pairs_table
 
 
-def shard_of(*pairs: GivenPair) -> Shard:
+def shard_of(*pairs: SourcePair) -> Shard:
     return Shard("set", "0", 0, np.arange(len(pairs)), {ROWS: pairs_table(pairs)}, Store("memory://text_stage"))
 
 
 def test_texts_are_cleaned_then_judged():
     shard = shard_of(
-        GivenPair(Side("who wrote  it"), Side("<p>Jane</p>"), (Side("jane"), Side("Emily"))),
-        GivenPair(Side("&nbsp;"), Side("Jane")),
-        GivenPair(Side("a caption", ("a.jpg",)), Side("", ("b.jpg",)), (Side("", ("a.jpg",)),)),
+        SourcePair(Side("who wrote  it"), Side("<p>Jane</p>"), (Side("jane"), Side("Emily"))),
+        SourcePair(Side("&nbsp;"), Side("Jane")),
+        SourcePair(Side("a caption", ("a.jpg",)), Side("", ("b.jpg",)), (Side("", ("a.jpg",)),)),
     )
     stage = Texts(TextsSettings())
     said = run_rows(stage, stage.setup(), shard)
@@ -37,7 +37,7 @@ def test_texts_are_cleaned_then_judged():
 
 
 def test_duplicates_are_looked_for_in_the_cleaned_texts():
-    shard = shard_of(GivenPair(Side("q"), Side("<p>Jane</p>")), GivenPair(Side("q"), Side("Jane")))
+    shard = shard_of(SourcePair(Side("q"), Side("<p>Jane</p>")), SourcePair(Side("q"), Side("Jane")))
     texts = Texts(TextsSettings())
     shard.tables[texts.name] = run_rows(texts, texts.setup(), shard)
     for table, reasons in ((ROWS, []), ("texts", ["", "exact_pair"])):

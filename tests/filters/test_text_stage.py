@@ -7,7 +7,7 @@ from corpus.storage import Store
 from corpus.work import run_rows
 from filters.text_duplicates import TextDuplicates, TextDuplicatesSettings
 from filters.text_stage import Texts, TextsSettings
-from pipelines.sources.pair_rows import SourcePair, Side, pairs_table
+from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 
 def shard_of(*pairs: SourcePair) -> Shard:

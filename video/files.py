@@ -19,7 +19,66 @@ NAMED = "bytes of "  # with which the name of each RangeFile begins
 _BLOCKS_KEPT = 4  # a demuxer goes to and fro between an index, pictures and sound
 
 
-class RangeFile(io.RawIOBase):
+class _PositionedFile(io.RawIOBase):
+    """A binary file, read only and seekable, that keeps its own position. Subclasses read at a given one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence)
+        position = offset + (self._end() if start is None else start)
+        if position < 0:
+            raise ValueError(f"no position {position}")
+        self._position = position
+        return position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fills the buffer, or less of it where one read gives less; 0 only at the end."""
+        data = self._read_at(self._position, len(buffer)) if len(buffer) else b""
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _end(self) -> int:
+        raise NotImplementedError
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        raise NotImplementedError
+
+
+class FileView(_PositionedFile):
+    """A second reader of an open file, with a position of its own: the file's is where it was after each read."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self._file = file
+
+    def _end(self) -> int:
+        position = self._file.tell()
+        end = self._file.seek(0, io.SEEK_END)
+        self._file.seek(position)
+        return end
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        before = self._file.tell()
+        self._file.seek(position)
+        data = self._file.read(size)
+        self._file.seek(before)
+        return data
+
+
+class RangeFile(_PositionedFile):
     """Part of a file in a store, read only and seekable, as if it were a file of its own.
 
     Reads whole blocks of 1 MiB and keeps the last four, so small reads in order cost one request per block. What the
@@ -35,34 +94,17 @@ class RangeFile(io.RawIOBase):
         self._size = store.size(path) - offset if size is None else size
         # Whoever opens these bytes again can know them by it; nothing in it can be taken for an ending, or a pattern.
         self.name = NAMED + hashlib.sha256(f"{store.full(path)}\n{offset}\n{self._size}".encode()).hexdigest()
-        self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
-    def readable(self) -> bool:
-        return True
+    def _end(self) -> int:
+        return self._size
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if position < 0:
-            raise ValueError(f"{self._path}: no position {position}")
-        self._position = position
-        return position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fills the buffer up to the end of a block, which may be less than was asked for; 0 only at the end."""
-        number, start = divmod(self._position, BLOCK_BYTES)
-        if self._position >= self._size or not len(buffer):
-            return 0
-        piece = self._block(number)[start : start + len(buffer)]
-        buffer[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
+    def _read_at(self, position: int, size: int) -> bytes:
+        """Reads up to the end of a block, which may be less than `size`."""
+        if position >= self._size:
+            return b""
+        number, start = divmod(position, BLOCK_BYTES)
+        return self._block(number)[start : start + size]
 
     def _block(self, number: int) -> bytes:
         if number in self._blocks:

@@ -28,7 +28,7 @@ from video.stages.clips import Clips, ClipsSettings
 from video.transcode.audio import Sound
 from video.transcode.cut import CutSettings, cut_many
 from video.transcode.encode import EncodeSettings
-from video.transcode.remux import copied
+from video.transcode.remux import remux_plans
 
 SMALL = Budget(max_side_px=128)
 LONG, LARGE = (192, 48), (480, 400)  # a side too long, in few pixels; more pixels than any frame may have
@@ -143,11 +143,11 @@ def test_every_pass_ends_when_the_time_is_spent(tmp_path: Path) -> None:
 
     def copy() -> None:
         with open_container(path) as container:
-            list(copied(container, video_stream(container), [(0, 10**6)], spent))
+            list(remux_plans(container, video_stream(container), [(0, 10**6)], spent))
 
     def hear() -> None:
         with Sound(path, 64_000, spent) as sound:
-            sound.added_to(next(cut_many(path, [(0, 1)], MP4)).data, 0, 1)
+            sound.add_to(next(cut_many(path, [(0, 1)], MP4)).data, 0, 1)
 
     settings = SegmentSettings(clips=SCENES)
     calls: dict[str, Callable[[], Any]] = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from video.budget import Budget
 from video.continuity import Breaks, beside
 from video.decode import audio_stream, open_container, time_base
-from video.files import Source
+from video.files import FileView, Source
 
 if TYPE_CHECKING:
     from av import AudioStream
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _GAP_S = 0.05  # timestamps are rounded (Matroska's to a millisecond): only more than this is silence or a jump back
 _BEFORE_S = 0.5  # decoders of lossy sound need what came before to get the first samples right
-_MOST_LEVEL = 16.0  # of a sample, where full scale is 1: what is beyond it is damage, and AAC has no code for NaN
-_LEAST_HZ, _MOST_HZ = 2_000, 768_000  # of sound that anybody recorded
+_MAX_LEVEL = 16.0  # of a sample, where full scale is 1: what is beyond it is damage, and AAC has no code for NaN
+_MIN_HZ, _MAX_HZ = 2_000, 768_000  # of sound that anybody recorded
 # What AAC has a code for (ISO/IEC 14496-3, table 1.18), in hertz.
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
@@ -44,8 +44,8 @@ class Sound:
         if self._container is not None:
             self._container.close()
 
-    def added_to(self, clip: bytes, start_s: float, end_s: float) -> bytes:
-        """The clip, an mp4 of frames alone, with what is heard while they are seen: from `start_s` to `end_s`.
+    def add_to(self, clip: bytes, start_s: float, end_s: float) -> bytes:
+        """Adds to the clip, an mp4 of frames alone, what is heard while they are seen: from `start_s` to `end_s`.
 
         Silence where the source has none in between; the clip as it is where it has none in the whole time. Holds
         the samples: 0.4 MB for each second of stereo at 48 kHz. Raises what libav raises, and VideoError when the
@@ -55,49 +55,14 @@ class Sound:
 
         if self._container is None:
             source = self._source
-            own = source if isinstance(source, (str, Path)) else _View(source)
-            self._container = open_container(own, budget=self._budget)
+            audio_source = source if isinstance(source, (str, Path)) else FileView(source)
+            self._container = open_container(audio_source, budget=self._budget)
             for stream in self._container.streams:
                 stream.discard = Discard.default if stream.type == "audio" else Discard.all
         if audio_stream(self._container) is None:
             return clip
         rate, samples = _samples(self._container, start_s, end_s, self._budget, self.breaks)
-        return clip if samples is None else joined(clip, samples, rate, self._bits_per_s)
-
-
-class _View(io.RawIOBase):
-    """A file object that is read from a place of its own, while others read it from theirs."""
-
-    def __init__(self, file: Any) -> None:
-        super().__init__()
-        self._file = file
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_CUR:
-            offset, whence = self._position + offset, io.SEEK_SET
-        before = self._file.tell()
-        self._position = self._file.seek(offset, whence)
-        self._file.seek(before)
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        before = self._file.tell()
-        self._file.seek(self._position)
-        data = self._file.read(len(buffer))
-        self._file.seek(before)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+        return clip if samples is None else with_audio(clip, samples, rate, self._bits_per_s)
 
 
 def _samples(
@@ -114,27 +79,27 @@ def _samples(
     begin, count = round(start_s * rate), round((end_s - start_s) * rate)
     samples, at = None, None
     for frame in _decoded(container, stream, start_s - _BEFORE_S, end_s, budget, breaks):
-        if not _LEAST_HZ <= frame.sample_rate <= _MOST_HZ:  # one packet at 1 Hz would be gigabytes of samples
+        if not _MIN_HZ <= frame.sample_rate <= _MAX_HZ:  # one packet at 1 Hz would be gigabytes of samples
             continue
         if resampler is None or shape != _shape(frame):  # a stream may change in the middle
             resampler, shape = AudioResampler("fltp", "mono" if channels == 1 else "stereo", rate), _shape(frame)
         due = round(frame.pts * time_base(frame) * rate) - begin
         at = due if at is None or abs(due - at) > _GAP_S * rate else at
         for part in resampler.resample(frame):
-            heard = samples_of(part)
-            if not np.abs(heard).max(initial=0) <= _MOST_LEVEL:
-                heard = np.zeros_like(heard)
+            levels = samples_of(part)
+            if not np.abs(levels).max(initial=0) <= _MAX_LEVEL:
+                levels = np.zeros_like(levels)
             skipped, room = max(0, -at), max(0, count - max(0, at))
-            kept = heard[:, skipped : skipped + room]
-            if kept.shape[1]:
+            inside = levels[:, skipped : skipped + room]
+            if inside.shape[1]:
                 samples = np.zeros((channels, count), np.float32) if samples is None else samples
-                samples[:, at + skipped : at + skipped + kept.shape[1]] = kept
-            at += heard.shape[1]
+                samples[:, at + skipped : at + skipped + inside.shape[1]] = inside
+            at += levels.shape[1]
     return rate, samples
 
 
 def samples_of(frame: Any) -> NDArray[np.float32]:
-    """(channels, time)."""
+    """The samples of a decoded frame, (channels, time)."""
     return frame.to_ndarray()
 
 
@@ -145,7 +110,7 @@ def _shape(frame: Any) -> tuple[str, str, int]:
 def _decoded(
     container: InputContainer, stream: Any, start_s: float, end_s: float, budget: Budget, breaks: Breaks
 ) -> Iterator[Any]:
-    """The frames of sound from a little before `start_s` to `end_s`. What can't be decoded is left out."""
+    """Decodes the frames of sound from a little before `start_s` to `end_s`. What can't be decoded is left out."""
     from av.error import FFmpegError
 
     if breaks.offsets_s:
@@ -169,8 +134,8 @@ def _decoded(
             yield frame
 
 
-def joined(clip: bytes, samples: NDArray[np.float32], rate: int, bit_rate: int) -> bytes:
-    """The clip, an mp4 of frames alone, with samples (channels, time) of `rate` a second from time 0 on, as AAC."""
+def with_audio(clip: bytes, samples: NDArray[np.float32], rate: int, bit_rate: int) -> bytes:
+    """Adds samples (channels, time), `rate` a second from time 0 on, to an mp4 of frames alone, as AAC."""
     import av
 
     layout = "mono" if len(samples) == 1 else "stereo"
@@ -178,15 +143,15 @@ def joined(clip: bytes, samples: NDArray[np.float32], rate: int, bit_rate: int) 
     # Interleaved over the whole length: the frames' packets come first, and are not many bytes.
     options = {"fflags": "+bitexact", "max_interleave_delta": "0"}
     with av.open(io.BytesIO(clip), "r") as source, av.open(both, "w", format="mp4", options=options) as target:
-        seen = target.add_stream_from_template(source.streams.video[0], opaque=True)
-        heard: Any = target.add_stream("aac", rate=rate, layout=layout)
-        heard.bit_rate = bit_rate
+        video = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        audio: Any = target.add_stream("aac", rate=rate, layout=layout)
+        audio.bit_rate = bit_rate
         for packet in source.demux(source.streams.video[0]):
             if packet.size:
-                packet.stream = seen
+                packet.stream = video
                 target.mux_one(packet)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
-        for packet in [*heard.encode(frame), *heard.encode(None)]:
+        for packet in [*audio.encode(frame), *audio.encode(None)]:
             target.mux_one(packet)
     return both.getvalue()

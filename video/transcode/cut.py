@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 NO_FRAMES, DAMAGED = "no_frames", "damaged"
-_MOST_FED = 4096  # times of packets that are held before those that are not needed are left out
+_MAX_FED = 4096  # times of packets that are held before those that are not needed are left out
 _NEAR_S = 1e-6  # seconds that were added and subtracted still mean the frame at their time
 Interval = tuple[float, float]
 
 
 class CutSettings(Settings):
-    """How clips are made."""
+    """Settings of the mp4 files of clips."""
 
     stream_copy: bool = Field(True, description="take packets over where that gives exactly the clip's frames")
     copied_codecs: frozenset[Literal["h264", "hevc", "vp9", "av1"]] = Field(
@@ -57,7 +57,7 @@ class CutSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Clip:
+class CutClip:
     """One clip, its bytes in memory. With a reason it has none, and 0 frames: no_frames, no frame lies in the interval,
     or damaged, too few of those that do can be decoded.
     """
@@ -73,7 +73,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class CutResult:
-    """What is in a clip that was written."""
+    """The number of frames of a written clip, and whether it is a copy."""
 
     frames: int
     copied: bool
@@ -82,7 +82,7 @@ class CutResult:
 def cut_mp4(
     source: Source, start_s: float, end_s: float, target: BinaryIO | str | Path, settings: CutSettings | None = None
 ) -> CutResult:
-    """Write the frames with `start_s` <= time < `end_s` as an mp4, which begins with the first of them at time 0.
+    """Writes the frames with `start_s` <= time < `end_s` as an mp4, which begins with the first of them at time 0.
 
     Raises VideoError for what can't be read or is damaged, and ValueError, where no frame lies in the interval; before
     anything is written.
@@ -105,8 +105,8 @@ def cut_many(
     settings: CutSettings | None = None,
     budget: Budget | None = None,
     decoded: DecodedFrames | None = None,
-) -> Iterator[Clip]:
-    """One clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
+) -> Iterator[CutClip]:
+    """Cuts one clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
 
     Upright, in square pixels and in SDR, at the source's size (even, and so at most a pixel smaller, where it is
     encoded). Memory: the clip that is given, those that are being written, and the frames that at most `open_clips`
@@ -131,35 +131,35 @@ def cut_many(
         for clip in _copies(container, [(index, intervals[index]) for index in order], settings, budget, decoded):
             done.add(clip.index)
             yield _with_sound(clip, sound)
-        left = [(index, intervals[index]) for index in order if index not in done]
-        for stretch in decode_ranges(left, settings.open_clips, settings.seek_over_s):
-            for clip in _encoded(container, stretch, settings, budget):
+        remaining = [(index, intervals[index]) for index in order if index not in done]
+        for decode_range in decode_ranges(remaining, settings.open_clips, settings.seek_over_s):
+            for clip in _encoded(container, decode_range, settings, budget):
                 yield _with_sound(clip, sound)
 
 
 def decode_ranges(
-    intervals: Sequence[tuple[int, Interval]], most: int, gap_s: float
+    intervals: Sequence[tuple[int, Interval]], max_open: int, gap_s: float
 ) -> Iterator[list[tuple[int, Interval]]]:
-    """Sorted intervals as runs that are decoded in one go: at most `most` of a run overlap, no longer gap is in it."""
-    left = list(intervals)
-    while left:
+    """Splits sorted intervals into runs decoded in one go: at most `max_open` of a run overlap, no gap is longer."""
+    remaining = list(intervals)
+    while remaining:
         later: list[tuple[int, Interval]] = []
         run: list[tuple[int, Interval]] = []
-        ends: list[float] = []
+        open_ends: list[float] = []
         last_s = -math.inf
-        for index, (start_s, end_s) in left:
-            ends = [end for end in ends if end > start_s]
-            if len(ends) >= most:
+        for index, (start_s, end_s) in remaining:
+            open_ends = [end for end in open_ends if end > start_s]
+            if len(open_ends) >= max_open:
                 later.append((index, (start_s, end_s)))
                 continue
             if run and start_s - last_s > gap_s:
                 yield run
                 run = []
             run.append((index, (start_s, end_s)))
-            ends.append(end_s)
+            open_ends.append(end_s)
             last_s = max(last_s, end_s)
         yield run
-        left = later
+        remaining = later
 
 
 def _copies(
@@ -168,8 +168,8 @@ def _copies(
     settings: CutSettings,
     budget: Budget,
     decoded: DecodedFrames | None,
-) -> Iterator[Clip]:
-    """The clips that can be copied, and that decode as a whole."""
+) -> Iterator[CutClip]:
+    """Copies the clips that can be copied and that decode completely."""
     stream = video_stream(container)
     if not intervals or not settings.stream_copy or not can_remux(container, stream, settings.copied_codecs):
         return
@@ -191,13 +191,13 @@ def _copies(
             data = remux(stream, clip)
             if decoded is None and mp4_fault(data, budget):
                 continue
-            yield Clip(intervals[at][0], data, len(clip.packets), True, first_s, until_s)
+            yield CutClip(intervals[at][0], data, len(clip.packets), True, first_s, until_s)
 
 
 def _encoded(
     container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings, budget: Budget
-) -> Iterator[Clip]:
-    """The clips of one stretch."""
+) -> Iterator[CutClip]:
+    """Encodes the clips of one range that is decoded in one go."""
     stream = video_stream(container)
     fed = _Fed(settings.min_decoded_share)
     waiting = list(reversed(intervals))
@@ -209,14 +209,14 @@ def _encoded(
             for entry in [entry for entry in writing if entry[1] <= now_s]:
                 writing.remove(entry)
                 yield fed.checked(_closed(entry[0], entry[2], frame.time_s), *wanted[entry[0]])
-            if len(fed.times_s) >= _MOST_FED:
-                fed.forget(min([wanted[entry[0]][0] for entry in writing] + [each[0] for _, each in waiting[-1:]]))
+            if len(fed.times_s) >= _MAX_FED:
+                fed.trim(min([wanted[entry[0]][0] for entry in writing] + [each[0] for _, each in waiting[-1:]]))
             while waiting and waiting[-1][1][0] <= now_s:
                 index, (start_s, end_s) = waiting.pop()
                 if end_s > now_s:
                     writing.append((index, end_s, ClipWriter(stream, settings.encode)))
                 else:
-                    yield fed.checked(Clip(index, b"", 0, False, start_s, end_s), start_s, end_s)
+                    yield fed.checked(CutClip(index, b"", 0, False, start_s, end_s), start_s, end_s)
             if not writing and not waiting:
                 return
             for _, _, writer in writing:
@@ -224,35 +224,35 @@ def _encoded(
         for index, _, writer in writing:
             yield fed.checked(_closed(index, writer, None), *wanted[index])
     for index, (start_s, end_s) in reversed(waiting):
-        yield fed.checked(Clip(index, b"", 0, False, start_s, end_s), start_s, end_s)
+        yield fed.checked(CutClip(index, b"", 0, False, start_s, end_s), start_s, end_s)
 
 
 class _Fed:
-    """The packets that were decoded for clips, against the frames that they gave."""
+    """Compares the packets that were decoded for clips with the frames that they gave."""
 
     def __init__(self, min_share: float) -> None:
         self._min_share = min_share
         self.times_s: list[float] = []  # when they are shown
 
-    def checked(self, clip: Clip, start_s: float, end_s: float) -> Clip:
-        """The clip of an interval, or that there is none. One packet may be the second field of the frame before."""
+    def checked(self, clip: CutClip, start_s: float, end_s: float) -> CutClip:
+        """The clip of an interval, or one with a reason. One packet may be the second field of the frame before."""
         packets = sum(start_s - _NEAR_S <= time_s < end_s - _NEAR_S for time_s in self.times_s)
         if clip.frames and clip.frames >= self._min_share * packets - 1:
             return clip
-        return Clip(clip.index, b"", 0, False, start_s, end_s, DAMAGED if packets > clip.frames else NO_FRAMES)
+        return CutClip(clip.index, b"", 0, False, start_s, end_s, DAMAGED if packets > clip.frames else NO_FRAMES)
 
-    def forget(self, time_s: float) -> None:
-        """Nothing that is shown before this time will be asked for."""
+    def trim(self, time_s: float) -> None:
+        """Drops the times before this one: no clip needs them any more."""
         self.times_s[:] = [fed_s for fed_s in self.times_s if fed_s >= time_s - _NEAR_S]
 
 
-def _closed(index: int, writer: ClipWriter, next_s: float | None) -> Clip:
+def _closed(index: int, writer: ClipWriter, next_s: float | None) -> CutClip:
     data = writer.close(next_s)
-    return Clip(index, data, writer.frames, False, writer.start_s, writer.end_s)
+    return CutClip(index, data, writer.frames, False, writer.start_s, writer.end_s)
 
 
-def _with_sound(clip: Clip, sound: Sound | None) -> Clip:
+def _with_sound(clip: CutClip, sound: Sound | None) -> CutClip:
     if sound is None or not clip.frames:
         return clip
     with video_errors():
-        return replace(clip, data=sound.added_to(clip.data, clip.start_s, clip.end_s))
+        return replace(clip, data=sound.add_to(clip.data, clip.start_s, clip.end_s))

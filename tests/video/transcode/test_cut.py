@@ -13,7 +13,7 @@ import pytest
 from videos import Shot, make_video, number_on
 
 from video.decode import frames, open_container
-from video.transcode.cut import Clip, CutSettings, cut_many
+from video.transcode.cut import CutClip, CutSettings, cut_many
 from video.transcode.encode import EncodeSettings
 
 FRAMES, GOP, SIZE = 60, 12, (160, 120)
@@ -44,7 +44,7 @@ def upright(path: Path) -> Seen:
         return [(number_on(frame.rgb()), frame.time_s) for frame in frames(container)]
 
 
-def cut_by_number(path: Path, cuts: list[tuple[int, int]], settings: CutSettings) -> dict[tuple[int, int], Clip]:
+def cut_by_number(path: Path, cuts: list[tuple[int, int]], settings: CutSettings) -> dict[tuple[int, int], CutClip]:
     """Clips by the frames that each shall have; checks that it has them, and at their distances in the source."""
     whole = upright(path)
     times = [time for _, time in whole] + [whole[-1][1] + 1.0]

@@ -19,7 +19,7 @@ from video.budget import VideoError
 from video.decode import frames
 from video.files import RangeFile
 from video.frame import Frame
-from video.transcode.audio import joined
+from video.transcode.audio import with_audio
 from video.transcode.cut import CutSettings, cut_many, cut_mp4, decode_ranges
 from video.transcode.encode import EncodeSettings
 
@@ -149,7 +149,7 @@ def test_sound_is_kept_to_the_sample(tmp_path: Path, film: Path, name: str) -> N
     if name == "aac.mp4":  # a rising tone, which is at no other time what it is at one
         seconds = np.arange(rate * FRAMES // RATE) / rate
         rising = 0.4 * np.sin(2 * np.pi * (200 + 400 * seconds) * seconds).astype(np.float32)
-        (tmp_path / name).write_bytes(joined(film.read_bytes(), np.stack([rising, -rising]), rate, 128_000))
+        (tmp_path / name).write_bytes(with_audio(film.read_bytes(), np.stack([rising, -rising]), rate, 128_000))
         reach, inexact = 2000, 1
     else:
         make_video(tmp_path / name, SHOTS, gop=GOP, size=SIZE, audio=True)  # a tone that comes again after 109 samples

@@ -75,14 +75,14 @@ def windows_of(clips: Sequence[Interval], duration_s: float, settings: WindowSet
     return [window for run in _runs(clips, settings) for window in _shared_out(run, settings)]
 
 
-def _gap(clips: Sequence[Interval], duration_s: float, most_s: float) -> bool:
-    """Whether too much of the video in one piece is in no clip."""
+def _gap(clips: Sequence[Interval], duration_s: float, max_s: float) -> bool:
+    """Whether a longer piece of the video than `max_s` is in no clip."""
     shown_s = 0.0
     for start_s, end_s in clips:
-        if start_s - shown_s > most_s:
+        if start_s - shown_s > max_s:
             return True
         shown_s = max(shown_s, end_s)
-    return not clips or duration_s - shown_s > most_s
+    return not clips or duration_s - shown_s > max_s
 
 
 def _runs(clips: Sequence[Interval], settings: WindowSettings) -> Iterator[list[Window]]:
@@ -141,17 +141,17 @@ def nearest(times_s: Sequence[float], wanted_s: float) -> int:
     return min(around, key=lambda place: abs(times_s[place] - wanted_s))
 
 
-def shortened(said: Sequence[str], most: int) -> str:
-    """What is said of clips, in their order and numbered, in at most so many characters on one line.
+def shortened(texts: Sequence[str], max_chars: int) -> str:
+    """Joins the texts of clips, in their order and numbered, in at most `max_chars` characters on one line.
 
-    The longest are cut first, at a word, all to the same length; of very many only some are told, evenly spread.
+    The longest are cut first, at a word, all to the same length; of very many only some are taken, evenly spread.
     """
-    texts = [line for text in said if (line := " ".join(text.split()))]
-    room = max(1, most // _HINT_CHARS_EACH)
+    texts = [line for text in texts if (line := " ".join(text.split()))]
+    room = max(1, max_chars // _HINT_CHARS_EACH)
     if len(texts) > room:
         texts = [texts[(2 * place + 1) * len(texts) // (2 * room)] for place in range(room)]
     marks = [f"({number}) " for number in range(1, len(texts) + 1)]
-    free = most - sum(len(mark) + 1 for mark in marks) + 1
+    free = max_chars - sum(len(mark) + 1 for mark in marks) + 1
     limit = _level([len(text) for text in texts], free)
     return " ".join(mark + _cut(text, limit) for mark, text in zip(marks, texts, strict=True)) if limit > 0 else ""
 
@@ -179,7 +179,7 @@ class WindowsSettings(Settings):
 class Windows(MapStage):
     """The windows of all videos that begin in a shard, made of the clips that are kept or stand back for an alike one.
 
-    `captions`: what a captioner said of the clips is told in `hint`, instead of what annotations say. A window's id is
+    `captions`: `hint` holds the captions of the clips, instead of the annotations' texts. A window's id is
     the hash of its parts' ids one after the other. The windows of a video are groups of their own. A video without a
     window is one row, filtered: no_window; a window whose clips have no frames fails: no_frames.
 
@@ -233,25 +233,25 @@ def rows_of(clips: Sequence[Row], settings: WindowSettings) -> list[Row]:
     about = {name: clips[0][name] for name in _OF_VIDEO} | {"group": "", "text": "", "questions": [], "hint": ""}
     about["other_texts"] = []
     about["downloaded_sha256"] = next((clip["downloaded_sha256"] for clip in clips if clip["downloaded_sha256"]), None)
-    asked: list[Row] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
+    questions: list[Row] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
     others: list[str] = next((clip["video_other_texts"] for clip in clips if clip["video_other_texts"]), [])
     usable = [clip for clip in clips if clip["status"] == Status.KEPT or clip["reason"] == ALIKE_SIBLING]
     found = windows_of([(clip["start_s"], clip["end_s"]) for clip in usable], about["duration_s"] or 0.0, settings)
     rows = [about | _row(window, [usable[at] for at in window.clips], settings) for window in found]
     rows = rows or [about | {"status": Status.FILTERED, "reason": "no_window"}]
     for number, row in enumerate(rows):
-        row["video_questions"] = [] if number else asked
+        row["video_questions"] = [] if number else questions
         row["video_other_texts"] = [] if number else others
         if row.get("kind") == ClipKind.WHOLE:
-            row |= {"text": row["video_text"] or "", "other_texts": others, "questions": asked}
+            row |= {"text": row["video_text"] or "", "other_texts": others, "questions": questions}
     _group([row for row in rows if row["status"] == Status.KEPT], settings)
     return rows
 
 
 def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
-    """What is known of a window by its clips."""
+    """The row of a window, from the rows of its clips."""
     lengths = [clip["end_s"] - clip["start_s"] for clip in clips]
-    said: Row = {
+    row: Row = {
         "kind": ClipKind.WHOLE if window.whole else ClipKind.WINDOW,
         "start_s": window.start_s,
         "end_s": window.end_s,
@@ -260,15 +260,15 @@ def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
         "still": all(clip["still"] for clip in clips),
         "hint": shortened([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.hint_chars),
     }
-    said |= {name: _mean([clip[name] for clip in clips], lengths) for name in _MEASURED}
+    row |= {name: _mean([clip[name] for clip in clips], lengths) for name in _MEASURED}
     frames = sorted((frame for clip in clips for frame in _frames(clip)), key=lambda frame: frame[0])
     if not frames:
-        return said | {"status": Status.FAILED, "reason": "no_frames"}
+        return row | {"status": Status.FAILED, "reason": "no_frames"}
     times_s = [time_s for time_s, _, _ in frames]
-    wanted = uniform_times(window.start_s, window.end_s, settings.frames)
-    chosen = [frames[nearest(times_s, time_s)] for time_s in wanted]
+    wanted_s = uniform_times(window.start_s, window.end_s, settings.frames)
+    chosen = [frames[nearest(times_s, time_s)] for time_s in wanted_s]
     width, height = chosen[0][2]
-    return said | {
+    return row | {
         "item_id": id_of_digest(hashlib.sha256(b"".join(part["item_id"] for _, part, _ in chosen)).digest()),
         "parts": [part for _, part, _ in chosen],
         "frames_s": [time_s for time_s, _, _ in chosen],

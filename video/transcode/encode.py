@@ -62,7 +62,7 @@ class ClipWriter:
         self.start_s = self.end_s = 0.0  # when the first is shown in the source; when the last makes way, once closed
 
     def add(self, frame: Frame) -> None:
-        """The next frame in the order of presentation."""
+        """Adds the next frame in the order of presentation."""
         if self._held is not None:
             self._encode(self._held, self._ticks(frame.time_s))
         self._held = frame
@@ -70,7 +70,10 @@ class ClipWriter:
         self.frames += 1
 
     def close(self, end_s: float | None) -> bytes:
-        """The mp4. `end_s`: when the last frame makes way in the source, None at its end. ValueError without frames."""
+        """Ends the clip and returns the mp4.
+
+        `end_s`: when the last frame makes way in the source, None at its end. Raises ValueError without frames.
+        """
         if self._held is None:
             raise ValueError("a clip without a frame")
         usual = self._held.picture.duration or round(1 / self._rate / self._time_base)
@@ -89,14 +92,14 @@ class ClipWriter:
         at = self._ticks(frame.time_s)
         if not self._size[0]:
             self._begin, self._size = at, _even(frame.size)
-        own = self._straight(frame)
+        prepared = self._prepare(frame)
         if self._container is None:
-            self._open(own)
+            self._open(prepared)
         # The same in every clip that holds this frame, which is why its time is not moved to begin at 0 here.
-        own.pts, own.time_base = at, self._time_base
-        own.pict_type = 0  # NONE: x264 would follow what the source's encoder chose
+        prepared.pts, prepared.time_base = at, self._time_base
+        prepared.pict_type = 0  # NONE: x264 would follow what the source's encoder chose
         self._durations[at] = next_at - at
-        self._mux(own)
+        self._mux(prepared)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(frame):
@@ -122,7 +125,7 @@ class ClipWriter:
         if self._tags_aspect:
             context.sample_aspect_ratio = Fraction(1)
 
-    def _straight(self, frame: Frame) -> av.VideoFrame:
+    def _prepare(self, frame: Frame) -> av.VideoFrame:
         """The picture as it is encoded: turned, cut to even sides, converted; itself where nothing is to be done."""
         picture, shown = frame.picture, frame.orientation
         if not frame.colours.are_bt709:

@@ -44,7 +44,7 @@ class RemuxPlan:
     state: Literal["waiting", "taking", "complete", "refused"] = "waiting"
 
     def push(self, packet: Packet, is_random_access: bool, first: bool) -> None:
-        """Take the next packet in the order of decoding, or find that the clip can't be copied.
+        """Takes the next packet in the order of decoding, or finds that the clip can't be copied.
 
         `is_random_access`: nothing from it on refers to anything before it. `first`: what came before it is not known.
         """
@@ -82,7 +82,7 @@ class RemuxPlan:
 
 
 def can_remux(container: InputContainer, stream: av.VideoStream, codecs: Collection[str]) -> bool:
-    """Whether there is a point in looking at the packets: codec, container and pixels are fit."""
+    """Whether codec, container and pixels allow copies at all, before any packet is read."""
     context = stream.codec_context
     return (
         context.name in codecs
@@ -135,7 +135,7 @@ def remux_plans(
 
 
 def remux(stream: av.VideoStream, clip: RemuxPlan) -> bytes:
-    """An mp4 of packets of `stream`, the first frame at time 0.
+    """Writes an mp4 of packets of `stream`, the first frame at time 0.
 
     Decoding times are made anew: the sorted times of presentation, earlier by what the largest reordering needs.
     """
@@ -148,10 +148,10 @@ def remux(stream: av.VideoStream, clip: RemuxPlan) -> bytes:
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         target = container.add_stream_from_template(stream, opaque=True)
         for due, (pts, packet) in zip(shown, clip.packets, strict=True):
-            own = av.Packet(cast("Any", packet))  # the same bytes: another clip may hold them, with times of its own
-            own.stream, own.time_base, own.is_keyframe = target, base, packet.is_keyframe
-            own.pts, own.dts, own.duration = pts - shown[0], due - delay - shown[0], lengths[pts]
-            container.mux_one(own)
+            copy = av.Packet(cast("Any", packet))  # the same bytes: another clip may hold them, with times of its own
+            copy.stream, copy.time_base, copy.is_keyframe = target, base, packet.is_keyframe
+            copy.pts, copy.dts, copy.duration = pts - shown[0], due - delay - shown[0], lengths[pts]
+            container.mux_one(copy)
     return buffer.getvalue()
 
 
@@ -188,7 +188,7 @@ class _RandomAccess:
 
 
 def _units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
-    """Where each unit of a packet begins, and ends.
+    """Yields where each unit of a packet begins, and ends.
 
     `length`: of the number before each unit, in bytes; 0: units follow start codes (Annex B).
     """

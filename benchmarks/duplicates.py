@@ -26,7 +26,7 @@ from corpus.records import ITEM_ID
 from corpus.representatives import join_representatives
 from corpus.stages import ITEMS, Resources, Shard
 from corpus.storage import Store
-from filters.duplicates import Duplicates, DuplicatesSettings
+from filters.image_dedup import Duplicates, DuplicatesSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 

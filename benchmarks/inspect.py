@@ -42,7 +42,7 @@ from corpus.stages import ITEMS
 from corpus.work import MapJob, ShardTask
 from corpus.workspace import Workspace
 from demo.images.photographs import photographs
-from filters.inspect import Inspect, InspectSettings
+from filters.image_stats import Inspect, InspectSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 
@@ -164,12 +164,12 @@ def against(checkout: str, rounds: int) -> None:
 
 
 def _loaded(checkout: str) -> Any:
-    """The module `filters.inspect` of a checkout, with what it imports of that."""
+    """The module `filters.image_stats` of a checkout, with what it imports of that."""
     for name in [name for name in sys.modules if name.partition(".")[0] in ("corpus", "filters")]:
         del sys.modules[name]
     sys.path.insert(0, checkout)
     try:
-        return importlib.import_module("filters.inspect")
+        return importlib.import_module("filters.image_stats")
     finally:
         sys.path.remove(checkout)
 

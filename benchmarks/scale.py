@@ -23,9 +23,9 @@ from corpus.records import ITEM_ID, ITEM_ID_BYTES, PAIR_SCHEMA, Status, table_sc
 from corpus.stages import ITEMS, ROWS, Shard
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace, to_parquet
-from filters.duplicates import Duplicates, DuplicatesSettings
-from filters.inspect import Inspect, InspectSettings
-from filters.quality import Quality, QualitySettings
+from filters.image_dedup import Duplicates, DuplicatesSettings
+from filters.image_quality import Quality, QualitySettings
+from filters.image_stats import Inspect, InspectSettings
 from pipelines.download import ITEMS_SCHEMA
 from pipelines.gather import SourceIndex
 from pipelines.pairs import PairSettings, caption_to_image

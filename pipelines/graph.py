@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from corpus.stages import ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
-from filters.duplicates import Duplicates
-from filters.inspect import Inspect
-from filters.quality import Quality
-from filters.text_duplicates import TextDuplicates
-from filters.text_stage import Texts
+from filters.image_dedup import Duplicates
+from filters.image_quality import Quality
+from filters.image_stats import Inspect
+from filters.text_dedup import TextDuplicates
+from filters.text_quality import Texts
 from pipelines.best_pairs import BestPairs
 from pipelines.best_texts import BestTexts
 from pipelines.download import Download

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from corpus.stages import ITEMS, Gives
-from filters.inspect import Inspect
+from filters.image_stats import Inspect
 from pipelines.config import Config
 from pipelines.plan import Plan, Planned
 from pipelines.publish.mixture import DatasetInput, PublishInput

@@ -18,8 +18,16 @@ from corpus.records import ITEM_ID_BYTES, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, 
 from corpus.stages import Gives, Shard, ShuffleStage
 from corpus.text.keys import one_array
 from corpus.text.minhash import Shingles, shingles, signatures
-from corpus.text.near import TextNearSettings, band_keys, band_plan, distinct, least_numbers, shared_keys, similar
-from filters.components import Forest, components
+from corpus.text.near import (
+    TextNearSettings,
+    band_plan,
+    jaccard_at_least,
+    shared_keys,
+    signature_band_keys,
+    smallest_values,
+    unique_pairs,
+)
+from corpus.union_find import UnionFind, components
 from pipelines.publish.item_index import split_ids
 from pipelines.publish.pair_contents import side_ids
 
@@ -83,7 +91,7 @@ class PairClusters(ShuffleStage):
         sets = shingles(sides.field("text"), self._near.shingle_words)
         some = np.flatnonzero(sets.sizes)
         bands, height = band_plan(self._near)
-        keys = band_keys(signatures(sets, bands * height), bands, height)
+        keys = signature_band_keys(signatures(sets, bands * height), bands, height)
         without_text = pa.StructArray.from_arrays(
             [pa.array([""] * len(sides), pa.string()), sides.field("items")], ["text", "items"]
         )
@@ -97,14 +105,14 @@ class PairClusters(ShuffleStage):
         keys = rows.column("key").to_numpy()
         members, place, member = np.unique(rows.column("member").to_numpy(), return_index=True, return_inverse=True)
         by_content = (keys & _NEAR) == 0
-        forest = Forest(len(members))
+        clusters = UnionFind(len(members))
         same = np.flatnonzero(by_content)
         words = [rows.column(name).to_numpy()[same] for name in ("id_high", "id_low")]
         order = np.lexsort((member[same], *words))
         equal = np.logical_and.reduce([word[order][1:] == word[order][:-1] for word in words])
-        forest.join(member[same][order][:-1][equal], member[same][order][1:][equal])
-        forest.join(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(members)))
-        labels = forest.labels()
+        clusters.union(member[same][order][:-1][equal], member[same][order][1:][equal])
+        clusters.union(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(members)))
+        labels = clusters.labels()
         found = np.flatnonzero(np.bincount(labels, minlength=len(members))[labels] > 1)
         table = rows.select(["member", "id_high", "id_low", "pair_id"]).take(place[found])
         return table.append_column("root", pa.array(members[labels[found]]))
@@ -118,9 +126,9 @@ class PairClusters(ShuffleStage):
         sets = Shingles.of_lists(rows.column("shingles").take(place[own]))
         item = np.searchsorted(own, member[banded])
         keys = rows.column("key").to_numpy()[banded]
-        candidates = shared_keys(keys, item, least_numbers(sets)[item], self._near.max_compared)
-        first, second = distinct([candidates], len(own))
-        near = similar(sets, first, second, self._near)
+        candidates = shared_keys(keys, item, smallest_values(sets)[item], self._near.max_compared)
+        first, second = unique_pairs([candidates], len(own))
+        near = jaccard_at_least(sets, first, second, self._near)
         return own[first[near]], own[second[near]]
 
     def finalize(self, reduced: pa.Table) -> pa.Table:

@@ -48,7 +48,7 @@ def band_plan(settings: TextNearSettings) -> tuple[int, int]:
     return settings.permutations, 1
 
 
-def band_keys(signed: np.ndarray, bands: int, rows: int) -> np.ndarray:
+def signature_band_keys(signed: np.ndarray, bands: int, rows: int) -> np.ndarray:
     """The key of each band of each signature, uint64[n, bands]: those of different bands differ."""
     keys = np.empty((len(signed), bands), dtype=np.uint64)
     for band in range(bands):
@@ -66,20 +66,20 @@ def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) ->
     """
     sets = shingles(texts, settings.shingle_words)
     bands, rows = band_plan(settings)
-    keys = band_keys(signatures(sets, bands * rows), bands, rows)
+    keys = signature_band_keys(signatures(sets, bands * rows), bands, rows)
     samples = sets.smallest(settings.max_shingles)
-    likeness = least_numbers(samples)
+    similarity_order = smallest_values(samples)
     items = np.arange(len(sets))
-    found = [shared_keys(keys[:, band], items, likeness, settings.max_compared) for band in range(bands)]
-    first, second = distinct(found, len(sets))
-    near = similar(samples, first, second, settings)
+    found = [shared_keys(keys[:, band], items, similarity_order, settings.max_compared) for band in range(bands)]
+    first, second = unique_pairs(found, len(sets))
+    near = jaccard_at_least(samples, first, second, settings)
     return first[near], second[near]
 
 
-def shared_keys(keys: np.ndarray, items: np.ndarray, likeness: np.ndarray, most: int) -> Pairs:
+def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, most: int) -> Pairs:
     """Pairs of `items` (int64[n]) that share a key. In a bucket of more than `most` + 1, each only with the `most` that
-    follow it in the order of `likeness` (unsigned, n), then of the items."""
-    order = np.lexsort((items, likeness, keys))
+    follow it in the order of `similarity_order` (unsigned, n), then of the items."""
+    order = np.lexsort((items, similarity_order, keys))
     keys, items = keys[order], items[order]
     found = []
     going = np.arange(max(0, len(keys) - 1))
@@ -94,7 +94,7 @@ def shared_keys(keys: np.ndarray, items: np.ndarray, likeness: np.ndarray, most:
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
-def distinct(pairs: list[Pairs], items: int) -> Pairs:
+def unique_pairs(pairs: list[Pairs], items: int) -> Pairs:
     """Each pair of different items 0 .. items - 1 once, ordered."""
     first = np.concatenate([np.minimum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)
     second = np.concatenate([np.maximum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)
@@ -102,7 +102,7 @@ def distinct(pairs: list[Pairs], items: int) -> Pairs:
     return both // max(1, items), both % max(1, items)
 
 
-def least_numbers(sets: Shingles) -> np.ndarray:
+def smallest_values(sets: Shingles) -> np.ndarray:
     """The smallest number of each set, uint32[n], 0 of an empty one: sets that are alike lie together in its order."""
     least = np.zeros(len(sets), dtype=np.uint32)
     some = np.flatnonzero(sets.sizes > 0)
@@ -110,15 +110,17 @@ def least_numbers(sets: Shingles) -> np.ndarray:
     return least
 
 
-def similar(samples: Shingles, first: np.ndarray, second: np.ndarray, settings: TextNearSettings) -> np.ndarray:
-    """Which pairs of sets (samples of at most `max_shingles` numbers) are as alike as is asked for, bool[m]."""
+def jaccard_at_least(
+    samples: Shingles, first: np.ndarray, second: np.ndarray, settings: TextNearSettings
+) -> np.ndarray:
+    """Which pairs of sets (samples of at most `max_shingles` numbers) reach `min_jaccard`, bool[m]."""
     sizes = samples.sizes
     least = np.minimum(sizes[first], sizes[second])
     near = least >= settings.min_jaccard * np.maximum(sizes[first], sizes[second])  # else they cannot be
     places = np.flatnonzero(near)
     for some in _parts(places, (sizes[first] + sizes[second])[places]):
-        said = jaccard(samples, first[some], second[some], settings.max_shingles)
-        near[some] = said >= settings.min_jaccard - 1e-9
+        found_jaccard = jaccard(samples, first[some], second[some], settings.max_shingles)
+        near[some] = found_jaccard >= settings.min_jaccard - 1e-9
     return near
 
 

@@ -5,8 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.text.clean import TextCleanSettings
-from filters.text_judge import TextJudgeSettings
-from filters.text_pairs import NEGATIVE_REASONS, clean_pairs, judge_pairs
+from filters.text_quality import NEGATIVE_REASONS, TextFilterSettings, clean_pairs, filter_pairs
 
 SIDE = pa.struct(
     [pa.field("text", pa.string(), nullable=False), pa.field("images", pa.list_(pa.string()), nullable=False)]
@@ -51,7 +50,7 @@ def test_all_texts_of_a_pair_are_cleaned_and_nothing_else():
 
 
 def reasons(*pairs: tuple[Any, Any]) -> list[str]:
-    said = judge_pairs(table(*((query, positive, []) for query, positive in pairs)), TextJudgeSettings())
+    said = filter_pairs(table(*((query, positive, []) for query, positive in pairs)), TextFilterSettings())
     assert said.column("status").to_pylist() == [
         "filtered" if reason else "kept" for reason in said["reason"].to_pylist()
     ]
@@ -87,7 +86,7 @@ def test_negatives_that_are_none_are_taken_out_and_counted():
         (side("what", "q.jpg"), side("", "p.jpg"), [side("", "q.jpg"), side("", "p.jpg"), side("", "q.jpg")]),
         (QUESTION, side("Lyon"), [side("Paris"), QUESTION]),
     )
-    said = judge_pairs(rows, TextJudgeSettings())
+    said = filter_pairs(rows, TextFilterSettings())
     assert said["negatives"].to_pylist() == [
         [side("Lyon"), side("Nice")],
         [],
@@ -97,11 +96,11 @@ def test_negatives_that_are_none_are_taken_out_and_counted():
     counts = [tuple(row[name] for name in NEGATIVE_REASONS) for row in said.to_pylist()]
     assert counts == [(1, 1, 2), (0, 0, 0), (0, 1, 1), (0, 0, 0)]
     assert said["status"].to_pylist() == ["kept"] * 4
-    part = judge_pairs(rows.slice(2, 2), TextJudgeSettings())
+    part = filter_pairs(rows.slice(2, 2), TextFilterSettings())
     assert part.equals(said.slice(2, 2))
 
 
 def test_no_pairs():
-    assert len(judge_pairs(table(), TextJudgeSettings())) == 0
+    assert len(filter_pairs(table(), TextFilterSettings())) == 0
     cleaned, changed = clean_pairs(table(), TextCleanSettings())
     assert len(cleaned) == len(changed) == 0

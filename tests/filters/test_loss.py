@@ -5,12 +5,12 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from test_duplicates import Picture, judge, random_hash
+from test_image_dedup import Picture, judge, random_hash
 
 from corpus.images import sniff
 from demo.images.photographs import crop, photographs
 from filters.decode import look
-from filters.inspect import inspect_image
+from filters.image_stats import inspect_image
 from filters.loss import UNKNOWN_LOSS
 
 PER_KIND = 60

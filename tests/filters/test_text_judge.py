@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from filters.text_judge import TextJudgeSettings, judge_texts
+from filters.text_quality import TextFilterSettings, text_reasons
 
 PASSAGE = (
     "The Seine is a river in northern France. Its drainage basin is in the Paris Basin covering most of the north. "
@@ -31,18 +31,18 @@ FAULTS = {
 
 def test_each_fault_has_its_reason_and_what_has_none_passes():
     column = pa.chunked_array([["in front"], [*FAULTS, None]])
-    said = judge_texts(column, TextJudgeSettings()).to_pylist()
+    said = text_reasons(column, TextFilterSettings()).to_pylist()
     assert dict(zip(FAULTS, said[1:-1], strict=True)) == FAULTS
     assert (said[0], said[-1]) == ("", "empty_text")
-    assert judge_texts(pa.array([], pa.string()), TextJudgeSettings()).to_pylist() == []
+    assert text_reasons(pa.array([], pa.string()), TextFilterSettings()).to_pylist() == []
 
 
 def test_thresholds_are_settings():
-    settings = TextJudgeSettings(min_chars=3, max_chars=10, min_letter_share=0, min_distinct_share=0)
+    settings = TextFilterSettings(min_chars=3, max_chars=10, min_letter_share=0, min_distinct_share=0)
     texts = ["ab", "abc", "a" * 10, "a" * 11, "???", "é é é"]
-    assert judge_texts(pa.array(texts), settings).to_pylist() == ["too_short", "", "", "too_long_text", "", ""]
-    settings = TextJudgeSettings(min_distinct_share=0, max_chars=1000)
-    assert judge_texts(pa.array(["buy it now! " * 30]), settings).to_pylist() == [""]
+    assert text_reasons(pa.array(texts), settings).to_pylist() == ["too_short", "", "", "too_long_text", "", ""]
+    settings = TextFilterSettings(min_distinct_share=0, max_chars=1000)
+    assert text_reasons(pa.array(["buy it now! " * 30]), settings).to_pylist() == [""]
 
 
 def test_language_is_a_setting():
@@ -51,11 +51,11 @@ def test_language_is_a_setting():
         "Die Seine ist ein Fluss in Nordfrankreich und fließt durch die Stadt Paris.",
         "塞纳河是法国的一条河流。",
     ]
-    assert judge_texts(pa.array(texts), TextJudgeSettings()).to_pylist() == ["", "", ""]
-    reasons = judge_texts(pa.array(texts), TextJudgeSettings(languages=["en"])).to_pylist()
+    assert text_reasons(pa.array(texts), TextFilterSettings()).to_pylist() == ["", "", ""]
+    reasons = text_reasons(pa.array(texts), TextFilterSettings(languages=["en"])).to_pylist()
     assert reasons == ["", "wrong_language", "wrong_language"]
 
 
 def test_unknown_languages_are_refused():
     with pytest.raises(ValidationError, match="no such languages: english"):
-        TextJudgeSettings(languages=["english", "de"])
+        TextFilterSettings(languages=["english", "de"])

@@ -18,7 +18,7 @@ from corpus.media import TarWriter
 from corpus.records import LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, item_id, pair_id, table_schema
 from corpus.work import Outcome, Work
 from corpus.workspace import Workspace
-from filters.inspect import Inspect, inspect_image
+from filters.image_stats import Inspect, inspect_image
 from pipelines.engines import Reduce
 from pipelines.publish.mixture import DatasetInput, MixtureSettings, PublishInput
 

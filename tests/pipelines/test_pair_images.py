@@ -22,7 +22,7 @@ from corpus.settings import parse_settings
 from corpus.stages import ITEMS, ROWS
 from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
-from filters.inspect import Inspect, InspectSettings
+from filters.image_stats import Inspect, InspectSettings
 from pipelines.gather import gather
 from pipelines.pair_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
 from pipelines.sources.documents import DocumentsReader, DocumentsSource

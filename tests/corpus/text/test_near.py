@@ -7,7 +7,15 @@ from pydantic import ValidationError
 
 from corpus.text.keys import normalize_for_comparison
 from corpus.text.minhash import Shingles, shingles
-from corpus.text.near import TextNearSettings, band_plan, distinct, jaccard, near_texts, shared_keys, similar
+from corpus.text.near import (
+    TextNearSettings,
+    band_plan,
+    jaccard,
+    jaccard_at_least,
+    near_texts,
+    shared_keys,
+    unique_pairs,
+)
 
 
 def sentences(rng: np.random.Generator, count: int, words: int = 80) -> list[list[str]]:
@@ -79,10 +87,10 @@ def test_jaccard_is_exact_in_small_sets_and_sampled_in_large_ones():
         sides += [np.sort(numbers[:size]), np.sort(numbers[size - shared :])]
     sets = Shingles(np.concatenate(sides), np.append(0, np.cumsum([len(side) for side in sides])))
     samples = sets.smallest(512)
-    said = jaccard(samples, np.arange(0, 8, 2), np.arange(1, 8, 2), 512)
-    assert said[:2].tolist() == [2 / 8, 200 / 400]
-    assert abs(said[2] - 3600 / 4400) < 0.06
-    assert said[3] == 0
+    found_jaccard = jaccard(samples, np.arange(0, 8, 2), np.arange(1, 8, 2), 512)
+    assert found_jaccard[:2].tolist() == [2 / 8, 200 / 400]
+    assert abs(found_jaccard[2] - 3600 / 4400) < 0.06
+    assert found_jaccard[3] == 0
 
 
 def test_many_pairs_are_compared_in_parts_as_in_one_go(monkeypatch):
@@ -90,18 +98,18 @@ def test_many_pairs_are_compared_in_parts_as_in_one_go(monkeypatch):
     sets = shingles(pa.array([" ".join(words) for words in sentences(rng, 60, 12)]), 1)
     first, second = np.triu_indices(60, 1)
     settings = TextNearSettings(min_jaccard=0.3)
-    expected = similar(sets, first, second, settings)
+    expected = jaccard_at_least(sets, first, second, settings)
     assert expected.any() and not expected.all()
     monkeypatch.setattr("corpus.text.near._NUMBERS_AT_ONCE", 100)
-    assert np.array_equal(similar(sets, first, second, settings), expected)
+    assert np.array_equal(jaccard_at_least(sets, first, second, settings), expected)
 
 
 def test_a_large_bucket_is_compared_with_neighbours_only():
     keys = np.array([7, 7, 7, 7, 7, 1, 1, 3], np.uint64)
-    likeness = np.array([5, 1, 4, 2, 3, 0, 0, 0], np.uint64)
-    pairs = distinct([shared_keys(keys, np.arange(8), likeness, 1)], 8)
+    similarity_order = np.array([5, 1, 4, 2, 3, 0, 0, 0], np.uint64)
+    pairs = unique_pairs([shared_keys(keys, np.arange(8), similarity_order, 1)], 8)
     assert set(zip(*(side.tolist() for side in pairs), strict=True)) == {(1, 3), (3, 4), (2, 4), (0, 2), (5, 6)}
-    pairs = distinct([shared_keys(keys, np.arange(8), likeness, 4)], 8)
+    pairs = unique_pairs([shared_keys(keys, np.arange(8), similarity_order, 4)], 8)
     assert len(pairs[0]) == 11
 
 

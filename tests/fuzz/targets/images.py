@@ -20,7 +20,7 @@ from corpus.media import MediaWriter
 from corpus.pixels import UndecodableError
 from corpus.published import JPEG_QUALITY
 from corpus.records import Status, table_schema
-from filters.inspect import Inspect, InspectSettings, inspect_image
+from filters.image_stats import Inspect, InspectSettings, inspect_image
 from pipelines.download import DownloadSettings, items_table, store_image
 from pipelines.publish.pictures import judged_as, near, shown_hash, stock_picture, written_anew
 from pipelines.reencode import ReencodeSettings

@@ -9,7 +9,7 @@ import pyarrow as pa
 from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import text_keys
 from corpus.text.near import TextNearSettings, near_texts
-from filters.text_judge import TextJudgeSettings, judge_texts
+from filters.text_quality import TextFilterSettings, text_reasons
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MergeSettings, merge_labels
 from pipelines.labels.vocabulary import first_synonym, normalize_label
@@ -51,14 +51,14 @@ def _clean(folder: Path) -> Reader:
 
 def _judge(folder: Path) -> Reader:
     """Texts of several lines, judged, keyed and compared with each other."""
-    settings, near = TextJudgeSettings(languages=("en", "fr")), TextNearSettings()
+    settings, near = TextFilterSettings(languages=("en", "fr")), TextNearSettings()
 
     def read(data: bytes) -> object:
         texts = pa.array(_text(data).split("\n") * 2, pa.string())
         keys = text_keys(texts)
         if (keys[: len(keys) // 2] != keys[len(keys) // 2 :]).any():
             raise Unexpected("the same text has two keys")
-        return judge_texts(texts, settings), near_texts(texts, near)
+        return text_reasons(texts, settings), near_texts(texts, near)
 
     return Reader(read, [*_TEXTS, b"\n".join(_TEXTS)], (), TEXT)
 

@@ -19,7 +19,7 @@ from corpus.image.phash import perceptual_hashes
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
-from filters.inspect import inspect_image
+from filters.image_stats import inspect_image
 from pipelines.publish.pictures import NEAR_BITS, judged_as, near, shown_hash, stock_picture, written_anew
 from pipelines.publish.verify import see
 

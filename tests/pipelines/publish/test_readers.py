@@ -22,7 +22,7 @@ from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 from corpus.images import MOST_PIXELS
 from corpus.records import PAIR_SCHEMA
-from filters.inspect import inspect_image
+from filters.image_stats import inspect_image
 from pipelines.publish.publish import publish
 from pipelines.publish.sample import side_names
 

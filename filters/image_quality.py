@@ -47,10 +47,10 @@ class Quality(MapStage):
         return super().applies_to(source) and source.plug.has_images and source.plug.filters_images
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return lambda shard: judge(shard["inspect"], self._settings)
+        return lambda shard: quality_verdict(shard["inspect"], self._settings)
 
 
-def judge(inspected: pa.Table, settings: QualitySettings) -> pa.Table:
+def quality_verdict(inspected: pa.Table, settings: QualitySettings) -> pa.Table:
     """`status` and `reason` for each row of a table of the stage `inspect`."""
 
     def column(name: str) -> pa.Array:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 
-class Forest:
+class UnionFind:
     """Disjoint sets of the nodes 0 .. n-1. Takes 8 bytes a node: 0.8 GB for 100 million."""
 
     def __init__(self, nodes: int) -> None:
         self._parent = np.arange(nodes, dtype=np.int64)  # never larger than the node: a root is its tree's minimum
 
-    def join(self, a: np.ndarray, b: np.ndarray) -> None:
+    def union(self, a: np.ndarray, b: np.ndarray) -> None:
         """Put a[i] and b[i] into one set, for each i; int64[m] each.
 
         Every round hooks each root onto the smallest root it has an edge to. Whatever has an edge left is merged with
         something at least every second round, so there are O(log m) rounds.
         """
-        ends = np.stack([a, b])
-        while ends.shape[1]:
-            ends = self._roots(ends)
-            ends = ends[:, ends[0] != ends[1]]
-            np.minimum.at(self._parent, ends.max(axis=0), ends.min(axis=0))
+        edges = np.stack([a, b])
+        while edges.shape[1]:
+            edges = self._roots(edges)
+            edges = edges[:, edges[0] != edges[1]]
+            np.minimum.at(self._parent, edges.max(axis=0), edges.min(axis=0))
 
     def labels(self) -> np.ndarray:
         """The smallest member of each node's set, int64[n]."""
@@ -42,6 +42,6 @@ def components(nodes: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     `a` and `b`, int64[m], are the two ends of each edge. Returns int64[nodes].
     """
-    forest = Forest(nodes)
-    forest.join(a, b)
-    return forest.labels()
+    sets = UnionFind(nodes)
+    sets.union(a, b)
+    return sets.labels()

@@ -5,8 +5,8 @@ import numpy as np
 from corpus.stages import ROWS, Shard
 from corpus.storage import Store
 from corpus.work import run_rows
-from filters.text_duplicates import TextDuplicates, TextDuplicatesSettings
-from filters.text_stage import Texts, TextsSettings
+from filters.text_dedup import TextDuplicates, TextDuplicatesSettings
+from filters.text_quality import Texts, TextsSettings
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 

@@ -20,14 +20,14 @@ from corpus.text.minhash import Shingles, shingles, signatures
 from corpus.text.near import (
     Pairs,
     TextNearSettings,
-    band_keys,
     band_plan,
-    distinct,
-    least_numbers,
+    jaccard_at_least,
     shared_keys,
-    similar,
+    signature_band_keys,
+    smallest_values,
+    unique_pairs,
 )
-from filters.components import Forest, components
+from corpus.union_find import UnionFind, components
 
 _NEAR = np.uint64(1 << 63)  # in a key: of a band, else of the pair itself
 TEXTS = "texts"
@@ -88,7 +88,7 @@ class TextDuplicates(ShuffleStage):
         images = [list_keys(pc.struct_field(side, "images")) for side in sides]
         bands, height = band_plan(self._near)
         signed = [signatures(each, bands * height, tag=tag) for tag, each in enumerate(sets)]
-        keys = band_keys(np.minimum(*signed), bands, height)
+        keys = signature_band_keys(np.minimum(*signed), bands, height)
         keys = mix64(keys + mix64(images[0] + mix64(images[1]))[:, None]) | _NEAR
         which = np.repeat(np.arange(len(rows)), bands)
         samples = [each.smallest(self._near.max_shingles).to_lists().take(pa.array(which)) for each in sets]
@@ -99,11 +99,11 @@ class TextDuplicates(ShuffleStage):
         keys = rows.column("key").to_numpy()
         nodes, place, member = np.unique(rows.column("row_address").to_numpy(), return_index=True, return_inverse=True)
         by_content = (keys & _NEAR) == 0
-        forest = Forest(len(nodes))
+        families = UnionFind(len(nodes))
         same = np.flatnonzero(by_content)
-        forest.join(*_equal(keys[same], rows.column("pair").to_numpy()[same], member[same]))
-        forest.join(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(nodes)))
-        labels = forest.labels()
+        families.union(*_equal(keys[same], rows.column("pair").to_numpy()[same], member[same]))
+        families.union(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(nodes)))
+        labels = families.labels()
         members = np.flatnonzero(np.bincount(labels, minlength=len(nodes))[labels] > 1)
         found = rows.select(["row_address", "pair"]).take(place[members])
         return found.append_column("root", pa.array(nodes[labels[members]]))
@@ -112,18 +112,18 @@ class TextDuplicates(ShuffleStage):
         """Near pairs of members, of those of the rows that are `banded`."""
         place = np.zeros(members, np.int64)
         place[member[banded[::-1]]] = banded[::-1]
-        own = np.unique(member[banded])  # members that have sets, in order
-        query, positive = (Shingles.of_lists(rows.column(name).take(place[own])) for name in _SIDES)
-        item = np.searchsorted(own, member[banded])
+        with_sets = np.unique(member[banded])  # members that have sets, in order
+        query, positive = (Shingles.of_lists(rows.column(name).take(place[with_sets])) for name in _SIDES)
+        item = np.searchsorted(with_sets, member[banded])
         # In a bucket that is too large: rows with like positives near each other, and of those the like queries.
-        likeness = (least_numbers(positive).astype(np.uint64) << np.uint64(32)) | least_numbers(query)
+        similarity_order = (smallest_values(positive).astype(np.uint64) << np.uint64(32)) | smallest_values(query)
         keys = rows.column("key").to_numpy()[banded]
-        candidates = shared_keys(keys, item, likeness[item], self._near.max_compared)
-        first, second = distinct([candidates], len(own))
+        candidates = shared_keys(keys, item, similarity_order[item], self._near.max_compared)
+        first, second = unique_pairs([candidates], len(with_sets))
         for sets in (query, positive):
-            near = similar(sets, first, second, self._near)
+            near = jaccard_at_least(sets, first, second, self._near)
             first, second = first[near], second[near]
-        return own[first], own[second]
+        return with_sets[first], with_sets[second]
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
         """Joins what the partitions found into whole families; the first of each stays."""

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.components import Forest, components
+from corpus.union_find import UnionFind, components
 
 
 def plain_components(nodes: int, edges: list[tuple[int, int]]) -> list[int]:
@@ -26,11 +26,11 @@ def graphs(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
 @given(graphs(), st.integers(1, 7))
 def test_labels_are_the_smallest_members_however_the_edges_are_batched(graph, batch):
     nodes, edges = graph
-    forest = Forest(nodes)
+    sets = UnionFind(nodes)
     for start in range(0, len(edges), batch):
         ends = np.array(edges[start : start + batch], dtype=np.int64)
-        forest.join(ends[:, 0], ends[:, 1])
-    assert forest.labels().tolist() == plain_components(nodes, edges)
+        sets.union(ends[:, 0], ends[:, 1])
+    assert sets.labels().tolist() == plain_components(nodes, edges)
 
 
 def test_no_edges_leave_each_node_alone():
@@ -55,9 +55,9 @@ def test_a_star_around_the_largest_node_is_one_component():
 
 def test_paths_joined_in_a_later_batch_keep_the_smallest_label():
     nodes = np.arange(1_000)
-    forest = Forest(2_000)
-    forest.join(nodes[:-1] + 1_000, nodes[1:] + 1_000)
-    forest.join(nodes[:-1], nodes[1:])
-    assert forest.labels()[1_500] == 1_000
-    forest.join(np.array([1_999]), np.array([500]))
-    assert not forest.labels().any()
+    sets = UnionFind(2_000)
+    sets.union(nodes[:-1] + 1_000, nodes[1:] + 1_000)
+    sets.union(nodes[:-1], nodes[1:])
+    assert sets.labels()[1_500] == 1_000
+    sets.union(np.array([1_999]), np.array([500]))
+    assert not sets.labels().any()

@@ -1,8 +1,8 @@
 """Near-duplicate search over 64-bit perceptual hashes: every pair within a Hamming radius, without comparing all.
 
 Two hashes that differ in at most r bits agree in full on at least one of r + 1 bands of bits (pigeonhole), so only
-hashes that share a band are compared, and no pair is missed. A shuffle by `band_keys` brings those together;
-`near_pairs` compares them, in one band or, where all hashes are in one place, in all.
+hashes that share a band are compared, and no pair is missed. A shuffle by `lsh_band_keys` brings those together;
+`pairs_within_radius` compares them, in one band or, where all hashes are in one place, in all.
 
 What it costs. A shuffle carries r + 1 rows a hash. Random hashes give buckets of n / 2^(64/(r+1)) rows, and a bucket
 of s rows s²/2 comparisons of about a nanosecond; a bucket above some hundred rows is split by the same argument on
@@ -38,7 +38,7 @@ def band_spans(radius: int) -> list[Span]:
     return [(start, min(stop - start, _MAX_BAND_BITS)) for start, stop in pairwise(cuts)]
 
 
-def band_keys(hashes: np.ndarray, radius: int) -> np.ndarray:
+def lsh_band_keys(hashes: np.ndarray, radius: int) -> np.ndarray:
     """The shuffle keys of each hash, uint64[n, r + 1], one for each band.
 
     Two hashes within `radius` bits have at least one key in common. The highest 4 bits of a key are its band; the
@@ -62,7 +62,7 @@ def key_bands(keys: np.ndarray) -> np.ndarray:
     return keys >> _BAND_SHIFT
 
 
-def near_pairs(hashes: np.ndarray, radius: int, band: int | None = None) -> Iterator[Pairs]:
+def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None) -> Iterator[Pairs]:
     """Pairs of positions in `hashes` (uint64[n], any order) whose hashes differ in at most `radius` bits.
 
     Each pair of different hashes comes once. Equal hashes are joined in a chain of n - 1 pairs, not with each other,
@@ -103,7 +103,7 @@ def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int
     free = HASH_BITS - shared
     parents = _prefix(words[starts], shared)
     rows = np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
-    spans = _telling_spans(words[rows], free, radius)
+    spans = _balanced_bands(words[rows], free, radius)
     work = np.zeros(len(starts))
     layouts = []
     for start, width in spans:
@@ -126,7 +126,7 @@ def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int
             yield _differing_in(earlier, words, order[a], order[b])
 
 
-def _telling_spans(words: np.ndarray, free: int, radius: int) -> list[Span]:
+def _balanced_bands(words: np.ndarray, free: int, radius: int) -> list[Span]:
     """r + 1 bands of the lowest `free` bits, cut so that each tells the words apart about as well as the others.
 
     Words that crowd together are alike in most bits: a band of such bits alone would hold them all.
@@ -134,8 +134,8 @@ def _telling_spans(words: np.ndarray, free: int, radius: int) -> list[Span]:
     some = words[:: -(-len(words) // _SAMPLED_ROWS)]
     bits = np.arange(free - 1, -1, -1, dtype=np.uint64)
     share = np.mean((some[:, None] >> bits) & np.uint64(1), axis=0)
-    told = np.cumsum(share * (1 - share))
-    cuts = np.searchsorted(told, told[-1] * np.arange(1, radius + 1) / (radius + 1)).tolist()
+    information = np.cumsum(share * (1 - share))
+    cuts = np.searchsorted(information, information[-1] * np.arange(1, radius + 1) / (radius + 1)).tolist()
     return [(start, stop - start) for start, stop in pairwise([0, *cuts, free])]
 
 
@@ -144,12 +144,12 @@ def _compare(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, radius: i
     steps = np.left_shift(1, np.maximum(np.frexp(sizes)[1] - 4, 0))
     heights = -(-sizes // steps) * steps  # at most an eighth above the size: few different heights, little waste
     for height in np.unique(heights).tolist():
-        alike = heights == height
+        same_height = heights == height
         tiles = -(-height // _TILE_ROWS)
-        if height < tiles * np.count_nonzero(alike):  # what takes fewer calls
-            yield from _side_by_side(words, starts[alike], sizes[alike], height, radius)
+        if height < tiles * np.count_nonzero(same_height):  # what takes fewer calls
+            yield from _side_by_side(words, starts[same_height], sizes[same_height], height, radius)
         else:
-            for start, size in zip(starts[alike].tolist(), sizes[alike].tolist(), strict=True):
+            for start, size in zip(starts[same_height].tolist(), sizes[same_height].tolist(), strict=True):
                 yield from _tiled(words[start : start + size], start, radius)
 
 

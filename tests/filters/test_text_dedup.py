@@ -9,7 +9,7 @@ import pytest
 
 from corpus.stages import ROWS, Resources, Shard
 from corpus.storage import Store
-from filters.text_duplicates import TextDuplicates, TextDuplicatesSettings
+from filters.text_dedup import TextDuplicates, TextDuplicatesSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 

@@ -19,8 +19,8 @@ from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
 from demo.images.world import build_world
-from filters.inspect import Inspect, InspectSettings, inspect_image
-from filters.quality import Quality, QualitySettings, judge
+from filters.image_quality import Quality, QualitySettings, quality_verdict
+from filters.image_stats import Inspect, InspectSettings, inspect_image
 
 DEFAULTS = QualitySettings()
 GOOD = {
@@ -43,7 +43,7 @@ def table(*rows: dict[str, object]) -> pa.Table:
 
 
 def reasons(*rows: dict[str, object], settings: QualitySettings = DEFAULTS) -> list[str]:
-    return judge(table(*rows), settings).column("reason").to_pylist()
+    return quality_verdict(table(*rows), settings).column("reason").to_pylist()
 
 
 def look(data: bytes) -> dict[str, object]:
@@ -193,4 +193,4 @@ def test_the_stage_reads_the_table_of_inspect_alone(tmp_path: Path) -> None:
         {"status": "filtered", "reason": "blurred"},
         {"status": "kept", "reason": ""},
     ]
-    assert judge(inspected.slice(2), DEFAULTS).num_rows == 0
+    assert quality_verdict(inspected.slice(2), DEFAULTS).num_rows == 0

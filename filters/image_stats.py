@@ -1,6 +1,6 @@
 """Stage `inspect`: what each image is and looks like, from one cheap decode. Nothing is judged here but wholeness.
 
-Thresholds are `filters.quality`'s: changing one decodes nothing.
+Thresholds are `filters.image_quality`'s: changing one decodes nothing.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from corpus.records import ITEM_ID, item_id
 from corpus.stages import ITEMS, Shard
 from corpus.storage import Store
-from filters.duplicates import Duplicates, DuplicatesSettings
-from filters.inspect import inspect_image
+from filters.image_dedup import Duplicates, DuplicatesSettings
+from filters.image_stats import inspect_image
 
 BITS = 0x0123_4567_89AB_CDEF  # a hash like any other
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.hamming import MAX_RADIUS_BITS, Pairs, key_bands, lsh_band_keys, pairs_within_radius, tag_keys
 from corpus.records import ITEM_ID, ITEM_ID_BYTES, Status
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, Gives, Shard, ShuffleStage, SourceInfo
-from filters.components import Forest, components
-from filters.near import MAX_RADIUS_BITS, Pairs, band_keys, key_bands, near_pairs, tag_keys
+from corpus.union_find import UnionFind, components
 
 # A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal. That they are
 # in images that are flat, change in one direction only or are mirror images of themselves; and hashes with few bits set
@@ -83,7 +83,7 @@ class Duplicates(ShuffleStage):
         usable &= _numbers(inspected, "contrast", np.float32) >= self._min_contrast
 
         hashed = np.flatnonzero(usable)
-        keys = band_keys(hashes[hashed], self._radius)
+        keys = lsh_band_keys(hashes[hashed], self._radius)
         wanted = np.zeros(keys.shape, dtype=bool)
         wanted[:, 0] = True
         wanted[np.unique(hashes[hashed], return_index=True)[1]] = True
@@ -106,14 +106,16 @@ class Duplicates(ShuffleStage):
         bands = key_bands(rows.column("key").to_numpy())
         hashes = rows.column("hash").to_numpy()
         ids = rows.column("item_id").combine_chunks()
-        forest = Forest(rows.num_rows)
+        sets = UnionFind(rows.num_rows)
         for band in np.unique(bands).tolist():
-            mine = np.flatnonzero(bands == band)
+            in_band = np.flatnonzero(bands == band)
             by_bytes = band == _DIGEST
-            pairs = _equal_ids(ids.take(mine)) if by_bytes else near_pairs(hashes[mine], self._radius, band)
+            pairs = (
+                _equal_ids(ids.take(in_band)) if by_bytes else pairs_within_radius(hashes[in_band], self._radius, band)
+            )
             for a, b in pairs:
-                forest.join(mine[a], mine[b])
-        labels = forest.labels()
+                sets.union(in_band[a], in_band[b])
+        labels = sets.labels()
         members = np.flatnonzero(np.bincount(labels)[labels] > 1)
         found = rows.select(["row_address", "item_id", "hash", *_BY_VALUE]).take(members)
         return found.append_column("root", pa.array(rows.column("row_address").to_numpy()[labels[members]]))
@@ -147,9 +149,9 @@ def _representatives(family: np.ndarray, items: pa.Table, ids: pa.Array, radius:
     high, low = _halves(ids)
     values = [sign * items.column(name).to_numpy() for name, sign in _BY_VALUE.items()]
     order = np.lexsort((low, high, *reversed(values), family))
-    stands = _first_near(family[order], items.column("hash").to_numpy()[order], radius)
+    representative = _first_near(family[order], items.column("hash").to_numpy()[order], radius)
     best = np.empty_like(order)
-    best[order] = order[stands]
+    best[order] = order[representative]
     return best
 
 
@@ -159,15 +161,15 @@ def _first_near(family: np.ndarray, hashes: np.ndarray, radius: int) -> np.ndarr
     In each round the first item left of each family becomes a representative, and takes what is left within its radius.
     Items without a usable hash are only in a family with others of the same id, which have the same hash.
     """
-    stands = np.arange(len(family))
-    left = stands.copy()
-    while len(left):
-        leads = np.append(True, np.diff(family[left]) != 0)
-        best = left[leads][np.cumsum(leads) - 1]
-        near = np.bitwise_count(hashes[left] ^ hashes[best]) <= radius
-        stands[left[near]] = best[near]
-        left = left[~near]
-    return stands
+    representative = np.arange(len(family))
+    remaining = representative.copy()
+    while len(remaining):
+        is_first = np.append(True, np.diff(family[remaining]) != 0)
+        best = remaining[is_first][np.cumsum(is_first) - 1]
+        near = np.bitwise_count(hashes[remaining] ^ hashes[best]) <= radius
+        representative[remaining[near]] = best[near]
+        remaining = remaining[~near]
+    return representative
 
 
 def _equal_ids(ids: pa.Array) -> Iterator[Pairs]:

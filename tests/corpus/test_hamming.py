@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters import near
-from filters.components import components
-from filters.near import MAX_RADIUS_BITS, band_keys, band_spans, key_bands, near_pairs
+from corpus import hamming
+from corpus.hamming import MAX_RADIUS_BITS, band_spans, key_bands, lsh_band_keys, pairs_within_radius
+from corpus.union_find import components
 
 RADII = range(MAX_RADIUS_BITS + 1)
 
@@ -23,7 +23,7 @@ def found_pairs(hashes: np.ndarray, radius: int, band: int | None = None) -> lis
     """What the search yields, each pair ordered, with repetitions if there are any."""
     return [
         (min(x, y), max(x, y))
-        for a, b in near_pairs(hashes, radius, band)
+        for a, b in pairs_within_radius(hashes, radius, band)
         for x, y in zip(a.tolist(), b.tolist(), strict=True)
     ]
 
@@ -54,7 +54,7 @@ def test_bands_are_disjoint_and_one_more_than_the_radius(radius):
 def test_hashes_at_the_radius_share_a_key_and_keys_of_different_bands_never_meet(radius):
     rng = np.random.default_rng(radius)
     hashes = rng.integers(0, 1 << 63, 2_000, dtype=np.uint64)
-    keys, moved = band_keys(hashes, radius), band_keys(at_distance(rng, hashes, radius), radius)
+    keys, moved = lsh_band_keys(hashes, radius), lsh_band_keys(at_distance(rng, hashes, radius), radius)
     assert (keys == moved).any(axis=1).all()
     assert (key_bands(keys) == np.arange(radius + 1)).all()
 
@@ -63,7 +63,7 @@ def test_hashes_at_the_radius_share_a_key_and_keys_of_different_bands_never_meet
 def test_keys_are_spread_evenly_over_partitions(mask):
     """Also where the low bits of each band are all alike."""
     hashes = np.random.default_rng(0).integers(0, 1 << 63, 20_000, dtype=np.uint64) & np.uint64(mask)
-    counts = np.bincount((band_keys(hashes, 3).ravel() % np.uint64(8)).astype(int), minlength=8)
+    counts = np.bincount((lsh_band_keys(hashes, 3).ravel() % np.uint64(8)).astype(int), minlength=8)
     assert counts.max() < 1.25 * counts.mean()
 
 
@@ -91,11 +91,11 @@ def test_bands_one_by_one_find_what_all_together_find(radius):
     assert sorted(by_band) == sorted(all_pairs(hashes, radius))
 
 
-@pytest.mark.parametrize("split_rows", [1, near._SPLIT_ROWS])
+@pytest.mark.parametrize("split_rows", [1, hamming._SPLIT_ROWS])
 @pytest.mark.parametrize("radius", [0, 2, 3, 5, 8])
 def test_crowded_hashes_are_all_compared(monkeypatch, radius, split_rows):
     """A crowd fills few buckets, some splitting well and some not at all: recall must not care."""
-    monkeypatch.setattr(near, "_SPLIT_ROWS", split_rows)
+    monkeypatch.setattr(hamming, "_SPLIT_ROWS", split_rows)
     rng = np.random.default_rng(radius)
     spread = rng.integers(0, 1 << 63, 400, dtype=np.uint64)
     half_alike = np.uint64(0x123456789 << 20) | rng.choice(1 << 20, 400, replace=False).astype(np.uint64)
@@ -134,10 +134,10 @@ def test_equal_hashes_are_chained_in_one_band_only():
 def test_pairs_come_in_batches_of_bounded_size():
     """A dense crowd has pairs without number: they must not lie in memory all at once."""
     hashes = crowd(np.random.default_rng(0), 4_000, 12)
-    sizes = [len(a) for a, _ in near_pairs(hashes, 6)]
+    sizes = [len(a) for a, _ in pairs_within_radius(hashes, 6)]
     distance = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
     assert sum(sizes) == np.count_nonzero(np.triu(distance <= 6, k=1))
-    assert max(sizes) <= near._BATCH_PAIRS + near._BLOCK_WORDS < sum(sizes) / 10
+    assert max(sizes) <= hamming._BATCH_PAIRS + hamming._BLOCK_WORDS < sum(sizes) / 10
 
 
 @pytest.mark.parametrize("hashes", [[], [5]])

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import filters.inspect
+import filters.image_stats
 from corpus.media import MediaWriter, location_columns
 from corpus.records import item_id
 from corpus.stages import ITEMS, Shard
@@ -24,7 +24,7 @@ from corpus.work import run_rows
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
-from filters.inspect import Inspect, InspectSettings, inspect_image
+from filters.image_stats import Inspect, InspectSettings, inspect_image
 
 MAX_PIXELS = 20_000_000
 PHOTOGRAPH = Picture(photographs()[0].pixels[:300, :400], "a photograph")
@@ -190,7 +190,7 @@ def test_what_is_no_whole_image_fails_with_its_reason(data: bytes, reason: str) 
 
 def test_nothing_is_decoded_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    monkeypatch.setattr(filters.inspect, "look", lambda *_, **__: decoded.append(1))
+    monkeypatch.setattr(filters.image_stats, "look", lambda *_, **__: decoded.append(1))
     data = png(PHOTOGRAPH.pixels)
     assert inspect_image(data, WIDTH * HEIGHT - 1)["reason"] == "too_many_pixels"
     assert inspect_image(data, WIDTH * HEIGHT, WIDTH - 1)["reason"] == "side_too_long"

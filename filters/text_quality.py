@@ -1,0 +1,232 @@
+"""Stage `texts`: cleans the texts of pairs, filters unusable pairs, and takes out negatives that are none.
+
+Texts are cleaned by `corpus.text.clean`; a pair is filtered by the first rule that its query or its positive breaks.
+The table has the sides as they are to be used; what the source gave stays as it is in the source's own table. A side
+is a struct of `text` and `images` (names). Tables have `query` and `positive`, sides, and `negatives`, lists of sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, field_validator
+
+from corpus.records import Status
+from corpus.settings import Settings
+from corpus.stages import ROWS, Gives, MapStage, Shard
+from corpus.text.clean import TextCleanSettings, clean_texts
+from corpus.text.keys import one_array, side_keys
+from corpus.text.language import LANGUAGES, in_another_language
+from corpus.text.minhash import shingle_hashes, split_words
+
+# Why negatives are taken out of their lists; each is a column of counts. In the order in which they are looked for.
+NEGATIVE_REASONS = ("negative_unusable", "positive_among_negatives", "negative_repeated")
+_SIDE = pa.struct([pa.field("text", pa.string()), pa.field("images", pa.list_(pa.string()))])
+_NEGATIVE = pa.struct([*_SIDE, pa.field("score", pa.float32())])
+_RUN_WORDS = 3
+_FEWEST_RUNS = 20  # from which on repetition means something
+_FEWEST_CHARS = 2 * _FEWEST_RUNS  # that so many words take, or so many characters without blanks
+
+
+class TextFilterSettings(Settings):
+    """Which texts are good enough. Characters are Unicode's."""
+
+    min_chars: int = Field(1, ge=1, description="too_short; answers and labels may well have one character")
+    max_chars: int = Field(20_000, ge=1, description="too_long_text")
+    min_letter_share: float = Field(
+        0.3, ge=0, le=1, description="mostly_symbols: letters and digits among what is no blank"
+    )
+    min_distinct_share: float = Field(
+        0.3, ge=0, le=1, description="repetitive_text: different ones among all runs of three words, from 20 on"
+    )
+    languages: tuple[str, ...] = Field(
+        (), description="wrong_language: texts clearly in none of these, or with a sentence that is; none: any"
+    )
+
+    @field_validator("languages")
+    @classmethod
+    def _are_known(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(languages) - set(LANGUAGES)):
+            raise ValueError(f"no such languages: {', '.join(unknown)}; known: {', '.join(LANGUAGES)}")
+        return languages
+
+
+class TextsSettings(Settings):
+    """What is done to texts, and which are good enough."""
+
+    clean: TextCleanSettings = TextCleanSettings()
+    judge: TextFilterSettings = TextFilterSettings()
+
+
+class Texts(MapStage):
+    """Filters pairs for the reasons of `filter_pairs`. The shard's notes count changed pairs and negatives left out."""
+
+    name = "texts"
+    reads = (ROWS,)
+    settings_key = "texts"
+    settings_type = TextsSettings
+    over = frozenset({Gives.PAIRS})
+    summary = (
+        "the texts cleaned (Unicode, mojibake, HTML, control characters); pairs that are unusable "
+        "(`judge.languages: [en]` refuses other languages, 30 are known), negatives that are the positive"
+    )
+    schema = pa.schema(
+        [
+            pa.field("query", _SIDE),
+            pa.field("positive", _SIDE),
+            pa.field("negatives", pa.list_(_NEGATIVE)),
+            *(pa.field(name, pa.int32()) for name in NEGATIVE_REASONS),  # how many were left out
+        ]
+    )
+
+    def __init__(self, settings: TextsSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        return self._texts
+
+    def _texts(self, shard: Shard) -> pa.Table:
+        sides = shard[ROWS].select(["query", "positive", "negatives"])
+        cleaned, changed = clean_pairs(sides, self._settings.clean)
+        columns = filter_pairs(cleaned, self._settings.judge)
+        counts = {name: pc.sum(columns.column(name), min_count=0).as_py() for name in NEGATIVE_REASONS}
+        shard.metrics["texts"] = {"changed": int(np.count_nonzero(changed)), **counts}
+        for side in ("query", "positive"):
+            columns = columns.append_column(side, cleaned.column(side))
+        return columns
+
+
+def clean_pairs(rows: pa.Table, settings: TextCleanSettings) -> tuple[pa.Table, np.ndarray]:
+    """The table with all its texts cleaned, and which rows were changed, bool[n]."""
+    changed = np.zeros(len(rows), dtype=bool)
+    for name in ("query", "positive"):
+        sides, touched = _clean_sides(one_array(rows.column(name)), settings)
+        rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), sides)
+        changed |= touched
+    negatives = one_array(rows.column("negatives"))
+    sides, touched = _clean_sides(pc.list_flatten(negatives), settings)
+    changed[_list_rows(negatives)[touched]] = True
+    lists = _rebuild_lists(sides, np.bincount(_list_rows(negatives), minlength=len(rows)), negatives.type)
+    return rows.set_column(rows.column_names.index("negatives"), rows.schema.field("negatives"), lists), changed
+
+
+def filter_pairs(rows: pa.Table, settings: TextFilterSettings) -> pa.Table:
+    """What becomes of each pair: `status`, `reason`, the `negatives` that stay, and how many don't, by reason.
+
+    The reasons of a pair are those of `text_reasons`, of the query or else of the positive, and positive_is_query. A
+    side with images may have an empty text. A negative that is the query stays: with images some sets give it on
+    purpose.
+    """
+    query, positive = (one_array(rows.column(name)) for name in ("query", "positive"))
+    positive_keys = side_keys(positive)
+    itself = (side_keys(query) == positive_keys).all(axis=1)
+    reason = _first_reason(
+        _side_reasons(query, settings),
+        _side_reasons(positive, settings),
+        pc.if_else(pa.array(itself), "positive_is_query", ""),
+    )
+    columns = {
+        "status": pc.if_else(pc.equal(reason, ""), str(Status.KEPT), str(Status.FILTERED)),
+        "reason": reason,
+    }
+    return pa.table(columns | _filter_negatives(one_array(rows.column("negatives")), positive_keys, settings))
+
+
+def _filter_negatives(lists: pa.Array, positive: np.ndarray, settings: TextFilterSettings) -> dict[str, pa.Array]:
+    """`negatives` that stay, and a column of counts for each of NEGATIVE_REASONS."""
+    sides, owner = pc.list_flatten(lists), _list_rows(lists)
+    keys = side_keys(sides)
+    unusable = np.asarray(pc.not_equal(_side_reasons(sides, settings), ""))
+    is_positive = (keys == positive[owner]).all(axis=1) & ~unusable
+    remaining = np.flatnonzero(~unusable & ~is_positive)
+    order = remaining[np.lexsort((remaining, keys[remaining, 1], keys[remaining, 0], owner[remaining]))]
+    is_repeated = (owner[order][1:] == owner[order][:-1]) & (keys[order][1:] == keys[order][:-1]).all(axis=1)
+    repeated = np.zeros(len(sides), dtype=bool)
+    repeated[order[1:][is_repeated]] = True
+    kept = ~(unusable | is_positive | repeated)
+    removed = dict(zip(NEGATIVE_REASONS, (unusable, is_positive, repeated), strict=True))
+    counts = {
+        name: pa.array(np.bincount(owner[some], minlength=len(lists)), pa.int32()) for name, some in removed.items()
+    }
+    remaining = np.bincount(owner[kept], minlength=len(lists))
+    return {"negatives": _rebuild_lists(sides.filter(pa.array(kept)), remaining, lists.type), **counts}
+
+
+def _side_reasons(sides: pa.Array, settings: TextFilterSettings) -> pa.Array:
+    reasons = text_reasons(pc.struct_field(sides, "text"), settings)
+    shows = pc.greater(pc.fill_null(pc.list_value_length(pc.struct_field(sides, "images")), 0), 0)
+    return pc.if_else(pc.and_(shows, pc.equal(reasons, "empty_text")), "", reasons)
+
+
+def _clean_sides(sides: pa.Array, settings: TextCleanSettings) -> tuple[pa.Array, np.ndarray]:
+    texts, changed = clean_texts(pc.struct_field(sides, "text"), settings)
+    columns = [texts if field.name == "text" else pc.struct_field(sides, field.name) for field in sides.type]
+    return pa.StructArray.from_arrays(columns, fields=list(sides.type)), changed
+
+
+def _first_reason(*reasons: pa.Array) -> pa.Array:
+    first = reasons[0]
+    for other in reasons[1:]:
+        first = pc.if_else(pc.equal(first, ""), other, first)
+    return first
+
+
+def _list_rows(lists: pa.Array) -> np.ndarray:
+    """The row of each side of the flattened lists, int64."""
+    return pc.list_parent_indices(lists).to_numpy().astype(np.int64)
+
+
+def _rebuild_lists(sides: pa.Array, counts: np.ndarray, kind: pa.DataType) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(counts)), pa.int32()), sides, type=kind)
+
+
+def text_reasons(texts: pa.Array | pa.ChunkedArray, settings: TextFilterSettings) -> pa.Array:
+    """The first rule that each text breaks, "" where it breaks none (string[n]): empty_text, too_short, too_long_text,
+    mostly_symbols, repetitive_text, wrong_language. Null is an empty text."""
+    texts = pc.fill_null(one_array(texts), "")
+    chars = pc.utf8_length(texts)
+    reasons = np.full(len(texts), "", dtype=object)
+    rules = {
+        "empty_text": np.asarray(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)),
+        "too_short": np.asarray(pc.less(chars, settings.min_chars)),
+        "too_long_text": np.asarray(pc.greater(chars, settings.max_chars)),
+    }
+    for name, broken in rules.items():
+        reasons[(reasons == "") & broken] = name
+    for name, breaks_rule in (
+        ("mostly_symbols", _mostly_symbols),
+        ("repetitive_text", _repeats_itself),
+        ("wrong_language", _is_in_another_language),
+    ):
+        remaining = np.flatnonzero(reasons == "")
+        reasons[remaining[breaks_rule(texts.take(pa.array(remaining)), settings)]] = name
+    return pa.array(reasons, pa.string())
+
+
+def _mostly_symbols(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray:
+    symbols = pc.replace_substring_regex(texts, r"[\p{L}\p{N}\p{M}]+", "")
+    blanks = pc.replace_substring_regex(symbols, r"[^\s\p{Z}]+", "")
+    remaining, blank, chars = (np.asarray(pc.utf8_length(some)) for some in (symbols, blanks, texts))
+    return chars - remaining < settings.min_letter_share * (chars - blank)
+
+
+def _repeats_itself(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray:
+    repeats = np.zeros(len(texts), dtype=bool)
+    long = np.flatnonzero(np.asarray(pc.greater_equal(pc.binary_length(texts), _FEWEST_CHARS)))
+    hashes, counts = shingle_hashes(split_words(texts.take(pa.array(long))), _RUN_WORDS)
+    rows = np.repeat(np.arange(len(long), dtype=np.uint64), counts)
+    runs = np.sort((rows << np.uint64(32)) | (hashes >> np.uint64(32)))
+    new = np.append(True, runs[1:] != runs[:-1])[: len(runs)]
+    different = np.bincount((runs[new] >> np.uint64(32)).astype(np.int64), minlength=len(long))
+    repeats[long] = (counts >= _FEWEST_RUNS) & (different < settings.min_distinct_share * counts)
+    return repeats
+
+
+def _is_in_another_language(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray:
+    if not settings.languages:
+        return np.zeros(len(texts), dtype=bool)
+    return in_another_language(texts, settings.languages)

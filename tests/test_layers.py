@@ -19,7 +19,6 @@ HEAVY = {"torch", "transformers", "vllm", "ray", "apache_beam", "open_clip", "av
 # The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.
 AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},
-    "pipelines/engines/remote.py": {"ray"},
     "pipelines/engines/beam.py": {"apache_beam"},
     "serving/vllm/engine.py": {"vllm"},
 }

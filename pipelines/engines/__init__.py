@@ -20,14 +20,14 @@ Reduce = Callable[[pa.Table], pa.Table]
 
 
 class Engine(Protocol):
-    """What all engines do."""
+    """The interface of every engine."""
 
     def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
-        """The outcome of each item, in any order, as they come. `work` and the items are picklable.
+        """Run every item and yield its outcome, in any order, as they come. `work` and the items are picklable.
 
-        A worker that dies has its items run again elsewhere; an item that kills its worker three times, alone with
-        it, is answered by `work.lost`. Raises what `work` raised (beam: RuntimeError with its text, where the runner
-        has other processes). Closing the iterator early starts nothing more, and stops what can be stopped: all
+        The items of a worker that crashes run again elsewhere; an item that kills its worker three times, alone with
+        it, has the outcome that `work.lost` gives. Raises what `work` raised (beam: RuntimeError with its text, where
+        the runner has other processes). Closing the iterator early starts nothing more, and stops what can be stopped: all
         publishing is atomic.
         """
         ...
@@ -35,7 +35,7 @@ class Engine(Protocol):
     def map_reduce(
         self, work: Work[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
-        """Shuffle the rows that `work` gives for the items by their uint64 column `key`, then reduce them.
+        """Shuffle the rows that `work` returns for the items by their uint64 column `key`, then reduce them.
 
         `reduce` is called once for each non-empty partition (key mod `partitions`), with all rows of its keys in
         no particular order. Its tables come in any order. Raises what `work` or `reduce` raised, as `map` does.
@@ -61,7 +61,7 @@ class EngineSettings(Settings):
 
 
 def open_engine(settings: EngineSettings, **context: Any) -> Engine:
-    """The engine that the settings name. ImportError says which extra is missing."""
+    """Open the engine that the settings name. ImportError says which extra is missing."""
     if settings.kind == "ray":
         from pipelines.engines.ray import RayEngine
 

@@ -2,7 +2,7 @@
 
 A runner has no way back to the program that starts it but files: outcomes and reduced tables are written to a scratch
 folder in the workspace, read when the pipeline has ended, and removed. Retries are the runner's: it runs a failed
-bundle again, or fails the pipeline; `Work.lost` is not asked. Items travel in the pipeline itself: keep them small.
+bundle again, or fails the pipeline; `Work.lost` is not called. Items travel in the pipeline itself: keep them small.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import rzen_corpus
 from corpus.storage import Store
 from corpus.work import Outcome, Work, close_function
 from pipelines.engines import EngineSettings, Reduce
-from pipelines.engines.opened import OpenedWork
-from pipelines.engines.shuffle import from_ipc, partitioned, pieces, to_ipc
+from pipelines.engines.scheduler import WorkerSession
+from pipelines.engines.shuffle import from_ipc, partition_rows, split_batch, to_ipc
 
 I = TypeVar("I")  # noqa: E741
 
@@ -78,7 +78,7 @@ class BeamEngine:
         finally:
             _remove(store)
 
-    def _run(self, items: Sequence[Any], answer: _WorkFn, write: beam.DoFn) -> None:
+    def _run(self, items: Sequence[Any], work_fn: _WorkFn, write: beam.DoFn) -> None:
         if not items:
             return
         try:
@@ -87,11 +87,11 @@ class BeamEngine:
                     pipeline
                     | "Items" >> beam.Create(list(enumerate(items)))
                     | "Spread" >> beam.Reshuffle()
-                    | "Work" >> beam.ParDo(answer).with_output_types(tuple[int, bytes])
+                    | "Work" >> beam.ParDo(work_fn).with_output_types(tuple[int, bytes])
                     | "Gather" >> beam.GroupByKey()
                     | "Write" >> beam.ParDo(write)
                 )
-        except RuntimeError as error:  # all that a runner says of an error in a work is a text
+        except RuntimeError as error:  # a runner passes an error in a work on as a text
             if "KeyboardInterrupt" in str(error):
                 raise KeyboardInterrupt from error
             raise
@@ -99,7 +99,7 @@ class BeamEngine:
 
 @contextlib.contextmanager
 def _importable() -> Iterator[None]:
-    """Meanwhile, processes that a runner starts on this machine import this package from where this one has."""
+    """Inside, processes that a runner starts on this machine import this package from where this one did."""
     added = rzen_corpus.environment()
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
@@ -119,7 +119,7 @@ def _remove(store: Store) -> None:
 
 
 class _WorkFn(beam.DoFn):
-    """Gives items to a work, as many at once as it may have in flight."""
+    """A DoFn that runs a work over items, as many at once as it may have in flight."""
 
     def __init__(self, work: Work[Any, Any]) -> None:
         self.work = work
@@ -134,42 +134,42 @@ class _WorkFn(beam.DoFn):
             self._function = self.work.open()
 
     def start_bundle(self) -> None:
-        self._opened = OpenedWork(self._function, self.work.resources.in_flight)
+        self._session = WorkerSession(self._function, self.work.resources.in_flight)
 
     def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, bytes]]:
-        for position, answer in self._opened.start(*element).items():
-            yield from self.keyed(position, answer)
+        for position, result in self._session.start(*element).items():
+            yield from self.keyed(position, result)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()
-        while finished := self._opened.finish():
-            for position, answer in finished.items():
-                for pair in self.keyed(position, answer):
+        while finished := self._session.finish():
+            for position, result in finished.items():
+                for pair in self.keyed(position, result):
                     yield WindowedValue(pair, window.max_timestamp(), (window,))
-        self._opened.stop()
+        self._session.stop()
 
     def teardown(self) -> None:
         if not self.work.resources.holds_model:  # a shared one may be in use by others
             close_function(self._function)
 
-    def keyed(self, position: int, answer: Any) -> Iterable[tuple[int, bytes]]:
-        """An answer as (number of a group, bytes)."""
+    def keyed(self, position: int, result: Any) -> Iterable[tuple[int, bytes]]:
+        """Yield a result as (number of a group, bytes)."""
         raise NotImplementedError
 
 
 def _open_guarded(work: Work[Any, Any]) -> Callable[[Any], Any]:
-    function, room = work.open(), BoundedSemaphore(work.resources.in_flight)
+    function, slots = work.open(), BoundedSemaphore(work.resources.in_flight)
 
     def guarded(item: Any) -> Any:
-        with room:
+        with slots:
             return function(item)
 
     return guarded
 
 
 class _Map(_WorkFn):
-    def keyed(self, position: int, answer: Outcome) -> Iterable[tuple[int, bytes]]:
-        yield position % _FILES, answer.to_json().encode()
+    def keyed(self, position: int, result: Outcome) -> Iterable[tuple[int, bytes]]:
+        yield position % _FILES, result.to_json().encode()
 
 
 class _Emit(_WorkFn):
@@ -177,9 +177,9 @@ class _Emit(_WorkFn):
         super().__init__(work)
         self.partitions = partitions
 
-    def keyed(self, position: int, answer: pa.Table) -> Iterable[tuple[int, bytes]]:
-        for partition, batch in enumerate(partitioned(answer, self.partitions)):
-            for piece in pieces(batch, _PIECE_BYTES):
+    def keyed(self, position: int, result: pa.Table) -> Iterable[tuple[int, bytes]]:
+        for partition, batch in enumerate(partition_rows(result, self.partitions)):
+            for piece in split_batch(batch, _PIECE_BYTES):
                 yield partition, to_ipc([piece], piece.schema)
 
 

@@ -7,33 +7,44 @@ folder, or as it is installed there. They never take another that lies in the wo
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+import pickle
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 import ray
+import ray.cloudpickle
+from ray import exceptions
 
 import rzen_corpus
 from corpus.stages import Resources
 from corpus.work import Outcome, Work
-from pipelines.engines import EngineSettings, Reduce
-from pipelines.engines.crew import DEATHS, run_items
-from pipelines.engines.remote import (
-    DEATH_ERRORS,
-    ActorWorker,
-    TaskWorker,
-    dumped,
-    fetched,
-    needs,
-    task,
-)
+from pipelines.engines import EngineSettings, Reduce, entry
+from pipelines.engines.scheduler import MAX_CRASHES, Results, WorkerCrashed, WorkerSession, run_items
+from pipelines.engines.shuffle import partition_rows
+from rzen_corpus import Origin
 
 I = TypeVar("I")  # noqa: E741
 
 # Ray keeps results under 100 KiB in the driver's memory, larger ones in the object store: there the parts belong.
 _PART_BYTES = 256 * 1024
 _SPLIT_BYTES = 64 * 1024 * 1024
+
+CRASH_ERRORS = (
+    exceptions.WorkerCrashedError,
+    exceptions.RayActorError,
+    exceptions.NodeDiedError,
+    exceptions.OutOfMemoryError,
+)
+
+# What the cluster is sent as it is: all other names are imported there, once it is certain from where.
+for _module in (rzen_corpus, entry):
+    ray.cloudpickle.register_pickle_by_value(_module)
+
+loaded_origin: Origin | None = None  # in a process of the cluster: where it imports this package from
+# In a process of the cluster: the work that its last task was for.
+_opened: tuple[str, Callable[[Any], Any]] | None = None
 
 
 def start_local(**options: Any) -> Any:
@@ -60,13 +71,13 @@ class RayEngine:
 
     def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
         """See `Engine.map`."""
-        resources, shared = work.resources, ray.put(dumped(work))
+        resources, shared = work.resources, ray.put(to_pickle(work))
         kind = ActorWorker if resources.holds_model else TaskWorker
-        crew = [kind(self._origin, shared, resources) for _ in range(min(self._places(resources), len(items)))]
+        workers = [kind(self._origin, shared, resources) for _ in range(min(self._slots(resources), len(items)))]
         try:
-            yield from run_items(crew, _first_done, work, items)
+            yield from run_items(workers, _first_done, work, items)
         finally:
-            for worker in crew:
+            for worker in workers:
                 worker.stop()
 
     def map_reduce(
@@ -79,13 +90,13 @@ class RayEngine:
         split = task(self._origin, "split", num_returns=partitions)
         parts: list[list[ray.ObjectRef]] = [[] for _ in range(partitions)]
         for tables in self._emit(work, items, min(_SPLIT_BYTES, _PART_BYTES * partitions)):
-            found = split((partitions,), *tables)
-            for part, ref in zip(parts, found if partitions > 1 else [found], strict=True):
+            refs = split((partitions,), *tables)
+            for part, ref in zip(parts, refs if partitions > 1 else [refs], strict=True):
                 part.append(ref)
-        shared, reduced = ray.put(dumped(reduce)), task(self._origin, "reduce_part")
+        shared, reduced = ray.put(to_pickle(reduce)), task(self._origin, "reduce_part")
         calls = (reduced((), shared, *parts.pop()) for _ in range(partitions if parts[0] else 0))
-        for call in _as_done(calls, self._places(Resources())):
-            table = fetched(call)
+        for call in _as_done(calls, self._slots(Resources())):
+            table = get_result(call)
             if table is not None:
                 yield table
 
@@ -95,25 +106,26 @@ class RayEngine:
             ray.shutdown()
 
     def _emit(self, work: Work[I, pa.Table], items: Sequence[I], batch_bytes: int) -> Iterator[list[ray.ObjectRef]]:
-        """The items' tables, where they lie, in lists of at least `batch_bytes` together, save the last."""
-        shared = ray.put(dumped(work))
-        emit = task(self._origin, "emit", num_returns=2, max_retries=DEATHS - 1, **needs(work.resources))
-        asked: dict[ray.ObjectRef, tuple[I, ray.ObjectRef]] = {}
+        """Yield references to the items' tables, in lists of at least `batch_bytes` together, save the last."""
+        shared = ray.put(to_pickle(work))
+        options = resource_options(work.resources)
+        emit = task(self._origin, "emit", num_returns=2, max_retries=MAX_CRASHES - 1, **options)
+        pending: dict[ray.ObjectRef, tuple[I, ray.ObjectRef]] = {}
 
         def submit(item: I) -> ray.ObjectRef:
             size, table = cast(list[ray.ObjectRef], emit((shared.hex(), item), shared))
-            asked[size] = (item, table)
+            pending[size] = (item, table)
             return size
 
         tables: list[ray.ObjectRef] = []
         total = 0
-        for call in _as_done(map(submit, items), self._places(work.resources)):
-            item, table = asked.pop(call)
+        for call in _as_done(map(submit, items), self._slots(work.resources)):
+            item, table = pending.pop(call)
             try:
-                size = fetched(call)
-            except DEATH_ERRORS as error:
-                made = work.lost(item, f"its worker died {DEATHS} times: {error}")
-                size, table = made.nbytes if made.num_rows else 0, ray.put(made)
+                size = get_result(call)
+            except CRASH_ERRORS as error:
+                lost_rows = work.lost(item, f"its worker died {MAX_CRASHES} times: {error}")
+                size, table = lost_rows.nbytes if lost_rows.num_rows else 0, ray.put(lost_rows)
             if size:
                 tables.append(table)
                 total += size
@@ -123,27 +135,176 @@ class RayEngine:
         if tables:
             yield tables
 
-    def _places(self, resources: Resources) -> int:
+    def _slots(self, resources: Resources) -> int:
         """How many workers: as the settings say, or as many as the cluster has room for now."""
         if self.workers:
             return self.workers
-        have = ray.cluster_resources()
-        wanted = {"CPU": resources.cpus, "GPU": resources.gpus}
-        room = int(min((have.get(name, 0.0) / amount for name, amount in wanted.items() if amount), default=1.0))
-        if not room:
-            raise RuntimeError(f"one worker needs {wanted}, the whole Ray cluster has {have}")
+        available = ray.cluster_resources()
+        required = {"CPU": resources.cpus, "GPU": resources.gpus}
+        slots = int(
+            min((available.get(name, 0.0) / amount for name, amount in required.items() if amount), default=1.0)
+        )
+        if not slots:
+            raise RuntimeError(f"one worker needs {required}, the whole Ray cluster has {available}")
         # A task that waits for its turn is there when one ends; an actor that waits would hold items up.
-        return room if resources.holds_model else 2 * room
+        return slots if resources.holds_model else 2 * slots
 
 
 def _first_done(calls: Collection[ray.ObjectRef]) -> ray.ObjectRef:
     return ray.wait(list(calls), num_returns=1)[0][0]
 
 
-def _as_done(calls: Iterator[ray.ObjectRef], most: int) -> Iterator[ray.ObjectRef]:
-    """The calls as they end, `most` of them in flight. They are made by advancing the iterator."""
-    running = list(islice(calls, most))
+def _as_done(calls: Iterator[ray.ObjectRef], max_running: int) -> Iterator[ray.ObjectRef]:
+    """Yield the calls as they end, `max_running` of them in flight. Advancing the iterator makes the next call."""
+    running = list(islice(calls, max_running))
     while running:
         done, running = ray.wait(running, num_returns=1, fetch_local=False)
         running += islice(calls, 1)
         yield from done
+
+
+def resource_options(resources: Resources) -> dict[str, float]:
+    """The options of a task or an actor that needs these resources."""
+    return {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
+
+
+def task(origin: Origin, name: str, **options: Any) -> Callable[..., Any]:
+    """A function of this module as a task, which takes its arguments, and after them objects of the cluster."""
+    remote = ray.remote(entry.call).options(name=name, **options)
+
+    def submit(arguments: tuple[Any, ...], *objects: Any) -> Any:
+        return remote.remote(origin, name, to_pickle(arguments), *objects)
+
+    return submit
+
+
+def to_pickle(thing: Any) -> bytes:
+    """Pickle a work, a function or arguments; a process that can import this package loads the bytes."""
+    return ray.cloudpickle.dumps(thing)
+
+
+def get_result(call: ray.ObjectRef) -> Any:
+    """The result of a task or of an actor's call. Raises what it raised: ImportError, if this package isn't there."""
+    try:
+        return ray.get(call)
+    except exceptions.RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, ImportError) and cause.name == "rzen-corpus":
+            raise cause from None  # without Ray's trace: the message has it all
+        raise
+
+
+class RayWorker:
+    """The base of task and actor workers; `work` is a reference, so that it is sent to each node once."""
+
+    def __init__(self, origin: Origin, work: ray.ObjectRef, resources: Resources) -> None:
+        self.held: set[int] = set()
+        self.origin = origin
+        self.work = work
+        self.options = resource_options(resources)
+
+    def result(self, call: ray.ObjectRef) -> Results:
+        """See `Worker.result`."""
+        try:
+            return get_result(call)
+        except CRASH_ERRORS as error:
+            raise WorkerCrashed(str(error)) from error
+
+
+class TaskWorker(RayWorker):
+    """A worker without a process of its own: each item is a task for whichever process of the cluster is free."""
+
+    def open(self, work: Work[Any, Any]) -> ray.ObjectRef:
+        """A call that has ended: a task opens the work where that was not done before."""
+        return ray.put({})
+
+    def start(self, position: int, item: Any) -> ray.ObjectRef:
+        """See `Worker.start`."""
+        # Ray's own retries have no end where memory runs out, so they are counted by `run_items`.
+        submit = task(self.origin, "run", max_retries=0, **self.options)
+        return submit((self.work.hex(), position, item), self.work)
+
+    def finish(self) -> ray.ObjectRef:
+        """Never called: a task that has ended holds nothing."""
+        raise NotImplementedError
+
+    def replace(self) -> None:
+        """Nothing is replaced: the next task runs in another process."""
+
+    def stop(self) -> None:
+        """A task in flight ends by itself, or with the driver.
+
+        `ray.cancel` is no help: at the moment a task is sent off, it aborts the driver (Ray 2.60: "Tried to complete
+        task that was not pending").
+        """
+
+
+class ActorWorker(RayWorker):
+    """A worker that is an actor: a process that keeps the work open."""
+
+    def __init__(self, origin: Origin, work: ray.ObjectRef, resources: Resources) -> None:
+        super().__init__(origin, work, resources)
+        self._actor: Any = self._new()
+
+    def _new(self) -> Any:
+        return ray.remote(entry.WorkerActor).options(**self.options).remote()
+
+    def open(self, work: Work[Any, Any]) -> ray.ObjectRef:
+        """Open the work; the call ends as soon as the cluster has room for the actor and the work is open in it."""
+        return self._actor.open.remote(self.origin, self.work)
+
+    def start(self, position: int, item: Any) -> ray.ObjectRef:
+        """See `Worker.start`."""
+        return self._actor.start.remote(position, to_pickle(item))
+
+    def finish(self) -> ray.ObjectRef:
+        """See `Worker.finish`."""
+        return self._actor.finish.remote()
+
+    def replace(self) -> None:
+        """Start a new actor in place of a crashed one, or of one that can't be reached."""
+        self.stop()
+        self._actor = self._new()
+
+    def stop(self) -> None:
+        """End the actor now."""
+        ray.kill(self._actor)
+
+
+def open_session(work: bytes) -> WorkerSession[Any, Any]:
+    """Open a work for an actor to hold."""
+    return WorkerSession.of(pickle.loads(work))  # noqa: S301 - the driver's own bytes, as all below
+
+
+def run(key: str, position: int, item: Any, work: bytes) -> Results:
+    """The task of one item: its result."""
+    return {position: _function(key, work)(item)}
+
+
+def emit(key: str, item: Any, work: bytes) -> tuple[int, pa.Table]:
+    """The task of one item of a shuffle: the size of its rows in bytes (0 when there are none), and the rows."""
+    table = _function(key, work)(item)
+    return table.nbytes if table.num_rows else 0, table
+
+
+def split(partitions: int, *tables: pa.Table) -> list[pa.Table] | pa.Table:
+    """The task that cuts tables into one for each partition: as many returns of the task."""
+    batches = partition_rows(pa.concat_tables(tables), partitions)
+    parts = [pa.Table.from_batches([batch]) for batch in batches]
+    return parts if partitions > 1 else parts[0]
+
+
+def reduce_part(reduce: bytes, *parts: pa.Table) -> pa.Table | None:
+    """The task that reduces a partition; None when it has no rows."""
+    function: Reduce = pickle.loads(reduce)  # noqa: S301
+    rows = pa.concat_tables(parts)
+    return function(rows) if rows.num_rows else None
+
+
+def _function(key: str, work: bytes) -> Callable[[Any], Any]:
+    """The work's function, opened once in each process as long as its tasks are of the same work."""
+    global _opened
+    if _opened is None or _opened[0] != key:
+        _opened = None  # before the next is opened, the last one goes
+        _opened = (key, pickle.loads(work).open())  # noqa: S301
+    return _opened[1]

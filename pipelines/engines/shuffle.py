@@ -1,4 +1,4 @@
-"""What the engines share of a shuffle: which partition a row goes to, and rows as bytes."""
+"""Parts of a shuffle that the engines share: which partition a row goes to, and rows as bytes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pyarrow as pa
 KEY = "key"
 
 
-def partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
-    """The rows cut by `key` mod `partitions`: as many batches as partitions, slices of one buffer, some empty."""
+def partition_rows(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
+    """Cut the rows by `key` mod `partitions`: as many batches as partitions, slices of one buffer, some empty."""
     if table.schema.field(KEY).type != pa.uint64():
         raise TypeError(f"a shuffle wants a uint64 column {KEY!r}, not {table.schema.field(KEY).type}")
-    place = (table.column(KEY).to_numpy() % np.uint64(partitions)).astype(np.int64)
-    stops = np.cumsum(np.bincount(place, minlength=partitions)).tolist()
-    ordered = table.take(np.argsort(place, kind="stable"))
+    partition = (table.column(KEY).to_numpy() % np.uint64(partitions)).astype(np.int64)
+    stops = np.cumsum(np.bincount(partition, minlength=partitions)).tolist()
+    ordered = table.take(np.argsort(partition, kind="stable"))
     batch = pa.record_batch([column.combine_chunks() for column in ordered.columns], schema=table.schema)
     return [batch.slice(start, stop - start) for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def to_ipc(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> bytes:
-    """Rows as one Arrow IPC stream."""
+    """Write rows as one Arrow IPC stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:
@@ -31,12 +31,12 @@ def to_ipc(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> bytes:
 
 
 def from_ipc(streams: Iterable[bytes]) -> pa.Table:
-    """The rows of several Arrow IPC streams; there must be at least one."""
+    """Read the rows of several Arrow IPC streams; there must be at least one."""
     return pa.concat_tables([pa.ipc.open_stream(stream).read_all() for stream in streams])
 
 
-def pieces(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """A batch cut into pieces of about `max_bytes`; none for an empty batch."""
+def split_batch(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into pieces of about `max_bytes`; none for an empty batch."""
     rows = max(1, int(batch.num_rows * max_bytes / max(1, batch.nbytes)))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)

@@ -14,8 +14,8 @@ from engine_works import Deadly, DiesOnOpening, Fifo, Hang, Meeting, Rows, Squar
 
 from corpus.stages import Resources
 from pipelines.engines import EngineSettings
-from pipelines.engines.crew import Attempts
 from pipelines.engines.local import LocalEngine
+from pipelines.engines.scheduler import RetryTracker
 
 
 @pytest.fixture
@@ -124,8 +124,8 @@ def test_a_shuffle_leaves_no_files(engine: LocalEngine, tmp_path: Path, monkeypa
 
 
 def test_attempts_suspect_all_and_condemn_one() -> None:
-    attempts = Attempts(3)
-    assert [attempts.take(()), attempts.take({0}), attempts.take({0, 1}), attempts.take({0, 1, 2})] == [0, 1, 2, None]
-    assert attempts.died([0, 1]) == []
-    assert [attempts.take({2}), attempts.take(()), attempts.take({0})] == [None, 0, None]
-    assert [attempts.died([0]), attempts.died([0]), attempts.died([0])] == [[], [], [0]]
+    tracker = RetryTracker(3)
+    assert [tracker.take(()), tracker.take({0}), tracker.take({0, 1}), tracker.take({0, 1, 2})] == [0, 1, 2, None]
+    assert tracker.crashed([0, 1]) == []
+    assert [tracker.take({2}), tracker.take(()), tracker.take({0})] == [None, 0, None]
+    assert [tracker.crashed([0]), tracker.crashed([0]), tracker.crashed([0])] == [[], [], [0]]

@@ -31,8 +31,8 @@ def engine(ray_address: str) -> RayEngine:
 def test_a_work_is_opened_once_in_each_process(engine: RayEngine, tmp_path: Path, resources: Resources) -> None:
     found = list(engine.map(Square(str(tmp_path), resources), range(20)))
     assert sorted(o.rows for o in found) == [item * item for item in range(20)]
-    opened = [path.name.split("-")[0] for path in tmp_path.iterdir()]
-    assert 1 <= len(opened) == len(set(opened)) <= 3
+    open_session = [path.name.split("-")[0] for path in tmp_path.iterdir()]
+    assert 1 <= len(open_session) == len(set(open_session)) <= 3
 
 
 def test_an_actor_has_several_items_in_flight(engine: RayEngine) -> None:

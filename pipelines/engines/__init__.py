@@ -27,8 +27,8 @@ class Engine(Protocol):
 
         The items of a worker that crashes run again elsewhere; an item that kills its worker three times, alone with
         it, has the outcome that `work.lost` gives. Raises what `work` raised (beam: RuntimeError with its text, where
-        the runner has other processes). Closing the iterator early starts nothing more, and stops what can be stopped: all
-        publishing is atomic.
+        the runner has other processes). Closing the iterator early starts nothing more, and stops what can be stopped:
+        all publishing is atomic.
         """
         ...
 

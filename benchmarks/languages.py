@@ -8,7 +8,9 @@ The sentences come with two packages of the registry, of which only the data is 
   `clip_benchmark/datasets/`; and 500,000 English descriptions of ImageNet's classes written by a language model.
 
 For each language that can be requested: the share of its own texts that are refused, and the share of the texts in the
-other ones that are found. Texts under MIN_LETTERS letters, which have no verdict, are left out.
+other ones that are found. Texts under MIN_LETTERS letters, which have no verdict, are left out, and so are sentences
+without a letter of their language's script (an English line of a Thai page), whose number is printed. Then the same for
+pairs of languages that are close to each other, some of which can't be requested.
 """
 
 from __future__ import annotations
@@ -16,25 +18,47 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from corpus.text.language import LANGUAGES, MIN_LETTERS, is_in_another_language
-from corpus.text.scripts import letter_weight
+from corpus.text.language import LANGUAGES, MIN_LETTERS, SCRIPTS_OF, is_in_another_language
+from corpus.text.scripts import letter_counts, letter_weight
 
 Texts = Mapping[str, Sequence[str]]  # by language
 
 _FOREIGN_EACH = 30  # texts of each other language
+_CLOSE = {  # languages in which texts are looked for where the one is requested
+    "id": ("ms",),
+    "no": ("da", "sv"),
+    "da": ("no", "sv"),
+    "sv": ("no", "da"),
+    "cs": ("sk", "pl"),
+    "pt": ("es", "gl"),
+    "es": ("pt", "ca"),
+    "nl": ("de", "af"),
+    "uk": ("ru", "be"),
+    "bg": ("mk", "ru"),
+    "fa": ("ar", "ur"),
+    "hi": ("mr", "ne"),
+    "fi": ("et",),
+    "tr": ("az",),
+}
 
 
 def read_sentences(file: Path) -> Texts:
     """Sentences by language, of a file with `language TAB sentence` in each line."""
     found = defaultdict(list)
+    in_other_script: Counter[str] = Counter()
     for line in file.read_text(encoding="utf-8").splitlines():
         language, tab, text = line.partition("\t")
-        if tab and letter_weight(text) >= MIN_LETTERS:
-            found[language].append(text.strip())
+        if not tab or letter_weight(text) < MIN_LETTERS:
+            continue
+        if language in LANGUAGES and not letter_counts(text, SCRIPTS_OF[language])[0]:
+            in_other_script[language] += 1
+            continue
+        found[language].append(text.strip())
+    print("Sentences without a letter of their script:", dict(in_other_script))
     return found
 
 
@@ -66,6 +90,13 @@ def measure(texts: Texts, each: int, rng: random.Random) -> None:
         print(f"| {language} | {len(own)} | {shares[0]:.1f} | {len(foreign)} | {shares[1]:.1f} |", flush=True)
 
 
+def measure_close(texts: Texts) -> None:
+    """Print the share that is found of texts in languages close to the one requested."""
+    for language, others in _CLOSE.items():
+        shares = (f"{other} {_share(texts[other], language):.1f} %" for other in others if texts.get(other))
+        print(f"{language} requested, found: {', '.join(shares)}", flush=True)
+
+
 def _share(texts: Sequence[str], language: str) -> float:
     """Percentage that is in another language."""
     return 100 * sum(is_in_another_language(text, [language]) for text in texts) / max(1, len(texts))
@@ -79,7 +110,9 @@ def main() -> None:
     options = parser.parse_args()
     rng = random.Random(0)
     if options.sentences:
-        measure(read_sentences(options.sentences), options.each, rng)
+        sentences = read_sentences(options.sentences)
+        measure(sentences, options.each, rng)
+        measure_close(sentences)
     if options.templates:
         measure(read_templates(options.templates, options.each, rng), options.each, rng)
         described = json.loads((options.templates / "cupl_prompts.json").read_text(encoding="utf-8"))["imagenet1k"]

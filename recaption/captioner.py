@@ -158,10 +158,10 @@ class CaptionWorker:
         places, rows = self._cache.find([each.key for each in requests], _RESULT_COLUMNS)
         found = 0
         for place, row in zip(places.tolist(), rows.to_pylist() if rows is not None else (), strict=True):
-            # Screened again, because the rules may have changed since.
+            # The caption is screened again, because the rules may have changed since.
             screened = screen(row["caption"], "stop", requests[place].prompt.text, self._settings.screening)
-            if not screened.verdict:
-                truncated = row["truncated"] or screened.cut_back
+            if not screened.reject_reason:
+                truncated = row["truncated"] or screened.truncated
                 results[place] = CaptionResult(**{**row, "caption": screened.caption, "truncated": truncated})
                 found += 1
         return found
@@ -266,19 +266,19 @@ class _ShardRun:
             return
         prompt, text = self._requests[place].prompt, response.payload or ""
         screened = screen(text, response.finish_reason, prompt.text, settings.screening, prompt.caption_field)
-        if screened.verdict and attempt.number < settings.max_attempts:
+        if screened.reject_reason and attempt.number < settings.max_attempts:
             self._metrics["retried"] += 1
             self._submit(client, place, attempt.images, attempt.number + 1)
             return
         self._results[place] = CaptionResult(
-            caption=None if screened.verdict else screened.caption,
+            caption=None if screened.reject_reason else screened.caption,
             seed=attempt.seed,
             finish_reason=response.finish_reason,
             prompt_tokens=response.prompt_tokens,
             completion_tokens=response.completion_tokens,
             attempts=attempt.number,
-            truncated=screened.cut_back,
-            reject_reason=screened.verdict,
+            truncated=screened.truncated,
+            reject_reason=screened.reject_reason,
         )
 
 

@@ -1,4 +1,4 @@
-"""What is known of an image (its page's words) or of frames (what their parts show), made fit to stand in a prompt."""
+"""A hint is what is known of an image (its page's words) or of frames (their captions), cleaned for a prompt."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _QUOTATION_MARKS = str.maketrans(dict.fromkeys('"“”„‟«»＂″‶❝❞
 _TAG_OPENING, _TAG_CLOSING = re.compile(r"[<＜](?=[^\s<>＜＞=\d])"), re.compile(r"(?<=[^\s<>＜＞=\d])[>＞]")
 
 
-def clean_hint(text: str, most: int = MAX_HINT_CHARS) -> str:
+def clean_hint(text: str, max_chars: int = MAX_HINT_CHARS) -> str:
     """A row's text as a prompt may hold it: one line of at most so many characters, cut at a word.
 
     It has nothing that a chat template would take for the end of a turn or for an image, no invisible character, and no
     double quotation mark or backslash: lettering is quoted with apostrophes instead.
     """
-    text = "".join(map(_visible, text[: 10 * most]))
+    text = "".join(map(_visible, text[: 10 * max_chars]))
     while (without := remove_special_tokens(_IDLE_JOINER.sub("", text))) != text:
         text = without
     text = _TAG_CLOSING.sub("›", _TAG_OPENING.sub("‹", text.translate(_QUOTATION_MARKS)))
     text = " ".join(text.split())
-    if len(text) <= most:
+    if len(text) <= max_chars:
         return text
-    cut = text[: most + 1].rpartition(" ")[0]
-    return cut or text[:most]
+    cut = text[: max_chars + 1].rpartition(" ")[0]
+    return cut or text[:max_chars]
 
 
 def _visible(char: str) -> str:

@@ -1,4 +1,4 @@
-"""What a model puts around a caption: what can be taken off, and what shows that it is no caption."""
+"""Markup around a caption is removed where it is harmless; what remains of it shows that a text is no caption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt library: what a model is asked, as data, and which prompt is for which image.
+"""The prompt library holds what a model is requested to write, and chooses a prompt for each image.
 
 The library's prompts lie in `library/*.yaml`; a user's own files have the same form.
 """
@@ -34,13 +34,13 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class PromptSettings(Settings):
-    """One prompt, as a YAML file says it."""
+    """One prompt of a YAML file."""
 
     purpose: Purpose
     text: str = Field(min_length=1, description="the user's turn; {hint} is where the row's own text goes")
     json_schema: dict[str, Any] | None = Field(None, description="the answer is JSON of this schema; absent: free text")
     caption_field: str = Field("", description="of the answer in JSON: the field that holds the caption")
-    images: tuple[int, int] = Field((1, 1), description="how many images it is for: least and most")
+    images: tuple[int, int] = Field((1, 1), description="how many images it is for: minimum and maximum")
 
     @field_validator("text")
     @classmethod
@@ -55,7 +55,7 @@ class PromptSettings(Settings):
     @classmethod
     def _in_order(cls, images: tuple[int, int]) -> tuple[int, int]:
         if not 1 <= images[0] <= images[1]:
-            raise ValueError("expected the least and the most number of images, such as [2, 16]")
+            raise ValueError("expected the minimum and the maximum number of images, such as [2, 16]")
         return images
 
     @model_validator(mode="after")
@@ -95,7 +95,7 @@ class Prompt:
 
     @property
     def hint_chars(self) -> int:
-        """How much of a hint it takes, at most: by its purpose."""
+        """The most characters of a hint that the prompt takes, by its purpose."""
         return _HINT_CHARS.get(self.purpose, MAX_HINT_CHARS)
 
 
@@ -132,7 +132,7 @@ def _prompt(name: str, settings: PromptSettings) -> Prompt:
 
 
 class PromptChoice(Settings):
-    """Which prompts a source uses."""
+    """The settings choose which prompts a source uses."""
 
     prompts: dict[str, float] | None = Field(
         None,
@@ -163,7 +163,7 @@ def chosen_prompts(
 ) -> tuple[tuple[Prompt, float], ...]:
     """The prompts that are drawn from and their weights, sorted by id: what `choose` takes.
 
-    `images` is the least and the most number of images that a request will have; `default` what is asked where nothing
+    `images` is the minimum and maximum number of images that a request will have; `default` the prompt where nothing
     is chosen. A prompt of weight 0 stands in where a row has no text and every other prompt needs one. Raises
     SettingsError.
     """
@@ -189,7 +189,7 @@ def _meant(name: str, library: Mapping[str, Prompt], images: tuple[int, int]) ->
 
 
 def _named(name: str, library: Mapping[str, Prompt]) -> list[Prompt]:
-    """The prompt of this id, or the free-text ones of this purpose. Structured ones ask more of the backend."""
+    """The prompt of this id, or the free-text ones of this purpose. Structured ones need more of the backend."""
     if name not in library and name not in PURPOSES:
         known = f"a purpose ({', '.join(PURPOSES)}) nor an id ({', '.join(library)})"
         raise SettingsError(f"prompts.{name}: neither {known}")

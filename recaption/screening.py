@@ -1,6 +1,6 @@
-"""Screening of what a model answered: repairs of what is harmless, and one verdict on what is not a caption.
+"""Screening repairs what is harmless in a model's answer, and gives one reason to reject what is no caption.
 
-The rules, in this order; the first that is broken is the verdict:
+The rules, in this order; the first that is broken is the reason:
 
     bad_json        a structured answer that doesn't parse, or lacks the caption's field (cut off: `cut_off`)
     empty           no letter and no digit
@@ -9,9 +9,9 @@ The rules, in this order; the first that is broken is the verdict:
     markup          Markdown, HTML, tokens of a chat template, beyond what a repair takes off
     prompt_echo     says what the prompt says
     chatter         talks to the user, speaks of the description itself, or thinks aloud
-    data            JSON, tags, keys and values, a list, where prose was asked for
+    data            JSON, tags, keys and values, a list, where prose was requested
     repetition      a phrase, signs or emoji that follow on themselves, or a text most of which came before
-    wrong_language  clearly in another language than asked for
+    wrong_language  clearly in another language than requested
     cut_off         it breaks off before its first full sentence ended
     too_short       fewer than `min_words` words
 
@@ -33,16 +33,23 @@ from corpus.settings import Settings
 from corpus.text.clean import clean_characters, one_line
 from corpus.text.language import LANGUAGES, is_in_another_language
 from corpus.text.mojibake import fix_mojibake, is_mojibake
-from corpus.text.sentences import cut_back, goes_on, has_end_mark, sentences, without_quotations, words
+from corpus.text.sentences import goes_on, has_end_mark, sentences, truncate_to_sentence, without_quotations, words
 from recaption.chatter import cut_talk, has_chatter, thinks_aloud
 from recaption.markup import has_markup, repair
 from recaption.prompts import Prompt
 from recaption.refusals import is_refusal
-from recaption.repetition import QUOTED_REPEATS, echoes, has_looping_marks, has_looping_word, loops, said_again
+from recaption.repetition import (
+    QUOTED_REPEATS,
+    echoes_prompt,
+    has_looping_marks,
+    has_looping_word,
+    has_phrase_loop,
+    repeated_ngram_share,
+)
 from recaption.structured_text import has_data_lines, is_data
 from serving.request import GenerateResponse
 
-VERDICTS = (
+REJECT_REASONS = (
     "bad_json",
     "empty",
     "mojibake",
@@ -59,7 +66,7 @@ VERDICTS = (
 
 
 class ScreeningSettings(Settings):
-    """Which answers are captions. `empty` and `bad_json` always apply."""
+    """The settings of screening choose which answers are captions. `empty` and `bad_json` always apply."""
 
     mojibake: bool = True
     refusal: bool = True
@@ -75,7 +82,7 @@ class ScreeningSettings(Settings):
     language: str = Field("en", description="that captions are in, an ISO 639-1 code; empty: any")
     max_other_letters: float = Field(0.2, ge=0, le=1, description="share in another script, if over 20")
     cut_back: bool = Field(True, description="end a cut-off caption with its last full sentence; false: refuse it")
-    min_sentence_words: int = Field(5, ge=1, description="of the longest sentence that is left when one is cut back")
+    min_sentence_words: int = Field(5, ge=1, description="of the longest sentence that remains when one is cut back")
     min_words: int = Field(3, ge=0)
 
     @field_validator("language")
@@ -89,22 +96,22 @@ class ScreeningSettings(Settings):
 _DEFAULTS = ScreeningSettings()
 
 
-class Screened(NamedTuple):
-    """A caption of one line, and what is wrong with it.
+class ScreenResult(NamedTuple):
+    """An answer's caption on one line, and the reason to reject it.
 
-    With a verdict, the text is what it was judged by, for people; it is no caption. `cut_back`: it was cut off, and now
-    ends with its last full sentence.
+    With a reason, the text is the one that broke the rule, for people to read; it is no caption. `truncated`: the
+    answer broke off, and the caption ends with its last full sentence.
     """
 
     caption: str
-    verdict: str = ""  # one of VERDICTS, or ""
-    cut_back: bool = False
+    reject_reason: str = ""  # one of REJECT_REASONS, or ""
+    truncated: bool = False
 
 
 def screen_all(
     answers: Sequence[GenerateResponse], prompts: Sequence[Prompt], settings: ScreeningSettings = _DEFAULTS
-) -> list[Screened]:
-    """What `screen` says of each answer, given the prompt of its row."""
+) -> list[ScreenResult]:
+    """`screen` is applied to each answer, given the prompt of its row."""
     return [
         screen(answer.payload or "", answer.finish_reason, prompt.text, settings, prompt.caption_field)
         for answer, prompt in zip(answers, prompts, strict=True)
@@ -117,37 +124,37 @@ def screen(
     prompt: str = "",
     settings: ScreeningSettings = _DEFAULTS,
     caption_field: str = "",
-) -> Screened:
-    """Repair and judge one answer.
+) -> ScreenResult:
+    """An answer is repaired, and rejected for the first rule that it breaks.
 
     `prompt` is the prompt's text as the library has it, without the row's hint: words of the alt-text are no echo.
-    `caption_field` is the field of a structured answer that holds the caption; "": free text. A caption without a
-    verdict, screened again, stays as it is.
+    `caption_field` is the field of a structured answer that holds the caption; "": free text. A caption that is not
+    rejected stays as it is when it is screened again.
     """
     cut_off = finish_reason == "length"
     if caption_field:
         field = _field(text, caption_field)
         if field is None:
-            return Screened(one_line(text), "cut_off" if cut_off else "bad_json")
+            return ScreenResult(one_line(text), "cut_off" if cut_off else "bad_json")
         text, cut_off = field, False  # JSON that was cut off doesn't parse
     raw = _readable(text)
     lines = repair(clean_characters(raw))
     caption = _polish(lines)
     if not words(caption):
-        return Screened(caption, "empty")
-    if verdict := _raw_fault(raw, lines, settings):
-        return Screened(caption, verdict)
+        return ScreenResult(caption, "empty")
+    if reason := _raw_fault(raw, lines, settings):
+        return ScreenResult(caption, reason)
     if settings.cut_chatter and settings.chatter and not thinks_aloud(caption, settings.language):
         caption = _polish(cut_talk(caption, settings.language)) or caption
-    if verdict := _fault(caption, prompt, settings):
-        return Screened(caption, verdict)
-    left = _whole_sentences(caption, cut_off, settings)
-    if not left:
-        return Screened(caption, "cut_off")
-    shortened = left != caption
-    if shortened and (verdict := _fault(left, prompt, settings)):  # of what is left, say a language's share
-        return Screened(left, verdict, shortened)
-    return Screened(left, "too_short" if len(words(left)) < settings.min_words else "", shortened)
+    if reason := _fault(caption, prompt, settings):
+        return ScreenResult(caption, reason)
+    remaining = _whole_sentences(caption, cut_off, settings)
+    if not remaining:
+        return ScreenResult(caption, "cut_off")
+    truncated = remaining != caption
+    if truncated and (reason := _fault(remaining, prompt, settings)):  # such as the share of a language, which changed
+        return ScreenResult(remaining, reason, truncated)
+    return ScreenResult(remaining, "too_short" if len(words(remaining)) < settings.min_words else "", truncated)
 
 
 def _readable(text: str) -> str:
@@ -156,7 +163,7 @@ def _readable(text: str) -> str:
 
 
 def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -> str:
-    """The caption up to its last full sentence if it breaks off; "" if nothing is left that is one.
+    """The caption up to its last full sentence if it breaks off; "" if none remains.
 
     It breaks off where the limit of tokens ended it, where its end says so, and where it has no end mark though the
     sentences before have one.
@@ -164,10 +171,10 @@ def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -
     if not cut_off and has_end_mark(caption):
         return caption
     breaks_off = cut_off or goes_on(caption, settings.language or "en")
-    left = _polish(cut_back(caption))
-    longest = max((len(words(sentence)) for sentence in sentences(left)), default=0)
+    remaining = _polish(truncate_to_sentence(caption))
+    longest = max((len(words(sentence)) for sentence in sentences(remaining)), default=0)
     if longest >= settings.min_sentence_words:
-        return left if settings.cut_back else "" if breaks_off else caption
+        return remaining if settings.cut_back else "" if breaks_off else caption
     return "" if breaks_off else caption
 
 
@@ -182,7 +189,7 @@ def _polish(text: str) -> str:
 
 
 def _raw_fault(raw: str, lines: str, settings: ScreeningSettings) -> str:
-    """What can be seen only before characters are taken out and lines joined."""
+    """The reason that shows only before characters are removed and lines joined, or ""."""
     if settings.mojibake and is_mojibake(raw):
         return "mojibake"
     if settings.markup and "\n" in lines and has_markup(lines):
@@ -194,13 +201,14 @@ def _raw_fault(raw: str, lines: str, settings: ScreeningSettings) -> str:
 
 
 def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
+    """The first rule of this module that a repaired caption of one line breaks, or ""."""
     if settings.mojibake and is_mojibake(caption):
         return "mojibake"
     if settings.refusal and is_refusal(caption, settings.language):
         return "refusal"
     if settings.markup and has_markup(caption):
         return "markup"
-    if settings.echo_words and prompt and echoes(words(caption), prompt, settings.echo_words):
+    if settings.echo_words and prompt and echoes_prompt(words(caption), prompt, settings.echo_words):
         return "prompt_echo"
     if settings.chatter and has_chatter(caption, settings.language):
         return "chatter"
@@ -216,13 +224,13 @@ def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
 def _repeats(caption: str, settings: ScreeningSettings) -> bool:
     """Whether a caption goes round in circles; lettering that it quotes may do so, within limits."""
     plain = without_quotations(caption)
-    said = words(plain)
+    tokens = words(plain)
     if settings.loop_repeats:
-        if loops(said, settings.loop_repeats) or has_looping_word(said) or has_looping_marks(plain):
+        if has_phrase_loop(tokens, settings.loop_repeats) or has_looping_word(tokens) or has_looping_marks(plain):
             return True
-        if len(plain) < len(caption) and loops(words(caption), max(QUOTED_REPEATS, settings.loop_repeats)):
+        if len(plain) < len(caption) and has_phrase_loop(words(caption), max(QUOTED_REPEATS, settings.loop_repeats)):
             return True
-    return settings.max_said_again < 1 and said_again(said) >= settings.max_said_again
+    return settings.max_said_again < 1 and repeated_ngram_share(tokens) >= settings.max_said_again
 
 
 _ROUNDS = 50  # each takes off a layer; texts have a few

@@ -1,4 +1,4 @@
-"""Signs that a sentence is said to somebody instead of about a picture, from a small lexicon of each language.
+"""A small lexicon of each language shows that a sentence speaks to somebody instead of about a picture.
 
 A caption has no first and no second person, asks nothing, is not about itself or about what was requested, and does
 not speak of files that don't load or of rules that are broken. The lexicon (`phrases/speech.yaml` and `frames.yaml`)
@@ -38,10 +38,10 @@ _OPENINGS = frozenset(
     )
 )
 _PREFIXES = {"ar": "[وف]?", "he": "[ושה]?"}  # words that are written as one with the next
-_FILLERS = 3  # words that may stand between two parts of what is said
+_FILLERS = 3  # words that may stand between two parts of meaning
 _WORD = r"\w+(?:'\w+)?"
 _SOMETHING = ".{0,80}?"
-_MAX_CHARS = 400  # of a sentence: what it is about is said at its beginning
+_MAX_CHARS = 400  # of a sentence: its beginning shows what it is about
 _FILLER_CHARS = 8  # where there are no blanks between words
 
 
@@ -124,14 +124,17 @@ def _starts(language: str) -> str:
 
 
 def _missing_picture(part: Mapping[str, str], gap: str, start: str) -> str:
+    """A picture was not sent, or something went wrong with the sending; in three orders of the parts and one more."""
+    failing = f"(?:{part['fails']}|{part['trouble']})"
+    parts = {"picture": part["picture"], "failing": failing, "sent": part["sent"]}
     orders = (
-        ("picture", "fails", "sent"),
-        ("fails", "picture", "sent"),
-        ("fails", "sent", "picture"),
-        ("picture", "sent", "fails"),
+        ("picture", "failing", "sent"),
+        ("failing", "picture", "sent"),
+        ("failing", "sent", "picture"),
+        ("picture", "sent", "failing"),
     )
     nothing = f"|{start}{part['nothing']}{_SOMETHING}{part['sent']}"
-    return "|".join(start + gap.join(part[name] for name in order) for order in orders) + nothing
+    return "|".join(start + gap.join(parts[name] for name in order) for order in orders) + nothing
 
 
 def _broken_rules(part: Mapping[str, str], gap: str, start: str, language: str) -> str:
@@ -148,9 +151,9 @@ def _undone(part: Mapping[str, str], gap: str, start: str, wide: str) -> str:
     names = ("file", "text", "task", "self", "picture", "request")
     subject = "|".join(part[name] for name in names)
     broken = f"{start}{part['file']}{gap}{part['broken']}"
-    asked = f"(?:{part['task']}|{part['text']}|{part['self']})"
+    request = f"(?:{part['task']}|{part['text']}|{part['self']})"
     early = start if wide.startswith(r"\W") else r"^.{0,25}?"
-    stopped = f"{early}{asked}{wide}{part['broken']}|{start}{part['broken']}{gap}{part['task']}"
+    stopped = f"{early}{request}{wide}{part['broken']}|{start}{part['broken']}{gap}{part['task']}"
     stopped += f"|{start}(?:{part['text']}|{part['task']}){wide}{part['impossible']}"
     none = rf"^\W{{0,20}}(?:\w+\W+){{0,3}}?{part['picture']}(?:\s|は|が|이|가|도)?{part['fails']}\w{{0,4}}\W*$"
     if "negated" in part:
@@ -165,8 +168,8 @@ def _undone(part: Mapping[str, str], gap: str, start: str, wide: str) -> str:
     lost += f"|{start}{part['failed']}{gap}{part['act']}{gap}{part['picture']}"
     lost += f"|{start}{part['picture']}{gap}{part['act']}{gap}{part['failed']}"
     without = f"{start}{part['fails']}{gap}{part['picture']}{wide}{part['fails']}"
-    left = rf"{short}{part['fails']}{some}{part['act']}{end}"
-    return f"{broken}|{stopped}|{orders}|{itself}|{none}|{missing}|{lost}|{left}|{without}"
+    undone = rf"{short}{part['fails']}{some}{part['act']}{end}"
+    return f"{broken}|{stopped}|{orders}|{itself}|{none}|{missing}|{lost}|{undone}|{without}"
 
 
 def _about_task(

@@ -1,4 +1,4 @@
-"""Data where prose was requested: JSON, tags, key: value, lists that run on in one line."""
+"""Structured text is data where prose was requested: JSON, tags, key: value, lists that run on in one line."""
 
 from __future__ import annotations
 

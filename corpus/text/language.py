@@ -28,7 +28,7 @@ from corpus.text.sentences import sentences, without_quotations
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-_SCRIPTS_OF = {
+SCRIPTS_OF = {
     **dict.fromkeys(("en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "no", "fi", "pl", "cs", "ro"), ("Latin",)),
     **dict.fromkeys(("hu", "tr", "id", "vi"), ("Latin",)),
     "zh": ("Han",),
@@ -41,7 +41,7 @@ _SCRIPTS_OF = {
     "hi": ("Devanagari",),
     "th": ("Thai",),
 }
-LANGUAGES = tuple(_SCRIPTS_OF)  # ISO 639-1 codes that can be requested
+LANGUAGES = tuple(SCRIPTS_OF)  # ISO 639-1 codes that can be requested
 # What a text may be in besides; for what is not among them, the nearest of all these is found instead.
 _OTHERS = (
     *("be", "sr", "mk", "kk", "ur", "ps", "mr", "ne"),
@@ -104,6 +104,7 @@ _IN_NAMES = frozenset(
 )
 _MIN_LOWER_WORDS = 2
 _PERSIAN_WORD = re.compile(r"(?<!\w)(?:در|از|را|است|اين|که|كه|براي|شد|بود)(?!\w)|[پچژگ]")  # of no Arabic sentence
+_ARABIC_SIGN = re.compile(r"[ةأإ]|(?<!\w)[وفبكل]?ال\w{3}")  # an article, or letters that Persian rarely has
 _ARABIC_KEYBOARD = str.maketrans("يىك", "ییک")  # Persian typed with Arabic letters
 _HAN, _KANA = script_pattern(("Han",)), script_pattern(("Kana",))
 _MAX_KANA, _MIN_HAN = 0.1, 12
@@ -142,7 +143,7 @@ def is_in_another_language(text: str, languages: Collection[str], max_other_lett
 
 @lru_cache
 def _scripts(languages: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = {script for language in languages for script in _SCRIPTS_OF[language]}
+    wanted = {script for language in languages for script in SCRIPTS_OF[language]}
     return tuple(script for script in SCRIPTS if script in wanted)
 
 
@@ -189,12 +190,17 @@ def _without_names(text: str) -> list[str]:
 
 def _odds(text: str, languages: tuple[str, ...]) -> float:
     """How many times as probable the most probable other language is as the most probable requested one."""
-    if not text.isascii() and _PERSIAN_WORD.search(text):
+    if not text.isascii() and _is_persian(text, languages):
         text = text.translate(_ARABIC_KEYBOARD)
     ranked = _identifier().rank(text.lower() if text.isupper() else text)
     requested = max(odds for language, odds in ranked if language in languages)
     other = max((odds for language, odds in ranked if language not in languages), default=0.0)
     return other / max(requested, 1e-30)
+
+
+def _is_persian(text: str, languages: tuple[str, ...]) -> bool:
+    """Whether Arabic letters may be Persian: a Persian word is among them or, if it is requested, no sign of Arabic."""
+    return bool(_PERSIAN_WORD.search(text)) or ("fa" in languages and not _ARABIC_SIGN.search(text))
 
 
 @lru_cache(maxsize=1)

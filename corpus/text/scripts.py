@@ -31,6 +31,9 @@ _SYLLABLES = re.compile(f"[{SCRIPTS['Han']}{SCRIPTS['Kana']}]")
 _NO_BLANKS = re.compile(f"[{SCRIPTS['Thai']}\u0e81-\u0edf\u1000-\u109f\u1780-\u17d3]")  # Thai, Lao, Burmese, Khmer
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile("[A-Za-z]")
+_ADDRESS = re.compile(
+    r"(?:https?://|www\.)[!-~]+|[\w.+-]{1,64}@[A-Za-z\d-]+(?:\.[A-Za-z\d-]+)+", re.ASCII
+)  # of no language
 _ENDS_SENTENCE = re.compile(r"[.!?。！？।؟]\W{0,8}$")
 _CLAUSE_MARK = re.compile(r"[，。！？；][^\W\d_]|[^\W\d_][，。！？；]")  # as Chinese and Japanese sentences have
 
@@ -83,18 +86,24 @@ def is_in_other_script(text: str, scripts: tuple[str, ...], max_other: float) ->
     """
     if text.isascii() and "Latin" in scripts:
         return False
+    text = _ADDRESS.sub(" ", text)
     own, other = letter_counts(text, scripts)
     if not other:
         return False
     if "Latin" in scripts:
         if other > max(max_other, 0.5) * (own + other):
             return _weighted(text, scripts, other) >= _MIN_WEIGHT
-        unnamed = sum(letter_counts(word, scripts)[1] for word in text.split() if not word.strip("\"'(")[:1].isupper())
+        unnamed = _unnamed(text, scripts)
         if unnamed > _MIN_SHARE_LETTERS and unnamed > max_other * (own + other):
             return True
-    elif _own_weight(own, scripts) < other:
+    elif not own or _own_weight(own, scripts) < _unnamed(text, scripts):
         return True
     return any(map(_is_clause, _pieces(text, scripts))) or _is_mixed(text, scripts) or _has_sentence(text, scripts)
+
+
+def _unnamed(text: str, scripts: tuple[str, ...]) -> int:
+    """How many letters of other scripts a text has in words that don't begin with a capital, as names do."""
+    return sum(letter_counts(word, scripts)[1] for word in text.split() if not word.strip("\"'(")[:1].isupper())
 
 
 def _weighted(text: str, scripts: tuple[str, ...], other: int) -> int:

@@ -73,9 +73,9 @@ _NEVER_LAST = {
     "este sunt are foarte "
     "iar unde ale lui cărei cărui se",
     "hu": "a az egy és vagy amely amelyek amelynek aki akik akinek ahol mint hogy mert nagyon miközben két de",
-    "tr": "ve bir veya ile için gibi çok olan ki ya iki",
+    "tr": "ve bir veya ile için gibi çok olan ki ya iki ancak fakat çünkü",
     "id": "dan atau di dari dengan yang sebuah seorang ke pada untuk oleh adalah seekor para sedang sambil sangat "
-    "antara dalam depan bagi",
+    "antara dalam depan bagi sementara ketika sehingga tetapi namun",
     "vi": "và của với một các những đang trong trên dưới bên cạnh được là có rất mà khi từ cho hai ở trước hoặc mặc",
     "ru": "и или в на с из от до под за к у по который которая которое которые которых которого "
     "которой со во над перед "
@@ -87,10 +87,11 @@ _NEVER_LAST = {
     "много е са има неговата нейната техните стои лежи седи по към една един едно",
     "el": "και ή ο η το οι τα του της των με σε στο στη στην στον στους στις που από για προς μπροστά πάνω κάτω πίσω "
     "ανάμεσα είναι έχει έχουν πολύ ένα έναν μια μία ένας τον την τους τις ενώ όπου δίπλα",
-    "ar": "و في من على إلى أمام خلف تحت فوق بين بجانب التي الذي الذين مع عن هو هي ذات ذو حيث أو أن حول عند نحو قرب",
-    "fa": "و در از به با که یک روی زیر کنار جلوی پشت بین برای تا را بر یا",
-    "he": "של את עם על מול ליד מתחת מעל בין אל או אשר כי הוא היא שבו שבה לצד מאחורי לפני בתוך",
-    "hi": "के का की में और एक जो से पर ने को या जिसमें जिसके जिसकी जिसका बहुत तथा कि",
+    "ar": "و في من على إلى أمام خلف تحت فوق بين بجانب التي الذي الذين مع عن هو هي ذات ذو حيث أو أن حول عند نحو قرب "
+    "بينما لكن",
+    "fa": "و در از به با که یک روی زیر کنار جلوی پشت بین برای تا را بر یا اما ولی",
+    "he": "של את עם על מול ליד מתחת מעל בין אל או אשר כי הוא היא שבו שבה לצד מאחורי לפני בתוך בעוד כאשר ו ה ב ל ש",
+    "hi": "के का की में और एक जो से पर ने को या जिसमें जिसके जिसकी जिसका बहुत तथा कि जबकि लेकिन",
 }
 # Of scripts without blanks, or whose endings are written as one with their words.
 _NEVER_LAST_CHARS = {
@@ -163,7 +164,7 @@ def sentences(text: str) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
-def cut_back(text: str) -> str:
+def truncate_to_sentence(text: str) -> str:
     """A text that was cut off, up to its last full sentence; "" if it has none.
 
     A full stop inside a quotation or brackets that are still open ends nothing. One after a number at the very end,

@@ -32,4 +32,4 @@ def read_cases(table: ModuleType) -> Iterator[Case]:
 def is_caught(case: Case) -> bool:
     """Whether the screening refuses an answer, or leaves nothing of it but the scene."""
     screened = screen(case.text, settings=ScreeningSettings(language=case.language))
-    return bool(screened.verdict) or screened.caption == case.scene
+    return bool(screened.reject_reason) or screened.caption == case.scene

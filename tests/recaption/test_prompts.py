@@ -99,7 +99,7 @@ def test_a_digest_changes_with_everything_but_the_id(tmp_path: Path) -> None:
         ("prompts: {a: {purpose: short, text: ''}}", r"prompts\.a\.text"),
         ("prompts: {a: {purpose: long, text: Hi}}", r"prompts\.a\.purpose"),
         ("prompts: {a: {purpose: short, txt: Hi}}", r"prompts\.a\.txt: unknown key; did you mean 'text'"),
-        ("prompts: {a: {purpose: short, text: Hi, images: [3, 2]}}", r"prompts\.a\.images: .*least and the most"),
+        ("prompts: {a: {purpose: short, text: Hi, images: [3, 2]}}", r"prompts\.a\.images: .*minimum and the maximum"),
         ("prompts: {a: {purpose: short, text: Hi, images: [0, 2]}}", r"prompts\.a\.images"),
         ("prompts: {a: {purpose: short, text: Hi, caption_field: c}}", r"prompts\.a: .*need each other"),
         ("prompts: {a: {purpose: short, text: Hi, json_schema: {}, caption_field: c}}", r"prompts\.a: .*properties"),

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from corpus.text.sentences import words
 from recaption.prompts import load_library
-from recaption.repetition import echoes, has_looping_marks, has_looping_word, loops, said_again
+from recaption.repetition import (
+    echoes_prompt,
+    has_looping_marks,
+    has_looping_word,
+    has_phrase_loop,
+    repeated_ngram_share,
+)
 
 NUMBERED = [f"w{number}" for number in range(200)]
 
@@ -18,7 +24,7 @@ def test_a_loop_is_found_wherever_it_stands_and_however_long_its_phrase(
     phrase = NUMBERED[100 : 100 + period]
     said = NUMBERED[:before] + phrase * times + NUMBERED[50 : 50 + after]
     needed = {1: 6, 2: 5, 3: 4, 4: 4, 5: 4}.get(period, 3)
-    assert loops(said, 4) == (times >= needed)
+    assert has_phrase_loop(said, 4) == (times >= needed)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +38,7 @@ def test_a_loop_is_found_wherever_it_stands_and_however_long_its_phrase(
     ],
 )
 def test_loops(text: str) -> None:
-    assert loops(words(text), 4)
+    assert has_phrase_loop(words(text), 4)
 
 
 @pytest.mark.parametrize(
@@ -46,16 +52,16 @@ def test_loops(text: str) -> None:
     ],
 )
 def test_lists_are_no_loops(text: str) -> None:
-    assert not loops(words(text), 4)
+    assert not has_phrase_loop(words(text), 4)
 
 
 def test_the_share_that_was_said_before() -> None:
-    assert said_again([]) == 0
-    assert said_again(NUMBERED) == 0
-    assert said_again(NUMBERED[:10] * 2) == 0.5
-    assert said_again(NUMBERED[:10] * 4) == 0.75
-    assert said_again(NUMBERED[:10] + NUMBERED[90:100] + NUMBERED[2:7]) == 5 / 25
-    assert said_again(NUMBERED[:4] * 2 + NUMBERED[10:12]) == 0  # four words in a row don't count
+    assert repeated_ngram_share([]) == 0
+    assert repeated_ngram_share(NUMBERED) == 0
+    assert repeated_ngram_share(NUMBERED[:10] * 2) == 0.5
+    assert repeated_ngram_share(NUMBERED[:10] * 4) == 0.75
+    assert repeated_ngram_share(NUMBERED[:10] + NUMBERED[90:100] + NUMBERED[2:7]) == 5 / 25
+    assert repeated_ngram_share(NUMBERED[:4] * 2 + NUMBERED[10:12]) == 0  # four words in a row don't count
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=60))
@@ -65,7 +71,7 @@ def test_it_is_the_share_of_the_words_in_such_phrases(said: list[str]) -> None:
         phrase = said[start : start + 5]
         if any(said[earlier : earlier + 5] == phrase for earlier in range(start)):
             covered |= set(range(start, start + 5))
-    assert said_again(said) == pytest.approx(len(covered) / max(1, len(said)))
+    assert repeated_ngram_share(said) == pytest.approx(len(covered) / max(1, len(said)))
 
 
 def test_a_word_that_goes_round_in_circles() -> None:
@@ -88,7 +94,7 @@ PROMPT = load_library()["short-02"].text
     ],
 )
 def test_echoes(text: str) -> None:
-    assert echoes(words(text), PROMPT, 8)
+    assert echoes_prompt(words(text), PROMPT, 8)
 
 
 @pytest.mark.parametrize(
@@ -101,18 +107,20 @@ def test_echoes(text: str) -> None:
     ],
 )
 def test_common_words_are_no_echo(text: str) -> None:
-    assert not echoes(words(text), PROMPT, 8)
+    assert not echoes_prompt(words(text), PROMPT, 8)
 
 
 def test_a_short_prompt_is_echoed_by_all_of_its_words() -> None:
-    assert echoes(words("Two dogs play in the snow. Describe this picture, please."), "Describe this picture please", 8)
-    assert not echoes(words("Two dogs play with a ball in this picture."), "Describe this picture", 8)
+    assert echoes_prompt(
+        words("Two dogs play in the snow. Describe this picture, please."), "Describe this picture please", 8
+    )
+    assert not echoes_prompt(words("Two dogs play with a ball in this picture."), "Describe this picture", 8)
 
 
 def test_how_many_words_make_an_echo_is_a_setting() -> None:
     said = words("Subject, colour, number, place are the four column heads of this long table on the wall of a room.")
-    assert echoes(said, PROMPT, 4)
-    assert not echoes(said, PROMPT, 5)
+    assert echoes_prompt(said, PROMPT, 4)
+    assert not echoes_prompt(said, PROMPT, 5)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.text.sentences import cut_back, goes_on, sentences, without_quotations, words
+from corpus.text.sentences import goes_on, sentences, truncate_to_sentence, without_quotations, words
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_sentences(text: str) -> None:
     ],
 )
 def test_cutting_back(text: str, left: str) -> None:
-    assert cut_back(text) == left
+    assert truncate_to_sentence(text) == left
 
 
 @given(st.text() | st.text(alphabet="aB. \"'“”()1\n"))
 def test_any_text_has_words_and_sentences(text: str) -> None:
     assert all(word and not word.isspace() for word in words(text))
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
-    assert text.startswith(cut_back(text))
+    assert text.startswith(truncate_to_sentence(text))
 
 
 @pytest.mark.parametrize(

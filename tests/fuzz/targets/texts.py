@@ -69,7 +69,7 @@ def _screen(folder: Path) -> Reader:
     def read(data: bytes) -> object:
         text = _text(data)
         screened = screen(text, "length" if len(data) % 2 else "stop", "Describe the image in one sentence.", strict)
-        if not screened.verdict and screen(screened.caption, settings=strict).caption != screened.caption:
+        if not screened.reject_reason and screen(screened.caption, settings=strict).caption != screened.caption:
             raise Unexpected(f"screened again, {screened.caption!r} changes")
         return screened, screen(text, caption_field="caption")
 

@@ -19,7 +19,8 @@ from pydantic import Field, model_validator
 
 from corpus.records import CLIP, PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
 from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
-from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, same_text, text_negatives
+from corpus.text.keys import normalize_text
+from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, text_negatives
 from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
 from video.negatives import NegativeSettings
@@ -276,7 +277,9 @@ class _Pairs:
         if settings.siblings not in ("negatives", "both") or not most:
             return [[] for _ in range(len(self))]
         asked = settings.of in _QUESTIONS
-        like = [same_text(each) for each in self.said.column("question" if asked else "caption_origin").to_pylist()]
+        like = [
+            normalize_text(each) for each in self.said.column("question" if asked else "caption_origin").to_pylist()
+        ]
         said = Said(self.place.tolist(), self.said.column("text").to_pylist(), like)
         as_text = asked or settings.direction == "clip_to_text"
         usable = pc.equal(self.media.missing, "").to_numpy(zero_copy_only=False)

@@ -1,6 +1,6 @@
 """The clips of a video as negatives of each other: named in a pair, or kept together in a group of pairs.
 
-What is said of two clips in the same words (case and spaces aside) would make them false negatives of each other.
+What is said of two clips in the same words (`corpus.text.keys`) would make them false negatives of each other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.records import Origin
+from corpus.text.keys import normalize_text
 from video.groups import ClipColumns, ClipGrouping, group_id
 from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
@@ -28,11 +29,6 @@ class Said:
     row: list[int]  # the clip of each pair
     text: list[str]  # "": none
     like: list[str]  # a text of the same kind is the better negative: whose text it is, or which question it answers
-
-
-def same_text(text: str) -> str:
-    """Equal for texts that differ in case and spaces only."""
-    return " ".join(text.split()).casefold()
 
 
 def ranked_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettings, moments: bool) -> list[list[int]]:
@@ -96,15 +92,15 @@ def text_negatives(said: Said, ranked: list[list[int]], most: int, answers: bool
             of_row[row].append(pair)
     found = []
     for pair, row in enumerate(said.row):
-        seen = {same_text(said.text[pair])}
+        seen = {normalize_text(said.text[pair])}
         negatives: list[dict[str, Any]] = []
         for other in ranked[row] if answers else _others(row, ranked, words):
             if len(negatives) == most:
                 break
-            fitting = [each for each in of_row[other] if same_text(said.text[each]) not in seen]
+            fitting = [each for each in of_row[other] if normalize_text(said.text[each]) not in seen]
             if fitting:
                 best = min(fitting, key=lambda each: said.like[each] != said.like[pair])
-                seen.add(same_text(said.text[best]))
+                seen.add(normalize_text(said.text[best]))
                 negatives.append(_negative(said.text[best], [], None))
         found.append(negatives)
     return found
@@ -122,7 +118,7 @@ def group_names(groups: Sequence[str], clips: Sequence[bytes], texts: Sequence[s
         if not group:
             names.append("")
             continue
-        own: set[bytes | str] = {clip, same_text(text)}
+        own: set[bytes | str] = {clip, normalize_text(text)}
         number = next((at for at, seen in enumerate(parts[group]) if not seen & own), len(parts[group]))
         if number == len(parts[group]):
             parts[group].append(set())
@@ -137,7 +133,7 @@ def _words(said: Said) -> dict[int, set[str]]:
     words: dict[int, set[str]] = defaultdict(set)
     for row, text in zip(said.row, said.text, strict=True):
         if text:
-            words[row].add(same_text(text))
+            words[row].add(normalize_text(text))
     return words
 
 

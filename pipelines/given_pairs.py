@@ -18,6 +18,7 @@ from pydantic import Field
 
 from corpus.records import PAIR_ORIGIN, PAIR_SCHEMA, CaptionOrigin, Origin, Status, pair_id, table_schema
 from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from corpus.text.keys import normalize_text
 from pipelines.datasets import DatasetSettings
 
 TEXTS, TEXT_DUPLICATES, LABELS, BEST_PAIRS = "texts", "text_duplicates", "labels", "best_pairs"
@@ -234,4 +235,4 @@ class _Making:
 
 
 def _same(one: _Row, other: _Row) -> bool:
-    return bool(one["items"] == other["items"]) and one["text"].casefold() == other["text"].casefold()
+    return bool(one["items"] == other["items"]) and normalize_text(one["text"]) == normalize_text(other["text"])

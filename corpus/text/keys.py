@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +27,12 @@ def normalize_for_comparison(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
         texts = pc.replace_substring_regex(texts, "[“”„«»]", '"')
     bare = pc.replace_substring_regex(pc.replace_substring_regex(texts, _SPACE, " "), _EDGES, "")
     return pc.if_else(pc.equal(bare, ""), pc.utf8_trim_whitespace(texts), bare)
+
+
+@lru_cache(maxsize=1 << 14)
+def normalize_text(text: str) -> str:
+    """One text in the form in which texts are compared: what `normalize_for_comparison` makes of it."""
+    return str(normalize_for_comparison(pa.array([text], pa.string()))[0].as_py())
 
 
 def text_keys(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from clip_tables import Clip, make
 
-from pipelines.clip_siblings import group_names, same_text
+from corpus.text.keys import normalize_text
+from pipelines.clip_siblings import group_names
 from video.groups import group_id
 
 FILM = [Clip(name, 5 * at, f"text {name}") for at, name in enumerate("abcde")]
@@ -140,7 +141,7 @@ def test_no_group_has_a_clip_or_a_text_twice_and_none_is_of_one() -> None:
     for rows in members.values():
         assert len(rows) > 1
         assert len({groups[row] for row in rows}) == 1
-        assert len({clips[row] for row in rows}) == len({same_text(texts[row]) for row in rows}) == len(rows)
+        assert len({clips[row] for row in rows}) == len({normalize_text(texts[row]) for row in rows}) == len(rows)
 
 
 def test_other_moments_of_the_video_are_a_moments_negatives_if_they_share_little_of_its_time(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pydantic import Field
 from corpus.records import Status, table_schema
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard
+from corpus.text.keys import normalize_text
 from video.groups import ClipColumns, GroupSettings, group_clips
 from video.schema import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind
 
@@ -142,4 +143,4 @@ def _description(clip: Mapping[str, Any]) -> str:
     if clip["kind"] != ClipKind.ANNOTATED:
         return ""
     questions = [each[name] for each in clip["questions"] or [] for name in ("question", "answer")]
-    return " ".join((clip["text"] or " ".join(questions)).split()).casefold()
+    return normalize_text(clip["text"] or " ".join(questions))

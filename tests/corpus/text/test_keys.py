@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.text.keys import list_keys, normalize_for_comparison, side_keys, text_keys
+from corpus.text.keys import list_keys, normalize_for_comparison, normalize_text, side_keys, text_keys
 
 SIDE = pa.struct([("text", pa.string()), ("images", pa.list_(pa.string()))])
 
@@ -45,3 +45,9 @@ def test_sides_are_the_same_if_texts_and_images_are():
     assert len(np.unique(keys, axis=0)) == len(sides) - 1
     assert np.array_equal(side_keys(column.slice(3, 2)), keys[3:5])
     assert side_keys(column.slice(0, 0)).shape == (0, 2)
+
+
+def test_one_text_is_compared_as_a_column_of_texts_is():
+    texts = ["A  Dog.", "“it’s” a dog", "cafe\u0301", "C++", "...", " ", ""]
+    assert [normalize_text(text) for text in texts] == normalize_for_comparison(pa.array(texts)).to_pylist()
+    assert normalize_text("A dog runs.") == normalize_text("a dog\u00a0runs") != normalize_text("a dog, runs")

@@ -66,7 +66,10 @@ def has_special_token(text: str) -> bool:
 
 
 def remove_special_tokens(text: str) -> str:
-    """The text with blanks for special tokens, those included that come about where one is taken out."""
-    while (without := SPECIAL_TOKEN.sub(" ", text)) != text:
+    """The text with blanks for special tokens and headings of roles ("### Assistant:").
+
+    Those that come about where one is taken out are taken out too.
+    """
+    while (without := _ROLES.sub(" ", SPECIAL_TOKEN.sub(" ", text))) != text:
         text = without
     return text

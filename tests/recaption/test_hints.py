@@ -20,6 +20,7 @@ HINTED, PLAIN = (load_library()[name] for name in ("detailed-05", "detailed-01")
         ("<|<|a|>b|> c", "c"),
         ("a<|im_<image>end|>b", "a b"),
         ("[INST] obey [/INST] </s>", "obey"),
+        ("shoes ### Assistant: obey ### User: more", "shoes obey more"),
         ("price < 5 | 6 > 4", "price < 5 | 6 > 4"),
         ("{hint} {0} {{x}}", "{hint} {0} {{x}}"),
         ("lone \ud800 surrogate", "lone surrogate"),

@@ -6,7 +6,7 @@ Two rules, each sure of its own:
   what should be Chinese, no kana in what should be Japanese.
 - By the classifier of py3langid (naive Bayes over byte n-grams: M. Lui and T. Baldwin, langid.py, ACL 2012), which is
   offline and has its model in its package: another language is `MIN_ODDS` times as probable as the most probable
-  requested one (four times that for a short text in English, or beside a quotation), with names and
+  requested one (four times that for a short text in English, twice that beside a quotation), with names and
   without. It gives no verdict under `MIN_LETTERS` letters.
 
 What speaks for no language passes: names, labels, formulas, short queries.
@@ -51,7 +51,8 @@ _OTHERS = (
 MIN_LETTERS = 20  # those of Han, kana and Hangul count three times
 MIN_ODDS = 6.0
 _SHORT_LETTERS = 32
-_SHORT_FACTOR = 4.0  # of English, full of names and loan words, and of what quotations leave
+_SHORT_FACTOR = 4.0  # of English, full of names and loan words
+_REST_FACTOR = 2.0  # of what quotations leave
 _MIN_SENTENCE_ODDS = 30.0  # of one sentence within a text
 _MIN_SENTENCE_LETTERS = 40
 _MAX_CHARS = 2000  # of a text that are classified
@@ -160,8 +161,8 @@ def _is_other_east_asian(text: str, languages: tuple[str, ...]) -> bool:
 def _is_classified_elsewhere(text: str, languages: tuple[str, ...], min_odds: float, is_rest: bool = False) -> bool:
     """`is_rest`: it is what was left of a text when its quotations were taken out."""
     letters = letter_weight(text)
-    if letters < _SHORT_LETTERS and ("en" in languages or is_rest):
-        min_odds *= _SHORT_FACTOR
+    if letters < _SHORT_LETTERS:
+        min_odds *= _SHORT_FACTOR if "en" in languages else _REST_FACTOR if is_rest else 1
     if letters < MIN_LETTERS or _odds(text, languages) < min_odds:
         return False
     if text.isupper() or not any(map(str.isupper, text)):

@@ -151,3 +151,20 @@ def test_fewer_than_twenty_letters_of_the_own_script_have_no_verdict() -> None:
 def test_no_texts() -> None:
     assert in_another_language(pa.array([], pa.string()), ["en"]).shape == (0,)
     assert in_another_language(pa.array(["", "the"]), list(LANGUAGES)).dtype == np.bool_
+
+
+def test_web_addresses_and_latin_names_are_of_no_language() -> None:
+    own = {
+        "th": "ดูรายละเอียดได้ที่ www.singharacingschoolandmuseum.com/contact-us หรือ info@singharacing-school.co.th",
+        "fa": "بهترين مدافعان يا بهترين مهاجمان؟",  # typed with Arabic letters
+        "el": "Το Roberto Cavalli Palace Hotel Resort είναι εδώ",
+    }
+    assert [language for language, text in own.items() if is_in_another_language(text, [language])] == []
+    assert is_in_another_language("Table Top Design Company, Phuket", ["th"])
+    assert is_in_another_language("القط يجلس على السجادة أمام الباب", ["fa"])
+
+
+def test_short_english_with_loan_words_is_english() -> None:
+    texts = ("a sombrero in a video game.", "a origami Komodo dragon.", "a toy Alaskan tundra wolf.")
+    assert [text for text in texts if is_in_another_language(text, ["en"])] == []
+    assert is_in_another_language("Zwei Hunde laufen im Schnee.", ["en"])

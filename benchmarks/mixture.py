@@ -31,10 +31,10 @@ from benchmarks.harness import timed
 from corpus.records import ITEM_ID_BYTES, LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, table_schema
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import load_names
-from pipelines.publish.dataset_plan import item_ids, make_target, pair_rows, plan_dataset, refuse_shared_pairs
+from pipelines.publish.dataset_plan import item_ids, make_export_target, pair_rows, plan_dataset, refuse_shared_pairs
 from pipelines.publish.item_index import read_locations
 from pipelines.publish.mixture import DatasetInput, MixtureSettings
-from pipelines.publish.weights import Drawn, dataset_weights
+from pipelines.publish.weights import DatasetSize, dataset_weights
 
 SHARD = 5_000
 SIZES = (500_000, 1_000_000, 2_000_000, 5_000_000)
@@ -191,11 +191,11 @@ def measure(folder: str) -> dict[str, Any]:
         seconds[f"plan {dataset.name}"], plan = timed(planned)
         plans.append(plan)
     seconds["pairs in two datasets"], _ = timed(lambda: refuse_shared_pairs(plans))
-    sizes = {plan.given.name: Drawn(plan.given.task, len(plan.arranged.chosen)) for plan in plans}
+    sizes = {plan.given.name: DatasetSize(plan.given.task, len(plan.arranged.chosen)) for plan in plans}
     seconds["weights"], weights = timed(lambda: dataset_weights(mixture.weights, sizes))
     seconds["find items"], locations = timed(lambda: read_locations(workspace, items, item_ids(plans)))
     seconds["hand out"], rows = timed(
-        lambda: [pair_rows(plan, make_target(plan, locations, 0), locations, frozenset()) for plan in plans]
+        lambda: [pair_rows(plan, make_export_target(plan, locations, 0), locations, frozenset()) for plan in plans]
     )
     ordered = sum(len(plan.arranged.chosen) for plan in plans)
     assert ordered == sum(int((item.slot < 0).sum()) for table in rows for item in table)

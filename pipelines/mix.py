@@ -19,11 +19,11 @@ from pipelines.publish.mixture import (
     MixtureSettings,
     PublishError,
     arrange_dataset,
-    read_candidates,
+    read_candidate_pairs,
 )
 from pipelines.publish.pair_contents import negatives_per_pair
 from pipelines.publish.pair_tables import PairTable
-from pipelines.publish.weights import Drawn, dataset_weights
+from pipelines.publish.weights import DatasetSize, dataset_weights
 from pipelines.run import plan
 from pipelines.terminal import Terminal, print_line
 
@@ -94,7 +94,7 @@ def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
     elif missing := sum(len(tables) < len(planned) for tables, planned in zip(done, shards, strict=True)):
         notes.append(f"{missing:,} of {len(shards):,} shards are not done: counted is what is there")
     whole = not notes
-    candidates, taken = read_candidates(there.workspace, pairs), 0
+    candidates, taken = read_candidate_pairs(there.workspace, pairs), 0
     try:
         arranged = arrange_dataset(candidates, name, mixture, there.names)
     except PublishError as error:
@@ -125,7 +125,7 @@ def _weighed(config: Config, mixture: MixtureSettings, rows: Sequence[MixRow], s
     drawn = {}
     for row in rows:
         said = mixture.datasets[row.dataset]
-        drawn[row.dataset] = Drawn(config.datasets[row.dataset].task, row.taken, said.weight, said.repeats)
+        drawn[row.dataset] = DatasetSize(config.datasets[row.dataset].task, row.taken, said.weight, said.repeats)
     weights = dataset_weights(mixture.weights, drawn)
     total = sum(weights[row.dataset] for row in rows if row.taken) or 1.0
     for row in rows:

@@ -1,6 +1,6 @@
-"""How far an export is: which tars are whole, so that an interrupted one goes on where it was.
+"""The checkpoint of an export: which tars are complete, so that an interrupted export continues where it stopped.
 
-    CORPUS/.progress/<fingerprint>/<tar's stem>.<samples>.<bytes>.<sha256>.<md5>    empty: the name says it all
+    CORPUS/.progress/<fingerprint>/<tar's stem>.<samples>.<bytes>.<sha256>.<md5>    empty: its name has all
     CORPUS/.progress/<fingerprint>/earlier.json                                     tars of a manifest that is removed
     CORPUS/.progress/publisher                                                      who writes: see `claim`
 
@@ -62,7 +62,7 @@ class Tar:
         return f"{self.name.rpartition('-')[0]}/{self.name}"
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest says of it."""
+        """The tar's entry in the manifest."""
         return asdict(self)
 
     @staticmethod
@@ -101,24 +101,24 @@ def is_tar_of(dataset: str, path: str) -> bool:
     return re.fullmatch(rf"{re.escape(dataset)}/({name}|\.{name}\.\w+\.tmp)", path) is not None
 
 
-class Progress:
-    """The receipts of a corpus that is being written."""
+class Checkpoint:
+    """The checkpoint of a corpus that is being written: a receipt for each complete tar."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def note(self, fingerprint: str, tar: Tar) -> None:
-        """Say that a tar is whole. Call it when the tar has its final name."""
+    def add(self, fingerprint: str, tar: Tar) -> None:
+        """Record that a tar is complete. Call it when the tar has its final name."""
         stem = tar.name.removesuffix(".tar")
         name = f"{stem}.{tar.samples}.{tar.bytes}.{tar.sha256}.{tar.md5}"
         self._store.publish(f"{_FOLDER}/{fingerprint}/{name}", b"")
 
-    def keep(self, fingerprint: str, tars: Iterable[Mapping[str, Any]]) -> None:
+    def carry_over(self, fingerprint: str, tars: Iterable[Mapping[str, Any]]) -> None:
         """Carry over the tars that a manifest lists, before it is removed."""
         self._store.publish(f"{_FOLDER}/{fingerprint}/{_EARLIER}", json.dumps([dict(tar) for tar in tars]).encode())
 
     def finished(self, fingerprint: str) -> dict[str, Tar]:
-        """The whole tars, by name. One listing."""
+        """The complete tars, by name. One listing."""
         found = []
         for name in self._store.names(f"{_FOLDER}/{fingerprint}"):
             if name == _EARLIER:
@@ -137,7 +137,7 @@ class Progress:
         except ValueError as error:
             raise PublishError(f"{self._store.full(path)}: not what an export leaves: {error}; remove it") from error
 
-    def begun(self) -> bool:
+    def exists(self) -> bool:
         """Whether an export was begun here that did not end."""
         return bool(self.fingerprints())
 
@@ -145,8 +145,8 @@ class Progress:
         """Of all datasets whose export has begun."""
         return [name for name in self._store.names(_FOLDER) if re.fullmatch(_FINGERPRINT, name)]
 
-    def forget(self, fingerprint: str = "") -> None:
-        """Remove what is noted of one fingerprint, or everything. Nothing of it may be there, or go meanwhile."""
+    def clear(self, fingerprint: str = "") -> None:
+        """Remove the receipts of one fingerprint, or all of them. Some of them may be gone already, or go meanwhile."""
         folder = f"{_FOLDER}/{fingerprint}".rstrip("/")
         files = {path for path in list_files(self._store, folder) if re.fullmatch(f"{_FILE}|{_PENDING}", path)}
         self._store.remove_all(sorted(files))

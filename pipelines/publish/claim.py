@@ -74,7 +74,7 @@ def _locked(store: Store) -> Iterator[None]:
     """A lock on the corpus's folder itself, which is made for it, and is gone again if nothing is written into it."""
     folder = Path(store.url)
     with storage_errors(store.url):
-        made = [each for each in (folder, *folder.parents) if not each.exists()]
+        created = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     try:
@@ -84,7 +84,7 @@ def _locked(store: Store) -> Iterator[None]:
     finally:
         os.close(handle)
         with contextlib.suppress(OSError):  # those that something lies in
-            for each in made:
+            for each in created:
                 each.rmdir()
 
 

@@ -19,25 +19,25 @@ from corpus.text.near import TextNearSettings
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import LabelNames
-from pipelines.publish.export import OWN, PairRows, Target
+from pipelines.publish.export import SELF, ExportTarget, PairRows
 from pipelines.publish.item_index import Locations, first_of_run, join_id, unique_ids
 from pipelines.publish.mixture import (
-    Arrangement,
     BatchRule,
-    Candidates,
+    CandidatePairs,
     DatasetInput,
     MixtureDataset,
     MixtureSettings,
     PublishError,
+    SampleOrder,
     arrange_dataset,
     draw,
-    read_candidates,
+    read_candidate_pairs,
     related_labels,
 )
 from pipelines.publish.near_sides import find_near_sides
-from pipelines.publish.pair_contents import ROLES, Sides, read_sides
-from pipelines.publish.random_negatives import Fill, fill_negatives
-from pipelines.publish.sample import field_ext, make_layout
+from pipelines.publish.pair_contents import ROLES, PairContents, read_pair_contents
+from pipelines.publish.random_negatives import NegativeFill, fill_negatives
+from pipelines.publish.sample import field_ext, make_sample_fields
 from pipelines.publish.side_spread import equal_in_batch, repeated_sides, side_spread_order
 
 FORMAT = 1  # of a corpus: raise it when the same pairs give other bytes
@@ -45,20 +45,20 @@ FORMAT = 1  # of a corpus: raise it when the same pairs give other bytes
 
 @dataclass(frozen=True, eq=False)
 class DatasetPlan:
-    """Which pairs of a dataset are published, where, and what they consist of."""
+    """The plan of a dataset: which pairs are published, where, and what they consist of."""
 
-    given: DatasetInput
+    dataset: DatasetInput
     settings: MixtureDataset
     fingerprint: str  # of all that the bytes of its tars depend on
-    candidates: Candidates
-    arranged: Arrangement
-    sides: Sides
-    fill: Fill
+    candidates: CandidatePairs
+    arranged: SampleOrder
+    sides: PairContents
+    fill: NegativeFill
 
 
 def plan_dataset(
     workspace: Workspace,
-    given: DatasetInput,
+    dataset: DatasetInput,
     mixture: MixtureSettings,
     names: LabelNames,
     near_texts: TextNearSettings | None = None,
@@ -67,21 +67,21 @@ def plan_dataset(
 
     Raises PublishError, which names the dataset, where that can't be done.
     """
-    settings = mixture.datasets[given.name]
+    settings = mixture.datasets[dataset.name]
     try:
-        candidates = read_candidates(workspace, given.tables)
-        arranged = arrange_dataset(candidates, given.name, mixture, names)
+        candidates = read_candidate_pairs(workspace, dataset.tables)
+        arranged = arrange_dataset(candidates, dataset.name, mixture, names)
         if not len(candidates):
             raise PublishError("it has no kept pairs; the funnel of its sources says why (`rzen-corpus status`)")
         if not len(arranged.chosen):
             raise PublishError(f"none of its {len(candidates)} kept pairs is published: no whole group of them fits")
-        videos = given.modality == Modality.CLIP and settings.negatives > 0
-        sides = read_sides(workspace, given.tables, candidates, arranged, settings.negatives, videos)
-        arranged, sides = _spread(candidates, arranged, sides, given.name, mixture)
+        videos = dataset.modality == Modality.CLIP and settings.negatives > 0
+        sides = read_pair_contents(workspace, dataset.tables, candidates, arranged, settings.negatives, videos)
+        arranged, sides = _spread(candidates, arranged, sides, dataset.name, mixture)
         related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None
         near_texts = near_texts or TextNearSettings()
-        near = find_near_sides(workspace, given.tables, candidates, arranged, sides, near_texts)
-        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{given.name}/negatives", related, near)
+        near = find_near_sides(workspace, dataset.tables, candidates, arranged, sides, near_texts)
+        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{dataset.name}/negatives", related, near)
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
             raise PublishError(
@@ -89,16 +89,16 @@ def plan_dataset(
                 "can't fill up missing negatives: ask for fewer negatives"
             )
     except PublishError as error:
-        raise PublishError(f"dataset {given.name}: {error}") from None
-    made_from = _fingerprint(given, mixture, names if arranged.rule is BatchRule.LABEL_SPREAD else None, arranged)
+        raise PublishError(f"dataset {dataset.name}: {error}") from None
+    made_from = _fingerprint(dataset, mixture, names if arranged.rule is BatchRule.LABEL_SPREAD else None, arranged)
     if near is not None:
         made_from = fingerprint({"pairs": made_from, "near_texts": near_texts.canonical()})
-    return DatasetPlan(given, settings, made_from, candidates, arranged, sides, fill)
+    return DatasetPlan(dataset, settings, made_from, candidates, arranged, sides, fill)
 
 
 def _spread(
-    candidates: Candidates, arranged: Arrangement, sides: Sides, name: str, mixture: MixtureSettings
-) -> tuple[Arrangement, Sides]:
+    candidates: CandidatePairs, arranged: SampleOrder, sides: PairContents, name: str, mixture: MixtureSettings
+) -> tuple[SampleOrder, PairContents]:
     """Pairs without groups and labels in the order that spreads equal sides, and how many meet in a batch."""
     query, positive = repeated_sides(sides.query_id), repeated_sides(sides.positive_id)
     if arranged.rule is BatchRule.SINGLE_DATASET:
@@ -110,15 +110,17 @@ def _spread(
     return replace(arranged, equal_sides=equal_in_batch(query, positive, mixture.batch_size)), sides
 
 
-def _fingerprint(given: DatasetInput, mixture: MixtureSettings, names: LabelNames | None, arranged: Arrangement) -> str:
-    settings = mixture.datasets[given.name]
+def _fingerprint(
+    dataset: DatasetInput, mixture: MixtureSettings, names: LabelNames | None, arranged: SampleOrder
+) -> str:
+    settings = mixture.datasets[dataset.name]
     spread = [mixture.batch_size, names.canonical()] if names else []
     spread += [mixture.batch_size] if arranged.sides_spread else []
     return fingerprint(
         {
             "format": FORMAT,
-            "dataset": [given.name, str(given.task), given.stage, str(given.modality)],
-            "pairs": [[each.path, *each.later] for each in given.tables],
+            "dataset": [dataset.name, str(dataset.task), dataset.stage, str(dataset.modality)],
+            "pairs": [[each.path, *each.later] for each in dataset.tables],
             "settings": [
                 *(mixture.seed, mixture.pairs_per_shard, mixture.jpeg_quality),
                 *(settings.pairs, settings.negatives, *spread),
@@ -142,18 +144,18 @@ def refuse_shared_pairs(plans: Sequence[DatasetPlan]) -> None:
         raise PublishError(f"{shared.shape[1]} pairs are in two datasets, {join_id(shared[:, 0]).hex()} among them")
 
 
-def make_target(
+def make_export_target(
     plan: DatasetPlan,
     locations: Locations,
     first_key: int,
     signatures: tuple[str, ...] = SIGNATURES,
     jpeg_quality: int = JPEG_QUALITY,
-) -> Target:
-    """What workers must know of a dataset. Raises PublishError for items that can't be read or named.
+) -> ExportTarget:
+    """Make what workers must know of a dataset. Raises PublishError for items that can't be read or named.
 
     `signatures` are left out of its URLs; `jpeg_quality` is of images that are written anew.
     """
-    name, given = plan.given.name, plan.given
+    name, dataset = plan.dataset.name, plan.dataset
     exts = {role: _exts(plan, role, locations) for role in ROLES}
     if len(plan.fill.pair):
         if plan.sides.own_negatives.any() and exts["negatives"] != exts["positive"]:
@@ -162,13 +164,15 @@ def make_target(
                 f"{' and '.join(exts['positive'])}, so positives can't fill up missing negatives: ask for fewer"
             )
         exts["negatives"] = exts["positive"]
-    layout = make_layout(exts, plan.settings.negatives, given.modality == Modality.CLIP)
-    return Target(name, str(given.task), given.stage, layout, plan.fingerprint, first_key, signatures, jpeg_quality)
+    layout = make_sample_fields(exts, plan.settings.negatives, dataset.modality == Modality.CLIP)
+    return ExportTarget(
+        name, str(dataset.task), dataset.stage, layout, plan.fingerprint, first_key, signatures, jpeg_quality
+    )
 
 
 def _exts(plan: DatasetPlan, role: str, locations: Locations) -> tuple[str, ...]:
     """The field extensions of the items of a role, the same in all pairs."""
-    where, count = f"dataset {plan.given.name}", plan.sides.counts[role]
+    where, count = f"dataset {plan.dataset.name}", plan.sides.counts[role]
     ids = np.concatenate([np.zeros((2, 0), np.uint64), *(t[role] for t in plan.sides.tables if role in t)], axis=1)
     rows = locations.find(ids)
     if (rows < 0).any():
@@ -187,19 +191,21 @@ def _exts(plan: DatasetPlan, role: str, locations: Locations) -> tuple[str, ...]
     return tuple(exts)
 
 
-def pair_rows(plan: DatasetPlan, target: Target, locations: Locations, finished: AbstractSet[int]) -> list[PairRows]:
-    """What must be read of each pairs table for the tars that aren't finished."""
+def pair_rows(
+    plan: DatasetPlan, target: ExportTarget, locations: Locations, finished: AbstractSet[int]
+) -> list[PairRows]:
+    """The rows of each pairs table that must be read for the tars that aren't finished."""
     chosen, fill, shard = plan.arranged.chosen, plan.fill, plan.arranged.shard
     pairs = np.concatenate([chosen, chosen[fill.donor]])
     goes_to = np.concatenate([np.arange(len(chosen)), fill.pair])  # in published order
-    slot = np.concatenate([np.full(len(chosen), OWN), fill.slot])
+    slot = np.concatenate([np.full(len(chosen), SELF), fill.slot])
     wanted = ~np.isin(shard[goes_to], list(finished))
     pairs, goes_to, slot = pairs[wanted], goes_to[wanted], slot[wanted]
     tables = plan.candidates.table[pairs]
     order = np.argsort(tables, kind="stable")
-    ends = np.searchsorted(tables[order], np.arange(len(plan.given.pairs)), side="right")
+    ends = np.searchsorted(tables[order], np.arange(len(plan.dataset.pairs)), side="right")
     items = []
-    for table, ids, rows in zip(plan.given.tables, plan.sides.tables, np.split(order, ends[:-1]), strict=True):
+    for table, ids, rows in zip(plan.dataset.tables, plan.sides.tables, np.split(order, ends[:-1]), strict=True):
         if len(rows):
             places = locations.take(locations.find(unique_ids(ids.values())))
             key = np.uint64(target.first_key) + shard[goes_to[rows]].astype(np.uint64)

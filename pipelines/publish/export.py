@@ -22,13 +22,13 @@ from corpus.storage import Store
 from corpus.urls import published_url
 from corpus.workspace import Workspace
 from pipelines.engines import Engine
-from pipelines.publish.checkpoint import Progress, Tar
+from pipelines.publish.checkpoint import Checkpoint, Tar
 from pipelines.publish.claim import Claim
 from pipelines.publish.item_index import Locations, split_ids
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.pair_contents import ROLES, first_entries
 from pipelines.publish.pair_tables import PairTable
-from pipelines.publish.sample import Layout, Pictures, random_negative, sample_jsons, side_names, to_bytes
+from pipelines.publish.sample import Pictures, SampleFields, random_negative, sample_jsons, side_names, to_bytes
 from pipelines.publish.tar_writer import Sample, write_tar
 
 _SAMPLES_OF_PARTITION = 16_000  # their text takes some 30 MB
@@ -48,17 +48,17 @@ _WRITTEN = pa.schema(
 # Lists: where the media lie, and the pHash of those that are written anew, null of others.
 _PLACE = ("media", "offset", "size", "rewrite")
 
-OWN = -1  # the `slot` of a pair itself; others are numbers of its negatives
+SELF = -1  # the `slot` of a pair itself; others are numbers of its negatives
 
 
 @dataclass(frozen=True)
-class Target:
-    """What a worker must know of a dataset."""
+class ExportTarget:
+    """The export target: what a worker must know of a dataset."""
 
     name: str
     task: str
     stage: int
-    layout: Layout
+    layout: SampleFields
     fingerprint: str  # of its tars
     first_key: int  # its tars are keys of the shuffle: this one, and so many that follow
     signatures: tuple[str, ...]  # left out of URLs, as in `corpus.urls.SIGNATURES`
@@ -69,7 +69,7 @@ class Target:
 class PairRows:
     """Rows of one pairs table and the samples that they go to: as the pair itself, or as a random negative."""
 
-    target: Target
+    target: ExportTarget
     pairs: PairTable
     rows: np.ndarray  # int64[n]
     key: np.ndarray  # uint64[n], the sample's tar
@@ -80,7 +80,7 @@ class PairRows:
 
 @dataclass(frozen=True)
 class ReadPairs:
-    """From rows of a pairs table to the text and the places of media that a tar is written from."""
+    """The mapping side: from rows of a pairs table to the text and the places of media that a tar is written from."""
 
     workspace: str
 
@@ -98,24 +98,24 @@ class ReadPairs:
 
 def _read_pairs(workspace: Workspace, item: PairRows) -> pa.Table:
     table = item.pairs.read(workspace)
-    layout, own = item.target.layout, item.slot == OWN
-    whole, donors = table.take(item.rows[own]), table.take(item.rows[~own])
-    whole = _with_published_urls(whole, item.target.signatures)
-    sides = {role: _items(whole, role, len(layout.negatives), item.locations) for role in ROLES}
+    layout, is_pair = item.target.layout, item.slot == SELF
+    complete, donors = table.take(item.rows[is_pair]), table.take(item.rows[~is_pair])
+    complete = _with_published_urls(complete, item.target.signatures)
+    sides = {role: _items(complete, role, len(layout.negatives), item.locations) for role in ROLES}
     pictures = {role: _pictures(found, item.locations) for role, (_, found) in sides.items()}
-    samples = sample_jsons(whole, item.target.name, item.target.task, item.target.stage, layout, pictures)
-    given = _items(donors, "positive", 0, item.locations)
-    drawn, shown = donors.column("positive").combine_chunks(), _pictures(given[1], item.locations)
-    columns = (drawn.field("text").to_pylist(), drawn.field("clip").to_pylist(), item.slot[~own].tolist())
+    samples = sample_jsons(complete, item.target.name, item.target.task, item.target.stage, layout, pictures)
+    donor_items = _items(donors, "positive", 0, item.locations)
+    drawn, shown = donors.column("positive").combine_chunks(), _pictures(donor_items[1], item.locations)
+    columns = (drawn.field("text").to_pylist(), drawn.field("clip").to_pylist(), item.slot[~is_pair].tolist())
     negatives = [
         random_negative(side, text, layout.negatives[slot], shown.of(row), clip, layout.clip)
         for row, (side, text, clip, slot) in enumerate(zip(side_names(drawn), *columns, strict=True))
     ]
     parts = [
-        _places(whole.num_rows, list(sides.values()), item.locations),
-        _places(donors.num_rows, [given], item.locations),
+        _places(complete.num_rows, list(sides.values()), item.locations),
+        _places(donors.num_rows, [donor_items], item.locations),
     ]
-    order = np.concatenate([np.flatnonzero(own), np.flatnonzero(~own)])
+    order = np.concatenate([np.flatnonzero(is_pair), np.flatnonzero(~is_pair)])
     return pa.table(
         {
             "key": item.key[order],
@@ -179,7 +179,7 @@ class WriteTars:
 
     workspace: str
     corpus: str
-    targets: tuple[Target, ...]
+    targets: tuple[ExportTarget, ...]
     claim: Claim | None = None
 
     def __call__(self, rows: pa.Table) -> pa.Table:
@@ -196,11 +196,11 @@ class WriteTars:
             check = self.claim.check if self.claim is not None else None
             path, quality = f"{target.name}/{name}", target.jpeg_quality
             tar = write_tar(media, corpus, path, samples, target.layout.fields, quality, check)
-            Progress(corpus).note(target.fingerprint, tar)
+            Checkpoint(corpus).add(target.fingerprint, tar)
             written.append({"key": key, **tar.to_json()})
         return pa.Table.from_pylist(written, schema=_WRITTEN)
 
-    def target(self, key: int) -> Target:
+    def target(self, key: int) -> ExportTarget:
         """The dataset that a tar belongs to."""
         return self.targets[bisect_right([target.first_key for target in self.targets], key) - 1]
 
@@ -225,26 +225,26 @@ def _samples(rows: pa.Table) -> list[Sample]:
         samples[-1].rewrite |= {first + at: anew[at] for at in range(start, stop) if anew[at] is not None}
     for sample, negatives in zip(samples, fill, strict=True):
         if negatives:
-            whole = json.loads(sample.json)
-            whole["negatives"] += [json.loads(negative) for negative in negatives]
-            sample.json = to_bytes(whole)
+            complete = json.loads(sample.json)
+            complete["negatives"] += [json.loads(negative) for negative in negatives]
+            sample.json = to_bytes(complete)
     return samples
 
 
 def export(
     workspace: Workspace,
     corpus: Store,
-    targets: Sequence[Target],
+    targets: Sequence[ExportTarget],
     items: Sequence[PairRows],
     engine: Engine,
     claim: Claim | None = None,
-) -> Iterator[tuple[Target, Tar]]:
+) -> Iterator[tuple[ExportTarget, Tar]]:
     """Write the tars that the items name. Yields each with its dataset, as they come.
 
     No tar gets its name when the claim is another publisher's by then: PublishError.
     """
     keys = np.unique(np.concatenate([np.zeros(0, np.uint64), *(item.key for item in items)]))
-    samples = sum(int((item.slot == OWN).sum()) for item in items)
+    samples = sum(int((item.slot == SELF).sum()) for item in items)
     partitions = max(min(len(keys), _FEWEST_PARTITIONS), -(-samples // _SAMPLES_OF_PARTITION))
     if not len(keys):
         return

@@ -23,8 +23,8 @@ from corpus.workspace import NAME
 from pipelines.publish.checkpoint import MOST_JSON_BYTES, Tar
 from pipelines.publish.dataset_plan import DatasetPlan
 from pipelines.publish.mixture import BatchRule, MixtureSettings, PublishError, PublishInput
-from pipelines.publish.sample import Layout
-from pipelines.publish.weights import Drawn, dataset_weights
+from pipelines.publish.sample import SampleFields
+from pipelines.publish.weights import DatasetSize, dataset_weights
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -48,16 +48,16 @@ class ManifestError(PublishError):
         self.faults = list(faults)
 
 
-def dataset_entry(plan: DatasetPlan, layout: Layout, tars: Iterable[Tar], batch_size: int) -> dict[str, Any]:
-    """What the manifest says of a dataset."""
-    frames = {"frames": layout.frames} if plan.given.modality == Modality.CLIP else {}
+def dataset_entry(plan: DatasetPlan, layout: SampleFields, tars: Iterable[Tar], batch_size: int) -> dict[str, Any]:
+    """Make the entry of a dataset in the manifest."""
+    frames = {"frames": layout.frames} if plan.dataset.modality == Modality.CLIP else {}
     return {
-        "task": str(plan.given.task),
-        "stage": plan.given.stage,
-        "modality": str(plan.given.modality),
+        "task": str(plan.dataset.task),
+        "stage": plan.dataset.stage,
+        "modality": str(plan.dataset.modality),
         **frames,  # of a clip
-        "licence": plan.given.licence,
-        "sources": list(plan.given.sources),
+        "licence": plan.dataset.licence,
+        "sources": list(plan.dataset.sources),
         "fingerprint": plan.fingerprint,
         "kept_pairs": len(plan.candidates),
         "repeated_pairs": plan.candidates.repeated,
@@ -88,18 +88,18 @@ def _warnings(plan: DatasetPlan, batch_size: int) -> Iterator[str]:
 
 
 def make_manifest(
-    given: PublishInput, settings: MixtureSettings, fingerprint: str, datasets: Mapping[str, Mapping[str, Any]]
+    inputs: PublishInput, settings: MixtureSettings, fingerprint: str, datasets: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The manifest, but for the list of the other files. Here each dataset's entry gets the weight of the rule."""
     drawn = {
-        name: Drawn(Task(entry["task"]), entry["samples"], settings.datasets[name].weight, entry["repeats"])
+        name: DatasetSize(Task(entry["task"]), entry["samples"], settings.datasets[name].weight, entry["repeats"])
         for name, entry in datasets.items()
     }
     weights = dataset_weights(settings.weights, drawn)
     rule = {} if settings.weights.rule == "by_hand" else {"weights": settings.weights.canonical()}
     return {
         "schema_version": SCHEMA_VERSION,
-        "name": given.name,
+        "name": inputs.name,
         "fingerprint": fingerprint,
         "seed": settings.seed,
         "batch_size": settings.batch_size,
@@ -107,8 +107,8 @@ def make_manifest(
         "text": TEXT,
         **rule,
         "datasets": {name: {**entry, "weight": weights[name]} for name, entry in datasets.items()},
-        "funnel": {source: given.funnel[source] for source in sorted(given.funnel)},
-        "made_by": dict(sorted(given.made_by.items())),
+        "funnel": {source: inputs.funnel[source] for source in sorted(inputs.funnel)},
+        "made_by": dict(sorted(inputs.made_by.items())),
     }
 
 
@@ -250,7 +250,7 @@ class _Manifest(_Shape):
 
 
 def wrong_shape(manifest: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the keys and types of a manifest, each with the way that leads to it."""
+    """List the faults in the keys and types of a manifest, each with the way that leads to it."""
     try:
         _Manifest.model_validate(manifest)
     except ValidationError as error:

@@ -122,7 +122,7 @@ class PublishError(RuntimeError):
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class CandidatePairs:
     """The n kept pairs of a dataset, each once, in ascending order of their ids."""
 
     ids: np.ndarray  # uint64[2, n]
@@ -139,7 +139,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, eq=False)
-class Arrangement:
+class SampleOrder:
     """The chosen pairs in the order in which they are published."""
 
     chosen: np.ndarray  # int64[m], into the candidates
@@ -156,7 +156,7 @@ class Arrangement:
         return np.bincount(self.shard)
 
 
-def read_candidates(workspace: Workspace, pairs: Sequence[PairTable]) -> Candidates:
+def read_candidate_pairs(workspace: Workspace, pairs: Sequence[PairTable]) -> CandidatePairs:
     """The kept pairs of a dataset's tables. Of rows with the same pair the first counts, by table and row."""
     tables, origins = [_NARROW.empty_table()], [np.zeros((2, 0), np.int32)]
     for number, each in enumerate(pairs):
@@ -172,7 +172,7 @@ def read_candidates(workspace: Workspace, pairs: Sequence[PairTable]) -> Candida
     order = order[first]
     group, groups = _codes(kept.column("group"))
     label, labels = _codes(kept.column("label"))
-    return Candidates(
+    return CandidatePairs(
         np.ascontiguousarray(ids[:, order]),
         table_number[order],
         row[order],
@@ -197,7 +197,7 @@ def draw(ids: np.ndarray, key: str) -> np.ndarray:
     return mix64(mix64(ids[0] ^ low) ^ ids[1] ^ high)
 
 
-def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings, names: LabelNames) -> Arrangement:
+def arrange_dataset(candidates: CandidatePairs, name: str, mixture: MixtureSettings, names: LabelNames) -> SampleOrder:
     """What the mixture takes of the dataset, in its order: pairs with labels spread over the batches, groups whole.
 
     Raises PublishError as `arrange` does.
@@ -213,12 +213,12 @@ def arrange_dataset(candidates: Candidates, name: str, mixture: MixtureSettings,
     return replace(arranged, chosen=arranged.chosen[order], rule=BatchRule.LABEL_SPREAD)
 
 
-def related_labels(candidates: Candidates, names: LabelNames) -> np.ndarray:
+def related_labels(candidates: CandidatePairs, names: LabelNames) -> np.ndarray:
     """int32[m, 2]: the numbers of labels of which one contains the other."""
     return Relations(candidates.labels, names).pairs(candidates.labels)
 
 
-def arrange(candidates: Candidates, limit: int | None, per_shard: int, key: str) -> Arrangement:
+def arrange(candidates: CandidatePairs, limit: int | None, per_shard: int, key: str) -> SampleOrder:
     """Draw at most `limit` pairs and shuffle them into shards of `per_shard`, both by `key`.
 
     A group is drawn as a whole and lies together in one shard. So a limit may be missed by less than a group.
@@ -241,7 +241,7 @@ def arrange(candidates: Candidates, limit: int | None, per_shard: int, key: str)
         placed = units
         shard_samples = np.diff(np.arange(0, len(units) + per_shard, per_shard).clip(max=len(units)))
     chosen = order[_runs(starts[placed], sizes[placed])]
-    return Arrangement(
+    return SampleOrder(
         chosen,
         np.repeat(np.arange(len(shard_samples)), shard_samples),
         _runs(np.zeros(len(shard_samples), np.int64), shard_samples),
@@ -250,25 +250,25 @@ def arrange(candidates: Candidates, limit: int | None, per_shard: int, key: str)
     )
 
 
-def _units(candidates: Candidates, key: str) -> tuple[np.ndarray, np.ndarray]:
+def _units(candidates: CandidatePairs, key: str) -> tuple[np.ndarray, np.ndarray]:
     """The candidates in drawn order, and where in it each unit starts: a whole group, or one pair without a group."""
-    own = draw(candidates.ids, key)
+    number = draw(candidates.ids, key)
     group = candidates.group
     if not (group >= 0).any():
-        return np.argsort(own, kind="stable"), np.arange(len(own))
+        return np.argsort(number, kind="stable"), np.arange(len(number))
     names = [hashlib.sha256(f"{key}/{name}".encode()).digest()[:8] for name in candidates.groups]
-    of_unit = np.where(group < 0, own, np.array([int.from_bytes(name) for name in names], np.uint64)[group])
-    order = np.lexsort((own, group, of_unit))
+    of_unit = np.where(group < 0, number, np.array([int.from_bytes(name) for name in names], np.uint64)[group])
+    order = np.lexsort((number, group, of_unit))
     first = (group[order] < 0) | (np.diff(group[order], prepend=-1) != 0)
     return order, np.flatnonzero(first)
 
 
 def _within(sizes: np.ndarray, limit: int) -> np.ndarray:
     """int64: the units, taken in order, that together have at most `limit` pairs; one too big is passed over."""
-    whole = int(np.searchsorted(np.cumsum(sizes), limit, side="right"))
-    units = list(range(whole))
-    room = limit - int(sizes[:whole].sum())
-    for unit in range(whole, len(sizes)):
+    complete = int(np.searchsorted(np.cumsum(sizes), limit, side="right"))
+    units = list(range(complete))
+    room = limit - int(sizes[:complete].sum())
+    for unit in range(complete, len(sizes)):
         if not room:
             break
         if sizes[unit] <= room:
@@ -283,20 +283,20 @@ def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 
 
-def pack(sizes: Sequence[int], most: int) -> list[list[int]]:
+def pack(sizes: Sequence[int], max_samples: int) -> list[list[int]]:
     """Units of given sizes, in the order given, into shards: for each shard its units, in their order.
 
-    Every shard but the last holds the same number of samples: `most`, or the next smaller number that lets all
+    Every shard but the last holds the same number of samples: `max_samples`, or the next smaller number that lets all
     units be placed. Where none does, the number that leaves out the fewest samples is taken; what is left out is in
-    no shard. Sizes must not exceed `most`.
+    no shard. Sizes must not exceed `max_samples`.
     """
     biggest = max(sizes, default=1)
-    fewest, best = sum(sizes) + 1, []
-    for capacity in range(most, max(most - biggest, biggest - 1), -1):
+    min_left_out, best = sum(sizes) + 1, []
+    for capacity in range(max_samples, max(max_samples - biggest, biggest - 1), -1):
         shards = _fill(sizes, capacity)
         left_out = sum(sizes) - sum(sizes[unit] for shard in shards for unit in shard)
-        if left_out < fewest:
-            fewest, best = left_out, shards
+        if left_out < min_left_out:
+            min_left_out, best = left_out, shards
         if not left_out:
             break
     return best
@@ -306,13 +306,13 @@ def _fill(sizes: Sequence[int], capacity: int) -> list[list[int]]:
     waiting: dict[int, deque[int]] = {}
     for unit, size in enumerate(sizes):
         waiting.setdefault(size, deque()).append(unit)
-    left = sum(sizes)
+    remaining = sum(sizes)
     shards: list[list[int]] = []
-    while left > capacity:
+    while remaining > capacity:
         shard = _full_shard(sizes, waiting, capacity)
         if not shard:
             break
-        left -= capacity
+        remaining -= capacity
         shards.append(shard)
     last, room = [], capacity
     for unit in sorted(unit for units in waiting.values() for unit in units):

@@ -15,8 +15,8 @@ import pyarrow as pa
 from corpus.text.keys import text_keys
 from corpus.text.near import TextNearSettings, near_texts
 from corpus.workspace import Workspace
-from pipelines.publish.mixture import Arrangement, Candidates
-from pipelines.publish.pair_contents import Sides
+from pipelines.publish.mixture import CandidatePairs, SampleOrder
+from pipelines.publish.pair_contents import PairContents
 from pipelines.publish.pair_tables import PairTable
 
 
@@ -35,19 +35,19 @@ class NearSides:
             return np.zeros(len(pair), np.bool_)
         shown = self.positive[donor]
         found = np.zeros(len(pair), np.bool_)
-        for own in (self.query[pair], self.positive[pair]):
-            wanted = own * self.texts + shown
+        for text_number in (self.query[pair], self.positive[pair]):
+            wanted = text_number * self.texts + shown
             at = np.searchsorted(self.near, wanted).clip(max=len(self.near) - 1)
-            found |= (self.near[at] == wanted) & (own >= 0) & (shown >= 0)
+            found |= (self.near[at] == wanted) & (text_number >= 0) & (shown >= 0)
         return found
 
 
 def find_near_sides(
     workspace: Workspace,
     pairs: Sequence[PairTable],
-    candidates: Candidates,
-    arranged: Arrangement,
-    sides: Sides,
+    candidates: CandidatePairs,
+    arranged: SampleOrder,
+    sides: PairContents,
     settings: TextNearSettings,
 ) -> NearSides | None:
     """Compare the texts of the chosen pairs; None where no negative is missing, or positives are no texts alone.

@@ -1,4 +1,4 @@
-"""What the chosen pairs consist of: the ids of their items, and what tells their contents apart."""
+"""The contents of the chosen pairs: the ids of their items, and keys that tell their contents apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from corpus.hashing import hash_strings, mix64
 from corpus.text.keys import text_keys
 from corpus.workspace import Workspace
 from pipelines.publish.item_index import split_ids
-from pipelines.publish.mixture import Arrangement, Candidates, PublishError
+from pipelines.publish.mixture import CandidatePairs, PublishError, SampleOrder
 from pipelines.publish.pair_tables import PairTable
 
 ROLES = ("query", "positive", "negatives")
@@ -21,8 +21,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
-    """The items of m chosen pairs, table by table, and what tells the contents of pairs apart.
+class PairContents:
+    """The contents of m chosen pairs: their items, table by table, and keys that tell the contents of pairs apart.
 
     A pair uses the first of its own negatives, as many as the mixture asks for. Keys are equal for equal content: of
     the items where there are some, else of the text in its comparable form; 0 stands for no content. Ids are equal for
@@ -40,26 +40,26 @@ class Sides:
     positive_id: np.ndarray  # uint64[m], the same
     clustered: int = 0  # pairs of which a side is in a cluster
 
-    def ordered(self, order: np.ndarray) -> Sides:
+    def ordered(self, order: np.ndarray) -> PairContents:
         """The same pairs in another order."""
         names = ("own_negatives", "query_key", "positive_key", "negative_keys", "source_key", "query_id", "positive_id")
         return replace(self, **{name: getattr(self, name)[order] for name in names})
 
 
-def read_sides(
+def read_pair_contents(
     workspace: Workspace,
     pairs: Sequence[PairTable],
-    candidates: Candidates,
-    arranged: Arrangement,
+    candidates: CandidatePairs,
+    arranged: SampleOrder,
     negatives: int,
     sources: bool = False,
-) -> Sides:
-    """Read what the chosen pairs name, and with `sources` where they are from.
+) -> PairContents:
+    """Read the items that the chosen pairs name, and with `sources` where the pairs are from.
 
     Raises PublishError where pairs differ in their number of items.
     """
     total = len(arranged.chosen)
-    own = np.zeros(total, np.int64)
+    own_counts = np.zeros(total, np.int64)
     query_key, positive_key, source_key, query_id, positive_id = (np.zeros(total, np.uint64) for _ in range(5))
     negative_keys = np.zeros((total, negatives), np.uint64)
     clustered = 0
@@ -84,15 +84,15 @@ def read_sides(
             used = first_entries(listed, negatives)
             lengths = used.value_lengths().to_numpy(zero_copy_only=False)
             keys, ids["negatives"] = _content(used.flatten(), counts["negatives"])
-            own[places] = lengths
+            own_counts[places] = lengths
             owner = np.repeat(places, lengths)
             slot = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
             negative_keys[owner, slot] = keys
         tables.append(ids)
-    return Sides(
+    return PairContents(
         tuple(tables),
         {role: _same(role, found) for role, found in counts.items()},
-        own,
+        own_counts,
         query_key,
         positive_key,
         negative_keys,
@@ -134,7 +134,7 @@ def _read_rows(workspace: Workspace, pairs: PairTable, rows: np.ndarray, negativ
 
 
 def negatives_per_pair(
-    workspace: Workspace, pairs: Sequence[PairTable], candidates: Candidates, chosen: np.ndarray
+    workspace: Workspace, pairs: Sequence[PairTable], candidates: CandidatePairs, chosen: np.ndarray
 ) -> np.ndarray:
     """int64[m]: how many negatives of its own each of the chosen candidates has."""
     found = np.zeros(len(chosen), np.int64)
@@ -146,9 +146,9 @@ def negatives_per_pair(
     return found
 
 
-def first_entries(lists: pa.Array, most: int) -> pa.Array:
-    """The first `most` entries of each list; a list that is null is empty."""
-    lengths = np.minimum(lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), most)
+def first_entries(lists: pa.Array, max_entries: int) -> pa.Array:
+    """The first `max_entries` entries of each list; a list that is null is empty."""
+    lengths = np.minimum(lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), max_entries)
     starts = lists.offsets.to_numpy()[:-1]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     taken = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])

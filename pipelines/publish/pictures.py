@@ -61,7 +61,7 @@ def written_anew(data: bytes, judged: int, jpeg_quality: int) -> bytes:
     Without loss where a JPEG's hash would be another one, as of a flat picture. Raises UndecodableError for what can't
     be decoded whole.
     """
-    made = rewritten(data, jpeg_quality)
-    if near(shown_hash(stock_picture(made)), judged):
-        return made
+    rewritten_bytes = rewritten(data, jpeg_quality)
+    if near(shown_hash(stock_picture(rewritten_bytes)), judged):
+        return rewritten_bytes
     return rewritten(data, jpeg_quality, lossless=True)

@@ -1,4 +1,4 @@
-"""Random negatives: what fills up a pair's hard negatives where too few were found."""
+"""Random negatives: they fill up a pair's hard negatives where too few were found."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.publish.mixture import Arrangement, Candidates, PublishError, draw
+from pipelines.publish.mixture import CandidatePairs, PublishError, SampleOrder, draw
 from pipelines.publish.near_sides import NearSides
-from pipelines.publish.pair_contents import Sides
+from pipelines.publish.pair_contents import PairContents
 
 _STEPS = 64  # donors that are tried one by one, for all pairs at once, before single pairs are searched for
 _FREQUENT = 32  # a content or a query is frequent if more than one donor of so many has it
 
 
 @dataclass(frozen=True, eq=False)
-class Fill:
-    """As its negative number `slot`, `pair` gets the positive side of the pair `donor`, `origin` random."""
+class NegativeFill:
+    """The random negatives: as its negative number `slot`, `pair` gets the positive side of the pair `donor`."""
 
     pair: np.ndarray  # int64[k], in published order
     slot: np.ndarray  # int64[k]
@@ -24,13 +24,13 @@ class Fill:
 
 
 def fill_negatives(
-    sides: Sides,
-    candidates: Candidates,
-    arranged: Arrangement,
+    sides: PairContents,
+    candidates: CandidatePairs,
+    arranged: SampleOrder,
     key: str,
     related: np.ndarray | None = None,
     near: NearSides | None = None,
-) -> Fill:
+) -> NegativeFill:
     """Draw what is missing of each pair's negatives from the other pairs of its dataset, by `key`.
 
     Never the pair's own content nor one of its clusters, nor a text that is nearly its query or positive (`near`),
@@ -39,64 +39,64 @@ def fill_negatives(
     tell the sources (the videos of clips), never one of the same source: there, the pairs themselves name what may be a
     negative. Raises PublishError where no pair is left to draw.
     """
-    taken = sides.negative_keys.copy()
-    total, slots = taken.shape
+    used_keys = sides.negative_keys.copy()
+    total, slots = used_keys.shape
     ids = candidates.ids[:, arranged.chosen]
     everyone, content, query = np.arange(total), sides.positive_key, sides.query_key
     group, label, source = candidates.group[arranged.chosen], candidates.label[arranged.chosen], sides.source_key
     labels = int(candidates.label.max(initial=-1)) + 1
     answers = _Answers.of(sides)
-    apart = _both_ways(related, labels)
+    related_codes = _both_ways(related, labels)
 
-    def barred(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
+    def forbidden(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
         return (
             ((group[donor] == group[pair]) & (group[pair] >= 0))
             | ((label[donor] == label[pair]) & (label[pair] >= 0))
-            | (np.isin(label[donor].astype(np.int64) * labels + label[pair], apart) & (label[pair] >= 0))
+            | (np.isin(label[donor].astype(np.int64) * labels + label[pair], related_codes) & (label[pair] >= 0))
             | ((source[donor] == source[pair]) & (source[pair] != 0))
         )
 
-    def there(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
-        shown = content[donor]
-        same = (shown == content[pair]) | (shown == query[pair]) | answers.known(pair, donor)
-        shown_id = sides.positive_id[donor]  # equal within a cluster
-        same |= (shown_id == sides.positive_id[pair]) | (shown_id == sides.query_id[pair])
-        return same | (shown[:, None] == taken[pair]).any(axis=1)
+    def duplicate_content(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
+        donor_content = content[donor]
+        same = (donor_content == content[pair]) | (donor_content == query[pair]) | answers.known(pair, donor)
+        donor_id = sides.positive_id[donor]  # equal within a cluster
+        same |= (donor_id == sides.positive_id[pair]) | (donor_id == sides.query_id[pair])
+        return same | (donor_content[:, None] == used_keys[pair]).any(axis=1)
 
-    def walk(pair: np.ndarray, order: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:
-        """The first donor of `order` that fits, from the place `start` on and in a circle; -1 if the steps end."""
-        found, left = np.full(len(pair), -1, np.int64), np.arange(len(pair))
+    def probe(pair: np.ndarray, order: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:
+        """The first donor of `order` that fits, from the place `start` on and in a circle; -1 for none in `steps`."""
+        found, active = np.full(len(pair), -1, np.int64), np.arange(len(pair))
         for step in range(min(steps, len(order))):
-            if not len(left):
+            if not len(active):
                 break
-            donor = order[(start[left] + step) % len(order)]
-            fits = ~(barred(pair[left], donor) | there(pair[left], donor))
+            donor = order[(start[active] + step) % len(order)]
+            fits = ~(forbidden(pair[active], donor) | duplicate_content(pair[active], donor))
             if near is not None:
-                fits &= ~near.known(pair[left], donor)
-            found[left[fits]] = donor[fits]
-            left = left[~fits]
+                fits &= ~near.known(pair[active], donor)
+            found[active[fits]] = donor[fits]
+            active = active[~fits]
         return found
 
-    def search(pair: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """What walking on and on finds, -1 for nothing: without the frequent donors that can't fit."""
+    def scan(pair: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """The donors that probing without end finds, -1 for none: it skips the frequent donors that can't fit."""
         found = np.full(len(pair), -1, np.int64)
-        for kind in _alike(group[pair], label[pair], source[pair]):
-            order = np.flatnonzero(~barred(pair[kind[:1]], everyone))
-            found[kind] = walk(pair[kind], order, np.searchsorted(order, start[kind]), _STEPS)
-            rest = kind[found[kind] < 0] if len(order) > _STEPS else kind[:0]
+        for members in _group_by_keys(group[pair], label[pair], source[pair]):
+            order = np.flatnonzero(~forbidden(pair[members[:1]], everyone))
+            found[members] = probe(pair[members], order, np.searchsorted(order, start[members]), _STEPS)
+            rest = members[found[members] < 0] if len(order) > _STEPS else members[:0]
             if not len(rest):
                 continue
-            shown = _Frequent.of(content[order])
-            useless = [there(pair[rest], order[at : at + 1]) for at in shown.first]
-            own = np.where(answers.frequent(order)[answers.query[pair[rest]]], answers.query[pair[rest]], -1)
-            for same in _alike(own, *useless):
+            frequent = _Frequent.of(content[order])
+            unusable = [duplicate_content(pair[rest], order[at : at + 1]) for at in frequent.first]
+            excluded = np.where(answers.frequent(order)[answers.query[pair[rest]]], answers.query[pair[rest]], -1)
+            for same in _group_by_keys(excluded, *unusable):
                 one = rest[same[:1]]
-                without = ~np.isin(shown.code, [n for n, each in enumerate(useless) if each[same[0]]])
-                if own[same[0]] >= 0:
+                without = ~np.isin(frequent.code, [n for n, each in enumerate(unusable) if each[same[0]]])
+                if excluded[same[0]] >= 0:
                     without &= ~answers.known(pair[one], order)
                 fitting = order[without]
                 at = np.searchsorted(fitting, start[rest[same]])
-                found[rest[same]] = walk(pair[rest[same]], fitting, at, len(fitting))
+                found[rest[same]] = probe(pair[rest[same]], fitting, at, len(fitting))
         return found
 
     donors = np.full((total, slots), -1, np.int64)
@@ -104,31 +104,31 @@ def fill_negatives(
         pending = np.flatnonzero(sides.own_negatives <= slot)
         # From a random pair onwards, in an order that is random itself.
         start = (draw(ids[:, pending], f"{key}/{slot}") % np.uint64(max(total, 1))).astype(np.int64)
-        found = walk(pending, everyone, start, _STEPS)
-        left = np.flatnonzero(found < 0)
-        found[left] = search(pending[left], start[left])
-        if len(lost := np.flatnonzero(found < 0)):
+        found = probe(pending, everyone, start, _STEPS)
+        active = np.flatnonzero(found < 0)
+        found[active] = scan(pending[active], start[active])
+        if len(unfilled := np.flatnonzero(found < 0)):
             raise PublishError(
-                f"{len(lost)} of its {total} pairs find no random negative number {slot}: all others have the same "
+                f"{len(unfilled)} of its {total} pairs find no random negative number {slot}: all others have the same "
                 "content or query (or nearly the same text), group, label or video, or a related label; ask for fewer "
                 "negatives"
             )
         donors[pending, slot] = found
-        taken[pending, slot] = content[found]
+        used_keys[pending, slot] = content[found]
     pair, slot_of = np.nonzero(donors >= 0)
-    return Fill(pair, slot_of, donors[pair, slot_of])
+    return NegativeFill(pair, slot_of, donors[pair, slot_of])
 
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
-    """Which contents are positives of which queries."""
+    """The index of contents that are positives of each query."""
 
     query: np.ndarray  # int64[m], equal numbers are equal queries
     content: np.ndarray  # int64[m], of the positive
     pairs: np.ndarray  # int64, ascending: query * contents + content
 
     @staticmethod
-    def of(sides: Sides) -> _Answers:
+    def of(sides: PairContents) -> _Answers:
         query = np.unique(sides.query_id, return_inverse=True)[1].astype(np.int64)
         content = np.unique(sides.positive_key, return_inverse=True)[1].astype(np.int64)
         return _Answers(query, content, np.unique(query * len(content) + content))
@@ -145,7 +145,7 @@ class _Answers:
 
 @dataclass(frozen=True, eq=False)
 class _Frequent:
-    """The few contents that many donors have."""
+    """The index of the few contents that many donors have."""
 
     code: np.ndarray  # int64[n], into `first`; -1: not a frequent one
     first: list[int]  # a donor's place for each
@@ -159,8 +159,8 @@ class _Frequent:
         return _Frequent(code[inverse], first[chosen].tolist())
 
 
-def _alike(*keys: np.ndarray) -> list[np.ndarray]:
-    """The places with the same keys, together: int64 arrays, none of them empty."""
+def _group_by_keys(*keys: np.ndarray) -> list[np.ndarray]:
+    """Group places by equal keys: int64 arrays, none of them empty."""
     order = np.lexsort(keys)
     new = np.zeros(len(order), np.bool_)
     for key in keys:

@@ -32,7 +32,7 @@ def field_ext(ext: str) -> str:
 
 
 @dataclass(frozen=True)
-class Layout:
+class SampleFields:
     """The media fields of every sample of a dataset."""
 
     query: tuple[str, ...]
@@ -64,9 +64,9 @@ def media_fields(side: str, exts: Sequence[str], clip: bool = False) -> tuple[st
     return tuple(fields)
 
 
-def make_layout(exts: Mapping[str, Sequence[str]], negatives: int, clip: bool = False) -> Layout:
+def make_sample_fields(exts: Mapping[str, Sequence[str]], negatives: int, clip: bool = False) -> SampleFields:
     """The fields, from the field extensions of each role's items. `clip`: they are of a dataset of clips."""
-    return Layout(
+    return SampleFields(
         media_fields("query", exts["query"], clip),
         media_fields("positive", exts["positive"], clip),
         tuple(media_fields(f"negative_{n}", exts["negatives"], clip) for n in range(negatives)),
@@ -76,7 +76,7 @@ def make_layout(exts: Mapping[str, Sequence[str]], negatives: int, clip: bool = 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is known of the media of n sides, in lists that are parallel to their `media`."""
+    """Facts about the media of n sides, in lists that are parallel to their `media`."""
 
     phash: Sequence[list[str]]  # 16 hexadecimal digits, of the picture that was judged; "" where none was
     rewritten: Sequence[list[bool]]  # whether the published bytes are others than the stored ones
@@ -87,9 +87,9 @@ class Pictures:
 
 
 def sample_jsons(
-    pairs: pa.Table, dataset: str, task: str, stage: int, layout: Layout, pictures: Mapping[str, Pictures]
+    pairs: pa.Table, dataset: str, task: str, stage: int, layout: SampleFields, pictures: Mapping[str, Pictures]
 ) -> list[dict[str, Any]]:
-    """What is not media of each pair (rows of PAIR_SCHEMA). Its negatives are its own first ones, perhaps too few.
+    """Make the JSON of each pair (a row of PAIR_SCHEMA): all but its media. Its negatives are its own, perhaps too few.
 
     `pictures`: of the sides "query", "positive" and "negatives", these in the order of pairs.
     """
@@ -213,7 +213,7 @@ def _numbers(column: pa.ChunkedArray | pa.Array) -> list[float]:
     return [float(str(value)) if math.isfinite(value) else 0.0 for value in pc.fill_null(column, 0.0).to_numpy()]
 
 
-def _negatives(lists: pa.Array, layout: Layout, pictures: Pictures) -> list[list[dict[str, Any]]]:
+def _negatives(lists: pa.Array, layout: SampleFields, pictures: Pictures) -> list[list[dict[str, Any]]]:
     used = first_entries(lists, len(layout.negatives))
     entries = used.values
     texts, scores = _strings(entries.field("text")), _numbers(entries.field("score"))
@@ -270,11 +270,11 @@ _CAPTION_ORIGINS = frozenset(map(str, CaptionOrigin))
 
 
 def wrong_json(sample: Any, clips: Collection[str] = ()) -> list[str]:
-    """What is wrong with the keys, the order of keys, the types and the vocabulary of a sample's JSON.
+    """List the faults in the keys, the order of keys, the types and the vocabulary of a sample's JSON.
 
     `clips`: which of "query", "positive" and "negatives" are clips, which say of which part of which video.
     """
-    faults = list(_unlike(sample, _shape(clips), ""))
+    faults = list(_mismatches(sample, _shape(clips), ""))
     if faults:
         return faults
     faults += _wrong_clips(sample, clips)
@@ -345,19 +345,19 @@ def _named_sides(sample: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
     yield from ((f"negatives[{number}]", side) for number, side in enumerate(sample["negatives"]))
 
 
-def _unlike(value: Any, shape: Any, where: str) -> Iterator[str]:
+def _mismatches(value: Any, shape: Any, where: str) -> Iterator[str]:
     if isinstance(shape, dict):
         if not isinstance(value, dict) or list(value) != list(shape):
             found = f"keys {list(value)}" if isinstance(value, dict) else type(value).__name__
             yield f"{where or 'json'} has {found}, expected keys {list(shape)}"
             return
         for key, inner in shape.items():
-            yield from _unlike(value[key], inner, f"{where}.{key}" if where else key)
+            yield from _mismatches(value[key], inner, f"{where}.{key}" if where else key)
     elif isinstance(shape, list):
         if type(value) is not list:
             yield f"{where} is {type(value).__name__}, expected a list"
             return
         for number, entry in enumerate(value):
-            yield from _unlike(entry, shape[0], f"{where}[{number}]")
+            yield from _mismatches(entry, shape[0], f"{where}[{number}]")
     elif type(value) is not shape or (shape is float and not math.isfinite(value)):
         yield f"{where} is {value!r}, expected {shape.__name__}"

@@ -76,21 +76,21 @@ def _exchange(
         """By how many meetings there are fewer after an exchange of the pairs at two places."""
         one, two, less = at // size, other // size, 0
         for of, many in zip(codes, held, strict=True):
-            mine, theirs = of[at], of[other]
-            if mine == theirs:
+            moved, replaced = of[at], of[other]
+            if moved == replaced:
                 continue
-            for side, here, there in ((mine, one, two), (theirs, two, one)):
+            for side, from_batch, to_batch in ((moved, one, two), (replaced, two, one)):
                 if side >= 0:
-                    less += many[side * batches + here] - 1 - many[side * batches + there]
+                    less += many[side * batches + from_batch] - 1 - many[side * batches + to_batch]
         return less
 
     def exchange(at: int, other: int) -> None:
         one, two = at // size, other // size
         for of, many in zip(codes, held, strict=True):
-            for side, here, there in ((of[at], one, two), (of[other], two, one)):
+            for side, from_batch, to_batch in ((of[at], one, two), (of[other], two, one)):
                 if side >= 0:
-                    many[side * batches + here] -= 1
-                    many[side * batches + there] += 1
+                    many[side * batches + from_batch] -= 1
+                    many[side * batches + to_batch] += 1
             of[at], of[other] = of[other], of[at]
         order[at], order[other] = order[other], order[at]
 

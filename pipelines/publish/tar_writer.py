@@ -74,7 +74,7 @@ def write_tar(
     return Tar(name, len(samples), tar.position, digested.sha256.hexdigest(), digested.md5.hexdigest())
 
 
-def _batches(samples: Sequence[Sample], most_bytes: int) -> Iterator[list[Sample]]:
+def _batches(samples: Sequence[Sample], max_bytes: int) -> Iterator[list[Sample]]:
     """Samples whose media are read together."""
     batch: list[Sample] = []
     items = size = 0
@@ -82,7 +82,7 @@ def _batches(samples: Sequence[Sample], most_bytes: int) -> Iterator[list[Sample
         batch.append(sample)
         items += len(sample.ranges)
         size += sum(taken for _, _, taken in sample.ranges)
-        if items >= _READ_AHEAD_ITEMS or size >= most_bytes:
+        if items >= _READ_AHEAD_ITEMS or size >= max_bytes:
             yield batch
             batch, items, size = [], 0, 0
     if batch:

@@ -53,7 +53,7 @@ _FRAME, _VIDEO = re.compile(r"\w+\.frame_\d\d+\.jpg"), re.compile(r"\w+\.mp4")
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found. Each fault says in which file, of which sample, and what."""
+    """The result of verifying a corpus. Each fault names the file, the sample and what is wrong."""
 
     faults: list[str]
     tars: int = 0
@@ -66,7 +66,7 @@ class Verified:
     fast: bool = False  # of videos only the first frame was decoded
 
     def summary(self) -> str:
-        """What was read, for people."""
+        """A line of text that counts what was read."""
         counts = [f"{self.tars:,} tars", f"{self.samples:,} samples", f"{self.images:,} images"]
         if self.videos:
             decoded = "first frame of each decoded" if self.fast else "each decoded to its last frame"
@@ -174,7 +174,7 @@ def _fits_modality(modality: str, fields: Sequence[str]) -> bool:
 
 @dataclass
 class _TarFound:
-    """What a tar turned out to hold."""
+    """The content of a tar, as it was read."""
 
     path: str
     samples: int = 0
@@ -278,7 +278,7 @@ def _check_sample(
     decode: Callable[[bytes], Pixels],
     fast: bool,
 ) -> dict[str, Any]:
-    """Note what is wrong with a sample; its JSON, empty if it can't be used."""
+    """Record the faults of a sample; returns its JSON, empty if it can't be used."""
     if not re.fullmatch(r"[0-9a-f]{32}", key):
         found.fault("not a key: 32 lower-case hexadecimal digits", key)
     else:
@@ -315,7 +315,7 @@ def _check_sample(
 
 
 def _read_json(found: _TarFound, key: str, content: bytes, clips: Collection[str]) -> dict[str, Any]:
-    """A sample's JSON; empty if it can't be used, which is noted."""
+    """A sample's JSON; empty if it can't be used, which is recorded."""
     try:
         sample = json.loads(content)
     except ValueError as error:
@@ -328,12 +328,12 @@ def _read_json(found: _TarFound, key: str, content: bytes, clips: Collection[str
 
 
 def _repeated_keys(found: Sequence[_TarFound]) -> Iterator[str]:
-    whole = np.frombuffer(b"".join(key for tar in found for key in tar.keys), ">u8").reshape(-1, 2).T
-    order = np.lexsort((whole[1], whole[0]))
-    again = order[~first_of_run(whole[:, order])]
+    ids = np.frombuffer(b"".join(key for tar in found for key in tar.keys), ">u8").reshape(-1, 2).T
+    order = np.lexsort((ids[1], ids[0]))
+    repeats = order[~first_of_run(ids[:, order])]
     tar_of = np.repeat(np.arange(len(found)), [len(tar.keys) for tar in found])
-    for at in np.sort(again):
-        yield f"{found[tar_of[at]].path}: {join_id(whole[:, at]).hex()}: this key is there more than once"
+    for at in np.sort(repeats):
+        yield f"{found[tar_of[at]].path}: {join_id(ids[:, at]).hex()}: this key is there more than once"
 
 
 def _wrong_clusters(manifest: Mapping[str, Any], found: Sequence[_TarFound]) -> Iterator[str]:
@@ -355,7 +355,7 @@ def _torn_groups(found: Sequence[_TarFound]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a reader made of an image."""
+    """The result of decoding an image and comparing it with what was judged."""
 
     fault: str = ""
     damaged: bool = False  # it was judged at a fraction of its size, where its damage looks different

@@ -45,8 +45,8 @@ class WeightSettings(Settings):
         if not isinstance(data, dict) or not isinstance(data.get("file"), str) or not data["file"]:
             return data
         read = {str(task): factor for task, factor in load_settings(data["file"], _Table).root.items()}
-        said = data.get("table", {})
-        return {**data, "table": {**read, **said} if isinstance(said, dict) else said}
+        inline = data.get("table", {})
+        return {**data, "table": {**read, **inline} if isinstance(inline, dict) else inline}
 
     @model_validator(mode="after")
     def _fit_the_rule(self) -> WeightSettings:
@@ -74,8 +74,8 @@ class _Table(RootModel[dict[Task, Factor]]):
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What the weight of a dataset depends on."""
+class DatasetSize:
+    """The size of a dataset, and all else that its weight depends on."""
 
     task: Task
     samples: int  # those that are published
@@ -83,7 +83,7 @@ class Drawn:
     repeats: int = 1
 
 
-def dataset_weights(settings: WeightSettings, datasets: Mapping[str, Drawn]) -> dict[str, float]:
+def dataset_weights(settings: WeightSettings, datasets: Mapping[str, DatasetSize]) -> dict[str, float]:
     """The weight of each dataset: by hand as it was given, by every other rule such that they add up to 1.
 
     A dataset's own weight multiplies what the rule says of it, and `repeats` its number of samples.
@@ -95,6 +95,6 @@ def dataset_weights(settings: WeightSettings, datasets: Mapping[str, Drawn]) -> 
     return {name: float(f"{weight / total:.{_DIGITS}g}") for name, weight in found.items()}
 
 
-def _by_size(settings: WeightSettings, drawn: Drawn) -> float:
+def _by_size(settings: WeightSettings, drawn: DatasetSize) -> float:
     factor = settings.table.get(drawn.task, settings.otherwise) if settings.rule == "convergence" else 1.0
     return float(factor * (drawn.samples * drawn.repeats) ** (1 / settings.temperature))

@@ -3,33 +3,33 @@ from __future__ import annotations
 import pytest
 
 from corpus.storage import Store
-from pipelines.publish.checkpoint import Progress, Tar, is_tar_of, list_files
+from pipelines.publish.checkpoint import Checkpoint, Tar, is_tar_of, list_files
 
 TAR = Tar("clip-art-000007.tar", 1000, 63_000_000, "ab" * 32, "cd" * 16)
 OTHER = Tar("clip-art-1000007.tar", 1, 1, "ef" * 32, "01" * 16)
 
 
 def test_receipts_say_what_is_finished(store_url: str) -> None:
-    progress = Progress(Store(store_url))
-    assert progress.finished("f0") == {}
-    progress.note("f0", TAR)
-    progress.note("f0", TAR)
-    progress.note("f1", OTHER)
-    assert progress.finished("f0") == {TAR.name: TAR}
-    assert progress.fingerprints() == ["f0", "f1"]
-    progress.forget("f1")
-    assert progress.finished("f1") == {}
-    progress.forget()
-    progress.forget()
-    assert progress.fingerprints() == []
+    checkpoint = Checkpoint(Store(store_url))
+    assert checkpoint.finished("f0") == {}
+    checkpoint.add("f0", TAR)
+    checkpoint.add("f0", TAR)
+    checkpoint.add("f1", OTHER)
+    assert checkpoint.finished("f0") == {TAR.name: TAR}
+    assert checkpoint.fingerprints() == ["f0", "f1"]
+    checkpoint.clear("f1")
+    assert checkpoint.finished("f1") == {}
+    checkpoint.clear()
+    checkpoint.clear()
+    assert checkpoint.fingerprints() == []
     assert list_files(Store(store_url)) == set()
 
 
 def test_tars_of_a_manifest_are_carried_over(store_url: str) -> None:
-    progress = Progress(Store(store_url))
-    progress.keep("f0", [TAR.to_json()])
-    progress.note("f0", OTHER)
-    assert progress.finished("f0") == {TAR.name: TAR, OTHER.name: OTHER}
+    checkpoint = Checkpoint(Store(store_url))
+    checkpoint.carry_over("f0", [TAR.to_json()])
+    checkpoint.add("f0", OTHER)
+    assert checkpoint.finished("f0") == {TAR.name: TAR, OTHER.name: OTHER}
 
 
 def test_paths_and_names_of_tars() -> None:

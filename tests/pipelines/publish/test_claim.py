@@ -14,7 +14,7 @@ import pytest
 from small_worlds import InlineEngine, World, mixture
 
 from corpus.storage import Store
-from pipelines.publish.checkpoint import Progress, Tar, list_files
+from pipelines.publish.checkpoint import Checkpoint, Tar, list_files
 from pipelines.publish.claim import only_publisher
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
@@ -121,7 +121,7 @@ def test_a_tar_that_another_run_wrote_last_is_found_and_written_again(memory_sto
         store.publish("laion/laion-000001.tar", store.read("laion/laion-000001.tar") + bytes(10_240))
 
     def receipt() -> None:
-        Progress(store).note("beef", Tar("laion-000002.tar", 4, 10_240, "ab" * 32, "cd" * 16))
+        Checkpoint(store).add("beef", Tar("laion-000002.tar", 4, 10_240, "ab" * 32, "cd" * 16))
 
     for what, wrong in ((other_bytes, "laion-000001.tar"), (receipt, "laion-000002.tar")):
         with pytest.raises(PublishError, match=f"{wrong}: not as it was written .*another run"):
@@ -145,11 +145,11 @@ def test_notes_that_go_meanwhile_are_nobodys_trouble(store_url: str, monkeypatch
     store = Store(store_url)
     tars = [Tar(f"x-{number:06d}.tar", 1, 1, "ab" * 32, "cd" * 16) for number in range(3)]
     for tar in tars:
-        Progress(store).note("f0", tar)
+        Checkpoint(store).add("f0", tar)
     stale = list_files(store)
-    Progress(store).forget()
-    Progress(store).note("f0", tars[0])
+    Checkpoint(store).clear()
+    Checkpoint(store).add("f0", tars[0])
     monkeypatch.setattr("pipelines.publish.checkpoint.list_files", lambda *_: stale)
-    Progress(store).forget()
+    Checkpoint(store).clear()
     monkeypatch.undo()
     assert list_files(store) == set()

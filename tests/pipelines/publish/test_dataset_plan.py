@@ -9,8 +9,8 @@ from small_worlds import World, image_pair, mixture, picture
 
 from corpus.records import Modality, item_id
 from pipelines.labels.vocabulary import load_names
-from pipelines.publish.dataset_plan import DatasetPlan, item_ids, make_target, pair_rows, plan_dataset
-from pipelines.publish.export import OWN
+from pipelines.publish.dataset_plan import DatasetPlan, item_ids, make_export_target, pair_rows, plan_dataset
+from pipelines.publish.export import SELF
 from pipelines.publish.item_index import join_id, read_locations
 from pipelines.publish.mixture import PublishError
 
@@ -89,10 +89,10 @@ def test_rows_of_finished_tars_are_not_read(tmp_path: Path) -> None:
     world.captions("laion", 10)
     plan = planned(world, negatives=1)
     locations = read_locations(world.workspace, world.items, item_ids([plan]))
-    target = make_target(plan, locations, first_key=100)
+    target = make_export_target(plan, locations, first_key=100)
     items = pair_rows(plan, target, locations, finished={0, 2})
     assert {int(key) for item in items for key in item.key} == {101}
-    assert sum(int((item.slot == OWN).sum()) for item in items) == 4
+    assert sum(int((item.slot == SELF).sum()) for item in items) == 4
     assert sum(int((item.slot == 0).sum()) for item in items) == 4
     assert pair_rows(plan, target, locations, finished={0, 1, 2}) == []
 
@@ -102,7 +102,7 @@ def test_a_worker_is_told_only_of_the_items_of_its_table(tmp_path: Path) -> None
     world.captions("laion", 9, tables=3)
     plan = planned(world)
     locations = read_locations(world.workspace, world.items, item_ids([plan]))
-    items = pair_rows(plan, make_target(plan, locations, 0), locations, finished=set())
+    items = pair_rows(plan, make_export_target(plan, locations, 0), locations, finished=set())
     assert [len(item.locations) for item in items] == [3, 3, 3]
 
 
@@ -123,7 +123,7 @@ def test_items_of_two_kinds_on_one_side_are_refused(tmp_path: Path) -> None:
     world.dataset("laion", [image_pair("laion", str(n), item) for n, item in enumerate(items)])
     plan = planned(world)
     with pytest.raises(PublishError, match="its items as positive are jpg and mp4"):
-        make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+        make_export_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
 
 
 def test_an_item_that_lies_nowhere_is_named(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_an_item_that_lies_nowhere_is_named(tmp_path: Path) -> None:
     world.dataset("laion", [image_pair("laion", "a cat", item_id(b"gone"))])
     plan = planned(world)
     with pytest.raises(PublishError, match=f"item {item_id(b'gone').hex()} lies"):
-        make_target(plan, read_locations(world.workspace, [], item_ids([plan])), 0)
+        make_export_target(plan, read_locations(world.workspace, [], item_ids([plan])), 0)
 
 
 def several(dataset: str, text: str, items: list[bytes], negatives: list[list[bytes]]) -> dict[str, Any]:
@@ -146,19 +146,19 @@ def test_items_of_two_kinds_at_the_same_place_of_a_side_are_refused(tmp_path: Pa
     sides = [[images[0], videos[0]], [images[1], videos[1]]]
     given = world.dataset("clips", [several("clips", str(n), items, []) for n, items in enumerate(sides)])
     plan = planned(world)
-    target = make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+    target = make_export_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
     assert target.layout.fields == ("positive.jpg", "positive.mp4")
     world.datasets[:] = [replace(given, modality=Modality.CLIP)]
     as_clips = planned(world)
     assert as_clips.fingerprint != plan.fingerprint
-    target = make_target(as_clips, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+    target = make_export_target(as_clips, read_locations(world.workspace, world.items, item_ids([plan])), 0)
     assert target.layout.fields == ("positive.frame_00.jpg", "positive.mp4")
     world.datasets.clear()
     sides[1] = [images[2], images[3]]
     world.dataset("mixed", [several("mixed", str(n), items, []) for n, items in enumerate(sides)])
     plan = planned(world)
     with pytest.raises(PublishError, match="dataset mixed: its items number 1 as positive are jpg and mp4"):
-        make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+        make_export_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
 
 
 def test_negatives_of_other_kinds_than_positives_cannot_be_filled_up(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_negatives_of_other_kinds_than_positives_cannot_be_filled_up(tmp_path: P
     world.dataset("clips", rows)
     plan = planned(world, negatives=1)
     with pytest.raises(PublishError, match="dataset clips: its negatives are jpg and mp4 and its positives jpg"):
-        make_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
+        make_export_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
 
 
 def test_random_negatives_and_batches_follow_the_users_names_of_labels(tmp_path: Path) -> None:

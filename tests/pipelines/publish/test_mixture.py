@@ -16,14 +16,14 @@ from pipelines.labels.vocabulary import load_names
 from pipelines.publish.item_index import join_id
 from pipelines.publish.mixture import (
     BatchRule,
-    Candidates,
+    CandidatePairs,
     MixtureSettings,
     PublishError,
     arrange,
     arrange_dataset,
     draw,
     pack,
-    read_candidates,
+    read_candidate_pairs,
 )
 from pipelines.publish.pair_tables import pair_tables
 
@@ -43,12 +43,12 @@ def grouped(sizes: list[int], singles: int) -> list[dict[str, Any]]:
     return made + [image_pair("clips", f"single {number}", IMAGE) for number in range(singles)]
 
 
-def candidates(folder: Path, made: list[dict[str, Any]], tables: int = 3) -> Candidates:
+def candidates(folder: Path, made: list[dict[str, Any]], tables: int = 3) -> CandidatePairs:
     world = World(str(folder))
-    return read_candidates(world.workspace, pair_tables(world.write_pairs("laion", made, tables)))
+    return read_candidate_pairs(world.workspace, pair_tables(world.write_pairs("laion", made, tables)))
 
 
-def published(found: Candidates, *settings: Any) -> list[bytes]:
+def published(found: CandidatePairs, *settings: Any) -> list[bytes]:
     return [join_id(found.ids[:, at]) for at in arrange(found, *settings).chosen]
 
 

@@ -10,8 +10,8 @@ from small_worlds import World, image_pair
 
 from corpus.records import item_id
 from pipelines.publish.item_index import join_id
-from pipelines.publish.mixture import PublishError, arrange, read_candidates
-from pipelines.publish.pair_contents import Sides, first_entries, read_sides, side_ids
+from pipelines.publish.mixture import PublishError, arrange, read_candidate_pairs
+from pipelines.publish.pair_contents import PairContents, first_entries, read_pair_contents, side_ids
 from pipelines.publish.pair_tables import pair_tables
 
 
@@ -25,18 +25,18 @@ def negative(text: str = "", *items: bytes) -> dict[str, Any]:
 
 def read(
     folder: Path, rows: list[dict[str, Any]], negatives: int, sources: bool = False
-) -> tuple[Sides, list[dict[str, Any]]]:
+) -> tuple[PairContents, list[dict[str, Any]]]:
     """The sides, and the rows in published order."""
     world = World(str(folder))
     paths = world.write_pairs("laion", rows)
-    candidates = read_candidates(world.workspace, pair_tables(paths))
+    candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
     arranged = arrange(candidates, None, 100, "k")
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
-    return read_sides(world.workspace, pair_tables(paths), candidates, arranged, negatives, sources), ordered
+    return read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives, sources), ordered
 
 
-def named(sides: Sides, role: str) -> list[bytes]:
+def named(sides: PairContents, role: str) -> list[bytes]:
     return sorted(join_id(table[role][:, at]) for table in sides.tables for at in range(table[role].shape[1]))
 
 

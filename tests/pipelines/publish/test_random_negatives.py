@@ -13,9 +13,16 @@ from corpus.records import item_id
 from corpus.text.near import TextNearSettings
 from pipelines.publish import random_negatives as module
 from pipelines.publish.item_index import join_id
-from pipelines.publish.mixture import Arrangement, BatchRule, Candidates, PublishError, arrange, read_candidates
+from pipelines.publish.mixture import (
+    BatchRule,
+    CandidatePairs,
+    PublishError,
+    SampleOrder,
+    arrange,
+    read_candidate_pairs,
+)
 from pipelines.publish.near_sides import find_near_sides
-from pipelines.publish.pair_contents import Sides, read_sides
+from pipelines.publish.pair_contents import PairContents, read_pair_contents
 from pipelines.publish.pair_tables import pair_tables
 from pipelines.publish.random_negatives import fill_negatives
 
@@ -36,9 +43,9 @@ def filled(
     """(pair, slot, donor) as rows."""
     world = World(str(folder))
     paths = world.write_pairs("laion", rows, tables)
-    candidates = read_candidates(world.workspace, pair_tables(paths))
+    candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
     arranged = arrange(candidates, None, 1000, "order")
-    sides = read_sides(world.workspace, pair_tables(paths), candidates, arranged, negatives)
+    sides = read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives)
     labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
     near = find_near_sides(world.workspace, pair_tables(paths), candidates, arranged, sides, TextNearSettings())
     fill = fill_negatives(sides, candidates, arranged, key, labels, near)
@@ -223,21 +230,21 @@ def test_a_dataset_that_is_too_small_is_refused(tmp_path: Path) -> None:
         filled(tmp_path, rows, negatives=3)
 
 
-def drawn_sides(pairs: int, negatives: int, seed: int = 0) -> tuple[Sides, Candidates, Arrangement]:
+def drawn_sides(pairs: int, negatives: int, seed: int = 0) -> tuple[PairContents, CandidatePairs, SampleOrder]:
     """Pairs with few contents, groups, labels and sources, some of which have negatives of their own."""
     random = np.random.default_rng(seed)
     ids = random.integers(0, 2**63, (2, pairs)).astype(np.uint64)
     group, label = (random.integers(-1, most, pairs).astype(np.int32) for most in (6, 4))
     rows = np.arange(pairs, dtype=np.int32)
-    found = Candidates(ids, np.zeros_like(rows), rows, group, label, (), ("a", "b", "c", "d"), 0)
+    found = CandidatePairs(ids, np.zeros_like(rows), rows, group, label, (), ("a", "b", "c", "d"), 0)
     order = random.permutation(pairs)
     own = random.integers(0, negatives + 1, pairs)
     keys = random.integers(1, pairs + 2, (pairs, negatives)).astype(np.uint64)
     keys[np.arange(negatives) >= own[:, None]] = 0
     query, shown, source, whole = (random.integers(0, pairs + 2, pairs).astype(np.uint64) for _ in range(4))
-    arranged = Arrangement(order, np.zeros(pairs, int), rows, 0, BatchRule.SINGLE_DATASET)
+    arranged = SampleOrder(order, np.zeros(pairs, int), rows, 0, BatchRule.SINGLE_DATASET)
     shown += np.uint64(1)
-    return Sides((), {}, own, query, shown, keys, source % np.uint64(5), whole, shown), found, arranged
+    return PairContents((), {}, own, query, shown, keys, source % np.uint64(5), whole, shown), found, arranged
 
 
 @pytest.mark.parametrize("seed", range(60))

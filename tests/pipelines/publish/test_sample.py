@@ -14,7 +14,7 @@ from pipelines.publish.sample import (
     Pictures,
     field_ext,
     judged_pictures,
-    make_layout,
+    make_sample_fields,
     media_fields,
     named_media,
     random_negative,
@@ -32,7 +32,7 @@ NEGATIVE = {"text": "", "items": [IMAGE], "score": 0.71, "origin": "mined"}
 def made(used: int = 1, **columns: Any) -> dict[str, Any]:
     row = image_pair("laion", "a cat", IMAGE, **columns)
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
-    layout = make_layout({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
+    layout = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
     pictures = {
         name: Pictures([list(one["phash"]) for _ in range(3)], [list(one["rewritten"]) for _ in range(3)])
         for name, one in (("query", UNSEEN), ("positive", SHOWN), ("negatives", SHOWN))
@@ -128,12 +128,12 @@ def test_a_frame_beyond_the_hundredth_has_a_name_of_its_own() -> None:
 
 
 def test_fields_are_in_the_order_in_which_members_lie() -> None:
-    layout = make_layout({"query": ["jpg"], "positive": ["jpg", "jpg"], "negatives": ["jpg"]}, 2)
+    layout = make_sample_fields({"query": ["jpg"], "positive": ["jpg", "jpg"], "negatives": ["jpg"]}, 2)
     assert layout.fields == (
         *("query.jpg", "positive.frame_00.jpg", "positive.frame_01.jpg"),
         *("negative_0.jpg", "negative_1.jpg"),
     )
-    clips = make_layout({"query": [], "positive": ["jpg", "mp4"], "negatives": ["jpg", "mp4"]}, 1, clip=True)
+    clips = make_sample_fields({"query": [], "positive": ["jpg", "mp4"], "negatives": ["jpg", "mp4"]}, 1, clip=True)
     assert clips.fields == (
         *("positive.frame_00.jpg", "positive.mp4"),
         *("negative_0.frame_00.jpg", "negative_0.mp4"),
@@ -182,7 +182,7 @@ def test_what_is_wrong_with_a_json_is_named(path: tuple[Any, ...], value: Any, s
         inner = inner[step]
     inner[path[-1]] = value
     [fault] = wrong_json(sample)
-    assert re.search(said, fault), fault
+    assert re.scan(said, fault), fault
 
 
 def test_a_key_that_is_missing_or_out_of_order_is_named() -> None:
@@ -197,7 +197,7 @@ def test_clips_of_which_no_times_are_known_have_the_same_keys() -> None:
     """As a set gives them that has frames alone."""
     row = image_pair("films", "a cat", IMAGE, negatives=[NEGATIVE])
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
-    layout = make_layout({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, 2, clip=True)
+    layout = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, 2, clip=True)
     pictures = {name: Pictures([[""]] * 2, [[False]] * 2) for name in ("positive", "negatives")}
     pictures["query"] = Pictures([[]], [[]])
     [sample] = sample_jsons(table, "films", "video_retrieval", 1, layout, pictures)

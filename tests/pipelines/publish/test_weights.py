@@ -13,21 +13,24 @@ from corpus.settings import SettingsError, parse_settings
 from pipelines.publish.manifest import MANIFEST
 from pipelines.publish.publish import Published, publish
 from pipelines.publish.verify import verify
-from pipelines.publish.weights import Drawn, WeightSettings, dataset_weights
+from pipelines.publish.weights import DatasetSize, WeightSettings, dataset_weights
 
 SETS = {
-    "images": Drawn(Task.IMAGE_RETRIEVAL, 90_000),
-    "documents": Drawn(Task.DOCUMENT_RETRIEVAL, 9_000),
-    "videos": Drawn(Task.VIDEO_RETRIEVAL, 1_000),
+    "images": DatasetSize(Task.IMAGE_RETRIEVAL, 90_000),
+    "documents": DatasetSize(Task.DOCUMENT_RETRIEVAL, 9_000),
+    "videos": DatasetSize(Task.VIDEO_RETRIEVAL, 1_000),
 }
 
 
-def weights(datasets: dict[str, Drawn] = SETS, **settings: Any) -> dict[str, float]:
+def weights(datasets: dict[str, DatasetSize] = SETS, **settings: Any) -> dict[str, float]:
     return dataset_weights(parse_settings(settings, WeightSettings), datasets)
 
 
 def test_by_hand_they_are_what_was_given() -> None:
-    assert weights({"a": Drawn(Task.IMAGE_QA, 7, by_hand=3.0), "b": Drawn(Task.IMAGE_QA, 5)}) == {"a": 3.0, "b": 1.0}
+    assert weights({"a": DatasetSize(Task.IMAGE_QA, 7, by_hand=3.0), "b": DatasetSize(Task.IMAGE_QA, 5)}) == {
+        "a": 3.0,
+        "b": 1.0,
+    }
 
 
 def test_proportional_to_samples() -> None:
@@ -45,7 +48,9 @@ def test_temperature_levels_sizes() -> None:
 
 
 def test_the_lowest_temperature_gives_weights_of_any_sizes() -> None:
-    found = weights({**SETS, "huge": Drawn(Task.IMAGE_QA, 10**10, repeats=1000)}, rule="temperature", temperature=0.1)
+    found = weights(
+        {**SETS, "huge": DatasetSize(Task.IMAGE_QA, 10**10, repeats=1000)}, rule="temperature", temperature=0.1
+    )
     assert found["huge"] == pytest.approx(1)
     assert 0 < found["videos"] < found["documents"] < found["images"] < 1
 
@@ -61,13 +66,13 @@ def test_slow_tasks_are_drawn_more_often_than_their_size_says() -> None:
 
 
 def test_a_datasets_own_weight_and_repeats_multiply() -> None:
-    one, two, three = (Drawn(Task.IMAGE_QA, 10, *given) for given in ((1.0, 1), (2.0, 1), (1.0, 3)))
+    one, two, three = (DatasetSize(Task.IMAGE_QA, 10, *given) for given in ((1.0, 1), (2.0, 1), (1.0, 3)))
     found = weights({"one": one, "two": two, "three": three}, rule="proportional")
     assert found == pytest.approx({"one": 1 / 6, "two": 2 / 6, "three": 3 / 6}, rel=1e-5)
 
 
 def test_nothing_to_draw_from_weighs_nothing() -> None:
-    none = Drawn(Task.IMAGE_QA, 0)
+    none = DatasetSize(Task.IMAGE_QA, 0)
     assert weights({"none": none}, rule="proportional") == {"none": 0.0}
     assert weights({"none": none, **SETS}, rule="temperature", temperature=3)["none"] == 0.0
 

@@ -191,7 +191,7 @@ def measure(folder: str) -> dict[str, Any]:
         seconds[f"plan {dataset.name}"], plan = timed(planned)
         plans.append(plan)
     seconds["pairs in two datasets"], _ = timed(lambda: refuse_shared_pairs(plans))
-    sizes = {plan.given.name: DatasetSize(plan.given.task, len(plan.arranged.chosen)) for plan in plans}
+    sizes = {plan.dataset.name: DatasetSize(plan.dataset.task, len(plan.arranged.chosen)) for plan in plans}
     seconds["weights"], weights = timed(lambda: dataset_weights(mixture.weights, sizes))
     seconds["find items"], locations = timed(lambda: read_locations(workspace, items, item_ids(plans)))
     seconds["hand out"], rows = timed(

@@ -36,7 +36,7 @@ from corpus.work import MapJob, Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
-from pipelines.engines.opened import OpenedWork
+from pipelines.engines.scheduler import WorkerSession
 from pipelines.rates import Rates
 from recaption.backends import vllm_settings
 from recaption.prompts import chosen_prompts
@@ -113,7 +113,7 @@ class Ours:
         self._root = root
         self._stage = Caption(SOURCE, settings)
         self._tasks = tasks
-        self._opened: OpenedWork[ShardTask, Outcome] = OpenedWork.of(MapJob(self._stage, str(root)))
+        self._opened: WorkerSession[ShardTask, Outcome] = WorkerSession.of(MapJob(self._stage, str(root)))
         self._generation = 0
         self.rates = Rates()
 

@@ -176,14 +176,14 @@ def test_what_is_not_done_is_said(web: Web, home: Path, tmp_path: Path) -> None:
     assert "own: source laion is not read yet" in shown(nothing)
 
     shutil.copytree(home / "workspace", tmp_path / "part/workspace")
-    gone = sorted((tmp_path / "part/workspace/pairs/own").rglob("*.parquet"))
+    gone = sorted((tmp_path / "part/workspace/pairs/own/pairs").rglob("*.parquet"))
     gone[0].unlink()
     [part], [whole] = mixes(config_of(web, tmp_path / "part"), ["one"]), mixes(config_of(web, home), ["one"])
     assert f"own: 1 of {len(gone)} shards are not done: counted is what is there" in shown(part)
     assert "not all is done: `run` finishes it" in shown(part)
     own, all_of_own = (next(row for row in found.rows if row.dataset == "own") for found in (part, whole))
     assert 0 < own.available < all_of_own.available
-    assert sorted((tmp_path / "part/workspace/pairs/own").rglob("*.parquet")) == gone[1:]
+    assert sorted((tmp_path / "part/workspace/pairs/own/pairs").rglob("*.parquet")) == gone[1:]
 
 
 def test_the_command_prints_the_mixtures_that_are_asked_for(web: Web, home: Path) -> None:

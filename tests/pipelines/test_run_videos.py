@@ -136,6 +136,7 @@ def test_nothing_is_done_twice(films: Films, done: Path, tmp_path: Path) -> None
         "windows",
         "window_caption",
         "pairs",
+        "clusters",
     }
     assert films.run(home, darker).failed == []
     assert {name: digest for name, digest in digests(home / "workspace", "m*/**/*").items() if name not in before} == {}

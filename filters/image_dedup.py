@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.hamming import MAX_RADIUS_BITS, Pairs, key_bands, lsh_band_keys, pairs_within_radius, tag_keys
-from corpus.records import ITEM_ID, ITEM_ID_BYTES, Status
+from corpus.item_ids import split_ids
+from corpus.records import ITEM_ID, Status
 from corpus.settings import Settings
 from corpus.stages import ITEMS, JUDGED, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.union_find import UnionFind, components
@@ -90,7 +91,7 @@ class Duplicates(ShuffleStage):
         rows = np.concatenate([hashed[np.nonzero(wanted)[0]], np.flatnonzero(~usable)])
         return pa.table(
             {
-                "key": np.concatenate([keys[wanted], tag_keys(_halves(ids.filter(pa.array(~usable)))[1], _DIGEST)]),
+                "key": np.concatenate([keys[wanted], tag_keys(split_ids(ids.filter(pa.array(~usable)))[1], _DIGEST)]),
                 "hash": hashes[rows],
                 "row_address": shard.row_addresses[rows],
                 "item_id": ids.take(rows),
@@ -146,7 +147,7 @@ def _representatives(family: np.ndarray, items: pa.Table, ids: pa.Array, radius:
 
     One key orders all items, whatever their formats are, so the choice does not depend on who is compared first.
     """
-    high, low = _halves(ids)
+    high, low = split_ids(ids)
     values = [sign * items.column(name).to_numpy() for name, sign in _BY_VALUE.items()]
     order = np.lexsort((low, high, *reversed(values), family))
     representative = _first_near(family[order], items.column("hash").to_numpy()[order], radius)
@@ -174,20 +175,10 @@ def _first_near(family: np.ndarray, hashes: np.ndarray, radius: int) -> np.ndarr
 
 def _equal_ids(ids: pa.Array) -> Iterator[Pairs]:
     """Pairs of positions that chain equal ids together."""
-    high, low = _halves(ids)
+    high, low = split_ids(ids)
     order = np.lexsort((low, high))
     equal = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
     yield order[:-1][equal], order[1:][equal]
-
-
-def _halves(ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The item ids as two uint64 arrays that sort as the ids do."""
-    start = ids.offset * ITEM_ID_BYTES
-    data = ids.buffers()[1]
-    if data is None or not len(ids):
-        return np.empty(0, np.uint64), np.empty(0, np.uint64)
-    words = np.frombuffer(data, ">u8", 2 * len(ids), start).reshape(-1, 2).astype(np.uint64)
-    return words[:, 0], words[:, 1]
 
 
 def _numbers(table: pa.Table, column: str, kind: type[np.generic]) -> np.ndarray:

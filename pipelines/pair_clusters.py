@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.hashing import mix64
+from corpus.item_ids import split_ids
 from corpus.records import ITEM_ID_BYTES, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, Status
 from corpus.stages import Gives, Shard, ShuffleStage
 from corpus.text.keys import one_array
@@ -28,7 +29,6 @@ from corpus.text.near import (
     unique_pairs,
 )
 from corpus.union_find import UnionFind, components
-from pipelines.publish.item_index import split_ids
 from pipelines.publish.pair_contents import side_ids
 
 CLUSTERS = "clusters"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from corpus.item_ids import first_of_run, join_id, unique_ids
 from corpus.published import JPEG_QUALITY
 from corpus.records import Modality
 from corpus.stages import fingerprint
@@ -20,7 +21,7 @@ from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.publish.export import SELF, ExportTarget, PairRows
-from pipelines.publish.item_index import Locations, first_of_run, join_id, unique_ids
+from pipelines.publish.item_index import Locations
 from pipelines.publish.mixture import (
     BatchRule,
     CandidatePairs,

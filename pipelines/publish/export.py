@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.item_ids import split_ids
 from corpus.published import JPEG_QUALITY
 from corpus.stages import Resources
 from corpus.storage import Store
@@ -24,7 +25,7 @@ from corpus.workspace import Workspace
 from pipelines.engines import Engine
 from pipelines.publish.checkpoint import Checkpoint, Tar
 from pipelines.publish.claim import Claim
-from pipelines.publish.item_index import Locations, split_ids
+from pipelines.publish.item_index import Locations
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.pair_contents import ROLES, first_entries
 from pipelines.publish.pair_tables import PairTable

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpus.hashing import mix64
+from corpus.item_ids import first_of_run, split_ids
 from corpus.published import JPEG_QUALITY
 from corpus.records import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
@@ -29,7 +30,6 @@ from corpus.workspace import Workspace
 from pipelines.labels.batch_spread import label_spread_order
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames, load_names
-from pipelines.publish.item_index import first_of_run, split_ids
 from pipelines.publish.pair_tables import PairTable
 from pipelines.publish.weights import WeightSettings
 

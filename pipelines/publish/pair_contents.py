@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings, mix64
+from corpus.item_ids import split_ids
 from corpus.text.keys import text_keys
 from corpus.workspace import Workspace
-from pipelines.publish.item_index import split_ids
 from pipelines.publish.mixture import CandidatePairs, PublishError, SampleOrder
 from pipelines.publish.pair_tables import PairTable
 

@@ -21,12 +21,12 @@ from typing import IO, Any
 import numpy as np
 
 from corpus.decoding import UndecodableError
+from corpus.item_ids import first_of_run, join_id
 from corpus.pixels import Pixels
 from corpus.records import Modality
 from corpus.storage import Store
 from corpus.tars import TarReader
 from pipelines.publish.checkpoint import Tar, list_files
-from pipelines.publish.item_index import first_of_run, join_id
 from pipelines.publish.manifest import (
     BLEND,
     INDEX,

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_worlds import World, image_pair, mixture
 
+from corpus.item_ids import join_id
 from corpus.records import item_id
 from corpus.settings import SettingsError, parse_settings
 from pipelines.labels.vocabulary import load_names
-from pipelines.publish.item_index import join_id
 from pipelines.publish.mixture import (
     BatchRule,
     CandidatePairs,

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from small_worlds import World, image_pair
 
+from corpus.item_ids import join_id
 from corpus.records import item_id
-from pipelines.publish.item_index import join_id
 from pipelines.publish.mixture import PublishError, arrange, read_candidate_pairs
 from pipelines.publish.pair_contents import PairContents, first_entries, read_pair_contents, side_ids
 from pipelines.publish.pair_tables import pair_tables

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from small_worlds import World, image_pair
 
+from corpus.item_ids import join_id
 from corpus.records import item_id
 from corpus.text.near import TextNearSettings
 from pipelines.publish import random_negatives as module
-from pipelines.publish.item_index import join_id
 from pipelines.publish.mixture import (
     BatchRule,
     CandidatePairs,

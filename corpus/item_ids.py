@@ -1,0 +1,55 @@
+"""Columns of 16-byte ids as pairs of 64-bit numbers, which numpy sorts, searches and compares without loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.records import ITEM_ID_BYTES
+
+
+def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """uint64[2, n]: 16-byte ids as two numbers each, so that numpy sorts and searches them in the order of bytes."""
+    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    if array.null_count:
+        raise ValueError(f"{array.null_count} of {len(array)} ids are null")
+    data = array.buffers()[1]
+    if data is None:
+        return np.zeros((2, 0), np.uint64)
+    words = np.frombuffer(data, ">u8", count=2 * len(array), offset=array.offset * ITEM_ID_BYTES)
+    return np.ascontiguousarray(words.reshape(-1, 2).T).astype(np.uint64)
+
+
+def join_id(halves: np.ndarray) -> bytes:
+    """The 16 bytes of one id, uint64[2]: the inverse of `split_ids`."""
+    return int(halves[0]).to_bytes(8, "big") + int(halves[1]).to_bytes(8, "big")
+
+
+def unique_ids(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Ids (each part uint64[2, ...]) in ascending order, each once, uint64[2, n]."""
+    ids = np.concatenate([np.zeros((2, 0), np.uint64), *(part.reshape(2, -1) for part in parts)], axis=1)
+    ids = ids[:, np.lexsort((ids[1], ids[0]))]
+    return np.ascontiguousarray(ids[:, first_of_run(ids)])
+
+
+def first_of_run(ids: np.ndarray) -> np.ndarray:
+    """bool[n]: whether each of sorted ids differs from the one before it."""
+    first = np.ones(ids.shape[1], bool)
+    first[1:] = (ids[:, 1:] != ids[:, :-1]).any(axis=0)
+    return first
+
+
+def find_ids(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Positions of wanted ids (uint64[2, k]) among ascending ids (uint64[2, n]), int64[k]; -1 for absent ones."""
+    at = np.searchsorted(ids[0], wanted[0]).astype(np.int64)
+    if not ids.shape[1]:
+        return np.full(len(at), -1, np.int64)
+    while True:  # ids that share their first half, hardly ever more than one, are walked along
+        here = np.minimum(at, ids.shape[1] - 1)
+        same_half = (at == here) & (ids[0][here] == wanted[0])
+        behind = same_half & (ids[1][here] < wanted[1])
+        if not behind.any():
+            return np.where(same_half & (ids[1][here] == wanted[1]), here, -1)
+        at += behind

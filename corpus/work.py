@@ -167,7 +167,7 @@ class FinalizeTask:
     """What a keyed stage concluded about one shard's rows: `node`, the stage's columns, `status`, `reason`."""
 
     task: ShardTask
-    said: pa.Table
+    results: pa.Table
 
 
 @dataclass(frozen=True)
@@ -408,9 +408,9 @@ def _spread(
 
 def _finalize(stage: ShuffleStage, workspace: Workspace, item: FinalizeTask) -> tuple[pa.Table, int, dict[str, Any]]:
     shard, status, reason = _load(stage, workspace, item.task)
-    nodes = item.said.column("row_address").to_numpy()
+    nodes = item.results.column("row_address").to_numpy()
     if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.row_addresses).all():
         raise ShardError(f"stage {stage.name}: concluded on rows twice, or on rows that are not live in this shard")
     rows = nodes & np.int64(0xFFFFFFFF)
-    table = _spread(stage, _typed(stage, item.said), rows, status, reason, None)
+    table = _spread(stage, _typed(stage, item.results), rows, status, reason, None)
     return table, workspace.write_table(item.task.output, table, item.task.fingerprint_parts), shard.metrics

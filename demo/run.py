@@ -103,11 +103,11 @@ def ends(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:
         wanted = source == only if only else isinstance(config.sources[source], LaionSource)
         for one in planned.table(step, source) if wanted else ():
             rows = TableKey("tables", source, ROWS).path(one.task.shard, dict(index.shards)[one.task.shard])
-            said = workspace.read_table(rows, ["url", "text"])
+            outcomes = workspace.read_table(rows, ["url", "text"])
             judged = workspace.read_table(one.task.output, ["status", "reason"])
             for column in judged.column_names:
-                said = said.append_column(column, judged.column(column))
-            tables.append(said)
+                outcomes = outcomes.append_column(column, judged.column(column))
+            tables.append(outcomes)
     return pa.concat_tables(tables)
 
 
@@ -136,7 +136,7 @@ def film_differences(truth: Truth, config: Config) -> list[str]:
     }
     fetched = ends(config, "download", FILMS)
     lost = fetched.filter(pc.not_equal(fetched.column("status"), str(Status.KEPT))).drop_columns(["text"])
-    said = compare_clips(truth, pa.concat_tables([clips, lost], promote_options="default"))
+    differences = compare_clips(truth, pa.concat_tables([clips, lost], promote_options="default"))
     for mixture in config.mixtures.values():
         chosen = {name: config.datasets[name] for name in mixture.datasets}
         of_films = {
@@ -144,19 +144,19 @@ def film_differences(truth: Truth, config: Config) -> list[str]:
             for name, one in chosen.items()
             if isinstance(one, ClipPairSettings)
         }
-        said += compare_samples(truth, of_films, mixture.corpus)
-    return said
+        differences += compare_samples(truth, of_films, mixture.corpus)
+    return differences
 
 
 def set_differences(truth: SetsTruth, config: Config, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What the sets of given pairs, and all that is published of them, are not as planted."""
     truth = replace(truth, sets={name: planted for name, planted in truth.sets.items() if name in config.sources})
-    said = compare_funnels(truth, funnels)
+    differences = compare_funnels(truth, funnels)
     for mixture in config.mixtures.values():
         published = {
             name: Published(config.datasets[name].sources, chosen.negatives)
             for name, chosen in mixture.datasets.items()
             if config.datasets[name].source in truth.sets
         }
-        said += compare_sets(truth, published, mixture.corpus, mixture.batch_size)
-    return said
+        differences += compare_sets(truth, published, mixture.corpus, mixture.batch_size)
+    return differences

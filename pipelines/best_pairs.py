@@ -85,7 +85,7 @@ class BestPairs(ShuffleStage):
     def finalize(self, reduced: pa.Table) -> pa.Table:
         """What was found is what is said."""
         count = reduced.num_rows
-        said = {"status": str(Status.FILTERED), "reason": "same_image"}
-        for name, value in said.items():
+        verdict = {"status": str(Status.FILTERED), "reason": "same_image"}
+        for name, value in verdict.items():
             reduced = reduced.append_column(name, pc.if_else(pa.array(np.ones(count, bool)), value, ""))
         return reduced

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from corpus.records import CLIP, PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
 from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import normalize_text
-from pipelines.clip_siblings import Said, clip_negatives, group_names, ranked_siblings, text_negatives
+from pipelines.clip_siblings import PairTexts, clip_negatives, group_names, ranked_siblings, text_negatives
 from pipelines.pair_texts import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
 from video.negatives import NegativeSettings
@@ -134,13 +134,15 @@ def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Tab
     if settings.of == "moments":
         kinds = shard[ROWS].column("kind")
         shard = shard.take(np.flatnonzero(pc.equal(kinds, str(ClipKind.ANNOTATED)).to_numpy(zero_copy_only=False)))
-    said = _questions(shard) if settings.of in _QUESTIONS else choose_texts(shard, settings)
+    pair_texts = _questions(shard) if settings.of in _QUESTIONS else choose_texts(shard, settings)
     media = _media(shard, settings)
-    place = said.column("row").to_numpy()
-    said = said.append_column("missing", media.missing.take(pa.array(place)))
-    reason = pc.if_else(pc.equal(said.column("text"), ""), said.column("without"), said.column("missing"))
+    place = pair_texts.column("row").to_numpy()
+    pair_texts = pair_texts.append_column("missing", media.missing.take(pa.array(place)))
+    reason = pc.if_else(
+        pc.equal(pair_texts.column("text"), ""), pair_texts.column("without"), pair_texts.column("missing")
+    )
     kept = pc.equal(reason, "").to_numpy(zero_copy_only=False)
-    pairs = _Pairs(shard, settings, said, media, place, kept)
+    pairs = _Pairs(shard, settings, pair_texts, media, place, kept)
     rows = shard[ROWS].take(place)
     return pa.table(
         {
@@ -151,7 +153,7 @@ def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Tab
             "group": pa.array(pairs.groups(), pa.string()),
             "label": repeated("", len(place)),
             "in_batch_negatives": pa.array(np.ones(len(place), np.bool_)),
-            **{name: said.column(name) for name in ("caption_origin", "caption_model", "caption_prompt")},
+            **{name: pair_texts.column(name) for name in ("caption_origin", "caption_model", "caption_prompt")},
             "source_url": _public(rows.column("url"), rows.column("video")),
             "source_sha256": rows.column("downloaded_sha256"),
             "licence": pc.fill_null(rows.column("licence"), ""),
@@ -233,7 +235,7 @@ class _Pairs:
 
     shard: Shard  # of the n clips
     settings: ClipPairSettings
-    said: pa.Table  # of the m pairs
+    pair_texts: pa.Table  # of the m pairs
     media: _Media
     place: np.ndarray  # int64[m], the clip of each
     kept: np.ndarray  # bool[m]
@@ -243,19 +245,26 @@ class _Pairs:
 
     def ids(self, dataset: str) -> pa.Array:
         """A pair is what it says and shows: the same words about the same frames are the same pair."""
-        words = [self.said.column(name).to_pylist() for name in ("question", "text") if name in self.said.column_names]
+        words = [
+            self.pair_texts.column(name).to_pylist()
+            for name in ("question", "text")
+            if name in self.pair_texts.column_names
+        ]
         items = self.media.items.to_pylist()
-        made = [pair_id(dataset, *said, *items[row]) for *said, row in zip(*words, self.place.tolist(), strict=True)]
+        made = [
+            pair_id(dataset, *pair_texts, *items[row])
+            for *pair_texts, row in zip(*words, self.place.tolist(), strict=True)
+        ]
         return pa.array(made, PAIR_SCHEMA.field("pair_id").type)
 
     def both_sides(self) -> dict[str, pa.Array]:
         settings, n = self.settings, len(self)
-        texts, place = self.said.column("text").combine_chunks(), pa.array(self.place)
+        texts, place = self.pair_texts.column("text").combine_chunks(), pa.array(self.place)
         clip, text = (self.media.items.take(place), self.media.clips.take(place)), (texts, no_items(n))
         query: tuple[pa.Array, ...]
         positive: tuple[pa.Array, ...]
         if settings.of in _QUESTIONS:
-            query, positive = (self.said.column("question").combine_chunks(), *clip), text
+            query, positive = (self.pair_texts.column("question").combine_chunks(), *clip), text
         elif settings.direction == "text_to_clip":
             query, positive = text, (repeated("", n), *clip)
         else:
@@ -270,7 +279,9 @@ class _Pairs:
             return [""] * len(self)
         rows = self.shard[ROWS].select(["group", "item_id"]).take(self.place)
         names = pc.if_else(pa.array(self.kept), pc.fill_null(rows.column("group"), ""), "")
-        return group_names(names.to_pylist(), rows.column("item_id").to_pylist(), self.said.column("text").to_pylist())
+        return group_names(
+            names.to_pylist(), rows.column("item_id").to_pylist(), self.pair_texts.column("text").to_pylist()
+        )
 
     def negatives(self) -> list[list[dict[str, Any]]]:
         settings, most = self.settings, self.settings.negatives.negatives
@@ -278,18 +289,19 @@ class _Pairs:
             return [[] for _ in range(len(self))]
         asked = settings.of in _QUESTIONS
         like = [
-            normalize_text(each) for each in self.said.column("question" if asked else "caption_origin").to_pylist()
+            normalize_text(each)
+            for each in self.pair_texts.column("question" if asked else "caption_origin").to_pylist()
         ]
-        said = Said(self.place.tolist(), self.said.column("text").to_pylist(), like)
+        pair_texts = PairTexts(self.place.tolist(), self.pair_texts.column("text").to_pylist(), like)
         as_text = asked or settings.direction == "clip_to_text"
         usable = pc.equal(self.media.missing, "").to_numpy(zero_copy_only=False)
         if as_text:
             usable = np.isin(
-                np.arange(len(usable)), [row for row, text in zip(said.row, said.text, strict=True) if text]
+                np.arange(len(usable)), [row for row, text in zip(pair_texts.row, pair_texts.text, strict=True) if text]
             )
         ranked = ranked_siblings(self.shard[ROWS], usable, settings.negatives, settings.of == "moments")
         if as_text:
-            found = text_negatives(said, ranked, most, answers=asked)
+            found = text_negatives(pair_texts, ranked, most, answers=asked)
         else:
-            found = clip_negatives(said, ranked, self.media.items, self.media.clips, most)
+            found = clip_negatives(pair_texts, ranked, self.media.items, self.media.clips, most)
         return [negatives if kept else [] for negatives, kept in zip(found, self.kept.tolist(), strict=True)]

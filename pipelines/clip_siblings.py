@@ -23,7 +23,7 @@ _MORE = 64  # siblings that are looked at over and above four times those that a
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class PairTexts:
     """What m pairs say of the clips of a shard, filtered pairs included."""
 
     row: list[int]  # the clip of each pair
@@ -58,15 +58,15 @@ def ranked_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettin
 
 
 def clip_negatives(
-    said: Said, ranked: list[list[int]], items: pa.ListArray, clips: pa.StructArray, most: int
+    pair_texts: PairTexts, ranked: list[list[int]], items: pa.ListArray, clips: pa.StructArray, most: int
 ) -> list[list[dict[str, Any]]]:
     """For each pair at most so many siblings' clips, of which nothing is said that is said of its own clip.
 
     Of each of n clips `items` are the ids of its items and `clips` (CLIP) its times.
     """
-    shown, words, times = items.to_pylist(), _words(said), clips.to_pylist()
+    shown, words, times = items.to_pylist(), _words(pair_texts), clips.to_pylist()
     found = []
-    for row in said.row:
+    for row in pair_texts.row:
         seen = {tuple(shown[row])}
         negatives: list[dict[str, Any]] = []
         for other in _others(row, ranked, words):
@@ -79,29 +79,31 @@ def clip_negatives(
     return found
 
 
-def text_negatives(said: Said, ranked: list[list[int]], most: int, answers: bool) -> list[list[dict[str, Any]]]:
+def text_negatives(
+    pair_texts: PairTexts, ranked: list[list[int]], most: int, answers: bool
+) -> list[list[dict[str, Any]]]:
     """For each pair one text of at most so many siblings: one of the same kind, if there is a fitting one.
 
     Captions of a sibling that says what is said of the pair's own clip are left out, all of them; of `answers`, only
     those that are the pair's own. No text is there twice.
     """
-    words = _words(said)
+    words = _words(pair_texts)
     of_row: dict[int, list[int]] = defaultdict(list)
-    for pair, (row, text) in enumerate(zip(said.row, said.text, strict=True)):
+    for pair, (row, text) in enumerate(zip(pair_texts.row, pair_texts.text, strict=True)):
         if text:
             of_row[row].append(pair)
     found = []
-    for pair, row in enumerate(said.row):
-        seen = {normalize_text(said.text[pair])}
+    for pair, row in enumerate(pair_texts.row):
+        seen = {normalize_text(pair_texts.text[pair])}
         negatives: list[dict[str, Any]] = []
         for other in ranked[row] if answers else _others(row, ranked, words):
             if len(negatives) == most:
                 break
-            fitting = [each for each in of_row[other] if normalize_text(said.text[each]) not in seen]
+            fitting = [each for each in of_row[other] if normalize_text(pair_texts.text[each]) not in seen]
             if fitting:
-                best = min(fitting, key=lambda each: said.like[each] != said.like[pair])
-                seen.add(normalize_text(said.text[best]))
-                negatives.append(_negative(said.text[best], [], None))
+                best = min(fitting, key=lambda each: pair_texts.like[each] != pair_texts.like[pair])
+                seen.add(normalize_text(pair_texts.text[best]))
+                negatives.append(_negative(pair_texts.text[best], [], None))
         found.append(negatives)
     return found
 
@@ -128,10 +130,10 @@ def group_names(groups: Sequence[str], clips: Sequence[bytes], texts: Sequence[s
     return [name if counts[name] > 1 else "" for name in names]
 
 
-def _words(said: Said) -> dict[int, set[str]]:
+def _words(pair_texts: PairTexts) -> dict[int, set[str]]:
     """What is said of each clip."""
     words: dict[int, set[str]] = defaultdict(set)
-    for row, text in zip(said.row, said.text, strict=True):
+    for row, text in zip(pair_texts.row, pair_texts.text, strict=True):
         if text:
             words[row].add(normalize_text(text))
     return words

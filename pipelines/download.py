@@ -137,38 +137,38 @@ def download_shard(shard: Shard, download: Callable[[list[str], MediaWriter], li
 
 def store(fetched: Fetched, settings: DownloadSettings, media: MediaWriter) -> Stored:
     """What one download came to; its image goes into the media tar."""
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "http_status": fetched.http_status or None,
         "attempts": fetched.attempts,
         "detail": fetched.detail,
     }
     if fetched.reason == "opted_out":
-        return Stored(Status.FILTERED, fetched.reason, **said)
+        return Stored(Status.FILTERED, fetched.reason, **fields)
     if fetched.reason != "ok":
-        return Stored(Status.FAILED, fetched.reason, **said)
-    return store_image(fetched.body, settings, media, said)
+        return Stored(Status.FAILED, fetched.reason, **fields)
+    return store_image(fetched.body, settings, media, fields)
 
 
-def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, said: Mapping[str, Any]) -> Stored:
+def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fields: Mapping[str, Any]) -> Stored:
     """Judge a downloaded body by its header, re-encode it if asked to, and put it into the media tar.
 
-    `said` is what is known of the download: more values of `Stored`.
+    `fields` is what is known of the download: more values of `Stored`.
     """
     header, digest = sniff(data), hashlib.sha256(data).digest()
-    said = {**said, "downloaded_sha256": digest, "downloaded_bytes": len(data)}
+    fields = {**fields, "downloaded_sha256": digest, "downloaded_bytes": len(data)}
     if reason := refusal(header, settings.max_pixels, settings.max_side_px):
-        return Stored(Status.FAILED, reason, **said)
+        return Stored(Status.FAILED, reason, **fields)
     ext, orientation = header.ext, header.orientation
     if settings.reencode is not None and not header.animated:  # else `quality` would see a still picture
         try:
             data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.quality, orientation)
         except UndecodableError as error:
-            return Stored(Status.FAILED, error.reason, **{**said, "detail": in_words(error)})
+            return Stored(Status.FAILED, error.reason, **{**fields, "detail": in_words(error)})
         ext, orientation, digest = "jpg", 1, hashlib.sha256(data).digest()
     item = id_of_digest(digest)  # hashed once: it is the dearest thing done to the bytes
     offset, size = media.add(item, ext, data)
-    said |= {"stored_sha256": digest, "orientation": orientation}
-    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, **said)
+    fields |= {"stored_sha256": digest, "orientation": orientation}
+    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, **fields)
 
 
 def items_table(stored: list[Stored]) -> pa.Table:

@@ -111,9 +111,9 @@ def ask(urls: list[str], folder: Path, settings: DownloadSettings) -> bool:
     # When its worker fails, its own exit code is 0 all the same; what counts is what lies there.
     wanted = "*.tar" if code is None else "*_stats.json"
     if code or not list((folder / "out").glob(wanted)):
-        said = log.read_text(encoding="utf-8", errors="replace").strip()
+        output = log.read_text(encoding="utf-8", errors="replace").strip()
         how = "was killed at its deadline before it began" if code is None else f"failed (exit code {code})"
-        raise ShardError(f"img2dataset {how}: {said[-_LOG_TAIL:]}")
+        raise ShardError(f"img2dataset {how}: {output[-_LOG_TAIL:]}")
     return code is not None
 
 
@@ -170,9 +170,9 @@ def outcomes(folder: Path, urls: int, finished: bool) -> list[Stored]:
     found = [unsaid] * urls
     if finished:  # the end of the file is written last
         for path in (folder / "out").glob("*.parquet"):
-            for said in pq.read_table(path, columns=["row", "status", "error_message"]).to_pylist():
-                if said["status"] != "success":
-                    found[said["row"]] = failed_row(said["status"], said["error_message"])
+            for entry in pq.read_table(path, columns=["row", "status", "error_message"]).to_pylist():
+                if entry["status"] != "success":
+                    found[entry["row"]] = failed_row(entry["status"], entry["error_message"])
     return found
 
 

@@ -114,24 +114,24 @@ def in_place(url: str, store: Store) -> Stored | None:
 
 def store_fetched(fetched: Fetched, media: MediaWriter) -> Stored:
     """What one download came to; if it is a video, it is in the media tar then."""
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "http_status": fetched.http_status or None,
         "attempts": fetched.attempts,
         "detail": fetched.detail,
     }
     body = fetched.spooled
     if fetched.reason == "opted_out":
-        return Stored(Status.FILTERED, fetched.reason, **said)
+        return Stored(Status.FILTERED, fetched.reason, **fields)
     if fetched.reason != "ok" or body is None:
-        return Stored(Status.FAILED, fetched.reason, **said)
-    said |= {"downloaded_sha256": body.sha256, "downloaded_bytes": body.size}
+        return Stored(Status.FAILED, fetched.reason, **fields)
+    fields |= {"downloaded_sha256": body.sha256, "downloaded_bytes": body.size}
     ext = _container(body.file)
     if not ext:
-        said["detail"] = fetched.content_type
-        return Stored(Status.FAILED, "not_a_video" if body.size else "zero_length", **said)
+        fields["detail"] = fetched.content_type
+        return Stored(Status.FAILED, "not_a_video" if body.size else "zero_length", **fields)
     item = id_of_digest(body.sha256)
     offset, size = media.add_file(item, ext, body.file, body.size)
-    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, stored_sha256=body.sha256, **said)
+    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, stored_sha256=body.sha256, **fields)
 
 
 def _container(file: IO[bytes]) -> str:

@@ -98,12 +98,12 @@ class GivenPairs(MapStage):
 def pair_rows(shard: Shard, dataset: str, settings: GivenPairSettings) -> pa.Table:
     """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
     making = _Making(dataset, settings, images_of(shard), Counter())
-    said = [shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist()]
+    tables = [shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist()]
     if LABELS in shard.tables:
-        said.append(shard[LABELS].select(["label"]).to_pylist())
+        tables.append(shard[LABELS].select(["label"]).to_pylist())
     pairs = [
         making.pair({name: value for part in parts for name, value in part.items()})
-        for parts in zip(*said, strict=True)
+        for parts in zip(*tables, strict=True)
     ]
     shard.metrics["pairs"] = dict(making.notes)
     return pa.Table.from_pylist(pairs, table_schema(PAIR_SCHEMA))

@@ -124,8 +124,8 @@ def _shortfalls(asked: MixtureDataset, available: int, own_negatives: np.ndarray
 def _weighed(config: Config, mixture: MixtureSettings, rows: Sequence[MixRow], steps: int) -> Iterator[MixRow]:
     drawn = {}
     for row in rows:
-        said = mixture.datasets[row.dataset]
-        drawn[row.dataset] = DatasetSize(config.datasets[row.dataset].task, row.taken, said.weight, said.repeats)
+        entry = mixture.datasets[row.dataset]
+        drawn[row.dataset] = DatasetSize(config.datasets[row.dataset].task, row.taken, entry.weight, entry.repeats)
     weights = dataset_weights(mixture.weights, drawn)
     total = sum(weights[row.dataset] for row in rows if row.taken) or 1.0
     for row in rows:
@@ -148,12 +148,12 @@ def show_mix(console: Terminal, mix: Mix) -> None:
     table.add_row("all", "", f"{available:,}", f"{taken:,}", "", "", "")
     console.print(table)
     steps = "as asked for" if mix.given_steps else "as many as all that is taken fills, `repeats` counted"
-    said = [
+    lines = [
         f"share: of the batches, each of which comes from one dataset, drawn by weight. epochs: how often a dataset is "
         f"gone through in {mix.steps:,} steps of {mix.batch_size:,} samples ({steps}).",
         *(f"{row.dataset}: {note}" for row in mix.rows for note in row.notes),
     ]
     if not all(row.whole for row in mix.rows):
-        said.append("not all is done: `run` finishes it, and then these figures change")
-    for line in said:
+        lines.append("not all is done: `run` finishes it, and then these figures change")
+    for line in lines:
         print_line(console, line)

@@ -47,13 +47,13 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
     originals = _originals(shard)
     if settings.captions == "original":
         return originals
-    said = shard[CAPTION]
+    captions = shard[CAPTION]
     generated = {
         "row": pa.array(np.arange(n)),
-        "text": pc.fill_null(said.column("caption").combine_chunks(), ""),
+        "text": pc.fill_null(captions.column("caption").combine_chunks(), ""),
         "caption_origin": repeated(CaptionOrigin.GENERATED, n),
-        "caption_model": said.column("caption_model").combine_chunks(),
-        "caption_prompt": said.column("prompt").combine_chunks(),
+        "caption_model": captions.column("caption_model").combine_chunks(),
+        "caption_prompt": captions.column("prompt").combine_chunks(),
         "without": repeated("no_caption", n),
     }
     has_caption = pc.not_equal(generated["text"], "").to_numpy(zero_copy_only=False)

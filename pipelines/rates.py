@@ -43,7 +43,7 @@ class Rates:
             rate += f" by {len(self.replicas)} replicas"
         parts = [rate]
         if time:
-            parts.append(", ".join(f"{said} {total[state] / time:.0%}" for state, said in _STATES.items()))
+            parts.append(", ".join(f"{label} {total[state] / time:.0%}" for state, label in _STATES.items()))
         if total["starting_s"] > _WORTH_SAYING_S:
             parts.append(f"started in {total['starting_s'] / len(self.replicas):.0f} s")
         if total["from_cache"]:

@@ -286,9 +286,9 @@ class _Runner:
                     bar.say(rates.line(time.perf_counter() - start))
                 for key, n in outcome.counts.items():
                     counts[key.partition("/")[0]] = counts.get(key.partition("/")[0], 0) + n
-        said = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items(), key=lambda e: -e[1]))
+        summary = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items(), key=lambda e: -e[1]))
         seconds = time.perf_counter() - start
-        self.progress.note(f"{step.name}: {len(todo)} shards, {rows:,} rows ({said}), {seconds:.1f} s")
+        self.progress.note(f"{step.name}: {len(todo)} shards, {rows:,} rows ({summary}), {seconds:.1f} s")
         if rates:
             self.progress.note(f"{step.name}: {rates.line(seconds)}")
             self.record.say("rates", step=step.name, seconds=round(seconds, 3), replicas=rates.record())
@@ -340,18 +340,18 @@ def run_map(engine: Engine, stage: MapStage, workspace: str, tasks: Sequence[Sha
         yield from engine.map(replace(work, careful=True), again)
 
 
-def settle_tasks(said: pa.Table | None, tasks: Sequence[ShardTask], stage: ShuffleStage) -> list[FinalizeTask]:
+def settle_tasks(results: pa.Table | None, tasks: Sequence[ShardTask], stage: ShuffleStage) -> list[FinalizeTask]:
     """What a keyed stage concluded, dealt out to the shards whose rows it speaks of."""
-    if said is None:
+    if results is None:
         columns = [*stage.schema, pa.field("status", pa.string()), pa.field("reason", pa.string())]
-        said = pa.schema([pa.field("row_address", pa.int64()), *columns]).empty_table()
-    said = said.sort_by("row_address").combine_chunks()
-    ordinals = said.column("row_address").to_numpy() >> np.int64(32)
+        results = pa.schema([pa.field("row_address", pa.int64()), *columns]).empty_table()
+    results = results.sort_by("row_address").combine_chunks()
+    ordinals = results.column("row_address").to_numpy() >> np.int64(32)
     starts = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="left")
     stops = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="right")
     # Taken, not sliced: a pickled slice takes all buffers of its table along.
     return [
-        FinalizeTask(task, said.take(pa.array(np.arange(start, stop))))
+        FinalizeTask(task, results.take(pa.array(np.arange(start, stop))))
         for task, start, stop in zip(tasks, starts.tolist(), stops.tolist(), strict=True)
     ]
 

@@ -64,14 +64,14 @@ class Made:
 
 def compare_samples(truth: Truth, made: Mapping[str, Made], corpus: str | Path) -> list[str]:
     """What is not as planted in the datasets of a corpus, a line for each; empty if all is."""
-    said = []
+    differences = []
     reading = _Reading()
     for dataset, of in made.items():
         rows = [row for row in of.rows.to_pylist() if row["status"] == Status.KEPT]
         samples = list(read_samples(Path(corpus) / dataset))
         looked = _Looked(truth, rows, reading)
-        said += [f"{dataset}: {line}" for line in [*looked.all(samples), *_lying(samples, of.grouped)]]
-    return said
+        differences += [f"{dataset}: {line}" for line in [*looked.all(samples), *_lying(samples, of.grouped)]]
+    return differences
 
 
 def read_samples(folder: Path) -> Iterator[Sample]:
@@ -137,13 +137,13 @@ class _Looked:
         yield from (f"scenes {scene} are in a group {count} times" for scene, count in scenes.items() if count > 1)
 
     def _own(self, sample: Sample) -> tuple[Shown, Row]:
-        said = sample.json
-        side = "query" if said["query"]["media"] else "positive"
-        shown, row = self._look(sample, said[side]["media"])
-        if said["source"]["url"] != (shown.film.url if "://" in shown.film.url else shown.film.name):
-            raise ValueError(f"its source is {said['source']['url']}, but it shows {shown.film.name}")
-        text = said["positive" if side == "query" else "query"]["text"]
-        self._seen[shown.film.name, shown.frames, f"{said['query']['text']}/{text}"] += 1
+        fields = sample.json
+        side = "query" if fields["query"]["media"] else "positive"
+        shown, row = self._look(sample, fields[side]["media"])
+        if fields["source"]["url"] != (shown.film.url if "://" in shown.film.url else shown.film.name):
+            raise ValueError(f"its source is {fields['source']['url']}, but it shows {shown.film.name}")
+        text = fields["positive" if side == "query" else "query"]["text"]
+        self._seen[shown.film.name, shown.frames, f"{fields['query']['text']}/{text}"] += 1
         return shown, row
 
     def _look(self, sample: Sample, fields: Iterable[str]) -> tuple[Shown, Row]:
@@ -163,15 +163,15 @@ class _Looked:
         return Shown(film, frames, moving, jpegs), row
 
     def _wrong(self, sample: Sample, shown: Shown, row: Row) -> Iterator[str]:
-        said, film = sample.json, shown.film
+        fields, film = sample.json, shown.film
         if any(later <= earlier for earlier, later in pairwise(shown.frames)):
             yield f"its frames {list(shown.frames)} are not in the order of time"
         if not all(row["start_s"] - _NEAR_S <= time_s < row["end_s"] for time_s in shown.times_s):
             yield f"its frames {list(shown.frames)} lie outside of its clip"
         if shown.mp4 and list(shown.mp4) != list(range(film.frame_at(row["start_s"]), film.frame_at(row["end_s"]))):
             yield f"its mp4 has frames {shown.mp4[0]} to {shown.mp4[-1]}, {len(shown.mp4)} of them"
-        yield from self._wrong_words(said, shown, row)
-        for negative in said["negatives"]:
+        yield from self._wrong_words(fields, shown, row)
+        for negative in fields["negatives"]:
             if not negative["media"]:
                 continue
             other, of = self._look(sample, negative["media"])
@@ -180,20 +180,20 @@ class _Looked:
             elif scenes_of(film, of) == scenes_of(film, row):
                 yield f"a negative shows the same scenes {scenes_of(film, row)}"
 
-    def _wrong_words(self, said: Mapping[str, Any], shown: Shown, row: Row) -> Iterator[str]:
+    def _wrong_words(self, fields: Mapping[str, Any], shown: Shown, row: Row) -> Iterator[str]:
         """Whether the words are those of this clip, by the truth."""
         film = shown.film
         parts = [part for part in film.parts if all(part.start_s <= time_s < part.end_s for time_s in shown.times_s)]
-        if said["task"] == Task.VIDEO_QA:
-            asked = (said["query"]["text"], said["positive"]["text"])
+        if fields["task"] == Task.VIDEO_QA:
+            asked = (fields["query"]["text"], fields["positive"]["text"])
             if asked not in [each for part in parts for each in questions_on(part)]:
                 yield f"{asked} is not asked about frames {list(shown.frames)}"
             return
-        text = said["query"]["text"] or said["positive"]["text"]
-        if said["caption_origin"] == CaptionOrigin.ORIGINAL:
+        text = fields["query"]["text"] or fields["positive"]["text"]
+        if fields["caption_origin"] == CaptionOrigin.ORIGINAL:
             if text not in [part.text for part in parts] and text != row["video_text"]:
                 yield f"{text!r} is not said of frames {list(shown.frames)}"
-        elif said["caption_model"] == MODEL and text != self._reading.description(shown.jpegs):
+        elif fields["caption_model"] == MODEL and text != self._reading.description(shown.jpegs):
             yield f"{text!r} was not written of frames {list(shown.frames)}"
 
     def _missing(self) -> Iterator[str]:

@@ -30,12 +30,12 @@ def compare_clips(truth: Truth, clips: pa.Table) -> list[str]:
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in clips.select(columns).to_pylist():
         rows[row["url"]].append(row)
-    said = list(_refused(truth.refused, rows))
+    differences = list(_refused(truth.refused, rows))
     for film in truth.films:
         own = sorted(rows.pop(film.url, []), key=lambda row: (row["start_s"] is None, row["start_s"]))
         check = _described if film.parts else _found
-        said += [f"{film.name}: {line}" for line in [*check(film, own), *_groups(film, own)]]
-    return said + [f"{url}: no such video should be here" for url in rows]
+        differences += [f"{film.name}: {line}" for line in [*check(film, own), *_groups(film, own)]]
+    return differences + [f"{url}: no such video should be here" for url in rows]
 
 
 def border_f1(film: Film, rows: Iterable[Row]) -> tuple[float, list[int], list[int]]:

@@ -24,26 +24,26 @@ def compare(truth_path: str | Path, rows: pa.Table) -> list[str]:
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in rows.select(["url", "status", "reason"]).to_pylist():
         found[row["url"]].append((row["status"], row["reason"]))
-    said = []
+    differences = []
     families: dict[str, list[str]] = defaultdict(list)
     for planted in pq.read_table(truth_path).to_pylist():
         if planted["status"] == DROPPED:
             continue
         planted["url"] = without_credentials(planted["url"])  # as the rows must have it
         if not found[planted["url"]]:
-            said.append(f"{_named(planted)}: {_expected(planted)}, but there is no such row")
+            differences.append(f"{_named(planted)}: {_expected(planted)}, but there is no such row")
             continue
         status, reason = found[planted["url"]].pop()
         if not _is_right(planted, status, reason):
-            said.append(f"{_named(planted)}: {_expected(planted)}, but it is {_ended(status, reason)}")
+            differences.append(f"{_named(planted)}: {_expected(planted)}, but it is {_ended(status, reason)}")
         if planted["family"]:
             families[planted["family"]].append(status)
     for family, statuses in families.items():
         if statuses.count(KEPT) != 1:
-            said.append(f"family {family}: one of {len(statuses)} is to be kept, but {statuses.count(KEPT)} are")
+            differences.append(f"family {family}: one of {len(statuses)} is to be kept, but {statuses.count(KEPT)} are")
     for url, rest in found.items():
-        said += [f"{url}: no such row should be here, but it is {_ended(*end)}" for end in rest]
-    return said
+        differences += [f"{url}: no such row should be here, but it is {_ended(*end)}" for end in rest]
+    return differences
 
 
 def trespasses(requests: Mapping[str, int]) -> list[str]:

@@ -27,19 +27,21 @@ class Published:
 
 def compare_funnels(truth: SetsTruth, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What the sources' funnels are not as planted, a line for each; empty if all is."""
-    said = []
+    differences = []
     for source, planted in truth.sets.items():
         found = funnels.get(source)
         if found != planted.funnel:
-            said.append(f"{source}: planted as {json.dumps(planted.funnel)}, but its rows are {json.dumps(found)}")
-    return said
+            differences.append(
+                f"{source}: planted as {json.dumps(planted.funnel)}, but its rows are {json.dumps(found)}"
+            )
+    return differences
 
 
 def compare_sets(
     truth: SetsTruth, published: Mapping[str, Published], corpus: str | Path, batch_size: int
 ) -> list[str]:
     """What is not as planted in the datasets of a corpus, a line for each; empty if all is."""
-    said = []
+    differences = []
     entries = json.loads((Path(corpus) / "manifest.json").read_text(encoding="utf-8"))["datasets"]
     for dataset, of in published.items():
         checked = _Checked(truth, _together(truth.sets[source] for source in of.sources), of.negatives)
@@ -48,8 +50,8 @@ def compare_sets(
         if any(pair.label for pair in checked.planted.pairs):
             labels = [sample.json["label"] for sample in samples]
             lines += [*_wrong_rule(entries[dataset]), *crowded(labels, batch_size)]
-        said += [f"{dataset}: {line}" for line in lines]
-    return said
+        differences += [f"{dataset}: {line}" for line in lines]
+    return differences
 
 
 def crowded(labels: Sequence[str], batch_size: int) -> Iterator[str]:
@@ -107,19 +109,19 @@ class _Checked:
             yield from (f"{sample.json['pair_id']}: {line}" for line in lines)
 
     def _wrong(self, sample: Sample) -> Iterator[str]:
-        said = sample.json
-        query, positive = self._side(sample, said["query"]), self._side(sample, said["positive"])
+        fields = sample.json
+        query, positive = self._side(sample, fields["query"]), self._side(sample, fields["positive"])
         self.seen[query, positive] += 1
         pair = self._pairs.get((query, positive))
         if pair is None:
             yield f"nobody planted {_named(query)} -> {_named(positive)}"
             return
-        if said["label"] != pair.label:
-            yield f"{_named(query)} is labelled {said['label']!r}, planted as {pair.label!r}"
-        if said["query"]["instruction"] != pair.instruction:
-            yield f"its instruction is {said['query']['instruction']!r}, planted as {pair.instruction!r}"
-        origins = [str(each["origin"]) for each in said["negatives"]]
-        sides = [self._side(sample, each) for each in said["negatives"]]
+        if fields["label"] != pair.label:
+            yield f"{_named(query)} is labelled {fields['label']!r}, planted as {pair.label!r}"
+        if fields["query"]["instruction"] != pair.instruction:
+            yield f"its instruction is {fields['query']['instruction']!r}, planted as {pair.instruction!r}"
+        origins = [str(each["origin"]) for each in fields["negatives"]]
+        sides = [self._side(sample, each) for each in fields["negatives"]]
         given = pair.negatives[: self._negatives]
         drawn = self._negatives - len(given)
         if origins != [str(Origin.GIVEN)] * len(given) + [str(Origin.RANDOM)] * drawn:
@@ -131,10 +133,10 @@ class _Checked:
             if label is None or side == positive or (label and label == pair.label):
                 yield f"{_named(side)} is no negative of {_named(query)} -> {_named(positive)}"
 
-    def _side(self, sample: Sample, said: Mapping[str, Any]) -> Side:
+    def _side(self, sample: Sample, fields: Mapping[str, Any]) -> Side:
         """A side of a sample. Raises ValueError for an image that was not planted."""
-        names = [self._truth.name_of(sample.members[field]) for field in said["media"]]
-        return Side(said["text"], " + ".join(names))
+        names = [self._truth.name_of(sample.members[field]) for field in fields["media"]]
+        return Side(fields["text"], " + ".join(names))
 
 
 def _named(side: Side) -> str:

@@ -105,7 +105,7 @@ class Truth:
 
 def read_truth(path: Path) -> Truth:
     """The inverse of what `build_films` writes."""
-    said = json.loads(path.read_text(encoding="utf-8"))
+    stored = json.loads(path.read_text(encoding="utf-8"))
     films = [
         Film(
             **{
@@ -114,9 +114,9 @@ def read_truth(path: Path) -> Truth:
                 "parts": [Part(**p) for p in film["parts"]],
             }
         )
-        for film in said["films"]
+        for film in stored["films"]
     ]
-    return Truth(films, said["refused"])
+    return Truth(films, stored["refused"])
 
 
 def build_films(folder: str | Path, base_url: str = BASE_URL) -> Path:

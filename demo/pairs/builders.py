@@ -187,5 +187,5 @@ def plant_llava_hound(folder: Path, painter: Painter) -> Planted:
 
 
 def _record(video: str, caption: str) -> dict[str, Any]:
-    said = [{"from": "human", "value": "<video>\nWhat happens?"}, {"from": "gpt", "value": caption}]
-    return {"id": video, "video": video, "conversations": said}
+    conversation = [{"from": "human", "value": "<video>\nWhat happens?"}, {"from": "gpt", "value": caption}]
+    return {"id": video, "video": video, "conversations": conversation}

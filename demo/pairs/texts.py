@@ -83,12 +83,12 @@ def plant_mapped(folder: Path, caption: Caption) -> Planted:
         title = f"Wall {number}" if number % 3 else ""
         question, answer, other = f"what hangs here, {caption()}?", f"It is {caption()}.", f"No, {caption()}."
         negatives = [other, answer.upper()] if number % 2 else [other]
-        said = {"id": f"q{number}", "title": title, "about": {"question": question}}
-        lines.append({**said, "answers": [answer, f"or {caption()}"], "others": negatives})
+        record = {"id": f"q{number}", "title": title, "about": {"question": question}}
+        lines.append({**record, "answers": [answer, f"or {caption()}"], "others": negatives})
         query = f"{title}: {question}" if title else question
         planted.keep(Pair(Side(query), Side(answer), (Side(other),)))
-    said = {"id": "q16", "title": "Wall 16", "about": {"question": caption()}, "others": []}
-    lines += [{**said, "answers": []}, {**said, "answers": [{"text": "It is."}]}]
+    record = {"id": "q16", "title": "Wall 16", "about": {"question": caption()}, "others": []}
+    lines += [{**record, "answers": []}, {**record, "answers": [{"text": "It is."}]}]
     write_lines(folder / "records.jsonl", [*lines, '["cut off'])
     for reason in ("no_positive", "bad_text", "not_json"):
         planted.remove(reason)

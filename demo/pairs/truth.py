@@ -97,30 +97,30 @@ def write_truth(path: Path, truth: SetsTruth) -> None:
         }
         for source, planted in truth.sets.items()
     }
-    said = {"sets": sets, "images": dict(truth.images), "pages": dict(truth.pages)}
-    path.write_text(json.dumps(said, indent=1), encoding="utf-8")
+    stored = {"sets": sets, "images": dict(truth.images), "pages": dict(truth.pages)}
+    path.write_text(json.dumps(stored, indent=1), encoding="utf-8")
 
 
 def read_sets_truth(path: str | Path) -> SetsTruth:
     """The inverse of `write_truth`."""
-    said = json.loads(Path(path).read_text(encoding="utf-8"))
+    stored = json.loads(Path(path).read_text(encoding="utf-8"))
     sets = {
         source: Planted(
             [_pair(pair) for pair in one["pairs"]],
             one["kept"],
             Counter({(status, reason): rows for status, reason, rows in one["removed"]}),
         )
-        for source, one in said["sets"].items()
+        for source, one in stored["sets"].items()
     }
-    return SetsTruth(sets, said["images"], said["pages"])
+    return SetsTruth(sets, stored["images"], stored["pages"])
 
 
-def _pair(said: Mapping[str, Any]) -> Pair:
-    negatives: Sequence[Mapping[str, str]] = said["negatives"]
+def _pair(stored: Mapping[str, Any]) -> Pair:
+    negatives: Sequence[Mapping[str, str]] = stored["negatives"]
     return Pair(
-        Side(**said["query"]),
-        Side(**said["positive"]),
+        Side(**stored["query"]),
+        Side(**stored["positive"]),
         tuple(Side(**each) for each in negatives),
-        said["label"],
-        said["instruction"],
+        stored["label"],
+        stored["instruction"],
     )

@@ -77,8 +77,8 @@ def captions(config: Config) -> dict[str, str | None]:
             source, shard = one.node.source, one.task.shard
             rows = TableKey("tables", source, ROWS).path(shard, dict(planned.indexes[source].shards)[shard])
             urls = workspace.read_table(rows, ["url"]).column("url").to_pylist()
-            said = workspace.read_table(one.task.output, ["caption", "status"]).to_pylist()
-            found |= {url: row["caption"] for url, row in zip(urls, said, strict=True) if row["status"] == "kept"}
+            results = workspace.read_table(one.task.output, ["caption", "status"]).to_pylist()
+            found |= {url: row["caption"] for url, row in zip(urls, results, strict=True) if row["status"] == "kept"}
     return found
 
 

@@ -117,8 +117,8 @@ class Turns:
         longest = max(map(len, answers))
         padding = SPECIAL_IDS["<|endoftext|>"]
         rows = [
-            [*lead, *images, *tail, *opening, *said, *[padding] * (longest - len(said))]
-            for lead, tail, said in zip(before, after, answers, strict=False)
+            [*lead, *images, *tail, *opening, *reply, *[padding] * (longest - len(reply))]
+            for lead, tail, reply in zip(before, after, answers, strict=False)
         ]
         ids = np.array(rows, np.int64)
         return Batch(told, ids, positions(ids[0]), ids.shape[1] - longest, padding)

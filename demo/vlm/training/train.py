@@ -152,9 +152,9 @@ def teach_to_caption(
     begun = time.monotonic()
     for step in range(1, steps + 1):
         batch = turns.batch(pictures=2 if rng.random() < 0.5 * min(1.0, 5 * step / steps) else 1)
-        logits, said = _answer_logits(model, batch, sight(batch.scenes)), torch.from_numpy(batch.answers)
-        said = said.masked_fill(said == batch.padding, -100)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), said.flatten())
+        logits, labels = _answer_logits(model, batch, sight(batch.scenes)), torch.from_numpy(batch.answers)
+        labels = labels.masked_fill(labels == batch.padding, -100)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
         _descend(loss, optimiser, schedule)
         if every and (step % every == 0 or step == steps):
             exact = {pictures: accuracy(model, turns, held_out, pictures) for pictures in (1, 2)}

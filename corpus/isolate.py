@@ -37,17 +37,17 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
         context = multiprocessing.get_context("spawn")
         # What the process leaves in its temporary folder when it dies, half a tar among it, goes with the folder.
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-", ignore_cleanup_errors=True) as scratch:
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(stage, bare, _own_path(shard.media), scratch, theirs))
+            parent_end, child_end = context.Pipe(duplex=False)
+            process = context.Process(target=_run, args=(stage, bare, _own_path(shard.media), scratch, child_end))
             process.start()
-            theirs.close()
+            child_end.close()
             try:
-                kind, answer = ours.recv()
+                kind, answer = parent_end.recv()
             except EOFError:
                 process.join()
                 raise ProcessDied(f"exit code {process.exitcode}") from None
             finally:
-                ours.close()
+                parent_end.close()
                 process.join()
         if kind == "raised":
             raise answer

@@ -154,7 +154,9 @@ class ShuffleMapJob:
                 shard, _, _ = _load(self.stage, workspace, task)
                 return self.stage.map(shard)
             except Exception as error:
-                raise ShardError(f"stage {self.stage.name}, {task.source}/{task.shard}: {_told(error)}") from error
+                raise ShardError(
+                    f"stage {self.stage.name}, {task.source}/{task.shard}: {_error_message(error)}"
+                ) from error
 
         return emit
 
@@ -208,12 +210,14 @@ def _outcome(
     except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
         metrics = {LOST: True} if lost_without_memory and is_out_of_memory(error) else {}
         seconds = time.perf_counter() - start
-        return Outcome(task.source, stage.name, task.shard, seconds=seconds, error=_told(error), metrics=metrics)
+        return Outcome(
+            task.source, stage.name, task.shard, seconds=seconds, error=_error_message(error), metrics=metrics
+        )
     seconds = time.perf_counter() - start
     return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written, metrics=notes)
 
 
-def _told(error: BaseException) -> str:
+def _error_message(error: BaseException) -> str:
     """The error in one line, with the place that raised it."""
     text = "; ".join(filter(None, [f"{type(error).__name__}: {error}", fault_location(error)]))
     frames = traceback.extract_tb(error.__traceback__)
@@ -335,14 +339,14 @@ class _Bisection:
             if is_machine_fault(error) or (is_out_of_memory(error) and not self.careful):
                 raise
             if self.stage.lookahead_shards:  # without its neighbours a row would be judged wrongly
-                raise ShardError(_told(error)) from error
+                raise ShardError(_error_message(error)) from error
             if len(shard) == 1:
                 return self._failed(shard, error)
         middle = len(shard) // 2
         return pa.concat_tables([self.run(half) for half in (shard.slice(0, middle), shard.slice(middle, len(shard)))])
 
     def _failed(self, shard: Shard, error: Exception) -> pa.Table:
-        self.broken.append(_told(error))
+        self.broken.append(_error_message(error))
         if len(self.broken) > self.limit:
             raise ShardError(f"{len(self.broken)} rows raised; the last one: {self.broken[-1]}") from error
         return _failed_row(self.stage, shard, self.schema, f"error:{type(error).__name__}")

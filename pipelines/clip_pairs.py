@@ -169,12 +169,12 @@ def _questions(shard: Shard) -> pa.Table:
     A clip that nothing is asked about has one row.
     """
     lists = shard[ROWS].column("questions").to_pylist()
-    asked = [(row, each) for row, entries in enumerate(lists) for each in entries or [{}]]
-    words = [tuple((each.get(name) or "").strip() for name in ("question", "answer")) for _, each in asked]
-    n = len(asked)
+    entries_of_rows = [(row, each) for row, entries in enumerate(lists) for each in entries or [{}]]
+    words = [tuple((each.get(name) or "").strip() for name in ("question", "answer")) for _, each in entries_of_rows]
+    n = len(entries_of_rows)
     return pa.table(
         {
-            "row": pa.array([row for row, _ in asked], pa.int64()),
+            "row": pa.array([row for row, _ in entries_of_rows], pa.int64()),
             "text": pa.array([answer if question else "" for question, answer in words], pa.string()),
             "question": pa.array([question for question, _ in words], pa.string()),
             "caption_origin": repeated(CaptionOrigin.ORIGINAL, n),
@@ -287,13 +287,13 @@ class _Pairs:
         settings, most = self.settings, self.settings.negatives.negatives
         if settings.siblings not in ("negatives", "both") or not most:
             return [[] for _ in range(len(self))]
-        asked = settings.of in _QUESTIONS
+        of_questions = settings.of in _QUESTIONS
         like = [
             normalize_text(each)
-            for each in self.pair_texts.column("question" if asked else "caption_origin").to_pylist()
+            for each in self.pair_texts.column("question" if of_questions else "caption_origin").to_pylist()
         ]
         pair_texts = PairTexts(self.place.tolist(), self.pair_texts.column("text").to_pylist(), like)
-        as_text = asked or settings.direction == "clip_to_text"
+        as_text = of_questions or settings.direction == "clip_to_text"
         usable = pc.equal(self.media.missing, "").to_numpy(zero_copy_only=False)
         if as_text:
             usable = np.isin(
@@ -301,7 +301,7 @@ class _Pairs:
             )
         ranked = ranked_siblings(self.shard[ROWS], usable, settings.negatives, settings.of == "moments")
         if as_text:
-            found = text_negatives(pair_texts, ranked, most, answers=asked)
+            found = text_negatives(pair_texts, ranked, most, answers=of_questions)
         else:
             found = clip_negatives(pair_texts, ranked, self.media.items, self.media.clips, most)
         return [negatives if kept else [] for negatives, kept in zip(found, self.kept.tolist(), strict=True)]

@@ -69,19 +69,19 @@ class Img2datasetDownload(Download):
         settings = self._settings
         sent, reasons = zip(*map(sendable, urls), strict=True)
         stored = [Stored(Status.FAILED, reason) for reason in reasons]
-        asked = [row for row, reason in enumerate(reasons) if not reason]
-        if not asked:
+        requested = [row for row, reason in enumerate(reasons) if not reason]
+        if not requested:
             return stored
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-img2dataset-") as name:
             folder = Path(name)
-            finished = ask([sent[row] for row in asked], folder, settings)
-            for place, outcome in enumerate(outcomes(folder, len(asked), finished)):
-                stored[asked[place]] = outcome
+            finished = ask([sent[row] for row in requested], folder, settings)
+            for place, outcome in enumerate(outcomes(folder, len(requested), finished)):
+                stored[requested[place]] = outcome
             for place, data in images(folder):
                 if len(data) > settings.fetch.max_bytes:
-                    stored[asked[place]] = Stored(Status.FAILED, "too_large", downloaded_bytes=len(data))
+                    stored[requested[place]] = Stored(Status.FAILED, "too_large", downloaded_bytes=len(data))
                 else:
-                    stored[asked[place]] = store_image(data, settings, media, {})
+                    stored[requested[place]] = store_image(data, settings, media, {})
         return stored
 
 

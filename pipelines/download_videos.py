@@ -75,18 +75,18 @@ class DownloadVideos(MapStage):
     def locate(self, urls: list[str], media: MediaWriter, store: Store) -> list[Stored]:
         """Where each video lies: in `media`, where it was fetched, or at its URL, which `store` can read."""
         placed = [in_place(url, store) for url in urls]
-        asked = [at for at, found in enumerate(placed) if found is None]
+        requested = [at for at, found in enumerate(placed) if found is None]
         stored = [found or Stored(Status.FAILED, "not_fetched") for found in placed]
 
         def keep(result: tuple[int, Stored]) -> None:
-            stored[asked[result[0]]] = result[1]
+            stored[requested[result[0]]] = result[1]
 
         def judge(fetched: Fetched) -> tuple[int, Stored]:
             return fetched.index, store_fetched(fetched, media)
 
         spool = Spool(self._settings.spool_above_bytes, self._settings.spool_folder or None)
         # In a thread: what has come is copied while more comes. The tar takes one at a time.
-        fetch([urls[at] for at in asked], self._settings.fetch, keep, process=judge, threads=1, spool=spool)
+        fetch([urls[at] for at in requested], self._settings.fetch, keep, process=judge, threads=1, spool=spool)
         return stored
 
 

@@ -58,12 +58,12 @@ class Mix:
 def mixes(config: Config, names: Sequence[str] | None = None, steps: int | None = None) -> list[Mix]:
     """The mixtures of these names, or all. Epochs are counted for `steps`; None: for going through all samples once."""
     planned = plan(config, Selection(), check=False)
-    there = _There(config, Workspace(config.workspace), *planned, config.stages.labels.lists)
-    return [_mix(there, name, steps) for name in names or config.mixtures]
+    context = _Context(config, Workspace(config.workspace), *planned, config.stages.labels.lists)
+    return [_mix(context, name, steps) for name in names or config.mixtures]
 
 
 @dataclass(frozen=True)
-class _There:
+class _Context:
     """What is counted in."""
 
     config: Config
@@ -73,35 +73,35 @@ class _There:
     names: LabelNames
 
 
-def _mix(there: _There, name: str, steps: int | None) -> Mix:
-    mixture = there.config.mixtures[name]
-    counted = [_counted(there, mixture, dataset) for dataset in sorted(mixture.datasets)]
+def _mix(context: _Context, name: str, steps: int | None) -> Mix:
+    mixture = context.config.mixtures[name]
+    counted = [_counted(context, mixture, dataset) for dataset in sorted(mixture.datasets)]
     filled = sum(row.taken * mixture.datasets[row.dataset].repeats for row in counted) // mixture.batch_size
     drawn = filled if steps is None else steps
-    rows = tuple(_weighed(there.config, mixture, counted, drawn))
+    rows = tuple(_weighed(context.config, mixture, counted, drawn))
     return Mix(name, mixture.weights.rule, mixture.batch_size, drawn, steps is not None, rows)
 
 
-def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
-    dataset = there.config.datasets[name]
-    shards = dataset_tables(there.plan, name)
+def _counted(context: _Context, mixture: MixtureSettings, name: str) -> MixRow:
+    dataset = context.config.datasets[name]
+    shards = dataset_tables(context.plan, name)
     done = [list(takewhile(lambda table: table.state == "done", tables)) for tables in shards]
     present = sorted([each.task.output for each in tables] for tables in done if tables)
     pairs = [PairTable(path, tuple(later)) for path, *later in present]
     notes = []
-    if unread := [source for source in dataset.sources if source in there.unread]:
+    if unread := [source for source in dataset.sources if source in context.unread]:
         notes.append(f"source {', '.join(unread)} is not read yet, or has changed")
     elif missing := sum(len(tables) < len(planned) for tables, planned in zip(done, shards, strict=True)):
         notes.append(f"{missing:,} of {len(shards):,} shards are not done: counted is what is there")
     whole = not notes
-    candidates, taken = read_candidate_pairs(there.workspace, pairs), 0
+    candidates, taken = read_candidate_pairs(context.workspace, pairs), 0
     try:
-        arranged = arrange_dataset(candidates, name, mixture, there.names)
+        arranged = arrange_dataset(candidates, name, mixture, context.names)
     except PublishError as error:
         notes.append(str(error))
     else:
         taken = len(arranged.chosen)
-        own = negatives_per_pair(there.workspace, pairs, candidates, arranged.chosen)
+        own = negatives_per_pair(context.workspace, pairs, candidates, arranged.chosen)
         notes += _shortfalls(mixture.datasets[name], len(candidates), own)
         if arranged.unplaced:
             notes.append(f"{arranged.unplaced:,} pairs are left out: their groups would make shards unequal")
@@ -110,15 +110,15 @@ def _counted(there: _There, mixture: MixtureSettings, name: str) -> MixRow:
     return MixRow(name, str(dataset.task), len(candidates), taken, notes=tuple(notes), whole=whole)
 
 
-def _shortfalls(asked: MixtureDataset, available: int, own_negatives: np.ndarray) -> Iterator[str]:
+def _shortfalls(requested: MixtureDataset, available: int, own_negatives: np.ndarray) -> Iterator[str]:
     """Where more is asked for than there is: pairs, or negatives of those that are taken (int64[m])."""
-    if asked.pairs is not None and asked.pairs > available:
-        yield f"pairs: {asked.pairs:,} asked for, {available:,} are there"
-    short = own_negatives < asked.negatives
+    if requested.pairs is not None and requested.pairs > available:
+        yield f"pairs: {requested.pairs:,} asked for, {available:,} are there"
+    short = own_negatives < requested.negatives
     if short.any():
-        rest = f"the rest, {int((asked.negatives - own_negatives[short]).sum()):,} in all, is filled at random"
+        rest = f"the rest, {int((requested.negatives - own_negatives[short]).sum()):,} in all, is filled at random"
         share = "all" if short.all() else f"{int(short.sum()):,} of {len(short):,} ({short.mean():.1%})"
-        yield f"negatives: {asked.negatives:,} asked for; {share} of the pairs have fewer; {rest}"
+        yield f"negatives: {requested.negatives:,} asked for; {share} of the pairs have fewer; {rest}"
 
 
 def _weighed(config: Config, mixture: MixtureSettings, rows: Sequence[MixRow], steps: int) -> Iterator[MixRow]:

@@ -42,12 +42,12 @@ def show_plan(console: Terminal, plan: Plan, unread: Sequence[str]) -> None:
         table.add_column(column, justify="right" if column in ("done", "to do") else "left")
     for step, planned in plan.steps:
         for node in step.nodes:
-            mine = [p for p in planned if p.node is node]
-            todo = [p for p in mine if p.state != "done"]
+            tables = [p for p in planned if p.node is node]
+            todo = [p for p in tables if p.state != "done"]
             table.add_row(
                 step.name,
                 node.table_key.owner,
-                f"{len(mine) - len(todo):,}",
+                f"{len(tables) - len(todo):,}",
                 f"{len(todo):,}",
                 shard_ranges([p.task.shard for p in todo]),
                 _why(todo),

@@ -94,11 +94,11 @@ def check_folders(config: Config, mixtures: Sequence[str] | None = None) -> None
         if not store.is_local:
             continue
         path = Path(store.url)
-        there = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
-        if not there.is_dir():
-            raise SettingsError(f"{key}: {path}: {there} is a file, where a folder is wanted")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise SettingsError(f"{key}: {path}: nothing can be written into {there}")
+        nearest = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
+        if not nearest.is_dir():
+            raise SettingsError(f"{key}: {path}: {nearest} is a file, where a folder is wanted")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise SettingsError(f"{key}: {path}: nothing can be written into {nearest}")
 
 
 def plan(config: Config, selection: Selection, check: bool = True) -> tuple[Plan, list[str]]:

@@ -185,9 +185,9 @@ class _Looked:
         film = shown.film
         parts = [part for part in film.parts if all(part.start_s <= time_s < part.end_s for time_s in shown.times_s)]
         if fields["task"] == Task.VIDEO_QA:
-            asked = (fields["query"]["text"], fields["positive"]["text"])
-            if asked not in [each for part in parts for each in questions_on(part)]:
-                yield f"{asked} is not asked about frames {list(shown.frames)}"
+            question = (fields["query"]["text"], fields["positive"]["text"])
+            if question not in [each for part in parts for each in questions_on(part)]:
+                yield f"{question} is not asked about frames {list(shown.frames)}"
             return
         text = fields["query"]["text"] or fields["positive"]["text"]
         if fields["caption_origin"] == CaptionOrigin.ORIGINAL:

@@ -68,9 +68,9 @@ def _described(film: Film, rows: list[Row]) -> Iterator[str]:
             yield f"{where}: there is no such clip"
             continue
         left.remove(row)
-        asked = [(each["question"], each["answer"]) for each in row["questions"] or []]
-        if row["kind"] != ClipKind.ANNOTATED or row["text"] != part.text or asked != questions_on(part):
-            yield f"{where}: {row['kind']}, {row['text']!r} and {asked} are said of it"
+        questions = [(each["question"], each["answer"]) for each in row["questions"] or []]
+        if row["kind"] != ClipKind.ANNOTATED or row["text"] != part.text or questions != questions_on(part):
+            yield f"{where}: {row['kind']}, {row['text']!r} and {questions} are said of it"
         if row["reason"] not in ("", ALIKE_SIBLING):
             yield f"{where}: it is {row['status']} ({row['reason']})"
     for row in left:

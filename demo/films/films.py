@@ -221,9 +221,9 @@ def _annotate(path: Path, film: Film) -> None:
     lines: list[dict[str, Any]] = [{"video": film.name, "text": _WHOLE}]
     for place, part in enumerate(film.parts):
         times = {"video": film.name, "start_s": part.start_s, "end_s": part.end_s}
-        asked = {"question": part.question, "answer": part.answer} if part.question else {}
-        lines += [{**times, "text": part.text, **asked}] if not place else [{**times, "text": part.text}]
-        lines += [{**times, **asked}] if place and asked else []
+        question = {"question": part.question, "answer": part.answer} if part.question else {}
+        lines += [{**times, "text": part.text, **question}] if not place else [{**times, "text": part.text}]
+        lines += [{**times, **question}] if place and question else []
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 

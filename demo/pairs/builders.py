@@ -38,18 +38,18 @@ def plant_mmeb(folder: Path, painter: Painter) -> Planted:
     for subset, (instruction, classes) in CLASSES.items():
         rows: list[tuple[str, ...]] = []
         files: dict[str, bytes] = {}
-        asked = f"{TOKEN}{instruction}\n"
+        query = f"{TOKEN}{instruction}\n"
         for label, (merged, count) in classes.items():
             for number in range(count):
                 name = f"images/{subset}/Train/{merged}_{number}.jpg"
                 files[name] = painter.image(name)
                 other = "bus" if subset == "VOC2007" else ""
-                rows.append((asked, name, label, "", other, ""))
+                rows.append((query, name, label, "", other, ""))
                 negatives = (Side(other),) if other else ()
                 planted.keep(Pair(Side("", name), Side(label), negatives, merged, instruction))
         name = next(iter(files))
         gone = f"images/{subset}/Train/gone.jpg"
-        rows += [(asked, "", "dog", "", "", ""), (asked, name, " ", "", "", ""), (asked, gone, "cat", "", "", "")]
+        rows += [(query, "", "dog", "", "", ""), (query, name, " ", "", "", ""), (query, gone, "cat", "", "", "")]
         planted.remove("no_image")
         planted.remove("empty_positive")
         planted.remove("query_missing_image", Status.FAILED)

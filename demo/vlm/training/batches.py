@@ -45,7 +45,7 @@ PROMPTS = (
 class Batch:
     """Rows that differ in their pictures and words, and agree in the place of every picture and of the answer."""
 
-    told: list[list[VlmScene]]  # what each row's pictures show
+    scenes_of_rows: list[list[VlmScene]]  # what each row's pictures show
     ids: Ids  # (rows, length): prompt, answer, padding
     positions: Ids  # (3, length): time, height and width, as Qwen2-VL's rotary embedding counts them
     answer_at: int  # index of the answer's first token
@@ -54,7 +54,7 @@ class Batch:
     @property
     def scenes(self) -> list[VlmScene]:
         """What the pictures show, in the order in which they come in `ids`."""
-        return [scene for scenes in self.told for scene in scenes]
+        return [scene for scenes in self.scenes_of_rows for scene in scenes]
 
     @property
     def answers(self) -> Ids:
@@ -105,15 +105,15 @@ class Turns:
         length = len(before[0]) + len(after[0]) + (VISUAL_TOKENS + 20) * pictures
         rows = int(np.clip(_TOKENS_PER_BATCH // length, 8, _MOST_ROWS))
         chosen = self._rng.integers(len(self._scenes), size=(rows, pictures))
-        told = [[self._scenes[index] for index in row] for row in chosen]
-        return self.about(told, before[:rows], after[:rows])
+        scenes_of_rows = [[self._scenes[index] for index in row] for row in chosen]
+        return self.about(scenes_of_rows, before[:rows], after[:rows])
 
-    def about(self, told: list[list[VlmScene]], before: list[list[int]], after: list[list[int]]) -> Batch:
+    def about(self, scenes_of_rows: list[list[VlmScene]], before: list[list[int]], after: list[list[int]]) -> Batch:
         """A batch about given scenes; `before` and `after` are the tokens around the pictures, each of one length."""
         images = [SPECIAL_IDS["<|vision_start|>"], *[SPECIAL_IDS["<|image_pad|>"]] * VISUAL_TOKENS]
-        images = [*images, SPECIAL_IDS["<|vision_end|>"]] * len(told[0])
+        images = [*images, SPECIAL_IDS["<|vision_end|>"]] * len(scenes_of_rows[0])
         opening = self._encode("<|im_end|>\n<|im_start|>assistant\n")
-        answers = [[*self._encode(answer(scenes)), SPECIAL_IDS["<|im_end|>"]] for scenes in told]
+        answers = [[*self._encode(answer(scenes)), SPECIAL_IDS["<|im_end|>"]] for scenes in scenes_of_rows]
         longest = max(map(len, answers))
         padding = SPECIAL_IDS["<|endoftext|>"]
         rows = [
@@ -121,11 +121,13 @@ class Turns:
             for lead, tail, reply in zip(before, after, answers, strict=False)
         ]
         ids = np.array(rows, np.int64)
-        return Batch(told, ids, positions(ids[0]), ids.shape[1] - longest, padding)
+        return Batch(scenes_of_rows, ids, positions(ids[0]), ids.shape[1] - longest, padding)
 
-    def plain(self, told: list[list[VlmScene]], prompt: str) -> Batch:
+    def plain(self, scenes_of_rows: list[list[VlmScene]], prompt: str) -> Batch:
         """A batch about given scenes in which every row has this prompt after its pictures, and nothing else."""
-        return self.about(told, [self._user()] * len(told), [self._encode(prompt)] * len(told))
+        return self.about(
+            scenes_of_rows, [self._user()] * len(scenes_of_rows), [self._encode(prompt)] * len(scenes_of_rows)
+        )
 
     def _user(self) -> list[int]:
         return self._encode("<|im_start|>user\n")
@@ -204,10 +206,10 @@ def batch_vision_attention(model: Any) -> None:
     patches = torch.from_numpy(patchify([seen(scene, np.random.default_rng(0)) for scene in all_scenes()[:2]]))
     grids = torch.tensor([[1, GRID, GRID]] * 2)
     with torch.no_grad():
-        theirs = model.model.visual(patches, grid_thw=grids).pooler_output
+        reference = model.model.visual(patches, grid_thw=grids).pooler_output
         qwen.VisionAttention.forward = forward
         ours = model.model.visual(patches, grid_thw=grids).pooler_output
-    assert torch.allclose(ours, theirs, atol=1e-4), "the vision tower sees otherwise with batched attention"
+    assert torch.allclose(ours, reference, atol=1e-4), "the vision tower sees otherwise with batched attention"
 
 
 def check_forms(model: Any, turns: Turns, tokenizer: Any, folder: Path) -> None:
@@ -218,15 +220,15 @@ def check_forms(model: Any, turns: Turns, tokenizer: Any, folder: Path) -> None:
     scenes = all_scenes()[:2]
     batch = turns.plain([[*scenes]], "Hello")
     parts = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "Hello"}]
-    asked = [{"role": "user", "content": parts}]
-    text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    messages = [{"role": "user", "content": parts}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     text = text.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS)
     assert tokenizer.encode(text) == batch.ids[0, : batch.answer_at].tolist(), "the chat template has another form"
     ids = torch.from_numpy(batch.ids)
     kinds = (ids == SPECIAL_IDS["<|image_pad|>"]).int()
     grids = torch.tensor([[1, GRID, GRID]] * 2)
-    theirs = model.model.get_rope_index(ids, kinds, image_grid_thw=grids)[0]
-    assert (theirs[:, 0].numpy() == positions(batch.ids[0])).all(), "rotary positions differ"
+    reference = model.model.get_rope_index(ids, kinds, image_grid_thw=grids)[0]
+    assert (reference[:, 0].numpy() == positions(batch.ids[0])).all(), "rotary positions differ"
     picture = seen(scenes[0], np.random.default_rng(0))
     made = AutoImageProcessor.from_pretrained(folder)([picture], return_tensors="np")["pixel_values"]
     assert np.abs(made - patchify([picture])).max() < 1e-4, "the image processor makes other patches"

@@ -170,8 +170,8 @@ def accuracy(model: Any, turns: Turns, scenes: Sequence[VlmScene], pictures: int
 
     rng, right = np.random.default_rng(SEED), list[bool]()
     while len(right) < requests:
-        told = [[scenes[index] for index in row] for row in rng.integers(len(scenes), size=(48, pictures))]
-        batch = turns.plain(told, EVALUATED_PROMPT)
+        scenes_of_rows = [[scenes[index] for index in row] for row in rng.integers(len(scenes), size=(48, pictures))]
+        batch = turns.plain(scenes_of_rows, EVALUATED_PROMPT)
         with torch.no_grad():
             guessed = _answer_logits(model, batch, look(model, rng, batch.scenes)).argmax(-1).numpy()
         right += ((guessed == batch.answers) | (batch.answers == batch.padding)).all(axis=1).tolist()

@@ -213,6 +213,7 @@ class Template(StrEnum):
     STAGE1 = "stage1"
     STAGE2 = "stage2"
     PAIRS = "pairs"
+    DOCUMENTS = "documents"
     VIDEOS = "videos"
 
 

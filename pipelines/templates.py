@@ -11,6 +11,7 @@ _FILES = {
     "stage1": "rzenembed-stage1.yaml",
     "stage2": "rzenembed-stage2.yaml",
     "pairs": "pairs.yaml",
+    "documents": "documents.yaml",
     "videos": "videos.yaml",
 }
 

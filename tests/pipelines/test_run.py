@@ -196,6 +196,7 @@ def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed
         "duplicates": {"stale"},
         "caption": {"stale"},
         "pairs": {"stale"},
+        "clusters": {"stale"},
     }
     whys = {step.name: {p.why for p in tables} for step, tables in planned.steps}
     assert len(whys["quality"]) == 1

@@ -59,9 +59,8 @@ def again(web: Web, home: Path, changes: Mapping[str, Any]) -> tuple[dict[str, l
 
 
 def test_both_captions_are_published(undisturbed: Path) -> None:
-    pairs = [
-        row for path in (undisturbed / "workspace/pairs").rglob("*.parquet") for row in pq.read_table(path).to_pylist()
-    ]
+    paths = (undisturbed / "workspace/pairs").glob("*/pairs/*.parquet")
+    pairs = [row for path in paths for row in pq.read_table(path).to_pylist()]
     origins = Counter(pair["caption_origin"] for pair in pairs if pair["status"] == "kept")
     assert origins["generated"] > 100 and origins["original"] > 100
     generated = [pair for pair in pairs if pair["caption_origin"] == "generated"]
@@ -80,14 +79,18 @@ def test_shards_are_made_again_with_all_that_depends_on_them_and_nothing_else(
     before = tables(home)
     selection = Selection("caption", frozenset({1, 3, 4}), force=True)
     shards = ["000001", "000003", "000004"]
-    assert to_do(plan(parse_settings(web.settings(home), Config), selection)[0]) == {"caption": shards, "pairs": shards}
+    every = sorted({path.split("/")[3].split(".")[0] for path in before if "/clusters/" in path})
+    assert len(every) > len(shards)
+    # Whoever compares the pairs of all shards does so again.
+    made_again = {"caption": shards, "pairs": shards, "clusters": every}
+    assert to_do(plan(parse_settings(web.settings(home), Config), selection)[0]) == made_again
 
     done = call("run", config, "--stage", "caption", "--shards", "1,3-4", "--force")
     assert done.returncode == 0, done.stdout + done.stderr
     after = tables(home)
     assert {path: after[path] for path in before} == before, "nothing that lay there was touched"
     new = sorted(path.split("/", 2)[2].split(".")[0] for path in after.keys() - before.keys())
-    assert new == [f"{stage}/{shard}" for stage in ("caption", "pairs") for shard in shards]
+    assert new == sorted(f"{stage}/{shard}" for stage, of_stage in made_again.items() for shard in of_stage)
     assert all("-g1" in path for path in after.keys() - before.keys() if "/caption/" in path)
     assert to_do(plan(parse_settings(web.settings(home), Config), Selection())[0]) == {}
 
@@ -96,7 +99,7 @@ def test_other_prompts_make_captions_stale_and_touch_no_image(web: Web, undistur
     home = copy(undisturbed, tmp_path)
     changes = {"stages": {"caption": {"sources": {"laion": {"prompts": {"short": 1.0}}}}}}
     planned, figures = again(web, home, changes)
-    assert planned.keys() == {"caption", "pairs"}
+    assert planned.keys() == {"caption", "pairs", "clusters"}
     assert sum(each.get("from_cache", 0) for each in figures) == 0
     assert sum(each["responses"] for each in figures) == sum(each["rows"] for each in figures) > 100
 
@@ -104,7 +107,7 @@ def test_other_prompts_make_captions_stale_and_touch_no_image(web: Web, undistur
 def test_a_threshold_upstream_costs_no_caption(web: Web, undisturbed: Path, tmp_path: Path) -> None:
     home = copy(undisturbed, tmp_path)
     planned, figures = again(web, home, {"stages": {"quality": {"min_side_px": 160}}})
-    assert planned.keys() == {"quality", "duplicates", "caption", "pairs"}
+    assert planned.keys() == {"quality", "duplicates", "caption", "pairs", "clusters"}
     rows = sum(each["rows"] for each in figures)
     known = sum(each["from_cache"] for each in figures)
     written = sum(each.get("responses", 0) for each in figures)
@@ -116,8 +119,9 @@ def test_the_mix_is_the_datasets_choice_and_costs_no_caption(web: Web, undisturb
     home = copy(undisturbed, tmp_path)
     for captions, origins in (("original", {"original"}), ("generated", {"generated"})):
         planned, figures = again(web, home, {"datasets": {"laion": {"source": "laion", "captions": captions}}})
-        assert (planned.keys(), figures) == ({"pairs"}, [])
+        assert (planned.keys(), figures) == ({"pairs", "clusters"}, [])
         manifest = json.loads((home / "corpus" / "manifest.json").read_text())
         assert manifest["datasets"]["laion"]["samples"] > 100
-        newest = max((home / "workspace/pairs").rglob("000000.*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        made = (home / "workspace/pairs").glob("*/pairs/000000.*.parquet")
+        newest = max(made, key=lambda path: path.stat().st_mtime_ns)
         assert {pair["caption_origin"] for pair in pq.read_table(newest).to_pylist()} == origins

@@ -169,6 +169,7 @@ def test_settings_that_do_not_go_together(films: Films, tmp_path: Path) -> None:
         ({"stages": {"clips": {"whole_up_to_s": 11}}}, "must be one span"),
         ({"stages": {"windows": {"sources": {"film": {}}}}}, "no source of videos 'film'; there is films"),
         ({"stages": {"caption": {"sources": {"films": {"prompts": {"detailed": 1}}}}}}, "clip_frames"),
+        ({"stages": {"clips": {"keep_frames": False}}}, "films is captioned, and that takes its clips' frames"),
     ):
         with pytest.raises(SettingsError, match=said):
             run(films.config(tmp_path, changes), Selection(), QUIET)

@@ -152,11 +152,11 @@ def test_what_moves_or_only_changes_its_light_is_no_slide(tmp_path: Path) -> Non
         for number in range(100)
     ]
     finder = SlideDetector()
-    cuts = [cut for number, rgb in enumerate(seen) for cut in finder.look(number * FRAME_S, rgb)] + finder.finish()
+    cuts = [cut for number, rgb in enumerate(seen) for cut in finder.push(number * FRAME_S, rgb)] + finder.finish()
     assert [cut for cut in cuts if cut.time_s not in (4.0, 8.0)] == []
     lit = [page(*PAGES[0], paper=255)] * 20 + [page(*PAGES[0], paper=140, ink=10)] * 20 + [page(*PAGES[0])] * 20
     finder = SlideDetector()
-    assert [cut for number, rgb in enumerate(lit) for cut in finder.look(number * FRAME_S, rgb)] + finder.finish() == []
+    assert [cut for number, rgb in enumerate(lit) for cut in finder.push(number * FRAME_S, rgb)] + finder.finish() == []
 
 
 def write_film(path: Path, pictures: Sequence[np.ndarray]) -> None:

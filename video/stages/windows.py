@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from corpus.records import Status, id_of_digest, table_schema
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
 from video.frames import uniform_times
 from video.groups import ALIKE_SIBLING, GroupSettings, assign_groups
 from video.schema import FRAME_EXT, WINDOWS_SCHEMA, ClipKind
@@ -209,6 +209,14 @@ class Windows(MapStage):
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
         return super().applies_to(source) and source.name in cls.settings_of(source).sources
+
+    @classmethod
+    def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
+        known = [name for name, plug in sources.items() if plug.gives in cls.over]
+        yield from unknown_sources("stages.windows.sources", stages.windows.sources, known, "source of videos")
+        if not stages.clips.keep_frames:
+            for name in stages.windows.sources:
+                yield f"stages.clips: {name} becomes windows, and that takes its clips' frames"
 
     @classmethod
     def create(cls, source: SourceInfo) -> Windows:

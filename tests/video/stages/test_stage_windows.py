@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from clip_shards import jpeg_numbers, moment, run_clips, run_on, video_row
 from videos import Shot, Truth, make_video
 
+from corpus.stages import Gives
 from video.clips import ClipSettings
 from video.frames import uniform_times
 from video.groups import group_id
@@ -153,3 +155,17 @@ def test_each_shard_has_the_windows_of_the_videos_that_begin_in_it(tmp_path: Pat
     assert [row["video"] for row in windows(tmp_path, first, later)] == ["one.mp4"]
     assert [row["video"] for row in windows(tmp_path, later, shard="000001")] == ["two.mp4"]
     assert windows(tmp_path, [], later) == []
+
+
+def test_what_windows_are_made_of_must_be_there() -> None:
+    sources: Any = {"films": SimpleNamespace(gives=Gives.CLIPS), "web": SimpleNamespace(gives=Gives.IMAGES)}
+
+    def conflicts(named: str, keep_frames: bool = True) -> list[str]:
+        clips, windows = SimpleNamespace(keep_frames=keep_frames), SimpleNamespace(sources={named: WindowSettings()})
+        return list(Windows.conflicts(sources, SimpleNamespace(clips=clips, windows=windows)))
+
+    assert conflicts("films") == []
+    assert conflicts("web") == ["stages.windows.sources: no source of videos 'web'; there is films"]
+    assert conflicts("films", keep_frames=False) == [
+        "stages.clips: films becomes windows, and that takes its clips' frames"
+    ]

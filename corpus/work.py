@@ -296,11 +296,11 @@ def _chosen(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndar
     return np.flatnonzero(worth_retrying(stage.retryable_reasons(before), retry).to_numpy())
 
 
-def worth_retrying(troubles: pa.ChunkedArray, retry: frozenset[str]) -> pa.ChunkedArray:
-    """Which rows (bool[n]) have a trouble that is asked for; "failed" asks for all."""
+def worth_retrying(reasons: pa.ChunkedArray, retry: frozenset[str]) -> pa.ChunkedArray:
+    """The mask (bool[n]) of rows whose reason is one of `retry`; "failed" stands for every reason."""
     if "failed" in retry:
-        return pc.not_equal(troubles, "")
-    return pc.is_in(troubles, pa.array(sorted(retry - {""}), pa.string()))
+        return pc.not_equal(reasons, "")
+    return pc.is_in(reasons, pa.array(sorted(retry - {""}), pa.string()))
 
 
 def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard, careful: bool = False) -> pa.Table:

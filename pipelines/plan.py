@@ -204,12 +204,12 @@ class _Table:
 
     def _retried(self, latest: int, retry: frozenset[str]) -> Planned:
         done, stage = self._at(latest, "done"), self.node.stage
-        troubles = stage.retryable_reasons(self.workspace.read_table(done.task.output))
+        retryable = stage.retryable_reasons(self.workspace.read_table(done.task.output))
         # A row that an earlier stage failed is that stage's to retry. In a new run of rows there are none of these.
         for path in () if stage.fan_out else [path for _, path in self.inputs]:
             earlier = self.workspace.read_table(path, ["status"]).column("status")
-            troubles = pc.if_else(pc.equal(earlier, str(Status.KEPT)), troubles, "")
-        again = pc.sum(worth_retrying(troubles, retry)).as_py() or 0
+            retryable = pc.if_else(pc.equal(earlier, str(Status.KEPT)), retryable, "")
+        again = pc.sum(worth_retrying(retryable, retry)).as_py() or 0
         if not again:
             return done
         return self._at(latest + 1, "again", f"{again} failed rows are tried again", done.task.output, retry)

@@ -137,11 +137,11 @@ def test_works_can_be_sent_and_answer_for_what_is_lost(tmp_path: Path) -> None:
 
 def test_what_is_worth_a_retry_is_the_stages_to_say() -> None:
     table = pa.table({"status": ["kept", "failed", "failed", "filtered"], "reason": ["", "a", "b", "a"]})
-    troubles = Downloads().retryable_reasons(table)
-    assert troubles.to_pylist() == ["", "a", "b", ""]
-    assert worth_retrying(troubles, frozenset({"failed"})).to_pylist() == [False, True, True, False]
-    assert worth_retrying(troubles, frozenset({"a", ""})).to_pylist() == [False, True, False, False]
-    assert len(worth_retrying(troubles.slice(0, 0), frozenset({"failed"}))) == 0
+    reasons = Downloads().retryable_reasons(table)
+    assert reasons.to_pylist() == ["", "a", "b", ""]
+    assert worth_retrying(reasons, frozenset({"failed"})).to_pylist() == [False, True, True, False]
+    assert worth_retrying(reasons, frozenset({"a", ""})).to_pylist() == [False, True, False, False]
+    assert len(worth_retrying(reasons.slice(0, 0), frozenset({"failed"}))) == 0
 
 
 def test_of_a_stage_that_gives_the_same_rows_only_what_the_machine_did_is_worth_a_retry() -> None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from benchmarks.harness import versus
 
 if TYPE_CHECKING:
-    from corpus.work import ShardTask
+    from corpus.execution import ShardTask
 
 # The workers of both sides import this module again when they start, so what it needs is imported where it is used.
 
@@ -67,11 +67,11 @@ def main() -> None:
 
 def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> None:
     """Run the stage over the shards; media and tables lie in the workspace."""
-    from corpus.work import MapJob
-    from pipelines.download import DownloadSettings, open_download
+    from corpus.execution import MapJob
+    from pipelines.download.images import DownloadSettings, open_download
+    from pipelines.download.reencode import ReencodeSettings
     from pipelines.engines import EngineSettings, open_engine
     from pipelines.fetch import FetchSettings
-    from pipelines.reencode import ReencodeSettings
 
     fetch = FetchSettings(allow=(f"127.0.0.1:{port}",), concurrency=16, per_host=16)
     reencode = ReencodeSettings(longest_side_px=RESIZED_PX, quality=QUALITY) if resize else None
@@ -162,8 +162,8 @@ def _shards(workspace: Path, urls: list[str], shard_rows: int) -> list[ShardTask
     """Write the tables of rows, and say what is to be made of each."""
     import pyarrow as pa
 
-    from corpus.stages import ROWS
-    from corpus.work import ShardTask
+    from corpus.execution import ShardTask
+    from corpus.stage import ROWS
     from corpus.workspace import Workspace
 
     tasks = []

@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness import timed, versus
-from corpus.records import ITEM_ID
 from corpus.representatives import join_representatives
-from corpus.stages import ITEMS, Resources, Shard
+from corpus.schema import ITEM_ID
+from corpus.stage import ITEMS, Resources, Shard
 from corpus.storage import Store
 from filters.image_dedup import Duplicates, DuplicatesSettings
 from pipelines.engines import EngineSettings

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from benchmarks.harness import versus
 from corpus.media import TarWriter
-from corpus.records import (
+from corpus.schema import (
     LOCATION_FIELDS,
     PAIR_SCHEMA,
     STATUS_FIELDS,

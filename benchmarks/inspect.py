@@ -36,10 +36,10 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness import versus
+from corpus.execution import MapJob, ShardTask
 from corpus.media import TarWriter
-from corpus.records import LOCATION_FIELDS, Status, item_id, table_schema
-from corpus.stages import ITEMS
-from corpus.work import MapJob, ShardTask
+from corpus.schema import LOCATION_FIELDS, Status, item_id, table_schema
+from corpus.stage import ITEMS
 from corpus.workspace import Workspace
 from demo.images.photographs import photographs
 from filters.image_stats import Inspect, InspectSettings

@@ -28,16 +28,16 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness import versus
+from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.image.pixel_budget import decode_to_budget
 from corpus.media import MediaWriter, location_columns
-from corpus.records import LOCATION_FIELDS, item_id, table_schema
-from corpus.stages import ITEMS, JUDGED, ROWS
-from corpus.work import MapJob, Outcome, ShardTask
+from corpus.schema import LOCATION_FIELDS, item_id, table_schema
+from corpus.stage import ITEMS, JUDGED, ROWS
 from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
 from pipelines.engines.scheduler import WorkerSession
-from pipelines.rates import Rates
+from pipelines.report.caption_stats import Rates
 from recaption.backends import vllm_settings
 from recaption.prompts import chosen_prompts
 from recaption.schema import CAPTION

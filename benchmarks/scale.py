@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus.records import ITEM_ID, ITEM_ID_BYTES, PAIR_SCHEMA, Status, table_schema
-from corpus.stages import ITEMS, ROWS, Shard
+from corpus.schema import ITEM_ID, ITEM_ID_BYTES, PAIR_SCHEMA, Status, table_schema
+from corpus.stage import ITEMS, ROWS, Shard
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace, to_parquet
 from filters.image_dedup import Duplicates, DuplicatesSettings
 from filters.image_quality import Quality, QualitySettings
 from filters.image_stats import Inspect, InspectSettings
-from pipelines.download import ITEMS_SCHEMA
-from pipelines.gather import SourceIndex
-from pipelines.pairs import PairSettings, caption_to_image
+from pipelines.download.images import ITEMS_SCHEMA
+from pipelines.pairs.image_text import PairSettings, caption_to_image
 from pipelines.plan import Node, Selection, Step, make_plan
+from pipelines.sources.source_shards import SourceIndex
 
 SHARD_ROWS = 5_000
 PLANNED_SHARDS = 20_000

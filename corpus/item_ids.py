@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
-from corpus.records import ITEM_ID_BYTES
+from corpus.schema import ITEM_ID_BYTES
 
 
 def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:

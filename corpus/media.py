@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from corpus.records import LOCATION_FIELDS
+from corpus.schema import LOCATION_FIELDS
 from corpus.storage import PendingFile, StorageError, Store, storage_errors
 from corpus.tars import BLOCK
 

@@ -1,7 +1,7 @@
 """Ends a worker whose call into a library never returns: no exception can be raised in it, and no signal is handled.
 
 The worker dies then as if the library had crashed, and what is done about that is done: its shard is run again in
-processes of their own (`corpus.isolate`), down to the row that takes for ever.
+processes of their own (`corpus.isolation`), down to the row that takes for ever.
 """
 
 from __future__ import annotations

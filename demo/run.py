@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.records import Status
+from corpus.schema import Status
 from corpus.settings import SettingsError, load_mapping, parse_settings
-from corpus.stages import ROWS
+from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
 from demo.checks.clip_samples import Made, compare_samples
 from demo.checks.clips import compare_clips
@@ -23,14 +23,14 @@ from demo.images.world import build_world
 from demo.pairs.sets import build_sets
 from demo.pairs.truth import SetsTruth, read_sets_truth
 from demo.server import serve
-from pipelines.clip_pairs import ClipPairSettings
 from pipelines.config import Config
+from pipelines.pairs.clips import ClipPairSettings
 from pipelines.plan import Plan, Selection
 from pipelines.publish.verify import verify
-from pipelines.report import show_funnel
+from pipelines.report.console import show_funnel
+from pipelines.report.terminal import Terminal, print_line
 from pipelines.run import plan, run
 from pipelines.sources.laion import LaionSource
-from pipelines.terminal import Terminal, print_line
 from video.schema import ClipKind
 
 SETTINGS = Path(__file__).parents[1] / "configs" / "demo.yaml"

@@ -17,9 +17,9 @@ from pydantic import Field
 
 from corpus.hamming import MAX_RADIUS_BITS, Pairs, key_bands, lsh_band_keys, pairs_within_radius, tag_keys
 from corpus.item_ids import split_ids
-from corpus.records import ITEM_ID, Status
+from corpus.schema import ITEM_ID, Status
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, Gives, Shard, ShuffleStage, SourceInfo
+from corpus.stage import ITEMS, JUDGED, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.union_find import UnionFind, components
 
 # A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal. That they are

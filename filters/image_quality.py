@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.records import Status
+from corpus.schema import Status
 from corpus.settings import Settings
-from corpus.stages import Gives, MapStage, Shard, SourceInfo
+from corpus.stage import Gives, MapStage, Shard, SourceInfo
 
 
 class QualitySettings(Settings):

@@ -12,14 +12,14 @@ from typing import Any
 import cv2
 import pyarrow as pa
 
-from corpus.decoding import in_words
+from corpus.image.header import MAX_SIDE_PX, refusal, sniff
+from corpus.image.limits import ImageLimits
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX, measure
-from corpus.image_limits import ImageLimits
-from corpus.images import MAX_SIDE_PX, refusal, sniff
-from corpus.records import SHA256, Status, table_schema
-from corpus.stages import ITEMS, JUDGED, Gives, MapStage, Shard, SourceInfo
-from filters.decode import UndecodableError, look
+from corpus.image.stock_reader import in_words
+from corpus.schema import SHA256, Status, table_schema
+from corpus.stage import ITEMS, JUDGED, Gives, MapStage, Shard, SourceInfo
+from filters.grey_image import UndecodableError, look
 
 
 class InspectSettings(ImageLimits):
@@ -48,7 +48,7 @@ class Inspect(MapStage):
             pa.field("width", pa.int32()),  # pixels, upright
             pa.field("height", pa.int32()),
             pa.field("aspect_ratio", pa.float32()),  # longer side / shorter side
-            pa.field("format", pa.string()),  # and the three after it: see corpus.images.ImageHeader
+            pa.field("format", pa.string()),  # and the three after it: see corpus.image.header.ImageHeader
             pa.field("mode", pa.string()),
             pa.field("orientation", pa.int8()),
             pa.field("animated", pa.bool_()),
@@ -64,7 +64,7 @@ class Inspect(MapStage):
             pa.field("phash", pa.uint64()),  # see corpus.image.phash
             pa.field("dhash", pa.uint64()),
             pa.field("sha256", SHA256),  # of the stored bytes
-            pa.field("rewrite", pa.bool_()),  # published anew: see corpus.published
+            pa.field("rewrite", pa.bool_()),  # published anew: see corpus.image.encode
             pa.field("detail", pa.string()),  # why it can't be decoded, in the decoder's words
         ]
     )

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.images import ImageHeader
+from corpus.image.header import ImageHeader
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.hashing import mix64
-from corpus.records import Status
-from corpus.stages import ROWS, Gives, Shard, ShuffleStage, SourceInfo
+from corpus.schema import Status
+from corpus.stage import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.keys import list_keys, one_array, side_keys
 from corpus.text.minhash import Shingles, shingles, signatures
 from corpus.text.near import (

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from corpus.records import Status
+from corpus.schema import Status
 from corpus.settings import Settings
-from corpus.stages import ROWS, Gives, MapStage, Shard
+from corpus.stage import ROWS, Gives, MapStage, Shard
 from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import one_array, side_keys
 from corpus.text.language import LANGUAGES, in_another_language

@@ -66,9 +66,9 @@ def run(
     selection = _selection(stage, shards, force, retry)
 
     def work(console: Any) -> int:
-        from pipelines.report import show_funnel
+        from pipelines.report.console import show_funnel
+        from pipelines.report.terminal import print_line
         from pipelines.run import run as run_all
-        from pipelines.terminal import print_line
 
         chosen = _known_mixtures(settings, mixture)
         result = run_all(settings, selection, console, chosen)
@@ -94,10 +94,10 @@ def plan(
 
     def work(console: Any) -> int:
         from pipelines.graph import build_graph
-        from pipelines.report import show_plan
+        from pipelines.report.console import show_plan
+        from pipelines.report.terminal import print_line
         from pipelines.run import cautions
         from pipelines.run import plan as make
-        from pipelines.terminal import print_line
 
         for caution in cautions(build_graph(settings)):
             print_line(console, caution)
@@ -114,9 +114,9 @@ def status(config: ConfigFile) -> None:
     settings = _settings(config)
 
     def work(console: Any) -> int:
-        from pipelines.report import show_funnel, show_status
+        from pipelines.report.console import show_funnel, show_status
+        from pipelines.report.terminal import print_line
         from pipelines.run import status as look
-        from pipelines.terminal import print_line
 
         found = look(settings)
         show_status(console, found.plan, found.unread, found.failed)
@@ -141,7 +141,7 @@ def mix(
     chosen = _known_mixtures(settings, mixture)
 
     def work(console: Any) -> int:
-        from pipelines.mix import mixes, show_mix
+        from pipelines.report.mixtures import mixes, show_mix
 
         for found in mixes(settings, chosen, steps):
             show_mix(console, found)
@@ -156,8 +156,8 @@ def labels(config: ConfigFile) -> None:
     settings = _settings(config)
 
     def work(console: Any) -> int:
-        from pipelines.label_report import label_report
-        from pipelines.terminal import print_line
+        from pipelines.report.labels import label_report
+        from pipelines.report.terminal import print_line
 
         for line in label_report(settings):
             print_line(console, line)
@@ -182,7 +182,7 @@ def verify(
         from corpus.settings import SettingsError
         from pipelines.publish.verify import Reader
         from pipelines.publish.verify import verify as check
-        from pipelines.terminal import print_line
+        from pipelines.report.terminal import print_line
 
         if reader not in list(Reader):
             raise SettingsError(f"--reader {reader}: there are {', '.join(Reader)}")
@@ -225,8 +225,8 @@ def init(
     """Write a commented settings file to start from. A file that is there already is left alone."""
 
     def work(console: Any) -> int:
+        from pipelines.report.terminal import print_line
         from pipelines.templates import write_template
-        from pipelines.terminal import print_line
 
         path = write_template(str(template), folder)
         print_line(console, f"{path}: set what its first lines name, then run: rzen-corpus plan {path}")
@@ -306,7 +306,7 @@ def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
     """Run a command's work; turn what went wrong into a message and an exit code."""
     from corpus.printable import trace_of
     from corpus.settings import SettingsError
-    from pipelines.terminal import Terminal, print_line, print_text
+    from pipelines.report.terminal import Terminal, print_line, print_text
 
     # A terminal that is closed or a scheduler that ends the job is an interrupt like any other.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -334,7 +334,7 @@ def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
 
 
 def print_failures(console: Any, failed: list[str]) -> int:
-    from pipelines.terminal import print_line
+    from pipelines.report.terminal import print_line
 
     for line in failed:
         print_line(console, f"failed: {line}")
@@ -342,7 +342,7 @@ def print_failures(console: Any, failed: list[str]) -> int:
 
 
 def _usage(message: str, lines: bool = False) -> NoReturn:
-    from pipelines.terminal import Terminal, print_line, print_text
+    from pipelines.report.terminal import Terminal, print_line, print_text
 
     (print_text if lines else print_line)(Terminal(stderr=True), message)
     raise typer.Exit(USAGE)

@@ -12,14 +12,14 @@ from pydantic import Discriminator, Field, Tag, create_model, field_validator, m
 
 from corpus.printable import printable
 from corpus.settings import Settings, SettingsError
-from corpus.stages import Gives, Stage
+from corpus.stage import Gives, Stage
 from corpus.workspace import NAME
-from pipelines.clip_pairs import ClipPairSettings
-from pipelines.datasets import DatasetSettings
 from pipelines.engines import EngineSettings
-from pipelines.given_pairs import GivenPairSettings
 from pipelines.graph import STAGES
-from pipelines.pairs import PairSettings
+from pipelines.pairs.base import DatasetSettings
+from pipelines.pairs.clips import ClipPairSettings
+from pipelines.pairs.existing import GivenPairSettings
+from pipelines.pairs.image_text import PairSettings
 from pipelines.publish.mixture import MixtureSettings
 from pipelines.sources import SOURCES
 from pipelines.sources.base import SourceSettings

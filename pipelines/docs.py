@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_type_hints
 
-from corpus.stages import Gives, Stage
+from corpus.stage import Gives, Stage
 from pipelines.config import DATASETS
 from pipelines.graph import STAGES
 from pipelines.sources import SOURCES

@@ -1,7 +1,7 @@
 """From settings to the run graph: which stages run over which source and dataset, and what each reads.
 
 STAGES is the list of all stages, in an order in which each finds what it reads: gather, judge, pair. What a stage
-reads, where it applies and which roles its table has, it declares itself (`corpus.stages.Stage`).
+reads, where it applies and which roles its table has, it declares itself (`corpus.stage.Stage`).
 
     images   download or index -> inspect -> quality -> duplicates -> caption -> pairs
     videos   download -> clips -> groups -> caption -> pairs
@@ -17,21 +17,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from corpus.stages import ROWS, SourceInfo, Stage
+from corpus.stage import ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
 from filters.image_dedup import Duplicates
 from filters.image_quality import Quality
 from filters.image_stats import Inspect
 from filters.text_dedup import TextDuplicates
 from filters.text_quality import Texts
-from pipelines.best_pairs import BestPairs
-from pipelines.best_texts import BestTexts
-from pipelines.download import Download
-from pipelines.download_videos import DownloadVideos
-from pipelines.given_pairs import ALSO
+from pipelines.download.images import Download
+from pipelines.download.referenced_images import PairImages
+from pipelines.download.videos import DownloadVideos
 from pipelines.labels.stage import Labels
-from pipelines.pair_clusters import PairClusters
-from pipelines.pair_images import PairImages
+from pipelines.pairs.best_pairs import BestPairs
+from pipelines.pairs.best_texts import BestTexts
+from pipelines.pairs.clusters import PairClusters
+from pipelines.pairs.existing import ALSO
 from pipelines.plan import Node, Step
 from pipelines.sources.img2dataset_tars import IndexTars
 from recaption.stage import Caption, WindowCaption

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from corpus.stages import ITEMS, Gives
+from corpus.stage import ITEMS, Gives
 from filters.image_stats import Inspect
 from pipelines.config import Config
 from pipelines.plan import Plan, Planned

@@ -13,11 +13,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from corpus.records import Status
-from corpus.stages import ROWS, ShuffleStage, Stage, fingerprint, fingerprint_parts, split_generation
-from corpus.work import ShardTask, worth_retrying
+from corpus.execution import ShardTask, worth_retrying
+from corpus.schema import Status
+from corpus.stage import ROWS, ShuffleStage, Stage, fingerprint, fingerprint_parts, split_generation
 from corpus.workspace import Root, TableKey, Workspace
-from pipelines.gather import SourceIndex
+from pipelines.sources.source_shards import SourceIndex
 
 _EXPLAINED = 20  # stale shards of a stage whose old settings are looked up; the others are stale for the same reason
 

@@ -15,24 +15,24 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from corpus.execution import LOST, FinalizeJob, FinalizeTask, MapJob, Outcome, ShardTask, ShuffleMapJob
 from corpus.settings import SettingsError
-from corpus.stages import ROWS, MapStage, ShuffleStage
+from corpus.stage import ROWS, MapStage, ShuffleStage
 from corpus.storage import StorageError, Store
-from corpus.work import LOST, FinalizeJob, FinalizeTask, MapJob, Outcome, ShardTask, ShuffleMapJob
 from corpus.workspace import TableKey, Workspace
-from pipelines.bars import Bars
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
-from pipelines.funnel import IMAGES, Funnel, funnels, repeated_images
-from pipelines.gather import SourceIndex, find_index, gather, index_path, source_fingerprint
 from pipelines.graph import build_graph
 from pipelines.inputs import publish_input
-from pipelines.notices import repeated_name_notices, source_notices
 from pipelines.plan import Plan, Planned, Selection, Step, make_plan
 from pipelines.publish.publish import publish
-from pipelines.rates import Rates
-from pipelines.record import RunRecord, last_failures
-from pipelines.terminal import Terminal
+from pipelines.report.caption_stats import Rates
+from pipelines.report.funnel import IMAGES, Funnel, funnels, repeated_images
+from pipelines.report.notices import repeated_name_notices, source_notices
+from pipelines.report.progress import Bars
+from pipelines.report.run_log import RunRecord, last_failures
+from pipelines.report.terminal import Terminal
+from pipelines.sources.source_shards import SourceIndex, find_index, gather, index_path, source_fingerprint
 
 
 @dataclass

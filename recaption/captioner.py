@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.stages import ROWS, Shard
-from corpus.work import ShardError
+from corpus.execution import ShardError
+from corpus.stage import ROWS, Shard
 from recaption.backends import open_client
 from recaption.hints import clean_hint
 from recaption.prompts import Prompt, choose, render

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.settings import SettingsError
-from corpus.stages import (
+from corpus.stage import (
     ITEMS,
     JUDGED,
     ROWS,

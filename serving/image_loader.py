@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from corpus.image.pixel_budget import PixelBudget, UndecodableError, decode_to_budget
-from corpus.records import ITEM_ID_BYTES, PARTS_FIELD
-from corpus.stages import ITEMS, Shard
+from corpus.schema import ITEM_ID_BYTES, PARTS_FIELD
+from corpus.stage import ITEMS, Shard
 from serving.request import Pixels
 
 FRAME_EXT = "jpg"  # of the parts that are shown; a clip's mp4 lies beside them

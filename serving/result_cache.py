@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.stages import split_generation
+from corpus.stage import split_generation
 from corpus.storage import Store, storage_errors
 from corpus.workspace import TableKey, Workspace
 

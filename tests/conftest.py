@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import extras
 import fsspec
 import pytest
 from hypothesis import settings
+
+from tests.helpers import extras
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every program that they start with them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 
 import pytest
-from extras import installed_or_skip
-from test_layers import AT_HOME, MODULES, ROOT
+
+from tests.helpers.extras import installed_or_skip
+from tests.test_layers import AT_HOME, MODULES, ROOT
 
 ELSEWHERE = {"serving/vllm/engine.py"}  # vLLM has an environment of its own, and tests/models there
 

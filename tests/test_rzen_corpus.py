@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from clashing import in_the_way
 
 import rzen_corpus
+from tests.helpers.clashing import in_the_way
 
 HOME = Path(rzen_corpus.__file__).parent
 

@@ -8,10 +8,10 @@ import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
-import extras
 import pytest
 
 import rzen_corpus
+from tests.helpers import extras
 
 HOME = Path(rzen_corpus.__file__).parent
 

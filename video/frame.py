@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from corpus.pixels import Pixels
+from corpus.image.decode import Pixels
 from video.tone_mapping import Colours, colours_of, to_sdr
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from corpus.image.decode import Pixels
 from corpus.image.pixel_budget import smart_resize
-from corpus.pixels import Pixels
 from corpus.settings import Settings
 from video.budget import VideoError
 from video.decode import frames, open_container

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from corpus.records import Status
+from corpus.schema import Status
 from corpus.settings import Settings
 from video.near_duplicates import Ints, NearDuplicateSettings, OrderedClips, representatives
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from corpus.records import LOCATION_FIELDS, PARTS_FIELD, SHA256
+from corpus.schema import LOCATION_FIELDS, PARTS_FIELD, SHA256
 
 FRAME_EXT, VIDEO_EXT = "jpg", "mp4"
 

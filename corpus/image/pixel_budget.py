@@ -10,8 +10,8 @@ import math
 
 from pydantic import Field
 
-from corpus.images import MOST_PIXELS, sniff
-from corpus.pixels import Pixels, UndecodableError, decode_rgb, resized
+from corpus.image.decode import Pixels, UndecodableError, decode_rgb, resized
+from corpus.image.header import MOST_PIXELS, sniff
 from corpus.settings import Settings
 
 MAX_SOURCE_PIXELS = MOST_PIXELS

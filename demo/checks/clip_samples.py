@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.image.pixel_budget import decode_to_budget
-from corpus.records import CaptionOrigin, Origin, Status, Task
+from corpus.schema import CaptionOrigin, Origin, Status, Task
 from demo.checks.clips import Row, questions_on, scenes_of
 from demo.films.films import Film, Truth
 from demo.films.frame_numbers import number_on

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.films.films import Film, FilmShot, Part, Truth
 from video.groups import ALIKE_SIBLING
 from video.schema import ClipKind

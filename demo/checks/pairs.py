@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from corpus.records import Origin
+from corpus.schema import Origin
 from demo.checks.clip_samples import Sample, read_samples
 from demo.pairs.truth import Pair, Planted, SetsTruth, Side
 

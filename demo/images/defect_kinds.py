@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.server import SIGNED_PATH, SIGNED_QUERY, with_signature

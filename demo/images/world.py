@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.images.defect_kinds import DROPPED, KEPT, KINDS, Kind
 from demo.images.drawing import Bits, Picture, Pixels, distances, encode, is_clear, looks, scaled
 from demo.images.photographs import crop, photographs
@@ -48,7 +48,7 @@ TRUTH = pa.schema(
         pa.field("text", pa.string()),
         pa.field("sample_id", pa.string()),
         pa.field("kind", pa.string()),
-        pa.field("status", pa.string()),  # corpus.records.Status, DROPPED (before it is an item) or ONE_OF
+        pa.field("status", pa.string()),  # corpus.schema.Status, DROPPED (before it is an item) or ONE_OF
         pa.field("reasons", pa.list_(pa.string())),  # any of them is true; of a row that is kept: ""
         pa.field("family", pa.string()),  # of duplicates, else ""
     ]

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.images.painter import Painter
 from demo.pairs.truth import Pair, Planted, Side
 

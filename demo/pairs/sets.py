@@ -17,7 +17,7 @@ import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.images.painter import Painter
 from demo.pairs.builders import (
     plant_llava_hound,

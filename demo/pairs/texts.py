@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.pairs.builders import write_lines
 from demo.pairs.truth import Pair, Planted, Side
 

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.images.drawing import distances, looks
 
 _NEAR_PAGE = 6  # bits of 64 of either hash, between a picture and the page of a PDF that shows it

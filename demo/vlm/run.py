@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.settings import load_mapping, parse_settings
-from corpus.stages import ROWS
+from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
 from demo.run import PORT, moved_to
 from demo.server import serve
@@ -21,9 +21,9 @@ from demo.vlm.scenes import all_scenes, draw
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.report import show_funnel
+from pipelines.report.console import show_funnel
+from pipelines.report.terminal import Terminal, print_line
 from pipelines.run import plan, run
-from pipelines.terminal import Terminal, print_line
 from recaption.schema import CAPTION
 
 SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"

@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
+from corpus.execution import Outcome, Work
 from corpus.settings import Settings, tuning
-from corpus.work import Outcome, Work
 
 I = TypeVar("I")  # noqa: E741
 

@@ -24,8 +24,8 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
 import rzen_corpus
+from corpus.execution import Outcome, Work, close_function
 from corpus.storage import Store
-from corpus.work import Outcome, Work, close_function
 from pipelines.engines import EngineSettings, Reduce
 from pipelines.engines.scheduler import WorkerSession
 from pipelines.engines.shuffle import from_ipc, partition_rows, split_batch, to_ipc

@@ -21,10 +21,10 @@ from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
+from corpus.execution import Outcome, Work
 from corpus.printable import escape_messages
-from corpus.stages import Resources
+from corpus.stage import Resources
 from corpus.storage import drop_pending
-from corpus.work import Outcome, Work
 from pipelines.engines import EngineSettings, Reduce
 from pipelines.engines.scheduler import Results, WorkerCrashed, WorkerSession, run_items
 from pipelines.engines.shuffle import partition_rows

@@ -18,8 +18,8 @@ import ray.cloudpickle
 from ray import exceptions
 
 import rzen_corpus
-from corpus.stages import Resources
-from corpus.work import Outcome, Work
+from corpus.execution import Outcome, Work
+from corpus.stage import Resources
 from pipelines.engines import EngineSettings, Reduce, entry
 from pipelines.engines.scheduler import MAX_CRASHES, Results, WorkerCrashed, WorkerSession, run_items
 from pipelines.engines.shuffle import partition_rows

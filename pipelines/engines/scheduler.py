@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Generic, Protocol, TypeVar
 
-from corpus.work import Work, close_function
+from corpus.execution import Work, close_function
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741

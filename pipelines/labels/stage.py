@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.hashing import hash_strings
-from corpus.stages import ROWS, Gives, Shard, ShuffleStage, SourceInfo
+from corpus.stage import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from pipelines.labels.merge import MergeSettings, merge_labels
 
 _SEPARATOR = "\x00"  # between a set's name and a label

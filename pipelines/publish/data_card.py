@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from corpus.records import Modality
+from corpus.schema import Modality
 from pipelines.publish.mixture import BatchRule
 
 _READING = """\

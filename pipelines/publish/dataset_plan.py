@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import first_of_run, join_id, unique_ids
-from corpus.published import JPEG_QUALITY
-from corpus.records import Modality
-from corpus.stages import fingerprint
+from corpus.schema import Modality
+from corpus.stage import fingerprint
 from corpus.text.near import TextNearSettings
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import split_ids
-from corpus.published import JPEG_QUALITY
-from corpus.stages import Resources
+from corpus.stage import Resources
 from corpus.storage import Store
 from corpus.urls import published_url
 from corpus.workspace import Workspace

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.item_ids import find_ids, split_ids
-from corpus.records import LOCATION_FIELDS, PARTS_FIELD
+from corpus.schema import LOCATION_FIELDS, PARTS_FIELD
 from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
@@ -34,7 +34,7 @@ class Locations:
     ext: np.ndarray  # int16[n], into `exts`
     phash: np.ndarray  # uint64[n], of the picture that was judged; 0 where `inspected` is false
     inspected: np.ndarray  # bool[n], whether the item was judged as a picture: clips' frames were not
-    rewrite: np.ndarray  # bool[n], whether it is published anew: see `corpus.published`
+    rewrite: np.ndarray  # bool[n], whether it is published anew: see `corpus.image.encode`
     media_names: tuple[str, ...]  # paths inside the workspace, or full URLs
     exts: tuple[str, ...]
 

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from corpus.printable import printable
-from corpus.records import Modality, Task
+from corpus.schema import Modality, Task
 from corpus.storage import Store
 from corpus.strict_json import read_json
 from corpus.workspace import NAME

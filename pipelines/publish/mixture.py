@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpus.hashing import mix64
+from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import first_of_run, split_ids
-from corpus.published import JPEG_QUALITY
-from corpus.records import PAIR_SCHEMA, Modality, Status, Task
+from corpus.schema import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
 from corpus.text.near import TextNearSettings
 from corpus.urls import SIGNATURES

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.records import PAIR_RELATIONS, PAIR_SCHEMA
+from corpus.schema import PAIR_RELATIONS, PAIR_SCHEMA
 from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 

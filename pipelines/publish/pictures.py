@@ -7,13 +7,13 @@ import io
 import numpy as np
 from PIL import Image
 
-from corpus.decoding import UndecodableError, decoder_errors
+from corpus.image.decode import Pixels, reduction
+from corpus.image.encode import rewritten
+from corpus.image.header import sniff
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX
-from corpus.images import sniff
-from corpus.pixels import Pixels, reduction
-from corpus.published import rewritten
-from filters.decode import look, reduced
+from corpus.image.stock_reader import UndecodableError, decoder_errors
+from filters.grey_image import look, reduced
 
 # Bits of 64 between the hash of a JPEG at a fraction of its size, by which it was judged, and at full size. Of 1,200
 # photographs of all sizes and qualities none was further apart; another picture is about 32 away.

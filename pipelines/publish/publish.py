@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from corpus.stages import fingerprint
+from corpus.stage import fingerprint
 from corpus.storage import Store
 from corpus.workspace import Workspace
 from pipelines.engines import Engine

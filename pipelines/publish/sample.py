@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.records import CLIP, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, CaptionOrigin, Origin
+from corpus.schema import CLIP, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, CaptionOrigin, Origin
 from pipelines.publish.pair_contents import first_entries, side_ids
 
 _IMAGE = "jpg"  # what every image is called

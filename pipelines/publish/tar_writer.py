@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import IO
 
-from corpus.decoding import UndecodableError
+from corpus.image.encode import JPEG_QUALITY
+from corpus.image.stock_reader import UndecodableError
 from corpus.media import TarWriter
-from corpus.published import JPEG_QUALITY
 from corpus.storage import Store, storage_errors
 from pipelines.publish.checkpoint import Tar
 from pipelines.publish.mixture import PublishError

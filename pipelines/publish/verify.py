@@ -20,10 +20,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from corpus.decoding import UndecodableError
+from corpus.image.decode import Pixels
+from corpus.image.stock_reader import UndecodableError
 from corpus.item_ids import first_of_run, join_id
-from corpus.pixels import Pixels
-from corpus.records import Modality
+from corpus.schema import Modality
 from corpus.storage import Store
 from corpus.tars import TarReader
 from pipelines.publish.checkpoint import Tar, list_files

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.decoding import UndecodableError, decoder_errors, in_words
-from corpus.pixels import Pixels
+from corpus.image.decode import Pixels
+from corpus.image.stock_reader import UndecodableError, decoder_errors, in_words
 
 
 def require_webdataset() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel, model_validator
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import Settings, load_settings, tuning
 
 _DIGITS = 6  # significant ones of a weight: beyond them, powers differ from machine to machine

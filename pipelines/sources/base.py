@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Protocol, get_args
 
 import pyarrow as pa
 
-from corpus.records import Modality
+from corpus.schema import Modality
 from corpus.settings import Settings
-from corpus.stages import Gives
+from corpus.stage import Gives
 
 
 class Source(Protocol):

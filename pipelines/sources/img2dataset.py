@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.settings import SettingsError
-from corpus.stages import Gives
+from corpus.stage import Gives
 from pipelines.sources.base import SourceSettings
 from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
 from pipelines.sources.img2dataset_tars import SHA256_HEX

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from corpus.images import MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
+from corpus.image.header import MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
 from corpus.media import read_contents
 from corpus.printable import printable
-from corpus.records import Status, id_of_digest
+from corpus.schema import Status, id_of_digest
 from corpus.settings import Settings
-from corpus.stages import ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
 from corpus.storage import Store
 from corpus.tars import index_tar
-from pipelines.download import ITEMS_SCHEMA, Stored, items_table
+from pipelines.download.images import ITEMS_SCHEMA, Stored, items_table
 
 SHA256_HEX = re.compile("[0-9a-fA-F]{64}")
 _IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.records import Modality, Task
+from corpus.schema import Modality, Task
 from corpus.storage import StorageError, Store
 from pipelines.sources.description_requests import asks_for_description
 from pipelines.sources.files import NO_DATA, FileInfo, find_files

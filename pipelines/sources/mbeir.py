@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from pipelines.sources.column_mapping import Template, require_paths

@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from corpus.records import Task
+from corpus.schema import Task
 
 DATASETS = {
     "visualnews": 0,

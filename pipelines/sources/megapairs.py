@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from corpus.records import Task
+from corpus.schema import Task
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
 from pipelines.sources.pair_rows import Side, SourcePair

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import SettingsError
 from pipelines.sources.column_mapping import require_paths
 from pipelines.sources.files import NO_DATA, FileInfo, find_files

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import Settings
 
 

@@ -36,8 +36,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.hashing import Hashes, hash_strings
-from corpus.records import Modality
-from corpus.stages import Gives
+from corpus.schema import Modality
+from corpus.stage import Gives
 from pipelines.sources.base import SourceSettings
 from pipelines.sources.files import FileInfo, named_in_unicode
 from pipelines.sources.images.settings import MEDIA_ENDINGS, SetImages

@@ -21,7 +21,7 @@ from pydantic import Field, field_validator
 
 from corpus.hashing import hash_strings
 from corpus.settings import SettingsError, tuning
-from corpus.stages import Gives
+from corpus.stage import Gives
 from pipelines.sources.base import SourceSettings
 from pipelines.sources.files import NO_DATA, FileInfo, find_files, is_unicode
 from pipelines.sources.json_records import BadRecords

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from extras import installed_or_skip
 from PIL import Image, UnidentifiedImageError
 
 from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
 from corpus.storage import MissingError, StorageError
+from tests.helpers.extras import installed_or_skip
 
 
 def test_faults_of_the_machine_are_told_from_those_of_data() -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from corpus.item_ids import find_ids, join_id, split_ids, unique_ids
-from corpus.records import ITEM_ID, item_id
+from corpus.schema import ITEM_ID, item_id
 
 
 def ids(*values: bytes) -> np.ndarray:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.media import MediaWriter, TarWriter, location_columns, read_contents, tar_header
-from corpus.records import LOCATION_FIELDS, item_id
+from corpus.schema import LOCATION_FIELDS, item_id
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
 

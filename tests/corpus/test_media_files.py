@@ -6,12 +6,12 @@ import io
 from pathlib import Path
 
 import pytest
-from memory import traced
 
 from corpus.media import MOST_BYTES, MediaWriter, TarWriter
-from corpus.records import item_id
+from corpus.schema import item_id
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
+from tests.helpers.memory import traced
 
 
 def test_a_member_from_a_file_is_written_as_one_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:

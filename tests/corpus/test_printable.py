@@ -23,7 +23,7 @@ def test_what_acts_on_a_terminal_is_escaped() -> None:
         "\udcff\ud800": "\\udcff\\ud800",
         "\u2028\u2029\xa0": "\\u2028\\u2029\\xa0",
         "\U000e0041": "\\U000e0041",
-        "[red]x[/]": "[red]x[/]",  # not a terminal's: see pipelines.terminal
+        "[red]x[/]": "[red]x[/]",  # not a terminal's: see pipelines.report.terminal
     }
     assert {text: printable(text) for text in cases} == cases
 

@@ -7,13 +7,13 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
-from crashing import HANGING, Crashing
 
 from corpus import watchdog
-from corpus.isolate import isolated
-from corpus.stages import ROWS, Shard
+from corpus.execution import run_rows
+from corpus.isolation import isolated
+from corpus.stage import ROWS, Shard
 from corpus.storage import Store
-from corpus.work import run_rows
+from tests.helpers.crashing import HANGING, Crashing
 
 
 def test_a_call_that_never_comes_back_costs_its_row() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.records import ITEM_ID, PAIR_SCHEMA
+from corpus.schema import ITEM_ID, PAIR_SCHEMA
 from corpus.storage import MissingError, StorageError
 from corpus.workspace import TableKey, Workspace, to_parquet
 

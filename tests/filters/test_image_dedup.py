@@ -11,8 +11,8 @@ import pytest
 import skimage.data
 from pydantic import ValidationError
 
-from corpus.records import ITEM_ID, item_id
-from corpus.stages import ITEMS, Shard
+from corpus.schema import ITEM_ID, item_id
+from corpus.stage import ITEMS, Shard
 from corpus.storage import Store
 from filters.image_dedup import Duplicates, DuplicatesSettings
 from filters.image_stats import inspect_image

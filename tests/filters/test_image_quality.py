@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import skimage
 
-from corpus.records import table_schema
-from corpus.stages import Shard
+from corpus.execution import run_rows
+from corpus.schema import table_schema
+from corpus.stage import Shard
 from corpus.storage import Store
-from corpus.work import run_rows
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import filters.image_stats
+from corpus.execution import run_rows
 from corpus.media import MediaWriter, location_columns
-from corpus.records import item_id
-from corpus.stages import ITEMS, Shard
+from corpus.schema import item_id
+from corpus.stage import ITEMS, Shard
 from corpus.storage import Store
-from corpus.work import run_rows
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs

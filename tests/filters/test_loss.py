@@ -5,13 +5,13 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from test_image_dedup import Picture, judge, random_hash
 
-from corpus.images import sniff
+from corpus.image.header import sniff
 from demo.images.photographs import crop, photographs
-from filters.decode import look
+from filters.grey_image import look
 from filters.image_stats import inspect_image
 from filters.loss import UNKNOWN_LOSS
+from tests.filters.test_image_dedup import Picture, judge, random_hash
 
 PER_KIND = 60
 

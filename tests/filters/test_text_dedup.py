@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.stages import ROWS, Resources, Shard
+from corpus.stage import ROWS, Resources, Shard
 from corpus.storage import Store
 from filters.text_dedup import TextDuplicates, TextDuplicatesSettings
 from pipelines.engines import EngineSettings

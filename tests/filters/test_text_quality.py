@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from corpus.stages import ROWS, Shard
+from corpus.execution import run_rows
+from corpus.stage import ROWS, Shard
 from corpus.storage import Store
-from corpus.work import run_rows
 from filters.text_dedup import TextDuplicates, TextDuplicatesSettings
 from filters.text_quality import Texts, TextsSettings
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from captioning import Scenes, caption_all, draw_clips, draw_shards, right_share, vllm_settings
-from processes import ends
 
 from pipelines.engines import EngineSettings, open_engine
 from recaption.stage import Caption
+from tests.helpers.captioning import Scenes, caption_all, draw_clips, draw_shards, right_share, vllm_settings
+from tests.helpers.processes import ends
 
 BROKEN = (3, 250, 251, 617)
 RIGHT = 0.95  # of the captions, word for word: what the test VLM reaches on its own
@@ -63,7 +63,7 @@ def test_a_thousand_scenes_in_an_actor_of_a_cluster(tmp_path: Path, monkeypatch:
 KILLED = """
 import sys
 from pathlib import Path
-from captioning import caption_all, draw_shards, vllm_settings
+from tests.helpers.captioning import caption_all, draw_shards, vllm_settings
 from pipelines.engines import EngineSettings, open_engine
 from recaption.stage import Caption
 

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "pipelines"))
-
-from all_kinds import COUNTS, publish_all_kinds, published
+from tests.helpers.all_kinds import COUNTS, publish_all_kinds, published
 
 Sample = dict[str, Any]
 

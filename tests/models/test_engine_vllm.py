@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import ends
 
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
 from serving.request import GenerateRequest, GenerateResponse, Pixels, SamplingSettings
 from serving.vllm.client import VllmClient
 from serving.vllm.settings import VllmSettings
+from tests.helpers.processes import ends
 
 SIDE_PX = 112
 PROMPT = "Describe the image in one short sentence."

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from captioning import caption_all, draw_shards, right_share, settings
 
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw, read_caption
@@ -23,6 +22,7 @@ from recaption.stage import Caption
 from serving.openai.client import OpenAiClient
 from serving.openai.settings import EndpointSettings
 from serving.request import GenerateRequest, SamplingSettings
+from tests.helpers.captioning import caption_all, draw_shards, right_share, settings
 
 NAME = "test-vlm"
 STARTS_IN_S = 1800.0
@@ -40,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, objec
     more = {"PYTHONPATH": os.pathsep.join(sys.path), "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
     log = tmp_path_factory.mktemp("served") / "log"
     with log.open("wb") as output:
-        command = [sys.executable, str(Path(__file__).with_name("serve_vllm.py")), "--model", str(CHECKPOINT), *options]
+        command = [sys.executable, "-m", "tests.helpers.serve_vllm", "--model", str(CHECKPOINT), *options]
         server = subprocess.Popen(
             command, env={**os.environ, **more}, stdout=output, stderr=output, start_new_session=True
         )

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from whole_runs import SLOW, Web
 
 from demo.images.world import build_world
 from demo.server import serve
+from tests.helpers.whole_runs import SLOW, Web
 
 
 @pytest.fixture(scope="session")

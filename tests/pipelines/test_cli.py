@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from whole_runs import Web, call, command, digests
+
+from tests.helpers.whole_runs import Web, call, command, digests
 
 
 def test_help_imports_nothing_heavy() -> None:

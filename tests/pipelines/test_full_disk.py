@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from whole_runs import Web, command
 
 from corpus.settings import parse_settings
 from corpus.storage import StorageError, Store, _Spool
 from pipelines.config import Config
 from pipelines.plan import Selection
+from pipelines.report.terminal import Terminal
 from pipelines.run import run
-from pipelines.terminal import Terminal
+from tests.helpers.whole_runs import Web, command
 
 
 def limited(limit_bytes: int, *arguments: Any) -> subprocess.CompletedProcess[str]:

@@ -14,16 +14,16 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from corpus.settings import Settings, SettingsError, load_settings, parse_settings
-from corpus.stages import ROWS, Gives, MapStage, Shard
+from corpus.stage import ROWS, Gives, MapStage, Shard
 from corpus.workspace import Workspace
 from pipelines import docs
 from pipelines.config import DATASETS, Config, make_config
 from pipelines.graph import STAGES, build_graph
 from pipelines.plan import Selection
+from pipelines.report.terminal import Terminal
 from pipelines.run import plan, run, status
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Source, SourceSettings
-from pipelines.terminal import Terminal
 
 HOME = Path(__file__).parents[2]
 

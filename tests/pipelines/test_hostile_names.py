@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_worlds import InlineEngine, World, mixture
 
 from pipelines import cli
 from pipelines.publish.publish import publish
+from tests.helpers.small_worlds import InlineEngine, World, mixture
 
 EVIL = "\x1b]0;evil\x07[red]\u202e[/]\n\x9b2J"
 SHOWN = "\\x1b]0;evil\\x07[red]\\u202e[/]\\n\\x9b2J"
@@ -89,7 +89,9 @@ def test_names_of_sources_and_settings(call: Call, tmp_path: Path) -> None:
 
 
 def test_labels(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.label_report.label_report", lambda _: iter([EVIL, f"{EVIL} and {EVIL} are related"]))
+    monkeypatch.setattr(
+        "pipelines.report.labels.label_report", lambda _: iter([EVIL, f"{EVIL} and {EVIL} are related"])
+    )
     code, shown = call("labels", config(tmp_path, "x"))
     assert code == 0
     assert shown == f"{SHOWN}\n{SHOWN} and {SHOWN} are related\n"

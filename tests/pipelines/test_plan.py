@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
-from corpus.records import table_schema
+from corpus.schema import table_schema
 from corpus.settings import Settings
-from corpus.stages import ROWS, MapStage, Shard, ShuffleStage
+from corpus.stage import ROWS, MapStage, Shard, ShuffleStage
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace
-from pipelines.gather import SourceIndex
 from pipelines.plan import Node, Plan, Selection, Step, differences, make_plan
+from pipelines.sources.source_shards import SourceIndex
 
 SCHEMA = pa.schema([("value", pa.int64())])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import load_settings
 from pipelines.config import Config
 

@@ -9,16 +9,16 @@ from typing import Any
 import fsspec
 import pytest
 import yaml
-from recipe_bucket import ROWS, TEXT_SETS, fill_bucket
 from rich.console import Console
-from whole_runs import Web, merged
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.run import RunResult, run
+from tests.helpers.recipe_bucket import ROWS, TEXT_SETS, fill_bucket
+from tests.helpers.whole_runs import Web, merged
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BUCKET = "s3://my-bucket"  # as the files call it

@@ -15,13 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from crashing import GREEDY, PLANTED, Crashing
-from extras import engine_or_skip
 from rich.console import Console
-from whole_runs import Web, call, command, digests
 
+from corpus.execution import ShardTask
 from corpus.settings import SettingsError, parse_settings
-from corpus.work import ShardTask
 from corpus.workspace import TableKey, Workspace
 from demo.checks.images import compare
 from demo.run import ends
@@ -31,6 +28,9 @@ from pipelines.engines.local import LocalEngine
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.run import plan, run, run_map, status
+from tests.helpers.crashing import GREEDY, PLANTED, Crashing
+from tests.helpers.extras import engine_or_skip
+from tests.helpers.whole_runs import Web, call, command, digests
 
 QUIET = Console(quiet=True)
 

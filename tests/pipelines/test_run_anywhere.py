@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from clashing import in_the_way
-from extras import engine_or_skip
-from whole_runs import Web, digests
+
+from tests.helpers.clashing import in_the_way
+from tests.helpers.extras import engine_or_skip
+from tests.helpers.whole_runs import Web, digests
 
 
 @pytest.mark.parametrize("engine", ["local", "ray", "beam"])

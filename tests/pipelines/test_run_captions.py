@@ -11,12 +11,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from rich.console import Console
-from whole_runs import Web, call, digests
 
 from corpus.settings import parse_settings
 from pipelines.config import Config
 from pipelines.plan import Plan, Selection
 from pipelines.run import plan, run
+from tests.helpers.whole_runs import Web, call, digests
 
 QUIET = Console(quiet=True)
 

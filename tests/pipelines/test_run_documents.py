@@ -10,9 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from film_runs import samples
 from rich.console import Console
-from test_run_pairs import picture
 from typer.testing import CliRunner
 
 from corpus.settings import load_settings, parse_settings
@@ -22,6 +20,8 @@ from pipelines.graph import build_graph
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.run import RunResult, run, status
+from tests.helpers.film_runs import samples
+from tests.pipelines.test_run_pairs import picture
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "knoll", "larch", "mossy")

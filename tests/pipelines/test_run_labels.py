@@ -10,18 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from film_runs import samples
 from rich.console import Console
-from test_run_pairs import picture
 
 from corpus.settings import SettingsError, parse_settings
 from corpus.storage import Store
 from pipelines.config import Config
-from pipelines.label_report import label_report
 from pipelines.plan import Selection
 from pipelines.publish.manifest import read_manifest
 from pipelines.publish.verify import verify
+from pipelines.report.labels import label_report
 from pipelines.run import RunResult, run
+from tests.helpers.film_runs import samples
+from tests.pipelines.test_run_pairs import picture
 
 SETS = {"VOC2007": ["dog", "cat", "bicycle"], "ImageNet_1K": ["Dog", "tabby cat", "racing bicycle", "tench"]}
 BATCH = 10

@@ -13,16 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from extras import engine_or_skip
-from film_runs import samples
 from rich.console import Console
-from whole_runs import digests, merged
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.run import RunResult, plan, run, status
+from tests.helpers.extras import engine_or_skip
+from tests.helpers.film_runs import samples
+from tests.helpers.whole_runs import digests, merged
 
 
 def picture(seed: int, quality: int = 95) -> bytes:

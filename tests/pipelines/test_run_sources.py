@@ -11,16 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from raw_tars import END, block
 from rich.console import Console
-from small_worlds import picture
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.report import show_funnel, show_plan
+from pipelines.report.console import show_funnel, show_plan
 from pipelines.run import plan, run, status
+from tests.helpers.raw_tars import END, block
+from tests.helpers.small_worlds import picture
 
 
 def rows(shard: int) -> pa.Table:

@@ -12,10 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from extras import engine_or_skip
-from film_runs import MOMENTS, Films, make_films, numbers, planned, samples, table, to_do
 from rich.console import Console
-from whole_runs import digests
 
 from corpus.media import read_parts
 from corpus.settings import SettingsError
@@ -23,6 +20,9 @@ from corpus.storage import Store
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.run import run, status
+from tests.helpers.extras import engine_or_skip
+from tests.helpers.film_runs import MOMENTS, Films, make_films, numbers, planned, samples, table, to_do
+from tests.helpers.whole_runs import digests
 
 QUIET = Console(quiet=True)
 

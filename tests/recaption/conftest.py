@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from caption_shards import Script, Scripted, Use
 
 from recaption import captioner
+from tests.helpers.caption_shards import Script, Scripted, Use
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from caption_shards import Use, caption, captions, lay_shard, number_of, picture, settings
 
-from corpus.records import item_id
-from corpus.work import MapJob, ShardTask
+from corpus.execution import MapJob, ShardTask
+from corpus.schema import item_id
 from corpus.workspace import TableKey
 from recaption import captioner as captioner_module
 from recaption.captioner import request_key
 from recaption.stage import Caption
 from serving.request import BackendError, GenerateRequest, GenerateResponse
+from tests.helpers.caption_shards import Use, caption, captions, lay_shard, number_of, picture, settings
 
 
 def told(number: int) -> str:

@@ -10,7 +10,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from caption_shards import (
+
+from corpus.schema import item_id
+from corpus.settings import SettingsError
+from recaption.captioner import request_key, request_seed
+from recaption.dummy import MODEL
+from recaption.settings import CaptionSettings
+from recaption.stage import Caption
+from serving.request import GenerateRequest, GenerateResponse
+from tests.helpers.caption_shards import (
     Use,
     caption,
     caption_table,
@@ -22,14 +30,6 @@ from caption_shards import (
     picture,
     settings,
 )
-
-from corpus.records import item_id
-from corpus.settings import SettingsError
-from recaption.captioner import request_key, request_seed
-from recaption.dummy import MODEL
-from recaption.settings import CaptionSettings
-from recaption.stage import Caption
-from serving.request import GenerateRequest, GenerateResponse
 
 
 def told(numbers: list[int]) -> str:

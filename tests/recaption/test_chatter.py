@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from good_captions import GOOD_CAPTIONS
 
 from recaption.chatter import cut_talk, has_chatter, is_talk, thinks_aloud
+from tests.helpers.good_captions import GOOD_CAPTIONS
 
 SCENE = "Two goats graze on a steep slope above a village."
 

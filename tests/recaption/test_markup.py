@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from good_captions import GOOD_CAPTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recaption.markup import has_markup, repair
+from tests.helpers.good_captions import GOOD_CAPTIONS
 
 
 @pytest.mark.parametrize(

@@ -3,25 +3,21 @@ from __future__ import annotations
 import json
 import unicodedata
 
-import planted_a
-import planted_b
-import planted_c
-import planted_d
-import planted_e
 import pytest
-from good_captions import GOOD_CAPTIONS
-from good_captions_languages import CAPTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_cases import is_caught, read_cases
-from planted_faults import CHATTER, CUT, DATA, LOOPS, REFUSAL, THINKING, TOKENS
-from planted_later import LATER
 from pydantic import ValidationError
 
 from corpus.text.language import LANGUAGES
 from recaption.prompts import load_library
 from recaption.screening import REJECT_REASONS, ScreeningSettings, ScreenResult, screen, screen_all
 from serving.request import GenerateResponse
+from tests.helpers import planted_a, planted_b, planted_c, planted_d, planted_e
+from tests.helpers.good_captions import GOOD_CAPTIONS
+from tests.helpers.good_captions_languages import CAPTIONS
+from tests.helpers.planted_cases import is_caught, read_cases
+from tests.helpers.planted_faults import CHATTER, CUT, DATA, LOOPS, REFUSAL, THINKING, TOKENS
+from tests.helpers.planted_later import LATER
 
 LIBRARY = load_library()
 ASKED = LIBRARY["detailed-01"].text

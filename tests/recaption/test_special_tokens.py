@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from good_captions import GOOD_CAPTIONS
 
 from recaption.special_tokens import has_special_token, remove_special_tokens
+from tests.helpers.good_captions import GOOD_CAPTIONS
 
 TOKENS = {
     "ChatGLM": ["[gMASK]", "<sop>", "<|user|>", "<|begin_of_image|>"],

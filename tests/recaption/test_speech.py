@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from good_captions import GOOD_CAPTIONS
 
 from corpus.text.language import LANGUAGES
 from corpus.text.sentences import sentences, without_quotations
 from recaption.speech import _lexicon, denies, has_first_person, is_question, misses_picture, speaks_of_rules
+from tests.helpers.good_captions import GOOD_CAPTIONS
 
 PARTS = {
     "me",

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from good_captions import GOOD_CAPTIONS
 
 from recaption.structured_text import is_data
+from tests.helpers.good_captions import GOOD_CAPTIONS
 
 
 @pytest.mark.parametrize(

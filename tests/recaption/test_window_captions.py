@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caption_shards import Use, caption, captions, frame, frame_number_of, lay_clips, settings
 
 from corpus.settings import SettingsError
 from recaption.prompts import load_library
@@ -14,6 +13,7 @@ from recaption.schema import WINDOW_CAPTION
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption, WindowCaption
 from serving.request import GenerateRequest, GenerateResponse
+from tests.helpers.caption_shards import Use, caption, captions, frame, frame_number_of, lay_clips, settings
 
 LIBRARY = load_library()
 CLIPS = " ".join(

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caption_shards import frame, frame_number_of, lay_clips, lay_shard, number_of, picture
 
+from corpus.execution import ShardTask
 from corpus.image.pixel_budget import PixelBudget
-from corpus.stages import ITEMS, Shard
-from corpus.work import ShardTask
+from corpus.stage import ITEMS, Shard
 from corpus.workspace import Workspace
 from serving import image_loader
 from serving.image_loader import ImagePrefetcher, content_keys
+from tests.helpers.caption_shards import frame, frame_number_of, lay_clips, lay_shard, number_of, picture
 
 AHEAD = 8  # of two threads
 

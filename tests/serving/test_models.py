@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extras import installed_or_skip
 
 from corpus.settings import SettingsError, parse_settings
 from recaption.settings import CaptionSettings
 from serving.models import DEFAULT_MODEL, MODELS, find_model, pinned_revision, revision_of
+from tests.helpers.extras import installed_or_skip
 
 QWEN_PROCESSOR = {"min_pixels": 3136, "max_pixels": 12_845_056, "patch_size": 14, "merge_size": 2}
 

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from changing import KINDS, changing_video, sounding_video
-from clip_shards import contents, moment, run_clips, video_row
-from videos import Shot, make_video
 
 from pipelines.publish import verify
 from pipelines.publish.verify import unplayable
+from tests.helpers.changing import KINDS, changing_video, sounding_video
+from tests.helpers.clip_shards import contents, moment, run_clips, video_row
+from tests.helpers.videos import Shot, make_video
 from video.budget import Budget, VideoError, video_errors
 from video.clips import Clip, ClipSettings
 from video.decode import frames, open_container, video_stream

@@ -9,9 +9,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from videos import Shot, make_video, number_on
 
 from corpus.storage import Store
+from tests.helpers.videos import Shot, make_video, number_on
 from video import continuity
 from video.budget import Budget, VideoError
 from video.decode import frames, open_container, video_stream

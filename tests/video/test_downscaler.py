@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from videos import Shot, make_video
 
+from tests.helpers.videos import Shot, make_video
 from video.decode import frames, open_container
 from video.frame import Frame, Orientation
 from video.frames import Downscaler, even_size

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from videos import Shot, Truth, audio_only, interrupted, make_video, number_on, truncate
 
+from tests.helpers.videos import Shot, Truth, audio_only, interrupted, make_video, number_on, truncate
 from video.budget import VideoError
 from video.clips import ClipSettings
 from video.extract import ExtractedClip, ExtractSettings, extract_clips

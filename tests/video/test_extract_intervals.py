@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from videos import Shot, make_video, number_on
 
+from tests.helpers.videos import Shot, make_video, number_on
 from video.clips import Clip, annotated_clips
 from video.extract import ExtractedClip, ExtractSettings, extract_intervals
 from video.frames import uniform_times

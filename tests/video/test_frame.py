@@ -11,8 +11,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from videos import Shot, make_video, number_on
 
+from tests.helpers.videos import Shot, make_video, number_on
 from video.budget import VideoError
 from video.decode import frames, open_container
 from video.frame import Orientation, orientation_of

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from videos import Shot, audio_only, make_video, number_on
 
+from tests.helpers.videos import Shot, audio_only, make_video, number_on
 from video.budget import VideoError
 from video.frames import FrameSettings, encode_frames, fitted, sample_frames, uniform_times
 

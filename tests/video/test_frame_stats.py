@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from videos import Shot, look
 
+from tests.helpers.videos import Shot, look
 from video.frame_stats import hashes_of, measure_frame, stats_between, summarize
 
 SIZE = (160, 120)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from grouping import Made, columns, grouped, named, siblings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.grouping import Made, columns, grouped, named, siblings
 from video.groups import GroupSettings, group_clips
 from video.near_duplicates import NearDuplicateSettings
 from video.negatives import NegativeSettings, moment_negatives, sibling_negatives

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from grouping import EVERY_CLIP, PICTURES, Made, columns, grouped, noisy, shots, staying
 
 from corpus.settings import SettingsError, parse_settings
+from tests.helpers.grouping import EVERY_CLIP, PICTURES, Made, columns, grouped, noisy, shots, staying
 from video.groups import GroupSettings, group_clips, group_id
 from video.near_duplicates import NearDuplicateSettings
 from video.negatives import NegativeSettings, moment_negatives, sibling_negatives

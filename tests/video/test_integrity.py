@@ -9,10 +9,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clip_shards import contents, moment, run_clips, video_row
-from damaging import damage
-from videos import Shot, make_video
 
+from tests.helpers.clip_shards import contents, moment, run_clips, video_row
+from tests.helpers.damaging import damage
+from tests.helpers.videos import Shot, make_video
 from video.budget import Budget, VideoError
 from video.decode import frames, open_container
 from video.integrity import DecodedFrames, mp4_fault

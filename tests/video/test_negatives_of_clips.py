@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from grouping import EVERY_CLIP, Made, columns, named, shots, siblings
 
+from tests.helpers.grouping import EVERY_CLIP, Made, columns, named, shots, siblings
 from video import negatives
 from video.groups import GroupSettings, group_clips
 from video.negatives import NegativeSettings, moment_negatives

@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from videos import Shot, audio_only, make_video, still, truncate
 
 from corpus.storage import MissingError, Store
+from tests.helpers.videos import Shot, audio_only, make_video, still, truncate
 from video.budget import VideoError
 from video.container import truncation_error
 from video.files import RangeFile

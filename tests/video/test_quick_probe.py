@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from videos import Shot, audio_only, make_video, truncate
 
 from corpus.storage import Store
+from tests.helpers.videos import Shot, audio_only, make_video, truncate
 from video.files import RangeFile
 from video.probe import quick_probe
 

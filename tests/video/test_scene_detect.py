@@ -8,8 +8,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from videos import Shot, Truth, a_b_a, interrupted, look, make_video
 
+from tests.helpers.videos import Shot, Truth, a_b_a, interrupted, look, make_video
 from video.extract import find_cuts
 from video.scene_detect import Cut, CutFinder, DetectSettings
 from video.slides import SlideDetector

@@ -10,9 +10,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from videos import Shot, Truth, audio_only, make_video, number_on, truncate
 
 import video.segments
+from tests.helpers.videos import Shot, Truth, audio_only, make_video, number_on, truncate
 from video.budget import VideoError
 from video.clips import Clip, ClipSettings, annotated_clips
 from video.frames import uniform_times

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import pytest
 from av.stream import Disposition
-from videos import Shot, make_video, number_on
 
 from corpus.media import MediaWriter
 from corpus.storage import MissingError, StorageError, Store
+from tests.helpers.videos import Shot, make_video, number_on
 from video.budget import VideoError
 from video.decode import audio_stream, frames, open_container, rational, time_base, video_stream
 from video.files import RangeFile, Source

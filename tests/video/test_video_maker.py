@@ -8,7 +8,19 @@ import av
 import cv2
 import numpy as np
 import pytest
-from videos import Shot, a_b_a, audio_only, interrupted, look, make_video, number_on, pictures, still, with_number
+
+from tests.helpers.videos import (
+    Shot,
+    a_b_a,
+    audio_only,
+    interrupted,
+    look,
+    make_video,
+    number_on,
+    pictures,
+    still,
+    with_number,
+)
 
 SHOTS = [
     Shot(20, seed=1, camera="pan", transition="fade"),

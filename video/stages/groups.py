@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.records import Status, table_schema
+from corpus.schema import Status, table_schema
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard
+from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard
 from corpus.text.keys import normalize_text
 from video.groups import ClipColumns, GroupSettings, group_clips
 from video.schema import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind

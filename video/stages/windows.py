@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from corpus.records import Status, id_of_digest, table_schema
+from corpus.schema import Status, id_of_digest, table_schema
 from corpus.settings import Settings
-from corpus.stages import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
+from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
 from video.frames import uniform_times
 from video.groups import ALIKE_SIBLING, GroupSettings, assign_groups
 from video.schema import FRAME_EXT, WINDOWS_SCHEMA, ClipKind

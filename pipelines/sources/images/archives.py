@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.settings import Settings, SettingsError, tuning
-from corpus.stages import fingerprint
+from corpus.stage import fingerprint
 from corpus.storage import MissingError, Store
 from corpus.tars import SPARSE, SPECIAL
 from pipelines.sources.images.archive_files import (

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from corpus.execution import ShardError
 from corpus.settings import Settings, SettingsError
-from corpus.work import ShardError
 from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
 from pipelines.sources.images.archive_index import AMBIGUOUS, FileIndex
 from pipelines.sources.images.archives import Finder, ImageRef

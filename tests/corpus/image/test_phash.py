@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory import traced
 from PIL import Image
 
+from corpus.image.header import sniff
 from corpus.image.phash import hash_to_hex, hex_to_hash, perceptual_hashes
-from corpus.images import sniff
 from demo.images.photographs import photographs
-from filters.decode import decode_grey
+from filters.grey_image import decode_grey
+from tests.helpers.memory import traced
 
 
 def distance(one: int, other: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from good_captions import GOOD_CAPTIONS
 
 from corpus.text.language import LANGUAGES, in_another_language, is_in_another_language
+from tests.helpers.good_captions import GOOD_CAPTIONS
 
 DOGS = {
     "en": "A brown dog runs along the beach with a stick in its mouth while two boats pass behind it.",

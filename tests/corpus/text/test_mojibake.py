@@ -5,11 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from good_captions import GOOD_CAPTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.text.mojibake import MAY_BE_MOJIBAKE, fix_mojibake, is_mojibake
+from tests.helpers.good_captions import GOOD_CAPTIONS
 
 ENCODINGS = ["latin-1", "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1257", "iso-8859-2", "mac-roman", "cp437"]
 

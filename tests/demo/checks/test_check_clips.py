@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from film_results import Row, as_table, right_rows
 
 from demo.checks.clips import border_f1, compare_clips
 from demo.films.films import FEATURE, Truth
+from tests.helpers.film_results import Row, as_table, right_rows
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from film_results import FRAMES, Row, as_table, jpeg, right_rows, samples_of, write_corpus
 
 from corpus.image.pixel_budget import decode_to_budget
 from demo.checks.clip_samples import Made, compare_samples
 from demo.films.films import FEATURE, Truth
 from recaption.dummy import BUDGET, MODEL, dummy_caption
+from tests.helpers.film_results import FRAMES, Row, as_table, jpeg, right_rows, samples_of, write_corpus
 from video.transcode.cut import cut_many
 
 Samples = list[dict[str, Any]]

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.records import Status
+from corpus.schema import Status
 from demo.images.drawing import distances, looks
 from demo.images.world import FAR
 from demo.pairs.builders import CLASSES

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from corpus.records import table_schema
+from corpus.schema import table_schema
 from demo.vlm.scenes import COLOURS, PLACES, SIZES, VlmScene, all_scenes, draw, read_caption
 from filters.image_quality import QualitySettings, quality_verdict
 from filters.image_stats import Inspect, inspect_image

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from ..target import Target
-
-_TESTS = Path(__file__).parents[2]
-_HELPERS = (_TESTS, _TESTS / "pipelines", _TESTS / "pipelines" / "sources", _TESTS / "video")
-sys.path += [str(path) for path in _HELPERS if str(path) not in sys.path]  # pytest finds what lies there by itself
-
-from . import answers, archives, corpora, images, records, settings, tables, texts, videos, web  # noqa: E402
+from . import answers, archives, corpora, images, records, settings, tables, texts, videos, web
 
 TARGETS: dict[str, Target] = {
     target.name: target

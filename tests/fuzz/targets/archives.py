@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.records import table_schema
+from corpus.execution import ShardError
+from corpus.schema import table_schema
 from corpus.settings import SettingsError
-from corpus.stages import ROWS, Shard
+from corpus.stage import ROWS, Shard
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
-from corpus.work import ShardError
 from pipelines.sources.images.archives import Archives, ArchivesSettings
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.img2dataset import Img2datasetReader, Img2datasetSource
@@ -34,7 +34,7 @@ _MOST_BYTES = 1 << 24
 
 def tar_seeds() -> list[bytes]:
     """Tars of three formats; with links, folders, long names, extended headers and sparse members."""
-    import raw_tars as raw
+    from tests.helpers import raw_tars as raw
 
     images = image_seeds()
     found = []

@@ -18,9 +18,8 @@ from .files import several
 
 def _world(folder: Path) -> Callable[[Path, int], None]:
     """What publishes a small workspace, images with negatives, groups and captions: where, with so many negatives."""
-    from small_worlds import InlineEngine, World, image_pair, mixture
-
     from pipelines.publish.publish import publish
+    from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
     world = World(str(folder))
     images = world.pictures(4)

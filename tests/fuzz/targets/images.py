@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from corpus.image.decode import UndecodableError
+from corpus.image.encode import JPEG_QUALITY
+from corpus.image.header import sniff
 from corpus.image.pixel_budget import PixelBudget, decode_to_budget
-from corpus.images import sniff
 from corpus.media import MediaWriter
-from corpus.pixels import UndecodableError
-from corpus.published import JPEG_QUALITY
-from corpus.records import Status, table_schema
+from corpus.schema import Status, table_schema
 from filters.image_stats import Inspect, InspectSettings, inspect_image
-from pipelines.download import DownloadSettings, items_table, store_image
+from pipelines.download.images import DownloadSettings, items_table, store_image
+from pipelines.download.reencode import ReencodeSettings
 from pipelines.publish.pictures import judged_as, near, shown_hash, stock_picture, written_anew
-from pipelines.reencode import ReencodeSettings
 
 from ..formats import box_size, png_checksums
 from ..target import Reader, Target, Unexpected

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from corpus.stages import ITEMS, ROWS
+from corpus.execution import ShardError
+from corpus.stage import ITEMS, ROWS
 from corpus.storage import StorageError
-from corpus.work import ShardError
 from pipelines.sources.images.pdf import PdfSettings, render_pages
 from video.budget import VideoError
 from video.clips import ClipSettings
@@ -66,7 +66,7 @@ def video_seeds() -> list[bytes]:
 
 def _changing_seeds(folder: Path) -> list[bytes]:
     """Videos whose frames change their size, and some with sound, in the middle of which its rate changes."""
-    import changing
+    from tests.helpers import changing
 
     sizes = [((64, 48), 5), ((96, 64), 4), ((64, 48), 5)]
     made = [changing.changing_video(folder / kind, sizes) for kind in changing.KINDS]
@@ -95,7 +95,7 @@ def _clips(folder: Path) -> Reader:
     """The whole stage: cuts, frames, mp4s and sound, of videos that are measured by it and of those that were looked at
     before. What it takes for no fault of the video is a row of its own reason.
     """
-    import clip_shards
+    from tests.helpers import clip_shards
 
     path = folder / "a.mp4"
     clips = ClipSettings(min_s=0.3, max_s=1.0, trim_s=0.0)
@@ -116,7 +116,7 @@ def _clips(folder: Path) -> Reader:
 
 
 def _pdf(folder: Path) -> Reader:
-    import small_pdfs
+    from tests.helpers import small_pdfs
 
     box, content = small_pdfs.coloured(small_pdfs.RED)
     seeds = [small_pdfs.three_pages(), small_pdfs.pdf([(box, content), ("/MediaBox [0 0 9 9]", "0 0 1 rg /P Do")])]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from engine_works import environment
-from extras import engine_or_skip
+
+from tests.helpers.engine_works import environment
+from tests.helpers.extras import engine_or_skip
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from engine_works import Fifo, Meeting, PlantedError, Rows, Square, environment, fail_to_reduce, sums
-from extras import engine_or_skip
 
-from corpus.stages import Resources
+from corpus.stage import Resources
 from pipelines.engines import EngineSettings
+from tests.helpers.engine_works import Fifo, Meeting, PlantedError, Rows, Square, environment, fail_to_reduce, sums
+from tests.helpers.extras import engine_or_skip
 
 engine_or_skip("beam")
 from pipelines.engines.beam import BeamEngine  # noqa: E402

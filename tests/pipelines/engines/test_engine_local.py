@@ -10,12 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_works import Deadly, DiesOnOpening, Fifo, Hang, Meeting, Rows, Square, environment, random_rows, sums
 
-from corpus.stages import Resources
+from corpus.stage import Resources
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.scheduler import RetryTracker
+from tests.helpers.engine_works import (
+    Deadly,
+    DiesOnOpening,
+    Fifo,
+    Hang,
+    Meeting,
+    Rows,
+    Square,
+    environment,
+    random_rows,
+    sums,
+)
 
 
 @pytest.fixture

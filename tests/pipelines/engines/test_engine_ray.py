@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_works import Deadly, DiesOnOpening, Fifo, Hang, Meeting, Pair, Rows, Square, environment, sums
-from extras import engine_or_skip
 
 import rzen_corpus
-from corpus.stages import Resources
+from corpus.stage import Resources
 from pipelines.engines import EngineSettings
+from tests.helpers.engine_works import Deadly, DiesOnOpening, Fifo, Hang, Meeting, Pair, Rows, Square, environment, sums
+from tests.helpers.extras import engine_or_skip
 
 engine_or_skip("ray")
 from pipelines.engines.ray import RayEngine  # noqa: E402

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
-from engine_works import PlantedError, Rows, Square, fail_to_reduce, random_rows, sums
-from extras import engine_or_skip
 
 from pipelines.engines import Engine, EngineSettings, open_engine
+from tests.helpers.engine_works import PlantedError, Rows, Square, fail_to_reduce, random_rows, sums
+from tests.helpers.extras import engine_or_skip
 
 ENGINES = {
     "local-1": EngineSettings(workers=1),

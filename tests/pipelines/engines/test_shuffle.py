@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from engine_works import random_rows
 
 from pipelines.engines.shuffle import from_ipc, partition_rows, split_batch, to_ipc
+from tests.helpers.engine_works import random_rows
 
 
 def test_every_row_goes_to_the_partition_of_its_key() -> None:

@@ -10,10 +10,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from delays import dripping, server_takes
 
 from pipelines.fetch import REASONS, Spool, fetch
 from pipelines.fetch.response import MemoryBody, SpooledBody
+from tests.helpers.delays import dripping, server_takes
 
 
 def test_a_drip_ends_at_the_total_deadline(server, get):

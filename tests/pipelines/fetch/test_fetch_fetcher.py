@@ -2,10 +2,10 @@ import asyncio
 import threading
 
 import pytest
-from delays import server_takes
 
 from pipelines.fetch import FetchSettings, fetch
 from pipelines.fetch.fetcher import HostQueue
+from tests.helpers.delays import server_takes
 
 
 def redirect(server, path, to, status="302 Found", **headers):

@@ -6,13 +6,13 @@ import hashlib
 import zlib
 
 import pytest
-from delays import dripping
-from memory import traced
 
 from corpus.storage import StorageError
 from pipelines.fetch import Spool, fetch
 from pipelines.fetch import fetcher as fetch_run
 from pipelines.fetch.response import SpooledBody
+from tests.helpers.delays import dripping
+from tests.helpers.memory import traced
 
 PHOTO = bytes(range(256)) * 100
 MIB = 2**20

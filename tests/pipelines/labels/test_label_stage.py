@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from corpus.stages import ROWS, Shard
+from corpus.stage import ROWS, Shard
 from corpus.storage import Store
 from pipelines.labels.merge import MergeSettings
 from pipelines.labels.stage import Labels

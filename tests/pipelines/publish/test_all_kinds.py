@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import webdataset
-from all_kinds import COUNTS, publish_all_kinds, published
-from extras import installed_or_skip
 from PIL import Image
-from test_readers import offline_datasets, pixels, stand_in_for_torch
 
 from pipelines.publish.verify import verify
+from tests.helpers.all_kinds import COUNTS, publish_all_kinds, published
+from tests.helpers.extras import installed_or_skip
+from tests.pipelines.publish.test_readers import offline_datasets, pixels, stand_in_for_torch
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from small_worlds import InlineEngine, World, mixture
 
 from corpus.storage import Store
 from pipelines.publish.checkpoint import Checkpoint, Tar, list_files
@@ -19,10 +18,11 @@ from pipelines.publish.claim import only_publisher
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
+from tests.helpers.small_worlds import InlineEngine, World, mixture
 
 SCRIPT = """
 import sys
-from small_worlds import InlineEngine, World, mixture
+from tests.helpers.small_worlds import InlineEngine, World, mixture
 from pipelines.publish.publish import publish
 
 class Waiting(InlineEngine):

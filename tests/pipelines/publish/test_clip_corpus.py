@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clip_worlds import ClipWorld, small_mp4
-from damaging import damage
-from small_worlds import InlineEngine, mixture, picture
-from test_verify import read, rewrite
-from videos import Shot, make_video
 
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import can_open_videos, unplayable, verify
+from tests.helpers.clip_worlds import ClipWorld, small_mp4
+from tests.helpers.damaging import damage
+from tests.helpers.small_worlds import InlineEngine, mixture, picture
+from tests.helpers.videos import Shot, make_video
+from tests.pipelines.publish.test_verify import read, rewrite
 
 FILMS = [5, 3, 7, 2, 4, 6, 1, 5, 3, 1, 4, 2, 6, 5, 1, 7, 3, 4]  # 69 clips
 PER_SHARD = 12
@@ -326,7 +326,7 @@ def test_without_pyav_only_the_first_bytes_of_a_video_are_looked_at(
 
 
 def test_a_video_without_a_picture_is_none(tmp_path: Path) -> None:
-    from videos import audio_only
+    from tests.helpers.videos import audio_only
 
     audio_only(tmp_path / "tone.mp4")
     assert unplayable((tmp_path / "tone.mp4").read_bytes(), opened=True) == "it has no video stream"

@@ -16,12 +16,12 @@ import av
 import numpy as np
 import pytest
 import webdataset
-from clip_worlds import ClipWorld
-from extras import installed_or_skip
-from small_worlds import InlineEngine, mixture
-from test_readers import offline_datasets, pixels, stand_in_for_torch
 
 from pipelines.publish.publish import publish
+from tests.helpers.clip_worlds import ClipWorld
+from tests.helpers.extras import installed_or_skip
+from tests.helpers.small_worlds import InlineEngine, mixture
+from tests.pipelines.publish.test_readers import offline_datasets, pixels, stand_in_for_torch
 
 FRAMES = tuple(f"{side}.frame_{number:02d}.jpg" for side in ("positive", "negative_0") for number in range(3))
 VIDEOS = ("positive.mp4", "negative_0.mp4")

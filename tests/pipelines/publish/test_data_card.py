@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from small_worlds import InlineEngine, World, image_pair, mixture
 
 from pipelines.publish.data_card import data_card
 from pipelines.publish.publish import publish
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_worlds import World, image_pair, mixture, picture
 
 from corpus.item_ids import join_id
-from corpus.records import Modality, item_id
+from corpus.schema import Modality, item_id
 from pipelines.labels.vocabulary import load_names
 from pipelines.publish.dataset_plan import DatasetPlan, item_ids, make_export_target, pair_rows, plan_dataset
 from pipelines.publish.export import SELF
 from pipelines.publish.item_index import read_locations
 from pipelines.publish.mixture import PublishError
+from tests.helpers.small_worlds import World, image_pair, mixture, picture
 
 
 def planned(world: World, **settings: Any) -> DatasetPlan:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 from corpus.storage import StorageError, Store
 from pipelines.publish import export
 from pipelines.publish.publish import publish
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 
 def members(tar: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:

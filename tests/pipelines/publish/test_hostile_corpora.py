@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_worlds import InlineEngine, World, mixture
 
 from corpus.storage import Store
 from pipelines.publish import checkpoint
@@ -17,6 +16,7 @@ from pipelines.publish.manifest import read_manifest
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
+from tests.helpers.small_worlds import InlineEngine, World, mixture
 
 NASTY: tuple[Any, ...] = (
     *(None, True, -1, 0, 2**63, 10**4000, 0.5, 1e308, [], {}, "", "x", "\ud800", "\x1b]0;evil\x07", "[/]", "a\\b"),

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from small_worlds import ITEM_SCHEMA, World, picture
 
 from corpus.item_ids import split_ids, unique_ids
-from corpus.records import ITEM_ID, LOCATION_FIELDS, PARTS_FIELD, STATUS_FIELDS, item_id
+from corpus.schema import ITEM_ID, LOCATION_FIELDS, PARTS_FIELD, STATUS_FIELDS, item_id
 from pipelines.publish.item_index import read_locations
+from tests.helpers.small_worlds import ITEM_SCHEMA, World, picture
 
 
 def ids(*values: bytes) -> np.ndarray:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small_worlds import InlineEngine, World, image_pair, mixture
 
 from corpus.storage import Store
 from pipelines.publish.manifest import energon_blend, read_manifest, to_json, wids_index
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_worlds import World, image_pair, mixture
 
 from corpus.item_ids import join_id
-from corpus.records import item_id
+from corpus.schema import item_id
 from corpus.settings import SettingsError, parse_settings
 from pipelines.labels.vocabulary import load_names
 from pipelines.publish.mixture import (
@@ -26,6 +25,7 @@ from pipelines.publish.mixture import (
     read_candidate_pairs,
 )
 from pipelines.publish.pair_tables import pair_tables
+from tests.helpers.small_worlds import World, image_pair, mixture
 
 IMAGE = item_id(b"an image")
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from small_worlds import World, image_pair
 
 from corpus.item_ids import join_id
-from corpus.records import item_id
+from corpus.schema import item_id
 from pipelines.publish.mixture import PublishError, arrange, read_candidate_pairs
 from pipelines.publish.pair_contents import PairContents, first_entries, read_pair_contents, side_ids
 from pipelines.publish.pair_tables import pair_tables
+from tests.helpers.small_worlds import World, image_pair
 
 
 def item(number: int) -> bytes:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from small_worlds import InlineEngine, World, image_pair, mixture
-from tar_members import members
 
-from corpus.records import PAIR_RELATIONS, table_schema
+from corpus.schema import PAIR_RELATIONS, table_schema
 from pipelines.publish.mixture import DatasetInput
 from pipelines.publish.pair_tables import PairTable
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
+from tests.helpers.tar_members import members
 
 PAIRS, BATCH = 24, 6
 

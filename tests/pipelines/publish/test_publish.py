@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from small_worlds import InlineEngine, World, image_pair, mixture
 
 from corpus.storage import Store
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_worlds import World, image_pair
 
 from corpus.item_ids import join_id
-from corpus.records import item_id
+from corpus.schema import item_id
 from corpus.text.near import TextNearSettings
 from pipelines.publish import random_negatives as module
 from pipelines.publish.mixture import (
@@ -25,6 +24,7 @@ from pipelines.publish.near_sides import find_near_sides
 from pipelines.publish.pair_contents import PairContents, read_pair_contents
 from pipelines.publish.pair_tables import pair_tables
 from pipelines.publish.random_negatives import fill_negatives
+from tests.helpers.small_worlds import World, image_pair
 
 Row = dict[str, Any]
 

@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import webdataset
-from extras import installed_or_skip
 from PIL import Image
-from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
-from corpus.images import MOST_PIXELS
-from corpus.records import PAIR_SCHEMA
+from corpus.image.header import MOST_PIXELS
+from corpus.schema import PAIR_SCHEMA
 from filters.image_stats import inspect_image
 from pipelines.publish.publish import publish
 from pipelines.publish.sample import side_names
+from tests.helpers.extras import installed_or_skip
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_worlds import InlineEngine, World, image_pair, mixture
 
 from pipelines.publish.publish import publish
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
 TEXT = (Path(__file__).parents[3] / "docs/TRAINER.md").read_text(encoding="utf-8")
 [CODE] = re.findall(r"```python\n(.*?)```", TEXT, re.S)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import webdataset
 from PIL import Image
-from small_worlds import InlineEngine, World, image_pair, mixture
 
-from corpus.images import sniff
+from corpus.image.header import sniff
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
 PICTURES = [Picture(np.ascontiguousarray(one.pixels[:120, :170]), "a photograph") for one in photographs()[:6]]
 MADE = {  # name -> what makes the file, and whether it must be written anew

@@ -7,9 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from small_worlds import image_pair
 
-from corpus.records import PAIR_SCHEMA, item_id
+from corpus.schema import PAIR_SCHEMA, item_id
 from pipelines.publish.sample import (
     Pictures,
     field_ext,
@@ -22,6 +21,7 @@ from pipelines.publish.sample import (
     to_bytes,
     wrong_json,
 )
+from tests.helpers.small_worlds import image_pair
 
 IMAGE = item_id(b"an image")
 SHOWN = {"phash": ["00c0ffee00c0ffee"], "rewritten": [True]}

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_tars import END, block, header, sparse
-from small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 from corpus.media import TarWriter
 from pipelines.publish import webdataset_reader
 from pipelines.publish.manifest import to_json, wids_index
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import Reader, verify
+from tests.helpers.raw_tars import END, block, header, sparse
+from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture, picture
 
 Members = list[tuple[str, bytes]]
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
-from small_worlds import InlineEngine, World, mixture
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import SettingsError, parse_settings
 from pipelines.publish.manifest import MANIFEST
 from pipelines.publish.publish import Published, publish
 from pipelines.publish.verify import verify
 from pipelines.publish.weights import DatasetSize, WeightSettings, dataset_weights
+from tests.helpers.small_worlds import InlineEngine, World, mixture
 
 SETS = {
     "images": DatasetSize(Task.IMAGE_RETRIEVAL, 90_000),

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from given_rows import images, rows_of, texts, write_lines
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources import document_join, document_pairs
@@ -19,6 +18,7 @@ from pipelines.sources.document_join import Documents, DocumentsSettings, NamedI
 from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSource
 from pipelines.sources.json_records import BadRecords
 from pipelines.sources.not_read import NotRead
+from tests.helpers.given_rows import images, rows_of, texts, write_lines
 
 MAPPING = """
 kind: jsonl

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from given_rows import images, rows_of, write_lines
-from small_pdfs import three_pages, write
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.documents import DocumentsReader, DocumentsSource
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
+from tests.helpers.given_rows import images, rows_of, write_lines
+from tests.helpers.small_pdfs import three_pages, write
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 

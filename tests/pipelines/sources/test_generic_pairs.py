@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from given_rows import images, rows_of, texts, write_lines
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.column_mapping import Template, paths_of_records, paths_of_schema, require_paths
 from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSource
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.json_records import BadRecordError
+from tests.helpers.given_rows import images, rows_of, texts, write_lines
 
 MAPPING = """
 kind: jsonl

@@ -15,23 +15,23 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from downloading import ROTATED, rotated, site
-from extras import installed_or_skip
-from raw_tars import END, block, header, sparse
-from small_worlds import picture
 
+from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.media import read_contents
-from corpus.records import item_id, table_schema
+from corpus.schema import item_id, table_schema
 from corpus.settings import SettingsError
-from corpus.stages import ROWS
-from corpus.work import MapJob, Outcome, ShardTask
+from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
-from pipelines import call_img2dataset
-from pipelines.download import ITEMS_SCHEMA
-from pipelines.download_img2dataset import run_bounded
-from pipelines.gather import gather, source_fingerprint
+from pipelines.download import img2dataset_worker
+from pipelines.download.images import ITEMS_SCHEMA
+from pipelines.download.img2dataset import run_bounded
 from pipelines.sources.img2dataset import Img2datasetReader, Img2datasetSource
 from pipelines.sources.img2dataset_tars import IndexTars, failed_row
+from pipelines.sources.source_shards import gather, source_fingerprint
+from tests.helpers.downloading import ROTATED, rotated, site
+from tests.helpers.extras import installed_or_skip
+from tests.helpers.raw_tars import END, block, header, sparse
+from tests.helpers.small_worlds import picture
 
 Row = dict[str, Any]
 
@@ -172,7 +172,7 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
             "thread_count": 4,
             "disable_all_reencoding": True,
         }
-        command = [sys.executable, "-P", call_img2dataset.__file__, json.dumps(request)]
+        command = [sys.executable, "-P", img2dataset_worker.__file__, json.dumps(request)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("no_proxy", "127.0.0.1")
             assert run_bounded(command, folder / "log", 120) == 0, (folder / "log").read_text()

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import parse_settings
 from corpus.workspace import Workspace
-from pipelines.gather import gather, source_fingerprint
 from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource, read_record, spread_evenly, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
+from pipelines.sources.source_shards import gather, source_fingerprint
 
 
 def record(number: int = 0, *turns: str, **more: Any) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from given_rows import images, rows_of, texts, write_lines
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.mbeir import MbeirReader, MbeirSource, task_of
 from pipelines.sources.mbeir_tasks import DATASETS, MODALITIES, SETS
+from tests.helpers.given_rows import images, rows_of, texts, write_lines
 
 POOL = [
     {"txt": None, "img_path": "mbeir_images/visualnews_images/1.jpg", "modality": "image", "did": "0:1"},

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
-from pipelines.gather import gather, source_fingerprint
 from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.megapairs import MegaPairsReader, MegaPairsSource, choose_text, read_triplet, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
+from pipelines.sources.source_shards import gather, source_fingerprint
 
 TEXTS = ["show it at night", "the same place in the dark", "turn day into night"]
 

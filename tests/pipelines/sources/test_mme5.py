@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmeb_rows import FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, rows_of, source, write
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import SettingsError
 from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.mmeb import task_of
 from pipelines.sources.string_lists import MAX_CHARACTERS, string_list
+from tests.helpers.mmeb_rows import FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, rows_of, source, write
 
 MME5 = (*FIELDS, "modality")
 

@@ -8,14 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mmeb_rows import CAPTION, FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, one, rows_of, source, write
 
-from corpus.records import Task
+from corpus.schema import Task
 from corpus.settings import SettingsError
 from corpus.workspace import Workspace
-from pipelines.gather import gather, source_fingerprint
 from pipelines.sources.mmeb import task_of
 from pipelines.sources.mmeb_tasks import SUBSETS, split_instruction
+from pipelines.sources.source_shards import gather, source_fingerprint
+from tests.helpers.mmeb_rows import CAPTION, FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, one, rows_of, source, write
 
 
 def test_all_twenty_subsets_are_here() -> None:

@@ -14,12 +14,12 @@ import pytest
 from corpus.hashing import hash_strings
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
-from pipelines.gather import gather, source_fingerprint
 from pipelines.sources import json_records, pair_source
 from pipelines.sources.files import FileInfo
 from pipelines.sources.json_records import BadRecord
 from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair, pairs_table
 from pipelines.sources.pair_source import PairDatasetSource, PairReader, content_digest, draw_pairs
+from pipelines.sources.source_shards import gather, source_fingerprint
 
 
 def pair(number: int, **more: Any) -> SourcePair:

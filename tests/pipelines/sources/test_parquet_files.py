@@ -78,9 +78,10 @@ def test_damaged_files_are_errors_that_name_them(tmp_path: Path) -> None:
     complete = parquet(row_group_size=2)
     put(tmp_path / "whole.parquet", complete)
     found = in_a_process(
-        "import sys; sys.path.insert(0, sys.argv[2]); from test_parquet_files import mutated; mutated(sys.argv[1])",
+        "import sys; sys.path.insert(0, sys.argv[2]); import tests.pipelines.sources.test_parquet_files as tests;"
+        " tests.mutated(sys.argv[1])",
         str(tmp_path),
-        str(Path(__file__).parent),
+        str(Path(__file__).parents[3]),
     )
     assert found.returncode == 0, found.stderr
     read, refused = map(int, found.stdout.split())

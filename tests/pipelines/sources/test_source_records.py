@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from given_rows import rows_of, texts
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources import json_records
@@ -25,6 +24,7 @@ from pipelines.sources.files import FileInfo, find_files
 from pipelines.sources.json_records import BadRecord
 from pipelines.sources.records import read_records
 from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
+from tests.helpers.given_rows import rows_of, texts
 
 
 def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from given_rows import images, rows_of, texts
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.tevatron import SETS, TevatronReader, TevatronSource
+from tests.helpers.given_rows import images, rows_of, texts
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 

@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from given_rows import rows_of, texts, write_lines
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources import records as record_files
 from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
 from pipelines.sources.text_presets import PRESETS
+from tests.helpers.given_rows import rows_of, texts, write_lines
 
 FLAG = [
     {

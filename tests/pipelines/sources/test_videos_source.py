@@ -12,16 +12,16 @@ from typing import Any
 
 import fsspec
 import pytest
-from videos import Shot, make_video, still, truncate
 
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
-from pipelines.gather import gather, source_fingerprint
-from pipelines.notices import source_notices
+from pipelines.report.notices import source_notices
 from pipelines.sources.files import FileInfo
+from pipelines.sources.source_shards import gather, source_fingerprint
 from pipelines.sources.video_files import VideoNames
 from pipelines.sources.video_spans import segment_starts
 from pipelines.sources.videos import COLUMNS, VideosReader, VideosSource
+from tests.helpers.videos import Shot, make_video, still, truncate
 from video.budget import VideoError
 from video.probe import probe
 

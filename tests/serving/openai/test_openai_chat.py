@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from fake_endpoint import picture
 
 from serving.openai.chat import CallFailure, chat_body, classify_status, read_response
 from serving.openai.settings import EndpointSettings
 from serving.request import GenerateRequest, GenerateResponse, ModelResponse, SamplingSettings
+from tests.helpers.fake_endpoint import picture
 
 SCHEMA = {"type": "object", "properties": {"caption": {"type": "string"}}, "required": ["caption"]}
 

@@ -11,10 +11,19 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from fake_endpoint import Asked, Behave, FakeEndpoint, caption_of, completion, failure, picture, refusing_port
 
 from serving.openai.client import EndpointSettings, OpenAiClient
 from serving.request import BackendError, GenerateRequest, GenerateResponse, SamplingSettings
+from tests.helpers.fake_endpoint import (
+    Asked,
+    Behave,
+    FakeEndpoint,
+    caption_of,
+    completion,
+    failure,
+    picture,
+    refusing_port,
+)
 
 QUICK = {"backoff_s": 0.01, "backoff_max_s": 0.02, "timeout_s": 10.0, "give_up_after_s": 20.0}
 KEY = "sk-planted-4711"

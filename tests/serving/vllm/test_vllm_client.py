@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import ends
 
 from serving.request import BackendError, GenerateRequest, Pixels, SamplingSettings
 from serving.vllm.client import VllmClient
 from serving.vllm.settings import VllmSettings
+from tests.helpers.processes import ends
 
 WAIT_S = 60  # for what comes at once on a quiet machine
 
 
 def captioner(engine: str = "open_engine", **settings: Any) -> VllmClient:
     named = VllmSettings(kind="vllm", model="fake", **{"stall_timeout_s": 60.0, **settings})
-    return VllmClient(named, SamplingSettings(), engine=f"fake_engine:{engine}")
+    return VllmClient(named, SamplingSettings(), engine=f"tests.helpers.fake_engine:{engine}")
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ from serving.request import GenerateRequest, SamplingSettings
 from serving.vllm.settings import VllmSettings
 
 settings = VllmSettings(kind="vllm", model="fake", engine_args={"report": sys.argv[1]})
-captioner = VllmClient(settings, SamplingSettings(), engine="fake_engine:" + sys.argv[2])
+captioner = VllmClient(settings, SamplingSettings(), engine="tests.helpers.fake_engine:" + sys.argv[2])
 captioner.submit(GenerateRequest("wait", ()))
 sys.stdin.read()
 """

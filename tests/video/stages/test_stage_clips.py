@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clip_shards import contents, in_place, jpeg_numbers, moment, mp4_numbers, run_clips, video_row
-from videos import Shot, Truth, audio_only, make_video, truncate
 
 import video.stages.clips
 from corpus.media import MediaWriter
-from corpus.records import item_id
+from corpus.schema import item_id
 from corpus.storage import MissingError, Store
+from tests.helpers.clip_shards import contents, in_place, jpeg_numbers, moment, mp4_numbers, run_clips, video_row
+from tests.helpers.videos import Shot, Truth, audio_only, make_video, truncate
 from video.budget import VideoError
 from video.clips import ClipSettings
 from video.stages.clips import Clips, ClipsSettings

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-import videos
-from clip_shards import run_clips, run_on, video_row
-from videos import Pixels, Shot, make_video
 
-from corpus.records import table_schema
+from corpus.schema import table_schema
 from corpus.settings import SettingsError, parse_settings
+from tests.helpers import videos
+from tests.helpers.clip_shards import run_clips, run_on, video_row
+from tests.helpers.videos import Pixels, Shot, make_video
 from video.clips import ClipSettings
 from video.groups import GroupSettings, group_id
 from video.schema import CLIPS_SCHEMA

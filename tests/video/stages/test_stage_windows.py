@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from clip_shards import jpeg_numbers, moment, run_clips, run_on, video_row
-from videos import Shot, Truth, make_video
 
-from corpus.stages import Gives
+from corpus.stage import Gives
+from tests.helpers.clip_shards import jpeg_numbers, moment, run_clips, run_on, video_row
+from tests.helpers.videos import Shot, Truth, make_video
 from video.clips import ClipSettings
 from video.frames import uniform_times
 from video.groups import group_id

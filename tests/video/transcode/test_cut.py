@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from videos import Shot, make_video, number_on
 
+from tests.helpers.videos import Shot, make_video, number_on
 from video.decode import frames, open_container
 from video.transcode.cut import CutClip, CutSettings, cut_many
 from video.transcode.encode import EncodeSettings

@@ -10,11 +10,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from videos import Shot, audio_only, make_video, number_on, truncate
 
 import video.transcode.cut
 from corpus.media import MediaWriter
 from corpus.storage import Store
+from tests.helpers.videos import Shot, audio_only, make_video, number_on, truncate
 from video.budget import VideoError
 from video.decode import frames
 from video.files import RangeFile

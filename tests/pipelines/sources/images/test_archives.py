@@ -13,14 +13,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_archives import archives, contents, find, patched, put, tar_of, zip_of
-from small_worlds import picture
 
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from corpus.tars import TarIndex
 from pipelines.sources.images import archive_files
 from pipelines.sources.images.archive_index import AMBIGUOUS, MISSING, NameIndex, normalize_names
+from tests.helpers.small_archives import archives, contents, find, patched, put, tar_of, zip_of
+from tests.helpers.small_worlds import picture
 
 A, B, C, D = (picture(number) for number in range(4))
 

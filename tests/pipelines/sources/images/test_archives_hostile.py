@@ -9,12 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from raw_tars import END, block, header, sparse
-from small_archives import archives, contents, find, patched, put, tar_of, zip_of
-from small_worlds import picture
 
 from corpus.settings import SettingsError
 from pipelines.sources.images.zip import zip_members
+from tests.helpers.raw_tars import END, block, header, sparse
+from tests.helpers.small_archives import archives, contents, find, patched, put, tar_of, zip_of
+from tests.helpers.small_worlds import picture
 
 A, B = picture(0), picture(1)
 

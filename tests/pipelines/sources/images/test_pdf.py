@@ -10,13 +10,25 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from small_pdfs import BLUE, GREEN, RED, coloured, endless, huge_image, locked, pdf, stream, three_pages, write
 
 from corpus.settings import SettingsError
 from corpus.storage import StorageError
 from pipelines.sources.images import pdf as pdf_pages
 from pipelines.sources.images.pdf import Page, PageError, PdfSettings, render_page, render_pages
 from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
+from tests.helpers.small_pdfs import (
+    BLUE,
+    GREEN,
+    RED,
+    coloured,
+    endless,
+    huge_image,
+    locked,
+    pdf,
+    stream,
+    three_pages,
+    write,
+)
 
 
 def picture(data: bytes) -> Image.Image:

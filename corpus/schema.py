@@ -1,0 +1,173 @@
+"""The vocabulary of the corpus and the Arrow schemas of items and pairs.
+
+Every table of a shard has one row for each row of the shard, in the shard's order, so joining two tables of a
+shard is putting their columns side by side. Every table ends with `status` and `reason`: what has become of the
+row so far, this stage and the ones before it included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+import pyarrow as pa
+
+
+class Status(StrEnum):
+    """What has become of a row. No row is ever deleted: rows in = the sum over these four."""
+
+    KEPT = "kept"
+    FILTERED = "filtered"
+    DUPLICATE = "duplicate"
+    FAILED = "failed"
+
+
+class Task(StrEnum):
+    """The trainer's tasks: seven that carry their own temperature in the recipe, and stage 1's text pairs."""
+
+    IMAGE_CLASSIFICATION = "image_classification"
+    IMAGE_QA = "image_qa"
+    IMAGE_RETRIEVAL = "image_retrieval"
+    IMAGE_GROUNDING = "image_grounding"
+    DOCUMENT_RETRIEVAL = "document_retrieval"
+    VIDEO_RETRIEVAL = "video_retrieval"
+    VIDEO_QA = "video_qa"
+    TEXT_RETRIEVAL = "text_retrieval"
+
+
+class Modality(StrEnum):
+    """What the bytes of an item are."""
+
+    IMAGE = "image"
+    CLIP = "clip"
+    PAGE = "page"
+    TEXT = "text"
+
+
+class Origin(StrEnum):
+    """Where a hard negative comes from."""
+
+    MINED = "mined"
+    GIVEN = "given"
+    CLIP_SIBLING = "clip_sibling"
+    RANDOM = "random"
+
+
+class CaptionOrigin(StrEnum):
+    """Whether a pair's text came with the data or was generated."""
+
+    ORIGINAL = "original"
+    GENERATED = "generated"
+
+
+ITEM_ID_BYTES = 16
+ITEM_ID = pa.binary(ITEM_ID_BYTES)
+SHA256 = pa.binary(32)
+
+STATUS_FIELDS = (
+    pa.field("status", pa.string(), nullable=False),
+    pa.field("reason", pa.string(), nullable=False),
+)
+
+# Where an item's bytes lie. `media` is a path inside the workspace, or a full URL of a tar that was taken in where
+# it lies. A gather stage's table ends with these fields; they are the offset index of its media tars.
+LOCATION_FIELDS = (
+    pa.field("item_id", ITEM_ID),
+    pa.field("media", pa.string()),
+    pa.field("offset", pa.int64()),
+    pa.field("size", pa.int64()),
+    pa.field("ext", pa.string()),
+)
+
+# What an item consists of where its bytes are not one range: a clip's frames, in the order of time, then its mp4. Each
+# part is an item itself, with an id of its own. Such an item's own id hashes the contents of its parts one after the
+# other, and it has no place of its own: media, offset, size and ext are null.
+PART = pa.struct(list(LOCATION_FIELDS))
+PARTS_FIELD = pa.field("parts", pa.list_(PART))
+
+# Which part of which video a side shows; null where it is no clip. Times are seconds from the video's first frame.
+CLIP = pa.struct(
+    [
+        pa.field("video", pa.string()),  # 32 hexadecimal digits, equal for the clips of a video
+        pa.field("start_s", pa.float64()),
+        pa.field("end_s", pa.float64()),
+    ]
+)
+
+_SIDE = pa.struct(
+    [
+        pa.field("instruction", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("items", pa.list_(ITEM_ID), nullable=False),
+        pa.field("clip", CLIP),
+    ]
+)
+
+PAIR_SCHEMA = pa.schema(
+    [
+        pa.field("pair_id", ITEM_ID),
+        pa.field("query", _SIDE),
+        pa.field("positive", _SIDE),
+        pa.field(
+            "negatives",
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("text", pa.string(), nullable=False),
+                        pa.field("items", pa.list_(ITEM_ID), nullable=False),
+                        pa.field("clip", CLIP),
+                        pa.field("score", pa.float32(), nullable=False),
+                        pa.field("origin", pa.string(), nullable=False),
+                    ]
+                )
+            ),
+        ),
+        pa.field("positive_score", pa.float32()),
+        pa.field("group", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("in_batch_negatives", pa.bool_()),  # false: the dataset's pairs are no negatives of each other
+        pa.field("caption_origin", pa.string()),
+        pa.field("caption_model", pa.string()),
+        pa.field("caption_prompt", pa.string()),
+        pa.field("source_url", pa.string()),
+        pa.field("source_sha256", SHA256),
+        pa.field("licence", pa.string()),
+    ]
+)
+
+# Which pairs of a dataset must not be each other's in-batch negatives, as stages after `pairs` find it.
+PAIR_RELATIONS = (
+    pa.field("query_cluster", pa.string()),  # the family of equal or nearly equal sides; "" or null: it is alone
+    pa.field("positive_cluster", pa.string()),
+    pa.field("false_negatives", pa.list_(ITEM_ID)),  # ids of pairs, the nearest first
+)
+MOST_FALSE_NEGATIVES = 32
+
+# Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stage.Stage.origin`.
+PAIR_ORIGIN = {"source_url": "url", "licence": "licence"}
+
+
+def item_id(content: bytes) -> bytes:
+    """An item's id: the first 16 bytes of the SHA-256 of its stored content."""
+    return id_of_digest(hashlib.sha256(content).digest())
+
+
+def id_of_digest(sha256: bytes) -> bytes:
+    """The id of an item whose stored content has this SHA-256."""
+    return sha256[:ITEM_ID_BYTES]
+
+
+def pair_id(dataset: str, *parts: str | bytes) -> bytes:
+    """A pair's id, 16 bytes: a hash of its dataset and of what makes the pair itself (texts and item ids)."""
+    digest = hashlib.sha256(dataset.encode())
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))  # so that ("ab", "c") is not ("a", "bc")
+        digest.update(data)
+    return digest.digest()[:ITEM_ID_BYTES]
+
+
+def table_schema(columns: pa.Schema) -> pa.Schema:
+    """The schema as written: the stage's own columns, then `status` and `reason`."""
+    own = [field for field in columns if field.name not in ("status", "reason")]
+    return pa.schema([*own, *STATUS_FIELDS])

@@ -1,0 +1,177 @@
+"""Stage `download`: the URLs of a shard become items in a media tar, or rows that say why not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.image.header import refusal, sniff
+from corpus.image.limits import ImageLimits
+from corpus.image.stock_reader import in_words
+from corpus.media import MediaWriter
+from corpus.schema import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
+from corpus.settings import tuning
+from corpus.stage import ITEMS, ROWS, Gives, MapStage, Resources, Shard, SourceInfo
+from pipelines.download.reencode import ReencodeSettings, UndecodableError, reencode
+from pipelines.fetch import Fetched, FetchSettings, fetch
+
+
+class DownloadSettings(ImageLimits):
+    """How URLs become items."""
+
+    backend: Literal["fetch", "img2dataset"] = Field(
+        "fetch",
+        description="img2dataset connects to whatever address a URL, a redirect or DNS leads to, this machine's own "
+        "network included: `fetch.allow` and its rules don't hold for it. Only for URLs that you trust",
+    )
+    fetch: FetchSettings = FetchSettings()
+    reencode: ReencodeSettings | None = None  # None: the bytes are stored as they came; so are animations always
+    reencode_threads: int = tuning(2, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a row's URL came to. `sha256` is of the downloaded bytes, before any re-encode."""
+
+    status: str
+    reason: str
+    item_id: bytes | None = None
+    media: str | None = None
+    offset: int | None = None
+    size: int | None = None
+    ext: str | None = None
+    downloaded_sha256: bytes | None = None
+    stored_sha256: bytes | None = None
+    downloaded_bytes: int | None = None
+    orientation: int | None = None  # EXIF, of the stored bytes: 1 where a re-encode applied it
+    http_status: int | None = None
+    attempts: int | None = None
+    detail: str = ""
+
+
+ITEMS_SCHEMA = pa.schema(
+    [
+        *LOCATION_FIELDS,
+        pa.field("downloaded_sha256", SHA256),
+        pa.field("stored_sha256", SHA256),
+        pa.field("downloaded_bytes", pa.int64()),
+        pa.field("orientation", pa.int8()),
+        pa.field("http_status", pa.int16()),
+        pa.field("attempts", pa.int16()),
+        pa.field("detail", pa.string()),
+    ]
+)
+
+
+class Download(MapStage):
+    """Fetches a shard's URLs with the project's own fetcher."""
+
+    name = "download"
+    reads = (ROWS,)
+    settings_key = "download"
+    settings_type = DownloadSettings
+    over = frozenset({Gives.IMAGES})
+    summary = "where the bytes lie, digests before and after a re-encode; or why there are none"
+    provides = (ITEMS,)
+    schema = ITEMS_SCHEMA
+    nondeterministic: ClassVar[bool] = True
+    writes_media: ClassVar[bool] = True
+
+    def __init__(self, settings: DownloadSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+        # While a shard waits for its last slow servers, the next one keeps the line busy.
+        self.resources = Resources(cpus=1, in_flight=2)
+
+    @classmethod
+    def applies_to(cls, source: SourceInfo) -> bool:
+        return super().applies_to(source) and not source.plug.in_place
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> MapStage:
+        return open_download(cls.settings_of(source))
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        return partial(download_shard, download=self.download)
+
+    def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
+        """What each URL came to; its image, if it is one, is in `media` then."""
+        settings = self._settings
+        stored = [Stored(Status.FAILED, "not_fetched")] * len(urls)
+
+        def keep(result: tuple[int, Stored]) -> None:
+            stored[result[0]] = result[1]
+
+        def judge(fetched: Fetched) -> tuple[int, Stored]:
+            return fetched.index, store(fetched, settings, media)
+
+        if settings.reencode is None:  # quick enough to be done between network events
+            fetch(urls, settings.fetch, lambda fetched: keep(judge(fetched)))
+        else:
+            fetch(urls, settings.fetch, keep, process=judge, threads=settings.reencode_threads)
+        return stored
+
+
+def open_download(settings: DownloadSettings) -> MapStage:
+    """The download stage with the backend that the settings name."""
+    if settings.backend == "img2dataset":
+        from pipelines.download.img2dataset import Img2datasetDownload
+
+        return Img2datasetDownload(settings)
+    return Download(settings)
+
+
+def download_shard(shard: Shard, download: Callable[[list[str], MediaWriter], list[Stored]]) -> pa.Table:
+    """Have each distinct URL of the live rows downloaded once; one row of ITEMS_SCHEMA for each live row."""
+    assert shard.media is not None
+    codes = pc.fill_null(shard[ROWS].column("url").combine_chunks(), "").dictionary_encode()
+    return items_table(download(codes.dictionary.to_pylist(), shard.media)).take(codes.indices)
+
+
+def store(fetched: Fetched, settings: DownloadSettings, media: MediaWriter) -> Stored:
+    """What one download came to; its image goes into the media tar."""
+    fields: dict[str, Any] = {
+        "http_status": fetched.http_status or None,
+        "attempts": fetched.attempts,
+        "detail": fetched.detail,
+    }
+    if fetched.reason == "opted_out":
+        return Stored(Status.FILTERED, fetched.reason, **fields)
+    if fetched.reason != "ok":
+        return Stored(Status.FAILED, fetched.reason, **fields)
+    return store_image(fetched.body, settings, media, fields)
+
+
+def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fields: Mapping[str, Any]) -> Stored:
+    """Judge a downloaded body by its header, re-encode it if asked to, and put it into the media tar.
+
+    `fields` is what is known of the download: more values of `Stored`.
+    """
+    header, digest = sniff(data), hashlib.sha256(data).digest()
+    fields = {**fields, "downloaded_sha256": digest, "downloaded_bytes": len(data)}
+    if reason := refusal(header, settings.max_pixels, settings.max_side_px):
+        return Stored(Status.FAILED, reason, **fields)
+    ext, orientation = header.ext, header.orientation
+    if settings.reencode is not None and not header.animated:  # else `quality` would see a still picture
+        try:
+            data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.quality, orientation)
+        except UndecodableError as error:
+            return Stored(Status.FAILED, error.reason, **{**fields, "detail": in_words(error)})
+        ext, orientation, digest = "jpg", 1, hashlib.sha256(data).digest()
+    item = id_of_digest(digest)  # hashed once: it is the dearest thing done to the bytes
+    offset, size = media.add(item, ext, data)
+    fields |= {"stored_sha256": digest, "orientation": orientation}
+    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, **fields)
+
+
+def items_table(stored: list[Stored]) -> pa.Table:
+    """ITEMS_SCHEMA with `status` and `reason`, one row for each."""
+    schema = table_schema(ITEMS_SCHEMA)
+    return pa.table([[getattr(one, field.name) for one in stored] for field in schema], schema=schema)

@@ -1,0 +1,140 @@
+"""Stage `download` for videos: where the bytes of each video lie. What is on the web is fetched into a media tar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import IO, Any, ClassVar
+
+import fsspec
+import pyarrow as pa
+from pydantic import ConfigDict, Field
+
+from corpus.media import MOST_BYTES, MediaWriter
+from corpus.printable import printable
+from corpus.schema import Status, id_of_digest
+from corpus.settings import Settings, tuning
+from corpus.stage import ITEMS, ROWS, Gives, MapStage, Resources, Shard
+from corpus.storage import MissingError, Store
+from pipelines.download.images import ITEMS_SCHEMA, Stored, download_shard
+from pipelines.fetch import Fetched, FetchSettings, Spool, fetch
+from pipelines.sources.video_files import is_web
+from video.container import HEAD_BYTES, container_of
+
+
+class VideoFetchSettings(FetchSettings):
+    """`FetchSettings` with limits for videos. Bodies lie in temporary files on their way: the folder needs room for
+    two shards of `concurrency` videos."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    total_timeout_s: float = tuning(600.0, gt=0)
+    """For one attempt, its redirects included, from the first connection to the last byte."""
+    max_bytes: int = Field(2 * 2**30, ge=1, le=MOST_BYTES)
+    """Largest video; a tar takes just under 8 GiB."""
+    concurrency: int = tuning(16, ge=1)
+    """Downloads under way at once in one shard; a worker has two shards in flight."""
+    per_host: int = tuning(4, ge=1)
+    """Downloads under way at once from one host in one shard."""
+
+
+class VideoDownloadSettings(Settings):
+    """How videos on the web come into the workspace. Others stay where they are."""
+
+    fetch: VideoFetchSettings = VideoFetchSettings()
+    spool_above_bytes: int = tuning(2**20, ge=1, description="of one download, held in memory; more is in a file")
+    spool_folder: str = tuning("", description='for those files; "": the system\'s temporary folder (TMPDIR)')
+
+
+class DownloadVideos(MapStage):
+    """Says where each video's bytes lie, and fetches those on the web. The rows of one video are served by one fetch.
+
+    A video that lies in a folder or a bucket has no item id: nobody has read all its bytes.
+    """
+
+    name = "download"
+    reads = (ROWS,)
+    settings_key = "download_videos"
+    settings_type = VideoDownloadSettings
+    over = frozenset({Gives.CLIPS})
+    summary = "where the video lies: in place, or fetched"
+    provides = (ITEMS,)
+    schema = ITEMS_SCHEMA
+    nondeterministic: ClassVar[bool] = True
+    writes_media: ClassVar[bool] = True
+
+    def __init__(self, settings: VideoDownloadSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+        # While a shard waits for its last slow servers, the next one keeps the line busy.
+        self.resources = Resources(cpus=1, in_flight=2)
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        return lambda shard: download_shard(shard, lambda urls, media: self.locate(urls, media, shard.store))
+
+    def locate(self, urls: list[str], media: MediaWriter, store: Store) -> list[Stored]:
+        """Where each video lies: in `media`, where it was fetched, or at its URL, which `store` can read."""
+        placed = [in_place(url, store) for url in urls]
+        requested = [at for at, found in enumerate(placed) if found is None]
+        stored = [found or Stored(Status.FAILED, "not_fetched") for found in placed]
+
+        def keep(result: tuple[int, Stored]) -> None:
+            stored[requested[result[0]]] = result[1]
+
+        def judge(fetched: Fetched) -> tuple[int, Stored]:
+            return fetched.index, store_fetched(fetched, media)
+
+        spool = Spool(self._settings.spool_above_bytes, self._settings.spool_folder or None)
+        # In a thread: what has come is copied while more comes. The tar takes one at a time.
+        fetch([urls[at] for at in requested], self._settings.fetch, keep, process=judge, threads=1, spool=spool)
+        return stored
+
+
+def in_place(url: str, store: Store) -> Stored | None:
+    """A video that can be read where it lies, or why not; None for one that has to be fetched.
+
+    Raises StorageError where storage cannot be asked.
+    """
+    if not url or is_web(url):
+        return None
+    scheme = url.partition("://")[0].rpartition("::")[2] if "://" in url else "file"
+    try:
+        fsspec.get_filesystem_class(scheme)
+    except ValueError:  # nobody knows such
+        return Stored(Status.FAILED, "refused_scheme", detail=printable(scheme))
+    try:
+        size = store.size(url)
+    except MissingError as error:
+        return Stored(Status.FAILED, "missing", detail=printable(str(error)))
+    if not size:
+        return Stored(Status.FAILED, "zero_length")
+    ext = PurePosixPath(url).suffix.lower().removeprefix(".")
+    return Stored(Status.KEPT, "", media=url, offset=0, size=size, ext=ext)
+
+
+def store_fetched(fetched: Fetched, media: MediaWriter) -> Stored:
+    """What one download came to; if it is a video, it is in the media tar then."""
+    fields: dict[str, Any] = {
+        "http_status": fetched.http_status or None,
+        "attempts": fetched.attempts,
+        "detail": fetched.detail,
+    }
+    body = fetched.spooled
+    if fetched.reason == "opted_out":
+        return Stored(Status.FILTERED, fetched.reason, **fields)
+    if fetched.reason != "ok" or body is None:
+        return Stored(Status.FAILED, fetched.reason, **fields)
+    fields |= {"downloaded_sha256": body.sha256, "downloaded_bytes": body.size}
+    ext = _container(body.file)
+    if not ext:
+        fields["detail"] = fetched.content_type
+        return Stored(Status.FAILED, "not_a_video" if body.size else "zero_length", **fields)
+    item = id_of_digest(body.sha256)
+    offset, size = media.add_file(item, ext, body.file, body.size)
+    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, stored_sha256=body.sha256, **fields)
+
+
+def _container(file: IO[bytes]) -> str:
+    ext = container_of(file.read(HEAD_BYTES))
+    file.seek(0)
+    return ext

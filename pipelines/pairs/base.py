@@ -1,0 +1,41 @@
+"""What a kind of dataset is: its settings, which say of what it is made and which stage makes its pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from corpus.schema import Task
+from corpus.settings import Settings
+from corpus.stage import Gives, MapStage, SourceInfo
+
+
+class DatasetSettings(Settings):
+    """The settings of a dataset of any kind. A subclass has a field `kind`, a Literal of its name."""
+
+    needs: ClassVar[Gives]  # of its sources
+
+    kind: str
+    source: str
+    task: Task
+    stage: int = 1  # of the training recipe: 1 without instructions, 2 with
+    query_instruction: str = ""
+    positive_instruction: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources whose pairs are in the dataset."""
+        return (self.source,)
+
+    @property
+    def branch(self) -> str:
+        """The branch of stages (`corpus.stage.Stage.branch`) whose rows become pairs; "": the items."""
+        return ""
+
+    def pairs_stage(self, source: SourceInfo) -> MapStage:
+        """The stage that makes the pairs of one of its sources; `source.dataset` is the dataset's name."""
+        raise NotImplementedError
+
+    def conflicts(self, stages: Any) -> Iterator[str]:
+        """`key: what is wrong` for each of its settings that does not go with those of the stages."""
+        return iter(())

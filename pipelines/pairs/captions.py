@@ -1,0 +1,124 @@
+"""Whose text goes with an item: the source's, the captioner's, both, or one of them by seed. For all kinds of pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from corpus.schema import CLIP, PAIR_SCHEMA, CaptionOrigin
+from corpus.stage import ITEMS, ROWS, Shard
+from pipelines.pairs.base import DatasetSettings
+from pipelines.pairs.best_texts import BEST_TEXTS
+from recaption.schema import CAPTION
+
+
+class TextSettings(DatasetSettings):
+    """The settings of datasets that are made of items: whose text their pairs have."""
+
+    captions: Literal["original", "generated", "both", "mix"] = Field(
+        "original", description="whose text: of the source, of the captioner, a pair for each, or one of them by seed"
+    )
+    generated_share: float = Field(0.5, ge=0, le=1, description="of the items, with `captions: mix`")
+    seed: int = Field(0, ge=0, description="of `captions: mix`")
+    without_caption: Literal["original", "drop"] = Field(
+        "original", description="of an item that should have a generated caption and has none"
+    )
+
+
+def uncaptioned(settings: TextSettings, captioned: Collection[str], where: str) -> Iterator[str]:
+    """What is wrong with `captions` where the dataset's source is not captioned."""
+    if settings.captions != "original" and settings.source not in captioned:
+        yield f"captions: {settings.captions}, but {where} does not name source {settings.source!r}"
+
+
+def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
+    """Whose text goes with which live row: `row`, `text` and what is said of its origin, in the order of the rows.
+
+    A row that the source has several texts of (column `other_texts`) is there once for each. `without` is the reason
+    that an empty text is none.
+    """
+    n = len(shard)
+    originals = _originals(shard)
+    if settings.captions == "original":
+        return originals
+    captions = shard[CAPTION]
+    generated = {
+        "row": pa.array(np.arange(n)),
+        "text": pc.fill_null(captions.column("caption").combine_chunks(), ""),
+        "caption_origin": repeated(CaptionOrigin.GENERATED, n),
+        "caption_model": captions.column("caption_model").combine_chunks(),
+        "caption_prompt": captions.column("prompt").combine_chunks(),
+        "without": repeated("no_caption", n),
+    }
+    has_caption = pc.not_equal(generated["text"], "").to_numpy(zero_copy_only=False)
+    if settings.captions == "both":
+        # An item without a caption keeps its original text; without one of these either, one row says so.
+        second = np.flatnonzero(has_caption | (settings.without_caption == "drop"))
+        return _by_row([originals, pa.table(generated).take(second)])
+    wanted = np.ones(n, bool) if settings.captions == "generated" else _drawn(shard, settings)
+    if settings.without_caption == "original":
+        wanted &= has_caption
+    kept = originals.filter(pa.array(~wanted[originals.column("row").to_numpy()]))
+    return _by_row([kept, pa.table(generated).take(np.flatnonzero(wanted))])
+
+
+def _originals(shard: Shard) -> pa.Table:
+    """What `choose_texts` gives, of the source's texts alone."""
+    rows, n = shard[ROWS], len(shard)
+    text = pc.fill_null(rows.column("text").combine_chunks(), "")
+    place = np.arange(n)
+    if "other_texts" in rows.column_names:
+        others = rows.column("other_texts").combine_chunks()
+        place = np.concatenate([place, pc.list_parent_indices(others).to_numpy()])
+        text = pa.concat_arrays([text, pc.list_flatten(others)])
+    text = pc.utf8_trim_whitespace(text)
+    if BEST_TEXTS in shard.tables:
+        text = pc.coalesce(shard[BEST_TEXTS].column("text").combine_chunks().take(pa.array(place)), text)
+    m = len(place)
+    unordered = {
+        "row": pa.array(place),
+        "text": text,
+        "caption_origin": repeated(CaptionOrigin.ORIGINAL, m),
+        "caption_model": repeated("", m),
+        "caption_prompt": repeated("", m),
+        "without": repeated("no_text", m),
+    }
+    return _by_row([pa.table(unordered)])
+
+
+def _by_row(parts: Sequence[pa.Table]) -> pa.Table:
+    """The texts of all parts in the order of the rows, those of one row in the order of the parts."""
+    together = pa.concat_tables(parts)
+    return together.take(pa.array(np.argsort(together.column("row").to_numpy(), kind="stable")))
+
+
+def _drawn(shard: Shard, settings: TextSettings) -> np.ndarray:
+    """Which items (bool[n]) get the generated caption: by hash, so that an item's lot depends on nothing else."""
+    below = int(settings.generated_share * 2**64)
+    salt = str(settings.seed).encode()
+    items = shard[ITEMS].column("item_id").to_pylist()
+    return np.array([int.from_bytes(hashlib.sha256(salt + item).digest()[:8]) < below for item in items], bool)
+
+
+def sides(instruction: str, texts: pa.Array, items: pa.ListArray, clips: pa.Array | None = None) -> pa.Array:
+    """The queries or positives of n pairs; `items` are lists of item ids, `clips` (CLIP) says which clips these are."""
+    kind = PAIR_SCHEMA.field("query").type
+    clips = pa.nulls(len(texts), CLIP) if clips is None else clips
+    return pa.StructArray.from_arrays([repeated(instruction, len(texts)), texts, items, clips], fields=list(kind))
+
+
+def no_items(n: int) -> pa.ListArray:
+    """The items of n sides that are text alone."""
+    kind = PAIR_SCHEMA.field("query").type.field("items").type
+    return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1, np.int32)), pa.array([], kind.value_type))
+
+
+def repeated(value: str, n: int) -> pa.Array:
+    """The same string n times."""
+    return pa.array([str(value)], pa.string()).take(pa.array(np.zeros(n, np.int8)))

@@ -1,0 +1,94 @@
+"""Stage `pairs`: from items and what was judged of them to training pairs, caption -> image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, Status, Task, pair_id
+from corpus.settings import tuning
+from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from pipelines.pairs.best_texts import BEST_TEXTS
+from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
+from recaption.schema import CAPTION
+
+
+class PairSettings(TextSettings):
+    """How the items of a source become the pairs of a dataset: text of the row, or its caption -> image."""
+
+    needs = Gives.IMAGES
+
+    kind: Literal["images"] = "images"
+    task: Task = Task.IMAGE_RETRIEVAL
+    # Whether it is so shows in the tables that are read.
+    best_text: bool = tuning(False, description="the original text is the best of all duplicates of an image")
+
+    def pairs_stage(self, source: SourceInfo) -> Pairs:
+        return Pairs(source.dataset, self)
+
+    def conflicts(self, stages: Any) -> Iterator[str]:
+        yield from uncaptioned(self, stages.caption.sources, "stages.caption.sources")
+
+
+class Pairs(MapStage):
+    """One pair, or two, for each row whose item was kept. Without a text there is none: `no_text`, `no_caption`."""
+
+    name = "pairs"
+    reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
+    over = frozenset({Gives.IMAGES})
+    summary = "query → positive, with the original text, the caption, or both"
+    optional_reads = (CAPTION, BEST_TEXTS)
+    judges = False
+    schema = PAIR_SCHEMA
+    fan_out = True
+    origin = PAIR_ORIGIN
+
+    def __init__(self, dataset: str, settings: PairSettings) -> None:
+        super().__init__(settings)
+        self.dataset = dataset
+        self._settings = settings
+        captioned = (CAPTION,) if settings.captions != "original" else ()
+        self.reads = (*type(self).reads, *captioned, *((BEST_TEXTS,) if settings.best_text else ()))
+
+    def fingerprint_inputs(self) -> dict[str, object]:
+        return {"dataset": self.dataset, **self._settings.canonical()}
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        return partial(caption_to_image, dataset=self.dataset, settings=self._settings)
+
+
+def caption_to_image(shard: Shard, dataset: str, settings: PairSettings) -> pa.Table:
+    """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows: text -> image, no negatives yet."""
+    chosen = choose_texts(shard, settings)
+    place = chosen.column("row").to_numpy()
+    rows, items = shard[ROWS].take(place), shard[ITEMS].take(place)
+    n = len(place)
+    texts = chosen.column("text").combine_chunks()
+    ids = items.column("item_id").combine_chunks()
+    pair_ids = [pair_id(dataset, text, item) for text, item in zip(texts.to_pylist(), ids.to_pylist(), strict=True)]
+    empty = pc.equal(texts, "")
+    images = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32)), ids)
+    columns: dict[str, pa.Array] = {
+        "pair_id": pa.array(pair_ids, PAIR_SCHEMA.field("pair_id").type),
+        "query": sides(settings.query_instruction, texts, no_items(n)),
+        "positive": sides(settings.positive_instruction, repeated("", n), images),
+        "negatives": pa.array([[]] * n, PAIR_SCHEMA.field("negatives").type),
+        "positive_score": pa.array(np.zeros(n, np.float32)),
+        "group": repeated("", n),
+        "label": repeated("", n),
+        "in_batch_negatives": pa.array(np.ones(n, np.bool_)),
+        "caption_origin": chosen.column("caption_origin"),
+        "caption_model": chosen.column("caption_model"),
+        "caption_prompt": chosen.column("caption_prompt"),
+        "source_url": rows.column("url").combine_chunks(),
+        "source_sha256": items.column("downloaded_sha256").combine_chunks(),
+        "licence": pc.fill_null(rows.column("licence").combine_chunks(), ""),
+        "status": pc.if_else(empty, str(Status.FILTERED), str(Status.KEPT)),
+        "reason": pc.if_else(empty, chosen.column("without"), ""),
+    }
+    return pa.table(columns)

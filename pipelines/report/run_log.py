@@ -1,0 +1,79 @@
+"""The record of a run: what ran, how long, what went wrong, as JSON lines in the workspace."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from corpus.execution import Outcome
+from corpus.storage import StorageError, Store
+from corpus.strict_json import parse_json
+from corpus.urls import without_credentials
+
+_WRITE_EVERY_S = 15.0
+_WRITE_SHARE = 1 / 20  # of the time at most: the record of a long run is large
+
+
+class RunRecord:
+    """Lines of `runs/<run id>.jsonl`. Written whole every few seconds, because object stores cannot append.
+
+    A disk that doesn't take it ends no run: `fault` says so, at the end.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store = store
+        self.path = f"runs/{run_id}.jsonl"
+        self._lines: list[str] = []
+        self._written = time.monotonic()
+        self._pause_s = _WRITE_EVERY_S
+        self.fault = ""  # why the last attempt to write it failed
+
+    def __enter__(self) -> RunRecord:
+        self.say("started")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.say("ended", error="" if error is None else f"{type(error).__name__}: {error}")
+        self._write()
+
+    def add(self, outcome: Outcome) -> None:
+        """One shard of one stage."""
+        self._append(outcome.to_json())
+
+    def say(self, event: str, **more: Any) -> None:
+        """Something else that happened."""
+        self._append(json.dumps({"event": event, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **more}))
+
+    def _append(self, line: str) -> None:
+        self._lines.append(without_credentials(line))
+        if time.monotonic() - self._written > self._pause_s:
+            self._write()
+
+    def _write(self) -> None:
+        start = time.monotonic()
+        try:
+            self._store.publish(self.path, "".join(f"{line}\n" for line in self._lines).encode())
+            self.fault = ""
+        except StorageError as error:  # the run goes on; what it comes to is shown all the same
+            self.fault = f"the record of the run: {error}"
+        self._written = time.monotonic()
+        self._pause_s = max(_WRITE_EVERY_S, (self._written - start) / _WRITE_SHARE)
+
+
+def last_failures(store: Store) -> dict[tuple[str, str, str], str]:
+    """(stage, owner, shard) -> why, of the shards that the last recorded run could not finish."""
+    names = [name for name in store.names("runs") if name.endswith(".jsonl")]
+    if not names:
+        return {}
+    failed = {}
+    path = f"runs/{names[-1]}"
+    for number, line in enumerate(store.read(path).splitlines(), 1):
+        try:
+            found = parse_json(line)
+            if found.get("error") and "shard" in found:
+                stage, owner, shard, why = (str(found[name]) for name in ("stage", "owner", "shard", "error"))
+                failed[stage, owner, shard] = why
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            raise RuntimeError(f"{store.full(path)}, line {number}: not of a run's record: {error}") from error
+    return failed

@@ -1,0 +1,137 @@
+"""From a source to its shards: what the source says of each row, written as the tables every stage builds on.
+
+The shards' tables are named by their content. So a sample that grows, or a source read again, keeps every shard
+whose rows are the same, and all that was learnt about it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.schema import Status
+from corpus.stage import ROWS, fingerprint
+from corpus.urls import urls_without_credentials, without_credentials
+from corpus.workspace import TableKey, Workspace
+from pipelines.sources.base import Source
+from pipelines.sources.not_read import NOT_READ, counts_of
+
+HOME = "home"
+CREDENTIALS_REMOVED = "credentials_removed"  # among the notes: URLs that had some
+_URL_COLUMNS = ("url", "video", "given_error")  # those of which URLs may be a part
+
+
+@dataclass(frozen=True)
+class SourceIndex:
+    """The shards of a source: written last, so that it is there only when all of them are."""
+
+    fingerprint: str
+    shards: tuple[tuple[str, str], ...]  # (shard, fingerprint of its rows)
+    rows: int
+    counts: Mapping[str, int]
+    reach: Mapping[str, int] = field(default_factory=dict)  # of each shard: in how many after it its rows' groups go on
+    notes: Mapping[str, Any] = field(default_factory=dict)  # what else the source has to say, for people
+
+    @property
+    def not_read(self) -> dict[str, dict[str, int]]:
+        """Files that were not read by reason, and values by column; empty where all was read."""
+        return counts_of(self.notes.get(NOT_READ, {}))
+
+    @staticmethod
+    def from_json(text: bytes) -> SourceIndex:
+        """The inverse of what `gather` writes."""
+        data = json.loads(text)
+        shards = tuple((shard, name) for shard, name in data["shards"])
+        return SourceIndex(
+            data["fingerprint"], shards, data["rows"], data["counts"], data.get("reach", {}), data.get("notes", {})
+        )
+
+
+_VERSION = 1  # of how sources are read: another one reads them again, and rows that come out the same stay
+
+
+def source_fingerprint(source: Source) -> str:
+    """What the source's rows depend on, hashed."""
+    return fingerprint({"source": source.identity(), "version": _VERSION})
+
+
+def find_index(workspace: Workspace, owner: str, name: str) -> SourceIndex | None:
+    """The source's shards, if they were gathered under this fingerprint."""
+    path = index_path(owner, name)
+    return SourceIndex.from_json(workspace.store.read(path)) if workspace.store.exists(path) else None
+
+
+def gather(workspace: Workspace, owner: str, source: Source, name: str) -> SourceIndex:
+    """Write the rows of a source, shard by shard, then the index. Shards that lie there already are left alone."""
+    table_key = TableKey("tables", owner, ROWS)
+    present = workspace.tables(table_key)
+    shards: list[tuple[str, str]] = []
+    rows = 0
+    reach: dict[str, int] = {}
+    credentials = 0
+    for number, given in enumerate(source.shards()):
+        shard = f"{number:06d}"
+        table, removed = _without_credentials(given)
+        credentials += removed
+        whole = _with_status(table)
+        content = _digest(whole)
+        if content not in present.get(shard, ()):
+            workspace.write_table(table_key.path(shard, content), whole, {"stage": ROWS, "content": content})
+        shards.append((shard, content))
+        rows += table.num_rows
+        for home in set(table.column(HOME).to_pylist()) if HOME in table.column_names else ():
+            if home < number:
+                reach[f"{home:06d}"] = number - home  # numbers go up: the last one counts
+    notes = dict(getattr(source, "notes", {}))
+    if "faults" in notes:
+        notes["faults"] = [without_credentials(fault) for fault in notes["faults"]]
+    if credentials:
+        notes[CREDENTIALS_REMOVED] = credentials
+    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach, notes)
+    text: dict[str, Any] = {"fingerprint": name, "shards": shards, "rows": rows}
+    text |= {"counts": dict(sorted(source.counts.items())), "reach": reach, "notes": index.notes}
+    workspace.store.publish(index_path(owner, name), json.dumps(text, indent=1).encode())
+    return index
+
+
+def index_path(owner: str, name: str) -> str:
+    """Where the index of a source lies, by the fingerprint it was gathered under; its notes name malformed rows."""
+    return f"{TableKey('tables', owner, ROWS).folder}/index.{name}.json"
+
+
+def _digest(table: pa.Table) -> str:
+    """Of the rows themselves: a file would carry the version of what wrote it."""
+    # Taken row by row into fresh buffers: those of a slice still hold bits of its neighbours.
+    table = table.take(pa.array(np.arange(table.num_rows))).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()[:16]
+
+
+def _without_credentials(table: pa.Table) -> tuple[pa.Table, int]:
+    """The rows without `user:password@` in what is written of them, and the number of URLs that had it.
+
+    The rows are all that later stages know of a URL, so it is requested without: what is kept cannot leak.
+    """
+    removed = {}
+    for name in set(_URL_COLUMNS) & set(table.column_names):
+        at = table.column_names.index(name)
+        column, removed[name] = urls_without_credentials(table.column(name))
+        if removed[name]:
+            table = table.set_column(at, table.schema.field(at), column)
+    return table, removed.get("url", 0)
+
+
+def _with_status(table: pa.Table) -> pa.Table:
+    zeros = pa.array(np.zeros(table.num_rows, np.int8))
+    for column, value in (("status", str(Status.KEPT)), ("reason", "")):
+        field = pa.field(column, pa.string(), nullable=False)
+        table = table.append_column(field, pa.array([value], pa.string()).take(zeros))
+    return table.combine_chunks()

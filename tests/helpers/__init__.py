@@ -1,0 +1,1 @@
+"""What tests share: small inputs of every kind, servers that misbehave, and readers of what was published."""

@@ -1,0 +1,182 @@
+"""Works for the tests of the engines: in a module of their own, because workers import them by name."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.execution import Outcome
+from corpus.stage import Resources
+
+ONE = Resources()
+
+
+class PlantedError(Exception):
+    """What the works below raise on purpose."""
+
+
+@dataclass(frozen=True)
+class Square:
+    """Answers an integer with its square; `opens` is a folder in which each opening leaves a file."""
+
+    opens: str = ""
+    resources: Resources = ONE
+    raises_on: int = -1
+
+    def open(self) -> Callable[[int], Outcome]:
+        if self.opens:
+            (Path(self.opens) / f"{os.getpid()}-{os.urandom(4).hex()}").touch()
+        return self.square
+
+    def square(self, item: int) -> Outcome:
+        if item == self.raises_on:
+            raise PlantedError(f"planted at {item}")
+        return outcome(item, item * item)
+
+    def lost(self, item: int, why: str) -> Outcome:
+        return Outcome("test", "square", str(item), error=why)
+
+
+@dataclass(frozen=True)
+class Deadly(Square):
+    """Kills its worker at some items: always, or where `marker` is given, only while that file does not exist."""
+
+    deadly: tuple[int, ...] = ()
+    marker: str = ""
+
+    def square(self, item: int) -> Outcome:
+        if item in self.deadly:
+            die_unless(self.marker)
+        return super().square(item)
+
+
+@dataclass(frozen=True)
+class Meeting(Square):
+    """An item that only ends when as many are at work in the same worker as it may have in flight."""
+
+    def open(self) -> Callable[[int], Outcome]:
+        barrier = threading.Barrier(self.resources.in_flight, timeout=30)
+
+        def meet(item: int) -> Outcome:
+            barrier.wait()
+            return self.square(item)
+
+        return meet
+
+
+@dataclass(frozen=True)
+class Pair(Square):
+    """Items 0 and 1 wait for each other, at the two ends of a FIFO: they need a worker each."""
+
+    fifo: str = ""
+
+    def square(self, item: int) -> Outcome:
+        os.close(os.open(self.fifo, (os.O_RDONLY, os.O_WRONLY)[item]))
+        return super().square(item)
+
+
+@dataclass(frozen=True)
+class DiesOnOpening(Square):
+    """Can't be opened by any worker."""
+
+    def open(self) -> Callable[[int], Outcome]:
+        os._exit(1)
+
+
+@dataclass(frozen=True)
+class Hang(Square):
+    """Writes to a FIFO that it is at work, then never ends. Item 0 is answered."""
+
+    fifo: str = ""
+
+    def square(self, item: int) -> Outcome:
+        if item == 0:
+            return super().square(item)
+        os.write(os.open(self.fifo, os.O_WRONLY), b"x")  # never closed: the FIFO ends with the worker
+        threading.Event().wait()
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Random rows (key, value), as many as the item says."""
+
+    raises_on: int = -1
+    dies_on: int = -1  # always, or where `marker` is given, only while that file does not exist
+    marker: str = ""
+    resources: Resources = ONE
+
+    def open(self) -> Callable[[int], pa.Table]:
+        return self.emit
+
+    def emit(self, item: int) -> pa.Table:
+        if item == self.dies_on:
+            die_unless(self.marker)
+        if item == self.raises_on:
+            raise PlantedError(f"planted at {item}")
+        return random_rows(item)
+
+    def lost(self, item: int, why: str) -> pa.Table:
+        raise RuntimeError(f"item {item}: {why}")
+
+
+def outcome(item: int, value: int) -> Outcome:
+    """An outcome that carries an item, a number and the GPUs that the worker sees."""
+    seen = {"item": item, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
+    return Outcome("test", "square", str(item), rows=value, counts={"kept/": value}, metrics=seen)
+
+
+def die_unless(marker: str) -> None:
+    """End this process, leaving a file of that name; do nothing when it is there."""
+    if marker and Path(marker).exists():
+        return
+    if marker:
+        Path(marker).touch()
+    os._exit(1)
+
+
+def random_rows(rows: int) -> pa.Table:
+    """As many rows as asked for, with keys over the whole of uint64 that recur among tables."""
+    random = np.random.default_rng(rows)
+    keys = random.integers(0, 50, rows).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    texts = pa.array(["", "a", "longer"]).take(random.integers(0, 3, rows))
+    return pa.table({"key": keys, "value": np.arange(rows), "text": texts})
+
+
+def sums(rows: pa.Table) -> pa.Table:
+    """For each key how many rows it has, and the sum of their values."""
+    return rows.group_by("key").aggregate([("value", "count"), ("value", "sum")])
+
+
+def fail_to_reduce(rows: pa.Table) -> pa.Table:
+    """A reduction that raises."""
+    raise PlantedError("planted in reduce")
+
+
+class Fifo:
+    """The reading end of what `Hang` writes to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "fifo")
+        os.mkfifo(self.path)
+        self._handle = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._handle, select.POLLIN)
+
+    def read(self) -> bytes:
+        """The next byte, or b"" when every writer is gone; AssertionError when neither happens for a minute."""
+        assert self._poll.poll(60_000), "the workers neither came nor went"
+        return os.read(self._handle, 1)
+
+
+def environment() -> dict[str, str]:
+    """The environment of a program that imports this project and this module."""
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

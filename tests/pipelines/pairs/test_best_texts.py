@@ -1,0 +1,87 @@
+"""The best text of a picture's copies goes to the copy that is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from corpus.schema import item_id
+from corpus.settings import parse_settings
+from corpus.stage import ITEMS, JUDGED, ROWS, Shard
+from corpus.storage import Store
+from corpus.workspace import TableKey, Workspace
+from pipelines.config import Config
+from pipelines.pairs.best_texts import BestTexts
+from pipelines.plan import Selection
+from pipelines.run import plan, run
+from tests.helpers.whole_runs import Web
+
+A, B, C = (item_id(name.encode()) for name in "abc")
+Row = tuple[str, bytes, str, bytes | None]  # text, item, status, representative
+
+
+def best(*shards: list[Row]) -> dict[tuple[int, int], str]:
+    """(shard, row) -> its new text."""
+    stage, emitted = BestTexts(), []
+    for number, rows in enumerate(shards):
+        texts, items, statuses, families = zip(*rows, strict=True)
+        tables = {
+            ROWS: pa.table({"text": pa.array(texts, pa.string())}),
+            ITEMS: pa.table({"item_id": pa.array(items, pa.binary(16))}),
+            JUDGED: pa.table({"status": statuses, "representative": pa.array(families, pa.binary(16))}),
+        }
+        emitted.append(stage.map(Shard("s", f"{number:06d}", number, np.arange(len(rows)), tables, Store("/"))))
+    said = stage.finalize(stage.reduce(pa.concat_tables(emitted))).to_pylist()
+    assert all((row["status"], row["reason"]) == ("kept", "") for row in said)
+    return {(row["row_address"] >> 32, row["row_address"] & 0xFFFFFFFF): row["text"] for row in said}
+
+
+def test_the_kept_copy_gets_the_text_with_the_most_words() -> None:
+    first: list[Row] = [
+        ("IMG_1", A, "kept", A),
+        ("a dog runs", B, "duplicate", A),
+        ("alone and long, in no family", C, "kept", None),
+        ("of a copy that was filtered: it does not count at all", B, "filtered", A),
+    ]
+    second: list[Row] = [("a small brown dog runs on a beach", B, "duplicate", A)]
+    assert best(first, second) == {(0, 0): "a small brown dog runs on a beach"}
+    assert best(second, first) == {(1, 0): "a small brown dog runs on a beach"}
+
+
+def test_of_equal_texts_its_own_stays() -> None:
+    rows: list[Row] = [("two words", B, "duplicate", A), ("own words", A, "kept", A), ("x", C, "duplicate", A)]
+    assert best(rows) == {}
+
+
+def test_in_a_run_it_changes_texts_and_no_row(web: Web, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = parse_settings(web.settings(home, {"datasets": {"laion": {"best_text": True}}}), Config)
+    assert run(config, Selection(), Console(quiet=True)).failed == []
+    texts: dict[str, dict[bytes, set[str]]] = {"kept": {}, "all": {}}
+    changed = 0
+    workspace = Workspace(config.workspace)
+    planned, _ = plan(config, Selection())
+    rows_of = dict(planned.indexes["laion"].shards)
+    items = {p.task.shard: p.task.output for p in planned.table("download", "laion")}
+    said = {p.task.shard: p.task.output for p in planned.table("best_texts", "laion")}
+    for p in planned.table("duplicates", "laion"):
+        shard = p.task.shard
+        rows = workspace.read_table(TableKey("tables", "laion", ROWS).path(shard, rows_of[shard]), ["text"]).to_pylist()
+        judged = workspace.read_table(p.task.output).to_pylist()
+        found = workspace.read_table(items[shard], ["item_id"]).to_pylist()
+        new = workspace.read_table(said[shard]).to_pylist()
+        for row, end, item, better in zip(rows, judged, found, new, strict=True):
+            assert (better["status"], better["reason"]) == (end["status"], end["reason"])
+            family = end["representative"]
+            if end["status"] in ("kept", "duplicate") and family is not None:
+                texts["all"].setdefault(family, set()).add(row["text"].strip())
+            if end["status"] == "kept" and family is not None:
+                assert item["item_id"] == family
+                texts["kept"].setdefault(family, set()).add(better["text"] or row["text"].strip())
+                changed += better["text"] is not None
+    assert changed > 0
+    for family, (text,) in texts["kept"].items():
+        assert len(text.split()) == max(len(other.split()) for other in texts["all"][family])

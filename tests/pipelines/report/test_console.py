@@ -1,0 +1,98 @@
+"""What a person is shown: funnels that add up, the plan, the state of a workspace."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+from corpus.execution import ShardTask
+from corpus.settings import Settings
+from corpus.stage import ROWS, MapStage, Shard
+from corpus.workspace import TableKey
+from pipelines.plan import Node, Plan, Planned, Step
+from pipelines.report.console import shard_ranges, show_funnel, show_plan, show_status
+from pipelines.report.terminal import Terminal
+
+
+class Toy(MapStage):
+    name = "toy"
+    reads = (ROWS,)
+    schema = pa.schema([])
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        raise NotImplementedError
+
+
+NODE = Node(Toy(Settings()), "web", TableKey("tables", "web", "toy"), ())
+
+
+def planned(shard: int, state: str, why: str = "") -> Planned:
+    name = f"{shard:06d}"
+    task = ShardTask("web", name, shard, (), NODE.table_key.path(name, "f"), "", {})
+    return Planned(NODE, task, "f", state, why)
+
+
+def plan(*tables: Planned) -> Plan:
+    return Plan({}, [(Step("toy", (NODE,)), list(tables))])
+
+
+def printed(show: Callable[[Terminal], None]) -> list[list[str]]:
+    """The words of each line that is shown."""
+    file = io.StringIO()
+    show(Terminal(file=file, width=200))
+    return [[word for word in line.split() if word.isascii()] for line in file.getvalue().splitlines()]
+
+
+def test_the_funnel_is_shown_with_the_most_frequent_reason_first() -> None:
+    removed = {
+        "filtered": {"blurred": 2, "no_url": 4, "not_sampled": 26, "opted_out": 1},
+        "failed": {"http_404": 1},
+    }
+    funnel = {"rows_in": 1036, "kept": 2, "removed": removed, "pending": 1000}
+    shown = printed(lambda console: show_funnel(console, {"web": funnel, "films": {**funnel, "source_rows": 7}}))
+    assert ["web:", "what", "became", "of", "1,036", "rows"] in shown
+    words = " ".join(word for line in shown for word in line)
+    assert "films: what became of 7 videos or parts of them, as 1,036 rows" in words
+    rows = [line for line in shown if line and line[-1].replace(",", "").isdigit()]
+    assert rows == 2 * [
+        ["kept", "2"],
+        ["filtered", "not_sampled", "26"],
+        ["filtered", "no_url", "4"],
+        ["filtered", "blurred", "2"],
+        ["filtered", "opted_out", "1"],
+        ["failed", "http_404", "1"],
+        ["pending", "stages", "not", "done", "1,000"],
+    ]
+
+
+def test_the_plan_says_what_is_to_do_and_why() -> None:
+    why = "prompt: 'a' -> '[/INST] b'"  # square brackets are markup to what prints tables
+    tables = [planned(0, "done"), planned(1, "stale", why), planned(2, "stale", why), planned(4, "stale")]
+    shown = printed(lambda console: show_plan(console, plan(*tables), ["other"]))
+    assert ["toy", "web", "1", "3", "1-2,4", *why.split()] in shown
+    assert ["other:", "not", "read", "yet", "or", "changed;"] in [line[:6] for line in shown]
+
+
+def test_several_reasons_are_counted() -> None:
+    tables = [planned(0, "stale", "`a` changed"), planned(1, "missing"), planned(2, "stale", "`a` changed")]
+    shown = printed(lambda console: show_plan(console, plan(*tables), []))
+    assert ["toy", "web", "0", "3", "0-2", "`a`", "changed", "(2)"] in shown
+    assert ["missing", "(1)"] in shown
+
+
+def test_the_status_counts_shards_and_tells_failures_as_they_are() -> None:
+    tables = [planned(0, "done"), planned(1, "stale"), planned(2, "missing"), planned(3, "missing")]
+    failed = {("toy", "web", "000003"): "StorageError: [/tmp] is full"}
+    shown = printed(lambda console: show_status(console, plan(*tables), ["other"], failed))
+    assert ["toy", "web", "1", "1", "2", "1"] in shown
+    assert ["failed:", "toy", "web/000003:", "StorageError:", "[/tmp]", "is", "full"] in shown
+
+
+@pytest.mark.parametrize(
+    ("shards", "ranges"), [([], ""), ([3], "3"), ([0, 1, 2, 3, 7], "0-3,7"), ([9, 1, 2, 9], "1-2,9")]
+)
+def test_shards_are_shown_as_ranges(shards: list[int], ranges: str) -> None:
+    assert shard_ranges([f"{shard:06d}" for shard in shards]) == ranges

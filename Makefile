@@ -4,7 +4,7 @@ PYTHON ?= python3
 ENGINE ?= local
 # The versions of a known good build. Empty: the newest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
-# Where the CPU build of torch is to be had, which the public registry does not hold: see README.md, "Try it".
+# Where the CPU build of torch is to be had, which the public registry does not hold: see docs/contributing.md.
 TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -66,7 +66,7 @@ test-floor: $(FLOOR)/.installed
 # torch and vLLM live in an environment of their own: vLLM as it is built for the CPU, and torch likewise.
 MODELS := .venv-models
 CPU_TORCH := torch==2.13.0$(if $(filter Linux,$(shell uname -s)),+cpu)
-NO_TORCH := $(CPU_TORCH) cannot be had here: set TORCH_INDEX (README.md, "Try it"). What pip says is in $(MODELS)/torch.log
+NO_TORCH := $(CPU_TORCH) cannot be had here: set TORCH_INDEX (docs/contributing.md). What pip says is in $(MODELS)/torch.log
 MODELS_CONSTRAINTS := $(if $(CONSTRAINTS),constraints-models.txt)
 MODELS_PIP := $(MODELS)/bin/python -m pip install --quiet $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
 	$(addprefix --constraint ,$(MODELS_CONSTRAINTS))

@@ -1,6 +1,6 @@
 """Unit costs of the design, measured, and what they come to at 2 million, 100 million and 2 billion rows.
 
-    python -m benchmarks.scale      # prints the tables of docs/SCALE.md
+    python -m benchmarks.scale      # prints the tables of docs/scale.md
 
 There is no peer here: the figures are bytes and seconds per row, shard and pair of this project's own tables, on rows
 as long as LAION's (a URL of 100 characters, a text of 60).

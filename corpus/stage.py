@@ -144,7 +144,7 @@ class Stage(ABC):
     settings_key: ClassVar[str] = ""  # where its settings are under `stages:`; "": it has none there
     settings_type: ClassVar[type[Settings]] = Settings
     over: ClassVar[frozenset[Gives]] = frozenset()  # the kinds of sources that it may apply to
-    summary: ClassVar[str] = ""  # what its table holds of each row, for README's tables
+    summary: ClassVar[str] = ""  # what its table holds of each row, for the table in docs/stages.md
     optional_reads: ClassVar[tuple[str, ...]] = ()  # tables that some of its instances read besides
     provides: ClassVar[tuple[str, ...]] = ()  # roles that its table has from then on
     of_pairs: ClassVar[bool] = False  # over the pairs of datasets, not over the rows of sources

@@ -1,4 +1,4 @@
-"""Writes README's tables of sources and stages from their classes: `python -m pipelines.docs` in the repository."""
+"""Writes the tables of sources and stages in docs/ from their classes: `python -m pipelines.docs` in the repository."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS = {
 def tables(
     sources: Sequence[type[SourceSettings]] = SOURCES, stages: Sequence[type[Stage]] = STAGES
 ) -> dict[str, list[str]]:
-    """The lines of each table, by the name that README's comments give it."""
+    """The lines of each table, by the name in the comment above it."""
     makers = [get_type_hints(dataset.pairs_stage)["return"] for dataset in DATASETS]
     of_rows = [stage for stage in stages if not stage.of_pairs]
     found = {"sources": _table(("kind", "gives", "what it reads"), map(_source_row, sources))}
@@ -59,5 +59,5 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    readme = Path("README.md")
-    readme.write_text(render(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in sorted(Path("docs").glob("*.md")):
+        page.write_text(render(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,7 +2,7 @@
 
     class MySource(SourceSettings):            # or `pair_source.PairDatasetSource`, of a set of pairs
         gives = Gives.IMAGES
-        summary = "what README's table says of it"
+        summary = "what the table in docs/sources.md says of it"
         kind: Literal["mine"]
 
         def reader(self) -> Source:
@@ -52,7 +52,7 @@ class SourceSettings(Settings):
     """The settings of a source of any kind. A subclass has a field `kind`, a Literal of its names."""
 
     gives: ClassVar[Gives]
-    summary: ClassVar[str]  # for README's table
+    summary: ClassVar[str]  # for the table in docs/sources.md
     in_place: ClassVar[bool] = False  # its rows tell where the images lie: nothing is downloaded
 
     kind: str

@@ -3,7 +3,7 @@
 A source says how its files are read, pair by pair; the rest is here:
 
     class MySource(PairDatasetSource):                        # settings
-        summary = "what README's table says of it"
+        summary = "what the table in docs/sources.md says of it"
         kind: Literal["mine"]
         files: tuple[str, ...]
 

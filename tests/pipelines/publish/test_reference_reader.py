@@ -1,4 +1,4 @@
-"""The reader in docs/TRAINER.md, as many ranks and workers as one likes, against what was published."""
+"""The reader in docs/trainer.md, as many ranks and workers as one likes, against what was published."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from pipelines.publish.publish import publish
 from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
-TEXT = (Path(__file__).parents[3] / "docs/TRAINER.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs/trainer.md").read_text(encoding="utf-8")
 [CODE] = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 
 BATCH = 4
@@ -62,7 +62,7 @@ def said(corpus: Path) -> dict[str, Any]:
     code = CODE.replace("demo-run/corpus", str(corpus)).replace("BATCH = 32", f"BATCH = {BATCH}")
     code = code.replace("BLOCK = 1000", "BLOCK = 50")
     names: dict[str, Any] = {}
-    exec(compile(code, "TRAINER.md", "exec"), names)
+    exec(compile(code, "trainer.md", "exec"), names)
     assert (names["BATCH"], names["BLOCK"]) == (BATCH, 50)
     return names
 

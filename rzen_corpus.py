@@ -19,7 +19,7 @@ from pathlib import Path
 
 __version__ = "0.1.0"
 
-PACKAGES = ("corpus", "filters", "pipelines", "recaption", "serving", "video")
+PACKAGES = ("corpus", "filters", "mining", "pipelines", "recaption", "serving", "video")
 
 _ITSELF = "rzen_corpus.py"
 _SUFFIXES = (".py", ".yaml", ".json")  # of code, and of data that code reads

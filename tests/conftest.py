@@ -1,4 +1,4 @@
-"""Fixtures for all tests: where a workspace can lie, a real S3 protocol included."""
+"""Fixtures for all tests: where a workspace can lie, a real S3 protocol included, and a world that whole runs share."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fsspec
 import pytest
 from hypothesis import settings
 
 from tests.helpers import extras
+
+if TYPE_CHECKING:
+    from tests.helpers.whole_runs import Web
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every program that they start with them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -94,3 +98,25 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "local":
         return str(tmp_path / "work")
     return request.getfixturevalue(f"{request.param}_store")
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A world of 320 rows behind a web server, which all tests of whole runs share."""
+    from demo.images.world import build_world
+    from demo.server import serve
+    from tests.helpers.whole_runs import SLOW, Web
+
+    folder = tmp_path_factory.mktemp("web")
+    with serve(folder) as serving:
+        world = build_world(folder, rows=320, base_url=serving.base_url, without=SLOW)
+        yield Web(folder, serving, world.parts, world.truth)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which everything was run once, by one worker: what all other runs are held against."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    result = web.run(home)
+    assert result.failed == []
+    return home

@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from tests.helpers.extras import installed_or_skip
-from tests.test_layers import AT_HOME, MODULES, ROOT
+from tests.helpers.modules import AT_HOME, MODULES, ROOT
 
 ELSEWHERE = {"serving/vllm/engine.py"}  # vLLM has an environment of its own, and tests/models there
 

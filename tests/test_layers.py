@@ -6,25 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-MIDDLE = ("filters", "recaption", "video", "mining")
-FLOORS = {
-    "corpus": {"corpus"},
-    "serving": {"corpus", "serving"},
-    **{room: {"corpus", "serving", room} for room in MIDDLE},
-    "pipelines": {"corpus", "serving", *MIDDLE, "pipelines"},
-    "demo": {"corpus", "serving", *MIDDLE, "pipelines", "demo"},
-}
-HEAVY = {"torch", "transformers", "vllm", "ray", "apache_beam", "open_clip", "av", "scenedetect", "img2dataset"}
-# The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.
-AT_HOME = {
-    "pipelines/engines/ray.py": {"ray"},
-    "pipelines/engines/beam.py": {"apache_beam"},
-    "serving/vllm/engine.py": {"vllm"},
-}
-HOMES = {path.removesuffix(".py").replace("/", ".") for path in AT_HOME}
-
-MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+from tests.helpers.modules import AT_HOME, FLOORS, HEAVY, HOMES, MODULES, ROOT
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The stage `duplicates` on planted families, through a shuffle in memory."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,30 +11,11 @@ import pytest
 import skimage.data
 from pydantic import ValidationError
 
-from corpus.schema import ITEM_ID, item_id
-from corpus.stage import ITEMS, Shard
-from corpus.storage import Store
 from filters.image_dedup import Duplicates, DuplicatesSettings
 from filters.image_stats import inspect_image
+from tests.helpers.image_rows import ImageRow, random_hash, shard_of, verdicts
 
 BITS = 0x0123_4567_89AB_CDEF  # a hash like any other
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An item, and what inspection says of it. Equal content, equal item."""
-
-    content: str
-    phash: int | None = None
-    pixels: int = 100
-    sharpness: float = 1.0
-    loss: float = 0.0
-    bytes: int = 1000
-    contrast: float = 50.0
-
-    @property
-    def id(self) -> bytes:
-        return item_id(self.content.encode())
 
 
 def flip(value: int, *bits: int) -> int:
@@ -43,53 +24,12 @@ def flip(value: int, *bits: int) -> int:
     return value
 
 
-def random_hash(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
-
-
-def shard_of(ordinal: int, pictures: list[Picture], rows: np.ndarray) -> Shard:
-    inspect = {
-        "phash": pa.array([p.phash for p in pictures], pa.uint64()),
-        "width": pa.array([p.pixels for p in pictures], pa.int32()),
-        "height": pa.array([1 for _ in pictures], pa.int32()),
-        "sharpness": pa.array([p.sharpness for p in pictures], pa.float32()),
-        "loss": pa.array([p.loss for p in pictures], pa.float32()),
-        "bytes": pa.array([p.bytes for p in pictures], pa.int64()),
-        "contrast": pa.array([p.contrast for p in pictures], pa.float32()),
-    }
-    items = {"item_id": pa.array([p.id for p in pictures], ITEM_ID)}
-    tables = {ITEMS: pa.table(items), "inspect": pa.table(inspect)}
-    return Shard("source", str(ordinal), ordinal, rows, tables, Store("memory://duplicates"))
-
-
-def judge(
-    pictures: list[Picture], radius: int = 4, shards: int = 2, partitions: int = 3
-) -> list[tuple[bytes | None, str]]:
-    """For each picture, its family's representative, and `kept` or the reason why it is not."""
-    stage = Duplicates(DuplicatesSettings(radius_bits=radius))
-    places = np.array_split(np.arange(len(pictures)), shards)
-    emitted = []
-    for ordinal, mine in enumerate(places):
-        rows = 3 * np.arange(len(mine))  # some rows are not live
-        emitted.append(stage.map(shard_of(ordinal, [pictures[place] for place in mine], rows)))
-    rows = pa.concat_tables(emitted)
-    partition = rows.column("key").to_numpy() % np.uint64(partitions)
-    parts = [rows.filter(pa.array(partition == number)) for number in range(partitions)]
-    said = stage.finalize(pa.concat_tables([stage.reduce(part) for part in reversed(parts) if part.num_rows]))
-    found: list[tuple[bytes | None, str]] = [(None, "kept")] * len(pictures)
-    for row in said.to_pylist():
-        ordinal, place = row["row_address"] >> 32, (row["row_address"] & 0xFFFFFFFF) // 3
-        assert (row["status"] == "duplicate") == bool(row["reason"])
-        found[int(places[ordinal][place])] = (row["representative"], row["reason"] or row["status"])
-    return found
-
-
 def test_the_largest_of_a_family_is_kept_and_the_others_say_which_and_why():
-    original = Picture("original", random_hash("a"), pixels=400)
-    copy = Picture("original", random_hash("a"), pixels=400)
-    smaller = Picture("smaller", flip(random_hash("a"), 3, 40), pixels=100)
-    other = Picture("other", random_hash("b"))
-    assert judge([smaller, original, other, copy]) == [
+    original = ImageRow("original", random_hash("a"), pixels=400)
+    copy = ImageRow("original", random_hash("a"), pixels=400)
+    smaller = ImageRow("smaller", flip(random_hash("a"), 3, 40), pixels=100)
+    other = ImageRow("other", random_hash("b"))
+    assert verdicts([smaller, original, other, copy]) == [
         (original.id, "near_duplicate"),
         (original.id, "kept"),
         (None, "kept"),
@@ -98,8 +38,8 @@ def test_the_largest_of_a_family_is_kept_and_the_others_say_which_and_why():
 
 
 def test_exact_copies_of_a_removed_picture_are_near_duplicates_of_the_one_that_stays():
-    small, large = Picture("small", BITS, pixels=1), Picture("large", flip(BITS, 0), pixels=2)
-    assert [why for _, why in judge([small, small, large])] == ["near_duplicate", "near_duplicate", "kept"]
+    small, large = ImageRow("small", BITS, pixels=1), ImageRow("large", flip(BITS, 0), pixels=2)
+    assert [why for _, why in verdicts([small, small, large])] == ["near_duplicate", "near_duplicate", "kept"]
 
 
 @pytest.mark.parametrize("radius", range(9))
@@ -107,50 +47,50 @@ def test_the_radius_is_inclusive(radius):
     centre = random_hash("centre")
     inside = flip(centre, *range(0, 7 * radius, 7))
     outside = flip(centre, *range(1, 7 * (radius + 1), 7))
-    found = judge([Picture("centre", centre, pixels=200), Picture("inside", inside)], radius)
+    found = verdicts([ImageRow("centre", centre, pixels=200), ImageRow("inside", inside)], radius)
     assert [why for _, why in found] == ["kept", "near_duplicate"]
-    found = judge([Picture("centre", centre, pixels=200), Picture("outside", outside)], radius)
+    found = verdicts([ImageRow("centre", centre, pixels=200), ImageRow("outside", outside)], radius)
     assert [why for _, why in found] == ["kept", "kept"]
 
 
 def test_a_chain_does_not_carry_likeness_on():
     """Each link is 4 bits from the next: what is removed is within the radius of what stands for it."""
     bits = random_hash("chain")
-    links = [Picture(f"link {n}", flip(bits, *range(4 * n)), pixels=100 - n) for n in range(6)]
-    assert [stands for stands, _ in judge(links)] == [links[n - n % 2].id for n in range(6)]
+    links = [ImageRow(f"link {n}", flip(bits, *range(4 * n)), pixels=100 - n) for n in range(6)]
+    assert [stands for stands, _ in verdicts(links)] == [links[n - n % 2].id for n in range(6)]
     middle = [replace(link, pixels=1000 if n == 2 else link.pixels) for n, link in enumerate(links)]
     stands = [links[n].id for n in (0, 2, 2, 2, 4, 4)]
-    assert [representative for representative, _ in judge(middle)] == stands
+    assert [representative for representative, _ in verdicts(middle)] == stands
     copies = [link for link in middle for _ in range(3)]  # equal items go with their picture, in every shard
-    found = judge(copies, shards=5, partitions=4)
+    found = verdicts(copies, shards=5, partitions=4)
     assert [representative for representative, _ in found] == [each for each in stands for _ in range(3)]
     assert [why for _, why in found].count("kept") == 3
 
 
 def test_pixels_loss_bytes_sharpness_and_the_smallest_id_choose_the_representative_in_this_order():
-    by_id = sorted([Picture("a", BITS), Picture("b", BITS), Picture("c", BITS)], key=lambda p: p.id)
-    assert judge(by_id[::-1])[0][0] == by_id[0].id
+    by_id = sorted([ImageRow("a", BITS), ImageRow("b", BITS), ImageRow("c", BITS)], key=lambda p: p.id)
+    assert verdicts(by_id[::-1])[0][0] == by_id[0].id
     better = [
-        Picture("sharper", BITS, sharpness=2.0, loss=5.0, pixels=90, bytes=900),
-        Picture("more bytes", BITS, bytes=1001, loss=5.0, pixels=90),
-        Picture("less loss", BITS, loss=4.0, pixels=90, bytes=10),
-        Picture("larger", BITS, loss=80.0, sharpness=0.5, bytes=10, pixels=91),
+        ImageRow("sharper", BITS, sharpness=2.0, loss=5.0, pixels=90, bytes=900),
+        ImageRow("more bytes", BITS, bytes=1001, loss=5.0, pixels=90),
+        ImageRow("less loss", BITS, loss=4.0, pixels=90, bytes=10),
+        ImageRow("larger", BITS, loss=80.0, sharpness=0.5, bytes=10, pixels=91),
     ]
     pictures = [replace(p, loss=5.0, pixels=90, bytes=900) for p in by_id]
     for best in better:
         pictures.append(best)
-        assert judge(pictures)[0][0] == best.id, best.content
+        assert verdicts(pictures)[0][0] == best.id, best.content
 
 
 def test_of_equal_items_the_first_row_stays():
-    assert [why for _, why in judge([Picture("same", BITS)] * 4)] == ["kept"] + ["exact_duplicate"] * 3
+    assert [why for _, why in verdicts([ImageRow("same", BITS)] * 4)] == ["kept"] + ["exact_duplicate"] * 3
 
 
 def test_flat_pictures_are_duplicates_only_of_equal_bytes():
     """What their hashes say is noise; here it happens to be the same."""
-    pale, grey = Picture("pale", BITS, contrast=0.5), Picture("grey", BITS, contrast=2.0)
-    busy = Picture("busy", BITS)
-    assert judge([pale, grey, busy, pale]) == [
+    pale, grey = ImageRow("pale", BITS, contrast=0.5), ImageRow("grey", BITS, contrast=2.0)
+    busy = ImageRow("busy", BITS)
+    assert verdicts([pale, grey, busy, pale]) == [
         (pale.id, "kept"),
         (None, "kept"),
         (None, "kept"),
@@ -158,13 +98,13 @@ def test_flat_pictures_are_duplicates_only_of_equal_bytes():
     ]
 
 
-def encoded(pixels: np.ndarray, ext: str = ".png", *options: int) -> Picture:
+def encoded(pixels: np.ndarray, ext: str = ".png", *options: int) -> ImageRow:
     """A picture as it is inspected."""
     data = cv2.imencode(ext, pixels, options)[1].tobytes()
     said = inspect_image(data, max_pixels=1 << 30)
     pixel_count = said["width"] * said["height"]
     values = {name: said[name] for name in ("phash", "sharpness", "loss", "bytes", "contrast")}
-    return Picture(hashlib.sha256(data).hexdigest(), pixels=pixel_count, **values)
+    return ImageRow(hashlib.sha256(data).hexdigest(), pixels=pixel_count, **values)
 
 
 def test_colours_and_gradients_are_not_the_same_picture():
@@ -172,7 +112,7 @@ def test_colours_and_gradients_are_not_the_same_picture():
     red, blue = np.full((64, 96, 3), (0, 0, 200), np.uint8), np.full((64, 96, 3), (200, 0, 0), np.uint8)
     ramp = np.tile(np.arange(0, 256, 2, dtype=np.uint8), (128, 1))
     pictures = [encoded(pixels) for pixels in (red, blue, ramp, ramp.T, ramp // 2)]
-    assert judge(pictures) == [(None, "kept")] * 5
+    assert verdicts(pictures) == [(None, "kept")] * 5
 
 
 def test_recompressed_and_resized_photographs_are_found_and_crops_are_not():
@@ -186,32 +126,32 @@ def test_recompressed_and_resized_photographs_are_found_and_crops_are_not():
         crop = encoded(photograph[:, photograph.shape[1] // 5 :])
         pictures += [tiny, original, smaller, original, crop]
         family += [original.id, original.id, original.id, original.id, None]
-    found = judge(pictures)
+    found = verdicts(pictures)
     assert [representative for representative, _ in found] == family
     assert [why for _, why in found] == ["near_duplicate", "kept", "near_duplicate", "exact_duplicate", "kept"] * 3
 
 
 def test_pictures_without_a_hash_are_duplicates_only_of_equal_bytes():
-    pictures = [Picture("a"), Picture("b"), Picture("a"), Picture("c", BITS)]
-    assert [why for _, why in judge(pictures)] == ["kept", "kept", "exact_duplicate", "kept"]
+    pictures = [ImageRow("a"), ImageRow("b"), ImageRow("a"), ImageRow("c", BITS)]
+    assert [why for _, why in verdicts(pictures)] == ["kept", "kept", "exact_duplicate", "kept"]
 
 
-def planted(rng: np.random.Generator) -> list[Picture]:
+def planted(rng: np.random.Generator) -> list[ImageRow]:
     """400 pictures in random order: exact copies, edits of 1 to 4 bits, chains, piles."""
-    pictures: list[Picture] = []
+    pictures: list[ImageRow] = []
     for family in range(60):
         bits = random_hash(f"family {family}")
         for member in range(int(rng.integers(1, 6))):
             flipped = rng.choice(64, int(rng.integers(0, 5)), replace=False).tolist()
-            edited = Picture(f"{family}.{member}", flip(bits, *flipped), pixels=int(rng.integers(1, 4)))
+            edited = ImageRow(f"{family}.{member}", flip(bits, *flipped), pixels=int(rng.integers(1, 4)))
             pictures += [edited] * int(rng.integers(1, 4))
-    pictures += [Picture(f"pile {n}", random_hash("pile"), pixels=n % 3) for n in range(40)]
+    pictures += [ImageRow(f"pile {n}", random_hash("pile"), pixels=n % 3) for n in range(40)]
     for link in range(20):
-        pictures.append(Picture(f"link {link}", flip(random_hash("long chain"), *range(3 * link)), pixels=link % 4))
+        pictures.append(ImageRow(f"link {link}", flip(random_hash("long chain"), *range(3 * link)), pixels=link % 4))
     return [pictures[place] for place in rng.permutation(len(pictures))]
 
 
-def one_by_one(pictures: list[Picture], radius: int = 4) -> list[int]:
+def one_by_one(pictures: list[ImageRow], radius: int = 4) -> list[int]:
     """The place of the picture that stands for each: the best first, each for all that are near it and still there."""
     stands = list(range(len(pictures)))
     kept: list[int] = []
@@ -225,7 +165,7 @@ def one_by_one(pictures: list[Picture], radius: int = 4) -> list[int]:
 
 def test_representatives_are_those_of_brute_force():
     pictures = planted(np.random.default_rng(0))
-    stands, found = one_by_one(pictures), judge(pictures, shards=5, partitions=4)
+    stands, found = one_by_one(pictures), verdicts(pictures, shards=5, partitions=4)
     assert [n for n, (_, why) in enumerate(found) if why == "kept"] == [n for n, by in enumerate(stands) if by == n]
     for place, (representative, why) in enumerate(found):
         assert representative in ((None, pictures[place].id) if why == "kept" else (pictures[stands[place]].id,))
@@ -236,12 +176,12 @@ def test_representatives_are_those_of_brute_force():
 @pytest.mark.parametrize(("shards", "partitions"), [(1, 1), (1, 16), (7, 1), (40, 5)])
 def test_shards_and_partitions_change_nothing(shards, partitions):
     pictures = planted(np.random.default_rng(1))
-    assert judge(pictures, shards=shards, partitions=partitions) == judge(pictures)
+    assert verdicts(pictures, shards=shards, partitions=partitions) == verdicts(pictures)
 
 
-def said_of(pictures: list[Picture]) -> list[tuple[str, str, str]]:
+def said_of(pictures: list[ImageRow]) -> list[tuple[str, str, str]]:
     """What is said of each content, without regard to the order of rows."""
-    found = judge(pictures)
+    found = verdicts(pictures)
     return sorted(
         (p.content, str(representative), why) for p, (representative, why) in zip(pictures, found, strict=True)
     )
@@ -257,11 +197,11 @@ def test_the_order_of_rows_changes_nothing_but_which_of_equal_items_stays():
 def test_a_row_is_shuffled_once_for_each_band_and_repeats_only_once():
     stage = Duplicates(DuplicatesSettings(radius_bits=4))
     pictures = [
-        Picture("a", BITS),
-        Picture("b", flip(BITS, 0)),
-        Picture("c", BITS),
-        Picture("d", BITS),
-        Picture("e", None),
+        ImageRow("a", BITS),
+        ImageRow("b", flip(BITS, 0)),
+        ImageRow("c", BITS),
+        ImageRow("d", BITS),
+        ImageRow("e", None),
     ]
     emitted = stage.map(shard_of(0, pictures, np.arange(5)))
     assert emitted.schema.field("key").type == pa.uint64()
@@ -273,12 +213,12 @@ def test_a_shard_without_live_rows_emits_nothing():
     stage = Duplicates(DuplicatesSettings())
     emitted = stage.map(shard_of(0, [], np.arange(0)))
     assert emitted.num_rows == 0
-    assert emitted.schema == stage.map(shard_of(0, [Picture("a", BITS)], np.arange(1))).schema
+    assert emitted.schema == stage.map(shard_of(0, [ImageRow("a", BITS)], np.arange(1))).schema
 
 
 def test_where_nothing_is_alike_nothing_is_said():
-    pictures = [Picture(f"{n}", random_hash(f"{n}")) for n in range(50)]
-    assert judge(pictures) == [(None, "kept")] * 50
+    pictures = [ImageRow(f"{n}", random_hash(f"{n}")) for n in range(50)]
+    assert verdicts(pictures) == [(None, "kept")] * 50
 
 
 @pytest.mark.parametrize("radius", [-1, 9])

@@ -11,7 +11,7 @@ from demo.images.photographs import crop, photographs
 from filters.grey_image import look
 from filters.image_stats import inspect_image
 from filters.loss import UNKNOWN_LOSS
-from tests.filters.test_image_dedup import Picture, judge, random_hash
+from tests.helpers.image_rows import ImageRow, random_hash, verdicts
 
 PER_KIND = 60
 
@@ -80,9 +80,9 @@ def test_of_an_original_and_its_copies_of_the_same_size_the_original_stays(plant
             row = inspect_image(data, max_pixels=1 << 30)
             values = {name: row[name] for name in ("sharpness", "loss", "bytes", "contrast")}
             content, pixels = f"{number}.{at}", row["width"] * row["height"]
-            pictures.append(Picture(content, random_hash(str(number)), pixels, **values))
+            pictures.append(ImageRow(content, random_hash(str(number)), pixels, **values))
         originals.append(f"{number}.0")
-    kept = {p.content for p, (_, why) in zip(pictures, judge(pictures), strict=True) if why == "kept"}
+    kept = {p.content for p, (_, why) in zip(pictures, verdicts(pictures), strict=True) if why == "kept"}
     assert len(kept) == PER_KIND
     assert len(kept.intersection(originals)) >= 0.99 * PER_KIND, sorted(kept.difference(originals))
 

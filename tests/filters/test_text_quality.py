@@ -1,46 +1,61 @@
-"""The stage `texts` on rows as sources of given pairs make them."""
+"""Judging texts, each by a planted fault."""
 
-import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
 
-from corpus.execution import run_rows
-from corpus.stage import ROWS, Shard
-from corpus.storage import Store
-from filters.text_dedup import TextDuplicates, TextDuplicatesSettings
-from filters.text_quality import Texts, TextsSettings
-from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
+from filters.text_quality import TextFilterSettings, text_reasons
+
+PASSAGE = (
+    "The Seine is a river in northern France. Its drainage basin is in the Paris Basin covering most of the north. "
+    "It rises at Source-Seine, northwest of Dijon in the Langres plateau, flowing through Paris and into the Channel."
+)
+FAULTS = {
+    "": "empty_text",
+    " \n ": "empty_text",
+    "?!": "mostly_symbols",
+    "=== --- *** a ---": "mostly_symbols",
+    "🎉🎉🎉": "mostly_symbols",
+    "buy it now! " * 30: "repetitive_text",
+    "好" * 60: "repetitive_text",
+    PASSAGE * 100: "too_long_text",
+    PASSAGE: "",
+    "5": "",
+    "C++": "",
+    "x = y² + z²": "",
+    "巴黎是法国的首都。": "",
+    "नमस्ते दुनिया": "",
+    "no no no": "",
+}
 
 
-def shard_of(*pairs: SourcePair) -> Shard:
-    return Shard("set", "0", 0, np.arange(len(pairs)), {ROWS: pairs_table(pairs)}, Store("memory://text_stage"))
+def test_each_fault_has_its_reason_and_what_has_none_passes():
+    column = pa.chunked_array([["in front"], [*FAULTS, None]])
+    said = text_reasons(column, TextFilterSettings()).to_pylist()
+    assert dict(zip(FAULTS, said[1:-1], strict=True)) == FAULTS
+    assert (said[0], said[-1]) == ("", "empty_text")
+    assert text_reasons(pa.array([], pa.string()), TextFilterSettings()).to_pylist() == []
 
 
-def test_texts_are_cleaned_then_judged():
-    shard = shard_of(
-        SourcePair(Side("who wrote  it"), Side("<p>Jane</p>"), (Side("jane"), Side("Emily"))),
-        SourcePair(Side("&nbsp;"), Side("Jane")),
-        SourcePair(Side("a caption", ("a.jpg",)), Side("", ("b.jpg",)), (Side("", ("a.jpg",)),)),
-    )
-    stage = Texts(TextsSettings())
-    said = run_rows(stage, stage.setup(), shard)
-    assert said["status"].to_pylist() == ["kept", "filtered", "kept"]
-    assert said["reason"].to_pylist() == ["", "empty_text", ""]
-    assert said["query"].to_pylist() == [
-        {"text": "who wrote it", "images": []},
-        {"text": "", "images": []},
-        {"text": "a caption", "images": ["a.jpg"]},
+def test_thresholds_are_settings():
+    settings = TextFilterSettings(min_chars=3, max_chars=10, min_letter_share=0, min_distinct_share=0)
+    texts = ["ab", "abc", "a" * 10, "a" * 11, "???", "é é é"]
+    assert text_reasons(pa.array(texts), settings).to_pylist() == ["too_short", "", "", "too_long_text", "", ""]
+    settings = TextFilterSettings(min_distinct_share=0, max_chars=1000)
+    assert text_reasons(pa.array(["buy it now! " * 30]), settings).to_pylist() == [""]
+
+
+def test_language_is_a_setting():
+    texts = [
+        PASSAGE,
+        "Die Seine ist ein Fluss in Nordfrankreich und fließt durch die Stadt Paris.",
+        "塞纳河是法国的一条河流。",
     ]
-    assert said["positive"][0].as_py()["text"] == "Jane"
-    negatives = [[{"text": "Emily", "images": [], "score": 0.0}], [], [{"text": "", "images": ["a.jpg"], "score": 0.0}]]
-    assert said["negatives"].to_pylist() == negatives
-    expected = {"negative_unusable": 0, "positive_among_negatives": 1, "negative_repeated": 0}
-    assert shard.metrics["texts"] == {"changed": 2, **expected}
+    assert text_reasons(pa.array(texts), TextFilterSettings()).to_pylist() == ["", "", ""]
+    reasons = text_reasons(pa.array(texts), TextFilterSettings(languages=["en"])).to_pylist()
+    assert reasons == ["", "wrong_language", "wrong_language"]
 
 
-def test_duplicates_are_looked_for_in_the_cleaned_texts():
-    shard = shard_of(SourcePair(Side("q"), Side("<p>Jane</p>")), SourcePair(Side("q"), Side("Jane")))
-    texts = Texts(TextsSettings())
-    shard.tables[texts.name] = run_rows(texts, texts.setup(), shard)
-    for table, reasons in ((ROWS, []), ("texts", ["", "exact_pair"])):
-        stage = TextDuplicates(TextDuplicatesSettings(), table)
-        assert stage.reads == (table,)
-        assert stage.finalize(stage.reduce(stage.map(shard)))["reason"].to_pylist() == reasons
+def test_unknown_languages_are_refused():
+    with pytest.raises(ValidationError, match="no such languages: english"):
+        TextFilterSettings(languages=["english", "de"])

@@ -1,17 +1,9 @@
 """How many pixels the data of a GIF holds, of GIFs that another program wrote."""
 
-import io
-
 import numpy as np
-from PIL import Image
 
 from corpus.image.lzw import decoded_values
-
-
-def gif(pixels: np.ndarray, **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "GIF", **options)
-    return file.getvalue()
+from tests.helpers.gifs import gif_of, truncated_gif
 
 
 def pictures() -> dict[str, np.ndarray]:
@@ -28,27 +20,13 @@ def pictures() -> dict[str, np.ndarray]:
 def test_a_whole_gif_holds_all_its_pixels() -> None:
     for name, pixels in pictures().items():
         for options in ({}, {"interlace": 0}, {"comment": b"before the picture"}):
-            assert decoded_values(gif(pixels, **options)) == (pixels.size, pixels.size), (name, options)
-
-
-def cut(data: bytes, share: float) -> bytes:
-    """The data of the picture's blocks cut to a share, and ended as it should be."""
-    start = data.index(b"\x2c\0\0\0\0") + 11
-    stream, position = b"", start
-    while data[position]:
-        stream += data[position + 1 : position + 1 + data[position]]
-        position += 1 + data[position]
-    stream = stream[: int(len(stream) * share)]
-    blocks = b"".join(
-        bytes([len(part)]) + part for part in (stream[at : at + 255] for at in range(0, len(stream), 255))
-    )
-    return data[:start] + blocks + b"\0;"
+            assert decoded_values(gif_of(pixels, **options)) == (pixels.size, pixels.size), (name, options)
 
 
 def test_a_short_one_holds_about_its_share() -> None:
     pixels = pictures()["noise"]
     for share in (0.2, 0.5, 0.9):
-        found, wanted = decoded_values(cut(gif(pixels), share))
+        found, wanted = decoded_values(truncated_gif(gif_of(pixels), share))
         assert wanted == pixels.size
         assert abs(found / wanted - share) < 0.06, share
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from corpus.image.header import sniff
 from corpus.image.stock_reader import TruncatedError, UndecodableError, decoder_errors, in_words, load, open_image
-from tests.corpus.image.test_lzw import cut, gif
+from tests.helpers.gifs import gif_of, truncated_gif
 
 WIDTH, HEIGHT = 31, 20
 
@@ -113,9 +113,9 @@ def test_an_interlaced_png_with_too_little_data_is_truncated() -> None:
 def test_a_gif_with_too_few_rows_is_truncated_and_a_black_one_is_whole() -> None:
     noise = np.random.default_rng(0).integers(1, 256, (60, 80), np.uint8)
     black = np.vstack([noise, np.zeros((9, 80), np.uint8)])
-    assert decode(gif(noise)).size == (80, 60)
-    assert decode(gif(black)).size == (80, 69)
+    assert decode(gif_of(noise)).size == (80, 60)
+    assert decode(gif_of(black)).size == (80, 69)
     for share in (0.3, 0.8):
         with pytest.raises(UndecodableError) as caught:
-            decode(cut(gif(noise), share))
+            decode(truncated_gif(gif_of(noise), share))
         assert caught.value.reason in ("truncated", "undecodable")

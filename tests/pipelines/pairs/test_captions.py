@@ -15,7 +15,7 @@ from corpus.workspace import Workspace
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.pairs.image_text import Pairs, PairSettings
 from recaption.schema import CAPTION, CAPTION_SCHEMA
-from tests.pipelines.pairs.test_image_text import KEPT, ROWS_SCHEMA, item
+from tests.helpers.pair_rows import KEPT, ROWS_SCHEMA, stored_item
 
 
 def pairs(root: Path, texts: list[str | None], generated: list[str | None], **settings: Any) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def pairs(root: Path, texts: list[str | None], generated: list[str | None], **se
         ROWS: pa.Table.from_pylist(
             [{"url": f"u{i}", "text": text, **KEPT} for i, text in enumerate(texts)], ROWS_SCHEMA
         ),
-        ITEMS: pa.Table.from_pylist([item(number) for number in range(n)], table_schema(ITEMS_SCHEMA)),
+        ITEMS: pa.Table.from_pylist([stored_item(number) for number in range(n)], table_schema(ITEMS_SCHEMA)),
         JUDGED: pa.Table.from_pylist([KEPT] * n, table_schema(pa.schema([]))),
         CAPTION: pa.Table.from_pylist(said, table_schema(CAPTION_SCHEMA)),
     }

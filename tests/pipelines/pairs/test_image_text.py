@@ -8,23 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.execution import MapJob, ShardTask
-from corpus.schema import PAIR_SCHEMA, STATUS_FIELDS, item_id, pair_id, table_schema
+from corpus.schema import PAIR_SCHEMA, pair_id, table_schema
 from corpus.stage import ITEMS, JUDGED, ROWS
 from corpus.workspace import Workspace
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.pairs.image_text import Pairs, PairSettings
-
-ROWS_SCHEMA = pa.schema(
-    [("url", pa.string()), ("text", pa.string()), ("licence", pa.string()), *STATUS_FIELDS],
-)
-KEPT = {"status": "kept", "reason": ""}
-
-
-def item(number: int) -> dict[str, Any]:
-    ident = item_id(b"image %d" % number)
-    place = {"media": "media/s/0.tar", "offset": 512, "size": 10, "ext": "jpg"}
-    return {"item_id": ident, **place, "downloaded_sha256": bytes([number]) * 32, **KEPT}
-
+from tests.helpers.pair_rows import KEPT, ROWS_SCHEMA, stored_item
 
 GONE = {"status": "failed", "reason": "http_404"}
 DUPLICATE = {"status": "duplicate", "reason": "near"}
@@ -56,7 +45,7 @@ def make(
 
 
 def test_every_kept_item_with_a_text_becomes_a_pair(tmp_path: Path) -> None:
-    items = [item(0), item(1), GONE, item(3), item(4)]
+    items = [stored_item(0), stored_item(1), GONE, stored_item(3), stored_item(4)]
     judged = [KEPT, KEPT, GONE, DUPLICATE, KEPT]
     table = make(tmp_path, ["a cat", "  a dog\n", "never seen", "a cat again", "a bird"], items, judged)
     assert [pair["query"]["text"] for pair in table.to_pylist()] == ["a cat", "a dog", "a bird"]
@@ -85,16 +74,16 @@ def test_every_kept_item_with_a_text_becomes_a_pair(tmp_path: Path) -> None:
 
 
 def test_without_a_text_there_is_no_pair(tmp_path: Path) -> None:
-    table = make(tmp_path, ["", " \t\n", None, "text"], [item(n) for n in range(4)], [KEPT] * 4)
+    table = make(tmp_path, ["", " \t\n", None, "text"], [stored_item(n) for n in range(4)], [KEPT] * 4)
     judged = list(zip(table.column("status").to_pylist(), table.column("reason").to_pylist(), strict=True))
     assert judged == [("filtered", "no_text")] * 3 + [("kept", "")]
 
 
 def test_instructions_go_to_their_sides(tmp_path: Path) -> None:
     said = {"query_instruction": "Find it: ", "positive_instruction": "Represent it."}
-    (pair,) = make(tmp_path, ["a cat"], [item(0)], [KEPT], **said).to_pylist()
+    (pair,) = make(tmp_path, ["a cat"], [stored_item(0)], [KEPT], **said).to_pylist()
     assert (pair["query"]["instruction"], pair["positive"]["instruction"]) == ("Find it: ", "Represent it.")
-    assert pair["pair_id"] == pair_id("captions", "a cat", item(0)["item_id"]), "the same pair, instructed"
+    assert pair["pair_id"] == pair_id("captions", "a cat", stored_item(0)["item_id"]), "the same pair, instructed"
 
 
 def test_a_shard_without_kept_items_has_no_pairs(tmp_path: Path) -> None:
@@ -102,7 +91,7 @@ def test_a_shard_without_kept_items_has_no_pairs(tmp_path: Path) -> None:
 
 
 def test_pairs_of_the_same_text_and_image_are_the_same_and_others_are_not(tmp_path: Path) -> None:
-    table = make(tmp_path, ["a", "a", "b", "a"], [item(0), item(0), item(0), item(1)], [KEPT] * 4)
+    table = make(tmp_path, ["a", "a", "b", "a"], [*[stored_item(0)] * 3, stored_item(1)], [KEPT] * 4)
     first, again, other_text, other_image = table.column("pair_id").to_pylist()
     assert first == again
     assert len({first, other_text, other_image}) == 3

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import shutil
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from corpus.media import TarWriter
 from pipelines.publish import webdataset_reader
-from pipelines.publish.manifest import to_json, wids_index
+from pipelines.publish.manifest import to_json
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import Reader, verify
+from tests.helpers.corpora import Members, change_manifest, read_members, rewrite_tar
 from tests.helpers.raw_tars import END, block, header, sparse
 from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture, picture
-
-Members = list[tuple[str, bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -46,45 +42,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def corpus(good: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(good, tmp_path / "corpus"))
-
-
-def read(tar: Path) -> Members:
-    with tarfile.open(tar) as archive:
-        return [(member.name, archive.extractfile(member).read()) for member in archive]  # type: ignore[union-attr]
-
-
-def rewrite(corpus: Path, tar: str, members: Members) -> None:
-    """Write a tar anew, and bring manifest and index up to date with it: its content is the only fault."""
-    file = io.BytesIO()
-    writer = TarWriter(file)
-    for name, content in members:
-        writer.add(name, content)
-    writer.close()
-    (corpus / tar).write_bytes(file.getvalue())
-    digests = {what: hashlib.new(what, file.getvalue()).hexdigest() for what in ("sha256", "md5")}
-    dataset = tar.partition("/")[0]
-
-    def relist(manifest: dict[str, Any]) -> None:
-        entry = manifest["datasets"][dataset]
-        [shard] = [shard for shard in entry["shards"] if f"{dataset}/{shard['name']}" == tar]
-        samples = len({name.partition(".")[0] for name, _ in members})
-        entry["samples"] += samples - shard["samples"]
-        shard |= {"bytes": len(file.getvalue()), "samples": samples} | digests
-
-    change_manifest(corpus, relist)
-
-
-def change_manifest(corpus: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change the manifest, and bring the indexes up to date with it."""
-    manifest = json.loads((corpus / "manifest.json").read_bytes())
-    change(manifest)
-    for file in manifest["files"]:
-        dataset, _, name = file["name"].rpartition("/")
-        if name == "index.json" and dataset in manifest["datasets"]:
-            data = wids_index(dataset, manifest["datasets"][dataset]["shards"])
-            (corpus / file["name"]).write_bytes(data)
-            file["sha256"] = hashlib.sha256(data).hexdigest()
-    (corpus / "manifest.json").write_bytes(to_json(manifest))
 
 
 def assert_only_fault(corpus: Path, said: str) -> None:
@@ -205,23 +162,23 @@ def test_an_index_that_does_not_match(corpus: Path) -> None:
     ],
 )
 def test_an_image_that_does_not_decode(corpus: Path, content: bytes, why: str) -> None:
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     key = members[3][0].partition(".")[0]
     members[3] = (members[3][0], content)
-    rewrite(corpus, LAION, members)
+    rewrite_tar(corpus, LAION, members)
     assert_only_fault(corpus, f"^{LAION}: {key}: positive.jpg does not decode: .*{why}")
 
 
 def test_a_key_that_is_there_twice_in_the_corpus(corpus: Path) -> None:
-    first, second = read(corpus / LAION), read(corpus / "laion/laion-000001.tar")
-    rewrite(corpus, "laion/laion-000001.tar", [*first[:2], *second[2:]])
+    first, second = read_members(corpus / LAION), read_members(corpus / "laion/laion-000001.tar")
+    rewrite_tar(corpus, "laion/laion-000001.tar", [*first[:2], *second[2:]])
     assert_only_fault(corpus, f"^laion/laion-000001.tar: {first[0][0][:32]}: this key is there more than once")
 
 
 def test_members_that_do_not_lie_together(corpus: Path) -> None:
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     members[1], members[2] = members[2], members[1]
-    rewrite(corpus, LAION, members)
+    rewrite_tar(corpus, LAION, members)
     faults = verify(str(corpus)).faults
     assert any(
         f"{members[0][0][:32]}: members ['json'], expected ['json', 'positive.jpg']" in fault for fault in faults
@@ -230,7 +187,7 @@ def test_members_that_do_not_lie_together(corpus: Path) -> None:
 
 @pytest.mark.parametrize("spoil", ["missing", "extra", "order"])
 def test_a_sample_with_other_fields(corpus: Path, spoil: str) -> None:
-    members = read(corpus / CLIPS)
+    members = read_members(corpus / CLIPS)
     key = members[0][0].partition(".")[0]
     if spoil == "missing":
         del members[2]
@@ -238,15 +195,15 @@ def test_a_sample_with_other_fields(corpus: Path, spoil: str) -> None:
         members.insert(3, (f"{key}.negative_1.jpg", members[1][1]))
     else:
         members[1], members[2] = members[2], members[1]
-    rewrite(corpus, CLIPS, members)
+    rewrite_tar(corpus, CLIPS, members)
     faults = verify(str(corpus)).faults
     assert faults[0].startswith(f"{CLIPS}: {key}: members [")
 
 
 def test_a_key_that_is_none(corpus: Path) -> None:
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     members[:2] = [("000000." + name.partition(".")[2], content) for name, content in members[:2]]
-    rewrite(corpus, LAION, members)
+    rewrite_tar(corpus, LAION, members)
     assert f"{LAION}: 000000: not a key: 32 lower-case hexadecimal digits" in verify(str(corpus)).faults
 
 
@@ -267,25 +224,25 @@ def test_a_key_that_is_none(corpus: Path) -> None:
     ],
 )
 def test_a_json_that_is_not_as_promised(corpus: Path, change: Callable[[dict[str, Any]], Any], said: str) -> None:
-    members = read(corpus / "clips/clips-000002.tar")
+    members = read_members(corpus / "clips/clips-000002.tar")
     key = edit_json(members, 1, change)
-    rewrite(corpus, "clips/clips-000002.tar", members)
+    rewrite_tar(corpus, "clips/clips-000002.tar", members)
     faults = [fault for fault in verify(str(corpus)).faults if "group '" not in fault]
     assert len(faults) == 1
     assert re.search(f"^clips/clips-000002.tar: {key}: .*{said}", faults[0])
 
 
 def test_too_few_negatives(corpus: Path) -> None:
-    members = read(corpus / CLIPS)
+    members = read_members(corpus / CLIPS)
     key = edit_json(members, 0, lambda sample: sample.update(negatives=[]))
-    rewrite(corpus, CLIPS, members)
+    rewrite_tar(corpus, CLIPS, members)
     assert f"{CLIPS}: {key}: 0 negatives, expected 1" in verify(str(corpus)).faults
 
 
 def test_a_json_that_is_none(corpus: Path) -> None:
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     members[0] = (members[0][0], b"{")
-    rewrite(corpus, LAION, members)
+    rewrite_tar(corpus, LAION, members)
     assert_only_fault(corpus, f"^{LAION}: {members[0][0][:32]}: json can't be read")
 
 
@@ -295,32 +252,32 @@ def groups_of(members: Members) -> list[str]:
 
 def test_a_group_over_a_shard_boundary(corpus: Path) -> None:
     tars = sorted(f"clips/{path.name}" for path in corpus.glob("clips/*.tar"))
-    groups = {tar: groups_of(read(corpus / tar)) for tar in tars}
+    groups = {tar: groups_of(read_members(corpus / tar)) for tar in tars}
     first, second = [tar for tar in tars if any(groups[tar])][:2]
     of_first = next(group for group in groups[first] if group)
-    members = read(corpus / second)
+    members = read_members(corpus / second)
     at = groups[second].index("") if "" in groups[second] else 0
     edit_json(members, at, lambda sample: sample.update(group=of_first))
-    rewrite(corpus, second, members)
+    rewrite_tar(corpus, second, members)
     assert f"{second}: group {of_first!r} began in {first}" in verify(str(corpus)).faults
 
 
 def test_a_group_that_is_torn_inside_a_shard(corpus: Path) -> None:
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     for sample, group in enumerate(["g", "", "g", ""]):
         edit_json(members, sample, lambda data, group=group: data.update(group=group))  # type: ignore[misc]
-    rewrite(corpus, LAION, members)
+    rewrite_tar(corpus, LAION, members)
     key = members[4][0].partition(".")[0]
     assert_only_fault(corpus, f"^{LAION}: {key}: group 'g' does not lie together")
 
 
 def test_an_empty_tar(corpus: Path) -> None:
-    rewrite(corpus, "laion/laion-000001.tar", [])
+    rewrite_tar(corpus, "laion/laion-000001.tar", [])
     assert_only_fault(corpus, "^manifest.json: laion: an empty shard, or none at all")
 
 
 def test_shards_of_unequal_size(corpus: Path) -> None:
-    rewrite(corpus, LAION, read(corpus / LAION)[:2])
+    rewrite_tar(corpus, LAION, read_members(corpus / LAION)[:2])
     assert_only_fault(corpus, r"^manifest.json: laion: shards of \[1, 2\] samples: only the last may be smaller")
 
 
@@ -372,7 +329,7 @@ def test_weights_that_are_not_the_blends(corpus: Path) -> None:
 
 def test_a_member_that_claims_what_is_not_there_is_refused(corpus: Path) -> None:
     """10 KB that claim 40 GiB: as a sparse member, and as one that ends behind the tar's end."""
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     key = members[0][0].partition(".")[0]
     [at] = [n for n, (name, _) in enumerate(members) if name == f"{key}.jpg"] or [1]
     name, content = members[at]
@@ -392,7 +349,7 @@ def test_a_member_that_claims_what_is_not_there_is_refused(corpus: Path) -> None
 
 
 def test_a_member_that_is_too_large_is_not_held(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name, content = max(read(corpus / LAION), key=lambda member: len(member[1]))
+    name, content = max(read_members(corpus / LAION), key=lambda member: len(member[1]))
     monkeypatch.setattr("pipelines.publish.verify._MOST_BYTES", len(content) - 1)
     key, _, field = name.partition(".")
     faults = verify(str(corpus)).faults
@@ -413,21 +370,21 @@ def with_another_picture(members: Members) -> str:
 
 @pytest.mark.parametrize("reader", Reader)
 def test_an_image_that_shows_something_else_than_was_judged(corpus: Path, reader: Reader) -> None:
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     key = with_another_picture(members)
-    rewrite(corpus, LAION, members)
+    rewrite_tar(corpus, LAION, members)
     [fault] = verify(str(corpus), reader=reader).faults
     assert re.search(rf"{LAION}: {key}: positive.jpg shows another picture than was judged: \d+ of the 64 bits", fault)
 
 
 def test_webdataset_finds_what_the_own_reader_finds(good: Path, corpus: Path) -> None:
     assert verify(str(good), reader=Reader.WEBDATASET) == verify(str(good))
-    members = read(corpus / LAION)
+    members = read_members(corpus / LAION)
     with_another_picture(members)
     edit_json(members, 2, lambda sample: sample.update(label=None))
     last = max(at for at, (name, _) in enumerate(members) if name.endswith(".jpg"))
     members[last] = (members[last][0], members[last][1][:-300])
-    rewrite(corpus, LAION, members)
+    rewrite_tar(corpus, LAION, members)
     own = verify(str(corpus))
     assert len(own.faults) == 3
     assert verify(str(corpus), reader=Reader.WEBDATASET) == own

@@ -18,7 +18,7 @@ from PIL import Image
 from pipelines.publish.verify import verify
 from tests.helpers.all_kinds import COUNTS, publish_all_kinds, published
 from tests.helpers.extras import installed_or_skip
-from tests.pipelines.publish.test_readers import offline_datasets, pixels, stand_in_for_torch
+from tests.helpers.readers import offline_datasets, rgb_pixels, stub_torch
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_webdataset_gives_every_byte(corpus: Path, dataset: str) -> None:
 @pytest.mark.parametrize("dataset", COUNTS)
 def test_wids_gives_every_byte(corpus: Path, dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("torch") is None:
-        stand_in_for_torch(monkeypatch)
+        stub_torch(monkeypatch)
     installed_or_skip("wids")  # which webdataset has no more, from 1.0 on
     import wids
 
@@ -78,6 +78,6 @@ def test_hugging_face_datasets_gives_every_value(
         for name, value in fields.items():
             content = truth[sample["__key__"]][name]
             if isinstance(value, Image.Image):
-                assert np.array_equal(np.asarray(value.convert("RGB")), pixels(content))
+                assert np.array_equal(np.asarray(value.convert("RGB")), rgb_pixels(content))
             else:
                 assert value == json.loads(content)

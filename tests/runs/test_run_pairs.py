@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -22,14 +20,8 @@ from pipelines.publish.verify import verify
 from pipelines.run import RunResult, plan, run, status
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.film_runs import samples
+from tests.helpers.noise_images import noise_jpeg
 from tests.helpers.whole_runs import digests, merged
-
-
-def picture(seed: int, quality: int = 95) -> bytes:
-    """A JPEG that no other seed's looks like."""
-    noise = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    pixels = cv2.resize(noise, (320, 240), interpolation=cv2.INTER_NEAREST)
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 class Sets:
@@ -38,9 +30,9 @@ class Sets:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "loose").mkdir(parents=True)
-        files = {f"images/{n:03d}.jpg": picture(n) for n in range(24)}
-        files["images/again.jpg"] = picture(3, quality=60)  # number 3, encoded anew
-        files["images/broken.jpg"] = picture(90)[:2000]
+        files = {f"images/{n:03d}.jpg": noise_jpeg(n) for n in range(24)}
+        files["images/again.jpg"] = noise_jpeg(3, quality=60)  # number 3, encoded anew
+        files["images/broken.jpg"] = noise_jpeg(90)[:2000]
         with tarfile.open(folder / "one.tar", "w") as tar:
             for name in list(files)[:10]:
                 self._add(tar, name, files[name])
@@ -131,7 +123,7 @@ def test_pairs_hold_the_images_that_they_name(done: Path) -> None:
     assert verify(str(done / "corpus")).faults == []
     found = samples(done / "corpus", "megapairs")
     assert len(found) == 25, "the pair that is there twice, once with a copy of its image, is published once"
-    numbers = {picture(n): n for n in range(24)} | {picture(3, quality=60): 3}
+    numbers = {noise_jpeg(n): n for n in range(24)} | {noise_jpeg(3, quality=60): 3}
     for sample in found:
         _, query, _, target = sample["json"]["query"]["text"].split()
         assert numbers[sample["query.jpg"]] == (3 if query == "again" else int(query))
@@ -146,7 +138,7 @@ def test_pairs_hold_the_images_that_they_name(done: Path) -> None:
 def test_images_that_lie_as_they_are_stay_where_they_lie(sets: Sets, done: Path) -> None:
     tars = list((done / "workspace" / "media" / "megapairs").glob("*.tar"))
     copied = sum(path.stat().st_size for path in tars)
-    deflated = sum(len(picture(n)) for n in range(11, 20, 2))
+    deflated = sum(len(noise_jpeg(n)) for n in range(11, 20, 2))
     assert deflated <= copied < 4 * deflated, "only what a zip has deflated is copied, once for each shard"
 
 

@@ -21,7 +21,7 @@ from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.run import RunResult, run, status
 from tests.helpers.film_runs import samples
-from tests.pipelines.test_run_pairs import picture
+from tests.helpers.noise_images import noise_jpeg
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "knoll", "larch", "mossy")
@@ -51,7 +51,7 @@ def test_mbeir_from_its_files_to_a_corpus(tmp_path: Path) -> None:
     for at, word in enumerate(WORDS):
         path = f"mbeir_images/visualnews_images/{at}.jpg"
         (home / path).parent.mkdir(parents=True, exist_ok=True)
-        (home / path).write_bytes(picture(at))
+        (home / path).write_bytes(noise_jpeg(at))
         pool.append({"did": f"0:{at}", "txt": None, "img_path": path, "modality": "image", "src_content": None})
         text = f"People gather near the {word} bridge in the {WORDS[at - 1]} valley"
         wrong = [f"0:{(at + 1) % 12}", "0:98"]
@@ -82,7 +82,7 @@ def test_mbeir_from_its_files_to_a_corpus(tmp_path: Path) -> None:
         query = sample["json"]["query"]
         at = WORDS.index(query["text"].split()[4])
         assert query["instruction"] == "Identify the news-related image in line with the described event. "
-        assert (sample["positive.jpg"], sample["negative_0.jpg"]) == (picture(at), picture((at + 1) % 12))
+        assert (sample["positive.jpg"], sample["negative_0.jpg"]) == (noise_jpeg(at), noise_jpeg((at + 1) % 12))
         assert sample["json"]["negatives"][0]["origin"] == "given"
     funnel = status(config).funnels["news"]
     assert funnel == {"rows_in": 13, "kept": 12, "removed": {"filtered": {"missing_document": 1}}}
@@ -91,7 +91,7 @@ def test_mbeir_from_its_files_to_a_corpus(tmp_path: Path) -> None:
 def test_tevatron_from_its_files_to_a_corpus(tmp_path: Path) -> None:
     """Pages lie in the corpus's Parquet; the queries' file is called like it."""
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    pages = pa.array([{"bytes": picture(at), "path": None} for at in range(12)], image)
+    pages = pa.array([{"bytes": noise_jpeg(at), "path": None} for at in range(12)], image)
     asked = {
         "query_id": [str(at) for at in range(12)],
         "query_text": [
@@ -116,7 +116,7 @@ def test_tevatron_from_its_files_to_a_corpus(tmp_path: Path) -> None:
     found = samples(tmp_path / "corpus", "pages")
     for sample in found:
         at = WORDS.index(sample["json"]["query"]["text"].split()[3])
-        assert (sample["positive.jpg"], sample["negative_0.jpg"]) == (picture(at), picture((at + 1) % 12))
+        assert (sample["positive.jpg"], sample["negative_0.jpg"]) == (noise_jpeg(at), noise_jpeg((at + 1) % 12))
     assert len(found) == 12
 
 
@@ -158,7 +158,7 @@ def test_names_that_several_archives_have_are_counted_and_shown(tmp_path: Path) 
     for archive, first in (("one", 0), ("two", 6)):
         with zipfile.ZipFile(tmp_path / f"{archive}.zip", "w") as file:
             for at in range(first, first + 6 if first else 12):
-                file.writestr(f"{at}.jpg", picture(at + 50 * first))
+                file.writestr(f"{at}.jpg", noise_jpeg(at + 50 * first))
     rows = [{"q": f"A photograph of the {word} house by the road", "p": f"{at}.jpg"} for at, word in enumerate(WORDS)]
     lines(tmp_path / "rows.jsonl", rows)
     archives = [str(tmp_path / f"{name}.zip") for name in ("one", "two")]

@@ -21,7 +21,7 @@ from pipelines.publish.verify import verify
 from pipelines.report.labels import label_report
 from pipelines.run import RunResult, run
 from tests.helpers.film_runs import samples
-from tests.pipelines.test_run_pairs import picture
+from tests.helpers.noise_images import noise_jpeg
 
 SETS = {"VOC2007": ["dog", "cat", "bicycle"], "ImageNet_1K": ["Dog", "tabby cat", "racing bicycle", "tench"]}
 BATCH = 10
@@ -36,7 +36,7 @@ def write_sets(folder: Path) -> None:
             label = labels[at % len(labels)]
             image = f"{name}/{at:03d}-{label.replace(' ', '_')}.jpg"
             (folder / "images" / name).mkdir(parents=True, exist_ok=True)
-            (folder / "images" / image).write_bytes(picture(number))
+            (folder / "images" / image).write_bytes(noise_jpeg(number))
             number += 1
             instruction = "Identify the object shown in the image"
             if name == "ImageNet_1K":
@@ -60,9 +60,9 @@ def write_texts(folder: Path) -> None:
 
 def write_captions(folder: Path) -> None:
     (folder / "images").mkdir(parents=True)
-    (folder / "images" / "one.jpg").write_bytes(picture(200))
-    (folder / "images" / "again.jpg").write_bytes(picture(200, quality=60))
-    (folder / "images" / "two.jpg").write_bytes(picture(201))
+    (folder / "images" / "one.jpg").write_bytes(noise_jpeg(200))
+    (folder / "images" / "again.jpg").write_bytes(noise_jpeg(200, quality=60))
+    (folder / "images" / "two.jpg").write_bytes(noise_jpeg(201))
     said = [
         ("one.jpg", "squares"),
         ("one.jpg", "many squares in a row"),
@@ -159,7 +159,7 @@ def test_labels_of_two_sets_are_one_vocabulary_and_spread(done: tuple[Path, RunR
         # Those that contain each other (cat, tabby cat) are kept apart as well, so one more of a label may be better.
         assert all(batch[label] <= -(-count * BATCH // 40) + 1 for label, count in counts.items())
         assert batch["dog"] == 3
-    numbers = {picture(number): number for number in range(40)}
+    numbers = {noise_jpeg(number): number for number in range(40)}
     for sample in found:
         number = numbers[sample["query.jpg"]]
         name = list(SETS)[number // 20]
@@ -205,8 +205,8 @@ def test_of_pairs_with_the_same_picture_the_one_with_the_better_text_is_kept(don
     assert result.funnels["captions"] == {"rows_in": 4, "kept": 2, "removed": {"filtered": {"same_image": 2}}}
     found = {sample["json"]["query"]["text"]: sample["positive.jpg"] for sample in samples(root / "corpus", "captions")}
     assert set(found) == {"many squares of all colours in nine rows of twelve", "other squares"}
-    assert found["other squares"] == picture(201)
-    assert found["many squares of all colours in nine rows of twelve"] in (picture(200), picture(200, quality=60))
+    assert found["other squares"] == noise_jpeg(201)
+    assert found["many squares of all colours in nine rows of twelve"] in (noise_jpeg(200), noise_jpeg(200, quality=60))
 
 
 def test_what_was_merged_is_reported(done: tuple[Path, RunResult], tmp_path: Path) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import sys
-import types
 from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import webdataset
-from PIL import Image
 
 from corpus.image.header import MOST_PIXELS
 from corpus.schema import PAIR_SCHEMA
@@ -24,9 +20,8 @@ from filters.image_stats import inspect_image
 from pipelines.publish.publish import publish
 from pipelines.publish.sample import side_names
 from tests.helpers.extras import installed_or_skip
+from tests.helpers.readers import offline_datasets, rgb_pixels, stub_torch
 from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture, picture
-
-T = TypeVar("T")
 
 KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
@@ -77,10 +72,6 @@ def expected(world: World, pair: dict[str, Any]) -> dict[str, bytes]:
     return {field: world.contents[items[0]] for field, items in own}
 
 
-def pixels(content: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-
-
 def side_name(side: dict[str, Any]) -> str:
     """The id that a side has in its sample."""
     array = pa.array([side], PAIR_SCHEMA.field("query").type)
@@ -109,7 +100,7 @@ def assert_holds_against(world: World, found: Iterable[tuple[str, dict[str, Any]
         assert origins == ["mined"] * len(pair["negatives"]) + ["random"] * (2 - len(pair["negatives"]))
         assert list(images) == list(FIELDS)
         for field, content in expected(world, pair).items():
-            assert np.array_equal(images[field], pixels(content)), field
+            assert np.array_equal(images[field], rgb_pixels(content)), field
         assert not np.array_equal(images["negative_1.jpg"], images["positive.jpg"])
     assert sorted(seen) == sorted(pairs)
 
@@ -138,32 +129,9 @@ def test_the_order_is_the_same_for_all_and_tars_expand_by_braces(corpus: Path) -
     ]
 
 
-class Base(Generic[T]):
-    pass
-
-
-def stand_in_for_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give wids the two base classes and the module that it wants of torch; to read, it uses nothing of them."""
-    names = ("torch", "torch.distributed", "torch.utils", "torch.utils.data")
-    for name in names:
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    data: Any = sys.modules["torch.utils.data"]
-    data.Dataset, data.Sampler = Base, Base
-
-
-def offline_datasets(monkeypatch: pytest.MonkeyPatch, reads_card: bool = False) -> Any:
-    """Hugging Face's `datasets` without a network; wholly offline it reads no folder's card."""
-    installed_or_skip("datasets")
-    import datasets
-
-    for flag in ("HF_HUB_OFFLINE",) if reads_card else ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        monkeypatch.setattr(datasets.config, flag, True)
-    return datasets
-
-
 def test_wids(world: World, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("torch") is None:
-        stand_in_for_torch(monkeypatch)
+        stub_torch(monkeypatch)
     installed_or_skip("wids")  # which webdataset has no more, from 1.0 on
     import wids
     from wids.wids_decode import default_decoder

@@ -20,8 +20,8 @@ import webdataset
 from pipelines.publish.publish import publish
 from tests.helpers.clip_worlds import ClipWorld
 from tests.helpers.extras import installed_or_skip
+from tests.helpers.readers import offline_datasets, rgb_pixels, stub_torch
 from tests.helpers.small_worlds import InlineEngine, mixture
-from tests.pipelines.publish.test_readers import offline_datasets, pixels, stand_in_for_torch
 
 FRAMES = tuple(f"{side}.frame_{number:02d}.jpg" for side in ("positive", "negative_0") for number in range(3))
 VIDEOS = ("positive.mp4", "negative_0.mp4")
@@ -70,7 +70,7 @@ def assert_holds_against(world: ClipWorld, found: Iterable[Read]) -> None:
         ]
         shown = [world.contents[item] for items in sides for item in items[:3]]
         for name, content in zip(FRAMES, shown, strict=True):
-            assert np.array_equal(frames[name], pixels(content)), name
+            assert np.array_equal(frames[name], rgb_pixels(content)), name
         assert videos == {name: world.contents[items[3]] for name, items in zip(VIDEOS, sides, strict=True)}
         with av.open(io.BytesIO(videos[VIDEOS[0]]), "r") as container:
             assert sum(1 for _ in container.decode(video=0)) == 4
@@ -91,7 +91,7 @@ def test_webdataset(world: ClipWorld, corpus: Path) -> None:
 
 def test_wids(world: ClipWorld, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("torch") is None:
-        stand_in_for_torch(monkeypatch)
+        stub_torch(monkeypatch)
     installed_or_skip("wids")  # which webdataset has no more, from 1.0 on
     import wids
     from wids.wids_decode import default_decoder

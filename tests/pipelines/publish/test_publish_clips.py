@@ -16,10 +16,10 @@ from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import can_open_videos, unplayable, verify
 from tests.helpers.clip_worlds import ClipWorld, small_mp4
+from tests.helpers.corpora import read_members, rewrite_tar
 from tests.helpers.damaging import damage
 from tests.helpers.small_worlds import InlineEngine, mixture, picture
 from tests.helpers.videos import Shot, make_video
-from tests.pipelines.publish.test_verify import read, rewrite
 
 FILMS = [5, 3, 7, 2, 4, 6, 1, 5, 3, 1, 4, 2, 6, 5, 1, 7, 3, 4]  # 69 clips
 PER_SHARD = 12
@@ -54,7 +54,7 @@ def samples(corpus: Path, dataset: str) -> list[tuple[str, dict[str, bytes]]]:
     found: list[tuple[str, dict[str, bytes]]] = []
     for path in sorted(corpus.glob(f"{dataset}/*.tar")):
         of_tar: dict[str, dict[str, bytes]] = defaultdict(dict)
-        for name, content in read(path):
+        for name, content in read_members(path):
             key, _, field = name.partition(".")
             of_tar[key][field] = content
         found += [(path.name, members) for members in of_tar.values()]
@@ -123,13 +123,13 @@ def test_every_side_that_is_a_clip_has_its_times_and_its_video(world: ClipWorld,
 def test_times_that_are_no_part_of_a_video(corpus: Path) -> None:
     def spoilt(change: Any) -> list[str]:
         tar = "films/films-000001.tar"
-        members = read(corpus / tar)
+        members = read_members(corpus / tar)
         key = members[0][0].partition(".")[0]
         sample = json.loads(members[0][1])
         change(sample)
-        rewrite(corpus, tar, [(f"{key}.json", json.dumps(sample).encode()), *members[1:]])
+        rewrite_tar(corpus, tar, [(f"{key}.json", json.dumps(sample).encode()), *members[1:]])
         faults = verify(str(corpus), fast=True).faults
-        rewrite(corpus, tar, members)
+        rewrite_tar(corpus, tar, members)
         return [fault.removeprefix(f"{tar}: {key}: ") for fault in faults]
 
     def both(**said: Any) -> Any:
@@ -261,7 +261,7 @@ def test_clips_that_differ_in_what_they_consist_of_are_refused_by_name(tmp_path:
     world = ClipWorld(str(tmp_path / "work"), [2, 2], frames=2)
     other = ClipWorld(str(tmp_path / "work2"), [2, 2], frames=3)
     for name in (*other.items, *(f"media/films/{shard:06d}.0123456789abcdef.0.tar" for shard in range(3))):
-        world.workspace.store.publish(name.replace("films/", "more/"), other.workspace.store.read(name))
+        world.workspace.store.publish(name.replace("films/", "more/"), other.workspace.store.read_members(name))
     table = world.workspace.read_table("tables/more/groups/000000.0123456789abcdef.parquet")
     world.items.append("tables/films/groups/000003.0123456789abcdef.parquet")
     world.workspace.write_table(world.items[-1], table, {})
@@ -276,7 +276,7 @@ def test_clips_that_differ_in_what_they_consist_of_are_refused_by_name(tmp_path:
 def test_a_corpus_of_clips_is_sound_and_its_videos_are_counted(good: Path) -> None:
     found = verify(str(good))
     assert found.faults == []
-    videos = sum(name.endswith(".mp4") for tar in good.rglob("*.tar") for name, _ in read(tar))
+    videos = sum(name.endswith(".mp4") for tar in good.rglob("*.tar") for name, _ in read_members(tar))
     assert found.videos == videos > 3 * 60 and found.opened
     assert f"{videos} videos (each decoded to its last frame)" in found.summary()
     fast = verify(str(good), fast=True)
@@ -286,10 +286,10 @@ def test_a_corpus_of_clips_is_sound_and_its_videos_are_counted(good: Path) -> No
 def faults_of(corpus: Path, field: str, content: bytes) -> list[str]:
     """What verify says when the first such member of a tar of `films` holds this instead."""
     tar = "films/films-000001.tar"
-    members = read(corpus / tar)
+    members = read_members(corpus / tar)
     at = next(number for number, (name, _) in enumerate(members) if name.endswith(field))
     members[at] = (members[at][0], content)
-    rewrite(corpus, tar, members)
+    rewrite_tar(corpus, tar, members)
     return [fault.removeprefix(f"{tar}: {members[at][0][:32]}: ") for fault in verify(str(corpus)).faults]
 
 

@@ -1,0 +1,72 @@
+"""Images as the tables of inspection describe them, and what the stage `duplicates` makes of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from corpus.schema import ITEM_ID, item_id
+from corpus.stage import ITEMS, Shard
+from corpus.storage import Store
+from filters.image_dedup import Duplicates, DuplicatesSettings
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """An item, and what inspection says of it. Equal content, equal item."""
+
+    content: str
+    phash: int | None = None
+    pixels: int = 100
+    sharpness: float = 1.0
+    loss: float = 0.0
+    bytes: int = 1000
+    contrast: float = 50.0
+
+    @property
+    def id(self) -> bytes:
+        return item_id(self.content.encode())
+
+
+def random_hash(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+
+
+def shard_of(ordinal: int, pictures: list[ImageRow], rows: np.ndarray) -> Shard:
+    inspect = {
+        "phash": pa.array([p.phash for p in pictures], pa.uint64()),
+        "width": pa.array([p.pixels for p in pictures], pa.int32()),
+        "height": pa.array([1 for _ in pictures], pa.int32()),
+        "sharpness": pa.array([p.sharpness for p in pictures], pa.float32()),
+        "loss": pa.array([p.loss for p in pictures], pa.float32()),
+        "bytes": pa.array([p.bytes for p in pictures], pa.int64()),
+        "contrast": pa.array([p.contrast for p in pictures], pa.float32()),
+    }
+    items = {"item_id": pa.array([p.id for p in pictures], ITEM_ID)}
+    tables = {ITEMS: pa.table(items), "inspect": pa.table(inspect)}
+    return Shard("source", str(ordinal), ordinal, rows, tables, Store("memory://duplicates"))
+
+
+def verdicts(
+    pictures: list[ImageRow], radius: int = 4, shards: int = 2, partitions: int = 3
+) -> list[tuple[bytes | None, str]]:
+    """For each picture, its family's representative, and `kept` or the reason why it is not."""
+    stage = Duplicates(DuplicatesSettings(radius_bits=radius))
+    places = np.array_split(np.arange(len(pictures)), shards)
+    emitted = []
+    for ordinal, mine in enumerate(places):
+        rows = 3 * np.arange(len(mine))  # some rows are not live
+        emitted.append(stage.map(shard_of(ordinal, [pictures[place] for place in mine], rows)))
+    rows = pa.concat_tables(emitted)
+    partition = rows.column("key").to_numpy() % np.uint64(partitions)
+    parts = [rows.filter(pa.array(partition == number)) for number in range(partitions)]
+    said = stage.finalize(pa.concat_tables([stage.reduce(part) for part in reversed(parts) if part.num_rows]))
+    found: list[tuple[bytes | None, str]] = [(None, "kept")] * len(pictures)
+    for row in said.to_pylist():
+        ordinal, place = row["row_address"] >> 32, (row["row_address"] & 0xFFFFFFFF) // 3
+        assert (row["status"] == "duplicate") == bool(row["reason"])
+        found[int(places[ordinal][place])] = (row["representative"], row["reason"] or row["status"])
+    return found

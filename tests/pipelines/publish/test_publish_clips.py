@@ -261,7 +261,7 @@ def test_clips_that_differ_in_what_they_consist_of_are_refused_by_name(tmp_path:
     world = ClipWorld(str(tmp_path / "work"), [2, 2], frames=2)
     other = ClipWorld(str(tmp_path / "work2"), [2, 2], frames=3)
     for name in (*other.items, *(f"media/films/{shard:06d}.0123456789abcdef.0.tar" for shard in range(3))):
-        world.workspace.store.publish(name.replace("films/", "more/"), other.workspace.store.read_members(name))
+        world.workspace.store.publish(name.replace("films/", "more/"), other.workspace.store.read(name))
     table = world.workspace.read_table("tables/more/groups/000000.0123456789abcdef.parquet")
     world.items.append("tables/films/groups/000003.0123456789abcdef.parquet")
     world.workspace.write_table(world.items[-1], table, {})

@@ -32,7 +32,7 @@ from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.image.pixel_budget import decode_to_budget
 from corpus.media import MediaWriter, location_columns
 from corpus.schema import LOCATION_FIELDS, item_id, table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS
+from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
@@ -96,7 +96,7 @@ def build(root: Path, images: int, shards: int, side_px: int) -> tuple[list[Shar
         tables = {
             ROWS: pa.table({"text": ["IMG_1.jpg"] * n, **kept}),
             ITEMS: pa.table({**where, **kept}, schema=table_schema(pa.schema(LOCATION_FIELDS))),
-            JUDGED: pa.table(kept),
+            VERDICT: pa.table(kept),
         }
         paths = tuple((table, f"tables/{SOURCE}/{table}/{name}.f.parquet") for table in tables)
         for table, path in paths:

@@ -359,7 +359,7 @@ def _failed_row(stage: MapStage, shard: Shard, schema: pa.Schema, reason: str) -
         row = shard[ROWS].slice(0, 1)
         fields |= {
             name: row.column(origin).cast(schema.field(name).type).to_pylist()[0]
-            for name, origin in stage.origin.items()
+            for name, origin in stage.origin_columns.items()
             if origin in row.column_names
         }
     return pa.table(

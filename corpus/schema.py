@@ -143,7 +143,7 @@ PAIR_RELATIONS = (
 )
 MOST_FALSE_NEGATIVES = 32
 
-# Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stage.Stage.origin`.
+# Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stage.Stage.origin_columns`.
 PAIR_ORIGIN = {"source_url": "url", "licence": "licence"}
 
 

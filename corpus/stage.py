@@ -27,7 +27,7 @@ from corpus.storage import Store
 # Tables that are known by their role, because each kind of source makes them in its own way.
 ROWS = "rows"  # what the source says of each row: url, text, licence ...
 ITEMS = "items"  # where each row's bytes lie: the table of the source's gather stage (`download`, `index` ...)
-JUDGED = "judged"  # the last word on each row: the table of the last stage that judges the source's items
+VERDICT = "verdict"  # status and reason of each row so far: the table of the last stage that filters the items
 
 
 class Gives(StrEnum):
@@ -146,21 +146,21 @@ class Stage(ABC):
     over: ClassVar[frozenset[Gives]] = frozenset()  # the kinds of sources that it may apply to
     summary: ClassVar[str] = ""  # what its table holds of each row, for the table in docs/stages.md
     optional_reads: ClassVar[tuple[str, ...]] = ()  # tables that some of its instances read besides
-    provides: ClassVar[tuple[str, ...]] = ()  # roles that its table has from then on
-    of_pairs: ClassVar[bool] = False  # over the pairs of datasets, not over the rows of sources
+    roles: ClassVar[tuple[str, ...]] = ()  # that its table has from then on, for later stages
+    over_pairs: ClassVar[bool] = False  # over the pairs of datasets, not over the rows of sources
     branch: ClassVar[str] = ""  # its rows, and those of later stages of the branch, are others than the source's items
-    judges: ClassVar[bool] = True  # its table says what has become of the source's rows: the funnel counts it
+    filters_rows: ClassVar[bool] = True  # its table has the status of the source's rows: the funnel counts it
     schema: ClassVar[pa.Schema]  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
     resources: Resources = Resources()
     nondeterministic: ClassVar[bool] = False  # not a function of its settings (a download): has generations
     writes_media: ClassVar[bool] = False  # adds items to `Shard.media`
     fan_out: ClassVar[bool] = False  # makes any number of rows from a row: its table starts a new run of rows
     # Of a stage that is a function of its settings: reasons of rows that failed for want of time or memory, so that
-    # another try may end otherwise. Rows that raised (`error:...`) always are among these.
-    machine_reasons: ClassVar[frozenset[str]] = frozenset()
+    # another attempt may succeed. Rows that raised (`error:...`) always are among these.
+    transient_reasons: ClassVar[frozenset[str]] = frozenset()
     # Of a stage with `fan_out`: columns of its table that tell where a row came from, and the columns of ROWS that they
     # are taken from. A row that raises keeps these, and nothing else.
-    origin: ClassVar[Mapping[str, str]] = {}
+    origin_columns: ClassVar[Mapping[str, str]] = {}
     # It is given, after its own shard, the shards in which the rows that begin in its own go on
     # (`gather.SourceIndex.reach`), and its table has the rows that are at home in its shard (column `home`). A row is
     # wrong without its neighbours, so the shard is not bisected when the stage raises.
@@ -199,8 +199,8 @@ class Stage(ABC):
         reason = table.column("reason")
         failed = pc.equal(table.column("status"), str(Status.FAILED))
         if not self.nondeterministic:
-            by_machine = pc.is_in(reason, pa.array(sorted(self.machine_reasons), pa.string()))
-            failed = pc.and_(failed, pc.or_(by_machine, pc.starts_with(reason, "error:")))
+            transient = pc.is_in(reason, pa.array(sorted(self.transient_reasons), pa.string()))
+            failed = pc.and_(failed, pc.or_(transient, pc.starts_with(reason, "error:")))
         return pc.if_else(failed, reason, "")
 
 
@@ -215,7 +215,7 @@ class MapStage(Stage):
         """Called once in each worker: load the model, start the pool. Returns the stage's function.
 
         The function gives one row for each live row, in order (unless it has `fan_out`), with the columns of
-        `schema` and, where it judges or fails rows, `status` and `reason`. It need not care for rows that raise:
+        `schema` and, where it filters or fails rows, `status` and `reason`. It need not care for rows that raise:
         the shard is then bisected to them. With `resources.in_flight` > 1 it is called from several threads. If it has
         a method `close`, that is called when the worker is done with the stage.
         """

@@ -19,7 +19,7 @@ from corpus.hamming import MAX_RADIUS_BITS, Pairs, key_bands, lsh_band_keys, pai
 from corpus.item_ids import split_ids
 from corpus.schema import ITEM_ID, Status
 from corpus.settings import Settings
-from corpus.stage import ITEMS, JUDGED, Gives, Shard, ShuffleStage, SourceInfo
+from corpus.stage import ITEMS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.union_find import UnionFind, components
 
 # A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal. That they are
@@ -63,7 +63,7 @@ class Duplicates(ShuffleStage):
     settings_type = DuplicatesSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     summary = "the best item that is the same picture: exact and near duplicates, over all sources"
-    provides = (JUDGED,)
+    roles = (VERDICT,)
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is like no other
 
     def __init__(self, settings: DuplicatesSettings) -> None:

@@ -18,7 +18,7 @@ from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX, measure
 from corpus.image.stock_reader import in_words
 from corpus.schema import SHA256, Status, table_schema
-from corpus.stage import ITEMS, JUDGED, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import ITEMS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from filters.grey_image import UndecodableError, look
 
 
@@ -42,7 +42,7 @@ class Inspect(MapStage):
         "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash, SHA-256: one "
         "decode, by the decoder that trainers use; in its words what can't be decoded"
     )
-    provides = (JUDGED,)
+    roles = (VERDICT,)
     schema = pa.schema(
         [
             pa.field("width", pa.int32()),  # pixels, upright

@@ -26,14 +26,14 @@ def tables(
 ) -> dict[str, list[str]]:
     """The lines of each table, by the name in the comment above it."""
     makers = [get_type_hints(dataset.pairs_stage)["return"] for dataset in DATASETS]
-    of_rows = [stage for stage in stages if not stage.of_pairs]
+    of_rows = [stage for stage in stages if not stage.over_pairs]
     found = {"sources": _table(("kind", "gives", "what it reads"), map(_source_row, sources))}
     for gives in Gives:
         over = [stage for stage in (*of_rows, *makers) if gives in stage.over]
         rows = [("`rows`", "files", _ROWS[gives], "`sources.NAME`"), *map(_stage_row, over)]
         found[f"stages over {gives}"] = _table(("stage", "reads", "gives for each row", "settings"), rows)
-    of_pairs = map(_stage_row, (stage for stage in stages if stage.of_pairs))
-    found["stages after pairs"] = _table(("stage", "reads", "gives for each pair", "settings"), of_pairs)
+    over_pairs = map(_stage_row, (stage for stage in stages if stage.over_pairs))
+    found["stages after pairs"] = _table(("stage", "reads", "gives for each pair", "settings"), over_pairs)
     return found
 
 

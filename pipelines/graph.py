@@ -9,7 +9,7 @@ reads, where it applies and which roles its table has, it declares itself (`corp
     pairs    texts -> text_duplicates -> labels -> best_pairs -> pairs, and of the images that they name
              images -> inspect -> quality -> duplicates -> best_pairs
 
-After `pairs` come the stages over pairs (`of_pairs`), whose columns publishing adds to those of the pairs.
+After `pairs` come the stages over pairs (`over_pairs`), whose columns publishing adds to those of the pairs.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ def build_graph(config: Config) -> list[Step]:
     """The steps of a configuration, in an order in which each finds what it reads."""
     builder = _GraphBuilder(config)
     for stage in config.stage_list:
-        if not stage.of_pairs:
+        if not stage.over_pairs:
             builder.add(stage)
     builder.add_pairs()
     for stage in config.stage_list:
-        if stage.of_pairs:
+        if stage.over_pairs:
             builder.add_of_pairs(stage)
     return [Step(name, tuple(nodes)) for name, nodes in builder.nodes.items()]
 
@@ -101,7 +101,7 @@ class _GraphBuilder:
                 made = stage.create(source)
                 table = self._node(made, name, own, TableKey("tables", name, made.name))
                 own = self._tables.setdefault((name, stage.branch), {})
-                own |= dict.fromkeys((made.name, *made.provides), table)
+                own |= dict.fromkeys((made.name, *made.roles), table)
 
     def add_pairs(self) -> None:
         """For each dataset, and for each of its sources, the stage that makes its pairs."""
@@ -136,7 +136,7 @@ class _GraphBuilder:
         reads = tuple((name, known[name]) for name in stage.reads)
         own = [self._run[key] for name, key in reads if name not in stage.side_inputs]
         first, counted = own[0]
-        counted = counted and stage.judges
+        counted = counted and stage.filters_rows
         self._run[table] = (table, counted) if stage.fan_out else (first, own[0][1])
         self.nodes.setdefault(stage.name, []).append(Node(stage, source, table, reads, dataset, counted))
         return table

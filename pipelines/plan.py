@@ -34,7 +34,7 @@ class Node:
     table_key: TableKey
     reads: tuple[tuple[str, TableKey], ...]  # (name that the stage knows it by, where it lies)
     dataset: str = ""
-    judges: bool = True  # its table says what has become of the source's rows, or of what they became
+    filters_rows: bool = True  # its table says what has become of the source's rows, or of what they became
 
 
 @dataclass(frozen=True)

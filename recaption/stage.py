@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from corpus.settings import SettingsError
 from corpus.stage import (
     ITEMS,
-    JUDGED,
     ROWS,
+    VERDICT,
     Gives,
     MapStage,
     Resources,
@@ -38,7 +38,7 @@ class Caption(MapStage):
     """
 
     name = CAPTION
-    reads = (ROWS, ITEMS, JUDGED)
+    reads = (ROWS, ITEMS, VERDICT)
     schema = CAPTION_SCHEMA
     nondeterministic = True
     settings_key = "caption"
@@ -47,8 +47,8 @@ class Caption(MapStage):
     summary = (
         "a generated caption, of an image or of all frames of a clip, by which model and prompt; or why there is none"
     )
-    provides = (CAPTION,)
-    judges = False
+    roles = (CAPTION,)
+    filters_rows = False
     chosen_in: ClassVar[str] = "sources"  # of the settings
     purpose: ClassVar[Purpose] = "clip_frames"  # of prompts for several images, where none are chosen
     hints: ClassVar[tuple[str, ...]] = ("text",)  # columns of the rows: the first that says something is the hint

@@ -79,7 +79,7 @@ class Download(MapStage):
     settings_type = DownloadSettings
     over = frozenset({Gives.IMAGES})
     summary = "where the bytes lie, digests before and after a re-encode; or why there are none"
-    provides = (ITEMS,)
+    roles = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True
     writes_media: ClassVar[bool] = True

@@ -57,12 +57,12 @@ class PairImages(MapStage):
     settings_type = PairImagesSettings
     over = frozenset({Gives.PAIRS})
     summary = "where the bytes of each image lie that the rows name"
-    provides = (ITEMS,)
-    judges = False
+    roles = (ITEMS,)
+    filters_rows = False
     schema = IMAGES_SCHEMA
     fan_out = True
     writes_media: ClassVar[bool] = True
-    machine_reasons = frozenset({"render_timeout", "render_memory", "renderer_died"})
+    transient_reasons = frozenset({"render_timeout", "render_memory", "renderer_died"})
 
     def __init__(self, settings: PairImagesSettings, resolvers: Sequence[ImageResolver]) -> None:
         """A name goes to the first of the resolvers that claims it."""

@@ -58,7 +58,7 @@ class DownloadVideos(MapStage):
     settings_type = VideoDownloadSettings
     over = frozenset({Gives.CLIPS})
     summary = "where the video lies: in place, or fetched"
-    provides = (ITEMS,)
+    roles = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True
     writes_media: ClassVar[bool] = True

@@ -24,7 +24,7 @@ class Labels(ShuffleStage):
     settings_type = MergeSettings
     over = frozenset({Gives.PAIRS})
     summary = "one vocabulary: what different sets call the same is one label"
-    judges = False
+    filters_rows = False
     schema = pa.schema([pa.field("label", pa.string())])
 
     def __init__(self, settings: MergeSettings) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from corpus.schema import Status
 from corpus.settings import Settings
-from corpus.stage import ITEMS, JUDGED, ROWS, Gives, Shard, ShuffleStage, SourceInfo
+from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.minhash import UNSPACED
 from pipelines.pairs.existing import BEST_PAIRS, TEXT_DUPLICATES, TEXTS, images_of
 
@@ -34,8 +34,8 @@ class BestPairs(ShuffleStage):
     """
 
     name = BEST_PAIRS
-    reads = (ROWS, TEXTS, TEXT_DUPLICATES, ITEMS, JUDGED)
-    side_inputs = (ITEMS, JUDGED)
+    reads = (ROWS, TEXTS, TEXT_DUPLICATES, ITEMS, VERDICT)
+    side_inputs = (ITEMS, VERDICT)
     over = frozenset({Gives.PAIRS})
     summary = (
         "of the pairs text → image with the same picture the one with the longer text (`one_pair_per_image` of the "

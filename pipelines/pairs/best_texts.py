@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from corpus.schema import Status
 from corpus.settings import Settings
-from corpus.stage import ITEMS, JUDGED, ROWS, Gives, Shard, ShuffleStage, SourceInfo
+from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from pipelines.pairs.best_pairs import word_counts
 
 BEST_TEXTS = "best_texts"
@@ -27,11 +27,11 @@ class BestTexts(ShuffleStage):
     """
 
     name = BEST_TEXTS
-    reads = (ROWS, ITEMS, JUDGED)
+    reads = (ROWS, ITEMS, VERDICT)
     include_removed = True  # the texts of duplicates
     over = frozenset({Gives.IMAGES})
     summary = "for datasets with `best_text: true`: of all copies of an image, the text that says most"
-    judges = False
+    filters_rows = False
     schema = pa.schema([pa.field("text", pa.string())])
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -43,7 +43,7 @@ class BestTexts(ShuffleStage):
 
     def map(self, shard: Shard) -> pa.Table:
         """The rows of families: those that are kept and those that are duplicates of them."""
-        judged = shard[JUDGED]
+        judged = shard[VERDICT]
         ours = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
         rows = np.flatnonzero(pc.and_(ours, pc.is_valid(judged.column("representative"))).to_numpy())
         texts = pc.utf8_trim_whitespace(pc.fill_null(shard[ROWS].column("text").take(rows), ""))

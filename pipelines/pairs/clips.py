@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from corpus.schema import CLIP, PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
-from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import normalize_text
 from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from pipelines.pairs.clip_siblings import PairTexts, clip_negatives, group_names, ranked_siblings, text_negatives
@@ -106,14 +106,14 @@ class ClipPairs(MapStage):
     """
 
     name = "pairs"
-    reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
+    reads: tuple[str, ...] = (ROWS, ITEMS, VERDICT)
     over = frozenset({Gives.CLIPS})
     summary = "text → clip, clip → text, moment retrieval, questions; of clips, or of windows"
     optional_reads = (CAPTION,)
-    judges = False
+    filters_rows = False
     schema = PAIR_SCHEMA
     fan_out = True
-    origin = PAIR_ORIGIN
+    origin_columns = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: ClipPairSettings) -> None:
         super().__init__(settings)

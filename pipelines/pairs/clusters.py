@@ -64,8 +64,8 @@ class PairClusters(ShuffleStage):
     settings_key = CLUSTERS
     settings_type = PairClustersSettings
     over = frozenset(Gives)
-    of_pairs = True
-    judges = False
+    over_pairs = True
+    filters_rows = False
     summary = "the cluster of equal or nearly equal sides that its query and its positive are in; its false negatives"
 
     def __init__(self, settings: PairClustersSettings) -> None:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, CaptionOrigin, Origin, Status, pair_id, table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import normalize_text
 from pipelines.pairs.base import DatasetSettings
 
@@ -67,10 +67,10 @@ class GivenPairs(MapStage):
     reads: tuple[str, ...] = (ROWS, TEXTS, TEXT_DUPLICATES)
     over = frozenset({Gives.PAIRS})
     summary = "the pairs, a removed duplicate replaced by the image that stands for it"
-    optional_reads = (LABELS, BEST_PAIRS, ITEMS, JUDGED)
+    optional_reads = (LABELS, BEST_PAIRS, ITEMS, VERDICT)
     schema = PAIR_SCHEMA
     fan_out = True
-    origin = PAIR_ORIGIN
+    origin_columns = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, more: Sequence[str] = ()) -> None:
         """`images`: the set has some, so there are tables of them. `more`: further tables that tell of its rows."""
@@ -82,9 +82,9 @@ class GivenPairs(MapStage):
             TEXTS,
             TEXT_DUPLICATES,
             *more,
-            *((ITEMS, JUDGED) if images else ()),
+            *((ITEMS, VERDICT) if images else ()),
         )
-        self.side_inputs = (ITEMS, JUDGED) if images else ()
+        self.side_inputs = (ITEMS, VERDICT) if images else ()
 
     def fingerprint_inputs(self) -> dict[str, object]:
         settings = self._settings.canonical()
@@ -126,7 +126,7 @@ def images_of(shard: Shard) -> dict[str, Image]:
     """By name, the images that a shard's rows name."""
     if ITEMS not in shard.side_inputs:
         return {}
-    items, judged = shard[ITEMS], shard[JUDGED]
+    items, judged = shard[ITEMS], shard[VERDICT]
     kept = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
     own = items.column("item_id")
     if "representative" in judged.column_names:  # else no duplicates were looked for

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, Status, Task, pair_id
 from corpus.settings import tuning
-from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from pipelines.pairs.best_texts import BEST_TEXTS
 from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
@@ -39,14 +39,14 @@ class Pairs(MapStage):
     """One pair, or two, for each row whose item was kept. Without a text there is none: `no_text`, `no_caption`."""
 
     name = "pairs"
-    reads: tuple[str, ...] = (ROWS, ITEMS, JUDGED)
+    reads: tuple[str, ...] = (ROWS, ITEMS, VERDICT)
     over = frozenset({Gives.IMAGES})
     summary = "query → positive, with the original text, the caption, or both"
     optional_reads = (CAPTION, BEST_TEXTS)
-    judges = False
+    filters_rows = False
     schema = PAIR_SCHEMA
     fan_out = True
-    origin = PAIR_ORIGIN
+    origin_columns = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: PairSettings) -> None:
         super().__init__(settings)

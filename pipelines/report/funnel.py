@@ -65,7 +65,7 @@ def repeated_images(workspace: Workspace, images: Sequence[Planned], ready: set[
 
 def _judged(planned: Sequence[Planned], source: str) -> list[Planned]:
     """The tables of a step that say what has become of a source's rows; of several datasets, those of the first."""
-    tables = [each for each in planned if each.node.source == source and each.node.judges]
+    tables = [each for each in planned if each.node.source == source and each.node.filters_rows]
     return [each for each in tables if each.node is tables[0].node]
 
 

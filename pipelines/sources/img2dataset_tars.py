@@ -36,7 +36,7 @@ class IndexTars(MapStage):
     reads = (ROWS,)
     over = frozenset({Gives.IMAGES})
     summary = "where the bytes lie in tars that exist already; nothing is copied"
-    provides = (ITEMS,)
+    roles = (ITEMS,)
     schema = ITEMS_SCHEMA
 
     def __init__(self, settings: Settings | None = None) -> None:

@@ -150,7 +150,7 @@ def test_of_a_stage_that_gives_the_same_rows_only_what_the_machine_did_is_worth_
     assert Double().retryable_reasons(table).to_pylist() == ["", "", "error:MemoryError", "", ""]
 
     class Bounded(Double):
-        machine_reasons = frozenset({"time_budget"})
+        transient_reasons = frozenset({"time_budget"})
 
     assert Bounded().retryable_reasons(table).to_pylist() == ["", "", "error:MemoryError", "time_budget", ""]
 

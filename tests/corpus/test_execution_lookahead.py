@@ -64,7 +64,7 @@ def test_a_shard_in_which_nothing_begins_has_an_empty_table(tmp_path: Path) -> N
 def test_a_row_that_breaks_an_expanding_stage_still_says_where_it_came_from(tmp_path: Path) -> None:
     class Copies(Expands):
         schema = pa.schema([("value", pa.int64()), ("copy", pa.string()), ("status_of", pa.int32())])
-        origin = {"value": "value"}
+        origin_columns = {"value": "value"}
 
     def twice(shard: Shard) -> pa.Table:
         values = shard[ROWS].column("value").to_pylist()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.media import MediaWriter, location_columns
 from corpus.schema import LOCATION_FIELDS, PARTS_FIELD, item_id, table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS
+from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import TableKey, Workspace
 from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
@@ -96,7 +96,7 @@ def _lay(workspace: Workspace, source: str, shard: str, rows: pa.Table, items: p
     n = len(rows)
     kept = pa.table({"status": ["kept"] * n, "reason": [""] * n})
     paths = []
-    tables = {ROWS: _joined(rows, kept), ITEMS: _joined(items, kept), JUDGED: kept}
+    tables = {ROWS: _joined(rows, kept), ITEMS: _joined(items, kept), VERDICT: kept}
     for name, table in tables.items():
         path = f"tables/{source}/{name}/{shard}.f.parquet"
         workspace.write_table(path, table, {})

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from corpus.execution import MapJob, ShardTask
 from corpus.schema import PAIR_SCHEMA, item_id, table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS
+from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import Workspace
 from pipelines.pairs.clips import ClipPairs, ClipPairSettings
 from recaption.schema import CAPTION, CAPTION_SCHEMA
@@ -83,7 +83,7 @@ def make(root: Path, clips: list[Clip], **settings: Any) -> list[dict[str, Any]]
     workspace.write_table("clips.parquet", table, {})
     workspace.write_table(f"{CAPTION}.parquet", pa.Table.from_pylist(said, table_schema(CAPTION_SCHEMA)), {})
     stage = ClipPairs("films", ClipPairSettings.model_validate({"kind": "clips", "source": "films", **settings}))
-    files = dict.fromkeys((ROWS, ITEMS, JUDGED), "clips.parquet") | {CAPTION: f"{CAPTION}.parquet"}
+    files = dict.fromkeys((ROWS, ITEMS, VERDICT), "clips.parquet") | {CAPTION: f"{CAPTION}.parquet"}
     inputs = tuple((name, files[name]) for name in stage.reads)
     outcome = MapJob(stage, str(root)).open()(ShardTask("films", "000000", 0, inputs, "pairs.parquet", "m", {}))
     assert outcome.error == ""

@@ -15,7 +15,7 @@ import pyarrow as pa
 from corpus.execution import MapJob, ShardTask
 from corpus.media import TarWriter
 from corpus.schema import Modality, item_id, table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS
+from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import Workspace
 from pipelines.pairs.clips import ClipPairs, ClipPairSettings
 from pipelines.publish.mixture import DatasetInput, PublishInput
@@ -96,7 +96,7 @@ class ClipWorld:
         work = MapJob(stage, self.url).open()
         for shard, table in enumerate(self.items):
             paths.append(f"pairs/{name}/pairs/{shard:06d}.0123456789abcdef.parquet")
-            inputs = tuple((role, table) for role in (ROWS, ITEMS, JUDGED))
+            inputs = tuple((role, table) for role in (ROWS, ITEMS, VERDICT))
             outcome = work(ShardTask("films", f"{shard:06d}", shard, inputs, paths[-1], "m", {}))
             assert outcome.error == ""
         given = DatasetInput(name, made.task, made.stage, Modality.CLIP, "CC0", ("films",), tuple(paths))

@@ -74,9 +74,9 @@ class Clips(MapStage):
     summary = "a row for each clip: its frames and mp4, its times, sharpness, motion, hashes; one decode"
     schema = CLIPS_SCHEMA
     fan_out = True
-    origin = {name: name for name in ("url", "video", "home", "licence")}
+    origin_columns = {name: name for name in ("url", "video", "home", "licence")}
     writes_media = True
-    machine_reasons = frozenset({"time_budget", "out_of_memory"})
+    transient_reasons = frozenset({"time_budget", "out_of_memory"})
 
     def __init__(self, settings: ClipsSettings) -> None:
         super().__init__(settings)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from corpus.schema import Status, table_schema
 from corpus.settings import Settings
-from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard
+from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard
 from corpus.text.keys import normalize_text
 from video.groups import ClipColumns, GroupSettings, group_clips
 from video.schema import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind
@@ -52,7 +52,7 @@ class Groups(MapStage):
     settings_type = ClipGroupsSettings
     over = frozenset({Gives.CLIPS})
     summary = "which clips are good enough, which look alike, and which are each other's hard negatives"
-    provides = (ROWS, ITEMS, JUDGED)
+    roles = (ROWS, ITEMS, VERDICT)
     schema = GROUPS_SCHEMA
     fan_out = True
     lookahead_shards = True

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from corpus.schema import Status, id_of_digest, table_schema
 from corpus.settings import Settings
-from corpus.stage import ITEMS, JUDGED, ROWS, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
+from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
 from video.frames import uniform_times
 from video.groups import ALIKE_SIBLING, GroupSettings, assign_groups
 from video.schema import FRAME_EXT, WINDOWS_SCHEMA, ClipKind
@@ -193,9 +193,9 @@ class Windows(MapStage):
     over = frozenset({Gives.CLIPS})
     summary = "stretches of one to three minutes, made of frames that lie there already"
     optional_reads = (_CAPTION,)
-    provides = (ROWS, ITEMS, JUDGED)
+    roles = (ROWS, ITEMS, VERDICT)
     branch = "windows"
-    judges = False
+    filters_rows = False
     schema = WINDOWS_SCHEMA
     fan_out = True
     lookahead_shards = True

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from corpus.schema import item_id
-from corpus.stage import ITEMS, JUDGED, ROWS, Shard
+from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store
 from pipelines.pairs.best_pairs import MOST_WORDS, BestPairs, word_counts
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
@@ -35,7 +35,9 @@ def removed(*shards: Sequence[SourcePair]) -> dict[tuple[int, int], tuple[int, i
                 "downloaded_sha256": pa.array([item * 2 for item in items], pa.binary(32)),
             }
         ),
-        JUDGED: pa.table({"status": statuses, "reason": [""] * 4, "representative": pa.array(families, pa.binary(16))}),
+        VERDICT: pa.table(
+            {"status": statuses, "reason": [""] * 4, "representative": pa.array(families, pa.binary(16))}
+        ),
     }
     stage, emitted = BestPairs(), []
     for number, pairs in enumerate(shards):

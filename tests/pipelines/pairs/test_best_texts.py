@@ -10,7 +10,7 @@ from rich.console import Console
 
 from corpus.schema import item_id
 from corpus.settings import parse_settings
-from corpus.stage import ITEMS, JUDGED, ROWS, Shard
+from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace
 from pipelines.config import Config
@@ -31,7 +31,7 @@ def best(*shards: list[Row]) -> dict[tuple[int, int], str]:
         tables = {
             ROWS: pa.table({"text": pa.array(texts, pa.string())}),
             ITEMS: pa.table({"item_id": pa.array(items, pa.binary(16))}),
-            JUDGED: pa.table({"status": statuses, "representative": pa.array(families, pa.binary(16))}),
+            VERDICT: pa.table({"status": statuses, "representative": pa.array(families, pa.binary(16))}),
         }
         emitted.append(stage.map(Shard("s", f"{number:06d}", number, np.arange(len(rows)), tables, Store("/"))))
     said = stage.finalize(stage.reduce(pa.concat_tables(emitted))).to_pylist()

@@ -10,7 +10,7 @@ import pytest
 
 from corpus.execution import MapJob, ShardTask
 from corpus.schema import table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS
+from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import Workspace
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.pairs.image_text import Pairs, PairSettings
@@ -28,7 +28,7 @@ def pairs(root: Path, texts: list[str | None], generated: list[str | None], **se
             [{"url": f"u{i}", "text": text, **KEPT} for i, text in enumerate(texts)], ROWS_SCHEMA
         ),
         ITEMS: pa.Table.from_pylist([stored_item(number) for number in range(n)], table_schema(ITEMS_SCHEMA)),
-        JUDGED: pa.Table.from_pylist([KEPT] * n, table_schema(pa.schema([]))),
+        VERDICT: pa.Table.from_pylist([KEPT] * n, table_schema(pa.schema([]))),
         CAPTION: pa.Table.from_pylist(said, table_schema(CAPTION_SCHEMA)),
     }
     for name, table in tables.items():

@@ -12,7 +12,7 @@ import pytest
 
 from corpus.execution import run_rows
 from corpus.schema import PAIR_SCHEMA, Task, item_id, table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS, Shard
+from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store
 from pipelines.pairs.existing import GivenPairs, GivenPairSettings, pair_rows
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
@@ -41,7 +41,9 @@ def image_tables() -> dict[str, pa.Table]:
                 "downloaded_sha256": pa.array(digests, pa.binary(32)),
             }
         ),
-        JUDGED: pa.table({"representative": pa.array(stand_ins, pa.binary(16)), "status": statuses, "reason": reasons}),
+        VERDICT: pa.table(
+            {"representative": pa.array(stand_ins, pa.binary(16)), "status": statuses, "reason": reasons}
+        ),
     }
 
 

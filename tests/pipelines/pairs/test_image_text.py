@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from corpus.execution import MapJob, ShardTask
 from corpus.schema import PAIR_SCHEMA, pair_id, table_schema
-from corpus.stage import ITEMS, JUDGED, ROWS
+from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import Workspace
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.pairs.image_text import Pairs, PairSettings
@@ -31,7 +31,7 @@ def make(
     tables = {
         ROWS: pa.Table.from_pylist(rows, ROWS_SCHEMA),
         ITEMS: pa.Table.from_pylist(items, table_schema(ITEMS_SCHEMA)),
-        JUDGED: pa.Table.from_pylist(judged, table_schema(pa.schema([]))),
+        VERDICT: pa.Table.from_pylist(judged, table_schema(pa.schema([]))),
     }
     for name, table in tables.items():
         workspace.write_table(f"{name}.parquet", table, {})

@@ -1,11 +1,12 @@
-"""64-bit hashes of whole columns of strings: what a seeded sample is drawn by.
+"""64-bit hashes of strings, one by one and whole columns at a time; digests of what consists of several parts.
 
-Deterministic for ever: the same string and seed give the same number on every machine, however the column is sliced,
-chunked or typed, so a sample can be drawn again and made larger later. Not a cryptographic hash.
+The same string and seed give the same hash for ever, on every machine, however the column is sliced, chunked or typed.
+None of the 64-bit hashes is cryptographic.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ NULL_HASH = np.uint64(2**64 - 1)  # of every null, whatever the seed: sorts last
 _BLOCK_ROWS = 8192  # so that a block's bytes and hashes stay in the processor's cache
 
 _U = np.uint64
+_ALL_BITS = 2**64 - 1
 _GOLDEN = _U(0x9E3779B97F4A7C15)
 _MULTIPLY_WORD = _U(0xD6E8FEB86659FD93)
 _MULTIPLY_STATE = _U(0xA0761D6478BD642F)
+_MULTIPLY_FIRST, _MULTIPLY_SECOND = _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
 
 
 def hash_strings(strings: pa.Array | pa.ChunkedArray, seed: int = 0) -> Hashes:
-    """One hash for each string (or binary) of the column, uniform over 64 bits; nulls give NULL_HASH.
+    """Returns a hash for each string (or binary) of the column, uniform over 64 bits; NULL_HASH for nulls.
 
     Hashes under different seeds are independent. Raises TypeError for a column that holds no strings.
     """
@@ -32,7 +35,7 @@ def hash_strings(strings: pa.Array | pa.ChunkedArray, seed: int = 0) -> Hashes:
         parts = [hash_strings(chunk, seed) for chunk in strings.chunks]
         return np.concatenate(parts) if parts else np.empty(0, np.uint64)
     offsets, data = _layout(strings)
-    start = mix64(np.array([seed % 2**64], np.uint64) + _GOLDEN)[0]
+    start = _start(seed)
     hashes = np.empty(len(strings), np.uint64)
     for first in range(0, len(strings), _BLOCK_ROWS):
         block = offsets[first : first + _BLOCK_ROWS + 1]
@@ -42,19 +45,71 @@ def hash_strings(strings: pa.Array | pa.ChunkedArray, seed: int = 0) -> Hashes:
     return hashes
 
 
+def hash_string(string: str | bytes, seed: int = 0) -> int:
+    """Returns what `hash_strings` gives for a column of this string alone, at less cost."""
+    data = string.encode() if isinstance(string, str) else string
+    state = _mix_integer(seed + int(_GOLDEN) & _ALL_BITS) ^ (len(data) * int(_GOLDEN) & _ALL_BITS)
+    multiply_word, multiply_state = int(_MULTIPLY_WORD), int(_MULTIPLY_STATE)
+    for at in range(0, len(data), 8):
+        word = int.from_bytes(data[at : at + 8], "little")
+        state = (state ^ (word * multiply_word & _ALL_BITS)) * multiply_state & _ALL_BITS
+        state ^= state >> 32
+    return _mix_integer(state)
+
+
+def hash_words(words: Hashes, seed: int = 0) -> Hashes:
+    """Returns what `hash_strings` gives for n strings of 8 k bytes, as little-endian numbers: uint64[k, n].
+
+    Needs no copy of the strings one after the other.
+    """
+    states = np.full(words.shape[1], _start(seed) ^ _U(8 * len(words) * int(_GOLDEN) & _ALL_BITS))
+    for word in words:
+        _absorb(states, word * _MULTIPLY_WORD)
+    return mix64(states)
+
+
 def mix64(numbers: Hashes) -> Hashes:
-    """A bijection of 64 bits in which every input bit changes every output bit with probability one half.
+    """Maps numbers to numbers, no two to the same one: every input bit changes every output bit half of the time.
 
     The finalizer of SplitMix64 with the constants of Stafford's "Mix13"
     (http://zimbry.blogspot.com/2011/09/better-bit-mixing-improving-on.html).
     """
-    numbers = (numbers ^ (numbers >> _U(30))) * _U(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> _U(27))) * _U(0x94D049BB133111EB)
+    numbers = (numbers ^ (numbers >> _U(30))) * _MULTIPLY_FIRST
+    numbers = (numbers ^ (numbers >> _U(27))) * _MULTIPLY_SECOND
     return numbers ^ (numbers >> _U(31))
 
 
+def digest(*parts: str | bytes) -> bytes:
+    """Returns 16 bytes of the SHA-256 of all parts, each behind its length: ("ab", "c") is not ("a", "bc")."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        hashed.update(len(data).to_bytes(8, "little"))
+        hashed.update(data)
+    return hashed.digest()[:16]
+
+
+def _mix_integer(number: int) -> int:
+    """`mix64` of one number: numpy takes ten times as long for it, and warns of the overflow that is meant."""
+    number = (number ^ number >> 30) * int(_MULTIPLY_FIRST) & _ALL_BITS
+    number = (number ^ number >> 27) * int(_MULTIPLY_SECOND) & _ALL_BITS
+    return number ^ number >> 31
+
+
+def _start(seed: int) -> np.uint64:
+    """Returns the state of a hash before its first word, the string's length aside."""
+    return _U(_mix_integer(seed + int(_GOLDEN) & _ALL_BITS))
+
+
+def _absorb(states: Hashes, words: Hashes) -> None:
+    """Takes the next words, multiplied by _MULTIPLY_WORD, into the states of strings, in place."""
+    states ^= words
+    states *= _MULTIPLY_STATE
+    states ^= states >> _U(32)
+
+
 def _hash_block(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], start: np.uint64) -> Hashes:
-    """Hash the strings data[offsets[i] : offsets[i + 1]], word by word: all strings that have such a word at once."""
+    """Hashes the strings data[offsets[i] : offsets[i + 1]], word by word: all strings that have such a word at once."""
     lengths = np.diff(offsets)
     shortest_first = np.argsort(lengths, kind="stable")
     ordered = lengths[shortest_first]
@@ -66,27 +121,24 @@ def _hash_block(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], sta
     states = start ^ (ordered.astype(np.uint64) * _GOLDEN)
     for at in range(0, int(ordered[-1]) if len(ordered) else 0, 8):
         first = int(np.searchsorted(ordered, at, side="right"))  # of those that have a word here
-        whole = int(np.searchsorted(ordered, at + 8, side="left"))  # the first of those that fill it
+        full = int(np.searchsorted(ordered, at + 8, side="left"))  # the first of those that fill it
         word = words[places[first:] + at]
-        if first < whole:  # the rest of the word belongs to the next string
-            unused_bits = (8 * (at + 8 - ordered[first:whole])).astype(np.uint64)
-            word[: whole - first] &= _U(2**64 - 1) >> unused_bits
-        state = states[first:]
+        if first < full:  # the rest of the word belongs to the next string
+            unused_bits = (8 * (at + 8 - ordered[first:full])).astype(np.uint64)
+            word[: full - first] &= _U(2**64 - 1) >> unused_bits
         word *= _MULTIPLY_WORD
-        state ^= word
-        state *= _MULTIPLY_STATE
-        state ^= state >> _U(32)
+        _absorb(states[first:], word)
     hashes = np.empty_like(states)
     hashes[shortest_first] = mix64(states)
     return hashes
 
 
 def _layout(strings: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Offsets (length + 1) into bytes, of any type of string or binary column."""
+    """Returns the offsets (n + 1) of strings or binaries of any type, and the bytes that they point into."""
     kind = strings.type
     if pa.types.is_dictionary(kind):
         return _layout(strings.dictionary_decode())
-    if kind == pa.string_view() or kind == pa.binary_view():
+    if kind == pa.string_view() or kind == pa.binary_view() or pa.types.is_fixed_size_binary(kind):
         return _layout(strings.cast(pa.large_binary()))
     small = pa.types.is_string(kind) or pa.types.is_binary(kind)
     if not small and not (pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)):

@@ -1,4 +1,4 @@
-"""Columns of 16-byte ids as pairs of 64-bit numbers, which numpy sorts, searches and compares without loops."""
+"""Columns of 16-byte ids as pairs of 64-bit numbers, which numpy sorts, searches, compares and hashes without loops."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
+from corpus.hashing import Hashes, hash_words
 from corpus.schema import ITEM_ID_BYTES
 
 
 def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """uint64[2, n]: 16-byte ids as two numbers each, so that numpy sorts and searches them in the order of bytes."""
+    """Splits 16-byte ids into two numbers each, uint64[2, n], in the order of the bytes. ValueError for nulls."""
     array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if array.null_count:
         raise ValueError(f"{array.null_count} of {len(array)} ids are null")
@@ -23,33 +24,38 @@ def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 
 def join_id(halves: np.ndarray) -> bytes:
-    """The 16 bytes of one id, uint64[2]: the inverse of `split_ids`."""
+    """Returns the 16 bytes of one id, uint64[2]: the inverse of `split_ids`."""
     return int(halves[0]).to_bytes(8, "big") + int(halves[1]).to_bytes(8, "big")
 
 
 def unique_ids(parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Ids (each part uint64[2, ...]) in ascending order, each once, uint64[2, n]."""
+    """Returns the ids of all parts (uint64[2, ...]) in ascending order, each once, uint64[2, n]."""
     ids = np.concatenate([np.zeros((2, 0), np.uint64), *(part.reshape(2, -1) for part in parts)], axis=1)
     ids = ids[:, np.lexsort((ids[1], ids[0]))]
     return np.ascontiguousarray(ids[:, first_of_run(ids)])
 
 
 def first_of_run(ids: np.ndarray) -> np.ndarray:
-    """bool[n]: whether each of sorted ids differs from the one before it."""
+    """Returns for each of sorted ids whether it differs from the one before it, bool[n]."""
     first = np.ones(ids.shape[1], bool)
     first[1:] = (ids[:, 1:] != ids[:, :-1]).any(axis=0)
     return first
 
 
-def find_ids(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Positions of wanted ids (uint64[2, k]) among ascending ids (uint64[2, n]), int64[k]; -1 for absent ones."""
-    at = np.searchsorted(ids[0], wanted[0]).astype(np.int64)
+def hash_ids(ids: np.ndarray, seed: int = 0) -> Hashes:
+    """Returns the hash of each id (uint64[2, n]), uint64[n]: what `hash_strings` gives for its bytes."""
+    return hash_words(ids.byteswap(), seed)
+
+
+def find_ids(ids: np.ndarray, sought: np.ndarray) -> np.ndarray:
+    """Returns the positions of ids (uint64[2, k]) among ascending ids (uint64[2, n]), int64[k]; -1 for absent ones."""
+    at = np.searchsorted(ids[0], sought[0]).astype(np.int64)
     if not ids.shape[1]:
         return np.full(len(at), -1, np.int64)
     while True:  # ids that share their first half, hardly ever more than one, are walked along
         here = np.minimum(at, ids.shape[1] - 1)
-        same_half = (at == here) & (ids[0][here] == wanted[0])
-        behind = same_half & (ids[1][here] < wanted[1])
+        same_half = (at == here) & (ids[0][here] == sought[0])
+        behind = same_half & (ids[1][here] < sought[1])
         if not behind.any():
-            return np.where(same_half & (ids[1][here] == wanted[1]), here, -1)
+            return np.where(same_half & (ids[1][here] == sought[1]), here, -1)
         at += behind

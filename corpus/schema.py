@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from corpus.hashing import digest
+
 
 class Status(StrEnum):
     """What has become of a row. No row is ever deleted: rows in = the sum over these four."""
@@ -158,13 +160,8 @@ def id_of_digest(sha256: bytes) -> bytes:
 
 
 def pair_id(dataset: str, *parts: str | bytes) -> bytes:
-    """A pair's id, 16 bytes: a hash of its dataset and of what makes the pair itself (texts and item ids)."""
-    digest = hashlib.sha256(dataset.encode())
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little"))  # so that ("ab", "c") is not ("a", "bc")
-        digest.update(data)
-    return digest.digest()[:ITEM_ID_BYTES]
+    """Returns a pair's id, 16 bytes: a hash of its dataset and of what makes the pair itself (texts and item ids)."""
+    return digest(dataset, *parts)
 
 
 def table_schema(columns: pa.Schema) -> pa.Schema:

@@ -6,7 +6,6 @@ written, the images of the next are decoded, so the model never waits.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -23,10 +22,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.execution import ShardError
+from corpus.hashing import digest
+from corpus.sampling import derive_seed
 from corpus.stage import ROWS, Shard
 from recaption.backends import open_client
 from recaption.hints import clean_hint
-from recaption.prompts import Prompt, choose, render
+from recaption.prompts import Prompt, choose_prompts, render
 from recaption.schema import CAPTION, CAPTION_SCHEMA
 from recaption.screening import screen
 from recaption.settings import CaptionSettings, DummySettings
@@ -134,7 +135,7 @@ class CaptionWorker:
         items, texts = content_keys(shard), self._texts(shard)
         longest = max(prompt.hint_chars for prompt, _ in self._prompts)
         has_text = np.array([bool(clean_hint(text, longest)) for text in texts], bool)
-        which = choose(self._prompts, items, has_text, self._settings.sampling.seed)
+        which = choose_prompts(self._prompts, items, has_text, self._settings.sampling.seed)
         requests = []
         for item, text, number in zip(items, texts, which.tolist(), strict=True):
             prompt = self._prompts[number][0]
@@ -283,11 +284,10 @@ class _ShardRun:
 
 
 def request_key(item: bytes, prompt: str, json_schema: str) -> bytes:
-    """16 bytes: a hash of the images (see `content_keys`), the prompt and the schema; the model is the table's."""
-    return hashlib.sha256(b"\0".join([item, prompt.encode(), json_schema.encode()])).digest()[:16]
+    """Hashes the images (see `content_keys`), the prompt and the schema to 16 bytes; the model is the table's."""
+    return digest(item, prompt, json_schema)
 
 
 def request_seed(key: bytes, seed: int, generation: int, attempt: int) -> int:
-    """31 bits: another one for each image and prompt, for a table that is made again, and for a second attempt."""
-    digest = hashlib.sha256(key + f"{seed}/{generation}/{attempt}".encode()).digest()
-    return int.from_bytes(digest[:4], "little") >> 1
+    """Returns a seed of 31 bits: each image and prompt, each generation of a table and each attempt has its own."""
+    return derive_seed(seed, key, generation, attempt) >> 33

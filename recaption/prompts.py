@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from corpus.hashing import hash_strings, mix64
+from corpus.sampling import choose_weighted
 from corpus.settings import Settings, SettingsError, load_settings, tuning
 from recaption.hints import MAX_HINT_CHARS, clean_hint
 from recaption.special_tokens import SPECIAL_TOKEN
@@ -213,14 +213,14 @@ def _fits(prompt: Prompt, images: tuple[int, int]) -> bool:
     return prompt.least_images <= images[0] and images[1] <= prompt.most_images
 
 
-def choose(
+def choose_prompts(
     prompts: Sequence[tuple[Prompt, float]], digests: Sequence[bytes], has_text: NDArray[np.bool_], seed: int
 ) -> NDArray[np.intp]:
-    """For each image, by its content's digest, the index of its prompt: intp[n].
+    """Chooses a prompt for each image, by its content's digest: the prompts' positions, intp[n].
 
     `has_text` (bool[n]) is whether `clean_hint` leaves anything of the row's text: only then a prompt that uses it is
-    drawn. An image has the same prompt in every source and order. Weighted rendezvous hashing (Schindelhauer and
-    Schomaker, SPAA 2005): when a prompt is added, an image keeps its own or moves to the new one.
+    drawn. An image has the same prompt in every source and order; when a prompt is added, it keeps its own or moves to
+    the new one.
     """
     hints = np.array([prompt.uses_hint for prompt, _ in prompts], bool)
     weights = np.array([weight for _, weight in prompts], float)
@@ -229,12 +229,9 @@ def choose(
         plain = np.where(hints, 0.0, 1.0)
     if not plain.any() and not np.all(has_text):
         raise ValueError("rows without a text, and no prompt that does without one")
-    images = hash_strings(pa.array(digests, pa.binary()), seed)
-    names = hash_strings(pa.array([prompt.id for prompt, _ in prompts], pa.string()))
-    uniform = ((mix64(images[:, None] ^ names) >> np.uint64(11)) + 0.5) * 2.0**-53
-    with np.errstate(divide="ignore"):
-        waits = -np.log(uniform) / np.where(np.asarray(has_text, bool)[:, None], weights, plain)
-    return np.argmin(waits, axis=1)
+    weights_of_each = np.where(np.asarray(has_text, bool)[:, None], weights, plain)
+    names = [prompt.id for prompt, _ in prompts]
+    return choose_weighted(pa.array(digests, pa.binary()), names, weights_of_each, seed)
 
 
 def render(prompt: Prompt, hint: str = "") -> str:

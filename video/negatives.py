@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpus.hashing import hash_strings, mix64
+from corpus.hashing import mix64
+from corpus.sampling import random_numbers
 from corpus.settings import Settings
 from video.groups import ClipColumns, ClipGrouping, time_order
 from video.near_duplicates import Ints
@@ -83,7 +84,7 @@ def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: C
 def _ranks(clips: ClipColumns, settings: NegativeSettings) -> _Table:
     """What the rule says: the lower, the better."""
     if settings.rule == "seeded":
-        hashes = hash_strings(clips.item_id.cast("large_binary"), settings.seed)
+        hashes = random_numbers(clips.item_id, settings.seed)
         return lambda row, other: mix64(mix64(hashes[row]) ^ hashes[other]) >> np.uint64(1)
     start_ms, end_ms = clips.start_ms, clips.end_ms
 

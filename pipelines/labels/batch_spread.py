@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.hashing import mix64
+from corpus.sampling import uniform
 from pipelines.labels.false_negatives import NO_PAIRS, Pairs, in_small_batch
 
 Counts = npt.NDArray[np.int64]
@@ -40,7 +41,7 @@ def label_spread_order(
 ) -> npt.NDArray[np.int64]:
     """Orders the pairs, which are then cut into batches of `batch_size` (the last may be smaller): int64[n].
 
-    `drawn`: a pseudo-random number for each pair, no two the same (`draw` of its id and a key). `label`:
+    `drawn`: a pseudo-random number for each pair, no two the same (`random_numbers` of its id). `label`:
     int[n], -1 for none. `related`: int[m, 2], numbers of labels; pairs of others are passed over. The order depends
     on these numbers, on which labels are equal and which related, and on nothing else: not on how the labels are
     numbered nor on the order of the pairs.
@@ -115,7 +116,7 @@ def _fill_batches(
     rare = np.flatnonzero(independent)
     label_of = np.repeat(rare, counts[rare])
     step = np.arange(len(label_of)) - np.repeat(np.cumsum(counts[rare]) - counts[rare], counts[rare])
-    stride = (step + _fraction(seeds[label_of])) / counts[label_of]
+    stride = (step + uniform(seeds[label_of])) / counts[label_of]
     batch[(starts[label_of] + step)[np.argsort(stride, kind="stable")]] = np.repeat(numbers, capacity.free)
 
 
@@ -125,15 +126,10 @@ def _phases(batch: npt.NDArray[np.int32], label: Counts, seeds: RandomNumbers) -
     new[1:] = (np.diff(batch) != 0) | (np.diff(label) != 0)
     runs = np.flatnonzero(new)
     run_length = np.diff(runs, append=len(batch))
-    drift = _DRIFT * (2 * _fraction(mix64(seeds)) - 1)
-    phase = (_fraction(seeds)[label[runs]] + drift[label[runs]] * batch[runs]) % 1
+    drift = _DRIFT * (2 * uniform(mix64(seeds)) - 1)
+    phase = (uniform(seeds)[label[runs]] + drift[label[runs]] * batch[runs]) % 1
     step = np.arange(len(batch)) - np.repeat(runs, run_length)
     return (step + np.repeat(phase, run_length)) / np.repeat(run_length, run_length)
-
-
-def _fraction(numbers: RandomNumbers) -> npt.NDArray[np.float64]:
-    """Maps random integers to numbers from 0 to 1."""
-    return (numbers >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 class BatchCapacity:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.sampling import bernoulli
 from corpus.schema import CLIP, PAIR_SCHEMA, CaptionOrigin
 from corpus.stage import ITEMS, ROWS, Shard
 from pipelines.pairs.base import DatasetSettings
@@ -61,7 +61,7 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
         # An item without a caption keeps its original text; without one of these either, one row says so.
         second = np.flatnonzero(has_caption | (settings.without_caption == "drop"))
         return _by_row([originals, pa.table(generated).take(second)])
-    wanted = np.ones(n, bool) if settings.captions == "generated" else _drawn(shard, settings)
+    wanted = np.ones(n, bool) if settings.captions == "generated" else _draw_generated(shard, settings)
     if settings.without_caption == "original":
         wanted &= has_caption
     kept = originals.filter(pa.array(~wanted[originals.column("row").to_numpy()]))
@@ -98,12 +98,9 @@ def _by_row(parts: Sequence[pa.Table]) -> pa.Table:
     return together.take(pa.array(np.argsort(together.column("row").to_numpy(), kind="stable")))
 
 
-def _drawn(shard: Shard, settings: TextSettings) -> np.ndarray:
-    """Which items (bool[n]) get the generated caption: by hash, so that an item's lot depends on nothing else."""
-    below = int(settings.generated_share * 2**64)
-    salt = str(settings.seed).encode()
-    items = shard[ITEMS].column("item_id").to_pylist()
-    return np.array([int.from_bytes(hashlib.sha256(salt + item).digest()[:8]) < below for item in items], bool)
+def _draw_generated(shard: Shard, settings: TextSettings) -> np.ndarray:
+    """Draws the items that get the generated caption, bool[n]."""
+    return bernoulli(shard[ITEMS].column("item_id"), settings.generated_share, settings.seed)
 
 
 def sides(instruction: str, texts: pa.Array, items: pa.ListArray, clips: pa.Array | None = None) -> pa.Array:

@@ -14,6 +14,7 @@ import numpy as np
 
 from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import first_of_run, join_id, unique_ids
+from corpus.sampling import derive_seed, random_numbers
 from corpus.schema import Modality
 from corpus.stage import fingerprint
 from corpus.text.near import TextNearSettings
@@ -31,7 +32,7 @@ from pipelines.publish.mixture import (
     PublishError,
     SampleOrder,
     arrange_dataset,
-    draw,
+    order_seed,
     read_candidate_pairs,
     related_labels,
 )
@@ -82,7 +83,8 @@ def plan_dataset(
         related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None
         near_texts = near_texts or TextNearSettings()
         near = find_near_sides(workspace, dataset.tables, candidates, arranged, sides, near_texts)
-        fill = fill_negatives(sides, candidates, arranged, f"{mixture.seed}/{dataset.name}/negatives", related, near)
+        seed = derive_seed(mixture.seed, dataset.name, "negatives")
+        fill = fill_negatives(sides, candidates, arranged, seed, related, near)
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
             raise PublishError(
@@ -103,7 +105,7 @@ def _spread(
     """Pairs without groups and labels in the order that spreads equal sides, and how many meet in a batch."""
     query, positive = repeated_sides(sides.query_id), repeated_sides(sides.positive_id)
     if arranged.rule is BatchRule.SINGLE_DATASET:
-        drawn = draw(candidates.ids[:, arranged.chosen], f"{mixture.seed}/{name}/order")
+        drawn = random_numbers(candidates.ids[:, arranged.chosen], order_seed(mixture, name))
         order = side_spread_order(drawn, query, positive, mixture.batch_size)
         if order is not None:
             sides, query, positive = sides.ordered(order), query[order], positive[order]

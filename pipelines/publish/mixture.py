@@ -7,7 +7,6 @@ number of samples, save the last.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from corpus.hashing import mix64
 from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import first_of_run, split_ids
+from corpus.sampling import derive_seed, random_numbers
 from corpus.schema import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
 from corpus.text.near import TextNearSettings
@@ -191,10 +190,9 @@ def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.where(codes == names.index(""), np.int32(-1), codes) if "" in names else codes, tuple(names)
 
 
-def draw(ids: np.ndarray, key: str) -> np.ndarray:
-    """uint64[n]: a number for each id (uint64[2, n]) that looks random and depends on the id and the key only."""
-    low, high = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u8", count=2)
-    return mix64(mix64(ids[0] ^ low) ^ ids[1] ^ high)
+def order_seed(mixture: MixtureSettings, dataset: str) -> int:
+    """Returns the seed of the order of a dataset's pairs, and of which of them are taken."""
+    return derive_seed(mixture.seed, dataset, "order")
 
 
 def arrange_dataset(candidates: CandidatePairs, name: str, mixture: MixtureSettings, names: LabelNames) -> SampleOrder:
@@ -202,13 +200,13 @@ def arrange_dataset(candidates: CandidatePairs, name: str, mixture: MixtureSetti
 
     Raises PublishError as `arrange` does.
     """
-    key = f"{mixture.seed}/{name}/order"
-    arranged = arrange(candidates, mixture.datasets[name].pairs, mixture.pairs_per_shard, key)
+    seed = order_seed(mixture, name)
+    arranged = arrange(candidates, mixture.datasets[name].pairs, mixture.pairs_per_shard, seed)
     label = candidates.label[arranged.chosen]
     if arranged.rule is BatchRule.GROUPED or not (label >= 0).any():
         return arranged
     related = related_labels(candidates, names)
-    drawn = draw(candidates.ids[:, arranged.chosen], key)
+    drawn = random_numbers(candidates.ids[:, arranged.chosen], seed)
     order = label_spread_order(drawn, label, mixture.batch_size, related)
     return replace(arranged, chosen=arranged.chosen[order], rule=BatchRule.LABEL_SPREAD)
 
@@ -218,13 +216,13 @@ def related_labels(candidates: CandidatePairs, names: LabelNames) -> np.ndarray:
     return Relations(candidates.labels, names).pairs(candidates.labels)
 
 
-def arrange(candidates: CandidatePairs, limit: int | None, per_shard: int, key: str) -> SampleOrder:
-    """Draw at most `limit` pairs and shuffle them into shards of `per_shard`, both by `key`.
+def arrange(candidates: CandidatePairs, limit: int | None, per_shard: int, seed: int) -> SampleOrder:
+    """Draws at most `limit` pairs and shuffles them into shards of `per_shard`, both by `seed`.
 
     A group is drawn as a whole and lies together in one shard. So a limit may be missed by less than a group.
     Raises PublishError for a group that no shard can hold.
     """
-    order, starts = _units(candidates, key)
+    order, starts = _units(candidates, seed)
     sizes = np.diff(starts, append=len(order))
     if sizes.max(initial=0) > per_shard:
         name = candidates.groups[candidates.group[order[starts[sizes.argmax()]]]]
@@ -250,14 +248,14 @@ def arrange(candidates: CandidatePairs, limit: int | None, per_shard: int, key: 
     )
 
 
-def _units(candidates: CandidatePairs, key: str) -> tuple[np.ndarray, np.ndarray]:
+def _units(candidates: CandidatePairs, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The candidates in drawn order, and where in it each unit starts: a whole group, or one pair without a group."""
-    number = draw(candidates.ids, key)
+    number = random_numbers(candidates.ids, seed)
     group = candidates.group
     if not (group >= 0).any():
         return np.argsort(number, kind="stable"), np.arange(len(number))
-    names = [hashlib.sha256(f"{key}/{name}".encode()).digest()[:8] for name in candidates.groups]
-    of_unit = np.where(group < 0, number, np.array([int.from_bytes(name) for name in names], np.uint64)[group])
+    of_group = random_numbers(pa.array(candidates.groups, pa.string()), seed)
+    of_unit = np.where(group < 0, number, of_group[group])
     order = np.lexsort((number, group, of_unit))
     first = (group[order] < 0) | (np.diff(group[order], prepend=-1) != 0)
     return order, np.flatnonzero(first)

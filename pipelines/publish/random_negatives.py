@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.publish.mixture import CandidatePairs, PublishError, SampleOrder, draw
+from corpus.sampling import derive_seed, random_numbers
+from pipelines.publish.mixture import CandidatePairs, PublishError, SampleOrder
 from pipelines.publish.near_sides import NearSides
 from pipelines.publish.pair_contents import PairContents
 
@@ -27,11 +28,11 @@ def fill_negatives(
     sides: PairContents,
     candidates: CandidatePairs,
     arranged: SampleOrder,
-    key: str,
+    seed: int,
     related: np.ndarray | None = None,
     near: NearSides | None = None,
 ) -> NegativeFill:
-    """Draw what is missing of each pair's negatives from the other pairs of its dataset, by `key`.
+    """Draws what is missing of each pair's negatives from the other pairs of its dataset, by `seed`.
 
     Never the pair's own content nor one of its clusters, nor a text that is nearly its query or positive (`near`),
     never what is a positive of an equal query, never a negative twice, never a pair of the same group, of the same
@@ -103,7 +104,7 @@ def fill_negatives(
     for slot in range(slots):
         pending = np.flatnonzero(sides.own_negatives <= slot)
         # From a random pair onwards, in an order that is random itself.
-        start = (draw(ids[:, pending], f"{key}/{slot}") % np.uint64(max(total, 1))).astype(np.int64)
+        start = (random_numbers(ids[:, pending], derive_seed(seed, slot)) % np.uint64(max(total, 1))).astype(np.int64)
         found = probe(pending, everyone, start, _STEPS)
         active = np.flatnonzero(found < 0)
         found[active] = scan(pending[active], start[active])

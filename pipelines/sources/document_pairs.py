@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import tempfile
 from abc import abstractmethod
@@ -14,6 +13,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
+from corpus.hashing import digest
+from corpus.sampling import choose, derive_seed
 from pipelines.sources.document_join import Document, Documents, DocumentsSettings, Hashes, NamedIds
 from pipelines.sources.files import FileInfo, named_in_unicode
 from pipelines.sources.json_records import BadRecord, BadRecordError, BadRecords
@@ -154,13 +155,15 @@ class DocumentPairReader(PairReader[P]):
         """Makes the pairs of a row, now that its documents are known."""
         positives = [(name, by_id[name]) for name in row.positives]
         present = [document for _, document in positives if not document.reason]
+        sides = [document.side for document in present]
         missing = [(document.reason, name) for name, document in positives if document.reason]
         if self.settings.positives == "one" and present:
             self.negative_counts["positives_not_drawn"] += len(present) - 1
             for reason, _ in missing:
                 self.negative_counts[f"positive_{reason}"] += 1
             missing = []
-            chosen = [min(present, key=lambda document: _rank(self.settings.seed, row.pair.query, document))]
+            seed = derive_seed(self.settings.seed, row.pair.query.text, *row.pair.query.images)
+            chosen = [present[choose([digest(side.text, *side.images) for side in sides], seed)]]
         else:
             chosen = list({document.side: document for document in reversed(present)}.values())[::-1]
             if repeated := len(present) - len(chosen):
@@ -168,7 +171,6 @@ class DocumentPairReader(PairReader[P]):
         for reason, name in missing[:1] if self.settings.positives == "one" else missing:
             self.bad_records.append(BadRecord(file, line, reason, f"document {name}"))
         negatives = [*self._negatives(row, by_id), *row.pair.negatives]
-        sides = [document.side for document in present]
         kept = tuple(true_negatives(negatives, sides, self.settings.most_negatives, self.negative_counts))
         for document in chosen:
             yield self.of_document(replace(row.pair, negatives=kept), document)
@@ -190,9 +192,3 @@ class DocumentPairReader(PairReader[P]):
         if counts := +self._document_counts:
             notes["documents"] = dict(sorted(counts.items()))
         return {**notes, **({"negatives": dict(sorted(self.negative_counts.items()))} if self.negative_counts else {})}
-
-
-def _rank(seed: int, query: Side, document: Document) -> bytes:
-    """The rank of a positive of a query under the seed: the lowest is drawn."""
-    parts = [query.text, *query.images, "", document.side.text, *document.side.images]
-    return hashlib.blake2b(f"{seed}\n{parts!r}".encode(), digest_size=8).digest()

@@ -7,7 +7,6 @@ A query: `{qid, query_txt, query_img_path, query_modality, pos_cand_list: [did],
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from corpus.sampling import choose, derive_seed
 from corpus.schema import Task
 from corpus.settings import SettingsError
 from corpus.storage import Store
@@ -132,7 +132,7 @@ class MbeirReader(DocumentPairReader[MbeirSource]):
             return replace(pair, positive=document.side)
         prompt = prompts[0]
         if self.settings.instructions == "drawn":
-            prompt = prompts[_hash(self.settings.seed, pair.key) % len(prompts)]
+            prompt = prompts[choose(prompts, derive_seed(self.settings.seed, pair.key))]
         return replace(pair, positive=document.side, instruction=prompt + (" " if pair.query.text else ""))
 
     @cached_property
@@ -172,7 +172,3 @@ def _ordered(modality: str) -> str:
 
 def _modality(side: Side) -> str:
     return ",".join([*(["image"] if side.images else []), *(["text"] if side.text else [])])
-
-
-def _hash(seed: int, key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}\n{key}".encode(), digest_size=8).digest(), "little")

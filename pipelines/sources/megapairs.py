@@ -7,12 +7,12 @@ stays there. (arXiv 2412.14475)
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field
 
+from corpus.sampling import choose, derive_seed
 from corpus.schema import Task
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
@@ -89,9 +89,8 @@ def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: i
 
 
 def choose_text(texts: Sequence[str], record: str, seed: int) -> str:
-    """Chooses one of the texts by the hash of the record under the seed, wherever the record stands."""
-    digest = hashlib.blake2b(record.encode(), digest_size=8, salt=(seed % 2**128).to_bytes(16, "little")).digest()
-    return texts[int.from_bytes(digest, "little") % len(texts)]
+    """Chooses one of the texts by the record and the seed, wherever the record stands."""
+    return texts[choose(texts, derive_seed(seed, record))]
 
 
 def _image(record: Row, key: str, settings: MegaPairsSource) -> str:

@@ -22,7 +22,6 @@ damaged files, and note them.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -35,7 +34,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.hashing import Hashes, hash_strings
+from corpus.hashing import Hashes, digest
+from corpus.sampling import random_numbers
 from corpus.schema import Modality
 from corpus.stage import Gives
 from pipelines.sources.base import SourceSettings
@@ -261,12 +261,7 @@ def images_on(pair: SourcePair) -> str:
 
 def content_digest(pair: SourcePair) -> bytes:
     """Hashes the content of a pair to 16 bytes: query, positive, instruction and label."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (*_parts(pair.query), *_parts(pair.positive), pair.instruction, pair.label):
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.digest()
+    return digest(*_parts(pair.query), *_parts(pair.positive), pair.instruction, pair.label)
 
 
 def _parts(side: Side) -> tuple[str, ...]:
@@ -291,7 +286,7 @@ class _Candidates:
     def table(self, pairs: list[SourcePair]) -> pa.Table:
         """Makes PAIR_ROWS with the columns `url` and `text` of `Sample`: the halves of each pair's digest."""
         digests = [content_digest(pair) for pair in pairs]
-        places = hash_strings(pa.array([digest[:8] for digest in digests], pa.binary()), self._seed)
+        places = random_numbers(pa.array([each[:8] for each in digests], pa.binary()), self._seed)
         possible = np.flatnonzero(places <= self._last).tolist()
         self.skipped += len(pairs) - len(possible)
         self._fresh.append(places[possible])

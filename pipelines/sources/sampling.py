@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpus.hashing import Hashes, hash_strings
+from corpus.hashing import Hashes
+from corpus.sampling import random_numbers
 
 _BLOCK_ROWS = 65_536  # of the tables that are kept and given out
 _SLACK_ROWS = 4 * _BLOCK_ROWS  # kept at least, beyond the sample, before it is cut back
@@ -40,7 +41,7 @@ class Sample:
         capacity = max(rows // 4, _SLACK_ROWS)
         for table in tables:
             self.seen += table.num_rows
-            urls = hash_strings(table.column("url"), seed)
+            urls = random_numbers(table.column("url"), seed)
             possible = urls <= last
             buffer.append((table.filter(pa.array(possible)), urls[possible]))
             capacity -= len(buffer[-1][1])
@@ -61,7 +62,7 @@ class Sample:
 
     def _merge(self, buffer: list[tuple[pa.Table, Hashes]], seed: int) -> np.uint64:
         """Adds the buffered rows, drops those beyond the sample; returns the last hash of a URL that can be in it."""
-        fresh = [hash_strings(table.column("text"), seed) for table, _ in buffer]
+        fresh = [random_numbers(table.column("text"), seed) for table, _ in buffer]
         urls = np.concatenate([self._urls, *(urls for _, urls in buffer)])
         texts = np.concatenate([self._texts, *fresh])
         copies = np.concatenate([self._copies, np.ones(len(urls) - len(self._copies), np.int64)])

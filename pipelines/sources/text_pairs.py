@@ -6,7 +6,6 @@ hold positives: one that equals a positive of its row is no negative.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
 
+from corpus.sampling import choose, derive_seed
 from corpus.settings import SettingsError
 from pipelines.sources.column_mapping import Template, look_up, require_paths
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
@@ -128,7 +128,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
         distinct = list({normalize_side(side): side for side in reversed(nonempty)}.values())[::-1]
         if self.settings.positives == "one":
             self.text_counts["positives_not_drawn"] += len(positives) - 1
-            return [min(distinct, key=lambda side: _rank(self.settings.seed, query, side.text))]
+            return [distinct[choose([side.text for side in distinct], derive_seed(self.settings.seed, query))]]
         for reason, count in (
             ("empty_positive", len(positives) - len(nonempty)),
             ("repeated_positive", len(nonempty) - len(distinct)),
@@ -191,7 +191,3 @@ def _scored(sides: list[Side], row: Row, path: str) -> list[Side]:
 def _number(value: Any) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_number else 0.0
-
-
-def _rank(seed: int, query: str, positive: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\n{len(query)}\n{query}{positive}".encode(), digest_size=8).digest()

@@ -15,11 +15,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from corpus.hashing import hash_strings
+from corpus.sampling import random_order
 from corpus.settings import SettingsError, tuning
 from corpus.stage import Gives
 from pipelines.sources.base import SourceSettings
@@ -193,8 +192,8 @@ class VideosReader:
     def _in_order(self, videos: list[FileInfo]) -> list[FileInfo]:
         if self._settings.sample_rows is None:
             return videos
-        hashes = hash_strings(pa.array([video.url for video in videos], pa.string()), self._settings.seed)
-        return [videos[at] for at in np.argsort(hashes, kind="stable").tolist()]
+        urls = pa.array([video.url for video in videos], pa.string())
+        return [videos[at] for at in random_order(urls, self._settings.seed).tolist()]
 
     @property
     def notes(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.hashing import NULL_HASH, hash_strings, mix64
+from corpus.hashing import NULL_HASH, digest, hash_string, hash_strings, hash_words, mix64
 
 ALL = 2**64 - 1
 
@@ -117,3 +117,23 @@ def test_seeds_are_independent() -> None:
 def test_mixing_loses_nothing() -> None:
     numbers = np.arange(100_000, dtype=np.uint64)
     assert len(np.unique(mix64(numbers))) == len(numbers)
+
+
+@given(st.text(max_size=40), st.integers(-1, 2**70))
+def test_one_string_has_the_hash_of_a_column(text: str, seed: int) -> None:
+    expected = hash_strings(pa.array([text]), seed).tolist()
+    assert [hash_string(text, seed)] == [hash_string(text.encode(), seed)] == expected
+
+
+@given(st.lists(st.binary(min_size=24, max_size=24)), st.integers(0, ALL))
+def test_words_have_the_hash_of_their_bytes(strings: list[bytes], seed: int) -> None:
+    words = np.frombuffer(b"".join(strings), "<u8").reshape(-1, 3).T.astype(np.uint64)
+    assert np.array_equal(hash_words(words, seed), hash_strings(pa.array(strings, pa.binary()), seed))
+    assert np.array_equal(hash_strings(pa.array(strings, pa.binary(24))), hash_strings(pa.array(strings, pa.binary())))
+
+
+def test_digests_tell_where_a_part_ends() -> None:
+    parts = [("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), ("", "abc"), (), ("",)]
+    assert len({digest(*each) for each in parts}) == len(parts)
+    assert digest("ä", b"x") == digest("ä".encode(), "x")
+    assert len(digest()) == 16

@@ -15,7 +15,7 @@ from recaption.prompts import (
     Prompt,
     PromptChoice,
     check_names,
-    choose,
+    choose_prompts,
     chosen_prompts,
     load_library,
     render,
@@ -186,30 +186,30 @@ def test_where_the_files_lie_is_no_part_of_the_choice(tmp_path: Path) -> None:
 def test_an_image_has_its_prompt_in_any_order_and_company() -> None:
     prompts, ids = pick({"short": 1.0, "detailed": 1.0}), digests(500)
     has_text = np.arange(500) % 3 == 0
-    chosen = choose(prompts, ids, has_text, seed=7)
+    chosen = choose_prompts(prompts, ids, has_text, seed=7)
     order = np.random.default_rng(0).permutation(500)
-    assert np.array_equal(choose(prompts, [ids[row] for row in order], has_text[order], seed=7), chosen[order])
+    assert np.array_equal(choose_prompts(prompts, [ids[row] for row in order], has_text[order], seed=7), chosen[order])
     for row in range(0, 500, 50):
-        assert choose(prompts, ids[row : row + 1], has_text[row : row + 1], seed=7)[0] == chosen[row]
-    assert not np.array_equal(choose(prompts, ids, has_text, seed=8), chosen)
+        assert choose_prompts(prompts, ids[row : row + 1], has_text[row : row + 1], seed=7)[0] == chosen[row]
+    assert not np.array_equal(choose_prompts(prompts, ids, has_text, seed=8), chosen)
 
 
 def test_the_choice_is_the_same_for_ever() -> None:
     """Numbers that a change of the code must not change: captions that exist would be stale."""
     prompts, ids = pick({"short": 1.0, "chart-01": 0.5}), digests(12)
-    assert choose(prompts, ids, np.ones(12, bool), seed=1).tolist() == [3, 3, 2, 0, 2, 1, 0, 2, 3, 2, 0, 1]
+    assert choose_prompts(prompts, ids, np.ones(12, bool), seed=1).tolist() == [3, 3, 2, 0, 2, 1, 0, 2, 3, 2, 0, 1]
 
 
 def test_prompts_are_drawn_by_weight() -> None:
     prompts = pick({"short-01": 1.0, "short-02": 3.0, "chart-01": 4.0})
-    counts = np.bincount(choose(prompts, digests(20_000), np.ones(20_000, bool), seed=0), minlength=3)
+    counts = np.bincount(choose_prompts(prompts, digests(20_000), np.ones(20_000, bool), seed=0), minlength=3)
     assert [prompt.id for prompt, _ in prompts] == ["chart-01", "short-01", "short-02"]
     assert counts / 20_000 == pytest.approx([0.5, 0.125, 0.375], abs=0.015)
 
 
 def test_rows_without_a_text_get_no_prompt_that_needs_one() -> None:
     prompts, has_text = pick({"detailed": 1.0}), np.arange(6000) % 2 == 0
-    chosen = choose(prompts, digests(6000), has_text, seed=0)
+    chosen = choose_prompts(prompts, digests(6000), has_text, seed=0)
     hinted = np.array([prompt.uses_hint for prompt, _ in prompts])[chosen]
     assert not hinted[~has_text].any()
     assert hinted[has_text].mean() == pytest.approx(1 / 3, abs=0.03)
@@ -220,7 +220,7 @@ def test_rows_without_a_text_get_no_prompt_that_needs_one() -> None:
 def test_where_all_prompts_need_a_text_others_of_the_purpose_stand_in() -> None:
     prompts, has_text = pick({"detailed-05": 2.0, "detailed-06": 1.0}), np.arange(2000) % 2 == 0
     assert [weight for _, weight in prompts] == [0.0] * 4 + [2.0, 1.0]
-    chosen = choose(prompts, digests(2000), has_text, seed=0)
+    chosen = choose_prompts(prompts, digests(2000), has_text, seed=0)
     assert set(chosen[has_text]) == {4, 5}
     assert set(chosen[~has_text]) == {0, 1, 2, 3}
 
@@ -231,18 +231,18 @@ def test_where_nothing_can_stand_in_the_choice_is_refused(tmp_path: Path) -> Non
         chosen_prompts(PromptChoice(prompts={"pair": 1.0}, files=(file,)), images=(2, 2))
     hinted = [(LIBRARY["detailed-05"], 1.0)]
     with pytest.raises(ValueError, match="rows without a text"):
-        choose(hinted, digests(2), np.array([True, False]), seed=0)
-    assert choose(hinted, digests(2), np.array([True, True]), seed=0).tolist() == [0, 0]
+        choose_prompts(hinted, digests(2), np.array([True, False]), seed=0)
+    assert choose_prompts(hinted, digests(2), np.array([True, True]), seed=0).tolist() == [0, 0]
 
 
 def test_a_new_prompt_moves_only_the_images_that_get_it() -> None:
     ids, has_text = digests(3000), np.ones(3000, bool)
     before, after = pick({"short-01": 1.0, "short-03": 1.0}), pick({"short-01": 1.0, "short-02": 1.0, "short-03": 1.0})
-    old = np.array([prompt.id for prompt, _ in before])[choose(before, ids, has_text, seed=0)]
-    new = np.array([prompt.id for prompt, _ in after])[choose(after, ids, has_text, seed=0)]
+    old = np.array([prompt.id for prompt, _ in before])[choose_prompts(before, ids, has_text, seed=0)]
+    new = np.array([prompt.id for prompt, _ in after])[choose_prompts(after, ids, has_text, seed=0)]
     assert set(new[new != old]) == {"short-02"}
     assert (new != old).mean() == pytest.approx(1 / 3, abs=0.03)
 
 
 def test_no_rows_choose_nothing() -> None:
-    assert choose(pick({"short": 1.0}), [], np.zeros(0, bool), seed=0).tolist() == []
+    assert choose_prompts(pick({"short": 1.0}), [], np.zeros(0, bool), seed=0).tolist() == []

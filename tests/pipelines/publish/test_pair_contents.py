@@ -30,7 +30,7 @@ def read(
     world = World(str(folder))
     paths = world.write_pairs("laion", rows)
     candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
-    arranged = arrange(candidates, None, 100, "k")
+    arranged = arrange(candidates, None, 100, 1)
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
     return read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives, sources), ordered

@@ -38,17 +38,17 @@ def own(*numbers: int) -> list[Row]:
 
 
 def filled(
-    folder: Path, rows: list[Row], negatives: int, key: str = "k", tables: int = 3, related: Sequence[str] = ()
+    folder: Path, rows: list[Row], negatives: int, seed: int = 1, tables: int = 3, related: Sequence[str] = ()
 ) -> list[tuple[Row, int, Row]]:
     """(pair, slot, donor) as rows."""
     world = World(str(folder))
     paths = world.write_pairs("laion", rows, tables)
     candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
-    arranged = arrange(candidates, None, 1000, "order")
+    arranged = arrange(candidates, None, 1000, 0)
     sides = read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives)
     labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
     near = find_near_sides(world.workspace, pair_tables(paths), candidates, arranged, sides, TextNearSettings())
-    fill = fill_negatives(sides, candidates, arranged, key, labels, near)
+    fill = fill_negatives(sides, candidates, arranged, seed, labels, near)
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
     return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]
@@ -177,7 +177,7 @@ def test_frequent_answers_and_queries_leave_the_search_linear(one_query: bool) -
         query_id=query if one_query else numbers,
     )
     found, arranged = replace(found, group=minus, label=minus), replace(arranged, chosen=np.arange(pairs))
-    fill = fill_negatives(sides, found, arranged, "k")
+    fill = fill_negatives(sides, found, arranged, 1)
     assert len(fill.pair) == pairs
     ids, shown_by = sides.query_id, sides.positive_key
     assert not (ids[fill.pair] == ids[fill.donor]).any()
@@ -206,15 +206,15 @@ def test_pairs_without_group_and_label_are_not_one_group(tmp_path: Path) -> None
     assert len(filled(tmp_path, [image_pair("laion", str(n), item(n)) for n in range(3)], negatives=2)) == 6
 
 
-def test_the_same_key_draws_the_same_whatever_the_tables(tmp_path: Path) -> None:
+def test_the_same_seed_draws_the_same_whatever_the_tables(tmp_path: Path) -> None:
     rows = [image_pair("laion", str(n), item(n)) for n in range(50)]
 
-    def drawn(folder: str, key: str, tables: int) -> list[tuple[bytes, bytes]]:
-        found = filled(tmp_path / folder, rows, 1, key, tables)
+    def drawn(folder: str, seed: int, tables: int) -> list[tuple[bytes, bytes]]:
+        found = filled(tmp_path / folder, rows, 1, seed, tables)
         return [(row["pair_id"], donor["pair_id"]) for row, _, donor in found]
 
-    assert drawn("a", "k", 1) == drawn("b", "k", 5)
-    assert drawn("c", "k", 2) != drawn("d", "l", 2)
+    assert drawn("a", 1, 1) == drawn("b", 1, 5)
+    assert drawn("c", 1, 2) != drawn("d", 2, 2)
 
 
 def test_draws_are_spread_over_the_dataset(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_searching_gives_what_walking_on_would(seed: int, monkeypatch: pytest.Mo
     for steps in (1, 4, 1000):  # the last: nothing is left to be searched for
         monkeypatch.setattr(module, "_STEPS", steps)
         try:
-            fill = fill_negatives(*given, "k", np.array([[0, 1]]))
+            fill = fill_negatives(*given, 1, np.array([[0, 1]]))
             said.append([fill.pair.tolist(), fill.slot.tolist(), fill.donor.tolist()])
         except PublishError as error:
             said.append([str(error)])
@@ -272,4 +272,4 @@ def test_labels_that_leave_no_negative_are_said_of_very_many_pairs_too(labels: i
     sides = replace(sides, negative_keys=np.zeros((200_000, negatives), np.uint64), query_id=np.arange(200_000))
     arranged = replace(arranged, chosen=np.arange(200_000))
     with pytest.raises(PublishError, match=f"200000 of its 200000 pairs .* number {negatives - 1}"):
-        fill_negatives(sides, found, arranged, "k")
+        fill_negatives(sides, found, arranged, 1)

@@ -43,9 +43,9 @@ def test_the_reader_gives_batches_of_one_dataset(undisturbed: Path) -> None:
 
 
 def command_lines(text: str) -> Iterator[str]:
-    """Each command line of this program that an indented or fenced block has; and those in backticks."""
+    """Lists the command lines of this program in indented blocks and in backticks."""
     for line in text.replace("\\\n", " ").splitlines():
-        if line.strip().startswith("rzen-corpus "):
+        if line.startswith("    rzen-corpus "):
             yield line.split("#")[0].strip()
     yield from (" ".join(found.split()) for found in re.findall(r"`(rzen-corpus [^`]+)`", text))
 

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 import typer.core
 import webdataset
 import yaml
+from pydantic import BaseModel
 
 from corpus.settings import SettingsError
 from pipelines.cli import app
 from pipelines.config import Config
 from pipelines.docs import render, tables
+from tests.helpers.noise_images import noise_jpeg
+from tests.helpers.whole_runs import command
 
 HOME = Path(__file__).parents[2]
 PAGES = {path: path.read_text(encoding="utf-8") for path in [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]}
 README = PAGES[HOME / "README.md"]
+FOLDERS = ("benchmarks", "corpus", "serving", "filters", "recaption", "video", "pipelines", "demo")
 
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_reader_gives_batches_of_one_dataset(undisturbed: Path) -> None:
-    [code] = blocks(README, "python")
-    names: dict[str, Any] = {}
-    exec(compile(code.replace("demo-run/corpus", str(undisturbed / "corpus")), "README.md", "exec"), names)
+def without_blocks(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def test_the_loop_gives_batches_of_one_dataset(undisturbed: Path) -> None:
+    names = run_loop(undisturbed / "corpus")
     batches = list(names["training_batches"](9))
     assert {len(batch) for batch in batches} == {32}
     for batch in batches:
@@ -42,12 +51,49 @@ def test_the_reader_gives_batches_of_one_dataset(undisturbed: Path) -> None:
     assert webdataset.__version__
 
 
+def run_loop(corpus: Path) -> dict[str, Any]:
+    """Runs README's loop over a corpus; returns its variables."""
+    [code] = blocks(README, "python")
+    assert 'CORPUS, BATCH = "corpus", 32' in code
+    names: dict[str, Any] = {}
+    exec(compile(code.replace('"corpus"', repr(str(corpus)), 1), "README.md", "exec"), names)
+    return names
+
+
+def test_the_example_runs_as_it_is_written(tmp_path: Path) -> None:
+    [record], [settings] = blocks(README, "jsonl"), blocks(README, "yaml")
+    fields = json.loads(record)
+    example = README[README.index("## An example") : README.index("## The command line")]
+    commands = list(command_lines(example))
+    assert [shlex.split(line)[1] for line in commands] == ["init", "plan", "run", "mix", "verify"]
+    (tmp_path / "data/photos").mkdir(parents=True)
+    photos = [f"{number:02}.jpg" for number in range(40)]
+    for number, photo in enumerate(photos):
+        (tmp_path / "data/photos" / photo).write_bytes(noise_jpeg(number))
+    rows = [
+        {**fields, "title": f"Kettle {number}", "photo": photo, "similar_photo": photos[number - 1]}
+        for number, photo in enumerate(photos)
+    ]
+    (tmp_path / "data/products.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    for line in commands:
+        done = subprocess.run(
+            command(*shlex.split(line)[1:]), cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+        if " init " in line:
+            (tmp_path / "pairs.yaml").write_text(settings)
+    names = run_loop(tmp_path / "corpus")
+    assert len(names["images"]) == 32
+    assert all(re.fullmatch(r"Kettle \d+: red enamel, 1.5 litres", text) for text in names["texts"])
+
+
 def command_lines(text: str) -> Iterator[str]:
     """Lists the command lines of this program in indented blocks and in backticks."""
     for line in text.replace("\\\n", " ").splitlines():
         if line.startswith("    rzen-corpus "):
             yield line.split("#")[0].strip()
-    yield from (" ".join(found.split()) for found in re.findall(r"`(rzen-corpus [^`]+)`", text))
+    for found in re.findall(r"`((?:rzen-corpus )?(?:run|plan|[a-z]+) CONFIG[^`]*|rzen-corpus [a-z][^`]*)`", text):
+        yield " ".join(("" if found.startswith("rzen-corpus ") else "rzen-corpus ", *found.split())).strip()
 
 
 def fault_of(line: str) -> str:
@@ -117,6 +163,92 @@ def test_settings_are_valid() -> None:
                 faults[f"{path.name}, block {number}"] = str(error)
     assert found >= 4
     assert faults == {}
+
+
+def types_in(annotation: Any) -> Iterator[Any]:
+    """Lists the types that an annotation is a union of, without None."""
+    if get_origin(annotation) is Annotated:
+        yield from types_in(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for each in get_args(annotation):
+            yield from types_in(each)
+    elif annotation is not type(None):
+        yield annotation
+
+
+def has_path(annotation: Any, keys: Sequence[str]) -> bool:
+    """Tells whether settings of the type have a value under the keys. A name in capitals stands for any name."""
+    if not keys:
+        return True
+    for each in types_in(annotation):
+        if get_origin(each) is dict:
+            found = has_path(get_args(each)[1], keys[1:])
+        elif isinstance(each, type) and issubclass(each, BaseModel):
+            found = keys[0] in each.model_fields and has_path(each.model_fields[keys[0]].annotation, keys[1:])
+        else:
+            found = False
+        if found:
+            return True
+    return False
+
+
+def test_settings_that_are_named_exist() -> None:
+    sections = "|".join(Config.model_fields)
+    paths = {
+        (path.name, named)
+        for path, text in PAGES.items()
+        for named in re.findall(rf"`((?:{sections})\.[\w.]+)(?:`|: )", without_blocks(text))
+    }
+    assert len(paths) > 10
+    assert [each for each in sorted(paths) if not has_path(Config, each[1].split("."))] == []
+    assert has_path(Config, ["stages", "caption", "sources", "NAME", "files"])
+    assert not has_path(Config, ["stages", "caption", "tries"])
+
+
+def test_keys_of_values_that_are_named_exist() -> None:
+    """In `key: value`, or `key: {key: value}`."""
+    keys = {key for part in Config.model_json_schema()["$defs"].values() for key in part.get("properties", ())}
+    keys |= set(Config.model_fields)
+    unknown, found = [], 0
+    for path, text in PAGES.items():
+        for code in re.findall(r"`(\w+: [^`]+)`", without_blocks(text)):
+            found += 1
+            value = yaml.safe_load(code)
+            unknown += [(path.name, code) for key in keys_in(value) if key not in keys]
+    assert found > 5
+    assert unknown == []
+
+
+def keys_in(value: Any) -> Iterator[str]:
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield key
+        yield from keys_in(inner)
+
+
+def test_identifiers_that_are_named_are_in_the_code() -> None:
+    """A key, reason, column or function that no file has any more."""
+    files = [HOME / "pyproject.toml", *HOME.glob("*.py"), *(HOME / "configs").glob("*.yaml")]
+    files += [file for folder in FOLDERS for file in (HOME / folder).rglob("*") if file.suffix in (".py", ".yaml")]
+    known = {word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8"))}
+    known |= {word for text in PAGES.values() for block in blocks(text, "python") for word in re.findall(r"\w+", block)}
+    unknown = {
+        (path.name, word)
+        for path, text in PAGES.items()
+        for code in re.findall(r"`([^`]+)`", without_blocks(text))
+        for word in re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b", code)
+        if "/" not in code and re.sub(r"_[0-9]+$", "", word) not in known
+    }
+    assert sorted(unknown) == []
+
+
+def test_make_targets_exist() -> None:
+    makefile = (HOME / "Makefile").read_text(encoding="utf-8")
+    targets = {
+        (path.name, name) for path, text in PAGES.items() for name in re.findall(r"(?:`| {4})make ([a-z-]+)", text)
+    }
+    assert ("README.md", "demo") in targets and ("README.md", "test") in targets
+    missing = [each for each in sorted(targets) if not re.search(rf"^{each[1]}:", makefile, re.MULTILINE)]
+    assert missing == []
 
 
 def test_the_tables_are_those_of_the_classes() -> None:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
 from corpus.isolation import isolated
 from corpus.media import MediaWriter
+from corpus.pool import Pool
 from corpus.schema import Status, table_schema
 from corpus.stage import ROWS, MapStage, Resources, Shard, ShuffleStage, Stage
 from corpus.storage import StorageError
@@ -96,6 +97,7 @@ class MapJob:
     stage: MapStage
     workspace: str
     careful: bool = False
+    pools: Mapping[str, Pool] = field(default_factory=dict)  # by the names that the stage declares
 
     @property
     def resources(self) -> Resources:
@@ -103,7 +105,7 @@ class MapJob:
 
     def open(self) -> Callable[[ShardTask], Outcome]:
         function = isolated(self.stage) if self.careful else self.stage.setup()
-        return _OpenMap(self.stage, Workspace(self.workspace), function, self.careful)
+        return _OpenMap(self.stage, Workspace(self.workspace), function, self.careful, self.pools)
 
     def lost(self, item: ShardTask, why: str) -> Outcome:
         return Outcome(item.source, self.stage.name, item.shard, error=why, metrics={LOST: True})
@@ -115,12 +117,13 @@ class _OpenMap:
     workspace: Workspace
     function: Callable[[Shard], pa.Table]
     careful: bool
+    pools: Mapping[str, Pool]
 
     def __call__(self, task: ShardTask) -> Outcome:
         return _outcome(
             self.stage,
             task,
-            lambda: _run_map(self.stage, self.function, self.workspace, task, self.careful),
+            lambda: _run_map(self, task),
             lost_without_memory=not self.careful,
         )
 
@@ -266,14 +269,14 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     return pa.concat_arrays(table.column(name).chunks) if table.num_rows else pa.array([], pa.string())
 
 
-def _run_map(
-    stage: MapStage, function: Callable[[Shard], pa.Table], workspace: Workspace, task: ShardTask, careful: bool
-) -> tuple[pa.Table, int, dict[str, Any]]:
+def _run_map(opened: _OpenMap, task: ShardTask) -> tuple[pa.Table, int, dict[str, Any]]:
+    stage, workspace = opened.stage, opened.workspace
     # Two attempts at a download don't give the same bytes in the same order, so each has a tar of its own, and a
     # table can never point into the other's.
     media = MediaWriter(workspace.store, f"{task.media}.{uuid.uuid4().hex[:8]}.tar")
     try:
         shard, status, reason = _load(stage, workspace, task, media)
+        shard = replace(shard, pools=opened.pools)
         before = None
         if task.previous and not stage.fan_out:  # rows that a stage made itself are made again together
             before = workspace.read_table(task.previous)
@@ -282,7 +285,7 @@ def _run_map(
                     f"{task.previous}: its rows are not those of the shard, so none can be run again alone"
                 )
             shard = shard.take(_chosen(stage, before.take(shard.rows), task.retry))
-        found = run_rows(stage, function, shard, careful)
+        found = run_rows(stage, opened.function, shard, opened.careful)
         table = found if stage.fan_out else _spread(stage, found, shard.rows, status, reason, before)
         media.commit()  # before the table: a table must never name bytes that are not there
     except BaseException:

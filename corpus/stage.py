@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.media import MediaWriter, read_contents, read_parts
+from corpus.pool import Pool, PoolRead
 from corpus.schema import PARTS_FIELD, Status
 from corpus.settings import Settings
 from corpus.storage import Store
@@ -86,8 +87,8 @@ class Shard:
 
     `tables` holds each read table cut to the live rows; `rows` their positions in the shard, int64[n]; `ordinal` the
     shard's number among all shards of the run, so that (ordinal, row) addresses a row of the whole workspace. Tables
-    with rows of another kind are in `side_inputs`, whole. What the stage's function puts into `metrics` goes into the
-    run's record, with the shard's counts.
+    with rows of another kind are in `side_inputs`, whole; tables of all shards in `pools`, unread. What the stage's
+    function puts into `metrics` goes into the run's record, with the shard's counts.
     """
 
     source: str
@@ -100,6 +101,7 @@ class Shard:
     generation: int = 0  # above 0: made again although nothing that the table depends on has changed
     metrics: dict[str, Any] = field(default_factory=dict, compare=False)
     side_inputs: Mapping[str, pa.Table] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -141,6 +143,7 @@ class Stage(ABC):
     version: ClassVar[int] = 1  # raise it when the same settings give other results: its tables become stale
     reads: tuple[str, ...]  # tables of the same shard; a row removed in any of them is not live
     side_inputs: tuple[str, ...] = ()  # which of these have rows of another kind (the images of pairs): given whole
+    pools: tuple[PoolRead, ...] = ()  # tables of all shards that it reads besides; of a map stage only
     settings_key: ClassVar[str] = ""  # where its settings are under `stages:`; "": it has none there
     settings_type: ClassVar[type[Settings]] = Settings
     over: ClassVar[frozenset[Gives]] = frozenset()  # the kinds of sources that it may apply to

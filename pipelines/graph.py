@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from corpus.pool import PoolRead, PoolScope
 from corpus.stage import ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
 from filters.image_dedup import Duplicates
@@ -134,9 +135,21 @@ class _GraphBuilder:
         if missing := [name for name in stage.reads if name not in known]:
             raise RuntimeError(f"stage {stage.name} over {source} reads {missing[0]!r}, which no earlier stage writes")
         reads = tuple((name, known[name]) for name in stage.reads)
+        pools = tuple((read, self._pool(read, dataset)) for read in stage.pools)
         own = [self._run[key] for name, key in reads if name not in stage.side_inputs]
         first, counted = own[0]
         counted = counted and stage.filters_rows
         self._run[table] = (table, counted) if stage.fan_out else (first, own[0][1])
-        self.nodes.setdefault(stage.name, []).append(Node(stage, source, table, reads, dataset, counted))
+        self.nodes.setdefault(stage.name, []).append(Node(stage, source, table, reads, dataset, pools, counted))
         return table
+
+    def _pool(self, read: PoolRead, dataset: str) -> tuple[tuple[str, TableKey], ...]:
+        """The tables of a pool: whose they are, and where they lie. Each is listed once."""
+        of_dataset = read.scope is PoolScope.DATASET
+        known = self._of_pairs if of_dataset else self._tables
+        found = [
+            (owner[1] if of_dataset else owner[0], tables[read.name])
+            for owner, tables in known.items()
+            if read.name in tables and (not of_dataset or owner[0] == dataset)
+        ]
+        return tuple(dict.fromkeys(found))

@@ -14,11 +14,13 @@ from typing import Any
 import pyarrow.compute as pc
 
 from corpus.execution import ShardTask, worth_retrying
+from corpus.pool import Pool, PoolRead
 from corpus.schema import Status
 from corpus.stage import ROWS, ShuffleStage, Stage, fingerprint, fingerprint_parts, split_generation
 from corpus.workspace import Root, TableKey, Workspace
 from pipelines.sources.source_shards import SourceIndex
 
+_POOL = "pool "  # before the name of a pool, among the inputs of a fingerprint
 _EXPLAINED = 20  # stale shards of a stage whose old settings are looked up; the others are stale for the same reason
 
 
@@ -34,6 +36,7 @@ class Node:
     table_key: TableKey
     reads: tuple[tuple[str, TableKey], ...]  # (name that the stage knows it by, where it lies)
     dataset: str = ""
+    pools: tuple[tuple[PoolRead, tuple[tuple[str, TableKey], ...]], ...] = ()  # of each: (source, where its tables lie)
     filters_rows: bool = True  # its table says what has become of the source's rows, or of what they became
 
 
@@ -81,6 +84,7 @@ class Planned:
     fingerprint: str
     state: str  # done, missing, stale, again
     why: str = ""
+    pools: Mapping[str, Pool] = field(default_factory=dict)  # the same object for all tables of a node
 
 
 @dataclass
@@ -113,13 +117,15 @@ def make_plan(
             whole[group[0].dataset] = _whole_inputs(group, indexes, known)
         for node in step.nodes:
             present = workspace.tables(node.table_key)
+            pools = {read.name: pool for read, pool in _pools(workspace, node, indexes, known)}
+            pooled = {_POOL + name: _pool_digest(pool) for name, pool in pools.items() if name in _fingerprinted(node)}
             for shard, _ in indexes[node.source].shards:
                 read = list(_read(node, indexes[node.source], shard))
                 inputs = {f"{name}+{after}" if after else name: known[at] for name, after, at in read}
-                parts = fingerprint_parts(node.stage, whole.get(node.dataset, inputs))
+                parts = fingerprint_parts(node.stage, whole.get(node.dataset, inputs) | pooled)
                 tables = tuple((name, at[0].path(at[1], known[at])) for name, _, at in read)
                 ordinal = ordinals[node.table_key.root, node.table_key.owner, shard]
-                one = _Table(workspace, node, shard, ordinal, tables, parts)
+                one = _Table(workspace, node, shard, ordinal, tables, parts, pools)
                 found = one.planned(step.name, present.get(shard, set()), selection, stale < _EXPLAINED)
                 planned.append(found)
                 stale += found.state == "stale"
@@ -158,6 +164,32 @@ def _whole_inputs(
     return {name: digest.hexdigest()[:16] for name, digest in digests.items()}
 
 
+def _pools(
+    workspace: Workspace,
+    node: Node,
+    indexes: Mapping[str, SourceIndex],
+    known: Mapping[tuple[TableKey, str], str],
+) -> Iterator[tuple[PoolRead, Pool]]:
+    """The pools of a node, each with the paths of all its tables in the order of their names."""
+    for read, keys in node.pools:
+        paths = {
+            key.path(shard, known[key, shard])
+            for source, key in keys
+            if source in indexes
+            for shard, _ in indexes[source].shards
+        }
+        yield read, Pool(workspace.store.url, tuple(sorted(paths)))
+
+
+def _pool_digest(pool: Pool) -> str:
+    """The digest of a pool's tables and, so that a plan can say what changed, how many there are."""
+    return f"{hashlib.sha256(chr(10).join(pool.paths).encode()).hexdigest()[:16]}/{len(pool.paths)}"
+
+
+def _fingerprinted(node: Node) -> set[str]:
+    return {read.name for read, _ in node.pools if read.fingerprinted}
+
+
 @dataclass(frozen=True)
 class _Table:
     workspace: Workspace
@@ -166,6 +198,7 @@ class _Table:
     ordinal: int
     inputs: tuple[tuple[str, str], ...]
     parts: dict[str, Any]
+    pools: Mapping[str, Pool]
 
     def planned(self, step: str, present: Iterable[str], selection: Selection, explain: bool) -> Planned:
         base = fingerprint(self.parts)
@@ -200,7 +233,7 @@ class _Table:
             previous,
             retry,
         )
-        return Planned(node, task, name, state, why)
+        return Planned(node, task, name, state, why, self.pools)
 
     def _retried(self, latest: int, retry: frozenset[str]) -> Planned:
         done, stage = self._at(latest, "done"), self.node.stage
@@ -230,8 +263,23 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         found.append(f"stage version {old.get('version')} -> {new['version']}")
     found += _changed("", old.get("settings", {}), new["settings"])
     inputs = old.get("inputs", {})
-    found += [f"`{name}` changed" for name, value in new["inputs"].items() if inputs.get(name) != value]
+    for name, value in new["inputs"].items():
+        if inputs.get(name) != value:
+            found.append(_pool_change(name, inputs.get(name), value) or f"`{name}` changed")
     return found
+
+
+def _pool_change(name: str, old: str | None, new: str) -> str:
+    """How a pool changed, in words; "" for what is no pool."""
+    if not name.startswith(_POOL):
+        return ""
+    name = name.removeprefix(_POOL)
+    before, after = (int(each.partition("/")[2] or 0) for each in (old or "", new))
+    if after > before:
+        return f"the pool `{name}` grew by {after - before} tables, to {after}"
+    if after < before:
+        return f"the pool `{name}` lost {before - after} tables, of {before}"
+    return f"the pool `{name}` changed"
 
 
 def _changed(path: str, old: Any, new: Any) -> list[str]:

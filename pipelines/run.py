@@ -254,6 +254,7 @@ class _Runner:
     def _step(self, step: Step, planned: Sequence[Planned], todo: Sequence[Planned]) -> None:
         start = time.perf_counter()
         blocked = {(p.task.source, p.task.shard) for p in todo if not self._can_run(p)}
+        blocked |= self._blocked_pools(step, todo)
         for dataset in dict.fromkeys(p.node.dataset for p in todo) if step.keyed else ():
             waiting = sum(not self._can_run(p) for p in planned if p.node.dataset == dataset)
             if waiting:
@@ -296,16 +297,34 @@ class _Runner:
     def _can_run(self, planned: Planned) -> bool:
         return all(path in self.ready for _, path in planned.task.inputs)
 
+    def _blocked_pools(self, step: Step, todo: Sequence[Planned]) -> set[tuple[str, str]]:
+        """The shards of a step that wait for a pool, because a search over a part of it would be wrong."""
+        blocked: set[tuple[str, str]] = set()
+        missing: dict[int, dict[str, int]] = {}
+        for planned in todo:
+            pools = planned.pools
+            if id(pools) not in missing:
+                counts = {name: sum(path not in self.ready for path in pool.paths) for name, pool in pools.items()}
+                missing[id(pools)] = {name: count for name, count in counts.items() if count}
+                self.result.failed += [
+                    f"{step.name} {planned.task.source}: waits for {count} tables of the pool `{name}` that an earlier "
+                    "stage did not finish"
+                    for name, count in missing[id(pools)].items()
+                ]
+            if missing[id(pools)]:
+                blocked.add((planned.task.source, planned.task.shard))
+        return blocked
+
     def _outcomes(self, step: Step, planned: Sequence[Planned], todo: Sequence[Planned]) -> Iterator[Outcome]:
         url = self.workspace.store.url
         if not step.keyed:
             for node in step.nodes:
                 stage = node.stage
                 assert isinstance(stage, MapStage)
-                tasks = [p.task for p in todo if p.node is node]
-                if tasks:
+                found = [p for p in todo if p.node is node]
+                if found:
                     stage.prepare()
-                    yield from run_map(self.engine, stage, url, tasks)
+                    yield from run_map(self.engine, MapJob(stage, url, pools=found[0].pools), [p.task for p in found])
             return
         for dataset in dict.fromkeys(p.node.dataset for p in todo):  # "": all sources together
             together = [p for p in planned if p.node.dataset == dataset]
@@ -326,9 +345,8 @@ class _Runner:
         yield from self.engine.map(FinalizeJob(stage, url), settle_tasks(results, [p.task for p in todo], stage))
 
 
-def run_map(engine: Engine, stage: MapStage, workspace: str, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:
+def run_map(engine: Engine, work: MapJob, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:
     """The stage over shards; one that killed its workers is run again away from them, halved down to the row."""
-    work = MapJob(stage, workspace)
     lost = set()
     for outcome in engine.map(work, tasks):
         if outcome.metrics.get(LOST):

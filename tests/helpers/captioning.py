@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from corpus.execution import Outcome, ShardTask
+from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import VlmScene, all_scenes, draw
@@ -110,7 +110,7 @@ def caption_all(scenes: Scenes, engine: Engine, stage: Caption, shards: Sequence
         output = TableKey("tables", SOURCE, CAPTION).path(name, "f")
         parts = {"settings": stage.fingerprint_inputs(), "generation": 0}
         tasks.append(ShardTask(SOURCE, name, task.ordinal, task.inputs, output, task.media, parts))
-    outcomes = list(run_map(engine, stage, str(scenes.root), tasks))
+    outcomes = list(run_map(engine, MapJob(stage, str(scenes.root)), tasks))
     assert [outcome.error for outcome in outcomes] == [""] * len(tasks)
     return outcomes
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pytest
 from jsonschema import Draft202012Validator
 
+from corpus.pool import PoolRead, PoolScope
 from corpus.settings import Settings, SettingsError, load_settings, parse_settings
 from corpus.stage import ROWS, Gives, MapStage, Shard
 from corpus.workspace import Workspace
@@ -24,6 +25,7 @@ from pipelines.report.terminal import Terminal
 from pipelines.run import plan, run, status
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Source, SourceSettings
+from tests.helpers.extras import engine_or_skip
 
 HOME = Path(__file__).parents[2]
 
@@ -108,6 +110,39 @@ def test_a_source_and_a_stage_that_are_listed_are_planned_run_and_counted(tmp_pa
     }
     again, _ = plan(parse_settings(settings(tmp_path, stages={"odd": {"least": 3}}), Plugged), Selection())
     assert [found.why for _, tables in again.steps for found in tables] == ["least: 2 -> 3"]
+
+
+class Rank(MapStage):
+    """How many odd numbers of all sources are smaller."""
+
+    name, reads, schema = "rank", ("odd",), pa.schema([pa.field("rank", pa.int64())])
+    pools = (PoolRead("odd", PoolScope.SOURCES),)
+    over, summary, filters_rows = frozenset({Gives.IMAGES}), "its rank among all", False
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        return self.ranked
+
+    def ranked(self, shard: Shard) -> pa.Table:
+        tables = list(shard.pools["odd"].tables(["number", "status"]))
+        known = [row["number"] for table in tables for row in table.to_pylist() if row["status"] == "kept"]
+        return pa.table(
+            {"rank": [sum(other < n for other in known) for n in shard["odd"].column("number").to_pylist()]}
+        )
+
+
+@pytest.mark.parametrize("engine", ["local", "ray", "beam"])
+def test_a_stage_searches_a_pool_of_all_sources_on_every_engine(tmp_path: Path, engine: str) -> None:
+    engine_or_skip(engine)
+    changes = {"sources": {"n": {"kind": "numbers", "rows": 6}, "m": {"kind": "numbers", "rows": 9}}}
+    given = settings(tmp_path, **changes, engine={"kind": engine})
+    config = parse_settings(given, make_config((*SOURCES, NumbersSource), (Odd, Rank)))
+    assert run(config, Selection(), Terminal(quiet=True)).failed == []
+    planned, _ = plan(config, Selection())
+    ranks = {one.node.source: one.task.output for one in planned.steps[1][1]}
+    found = {
+        name: Workspace(tmp_path).read_table(path, ["rank"]).column("rank").to_pylist() for name, path in ranks.items()
+    }
+    assert found == {"n": [None, None, None, 0, None, 2], "m": [None, None, None, 0, None, 2, None, 4, None]}
 
 
 @pytest.mark.parametrize(

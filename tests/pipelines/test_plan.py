@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
+from corpus.pool import PoolRead, PoolScope
 from corpus.schema import table_schema
 from corpus.settings import Settings
 from corpus.stage import ROWS, MapStage, Shard, ShuffleStage
@@ -73,6 +74,14 @@ class Describe(Toy):
     nondeterministic: ClassVar[bool] = True
 
 
+class Search(Toy):
+    """Reads all tables of `measure`, and looks up what is in all tables of `fetch`."""
+
+    name = "search"
+    reads = ("measure",)
+    pools = (PoolRead("measure"), PoolRead("fetch", PoolScope.SOURCES, fingerprinted=False))
+
+
 class Newer(Measure):
     version: ClassVar[int] = 2
 
@@ -104,7 +113,11 @@ class Toys:
     def steps(self, *stages: MapStage | ShuffleStage) -> list[Step]:
         def node(stage: MapStage | ShuffleStage, source: str) -> Node:
             reads = tuple((name, TableKey("tables", source, name)) for name in stage.reads)
-            return Node(stage, source, TableKey("tables", source, stage.name), reads)
+            pools = tuple(
+                (read, tuple((owner, TableKey("tables", owner, read.name)) for owner in self.shards))
+                for read in stage.pools
+            )
+            return Node(stage, source, TableKey("tables", source, stage.name), reads, pools=pools)
 
         return [Step(stage.name, tuple(node(stage, source) for source in self.shards)) for stage in stages]
 
@@ -402,3 +415,46 @@ def test_a_stage_that_looks_ahead_reads_the_shards_in_which_its_rows_go_on(tmp_p
     # Shard 3 alone is fetched again: with it go the groups of its own shard, and of the one that goes on in it.
     assert [one.state for one in changed.table("together", "a")] == ["done", "done", "stale", "stale"]
     assert whys(changed, "together") == {"`measure` changed", "`measure+1` changed"}
+
+
+# Pools
+
+
+def test_a_search_is_stale_when_its_pool_grows_and_says_by_how_much(toys: Toys) -> None:
+    stages = (Fetch(Settings()), Measure(ToySettings()), Search(Settings()))
+    before = toys.finish(toys.plan(*stages))
+    searched = [one for step, planned in before.steps if step.name == "search" for one in planned]
+    assert [set(one.pools) for one in searched] == [{"measure", "fetch"}] * 3
+    assert searched[0].pools["measure"].paths == tuple(sorted(outputs(before, "measure")))
+    assert searched[0].pools["fetch"].paths == tuple(sorted(outputs(before, "fetch")))
+    assert states(toys.plan(*stages))["search"] == "ddd"
+    toys.shards = {"a": 2, "b": 3}
+    grown = toys.plan(*stages)
+    assert states(grown) == {"fetch": "dddmm", "measure": "dddmm", "search": "sssmm"}
+    assert whys(grown, "search") == {"the pool `measure` grew by 2 tables, to 5", ""}
+
+
+def test_a_search_is_stale_when_its_pool_shrinks(toys: Toys) -> None:
+    stages = (Fetch(Settings()), Measure(ToySettings()), Search(Settings()))
+    toys.finish(toys.plan(*stages))
+    toys.shards = {"a": 1, "b": 1}
+    assert whys(toys.plan(*stages), "search") == {"the pool `measure` lost 1 tables, of 3"}
+
+
+def test_a_pool_that_is_only_looked_up_in_makes_nothing_stale(toys: Toys) -> None:
+    class LookUp(Search):
+        pools = (PoolRead("fetch", PoolScope.SOURCES, fingerprinted=False),)
+
+    stages = (Fetch(Settings()), Measure(ToySettings()), LookUp(Settings()))
+    toys.finish(toys.plan(*stages))
+    toys.shards = {"a": 2, "b": 3}
+    assert states(toys.plan(*stages))["search"] == "dddmm"
+
+
+def test_a_pool_whose_content_changed_makes_stale(toys: Toys) -> None:
+    stages = (Fetch(Settings()), Measure(ToySettings()), Search(Settings()))
+    toys.finish(toys.plan(*stages))
+    toys.content = {("b", 0): "rows-other"}
+    changed = toys.plan(*stages)
+    assert states(changed)["search"] == "sss"
+    assert whys(changed, "search") == {"the pool `measure` changed", "`measure` changed; the pool `measure` changed"}

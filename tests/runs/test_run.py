@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from corpus.execution import ShardTask
+from corpus.execution import MapJob, ShardTask
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import TableKey, Workspace
 from demo.checks.images import compare
@@ -329,7 +329,7 @@ def test_a_row_that_breaks_its_worker_costs_that_row(tmp_path: Path, workers: in
         tasks.append(ShardTask("s", shard, number, (("rows", series.path(shard, "f")),), output, "m", {}))
     engine = LocalEngine(EngineSettings(workers=workers))
     try:
-        outcomes = {outcome.shard: outcome for outcome in run_map(engine, Crashing(), str(tmp_path), tasks)}
+        outcomes = {outcome.shard: outcome for outcome in run_map(engine, MapJob(Crashing(), str(tmp_path)), tasks)}
     finally:
         engine.close()
     assert [outcomes[task.shard].error for task in tasks] == ["", "", ""]

@@ -11,6 +11,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from corpus.settings import Settings, SettingsError, load_settings, parse_settings, tuning
+from tests.helpers.cases import cases
 
 
 class Retries(Settings):
@@ -56,7 +57,7 @@ def fault(data: dict[str, object]) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("extra", "said"),
     [
         ({"worker": 2}, "worker: unknown key; did you mean 'workers'?"),

@@ -14,6 +14,7 @@ import pytest
 from fsspec.asyn import AsyncFileSystem
 
 from corpus.storage import MissingError, StorageError, Store, is_absolute
+from tests.helpers.cases import cases
 
 ODD_NAMES = ["a#b.bin", "a b.bin", "100%.bin", "a%20b.bin", "ünï.bin", "a?b&c=d+e.bin"]
 
@@ -128,7 +129,7 @@ def test_files_get_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a/one.bin").stat().st_mode) == 0o640
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
+@cases("name", ODD_NAMES)
 def test_odd_names(store_url: str, name: str) -> None:
     store = Store(f"{store_url}/{name} folder")
     store.publish(f"b/{name}", b"0123456789")

@@ -15,6 +15,7 @@ from corpus.strict_yaml import YamlFault, parse_yaml
 from pipelines.config import Config
 from pipelines.labels.vocabulary import LabelNames
 from recaption.prompts import load_library
+from tests.helpers.cases import cases
 
 LAUGHS = "a0: &a0 [1, 2]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
@@ -60,7 +61,7 @@ FAULTS: tuple[tuple[str | bytes, int | None, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("text", "line", "what"), FAULTS, ids=range(len(FAULTS)))
+@cases(("text", "line", "what"), FAULTS)
 def test_the_line_and_the_fault_are_named(tmp_path: Path, text: str | bytes, line: int | None, what: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())

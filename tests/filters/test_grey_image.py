@@ -13,6 +13,7 @@ from PIL import Image
 
 from corpus.image.header import sniff
 from filters.grey_image import Grey, TruncatedError, UndecodableError, decode_grey, reduction
+from tests.helpers.cases import cases
 
 WIDTH, HEIGHT = 60, 40
 
@@ -121,8 +122,8 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "webp", "tiff", "avif"])
-@pytest.mark.parametrize("orientation", sorted(TURNS))
+@cases("form", ["jpeg", "png", "webp", "tiff", "avif"])
+@cases("orientation", sorted(TURNS))
 def test_the_orientation_is_applied_once(form: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -25,6 +25,7 @@ from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
 from filters.image_stats import Inspect, InspectSettings, inspect_image
+from tests.helpers.cases import cases
 
 MAX_PIXELS = 20_000_000
 PHOTOGRAPH = Picture(photographs()[0].pixels[:300, :400], "a photograph")
@@ -114,7 +115,7 @@ def save(form: str, mode: str = "RGB", **options: Any) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "form", "mode"),
     [
         (faults.plain(PHOTOGRAPH), "jpeg", "RGB"),
@@ -161,7 +162,7 @@ def damaged_png() -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "reason"),
     [
         (b"", "not_an_image"),

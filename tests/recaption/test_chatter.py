@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from recaption.chatter import cut_talk, has_chatter, is_talk, thinks_aloud
+from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
 SCENE = "Two goats graze on a steep slope above a village."
@@ -40,7 +41,7 @@ def test_what_is_all_talk_leaves_nothing() -> None:
     assert cut_talk("Sure! Hope that helps!") == ""
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *GOOD_CAPTIONS,

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recaption.hints import clean_hint
 from recaption.prompts import load_library, render
 from recaption.special_tokens import has_special_token
+from tests.helpers.cases import cases
 
 HINTED, PLAIN = (load_library()[name] for name in ("detailed-05", "detailed-01"))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("hint", "clean"),
     [
         ("  red\tshoes \n on\x00sale\u2028now ", "red shoes on sale now"),

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recaption.markup import has_markup, repair
+from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "repaired"),
     [
         ("Caption: A dog", "A dog"),
@@ -36,7 +36,7 @@ def test_what_is_taken_off(text: str, repaired: str) -> None:
     assert repair(text) == repaired
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         '"Stop" and "Go" on two signs',
@@ -60,7 +60,7 @@ def test_what_stays(text: str) -> None:
     assert repair(text) == text
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "# Description\nA dog",
@@ -90,7 +90,7 @@ def test_markup(text: str) -> None:
     assert has_markup(repair(text))
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *GOOD_CAPTIONS,

@@ -20,6 +20,7 @@ from recaption.prompts import (
     load_library,
     render,
 )
+from tests.helpers.cases import cases
 
 LIBRARY = load_library()
 
@@ -89,7 +90,7 @@ def test_a_digest_changes_with_everything_but_the_id(tmp_path: Path) -> None:
     assert library["x"].digest != library["y"].digest
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "message"),
     [
         ("prompts: {a: {purpose: short, text: 'What is {it}?'}}", r"prompts\.a\.text: .*unknown placeholder \{it\}"),

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
-
 from recaption.refusals import is_refusal
+from tests.helpers.cases import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "I'm sorry, but I can't assist with that request.",
@@ -39,7 +38,7 @@ def test_refusals(text: str) -> None:
     assert is_refusal(text)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         'A sign reads "Sorry, we are closed" behind a glass door.',

@@ -13,6 +13,7 @@ from recaption.prompts import load_library
 from recaption.screening import REJECT_REASONS, ScreeningSettings, ScreenResult, screen, screen_all
 from serving.request import GenerateResponse
 from tests.helpers import planted_a, planted_b, planted_c, planted_d, planted_e
+from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 from tests.helpers.good_captions_languages import CAPTIONS
 from tests.helpers.planted_cases import is_caught, read_cases
@@ -85,7 +86,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize(("reason", "text"), [(reason, text) for reason in PLANTED for text in PLANTED[reason]])
+@cases(("reason", "text"), [(reason, text) for reason in PLANTED for text in PLANTED[reason]])
 def test_planted_faults(reason: str, text: str) -> None:
     assert screen(text, "stop", ASKED).reject_reason == reason
 
@@ -108,7 +109,7 @@ def test_a_rule_that_is_off_doesnt_fire(reason: str) -> None:
     assert {screen(text, "stop", ASKED, SWITCHES[reason]).reject_reason for text in PLANTED[reason]} == {""}
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         f"Sure, here is a description of the image: {DOG}",
@@ -226,15 +227,16 @@ def test_the_planted_sets_are_caught_kind_by_kind() -> None:
     """Sets A to E were each measured once before the rules knew them; benchmarks/RESULTS.md has those figures."""
     caught: dict[tuple[str, str], list[bool]] = {}
     missed = []
-    for table in (planted_a, planted_b, planted_c, planted_d, planted_e):
+    tables = {"a": planted_a, "b": planted_b, "c": planted_c, "d": planted_d, "e": planted_e}
+    for name, table in tables.items():
         for case in read_cases(table):
             found = is_caught(case)
-            caught.setdefault((table.__name__, case.kind), []).append(found)
-            missed += [] if found else [(table.__name__, case.kind, case.language, case.text)]
+            caught.setdefault((name, case.kind), []).append(found)
+            missed += [] if found else [(name, case.kind, case.language, case.text)]
     assert {key: sum(found) for key, found in caught.items() if sum(found) < 0.9 * len(found)} == {}, missed
-    for table in ("planted_a", "planted_b", "planted_c", "planted_d", "planted_e"):
+    for table in tables:
         found = [each for (name, _), some in caught.items() if name == table for each in some]
-        assert len(found) > (350 if table != "planted_e" else 230)  # E has four of the kinds
+        assert len(found) > (350 if table != "e" else 230)  # E has four of the kinds
         assert sum(found) >= 0.95 * len(found), missed
 
 
@@ -338,7 +340,7 @@ def test_a_structured_answer(text: str, screened: ScreenResult) -> None:
     assert screen(text, "stop", ASKED, caption_field="caption") == screened
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [DOG, "", "{", "[]", '"a"', "null", '{"a": 1}', answer(None), answer(5), answer([DOG]), "[" * 5000, "1" * 5000],
 )

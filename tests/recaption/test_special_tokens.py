@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from recaption.special_tokens import has_special_token, remove_special_tokens
+from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
 TOKENS = {
@@ -27,7 +26,7 @@ TOKENS = {
 }
 
 
-@pytest.mark.parametrize("family", TOKENS)
+@cases("family", TOKENS)
 def test_tokens_of_every_family_are_found_and_removed(family: str) -> None:
     assert [token for token in TOKENS[family] if not has_special_token(f"A goat. {token} A sheep.")] == []
     assert [
@@ -35,7 +34,7 @@ def test_tokens_of_every_family_are_found_and_removed(family: str) -> None:
     ] == []
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *GOOD_CAPTIONS,

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import pytest
-
 from recaption.structured_text import is_data
+from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         '{"animal": "goat"}',
@@ -28,7 +27,7 @@ def test_data(text: str) -> None:
     assert is_data(text)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *GOOD_CAPTIONS,

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from tests.helpers.cases import cases
 from video.clips import Clip, ClipMaker, ClipSettings, Scene, annotated_clips, clips_of, min_hamming, split_scene
 
 SETTINGS = ClipSettings(min_s=2, max_s=10)
@@ -84,7 +85,7 @@ def test_transitions_lie_between_scenes_and_inside_joined_ones_only() -> None:
     assert times(clips_of(scenes, SETTINGS)) == [(0, 4), (4.5, 9)]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@cases("seed", range(20))
 def test_every_moment_is_in_one_clip_and_lengths_are_kept(seed: int) -> None:
     chance = random.Random(seed)
     cuts = [0.0]

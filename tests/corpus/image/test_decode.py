@@ -20,6 +20,7 @@ from corpus.image.decode import (
     upright,
 )
 from corpus.image.header import sniff
+from tests.helpers.cases import cases
 
 WIDTH, HEIGHT = 60, 40
 
@@ -126,8 +127,8 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "webp", "tiff", "avif"])
-@pytest.mark.parametrize("orientation", sorted(TURNS))
+@cases("form", ["jpeg", "png", "webp", "tiff", "avif"])
+@cases("orientation", sorted(TURNS))
 def test_the_orientation_is_applied_once(form: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation

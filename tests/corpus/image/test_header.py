@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from corpus.image.header import ImageHeader, refusal, sniff
+from tests.helpers.cases import cases
 
 WIDTH, HEIGHT = 48, 20
 # Smooth, with a little noise: compresses like a photograph, so that a cut goes through the pixels.
@@ -72,8 +73,8 @@ def test_bytes_after_the_end_do_not_matter(form: str) -> None:
     assert longer == sniff(FILES[form])
 
 
-@pytest.mark.parametrize("form", TURNED)
-@pytest.mark.parametrize("orientation", range(1, 9))
+@cases("form", TURNED)
+@cases("orientation", range(1, 9))
 def test_the_orientation_is_read_and_turns_the_size(form: str, orientation: int) -> None:
     header = sniff(turned(form, orientation))
     assert header.orientation == orientation
@@ -105,7 +106,7 @@ def sixteen_bit(form: str) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "mode"),
     [
         (encode("jpeg", "L"), "L"),

@@ -15,6 +15,7 @@ from corpus.image.header import sniff
 from corpus.image.phash import hash_to_hex, hex_to_hash, perceptual_hashes
 from demo.images.photographs import photographs
 from filters.grey_image import decode_grey
+from tests.helpers.cases import cases
 from tests.helpers.memory import traced
 
 
@@ -100,8 +101,8 @@ def test_an_image_on_its_side_hashes_like_the_upright_one(orientation: int) -> N
     assert distance(one[1], other[1]) <= 2
 
 
-@pytest.mark.parametrize("level", [0, 1, 77, 128, 255])
-@pytest.mark.parametrize("shape", [(1, 1), (8, 9), (31, 200), (163, 122)])
+@cases("level", [0, 1, 77, 128, 255])
+@cases("shape", [(1, 1), (8, 9), (31, 200), (163, 122)])
 def test_a_flat_image_has_the_hash_of_flat_images(level: int, shape: tuple[int, int]) -> None:
     """No noise of summation decides a bit: only the mean is above the median, and no pixel above another."""
     phash, dhash = perceptual_hashes(np.full(shape, level, np.uint8))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from corpus.image.pixel_budget import PixelBudget, UndecodableError, UnfitError, decode_to_budget, smart_resize
+from tests.helpers.cases import cases
 
 QWEN = PixelBudget(min_pixels=224 * 224, max_pixels=768 * 768, multiple=28)
 TILES = PixelBudget(max_pixels=4 * 448 * 448, tile_px=448)
@@ -27,7 +28,7 @@ def encoded(width: int, height: int, form: str = "JPEG", **options: object) -> b
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("size", "expected"),
     [
         ((512, 512), (504, 504)),  # 18.3 steps: the nearest multiple
@@ -161,9 +162,9 @@ def test_frames_share_the_budget() -> None:
         QWEN.per_image(0)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
-@pytest.mark.parametrize("budget", [QWEN, TILES, SQUARE, PixelBudget(max_pixels=10_000)])
-@pytest.mark.parametrize("size", [(3000, 2000), (300, 200), (60, 90), (900, 100)])
+@cases("form", ["JPEG", "PNG"])
+@cases("budget", [QWEN, TILES, SQUARE, PixelBudget(max_pixels=10_000)])
+@cases("size", [(3000, 2000), (300, 200), (60, 90), (900, 100)])
 def test_an_image_is_decoded_at_its_size(form: str, budget: PixelBudget, size: tuple[int, int]) -> None:
     pixels = decode_to_budget(encoded(*size, form), budget)
     assert pixels.dtype == np.uint8

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from corpus.text.clean import (
     needs_cleaning_mask,
     one_line,
 )
+from tests.helpers.cases import cases
 
 ALL = TextCleanSettings()
 
@@ -54,12 +54,12 @@ LEFT_ALONE = [
 ]
 
 
-@pytest.mark.parametrize("text", PUT_RIGHT)
+@cases("text", PUT_RIGHT)
 def test_what_is_wrong_is_put_right(text):
     assert clean_text(text, ALL) == PUT_RIGHT[text]
 
 
-@pytest.mark.parametrize("text", LEFT_ALONE)
+@cases("text", LEFT_ALONE)
 def test_what_only_looks_wrong_is_left_alone(text):
     assert clean_text(text, ALL) == text
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from corpus.text.language import LANGUAGES, in_another_language, is_in_another_language
+from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
 DOGS = {
@@ -103,7 +104,7 @@ def test_a_foreign_clause_within_a_text_is_found(text: str) -> None:
     assert is_in_another_language(text, ["en"])
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "Paris",

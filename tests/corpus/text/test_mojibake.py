@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.text.mojibake import MAY_BE_MOJIBAKE, fix_mojibake, is_mojibake
+from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
 ENCODINGS = ["latin-1", "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1257", "iso-8859-2", "mac-roman", "cp437"]
@@ -26,8 +27,8 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("codec", ["cp1252", "latin-1"])
-@pytest.mark.parametrize("text", FOREIGN)
+@cases("codec", ["cp1252", "latin-1"])
+@cases("text", FOREIGN)
 def test_utf8_that_was_read_as_something_else(text: str, codec: str) -> None:
     """Each text has a character that comes out as one that can't be meant."""
     double = text.encode().decode(codec, errors="replace").replace("\ufffd", "")
@@ -52,7 +53,7 @@ def test_mojibake(text: str) -> None:
     assert is_mojibake(text)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *FOREIGN,

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.text.sentences import goes_on, sentences, truncate_to_sentence, without_quotations, words
+from tests.helpers.cases import cases
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_sentences(text: str) -> None:
     assert sentences(text.replace("| ", "")) == [part.strip() for part in text.split("|")]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "left"),
     [
         ("A dog runs. A cat", "A dog runs."),

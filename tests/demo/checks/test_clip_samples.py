@@ -12,6 +12,7 @@ from corpus.image.pixel_budget import decode_to_budget
 from demo.checks.clip_samples import Made, compare_samples
 from demo.films.films import FEATURE, Truth
 from recaption.dummy import BUDGET, MODEL, dummy_caption
+from tests.helpers.cases import cases
 from tests.helpers.film_results import FRAMES, Row, as_table, jpeg, right_rows, samples_of, write_corpus
 from video.transcode.cut import cut_many
 
@@ -96,7 +97,7 @@ def asked_of_another(samples: Samples) -> None:
     samples[3].update(task="video_qa")
 
 
-@pytest.mark.parametrize(
+@cases(
     "change, said",
     [
         (of_another_part, "is not said of frames"),

@@ -8,6 +8,7 @@ import pytest
 
 from demo.films.frame_numbers import LARGEST, number_on, with_number
 from demo.films.shots import HEIGHT, WIDTH, gallery
+from tests.helpers.cases import cases
 
 NUMBERS = (0, 1, 2, 4095, 20_000, 43_690, LARGEST)
 
@@ -16,9 +17,9 @@ def picture(scene: int = 3) -> np.ndarray:
     return gallery()[scene].pixels[:HEIGHT, :WIDTH]
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("size", [(WIDTH, HEIGHT), (308, 224), (160, 120), (80, 60), (451, 333)])
-@pytest.mark.parametrize("quality", [30, 90])
+@cases("number", NUMBERS)
+@cases("size", [(WIDTH, HEIGHT), (308, 224), (160, 120), (80, 60), (451, 333)])
+@cases("quality", [30, 90])
 def test_a_number_survives_scaling_and_jpeg(number: int, size: tuple[int, int], quality: int) -> None:
     marked = cv2.resize(with_number(picture(), number), size, interpolation=cv2.INTER_AREA)
     data = cv2.imencode(".jpg", marked, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]

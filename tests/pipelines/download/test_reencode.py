@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pipelines.download.reencode import ReencodeSettings, UndecodableError, reencode
+from tests.helpers.cases import cases
 
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 30), (30, 30, 220), (220, 220, 30)
 
@@ -44,7 +45,7 @@ def assert_quarters(data, *colours, within=12):
         assert np.abs(found - wanted).max() <= within
 
 
-@pytest.mark.parametrize(
+@cases(
     ("orientation", "size", "colours"),
     [
         (1, (160, 100), (RED, GREEN, BLUE, YELLOW)),
@@ -58,7 +59,7 @@ def assert_quarters(data, *colours, within=12):
         (0, (160, 100), (RED, GREEN, BLUE, YELLOW)),
     ],
 )
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@cases("kind", ["JPEG", "PNG", "TIFF"])
 def test_orientation_is_applied_once(kind, orientation, size, colours):
     exif = Image.Exif()
     exif[274] = orientation
@@ -69,7 +70,7 @@ def test_orientation_is_applied_once(kind, orientation, size, colours):
     assert not Image.open(io.BytesIO(data)).getexif()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("size", "wanted", "expected"),
     [
         ((320, 200), 160, (160, 100)),
@@ -82,7 +83,7 @@ def test_orientation_is_applied_once(kind, orientation, size, colours):
         ((3000, 2), 100, (100, 1)),
     ],
 )
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@cases("kind", ["JPEG", "PNG"])
 def test_sizes(kind, size, wanted, expected):
     data, *found = reencode(encoded(Image.new("RGB", size, RED), kind), wanted, 90, 1)
     assert tuple(found) == expected

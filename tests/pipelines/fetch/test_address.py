@@ -3,6 +3,7 @@ import ipaddress
 import pytest
 
 from pipelines.fetch.address import AddressPolicy, is_public, literal_ip, parse_rule
+from tests.helpers.cases import cases
 
 PUBLIC = [
     "8.8.8.8",
@@ -56,7 +57,7 @@ def test_public(address):
     assert is_public(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", LOCAL)
+@cases("address", LOCAL)
 def test_not_public(address):
     assert not is_public(ipaddress.ip_address(address))
 
@@ -73,7 +74,7 @@ def test_names_are_no_literals(host):
     assert literal_ip(host) is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rule", "address", "port", "host", "allowed"),
     [
         ("10.0.0.0/8", "10.200.3.4", 80, "", True),

@@ -7,6 +7,8 @@ import zlib
 
 import pytest
 
+from tests.helpers.cases import cases
+
 PHOTO = bytes(range(256)) * 100
 
 
@@ -28,7 +30,7 @@ def test_the_request_names_us_and_asks_for_the_bytes_as_they_are(server, get):
     assert "Cookie" not in head
 
 
-@pytest.mark.parametrize("status", [204, 206, 304, 400, 403, 404, 410, 418, 429, 500, 503, 999])
+@cases("status", [204, 206, 304, 400, 403, 404, 410, 418, 429, 500, 503, 999])
 def test_statuses(server, get, status):
     server.answer("/a", b"" if status in (204, 304) else b"sorry", status=f"{status} Whatever")
     result = get(server.url("/a"))
@@ -55,7 +57,7 @@ def test_a_closed_port(get):
     assert get(f"http://127.0.0.1:{port}/", allow=(f"127.0.0.1:{port}",)).reason == "connection_failed"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("encoding", "sent", "reason"),
     [
         ("gzip", gzip.compress(PHOTO), "ok"),

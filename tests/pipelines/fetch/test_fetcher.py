@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.fetch import FetchSettings, fetch
 from pipelines.fetch.fetcher import HostQueue
+from tests.helpers.cases import cases
 from tests.helpers.delays import server_takes
 
 
@@ -21,7 +22,7 @@ def test_a_redirect_is_followed(server, get, status):
     assert result.final_url == server.url("/to")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("location", "reason"),
     [
         ("http://127.0.0.1:1/", "refused_address"),
@@ -85,7 +86,7 @@ def test_all_redirects_of_an_attempt_share_its_deadline(server, get):
     assert sum(server.counts.values()) < 10
 
 
-@pytest.mark.parametrize(
+@cases(
     ("url", "reason"),
     [
         ("file:///etc/passwd", "refused_scheme"),

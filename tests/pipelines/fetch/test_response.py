@@ -11,6 +11,7 @@ from corpus.storage import StorageError
 from pipelines.fetch import Spool, fetch
 from pipelines.fetch import fetcher as fetch_run
 from pipelines.fetch.response import SpooledBody
+from tests.helpers.cases import cases
 from tests.helpers.delays import dripping
 from tests.helpers.memory import traced
 
@@ -97,7 +98,7 @@ def test_a_large_body_needs_no_memory(server, settings, tmp_path, framing):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
+@cases(
     ("encoding", "sent", "reason"),
     [
         ("gzip", gzip.compress(PHOTO), "ok"),

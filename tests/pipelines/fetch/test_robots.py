@@ -1,9 +1,8 @@
-import pytest
-
 from pipelines.fetch.robots import opt_out
+from tests.helpers.cases import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "found"),
     [
         ([], None),

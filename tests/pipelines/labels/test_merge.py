@@ -8,11 +8,12 @@ from corpus.settings import SettingsError, parse_settings
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
 from pipelines.labels.vocabulary import first_synonym, load_names, normalize_label, singular
+from tests.helpers.cases import cases
 
 NO_LISTS = MergeSettings(built_in_names=False)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("label", "expected"),
     [
         ("Golden_Retriever", "golden retriever"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipelines.publish.publish import publish
+from tests.helpers.cases import cases
 from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
 
 TEXT = (Path(__file__).parents[3] / "docs/trainer.md").read_text(encoding="utf-8")
@@ -96,7 +97,7 @@ def cut_groups(groups: dict[str, str], batches: list[list[str]]) -> set[str]:
     return {group for group, times in found.items() if times > 1}
 
 
-@pytest.mark.parametrize(("name", "shape"), CASES)
+@cases(("name", "shape"), CASES)
 def test_an_epoch_has_every_sample_exactly_once(
     corpus: Path, said: dict[str, Any], name: str, shape: tuple[int, int]
 ) -> None:
@@ -107,7 +108,7 @@ def test_an_epoch_has_every_sample_exactly_once(
         assert sorted(read) == sorted(expected)
 
 
-@pytest.mark.parametrize(("name", "shape"), CASES)
+@cases(("name", "shape"), CASES)
 def test_in_training_batches_are_full_and_every_reader_has_as_many(
     corpus: Path, said: dict[str, Any], name: str, shape: tuple[int, int]
 ) -> None:

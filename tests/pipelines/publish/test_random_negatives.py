@@ -24,6 +24,7 @@ from pipelines.publish.near_sides import find_near_sides
 from pipelines.publish.pair_contents import PairContents, read_pair_contents
 from pipelines.publish.pair_tables import pair_tables
 from pipelines.publish.random_negatives import fill_negatives
+from tests.helpers.cases import cases
 from tests.helpers.small_worlds import World, image_pair
 
 Row = dict[str, Any]
@@ -247,7 +248,7 @@ def drawn_sides(pairs: int, negatives: int, seed: int = 0) -> tuple[PairContents
     return PairContents((), {}, own, query, shown, keys, source % np.uint64(5), whole, shown), found, arranged
 
 
-@pytest.mark.parametrize("seed", range(60))
+@cases("seed", range(60))
 def test_searching_gives_what_walking_on_would(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given, said = drawn_sides(5 + seed // 2, 1 + seed % 3, seed), []
     for steps in (1, 4, 1000):  # the last: nothing is left to be searched for

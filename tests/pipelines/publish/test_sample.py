@@ -21,6 +21,7 @@ from pipelines.publish.sample import (
     to_bytes,
     wrong_json,
 )
+from tests.helpers.cases import cases
 from tests.helpers.small_worlds import image_pair
 
 IMAGE = item_id(b"an image")
@@ -153,7 +154,7 @@ def test_media_are_named_in_order() -> None:
     assert wrong_json(sample) == []
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "value", "said"),
     [
         (("label",), None, "label is None, expected str"),

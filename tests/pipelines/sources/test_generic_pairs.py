@@ -16,6 +16,7 @@ from pipelines.sources.column_mapping import Template, paths_of_records, paths_o
 from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSource
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.json_records import BadRecordError
+from tests.helpers.cases import cases
 from tests.helpers.given_rows import images, rows_of, texts, write_lines
 
 MAPPING = """
@@ -192,7 +193,7 @@ def test_a_wrong_column_is_named_with_its_file(tmp_path: Path) -> None:
         source(tmp_path, "{kind: jsonl, query: {text: '{a!r}'}, positive: {text: x}}")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("template", "expected"),
     [
         ("a", "A"),

@@ -15,6 +15,7 @@ from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource, read_record, spread_evenly, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
 from pipelines.sources.source_shards import gather, source_fingerprint
+from tests.helpers.cases import cases
 
 
 def record(number: int = 0, *turns: str, **more: Any) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def test_a_video_that_is_a_file_has_no_frames(tmp_path: Path) -> None:
     assert [row["key"] for row in rows_of(rows)] == ["v_0"] and rows.counts == {"read": 2, "no_frames": 1}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("broken", "reason"),
     [
         ({"video": ""}, "no_video"),

@@ -16,6 +16,7 @@ from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.megapairs import MegaPairsReader, MegaPairsSource, choose_text, read_triplet, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
 from pipelines.sources.source_shards import gather, source_fingerprint
+from tests.helpers.cases import cases
 
 TEXTS = ["show it at night", "the same place in the dark", "turn day into night"]
 
@@ -98,7 +99,7 @@ def test_choices_do_not_change_with_versions() -> None:
     assert choose_text(TEXTS, "0", 2**200) in TEXTS
 
 
-@pytest.mark.parametrize(
+@cases(
     ("broken", "reason"),
     [
         ({"q_img": None}, "no_image"),

@@ -13,6 +13,7 @@ from corpus.settings import SettingsError
 from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.mmeb import task_of
 from pipelines.sources.string_lists import MAX_CHARACTERS, string_list
+from tests.helpers.cases import cases
 from tests.helpers.mmeb_rows import FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, rows_of, source, write
 
 MME5 = (*FIELDS, "modality")
@@ -111,7 +112,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=[text[:24] for text in HOSTILE])
+@cases("text", HOSTILE)
 def test_hostile_lists_cost_their_row(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     good = ("Find it.", "", GIVEN, "LAION/3.jpg", "['a']", "['']")

@@ -15,6 +15,7 @@ from corpus.workspace import Workspace
 from pipelines.sources.mmeb import task_of
 from pipelines.sources.mmeb_tasks import SUBSETS, split_instruction
 from pipelines.sources.source_shards import gather, source_fingerprint
+from tests.helpers.cases import cases
 from tests.helpers.mmeb_rows import CAPTION, FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, one, rows_of, source, write
 
 
@@ -22,7 +23,7 @@ def test_all_twenty_subsets_are_here() -> None:
     assert sorted(subset for subset, _, _ in PUBLISHED) == sorted(SUBSETS) and len(SUBSETS) == 20
 
 
-@pytest.mark.parametrize(("subset", "row", "expected"), PUBLISHED, ids=[subset for subset, _, _ in PUBLISHED])
+@cases(("subset", "row", "expected"), PUBLISHED)
 def test_a_published_row(
     tmp_path: Path, subset: str, row: tuple[str, ...], expected: tuple[Task, str, str, str, str]
 ) -> None:

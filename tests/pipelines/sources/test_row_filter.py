@@ -9,6 +9,7 @@ import pytest
 
 from corpus.settings import SettingsError
 from pipelines.sources.row_filter import RowFilter
+from tests.helpers.cases import cases
 
 ROWS = pa.table(
     {
@@ -27,7 +28,7 @@ def kept(expression: str) -> list[int]:
     return RowFilter(expression, {"caption": "text"}).apply(numbered).column("row").to_pylist()
 
 
-@pytest.mark.parametrize(
+@cases(
     "expression, expected",
     [
         ("similarity > 0.28", [1, 2]),
@@ -71,7 +72,7 @@ def test_null_is_neither_true_nor_false(expression: str, expected: list[int]) ->
     assert kept(expression) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     "expression, message",
     [
         ("similarity >", "not an expression"),
@@ -108,7 +109,7 @@ def test_what_does_not_fit_the_columns_is_refused(expression: str, message: str)
         kept(expression)
 
 
-@pytest.mark.parametrize(
+@cases(
     "expression, message",
     [
         ("similarity > " + "(" * 10_000 + "1" + ")" * 10_000, "not an expression.*: too many nested parentheses"),

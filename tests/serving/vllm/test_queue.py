@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from serving.request import GenerateRequest
 from serving.vllm.queue import SUSPECT_BATCH, QueuedRequest, RequestQueue
+from tests.helpers.cases import cases
 
 
 def queue_of(count: int) -> RequestQueue:
@@ -75,7 +74,7 @@ def test_the_first_death_of_a_lone_job_may_be_bad_luck_the_second_is_not() -> No
     assert len(queue) == 0
 
 
-@pytest.mark.parametrize("seed", range(20))
+@cases("seed", range(20))
 def test_the_culprits_are_found_and_nobody_else(seed: int) -> None:
     """An engine that answers at random, and dies at once or late of some of its requests."""
     chance = random.Random(seed)

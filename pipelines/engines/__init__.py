@@ -1,7 +1,7 @@
-"""Engines: where stages run. Two verbs, `map` and `map_reduce`, and nothing else.
+"""Engines run stages: in processes of this machine, on a Ray cluster, or on a Beam runner.
 
-An engine schedules, retries over machines and shuffles. It knows nothing of stages, shards or tables: it opens a
-`Work` in each worker and calls it with items. What comes out must not depend on the engine.
+An engine has two methods, `map` and `map_reduce`. It schedules, retries and shuffles, and knows nothing of stages,
+shards or tables: it opens a `Work` in each worker and calls it with items. The results do not depend on the engine.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ class Engine(Protocol):
     """The interface of every engine."""
 
     def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
-        """Run every item and yield its outcome, in any order, as they come. `work` and the items are picklable.
+        """Runs every item and yields the outcomes as they are ready, in any order. `work` and the items are picklable.
 
-        The items of a worker that crashes run again elsewhere; an item that kills its worker three times, alone with
-        it, has the outcome that `work.lost` gives. Raises what `work` raised (beam: RuntimeError with its text, where
-        the runner has other processes). Closing the iterator early starts nothing more, and stops what can be stopped:
-        all publishing is atomic.
+        The items of a worker that crashes run again elsewhere; an item that kills its worker three times while it is
+        the only one there has the outcome that `work.lost` returns. Raises what `work` raised (beam: RuntimeError with
+        its text, where the runner has other processes). Closing the iterator early starts no further item, and stops
+        the running ones where the engine can: all publishing is atomic.
         """
         ...
 
     def map_reduce(
         self, work: Work[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
-        """Shuffle the rows that `work` returns for the items by their uint64 column `key`, then reduce them.
+        """Shuffles the rows that `work` returns for the items by their uint64 column `key`, then reduces them.
 
         `reduce` is called once for each non-empty partition (key mod `partitions`), with all rows of its keys in
         no particular order. Its tables come in any order. Raises what `work` or `reduce` raised, as `map` does.
@@ -43,12 +43,12 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop the workers."""
+        """Stops the workers."""
         ...
 
 
 class EngineSettings(Settings):
-    """Where stages run. Nothing here changes what comes out."""
+    """Settings of the engine. None of them changes the results."""
 
     kind: Literal["local", "ray", "beam"] = tuning("local")
     # Processes (local, beam's own runner), tasks in flight or actors (ray). 0: as many as there are cores (local), as
@@ -61,7 +61,7 @@ class EngineSettings(Settings):
 
 
 def open_engine(settings: EngineSettings, **context: Any) -> Engine:
-    """Open the engine that the settings name. ImportError says which extra is missing."""
+    """Opens the engine that the settings name. ImportError says which extra is missing."""
     if settings.kind == "ray":
         from pipelines.engines.ray import RayEngine
 

@@ -1,8 +1,9 @@
-"""The beam engine: any Beam runner; by default Beam's own, in this process.
+"""The beam engine runs works as pipelines on any Beam runner, by default on Beam's own in this process.
 
-A runner has no way back to the program that starts it but files: outcomes and reduced tables are written to a scratch
-folder in the workspace, read when the pipeline has ended, and removed. Retries are the runner's: it runs a failed
-bundle again, or fails the pipeline; `Work.lost` is not called. Items travel in the pipeline itself: keep them small.
+A runner returns results to the program that starts it through files only: outcomes and reduced tables are written to a
+scratch folder in the workspace, read when the pipeline has ended, and removed. Retries are the runner's: it runs a
+failed bundle again, or fails the pipeline; `Work.lost` is not called. Items are elements of the pipeline, so they
+should be small.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from pipelines.engines.shuffle import from_ipc, partition_rows, split_batch, to_
 I = TypeVar("I")  # noqa: E741
 
 _FILES = 16  # outcomes of one pipeline
-_PIECE_BYTES = 4 * 1024 * 1024  # runners refuse, or choke on, much larger elements
+_PIECE_BYTES = 4 * 1024 * 1024  # runners refuse much larger elements, or run out of memory on them
 
 
 class BeamEngine:
-    """Runs each work as a pipeline of its own. `scratch` is a folder (or URL) that every worker reaches."""
+    """Runs each work as a pipeline. `scratch` is a folder (or URL) that every worker can reach."""
 
     def __init__(self, settings: EngineSettings, scratch: str) -> None:
         self._scratch = scratch
@@ -51,7 +52,7 @@ class BeamEngine:
         self._flags = [*flags, *settings.options]
 
     def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
-        """See `Engine.map`. Outcomes come when all items are done."""
+        """See `Engine.map`. The outcomes are yielded when all items are done."""
         with self._folder() as store:
             self._run(items, _Map(work), _WriteOutcomes(store))
             for name in store.names(""):
@@ -67,7 +68,7 @@ class BeamEngine:
                 yield from_ipc([store.read(name)])
 
     def close(self) -> None:
-        """Remove the scratch folder; nothing else outlives a pipeline."""
+        """Removes the scratch folder; nothing else outlives a pipeline."""
         _remove(Store(self._scratch))
 
     @contextlib.contextmanager
@@ -99,7 +100,7 @@ class BeamEngine:
 
 @contextlib.contextmanager
 def _importable() -> Iterator[None]:
-    """Inside, processes that a runner starts on this machine import this package from where this one did."""
+    """Makes processes that a runner starts on this machine import this package from where this one did."""
     added = rzen_corpus.environment()
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
@@ -153,7 +154,7 @@ class _WorkFn(beam.DoFn):
             close_function(self._function)
 
     def keyed(self, position: int, result: Any) -> Iterable[tuple[int, bytes]]:
-        """Yield a result as (number of a group, bytes)."""
+        """Yields a result as (number of a group, bytes)."""
         raise NotImplementedError
 
 

@@ -1,8 +1,8 @@
-"""The entry point of a Ray cluster's processes: it finds this package there, and only then calls its functions.
+"""The entry point in the processes of a Ray cluster: it locates this package there, then calls its functions.
 
-Ray is sent this module's functions and classes as they are (pickled by value), because to import them by name would
-take this package from wherever the process looks first. For the same reason it is given works, items and functions as
-bytes: to unpickle them imports this package.
+Ray gets the functions and classes of this module pickled by value, because importing them by name would take this
+package from whichever folder the process searches first. For the same reason works, items and functions travel as
+bytes: unpickling them imports this package.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _MODULE = "pipelines.engines.ray"
 
 
 def call(origin: Origin, name: str, arguments: bytes, *objects: Any) -> Any:
-    """Call a function of `pipelines.engines.ray` with arguments that are pickled, and objects of the cluster's."""
+    """Calls a function of `pipelines.engines.ray` with arguments that are pickled, and objects of the cluster's."""
     return getattr(_module(origin), name)(*pickle.loads(arguments), *objects)  # noqa: S301 - the driver's own bytes
 
 
 class WorkerActor:
-    """The actor of a worker: a process that keeps a work open. Calls come one at a time."""
+    """The actor of a worker: a process that keeps a work open. Its calls run one at a time."""
 
     def open(self, origin: Origin, work: bytes) -> Any:
-        """Open the work."""
+        """Opens the work."""
         self._session = _module(origin).open_session(work)
         return {}
 

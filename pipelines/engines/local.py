@@ -1,7 +1,7 @@
-"""The local engine: a pool of processes on this machine, the embedded default.
+"""The local engine runs works in a pool of processes on this machine; it is the default.
 
-One worker means this process itself: nothing is started, a debugger works, and a `memory://` workspace is seen. With
-more, each worker is a process that ends with this one, however it ends.
+One worker means this process itself: no process is started, a debugger works, and a `memory://` workspace is shared.
+With more, each worker is a process that ends with this one, however it ends.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -27,12 +26,12 @@ from corpus.stage import Resources
 from corpus.storage import drop_pending
 from pipelines.engines import EngineSettings, Reduce
 from pipelines.engines.scheduler import Results, WorkerCrashed, WorkerSession, run_items
-from pipelines.engines.shuffle import partition_rows
+from pipelines.engines.shuffle import ShuffleRead, ShuffleWrite
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
-# Libraries would otherwise start a thread per core in every worker. They look once, when they are loaded.
+# Libraries would otherwise start a thread per core in every worker. They read these once, when they are loaded.
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 _session: WorkerSession[Any, Any] | None = None  # in the worker process: of the work that it has open
@@ -49,7 +48,7 @@ class LocalEngine:
         self._idle: list[ProcessWorker] = []
 
     def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
-        """See `Engine.map`. With one worker, an item that kills its process kills the run."""
+        """See `Engine.map`. With one worker, an item that kills its process ends the run."""
         return self._run(work, items)
 
     def map_reduce(
@@ -65,7 +64,7 @@ class LocalEngine:
                     yield pa.ipc.open_file(pa.memory_map(path)).read_all()
 
     def close(self) -> None:
-        """Stop the workers, whatever they do."""
+        """Stops the workers, in the midst of an item too."""
         while self._started:
             self._started.pop().stop()
         self._idle.clear()
@@ -105,11 +104,11 @@ class LocalEngine:
         return worker
 
     def _release(self, workers: list[ProcessWorker], keep: bool) -> None:
-        """Keep the workers for later works, but stop those that still run items, or (`keep` is false) hold a model."""
+        """Keeps the workers for later works, but stop those that still run items, or (`keep` is false) hold a model."""
         for worker in workers:
             if worker not in self._started:
                 continue  # the engine was closed meanwhile
-            if keep and not worker.held:
+            if keep and not worker.assigned:
                 self._idle.append(worker)
             else:
                 self._started.remove(worker)
@@ -120,72 +119,11 @@ def _first_done(calls: Collection[Future[Results]]) -> Future[Results]:
     return next(iter(wait(calls, return_when=FIRST_COMPLETED).done))
 
 
-@dataclass(frozen=True)
-class ShuffleWrite(Generic[I]):
-    """The first half of a shuffle, as a work: it writes an item's rows to a file; record batch n is partition n."""
-
-    work: Work[I, pa.Table]
-    folder: str
-    partitions: int
-
-    @property
-    def resources(self) -> Resources:
-        return self.work.resources
-
-    def open(self) -> Callable[[tuple[int, I]], str]:
-        function = self.work.open()
-        return lambda entry: self._write(entry[0], function(entry[1]))
-
-    def lost(self, item: tuple[int, I], why: str) -> str:
-        return self._write(item[0], self.work.lost(item[1], why))
-
-    def _write(self, position: int, table: pa.Table) -> str:
-        if not table.num_rows:
-            return ""
-        path = f"{self.folder}/{position}.arrow"
-        with pa.ipc.new_file(path, table.schema) as writer:
-            for batch in partition_rows(table, self.partitions):
-                writer.write_batch(batch)
-        return path
-
-
-@dataclass(frozen=True)
-class ShuffleRead:
-    """The second half of a shuffle, as a work: it reads a partition from each spilled file and reduces it."""
-
-    reduce: Reduce
-    folder: str
-    spilled: tuple[str, ...]
-
-    @property
-    def resources(self) -> Resources:
-        return Resources()
-
-    def open(self) -> Callable[[int], str]:
-        return self._reduce
-
-    def lost(self, item: int, why: str) -> str:
-        raise RuntimeError(f"partition {item} of a shuffle: {why}")
-
-    def _reduce(self, partition: int) -> str:
-        batches = []
-        for path in self.spilled:
-            with pa.OSFile(path) as file:
-                batches.append(pa.ipc.open_file(file).get_batch(partition))
-        if not any(batch.num_rows for batch in batches):
-            return ""
-        reduced = self.reduce(pa.Table.from_batches(batches))
-        path = f"{self.folder}/reduced-{partition}.arrow"
-        with pa.ipc.new_file(path, reduced.schema) as writer:
-            writer.write_table(reduced)
-        return path
-
-
 class ProcessWorker:
-    """A worker process. It has an executor to itself, so that when it crashes it is known with which items."""
+    """A worker process. It has an executor of its own, which tells which items it had when it crashed."""
 
     def __init__(self, threads: int) -> None:
-        self.held: set[int] = set()
+        self.assigned: set[int] = set()
         self._threads = threads
         self._start()
 
@@ -195,16 +133,16 @@ class ProcessWorker:
         self._pool = ProcessPoolExecutor(1, spawn, initializer=_exit_with_parent, initargs=(self._parent_pipe[0],))
 
     def open(self, work: Work[Any, Any]) -> Future[Results]:
-        """Open the work, in place of the one before. Starts the process if need be."""
+        """Opens the work, in place of the one before. Starts the process where it is not running."""
         with _child_environment(self._threads):
             return self._call(_open, work)
 
     def start(self, position: int, item: Any) -> Future[Results]:
-        """Start an item; the call ends when there is room for another."""
+        """See `Worker.start`."""
         return self._call(_start, position, item)
 
     def finish(self) -> Future[Results]:
-        """Wait for one of the items that it holds."""
+        """See `Worker.finish`."""
         return self._call(_finish)
 
     def _call(self, function: Callable[..., Results], *args: Any) -> Future[Results]:
@@ -223,20 +161,20 @@ class ProcessWorker:
             raise WorkerCrashed(str(error)) from error
 
     def replace(self) -> None:
-        """Start a new process in place of a crashed one."""
+        """Starts a new process in place of a crashed one."""
         self.stop()
         self._start()
 
     def stop(self) -> None:
-        """End the process now, whatever it does: everything that is published is published whole."""
-        for end in self._parent_pipe:
-            end.close()
+        """Ends the process at once, in the midst of an item too: publishing is atomic."""
+        for connection in self._parent_pipe:
+            connection.close()
         self._pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
 def _child_environment(threads: int) -> Iterator[None]:
-    """Processes that are started inside inherit few threads, and ignore Ctrl-C, which is the parent's."""
+    """Limits the threads of the processes that are started inside, and leaves Ctrl-C to the parent."""
     added = {name: str(threads) for name in _THREAD_LIMITS if name not in os.environ}
     os.environ.update(added)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -249,15 +187,15 @@ def _child_environment(threads: int) -> Iterator[None]:
 
 
 def _exit_with_parent(parent_pipe: Connection) -> None:
-    """Exit the process as soon as the other end of the pipe is closed: by `stop`, or because the parent is no more."""
+    """Exits the process when the other end of the pipe closes: by `stop`, or because the parent has ended."""
 
-    def watch() -> None:
+    def wait_for_parent() -> None:
         with contextlib.suppress(EOFError):
             parent_pipe.recv_bytes()
         drop_pending()
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=wait_for_parent, daemon=True).start()
 
 
 def _open(work: Work[Any, Any]) -> Results:
@@ -265,7 +203,7 @@ def _open(work: Work[Any, Any]) -> Results:
     escape_messages()
     if _session is not None:
         _session.close()
-    _session = None  # before the next model is loaded, the last one goes
+    _session = None  # frees the last model before the next one is loaded
     _session = WorkerSession.of(work)
     return {}
 

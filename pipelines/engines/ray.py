@@ -1,7 +1,7 @@
-"""The ray engine: tasks for stateless works, actors for those that hold a model; for a cluster, and for GPUs.
+"""The ray engine runs works on a cluster: as tasks where they are stateless, as actors where they hold a model.
 
-The cluster's processes must be able to import this package, with the very code that the driver has: from the same
-folder, or as it is installed there. They never take another that lies in the working directory for it.
+The processes of the cluster must be able to import this package with the same code as the driver: from the same
+folder, or as it is installed there. They never import another package of this name from the working directory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rzen_corpus import Origin
 
 I = TypeVar("I")  # noqa: E741
 
-# Ray keeps results under 100 KiB in the driver's memory, larger ones in the object store: there the parts belong.
+# Ray keeps results under 100 KiB in the driver's memory, larger ones in the object store, where the parts belong.
 _PART_BYTES = 256 * 1024
 _SPLIT_BYTES = 64 * 1024 * 1024
 
@@ -38,7 +38,7 @@ CRASH_ERRORS = (
     exceptions.OutOfMemoryError,
 )
 
-# What the cluster is sent as it is: all other names are imported there, once it is certain from where.
+# Modules that are pickled by value: all others are imported in the cluster, after `entry` has located this package.
 for _module in (rzen_corpus, entry):
     ray.cloudpickle.register_pickle_by_value(_module)
 
@@ -48,7 +48,7 @@ _opened: tuple[str, Callable[[Any], Any]] | None = None
 
 
 def start_local(**options: Any) -> Any:
-    """Start Ray on this machine; once more where that fails, which it does now and then for no lasting reason."""
+    """Starts Ray on this machine; retries once, because a start fails now and then for no lasting reason."""
     try:
         return ray.init("local", include_dashboard=False, **options)
     except Exception:  # noqa: BLE001 - of a node that did not come up Ray raises anything; the second time it is raised
@@ -101,12 +101,12 @@ class RayEngine:
                 yield table
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends."""
+        """Leaves the cluster; one that was started here ends."""
         if self._connected:
             ray.shutdown()
 
     def _emit(self, work: Work[I, pa.Table], items: Sequence[I], batch_bytes: int) -> Iterator[list[ray.ObjectRef]]:
-        """Yield references to the items' tables, in lists of at least `batch_bytes` together, save the last."""
+        """Yields references to the items' tables, in lists of at least `batch_bytes` together, save the last."""
         shared = ray.put(to_pickle(work))
         options = resource_options(work.resources)
         emit = task(self._origin, "emit", num_returns=2, max_retries=MAX_CRASHES - 1, **options)
@@ -124,8 +124,8 @@ class RayEngine:
             try:
                 size = get_result(call)
             except CRASH_ERRORS as error:
-                lost_rows = work.lost(item, f"its worker died {MAX_CRASHES} times: {error}")
-                size, table = lost_rows.nbytes if lost_rows.num_rows else 0, ray.put(lost_rows)
+                substitute = work.lost(item, f"its worker died {MAX_CRASHES} times: {error}")
+                size, table = substitute.nbytes if substitute.num_rows else 0, ray.put(substitute)
             if size:
                 tables.append(table)
                 total += size
@@ -136,7 +136,7 @@ class RayEngine:
             yield tables
 
     def _slots(self, resources: Resources) -> int:
-        """How many workers: as the settings say, or as many as the cluster has room for now."""
+        """Returns the number of workers: that of the settings, or as many as the cluster has room for now."""
         if self.workers:
             return self.workers
         available = ray.cluster_resources()
@@ -145,8 +145,8 @@ class RayEngine:
             min((available.get(name, 0.0) / amount for name, amount in required.items() if amount), default=1.0)
         )
         if not slots:
-            raise RuntimeError(f"one worker needs {required}, the whole Ray cluster has {available}")
-        # A task that waits for its turn is there when one ends; an actor that waits would hold items up.
+            raise RuntimeError(f"one worker needs {required}, but the Ray cluster has {available} in all")
+        # A queued task starts when another ends; an actor that waits for room would hold up its items.
         return slots if resources.holds_model else 2 * slots
 
 
@@ -155,7 +155,7 @@ def _first_done(calls: Collection[ray.ObjectRef]) -> ray.ObjectRef:
 
 
 def _as_done(calls: Iterator[ray.ObjectRef], max_running: int) -> Iterator[ray.ObjectRef]:
-    """Yield the calls as they end, `max_running` of them in flight. Advancing the iterator makes the next call."""
+    """Yields the calls as they end, `max_running` of them in flight. Advancing the iterator makes the next call."""
     running = list(islice(calls, max_running))
     while running:
         done, running = ray.wait(running, num_returns=1, fetch_local=False)
@@ -164,12 +164,12 @@ def _as_done(calls: Iterator[ray.ObjectRef], max_running: int) -> Iterator[ray.O
 
 
 def resource_options(resources: Resources) -> dict[str, float]:
-    """The options of a task or an actor that needs these resources."""
+    """Returns the options of a task or an actor that needs these resources."""
     return {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
 
 
 def task(origin: Origin, name: str, **options: Any) -> Callable[..., Any]:
-    """A function of this module as a task, which takes its arguments, and after them objects of the cluster."""
+    """Returns a function of this module as a task, which takes its arguments, and after them objects of the cluster."""
     remote = ray.remote(entry.call).options(name=name, **options)
 
     def submit(arguments: tuple[Any, ...], *objects: Any) -> Any:
@@ -179,12 +179,15 @@ def task(origin: Origin, name: str, **options: Any) -> Callable[..., Any]:
 
 
 def to_pickle(thing: Any) -> bytes:
-    """Pickle a work, a function or arguments; a process that can import this package loads the bytes."""
+    """Pickles a work, a function or arguments; a process that can import this package loads the bytes."""
     return ray.cloudpickle.dumps(thing)
 
 
 def get_result(call: ray.ObjectRef) -> Any:
-    """The result of a task or of an actor's call. Raises what it raised: ImportError, if this package isn't there."""
+    """Returns the result of a task or of an actor's call.
+
+    Raises what the call raised; ImportError where the process can't find this package.
+    """
     try:
         return ray.get(call)
     except exceptions.RayTaskError as error:
@@ -198,7 +201,7 @@ class RayWorker:
     """The base of task and actor workers; `work` is a reference, so that it is sent to each node once."""
 
     def __init__(self, origin: Origin, work: ray.ObjectRef, resources: Resources) -> None:
-        self.held: set[int] = set()
+        self.assigned: set[int] = set()
         self.origin = origin
         self.work = work
         self.options = resource_options(resources)
@@ -212,10 +215,10 @@ class RayWorker:
 
 
 class TaskWorker(RayWorker):
-    """A worker without a process of its own: each item is a task for whichever process of the cluster is free."""
+    """A worker without a process: each item is a task for any free process of the cluster."""
 
     def open(self, work: Work[Any, Any]) -> ray.ObjectRef:
-        """A call that has ended: a task opens the work where that was not done before."""
+        """Returns a call that has ended: the first task of a process opens the work there."""
         return ray.put({})
 
     def start(self, position: int, item: Any) -> ray.ObjectRef:
@@ -225,22 +228,22 @@ class TaskWorker(RayWorker):
         return submit((self.work.hex(), position, item), self.work)
 
     def finish(self) -> ray.ObjectRef:
-        """Never called: a task that has ended holds nothing."""
+        """Never called: a task has one item, and ends with it."""
         raise NotImplementedError
 
     def replace(self) -> None:
-        """Nothing is replaced: the next task runs in another process."""
+        """Does nothing: the next task runs in another process."""
 
     def stop(self) -> None:
-        """A task in flight ends by itself, or with the driver.
+        """Does nothing: a task in flight ends by itself, or with the driver.
 
-        `ray.cancel` is no help: at the moment a task is sent off, it aborts the driver (Ray 2.60: "Tried to complete
+        `ray.cancel` does not serve: while a task is being submitted, it aborts the driver (Ray 2.60: "Tried to complete
         task that was not pending").
         """
 
 
 class ActorWorker(RayWorker):
-    """A worker that is an actor: a process that keeps the work open."""
+    """A worker that is an actor: a process of the cluster that keeps the work open."""
 
     def __init__(self, origin: Origin, work: ray.ObjectRef, resources: Resources) -> None:
         super().__init__(origin, work, resources)
@@ -250,7 +253,7 @@ class ActorWorker(RayWorker):
         return ray.remote(entry.WorkerActor).options(**self.options).remote()
 
     def open(self, work: Work[Any, Any]) -> ray.ObjectRef:
-        """Open the work; the call ends as soon as the cluster has room for the actor and the work is open in it."""
+        """Opens the work; the call ends as soon as the cluster has room for the actor and the work is open in it."""
         return self._actor.open.remote(self.origin, self.work)
 
     def start(self, position: int, item: Any) -> ray.ObjectRef:
@@ -262,49 +265,49 @@ class ActorWorker(RayWorker):
         return self._actor.finish.remote()
 
     def replace(self) -> None:
-        """Start a new actor in place of a crashed one, or of one that can't be reached."""
+        """Starts a new actor in place of a crashed one, or of one that can't be reached."""
         self.stop()
         self._actor = self._new()
 
     def stop(self) -> None:
-        """End the actor now."""
+        """Ends the actor at once."""
         ray.kill(self._actor)
 
 
 def open_session(work: bytes) -> WorkerSession[Any, Any]:
-    """Open a work for an actor to hold."""
+    """Opens a work in the process of an actor."""
     return WorkerSession.of(pickle.loads(work))  # noqa: S301 - the driver's own bytes, as all below
 
 
 def run(key: str, position: int, item: Any, work: bytes) -> Results:
-    """The task of one item: its result."""
+    """Runs one item as a task, and returns its result."""
     return {position: _function(key, work)(item)}
 
 
 def emit(key: str, item: Any, work: bytes) -> tuple[int, pa.Table]:
-    """The task of one item of a shuffle: the size of its rows in bytes (0 when there are none), and the rows."""
+    """Runs one item of a shuffle as a task: the size of its rows in bytes (0 when there are none), and the rows."""
     table = _function(key, work)(item)
     return table.nbytes if table.num_rows else 0, table
 
 
 def split(partitions: int, *tables: pa.Table) -> list[pa.Table] | pa.Table:
-    """The task that cuts tables into one for each partition: as many returns of the task."""
+    """Divides tables into one for each partition, as a task with so many return values."""
     batches = partition_rows(pa.concat_tables(tables), partitions)
     parts = [pa.Table.from_batches([batch]) for batch in batches]
     return parts if partitions > 1 else parts[0]
 
 
 def reduce_part(reduce: bytes, *parts: pa.Table) -> pa.Table | None:
-    """The task that reduces a partition; None when it has no rows."""
+    """Reduces a partition as a task; None when it has no rows."""
     function: Reduce = pickle.loads(reduce)  # noqa: S301
     rows = pa.concat_tables(parts)
     return function(rows) if rows.num_rows else None
 
 
 def _function(key: str, work: bytes) -> Callable[[Any], Any]:
-    """The work's function, opened once in each process as long as its tasks are of the same work."""
+    """Returns the work's function, opened once in each process as long as its tasks are of the same work."""
     global _opened
     if _opened is None or _opened[0] != key:
-        _opened = None  # before the next is opened, the last one goes
+        _opened = None  # frees the last one before the next is opened
         _opened = (key, pickle.loads(work).open())  # noqa: S301
     return _opened[1]

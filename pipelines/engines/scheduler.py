@@ -1,7 +1,7 @@
-"""The scheduler: it hands items to workers until every item has its result, and runs those of crashed workers again.
+"""The scheduler assigns items to workers until every item has its result, and runs those of crashed workers again.
 
-The local and the ray engine share it; each has its own kind of worker, and its own way to wait for one. Also the
-session within a worker: a work opened once, and several items in flight.
+The local and the ray engine share it; each has its kind of worker, and its way to wait for one. A `WorkerSession` is
+the other side, within a worker: a work that is opened once, with several items in flight.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ O = TypeVar("O")  # noqa: E741
 Results = dict[int, Any]  # position of an item -> the work's result
 Call = Any  # a future or an object reference; hashable
 
-MAX_CRASHES = 3  # of a worker that had this one item; then the item is given up
+MAX_CRASHES = 3  # of a worker that had this one item; then the item is abandoned
 
 
 class RetryTracker:
-    """The tracker hands out the positions of items, and again those whose worker crashed.
+    """The positions of the items that are still to run, those of crashed workers included.
 
     Where several items were with a worker that crashed, each is a suspect and runs alone from then on, so that only the
-    one at fault is given up and its neighbours are not.
+    one at fault is abandoned and its neighbours are not.
     """
 
     def __init__(self, items: int) -> None:
@@ -35,29 +35,29 @@ class RetryTracker:
         self._alone: set[int] = set()
         self._crashes: Counter[int] = Counter()
 
-    def take(self, held: Collection[int]) -> int | None:
-        """The next item for a worker that has `held`; None if there is none for it now."""
-        if not held and self._suspects:
+    def take(self, assigned: Collection[int]) -> int | None:
+        """Takes the next item for a worker that has the items `assigned`; None if there is none for it now."""
+        if not assigned and self._suspects:
             return self._suspects.popleft()
-        if self._waiting and self._alone.isdisjoint(held):
+        if self._waiting and self._alone.isdisjoint(assigned):
             return self._waiting.popleft()
         return None
 
-    def crashed(self, held: Collection[int]) -> list[int]:
-        """Record that a worker crashed with these items; returns those that are given up."""
-        if len(held) == 1:
-            self._crashes.update(held)
-        given_up = [item for item in held if self._crashes[item] >= MAX_CRASHES]
-        retried = [item for item in held if item not in given_up]
+    def crashed(self, assigned: Collection[int]) -> list[int]:
+        """Records that a worker crashed with these items; returns those that are abandoned."""
+        if len(assigned) == 1:
+            self._crashes.update(assigned)
+        abandoned = [item for item in assigned if self._crashes[item] >= MAX_CRASHES]
+        retried = [item for item in assigned if item not in abandoned]
         self._alone.update(retried)
         self._suspects.extend(retried)
-        return given_up
+        return abandoned
 
 
 class WorkerSession(Generic[I, O]):
-    """The session in one worker: a work's function, and the items in flight, known by their positions.
+    """The session in one worker: a work's function, and the items in flight by position.
 
-    With one item at a time it runs on the calling thread, so that an interrupt reaches it.
+    With one item at a time the function runs on the calling thread, so that an interrupt reaches it.
     """
 
     def __init__(self, function: Callable[[I], O], in_flight: int) -> None:
@@ -69,11 +69,11 @@ class WorkerSession(Generic[I, O]):
 
     @staticmethod
     def of(work: Work[I, O]) -> WorkerSession[I, O]:
-        """Open a work."""
+        """Opens a work."""
         return WorkerSession(work.open(), work.resources.in_flight)
 
     def start(self, position: int, item: I) -> dict[int, O]:
-        """Start an item and wait until there is room for another: {position: result} of what is finished."""
+        """Starts an item and waits until there is room for another: {position: result} of the finished ones."""
         if self._threads is None:
             self._done[position] = self._function(item)
         else:
@@ -81,7 +81,7 @@ class WorkerSession(Generic[I, O]):
         return self._finished(max_running=self.in_flight - 1)
 
     def finish(self) -> dict[int, O]:
-        """Wait for one more item: {position: result} of what is finished; empty when nothing was running."""
+        """Waits for one more item: {position: result} of the finished ones; empty when none was running."""
         return self._finished(max_running=max(0, len(self._running) - 1))
 
     def _finished(self, max_running: int) -> dict[int, O]:
@@ -92,50 +92,50 @@ class WorkerSession(Generic[I, O]):
         return done
 
     def stop(self) -> None:
-        """Start nothing more."""
+        """Cancels the items that have not started."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Start nothing more, and let go of what the function holds."""
+        """Cancels the items that have not started, and releases the resources of the function."""
         self.stop()
         close_function(self._function)
 
 
 class WorkerCrashed(Exception):
-    """A worker ended by itself, and the items that it held are lost."""
+    """A worker process died, and with it the items that were assigned to it."""
 
 
 class Worker(Protocol):
-    """A worker as its parent holds it. It takes one call at a time; each call ends in `Results`."""
+    """A worker as the scheduler sees it. It takes one call at a time; each call ends in `Results`."""
 
-    held: set[int]  # positions of the items that it works on
+    assigned: set[int]  # positions of its unfinished items
 
     def open(self, work: Work[Any, Any]) -> Call:
-        """Open the work; the call ends in no results."""
+        """Opens the work; the call ends with no results."""
         ...
 
     def start(self, position: int, item: Any) -> Call:
-        """Start an item; the call ends when there is room for another."""
+        """Starts an item; the call ends when there is room for another."""
         ...
 
     def finish(self) -> Call:
-        """Wait for at least one of the items that it holds."""
+        """Waits for at least one of the assigned items."""
         ...
 
     def result(self, call: Call) -> Results:
-        """The results of an ended call. Raises WorkerCrashed, or what the work raised."""
+        """Returns the results of an ended call. Raises WorkerCrashed, or what the work raised."""
         ...
 
     def replace(self) -> None:
-        """Start a new worker in place of a crashed one."""
+        """Starts a new worker in place of a crashed one."""
         ...
 
 
 def run_items(
     workers: Sequence[Worker], wait: Callable[[Collection[Call]], Call], work: Work[I, O], items: Sequence[I]
 ) -> Iterator[O]:
-    """Run every item and yield its result, in the order in which they finish; `wait` returns a call that has ended.
+    """Runs every item and yields the results in the order in which they finish; `wait` returns a call that has ended.
 
     Returns as soon as every item has its result, even if a worker has not opened yet. Raises what the work raised, or
     RuntimeError when workers crash before they have an item.
@@ -149,23 +149,21 @@ def run_items(
         try:
             finished = worker.result(call)
         except WorkerCrashed as error:
-            failed_opens += not worker.held
+            failed_opens += not worker.assigned
             if failed_opens == MAX_CRASHES:
-                raise RuntimeError(
-                    f"workers died {MAX_CRASHES} times before they were given anything: {error}"
-                ) from error
+                raise RuntimeError(f"workers died {MAX_CRASHES} times before any item was assigned: {error}") from error
             reason = f"its worker died {MAX_CRASHES} times"
-            finished = {at: work.lost(items[at], reason) for at in tracker.crashed(worker.held)}
+            finished = {at: work.lost(items[at], reason) for at in tracker.crashed(worker.assigned)}
             worker.replace()
-            worker.held.clear()
+            worker.assigned.clear()
             calls[worker.open(work)] = worker
         else:
-            worker.held -= finished.keys()
-            position = tracker.take(worker.held)
+            worker.assigned -= finished.keys()
+            position = tracker.take(worker.assigned)
             if position is not None:
-                worker.held.add(position)
+                worker.assigned.add(position)
                 calls[worker.start(position, items[position])] = worker
-            elif worker.held:
+            elif worker.assigned:
                 calls[worker.finish()] = worker
         unfinished -= len(finished)
         yield from finished.values()

@@ -120,7 +120,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -
 
 
 def test_a_work_that_kills_every_worker_at_opening_is_an_error(engine: LocalEngine) -> None:
-    with pytest.raises(RuntimeError, match="before they were given anything"):
+    with pytest.raises(RuntimeError, match="before any item was assigned"):
         list(engine.map(DiesOnOpening(), range(3)))
 
 

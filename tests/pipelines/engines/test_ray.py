@@ -62,7 +62,7 @@ def test_an_item_that_kills_its_worker_is_lost_alone(engine: RayEngine, resource
 
 
 def test_a_work_that_kills_every_actor_at_opening_is_an_error(engine: RayEngine) -> None:
-    with pytest.raises(RuntimeError, match="before they were given anything"):
+    with pytest.raises(RuntimeError, match="before any item was assigned"):
         list(engine.map(DiesOnOpening(resources=MODEL), range(3)))
 
 

@@ -72,7 +72,7 @@ def test_any_runner_can_be_named(tmp_path: Path) -> None:
 def test_an_interrupt_is_one(tmp_path: Path) -> None:
     fifo = Fifo(tmp_path)
     script = (
-        "from engine_works import Hang; from pipelines.engines import EngineSettings, open_engine\n"
+        "from tests.helpers.engine_works import Hang; from pipelines.engines import EngineSettings, open_engine\n"
         f"engine = open_engine(EngineSettings(kind='beam'), scratch={str(tmp_path / 'scratch')!r})\n"
         f"try: list(engine.map(Hang(fifo={fifo.path!r}), [1, 1]))\n"
         "except KeyboardInterrupt: print('interrupted')"

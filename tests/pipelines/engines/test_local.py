@@ -99,7 +99,8 @@ def test_close_stops_a_run_that_is_left_unfinished(engine: LocalEngine, tmp_path
 def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
     fifo = Fifo(tmp_path)
     script = (
-        "from tests.helpers.engine_works import Hang; from pipelines.engines import *; from pipelines.engines.local import *\n"
+        "from tests.helpers.engine_works import Hang\n"
+        "from pipelines.engines import *; from pipelines.engines.local import *\n"
         f"list(LocalEngine(EngineSettings(workers=2)).map(Hang(fifo={fifo.path!r}), [1, 1]))"
     )
     parent = subprocess.Popen(

@@ -112,7 +112,8 @@ def test_more_than_the_cluster_has_is_refused(ray_address: str) -> None:
 def test_a_cluster_is_joined_or_started(ray_address: str, existing: bool) -> None:
     address = ray_address if existing else None
     script = (
-        "from tests.helpers.engine_works import Square; from pipelines.engines import EngineSettings, open_engine; import ray\n"
+        "from tests.helpers.engine_works import Square\n"
+        "from pipelines.engines import EngineSettings, open_engine; import ray\n"
         f"engine = open_engine(EngineSettings(kind='ray', address={address!r}))\n"
         "print(sum(o.rows for o in engine.map(Square(), range(4))), int(ray.cluster_resources().get('GPU', 0)))\n"
         "engine.close(); print(ray.is_initialized())"

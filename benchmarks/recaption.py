@@ -38,7 +38,7 @@ from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
 from pipelines.engines.scheduler import WorkerSession
 from pipelines.report.caption_stats import Rates
-from recaption.backends import vllm_settings
+from recaption.captioner import vllm_settings
 from recaption.prompts import chosen_prompts
 from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings

@@ -10,8 +10,8 @@ from typing import get_args
 
 from benchmarks.video_files import RATE, Film, Transition, chosen, make
 from benchmarks.video_slides import make_slides
+from video.detection.cuts import DetectSettings
 from video.extract import find_cuts
-from video.scene_detect import DetectSettings
 
 DETECTORS = ("AdaptiveDetector", "ContentDetector", "HashDetector", "HistogramDetector", "ThresholdDetector")
 SIZE = (320, 180)

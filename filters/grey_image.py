@@ -12,7 +12,7 @@ from corpus.image.decode import opaque, reduce_jpeg, reduction, runs_out, uprigh
 from corpus.image.encode import must_be_rewritten
 from corpus.image.header import ImageHeader
 from corpus.image.stock_reader import TruncatedError, UndecodableError, decoder_errors, load, open_image
-from filters.loss import compression_loss
+from filters.compression_loss import compression_loss
 
 __all__ = ["Grey", "Look", "TruncatedError", "UndecodableError", "decode_grey", "look", "reduced"]
 
@@ -25,7 +25,7 @@ class Look:
 
     grey: Grey
     rewrite: bool  # a stock reader would show something else, so it is published anew
-    loss: float  # see filters.loss
+    loss: float  # see filters.compression_loss
 
 
 def decode_grey(data: bytes, header: ImageHeader, longest_px: int = 160, shortest_px: int = 32) -> Grey:

@@ -43,7 +43,8 @@ class DuplicatesSettings(Settings):
 
 class Duplicates(ShuffleStage):
     """Keeps the best of the items that are the same: the largest in pixels, then the one that has lost least by
-    compression (`filters.loss`), then the one of most bytes, then the sharpest, then the one with the smallest id.
+    compression (`filters.compression_loss`), then the one of most bytes, then the sharpest, then the one with the
+    smallest id.
 
     In this order each item that is the same as none of those kept before it is kept, and every other is a duplicate of
     the first kept one that it is the same as. So no two kept items are near each other, and no item is removed for one

@@ -53,7 +53,7 @@ class Inspect(MapStage):
             pa.field("orientation", pa.int8()),
             pa.field("animated", pa.bool_()),
             pa.field("sharpness", pa.float32()),  # see corpus.image.quality
-            pa.field("loss", pa.float32()),  # by compression: see filters.loss
+            pa.field("loss", pa.float32()),  # by compression: see filters.compression_loss
             pa.field("bytes", pa.int64()),  # stored
             pa.field("contrast", pa.float32()),  # standard deviation of the grey levels
             pa.field("entropy", pa.float32()),  # bits, of the histogram of the 256 grey levels

@@ -10,7 +10,7 @@ from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings, SettingsError, tuning
 from recaption import dummy
 from recaption.prompts import PromptChoice, check_names
-from recaption.screening import ScreeningSettings
+from recaption.screening.screen import ScreeningSettings
 from serving.models import find_model, pinned_revision, revision_of
 from serving.openai.settings import EndpointSettings
 from serving.request import SamplingSettings

@@ -20,13 +20,13 @@ from pydantic import Field
 from corpus.settings import Settings, tuning
 from video.budget import Budget, VideoError
 from video.clips import Clip, ClipMaker, ClipSettings, Scene, split_at
-from video.decode import frames, open_container
-from video.files import Source
-from video.frame import Frame
+from video.decoding.decode import frames, open_container
+from video.decoding.files import Source
+from video.decoding.frame import Frame
+from video.decoding.integrity import DecodedFrames
+from video.detection.cuts import Cut, CutFinder, DetectSettings
 from video.frame_stats import ClipStats, FrameStats, hashes_of, measure_frame, stats_between, stats_time, summarize
 from video.frames import Downscaler, FrameBuffer, FrameSettings, SampledFrame, sampled_frame, uniform_times
-from video.integrity import DecodedFrames
-from video.scene_detect import Cut, CutFinder, DetectSettings
 
 _EDGE_S = 0.75  # the statistics in so much of a scene's start and end say whether it goes on in the next
 

@@ -20,9 +20,9 @@ from corpus.image.decode import Pixels
 from corpus.image.pixel_budget import smart_resize
 from corpus.settings import Settings
 from video.budget import VideoError
-from video.decode import frames, open_container
-from video.files import Source
-from video.frame import Frame
+from video.decoding.decode import frames, open_container
+from video.decoding.files import Source
+from video.decoding.frame import Frame
 
 _NEAR_S = 1e-6  # a time that was computed still means the frame that is shown from then on
 

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from corpus.settings import Settings
 from video.budget import MAX_SIDE_PX, Budget, VideoError, video_errors
-from video.container import truncation_error
-from video.continuity import JOINABLE, Continuity, remember
-from video.decode import frames, open_container, shown, time_base, video_stream, zero_of
-from video.files import Source, as_file
+from video.decoding.container import truncation_error
+from video.decoding.continuity import JOINABLE, Continuity, remember
+from video.decoding.decode import frames, open_container, shown, time_base, video_stream, zero_of
+from video.decoding.files import Source, as_file
 
 if TYPE_CHECKING:
     import av
@@ -57,7 +57,7 @@ class Probe:
     height: int
     rotation: int  # degrees counterclockwise by which stored frames are turned to be seen: 0, 90, 180, 270
     mirrored: bool  # left and right of stored frames change places before they are turned
-    dynamic_range: str  # sdr, pq or hlg: see `video.tone_mapping`
+    dynamic_range: str  # sdr, pq or hlg: see `video.decoding.tone_mapping`
     codec: str
     pixel_format: str
     audio: bool

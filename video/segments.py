@@ -19,11 +19,11 @@ from pydantic import Field, model_validator
 from corpus.settings import tuning
 from video.budget import Budget
 from video.clips import Clip
+from video.decoding.files import Source
+from video.decoding.integrity import DecodedFrames
 from video.extract import ExtractedClip, ExtractSettings, extract_clips, extract_intervals
-from video.files import Source
 from video.frame_stats import ClipStats
 from video.frames import encode_frames, same_size_frames
-from video.integrity import DecodedFrames
 from video.transcode.cut import CutSettings, cut_many
 
 Interval = tuple[float, float]  # start_s, end_s

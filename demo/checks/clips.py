@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from corpus.schema import Status
 from demo.films.films import Film, FilmShot, Part, Truth
-from video.groups import ALIKE_SIBLING
+from video.grouping.groups import ALIKE_SIBLING
 from video.schema import ClipKind
 
 _NEAR_FRAMES = 2  # at the edge of a fade or dissolve: where it begins is a matter of degree

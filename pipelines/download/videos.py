@@ -19,7 +19,7 @@ from corpus.storage import MissingError, Store
 from pipelines.download.images import ITEMS_SCHEMA, Stored, download_shard
 from pipelines.fetch import Fetched, FetchSettings, Spool, fetch
 from pipelines.sources.video_files import is_web
-from video.container import HEAD_BYTES, container_of
+from video.decoding.container import HEAD_BYTES, container_of
 
 
 class VideoFetchSettings(FetchSettings):

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from corpus.schema import Origin
 from corpus.text.keys import normalize_text
-from video.groups import ClipColumns, ClipGrouping, group_id
-from video.negatives import NegativeSettings, moment_negatives, sibling_negatives
+from video.grouping.groups import ClipColumns, ClipGrouping, group_id
+from video.grouping.negatives import NegativeSettings, moment_negatives, sibling_negatives
 
 _MORE = 64  # siblings that are looked at over and above four times those that are wanted
 

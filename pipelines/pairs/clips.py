@@ -23,7 +23,7 @@ from corpus.text.keys import normalize_text
 from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from pipelines.pairs.clip_siblings import PairTexts, clip_negatives, group_names, ranked_siblings, text_negatives
 from recaption.schema import CAPTION
-from video.negatives import NegativeSettings
+from video.grouping.negatives import NegativeSettings
 from video.schema import FRAME_EXT, VIDEO_EXT, ClipKind
 
 _QUESTIONS = ("questions", "window_questions")

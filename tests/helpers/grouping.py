@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from video.groups import ClipColumns, GroupSettings, group_clips
-from video.negatives import NegativeSettings, sibling_negatives
+from video.grouping.groups import ClipColumns, GroupSettings, group_clips
+from video.grouping.negatives import NegativeSettings, sibling_negatives
 
 RNG = np.random.default_rng(7)
 PICTURES = RNG.integers(0, 2**64, 64, dtype=np.uint64)  # far from each other: in 32 bits or so

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import NamedTuple
 
-from recaption.screening import ScreeningSettings, screen
+from recaption.screening.screen import ScreeningSettings, screen
 
 
 class Case(NamedTuple):

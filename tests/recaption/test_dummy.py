@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recaption.dummy import MODEL, DummyBackend, dummy_caption
-from recaption.screening import ScreeningSettings, screen
+from recaption.screening.screen import ScreeningSettings, screen
 from serving.models import MODELS
 from serving.request import GenerateRequest, GenerateResponse, Pixels
 

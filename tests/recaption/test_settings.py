@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from recaption.backends import open_client, vllm_settings
+from recaption.captioner import open_client, vllm_settings
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption, WindowCaption
 from serving.models import MODELS

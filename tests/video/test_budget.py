@@ -20,7 +20,7 @@ from tests.helpers.clip_shards import contents, moment, run_clips, video_row
 from tests.helpers.videos import Shot, make_video
 from video.budget import Budget, VideoError, video_errors
 from video.clips import Clip, ClipSettings
-from video.decode import frames, open_container, video_stream
+from video.decoding.decode import frames, open_container, video_stream
 from video.extract import extract_clips, extract_intervals
 from video.probe import ProbeSettings, probe, quick_probe
 from video.segments import SegmentSettings

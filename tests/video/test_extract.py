@@ -9,9 +9,9 @@ import pytest
 from tests.helpers.videos import Shot, Truth, audio_only, interrupted, make_video, number_on, truncate
 from video.budget import VideoError
 from video.clips import ClipSettings
+from video.detection.cuts import DetectSettings
 from video.extract import ExtractedClip, ExtractSettings, extract_clips
 from video.frames import FrameSettings
-from video.scene_detect import DetectSettings
 
 SIZE = (256, 192)
 FRAME_S = 1 / 25

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.videos import Shot, make_video
-from video.decode import frames, open_container
-from video.frame import Frame, Orientation
+from video.decoding.decode import frames, open_container
+from video.decoding.frame import Frame, Orientation
 from video.frames import Downscaler, even_size
 
 

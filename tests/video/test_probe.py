@@ -13,8 +13,8 @@ import pytest
 from corpus.storage import MissingError, Store
 from tests.helpers.videos import Shot, audio_only, make_video, still, truncate
 from video.budget import VideoError
-from video.container import truncation_error
-from video.files import RangeFile
+from video.decoding.container import truncation_error
+from video.decoding.files import RangeFile
 from video.probe import Probe, ProbeSettings, probe
 
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2)]

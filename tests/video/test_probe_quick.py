@@ -8,7 +8,7 @@ import pytest
 
 from corpus.storage import Store
 from tests.helpers.videos import Shot, audio_only, make_video, truncate
-from video.files import RangeFile
+from video.decoding.files import RangeFile
 from video.probe import quick_probe
 
 

@@ -28,7 +28,7 @@ from corpus.storage import Store, is_absolute
 from corpus.watchdog import ended_after
 from video.budget import Budget, VideoError
 from video.clips import Clip, annotated_clips
-from video.files import RangeFile, Source
+from video.decoding.files import RangeFile, Source
 from video.probe import ProbeSettings, probe
 from video.schema import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
 from video.segments import Segment, SegmentClip, SegmentSettings, segment_clips

@@ -17,7 +17,7 @@ from corpus.schema import Status, table_schema
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard
 from corpus.text.keys import normalize_text
-from video.groups import ClipColumns, GroupSettings, group_clips
+from video.grouping.groups import ClipColumns, GroupSettings, group_clips
 from video.schema import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind
 
 _CLIPS = "clips"
@@ -43,7 +43,7 @@ class Groups(MapStage):
     Rows come by video, in the order in which videos first appear, then by time and item. Those that were removed stay
     as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, still, no_motion, blurred,
     too_small. Clips that look like a better one of their video that stays are duplicates of it: alike_sibling (see
-    `video.groups`). Moments that overlap are not, nor are (`told_apart`) those that are described differently.
+    `video.grouping.groups`). Moments that overlap are not, nor are (`told_apart`) those that are described differently.
     """
 
     name = "groups"

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video.budget import Budget
-from video.continuity import Breaks, beside
-from video.decode import audio_stream, open_container, time_base
-from video.files import FileView, Source
+from video.decoding.continuity import Breaks, beside
+from video.decoding.decode import audio_stream, open_container, time_base
+from video.decoding.files import FileView, Source
 
 if TYPE_CHECKING:
     from av import AudioStream

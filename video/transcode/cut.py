@@ -21,10 +21,10 @@ from pydantic import Field
 
 from corpus.settings import Settings, tuning
 from video.budget import Budget, VideoError, video_errors
-from video.continuity import breaks_of
-from video.decode import frames, open_container, time_base, video_stream
-from video.files import Source
-from video.integrity import DecodedFrames, mp4_fault
+from video.decoding.continuity import breaks_of
+from video.decoding.decode import frames, open_container, time_base, video_stream
+from video.decoding.files import Source
+from video.decoding.integrity import DecodedFrames, mp4_fault
 from video.transcode.audio import Sound
 from video.transcode.encode import ClipWriter, EncodeSettings
 from video.transcode.remux import can_remux, remux, remux_plans

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from corpus.settings import Settings
-from video.decode import rational, time_base
-from video.frame import Orientation
-from video.tone_mapping import to_sdr
+from video.decoding.decode import rational, time_base
+from video.decoding.frame import Orientation
+from video.decoding.tone_mapping import to_sdr
 
 if TYPE_CHECKING:
     import av
 
-    from video.frame import Frame
+    from video.decoding.frame import Frame
 
 _FORMAT = "yuv420p"
 _UPRIGHT = Orientation()

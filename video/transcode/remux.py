@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from video.decode import time_base
+from video.decoding.decode import time_base
 
 if TYPE_CHECKING:
     import av

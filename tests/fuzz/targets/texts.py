@@ -13,8 +13,8 @@ from filters.text_quality import TextFilterSettings, text_reasons
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MergeSettings, merge_labels
 from pipelines.labels.vocabulary import first_synonym, normalize_label
-from recaption.hints import clean_hint
-from recaption.screening import ScreeningSettings, screen
+from recaption.prompts import clean_hint
+from recaption.screening.screen import ScreeningSettings, screen
 
 from ..formats import TEXT
 from ..target import Reader, Target, Unexpected

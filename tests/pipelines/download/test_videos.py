@@ -27,7 +27,7 @@ from pipelines.download.videos import DownloadVideos, VideoDownloadSettings
 from pipelines.fetch import fetcher as fetch_run
 from tests.helpers.memory import traced
 from tests.helpers.videos import Shot, audio_only, make_video
-from video.container import container_of
+from video.decoding.container import container_of
 
 MIB = 2**20
 LARGE_BYTES = 30 * MIB

@@ -12,7 +12,7 @@ import pytest
 from corpus.text.keys import normalize_text
 from pipelines.pairs.clip_siblings import group_names
 from tests.helpers.clip_tables import Clip, make
-from video.groups import group_id
+from video.grouping.groups import group_id
 
 FILM = [Clip(name, 5 * at, f"text {name}") for at, name in enumerate("abcde")]
 

@@ -17,7 +17,7 @@ from tests.helpers import videos
 from tests.helpers.clip_shards import run_clips, run_on, video_row
 from tests.helpers.videos import Pixels, Shot, make_video
 from video.clips import ClipSettings
-from video.groups import GroupSettings, group_id
+from video.grouping.groups import GroupSettings, group_id
 from video.schema import CLIPS_SCHEMA
 from video.stages.clips import Clips, ClipsSettings
 from video.stages.groups import ClipGroupsSettings, Groups, first_failed_rule

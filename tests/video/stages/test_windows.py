@@ -15,7 +15,7 @@ from tests.helpers.clip_shards import jpeg_numbers, moment, run_clips, run_on, v
 from tests.helpers.videos import Shot, Truth, make_video
 from video.clips import ClipSettings
 from video.frames import uniform_times
-from video.groups import group_id
+from video.grouping.groups import group_id
 from video.schema import CLIPS_SCHEMA, GROUPS_SCHEMA
 from video.stages.clips import Clips, ClipsSettings
 from video.stages.groups import ClipGroupsSettings, Groups

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.videos import Shot, make_video, number_on
-from video.decode import frames, open_container
+from video.decoding.decode import frames, open_container
 from video.transcode.cut import CutClip, CutSettings, cut_many
 from video.transcode.encode import EncodeSettings
 

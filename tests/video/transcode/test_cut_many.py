@@ -16,9 +16,9 @@ from corpus.media import MediaWriter
 from corpus.storage import Store
 from tests.helpers.videos import Shot, audio_only, make_video, number_on, truncate
 from video.budget import VideoError
-from video.decode import frames
-from video.files import RangeFile
-from video.frame import Frame
+from video.decoding.decode import frames
+from video.decoding.files import RangeFile
+from video.decoding.frame import Frame
 from video.transcode.audio import with_audio
 from video.transcode.cut import CutSettings, cut_many, cut_mp4, decode_ranges
 from video.transcode.encode import EncodeSettings

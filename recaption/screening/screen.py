@@ -1,0 +1,249 @@
+"""Screening repairs what is harmless in a model's answer, and gives one reason to reject what is no caption.
+
+The rules, in this order; the first that is broken is the reason:
+
+    bad_json        a structured answer that doesn't parse, or lacks the caption's field (cut off: `cut_off`)
+    empty           no letter and no digit
+    mojibake        replacement characters, double encodings, runs of controls or of private use, lone surrogates
+    refusal         says that the model can't, won't or is one, or that there is no image
+    markup          Markdown, HTML, tokens of a chat template, beyond what a repair takes off
+    prompt_echo     says what the prompt says
+    chatter         talks to the user, speaks of the description itself, or thinks aloud
+    data            JSON, tags, keys and values, a list, where prose was requested
+    repetition      a phrase, signs or emoji that follow on themselves, or a text most of which came before
+    wrong_language  clearly in another language than requested
+    cut_off         it breaks off before its first full sentence ended
+    too_short       fewer than `min_words` words
+
+Repairs are no fault: NFC, UTF-8 that was read in another encoding, entities, one line, no preamble ("Sure, here is a
+description:"), label ("Caption:"), sign of a heading, emphasis, or quotes around all of it; and an answer that breaks
+off, whatever its finish reason, ends with its last full sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pydantic import Field, field_validator
+
+from corpus.settings import Settings
+from corpus.text.clean import clean_characters, one_line
+from corpus.text.language import LANGUAGES, is_in_another_language
+from corpus.text.mojibake import fix_mojibake, is_mojibake
+from corpus.text.sentences import goes_on, has_end_mark, sentences, truncate_to_sentence, without_quotations, words
+from recaption.prompts import Prompt
+from recaption.screening.chatter import cut_talk, has_chatter, thinks_aloud
+from recaption.screening.markup import has_markup, repair
+from recaption.screening.refusals import is_refusal
+from recaption.screening.repetition import (
+    QUOTED_REPEATS,
+    echoes_prompt,
+    has_looping_marks,
+    has_looping_word,
+    has_phrase_loop,
+    repeated_ngram_share,
+)
+from recaption.screening.structured_text import has_data_lines, is_data
+from serving.request import GenerateResponse
+
+REJECT_REASONS = (
+    "bad_json",
+    "empty",
+    "mojibake",
+    "refusal",
+    "markup",
+    "prompt_echo",
+    "chatter",
+    "data",
+    "repetition",
+    "wrong_language",
+    "cut_off",
+    "too_short",
+)
+
+
+class ScreeningSettings(Settings):
+    """The settings of screening choose which answers are captions. `empty` and `bad_json` always apply."""
+
+    mojibake: bool = True
+    refusal: bool = True
+    markup: bool = True
+    chatter: bool = True
+    cut_chatter: bool = Field(
+        False, description="take sentences to the user off the beginning and end of a caption; false: refuse it"
+    )
+    data: bool = True
+    echo_words: int = Field(8, ge=0, description="of the prompt, in a row, that make an echo of it; 0: no rule")
+    loop_repeats: int = Field(4, ge=0, description="of a phrase, one after the other, that make a loop; 0: no rule")
+    max_said_again: float = Field(0.5, gt=0, le=1, description="share of a caption that may have come before; 1: any")
+    language: str = Field("en", description="that captions are in, an ISO 639-1 code; empty: any")
+    max_other_letters: float = Field(0.2, ge=0, le=1, description="share in another script, if over 20")
+    cut_back: bool = Field(True, description="end a cut-off caption with its last full sentence; false: refuse it")
+    min_sentence_words: int = Field(5, ge=1, description="of the longest sentence that remains when one is cut back")
+    min_words: int = Field(3, ge=0)
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, language: str) -> str:
+        if language and language not in LANGUAGES:
+            raise ValueError(f"unknown language; known are {', '.join(LANGUAGES)}, and '' for any")
+        return language
+
+
+_DEFAULTS = ScreeningSettings()
+
+
+class ScreenResult(NamedTuple):
+    """An answer's caption on one line, and the reason to reject it.
+
+    With a reason, the text is the one that broke the rule, for people to read; it is no caption. `truncated`: the
+    answer broke off, and the caption ends with its last full sentence.
+    """
+
+    caption: str
+    reject_reason: str = ""  # one of REJECT_REASONS, or ""
+    truncated: bool = False
+
+
+def screen_all(
+    answers: Sequence[GenerateResponse], prompts: Sequence[Prompt], settings: ScreeningSettings = _DEFAULTS
+) -> list[ScreenResult]:
+    """`screen` is applied to each answer, given the prompt of its row."""
+    return [
+        screen(answer.payload or "", answer.finish_reason, prompt.text, settings, prompt.caption_field)
+        for answer, prompt in zip(answers, prompts, strict=True)
+    ]
+
+
+def screen(
+    text: str,
+    finish_reason: str = "stop",
+    prompt: str = "",
+    settings: ScreeningSettings = _DEFAULTS,
+    caption_field: str = "",
+) -> ScreenResult:
+    """An answer is repaired, and rejected for the first rule that it breaks.
+
+    `prompt` is the prompt's text as the library has it, without the row's hint: words of the alt-text are no echo.
+    `caption_field` is the field of a structured answer that holds the caption; "": free text. A caption that is not
+    rejected stays as it is when it is screened again.
+    """
+    cut_off = finish_reason == "length"
+    if caption_field:
+        field = _field(text, caption_field)
+        if field is None:
+            return ScreenResult(one_line(text), "cut_off" if cut_off else "bad_json")
+        text, cut_off = field, False  # JSON that was cut off doesn't parse
+    raw = _readable(text)
+    lines = repair(clean_characters(raw))
+    caption = _polish(lines)
+    if not words(caption):
+        return ScreenResult(caption, "empty")
+    if reason := _raw_fault(raw, lines, settings):
+        return ScreenResult(caption, reason)
+    if settings.cut_chatter and settings.chatter and not thinks_aloud(caption, settings.language):
+        caption = _polish(cut_talk(caption, settings.language)) or caption
+    if reason := _fault(caption, prompt, settings):
+        return ScreenResult(caption, reason)
+    remaining = _whole_sentences(caption, cut_off, settings)
+    if not remaining:
+        return ScreenResult(caption, "cut_off")
+    truncated = remaining != caption
+    if truncated and (reason := _fault(remaining, prompt, settings)):  # such as the share of a language, which changed
+        return ScreenResult(remaining, reason, truncated)
+    return ScreenResult(remaining, "too_short" if len(words(remaining)) < settings.min_words else "", truncated)
+
+
+def _readable(text: str) -> str:
+    """The text with what was decoded wrongly put right; lone surrogates, which no text has, stay as they are."""
+    return text if _SURROGATE.search(text) else fix_mojibake(text)
+
+
+def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -> str:
+    """The caption up to its last full sentence if it breaks off; "" if none remains.
+
+    It breaks off where the limit of tokens ended it, where its end says so, and where it has no end mark though the
+    sentences before have one.
+    """
+    if not cut_off and has_end_mark(caption):
+        return caption
+    breaks_off = cut_off or goes_on(caption, settings.language or "en")
+    remaining = _polish(truncate_to_sentence(caption))
+    longest = max((len(words(sentence)) for sentence in sentences(remaining)), default=0)
+    if longest >= settings.min_sentence_words:
+        return remaining if settings.cut_back else "" if breaks_off else caption
+    return "" if breaks_off else caption
+
+
+def _polish(text: str) -> str:
+    """The text on one line and repaired, until neither changes anything."""
+    for _ in range(_ROUNDS):
+        polished = repair(one_line(_readable(text)))
+        if polished == text:
+            return text
+        text = polished
+    return text
+
+
+def _raw_fault(raw: str, lines: str, settings: ScreeningSettings) -> str:
+    """The reason that shows only before characters are removed and lines joined, or ""."""
+    if settings.mojibake and is_mojibake(raw):
+        return "mojibake"
+    if settings.markup and "\n" in lines and has_markup(lines):
+        # A refusal may well come with a list of what the model can do instead.
+        return "refusal" if settings.refusal and is_refusal(one_line(lines), settings.language) else "markup"
+    if settings.data and "\n" in lines and has_data_lines(lines):
+        return "data"
+    return ""
+
+
+def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
+    """The first rule of this module that a repaired caption of one line breaks, or ""."""
+    if settings.mojibake and is_mojibake(caption):
+        return "mojibake"
+    if settings.refusal and is_refusal(caption, settings.language):
+        return "refusal"
+    if settings.markup and has_markup(caption):
+        return "markup"
+    if settings.echo_words and prompt and echoes_prompt(words(caption), prompt, settings.echo_words):
+        return "prompt_echo"
+    if settings.chatter and has_chatter(caption, settings.language):
+        return "chatter"
+    if settings.data and is_data(caption):
+        return "data"
+    if _repeats(caption, settings):
+        return "repetition"
+    if settings.language and is_in_another_language(caption, (settings.language,), settings.max_other_letters):
+        return "wrong_language"
+    return ""
+
+
+def _repeats(caption: str, settings: ScreeningSettings) -> bool:
+    """Whether a caption goes round in circles; lettering that it quotes may do so, within limits."""
+    plain = without_quotations(caption)
+    tokens = words(plain)
+    if settings.loop_repeats:
+        if has_phrase_loop(tokens, settings.loop_repeats) or has_looping_word(tokens) or has_looping_marks(plain):
+            return True
+        if len(plain) < len(caption) and has_phrase_loop(words(caption), max(QUOTED_REPEATS, settings.loop_repeats)):
+            return True
+    return settings.max_said_again < 1 and repeated_ngram_share(tokens) >= settings.max_said_again
+
+
+_ROUNDS = 50  # each takes off a layer; texts have a few
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
+
+
+def _field(text: str, name: str) -> str | None:
+    """The string in a field of an answer in JSON, with or without a code fence around it; None if there is none."""
+    fenced = _FENCE.fullmatch(text.strip())
+    try:
+        data = json.loads(fenced[1] if fenced else text)
+    except (ValueError, RecursionError):
+        return None
+    found = data.get(name) if isinstance(data, dict) else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,1 @@
+"""Videos as files and their frames as pictures: containers, timestamps, orientation, colours."""

@@ -1,0 +1,173 @@
+"""One timeline for videos whose timestamps begin anew in the middle: recordings that were joined, a clock that was set.
+
+Transport and program streams may be joined byte by byte. ffmpeg plays such a file on where its timestamps go back, or
+forward by more than ten seconds; so do we: what comes after the break follows what came before it. Such a file cannot
+be searched by time: what lies before a time is read, but not decoded. PyAV is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from video.decoding.files import NAMED
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+    from video.budget import Budget
+
+JOINABLE = ("mpegts", "mpeg")  # the formats in which timestamps may begin anew
+_GAP_S = 10.0  # a pause that is longer is none: as ffmpeg has it (dts_delta_threshold)
+_BACK_S = 0.1  # timestamps that go back by less are inexact, not new
+_START = -(1 << 40)  # in ticks: before everything, so that a search ends at the first byte
+_FILES_KEPT = 16
+
+Packets = Iterator["av.Packet"]
+
+
+class Continuity:
+    """Moves the packets of one stream, from the first of a file on, to times that go on over every break."""
+
+    def __init__(self, base: Fraction, given: Sequence[int] | None = None) -> None:
+        """`base`: seconds in a tick of the stream. `given`: what is added after each break, where that is known."""
+        self._gap, self._back = (round(seconds / base) for seconds in (_GAP_S, _BACK_S))
+        self._given = given
+        self._last: int | None = None  # decoding time of the newest packet, as the file has it
+        self._step = 0  # between two packets
+        self._until: int | None = None  # when the last frame of what has come by makes way, on the one timeline
+        self._offset = 0
+        self.offsets: list[int] = []  # ticks that are added after each break
+
+    def move(self, packet: av.Packet) -> bool:
+        """Sets the packet's times. False: it comes after more breaks than were given."""
+        pts, dts = packet.pts, packet.dts
+        if pts is not None and dts is not None and not -self._back <= pts - dts <= self._gap:
+            pts = None  # libav took it from a packet on the other side of a break
+        if dts is not None:
+            if self._last is not None and not -self._back <= dts - self._last <= self._gap:
+                if self._given is not None and len(self.offsets) == len(self._given):
+                    return False
+                self._offset = self._going_on(pts, dts) if self._given is None else self._given[len(self.offsets)]
+                self.offsets.append(self._offset)
+            elif self._last is not None and dts > self._last:
+                self._step = dts - self._last
+            self._last = dts
+        self._step = packet.duration or self._step
+        packet.dts = None if dts is None else dts + self._offset
+        packet.pts = None if pts is None else pts + self._offset
+        if pts is not None:
+            until = pts + self._offset + self._step
+            self._until = until if self._until is None else max(until, self._until)
+        return True
+
+    def _going_on(self, pts: int | None, dts: int) -> int:
+        """What is to be added so that the packet is decoded, and seen, after all before it."""
+        offset = (self._last or 0) + self._offset + self._step - dts
+        return offset if pts is None or self._until is None else max(offset, self._until - pts)
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """Where a video's timestamps begin anew."""
+
+    offsets_s: tuple[Fraction, ...] = ()  # that are added after each break
+    keyframes: tuple[int, ...] = ()  # when they are seen, in ticks of the one timeline, in the order of the file
+
+    def keyframe_before(self, ticks: int) -> int | None:
+        """The last keyframe that is seen at or before a time; None: there is none."""
+        place = bisect_right(self.keyframes, ticks)
+        return self.keyframes[place - 1] if place else None
+
+
+_NONE = Breaks()
+_known: OrderedDict[Any, Breaks] = OrderedDict()  # of the files that were read last
+
+
+def breaks_of(container: InputContainer, stream: av.VideoStream, budget: Budget) -> Breaks:
+    """The breaks of a video, for which all its packets are read once; none in formats that cannot be joined.
+
+    The position in the container is moved. Raises what libav raises, and VideoError when the budget is spent.
+    """
+    if container.format.name not in JOINABLE:
+        return _NONE
+    key = _key(container)
+    if key not in _known:
+        move, keyframes = Continuity(Fraction(stream.time_base or 1)), []
+        container.seek(_START, stream=stream)
+        for packet in container.demux(stream):
+            budget.check_time()
+            move.move(packet)
+            if packet.is_keyframe and (seen := _seen(packet)) is not None:
+                keyframes.append(seen)
+        remember(container, stream, move, keyframes)
+    _known.move_to_end(key)
+    return _known[key]
+
+
+def remember(container: InputContainer, stream: av.VideoStream, moved: Continuity, keyframes: Iterable[int]) -> None:
+    """Keeps what was found by somebody who has read all packets of a video, from the first to the last."""
+    if container.format.name not in JOINABLE:
+        return
+    base = Fraction(stream.time_base or 1)
+    offsets = tuple(offset * base for offset in moved.offsets)
+    _known[_key(container)] = Breaks(offsets, tuple(keyframes)) if offsets else _NONE
+    while len(_known) > _FILES_KEPT:
+        _known.popitem(last=False)
+
+
+def from_start(container: InputContainer, stream: av.VideoStream, budget: Budget) -> Packets:
+    """All packets of a video whose format can be joined, on one timeline."""
+    container.seek(_START, stream=stream)
+    move = Continuity(Fraction(stream.time_base or 1))
+    for packet in container.demux(stream):
+        budget.check_time()
+        move.move(packet)
+        yield packet
+
+
+def from_keyframe(container: InputContainer, stream: av.VideoStream, shown: int, budget: Budget) -> Packets:
+    """The packets from the keyframe on that is seen at a time of the one timeline, in ticks."""
+    begun = False
+    for packet in from_start(container, stream, budget):
+        begun = begun or (packet.is_keyframe and _seen(packet) == shown) or not packet.size
+        if begun:
+            yield packet
+
+
+def beside(container: InputContainer, stream: av.AudioStream, breaks: Breaks, start_s: float) -> Iterator[av.Packet]:
+    """The packets of sound from a time on, on the timeline of the frames that they go with.
+
+    Where the n-th break of the sound is, the frames have theirs. What comes after more breaks than they have is left
+    out: nobody knows when it is to be heard.
+    """
+    base = Fraction(stream.time_base or 1)
+    move = Continuity(base, [round(offset_s / base) for offset_s in breaks.offsets_s])
+    container.seek(_START, stream=stream)
+    for packet in container.demux(stream):
+        if not move.move(packet):
+            return
+        if packet.pts is None or packet.pts * base >= start_s:
+            yield packet
+
+
+def _seen(packet: av.Packet) -> int | None:
+    return packet.dts if packet.pts is None else packet.pts
+
+
+def _key(container: InputContainer) -> Any:
+    """Which file this is, or which container, where nobody knows the file by a name. Holds that container."""
+    name = str(container.name)
+    if name.startswith(NAMED):
+        return name
+    path = Path(name)
+    if not path.is_absolute():
+        return container
+    status = path.stat()
+    return name, status.st_size, status.st_mtime_ns

@@ -1,0 +1,1 @@
+"""Where scenes end: hard cuts, fades, dissolves, changes of slides."""

@@ -1,0 +1,169 @@
+"""Scene cuts: PySceneDetect's detectors, fed frame by frame by timestamps, and the transitions they miss.
+
+The detector proper sees hard cuts. Beside it fades and dissolves are looked for (`transitions`), and changes of slides
+(`slides`), and cuts with the same picture on both sides (a flash) are taken back.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from corpus.settings import Settings
+from video.detection.slides import SlideDetector
+from video.detection.transitions import (
+    FLASH_S,
+    RANKS,
+    BlankDetector,
+    Cut,
+    DissolveDetector,
+    FadeDetector,
+    FlashDetector,
+    ThumbnailHistory,
+    same_around,
+    thumbnail_of,
+)
+
+__all__ = ["Cut", "CutFinder", "DetectSettings"]
+
+Bgr = NDArray[np.uint8]  # (height, width, 3), blue first
+
+_TICKS = 1_000_000  # of PySceneDetect's clock per second: finer than any frame, so that rounding joins no two
+_NEAR_S = 4.0  # no transition is longer
+# Correlation of the pictures before and after, from which there is no cut. The further apart they are, the more has
+# moved; but a hard cut may well lead to a similar picture.
+_SIMILAR = {"cut": 0.9, "fade": 0.8, "dissolve": 0.9, "flash": 0.9}
+_BESIDE_S = 0.1  # of the same event, what two methods find may be so far apart
+
+
+class DetectSettings(Settings):
+    """Which detector finds the cuts, with PySceneDetect's parameters. Only those of the chosen one are used."""
+
+    detector: Literal["adaptive", "content", "hash", "histogram", "threshold"] = "adaptive"
+    adaptive_threshold: float = Field(3.5, gt=0, description="adaptive: a frame's change over the mean around it")
+    window_width: int = Field(3, ge=1, description="adaptive: frames before and after that this mean is of")
+    min_content: float = Field(15.0, ge=0, description="adaptive: change that a cut has at least, in levels")
+    content_threshold: float = Field(27.0, gt=0, description="content: change between frames, in levels")
+    hash_threshold: float = Field(0.35, gt=0, le=1, description="hash: share of bits that change")
+    histogram_threshold: float = Field(0.2, gt=0, le=1, description="histogram: 1 - correlation of brightness")
+    black_level: int = Field(12, ge=0, le=255, description="threshold: mean level below which a picture is black")
+    min_scene_s: float = Field(0.6, gt=0, description="after a cut, none for so long")
+    gradual: bool = Field(True, description="find fades and dissolves too, and take back what flashes look like")
+    slides: bool = Field(True, description="find hard changes between still pictures too, such as pages of text")
+    detect_side_px: int = Field(160, ge=32, description="longer side to which frames are shrunk to be looked at")
+
+
+class CutFinder:
+    """Takes frames in the order in which they are shown and gives the cuts between them, in order, a little later.
+
+    A cut depends on the frames of some seconds before it only, so that a pass that starts in the middle of a video
+    soon finds the same as one from its beginning.
+    """
+
+    # By how much the last frame is ahead of a cut that is given. Only detector `threshold` may take longer: it gives a
+    # cut when the black is over.
+    delay_s = 3.2
+
+    def __init__(self, settings: DetectSettings) -> None:
+        self._settings = settings
+        self._process = _detector(settings)
+        self._times = array("d")  # of all frames, in seconds
+        self._history = ThumbnailHistory(kept_s=2 * self.delay_s)
+        self._detectors = [
+            kind(self._history) for kind in (FadeDetector, BlankDetector, DissolveDetector, FlashDetector)
+        ]
+        self._slides = SlideDetector() if settings.slides else None
+        self._found: list[Cut] = []
+        self._past: list[Cut] = []  # what was found a little earlier, whether it was accepted or not
+        self._last_cut_s = float("-inf")
+
+    def feed(self, time_s: float, bgr: Bgr) -> list[Cut]:
+        """Takes the next frame and returns the cuts that are certain now. Frames have the same size, times rise."""
+        self._times.append(time_s)
+        start_s = self._times[0]
+        for ticks in self._process(round((time_s - start_s) * _TICKS), bgr):
+            cut_s = self._first_from(start_s + ticks / _TICKS)
+            self._found.append(Cut(cut_s, cut_s, cut_s))
+        if self._slides:
+            self._found += self._slides.push(time_s, bgr)
+        if not self._settings.gradual:
+            return self._settle(time_s - (self.delay_s if self._slides else 0.0))
+        self._history.push(time_s, thumbnail_of(bgr))
+        for detector in self._detectors:
+            self._found += detector.push(time_s)
+        return self._settle(time_s - self.delay_s)
+
+    def finish(self) -> list[Cut]:
+        """Ends the video and returns the cuts that waited for further frames."""
+        if self._settings.gradual and self._times:
+            self._found += [cut for detector in self._detectors for cut in detector.finish()]
+        if self._slides:
+            self._found += self._slides.finish()
+        return self._settle(float("inf"))
+
+    def _first_from(self, time_s: float) -> float:
+        return self._times[min(bisect_left(self._times, time_s - 1 / _TICKS), len(self._times) - 1)]
+
+    def _settle(self, until_s: float) -> list[Cut]:
+        self._found.sort()
+        ready = [cut for cut in self._found if cut.time_s <= until_s]
+        accepted = []
+        for cut in ready:
+            if cut.time_s - self._last_cut_s >= self._settings.min_scene_s - 0.001 and self._holds(cut):
+                self._last_cut_s = cut.time_s
+                accepted.append(cut)
+        self._found = self._found[len(ready) :]
+        self._past = [cut for cut in self._past + ready if cut.time_s > until_s - _NEAR_S]
+        return accepted
+
+    def _holds(self, cut: Cut) -> bool:
+        """Whether a cut leads to a new picture, and nothing stronger was found of the same event."""
+        if not self._settings.gradual:
+            return True
+        others = [other for other in self._past + self._found if RANKS[other.kind] < RANKS[cut.kind]]
+        within = [other for other in others if other.start_s - _BESIDE_S <= cut.time_s <= other.end_s + _BESIDE_S]
+        around = [other for other in others if cut.start_s <= other.time_s <= cut.end_s]
+        # In the middle of a fade nothing else is true, not even where the fade is no cut; a false cut proves nothing.
+        if any(other.kind == "fade" or self._is_new(other) for other in within):
+            return False
+        return self._is_new(cut) and not any(self._is_new(other) for other in around)
+
+    def _is_new(self, cut: Cut) -> bool:
+        if cut.kind == "slide":  # pages of text are alike to a thumb: `slides` has compared their edges
+            return True
+        # The deepest of a fade is left out, which shows either picture; its edges are not, lest the camera move on.
+        share = {"cut": 0.0, "fade": 0.5, "dissolve": 1.0, "flash": 1.0}[cut.kind]
+        before_s = cut.time_s + share * (cut.start_s - cut.time_s)
+        after_s = cut.time_s + share * (cut.end_s - cut.time_s)
+        return not same_around(self._history, before_s, after_s, cut.end_s + FLASH_S, _SIMILAR[cut.kind])
+
+
+def _detector(settings: DetectSettings) -> Callable[[int, Bgr], list[int]]:
+    """The detector as a function of a frame and its time in ticks, which gives the times of cuts in ticks."""
+    # Takes a while: the package loads all that it could read videos with.
+    from scenedetect import FrameTimecode, detectors
+
+    clock = Fraction(_TICKS)
+    min_scene_s = settings.min_scene_s - 0.001  # so that rounding doesn't make it longer
+    detector: Any = {
+        "adaptive": lambda: detectors.AdaptiveDetector(
+            settings.adaptive_threshold, min_scene_s, settings.window_width, settings.min_content
+        ),
+        "content": lambda: detectors.ContentDetector(settings.content_threshold, min_scene_s),
+        "hash": lambda: detectors.HashDetector(settings.hash_threshold, min_scene_len=min_scene_s),
+        "histogram": lambda: detectors.HistogramDetector(settings.histogram_threshold, min_scene_len=min_scene_s),
+        "threshold": lambda: detectors.ThresholdDetector(settings.black_level, min_scene_s),
+    }[settings.detector]()
+
+    def process(ticks: int, bgr: Bgr) -> list[int]:
+        # A "frame" of its clock is a tick: so whatever it reckons in frames is reckoned in time.
+        return [cut.frame_num for cut in detector.process_frame(FrameTimecode(ticks, clock), bgr)]
+
+    return process

@@ -1,0 +1,211 @@
+"""Clips of one video as groups of hard negatives: those that stand for what looks like them, within bounds of size.
+
+Columns go in and come out, for all videos at once. What comes out for a video depends on that video alone, and not on
+the order of the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from corpus.schema import Status
+from corpus.settings import Settings
+from video.grouping.near_duplicates import Ints, NearDuplicateSettings, OrderedClips, representatives
+
+ALIKE_SIBLING = "alike_sibling"
+
+
+class GroupSettings(Settings):
+    """Which clips of a video form a group."""
+
+    alike: NearDuplicateSettings = NearDuplicateSettings()
+    min_group: int = Field(2, ge=2, description="clips of a video with fewer stay, but without a group")
+    max_group: int = Field(32, ge=2, le=1024, description="larger groups are split by time into nearly equal parts")
+
+    @model_validator(mode="after")
+    def _check(self) -> GroupSettings:
+        if self.max_group < 2 * self.min_group - 1:
+            # Else the halves of a group just over the maximum would be under the minimum.
+            raise ValueError(f"max_group ({self.max_group}) must be at least twice min_group ({self.min_group}) less 1")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class ClipColumns:
+    """n clips of any number of videos, in any order. Times are seconds on the video's own timeline.
+
+    Raises ValueError where columns differ in length, an item id is missing, or an end isn't after its start.
+    """
+
+    video: pa.Array | NDArray[np.uint64]  # n keys: binary or string, or uint64
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    item_id: pa.Array  # binary[n], of the clips
+    hashes: pa.Array | None = None  # list<uint64>[n]: pHashes of keyframes; null or empty: nothing was to be seen
+    description: pa.Array | None = None  # string[n]: tells a clip from others; null or empty: there is none
+
+    def __post_init__(self) -> None:
+        for name in ("start_s", "end_s", "item_id", "hashes", "description"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.video):
+                raise ValueError(f"{len(column)} rows of {name} for {len(self.video)} clips")
+        if self.item_id.null_count:
+            raise ValueError(f"{self.item_id.null_count} clips have no item_id: leave out what isn't kept")
+        wrong = np.flatnonzero(~(np.isfinite(self.start_s) & np.isfinite(self.end_s) & (self.start_s < self.end_s)))
+        if len(wrong):
+            row = wrong[0]
+            raise ValueError(f"clip {row} is no interval: start_s {self.start_s[row]}, end_s {self.end_s[row]}")
+
+    @property
+    def start_ms(self) -> Ints:
+        return np.rint(self.start_s * 1000).astype(np.int64)
+
+    @property
+    def end_ms(self) -> Ints:
+        return np.rint(self.end_s * 1000).astype(np.int64)
+
+    def videos(self) -> tuple[Ints, list[bytes]]:
+        """Each clip's video as a number, int64[n], and the bytes of the keys that these numbers stand for."""
+        if isinstance(self.video, np.ndarray):
+            keys, numbers = np.unique(self.video.astype("<u8"), return_inverse=True)
+            return numbers.astype(np.int64), [key.tobytes() for key in keys]
+        coded = self.video.cast(pa.large_binary()).dictionary_encode()
+        if coded.null_count:
+            raise ValueError(f"{coded.null_count} clips have no video")
+        return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
+
+    def descriptions(self) -> Ints:
+        """Each clip's description as a number, int64[n], equal where descriptions are; -1 where there is none."""
+        if self.description is None:
+            return np.full(len(self.video), -1, np.int64)
+        descriptions = pc.if_else(pc.equal(self.description, ""), None, self.description)
+        return pc.fill_null(descriptions.dictionary_encode().indices.cast(pa.int64()), -1).to_numpy(
+            zero_copy_only=False
+        )
+
+    def items(self) -> Ints:
+        """Item ids as numbers, int64[n], that are equal and ordered as the ids are."""
+        ranks = pc.rank(self.item_id.cast(pa.large_binary()), tiebreaker="dense")
+        return ranks.to_numpy().astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipGrouping:
+    """The group and the representative of each of n clips, in the order of the input."""
+
+    representative: Ints  # int64[n]: row of the clip that stays for it; its own row, where it stays itself
+    alone: NDArray[np.bool_]  # bool[n]: it stays, and for no other
+    group: pa.Array  # string[n]: group id; "" for a clip that stays without a group, and for one that doesn't stay
+
+    def table(self, item_id: pa.Array) -> pa.Table:
+        """Makes columns of a stage's table: `group`, `representative` (item id; null for a clip that stays, and for no
+        other), `status` and `reason`: duplicate and alike_sibling for the clips that their representative stands for.
+        """
+        stays = pa.array(self.representative == np.arange(len(self.representative)))
+        return pa.table(
+            {
+                "group": self.group,
+                "representative": item_id.take(pa.array(self.representative, mask=self.alone)),
+                "status": pc.if_else(stays, Status.KEPT.value, Status.DUPLICATE.value),
+                "reason": pc.if_else(stays, "", ALIKE_SIBLING),
+            }
+        )
+
+
+def group_clips(clips: ClipColumns, settings: GroupSettings) -> ClipGrouping:
+    """Chooses the clips of each video that stay, each for its near duplicates, and groups them.
+
+    Better clips come first: the longest (to the millisecond), then the earliest, then the one with the smallest id. A
+    clip that is like none of the better ones that stay, stays; every other is joined to the best of them that it is
+    like. No two clips of a group are alike, and no two overlap in time: see `assign_groups`.
+    """
+    video, keys = clips.videos()
+    order = merit_order(clips, video)
+    best = representatives(_ordered(clips, video, order), settings.alike)
+    representative, alone = np.empty_like(order), np.empty(len(order), bool)
+    representative[order] = order[best]
+    alone[order] = np.bincount(best, minlength=len(best))[best] == 1
+    by_time = time_order(clips, video)
+    rows = by_time[representative[by_time] == by_time]
+    group = np.full(len(order), "", object)
+    group[rows] = assign_groups(video[rows], clips.start_ms[rows], clips.end_ms[rows], keys, settings)
+    return ClipGrouping(representative, alone, pa.array(group, pa.string()))
+
+
+def group_id(video_key: bytes, part: int) -> str:
+    """64 hexadecimal digits: the SHA-256 of the video's key and, in 8 bytes, of the number of the part."""
+    return hashlib.sha256(video_key + part.to_bytes(8, "little")).hexdigest()
+
+
+def time_order(clips: ClipColumns, video: Ints) -> Ints:
+    """Rows by video, then start, end and item id: the order that decides all ties."""
+    return np.lexsort((clips.items(), clips.end_s, clips.start_s, video))
+
+
+def merit_order(clips: ClipColumns, video: Ints) -> Ints:
+    """Rows by video, then the longest first (to the millisecond), then as in `time_order`."""
+    lengths_ms = clips.end_ms - clips.start_ms
+    return np.lexsort((clips.items(), clips.end_s, clips.start_s, -lengths_ms, video))
+
+
+def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
+    hash_at, hashes = np.zeros(len(order) + 1, np.int64), np.empty(0, np.uint64)
+    if clips.hashes is not None:
+        lists = clips.hashes.take(pa.array(order))
+        values = lists.flatten().cast(pa.uint64())
+        if values.null_count:
+            raise ValueError(f"{values.null_count} hashes are null: leave out what has none")
+        hash_at[1:] = np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False))
+        hashes = values.to_numpy(zero_copy_only=False)
+    return OrderedClips(
+        np.searchsorted(video[order], np.arange(video.max(initial=-1) + 2)),
+        clips.start_ms[order],
+        clips.end_ms[order],
+        clips.items()[order],
+        hash_at,
+        hashes,
+        clips.descriptions()[order],
+    )
+
+
+def assign_groups(
+    video: Ints, start_ms: Ints, end_ms: Ints, keys: Sequence[bytes], settings: GroupSettings
+) -> list[str]:
+    """Names the group of each of n clips, which are in order of videos and, within one, of time.
+
+    Clips that overlap, such as moments that were described one by one, come into different groups: each clip goes to
+    the first group that ended before it. Groups over the maximum are split; those under the minimum are none ("").
+    """
+    names = [""] * len(video)
+    starts, ends = start_ms.tolist(), end_ms.tolist()
+    for number, rows in groupby(range(len(video)), key=video.tolist().__getitem__):
+        part = 0
+        for lane in _lanes(list(rows), starts, ends):
+            if len(lane) < settings.min_group:
+                continue
+            pieces = -(-len(lane) // settings.max_group)
+            for place, row in enumerate(lane):
+                names[row] = group_id(keys[number], part + place * pieces // len(lane))
+            part += pieces
+    return names
+
+
+def _lanes(rows: list[int], starts: list[int], ends: list[int]) -> list[list[int]]:
+    """Rows in order of time, in as few lists as it takes that none of them has two that overlap."""
+    lanes: list[list[int]] = []
+    for row in rows:
+        free = next((lane for lane in lanes if ends[lane[-1]] <= starts[row]), None)
+        if free is None:
+            lanes.append([row])
+        else:
+            free.append(row)
+    return lanes

@@ -16,8 +16,11 @@ from multiprocessing.connection import Connection
 
 import pyarrow as pa
 
+from corpus.child_process import exit_with_parent
 from corpus.media import MediaWriter
+from corpus.processes import ParentPipe
 from corpus.stage import MapStage, Shard
+from corpus.storage import drop_pending
 
 
 class ProcessDied(RuntimeError):
@@ -38,7 +41,9 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
         # What the process leaves in its temporary folder when it dies, half a tar among it, goes with the folder.
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-", ignore_cleanup_errors=True) as scratch:
             parent_end, child_end = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(stage, bare, _own_path(shard.media), scratch, child_end))
+            pipe = ParentPipe()
+            arguments = (stage, bare, _media_path(shard.media), scratch, child_end, pipe.child_end)
+            process = context.Process(target=_run, args=arguments)
             process.start()
             child_end.close()
             try:
@@ -49,6 +54,7 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
             finally:
                 parent_end.close()
                 process.join()
+                pipe.close()
         if kind == "raised":
             raise answer
         return answer
@@ -56,12 +62,15 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
     return call
 
 
-def _own_path(media: MediaWriter | None) -> str | None:
+def _media_path(media: MediaWriter | None) -> str | None:
     """Where one call's tar goes: a name beside the shard's that no other call has."""
     return None if media is None else f"{media.path.removesuffix('.tar')}-{uuid.uuid4().hex[:8]}.tar"
 
 
-def _run(stage: MapStage, shard: Shard, media_path: str | None, scratch: str, answer: Connection) -> None:
+def _run(
+    stage: MapStage, shard: Shard, media_path: str | None, scratch: str, answer: Connection, parent: Connection
+) -> None:
+    exit_with_parent(parent, drop_pending)
     tempfile.tempdir = scratch
     media = MediaWriter(shard.store, media_path) if media_path else None
     try:

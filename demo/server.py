@@ -22,7 +22,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -74,18 +73,13 @@ def serve(folder: str | Path, port: int = 0) -> Iterator[Serving]:
     The folder may be filled later. The process ends with the block, and also when this process is killed.
     Raises OSError if the port cannot be had.
     """
-    command = [sys.executable, __file__, str(folder), "--port", str(port), "--stop-at-eof"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        line = process.stdout.readline()
+    from corpus.processes import ChildProcess  # here: the server itself needs none of the project
+
+    with ChildProcess([__file__, str(folder), "--port", str(port)], stdout=subprocess.PIPE) as process:
+        line = process.output.readline()
         if not line:
             raise OSError(f"the demo's server did not start on port {port} (exit code {process.wait()})")
         yield Serving(**json.loads(line))
-    finally:
-        process.stdin.close()
-        process.wait()
-        process.stdout.close()
 
 
 @dataclass
@@ -307,14 +301,12 @@ class Server:
     inside_url: str = ""
     counts: Counter[str] = field(default_factory=Counter)
 
-    async def run(self, port: int, stop_at_eof: bool) -> None:
-        """Serve until SIGTERM or SIGINT, or until standard input ends if asked to. Prints both URLs as JSON."""
+    async def run(self, port: int) -> None:
+        """Serves until SIGTERM or SIGINT. Prints both URLs as JSON."""
         stopped = asyncio.Event()
         running = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             running.add_signal_handler(number, stopped.set)
-        if stop_at_eof:
-            running.add_reader(sys.stdin, stopped.set)
         inside = await asyncio.start_server(self._inside, "127.0.0.1", 0)
         self.inside_url = _url(inside)
         outside = await asyncio.start_server(self._converse, "127.0.0.1", port, limit=MAX_REQUEST_BYTES, backlog=4096)
@@ -368,9 +360,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve a demo world, and misbehave by URL.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--stop-at-eof", action="store_true", help="stop when standard input ends")
     options = parser.parse_args()
-    asyncio.run(Server(options.folder).run(options.port, options.stop_at_eof))
+    asyncio.run(Server(options.folder).run(options.port))
 
 
 if __name__ == "__main__":

@@ -23,10 +23,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +33,7 @@ import pyarrow.parquet as pq
 
 from corpus.execution import ShardError
 from corpus.media import MediaWriter
+from corpus.processes import run_bounded
 from corpus.schema import Status
 from corpus.stage import Shard
 from corpus.tars import TarReader
@@ -48,6 +45,7 @@ from pipelines.fetch.url import parse_url
 from pipelines.sources.img2dataset_tars import failed_row
 
 _START_S = 60.0  # for its processes to start, and to write what they have
+_ENVIRONMENT = {"NO_ALBUMENTATIONS_UPDATE": "1"}  # for a library of its own that asks for new versions
 _LOG_TAIL = 500  # characters of what it printed that an error shows
 
 
@@ -105,9 +103,9 @@ def ask(urls: list[str], folder: Path, settings: DownloadSettings) -> bool:
     Raises ShardError where it fails as a whole.
     """
     pq.write_table(pa.table({"url": urls, "row": pa.array(range(len(urls)), pa.int64())}), folder / "urls.parquet")
-    command = [sys.executable, "-P", img2dataset_worker.__file__, json.dumps(arguments(len(urls), folder, settings))]
+    program = [img2dataset_worker.__file__, json.dumps(arguments(len(urls), folder, settings))]
     log = folder / "log"
-    code = run_bounded(command, log, deadline_s(len(urls), settings))
+    code = run_bounded(program, log, deadline_s(len(urls), settings), _ENVIRONMENT)
     # When its worker fails, its own exit code is 0 all the same; what counts is what lies there.
     wanted = "*.tar" if code is None else "*_stats.json"
     if code or not list((folder / "out").glob(wanted)):
@@ -139,29 +137,6 @@ def arguments(urls: int, folder: Path, settings: DownloadSettings) -> dict[str, 
         "disallowed_header_directives": sorted(OPT_OUTS) if fetch.respect_opt_out else [],
         "enable_wandb": False,
     }
-
-
-def run_bounded(command: list[str], log: Path, timeout_s: float) -> int | None:
-    """Run a command with its output in a file; its exit code, or None if it had to be killed with all it started."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"},  # a library of its own that asks for new versions
-            start_new_session=True,  # a group of its own, so that its workers can be killed along with it
-        )
-    assert process.stdin is not None
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        process.stdin.close()
 
 
 def outcomes(folder: Path, urls: int, finished: bool) -> list[Stored]:

@@ -11,17 +11,17 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from corpus.child_process import exit_with_parent
 from corpus.execution import Outcome, Work
 from corpus.printable import escape_messages
+from corpus.processes import ParentPipe
 from corpus.stage import Resources
 from corpus.storage import drop_pending
 from pipelines.engines import EngineSettings, Reduce
@@ -129,8 +129,9 @@ class ProcessWorker:
 
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self._parent_pipe: tuple[Connection, Connection] = spawn.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(1, spawn, initializer=_exit_with_parent, initargs=(self._parent_pipe[0],))
+        self._parent_pipe = ParentPipe()
+        arguments = (self._parent_pipe.child_end, drop_pending)
+        self._pool = ProcessPoolExecutor(1, spawn, initializer=exit_with_parent, initargs=arguments)
 
     def open(self, work: Work[Any, Any]) -> Future[Results]:
         """Opens the work, in place of the one before. Starts the process where it is not running."""
@@ -167,8 +168,7 @@ class ProcessWorker:
 
     def stop(self) -> None:
         """Ends the process at once, in the midst of an item too: publishing is atomic."""
-        for connection in self._parent_pipe:
-            connection.close()
+        self._parent_pipe.close()
         self._pool.shutdown(cancel_futures=True)
 
 
@@ -184,18 +184,6 @@ def _child_environment(threads: int) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for name in added:
             del os.environ[name]
-
-
-def _exit_with_parent(parent_pipe: Connection) -> None:
-    """Exits the process when the other end of the pipe closes: by `stop`, or because the parent has ended."""
-
-    def wait_for_parent() -> None:
-        with contextlib.suppress(EOFError):
-            parent_pipe.recv_bytes()
-        drop_pending()
-        os._exit(1)
-
-    threading.Thread(target=wait_for_parent, daemon=True).start()
 
 
 def _open(work: Work[Any, Any]) -> Results:

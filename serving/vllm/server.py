@@ -1,8 +1,7 @@
 """The process that holds an engine: it takes requests from its client as they come, and sends back the responses.
 
-It is the leader of a process group of its own, and what the engine starts is in that group. Whoever started it holds
-the other end of the connection; when that closes, however it came to, the whole group is killed. So no engine outlives
-the run that it works for, and none goes on holding a GPU.
+It is the leader of a process group of its own, and what the engine starts is in that group, which ends with the process
+that started it (`corpus.processes`). So no engine outlives the run that it works for, and none goes on holding a GPU.
 
 It holds any `Engine`, whatever it answers with; `serving.vllm.engine` has vLLM's.
 """
@@ -12,17 +11,15 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from multiprocessing import resource_tracker
 from typing import Any, NoReturn, Protocol
 
+from corpus.child_process import kill_own_group
 from serving.request import ModelRequest, ModelResponse
 from serving.vllm.protocol import ConnectionClosed, Header, read_request, receive, responses_frame, send
 
@@ -64,11 +61,9 @@ def main(descriptor: int) -> NoReturn:
     """Hold an engine for whoever has the other end of the connection, whose file descriptor here is `descriptor`."""
     resource_tracker.ensure_running()  # outside of the group: it removes what a killed engine leaves in shared memory
     os.setsid()  # a group of its own, and no terminal: Ctrl-C is for the run, which closes the connection
-    _fork_reaper(descriptor)
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)  # else the end of this process alone
     os.register_at_fork(after_in_child=connection.close)  # would not close the connection
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), name="parent watch", daemon=True).start()
     try:
         config, _ = receive(connection)
         asyncio.run(_serve(connection, config["config"]))
@@ -77,40 +72,6 @@ def main(descriptor: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     kill_own_group()  # an engine may have left processes and threads behind
-
-
-def _fork_reaper(descriptor: int) -> None:
-    """Fork a process that outlives this one by a moment, to kill what is left of its group.
-
-    For a leader that is killed together with whoever would miss it: Ray kills a worker and its children, but not what
-    these have started. To be called while there is one thread.
-    """
-    leader = os.getpid()
-    if os.fork():
-        return
-    os.close(descriptor)
-    os.setsid()  # out of the group
-    while os.getppid() == leader:
-        time.sleep(HEARTBEAT_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
-    os._exit(0)
-
-
-def kill_own_group() -> NoReturn:
-    """End this process and all that it has started."""
-    os.killpg(os.getpgrp(), signal.SIGKILL)
-    raise SystemExit  # not reached
-
-
-def _exit_with_parent(parent: int) -> None:
-    """Kill the group when the parent is gone.
-
-    The end of the connection shows it at once, save where the parent has forked processes that still hold its end.
-    """
-    while os.getppid() == parent:
-        time.sleep(HEARTBEAT_S)
-    kill_own_group()
 
 
 async def _serve(connection: socket.socket, config: Config) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -15,7 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from corpus.processes import ChildProcess
 from serving.request import ModelRequest, ModelResponse
+from serving.vllm import server_main
 from serving.vllm.protocol import (
     ConnectionClosed,
     Header,
@@ -34,13 +33,6 @@ TICK_S = 0.5
 _log = logging.getLogger(__name__)
 _LOG_BYTES = 4 << 20  # of the engine's output; beyond that its beginning is cut off
 _STOP_S = 10.0  # for the engine to clean up behind itself
-# A new interpreter with this one's path, and not a process of `multiprocessing`: that would run the main module again,
-# whatever that imports; and a worker of a pool may have no children.
-_PROGRAM = """
-import json, runpy, sys
-sys.path[:] = json.loads(sys.argv.pop(1))
-runpy.run_module("serving.vllm.server_main", run_name="__main__", alter_sys=True)
-"""
 
 
 class EngineProcess(Protocol):
@@ -61,7 +53,11 @@ class EngineProcess(Protocol):
 
 
 class EngineHandle:
-    """Starts the process; the engine is loaded when `receive` has given a header with `ready`."""
+    """Starts the process; the engine is loaded when `receive` has given a header with `ready`.
+
+    A new interpreter with this one's path, and not a process of `multiprocessing`: that would run the main module
+    again, whatever that imports; and a worker of a pool may have no children.
+    """
 
     def __init__(self, config: Config) -> None:
         self.started_at = time.monotonic()
@@ -69,13 +65,14 @@ class EngineHandle:
         self._connection, child_end = socket_pair()
         tick_every(self._connection, TICK_S)
         try:
-            arguments = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path), str(child_end.fileno())]
-            self._process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
+            self._process = ChildProcess(
+                [server_main.__file__, str(child_end.fileno())],
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=[child_end.fileno()],
+                path=sys.path,
+                own_group=False,  # until it has started what cleans up behind it
+                reaper=True,
             )
         except OSError:
             self._connection.close()
@@ -116,12 +113,7 @@ class EngineHandle:
         with self._ending:
             if self._ended.is_set():
                 return
-            # Before the leader is waited for: until then the group's number is nobody else's. (macOS refuses where only
-            # the dead leader is left.)
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.group, signal.SIGKILL)
-            self._process.kill()  # it may not have come so far as to make the group
-            self._process.wait()
+            self._process.kill()
             self._ended.set()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A stage whose function kills its process, takes all memory or never comes back, at a planted row.
+"""A stage whose function kills its process, takes all memory, never comes back or waits for ever, at a planted row.
 
 In a file of its own, so that other processes find it.
 """
@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
+from corpus.processes import ended_after
 from corpus.settings import Settings
 from corpus.stage import ROWS, MapStage, Shard
-from corpus.watchdog import ended_after
 
 PLANTED, GREEDY, HANGING = "crash", "greedy", "hang"
+PAUSING = "pause "  # and then the name of a FIFO, that says so: a byte is in it, and it ends with the process
 
 
 class Crashing(MapStage):
@@ -38,6 +39,10 @@ def _lengths(shard: Shard) -> pa.Table:
         bytearray(1 << 60)
     if HANGING in texts:
         with ended_after(0.1, "the planted row"):
+            threading.Event().wait()
+    for text in texts:
+        if text.startswith(PAUSING):
+            os.write(os.open(text.removeprefix(PAUSING), os.O_WRONLY), b"x")
             threading.Event().wait()
     if "raise" in texts:
         raise ValueError("planted")

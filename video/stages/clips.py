@@ -21,11 +21,11 @@ from pydantic import Field
 from corpus.execution import ShardError
 from corpus.faults import is_machine_fault, is_out_of_memory
 from corpus.media import MediaWriter
+from corpus.processes import ended_after
 from corpus.schema import Status, id_of_digest, item_id, table_schema
 from corpus.settings import tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Shard
 from corpus.storage import Store, is_absolute
-from corpus.watchdog import ended_after
 from video.budget import Budget, VideoError
 from video.clips import Clip, annotated_clips
 from video.decoding.files import RangeFile, Source

@@ -10,7 +10,6 @@ import json
 import os
 import select
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import IO, Any, Literal
 
 from pydantic import Field
 
+from corpus.processes import ChildProcess, Limits
 from corpus.settings import Settings, SettingsError, tuning
 from corpus.storage import Store, storage_errors
 
@@ -141,17 +141,13 @@ def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left
     """Renders pages in one process, which may end early: then the last page is the one that ended it."""
     request = {
         "pages": list(pages),
-        "memory_bytes": settings.max_memory_bytes,
-        "cpu_s": int(settings.page_timeout_s * (len(pages) + 1)) + 1,
         **settings.model_dump(include={"longest_side_px", "format", "jpeg_quality", "max_aspect_ratio", "max_pages"}),
     }
-    # -P: modules that lie beside the worker don't hide those of others.
-    command = [sys.executable, "-P", str(_WORKER), json.dumps(request)]
-    process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    try:
+    program = [str(_WORKER), json.dumps(request)]
+    limits = Limits(settings.max_memory_bytes, int(settings.page_timeout_s * (len(pages) + 1)) + 1)
+    with ChildProcess(program, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, limits=limits) as process:
         responses = _ResponseReader(
-            process.stdout.fileno(), settings.page_timeout_s, time_left, settings.max_memory_bytes
+            process.output.fileno(), settings.page_timeout_s, time_left, settings.max_memory_bytes
         )
         for page in pages:
             try:
@@ -171,17 +167,12 @@ def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left
                 return
             reason = header.get("reason")
             yield Page(page, image, PageError(reason, header["detail"]) if reason else None)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
-def _ending(process: subprocess.Popen[bytes]) -> str:
+def _ending(process: ChildProcess) -> str:
     """Describes how a process ended that closed its output, or wrote what is no response."""
-    try:
-        code = process.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
+    code = process.wait(_GRACE_S)
+    if code is None:
         return "it wrote what is no answer"
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 

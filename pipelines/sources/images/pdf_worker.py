@@ -1,4 +1,4 @@
-"""Renders pages of one PDF, as a program of its own: `pipelines.sources.images.pdf` starts it, and ends it.
+"""Renders pages of one PDF, as a program of its own: `pipelines.sources.images.pdf` starts it, with limits.
 
 The PDF comes on standard input, the request as JSON in the first argument. For each page goes out a line of JSON,
 {"page", "size"} with as many bytes after it, or {"page", "reason", "detail"}; where nothing can be read of the whole
@@ -11,7 +11,6 @@ import io
 import json
 import math
 import os
-import resource
 import sys
 from typing import Any, BinaryIO
 
@@ -23,7 +22,6 @@ _SIGNATURE_BYTES = 1024  # in which a PDF says that it is one
 def main() -> None:
     """Renders the pages that the first argument requests."""
     request = json.loads(sys.argv[1])
-    _limit_resources(request["memory_bytes"], request["cpu_s"])
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever else is printed is no response
     try:
@@ -32,13 +30,6 @@ def main() -> None:
         _write_response(out, {"page": 0, "reason": "render_memory", "detail": "while it was opened"})
     except ModuleNotFoundError as error:
         _write_response(out, {"page": 0, "reason": "no_renderer", "detail": str(error)})
-
-
-def _limit_resources(memory_bytes: int, cpu_s: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # writes nothing but to its pipe
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # should nobody be left to end it
 
 
 def _render_all(request: dict[str, Any], data: bytes, out: BinaryIO) -> None:

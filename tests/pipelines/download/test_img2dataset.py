@@ -6,13 +6,10 @@ import hashlib
 import importlib.util
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -102,7 +99,7 @@ def test_what_was_done_before_the_deadline_is_kept(tmp_path: Path, monkeypatch: 
     installed_or_skip("img2dataset")
     images = {0: picture(0), 2: picture(2), 1: picture(1)}
 
-    def hang(command: list[str], log: Path, timeout_s: float) -> None:
+    def hang(program: list[str], log: Path, timeout_s: float, environment: dict[str, str]) -> None:
         cut_off_tar(log.parent / "out" / "00000.tar", images)
         (log.parent / "out" / "00000.parquet").write_bytes(b"PAR1, and no end")
 
@@ -117,35 +114,6 @@ def test_what_was_done_before_the_deadline_is_kept(tmp_path: Path, monkeypatch: 
     assert judged == [("failed", "refused_scheme"), kept, late, kept, late]
     contents = dict(read_contents(workspace.store, table.take([1, 3])))
     assert [contents[0], contents[1]] == [images[0], images[2]]
-
-
-# Says that it has a worker, in a pipe that stays open as long as one of the two lives.
-_ENDLESS = """
-import subprocess, sys
-pipe = open(sys.argv[1], "w")
-worker = subprocess.Popen(["sleep", "600"], pass_fds=[pipe.fileno()])
-print("started", file=pipe, flush=True)
-worker.wait()
-"""
-
-
-def test_a_call_that_does_not_end_is_killed_with_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    wait = subprocess.Popen.wait
-    pipes: list[IO[str]] = []
-
-    def wait_for_its_worker(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
-        if timeout is None:
-            return wait(process)
-        pipes.append((tmp_path / "pipe").open())  # waits until the other end is opened
-        assert pipes[0].readline() == "started\n"
-        raise subprocess.TimeoutExpired(process.args, timeout)
-
-    monkeypatch.setattr(subprocess.Popen, "wait", wait_for_its_worker)
-    command = [sys.executable, "-c", _ENDLESS, str(tmp_path / "pipe")]
-    assert backend.run_bounded(command, tmp_path / "log", 5.0) is None
-    with pipes.pop() as pipe:
-        assert pipe.read() == "", "both are gone"
 
 
 def test_a_call_that_never_began_fails_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_nothing_is_printed_past_it() -> None:
     allowed = {
         "pipelines/report/terminal.py": {"rich.console", "sys.stdout", "sys.stderr"},
         "pipelines/cli.py": {"sys.stdout"},  # the JSON schema of the settings
-        "corpus/watchdog.py": {"sys.stderr"},  # the last words of a worker that ends itself, through printable
+        "corpus/processes.py": {"sys.stderr"},  # the last words of a worker that ends itself, through printable
         "demo/server.py": {"print"},  # for the process that started it
         "demo/vlm/training/train.py": {"print"},  # a developer's tool
         "serving/vllm/server.py": {"sys.stdout", "sys.stderr"},  # flushed and turned away

@@ -86,7 +86,7 @@ def main() -> None:
         ("media at 63 KB an image, 60 % alive", lambda n: _bytes(0.6 * 63e3 * n)),
         ("shuffle of `duplicates`", lambda n: _bytes(shuffled * 0.6 * n)),
         (
-            "families on the driver, while `duplicates` finalizes",
+            "clusters of duplicates on the driver, while `duplicates` finalizes",
             lambda n: _bytes(_FAMILY_BYTES * _IN_FAMILIES * 0.6 * n),
         ),
         ("listing calls of a plan, 1,000 names each", lambda n: f"{stages * max(1, n / SHARD_ROWS / 1000):,.0f}"),

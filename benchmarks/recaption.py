@@ -37,7 +37,7 @@ from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
 from pipelines.engines.scheduler import WorkerSession
-from pipelines.report.caption_stats import Rates
+from pipelines.report.caption_stats import CaptionStats
 from recaption.captioner import vllm_settings
 from recaption.prompts import chosen_prompts
 from recaption.schema import CAPTION
@@ -115,13 +115,13 @@ class Ours:
         self._tasks = tasks
         self._opened: WorkerSession[ShardTask, Outcome] = WorkerSession.of(MapJob(self._stage, str(root)))
         self._generation = 0
-        self.rates = Rates()
+        self.rates = CaptionStats()
 
     def __call__(self) -> list[str | None]:
         """Caption all shards once more, from media to tables."""
         self._generation += 1  # so that nothing is known already
         outcomes: dict[int, Outcome] = {}
-        self.rates = Rates()
+        self.rates = CaptionStats()
         for number, task in enumerate(self._tasks):
             path = TableKey("tables", SOURCE, CAPTION).path(task.shard, f"f-g{self._generation}")
             parts = {"settings": self._stage.fingerprint_inputs(), "generation": self._generation}

@@ -29,8 +29,9 @@ from pipelines.plan import Plan, Selection
 from pipelines.publish.verify import verify
 from pipelines.report.console import show_funnel
 from pipelines.report.terminal import Terminal, print_line
-from pipelines.run import plan, run
+from pipelines.runner import run
 from pipelines.sources.laion import LaionSource
+from pipelines.status import plan_run
 from video.schema import ClipKind
 
 SETTINGS = Path(__file__).parents[1] / "configs" / "demo.yaml"
@@ -113,10 +114,10 @@ def ends(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:
 
 def whole_plan(config: Config) -> Plan:
     """The plan of every table. Raises SettingsError where a source was not read."""
-    planned, unread = plan(config, Selection())
-    if unread:
-        raise SettingsError(f"{', '.join(unread)}: not read yet")
-    return planned
+    plan = plan_run(config, Selection())
+    if plan.unread:
+        raise SettingsError(f"{', '.join(plan.unread)}: not read yet")
+    return plan
 
 
 def film_differences(truth: Truth, config: Config) -> list[str]:

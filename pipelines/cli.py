@@ -68,7 +68,7 @@ def run(
     def work(console: Any) -> int:
         from pipelines.report.console import show_funnel
         from pipelines.report.terminal import print_line
-        from pipelines.run import run as run_all
+        from pipelines.runner import run as run_all
 
         chosen = _known_mixtures(settings, mixture)
         result = run_all(settings, selection, console, chosen)
@@ -96,13 +96,11 @@ def plan(
         from pipelines.graph import build_graph
         from pipelines.report.console import show_plan
         from pipelines.report.terminal import print_line
-        from pipelines.run import cautions
-        from pipelines.run import plan as make
+        from pipelines.status import plan_run, stage_cautions
 
-        for caution in cautions(build_graph(settings)):
+        for caution in stage_cautions(build_graph(settings)):
             print_line(console, caution)
-        planned, unread = make(settings, selection)
-        show_plan(console, planned, unread)
+        show_plan(console, plan_run(settings, selection))
         return 0
 
     guarded(work)
@@ -116,10 +114,10 @@ def status(config: ConfigFile) -> None:
     def work(console: Any) -> int:
         from pipelines.report.console import show_funnel, show_status
         from pipelines.report.terminal import print_line
-        from pipelines.run import status as look
+        from pipelines.status import workspace_status
 
-        found = look(settings)
-        show_status(console, found.plan, found.unread, found.failed)
+        found = workspace_status(settings)
+        show_status(console, found)
         show_funnel(console, found.funnels)
         for line in found.notices:
             print_line(console, line)
@@ -141,10 +139,11 @@ def mix(
     chosen = _known_mixtures(settings, mixture)
 
     def work(console: Any) -> int:
-        from pipelines.report.mixtures import mixes, show_mix
+        from pipelines.report.console import show_mixture
+        from pipelines.summaries import mixture_summaries
 
-        for found in mixes(settings, chosen, steps):
-            show_mix(console, found)
+        for summary in mixture_summaries(settings, chosen, steps):
+            show_mixture(console, summary)
         return 0
 
     guarded(work)
@@ -156,10 +155,10 @@ def labels(config: ConfigFile) -> None:
     settings = _settings(config)
 
     def work(console: Any) -> int:
-        from pipelines.report.labels import label_report
         from pipelines.report.terminal import print_line
+        from pipelines.summaries import label_summary
 
-        for line in label_report(settings):
+        for line in label_summary(settings):
             print_line(console, line)
         return 0
 

@@ -1,7 +1,7 @@
-"""The plan: which tables are done, which are missing, which are stale and why.
+"""Plans a run: which tables are done, which are missing, which are stale and why.
 
-A table is done when a file with its fingerprint lies there, so the plan needs one listing for each stage and source
-and nothing else: no database, no markers. All fingerprints are known before anything runs.
+A table is done when a file with its fingerprint exists, so the plan needs one listing for each stage and source and
+nothing else: no database, no markers. All fingerprints are known before anything runs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.compute as pc
 
@@ -21,112 +21,125 @@ from corpus.workspace import Root, TableKey, Workspace
 from pipelines.sources.source_shards import SourceIndex
 
 _POOL = "pool "  # before the name of a pool, among the inputs of a fingerprint
-_EXPLAINED = 20  # stale shards of a stage whose old settings are looked up; the others are stale for the same reason
+_MAX_EXPLAINED = 20  # stale shards of a stage whose old settings are read; the others are stale for the same reason
+
+# forced: done, and made again because the user selects it.
+TableState = Literal["done", "missing", "stale", "forced"]
 
 
 @dataclass(frozen=True)
 class Node:
-    """A stage over the shards of one source, with where it reads and where it writes.
+    """A stage over the shards of one source, and the tables that it reads and writes.
 
-    Of a stage that makes pairs, or that is over pairs: over those that one source has in one dataset.
+    A stage that makes pairs, or runs over pairs, has a node for each source of each dataset.
     """
 
     stage: Stage
     source: str
     table_key: TableKey
-    reads: tuple[tuple[str, TableKey], ...]  # (name that the stage knows it by, where it lies)
+    reads: tuple[tuple[str, TableKey], ...]  # (name or role by which the stage reads it, table)
     dataset: str = ""
-    pools: tuple[tuple[PoolRead, tuple[tuple[str, TableKey], ...]], ...] = ()  # of each: (source, where its tables lie)
-    filters_rows: bool = True  # its table says what has become of the source's rows, or of what they became
+    pools: tuple[tuple[PoolRead, tuple[tuple[str, TableKey], ...]], ...] = ()  # of each its (source, table)
+    filters_rows: bool = True  # its table has the status of the source's rows, or of the clips or pairs made of them
 
 
 @dataclass(frozen=True)
 class Step:
-    """Nodes that run together: a map stage over several sources, or a keyed stage over all of them."""
+    """The nodes of one stage: a map stage over several sources, or a shuffle stage over all of them."""
 
     name: str
     nodes: tuple[Node, ...]
 
     @property
-    def keyed(self) -> bool:
-        """Whether the rows of all shards meet in this step."""
+    def is_shuffle(self) -> bool:
+        """Tells whether the rows of all shards meet in this step."""
         return isinstance(self.nodes[0].stage, ShuffleStage)
 
     @property
     def groups(self) -> list[tuple[Node, ...]]:
-        """The nodes whose rows meet, of a keyed step: those of all sources, or of one dataset."""
+        """The nodes of a shuffle stage whose rows meet: those of all sources, or of one dataset."""
         datasets = dict.fromkeys(node.dataset for node in self.nodes)
         return [tuple(node for node in self.nodes if node.dataset == dataset) for dataset in datasets]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What the user asked for, over and above what is not done."""
+    """The stage, shards and rows that a user wants to run, or to run again."""
 
     stage: str | None = None
     shards: frozenset[int] | None = None  # numbers; None: all
     force: bool = False
     retry: frozenset[str] = frozenset()  # "failed", or reasons
 
-    def names(self, step: str, shard: str) -> bool:
-        """Whether this shard of this step is to be made again."""
+    def forces(self, step: str, shard: str) -> bool:
+        """Tells whether a shard of a step runs although it is done."""
         if not (self.force or self.retry) or step != self.stage:
             return False
         return self.shards is None or int(shard) in self.shards
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One table of the plan."""
+class PlannedTable:
+    """One table of a plan: the task that writes it, and its state."""
 
     node: Node
     task: ShardTask
     fingerprint: str
-    state: str  # done, missing, stale, again
+    state: TableState
     why: str = ""
     pools: Mapping[str, Pool] = field(default_factory=dict)  # the same object for all tables of a node
 
 
 @dataclass
 class Plan:
-    """Every table of a configuration, step by step, and where the rows of each source come from."""
+    """All tables of a configuration, step by step, and the shards of each source that has been read."""
 
     indexes: dict[str, SourceIndex]
-    steps: list[tuple[Step, list[Planned]]] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)  # of the sources, a line each, for people
+    steps: list[tuple[Step, list[PlannedTable]]] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)  # sources that have not been read: their shards are not known
+    notices: list[str] = field(default_factory=list)  # about the sources, a line each
 
-    def table(self, step: str, source: str) -> list[Planned]:
-        """The planned tables of a step over one source, in shard order."""
-        return [p for each, found in self.steps if each.name == step for p in found if p.node.source == source]
+    def table(self, step: str, source: str) -> list[PlannedTable]:
+        """Returns the planned tables of a step over one source, in shard order."""
+        return [p for each, planned in self.steps if each.name == step for p in planned if p.node.source == source]
+
+    def dataset_tables(self, dataset: str) -> list[list[PlannedTable]]:
+        """Returns for each shard of a dataset's sources the table of its pairs, then those of the stages over pairs."""
+        tables: dict[tuple[str, str], list[PlannedTable]] = {}
+        for _, planned in self.steps:
+            for table in planned:
+                if table.node.dataset == dataset:
+                    tables.setdefault((table.node.source, table.task.shard), []).append(table)
+        return list(tables.values())
 
 
 def make_plan(
     workspace: Workspace, steps: Sequence[Step], indexes: Mapping[str, SourceIndex], selection: Selection
 ) -> Plan:
-    """Compare what the steps would write with what lies in the workspace."""
+    """Compares the tables that the steps would write with those in the workspace."""
     plan = Plan(dict(indexes))
-    known: dict[tuple[TableKey, str], str] = {}  # fingerprint of each table that will be there
+    known: dict[tuple[TableKey, str], str] = {}  # (table, shard) -> its fingerprint, whether it exists or will
     ordinals = _ordinals(steps, indexes)
     for source, index in indexes.items():
         known.update({(TableKey("tables", source, ROWS), shard): name for shard, name in index.shards})
     for step in steps:
-        planned: list[Planned] = []
+        planned: list[PlannedTable] = []
         stale = 0
-        whole: dict[str, dict[str, str]] = {}  # by dataset
-        for group in step.groups if step.keyed else ():
-            whole[group[0].dataset] = _whole_inputs(group, indexes, known)
+        all_shards: dict[str, dict[str, str]] = {}  # by dataset
+        for group in step.groups if step.is_shuffle else ():
+            all_shards[group[0].dataset] = _all_shard_inputs(group, indexes, known)
         for node in step.nodes:
             present = workspace.tables(node.table_key)
             pools = {read.name: pool for read, pool in _pools(workspace, node, indexes, known)}
             pooled = {_POOL + name: _pool_digest(pool) for name, pool in pools.items() if name in _fingerprinted(node)}
             for shard, _ in indexes[node.source].shards:
-                read = list(_read(node, indexes[node.source], shard))
+                read = list(_shard_inputs(node, indexes[node.source], shard))
                 inputs = {f"{name}+{after}" if after else name: known[at] for name, after, at in read}
-                parts = fingerprint_parts(node.stage, whole.get(node.dataset, inputs) | pooled)
+                parts = fingerprint_parts(node.stage, all_shards.get(node.dataset, inputs) | pooled)
                 tables = tuple((name, at[0].path(at[1], known[at])) for name, _, at in read)
                 ordinal = ordinals[node.table_key.root, node.table_key.owner, shard]
-                one = _Table(workspace, node, shard, ordinal, tables, parts, pools)
-                found = one.planned(step.name, present.get(shard, set()), selection, stale < _EXPLAINED)
+                planner = _TablePlanner(workspace, node, shard, ordinal, tables, parts, pools)
+                found = planner.plan(step.name, present.get(shard, set()), selection, stale < _MAX_EXPLAINED)
                 planned.append(found)
                 stale += found.state == "stale"
                 known[node.table_key, shard] = found.fingerprint
@@ -135,7 +148,7 @@ def make_plan(
 
 
 def _ordinals(steps: Sequence[Step], indexes: Mapping[str, SourceIndex]) -> dict[tuple[Root, str, str], int]:
-    """A number for each shard of each source, then of each dataset, in the order of their names."""
+    """Numbers the shards of all sources, then of all datasets, in the order of their names."""
     owners: list[tuple[Root, str, str]] = [("tables", source, source) for source in sorted(indexes)]
     pairs = {node.table_key.owner: node.source for step in steps for node in step.nodes if node.dataset}
     owners += [("pairs", owner, source) for owner, source in sorted(pairs.items())]
@@ -143,18 +156,18 @@ def _ordinals(steps: Sequence[Step], indexes: Mapping[str, SourceIndex]) -> dict
     return {key: number for number, key in enumerate(keys)}
 
 
-def _read(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int, tuple[TableKey, str]]]:
-    """What a node reads for a shard: name, how many shards after its own, and which table of which shard that is."""
+def _shard_inputs(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int, tuple[TableKey, str]]]:
+    """Yields what a node reads for a shard: name, number of shards after its own, and (table, shard)."""
     reach = index.reach.get(shard, 0) if node.stage.lookahead_shards else 0
     for name, table_key in node.reads:
         for after in range(reach + 1):
             yield name, after, (table_key, f"{int(shard) + after:06d}" if after else shard)
 
 
-def _whole_inputs(
+def _all_shard_inputs(
     nodes: Sequence[Node], indexes: Mapping[str, SourceIndex], known: Mapping[tuple[TableKey, str], str]
 ) -> dict[str, str]:
-    """What a keyed stage reads: all shards of all its nodes, one digest for each table name."""
+    """Returns a digest of each table that a shuffle stage reads, over all shards of all its nodes."""
     digests: dict[str, Any] = {}
     for node in sorted(nodes, key=lambda node: node.table_key.owner):  # the order of the settings does not matter
         for name, table_key in node.reads:
@@ -170,7 +183,7 @@ def _pools(
     indexes: Mapping[str, SourceIndex],
     known: Mapping[tuple[TableKey, str], str],
 ) -> Iterator[tuple[PoolRead, Pool]]:
-    """The pools of a node, each with the paths of all its tables in the order of their names."""
+    """Yields the pools of a node, each with the paths of all its tables in the order of their names."""
     for read, keys in node.pools:
         paths = {
             key.path(shard, known[key, shard])
@@ -182,16 +195,19 @@ def _pools(
 
 
 def _pool_digest(pool: Pool) -> str:
-    """The digest of a pool's tables and, so that a plan can say what changed, how many there are."""
+    """Returns the digest of a pool's tables and, so that a plan can say what changed, their number."""
     return f"{hashlib.sha256(chr(10).join(pool.paths).encode()).hexdigest()[:16]}/{len(pool.paths)}"
 
 
 def _fingerprinted(node: Node) -> set[str]:
+    """Returns the names of the pools that the tables of a node depend on."""
     return {read.name for read, _ in node.pools if read.fingerprinted}
 
 
 @dataclass(frozen=True)
-class _Table:
+class _TablePlanner:
+    """Plans one table: compares its fingerprint with those of the tables that exist for its shard."""
+
     workspace: Workspace
     node: Node
     shard: str
@@ -200,25 +216,25 @@ class _Table:
     parts: dict[str, Any]
     pools: Mapping[str, Pool]
 
-    def planned(self, step: str, present: Iterable[str], selection: Selection, explain: bool) -> Planned:
+    def plan(self, step: str, present: Iterable[str], selection: Selection, explain: bool) -> PlannedTable:
         base = fingerprint(self.parts)
         generations = sorted(number for hashed, number in map(split_generation, present) if hashed == base)
         latest = generations[-1] if generations else None
         if latest is not None:
-            if not selection.names(step, self.shard):
+            if not selection.forces(step, self.shard):
                 return self._at(latest, "done")
             if selection.retry:
                 return self._retried(latest, selection.retry)
             if self.node.stage.nondeterministic:
-                return self._at(latest + 1, "again", "forced: a new generation")
-            return self._at(latest, "again", "forced")
+                return self._at(latest + 1, "forced", "forced: a new generation")
+            return self._at(latest, "forced", "forced")
         if present and explain:
             return self._at(0, "stale", self._why(sorted(present)))
         return self._at(0, "stale" if present else "missing")
 
     def _at(
-        self, generation: int, state: str, why: str = "", previous: str = "", retry: frozenset[str] = frozenset()
-    ) -> Planned:
+        self, generation: int, state: TableState, why: str = "", previous: str = "", retry: frozenset[str] = frozenset()
+    ) -> PlannedTable:
         parts = {**self.parts, "generation": generation}
         name = fingerprint(parts)
         node = self.node
@@ -233,31 +249,30 @@ class _Table:
             previous,
             retry,
         )
-        return Planned(node, task, name, state, why, self.pools)
+        return PlannedTable(node, task, name, state, why, self.pools)
 
-    def _retried(self, latest: int, retry: frozenset[str]) -> Planned:
+    def _retried(self, latest: int, retry: frozenset[str]) -> PlannedTable:
         done, stage = self._at(latest, "done"), self.node.stage
         retryable = stage.retryable_reasons(self.workspace.read_table(done.task.output))
-        # A row that an earlier stage failed is that stage's to retry. In a new run of rows there are none of these.
+        # A row that failed in an earlier stage is retried by that stage. A stage that fans out has no such rows.
         for path in () if stage.fan_out else [path for _, path in self.inputs]:
             earlier = self.workspace.read_table(path, ["status"]).column("status")
             retryable = pc.if_else(pc.equal(earlier, str(Status.KEPT)), retryable, "")
         again = pc.sum(worth_retrying(retryable, retry)).as_py() or 0
         if not again:
             return done
-        return self._at(latest + 1, "again", f"{again} failed rows are tried again", done.task.output, retry)
+        return self._at(latest + 1, "forced", f"{again} failed rows are tried again", done.task.output, retry)
 
     def _why(self, present: Sequence[str]) -> str:
-        """What sets the table apart from those that lie there: from the one that it is nearest to."""
+        """Returns the differences from the existing table of the shard that has the fewest."""
         paths = [self.node.table_key.path(self.shard, name) for name in present]
         found = [differences(self.workspace.read_fingerprint_parts(path), self.parts) for path in paths]
-        fewest = min(len(changes) for changes in found)
-        nearest = next(changes for changes in found if len(changes) == fewest)
+        nearest = min(found, key=len)
         return "; ".join(nearest) or "made by other settings"
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed between the parts of two fingerprints, in words."""
+    """Describes what changed between the parts of two fingerprints, a line for each."""
     found = []
     if old.get("version") != new["version"]:
         found.append(f"stage version {old.get('version')} -> {new['version']}")
@@ -270,7 +285,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _pool_change(name: str, old: str | None, new: str) -> str:
-    """How a pool changed, in words; "" for what is no pool."""
+    """Describes how a pool changed; "" for an input that is no pool."""
     if not name.startswith(_POOL):
         return ""
     name = name.removeprefix(_POOL)

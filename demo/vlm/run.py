@@ -23,7 +23,8 @@ from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.report.console import show_funnel
 from pipelines.report.terminal import Terminal, print_line
-from pipelines.run import plan, run
+from pipelines.runner import run
+from pipelines.status import plan_run
 from recaption.schema import CAPTION
 
 SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"
@@ -70,7 +71,7 @@ def judge(written: dict[str, str | None], truth: dict[str, str], console: Termin
 def captions(config: Config) -> dict[str, str | None]:
     """URL -> generated caption of every row that was to get one."""
     workspace = Workspace(config.workspace)
-    planned, _ = plan(config, Selection())
+    planned = plan_run(config, Selection())
     found: dict[str, str | None] = {}
     for step, tables in planned.steps:
         for one in tables if step.name == CAPTION else ():

@@ -1,4 +1,4 @@
-"""How fast captions are written, and what the captioners' time goes to: from what shards note in their outcomes."""
+"""Summarizes the throughput of captioning, and how the captioners' time is divided, from the metrics of outcomes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from corpus.execution import Outcome
 from recaption.schema import CAPTION
 
 _STATES = {"busy_s": "busy", "waiting_for_images_s": "waiting for images", "waiting_for_writes_s": "for writes"}
-_WORTH_SAYING_S = 2.0
+_MIN_START_S = 2.0
 
 
-class Rates:
-    """Sums over the outcomes of one step, for each replica that had a part in it."""
+class CaptionStats:
+    """Sums of the captioning metrics of one step, for each replica."""
 
     def __init__(self) -> None:
         self.replicas: dict[str, Counter[str]] = {}
 
     def add(self, outcome: Outcome) -> None:
-        """Take in one shard; one without captions changes nothing."""
+        """Adds the metrics of one shard; one without captions changes nothing."""
         if CAPTION in outcome.metrics:
             self.replicas.setdefault(str(outcome.metrics.get("replica", "")), Counter()).update(
                 outcome.metrics[CAPTION]
@@ -29,9 +29,9 @@ class Rates:
         return bool(self.replicas)
 
     def line(self, seconds: float) -> str:
-        """What a person is told while it runs and at its end; `seconds` since it began.
+        """Describes the throughput in one line; `seconds` since the step began.
 
-        Rates are over the time in which the replicas were there: that they take minutes to start is said apart.
+        Rates are over the time for which the replicas were up: the minutes that they take to start are shown apart.
         """
         total: Counter[str] = sum(self.replicas.values(), Counter())
         time = sum(total[state] for state in _STATES)
@@ -44,7 +44,7 @@ class Rates:
         parts = [rate]
         if time:
             parts.append(", ".join(f"{label} {total[state] / time:.0%}" for state, label in _STATES.items()))
-        if total["starting_s"] > _WORTH_SAYING_S:
+        if total["starting_s"] > _MIN_START_S:
             parts.append(f"started in {total['starting_s'] / len(self.replicas):.0f} s")
         if total["from_cache"]:
             parts.append(f"{total['from_cache']:,} known already")
@@ -54,5 +54,5 @@ class Rates:
         return "; ".join(parts)
 
     def record(self) -> dict[str, Any]:
-        """For the run's record: all sums, replica by replica."""
+        """Returns all sums for the run's log, replica by replica."""
         return {replica: dict(sorted(sums.items())) for replica, sums in sorted(self.replicas.items())}

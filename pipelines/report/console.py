@@ -1,4 +1,4 @@
-"""What a person is shown: the funnel, the plan, the state of the workspace."""
+"""Prints tables on a terminal: funnels, plans, the status of a workspace, summaries of mixtures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.plan import Plan, Planned
+from pipelines.plan import Plan, PlannedTable
 from pipelines.report.funnel import Funnel
 from pipelines.report.terminal import Terminal, print_line
+from pipelines.status import WorkspaceStatus
+from pipelines.summaries import MixtureSummary
 
 
 def show_funnel(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
-    """Print the funnel of each source."""
+    """Prints the funnel of each source."""
     for source, funnel in funnels.items():
         rows = f"{funnel['rows_in']:,} rows"
         if "source_rows" in funnel:
@@ -35,8 +37,8 @@ def show_funnel(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
         console.print(table)
 
 
-def show_plan(console: Terminal, plan: Plan, unread: Sequence[str]) -> None:
-    """Print what would run, what is done, and what is stale and why."""
+def show_plan(console: Terminal, plan: Plan) -> None:
+    """Prints what would run, what is done, and what is stale and why."""
     table = Table(title="plan", title_justify="left")
     for column in ("stage", "source", "done", "to do", "shards to do", "why"):
         table.add_column(column, justify="right" if column in ("done", "to do") else "left")
@@ -53,41 +55,70 @@ def show_plan(console: Terminal, plan: Plan, unread: Sequence[str]) -> None:
                 _why(todo),
             )
     console.print(table)
-    for source in unread:
+    for source in plan.unread:
         print_line(console, f"{source}: not read yet or changed; `run` reads it first, then its shards are known")
     for line in plan.notices:
         print_line(console, line)
 
 
-def show_status(
-    console: Terminal, plan: Plan, unread: Sequence[str], failed: Mapping[tuple[str, str, str], str]
-) -> None:
-    """Print how many shards of each stage are done, stale, missing, and failed in the last run."""
+def show_status(console: Terminal, status: WorkspaceStatus) -> None:
+    """Prints how many shards of each stage are done, stale, missing, and failed in the last run."""
     table = Table(title="shards", title_justify="left")
     for column in ("stage", "source", "done", "stale", "missing", "failed"):
         table.add_column(column, justify="left" if column in ("stage", "source") else "right")
-    for step, planned in plan.steps:
+    for step, planned in status.plan.steps:
         for node in step.nodes:
             states = Counter(p.state for p in planned if p.node is node)
-            wrong = sum(stage == step.name and owner == node.table_key.owner for stage, owner, _ in failed)
-            counts = (states["done"], states["stale"], states["missing"], wrong)
+            failed = sum(stage == step.name and owner == node.table_key.owner for stage, owner, _ in status.failed)
+            counts = (states["done"], states["stale"], states["missing"], failed)
             table.add_row(step.name, node.table_key.owner, *(f"{n:,}" if n else "" for n in counts))
     console.print(table)
-    for (stage, owner, shard), why in sorted(failed.items()):
+    for (stage, owner, shard), why in sorted(status.failed.items()):
         print_line(console, f"failed: {stage} {owner}/{shard}: {why}")
-    for source in unread:
+    for source in status.plan.unread:
         print_line(console, f"{source}: not read yet or changed: its shards are not known")
 
 
-def _why(todo: Sequence[Planned]) -> str:
+def show_mixture(console: Terminal, mixture: MixtureSummary) -> None:
+    """Prints the figures of a mixture's datasets, what they assume, and notices about single datasets."""
+    table = Table(title=f"{mixture.name}: weights {mixture.rule.replace('_', ' ')}", title_justify="left")
+    for column in ("dataset", "task", "available", "taken", "weight", "share", "epochs"):
+        left = column in ("dataset", "task")
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    for row in mixture.datasets:
+        figures = (
+            f"{row.available:,}",
+            f"{row.selected:,}",
+            f"{row.weight:.4g}",
+            f"{row.share:.1%}",
+            f"{row.epochs:.2f}",
+        )
+        table.add_row(row.dataset, row.task, *figures, style="yellow" if row.notices else "")
+    available, selected = (sum(getattr(row, name) for row in mixture.datasets) for name in ("available", "selected"))
+    table.add_section()
+    table.add_row("all", "", f"{available:,}", f"{selected:,}", "", "", "")
+    console.print(table)
+    steps = "as asked for" if mixture.steps_requested else "as many as all that is taken fills, `repeats` counted"
+    lines = [
+        f"share: of the batches, each of which comes from one dataset, drawn by weight. epochs: how often a dataset is "
+        f"gone through in {mixture.steps:,} steps of {mixture.batch_size:,} samples ({steps}).",
+        *(f"{row.dataset}: {notice}" for row in mixture.datasets for notice in row.notices),
+    ]
+    if not all(row.is_complete for row in mixture.datasets):
+        lines.append("not all is done: `run` finishes it, and then these figures change")
+    for line in lines:
+        print_line(console, line)
+
+
+def _why(todo: Sequence[PlannedTable]) -> str:
     whys = Counter(p.why or p.state for p in todo)
     if set(whys) > {"stale"}:
-        whys.pop("stale", None)  # those whose old settings were not looked up: stale for the same reasons
+        whys.pop("stale", None)  # those whose old settings were not read: stale for the same reasons
     return "\n".join(f"{why} ({n})" if len(whys) > 1 else why for why, n in whys.most_common(5))
 
 
 def shard_ranges(shards: Sequence[str]) -> str:
-    """`0-3,7` for shards 000000 to 000003 and 000007."""
+    """Returns `0-3,7` for shards 000000 to 000003 and 000007."""
     numbers = sorted({int(shard) for shard in shards})
     ranges: list[list[int]] = []
     for number in numbers:

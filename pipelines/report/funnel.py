@@ -1,4 +1,4 @@
-"""The funnel of a source: rows in, kept, and removed by reason, counted from the tables that are there."""
+"""Counts the funnel of a source: rows in, kept, and removed by reason, from the tables that exist."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from corpus.execution import count
 from corpus.schema import Status
 from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
-from pipelines.plan import Plan, Planned
+from pipelines.plan import Plan, PlannedTable
 from pipelines.sources.source_shards import SourceIndex
 
 Funnel = dict[str, Any]
 
 IMAGES = "images"
-_LEFT_OUT = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
+_READ = "read"  # the one entry of a source's counts that is not a reason for leaving a row out
 
 
 @dataclass(frozen=True)
-class Counted:
-    """A table whose rows count, and what its kept rows are there."""
+class CountedTable:
+    """A table whose rows are counted, and how its kept rows count: as kept, as pending, or as the rows made of them."""
 
     path: str
-    kept: Literal["kept", "pending", "gone on"]  # pending: it isn't the last word; gone on: as clips, which are counted
-    own: bool = True  # its rows are the source's own, not clips
+    kept_as: Literal["kept", "pending", "made into others"]
+    of_source: bool = True  # its rows are those of the source, not clips or pairs
 
 
 def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funnel]:
-    """The funnel of each source; `ready` are the paths of the tables that are there."""
+    """Returns the funnel of each source; `ready` are the paths of the tables that exist."""
     found = {}
     for source, index in plan.indexes.items():
-        tables = [judged for _, planned in plan.steps if (judged := _judged(planned, source))]
+        tables = [filtered for _, planned in plan.steps if (filtered := _filter_tables(planned, source))]
         stages = [planned for planned in tables if not planned[0].node.dataset]
         pairs = [planned for planned in tables if planned[0].node.dataset]
         if pairs:
             counts = list(counted_pairs(source, index, stages[-1] if stages else [], pairs[0], ready))
         else:
-            counts = list(counted(stages, ready))
+            counts = list(counted_tables(stages, ready))
         found[source] = source_funnel(workspace, index, counts)
         if repeated := repeated_images(workspace, plan.table(IMAGES, source), ready):
             found[source].setdefault("not_read", {})["images"] = {"repeated_name": len(repeated)}
     return found
 
 
-def repeated_images(workspace: Workspace, images: Sequence[Planned], ready: set[str]) -> list[str]:
-    """The names of images that several archives have, each once, of a source's tables of images that are there.
+def repeated_images(workspace: Workspace, images: Sequence[PlannedTable], ready: set[str]) -> list[str]:
+    """Returns the names of images that several archives have, each once, from the tables of images that exist.
 
     Such a name stands for the image of the first archive; those of the others are not read.
     """
@@ -63,91 +63,96 @@ def repeated_images(workspace: Workspace, images: Sequence[Planned], ready: set[
     return list(names)
 
 
-def _judged(planned: Sequence[Planned], source: str) -> list[Planned]:
-    """The tables of a step that say what has become of a source's rows; of several datasets, those of the first."""
+def _filter_tables(planned: Sequence[PlannedTable], source: str) -> list[PlannedTable]:
+    """Returns the tables of a step that have the status of a source's rows; of several datasets, those of the first."""
     tables = [each for each in planned if each.node.source == source and each.node.filters_rows]
     return [each for each in tables if each.node is tables[0].node]
 
 
 def counted_pairs(
-    source: str, index: SourceIndex, judged: Sequence[Planned], pairs: Sequence[Planned], ready: set[str]
-) -> Iterator[Counted]:
-    """Which tables count of a source that gives pairs: what was said of its rows, and the pairs that they became.
+    source: str,
+    index: SourceIndex,
+    filtered: Sequence[PlannedTable],
+    pairs: Sequence[PlannedTable],
+    ready: set[str],
+) -> Iterator[CountedTable]:
+    """Yields the tables that are counted for a source of pairs: the last that filter its rows, and those of its pairs.
 
-    Its images are rows of another kind, which are not counted: a pair says which of them it could not do without.
+    Its images are rows of another kind, which are not counted: the reason of a pair names the image that it lacks.
     """
-    judgements = {p.task.shard: p.task.output for p in judged}
-    made = {p.task.shard: p.task.output for p in pairs}
+    row_tables = {p.task.shard: p.task.output for p in filtered}
+    pair_tables = {p.task.shard: p.task.output for p in pairs}
     for shard, name in index.shards:
-        rows = judgements.get(shard, "")
+        rows = row_tables.get(shard, "")
         rows = rows if rows in ready else TableKey("tables", source, ROWS).path(shard, name)
-        if made.get(shard) in ready:
-            yield Counted(rows, "gone on")
-            yield Counted(made[shard], "kept", own=False)
+        if pair_tables.get(shard) in ready:
+            yield CountedTable(rows, "made into others")
+            yield CountedTable(pair_tables[shard], "kept", of_source=False)
         else:
-            yield Counted(rows, "pending")
+            yield CountedTable(rows, "pending")
 
 
-def counted(stages: Sequence[Sequence[Planned]], ready: set[str]) -> Iterator[Counted]:
-    """Which tables count: `stages` are the judging stages of a source in order, each with its shards.
+def counted_tables(stages: Sequence[Sequence[PlannedTable]], ready: set[str]) -> Iterator[CountedTable]:
+    """Yields the tables that are counted; `stages` are the filtering stages of a source in order, each with its shards.
 
-    In each shard the last table that is there. Where a stage has made other rows of a shard's, these count, and those
-    that were removed before. The tables of a stage that looks ahead count when all of them are there, in place of those
-    that they were made from.
+    Of each shard that is the last table that exists. Where a stage has fanned out the rows of a shard, its rows are
+    counted, and the rows that were removed before. The tables of a stage that looks ahead are counted once all of them
+    exist, in place of those that they were made from.
     """
-    own = [planned for planned in stages if not planned[0].node.stage.fan_out]
-    made = [
+    row_stages = [planned for planned in stages if not planned[0].node.stage.fan_out]
+    fan_out_stages = [
         planned for planned in stages if planned[0].node.stage.fan_out and not planned[0].node.stage.lookahead_shards
     ]
-    regrouped = [planned for planned in stages if planned[0].node.stage.lookahead_shards]
-    whole = bool(regrouped) and all(p.task.output in ready for p in regrouped[-1])
-    if whole:
-        yield from (Counted(p.task.output, "kept", own=False) for p in regrouped[-1])
-    expanded = {p.task.shard: p.task.output for planned in made for p in planned if p.task.output in ready}
+    lookahead_stages = [planned for planned in stages if planned[0].node.stage.lookahead_shards]
+    is_complete = bool(lookahead_stages) and all(p.task.output in ready for p in lookahead_stages[-1])
+    if is_complete:
+        yield from (CountedTable(p.task.output, "kept", of_source=False) for p in lookahead_stages[-1])
+    fanned_out = {p.task.shard: p.task.output for planned in fan_out_stages for p in planned if p.task.output in ready}
     latest: dict[str, tuple[str, bool]] = {}
-    for planned in own:
+    for planned in row_stages:
         for p in planned:
             if p.task.output in ready:
-                latest[p.task.shard] = (p.task.output, planned is own[-1])
-    for shard, (path, last) in latest.items():
-        if last and shard in expanded:
-            yield Counted(path, "gone on")
-            if not whole:
-                yield Counted(expanded[shard], "pending" if regrouped else "kept", own=False)
+                latest[p.task.shard] = (p.task.output, planned is row_stages[-1])
+    for shard, (path, is_last) in latest.items():
+        if is_last and shard in fanned_out:
+            yield CountedTable(path, "made into others")
+            if not is_complete:
+                yield CountedTable(fanned_out[shard], "pending" if lookahead_stages else "kept", of_source=False)
         else:
-            yield Counted(path, "kept" if last and not made else "pending")
+            yield CountedTable(path, "kept" if is_last and not fan_out_stages else "pending")
 
 
-def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[Counted]) -> Funnel:
-    """Rows in, kept, and removed by status and reason, of one source: they add up.
+def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[CountedTable]) -> Funnel:
+    """Counts the rows of one source that came in, were kept, and were removed by status and reason: they add up.
 
-    Rows that no table tells of count as `pending`. A video counts as the clips that it became, so its rows in are as
-    many as these; `source_rows` is how many rows there were before. `not_read` counts what is no row: files by
-    reason, and by column the values that could not be had in their type. (`funnels` adds images of repeated names.)
+    Rows that are in none of the tables count as `pending`. A video counts as the clips made of it, so `rows_in` has as
+    many as these; `source_rows` is how many rows there were before. `not_read` counts what is no row: files by reason,
+    and by column the values that could not be cast. (`funnels` adds images of repeated names.)
     """
     removed: dict[str, Counter[str]] = {str(status): Counter() for status in Status if status is not Status.KEPT}
-    left_out = {reason: n for reason, n in index.counts.items() if reason != _LEFT_OUT and n}
-    removed[Status.FILTERED].update(left_out)
+    omitted = {reason: n for reason, n in index.counts.items() if reason != _READ and n}
+    removed[Status.FILTERED].update(omitted)
     kept: Counter[str] = Counter(pending=index.rows)
     for each in tables:
         table = workspace.read_table(each.path, ["status", "reason"])
-        kept["pending"] -= table.num_rows if each.own else 0
+        kept["pending"] -= table.num_rows if each.of_source else 0
         for key, rows in count(table).items():
             status, _, reason = key.partition("/")
             if status != Status.KEPT:
                 removed[status][reason] += rows
             else:
-                kept[each.kept] += rows
-    gone = sum(sum(reasons.values()) for reasons in removed.values())
+                kept[each.kept_as] += rows
+    removed_rows = sum(sum(reasons.values()) for reasons in removed.values())
+    source_rows = index.rows + sum(omitted.values())
     funnel: Funnel = {
-        "rows_in": kept["kept"] + kept["pending"] + gone,
+        "rows_in": kept["kept"] + kept["pending"] + removed_rows,
         "kept": kept["kept"],
         "removed": {status: dict(sorted(reasons.items())) for status, reasons in removed.items() if reasons},
     }
     if kept["pending"]:
         funnel["pending"] = kept["pending"]
-    if any(each.kept == "gone on" for each in tables) and index.rows + sum(left_out.values()) != funnel["rows_in"]:
-        funnel["source_rows"] = index.rows + sum(left_out.values())
+    if any(each.kept_as == "made into others" for each in tables) and source_rows != funnel["rows_in"]:
+        funnel["source_rows"] = source_rows
     if index.not_read:
         funnel["not_read"] = index.not_read
     return funnel

@@ -1,4 +1,4 @@
-"""Progress on a terminal; one line for each finished step where there is none."""
+"""Shows progress bars on a terminal; without one, prints only the lines of finished steps."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from pipelines.report.terminal import Terminal, print_line
 
 
 @dataclass
-class Bar:
-    """One step's progress."""
+class ProgressBar:
+    """The progress bar of one step."""
 
     _progress: Progress
     _task: TaskID
 
     def advance(self) -> None:
-        """One more is done."""
+        """Counts one more item as done."""
         self._progress.advance(self._task)
 
-    def say(self, text: str) -> None:
-        """What stands beside the bar."""
-        self._progress.update(self._task, said=text)
+    def set_text(self, text: str) -> None:
+        """Sets the text beside the bar."""
+        self._progress.update(self._task, text=text)
 
-    def at(self, done: int, total: int) -> None:
-        """So many of so many are done."""
+    def set_progress(self, done: int, total: int) -> None:
+        """Sets how many items of how many are done."""
         self._progress.update(self._task, completed=done, total=total)
 
 
-class Bars:
-    """Bars that come and go below the lines that stay."""
+class ProgressBars:
+    """The progress bars of a run, below the lines that have been printed."""
 
     def __init__(self, console: Terminal) -> None:
         self._console = console
@@ -52,13 +52,13 @@ class Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[said]}", markup=False),
+            TextColumn("{task.fields[text]}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ProgressBars:
         self._progress.start()
         return self
 
@@ -66,14 +66,14 @@ class Bars:
         self._progress.stop()
 
     @contextmanager
-    def bar(self, name: str, total: int | None = None) -> Iterator[Bar]:
-        """A bar that is there while the block runs; without a total, one that only shows that something goes on."""
-        task = self._progress.add_task(name, total=total, said="")
+    def bar(self, name: str, total: int | None = None) -> Iterator[ProgressBar]:
+        """Shows a bar while the block runs; without a total, one that only shows that something is going on."""
+        task = self._progress.add_task(name, total=total, text="")
         try:
-            yield Bar(self._progress, task)
+            yield ProgressBar(self._progress, task)
         finally:
             self._progress.remove_task(task)
 
-    def note(self, line: str) -> None:
-        """A line that stays."""
+    def print_line(self, line: str) -> None:
+        """Prints a line above the bars."""
         print_line(self._console, line)

@@ -1,4 +1,4 @@
-"""The record of a run: what ran, how long, what went wrong, as JSON lines in the workspace."""
+"""Logs a run in the workspace, as JSON lines: what ran, how long, what went wrong."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from corpus.strict_json import parse_json
 from corpus.urls import without_credentials
 
 _WRITE_EVERY_S = 15.0
-_WRITE_SHARE = 1 / 20  # of the time at most: the record of a long run is large
+_WRITE_SHARE = 1 / 20  # of the time at most: the log of a long run is large
 
 
-class RunRecord:
-    """Lines of `runs/<run id>.jsonl`. Written whole every few seconds, because object stores cannot append.
+class RunLog:
+    """The log of a run, `runs/<run id>.jsonl`. Rewritten every few seconds, because object stores cannot append.
 
-    A disk that doesn't take it ends no run: `fault` says so, at the end.
+    A run goes on if its log cannot be written; `fault` then has the error.
     """
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -27,23 +27,23 @@ class RunRecord:
         self._lines: list[str] = []
         self._written = time.monotonic()
         self._pause_s = _WRITE_EVERY_S
-        self.fault = ""  # why the last attempt to write it failed
+        self.fault = ""  # the error of the last attempt to write it
 
-    def __enter__(self) -> RunRecord:
-        self.say("started")
+    def __enter__(self) -> RunLog:
+        self.event("started")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self.say("ended", error="" if error is None else f"{type(error).__name__}: {error}")
+        self.event("ended", error="" if error is None else f"{type(error).__name__}: {error}")
         self._write()
 
     def add(self, outcome: Outcome) -> None:
-        """One shard of one stage."""
+        """Adds the outcome of one shard of one stage."""
         self._append(outcome.to_json())
 
-    def say(self, event: str, **more: Any) -> None:
-        """Something else that happened."""
-        self._append(json.dumps({"event": event, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **more}))
+    def event(self, name: str, **fields: Any) -> None:
+        """Adds another event, with its fields."""
+        self._append(json.dumps({"event": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}))
 
     def _append(self, line: str) -> None:
         self._lines.append(without_credentials(line))
@@ -55,14 +55,14 @@ class RunRecord:
         try:
             self._store.publish(self.path, "".join(f"{line}\n" for line in self._lines).encode())
             self.fault = ""
-        except StorageError as error:  # the run goes on; what it comes to is shown all the same
-            self.fault = f"the record of the run: {error}"
+        except StorageError as error:  # the run goes on, and its results are shown all the same
+            self.fault = f"the log of the run: {error}"
         self._written = time.monotonic()
         self._pause_s = max(_WRITE_EVERY_S, (self._written - start) / _WRITE_SHARE)
 
 
 def last_failures(store: Store) -> dict[tuple[str, str, str], str]:
-    """(stage, owner, shard) -> why, of the shards that the last recorded run could not finish."""
+    """Returns (stage, owner, shard) -> error of the shards that failed in the last logged run."""
     names = [name for name in store.names("runs") if name.endswith(".jsonl")]
     if not names:
         return {}
@@ -75,5 +75,5 @@ def last_failures(store: Store) -> dict[tuple[str, str, str], str]:
                 stage, owner, shard, why = (str(found[name]) for name in ("stage", "owner", "shard", "error"))
                 failed[stage, owner, shard] = why
         except (ValueError, AttributeError, TypeError, KeyError) as error:
-            raise RuntimeError(f"{store.full(path)}, line {number}: not of a run's record: {error}") from error
+            raise RuntimeError(f"{store.full(path)}, line {number}: not of a run's log: {error}") from error
     return failed

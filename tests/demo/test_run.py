@@ -17,7 +17,7 @@ from demo.run import FILMS, SETTINGS, demo_config, film_differences, moved_to
 from demo.server import serve
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.run import run
+from pipelines.runner import run
 
 QUIET = Console(quiet=True)
 

@@ -16,7 +16,7 @@ from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import VlmScene, all_scenes, draw
 from demo.vlm.training.batches import answer
 from pipelines.engines import Engine
-from pipelines.run import run_map
+from pipelines.runner import run_map
 from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption

@@ -19,7 +19,8 @@ from corpus.settings import parse_settings
 from corpus.workspace import Workspace
 from pipelines.config import Config
 from pipelines.plan import Plan, Selection
-from pipelines.run import RunResult, plan, run
+from pipelines.runner import RunResult, run
+from pipelines.status import plan_run
 from tests.helpers.tar_members import members
 from tests.helpers.videos import Shot, Truth, make_video, number_on, truncate
 from tests.helpers.whole_runs import merged
@@ -122,7 +123,7 @@ def make_films(folder: Path) -> Films:
 
 
 def planned(config: Config, selection: Selection | None = None) -> Plan:
-    return plan(config, selection or Selection())[0]
+    return plan_run(config, selection or Selection())
 
 
 def to_do(found: Plan) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from corpus.settings import parse_settings
 from demo.server import Serving
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.run import RunResult, run
+from pipelines.runner import RunResult, run
 
 SLOW = ("drip", "stall")  # kinds that cost a deadline for each attempt; the demo has them
 

@@ -22,9 +22,10 @@ from pipelines.config import DATASETS, Config, make_config
 from pipelines.graph import STAGES, build_graph
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal
-from pipelines.run import plan, run, status
+from pipelines.runner import run
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Source, SourceSettings
+from pipelines.status import plan_run, workspace_status
 from tests.helpers.extras import engine_or_skip
 
 HOME = Path(__file__).parents[2]
@@ -94,21 +95,21 @@ def settings(root: Path, **changes: Any) -> dict[str, Any]:
 
 def test_a_source_and_a_stage_that_are_listed_are_planned_run_and_counted(tmp_path: Path) -> None:
     config = parse_settings(settings(tmp_path), Plugged)
-    assert plan(config, Selection())[1] == ["n"], "its rows are not read yet"
+    assert plan_run(config, Selection()).unread == ["n"], "its rows are not read yet"
     result = run(config, Selection(), Terminal(quiet=True))
     assert result.failed == []
-    planned, unread = plan(config, Selection())
-    assert not unread
+    planned = plan_run(config, Selection())
+    assert not planned.unread
     ((step, (table,)),) = planned.steps
     assert (step.name, table.state) == ("odd", "done")
     assert Workspace(tmp_path).read_table(table.task.output, ["number", "reason"]).to_pylist()[3] == {
         "number": 3,
         "reason": "",
     }
-    assert status(config).funnels == {
+    assert workspace_status(config).funnels == {
         "n": {"rows_in": 5, "kept": 1, "removed": {"filtered": {"even": 2, "low": 2}}},
     }
-    again, _ = plan(parse_settings(settings(tmp_path, stages={"odd": {"least": 3}}), Plugged), Selection())
+    again = plan_run(parse_settings(settings(tmp_path, stages={"odd": {"least": 3}}), Plugged), Selection())
     assert [found.why for _, tables in again.steps for found in tables] == ["least: 2 -> 3"]
 
 
@@ -137,7 +138,7 @@ def test_a_stage_searches_a_pool_of_all_sources_on_every_engine(tmp_path: Path, 
     given = settings(tmp_path, **changes, engine={"kind": engine})
     config = parse_settings(given, make_config((*SOURCES, NumbersSource), (Odd, Rank)))
     assert run(config, Selection(), Terminal(quiet=True)).failed == []
-    planned, _ = plan(config, Selection())
+    planned = plan_run(config, Selection())
     ranks = {one.node.source: one.task.output for one in planned.steps[1][1]}
     found = {
         name: Workspace(tmp_path).read_table(path, ["rank"]).column("rank").to_pylist() for name, path in ranks.items()

@@ -269,7 +269,7 @@ def test_only_some_stale_tables_are_looked_into(tmp_path: Path, monkeypatch: pyt
 
 def test_tasks_say_where_to_read_and_write(toys: Toys) -> None:
     plan = toys.plan()
-    assert [step.keyed for step, _ in plan.steps] == [False, False, True, False]
+    assert [step.is_shuffle for step, _ in plan.steps] == [False, False, True, False]
     (pair,) = plan.table("pair", "b")
     (compare,) = plan.table("compare", "b")
     task = pair.task
@@ -318,7 +318,7 @@ FAILED_ONES = {
 def test_a_retry_makes_a_generation_of_shards_with_failed_rows(toys: Toys) -> None:
     first = toys.finish(toys.plan(), FAILED_ONES)
     plan = toys.plan(stage="fetch", retry=frozenset({"failed"}))
-    assert states(plan) == {"fetch": "ada", "measure": "sds", "compare": "sss", "pair": "sss"}
+    assert states(plan) == {"fetch": "fdf", "measure": "sds", "compare": "sss", "pair": "sss"}
     assert whys(plan, "fetch") == {"2 failed rows are tried again", "1 failed rows are tried again"}
     again = plan.table("fetch", "a")[0]
     assert again.task.previous == outputs(first, "fetch")[0]
@@ -332,15 +332,15 @@ def test_a_retry_makes_a_generation_of_shards_with_failed_rows(toys: Toys) -> No
     assert set("".join(states(toys.plan()).values())) == {"d"}, "the last generation is what counts"
     assert outputs(toys.plan(), "fetch")[0].endswith("-g1.parquet")
     third = toys.plan(stage="fetch", retry=frozenset({"failed"}))
-    assert states(third)["fetch"] == "add"
+    assert states(third)["fetch"] == "fdd"
     assert outputs(third, "fetch")[0].endswith("-g2.parquet")
     assert third.table("fetch", "a")[0].task.previous.endswith("-g1.parquet")
 
 
 def test_a_retry_may_name_reasons_and_shards(toys: Toys) -> None:
     toys.finish(toys.plan(), FAILED_ONES)
-    assert states(toys.plan(stage="fetch", retry=frozenset({"timeout"})))["fetch"] == "add"
-    assert states(toys.plan(stage="fetch", retry=frozenset({"timeout", "http_404"})))["fetch"] == "ada"
+    assert states(toys.plan(stage="fetch", retry=frozenset({"timeout"})))["fetch"] == "fdd"
+    assert states(toys.plan(stage="fetch", retry=frozenset({"timeout", "http_404"})))["fetch"] == "fdf"
     assert states(toys.plan(stage="fetch", retry=frozenset({"opted_out"})))["fetch"] == "ddd", "filtered is not failed"
     only = {"stage": "fetch", "retry": frozenset({"failed"}), "shards": frozenset({1})}
     assert states(toys.plan(**only))["fetch"] == "ddd"
@@ -357,7 +357,7 @@ def test_a_retry_leaves_rows_alone_that_an_earlier_stage_failed(toys: Toys) -> N
     }
     toys.finish(toys.plan(*stages), judged)
     plan = toys.plan(*stages, stage="describe", retry=frozenset({"failed"}))
-    assert states(plan)["describe"] == "dad"
+    assert states(plan)["describe"] == "dfd"
     assert whys(plan, "describe") == {"1 failed rows are tried again"}
 
 
@@ -369,7 +369,7 @@ def test_a_retry_of_what_is_not_there_is_just_missing(toys: Toys) -> None:
 def test_force_makes_a_generation_of_what_comes_out_differently_each_time(toys: Toys) -> None:
     toys.finish(toys.plan())
     plan = toys.plan(stage="fetch", force=True, shards=frozenset({1}))
-    assert states(plan) == {"fetch": "dad", "measure": "dsd", "compare": "sss", "pair": "sss"}
+    assert states(plan) == {"fetch": "dfd", "measure": "dsd", "compare": "sss", "pair": "sss"}
     again = plan.table("fetch", "a")[1]
     assert again.task.output.endswith("-g1.parquet")
     assert (again.task.previous, again.why) == ("", "forced: a new generation")
@@ -380,7 +380,7 @@ def test_force_makes_a_generation_of_what_comes_out_differently_each_time(toys: 
 def test_force_writes_the_table_of_a_deterministic_stage_again(toys: Toys) -> None:
     before = toys.finish(toys.plan())
     plan = toys.plan(stage="measure", force=True)
-    assert states(plan) == {"fetch": "ddd", "measure": "aaa", "compare": "ddd", "pair": "ddd"}
+    assert states(plan) == {"fetch": "ddd", "measure": "fff", "compare": "ddd", "pair": "ddd"}
     assert outputs(plan, "measure") == outputs(before, "measure")
     assert whys(plan, "measure") == {"forced"}
 

@@ -19,7 +19,7 @@ from corpus.storage import StorageError, Store, _Spool
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal
-from pipelines.run import run
+from pipelines.runner import run
 from tests.helpers.whole_runs import Web, command
 
 
@@ -79,7 +79,7 @@ def test_the_list_of_what_failed_survives_the_record_of_the_run(
     web.serving.reset()
     result = run(parse_settings(web.settings(tmp_path), Config), Selection(), Terminal(quiet=True))
     assert [line for line in result.failed if re.match(r"inspect laion/000001: .*inspect/000001.*No space left", line)]
-    assert re.match(r"the record of the run: .*runs/.*\.jsonl: cannot be written: No space left", result.failed[-1])
+    assert re.match(r"the log of the run: .*runs/.*\.jsonl: cannot be written: No space left", result.failed[-1])
 
 
 def test_what_is_published_says_which_tar_and_which_mixture(
@@ -100,7 +100,9 @@ def test_what_failed_before_an_error_is_shown_with_it(
     web: Web, tmp_path: Path, full: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full("inspect/000001")
-    monkeypatch.setattr("pipelines.run.funnels", lambda *_: (_ for _ in ()).throw(StorageError("the server is away")))
+    monkeypatch.setattr(
+        "pipelines.runner.funnels", lambda *_: (_ for _ in ()).throw(StorageError("the server is away"))
+    )
     web.serving.reset()
     shown = io.StringIO()
     with pytest.raises(StorageError, match="away"):

@@ -89,9 +89,7 @@ def test_names_of_sources_and_settings(call: Call, tmp_path: Path) -> None:
 
 
 def test_labels(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "pipelines.report.labels.label_report", lambda _: iter([EVIL, f"{EVIL} and {EVIL} are related"])
-    )
+    monkeypatch.setattr("pipelines.summaries.label_summary", lambda _: iter([EVIL, f"{EVIL} and {EVIL} are related"]))
     code, shown = call("labels", config(tmp_path, "x"))
     assert code == 0
     assert shown == f"{SHOWN}\n{SHOWN} and {SHOWN} are related\n"

@@ -16,7 +16,7 @@ from corpus.settings import parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.run import RunResult, run
+from pipelines.runner import RunResult, run
 from tests.helpers.recipe_bucket import ROWS, TEXT_SETS, fill_bucket
 from tests.helpers.whole_runs import Web, merged
 

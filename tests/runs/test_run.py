@@ -27,7 +27,8 @@ from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.run import plan, run, run_map, status
+from pipelines.runner import run, run_map
+from pipelines.status import plan_run, workspace_status
 from tests.helpers.crashing import GREEDY, PLANTED, Crashing
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.whole_runs import Web, call, command, digests
@@ -75,7 +76,7 @@ def samples(corpus: Path) -> list[dict[str, Any]]:
 
 
 def test_rows_add_up(web: Web, undisturbed: Path) -> None:
-    funnel = status(parse_settings(web.settings(undisturbed), Config)).funnels["laion"]
+    funnel = workspace_status(parse_settings(web.settings(undisturbed), Config)).funnels["laion"]
     removed = sum(rows for reasons in funnel["removed"].values() for rows in reasons.values())
     assert funnel["rows_in"] == 320 == funnel["kept"] + removed
     assert set(funnel["removed"]) == {"filtered", "duplicate", "failed"}
@@ -187,7 +188,7 @@ def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed
     home = copy(undisturbed, tmp_path)
     changes = {"stages": {"quality": {"min_side_px": 400}}}
     config = parse_settings(web.settings(home, changes), Config)
-    planned, _ = plan(config, Selection())
+    planned = plan_run(config, Selection())
     states = {step.name: {p.state for p in tables} for step, tables in planned.steps}
     assert states == {
         "download": {"done"},
@@ -210,10 +211,8 @@ def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed
     assert images_asked(web) == {}
     assert {**made(home, "download"), **made(home, "inspect")} == untouched
     small = result.funnels["laion"]["removed"]["filtered"]["too_small"]
-    assert (
-        small
-        > status(parse_settings(web.settings(undisturbed), Config)).funnels["laion"]["removed"]["filtered"]["too_small"]
-    )
+    before = workspace_status(parse_settings(web.settings(undisturbed), Config)).funnels["laion"]
+    assert small > before["removed"]["filtered"]["too_small"]
     # Going back finds the old tables, and the old corpus.
     assert web.run(home).failed == []
     assert digests(home / "corpus") == digests(undisturbed / "corpus")
@@ -224,9 +223,9 @@ def test_retry_asks_again_for_failed_rows_only(web: Web, undisturbed: Path, tmp_
     web.serving.reset()
     config = parse_settings(web.settings(home), Config)
     selection = Selection(stage="download", retry=frozenset({"http_404"}))
-    planned, _ = plan(config, selection)
+    planned = plan_run(config, selection)
     (downloads,) = [tables for step, tables in planned.steps if step.name == "download"]
-    again = [p for p in downloads if p.state == "again"]
+    again = [p for p in downloads if p.state == "forced"]
     assert again
     assert all("failed rows are tried again" in p.why for p in again)
     assert run(config, selection, QUIET).failed == []
@@ -243,7 +242,7 @@ def test_a_retry_brings_in_what_was_missing(web: Web, undisturbed: Path, tmp_pat
     home = copy(undisturbed, tmp_path)
     web.serving.reset()
     config = parse_settings(web.settings(home, {"stages": {"download": {"fetch": {"attempts": 5}}}}), Config)
-    planned, _ = plan(config, Selection())
+    planned = plan_run(config, Selection())
     assert {p.state for _, tables in planned.steps for p in tables} == {"done"}, "patience makes nothing stale"
 
 
@@ -253,7 +252,7 @@ def test_force_regenerates_the_named_shards_and_what_depends_on_them(
     home = copy(undisturbed, tmp_path)
     config = parse_settings(web.settings(home), Config)
     selection = Selection(stage="download", shards=frozenset({1, 3}), force=True)
-    planned, _ = plan(config, selection)
+    planned = plan_run(config, selection)
     todo = {step.name: [p.task.shard for p in tables if p.state != "done"] for step, tables in planned.steps}
     assert todo["download"] == ["000001", "000003"] == todo["inspect"] == todo["quality"]
     assert len(todo["duplicates"]) == len(todo["pairs"]) > 2, "what reads all shards is made again"
@@ -306,7 +305,7 @@ def test_a_broken_shard_fails_alone_and_is_told(web: Web, undisturbed: Path, tmp
     assert result.corpora == {}
     shards = len(made(home, "download"))
     assert len(made(home, "inspect")) == shards - 1
-    state = status(parse_settings(web.settings(home), Config))
+    state = workspace_status(parse_settings(web.settings(home), Config))
     assert ("inspect", "laion", "000001") in state.failed
     funnel = state.funnels["laion"]
     assert funnel["kept"] == 0

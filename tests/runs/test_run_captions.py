@@ -15,7 +15,8 @@ from rich.console import Console
 from corpus.settings import parse_settings
 from pipelines.config import Config
 from pipelines.plan import Plan, Selection
-from pipelines.run import plan, run
+from pipelines.runner import run
+from pipelines.status import plan_run
 from tests.helpers.whole_runs import Web, call, digests
 
 QUIET = Console(quiet=True)
@@ -42,7 +43,7 @@ def to_do(found: Plan) -> dict[str, list[str]]:
 def again(web: Web, home: Path, changes: Mapping[str, Any]) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
     """What a run with changed settings would do, and what its record says of captions when it has."""
     config = parse_settings(web.settings(home, changes), Config)
-    planned = to_do(plan(config, Selection())[0])
+    planned = to_do(plan_run(config, Selection()))
     web.serving.reset()
     result = run(config, Selection(), QUIET)
     assert result.failed == []
@@ -83,7 +84,7 @@ def test_shards_are_made_again_with_all_that_depends_on_them_and_nothing_else(
     assert len(every) > len(shards)
     # Whoever compares the pairs of all shards does so again.
     made_again = {"caption": shards, "pairs": shards, "clusters": every}
-    assert to_do(plan(parse_settings(web.settings(home), Config), selection)[0]) == made_again
+    assert to_do(plan_run(parse_settings(web.settings(home), Config), selection)) == made_again
 
     done = call("run", config, "--stage", "caption", "--shards", "1,3-4", "--force")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -92,7 +93,7 @@ def test_shards_are_made_again_with_all_that_depends_on_them_and_nothing_else(
     new = sorted(path.split("/", 2)[2].split(".")[0] for path in after.keys() - before.keys())
     assert new == sorted(f"{stage}/{shard}" for stage, of_stage in made_again.items() for shard in of_stage)
     assert all("-g1" in path for path in after.keys() - before.keys() if "/caption/" in path)
-    assert to_do(plan(parse_settings(web.settings(home), Config), Selection())[0]) == {}
+    assert to_do(plan_run(parse_settings(web.settings(home), Config), Selection())) == {}
 
 
 def test_other_prompts_make_captions_stale_and_touch_no_image(web: Web, undisturbed: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from pipelines.config import Config
 from pipelines.graph import build_graph
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.run import RunResult, run, status
+from pipelines.runner import RunResult, run
+from pipelines.status import workspace_status
 from tests.helpers.film_runs import samples
 from tests.helpers.noise_images import noise_jpeg
 
@@ -84,7 +85,7 @@ def test_mbeir_from_its_files_to_a_corpus(tmp_path: Path) -> None:
         assert query["instruction"] == "Identify the news-related image in line with the described event. "
         assert (sample["positive.jpg"], sample["negative_0.jpg"]) == (noise_jpeg(at), noise_jpeg((at + 1) % 12))
         assert sample["json"]["negatives"][0]["origin"] == "given"
-    funnel = status(config).funnels["news"]
+    funnel = workspace_status(config).funnels["news"]
     assert funnel == {"rows_in": 13, "kept": 12, "removed": {"filtered": {"missing_document": 1}}}
 
 
@@ -179,7 +180,7 @@ def test_names_that_several_archives_have_are_counted_and_shown(tmp_path: Path) 
     }
     config = parse_settings(data, Config)
     assert run(config, Selection(), Console(quiet=True)).failed == []
-    state = status(config)
+    state = workspace_status(config)
     assert state.funnels["ours"]["not_read"] == {"images": {"repeated_name": 6}}
     assert state.notices == [
         "ours: 6 names of images are in several archives, and the first archive's is taken: "

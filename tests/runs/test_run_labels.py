@@ -18,8 +18,8 @@ from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.manifest import read_manifest
 from pipelines.publish.verify import verify
-from pipelines.report.labels import label_report
-from pipelines.run import RunResult, run
+from pipelines.runner import RunResult, run
+from pipelines.summaries import label_summary
 from tests.helpers.film_runs import samples
 from tests.helpers.noise_images import noise_jpeg
 
@@ -210,9 +210,9 @@ def test_of_pairs_with_the_same_picture_the_one_with_the_better_text_is_kept(don
 
 
 def test_what_was_merged_is_reported(done: tuple[Path, RunResult], tmp_path: Path) -> None:
-    lines = list(label_report(settings(done[0])))
+    lines = list(label_summary(settings(done[0])))
     assert lines[0].startswith("7 labels of 2 sets are 6 merged labels")
     assert any(line.startswith("dog = ") and "ImageNet_1K: Dog" in line and "VOC2007: dog" in line for line in lines)
     assert any("cat" in line and "tabby cat" in line and "related" in line for line in lines)
     with pytest.raises(SettingsError, match="sets, more: not read yet"):
-        list(label_report(settings(done[0]).model_copy(update={"workspace": str(tmp_path)})))
+        list(label_summary(settings(done[0]).model_copy(update={"workspace": str(tmp_path)})))

@@ -17,7 +17,8 @@ from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.run import RunResult, plan, run, status
+from pipelines.runner import RunResult, run
+from pipelines.status import plan_run, workspace_status
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.film_runs import samples
 from tests.helpers.noise_images import noise_jpeg
@@ -112,7 +113,7 @@ def done(sets: Sets, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_pair_has_its_end(sets: Sets, done: Path) -> None:
     config = parse_settings(sets.settings(done), Config)
-    assert status(config).funnels["megapairs"] == {
+    assert workspace_status(config).funnels["megapairs"] == {
         "rows_in": 28,
         "kept": 26,
         "removed": {"filtered": {"not_json": 1}, "failed": {"positive_missing_image": 1}},
@@ -144,7 +145,7 @@ def test_images_that_lie_as_they_are_stay_where_they_lie(sets: Sets, done: Path)
 
 def test_a_changed_threshold_looks_for_no_image(sets: Sets, done: Path) -> None:
     config = parse_settings(sets.settings(done, {"stages": {"quality": {"min_side_px": 100}}}), Config)
-    found, _ = plan(config, Selection())
+    found = plan_run(config, Selection())
     to_do = {step.name for step, planned in found.steps if any(p.state != "done" for p in planned)}
     assert to_do == {"quality", "duplicates", "best_pairs", "pairs", "clusters"}
 

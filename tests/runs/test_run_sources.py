@@ -18,7 +18,8 @@ from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.report.console import show_funnel, show_plan
-from pipelines.run import plan, run, status
+from pipelines.runner import run
+from pipelines.status import plan_run, workspace_status
 from tests.helpers.raw_tars import END, block
 from tests.helpers.small_worlds import picture
 
@@ -78,7 +79,7 @@ def test_shards_that_never_change_fail_their_rows_and_block_nothing(tmp_path: Pa
     assert manifest["funnel"]["have"] == funnel and verify(str(tmp_path / "corpus")).faults == []
     card = (tmp_path / "corpus" / "README.md").read_text()
     assert "| files | orphan_tar | 1 |" in card and "| failed | missing_archive | 4 |" in card
-    show_funnel(Console(file=printed, width=200), status(config).funnels)
+    show_funnel(Console(file=printed, width=200), workspace_status(config).funnels)
     assert "files: orphan_tar" in printed.getvalue()
     again = run(config, Selection(), Console(quiet=True))
     assert again.failed == [] and again.funnels["have"] == funnel
@@ -87,10 +88,10 @@ def test_shards_that_never_change_fail_their_rows_and_block_nothing(tmp_path: Pa
 def test_a_plan_says_what_was_not_read_before_and_after_the_run(tmp_path: Path, folder: Path) -> None:
     config = settings(tmp_path, folder)
     for unread_sources in (["have"], []):
-        planned, unread = plan(config, Selection())
+        planned = plan_run(config, Selection())
         printed = io.StringIO()
-        show_plan(Console(file=printed, width=500), planned, unread)
-        assert unread == unread_sources
+        show_plan(Console(file=printed, width=500), planned)
+        assert planned.unread == unread_sources
         assert "have: not read (orphan_tar): " in printed.getvalue() and "00099.tar" in printed.getvalue()
         run(config, Selection(stage="index"), Console(quiet=True))
 
@@ -124,7 +125,7 @@ def test_a_plan_finds_what_would_stop_the_run(tmp_path: Path, folder: Path) -> N
     for changes, words in cases:
         config = settings(tmp_path / "home", folder, **{**bare, **changes})
         for command in (
-            lambda config: plan(config, Selection()),
+            lambda config: plan_run(config, Selection()),
             lambda config: run(config, Selection(), Console(quiet=True)),
         ):
             try:
@@ -134,6 +135,6 @@ def test_a_plan_finds_what_would_stop_the_run(tmp_path: Path, folder: Path) -> N
                 if not re.search(words, str(error)):
                     wrong.append((words, str(error)))
     assert not wrong
-    plan(
+    plan_run(
         settings(tmp_path / "home", folder, sources={"x": {**laion, "filter": "similarity > 0.3"}}, **bare), Selection()
     )

@@ -19,7 +19,8 @@ from corpus.settings import SettingsError
 from corpus.storage import Store
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.run import run, status
+from pipelines.runner import run
+from pipelines.status import workspace_status
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.film_runs import MOMENTS, Films, make_films, numbers, planned, samples, table, to_do
 from tests.helpers.whole_runs import digests
@@ -45,7 +46,7 @@ def done(films: Films, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_row_has_its_end(films: Films, done: Path) -> None:
-    funnel = status(films.config(done)).funnels["films"]
+    funnel = workspace_status(films.config(done)).funnels["films"]
     assert funnel["removed"] == {
         "duplicate": {"alike_sibling": 2},
         "failed": {"broken": 1, "truncated": 1},

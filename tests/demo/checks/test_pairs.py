@@ -19,7 +19,7 @@ from demo.run import SETTINGS, moved_to, set_differences
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.run import run
+from pipelines.runner import run
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from corpus.workspace import TableKey, Workspace
 from pipelines.config import Config
 from pipelines.pairs.best_texts import BestTexts
 from pipelines.plan import Selection
-from pipelines.run import plan, run
+from pipelines.runner import run
+from pipelines.status import plan_run
 from tests.helpers.whole_runs import Web
 
 A, B, C = (item_id(name.encode()) for name in "abc")
@@ -63,7 +64,7 @@ def test_in_a_run_it_changes_texts_and_no_row(web: Web, tmp_path: Path) -> None:
     texts: dict[str, dict[bytes, set[str]]] = {"kept": {}, "all": {}}
     changed = 0
     workspace = Workspace(config.workspace)
-    planned, _ = plan(config, Selection())
+    planned = plan_run(config, Selection())
     rows_of = dict(planned.indexes["laion"].shards)
     items = {p.task.shard: p.task.output for p in planned.table("download", "laion")}
     said = {p.task.shard: p.task.output for p in planned.table("best_texts", "laion")}

@@ -12,9 +12,10 @@ from corpus.execution import ShardTask
 from corpus.settings import Settings
 from corpus.stage import ROWS, MapStage, Shard
 from corpus.workspace import TableKey
-from pipelines.plan import Node, Plan, Planned, Step
+from pipelines.plan import Node, Plan, PlannedTable, Step, TableState
 from pipelines.report.console import shard_ranges, show_funnel, show_plan, show_status
 from pipelines.report.terminal import Terminal
+from pipelines.status import WorkspaceStatus
 
 
 class Toy(MapStage):
@@ -29,14 +30,14 @@ class Toy(MapStage):
 NODE = Node(Toy(Settings()), "web", TableKey("tables", "web", "toy"), ())
 
 
-def planned(shard: int, state: str, why: str = "") -> Planned:
+def planned(shard: int, state: TableState, why: str = "") -> PlannedTable:
     name = f"{shard:06d}"
     task = ShardTask("web", name, shard, (), NODE.table_key.path(name, "f"), "", {})
-    return Planned(NODE, task, "f", state, why)
+    return PlannedTable(NODE, task, "f", state, why)
 
 
-def plan(*tables: Planned) -> Plan:
-    return Plan({}, [(Step("toy", (NODE,)), list(tables))])
+def plan(*tables: PlannedTable) -> Plan:
+    return Plan({}, [(Step("toy", (NODE,)), list(tables))], unread=["other"])
 
 
 def printed(show: Callable[[Terminal], None]) -> list[list[str]]:
@@ -71,14 +72,14 @@ def test_the_funnel_is_shown_with_the_most_frequent_reason_first() -> None:
 def test_the_plan_says_what_is_to_do_and_why() -> None:
     why = "prompt: 'a' -> '[/INST] b'"  # square brackets are markup to what prints tables
     tables = [planned(0, "done"), planned(1, "stale", why), planned(2, "stale", why), planned(4, "stale")]
-    shown = printed(lambda console: show_plan(console, plan(*tables), ["other"]))
+    shown = printed(lambda console: show_plan(console, plan(*tables)))
     assert ["toy", "web", "1", "3", "1-2,4", *why.split()] in shown
     assert ["other:", "not", "read", "yet", "or", "changed;"] in [line[:6] for line in shown]
 
 
 def test_several_reasons_are_counted() -> None:
     tables = [planned(0, "stale", "`a` changed"), planned(1, "missing"), planned(2, "stale", "`a` changed")]
-    shown = printed(lambda console: show_plan(console, plan(*tables), []))
+    shown = printed(lambda console: show_plan(console, plan(*tables)))
     assert ["toy", "web", "0", "3", "0-2", "`a`", "changed", "(2)"] in shown
     assert ["missing", "(1)"] in shown
 
@@ -86,7 +87,7 @@ def test_several_reasons_are_counted() -> None:
 def test_the_status_counts_shards_and_tells_failures_as_they_are() -> None:
     tables = [planned(0, "done"), planned(1, "stale"), planned(2, "missing"), planned(3, "missing")]
     failed = {("toy", "web", "000003"): "StorageError: [/tmp] is full"}
-    shown = printed(lambda console: show_status(console, plan(*tables), ["other"], failed))
+    shown = printed(lambda console: show_status(console, WorkspaceStatus(plan(*tables), failed, {})))
     assert ["toy", "web", "1", "1", "2", "1"] in shown
     assert ["failed:", "toy", "web/000003:", "StorageError:", "[/tmp]", "is", "full"] in shown
 

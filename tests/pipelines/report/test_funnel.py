@@ -13,8 +13,8 @@ from corpus.execution import ShardTask
 from corpus.settings import Settings
 from corpus.stage import ROWS, MapStage, Shard
 from corpus.workspace import TableKey, Workspace
-from pipelines.plan import Node, Planned
-from pipelines.report.funnel import Funnel, counted, source_funnel
+from pipelines.plan import Node, PlannedTable
+from pipelines.report.funnel import Funnel, counted_tables, source_funnel
 from pipelines.sources.source_shards import SourceIndex
 
 Judged = Sequence[tuple[str, str]]
@@ -50,7 +50,7 @@ class Shop:
     def __init__(self, root: Path) -> None:
         self.workspace = Workspace(root)
         self.ready: set[str] = set()
-        self.stages: list[list[Planned]] = []
+        self.stages: list[list[PlannedTable]] = []
 
     def stage(self, stage: MapStage, *tables: Judged | None) -> None:
         """A stage with the table of each shard; None: it is not there."""
@@ -59,7 +59,7 @@ class Shop:
         planned = []
         for number, rows in enumerate(tables):
             path = table_key.path(f"{number:06d}", "f")
-            planned.append(Planned(node, ShardTask("web", f"{number:06d}", number, (), path, "", {}), "f", "done"))
+            planned.append(PlannedTable(node, ShardTask("web", f"{number:06d}", number, (), path, "", {}), "f", "done"))
             if rows is not None:
                 status, reason = zip(*rows, strict=True) if rows else ((), ())
                 columns = {"status": pa.array(status, pa.string()), "reason": pa.array(reason, pa.string())}
@@ -69,7 +69,7 @@ class Shop:
 
     def funnel(self, rows: int, counts: dict[str, int] = COUNTS) -> Funnel:
         index = SourceIndex("f", (("000000", "x"), ("000001", "y")), rows, counts)
-        funnel = source_funnel(self.workspace, index, list(counted(self.stages, self.ready)))
+        funnel = source_funnel(self.workspace, index, list(counted_tables(self.stages, self.ready)))
         removed = sum(rows for reasons in funnel["removed"].values() for rows in reasons.values())
         assert funnel["rows_in"] == funnel["kept"] + removed + funnel.get("pending", 0)
         return funnel

@@ -10,7 +10,7 @@ import pytest
 from corpus.execution import Outcome
 from corpus.storage import Store
 from pipelines.report import run_log
-from pipelines.report.run_log import RunRecord, last_failures
+from pipelines.report.run_log import RunLog, last_failures
 
 DONE = Outcome("laion", "inspect", "000000", 50, {"kept/": 48, "failed/truncated": 2}, 1.5, 4096)
 BROKEN = Outcome("laion", "inspect", "000001", error="StorageError: no room")
@@ -21,16 +21,16 @@ def lines(store: Store, path: str) -> list[dict[str, Any]]:
 
 
 def write(store: Store, run_id: str, *outcomes: Outcome) -> None:
-    with RunRecord(store, run_id) as run:
+    with RunLog(store, run_id) as run:
         for outcome in outcomes:
             run.add(outcome)
 
 
 def test_a_run_is_recorded_line_by_line(store_url: str) -> None:
     store = Store(store_url)
-    with RunRecord(store, "20250101T000000-aaaa") as run:
+    with RunLog(store, "20250101T000000-aaaa") as run:
         run.add(DONE)
-        run.say("published", corpus="one")
+        run.event("published", corpus="one")
     started, done, published, ended = lines(store, "runs/20250101T000000-aaaa.jsonl")
     assert Outcome.from_json(json.dumps(done)) == DONE
     assert [said["event"] for said in (started, published, ended)] == ["started", "published", "ended"]
@@ -41,7 +41,7 @@ def test_a_run_is_recorded_line_by_line(store_url: str) -> None:
 
 def test_what_ended_a_run_is_recorded(tmp_path: Any) -> None:
     store = Store(tmp_path)
-    with pytest.raises(KeyboardInterrupt), RunRecord(store, "x") as run:
+    with pytest.raises(KeyboardInterrupt), RunLog(store, "x") as run:
         run.add(DONE)
         raise KeyboardInterrupt
     *_, done, ended = lines(store, "runs/x.jsonl")
@@ -53,7 +53,7 @@ def test_it_is_written_while_the_run_goes_on(tmp_path: Any, monkeypatch: pytest.
     clock = [0.0]
     monkeypatch.setattr(run_log.time, "monotonic", lambda: clock[0])
     store = Store(tmp_path)
-    with RunRecord(store, "x") as run:
+    with RunLog(store, "x") as run:
         run.add(DONE)
         assert store.names("runs") == [], "not for every line"
         clock[0] += 60
@@ -73,7 +73,7 @@ def test_failures_are_those_of_the_last_run(tmp_path: Any) -> None:
 
 def test_a_run_that_failed_as_a_whole_names_no_shards(tmp_path: Any) -> None:
     store = Store(tmp_path)
-    with pytest.raises(OSError, match="gone"), RunRecord(store, "x"):
+    with pytest.raises(OSError, match="gone"), RunLog(store, "x"):
         raise OSError("gone")
     assert last_failures(store) == {}
 
@@ -81,7 +81,7 @@ def test_a_run_that_failed_as_a_whole_names_no_shards(tmp_path: Any) -> None:
 def test_no_credentials_of_a_url_are_recorded(tmp_path: Any) -> None:
     store = Store(tmp_path)
     outcome = Outcome("films", "clips", "000000", error="sftp://me:secret@host/a.mp4: no answer")
-    with pytest.raises(OSError, match="secret"), RunRecord(store, "20250101T000000-aaaa") as run:
+    with pytest.raises(OSError, match="secret"), RunLog(store, "20250101T000000-aaaa") as run:
         run.add(outcome)
         raise OSError("https://me:secret@host/: no answer")
     _, failed, ended = lines(store, "runs/20250101T000000-aaaa.jsonl")
@@ -93,5 +93,5 @@ def test_no_credentials_of_a_url_are_recorded(tmp_path: Any) -> None:
 def test_a_record_of_others_is_named_with_its_line(tmp_path: Any, line: str) -> None:
     store = Store(tmp_path)
     store.publish("runs/x.jsonl", f"{DONE.to_json()}\n{line}\n".encode())
-    with pytest.raises(RuntimeError, match=r"runs/x\.jsonl, line 2: not of a run's record"):
+    with pytest.raises(RuntimeError, match=r"runs/x\.jsonl, line 2: not of a run's log"):
         last_failures(store)

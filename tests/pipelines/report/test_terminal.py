@@ -14,7 +14,7 @@ from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.report.progress import Bars
+from pipelines.report.progress import ProgressBars
 from pipelines.report.terminal import Terminal, print_line, print_text
 
 HOSTILE = "\x1b]0;evil\x07 [red]x[/red] [/] :smile: \x9b31m \u202e \udcff \r"
@@ -65,10 +65,10 @@ def test_a_name_starts_no_line_of_its_own() -> None:
 
 def test_bars_show_names_as_they_are() -> None:
     console = terminal(colours=True)
-    with Bars(console) as bars, bars.bar(HOSTILE, 2) as bar:
-        bar.say(HOSTILE)
+    with ProgressBars(console) as bars, bars.bar(HOSTILE, 2) as bar:
+        bar.set_text(HOSTILE)
         bar.advance()
-        bars.note(HOSTILE)
+        bars.print_line(HOSTILE)
     assert SHOWN in output(console)
     progress = Progress(TextColumn("{task.description}"), console=console)
     assert progress.console is console

@@ -19,8 +19,9 @@ from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.mixture import MixtureDataset
 from pipelines.publish.verify import verify
-from pipelines.report.mixtures import Mix, _shortfalls, mixes, show_mix
-from pipelines.run import run
+from pipelines.report.console import show_mixture
+from pipelines.runner import run
+from pipelines.summaries import MixtureSummary, _shortfalls, mixture_summaries
 from tests.helpers.whole_runs import Web, call, digests
 
 CAPTIONS = {
@@ -69,9 +70,9 @@ def tables(home: Path) -> dict[str, tuple[str, int]]:
     return {name: (digest, (home / "workspace" / name).stat().st_mtime_ns) for name, digest in found.items()}
 
 
-def shown(mix: Mix) -> str:
+def shown(summary: MixtureSummary) -> str:
     said = io.StringIO()
-    show_mix(Console(file=said, width=160), mix)
+    show_mixture(Console(file=said, width=160), summary)
     return said.getvalue()
 
 
@@ -105,26 +106,26 @@ def test_the_table_says_beforehand_what_is_published(web: Web, home: Path) -> No
     config = config_of(web, home)
     run(config, Selection(), Console(quiet=True))
     before = digests(home)
-    for found in mixes(config):
+    for found in mixture_summaries(config):
         published = manifest(home, found.name)["datasets"]
-        assert {row.dataset for row in found.rows} == set(published)
-        for row in found.rows:
+        assert {row.dataset for row in found.datasets} == set(published)
+        for row in found.datasets:
             entry = published[row.dataset]
-            assert (row.task, row.available, row.taken) == (entry["task"], entry["kept_pairs"], entry["samples"])
+            assert (row.task, row.available, row.selected) == (entry["task"], entry["kept_pairs"], entry["samples"])
             assert row.weight == entry["weight"]
-        assert sum(row.share for row in found.rows) == pytest.approx(1)
-        drawn = sum(row.epochs * row.taken for row in found.rows)
+        assert sum(row.share for row in found.datasets) == pytest.approx(1)
+        drawn = sum(row.epochs * row.selected for row in found.datasets)
         assert drawn == pytest.approx(found.steps * found.batch_size)
     assert digests(home) == before, "nothing is run, nothing is written"
 
 
 def test_epochs_are_of_the_steps_that_are_asked_for(web: Web, home: Path) -> None:
     config = config_of(web, home)
-    [unasked], [asked] = mixes(config, ["two"]), mixes(config, ["two"], steps=100)
-    assert unasked.steps == sum(row.taken for row in unasked.rows) // 32
-    for row in unasked.rows:  # proportional: all once, but for what fills no whole step
-        assert row.epochs == pytest.approx(unasked.steps * 32 / sum(row.taken for row in unasked.rows), rel=1e-4)
-    own = next(row for row in asked.rows if row.dataset == "own")
+    [unasked], [asked] = mixture_summaries(config, ["two"]), mixture_summaries(config, ["two"], steps=100)
+    assert unasked.steps == sum(row.selected for row in unasked.datasets) // 32
+    for row in unasked.datasets:  # proportional: all once, but for what fills no whole step
+        assert row.epochs == pytest.approx(unasked.steps * 32 / sum(row.selected for row in unasked.datasets), rel=1e-4)
+    own = next(row for row in asked.datasets if row.dataset == "own")
     assert own.epochs == pytest.approx(100 * own.share * 32 / 20)
     assert "in 100 steps of 32 samples (as asked for)" in shown(asked)
     assert f"in {unasked.steps} steps of 32 samples (as many as all that is taken fills" in shown(unasked)
@@ -137,16 +138,16 @@ def test_more_pairs_or_negatives_than_there_are_is_said(web: Web, home: Path) ->
     config.mixtures["two"] = config.mixtures["two"].model_copy(
         update={"datasets": {"mixed": parse_settings(some, MixtureDataset), "own": datasets["own"]}}
     )
-    [two] = mixes(config, ["two"])
-    mixed, own = two.rows
-    assert mixed.taken == mixed.available
-    assert mixed.notes == (
+    [two] = mixture_summaries(config, ["two"])
+    mixed, own = two.datasets
+    assert mixed.selected == mixed.available
+    assert mixed.notices == (
         f"pairs: 1,000,000 asked for, {mixed.available:,} are there",
         f"negatives: 3 asked for; all of the pairs have fewer; the rest, {3 * mixed.available:,} in all, is filled at "
         "random",
     )
     assert "mixed: pairs: 1,000,000 asked for" in shown(two)
-    assert not any("asked for" in note for note in own.notes), "20 of more are asked for, and no negatives"
+    assert not any("asked for" in note for note in own.notices), "20 of more are asked for, and no negatives"
 
 
 def test_the_share_of_pairs_that_have_too_few_negatives() -> None:
@@ -163,25 +164,26 @@ def test_the_share_of_pairs_that_have_too_few_negatives() -> None:
 
 
 def test_a_dataset_smaller_than_a_batch_is_flagged(web: Web, home: Path) -> None:
-    [two] = mixes(config_of(web, home), ["two"])
-    assert not any("batch" in note for row in two.rows if row.dataset == "mixed" for note in row.notes)
+    [two] = mixture_summaries(config_of(web, home), ["two"])
+    assert not any("batch" in note for row in two.datasets if row.dataset == "mixed" for note in row.notices)
     assert "own: 20 samples are less than a batch of 32" in shown(two)
     assert "not all is done" not in shown(two)
 
 
 def test_what_is_not_done_is_said(web: Web, home: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
-    [nothing] = mixes(config_of(web, tmp_path / "bare"), ["one"])
-    assert {(row.available, row.taken, row.share) for row in nothing.rows} == {(0, 0, 0.0)}
+    [nothing] = mixture_summaries(config_of(web, tmp_path / "bare"), ["one"])
+    assert {(row.available, row.selected, row.share) for row in nothing.datasets} == {(0, 0, 0.0)}
     assert "own: source laion is not read yet" in shown(nothing)
 
     shutil.copytree(home / "workspace", tmp_path / "part/workspace")
     gone = sorted((tmp_path / "part/workspace/pairs/own/pairs").rglob("*.parquet"))
     gone[0].unlink()
-    [part], [whole] = mixes(config_of(web, tmp_path / "part"), ["one"]), mixes(config_of(web, home), ["one"])
+    [part] = mixture_summaries(config_of(web, tmp_path / "part"), ["one"])
+    [whole] = mixture_summaries(config_of(web, home), ["one"])
     assert f"own: 1 of {len(gone)} shards are not done: counted is what is there" in shown(part)
     assert "not all is done: `run` finishes it" in shown(part)
-    own, all_of_own = (next(row for row in found.rows if row.dataset == "own") for found in (part, whole))
+    own, all_of_own = (next(row for row in found.datasets if row.dataset == "own") for found in (part, whole))
     assert 0 < own.available < all_of_own.available
     assert sorted((tmp_path / "part/workspace/pairs/own/pairs").rglob("*.parquet")) == gone[1:]
 

@@ -1,0 +1,193 @@
+"""Reads the state of a workspace: the shards of its sources, the plan of a run, and what is done or failed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpus.settings import SettingsError
+from corpus.storage import Store
+from corpus.workspace import Workspace
+from pipelines.config import Config
+from pipelines.graph import build_graph
+from pipelines.plan import Plan, Selection, Step, make_plan
+from pipelines.report.funnel import IMAGES, Funnel, funnels, repeated_images
+from pipelines.report.run_log import last_failures
+from pipelines.sources.not_read import NOT_READ
+from pipelines.sources.source_shards import (
+    CREDENTIALS_REMOVED,
+    SourceIndex,
+    find_index,
+    gather,
+    index_path,
+    source_fingerprint,
+)
+
+_MAX_BAD_RECORDS = 3  # malformed records that are listed, with file and line; all are in the source's index
+_MAX_NOT_READ = 10
+_MAX_NAMES = 5
+
+
+@dataclass(frozen=True)
+class SourcesRead:
+    """The indexes of the sources that have been read, the names of the others, and notices about both."""
+
+    indexes: dict[str, SourceIndex]
+    unread: list[str]
+    notices: list[str]  # a line each
+
+
+@dataclass(frozen=True)
+class WorkspaceStatus:
+    """The state of a workspace: its plan, the failures of the last run, and the funnel of each source so far."""
+
+    plan: Plan
+    failed: dict[tuple[str, str, str], str]  # (stage, owner, shard) -> why the last run could not finish it
+    funnels: dict[str, Funnel]
+    notices: list[str] = field(default_factory=list)  # what no count tells, a line each
+
+
+def read_sources(workspace: Workspace, config: Config, write: bool, check: bool = False) -> SourcesRead:
+    """Returns the shards of every source.
+
+    `write`: sources that have not been read are read, and their shards written. `check`: their files are checked. All
+    files are checked before any is read, so that an error shows at once, not after hours spent on another source.
+    """
+    found = SourcesRead({}, [], [])
+    sources = {name: settings.reader() for name, settings in config.sources.items()}
+    digests = {name: source_fingerprint(source) for name, source in sources.items()}
+    known = {name: find_index(workspace, name, digest) for name, digest in digests.items()}
+    for name, source in sources.items():
+        if known[name] is None and (check or write):
+            source.check()
+    for name, digest in digests.items():
+        index = known[name]
+        if index is None and write:
+            index = gather(workspace, name, sources[name], digest)
+        if index is None:
+            found.unread.append(name)
+            found.notices.extend(source_notices(name, getattr(sources[name], "notes", {})))
+        else:
+            found.indexes[name] = index
+            where = workspace.store.full(index_path(name, index.fingerprint))
+            found.notices.extend(source_notices(name, index.notes, where))
+    return found
+
+
+def plan_run(config: Config, selection: Selection, check: bool = True) -> Plan:
+    """Returns the plan of a run without doing anything; sources that have not been read are in its `unread`.
+
+    `check`: raises SettingsError for what would stop a run: in the files of sources that have not been read, in
+    archives, in the folders that are written to. Notices about the sources are in the plan.
+    """
+    workspace = Workspace(config.workspace)
+    if check:
+        check_folders(config)
+    read = read_sources(workspace, config, write=False, check=check)
+    steps = build_graph(config)
+    if check:
+        check_stages(steps)
+    steps = [
+        Step(step.name, nodes)
+        for step in steps
+        if (nodes := tuple(node for node in step.nodes if node.source in read.indexes))
+    ]
+    check_selection(steps, selection)
+    plan = make_plan(workspace, steps, read.indexes, selection)
+    plan.unread.extend(read.unread)
+    plan.notices.extend(read.notices)
+    return plan
+
+
+def workspace_status(config: Config) -> WorkspaceStatus:
+    """Returns what is done, stale, missing and failed, and the funnel so far. Runs nothing."""
+    workspace = Workspace(config.workspace)
+    plan = plan_run(config, Selection(), check=False)
+    done = {p.task.output for _, planned in plan.steps for p in planned if p.state == "done"}
+    not_done = {
+        (step.name, p.task.source, p.task.shard) for step, planned in plan.steps for p in planned if p.state != "done"
+    }
+    failed = {key: why for key, why in last_failures(workspace.store).items() if key in not_done}
+    repeated = {name: repeated_images(workspace, plan.table(IMAGES, name), done) for name in plan.indexes}
+    notices = [line for name, names in repeated.items() for line in repeated_name_notices(name, names)]
+    return WorkspaceStatus(plan, failed, funnels(workspace, plan, done), notices)
+
+
+def stage_cautions(steps: Sequence[Step]) -> list[str]:
+    """Returns the cautions of the stages of a run, each once."""
+    stages = [node.stage for step in steps for node in step.nodes]
+    return list(dict.fromkeys(caution for stage in stages if (caution := getattr(stage, "caution", ""))))
+
+
+def check_folders(config: Config, mixtures: Sequence[str] | None = None) -> None:
+    """Raises SettingsError for a local workspace or corpus that is not a folder, or cannot become one."""
+    folders = {"workspace": config.workspace}
+    for name in config.mixtures if mixtures is None else mixtures:
+        folders[f"mixtures.{name}.corpus"] = config.mixtures[name].corpus
+    for key, url in folders.items():
+        store = Store(url)
+        if not store.is_local:
+            continue
+        path = Path(store.url)
+        nearest = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())
+        if not nearest.is_dir():
+            raise SettingsError(f"{key}: {path}: {nearest} is a file, where a folder is wanted")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise SettingsError(f"{key}: {path}: nothing can be written into {nearest}")
+
+
+def check_stages(steps: Sequence[Step]) -> None:
+    """Checks that every stage finds what it needs besides rows: archives, checkpoints. Raises SettingsError."""
+    for stage in (node.stage for step in steps for node in step.nodes):
+        stage.fingerprint_inputs()
+
+
+def check_selection(steps: Sequence[Step], selection: Selection) -> None:
+    """Raises SettingsError for a selection of a stage or of shards that there are not."""
+    names = [step.name for step in steps]
+    if selection.stage is not None and selection.stage not in names:
+        raise SettingsError(f"--stage {selection.stage}: no such stage; there is {', '.join(names)}")
+    if (selection.force or selection.retry) and selection.stage is None:
+        raise SettingsError("--force and --retry need --stage: what is to be made again?")
+    chosen = [step for step in steps if step.name == selection.stage]
+    if selection.retry and any(step.is_shuffle for step in chosen):
+        raise SettingsError(f"--retry: stage {selection.stage} reads all shards together, so no row of it fails alone")
+    if selection.shards is not None and not chosen:
+        raise SettingsError("--shards needs --stage")
+    if selection.shards is not None and chosen[0].is_shuffle:
+        raise SettingsError(f"--shards: stage {selection.stage} reads all shards together")
+
+
+def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iterator[str]:
+    """Yields lines about a source: malformed records, files and values not read, annotations not used.
+
+    `index` is the file that has all of its notes, if there is one.
+    """
+    bad_records = list(notes.get("faults", ()))
+    not_read = list(notes.get(NOT_READ, {}).get("lines", ()))
+    for lines, limit, what in (
+        (bad_records, _MAX_BAD_RECORDS, "malformed records"),
+        (not_read, _MAX_NOT_READ, "lines"),
+    ):
+        yield from (f"{name}: {line}" for line in lines[:limit])
+        if len(lines) > limit:
+            yield f"{name}: {len(lines) - limit} more {what}{index and f', in {index}'}"
+    counts = notes.get("annotations", {})
+    if unused := {reason: n for reason, n in counts.items() if n and reason not in ("read", "placed", "not_sampled")}:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in unused.items())
+        yield f"{name}: of {counts['read']:,} annotations {sum(unused.values()):,} are not used: {reasons}"
+    if removed := notes.get(CREDENTIALS_REMOVED):
+        yield f"{name}: {removed:,} URLs carried user:password@: taken off, and requested without"
+
+
+def repeated_name_notices(source: str, names: Sequence[str]) -> Iterator[str]:
+    """Yields a line about the images of a source whose names several archives have, if there are any."""
+    if names:
+        more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
+        yield (
+            f"{source}: {len(names):,} names of images are in several archives, and the first archive's is taken: "
+            f"{', '.join(names[:_MAX_NAMES])}{more}"
+        )

@@ -121,7 +121,10 @@ def _fill_batches(
 
 
 def _phases(batch: npt.NDArray[np.int32], label: Counts, seeds: RandomNumbers) -> npt.NDArray[np.float64]:
-    """The position of each member in its batch, from 0 to 1: float64[n]. Both arrays are laid out label by label."""
+    """Returns the position of each member in its batch, from 0 to 1: float64[n].
+
+    Both arrays are laid out label by label.
+    """
     new = np.ones(len(batch), np.bool_)
     new[1:] = (np.diff(batch) != 0) | (np.diff(label) != 0)
     runs = np.flatnonzero(new)
@@ -140,7 +143,7 @@ class BatchCapacity:
         self._numbers = np.arange(batches, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
     def random_ranks(self, seed: np.uint64) -> npt.NDArray[np.uint64]:
-        """A pseudo-random number for each batch, which breaks ties."""
+        """Returns a pseudo-random number for each batch, which breaks ties."""
         return mix64(self._numbers ^ seed)
 
 
@@ -251,7 +254,7 @@ def _order_batches(placed: npt.NDArray[np.int32], related_members: npt.NDArray[n
 
 
 def _neighbours(labels: Counts, edges: npt.NDArray[np.integer], total: int) -> list[Counts]:
-    """The relatives of each of the labels, as positions in `labels`."""
+    """Returns the relatives of each of the labels, as positions in `labels`."""
     place = np.full(total, -1, np.int64)
     place[labels] = np.arange(len(labels))
     both = place[np.concatenate([edges, edges[:, ::-1]])].reshape(-1, 2)

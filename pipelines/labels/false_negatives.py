@@ -63,7 +63,7 @@ def _related_meetings(cells: npt.NDArray[np.int64], members: npt.NDArray[np.int6
 
 
 def expected_when_shuffled(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
-    """Gives the mean of false_negatives_per_query over all orders: (batch_size - 1) / (n - 1) of all that can meet.
+    """Returns the mean of false_negatives_per_query over all orders: (batch_size - 1) / (n - 1) of all that can meet.
 
     Exact where batches are full, that is where batch_size divides n, or n is less.
     """

@@ -95,7 +95,7 @@ class Relations:
         return pa.Table.from_pylist(rows, RELATED_LABELS)
 
     def pairs(self, numbered: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Gives the related pairs among numbered labels, each once: int32[m, 2], positions in `numbered`."""
+        """Returns the related pairs among numbered labels, each once: int32[m, 2], positions in `numbered`."""
         number = {label: at for at, label in enumerate(numbered)}
         pairs = [(number[one], number[other]) for one, other in sorted(self._why) if one in number and other in number]
         return np.array(pairs, np.int32).reshape(-1, 2)
@@ -106,7 +106,7 @@ class Relations:
         return self._alias.get(form, form)
 
     def _suffixes(self, name: str) -> list[str]:
-        """The names that the last words of a name form, up to those that mislead: a chili hot dog is no dog."""
+        """Returns the names that the last words of a name form, up to those that mislead: a chili hot dog is no dog."""
         words, suffixes = name.split(" "), {name, self._name(name)}
         if name.endswith("]") or words[0] in self._proper or self._is_action(words) or not _DENIALS.isdisjoint(words):
             return []
@@ -158,11 +158,11 @@ def _descendants(name: str, below: dict[str, frozenset[str]]) -> dict[str, str]:
 
 
 def _mark(label: str) -> str:
-    """The set, and the id if there is one, that a label is marked with; "" for an unmarked one."""
+    """Returns the set, and the id if there is one, that a label is marked with; "" for an unmarked one."""
     match = None if _SYNONYM_OF.search(label) else _MARK.search(label)
     return match[1] if match else ""
 
 
 def _set(label: str) -> str:
-    """The set that a label is marked with; "" for an unmarked one."""
+    """Returns the set that a label is marked with; "" for an unmarked one."""
     return _mark(label).split(": ")[0]

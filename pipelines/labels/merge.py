@@ -196,7 +196,7 @@ def _mark_synonyms(decisions: Sequence[_Decision], names: LabelNames) -> list[_D
 
 
 def _key(label: str) -> str:
-    """The key of a class within its set: the normalized label, with the commas that separate names."""
+    """Returns the key of a class within its set: the normalized label, with the commas that separate names."""
     return (
         ", ".join(filter(None, (normalize_label(part) for part in label.split(","))))
         if "," in label
@@ -278,7 +278,7 @@ def _candidates(
 
 
 def _squeezed(name: str, settings: MergeSettings) -> str:
-    """A name without its blanks, and without a plural s."""
+    """Returns a name without its blanks, and without a plural s."""
     joined = name.replace(" ", "")
     return joined.removesuffix("s") if settings.plurals else joined
 

@@ -16,7 +16,7 @@ _SEPARATOR = "\x00"  # between a set's name and a label
 
 
 class Labels(ShuffleStage):
-    """Gives each row that has a label its merged one, by `merge_labels`. A set is a source, or a subset of one."""
+    """The stage gives each row with a label its merged label, by `merge_labels`. A set is a source, or a subset of one."""
 
     name = "labels"
     reads = (ROWS,)
@@ -36,7 +36,7 @@ class Labels(ShuffleStage):
         return super().applies_to(source) and source.plug.has_labels
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        """The settings with the names themselves, wherever their file lies."""
+        """Returns the settings with the names themselves, wherever their file lies."""
         settings = self._settings.canonical()
         names = self._settings.lists
         return {**settings, "names": names.canonical()}

@@ -103,7 +103,7 @@ def _words(text: str) -> str:
 
 
 def _word_character(char: str) -> str:
-    """Gives the character, nothing for an invisible one (a joiner), or a space for one that separates words."""
+    """Returns the character, nothing for an invisible one (a joiner), or a space for one that separates words."""
     if char.isalnum():
         return char
     category = unicodedata.category(char)

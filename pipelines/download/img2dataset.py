@@ -39,8 +39,8 @@ from corpus.stage import Shard
 from corpus.tars import TarReader
 from pipelines.download import img2dataset_worker
 from pipelines.download.images import Download, DownloadSettings, Stored, store_image
+from pipelines.fetch.headers import OPT_OUTS
 from pipelines.fetch.response import FetchError
-from pipelines.fetch.robots import OPT_OUTS
 from pipelines.fetch.url import parse_url
 from pipelines.sources.img2dataset_tars import failed_row
 

@@ -1,4 +1,4 @@
-"""The fetcher: downloads URLs that strangers wrote, each within its limits, and says how each one ended."""
+"""The fetcher downloads untrusted URLs, each within limits of time, size and address, and gives a reason for each."""
 
 from pipelines.fetch.dns import DnsCache
 from pipelines.fetch.fetcher import Fetched, fetch

@@ -1,7 +1,7 @@
-"""Which addresses may be reached: public ones, and those that the settings name.
+"""The address policy permits public addresses, and those that the settings name.
 
-A URL list from the web is input from strangers. Without this check, a listed URL, a redirect or a DNS answer makes
-the machine that downloads read from its own network (server-side request forgery).
+A URL list from the web is untrusted input. Without this check, a listed URL, a redirect or a DNS answer makes the
+machine that downloads read from its own network (server-side request forgery).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """Read "10.0.0.0/8", "10.1.2.3", "10.1.2.3:80", "[::1]:80" or "name:80"; ValueError for anything else."""
+    """Reads "10.0.0.0/8", "10.1.2.3", "10.1.2.3:80", "[::1]:80" or "name:80"; ValueError for anything else."""
     try:
         return Rule(ipaddress.ip_network(text), "", None)
     except ValueError:
@@ -52,7 +52,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def is_public(ip: IP) -> bool:
-    """Whether the address belongs to the public internet, IPv4 addresses inside IPv6 ones looked through."""
+    """Returns whether an address is of the public internet; of an IPv6 address with an IPv4 one inside, the latter."""
     if isinstance(ip, ipaddress.IPv6Address):
         inner = _ipv4_inside(ip)
         return is_public(inner) if inner is not None else ip in _GLOBAL_UNICAST and ip.is_global
@@ -60,9 +60,9 @@ def is_public(ip: IP) -> bool:
 
 
 def literal_ip(host: str) -> IP | None:
-    """The address that a URL's host spells out, or None for a name.
+    """Returns the address that a URL's host is written as, or None for a name.
 
-    Also the forms that only the C library reads: 2130706433, 0x7f000001, 0177.1 and 127.1 are all loopback.
+    Also reads the forms of the C library: 2130706433, 0x7f000001, 0177.1 and 127.1 are all loopback.
     """
     if not host[:1].isdigit() and ":" not in host:
         return None
@@ -77,7 +77,7 @@ def literal_ip(host: str) -> IP | None:
 
 
 class AddressPolicy:
-    """Decides for an address, a port and the host name that led there."""
+    """The rules by which an address, a port and the host name that led there are permitted."""
 
     def __init__(self, allow: Iterable[str] = ()) -> None:
         rules = [parse_rule(text) for text in allow]
@@ -85,7 +85,7 @@ class AddressPolicy:
         self._names = {(rule.name, rule.port) for rule in rules if rule.network is None}
 
     def check(self, ip: IP, port: int, host: str) -> bool:
-        """Whether `host`, which stands for `ip`, may be reached on `port`."""
+        """Returns whether `host`, resolved to `ip`, may be reached on `port`."""
         if is_public(ip) or (host.lower().rstrip("."), port) in self._names:
             return True
         plain = _ipv4_inside(ip) or ip if isinstance(ip, ipaddress.IPv6Address) else ip
@@ -93,7 +93,7 @@ class AddressPolicy:
 
 
 def _ipv4_inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that a mapped, 6to4 or NAT64 address stands for."""
+    """Returns the IPv4 address that a mapped, 6to4 or NAT64 address stands for."""
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour

@@ -1,37 +1,42 @@
-"""Connections to web servers: made by aiohttp, to permitted addresses only, and watched for what nobody requested.
+"""Connections to web servers, directly or through a proxy: aiohttp opens them, to permitted addresses only.
 
-The address policy holds at three points: where a name is resolved, where a socket is created for an address, and on
-the peer that the socket turned out to have. DNS cannot change in between, for aiohttp is given the checked addresses.
+The address policy is applied at three points: where a name is resolved, where a socket is created for an address, and
+to the peer of the connected socket. DNS cannot change in between, because aiohttp gets the checked addresses.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import socket
 import ssl
+from dataclasses import dataclass
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from corpus.faults import NO_ROOM
 from corpus.printable import printable
+from corpus.settings import SettingsError
 from pipelines.fetch.address import IP, AddressPolicy
 from pipelines.fetch.dns import Resolver
 from pipelines.fetch.response import FetchError
 from pipelines.fetch.settings import FetchSettings
-from pipelines.fetch.url import HttpUrl
+from pipelines.fetch.url import HttpUrl, parse_url
 
-_NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: the delay after which another address is tried beside the first
+_NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: the delay after which a second address is tried in parallel
 
 
-class Link(asyncio.Protocol):
-    """Stands between a transport and aiohttp's protocol, for what aiohttp does otherwise.
+class ProtocolGuard(asyncio.Protocol):
+    """The protocol between a transport and aiohttp's protocol. It closes two gaps of aiohttp's.
 
-    Its pool hands a connection on without a look at what came over it meanwhile, which would be taken for the response
-    to the next request: a connection that speaks while it is idle is closed here. And whoever reads a body waits for
-    more of it when what comes next is not valid HTTP: here the body ends with an error.
+    aiohttp's pool reuses a connection over which data came while it was idle, and would take that data for the response
+    to the next request: here such a connection is closed. And a reader of a body waits forever where the data that
+    follows is not valid HTTP: here the body ends with an error.
     """
 
     def __init__(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
@@ -40,45 +45,45 @@ class Link(asyncio.Protocol):
         self._body: aiohttp.StreamReader | None = None
         self._idle = False
         self._time = asyncio.get_running_loop().time
-        self.heard = 0.0  # the loop's time when something was received, or a request sent
-        self.untouched = True  # nothing was received since the last request
-        self.ended = False  # by the server, or the network
+        self.last_activity = 0.0  # the loop's time when something was received, or a request sent
+        self.unanswered = True  # nothing was received since the last request
+        self.closed_by_peer = False  # by the server, or the network
 
     @property
     def is_open(self) -> bool:
         """Whether another request may be sent."""
         return not self._transport.is_closing()
 
-    def begin(self) -> None:
-        """A request is about to be sent."""
-        self._idle, self.untouched, self._body = False, True, None
-        self.heard = self._time()
+    def request_started(self) -> None:
+        """Prepares for a request that is about to be sent."""
+        self._idle, self.unanswered, self._body = False, True, None
+        self.last_activity = self._time()
 
-    def read(self, body: aiohttp.StreamReader) -> None:
-        """A response has come, and this is its body."""
+    def body_started(self, body: aiohttp.StreamReader) -> None:
+        """Guards the body of the response, whose head was received."""
         self._body = body
         self._fail_if_closed()
 
-    def end(self) -> None:
-        """The response was read; nothing more is expected."""
+    def response_finished(self) -> None:
+        """Marks the connection as idle: the response was read."""
         self._idle, self._body = True, None
 
     def abort(self) -> None:
-        """Drop the connection at once."""
+        """Drops the connection at once."""
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._idle:
             self.abort()
             return
-        self.untouched = False
-        self.heard = self._time()
+        self.unanswered = False
+        self.last_activity = self._time()
         self._protocol.data_received(data)
         if self._body is not None:
             self._fail_if_closed()
 
     def eof_received(self) -> bool | None:
-        self.ended = True
+        self.closed_by_peer = True
         return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,7 +93,7 @@ class Link(asyncio.Protocol):
         if self._body is None and not self._idle:
             # For an error of its own, aiohttp would send the request a second time, whatever became of the first.
             exc = FetchError("connection_reset", printable(str(exc or "closed by the server")))
-        self.ended = True
+        self.closed_by_peer = True
         self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -98,16 +103,16 @@ class Link(asyncio.Protocol):
         self._protocol.resume_writing()
 
     def _fail_if_closed(self) -> None:
-        """aiohttp closes the transport where it can't make sense of what came, and says so to nobody."""
+        """Fails the body where aiohttp closed the transport for invalid HTTP, which it does not report."""
         body = self._body
         if body is not None and self._transport.is_closing() and not body.is_eof() and body.exception() is None:
             body.set_exception(FetchError("bad_response", "the body is not valid HTTP"))
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connections of one worker: at most one is open, and kept from one exchange to the next."""
+    """The connector of one worker: at most one connection is open, and reused while requests go to the same host."""
 
-    def __init__(self, settings: FetchSettings, policy: AddressPolicy, names: Resolver) -> None:
+    def __init__(self, settings: FetchSettings, policy: AddressPolicy, resolver: Resolver) -> None:
         self._addresses = _CheckedAddresses()
         super().__init__(
             resolver=self._addresses,
@@ -117,71 +122,74 @@ class Connector(aiohttp.TCPConnector):
         )
         self._timeout_s = settings.connect_timeout_s
         self._policy = policy
-        self._names = names
+        self._name_resolver = resolver
         self._url: HttpUrl | None = None
         self._proxy: HttpUrl | None = None
-        self._leads_to: tuple[str, str, int, HttpUrl | None] | None = None
-        self._no_room: OSError | None = None
-        self.link: Link | None = None
+        self._endpoint: tuple[str, str, int, HttpUrl | None] | None = None
+        self._resource_error: OSError | None = None
+        self.guard: ProtocolGuard | None = None
 
-    def aim(self, url: HttpUrl, proxy: HttpUrl | None) -> None:
-        """Say what the next request is for; a connection that leads elsewhere is dropped."""
+    def set_target(self, url: HttpUrl, proxy: HttpUrl | None) -> None:
+        """Sets the target of the next request; drops a connection to another one."""
         self._url, self._proxy = url, proxy
-        if self._leads_to != (url.scheme, url.host, url.port, proxy):
-            self.hang_up()
+        if self._endpoint != (url.scheme, url.host, url.port, proxy):
+            self.disconnect()
 
     @property
     def is_connected(self) -> bool:
-        """Whether the next request goes over a connection that earlier ones were sent over."""
-        return self.link is not None and self.link.is_open
+        """Whether the next request reuses a connection."""
+        return self.guard is not None and self.guard.is_open
 
-    def hang_up(self) -> None:
-        """Drop the connection, if there is one."""
-        if self.link is not None:
-            self.link.abort()
-            self.link = None
+    def disconnect(self) -> None:
+        """Drops the connection, if there is one."""
+        if self.guard is not None:
+            self.guard.abort()
+            self.guard = None
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
-        """aiohttp's connection for a request; FetchError if there is none to be had.
+        """Returns aiohttp's connection for a request. Raises FetchError where none can be opened.
 
-        OSError where this machine has no room for one.
+        Raises OSError where this machine is out of sockets or memory.
         """
         url, proxy = self._url, self._proxy
         assert url is not None
         if not self.is_connected:
-            self.hang_up()
+            self.disconnect()
             self._addresses.set(await self._permitted(url, proxy))
             connection = await self._within_deadline(req, traces, timeout)
         else:
             connection = await super().connect(req, traces, timeout)
         transport = connection.transport
-        if self.link is None or transport.get_protocol() is not self.link:
-            self.hang_up()
+        if self.guard is None or transport.get_protocol() is not self.guard:
+            self.disconnect()
             if proxy is None:
                 peer = ipaddress.ip_address(transport.get_extra_info("peername")[0])
                 if not self._policy.check(peer, url.port, url.host):
                     connection.close()
-                    raise FetchError("refused_address", f"{url.host} turned out to be {peer}")
-            self.link = Link(transport, transport.get_protocol())
-            transport.set_protocol(self.link)
-            self._leads_to = (url.scheme, url.host, url.port, proxy)
-        self.link.begin()
+                    raise FetchError("refused_address", f"{url.host} is connected to {peer}")
+            self.guard = ProtocolGuard(transport, transport.get_protocol())
+            transport.set_protocol(self.guard)
+            self._endpoint = (url.scheme, url.host, url.port, proxy)
+        self.guard.request_started()
         return connection
 
     async def _permitted(self, url: HttpUrl, proxy: HttpUrl | None) -> list[IP]:
-        """The addresses to connect to. Behind a proxy they are the proxy's, which the user chose; the host's own are
-        checked where they can be found, and the proxy may look up what can't."""
+        """Returns the addresses to connect to.
+
+        With a proxy they are the proxy's, which the user chose; those of the host are checked where it can be resolved
+        here, and else the proxy resolves it.
+        """
         if proxy is None:
-            return await self._names.addresses(url.host, url.port)
+            return await self._name_resolver.addresses(url.host, url.port)
         try:
-            await self._names.addresses(url.host, url.port)
+            await self._name_resolver.addresses(url.host, url.port)
         except FetchError as error:
             if error.reason == "refused_address":
                 raise
-        return await self._names.unchecked_addresses(proxy.host)
+        return await self._name_resolver.unchecked_addresses(proxy.host)
 
     async def _within_deadline(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
-        self._no_room = None
+        self._resource_error = None
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await super().connect(req, traces, timeout)
@@ -192,8 +200,8 @@ class Connector(aiohttp.TCPConnector):
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise FetchError("tls_failed", printable(str(error.__cause__ or error))) from error
         except (aiohttp.ClientConnectionError, OSError) as error:
-            if self._no_room is not None:  # the error of one address of several hides it
-                raise self._no_room from error
+            if self._resource_error is not None:  # aiohttp reports the error of another of several addresses
+                raise self._resource_error from error
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise OSError(*error.args) from error
             raise FetchError("connection_failed", printable(str(error.__cause__ or error))) from error
@@ -208,18 +216,18 @@ class Connector(aiohttp.TCPConnector):
             return socket.socket(family, kind, protocol)
         except OSError as error:
             if error.errno in NO_ROOM:
-                self._no_room = error
+                self._resource_error = error
             raise
 
 
 class _CheckedAddresses(AbstractResolver):
-    """Gives aiohttp the addresses that were found and checked for a connection."""
+    """The resolver that returns the checked addresses of a connection to aiohttp."""
 
     def __init__(self) -> None:
         self._addresses: list[IP] = []
 
     def set(self, addresses: list[IP]) -> None:
-        """What the next connection goes to."""
+        """Sets the addresses of the next connection."""
         self._addresses = addresses
 
     async def resolve(
@@ -238,4 +246,36 @@ class _CheckedAddresses(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: no resources are held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy: `url` has no credentials, `full_url` has them."""
+
+    url: HttpUrl
+    full_url: URL
+
+
+def proxy_of(url: HttpUrl) -> Proxy | None:
+    """Returns the proxy that the environment names for a URL; None for a direct connection.
+
+    It is that of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, in either case, unless NO_PROXY excludes the host. Raises
+    SettingsError for one that can't be used.
+    """
+    proxies = getproxies()
+    address = proxies.get(url.scheme) or proxies.get("all")
+    if not address or proxy_bypass(url.host):
+        return None
+    return _parse_proxy(address)
+
+
+@functools.lru_cache(16)
+def _parse_proxy(text: str) -> Proxy:
+    text = text if "://" in text else f"http://{text}"
+    try:
+        return Proxy(parse_url(text), URL(text))
+    except (FetchError, ValueError) as error:
+        scheme, _, rest = text.partition("://")
+        address = f"{scheme}://{rest.rpartition('@')[2]}"  # without credentials
+        raise SettingsError(f"the environment's proxy {address}: {error}; http:// and https:// proxies work") from None

@@ -1,4 +1,4 @@
-"""Name resolution with a deadline and a memory, which gives out permitted addresses only."""
+"""Name resolution with a deadline and a cache, which returns permitted addresses only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pipelines.fetch.response import FetchError
 from pipelines.fetch.settings import FetchSettings
 
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-# A name server that did not answer is left alone for a moment, so that a host with many URLs does not wait for the
-# deadline once for each; no longer, because trying again often helps.
-_SILENCE_TTL_S = 1.0
-_MOST_NAMES = 100_000
+# A timeout is cached for a moment, so that a host with many URLs does not wait for the deadline once for each; no
+# longer, because a retry often succeeds.
+_TIMEOUT_TTL_S = 1.0
+_MAX_NAMES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,20 @@ class _Entry:
 
 
 class DnsCache:
-    """Answers by name, with the time at which they expire; may be kept from one fetch to the next."""
+    """A cache of answers by name, each with the time at which it expires. It may serve several fetches in turn."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
 
     def get(self, name: str) -> _Entry | None:
-        """The answer, unless it has expired."""
+        """Returns the answer, unless it has expired."""
         entry = self._entries.get(name)
         return entry if entry is not None and entry.expires > time.monotonic() else None
 
     def put(self, name: str, ttl_s: float, addresses: tuple[IP, ...], error: FetchError | None) -> _Entry:
-        """Remember an answer for `ttl_s`; the oldest gives way when there are too many."""
+        """Stores an answer for `ttl_s` seconds; evicts the oldest where there are too many."""
         self._entries.pop(name, None)
-        if len(self._entries) >= _MOST_NAMES:
+        if len(self._entries) >= _MAX_NAMES:
             del self._entries[next(iter(self._entries))]
         self._entries[name] = entry = _Entry(time.monotonic() + ttl_s, addresses, error)
         return entry
@@ -58,7 +58,7 @@ class Resolver:
         self._settings = settings
         self._policy = policy
         self._cache = cache
-        self._under_way: dict[str, asyncio.Task[_Entry]] = {}
+        self._running: dict[str, asyncio.Task[_Entry]] = {}
         self._threads = asyncio.Semaphore(settings.concurrency)
 
     async def addresses(self, host: str, port: int) -> list[IP]:
@@ -68,37 +68,37 @@ class Resolver:
         permitted).
         """
         literal = literal_ip(host)
-        found = (literal,) if literal is not None else await self._named(host)
-        permitted = [ip for ip in found if self._policy.check(ip, port, host)]
+        addresses = (literal,) if literal is not None else await self._lookup_cached(host)
+        permitted = [ip for ip in addresses if self._policy.check(ip, port, host)]
         if not permitted:
-            shown = ", ".join(str(ip) for ip in found[:3])
-            raise FetchError("refused_address", f"{host} is {shown}: neither public nor allowed")
+            examples = ", ".join(str(ip) for ip in addresses[:3])
+            raise FetchError("refused_address", f"{host} is {examples}: neither public nor allowed")
         return permitted
 
     async def unchecked_addresses(self, host: str) -> list[IP]:
-        """All addresses of a host that the user named; FetchError as for `addresses`."""
+        """Returns all addresses of a host that the user configured. Raises FetchError as `addresses` does."""
         literal = literal_ip(host)
-        return [literal] if literal is not None else list(await self._named(host))
+        return [literal] if literal is not None else list(await self._lookup_cached(host))
 
     def close(self) -> None:
-        """Give up the lookups under way."""
-        for task in list(self._under_way.values()):
+        """Cancels the running lookups."""
+        for task in list(self._running.values()):
             task.cancel()
 
-    async def _named(self, host: str) -> tuple[IP, ...]:
-        entry = self._cache.get(host) or await self._shared_look_up(host)
+    async def _lookup_cached(self, host: str) -> tuple[IP, ...]:
+        entry = self._cache.get(host) or await self._shared_lookup(host)
         if entry.error is not None:
             raise FetchError(entry.error.reason, str(entry.error))
         return entry.addresses
 
-    async def _shared_look_up(self, host: str) -> _Entry:
-        task = self._under_way.get(host)
+    async def _shared_lookup(self, host: str) -> _Entry:
+        task = self._running.get(host)
         if task is None:
-            task = self._under_way[host] = asyncio.create_task(self._look_up(host))
-            task.add_done_callback(lambda _: self._under_way.pop(host, None))
-        return await asyncio.shield(task)  # one download's deadline must not end the lookup others wait for
+            task = self._running[host] = asyncio.create_task(self._lookup(host))
+            task.add_done_callback(lambda _: self._running.pop(host, None))
+        return await asyncio.shield(task)  # other downloads wait for the lookup, so one deadline must not cancel it
 
-    async def _look_up(self, host: str) -> _Entry:
+    async def _lookup(self, host: str) -> _Entry:
         settings = self._settings
         try:
             async with asyncio.timeout(settings.dns_timeout_s):
@@ -108,13 +108,13 @@ class Resolver:
         except TimeoutError:
             error = FetchError("dns_timeout", f"{host}: no answer in {settings.dns_timeout_s:g} s")
         except socket.gaierror as failure:
-            known = failure.errno in _NO_SUCH_NAME
-            error = FetchError("dns_failed" if known else "dns_timeout", f"{host}: {failure.strerror}")
+            is_final = failure.errno in _NO_SUCH_NAME
+            error = FetchError("dns_failed" if is_final else "dns_timeout", f"{host}: {failure.strerror}")
         except (OSError, ValueError) as failure:  # a label over 63 letters is a UnicodeError
             if isinstance(failure, OSError) and failure.errno in NO_ROOM:
                 raise
             error = FetchError("dns_failed", f"{host}: {failure}")
-        ttl_s = settings.dns_negative_ttl_s if error.reason == "dns_failed" else _SILENCE_TTL_S
+        ttl_s = settings.dns_negative_ttl_s if error.reason == "dns_failed" else _TIMEOUT_TTL_S
         return self._cache.put(host, ttl_s, (), error)
 
 
@@ -124,9 +124,9 @@ def _addresses_of(host: str) -> tuple[IP, ...]:
 
 
 async def _in_thread(work: Callable[[str], Any], argument: str, when_done: Callable[[], None]) -> Any:
-    """`work(argument)` in a thread of its own, which a cancelled caller or a finished program leaves behind.
+    """Runs `work(argument)` in a daemon thread, which outlives a cancelled caller, and ends with the program.
 
-    getaddrinfo cannot be interrupted and may take minutes; a pool's threads would hold up the exit that long.
+    getaddrinfo cannot be interrupted and may take minutes; a pool's threads would delay the exit that long.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
@@ -146,7 +146,7 @@ async def _in_thread(work: Callable[[str], Any], argument: str, when_done: Calla
             result = work(argument)
         except (OSError, ValueError) as failure:
             error = failure
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
             loop.call_soon_threadsafe(deliver, result, error)
 
     threading.Thread(target=run, name=f"dns {argument}", daemon=True).start()

@@ -1,16 +1,19 @@
-"""How a download can end: every reason, what it means, and whether trying again can help."""
+"""The reasons with which a download ends: what each means, whether it is worth a retry, and how long to wait for it."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
+
+from pipelines.fetch.settings import FetchSettings
 
 OK = "ok"
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`transient`: tried again within the run, inside the attempts limit. `retryable`: a later run that retries
-    failed rows should try it; what is not is an answer, and would be the same again."""
+    """A reason. `transient`: the URL is tried again in the same run, up to `attempts` times. `retryable`: a later run
+    with `--retry` tries it again; other reasons are final."""
 
     meaning: str
     transient: bool = False
@@ -19,7 +22,7 @@ class Reason:
 
 # `http_NNN` is left out: see `reason`.
 REASONS = {
-    OK: Reason("the body was read whole"),
+    OK: Reason("the body was read completely"),
     "opted_out": Reason("X-Robots-Tag asks not to index or train on it"),
     "bad_url": Reason("the URL, or one it redirects to, cannot be parsed, or names no host that can be"),
     "refused_scheme": Reason("neither http nor https, at first or after a redirect"),
@@ -42,17 +45,30 @@ REASONS = {
 }
 
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-_GONE = frozenset({404, 410})
+_PERMANENT_STATUSES = frozenset({404, 410})
 
 
 def http_reason(status: int) -> str:
-    """The reason's name for a status other than 200: http_404."""
+    """Returns the reason of a status other than 200, such as http_404."""
     return f"http_{status}"
 
 
 def reason(name: str) -> Reason:
-    """The entry of REASONS, or one made for http_NNN: 404 and 410 are final, 408, 429, 500 and 502-504 transient."""
+    """Returns the entry of REASONS, or one for http_NNN: 404, 410 are final; 408, 429, 500, 502-504 are transient."""
     if not name.startswith("http_"):
         return REASONS[name]
     status = int(name.removeprefix("http_"))
-    return Reason(f"the server answered {status}", status in _TRANSIENT_STATUSES, status not in _GONE)
+    return Reason(f"the server answered {status}", status in _TRANSIENT_STATUSES, status not in _PERMANENT_STATUSES)
+
+
+def wait_s(attempt: int, requested_s: float | None, settings: FetchSettings) -> float | None:
+    """Returns the seconds to wait after the failed `attempt` (1, 2, ...); None where the URL is not tried again.
+
+    Exponential backoff with full jitter: the wait is drawn evenly between 0 and the exponential bound, so that clients
+    that failed together do not return together (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
+    2015). It is at least the `requested_s` of the server; more than `retry_after_max_s` is not waited for.
+    """
+    if attempt >= settings.attempts or (requested_s or 0.0) > settings.retry_after_max_s:
+        return None
+    bound = min(settings.backoff_max_s, settings.backoff_s * 2.0 ** min(attempt - 1, 60))
+    return (requested_s or 0.0) + random.uniform(0.0, bound)

@@ -1,7 +1,7 @@
-"""What one HTTP exchange gives: the response, its body with the Content-Encoding undone, in memory or in a file.
+"""The response of one HTTP exchange, and its decoded body, in memory or in a file.
 
-Content-Encodings may be sent although only identity was requested: they are undone where zlib can. Names that are no
-encoding at all ("utf-8", "image/jpeg") are a server's muddle, and the body is as it is.
+Servers send Content-Encodings although only identity was requested: those of zlib are decoded. Where the name is no
+encoding at all ("utf-8", "image/jpeg"), the body is taken as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PIECE_BYTES = 2**20
 
 
 class FetchError(Exception):
-    """An exchange that failed: `reason` is a key of REASONS."""
+    """The error of an exchange: `reason` is a key of REASONS."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -33,7 +33,7 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A complete body, decoded. `file` is at its start."""
+    """A complete body in a file, decoded. `file` is positioned at its start."""
 
     file: IO[bytes]
     size: int
@@ -42,7 +42,7 @@ class Spooled:
 
 @dataclass(slots=True)
 class Response:
-    """`reason` is a key of REASONS, http_NNN, or "" for a redirect to `location`."""
+    """The response of an exchange. `reason` is a key of REASONS, http_NNN, or "" for a redirect to `location`."""
 
     reason: str
     detail: str = ""
@@ -57,8 +57,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """Where bodies go: one that grows beyond `above_bytes` (at least 1) into a file without a name in `folder` (None:
-    the system's temporary folder), of which a kill leaves nothing behind; a smaller one stays in memory.
+    """The spool of bodies: those over `above_bytes` (at least 1) go to unnamed files in `folder`, others to memory.
+
+    None: the system's temporary folder. A killed process leaves no file behind.
     """
 
     above_bytes: int = 2**20
@@ -66,22 +67,22 @@ class Spool:
 
 
 class Body(Protocol):
-    """A body on its way. Methods raise FetchError for what is wrong with it."""
+    """A body that is being received. Its methods raise FetchError for a faulty one."""
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes as they were sent."""
+        """Adds the next bytes as they were sent."""
 
     def finish(self, response: Response) -> None:
-        """Hand the complete body, decoded, to the response."""
+        """Sets the complete body, decoded, of the response."""
 
     def close(self) -> None:
-        """Drop what was written."""
+        """Discards the body."""
 
 
 class MemoryBody:
-    """A body that is kept in memory, decoded at its end.
+    """A body that is kept in memory, and decoded when it is complete.
 
-    zlib stops at `max_bytes`, so a decompression bomb costs no more than an honest body of that size.
+    zlib stops at `max_bytes`, so a decompression bomb costs no more than a regular body of that size.
     """
 
     def __init__(self, encoding: str, max_bytes: int) -> None:
@@ -91,19 +92,19 @@ class MemoryBody:
         self._chunks: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes as they were sent."""
+        """Adds the next bytes as they were sent."""
         self._size += len(data)
         if self._size > self._max_bytes:
             raise FetchError("too_large", f"over {self._max_bytes} bytes")
         self._chunks.append(data)
 
     def finish(self, response: Response) -> None:
-        """Hand the complete body, decoded, to the response."""
+        """Sets the complete body, decoded, of the response."""
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         response.body = self._decoded(body) if self._encoding else body
 
     def close(self) -> None:
-        """Drop what was written."""
+        """Discards the body."""
         self._chunks.clear()
 
     def _decoded(self, body: bytes) -> bytes:
@@ -126,9 +127,9 @@ class MemoryBody:
 
 
 class SpooledBody:
-    """A body that goes into a file, decoded, counted and hashed as it comes.
+    """A body that is decoded, counted, hashed and written to a file while it is received.
 
-    StorageError where the file cannot be written.
+    Raises StorageError where the file cannot be written.
     """
 
     def __init__(self, spool: Spool, encoding: str, max_bytes: int) -> None:
@@ -141,7 +142,7 @@ class SpooledBody:
         self._file = cast(IO[bytes], file)
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes as they were sent."""
+        """Adds the next bytes as they were sent."""
         for piece in self._decoder.pieces(data):
             self._size += len(piece)
             if self._size > self._max_bytes:
@@ -151,14 +152,14 @@ class SpooledBody:
                 self._file.write(piece)
 
     def finish(self, response: Response) -> None:
-        """Hand the complete body to the response."""
+        """Sets the complete body of the response."""
         self._decoder.end()
         with self._storage_errors():
             self._file.seek(0)  # writes what is buffered
         response.spooled = Spooled(self._file, self._size, self._digest.digest())
 
     def close(self) -> None:
-        """Drop what was written."""
+        """Discards the body."""
         with contextlib.suppress(OSError):  # closing writes what is buffered, and the disk may be full
             self._file.close()
 
@@ -172,14 +173,14 @@ class SpooledBody:
 
 
 class Decoder:
-    """Undoes the encoding of a body as it comes. Methods raise FetchError with the reasons of `MemoryBody`."""
+    """The decoder of a body that is being received. Its methods raise FetchError with the reasons of `MemoryBody`."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._inflater = zlib.decompressobj(wbits=_GZIP_OR_ZLIB) if encoding in _ZLIB else None
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """What the next bytes of the body stand for, at most a MiB at a time."""
+        """Yields the decoded form of the next bytes, at most a MiB at a time."""
         if _is_unsupported(self._encoding):
             raise _encoding_error("bad_encoding", self._encoding)
         if self._inflater is None:
@@ -195,11 +196,11 @@ class Decoder:
                 raise _encoding_error("bad_encoding", self._encoding)
             yield piece
             data = self._inflater.unconsumed_tail
-            more = bool(data) or len(piece) == _PIECE_BYTES  # what the window still holds has no input of its own
+            more = bool(data) or len(piece) == _PIECE_BYTES  # output that zlib still holds needs no input
 
     def end(self) -> None:
-        """The body is at its end: was it complete?"""
-        for _ in self.pieces(b""):  # an empty body has not been checked yet
+        """Raises FetchError where the body that has ended is incomplete."""
+        for _ in self.pieces(b""):  # checks the encoding of an empty body
             pass
         if self._inflater is not None and not self._inflater.eof:
             raise _encoding_error("truncated", self._encoding)

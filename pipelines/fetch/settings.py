@@ -11,7 +11,7 @@ from pipelines.fetch.address import parse_rule
 
 
 class FetchSettings(Settings):
-    """How URLs are downloaded: deadlines, limits, politeness, and which addresses may be reached.
+    """Settings of the fetcher: deadlines, limits, politeness, and the addresses that may be reached.
 
     Memory in flight is at most `concurrency` bodies of `max_bytes` each (and as much again while a body is joined
     or decoded); with web images, whose mean lies near 100 KB, it is some tens of megabytes. Where bodies are spooled,

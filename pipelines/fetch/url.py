@@ -1,8 +1,8 @@
-"""URLs as they are requested: what a stranger wrote goes into the request as it stands, if it may stand there.
+"""Parses URLs, and keeps their characters as they are: a signed URL has a signature over exactly these.
 
-A signed URL is a signature over its very characters, so nothing is percent-decoded and nothing that is legal is encoded
-(RFC 3986). Only what may not stand in a request is percent-encoded, and what every client does is done: white space
-around a URL, tabs and line ends in it, its fragment and its credentials are dropped, dot segments are resolved.
+Nothing is percent-decoded, and no legal character is encoded (RFC 3986). Illegal characters are percent-encoded, and
+what every client does is done: white space around a URL, tabs and line ends in it, its fragment and its credentials are
+removed, dot segments are resolved.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from pipelines.fetch.address import literal_ip
 from pipelines.fetch.response import FetchError
 
 _PORTS = {"http": 80, "https": 443}
-_MOST_CHARACTERS = 65_536  # longer URLs are data; servers refuse far shorter ones
-_MOST_HOST_CHARACTERS = 253  # RFC 1035, 2.3.4, without the length bytes at both ends
+_MAX_CHARACTERS = 65_536  # longer URLs are data; servers refuse far shorter ones
+_MAX_HOST_CHARACTERS = 253  # RFC 1035, 2.3.4, without the length bytes at both ends
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_AROUND = "".join(c for c in map(chr, range(0x3001)) if c <= " " or c.isspace())  # white space and controls
-_DROPPED = str.maketrans("", "", "\t\r\n")  # by the URL standard of browsers, wherever they stand
-_PATH = re.compile(r"[/?]")  # where it begins, or a query without one
-# Labels; "_" is in no host name by the book, and in many by use.
+_PADDING = "".join(c for c in map(chr, range(0x3001)) if c <= " " or c.isspace())  # white space and controls
+_REMOVED = str.maketrans("", "", "\t\r\n")  # anywhere in a URL, by the URL standard of browsers
+_PATH = re.compile(r"[/?]")  # the beginning of a path, or of a query without one
+# Labels; "_" is not allowed in host names by the RFCs, but is common.
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*([a-z0-9_-]{1,63})\.?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"0*([0-9]{1,5})")
 # A target's characters by RFC 3986: unreserved, sub-delims, ":", "@" and "/", in a query "?" too; and whole escapes.
 _LEGAL = r"A-Za-z0-9._~!$&'()*+,;=:@/%-"
-_STRAY = r"%(?![0-9A-Fa-f]{2})"
-_IN_PATH = re.compile(f"{_STRAY}|[^{_LEGAL}]")
-_IN_QUERY = re.compile(f"{_STRAY}|[^?{_LEGAL}]")
+_INVALID_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
+_ILLEGAL_IN_PATH = re.compile(f"{_INVALID_ESCAPE}|[^{_LEGAL}]")
+_ILLEGAL_IN_QUERY = re.compile(f"{_INVALID_ESCAPE}|[^?{_LEGAL}]")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl:
-    """A URL that can be requested; all ASCII, without credentials and fragment."""
+    """A URL that can be requested: ASCII only, without credentials and fragment."""
 
     scheme: str  # http or https
     host: str  # a name in its ASCII form, or an address without brackets; lower case
@@ -51,12 +51,12 @@ class HttpUrl:
 
     @property
     def target(self) -> str:
-        """What the request line asks for."""
+        """The request target: path and query."""
         return self.path + self.query
 
     @property
     def authority(self) -> str:
-        """The Host header: no default port, no final dot."""
+        """The value of the Host header: no default port, no final dot."""
         host = f"[{self.host}]" if ":" in self.host else self.host.removesuffix(".")
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -65,21 +65,23 @@ class HttpUrl:
 
 
 def parse_url(text: str) -> HttpUrl:
-    """The URL that a text is. Raises FetchError, and nothing else, with bad_url or refused_scheme."""
-    return _absolute(_trimmed(text))
+    """Parses a text as a URL. Raises FetchError, and nothing else, with bad_url or refused_scheme."""
+    return _parse_absolute(_trim(text))
 
 
 def resolve(base: HttpUrl, location: str) -> HttpUrl:
-    """The URL that a redirect's Location means at `base` (RFC 3986, 5.2). Raises FetchError as `parse_url` does.
+    """Resolves the Location of a redirect against `base` (RFC 3986, 5.2).
 
-    Bytes that are no UTF-8 are surrogates in `location` (PEP 383), and are asked for as these bytes.
+    Raises FetchError as `parse_url` does.
+
+    Bytes that are no UTF-8 are surrogates in `location` (PEP 383), and are requested as these bytes.
     """
-    reference = _trimmed(location)
+    reference = _trim(location)
     if _SCHEME.match(reference):
-        return _absolute(reference)
+        return _parse_absolute(reference)
     if reference.startswith("//"):
-        return _absolute(f"{base.scheme}:{reference}")
-    path, query = _target(reference)
+        return _parse_absolute(f"{base.scheme}:{reference}")
+    path, query = _parse_target(reference)
     if not path:
         return replace(base, query=query or base.query)
     if not path.startswith("/"):
@@ -87,17 +89,17 @@ def resolve(base: HttpUrl, location: str) -> HttpUrl:
     return replace(base, path=_without_dot_segments(path), query=query)
 
 
-def _trimmed(text: str) -> str:
-    """Without white space around, and what is dropped anywhere; without the fragment."""
-    if len(text) > _MOST_CHARACTERS:
-        raise FetchError("bad_url", f"longer than {_MOST_CHARACTERS} characters")
-    text = text.strip(_AROUND)
+def _trim(text: str) -> str:
+    """Removes white space around a URL, tabs and line ends anywhere, and the fragment."""
+    if len(text) > _MAX_CHARACTERS:
+        raise FetchError("bad_url", f"longer than {_MAX_CHARACTERS} characters")
+    text = text.strip(_PADDING)
     if "\t" in text or "\r" in text or "\n" in text:
-        text = text.translate(_DROPPED)
+        text = text.translate(_REMOVED)
     return text.partition("#")[0]
 
 
-def _absolute(text: str) -> HttpUrl:
+def _parse_absolute(text: str) -> HttpUrl:
     match = _SCHEME.match(text)
     if match is None:
         raise FetchError("bad_url", "no scheme")
@@ -108,13 +110,13 @@ def _absolute(text: str) -> HttpUrl:
         raise FetchError("bad_url", "no host")
     match = _PATH.search(rest, 2)
     end = match.start() if match else len(rest)
-    host, port = _host_and_port(rest[2:end].rpartition("@")[2])  # before the last "@" are credentials
-    path, query = _target(rest[end:])
+    host, port = _parse_host_and_port(rest[2:end].rpartition("@")[2])  # before the last "@" are credentials
+    path, query = _parse_target(rest[end:])
     return HttpUrl(scheme, host, port or _PORTS[scheme], _without_dot_segments(path) or "/", query)
 
 
-def _host_and_port(text: str) -> tuple[str, int | None]:
-    """A host, checked, and its port. What is wrong is not repeated: a part of a password may have come here."""
+def _parse_host_and_port(text: str) -> tuple[str, int | None]:
+    """Parses and checks a host and its port. Errors do not quote them: a part of a password may be among them."""
     if text.startswith("["):
         literal, bracket, rest = text[1:].partition("]")
         try:
@@ -126,7 +128,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
         port = rest[1:]
     else:
         name, _, port = text.partition(":")
-        host = _host_name(name)
+        host = _parse_host_name(name)
     if not port:
         return host, None
     number = _PORT.fullmatch(port)
@@ -136,26 +138,26 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def _ipv6(address: ipaddress.IPv6Address) -> str:
-    """The text of an address by RFC 5952, 5: before Python 3.13 that of a mapped one is all hexadecimal."""
+    """Formats an address by RFC 5952, 5: before Python 3.13 a mapped one is all hexadecimal."""
     return f"::ffff:{address.ipv4_mapped}" if address.ipv4_mapped else str(address)
 
 
-def _host_name(text: str) -> str:
-    """A host name's ASCII form, or the IPv4 address that it spells. Raises FetchError for what neither can be."""
+def _parse_host_name(text: str) -> str:
+    """Returns a host name's ASCII form, or the IPv4 address that it is written as. Raises FetchError for neither."""
     if not text:
         raise FetchError("bad_url", "no host")
     if "%" in text:  # RFC 3986, 3.2.2: a registered name may be percent-encoded UTF-8
         text = unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
-    if len(text) > _MOST_HOST_CHARACTERS + 1:  # before anything is computed of it
-        raise FetchError("bad_url", f"a host of more than {_MOST_HOST_CHARACTERS} characters")
-    return _checked_host_name(text)
+    if len(text) > _MAX_HOST_CHARACTERS + 1:  # before anything is computed of it
+        raise FetchError("bad_url", f"a host of more than {_MAX_HOST_CHARACTERS} characters")
+    return _check_host_name(text)
 
 
 @functools.lru_cache(1024)  # many URLs of one host come together
-def _checked_host_name(text: str) -> str:
-    host = (text if text.isascii() else _in_ascii(text)).lower()
+def _check_host_name(text: str) -> str:
+    host = (text if text.isascii() else _to_ascii(text)).lower()
     name = _NAME.fullmatch(host)
-    if name is None or len(host.removesuffix(".")) > _MOST_HOST_CHARACTERS:
+    if name is None or len(host.removesuffix(".")) > _MAX_HOST_CHARACTERS:
         raise FetchError("bad_url", "the host is no host name")
     if not _NUMBER.fullmatch(name[1]):
         return host
@@ -165,10 +167,10 @@ def _checked_host_name(text: str) -> str:
     return str(address)
 
 
-def _in_ascii(name: str) -> str:
-    """A name of other letters as DNS knows it: by IDNA 2008, or where that has no form of it (emoji, "_") by 2003."""
+def _to_ascii(name: str) -> str:
+    """Encodes a name of other letters for DNS: by IDNA 2008, or where that does not allow it (emoji, "_") by 2003."""
     for encode in (_idna_2008, _idna_2003):
-        with contextlib.suppress(Exception):  # whatever they raise of a stranger's text, the text is at fault
+        with contextlib.suppress(Exception):  # they raise various errors for untrusted text; the text is at fault
             return encode(name).decode("ascii")
     raise FetchError("bad_url", "the host is no host name")
 
@@ -181,30 +183,30 @@ def _idna_2003(name: str) -> bytes:
     return name.encode("idna")
 
 
-def _target(text: str) -> tuple[str, str]:
-    """Path and query with "?", what may not stand there percent-encoded."""
+def _parse_target(text: str) -> tuple[str, str]:
+    """Splits a target into path and query (with its "?"), illegal characters percent-encoded."""
     path, mark, query = text.partition("?")
-    return _IN_PATH.sub(_escape, path), mark + _IN_QUERY.sub(_escape, query)
+    return _ILLEGAL_IN_PATH.sub(_escape, path), mark + _ILLEGAL_IN_QUERY.sub(_escape, query)
 
 
-def _escape(found: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     try:
-        return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))
+        return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
         raise FetchError("bad_url", "not Unicode") from None
 
 
 def _without_dot_segments(path: str) -> str:
-    """RFC 3986, 5.2.4, for a path that begins with "/" or is empty. "%2E" is no dot: it is kept as it is written."""
+    """Removes dot segments (RFC 3986, 5.2.4) of a path that begins with "/" or is empty. "%2E" is no dot."""
     if "/." not in path:
         return path
     segments = path.split("/")[1:]
-    found: list[str] = []
+    result: list[str] = []
     for segment in segments:
         if segment == "..":
-            del found[-1:]
+            del result[-1:]
         elif segment != ".":
-            found.append(segment)
+            result.append(segment)
     if segments[-1] in (".", ".."):
-        found.append("")
-    return "/" + "/".join(found)
+        result.append("")
+    return "/" + "/".join(result)

@@ -16,7 +16,7 @@ _SEPARATOR = "\x00"  # between a set's name and a label
 
 
 class Labels(ShuffleStage):
-    """The stage gives each row with a label its merged label, by `merge_labels`. A set is a source, or a subset of one."""
+    """The stage gives each labelled row its merged label, by `merge_labels`. A set is a source, or a subset of one."""
 
     name = "labels"
     reads = (ROWS,)

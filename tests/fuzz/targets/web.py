@@ -16,8 +16,8 @@ from corpus.printable import printable
 from corpus.retry_after import retry_after_s
 from corpus.urls import published_url, urls_without_credentials, without_credentials
 from pipelines.fetch import FetchSettings, Spool, fetch
+from pipelines.fetch.headers import OPT_OUTS, opt_out
 from pipelines.fetch.response import FetchError
-from pipelines.fetch.robots import OPT_OUTS, opt_out
 from pipelines.fetch.url import parse_url, resolve
 
 from ..formats import TEXT

@@ -160,4 +160,4 @@ def test_a_connection_that_leads_elsewhere_than_it_should_is_not_used(get, monke
 
     monkeypatch.setattr("aiohappyeyeballs.start_connection", start_connection)
     result = get("http://8.8.8.8/a")
-    assert (result.reason, result.detail) == ("refused_address", "8.8.8.8 turned out to be 10.0.0.1")
+    assert (result.reason, result.detail) == ("refused_address", "8.8.8.8 is connected to 10.0.0.1")

@@ -383,7 +383,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_server(server, settings, monkey
         raise MemoryError
 
     server.answer("/a", b"body")
-    monkeypatch.setattr("pipelines.fetch.client.Client.judge", no_memory)
+    monkeypatch.setattr("pipelines.fetch.client.classify", no_memory)
     with pytest.raises(MemoryError):
         fetch([server.url("/a")], settings(), print)
 

@@ -99,7 +99,7 @@ def test_a_name_that_does_not_exist_is_not_tried_again_in_the_run(get, names):
 
 
 def test_a_name_server_that_stumbles_is_asked_again(get, names, page, monkeypatch):
-    monkeypatch.setattr("pipelines.fetch.dns._SILENCE_TTL_S", 0.0)
+    monkeypatch.setattr("pipelines.fetch.dns._TIMEOUT_TTL_S", 0.0)
     names.table["name.test"] = [socket.gaierror(socket.EAI_AGAIN, "try again"), ["127.0.0.1"]]
     result = get(page, attempts=3)
     assert (result.reason, result.attempts) == ("ok", 2)

@@ -1,5 +1,5 @@
-from pipelines.fetch import REASONS, reason
-from pipelines.fetch.reasons import http_reason
+from pipelines.fetch import REASONS, FetchSettings, reason
+from pipelines.fetch.reasons import http_reason, wait_s
 
 
 def test_what_is_worth_another_try_within_the_run_is_so_in_a_later_one():
@@ -22,3 +22,23 @@ def test_statuses():
 def test_an_answer_is_final():
     for name in ("ok", "opted_out", "refused_address", "refused_scheme", "bad_url", "too_large"):
         assert not reason(name).retryable
+
+
+def test_waits_grow_up_to_their_bound_and_are_spread_over_all_of_it():
+    settings = FetchSettings(attempts=6, backoff_s=1.0, backoff_max_s=4.0)
+    for attempt, bound in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 4.0), (5, 4.0)]:
+        waits = [wait_s(attempt, None, settings) for _ in range(400)]
+        assert 0 <= min(waits) < bound * 0.1
+        assert bound * 0.9 < max(waits) <= bound
+
+
+def test_the_last_attempt_is_the_last():
+    settings = FetchSettings(attempts=2)
+    assert wait_s(1, None, settings) is not None
+    assert wait_s(2, None, settings) is None
+
+
+def test_never_sooner_than_the_server_asked_and_not_at_all_when_it_asks_for_too_much():
+    settings = FetchSettings(attempts=2, retry_after_max_s=10, backoff_s=0.5, backoff_max_s=0.5)
+    assert all(10 <= wait_s(1, 10.0, settings) <= 10.5 for _ in range(100))
+    assert wait_s(1, 10.1, settings) is None

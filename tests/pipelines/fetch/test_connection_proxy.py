@@ -9,7 +9,7 @@ import pytest
 
 from corpus.settings import SettingsError
 from pipelines.fetch import FetchSettings, fetch
-from pipelines.fetch.proxy import proxy_of
+from pipelines.fetch.connection import proxy_of
 from pipelines.fetch.url import parse_url
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD")

@@ -1,4 +1,4 @@
-from pipelines.fetch.robots import opt_out
+from pipelines.fetch.headers import opt_out
 from tests.helpers.cases import cases
 
 

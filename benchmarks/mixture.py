@@ -28,11 +28,11 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness import timed
+from corpus.item_index import read_locations
 from corpus.schema import ITEM_ID_BYTES, LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, table_schema
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import load_names
 from pipelines.publish.dataset_plan import item_ids, make_export_target, pair_rows, plan_dataset, refuse_shared_pairs
-from pipelines.publish.item_index import read_locations
 from pipelines.publish.mixture import DatasetInput, MixtureSettings
 from pipelines.publish.weights import DatasetSize, dataset_weights
 

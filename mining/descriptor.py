@@ -4,8 +4,9 @@ A picture is described by its colours (a coarse histogram, and the mean colour o
 gradients (histograms of their orientations in each cell: N. Dalal and B. Triggs, Histograms of Oriented Gradients for
 Human Detection, 2005), a text by its words and their trigrams, hashed with signs (K. Weinberger and others, Feature
 Hashing for Large Scale Multitask Learning, 2009). Both have numbers of their own in the vector: two pictures can be
-compared, and two texts, but of a picture and a text the similarity is 0. That is no embedding: what it finds looks alike
-or has the same words. It finds hard negatives of pictures among pictures, and of texts among texts.
+compared, and two texts, but of a picture and a text the similarity is 0. That is no embedding: what it finds has the
+same colours and shapes, or the same words. It finds
+hard negatives of pictures among pictures, and of texts among texts.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pydantic import Field
 from corpus.hashing import mix64
 from corpus.item_ids import split_ids
 from corpus.schema import ITEM_ID_BYTES, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, Status
+from corpus.sides import side_ids
 from corpus.stage import Gives, Shard, ShuffleStage
 from corpus.text.keys import one_array
 from corpus.text.minhash import Shingles, shingles, signatures
@@ -29,7 +30,6 @@ from corpus.text.near import (
     unique_pairs,
 )
 from corpus.union_find import UnionFind, components
-from pipelines.publish.pair_contents import side_ids
 
 CLUSTERS = "clusters"
 _PAIRS = "pairs"

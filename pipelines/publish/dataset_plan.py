@@ -14,6 +14,7 @@ import numpy as np
 
 from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import first_of_run, join_id, unique_ids
+from corpus.item_index import Locations
 from corpus.sampling import derive_seed, random_numbers
 from corpus.schema import Modality
 from corpus.stage import fingerprint
@@ -22,7 +23,6 @@ from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.publish.export import SELF, ExportTarget, PairRows
-from pipelines.publish.item_index import Locations
 from pipelines.publish.mixture import (
     BatchRule,
     CandidatePairs,

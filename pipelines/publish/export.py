@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import split_ids
+from corpus.item_index import Locations
 from corpus.stage import Resources
 from corpus.storage import Store
 from corpus.urls import published_url
@@ -25,7 +26,6 @@ from corpus.workspace import Workspace
 from pipelines.engines import Engine
 from pipelines.publish.checkpoint import Checkpoint, Tar
 from pipelines.publish.claim import Claim
-from pipelines.publish.item_index import Locations
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.pair_contents import ROLES, first_entries
 from pipelines.publish.pair_tables import PairTable

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from corpus.item_index import Locations, read_locations
 from corpus.stage import fingerprint
 from corpus.storage import Store
 from corpus.workspace import Workspace
@@ -25,7 +26,6 @@ from pipelines.publish.dataset_plan import (
     refuse_shared_pairs,
 )
 from pipelines.publish.export import ExportTarget, export
-from pipelines.publish.item_index import Locations, read_locations
 from pipelines.publish.manifest import (
     BLEND,
     CARD,

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.schema import CLIP, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, CaptionOrigin, Origin
-from pipelines.publish.pair_contents import first_entries, side_ids
+from corpus.sides import side_ids
+from pipelines.publish.pair_contents import first_entries
 
 _IMAGE = "jpg"  # what every image is called
 IMAGE_EXTS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"})

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from corpus.item_ids import join_id
+from corpus.item_index import read_locations
 from corpus.schema import Modality, item_id
 from pipelines.labels.vocabulary import load_names
 from pipelines.publish.dataset_plan import DatasetPlan, item_ids, make_export_target, pair_rows, plan_dataset
 from pipelines.publish.export import SELF
-from pipelines.publish.item_index import read_locations
 from pipelines.publish.mixture import PublishError
 from tests.helpers.small_worlds import World, image_pair, mixture, picture
 

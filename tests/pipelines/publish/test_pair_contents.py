@@ -10,7 +10,7 @@ import pytest
 from corpus.item_ids import join_id
 from corpus.schema import item_id
 from pipelines.publish.mixture import PublishError, arrange, read_candidate_pairs
-from pipelines.publish.pair_contents import PairContents, first_entries, read_pair_contents, side_ids
+from pipelines.publish.pair_contents import PairContents, first_entries, read_pair_contents
 from pipelines.publish.pair_tables import pair_tables
 from tests.helpers.small_worlds import World, image_pair
 
@@ -66,21 +66,7 @@ def test_keys_are_equal_for_equal_content_only(tmp_path: Path) -> None:
     assert len(set(sides.query_key.tolist())) == 6
 
 
-def test_ids_are_of_the_whole_side(tmp_path: Path) -> None:
-    """Equal where items, in their order, and comparable texts are equal; the instruction is no part of a side."""
-    sides = [
-        ("A  cat.", [1, 2]),
-        ("a cat", [1, 2]),
-        ("a cat", [2, 1]),
-        ("a cat", [1]),
-        ("a cat", []),
-        ("a dog", [1, 2]),
-    ]
-    array = pa.array([{"text": text, "items": [item(n) for n in numbers]} for text, numbers in sides])
-    array = array.cast(pa.struct([("text", pa.string()), ("items", pa.list_(pa.binary(16)))]))
-    ids = [tuple(words) for words in side_ids(array).T.tolist()]
-    assert ids[0] == ids[1]
-    assert len(set(ids)) == 5
+def test_ids_of_sides_are_read_with_the_pairs(tmp_path: Path) -> None:
     rows = [image_pair("laion", text, item(n)) for n, text in enumerate(["a cat", "A cat!", "a dog"])]
     read_ids, ordered = read(tmp_path, rows, negatives=0)
     of = dict(zip([row["query"]["text"] for row in ordered], read_ids.query_id.tolist(), strict=True))

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.item_ids import split_ids, unique_ids
+from corpus.item_index import read_locations
 from corpus.schema import ITEM_ID, LOCATION_FIELDS, PARTS_FIELD, STATUS_FIELDS, item_id
-from pipelines.publish.item_index import read_locations
 from tests.helpers.small_worlds import ITEM_SCHEMA, World, picture
 
 

@@ -43,7 +43,7 @@ from recaption.prompts import chosen_prompts
 from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption
-from serving.vllm.torchvision_shim import mend_imports
+from serving.vllm.torchvision_shim import patch_imports
 
 SOURCE = "scenes"
 
@@ -233,6 +233,6 @@ def main() -> None:
 
 
 if __name__ in ("__main__", "__mp_main__"):  # the latter: a process that vLLM has started
-    mend_imports()
+    patch_imports()
 if __name__ == "__main__":
     main()

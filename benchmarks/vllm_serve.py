@@ -46,10 +46,10 @@ from serving.openai.settings import EndpointSettings
 from serving.request import GenerateRequest, GenerateResponse, ModelRequest, Pixels, SamplingSettings
 from serving.vllm.client import VllmClient
 from serving.vllm.protocol import ConnectionClosed, Header, responses_frame
-from serving.vllm.server import Config
+from serving.vllm.server import EngineConfig
 from serving.vllm.settings import VllmSettings
 from serving.vllm.supervisor import TICK_S
-from serving.vllm.torchvision_shim import mend_imports
+from serving.vllm.torchvision_shim import patch_imports
 
 PROMPT = "Describe the image in one short sentence."
 WAIT_S = 600
@@ -59,7 +59,7 @@ ROOT = Path(__file__).parents[1]
 class ServedEngine:
     """`vllm serve` in a process of its own, with the interface of `EngineHandle`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: EngineConfig) -> None:
         self.started_at = time.monotonic()
         self.stopped = False
         self._folder = tempfile.TemporaryDirectory(prefix="rzen-bench-")
@@ -155,7 +155,7 @@ class ServedEngine:
             self._frames.put((responses_frame([(number, outcome)], stats)[0], b""))
 
 
-def _options(config: Config) -> list[str]:
+def _options(config: EngineConfig) -> list[str]:
     settings = config["settings"]
     return [
         *("--model", settings["model"], "--served-model-name", "served", "--dtype", settings["dtype"]),
@@ -300,5 +300,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    mend_imports()
+    patch_imports()
     main()

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.vllm.server import Config, Engine
-from serving.vllm.torchvision_shim import inspect_models_in_this_process, mend_imports
+from serving.vllm.server import EngineConfig, InferenceEngine
+from serving.vllm.torchvision_shim import inspect_models_in_this_process, patch_imports
 
 POISON = (1, 2, 3)  # colour of the picture that kills; PNG and raw pixels keep it
 KILLS = "RZEN_BENCH_KILLS"  # environment variable: which process the picture kills: "server" or "engine"
@@ -44,17 +44,17 @@ def _kill() -> None:
             child.kill()
 
 
-def open_poisonable(config: Config) -> Engine:
+def open_poisonable(config: EngineConfig) -> InferenceEngine:
     """Our engine process's engine, with the same fault planted."""
-    from serving.vllm.engine import open_engine
+    from serving.vllm.engine import open_vllm
 
-    engine = open_engine(config)
+    engine = open_vllm(config)
     plant_poison()
     return engine
 
 
 if __name__ in ("__main__", "__mp_main__"):
-    mend_imports()
+    patch_imports()
 if __name__ == "__main__":
     inspect_models_in_this_process()
     plant_poison()

@@ -86,6 +86,7 @@ LOCATION_FIELDS = (
 # other, and it has no place of its own: media, offset, size and ext are null.
 PART = pa.struct(list(LOCATION_FIELDS))
 PARTS_FIELD = pa.field("parts", pa.list_(PART))
+FRAME_EXT, VIDEO_EXT = "jpg", "mp4"  # of the parts of a clip
 
 # Which part of which video a side shows; null where it is no clip. Times are seconds from the video's first frame.
 CLIP = pa.struct(

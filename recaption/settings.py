@@ -124,7 +124,7 @@ class CaptionSettings(Settings):
                 f"{backend.model} takes {model.max_images} image(s) in a request at most, not {images}: "
                 "clips and windows need a model of another family, such as qwen2.5-vl-7b"
             )
-        least = images * model.tokens(self.budget(images)) + self.sampling.max_tokens
+        least = images * model.image_tokens(self.budget(images)) + self.sampling.max_tokens
         if isinstance(backend, VllmSettings) and backend.max_model_len and least >= backend.max_model_len:
             raise SettingsError(
                 f"backend.max_model_len: {images} images and a caption take {least} tokens and the prompt's, more than "

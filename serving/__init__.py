@@ -1,1 +1,1 @@
-"""Models behind one client: a vLLM engine in a process of its own, OpenAI-compatible endpoints, and what feeds them."""
+"""Model clients: a vLLM engine in a process of its own, OpenAI-compatible endpoints, image loading, a result cache."""

@@ -1,4 +1,4 @@
-"""Decoding the images of a shard's rows ahead of the model: one for each row, or all frames of a clip."""
+"""The image loader decodes images ahead of the model: the one of each row of a shard, or all frames of a clip."""
 
 from __future__ import annotations
 
@@ -7,55 +7,54 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from corpus.image.decode import Pixels
 from corpus.image.pixel_budget import PixelBudget, UndecodableError, decode_to_budget
-from corpus.schema import ITEM_ID_BYTES, PARTS_FIELD
+from corpus.schema import FRAME_EXT, ITEM_ID_BYTES, PARTS_FIELD
 from corpus.stage import ITEMS, Shard
-from serving.request import Pixels
 
-FRAME_EXT = "jpg"  # of the parts that are shown; a clip's mp4 lies beside them
 NO_FRAMES = "no_frames"
 
-_AHEAD_PER_THREAD = 4  # images that are decoded before they are needed
+_AHEAD_PER_THREAD = 4  # images decoded before they are needed
 
 
 class ImagePrefetcher:
-    """Threads that decode images at the size that a budget gives each. Thread-safe: several shards use them at once."""
+    """A pool of threads that decode images at the size that a pixel budget allows. Thread-safe: shards share it."""
 
     def __init__(self, threads: int, budget: PixelBudget, max_source_pixels: int) -> None:
         self._threads = ThreadPoolExecutor(threads, "decode")
-        self._ahead = _AHEAD_PER_THREAD * threads
+        self._max_ahead = _AHEAD_PER_THREAD * threads
         self._budget = budget
         self._max_source_pixels = max_source_pixels
 
     def images(self, shard: Shard) -> Iterator[tuple[int, tuple[Pixels, ...] | str]]:
-        """(live row, its images in order, or why there are none).
+        """Yields (live row, its images in order or the reason why there are none), in the order of rows.
 
-        Images, not rows, are counted ahead: besides those of the row that is waited for, so many are begun, and those
-        of the last row in full.
+        The limit of what is decoded ahead counts images, not rows: at most `_AHEAD_PER_THREAD` a thread besides those
+        of the row that comes next, and always whole rows.
         """
         waiting: deque[tuple[int, list[Future[Pixels | str]]]] = deque()
-        begun = 0
+        submitted = 0
         for row, contents in _contents(shard):
             calls = [self._threads.submit(_decode, data, self._budget, self._max_source_pixels) for data in contents]
             waiting.append((row, calls))
-            begun += len(calls)
-            while waiting and begun - len(waiting[0][1]) >= self._ahead:
+            submitted += len(calls)
+            while waiting and submitted - len(waiting[0][1]) >= self._max_ahead:
                 first, calls = waiting.popleft()
-                begun -= len(calls)
+                submitted -= len(calls)
                 yield first, _all_or_reason(calls)
         while waiting:
             row, calls = waiting.popleft()
             yield row, _all_or_reason(calls)
 
     def close(self) -> None:
-        """Decode no more."""
+        """Ends the threads; images that are not decoded yet are dropped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def content_keys(shard: Shard) -> list[bytes]:
-    """The key of each live row's images (16 bytes): the item's id, or a hash of its frames' ids.
+    """Returns a key of each live row's images (16 bytes): the item's id or, for a clip, a hash of its frames' ids.
 
-    Not the id of an item of parts: that changes with an mp4 beside the frames, which no model sees.
+    The id of a clip itself would change with the mp4 beside its frames, which no model sees.
     """
     if not _has_parts(shard):
         return list(shard[ITEMS].column("item_id").to_pylist())
@@ -71,7 +70,7 @@ def _has_parts(shard: Shard) -> bool:
 
 
 def _contents(shard: Shard) -> Iterator[tuple[int, Sequence[bytes]]]:
-    """(live row, its encoded images in order)"""
+    """Yields (live row, its encoded images in order)."""
     if _has_parts(shard):
         yield from shard.parts({FRAME_EXT})
     else:
@@ -79,7 +78,7 @@ def _contents(shard: Shard) -> Iterator[tuple[int, Sequence[bytes]]]:
 
 
 def _all_or_reason(calls: Sequence[Future[Pixels | str]]) -> tuple[Pixels, ...] | str:
-    """All images, or why the first of those that can't be decoded can't."""
+    """Waits for the images of a row; returns them all, or the reason of the first that can't be decoded."""
     decoded: list[Pixels] = []
     for call in calls:
         each = call.result()

@@ -1,6 +1,6 @@
-"""The known vision-language models: by name, with what each needs from its engine.
+"""A table of known vision-language models: pixel budget, context length and the arguments that each needs of vLLM.
 
-Chat templates and image placeholders come with the model, from its own processor; but for one that has none.
+Chat templates and image placeholders come from the model's own processor, save for GLM-4V, which has none.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from corpus.strict_json import parse_json
 
 DEFAULT_MODEL = "glm-4v-9b"  # for GPUs
 
-_TOKEN_PX = 28  # side of the square that a token stands for: in all families but the newest, which say so
-_READ_WHOLE_BYTES, _END_BYTES = 16 << 20, 1 << 20
+_TOKEN_PX = 28  # side of the square that a token stands for, where a family's budget has no `multiple`
+_MAX_FULL_DIGEST_BYTES, _EDGE_BYTES = 16 << 20, 1 << 20
 
 
 @dataclass(frozen=True)
 class VisionModel:
-    """A model, and how it is run."""
+    """A vision-language model and the arguments with which it is run."""
 
     family: str
-    budget: PixelBudget  # of an image, unless settings have another
-    max_model_len: int  # tokens of the images at `budget`, a prompt of a few hundred words and a long caption
+    budget: PixelBudget  # of an image, unless the settings have another
+    max_model_len: int  # tokens: one image at `budget`, a prompt of a few hundred words, and a long caption
     name: str = ""
     repository: str = ""  # of the hub, or a local folder
-    revision: str = ""  # of the repository: a commit; "": whatever is newest there
-    engine_args: Mapping[str, Any] = field(default_factory=dict)  # that vLLM must have to load it
+    revision: str = ""  # of the repository: a commit; "": the newest
+    engine_args: Mapping[str, Any] = field(default_factory=dict)  # vLLM's, without which it does not load the model
     chat_template: str = ""  # Jinja, for a model that is published without one
-    stop_token_ids: tuple[int, ...] = ()  # besides the tokenizer's own end
+    stop_token_ids: tuple[int, ...] = ()  # besides the tokenizer's end-of-sequence token
     max_images: int | None = None  # in one request; None: what `max_model_len` has room for
     in_vllm: bool = True  # False: vLLM has no such architecture, so only an endpoint can serve it
 
     def mm_processor_kwargs(self, budget: PixelBudget) -> dict[str, Any]:
-        """Arguments with which the model's processor leaves images of the size that `budget` (of one image) gives them.
+        """Returns vLLM's `mm_processor_kwargs`, with which the processor resizes no image that fits `budget`.
 
-        For vLLM's argument of this name. {} where the processor knows one size only.
+        {} where the processor knows one size only.
         """
         if self.family.startswith("qwen"):
             return {"min_pixels": budget.effective_min_pixels, "max_pixels": budget.max_pixels}
@@ -50,27 +50,29 @@ class VisionModel:
             return {"max_dynamic_patch": budget.tiles}
         return {}
 
-    def tokens(self, budget: PixelBudget) -> int:
-        """Of the largest image that the budget allows, with what marks its beginning and its end."""
+    def image_tokens(self, budget: PixelBudget) -> int:
+        """Returns the tokens of the largest image that the budget allows, with those that mark its start and end."""
         if budget.tile_px:
-            tiles = budget.tiles + (budget.tiles > 1)  # several come with one more, of the whole image in small
+            tiles = budget.tiles + (budget.tiles > 1)  # several come with a thumbnail
             return tiles * (budget.tile_px // _TOKEN_PX) ** 2 + 2
         return budget.max_pixels // (budget.multiple if budget.multiple > 1 else _TOKEN_PX) ** 2 + 2
 
-    def length(self, budget: PixelBudget, images: int) -> int:
-        """`max_model_len` where requests have so many images of this budget each: words have the room that they have
-        beside one image."""
+    def context_length(self, budget: PixelBudget, images: int) -> int:
+        """Returns the `max_model_len` for requests of so many images at this budget.
+
+        Prompt and caption have as many tokens as they have beside one image.
+        """
         if images == 1:
             return self.max_model_len
-        words = self.max_model_len - self.tokens(self.budget)
-        return max(self.max_model_len, words + images * self.tokens(budget))
+        words = self.max_model_len - self.image_tokens(self.budget)
+        return max(self.max_model_len, words + images * self.image_tokens(budget))
 
 
 # Budgets. 512² to 768² pixels is usual for captions: details are legible, and the image costs no more tokens than
-# prompt and caption do. Where there is a choice, all stay within the 1280 visual tokens that a trainer will look with.
+# prompt and caption do. Where there is a choice, all stay within the 1280 visual tokens of the trainer.
 _QWEN_PIXELS = 768 * 768  # 752 tokens of 28², 576 of 32²
 
-# As the code of GLM-4V's tokenizer puts a conversation together. vLLM wants a template, and none is published.
+# The conversation as the code of GLM-4V's tokenizer builds it. vLLM needs a template, and none is published.
 _GLM4V_TEMPLATE = (
     "[gMASK]<sop>{% for message in messages %}<|{{ message['role'] }}|>{{ '\\n' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -82,8 +84,8 @@ _GLM4V_TEMPLATE = (
 _FAMILIES = {
     model.family: model
     for model in (
-        # Squeezes whatever it gets into 1120×1120: 1600 tokens, and no choice. Its config names the text-only class.
-        # The three ends of a turn are <|endoftext|>, <|user|> and <|observation|>.
+        # Resizes every image to 1120×1120: 1600 tokens. Its config names the text-only class. The stop tokens are
+        # <|endoftext|>, <|user|> and <|observation|>.
         VisionModel(
             "glm4v",
             PixelBudget(max_pixels=1120 * 1120, tile_px=1120, max_tiles=1),
@@ -93,19 +95,19 @@ _FAMILIES = {
             stop_token_ids=(151329, 151336, 151338),
             max_images=1,
         ),
-        # Its own lower limit, 56×56, would show a thumbnail as four tokens: at 224×224 it has 64.
+        # The processor's lower limit, 56×56, makes four tokens of a thumbnail; 224×224 makes 64.
         VisionModel("qwen2_vl", PixelBudget(min_pixels=224 * 224, max_pixels=_QWEN_PIXELS, multiple=28), 4096),
         VisionModel("qwen2_5_vl", PixelBudget(min_pixels=224 * 224, max_pixels=_QWEN_PIXELS, multiple=28), 4096),
-        # Its own lower limit: 256×256, 64 tokens.
+        # The processor's lower limit: 256×256, 64 tokens.
         VisionModel("qwen3_vl", PixelBudget(min_pixels=256 * 256, max_pixels=_QWEN_PIXELS, multiple=32), 4096),
-        # 256 tokens a tile, and one more tile with the whole image in small: 1280 with four, 3328 with its own twelve.
+        # 256 tokens a tile, and one more tile as thumbnail: 1280 with four tiles, 3328 with its default of twelve.
         VisionModel(
             "internvl",
             PixelBudget(max_pixels=4 * 448 * 448, tile_px=448),
             4096,
             engine_args={"trust_remote_code": True},
         ),
-        # Squeezed into 1344×1344 by its server: not before it is sent, for most images are smaller than that.
+        # Its server resizes to 1344×1344. Images are not enlarged before they are sent: most are smaller than that.
         VisionModel("cogvlm2", PixelBudget(max_pixels=1344 * 1344), 8192, max_images=1, in_vllm=False),
     )
 }
@@ -126,8 +128,8 @@ _REPOSITORIES = {
     "internvl3.5-8b": ("internvl", "OpenGVLab/InternVL3_5-8B"),
     "cogvlm2-19b": ("cogvlm2", "zai-org/cogvlm2-llama3-chat-19B"),
 }
-# Of those whose repositories hold code that is run: nobody can put other code under these. They are the commits that
-# public projects name for these repositories; whoever has looked at another one sets `revision`.
+# Pinned commits of the repositories whose code is run (trust_remote_code), as public projects name them. A user who has
+# reviewed another commit sets `revision`.
 _REVISIONS = {
     "glm-4v-9b": "3376fea6e54db68587a89bf1ac27a6889bafb867",
     "internvl2.5-8b": "e9e4c0dc1db56bfab10458671519b7fa3dd29463",
@@ -138,10 +140,10 @@ MODELS = {
     name: replace(_FAMILIES[family], name=name, repository=repository, revision=_REVISIONS.get(name, ""))
     for name, (family, repository) in _REPOSITORIES.items()
 }
-_PINNED_BY = ("revision", "code_revision", "tokenizer_revision")  # of vLLM's engine arguments
+_PINNED_BY = ("revision", "code_revision", "tokenizer_revision")  # vLLM's engine arguments
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-# In the name of a repository. What is in the format of transformers' own InternVL (…-hf) has another processor.
+# Matched in the name of a repository. Models in transformers' own InternVL format (…-hf) have another processor.
 _PATTERNS = (
     (r"glm[-_]?4v[-_]9b", "glm4v"),
     (r"qwen[-_]?2[._]5[-_]?vl", "qwen2_5_vl"),
@@ -160,73 +162,74 @@ _MODEL_TYPES = {
 
 
 def find_model(name_or_path: str, family: str = "") -> VisionModel:
-    """The model of that name; else of that repository or local folder, with the values of its family.
+    """Returns the model of a name, a repository or a local folder.
 
-    The family is as given, or from the folder's config.json, or from the repository's name. A folder's own patch size
-    and pixel limits count. SettingsError where the family is unknown.
+    A model that is not in the table has the values of its family: `family`, or the one that the folder's config.json or
+    the repository's name implies. A folder's patch size and pixel limits override the family's. Raises SettingsError
+    for an unknown family.
     """
     if family and family not in _FAMILIES:
         raise SettingsError(f"family {family!r}: none of {', '.join(_FAMILIES)}")
-    named = MODELS.get(name_or_path.lower())
-    if named is None:
-        named = next((each for each in MODELS.values() if each.repository.lower() == name_or_path.lower()), None)
-    if named is not None and family in ("", named.family):
-        return named
-    folder, short = Path(name_or_path), name_or_path.rstrip("/").rsplit("/", 1)[-1]
+    known = MODELS.get(name_or_path.lower())
+    if known is None:
+        known = next((each for each in MODELS.values() if each.repository.lower() == name_or_path.lower()), None)
+    if known is not None and family in ("", known.family):
+        return known
+    folder, base_name = Path(name_or_path), name_or_path.rstrip("/").rsplit("/", 1)[-1]
     local = _is_folder(name_or_path)
     if local:
-        family = family or _family_of(folder)
+        family = family or _family_of_folder(folder)
     if local or "/" in name_or_path:
-        family = family or _family_in(short)
+        family = family or _family_of_name(base_name)
     if not family:
         raise SettingsError(
             f"model {name_or_path!r}: neither a known name ({', '.join(MODELS)}) nor a repository or folder of a known "
             f"family; set `family` to one of {', '.join(_FAMILIES)}"
         )
-    model = replace(_FAMILIES[family], name=short, repository=name_or_path)
+    model = replace(_FAMILIES[family], name=base_name, repository=name_or_path)
     try:
-        return replace(model, budget=_budget_of(folder, model.budget)) if local else model
+        return replace(model, budget=_checkpoint_budget(folder, model.budget)) if local else model
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise SettingsError(f"{folder}: sizes in its config.json or preprocessor_config.json: {error}") from error
 
 
-def _family_in(name: str) -> str:
+def _family_of_name(name: str) -> str:
     return next((family for pattern, family in _PATTERNS if re.search(pattern, name.lower())), "")
 
 
-def _family_of(folder: Path) -> str:
-    config = _json_of(folder / "config.json")
+def _family_of_folder(folder: Path) -> str:
+    config = _read_json(folder / "config.json")
     if config.get("model_type") == "chatglm" and "vision_config" in config:
         return "glm4v"
     return _MODEL_TYPES.get(str(config.get("model_type", "")), "")
 
 
-def _budget_of(folder: Path, budget: PixelBudget) -> PixelBudget:
-    """The family's budget, within the limits that a checkpoint of one's own was made with."""
-    vision = _json_of(folder / "config.json").get("vision_config")
+def _checkpoint_budget(folder: Path, budget: PixelBudget) -> PixelBudget:
+    """Returns the family's budget with the patch size of a checkpoint, within the pixel limits it was trained with."""
+    vision = _read_json(folder / "config.json").get("vision_config")
     vision = vision if isinstance(vision, dict) else {}
     if budget.tile_px:
         return budget.model_copy(update={"tile_px": int(vision.get("image_size") or budget.tile_px)})
-    images = _json_of(folder / "preprocessor_config.json")
+    images = _read_json(folder / "preprocessor_config.json")
     size = images.get("size")
     size = size if isinstance(size, dict) else {}
     patch, merge = vision.get("patch_size"), vision.get("spatial_merge_size")
-    least = int(images.get("min_pixels") or size.get("shortest_edge") or 1)
-    most = int(images.get("max_pixels") or size.get("longest_edge") or budget.max_pixels)
-    most = min(budget.max_pixels, most)
+    min_pixels = int(images.get("min_pixels") or size.get("shortest_edge") or 1)
+    max_pixels = int(images.get("max_pixels") or size.get("longest_edge") or budget.max_pixels)
+    max_pixels = min(budget.max_pixels, max_pixels)
     return budget.model_copy(
         update={
             "multiple": int(patch) * int(merge) if patch and merge else budget.multiple,
-            "max_pixels": most,
-            "min_pixels": min(most, max(least, budget.min_pixels)),
+            "max_pixels": max_pixels,
+            "min_pixels": min(max_pixels, max(min_pixels, budget.min_pixels)),
         }
     )
 
 
-def _json_of(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            content = parse_json(file.read(_READ_WHOLE_BYTES))
+            content = parse_json(file.read(_MAX_FULL_DIGEST_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -235,11 +238,11 @@ def _json_of(path: Path) -> dict[str, Any]:
 
 
 def pinned_revision(model: VisionModel, revision: str, engine_args: Mapping[str, Any]) -> dict[str, Any]:
-    """vLLM's arguments that name the revision of a model, of its code and of its tokenizer.
+    """Returns vLLM's arguments for the revision of a model, of its code and of its tokenizer.
 
-    `revision` and `engine_args` are the user's; without a revision there it is the one that the model is known with.
-    Where code from the repository is run (`trust_remote_code`), each must be a commit, which nobody can change: else
-    SettingsError. A local folder's code is what lies in it, and no code of another repository is fetched for it.
+    `revision` and `engine_args` are the user's; the default revision is that of the table. Raises SettingsError where
+    code from the repository is run (`trust_remote_code`) and a revision is not a commit, or where a local folder refers
+    to code in another repository.
     """
     revision = revision or model.revision
     arguments = {**model.engine_args, **engine_args}
@@ -247,7 +250,9 @@ def pinned_revision(model: VisionModel, revision: str, engine_args: Mapping[str,
         return {"revision": revision}
     if _is_folder(model.repository):
         for name in ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
-            if "--" in json.dumps(_json_of(Path(model.repository) / name).get("auto_map")):  # as OWNER/REPOSITORY--FILE
+            if "--" in json.dumps(
+                _read_json(Path(model.repository) / name).get("auto_map")
+            ):  # as OWNER/REPOSITORY--FILE
                 raise SettingsError(
                     f"{model.repository}/{name}: its code lies in another repository (auto_map): put it in the folder"
                 )
@@ -256,9 +261,9 @@ def pinned_revision(model: VisionModel, revision: str, engine_args: Mapping[str,
     for name, value in found.items():
         if not isinstance(value, str) or not _COMMIT.fullmatch(value):
             raise SettingsError(
-                f"{name} {value!r}: code from the repository {model.repository} is run (trust_remote_code), and a name "
-                "may stand for other code tomorrow: set `revision` to a commit that you have looked at, 40 "
-                "hexadecimal digits, as the repository's history lists them; or use a folder of your own"
+                f"{name} {value!r}: code from the repository {model.repository} is run (trust_remote_code), and a "
+                "branch or tag may point to other code tomorrow: set `revision` to a commit that you have reviewed (40 "
+                "hexadecimal digits, see the repository's history), or use a local folder"
             )
     return found
 
@@ -267,14 +272,14 @@ def _is_folder(path: str) -> bool:
     try:
         return bool(path) and Path(path).is_dir()
     except (OSError, ValueError) as error:  # a name that is too long, or none at all
-        raise SettingsError(f"model {path[:100]!r}: cannot be looked at: {error}") from None
+        raise SettingsError(f"model {path[:100]!r}: cannot be read: {error}") from None
 
 
 def revision_of(path_or_id: str, revision: str = "") -> str:
-    """The revision as given; for a local folder without one, 16 hex digits that change when a file in it does.
+    """Returns `revision`, or for a local folder without one a digest of its files: 16 hex digits.
 
-    They are of names, sizes and content, of files over 16 MB the first and the last MB; hidden files don't count. ""
-    for a repository of the hub without a revision, whatever is newest there.
+    The digest is of names, sizes and contents (of files over 16 MB: the first and the last MB); hidden files are left
+    out. Returns "" for a repository of the hub without a revision: the newest.
     """
     folder = Path(path_or_id)
     if revision or not _is_folder(path_or_id):
@@ -287,10 +292,10 @@ def revision_of(path_or_id: str, revision: str = "") -> str:
         size = files[name].stat().st_size
         digest.update(f"{name}\0{size}\0".encode())
         with files[name].open("rb") as file:
-            if size <= _READ_WHOLE_BYTES:
+            if size <= _MAX_FULL_DIGEST_BYTES:
                 digest.update(file.read())
             else:
-                digest.update(file.read(_END_BYTES))
-                file.seek(size - _END_BYTES)
-                digest.update(file.read(_END_BYTES))
+                digest.update(file.read(_EDGE_BYTES))
+                file.seek(size - _EDGE_BYTES)
+                digest.update(file.read(_EDGE_BYTES))
     return digest.hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Requests and responses of models: the types that stages and the backends of serving share.
+"""The types of a model's requests and responses, which stages and the clients of `serving` share.
 
-They are generic over the answer's payload: a text for `GenerateRequest`; a vector, where a backend answers with one.
+Responses are generic over their payload: a text for a `GenerateRequest`, a vector for an embedding.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from corpus.image.decode import Pixels
 from corpus.settings import Settings
 
-Pixels = NDArray[np.uint8]  # RGB levels 0 to 255, (height, width, 3)
-Payload = TypeVar("Payload", str, NDArray[Any])
-R = TypeVar("R", bound="ModelRequest", contravariant=True)
+PayloadT = TypeVar("PayloadT", str, NDArray[Any])
+RequestT = TypeVar("RequestT", bound="ModelRequest", contravariant=True)
 
 
 class SamplingSettings(Settings):
-    """How a model samples its tokens. Part of a text's identity."""
+    """Settings of how a model samples tokens. They are part of a text's fingerprint."""
 
     temperature: float = Field(0.0, ge=0, le=5, description="0: the likeliest token each time")
     top_p: float = Field(1.0, gt=0, le=1)
@@ -32,7 +31,7 @@ class SamplingSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A user's turn: a text after its images, in order. What else a task needs is in a subclass."""
+    """A user's turn: images in order, and a text after them. Subclasses add what a task needs."""
 
     task: ClassVar[str] = ""
 
@@ -42,48 +41,48 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest(ModelRequest):
-    """One text to generate."""
+    """A request for one generated text."""
 
     task: ClassVar[str] = "generate"
 
     seed: int = 0
     json_schema: str = ""  # the text must be JSON of this schema; "": free text
-    temperature: float | None = None  # None: that of the settings; a second attempt at 0 would give the same again
+    temperature: float | None = None  # None: that of the settings. A second attempt at 0 would repeat the first
 
 
 REQUEST_TYPES: dict[str, type[ModelRequest]] = {each.task: each for each in (GenerateRequest,)}
 
 
 @dataclass(frozen=True)  # no slots: with them, `ModelResponse[str](...)` fails in Python 3.11
-class ModelResponse(Generic[Payload]):
-    """The response of a model. `error` is a reason in snake_case where there is no payload, "" where there is one."""
+class ModelResponse(Generic[PayloadT]):
+    """The response of a model: a payload, or an `error` (a reason in snake_case)."""
 
-    payload: Payload | None = None
+    payload: PayloadT | None = None
     finish_reason: str = ""  # "stop", or "length" when the limit of tokens cut a text off
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str = ""
-    detail: str = ""  # of an error, for people
+    detail: str = ""  # of an error, for people to read
 
 
 GenerateResponse = ModelResponse[str]
 
 
 class BackendError(RuntimeError):
-    """A backend that can't go on: no request's fault, and no other request will fare better."""
+    """A backend that cannot go on, whatever it is sent: no request's fault."""
 
 
-class ModelClient(Protocol[R, Payload]):
-    """A model at work. Thread-safe: several shards submit requests at once."""
+class ModelClient(Protocol[RequestT, PayloadT]):
+    """The client of a running model. Thread-safe: several shards submit requests at once."""
 
-    def submit(self, request: R) -> Future[ModelResponse[Payload]]:
-        """Enqueue a request. Waits while the backend has enough of them in flight.
+    def submit(self, request: RequestT) -> Future[ModelResponse[PayloadT]]:
+        """Enqueues a request, and waits while the backend has enough of them in flight.
 
-        The future never raises for what a request does: that is a response with an error. It, and `submit`, raise
-        BackendError when the backend can't go on.
+        An error that a request causes is a response with `error`. The future and `submit` raise BackendError when the
+        backend cannot go on.
         """
         ...
 
     def close(self) -> None:
-        """Stop the model and all that runs for it. What is not answered ends with BackendError."""
+        """Stops the model and all its processes. Requests in flight end with BackendError."""
         ...

@@ -8,8 +8,6 @@ import pyarrow as pa
 
 from corpus.schema import LOCATION_FIELDS, PARTS_FIELD, SHA256
 
-FRAME_EXT, VIDEO_EXT = "jpg", "mp4"
-
 
 class ClipKind(StrEnum):
     """Where a clip's times come from."""

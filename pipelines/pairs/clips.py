@@ -17,14 +17,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from corpus.schema import CLIP, PAIR_ORIGIN, PAIR_SCHEMA, PARTS_FIELD, CaptionOrigin, Status, Task, pair_id
+from corpus.schema import (
+    CLIP,
+    FRAME_EXT,
+    PAIR_ORIGIN,
+    PAIR_SCHEMA,
+    PARTS_FIELD,
+    VIDEO_EXT,
+    CaptionOrigin,
+    Status,
+    Task,
+    pair_id,
+)
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import normalize_text
 from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from pipelines.pairs.clip_siblings import PairTexts, clip_negatives, group_names, ranked_siblings, text_negatives
 from recaption.schema import CAPTION
 from video.grouping.negatives import NegativeSettings
-from video.schema import FRAME_EXT, VIDEO_EXT, ClipKind
+from video.schema import ClipKind
 
 _QUESTIONS = ("questions", "window_questions")
 _WINDOWS = ("windows", "window_questions")

@@ -1,1 +1,1 @@
-"""Models that run elsewhere, behind endpoints that speak OpenAI's chat protocol."""
+"""The client of OpenAI-compatible endpoints, which serve a model elsewhere."""

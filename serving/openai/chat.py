@@ -1,4 +1,4 @@
-"""One chat completion of an OpenAI-compatible endpoint: its body, the call, and the response."""
+"""One call of an OpenAI-compatible endpoint for a chat completion: request body, HTTP exchange, response."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from corpus.retry_after import retry_after_s
 from serving.openai.settings import EndpointSettings
 from serving.request import BackendError, GenerateRequest, GenerateResponse, Pixels, SamplingSettings
 
-# Statuses that any request would get, and what to check.
-_CHECKS = dict.fromkeys((301, 302, 303, 307, 308), "Redirects are not followed: name the right URL in `endpoints`")
-_CHECKS |= dict.fromkeys((401, 402, 403), "Check {key}")
-_CHECKS |= dict.fromkeys((404, 405), "Check that `endpoints` is the base URL (…/v1) and `model` a name that it serves")
-_DETAIL = 200  # characters of a stranger's text that are kept
+# Statuses that any request would get, and what the user should check.
+_ADVICE = dict.fromkeys((301, 302, 303, 307, 308), "Redirects are not followed: name the right URL in `endpoints`")
+_ADVICE |= dict.fromkeys((401, 402, 403), "Check {key}")
+_ADVICE |= dict.fromkeys((404, 405), "Check that `endpoints` is the base URL (…/v1) and `model` a name that it serves")
+_MAX_DETAIL_CHARS = 200  # of a server's message
 _SURROGATES = re.compile("[\ud800-\udfff]")  # JSON can spell them, UTF-8 cannot
-_LARGEST_SEED = 2**63 - 1  # servers read it as int64
+_MAX_SEED = 2**63 - 1  # servers read it as int64
 
 
 class EncodeError(ValueError):
-    """Pixels that cannot be made a file: wrong shape or type, or a side that the format can't hold."""
+    """Pixels that cannot be encoded: wrong shape or type, or a side that the format can't hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """A call without a response, which another one may bring.
+    """A failed call that may be repeated.
 
-    `fault` is whose it may be: the "request", the "endpoint" (which never took the request, or has too many), or
-    "unclear": the request's if the endpoint answers others meanwhile. `wait_s`: that the endpoint wants no call.
+    `fault` says what may have caused it: the "request"; the "endpoint", which never accepted the request or has too
+    many; or "unclear": the request, if the endpoint answers others meanwhile. `wait_s`: of the server's Retry-After.
     """
 
     error: str
@@ -47,7 +47,7 @@ class CallFailure:
 
 
 def chat_body(request: GenerateRequest, settings: EndpointSettings, sampling: SamplingSettings) -> bytes:
-    """The request as JSON; the same request gives the same bytes. Raises ValueError for what can't be sent."""
+    """Returns the request as JSON, the same bytes for the same request. Raises ValueError for what can't be sent."""
     urls = [data_url(image, settings.image_format, settings.jpeg_quality) for image in request.images]
     content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     content.append({"type": "text", "text": request.prompt})
@@ -57,7 +57,7 @@ def chat_body(request: GenerateRequest, settings: EndpointSettings, sampling: Sa
         "temperature": sampling.temperature if request.temperature is None else request.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
-        "seed": request.seed & _LARGEST_SEED,
+        "seed": request.seed & _MAX_SEED,
     }
     if sampling.repetition_penalty != 1:  # OpenAI itself doesn't know it
         body["repetition_penalty"] = sampling.repetition_penalty
@@ -66,13 +66,16 @@ def chat_body(request: GenerateRequest, settings: EndpointSettings, sampling: Sa
         if settings.structured == "guided_json":
             body["guided_json"] = schema
         else:
-            named = {"name": "caption", "schema": schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
+            response_format = {"name": "caption", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": response_format}
     return json.dumps(body | settings.extra_body, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def data_url(pixels: Pixels, image_format: Literal["jpeg", "png"], jpeg_quality: int) -> str:
-    """RGB pixels, uint8 (height, width, 3), as `data:image/...;base64,...`. The same pixels give the same text."""
+    """Encodes RGB pixels, uint8 (height, width, 3), as `data:image/...;base64,...`, always as the same text.
+
+    Raises EncodeError.
+    """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise EncodeError(f"expected uint8 pixels (height, width, 3), got {pixels.dtype} {pixels.shape}")
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if image_format == "jpeg" else []
@@ -89,10 +92,10 @@ def data_url(pixels: Pixels, image_format: Literal["jpeg", "png"], jpeg_quality:
 async def post_chat(
     session: aiohttp.ClientSession, url: str, body: bytes, settings: EndpointSettings, key: str
 ) -> GenerateResponse | CallFailure:
-    """POST `body` to the endpoint at the base URL `url`, once, within `timeout_s` and `max_answer_bytes`.
+    """Posts `body` once to the endpoint at the base URL `url`, within `timeout_s` and `max_answer_bytes`.
 
-    Raises BackendError for what any other request would get as well. `key`, which the session sends, is
-    needed here only so that nothing that is kept repeats it.
+    Raises BackendError for a status that any other request would get as well. The session sends the key; `key` is
+    masked in messages.
     """
     try:
         async with (
@@ -114,16 +117,16 @@ async def post_chat(
         outcome = read_response(data)
         return replace(outcome, detail=_clean(outcome.detail, key))
     message = _clean(_message(data), key)
-    if status in _CHECKS:
+    if status in _ADVICE:
         which = (
             f"the key in the environment variable {settings.api_key_env}" if key else "`api_key_env`: no key is sent"
         )
-        raise BackendError(f"{url}: {status}: {message or 'no message'}. {_CHECKS[status].format(key=which)}")
+        raise BackendError(f"{url}: {status}: {message or 'no message'}. {_ADVICE[status].format(key=which)}")
     return classify_status(status, message, retry_after_s(retry_after) or 0.0)
 
 
 async def _read(content: aiohttp.StreamReader, max_bytes: int) -> bytes:
-    """The body, or a little more than `max_bytes` bytes of a longer one."""
+    """Reads a body, of a longer one a little more than `max_bytes`."""
     data = bytearray()
     async for chunk in content.iter_any():
         data += chunk
@@ -133,8 +136,8 @@ async def _read(content: aiohttp.StreamReader, max_bytes: int) -> bytes:
 
 
 def classify_status(status: int, message: str, wait_s: float) -> GenerateResponse | CallFailure:
-    """What a status other than 200 means for the request; `message` is the server's."""
-    detail = f"{status}: {message}"[:_DETAIL]
+    """Returns the error or the failure that a status other than 200 stands for; `message` is the server's."""
+    detail = f"{status}: {message}"[:_MAX_DETAIL_CHARS]
     if status == 429:
         return CallFailure("rate_limited", detail, "endpoint", wait_s)
     if status in (408, 504):
@@ -149,14 +152,14 @@ def classify_status(status: int, message: str, wait_s: float) -> GenerateRespons
 
 
 def read_response(data: bytes) -> GenerateResponse | CallFailure:
-    """A chat completion's text, why it ended, and tokens; `bad_answer` where there is no text."""
+    """Parses a chat completion: text, finish reason, tokens; error `bad_answer` where it has no text."""
     try:
         message = json.loads(data)
     except (ValueError, RecursionError) as error:
         return CallFailure("bad_answer", f"not JSON: {error}", "request")
-    choice = _at(message, "choices", 0)
-    finish_reason, text = _at(choice, "finish_reason"), _at(choice, "message", "content")
-    if finish_reason in ("error", "abort"):  # lmdeploy's and vLLM's word for a request that they dropped
+    choice = _value_at(message, "choices", 0)
+    finish_reason, text = _value_at(choice, "finish_reason"), _value_at(choice, "message", "content")
+    if finish_reason in ("error", "abort"):  # of requests that lmdeploy or vLLM dropped
         return CallFailure("server_error", f"finish_reason: {finish_reason}", "request")
     if not isinstance(text, str):
         found = "no text in the message" if choice else _clean(f"no choices: {_message(data)}")
@@ -164,26 +167,26 @@ def read_response(data: bytes) -> GenerateResponse | CallFailure:
     return GenerateResponse(
         payload=_SURROGATES.sub("\ufffd", text),
         finish_reason=_clean(finish_reason) if isinstance(finish_reason, str) else "",
-        prompt_tokens=_count(_at(message, "usage", "prompt_tokens")),
-        completion_tokens=_count(_at(message, "usage", "completion_tokens")),
+        prompt_tokens=_count(_value_at(message, "usage", "prompt_tokens")),
+        completion_tokens=_count(_value_at(message, "usage", "completion_tokens")),
     )
 
 
 def _message(data: bytes) -> str:
-    """The message in an error's body, as OpenAI and vLLM, lmdeploy or FastAPI write it, or the body as it is."""
+    """Returns the message in the body of an error by OpenAI, vLLM, lmdeploy or FastAPI; of others the whole body."""
     try:
         message = json.loads(data)
     except (ValueError, RecursionError):
         return data.decode("utf-8", "replace").strip()
     for path in (("error", "message"), ("message",), ("detail",), ("error",)):
-        found = _at(message, *path)
+        found = _value_at(message, *path)
         if found:
             return found if isinstance(found, str) else json.dumps(found)
     return json.dumps(message)
 
 
-def _at(value: Any, *path: str | int) -> Any:
-    """What lies at `path` in JSON data, None if nothing does."""
+def _value_at(value: Any, *path: str | int) -> Any:
+    """Returns the value at `path` in JSON data, None if there is none."""
     for step in path:
         if isinstance(step, str):
             value = value.get(step) if isinstance(value, dict) else None
@@ -197,5 +200,5 @@ def _count(value: Any) -> int:
 
 
 def _clean(text: str, key: str = "") -> str:
-    """A stranger's text without the key, in one line, cut, each character escaped that can't be shown."""
-    return printable(" ".join((text.replace(key, "***") if key else text).split()), _DETAIL)
+    """Returns a server's text as one short printable line, with the key masked."""
+    return printable(" ".join((text.replace(key, "***") if key else text).split()), _MAX_DETAIL_CHARS)

@@ -1,4 +1,4 @@
-"""ModelClient `openai`: a model that runs elsewhere, behind one or several OpenAI-compatible endpoints."""
+"""The client `openai`: sends requests to one or several OpenAI-compatible endpoints that serve the same model."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from serving.request import BackendError, GenerateRequest, GenerateResponse, Mod
 
 __all__ = ["EndpointSettings", "OpenAiClient"]
 
-_IDLE_S = 2.0  # a connection is kept unused; servers hang up after 5 (uvicorn, which vLLM and lmdeploy run on)
-_MAX_REFUSALS = 100  # requests refused, and none ever answered: then it is not the requests
+_IDLE_S = 2.0  # of an idle connection; servers close it after 5 s (uvicorn, which vLLM and lmdeploy run on)
+_MAX_REFUSALS = 100  # refused requests without a single answer: then the settings are wrong, not the requests
 
 
 class OpenAiClient:
-    """A `ModelClient`: spreads requests over endpoints, retries what may go better, gives each request one response.
+    """A `ModelClient` that spreads requests over endpoints and retries failed calls; each request gets one response.
 
     A response's error is `refused_input` (the server's 400, 413, 422 ...), `timeout`, `server_error`,
     `connection_lost`, `bad_answer` (no completion with a text), `rate_limited`, `unreachable` or `unencodable`. When
-    the key or a URL is wrong, or no endpoint works for long, all that is in flight ends with BackendError.
+    the key or a URL is wrong, or no endpoint responds for `give_up_after_s`, all requests end with BackendError.
 
-    All network traffic is one event loop's, in a thread of its own. Futures are completed there: their callbacks must
-    be quick, and must not wait for another answer or call `submit`, which may wait.
+    One event loop in its own thread does all network traffic and completes the futures. Their callbacks must be quick,
+    and must not wait for another response or call `submit`, which may wait.
     """
 
     def __init__(self, settings: EndpointSettings, sampling: SamplingSettings) -> None:
         self._settings = settings
         self._sampling = sampling
-        self._key = _key_in(settings.api_key_env)
+        self._key = _read_key(settings.api_key_env)
         self._changed = threading.Condition()  # guards the three below
         self._in_flight = 0
-        self._close_reason = ""  # why nothing is taken any more
+        self._close_reason = ""  # why no more requests are accepted
         self._closed = False
-        self._tasks: set[asyncio.Task[GenerateResponse]] = set()  # this and the three below are the loop's
+        self._tasks: set[asyncio.Task[GenerateResponse]] = set()  # it and the three below are used in the loop's thread
         self._idle_since = 0.0
-        self._answered = False  # anything, ever
+        self._any_answered = False
         self._refused = 0
         self._encoders = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
         self._loop = asyncio.new_event_loop()
@@ -53,9 +53,9 @@ class OpenAiClient:
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
 
     def submit(self, request: GenerateRequest) -> Future[GenerateResponse]:
-        """Enqueue a request. Waits while `concurrency` requests for each endpoint are in flight.
+        """Enqueues a request, and waits while `concurrency` requests for each endpoint are in flight.
 
-        A future that is cancelled takes its request back. Raises BackendError once the client has ended.
+        Cancelling the future cancels the request. Raises BackendError once the client has ended.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._close_reason or self._in_flight < self._settings.capacity)
@@ -67,15 +67,15 @@ class OpenAiClient:
         return future
 
     def close(self) -> None:
-        """Hang up. What is not answered ends with BackendError. A second call does nothing."""
+        """Closes all connections. Requests in flight end with BackendError. A second call does nothing."""
         with self._changed:
             if self._closed:
                 return
             self._closed = True
-            # Before what is in flight is ended below, so that nothing begins after it.
+            # Set before requests in flight are ended below, so that none starts after them.
             self._close_reason = self._close_reason or "the client was closed"
             self._changed.notify_all()
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._close_session(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -91,12 +91,12 @@ class OpenAiClient:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_s),
             headers=headers,
-            auto_decompress=False,  # none is accepted, and a small body could become a huge one
+            auto_decompress=False,  # no encoding is accepted, and a small body could become a huge one
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._pool = EndpointPool(self._settings, self._on_exhausted)
 
-    async def _shut(self) -> None:
+    async def _close_session(self) -> None:
         self._end(self._close_reason)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._session.close()
@@ -112,7 +112,7 @@ class OpenAiClient:
             task.cancel()
 
     def _cancel(self, task: asyncio.Task[GenerateResponse], future: Future[GenerateResponse]) -> None:
-        """In the thread that cancelled the future, or in ours when it has been completed."""
+        """Cancels the task of a cancelled future. Runs in the thread that cancelled it."""
         if future.cancelled():
             with contextlib.suppress(RuntimeError):  # the loop is closed, so the task has ended
                 self._loop.call_soon_threadsafe(task.cancel)
@@ -136,7 +136,7 @@ class OpenAiClient:
             future.set_result(task.result())
 
     def _end(self, reason: str) -> None:
-        """Take nothing more, and give up what is in flight. The first reason counts."""
+        """Stops accepting requests and cancels those in flight. The first reason is reported."""
         with self._changed:
             self._close_reason = self._close_reason or reason
             self._changed.notify_all()
@@ -157,10 +157,10 @@ class OpenAiClient:
         del request  # its pixels are many times the body
         answer = await self._call(body)
         if not answer.error:
-            self._answered = True
+            self._any_answered = True
         elif answer.error == "refused_input":
             self._refused += 1
-            if self._refused >= _MAX_REFUSALS and not self._answered:
+            if self._refused >= _MAX_REFUSALS and not self._any_answered:
                 raise BackendError(
                     f"all of the first {self._refused} requests were refused: {answer.detail}. Check "
                     "`model`, `sampling`, `structured`, `extra_body`, the size of the images"
@@ -168,26 +168,26 @@ class OpenAiClient:
         return answer
 
     async def _call(self, body: bytes) -> GenerateResponse:
-        """Call endpoints until one responds, or the request must be at fault."""
+        """Calls endpoints until one responds, or the request itself must be the cause of the failures."""
         settings, loop = self._settings, self._loop
         faults = failures = 0
         first = 0.0
         endpoint = None
         while True:
-            endpoint = await self._pool.take(avoid=endpoint)
+            endpoint = await self._pool.acquire(avoid=endpoint)
             began = loop.time()
             try:
                 outcome = await post_chat(self._session, endpoint.url, body, settings, self._key)
             finally:
-                self._pool.give_back(endpoint)
+                self._pool.release(endpoint)
             if isinstance(outcome, ModelResponse):
-                self._pool.worked(endpoint)
+                self._pool.record_success(endpoint)
                 return outcome
-            self._pool.failed(endpoint, outcome.detail, outcome.wait_s)
+            self._pool.record_failure(endpoint, outcome.detail, outcome.wait_s)
             failures += 1
             first = first or loop.time()
-            faults += outcome.fault == "request" or (outcome.fault == "unclear" and endpoint.worked_at > began)
-            # One that no endpoint takes while others are answered must end, too.
+            faults += outcome.fault == "request" or (outcome.fault == "unclear" and endpoint.last_success_at > began)
+            # A request that no endpoint accepts while others are answered must end, too.
             stuck = loop.time() - first > settings.give_up_after_s and not self._pool.failing
             if faults >= settings.max_attempts or stuck:
                 return GenerateResponse(error=outcome.error, detail=outcome.detail)
@@ -196,8 +196,8 @@ class OpenAiClient:
             await asyncio.sleep(random.uniform(0.0, bound_s))
 
 
-def _key_in(variable: str) -> str:
-    """The key in the environment variable of that name; "" for no name."""
+def _read_key(variable: str) -> str:
+    """Returns the key in an environment variable; "" for no name. Raises BackendError."""
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()

@@ -1,4 +1,4 @@
-"""Settings of OpenAI-compatible endpoints."""
+"""The settings of the client `openai`: endpoints, retries, and how requests are encoded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yarl import URL
 
 from corpus.settings import Settings, tuning
 
-# Keys of a request's body that other settings decide; a stream is not read.
+# Keys of a request's body that other settings set, and `stream`, which is not supported.
 _RESERVED = frozenset({"model", "messages", "temperature", "top_p", "max_tokens", "repetition_penalty", "seed"})
 _RESERVED |= {"response_format", "guided_json", "stream", "n"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -67,13 +67,13 @@ class EndpointSettings(Settings):
 
     @property
     def capacity(self) -> int:
-        """Requests that the client takes before its callers wait."""
+        """The number of requests that the client accepts before its callers wait."""
         return self.concurrency * len(self.endpoints)
 
     @field_validator("endpoints")
     @classmethod
     def _are_base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
-        """Without their trailing slashes. A refused URL is not repeated: it may hold a password."""
+        """Removes trailing slashes. The error message does not repeat a URL: it may hold a password."""
         for number, endpoint in enumerate(endpoints, 1):
             fault = _fault(endpoint)
             if fault:

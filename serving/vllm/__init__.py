@@ -1,1 +1,1 @@
-"""A model in this machine's memory: a vLLM engine in a process of its own."""
+"""The client of a vLLM engine on this machine, in a process of its own, with its supervisor and protocol."""

@@ -1,11 +1,10 @@
-"""vLLM as an engine of `serving.vllm.server`. The only module that imports vLLM, in that process only.
+"""The vLLM engine of `serving.vllm.server`: the only module that imports vLLM, in the engine's process only.
 
-A request becomes what `vllm.LLM.chat` makes of it: a user's turn whose parts are its images and its text, rendered with
-the chat template and the processor of the model. Rendering (template, tokens, the processor's work on pixels)
-happens on a thread of its own, and generation in vLLM's own processes, so they overlap. It is one thread: processors
-are not thread-safe.
+A request is rendered as `vllm.LLM.chat` does it: a user's turn of images and a text, by the model's chat template and
+processor. Rendering (template, tokens, pixels) has a thread, generation runs in vLLM's processes, so they overlap.
+It is one thread, because processors are not thread-safe.
 
-The renderer, its `ChatParams` and the stat logger are not public: pyproject.toml has an upper bound of vLLM for them.
+The renderer, its `ChatParams` and the stat logger are private: pyproject.toml has an upper bound of vLLM for them.
 They are used because nothing public renders a chat with PIL images for `AsyncLLM`, and because vLLM's own logger costs
 time for every token.
 """
@@ -20,19 +19,19 @@ from typing import Any
 from PIL import Image
 
 from serving.request import GenerateRequest, GenerateResponse, ModelRequest
-from serving.vllm.server import Config, EngineDied
-from serving.vllm.torchvision_shim import inspect_models_in_this_process, mend_imports
+from serving.vllm.server import EngineConfig, EngineDied
+from serving.vllm.torchvision_shim import inspect_models_in_this_process, patch_imports
 
-# What must be in the environment before vllm is imported; what is set already stays.
+# Environment variables that must be set before vllm is imported, unless the user has set them.
 _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
-    "TOKENIZERS_PARALLELISM": "false",  # one prompt at a time is rendered; the threads would only take cores
+    "TOKENIZERS_PARALLELISM": "false",  # one prompt is rendered at a time: more threads would only take cores
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
-mend_imports()
+patch_imports()
 
 from vllm import SamplingParams  # noqa: E402
 from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: E402
@@ -47,20 +46,20 @@ from vllm.v1.metrics.loggers import PrometheusStatLogger  # noqa: E402
 
 inspect_models_in_this_process()
 
-Prepared = tuple[Any, SamplingParams]  # what `AsyncLLM.generate` takes
+Prepared = tuple[Any, SamplingParams]  # arguments of `AsyncLLM.generate`
 
-_CPU_CACHE_GIB = "1"  # of keys and values, where there is no GPU: enough for some dozens of captions of a small model
+_CPU_CACHE_GIB = "1"  # of the KV cache without a GPU: enough for some dozens of captions of a small model
 
 
-def open_engine(config: Config) -> VllmEngine:
-    """Load the model. Called on the event loop that the engine will serve."""
+def open_vllm(config: EngineConfig) -> VllmEngine:
+    """Loads the model. To be called on the event loop that runs the engine."""
     if current_platform.is_cpu():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE_GIB)
     return VllmEngine(config)
 
 
 def engine_args(settings: dict[str, Any], images: int) -> dict[str, Any]:
-    """vLLM's engine arguments for a client's settings (`VllmSettings`, as JSON)."""
+    """Returns vLLM's engine arguments for a client's settings (`VllmSettings` as JSON)."""
     named = ("model", "dtype", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "load_format")
     return {
         **{name: settings[name] for name in (*named, "enforce_eager", "gpu_memory_utilization")},
@@ -69,7 +68,7 @@ def engine_args(settings: dict[str, Any], images: int) -> dict[str, Any]:
         "limit_mm_per_prompt": {"image": images, "video": 0},
         "mm_processor_cache_gb": 0,  # no image comes twice
         "enable_prefix_caching": False,  # what prompts share comes after the image
-        # JSON without room for blanks: small models go on writing them until the limit of tokens.
+        # No whitespace in JSON: small models would go on writing it until the limit of tokens.
         "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
         "disable_log_stats": True,
         **settings["engine_args"],
@@ -77,17 +76,17 @@ def engine_args(settings: dict[str, Any], images: int) -> dict[str, Any]:
 
 
 class VllmEngine:
-    """An `Engine` that generates texts: a vLLM engine, its renderer, and how it samples."""
+    """An `InferenceEngine` that generates texts: a vLLM engine, its renderer, and how it samples."""
 
-    def __init__(self, config: Config) -> None:
-        self._meter = _StepMeter()
+    def __init__(self, config: EngineConfig) -> None:
+        self._counter = _StepCounter()
         self._requests = 0
         self._llm = AsyncLLM.from_engine_args(
             AsyncEngineArgs(**engine_args(config["settings"], config["images"])),
             usage_context=UsageContext.LLM_CLASS,  # defaults for throughput, not for latency
-            stat_loggers=[_stat_logger(self._meter)],
+            stat_loggers=[_stat_logger(self._counter)],
         )
-        self._sampling = {key: value for key, value in config["sampling"].items() if key != "seed"}
+        self._sampling = {key: value for key, value in config["sampling"].items() if key != "seed"}  # requests have one
         self._sampling["stop_token_ids"] = config["stop_token_ids"]
         self._renderer = self._llm.renderer
         self._chat = ChatParams(
@@ -98,19 +97,19 @@ class VllmEngine:
                 "tokenize": is_mistral_tokenizer(self._renderer.tokenizer),
             },
         )
-        self._tokenizing = self._renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
+        self._tokenize_params = self._renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._renderer.warmup(self._chat)
 
     def prepare(self, request: ModelRequest) -> Prepared | GenerateResponse:
         assert isinstance(request, GenerateRequest)
         try:
             return self._render(request), self._sampling_params(request)
-        except Exception as error:  # noqa: BLE001 - processors raise anything for an image that they don't take
+        except Exception as error:  # noqa: BLE001 - processors raise anything for an image that they reject
             return _refused(error)
 
     async def run(self, prepared: Prepared) -> GenerateResponse:
         self._requests += 1
-        self._meter.handed_over()
+        self._counter.mark_busy()
         try:
             async for output in self._llm.generate(*prepared, str(self._requests)):
                 generated = output.outputs[0]
@@ -127,7 +126,7 @@ class VllmEngine:
     def _render(self, request: GenerateRequest) -> Any:
         parts: list[Any] = [{"type": "image_pil", "image_pil": Image.fromarray(image)} for image in request.images]
         messages: list[Any] = [{"role": "user", "content": [*parts, {"type": "text", "text": request.prompt}]}]
-        _, (prompt,) = self._renderer.render_chat([messages], self._chat, self._tokenizing)
+        _, (prompt,) = self._renderer.render_chat([messages], self._chat, self._tokenize_params)
         return prompt
 
     def _sampling_params(self, request: GenerateRequest) -> SamplingParams:
@@ -141,7 +140,7 @@ class VllmEngine:
         )
 
     def stats(self) -> dict[str, float]:
-        return self._meter.stats()
+        return self._counter.stats()
 
     def close(self) -> None:
         self._llm.shutdown()
@@ -152,60 +151,63 @@ def _refused(error: Exception) -> GenerateResponse:
     return GenerateResponse(error="refused_input", detail=f"{type(reason).__name__}: {reason}"[:1000])
 
 
-class _StepMeter:
-    """How the engine's own process does, as it reports after each of its steps."""
+class _StepCounter:
+    """A counter of the engine's tokens, load and busy time, updated after each step of vLLM."""
 
     def __init__(self) -> None:
         self._tokens = 0
         self._running = 0
         self._busy_s = 0.0
-        self._since: float | None = None  # when it is at work, the time up to which that is counted
+        self._busy_since: float | None = None  # while it is busy: the time up to which that is counted
 
-    def handed_over(self) -> None:
-        if self._since is None:
-            self._since = time.monotonic()
+    def mark_busy(self) -> None:
+        if self._busy_since is None:
+            self._busy_since = time.monotonic()
 
-    def stepped(self, tokens: int) -> None:
+    def add_tokens(self, tokens: int) -> None:
         self._count()
         self._tokens += tokens
 
-    def scheduled(self, running: int, waiting: int) -> None:
+    def set_load(self, running: int, waiting: int) -> None:
         self._running = running
         if running or waiting:
-            self.handed_over()  # also where a report of an idle engine crossed with a request
+            self.mark_busy()  # also when a request crossed with the report of an idle engine
         else:
             self._count()
-            self._since = None
+            self._busy_since = None
 
     def stats(self) -> dict[str, float]:
         self._count()
         return {"steps": self._tokens, "running": self._running, "busy_s": round(self._busy_s, 3)}
 
     def _count(self) -> None:
-        if self._since is not None:
+        if self._busy_since is not None:
             now = time.monotonic()
-            self._busy_s += now - self._since
-            self._since = now
+            self._busy_s += now - self._busy_since
+            self._busy_since = now
 
 
-def _stat_logger(meter: _StepMeter) -> type[PrometheusStatLogger]:
-    """vLLM's way of handing out figures, in place of its own for Prometheus, which nobody asks here and which costs
-    time for every token: one of that class is added where none is given."""
+def _stat_logger(counter: _StepCounter) -> type[PrometheusStatLogger]:
+    """Returns a logger class that passes vLLM's statistics to the counter.
+
+    It replaces vLLM's own for Prometheus, which vLLM adds where no logger of that class is given, and which costs time
+    for every token.
+    """
 
     class StatLogger(PrometheusStatLogger):
         def __init__(self, *_: Any, **__: Any) -> None:
-            """None of the counters of the class are made."""
+            """Creates none of the counters of the base class."""
 
         def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
             if iteration_stats is not None:
-                meter.stepped(iteration_stats.num_generation_tokens)
+                counter.add_tokens(iteration_stats.num_generation_tokens)
             if scheduler_stats is not None:
-                meter.scheduled(scheduler_stats.num_running_reqs, scheduler_stats.num_waiting_reqs)
+                counter.set_load(scheduler_stats.num_running_reqs, scheduler_stats.num_waiting_reqs)
 
         def log_engine_initialized(self) -> None:
-            """Nothing to say."""
+            """Logs nothing."""
 
         def record_admission_rejection(self, *_: Any) -> None:
-            """None has a counter; nor is anything rejected."""
+            """Counts nothing."""
 
     return StatLogger

@@ -1,12 +1,12 @@
-"""The protocol between a client and the process that holds its engine: frames over a pair of sockets.
+"""The protocol between a client and its engine's process: frames over a pair of sockets.
 
-A frame is a header (JSON) and a body (bytes). Pixels and vectors travel as they lie in memory: no encoding, no pickle,
-and one copy on each side of the kernel, because an image of 768 pixels is 1.7 MB and a GPU reads a hundred of them in a
-second.
+A frame is a header (JSON) and a body (bytes). Pixels and vectors are sent as they lie in memory: no encoding, no
+pickle, and one copy on each side of the kernel, because an image of 768 pixels is 1.7 MB and a GPU takes a hundred of
+them in a second.
 
     client -> engine    {"config": ...} first; {"id", "task", "fields", "shapes"} + pixels; {"stop"}
     engine -> client    {"ready"} or {"failed": why}; then {"responses": [[id, fields, array], ...], "stats": {...}} +
-                        vectors, as responses come and every second; {"dead": why} before it goes
+                        vectors, as responses come and every second; {"dead": why} before it exits
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ import numpy as np
 from serving.request import REQUEST_TYPES, ModelRequest, ModelResponse
 
 Header = dict[str, Any]
-Response = ModelResponse[Any]
+AnyResponse = ModelResponse[Any]
 
 _LENGTHS = struct.Struct("<IQ")  # of the header, of the body; bytes
-_BLOCK_BYTES = 64 << 20  # that are taken for what is to come
-_BUFFER_BYTES = 4 << 20  # requested of the kernel, which grants what it is configured for
+_BLOCK_BYTES = 64 << 20  # allocated at a time
+_BUFFER_BYTES = 4 << 20  # requested of the kernel, which may grant less
 
 
 class ConnectionClosed(ConnectionError):
-    """The other side is gone, or sends what is no frame: nothing more can be expected of it."""
+    """The peer has closed the connection, or sent something that is no frame."""
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Both ends of a connection. Programs that are started inherit neither, unless they are given it."""
-    ends = socket.socketpair()
-    for end in ends:
+    """Returns both ends of a connection. Child processes inherit neither, unless they are passed it."""
+    pair = socket.socketpair()
+    for end in pair:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-    return ends
+    return pair
 
 
 def send(connection: socket.socket, header: Header, body: Iterable[memoryview | bytes] = ()) -> None:
-    """Send one frame, waiting while the other side doesn't read. Raises ConnectionClosed. One thread at a time."""
+    """Sends one frame, and waits while the peer doesn't read. Raises ConnectionClosed. Not thread-safe."""
     text = json.dumps(header, separators=(",", ":")).encode()
     parts = [memoryview(part).cast("B") for part in body if len(part)]
     lengths = _LENGTHS.pack(len(text), sum(len(part) for part in parts))
@@ -58,33 +58,33 @@ def send(connection: socket.socket, header: Header, body: Iterable[memoryview | 
 
 
 def tick_every(connection: socket.socket, seconds: float) -> None:
-    """Have `receive` call its `tick` whenever nothing has come for so long. Sending still waits as long as it takes."""
-    whole = int(seconds)
-    timeout = struct.pack("ll", whole, int((seconds - whole) * 1e6))
+    """Makes `receive` call its `tick` whenever nothing has come for so many seconds. Sending has no timeout."""
+    whole_s = int(seconds)
+    timeout = struct.pack("ll", whole_s, int((seconds - whole_s) * 1e6))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
 
 
 def receive(connection: socket.socket, tick: Callable[[], None] = lambda: None) -> tuple[Header, bytearray]:
-    """Wait for the next frame. Raises ConnectionClosed when the other side is gone, in the middle of a frame too."""
-    header_length, body_length = _LENGTHS.unpack(_exactly(connection, _LENGTHS.size, tick))
+    """Waits for the next frame. Raises ConnectionClosed when the peer is gone, also in the middle of a frame."""
+    header_length, body_length = _LENGTHS.unpack(_receive_exactly(connection, _LENGTHS.size, tick))
     with _frame_errors():
-        header = json.loads(_exactly(connection, header_length, tick))
+        header = json.loads(_receive_exactly(connection, header_length, tick))
         if not isinstance(header, dict):
             raise TypeError(f"a header of type {type(header).__name__}")
-    return header, _exactly(connection, body_length, tick)
+    return header, _receive_exactly(connection, body_length, tick)
 
 
 @contextlib.contextmanager
 def _frame_errors() -> Iterator[None]:
-    """Inside, a frame is read: what is missing in it, or of another type, becomes ConnectionClosed."""
+    """Turns errors of parsing a frame (missing keys, wrong types) into ConnectionClosed."""
     try:
         yield
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ConnectionClosed(f"not a frame: {type(error).__name__}: {error}") from error
 
 
-def _exactly(connection: socket.socket, length: int, tick: Callable[[], None]) -> bytearray:
-    """So many bytes. Memory is taken for what has come, not for what a length claims."""
+def _receive_exactly(connection: socket.socket, length: int, tick: Callable[[], None]) -> bytearray:
+    """Receives so many bytes. Memory is allocated for what has come, not for what a header claims."""
     data = _block(connection, min(length, _BLOCK_BYTES), tick)
     while len(data) < length:
         data += _block(connection, min(length - len(data), _BLOCK_BYTES), tick)
@@ -93,10 +93,10 @@ def _exactly(connection: socket.socket, length: int, tick: Callable[[], None]) -
 
 def _block(connection: socket.socket, length: int, tick: Callable[[], None]) -> bytearray:
     data = bytearray(length)
-    rest = memoryview(data)
-    while rest:
+    remaining = memoryview(data)
+    while remaining:
         try:
-            count = connection.recv_into(rest)
+            count = connection.recv_into(remaining)
         except BlockingIOError:
             tick()
             continue
@@ -104,12 +104,12 @@ def _block(connection: socket.socket, length: int, tick: Callable[[], None]) -> 
             raise ConnectionClosed(str(error)) from error
         if count == 0:
             raise ConnectionClosed("end of the stream")
-        rest = rest[count:]
+        remaining = remaining[count:]
     return data
 
 
 def request_frame(number: int, request: ModelRequest) -> tuple[Header, list[memoryview]]:
-    """A request as a header and a body. Its images may be views of larger ones; those are copied."""
+    """Returns a request as a header and a body. Images that are not contiguous are copied."""
     images = [np.ascontiguousarray(image, dtype=np.uint8) for image in request.images]
     header = {
         "id": number,
@@ -121,7 +121,7 @@ def request_frame(number: int, request: ModelRequest) -> tuple[Header, list[memo
 
 
 def read_request(header: Header, body: bytearray) -> ModelRequest:
-    """The request of a frame. Its images are views of `body`. Raises ConnectionClosed for a frame that holds none."""
+    """Parses the request of a frame; its images are views of `body`. Raises ConnectionClosed for any other frame."""
     images, offset = [], 0
     with _frame_errors():
         for shape in header["shapes"]:
@@ -131,8 +131,8 @@ def read_request(header: Header, body: bytearray) -> ModelRequest:
         return REQUEST_TYPES[header["task"]](images=tuple(images), **header["fields"])
 
 
-def responses_frame(responses: Iterable[tuple[int, Response]], stats: Header) -> tuple[Header, list[memoryview]]:
-    """Responses by the numbers of their requests, and the engine's statistics, as a header and a body."""
+def responses_frame(responses: Iterable[tuple[int, AnyResponse]], stats: Header) -> tuple[Header, list[memoryview]]:
+    """Returns responses by their requests' numbers, and the engine's statistics, as a header and a body."""
     entries: list[Any] = []
     body: list[memoryview] = []
     for number, response in responses:
@@ -148,10 +148,10 @@ def responses_frame(responses: Iterable[tuple[int, Response]], stats: Header) ->
     return {"responses": entries, "stats": stats}, body
 
 
-def read_responses(header: Header, body: bytes | bytearray = b"") -> list[tuple[int, Response]]:
-    """The responses of a frame. Their vectors are views of `body`. Raises ConnectionClosed for a frame without any."""
+def read_responses(header: Header, body: bytes | bytearray = b"") -> list[tuple[int, AnyResponse]]:
+    """Parses the responses of a frame; vectors are views of `body`. Raises ConnectionClosed for any other frame."""
     offset = 0
-    responses: list[tuple[int, Response]] = []
+    responses: list[tuple[int, AnyResponse]] = []
     with _frame_errors():
         for number, values, array in header["responses"]:
             if array is not None:

@@ -1,8 +1,8 @@
-"""Which requests go to the engine next, and which of them is the poison when it dies.
+"""The request queue orders what goes to the engine next, and isolates the poison request that kills an engine.
 
-A request that kills the engine takes hundreds of others along that happened to be in flight. It is isolated by strikes:
-those that were in flight at one death run again; those at two deaths run apart from all others, at most eight at once;
-those of such a batch that died, one at a time. One that then dies alone is the poison, and costs exactly its own row.
+A poison request takes hundreds of others with it that are in flight. It is isolated by strikes: requests in flight at
+one death of the engine run again; at a second death they run apart from all others, at most eight at once; those of
+such a batch that died run one at a time. A request whose engine then dies is the poison, and fails only its own row.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from serving.request import ModelRequest, ModelResponse
 
 SUSPECT_BATCH = 8
 
-_SUSPECT, _ALONE = 2, 3  # strikes, from which on a request runs among suspects only, and alone
+_SUSPECT, _ALONE = 2, 3  # strikes from which on a request runs with other suspects only, and alone
 
 
 @dataclass(slots=True)
 class QueuedRequest:
-    """A request that waits or is in flight."""
+    """A request that waits or is in flight, with its future and its strikes."""
 
     number: int
     request: ModelRequest
@@ -30,11 +30,11 @@ class QueuedRequest:
 
 
 class RequestQueue:
-    """All requests that wait for the engine or are with it. Not thread-safe: its owner holds a lock."""
+    """A queue of requests that wait for the engine or are in flight. Not thread-safe: the client holds a lock."""
 
     def __init__(self) -> None:
         self._waiting: deque[QueuedRequest] = deque()
-        self._suspects: deque[QueuedRequest] = deque()  # fewest strikes first: their answers show a sound engine
+        self._suspects: deque[QueuedRequest] = deque()  # by strikes, the lowest first
         self.in_flight: dict[int, QueuedRequest] = {}
 
     def __len__(self) -> int:
@@ -42,20 +42,20 @@ class RequestQueue:
 
     @property
     def waiting(self) -> int:
-        """How many are not sent."""
+        """The number of requests that are not sent yet."""
         return len(self._waiting) + len(self._suspects)
 
     @property
     def can_send(self) -> bool:
-        """Whether a request may be sent now; False also while those in flight must end first."""
+        """Whether a request may be sent now; False also while those in flight must finish first."""
         return bool(self._next_queue())
 
     def add(self, queued: QueuedRequest) -> None:
-        """Append a request."""
+        """Appends a request."""
         self._waiting.append(queued)
 
     def send_next(self) -> QueuedRequest | None:
-        """The request to send now, which counts as in flight from here on; None where there is none."""
+        """Returns the next request, from then on in flight; None where none may be sent."""
         queue = self._next_queue()
         if not queue:
             return None
@@ -73,7 +73,7 @@ class RequestQueue:
         return self._suspects if len(self.in_flight) < limit else None
 
     def engine_died(self) -> QueuedRequest | None:
-        """Give strikes to all in flight, which will be sent again, save the poison: returned if it is clear now."""
+        """Enqueues requests in flight again, with one strike more; returns the poison request once it is certain."""
         died, self.in_flight = list(self.in_flight.values()), {}
         if len(died) == 1 and died[0].strikes > 0:
             return died[0]
@@ -85,7 +85,7 @@ class RequestQueue:
         return None
 
     def clear(self) -> list[QueuedRequest]:
-        """Remove all requests; returns them in the order in which they came."""
+        """Removes all requests; returns them in the order in which they were added."""
         removed = sorted([*self.in_flight.values(), *self._suspects, *self._waiting], key=lambda queued: queued.number)
         self._waiting.clear()
         self._suspects.clear()

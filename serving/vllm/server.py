@@ -1,9 +1,9 @@
-"""The process that holds an engine: it takes requests from its client as they come, and sends back the responses.
+"""The engine's process: receives requests from its client, runs them on an engine, and sends back the responses.
 
-It is the leader of a process group of its own, and what the engine starts is in that group, which ends with the process
-that started it (`corpus.processes`). So no engine outlives the run that it works for, and none goes on holding a GPU.
+It leads a process group of its own, which includes all that the engine starts, and which ends with the process that
+started it (`corpus.processes`). So no engine outlives its run, or keeps a GPU.
 
-It holds any `Engine`, whatever it answers with; `serving.vllm.engine` has vLLM's.
+It runs any `InferenceEngine`, with any payload of responses; `serving.vllm.engine` has vLLM's.
 """
 
 from __future__ import annotations
@@ -25,45 +25,46 @@ from serving.vllm.protocol import ConnectionClosed, Header, read_request, receiv
 
 HEARTBEAT_S = 1.0
 
-# JSON: {"engine": "module:function", "settings", "sampling", "images": a request has at most, "chat_template": or "",
-# "stop_token_ids"}
-Config = dict[str, Any]
+# JSON: {"engine": "module:function", "settings", "sampling", "images": maximum in a request, "chat_template": "": the
+# model's, "stop_token_ids"}
+EngineConfig = dict[str, Any]
 
 
 class EngineDied(RuntimeError):
-    """An engine can't go on, and has to be started again."""
+    """An engine cannot go on, and has to be restarted."""
 
 
-class Engine(Protocol):
-    """A model that works on many requests at once."""
+class InferenceEngine(Protocol):
+    """A loaded model that runs many requests at once."""
 
     def prepare(self, request: ModelRequest) -> Any:
-        """Make of a request what `run` takes, or a ModelResponse where something is wrong with it.
+        """Converts a request into the argument of `run`, or into a ModelResponse with an error.
 
-        Called on a thread of its own, for one request after the other, while others are under way.
+        Called on a thread of its own, for one request after the other, while others run.
         """
         ...
 
     async def run(self, prepared: Any) -> ModelResponse[Any]:
-        """Answer one request. Raises EngineDied; what else goes wrong is a response with an error."""
+        """Runs one request. Raises EngineDied; any other fault is a response with an error."""
         ...
 
     def stats(self) -> dict[str, float]:
-        """`steps`: tokens or vectors so far, in all; `running`: requests under way; `busy_s`: while it had any."""
+        """Returns `steps`: tokens or vectors so far; `running`: requests; `busy_s`: time with requests."""
         ...
 
     def close(self) -> None:
-        """Stop, and clean up."""
+        """Stops the engine and frees what it holds."""
         ...
 
 
-def main(descriptor: int) -> NoReturn:
-    """Hold an engine for whoever has the other end of the connection, whose file descriptor here is `descriptor`."""
-    resource_tracker.ensure_running()  # outside of the group: it removes what a killed engine leaves in shared memory
+def run_server(descriptor: int) -> NoReturn:
+    """Runs an engine for the client at the other end of the connection with the file descriptor `descriptor`."""
+    resource_tracker.ensure_running()  # outside of the group: it frees the shared memory of a killed engine
     os.setsid()  # a group of its own, and no terminal: Ctrl-C is for the run, which closes the connection
     connection = socket.socket(fileno=descriptor)
-    connection.set_inheritable(False)  # else the end of this process alone
-    os.register_at_fork(after_in_child=connection.close)  # would not close the connection
+    # No child may hold the connection open after this process has ended.
+    connection.set_inheritable(False)
+    os.register_at_fork(after_in_child=connection.close)
     try:
         config, _ = receive(connection)
         asyncio.run(_serve(connection, config["config"]))
@@ -74,13 +75,13 @@ def main(descriptor: int) -> NoReturn:
     kill_own_group()  # an engine may have left processes and threads behind
 
 
-async def _serve(connection: socket.socket, config: Config) -> None:
+async def _serve(connection: socket.socket, config: EngineConfig) -> None:
     receiver = _Receiver(connection)
     receiver.start()
     try:
         engine = _open(config)
-    except Exception as error:  # noqa: BLE001 - whatever an engine may raise: the client reports it
-        traceback.print_exc()  # first: what reads the other end kills this process
+    except Exception as error:  # noqa: BLE001 - whatever an engine raises: the client reports it
+        traceback.print_exc()  # before it is sent: the client then kills this process
         send(connection, {"failed": f"{type(error).__name__}: {error}"})
         return
     receiver.responder = responder = _Responder(connection, engine)
@@ -91,40 +92,40 @@ async def _serve(connection: socket.socket, config: Config) -> None:
         engine.close()
 
 
-def _open(config: Config) -> Engine:
+def _open(config: EngineConfig) -> InferenceEngine:
     module, _, name = config["engine"].partition(":")
-    open_engine: Callable[[Config], Engine] = getattr(importlib.import_module(module), name)
-    return open_engine(config)
+    open_function: Callable[[EngineConfig], InferenceEngine] = getattr(importlib.import_module(module), name)
+    return open_function(config)
 
 
 class _Responder:
-    """Hands requests to the engine as they come, responses back as they are ready, and a heartbeat every second."""
+    """Runs requests on the engine as they come, sends responses as they are ready, and a heartbeat every second."""
 
-    def __init__(self, connection: socket.socket, engine: Engine) -> None:
+    def __init__(self, connection: socket.socket, engine: InferenceEngine) -> None:
         self.engine = engine
         self.loop = asyncio.get_running_loop()
         self._connection = connection
         self._ready: list[tuple[int, ModelResponse[Any]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._end: asyncio.Future[None] = self.loop.create_future()
+        self._stopped: asyncio.Future[None] = self.loop.create_future()
 
     async def work(self) -> None:
-        """Run until `end`. Raises what an engine must not raise."""
+        """Runs until `stop`. Raises errors of the engine."""
         try:
-            while not self._end.done():
+            while not self._stopped.done():
                 self._send()
-                await asyncio.wait([self._end], timeout=HEARTBEAT_S)
-            self._end.result()
+                await asyncio.wait([self._stopped], timeout=HEARTBEAT_S)
+            self._stopped.result()
         except Exception as error:
-            traceback.print_exc()  # first, as above
+            traceback.print_exc()  # before it is sent, as above
             send(self._connection, {"dead": f"{type(error).__name__}: {error}"})
             raise
         finally:
             for task in self._tasks:
                 task.cancel()
 
-    def begin(self, number: int, prepared: Any) -> None:
-        """Run a request that has come, or answer it with what `prepare` found wrong."""
+    def start(self, number: int, prepared: Any) -> None:
+        """Starts a prepared request, or responds with the error of `prepare`."""
         if isinstance(prepared, ModelResponse):
             self._respond(number, prepared)
             return
@@ -132,14 +133,14 @@ class _Responder:
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Nothing more is to be done, or can be."""
-        if self._end.done():
+    def stop(self, error: BaseException | None = None) -> None:
+        """Ends `work`, with an error if there is one."""
+        if self._stopped.done():
             return
         if error is None:
-            self._end.set_result(None)
+            self._stopped.set_result(None)
         else:
-            self._end.set_exception(error)
+            self._stopped.set_exception(error)
 
     async def _run(self, number: int, prepared: Any) -> None:
         self._respond(number, await self.engine.run(prepared))
@@ -147,10 +148,10 @@ class _Responder:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.end(error)
+            self.stop(error)
 
     def _respond(self, number: int, response: ModelResponse[Any]) -> None:
-        if not self._ready:  # those that are ready in the same turn of the loop share a frame
+        if not self._ready:  # responses of one iteration of the loop share a frame
             self.loop.call_soon(self._send)
         self._ready.append((number, response))
 
@@ -160,31 +161,31 @@ class _Responder:
 
 
 class _Receiver(threading.Thread):
-    """Reads the connection from the first moment on: also while an engine loads, its end must be noticed."""
+    """Reads the connection from the start: its end must be noticed while the engine loads, too."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__(name="receiver", daemon=True)
         self._connection = connection
-        self.responder: _Responder | None = None  # no request comes before it is there
+        self.responder: _Responder | None = None  # set before the first request comes
 
     def run(self) -> None:
         try:
             while True:
                 header, body = receive(self._connection)
                 if self.responder is not None:
-                    self._pass_on(self.responder, header, body)
+                    self._dispatch(self.responder, header, body)
                 elif header.get("stop"):
                     kill_own_group()
         except ConnectionClosed:
             kill_own_group()
 
-    def _pass_on(self, responder: _Responder, header: Header, body: bytearray) -> None:
+    def _dispatch(self, responder: _Responder, header: Header, body: bytearray) -> None:
         if header.get("stop"):
-            responder.loop.call_soon_threadsafe(responder.end)
+            responder.loop.call_soon_threadsafe(responder.stop)
             return
         try:
             prepared = responder.engine.prepare(read_request(header, body))
         except Exception as error:  # noqa: BLE001 - no fault of the request: then it would be a response
-            responder.loop.call_soon_threadsafe(responder.end, error)
+            responder.loop.call_soon_threadsafe(responder.stop, error)
         else:
-            responder.loop.call_soon_threadsafe(responder.begin, header["id"], prepared)
+            responder.loop.call_soon_threadsafe(responder.start, header["id"], prepared)

@@ -1,4 +1,4 @@
-"""Settings of the client `vllm`: a model in this machine's memory, one engine for each replica."""
+"""The settings of the client `vllm`: the model, its engine, and how the engine is supervised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from corpus.settings import Settings, tuning
 
 
 class VllmSettings(Settings):
-    """Which model vLLM holds, and how."""
+    """Settings of a model that vLLM runs on this machine, one engine for each replica."""
 
     kind: Literal["vllm"]
     model: str = Field(min_length=1, description="a name of serving.models, a repository of the hub, or a folder")
@@ -37,10 +37,10 @@ class VllmSettings(Settings):
 
     @property
     def gpus_per_replica(self) -> float:
-        """GPUs that an engine reserves for one replica."""
+        """The number of GPUs that an engine reserves for one replica."""
         return float(self.tensor_parallel) if self.gpus is None else self.gpus
 
     @property
     def capacity(self) -> int:
-        """Requests that the client takes before its callers wait: those that run, and as many to follow."""
+        """The number of requests that the client accepts before its callers wait: those that run, and as many more."""
         return self.max_in_flight or 2 * self.max_num_seqs

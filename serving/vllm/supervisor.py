@@ -1,4 +1,4 @@
-"""One start of an engine: its process, as the client that started it sees it, and its watchdog."""
+"""The supervision of one start of an engine: a handle of its process, and the watchdog that kills it when it hangs."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from serving.vllm.protocol import (
     socket_pair,
     tick_every,
 )
-from serving.vllm.server import Config
+from serving.vllm.server import EngineConfig
 from serving.vllm.settings import VllmSettings
 
 TICK_S = 0.5
 
 _log = logging.getLogger(__name__)
-_LOG_BYTES = 4 << 20  # of the engine's output; beyond that its beginning is cut off
-_STOP_S = 10.0  # for the engine to clean up behind itself
+_LOG_BYTES = 4 << 20  # of the engine's output; of longer output the beginning is cut off
+_STOP_TIMEOUT_S = 10.0  # of a clean stop
 
 
 class EngineProcess(Protocol):
     """An engine in a process of its own."""
 
     started_at: float  # of time.monotonic()
-    stopped: bool  # on purpose
+    stopped: bool  # by `stop`
 
     @property
     def group(self) -> int: ...
@@ -53,13 +53,13 @@ class EngineProcess(Protocol):
 
 
 class EngineHandle:
-    """Starts the process; the engine is loaded when `receive` has given a header with `ready`.
+    """The handle of an engine's process. The engine is loaded when `receive` has returned a header with `ready`.
 
-    A new interpreter with this one's path, and not a process of `multiprocessing`: that would run the main module
-    again, whatever that imports; and a worker of a pool may have no children.
+    The process is a new interpreter with this one's path, and none of `multiprocessing`: that would import the main
+    module again, and a daemonic worker of a pool may have no children.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: EngineConfig) -> None:
         self.started_at = time.monotonic()
         self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed in `close`
         self._connection, child_end = socket_pair()
@@ -88,28 +88,28 @@ class EngineHandle:
 
     @property
     def group(self) -> int:
-        """The process group of the engine and all that it starts."""
+        """The process group of the engine and all its children."""
         return self._process.pid
 
     def submit(self, number: int, request: ModelRequest) -> None:
-        """Send a request, waiting while the engine doesn't read. When it is gone nothing happens: `receive` raises."""
+        """Sends a request, and waits while the engine doesn't read. Does nothing once it is gone: `receive` raises."""
         self._send(*request_frame(number, request))
 
     def receive(self, tick: Callable[[], None]) -> tuple[Header, bytes | bytearray]:
-        """The next frame; `tick` is called every TICK_S while none comes. Raises ConnectionClosed when it is gone."""
+        """Waits for the next frame, calling `tick` every TICK_S. Raises ConnectionClosed when the engine is gone."""
         return receive(self._connection, tick)
 
     def stop(self) -> None:
-        """Request a clean end, wait shortly, kill what is left. Another thread must be in `receive`."""
+        """Requests a clean stop, waits shortly, then kills the group. Another thread must be in `receive`."""
         self.stopped = True
-        if self._sending.acquire(timeout=TICK_S):  # not where an engine that hangs lets a request wait
+        if self._sending.acquire(timeout=TICK_S):  # an engine that hangs may block a sender
             self._sending.release()
             self._send({"stop": True})
-            self._ended.wait(_STOP_S)
+            self._ended.wait(_STOP_TIMEOUT_S)
         self.kill()
 
     def kill(self) -> None:
-        """End the whole group. Safe to call twice, and from several threads."""
+        """Kills the whole group. Safe to call twice, and from several threads."""
         with self._ending:
             if self._ended.is_set():
                 return
@@ -117,7 +117,7 @@ class EngineHandle:
             self._ended.set()
 
     def close(self) -> None:
-        """`kill`, and close the connection and the log. For the thread that was in `receive`, after it."""
+        """Kills the group and closes connection and log. For the thread that was in `receive`, after it."""
         self.kill()
         with self._sending:
             self._connection.close()
@@ -128,7 +128,7 @@ class EngineHandle:
             send(self._connection, header, body or [])
 
     def trim_log(self) -> None:
-        """Keep the log from growing without end."""
+        """Cuts a long log to its end."""
         if os.fstat(self._log.fileno()).st_size > _LOG_BYTES:
             end = self.log_end(_LOG_BYTES // 4)
             self._log.truncate(0)
@@ -136,14 +136,14 @@ class EngineHandle:
             self._log.flush()
 
     def log_end(self, length: int = 4000) -> str:
-        """The end of the output of the engine's processes, at most `length` bytes."""
+        """Returns the end of the output of the engine's processes, at most `length` bytes."""
         size = os.fstat(self._log.fileno()).st_size
         data = os.pread(self._log.fileno(), length, max(0, size - length))
         return data.decode(errors="replace").strip()
 
 
 class WatchdogListener(Protocol):
-    """What a watchdog calls, from its thread."""
+    """The callbacks of a watchdog, called from its thread."""
 
     def has_requests(self) -> bool: ...
     def on_ready(self, seconds: float) -> None: ...
@@ -152,24 +152,24 @@ class WatchdogListener(Protocol):
 
 
 class Watchdog(threading.Thread):
-    """Takes what comes from one start of an engine, and kills it when nothing does. `on_end` is its last call."""
+    """The thread that receives an engine's frames and kills the engine when none come. Its last call is `on_end`."""
 
     def __init__(self, engine: EngineProcess, settings: VllmSettings, listener: WatchdogListener) -> None:
         super().__init__(name="engine watchdog", daemon=True)
         self.engine = engine
         self.ready = False
-        self.refused = False  # the engine reported at its start why it can't: the next start would end likewise
+        self.failed_to_load = False  # by the engine's own report: the next start would fail likewise
         self.busy_s = 0.0
         self.reason = "its process ended"
         self._settings = settings
         self._listener = listener
         self._steps = 0.0  # of the engine
-        self._progress_at = time.monotonic()  # when they were seen to have grown
+        self._progress_at = time.monotonic()  # when the steps last grew
 
     def run(self) -> None:
         try:
             while True:
-                self._take(*self.engine.receive(self._tick))
+                self._handle(*self.engine.receive(self._tick))
                 self._tick()
         except ConnectionClosed:
             self.engine.kill()
@@ -180,12 +180,12 @@ class Watchdog(threading.Thread):
         self._listener.on_end(self, log_end)
 
     def reset(self) -> None:
-        """Count from here on the time in which nothing comes."""
+        """Restarts the time without progress."""
         self._progress_at = time.monotonic()
 
-    def _take(self, header: Header, body: bytes | bytearray) -> None:
+    def _handle(self, header: Header, body: bytes | bytearray) -> None:
         if "responses" in header:
-            self._advance(header["stats"], bool(header["responses"]))
+            self._record_progress(header["stats"], bool(header["responses"]))
             if header["responses"]:
                 self._listener.on_responses(read_responses(header, body))
         elif "ready" in header:
@@ -193,17 +193,17 @@ class Watchdog(threading.Thread):
             self._listener.on_ready(time.monotonic() - self.engine.started_at)
         else:
             self.reason = header.get("dead") or f"it could not be started: {header['failed']}"
-            self.refused = "failed" in header
+            self.failed_to_load = "failed" in header
             self.engine.kill()
 
-    def _advance(self, stats: dict[str, float], responded: bool) -> None:
+    def _record_progress(self, stats: dict[str, float], responded: bool) -> None:
         self.busy_s = stats["busy_s"]
         if responded or stats["steps"] > self._steps:
             self._steps = stats["steps"]
             self.reset()
 
     def _tick(self) -> None:
-        """Kill an engine that hangs: then its connection closes."""
+        """Kills an engine that hangs, which closes its connection."""
         self.engine.trim_log()
         now = time.monotonic()
         if not self.ready:

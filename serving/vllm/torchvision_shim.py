@@ -1,11 +1,11 @@
-"""Lets vllm and transformers be imported beside torch for the CPU, where packages built for CUDA keep them from it.
+"""An import shim for vllm and transformers beside a CPU build of torch, where packages built for CUDA don't load.
 
-The registry's torchvision, torchaudio and torchcodec are built for CUDA. Beside another torch their libraries don't
-load. `import torchvision` then ends with "operator torchvision::nms does not exist", because its Python part describes
-two operators that only the library declares. Nothing of captioning calls them: declared without an implementation,
-they leave all transforms of torchvision in working order. torchaudio and torchcodec raise the loader's error from
-imports that vllm and transformers take for safe when the package is installed. Captioning needs neither sound nor
-their way to read video: they are hidden, as if they were not installed.
+torchvision, torchaudio and torchcodec of the package registry are built for CUDA; beside another torch their libraries
+don't load. `import torchvision` then fails with "operator torchvision::nms does not exist", because its Python part
+describes two operators that only the library declares. Captioning calls neither: declared without an implementation,
+they let all transforms of torchvision work. torchaudio and torchcodec raise the loader's error from imports that vllm
+and transformers consider safe when the package is installed. Captioning needs neither: they are hidden, as if they
+were not installed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _OPERATORS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _HIDDEN = ("torchaudio", "torchcodec")
-_declared: list[Any] = []  # a library's declarations go with it
+_declared: list[Any] = []  # keeps the declarations alive
 
 
-def mend_imports() -> None:
-    """Call it before transformers, torchvision or vllm is imported. Does nothing where nothing is broken."""
+def patch_imports() -> None:
+    """Repairs what keeps transformers, torchvision or vllm from being imported; to be called before they are."""
     make_torchvision_importable()
     for package in _HIDDEN:
         hide_if_broken(package)
 
 
 def make_torchvision_importable() -> bool:
-    """Declare torchvision's operators where its own library doesn't load. True where that was needed."""
+    """Declares torchvision's operators where its own library doesn't load. Returns whether that was needed."""
     spec = find_spec("torchvision")  # finds it without running it
     if _declared or "torchvision" in sys.modules or spec is None or not spec.submodule_search_locations:
         return False
@@ -52,10 +52,11 @@ def make_torchvision_importable() -> bool:
 
 
 def inspect_models_in_this_process() -> None:
-    """Have vLLM look at a model's class here, where torchvision was declared; call it after vllm can be imported.
+    """Makes vLLM inspect model classes in this process, where torchvision's operators are declared.
 
-    vLLM does so in a process of its own, so that CUDA is not initialised too early. That process would import
-    torchvision without the declarations, and nothing public hands them on. Does nothing where none were needed.
+    To be called once vllm can be imported. vLLM inspects them in a child process, so that CUDA is not initialised too
+    early; that process would import torchvision without the declarations, and no public API passes them on. Does
+    nothing where none were needed.
     """
     if _declared:
         from vllm.model_executor.models import registry
@@ -64,7 +65,7 @@ def inspect_models_in_this_process() -> None:
 
 
 def hide_if_broken(package: str) -> bool:
-    """Make a package that can't be imported look as if it were not installed. True where that was needed."""
+    """Hides an installed package that can't be imported. Returns whether that was needed."""
     if sys.modules.get(package, package) is None or find_spec(package) is None:
         return False
     try:

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from serving.request import GenerateRequest, GenerateResponse, ModelResponse
-from serving.vllm.server import Config, EngineDied
+from serving.vllm.server import EngineConfig, EngineDied
 
 
 class FakeEngine:
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: EngineConfig) -> None:
         self.most = 0
         self.running = 0
         self.tokens = 0
@@ -70,28 +70,28 @@ class FakeEngine:
         """Nothing is left behind that the group's end does not end."""
 
 
-def start_another(config: Config) -> None:
+def start_another(config: EngineConfig) -> None:
     """An engine starts processes of its own. Reports both to whom the settings name."""
     if report := config["settings"]["engine_args"].get("report"):
         process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
         Path(report).write_text(f"{os.getpid()} {process.pid}")
 
 
-def open_engine(config: Config) -> FakeEngine:
+def open_engine(config: EngineConfig) -> FakeEngine:
     return FakeEngine(config)
 
 
-def open_nothing(config: Config) -> FakeEngine:
+def open_nothing(config: EngineConfig) -> FakeEngine:
     raise ValueError("no such model: " + config["settings"]["model"])
 
 
-def open_hanging(config: Config) -> FakeEngine:
+def open_hanging(config: EngineConfig) -> FakeEngine:
     start_another(config)
     threading.Event().wait()
     return FakeEngine(config)
 
 
-def open_crashing(config: Config) -> FakeEngine:
+def open_crashing(config: EngineConfig) -> FakeEngine:
     print("about to crash", file=sys.stderr, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
     return FakeEngine(config)

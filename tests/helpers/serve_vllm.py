@@ -2,9 +2,9 @@
 
 import runpy
 
-from serving.vllm.torchvision_shim import inspect_models_in_this_process, mend_imports
+from serving.vllm.torchvision_shim import inspect_models_in_this_process, patch_imports
 
-mend_imports()
+patch_imports()
 inspect_models_in_this_process()
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ Pictures = Sequence[NDArray[np.uint8]]
 
 @pytest.fixture(scope="module")
 def llm() -> Iterator[Any]:
-    from serving.vllm.torchvision_shim import mend_imports
+    from serving.vllm.torchvision_shim import patch_imports
 
-    mend_imports()
+    patch_imports()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         # In this process: a child of its own would have to mend its imports too.

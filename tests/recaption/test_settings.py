@@ -49,11 +49,11 @@ def test_the_pixel_budget_is_the_models_and_can_be_set() -> None:
 def test_frames_and_words_have_room_in_a_request(name: str) -> None:
     chosen, model = settings(backend={"kind": "vllm", "model": name}), MODELS[name]
     assert vllm_settings(chosen).max_model_len == vllm_settings(chosen, 1).max_model_len == model.max_model_len
-    words = model.max_model_len - model.tokens(model.budget)
+    words = model.max_model_len - model.image_tokens(model.budget)
     assert words > 1500
     for images in (2, 8, 32, 128):
         length = vllm_settings(chosen, images).max_model_len
-        assert length is not None and length - images * model.tokens(chosen.budget(images)) >= words
+        assert length is not None and length - images * model.image_tokens(chosen.budget(images)) >= words
     own = settings(backend={"kind": "vllm", "model": name, "max_model_len": 9999})
     assert vllm_settings(own, 8).max_model_len == 9999
 

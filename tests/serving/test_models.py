@@ -237,10 +237,10 @@ def test_the_revision_of_a_folder_changes_with_its_files(tmp_path: Path) -> None
 
 def test_how_many_tokens_an_image_takes() -> None:
     """As their cards and the comments on their budgets say."""
-    tokens = {name: model.tokens(model.budget) - 2 for name, model in MODELS.items()}  # without its ends
+    tokens = {name: model.image_tokens(model.budget) - 2 for name, model in MODELS.items()}  # without its ends
     assert (tokens["glm-4v-9b"], tokens["internvl3-8b"], tokens["cogvlm2-19b"]) == (1600, 1280, 2304)
     assert (tokens["qwen2.5-vl-7b"], tokens["qwen3-vl-8b"]) == (752, 576)
     frames = MODELS["internvl3-8b"].budget.per_image(8)
-    assert MODELS["internvl3-8b"].tokens(frames) - 2 == 256
-    assert MODELS["internvl3-8b"].length(frames, 8) == 4096 - 1282 + 8 * 258
-    assert MODELS["internvl3-8b"].length(frames, 1) == 4096
+    assert MODELS["internvl3-8b"].image_tokens(frames) - 2 == 256
+    assert MODELS["internvl3-8b"].context_length(frames, 8) == 4096 - 1282 + 8 * 258
+    assert MODELS["internvl3-8b"].context_length(frames, 1) == 4096

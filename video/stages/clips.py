@@ -22,7 +22,7 @@ from corpus.execution import ShardError
 from corpus.faults import is_machine_fault, is_out_of_memory
 from corpus.media import MediaWriter
 from corpus.processes import ended_after
-from corpus.schema import Status, id_of_digest, item_id, table_schema
+from corpus.schema import FRAME_EXT, VIDEO_EXT, Status, id_of_digest, item_id, table_schema
 from corpus.settings import tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Shard
 from corpus.storage import Store, is_absolute
@@ -30,7 +30,7 @@ from video.budget import Budget, VideoError
 from video.clips import Clip, annotated_clips
 from video.decoding.files import RangeFile, Source
 from video.probe import ProbeSettings, probe
-from video.schema import CLIPS_SCHEMA, FRAME_EXT, VIDEO_EXT, ClipKind
+from video.schema import CLIPS_SCHEMA, ClipKind
 from video.segments import Segment, SegmentClip, SegmentSettings, segment_clips
 
 _MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no video's fault

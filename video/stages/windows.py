@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from corpus.schema import Status, id_of_digest, table_schema
+from corpus.schema import FRAME_EXT, Status, id_of_digest, table_schema
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
 from video.frames import uniform_times
 from video.grouping.groups import ALIKE_SIBLING, GroupSettings, assign_groups
-from video.schema import FRAME_EXT, WINDOWS_SCHEMA, ClipKind
+from video.schema import WINDOWS_SCHEMA, ClipKind
 from video.segments import Interval
 from video.stages.groups import rows_of_shard
 

@@ -31,7 +31,7 @@ from demo.vlm.training.batches import (
     patchify,
     seen,
 )
-from serving.vllm.torchvision_shim import mend_imports
+from serving.vllm.torchvision_shim import patch_imports
 
 ATTRIBUTES: dict[str, list[Any]] = {  # in the order of VlmScene's fields
     "count": list(COUNTS),
@@ -65,7 +65,7 @@ def train(out: Path, vision_steps: int, language_steps: int, steps: int, every: 
     Each phase leaves a checkpoint there. Without steps for the first, the run goes on from the one that `out` holds,
     and ends as if it had not been interrupted; so it does without steps for the first two.
     """
-    mend_imports()
+    patch_imports()
     import torch
     from transformers import AutoTokenizer, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 

@@ -199,11 +199,11 @@ def test_when_nobody_answers_all_ends_with_what_each_said(serve: Serve, open_on:
         captioner = open_on(dead, server, concurrency=2, timeout_s=1.0, give_up_after_s=1.5)
         futures = [captioner.submit(ask(number)) for number in range(4)]
         for future in futures:
-            with pytest.raises(BackendError, match="no endpoint has answered for") as ended:
+            with pytest.raises(BackendError, match="no endpoint has responded for") as ended:
                 future.result(20)
             assert f"{server.url}: 503: loading the weights" in str(ended.value)
             assert f"{dead}: cannot connect" in str(ended.value)
-        with pytest.raises(BackendError, match="no endpoint has answered"):
+        with pytest.raises(BackendError, match="no endpoint has responded"):
             captioner.submit(ask(1))
 
 

@@ -28,18 +28,18 @@ class World:
         self.on_exhausted: list[str] = []
         self.pool = EndpointPool(settings, self.on_exhausted.append)
 
-    async def take(self, avoid: Endpoint | None = None) -> Endpoint:
-        return await asyncio.wait_for(self.pool.take(avoid), None)
+    async def acquire(self, avoid: Endpoint | None = None) -> Endpoint:
+        return await asyncio.wait_for(self.pool.acquire(avoid), None)
 
-    def taking(self) -> asyncio.Task[Endpoint]:
-        return asyncio.ensure_future(self.pool.take())
+    def acquiring(self) -> asyncio.Task[Endpoint]:
+        return asyncio.ensure_future(self.pool.acquire())
 
     async def pass_time(self, seconds: float) -> None:
         self.now += seconds
         await settled()
 
     def fail(self, endpoint: Endpoint, wait_s: float = 0.0) -> None:
-        self.pool.failed(endpoint, "planted", wait_s)
+        self.pool.record_failure(endpoint, "planted", wait_s)
 
 
 async def settled() -> None:
@@ -65,28 +65,28 @@ def in_world(endpoints: str) -> Callable[[Callable[[World], Awaitable[None]]], C
 
 @in_world("ab")
 async def test_the_one_with_the_fewest_in_flight_is_next(world: World) -> None:
-    a, b = await world.take(), await world.take()
+    a, b = await world.acquire(), await world.acquire()
     assert (a.url, b.url) == ("http://a/v1", "http://b/v1")
-    world.pool.give_back(b)
-    assert await world.take() is b
-    world.pool.give_back(a)
-    world.pool.give_back(b)
-    assert await world.take() is a  # of equals, the one that has waited longest
-    assert await world.take(avoid=b) is a
-    assert await world.take(avoid=b) is b  # the other is full
+    world.pool.release(b)
+    assert await world.acquire() is b
+    world.pool.release(a)
+    world.pool.release(b)
+    assert await world.acquire() is a  # of equals, the one that has waited longest
+    assert await world.acquire(avoid=b) is a
+    assert await world.acquire(avoid=b) is b  # the other is full
 
 
 @in_world("a")
 async def test_who_finds_no_room_waits_in_order(world: World) -> None:
-    a = await world.take()
-    await world.take()
-    first, second, third = world.taking(), world.taking(), world.taking()
+    a = await world.acquire()
+    await world.acquire()
+    first, second, third = world.acquiring(), world.acquiring(), world.acquiring()
     await settled()
     assert not first.done()
-    world.pool.give_back(a)
+    world.pool.release(a)
     await settled()
     assert first.done() and not second.done()
-    world.pool.give_back(a)  # it would be the second's turn, but that has left
+    world.pool.release(a)  # it would be the second's turn, but that has left
     second.cancel()
     await settled()
     assert third.done() and second.cancelled()
@@ -94,11 +94,11 @@ async def test_who_finds_no_room_waits_in_order(world: World) -> None:
 
 @in_world("a")
 async def test_a_turn_that_came_too_late_passes_on(world: World) -> None:
-    a = await world.take()
-    await world.take()
-    first, second = world.taking(), world.taking()
+    a = await world.acquire()
+    await world.acquire()
+    first, second = world.acquiring(), world.acquiring()
     await settled()
-    world.pool.give_back(a)
+    world.pool.release(a)
     first.cancel()  # its turn has come, but it has not run yet
     await settled()
     assert first.cancelled() and second.done()
@@ -106,15 +106,15 @@ async def test_a_turn_that_came_too_late_passes_on(world: World) -> None:
 
 @in_world("a")
 async def test_who_is_overtaken_keeps_its_place(world: World) -> None:
-    a = await world.take()
-    await world.take()
-    first, second = world.taking(), world.taking()
+    a = await world.acquire()
+    await world.acquire()
+    first, second = world.acquiring(), world.acquiring()
     await settled()
-    world.pool.give_back(a)
-    await world.take()  # before the first, whose turn has come, can run
+    world.pool.release(a)
+    await world.acquire()  # before the first, whose turn has come, can run
     await settled()
     assert not first.done()
-    world.pool.give_back(a)
+    world.pool.release(a)
     await settled()
     assert first.done() and not second.done()
     second.cancel()
@@ -122,47 +122,47 @@ async def test_who_is_overtaken_keeps_its_place(world: World) -> None:
 
 @in_world("ab")
 async def test_three_failures_in_a_row_and_it_rests_a_growing_time(world: World) -> None:
-    a = await world.take()
+    a = await world.acquire()
     for _ in range(3):
         assert world.pool.failing is False
         world.fail(a)
-    world.pool.give_back(a)
-    b = [await world.take(), await world.take()]
+    world.pool.release(a)
+    b = [await world.acquire(), await world.acquire()]
     assert {each.url for each in b} == {"http://b/v1"}
     for rest_s in (10, 20, 25, 25):
-        waiting = world.taking()
+        waiting = world.acquiring()
         await world.pass_time(rest_s - 0.5)
         assert not waiting.done()
         await world.pass_time(0.5)
         assert waiting.done() and waiting.result() is a
-        beside = world.taking()  # to see whether it is well, one request is enough
+        beside = world.acquiring()  # to see whether it is well, one request is enough
         await settled()
         assert not beside.done()
         beside.cancel()
         world.fail(a)
-        world.pool.give_back(a)
-    world.pool.worked(a)
-    assert await world.take() is a and await world.take() is a
+        world.pool.release(a)
+    world.pool.record_success(a)
+    assert await world.acquire() is a and await world.acquire() is a
 
 
 @in_world("ab")
 async def test_a_success_in_between_forgives(world: World) -> None:
-    a = await world.take()
+    a = await world.acquire()
     for _ in range(5):
         world.fail(a)
         world.fail(a)
-        world.pool.worked(a)
-    assert await world.take(avoid=a) is not a
-    assert a.room(world.now, 2) == 1
+        world.pool.record_success(a)
+    assert await world.acquire(avoid=a) is not a
+    assert a.free_slots(world.now, 2) == 1
 
 
 @in_world("a")
 async def test_it_is_left_alone_as_long_as_it_asks(world: World) -> None:
-    a = await world.take()
+    a = await world.acquire()
     world.fail(a, wait_s=40)
-    world.pool.worked(a)  # another request of the same endpoint: no reason to press on
-    world.pool.give_back(a)
-    first, second = world.taking(), world.taking()
+    world.pool.record_success(a)  # another request of the same endpoint: no reason to press on
+    world.pool.release(a)
+    first, second = world.acquiring(), world.acquiring()
     await world.pass_time(39)
     assert not first.done()
     await world.pass_time(1)
@@ -171,7 +171,7 @@ async def test_it_is_left_alone_as_long_as_it_asks(world: World) -> None:
 
 @in_world("ab")
 async def test_it_gives_up_when_none_has_answered_for_long(world: World) -> None:
-    a, b = await world.take(), await world.take()
+    a, b = await world.acquire(), await world.acquire()
     world.fail(a)
     await world.pass_time(60)
     world.fail(b)
@@ -184,8 +184,8 @@ async def test_it_gives_up_when_none_has_answered_for_long(world: World) -> None
 
 @in_world("ab")
 async def test_an_answer_or_a_new_start_stops_that_clock(world: World) -> None:
-    a, b = await world.take(), await world.take()
-    for relief in (lambda: world.pool.worked(b), world.pool.reset):
+    a, b = await world.acquire(), await world.acquire()
+    for relief in (lambda: world.pool.record_success(b), world.pool.reset):
         world.fail(a)
         world.fail(b)
         await world.pass_time(99)

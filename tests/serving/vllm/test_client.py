@@ -180,7 +180,7 @@ def test_restarts_are_bounded() -> None:
     errors = [future.exception(WAIT_S) for future in asked]
     assert sum(isinstance(error, BackendError) for error in errors) >= 19
     assert 2 <= with_fake.stats().restarts <= 3
-    with pytest.raises(BackendError, match=r"its process ended \(3 starts without an answer\)"):
+    with pytest.raises(BackendError, match=r"its process ended \(3 starts without a response\)"):
         with_fake.submit(GenerateRequest("echo", ()))
     with_fake.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -25,7 +26,8 @@ from tests.helpers.noise_images import noise_jpeg
 from tests.helpers.whole_runs import command
 
 HOME = Path(__file__).parents[2]
-PAGES = {path: path.read_text(encoding="utf-8") for path in [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]}
+PATHS = (HOME / "README.md", *sorted((HOME / "docs").glob("*.md")), HOME / "benchmarks/RESULTS.md")
+PAGES = {path: path.read_text(encoding="utf-8") for path in PATHS}
 README = PAGES[HOME / "README.md"]
 FOLDERS = ("benchmarks", "corpus", "serving", "filters", "recaption", "video", "pipelines", "demo")
 
@@ -113,6 +115,12 @@ def test_commands_exist() -> None:
     lines = [(path.name, line) for path, text in PAGES.items() for line in command_lines(text)]
     assert len(lines) > 10
     assert {(name, line): fault for name, line in lines if (fault := fault_of(line))} == {}
+
+
+def test_modules_that_are_run_exist() -> None:
+    modules = {(path.name, name) for path, text in PAGES.items() for name in re.findall(r"python -m ([\w.]+)", text)}
+    assert len(modules) > 10
+    assert [each for each in sorted(modules) if importlib.util.find_spec(each[1]) is None] == []
 
 
 def test_files_that_are_named_exist() -> None:

@@ -94,7 +94,7 @@ def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
 
 def ours(engine: LocalEngine, path: Path) -> np.ndarray:
     """The position of each hash's representative, int64[n]: the first kept one that is near."""
-    stage = Duplicates(DuplicatesSettings(radius_bits=RADIUS_BITS))
+    stage = Duplicates(DuplicatesSettings(hamming_radius=RADIUS_BITS))
     size = len(np.load(path, mmap_mode="r"))
     shards = range(-(-size // SHARD_ROWS))
     reduced = engine.map_reduce(EmitHashes(stage, str(path)), shards, stage.reduce, partitions=16)

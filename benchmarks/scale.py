@@ -57,7 +57,7 @@ _WORDS = np.array(
         "free",
         "vector",
         "new",
-        "home",
+        "home_shard",
     ]
 )
 

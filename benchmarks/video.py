@@ -65,7 +65,7 @@ def _ours(film: Film, folder: str, mp4: bool) -> tuple[list[float], int, int]:
             writer.add(key.encode(), "mp4", clip.mp4)
         cuts.append(clip.start_s)
         frames += clip.mp4_frames
-        copied += clip.copied
+        copied += clip.remuxed
     writer.commit()
     assert frames == (film.frames if mp4 else 0), f"{frames} frames in clips, {film.frames} in the film"
     return cuts[1:], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, copied

@@ -1,9 +1,9 @@
 """Stage `duplicates`: of the items that are the same picture, one is kept.
 
-Same are items with equal ids (exact duplicates) and items whose perceptual hashes differ in at most `radius_bits` bits
-(near duplicates). "Same" is not carried on: where A is like B and B like C, A does not stand for C unless it is like C
-too. Chains of hashes, each near the next, lead from one picture to quite another, and a removed item's text may go to
-the one that stands for it.
+Same are items with equal ids (exact duplicates) and items whose perceptual hashes differ in at most
+`hamming_radius` bits (near duplicates). "Same" is not carried on: where A is like B and B like C, A does not stand
+for C unless it is like C too. Chains of hashes, each near the next, lead from one picture to quite another, and a
+removed item's text may go to the one that stands for it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _DIGEST = 15  # the "band" of rows that have no usable hash: their keys are made
 class DuplicatesSettings(Settings):
     """What counts as the same picture."""
 
-    radius_bits: int = Field(default=4, ge=0, le=MAX_RADIUS_BITS, description="bits of 64 in which pHashes may differ")
+    hamming_radius: int = Field(
+        default=4, ge=0, le=MAX_RADIUS_BITS, description="bits of 64 in which pHashes may differ"
+    )
     min_contrast: float = Field(
         default=3.0,
         ge=0,
@@ -52,7 +54,7 @@ class Duplicates(ShuffleStage):
     rows is kept. An image whose hash
     tells nothing (see `_MIN_SET_BITS` and `min_contrast`) is a duplicate only of an image with the same bytes.
 
-    The shuffle carries 64 bytes times `radius_bits` + 1 for each row, and 64 for a row whose hash came before in its
+    The shuffle carries 64 bytes times `hamming_radius` + 1 for each row, and 64 for a row whose hash came before in its
     shard or that has no hash. What comes back to one place are the members of connected families, 64 bytes each, at
     most once for each band; `finalize` takes about 100 bytes more for each while it runs, and compares each member with
     the kept ones of its family until it is near one: mostly one.
@@ -69,7 +71,7 @@ class Duplicates(ShuffleStage):
 
     def __init__(self, settings: DuplicatesSettings) -> None:
         super().__init__(settings)
-        self._radius = settings.radius_bits
+        self._radius = settings.hamming_radius
         self._min_contrast = settings.min_contrast
 
     @classmethod

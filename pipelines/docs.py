@@ -16,7 +16,7 @@ from pipelines.sources.base import SourceSettings
 _BLOCK = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _ROWS = {
     Gives.IMAGES: "a row for each image that the source's files list: URL, text, licence; a seeded sample",
-    Gives.CLIPS: "a row for each video, or for each span of a long one, with what annotations say of it",
+    Gives.CLIPS: "a row for each video, or for each segment of a long one, with what annotations say of it",
     Gives.PAIRS: "a row for each pair: texts, names of images, instruction, label",
 }
 

@@ -95,7 +95,7 @@ class Caption(MapStage):
     @classmethod
     def _images(cls, source: SourceInfo) -> int:
         """How many images there are of each item of a source."""
-        return int(source.stages.clips.frames.frames) if source.plug.gives == Gives.CLIPS else 1
+        return int(source.stages.clips.frames.frames_per_clip) if source.plug.gives == Gives.CLIPS else 1
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         settings = self.caption_settings
@@ -136,7 +136,7 @@ class WindowCaption(Caption):
 
     @classmethod
     def _images(cls, source: SourceInfo) -> int:
-        return int(source.stages.windows.sources[source.name].frames)
+        return int(source.stages.windows.sources[source.name].frames_per_window)
 
 
 def _resources(settings: CaptionSettings) -> Resources:

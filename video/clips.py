@@ -21,19 +21,33 @@ MIN_INSIDE = 0.5
 class ClipSettings(Settings):
     """How long clips are, and what is joined to make them so."""
 
-    min_s: float = Field(2.0, gt=0, description="shorter scenes are joined with those after them")
-    max_s: float = Field(30.0, gt=0, description="longer scenes are split; nothing is joined beyond that")
-    trim_s: float = Field(0.0, ge=0, description="left out next to each cut, besides the transition itself")
-    stitch: bool = Field(True, description="join neighbours that look the same: a flash, a jump, a light switched on")
-    stitch_bits: int = Field(8, ge=0, le=64, description="by how many bits of a pHash the same picture may differ")
+    min_s: float = Field(2.0, gt=0, description="The shortest clip; shorter scenes are joined with those after them.")
+    max_s: float = Field(
+        30.0, gt=0, description="The longest clip; longer scenes are split, and none are joined beyond this."
+    )
+    boundary_trim_s: float = Field(
+        0.0, ge=0, description="Seconds that are left out on each side of a cut, besides the transition itself."
+    )
+    stitch: bool = Field(
+        True,
+        description="Whether neighbouring scenes that look the same are joined: a flash, a jump, a light switched on.",
+    )
+    stitch_hamming_radius: int = Field(
+        8,
+        ge=0,
+        le=64,
+        description="By how many bits the pHashes of the same picture may differ where scenes are stitched.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ClipSettings:
         if self.max_s < 2 * self.min_s:
             # Else the halves of a scene just over the maximum would be under the minimum.
             raise ValueError(f"max_s ({self.max_s}) must be at least twice min_s ({self.min_s})")
-        if self.min_s <= 2 * self.trim_s:
-            raise ValueError(f"trim_s ({self.trim_s}) on both sides leaves nothing of min_s ({self.min_s})")
+        if self.min_s <= 2 * self.boundary_trim_s:
+            raise ValueError(
+                f"boundary_trim_s ({self.boundary_trim_s}) on both sides leaves nothing of min_s ({self.min_s})"
+            )
         return self
 
 
@@ -132,8 +146,8 @@ class ClipMaker:
         start_s, end_s = group[0].start_s, group[-1].end_s
         if self._short(group):
             return [Clip(start_s, end_s, len(group), "too_short")]
-        start_s += self.settings.trim_s if group[0].after_cut else 0.0
-        end_s -= self.settings.trim_s if group[-1].before_cut else 0.0
+        start_s += self.settings.boundary_trim_s if group[0].after_cut else 0.0
+        end_s -= self.settings.boundary_trim_s if group[-1].before_cut else 0.0
         return [Clip(start_s, end_s, len(group))]
 
 
@@ -169,7 +183,7 @@ def same_picture(left: Scene, right: Scene, settings: ClipSettings) -> bool:
     """Whether the right scene begins with what the left one ended with."""
     if not settings.stitch:
         return False
-    return min_hamming(left.last_hashes, right.first_hashes) <= settings.stitch_bits
+    return min_hamming(left.last_hashes, right.first_hashes) <= settings.stitch_hamming_radius
 
 
 def min_hamming(some: Iterable[int], others: Sequence[int]) -> int:

@@ -2,8 +2,8 @@
 
 A segment is a part of a video that a worker takes; all segments together give each clip once. A scene belongs to the
 segment in which it starts, so a pass goes on past its segment's end until the running scene ends, but not for longer
-than `run_on_s`: where no cut is found within that time, the segment's end is taken for one, by the pass that ends there
-and, from the same frames, by the pass that begins there. Times are the container's timestamps, in seconds.
+than `lookahead_s`: where no cut is found within that time, the segment's end is taken for one, by the pass that ends
+there and, from the same frames, by the pass that begins there. Times are the container's timestamps, in seconds.
 """
 
 from __future__ import annotations
@@ -34,16 +34,37 @@ _EDGE_S = 0.75  # the statistics in so much of a scene's start and end say wheth
 class ExtractSettings(Settings):
     """How a video becomes clips with frames."""
 
-    detect: DetectSettings = DetectSettings()
-    clips: ClipSettings = ClipSettings()
-    frames: FrameSettings = FrameSettings()
-    keep_frames: bool = Field(True, description="false: clips without frames, where only times are wanted")
-    look_step_s: float = Field(0.25, gt=0, le=0.3, description="between two measured frames")
-    black_level: float = Field(32.0, ge=0, le=255, description="a clip is black where nine tenths never are lighter")
-    still_levels: float = Field(0.5, ge=0, le=255, description="a clip is still where pictures never differ by more")
-    warm_up_s: float = Field(6.0, ge=4, description="decoded before a span, for its first cut to be found alike")
-    run_on_s: float = Field(30.0, ge=4, description="decoded past a span's end for the end of its last scene")
-    decoder_threads: int = tuning(0, ge=0, description="0: one for each core")
+    detect: DetectSettings = Field(DetectSettings(), description="How cuts are found.")
+    clips: ClipSettings = Field(ClipSettings(), description="How long clips are, and which scenes are joined.")
+    frames: FrameSettings = Field(
+        FrameSettings(), description="How many frames stand for a clip, and how they are stored."
+    )
+    keep_frames: bool = Field(True, description="Whether clips have frames; false where only times are wanted.")
+    stats_interval_s: float = Field(
+        0.25, gt=0, le=0.3, description="Seconds between two frames whose statistics are measured."
+    )
+    black_level: float = Field(
+        32.0,
+        ge=0,
+        le=255,
+        description="A clip is black if nine tenths of each of its frames are never lighter than this grey level.",
+    )
+    static_threshold: float = Field(
+        0.5,
+        ge=0,
+        le=255,
+        description="A clip is static if its measured frames never change by so many grey levels on average.",
+    )
+    warm_up_s: float = Field(
+        6.0,
+        ge=4,
+        description="Seconds that are decoded before a segment, so that its first cut is found as in one pass "
+        "over the video.",
+    )
+    lookahead_s: float = Field(
+        30.0, ge=4, description="Seconds that are decoded past the end of a segment, to find the end of its last scene."
+    )
+    decoder_threads: int = tuning(0, ge=0, description="Threads of the decoder; 0 is one for each core.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +113,14 @@ def build_clip(
 ) -> ExtractedClip:
     """Builds a clip from its times and the frames measured around it; `stats` may go beyond it."""
     inside = stats_between(stats, clip.start_s, clip.end_s)
-    count = min(len(inside), settings.frames.frames)
+    count = min(len(inside), settings.frames.frames_per_clip)
     spread = [inside[(2 * part + 1) * len(inside) // (2 * count)] for part in range(count)]
     return ExtractedClip(
-        clip, summarize(inside, settings.black_level, settings.still_levels), hashes_of(spread), picked, dynamic_range
+        clip,
+        summarize(inside, settings.black_level, settings.static_threshold),
+        hashes_of(spread),
+        picked,
+        dynamic_range,
     )
 
 
@@ -168,9 +193,9 @@ class _Extractor:
     def _limit(self, time_s: float) -> Iterator[ExtractedClip]:
         """What can't wait any longer: for a cut after the segment's border, or for the end of a long scene."""
         first_s, last_s = self._segment
-        if self._scene is None and time_s >= first_s + self._settings.run_on_s:
+        if self._scene is None and time_s >= first_s + self._settings.lookahead_s:
             self._open(first_s, after_cut=False)
-        if time_s >= last_s + self._settings.run_on_s:
+        if time_s >= last_s + self._settings.lookahead_s:
             yield from self._end(last_s, before_cut=False)
             return
         max_s = self._settings.clips.max_s
@@ -195,7 +220,7 @@ class _Extractor:
         self.done = True
 
     def _measure(self, time_s: float, small: NDArray[np.uint8]) -> None:
-        step_s = self._settings.look_step_s
+        step_s = self._settings.stats_interval_s
         if not self._stats or time_s // step_s != self._stats[-1].time_s // step_s:
             self._stats.append(measure_frame(time_s, small, self._stats[-1] if self._stats else None))
 
@@ -260,7 +285,7 @@ class _Open:
 
 
 def _watch(decoded_frames: Iterator[Frame], run: Sequence[Clip], settings: ExtractSettings) -> Iterator[ExtractedClip]:
-    count = settings.frames.frames if settings.keep_frames else 0
+    count = settings.frames.frames_per_clip if settings.keep_frames else 0
     waiting = [_Open(clip, uniform_times(clip.start_s, clip.end_s, count) if count else []) for clip in run]
     stats: list[FrameStats] = []
     downscale = Downscaler(settings.detect.detect_side_px)
@@ -268,7 +293,7 @@ def _watch(decoded_frames: Iterator[Frame], run: Sequence[Clip], settings: Extra
     for frame in decoded_frames:
         _pick(waiting, shown or frame, frame.time_s, settings)
         shown = frame
-        step_s = settings.look_step_s
+        step_s = settings.stats_interval_s
         if not stats or frame.time_s // step_s != stats[-1].time_s // step_s:
             stats.append(measure_frame(frame.time_s, downscale(frame), stats[-1] if stats else None))
         for ended in sorted((each for each in _begun(waiting, frame.time_s) if _end(each) <= frame.time_s), key=_end):

@@ -39,7 +39,7 @@ class ClipStats:
     brightness: float  # mean
     motion: float  # median, in levels per measured frame
     black: bool  # at no time anything is lighter than almost black
-    still: bool  # at no time anything moves
+    static: bool  # at no time anything moves
 
 
 def measure_frame(time_s: float, bgr: NDArray[np.uint8], previous: FrameStats | None) -> FrameStats:
@@ -59,7 +59,7 @@ def measure_frame(time_s: float, bgr: NDArray[np.uint8], previous: FrameStats | 
     return FrameStats(time_s, sharpness(measured), float(measured.mean()), p90, motion, phash, thumbnail)
 
 
-def summarize(stats: Sequence[FrameStats], black_level: float, still_levels: float) -> ClipStats:
+def summarize(stats: Sequence[FrameStats], black_level: float, static_threshold: float) -> ClipStats:
     """Sums up the measured frames of one clip, in order. The first one's motion, into the clip, is left out."""
     if not stats:
         return ClipStats(0.0, 0.0, 0.0, False, False)
@@ -69,7 +69,7 @@ def summarize(stats: Sequence[FrameStats], black_level: float, still_levels: flo
         brightness=sum(frame.brightness for frame in stats) / len(stats),
         motion=median(motions) if motions else 0.0,
         black=max(frame.p90_brightness for frame in stats) < black_level,
-        still=bool(motions) and max(motions) < still_levels,
+        static=bool(motions) and max(motions) < static_threshold,
     )
 
 

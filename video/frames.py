@@ -30,11 +30,17 @@ _NEAR_S = 1e-6  # a time that was computed still means the frame that is shown f
 class FrameSettings(Settings):
     """How many frames stand for a clip, and how they are stored."""
 
-    frames: int = Field(8, ge=1, description="of a clip, evenly spread over its time")
-    max_pixels: int = Field(180 * 28 * 28, ge=1, description="width × height of a frame; larger ones are shrunk")
-    min_pixels: int = Field(1, ge=1, description="width × height of a frame; smaller ones are enlarged")
-    multiple: int = Field(28, ge=1, description="of which each side is one: patch × merge of the trainer's model")
-    jpeg_quality: int = Field(90, ge=1, le=100)
+    frames_per_clip: int = Field(8, ge=1, description="How many frames stand for a clip, evenly spread over its time.")
+    max_pixels: int = Field(
+        180 * 28 * 28, ge=1, description="The most pixels (width × height) of a frame; larger ones are shrunk."
+    )
+    min_pixels: int = Field(
+        1, ge=1, description="The fewest pixels (width × height) of a frame; smaller ones are enlarged."
+    )
+    multiple: int = Field(
+        28, ge=1, description="The number of which each side is a multiple: patch × merge of the trainer's model."
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100, description="The JPEG quality of the frames.")
 
 
 def uniform_times(start_s: float, end_s: float, count: int) -> list[float]:
@@ -56,18 +62,18 @@ def fitted(height: int, width: int, settings: FrameSettings) -> tuple[int, int]:
 
 
 def sample_frames(
-    source: Source, times_s: Sequence[float], settings: FrameSettings, seek_over_s: float = 5.0, threads: int = 0
+    source: Source, times_s: Sequence[float], settings: FrameSettings, min_seek_gap_s: float = 5.0, threads: int = 0
 ) -> list[Pixels]:
     """The frames that are seen at the given times, in their order, upright RGB (height, width, 3) at their `fitted`
     size.
 
     Before the first frame that is the first, after the last frame the last. For windows that no pass has kept frames
-    of: seeks to each time that is more than `seek_over_s` after the one before, and decodes on otherwise. `threads` are
-    the decoder's; 0: one for each core. Raises VideoError for what can't be read or has no frame.
+    of: seeks to each time that is more than `min_seek_gap_s` after the one before, and decodes on otherwise. `threads`
+    are the decoder's; 0: one for each core. Raises VideoError for what can't be read or has no frame.
     """
     seen: dict[float, Pixels] = {}
     with open_container(source, threads) as container:
-        for run in _runs(sorted(set(times_s)), seek_over_s):
+        for run in _runs(sorted(set(times_s)), min_seek_gap_s):
             shown = None
             for frame in frames(container, run[0]):
                 while run and shown is not None and frame.time_s > run[0] + _NEAR_S:
@@ -177,7 +183,7 @@ class FrameBuffer:
 
     def __init__(self, settings: FrameSettings, min_s: float, max_s: float, delay_s: float) -> None:
         self._settings = settings
-        self._step_s = min_s / settings.frames
+        self._step_s = min_s / settings.frames_per_clip
         self._max_s = max_s
         self._delay_s = delay_s
         self._slots: list[_Slot] = []
@@ -204,13 +210,13 @@ class FrameBuffer:
         inside = self._slots[bisect_left(self._slots, start_s, key=_time) : bisect_left(self._slots, end_s, key=_time)]
         if not inside:
             return []
-        times = uniform_times(start_s, end_s, self._settings.frames)
+        times = uniform_times(start_s, end_s, self._settings.frames_per_clip)
         return [_nearest(inside, time_s).frame for time_s in times]
 
     def _thin(self, scene_s: float, until_s: float) -> None:
         age_s = min(until_s - scene_s, self._max_s)
         level = 0
-        while self._step_s * 2 ** (level + 1) <= age_s / (2 * self._settings.frames):
+        while self._step_s * 2 ** (level + 1) <= age_s / (2 * self._settings.frames_per_clip):
             level += 1
         if not level:
             return

@@ -38,10 +38,16 @@ _LOOK_PX = (64, 64)
 class ProbeSettings(Settings):
     """What is refused unseen, because the work or the memory that it takes is out of proportion."""
 
-    max_duration_s: float = Field(6 * 3600.0, gt=0)
-    max_side_px: int = Field(MAX_SIDE_PX, ge=16, description="of any frame; one that is larger ends the video")
-    max_frames: int = Field(2_000_000, ge=2)
-    max_keyframes: int = Field(20_000, ge=2)  # more are thinned out evenly
+    max_duration_s: float = Field(
+        6 * 3600.0, gt=0, description="The longest video that is read; a longer one fails (too_long)."
+    )
+    max_side_px: int = Field(
+        MAX_SIDE_PX, ge=16, description="The longest side of a frame; a larger frame ends the video (too_large)."
+    )
+    max_frames: int = Field(2_000_000, ge=2, description="The most frames of a video; one with more fails (too_long).")
+    max_keyframes: int = Field(
+        20_000, ge=2, description="How many keyframes are remembered; more are thinned out evenly."
+    )
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ CLIPS_SCHEMA = pa.schema(
         PARTS_FIELD,  # its frames in the order of time, then its mp4, as the settings asked for them
         pa.field("url", pa.string()),  # of the video: a path or a URL
         pa.field("video", pa.string()),  # its name: what its clips have in common, wherever it lies
-        pa.field("home", pa.int32()),  # number of the shard in which the video begins
+        pa.field("home_shard", pa.int32()),  # number of the shard in which the video begins
         pa.field("licence", pa.string()),
         pa.field("downloaded_sha256", SHA256),  # of the video, where it was downloaded
         pa.field("duration_s", pa.float64()),  # of the video
@@ -36,17 +36,17 @@ CLIPS_SCHEMA = pa.schema(
         pa.field("start_s", pa.float64()),
         pa.field("end_s", pa.float64()),
         pa.field("scenes", pa.int32()),  # of which it is made; 0: it is annotated
-        pa.field("frames_s", pa.list_(pa.float64())),  # when its frames are seen
+        pa.field("frame_times_s", pa.list_(pa.float64())),  # when its frames are seen
         pa.field("dynamic_range", pa.string()),  # of the video: sdr, pq or hlg; frames and mp4 are SDR
         pa.field("width", pa.int32()),  # of its frames
         pa.field("height", pa.int32()),
         pa.field("mp4_frames", pa.int32()),
-        pa.field("copied", pa.bool_()),  # its mp4 holds the video's own packets
+        pa.field("remuxed", pa.bool_()),  # its mp4 holds the video's own packets
         pa.field("sharpness", pa.float32()),  # see `video.frame_stats`
         pa.field("brightness", pa.float32()),
         pa.field("motion", pa.float32()),
         pa.field("black", pa.bool_()),
-        pa.field("still", pa.bool_()),
+        pa.field("static", pa.bool_()),
         pa.field("hashes", pa.list_(pa.uint64())),  # pHashes of pictures spread over it
         pa.field("text", pa.string()),  # what the annotation says of it; "": nothing
         pa.field("other_texts", pa.list_(pa.string())),  # what further annotations say of the very same interval

@@ -34,9 +34,11 @@ _MIN_FRAMES = 2  # different ones: less than that is a picture, and no clip
 class SegmentSettings(ExtractSettings):
     """Settings of a segment: how its clips are found, and as what they are stored."""
 
-    mp4: bool = Field(False, description="with the mp4 itself")
-    cut: CutSettings = CutSettings()
-    batch_s: float = tuning(240.0, gt=0, description="of clips whose mp4 files are cut, and held, at a time")
+    mp4: bool = Field(False, description="Whether clips are stored as mp4 files, too.")
+    cut: CutSettings = Field(CutSettings(), description="How mp4 files are cut.")
+    cut_batch_s: float = tuning(
+        240.0, gt=0, description="Seconds of clips whose mp4 files are cut, and held in memory, at a time."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> SegmentSettings:
@@ -57,11 +59,11 @@ class SegmentClip:
     stats: ClipStats | None = None  # None: it was not looked at
     hashes: tuple[int, ...] = ()  # see `extract.ExtractedClip`
     frames: tuple[bytes, ...] = ()  # JPEGs
-    frames_s: tuple[float, ...] = ()  # when they are seen in the video
+    frame_times_s: tuple[float, ...] = ()  # when they are seen in the video
     size: tuple[int, int] = (0, 0)  # their width and height
     mp4: bytes = field(default=b"", repr=False)
     mp4_frames: int = 0
-    copied: bool = False  # the mp4 holds the video's own packets
+    remuxed: bool = False  # the mp4 holds the video's own packets
     dynamic_range: str = ""  # of the video: sdr, pq or hlg; "": it was not looked at
 
 
@@ -79,7 +81,7 @@ def segment_clips(
     first those that have a reason already, then the others, in order of their ends where they lie near each other.
 
     Memory: what a pass holds (`frames.FrameBuffer`), and, where mp4 files are made, the bytes of the clips of
-    `batch_s` or of one clip that is longer. Raises VideoError where the video cannot be decoded or goes beyond the
+    `cut_batch_s` or of one clip that is longer. Raises VideoError where the video cannot be decoded or goes beyond the
     budget; the clips that came before it are whole. What storage raises is left as it is. A file object is not closed.
     """
     decoded = DecodedFrames() if settings.mp4 else None
@@ -132,8 +134,8 @@ def _described(clips: Iterable[ExtractedClip], settings: SegmentSettings) -> Ite
             frames = same_size_frames(frames)
             height, width = frames[0].rgb.shape[:2]
             jpegs = encode_frames((frame.rgb for frame in frames), settings.frames.jpeg_quality)
-            frames_s = tuple(frame.time_s for frame in frames)
-            described = replace(described, frames=tuple(jpegs), frames_s=frames_s, size=(width, height))
+            frame_times_s = tuple(frame.time_s for frame in frames)
+            described = replace(described, frames=tuple(jpegs), frame_times_s=frame_times_s, size=(width, height))
         yield described
 
 
@@ -150,7 +152,7 @@ def _cut(
         return
     batch: list[SegmentClip] = []
     for clip in clips:
-        if batch and sum(each.end_s - each.start_s for each in [*batch, clip]) > settings.batch_s:
+        if batch and sum(each.end_s - each.start_s for each in [*batch, clip]) > settings.cut_batch_s:
             yield from _with_mp4(source, batch, settings, budget, decoded)
             batch = []
         batch.append(clip)
@@ -171,10 +173,10 @@ def _with_mp4(
         for cut in cut_many(source, intervals, settings.cut, budget, decoded) if usable else ():
             place = usable[cut.index][0]
             if cut.frames >= _MIN_FRAMES:
-                done[place] = replace(batch[place], mp4=cut.data, mp4_frames=cut.frames, copied=cut.copied)
+                done[place] = replace(batch[place], mp4=cut.data, mp4_frames=cut.frames, remuxed=cut.remuxed)
             else:
                 reason = "damaged" if cut.reason == "damaged" else "too_short"
-                done[place] = replace(batch[place], reason=reason, frames=(), frames_s=(), size=(0, 0))
+                done[place] = replace(batch[place], reason=reason, frames=(), frame_times_s=(), size=(0, 0))
     return done
 
 

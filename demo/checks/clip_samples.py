@@ -106,7 +106,7 @@ class _Looked:
         self._rows: dict[tuple[str, tuple[int, ...]], Row] = {}
         for row in rows:
             film = next(film for film in truth.films if film.url == row["url"])
-            self._rows[film.name, tuple(film.frame_at(time_s) for time_s in row["frames_s"])] = row
+            self._rows[film.name, tuple(film.frame_at(time_s) for time_s in row["frame_times_s"])] = row
         self._seen: Counter[tuple[str, tuple[int, ...], str]] = Counter()
 
     def all(self, samples: Iterable[Sample]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from corpus.schema import Status
 from demo.films.films import Film, FilmShot, Part, Truth
-from video.grouping.groups import ALIKE_SIBLING
+from video.grouping.groups import NEAR_DUPLICATE_SIBLING
 from video.schema import ClipKind
 
 _NEAR_FRAMES = 2  # at the edge of a fade or dissolve: where it begins is a matter of degree
@@ -71,7 +71,7 @@ def _described(film: Film, rows: list[Row]) -> Iterator[str]:
         questions = [(each["question"], each["answer"]) for each in row["questions"] or []]
         if row["kind"] != ClipKind.ANNOTATED or row["text"] != part.text or questions != questions_on(part):
             yield f"{where}: {row['kind']}, {row['text']!r} and {questions} are said of it"
-        if row["reason"] not in ("", ALIKE_SIBLING):
+        if row["reason"] not in ("", NEAR_DUPLICATE_SIBLING):
             yield f"{where}: it is {row['status']} ({row['reason']})"
     for row in left:
         yield f"nobody described {row['start_s']:g} to {row['end_s']:g} s, but there is a clip"
@@ -103,7 +103,7 @@ def _found(film: Film, rows: list[Row]) -> Iterator[str]:
             if max(start, first) + _NEAR_FRAMES < min(end, until):
                 yield f"{where}: holds {min(end, until) - max(start, first)} frames of a transition"
         reasons = {shot.reason for shot in film.shots_in(first + _NEAR_FRAMES, until - _NEAR_FRAMES)}
-        if row["reason"] != ALIKE_SIBLING and reasons != {row["reason"]}:
+        if row["reason"] != NEAR_DUPLICATE_SIBLING and reasons != {row["reason"]}:
             yield f"{where}: planted as {sorted(reasons)}, but it is {row['status']} ({row['reason']})"
     shots = Counter(shot.first for row in rows if row["start_s"] is not None for shot in _inner_shots(film, row))
     for shot in film.shots:
@@ -122,7 +122,7 @@ def _groups(film: Film, rows: list[Row]) -> Iterator[str]:
         if count > 1:
             yield f"scene {scene} is in its group {count} times"
     for scene, row in scenes:
-        if row["reason"] == ALIKE_SIBLING and not times[scene]:
+        if row["reason"] == NEAR_DUPLICATE_SIBLING and not times[scene]:
             yield f"scene {scene} is missing: its clip at {row['start_s']:.2f} s stands aside for none of its kind"
 
 

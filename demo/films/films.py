@@ -204,7 +204,7 @@ def _film(path: Path, url: str, shots: Sequence[Shot], times_s: list[float]) -> 
 
 
 def _reason(shot: Shot) -> str:
-    return "black" if shot.scene == BLACK else "still" if shot.camera == "still" else ""
+    return "black" if shot.scene == BLACK else "static" if shot.camera == "still" else ""
 
 
 def _numbers(film: Film, shots: Sequence[Shot]) -> list[int]:

@@ -45,8 +45,8 @@ def ranked_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettin
     clips = ClipColumns(video, start_s.to_numpy(False), end_s.to_numpy(False), item)
     group = pc.fill_null(group, "")
     sizes = Counter((video if moments else group.filter(pc.not_equal(group, ""))).to_pylist())
-    most = min(max(sizes.values(), default=1) - 1, 4 * settings.negatives + _MORE)
-    wanted = settings.model_copy(update={"negatives": most})
+    most = min(max(sizes.values(), default=1) - 1, 4 * settings.num_negatives + _MORE)
+    wanted = settings.model_copy(update={"num_negatives": most})
     if moments:
         best = moment_negatives(clips, wanted)
     else:

@@ -295,7 +295,7 @@ class _Pairs:
         )
 
     def negatives(self) -> list[list[dict[str, Any]]]:
-        settings, most = self.settings, self.settings.negatives.negatives
+        settings, most = self.settings, self.settings.negatives.num_negatives
         if settings.siblings not in ("negatives", "both") or not most:
             return [[] for _ in range(len(self))]
         of_questions = settings.of in _QUESTIONS

@@ -29,8 +29,8 @@ class Source(Protocol):
     What else a source has to report goes into `notes`, if it has that: malformed records into `bad_records`, and the
     files and values that were not read under `pipelines.sources.not_read.NOT_READ`.
 
-    A source whose rows belong together, in one shard or in several that follow each other, says so in a column `home`
-    (int32): the number of the shard in which the first of them is.
+    A source whose rows belong together, in one shard or in several that follow each other, says so in a column
+    `home_shard` (int32): the number of the shard in which the first of them is.
     """
 
     counts: dict[str, int]

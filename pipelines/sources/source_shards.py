@@ -22,7 +22,7 @@ from corpus.workspace import TableKey, Workspace
 from pipelines.sources.base import Source
 from pipelines.sources.not_read import NOT_READ, counts_of
 
-HOME = "home"
+HOME_SHARD = "home_shard"
 CREDENTIALS_REMOVED = "credentials_removed"  # among the notes: URLs that had some
 _URL_COLUMNS = ("url", "video", "given_error")  # those of which URLs may be a part
 
@@ -85,7 +85,7 @@ def gather(workspace: Workspace, owner: str, source: Source, name: str) -> Sourc
             workspace.write_table(table_key.path(shard, content), whole, {"stage": ROWS, "content": content})
         shards.append((shard, content))
         rows += table.num_rows
-        for home in set(table.column(HOME).to_pylist()) if HOME in table.column_names else ():
+        for home in set(table.column(HOME_SHARD).to_pylist()) if HOME_SHARD in table.column_names else ():
             if home < number:
                 reach[f"{home:06d}"] = number - home  # numbers go up: the last one counts
     notes = dict(getattr(source, "notes", {}))

@@ -23,9 +23,9 @@ ANNOTATION = pa.struct(
 )
 
 
-def segment_starts(duration_s: float | None, span_s: float) -> list[float]:
-    """Finds where each of the fewest equal segments begins that are no longer than `span_s`."""
-    count = max(math.ceil((duration_s or 0.0) / span_s), 1)
+def segment_starts(duration_s: float | None, segment_s: float) -> list[float]:
+    """Finds where each of the fewest equal segments begins that are no longer than `segment_s`."""
+    count = max(math.ceil((duration_s or 0.0) / segment_s), 1)
     return [round(at * (duration_s or 0.0) / count, 3) for at in range(count)]
 
 

@@ -1,6 +1,6 @@
 """Source `videos`: long videos, files or URLs, with annotations of them and of their parts.
 
-A row is a video or, of a long one that isn't on the web, a span of it, so that work on one video can be shared. All
+A row is a video or, of a long one that isn't on the web, a segment of it, so that work on one video can be shared. All
 times are seconds as a player shows them: 0 is where the container begins (its `start_time`), which is before the first
 frame where the sound begins earlier.
 """
@@ -32,17 +32,17 @@ from video.probe import QuickProbe, quick_probe
 
 COLUMNS = pa.schema(
     [
-        pa.field("url", pa.string()),  # a local path, or a URL; the same for all spans of a video
+        pa.field("url", pa.string()),  # a local path, or a URL; the same for all segments of a video
         pa.field("video", pa.string()),  # its name, below the folder where it was found; no other video has the same
-        pa.field("span_start_s", pa.float64()),
-        pa.field("span_end_s", pa.float64()),  # null: to the end
-        pa.field("text", pa.string()),  # of the whole video, on each of its spans
-        pa.field("annotations", pa.list_(ANNOTATION)),  # those that begin in the span, in the order of time
+        pa.field("segment_start_s", pa.float64()),
+        pa.field("segment_end_s", pa.float64()),  # null: to the end
+        pa.field("text", pa.string()),  # of the whole video, on each of its segments
+        pa.field("annotations", pa.list_(ANNOTATION)),  # those that begin in the segment, in the order of time
         pa.field("timed", pa.bool_()),  # parts of the video are annotated with times
-        pa.field("home", pa.int32()),  # number of the shard that holds the video's first row
-        pa.field("spans", pa.int32()),  # rows of the video
-        pa.field("first_s", pa.float64()),  # of the first frame, on the container's own timeline; null: not known yet
-        pa.field("zero_s", pa.float64()),  # where a player's clock shows 0, on the same timeline
+        pa.field("home_shard", pa.int32()),  # number of the shard that holds the video's first row
+        pa.field("segments", pa.int32()),  # rows of the video
+        pa.field("first_frame_s", pa.float64()),  # on the container's own timeline; null: not known yet
+        pa.field("start_time_s", pa.float64()),  # where a player's clock shows 0, on the same timeline
         pa.field("duration_s", pa.float64()),  # of the pictures
         pa.field("licence", pa.string()),
     ]
@@ -57,22 +57,32 @@ class VideosSource(SourceSettings):
     gives = Gives.CLIPS
     summary = "long videos in folders, in buckets or on the web, with annotations of them and of their parts"
 
-    kind: Literal["videos"]
+    kind: Literal["videos"] = Field(description="A source of long videos.")
     videos: tuple[str, ...] = Field(
         min_length=1,
-        description="paths, folders, globs, fsspec URLs; http(s) URLs, one ending in / is put before annotated names",
+        description="Paths, folders, globs, fsspec URLs; http(s) URLs, of which one that ends in / is put before "
+        "the annotated names.",
     )
-    annotations: tuple[AnyForm, ...] = ()
-    url_ending: str = Field(".mp4", description="of annotated names without one, under a URL")
-    licence: str = ""
-    sample_rows: int | None = Field(None, ge=1, description="rows of videos drawn at random; null: all, in order")
-    seed: int = Field(0, ge=0, description="of the sample")
-    shard_rows: int = Field(16, ge=1)
-    span_s: float = Field(
-        600.0, gt=0, description="longer videos, but for those on the web, become rows of equal spans"
+    annotations: tuple[AnyForm, ...] = Field((), description="Files with texts about videos and about parts of them.")
+    url_extension: str = Field(".mp4", description="The extension of annotated names without one, under a URL.")
+    licence: str = Field("", description="The licence of all videos, as text.")
+    sample_rows: int | None = Field(
+        None, ge=1, description="How many rows of videos are drawn at random; null takes all, in order."
     )
-    max_duration_s: float = Field(24 * 3600.0, gt=0, description="what claims more is one row, for `clips` to judge")
-    probe_threads: int = tuning(8, ge=1)
+    seed: int = Field(0, ge=0, description="The seed of the sample.")
+    shard_rows: int = Field(16, ge=1, description="Rows of a shard.")
+    segment_s: float = Field(
+        600.0,
+        gt=0,
+        description="The longest row of a video; a longer video, unless it is on the web, becomes several rows of "
+        "equal segments.",
+    )
+    max_duration_s: float = Field(
+        24 * 3600.0,
+        gt=0,
+        description="The longest video that is divided into segments; one whose header claims more is one row.",
+    )
+    probe_threads: int = tuning(8, ge=1, description="Threads that probe videos.")
 
     @field_validator("videos")
     @classmethod
@@ -85,11 +95,11 @@ class VideosSource(SourceSettings):
         return VideosReader(self)
 
     def conflicts(self, stages: Any) -> Iterator[str]:
-        longest_s = stages.clips.whole_up_to_s
-        if self.span_s < longest_s:
+        longest_s = stages.clips.single_clip_max_s
+        if self.segment_s < longest_s:
             yield (
-                f"span_s: {self.span_s:g} s, but stages.clips.whole_up_to_s is {longest_s:g}: a video that is to be "
-                "one clip must be one span"
+                f"segment_s: {self.segment_s:g} s, but stages.clips.single_clip_max_s is {longest_s:g}: a video that "
+                "is to be one clip must be one segment"
             )
 
 
@@ -97,7 +107,7 @@ class VideosReader:
     """The rows of a source in shards, and what was left out.
 
     counts: `read` rows; `bad_name`, no Unicode; `repeated_video`, found twice; `no_video_file`, a name that annotations
-    give; `not_sampled`, videos, and spans of the last one, that are not in the sample. read = rows + the others.
+    give; `not_sampled`, videos, and segments of the last one, that are not in the sample. read = rows + the others.
     annotation_counts: `read` annotations; `placed` in rows; `repeated`; `no_video_file`; `ambiguous_video`, several
     files have that name; `no_time`, of a part without a time; `not_sampled`; malformed records by the reasons
     of `bad_records`. read = the others.
@@ -187,7 +197,7 @@ class VideosReader:
         if is_web(name):
             return on_the_web(name)
         prefix = next(filter(_is_prefix, self._settings.videos), None)
-        return under_prefix(prefix, name, self._settings.url_ending) if prefix else None
+        return under_prefix(prefix, name, self._settings.url_extension) if prefix else None
 
     def _in_order(self, videos: list[FileInfo]) -> list[FileInfo]:
         if self._settings.sample_rows is None:
@@ -207,15 +217,15 @@ class VideosReader:
         rows = left_out = started = 0
         for video, probe in self._probed(videos):
             started += 1
-            starts = segment_starts(probe.duration_s if probe else None, self._settings.span_s)
+            starts = segment_starts(probe.duration_s if probe else None, self._settings.segment_s)
             text, by_segment = assign_annotations(annotations[video], starts, self.annotation_counts)
             is_divided = len(starts) > 1  # else the stage that opens the video reads all of it anyway
             video_fields = {
                 "timed": any(each.start_s is not None for each in annotations[video]),
-                "home": rows // self._settings.shard_rows,
-                "spans": len(starts),
-                "first_s": probe.first_s if probe and is_divided else None,
-                "zero_s": probe.zero_s if probe and is_divided else None,
+                "home_shard": rows // self._settings.shard_rows,
+                "segments": len(starts),
+                "first_frame_s": probe.first_s if probe and is_divided else None,
+                "start_time_s": probe.zero_s if probe and is_divided else None,
                 "duration_s": probe.duration_s if probe and is_divided else None,
             }
             for start_s, end_s, segment in zip(starts, [*starts[1:], None], by_segment, strict=True):
@@ -228,8 +238,8 @@ class VideosReader:
                 yield {
                     "url": video.url,
                     "video": video.name,
-                    "span_start_s": start_s,
-                    "span_end_s": end_s,
+                    "segment_start_s": start_s,
+                    "segment_end_s": end_s,
                     "text": text,
                     "annotations": segment,
                     **video_fields,

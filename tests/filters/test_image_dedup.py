@@ -195,7 +195,7 @@ def test_the_order_of_rows_changes_nothing_but_which_of_equal_items_stays():
 
 
 def test_a_row_is_shuffled_once_for_each_band_and_repeats_only_once():
-    stage = Duplicates(DuplicatesSettings(radius_bits=4))
+    stage = Duplicates(DuplicatesSettings(hamming_radius=4))
     pictures = [
         ImageRow("a", BITS),
         ImageRow("b", flip(BITS, 0)),
@@ -223,5 +223,5 @@ def test_where_nothing_is_alike_nothing_is_said():
 
 @pytest.mark.parametrize("radius", [-1, 9])
 def test_a_radius_beyond_what_is_exact_is_refused(radius):
-    with pytest.raises(ValidationError, match="radius_bits"):
-        DuplicatesSettings(radius_bits=radius)
+    with pytest.raises(ValidationError, match="hamming_radius"):
+        DuplicatesSettings(hamming_radius=radius)

@@ -26,15 +26,15 @@ _VIDEO = pa.schema(
     [
         ("url", pa.string()),
         ("video", pa.string()),
-        ("span_start_s", pa.float64()),
-        ("span_end_s", pa.float64()),
+        ("segment_start_s", pa.float64()),
+        ("segment_end_s", pa.float64()),
         ("text", pa.string()),
         ("annotations", pa.list_(_ANNOTATION)),
         ("timed", pa.bool_()),
-        ("home", pa.int32()),
-        ("spans", pa.int32()),
-        ("first_s", pa.float64()),
-        ("zero_s", pa.float64()),
+        ("home_shard", pa.int32()),
+        ("segments", pa.int32()),
+        ("first_frame_s", pa.float64()),
+        ("start_time_s", pa.float64()),
         ("duration_s", pa.float64()),
         ("licence", pa.string()),
     ]
@@ -44,8 +44,16 @@ _PLACE = pa.schema([*LOCATION_FIELDS, ("downloaded_sha256", SHA256)])
 
 def video_row(path: Path | str, **said: Any) -> dict[str, Any]:
     """A row of the source, of which nothing is known but where it lies and what is given here."""
-    plain = {"url": str(path), "video": Path(path).name, "span_start_s": 0.0, "text": "", "timed": False}
-    return {**plain, "annotations": [], "home": 0, "spans": 1, "licence": "CC0", "zero_s": said.get("first_s"), **said}
+    plain = {"url": str(path), "video": Path(path).name, "segment_start_s": 0.0, "text": "", "timed": False}
+    return {
+        **plain,
+        "annotations": [],
+        "home_shard": 0,
+        "segments": 1,
+        "licence": "CC0",
+        "start_time_s": said.get("first_frame_s"),
+        **said,
+    }
 
 
 def moment(

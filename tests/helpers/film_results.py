@@ -74,7 +74,7 @@ def write_corpus(
             members = {"json": json.dumps(sample).encode()}
             for side, row in shown.items():
                 film = next(film for film in truth.films if film.url == row["url"])
-                for at, time_s in enumerate(row["frames_s"]):
+                for at, time_s in enumerate(row["frame_times_s"]):
                     members[f"{side}.frame_{at:02d}.jpg"] = jpeg(film, film.frame_at(time_s))
             for field, data in {**members, **(mp4 or {})}.items():
                 info = tarfile.TarInfo(f"{sample['pair_id']}.{field}")
@@ -112,7 +112,7 @@ def _found(film: Film) -> list[Row]:
     return rows
 
 
-_ALIKE = {"status": "duplicate", "reason": "alike_sibling", "group": ""}
+_ALIKE = {"status": "duplicate", "reason": "near_duplicate_sibling", "group": ""}
 
 
 def _row(film: Film, start_s: float, end_s: float, kind: str) -> Row:
@@ -123,7 +123,7 @@ def _row(film: Film, start_s: float, end_s: float, kind: str) -> Row:
         "kind": kind,
         "start_s": start_s,
         "end_s": end_s,
-        "frames_s": [film.times_s[film.frame_at(time_s)] for time_s in middles],
+        "frame_times_s": [film.times_s[film.frame_at(time_s)] for time_s in middles],
         "text": "",
         "questions": [],
         "video_text": "",

@@ -50,14 +50,14 @@ class Films:
                     "kind": "videos",
                     "videos": [str(self.folder)],
                     "annotations": [{"kind": "plain", "files": [str(self.folder / "said.jsonl")]}],
-                    "span_s": 10,
+                    "segment_s": 10,
                     "shard_rows": 2,
                     "licence": "none",
                 }
             },
             "stages": {
-                "clips": {"clips": {"min_s": 1, "max_s": 8}, "mp4": True, "whole_up_to_s": 10},
-                "windows": {"sources": {"films": {"min_s": 8, "max_s": 20, "frames": 4}}},
+                "clips": {"clips": {"min_s": 1, "max_s": 8}, "mp4": True, "single_clip_max_s": 10},
+                "windows": {"sources": {"films": {"min_s": 8, "max_s": 20, "frames_per_window": 4}}},
                 "caption": {
                     "sources": {"films": {"prompts": {"clip_frames": 1}}},
                     "windows": {"films": {"prompts": {"window_frames": 1}}},

@@ -13,8 +13,8 @@ from video.grouping.negatives import NegativeSettings, sibling_negatives
 
 RNG = np.random.default_rng(7)
 PICTURES = RNG.integers(0, 2**64, 64, dtype=np.uint64)  # far from each other: in 32 bits or so
-EVERY_CLIP = GroupSettings(max_group=1000)
-EVERY_SIBLING = NegativeSettings(negatives=200)
+EVERY_CLIP = GroupSettings(max_group_size=1000)
+EVERY_SIBLING = NegativeSettings(num_negatives=200)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def verdicts(
     pictures: list[ImageRow], radius: int = 4, shards: int = 2, partitions: int = 3
 ) -> list[tuple[bytes | None, str]]:
     """For each picture, its family's representative, and `kept` or the reason why it is not."""
-    stage = Duplicates(DuplicatesSettings(radius_bits=radius))
+    stage = Duplicates(DuplicatesSettings(hamming_radius=radius))
     places = np.array_split(np.arange(len(pictures)), shards)
     emitted = []
     for ordinal, mine in enumerate(places):

@@ -56,7 +56,7 @@ def test_sources_are_told_apart_by_their_kind() -> None:
             "mixtures.one.datasets: no dataset 'x'; there is none",
         ),
         ({"stages": {"qualty": {}}}, "stages.qualty: unknown key; did you mean 'quality'?"),
-        ({"stages": {"duplicates": {"radius_bits": 9}}}, "stages.duplicates.radius_bits: "),
+        ({"stages": {"duplicates": {"hamming_radius": 9}}}, "stages.duplicates.hamming_radius: "),
         ({"engine": {"kind": "spark"}}, "engine.kind: "),
         ({"workspace": None}, "workspace: "),
     ],

@@ -56,7 +56,7 @@ def settings(home: Path, folder: Path, **changes: Any) -> Config:
         "workspace": str(home / "workspace"),
         "engine": {"kind": "local", "workers": 1},
         "sources": {"have": {"kind": "img2dataset", "folder": str(folder)}},
-        "stages": {"quality": {"min_side_px": 1}, "duplicates": {"radius_bits": 0}},
+        "stages": {"quality": {"min_side_px": 1}, "duplicates": {"hamming_radius": 0}},
         "datasets": {"have": {"source": "have"}},
         "mixtures": {"one": {"corpus": str(home / "corpus"), "pairs_per_shard": 50, "datasets": {"have": {}}}},
         **changes,

@@ -48,7 +48,7 @@ def done(films: Films, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_row_has_its_end(films: Films, done: Path) -> None:
     funnel = workspace_status(films.config(done)).funnels["films"]
     assert funnel["removed"] == {
-        "duplicate": {"alike_sibling": 2},
+        "duplicate": {"near_duplicate_sibling": 2},
         "failed": {"broken": 1, "truncated": 1},
     }
     removed = sum(n for reasons in funnel["removed"].values() for n in reasons.values())
@@ -62,7 +62,7 @@ def test_clips_are_the_scenes_and_hold_their_own_frames(films: Films, done: Path
     cuts = [0.0, *(cut - films.long.times_s[0] for cut in films.long.cuts_s), None]
     assert [clip["start_s"] for clip in of_long] == pytest.approx(cuts[:-1], abs=0.01)
     assert [clip["end_s"] for clip in of_long][:-1] == pytest.approx(cuts[1:-1], abs=0.01)
-    assert {clip["home"] for clip in of_long} == {0}
+    assert {clip["home_shard"] for clip in of_long} == {0}
     assert len({clip["group"] for clip in of_long if clip["status"] == "kept"}) == 1
     alike = [clip for clip in of_long if clip["status"] == "duplicate"]
     assert len(alike) == 2, "the fifth shot is the first again, the sixth the second"
@@ -167,7 +167,7 @@ def test_settings_that_do_not_go_together(films: Films, tmp_path: Path) -> None:
     for changes, said in (
         ({"datasets": {"clips": {"kind": "images", "siblings": None, "media": None}}}, "kind"),
         ({"stages": {"clips": {"mp4": False}}}, "keeps no mp4"),
-        ({"stages": {"clips": {"whole_up_to_s": 11}}}, "must be one span"),
+        ({"stages": {"clips": {"single_clip_max_s": 11}}}, "must be one segment"),
         ({"stages": {"windows": {"sources": {"film": {}}}}}, "no source of videos 'film'; there is films"),
         ({"stages": {"caption": {"sources": {"films": {"prompts": {"detailed": 1}}}}}}, "clip_frames"),
         ({"stages": {"clips": {"keep_frames": False}}}, "films is captioned, and that takes its clips' frames"),

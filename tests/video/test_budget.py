@@ -90,8 +90,8 @@ def test_frames_of_other_sizes_within_the_limit_are_read(tmp_path: Path) -> None
     "told",
     [
         {},
-        {"first_s": 0.0, "duration_s": 6.2, "spans": 1},
-        {"first_s": 0.0, "duration_s": 6.2, "spans": 2, "span_end_s": 5.5},
+        {"first_frame_s": 0.0, "duration_s": 6.2, "segments": 1},
+        {"first_frame_s": 0.0, "duration_s": 6.2, "segments": 2, "segment_end_s": 5.5},
         {"timed": True, "annotations": [moment(0.0, 0.5, "a"), moment(5.8, 6.1, "b")]},
     ],
     ids=["probed", "glanced", "span", "annotated"],
@@ -114,7 +114,7 @@ def test_a_time_beyond_all_that_is_allowed_ends_a_video(tmp_path: Path, jump: in
     """Else there would be a clip for each half a minute until then."""
     path = changing_video(tmp_path / "mjpeg.mkv", [((64, 48), 160)], [*range(150), *range(jump, jump + 10)])
     assert reason(lambda: probe(path)) == ends
-    rows = run_clips(tmp_path, Clips(STAGE), [video_row(path, first_s=0.0, duration_s=6.0)])
+    rows = run_clips(tmp_path, Clips(STAGE), [video_row(path, first_frame_s=0.0, duration_s=6.0)])
     assert (rows[-1]["status"], rows[-1]["reason"]) == ("failed", ends)
     assert 1 < len(rows) < 20
     late = changing_video(tmp_path / "mjpeg.mkv", [((64, 48), 9)], range(25 * 10**13, 25 * 10**13 + 225, 25))
@@ -153,7 +153,7 @@ def test_every_pass_ends_when_the_time_is_spent(tmp_path: Path) -> None:
     calls: dict[str, Callable[[], Any]] = {
         "open": lambda: open_container(path, budget=spent),
         "frames": read_frames,
-        "copied": copy,
+        "remuxed": copy,
         "sound": hear,
         "probe": lambda: probe(path, budget=spent),
         "watch": lambda: list(extract_clips(path, settings, budget=spent)),
@@ -177,7 +177,7 @@ def test_a_video_has_a_time_budget_and_the_clips_before_its_end_stay(
 ) -> None:
     path = tmp_path / "film.mp4"
     make_video(path, [Shot(50, seed=seed) for seed in range(5)], size=(64, 48))
-    row = video_row(path, first_s=0.0, duration_s=10.0)
+    row = video_row(path, first_frame_s=0.0, duration_s=10.0)
     whole = run_clips(tmp_path, Clips(ClipsSettings(clips=SCENES)), [row])
     assert "failed" not in {row["status"] for row in whole}
     clocks: dict[float, Iterator[int]] = defaultdict(itertools.count)  # of each video: a second for each look at it
@@ -221,7 +221,7 @@ def heard(path: Path, start_s: float, end_s: float) -> np.ndarray:
 
     import av
 
-    (clip,) = cut_many(path, [(start_s, end_s)], MP4.model_copy(update={"sound": True}))
+    (clip,) = cut_many(path, [(start_s, end_s)], MP4.model_copy(update={"audio": True}))
     with av.open(io.BytesIO(clip.data)) as container:
         if not container.streams.audio:
             return np.zeros(0)
@@ -267,7 +267,7 @@ def test_a_clip_in_which_the_size_changes_has_one_size(tmp_path: Path, kind: str
     for clip in cut_many(path, wanted, MP4):
         assert mp4_sizes(clip.data) == [(64, 48)] * clip.frames
         assert clip.frames == round(25 * (wanted[clip.index][1] - wanted[clip.index][0]))
-        assert not (clip.copied and clip.index)
+        assert not (clip.remuxed and clip.index)
     annotated = {"timed": True, "annotations": [moment(1.0, 4.0, "a")]}
     (row,) = run_clips(tmp_path, Clips(ClipsSettings(clips=SCENES, mp4=True, cut=MP4)), [video_row(path, **annotated)])
     shapes = {cv2.imdecode(np.frombuffer(data, np.uint8), 1).shape[:2] for data in contents(tmp_path, row, "jpg")}

@@ -63,7 +63,7 @@ def test_neighbours_that_look_the_same_are_stitched_up_to_the_maximum() -> None:
     left = Scene(0, 3, False, True, (0,), (seen,))
     right = Scene(3, 6, True, False, (seen ^ 0b111,), (0,))
     assert times(clips_of([left, right], SETTINGS)) == [(0, 6)]
-    assert times(clips_of([left, right], ClipSettings(min_s=2, max_s=10, stitch_bits=2))) == [(0, 3), (3, 6)]
+    assert times(clips_of([left, right], ClipSettings(min_s=2, max_s=10, stitch_hamming_radius=2))) == [(0, 3), (3, 6)]
     assert times(clips_of([left, right], ClipSettings(min_s=2, max_s=10, stitch=False))) == [(0, 3), (3, 6)]
     assert times(clips_of([left, right], ClipSettings(min_s=2, max_s=5))) == [(0, 3), (3, 6)]
 
@@ -75,7 +75,7 @@ def test_what_shows_nothing_looks_like_nothing() -> None:
 
 
 def test_trimmed_at_cuts_and_nowhere_else() -> None:
-    settings = ClipSettings(min_s=2, max_s=10, trim_s=0.25)
+    settings = ClipSettings(min_s=2, max_s=10, boundary_trim_s=0.25)
     clips = clips_of(scenes_at(0, 3, 15, 18), settings)
     assert times(clips) == [(0, 2.75), (3.25, 9), (9, 14.75), (15.25, 18)]
 
@@ -128,7 +128,7 @@ def test_annotated_intervals_that_cannot_be() -> None:
     assert times(clips)[6:10] == [(300, 310), (-5, 0.5), (300, 300), (400, 400)]  # as they were annotated
 
 
-@pytest.mark.parametrize("settings", [{"min_s": 6, "max_s": 10}, {"min_s": 1, "max_s": 10, "trim_s": 0.5}])
+@pytest.mark.parametrize("settings", [{"min_s": 6, "max_s": 10}, {"min_s": 1, "max_s": 10, "boundary_trim_s": 0.5}])
 def test_settings_that_contradict_each_other(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="min_s"):
         ClipSettings(**settings)

@@ -52,7 +52,7 @@ def test_clips_lie_between_the_cuts_with_frames_from_within(tmp_path: Path, vide
 
 def test_frames_have_the_size_of_the_budget(tmp_path: Path) -> None:
     film(tmp_path / "video.mp4", [50], rotation=90)
-    settings = ExtractSettings(frames=FrameSettings(frames=3, max_pixels=112 * 84, multiple=28))
+    settings = ExtractSettings(frames=FrameSettings(frames_per_clip=3, max_pixels=112 * 84, multiple=28))
     (clip,) = extract_clips(tmp_path / "video.mp4", settings)
     assert [kept.rgb.shape for kept in clip.frames] == [(84, 112, 3)] * 3
 
@@ -79,7 +79,7 @@ def test_a_span_in_which_no_scene_starts_is_empty(tmp_path: Path) -> None:
 def test_spans_share_what_goes_on_for_too_long(tmp_path: Path) -> None:
     path = tmp_path / "video.mkv"
     film(path, [25, 400], rate=10, gop=20)
-    settings = ExtractSettings(clips=ClipSettings(min_s=1, max_s=100, stitch=False), run_on_s=8)
+    settings = ExtractSettings(clips=ClipSettings(min_s=1, max_s=100, stitch=False), lookahead_s=8)
     spans = [(0.0, 15.0), (15.0, 30.0), (30.0, 45.0)]
     clips = [clip for span in spans for clip in extract_clips(path, settings, span)]
     # At 30 s no cut comes for 8 s, at 45 s the video is over; so the borders are ends, and the last is the video's.
@@ -129,7 +129,7 @@ def test_neighbours_that_look_the_same_are_one_clip(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     shots = [*interrupted(Shot(frames=100, picture="photo", seed=2), "flash"), Shot(frames=50, picture="photo", seed=3)]
     truth = make_video(path, shots, size=SIZE)
-    detect = DetectSettings(detector="content", gradual=False)  # which takes a flash for a cut
+    detect = DetectSettings(detector="content", detect_gradual=False)  # which takes a flash for a cut
     apart = list(
         extract_clips(path, ExtractSettings(detect=detect, clips=ClipSettings(min_s=1, max_s=10, stitch=False)))
     )
@@ -148,7 +148,7 @@ def test_what_clips_look_like(tmp_path: Path) -> None:
     ]
     make_video(path, made, size=SIZE, numbered=False)
     still, pan, black, drawing = extract_clips(path, PLAIN)
-    assert [each.stats.still for each in (still, pan, black, drawing)] == [True, False, True, False]
+    assert [each.stats.static for each in (still, pan, black, drawing)] == [True, False, True, False]
     assert [each.stats.black for each in (still, pan, black, drawing)] == [False, False, True, False]
     assert black.stats.brightness == pytest.approx(16, abs=3)
     assert pan.stats.motion > 10 * still.stats.motion

@@ -55,7 +55,7 @@ def test_what_an_interval_looks_like(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     make_video(path, [Shot(frames=75, picture="photo"), Shot(frames=75, picture="black")], numbered=False)
     first, second = extract_intervals(path, [Clip(0, 2.9), Clip(3.1, 6)], SETTINGS)
-    assert (first.stats.black, first.stats.still, second.stats.black) == (False, True, True)
+    assert (first.stats.black, first.stats.static, second.stats.black) == (False, True, True)
     assert len(first.hashes) == 8
     assert second.hashes == ()
 

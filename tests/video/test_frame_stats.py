@@ -63,8 +63,8 @@ def test_a_clips_statistics_leave_out_the_motion_into_the_clip() -> None:
     assert len(inside) == 8
     assert inside[0].motion > 10
     assert summarize(inside, 32, 0.5).motion == 0
-    assert summarize(inside, 32, 0.5).still
-    assert not summarize(stats, 32, 0.5).still
+    assert summarize(inside, 32, 0.5).static
+    assert not summarize(stats, 32, 0.5).static
     assert len(set(hashes_of(inside))) == 1
 
 

@@ -83,8 +83,8 @@ def test_the_frame_that_is_seen_at_a_time(tmp_path: Path, name: str, video: dict
     times = truth.times_s
     middles = [(early + late) / 2 for early, late in pairwise(times)]
     wanted = {31: middles[31], 5: middles[5], 6: times[6], 40: times[40] + 1e-4, 58: middles[58], 0: times[0]}
-    for seek_over_s in (0.1, 100.0):
-        found = sample_frames(tmp_path / name, list(wanted.values()), SMALL, seek_over_s)
+    for min_seek_gap_s in (0.1, 100.0):
+        found = sample_frames(tmp_path / name, list(wanted.values()), SMALL, min_seek_gap_s)
         assert [number_on(pixels) for pixels in found] == list(wanted)
         assert {pixels.shape for pixels in found} == {(84, 112, 3)}
 
@@ -102,7 +102,7 @@ def test_the_first_and_the_last_frame_stand_for_what_lies_outside(tmp_path: Path
 def test_frames_of_a_clip_survive_jpeg(tmp_path: Path) -> None:
     truth = make_video(tmp_path / "a.mp4", [Shot(40, "photo", camera="pan")], size=(320, 240))
     settings = FrameSettings()
-    times = uniform_times(truth.times_s[8], truth.times_s[24], settings.frames)
+    times = uniform_times(truth.times_s[8], truth.times_s[24], settings.frames_per_clip)
     found = sample_frames(tmp_path / "a.mp4", times, settings)
     stored = encode_frames(found, settings.jpeg_quality)
     decoded = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1] for data in stored]

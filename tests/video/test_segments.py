@@ -60,13 +60,13 @@ def test_frames_and_mp4_of_a_clip_carry_the_numbers_between_its_cuts(tmp_path: P
         assert in_mp4(clip) == list(range(first, after))
         assert clip.mp4_frames == after - first
         assert len(clip.frames) == 8
-        assert [truth.times_s[number] for number in in_jpegs(clip)] == list(clip.frames_s)
-        assert all(clip.start_s <= time_s < clip.end_s for time_s in clip.frames_s)
+        assert [truth.times_s[number] for number in in_jpegs(clip)] == list(clip.frame_times_s)
+        assert all(clip.start_s <= time_s < clip.end_s for time_s in clip.frame_times_s)
         height, width = cv2.imdecode(np.frombuffer(clip.frames[0], np.uint8), cv2.IMREAD_COLOR).shape[:2]
         assert clip.size == (width, height) == (196, 140)
-        assert clip.stats and not clip.stats.still and 4 <= len(clip.hashes) <= 8
+        assert clip.stats and not clip.stats.static and 4 <= len(clip.hashes) <= 8
     # From keyframe to keyframe, and not from between two.
-    assert [clip.copied for clip in (clips[0], clips[1], clips[3])] == [h264, h264, False]
+    assert [clip.remuxed for clip in (clips[0], clips[1], clips[3])] == [h264, h264, False]
 
 
 def test_what_is_not_asked_for_is_not_made(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_spans_together_give_each_clip_once(tmp_path: Path, ends: tuple[float, f
     assert [number for part in clips for clip in part for number in in_mp4(clip)] == list(range(195))
 
 
-@pytest.mark.parametrize("batch_s", [0.1, 5.0, 100.0])
-def test_batches_change_nothing_and_a_file_object_is_read_on_after_them(tmp_path: Path, batch_s: float) -> None:
+@pytest.mark.parametrize("cut_batch_s", [0.1, 5.0, 100.0])
+def test_batches_change_nothing_and_a_file_object_is_read_on_after_them(tmp_path: Path, cut_batch_s: float) -> None:
     film(tmp_path / "video.mp4", b_frames=2)
-    settings = BOTH.model_copy(update={"batch_s": batch_s})
+    settings = BOTH.model_copy(update={"cut_batch_s": cut_batch_s})
     settings = settings.model_copy(update={"decoder_threads": 1})
     assert settings.canonical() == BOTH.canonical()
     whole = list(segment_clips(tmp_path / "video.mp4", None, BOTH))
@@ -114,7 +114,7 @@ def test_at_most_a_batch_of_mp4_files_is_held(tmp_path: Path, monkeypatch: pytes
         return cut_many(source, intervals, *more)
 
     monkeypatch.setattr(video.segments, "cut_many", counted)
-    clips = segment_clips(tmp_path / "video.mp4", None, BOTH.model_copy(update={"batch_s": 4.5}))
+    clips = segment_clips(tmp_path / "video.mp4", None, BOTH.model_copy(update={"cut_batch_s": 4.5}))
     assert next(clips).mp4
     assert cut == [2]
     assert len(list(clips)) == 5

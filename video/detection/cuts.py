@@ -46,18 +46,35 @@ _BESIDE_S = 0.1  # of the same event, what two methods find may be so far apart
 class DetectSettings(Settings):
     """Which detector finds the cuts, with PySceneDetect's parameters. Only those of the chosen one are used."""
 
-    detector: Literal["adaptive", "content", "hash", "histogram", "threshold"] = "adaptive"
-    adaptive_threshold: float = Field(3.5, gt=0, description="adaptive: a frame's change over the mean around it")
-    window_width: int = Field(3, ge=1, description="adaptive: frames before and after that this mean is of")
-    min_content: float = Field(15.0, ge=0, description="adaptive: change that a cut has at least, in levels")
-    content_threshold: float = Field(27.0, gt=0, description="content: change between frames, in levels")
-    hash_threshold: float = Field(0.35, gt=0, le=1, description="hash: share of bits that change")
-    histogram_threshold: float = Field(0.2, gt=0, le=1, description="histogram: 1 - correlation of brightness")
-    black_level: int = Field(12, ge=0, le=255, description="threshold: mean level below which a picture is black")
-    min_scene_s: float = Field(0.6, gt=0, description="after a cut, none for so long")
-    gradual: bool = Field(True, description="find fades and dissolves too, and take back what flashes look like")
-    slides: bool = Field(True, description="find hard changes between still pictures too, such as pages of text")
-    detect_side_px: int = Field(160, ge=32, description="longer side to which frames are shrunk to be looked at")
+    detector: Literal["adaptive", "content", "hash", "histogram", "threshold"] = Field(
+        "adaptive", description="The detector of PySceneDetect that finds hard cuts."
+    )
+    adaptive_threshold: float = Field(
+        3.5, gt=0, description="adaptive: the change of a frame over the mean change around it, from which it is a cut."
+    )
+    window_width: int = Field(
+        3, ge=1, description="adaptive: the number of frames before and after a frame that this mean is of."
+    )
+    min_content: float = Field(15.0, ge=0, description="adaptive: the smallest change that a cut has, in levels.")
+    content_threshold: float = Field(
+        27.0, gt=0, description="content: the change between two frames from which there is a cut, in levels."
+    )
+    hash_threshold: float = Field(0.35, gt=0, le=1, description="hash: the share of bits that change at a cut.")
+    histogram_threshold: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="histogram: 1 - correlation of the brightness histograms, from which there is a cut.",
+    )
+    black_level: int = Field(12, ge=0, le=255, description="threshold: the mean level below which a picture is black.")
+    min_scene_s: float = Field(0.6, gt=0, description="The shortest scene: after a cut, none is found for so long.")
+    detect_gradual: bool = Field(
+        True, description="Whether fades and dissolves are found too, and flashes are not taken for cuts."
+    )
+    detect_slides: bool = Field(
+        True, description="Whether hard changes between still pictures, such as pages of text, are found too."
+    )
+    detect_side_px: int = Field(160, ge=32, description="The longer side to which frames are shrunk for detection.")
 
 
 class CutFinder:
@@ -79,7 +96,7 @@ class CutFinder:
         self._detectors = [
             kind(self._history) for kind in (FadeDetector, BlankDetector, DissolveDetector, FlashDetector)
         ]
-        self._slides = SlideDetector() if settings.slides else None
+        self._slides = SlideDetector() if settings.detect_slides else None
         self._found: list[Cut] = []
         self._past: list[Cut] = []  # what was found a little earlier, whether it was accepted or not
         self._last_cut_s = float("-inf")
@@ -93,7 +110,7 @@ class CutFinder:
             self._found.append(Cut(cut_s, cut_s, cut_s))
         if self._slides:
             self._found += self._slides.push(time_s, bgr)
-        if not self._settings.gradual:
+        if not self._settings.detect_gradual:
             return self._settle(time_s - (self.delay_s if self._slides else 0.0))
         self._history.push(time_s, thumbnail_of(bgr))
         for detector in self._detectors:
@@ -102,7 +119,7 @@ class CutFinder:
 
     def finish(self) -> list[Cut]:
         """Ends the video and returns the cuts that waited for further frames."""
-        if self._settings.gradual and self._times:
+        if self._settings.detect_gradual and self._times:
             self._found += [cut for detector in self._detectors for cut in detector.finish()]
         if self._slides:
             self._found += self._slides.finish()
@@ -125,7 +142,7 @@ class CutFinder:
 
     def _holds(self, cut: Cut) -> bool:
         """Whether a cut leads to a new picture, and nothing stronger was found of the same event."""
-        if not self._settings.gradual:
+        if not self._settings.detect_gradual:
             return True
         others = [other for other in self._past + self._found if RANKS[other.kind] < RANKS[cut.kind]]
         within = [other for other in others if other.start_s - _BESIDE_S <= cut.time_s <= other.end_s + _BESIDE_S]

@@ -21,21 +21,33 @@ from corpus.schema import Status
 from corpus.settings import Settings
 from video.grouping.near_duplicates import Ints, NearDuplicateSettings, OrderedClips, representatives
 
-ALIKE_SIBLING = "alike_sibling"
+NEAR_DUPLICATE_SIBLING = "near_duplicate_sibling"
 
 
 class GroupSettings(Settings):
     """Which clips of a video form a group."""
 
-    alike: NearDuplicateSettings = NearDuplicateSettings()
-    min_group: int = Field(2, ge=2, description="clips of a video with fewer stay, but without a group")
-    max_group: int = Field(32, ge=2, le=1024, description="larger groups are split by time into nearly equal parts")
+    near_duplicate: NearDuplicateSettings = Field(
+        NearDuplicateSettings(), description="When two clips of a video show the same."
+    )
+    min_group_size: int = Field(
+        2, ge=2, description="The fewest clips of a group; clips of a video with fewer stay, but without a group."
+    )
+    max_group_size: int = Field(
+        32,
+        ge=2,
+        le=1024,
+        description="The most clips of a group; larger ones are split by time into nearly equal parts.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> GroupSettings:
-        if self.max_group < 2 * self.min_group - 1:
+        if self.max_group_size < 2 * self.min_group_size - 1:
             # Else the halves of a group just over the maximum would be under the minimum.
-            raise ValueError(f"max_group ({self.max_group}) must be at least twice min_group ({self.min_group}) less 1")
+            raise ValueError(
+                f"max_group_size ({self.max_group_size}) must be at least twice min_group_size "
+                f"({self.min_group_size}) less 1"
+            )
         return self
 
 
@@ -108,7 +120,8 @@ class ClipGrouping:
 
     def table(self, item_id: pa.Array) -> pa.Table:
         """Makes columns of a stage's table: `group`, `representative` (item id; null for a clip that stays, and for no
-        other), `status` and `reason`: duplicate and alike_sibling for the clips that their representative stands for.
+        other), `status` and `reason`: duplicate and near_duplicate_sibling for the clips that their representative
+        stands for.
         """
         stays = pa.array(self.representative == np.arange(len(self.representative)))
         return pa.table(
@@ -116,7 +129,7 @@ class ClipGrouping:
                 "group": self.group,
                 "representative": item_id.take(pa.array(self.representative, mask=self.alone)),
                 "status": pc.if_else(stays, Status.KEPT.value, Status.DUPLICATE.value),
-                "reason": pc.if_else(stays, "", ALIKE_SIBLING),
+                "reason": pc.if_else(stays, "", NEAR_DUPLICATE_SIBLING),
             }
         )
 
@@ -130,7 +143,7 @@ def group_clips(clips: ClipColumns, settings: GroupSettings) -> ClipGrouping:
     """
     video, keys = clips.videos()
     order = merit_order(clips, video)
-    best = representatives(_ordered(clips, video, order), settings.alike)
+    best = representatives(_ordered(clips, video, order), settings.near_duplicate)
     representative, alone = np.empty_like(order), np.empty(len(order), bool)
     representative[order] = order[best]
     alone[order] = np.bincount(best, minlength=len(best))[best] == 1
@@ -190,9 +203,9 @@ def assign_groups(
     for number, rows in groupby(range(len(video)), key=video.tolist().__getitem__):
         part = 0
         for lane in _lanes(list(rows), starts, ends):
-            if len(lane) < settings.min_group:
+            if len(lane) < settings.min_group_size:
                 continue
-            pieces = -(-len(lane) // settings.max_group)
+            pieces = -(-len(lane) // settings.max_group_size)
             for place, row in enumerate(lane):
                 names[row] = group_id(keys[number], part + place * pieces // len(lane))
             part += pieces

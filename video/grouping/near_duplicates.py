@@ -32,9 +32,14 @@ _ROUNDING = 1e-6  # of a share
 class NearDuplicateSettings(Settings):
     """When two clips of a video show the same."""
 
-    radius_bits: int = Field(8, ge=0, le=64, description="by how many of 64 bits hashes of the same picture may differ")
-    min_share: float = Field(
-        0.5, gt=0, le=1, description="of the shorter clip's keyframes that have a near match in the other"
+    hamming_radius: int = Field(
+        8, ge=0, le=64, description="By how many of their 64 bits the pHashes of the same picture may differ."
+    )
+    min_frame_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="The share of the shorter clip's keyframes that must have a near match in the other clip.",
     )
 
 
@@ -85,10 +90,10 @@ def _comparable(clips: OrderedClips, a: Ints, b: Ints) -> NDArray[np.bool_]:
 
 
 def _hashes_match(clips: OrderedClips, a: Ints, b: Ints, settings: NearDuplicateSettings) -> NDArray[np.bool_]:
-    share_a, share_b = _shares(clips, a, b, settings.radius_bits)
+    share_a, share_b = _shares(clips, a, b, settings.hamming_radius)
     longer = clips.length_ms[a] - clips.length_ms[b]
     share = np.where(longer < 0, share_a, np.where(longer > 0, share_b, np.maximum(share_a, share_b)))
-    return share >= settings.min_share - _ROUNDING
+    return share >= settings.min_frame_share - _ROUNDING
 
 
 def _later_pairs(row_end: Ints) -> Iterator[Pairs]:
@@ -106,13 +111,13 @@ def _later_pairs(row_end: Ints) -> Iterator[Pairs]:
         first = last
 
 
-def _shares(clips: OrderedClips, a: Ints, b: Ints, radius_bits: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _shares(clips: OrderedClips, a: Ints, b: Ints, hamming_radius: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Computes, for each pair, the share of a's hashes that have one near in b, and of b's that have one near in a."""
     (some, of_a), (others, of_b) = _hash_columns(clips, a), _hash_columns(clips, b)
     found_a, found_b = np.zeros(some.shape, bool), np.zeros(others.shape, bool)
     for in_a, one in zip(found_a, some, strict=True):
         for in_b, other in zip(found_b, others, strict=True):
-            near = np.bitwise_count(one ^ other) <= radius_bits
+            near = np.bitwise_count(one ^ other) <= hamming_radius
             in_a |= near
             in_b |= near
     return (found_a & of_a).sum(axis=0) / of_a.sum(axis=0), (found_b & of_b).sum(axis=0) / of_b.sum(axis=0)

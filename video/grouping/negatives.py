@@ -24,21 +24,27 @@ _Table = Callable[[Ints, Ints], NDArray]  # of rows [q, 1] and other rows [q, m]
 class NegativeSettings(Settings):
     """Which clips of a video are named as negatives of each other."""
 
-    negatives: int = Field(4, ge=0, le=256, description="at most so many siblings are named as a clip's negatives")
-    rule: Literal["nearest", "seeded"] = Field("nearest", description="nearest in time first, or drawn by the seed")
-    seed: int = Field(0, ge=0, description="of the rule seeded")
-    gap_s: float = Field(0.0, ge=0, description="a sibling nearer in time is no negative; 0: only overlapping ones")
+    num_negatives: int = Field(
+        4, ge=0, le=256, description="At most so many siblings are the explicit negatives of a clip."
+    )
+    sampling_strategy: Literal["nearest", "random"] = Field(
+        "nearest", description="Which siblings are taken first: the nearest in time, or random ones by the seed."
+    )
+    seed: int = Field(0, ge=0, description="The seed of the random strategy.")
+    min_gap_s: float = Field(
+        0.0, ge=0, description="A sibling that is nearer in time is no negative; 0 rules out overlapping ones only."
+    )
     max_iou: float = Field(
-        0.3, gt=0, le=1, description="a moment is a negative of another below this temporal intersection over union"
+        0.3, gt=0, le=1, description="A moment is a negative of another below this temporal intersection over union."
     )
 
 
 def sibling_negatives(clips: ClipColumns, groups: ClipGrouping, settings: NegativeSettings) -> Ints:
-    """Rows of at most `negatives` members of each clip's group, best first: int64[n, negatives], -1 for none.
+    """Rows of at most `num_negatives` members of each clip's group, best first: int64[n, num_negatives], -1 for none.
 
     Never the clip itself, one that the same clip stays for, one that overlaps with it or one nearer in time than
-    `gap_s`. The rule: nearest in time, of equally near ones the earlier first; or in an order that the seed and the two
-    ids decide.
+    `min_gap_s`. The strategy: nearest in time, of equally near ones the earlier first; or in an order that the seed and
+    the two ids decide.
     """
     codes = groups.group.dictionary_encode()
     none = np.array([name == "" for name in codes.dictionary.to_pylist()], bool)
@@ -46,22 +52,23 @@ def sibling_negatives(clips: ClipColumns, groups: ClipGrouping, settings: Negati
     if len(sets):
         sets[none[sets]] = -1
     start_ms, end_ms = clips.start_ms, clips.end_ms
-    gap_ms = round(settings.gap_s * 1000)
+    gap_ms = round(settings.min_gap_s * 1000)
 
     def allowed(row: Ints, other: Ints) -> NDArray:
         apart_ms = np.maximum(start_ms[row], start_ms[other]) - np.minimum(end_ms[row], end_ms[other])
         return (groups.representative[row] != groups.representative[other]) & (apart_ms >= gap_ms)
 
     candidates = time_order(clips, sets)
-    return _chosen(sets, candidates[sets[candidates] >= 0], allowed, _ranks(clips, settings), settings.negatives)
+    return _chosen(sets, candidates[sets[candidates] >= 0], allowed, _ranks(clips, settings), settings.num_negatives)
 
 
 def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: ClipGrouping | None = None) -> Ints:
-    """Rows of at most `negatives` other moments of each moment's video, best first: int64[n, negatives], -1 for none.
+    """Rows of at most `num_negatives` other moments of each moment's video, best first, -1 for none.
 
+    int64[n, num_negatives].
     A negative's temporal intersection over union with the moment is below `max_iou`. It has another item, and with
     `groups` (of the same rows) no clip stays for both. An item that several rows have is named once. The
-    rule is that of `sibling_negatives`.
+    strategy is that of `sibling_negatives`.
     """
     video, _ = moments.videos()
     items = moments.items()
@@ -78,12 +85,12 @@ def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: C
 
     order = time_order(moments, video)
     _, firsts = np.unique(np.stack([video, items])[:, order], axis=1, return_index=True)
-    return _chosen(video, order[np.sort(firsts)], allowed, _ranks(moments, settings), settings.negatives)
+    return _chosen(video, order[np.sort(firsts)], allowed, _ranks(moments, settings), settings.num_negatives)
 
 
 def _ranks(clips: ClipColumns, settings: NegativeSettings) -> _Table:
-    """What the rule says: the lower, the better."""
-    if settings.rule == "seeded":
+    """The ranks by the strategy: the lower, the better."""
+    if settings.sampling_strategy == "random":
         hashes = random_numbers(clips.item_id, settings.seed)
         return lambda row, other: mix64(mix64(hashes[row]) ^ hashes[other]) >> np.uint64(1)
     start_ms, end_ms = clips.start_ms, clips.end_ms

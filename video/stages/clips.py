@@ -1,4 +1,4 @@
-"""Stage `clips`: each video, or span of one, becomes clips, which are stored as frames, as mp4, or as both.
+"""Stage `clips`: each video, or segment of one, becomes clips, which are stored as frames, as mp4, or as both.
 
 What a clip is follows from what is said of the video. Where somebody gave its parts times, these are the clips; a
 short video that is described as a whole is one clip; every other is taken apart at its cuts.
@@ -43,14 +43,20 @@ _LONGER = 1.1  # than its header says a video may be
 class ClipsSettings(SegmentSettings):
     """What becomes of a video."""
 
-    whole_up_to_s: float = Field(
-        60.0, ge=0, description="a video that is described as a whole, and no longer than this, is one clip"
+    single_clip_max_s: float = Field(
+        60.0, ge=0, description="A video that is described as a whole, and is no longer than this, is one clip."
     )
     probe: ProbeSettings = Field(
-        ProbeSettings(), description="what is refused; all but the side of videos that were not measured before"
+        ProbeSettings(),
+        description="Which videos are refused; all but the frame side is asked only of videos that no source has "
+        "probed.",
     )
-    video_timeout_s: float = tuning(600.0, gt=0, description="of work on a video, or a span of one, and beside it")
-    timeout_per_s: float = tuning(10.0, ge=0, description="seconds of work for each second of it")
+    video_timeout_s: float = tuning(
+        600.0, gt=0, description="Seconds of work that each row of a video may take, beside those of timeout_per_s."
+    )
+    timeout_per_s: float = tuning(
+        10.0, ge=0, description="Seconds of work that each second of video may take in addition."
+    )
 
 
 class Clips(MapStage):
@@ -74,7 +80,7 @@ class Clips(MapStage):
     summary = "a row for each clip: its frames and mp4, its times, sharpness, motion, hashes; one decode"
     schema = CLIPS_SCHEMA
     fan_out = True
-    origin_columns = {name: name for name in ("url", "video", "home", "licence")}
+    origin_columns = {name: name for name in ("url", "video", "home_shard", "licence")}
     writes_media = True
     transient_reasons = frozenset({"time_budget", "out_of_memory"})
 
@@ -131,7 +137,7 @@ class _VideoWork:
         probe_budget = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, begun=begun)
         with ended_after(_PATIENCE * probe_budget.seconds, self.video["url"]):
             self.timeline = self._timeline(source, probe_budget)
-        requests = requested_clips(self.video, self.timeline, self.settings.whole_up_to_s)
+        requests = requested_clips(self.video, self.timeline, self.settings.single_clip_max_s)
         budget = self._budget(self.timeline, requests, begun)
         with ended_after(_PATIENCE * budget.seconds, self.video["url"]):
             if requests is None:
@@ -147,11 +153,11 @@ class _VideoWork:
     def row(self, status: Status, reason: str, detail: str = "") -> dict[str, Any]:
         """A row with the columns that all rows of the video share, and without a clip."""
         self.row_count += 1
-        first = self.row_count == 1 and not self.video["span_start_s"]
+        first = self.row_count == 1 and not self.video["segment_start_s"]
         return {
             "url": self.video["url"],
             "video": self.video["video"],
-            "home": self.video["home"],
+            "home_shard": self.video["home_shard"],
             "licence": self.video["licence"],
             "downloaded_sha256": self.item.get("downloaded_sha256"),
             "duration_s": self.timeline.duration_s if self.timeline else self.video["duration_s"],
@@ -169,7 +175,7 @@ class _VideoWork:
     def _budget(self, timeline: Timeline, requests: list[ClipRequest] | None, begun: float) -> Budget:
         """The budget of the work on all clips, of which the probe has spent its part."""
         settings = self.settings
-        begin_s, end_s = self.video["span_start_s"] or 0.0, self.video["span_end_s"]
+        begin_s, end_s = self.video["segment_start_s"] or 0.0, self.video["segment_end_s"]
         length_s = (timeline.to_display(timeline.last_s) if end_s is None else end_s) - begin_s
         if requests is not None:
             clips = [request.clip for request in requests if request.clip and not request.clip.reason]
@@ -179,8 +185,8 @@ class _VideoWork:
         return Budget(seconds, settings.probe.max_side_px, timeline.first_s + longest_s, begun)
 
     def _timeline(self, source: Source, budget: Budget) -> Timeline:
-        if self.video["first_s"] is not None:
-            return Timeline(self.video["first_s"], self.video["duration_s"], self.video["zero_s"])
+        if self.video["first_frame_s"] is not None:
+            return Timeline(self.video["first_frame_s"], self.video["duration_s"], self.video["start_time_s"])
         probed = probe(source, self.settings.probe, budget)
         return Timeline(probed.start_s, probed.duration_s, probed.zero_s)
 
@@ -197,7 +203,9 @@ class _VideoWork:
             "questions": request.questions,
         }
         if clip.stats is not None:
-            row |= {name: getattr(clip.stats, name) for name in ("sharpness", "brightness", "motion", "black", "still")}
+            row |= {
+                name: getattr(clip.stats, name) for name in ("sharpness", "brightness", "motion", "black", "static")
+            }
             row["hashes"] = clip.hashes
             row["dynamic_range"] = clip.dynamic_range
         if clip.reason:
@@ -205,10 +213,10 @@ class _VideoWork:
         assert self.shard.media is not None
         row |= stored(clip, self.shard.media)
         if clip.frames:
-            row["frames_s"] = [self.timeline.to_display(time_s) for time_s in clip.frames_s]
+            row["frame_times_s"] = [self.timeline.to_display(time_s) for time_s in clip.frame_times_s]
             row["width"], row["height"] = clip.size
         if clip.mp4:
-            row |= {"mp4_frames": clip.mp4_frames, "copied": clip.copied}
+            row |= {"mp4_frames": clip.mp4_frames, "remuxed": clip.remuxed}
         return row
 
 
@@ -253,7 +261,7 @@ class Timeline:
 
     def segment(self, video: Mapping[str, Any]) -> Segment | None:
         """The segment of a row, for `segments.segment_clips`: open at the video's own ends. None: the whole video."""
-        begin_s, end_s = video["span_start_s"], video["span_end_s"]
+        begin_s, end_s = video["segment_start_s"], video["segment_end_s"]
         if not begin_s and end_s is None:
             return None
         return (self.zero_s + begin_s if begin_s else -inf, inf if end_s is None else self.zero_s + end_s)
@@ -277,7 +285,7 @@ class ClipRequest:
             self.other_texts.append(text)
 
 
-def requested_clips(video: Mapping[str, Any], timeline: Timeline, whole_up_to_s: float) -> list[ClipRequest] | None:
+def requested_clips(video: Mapping[str, Any], timeline: Timeline, single_clip_max_s: float) -> list[ClipRequest] | None:
     """Lists the clips of a row whose times are known beforehand, numbered by `Clip.annotation`; None: its scenes.
 
     Of a timed video: one for each interval of the row's annotations. Several that have the very same interval are one
@@ -290,7 +298,7 @@ def requested_clips(video: Mapping[str, Any], timeline: Timeline, whole_up_to_s:
         return _by_interval(annotated_clips([_interval(each, timeline) for each in timed], whole), timed)
     questions = questions_of(video)
     described = bool(video["text"] or questions)
-    if not described or timeline.duration_s > whole_up_to_s or (video["spans"] or 1) > 1:
+    if not described or timeline.duration_s > single_clip_max_s or (video["segments"] or 1) > 1:
         return None
     clip = annotated_clips([whole], whole)[0]
     return [ClipRequest(ClipKind.WHOLE, clip, video["text"] or "", other_texts_of(video), questions)]

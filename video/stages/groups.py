@@ -26,24 +26,50 @@ _CLIPS = "clips"
 class ClipGroupsSettings(Settings):
     """Which clips are kept, and how they are grouped. Grey levels are 0 to 255, as in `video.frame_stats`."""
 
-    drop_black: bool = Field(True, description="black: never anything lighter than almost black")
-    min_brightness: float = Field(8.0, ge=0, le=255, description="too_dark: the mean level is below this")
-    max_brightness: float = Field(247.0, ge=0, le=255, description="too_bright: the mean level is above this")
-    drop_still: bool = Field(False, description="still: pictures that never change, such as slides")
-    min_motion: float = Field(0.0, ge=0, description="no_motion: mean change in levels from one look to the next")
-    min_sharpness: float = Field(0.4, ge=0, description="blurred: below this; 1.5 and more is sharp, 0.7 a little soft")
-    min_side_px: int = Field(1, ge=1, description="too_small: of the shorter side of its frames")
-    told_apart: bool = Field(True, description="moments that are described in different words are not alike")
-    group: GroupSettings = GroupSettings()
+    drop_black: bool = Field(
+        True, description="Whether a clip that never shows anything lighter than almost black is filtered (black)."
+    )
+    min_brightness: float = Field(
+        8.0, ge=0, le=255, description="The lowest mean grey level of a clip; below it the clip is filtered (too_dark)."
+    )
+    max_brightness: float = Field(
+        247.0,
+        ge=0,
+        le=255,
+        description="The highest mean grey level of a clip; above it the clip is filtered (too_bright).",
+    )
+    drop_static: bool = Field(
+        False, description="Whether a clip whose picture never changes, such as a slide, is filtered (static)."
+    )
+    min_motion: float = Field(
+        0.0,
+        ge=0,
+        description="The smallest mean change between measured frames, in grey levels; below it the clip is "
+        "filtered (low_motion).",
+    )
+    min_sharpness: float = Field(
+        0.4,
+        ge=0,
+        description="The lowest sharpness of a clip (1.5 and more is sharp, 0.7 a little soft); below it the clip "
+        "is filtered (blurred).",
+    )
+    min_side_px: int = Field(
+        1, ge=1, description="The shortest side of a clip's frames; below it the clip is filtered (too_small)."
+    )
+    respect_descriptions: bool = Field(
+        True, description="Whether annotated moments with different descriptions stay, however similar they look."
+    )
+    group: GroupSettings = Field(GroupSettings(), description="Which clips of a video form a group of hard negatives.")
 
 
 class Groups(MapStage):
     """All clips of the videos that begin in a shard, good ones in groups that are each other's hard negatives.
 
     Rows come by video, in the order in which videos first appear, then by time and item. Those that were removed stay
-    as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, still, no_motion, blurred,
-    too_small. Clips that look like a better one of their video that stays are duplicates of it: alike_sibling (see
-    `video.grouping.groups`). Moments that overlap are not, nor are (`told_apart`) those that are described differently.
+    as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, static, low_motion,
+    blurred, too_small. Clips that look like a better one of their video that stays are duplicates of it:
+    near_duplicate_sibling (see `video.grouping.groups`). Moments that overlap are not, nor are those that are
+    described differently (`respect_descriptions`).
     """
 
     name = "groups"
@@ -68,7 +94,7 @@ class Groups(MapStage):
 
 def rows_of_shard(clips: pa.Table, home: int) -> pa.Table:
     """The rows of videos that begin in a shard. A row that lost its home, with its video, belongs to it too."""
-    return clips.filter(pc.fill_null(pc.equal(clips.column("home"), home), True))
+    return clips.filter(pc.fill_null(pc.equal(clips.column("home_shard"), home), True))
 
 
 def sort_clips(clips: pa.Table) -> pa.Table:
@@ -114,8 +140,8 @@ def first_failed_rule(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Array
         "black": pc.and_(column("black"), settings.drop_black),
         "too_dark": pc.less(brightness, settings.min_brightness),
         "too_bright": pc.greater(brightness, settings.max_brightness),
-        "still": pc.and_(column("still"), settings.drop_still),
-        "no_motion": pc.less(column("motion"), settings.min_motion),
+        "static": pc.and_(column("static"), settings.drop_static),
+        "low_motion": pc.less(column("motion"), settings.min_motion),
         "blurred": pc.less(column("sharpness"), settings.min_sharpness),
         "too_small": pc.less(pc.min_element_wise(column("width"), column("height")), settings.min_side_px),
     }
@@ -130,7 +156,7 @@ def _groups_of(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
         return clips.column(name).combine_chunks()
 
     item_id, description = column("item_id"), None
-    if settings.told_apart:
+    if settings.respect_descriptions:
         description = pa.array(map(_description, clips.select(["kind", "text", "questions"]).to_pylist()), pa.string())
     start_s, end_s = column("start_s").to_numpy(), column("end_s").to_numpy()
     columns = ClipColumns(column("video"), start_s, end_s, item_id, column("hashes"), description=description)

@@ -20,14 +20,14 @@ from corpus.schema import FRAME_EXT, Status, id_of_digest, table_schema
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
 from video.frames import uniform_times
-from video.grouping.groups import ALIKE_SIBLING, GroupSettings, assign_groups
+from video.grouping.groups import NEAR_DUPLICATE_SIBLING, GroupSettings, assign_groups
 from video.schema import WINDOWS_SCHEMA, ClipKind
 from video.segments import Interval
 from video.stages.groups import rows_of_shard
 
 _CAPTION = "caption"  # a table, and its column
 _MEASURED = ("sharpness", "brightness", "motion")
-_OF_VIDEO = ("url", "video", "home", "licence", "downloaded_sha256", "duration_s", "video_text")
+_OF_VIDEO = ("url", "video", "home_shard", "licence", "downloaded_sha256", "duration_s", "video_text")
 
 _HINT_CHARS_EACH = 40  # what is said of a clip in fewer characters says nothing: rather leave some clips out
 _MILLI = 1000
@@ -38,13 +38,23 @@ Row = dict[str, Any]
 class WindowSettings(Settings):
     """How long windows are, and what they are made of."""
 
-    min_s: float = Field(60.0, gt=0, description="shorter stretches of a video are left out")
-    max_s: float = Field(180.0, gt=0, description="a video that is no longer is one window")
-    whole_from_s: float = Field(20.0, ge=0, description="a video that is shorter is none")
-    max_gap_s: float = Field(10.0, ge=0, description="of a window in no usable clip; at a longer one it ends")
-    frames: int = Field(8, ge=1, description="of a window, evenly spread over its time")
-    hint_chars: int = Field(1500, ge=0, description="of what is said of its clips, for a captioner")
-    max_group: int = Field(32, ge=3, le=1024, description="windows of a video that are each other's hard negatives")
+    min_s: float = Field(60.0, gt=0, description="The shortest window; shorter stretches of a video are left out.")
+    max_s: float = Field(180.0, gt=0, description="The longest window; a video that is no longer is one window.")
+    whole_video_min_s: float = Field(20.0, ge=0, description="The shortest video that is a window as a whole.")
+    max_gap_s: float = Field(
+        10.0,
+        ge=0,
+        description="The longest time within a window that lies in no usable clip; at a longer gap the window ends.",
+    )
+    frames_per_window: int = Field(
+        8, ge=1, description="How many frames stand for a window, evenly spread over its time."
+    )
+    max_context_chars: int = Field(
+        1500, ge=0, description="How many characters of its clips' texts a window's captioner is shown."
+    )
+    max_group_size: int = Field(
+        32, ge=3, le=1024, description="The most windows of a video that are each other's hard negatives."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> WindowSettings:
@@ -70,7 +80,7 @@ def windows_of(clips: Sequence[Interval], duration_s: float, settings: WindowSet
     another clip: as much of the video as possible is in one, and then their lengths are as near as possible to the
     middle between the bounds. Clips longer than a window are left out.
     """
-    if settings.whole_from_s <= duration_s <= settings.max_s and not _gap(clips, duration_s, settings.max_gap_s):
+    if settings.whole_video_min_s <= duration_s <= settings.max_s and not _gap(clips, duration_s, settings.max_gap_s):
         return [Window(0.0, duration_s, tuple(range(len(clips))), whole=True)]
     return [window for run in _runs(clips, settings) for window in _shared_out(run, settings)]
 
@@ -173,7 +183,9 @@ def _cut(text: str, limit: int) -> str:
 class WindowsSettings(Settings):
     """Which videos become windows of a few minutes, besides clips."""
 
-    sources: dict[str, WindowSettings] = {}
+    sources: dict[str, WindowSettings] = Field(
+        {}, description="Which sources of videos are made into windows, and how."
+    )
 
 
 class Windows(MapStage):
@@ -243,7 +255,7 @@ def rows_of(clips: Sequence[Row], settings: WindowSettings) -> list[Row]:
     about["downloaded_sha256"] = next((clip["downloaded_sha256"] for clip in clips if clip["downloaded_sha256"]), None)
     questions: list[Row] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
     others: list[str] = next((clip["video_other_texts"] for clip in clips if clip["video_other_texts"]), [])
-    usable = [clip for clip in clips if clip["status"] == Status.KEPT or clip["reason"] == ALIKE_SIBLING]
+    usable = [clip for clip in clips if clip["status"] == Status.KEPT or clip["reason"] == NEAR_DUPLICATE_SIBLING]
     found = windows_of([(clip["start_s"], clip["end_s"]) for clip in usable], about["duration_s"] or 0.0, settings)
     rows = [about | _row(window, [usable[at] for at in window.clips], settings) for window in found]
     rows = rows or [about | {"status": Status.FILTERED, "reason": "no_window"}]
@@ -265,21 +277,21 @@ def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
         "end_s": window.end_s,
         "scenes": sum(clip["scenes"] or 0 for clip in clips),
         "black": all(clip["black"] for clip in clips),
-        "still": all(clip["still"] for clip in clips),
-        "hint": shortened([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.hint_chars),
+        "static": all(clip["static"] for clip in clips),
+        "hint": shortened([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.max_context_chars),
     }
     row |= {name: _mean([clip[name] for clip in clips], lengths) for name in _MEASURED}
     frames = sorted((frame for clip in clips for frame in _frames(clip)), key=lambda frame: frame[0])
     if not frames:
         return row | {"status": Status.FAILED, "reason": "no_frames"}
     times_s = [time_s for time_s, _, _ in frames]
-    wanted_s = uniform_times(window.start_s, window.end_s, settings.frames)
+    wanted_s = uniform_times(window.start_s, window.end_s, settings.frames_per_window)
     chosen = [frames[nearest(times_s, time_s)] for time_s in wanted_s]
     width, height = chosen[0][2]
     return row | {
         "item_id": id_of_digest(hashlib.sha256(b"".join(part["item_id"] for _, part, _ in chosen)).digest()),
         "parts": [part for _, part, _ in chosen],
-        "frames_s": [time_s for time_s, _, _ in chosen],
+        "frame_times_s": [time_s for time_s, _, _ in chosen],
         "width": width,
         "height": height,
         "status": Status.KEPT,
@@ -290,7 +302,7 @@ def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
 def _frames(clip: Row) -> Iterator[tuple[float, Row, tuple[int, int]]]:
     """When each frame of a clip is seen, where it lies, and its size."""
     parts = [part for part in clip["parts"] or [] if part["ext"] == FRAME_EXT]
-    for time_s, part in zip(clip["frames_s"] or [], parts, strict=True):
+    for time_s, part in zip(clip["frame_times_s"] or [], parts, strict=True):
         yield time_s, part, (clip["width"], clip["height"])
 
 
@@ -301,7 +313,7 @@ def _group(rows: Sequence[Row], settings: WindowSettings) -> None:
     start_ms, end_ms = (np.rint([row[name] * 1000 for row in rows]).astype(np.int64) for name in ("start_s", "end_s"))
     key = b"windows\0" + rows[0]["video"].encode()
     names = assign_groups(
-        np.zeros(len(rows), np.int64), start_ms, end_ms, [key], GroupSettings(max_group=settings.max_group)
+        np.zeros(len(rows), np.int64), start_ms, end_ms, [key], GroupSettings(max_group_size=settings.max_group_size)
     )
     for row, name in zip(rows, names, strict=True):
         row["group"] = name

@@ -41,19 +41,28 @@ Interval = tuple[float, float]
 class CutSettings(Settings):
     """Settings of the mp4 files of clips."""
 
-    stream_copy: bool = Field(True, description="take packets over where that gives exactly the clip's frames")
-    copied_codecs: frozenset[Literal["h264", "hevc", "vp9", "av1"]] = Field(
-        frozenset({"h264"}), description="all others are encoded as H.264"
+    stream_copy: bool = Field(
+        True, description="Whether packets are copied where that gives exactly the clip's frames."
     )
-    encode: EncodeSettings = EncodeSettings()
+    remux_codecs: frozenset[Literal["h264", "hevc", "vp9", "av1"]] = Field(
+        frozenset({"h264"}), description="Codecs whose packets may be copied; all others are encoded as H.264."
+    )
+    encode: EncodeSettings = Field(EncodeSettings(), description="How clips are encoded that cannot be copied.")
     min_decoded_share: float = Field(
-        0.5, ge=0, le=1, description="of a clip's packets that give a frame; a clip with fewer is left out: damaged"
+        0.5,
+        ge=0,
+        le=1,
+        description="The share of a clip's packets that must decode; with less the clip fails (damaged).",
     )
-    sound: bool = Field(False, description="keep the sound, as AAC")
-    sound_bits_per_s: int = Field(128_000, ge=8_000)
-    open_clips: int = tuning(4, ge=1, description="encoded at a time; where more overlap, they are decoded again")
-    seek_over_s: float = tuning(10.0, ge=0, description="time in no clip that is not worth decoding")
-    decoder_threads: int = tuning(0, ge=0, description="0: one for each core")
+    audio: bool = Field(False, description="Whether the mp4 keeps the audio, as AAC.")
+    audio_bits_per_s: int = Field(128_000, ge=8_000, description="The bit rate of the audio.")
+    max_open_clips: int = tuning(
+        4, ge=1, description="How many clips are encoded at a time; where more overlap, they are decoded again."
+    )
+    min_seek_gap_s: float = tuning(
+        10.0, ge=0, description="The shortest stretch without clips that is skipped by seeking and not decoded."
+    )
+    decoder_threads: int = tuning(0, ge=0, description="Threads of the decoder; 0 is one for each core.")
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class CutClip:
     index: int  # of its interval
     data: bytes
     frames: int
-    copied: bool
+    remuxed: bool
     start_s: float  # when its first frame is shown in the source; without frames, as asked for, and so the end
     end_s: float  # when its last frame makes way
     reason: str = ""
@@ -76,7 +85,7 @@ class CutResult:
     """The number of frames of a written clip, and whether it is a copy."""
 
     frames: int
-    copied: bool
+    remuxed: bool
 
 
 def cut_mp4(
@@ -96,7 +105,7 @@ def cut_mp4(
         Path(target).write_bytes(clip.data)
     else:
         target.write(clip.data)
-    return CutResult(clip.frames, clip.copied)
+    return CutResult(clip.frames, clip.remuxed)
 
 
 def cut_many(
@@ -109,7 +118,7 @@ def cut_many(
     """Cuts one clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
 
     Upright, in square pixels and in SDR, at the source's size (even, and so at most a pixel smaller, where it is
-    encoded). Memory: the clip that is given, those that are being written, and the frames that at most `open_clips`
+    encoded). Memory: the clip that is given, those that are being written, and the frames that at most `max_open_clips`
     encoders look ahead over.
 
     `decoded`: what a pass over all intervals has decoded; without it each copied clip is decoded once. Raises
@@ -123,7 +132,7 @@ def cut_many(
     order = sorted(range(len(intervals)), key=lambda index: intervals[index])
     with ExitStack() as stack:
         container = stack.enter_context(open_container(source, settings.decoder_threads, budget))
-        sound = stack.enter_context(Sound(source, settings.sound_bits_per_s, budget)) if settings.sound else None
+        sound = stack.enter_context(Sound(source, settings.audio_bits_per_s, budget)) if settings.audio else None
         if sound is not None:
             with video_errors():
                 sound.breaks = breaks_of(container, video_stream(container), budget)
@@ -132,7 +141,7 @@ def cut_many(
             done.add(clip.index)
             yield _with_sound(clip, sound)
         remaining = [(index, intervals[index]) for index in order if index not in done]
-        for decode_range in decode_ranges(remaining, settings.open_clips, settings.seek_over_s):
+        for decode_range in decode_ranges(remaining, settings.max_open_clips, settings.min_seek_gap_s):
             for clip in _encoded(container, decode_range, settings, budget):
                 yield _with_sound(clip, sound)
 
@@ -171,7 +180,7 @@ def _copies(
 ) -> Iterator[CutClip]:
     """Copies the clips that can be copied and that decode completely."""
     stream = video_stream(container)
-    if not intervals or not settings.stream_copy or not can_remux(container, stream, settings.copied_codecs):
+    if not intervals or not settings.stream_copy or not can_remux(container, stream, settings.remux_codecs):
         return
     first = next(frames(container, intervals[0][1][0], budget=budget), None)
     if first is None or not first.as_stored:  # readers differ in what they make of turns and the like: clips have none

@@ -31,13 +31,17 @@ _SAME_BYTES = {"x264-params": "asm=SSE4.2"} if platform.machine().lower() in ("x
 class EncodeSettings(Settings):
     """How x264 makes the clips that can't be copied."""
 
-    crf: int = Field(23, ge=0, le=51, description="constant rate factor: lower is better and larger")
+    crf: int = Field(23, ge=0, le=51, description="The constant rate factor of x264: lower is better and larger.")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        "veryfast"
+        Field("veryfast", description="The preset of x264: slower ones make smaller files.")
     )
-    gop_frames: int = Field(250, ge=1, description="longest distance between keyframes")
-    # Not a matter of speed alone: with another number of threads x264 makes other bytes.
-    threads: int = Field(1, ge=1, le=64, description="for each clip that is open")
+    gop_frames: int = Field(250, ge=1, description="The longest distance between keyframes.")
+    threads: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Threads of the encoder for each open clip; x264 makes other bytes with another number.",
+    )
 
 
 class ClipWriter:

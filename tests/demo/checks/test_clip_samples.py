@@ -41,12 +41,12 @@ def another_source(samples: Samples) -> None:
 
 def other_frames(samples: Samples) -> None:
     row = samples[3]["shown"]["positive"]
-    samples[3]["shown"]["positive"] = {**row, "frames_s": [time_s + 1 for time_s in row["frames_s"]]}
+    samples[3]["shown"]["positive"] = {**row, "frame_times_s": [time_s + 1 for time_s in row["frame_times_s"]]}
 
 
 def backwards(samples: Samples) -> None:
     row = samples[3]["shown"]["positive"]
-    samples[3]["shown"]["positive"] = {**row, "frames_s": row["frames_s"][::-1]}
+    samples[3]["shown"]["positive"] = {**row, "frame_times_s": row["frame_times_s"][::-1]}
 
 
 def of_two_films(samples: Samples) -> None:
@@ -131,7 +131,7 @@ def described(truth: Truth) -> Callable[[Samples], None]:
         for sample in samples:
             row: Row = sample["shown"]["positive"]
             if row["url"] == film.url:
-                jpegs = [jpeg(film, film.frame_at(time_s)) for time_s in row["frames_s"]]
+                jpegs = [jpeg(film, film.frame_at(time_s)) for time_s in row["frame_times_s"]]
                 frames = [decode_to_budget(data, BUDGET.per_image(FRAMES)) for data in jpegs]
                 sample.update(query={"text": dummy_caption(*frames), "media": []}, caption_model=MODEL)
 
@@ -171,4 +171,4 @@ def film_path(truth: Truth) -> Path:
 
 
 def test_samples_have_as_many_frames_as_they_say(film_truth: Truth) -> None:
-    assert all(len(row["frames_s"]) == FRAMES for row in right_rows(film_truth) if row.get("frames_s"))
+    assert all(len(row["frame_times_s"]) == FRAMES for row in right_rows(film_truth) if row.get("frame_times_s"))

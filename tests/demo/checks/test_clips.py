@@ -74,7 +74,7 @@ def dropped(name: str, place: int) -> Callable[[list[Row]], None]:
 
 
 def all_of_a_scene_stand_aside(rows: list[Row]) -> None:
-    feature_clip(rows, 0).update(status="duplicate", reason="alike_sibling", group="")
+    feature_clip(rows, 0).update(status="duplicate", reason="near_duplicate_sibling", group="")
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def all_of_a_scene_stand_aside(rows: list[Row]) -> None:
         (joined, "reaches over the cuts"),
         (over_a_fade, "frames of a transition"),
         (kept("black"), "planted as ['black'], but it is kept ()"),
-        (kept("still"), "planted as ['still'], but it is kept ()"),
-        (kept("alike_sibling"), "is in its group 2 times"),
+        (kept("static"), "planted as ['static'], but it is kept ()"),
+        (kept("near_duplicate_sibling"), "is in its group 2 times"),
         (dropped("feature.mkv", 4), "is in 0 clips"),
         (named("feature.mkv", 4, status="filtered", reason="blurred"), "it is filtered (blurred)"),
         (named("feature.mkv", 1, group="another"), "clips are in the groups"),

@@ -47,7 +47,7 @@ def test_every_frame_is_there_at_its_time_with_its_number(film_truth: Truth, see
         for shot in film.shots:
             own = numbers[shot.first : shot.until]
             counted = [film.first_number + frame for frame in range(shot.first, shot.until)]
-            assert own == ([counted[0]] * len(counted) if shot.reason == "still" else counted)
+            assert own == ([counted[0]] * len(counted) if shot.reason == "static" else counted)
     first, second = (set(seen[film.name][1]) for film in film_truth.films)
     assert not first & second
 
@@ -80,7 +80,7 @@ def test_the_feature_has_all_that_is_hard_about_films(film_world: Path, film_tru
     pictures = seen[FEATURE][2]
     (black,) = [shot for shot in film.shots if shot.reason == "black"]
     assert black.scene == BLACK and pictures[black.first : black.until].max() < 20
-    (still,) = [shot for shot in film.shots if shot.reason == "still"]
+    (still,) = [shot for shot in film.shots if shot.reason == "static"]
     assert np.abs(np.diff(pictures[still.first : still.until], axis=0)).max() <= 2
     ((start, end),) = [film.transitions[0]]
     assert pictures[(start + end) // 2].mean() < 15  # the fade

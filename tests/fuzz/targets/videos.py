@@ -98,12 +98,12 @@ def _clips(folder: Path) -> Reader:
     from tests.helpers import clip_shards
 
     path = folder / "a.mp4"
-    clips = ClipSettings(min_s=0.3, max_s=1.0, trim_s=0.0)
-    stage = Clips(ClipsSettings(mp4=True, clips=clips, cut=CutSettings(sound=True)))
+    clips = ClipSettings(min_s=0.3, max_s=1.0, boundary_trim_s=0.0)
+    stage = Clips(ClipsSettings(mp4=True, clips=clips, cut=CutSettings(audio=True)))
 
     def read(data: bytes) -> object:
         path.write_bytes(data)
-        known = {"first_s": 0.0, "duration_s": 2.0} if len(data) % 2 else {"first_s": None}
+        known = {"first_frame_s": 0.0, "duration_s": 2.0} if len(data) % 2 else {"first_frame_s": None}
         tables = {ROWS: [clip_shards.video_row(path, **known)], ITEMS: [clip_shards.in_place(path)]}
         rows = clip_shards.run_clips(folder, stage, tables[ROWS], tables[ITEMS])
         for row in rows:

@@ -35,13 +35,13 @@ def named(pairs: list[dict[str, Any]], clips: list[Clip]) -> dict[str, list[str]
 def test_siblings_are_kept_together_or_named_or_both(
     tmp_path: Path, siblings: str, grouped: bool, negatives: int
 ) -> None:
-    found = make(tmp_path, FILM, siblings=siblings, negatives={"negatives": 2})
+    found = make(tmp_path, FILM, siblings=siblings, negatives={"num_negatives": 2})
     assert {pair["group"] for pair in found} == {"g" if grouped else ""}
     assert {len(pair["negatives"]) for pair in found} == {negatives}
 
 
 def test_named_siblings_are_the_nearest_in_time_as_clips_or_as_texts(tmp_path: Path) -> None:
-    wanted = {"siblings": "negatives", "negatives": {"negatives": 2}}
+    wanted = {"siblings": "negatives", "negatives": {"num_negatives": 2}}
     found = make(tmp_path / "a", FILM, **wanted)
     assert named(found, FILM) == {
         "text a": ["b", "c"],
@@ -85,7 +85,7 @@ def test_a_sibling_of_which_the_same_is_said_is_no_negative(tmp_path: Path) -> N
 
 def test_those_that_are_passed_over_make_room_for_others(tmp_path: Path) -> None:
     clips = [replace(clip, text="the same") for clip in FILM[:4]] + [FILM[4]]
-    found = make(tmp_path, clips, siblings="negatives", negatives={"negatives": 1})
+    found = make(tmp_path, clips, siblings="negatives", negatives={"num_negatives": 1})
     assert named(found, clips)["the same"] == ["e"]
 
 
@@ -158,7 +158,7 @@ def test_other_moments_of_the_video_are_a_moments_negatives_if_they_share_little
     assert named(found[:2], moments) == {"he runs": ["c", "d"], "he runs fast": ["c", "d"]}
     assert named(found[2:3], moments) == {"he falls": ["b", "a"]}  # not the other time that he falls
     assert named(found[4:], moments) == {"of another": []}
-    looser = make(tmp_path / "b", moments, of="moments", negatives={"max_iou": 0.9, "negatives": 1})
+    looser = make(tmp_path / "b", moments, of="moments", negatives={"max_iou": 0.9, "num_negatives": 1})
     assert named(looser[:1], moments) == {"he runs": ["b"]}
 
 

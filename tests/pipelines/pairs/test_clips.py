@@ -15,7 +15,7 @@ from pipelines.pairs.clips import ClipPairs, ClipPairSettings
 from pipelines.pairs.image_text import Pairs, PairSettings
 from tests.helpers.clip_tables import Clip, make
 
-CLIPS = [Clip("a", 0, "a cat "), Clip("b", 5, "a dog"), Clip("c", 10, None), Clip("d", 15, "gone", reason="still")]
+CLIPS = [Clip("a", 0, "a cat "), Clip("b", 5, "a dog"), Clip("c", 10, None), Clip("d", 15, "gone", reason="static")]
 
 
 def part(start_s: float, end_s: float, video: str = "one") -> dict[str, Any]:
@@ -130,7 +130,7 @@ def test_a_question_about_a_clip_finds_its_answer(tmp_path: Path) -> None:
 
 def test_a_shard_without_clips_has_no_pairs(tmp_path: Path) -> None:
     assert make(tmp_path / "a", []) == []
-    assert make(tmp_path / "b", [Clip("a", text="t", reason="still")], siblings="both") == []
+    assert make(tmp_path / "b", [Clip("a", text="t", reason="static")], siblings="both") == []
     assert make(tmp_path / "c", [Clip("a", text="t")], of="moments") == []
     assert len(make(tmp_path / "d", [Clip("a", frames=0, mp4=False)], siblings="both")) == 1
 
@@ -165,7 +165,7 @@ def test_a_dataset_that_does_not_say_is_of_images() -> None:
         ({"source": "s", "kind": "clips", "sibling": "x"}, "datasets.d.sibling: unknown key; did you mean 'siblings'?"),
         (
             {"source": "s", "kind": "clips", "negatives": {"gaps": 1}},
-            "datasets.d.negatives.gaps: unknown key; did you mean 'gap_s'?",
+            "datasets.d.negatives.gaps: unknown key; did you mean 'min_gap_s'?",
         ),
         ({"kind": "clips"}, "datasets.d.source: Field required"),
         ({"source": "s", "kind": "clip"}, "datasets.d: Input tag 'clip' found using kind() does not match any of the"),

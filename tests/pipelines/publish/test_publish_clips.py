@@ -29,7 +29,7 @@ PER_SHARD = 12
 def world(tmp_path_factory: pytest.TempPathFactory) -> ClipWorld:
     world = ClipWorld(str(tmp_path_factory.mktemp("work")), FILMS)
     world.dataset("films", media="both", siblings="both")
-    world.dataset("captions", direction="clip_to_text", siblings="negatives", negatives={"negatives": 1})
+    world.dataset("captions", direction="clip_to_text", siblings="negatives", negatives={"num_negatives": 1})
     world.dataset("asked", of="questions", media="mp4")
     return world
 

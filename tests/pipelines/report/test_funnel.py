@@ -111,14 +111,14 @@ def test_rows_without_a_last_word_are_pending(shop: Shop) -> None:
 def test_a_video_counts_as_its_clips(shop: Shop) -> None:
     shop.stage(Download(Settings()), [KEPT, LOST], [KEPT])
     shop.stage(Clips(Settings()), [KEPT, KEPT, DARK], [KEPT, ("failed", "truncated")])
-    together = [KEPT, KEPT, DARK, ("duplicate", "alike_sibling"), ("failed", "truncated")]
+    together = [KEPT, KEPT, DARK, ("duplicate", "near_duplicate_sibling"), ("failed", "truncated")]
     shop.stage(Groups(Settings()), together, [])
     assert shop.funnel(3, {"read": 3}) == {
         "rows_in": 6,  # five rows of clips, and a video that could not be downloaded
         "kept": 2,
         "removed": {
             "filtered": {"dark": 1},
-            "duplicate": {"alike_sibling": 1},
+            "duplicate": {"near_duplicate_sibling": 1},
             "failed": {"http_404": 1, "truncated": 1},
         },
         "source_rows": 3,

@@ -157,7 +157,7 @@ class Triples(ToySource):
     def shards(self) -> Iterator[pa.Table]:
         for number, table in enumerate(super().shards()):
             rows = range(number * SHARD_ROWS, number * SHARD_ROWS + table.num_rows)
-            yield table.append_column("home", pa.array([row // 3 * 3 // SHARD_ROWS for row in rows], pa.int32()))
+            yield table.append_column("home_shard", pa.array([row // 3 * 3 // SHARD_ROWS for row in rows], pa.int32()))
 
 
 def test_rows_that_go_on_in_later_shards_are_noted(tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
     assert first == {
         "url": f"{folder}/a.mp4",
         "video": "a.mp4",
-        "span_start_s": 0.0,
-        "span_end_s": None,
+        "segment_start_s": 0.0,
+        "segment_end_s": None,
         "text": "A film.",
         "annotations": [
             {**empty, "start_s": None, "end_s": None, "question": "How many?", "answer": "Two."},
@@ -91,10 +91,10 @@ def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
             {**empty, "start_s": 2.0, "end_s": None, "text": "later"},
         ],
         "timed": True,
-        "home": 0,
-        "spans": 1,
-        "first_s": None,
-        "zero_s": None,
+        "home_shard": 0,
+        "segments": 1,
+        "first_frame_s": None,
+        "start_time_s": None,
         "duration_s": None,
         "licence": "CC0",
     }
@@ -111,14 +111,14 @@ def test_long_videos_become_spans(tmp_path: Path, film: bytes) -> None:
         {"video": "long.mp4", "text": "All."},
         {"video": "long.mp4", "question": "Of all?", "answer": "Yes."},
     )
-    rows = source(folder, annotations=[form], span_s=2)
+    rows = source(folder, annotations=[form], segment_s=2)
     first, second = rows_of(rows)
-    assert [(row["span_start_s"], row["span_end_s"]) for row in (first, second)] == [(0.0, 1.5), (1.5, None)]
+    assert [(row["segment_start_s"], row["segment_end_s"]) for row in (first, second)] == [(0.0, 1.5), (1.5, None)]
     assert (texts_of(first), texts_of(second)) == (["Of all?", "0", "1.49"], ["1.5", "2.9", "3.1"])
     assert [each["start_s"] for each in first["annotations"]] == [None, 0.0, 1.49]
     assert [each["start_s"] for each in second["annotations"]] == [1.5, 2.9, 3.1]
     assert first["text"] == second["text"] == "All."
-    assert [(row["home"], row["spans"], row["timed"], row["first_s"]) for row in (first, second)] == [
+    assert [(row["home_shard"], row["segments"], row["timed"], row["first_frame_s"]) for row in (first, second)] == [
         (0, 2, True, 0)
     ] * 2
     assert first["duration_s"] == pytest.approx(3.0, abs=0.1)
@@ -136,8 +136,10 @@ def test_a_video_that_cannot_be_read_is_one_row(tmp_path: Path, film: bytes) -> 
     folder = place(tmp_path / "v", film, "cut.mp4", "empty.mp4", "long.mp4")
     truncate(tmp_path / "v" / "cut.mp4", 0.5)
     truncate(tmp_path / "v" / "empty.mp4", 0)
-    rows = rows_of(source(folder, span_s=1, max_duration_s=2))
-    assert [(row["video"], row["span_end_s"]) for row in rows] == [(f"{n}.mp4", None) for n in ("cut", "empty", "long")]
+    rows = rows_of(source(folder, segment_s=1, max_duration_s=2))
+    assert [(row["video"], row["segment_end_s"]) for row in rows] == [
+        (f"{n}.mp4", None) for n in ("cut", "empty", "long")
+    ]
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
@@ -263,8 +265,8 @@ def bucket() -> Iterator[str]:
 
 
 def test_videos_in_a_store_are_one_row_each(bucket: str) -> None:
-    (row,) = rows_of(source(bucket, span_s=1))
-    assert (row["url"], row["video"], row["span_end_s"]) == ("memory:///bucket/deep/a.mp4", "deep/a.mp4", None)
+    (row,) = rows_of(source(bucket, segment_s=1))
+    assert (row["url"], row["video"], row["segment_end_s"]) == ("memory:///bucket/deep/a.mp4", "deep/a.mp4", None)
 
 
 def test_samples_grow(tmp_path: Path, film: bytes) -> None:
@@ -272,8 +274,8 @@ def test_samples_grow(tmp_path: Path, film: bytes) -> None:
     form = plain(tmp_path, *({"video": str(at % 6), "start_s": at / 4, "text": f"{at}"} for at in range(12)))
 
     def drawn(**settings: Any) -> list[tuple[str, float]]:
-        rows = rows_of(source(folder, annotations=[form], span_s=2, **settings))
-        return [(row["video"], row["span_start_s"]) for row in rows]
+        rows = rows_of(source(folder, annotations=[form], segment_s=2, **settings))
+        return [(row["video"], row["segment_start_s"]) for row in rows]
 
     few, more = drawn(sample_rows=5), drawn(sample_rows=8)
     assert len(few) == 5 and more[:5] == few and len(more) == 8

@@ -87,7 +87,7 @@ def test_all_packets_are_read_once_for_a_file(tmp_path: Path, monkeypatch: pytes
 def test_clips_over_a_break_have_their_frames_and_their_sound(tmp_path: Path, copy: bool) -> None:
     path = joined(tmp_path, "ts", STARTS["back"], audio=True)
     times_s = [time_s for time_s, _ in seen(path)]
-    settings = CutSettings(stream_copy=copy, sound=True, encode=EncodeSettings(preset="ultrafast"))
+    settings = CutSettings(stream_copy=copy, audio=True, encode=EncodeSettings(preset="ultrafast"))
     places = [(5, 25), (20, 50), (32, 70)]
     clips = list(cut_many(path, [(times_s[first] - 0.005, times_s[last] - 0.005) for first, last in places], settings))
     assert sorted(clip.index for clip in clips) == [0, 1, 2]

@@ -40,7 +40,7 @@ def test_mirrors_are_seen_as_players_show_them(tmp_path: Path, rotation: int) ->
     assert (found.width, found.height, found.mirrored) == (*SIZE, True)
     # What cannot be seen in an mp4's packets is encoded: readers differ in what they make of a matrix.
     clip = next(cut_many(tmp_path / "mirror.mp4", [(0.0, 0.4)]))
-    assert not clip.copied and clip.frames == 10
+    assert not clip.remuxed and clip.frames == 10
     with av.open(io.BytesIO(clip.data)) as container:
         pictures = list(container.decode(video=0))
     assert [number_on(picture.to_ndarray(format="rgb24")) for picture in pictures] == list(range(10))
@@ -89,7 +89,7 @@ def test_pixels_that_are_not_square(tmp_path: Path, aspect: tuple[int, int], nam
     found = probe(tmp_path / name)
     assert (found.width, found.height) == frame.size
     clip = next(cut_many(tmp_path / name, [(found.start_s, found.start_s + 0.4)]))
-    assert not clip.copied
+    assert not clip.remuxed
     with av.open(io.BytesIO(clip.data)) as container:
         stream = container.streams.video[0]
         assert stream.sample_aspect_ratio == 1 and abs(stream.width - SIZE[0]) <= 2

@@ -21,7 +21,7 @@ from video.transcode.cut import CutSettings, cut_many, cut_mp4
 
 VP9 = {"codec": "libvpx-vp9", "b_frames": 0, "options": {"deadline": "realtime", "cpu-used": "8"}}
 FILMS: list[tuple[str, dict[str, Any]]] = [("film.mp4", {}), ("film.webm", VP9)]
-COPIES = CutSettings(copied_codecs=frozenset({"h264", "vp9"}))
+COPIES = CutSettings(remux_codecs=frozenset({"h264", "vp9"}))
 THREE = [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0)]  # keyframes lie at 0, 2, 4 s
 
 
@@ -50,7 +50,7 @@ def test_a_clip_with_damaged_packets_is_encoded_anew(
     path = film(tmp_path / name, **video)
     lost = damage(path, lambda time_s: 2.9 < time_s < 3.1)
     assert lost >= 4
-    settings = ClipsSettings(mp4=True, cut=COPIES, whole_up_to_s=0.0)
+    settings = ClipsSettings(mp4=True, cut=COPIES, single_clip_max_s=0.0)
     said = {"annotations": [moment(*times) for times in THREE], "timed": True} if annotated else {}
     rows = [row for row in run_clips(tmp_path, Clips(settings), [video_row(path, **said)]) if row["parts"]]
     assert len(rows) == (3 if annotated else 1)
@@ -59,7 +59,7 @@ def test_a_clip_with_damaged_packets_is_encoded_anew(
         assert decoded_whole(mp4) == row["mp4_frames"]
         assert mp4_fault(mp4, Budget()) == ""
         hurt = row["start_s"] < 3 < row["end_s"]
-        assert row["copied"] == (not hurt)
+        assert row["remuxed"] == (not hurt)
         whole = round((row["end_s"] - row["start_s"]) * 25)
         assert whole / 2 <= row["mp4_frames"] < whole if hurt else row["mp4_frames"] == whole
 
@@ -71,7 +71,7 @@ def test_without_a_pass_before_the_copies_themselves_are_decoded(
     path = film(tmp_path / name, **video)
     damage(path, lambda time_s: 2.9 < time_s < 3.1)
     clips = sorted(cut_many(path, THREE, COPIES), key=lambda clip: clip.index)
-    assert [clip.copied for clip in clips] == [True, False, True]
+    assert [clip.remuxed for clip in clips] == [True, False, True]
     assert [decoded_whole(clip.data) for clip in clips] == [clip.frames for clip in clips]
 
 
@@ -98,10 +98,10 @@ def test_a_clip_of_which_little_can_be_decoded_has_a_reason(tmp_path: Path) -> N
 @pytest.mark.parametrize(("name", "filler"), [("film.mp4", 0xFF), ("film.mp4", 0x21), ("film.mkv", 0x7F)])
 def test_damaged_sound_does_not_break_the_mp4(tmp_path: Path, name: str, filler: int) -> None:
     path = film(tmp_path / name, audio=True)
-    whole = [clip.data for clip in cut_many(path, THREE, CutSettings(sound=True))]
+    whole = [clip.data for clip in cut_many(path, THREE, CutSettings(audio=True))]
     assert damage(path, lambda time_s: 2.5 < time_s < 3.5, "audio", filler) > 20
-    clips = list(cut_many(path, THREE, CutSettings(sound=True)))
-    assert [clip.copied for clip in clips] == [True, True, True]
+    clips = list(cut_many(path, THREE, CutSettings(audio=True)))
+    assert [clip.remuxed for clip in clips] == [True, True, True]
     for clip, before in zip(clips, whole, strict=True):
         assert decoded_whole(clip.data) == 50 and not mp4_fault(clip.data, Budget())
         now, then = samples_in(clip.data), samples_in(before)
@@ -127,7 +127,7 @@ def test_samples_beyond_any_level_become_silence(tmp_path: Path, monkeypatch: py
 
         with monkeypatch.context() as patched:
             patched.setattr("video.transcode.audio.samples_of", broken)
-            (clip,) = cut_many(path, [(2.0, 4.0)], CutSettings(sound=True))
+            (clip,) = cut_many(path, [(2.0, 4.0)], CutSettings(audio=True))
         assert decoded_whole(clip.data) == 50 and not samples_in(clip.data).any()
 
 

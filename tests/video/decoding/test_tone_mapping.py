@@ -98,7 +98,7 @@ def test_patches_come_back_in_frames_and_in_mp4(tmp_path: Path, name: str) -> No
         small = Downscaler(112)(frame)
     assert np.array_equal(patches_in(frame.bgr()), shown[..., ::-1])
     clip = next(cut_many(tmp_path / "a.mp4", [(0.0, 0.4)]))
-    assert not clip.copied and clip.frames == 10
+    assert not clip.remuxed and clip.frames == 10
     with av.open(io.BytesIO(clip.data)) as container:
         picture = next(container.decode(video=0))
     tags = [int(getattr(picture, tag)) for tag in ("color_trc", "color_primaries", "colorspace", "color_range")]

@@ -141,7 +141,7 @@ def test_changes_of_slides_are_found_and_what_is_added_to_one_is_none(tmp_path: 
         found = find_cuts(tmp_path / f"{name}.mp4", DetectSettings())
         assert times(found) == pytest.approx(changes.astype(float)), name
         assert "slide" in {cut.kind for cut in found}, name
-        without = times(find_cuts(tmp_path / f"{name}.mp4", DetectSettings(slides=False)))
+        without = times(find_cuts(tmp_path / f"{name}.mp4", DetectSettings(detect_slides=False)))
         assert len(without) < len(changes), name
 
 
@@ -197,7 +197,7 @@ def test_every_detector_of_pyscenedetect_is_at_hand(tmp_path: Path, detector: An
     made = [Shot(frames=40, picture=picture, seed=1) for picture in ("photo", "black", "drawing", "texture")]
     truth = make_video(path, made, size=SIZE, numbered=False)
     # Mean level of the black shot: 16. The one cut of the threshold detector lies in the middle of it.
-    settings = DetectSettings(detector=detector, gradual=False, slides=False, black_level=24)
+    settings = DetectSettings(detector=detector, detect_gradual=False, detect_slides=False, black_level=24)
     found = times(find_cuts(path, settings))
     if detector == "threshold":
         assert found == pytest.approx([60 * FRAME_S], abs=FRAME_S)

@@ -20,9 +20,9 @@ def test_of_a_dialogue_that_cuts_back_and_forth_one_clip_of_each_speaker_stays()
     assert found == {
         "00A": (one, "", "00A"),
         "01B": (one, "", "01B"),
-        "02A": ("", "alike_sibling", "00A"),
-        "03B": ("", "alike_sibling", "01B"),
-        "04A": ("", "alike_sibling", "00A"),
+        "02A": ("", "near_duplicate_sibling", "00A"),
+        "03B": ("", "near_duplicate_sibling", "01B"),
+        "04A": ("", "near_duplicate_sibling", "00A"),
         "05C": (one, "", None),
     }
 
@@ -56,7 +56,7 @@ def test_it_is_the_shorter_clip_whose_keyframes_are_looked_for_in_the_other() ->
     half = Made("half", 70, 80, [noisy(2), noisy(40)])
     assert staying([whole, part]) == ["whole"]
     assert staying([whole, half]) == ["whole"]
-    strict = GroupSettings(alike=NearDuplicateSettings(min_share=0.6))
+    strict = GroupSettings(near_duplicate=NearDuplicateSettings(min_frame_share=0.6))
     assert staying([whole, part], strict) == ["whole"]
     assert staying([whole, half], strict) == ["whole", "half"]
     long_part = replace(part, end_s=100)  # now it is the longer one, and two of eight are not enough of the other
@@ -73,7 +73,7 @@ def test_a_keyframe_counts_once_however_many_other_clips_have() -> None:
     two = Made("two", 0, 5, [int(PICTURES[0]), int(PICTURES[1])])
     four = Made("four", 6, 10, [int(picture) for picture in PICTURES[2:6]])
     other = Made("other", 20, 30, [int(PICTURES[1])])
-    half = GroupSettings(alike=NearDuplicateSettings(min_share=0.6))
+    half = GroupSettings(near_duplicate=NearDuplicateSettings(min_frame_share=0.6))
     assert staying([two, four, other], half) == ["two", "four", "other"]
     last = [replace(two, start_s=40, end_s=45), replace(four, start_s=50, end_s=54)]
     assert staying([*last, other], half) == ["two", "four", "other"]
@@ -129,17 +129,17 @@ def test_clips_that_are_told_apart_are_not_alike() -> None:
 def test_a_video_with_fewer_clips_than_a_group_needs_keeps_them_without_one() -> None:
     assert grouped(shots("AAA")) == {
         "00A": ("", "", "00A"),
-        "01A": ("", "alike_sibling", "00A"),
-        "02A": ("", "alike_sibling", "00A"),
+        "01A": ("", "near_duplicate_sibling", "00A"),
+        "02A": ("", "near_duplicate_sibling", "00A"),
     }
-    three = GroupSettings(min_group=3)
+    three = GroupSettings(min_group_size=3)
     assert {group for group, _, _ in grouped(shots("AB"), three).values()} == {""}
     assert {group for group, _, _ in grouped(shots("ABC"), three).values()} == {group_id(b"one", 0)}
 
 
 def test_large_groups_are_split_by_time_into_nearly_equal_parts() -> None:
     clips = [Made(f"{place:02}", place * 5, place * 5 + 5, [int(PICTURES[place])]) for place in range(23)]
-    names = [group for group, _, _ in grouped(clips, GroupSettings(max_group=6)).values()]
+    names = [group for group, _, _ in grouped(clips, GroupSettings(max_group_size=6)).values()]
     parts = sorted(set(names), key=names.index)
     assert parts == [group_id(b"one", part) for part in range(4)]
     assert names == sorted(names, key=parts.index)
@@ -187,7 +187,9 @@ def test_a_video_of_many_clips_is_compared_in_several_batches() -> None:
     assert group_clips(columns(same), EVERY_CLIP).representative.tolist() == [0] * 600
     steps = np.cumsum(np.arange(600) % 5 != 0) % 64  # a chain over all batches, checked by the definition
     chain = [replace(clip, hashes=[(1 << int(step)) - 1]) for clip, step in zip(clips, steps, strict=True)]
-    found = group_clips(columns(chain), GroupSettings(alike=NearDuplicateSettings(radius_bits=3))).representative
+    found = group_clips(
+        columns(chain), GroupSettings(near_duplicate=NearDuplicateSettings(hamming_radius=3))
+    ).representative
     kept: list[int] = []
     for place, step in enumerate(steps.tolist()):
         stands = next((other for other in kept if abs(int(steps[other]) - step) <= 3), place)
@@ -212,6 +214,6 @@ def test_what_cannot_be_grouped_is_refused() -> None:
 
 
 def test_settings_under_which_a_split_would_make_too_small_groups_are_refused() -> None:
-    with pytest.raises(SettingsError, match="twice min_group"):
-        parse_settings({"min_group": 5, "max_group": 8}, GroupSettings)
-    assert GroupSettings(min_group=5, max_group=9).max_group == 9
+    with pytest.raises(SettingsError, match="twice min_group_size"):
+        parse_settings({"min_group_size": 5, "max_group_size": 8}, GroupSettings)
+    assert GroupSettings(min_group_size=5, max_group_size=9).max_group_size == 9

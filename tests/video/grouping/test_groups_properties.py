@@ -35,16 +35,16 @@ def corpora(draw: st.DrawFn) -> list[Made]:
 
 choices = st.builds(
     GroupSettings,
-    alike=st.builds(
-        NearDuplicateSettings, radius_bits=st.sampled_from([0, 4]), min_share=st.sampled_from([0.4, 0.5, 1.0])
+    near_duplicate=st.builds(
+        NearDuplicateSettings, hamming_radius=st.sampled_from([0, 4]), min_frame_share=st.sampled_from([0.4, 0.5, 1.0])
     ),
-    max_group=st.integers(3, 6),
+    max_group_size=st.integers(3, 6),
 )
 negative_choices = st.builds(
     NegativeSettings,
-    negatives=st.integers(0, 5),
-    rule=st.sampled_from(["nearest", "seeded"]),
-    gap_s=st.sampled_from([0.0, 2.0]),
+    num_negatives=st.integers(0, 5),
+    sampling_strategy=st.sampled_from(["nearest", "random"]),
+    min_gap_s=st.sampled_from([0.0, 2.0]),
 )
 
 
@@ -52,7 +52,7 @@ def plainly_alike(one: Made, other: Made, settings: NearDuplicateSettings) -> bo
     """The definition, said without arrays."""
 
     def share(some: Made, others: Made) -> float:
-        near = [min((h ^ o).bit_count() for o in others.hashes) <= settings.radius_bits for h in some.hashes]
+        near = [min((h ^ o).bit_count() for o in others.hashes) <= settings.hamming_radius for h in some.hashes]
         return sum(near) / len(near)
 
     if gap(one, other) < 0:
@@ -61,7 +61,9 @@ def plainly_alike(one: Made, other: Made, settings: NearDuplicateSettings) -> bo
         return False
     lengths = [clip.end_s - clip.start_s for clip in (one, other)]
     shares = [share(one, other), share(other, one)]
-    return max(s for s, length in zip(shares, lengths, strict=True) if length == min(lengths)) >= settings.min_share
+    return (
+        max(s for s, length in zip(shares, lengths, strict=True) if length == min(lengths)) >= settings.min_frame_share
+    )
 
 
 @given(corpora(), choices)
@@ -71,18 +73,18 @@ def test_groups_hold_what_they_promise(clips: list[Made], settings: GroupSetting
     stays = [found.representative[row] == row for row in range(len(clips))]
     for group in set(names) - {""}:
         rows = [row for row, name in enumerate(names) if name == group]
-        assert settings.min_group <= len(rows) <= settings.max_group
+        assert settings.min_group_size <= len(rows) <= settings.max_group_size
         assert len({clips[row].video for row in rows}) == 1 and all(stays[row] for row in rows)
-        assert not any(plainly_alike(clips[a], clips[b], settings.alike) for a in rows for b in rows if a != b)
+        assert not any(plainly_alike(clips[a], clips[b], settings.near_duplicate) for a in rows for b in rows if a != b)
         assert all(gap(clips[a], clips[b]) >= 0 for a in rows for b in rows if a != b)
     for row in np.flatnonzero(stays):
         others = [other for other in np.flatnonzero(stays) if clips[other].video == clips[row].video]
         if not names[row]:  # then nothing was left to form a group of two with
             assert all(names[other] or gap(clips[row], clips[other]) < 0 for other in others)
         if not any(gap(clips[a], clips[b]) < 0 for a in others for b in others if a < b):
-            assert bool(names[row]) == (len(others) >= settings.min_group)
+            assert bool(names[row]) == (len(others) >= settings.min_group_size)
     assert not any(name for name, stay in zip(names, stays, strict=True) if not stay)
-    assert found.representative.tolist() == plain_representatives(clips, settings.alike)
+    assert found.representative.tolist() == plain_representatives(clips, settings.near_duplicate)
 
 
 def plain_representatives(clips: list[Made], settings: NearDuplicateSettings) -> list[int]:
@@ -113,10 +115,10 @@ def test_negatives_hold_what_they_promise(clips: list[Made], groups: GroupSettin
         fitting = [
             other
             for other in range(len(clips))
-            if names[other] == names[row] != "" and other != row and gap(clips[row], clips[other]) >= settings.gap_s
+            if names[other] == names[row] != "" and other != row and gap(clips[row], clips[other]) >= settings.min_gap_s
         ]
-        assert set(others) <= set(fitting) and len(others) == min(settings.negatives, len(fitting))
-        if settings.rule == "nearest":
+        assert set(others) <= set(fitting) and len(others) == min(settings.num_negatives, len(fitting))
+        if settings.sampling_strategy == "nearest":
             gaps = sorted(gap(clips[row], clips[other]) for other in fitting)
             assert [gap(clips[row], clips[other]) for other in others] == gaps[: len(others)]
 

@@ -11,7 +11,7 @@ from video.grouping.negatives import NegativeSettings, moment_negatives
 
 
 def test_siblings_come_nearest_first_the_earlier_one_of_two_and_alike_ones_never() -> None:
-    found = siblings(shots("ABACDE"), NegativeSettings(negatives=3))
+    found = siblings(shots("ABACDE"), NegativeSettings(num_negatives=3))
     assert found == {
         "00A": ["01B", "03C", "04D"],
         "01B": ["00A", "03C", "04D"],
@@ -20,7 +20,7 @@ def test_siblings_come_nearest_first_the_earlier_one_of_two_and_alike_ones_never
         "04D": ["03C", "05E", "01B"],
         "05E": ["04D", "03C", "01B"],
     }
-    assert siblings(shots("ABACDE")[::-1], NegativeSettings(negatives=3)) == found
+    assert siblings(shots("ABACDE")[::-1], NegativeSettings(num_negatives=3)) == found
 
 
 def test_siblings_come_out_the_same_in_however_many_portions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,20 +31,20 @@ def test_siblings_come_out_the_same_in_however_many_portions(monkeypatch: pytest
 
 
 def test_siblings_nearer_than_the_gap_or_overlapping_are_left_out() -> None:
-    found = siblings(shots("ABCD"), NegativeSettings(gap_s=5.0))
+    found = siblings(shots("ABCD"), NegativeSettings(min_gap_s=5.0))
     assert found == {"00A": ["02C", "03D"], "01B": ["03D"], "02C": ["00A"], "03D": ["01B", "00A"]}
     clips = [Made("a", 0, 6), Made("b", 5, 9), Made("c", 9, 12)]  # b overlaps with a: it is not in its group
     assert siblings(clips) == {"a": ["c"], "b": [], "c": ["a"]}
 
 
 def test_siblings_are_of_the_same_part_of_a_split_group() -> None:
-    found = siblings(shots("ABCDEF"), groups=GroupSettings(max_group=3))
+    found = siblings(shots("ABCDEF"), groups=GroupSettings(max_group_size=3))
     assert set(found["02C"]) == {"00A", "01B"} and set(found["03D"]) == {"04E", "05F"}
 
 
 def test_seeded_siblings_depend_on_the_seed_and_the_ids_alone() -> None:
     clips = shots("ABCDEFGHIJ")
-    one = NegativeSettings(negatives=3, rule="seeded", seed=1)
+    one = NegativeSettings(num_negatives=3, sampling_strategy="random", seed=1)
     found = siblings(clips, one)
     assert all(len(set(others) - {name}) == 3 for name, others in found.items())
     assert found == siblings(clips[::-1], one)
@@ -64,13 +64,13 @@ def test_moments_that_share_much_of_their_time_are_no_negatives_of_each_other() 
 
 def test_a_moment_that_several_texts_ask_for_is_a_negative_once_and_never_of_itself() -> None:
     moments = [Made("a", 0, 10), Made("a", 0, 10), Made("b", 20, 30), Made("b", 20, 30)]
-    rows = moment_negatives(columns(moments), NegativeSettings(negatives=2))
+    rows = moment_negatives(columns(moments), NegativeSettings(num_negatives=2))
     assert rows.tolist() == [[2, -1], [2, -1], [0, -1], [0, -1]]
 
 
 def test_moments_of_a_cluster_are_no_negatives_of_each_other() -> None:
     moments = columns(shots("ABA"))
-    found = moment_negatives(moments, NegativeSettings(negatives=2), group_clips(moments, EVERY_CLIP))
+    found = moment_negatives(moments, NegativeSettings(num_negatives=2), group_clips(moments, EVERY_CLIP))
     assert found.tolist() == [[1, -1], [0, 2], [1, -1]]
     again = columns([Made("a", 0, 5), Made("b", 5, 10), Made("a", 20, 25)])  # one item at two times
-    assert moment_negatives(again, NegativeSettings(negatives=2)).tolist() == [[1, -1], [0, -1], [1, -1]]
+    assert moment_negatives(again, NegativeSettings(num_negatives=2)).tolist() == [[1, -1], [0, -1], [1, -1]]

@@ -63,12 +63,12 @@ def test_a_video_that_nobody_described_becomes_its_scenes(tmp_path: Path, video:
         assert row["mp4_frames"] == after - begin
         seen = jpeg_numbers(tmp_path, row)
         assert len(seen) == 8 and begin <= min(seen) and max(seen) < after
-        assert row["frames_s"] == [round(truth.times_s[number] - first_s, 6) for number in seen]
+        assert row["frame_times_s"] == [round(truth.times_s[number] - first_s, 6) for number in seen]
         assert (row["width"], row["height"]) == (196, 140)
-        assert not row["black"] and not row["still"] and row["motion"] > 0 and 4 <= len(row["hashes"]) <= 8
+        assert not row["black"] and not row["static"] and row["motion"] > 0 and 4 <= len(row["hashes"]) <= 8
         assert (row["text"], row["questions"], row["video_text"], row["video_questions"]) == ("", [], "", [])
-        assert (row["url"], row["video"], row["home"], row["licence"]) == (str(path), "film.mkv", 0, "CC0")
-    assert rows[0]["copied"]
+        assert (row["url"], row["video"], row["home_shard"], row["licence"]) == (str(path), "film.mkv", 0, "CC0")
+    assert rows[0]["remuxed"]
 
 
 def test_a_clip_is_named_by_the_contents_of_its_parts(tmp_path: Path) -> None:
@@ -85,25 +85,25 @@ def test_only_what_is_asked_for_is_stored(tmp_path: Path) -> None:
     film(tmp_path / "film.mp4", (50,))
     (frames,) = run_clips(tmp_path, Clips(FRAMES), [video_row(tmp_path / "film.mp4")])
     assert {part["ext"] for part in frames["parts"]} == {"jpg"}
-    assert (frames["mp4_frames"], frames["copied"]) == (None, None)
+    assert (frames["mp4_frames"], frames["remuxed"]) == (None, None)
     alone = ClipsSettings(**WATCH, keep_frames=False, mp4=True)
     (mp4,) = run_clips(tmp_path, Clips(alone), [video_row(tmp_path / "film.mp4")])
     assert [part["ext"] for part in mp4["parts"]] == ["mp4"]
-    assert (mp4["frames_s"], mp4["width"], mp4["height"]) == (None, None, None)
+    assert (mp4["frame_times_s"], mp4["width"], mp4["height"]) == (None, None, None)
     assert mp4["sharpness"] > 0
 
 
 def test_the_spans_of_a_video_together_give_each_clip_once(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     truth = film(path, (50, 40, 75, 30), start_s=1.0)
-    known = {"first_s": truth.times_s[0], "duration_s": end_s(truth), "spans": 3, "text": "a film"}
+    known = {"first_frame_s": truth.times_s[0], "duration_s": end_s(truth), "segments": 3, "text": "a film"}
     asked = [moment(None, question="What?", answer="This.")]
     spans = [
-        video_row(path, span_end_s=2.5, annotations=asked, **known),
-        video_row(path, span_start_s=2.5, span_end_s=3.0, **known),
-        video_row(path, span_start_s=3.0, **known),
+        video_row(path, segment_end_s=2.5, annotations=asked, **known),
+        video_row(path, segment_start_s=2.5, segment_end_s=3.0, **known),
+        video_row(path, segment_start_s=3.0, **known),
     ]
-    settings = FRAMES.model_copy(update={"whole_up_to_s": 600.0})  # what is in several rows is not taken as a whole
+    settings = FRAMES.model_copy(update={"single_clip_max_s": 600.0})  # what is in several rows is not taken as a whole
     first = run_clips(tmp_path, Clips(settings), spans[:2])
     second = run_clips(tmp_path, Clips(settings), spans[2:], shard="000001")
     assert judged(first) == [("kept", "")] * 2 + [("filtered", "no_clips")]
@@ -113,7 +113,7 @@ def test_the_spans_of_a_video_together_give_each_clip_once(tmp_path: Path) -> No
     assert [row["item_id"] for row in kept] == [row["item_id"] for row in whole]
     assert [row["video_text"] for row in first + second] == ["a film"] * 5
     assert [row["video_questions"] for row in first + second] == [[{"question": "What?", "answer": "This."}]] + [[]] * 4
-    assert {row["home"] for row in first + second} == {0}
+    assert {row["home_shard"] for row in first + second} == {0}
 
 
 def test_described_moments_are_the_clips_of_a_video_and_what_is_said_of_one_twice_is_one_clip(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_times_are_those_that_a_player_shows_where_the_sound_begins_before_the_p
         scenes = run_clips(tmp_path, Clips(FRAMES), [video_row(path)])
         near = {"abs": 0.05}  # the frames of a sound do not begin with those of the picture
         assert [row["start_s"] for row in scenes] == pytest.approx([late_s, *cuts], **near), name
-        assert scenes[0]["frames_s"][0] > 2
+        assert scenes[0]["frame_times_s"][0] > 2
         said = [moment(3.0, 5.0, "all in the picture"), moment(0.0, 2.5, "before it"), moment(1.5, 3.0, "mostly in it")]
         said.append(moment(8.0, None, "to the end"))
         rows = run_clips(tmp_path, Clips(BOTH), [video_row(path, timed=True, annotations=said)])
@@ -194,7 +194,7 @@ def test_a_span_of_a_described_video_in_which_nothing_is_described_says_so(tmp_p
     film(tmp_path / "film.mp4")
     rows = run_clips(tmp_path, Clips(FRAMES), [video_row(tmp_path / "film.mp4", timed=True, text="all of it")])
     assert judged(rows) == [("filtered", "no_annotation")]
-    assert (rows[0]["home"], rows[0]["video_text"], rows[0]["parts"]) == (0, "all of it", None)
+    assert (rows[0]["home_shard"], rows[0]["video_text"], rows[0]["parts"]) == (0, "all of it", None)
 
 
 def test_a_short_video_that_is_described_as_a_whole_is_one_clip(tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_a_short_video_that_is_described_as_a_whole_is_one_clip(tmp_path: Path) 
         assert row["video_other_texts"] == others
         assert (row["start_s"], row["end_s"]) == (0.0, pytest.approx(end_s(truth)))
         assert mp4_numbers(tmp_path, row) == list(range(165))
-        assert len(row["frames_s"]) == 8
-    longer = BOTH.model_copy(update={"whole_up_to_s": 6.0})
+        assert len(row["frame_times_s"]) == 8
+    longer = BOTH.model_copy(update={"single_clip_max_s": 6.0})
     assert [row["kind"] for row in run_clips(tmp_path, Clips(longer), [asked])] == ["scenes"] * 3
 
 
@@ -230,7 +230,9 @@ def test_bad_videos_have_their_reasons_and_the_others_of_the_shard_their_clips(t
     rows = run_clips(tmp_path, Clips(FRAMES), [video_row(path) for path in (good[0], *bad, good[1])])
     reasons = ["no_video", "broken", "zero_length", "truncated"]
     assert judged(rows) == [("kept", "")] * 2 + [("failed", reason) for reason in reasons] + [("kept", "")] * 2
-    assert all(row["detail"] and row["home"] == 0 and not row["parts"] for row in rows if row["status"] == "failed")
+    assert all(
+        row["detail"] and row["home_shard"] == 0 and not row["parts"] for row in rows if row["status"] == "failed"
+    )
     assert [row["url"] for row in rows] == [str(path) for path in (good[0], good[0], *bad, good[1], good[1])]
 
 
@@ -291,7 +293,7 @@ def test_what_a_player_shows_is_what_is_stored(tmp_path: Path) -> None:
         [4.0, 2.0, 2.0, 2.0], abs=0.01
     )
     assert intervals(by_name["joined.ts"]) == [pytest.approx((0.0, 2.0)), pytest.approx((2.0, 4.0))]
-    assert [row["copied"] for row in rows] == [False, False, False, False, True]
+    assert [row["remuxed"] for row in rows] == [False, False, False, False, True]
     assert {(row["width"], row["height"]) for row in by_name["wide.mkv"]} == {(280, 140)}
     assert {(row["width"], row["height"]) for row in by_name["mirror.mp4"]} == {(196, 140)}
     for row in rows:

@@ -28,7 +28,7 @@ GOOD = {
     "brightness": 120.0,
     "motion": 3.0,
     "black": False,
-    "still": False,
+    "static": False,
     "width": 448,
     "height": 336,
 }
@@ -40,7 +40,7 @@ def clip(name: str, start_s: float | None, picture: int | None = None, **said: A
     return {
         "item_id": name.encode().ljust(16, b"\0"),
         "video": "one",
-        "home": 3,
+        "home_shard": 3,
         "start_s": start_s,
         "end_s": None if start_s is None else start_s + 5,
         "hashes": [] if picture is None else [HASHES[picture]] * 4,
@@ -67,7 +67,9 @@ def test_alike_clips_stand_for_each_other_and_the_rest_is_a_group(tmp_path: Path
     found = groups(tmp_path, rows)
     assert named(found) == ["a", "b", "c", "d", "e", "f"]
     assert [row["group"] for row in found] == ["", one, one, two, two, ""]
-    assert [(row["status"], row["reason"]) for row in found] == [("duplicate", "alike_sibling")] + [("kept", "")] * 5
+    assert [(row["status"], row["reason"]) for row in found] == [("duplicate", "near_duplicate_sibling")] + [
+        ("kept", "")
+    ] * 5
     c = rows[2]["item_id"]
     assert [row["representative"] for row in found] == [c, None, c, None, None, None]
 
@@ -104,12 +106,12 @@ def test_rows_are_in_order_of_videos_then_time_then_item(tmp_path: Path) -> None
 
 
 def test_each_shard_has_the_videos_that_begin_in_it(tmp_path: Path) -> None:
-    first = [clip("a", 0, 0, video="zero", home=2), clip("b", 0, 1), clip("c", 5, 2)]
-    second = [clip("d", 10, 1), clip("e", 0, 0, video="two", home=4)]
+    first = [clip("a", 0, 0, video="zero", home_shard=2), clip("b", 0, 1), clip("c", 5, 2)]
+    second = [clip("d", 10, 1), clip("e", 0, 0, video="two", home_shard=4)]
     assert named(groups(tmp_path, first, second)) == ["b", "c", "d"]
     assert named(groups(tmp_path, second, shard="000004")) == ["e"]
     assert groups(tmp_path, first, second)[2]["status"] == "duplicate"  # like one of the shard before
-    lost = clip("x", None, video=None, home=None, item_id=None, status="failed", reason="error:ProcessDied")
+    lost = clip("x", None, video=None, home_shard=None, item_id=None, status="failed", reason="error:ProcessDied")
     assert [row["reason"] for row in groups(tmp_path, [*first, lost])] == ["", "", "error:ProcessDied"]
 
 
@@ -120,9 +122,9 @@ def test_each_shard_has_the_videos_that_begin_in_it(tmp_path: Path) -> None:
         ({"black": True, "brightness": 20.0}, {"drop_black": False}, ""),
         ({"brightness": 5.0}, {}, "too_dark"),
         ({"brightness": 250.0}, {}, "too_bright"),
-        ({"still": True, "motion": 0.1}, {}, ""),
-        ({"still": True, "motion": 0.1}, {"drop_still": True}, "still"),
-        ({"motion": 0.9}, {"min_motion": 1.0}, "no_motion"),
+        ({"static": True, "motion": 0.1}, {}, ""),
+        ({"static": True, "motion": 0.1}, {"drop_static": True}, "static"),
+        ({"motion": 0.9}, {"min_motion": 1.0}, "low_motion"),
         ({"sharpness": 0.3}, {}, "blurred"),
         ({"sharpness": 0.3}, {"min_sharpness": 0.0}, ""),
         ({"height": 140}, {"min_side_px": 200}, "too_small"),
@@ -165,7 +167,7 @@ def test_moments_that_look_the_same_stay_if_they_are_told_apart(tmp_path: Path) 
     moments = [clip(name, 5 * at, 0, kind="annotated", text=said[at]) for at, name in enumerate("abcd")]
     moments[3]["questions"] = [{"question": "Where?", "answer": "There."}]
     assert [row["status"] for row in groups(tmp_path, moments)] == ["kept", "kept", "duplicate", "kept"]
-    alike = ClipGroupsSettings(told_apart=False)
+    alike = ClipGroupsSettings(respect_descriptions=False)
     assert [row["status"] for row in groups(tmp_path, moments, settings=alike)] == ["kept"] + ["duplicate"] * 3
     scenes = [{**moment, "kind": "scenes"} for moment in moments]
     assert [row["status"] for row in groups(tmp_path, scenes)] == ["kept"] + ["duplicate"] * 3
@@ -177,17 +179,17 @@ def test_a_video_over_two_shards_is_one_set_of_groups(tmp_path: Path) -> None:
     shots = [Shot(frames=50, picture="photo", seed=seed, camera="pan") for seed in (0, 1, 0, 2)]
     truth = make_video(path, [*shots, Shot(frames=50, picture="black")], size=(192, 144), numbered=False, start_s=1.0)
     settings = ClipsSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
-    known = {"first_s": truth.times_s[0], "duration_s": 10.0, "spans": 3}
+    known = {"first_frame_s": truth.times_s[0], "duration_s": 10.0, "segments": 3}
     spans = [
-        video_row(path, span_end_s=3.0, **known),
-        video_row(path, span_start_s=3.0, span_end_s=5.0, **known),
-        video_row(path, span_start_s=5.0, **known),
+        video_row(path, segment_end_s=3.0, **known),
+        video_row(path, segment_start_s=3.0, segment_end_s=5.0, **known),
+        video_row(path, segment_start_s=5.0, **known),
     ]
     first = run_clips(tmp_path, Clips(settings), spans[:1])
     second = run_clips(tmp_path, Clips(settings), spans[1:], shard="000001")
     found = groups(tmp_path, first, second, shard="000000")
     assert [row["start_s"] for row in found] == [0.0, 2.0, 4.0, 6.0, 8.0]
-    assert [row["reason"] for row in found] == ["", "", "alike_sibling", "", "black"]
+    assert [row["reason"] for row in found] == ["", "", "near_duplicate_sibling", "", "black"]
     key = group_id(path.name.encode(), 0)
     assert [row["group"] for row in found] == [key, key, "", key, ""]
     assert found[2]["representative"] == found[0]["item_id"] == found[0]["representative"]
@@ -218,6 +220,6 @@ def test_blurred_and_dark_shots_are_found(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(SettingsError, match="twice min_group"):
-        parse_settings({"group": {"min_group": 5, "max_group": 8}}, ClipGroupsSettings)
-    assert ClipGroupsSettings(group=GroupSettings(max_group=9)).canonical()["group"]["max_group"] == 9
+    with pytest.raises(SettingsError, match="twice min_group_size"):
+        parse_settings({"group": {"min_group_size": 5, "max_group_size": 8}}, ClipGroupsSettings)
+    assert ClipGroupsSettings(group=GroupSettings(max_group_size=9)).canonical()["group"]["max_group_size"] == 9

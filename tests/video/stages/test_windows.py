@@ -22,7 +22,7 @@ from video.stages.groups import ClipGroupsSettings, Groups
 from video.stages.windows import Windows, WindowSettings
 
 CLIPS = ClipsSettings(clips=ClipSettings(min_s=1, max_s=10, stitch=False))
-SHORT = WindowSettings(min_s=6.0, max_s=12.0, whole_from_s=4.0, max_gap_s=1.0)
+SHORT = WindowSettings(min_s=6.0, max_s=12.0, whole_video_min_s=4.0, max_gap_s=1.0)
 CAPTION = pa.schema([("caption", pa.string())])
 Rows = list[dict[str, Any]]
 
@@ -52,7 +52,7 @@ def test_a_long_video_is_windows_with_the_frames_of_its_clips(tmp_path: Path, vi
     path = tmp_path / "film.mkv"
     truth = film(path, [30, 20, 30, 40, 20, 40], [0, 1, 0, 2, 3, 4], **video)
     clips = grouped(tmp_path, video_row(path))
-    assert [row["reason"] for row in clips].count("alike_sibling") == 1
+    assert [row["reason"] for row in clips].count("near_duplicate_sibling") == 1
     found = windows(tmp_path, clips)
     assert [row["start_s"] for row in found[1:]] == [row["end_s"] for row in found[:-1]]
     assert (found[0]["start_s"], found[-1]["end_s"]) == (0.0, clips[-1]["end_s"])
@@ -64,13 +64,13 @@ def test_a_long_video_is_windows_with_the_frames_of_its_clips(tmp_path: Path, vi
         assert SHORT.min_s <= row["end_s"] - row["start_s"] <= SHORT.max_s
         assert (row["status"], row["kind"], row["text"]) == ("kept", "window", "")
         seen = jpeg_numbers(tmp_path, row)
-        assert row["frames_s"] == [round(truth.times_s[number] - first_s, 6) for number in seen]
-        for time_s, wanted_s in zip(row["frames_s"], uniform_times(row["start_s"], row["end_s"], 8), strict=True):
+        assert row["frame_times_s"] == [round(truth.times_s[number] - first_s, 6) for number in seen]
+        for time_s, wanted_s in zip(row["frame_times_s"], uniform_times(row["start_s"], row["end_s"], 8), strict=True):
             assert abs(time_s - wanted_s) < 0.5  # a clip of ten seconds has a frame in each 1.25 of them
         assert {part["item_id"] for part in row["parts"]} <= stored
         ids = b"".join(part["item_id"] for part in row["parts"])
         assert row["item_id"] == hashlib.sha256(ids).digest()[:16]
-        assert (row["width"], row["height"], row["black"], row["still"]) == (196, 140, False, False)
+        assert (row["width"], row["height"], row["black"], row["static"]) == (196, 140, False, False)
         assert 0 < row["sharpness"] < 10 and row["hashes"] is None and row["representative"] is None
     assert sum(row["scenes"] for row in found) == 6
     names = {row["group"] for row in found}
@@ -100,7 +100,7 @@ def test_a_window_of_a_long_video_has_not_the_text_of_the_whole(tmp_path: Path) 
     film(tmp_path / "film.mp4", [40] * 5)
     asked = [moment(None, question="What?", answer="This.")]
     video = video_row(tmp_path / "film.mp4", text="all of it", annotations=asked)
-    clips = grouped(tmp_path, video, settings=CLIPS.model_copy(update={"whole_up_to_s": 5.0}))
+    clips = grouped(tmp_path, video, settings=CLIPS.model_copy(update={"single_clip_max_s": 5.0}))
     found = windows(tmp_path, clips)
     assert [(row["kind"], row["text"], row["video_text"]) for row in found] == [("window", "", "all of it")] * 2
     assert [len(row["video_questions"]) for row in found] == [1, 0] and not any(row["questions"] for row in found)
@@ -115,7 +115,7 @@ def test_what_was_removed_is_no_part_of_a_window(tmp_path: Path) -> None:
     bad = [{**clip, "status": "failed", "reason": "no_frames"} for clip in clips]
     (none,) = windows(tmp_path, bad)
     assert (none["status"], none["reason"], none["url"]) == ("filtered", "no_window", clips[0]["url"])
-    bare = [{**clip, "parts": [], "frames_s": None} for clip in clips]
+    bare = [{**clip, "parts": [], "frame_times_s": None} for clip in clips]
     assert {(row["status"], row["reason"], row["group"]) for row in windows(tmp_path, bare)} == {
         ("failed", "no_frames", "")
     }
@@ -150,7 +150,7 @@ def test_each_shard_has_the_windows_of_the_videos_that_begin_in_it(tmp_path: Pat
     for name in ("one.mp4", "two.mp4"):
         film(tmp_path / name, [30, 20, 30])
     clips = grouped(tmp_path, *(video_row(tmp_path / name) for name in ("one.mp4", "two.mp4")))
-    later = [{**clip, "home": 1} for clip in clips if clip["video"] == "two.mp4"]
+    later = [{**clip, "home_shard": 1} for clip in clips if clip["video"] == "two.mp4"]
     first = [clip for clip in clips if clip["video"] == "one.mp4"]
     assert [row["video"] for row in windows(tmp_path, first, later)] == ["one.mp4"]
     assert [row["video"] for row in windows(tmp_path, later, shard="000001")] == ["two.mp4"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from corpus.settings import SettingsError, parse_settings
 from video.stages.windows import Window, WindowSettings, nearest, shortened, windows_of
 
-SHORT = WindowSettings(min_s=6.0, max_s=18.0, whole_from_s=2.0, max_gap_s=1.0)
+SHORT = WindowSettings(min_s=6.0, max_s=18.0, whole_video_min_s=2.0, max_gap_s=1.0)
 LONG_S = 100_000.0
 
 

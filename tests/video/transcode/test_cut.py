@@ -84,9 +84,9 @@ def cut_by_number(path: Path, cuts: list[tuple[int, int]], settings: CutSettings
 def test_clips_have_exactly_their_frames(tmp_path: Path, name: str, video: dict[str, Any], copies: list) -> None:
     make_video(tmp_path / name, SHOTS, gop=GOP, size=SIZE, **video)
     clips = cut_by_number(tmp_path / name, CUTS, SETTINGS)
-    assert {cut for cut, clip in clips.items() if clip.copied} >= set(copies)
+    assert {cut for cut, clip in clips.items() if clip.remuxed} >= set(copies)
     exact = {(24, 25)} if copies else set()  # a keyframe alone, where no B-frame comes between
-    assert {cut for cut, clip in clips.items() if clip.copied} <= {*copies, *exact}
+    assert {cut for cut, clip in clips.items() if clip.remuxed} <= {*copies, *exact}
     for clip in clips.values():
         assert form_of(clip.data) == ("h264", "yuv420p", SIZE)
 
@@ -101,7 +101,7 @@ def form_of(clip: bytes) -> tuple[str, str | None, tuple[int, int]]:
 def test_what_could_be_copied_can_be_encoded_too(tmp_path: Path, variable: bool) -> None:
     make_video(tmp_path / "a.mp4", SHOTS, gop=GOP, size=SIZE, b_frames=3, variable=variable)
     clips = cut_by_number(tmp_path / "a.mp4", CUTS, ENCODED)
-    assert not any(clip.copied for clip in clips.values())
+    assert not any(clip.remuxed for clip in clips.values())
 
 
 @pytest.mark.parametrize(
@@ -133,17 +133,17 @@ def test_other_codecs_are_copied_where_the_settings_name_them(
         {"x265-params": "open-gop=0:keyint=12:min-keyint=12:scenecut=0:log-level=error"} if taken == "hevc" else {}
     )
     make_video(tmp_path / name, SHOTS, gop=GOP, size=SIZE, codec=codec, b_frames=0, options=options)
-    settings = CutSettings(encode=FAST, copied_codecs=frozenset({"hevc", "vp9"}))
+    settings = CutSettings(encode=FAST, remux_codecs=frozenset({"hevc", "vp9"}))
     clips = cut_by_number(tmp_path / name, CUTS, settings)
-    assert {cut for cut, clip in clips.items() if clip.copied} >= set(AT_KEYFRAMES)
+    assert {cut for cut, clip in clips.items() if clip.remuxed} >= set(AT_KEYFRAMES)
     assert form_of(clips[12, 36].data)[0] == taken
 
 
 def test_an_open_group_in_hevc_is_not_copied(tmp_path: Path) -> None:
     options = {"x265-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:scenecut=0:log-level=error"}
     make_video(tmp_path / "a.mp4", SHOTS, gop=GOP, size=SIZE, codec="libx265", options=options)
-    clips = cut_by_number(tmp_path / "a.mp4", CUTS, CutSettings(encode=FAST, copied_codecs=frozenset({"hevc"})))
-    assert {cut for cut, clip in clips.items() if clip.copied} == {(0, 60)}
+    clips = cut_by_number(tmp_path / "a.mp4", CUTS, CutSettings(encode=FAST, remux_codecs=frozenset({"hevc"})))
+    assert {cut for cut, clip in clips.items() if clip.remuxed} == {(0, 60)}
 
 
 @pytest.mark.parametrize(

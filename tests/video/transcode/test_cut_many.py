@@ -58,13 +58,13 @@ def film(tmp_path: Path) -> Path:
 
 def test_clips_come_in_any_order_and_overlap(film: Path) -> None:
     wanted = [(30, 50), (3, 9), (12, 24), (0, 60), (5, 40), (12, 24), (6, 13), (59, 60), (31, 32)]
-    for open_clips in (1, 2, 9):
-        settings = CutSettings(encode=FAST, open_clips=open_clips, seek_over_s=0.2)
+    for max_open_clips in (1, 2, 9):
+        settings = CutSettings(encode=FAST, max_open_clips=max_open_clips, min_seek_gap_s=0.2)
         clips = list(cut_many(film, [at(*ends) for ends in wanted], settings))
         assert sorted(clip.index for clip in clips) == list(range(len(wanted)))
         for clip in clips:
             assert numbers_in(clip.data) == list(range(*wanted[clip.index]))
-        assert {wanted[clip.index] for clip in clips if clip.copied} == {(12, 24), (0, 60)}
+        assert {wanted[clip.index] for clip in clips if clip.remuxed} == {(12, 24), (0, 60)}
 
 
 def test_one_decode_for_all_clips(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +81,10 @@ def test_one_decode_for_all_clips(film: Path, monkeypatch: pytest.MonkeyPatch) -
     assert decoded == pytest.approx([number / RATE for number in range(52)])
     decoded.clear()
     far = [at(1, 3), at(50, 52)]
-    assert len(list(cut_many(film, far, CutSettings(encode=FAST, stream_copy=False, seek_over_s=1.0)))) == 2
+    assert len(list(cut_many(film, far, CutSettings(encode=FAST, stream_copy=False, min_seek_gap_s=1.0)))) == 2
     assert decoded == pytest.approx([number / RATE for number in [*range(4), *range(48, 53)]])
     decoded.clear()
-    assert all(clip.copied for clip in cut_many(film, [at(0, 12), at(24, 48)], SETTINGS))
+    assert all(clip.remuxed for clip in cut_many(film, [at(0, 12), at(24, 48)], SETTINGS))
     assert len(decoded) == 1  # a look at the first frame: is it turned?
 
 
@@ -114,9 +114,9 @@ def test_intervals_without_time_are_refused(film: Path) -> None:
 
 def test_a_clip_is_written_to_a_path_or_a_file(film: Path, tmp_path: Path) -> None:
     result = cut_mp4(film, *at(12, 24), tmp_path / "a.mp4", SETTINGS)
-    assert (result.frames, result.copied) == (12, True)
+    assert (result.frames, result.remuxed) == (12, True)
     file = io.BytesIO()
-    assert cut_mp4(film, *at(13, 24), file).copied is False
+    assert cut_mp4(film, *at(13, 24), file).remuxed is False
     assert numbers_in((tmp_path / "a.mp4").read_bytes()) == list(range(12, 24))
     assert numbers_in(file.getvalue()) == list(range(13, 24))
     with pytest.raises(ValueError, match="no frame from 9"):
@@ -126,7 +126,7 @@ def test_a_clip_is_written_to_a_path_or_a_file(film: Path, tmp_path: Path) -> No
 
 def test_the_same_bytes_whatever_else_is_cut_and_however_it_is_decoded(film: Path) -> None:
     alone = [next(cut_many(film, [at(*ends)], SETTINGS)).data for ends in ((5, 30), (12, 24))]
-    settings = CutSettings(encode=FAST, open_clips=1, decoder_threads=1, seek_over_s=0.0)
+    settings = CutSettings(encode=FAST, max_open_clips=1, decoder_threads=1, min_seek_gap_s=0.0)
     for chosen in (SETTINGS, settings):
         together = {clip.index: clip.data for clip in cut_many(film, [at(5, 30), at(12, 24), at(0, 40)], chosen)}
         assert [together[0], together[1]] == alone
@@ -157,9 +157,9 @@ def test_sound_is_kept_to_the_sample(tmp_path: Path, film: Path, name: str) -> N
     whole = sound_of(str(tmp_path / name), rate)
     wanted = [(12, 36), (7, 20), (50, 60)]
     for source in (tmp_path / name, io.BytesIO((tmp_path / name).read_bytes())):
-        for clip in cut_many(source, [at(*ends) for ends in wanted], CutSettings(encode=FAST, sound=True)):
+        for clip in cut_many(source, [at(*ends) for ends in wanted], CutSettings(encode=FAST, audio=True)):
             first, after = wanted[clip.index]
-            assert clip.copied == ((first, after) == (12, 36))
+            assert clip.remuxed == ((first, after) == (12, 36))
             assert numbers_in(clip.data) == list(range(first, after))
             heard = sound_of(io.BytesIO(clip.data), rate)
             assert len(heard) / rate == pytest.approx((after - first) / RATE, abs=0.05)
@@ -172,7 +172,7 @@ def test_sound_is_kept_to_the_sample(tmp_path: Path, film: Path, name: str) -> N
 def test_sound_is_dropped_by_default_and_not_missed_where_there_is_none(tmp_path: Path, film: Path) -> None:
     make_video(tmp_path / "a.mp4", SHOTS, gop=GOP, size=SIZE, audio=True)
     silent = [next(cut_many(tmp_path / "a.mp4", [at(3, 20)], SETTINGS)).data]
-    silent.append(next(cut_many(film, [at(3, 20)], CutSettings(encode=FAST, sound=True))).data)
+    silent.append(next(cut_many(film, [at(3, 20)], CutSettings(encode=FAST, audio=True))).data)
     for data in silent:
         with av.open(io.BytesIO(data)) as container:
             assert not container.streams.audio

@@ -65,7 +65,7 @@ class Duplicates(ShuffleStage):
     settings_key = "duplicates"
     settings_type = DuplicatesSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
-    summary = "the best item that is the same picture: exact and near duplicates, over all sources"
+    summary = "the best of all items with the same image: exact and near duplicates, over all sources"
     roles = (VERDICT,)
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is like no other
 

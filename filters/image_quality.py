@@ -35,7 +35,7 @@ class Quality(MapStage):
     settings_key = "quality"
     settings_type = QualitySettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
-    summary = "filtered, and by which threshold"
+    summary = "whether the image is filtered, and by which threshold"
     schema = pa.schema([])
 
     def __init__(self, settings: QualitySettings) -> None:

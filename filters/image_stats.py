@@ -40,7 +40,7 @@ class Inspect(MapStage):
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     summary = (
         "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash, SHA-256: one "
-        "decode, by the decoder that trainers use; in its words what can't be decoded"
+        "decode, by the decoder that trainers use; or the decoder's error"
     )
     roles = (VERDICT,)
     schema = pa.schema(

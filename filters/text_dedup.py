@@ -57,7 +57,8 @@ class TextDuplicates(ShuffleStage):
     settings_type = TextDuplicatesSettings
     over = frozenset({Gives.PAIRS})
     summary = (
-        "pairs that say the same, exactly or nearly (MinHash; signs such as + < % ★ count as words), over all sets"
+        "the pair with equal or nearly equal texts that stays (MinHash; signs such as + < % ★ count as words), over "
+        "all sources"
     )
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
 

@@ -70,8 +70,8 @@ class Texts(MapStage):
     settings_type = TextsSettings
     over = frozenset({Gives.PAIRS})
     summary = (
-        "the texts cleaned (Unicode, mojibake, HTML, control characters); pairs that are unusable "
-        "(`judge.languages: [en]` refuses other languages, 30 are known), negatives that are the positive"
+        "the cleaned texts (Unicode, mojibake, HTML, control characters); which pairs are unusable "
+        "(`judge.languages: [en]` refuses other languages, 30 are known) and which negatives equal the positive"
     )
     schema = pa.schema(
         [

@@ -45,7 +45,7 @@ class Caption(MapStage):
     settings_type = CaptionSettings
     over = frozenset({Gives.IMAGES, Gives.CLIPS})
     summary = (
-        "a generated caption, of an image or of all frames of a clip, by which model and prompt; or why there is none"
+        "a generated caption of the image, or of all frames of the clip, with model and prompt; or why there is none"
     )
     roles = (CAPTION,)
     filters_rows = False
@@ -126,7 +126,7 @@ class WindowCaption(Caption):
     purpose = "window_frames"
     hints = ("hint", "text")
     over = frozenset({Gives.CLIPS})
-    summary = "a description of the whole, with the clips' captions as a hint"
+    summary = "a description of the whole window, with its clips' captions as a hint"
     branch = "windows"
 
     @classmethod

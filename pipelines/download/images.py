@@ -78,7 +78,7 @@ class Download(MapStage):
     settings_key = "download"
     settings_type = DownloadSettings
     over = frozenset({Gives.IMAGES})
-    summary = "where the bytes lie, digests before and after a re-encode; or why there are none"
+    summary = "where the bytes lie, with digests before and after a re-encode; or why there are none"
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True

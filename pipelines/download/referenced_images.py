@@ -56,7 +56,7 @@ class PairImages(MapStage):
     settings_key = "images"
     settings_type = PairImagesSettings
     over = frozenset({Gives.PAIRS})
-    summary = "where the bytes of each image lie that the rows name"
+    summary = "where the bytes of each named image lie"
     roles = (ITEMS,)
     filters_rows = False
     schema = IMAGES_SCHEMA

@@ -57,7 +57,7 @@ class DownloadVideos(MapStage):
     settings_key = "download_videos"
     settings_type = VideoDownloadSettings
     over = frozenset({Gives.CLIPS})
-    summary = "where the video lies: in place, or fetched"
+    summary = "where the video lies: in place, or downloaded"
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True

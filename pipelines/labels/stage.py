@@ -23,7 +23,7 @@ class Labels(ShuffleStage):
     settings_key = "labels"
     settings_type = MergeSettings
     over = frozenset({Gives.PAIRS})
-    summary = "one vocabulary: what different sets call the same is one label"
+    summary = "the merged label: labels of different sets with the same meaning are one"
     filters_rows = False
     schema = pa.schema([pa.field("label", pa.string())])
 

@@ -38,7 +38,7 @@ class BestPairs(ShuffleStage):
     side_inputs = (ITEMS, VERDICT)
     over = frozenset({Gives.PAIRS})
     summary = (
-        "of the pairs text → image with the same picture the one with the longer text (`one_pair_per_image` of the "
+        "of several pairs text → image with the same image, the one with the longest text (`one_pair_per_image` of the "
         "source)"
     )
     schema = pa.schema([pa.field("representative", pa.int64())])  # the kept one's ordinal × 2³² + row

@@ -30,7 +30,7 @@ class BestTexts(ShuffleStage):
     reads = (ROWS, ITEMS, VERDICT)
     include_removed = True  # the texts of duplicates
     over = frozenset({Gives.IMAGES})
-    summary = "for datasets with `best_text: true`: of all copies of an image, the text that says most"
+    summary = "for datasets with `best_text: true`: the best text of all duplicates of the image"
     filters_rows = False
     schema = pa.schema([pa.field("text", pa.string())])
 

@@ -66,7 +66,9 @@ class PairClusters(ShuffleStage):
     over = frozenset(Gives)
     over_pairs = True
     filters_rows = False
-    summary = "the cluster of equal or nearly equal sides that its query and its positive are in; its false negatives"
+    summary = (
+        "the clusters of equal or nearly equal sides that its query and its positive belong to; its false negatives"
+    )
 
     def __init__(self, settings: PairClustersSettings) -> None:
         super().__init__(settings)

@@ -66,7 +66,7 @@ class GivenPairs(MapStage):
     name = "pairs"
     reads: tuple[str, ...] = (ROWS, TEXTS, TEXT_DUPLICATES)
     over = frozenset({Gives.PAIRS})
-    summary = "the pairs, a removed duplicate replaced by the image that stands for it"
+    summary = "the pair, with each duplicate image replaced by the one that was kept"
     optional_reads = (LABELS, BEST_PAIRS, ITEMS, VERDICT)
     schema = PAIR_SCHEMA
     fan_out = True

@@ -35,7 +35,7 @@ class IndexTars(MapStage):
     name = "index"
     reads = (ROWS,)
     over = frozenset({Gives.IMAGES})
-    summary = "where the bytes lie in tars that exist already; nothing is copied"
+    summary = "where the bytes lie in the existing tars; nothing is copied"
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA
 

@@ -77,7 +77,7 @@ class Groups(MapStage):
     settings_key = "groups"
     settings_type = ClipGroupsSettings
     over = frozenset({Gives.CLIPS})
-    summary = "which clips are good enough, which look alike, and which are each other's hard negatives"
+    summary = "whether the clip is good enough, which other clip it looks like, and its group of hard negatives"
     roles = (ROWS, ITEMS, VERDICT)
     schema = GROUPS_SCHEMA
     fan_out = True

@@ -203,7 +203,7 @@ class Windows(MapStage):
     settings_key = "windows"
     settings_type = WindowsSettings
     over = frozenset({Gives.CLIPS})
-    summary = "stretches of one to three minutes, made of frames that lie there already"
+    summary = "windows of one to three minutes, made of frames that the clips have"
     optional_reads = (_CAPTION,)
     roles = (ROWS, ITEMS, VERDICT)
     branch = "windows"

@@ -26,6 +26,7 @@ from filters.image_stats import Inspect
 from filters.text_dedup import TextDuplicates
 from filters.text_quality import Texts
 from pipelines.download.images import Download
+from pipelines.download.img2dataset_index import IndexTars
 from pipelines.download.referenced_images import PairImages
 from pipelines.download.videos import DownloadVideos
 from pipelines.labels.stage import Labels
@@ -34,7 +35,6 @@ from pipelines.pairs.best_texts import BestTexts
 from pipelines.pairs.clusters import PairClusters
 from pipelines.pairs.existing import ALSO
 from pipelines.plan import Node, Step
-from pipelines.sources.img2dataset_tars import IndexTars
 from recaption.stage import Caption, WindowCaption
 from video.stages.clips import Clips
 from video.stages.groups import Groups

@@ -39,10 +39,10 @@ from corpus.stage import Shard
 from corpus.tars import TarReader
 from pipelines.download import img2dataset_worker
 from pipelines.download.images import Download, DownloadSettings, Stored, store_image
+from pipelines.download.img2dataset_index import failed_row
 from pipelines.fetch.headers import OPT_OUTS
 from pipelines.fetch.response import FetchError
 from pipelines.fetch.url import parse_url
-from pipelines.sources.img2dataset_tars import failed_row
 
 _START_S = 60.0  # for its processes to start, and to write what they have
 _ENVIRONMENT = {"NO_ALBUMENTATIONS_UPDATE": "1"}  # for a library of its own that asks for new versions

@@ -19,11 +19,10 @@ from pipelines.sources.document_join import Document, Documents, DocumentsSettin
 from pipelines.sources.files import FileInfo, named_in_unicode
 from pipelines.sources.json_records import BadRecord, BadRecordError, BadRecords
 from pipelines.sources.not_read import UnreadableFileError
-from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_rows import Side, SourcePair, true_negatives
 from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import named_apart, read_records
-from pipelines.sources.true_negatives import true_negatives
 
 _BLOCK = 1024  # rows whose documents are looked up together
 _TEMPORARY = "rzen-corpus-"

@@ -28,10 +28,9 @@ from pipelines.sources.document_join import DocumentsSettings, ids_at, image_nam
 from pipelines.sources.document_pairs import DocumentPairReader, DocumentPairSource, NamedPair
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError
-from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_rows import Side, SourcePair, true_negatives
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import ROW_ENDINGS, named_apart
-from pipelines.sources.true_negatives import true_negatives
 
 
 class SideColumns(Settings):

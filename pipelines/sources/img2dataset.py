@@ -6,6 +6,7 @@ for each URL, failed ones included. No image is copied: the items' table points 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -21,10 +22,11 @@ from corpus.settings import SettingsError
 from corpus.stage import Gives
 from pipelines.sources.base import SourceSettings
 from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
-from pipelines.sources.img2dataset_tars import SHA256_HEX
 from pipelines.sources.lenient_casts import Cast, UncastableError, all_failed, cast_leniently, stored_values
 from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single
+
+SHA256_HEX = re.compile("[0-9a-fA-F]{64}")
 
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tfrecord")  # what may stand in the place of a tar
 _CHECK_THREADS = 8

@@ -18,13 +18,13 @@ from pydantic import Field
 
 from corpus.schema import Modality, Task
 from corpus.storage import StorageError, Store
-from pipelines.sources.description_requests import asks_for_description
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import TIME_KEYS, BadRecord, BadRecordError, refuse_unread_times, text_of
 from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair
 from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import ROW_ENDINGS
+from pipelines.sources.video_annotations import asks_for_description
 
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 

@@ -8,7 +8,9 @@ list. (arXiv 2410.05160, 2502.08468)
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -25,12 +27,14 @@ from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
 from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolve_subset, split_instruction
 from pipelines.sources.pair_rows import Side, SourcePair
 from pipelines.sources.pair_source import PairDatasetSource, PairReader
-from pipelines.sources.string_lists import MAX_ENTRIES, string_list
 
 QUERY = ("qry", "qry_image_path")
 POSITIVE = ("pos_text", "pos_image_path")
 NEGATIVE = ("neg_text", "neg_image_path")
 MODALITY = "modality"  # in mmE5: "IT2T", "T2I" ...: what the query has and what the positive has
+
+MAX_CHARACTERS = 200_000  # of a string that holds a list
+MAX_ENTRIES = 1000  # of a list
 
 _TOKEN = re.compile(r"<\|image_[0-9]+\|>\n?")
 _SPLIT = re.compile(r"(.+)-[0-9]+-of-[0-9]+\.parquet")  # original-00000-of-00001.parquet
@@ -230,3 +234,34 @@ def _expected_images(modality: Any, subset: Subset) -> tuple[bool | None, bool |
     if mark and query and positive and not (set(query + positive) - set("IT")):
         return "I" in query, "I" in positive
     return subset.query_image, subset.positive_image
+
+
+# Quantifiers are possessive (*+): nothing is tried twice, whatever the string.
+_STRING = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
+_LIST = re.compile(rf"\[\s*+(?:{_STRING}\s*+(?:,\s*+{_STRING}\s*+)*+,?\s*+)?\]|{_STRING}")
+
+
+def string_list(text: str, name: str) -> list[str]:
+    """Parses a list of strings, or one string, that is written as `str(list)` writes it; "" is the empty list.
+
+    mmE5's own reader gives such strings to `eval`. Here only brackets, commas and quoted strings reach
+    `ast.literal_eval`, so that neither depth nor numbers can grow. Raises BadRecordError for all else, for strings that
+    are no Unicode, and for more than MAX_CHARACTERS or MAX_ENTRIES.
+    """
+    text = text.strip()
+    if not text:
+        return []
+    if len(text) > MAX_CHARACTERS:
+        raise BadRecordError("bad_list", f"{name} has {len(text)} characters")
+    if not _LIST.fullmatch(text):
+        raise BadRecordError("bad_list", f"{name} holds no list of strings: {text[:60]!r}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes such as "\d", which Python takes as they are
+            value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise BadRecordError("bad_list", f"{name} holds no list of strings: {error}") from None
+    values = [value] if isinstance(value, str) else value
+    if len(values) > MAX_ENTRIES:
+        raise BadRecordError("bad_list", f"{name} has {len(values)} entries")
+    return [text_of(each) for each in values]

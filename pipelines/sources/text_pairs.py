@@ -1,34 +1,197 @@
 """Source `text_pairs`: a query, the passages that answer it, and hard negatives, in the forms that public sets have.
 
-A form names the columns of the texts; from there on all are read in the same way. Published negatives are known to
-hold positives: one that equals a positive of its row is no negative.
+A form names the columns of the texts; from there on all are read in the same way. A preset has the files and the form
+of a public set of the recipe's first stage. Published negatives are known to hold positives: one that equals a positive
+of its row is no negative.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpus.sampling import choose, derive_seed
-from corpus.settings import SettingsError
+from corpus.settings import Settings, SettingsError
 from pipelines.sources.column_mapping import Template, look_up, require_paths
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError
-from pipelines.sources.pair_rows import Side, SourcePair
+from pipelines.sources.pair_rows import Side, SourcePair, normalize_side, true_negatives
 from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import ROW_ENDINGS
-from pipelines.sources.text_forms import AnyTextForm, Columns
-from pipelines.sources.text_presets import PRESETS
-from pipelines.sources.true_negatives import normalize_side, true_negatives
 
 _NO_NEGATIVES_FOLDER = "no_in_batch_neg"
 _NO_NEGATIVES_KINDS = ("symmetric_class", "symmetric_clustering")
+
+# Names of the columns of pairs and triplets where the settings have none.
+QUERIES = ("query", "anchor", "question", "premise", "sentence1")
+POSITIVES = ("positive", "answer", "pos", "passage", "hypothesis", "sentence2", "context")
+_NEGATIVE = re.compile(r"neg(?:ative)?s?(?:_?([0-9]+))?")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of the parts of a pair; a part whose column is "" or absent in a row is empty."""
+
+    query: str
+    positives: str  # one text or a list
+    negatives: tuple[str, ...] = ()  # each one text or a list
+    instruction: str = ""
+    key: str = ""
+    required: tuple[str, ...] = ()  # paths that a file must have
+    positive_scores: str = ""  # a list of numbers, one for each positive
+    negative_scores: str = ""  # the same of negatives
+    kind: str = ""  # of the row; for some kinds other rows are no negatives
+
+
+class FlagEmbeddingForm(Settings):
+    """`{"query": str, "pos": [str], "neg": [str], "prompt": str?, "pos_scores": [float]?, "neg_scores": [float]?,
+    "type": str?}`.
+
+    Files below a folder whose name ends in no_in_batch_neg, and rows of the types symmetric_class and
+    symmetric_clustering, hold pairs that are no negatives of each other.
+    """
+
+    kind: Literal["flagembedding"]
+    query: str = "query"
+    pos: str = "pos"
+    neg: str = "neg"
+    prompt: str = Field("prompt", description="becomes the instruction; empty: none")
+    key: str = "id"
+    pos_scores: str = Field("pos_scores", description="a score for each positive; empty: none")
+    neg_scores: str = Field("neg_scores", description="the same of negatives")
+    type: str = Field("type", description="what kind of row it is; empty: none")
+
+    def columns(self, present: set[str]) -> Columns:
+        """Returns the columns of the parts of a pair."""
+        return Columns(
+            self.query,
+            self.pos,
+            (self.neg,),
+            self.prompt,
+            self.key,
+            (self.query, self.pos),
+            self.pos_scores,
+            self.neg_scores,
+            self.type,
+        )
+
+
+class TevatronForm(Settings):
+    """`{query_id, query, positive_passages: [{docid, title, text}], negative_passages: [...]}`."""
+
+    kind: Literal["tevatron"]
+    query: str = "query"
+    positives: str = "positive_passages"
+    negatives: str = "negative_passages"
+    passage: str = Field("{title} {text}", description="template of a passage; an empty title leaves no blank")
+    key: str = "query_id"
+
+    def columns(self, present: set[str]) -> Columns:
+        """Returns the columns of the parts of a pair."""
+        return Columns(
+            self.query,
+            self._of_passages(self.positives),
+            (self._of_passages(self.negatives),),
+            key=self.key,
+            required=(self.query, self.positives),
+        )
+
+    def _of_passages(self, name: str) -> str:
+        if "{" not in self.passage:
+            return f"{name}.{self.passage}"
+        return re.sub(r"\{([^{}]+)\}", rf"{{{name}.\1}}", self.passage)
+
+
+class ColumnsForm(Settings):
+    """Columns of pairs and triplets, as sentence-transformers has them. An empty name is found among the usual ones."""
+
+    kind: Literal["columns"]
+    query: str = Field("", description=f"column or template; empty: the first of {', '.join(QUERIES)}")
+    positive: str = Field("", description=f"column or template; empty: the first of {', '.join(POSITIVES)}")
+    negatives: tuple[str, ...] | None = Field(None, description="null: negative, negative_1, negative_2 ... by number")
+    instruction: str = ""
+    key: str = ""
+
+    def columns(self, present: set[str]) -> Columns:
+        """Returns the columns of the parts of a pair. Raises SettingsError where none of a usual name is `present`."""
+        query = self.query or _first(QUERIES, present, "query")
+        positive = self.positive or _first(POSITIVES, present, "positive")
+        negatives = _negatives_among(present) if self.negatives is None else self.negatives
+        paths = [path for text in (query, positive, *(self.negatives or ())) for path in Template(text).paths]
+        named = [name for name in (self.instruction, self.key) if name]
+        return Columns(query, positive, negatives, self.instruction, self.key, (*paths, *named))
+
+    @field_validator("query", "positive")
+    @classmethod
+    def _templates_parse(cls, text: str) -> str:
+        if text:
+            Template(text)
+        return text
+
+
+AnyTextForm = Annotated[FlagEmbeddingForm | TevatronForm | ColumnsForm, Field(discriminator="kind")]
+
+
+def _first(names: Sequence[str], present: set[str], what: str) -> str:
+    """Returns the first of some usual names that is present. Raises SettingsError where none is."""
+    name = next((name for name in names if name in present), "")
+    if not name:
+        columns = ", ".join(sorted(path for path in present if "." not in path))
+        raise SettingsError(f"no column is called {', '.join(names)}; say which is the {what}; it has {columns}")
+    return name
+
+
+def _negatives_among(present: set[str]) -> tuple[str, ...]:
+    matches = [(int(match[1] or -1), name) for name in present if (match := _NEGATIVE.fullmatch(name))]
+    return tuple(name for _, name in sorted(matches))
+
+
+_HUB = "hf://datasets"
+_PAIRS = ColumnsForm(kind="columns", query="query", positive="answer")
+_TRIPLETS = ColumnsForm(kind="columns", query="anchor", positive="positive", negatives=("negative",))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The files and the form of a public set; to read it takes the extra `hf`."""
+
+    files: tuple[str, ...]
+    form: AnyTextForm
+    licence: str = ""
+
+
+# Above each preset: where its columns are known from. A licence is set only where the set's own card names it.
+PRESETS = {
+    # Its loading script: query_id, query, positive_passages and negative_passages of {docid, text}; title may lack.
+    "msmarco": Preset((f"{_HUB}/Tevatron/msmarco-passage/train.jsonl.gz",), TevatronForm(kind="tevatron")),
+    # The example in its card, and training scripts that read it; the card's list of columns says "question".
+    "nq": Preset((f"{_HUB}/sentence-transformers/natural-questions/pair/train-*.parquet",), _PAIRS),
+    # Its card.
+    "hotpotqa": Preset((f"{_HUB}/sentence-transformers/hotpotqa/triplet/train-*.parquet",), _TRIPLETS),
+    # Its card.
+    "triviaqa": Preset((f"{_HUB}/sentence-transformers/trivia-qa/pair/train-*.parquet",), _PAIRS),
+    # The passage that a question was written about, not the few words that answer it.
+    "squad": Preset(
+        (f"{_HUB}/rajpurkar/squad/plain_text/train-*.parquet",),
+        ColumnsForm(kind="columns", query="question", positive="context", key="id"),
+        "cc-by-sa-4.0",
+    ),
+    # Its card says query and 52 columns in all, and of the subset beside it also positive: 49 or 50 negatives, which
+    # are found by their numbers.
+    "fever": Preset(
+        (f"{_HUB}/lightonai/nv-embed-supervised/fever/train-*.parquet",),
+        ColumnsForm(kind="columns", query="query", positive="positive"),
+    ),
+    # Its card.
+    "allnli": Preset((f"{_HUB}/sentence-transformers/all-nli/triplet/train-*.parquet",), _TRIPLETS),
+}
 
 
 class TextPairsSource(PairDatasetSource):
@@ -40,7 +203,7 @@ class TextPairsSource(PairDatasetSource):
     )
 
     kind: Literal["text_pairs"]
-    preset: str = Field("", description="one of pipelines.sources.text_presets; files and form replace what it says")
+    preset: str = Field("", description=f"one of {', '.join(PRESETS)}; files and form replace its own")
     files: tuple[str, ...] = Field((), description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, URLs")
     form: AnyTextForm | None = None
     positives: Literal["each", "one"] = Field("each", description="a pair for each positive, or for one drawn by seed")

@@ -8,14 +8,13 @@ to be about the whole video.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from corpus.settings import Settings, nearest_key
-from pipelines.sources.description_requests import asks_for_description
 from pipelines.sources.json_records import BadRecord, BadRecordError, records, refuse_unread_times, seconds, text_of
 
 _PLAIN_KEYS = ("video", "start_s", "end_s", "text", "question", "answer")
@@ -246,3 +245,33 @@ def _remove_tokens(tokens: Sequence[str], text: str) -> str:
     for token in tokens:
         text = re.sub(rf"\s*{re.escape(token)}\s*", lambda gap: "\n" if "\n" in gap[0] else " ", text)
     return text.strip()
+
+
+# Requests for a description of a video, as human turns of conversations begin.
+_POLITE_WORDS = r"(?:(?:please|kindly|can you|could you|would you|will you|i want you to|your task is to)[\s,]+)*"
+_VIDEO_WORDS = r"(?:videos?|clips?|footage|films?|movies?|recordings?|frames|images?|pictures?|scenes?)"
+_TEXT_WORDS = r"(?:descriptions?|captions?|summary|summaries|narratives?|narrations?|accounts?|depictions?|overviews?)"
+_MANNER_WORDS = r"(?:[a-z-]+ly\s+|in\s+(?:[a-z-]+\s+){0,2}details?,?\s+)*"
+_WHICH_WORDS = (
+    r"(?:(?:the|this|that|these|a|an|following|given|provided|entire|whole|above|content|contents|of|short)\s+)*"
+)
+_REQUEST_PATTERNS = (
+    rf"(?:describe|summari[sz]e|narrate|caption|depict)\s+{_MANNER_WORDS}{_WHICH_WORDS}{_VIDEO_WORDS}\b(?!['\u2019]s)",
+    rf"(?:describe|narrate)\s+{_MANNER_WORDS}what\s+(?:happens|is\s+happening|you\s+see|is\s+shown)"
+    rf"(?:\s+here|\s+(?:in|throughout)\s+{_WHICH_WORDS}{_VIDEO_WORDS})?(?:\s+in\s+(?:[a-z-]+\s+){{0,2}}details?)?\s*(?:[.!]|$)",
+    rf"(?:write|generate|provide|give|produce|create|compose|offer|present|craft|make|share)\b[^.?!\n]*?"
+    rf"(?:{_VIDEO_WORDS}\s+{_TEXT_WORDS}|{_TEXT_WORDS}\s+(?:of|for|about|on|regarding)\s+{_WHICH_WORDS}{_VIDEO_WORDS}\b(?!['\u2019]s))",
+)
+_REQUEST = re.compile(rf"{_POLITE_WORDS}(?:{'|'.join(_REQUEST_PATTERNS)})")
+_REQUEST_CHARACTERS = 600  # of a prompt: the request comes first
+
+
+def asks_for_description(prompt: str, known: Collection[str] = ()) -> bool:
+    """Tells whether a prompt asks for a description of the whole video, so that its answer is one.
+
+    `known`: further prompts that do, compared without regard to case and blanks.
+    """
+    normalized = " ".join(prompt.lower().split())
+    return bool(_REQUEST.match(normalized[:_REQUEST_CHARACTERS])) or normalized in {
+        " ".join(text.lower().split()) for text in known
+    }

@@ -11,7 +11,7 @@ from corpus.settings import Settings
 from corpus.workspace import TableKey
 from pipelines.sources.images.archives import Archives, ArchivesSettings, ImageResolver
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
-from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
+from pipelines.sources.images.pdf import PdfImages, PdfImagesSettings
 
 # Of files in which images may lie: they are not rows, and are looked at where `images` says so.
 MEDIA_ENDINGS = (

@@ -19,10 +19,10 @@ from corpus.settings import SettingsError
 from corpus.stage import ROWS, Shard
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
+from pipelines.download.img2dataset_index import index_rows
 from pipelines.sources.images.archives import Archives, ArchivesSettings
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.img2dataset import Img2datasetReader, Img2datasetSource
-from pipelines.sources.img2dataset_tars import index_rows
 
 from ..formats import PARQUET, tar_checksums, tar_field
 from ..target import Reader, Target

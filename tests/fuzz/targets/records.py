@@ -15,7 +15,7 @@ from pipelines.sources.generic_pairs import GenericPairsReader, GenericPairsSour
 from pipelines.sources.json_records import BadRecordError, BadRecords
 from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource
 from pipelines.sources.megapairs import MegaPairsReader, MegaPairsSource
-from pipelines.sources.string_lists import string_list
+from pipelines.sources.mmeb import string_list
 from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
 from pipelines.sources.video_annotations import AnyForm, Llava, Plain, ShareGpt4Video, Vript, read_annotations
 

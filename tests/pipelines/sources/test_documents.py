@@ -12,7 +12,7 @@ import pytest
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.documents import DocumentsReader, DocumentsSource
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
-from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
+from pipelines.sources.images.pdf import PdfImages, PdfImagesSettings
 from tests.helpers.given_rows import images, rows_of, write_lines
 from tests.helpers.small_pdfs import three_pages, write
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from corpus.schema import Task
 from corpus.settings import SettingsError
 from pipelines.sources.json_records import BadRecordError
-from pipelines.sources.mmeb import task_of
-from pipelines.sources.string_lists import MAX_CHARACTERS, string_list
+from pipelines.sources.mmeb import MAX_CHARACTERS, string_list, task_of
 from tests.helpers.cases import cases
 from tests.helpers.mmeb_rows import FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, rows_of, source, write
 

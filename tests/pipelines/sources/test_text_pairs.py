@@ -12,8 +12,7 @@ import pytest
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources import records as record_files
-from pipelines.sources.text_pairs import TextPairsReader, TextPairsSource
-from pipelines.sources.text_presets import PRESETS
+from pipelines.sources.text_pairs import PRESETS, TextPairsReader, TextPairsSource
 from tests.helpers.given_rows import rows_of, texts, write_lines
 
 FLAG = [

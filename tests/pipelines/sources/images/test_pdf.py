@@ -14,8 +14,15 @@ from PIL import Image
 from corpus.settings import SettingsError
 from corpus.storage import StorageError
 from pipelines.sources.images import pdf as pdf_pages
-from pipelines.sources.images.pdf import Page, PageError, PdfSettings, render_page, render_pages
-from pipelines.sources.images.pdf_images import PdfImages, PdfImagesSettings
+from pipelines.sources.images.pdf import (
+    Page,
+    PageError,
+    PdfImages,
+    PdfImagesSettings,
+    PdfSettings,
+    render_page,
+    render_pages,
+)
 from tests.helpers.small_pdfs import (
     BLUE,
     GREEN,

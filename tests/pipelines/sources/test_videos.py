@@ -18,8 +18,7 @@ from corpus.workspace import Workspace
 from pipelines.sources.files import FileInfo
 from pipelines.sources.source_shards import gather, source_fingerprint
 from pipelines.sources.video_files import VideoNames
-from pipelines.sources.video_spans import segment_starts
-from pipelines.sources.videos import COLUMNS, VideosReader, VideosSource
+from pipelines.sources.videos import COLUMNS, VideosReader, VideosSource, segment_starts
 from pipelines.status import source_notices
 from tests.helpers.videos import Shot, make_video, still, truncate
 from video.budget import VideoError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,8 +17,8 @@ from corpus.stage import ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
 from corpus.storage import Store
 from corpus.tars import index_tar
 from pipelines.download.images import ITEMS_SCHEMA, Stored, items_table
+from pipelines.sources.img2dataset import SHA256_HEX
 
-SHA256_HEX = re.compile("[0-9a-fA-F]{64}")
 _IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
 _READ = ["tar", "missing", "key", "given_status", "given_error", "given_sha256"]
 _NO_MEMBER = Stored(Status.FAILED, "no_member")

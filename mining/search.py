@@ -244,9 +244,8 @@ class TopK:
         at[at == len(rows)] = 0
         excluded = rows[at] == block.excluded[0]
         scores[at[excluded], block.excluded[1][excluded]] = -np.inf
-        order = np.lexsort((np.arange(scores.shape[1]), block.ids[1], block.ids[0]))[
-            ::-1
-        ]  # of equal ones the last wins
+        order = np.lexsort((np.arange(scores.shape[1]), block.ids[1], block.ids[0]))
+        order = order[::-1]  # of equal scores, keys put the last first
         repeated = np.count_nonzero((block.ids[:, order[1:]] == block.ids[:, order[:-1]]).all(axis=0))
         most = min(self._k + int(repeated), scores.shape[1])
         keys = packed(scores[:, order], np.arange(scores.shape[1]))

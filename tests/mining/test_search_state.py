@@ -60,7 +60,9 @@ def test_a_window_is_full_by_bytes_but_takes_at_least_one_block() -> None:
 
 
 @given(
-    st.lists(st.lists(st.tuples(st.sampled_from([0.5, 0.25, 0.0, -0.5]), st.integers(0, 5)), max_size=8), max_size=4),
+    st.lists(
+        st.lists(st.tuples(st.sampled_from([n / 64 for n in range(-9, 40)]), st.integers(0, 5)), max_size=8), max_size=4
+    ),
     st.integers(1, 5),
 )
 def test_the_best_are_those_of_everything_taken_in(batches: Lines, k: int) -> None:

@@ -37,7 +37,8 @@ test: $(VENV)/.installed-dev
 # What a user gets: no extra but the demo's, on the newest Python of this machine, everything in its newest release.
 # Not the tests of runs that are killed, begun again or held against each other, nor the fuzzing: those test no package.
 DEFAULT := .venv-default
-SLOW := tests/models tests/fuzz tests/pipelines/engines tests/demo tests/serving/vllm/test_client.py \
+SLOW := tests/models tests/fuzz tests/pipelines/engines tests/demo \
+	$(addprefix tests/serving/vllm/,test_client.py test_server.py test_supervisor.py) \
 	$(wildcard tests/runs/test_run*.py) tests/runs/test_cli.py
 $(DEFAULT)/.installed: pyproject.toml
 	"$$(.ci/find-python newest)" -m venv --clear $(DEFAULT)

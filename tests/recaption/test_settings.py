@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from recaption.captioner import open_client, vllm_settings
+from recaption.captioner import vllm_settings
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption, WindowCaption
 from serving.models import MODELS
-from serving.vllm.client import VllmClient
 
 
 def settings(**given: Any) -> CaptionSettings:
@@ -43,37 +42,6 @@ def test_the_pixel_budget_is_the_models_and_can_be_set() -> None:
     assert less.budget().max_pixels == 200_000
     assert vllm_settings(less).engine_args["mm_processor_kwargs"]["max_pixels"] == 200_000
     assert Caption("a", less).fingerprint_inputs() != Caption("a", settings(backend=backend)).fingerprint_inputs()
-
-
-@pytest.mark.parametrize("name", ["qwen2-vl-2b", "qwen2.5-vl-7b", "qwen3-vl-8b", "internvl3-8b"])
-def test_frames_and_words_have_room_in_a_request(name: str) -> None:
-    chosen, model = settings(backend={"kind": "vllm", "model": name}), MODELS[name]
-    assert vllm_settings(chosen).max_model_len == vllm_settings(chosen, 1).max_model_len == model.max_model_len
-    words = model.max_model_len - model.image_tokens(model.budget)
-    assert words > 1500
-    for images in (2, 8, 32, 128):
-        length = vllm_settings(chosen, images).max_model_len
-        assert length is not None and length - images * model.image_tokens(chosen.budget(images)) >= words
-    own = settings(backend={"kind": "vllm", "model": name, "max_model_len": 9999})
-    assert vllm_settings(own, 8).max_model_len == 9999
-
-
-def test_the_processor_leaves_frames_as_they_are() -> None:
-    qwen = settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
-    told = vllm_settings(qwen, 8).engine_args["mm_processor_kwargs"]
-    assert told == {"min_pixels": 224 * 224, "max_pixels": 768 * 768 // 8}
-    internvl = settings(backend={"kind": "vllm", "model": "internvl3-8b"})
-    assert vllm_settings(internvl, 8).engine_args["mm_processor_kwargs"] == {"max_dynamic_patch": 1}
-
-
-def test_a_captioner_is_opened_for_so_many_images() -> None:
-    chosen = settings(backend={"kind": "vllm", "model": "qwen2.5-vl-7b"})
-    for images in (1, 8):
-        captioner = open_client(chosen, images)
-        assert isinstance(captioner, VllmClient)
-        assert captioner._config["images"] == images
-        assert captioner._config["settings"]["engine_args"] == vllm_settings(chosen, images).engine_args
-        captioner.close()
 
 
 def test_windows_have_prompts_of_their_own() -> None:

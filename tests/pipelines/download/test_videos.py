@@ -26,8 +26,7 @@ from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.download.videos import DownloadVideos, VideoDownloadSettings
 from pipelines.fetch import fetcher as fetch_run
 from tests.helpers.memory import traced
-from tests.helpers.videos import Shot, audio_only, make_video
-from video.decoding.container import container_of
+from tests.helpers.videos import Shot, make_video
 
 MIB = 2**20
 LARGE_BYTES = 30 * MIB
@@ -228,65 +227,3 @@ def test_only_what_changes_the_videos_is_part_of_the_fingerprint() -> None:
 
 
 # Containers
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "ext"),
-    [
-        ("a.mp4", "libx264", "mp4"),
-        ("a.mov", "libx264", "mov"),
-        ("a.mkv", "libx264", "mkv"),
-        ("a.webm", "libvpx-vp9", "webm"),
-        ("a.avi", "mpeg4", "avi"),
-        ("a.flv", "libx264", "flv"),
-        ("a.ts", "libx264", "ts"),
-        ("a.m2ts", "libx264", "ts"),
-        ("a.wmv", "mpeg4", "wmv"),
-    ],
-)
-def test_real_containers_are_known_by_their_first_bytes(tmp_path: Path, name: str, codec: str, ext: str) -> None:
-    make_video(tmp_path / name, [Shot(10)], size=(160, 120), codec=codec, b_frames=0)
-    assert container_of((tmp_path / name).read_bytes()[:1024]) == ext
-
-
-@pytest.mark.parametrize(
-    ("head", "ext"),
-    [
-        (b"\x00\x00\x01\xba\x44\x00\x04", "mpg"),
-        (b"\x00\x00\x01\xb3\x16\x00\xf0", "mpg"),
-        (b"\x00\x00\x00\x18ftyp3gp5", "3gp"),
-        (b"\x00\x00\x00\x18stypmsdh", "mp4"),
-        (b"\x00\x00\x00\x08wide\x00\x00\x12\x34mdat", "mov"),
-        (b"\x2c\x00\x00\x00mdat", "mov"),
-        (b"OggS\x00\x02", "ogv"),
-    ],
-)
-def test_others_too(head: bytes, ext: str) -> None:
-    assert container_of(head) == ext
-
-
-def test_a_fragment_and_a_sound_are_containers_too(tmp_path: Path) -> None:
-    make_video(tmp_path / "a.mp4", [Shot(10)], size=(160, 120), fragmented=True)
-    audio_only(tmp_path / "b.mp4")
-    assert [container_of((tmp_path / name).read_bytes()[:1024]) for name in ("a.mp4", "b.mp4")] == ["mp4", "mp4"]
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"",
-        b"G",
-        b"<!doctype html><html>",
-        b"Get free videos here",
-        b"#EXTM3U\n#EXT-X-VERSION:3\n",
-        b"\xff\xd8\xff\xe0\x00\x10JFIF",
-        b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00",
-        b"RIFF\x00\x00\x00\x00WEBPVP8 ",
-        b"RIFF\x00\x00\x00\x00WAVEfmt ",
-        b"G" * 100,
-        b'{"error": "quota"}',
-        bytes(1024),
-    ],
-)
-def test_what_is_no_video(head: bytes) -> None:
-    assert container_of(head) == ""

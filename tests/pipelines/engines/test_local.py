@@ -14,7 +14,6 @@ import pytest
 from corpus.stage import Resources
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
-from pipelines.engines.scheduler import RetryTracker
 from tests.helpers.engine_works import (
     Deadly,
     DiesOnOpening,
@@ -133,11 +132,3 @@ def test_a_shuffle_leaves_no_files(engine: LocalEngine, tmp_path: Path, monkeypa
     total = first.num_rows + sum(table.num_rows for table in found)
     assert total == len(set(random_rows(10)["key"].to_pylist()) | set(random_rows(20)["key"].to_pylist()))
     assert not list(tmp_path.iterdir())
-
-
-def test_attempts_suspect_all_and_condemn_one() -> None:
-    tracker = RetryTracker(3)
-    assert [tracker.take(()), tracker.take({0}), tracker.take({0, 1}), tracker.take({0, 1, 2})] == [0, 1, 2, None]
-    assert tracker.crashed([0, 1]) == []
-    assert [tracker.take({2}), tracker.take(()), tracker.take({0})] == [None, 0, None]
-    assert [tracker.crashed([0]), tracker.crashed([0]), tracker.crashed([0])] == [[], [], [0]]

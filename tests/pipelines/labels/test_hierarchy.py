@@ -4,7 +4,7 @@ import numpy as np
 
 from pipelines.labels.hierarchy import RELATED_LABELS, Relations
 from pipelines.labels.merge import SetLabel, merge_labels
-from pipelines.labels.vocabulary import LabelNames, aliases, load_names, normalize_label
+from pipelines.labels.vocabulary import LabelNames, load_names, normalize_label
 
 NONE = LabelNames()
 
@@ -140,20 +140,3 @@ def test_pairs_are_numbers_of_the_labels_as_given() -> None:
     assert relations.pairs(numbered).tolist() == [[3, 1]]
     assert relations.pairs([]).shape == (0, 2)
     assert relations.pairs(numbered).dtype == np.int32
-
-
-def test_built_in_lists_are_sound() -> None:
-    names = load_names()
-    grouped = [normalize_label(name) for group in names.same for name in group]
-    assert len(grouped) == len(set(grouped)), "a name stands in two groups"
-    assert all(len(group) > 1 for group in names.same)
-    alias = aliases(names)
-    every = {normalize_label(name) for above, below in names.kinds.items() for name in (above, *below)}
-    relations = Relations({alias.get(name, name) for name in every}, names)
-    both = {(row["label"], row["other"]) for row in relations.table().to_pylist()}
-    assert not any((other, one) in both for one, other in both)
-    assert relations.related("animal", "italian greyhound")
-    assert relations.related("vehicle", "beach wagon")
-    assert not relations.related("dog", "cat")
-    assert not relations.related("table", "vegetable")
-    assert not Relations(["cow", "boston bull"], names).related("cow", "boston bull")

@@ -7,70 +7,9 @@ import pytest
 from corpus.settings import SettingsError, parse_settings
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
-from pipelines.labels.vocabulary import first_synonym, load_names, normalize_label, singular
-from tests.helpers.cases import cases
+from pipelines.labels.vocabulary import load_names
 
 NO_LISTS = MergeSettings(built_in_names=False)
-
-
-@cases(
-    ("label", "expected"),
-    [
-        ("Golden_Retriever", "golden retriever"),
-        ("a photo of a dog.", "dog"),
-        ("A bad photo of the Dog", "dog"),
-        ("Close-up photo of dogs, a type of pet.", "dogs"),
-        ("the T-shirt", "t shirt"),
-        ("/c/church/outdoor", "outdoor church"),
-        ("Art & Design", "art and design"),
-        ("jack-o'-lantern", "jack o lantern"),
-        ("photo of", "photo of"),
-        ("a", "a"),
-        ("Ｄｏｇ", "dog"),
-        ("собака", "собака"),
-        ("WalkingTheCow", "walking the cow"),
-        ("put_sauceOnBread", "put sauce on bread"),
-        ("HDTVScreen", "hdtv screen"),
-        ("iPod", "ipod"),
-        ("McLaren", "mclaren"),
-        ("YoYo", "yoyo"),
-        ("कुत्ता", "कुत्ता"),
-        ("dog\u200b\ufeff", "dog"),
-        ("-1", "-1"),
-        ("+1", "+1"),
-        ("A-", "a-"),
-        ("C++", "c++"),
-        ("F-16", "f 16"),
-        ("50%", "50%"),
-        ("#dog", "dog"),
-        ("???", ""),
-        ("🐶\ufe0f", ""),
-    ],
-)
-def test_what_does_not_count_is_left_out(label: str, expected: str) -> None:
-    assert normalize_label(label) == expected
-    assert normalize_label(expected) == expected
-
-
-def test_first_of_several_names() -> None:
-    assert first_synonym("tench, Tinca tinca") == "tench"
-    assert first_synonym(", dog") == "dog"
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        *[("dogs", "dog"), ("churches", "church"), ("cities", "city"), ("glass", "glass"), ("news", "news")],
-        *[("bus", "bus"), ("fishermen", "fisherman"), ("timber wolves", "timber wolf"), ("mice", "mouse")],
-    ],
-)
-def test_a_plural_is_one_where_the_singular_is_known(name: str, expected: str) -> None:
-    assert singular("sites", {"sit", "site"}) == "site"
-    assert singular("sites", {"sit"}) == "sites"
-    assert singular("boxes", {"box"}) == "box"
-    known = {"dog", "church", "city", "new", "bus", "fisherman", "timber wolf", "mouse"}
-    assert singular(name, known) == expected
-    assert singular(name, set()) == name
 
 
 def test_sets_that_name_the_same_thing_are_merged() -> None:
@@ -124,13 +63,6 @@ def test_renaming_a_label_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         merge_labels({"imagenet": ["crane"]}, MergeSettings(names=str(path)))
 
 
-def test_a_names_file_with_an_unknown_key_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "names.yaml"
-    path.write_text("sames: []\n")
-    with pytest.raises(SettingsError, match="did you mean 'same'"):
-        load_names(path)
-
-
 def test_names_that_cannot_be_used_are_refused_with_the_settings(tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text("kind: {tool: [hammer]}")
     for name, message in (("names", "did you mean 'kinds'"), ("nowhere", "cannot be read")):
@@ -170,19 +102,6 @@ def test_blank_labels_are_none() -> None:
     merged = merge_labels({"set": ["", " ", "\t", "dog"]}, NO_LISTS)
     assert merged.table.column("label").to_pylist() == ["dog"]
     assert merged.merged("set", " ") == merged.merged("set", "") == ""
-
-
-def test_groups_of_a_file_that_contradict_each_other_or_run_in_circles(tmp_path: Path) -> None:
-    path = tmp_path / "names.yaml"
-    path.write_text("same: [[hound, cur], [cur, hound], [tyke, cur], []]\nkinds: {cur: [tyke], tyke: [cur]}\n")
-    merged = merge_labels({"a": ["cur"], "b": ["hound"], "c": ["tyke"]}, MergeSettings(names=str(path)))
-    assert [merged.merged(*each) for each in (("a", "cur"), ("b", "hound"), ("c", "tyke"))] == [
-        "hound",
-        "hound",
-        "tyke",
-    ]
-    relations = Relations(["hound", "tyke"], load_names(path))
-    assert relations.table().num_rows == 1
 
 
 def test_answers_numbers_and_names_of_several_meanings_stay_with_their_set() -> None:

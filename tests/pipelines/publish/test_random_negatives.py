@@ -1,87 +1,55 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from corpus.item_ids import join_id
-from corpus.schema import item_id
-from corpus.text.near import TextNearSettings
 from pipelines.publish import random_negatives as module
 from pipelines.publish.mixture import (
     BatchRule,
     CandidatePairs,
     PublishError,
     SampleOrder,
-    arrange,
-    read_candidate_pairs,
 )
-from pipelines.publish.near_sides import find_near_sides
-from pipelines.publish.pair_contents import PairContents, read_pair_contents
-from pipelines.publish.pair_tables import pair_tables
+from pipelines.publish.pair_contents import PairContents
 from pipelines.publish.random_negatives import fill_negatives
 from tests.helpers.cases import cases
-from tests.helpers.small_worlds import World, image_pair
-
-Row = dict[str, Any]
-
-
-def item(number: int) -> bytes:
-    return item_id(b"item %d" % number)
-
-
-def own(*numbers: int) -> list[Row]:
-    return [{"text": "", "items": [item(n)], "score": 0.5, "origin": "mined"} for n in numbers]
-
-
-def filled(
-    folder: Path, rows: list[Row], negatives: int, seed: int = 1, tables: int = 3, related: Sequence[str] = ()
-) -> list[tuple[Row, int, Row]]:
-    """(pair, slot, donor) as rows."""
-    world = World(str(folder))
-    paths = world.write_pairs("laion", rows, tables)
-    candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
-    arranged = arrange(candidates, None, 1000, 0)
-    sides = read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives)
-    labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
-    near = find_near_sides(world.workspace, pair_tables(paths), candidates, arranged, sides, TextNearSettings())
-    fill = fill_negatives(sides, candidates, arranged, seed, labels, near)
-    by_id = {row["pair_id"]: row for row in rows}
-    ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
-    return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]
-
-
-def shown(row: Row) -> bytes:
-    return row["positive"]["items"][0]
+from tests.helpers.negative_rows import Row, filled_negatives, mined_negatives, numbered_item, positive_item
+from tests.helpers.small_worlds import image_pair
 
 
 def test_what_is_missing_is_filled_and_nothing_else(tmp_path: Path) -> None:
-    rows = [image_pair("laion", str(n), item(n), negatives=own(*range(500, 500 + n % 4))) for n in range(40)]
-    found = filled(tmp_path, rows, negatives=2)
+    rows = [
+        image_pair("laion", str(n), numbered_item(n), negatives=mined_negatives(*range(500, 500 + n % 4)))
+        for n in range(40)
+    ]
+    found = filled_negatives(tmp_path, rows, negatives=2)
     slots = sorted((row["query"]["text"], slot) for row, slot, _ in found)
     assert slots == sorted((str(n), slot) for n in range(40) for slot in range(n % 4, 2))
 
 
 def test_no_negative_is_the_pairs_own_content_or_there_already(tmp_path: Path) -> None:
-    rows = [image_pair("laion", str(n), item(n % 6), negatives=own((n + 1) % 6)) for n in range(24)]
+    rows = [
+        image_pair("laion", str(n), numbered_item(n % 6), negatives=mined_negatives((n + 1) % 6)) for n in range(24)
+    ]
     taken: dict[bytes, list[bytes]] = {}
-    for row, _, donor in filled(tmp_path, rows, negatives=4):
-        taken.setdefault(row["pair_id"], []).append(shown(donor))
+    for row, _, donor in filled_negatives(tmp_path, rows, negatives=4):
+        taken.setdefault(row["pair_id"], []).append(positive_item(donor))
     for row in rows:
-        contents = [shown(row), row["negatives"][0]["items"][0], *taken[row["pair_id"]]]
+        contents = [positive_item(row), row["negatives"][0]["items"][0], *taken[row["pair_id"]]]
         assert len(set(contents)) == 5
 
 
 def test_no_negative_is_the_query_itself(tmp_path: Path) -> None:
     def query(n: int) -> Row:
-        return {"instruction": "", "text": f"make it blue {n}", "items": [item(0)]}
+        return {"instruction": "", "text": f"make it blue {n}", "items": [numbered_item(0)]}
 
-    rows = [image_pair("laion", str(n), item(n), query=query(n)) for n in range(4)]
-    assert all(shown(donor) != item(0) for _, _, donor in filled(tmp_path, rows, negatives=1))
+    rows = [image_pair("laion", str(n), numbered_item(n), query=query(n)) for n in range(4)]
+    assert all(
+        positive_item(donor) != numbered_item(0) for _, _, donor in filled_negatives(tmp_path, rows, negatives=1)
+    )
 
 
 def test_no_negative_is_another_positive_of_an_equal_query(tmp_path: Path) -> None:
@@ -93,70 +61,38 @@ def test_no_negative_is_another_positive_of_an_equal_query(tmp_path: Path) -> No
         asked = {"instruction": "", "text": query, "items": []}
         rows.append(image_pair("laion", str(n), b"", query=asked, positive=positive))
         answers.setdefault(n // 3, set()).add(f"answer {n}")
-    for row, _, donor in filled(tmp_path / "texts", rows, negatives=9):
+    for row, _, donor in filled_negatives(tmp_path / "texts", rows, negatives=9):
         assert donor["positive"]["text"] not in answers[int(row["query"]["text"].rstrip("?").split()[-1])]
     rows = [
         image_pair(
             "laion",
             str(n),
             b"",
-            query={"instruction": "", "text": "", "items": [item(n // 5)]},
+            query={"instruction": "", "text": "", "items": [numbered_item(n // 5)]},
             positive={"instruction": "", "text": f"caption {n}", "items": []},
         )
         for n in range(20)
     ]
-    found = filled(tmp_path / "images", rows, negatives=10)
+    found = filled_negatives(tmp_path / "images", rows, negatives=10)
     assert len(found) == 200
     assert all(row["query"]["items"] != donor["query"]["items"] for row, _, donor in found)
 
 
 def test_what_answers_an_equal_query_is_no_negative_where_another_query_has_it_too(tmp_path: Path) -> None:
     named = [("a", 0), ("a", 1), ("b", 1), ("c", 2), ("d", 3)]
-    rows = [image_pair("laion", query, item(n)) for query, n in named]
-    for row, _, donor in filled(tmp_path, rows, negatives=2):
-        assert (row["query"]["text"], shown(donor)) not in {(query, item(n)) for query, n in named}
-
-
-def test_no_negative_is_nearly_the_query_or_the_positive(tmp_path: Path) -> None:
-    """Each passage is there three times: as it is, in capitals with another end, and with a word more; and one pair's
-    positive is nearly another one's query. Different passages of one form stay negatives of each other.
-    """
-
-    def side(text: str) -> Row:
-        return {"instruction": "", "text": text, "items": []}
-
-    words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron"]
-    of: dict[str, str] = {}
-    rows = []
-    for at, word in enumerate(words):
-        passage = (
-            f"The {word} tower stands near the {words[at - 1]} gate, where {words[at - 2]} traders sell rope to "
-            f"{words[at - 3]} sailors who come up the {words[at - 4]} river each spring"
-        )
-        for number, text in enumerate((passage, f"  {passage.upper()}!", f"{passage} again")):
-            of[text] = word
-            rows.append(
-                image_pair(
-                    "d", f"{word}{number}", b"", query=side(f"What is said of {word}, {number}?"), positive=side(text)
-                )
-            )
-    asked = f"{rows[0]['positive']['text']} today"  # a query that is nearly a positive of other pairs
-    rows.append(image_pair("d", "asked", b"", query=side(asked), positive=side("Because of the rope.")))
-    found = filled(tmp_path, rows, negatives=6)
-    assert len(found) == 6 * len(rows)
-    for row, _, donor in found:
-        own = of.get(row["positive"]["text"], "amber")
-        assert of.get(donor["positive"]["text"]) != own, (row["query"]["text"], donor["positive"]["text"])
+    rows = [image_pair("laion", query, numbered_item(n)) for query, n in named]
+    for row, _, donor in filled_negatives(tmp_path, rows, negatives=2):
+        assert (row["query"]["text"], positive_item(donor)) not in {(query, numbered_item(n)) for query, n in named}
 
 
 def test_sides_with_images_are_compared_by_these(tmp_path: Path) -> None:
     """Captions of pictures that are negatives are no texts to be compared."""
     text = "a photograph of the old harbour in the evening light with two boats and a gull over the water"
     rows = [
-        image_pair("d", str(n), item(n), query={"instruction": "", "text": f"{text} {n}", "items": []})
+        image_pair("d", str(n), numbered_item(n), query={"instruction": "", "text": f"{text} {n}", "items": []})
         for n in range(6)
     ]
-    assert len(filled(tmp_path, rows, negatives=5)) == 30
+    assert len(filled_negatives(tmp_path, rows, negatives=5)) == 30
 
 
 @pytest.mark.parametrize("one_query", [False, True])
@@ -188,30 +124,34 @@ def test_frequent_answers_and_queries_leave_the_search_linear(one_query: bool) -
 @pytest.mark.parametrize("column", ["group", "label"])
 def test_no_negative_is_of_the_same_group_or_label(tmp_path: Path, column: str) -> None:
     rows = [
-        image_pair("laion", str(n), item(n), **{column: "common" if n < 30 else f"rare {n % 3}"}) for n in range(36)
+        image_pair("laion", str(n), numbered_item(n), **{column: "common" if n < 30 else f"rare {n % 3}"})
+        for n in range(36)
     ]
-    found = filled(tmp_path, rows, negatives=2)
+    found = filled_negatives(tmp_path, rows, negatives=2)
     assert len(found) == 72
     assert all(row[column] != donor[column] for row, _, donor in found)
 
 
 def test_no_negative_is_of_a_related_label(tmp_path: Path) -> None:
     labels = ["dog", "greyhound", "cat"]
-    rows = [image_pair("laion", str(n), item(n), label=labels[n % 3]) for n in range(30)]
-    found = filled(tmp_path, rows, negatives=3, related=("greyhound", "dog"))
+    rows = [image_pair("laion", str(n), numbered_item(n), label=labels[n % 3]) for n in range(30)]
+    found = filled_negatives(tmp_path, rows, negatives=3, related=("greyhound", "dog"))
     donors = {label: {donor["label"] for row, _, donor in found if row["label"] == label} for label in labels}
     assert donors == {"dog": {"cat"}, "greyhound": {"cat"}, "cat": {"dog", "greyhound"}}
 
 
 def test_pairs_without_group_and_label_are_not_one_group(tmp_path: Path) -> None:
-    assert len(filled(tmp_path, [image_pair("laion", str(n), item(n)) for n in range(3)], negatives=2)) == 6
+    assert (
+        len(filled_negatives(tmp_path, [image_pair("laion", str(n), numbered_item(n)) for n in range(3)], negatives=2))
+        == 6
+    )
 
 
 def test_the_same_seed_draws_the_same_whatever_the_tables(tmp_path: Path) -> None:
-    rows = [image_pair("laion", str(n), item(n)) for n in range(50)]
+    rows = [image_pair("laion", str(n), numbered_item(n)) for n in range(50)]
 
     def drawn(folder: str, seed: int, tables: int) -> list[tuple[bytes, bytes]]:
-        found = filled(tmp_path / folder, rows, 1, seed, tables)
+        found = filled_negatives(tmp_path / folder, rows, 1, seed, tables)
         return [(row["pair_id"], donor["pair_id"]) for row, _, donor in found]
 
     assert drawn("a", 1, 1) == drawn("b", 1, 5)
@@ -219,16 +159,16 @@ def test_the_same_seed_draws_the_same_whatever_the_tables(tmp_path: Path) -> Non
 
 
 def test_draws_are_spread_over_the_dataset(tmp_path: Path) -> None:
-    rows = [image_pair("laion", str(n), item(n)) for n in range(300)]
-    donors = [shown(donor) for _, _, donor in filled(tmp_path, rows, negatives=1)]
+    rows = [image_pair("laion", str(n), numbered_item(n)) for n in range(300)]
+    donors = [positive_item(donor) for _, _, donor in filled_negatives(tmp_path, rows, negatives=1)]
     assert max(donors.count(donor) for donor in set(donors)) < 10
     assert len(set(donors)) > 150
 
 
 def test_a_dataset_that_is_too_small_is_refused(tmp_path: Path) -> None:
-    rows = [image_pair("laion", str(n), item(n)) for n in range(3)]
+    rows = [image_pair("laion", str(n), numbered_item(n)) for n in range(3)]
     with pytest.raises(PublishError, match="3 of its 3 pairs find no random negative number 2"):
-        filled(tmp_path, rows, negatives=3)
+        filled_negatives(tmp_path, rows, negatives=3)
 
 
 def drawn_sides(pairs: int, negatives: int, seed: int = 0) -> tuple[PairContents, CandidatePairs, SampleOrder]:

@@ -7,47 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
 import video.transcode.cut
 from corpus.media import MediaWriter
 from corpus.storage import Store
-from tests.helpers.videos import Shot, audio_only, make_video, number_on, truncate
+from tests.helpers.cut_films import FAST, GOP, RATE, SETTINGS, SHOTS, SIZE, frame_times, numbers_in
+from tests.helpers.videos import audio_only, make_video, truncate
 from video.budget import VideoError
 from video.decoding.decode import frames
 from video.decoding.files import RangeFile
 from video.decoding.frame import Frame
-from video.transcode.audio import with_audio
 from video.transcode.cut import CutSettings, cut_many, cut_mp4, decode_ranges
-from video.transcode.encode import EncodeSettings
-
-FRAMES, GOP, SIZE, RATE = 60, 12, (160, 120), 25
-SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
-FAST = EncodeSettings(preset="superfast")
-SETTINGS = CutSettings(encode=FAST)
-
-
-def at(*numbers: int) -> tuple[float, ...]:
-    """The times of frames."""
-    return tuple(number / RATE for number in numbers)
-
-
-def numbers_in(clip: bytes) -> list[int]:
-    with av.open(io.BytesIO(clip)) as container:
-        return [number_on(picture.to_ndarray(format="rgb24")) for picture in container.decode(video=0)]
-
-
-def sound_of(file: Any, rate: int) -> np.ndarray:
-    """Samples (time,) of the first channel from the time 0 on."""
-    with av.open(file) as container:
-        assert container.streams.audio[0].rate == rate
-        parts = [(part.pts * part.time_base, part.to_ndarray()[0]) for part in container.decode(audio=0)]
-    heard = np.zeros(round(max(begin * rate + len(part) for begin, part in parts)))
-    for begin, part in parts:
-        heard[max(0, round(begin * rate)) :][: len(part)] = part
-    return heard
 
 
 @pytest.fixture
@@ -60,7 +32,7 @@ def test_clips_come_in_any_order_and_overlap(film: Path) -> None:
     wanted = [(30, 50), (3, 9), (12, 24), (0, 60), (5, 40), (12, 24), (6, 13), (59, 60), (31, 32)]
     for max_open_clips in (1, 2, 9):
         settings = CutSettings(encode=FAST, max_open_clips=max_open_clips, min_seek_gap_s=0.2)
-        clips = list(cut_many(film, [at(*ends) for ends in wanted], settings))
+        clips = list(cut_many(film, [frame_times(*ends) for ends in wanted], settings))
         assert sorted(clip.index for clip in clips) == list(range(len(wanted)))
         for clip in clips:
             assert numbers_in(clip.data) == list(range(*wanted[clip.index]))
@@ -76,15 +48,15 @@ def test_one_decode_for_all_clips(film: Path, monkeypatch: pytest.MonkeyPatch) -
             yield frame
 
     monkeypatch.setattr(video.transcode.cut, "frames", counted)
-    wanted = [at(first, first + 5) for first in range(1, 51, 5)]
+    wanted = [frame_times(first, first + 5) for first in range(1, 51, 5)]
     assert [clip.frames for clip in cut_many(film, wanted, CutSettings(encode=FAST, stream_copy=False))] == [5] * 10
     assert decoded == pytest.approx([number / RATE for number in range(52)])
     decoded.clear()
-    far = [at(1, 3), at(50, 52)]
+    far = [frame_times(1, 3), frame_times(50, 52)]
     assert len(list(cut_many(film, far, CutSettings(encode=FAST, stream_copy=False, min_seek_gap_s=1.0)))) == 2
     assert decoded == pytest.approx([number / RATE for number in [*range(4), *range(48, 53)]])
     decoded.clear()
-    assert all(clip.remuxed for clip in cut_many(film, [at(0, 12), at(24, 48)], SETTINGS))
+    assert all(clip.remuxed for clip in cut_many(film, [frame_times(0, 12), frame_times(24, 48)], SETTINGS))
     assert len(decoded) == 1  # a look at the first frame: is it turned?
 
 
@@ -113,10 +85,10 @@ def test_intervals_without_time_are_refused(film: Path) -> None:
 
 
 def test_a_clip_is_written_to_a_path_or_a_file(film: Path, tmp_path: Path) -> None:
-    result = cut_mp4(film, *at(12, 24), tmp_path / "a.mp4", SETTINGS)
+    result = cut_mp4(film, *frame_times(12, 24), tmp_path / "a.mp4", SETTINGS)
     assert (result.frames, result.remuxed) == (12, True)
     file = io.BytesIO()
-    assert cut_mp4(film, *at(13, 24), file).remuxed is False
+    assert cut_mp4(film, *frame_times(13, 24), file).remuxed is False
     assert numbers_in((tmp_path / "a.mp4").read_bytes()) == list(range(12, 24))
     assert numbers_in(file.getvalue()) == list(range(13, 24))
     with pytest.raises(ValueError, match="no frame from 9"):
@@ -125,10 +97,13 @@ def test_a_clip_is_written_to_a_path_or_a_file(film: Path, tmp_path: Path) -> No
 
 
 def test_the_same_bytes_whatever_else_is_cut_and_however_it_is_decoded(film: Path) -> None:
-    alone = [next(cut_many(film, [at(*ends)], SETTINGS)).data for ends in ((5, 30), (12, 24))]
+    alone = [next(cut_many(film, [frame_times(*ends)], SETTINGS)).data for ends in ((5, 30), (12, 24))]
     settings = CutSettings(encode=FAST, max_open_clips=1, decoder_threads=1, min_seek_gap_s=0.0)
     for chosen in (SETTINGS, settings):
-        together = {clip.index: clip.data for clip in cut_many(film, [at(5, 30), at(12, 24), at(0, 40)], chosen)}
+        together = {
+            clip.index: clip.data
+            for clip in cut_many(film, [frame_times(5, 30), frame_times(12, 24), frame_times(0, 40)], chosen)
+        }
         assert [together[0], together[1]] == alone
     assert settings.canonical() == SETTINGS.canonical()
 
@@ -139,43 +114,8 @@ def test_the_same_bytes_whatever_was_in_memory_before(film: Path) -> None:
     for _ in range(12):
         rubbish = [noise.random(int(size)) for size in noise.integers(1, 1 << 16, 100)]
         del rubbish[::2]  # what is freed now is what the encoder gets
-        made.add(next(cut_many(film, [at(5, 55)], CutSettings())).data)
+        made.add(next(cut_many(film, [frame_times(5, 55)], CutSettings())).data)
     assert len(made) == 1
-
-
-@pytest.mark.parametrize("name", ["aac.mp4", "opus.mkv"])
-def test_sound_is_kept_to_the_sample(tmp_path: Path, film: Path, name: str) -> None:
-    rate = 48_000
-    if name == "aac.mp4":  # a rising tone, which is at no other time what it is at one
-        seconds = np.arange(rate * FRAMES // RATE) / rate
-        rising = 0.4 * np.sin(2 * np.pi * (200 + 400 * seconds) * seconds).astype(np.float32)
-        (tmp_path / name).write_bytes(with_audio(film.read_bytes(), np.stack([rising, -rising]), rate, 128_000))
-        reach, inexact = 2000, 1
-    else:
-        make_video(tmp_path / name, SHOTS, gop=GOP, size=SIZE, audio=True)  # a tone that comes again after 109 samples
-        reach, inexact = 50, rate // 1000  # and timestamps in milliseconds
-    whole = sound_of(str(tmp_path / name), rate)
-    wanted = [(12, 36), (7, 20), (50, 60)]
-    for source in (tmp_path / name, io.BytesIO((tmp_path / name).read_bytes())):
-        for clip in cut_many(source, [at(*ends) for ends in wanted], CutSettings(encode=FAST, audio=True)):
-            first, after = wanted[clip.index]
-            assert clip.remuxed == ((first, after) == (12, 36))
-            assert numbers_in(clip.data) == list(range(first, after))
-            heard = sound_of(io.BytesIO(clip.data), rate)
-            assert len(heard) / rate == pytest.approx((after - first) / RATE, abs=0.05)
-            middle = heard[rate // 10 : rate // 4]
-            begin = first * rate // RATE + rate // 10
-            apart = [np.abs(whole[begin + shift :][: len(middle)] - middle).mean() for shift in range(-reach, reach)]
-            assert abs(int(np.argmin(apart)) - reach) <= inexact and min(apart) < 0.02
-
-
-def test_sound_is_dropped_by_default_and_not_missed_where_there_is_none(tmp_path: Path, film: Path) -> None:
-    make_video(tmp_path / "a.mp4", SHOTS, gop=GOP, size=SIZE, audio=True)
-    silent = [next(cut_many(tmp_path / "a.mp4", [at(3, 20)], SETTINGS)).data]
-    silent.append(next(cut_many(film, [at(3, 20)], CutSettings(encode=FAST, audio=True))).data)
-    for data in silent:
-        with av.open(io.BytesIO(data)) as container:
-            assert not container.streams.audio
 
 
 def test_videos_are_cut_where_they_lie(film: Path, store_url: str) -> None:
@@ -185,7 +125,7 @@ def test_videos_are_cut_where_they_lie(film: Path, store_url: str) -> None:
     offset, size = media.add(b"second", "mp4", film.read_bytes())
     media.commit()
     file = RangeFile(store, "media/0.tar", offset, size)
-    clips = {clip.index: clip for clip in cut_many(file, [at(12, 24), at(40, 50)], SETTINGS)}
+    clips = {clip.index: clip for clip in cut_many(file, [frame_times(12, 24), frame_times(40, 50)], SETTINGS)}
     assert [numbers_in(clips[index].data) for index in (0, 1)] == [list(range(12, 24)), list(range(40, 50))]
 
 
@@ -199,7 +139,7 @@ def test_broken_sources_say_so(tmp_path: Path, film: Path) -> None:
     make_video(tmp_path / "cut_off.mkv", SHOTS, gop=GOP, size=SIZE)
     truncate(tmp_path / "cut_off.mkv", 0.5)
     wanted = [(3, 15), (3, 60), (0, 60)]
-    for clip in cut_many(tmp_path / "cut_off.mkv", [at(*ends) for ends in wanted], SETTINGS):
+    for clip in cut_many(tmp_path / "cut_off.mkv", [frame_times(*ends) for ends in wanted], SETTINGS):
         first, after = wanted[clip.index]
         rest = numbers_in(clip.data)
         assert rest == list(range(first, first + clip.frames))

@@ -1,0 +1,53 @@
+"""Rows of pairs whose missing negatives are filled, and what each is filled with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.item_ids import join_id
+from corpus.schema import item_id
+from corpus.text.near import TextNearSettings
+from pipelines.publish.mixture import (
+    arrange,
+    read_candidate_pairs,
+)
+from pipelines.publish.near_sides import find_near_sides
+from pipelines.publish.pair_contents import read_pair_contents
+from pipelines.publish.pair_tables import pair_tables
+from pipelines.publish.random_negatives import fill_negatives
+from tests.helpers.small_worlds import World
+
+Row = dict[str, Any]
+
+
+def numbered_item(number: int) -> bytes:
+    return item_id(b"item %d" % number)
+
+
+def mined_negatives(*numbers: int) -> list[Row]:
+    return [{"text": "", "items": [numbered_item(n)], "score": 0.5, "origin": "mined"} for n in numbers]
+
+
+def filled_negatives(
+    folder: Path, rows: list[Row], negatives: int, seed: int = 1, tables: int = 3, related: Sequence[str] = ()
+) -> list[tuple[Row, int, Row]]:
+    """(pair, slot, donor) as rows."""
+    world = World(str(folder))
+    paths = world.write_pairs("laion", rows, tables)
+    candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
+    arranged = arrange(candidates, None, 1000, 0)
+    sides = read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives)
+    labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
+    near = find_near_sides(world.workspace, pair_tables(paths), candidates, arranged, sides, TextNearSettings())
+    fill = fill_negatives(sides, candidates, arranged, seed, labels, near)
+    by_id = {row["pair_id"]: row for row in rows}
+    ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
+    return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]
+
+
+def positive_item(row: Row) -> bytes:
+    return row["positive"]["items"][0]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.item_ids import find_ids, split_ids
+from corpus.item_ids import find_ids, split_ids, unique_ids
 from corpus.schema import LOCATION_FIELDS, PARTS_FIELD
 from corpus.storage import storage_errors
 from corpus.workspace import Workspace
@@ -61,6 +61,12 @@ class Locations:
             names,
             self.exts,
         )
+
+
+def known_ids(workspace: Workspace, paths: Sequence[str]) -> np.ndarray:
+    """The ids of all items, and of their parts, that item tables know: uint64[2, n], ascending, each once."""
+    tables = (_read_places(workspace, path, "") for path in paths)
+    return unique_ids(split_ids(table.column("item_id")) for table in tables)
 
 
 def read_locations(

@@ -153,7 +153,7 @@ class Stage(ABC):
     over_pairs: ClassVar[bool] = False  # over the pairs of datasets, not over the rows of sources
     branch: ClassVar[str] = ""  # its rows, and those of later stages of the branch, are others than the source's items
     filters_rows: ClassVar[bool] = True  # its table has the status of the source's rows: the funnel counts it
-    schema: ClassVar[pa.Schema]  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
+    schema: pa.Schema  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
     resources: Resources = Resources()
     nondeterministic: ClassVar[bool] = False  # not a function of its settings (a download): has generations
     writes_media: ClassVar[bool] = False  # adds items to `Shard.media`

@@ -12,6 +12,7 @@ hard negatives of pictures among pictures, and of texts among texts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -82,14 +83,14 @@ def describe_text(text: str) -> Numbers:
     return _unit(vector)
 
 
-def _colour_histogram(pixels: Pixels) -> Numbers:
+def _colour_histogram(pixels: npt.NDArray[Any]) -> Numbers:
     """How many pixels have each of 4 × 4 × 4 colours."""
     steps = pixels.reshape(-1, 3).astype(np.int64) * _COLOURS // 256
     codes = (steps[:, 0] * _COLOURS + steps[:, 1]) * _COLOURS + steps[:, 2]
     return np.bincount(codes, minlength=_COLOURS**3).astype(np.float64)
 
 
-def _gradient_histograms(grey: npt.NDArray[np.uint8]) -> Numbers:
+def _gradient_histograms(grey: npt.NDArray[Any]) -> Numbers:
     """The strength of gradients of each orientation, cell by cell."""
     across = cv2.Sobel(grey, cv2.CV_64F, 1, 0, ksize=3)
     down = cv2.Sobel(grey, cv2.CV_64F, 0, 1, ksize=3)
@@ -99,7 +100,7 @@ def _gradient_histograms(grey: npt.NDArray[np.uint8]) -> Numbers:
     cell = place[:, None] * _GRID + place[None, :]
     strength = np.hypot(across, down)
     codes = (cell * _ORIENTATIONS + orientation).ravel()
-    return np.bincount(codes, weights=strength.ravel(), minlength=_GRID**2 * _ORIENTATIONS)
+    return np.bincount(codes, weights=strength.ravel(), minlength=_GRID**2 * _ORIENTATIONS).astype(np.float64)
 
 
 def _unit(vector: Numbers) -> Numbers:

@@ -50,7 +50,14 @@ class GenerateRequest(ModelRequest):
     temperature: float | None = None  # None: that of the settings. A second attempt at 0 would repeat the first
 
 
-REQUEST_TYPES: dict[str, type[ModelRequest]] = {each.task: each for each in (GenerateRequest,)}
+@dataclass(frozen=True, slots=True)
+class EmbedRequest(ModelRequest):
+    """One vector to compute: of the prompt, of the images or of both."""
+
+    task: ClassVar[str] = "embed"
+
+
+REQUEST_TYPES: dict[str, type[ModelRequest]] = {each.task: each for each in (GenerateRequest, EmbedRequest)}
 
 
 @dataclass(frozen=True)  # no slots: with them, `ModelResponse[str](...)` fails in Python 3.11

@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ from corpus.storage import Store, storage_errors
 _INGREDIENTS = b"rzen_corpus"
 
 NAME = "[a-z0-9][a-z0-9_-]{0,99}"  # of a source, a dataset or a mixture: it becomes a part of folder and file names
+
+_MAX_HASH_BYTES = 32  # binary values of a fixed size up to this are hashes
 
 Root = Literal["tables", "pairs"]
 
@@ -100,8 +102,38 @@ class Workspace:
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """The same rows give the same bytes, however they were put together."""
+    """The same rows give the same bytes, however they were put together.
+
+    Binary values of a fixed size above 32 bytes are vectors, which no compression makes smaller: they are written as
+    they are, and then read with one copy.
+    """
     sink = io.BytesIO()
+    options: dict[str, Any] = {"compression": "zstd", "compression_level": 3}
+    leaves = [leaf for field in table.schema for leaf in _leaves(field, field.name)]
+    if any(_is_wide(kind) for _, kind in leaves):
+        others = [path for path, kind in leaves if not _is_wide(kind)]
+        options = {
+            "compression": {path: "none" if _is_wide(kind) else "zstd" for path, kind in leaves},
+            "compression_level": dict.fromkeys(others, 3),
+            "use_dictionary": others,
+            "write_statistics": others,
+        }
     # Chunks of the table would show in the file as pages.
-    pq.write_table(table.combine_chunks(), sink, compression="zstd", compression_level=3)
+    pq.write_table(table.combine_chunks(), sink, **options)
     return sink.getvalue()
+
+
+def _leaves(field: pa.Field, path: str) -> Iterator[tuple[str, pa.DataType]]:
+    """The columns of a Parquet file that a field becomes, as paths, with their types."""
+    kind = field.type
+    if pa.types.is_struct(kind):
+        for child in kind:
+            yield from _leaves(child, f"{path}.{child.name}")
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _leaves(kind.value_field, f"{path}.list.element")
+    else:
+        yield path, kind
+
+
+def _is_wide(kind: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_binary(kind) and kind.byte_width > _MAX_HASH_BYTES

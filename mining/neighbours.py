@@ -29,20 +29,21 @@ from mining.side_images import packed_ids
 from mining.vectors import Vectors, column_valid, column_vectors
 
 NEIGHBOURS = "neighbours"
+_PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors
 _POOL_COLUMNS = ("pair_id", "positive_id", "positive_vector", "status")
 
 NEIGHBOUR = pa.struct(
     [
         pa.field("side_id", ITEM_ID),
         pa.field("pair_id", ITEM_ID),  # a pair whose positive it is
-        pa.field("score", pa.float32()),  # with the side that was searched for
-        pa.field("positive_similarity", pa.float32()),
+        pa.field("score", pa.float32()),  # with the pair's query
+        pa.field("positive_similarity", pa.float32()),  # with the pair's positive
     ]
 )
 NEIGHBOURS_SCHEMA = pa.schema(
     [
         pa.field(NEIGHBOURS, pa.list_(NEIGHBOUR)),  # the nearest first
-        pa.field("positive_score", pa.float32()),  # of the pair's own positive; null: a side has no vector
+        pa.field("positive_score", pa.float32()),  # of the pair's own positive with its query; null: no vector
         pa.field("positive_rank", pa.int32()),  # its place among the neighbours; -1: it is not among them
     ]
 )
@@ -111,50 +112,56 @@ class _Search:
         rows = np.flatnonzero(has_both)
         query, positive = (column_vectors(sides.column(f"{role}_vector"))[rows] for role in ("query", "positive"))
         positive_ids = split_ids(one_array(sides.column("positive_id")))[:, rows]
-        searched = query if self._mining.search_by == "query" else positive
         self._refuse_nothing_in_common(query, positive)
         pool = shard.pools[EMBED]
         at_once = max(1, self._settings.memory_bytes // 2 // query_bytes(sides_dimension(sides), self._settings.k))
         tables = [
-            self._found(pool, searched[at : at + at_once], positive[at : at + at_once], positive_ids[:, at : at + at_once])
-            for at in range(0, len(rows), at_once)
+            self._found(pool, query[part], positive[part], positive_ids[:, part])
+            for part in (slice(at, at + at_once) for at in range(0, len(rows), at_once))
         ]
         return _at_rows(pa.concat_tables([NEIGHBOURS_SCHEMA.empty_table(), *tables]), rows, len(has_both))
 
     def _refuse_nothing_in_common(self, query: Vectors, positive: Vectors) -> None:
         if self._mining.search_by != "query" or not len(query):
             return
-        own = np.einsum("nd,nd->n", query, positive, dtype=np.float64)
-        if not own.any():
+        if not row_products(query, positive).any():
             raise ShardError(
                 "no query has anything in common with its own positive: this encoder compares pictures with pictures "
                 "and texts with texts. Set `search_by: positive` in stages.negatives.datasets"
             )
 
-    def _found(self, pool: Pool, searched: Vectors, positive: Vectors, positive_ids: np.ndarray) -> pa.Table:
-        search = TopK(searched, self._settings.k, memory_bytes=self._settings.memory_bytes)
+    def _found(self, pool: Pool, query: Vectors, positive: Vectors, positive_ids: np.ndarray) -> pa.Table:
+        search = TopK(
+            query if self._mining.search_by == "query" else positive,
+            self._settings.k,
+            memory_bytes=self._settings.memory_bytes,
+        )
         pair_ids = []
         for block in self._blocks(pool):
             search.add(block.side_ids, block.vectors)
             pair_ids.append(block.pair_ids)
         found = search.result()
-        similarity = self._similarities(pool, found, positive)
         known = np.concatenate([np.zeros((2, 0), np.uint64), *pair_ids], axis=1)
-        return _table(found, known, similarity, searched, positive, positive_ids)
+        scores = self._scores(pool, found, (query, positive))
+        return _table(found, known, scores, row_products(query, positive), positive_ids)
 
-    def _similarities(self, pool: Pool, found: Found, positive: Vectors) -> np.ndarray:
-        """The dot product of each neighbour with the pair's own positive, float32[n, k]; the pool is read once more."""
-        similarity = np.zeros(found.scores.shape, np.float32)
+    def _scores(self, pool: Pool, found: Found, sides: tuple[Vectors, Vectors]) -> np.ndarray:
+        """The products of each neighbour with the pair's query and its positive, float32[2, n, k].
+
+        The pool is read once more: of the neighbours only places are known.
+        """
+        scores = np.zeros((2, *found.scores.shape), np.float32)
         start = 0
         for block in self._blocks(pool):
             row, place = np.nonzero((found.positions >= start) & (found.positions < start + len(block.vectors)))
-            theirs = block.vectors[found.positions[row, place] - start]
+            position = found.positions[row, place] - start
             for at in range(0, len(row), _PRODUCTS_AT_ONCE):
                 part = slice(at, at + _PRODUCTS_AT_ONCE)
-                products = np.einsum("nd,nd->n", positive[row[part]], theirs[part], dtype=np.float64)
-                similarity[row[part], place[part]] = products.astype(np.float32)
+                for side, vectors in enumerate(sides):
+                    products = row_products(vectors[row[part]], block.vectors[position[part]])
+                    scores[side, row[part], place[part]] = products
             start += len(block.vectors)
-        return similarity
+        return scores
 
     def _blocks(self, pool: Pool) -> Iterator[_Block]:
         with self._lock:
@@ -176,9 +183,6 @@ class _Search:
                 self._kept = (pool, kept)
 
 
-_PRODUCTS_AT_ONCE = 1 << 14
-
-
 def sides_dimension(sides: pa.Table) -> int:
     """The numbers of a vector of a table of `embed`."""
     return int(sides.schema.field("query_vector").type.byte_width) // 2
@@ -195,25 +199,25 @@ def _block(table: pa.Table) -> _Block:
     )
 
 
+def row_products(one: Vectors, other: Vectors) -> np.ndarray:
+    """The dot product of each row with the same row of another matrix, float32[n]: exact, then rounded once (see
+    `mining.fast_scores.exact_products`)."""
+    return np.einsum("nd,nd->n", one, other, dtype=np.float64).astype(np.float32)
+
+
 def _table(
-    found: Found,
-    pair_ids: np.ndarray,
-    similarity: np.ndarray,
-    searched: Vectors,
-    positive: Vectors,
-    positive_ids: np.ndarray,
+    found: Found, pair_ids: np.ndarray, scores: np.ndarray, positive_score: np.ndarray, positive_ids: np.ndarray
 ) -> pa.Table:
-    offsets, ids, scores, positions = found.lists()
+    offsets, ids, _, positions = found.lists()
     full = np.arange(found.scores.shape[1]) < found.counts[:, None]
+    of_query, of_positive = (pa.array(each[full]) for each in scores)
     entries = pa.StructArray.from_arrays(
-        [packed_ids(ids), packed_ids(pair_ids[:, positions]), pa.array(scores), pa.array(similarity[full])],
-        fields=list(NEIGHBOUR),
+        [packed_ids(ids), packed_ids(pair_ids[:, positions]), of_query, of_positive], fields=list(NEIGHBOUR)
     )
     lists = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), entries)
-    own = ((found.ids == positive_ids[:, :, None]).all(axis=0)) & full
+    own = (found.ids == positive_ids[:, :, None]).all(axis=0) & full
     rank = np.where(own.any(axis=1), own.argmax(axis=1), -1).astype(np.int32)
-    own_score = np.einsum("nd,nd->n", searched, positive, dtype=np.float64).astype(np.float32)
-    return pa.table({NEIGHBOURS: lists, "positive_score": own_score, "positive_rank": rank}, NEIGHBOURS_SCHEMA)
+    return pa.table({NEIGHBOURS: lists, "positive_score": positive_score, "positive_rank": rank}, NEIGHBOURS_SCHEMA)
 
 
 def _at_rows(found: pa.Table, rows: np.ndarray, total: int) -> pa.Table:

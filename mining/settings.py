@@ -31,3 +31,17 @@ class NeighbourSettings(Settings):
     k: int = Field(200, ge=1, description="nearest sides that are found for each pair")
     memory_bytes: int = tuning(1 << 30, ge=1 << 20)  # of each worker, for the search itself
     pool_bytes: int = tuning(4 << 30, ge=0)  # a pool of fewer bytes is kept in a worker's memory; else it is read anew
+
+
+class DatasetMining(Settings):
+    """What is mined for the pairs of one dataset."""
+
+    search_by: Literal["query", "positive"] = Field(
+        "query", description="what a negative is near to; `positive` where an encoder cannot compare queries with them"
+    )
+
+
+class NegativeSettings(Settings):
+    """Which hard negatives are chosen among the nearest positives of other pairs."""
+
+    datasets: dict[str, DatasetMining] = Field({}, description="the datasets that get negatives")

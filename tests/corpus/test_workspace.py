@@ -114,3 +114,29 @@ def test_what_cannot_be_read_is_named(store_url: str) -> None:
             read("half.f.parquet")
     with pytest.raises(StorageError, match=r"whole\.f\.parquet.*nosuch"):
         workspace.read_table("whole.f.parquet", ["blur", "nosuch"])
+
+
+def test_vectors_are_written_as_they_are_and_all_else_as_in_any_table() -> None:
+    """Wide binary values, also within lists: no compression, no dictionary; a table without any is not changed."""
+    vectors = [bytes(range(64)), None, bytes(64)]
+    table = pa.table(
+        {
+            "item_id": pa.array([bytes(16)] * 3, pa.binary(16)),
+            "vector": pa.array(vectors, pa.binary(64)),
+            "lists": pa.array([[bytes(64)] * 2, [], None], pa.list_(pa.binary(64))),
+            "sides": pa.array([{"text": "a", "items": [bytes(16)]}] * 3),
+        }
+    )
+    file = pq.ParquetFile(pa.BufferReader(to_parquet(table)))
+    assert file.read().to_pylist() == table.to_pylist()
+    group = file.metadata.row_group(0)
+    columns = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
+    assert {path: column.compression for path, column in columns.items()} == {
+        "item_id": "ZSTD",
+        "vector": "UNCOMPRESSED",
+        "lists.list.element": "UNCOMPRESSED",
+        "sides.text": "ZSTD",
+        "sides.items.list.element": "ZSTD",
+    }
+    dictionaries = {path for path, column in columns.items() if column.has_dictionary_page}
+    assert dictionaries == {"item_id", "sides.text", "sides.items.list.element"}

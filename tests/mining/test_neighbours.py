@@ -1,0 +1,117 @@
+"""Stage `neighbours`: the nearest positives of the whole dataset, held against all products of the same vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mining.embed import Embed
+from mining.neighbours import NeighbourSearch
+from mining.settings import DatasetMining, EmbedSettings, NeighbourSettings
+from tests.helpers.mining_worlds import read_rows, run_over_pairs, scene
+from tests.helpers.small_worlds import World, image_pair
+
+
+def mined(
+    world: World, rows: list[dict[str, Any]], tables: int = 1, search_by: str = "positive", **settings: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of `embed` and of `neighbours`."""
+    pairs = world.write_pairs("shapes", rows, tables)
+    sides = run_over_pairs(world, Embed(EmbedSettings()), [[("pairs", path)] for path in pairs])
+    stage = NeighbourSearch(NeighbourSettings(**settings), DatasetMining(search_by=search_by))
+    inputs = [[("pairs", path), ("embed", side)] for path, side in zip(pairs, sides, strict=True)]
+    return read_rows(world, sides), read_rows(world, run_over_pairs(world, stage, inputs))
+
+
+def vectors(rows: list[dict[str, Any]], role: str) -> np.ndarray:
+    return np.stack([np.frombuffer(row[f"{role}_vector"], np.float16) for row in rows]).astype(np.float64)
+
+
+def shapes(world: World) -> list[dict[str, Any]]:
+    """24 scenes with a caption each, and a second caption of the first one."""
+    kinds = [
+        (colour, left, shape) for colour in ("red", "green", "blue", "grey") for left in (30, 44, 60) for shape in "sd"
+    ]
+    items = world.store(
+        [scene(colour, left, "square" if shape == "s" else "d") for colour, left, shape in kinds], "png"
+    )
+    rows = [
+        image_pair("shapes", f"{shape} on {colour} at {left}", item)
+        for (colour, left, shape), item in zip(kinds, items, strict=True)
+    ]
+    return [*rows, image_pair("shapes", "once more", items[0])]
+
+
+@pytest.mark.parametrize("search_by", ["positive", "query"])
+def test_neighbours_are_those_of_all_products(tmp_path: Path, search_by: str) -> None:
+    world = World(str(tmp_path))
+    rows = shapes(world)
+    if search_by == "query":  # image -> image
+        for row, other in zip(rows, [*rows[1:], rows[0]], strict=True):
+            row["query"] = {"instruction": "", "text": "", "items": list(other["positive"]["items"])}
+    sides, found = mined(world, rows, 1, search_by, k=7)
+    positives, queries = vectors(sides, "positive"), vectors(sides, "query")
+    different = {row["positive_id"]: place for place, row in reversed(list(enumerate(sides)))}
+    assert len(different) == 24
+    by = queries if search_by == "query" else positives
+    for row, side in enumerate(sides):
+        scores = {key: np.float32(by[row] @ positives[place]) for key, place in different.items()}
+        expected = sorted(scores, key=lambda key: (-scores[key], key))[:7]
+        listed = found[row]["neighbours"]
+        assert [each["side_id"] for each in listed] == expected
+        for each in listed:
+            place = different[each["side_id"]]
+            assert each["score"] == np.float32(queries[row] @ positives[place])
+            assert each["positive_similarity"] == np.float32(positives[row] @ positives[place])
+            assert sides[[one["pair_id"] for one in sides].index(each["pair_id"])]["positive_id"] == each["side_id"]
+        assert found[row]["positive_score"] == np.float32(queries[row] @ positives[row])
+        ranked = [each["side_id"] for each in listed]
+        own = side["positive_id"]
+        assert found[row]["positive_rank"] == (ranked.index(own) if own in ranked else -1)
+
+
+def test_shards_pools_and_memory_change_nothing(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    rows = shapes(world)
+    results = []
+    for tables, settings in ((1, {}), (3, {}), (5, {"pool_bytes": 0}), (3, {"memory_bytes": 1 << 20})):
+        sides, found = mined(world, rows, tables, k=5, **settings)
+        results.append({side["pair_id"]: row for side, row in zip(sides, found, strict=True)})
+    first = {pair: [(one["side_id"], one["score"]) for one in row["neighbours"]] for pair, row in results[0].items()}
+    for other in results[1:]:
+        assert first == {
+            pair: [(one["side_id"], one["score"]) for one in row["neighbours"]] for pair, row in other.items()
+        }
+
+
+def test_what_has_no_vector_or_was_removed_is_nobodys_neighbour(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    rows = shapes(world)
+    rows[3] |= {"status": "filtered", "reason": "blurry"}
+    rows[5] = image_pair("shapes", "nowhere", b"\x01" * 16)
+    rows[7] = image_pair("shapes", "!?", rows[7]["positive"]["items"][0])  # its positive has a vector, its query none
+    sides, found = mined(world, rows, 2, k=50)
+    place = {side["pair_id"]: number for number, side in enumerate(sides)}
+    removed, missing, wordless = (place[rows[number]["pair_id"]] for number in (3, 5, 7))
+    listed = {each["pair_id"] for row in found for each in row["neighbours"] or ()}
+    assert rows[3]["pair_id"] not in listed and rows[5]["pair_id"] not in listed
+    assert rows[7]["pair_id"] in listed
+    assert found[removed]["neighbours"] is None and found[removed]["status"] == "filtered"
+    for without in (missing, wordless):
+        assert found[without]["neighbours"] == [] and found[without]["positive_score"] is None
+        assert found[without]["positive_rank"] == -1
+    assert len(found[place[rows[0]["pair_id"]]]["neighbours"]) == 22
+
+
+def test_queries_that_no_positive_can_be_compared_with_are_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    with pytest.raises(AssertionError, match="Set `search_by: positive` in stages.negatives.datasets"):
+        mined(world, shapes(world), search_by="query")
+
+
+def test_its_fingerprint_has_what_is_found_and_not_how(tmp_path: Path) -> None:
+    stage = NeighbourSearch(NeighbourSettings(k=5, memory_bytes=1 << 21), DatasetMining(search_by="positive"))
+    assert stage.fingerprint_inputs() == {"k": 5, "search_by": "positive"}

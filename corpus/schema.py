@@ -121,6 +121,10 @@ PAIR_SCHEMA = pa.schema(
                         pa.field("clip", CLIP),
                         pa.field("score", pa.float32(), nullable=False),
                         pa.field("origin", pa.string(), nullable=False),
+                        # What mining found of it; null of a negative that was not looked at.
+                        pa.field("rank", pa.int32()),  # among the neighbours of its pair, from 0
+                        pa.field("positive_similarity", pa.float32()),  # of the positive and it
+                        pa.field("judge", pa.float32()),  # how sure a judge is that it answers the query, 0 to 1
                     ]
                 )
             ),
@@ -144,6 +148,8 @@ PAIR_RELATIONS = (
     pa.field("positive_cluster", pa.string()),
     pa.field("false_negatives", pa.list_(ITEM_ID)),  # ids of pairs, the nearest first
 )
+# What mining adds to pairs besides their negatives.
+PAIR_RANK = pa.field("positive_rank", pa.int32())  # of its positive among its neighbours, from 0; null, -1: not found
 MOST_FALSE_NEGATIVES = 32
 
 # Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stage.Stage.origin_columns`.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.schema import PAIR_RELATIONS, PAIR_SCHEMA
+from corpus.schema import PAIR_RANK, PAIR_RELATIONS, PAIR_SCHEMA
 from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
-PUBLISHED = (*PAIR_SCHEMA.names, *(field.name for field in PAIR_RELATIONS))  # the columns that samples are made of
+PUBLISHED = (*PAIR_SCHEMA.names, *(field.name for field in PAIR_RELATIONS), PAIR_RANK.name)  # what samples are made of
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.schema import CLIP, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, CaptionOrigin, Origin
+from corpus.schema import CLIP, MOST_FALSE_NEGATIVES, PAIR_RANK, PAIR_RELATIONS, CaptionOrigin, Origin
 from corpus.sides import side_ids
 from pipelines.publish.pair_contents import first_entries
 
@@ -102,6 +102,7 @@ def sample_jsons(
     texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
     clusters = {name: _strings(_column(pairs, name)) for name in _CLUSTERS}
     false_negatives = pc.fill_null(_column(pairs, "false_negatives"), []).to_pylist()
+    ranks = _ranks(pairs.column(PAIR_RANK.name) if PAIR_RANK.name in pairs.column_names else None, pairs.num_rows)
     in_batch = pc.fill_null(pairs.column("in_batch_negatives"), True).to_pylist()
     return [
         {
@@ -113,6 +114,7 @@ def sample_jsons(
             "positive": positive[row],
             "negatives": negatives[row],
             "positive_score": score,
+            "positive_rank": ranks[row],
             "false_negatives": [other.hex() for other in false_negatives[row]],
             **{name: values[row] for name, values in clusters.items()},
             "group": texts["group"][row],
@@ -148,10 +150,10 @@ def random_negative(
     is_clip: bool = False,
 ) -> dict[str, Any]:
     """A negative that is the positive side of another pair, the one with the id `side`, with what `Pictures.of` says
-    of it, and, in a dataset of clips (`is_clip`), which `clip` (CLIP) it is. It has no score.
+    of it, and, in a dataset of clips (`is_clip`), which `clip` (CLIP) it is. It was never scored.
     """
     shown = {**pictures, **clip_fields(clip, is_clip and bool(fields))}
-    return {"id": side, "text": text, "media": list(fields), **shown, "score": 0.0, "origin": str(Origin.RANDOM)}
+    return {"id": side, "text": text, "media": list(fields), **shown, "origin": str(Origin.RANDOM), **_UNSCORED}
 
 
 def clip_fields(clip: Mapping[str, Any] | None, is_clip: bool) -> dict[str, Any]:
@@ -209,15 +211,23 @@ def _sides(pairs: pa.Table, name: str, fields: tuple[str, ...], pictures: Pictur
     ]
 
 
-def _numbers(column: pa.ChunkedArray | pa.Array) -> list[float]:
-    """The shortest decimals that are these float32 numbers; 0.0 for what isn't a number."""
-    return [float(str(value)) if math.isfinite(value) else 0.0 for value in pc.fill_null(column, 0.0).to_numpy()]
+def _numbers(column: pa.ChunkedArray | pa.Array, missing: float = 0.0) -> list[float]:
+    """The shortest decimals that are these float32 numbers; `missing` for null and for what isn't a number."""
+    values = pc.fill_null(column, missing).to_numpy(zero_copy_only=False)
+    return [float(str(value)) if math.isfinite(value) else missing for value in values]
+
+
+def _ranks(column: pa.ChunkedArray | pa.Array | None, rows: int) -> list[int]:
+    """Places among neighbours; -1 where nothing was searched for."""
+    return [-1] * rows if column is None else pc.fill_null(column, -1).to_pylist()
 
 
 def _negatives(lists: pa.Array, layout: SampleFields, pictures: Pictures) -> list[list[dict[str, Any]]]:
     used = first_entries(lists, len(layout.negatives))
     entries = used.values
     texts, scores = _strings(entries.field("text")), _numbers(entries.field("score"))
+    ranks = _ranks(entries.field("rank"), len(entries))
+    similarities, judged = _numbers(entries.field("positive_similarity")), _numbers(entries.field("judge"), -1.0)
     origins, ids = _strings(entries.field("origin")), side_names(entries)
     offsets, clips = used.offsets.to_pylist(), entries.field("clip").to_pylist()
     return [
@@ -228,8 +238,11 @@ def _negatives(lists: pa.Array, layout: SampleFields, pictures: Pictures) -> lis
                 "media": list(layout.negatives[at - start]),
                 **pictures.of(at),
                 **clip_fields(clips[at], layout.clip and bool(layout.negatives[at - start])),
-                "score": scores[at],
                 "origin": origins[at],
+                "rank": ranks[at],
+                "score": scores[at],
+                "positive_similarity": similarities[at],
+                "judge": judged[at],
             }
             for at in range(start, stop)
         ]
@@ -240,7 +253,8 @@ def _negatives(lists: pa.Array, layout: SampleFields, pictures: Pictures) -> lis
 _CLIP_SHAPE = {"video": str, "start_s": float, "end_s": float}
 _MEDIA_SHAPE = {"media": [str], "phash": [str], "rewritten": [bool]}
 _SIDE_SHAPE = {"id": str, "instruction": str, "text": str, **_MEDIA_SHAPE}
-_NEGATIVE_SHAPE = {"id": str, "text": str, **_MEDIA_SHAPE, "score": float, "origin": str}
+_SCORES_SHAPE = {"origin": str, "rank": int, "score": float, "positive_similarity": float, "judge": float}
+_NEGATIVE_SHAPE = {"id": str, "text": str, **_MEDIA_SHAPE, **_SCORES_SHAPE}
 _SOURCE_SHAPE = {"url": str, "sha256": str, "licence": str}
 _SHAPE: dict[str, Any] = {
     "pair_id": str,
@@ -251,6 +265,7 @@ _SHAPE: dict[str, Any] = {
     "positive": _SIDE_SHAPE,
     "negatives": [_NEGATIVE_SHAPE],
     "positive_score": float,
+    "positive_rank": int,
     "false_negatives": [str],
     "query_cluster": str,
     "positive_cluster": str,
@@ -262,6 +277,7 @@ _SHAPE: dict[str, Any] = {
     "caption_prompt": str,
     "source": _SOURCE_SHAPE,
 }
+_UNSCORED = {"rank": -1, "score": 0.0, "positive_similarity": 0.0, "judge": -1.0}
 _UNKNOWN_CLIP = {"video": "", "start_s": 0.0, "end_s": 0.0}  # of a set that gives frames without times
 _VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 _PHASH = re.compile(r"[0-9a-f]{16}")
@@ -307,7 +323,7 @@ def _shape(clips: Collection[str]) -> dict[str, Any]:
     if not clips:
         return _SHAPE
     sides = {name: {**_SIDE_SHAPE, **_CLIP_SHAPE} for name in ("query", "positive") if name in clips}
-    negative = {"id": str, "text": str, **_MEDIA_SHAPE, **_CLIP_SHAPE, "score": float, "origin": str}
+    negative = {"id": str, "text": str, **_MEDIA_SHAPE, **_CLIP_SHAPE, **_SCORES_SHAPE}
     negatives = {"negatives": [negative]} if "negatives" in clips else {}
     return {**_SHAPE, **sides, **negatives, "source": {**_SOURCE_SHAPE, **_CLIP_SHAPE}}
 

@@ -27,10 +27,11 @@ from tests.helpers.small_worlds import image_pair
 IMAGE = item_id(b"an image")
 SHOWN = {"phash": ["00c0ffee00c0ffee"], "rewritten": [True]}
 UNSEEN = {"phash": [], "rewritten": []}
+SCORES = {"origin": "mined", "rank": -1, "score": 0.71, "positive_similarity": 0.0, "judge": -1.0}
 NEGATIVE = {"text": "", "items": [IMAGE], "score": 0.71, "origin": "mined"}
 
 
-def made(used: int = 1, **columns: Any) -> dict[str, Any]:
+def made(used: int = 1, rank: int | None = None, **columns: Any) -> dict[str, Any]:
     row = image_pair("laion", "a cat", IMAGE, **columns)
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
     layout = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
@@ -38,6 +39,8 @@ def made(used: int = 1, **columns: Any) -> dict[str, Any]:
         name: Pictures([list(one["phash"]) for _ in range(3)], [list(one["rewritten"]) for _ in range(3)])
         for name, one in (("query", UNSEEN), ("positive", SHOWN), ("negatives", SHOWN))
     }
+    if rank is not None:
+        table = table.append_column("positive_rank", pa.array([rank], pa.int32()))
     [sample] = sample_jsons(table, "laion", "image_retrieval", 1, layout, pictures)
     return sample
 
@@ -55,8 +58,9 @@ def test_a_pair_becomes_the_promised_json() -> None:
         "stage": 1,
         "query": {"instruction": "", "text": "a cat", "media": [], **UNSEEN},
         "positive": {"instruction": "", "text": "", "media": ["positive.jpg"], **SHOWN},
-        "negatives": [{"text": "", "media": ["negative_0.jpg"], **SHOWN, "score": 0.71, "origin": "mined"}],
+        "negatives": [{"text": "", "media": ["negative_0.jpg"], **SHOWN, **SCORES}],
         "positive_score": 0.83,
+        "positive_rank": -1,
         "false_negatives": [],
         "query_cluster": "",
         "positive_cluster": "",
@@ -72,6 +76,12 @@ def test_a_pair_becomes_the_promised_json() -> None:
             "licence": "cc-by",
         },
     }
+    scored = {**NEGATIVE, "rank": 12, "positive_similarity": 0.62, "judge": 0.25}
+    ranked = made(negatives=[scored], rank=3)
+    found = {name: ranked["negatives"][0][name] for name in SCORES}
+    assert found == {**SCORES, "rank": 12, "positive_similarity": 0.62, "judge": 0.25}
+    assert ranked["positive_rank"] == 3
+    assert wrong_json(ranked) == []
     assert wrong_json(made(negatives=[NEGATIVE], in_batch_negatives=False)) == []
 
 

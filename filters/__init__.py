@@ -1,1 +1,1 @@
-"""Judging items: what is in an image, whether it is good enough, whether it was seen before."""
+"""Filters of items: image statistics and quality, duplicate images, quality and duplicates of texts."""

@@ -1,8 +1,8 @@
-"""How much an image has lost by compression, as far as its header and its pixels show it.
+"""Estimates how much an image has lost by compression, from its header and its pixels.
 
-A lossy codec rounds frequencies to multiples of a step. A JPEG's header has its steps; what it was before it was saved
-again, its pixels show: their frequencies are still near the multiples of the coarser step (Fan and de Queiroz,
-Identification of bitmap compression history, IEEE Transactions on Image Processing 12, 2003).
+A lossy codec quantizes frequencies to multiples of a step. The header of a JPEG has its quantization steps. Its pixels
+show an earlier, coarser compression: their frequencies still lie near the multiples of the coarser step (Fan and de
+Queiroz, Identification of bitmap compression history, IEEE Transactions on Image Processing 12, 2003).
 """
 
 from __future__ import annotations
@@ -15,45 +15,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.image.header import ImageHeader
+from corpus.image.quality import Grey
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Grey = NDArray[np.uint8]
-
 # Of the example table for luminance in ITU T.81, annex K, which most encoders scale: the mean of all 64 steps, and the
-# one of a block's mean, which is an eighth of its first frequency.
-_MEAN_STEP, _FLAT_STEP = 57.625, 16
-UNKNOWN_LOSS = 29.0  # of a lossy format other than JPEG: what a JPEG of quality 75 has, the default of most encoders
+# step of the DC frequency, which is 8 times a block's mean.
+_MEAN_STEP, _DC_STEP = 57.625, 16
+UNKNOWN_LOSS = 29.0  # of a lossy format other than JPEG: that of a JPEG of quality 75, the default of most encoders
 
-_SAVED_AGAIN = 1.15  # how much more an estimate counts than a header that says as much: a copy comes after its original
-_COARSER = 1.5  # times the header's step: less is not told from it
+_RECOMPRESSION_WEIGHT = 1.15  # of an estimate, against the same value in a header: a copy ranks after its original
+_MIN_STEP_RATIO = 1.5  # to the header's step: a finer one can't be distinguished from it
 _STEPS = np.arange(3.0, 81.0)
-_SIZES = np.arange(2 * 8 * 128 + 1) / 2  # of 8 times a level, without its sign
-_LEAST_BLOCKS = 160  # of fewer nothing is concluded
-_LEAST_AGREEMENT = 0.35  # 1: all are multiples of a step; 0: they lie anyhow
-_MOST_BLOCKS = 64  # in width and in height, in the middle of the image
+_SIZES = np.arange(2 * 8 * 128 + 1) / 2  # absolute values of the DC frequency
+_MIN_BLOCKS = 160  # from fewer nothing is concluded
+_MIN_AGREEMENT = 0.35  # 1: all are multiples of a step; 0: their distribution is uniform
+_MAX_BLOCKS = 64  # in width and in height, in the centre of the image
 
 
 def compression_loss(image: Image.Image, header: ImageHeader, grey: Grey, factor: int) -> float:
-    """The mean step, in grey levels, to multiples of which the frequencies of this image or its source were rounded.
+    """Returns the mean quantization step, in grey levels, of the coarsest compression of this image or its source.
 
-    Comparable among copies of one picture at one size; 0 where nothing was lost. `image` is as Pillow opened it,
-    `grey` its pixels as stored, those of a JPEG with both sides divided by `factor`, all others at full size.
+    The value is comparable among copies of one picture at one size; 0 for lossless images. `image` is as Pillow opened
+    it; `grey` are its pixels as stored, those of a JPEG with both sides divided by `factor`, others at full size.
 
-    Not seen: an earlier compression that was about as fine as the last one or of a quality above some 85 (60 in a JPEG
-    that is read at an eighth of its size), one by another codec than JPEG, and one before the picture was resized or
-    was cropped elsewhere than between blocks.
+    Undetected are an earlier compression about as fine as the last one or of a quality above some 85 (60 in a JPEG that
+    is read at an eighth of its size), one by another codec than JPEG, and one before the image was resized or cropped
+    off the block grid.
     """
     steps = _luminance_steps(image)
-    stated = float(steps.mean()) if steps is not None else 0.0 if header.lossless else UNKNOWN_LOSS
+    header_loss = float(steps.mean()) if steps is not None else 0.0 if header.lossless else UNKNOWN_LOSS
     means = _block_means(grey, 8 // factor if header.format == "jpeg" else 8)
-    seen = _common_step(8 * means, _COARSER * (float(steps[0]) if steps is not None else 1.0))
-    return max(stated, _SAVED_AGAIN * _MEAN_STEP / _FLAT_STEP * seen)
+    common_step = _common_step(8 * means, _MIN_STEP_RATIO * (float(steps[0]) if steps is not None else 1.0))
+    return max(header_loss, _RECOMPRESSION_WEIGHT * _MEAN_STEP / _DC_STEP * common_step)
 
 
 def _luminance_steps(image: Image.Image) -> NDArray[np.float64] | None:
-    """float64[64]: the steps of a JPEG's first component, row by row; None for other formats."""
+    """Returns the quantization steps of a JPEG's first component, float64[64], row by row; None for other formats."""
     tables = getattr(image, "quantization", None)
     if not tables:
         return None
@@ -62,13 +61,13 @@ def _luminance_steps(image: Image.Image) -> NDArray[np.float64] | None:
 
 
 def _block_means(grey: Grey, side: int) -> NDArray[np.float32]:
-    """Mean levels, 0 for mid-grey, of blocks of side × side pixels; not of those like a neighbour's.
+    """Returns the mean levels (0 is mid-grey) of blocks of side × side pixels, without blocks equal to a neighbour.
 
-    The levels of flat grounds would else be what everything is a multiple of. What is clipped is rounded no more.
+    Flat backgrounds would dominate the result otherwise. Clipped blocks are left out: they are no multiples any more.
     """
-    most = _MOST_BLOCKS * side
-    top, left = (max(0, (length - most) // 2) // side * side for length in grey.shape)
-    part = grey[top : top + most, left : left + most]
+    max_px = _MAX_BLOCKS * side
+    top, left = (max(0, (length - max_px) // 2) // side * side for length in grey.shape)
+    part = grey[top : top + max_px, left : left + max_px]
     down, across = part.shape[0] // side, part.shape[1] // side
     if not down or not across:
         return np.empty(0, np.float32)
@@ -81,20 +80,20 @@ def _block_means(grey: Grey, side: int) -> NDArray[np.float32]:
 
 
 def _common_step(levels: NDArray[np.float32], finest: float) -> float:
-    """The coarsest step above `finest` of which the levels are multiples, by and large; 0 if there is none."""
-    if len(levels) < _LEAST_BLOCKS:
+    """Returns the coarsest step above `finest` of which most levels are multiples; 0 if there is none."""
+    if len(levels) < _MIN_BLOCKS:
         return 0.0
     counts = np.bincount(np.rint(2 * np.abs(levels)).astype(np.int64), minlength=_SIZES.size).astype(np.float32)
     cosines, first = _tables()
-    beyond = np.cumsum(counts[::-1])[::-1][first]  # levels that round to a multiple of each step, and not to 0
-    agreement = cosines @ counts / np.maximum(beyond, 1)
-    found = _STEPS[(finest < _STEPS) & (beyond >= _LEAST_BLOCKS) & (agreement > _LEAST_AGREEMENT)]
-    return float(found.max(initial=0))
+    nonzero = np.cumsum(counts[::-1])[::-1][first]  # levels that round to a multiple of each step, and not to 0
+    agreement = cosines @ counts / np.maximum(nonzero, 1)
+    matching = _STEPS[(finest < _STEPS) & (nonzero >= _MIN_BLOCKS) & (agreement > _MIN_AGREEMENT)]
+    return float(matching.max(initial=0))
 
 
 @cache
 def _tables() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """float32[steps, sizes]: 1 for multiples of a step and -1 halfway, 0 for sizes that round to 0; where these end."""
+    """Returns float32[steps, sizes] (1: a multiple of the step; -1: halfway; 0: rounds to 0), and where zeros end."""
     first = np.searchsorted(_SIZES, _STEPS / 2, side="right")
     cosines = np.cos(2 * np.pi * _SIZES / _STEPS[:, None]) * (_STEPS[:, None] / 2 < _SIZES)
     return cosines.astype(np.float32), first

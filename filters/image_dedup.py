@@ -1,9 +1,9 @@
-"""Stage `duplicates`: of the items that are the same picture, one is kept.
+"""The stage `duplicates` finds exact and near duplicates among images, and keeps one of each cluster.
 
-Same are items with equal ids (exact duplicates) and items whose perceptual hashes differ in at most
-`hamming_radius` bits (near duplicates). "Same" is not carried on: where A is like B and B like C, A does not stand
-for C unless it is like C too. Chains of hashes, each near the next, lead from one picture to quite another, and a
-removed item's text may go to the one that stands for it.
+Items with equal ids are exact duplicates; items whose pHashes differ in at most `hamming_radius` bits are near
+duplicates. The relation is not transitive: where A is near B and B near C, A does not represent C unless it is near C
+too. Chains of hashes, each near the next, lead from one image to quite another, and the text of a removed item may go
+to its representative.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from corpus.settings import Settings
 from corpus.stage import ITEMS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.union_find import UnionFind, components
 
-# A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal. That they are
-# in images that are flat, change in one direction only or are mirror images of themselves; and hashes with few bits set
-# lie near each other whatever they show.
+# A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal, as in images
+# that are flat, change in one direction only or are symmetric. Hashes with few bits set lie near each other whatever
+# the images show.
 _MIN_SET_BITS = 16
-_BY_VALUE = {"pixels": -1, "loss": 1, "bytes": -1, "sharpness": -1}  # what decides, in this order: -1: most is best
-_DIGEST = 15  # the "band" of rows that have no usable hash: their keys are made of their ids
+_RANKING = {"pixels": -1, "loss": 1, "bytes": -1, "sharpness": -1}  # columns by importance; -1: higher is better
+_ID_BAND = 15  # the band of rows without a usable hash: their keys are hashes of their ids
 
 
 class DuplicatesSettings(Settings):
-    """What counts as the same picture."""
+    """Settings of the stage `duplicates`: which images are near duplicates."""
 
     hamming_radius: int = Field(
         default=4, ge=0, le=MAX_RADIUS_BITS, description="bits of 64 in which pHashes may differ"
@@ -44,20 +44,19 @@ class DuplicatesSettings(Settings):
 
 
 class Duplicates(ShuffleStage):
-    """Keeps the best of the items that are the same: the largest in pixels, then the one that has lost least by
-    compression (`filters.compression_loss`), then the one of most bytes, then the sharpest, then the one with the
-    smallest id.
+    """The shuffle stage that keeps the best of each cluster of duplicate images.
 
-    In this order each item that is the same as none of those kept before it is kept, and every other is a duplicate of
-    the first kept one that it is the same as. So no two kept items are near each other, and no item is removed for one
-    that is not within the radius of it. Of rows of one and the same item, the first in the order of sources, shards and
-    rows is kept. An image whose hash
-    tells nothing (see `_MIN_SET_BITS` and `min_contrast`) is a duplicate only of an image with the same bytes.
+    The best is the largest in pixels, then the one with the smallest compression loss (`filters.compression_loss`), the
+    most bytes, the highest sharpness, the smallest id. In this order an item is kept unless it is a duplicate of a kept
+    one; every other is a duplicate of the first kept item within its radius. So no two kept items are near each other,
+    and no item is removed for one outside of its radius. Of rows of the same item, the first in the order of sources,
+    shards and rows is kept. An image without a usable hash (see `_MIN_SET_BITS` and `min_contrast`) is a duplicate only
+    of an image with the same bytes.
 
     The shuffle carries 64 bytes times `hamming_radius` + 1 for each row, and 64 for a row whose hash came before in its
-    shard or that has no hash. What comes back to one place are the members of connected families, 64 bytes each, at
-    most once for each band; `finalize` takes about 100 bytes more for each while it runs, and compares each member with
-    the kept ones of its family until it is near one: mostly one.
+    shard or that has no hash. `finalize` gets the members of connected components, 64 bytes each, at most once for each
+    band; it takes about 100 bytes more for each while it runs, and compares each member with the kept ones of its
+    component until it is near one: mostly one.
     """
 
     name = "duplicates"
@@ -67,7 +66,7 @@ class Duplicates(ShuffleStage):
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     summary = "the best of all items with the same image: exact and near duplicates, over all sources"
     roles = (VERDICT,)
-    schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item that is like no other
+    schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item without duplicates
 
     def __init__(self, settings: DuplicatesSettings) -> None:
         super().__init__(settings)
@@ -79,7 +78,7 @@ class Duplicates(ShuffleStage):
         return super().applies_to(source) and source.plug.has_images and source.plug.filters_images
 
     def map(self, shard: Shard) -> pa.Table:
-        """A row for each band of each hash. Equal hashes of a shard meet in the first band; the others get one."""
+        """Emits a row for each band of each distinct hash; of equal hashes of a shard the others get the first band."""
         inspected = shard["inspect"]
         hashes = _numbers(inspected, "phash", np.uint64)
         ids = shard[ITEMS].column("item_id").combine_chunks()
@@ -88,13 +87,13 @@ class Duplicates(ShuffleStage):
 
         hashed = np.flatnonzero(usable)
         keys = lsh_band_keys(hashes[hashed], self._radius)
-        wanted = np.zeros(keys.shape, dtype=bool)
-        wanted[:, 0] = True
-        wanted[np.unique(hashes[hashed], return_index=True)[1]] = True
-        rows = np.concatenate([hashed[np.nonzero(wanted)[0]], np.flatnonzero(~usable)])
+        emitted = np.zeros(keys.shape, dtype=bool)
+        emitted[:, 0] = True
+        emitted[np.unique(hashes[hashed], return_index=True)[1]] = True
+        rows = np.concatenate([hashed[np.nonzero(emitted)[0]], np.flatnonzero(~usable)])
         return pa.table(
             {
-                "key": np.concatenate([keys[wanted], tag_keys(split_ids(ids.filter(pa.array(~usable)))[1], _DIGEST)]),
+                "key": np.concatenate([keys[emitted], tag_keys(split_ids(ids.filter(pa.array(~usable)))[1], _ID_BAND)]),
                 "hash": hashes[rows],
                 "row_address": shard.row_addresses[rows],
                 "item_id": ids.take(rows),
@@ -106,14 +105,14 @@ class Duplicates(ShuffleStage):
         )
 
     def reduce(self, rows: pa.Table) -> pa.Table:
-        """The members of each connected family found among rows that share keys, each with its family's `root` node."""
+        """Returns the members of each connected component of rows that share keys, with the component's `root`."""
         bands = key_bands(rows.column("key").to_numpy())
         hashes = rows.column("hash").to_numpy()
         ids = rows.column("item_id").combine_chunks()
         sets = UnionFind(rows.num_rows)
         for band in np.unique(bands).tolist():
             in_band = np.flatnonzero(bands == band)
-            by_bytes = band == _DIGEST
+            by_bytes = band == _ID_BAND
             pairs = (
                 _equal_ids(ids.take(in_band)) if by_bytes else pairs_within_radius(hashes[in_band], self._radius, band)
             )
@@ -121,23 +120,23 @@ class Duplicates(ShuffleStage):
                 sets.union(in_band[a], in_band[b])
         labels = sets.labels()
         members = np.flatnonzero(np.bincount(labels)[labels] > 1)
-        found = rows.select(["row_address", "item_id", "hash", *_BY_VALUE]).take(members)
-        return found.append_column("root", pa.array(rows.column("row_address").to_numpy()[labels[members]]))
+        matched = rows.select(["row_address", "item_id", "hash", *_RANKING]).take(members)
+        return matched.append_column("root", pa.array(rows.column("row_address").to_numpy()[labels[members]]))
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
-        """Joins what the partitions found into whole families and chooses the representatives within each."""
+        """Joins the components of all partitions and chooses the representatives within each."""
         addresses = reduced.column("row_address").to_numpy()
-        nodes, first, member = np.unique(addresses, return_index=True, return_inverse=True)
-        family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
+        addresses, first, member = np.unique(addresses, return_index=True, return_inverse=True)
+        component = components(len(addresses), member, np.searchsorted(addresses, reduced.column("root").to_numpy()))
         items = reduced.take(first)
         ids = items.column("item_id").combine_chunks()
-        best = _representatives(family, items, ids, self._radius)
+        best = _representatives(component, items, ids, self._radius)
         representatives = ids.take(pa.array(best))
-        kept = pa.array(best == np.arange(len(nodes)))
+        kept = pa.array(best == np.arange(len(addresses)))
         reason = pc.if_else(pc.equal(ids, representatives), "exact_duplicate", "near_duplicate")
         return pa.table(
             {
-                "row_address": nodes,
+                "row_address": addresses,
                 "representative": representatives,
                 "status": pc.if_else(kept, str(Status.KEPT), str(Status.DUPLICATE)),
                 "reason": pc.if_else(kept, "", reason),
@@ -145,30 +144,30 @@ class Duplicates(ShuffleStage):
         )
 
 
-def _representatives(family: np.ndarray, items: pa.Table, ids: pa.Array, radius: int) -> np.ndarray:
-    """For each item, the position of its representative; earlier positions win what is else equal.
+def _representatives(component: np.ndarray, items: pa.Table, ids: pa.Array, radius: int) -> np.ndarray:
+    """Returns the position of each item's representative, int64[n]; of equally good items the first is taken.
 
-    One key orders all items, whatever their formats are, so the choice does not depend on who is compared first.
+    One key orders all items, whatever their formats, so that the choice does not depend on the order of comparisons.
     """
     high, low = split_ids(ids)
-    values = [sign * items.column(name).to_numpy() for name, sign in _BY_VALUE.items()]
-    order = np.lexsort((low, high, *reversed(values), family))
-    representative = _first_near(family[order], items.column("hash").to_numpy()[order], radius)
+    values = [sign * items.column(name).to_numpy() for name, sign in _RANKING.items()]
+    order = np.lexsort((low, high, *reversed(values), component))
+    representative = _first_near(component[order], items.column("hash").to_numpy()[order], radius)
     best = np.empty_like(order)
     best[order] = order[representative]
     return best
 
 
-def _first_near(family: np.ndarray, hashes: np.ndarray, radius: int) -> np.ndarray:
-    """Positions of the representatives of items that lie family by family, the best first: int64[n].
+def _first_near(component: np.ndarray, hashes: np.ndarray, radius: int) -> np.ndarray:
+    """Returns the positions of the representatives of items that are sorted by component, the best first: int64[n].
 
-    In each round the first item left of each family becomes a representative, and takes what is left within its radius.
-    Items without a usable hash are only in a family with others of the same id, which have the same hash.
+    In each round the first remaining item of each component becomes a representative of the remaining ones within its
+    radius. Items without a usable hash share a component only with others of the same id, which have the same hash.
     """
-    representative = np.arange(len(family))
+    representative = np.arange(len(component))
     remaining = representative.copy()
     while len(remaining):
-        is_first = np.append(True, np.diff(family[remaining]) != 0)
+        is_first = np.append(True, np.diff(component[remaining]) != 0)
         best = remaining[is_first][np.cumsum(is_first) - 1]
         near = np.bitwise_count(hashes[remaining] ^ hashes[best]) <= radius
         representative[remaining[near]] = best[near]
@@ -177,7 +176,7 @@ def _first_near(family: np.ndarray, hashes: np.ndarray, radius: int) -> np.ndarr
 
 
 def _equal_ids(ids: pa.Array) -> Iterator[Pairs]:
-    """Pairs of positions that chain equal ids together."""
+    """Yields pairs of positions that link equal ids."""
     high, low = split_ids(ids)
     order = np.lexsort((low, high))
     equal = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
@@ -185,5 +184,5 @@ def _equal_ids(ids: pa.Array) -> Iterator[Pairs]:
 
 
 def _numbers(table: pa.Table, column: str, kind: type[np.generic]) -> np.ndarray:
-    """A column as a numpy array, 0 for null."""
+    """Returns a column as a numpy array, 0 for null."""
     return pc.fill_null(table.column(column), 0).to_numpy().astype(kind)

@@ -1,4 +1,4 @@
-"""Stage `quality`: thresholds on what `inspect` measured. Touches no image, so changing a threshold is cheap."""
+"""The stage `quality` filters images by thresholds on the statistics of `inspect`. It reads no image."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ class QualitySettings(Settings):
 
 
 class Quality(MapStage):
-    """Filters images by the first rule that they break: too_small, extreme_aspect, animated, too_dark, too_bright,
-    flat, blurred. In this order: a dark image is also flat, and whether a flat one is sharp can't be said."""
+    """The stage that filters images by the first threshold that they fail.
+
+    The reasons, in this order: too_small, extreme_aspect, animated, too_dark, too_bright, flat, blurred. (A dark image
+    is flat as well, and the sharpness of a flat one means nothing.)
+    """
 
     name = "quality"
     reads = ("inspect",)
@@ -51,7 +54,7 @@ class Quality(MapStage):
 
 
 def quality_verdict(inspected: pa.Table, settings: QualitySettings) -> pa.Table:
-    """`status` and `reason` for each row of a table of the stage `inspect`."""
+    """Returns `status` and `reason` for each row of a table of the stage `inspect`."""
 
     def column(name: str) -> pa.Array:
         return inspected.column(name).combine_chunks()

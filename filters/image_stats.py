@@ -1,6 +1,7 @@
-"""Stage `inspect`: what each image is and looks like, from one cheap decode. Nothing is judged here but wholeness.
+"""The stage `inspect` decodes each image once, at low resolution, and writes its statistics, hashes and header.
 
-Thresholds are `filters.image_quality`'s: changing one decodes nothing.
+It filters nothing but images that don't decode. The thresholds are in `filters.image_quality`, so that changing one
+decodes nothing.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from corpus.image.header import MAX_SIDE_PX, refusal, sniff
 from corpus.image.limits import ImageLimits
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX, measure
-from corpus.image.stock_reader import in_words
+from corpus.image.stock_reader import UndecodableError, in_words
 from corpus.schema import SHA256, Status, table_schema
 from corpus.stage import ITEMS, VERDICT, Gives, MapStage, Shard, SourceInfo
-from filters.grey_image import UndecodableError, look
+from filters.grey_image import read_grey_image
 
 
 class InspectSettings(ImageLimits):
-    """What is refused before it is decoded."""
+    """Settings of the stage `inspect`: limits of images that are decoded."""
 
 
 class Inspect(MapStage):
-    """Measures the stored bytes of every item, as a stock reader (Pillow) decodes them.
+    """The stage that measures the stored bytes of every item, as a stock reader (Pillow) decodes them.
 
-    Fails what such a reader would not read whole: not_an_image, unsupported_format, too_many_pixels, side_too_long,
-    truncated, undecodable. `detail` then has the decoder's words.
+    Images that such a reader would not decode completely fail: not_an_image, unsupported_format, too_many_pixels,
+    side_too_long, truncated, undecodable. `detail` then has the decoder's message.
     """
 
     name = "inspect"
@@ -65,7 +66,7 @@ class Inspect(MapStage):
             pa.field("dhash", pa.uint64()),
             pa.field("sha256", SHA256),  # of the stored bytes
             pa.field("rewrite", pa.bool_()),  # published anew: see corpus.image.encode
-            pa.field("detail", pa.string()),  # why it can't be decoded, in the decoder's words
+            pa.field("detail", pa.string()),  # the decoder's message, where it can't be decoded
         ]
     )
 
@@ -89,7 +90,7 @@ class Inspect(MapStage):
 
 
 def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) -> dict[str, Any]:
-    """One row of the table: the columns that are known, with `status` and `reason`."""
+    """Returns the row of an image: the columns that are known, with `status` and `reason`."""
     header = sniff(data)
     width, height = header.upright_size
     row: dict[str, Any] = {"status": Status.FAILED, "sha256": hashlib.sha256(data).digest(), "detail": ""}
@@ -106,10 +107,10 @@ def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) 
     if reason := refusal(header, max_pixels, max_side_px):
         return {**row, "reason": reason}
     try:
-        seen = look(data, header, longest_px=MEASURED_PX)
+        image = read_grey_image(data, header, longest_px=MEASURED_PX)
     except UndecodableError as error:
         return {**row, "reason": error.reason, "detail": in_words(error)}
-    phash, dhash = perceptual_hashes(seen.grey)
-    measured = {"phash": phash, "dhash": dhash, "rewrite": seen.rewrite, "loss": seen.loss, **measure(seen.grey)}
+    phash, dhash = perceptual_hashes(image.grey)
+    measured = {"phash": phash, "dhash": dhash, "rewrite": image.rewrite, "loss": image.loss, **measure(image.grey)}
     aspect_ratio = max(width, height) / min(width, height)
     return {**row, "aspect_ratio": aspect_ratio, **measured, "status": Status.KEPT, "reason": ""}

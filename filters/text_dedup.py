@@ -1,8 +1,8 @@
-"""Stage `text_duplicates`: of the pairs that say the same, one is kept.
+"""The stage `text_duplicates` finds exact and near duplicates among pairs of texts, and keeps one of each cluster.
 
-Same are pairs whose query and positive are equal, case, blanks and the end's punctuation put aside (exact), and pairs
-of which both sides are nearly the same (near). Sides with images are only the same as sides with the same images.
-"Same" is carried on: where A is like B and B like C, all three are one family.
+Exact duplicates are pairs whose query and positive are equal but for case, whitespace and final punctuation; near
+duplicates are pairs of which both sides have similar shingles (MinHash). Sides with images are duplicates only of sides
+with the same images. Clusters are connected components: where A is like B and B like C, all three are one cluster.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from corpus.text.near import (
 )
 from corpus.union_find import UnionFind, components
 
-_NEAR = np.uint64(1 << 63)  # in a key: of a band, else of the pair itself
+_BAND_TAG = np.uint64(1 << 63)  # set in keys of bands, not in keys of content
 TEXTS = "texts"
 _SIDES = ("query", "positive")
 
@@ -41,14 +41,15 @@ class TextDuplicatesSettings(TextNearSettings):
 
 
 class TextDuplicates(ShuffleStage):
-    """Keeps the first row of each family, in the order of sources, shards and rows.
+    """The shuffle stage that keeps the first row of each cluster, in the order of sources, shards and rows.
 
-    If both sides have a Jaccard similarity of at least t, so has the union of their shingles, those of the two sides
-    told apart. So a pair has one signature, and few pairs are compared that share a popular passage or answer only.
+    If both sides of two pairs have a Jaccard similarity of at least t, so has the union of their shingles, with those
+    of the two sides kept distinct. So a pair has one signature, and few pairs are compared that share only a popular
+    passage or answer.
 
-    The shuffle carries a row for each pair, and for each of its bands (of those that are equal in a shard, for the
-    first alone) one with its sets of shingles: 4 bytes for each word of its texts, and 40. What comes back to one place
-    are the members of families, 24 bytes each, at most once for each band.
+    The shuffle carries one row for each pair, and one for each of its bands (only for the first of equal pairs of a
+    shard) with its shingles: 4 bytes for each word of its texts, and 40. `finalize` gets the members of clusters, 24
+    bytes each, at most once for each band.
     """
 
     name = "text_duplicates"
@@ -63,7 +64,7 @@ class TextDuplicates(ShuffleStage):
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
 
     def __init__(self, settings: TextDuplicatesSettings, table: str = ROWS) -> None:
-        """`table`: where the sides are, as the source gives them or as the stage `texts` cleaned them."""
+        """`table`: the table with the sides, the source's rows or the cleaned ones of the stage `texts`."""
         super().__init__(settings)
         self._near = settings
         self._table = table
@@ -74,49 +75,51 @@ class TextDuplicates(ShuffleStage):
         return cls(cls.settings_of(source), TEXTS)
 
     def map(self, shard: Shard) -> pa.Table:
-        """A row for each pair by its whole content, and one for each band of each different pair."""
+        """Emits a row for each pair by its content, and one for each band of each distinct pair."""
         rows = shard[self._table]
         pair = side_keys(rows.column("query")) + mix64(side_keys(rows.column("positive")))
-        emitted = [_emitted(pair[:, 0] & ~_NEAR, shard.row_addresses, pair[:, 1], _no_sets(len(rows)))]
+        emitted = [_emitted(pair[:, 0] & ~_BAND_TAG, shard.row_addresses, pair[:, 1], _no_sets(len(rows)))]
         if self._near.near and len(rows):
             first = np.sort(np.unique(pair[:, 0], return_index=True)[1])
             emitted.append(self._bands(rows.take(first), shard.row_addresses[first], pair[first, 1]))
         return pa.concat_tables(emitted)
 
-    def _bands(self, rows: pa.Table, nodes: np.ndarray, pair: np.ndarray) -> pa.Table:
+    def _bands(self, rows: pa.Table, addresses: np.ndarray, pair: np.ndarray) -> pa.Table:
         sides = [one_array(rows.column(name)) for name in _SIDES]
         sets = [shingles(pc.struct_field(side, "text"), self._near.shingle_words) for side in sides]
         images = [list_keys(pc.struct_field(side, "images")) for side in sides]
         bands, height = band_plan(self._near)
         signed = [signatures(each, bands * height, tag=tag) for tag, each in enumerate(sets)]
         keys = signature_band_keys(np.minimum(*signed), bands, height)
-        keys = mix64(keys + mix64(images[0] + mix64(images[1]))[:, None]) | _NEAR
-        which = np.repeat(np.arange(len(rows)), bands)
-        samples = [each.smallest(self._near.max_shingles).to_lists().take(pa.array(which)) for each in sets]
-        return _emitted(keys.ravel(), nodes[which], pair[which], samples)
+        keys = mix64(keys + mix64(images[0] + mix64(images[1]))[:, None]) | _BAND_TAG
+        pair_rows = np.repeat(np.arange(len(rows)), bands)
+        samples = [each.smallest(self._near.max_shingles).to_lists().take(pa.array(pair_rows)) for each in sets]
+        return _emitted(keys.ravel(), addresses[pair_rows], pair[pair_rows], samples)
 
     def reduce(self, rows: pa.Table) -> pa.Table:
-        """The members of each family found among rows that share keys, each with the `root` node of its family."""
+        """Returns the members of each connected component of rows that share keys, with the component's `root`."""
         keys = rows.column("key").to_numpy()
-        nodes, place, member = np.unique(rows.column("row_address").to_numpy(), return_index=True, return_inverse=True)
-        by_content = (keys & _NEAR) == 0
-        families = UnionFind(len(nodes))
+        addresses, place, member = np.unique(
+            rows.column("row_address").to_numpy(), return_index=True, return_inverse=True
+        )
+        by_content = (keys & _BAND_TAG) == 0
+        sets = UnionFind(len(addresses))
         same = np.flatnonzero(by_content)
-        families.union(*_equal(keys[same], rows.column("pair").to_numpy()[same], member[same]))
-        families.union(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(nodes)))
-        labels = families.labels()
-        members = np.flatnonzero(np.bincount(labels, minlength=len(nodes))[labels] > 1)
-        found = rows.select(["row_address", "pair"]).take(place[members])
-        return found.append_column("root", pa.array(nodes[labels[members]]))
+        sets.union(*_equal(keys[same], rows.column("pair").to_numpy()[same], member[same]))
+        sets.union(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(addresses)))
+        labels = sets.labels()
+        members = np.flatnonzero(np.bincount(labels, minlength=len(addresses))[labels] > 1)
+        matched = rows.select(["row_address", "pair"]).take(place[members])
+        return matched.append_column("root", pa.array(addresses[labels[members]]))
 
     def _near_pairs(self, rows: pa.Table, banded: np.ndarray, member: np.ndarray, members: int) -> Pairs:
-        """Near pairs of members, of those of the rows that are `banded`."""
+        """Returns near-duplicate pairs of members among the rows `banded`, which have keys of bands."""
         place = np.zeros(members, np.int64)
         place[member[banded[::-1]]] = banded[::-1]
         with_sets = np.unique(member[banded])  # members that have sets, in order
         query, positive = (Shingles.of_lists(rows.column(name).take(place[with_sets])) for name in _SIDES)
         item = np.searchsorted(with_sets, member[banded])
-        # In a bucket that is too large: rows with like positives near each other, and of those the like queries.
+        # In a bucket that is too large, rows with similar positives, then similar queries, are compared.
         similarity_order = (smallest_values(positive).astype(np.uint64) << np.uint64(32)) | smallest_values(query)
         keys = rows.column("key").to_numpy()[banded]
         candidates = shared_keys(keys, item, similarity_order[item], self._near.max_compared)
@@ -127,25 +130,25 @@ class TextDuplicates(ShuffleStage):
         return with_sets[first], with_sets[second]
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
-        """Joins what the partitions found into whole families; the first of each stays."""
+        """Joins the clusters of all partitions and keeps the first row of each."""
         addresses = reduced.column("row_address").to_numpy()
-        nodes, place, member = np.unique(addresses, return_index=True, return_inverse=True)
-        family = components(len(nodes), member, np.searchsorted(nodes, reduced.column("root").to_numpy()))
+        addresses, place, member = np.unique(addresses, return_index=True, return_inverse=True)
+        component = components(len(addresses), member, np.searchsorted(addresses, reduced.column("root").to_numpy()))
         pair = reduced.column("pair").to_numpy()[place]
-        kept = pa.array(family == np.arange(len(nodes)))
-        reason = pc.if_else(pa.array(pair == pair[family]), "exact_pair", "near_pair")
+        kept = pa.array(component == np.arange(len(addresses)))
+        reason = pc.if_else(pa.array(pair == pair[component]), "exact_pair", "near_pair")
         return pa.table(
             {
-                "row_address": nodes,
-                "representative": nodes[family],
+                "row_address": addresses,
+                "representative": addresses[component],
                 "status": pc.if_else(kept, str(Status.KEPT), str(Status.DUPLICATE)),
                 "reason": pc.if_else(kept, "", reason),
             }
         )
 
 
-def _emitted(keys: np.ndarray, nodes: np.ndarray, pair: np.ndarray, sets: list[pa.Array]) -> pa.Table:
-    return pa.table({"key": keys, "row_address": nodes, "pair": pair, "query": sets[0], "positive": sets[1]})
+def _emitted(keys: np.ndarray, addresses: np.ndarray, pair: np.ndarray, sets: list[pa.Array]) -> pa.Table:
+    return pa.table({"key": keys, "row_address": addresses, "pair": pair, "query": sets[0], "positive": sets[1]})
 
 
 def _no_sets(count: int) -> list[pa.Array]:
@@ -153,7 +156,7 @@ def _no_sets(count: int) -> list[pa.Array]:
 
 
 def _equal(keys: np.ndarray, pair: np.ndarray, member: np.ndarray) -> Pairs:
-    """Members that chain rows of the same content together."""
+    """Returns pairs of members that link rows of the same content."""
     order = np.lexsort((member, pair, keys))
     keys, pair, member = keys[order], pair[order], member[order]
     equal = (keys[1:] == keys[:-1]) & (pair[1:] == pair[:-1])

@@ -1,8 +1,8 @@
-"""Stage `texts`: cleans the texts of pairs, filters unusable pairs, and takes out negatives that are none.
+"""The stage `texts` cleans the texts of pairs, filters unusable pairs, and removes unusable negatives.
 
-Texts are cleaned by `corpus.text.clean`; a pair is filtered by the first rule that its query or its positive breaks.
-The table has the sides as they are to be used; what the source gave stays as it is in the source's own table. A side
-is a struct of `text` and `images` (names). Tables have `query` and `positive`, sides, and `negatives`, lists of sides.
+Texts are cleaned by `corpus.text.clean`; a pair is filtered by the first rule that its query or its positive fails. The
+table has the cleaned sides; the source's table keeps the original ones. A side is a struct of `text` and `images`
+(names). Tables have the sides `query` and `positive`, and `negatives`, lists of sides.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from corpus.text.keys import one_array, side_keys
 from corpus.text.language import LANGUAGES, in_another_language
 from corpus.text.minhash import shingle_hashes, split_words
 
-# Why negatives are taken out of their lists; each is a column of counts. In the order in which they are looked for.
+# The reasons why negatives are removed from their lists, in the order of the checks; each is a column of counts.
 NEGATIVE_REASONS = ("negative_unusable", "positive_among_negatives", "negative_repeated")
 _SIDE = pa.struct([pa.field("text", pa.string()), pa.field("images", pa.list_(pa.string()))])
 _NEGATIVE = pa.struct([*_SIDE, pa.field("score", pa.float32())])
-_RUN_WORDS = 3
-_FEWEST_RUNS = 20  # from which on repetition means something
-_FEWEST_CHARS = 2 * _FEWEST_RUNS  # that so many words take, or so many characters without blanks
+_NGRAM_WORDS = 3
+_MIN_NGRAMS = 20  # in shorter texts repetition is not measured
+_MIN_CHARS = 2 * _MIN_NGRAMS  # of a text with so many n-grams
 
 
 class TextFilterSettings(Settings):
@@ -62,7 +62,7 @@ class TextsSettings(Settings):
 
 
 class Texts(MapStage):
-    """Filters pairs for the reasons of `filter_pairs`. The shard's notes count changed pairs and negatives left out."""
+    """The stage that cleans and filters pairs (see `filter_pairs`); its metrics count changed pairs and negatives."""
 
     name = "texts"
     reads = (ROWS,)
@@ -78,7 +78,7 @@ class Texts(MapStage):
             pa.field("query", _SIDE),
             pa.field("positive", _SIDE),
             pa.field("negatives", pa.list_(_NEGATIVE)),
-            *(pa.field(name, pa.int32()) for name in NEGATIVE_REASONS),  # how many were left out
+            *(pa.field(name, pa.int32()) for name in NEGATIVE_REASONS),  # how many were removed
         ]
     )
 
@@ -101,33 +101,33 @@ class Texts(MapStage):
 
 
 def clean_pairs(rows: pa.Table, settings: TextCleanSettings) -> tuple[pa.Table, np.ndarray]:
-    """The table with all its texts cleaned, and which rows were changed, bool[n]."""
+    """Returns the table with all its texts cleaned, and which rows were changed, bool[n]."""
     changed = np.zeros(len(rows), dtype=bool)
     for name in ("query", "positive"):
-        sides, touched = _clean_sides(one_array(rows.column(name)), settings)
+        sides, was_changed = _clean_sides(one_array(rows.column(name)), settings)
         rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), sides)
-        changed |= touched
+        changed |= was_changed
     negatives = one_array(rows.column("negatives"))
-    sides, touched = _clean_sides(pc.list_flatten(negatives), settings)
-    changed[_list_rows(negatives)[touched]] = True
+    sides, was_changed = _clean_sides(pc.list_flatten(negatives), settings)
+    changed[_list_rows(negatives)[was_changed]] = True
     lists = _rebuild_lists(sides, np.bincount(_list_rows(negatives), minlength=len(rows)), negatives.type)
     return rows.set_column(rows.column_names.index("negatives"), rows.schema.field("negatives"), lists), changed
 
 
 def filter_pairs(rows: pa.Table, settings: TextFilterSettings) -> pa.Table:
-    """What becomes of each pair: `status`, `reason`, the `negatives` that stay, and how many don't, by reason.
+    """Returns the `status` and `reason` of each pair, its usable `negatives`, and counts of the others by reason.
 
     The reasons of a pair are those of `text_reasons`, of the query or else of the positive, and positive_is_query. A
-    side with images may have an empty text. A negative that is the query stays: with images some sets give it on
-    purpose.
+    side with images may have an empty text. A negative that equals the query stays: some datasets with images have it
+    on purpose.
     """
     query, positive = (one_array(rows.column(name)) for name in ("query", "positive"))
     positive_keys = side_keys(positive)
-    itself = (side_keys(query) == positive_keys).all(axis=1)
+    is_query = (side_keys(query) == positive_keys).all(axis=1)
     reason = _first_reason(
         _side_reasons(query, settings),
         _side_reasons(positive, settings),
-        pc.if_else(pa.array(itself), "positive_is_query", ""),
+        pc.if_else(pa.array(is_query), "positive_is_query", ""),
     )
     columns = {
         "status": pc.if_else(pc.equal(reason, ""), str(Status.KEPT), str(Status.FILTERED)),
@@ -137,29 +137,29 @@ def filter_pairs(rows: pa.Table, settings: TextFilterSettings) -> pa.Table:
 
 
 def _filter_negatives(lists: pa.Array, positive: np.ndarray, settings: TextFilterSettings) -> dict[str, pa.Array]:
-    """`negatives` that stay, and a column of counts for each of NEGATIVE_REASONS."""
-    sides, owner = pc.list_flatten(lists), _list_rows(lists)
+    """Returns the usable `negatives`, and a column of counts for each of NEGATIVE_REASONS."""
+    sides, list_row = pc.list_flatten(lists), _list_rows(lists)
     keys = side_keys(sides)
     unusable = np.asarray(pc.not_equal(_side_reasons(sides, settings), ""))
-    is_positive = (keys == positive[owner]).all(axis=1) & ~unusable
+    is_positive = (keys == positive[list_row]).all(axis=1) & ~unusable
     remaining = np.flatnonzero(~unusable & ~is_positive)
-    order = remaining[np.lexsort((remaining, keys[remaining, 1], keys[remaining, 0], owner[remaining]))]
-    is_repeated = (owner[order][1:] == owner[order][:-1]) & (keys[order][1:] == keys[order][:-1]).all(axis=1)
+    order = remaining[np.lexsort((remaining, keys[remaining, 1], keys[remaining, 0], list_row[remaining]))]
+    is_repeated = (list_row[order][1:] == list_row[order][:-1]) & (keys[order][1:] == keys[order][:-1]).all(axis=1)
     repeated = np.zeros(len(sides), dtype=bool)
     repeated[order[1:][is_repeated]] = True
     kept = ~(unusable | is_positive | repeated)
     removed = dict(zip(NEGATIVE_REASONS, (unusable, is_positive, repeated), strict=True))
     counts = {
-        name: pa.array(np.bincount(owner[some], minlength=len(lists)), pa.int32()) for name, some in removed.items()
+        name: pa.array(np.bincount(list_row[some], minlength=len(lists)), pa.int32()) for name, some in removed.items()
     }
-    remaining = np.bincount(owner[kept], minlength=len(lists))
+    remaining = np.bincount(list_row[kept], minlength=len(lists))
     return {"negatives": _rebuild_lists(sides.filter(pa.array(kept)), remaining, lists.type), **counts}
 
 
 def _side_reasons(sides: pa.Array, settings: TextFilterSettings) -> pa.Array:
     reasons = text_reasons(pc.struct_field(sides, "text"), settings)
-    shows = pc.greater(pc.fill_null(pc.list_value_length(pc.struct_field(sides, "images")), 0), 0)
-    return pc.if_else(pc.and_(shows, pc.equal(reasons, "empty_text")), "", reasons)
+    has_images = pc.greater(pc.fill_null(pc.list_value_length(pc.struct_field(sides, "images")), 0), 0)
+    return pc.if_else(pc.and_(has_images, pc.equal(reasons, "empty_text")), "", reasons)
 
 
 def _clean_sides(sides: pa.Array, settings: TextCleanSettings) -> tuple[pa.Array, np.ndarray]:
@@ -176,7 +176,7 @@ def _first_reason(*reasons: pa.Array) -> pa.Array:
 
 
 def _list_rows(lists: pa.Array) -> np.ndarray:
-    """The row of each side of the flattened lists, int64."""
+    """Returns the row of each side of the flattened lists, int64."""
     return pc.list_parent_indices(lists).to_numpy().astype(np.int64)
 
 
@@ -185,8 +185,10 @@ def _rebuild_lists(sides: pa.Array, counts: np.ndarray, kind: pa.DataType) -> pa
 
 
 def text_reasons(texts: pa.Array | pa.ChunkedArray, settings: TextFilterSettings) -> pa.Array:
-    """The first rule that each text breaks, "" where it breaks none (string[n]): empty_text, too_short, too_long_text,
-    mostly_symbols, repetitive_text, wrong_language. Null is an empty text."""
+    """Returns the first rule that each text fails, "" for none: string[n]. Null is an empty text.
+
+    The reasons: empty_text, too_short, too_long_text, mostly_symbols, repetitive_text, wrong_language.
+    """
     texts = pc.fill_null(one_array(texts), "")
     chars = pc.utf8_length(texts)
     reasons = np.full(len(texts), "", dtype=object)
@@ -216,13 +218,13 @@ def _mostly_symbols(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray
 
 def _repeats_itself(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray:
     repeats = np.zeros(len(texts), dtype=bool)
-    long = np.flatnonzero(np.asarray(pc.greater_equal(pc.binary_length(texts), _FEWEST_CHARS)))
-    hashes, counts = shingle_hashes(split_words(texts.take(pa.array(long))), _RUN_WORDS)
+    long = np.flatnonzero(np.asarray(pc.greater_equal(pc.binary_length(texts), _MIN_CHARS)))
+    hashes, counts = shingle_hashes(split_words(texts.take(pa.array(long))), _NGRAM_WORDS)
     rows = np.repeat(np.arange(len(long), dtype=np.uint64), counts)
-    runs = np.sort((rows << np.uint64(32)) | (hashes >> np.uint64(32)))
-    new = np.append(True, runs[1:] != runs[:-1])[: len(runs)]
-    different = np.bincount((runs[new] >> np.uint64(32)).astype(np.int64), minlength=len(long))
-    repeats[long] = (counts >= _FEWEST_RUNS) & (different < settings.min_distinct_share * counts)
+    ngrams = np.sort((rows << np.uint64(32)) | (hashes >> np.uint64(32)))
+    new = np.append(True, ngrams[1:] != ngrams[:-1])[: len(ngrams)]
+    distinct = np.bincount((ngrams[new] >> np.uint64(32)).astype(np.int64), minlength=len(long))
+    repeats[long] = (counts >= _MIN_NGRAMS) & (distinct < settings.min_distinct_share * counts)
     return repeats
 
 

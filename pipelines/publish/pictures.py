@@ -13,7 +13,7 @@ from corpus.image.header import sniff
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX
 from corpus.image.stock_reader import UndecodableError, decoder_errors
-from filters.grey_image import look, reduced
+from filters.grey_image import downscale, read_grey_image
 
 # Bits of 64 between the hash of a JPEG at a fraction of its size, by which it was judged, and at full size. Of 1,200
 # photographs of all sizes and qualities none was further apart; another picture is about 32 away.
@@ -31,7 +31,7 @@ def shown_hash(pixels: Pixels) -> int:
     """The pHash of a picture, computed from RGB pixels at full size as inspection computes it."""
     height, width = pixels.shape[:2]
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
-    return perceptual_hashes(reduced(grey, reduction(width, height, MEASURED_PX, _SHORTEST_PX)))[0]
+    return perceptual_hashes(downscale(grey, reduction(width, height, MEASURED_PX, _SHORTEST_PX)))[0]
 
 
 def near(one: int, other: int) -> bool:
@@ -49,10 +49,10 @@ def judged_as(content: bytes, judged: int) -> bool:
     if header.format != "jpeg":
         return False
     try:
-        seen = look(content, header, longest_px=MEASURED_PX)
+        image = read_grey_image(content, header, longest_px=MEASURED_PX)
     except UndecodableError:
         return False
-    return not seen.rewrite and perceptual_hashes(seen.grey)[0] == judged
+    return not image.rewrite and perceptual_hashes(image.grey)[0] == judged
 
 
 def written_anew(data: bytes, judged: int, jpeg_quality: int) -> bytes:

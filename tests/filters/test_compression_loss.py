@@ -9,7 +9,7 @@ from PIL import Image
 from corpus.image.header import sniff
 from demo.images.photographs import crop, photographs
 from filters.compression_loss import UNKNOWN_LOSS
-from filters.grey_image import look
+from filters.grey_image import read_grey_image
 from filters.image_stats import inspect_image
 from tests.helpers.image_rows import ImageRow, random_hash, verdicts
 
@@ -28,7 +28,7 @@ def again(data: bytes, kind: str, quality: int = 90, **options: object) -> bytes
 
 
 def loss(data: bytes) -> float:
-    return look(data, sniff(data)).loss
+    return read_grey_image(data, sniff(data)).loss
 
 
 def images(number: int, seed: int) -> list[Image.Image]:

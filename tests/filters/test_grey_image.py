@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from corpus.image.decode import reduction
 from corpus.image.header import sniff
-from filters.grey_image import Grey, TruncatedError, UndecodableError, decode_grey, reduction
+from corpus.image.stock_reader import TruncatedError, UndecodableError
+from filters.grey_image import Grey, decode_grey
 from tests.helpers.cases import cases
 
 WIDTH, HEIGHT = 60, 40

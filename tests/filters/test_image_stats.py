@@ -191,7 +191,7 @@ def test_what_is_no_whole_image_fails_with_its_reason(data: bytes, reason: str) 
 
 def test_nothing_is_decoded_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    monkeypatch.setattr(filters.image_stats, "look", lambda *_, **__: decoded.append(1))
+    monkeypatch.setattr(filters.image_stats, "read_grey_image", lambda *_, **__: decoded.append(1))
     data = png(PHOTOGRAPH.pixels)
     assert inspect_image(data, WIDTH * HEIGHT - 1)["reason"] == "too_many_pixels"
     assert inspect_image(data, WIDTH * HEIGHT, WIDTH - 1)["reason"] == "side_too_long"

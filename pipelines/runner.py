@@ -298,7 +298,6 @@ def publish_input(
         made_by=dict(versions),
         inspected=inspected,
         names=config.stages.labels.lists,
-        near_texts=config.stages.text_duplicates,
     )
 
 

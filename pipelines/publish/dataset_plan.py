@@ -18,7 +18,6 @@ from corpus.item_index import Locations
 from corpus.sampling import derive_seed, random_numbers
 from corpus.schema import Modality
 from corpus.stage import fingerprint
-from corpus.text.near import TextNearSettings
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import LabelNames
@@ -36,7 +35,6 @@ from pipelines.publish.mixture import (
     read_candidate_pairs,
     related_labels,
 )
-from pipelines.publish.near_sides import find_near_sides
 from pipelines.publish.pair_contents import ROLES, PairContents, read_pair_contents
 from pipelines.publish.random_negatives import NegativeFill, fill_negatives
 from pipelines.publish.sample import field_ext, make_sample_fields
@@ -63,9 +61,8 @@ def plan_dataset(
     dataset: DatasetInput,
     mixture: MixtureSettings,
     names: LabelNames,
-    near_texts: TextNearSettings | None = None,
 ) -> DatasetPlan:
-    """Choose, order and fill up; `names` say which labels contain which, `near_texts` which texts are nearly the same.
+    """Choose, order and fill up; `names` say which labels contain which.
 
     Raises PublishError, which names the dataset, where that can't be done.
     """
@@ -81,10 +78,8 @@ def plan_dataset(
         sides = read_pair_contents(workspace, dataset.tables, candidates, arranged, settings.negatives, videos)
         arranged, sides = _spread(candidates, arranged, sides, dataset.name, mixture)
         related = related_labels(candidates, names) if arranged.rule is BatchRule.LABEL_SPREAD else None
-        near_texts = near_texts or TextNearSettings()
-        near = find_near_sides(workspace, dataset.tables, candidates, arranged, sides, near_texts)
         seed = derive_seed(mixture.seed, dataset.name, "negatives")
-        fill = fill_negatives(sides, candidates, arranged, seed, related, near)
+        fill = fill_negatives(sides, candidates, arranged, seed, related)
         counts = sides.counts
         if len(fill.pair) and sides.own_negatives.any() and counts["negatives"] != counts["positive"]:
             raise PublishError(
@@ -94,8 +89,6 @@ def plan_dataset(
     except PublishError as error:
         raise PublishError(f"dataset {dataset.name}: {error}") from None
     made_from = _fingerprint(dataset, mixture, names if arranged.rule is BatchRule.LABEL_SPREAD else None, arranged)
-    if near is not None:
-        made_from = fingerprint({"pairs": made_from, "near_texts": near_texts.canonical()})
     return DatasetPlan(dataset, settings, made_from, candidates, arranged, sides, fill)
 
 

@@ -23,7 +23,6 @@ from corpus.item_ids import first_of_run, split_ids
 from corpus.sampling import derive_seed, random_numbers
 from corpus.schema import PAIR_SCHEMA, Modality, Status, Task
 from corpus.settings import Settings, tuning
-from corpus.text.near import TextNearSettings
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.batch_spread import label_spread_order
@@ -105,7 +104,6 @@ class PublishInput:
     made_by: Mapping[str, str]  # name -> version
     inspected: Mapping[str, str] = field(default_factory=dict)  # path of an item table -> of what `inspect` found of it
     names: LabelNames = field(default_factory=load_names)  # which labels contain which
-    near_texts: TextNearSettings = field(default_factory=TextNearSettings)  # which texts are nearly the same
 
 
 class BatchRule(StrEnum):

@@ -184,10 +184,7 @@ def _plans(workspace: Workspace, inputs: PublishInput, settings: MixtureSettings
     unknown = sorted(set(settings.datasets) - set(datasets))
     if unknown:
         raise PublishError(f"no dataset {', '.join(unknown)}; there is {', '.join(sorted(datasets)) or 'none'}")
-    plans = [
-        plan_dataset(workspace, datasets[name], settings, inputs.names, inputs.near_texts)
-        for name in sorted(settings.datasets)
-    ]
+    plans = [plan_dataset(workspace, datasets[name], settings, inputs.names) for name in sorted(settings.datasets)]
     refuse_shared_pairs(plans)
     return plans
 

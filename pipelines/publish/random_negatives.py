@@ -8,7 +8,6 @@ import numpy as np
 
 from corpus.sampling import derive_seed, random_numbers
 from pipelines.publish.mixture import CandidatePairs, PublishError, SampleOrder
-from pipelines.publish.near_sides import NearSides
 from pipelines.publish.pair_contents import PairContents
 
 _STEPS = 64  # donors that are tried one by one, for all pairs at once, before single pairs are searched for
@@ -30,11 +29,10 @@ def fill_negatives(
     arranged: SampleOrder,
     seed: int,
     related: np.ndarray | None = None,
-    near: NearSides | None = None,
 ) -> NegativeFill:
     """Draws what is missing of each pair's negatives from the other pairs of its dataset, by `seed`.
 
-    Never the pair's own content nor one of its clusters, nor a text that is nearly its query or positive (`near`),
+    Never the pair's own content nor one of its clusters (`pipelines.pairs.clusters`: equal and nearly equal sides),
     never what is a positive of an equal query, never a negative twice, never a pair of the same group, of the same
     label or of a related one (`related`: int[m, 2], numbers of labels of which one contains the other). Where `sides`
     tell the sources (the videos of clips), never one of the same source: there, the pairs themselves name what may be a
@@ -72,8 +70,6 @@ def fill_negatives(
                 break
             donor = order[(start[active] + step) % len(order)]
             fits = ~(forbidden(pair[active], donor) | duplicate_content(pair[active], donor))
-            if near is not None:
-                fits &= ~near.known(pair[active], donor)
             found[active[fits]] = donor[fits]
             active = active[~fits]
         return found

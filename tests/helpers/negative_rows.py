@@ -10,15 +10,13 @@ import numpy as np
 
 from corpus.item_ids import join_id
 from corpus.schema import item_id
-from corpus.text.near import TextNearSettings
 from pipelines.publish.mixture import (
     arrange,
     read_candidate_pairs,
 )
-from pipelines.publish.near_sides import find_near_sides
 from pipelines.publish.pair_contents import read_pair_contents
-from pipelines.publish.pair_tables import pair_tables
 from pipelines.publish.random_negatives import fill_negatives
+from tests.helpers.pair_clusters import clustered
 from tests.helpers.small_worlds import World
 
 Row = dict[str, Any]
@@ -37,13 +35,12 @@ def filled_negatives(
 ) -> list[tuple[Row, int, Row]]:
     """(pair, slot, donor) as rows."""
     world = World(str(folder))
-    paths = world.write_pairs("laion", rows, tables)
-    candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
+    pairs = clustered(world.workspace, world.write_pairs("laion", rows, tables))
+    candidates = read_candidate_pairs(world.workspace, pairs)
     arranged = arrange(candidates, None, 1000, 0)
-    sides = read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives)
+    sides = read_pair_contents(world.workspace, pairs, candidates, arranged, negatives)
     labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
-    near = find_near_sides(world.workspace, pair_tables(paths), candidates, arranged, sides, TextNearSettings())
-    fill = fill_negatives(sides, candidates, arranged, seed, labels, near)
+    fill = fill_negatives(sides, candidates, arranged, seed, labels)
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
     return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]

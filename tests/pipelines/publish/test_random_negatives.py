@@ -86,13 +86,19 @@ def test_what_answers_an_equal_query_is_no_negative_where_another_query_has_it_t
 
 
 def test_sides_with_images_are_compared_by_these(tmp_path: Path) -> None:
-    """Captions of pictures that are negatives are no texts to be compared."""
+    """Nearly equal texts beside different pictures are different positives. As queries alone they are nearly one."""
     text = "a photograph of the old harbour in the evening light with two boats and a gull over the water"
-    rows = [
-        image_pair("d", str(n), numbered_item(n), query={"instruction": "", "text": f"{text} {n}", "items": []})
-        for n in range(6)
+
+    def captioned(n: int, **sides: Row) -> Row:
+        return image_pair("d", str(n), numbered_item(n), **sides)
+
+    positives = [
+        captioned(n, positive={"instruction": "", "text": f"{text} {n}", "items": [numbered_item(n)]}) for n in range(6)
     ]
-    assert len(filled_negatives(tmp_path, rows, negatives=5)) == 30
+    assert len(filled_negatives(tmp_path / "positives", positives, negatives=5)) == 30
+    queries = [captioned(n, query={"instruction": "", "text": f"{text} {n}", "items": []}) for n in range(6)]
+    with pytest.raises(PublishError, match="6 of its 6 pairs find no random negative number 0"):
+        filled_negatives(tmp_path / "queries", queries, negatives=1)
 
 
 @pytest.mark.parametrize("one_query", [False, True])

@@ -67,7 +67,7 @@ class ServedEngine:
         self._log = Path(self._folder.name) / "log"
         self._settings = EndpointSettings(
             kind="openai", model="served", endpoints=("http://vllm/v1",), image_format="png", timeout_s=WAIT_S,
-            give_up_after_s=WAIT_S + 1,
+            max_outage_s=WAIT_S + 1,
         )  # fmt: skip
         self._sampling = SamplingSettings.model_validate(config["sampling"])
         self._frames: queue.SimpleQueue[tuple[Header, bytes] | None] = queue.SimpleQueue()  # None: it is gone

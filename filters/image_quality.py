@@ -17,7 +17,7 @@ class QualitySettings(Settings):
     """Which images are good enough. Grey levels are 0 to 255."""
 
     min_side_px: int = Field(128, ge=1, description="of the shorter side")
-    max_aspect: float = Field(4.0, ge=1.0, description="longer side / shorter side")
+    max_aspect_ratio: float = Field(4.0, ge=1.0, description="longer side / shorter side")
     allow_animated: bool = Field(False, description="keep images of several frames or pages")
     min_highlight: float = Field(40.0, ge=0, le=255, description="too dark: 99 % of the pixels are darker than that")
     max_shadow: float = Field(215.0, ge=0, le=255, description="too bright: 99 % of the pixels are brighter than that")
@@ -29,8 +29,8 @@ class QualitySettings(Settings):
 class Quality(MapStage):
     """The stage that filters images by the first threshold that they fail.
 
-    The reasons, in this order: too_small, extreme_aspect, animated, too_dark, too_bright, flat, blurred. (A dark image
-    is flat as well, and the sharpness of a flat one means nothing.)
+    The reasons, in this order: too_small, extreme_aspect_ratio, animated, too_dark, too_bright, flat, blurred. (A dark
+    image is flat as well, and the sharpness of a flat one means nothing.)
     """
 
     name = "quality"
@@ -64,7 +64,7 @@ def quality_verdict(inspected: pa.Table, settings: QualitySettings) -> pa.Table:
     )
     rules = {
         "too_small": pc.less(pc.min_element_wise(column("width"), column("height")), settings.min_side_px),
-        "extreme_aspect": pc.greater(column("aspect_ratio"), settings.max_aspect),
+        "extreme_aspect_ratio": pc.greater(column("aspect_ratio"), settings.max_aspect_ratio),
         "animated": pc.and_(column("animated"), not settings.allow_animated),
         "too_dark": pc.less(column("highlight"), settings.min_highlight),
         "too_bright": pc.greater(column("shadow"), settings.max_shadow),

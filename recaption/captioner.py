@@ -26,7 +26,7 @@ from corpus.hashing import digest
 from corpus.sampling import derive_seed
 from corpus.stage import ROWS, Shard
 from recaption.dummy import DummyBackend
-from recaption.prompts import Prompt, choose_prompts, clean_hint, render
+from recaption.prompts import Prompt, choose_prompts, clean_context, render
 from recaption.schema import CAPTION, CAPTION_SCHEMA
 from recaption.screening.screen import screen
 from recaption.settings import CaptionSettings, DummySettings
@@ -71,8 +71,8 @@ class CaptionWorker:
     """The function of a captioning stage in one worker. Thread-safe. The first image that needs a model loads it.
 
     A row's prompt is one of `prompts`, chosen with these weights. A request has up to `images` images. `stage` names
-    the tables among which captions are looked up, `hints` the columns of the source's rows that may hold an alt-text:
-    the first that is not empty counts.
+    the tables among which captions are looked up, `context_columns` the columns of the source's rows that may hold an
+    alt-text: the first that is not empty counts.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class CaptionWorker:
         prompts: Sequence[tuple[Prompt, float]],
         images: int = 1,
         stage: str = CAPTION,
-        hints: Sequence[str] = ("text",),
+        context_columns: Sequence[str] = ("text",),
     ) -> None:
         self._settings = settings
         self._prompts = prompts
         self._images = images
         self._stage = stage
-        self._hints = hints
+        self._context_columns = context_columns
         self._producer = settings.producer(images)
         threads = settings.decode_threads or min(8, os.cpu_count() or 1)
         self._prefetcher = ImagePrefetcher(threads, settings.budget(images), settings.max_source_pixels)
@@ -137,8 +137,8 @@ class CaptionWorker:
 
     def _requests(self, shard: Shard) -> list[CaptionRequest]:
         items, texts = content_keys(shard), self._texts(shard)
-        longest = max(prompt.hint_chars for prompt, _ in self._prompts)
-        has_text = np.array([bool(clean_hint(text, longest)) for text in texts], bool)
+        longest = max(prompt.max_context_chars for prompt, _ in self._prompts)
+        has_text = np.array([bool(clean_context(text, longest)) for text in texts], bool)
         which = choose_prompts(self._prompts, items, has_text, self._settings.sampling.seed)
         requests = []
         for item, text, number in zip(items, texts, which.tolist(), strict=True):
@@ -150,7 +150,7 @@ class CaptionWorker:
     def _texts(self, shard: Shard) -> list[str]:
         """The alt-text of each row's images; "" for none."""
         rows = shard[ROWS]
-        columns = [rows.column(name) for name in self._hints if name in rows.column_names]
+        columns = [rows.column(name) for name in self._context_columns if name in rows.column_names]
         columns_of_texts = [pc.fill_null(column, "").to_pylist() for column in columns]
         return [next(filter(None, texts), "") for texts in zip(*columns_of_texts, strict=True)]
 

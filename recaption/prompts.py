@@ -27,17 +27,19 @@ Purpose = Literal["detailed", "short", "document", "chart", "clip_frames", "wind
 PURPOSES: tuple[str, ...] = get_args(Purpose)
 
 _LIBRARY = Path(__file__).parent / "library"
-_HINT = "{hint}"
-_HINT_CHARS = {"window_frames": 1500}  # captions of several clips, where a picture's hint is a line of its page
+_CONTEXT = "{context}"
+_MAX_CONTEXT_CHARS = {
+    "window_frames": 1500
+}  # captions of several clips, where a picture's context is a line of its page
 _PLACEHOLDER = re.compile(r"\{\s*\w*\s*\}")  # of anything longer, such as an example in JSON, the braces are text
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
-MAX_HINT_CHARS = 300
+MAX_CONTEXT_CHARS = 300
 # Joiners and variation selectors next to ASCII, where no writing needs them: they would hide a token or split it.
 _IDLE_JOINER = re.compile(
     "(?<![^\x00-\x7f｜▁])[\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]+|[\u200c\u200d]+(?![^\x00-\x7f｜▁])"
 )
 _JOINERS = "\u200c\u200d"
-# Prompts put a hint in double quotation marks: nothing in it may end them, escape one, or open a block of code.
+# Prompts put the context in double quotation marks: nothing in it may end them, escape one, or open a block of code.
 _QUOTATION_MARKS = str.maketrans(dict.fromkeys('"“”„‟«»＂″‶❝❞〝〞〟`', "'") | {"\\": " ", "＼": " "})
 # An angle bracket that begins or ends a tag of whatever name; "x < 5" stays.
 _TAG_OPENING, _TAG_CLOSING = re.compile(r"[<＜](?=[^\s<>＜＞=\d])"), re.compile(r"(?<=[^\s<>＜＞=\d])[>＞]")
@@ -46,17 +48,21 @@ _TAG_OPENING, _TAG_CLOSING = re.compile(r"[<＜](?=[^\s<>＜＞=\d])"), re.compi
 class PromptSettings(Settings):
     """One prompt of a YAML file."""
 
-    purpose: Purpose
-    text: str = Field(min_length=1, description="the user's turn; {hint} is where the row's own text goes")
-    json_schema: dict[str, Any] | None = Field(None, description="the answer is JSON of this schema; absent: free text")
-    caption_field: str = Field("", description="of the answer in JSON: the field that holds the caption")
-    images: tuple[int, int] = Field((1, 1), description="how many images it is for: minimum and maximum")
+    purpose: Purpose = Field(description="What the prompt is for; settings choose prompts by it.")
+    text: str = Field(min_length=1, description="The user's turn; {context} is replaced by the row's own text.")
+    json_schema: dict[str, Any] | None = Field(
+        None, description="The schema of an answer in JSON; absent for free text."
+    )
+    caption_field: str = Field("", description="The field of an answer in JSON that holds the caption.")
+    images: tuple[int, int] = Field(
+        (1, 1), description="The smallest and the largest number of images that the prompt is for."
+    )
 
     @field_validator("text")
     @classmethod
     def _known_placeholders(cls, text: str) -> str:
-        if unknown := sorted(set(_PLACEHOLDER.findall(text)) - {_HINT}):
-            raise ValueError(f"unknown placeholder {unknown[0]}; {_HINT} is the only one")
+        if unknown := sorted(set(_PLACEHOLDER.findall(text)) - {_CONTEXT}):
+            raise ValueError(f"unknown placeholder {unknown[0]}; {_CONTEXT} is the only one")
         if found := SPECIAL_TOKEN.search(text):
             raise ValueError(f"{found[0]} belongs to the model's chat template, which adds it itself")
         return text
@@ -78,7 +84,7 @@ class PromptSettings(Settings):
 
 
 class _PromptFile(Settings):
-    prompts: dict[str, PromptSettings] = Field(min_length=1, description="by id, such as detailed-01")
+    prompts: dict[str, PromptSettings] = Field(min_length=1, description="The prompts by id, such as detailed-01.")
 
     @field_validator("prompts")
     @classmethod
@@ -100,13 +106,13 @@ class Prompt:
     caption_field: str = ""
     least_images: int = 1
     most_images: int = 1
-    uses_hint: bool = False
+    uses_context: bool = False
     digest: str = ""
 
     @property
-    def hint_chars(self) -> int:
-        """The most characters of a hint that the prompt takes, by its purpose."""
-        return _HINT_CHARS.get(self.purpose, MAX_HINT_CHARS)
+    def max_context_chars(self) -> int:
+        """The most characters of context that the prompt takes, by its purpose."""
+        return _MAX_CONTEXT_CHARS.get(self.purpose, MAX_CONTEXT_CHARS)
 
 
 def load_library(files: Sequence[str | Path] = ()) -> dict[str, Prompt]:
@@ -136,7 +142,7 @@ def _prompt(name: str, settings: PromptSettings) -> Prompt:
         schema,
         settings.caption_field,
         *settings.images,
-        uses_hint=_HINT in settings.text,
+        uses_context=_CONTEXT in settings.text,
         digest=hashlib.sha256(content.encode()).hexdigest()[:16],
     )
 
@@ -147,10 +153,12 @@ class PromptChoice(Settings):
     prompts: dict[str, float] | None = Field(
         None,
         min_length=1,
-        description="weights of ids, or of purposes: all free-text prompts of a purpose share its weight; null: "
-        "detailed for images, clip_frames for clips, window_frames for windows",
+        description="Weights of prompt ids, or of purposes, whose free-text prompts share the weight; null is "
+        "detailed for images, clip_frames for clips, window_frames for windows.",
     )
-    files: tuple[str, ...] = tuning((), description="YAML files of more prompts; what they say counts, not their names")
+    files: tuple[str, ...] = tuning(
+        (), description="YAML files of more prompts, whose contents are part of the fingerprint."
+    )
 
     @field_validator("prompts")
     @classmethod
@@ -183,7 +191,7 @@ def chosen_prompts(
         meant = _meant(name, library, images)
         for prompt in meant:
             weights[prompt.id] = weights.get(prompt.id, 0.0) + weight / len(meant)
-    if all(library[name].uses_hint for name in weights):
+    if all(library[name].uses_context for name in weights):
         weights |= dict.fromkeys(_stand_ins([library[name] for name in weights], library, images), 0.0)
     return tuple((library[name], weights[name]) for name in sorted(weights))
 
@@ -208,10 +216,10 @@ def _named(name: str, library: Mapping[str, Prompt]) -> list[Prompt]:
 
 def _stand_ins(prompts: Sequence[Prompt], library: Mapping[str, Prompt], images: tuple[int, int]) -> list[str]:
     same = _of_purposes({prompt.purpose for prompt in prompts}, library)
-    names = [prompt.id for prompt in same if not prompt.uses_hint and _fits(prompt, images)]
+    names = [prompt.id for prompt in same if not prompt.uses_context and _fits(prompt, images)]
     if not names:
         chosen = ", ".join(prompt.id for prompt in prompts)
-        raise SettingsError(f"prompts: all need a row's text ({chosen}); add one without {_HINT} for the other rows")
+        raise SettingsError(f"prompts: all need a row's text ({chosen}); add one without {_CONTEXT} for the other rows")
     return names
 
 
@@ -228,15 +236,15 @@ def choose_prompts(
 ) -> NDArray[np.intp]:
     """Chooses a prompt for each image, by its content's digest: the prompts' positions, intp[n].
 
-    `has_text` (bool[n]) is whether `clean_hint` leaves anything of the row's text: only then a prompt that uses it is
-    drawn. An image has the same prompt in every source and order; when a prompt is added, it keeps its own or moves to
-    the new one.
+    `has_text` (bool[n]) is whether `clean_context` leaves anything of the row's text: only then a prompt that uses it
+    is drawn. An image has the same prompt in every source and order; when a prompt is added, it keeps its own or moves
+    to the new one.
     """
-    hints = np.array([prompt.uses_hint for prompt, _ in prompts], bool)
+    needs_context = np.array([prompt.uses_context for prompt, _ in prompts], bool)
     weights = np.array([weight for _, weight in prompts], float)
-    plain = np.where(hints, 0.0, weights)
+    plain = np.where(needs_context, 0.0, weights)
     if not plain.any():
-        plain = np.where(hints, 0.0, 1.0)
+        plain = np.where(needs_context, 0.0, 1.0)
     if not plain.any() and not np.all(has_text):
         raise ValueError("rows without a text, and no prompt that does without one")
     weights_of_each = np.where(np.asarray(has_text, bool)[:, None], weights, plain)
@@ -244,12 +252,12 @@ def choose_prompts(
     return choose_weighted(pa.array(digests, pa.binary()), names, weights_of_each, seed)
 
 
-def render(prompt: Prompt, hint: str = "") -> str:
+def render(prompt: Prompt, context: str = "") -> str:
     """The user's turn: the prompt's text with what is known of the row, cleaned, in it."""
-    return prompt.text.replace(_HINT, clean_hint(hint, prompt.hint_chars))
+    return prompt.text.replace(_CONTEXT, clean_context(context, prompt.max_context_chars))
 
 
-def clean_hint(text: str, max_chars: int = MAX_HINT_CHARS) -> str:
+def clean_context(text: str, max_chars: int = MAX_CONTEXT_CHARS) -> str:
     """A row's text as a prompt may hold it: one line of at most so many characters, cut at a word.
 
     It has nothing that a chat template would take for the end of a turn or for an image, no invisible character, and no

@@ -20,7 +20,7 @@ from serving.vllm.settings import VllmSettings
 class DummySettings(Settings):
     """No model: a sentence made of a picture's colours."""
 
-    kind: Literal["dummy"] = "dummy"
+    kind: Literal["dummy"] = Field("dummy", description="No model: captions are sentences made of a picture's colours.")
 
 
 Backend = Annotated[DummySettings | VllmSettings | EndpointSettings, Field(discriminator="kind")]
@@ -30,30 +30,43 @@ class SourceCaptions(PromptChoice):
     """Which prompts a source uses, and who writes its captions."""
 
     backend: Backend | None = Field(
-        None, description="in place of the one for all: a model for images and one for clips in the same file"
+        None,
+        description="The backend of this source, in place of that for all: for instance one model for images and "
+        "one for clips.",
     )
 
 
 class CaptionSettings(Settings):
     """Who writes the captions, how, and what becomes of bad ones."""
 
-    backend: Backend = DummySettings()
-    sampling: SamplingSettings = SamplingSettings()
+    backend: Backend = Field(DummySettings(), description="The model that writes the captions.")
+    sampling: SamplingSettings = Field(SamplingSettings(), description="How the model samples tokens.")
     min_pixels: int | None = Field(
-        None, ge=1, description="of an image as the model sees it; null: as the model has it"
+        None, ge=1, description="The fewest pixels of an image as the model sees it; null takes the model's own."
     )
     max_pixels: int | None = Field(
-        None, ge=1, description="of an image as the model sees it; null: as the model has it"
+        None, ge=1, description="The most pixels of an image as the model sees it; null takes the model's own."
     )
-    max_source_pixels: int = Field(100_000_000, ge=1, description="images larger than that are not decoded")
-    screening: ScreeningSettings = ScreeningSettings()
-    max_attempts: int = Field(2, ge=1, le=10, description="of a caption that screening refuses, each with another seed")
-    retry_temperature: float = Field(0.7, ge=0, le=5, description="of the second attempt and later ones, at least")
-    decode_threads: int = tuning(0, ge=0)  # that decode images for one model; 0: a core each, at most 8
-    shards_in_flight: int = tuning(2, ge=1)  # of one model: while one is captioned, the next is decoded
-    sources: dict[str, SourceCaptions] = Field({}, description="which sources are captioned, and with which prompts")
+    max_source_pixels: int = Field(100_000_000, ge=1, description="The largest image that is decoded.")
+    screening: ScreeningSettings = Field(ScreeningSettings(), description="Which answers of the model are captions.")
+    max_attempts: int = Field(
+        2,
+        ge=1,
+        le=10,
+        description="How often a caption is requested until screening accepts one, each time with another seed.",
+    )
+    retry_temperature: float = Field(
+        0.7, ge=0, le=5, description="The lowest temperature of the second attempt and later ones."
+    )
+    decode_threads: int = tuning(
+        0, ge=0, description="Threads that decode images for one model; 0 is one for each core, at most 8."
+    )
+    shards_in_flight: int = tuning(
+        2, ge=1, description="Shards of one model at a time: while one is captioned, the next is decoded."
+    )
+    sources: dict[str, SourceCaptions] = Field({}, description="Which sources are captioned, and with which prompts.")
     windows: dict[str, SourceCaptions] = Field(
-        {}, description="which sources' windows of clips are captioned, likewise"
+        {}, description="Which sources' windows of clips are captioned, and with which prompts."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Special tokens of the chat templates of vision-language models: one list, for captions and for hints in prompts.
+"""Special tokens of the chat templates of vision-language models: one list, for captions and for context in prompts.
 
 What a tokenizer reads as the end of a turn, a role, the place of an image or a coordinate, as it is spelled by the
 templates of ChatGLM and GLM-4V, CogVLM, Command R and Aya, DeepSeek and Janus, Emu, Exaone, Falcon, Florence-2, Gemma,

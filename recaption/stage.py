@@ -51,7 +51,9 @@ class Caption(MapStage):
     filters_rows = False
     chosen_in: ClassVar[str] = "sources"  # of the settings
     purpose: ClassVar[Purpose] = "clip_frames"  # of prompts for several images, where none are chosen
-    hints: ClassVar[tuple[str, ...]] = ("text",)  # columns of the rows: the first that says something is the hint
+    context_columns: ClassVar[tuple[str, ...]] = (
+        "text",
+    )  # columns of the rows: the first that has a text is the context
 
     def __init__(self, source: str, settings: CaptionSettings, images: int = 1) -> None:
         super().__init__(settings)
@@ -110,7 +112,7 @@ class Caption(MapStage):
     def setup(self) -> Callable[[Shard], pa.Table]:
         from recaption.captioner import CaptionWorker
 
-        return CaptionWorker(self.caption_settings, self.prompts, self.images, self.name, self.hints).table
+        return CaptionWorker(self.caption_settings, self.prompts, self.images, self.name, self.context_columns).table
 
     def retryable_reasons(self, table: pa.Table) -> pa.ChunkedArray:
         """Rows without a caption are worth another try."""
@@ -119,14 +121,14 @@ class Caption(MapStage):
 
 
 class WindowCaption(Caption):
-    """One caption for each window of a source's clips, with what is known of the clips in it as a hint."""
+    """One caption for each window of a source's clips, with the texts of its clips as context."""
 
     name = WINDOW_CAPTION
     chosen_in = "windows"
     purpose = "window_frames"
-    hints = ("hint", "text")
+    context_columns = ("context", "text")
     over = frozenset({Gives.CLIPS})
-    summary = "a description of the whole window, with its clips' captions as a hint"
+    summary = "a description of the whole window, with its clips' captions as context"
     branch = "windows"
 
     @classmethod

@@ -22,11 +22,21 @@ RequestT = TypeVar("RequestT", bound="ModelRequest", contravariant=True)
 class SamplingSettings(Settings):
     """Settings of how a model samples tokens. They are part of a text's fingerprint."""
 
-    temperature: float = Field(0.0, ge=0, le=5, description="0: the likeliest token each time")
-    top_p: float = Field(1.0, gt=0, le=1)
-    max_tokens: int = Field(256, ge=1, description="a caption is cut off there, and then ends with its last sentence")
-    repetition_penalty: float = Field(1.0, gt=0, description="above 1: tokens that came already are less likely")
-    seed: int = Field(0, ge=0, description="of the choice of prompts and, with each image's digest, of the sampling")
+    temperature: float = Field(0.0, ge=0, le=5, description="The temperature; 0 takes the likeliest token each time.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="The smallest set of likeliest tokens with this total probability is sampled from."
+    )
+    max_tokens: int = Field(
+        256,
+        ge=1,
+        description="The longest answer in tokens; a caption that is cut off there ends with its last full sentence.",
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0, description="Values above 1 make tokens that came already less likely."
+    )
+    seed: int = Field(
+        0, ge=0, description="The seed of the choice of prompts and, with each image's digest, of the sampling."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,4 +66,4 @@ GROUPS_SCHEMA = pa.schema(
     ]
 )
 
-WINDOWS_SCHEMA = pa.schema([*GROUPS_SCHEMA, pa.field("hint", pa.string())])  # what is known of it, for a captioner
+WINDOWS_SCHEMA = pa.schema([*GROUPS_SCHEMA, pa.field("context", pa.string())])  # what is known of it, for a captioner

@@ -21,13 +21,21 @@ _MAX_ROUNDS = 8  # of `smart_resize`, which mostly needs one
 class PixelBudget(Settings):
     """The sizes that a model takes: any of so many pixels, or a grid of square tiles."""
 
-    min_pixels: int = Field(1, ge=1, description="width × height; smaller images are enlarged")
-    max_pixels: int = Field(768 * 768, ge=1, description="width × height; larger images are shrunk")
-    multiple: int = Field(1, ge=1, description="of which each side is one: patch × merge of the vision tower")
-    tile_px: int = Field(0, ge=0, description="sides are so many tiles of this side; 0: the model has no tiles")
-    max_tiles: int = Field(0, ge=0, description="of one image; 0: as many as `max_pixels` has room for")
+    min_pixels: int = Field(1, ge=1, description="The fewest pixels (width × height); smaller images are enlarged.")
+    max_pixels: int = Field(768 * 768, ge=1, description="The most pixels (width × height); larger images are shrunk.")
+    multiple: int = Field(
+        1, ge=1, description="The number of which each side is a multiple: patch × merge of the vision tower."
+    )
+    tile_px: int = Field(
+        0, ge=0, description="The side of the square tiles that an image is divided into; 0 for a model without tiles."
+    )
+    max_tiles: int = Field(
+        0, ge=0, description="The most tiles of an image; 0 is as many as `max_pixels` has room for."
+    )
     # Qwen's processor refuses 200, measured after rounding, and rounding at most doubles it.
-    max_aspect: float = Field(100.0, ge=1, description="longer side / shorter side; beyond it an image is refused")
+    max_aspect_ratio: float = Field(
+        100.0, ge=1, description="The largest ratio of the longer to the shorter side; an image beyond it is refused."
+    )
 
     @property
     def effective_min_pixels(self) -> int:
@@ -50,8 +58,8 @@ class PixelBudget(Settings):
         """
         if min(height, width) < 1:
             raise ValueError(f"{height}×{width}: no image")
-        if max(height, width) > self.max_aspect * min(height, width):
-            raise UnfitError("extreme_aspect", f"{width}×{height}: more than {self.max_aspect:g} to 1")
+        if max(height, width) > self.max_aspect_ratio * min(height, width):
+            raise UnfitError("extreme_aspect_ratio", f"{width}×{height}: more than {self.max_aspect_ratio:g} to 1")
         if self.tile_px:
             rows, columns = _grid(height, width, self)
             return rows * self.tile_px, columns * self.tile_px
@@ -72,7 +80,7 @@ class PixelBudget(Settings):
 
 
 class UnfitError(UndecodableError):
-    """An image that is not decoded for its size. `reason`: too_many_pixels, extreme_aspect."""
+    """An image that is not decoded for its size. `reason`: too_many_pixels, extreme_aspect_ratio."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -86,7 +94,7 @@ def decode_to_budget(data: bytes, budget: PixelBudget, max_source_pixels: int = 
     """RGB pixels (height, width, 3) of an encoded image, upright and opaque, at the size that the budget gives it.
 
     Raises UndecodableError, with a `reason`: undecodable, truncated, too_many_pixels (its header claims more than
-    `max_source_pixels`: nothing is decoded), extreme_aspect.
+    `max_source_pixels`: nothing is decoded), extreme_aspect_ratio.
     """
     header = sniff(data)
     width, height = header.upright_size

@@ -112,25 +112,28 @@ _MAX_KANA, _MIN_HAN = 0.1, 12
 
 
 def in_another_language(
-    texts: pa.Array | pa.ChunkedArray, languages: Collection[str], max_other_letters: float = 0.2
+    texts: pa.Array | pa.ChunkedArray, languages: Collection[str], max_other_script_share: float = 0.2
 ) -> np.ndarray:
     """Whether each text (no nulls) is clearly in none of some `languages` of LANGUAGES, bool[n].
 
-    `max_other_letters`: share of letters in another script that a text may have where there are more than 20 of them.
+    `max_other_script_share`: share of letters in another script that a text may have where there are more than 20 of
+    them.
     """
     requested = tuple(languages)
     return np.fromiter(
-        (is_in_another_language(text, requested, max_other_letters) for text in texts.to_pylist()), bool, len(texts)
+        (is_in_another_language(text, requested, max_other_script_share) for text in texts.to_pylist()),
+        bool,
+        len(texts),
     )
 
 
-def is_in_another_language(text: str, languages: Collection[str], max_other_letters: float = 0.2) -> bool:
+def is_in_another_language(text: str, languages: Collection[str], max_other_script_share: float = 0.2) -> bool:
     """Whether a text is clearly in none of some `languages`, or holds a sentence that is. Quotations don't count."""
     requested = tuple(languages)
     plain = " ".join(without_quotations(text).split())
     if not any(map(str.isalpha, plain)):
         plain = " ".join(text.split())
-    if is_in_other_script(plain, _scripts(requested), max_other_letters) or _is_other_east_asian(plain, requested):
+    if is_in_other_script(plain, _scripts(requested), max_other_script_share) or _is_other_east_asian(plain, requested):
         return True
     is_rest = len(plain) < len(" ".join(text.split()))
     if _is_classified_elsewhere(plain[:_MAX_CHARS], requested, MIN_ODDS, is_rest):

@@ -97,7 +97,7 @@ KINDS = (
     _file("flat", faults.flat, FILTERED, "flat", "low_entropy", share=0.01),
     _file("too_small", faults.too_small, FILTERED, "too_small", share=0.015),
     _file("single_pixel", faults.single_pixel, FILTERED, "too_small", "flat", ending=".png", least=1),
-    _file("extreme_aspect", faults.extreme_aspect, FILTERED, "extreme_aspect", share=0.01),
+    _file("extreme_aspect_ratio", faults.extreme_aspect_ratio, FILTERED, "extreme_aspect_ratio", share=0.01),
     _file("animated", faults.animated, FILTERED, "animated", ending=".gif"),
     # Files that are none, or are broken.
     _file("truncated", faults.truncated, FAILED, *NOT_WHOLE, share=0.01),

@@ -94,7 +94,7 @@ def single_pixel(picture: Picture) -> bytes:
     return encode(picture.pixels[:1, :1], ".png")
 
 
-def extreme_aspect(picture: Picture) -> bytes:
+def extreme_aspect_ratio(picture: Picture) -> bytes:
     """A strip twelve times as wide as high, and as high as any picture."""
     return encode(np.tile(cv2.resize(picture.pixels, (600, 200)), (1, 4, 1)))
 

@@ -66,9 +66,9 @@ def wait_s(attempt: int, requested_s: float | None, settings: FetchSettings) -> 
 
     Exponential backoff with full jitter: the wait is drawn evenly between 0 and the exponential bound, so that clients
     that failed together do not return together (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
-    2015). It is at least the `requested_s` of the server; more than `retry_after_max_s` is not waited for.
+    2015). It is at least the `requested_s` of the server; more than `max_retry_after_s` is not waited for.
     """
-    if attempt >= settings.attempts or (requested_s or 0.0) > settings.retry_after_max_s:
+    if attempt >= settings.attempts or (requested_s or 0.0) > settings.max_retry_after_s:
         return None
-    bound = min(settings.backoff_max_s, settings.backoff_s * 2.0 ** min(attempt - 1, 60))
+    bound = min(settings.max_backoff_s, settings.backoff_s * 2.0 ** min(attempt - 1, 60))
     return (requested_s or 0.0) + random.uniform(0.0, bound)

@@ -49,9 +49,9 @@ class FetchSettings(Settings):
     attempts: int = tuning(3, ge=1)
     """How often a URL is tried while its failures are transient."""
     backoff_s: float = tuning(1.0, ge=0)
-    """The wait before attempt n + 1 is drawn from 0 to `backoff_s` × 2^(n-1), at most `backoff_max_s`."""
-    backoff_max_s: float = tuning(30.0, ge=0)
-    retry_after_max_s: float = tuning(60.0, ge=0)
+    """The wait before attempt n + 1 is drawn from 0 to `backoff_s` × 2^(n-1), at most `max_backoff_s`."""
+    max_backoff_s: float = tuning(30.0, ge=0)
+    max_retry_after_s: float = tuning(60.0, ge=0)
     """A server that asks for a longer wait is not tried again in this run."""
 
     concurrency: int = tuning(256, ge=1)
@@ -77,8 +77,8 @@ class FetchSettings(Settings):
 
     @model_validator(mode="after")
     def _waits_are_ordered(self) -> FetchSettings:
-        if self.backoff_max_s < self.backoff_s:
-            raise ValueError(f"backoff_max_s {self.backoff_max_s} is less than backoff_s {self.backoff_s}")
+        if self.max_backoff_s < self.backoff_s:
+            raise ValueError(f"max_backoff_s {self.max_backoff_s} is less than backoff_s {self.backoff_s}")
         return self
 
     @property

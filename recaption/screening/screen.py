@@ -9,7 +9,7 @@ The rules, in this order; the first that is broken is the reason:
     markup          Markdown, HTML, tokens of a chat template, beyond what a repair takes off
     prompt_echo     says what the prompt says
     chatter         talks to the user, speaks of the description itself, or thinks aloud
-    data            JSON, tags, keys and values, a list, where prose was requested
+    not_prose       JSON, tags, keys and values, a list, where prose was requested
     repetition      a phrase, signs or emoji that follow on themselves, or a text most of which came before
     wrong_language  clearly in another language than requested
     cut_off         it breaks off before its first full sentence ended
@@ -57,7 +57,7 @@ REJECT_REASONS = (
     "markup",
     "prompt_echo",
     "chatter",
-    "data",
+    "not_prose",
     "repetition",
     "wrong_language",
     "cut_off",
@@ -68,22 +68,44 @@ REJECT_REASONS = (
 class ScreeningSettings(Settings):
     """The settings of screening choose which answers are captions. `empty` and `bad_json` always apply."""
 
-    mojibake: bool = True
-    refusal: bool = True
-    markup: bool = True
-    chatter: bool = True
-    cut_chatter: bool = Field(
-        False, description="take sentences to the user off the beginning and end of a caption; false: refuse it"
+    mojibake: bool = Field(True, description="Whether text with encoding damage that cannot be repaired is refused.")
+    refusal: bool = Field(
+        True, description="Whether it is refused that the model says it cannot or will not, or that there is no image."
     )
-    data: bool = True
-    echo_words: int = Field(8, ge=0, description="of the prompt, in a row, that make an echo of it; 0: no rule")
-    loop_repeats: int = Field(4, ge=0, description="of a phrase, one after the other, that make a loop; 0: no rule")
-    max_said_again: float = Field(0.5, gt=0, le=1, description="share of a caption that may have come before; 1: any")
-    language: str = Field("en", description="that captions are in, an ISO 639-1 code; empty: any")
-    max_other_letters: float = Field(0.2, ge=0, le=1, description="share in another script, if over 20")
-    cut_back: bool = Field(True, description="end a cut-off caption with its last full sentence; false: refuse it")
-    min_sentence_words: int = Field(5, ge=1, description="of the longest sentence that remains when one is cut back")
-    min_words: int = Field(3, ge=0)
+    markup: bool = Field(True, description="Whether Markdown, HTML and chat tokens are refused.")
+    chatter: bool = Field(
+        True, description="Whether talk to the user, remarks on the description itself and thoughts are refused."
+    )
+    strip_chatter: bool = Field(
+        False,
+        description="Whether talk to the user is taken off the beginning and end of a caption; false refuses the "
+        "caption.",
+    )
+    not_prose: bool = Field(
+        True, description="Whether JSON, tags, keys and values, and lists are refused where prose was requested."
+    )
+    prompt_echo_words: int = Field(
+        8, ge=0, description="How many words of the prompt, in a row, are an echo of it; 0 turns the rule off."
+    )
+    phrase_loop_repeats: int = Field(
+        4, ge=0, description="How many repeats of a phrase, one after the other, are a loop; 0 turns the rule off."
+    )
+    max_repeated_share: float = Field(
+        0.5, gt=0, le=1, description="The share of a caption that may have come before in it; 1 turns the rule off."
+    )
+    language: str = Field(
+        "en", description="The language that captions are in, an ISO 639-1 code; an empty one allows any."
+    )
+    max_other_script_share: float = Field(
+        0.2, ge=0, le=1, description="The share of letters in another script, from 20 such letters on."
+    )
+    truncate_to_sentence: bool = Field(
+        True, description="Whether a caption that breaks off is truncated to its last full sentence; false refuses it."
+    )
+    min_sentence_words: int = Field(
+        5, ge=1, description="The words that the longest sentence of a truncated caption must have."
+    )
+    min_words: int = Field(3, ge=0, description="The words that a caption must have.")
 
     @field_validator("language")
     @classmethod
@@ -127,7 +149,7 @@ def screen(
 ) -> ScreenResult:
     """An answer is repaired, and rejected for the first rule that it breaks.
 
-    `prompt` is the prompt's text as the library has it, without the row's hint: words of the alt-text are no echo.
+    `prompt` is the prompt's text as the library has it, without the row's context: words of the alt-text are no echo.
     `caption_field` is the field of a structured answer that holds the caption; "": free text. A caption that is not
     rejected stays as it is when it is screened again.
     """
@@ -144,7 +166,7 @@ def screen(
         return ScreenResult(caption, "empty")
     if reason := _raw_fault(raw, lines, settings):
         return ScreenResult(caption, reason)
-    if settings.cut_chatter and settings.chatter and not thinks_aloud(caption, settings.language):
+    if settings.strip_chatter and settings.chatter and not thinks_aloud(caption, settings.language):
         caption = _polish(cut_talk(caption, settings.language)) or caption
     if reason := _fault(caption, prompt, settings):
         return ScreenResult(caption, reason)
@@ -174,7 +196,7 @@ def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -
     remaining = _polish(truncate_to_sentence(caption))
     longest = max((len(words(sentence)) for sentence in sentences(remaining)), default=0)
     if longest >= settings.min_sentence_words:
-        return remaining if settings.cut_back else "" if breaks_off else caption
+        return remaining if settings.truncate_to_sentence else "" if breaks_off else caption
     return "" if breaks_off else caption
 
 
@@ -195,8 +217,8 @@ def _raw_fault(raw: str, lines: str, settings: ScreeningSettings) -> str:
     if settings.markup and "\n" in lines and has_markup(lines):
         # A refusal may well come with a list of what the model can do instead.
         return "refusal" if settings.refusal and is_refusal(one_line(lines), settings.language) else "markup"
-    if settings.data and "\n" in lines and has_data_lines(lines):
-        return "data"
+    if settings.not_prose and "\n" in lines and has_data_lines(lines):
+        return "not_prose"
     return ""
 
 
@@ -208,15 +230,15 @@ def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
         return "refusal"
     if settings.markup and has_markup(caption):
         return "markup"
-    if settings.echo_words and prompt and echoes_prompt(words(caption), prompt, settings.echo_words):
+    if settings.prompt_echo_words and prompt and echoes_prompt(words(caption), prompt, settings.prompt_echo_words):
         return "prompt_echo"
     if settings.chatter and has_chatter(caption, settings.language):
         return "chatter"
-    if settings.data and is_data(caption):
-        return "data"
+    if settings.not_prose and is_data(caption):
+        return "not_prose"
     if _repeats(caption, settings):
         return "repetition"
-    if settings.language and is_in_another_language(caption, (settings.language,), settings.max_other_letters):
+    if settings.language and is_in_another_language(caption, (settings.language,), settings.max_other_script_share):
         return "wrong_language"
     return ""
 
@@ -225,12 +247,18 @@ def _repeats(caption: str, settings: ScreeningSettings) -> bool:
     """Whether a caption goes round in circles; lettering that it quotes may do so, within limits."""
     plain = without_quotations(caption)
     tokens = words(plain)
-    if settings.loop_repeats:
-        if has_phrase_loop(tokens, settings.loop_repeats) or has_looping_word(tokens) or has_looping_marks(plain):
+    if settings.phrase_loop_repeats:
+        if (
+            has_phrase_loop(tokens, settings.phrase_loop_repeats)
+            or has_looping_word(tokens)
+            or has_looping_marks(plain)
+        ):
             return True
-        if len(plain) < len(caption) and has_phrase_loop(words(caption), max(QUOTED_REPEATS, settings.loop_repeats)):
+        if len(plain) < len(caption) and has_phrase_loop(
+            words(caption), max(QUOTED_REPEATS, settings.phrase_loop_repeats)
+        ):
             return True
-    return settings.max_said_again < 1 and repeated_ngram_share(tokens) >= settings.max_said_again
+    return settings.max_repeated_share < 1 and repeated_ngram_share(tokens) >= settings.max_repeated_share
 
 
 _ROUNDS = 50  # each takes off a layer; texts have a few

@@ -63,7 +63,7 @@ def chat_body(request: GenerateRequest, settings: EndpointSettings, sampling: Sa
         body["repetition_penalty"] = sampling.repetition_penalty
     if request.json_schema:
         schema = json.loads(request.json_schema)
-        if settings.structured == "guided_json":
+        if settings.structured_output == "guided_json":
             body["guided_json"] = schema
         else:
             response_format = {"name": "caption", "schema": schema, "strict": True}
@@ -92,7 +92,7 @@ def data_url(pixels: Pixels, image_format: Literal["jpeg", "png"], jpeg_quality:
 async def post_chat(
     session: aiohttp.ClientSession, url: str, body: bytes, settings: EndpointSettings, key: str
 ) -> GenerateResponse | CallFailure:
-    """Posts `body` once to the endpoint at the base URL `url`, within `timeout_s` and `max_answer_bytes`.
+    """Posts `body` once to the endpoint at the base URL `url`, within `timeout_s` and `max_response_bytes`.
 
     Raises BackendError for a status that any other request would get as well. The session sends the key; `key` is
     masked in messages.
@@ -102,7 +102,7 @@ async def post_chat(
             asyncio.timeout(settings.timeout_s),
             session.post(f"{url}/chat/completions", data=io.BytesIO(body), allow_redirects=False) as response,
         ):
-            data = await _read(response.content, settings.max_answer_bytes)
+            data = await _read(response.content, settings.max_response_bytes)
             status, retry_after = response.status, response.headers.get("Retry-After")
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         return CallFailure("unreachable", _clean(f"cannot connect: {error}", key), "endpoint")
@@ -112,8 +112,8 @@ async def post_chat(
         message = f"connection lost: {type(error).__name__}: {error}"
         return CallFailure("connection_lost", _clean(message, key), "request")
     if status == 200:
-        if len(data) > settings.max_answer_bytes:
-            return CallFailure("bad_answer", f"more than {settings.max_answer_bytes} bytes", "request")
+        if len(data) > settings.max_response_bytes:
+            return CallFailure("bad_answer", f"more than {settings.max_response_bytes} bytes", "request")
         outcome = read_response(data)
         return replace(outcome, detail=_clean(outcome.detail, key))
     message = _clean(_message(data), key)

@@ -28,7 +28,7 @@ class OpenAiClient:
 
     A response's error is `refused_input` (the server's 400, 413, 422 ...), `timeout`, `server_error`,
     `connection_lost`, `bad_answer` (no completion with a text), `rate_limited`, `unreachable` or `unencodable`. When
-    the key or a URL is wrong, or no endpoint responds for `give_up_after_s`, all requests end with BackendError.
+    the key or a URL is wrong, or no endpoint responds for `max_outage_s`, all requests end with BackendError.
 
     One event loop in its own thread does all network traffic and completes the futures. Their callbacks must be quick,
     and must not wait for another response or call `submit`, which may wait.
@@ -53,7 +53,7 @@ class OpenAiClient:
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
 
     def submit(self, request: GenerateRequest) -> Future[GenerateResponse]:
-        """Enqueues a request, and waits while `concurrency` requests for each endpoint are in flight.
+        """Enqueues a request, and waits while `concurrency_per_endpoint` requests for each endpoint are in flight.
 
         Cancelling the future cancels the request. Raises BackendError once the client has ended.
         """
@@ -163,7 +163,7 @@ class OpenAiClient:
             if self._refused >= _MAX_REFUSALS and not self._any_answered:
                 raise BackendError(
                     f"all of the first {self._refused} requests were refused: {answer.detail}. Check "
-                    "`model`, `sampling`, `structured`, `extra_body`, the size of the images"
+                    "`model`, `sampling`, `structured_output`, `extra_body`, the size of the images"
                 )
         return answer
 
@@ -188,10 +188,10 @@ class OpenAiClient:
             first = first or loop.time()
             faults += outcome.fault == "request" or (outcome.fault == "unclear" and endpoint.last_success_at > began)
             # A request that no endpoint accepts while others are answered must end, too.
-            stuck = loop.time() - first > settings.give_up_after_s and not self._pool.failing
+            stuck = loop.time() - first > settings.max_outage_s and not self._pool.failing
             if faults >= settings.max_attempts or stuck:
                 return GenerateResponse(error=outcome.error, detail=outcome.detail)
-            bound_s = min(settings.backoff_max_s, settings.backoff_s * 2.0 ** min(failures - 1, 60))
+            bound_s = min(settings.max_backoff_s, settings.backoff_s * 2.0 ** min(failures - 1, 60))
             # Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
             await asyncio.sleep(random.uniform(0.0, bound_s))
 

@@ -39,7 +39,7 @@ class Endpoint:
 class EndpointPool:
     """A pool of endpoints for the requests of one event loop. Not thread-safe.
 
-    `on_exhausted` is called once no endpoint has responded for `give_up_after_s`, with each one's last error.
+    `on_exhausted` is called once no endpoint has responded for `max_outage_s`, with each one's last error.
     """
 
     def __init__(self, settings: EndpointSettings, on_exhausted: Callable[[str], None]) -> None:
@@ -102,7 +102,7 @@ class EndpointPool:
         if endpoint.failures >= _FAILURES_TO_OPEN and now >= endpoint.open_until:
             pause_s = self._settings.backoff_s * 2.0 ** min(endpoint.openings, 60)
             endpoint.openings += 1
-            endpoint.open_until = now + min(pause_s, self._settings.backoff_max_s)
+            endpoint.open_until = now + min(pause_s, self._settings.max_backoff_s)
             loop.call_at(endpoint.open_until, self._wake_waiting)
         self._start_deadline()
 
@@ -114,13 +114,13 @@ class EndpointPool:
 
     def _choose_endpoint(self, avoid: Endpoint | None) -> Endpoint | None:
         now = asyncio.get_running_loop().time()
-        free = [each for each in self._endpoints if each.free_slots(now, self._settings.concurrency)]
+        free = [each for each in self._endpoints if each.free_slots(now, self._settings.concurrency_per_endpoint)]
         return min(free, key=lambda each: (each is avoid, each.in_flight, each.last_used), default=None)
 
     def _wake_waiting(self) -> None:
         """Wakes as many waiting requests as there are free slots, the oldest first."""
         now = asyncio.get_running_loop().time()
-        free_slots = sum(each.free_slots(now, self._settings.concurrency) for each in self._endpoints)
+        free_slots = sum(each.free_slots(now, self._settings.concurrency_per_endpoint) for each in self._endpoints)
         while free_slots and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():  # a cancelled request's is
@@ -130,7 +130,7 @@ class EndpointPool:
     def _start_deadline(self) -> None:
         since = [each.failing_since for each in self._endpoints if each.failing_since is not None]
         if self._deadline is None and len(since) == len(self._endpoints):
-            deadline = max(since) + self._settings.give_up_after_s
+            deadline = max(since) + self._settings.max_outage_s
             self._deadline = asyncio.get_running_loop().call_at(deadline, self._give_up)
 
     def _cancel_deadline(self) -> None:
@@ -141,6 +141,6 @@ class EndpointPool:
     def _give_up(self) -> None:
         errors = "; ".join(f"{each.url}: {each.last_error}" for each in self._endpoints)
         self._on_exhausted(
-            f"no endpoint has responded for {self._settings.give_up_after_s:g} s: {errors}. "
+            f"no endpoint has responded for {self._settings.max_outage_s:g} s: {errors}. "
             "Check that the servers run and that `endpoints` names them"
         )

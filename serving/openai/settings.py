@@ -26,49 +26,53 @@ class EndpointSettings(Settings):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     kind: Literal["openai"]
+    """One or several servers that speak OpenAI's chat protocol."""
     model: str = Field(min_length=1)
     """The model's name as the servers know it."""
     revision: str = ""
-    """Of the model that the servers run, as the captions' tables record it. Change it when they change the model."""
+    """The revision of the model that the servers run, as captions record it; it is to change with the model."""
 
     family: str = ""
-    """Of a model that `serving.models` doesn't know by name: whose pixel budget it has."""
+    """The family, whose pixel budget is used, of a model that `serving.models` does not know by name."""
 
     endpoints: tuple[str, ...] = tuning(..., min_length=1)
-    """Base URLs, such as http://host:8000/v1. All serve the same model."""
+    """Base URLs, such as http://host:8000/v1, which all serve the same model."""
     api_key_env: str = tuning("")
-    """Name of the environment variable that holds the key; "": none is sent. The key itself is kept nowhere."""
+    """The environment variable that holds the key, which is stored nowhere; "" sends none."""
 
-    concurrency: int = tuning(32, ge=1)
-    """Requests under way at once at each endpoint."""
+    concurrency_per_endpoint: int = tuning(32, ge=1)
+    """Requests in flight at once at each endpoint."""
     encode_threads: int = tuning(2, ge=1)
     """Threads that encode images, for all endpoints together."""
     timeout_s: float = tuning(120.0, gt=0)
-    """For one attempt, from the connection to the last byte of the answer."""
+    """The longest attempt, from the connection to the last byte of the response."""
     connect_timeout_s: float = tuning(5.0, gt=0)
+    """The longest wait for a connection."""
     max_attempts: int = tuning(4, ge=1)
-    """How often a request may fail by what may be its own fault: a timeout, a server's error, a lost connection."""
+    """How often a request is tried that fails by a timeout, a server's error or a lost connection."""
     backoff_s: float = tuning(1.0, gt=0)
     """A request waits from 0 to `backoff_s` × 2^(n-1) after its failure n, an endpoint just as long after its n-th
-    spell of failures; either at most `backoff_max_s`."""
-    backoff_max_s: float = tuning(30.0, gt=0)
-    give_up_after_s: float = tuning(300.0, gt=0)
-    """When no endpoint has answered anything for so long, the client ends."""
-    max_answer_bytes: int = tuning(2**20, ge=1)
-    """Largest body of an answer."""
+    spell of failures; either at most `max_backoff_s`."""
+    max_backoff_s: float = tuning(30.0, gt=0)
+    """The longest wait after a failure."""
+    max_outage_s: float = tuning(300.0, gt=0)
+    """The client gives up when no endpoint has responded for so long."""
+    max_response_bytes: int = tuning(2**20, ge=1)
+    """The largest body of a response."""
 
     image_format: Literal["jpeg", "png"] = "jpeg"
-    """How images are sent. PNG loses nothing and is several times as large."""
+    """How images are sent; PNG loses nothing and is several times as large."""
     jpeg_quality: int = Field(95, ge=1, le=100)
+    """The quality of JPEGs that are sent."""
     extra_body: dict[str, Any] = {}
-    """Sent along in every request, such as {top_k: 1} or {chat_template_kwargs: {enable_thinking: false}}."""
-    structured: Literal["json_schema", "guided_json"] = "json_schema"
+    """More keys of every request's body, such as {top_k: 1} or {chat_template_kwargs: {enable_thinking: false}}."""
+    structured_output: Literal["json_schema", "guided_json"] = "json_schema"
     """How a response in JSON is requested: as OpenAI does it, or as vLLM before 0.12 did."""
 
     @property
     def capacity(self) -> int:
         """The number of requests that the client accepts before its callers wait."""
-        return self.concurrency * len(self.endpoints)
+        return self.concurrency_per_endpoint * len(self.endpoints)
 
     @field_validator("endpoints")
     @classmethod
@@ -80,7 +84,7 @@ class EndpointSettings(Settings):
                 raise ValueError(f"number {number}: {fault}; a base URL is for instance http://host:8000/v1")
         endpoints = tuple(endpoint.rstrip("/") for endpoint in endpoints)
         if len(set(endpoints)) < len(endpoints):
-            raise ValueError("one is named twice; raise `concurrency` instead")
+            raise ValueError("one is named twice; raise `concurrency_per_endpoint` instead")
         return endpoints
 
     @field_validator("extra_body")
@@ -88,19 +92,19 @@ class EndpointSettings(Settings):
     def _adds_only(cls, extra: dict[str, Any]) -> dict[str, Any]:
         taken = sorted(_RESERVED & extra.keys())
         if taken:
-            raise ValueError(f"{', '.join(taken)}: set elsewhere (`model`, `sampling`, `structured`), or not possible")
+            raise ValueError(
+                f"{', '.join(taken)}: set elsewhere (`model`, `sampling`, `structured_output`), or not possible"
+            )
         return extra
 
     @model_validator(mode="after")
     def _fits_together(self) -> EndpointSettings:
         if self.api_key_env and not _VARIABLE.fullmatch(self.api_key_env):  # not repeated: it may be a key
             raise ValueError("api_key_env must be the name of an environment variable that holds the key, not the key")
-        if self.backoff_max_s < self.backoff_s:
-            raise ValueError(f"backoff_max_s {self.backoff_max_s:g} is less than backoff_s {self.backoff_s:g}")
-        if self.give_up_after_s <= self.timeout_s:  # else one slow answer after a failure would end it all
-            raise ValueError(
-                f"give_up_after_s {self.give_up_after_s:g} must be longer than timeout_s {self.timeout_s:g}"
-            )
+        if self.max_backoff_s < self.backoff_s:
+            raise ValueError(f"max_backoff_s {self.max_backoff_s:g} is less than backoff_s {self.backoff_s:g}")
+        if self.max_outage_s <= self.timeout_s:  # else one slow answer after a failure would end it all
+            raise ValueError(f"max_outage_s {self.max_outage_s:g} must be longer than timeout_s {self.timeout_s:g}")
         return self
 
 

@@ -12,28 +12,46 @@ from corpus.settings import Settings, tuning
 class VllmSettings(Settings):
     """Settings of a model that vLLM runs on this machine, one engine for each replica."""
 
-    kind: Literal["vllm"]
-    model: str = Field(min_length=1, description="a name of serving.models, a repository of the hub, or a folder")
+    kind: Literal["vllm"] = Field(description="A vLLM engine on this machine for each replica.")
+    model: str = Field(min_length=1, description="A name of serving.models, a repository of the hub, or a folder.")
     revision: str = Field(
         "",
-        description="of the repository; empty: the one that the name stands for, or the newest. Of a model that brings "
-        "code of its own (trust_remote_code) a commit: 40 hexadecimal digits",
+        description="The revision of the repository; empty is the one of the named model, or the newest. A model "
+        "with code of its own (trust_remote_code) needs a commit of 40 hexadecimal digits.",
     )
-    family: str = Field("", description="of a model that serving.models doesn't know by name")
-    dtype: str = Field("auto", description="of the weights as they are held: auto, bfloat16, float16, float32")
-    tensor_parallel: int = Field(1, ge=1, description="GPUs that share the weights of one replica")
-    gpus: float | None = tuning(None, ge=0)  # of one replica; null: as many as `tensor_parallel`; 0: it runs on the CPU
-    gpu_memory_utilization: float = tuning(0.9, gt=0, le=1)  # share of a GPU's memory that the engine takes
-    max_model_len: int | None = Field(None, ge=1, description="tokens of prompt, images and caption; null: the model's")
-    max_num_seqs: int = tuning(256, ge=1)  # requests that run at once
-    max_num_batched_tokens: int | None = tuning(None, ge=1)  # of one step of the engine; null: as vLLM has it
-    load_format: str = Field("auto", description="how weights are read; dummy: random ones, to measure speed")
-    enforce_eager: bool = tuning(False)  # no compiled graphs: starts sooner, writes slower
-    engine_args: dict[str, Any] = Field({}, description="any other of vLLM's engine arguments; they have the last word")
-    max_in_flight: int = tuning(0, ge=0)  # handed to the engine at once; 0: twice `max_num_seqs`
-    stall_timeout_s: float = tuning(300.0, gt=0)  # an engine that writes no token for so long is restarted
-    start_timeout_s: float = tuning(1800.0, gt=0)  # the first start may have to download the weights
-    max_restarts: int = tuning(3, ge=0)  # in a row, without an answer in between; then the client gives up
+    family: str = Field("", description="The family of a model that serving.models does not know by name.")
+    dtype: str = Field("auto", description="The type of the weights in memory: auto, bfloat16, float16 or float32.")
+    tensor_parallel: int = Field(1, ge=1, description="The number of GPUs that share the weights of one replica.")
+    gpus: float | None = tuning(
+        None, ge=0, description="The GPUs of one replica; null is `tensor_parallel`, 0 runs it on the CPU."
+    )
+    gpu_memory_utilization: float = tuning(
+        0.9, gt=0, le=1, description="The share of a GPU's memory that the engine takes."
+    )
+    max_model_len: int | None = Field(
+        None, ge=1, description="The most tokens of prompt, images and caption; null is the model's own."
+    )
+    max_num_seqs: int = tuning(256, ge=1, description="The requests that run at once.")
+    max_num_batched_tokens: int | None = tuning(
+        None, ge=1, description="The most tokens of one step of the engine; null is vLLM's own."
+    )
+    load_format: str = Field("auto", description="How weights are read; dummy takes random ones, to measure speed.")
+    enforce_eager: bool = tuning(
+        False, description="Whether the engine runs without compiled graphs: it starts sooner and writes slower."
+    )
+    engine_args: dict[str, Any] = Field(
+        {}, description="Any other of vLLM's engine arguments; they override the settings above."
+    )
+    max_in_flight: int = tuning(
+        0, ge=0, description="The requests that are handed to the engine at once; 0 is twice `max_num_seqs`."
+    )
+    stall_timeout_s: float = tuning(300.0, gt=0, description="An engine that writes no token for so long is restarted.")
+    start_timeout_s: float = tuning(
+        1800.0, gt=0, description="The longest start of the engine; the first may download the weights."
+    )
+    max_restarts: int = tuning(
+        3, ge=0, description="The restarts in a row, without an answer in between, after which the client gives up."
+    )
 
     @property
     def gpus_per_replica(self) -> float:

@@ -111,7 +111,7 @@ def test_every_file_of_the_demos_world_ends_as_planted(tmp_path: Path) -> None:
         (faults.flat, "flat"),
         (faults.too_small, "too_small"),
         (faults.single_pixel, "too_small"),
-        (faults.extreme_aspect, "extreme_aspect"),
+        (faults.extreme_aspect_ratio, "extreme_aspect_ratio"),
     ],
 )
 def test_every_planted_fault_is_found(plant: Callable[[Picture], bytes], reason: str) -> None:
@@ -149,7 +149,7 @@ def test_an_animation_is_kept_only_where_it_is_allowed() -> None:
     [
         ("min_side_px", 200, "width", 200, 199, "too_small"),
         ("min_side_px", 200, "height", 200, 199, "too_small"),
-        ("max_aspect", 3.0, "aspect_ratio", 3.0, 3.01, "extreme_aspect"),
+        ("max_aspect_ratio", 3.0, "aspect_ratio", 3.0, 3.01, "extreme_aspect_ratio"),
         ("min_highlight", 60.0, "highlight", 60, 59, "too_dark"),
         ("max_shadow", 200.0, "shadow", 200, 201, "too_bright"),
         ("min_contrast", 5.0, "contrast", 5.0, 4.9, "flat"),
@@ -180,7 +180,7 @@ def test_the_first_rule_that_is_broken_gives_the_reason() -> None:
     ):
         broken[measure] = value
         rows.append(GOOD | broken)
-    order = ["blurred", "flat", "too_bright", "too_dark", "animated", "extreme_aspect", "too_small"]
+    order = ["blurred", "flat", "too_bright", "too_dark", "animated", "extreme_aspect_ratio", "too_small"]
     assert reasons(*rows) == order
 
 

@@ -63,7 +63,7 @@ def test_what_is_all_known_loads_no_model(tmp_path: Path, use: Use, monkeypatch:
 
 def test_changed_rules_repair_what_was_written_before_without_asking(tmp_path: Path, use: Use) -> None:
     """Captions that were written under other rules: one is cut, one stays, one is refused and asked for again."""
-    loose = settings(screening={"chatter": False, "cut_back": False, "language": ""})
+    loose = settings(screening={"chatter": False, "truncate_to_sentence": False, "language": ""})
     said = {
         1: "A cat sits on a mat in the sun. Let me know if you need more.",
         2: "A cat sits on a mat in the sun and sleeps.",
@@ -74,7 +74,7 @@ def test_changed_rules_repair_what_was_written_before_without_asking(tmp_path: P
     caption(tmp_path, Caption("a", loose), lay_shard(tmp_path, "a", "000000", pictures, [None] * 3))
     captioner = use(good_response)
     task = lay_shard(tmp_path, "b", "000000", pictures, [None] * 3)
-    caption(tmp_path, Caption("b", settings(screening={"cut_chatter": True})), task)
+    caption(tmp_path, Caption("b", settings(screening={"strip_chatter": True})), task)
     assert [number_of(request.images[0]) for request in captioner.requests] == [3]
     expected = ["A cat sits on a mat in the sun.", said[2], caption_of(3)]
     assert [row["caption"] for row in captions(tmp_path, task)] == expected

@@ -42,7 +42,7 @@ def pick(choice: dict[str, float], files: tuple[str, ...] = ()) -> tuple[tuple[P
 def test_the_library_has_several_prompts_for_each_purpose() -> None:
     counts = {purpose: sum(prompt.purpose == purpose for prompt in LIBRARY.values()) for purpose in PURPOSES}
     assert counts == {"detailed": 7, "short": 3, "document": 3, "chart": 3, "clip_frames": 3, "window_frames": 3}
-    hinted = [name for name, prompt in LIBRARY.items() if prompt.uses_hint]
+    hinted = [name for name, prompt in LIBRARY.items() if prompt.uses_context]
     assert sorted(hinted) == ["detailed-05", "detailed-06", "window_frames-02", "window_frames-03"]
     assert len({prompt.digest for prompt in LIBRARY.values()}) == len(LIBRARY)
     assert len({prompt.text for prompt in LIBRARY.values()}) == len(LIBRARY)
@@ -119,10 +119,10 @@ def test_a_bad_file_is_refused_with_its_name_and_the_key(tmp_path: Path, text: s
 
 
 def test_braces_of_an_example_are_text(tmp_path: Path) -> None:
-    file = write(tmp_path, "prompts: {mine: {purpose: short, text: 'Such as {\"a\": 1}. Hint: {hint}'}}")
+    file = write(tmp_path, "prompts: {mine: {purpose: short, text: 'Such as {\"a\": 1}. Hint: {context}'}}")
     prompt = load_library([file])["mine"]
-    assert prompt.uses_hint
-    assert render(prompt, "a {hint} of {0} %s") == 'Such as {"a": 1}. Hint: a {hint} of {0} %s'
+    assert prompt.uses_context
+    assert render(prompt, "a {context} of {0} %s") == 'Such as {"a": 1}. Hint: a {context} of {0} %s'
 
 
 def test_a_purpose_shares_its_weight_among_its_free_text_prompts() -> None:
@@ -211,7 +211,7 @@ def test_prompts_are_drawn_by_weight() -> None:
 def test_rows_without_a_text_get_no_prompt_that_needs_one() -> None:
     prompts, has_text = pick({"detailed": 1.0}), np.arange(6000) % 2 == 0
     chosen = choose_prompts(prompts, digests(6000), has_text, seed=0)
-    hinted = np.array([prompt.uses_hint for prompt, _ in prompts])[chosen]
+    hinted = np.array([prompt.uses_context for prompt, _ in prompts])[chosen]
     assert not hinted[~has_text].any()
     assert hinted[has_text].mean() == pytest.approx(1 / 3, abs=0.03)
     counts = np.bincount(chosen[~has_text], minlength=6)
@@ -227,7 +227,7 @@ def test_where_all_prompts_need_a_text_others_of_the_purpose_stand_in() -> None:
 
 
 def test_where_nothing_can_stand_in_the_choice_is_refused(tmp_path: Path) -> None:
-    file = write(tmp_path, "prompts: {pair: {purpose: chart, text: 'Is it {hint}?', images: [2, 2]}}")
+    file = write(tmp_path, "prompts: {pair: {purpose: chart, text: 'Is it {context}?', images: [2, 2]}}")
     with pytest.raises(SettingsError, match=r"all need a row's text \(pair\)"):
         chosen_prompts(PromptChoice(prompts={"pair": 1.0}, files=(file,)), images=(2, 2))
     hinted = [(LIBRARY["detailed-05"], 1.0)]

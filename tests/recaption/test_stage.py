@@ -77,7 +77,7 @@ def test_the_same_picture_in_two_sources_is_captioned_once(tmp_path: Path, use: 
 def test_a_hint_reaches_the_prompt(tmp_path: Path, use: Use) -> None:
     captioner = use(good_response)
     file = tmp_path / "mine.yaml"
-    file.write_text("prompts:\n  mine-01: {purpose: detailed, text: 'Describe it. Alt-text: {hint}'}\n")
+    file.write_text("prompts:\n  mine-01: {purpose: detailed, text: 'Describe it. Alt-text: {context}'}\n")
     chosen = settings(sources={"a": {"prompts": {"mine-01": 1.0}, "files": [str(file)]}})
     texts = ["a red bus"]
     caption(tmp_path, Caption("a", chosen), lay_shard(tmp_path, "a", "000000", [picture(5)], texts))

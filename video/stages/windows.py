@@ -29,7 +29,7 @@ _CAPTION = "caption"  # a table, and its column
 _MEASURED = ("sharpness", "brightness", "motion")
 _OF_VIDEO = ("url", "video", "home_shard", "licence", "downloaded_sha256", "duration_s", "video_text")
 
-_HINT_CHARS_EACH = 40  # what is said of a clip in fewer characters says nothing: rather leave some clips out
+_MIN_CHARS_EACH = 40  # what is said of a clip in fewer characters says nothing: rather leave some clips out
 _MILLI = 1000
 
 Row = dict[str, Any]
@@ -157,7 +157,7 @@ def shortened(texts: Sequence[str], max_chars: int) -> str:
     The longest are cut first, at a word, all to the same length; of very many only some are taken, evenly spread.
     """
     texts = [line for text in texts if (line := " ".join(text.split()))]
-    room = max(1, max_chars // _HINT_CHARS_EACH)
+    room = max(1, max_chars // _MIN_CHARS_EACH)
     if len(texts) > room:
         texts = [texts[(2 * place + 1) * len(texts) // (2 * room)] for place in range(room)]
     marks = [f"({number}) " for number in range(1, len(texts) + 1)]
@@ -191,7 +191,7 @@ class WindowsSettings(Settings):
 class Windows(MapStage):
     """The windows of all videos that begin in a shard, made of the clips that are kept or stand back for an alike one.
 
-    `captions`: `hint` holds the captions of the clips, instead of the annotations' texts. A window's id is
+    `captions`: `context` holds the captions of the clips, instead of the annotations' texts. A window's id is
     the hash of its parts' ids one after the other. The windows of a video are groups of their own. A video without a
     window is one row, filtered: no_window; a window whose clips have no frames fails: no_frames.
 
@@ -250,7 +250,7 @@ class Windows(MapStage):
 
 def rows_of(clips: Sequence[Row], settings: WindowSettings) -> list[Row]:
     """The rows of a video's windows; `clips` are all its rows, in order of time, with a `caption`."""
-    about = {name: clips[0][name] for name in _OF_VIDEO} | {"group": "", "text": "", "questions": [], "hint": ""}
+    about = {name: clips[0][name] for name in _OF_VIDEO} | {"group": "", "text": "", "questions": [], "context": ""}
     about["other_texts"] = []
     about["downloaded_sha256"] = next((clip["downloaded_sha256"] for clip in clips if clip["downloaded_sha256"]), None)
     questions: list[Row] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
@@ -278,7 +278,7 @@ def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
         "scenes": sum(clip["scenes"] or 0 for clip in clips),
         "black": all(clip["black"] for clip in clips),
         "static": all(clip["static"] for clip in clips),
-        "hint": shortened([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.max_context_chars),
+        "context": shortened([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.max_context_chars),
     }
     row |= {name: _mean([clip[name] for clip in clips], lengths) for name in _MEASURED}
     frames = sorted((frame for clip in clips for frame in _frames(clip)), key=lambda frame: frame[0])

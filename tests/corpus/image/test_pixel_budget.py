@@ -91,7 +91,7 @@ BUDGETS = st.sampled_from(
 @given(SIDES, SIDES, BUDGETS, st.integers(1, 40))
 def test_what_fits_fits_as_it_is(height: int, width: int, budget: PixelBudget, frames: int) -> None:
     """The processor, which knows the budget of one image only, leaves an image and a frame alone."""
-    assume(max(height, width) <= budget.max_aspect * min(height, width))
+    assume(max(height, width) <= budget.max_aspect_ratio * min(height, width))
     high, wide = budget.size(height, width)
     assert budget.size(high, wide) == (high, wide)
     assert high % (budget.tile_px or budget.multiple) == wide % (budget.tile_px or budget.multiple) == 0
@@ -138,7 +138,7 @@ def test_extreme_aspects_are_refused() -> None:
     for size in ((10, 1001), (1001, 10)):
         with pytest.raises(UnfitError) as caught:
             QWEN.size(*size)
-        assert caught.value.reason == "extreme_aspect"
+        assert caught.value.reason == "extreme_aspect_ratio"
     high, wide = QWEN.size(41, 4100)  # rounding makes it longer still, but not so long that the processor refuses
     assert wide / high < 200
     with pytest.raises(ValueError, match="no image"):
@@ -196,7 +196,7 @@ def test_reasons() -> None:
     assert reason(b"no image") == "undecodable"
     assert reason(encoded(300, 300)[:-300]) == "truncated"
     assert reason(encoded(1001, 1000)) == "too_many_pixels"
-    assert reason(encoded(900, 8)) == "extreme_aspect"
+    assert reason(encoded(900, 8)) == "extreme_aspect_ratio"
 
 
 def test_a_pixel_bomb_is_refused_by_its_header() -> None:

@@ -177,7 +177,7 @@ def sharpness(pixels: np.ndarray) -> float:
         ("flat", lambda pixels: pixels.std() < 1),
         ("too_small", lambda pixels: min(pixels.shape) <= 24),
         ("single_pixel", lambda pixels: pixels.shape == (1, 1)),
-        ("extreme_aspect", lambda pixels: pixels.shape == (200, 2400)),
+        ("extreme_aspect_ratio", lambda pixels: pixels.shape == (200, 2400)),
     ],
 )
 def test_faults_are_what_they_are_called(world: World, truth: list[dict[str, object]], kind: str, holds) -> None:

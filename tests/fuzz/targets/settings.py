@@ -54,7 +54,7 @@ def _config(folder: Path) -> Reader:
 
 def _prompts(folder: Path) -> Reader:
     seeds = [
-        b"prompts:\n  fuzzed-one:\n    purpose: short\n    text: 'Describe it. {hint}'\n    images: [1, 2]\n",
+        b"prompts:\n  fuzzed-one:\n    purpose: short\n    text: 'Describe it. {context}'\n    images: [1, 2]\n",
         b'prompts:\n  fuzzed-two:\n    purpose: detailed\n    text: |\n      As JSON: {"caption": "..."}\n'
         b"    json_schema: {type: object, properties: {caption: {type: string}}}\n    caption_field: caption\n",
     ]

@@ -13,7 +13,7 @@ from filters.text_quality import TextFilterSettings, text_reasons
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MergeSettings, merge_labels
 from pipelines.labels.vocabulary import first_synonym, normalize_label
-from recaption.prompts import clean_hint
+from recaption.prompts import clean_context
 from recaption.screening.screen import ScreeningSettings, screen
 
 from ..formats import TEXT
@@ -77,7 +77,7 @@ def _screen(folder: Path) -> Reader:
 
 
 def _hints(folder: Path) -> Reader:
-    return Reader(lambda data: clean_hint(_text(data)), _TEXTS, (), TEXT)
+    return Reader(lambda data: clean_context(_text(data)), _TEXTS, (), TEXT)
 
 
 _LABELS = [

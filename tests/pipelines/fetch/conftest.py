@@ -22,7 +22,7 @@ QUICK = {
     "max_bytes": 100_000,
     "attempts": 1,
     "backoff_s": 0.01,
-    "backoff_max_s": 0.02,
+    "max_backoff_s": 0.02,
 }
 
 

@@ -15,7 +15,7 @@ from pipelines.fetch import FetchSettings
         {"total_timeout_s": 0},
         {"max_bytes": 0},
         {"attempts": 0},
-        {"backoff_s": 5, "backoff_max_s": 1},
+        {"backoff_s": 5, "max_backoff_s": 1},
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong):

@@ -58,7 +58,7 @@ PLANTED = {
         f"The user wants a caption. {DOG}",
         "Nothing in this description is a guess.",
     ],
-    "data": ['{"animal": "dog", "place": "beach"}', "Animal: dog. Place: beach. Weather: sunny."],
+    "not_prose": ['{"animal": "dog", "place": "beach"}', "Animal: dog. Place: beach. Weather: sunny."],
     "markup": [
         "# Description\nA dog on a beach with a stick in its mouth.",
         "- A dog on a beach\n- A stick in its mouth\n- Two boats",
@@ -94,11 +94,11 @@ def test_planted_faults(reason: str, text: str) -> None:
 SWITCHES = {
     "mojibake": ScreeningSettings(mojibake=False),
     "refusal": ScreeningSettings(refusal=False, markup=False, chatter=False),
-    "markup": ScreeningSettings(markup=False, data=False),
+    "markup": ScreeningSettings(markup=False, not_prose=False),
     "chatter": ScreeningSettings(chatter=False),
-    "data": ScreeningSettings(data=False),
-    "prompt_echo": ScreeningSettings(echo_words=0, chatter=False),
-    "repetition": ScreeningSettings(loop_repeats=0, max_said_again=1),
+    "not_prose": ScreeningSettings(not_prose=False),
+    "prompt_echo": ScreeningSettings(prompt_echo_words=0, chatter=False),
+    "repetition": ScreeningSettings(phrase_loop_repeats=0, max_repeated_share=1),
     "wrong_language": ScreeningSettings(language=""),
     "too_short": ScreeningSettings(min_words=0),
 }
@@ -179,16 +179,16 @@ def test_a_caption_without_a_full_sentence_is_cut_off(text: str) -> None:
 def test_talk_is_refused_or_cut() -> None:
     talk = f"Thanks for the picture! {DOG} Let me know if you need more."
     assert screen(talk).reject_reason == "chatter"
-    assert screen(talk, settings=ScreeningSettings(cut_chatter=True)) == ScreenResult(DOG)
+    assert screen(talk, settings=ScreeningSettings(strip_chatter=True)) == ScreenResult(DOG)
     thoughts = f"I should start with the dog. {DOG}"
-    assert screen(thoughts, settings=ScreeningSettings(cut_chatter=True)).reject_reason == "chatter"
+    assert screen(thoughts, settings=ScreeningSettings(strip_chatter=True)).reject_reason == "chatter"
 
 
 PLANTED_KINDS = {
     "refusal": REFUSAL,
     "chatter": CHATTER,
     "thinking": {"en": THINKING},
-    "data": {"en": DATA},
+    "not_prose": {"en": DATA},
     "loops": {"en": LOOPS},
     "cut": CUT,
     "tokens": {"en": TOKENS},
@@ -299,7 +299,9 @@ def test_a_refusal_is_known_in_every_language_that_can_be_requested() -> None:
 
 
 def test_cutting_back_can_be_refused_or_made_easier() -> None:
-    assert screen(f"{DOG} On the", "length", "", ScreeningSettings(cut_back=False)).reject_reason == "cut_off"
+    assert (
+        screen(f"{DOG} On the", "length", "", ScreeningSettings(truncate_to_sentence=False)).reject_reason == "cut_off"
+    )
     short = "Two dogs. A brown one that runs along the"
     assert screen(short, "length").reject_reason == "cut_off"
     eased = ScreeningSettings(min_sentence_words=2, min_words=2)
@@ -410,7 +412,7 @@ def test_any_text_is_screened_to_one_clean_line_that_stays(text: str, finish_rea
 @given(st.lists(st.sampled_from(GOOD_CAPTIONS), min_size=2, max_size=4, unique=True), st.integers(0, 60))
 def test_cutting_back_leaves_a_beginning_of_whole_sentences(captions: list[str], lost: int) -> None:
     text = " ".join(captions)
-    found = screen(text[: len(text) - lost], "length", "", ScreeningSettings(language="", max_said_again=1))
+    found = screen(text[: len(text) - lost], "length", "", ScreeningSettings(language="", max_repeated_share=1))
     assert text.startswith(found.caption) or (found.reject_reason == "" and found.caption in text)
     if found.truncated:
         assert found.caption.rstrip("\"”’')]»")[-1] in ".!?…"

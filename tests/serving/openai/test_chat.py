@@ -48,7 +48,7 @@ def test_json_is_asked_for_as_the_server_knows_it() -> None:
     request = GenerateRequest("?", (), json_schema=json.dumps(SCHEMA))
     wanted = {"type": "json_schema", "json_schema": {"name": "caption", "schema": SCHEMA, "strict": True}}
     assert body_of(request)["response_format"] == wanted
-    older = body_of(request, structured="guided_json")
+    older = body_of(request, structured_output="guided_json")
     assert older["guided_json"] == SCHEMA and "response_format" not in older
 
 

@@ -25,7 +25,7 @@ from tests.helpers.fake_endpoint import (
     refusing_port,
 )
 
-QUICK = {"backoff_s": 0.01, "backoff_max_s": 0.02, "timeout_s": 10.0, "give_up_after_s": 20.0}
+QUICK = {"backoff_s": 0.01, "max_backoff_s": 0.02, "timeout_s": 10.0, "max_outage_s": 20.0}
 KEY = "sk-planted-4711"
 
 Serve = Callable[..., FakeEndpoint]
@@ -90,7 +90,7 @@ async def hang_up(asked: Asked) -> None:
 
 def test_a_thousand_answers_belong_to_their_images(serve: Serve, open_on: Open) -> None:
     servers = [serve(), serve()]
-    captioner = open_on(*servers, concurrency=8)
+    captioner = open_on(*servers, concurrency_per_endpoint=8)
     answers: dict[int, Future[GenerateResponse]] = {}
 
     def feed(numbers: range) -> None:
@@ -114,7 +114,7 @@ def test_no_more_is_in_flight_or_in_hand_than_set(serve: Serve, open_on: Open) -
         await full.wait()
 
     server = serve(wait)
-    captioner = open_on(server, concurrency=5)
+    captioner = open_on(server, concurrency_per_endpoint=5)
     futures: list[Future[GenerateResponse]] = []
     feeder = threading.Thread(target=lambda: futures.extend(captioner.submit(ask(number)) for number in range(60)))
     feeder.start()
@@ -151,14 +151,14 @@ def test_a_server_that_recovers_costs_no_row(serve: Serve, open_on: Open) -> Non
     async def starting(asked: Asked) -> web.StreamResponse | None:
         return failure(503) if asked.nth <= 40 else None
 
-    answers = answers_to(open_on(serve(starting), concurrency=4), range(20))
+    answers = answers_to(open_on(serve(starting), concurrency_per_endpoint=4), range(20))
     assert [answer.payload for answer in answers] == [caption_of(number) for number in range(20)]
 
 
 def test_a_dead_endpoint_beside_a_good_one_costs_nothing(serve: Serve, open_on: Open) -> None:
     good = serve()
     with refusing_port() as dead:
-        answers = answers_to(open_on(dead, good, concurrency=4, max_attempts=1), range(100))
+        answers = answers_to(open_on(dead, good, concurrency_per_endpoint=4, max_attempts=1), range(100))
     assert [answer.payload for answer in answers] == [caption_of(number) for number in range(100)]
 
 
@@ -196,7 +196,7 @@ def test_a_second_try_goes_elsewhere(serve: Serve, open_on: Open) -> None:
 def test_when_nobody_answers_all_ends_with_what_each_said(serve: Serve, open_on: Open) -> None:
     server = serve(always(lambda: failure(503, "loading the weights")))
     with refusing_port() as dead:
-        captioner = open_on(dead, server, concurrency=2, timeout_s=1.0, give_up_after_s=1.5)
+        captioner = open_on(dead, server, concurrency_per_endpoint=2, timeout_s=1.0, max_outage_s=1.5)
         futures = [captioner.submit(ask(number)) for number in range(4)]
         for future in futures:
             with pytest.raises(BackendError, match="no endpoint has responded for") as ended:
@@ -220,7 +220,7 @@ def test_a_request_that_hangs_ends_as_timeout(serve: Serve, open_on: Open) -> No
 
 
 def test_a_hanging_endpoint_beside_a_good_one(serve: Serve, open_on: Open) -> None:
-    answers = answers_to(open_on(serve(hang), serve(), concurrency=4, timeout_s=0.6), range(40))
+    answers = answers_to(open_on(serve(hang), serve(), concurrency_per_endpoint=4, timeout_s=0.6), range(40))
     assert [answer.payload for answer in answers] == [caption_of(number) for number in range(40)]
 
 
@@ -247,7 +247,7 @@ def test_an_endless_body_is_cut_off(serve: Serve, open_on: Open) -> None:
         finally:
             hung_up.set()
 
-    answer = answer_to(open_on(serve(endless), max_attempts=1, max_answer_bytes=100_000))
+    answer = answer_to(open_on(serve(endless), max_attempts=1, max_response_bytes=100_000))
     assert answer == GenerateResponse(error="bad_answer", detail="more than 100000 bytes")
     assert hung_up.wait(20)
 
@@ -286,7 +286,7 @@ def test_a_503_for_one_request_while_others_are_answered_costs_one_row(serve: Se
         await others.wait()  # until another request has come while this one is tried
         return failure(503)
 
-    captioner = open_on(serve(poisoned), concurrency=4, max_attempts=3)
+    captioner = open_on(serve(poisoned), concurrency_per_endpoint=4, max_attempts=3)
     poison = captioner.submit(ask(13))
     while not poison.done():
         assert answer_to(captioner).payload == caption_of(7)
@@ -317,7 +317,7 @@ def test_after_an_answer_any_number_may_be_refused(serve: Serve, open_on: Open) 
     async def refuse(asked: Asked) -> web.StreamResponse | None:
         return failure(400) if asked.numbers[0] else None
 
-    answers = answers_to(open_on(serve(refuse), concurrency=1), range(120))
+    answers = answers_to(open_on(serve(refuse), concurrency_per_endpoint=1), range(120))
     assert [answer.error for answer in answers] == ["", *["refused_input"] * 119]
 
 
@@ -364,7 +364,7 @@ def test_what_cannot_be_sent_is_its_own_fault(serve: Serve, open_on: Open) -> No
 
 def test_closing_ends_what_is_in_hand_and_who_waits(serve: Serve, open_on: Open) -> None:
     server = serve(hang)
-    captioner = open_on(server, concurrency=3)
+    captioner = open_on(server, concurrency_per_endpoint=3)
     futures = [captioner.submit(ask(number)) for number in range(3)]
     refused: list[str] = []
 
@@ -397,7 +397,7 @@ def test_a_cancelled_future_gives_its_place_to_another(serve: Serve, open_on: Op
             await hang(asked)
 
     server = serve(hang_on_13)
-    captioner = open_on(server, concurrency=1)
+    captioner = open_on(server, concurrency_per_endpoint=1)
     future = captioner.submit(ask(13))
     server.wait_until(lambda: len(server.asked) == 1)
     assert future.cancel()

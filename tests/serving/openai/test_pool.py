@@ -19,11 +19,11 @@ class World:
             kind="openai",
             model="m",
             endpoints=tuple(f"http://{name}/v1" for name in endpoints),
-            concurrency=2,
+            concurrency_per_endpoint=2,
             backoff_s=10,
-            backoff_max_s=25,
+            max_backoff_s=25,
             timeout_s=50,
-            give_up_after_s=100,
+            max_outage_s=100,
         )
         self.on_exhausted: list[str] = []
         self.pool = EndpointPool(settings, self.on_exhausted.append)

@@ -26,13 +26,13 @@ def test_only_what_shapes_a_caption_is_part_of_the_fingerprint() -> None:
     moved = {
         "endpoints": ["http://new/v1"],
         "api_key_env": "KEY",
-        "concurrency": 4,
+        "concurrency_per_endpoint": 4,
         "timeout_s": 9.0,
         "max_attempts": 9,
     }
     one, other = parse_settings(GOOD, EndpointSettings), parse_settings(GOOD | moved, EndpointSettings)
     assert one.canonical() == other.canonical()
-    names = {"kind", "model", "revision", "family", "image_format", "jpeg_quality", "extra_body", "structured"}
+    names = {"kind", "model", "revision", "family", "image_format", "jpeg_quality", "extra_body", "structured_output"}
     assert set(one.canonical()) == names
 
 
@@ -68,5 +68,5 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated() 
 
 def test_what_would_silently_lose_against_another_setting_is_refused() -> None:
     assert "max_tokens, stream" in fault_of(extra_body={"stream": True, "max_tokens": 7, "top_k": 1})
-    assert "give_up_after_s 60 must be longer than timeout_s 120" in fault_of(give_up_after_s=60)
-    assert "backoff_max_s 1 is less than backoff_s 2" in fault_of(backoff_s=2, backoff_max_s=1)
+    assert "max_outage_s 60 must be longer than timeout_s 120" in fault_of(max_outage_s=60)
+    assert "max_backoff_s 1 is less than backoff_s 2" in fault_of(backoff_s=2, max_backoff_s=1)

@@ -85,7 +85,7 @@ def test_a_short_video_is_one_window_with_what_is_said_of_the_whole(tmp_path: Pa
     video = video_row(path, text="all of it", annotations=about, timed=True)
     (row,) = windows(tmp_path, grouped(tmp_path, video))
     assert (row["kind"], row["start_s"], row["end_s"]) == ("whole", 0.0, 8.0)
-    assert (row["text"], row["video_text"], row["hint"]) == ("all of it", "all of it", "(1) a start (2) an end")
+    assert (row["text"], row["video_text"], row["context"]) == ("all of it", "all of it", "(1) a start (2) an end")
     assert row["questions"] == row["video_questions"] == [{"question": "What?", "answer": "This."}]
     assert row["group"] == ""
     numbers = jpeg_numbers(tmp_path, row)
@@ -141,7 +141,7 @@ def test_captions_are_hints_where_there_are_any(tmp_path: Path) -> None:
     stage = Windows(SHORT, captions=True)
     tables = [{"rows": clips, "caption": captions}]
     (row,) = run_on(tmp_path, stage, tables, "000000", rows=GROUPS_SCHEMA, caption=CAPTION)
-    assert row["hint"] == "(1) a cat (2) a middle (3) two dogs"
+    assert row["context"] == "(1) a cat (2) a middle (3) two dogs"
     assert row["status"] == "kept"
     assert Windows(SHORT).reads == ("rows",)
 

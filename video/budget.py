@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_SIDE_PX = 8192
 _MARGIN_PX = 256
-_MOST_S = 1e11  # of a time: beyond it, a float has no room for the time between two frames
+_MAX_TIME_S = 1e11  # of a time: beyond it, a float has no room for the time between two frames
 
 
 class VideoError(ValueError):
@@ -42,8 +42,8 @@ class Budget:
 
     seconds: float = math.inf  # of work
     max_side_px: int = MAX_SIDE_PX  # of a frame, as stored
-    last_s: float = math.inf  # on the stream's timeline: no frame is seen later
-    begun: float = field(default_factory=time.monotonic)
+    max_time_s: float = math.inf  # on the stream's timeline: no frame is seen later
+    started_at: float = field(default_factory=time.monotonic)
 
     @property
     def max_pixels(self) -> int:
@@ -51,12 +51,12 @@ class Budget:
         return (self.max_side_px + _MARGIN_PX) ** 2
 
     @property
-    def left_s(self) -> float:
-        return self.begun + self.seconds - time.monotonic()
+    def remaining_s(self) -> float:
+        return self.started_at + self.seconds - time.monotonic()
 
     def check_time(self) -> None:
         """Raises VideoError (time_budget) when it is spent."""
-        if self.left_s <= 0:
+        if self.remaining_s <= 0:
             raise VideoError("time_budget", f"over {self.seconds:.0f} s of work")
 
     def check_size(self, width: int, height: int, time_s: float) -> None:
@@ -65,23 +65,23 @@ class Budget:
             allowed = f"{self.max_side_px} a side are allowed"
             raise VideoError("too_large", f"a frame of {width}×{height} pixels at {time_s:.3f} s, {allowed}")
 
-    def check_seen(self, time_s: float) -> None:
-        """Raises VideoError for a frame that is seen after `last_s` (too_long) or beyond any clock (broken)."""
-        if not abs(time_s) < _MOST_S:
+    def check_display_time(self, time_s: float) -> None:
+        """Raises VideoError for a frame that is seen after `max_time_s` (too_long) or beyond any clock (broken)."""
+        if not abs(time_s) < _MAX_TIME_S:
             raise VideoError("broken", f"a frame at {time_s:g} s")
-        if time_s > self.last_s:
-            raise VideoError("too_long", f"a frame at {time_s:.0f} s, the last may be at {self.last_s:.0f} s")
+        if time_s > self.max_time_s:
+            raise VideoError("too_long", f"a frame at {time_s:.0f} s, the last may be at {self.max_time_s:.0f} s")
 
-    def check_refused(self, context: Any, error: Exception) -> None:
+    def check_decoder_error(self, context: Any, error: Exception) -> None:
         """Raises VideoError (too_large) if an error of the decoder's is that of a frame of over `max_pixels`.
 
         The decoder has no error of its own for that. It leaves behind the size, or none where it could not be set.
         """
         import av
 
-        unset = isinstance(error, av.error.ArgumentError) and not (context.width and context.height)
-        if unset or max(context.width, context.height) > self.max_side_px:
-            size = f"{context.width}×{context.height}" if not unset else f"over {self.max_pixels:,} (or no)"
+        no_size = isinstance(error, av.error.ArgumentError) and not (context.width and context.height)
+        if no_size or max(context.width, context.height) > self.max_side_px:
+            size = f"{context.width}×{context.height}" if not no_size else f"over {self.max_pixels:,} (or no)"
             raise VideoError("too_large", f"a frame of {size} pixels, {self.max_side_px} a side are allowed") from error
 
 

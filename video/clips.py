@@ -88,13 +88,13 @@ class ClipMaker:
     """
 
     settings: ClipSettings
-    _held: list[Scene] = field(default_factory=list)  # long enough, but a short neighbour may yet join it
+    _pending: list[Scene] = field(default_factory=list)  # long enough, but a short neighbour may yet join it
     _group: list[Scene] = field(default_factory=list)
 
     @property
     def undecided_from_s(self) -> float | None:
         """Where the first clip begins that is not given out yet."""
-        scenes = self._held or self._group
+        scenes = self._pending or self._group
         return scenes[0].start_s if scenes else None
 
     def push(self, scene: Scene) -> list[Clip]:
@@ -104,8 +104,8 @@ class ClipMaker:
     def finish(self) -> list[Clip]:
         """The clips that were still undecided: no scene comes after them, or none that may join them."""
         clips = self._close()
-        clips += self._clips(self._held)
-        self._held = []
+        clips += self._clips(self._pending)
+        self._pending = []
         return clips
 
     def _push(self, scene: Scene) -> list[Clip]:
@@ -124,14 +124,14 @@ class ClipMaker:
         group, self._group = self._group, []
         if not group:
             return []
-        if self._short(group) and self._held and self._fits(self._held, group):
-            self._held += group
+        if self._short(group) and self._pending and self._fits(self._pending, group):
+            self._pending += group
             return []
-        clips = self._clips(self._held)
-        self._held = []
+        clips = self._clips(self._pending)
+        self._pending = []
         if self._short(group):
             return clips + self._clips(group)
-        self._held = group
+        self._pending = group
         return clips
 
     def _fits(self, group: Sequence[Scene], more: Sequence[Scene]) -> bool:

@@ -21,12 +21,12 @@ from corpus.settings import Settings, tuning
 from video.budget import Budget, VideoError
 from video.clips import Clip, ClipMaker, ClipSettings, Scene, split_at
 from video.decoding.decode import frames, open_container
-from video.decoding.files import Source
+from video.decoding.files import VideoSource
 from video.decoding.frame import Frame
 from video.decoding.integrity import DecodedFrames
 from video.detection.cuts import Cut, CutFinder, DetectSettings
 from video.frame_stats import ClipStats, FrameStats, hashes_of, measure_frame, stats_between, stats_time, summarize
-from video.frames import Downscaler, FrameBuffer, FrameSettings, SampledFrame, sampled_frame, uniform_times
+from video.frames import Downscaler, FrameBuffer, FrameSettings, SampledFrame, scale_frame, uniform_times
 
 _EDGE_S = 0.75  # the statistics in so much of a scene's start and end say whether it goes on in the next
 
@@ -79,7 +79,7 @@ class ExtractedClip:
 
 
 def extract_clips(
-    source: Source,
+    source: VideoSource,
     settings: ExtractSettings,
     segment: tuple[float, float] | None = None,
     budget: Budget | None = None,
@@ -96,16 +96,16 @@ def extract_clips(
     first_s, last_s = segment or (float("-inf"), float("inf"))
     begin_s = None if segment is None else first_s
     with open_container(source, settings.decoder_threads, budget) as container:
-        run = _Extractor(settings, first_s, last_s)
+        extractor = _Extractor(settings, first_s, last_s)
         for frame in frames(container, begin_s, None, settings.warm_up_s, budget):
             if decoded is not None:
                 decoded.add(frame)
-            yield from run.push(frame)
-            if run.done:
+            yield from extractor.push(frame)
+            if extractor.done:
                 return
-        if run.last_s is None:
+        if extractor.last_s is None:
             raise VideoError("broken", "no frame can be decoded")
-        yield from run.finish()
+        yield from extractor.finish()
 
 
 def build_clip(
@@ -124,7 +124,7 @@ def build_clip(
     )
 
 
-def find_cuts(source: Source, settings: DetectSettings) -> list[Cut]:
+def find_cuts(source: VideoSource, settings: DetectSettings) -> list[Cut]:
     """The cuts of a whole video: detection alone, with nothing kept."""
     finder, cuts, downscale = CutFinder(settings), [], Downscaler(settings.detect_side_px)
     with open_container(source) as container:
@@ -251,7 +251,7 @@ _NEAR_S = 1e-6
 
 
 def extract_intervals(
-    source: Source,
+    source: VideoSource,
     clips: Sequence[Clip],
     settings: ExtractSettings,
     budget: Budget | None = None,
@@ -268,62 +268,68 @@ def extract_intervals(
         for run in _runs(usable):
             end_s = max(clip.end_s for clip in run)
             decoded_frames = frames(container, run[0].start_s, end_s, budget=budget)
-            yield from _watch(decoded_frames if decoded is None else _noted(decoded_frames, decoded), run, settings)
+            yield from _extract_run(
+                decoded_frames if decoded is None else _record_decoded(decoded_frames, decoded), run, settings
+            )
 
 
-def _noted(decoded_frames: Iterator[Frame], decoded: DecodedFrames) -> Iterator[Frame]:
+def _record_decoded(decoded_frames: Iterator[Frame], decoded: DecodedFrames) -> Iterator[Frame]:
     for frame in decoded_frames:
         decoded.add(frame)
         yield frame
 
 
 @dataclass
-class _Open:
+class _OpenClip:
     clip: Clip
     times_s: list[float]  # of the frames that are still to be seen
     picked: list[SampledFrame] = field(default_factory=list)
 
 
-def _watch(decoded_frames: Iterator[Frame], run: Sequence[Clip], settings: ExtractSettings) -> Iterator[ExtractedClip]:
+def _extract_run(
+    decoded_frames: Iterator[Frame], run: Sequence[Clip], settings: ExtractSettings
+) -> Iterator[ExtractedClip]:
     count = settings.frames.frames_per_clip if settings.keep_frames else 0
-    waiting = [_Open(clip, uniform_times(clip.start_s, clip.end_s, count) if count else []) for clip in run]
+    waiting = [_OpenClip(clip, uniform_times(clip.start_s, clip.end_s, count) if count else []) for clip in run]
     stats: list[FrameStats] = []
     downscale = Downscaler(settings.detect.detect_side_px)
-    shown: Frame | None = None
+    displayed: Frame | None = None
     for frame in decoded_frames:
-        _pick(waiting, shown or frame, frame.time_s, settings)
-        shown = frame
+        _pick(waiting, displayed or frame, frame.time_s, settings)
+        displayed = frame
         step_s = settings.stats_interval_s
         if not stats or frame.time_s // step_s != stats[-1].time_s // step_s:
             stats.append(measure_frame(frame.time_s, downscale(frame), stats[-1] if stats else None))
-        for ended in sorted((each for each in _begun(waiting, frame.time_s) if _end(each) <= frame.time_s), key=_end):
+        for ended in sorted(
+            (each for each in _started(waiting, frame.time_s) if _end_s(each) <= frame.time_s), key=_end_s
+        ):
             yield build_clip(ended.clip, stats, ended.picked, settings, frame.colours.dynamic_range)
             waiting.remove(ended)
             del stats[: bisect_left(stats, waiting[0].clip.start_s if waiting else frame.time_s, key=stats_time)]
-    if shown is not None:
-        _pick(waiting, shown, float("inf"), settings)
-    for ended in sorted(waiting, key=_end):
-        missing = shown is None or shown.time_s < ended.clip.start_s - _MISSING_S
+    if displayed is not None:
+        _pick(waiting, displayed, float("inf"), settings)
+    for ended in sorted(waiting, key=_end_s):
+        missing = displayed is None or displayed.time_s < ended.clip.start_s - _MISSING_S
         clip = replace(ended.clip, reason="no_frames") if missing else ended.clip
-        dynamic_range = "sdr" if shown is None else shown.colours.dynamic_range
+        dynamic_range = "sdr" if displayed is None else displayed.colours.dynamic_range
         yield build_clip(clip, stats, [] if missing else ended.picked, settings, dynamic_range)
 
 
-def _pick(waiting: Sequence[_Open], shown: Frame, until_s: float, settings: ExtractSettings) -> None:
-    """Samples `shown`, the frame on display until `until_s`, for all clips that need a frame of that time."""
+def _pick(waiting: Sequence[_OpenClip], displayed: Frame, until_s: float, settings: ExtractSettings) -> None:
+    """Samples `displayed`, the frame on display until `until_s`, for all clips that need a frame of that time."""
     sampled: SampledFrame | None = None
-    for each in _begun(waiting, until_s):
+    for each in _started(waiting, until_s):
         while each.times_s and until_s > each.times_s[0] + _NEAR_S:
-            sampled = sampled or sampled_frame(shown, settings.frames)
+            sampled = sampled or scale_frame(displayed, settings.frames)
             each.picked.append(sampled)
             each.times_s.pop(0)
 
 
-def _begun(waiting: Sequence[_Open], time_s: float) -> Iterator[_Open]:
+def _started(waiting: Sequence[_OpenClip], time_s: float) -> Iterator[_OpenClip]:
     return takewhile(lambda each: each.clip.start_s < time_s, waiting)
 
 
-def _end(each: _Open) -> float:
+def _end_s(each: _OpenClip) -> float:
     return each.clip.end_s
 
 

@@ -21,7 +21,7 @@ from corpus.image.pixel_budget import smart_resize
 from corpus.settings import Settings
 from video.budget import VideoError
 from video.decoding.decode import frames, open_container
-from video.decoding.files import Source
+from video.decoding.files import VideoSource
 from video.decoding.frame import Frame
 
 _NEAR_S = 1e-6  # a time that was computed still means the frame that is shown from then on
@@ -55,43 +55,47 @@ def uniform_times(start_s: float, end_s: float, count: int) -> list[float]:
     return [start_s + (end_s - start_s) * (2 * part + 1) / (2 * count) for part in range(count)]
 
 
-def fitted(height: int, width: int, settings: FrameSettings) -> tuple[int, int]:
+def frame_size(height: int, width: int, settings: FrameSettings) -> tuple[int, int]:
     """Height and width at which a frame of this height and width is stored, so that a trainer's image processor resizes
     nothing. Raises ValueError for a side below 1."""
     return smart_resize(height, width, settings.multiple, settings.min_pixels, settings.max_pixels)
 
 
 def sample_frames(
-    source: Source, times_s: Sequence[float], settings: FrameSettings, min_seek_gap_s: float = 5.0, threads: int = 0
+    source: VideoSource,
+    times_s: Sequence[float],
+    settings: FrameSettings,
+    min_seek_gap_s: float = 5.0,
+    threads: int = 0,
 ) -> list[Pixels]:
-    """The frames that are seen at the given times, in their order, upright RGB (height, width, 3) at their `fitted`
+    """The frames that are seen at the given times, in their order, upright RGB (height, width, 3) at their `frame_size`
     size.
 
     Before the first frame that is the first, after the last frame the last. For windows that no pass has kept frames
     of: seeks to each time that is more than `min_seek_gap_s` after the one before, and decodes on otherwise. `threads`
     are the decoder's; 0: one for each core. Raises VideoError for what can't be read or has no frame.
     """
-    seen: dict[float, Pixels] = {}
+    by_time: dict[float, Pixels] = {}
     with open_container(source, threads) as container:
         for run in _runs(sorted(set(times_s)), min_seek_gap_s):
-            shown = None
+            displayed = None
             for frame in frames(container, run[0]):
-                while run and shown is not None and frame.time_s > run[0] + _NEAR_S:
-                    seen[run.pop(0)] = _at_size(shown, settings)
+                while run and displayed is not None and frame.time_s > run[0] + _NEAR_S:
+                    by_time[run.pop(0)] = _resized(displayed, settings)
                 if not run:
                     break
-                shown = frame
-            if run and shown is None:
+                displayed = frame
+            if run and displayed is None:
                 raise VideoError("broken", f"no frame can be decoded at {run[0]} s")
             for time_s in run:
-                seen[time_s] = _at_size(cast("Frame", shown), settings)
-    return [seen[time_s] for time_s in times_s]
+                by_time[time_s] = _resized(cast("Frame", displayed), settings)
+    return [by_time[time_s] for time_s in times_s]
 
 
-def _at_size(frame: Frame, settings: FrameSettings) -> Pixels:
+def _resized(frame: Frame, settings: FrameSettings) -> Pixels:
     width, height = frame.size
-    high, wide = fitted(height, width, settings)
-    return frame.rgb((wide, high))
+    stored_height, stored_width = frame_size(height, width, settings)
+    return frame.rgb((stored_width, stored_height))
 
 
 def _runs(times_s: Sequence[float], gap_s: float) -> Iterator[list[float]]:
@@ -139,10 +143,10 @@ class Downscaler:
             self._scaler, self._converter = VideoReformatter(), VideoReformatter()
         if not frame.colours.are_bt709:
             return frame.bgr(self._size)
-        width, height = frame.orientation.swapped(self._size)
+        width, height = frame.orientation.swap_size(self._size)
         planes = self._scaler.reformat(frame.picture, width, height, "yuv420p", interpolation="AREA", threads=1)
         pixels = self._converter.reformat(planes, format="bgr24", threads=1).to_ndarray()
-        return np.ascontiguousarray(frame.orientation.applied(pixels))
+        return np.ascontiguousarray(frame.orientation.apply(pixels))
 
 
 def even_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
@@ -198,7 +202,7 @@ class FrameBuffer:
         if number == self._last_number:
             return
         self._last_number = number
-        self._slots.append(_Slot(number, sampled_frame(frame, self._settings)))
+        self._slots.append(_Slot(number, scale_frame(frame, self._settings)))
         self._thin(scene_s, frame.time_s - self._delay_s)
 
     def drop_before(self, time_s: float) -> None:
@@ -231,7 +235,7 @@ class FrameBuffer:
         self._slots[first:last] = firsts
 
 
-def same_size_frames(frames: Sequence[SampledFrame]) -> list[SampledFrame]:
+def resize_to_first(frames: Sequence[SampledFrame]) -> list[SampledFrame]:
     """A clip's frames, all of the first one's size: a video may change its own in the middle."""
     height, width = frames[0].rgb.shape[:2]
     return [
@@ -244,11 +248,11 @@ def same_size_frames(frames: Sequence[SampledFrame]) -> list[SampledFrame]:
     ]
 
 
-def sampled_frame(frame: Frame, settings: FrameSettings) -> SampledFrame:
+def scale_frame(frame: Frame, settings: FrameSettings) -> SampledFrame:
     """The frame of a video scaled to the size at which it is stored."""
     width, height = frame.size
-    high, wide = fitted(height, width, settings)
-    return SampledFrame(frame.time_s, frame.rgb((wide, high)))
+    stored_height, stored_width = frame_size(height, width, settings)
+    return SampledFrame(frame.time_s, frame.rgb((stored_width, stored_height)))
 
 
 def _time(slot: _Slot) -> float:

@@ -14,9 +14,9 @@ from pydantic import Field
 from corpus.settings import Settings
 from video.budget import MAX_SIDE_PX, Budget, VideoError, video_errors
 from video.decoding.container import truncation_error
-from video.decoding.continuity import JOINABLE, Continuity, remember
-from video.decoding.decode import frames, open_container, shown, time_base, video_stream, zero_of
-from video.decoding.files import Source, as_file
+from video.decoding.continuity import JOINABLE, Continuity, cache_breaks
+from video.decoding.decode import display_ticks, frames, open_container, player_zero_s, time_base, video_stream
+from video.decoding.files import VideoSource, as_file
 
 if TYPE_CHECKING:
     import av
@@ -30,9 +30,9 @@ _MACROBLOCK_PX = 16 * 16  # for each of which that takes a bit at most
 _KEYFRAME_SHARE = 0.02  # or so much of a keyframe
 _STILL_SHARE = 0.9  # of packets: the others refine a still picture
 _SETTLED_S = 1.0  # what refines it most comes first
-_LOOKS = 16  # frames that are decoded before a video is called still
+_MAX_SAMPLED = 16  # frames that are decoded before a video is called still
 _SAME_LEVELS = 6  # of 255, anywhere in the picture brought to 64×64
-_LOOK_PX = (64, 64)
+_THUMBNAIL_SIZE = (64, 64)
 
 
 class ProbeSettings(Settings):
@@ -85,7 +85,7 @@ class _Packets:
     last_s: float  # how long the last frame stays
 
 
-def probe(source: Source, settings: ProbeSettings | None = None, budget: Budget | None = None) -> Probe:
+def probe(source: VideoSource, settings: ProbeSettings | None = None, budget: Budget | None = None) -> Probe:
     """Reads a whole video once, without decoding more than a few frames of it.
 
     `source` as for `decode.open_container`; a file object is left at some position. Raises VideoError with a reason:
@@ -103,15 +103,15 @@ def probe(source: Source, settings: ProbeSettings | None = None, budget: Budget 
     with as_file(source) as file:
         if not file.seek(0, io.SEEK_END):
             raise VideoError("zero_length", "the file is empty")
-        lacking = truncation_error(file)
+        truncation = truncation_error(file)
         try:
             with open_container(file, budget=budget) as container:
-                if lacking:
-                    raise VideoError("truncated", lacking)
+                if truncation:
+                    raise VideoError("truncated", truncation)
                 return _probe(container, settings, budget)
         except VideoError as error:
-            if lacking and error.reason == "broken":
-                raise VideoError("truncated", lacking) from error
+            if truncation and error.reason == "broken":
+                raise VideoError("truncated", truncation) from error
             raise
 
 
@@ -134,13 +134,13 @@ def _probe(container: InputContainer, settings: ProbeSettings, budget: Budget) -
     return Probe(
         start_s=float(packets.times_s[0]),
         duration_s=duration_s,
-        zero_s=zero_of(container, float(packets.times_s[0])),
+        zero_s=player_zero_s(container, float(packets.times_s[0])),
         rate=len(packets.times_s) / duration_s,
         variable_rate=_is_variable(packets.times_s),
         width=width,
         height=height,
         rotation=first.orientation.rotation,
-        mirrored=first.orientation.mirrors,
+        mirrored=first.orientation.is_mirror_image,
         dynamic_range=first.colours.dynamic_range,
         codec=stream.codec_context.name,
         pixel_format=first.picture.format.name,
@@ -156,13 +156,13 @@ def _read_packets(
     base = time_base(stream)
     ticks, lengths, sizes, keys = array("q"), array("q"), array("q"), array("b")
     corrupt = False
-    move = Continuity(base) if container.format.name in JOINABLE else None
+    continuity = Continuity(base) if container.format.name in JOINABLE else None
     with video_errors():
         for packet in container.demux(stream):
             budget.check_time()
-            if move is not None:
-                move.move(packet)
-            at = shown(packet, container)
+            if continuity is not None:
+                continuity.shift(packet)
+            at = display_ticks(packet, container)
             if not packet.size or at is None or packet.is_discard:
                 continue
             if len(ticks) == settings.max_frames:
@@ -172,8 +172,8 @@ def _read_packets(
             sizes.append(packet.size)
             keys.append(packet.is_keyframe)
             corrupt = packet.is_corrupt
-    if move is not None:
-        remember(container, stream, move, [at for at, key in zip(ticks, keys, strict=True) if key])
+    if continuity is not None:
+        cache_breaks(container, stream, continuity, [at for at, key in zip(ticks, keys, strict=True) if key])
     if not ticks:
         raise VideoError("zero_length", "there is no frame")
     if corrupt:
@@ -182,7 +182,7 @@ def _read_packets(
     order = np.argsort(times, kind="stable")
     times = times[order]
     for time_s in (float(times[0]), float(times[-1])):
-        budget.check_seen(time_s)
+        budget.check_display_time(time_s)
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     last_s = float(lengths[order[-1]] * base) or step
     return _Packets(times, np.frombuffer(sizes, np.int64)[order], np.frombuffer(keys, np.int8)[order] > 0, last_s)
@@ -211,20 +211,20 @@ def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int
     if len(between) and (between <= bound).mean() < _STILL_SHARE:
         return False
     candidates = times_s[settled]
-    chosen = candidates[np.linspace(0, len(candidates) - 1, min(_LOOKS, len(candidates))).astype(int)]
+    chosen = candidates[np.linspace(0, len(candidates) - 1, min(_MAX_SAMPLED, len(candidates))).astype(int)]
     first = None
     for time_s in chosen.tolist():
         frame = next((frame for frame in frames(container, time_s, budget=budget) if frame.time_s >= time_s), None)
         if frame is None:  # damaged there
             continue
-        look = frame.grey(_LOOK_PX).astype(np.int16)
-        first = look if first is None else first
-        if np.abs(look - first).max() > _SAME_LEVELS:
+        thumbnail = frame.grey(_THUMBNAIL_SIZE).astype(np.int16)
+        first = thumbnail if first is None else first
+        if np.abs(thumbnail - first).max() > _SAME_LEVELS:
             return False
     return True
 
 
-_MOST_WORK_S = 600.0  # the files of a source are looked at before its first shard: none may stop that
+_MAX_WORK_S = 600.0  # the files of a source are looked at before its first shard: none may stop that
 
 
 @dataclass(frozen=True)
@@ -236,14 +236,14 @@ class QuickProbe:
     zero_s: float  # where a player's clock shows 0
 
 
-def quick_probe(source: Source) -> QuickProbe | None:
+def quick_probe(source: VideoSource) -> QuickProbe | None:
     """A few reads, whatever the video's length. None where the header says no duration, or where something is wrong
     that `probe` will name; and for formats whose files may be joined byte by byte, of which the last timestamp tells
     nothing. What storage raises is left as it is.
     """
     import av
 
-    budget = Budget(_MOST_WORK_S)
+    budget = Budget(_MAX_WORK_S)
     try:
         with as_file(source) as file:
             if not file.seek(0, io.SEEK_END) or truncation_error(file):
@@ -260,6 +260,6 @@ def quick_probe(source: Source) -> QuickProbe | None:
                 first = next(frames(container, budget=budget), None)
                 if first is None or duration_s <= 0:
                     return None
-                return QuickProbe(first.time_s, duration_s, zero_of(container, first.time_s))
+                return QuickProbe(first.time_s, duration_s, player_zero_s(container, first.time_s))
     except VideoError:
         return None

@@ -14,7 +14,7 @@ class ClipKind(StrEnum):
 
     SCENES = "scenes"  # one scene or several, found in the picture
     ANNOTATED = "annotated"  # an interval that somebody described
-    WHOLE = "whole"  # all of a short video
+    WHOLE_VIDEO = "whole_video"  # all of a short video
     WINDOW = "window"  # a few minutes, of several clips
 
 

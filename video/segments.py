@@ -19,11 +19,11 @@ from pydantic import Field, model_validator
 from corpus.settings import tuning
 from video.budget import Budget
 from video.clips import Clip
-from video.decoding.files import Source
+from video.decoding.files import VideoSource
 from video.decoding.integrity import DecodedFrames
 from video.extract import ExtractedClip, ExtractSettings, extract_clips, extract_intervals
 from video.frame_stats import ClipStats
-from video.frames import encode_frames, same_size_frames
+from video.frames import encode_frames, resize_to_first
 from video.transcode.cut import CutSettings, cut_many
 
 Interval = tuple[float, float]  # start_s, end_s
@@ -68,7 +68,7 @@ class SegmentClip:
 
 
 def segment_clips(
-    source: Source,
+    source: VideoSource,
     segment: Segment | None,
     settings: SegmentSettings,
     annotated: Sequence[Clip] | None = None,
@@ -86,15 +86,15 @@ def segment_clips(
     """
     decoded = DecodedFrames() if settings.mp4 else None
     if annotated is None:
-        seen = extract_clips(source, settings, segment, budget, decoded)
-        yield from _cut(source, _described(seen, settings), settings, budget, decoded)
+        extracted = extract_clips(source, settings, segment, budget, decoded)
+        yield from _cut(source, _encode_clips(extracted, settings), settings, budget, decoded)
         return
     for clip in annotated:
         if clip.reason:
             yield SegmentClip(clip.start_s, clip.end_s, clip.reason, clip.scenes, clip.annotation)
     if not all(clip.reason for clip in annotated):
-        seen = extract_intervals(source, annotated, settings, budget, decoded)
-        yield from _cut(source, _described(seen, settings), settings, budget, decoded)
+        extracted = extract_intervals(source, annotated, settings, budget, decoded)
+        yield from _cut(source, _encode_clips(extracted, settings), settings, budget, decoded)
 
 
 def assign_to_segments(annotated: Iterable[Clip], segments: Sequence[Segment]) -> list[list[Clip]]:
@@ -113,14 +113,14 @@ def assign_to_segments(annotated: Iterable[Clip], segments: Sequence[Segment]) -
     return shares
 
 
-def _described(clips: Iterable[ExtractedClip], settings: SegmentSettings) -> Iterator[SegmentClip]:
+def _encode_clips(clips: Iterable[ExtractedClip], settings: SegmentSettings) -> Iterator[SegmentClip]:
     """Converts extracted clips, their frames encoded at once: they take a tenth of the memory."""
     for each in clips:
         clip, frames = each.clip, each.frames
         reason = clip.reason or ("no_frames" if settings.keep_frames and not frames else "")
         if frames and not reason and len({frame.time_s for frame in frames}) < min(_MIN_FRAMES, len(frames)):
             reason = "too_short"
-        described = SegmentClip(
+        encoded = SegmentClip(
             clip.start_s,
             clip.end_s,
             reason,
@@ -131,16 +131,16 @@ def _described(clips: Iterable[ExtractedClip], settings: SegmentSettings) -> Ite
             dynamic_range=each.dynamic_range,
         )
         if not reason and frames:
-            frames = same_size_frames(frames)
+            frames = resize_to_first(frames)
             height, width = frames[0].rgb.shape[:2]
             jpegs = encode_frames((frame.rgb for frame in frames), settings.frames.jpeg_quality)
             frame_times_s = tuple(frame.time_s for frame in frames)
-            described = replace(described, frames=tuple(jpegs), frame_times_s=frame_times_s, size=(width, height))
-        yield described
+            encoded = replace(encoded, frames=tuple(jpegs), frame_times_s=frame_times_s, size=(width, height))
+        yield encoded
 
 
 def _cut(
-    source: Source,
+    source: VideoSource,
     clips: Iterable[SegmentClip],
     settings: SegmentSettings,
     budget: Budget | None,
@@ -160,28 +160,28 @@ def _cut(
 
 
 def _with_mp4(
-    source: Source,
+    source: VideoSource,
     batch: Sequence[SegmentClip],
     settings: SegmentSettings,
     budget: Budget | None,
     decoded: DecodedFrames | None,
 ) -> list[SegmentClip]:
     usable = [(place, (clip.start_s, clip.end_s)) for place, clip in enumerate(batch) if not clip.reason]
-    done = list(batch)
-    with _position_kept(source):
+    finished = list(batch)
+    with _restore_position(source):
         intervals = [interval for _, interval in usable]
         for cut in cut_many(source, intervals, settings.cut, budget, decoded) if usable else ():
             place = usable[cut.index][0]
             if cut.frames >= _MIN_FRAMES:
-                done[place] = replace(batch[place], mp4=cut.data, mp4_frames=cut.frames, remuxed=cut.remuxed)
+                finished[place] = replace(batch[place], mp4=cut.data, mp4_frames=cut.frames, remuxed=cut.remuxed)
             else:
                 reason = "damaged" if cut.reason == "damaged" else "too_short"
-                done[place] = replace(batch[place], reason=reason, frames=(), frame_times_s=(), size=(0, 0))
-    return done
+                finished[place] = replace(batch[place], reason=reason, frames=(), frame_times_s=(), size=(0, 0))
+    return finished
 
 
 @contextlib.contextmanager
-def _position_kept(source: Source) -> Iterator[None]:
+def _restore_position(source: VideoSource) -> Iterator[None]:
     """Restores the position of a file object, so that the interrupted pass goes on where it stopped."""
     if isinstance(source, (str, Path)):
         yield

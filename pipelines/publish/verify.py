@@ -41,7 +41,7 @@ from pipelines.publish.pictures import judged_as, near, shown_hash, stock_pictur
 from pipelines.publish.sample import clip_sides, judged_pictures, named_media, wrong_json
 from pipelines.publish.webdataset_reader import require_webdataset, webdataset_picture, webdataset_samples
 from video.budget import Budget
-from video.decoding.integrity import mp4_fault
+from video.decoding.integrity import mp4_error
 
 _CHUNK_BYTES = 1 << 20
 _FLAT = 3.0  # standard deviation of grey levels below which a picture's hash is one of its noise
@@ -392,4 +392,4 @@ def unplayable(content: bytes, opened: bool, first_frame: bool = False) -> str:
     """
     if content[4:8] != b"ftyp":
         return "it does not begin with a box ftyp"
-    return mp4_fault(content, Budget(_MOST_WORK_S), first_frame) if opened else ""
+    return mp4_error(content, Budget(_MOST_WORK_S), first_frame) if opened else ""

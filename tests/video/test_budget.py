@@ -25,7 +25,7 @@ from video.extract import extract_clips, extract_intervals
 from video.probe import ProbeSettings, probe, quick_probe
 from video.segments import SegmentSettings
 from video.stages.clips import Clips, ClipsSettings
-from video.transcode.audio import Sound
+from video.transcode.audio import AudioTrack
 from video.transcode.cut import CutSettings, cut_many
 from video.transcode.encode import EncodeSettings
 from video.transcode.remux import remux_plans
@@ -122,8 +122,8 @@ def test_a_time_beyond_all_that_is_allowed_ends_a_video(tmp_path: Path, jump: in
 
 
 def test_seen_is_what_a_clock_can_show() -> None:
-    budget = Budget(last_s=10.0)
-    assert [reason(lambda at=at: budget.check_seen(at)) for at in (-5.0, 10.0, 10.1, 1e12, float("nan"))] == [
+    budget = Budget(max_time_s=10.0)
+    assert [reason(lambda at=at: budget.check_display_time(at)) for at in (-5.0, 10.0, 10.1, 1e12, float("nan"))] == [
         "",
         "",
         "too_long",
@@ -146,7 +146,7 @@ def test_every_pass_ends_when_the_time_is_spent(tmp_path: Path) -> None:
             list(remux_plans(container, video_stream(container), [(0, 10**6)], spent))
 
     def hear() -> None:
-        with Sound(path, 64_000, spent) as sound:
+        with AudioTrack(path, 64_000, spent) as sound:
             sound.add_to(next(cut_many(path, [(0, 1)], MP4)).data, 0, 1)
 
     settings = SegmentSettings(clips=SCENES)
@@ -168,7 +168,7 @@ def test_libav_stops_reading_at_the_deadline(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "film.mp4"
     make_video(path, [Shot(30)], size=(64, 48))
     monkeypatch.setattr(Budget, "check_time", lambda self: None)
-    monkeypatch.setattr(Budget, "left_s", 1e-9)
+    monkeypatch.setattr(Budget, "remaining_s", 1e-9)
     assert reason(lambda: open_container(path, budget=Budget(seconds=1.0))) == "time_budget"
 
 
@@ -181,7 +181,7 @@ def test_a_video_has_a_time_budget_and_the_clips_before_its_end_stay(
     whole = run_clips(tmp_path, Clips(ClipsSettings(clips=SCENES)), [row])
     assert "failed" not in {row["status"] for row in whole}
     clocks: dict[float, Iterator[int]] = defaultdict(itertools.count)  # of each video: a second for each look at it
-    monkeypatch.setattr(Budget, "left_s", property(lambda self: self.seconds - next(clocks[self.begun])))
+    monkeypatch.setattr(Budget, "remaining_s", property(lambda self: self.seconds - next(clocks[self.started_at])))
     bounded = ClipsSettings(clips=SCENES, video_timeout_s=200.0, timeout_per_s=0.0)
     stage = Clips(bounded)
     rows = run_clips(tmp_path, stage, [row, row])
@@ -200,7 +200,7 @@ def test_a_video_has_a_time_budget_and_the_clips_before_its_end_stay(
 def test_a_glance_has_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_video(tmp_path / "film.mp4", [Shot(30)], size=(64, 48))
     assert quick_probe(tmp_path / "film.mp4") is not None
-    monkeypatch.setattr("video.probe._MOST_WORK_S", 0.0)
+    monkeypatch.setattr("video.probe._MAX_WORK_S", 0.0)
     assert quick_probe(tmp_path / "film.mp4") is None
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.videos import Shot, audio_only, make_video, number_on
 from video.budget import VideoError
-from video.frames import FrameSettings, encode_frames, fitted, sample_frames, uniform_times
+from video.frames import FrameSettings, encode_frames, frame_size, sample_frames, uniform_times
 
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
 SMALL = FrameSettings(max_pixels=112 * 84, multiple=4)
@@ -46,26 +46,26 @@ def test_times_lie_inside_and_apart(start_s: float, length_s: float, count: int)
     ],
 )
 def test_sizes_by_hand(seen: tuple[int, int], stored: tuple[int, int]) -> None:
-    assert fitted(*seen, FrameSettings()) == stored
+    assert frame_size(*seen, FrameSettings()) == stored
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([1, 14, 28, 32]), st.integers(4096, 400_000))
 def test_sizes_keep_to_the_budget(height: int, width: int, multiple: int, max_pixels: int) -> None:
     settings = FrameSettings(max_pixels=max_pixels, multiple=multiple)
-    high, wide = fitted(height, width, settings)
+    high, wide = frame_size(height, width, settings)
     assert high % multiple == 0 and wide % multiple == 0 and min(high, wide) >= multiple
     assert high * wide <= max(max_pixels, multiple * max(high, wide))  # a strip can't be narrower than a multiple
     if max(height, width) < 8 * min(height, width) and high * wide <= max_pixels:
-        assert fitted(high, wide, settings) == (high, wide)  # the trainer's processor resizes nothing
+        assert frame_size(high, wide, settings) == (high, wide)  # the trainer's processor resizes nothing
         if min(high, wide) > 4 * multiple:
             assert high / wide == pytest.approx(height / width, rel=0.5)
 
 
 def test_small_frames_are_enlarged_where_the_settings_say_so() -> None:
-    assert fitted(60, 80, FrameSettings(min_pixels=100_000)) == (280, 392)
-    assert fitted(60, 80, FrameSettings()) == (56, 84)
+    assert frame_size(60, 80, FrameSettings(min_pixels=100_000)) == (280, 392)
+    assert frame_size(60, 80, FrameSettings()) == (56, 84)
     with pytest.raises(ValueError, match="no image"):
-        fitted(0, 80, FrameSettings())
+        frame_size(0, 80, FrameSettings())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import io
 from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-_MOST_BOXES = 100_000
+_MAX_BOXES = 100_000
 HEAD_BYTES = 1024  # enough to know a container by
 _TS_PACKET_BYTES = 188
 _IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"jp2 ")
@@ -36,8 +36,8 @@ def container_of(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
     for start in (0, 4):  # Blu-ray discs put a time of four bytes before each packet
-        at = slice(start, start + 3 * (_TS_PACKET_BYTES + start), _TS_PACKET_BYTES + start)
-        if head[at] == b"GGG":
+        sync_bytes = slice(start, start + 3 * (_TS_PACKET_BYTES + start), _TS_PACKET_BYTES + start)
+        if head[sync_bytes] == b"GGG":
             return "ts"
     return next((ext for magic, ext in _MAGIC if head.startswith(magic)), "")
 
@@ -66,28 +66,28 @@ def _short(end: int, length: int) -> str:
 
 def _boxes_error(file: BinaryIO, length: int) -> str:
     """Boxes follow each other, each with its size before it; one of them, `moov`, says where all frames lie."""
-    at = 0
-    seen = set()
-    for _ in range(_MOST_BOXES):
-        if at >= length:
+    position = 0
+    kinds = set()
+    for _ in range(_MAX_BOXES):
+        if position >= length:
             break
-        file.seek(at)
+        file.seek(position)
         head = file.read(16)
         size = int.from_bytes(head[:4], "big")
         kind = head[4:8]
         if len(head) < 8 or not kind.replace(b"\xa9", b"").isalnum():  # something that was appended
             break
-        seen.add(kind)
+        kinds.add(kind)
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
         if size == 0:  # up to the end of the file
             break
         if size < 8:
             break
-        at += size
-    if at > length:
-        return _short(at, length)
-    return "" if b"moov" in seen else "the index (moov) is missing"
+        position += size
+    if position > length:
+        return _short(position, length)
+    return "" if b"moov" in kinds else "the index (moov) is missing"
 
 
 def _segment_end(file: BinaryIO) -> int:

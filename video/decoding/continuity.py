@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video.decoding.files import NAMED
+from video.decoding.files import NAME_PREFIX
 
 if TYPE_CHECKING:
     import av
@@ -35,26 +35,30 @@ Packets = Iterator["av.Packet"]
 class Continuity:
     """Moves the packets of one stream, from the first of a file on, to times that go on over every break."""
 
-    def __init__(self, base: Fraction, given: Sequence[int] | None = None) -> None:
-        """`base`: seconds in a tick of the stream. `given`: what is added after each break, where that is known."""
+    def __init__(self, base: Fraction, known_offsets: Sequence[int] | None = None) -> None:
+        """`base`: seconds in a tick of the stream. `known_offsets`: what is added after each break, where that is known."""
         self._gap, self._back = (round(seconds / base) for seconds in (_GAP_S, _BACK_S))
-        self._given = given
+        self._known_offsets = known_offsets
         self._last: int | None = None  # decoding time of the newest packet, as the file has it
         self._step = 0  # between two packets
         self._until: int | None = None  # when the last frame of what has come by makes way, on the one timeline
         self._offset = 0
         self.offsets: list[int] = []  # ticks that are added after each break
 
-    def move(self, packet: av.Packet) -> bool:
+    def shift(self, packet: av.Packet) -> bool:
         """Sets the packet's times. False: it comes after more breaks than were given."""
         pts, dts = packet.pts, packet.dts
         if pts is not None and dts is not None and not -self._back <= pts - dts <= self._gap:
             pts = None  # libav took it from a packet on the other side of a break
         if dts is not None:
             if self._last is not None and not -self._back <= dts - self._last <= self._gap:
-                if self._given is not None and len(self.offsets) == len(self._given):
+                if self._known_offsets is not None and len(self.offsets) == len(self._known_offsets):
                     return False
-                self._offset = self._going_on(pts, dts) if self._given is None else self._given[len(self.offsets)]
+                self._offset = (
+                    self._next_offset(pts, dts)
+                    if self._known_offsets is None
+                    else self._known_offsets[len(self.offsets)]
+                )
                 self.offsets.append(self._offset)
             elif self._last is not None and dts > self._last:
                 self._step = dts - self._last
@@ -67,7 +71,7 @@ class Continuity:
             self._until = until if self._until is None else max(until, self._until)
         return True
 
-    def _going_on(self, pts: int | None, dts: int) -> int:
+    def _next_offset(self, pts: int | None, dts: int) -> int:
         """What is to be added so that the packet is decoded, and seen, after all before it."""
         offset = (self._last or 0) + self._offset + self._step - dts
         return offset if pts is None or self._until is None else max(offset, self._until - pts)
@@ -87,7 +91,7 @@ class Breaks:
 
 
 _NONE = Breaks()
-_known: OrderedDict[Any, Breaks] = OrderedDict()  # of the files that were read last
+_breaks_by_file: OrderedDict[Any, Breaks] = OrderedDict()  # of the files that were read last
 
 
 def breaks_of(container: InputContainer, stream: av.VideoStream, budget: Budget) -> Breaks:
@@ -98,73 +102,77 @@ def breaks_of(container: InputContainer, stream: av.VideoStream, budget: Budget)
     if container.format.name not in JOINABLE:
         return _NONE
     key = _key(container)
-    if key not in _known:
-        move, keyframes = Continuity(Fraction(stream.time_base or 1)), []
+    if key not in _breaks_by_file:
+        continuity, keyframes = Continuity(Fraction(stream.time_base or 1)), []
         container.seek(_START, stream=stream)
         for packet in container.demux(stream):
             budget.check_time()
-            move.move(packet)
-            if packet.is_keyframe and (seen := _seen(packet)) is not None:
-                keyframes.append(seen)
-        remember(container, stream, move, keyframes)
-    _known.move_to_end(key)
-    return _known[key]
+            continuity.shift(packet)
+            if packet.is_keyframe and (keyframe_ticks := _packet_ticks(packet)) is not None:
+                keyframes.append(keyframe_ticks)
+        cache_breaks(container, stream, continuity, keyframes)
+    _breaks_by_file.move_to_end(key)
+    return _breaks_by_file[key]
 
 
-def remember(container: InputContainer, stream: av.VideoStream, moved: Continuity, keyframes: Iterable[int]) -> None:
+def cache_breaks(
+    container: InputContainer, stream: av.VideoStream, continuity: Continuity, keyframes: Iterable[int]
+) -> None:
     """Keeps what was found by somebody who has read all packets of a video, from the first to the last."""
     if container.format.name not in JOINABLE:
         return
     base = Fraction(stream.time_base or 1)
-    offsets = tuple(offset * base for offset in moved.offsets)
-    _known[_key(container)] = Breaks(offsets, tuple(keyframes)) if offsets else _NONE
-    while len(_known) > _FILES_KEPT:
-        _known.popitem(last=False)
+    offsets = tuple(offset * base for offset in continuity.offsets)
+    _breaks_by_file[_key(container)] = Breaks(offsets, tuple(keyframes)) if offsets else _NONE
+    while len(_breaks_by_file) > _FILES_KEPT:
+        _breaks_by_file.popitem(last=False)
 
 
-def from_start(container: InputContainer, stream: av.VideoStream, budget: Budget) -> Packets:
+def all_packets(container: InputContainer, stream: av.VideoStream, budget: Budget) -> Packets:
     """All packets of a video whose format can be joined, on one timeline."""
     container.seek(_START, stream=stream)
-    move = Continuity(Fraction(stream.time_base or 1))
+    continuity = Continuity(Fraction(stream.time_base or 1))
     for packet in container.demux(stream):
         budget.check_time()
-        move.move(packet)
+        continuity.shift(packet)
         yield packet
 
 
-def from_keyframe(container: InputContainer, stream: av.VideoStream, shown: int, budget: Budget) -> Packets:
+def packets_from_keyframe(container: InputContainer, stream: av.VideoStream, keyframe: int, budget: Budget) -> Packets:
     """The packets from the keyframe on that is seen at a time of the one timeline, in ticks."""
-    begun = False
-    for packet in from_start(container, stream, budget):
-        begun = begun or (packet.is_keyframe and _seen(packet) == shown) or not packet.size
-        if begun:
+    started = False
+    for packet in all_packets(container, stream, budget):
+        started = started or (packet.is_keyframe and _packet_ticks(packet) == keyframe) or not packet.size
+        if started:
             yield packet
 
 
-def beside(container: InputContainer, stream: av.AudioStream, breaks: Breaks, start_s: float) -> Iterator[av.Packet]:
+def audio_packets(
+    container: InputContainer, stream: av.AudioStream, breaks: Breaks, start_s: float
+) -> Iterator[av.Packet]:
     """The packets of sound from a time on, on the timeline of the frames that they go with.
 
     Where the n-th break of the sound is, the frames have theirs. What comes after more breaks than they have is left
     out: nobody knows when it is to be heard.
     """
     base = Fraction(stream.time_base or 1)
-    move = Continuity(base, [round(offset_s / base) for offset_s in breaks.offsets_s])
+    continuity = Continuity(base, [round(offset_s / base) for offset_s in breaks.offsets_s])
     container.seek(_START, stream=stream)
     for packet in container.demux(stream):
-        if not move.move(packet):
+        if not continuity.shift(packet):
             return
         if packet.pts is None or packet.pts * base >= start_s:
             yield packet
 
 
-def _seen(packet: av.Packet) -> int | None:
+def _packet_ticks(packet: av.Packet) -> int | None:
     return packet.dts if packet.pts is None else packet.pts
 
 
 def _key(container: InputContainer) -> Any:
     """Which file this is, or which container, where nobody knows the file by a name. Holds that container."""
     name = str(container.name)
-    if name.startswith(NAMED):
+    if name.startswith(NAME_PREFIX):
         return name
     path = Path(name)
     if not path.is_absolute():

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from video.budget import Budget, VideoError, video_errors
 from video.decoding.container import HEAD_BYTES, container_of
-from video.decoding.continuity import JOINABLE, breaks_of, from_keyframe, from_start
-from video.decoding.files import Source, as_file, open_source
+from video.decoding.continuity import JOINABLE, all_packets, breaks_of, packets_from_keyframe
+from video.decoding.files import VideoSource, as_file, open_source
 from video.decoding.frame import Frame, orientation_of
 
 if TYPE_CHECKING:
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 # What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
 FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
-_LET_IN = frozenset(
+_ALLOWED_CONTAINERS = frozenset(
     {"mov", "mp4", "3gp", "webm", "mkv", "avi", "ts", "flv", "wmv", "ogv"}
 )  # as `container_of` calls them
 _PROGRAM_STREAM = b"\x00\x00\x01\xba"  # bare MPEG video, which is not let in, has the same ending
 _UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
 _BUFFER_BYTES = 1 << 16
-_MOST_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
+_MAX_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
 _SEARCHED = JOINABLE  # formats without an index, searched by decoding time: aim well before the first frame
 _BEFORE_S = 10.0
 _TICK_SHARE = 1e-6  # of a tick: rounding of seconds to floats must not lead to the keyframe before
-_MOST_ASPECT = 8  # of a pixel; anamorphic film has 2
+_MAX_PIXEL_ASPECT = 8  # of a pixel; anamorphic film has 2
 _PICTURE_CODECS = frozenset({"mjpeg", "png", "bmp", "tiff", "webp", "jpeg2000", "jpegxl"})
 
 
-def open_container(source: Source, threads: int = 0, budget: Budget | None = None) -> InputContainer:
+def open_container(source: VideoSource, threads: int = 0, budget: Budget | None = None) -> InputContainer:
     """The container, open for reading; closing it (`with`) is the caller's.
 
     `source` is a local path, a URL of an object store, or a seekable binary file such as RangeFile; a file object is
@@ -66,7 +66,7 @@ def open_container(source: Source, threads: int = 0, budget: Budget | None = Non
                 options=bounded,
                 container_options=options,
                 buffer_size=_BUFFER_BYTES,
-                timeout=budget.left_s if math.isfinite(budget.seconds) else None,
+                timeout=budget.remaining_s if math.isfinite(budget.seconds) else None,
                 **tags,
             )
     except UnicodeError as error:
@@ -80,7 +80,7 @@ def open_container(source: Source, threads: int = 0, budget: Budget | None = Non
 
 
 @contextlib.contextmanager
-def _formats_refused(source: Source) -> Iterator[None]:
+def _formats_refused(source: VideoSource) -> Iterator[None]:
     """Inside, a container is opened. libav has no error of its own for a format that is not let in (EINVAL)."""
     import av
 
@@ -91,7 +91,7 @@ def _formats_refused(source: Source) -> Iterator[None]:
             file.seek(0)
             head = file.read(HEAD_BYTES)
         known = container_of(head)
-        if known in _LET_IN or head.startswith(_PROGRAM_STREAM):
+        if known in _ALLOWED_CONTAINERS or head.startswith(_PROGRAM_STREAM):
             raise
         raise VideoError("unsupported", f"a format that is not let in{f' ({known})' if known else ''}") from error
 
@@ -111,12 +111,12 @@ def time_base(timed: av.VideoStream | av.AudioStream | av.AudioFrame) -> Fractio
     return base
 
 
-def shown(packet: av.Packet, container: InputContainer) -> int | None:
+def display_ticks(packet: av.Packet, container: InputContainer) -> int | None:
     """When a packet's frame is seen, in ticks of its time base. AVI says when it is decoded, which is taken instead."""
     return packet.dts if packet.pts is None or container.format.name in _UNTIMED else packet.pts
 
 
-def zero_of(container: InputContainer, first_s: float) -> float:
+def player_zero_s(container: InputContainer, first_s: float) -> float:
     """Where a player's clock shows 0, on the streams' timeline: where the first of all streams begins.
 
     That is before the first frame (`first_s`) where the sound begins earlier, and never after it.
@@ -173,10 +173,10 @@ def _pixel_aspect(container: InputContainer, stream: av.VideoStream) -> Fraction
 
     Square, where nothing is known, and where it is more than any camera or disc has.
     """
-    codecs_own = container.format.name in JOINABLE
-    aspect = rational(stream.codec_context.sample_aspect_ratio if codecs_own else stream.sample_aspect_ratio)
+    per_codec = container.format.name in JOINABLE
+    aspect = rational(stream.codec_context.sample_aspect_ratio if per_codec else stream.sample_aspect_ratio)
     aspect = aspect or rational(stream.sample_aspect_ratio) or Fraction(1)
-    return aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else Fraction(1)
+    return aspect if 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT else Fraction(1)
 
 
 def frames(
@@ -185,13 +185,13 @@ def frames(
     end_s: float | None = None,
     warm_up_s: float = 0.0,
     budget: Budget | None = None,
-    fed: list[float] | None = None,
+    packet_times_s: list[float] | None = None,
 ) -> Iterator[Frame]:
     """Decoded frames in presentation order, times strictly rising: from the keyframe at or before `start_s -
     warm_up_s` (so some frames before that time come too) up to the last one before `end_s`.
 
     None: from the first, to the last. Can be called again and again on a container, one call at a time; a packet that
-    cannot be decoded is passed over. `fed` gets the time of each packet that the decoder is given. Raises VideoError:
+    cannot be decoded is passed over. `packet_times_s` gets the time of each packet that the decoder is given. Raises VideoError:
     broken, when nothing or no longer anything can be decoded, and at what goes beyond the budget. Sets all other
     streams to be skipped: read sound from a container of its own.
     """
@@ -204,8 +204,8 @@ def frames(
             other.discard = av.stream.Discard.all
     with video_errors():
         packets, earliest_s = _packets(container, stream, None if start_s is None else start_s - warm_up_s, budget)
-        if fed is not None:
-            packets = _noted(packets, container, stream, fed)
+        if packet_times_s is not None:
+            packets = _record_times(packets, container, stream, packet_times_s)
         last_s = -math.inf
         scalers: dict[Any, Any] = {}
         orientation, rotation = None, 0
@@ -219,7 +219,7 @@ def frames(
             budget.check_size(*frame.square_size, time_s)
             if not frame.colours.can_be_converted:
                 raise VideoError("unsupported", "its colours are in a space that libav cannot convert (ICtCp or IPT)")
-            budget.check_seen(time_s)
+            budget.check_display_time(time_s)
             if time_s < earliest_s or time_s <= last_s:  # before the keyframe: shown earlier, needs what was skipped
                 continue
             if end_s is not None and time_s >= end_s:
@@ -228,15 +228,15 @@ def frames(
             yield frame
 
 
-def _noted(
-    packets: Iterator[av.Packet], container: InputContainer, stream: av.VideoStream, fed: list[float]
+def _record_times(
+    packets: Iterator[av.Packet], container: InputContainer, stream: av.VideoStream, packet_times_s: list[float]
 ) -> Iterator[av.Packet]:
-    """The packets; `fed` gets the times of those of frames that are shown."""
+    """The packets; `packet_times_s` gets the times of those of frames that are shown."""
     base = time_base(stream)
     for packet in packets:
-        ticks = shown(packet, container)
+        ticks = display_ticks(packet, container)
         if packet.size and not packet.is_discard and ticks is not None:
-            fed.append(ticks * base.numerator / base.denominator)
+            packet_times_s.append(ticks * base.numerator / base.denominator)
         yield packet
 
 
@@ -253,7 +253,7 @@ def _packets(
     joinable = container.format.name in JOINABLE
     begin = (stream.start_time or 0) - (math.ceil(_BEFORE_S / base) if container.format.name in _SEARCHED else 0)
     if joinable and (time_s is None or time_s / base <= begin):
-        return from_start(container, stream, budget), -math.inf
+        return all_packets(container, stream, budget), -math.inf
     if time_s is None or time_s / base <= begin:
         with contextlib.suppress(av.error.FFmpegError):  # a single image: it is at its start, and cannot be sought
             container.seek(begin, stream=stream)
@@ -262,8 +262,8 @@ def _packets(
     if joinable and (breaks := breaks_of(container, stream, budget)).offsets_s:
         key = breaks.keyframe_before(target)
         if key is None:
-            return from_start(container, stream, budget), -math.inf
-        return from_keyframe(container, stream, key, budget), key * base.numerator / base.denominator
+            return all_packets(container, stream, budget), -math.inf
+        return packets_from_keyframe(container, stream, key, budget), key * base.numerator / base.denominator
     back = 0
     while True:
         budget.check_time()
@@ -271,12 +271,12 @@ def _packets(
         container.seek(at, stream=stream)
         packets = container.demux(stream)
         first = next((packet for packet in packets if packet.is_keyframe or packet.size == 0), None)
-        seen = None if first is None else shown(first, container)
-        if first is not None and seen is not None and seen <= target:
-            return itertools.chain([first], packets), seen * base.numerator / base.denominator
+        ticks = None if first is None else display_ticks(first, container)
+        if first is not None and ticks is not None and ticks <= target:
+            return itertools.chain([first], packets), ticks * base.numerator / base.denominator
         if at <= begin:
             if joinable:
-                return from_start(container, stream, budget), -math.inf
+                return all_packets(container, stream, budget), -math.inf
             container.seek(begin, stream=stream)
             return container.demux(stream), -math.inf
         back = max(math.ceil(1 / base), 2 * back)
@@ -298,11 +298,11 @@ def _decoded(
         try:
             pictures = packet.decode()
         except av.error.FFmpegError as error:
-            budget.check_refused(stream.codec_context, error)
+            budget.check_decoder_error(stream.codec_context, error)
             if not isinstance(error, av.error.InvalidDataError):
                 raise
             bad += 1
-            if bad > _MOST_BAD_PACKETS:
+            if bad > _MAX_BAD_PACKETS:
                 raise VideoError("broken", f"{bad} packets in a row cannot be decoded: {error.strerror}") from error
             continue
         for picture in pictures:

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, cast
 
 from corpus.storage import Store
 
-Source = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an object store, or a seekable binary file
+VideoSource = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an object store, or a seekable binary file
 
 BLOCK_BYTES = 1 << 20
-NAMED = "bytes of "  # with which the name of each RangeFile begins
-_BLOCKS_KEPT = 4  # a demuxer goes to and fro between an index, pictures and sound
+NAME_PREFIX = "bytes of "  # with which the name of each RangeFile begins
+_CACHED_BLOCKS = 4  # a demuxer goes to and fro between an index, pictures and sound
 
 
 class _PositionedFile(io.RawIOBase):
@@ -93,7 +93,7 @@ class RangeFile(_PositionedFile):
         self._offset = offset
         self._size = store.size(path) - offset if size is None else size
         # Whoever opens these bytes again can know them by it; nothing in it can be taken for an ending, or a pattern.
-        self.name = NAMED + hashlib.sha256(f"{store.full(path)}\n{offset}\n{self._size}".encode()).hexdigest()
+        self.name = NAME_PREFIX + hashlib.sha256(f"{store.full(path)}\n{offset}\n{self._size}".encode()).hexdigest()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def _end(self) -> int:
@@ -114,13 +114,13 @@ class RangeFile(_PositionedFile):
         length = min(BLOCK_BYTES, self._size - start)
         block = self._store.read_ranges([(self._path, self._offset + start, length)])[0]
         self._blocks[number] = block
-        if len(self._blocks) > _BLOCKS_KEPT:
+        if len(self._blocks) > _CACHED_BLOCKS:
             self._blocks.popitem(last=False)
         return block
 
 
 @contextlib.contextmanager
-def as_file(source: Source) -> Iterator[BinaryIO]:
+def as_file(source: VideoSource) -> Iterator[BinaryIO]:
     """The bytes of a source, for those who look at them before libav does. Closes what it has opened."""
     file = open_source(source)
     if file is source:
@@ -130,7 +130,7 @@ def as_file(source: Source) -> Iterator[BinaryIO]:
             yield opened
 
 
-def open_source(source: Source) -> Any:
+def open_source(source: VideoSource) -> Any:
     """What PyAV opens: an absolute local path, which begins with no protocol, or a file object at its start."""
     if isinstance(source, str) and "://" in source:
         if source.startswith(("http://", "https://", "ftp://")):

@@ -24,7 +24,7 @@ class Orientation(NamedTuple):
 
     @property
     def rotation(self) -> int:
-        """Degrees counterclockwise by which the picture is turned, after it was mirrored where `mirrors` says so."""
+        """Degrees counterclockwise by which the picture is turned, after it was mirrored where `is_mirror_image` says so."""
         return {
             (False, False, False): 0,
             (True, False, True): 90,
@@ -37,16 +37,16 @@ class Orientation(NamedTuple):
         }[self]
 
     @property
-    def mirrors(self) -> bool:
+    def is_mirror_image(self) -> bool:
         """Whether left and right change places, whatever the turn."""
         return sum(self) % 2 == 1
 
-    def applied(self, pixels: Pixels) -> Pixels:
+    def apply(self, pixels: Pixels) -> Pixels:
         """The picture upright, of an array (height, width, ...)."""
         upright = pixels.swapaxes(0, 1) if self.transposed else pixels
         return upright[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
 
-    def swapped(self, size: tuple[int, int]) -> tuple[int, int]:
+    def swap_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The width and height of a picture after it was brought upright, or before that: both ways are the same."""
         return size[::-1] if self.transposed else size
 
@@ -89,7 +89,7 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height when upright, in square pixels: the stored height is kept, the width follows."""
-        return self.orientation.swapped(self.square_size)
+        return self.orientation.swap_size(self.square_size)
 
     @property
     def square_size(self) -> tuple[int, int]:
@@ -97,7 +97,7 @@ class Frame:
         return max(1, round(self.picture.width * self.pixel_aspect)), self.picture.height
 
     @property
-    def as_stored(self) -> bool:
+    def stored_as_displayed(self) -> bool:
         """Whether a reader that knows of no turn, pixel aspect or HDR sees the stored picture as it is to be seen."""
         return self.orientation == _UPRIGHT and self.pixel_aspect == 1 and self.colours.are_bt709
 
@@ -114,17 +114,17 @@ class Frame:
         return self._converted("gray", size)
 
     def _converted(self, kind: str, size: tuple[int, int] | None) -> Pixels:
-        width, height = self.orientation.swapped(size or self.size)
-        how = "AREA" if width < self.picture.width else "BICUBIC"  # areas averaged where it shrinks
+        width, height = self.orientation.swap_size(size or self.size)
+        interpolation = "AREA" if width < self.picture.width else "BICUBIC"  # areas averaged where it shrinks
         colours = self.colours
         if colours.are_bt709:
-            scaler = self._kept_for((width, height, kind), _reformatter)
-            small = scaler.reformat(self.picture, width, height, kind, interpolation=how, threads=1)
+            scaler = self._cached((width, height, kind), _reformatter)
+            small = scaler.reformat(self.picture, width, height, kind, interpolation=interpolation, threads=1)
         else:
-            small = to_sdr(self.picture, colours, (width, height), kind, how, self._scalers)
-        return np.ascontiguousarray(self.orientation.applied(small.to_ndarray()))  # libav pads its rows
+            small = to_sdr(self.picture, colours, (width, height), kind, interpolation, self._scalers)
+        return np.ascontiguousarray(self.orientation.apply(small.to_ndarray()))  # libav pads its rows
 
-    def _kept_for(self, key: Any, make: Any) -> Any:
+    def _cached(self, key: Any, make: Any) -> Any:
         return self._scalers.get(key) or self._scalers.setdefault(key, make())
 
 

@@ -39,7 +39,7 @@ class DecodedFrames:
         return all(place < len(known) and known[place] == time_s for place, time_s in places)
 
 
-def mp4_fault(content: bytes, budget: Budget, first_frame: bool = False) -> str:
+def mp4_error(content: bytes, budget: Budget, first_frame: bool = False) -> str:
     """Why an mp4 does not decode; "" if nothing is wrong with it.
 
     Every packet of its pictures and its sound is decoded, none may be refused or decoded in part only, and there must

@@ -72,45 +72,50 @@ def colours_of(picture: av.VideoFrame) -> Colours:
 
 
 def to_sdr(
-    picture: av.VideoFrame, colours: Colours, size: tuple[int, int], kind: str, how: str, kept: dict[Any, Any]
+    picture: av.VideoFrame,
+    colours: Colours,
+    size: tuple[int, int],
+    kind: str,
+    interpolation: str,
+    cache: dict[Any, Any],
 ) -> av.VideoFrame:
     """The picture at `size` (width, height) in the pixel format `kind`, in the colours of BT.709.
 
-    `how`: libav's interpolation. `kept`: what is made for one frame and serves the next; one for each video.
+    `interpolation`: libav's interpolation. `cache`: what is made for one frame and serves the next; one for each video.
     """
     from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
     width, height = size
     key = ("sdr", size, kind, colours)
-    before, after, *graph = kept.get(key) or kept.setdefault(key, [VideoReformatter(), VideoReformatter()])
-    stored = before.reformat(picture, width, height, _PLANES, interpolation=how, threads=1)
+    before, after, *graph = cache.get(key) or cache.setdefault(key, [VideoReformatter(), VideoReformatter()])
+    stored = before.reformat(picture, width, height, _PLANES, interpolation=interpolation, threads=1)
     if not graph:
         graph = [_graph(colours, stored)]
-        kept[key] += graph
+        cache[key] += graph
     graph[0].push(stored)
-    mapped = graph[0].pull()
-    mapped.colorspace, mapped.color_range = Colorspace.ITU709, ColorRange.JPEG
-    mapped.color_trc, mapped.color_primaries = ColorTrc.BT709, ColorPrimaries.BT709
+    sdr = graph[0].pull()
+    sdr.colorspace, sdr.color_range = Colorspace.ITU709, ColorRange.JPEG
+    sdr.color_trc, sdr.color_primaries = ColorTrc.BT709, ColorPrimaries.BT709
     if kind in ("rgb24", "bgr24"):
-        return after.reformat(mapped, format=kind, threads=1)
-    return after.reformat(mapped, format=kind, dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
+        return after.reformat(sdr, format=kind, threads=1)
+    return after.reformat(sdr, format=kind, dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
 
 
-def table(colours: Colours) -> Values:
+def colour_table(colours: Colours) -> Values:
     """Red, green and blue of BT.709 (0 to 1) for each colour of the grid: (33, 33, 33, 3), red slowest."""
     axis = np.linspace(0.0, 1.0, _GRID)
     codes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
-    return mapped(codes, colours)
+    return tone_map(codes, colours)
 
 
-def mapped(codes: Values, colours: Colours) -> Values:
+def tone_map(codes: Values, colours: Colours) -> Values:
     """The colours (..., 3), as encoded by their transfer function, 0 to 1, as those of BT.709, 0 to 1."""
     if colours.dynamic_range == "sdr":
         light = codes**_SDR_GAMMA
     else:
         nits = pq_light(codes) if colours.dynamic_range == "pq" else hlg_light(codes, colours.primaries)
         largest = nits.max(-1, keepdims=True)
-        light = nits / np.maximum(largest, 1e-9) * compressed(largest) / _WHITE_NITS
+        light = nits / np.maximum(largest, 1e-9) * compress_highlights(largest) / _WHITE_NITS
     return np.clip(light @ np.array(_TO_BT709[colours.primaries]).T, 0.0, 1.0) ** (1 / _SDR_GAMMA)
 
 
@@ -136,14 +141,14 @@ def hlg_light(codes: Values, primaries: int = _BT2020) -> Values:
     return _PEAK_NITS * scene * np.maximum(luminance, 1e-9)[..., None] ** (_HLG_GAMMA - 1)
 
 
-def compressed(nits: Values) -> Values:
+def compress_highlights(nits: Values) -> Values:
     """Light of up to 1,000 cd/m² brought to at most 203: the EETF of BT.2390, without a lift of black."""
     peak = float(pq_codes(np.array(_PEAK_NITS)))
-    most = float(pq_codes(np.array(_WHITE_NITS))) / peak
-    knee = 1.5 * most - 0.5
+    max_code = float(pq_codes(np.array(_WHITE_NITS))) / peak
+    knee = 1.5 * max_code - 0.5
     codes = np.minimum(pq_codes(nits) / peak, 1.0)
     t = np.maximum(codes - knee, 0.0) / (1 - knee)
-    spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * most
+    spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * max_code
     return pq_light(np.where(codes < knee, codes, spline) * peak)
 
 
@@ -154,19 +159,22 @@ _HLG = (0.17883277, 0.28466892, 0.55991073)
 @functools.cache
 def _cube(colours: Colours) -> str:
     """The table as a .cube file, in which red is fastest."""
-    rows = table(colours).transpose(2, 1, 0, 3).reshape(-1, 3)
+    rows = colour_table(colours).transpose(2, 1, 0, 3).reshape(-1, 3)
     lines = "\n".join(f"{red:.6f} {green:.6f} {blue:.6f}" for red, green, blue in rows.tolist())
     return f"LUT_3D_SIZE {_GRID}\n{lines}\n"
 
 
-def _graph(colours: Colours, like: av.VideoFrame) -> Any:
+def _graph(colours: Colours, template: av.VideoFrame) -> Any:
     """Applies the table to pictures like this one."""
     from av.filter import Graph
 
     graph = Graph()
     graph.threads = 1
     source = graph.add_buffer(
-        width=like.width, height=like.height, format=like.format, time_base=like.time_base or _ANY_TIME_BASE
+        width=template.width,
+        height=template.height,
+        format=template.format,
+        time_base=template.time_base or _ANY_TIME_BASE,
     )
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-colours-") as folder:
         path = Path(folder) / "table.cube"  # the filter reads it while it is made, and from files only

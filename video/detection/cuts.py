@@ -98,7 +98,7 @@ class CutFinder:
         ]
         self._slides = SlideDetector() if settings.detect_slides else None
         self._found: list[Cut] = []
-        self._past: list[Cut] = []  # what was found a little earlier, whether it was accepted or not
+        self._recent: list[Cut] = []  # what was found a little earlier, whether it was accepted or not
         self._last_cut_s = float("-inf")
 
     def feed(self, time_s: float, bgr: Bgr) -> list[Cut]:
@@ -133,18 +133,18 @@ class CutFinder:
         ready = [cut for cut in self._found if cut.time_s <= until_s]
         accepted = []
         for cut in ready:
-            if cut.time_s - self._last_cut_s >= self._settings.min_scene_s - 0.001 and self._holds(cut):
+            if cut.time_s - self._last_cut_s >= self._settings.min_scene_s - 0.001 and self._is_valid(cut):
                 self._last_cut_s = cut.time_s
                 accepted.append(cut)
         self._found = self._found[len(ready) :]
-        self._past = [cut for cut in self._past + ready if cut.time_s > until_s - _NEAR_S]
+        self._recent = [cut for cut in self._recent + ready if cut.time_s > until_s - _NEAR_S]
         return accepted
 
-    def _holds(self, cut: Cut) -> bool:
+    def _is_valid(self, cut: Cut) -> bool:
         """Whether a cut leads to a new picture, and nothing stronger was found of the same event."""
         if not self._settings.detect_gradual:
             return True
-        others = [other for other in self._past + self._found if RANKS[other.kind] < RANKS[cut.kind]]
+        others = [other for other in self._recent + self._found if RANKS[other.kind] < RANKS[cut.kind]]
         within = [other for other in others if other.start_s - _BESIDE_S <= cut.time_s <= other.end_s + _BESIDE_S]
         around = [other for other in others if cut.start_s <= other.time_s <= cut.end_s]
         # In the middle of a fade nothing else is true, not even where the fade is no cut; a false cut proves nothing.

@@ -25,10 +25,10 @@ Grey = NDArray[np.uint8]  # (height, width)
 
 _CHANGE_LEVELS = 1.5  # mean difference of the two frames: a pointer or a cursor is less
 _STEADY_S = 0.3  # before and after the change, in which nothing moves
-_LATEST_S = 2.5  # after the change: a frame that comes later says nothing of it in time
+_MAX_FRAME_GAP_S = 2.5  # after the change: a frame that comes later says nothing of it in time
 _STEADY_LEVELS = 16  # by which a still pixel differs at most: what a codec refines
 _SUDDEN = 2.0  # mean change over what the still pixels drift in that time: a slow camera over a soft picture goes on
-_AROUND_PX = 9  # a pixel so near to one that moves counts as moving
+_DILATION_PX = 9  # a pixel so near to one that moves counts as moving
 _STEADY_SHARE = 0.5  # of the pixels
 _EDGE_LEVELS = 60.0  # a stronger edge counts as one of these: the border of a page is as good as a letter's
 _REPLACED_SHARE = 0.2  # geometric mean of the shares of edges that vanish and that appear
@@ -66,16 +66,16 @@ class SlideDetector:
         old = new - 1
         first = min(self._at(self._times[old] - _STEADY_S), old - 1)
         last = max(self._at(change_s + _STEADY_S), new + 1)
-        if first < 0 or last >= len(self._times) or self._times[last] > change_s + _LATEST_S:
+        if first < 0 or last >= len(self._times) or self._times[last] > change_s + _MAX_FRAME_GAP_S:
             return False  # two frames before and two after it are the least that can be still
         before, after = self._greys[old], self._greys[last]
         moves = np.maximum(cv2.absdiff(self._greys[first], before), cv2.absdiff(self._greys[new], after))
-        around = np.ones((_AROUND_PX, _AROUND_PX), np.uint8)
-        still = cv2.dilate((moves > _STEADY_LEVELS).astype(np.uint8), around) == 0
-        if still.mean() < _STEADY_SHARE:
+        around = np.ones((_DILATION_PX, _DILATION_PX), np.uint8)
+        is_static = cv2.dilate((moves > _STEADY_LEVELS).astype(np.uint8), around) == 0
+        if is_static.mean() < _STEADY_SHARE:
             return False
-        drift, change = float(moves[still].mean()), float(cv2.absdiff(before, after)[still].mean())
-        return change >= _SUDDEN * drift and replaced_share(before, after, still) >= _REPLACED_SHARE
+        drift, change = float(moves[is_static].mean()), float(cv2.absdiff(before, after)[is_static].mean())
+        return change >= _SUDDEN * drift and replaced_share(before, after, is_static) >= _REPLACED_SHARE
 
     def _at(self, time_s: float) -> int:
         """The place of the frame that is shown at a time; -1 before the first."""
@@ -83,14 +83,14 @@ class SlideDetector:
 
     def _trim(self, time_s: float) -> None:
         first = self._changes[0] if self._changes else time_s
-        gone = min(bisect_left(self._times, min(first, time_s - _KEPT_S)), len(self._times) - 2) - 3
-        if gone > len(self._times) // 2:  # seldom, and then half of it
-            del self._times[:gone], self._greys[:gone]
+        stale = min(bisect_left(self._times, min(first, time_s - _KEPT_S)), len(self._times) - 2) - 3
+        if stale > len(self._times) // 2:  # seldom, and then half of it
+            del self._times[:stale], self._greys[:stale]
 
 
-def replaced_share(before: Grey, after: Grey, still: NDArray[np.bool_]) -> float:
+def replaced_share(before: Grey, after: Grey, is_static: NDArray[np.bool_]) -> float:
     """How much of what is seen in the still part of two pictures was replaced: 0, nothing or only added to; 1, all."""
-    old, new = (_edges(grey)[still] for grey in (before, after))
+    old, new = (_edges(grey)[is_static] for grey in (before, after))
     vanished, appeared = (float(np.maximum(each, 0).sum()) for each in (old - new, new - old))
     return math.sqrt(vanished * appeared / max(float(old.sum()) * float(new.sum()), 1.0))
 

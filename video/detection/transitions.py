@@ -58,8 +58,8 @@ class ThumbnailHistory:
         self.thumbnails.append(thumbnail)
         self.contrasts.append(contrast_of(thumbnail))
         if self.times[len(self.times) // 2] < time_s - self.kept_s:  # seldom, and then half of it
-            gone = bisect_left(self.times, time_s - self.kept_s)
-            del self.times[:gone], self.thumbnails[:gone], self.contrasts[:gone]
+            stale = bisect_left(self.times, time_s - self.kept_s)
+            del self.times[:stale], self.thumbnails[:stale], self.contrasts[:stale]
 
     def at(self, time_s: float) -> int:
         """The place of the frame that is shown at a time: the last one not after it, or the first of all."""
@@ -85,7 +85,7 @@ def same_around(history: ThumbnailHistory, before_s: float, after_s: float, unti
 RANKS = {"slide": -1, "fade": 0, "cut": 1, "dissolve": 2, "flash": 3}  # of two found in one place the lower holds
 
 _REACH_S = 1.0  # how far from a fade's run, or from a dissolve's middle, its edges are looked for
-_LEAST_LEVELS = 12.0  # of contrast, beside a fade
+_MIN_BESIDE_LEVELS = 12.0  # of contrast, beside a fade
 _DIP = 0.3  # contrast in the dip of a fade, over that beside it
 _PALE_S = 0.6  # a dip that is longer leads down to where there is nothing
 _FLAT_LEVELS = 5.0  # of contrast: black, white or one colour, and what a codec adds
@@ -159,7 +159,7 @@ class BlankDetector:
     def _before(self, first_s: float) -> list[Cut]:
         first = self.history.at(first_s)
         left = _climb(self.history, first, -1)
-        if left == first or self.history.contrasts[left] < _LEAST_LEVELS:
+        if left == first or self.history.contrasts[left] < _MIN_BESIDE_LEVELS:
             return []
         return [Cut(first_s, self.history.times[left + 1], first_s, "fade")]
 
@@ -167,7 +167,7 @@ class BlankDetector:
         assert self._run_end_s is not None
         last, self._run_end_s = self.history.at(self._run_end_s), None
         right = _climb(self.history, last, +1)
-        if self.history.contrasts[right] < _LEAST_LEVELS:
+        if self.history.contrasts[right] < _MIN_BESIDE_LEVELS:
             return []
         new_s = self.history.times[last + 1]
         return [Cut(new_s, new_s, self.history.times[right], "fade")]
@@ -224,7 +224,7 @@ class FlashDetector:
         return [Cut(middle_s, min(middle_s, history.times[start]), max(middle_s, history.times[end]), "flash")]
 
     def _changes(self, middle_s: float) -> bool:
-        places = [self.history.at(middle_s + off * _FLASH_S) for off in (-3, -1, 1, 3)]
+        places = [self.history.at(middle_s + offset * _FLASH_S) for offset in (-3, -1, 1, 3)]
         early, before, after, late = (self.history.thumbnails[place] for place in places)
         if len(set(places)) < 4 or ncc(before, after) >= _DIFFERENT:
             return False
@@ -237,7 +237,7 @@ def _dips(history: ThumbnailHistory, place: int) -> bool:
     time_s, contrasts = history.times[place], history.contrasts
     first, last = history.at(time_s - _REACH_S), history.at(time_s + _REACH_S)
     beside = min(max(contrasts[first : place + 1]), max(contrasts[place : last + 1]))
-    return beside >= _LEAST_LEVELS and contrasts[place] < _DIP * beside
+    return beside >= _MIN_BESIDE_LEVELS and contrasts[place] < _DIP * beside
 
 
 def _fade(history: ThumbnailHistory, first_s: float, last_s: float) -> list[Cut]:
@@ -268,11 +268,11 @@ def _is_middle(history: ThumbnailHistory, middle_s: float, reach_s: float) -> bo
     ):
         return False
     first, second = history.thumbnails[before], history.thumbnails[after]
-    apart = float(np.abs(second - first).mean())
-    if apart < _DISSOLVE_LEVELS:
+    difference = float(np.abs(second - first).mean())
+    if difference < _DISSOLVE_LEVELS:
         return False
-    off = float(np.abs(history.thumbnails[history.at(middle_s)] - (first + second) / 2).mean())
-    return off < _DISSOLVE_BEND * apart and ncc(first, second) < _DIFFERENT
+    deviation = float(np.abs(history.thumbnails[history.at(middle_s)] - (first + second) / 2).mean())
+    return deviation < _DISSOLVE_BEND * difference and ncc(first, second) < _DIFFERENT
 
 
 def _dissolve(history: ThumbnailHistory, middle_s: float) -> Cut:

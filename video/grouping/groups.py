@@ -199,10 +199,10 @@ def assign_groups(
     the first group that ended before it. Groups over the maximum are split; those under the minimum are none ("").
     """
     names = [""] * len(video)
-    starts, ends = start_ms.tolist(), end_ms.tolist()
+    start_times, end_times = start_ms.tolist(), end_ms.tolist()
     for number, rows in groupby(range(len(video)), key=video.tolist().__getitem__):
         part = 0
-        for lane in _lanes(list(rows), starts, ends):
+        for lane in _lanes(list(rows), start_times, end_times):
             if len(lane) < settings.min_group_size:
                 continue
             pieces = -(-len(lane) // settings.max_group_size)
@@ -212,11 +212,11 @@ def assign_groups(
     return names
 
 
-def _lanes(rows: list[int], starts: list[int], ends: list[int]) -> list[list[int]]:
+def _lanes(rows: list[int], start_times: list[int], end_times: list[int]) -> list[list[int]]:
     """Rows in order of time, in as few lists as it takes that none of them has two that overlap."""
     lanes: list[list[int]] = []
     for row in rows:
-        free = next((lane for lane in lanes if ends[lane[-1]] <= starts[row]), None)
+        free = next((lane for lane in lanes if end_times[lane[-1]] <= start_times[row]), None)
         if free is None:
             lanes.append([row])
         else:

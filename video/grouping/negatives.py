@@ -16,7 +16,7 @@ from video.grouping.groups import ClipColumns, ClipGrouping, time_order
 from video.grouping.near_duplicates import Ints
 
 _CELLS = 1 << 21  # of a table of clips by their siblings that is made at once
-_NEVER = np.uint64(2**64 - 1)
+_EXCLUDED = np.uint64(2**64 - 1)
 
 _Table = Callable[[Ints, Ints], NDArray]  # of rows [q, 1] and other rows [q, m] to [q, m]
 
@@ -59,7 +59,9 @@ def sibling_negatives(clips: ClipColumns, groups: ClipGrouping, settings: Negati
         return (groups.representative[row] != groups.representative[other]) & (apart_ms >= gap_ms)
 
     candidates = time_order(clips, sets)
-    return _chosen(sets, candidates[sets[candidates] >= 0], allowed, _ranks(clips, settings), settings.num_negatives)
+    return _best_candidates(
+        sets, candidates[sets[candidates] >= 0], allowed, _ranks(clips, settings), settings.num_negatives
+    )
 
 
 def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: ClipGrouping | None = None) -> Ints:
@@ -78,14 +80,14 @@ def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: C
     def allowed(row: Ints, other: Ints) -> NDArray:
         shared_ms = np.minimum(end_ms[row], end_ms[other]) - np.maximum(start_ms[row], start_ms[other])
         shared_ms = np.maximum(shared_ms, 0)
-        fine = shared_ms < settings.max_iou * (length_ms[row] + length_ms[other] - shared_ms)
+        is_allowed = shared_ms < settings.max_iou * (length_ms[row] + length_ms[other] - shared_ms)
         if groups is not None:
-            fine &= groups.representative[row] != groups.representative[other]
-        return fine & (items[row] != items[other])
+            is_allowed &= groups.representative[row] != groups.representative[other]
+        return is_allowed & (items[row] != items[other])
 
     order = time_order(moments, video)
     _, firsts = np.unique(np.stack([video, items])[:, order], axis=1, return_index=True)
-    return _chosen(video, order[np.sort(firsts)], allowed, _ranks(moments, settings), settings.num_negatives)
+    return _best_candidates(video, order[np.sort(firsts)], allowed, _ranks(moments, settings), settings.num_negatives)
 
 
 def _ranks(clips: ClipColumns, settings: NegativeSettings) -> _Table:
@@ -102,24 +104,24 @@ def _ranks(clips: ClipColumns, settings: NegativeSettings) -> _Table:
     return apart_ms
 
 
-def _chosen(sets: Ints, candidates: Ints, allowed: _Table, ranks: _Table, most: int) -> Ints:
+def _best_candidates(sets: Ints, candidates: Ints, allowed: _Table, ranks: _Table, max_negatives: int) -> Ints:
     """For each row, the allowed candidates of its set with the lowest ranks; of equal ranks, those that come first.
 
     `sets` is the number of each row's set, -1 for none. `candidates` are rows, those of a set side by side. Sets with
     equally many candidates are dealt with at once.
     """
-    chosen = np.full((len(sets), most), -1, np.int64)
+    chosen = np.full((len(sets), max_negatives), -1, np.int64)
     counts = np.bincount(sets[candidates], minlength=sets.max(initial=-1) + 1)
-    begins = np.cumsum(counts) - counts
+    first_of_set = np.cumsum(counts) - counts
     size_of = np.where(sets >= 0, counts[sets], 0) if len(counts) else np.zeros(len(sets), np.int64)
     for size in np.unique(size_of[size_of > 0]):
         rows = np.flatnonzero(size_of == size)
         step = max(1, _CELLS // int(size))
         for first in range(0, len(rows), step):
             row = rows[first : first + step]
-            others = candidates[begins[sets[row]][:, None] + np.arange(size)]
-            rank = np.where(allowed(row[:, None], others), ranks(row[:, None], others), _NEVER)
-            best = np.argsort(rank, axis=1, kind="stable")[:, :most]
-            names = np.where(np.take_along_axis(rank, best, 1) < _NEVER, np.take_along_axis(others, best, 1), -1)
+            others = candidates[first_of_set[sets[row]][:, None] + np.arange(size)]
+            rank = np.where(allowed(row[:, None], others), ranks(row[:, None], others), _EXCLUDED)
+            best = np.argsort(rank, axis=1, kind="stable")[:, :max_negatives]
+            names = np.where(np.take_along_axis(rank, best, 1) < _EXCLUDED, np.take_along_axis(others, best, 1), -1)
             chosen[row, : names.shape[1]] = names
     return chosen

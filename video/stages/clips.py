@@ -28,16 +28,16 @@ from corpus.stage import ITEMS, ROWS, Gives, MapStage, Shard
 from corpus.storage import Store, is_absolute
 from video.budget import Budget, VideoError
 from video.clips import Clip, annotated_clips
-from video.decoding.files import RangeFile, Source
+from video.decoding.files import RangeFile, VideoSource
 from video.probe import ProbeSettings, probe
 from video.schema import CLIPS_SCHEMA, ClipKind
 from video.segments import Segment, SegmentClip, SegmentSettings, segment_clips
 
-_MANY_ROWS = 8  # if so many rows, and all, raise what no video should, it is no video's fault
+_MIN_ROWS_OF_FAULT = 8  # if so many rows, and all, raise what no video should, it is no video's fault
 # A clip is left out for what it is, or because something is wrong with what is said of it or with the video.
 _FILTERED = ("too_short", "no_annotation", "no_clips")
-_PATIENCE = 2  # so many times the time for a video is waited for libav to come back
-_LONGER = 1.1  # than its header says a video may be
+_HANG_FACTOR = 2  # so many times the time for a video is waited for libav to come back
+_DURATION_TOLERANCE = 1.1  # than its header says a video may be
 
 
 class ClipsSettings(SegmentSettings):
@@ -98,7 +98,7 @@ class Clips(MapStage):
         raised: list[Exception] = []
         for video, item in zip(shard[ROWS].to_pylist(), shard[ITEMS].to_pylist(), strict=True):
             rows += _rows_of(_VideoWork(video, item, shard, self._settings), raised)
-        if len(raised) == len(shard) >= _MANY_ROWS:
+        if len(raised) == len(shard) >= _MIN_ROWS_OF_FAULT:
             raise ShardError(f"every video raised; the last one: {type(raised[-1]).__name__}: {raised[-1]}")
         return pa.Table.from_pylist(rows, table_schema(self.schema))
 
@@ -132,14 +132,14 @@ class _VideoWork:
     row_count: int = 0  # rows so far
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        begun = time.monotonic()
-        source = source_of(self.shard.store, self.item)
-        probe_budget = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, begun=begun)
-        with ended_after(_PATIENCE * probe_budget.seconds, self.video["url"]):
+        started_at = time.monotonic()
+        source = open_stored_video(self.shard.store, self.item)
+        probe_budget = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, started_at=started_at)
+        with ended_after(_HANG_FACTOR * probe_budget.seconds, self.video["url"]):
             self.timeline = self._timeline(source, probe_budget)
         requests = requested_clips(self.video, self.timeline, self.settings.single_clip_max_s)
-        budget = self._budget(self.timeline, requests, begun)
-        with ended_after(_PATIENCE * budget.seconds, self.video["url"]):
+        budget = self._budget(self.timeline, requests, started_at)
+        with ended_after(_HANG_FACTOR * budget.seconds, self.video["url"]):
             if requests is None:
                 clips = segment_clips(source, self.timeline.segment(self.video), self.settings, budget=budget)
                 yield from (self._clip(clip, ClipRequest(ClipKind.SCENES)) for clip in clips)
@@ -172,7 +172,7 @@ class _VideoWork:
             "reason": reason,
         }
 
-    def _budget(self, timeline: Timeline, requests: list[ClipRequest] | None, begun: float) -> Budget:
+    def _budget(self, timeline: Timeline, requests: list[ClipRequest] | None, started_at: float) -> Budget:
         """The budget of the work on all clips, of which the probe has spent its part."""
         settings = self.settings
         begin_s, end_s = self.video["segment_start_s"] or 0.0, self.video["segment_end_s"]
@@ -180,11 +180,11 @@ class _VideoWork:
         if requests is not None:
             clips = [request.clip for request in requests if request.clip and not request.clip.reason]
             length_s = sum(clip.end_s - clip.start_s for clip in clips)
-        longest_s = max(settings.probe.max_duration_s, _LONGER * timeline.duration_s)
+        longest_s = max(settings.probe.max_duration_s, _DURATION_TOLERANCE * timeline.duration_s)
         seconds = settings.video_timeout_s + settings.timeout_per_s * max(0.0, length_s)
-        return Budget(seconds, settings.probe.max_side_px, timeline.first_s + longest_s, begun)
+        return Budget(seconds, settings.probe.max_side_px, timeline.first_s + longest_s, started_at)
 
-    def _timeline(self, source: Source, budget: Budget) -> Timeline:
+    def _timeline(self, source: VideoSource, budget: Budget) -> Timeline:
         if self.video["first_frame_s"] is not None:
             return Timeline(self.video["first_frame_s"], self.video["duration_s"], self.video["start_time_s"])
         probed = probe(source, self.settings.probe, budget)
@@ -211,7 +211,7 @@ class _VideoWork:
         if clip.reason:
             return row
         assert self.shard.media is not None
-        row |= stored(clip, self.shard.media)
+        row |= store_clip(clip, self.shard.media)
         if clip.frames:
             row["frame_times_s"] = [self.timeline.to_display(time_s) for time_s in clip.frame_times_s]
             row["width"], row["height"] = clip.size
@@ -220,7 +220,7 @@ class _VideoWork:
         return row
 
 
-def source_of(store: Store, item: Mapping[str, Any]) -> Source:
+def open_stored_video(store: Store, item: Mapping[str, Any]) -> VideoSource:
     """Locates a stored video: a local file of its own is opened by its path, which reads faster."""
     media, offset, size = item["media"], item["offset"], item["size"]
     if is_absolute(media) and "://" not in media and not offset:
@@ -228,7 +228,7 @@ def source_of(store: Store, item: Mapping[str, Any]) -> Source:
     return RangeFile(store, media, offset, size)
 
 
-def stored(clip: SegmentClip, media: MediaWriter) -> dict[str, Any]:
+def store_clip(clip: SegmentClip, media: MediaWriter) -> dict[str, Any]:
     """Writes what a clip consists of: `item_id` (of the contents one after the other) and `parts`."""
     parts, digest = [], hashlib.sha256()
     contents = chain(((data, FRAME_EXT) for data in clip.frames), [(clip.mp4, VIDEO_EXT)] if clip.mp4 else [])
@@ -292,30 +292,34 @@ def requested_clips(video: Mapping[str, Any], timeline: Timeline, single_clip_ma
     clip, with all their texts and questions: its frames are stored once, and each text is a pair of its own. Of a short
     video that is a single row and described: all of it.
     """
-    whole = (timeline.first_s, timeline.last_s)
+    full = (timeline.first_s, timeline.last_s)
     if video["timed"]:
         timed = [annotation for annotation in video["annotations"] or [] if annotation["start_s"] is not None]
-        return _by_interval(annotated_clips([_interval(each, timeline) for each in timed], whole), timed)
+        return _by_interval(annotated_clips([_interval(each, timeline) for each in timed], full), timed)
     questions = questions_of(video)
     described = bool(video["text"] or questions)
     if not described or timeline.duration_s > single_clip_max_s or (video["segments"] or 1) > 1:
         return None
-    clip = annotated_clips([whole], whole)[0]
-    return [ClipRequest(ClipKind.WHOLE, clip, video["text"] or "", other_texts_of(video), questions)]
+    clip = annotated_clips([full], full)[0]
+    return [ClipRequest(ClipKind.WHOLE_VIDEO, clip, video["text"] or "", other_texts_of(video), questions)]
 
 
 def other_texts_of(video: Mapping[str, Any]) -> list[str]:
     """The further texts of a row about its whole video."""
-    of_whole = ClipRequest(ClipKind.WHOLE, text=video["text"] or "")
-    for one in video["annotations"] or []:
-        if one["start_s"] is None:
-            of_whole.add_text(one["text"] or "")
-    return of_whole.other_texts
+    full_request = ClipRequest(ClipKind.WHOLE_VIDEO, text=video["text"] or "")
+    for annotation in video["annotations"] or []:
+        if annotation["start_s"] is None:
+            full_request.add_text(annotation["text"] or "")
+    return full_request.other_texts
 
 
 def questions_of(video: Mapping[str, Any]) -> list[dict[str, str]]:
     """The questions of a row about its whole video."""
-    return [_question(one) for one in video["annotations"] or [] if one["start_s"] is None and one["question"]]
+    return [
+        _question(annotation)
+        for annotation in video["annotations"] or []
+        if annotation["start_s"] is None and annotation["question"]
+    ]
 
 
 def _interval(annotation: Mapping[str, Any], timeline: Timeline) -> tuple[float, float | None]:
@@ -327,10 +331,10 @@ def _by_interval(clips: list[Clip], annotations: list[Mapping[str, Any]]) -> lis
     found: dict[tuple[float, float, str], ClipRequest] = {}
     for clip, annotation in zip(clips, annotations, strict=True):
         numbered = replace(clip, annotation=len(found))
-        one = found.setdefault((clip.start_s, clip.end_s, clip.reason), ClipRequest(ClipKind.ANNOTATED, numbered))
-        one.add_text(annotation["text"] or "")
+        request = found.setdefault((clip.start_s, clip.end_s, clip.reason), ClipRequest(ClipKind.ANNOTATED, numbered))
+        request.add_text(annotation["text"] or "")
         if annotation["question"]:
-            one.questions.append(_question(annotation))
+            request.questions.append(_question(annotation))
     return list(found.values())
 
 

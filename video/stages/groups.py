@@ -89,7 +89,7 @@ class Groups(MapStage):
         self._settings = settings
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return lambda shard: grouped(sort_clips(rows_of_shard(shard[_CLIPS], int(shard.name))), self._settings)
+        return lambda shard: group_table(sort_clips(rows_of_shard(shard[_CLIPS], int(shard.name))), self._settings)
 
 
 def rows_of_shard(clips: pa.Table, home: int) -> pa.Table:
@@ -110,17 +110,17 @@ def sort_clips(clips: pa.Table) -> pa.Table:
     return clips.take(order)
 
 
-def grouped(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
+def group_table(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
     """The clips with `status` and `reason` brought up to date, `group` and `representative`; rows as they were."""
     clips = clips.select(table_schema(CLIPS_SCHEMA).names).combine_chunks()
     columns = {name: clips.column(name) for name in CLIPS_SCHEMA.names}
     status, reason = clips.column("status"), clips.column("reason")
     failed_rule = pc.if_else(pc.equal(status, Status.KEPT), first_failed_rule(clips, settings), "")
-    fine = pc.and_(pc.equal(status, Status.KEPT), pc.equal(failed_rule, "")).combine_chunks()
+    usable = pc.and_(pc.equal(status, Status.KEPT), pc.equal(failed_rule, "")).combine_chunks()
     status = pc.if_else(pc.equal(failed_rule, ""), status, Status.FILTERED.value)
     reason = pc.if_else(pc.equal(failed_rule, ""), reason, failed_rule)
-    grouping = _groups_of(clips.filter(fine), settings)
-    place = pa.array(np.cumsum(fine.to_numpy(zero_copy_only=False)) - 1, mask=~fine.to_numpy(zero_copy_only=False))
+    grouping = _groups_of(clips.filter(usable), settings)
+    place = pa.array(np.cumsum(usable.to_numpy(zero_copy_only=False)) - 1, mask=~usable.to_numpy(zero_copy_only=False))
     grouping = grouping.take(place)  # nulls where a clip takes no part
     columns["group"] = pc.fill_null(grouping.column("group"), "")
     columns["representative"] = grouping.column("representative")

@@ -32,7 +32,7 @@ _OF_VIDEO = ("url", "video", "home_shard", "licence", "downloaded_sha256", "dura
 _MIN_CHARS_EACH = 40  # what is said of a clip in fewer characters says nothing: rather leave some clips out
 _MILLI = 1000
 
-Row = dict[str, Any]
+ClipRow = dict[str, Any]
 
 
 class WindowSettings(Settings):
@@ -70,10 +70,10 @@ class Window:
     start_s: float
     end_s: float
     clips: tuple[int, ...]
-    whole: bool = False
+    whole_video: bool = False
 
 
-def windows_of(clips: Sequence[Interval], duration_s: float, settings: WindowSettings) -> list[Window]:
+def make_windows(clips: Sequence[Interval], duration_s: float, settings: WindowSettings) -> list[Window]:
     """The windows of a video's clips, (start_s, end_s) in order of their starts; in order, without overlap.
 
     A short video of which the clips show all is one window. Else windows begin and end where clips do, and not within
@@ -81,18 +81,18 @@ def windows_of(clips: Sequence[Interval], duration_s: float, settings: WindowSet
     middle between the bounds. Clips longer than a window are left out.
     """
     if settings.whole_video_min_s <= duration_s <= settings.max_s and not _gap(clips, duration_s, settings.max_gap_s):
-        return [Window(0.0, duration_s, tuple(range(len(clips))), whole=True)]
-    return [window for run in _runs(clips, settings) for window in _shared_out(run, settings)]
+        return [Window(0.0, duration_s, tuple(range(len(clips))), whole_video=True)]
+    return [window for run in _runs(clips, settings) for window in _partition(run, settings)]
 
 
 def _gap(clips: Sequence[Interval], duration_s: float, max_s: float) -> bool:
     """Whether a longer piece of the video than `max_s` is in no clip."""
-    shown_s = 0.0
+    covered_until_s = 0.0
     for start_s, end_s in clips:
-        if start_s - shown_s > max_s:
+        if start_s - covered_until_s > max_s:
             return True
-        shown_s = max(shown_s, end_s)
-    return not clips or duration_s - shown_s > max_s
+        covered_until_s = max(covered_until_s, end_s)
+    return not clips or duration_s - covered_until_s > max_s
 
 
 def _runs(clips: Sequence[Interval], settings: WindowSettings) -> Iterator[list[Window]]:
@@ -113,22 +113,22 @@ def _runs(clips: Sequence[Interval], settings: WindowSettings) -> Iterator[list[
         yield run
 
 
-def _shared_out(blocks: Sequence[Window], settings: WindowSettings) -> list[Window]:
+def _partition(blocks: Sequence[Window], settings: WindowSettings) -> list[Window]:
     """Blocks in windows, by dynamic programming over where the last window ends. Counts in whole milliseconds."""
-    starts = [round(block.start_s * _MILLI) for block in blocks]
-    ends = [round(block.end_s * _MILLI) for block in blocks]
-    least, most = round(settings.min_s * _MILLI), round(settings.max_s * _MILLI)
+    start_times = [round(block.start_s * _MILLI) for block in blocks]
+    end_times = [round(block.end_s * _MILLI) for block in blocks]
+    min_length, max_length = round(settings.min_s * _MILLI), round(settings.max_s * _MILLI)
     best: list[tuple[int, int]] = [(0, 0)]  # of the first n blocks: what is left out, and how uneven the windows are
     begins: list[int | None] = [None]  # the first block of the window that ends with the n-th; None: it is left out
-    for last, end in enumerate(ends):
-        left_out, uneven = best[last]
-        cost, begin = (left_out + end - starts[last], uneven), None
+    for last, end in enumerate(end_times):
+        skipped, uneven = best[last]
+        cost, begin = (skipped + end - start_times[last], uneven), None
         for first in range(last, -1, -1):
-            length = end - starts[first]
-            if length > most:
+            length = end - start_times[first]
+            if length > max_length:
                 break
-            if length >= least:
-                found = best[first][0], best[first][1] + (2 * length - least - most) ** 2
+            if length >= min_length:
+                found = best[first][0], best[first][1] + (2 * length - min_length - max_length) ** 2
                 if found < cost:
                     cost, begin = found, first
         best.append(cost)
@@ -144,14 +144,14 @@ def _shared_out(blocks: Sequence[Window], settings: WindowSettings) -> list[Wind
     return windows[::-1]
 
 
-def nearest(times_s: Sequence[float], wanted_s: float) -> int:
+def nearest_index(times_s: Sequence[float], target_s: float) -> int:
     """The place of the sorted time that is nearest; of two as near, the earlier."""
-    after = bisect_left(times_s, wanted_s)
+    after = bisect_left(times_s, target_s)
     around = range(max(0, after - 1), min(after + 1, len(times_s)))
-    return min(around, key=lambda place: abs(times_s[place] - wanted_s))
+    return min(around, key=lambda place: abs(times_s[place] - target_s))
 
 
-def shortened(texts: Sequence[str], max_chars: int) -> str:
+def join_texts(texts: Sequence[str], max_chars: int) -> str:
     """Joins the texts of clips, in their order and numbered, in at most `max_chars` characters on one line.
 
     The longest are cut first, at a word, all to the same length; of very many only some are taken, evenly spread.
@@ -169,9 +169,9 @@ def shortened(texts: Sequence[str], max_chars: int) -> str:
 def _level(lengths: list[int], free: int) -> int:
     """The largest limit for which the lengths, cut to it, fit; 0 where none fits."""
     for place, length in enumerate(sorted(lengths)):
-        left = len(lengths) - place
-        if length * left > free:
-            return max(0, free // left)
+        remaining = len(lengths) - place
+        if length * remaining > free:
+            return max(0, free // remaining)
         free -= length
     return max(lengths, default=0)
 
@@ -241,52 +241,52 @@ class Windows(MapStage):
         clips = shard[ROWS]
         captions = shard[_CAPTION].column(_CAPTION) if _CAPTION in self.reads else pa.nulls(len(clips), pa.string())
         clips = rows_of_shard(clips.append_column(_CAPTION, captions), int(shard.name))
-        rows: list[Row] = []
+        rows: list[ClipRow] = []
         for name, of_video in groupby(clips.to_pylist(), key=lambda clip: clip["video"]):
             if name is not None:
-                rows += rows_of(list(of_video), self._settings)
+                rows += window_rows(list(of_video), self._settings)
         return pa.Table.from_pylist(rows, table_schema(self.schema))
 
 
-def rows_of(clips: Sequence[Row], settings: WindowSettings) -> list[Row]:
+def window_rows(clips: Sequence[ClipRow], settings: WindowSettings) -> list[ClipRow]:
     """The rows of a video's windows; `clips` are all its rows, in order of time, with a `caption`."""
     about = {name: clips[0][name] for name in _OF_VIDEO} | {"group": "", "text": "", "questions": [], "context": ""}
     about["other_texts"] = []
     about["downloaded_sha256"] = next((clip["downloaded_sha256"] for clip in clips if clip["downloaded_sha256"]), None)
-    questions: list[Row] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
+    questions: list[ClipRow] = next((clip["video_questions"] for clip in clips if clip["video_questions"]), [])
     others: list[str] = next((clip["video_other_texts"] for clip in clips if clip["video_other_texts"]), [])
     usable = [clip for clip in clips if clip["status"] == Status.KEPT or clip["reason"] == NEAR_DUPLICATE_SIBLING]
-    found = windows_of([(clip["start_s"], clip["end_s"]) for clip in usable], about["duration_s"] or 0.0, settings)
+    found = make_windows([(clip["start_s"], clip["end_s"]) for clip in usable], about["duration_s"] or 0.0, settings)
     rows = [about | _row(window, [usable[at] for at in window.clips], settings) for window in found]
     rows = rows or [about | {"status": Status.FILTERED, "reason": "no_window"}]
     for number, row in enumerate(rows):
         row["video_questions"] = [] if number else questions
         row["video_other_texts"] = [] if number else others
-        if row.get("kind") == ClipKind.WHOLE:
+        if row.get("kind") == ClipKind.WHOLE_VIDEO:
             row |= {"text": row["video_text"] or "", "other_texts": others, "questions": questions}
     _group([row for row in rows if row["status"] == Status.KEPT], settings)
     return rows
 
 
-def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
+def _row(window: Window, clips: Sequence[ClipRow], settings: WindowSettings) -> ClipRow:
     """The row of a window, from the rows of its clips."""
     lengths = [clip["end_s"] - clip["start_s"] for clip in clips]
-    row: Row = {
-        "kind": ClipKind.WHOLE if window.whole else ClipKind.WINDOW,
+    row: ClipRow = {
+        "kind": ClipKind.WHOLE_VIDEO if window.whole_video else ClipKind.WINDOW,
         "start_s": window.start_s,
         "end_s": window.end_s,
         "scenes": sum(clip["scenes"] or 0 for clip in clips),
         "black": all(clip["black"] for clip in clips),
         "static": all(clip["static"] for clip in clips),
-        "context": shortened([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.max_context_chars),
+        "context": join_texts([clip[_CAPTION] or clip["text"] or "" for clip in clips], settings.max_context_chars),
     }
     row |= {name: _mean([clip[name] for clip in clips], lengths) for name in _MEASURED}
     frames = sorted((frame for clip in clips for frame in _frames(clip)), key=lambda frame: frame[0])
     if not frames:
         return row | {"status": Status.FAILED, "reason": "no_frames"}
     times_s = [time_s for time_s, _, _ in frames]
-    wanted_s = uniform_times(window.start_s, window.end_s, settings.frames_per_window)
-    chosen = [frames[nearest(times_s, time_s)] for time_s in wanted_s]
+    target_s = uniform_times(window.start_s, window.end_s, settings.frames_per_window)
+    chosen = [frames[nearest_index(times_s, time_s)] for time_s in target_s]
     width, height = chosen[0][2]
     return row | {
         "item_id": id_of_digest(hashlib.sha256(b"".join(part["item_id"] for _, part, _ in chosen)).digest()),
@@ -299,14 +299,14 @@ def _row(window: Window, clips: Sequence[Row], settings: WindowSettings) -> Row:
     }
 
 
-def _frames(clip: Row) -> Iterator[tuple[float, Row, tuple[int, int]]]:
+def _frames(clip: ClipRow) -> Iterator[tuple[float, ClipRow, tuple[int, int]]]:
     """When each frame of a clip is seen, where it lies, and its size."""
     parts = [part for part in clip["parts"] or [] if part["ext"] == FRAME_EXT]
     for time_s, part in zip(clip["frame_times_s"] or [], parts, strict=True):
         yield time_s, part, (clip["width"], clip["height"])
 
 
-def _group(rows: Sequence[Row], settings: WindowSettings) -> None:
+def _group(rows: Sequence[ClipRow], settings: WindowSettings) -> None:
     """Names the groups of a video's windows: of their own, so that no window is in one with a clip that is in it."""
     if not rows:
         return

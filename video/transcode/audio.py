@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video.budget import Budget
-from video.decoding.continuity import Breaks, beside
+from video.decoding.continuity import Breaks, audio_packets
 from video.decoding.decode import audio_stream, open_container, time_base
-from video.decoding.files import FileView, Source
+from video.decoding.files import FileView, VideoSource
 
 if TYPE_CHECKING:
     from av import AudioStream
@@ -27,17 +27,17 @@ _MIN_HZ, _MAX_HZ = 2_000, 768_000  # of sound that anybody recorded
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
-class Sound:
+class AudioTrack:
     """The sound of a video, read apart from its frames. Closing it (`with`) closes what it has opened."""
 
-    def __init__(self, source: Source, bits_per_s: int, budget: Budget) -> None:
+    def __init__(self, source: VideoSource, bits_per_s: int, budget: Budget) -> None:
         self._source = source
         self._bits_per_s = bits_per_s
         self._budget = budget
         self._container: InputContainer | None = None
         self.breaks = Breaks()  # of the frames' timestamps, and so of the sound's
 
-    def __enter__(self) -> Sound:
+    def __enter__(self) -> AudioTrack:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,7 +114,7 @@ def _decoded(
     from av.error import FFmpegError
 
     if breaks.offsets_s:
-        packets: Any = beside(container, stream, breaks, start_s)
+        packets: Any = audio_packets(container, stream, breaks, start_s)
     else:
         container.seek(int(start_s / time_base(stream)), stream=stream, backward=True)
         packets = container.demux(stream)

@@ -23,9 +23,9 @@ from corpus.settings import Settings, tuning
 from video.budget import Budget, VideoError, video_errors
 from video.decoding.continuity import breaks_of
 from video.decoding.decode import frames, open_container, time_base, video_stream
-from video.decoding.files import Source
-from video.decoding.integrity import DecodedFrames, mp4_fault
-from video.transcode.audio import Sound
+from video.decoding.files import VideoSource
+from video.decoding.integrity import DecodedFrames, mp4_error
+from video.transcode.audio import AudioTrack
 from video.transcode.encode import ClipWriter, EncodeSettings
 from video.transcode.remux import can_remux, remux, remux_plans
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 NO_FRAMES, DAMAGED = "no_frames", "damaged"
-_MAX_FED = 4096  # times of packets that are held before those that are not needed are left out
+_MAX_TALLY = 4096  # times of packets that are held before those that are not needed are left out
 _NEAR_S = 1e-6  # seconds that were added and subtracted still mean the frame at their time
 Interval = tuple[float, float]
 
@@ -89,7 +89,11 @@ class CutResult:
 
 
 def cut_mp4(
-    source: Source, start_s: float, end_s: float, target: BinaryIO | str | Path, settings: CutSettings | None = None
+    source: VideoSource,
+    start_s: float,
+    end_s: float,
+    target: BinaryIO | str | Path,
+    settings: CutSettings | None = None,
 ) -> CutResult:
     """Writes the frames with `start_s` <= time < `end_s` as an mp4, which begins with the first of them at time 0.
 
@@ -109,7 +113,7 @@ def cut_mp4(
 
 
 def cut_many(
-    source: Source,
+    source: VideoSource,
     intervals: Sequence[Interval],
     settings: CutSettings | None = None,
     budget: Budget | None = None,
@@ -132,17 +136,17 @@ def cut_many(
     order = sorted(range(len(intervals)), key=lambda index: intervals[index])
     with ExitStack() as stack:
         container = stack.enter_context(open_container(source, settings.decoder_threads, budget))
-        sound = stack.enter_context(Sound(source, settings.audio_bits_per_s, budget)) if settings.audio else None
+        sound = stack.enter_context(AudioTrack(source, settings.audio_bits_per_s, budget)) if settings.audio else None
         if sound is not None:
             with video_errors():
                 sound.breaks = breaks_of(container, video_stream(container), budget)
         done = set()
-        for clip in _copies(container, [(index, intervals[index]) for index in order], settings, budget, decoded):
+        for clip in _remux_clips(container, [(index, intervals[index]) for index in order], settings, budget, decoded):
             done.add(clip.index)
             yield _with_sound(clip, sound)
         remaining = [(index, intervals[index]) for index in order if index not in done]
         for decode_range in decode_ranges(remaining, settings.max_open_clips, settings.min_seek_gap_s):
-            for clip in _encoded(container, decode_range, settings, budget):
+            for clip in _encode_clips(container, decode_range, settings, budget):
                 yield _with_sound(clip, sound)
 
 
@@ -154,24 +158,24 @@ def decode_ranges(
     while remaining:
         later: list[tuple[int, Interval]] = []
         run: list[tuple[int, Interval]] = []
-        open_ends: list[float] = []
+        open_until: list[float] = []
         last_s = -math.inf
         for index, (start_s, end_s) in remaining:
-            open_ends = [end for end in open_ends if end > start_s]
-            if len(open_ends) >= max_open:
+            open_until = [end for end in open_until if end > start_s]
+            if len(open_until) >= max_open:
                 later.append((index, (start_s, end_s)))
                 continue
             if run and start_s - last_s > gap_s:
                 yield run
                 run = []
             run.append((index, (start_s, end_s)))
-            open_ends.append(end_s)
+            open_until.append(end_s)
             last_s = max(last_s, end_s)
         yield run
         remaining = later
 
 
-def _copies(
+def _remux_clips(
     container: InputContainer,
     intervals: list[tuple[int, Interval]],
     settings: CutSettings,
@@ -183,67 +187,69 @@ def _copies(
     if not intervals or not settings.stream_copy or not can_remux(container, stream, settings.remux_codecs):
         return
     first = next(frames(container, intervals[0][1][0], budget=budget), None)
-    if first is None or not first.as_stored:  # readers differ in what they make of turns and the like: clips have none
+    if (
+        first is None or not first.stored_as_displayed
+    ):  # readers differ in what they make of turns and the like: clips have none
         return
     with video_errors():
         if breaks_of(container, stream, budget).offsets_s:  # its packets' times are not those of its frames
             return
     base = time_base(stream)
-    begins = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
-    ends = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]
+    begin_ticks = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
+    end_ticks = [math.ceil((end_s - _NEAR_S) / base) for _, (_, end_s) in intervals]
     with video_errors():
-        for at, clip in remux_plans(container, stream, list(zip(begins, ends, strict=True)), budget):
+        for at, clip in remux_plans(container, stream, list(zip(begin_ticks, end_ticks, strict=True)), budget):
             first_s, until_s = float(clip.packets[0][0] * base), float(clip.end_ticks() * base)
             times_s = [pts * base.numerator / base.denominator for pts, _ in clip.packets]
             if decoded is not None and not decoded.has_all(times_s):
                 continue
             data = remux(stream, clip)
-            if decoded is None and mp4_fault(data, budget):
+            if decoded is None and mp4_error(data, budget):
                 continue
             yield CutClip(intervals[at][0], data, len(clip.packets), True, first_s, until_s)
 
 
-def _encoded(
+def _encode_clips(
     container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings, budget: Budget
 ) -> Iterator[CutClip]:
     """Encodes the clips of one range that is decoded in one go."""
     stream = video_stream(container)
-    fed = _Fed(settings.min_decoded_share)
+    tally = _PacketTally(settings.min_decoded_share)
     waiting = list(reversed(intervals))
-    wanted = dict(intervals)
+    interval_of = dict(intervals)
     writing: list[tuple[int, float, ClipWriter]] = []  # index, end
     with video_errors():
-        for frame in frames(container, waiting[-1][1][0], budget=budget, fed=fed.times_s):
-            now_s = frame.time_s + _NEAR_S
-            for entry in [entry for entry in writing if entry[1] <= now_s]:
+        for frame in frames(container, waiting[-1][1][0], budget=budget, packet_times_s=tally.times_s):
+            frame_s = frame.time_s + _NEAR_S
+            for entry in [entry for entry in writing if entry[1] <= frame_s]:
                 writing.remove(entry)
-                yield fed.checked(_closed(entry[0], entry[2], frame.time_s), *wanted[entry[0]])
-            if len(fed.times_s) >= _MAX_FED:
-                fed.trim(min([wanted[entry[0]][0] for entry in writing] + [each[0] for _, each in waiting[-1:]]))
-            while waiting and waiting[-1][1][0] <= now_s:
+                yield tally.check(_closed(entry[0], entry[2], frame.time_s), *interval_of[entry[0]])
+            if len(tally.times_s) >= _MAX_TALLY:
+                tally.trim(min([interval_of[entry[0]][0] for entry in writing] + [each[0] for _, each in waiting[-1:]]))
+            while waiting and waiting[-1][1][0] <= frame_s:
                 index, (start_s, end_s) = waiting.pop()
-                if end_s > now_s:
+                if end_s > frame_s:
                     writing.append((index, end_s, ClipWriter(stream, settings.encode)))
                 else:
-                    yield fed.checked(CutClip(index, b"", 0, False, start_s, end_s), start_s, end_s)
+                    yield tally.check(CutClip(index, b"", 0, False, start_s, end_s), start_s, end_s)
             if not writing and not waiting:
                 return
             for _, _, writer in writing:
                 writer.add(frame)
         for index, _, writer in writing:
-            yield fed.checked(_closed(index, writer, None), *wanted[index])
+            yield tally.check(_closed(index, writer, None), *interval_of[index])
     for index, (start_s, end_s) in reversed(waiting):
-        yield fed.checked(CutClip(index, b"", 0, False, start_s, end_s), start_s, end_s)
+        yield tally.check(CutClip(index, b"", 0, False, start_s, end_s), start_s, end_s)
 
 
-class _Fed:
+class _PacketTally:
     """Compares the packets that were decoded for clips with the frames that they gave."""
 
     def __init__(self, min_share: float) -> None:
         self._min_share = min_share
         self.times_s: list[float] = []  # when they are shown
 
-    def checked(self, clip: CutClip, start_s: float, end_s: float) -> CutClip:
+    def check(self, clip: CutClip, start_s: float, end_s: float) -> CutClip:
         """The clip of an interval, or one with a reason. One packet may be the second field of the frame before."""
         packets = sum(start_s - _NEAR_S <= time_s < end_s - _NEAR_S for time_s in self.times_s)
         if clip.frames and clip.frames >= self._min_share * packets - 1:
@@ -260,7 +266,7 @@ def _closed(index: int, writer: ClipWriter, next_s: float | None) -> CutClip:
     return CutClip(index, data, writer.frames, False, writer.start_s, writer.end_s)
 
 
-def _with_sound(clip: CutClip, sound: Sound | None) -> CutClip:
+def _with_sound(clip: CutClip, sound: AudioTrack | None) -> CutClip:
     if sound is None or not clip.frames:
         return clip
     with video_errors():

@@ -58,7 +58,7 @@ class ClipWriter:
         self._stream: Any = None
         self._filters: dict[Any, Any] = {}
         self._scalers: dict[Any, Any] = {}
-        self._held: Frame | None = None  # until the next one says how long it is shown
+        self._pending: Frame | None = None  # until the next one says how long it is shown
         self._begin = 0  # ticks of the time base, as all times inside
         self._durations: dict[int, int] = {}
         self._size = (0, 0)  # width, height
@@ -67,9 +67,9 @@ class ClipWriter:
 
     def add(self, frame: Frame) -> None:
         """Adds the next frame in the order of presentation."""
-        if self._held is not None:
-            self._encode(self._held, self._ticks(frame.time_s))
-        self._held = frame
+        if self._pending is not None:
+            self._encode(self._pending, self._ticks(frame.time_s))
+        self._pending = frame
         self.start_s = self.start_s if self.frames else frame.time_s
         self.frames += 1
 
@@ -78,15 +78,15 @@ class ClipWriter:
 
         `end_s`: when the last frame makes way in the source, None at its end. Raises ValueError without frames.
         """
-        if self._held is None:
+        if self._pending is None:
             raise ValueError("a clip without a frame")
-        usual = self._held.picture.duration or round(1 / self._rate / self._time_base)
-        end = self._ticks(self._held.time_s) + max(1, usual) if end_s is None else self._ticks(end_s)
+        usual = self._pending.picture.duration or round(1 / self._rate / self._time_base)
+        end = self._ticks(self._pending.time_s) + max(1, usual) if end_s is None else self._ticks(end_s)
         self.end_s = float(end * self._time_base)
-        self._encode(self._held, end)
+        self._encode(self._pending, end)
         self._mux(None)
         self._container.close()
-        self._held, self._filters, self._scalers = None, {}, {}
+        self._pending, self._filters, self._scalers = None, {}, {}
         return self._buffer.getvalue()
 
     def _ticks(self, time_s: float) -> int:
@@ -131,19 +131,19 @@ class ClipWriter:
 
     def _prepare(self, frame: Frame) -> av.VideoFrame:
         """The picture as it is encoded: turned, cut to even sides, converted; itself where nothing is to be done."""
-        picture, shown = frame.picture, frame.orientation
+        picture, orientation = frame.picture, frame.orientation
         if not frame.colours.are_bt709:
-            size = shown.swapped(self._size)
+            size = orientation.swap_size(self._size)
             picture = to_sdr(picture, frame.colours, size, _FORMAT, "BICUBIC", self._scalers)
         elif frame.pixel_aspect == 1:
             size = (picture.width, picture.height)
         else:
             size = frame.square_size
-        shape = (picture.width, picture.height, picture.format.name, size, shown)
+        shape = (picture.width, picture.height, picture.format.name, size, orientation)
         if shape == (*self._size, _FORMAT, self._size, _UPRIGHT):
             return picture
         if shape not in self._filters:
-            self._filters[shape] = _filters(picture, shown, size, self._time_base, self._size)
+            self._filters[shape] = _filters(picture, orientation, size, self._time_base, self._size)
         self._filters[shape].push(picture)
         return self._filters[shape].pull()
 
@@ -165,7 +165,7 @@ def _filters(
     """
     from av.filter import Graph
 
-    width, height = _even(orientation.swapped(square_size))
+    width, height = _even(orientation.swap_size(square_size))
     steps = ["transpose=cclock_flip"] * orientation.transposed
     steps += ["hflip"] * orientation.mirrored + ["vflip"] * orientation.flipped
     if square_size == (picture.width, picture.height):

@@ -100,9 +100,9 @@ def remux_plans(
     Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
     or until all are settled; holds the packets of the clips that it is in. Raises VideoError when the budget is spent.
     """
-    opener = _RandomAccess(stream)
+    random_access = _RandomAccess(stream)
     waiting = [(at, RemuxPlan(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
-    near: dict[int, RemuxPlan] = {}
+    active: dict[int, RemuxPlan] = {}
     start = intervals[0][0] - int(_BEFORE_S / time_base(stream))
     container.seek(start, stream=stream, backward=True)
     first = start > (stream.start_time or 0)
@@ -116,20 +116,20 @@ def remux_plans(
         if packet.is_discard:  # decoded, never shown
             continue
         while waiting and waiting[-1][1].begin <= packet.pts:
-            near.update([waiting.pop()])
-        is_random_access = opener.is_random_access(packet)
-        if opener.changed:  # nor would readers follow a change of size, which the mp4's header can't tell
+            active.update([waiting.pop()])
+        is_random_access = random_access.is_random_access(packet)
+        if random_access.changed:  # nor would readers follow a change of size, which the mp4's header can't tell
             return
-        for at, plan in list(near.items()):
+        for at, plan in list(active.items()):
             plan.push(packet, is_random_access, first)
             if plan.is_settled(packet, is_random_access):
-                del near[at]
+                del active[at]
                 if plan.is_complete():
                     yield at, plan
-        if not near and not waiting:
+        if not active and not waiting:
             return
         first = False
-    for at, plan in near.items():
+    for at, plan in active.items():
         if plan.is_complete():  # its end is that of the video
             yield at, plan
 
@@ -141,16 +141,16 @@ def remux(stream: av.VideoStream, clip: RemuxPlan) -> bytes:
     """
     import av
 
-    shown = sorted(pts for pts, _ in clip.packets)
-    delay = max(due - pts for due, (pts, _) in zip(shown, clip.packets, strict=True))
-    lengths = {pts: following - pts for pts, following in pairwise([*shown, clip.end_ticks()])}
+    display_times = sorted(pts for pts, _ in clip.packets)
+    delay = max(due - pts for due, (pts, _) in zip(display_times, clip.packets, strict=True))
+    lengths = {pts: following - pts for pts, following in pairwise([*display_times, clip.end_ticks()])}
     base, buffer = time_base(stream), io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         target = container.add_stream_from_template(stream, opaque=True)
-        for due, (pts, packet) in zip(shown, clip.packets, strict=True):
+        for due, (pts, packet) in zip(display_times, clip.packets, strict=True):
             copy = av.Packet(cast("Any", packet))  # the same bytes: another clip may hold them, with times of its own
             copy.stream, copy.time_base, copy.is_keyframe = target, base, packet.is_keyframe
-            copy.pts, copy.dts, copy.duration = pts - shown[0], due - delay - shown[0], lengths[pts]
+            copy.pts, copy.dts, copy.duration = pts - display_times[0], due - delay - display_times[0], lengths[pts]
             container.mux_one(copy)
     return buffer.getvalue()
 
@@ -174,7 +174,7 @@ class _RandomAccess:
             return packet.is_keyframe
         parameters = []
         data, is_random_access = bytes(packet), False
-        for begin, end in _units(data, self._length):
+        for begin, end in _nal_units(data, self._length):
             kind = data[begin] & 31 if self._codec == "h264" else data[begin] >> 1 & 63
             if kind in _SLICES[self._codec]:
                 is_random_access = kind in _IDR[self._codec]
@@ -187,7 +187,7 @@ class _RandomAccess:
         return is_random_access
 
 
-def _units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
+def _nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
     """Yields where each unit of a packet begins, and ends.
 
     `length`: of the number before each unit, in bytes; 0: units follow start codes (Annex B).

@@ -15,7 +15,7 @@ from tests.helpers.videos import Shot, make_video, number_on
 from video.budget import Budget, VideoError
 from video.decoding import continuity
 from video.decoding.decode import frames, open_container, video_stream
-from video.decoding.files import RangeFile, Source
+from video.decoding.files import RangeFile, VideoSource
 from video.probe import probe, quick_probe
 from video.transcode.cut import CutSettings, cut_many
 from video.transcode.encode import EncodeSettings
@@ -39,7 +39,7 @@ def joined(folder: Path, ext: str, starts: tuple[float, float], **more: Any) -> 
     return folder / f"joined.{ext}"
 
 
-def seen(source: Source, start_s: float | None = None) -> list[tuple[float, int]]:
+def seen(source: VideoSource, start_s: float | None = None) -> list[tuple[float, int]]:
     with open_container(source) as container:
         return [(round(frame.time_s, 3), number_on(frame.rgb())) for frame in frames(container, start_s)]
 
@@ -64,7 +64,7 @@ def test_joined_recordings_are_one_video(tmp_path: Path, ext: str, name: str) ->
 def test_the_same_from_a_store_and_from_memory(tmp_path: Path) -> None:
     path = joined(tmp_path, "ts", STARTS["back"])
     whole = seen(path)
-    sources: list[Source] = [io.BytesIO(path.read_bytes()), RangeFile(Store(tmp_path), path.name)]
+    sources: list[VideoSource] = [io.BytesIO(path.read_bytes()), RangeFile(Store(tmp_path), path.name)]
     for source in sources:
         assert [entry for entry in seen(source, whole[40][0]) if entry[0] >= whole[40][0]] == whole[40:]
 
@@ -73,7 +73,9 @@ def test_all_packets_are_read_once_for_a_file(tmp_path: Path, monkeypatch: pytes
     path = joined(tmp_path, "ts", STARTS["anew"])
     remembered: list[Any] = []
     monkeypatch.setattr(
-        continuity, "remember", lambda *found, keep=continuity.remember: (remembered.append(found), keep(*found))
+        continuity,
+        "cache_breaks",
+        lambda *found, keep=continuity.cache_breaks: (remembered.append(found), keep(*found)),
     )
     for _ in range(3):
         for source in (path, RangeFile(Store(tmp_path), path.name)):
@@ -108,7 +110,7 @@ def test_a_break_costs_no_more_than_the_budget_allows(tmp_path: Path) -> None:
     with open_container(path) as container, pytest.raises(VideoError, match="time_budget"):
         list(frames(container, 1.5, budget=Budget(seconds=0)))
     with open_container(path) as container, pytest.raises(VideoError, match="too_long"):
-        list(frames(container, budget=Budget(last_s=2.0)))
+        list(frames(container, budget=Budget(max_time_s=2.0)))
 
 
 def test_a_pause_and_inexact_times_are_no_breaks(tmp_path: Path) -> None:

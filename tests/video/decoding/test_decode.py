@@ -21,7 +21,7 @@ from corpus.storage import MissingError, StorageError, Store
 from tests.helpers.videos import Shot, make_video, number_on
 from video.budget import VideoError
 from video.decoding.decode import audio_stream, frames, open_container, rational, time_base, video_stream
-from video.decoding.files import RangeFile, Source
+from video.decoding.files import RangeFile, VideoSource
 
 FRAMES = 60
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
@@ -100,7 +100,11 @@ def test_a_video_is_read_where_it_lies(tmp_path: Path, store_url: str) -> None:
     offset, size = media.add(b"second", "mp4", data)
     media.commit()
     store.publish("whole.mp4", data)
-    sources: list[Source] = [RangeFile(store, "media/0.tar", offset, size), io.BytesIO(data), store.full("whole.mp4")]
+    sources: list[VideoSource] = [
+        RangeFile(store, "media/0.tar", offset, size),
+        io.BytesIO(data),
+        store.full("whole.mp4"),
+    ]
     for source in sources:
         with open_container(source) as container:
             seen = {frame.time_s: number_on(frame.rgb()) for frame in frames(container, truth.times_s[40])}

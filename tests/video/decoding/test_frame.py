@@ -34,7 +34,7 @@ def test_mirrors_are_seen_as_players_show_them(tmp_path: Path, rotation: int) ->
     make_video(tmp_path / "mirror.mp4", [Shot(30, "photo")], size=SIZE, rotation=rotation, mirrored=True, gop=10)
     expected = seen_first(tmp_path / "plain.mp4").rgb().astype(int)
     frame = seen_first(tmp_path / "mirror.mp4")
-    assert frame.size == SIZE and frame.orientation.mirrors and not frame.as_stored
+    assert frame.size == SIZE and frame.orientation.is_mirror_image and not frame.stored_as_displayed
     assert np.abs(frame.rgb() - expected).mean() < 3
     found = probe(tmp_path / "mirror.mp4")
     assert (found.width, found.height, found.mirrored) == (*SIZE, True)
@@ -67,11 +67,11 @@ def test_all_eight_orientations_by_their_matrices(tmp_path: Path) -> None:
             stream.set_display_matrix([a * one, b * one, 0, c * one, d * one, 0, 0, 0, last])
             container.mux([*stream.encode(av.VideoFrame(64, 32, "yuv420p")), *stream.encode(None)])
         found = seen_first(path).orientation
-        if not np.array_equal(found.applied(stored), expected):
+        if not np.array_equal(found.apply(stored), expected):
             failed.append(((a, b, c, d), found))
-        turned = np.rot90(stored[:, :: -1 if found.mirrors else 1], found.rotation // 90)
+        turned = np.rot90(stored[:, :: -1 if found.is_mirror_image else 1], found.rotation // 90)
         if not np.array_equal(turned, expected):
-            failed.append(((a, b, c, d), found.rotation, found.mirrors))
+            failed.append(((a, b, c, d), found.rotation, found.is_mirror_image))
     assert not failed
     assert orientation_of(av.VideoFrame(16, 16, "yuv420p")) == Orientation()
 

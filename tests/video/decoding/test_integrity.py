@@ -15,7 +15,7 @@ from tests.helpers.damaging import damage
 from tests.helpers.videos import Shot, make_video
 from video.budget import Budget, VideoError
 from video.decoding.decode import frames, open_container
-from video.decoding.integrity import DecodedFrames, mp4_fault
+from video.decoding.integrity import DecodedFrames, mp4_error
 from video.stages.clips import Clips, ClipsSettings
 from video.transcode.cut import CutSettings, cut_many, cut_mp4
 
@@ -57,7 +57,7 @@ def test_a_clip_with_damaged_packets_is_encoded_anew(
     for row in rows:
         (mp4,) = contents(tmp_path, row, "mp4")
         assert decoded_whole(mp4) == row["mp4_frames"]
-        assert mp4_fault(mp4, Budget()) == ""
+        assert mp4_error(mp4, Budget()) == ""
         hurt = row["start_s"] < 3 < row["end_s"]
         assert row["remuxed"] == (not hurt)
         whole = round((row["end_s"] - row["start_s"]) * 25)
@@ -103,7 +103,7 @@ def test_damaged_sound_does_not_break_the_mp4(tmp_path: Path, name: str, filler:
     clips = list(cut_many(path, THREE, CutSettings(audio=True)))
     assert [clip.remuxed for clip in clips] == [True, True, True]
     for clip, before in zip(clips, whole, strict=True):
-        assert decoded_whole(clip.data) == 50 and not mp4_fault(clip.data, Budget())
+        assert decoded_whole(clip.data) == 50 and not mp4_error(clip.data, Budget())
         now, then = samples_in(clip.data), samples_in(before)
         assert len(now) == len(then)
         unhurt = len(now) if clip.index != 1 else 20_000
@@ -133,18 +133,18 @@ def test_samples_beyond_any_level_become_silence(tmp_path: Path, monkeypatch: py
 
 def test_the_fault_of_an_mp4_says_what_and_when(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", audio=True)
-    assert mp4_fault(path.read_bytes(), Budget()) == ""
+    assert mp4_error(path.read_bytes(), Budget()) == ""
     sound_only = film(tmp_path / "sound.mp4", audio=True)
     damage(sound_only, lambda time_s: 2.5 < time_s < 2.6, "audio")
-    assert mp4_fault(sound_only.read_bytes(), Budget()).startswith("its audio at 2.5")
-    assert mp4_fault(sound_only.read_bytes(), Budget(), first_frame=True) == ""
+    assert mp4_error(sound_only.read_bytes(), Budget()).startswith("its audio at 2.5")
+    assert mp4_error(sound_only.read_bytes(), Budget(), first_frame=True) == ""
     damage(path, lambda time_s: 2.9 < time_s < 3.1)
-    fault = mp4_fault(path.read_bytes(), Budget())
+    fault = mp4_error(path.read_bytes(), Budget())
     assert fault.startswith(("its video at 2.", "its video at 3.")), fault
-    assert mp4_fault(path.read_bytes(), Budget(), first_frame=True) == ""
+    assert mp4_error(path.read_bytes(), Budget(), first_frame=True) == ""
     damage(path, lambda time_s: time_s < 6)
-    assert "does not decode" in mp4_fault(path.read_bytes(), Budget(), first_frame=True)
-    assert mp4_fault(b"no video", Budget())
+    assert "does not decode" in mp4_error(path.read_bytes(), Budget(), first_frame=True)
+    assert mp4_error(b"no video", Budget())
 
 
 def test_frames_are_noted_once_in_rising_order(tmp_path: Path) -> None:

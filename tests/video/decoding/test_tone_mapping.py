@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from video.budget import VideoError
 from video.decoding.decode import frames, open_container
-from video.decoding.tone_mapping import Colours, compressed, hlg_light, mapped, pq_codes, pq_light
+from video.decoding.tone_mapping import Colours, compress_highlights, hlg_light, pq_codes, pq_light, tone_map
 from video.frames import Downscaler
 from video.probe import probe
 from video.transcode.cut import cut_many
@@ -124,7 +124,7 @@ def test_patches_come_back_in_frames_and_in_mp4(tmp_path: Path, name: str) -> No
 
 def test_light_beyond_sdr_is_compressed_and_never_clipped_before_1000_nits() -> None:
     nits = np.array([0.0, 0.1, 1.0, 10.0, 50.0, 85.0, 150.0, 203.0, 400.0, 700.0, 999.0, 1000.0, 4000.0])
-    brought = compressed(nits)
+    brought = compress_highlights(nits)
     assert brought[:6] == pytest.approx(nits[:6], rel=1e-6, abs=1e-9)
     assert (np.diff(brought[:12]) > 0).all()
     assert brought[-2:] == pytest.approx([203.0, 203.0], rel=1e-6)
@@ -144,14 +144,14 @@ def test_a_wide_gamut_alone_is_brought_into_the_small_one(tmp_path: Path, primar
     """White and greys stay; what BT.709 can show keeps its colour, as another code than before."""
     colours = Colours("sdr", primaries)
     greys = np.linspace(0, 1, 9)[:, None].repeat(3, 1)
-    assert mapped(greys, colours) == pytest.approx(greys, abs=1e-3)
-    assert mapped(np.array([[0.8, 0.2, 0.2]]), colours)[0, 0] > 0.8
+    assert tone_map(greys, colours) == pytest.approx(greys, abs=1e-3)
+    assert tone_map(np.array([[0.8, 0.2, 0.2]]), colours)[0, 0] > 0.8
     if primaries == BT2020:
         codes = (np.clip((PATCHES / 255) ** 2.4 @ FROM_BT709.T, 0, None)) ** (1 / 2.4)
         film(tmp_path / "a.mp4", codes, 14, BT2020, 9)
         with open_container(tmp_path / "a.mp4") as container:
             frame = next(frames(container))
-            assert frame.colours.dynamic_range == "sdr" and not frame.as_stored
+            assert frame.colours.dynamic_range == "sdr" and not frame.stored_as_displayed
             assert np.abs(patches_in(frame.rgb()) - PATCHES).max() <= 6
 
 
@@ -160,7 +160,7 @@ def test_sdr_is_left_as_it_is(tmp_path: Path) -> None:
     assert probe(tmp_path / "a.mp4").dynamic_range == "sdr"
     with open_container(tmp_path / "a.mp4") as container:
         frame = next(frames(container))
-        assert frame.as_stored and np.abs(patches_in(frame.rgb()) - PATCHES).max() <= 5
+        assert frame.stored_as_displayed and np.abs(patches_in(frame.rgb()) - PATCHES).max() <= 5
 
 
 def test_colours_without_a_matrix_are_refused(tmp_path: Path) -> None:

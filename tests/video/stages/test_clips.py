@@ -208,7 +208,12 @@ def test_a_short_video_that_is_described_as_a_whole_is_one_clip(tmp_path: Path) 
         (twice, "three places", ["a walk"], []),
     ]:
         (row,) = run_clips(tmp_path, Clips(BOTH), [given])
-        assert (row["kind"], row["text"], row["other_texts"], row["questions"]) == ("whole", text, others, questions)
+        assert (row["kind"], row["text"], row["other_texts"], row["questions"]) == (
+            "whole_video",
+            text,
+            others,
+            questions,
+        )
         assert row["video_other_texts"] == others
         assert (row["start_s"], row["end_s"]) == (0.0, pytest.approx(end_s(truth)))
         assert mp4_numbers(tmp_path, row) == list(range(165))

@@ -84,7 +84,7 @@ def test_a_short_video_is_one_window_with_what_is_said_of_the_whole(tmp_path: Pa
     about = [moment(None, question="What?", answer="This."), moment(0.0, 3.0, "a start"), moment(3.0, None, "an end")]
     video = video_row(path, text="all of it", annotations=about, timed=True)
     (row,) = windows(tmp_path, grouped(tmp_path, video))
-    assert (row["kind"], row["start_s"], row["end_s"]) == ("whole", 0.0, 8.0)
+    assert (row["kind"], row["start_s"], row["end_s"]) == ("whole_video", 0.0, 8.0)
     assert (row["text"], row["video_text"], row["context"]) == ("all of it", "all of it", "(1) a start (2) an end")
     assert row["questions"] == row["video_questions"] == [{"question": "What?", "answer": "This."}]
     assert row["group"] == ""

@@ -36,7 +36,7 @@ class Continuity:
     """Moves the packets of one stream, from the first of a file on, to times that go on over every break."""
 
     def __init__(self, base: Fraction, known_offsets: Sequence[int] | None = None) -> None:
-        """`base`: seconds in a tick of the stream. `known_offsets`: what is added after each break, where that is known."""
+        """`base`: seconds in a tick. `known_offsets`: ticks to add after each break; None: to be found."""
         self._gap, self._back = (round(seconds / base) for seconds in (_GAP_S, _BACK_S))
         self._known_offsets = known_offsets
         self._last: int | None = None  # decoding time of the newest packet, as the file has it

@@ -187,13 +187,13 @@ def frames(
     budget: Budget | None = None,
     packet_times_s: list[float] | None = None,
 ) -> Iterator[Frame]:
-    """Decoded frames in presentation order, times strictly rising: from the keyframe at or before `start_s -
-    warm_up_s` (so some frames before that time come too) up to the last one before `end_s`.
+    """Yields decoded frames in presentation order, their times strictly rising.
 
-    None: from the first, to the last. Can be called again and again on a container, one call at a time; a packet that
-    cannot be decoded is passed over. `packet_times_s` gets the time of each packet that the decoder is given. Raises VideoError:
-    broken, when nothing or no longer anything can be decoded, and at what goes beyond the budget. Sets all other
-    streams to be skipped: read sound from a container of its own.
+    They begin at the keyframe at or before `start_s - warm_up_s` (None: the first), so some earlier frames come too,
+    and end with the last before `end_s` (None: the last). A container can be read again and again, one call at a time.
+    A packet that cannot be decoded is skipped. `packet_times_s` gets the time of each packet that is decoded. Raises
+    VideoError: broken, when nothing (more) can be decoded, and at what exceeds the budget. All other streams are set to
+    be discarded: audio needs a container of its own.
     """
     import av
 

@@ -24,7 +24,7 @@ class Orientation(NamedTuple):
 
     @property
     def rotation(self) -> int:
-        """Degrees counterclockwise by which the picture is turned, after it was mirrored where `is_mirror_image` says so."""
+        """Degrees counterclockwise by which the picture is turned, after it is mirrored where `is_mirror_image`."""
         return {
             (False, False, False): 0,
             (True, False, True): 90,

@@ -34,7 +34,7 @@ def copy(folder: Path) -> Path:
 
 def test_the_names_are_those_of_all_packages() -> None:
     packages = {path.parent.name for path in HOME.glob("*/__init__.py")}
-    assert packages - {"benchmarks", "demo"} == set(rzen_corpus.PACKAGES)
+    assert packages - {"benchmarks", "demo", "tests"} == set(rzen_corpus.PACKAGES)
 
 
 def test_packages_of_the_working_directory_are_not_taken(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ def test_an_error_says_where(tmp_path: Path) -> None:
 
     outcome = run(tmp_path, Answers(lookup), [KEPT] * 8)
     assert "KeyError: 'planted' (lookup, line " in outcome.error
-    assert outcome.error.endswith("of test_work.py)")
+    assert outcome.error.endswith("of test_execution.py)")
 
 
 # A new generation

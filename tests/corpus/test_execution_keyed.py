@@ -100,7 +100,9 @@ def test_conclusions_on_rows_that_are_not_the_shards_are_refused(tmp_path: Path,
 def test_an_error_of_map_names_the_shard(tmp_path: Path) -> None:
     stage = Largest()
     task = task_for(tmp_path, stage, [KEPT] * 20, [KEPT] * 20)
-    with pytest.raises(ShardError, match=r"stage largest, s/000000: ValueError: planted \(map, line \d+ of test_work"):
+    with pytest.raises(
+        ShardError, match=r"stage largest, s/000000: ValueError: planted \(map, line \d+ of test_execution_keyed"
+    ):
         ShuffleMapJob(stage, str(tmp_path)).open()(task)
 
 

@@ -18,7 +18,7 @@ import xxhash
 from datasketch import MinHash, MinHashLSH
 
 from benchmarks.harness import timed, versus
-from corpus.text.near import TextNearSettings, band_plan, near_texts
+from corpus.text.minhash import TextNearSettings, band_plan, near_texts
 
 SETTINGS = TextNearSettings()
 TEXTS = 30_000

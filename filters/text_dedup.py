@@ -16,14 +16,16 @@ from corpus.hashing import mix64
 from corpus.schema import Status
 from corpus.stage import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.keys import list_keys, one_array, side_keys
-from corpus.text.minhash import Shingles, shingles, signatures
-from corpus.text.near import (
+from corpus.text.minhash import (
     Pairs,
+    Shingles,
     TextNearSettings,
     band_plan,
     jaccard_at_least,
     shared_keys,
+    shingles,
     signature_band_keys,
+    signatures,
     smallest_values,
     unique_pairs,
 )

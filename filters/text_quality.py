@@ -20,7 +20,8 @@ from corpus.stage import ROWS, Gives, MapStage, Shard
 from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import one_array, side_keys
 from corpus.text.language import LANGUAGES, in_another_language
-from corpus.text.minhash import shingle_hashes, split_words
+from corpus.text.minhash import shingle_hashes
+from corpus.text.words import split_words
 
 # The reasons why negatives are removed from their lists, in the order of the checks; each is a column of counts.
 NEGATIVE_REASONS = ("negative_unusable", "positive_among_negatives", "negative_repeated")

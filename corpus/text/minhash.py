@@ -1,44 +1,47 @@
-"""Sets of word shingles and their MinHash signatures, for whole columns of texts.
+"""Near-duplicate texts: sets of word shingles, MinHash signatures, locality-sensitive hashing, and an exact check.
 
-MinHash: A. Broder, On the resemblance and containment of documents, 1997. Two sets agree in each of a signature's
-numbers with the probability of their Jaccard similarity.
+Two sets agree in each of a signature's numbers with the probability of their Jaccard similarity (A. Broder, On the
+resemblance and containment of documents, 1997). A signature is cut into bands of rows; texts that agree in all rows of
+a band share a key, and those that share a key are compared. Two texts of similarity s share one of b bands of r rows
+with the probability 1 - (1 - s^r)^b (J. Leskovec, A. Rajaraman, J. Ullman, Mining of Massive Datasets, 3.4). What is
+compared is the sets themselves, so no pair that is found is less similar than was asked for; what chance keeps from
+being compared is missed.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from corpus.hashing import hash_strings, mix64
+from corpus.settings import Settings
 from corpus.text.keys import normalize_for_comparison, one_array
+from corpus.text.words import split_words_and_signs
 
-# Scripts that put no blanks between words: each character counts as one.
-UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
-_BETWEEN_WORDS = r"[^\p{L}\p{N}\p{M}]+"
-# Signs that tell texts apart as words do: C++ and C#, x < 3 and x > 3, 50 % and 50 $, stars, emoji. In UTF-8 all begin
-# with a byte of `_SIGN_BYTES`, as do those that `_MARKED` reads as signs.
-_SIGNS = (
-    r"+<>=|~^$#%\\\x{a2}-\x{a7}\x{a9}\x{ac}\x{ae}\x{b0}\x{b1}\x{b6}\x{d7}\x{f7}\x{2030}\x{2044}\x{20a0}-\x{20bf}"
-    r"\x{2190}-\x{2bff}\x{ff03}-\x{ff05}\x{ff0b}\x{ff1c}-\x{ff1e}\x{1f000}-\x{1faff}"
-)
-_ASCII_SIGNS = b"+<>=|~^$#%\\"
-_SIGN_BYTES = _ASCII_SIGNS + b"\xc2\xe2\xef\xf0"
-_BETWEEN_WORDS_AND_SIGNS = (
-    rf"[^\p{{L}}\p{{N}}\p{{M}}{_SIGNS}]+|[\x{{fe0e}}\x{{fe0f}}]"  # nor what selects an emoji's form
-)
-# Punctuation that is a sign next to a number: a minus, times, and what stands inside 1.5, 3/4 and 10:30.
-_MARKED = (
-    (r"(^|[^\p{L}\p{N}\p{M}\-–−])[-–−][ \x{a0}]?(\p{N})", r"\1 − \2"),
-    (r"(?: \* |\*)(\p{N})", r" ∗ \1"),
-    (r"(\p{N})\.(\p{N})", r"\1 ⋅ \2"),
-    (r"(\p{N})/(\p{N})", r"\1 ∕ \2"),
-    (r"(\p{N}):(\p{N})", r"\1 ∶ \2"),
-)
+Pairs = tuple[np.ndarray, np.ndarray]  # two int64[m]: pair i is (first[i], second[i]), first[i] < second[i]
+
 _BLOCK_TEXTS = 128  # whose signatures are made side by side: with the step's numbers they fit a core's cache
 _NONE = np.uint32(0xFFFFFFFF)
+_NUMBERS_AT_ONCE = 1 << 20  # in sets that are compared in one go
+
+
+class TextNearSettings(Settings):
+    """What counts as nearly the same text."""
+
+    min_jaccard: float = Field(0.8, ge=0.3, le=1, description="of the texts' sets of shingles: shared / all")
+    shingle_words: int = Field(3, ge=1, le=10, description="words of a shingle; characters in scripts without blanks")
+    permutations: int = Field(128, ge=16, le=1024, description="numbers of a MinHash signature")
+    min_recall: float = Field(0.99, gt=0, lt=1, description="share of the pairs at `min_jaccard` to be compared")
+    max_shingles: int = Field(512, ge=64, description="longer texts are compared by a sample of that many shingles")
+    max_compared: int = Field(
+        64, ge=1, description="texts of one bucket (boilerplate) that each is compared with: those most like it"
+    )
 
 
 @dataclass(frozen=True)
@@ -74,79 +77,6 @@ class Shingles:
 def spread(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The places start, start + 1 ... of each run of some sizes, one run after the other, int64."""
     return np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
-
-
-def split_words(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Lower-case words of each text, without punctuation: a list array; null and what has no words give no words."""
-    texts = pc.utf8_lower(pc.fill_null(one_array(texts), ""))
-    return _split(pc.replace_substring_regex(texts, _BETWEEN_WORDS, " "))
-
-
-def _split(texts: pa.Array) -> pa.Array:
-    """Words of texts that have nothing but words and blanks."""
-    if not pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
-        texts = pc.replace_substring_regex(texts, UNSPACED, r" \1 ")
-    texts = pc.ascii_trim_whitespace(texts)
-    texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts)
-    return pc.ascii_split_whitespace(texts)
-
-
-def split_words_and_signs(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Words of each text as `split_words` gives them, and in their places the signs that tell texts apart.
-
-    Signs are symbols (of mathematics, currencies, emoji), and punctuation next to a number that changes it.
-    """
-    texts = pc.utf8_lower(pc.fill_null(one_array(texts), ""))
-    signed = np.flatnonzero(_may_have_signs(texts))
-    if not len(signed):
-        return split_words(texts)
-    some = texts.take(pa.array(signed))
-    for pattern, sign in _MARKED:
-        some = pc.replace_substring_regex(some, pattern, sign)
-    some = pc.replace_substring_regex(some, f"([{_SIGNS}])", r" \1 ")
-    some = pc.replace_substring_regex(some, _BETWEEN_WORDS_AND_SIGNS, " ")
-    mask = np.zeros(len(texts), dtype=bool)
-    mask[signed] = True
-    plain = pc.replace_substring_regex(texts.filter(pa.array(~mask)), _BETWEEN_WORDS, " ")
-    order = np.empty(len(texts), np.int64)
-    order[~mask], order[mask] = np.arange(len(plain)), len(plain) + np.arange(len(some))
-    return _split(pa.concat_arrays([plain, some]).take(pa.array(order)))
-
-
-def _may_have_signs(texts: pa.Array) -> np.ndarray:
-    """False for texts without any character that `split_words_and_signs` may take for a sign, bool[n].
-
-    Looks at bytes: at the first ones of signs, and at those of punctuation with a digit behind them, blanks aside.
-    """
-    texts = texts.cast(pa.large_string())
-    _, offsets, data = texts.buffers()
-    found = np.zeros(len(texts), dtype=bool)
-    if offsets is None or data is None or not data.size:
-        return found
-    places = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    some = np.frombuffer(data, np.uint8)[: places[-1]]
-    at = np.flatnonzero(_IS_SIGN_BYTE[some])
-    following = some[np.minimum(at + 1, len(some) - 1)]
-    after_blank = some[np.minimum(at + 2, len(some) - 1)]
-    digit = _IS_DIGIT[following] | ((following == 32) & _IS_DIGIT[after_blank]) | (following >= 0x80)
-    times = (some[at] == 0xC3) & ((following == 0x97) | (following == 0xB7))
-    kept = _IS_SURE_SIGN[some[at]] | times | (_IS_NUMBER_MARK[some[at]] & digit)
-    rows = np.searchsorted(places, at[kept], side="right") - 1
-    found[rows[rows >= 0]] = True
-    return found
-
-
-def _byte_set(members: bytes) -> np.ndarray:
-    table = np.zeros(256, dtype=bool)
-    table[list(members)] = True
-    return table
-
-
-_NUMBER_MARKS = b"-*./:"
-_IS_DIGIT = _byte_set(b"0123456789")
-_IS_SURE_SIGN = _byte_set(_SIGN_BYTES)
-_IS_NUMBER_MARK = _byte_set(_NUMBER_MARKS)
-_IS_SIGN_BYTE = _byte_set(_SIGN_BYTES + _NUMBER_MARKS + b"\xc3")
 
 
 def shingle_hashes(words: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -219,3 +149,124 @@ def _scramble(values: np.ndarray, tag: int) -> np.ndarray:
     values = (values ^ (values >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     values = (values ^ (values >> np.uint32(13))) * np.uint32(0xC2B2AE35)
     return values ^ (values >> np.uint32(16))
+
+
+def band_plan(settings: TextNearSettings) -> tuple[int, int]:
+    """Bands and rows of a band: as many rows as the recall allows (little is compared in vain), then as few bands."""
+    missed = math.log(1 - settings.min_recall)
+    for rows in range(settings.permutations, 0, -1):
+        shared = settings.min_jaccard**rows
+        bands = 1 if shared >= settings.min_recall else math.ceil(missed / math.log1p(-shared))
+        if bands * rows <= settings.permutations:
+            return bands, rows
+    return settings.permutations, 1
+
+
+def signature_band_keys(signed: np.ndarray, bands: int, rows: int) -> np.ndarray:
+    """The key of each band of each signature, uint64[n, bands]: those of different bands differ."""
+    keys = np.empty((len(signed), bands), dtype=np.uint64)
+    for band in range(bands):
+        key = np.full(len(signed), mix64(np.array([band + 1], np.uint64))[0])
+        for row in range(band * rows, (band + 1) * rows):
+            key = mix64(key + signed[:, row])
+        keys[:, band] = key
+    return keys
+
+
+def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) -> Pairs:
+    """Positions of texts that are nearly the same, each pair once, in ascending order; all texts in memory.
+
+    Takes about 4 bytes a shingle, and 4 × `permutations` + 8 × bands a text.
+    """
+    sets = shingles(texts, settings.shingle_words)
+    bands, rows = band_plan(settings)
+    keys = signature_band_keys(signatures(sets, bands * rows), bands, rows)
+    samples = sets.smallest(settings.max_shingles)
+    similarity_order = smallest_values(samples)
+    items = np.arange(len(sets))
+    found = [shared_keys(keys[:, band], items, similarity_order, settings.max_compared) for band in range(bands)]
+    first, second = unique_pairs(found, len(sets))
+    near = jaccard_at_least(samples, first, second, settings)
+    return first[near], second[near]
+
+
+def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, most: int) -> Pairs:
+    """Pairs of `items` (int64[n]) that share a key. In a bucket of more than `most` + 1, each only with the `most` that
+    follow it in the order of `similarity_order` (unsigned, n), then of the items."""
+    order = np.lexsort((items, similarity_order, keys))
+    keys, items = keys[order], items[order]
+    found = []
+    going = np.arange(max(0, len(keys) - 1))
+    for step in range(1, most + 1):
+        going = going[going + step < len(keys)]
+        going = going[keys[going] == keys[going + step]]
+        if not len(going):
+            break
+        found.append((items[going], items[going + step]))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+
+
+def unique_pairs(pairs: list[Pairs], items: int) -> Pairs:
+    """Each pair of different items 0 .. items - 1 once, ordered."""
+    first = np.concatenate([np.minimum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)
+    second = np.concatenate([np.maximum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)
+    both = np.unique(first[first != second] * max(1, items) + second[first != second])
+    return both // max(1, items), both % max(1, items)
+
+
+def smallest_values(sets: Shingles) -> np.ndarray:
+    """The smallest number of each set, uint32[n], 0 of an empty one: sets that are alike lie together in its order."""
+    least = np.zeros(len(sets), dtype=np.uint32)
+    some = np.flatnonzero(sets.sizes > 0)
+    least[some] = sets.values[sets.offsets[some]]
+    return least
+
+
+def jaccard_at_least(
+    samples: Shingles, first: np.ndarray, second: np.ndarray, settings: TextNearSettings
+) -> np.ndarray:
+    """Which pairs of sets (samples of at most `max_shingles` numbers) reach `min_jaccard`, bool[m]."""
+    sizes = samples.sizes
+    least = np.minimum(sizes[first], sizes[second])
+    near = least >= settings.min_jaccard * np.maximum(sizes[first], sizes[second])  # else they cannot be
+    places = np.flatnonzero(near)
+    for some in _parts(places, (sizes[first] + sizes[second])[places]):
+        found_jaccard = jaccard(samples, first[some], second[some], settings.max_shingles)
+        near[some] = found_jaccard >= settings.min_jaccard - 1e-9
+    return near
+
+
+def jaccard(samples: Shingles, first: np.ndarray, second: np.ndarray, most: int) -> np.ndarray:
+    """Jaccard similarity of pairs of sets, float64[m]; 0 for two empty ones.
+
+    Exact where both have fewer than `most` numbers. Else it is that of the `most` smallest numbers of their union, of
+    which the samples hold all: a random sample, with a standard error of at most 0.5 / sqrt(most).
+    """
+    pairs = np.arange(len(first), dtype=np.uint64) << np.uint64(32)
+    ends = np.concatenate([first, second])
+    sizes = samples.sizes[ends]
+    numbers = np.repeat(np.concatenate([pairs, pairs]), sizes)
+    numbers |= samples.values[spread(samples.offsets[ends], sizes)]
+    numbers.sort()
+    new = np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]
+    union = numbers[new]
+    twice = np.diff(np.append(np.flatnonzero(new), len(numbers))) == 2
+    pair = (union >> np.uint64(32)).astype(np.int64)
+    counts = np.bincount(pair, minlength=len(first))
+    if len(sizes) and sizes.max() >= most:
+        sampled = np.maximum(samples.sizes[first], samples.sizes[second]) >= most
+        rank = np.arange(len(union)) - np.repeat(np.cumsum(counts) - counts, counts)
+        counted = ~sampled[pair] | (rank < most)
+        pair, twice = pair[counted], twice[counted]
+        counts = np.bincount(pair, minlength=len(first))
+    shared = np.bincount(pair, weights=twice, minlength=len(first))
+    return shared / np.maximum(counts, 1)
+
+
+def _parts(places: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """The places in runs of about _NUMBERS_AT_ONCE numbers."""
+    if len(places):
+        cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _NUMBERS_AT_ONCE)) + 1
+        yield from np.split(places, cuts)

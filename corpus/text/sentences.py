@@ -1,12 +1,9 @@
-"""Words, quotations and sentences of a caption, by rules of their typography."""
+"""Quotations and sentences of a caption, by rules of their typography."""
 
 from __future__ import annotations
 
 import itertools
 import re
-
-# A word, its apostrophes and hyphens included. Scripts that don't put spaces between words: each character is one.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+(?:['’-][^\W_]+)*")
 
 # A mark after a digit is inches; an apostrophe inside a word, or before a decade, is none of a quotation's. Each
 # alternative starts with its character, so that the search skips all others.
@@ -145,11 +142,6 @@ _GOES_ON = re.compile(r"[,;:(\[{/&+=–—、，；：（・-]$")
 _CLOSED = re.compile(r"""[.!?…。！？।؟۔]["”’')\]»」』]{0,8}$""")
 _LAST_TOKEN = re.compile(r"[\w.]*$")
 _INITIALS = re.compile(r"[^\W\d]|(?:\w\.)+\w|(?:\w+\.)+[a-z]", re.IGNORECASE)  # J., U.S., Ph.D.
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, in lower case."""
-    return _WORD.findall(text.lower())
 
 
 def without_quotations(text: str) -> str:

@@ -15,16 +15,15 @@ import pyarrow.compute as pc
 from corpus.schema import Status
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
-from corpus.text.minhash import UNSPACED
+from corpus.text.words import counts_between_blanks
 from pipelines.pairs.existing import BEST_PAIRS, TEXT_DUPLICATES, TEXTS, images_of
 
 MOST_WORDS = 60  # more of them make no better a caption
 
 
-def word_counts(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Words of each text (int32), of more than MOST_WORDS so many; of scripts without blanks, characters."""
-    words = pc.count_substring_regex(pc.replace_substring_regex(texts, UNSPACED, r" \1 "), r"[^\s\p{Z}]+")
-    return pc.min_element_wise(words, pa.scalar(MOST_WORDS, pa.int32()))
+def caption_words(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Counts the words of each text, int32[n]; MOST_WORDS where there are more. A file name is no better a caption."""
+    return pc.min_element_wise(counts_between_blanks(texts), pa.scalar(MOST_WORDS, pa.int32()))
 
 
 class BestPairs(ShuffleStage):
@@ -69,7 +68,7 @@ class BestPairs(ShuffleStage):
             {
                 "key": pa.array(keys, pa.uint64()),
                 "row_address": shard.row_addresses[np.array(rows, np.int64)],
-                "words": word_counts(pa.array(texts, pa.string())),
+                "words": caption_words(pa.array(texts, pa.string())),
             }
         )
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from corpus.schema import Status
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
-from pipelines.pairs.best_pairs import word_counts
+from pipelines.pairs.best_pairs import caption_words
 
 BEST_TEXTS = "best_texts"
 
@@ -54,7 +54,7 @@ class BestTexts(ShuffleStage):
                 "key": pa.array(keys, pa.uint64()),
                 "row_address": shard.row_addresses[rows],
                 "kept": pc.equal(judged.column("status").take(rows), str(Status.KEPT)),
-                "words": word_counts(texts),
+                "words": caption_words(texts),
                 "text": texts,
             }
         )

@@ -19,13 +19,15 @@ from corpus.schema import ITEM_ID_BYTES, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, S
 from corpus.sides import side_ids
 from corpus.stage import Gives, Shard, ShuffleStage
 from corpus.text.keys import one_array
-from corpus.text.minhash import Shingles, shingles, signatures
-from corpus.text.near import (
+from corpus.text.minhash import (
+    Shingles,
     TextNearSettings,
     band_plan,
     jaccard_at_least,
     shared_keys,
+    shingles,
     signature_band_keys,
+    signatures,
     smallest_values,
     unique_pairs,
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from corpus.text.sentences import words
+from corpus.text.words import words
 
 _ECHO = 4  # words of the n-grams by which a prompt is recognised
 _MOST_OF_CAPTION = 0.6

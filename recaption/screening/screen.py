@@ -33,7 +33,8 @@ from corpus.settings import Settings
 from corpus.text.clean import clean_characters, one_line
 from corpus.text.language import LANGUAGES, is_in_another_language
 from corpus.text.mojibake import fix_mojibake, is_mojibake
-from corpus.text.sentences import goes_on, has_end_mark, sentences, truncate_to_sentence, without_quotations, words
+from corpus.text.sentences import goes_on, has_end_mark, sentences, truncate_to_sentence, without_quotations
+from corpus.text.words import words
 from recaption.prompts import Prompt
 from recaption.screening.chatter import cut_talk, has_chatter, thinks_aloud
 from recaption.screening.markup import has_markup, repair

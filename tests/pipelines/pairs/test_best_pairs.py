@@ -11,7 +11,7 @@ import pytest
 from corpus.schema import item_id
 from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store
-from pipelines.pairs.best_pairs import MOST_WORDS, BestPairs, word_counts
+from pipelines.pairs.best_pairs import MOST_WORDS, BestPairs, caption_words
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 A, B, C = (item_id(name.encode()) for name in "abc")
@@ -82,5 +82,5 @@ def test_pairs_of_another_form_are_left_alone(other: SourcePair) -> None:
 
 def test_words_are_counted_in_all_scripts() -> None:
     texts = ["", "two words", " IMG_2034-final.jpg ", "a\u3000b\u00a0c", "一只狗在海滩上", "la playa"]
-    assert word_counts(pa.array(texts)).to_pylist() == [0, 2, 1, 3, 7, 2]
+    assert caption_words(pa.array(texts)).to_pylist() == [0, 2, 1, 3, 7, 2]
     assert removed([caption("狗", "a.jpg"), caption("一只狗在海滩上", "a.jpg")]) == {(0, 0): (0, 1)}

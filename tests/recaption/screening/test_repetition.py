@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.text.sentences import words
+from corpus.text.words import words
 from recaption.prompts import load_library
 from recaption.screening.repetition import (
     echoes_prompt,

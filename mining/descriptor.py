@@ -22,7 +22,7 @@ import pyarrow as pa
 from corpus.hashing import hash_strings
 from corpus.image.decode import Pixels
 from corpus.text.keys import normalize_text
-from corpus.text.sentences import words
+from corpus.text.words import words
 
 _SIDE_PX = 64  # at which pictures are described
 _GRID = 4  # cells of a side

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 import pyarrow as pa
 
 from corpus.text.clean import TextCleanSettings, clean_text
-from corpus.text.keys import normalize_for_comparison
+from corpus.text.keys import normalize_text
 
 SIDE = pa.struct(
     [
@@ -111,14 +111,14 @@ def true_negatives(
 ) -> Iterator[Side]:
     """Selects the first `limit` of a row's negatives that are not empty, not one of its positives and not repeated.
 
-    Equal are sides of the same images and of texts that differ in nothing but case and blanks around them. Where a row
-    has several positives, texts are cleaned before they are compared with these: the stage that cleans all texts sees
-    the one positive of a pair only. Adds to `counts` how many were kept, and why the others were not.
+    Equal are sides of the same images and of texts that count as the same (`corpus.text.keys`). Where a row has several
+    positives, texts are cleaned before they are compared with these: the stage that cleans all texts sees the one
+    positive of a pair only. Adds to `counts` how many were kept, and why the others were not.
     """
     not_negative = {normalize_side(side) for side in positives}
-    cleaned: Sequence[NormalizedSide] = (
-        _clean_sides([*positives, *negatives]) if len(not_negative) > 1 and negatives else ()
-    )
+    cleaned: Sequence[NormalizedSide] = ()
+    if len(not_negative) > 1 and negatives:
+        cleaned = [normalize_side(_clean(side)) for side in (*positives, *negatives)]
     not_cleaned = set(cleaned[: len(positives)])
     seen: set[NormalizedSide] = set()
     for side, clean in zip_longest(negatives, cleaned[len(positives) :]):
@@ -139,15 +139,13 @@ def true_negatives(
 
 
 def normalize_side(side: Side) -> NormalizedSide:
-    """Normalizes a side for comparison: without case, and without blanks around its text."""
-    return side.text.strip().casefold(), side.images
+    """Normalizes a side for comparison."""
+    return normalize_text(side.text), side.images
 
 
-def _clean_sides(sides: Sequence[Side]) -> list[NormalizedSide]:
-    texts = pa.array([side.text if _is_clean(side.text) else clean_text(side.text, _CLEAN) for side in sides])
-    return list(zip(normalize_for_comparison(texts).to_pylist(), (side.images for side in sides), strict=True))
-
-
-def _is_clean(text: str) -> bool:
-    """Tells of some texts that cleaning would not change them; of others it is not known."""
-    return text.isascii() and text.isprintable() and "&" not in text and "<" not in text
+def _clean(side: Side) -> Side:
+    """Cleans the text of a side."""
+    text = side.text
+    if text.isascii() and text.isprintable() and "&" not in text and "<" not in text:
+        return side  # cleaning changes nothing but blanks, which don't count
+    return replace(side, text=clean_text(text, _CLEAN))

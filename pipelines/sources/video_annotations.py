@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from corpus.settings import Settings, nearest_key
+from corpus.text.keys import normalize_text
 from pipelines.sources.json_records import BadRecord, BadRecordError, records, refuse_unread_times, seconds, text_of
 
 _PLAIN_KEYS = ("video", "start_s", "end_s", "text", "question", "answer")
@@ -269,9 +270,7 @@ _REQUEST_CHARACTERS = 600  # of a prompt: the request comes first
 def asks_for_description(prompt: str, known: Collection[str] = ()) -> bool:
     """Tells whether a prompt asks for a description of the whole video, so that its answer is one.
 
-    `known`: further prompts that do, compared without regard to case and blanks.
+    `known`: further prompts that do (`corpus.text.keys.normalize_text` says which count as the same).
     """
-    normalized = " ".join(prompt.lower().split())
-    return bool(_REQUEST.match(normalized[:_REQUEST_CHARACTERS])) or normalized in {
-        " ".join(text.lower().split()) for text in known
-    }
+    beginning = " ".join(prompt.lower().split())[:_REQUEST_CHARACTERS]
+    return bool(_REQUEST.match(beginning)) or normalize_text(prompt) in set(map(normalize_text, known))

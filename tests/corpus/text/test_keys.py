@@ -3,7 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from corpus.text import keys
 from corpus.text.keys import list_keys, normalize_for_comparison, normalize_text, side_keys, text_keys
 
 SIDE = pa.struct([("text", pa.string()), ("images", pa.list_(pa.string()))])
@@ -45,6 +48,27 @@ def test_sides_are_the_same_if_texts_and_images_are():
     assert len(np.unique(keys, axis=0)) == len(sides) - 1
     assert np.array_equal(side_keys(column.slice(3, 2)), keys[3:5])
     assert side_keys(column.slice(0, 0)).shape == (0, 2)
+
+
+@given(st.text() | st.text("aBÀe\u0301\u0323İΣσ猫Ａ '\"’`´«.,!…。\t\n\v\x1c\x85\xa0\u3000"))
+def test_any_text_is_compared_alone_as_in_a_column(text):
+    assert [normalize_text(text)] == normalize_for_comparison(pa.array([text])).to_pylist()
+
+
+def test_any_character_is_compared_alone_as_in_a_column():
+    texts = [f"{chr(code)}a{chr(code)}" for code in range(0x20000)]
+    texts = [text for text in texts if keys._ALIKE.fullmatch(text)]  # the others go through a column
+    assert len(texts) > 60_000
+    expected = normalize_for_comparison(pa.array(texts)).to_pylist()
+    found = map(normalize_text.__wrapped__, texts)
+    assert [pair for pair in zip(texts, found, expected, strict=True) if pair[1] != pair[2]] == []
+
+
+def test_a_text_is_compared_alike_whatever_else_is_in_its_column():
+    texts = ["`a`", "A\tb.", '"a"', "é", "’a’ b"]
+    found = normalize_for_comparison(pa.array(texts)).to_pylist()
+    assert [normalize_for_comparison(pa.array([text]))[0].as_py() for text in texts] == found
+    assert found[0] == found[2] == "a"
 
 
 def test_one_text_is_compared_as_a_column_of_texts_is():

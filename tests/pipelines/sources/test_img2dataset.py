@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.media import read_contents
+from corpus.processes import run_bounded
 from corpus.settings import SettingsError
 from corpus.stage import ROWS
 from pipelines.download import img2dataset_worker
-from pipelines.download.img2dataset import run_bounded
 from pipelines.sources.img2dataset import Img2datasetReader, Img2datasetSource
 from pipelines.sources.source_shards import source_fingerprint
 from tests.helpers.downloading import site

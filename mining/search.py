@@ -86,7 +86,7 @@ class TopK:
         self._rows = int(np.clip(free // 4 // (self._columns * 5), 1, self._fast.most_rows))
         self._window = Window(dimension, most_bytes=free // 4)
 
-        self._proposals = k + max(20, k // 5)
+        self._proposals = proposals(k)
         self._width = 4 * self._proposals
         self._error = np.zeros(rows)
         self._floor = np.full(rows, -np.inf)  # k candidates have exact scores that are no lower
@@ -272,7 +272,12 @@ class _Block:
 
 def query_bytes(dimension: int, k: int) -> int:
     """What a search holds for each query, in bytes."""
-    return 6 * dimension + 8 * 4 * (k + max(20, k // 5)) + 28 * k + 64
+    return 6 * dimension + 8 * 4 * proposals(k) + 28 * k + 64
+
+
+def proposals(k: int) -> int:
+    """How many candidates are usually enough to find the k best among."""
+    return k + max(20, k // 5)
 
 
 def search(queries: Vectors, pool: Iterable[tuple[Ids, Vectors]], k: int, **options: Any) -> Neighbours:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -107,6 +109,10 @@ class Window:
     def repeats(self) -> npt.NDArray[np.bool_] | None:
         """Which rows repeat an id; None where none does."""
         return np.concatenate(self._repeats) if self._has_repeats else None
+
+    def blocks(self) -> Iterator[tuple[Ids, Vectors]]:
+        """Ids and vectors, block by block."""
+        yield from zip(self._ids, self._vectors, strict=True)
 
     def vectors(self, rows: Places) -> Vectors:
         """The vectors of some rows, float16[len(rows), d]."""

@@ -13,7 +13,8 @@ FLOORS = {
     "pipelines": {"corpus", "serving", *MIDDLE, "pipelines"},
     "demo": {"corpus", "serving", *MIDDLE, "pipelines", "demo"},
 }
-HEAVY = {"torch", "transformers", "vllm", "ray", "apache_beam", "open_clip", "av", "scenedetect", "img2dataset"}
+HEAVY = {"torch", "transformers", "sentence_transformers", "faiss", "open_clip", "vllm"}
+HEAVY |= {"ray", "apache_beam", "av", "scenedetect", "img2dataset"}
 # The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.
 AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},

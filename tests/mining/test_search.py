@@ -11,6 +11,7 @@ from mining import search as search_module
 from mining.fast_scores import NumpyScores, Operand
 from mining.search import TopK, query_bytes, search
 from mining.vectors import normalise
+from tests.helpers.memory import traced
 from tests.helpers.vector_worlds import (
     Pool,
     as_bytes,
@@ -274,3 +275,21 @@ def test_more_queries_than_the_memory_holds_are_refused_and_the_number_that_fits
     with pytest.raises(ValueError, match=f"at most {fit}"):
         TopK(queries, 50, memory_bytes=MiB, **NUMPY)
     TopK(queries[:fit], 50, memory_bytes=MiB, **NUMPY)
+
+
+def test_the_memory_that_it_takes_is_bounded() -> None:
+    small, large = (traced(search_a_stream, blocks, 8 * MiB, warm=(1, 8 * MiB))[1] for blocks in (8, 24))
+    assert large < 8 * MiB and large < 1.2 * small
+    assert traced(search_a_stream, 8, 64 * MiB, warm=(1, 8 * MiB))[1] > 1.5 * small, "it uses what it is given"
+
+
+def search_a_stream(blocks: int, memory_bytes: int) -> None:
+    """200 queries, and blocks of 512 KiB of which one at a time is there, but for what the search keeps."""
+    random = np.random.default_rng(14)
+
+    def some(rows: int) -> np.ndarray:
+        return (random.standard_normal((rows, 64), np.float32) / 8).astype(np.float16)
+
+    search(
+        some(200), ((ids_of(random, 4096), some(4096)) for _ in range(blocks)), 20, memory_bytes=memory_bytes, **NUMPY
+    )

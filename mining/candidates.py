@@ -31,8 +31,8 @@ class Dataset:
 
     @staticmethod
     def of(index: DatasetIndex, scores: Mapping[str, np.ndarray], related_labels: np.ndarray) -> Dataset:
-        """`scores`: ids of pairs (`pair_ids`, uint64[2, k]) and the scores of their positives (`scores`, float32[k])."""
-        known = np.full(len(index), np.inf, np.float32)
+        """`scores`: ids of pairs (`pair_ids`, uint64[2, k]) and their positives' scores (`scores`, float32[k])."""
+        known = np.full(len(index), np.finfo(np.float32).max, np.float32)  # a pair without a score bounds nothing
         rows = index.rows_of(scores["pair_ids"])
         known[rows[rows >= 0]] = scores["scores"][rows >= 0]
         query_ids = np.stack([index.query, index.query]).astype(np.uint64)

@@ -70,7 +70,7 @@ class DatasetMining(MiningRules):
     check_given: bool = Field(True, description="negatives that pairs came with pass the same rules, or are dropped")
 
 
-class NegativeSettings(MiningRules):
+class HardNegativeSettings(MiningRules):
     """Which hard negatives are chosen among the nearest positives of other pairs."""
 
     datasets: dict[str, DatasetMining] = Field({}, description="the datasets whose hard negatives are mined")

@@ -101,6 +101,12 @@ class Config(Settings):
         for stage in self.stage_list:
             for conflict in stage.conflicts(self.sources, stages):
                 raise ValueError(conflict)
+            if stage.over_pairs:
+                key = f"stages.{stage.settings_key}.datasets"
+                named = getattr(getattr(stages, stage.settings_key), "datasets", ())
+                for name in named:
+                    if name not in self.datasets:
+                        raise ValueError(f"{key}: no dataset {name!r}; there is {_listed(self.datasets)}")
         for name, source in self.sources.items():
             for conflict in source.conflicts(stages):
                 raise ValueError(f"sources.{name}.{conflict}")

@@ -25,6 +25,8 @@ from filters.image_quality import Quality
 from filters.image_stats import Inspect
 from filters.text_dedup import TextDuplicates
 from filters.text_quality import Texts
+from mining.embed import Embed
+from mining.neighbours import NeighbourSearch
 from pipelines.download.images import Download
 from pipelines.download.img2dataset_index import IndexTars
 from pipelines.download.referenced_images import PairImages
@@ -34,6 +36,7 @@ from pipelines.pairs.best_pairs import BestPairs
 from pipelines.pairs.best_texts import BestTexts
 from pipelines.pairs.clusters import PairClusters
 from pipelines.pairs.existing import ALSO
+from pipelines.pairs.negatives import Negatives
 from pipelines.plan import Node, Step
 from recaption.stage import Caption, WindowCaption
 from video.stages.clips import Clips
@@ -62,6 +65,9 @@ STAGES: tuple[type[Stage], ...] = (
     Windows,
     WindowCaption,
     PairClusters,
+    Embed,
+    NeighbourSearch,
+    Negatives,
 )
 
 Tables = dict[str, TableKey]  # by the names and roles that stages know them by

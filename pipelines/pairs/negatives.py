@@ -28,7 +28,7 @@ from mining.choose import Choice, Rules, choose
 from mining.dataset_index import CLUSTER_COLUMNS, PAIR_COLUMNS, build_index
 from mining.embed import EMBED, PAIRS
 from mining.neighbours import NEIGHBOURS
-from mining.settings import DatasetMining, NegativeSettings
+from mining.settings import DatasetMining, HardNegativeSettings
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.pairs.clusters import CLUSTERS
@@ -49,7 +49,7 @@ class Negatives(MapStage):
     name = NEGATIVES
     reads = (PAIRS, EMBED, NEIGHBOURS)
     settings_key = NEGATIVES
-    settings_type = NegativeSettings
+    settings_type = HardNegativeSettings
     schema = NEGATIVES_SCHEMA
     over = frozenset(Gives)
     over_pairs = True
@@ -68,7 +68,7 @@ class Negatives(MapStage):
 
     @classmethod
     def create(cls, source: SourceInfo) -> Negatives:
-        settings: NegativeSettings = cls.settings_of(source)
+        settings: HardNegativeSettings = cls.settings_of(source)
         return cls(settings.of(source.dataset), source.stages.labels.lists, CLUSTERS in source.tables)
 
     @classmethod

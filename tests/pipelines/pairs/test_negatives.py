@@ -1,0 +1,158 @@
+"""Stage `negatives`: what is near and answers the query, too, is never a negative; what is near and does not, is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mining.embed import Embed
+from mining.neighbours import NeighbourSearch
+from mining.settings import DatasetMining, EmbedSettings, HardNegativeSettings, NeighbourSettings
+from pipelines.labels.vocabulary import load_names
+from pipelines.pairs.clusters import CLUSTERS
+from pipelines.pairs.negatives import Negatives, mining_rules
+from tests.helpers.mining_worlds import read_rows, run_over_pairs, scene
+from tests.helpers.small_worlds import World, image_pair
+
+ANY = {"perc_pos": None, "max_positive_similarity": None}
+
+
+def given(*items: bytes, text: str = "") -> dict[str, Any]:
+    return {"text": text, "items": list(items), "clip": None, "score": 0.0, "origin": "given"}
+
+
+def mined(
+    world: World, rows: list[dict[str, Any]], tables: int = 1, clusters: Any = None, **knobs: Any
+) -> list[dict[str, Any]]:
+    """The rows of `negatives`, in the order of the pairs."""
+    settings = DatasetMining(**{"search_by": "positive", "num_negatives": 2, **knobs})
+    pairs = world.write_pairs("shapes", rows, tables)
+    inputs: list[list[tuple[str, str]]] = [[("pairs", path)] for path in pairs]
+    for stage in (
+        Embed(EmbedSettings()),
+        NeighbourSearch(NeighbourSettings(), settings),
+        Negatives(settings, load_names(), clusters is not None),
+    ):
+        if stage.name == "negatives" and clusters is not None:
+            for number, (each, path) in enumerate(zip(inputs, pairs, strict=True)):
+                output = f"pairs/shapes/{CLUSTERS}/{number:06d}.{'0' * 16}.parquet"
+                table = world.workspace.read_table(path, ["pair_id"])
+                families = [clusters.get(pair, "") for pair in table.column("pair_id").to_pylist()]
+                columns = {"query_cluster": [""] * len(families), "positive_cluster": families}
+                world.workspace.write_table(output, table.from_pydict(columns), {})
+                each.append((CLUSTERS, output))
+        outputs = run_over_pairs(world, stage, inputs)
+        inputs = [[*each, (stage.name, output)] for each, output in zip(inputs, outputs, strict=True)]
+    found = read_rows(world, outputs)
+    ids = [row["pair_id"] for row in read_rows(world, list(pairs))]
+    return [found[ids.index(row["pair_id"])] for row in rows]
+
+
+def items_of(row: dict[str, Any]) -> list[bytes]:
+    return [item for negative in row["negatives"] for item in negative["items"]]
+
+
+def squares(world: World, lefts: tuple[int, ...] = (30, 36, 42, 48, 54, 60), colour: str = "red") -> list[bytes]:
+    """Squares on a ground, each nearest to those beside it."""
+    return world.store([scene(colour, left) for left in lefts], "png")
+
+
+def test_the_nearest_that_are_not_too_near_become_negatives(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    near, far = squares(world), squares(world, (30, 60), "blue")
+    rows = [image_pair("shapes", f"number {n}", item) for n, item in enumerate([*near, *far])]
+    naive = mined(world, rows, **ANY)
+    assert set(items_of(naive[0])) < set(near), "its own ground is nearer than another"
+    for row in naive:
+        first, second = row["negatives"]
+        assert first["origin"] == second["origin"] == "mined"
+        assert first["positive_similarity"] >= second["positive_similarity"] > 0
+        assert (first["rank"], second["rank"]) == (1, 2), "the positive itself is the nearest"
+        assert row["positive_rank"] is None, "by_positive: no query was searched for"
+    bound = naive[0]["negatives"][0]["positive_similarity"] - 1e-4
+    bounded = mined(world, rows, perc_pos=None, max_positive_similarity=bound)
+    assert items_of(bounded[0])[0] != items_of(naive[0])[0]
+    assert all(n["positive_similarity"] <= bound for row in bounded for n in row["negatives"])
+    skipped = mined(world, rows, range_min=1, **ANY)
+    assert items_of(skipped[0])[0] == items_of(naive[0])[1]
+
+
+def test_what_the_dataset_says_is_no_negative_is_none(tmp_path: Path) -> None:
+    """The nearest of each of the first pairs is planted: a positive of an equal query, of its label, group, family."""
+    world = World(str(tmp_path))
+    names = ("query", "label", "group", "cluster", "query_item")
+    nearest = {name: squares(world, (29 + 7 * n, 30 + 7 * n), "green") for n, name in enumerate(names)}
+    others = squares(world, (10, 60), "red")
+    pairs = {
+        name: [image_pair("shapes", f"{name} {n}", item) for n, item in enumerate(two)] for name, two in nearest.items()
+    }
+    for pair in pairs["query"]:
+        pair["query"] = {"instruction": "", "text": "The same QUERY.", "items": []}
+    for pair in pairs["label"]:
+        pair["label"] = "a label"
+    for pair in pairs["group"]:
+        pair["group"] = "a group"
+    pairs["query_item"][0]["query"]["items"] = [nearest["query_item"][1]]
+    rows = [pair for two in pairs.values() for pair in two]
+    rows += [image_pair("shapes", f"other {n}", item) for n, item in enumerate(others)]
+    families = {pair["pair_id"]: "c" * 32 for pair in pairs["cluster"]}
+    found = mined(world, rows, 2, families, num_negatives=11, **ANY)
+    by_pair = {row["pair_id"]: items_of(one) for row, one in zip(rows, found, strict=True)}
+    for name in ("query", "label", "group", "cluster"):
+        first, second = pairs[name]
+        assert nearest[name][1] not in by_pair[first["pair_id"]], name
+        assert nearest[name][0] not in by_pair[second["pair_id"]], name
+        assert len(by_pair[first["pair_id"]]) == 10, "all others are"
+    first, second = pairs["query_item"]
+    assert nearest["query_item"][1] not in by_pair[first["pair_id"]]
+    assert nearest["query_item"][0] in by_pair[second["pair_id"]]
+
+
+def test_given_negatives_get_scores_and_false_ones_are_dropped(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    near, far = squares(world), squares(world, (30, 60), "blue")
+    rows = [image_pair("shapes", f"number {n}", item) for n, item in enumerate([*near, *far])]
+    rows[0]["query"] = rows[1]["query"] = {"instruction": "", "text": "equal", "items": []}
+    rows[0]["negatives"] = [given(far[0]), given(near[1]), given(near[3])]
+    found = mined(world, rows, num_negatives=4, **ANY)[0]["negatives"]
+    assert [n["items"][0] for n in found[:2]] == [far[0], near[3]], "the positive of an equal query is out"
+    assert [n["origin"] for n in found] == ["given", "given", "mined", "mined"]
+    assert found[1]["positive_similarity"] > found[0]["positive_similarity"] > 0
+    assert near[3] not in [n["items"][0] for n in found[2:]], "none twice"
+    unchecked = mined(world, rows, num_negatives=4, check_given=False, **ANY)[0]["negatives"]
+    assert [n["items"][0] for n in unchecked[:3]] == [far[0], near[1], near[3]]
+    strict = mined(world, rows, num_negatives=4, max_positive_similarity=0.0, perc_pos=None)[0]["negatives"]
+    assert strict == [], "all look like the positive"
+
+
+def test_shards_do_not_matter_and_reasons_are_counted(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    rows = [image_pair("shapes", f"number {n}", item) for n, item in enumerate(squares(world))]
+    results = [mined(world, rows, tables, sampling="random", seed=3, **ANY) for tables in (1, 2, 5)]
+    assert results[0] == results[1] == results[2]
+    other = mined(world, rows, sampling="random", seed=4, **ANY)
+    assert [items_of(row) for row in other] != [items_of(row) for row in results[0]]
+
+
+def test_rules_of_a_dataset_are_its_own_and_else_the_common_ones() -> None:
+    settings = HardNegativeSettings(
+        num_negatives=7, perc_pos=0.9, datasets={"one": DatasetMining(perc_pos=None), "two": DatasetMining(range_min=3)}
+    )
+    one, two = settings.of("one"), settings.of("two")
+    assert (one.num_negatives, one.perc_pos, one.range_min) == (7, None, 0)
+    assert (two.num_negatives, two.perc_pos, two.range_min) == (7, 0.9, 3)
+    assert mining_rules(two).range_min == 3
+    with pytest.raises(ValueError, match="do not fit into the ranks"):
+        mining_rules(DatasetMining(num_negatives=5, range_max=4))
+
+
+def test_a_pair_without_neighbours_keeps_what_it_has(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    (item, other) = squares(world, (30, 60))
+    rows = [image_pair("shapes", "!?", item, negatives=[given(other)]), image_pair("shapes", "words", other)]
+    found = mined(world, rows, **ANY)
+    assert [n["items"] for n in found[0]["negatives"]] == [[other]]
+    assert found[0]["positive_score"] == np.float32(0.83), "that of the set"

@@ -1,0 +1,181 @@
+"""Texts and pictures through a whole run with mined negatives: what is near is chosen, what answers too is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus.settings import SettingsError, parse_settings
+from corpus.storage import Store
+from pipelines.config import Config
+from pipelines.plan import Selection
+from pipelines.publish.verify import verify
+from pipelines.report.terminal import Terminal
+from pipelines.runner import run
+from pipelines.status import plan_run
+from tests.helpers.extras import engine_or_skip
+from tests.helpers.film_runs import samples
+from tests.helpers.mining_worlds import scene
+from tests.helpers.whole_runs import digests, merged
+
+RIVERS = ("Tarn", "Lot", "Cher", "Indre", "Aude", "Gers")
+PLACES = (30, 40, 50, 60)
+
+
+def write_set(folder: Path) -> None:
+    """Questions about rivers, two of each; and pictures with a caption, of which two grounds have four each."""
+    (folder / "images").mkdir(parents=True)
+    texts = []
+    for number, river in enumerate(RIVERS):
+        passage = f"The river {river} rises in the hills of the south and is {100 + 37 * number} miles long."
+        texts += [{"query": f"where does the river {river} rise", "pos": [passage], "neg": []}]
+        texts += [{"query": f"how long is the {river}", "pos": [passage], "neg": ["A lake is no river."]}]
+    texts += [{"query": f"where does the river {RIVERS[0]} rise", "pos": ["In the hills of the south."], "neg": []}]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    captions = []
+    for colour, shape in (("red", "square"), ("blue", "diamond")):
+        for place in PLACES:
+            name = f"{colour}-{place}.png"
+            (folder / "images" / name).write_bytes(scene(colour, place, shape))
+            captions.append({"image": name, "caption": f"a {shape} at {place} on {colour}"})
+    (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in captions))
+
+
+def settings(home: Path, changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    data = {
+        "workspace": str(home / "workspace"),
+        "engine": {"kind": "local", "workers": 1},
+        "sources": {
+            "rivers": {
+                "kind": "text_pairs",
+                "files": [str(home / "set/texts.jsonl")],
+                "form": {"kind": "flagembedding"},
+                "shard_rows": 5,
+            },
+            "squares": {
+                "kind": "jsonl",
+                "files": [str(home / "set/captions.jsonl")],
+                "images": {"archives": {"paths": [str(home / "set/images")]}},
+                "query": {"text": "caption"},
+                "positive": {"images": "image"},
+                "shard_rows": 3,
+            },
+        },
+        "stages": {
+            "quality": {"min_side_px": 16},
+            "duplicates": {"hamming_radius": 0},
+            "negatives": {
+                "num_negatives": 3,
+                "max_positive_similarity": None,
+                "perc_pos": None,
+                "datasets": {"rivers": {}, "squares": {"search_by": "positive"}},
+            },
+        },
+        "datasets": {
+            "rivers": {"kind": "given", "source": "rivers", "task": "text_retrieval"},
+            "squares": {"kind": "given", "source": "squares", "task": "image_retrieval"},
+        },
+        "mixtures": {
+            "one": {
+                "corpus": str(home / "corpus"),
+                "datasets": {"rivers": {"negatives": 3}, "squares": {"negatives": 3}},
+            }
+        },
+    }
+    return merged(data, changes or {})
+
+
+def mined(home: Path, changes: dict[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Runs everything in `home` and returns the samples of each dataset."""
+    if not (home / "set").exists():
+        write_set(home / "set")
+    result = run(parse_settings(settings(home, changes), Config), Selection(), Terminal(quiet=True))
+    assert result.failed == []
+    assert verify(str(home / "corpus")).faults == []
+    return {name: [each["json"] for each in samples(home / "corpus", name)] for name in ("rivers", "squares")}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mining")
+    mined(folder)
+    return folder
+
+
+def test_questions_get_passages_about_other_rivers(home: Path) -> None:
+    found = [each["json"] for each in samples(home / "corpus", "rivers")]
+    assert len(found) == 13
+    answers: dict[str, set[str]] = {}
+    for each in found:
+        answers.setdefault(each["query"]["text"], set()).add(each["positive"]["text"])
+    for each in found:
+        negatives = each["negatives"]
+        texts = {negative["text"] for negative in negatives}
+        assert len(texts) == 3
+        assert not texts & answers[each["query"]["text"]], "no positive of an equal query"
+        origins = [negative["origin"] for negative in negatives]
+        if "how long" in each["query"]["text"]:
+            assert (negatives[0]["text"], origins) == ("A lake is no river.", ["given", "mined", "mined"])
+        else:
+            assert origins == ["mined"] * 3
+        scores = [negative["score"] for negative in negatives if negative["origin"] == "mined"]
+        assert scores == sorted(scores, reverse=True) and all(0 < score < 1 for score in scores)
+        assert 0 < each["positive_score"] < 1 and each["positive_rank"] >= 0
+        ranked = [negative["rank"] >= 0 for negative in negatives]
+        assert ranked == [origin == "mined" for origin in origins]
+        assert {negative["judge"] for negative in negatives} == {-1.0}
+
+
+def test_pictures_get_pictures_that_look_alike(home: Path) -> None:
+    found = [each["json"] for each in samples(home / "corpus", "squares")]
+    assert len(found) == 8
+    ground = {each["positive"]["id"]: each["query"]["text"].split()[-1] for each in found}
+    for each in found:
+        own = ground[each["positive"]["id"]]
+        grounds = [ground[negative["id"]] for negative in each["negatives"]]
+        assert grounds == [own] * 3, "there are three more of its own ground"
+        assert all(negative["positive_similarity"] > 0.5 for negative in each["negatives"])
+        assert each["positive_rank"] == -1
+
+
+def test_a_second_run_has_nothing_to_do_and_a_changed_rule_redoes_only_the_choice(home: Path) -> None:
+    config = parse_settings(settings(home), Config)
+    assert {one.state for _, planned in plan_run(config, Selection()).steps for one in planned} == {"done"}
+    changed = parse_settings(settings(home, {"stages": {"negatives": {"range_min": 1}}}), Config)
+    steps = plan_run(changed, Selection()).steps
+    states = {(step.name, one.node.dataset): (one.state, one.why) for step, planned in steps for one in planned}
+    stale = {key: why for key, (state, why) in states.items() if state != "done"}
+    assert stale == {("negatives", name): "range_min: 0 -> 1" for name in ("rivers", "squares")}
+
+
+def test_more_rows_make_the_search_stale_and_say_why(home: Path, tmp_path: Path) -> None:
+    mined(tmp_path)
+    more = {"query": "which river is the longest", "pos": ["Of all rivers the Lot is the longest."], "neg": []}
+    with (tmp_path / "set/texts.jsonl").open("a") as file:
+        file.write("".join(json.dumps({**more, "query": f"{more['query']} of {n}"}) + "\n" for n in range(5)))
+    config = parse_settings(settings(tmp_path), Config)
+    result = run(config, Selection(stage="embed"), Terminal(quiet=True))
+    assert result.failed == []
+    steps = {step.name: planned for step, planned in plan_run(config, Selection()).steps}
+    whys = {one.why for one in steps["neighbours"] if one.node.dataset == "rivers" and one.state == "stale"}
+    assert any("the pool `embed` grew by 1 tables, to 4" in why for why in whys), whys
+
+
+@pytest.mark.parametrize("engine", ["ray", "beam"])
+def test_the_same_bytes_on_every_engine(home: Path, tmp_path: Path, engine: str) -> None:
+    engine_or_skip(engine)
+    mined(tmp_path, {"engine": {"kind": engine, "workers": 2} if engine == "ray" else {"kind": engine}})
+    assert digests(tmp_path / "corpus", "**/*.tar") == digests(home / "corpus", "**/*.tar")
+
+
+def test_datasets_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"stages\.negatives\.datasets: no dataset 'lakes'; there is rivers, squares"
+    ):
+        parse_settings(settings(tmp_path, {"stages": {"negatives": {"datasets": {"lakes": {}}}}}), Config)
+    with pytest.raises(SettingsError, match=r"stages\.negatives\.datasets\.rivers: 3 negatives do not fit"):
+        parse_settings(settings(tmp_path, {"stages": {"negatives": {"range_max": 2}}}), Config)
+    assert Store(tmp_path).names("workspace") == []

@@ -69,15 +69,14 @@ class Embed(MapStage):
     def __init__(self, settings: EmbedSettings) -> None:
         super().__init__(settings)
         self._settings = settings
-        self._encoder = find_encoder(settings)
-        self.schema = embed_schema(self._encoder.dimension)
+        self.schema = embed_schema(find_encoder(settings).dimension)
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
         return super().applies_to(source) and source.dataset in source.stages.negatives.datasets
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        return {"producer": self._encoder.producer, "max_source_pixels": self._settings.max_source_pixels}
+        return {"producer": find_encoder(self._settings).producer, "max_source_pixels": self._settings.max_source_pixels}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return EmbedWorker(find_encoder(self._settings), self._settings)

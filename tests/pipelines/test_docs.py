@@ -29,7 +29,7 @@ HOME = Path(__file__).parents[2]
 PATHS = (HOME / "README.md", *sorted((HOME / "docs").glob("*.md")), HOME / "benchmarks/RESULTS.md")
 PAGES = {path: path.read_text(encoding="utf-8") for path in PATHS}
 README = PAGES[HOME / "README.md"]
-FOLDERS = ("benchmarks", "corpus", "serving", "filters", "recaption", "video", "pipelines", "demo")
+FOLDERS = ("benchmarks", "corpus", "serving", "filters", "mining", "recaption", "video", "pipelines", "demo")
 
 
 def blocks(text: str, language: str) -> list[str]:

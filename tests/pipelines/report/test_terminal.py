@@ -92,7 +92,7 @@ def test_nothing_is_printed_past_it() -> None:
         "serving/vllm/server.py": {"sys.stdout", "sys.stderr"},  # flushed and turned away
     }
     root, wrong = Path(__file__).parents[3], []
-    for folder in ("corpus", "serving", "filters", "recaption", "video", "pipelines", "demo"):
+    for folder in ("corpus", "serving", "filters", "mining", "recaption", "video", "pipelines", "demo"):
         for path in sorted((root / folder).rglob("*.py")):
             name = path.relative_to(root).as_posix()
             wrong += [(name, what) for what in printers(path) if what not in allowed.get(name, ())]

@@ -76,7 +76,10 @@ class Embed(MapStage):
         return super().applies_to(source) and source.dataset in source.stages.negatives.datasets
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        return {"producer": find_encoder(self._settings).producer, "max_source_pixels": self._settings.max_source_pixels}
+        return {
+            "producer": find_encoder(self._settings).producer,
+            "max_source_pixels": self._settings.max_source_pixels,
+        }
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return EmbedWorker(find_encoder(self._settings), self._settings)

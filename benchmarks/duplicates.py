@@ -86,7 +86,7 @@ def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
     ids = np.zeros((len(mine), 2), ">u8")
     ids[:, 1] = rows + ordinal * SHARD_ROWS
     same = np.ones(len(mine), np.int32)
-    names = ("width", "height", "loss", "bytes", "sharpness")
+    names = ("width", "height", "compression_loss", "bytes", "sharpness")
     inspect = pa.table({"phash": mine, **dict.fromkeys(names, same), "contrast": 50 * same})
     items = pa.table({"item_id": pa.Array.from_buffers(ITEM_ID, len(mine), [None, pa.py_buffer(ids.tobytes())])})
     return Shard("hashes", str(ordinal), ordinal, rows, {ITEMS: items, "inspect": inspect}, Store("."))

@@ -76,7 +76,7 @@ def alike(a: frozenset[bytes], b: frozenset[bytes]) -> float:
 def datasketch_pairs(texts: list[str], plan: tuple[int, int] | None) -> Found:
     """The same through datasketch; without a plan, with 128 permutations and the bands of its choice."""
     sets = shingled(texts)
-    numbers = plan[0] * plan[1] if plan else SETTINGS.permutations
+    numbers = plan[0] * plan[1] if plan else SETTINGS.num_permutations
     signed = MinHash.bulk(sets, num_perm=numbers, hashfunc=xxhash.xxh32_intdigest, scheme="affine32")
     index = MinHashLSH(SETTINGS.min_jaccard, num_perm=numbers, params=plan)
     with index.insertion_session() as session:

@@ -26,7 +26,12 @@ from corpus.union_find import UnionFind, components
 # that are flat, change in one direction only or are symmetric. Hashes with few bits set lie near each other whatever
 # the images show.
 _MIN_SET_BITS = 16
-_RANKING = {"pixels": -1, "loss": 1, "bytes": -1, "sharpness": -1}  # columns by importance; -1: higher is better
+_RANKING = {
+    "pixels": -1,
+    "compression_loss": 1,
+    "bytes": -1,
+    "sharpness": -1,
+}  # columns by importance; -1: higher is better
 _ID_BAND = 15  # the band of rows without a usable hash: their keys are hashes of their ids
 
 
@@ -34,12 +39,16 @@ class DuplicatesSettings(Settings):
     """Settings of the stage `duplicates`: which images are near duplicates."""
 
     hamming_radius: int = Field(
-        default=4, ge=0, le=MAX_RADIUS_BITS, description="bits of 64 in which pHashes may differ"
+        default=4,
+        ge=0,
+        le=MAX_RADIUS_BITS,
+        description="By how many of their 64 bits the pHashes of near duplicates may differ.",
     )
     min_contrast: float = Field(
         default=3.0,
         ge=0,
-        description="standard deviation of the grey levels; flatter images are compared by bytes only",
+        description="The lowest standard deviation of the grey levels of an image that is compared by pHash; a "
+        "flatter one is compared by its bytes only.",
     )
 
 
@@ -98,7 +107,7 @@ class Duplicates(ShuffleStage):
                 "row_address": shard.row_addresses[rows],
                 "item_id": ids.take(rows),
                 "pixels": (_numbers(inspected, "width", np.int64) * _numbers(inspected, "height", np.int64))[rows],
-                "loss": _numbers(inspected, "loss", np.float32)[rows],
+                "compression_loss": _numbers(inspected, "compression_loss", np.float32)[rows],
                 "bytes": _numbers(inspected, "bytes", np.int64)[rows],
                 "sharpness": _numbers(inspected, "sharpness", np.float32)[rows],
             }

@@ -16,14 +16,46 @@ from corpus.stage import Gives, MapStage, Shard, SourceInfo
 class QualitySettings(Settings):
     """Which images are good enough. Grey levels are 0 to 255."""
 
-    min_side_px: int = Field(128, ge=1, description="of the shorter side")
-    max_aspect_ratio: float = Field(4.0, ge=1.0, description="longer side / shorter side")
-    allow_animated: bool = Field(False, description="keep images of several frames or pages")
-    min_highlight: float = Field(40.0, ge=0, le=255, description="too dark: 99 % of the pixels are darker than that")
-    max_shadow: float = Field(215.0, ge=0, le=255, description="too bright: 99 % of the pixels are brighter than that")
-    min_contrast: float = Field(3.0, ge=0, description="flat: standard deviation of the grey levels")
-    min_entropy_bits: float = Field(0.5, ge=0, le=8, description="flat: of the histogram of the grey levels")
-    min_sharpness: float = Field(0.7, ge=0, description="blurred: below this; 2 is a clean edge")
+    min_side_px: int = Field(
+        128, ge=1, description="The shortest side of an image; below it the image is filtered (too_small)."
+    )
+    max_aspect_ratio: float = Field(
+        4.0,
+        ge=1.0,
+        description="The largest ratio of the longer to the shorter side; above it the image is filtered "
+        "(extreme_aspect_ratio).",
+    )
+    allow_animated: bool = Field(
+        False, description="Whether images of several frames or pages are kept; else they are filtered (animated)."
+    )
+    min_p99_brightness: float = Field(
+        40.0,
+        ge=0,
+        le=255,
+        description="The lowest 99th percentile of the grey levels; below it the image is filtered (too_dark).",
+    )
+    max_p1_brightness: float = Field(
+        215.0,
+        ge=0,
+        le=255,
+        description="The highest 1st percentile of the grey levels; above it the image is filtered (too_bright).",
+    )
+    min_contrast: float = Field(
+        3.0,
+        ge=0,
+        description="The lowest standard deviation of the grey levels; below it the image is filtered (flat).",
+    )
+    min_entropy_bits: float = Field(
+        0.5,
+        ge=0,
+        le=8,
+        description="The lowest entropy of the histogram of the grey levels; below it the image is filtered (flat).",
+    )
+    min_sharpness: float = Field(
+        0.7,
+        ge=0,
+        description="The lowest sharpness, of which a clean edge has 2; below it the image is filtered (blurred).",
+    )
 
 
 class Quality(MapStage):
@@ -66,8 +98,8 @@ def quality_verdict(inspected: pa.Table, settings: QualitySettings) -> pa.Table:
         "too_small": pc.less(pc.min_element_wise(column("width"), column("height")), settings.min_side_px),
         "extreme_aspect_ratio": pc.greater(column("aspect_ratio"), settings.max_aspect_ratio),
         "animated": pc.and_(column("animated"), not settings.allow_animated),
-        "too_dark": pc.less(column("highlight"), settings.min_highlight),
-        "too_bright": pc.greater(column("shadow"), settings.max_shadow),
+        "too_dark": pc.less(column("p99_brightness"), settings.min_p99_brightness),
+        "too_bright": pc.greater(column("p1_brightness"), settings.max_p1_brightness),
         "flat": flat,
         "blurred": pc.less(column("sharpness"), settings.min_sharpness),
     }

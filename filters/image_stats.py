@@ -54,14 +54,14 @@ class Inspect(MapStage):
             pa.field("orientation", pa.int8()),
             pa.field("animated", pa.bool_()),
             pa.field("sharpness", pa.float32()),  # see corpus.image.quality
-            pa.field("loss", pa.float32()),  # by compression: see filters.compression_loss
+            pa.field("compression_loss", pa.float32()),  # by compression: see filters.compression_loss
             pa.field("bytes", pa.int64()),  # stored
             pa.field("contrast", pa.float32()),  # standard deviation of the grey levels
             pa.field("entropy", pa.float32()),  # bits, of the histogram of the 256 grey levels
             pa.field("flatness", pa.float32()),  # largest share of the pixels within 16 neighbouring levels
             pa.field("brightness", pa.float32()),  # mean grey level, 0 to 255
-            pa.field("shadow", pa.float32()),  # grey level below which 1 % of the pixels lie
-            pa.field("highlight", pa.float32()),  # grey level above which 1 % of the pixels lie
+            pa.field("p1_brightness", pa.float32()),  # grey level below which 1 % of the pixels lie
+            pa.field("p99_brightness", pa.float32()),  # grey level above which 1 % of the pixels lie
             pa.field("phash", pa.uint64()),  # see corpus.image.phash
             pa.field("dhash", pa.uint64()),
             pa.field("sha256", SHA256),  # of the stored bytes
@@ -111,6 +111,12 @@ def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) 
     except UndecodableError as error:
         return {**row, "reason": error.reason, "detail": in_words(error)}
     phash, dhash = perceptual_hashes(image.grey)
-    measured = {"phash": phash, "dhash": dhash, "rewrite": image.rewrite, "loss": image.loss, **measure(image.grey)}
+    measured = {
+        "phash": phash,
+        "dhash": dhash,
+        "rewrite": image.rewrite,
+        "compression_loss": image.loss,
+        **measure(image.grey),
+    }
     aspect_ratio = max(width, height) / min(width, height)
     return {**row, "aspect_ratio": aspect_ratio, **measured, "status": Status.KEPT, "reason": ""}

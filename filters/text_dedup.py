@@ -39,7 +39,9 @@ _SIDES = ("query", "positive")
 class TextDuplicatesSettings(TextNearSettings):
     """What counts as the same pair. `min_jaccard` holds for each side by itself."""
 
-    near: bool = Field(True, description="else only equal ones are looked for")
+    near_duplicates: bool = Field(
+        True, description="Whether near duplicates are removed as well; false removes equal pairs only."
+    )
 
 
 class TextDuplicates(ShuffleStage):
@@ -81,7 +83,7 @@ class TextDuplicates(ShuffleStage):
         rows = shard[self._table]
         pair = side_keys(rows.column("query")) + mix64(side_keys(rows.column("positive")))
         emitted = [_emitted(pair[:, 0] & ~_BAND_TAG, shard.row_addresses, pair[:, 1], _no_sets(len(rows)))]
-        if self._near.near and len(rows):
+        if self._near.near_duplicates and len(rows):
             first = np.sort(np.unique(pair[:, 0], return_index=True)[1])
             emitted.append(self._bands(rows.take(first), shard.row_addresses[first], pair[first, 1]))
         return pa.concat_tables(emitted)
@@ -124,7 +126,7 @@ class TextDuplicates(ShuffleStage):
         # In a bucket that is too large, rows with similar positives, then similar queries, are compared.
         similarity_order = (smallest_values(positive).astype(np.uint64) << np.uint64(32)) | smallest_values(query)
         keys = rows.column("key").to_numpy()[banded]
-        candidates = shared_keys(keys, item, similarity_order[item], self._near.max_compared)
+        candidates = shared_keys(keys, item, similarity_order[item], self._near.max_bucket_comparisons)
         first, second = unique_pairs([candidates], len(with_sets))
         for sets in (query, positive):
             near = jaccard_at_least(sets, first, second, self._near)

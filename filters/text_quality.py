@@ -24,7 +24,7 @@ from corpus.text.minhash import shingle_hashes
 from corpus.text.words import split_words
 
 # The reasons why negatives are removed from their lists, in the order of the checks; each is a column of counts.
-NEGATIVE_REASONS = ("negative_unusable", "positive_among_negatives", "negative_repeated")
+NEGATIVE_REASONS = ("negative_unusable", "negative_equals_positive", "duplicate_negative")
 _SIDE = pa.struct([pa.field("text", pa.string()), pa.field("images", pa.list_(pa.string()))])
 _NEGATIVE = pa.struct([*_SIDE, pa.field("score", pa.float32())])
 _NGRAM_WORDS = 3
@@ -35,16 +35,33 @@ _MIN_CHARS = 2 * _MIN_NGRAMS  # of a text with so many n-grams
 class TextFilterSettings(Settings):
     """Which texts are good enough. Characters are Unicode's."""
 
-    min_chars: int = Field(1, ge=1, description="too_short; answers and labels may well have one character")
-    max_chars: int = Field(20_000, ge=1, description="too_long_text")
-    min_letter_share: float = Field(
-        0.3, ge=0, le=1, description="mostly_symbols: letters and digits among what is no blank"
+    min_chars: int = Field(
+        1,
+        ge=1,
+        description="The shortest text in characters; answers and labels may well have one; below it the pair is "
+        "filtered (too_short).",
     )
-    min_distinct_share: float = Field(
-        0.3, ge=0, le=1, description="repetitive_text: different ones among all runs of three words, from 20 on"
+    max_chars: int = Field(
+        20_000, ge=1, description="The longest text in characters; above it the pair is filtered (too_long)."
+    )
+    min_alnum_share: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="The share of letters and digits among a text's characters, blanks aside; below it the pair "
+        "is filtered (mostly_symbols).",
+    )
+    min_unique_ngram_share: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="The share of different ones among a text's word 3-grams, if it has 20 or more; below it the "
+        "pair is filtered (repetitive).",
     )
     languages: tuple[str, ...] = Field(
-        (), description="wrong_language: texts clearly in none of these, or with a sentence that is; none: any"
+        (),
+        description="The languages of texts, ISO 639-1 codes; a text that is clearly in none of them, or has a "
+        "sentence that is, is filtered (wrong_language); an empty list allows any.",
     )
 
     @field_validator("languages")
@@ -58,8 +75,8 @@ class TextFilterSettings(Settings):
 class TextsSettings(Settings):
     """What is done to texts, and which are good enough."""
 
-    clean: TextCleanSettings = TextCleanSettings()
-    judge: TextFilterSettings = TextFilterSettings()
+    clean: TextCleanSettings = Field(TextCleanSettings(), description="How texts are cleaned.")
+    filter: TextFilterSettings = Field(TextFilterSettings(), description="Which texts are good enough.")
 
 
 class Texts(MapStage):
@@ -72,7 +89,7 @@ class Texts(MapStage):
     over = frozenset({Gives.PAIRS})
     summary = (
         "the cleaned texts (Unicode, mojibake, HTML, control characters); which pairs are unusable "
-        "(`judge.languages: [en]` refuses other languages, 30 are known) and which negatives equal the positive"
+        "(`filter.languages: [en]` refuses other languages, 30 are known) and which negatives equal the positive"
     )
     schema = pa.schema(
         [
@@ -93,7 +110,7 @@ class Texts(MapStage):
     def _texts(self, shard: Shard) -> pa.Table:
         sides = shard[ROWS].select(["query", "positive", "negatives"])
         cleaned, changed = clean_pairs(sides, self._settings.clean)
-        columns = filter_pairs(cleaned, self._settings.judge)
+        columns = filter_pairs(cleaned, self._settings.filter)
         counts = {name: pc.sum(columns.column(name), min_count=0).as_py() for name in NEGATIVE_REASONS}
         shard.metrics["texts"] = {"changed": int(np.count_nonzero(changed)), **counts}
         for side in ("query", "positive"):
@@ -118,8 +135,8 @@ def clean_pairs(rows: pa.Table, settings: TextCleanSettings) -> tuple[pa.Table, 
 def filter_pairs(rows: pa.Table, settings: TextFilterSettings) -> pa.Table:
     """Returns the `status` and `reason` of each pair, its usable `negatives`, and counts of the others by reason.
 
-    The reasons of a pair are those of `text_reasons`, of the query or else of the positive, and positive_is_query. A
-    side with images may have an empty text. A negative that equals the query stays: some datasets with images have it
+    The reasons of a pair are those of `text_reasons`, of the query or else of the positive, and query_equals_positive.
+    A side with images may have an empty text. A negative that equals the query stays: some datasets with images have it
     on purpose.
     """
     query, positive = (one_array(rows.column(name)) for name in ("query", "positive"))
@@ -128,7 +145,7 @@ def filter_pairs(rows: pa.Table, settings: TextFilterSettings) -> pa.Table:
     reason = _first_reason(
         _side_reasons(query, settings),
         _side_reasons(positive, settings),
-        pc.if_else(pa.array(is_query), "positive_is_query", ""),
+        pc.if_else(pa.array(is_query), "query_equals_positive", ""),
     )
     columns = {
         "status": pc.if_else(pc.equal(reason, ""), str(Status.KEPT), str(Status.FILTERED)),
@@ -188,7 +205,7 @@ def _rebuild_lists(sides: pa.Array, counts: np.ndarray, kind: pa.DataType) -> pa
 def text_reasons(texts: pa.Array | pa.ChunkedArray, settings: TextFilterSettings) -> pa.Array:
     """Returns the first rule that each text fails, "" for none: string[n]. Null is an empty text.
 
-    The reasons: empty_text, too_short, too_long_text, mostly_symbols, repetitive_text, wrong_language.
+    The reasons: empty_text, too_short, too_long, mostly_symbols, repetitive, wrong_language.
     """
     texts = pc.fill_null(one_array(texts), "")
     chars = pc.utf8_length(texts)
@@ -196,13 +213,13 @@ def text_reasons(texts: pa.Array | pa.ChunkedArray, settings: TextFilterSettings
     rules = {
         "empty_text": np.asarray(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)),
         "too_short": np.asarray(pc.less(chars, settings.min_chars)),
-        "too_long_text": np.asarray(pc.greater(chars, settings.max_chars)),
+        "too_long": np.asarray(pc.greater(chars, settings.max_chars)),
     }
     for name, broken in rules.items():
         reasons[(reasons == "") & broken] = name
     for name, breaks_rule in (
         ("mostly_symbols", _mostly_symbols),
-        ("repetitive_text", _repeats_itself),
+        ("repetitive", _repeats_itself),
         ("wrong_language", _is_in_another_language),
     ):
         remaining = np.flatnonzero(reasons == "")
@@ -214,7 +231,7 @@ def _mostly_symbols(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray
     symbols = pc.replace_substring_regex(texts, r"[\p{L}\p{N}\p{M}]+", "")
     blanks = pc.replace_substring_regex(symbols, r"[^\s\p{Z}]+", "")
     remaining, blank, chars = (np.asarray(pc.utf8_length(some)) for some in (symbols, blanks, texts))
-    return chars - remaining < settings.min_letter_share * (chars - blank)
+    return chars - remaining < settings.min_alnum_share * (chars - blank)
 
 
 def _repeats_itself(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray:
@@ -225,7 +242,7 @@ def _repeats_itself(texts: pa.Array, settings: TextFilterSettings) -> np.ndarray
     ngrams = np.sort((rows << np.uint64(32)) | (hashes >> np.uint64(32)))
     new = np.append(True, ngrams[1:] != ngrams[:-1])[: len(ngrams)]
     distinct = np.bincount((ngrams[new] >> np.uint64(32)).astype(np.int64), minlength=len(long))
-    repeats[long] = (counts >= _MIN_NGRAMS) & (distinct < settings.min_distinct_share * counts)
+    repeats[long] = (counts >= _MIN_NGRAMS) & (distinct < settings.min_unique_ngram_share * counts)
     return repeats
 
 

@@ -15,6 +15,8 @@ class ImageLimits(Settings):
         MAX_PIXELS,
         ge=1,
         le=MOST_PIXELS,
-        description="width × height that a header may claim; each takes up to 20 bytes of memory",
+        description="The most pixels (width × height) that a header may claim; each takes up to 20 bytes of memory.",
     )
-    max_side_px: int = Field(MAX_SIDE_PX, ge=1, le=MOST_SIDE_PX, description="width and height that a header may claim")
+    max_side_px: int = Field(
+        MAX_SIDE_PX, ge=1, le=MOST_SIDE_PX, description="The longest side that a header may claim."
+    )

@@ -22,7 +22,7 @@ def measure(grey: Grey) -> dict[str, float]:
 
     sharpness (see `sharpness`); contrast, the standard deviation of the grey levels; entropy, in bits, of the histogram
     of the 256 grey levels; flatness, the largest share of the pixels within 16 neighbouring levels; brightness, the
-    mean level; shadow and highlight, the levels below and above which 1 % of the pixels lie.
+    mean level; p1_brightness and p99_brightness, the levels below and above which 1 % of the pixels lie.
     """
     grey = _at_measured_size(grey)
     shares = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel() / grey.size
@@ -31,15 +31,15 @@ def measure(grey: Grey) -> dict[str, float]:
     within[_WINDOW_LEVELS:] -= cumulative[:-_WINDOW_LEVELS]
     present = shares[shares > 0]
     mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
-    shadow, highlight = np.searchsorted(cumulative, (0.01, 0.99))
+    p1, p99 = np.searchsorted(cumulative, (0.01, 0.99))
     return {
         "sharpness": sharpness(grey),
         "contrast": deviation,
         "entropy": max(0.0, -float(present @ np.log2(present))),
         "flatness": float(within.max()),
         "brightness": mean,
-        "shadow": float(shadow),
-        "highlight": float(highlight),
+        "p1_brightness": float(p1),
+        "p99_brightness": float(p99),
     }
 
 

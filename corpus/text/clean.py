@@ -43,8 +43,10 @@ _EMPTY_LINES = re.compile("\n{3,}")
 class TextCleanSettings(Settings):
     """What is done to texts besides NFC, invisible characters and blanks, which always are put right."""
 
-    mojibake: bool = Field(True, description="repair UTF-8 that was read in another encoding")
-    html: bool = Field(True, description="decode entities and take out tags; texts that mention HTML are left alone")
+    mojibake: bool = Field(True, description="Whether UTF-8 that was read in another encoding is repaired.")
+    html: bool = Field(
+        True, description="Whether entities are decoded and tags are removed; texts that mention HTML keep theirs."
+    )
 
 
 def clean_texts(texts: pa.Array | pa.ChunkedArray, settings: TextCleanSettings) -> tuple[pa.Array, np.ndarray]:

@@ -34,13 +34,31 @@ _NUMBERS_AT_ONCE = 1 << 20  # in sets that are compared in one go
 class TextNearSettings(Settings):
     """What counts as nearly the same text."""
 
-    min_jaccard: float = Field(0.8, ge=0.3, le=1, description="of the texts' sets of shingles: shared / all")
-    shingle_words: int = Field(3, ge=1, le=10, description="words of a shingle; characters in scripts without blanks")
-    permutations: int = Field(128, ge=16, le=1024, description="numbers of a MinHash signature")
-    min_recall: float = Field(0.99, gt=0, lt=1, description="share of the pairs at `min_jaccard` to be compared")
-    max_shingles: int = Field(512, ge=64, description="longer texts are compared by a sample of that many shingles")
-    max_compared: int = Field(
-        64, ge=1, description="texts of one bucket (boilerplate) that each is compared with: those most like it"
+    min_jaccard: float = Field(
+        0.8,
+        ge=0.3,
+        le=1,
+        description="The Jaccard similarity of the texts' sets of shingles from which they are near duplicates.",
+    )
+    shingle_words: int = Field(
+        3, ge=1, le=10, description="The words of a shingle; characters in scripts without blanks."
+    )
+    num_permutations: int = Field(
+        128, ge=16, le=1024, description="The number of hash functions of a MinHash signature."
+    )
+    min_recall: float = Field(
+        0.99, gt=0, lt=1, description="The share of the pairs at exactly `min_jaccard` that must be compared."
+    )
+    max_shingles: int = Field(
+        512,
+        ge=64,
+        description="The most shingles of a text that are compared; of a longer text, a sample of that many.",
+    )
+    max_bucket_comparisons: int = Field(
+        64,
+        ge=1,
+        description="The most texts of one LSH bucket, such as boilerplate, that each is compared with: those "
+        "most similar to it.",
     )
 
 
@@ -154,12 +172,12 @@ def _scramble(values: np.ndarray, tag: int) -> np.ndarray:
 def band_plan(settings: TextNearSettings) -> tuple[int, int]:
     """Bands and rows of a band: as many rows as the recall allows (little is compared in vain), then as few bands."""
     missed = math.log(1 - settings.min_recall)
-    for rows in range(settings.permutations, 0, -1):
+    for rows in range(settings.num_permutations, 0, -1):
         shared = settings.min_jaccard**rows
         bands = 1 if shared >= settings.min_recall else math.ceil(missed / math.log1p(-shared))
-        if bands * rows <= settings.permutations:
+        if bands * rows <= settings.num_permutations:
             return bands, rows
-    return settings.permutations, 1
+    return settings.num_permutations, 1
 
 
 def signature_band_keys(signed: np.ndarray, bands: int, rows: int) -> np.ndarray:
@@ -184,7 +202,9 @@ def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) ->
     samples = sets.smallest(settings.max_shingles)
     similarity_order = smallest_values(samples)
     items = np.arange(len(sets))
-    found = [shared_keys(keys[:, band], items, similarity_order, settings.max_compared) for band in range(bands)]
+    found = [
+        shared_keys(keys[:, band], items, similarity_order, settings.max_bucket_comparisons) for band in range(bands)
+    ]
     first, second = unique_pairs(found, len(sets))
     near = jaccard_at_least(samples, first, second, settings)
     return first[near], second[near]

@@ -67,7 +67,7 @@ def plant_text_pairs(folder: Path, caption: Caption) -> Planted:
     ]
     for reason in (
         *("no_query", "no_positive", "no_positive", "bad_text"),
-        *("empty_text", "mostly_symbols", "positive_is_query"),
+        *("empty_text", "mostly_symbols", "query_equals_positive"),
     ):
         planted.remove(reason)
     write_lines(folder / "pairs.jsonl", [*lines, '{"query": "cut off'])

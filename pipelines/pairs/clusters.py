@@ -43,7 +43,9 @@ _ROWS_AT_ONCE = 8192  # whose false negatives are listed in one go
 class PairClustersSettings(TextNearSettings):
     """Which sides of pairs count as the same. `min_jaccard` is of texts with the same images, or without any."""
 
-    near: bool = Field(True, description="else only equal sides are looked for")
+    near_duplicates: bool = Field(
+        True, description="Whether nearly equal sides are clustered as well; false clusters equal sides only."
+    )
 
 
 class PairClusters(ShuffleStage):
@@ -85,7 +87,7 @@ class PairClusters(ShuffleStage):
         pair_ids = pa.concat_arrays([one_array(pairs.column("pair_id"))] * len(_ROLES))
         none = Shingles(np.empty(0, np.uint32), np.zeros(len(members) + 1, np.int64)).to_lists()
         rows = [_rows(ids[0] & ~_NEAR, members, ids, pair_ids, none)]
-        if self._near.near and len(members):
+        if self._near.near_duplicates and len(members):
             first = np.sort(np.unique(ids, axis=1, return_index=True)[1])
             texts = pa.concat_arrays(sides).take(first)
             rows.append(self._bands(texts, members[first], ids[:, first], pair_ids.take(first)))
@@ -130,7 +132,7 @@ class PairClusters(ShuffleStage):
         sets = Shingles.of_lists(rows.column("shingles").take(place[own]))
         item = np.searchsorted(own, member[banded])
         keys = rows.column("key").to_numpy()[banded]
-        candidates = shared_keys(keys, item, smallest_values(sets)[item], self._near.max_compared)
+        candidates = shared_keys(keys, item, smallest_values(sets)[item], self._near.max_bucket_comparisons)
         first, second = unique_pairs([candidates], len(own))
         near = jaccard_at_least(sets, first, second, self._near)
         return own[first[near]], own[second[near]]

@@ -58,7 +58,7 @@ class GivenPairs(MapStage):
     """One pair for each row of a set.
 
     Reasons why a row gives none: that of its image, with the side before it (query_missing_image, positive_blurred,
-    negative_missing_image ...); empty_query, empty_positive; same_sides, where a query is its own positive, and
+    negative_missing_image ...); empty_query, empty_positive; query_equals_positive; and
     positive_is_query_image, where the positive is nothing but the query's image: it would teach to ignore the text. The
     shard's notes count what became of negatives: negatives_kept, and those left out by reason.
     """
@@ -163,7 +163,7 @@ class _Making:
         try:
             query, positive = self._side(row["query"], "query"), self._side(row["positive"], "positive")
             if query == positive:
-                raise _Gone(Status.FILTERED, "same_sides")
+                raise _Gone(Status.FILTERED, "query_equals_positive")
             if query["items"] == positive["items"] and not positive["text"]:  # whatever the query says beside it
                 raise _Gone(Status.FILTERED, "positive_is_query_image")
             negatives = list(self._negatives(row["negatives"] or (), positive))
@@ -214,7 +214,7 @@ class _Making:
         seen = [positive]
         for side in given:
             if len(seen) > self.settings.negatives:
-                self.notes["negatives_over_the_limit"] += 1
+                self.notes["negatives_over_limit"] += 1
                 continue
             try:
                 negative = self._side(side, "negative")
@@ -224,10 +224,10 @@ class _Making:
                 self.notes[gone.reason] += 1
                 continue
             if len(negative["items"]) != len(positive["items"]):
-                self.notes["negative_of_another_form"] += 1
+                self.notes["negative_modality_mismatch"] += 1
                 continue
             if any(_same(negative, other) for other in seen):
-                self.notes["negative_is_positive" if _same(negative, positive) else "negative_repeated"] += 1
+                self.notes["negative_equals_positive" if _same(negative, positive) else "duplicate_negative"] += 1
                 continue
             seen.append(negative)
             self.notes["negatives_kept"] += 1

@@ -150,7 +150,7 @@ class MmebReader(PairReader[_SixFields]):
 class RowReader:
     """Makes pairs of rows. `counts` has figures for people: instruction_not_found (of queries) and
     positive_instruction_not_found, texts that do not begin as those of their subset do; token_without_image;
-    image_without_token; blank_negative, nothing but an instruction.
+    image_without_token; empty_negative, nothing but an instruction.
     """
 
     def __init__(self, settings: _SixFields, counts: Counter[str]) -> None:
@@ -202,7 +202,7 @@ class RowReader:
             if text or path:
                 yield Side(text, (path,) if path else ())
             else:
-                self._counts["blank_negative"] += 1
+                self._counts["empty_negative"] += 1
 
     def _strings(self, value: Any, name: str) -> list[str]:
         """Reads a column's strings; one alone is a list of one, unless it is empty."""

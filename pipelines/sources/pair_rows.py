@@ -125,13 +125,13 @@ def true_negatives(
         normalized = normalize_side(side)
         reason = "negatives_kept"
         if not any(normalized):
-            reason = "negative_empty"
+            reason = "empty_negative"
         elif normalized in not_negative or clean in not_cleaned:
-            reason = "negative_is_positive"
+            reason = "negative_equals_positive"
         elif normalized in seen:
-            reason = "negative_repeated"
+            reason = "duplicate_negative"
         elif limit is not None and len(seen) >= limit:
-            reason = "negatives_over_the_limit"
+            reason = "negatives_over_limit"
         counts[reason] += 1
         if reason == "negatives_kept":
             seen.add(normalized)

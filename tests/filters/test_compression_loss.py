@@ -78,7 +78,7 @@ def test_of_an_original_and_its_copies_of_the_same_size_the_original_stays(plant
     for number, image in enumerate(images(PER_KIND, seed=3)):
         for at, data in enumerate(plant(image, rng)):
             row = inspect_image(data, max_pixels=1 << 30)
-            values = {name: row[name] for name in ("sharpness", "loss", "bytes", "contrast")}
+            values = {name: row[name] for name in ("sharpness", "compression_loss", "bytes", "contrast")}
             content, pixels = f"{number}.{at}", row["width"] * row["height"]
             pictures.append(ImageRow(content, random_hash(str(number)), pixels, **values))
         originals.append(f"{number}.0")

@@ -71,12 +71,12 @@ def test_pixels_loss_bytes_sharpness_and_the_smallest_id_choose_the_representati
     by_id = sorted([ImageRow("a", BITS), ImageRow("b", BITS), ImageRow("c", BITS)], key=lambda p: p.id)
     assert verdicts(by_id[::-1])[0][0] == by_id[0].id
     better = [
-        ImageRow("sharper", BITS, sharpness=2.0, loss=5.0, pixels=90, bytes=900),
-        ImageRow("more bytes", BITS, bytes=1001, loss=5.0, pixels=90),
-        ImageRow("less loss", BITS, loss=4.0, pixels=90, bytes=10),
-        ImageRow("larger", BITS, loss=80.0, sharpness=0.5, bytes=10, pixels=91),
+        ImageRow("sharper", BITS, sharpness=2.0, compression_loss=5.0, pixels=90, bytes=900),
+        ImageRow("more bytes", BITS, bytes=1001, compression_loss=5.0, pixels=90),
+        ImageRow("less loss", BITS, compression_loss=4.0, pixels=90, bytes=10),
+        ImageRow("larger", BITS, compression_loss=80.0, sharpness=0.5, bytes=10, pixels=91),
     ]
-    pictures = [replace(p, loss=5.0, pixels=90, bytes=900) for p in by_id]
+    pictures = [replace(p, compression_loss=5.0, pixels=90, bytes=900) for p in by_id]
     for best in better:
         pictures.append(best)
         assert verdicts(pictures)[0][0] == best.id, best.content
@@ -103,7 +103,7 @@ def encoded(pixels: np.ndarray, ext: str = ".png", *options: int) -> ImageRow:
     data = cv2.imencode(ext, pixels, options)[1].tobytes()
     said = inspect_image(data, max_pixels=1 << 30)
     pixel_count = said["width"] * said["height"]
-    values = {name: said[name] for name in ("phash", "sharpness", "loss", "bytes", "contrast")}
+    values = {name: said[name] for name in ("phash", "sharpness", "compression_loss", "bytes", "contrast")}
     return ImageRow(hashlib.sha256(data).hexdigest(), pixels=pixel_count, **values)
 
 

@@ -33,8 +33,8 @@ GOOD = {
     "entropy": 7.0,
     "flatness": 0.2,
     "brightness": 120.0,
-    "shadow": 10.0,
-    "highlight": 240.0,
+    "p1_brightness": 10.0,
+    "p99_brightness": 240.0,
 }
 
 
@@ -150,8 +150,8 @@ def test_an_animation_is_kept_only_where_it_is_allowed() -> None:
         ("min_side_px", 200, "width", 200, 199, "too_small"),
         ("min_side_px", 200, "height", 200, 199, "too_small"),
         ("max_aspect_ratio", 3.0, "aspect_ratio", 3.0, 3.01, "extreme_aspect_ratio"),
-        ("min_highlight", 60.0, "highlight", 60, 59, "too_dark"),
-        ("max_shadow", 200.0, "shadow", 200, 201, "too_bright"),
+        ("min_p99_brightness", 60.0, "p99_brightness", 60, 59, "too_dark"),
+        ("max_p1_brightness", 200.0, "p1_brightness", 200, 201, "too_bright"),
         ("min_contrast", 5.0, "contrast", 5.0, 4.9, "flat"),
         ("min_entropy_bits", 2.0, "entropy", 2.0, 1.9, "flat"),
         ("min_sharpness", 1.0, "sharpness", 1.0, 0.9, "blurred"),
@@ -172,8 +172,8 @@ def test_the_first_rule_that_is_broken_gives_the_reason() -> None:
             ("width", 5),
             ("aspect_ratio", 96.0),
             ("animated", True),
-            ("highlight", 9.0),
-            ("shadow", 250.0),
+            ("p99_brightness", 9.0),
+            ("p1_brightness", 250.0),
             ("contrast", 0.1),
             ("sharpness", 0.1),
         ]

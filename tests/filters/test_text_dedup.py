@@ -106,7 +106,7 @@ def test_the_threshold_is_a_setting_and_near_can_be_switched_off():
     pairs = [Pair("q", TEXT), Pair("q", edited(TEXT, 10, 30)), Pair("Q", TEXT)]
     assert [why for _, why in judge(pairs)] == ["kept", "near_pair", "exact_pair"]
     assert [why for _, why in judge(pairs, min_jaccard=0.95)] == ["kept", "kept", "exact_pair"]
-    assert [why for _, why in judge(pairs, near=False)] == ["kept", "kept", "exact_pair"]
+    assert [why for _, why in judge(pairs, near_duplicates=False)] == ["kept", "kept", "exact_pair"]
 
 
 def test_sides_with_images_are_the_same_only_with_the_same_images():
@@ -150,7 +150,7 @@ def test_boilerplate_is_compared_with_what_is_most_like_it():
     template = passage(90).split()
     pairs = [Pair("q", " ".join([*template, *passage(25).split()])) for _ in range(40)]
     pairs += [Pair("q", edited(pair.positive, 114)) for pair in pairs[:10]]
-    found = judge(pairs, min_jaccard=0.9, max_compared=8)
+    found = judge(pairs, min_jaccard=0.9, max_bucket_comparisons=8)
     assert [why for _, why in found[:40]] == ["kept"] * 40
     assert sum(why == "near_pair" for _, why in found[40:]) >= 5
     assert all(family == at for at, (family, why) in enumerate(found[40:]) if why == "near_pair")

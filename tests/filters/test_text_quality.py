@@ -16,9 +16,9 @@ FAULTS = {
     "?!": "mostly_symbols",
     "=== --- *** a ---": "mostly_symbols",
     "🎉🎉🎉": "mostly_symbols",
-    "buy it now! " * 30: "repetitive_text",
-    "好" * 60: "repetitive_text",
-    PASSAGE * 100: "too_long_text",
+    "buy it now! " * 30: "repetitive",
+    "好" * 60: "repetitive",
+    PASSAGE * 100: "too_long",
     PASSAGE: "",
     "5": "",
     "C++": "",
@@ -38,10 +38,10 @@ def test_each_fault_has_its_reason_and_what_has_none_passes():
 
 
 def test_thresholds_are_settings():
-    settings = TextFilterSettings(min_chars=3, max_chars=10, min_letter_share=0, min_distinct_share=0)
+    settings = TextFilterSettings(min_chars=3, max_chars=10, min_alnum_share=0, min_unique_ngram_share=0)
     texts = ["ab", "abc", "a" * 10, "a" * 11, "???", "é é é"]
-    assert text_reasons(pa.array(texts), settings).to_pylist() == ["too_short", "", "", "too_long_text", "", ""]
-    settings = TextFilterSettings(min_distinct_share=0, max_chars=1000)
+    assert text_reasons(pa.array(texts), settings).to_pylist() == ["too_short", "", "", "too_long", "", ""]
+    settings = TextFilterSettings(min_unique_ngram_share=0, max_chars=1000)
     assert text_reasons(pa.array(["buy it now! " * 30]), settings).to_pylist() == [""]
 
 

@@ -76,7 +76,7 @@ def test_a_positive_that_is_the_query_is_no_pair():
         (side("same", "a.jpg"), side("same", "b.jpg")),
         (side("", "a.jpg"), side("", "a.jpg")),
         (side("", "a.jpg"), side("", "b.jpg")),
-    ) == ["positive_is_query", "positive_is_query", "", "positive_is_query", ""]
+    ) == ["query_equals_positive", "query_equals_positive", "", "query_equals_positive", ""]
 
 
 def test_negatives_that_are_none_are_taken_out_and_counted():

@@ -32,7 +32,7 @@ def test_texts_are_cleaned_then_judged():
     assert said["positive"][0].as_py()["text"] == "Jane"
     negatives = [[{"text": "Emily", "images": [], "score": 0.0}], [], [{"text": "", "images": ["a.jpg"], "score": 0.0}]]
     assert said["negatives"].to_pylist() == negatives
-    expected = {"negative_unusable": 0, "positive_among_negatives": 1, "negative_repeated": 0}
+    expected = {"negative_unusable": 0, "negative_equals_positive": 1, "duplicate_negative": 0}
     assert shard.metrics["texts"] == {"changed": 2, **expected}
 
 

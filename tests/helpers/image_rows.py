@@ -22,7 +22,7 @@ class ImageRow:
     phash: int | None = None
     pixels: int = 100
     sharpness: float = 1.0
-    loss: float = 0.0
+    compression_loss: float = 0.0
     bytes: int = 1000
     contrast: float = 50.0
 
@@ -41,7 +41,7 @@ def shard_of(ordinal: int, pictures: list[ImageRow], rows: np.ndarray) -> Shard:
         "width": pa.array([p.pixels for p in pictures], pa.int32()),
         "height": pa.array([1 for _ in pictures], pa.int32()),
         "sharpness": pa.array([p.sharpness for p in pictures], pa.float32()),
-        "loss": pa.array([p.loss for p in pictures], pa.float32()),
+        "compression_loss": pa.array([p.compression_loss for p in pictures], pa.float32()),
         "bytes": pa.array([p.bytes for p in pictures], pa.int64()),
         "contrast": pa.array([p.contrast for p in pictures], pa.float32()),
     }

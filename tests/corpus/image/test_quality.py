@@ -17,19 +17,19 @@ def test_known_greys_measure_as_known() -> None:
     assert stats["brightness"] == stats["contrast"] == 127.5
     assert stats["entropy"] == pytest.approx(1)
     assert stats["flatness"] == pytest.approx(0.5)
-    assert (stats["shadow"], stats["highlight"]) == (0, 255)
+    assert (stats["p1_brightness"], stats["p99_brightness"]) == (0, 255)
     assert stats["sharpness"] == pytest.approx(2, rel=0.01)  # a clean step
 
     every_grey = np.repeat(np.arange(256, dtype=np.uint8), 64).reshape(128, 128)
     stats = measure(every_grey)
     assert stats["entropy"] == pytest.approx(8)
     assert stats["flatness"] == pytest.approx(16 / 256)
-    assert (stats["shadow"], stats["highlight"]) == (2, 253)
+    assert (stats["p1_brightness"], stats["p99_brightness"]) == (2, 253)
 
     one_colour = measure(np.full((100, 100), 9, np.uint8))
     assert one_colour == {
         **dict.fromkeys(("sharpness", "contrast", "entropy"), 0.0),
-        **dict.fromkeys(("brightness", "shadow", "highlight"), 9.0),
+        **dict.fromkeys(("brightness", "p1_brightness", "p99_brightness"), 9.0),
         "flatness": 1.0,
     }
 

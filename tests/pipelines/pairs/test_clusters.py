@@ -72,7 +72,7 @@ def test_equal_and_nearly_equal_sides_are_clusters_and_the_nearest_pairs_come_fi
         5: (long, "", [4]),
         7: ("", cat, []),  # its positive is others' query: one cluster, and no false negative
     }
-    assert sorted(clusters([pairs], near=False)) == [0, 1, 2, 7]
+    assert sorted(clusters([pairs], near_duplicates=False)) == [0, 1, 2, 7]
 
 
 def test_a_pair_that_is_there_twice_is_no_cluster_of_its_own() -> None:

@@ -104,7 +104,7 @@ def test_a_duplicate_is_replaced_and_the_same_pair_is_one() -> None:
         (triple(positive="c.jpg"), "filtered", "positive_blurred"),
         (SourcePair(Side(" "), Side("x")), "filtered", "empty_query"),
         (SourcePair(Side("x"), Side("")), "filtered", "empty_positive"),
-        (triple("a.jpg", "a-again.jpg", text=""), "filtered", "same_sides"),
+        (triple("a.jpg", "a-again.jpg", text=""), "filtered", "query_equals_positive"),
         (triple("a.jpg", "a-again.jpg"), "filtered", "positive_is_query_image"),
     ],
 )
@@ -124,10 +124,10 @@ def test_negatives_that_are_none_are_counted() -> None:
     (row,), notes = made([triple(negatives=given)])
     assert [negative["items"] for negative in row["negatives"]] == [[A]]
     assert notes == {
-        "negative_is_positive": 1,
+        "negative_equals_positive": 1,
         "negative_blurred": 1,
         "negatives_kept": 1,
-        "negative_repeated": 1,
+        "duplicate_negative": 1,
         "negative_missing_image": 1,
     }
     (strict,), _ = made([triple(negatives=given)], without_image="drop_pair")
@@ -135,14 +135,14 @@ def test_negatives_that_are_none_are_counted() -> None:
     words = tuple(Side(f"no {number}") for number in range(5))
     (few,), notes = made([SourcePair(Side("q"), Side("p"), words)], negatives=2)
     assert [negative["text"] for negative in few["negatives"]] == ["no 0", "no 1"]
-    assert notes == {"negatives_kept": 2, "negatives_over_the_limit": 3}
+    assert notes == {"negatives_kept": 2, "negatives_over_limit": 3}
 
 
 def test_a_copy_of_the_positive_is_no_negative() -> None:
     for positive, copy in (("a.jpg", "a-again.jpg"), ("a-again.jpg", "a.jpg")):
         (row,), notes = made([triple("b.jpg", positive, ["b.jpg", copy])])
         assert [negative["items"] for negative in row["negatives"]] == [[B]]
-        assert notes == {"negatives_kept": 1, "negative_is_positive": 1}
+        assert notes == {"negatives_kept": 1, "negative_equals_positive": 1}
 
 
 def test_negatives_have_as_many_images_as_the_positive() -> None:
@@ -150,10 +150,10 @@ def test_negatives_have_as_many_images_as_the_positive() -> None:
     mixed = (Side("words"), Side("", ("a.jpg",)), Side("both", ("a.jpg",)), Side("", ("a.jpg", "b.jpg")))
     (image,), notes = made([SourcePair(Side("q"), Side("", ("b.jpg",)), mixed)])
     assert [(n["items"], n["text"]) for n in image["negatives"]] == [([A], ""), ([A], "both")]
-    assert notes == {"negatives_kept": 2, "negative_of_another_form": 2}
+    assert notes == {"negatives_kept": 2, "negative_modality_mismatch": 2}
     (text,), notes = made([SourcePair(Side("q"), Side("p"), mixed)])
     assert [(n["items"], n["text"]) for n in text["negatives"]] == [([], "words")]
-    assert notes == {"negatives_kept": 1, "negative_of_another_form": 3}
+    assert notes == {"negatives_kept": 1, "negative_modality_mismatch": 3}
 
 
 def test_text_alone_needs_no_tables_of_images() -> None:

@@ -111,8 +111,8 @@ def test_an_id_that_is_no_document_has_a_reason_and_the_rest_stays(tmp_path: Pat
         "negative_missing_document": 2,
         "negative_ambiguous_document": 1,
         "negative_empty_document": 1,
-        "negative_is_positive": 1,
-        "negative_repeated": 1,
+        "negative_equals_positive": 1,
+        "duplicate_negative": 1,
         "negatives_kept": 1,
     }
     assert rows.notes["documents"] == {

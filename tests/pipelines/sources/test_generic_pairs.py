@@ -117,7 +117,7 @@ def test_lists_of_negatives_go_together(tmp_path: Path) -> None:
     (row,) = rows_of(rows)
     assert [(side["text"], side["images"]) for side in row["negatives"]] == [("x", ["p.jpg"])]
     assert rows.counts["bad_negatives"] == 1 and rows.notes["negatives"] == {
-        "negative_is_positive": 1,
+        "negative_equals_positive": 1,
         "negatives_kept": 1,
     }
 

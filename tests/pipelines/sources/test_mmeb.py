@@ -108,7 +108,7 @@ def test_other_words_stay_and_are_counted(tmp_path: Path) -> None:
     first, second = rows_of(rows)
     assert first["positive"]["text"] == "Look at this." and second["negatives"] == []
     assert first["negatives"] == [{"text": "", "images": ["images/2.jpg"], "score": 0.0}]
-    assert rows.notes == {"texts": {"blank_negative": 1, "positive_instruction_not_found": 2}}
+    assert rows.notes == {"texts": {"empty_negative": 1, "positive_instruction_not_found": 2}}
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,9 @@ def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
         "not_an_object": 1,
     }
     assert rows.notes["texts"] == {
-        "negative_empty": 1,
-        "negative_is_positive": 2,
-        "negative_repeated": 1,
+        "empty_negative": 1,
+        "negative_equals_positive": 2,
+        "duplicate_negative": 1,
         "negatives_kept": 2,
     }
     assert [(fault.line, fault.reason) for fault in rows.bad_records] == [
@@ -81,7 +81,7 @@ def test_no_negative_is_another_positive_of_the_row_however_it_is_written(tmp_pa
     write_lines(tmp_path / "a.jsonl", [{"query": "q", "pos": ["one", "two", "caf\u00e9"], "neg": negatives}])
     rows = source(tmp_path, form={"kind": "flagembedding"})
     assert [texts(row)[1:] for row in rows_of(rows)] == [(text, ["three"]) for text in ("one", "two", "caf\u00e9")]
-    assert rows.notes["texts"] == {"negative_is_positive": 4, "negatives_kept": 1}
+    assert rows.notes["texts"] == {"negative_equals_positive": 4, "negatives_kept": 1}
 
 
 def test_one_positive_is_drawn_by_seed(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_tevatron_joins_titles_where_there_are_some(tmp_path: Path) -> None:
         ("and dust", "Small.", []),
     ]
     assert [row["key"] for row in found] == ["17", "18"]
-    assert rows.notes["texts"] == {"negative_is_positive": 1, "negatives_kept": 2}
+    assert rows.notes["texts"] == {"negative_equals_positive": 1, "negatives_kept": 2}
     (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress(data)[:-9])
     with pytest.raises(SettingsError, match=r"train\.jsonl\.gz: not a whole gzip file"):
         rows_of(source(tmp_path, form={"kind": "tevatron"}))
@@ -269,7 +269,7 @@ def test_negatives_are_bounded_and_samples_are_of_the_seed(tmp_path: Path) -> No
     assert all(texts(row)[2] == ["n0", "n1", "n2"] for row in found) and len(found) == 20
     assert max(row["line"] for row in found) > 40
     assert rows.counts == {"read": 200, "not_sampled": 180, "duplicate_row": 0}
-    assert rows.notes["texts"]["negatives_over_the_limit"] == 200 * 17
+    assert rows.notes["texts"]["negatives_over_limit"] == 200 * 17
 
 
 def test_a_line_without_end_costs_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""Long videos: reading and probing them, scenes, clips, frames, groups."""
+"""Long videos: decoding, scene detection, clips with their frames and mp4 files, groups of hard negatives, windows."""

@@ -1,4 +1,4 @@
-"""What work on a video may cost, and the error of a video that cannot be used. PyAV is imported where it is used."""
+"""The budget of the work on a video, and the error of a video that cannot be used. PyAV is imported lazily."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 MAX_SIDE_PX = 8192
 _MARGIN_PX = 256
-_MAX_TIME_S = 1e11  # of a time: beyond it, a float has no room for the time between two frames
+_MAX_TIME_S = 1e11  # of a time: beyond it, floats are too coarse to distinguish frames
 
 
 class VideoError(ValueError):
-    """A video that cannot be used. `reason` goes into a table, the message is for people.
+    """A video that cannot be used. `reason` goes into a table, `detail` is for people to read.
 
     Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large, time_budget,
     out_of_memory.
@@ -38,24 +38,25 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a video may cost, whatever its header says. It is spent from the moment when it is made."""
+    """Limits of the work on a video, whatever its header claims. Time is counted from the construction."""
 
     seconds: float = math.inf  # of work
     max_side_px: int = MAX_SIDE_PX  # of a frame, as stored
-    max_time_s: float = math.inf  # on the stream's timeline: no frame is seen later
+    max_time_s: float = math.inf  # on the stream's timeline: the last frame may not be later
     started_at: float = field(default_factory=time.monotonic)
 
     @property
     def max_pixels(self) -> int:
-        """Of a frame, with the margin that some decoders make room for around it."""
+        """The largest area of a frame, with the margin that some decoders allocate around it."""
         return (self.max_side_px + _MARGIN_PX) ** 2
 
     @property
     def remaining_s(self) -> float:
+        """The seconds of work that remain; negative when it is spent."""
         return self.started_at + self.seconds - time.monotonic()
 
     def check_time(self) -> None:
-        """Raises VideoError (time_budget) when it is spent."""
+        """Raises VideoError (time_budget) when the time is spent."""
         if self.remaining_s <= 0:
             raise VideoError("time_budget", f"over {self.seconds:.0f} s of work")
 
@@ -66,16 +67,16 @@ class Budget:
             raise VideoError("too_large", f"a frame of {width}×{height} pixels at {time_s:.3f} s, {allowed}")
 
     def check_display_time(self, time_s: float) -> None:
-        """Raises VideoError for a frame that is seen after `max_time_s` (too_long) or beyond any clock (broken)."""
+        """Raises VideoError for a frame displayed after `max_time_s` (too_long) or at an impossible time (broken)."""
         if not abs(time_s) < _MAX_TIME_S:
             raise VideoError("broken", f"a frame at {time_s:g} s")
         if time_s > self.max_time_s:
             raise VideoError("too_long", f"a frame at {time_s:.0f} s, the last may be at {self.max_time_s:.0f} s")
 
     def check_decoder_error(self, context: Any, error: Exception) -> None:
-        """Raises VideoError (too_large) if an error of the decoder's is that of a frame of over `max_pixels`.
+        """Raises VideoError (too_large) if a decoder's error was caused by a frame of over `max_pixels`.
 
-        The decoder has no error of its own for that. It leaves behind the size, or none where it could not be set.
+        The decoder has no error of its own for that; its context has the size, or none where it could not be set.
         """
         import av
 
@@ -87,8 +88,9 @@ class Budget:
 
 @contextlib.contextmanager
 def video_errors() -> Iterator[None]:
-    """Inside, libav is at work: what it raises becomes a VideoError, or a StorageError where this machine has no room
-    for one more file. What storage raises is left as it is.
+    """Turns errors of libav into VideoError, or into StorageError where this machine has no room for one more file.
+
+    Errors of storage pass unchanged.
     """
     import av
 
@@ -96,7 +98,7 @@ def video_errors() -> Iterator[None]:
         yield
     except _unsupported() as error:
         raise VideoError("unsupported", error.strerror or "") from error
-    except av.error.MemoryError as error:  # mostly for what a file claims, of which libav allocates 2 GB at most
+    except av.error.MemoryError as error:  # mostly for a size that a file claims; libav allocates 2 GB at most
         raise VideoError("out_of_memory", error.strerror or "") from error
     except av.error.ExitError as error:  # by the deadline that `open_container` sets
         raise VideoError("time_budget", "libav was still reading at the end of the time for the video") from error
@@ -107,7 +109,7 @@ def video_errors() -> Iterator[None]:
 
 
 def _unsupported() -> tuple[type[av.error.FFmpegError], ...]:
-    """What libav raises for what it has no code for, or experimental code only."""
+    """Returns the errors that libav raises for what it has no code for, or only experimental code."""
     from av import error
 
     return (

@@ -1,6 +1,6 @@
-"""From scenes, or from annotated times, to clips. Times only: no frame is touched here.
+"""Makes clips of scenes or of annotated intervals. It works on times only; no frame is read.
 
-All times are seconds on the video's own timeline; an interval holds its start and not its end.
+All times are seconds on the video's own timeline; an interval includes its start and excludes its end.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from pydantic import Field, model_validator
 
 from corpus.settings import Settings
 
-# An annotated interval of which less than this share lies in the video means another cut of the film, or another unit
-# of time: its text is not about what would be left of it.
+Interval = tuple[float, float]  # start_s, end_s
+
+# An annotated interval of which less than this share lies in the video refers to another cut of the film, or to another
+# unit of time: its text does not describe the rest of it.
 MIN_INSIDE = 0.5
 
 
@@ -53,17 +55,18 @@ class ClipSettings(Settings):
 
 @dataclass(frozen=True)
 class Scene:
-    """What lies between two cuts, transitions excluded; or a part of it, where a cut is not what ends it."""
+    """The time between two cuts, without the transitions; or a part of it."""
 
     start_s: float
     end_s: float
-    after_cut: bool = False  # there is a cut before it, rather than the start of the video or a split
+    after_cut: bool = False  # whether it begins at a cut, not at the start of the video or a split
     before_cut: bool = False
     first_hashes: tuple[int, ...] = ()  # pHashes of pictures near its start, and near its end
     last_hashes: tuple[int, ...] = ()
 
     @property
     def length_s(self) -> float:
+        """The length in seconds."""
         return self.end_s - self.start_s
 
 
@@ -73,36 +76,36 @@ class Clip:
 
     start_s: float
     end_s: float
-    scenes: int = 1  # of which it is made; 0: it is annotated
-    reason: str = ""  # too_short; of annotated ones: not_an_interval, outside_video
-    annotation: int | None = None  # which of the annotated intervals this is
+    scenes: int = 1  # number of scenes in it; 0: it is annotated
+    reason: str = ""  # too_short; of annotated clips: not_an_interval, outside_video
+    annotation: int | None = None  # index of its annotated interval
 
 
 @dataclass
 class ClipMaker:
-    """Makes clips of scenes that come one by one, in order; a clip is given out as soon as no scene can change it.
+    """A builder of clips from scenes that come in order; it yields a clip as soon as no later scene can change it.
 
-    From left to right: scenes above the maximum are split; neighbours that look the same are stitched; a scene below
-    the minimum takes in what follows until it is long enough; if that doesn't fit, it goes to the clip before it; and
-    if that doesn't fit either, it is a clip with the reason too_short. At most two clips are undecided at a time.
+    In order of time: scenes above the maximum are split; neighbours that look the same are stitched; a scene below the
+    minimum is joined with the following ones until it is long enough, else with the clip before it, else it is a clip
+    with the reason too_short. At most two clips are undecided at a time.
     """
 
     settings: ClipSettings
-    _pending: list[Scene] = field(default_factory=list)  # long enough, but a short neighbour may yet join it
+    _pending: list[Scene] = field(default_factory=list)  # long enough, but a short neighbour may still join it
     _group: list[Scene] = field(default_factory=list)
 
     @property
     def undecided_from_s(self) -> float | None:
-        """Where the first clip begins that is not given out yet."""
+        """The start of the first undecided clip; None where there is none."""
         scenes = self._pending or self._group
         return scenes[0].start_s if scenes else None
 
     def push(self, scene: Scene) -> list[Clip]:
-        """The clips that are decided once this scene is known."""
+        """Adds the next scene; returns the clips that are decided now."""
         return [clip for piece in split_scene(scene, self.settings.max_s) for clip in self._push(piece)]
 
     def finish(self) -> list[Clip]:
-        """The clips that were still undecided: no scene comes after them, or none that may join them."""
+        """Returns the clips that were undecided, after the last scene."""
         clips = self._close()
         clips += self._clips(self._pending)
         self._pending = []
@@ -120,7 +123,7 @@ class ClipMaker:
         return self._fits(group, [scene]) and (self._short(group) or same_picture(group[-1], scene, self.settings))
 
     def _close(self) -> list[Clip]:
-        """The group goes to where clips wait for a last short neighbour, and what waited there is decided."""
+        """Ends the current group, which then waits for a short neighbour; returns the clips that waited before it."""
         group, self._group = self._group, []
         if not group:
             return []
@@ -152,17 +155,17 @@ class ClipMaker:
 
 
 def clips_of(scenes: Iterable[Scene], settings: ClipSettings) -> list[Clip]:
-    """The clips of all scenes of a video, which are in order and don't overlap."""
+    """Returns the clips of all scenes of a video, which are in order and don't overlap."""
     maker = ClipMaker(settings)
     clips = [clip for scene in scenes for clip in maker.push(scene)]
     return clips + maker.finish()
 
 
 def split_scene(scene: Scene, max_s: float) -> Iterator[Scene]:
-    """The scene in pieces of at most `max_s`, and of more than half of that where it is split at all.
+    """Yields the scene in pieces of at most `max_s`, and of more than half of that where it is split at all.
 
-    Whole pieces of `max_s` from its start while twice that is left, then two halves: a piece is known long before the
-    end of a scene is.
+    Pieces are `max_s` long from the start while twice that remains, then there are two halves: so a piece is known long
+    before the end of its scene.
     """
     while scene.length_s >= 2 * max_s:
         first, scene = split_at(scene, scene.start_s + max_s)
@@ -174,28 +177,30 @@ def split_scene(scene: Scene, max_s: float) -> Iterator[Scene]:
 
 
 def split_at(scene: Scene, at_s: float) -> tuple[Scene, Scene]:
-    """The scene before and from a time within it. Where they meet there is no cut, and nothing to be compared."""
+    """Returns the scene before and from a time within it. They meet without a cut, and have no hashes there to be
+    compared.
+    """
     before = replace(scene, end_s=at_s, before_cut=False, last_hashes=())
     return before, replace(scene, start_s=at_s, after_cut=False, first_hashes=())
 
 
 def same_picture(left: Scene, right: Scene, settings: ClipSettings) -> bool:
-    """Whether the right scene begins with what the left one ended with."""
+    """Returns whether the second scene begins with the picture that the first one ended with."""
     if not settings.stitch:
         return False
     return min_hamming(left.last_hashes, right.first_hashes) <= settings.stitch_hamming_radius
 
 
 def min_hamming(some: Iterable[int], others: Sequence[int]) -> int:
-    """By how many bits the two nearest of two lists of 64-bit hashes differ; 65 where a list is empty."""
+    """Returns the smallest Hamming distance between two lists of 64-bit hashes; 65 where one is empty."""
     return min(((one ^ other).bit_count() for one in some for other in others), default=65)
 
 
 def annotated_clips(intervals: Sequence[tuple[float, float | None]], video: tuple[float, float]) -> list[Clip]:
-    """A clip for each annotated (start_s, end_s), as long as it says: its text is about all of it.
+    """Returns a clip for each annotated (start_s, end_s), in its full length: its text is about all of it.
 
-    An end of None is the video's. Cut to the video's own start and end: annotations tend to end a little after it.
-    Reasons: not_an_interval (no number, or an end that isn't after its start), outside_video (MIN_INSIDE).
+    An end of None is the video's. Intervals are cut to the video's start and end: annotations tend to end a little
+    late. Reasons: not_an_interval (not finite, or an end that isn't after its start), outside_video (MIN_INSIDE).
     """
     return [_annotated(place, *interval, *video) for place, interval in enumerate(intervals)]
 

@@ -1,9 +1,9 @@
-"""One pass over a segment of a video: cuts, clips, their frames and statistics, from a single decode.
+"""Extracts clips, their frames and statistics from a segment of a video, in one decode pass.
 
-A segment is a part of a video that a worker takes; all segments together give each clip once. A scene belongs to the
-segment in which it starts, so a pass goes on past its segment's end until the running scene ends, but not for longer
-than `lookahead_s`: where no cut is found within that time, the segment's end is taken for one, by the pass that ends
-there and, from the same frames, by the pass that begins there. Times are the container's timestamps, in seconds.
+A segment is the part of a video that one worker takes; all segments together yield each clip once. A scene belongs to
+the segment in which it starts, so a pass continues past its segment's end until the running scene ends, but for
+`lookahead_s` at most: where no cut is found within that time, the segment's end counts as one, for the pass that ends
+there and, from the same frames, for the pass that begins there. Times are the container's timestamps, in seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from video.detection.cuts import Cut, CutFinder, DetectSettings
 from video.frame_stats import ClipStats, FrameStats, hashes_of, measure_frame, stats_between, stats_time, summarize
 from video.frames import Downscaler, FrameBuffer, FrameSettings, SampledFrame, scale_frame, uniform_times
 
-_EDGE_S = 0.75  # the statistics in so much of a scene's start and end say whether it goes on in the next
+_EDGE_S = 0.75  # of a scene's start and end, whose hashes are compared with its neighbours'
 
 
 class ExtractSettings(Settings):
@@ -73,7 +73,7 @@ class ExtractedClip:
 
     clip: Clip
     stats: ClipStats
-    hashes: tuple[int, ...]  # pHashes, evenly spread over the clip; of black or blank pictures there is none
+    hashes: tuple[int, ...]  # pHashes, evenly spread over the clip; black or blank frames have none
     frames: list[SampledFrame]
     dynamic_range: str  # of the video there: sdr, pq or hlg
 
@@ -85,13 +85,13 @@ def extract_clips(
     budget: Budget | None = None,
     decoded: DecodedFrames | None = None,
 ) -> Iterator[ExtractedClip]:
-    """Extracts the clips of a video, or of those scenes that start in `segment` (start_s included, end_s not).
+    """Yields the clips of a video, or of those scenes that start in `segment` (start_s included, end_s excluded), in
+    order.
 
-    They come in order. A segment that begins the video may start at -inf, and one that ends it end at inf: nothing is
-    left out by rounding.
-    Those with a reason (too_short) come too. One decode pass; a clip is given a few seconds of video after its end.
-    `decoded` gets the frames that were decoded without a fault, those of a clip before the clip.
-    Raises VideoError where the video cannot be decoded, or goes beyond the budget.
+    A segment may start at -inf and end at inf, so that rounding leaves out nothing at the video's ends. Clips with a
+    reason (too_short) are included. A clip is yielded when a few seconds after its end are decoded. `decoded` gets the
+    frames that decoded without errors, those of a clip before the clip. Raises VideoError where the video cannot be
+    decoded or exceeds the budget.
     """
     first_s, last_s = segment or (float("-inf"), float("inf"))
     begin_s = None if segment is None else first_s
@@ -111,7 +111,7 @@ def extract_clips(
 def build_clip(
     clip: Clip, stats: Sequence[FrameStats], picked: list[SampledFrame], settings: ExtractSettings, dynamic_range: str
 ) -> ExtractedClip:
-    """Builds a clip from its times and the frames measured around it; `stats` may go beyond it."""
+    """Builds a clip from its times and the frames measured around it; `stats` may exceed it."""
     inside = stats_between(stats, clip.start_s, clip.end_s)
     count = min(len(inside), settings.frames.frames_per_clip)
     spread = [inside[(2 * part + 1) * len(inside) // (2 * count)] for part in range(count)]
@@ -125,7 +125,7 @@ def build_clip(
 
 
 def find_cuts(source: VideoSource, settings: DetectSettings) -> list[Cut]:
-    """The cuts of a whole video: detection alone, with nothing kept."""
+    """Returns the cuts of a whole video, by detection alone: no frame is kept."""
     finder, cuts, downscale = CutFinder(settings), [], Downscaler(settings.detect_side_px)
     with open_container(source) as container:
         for frame in frames(container):
@@ -134,11 +134,11 @@ def find_cuts(source: VideoSource, settings: DetectSettings) -> list[Cut]:
 
 
 class _Extractor:
-    """The state of a pass: cuts so far, the running scene, held frames and statistics."""
+    """The state of a pass: the finder of cuts, the running scene, buffered frames and statistics."""
 
     def __init__(self, settings: ExtractSettings, first_s: float, last_s: float) -> None:
         self.done = False
-        self.last_s: float | None = None  # when the newest frame is seen
+        self.last_s: float | None = None  # display time of the newest frame
         self._step_s = 0.0  # between the two newest
         self._settings = settings
         self._segment = (first_s, last_s)
@@ -147,7 +147,7 @@ class _Extractor:
         clips = settings.clips
         self._buffer = FrameBuffer(settings.frames, clips.min_s, clips.max_s, CutFinder.delay_s)
         self._stats: list[FrameStats] = []
-        self._scene: Scene | None = None  # the running one, if it belongs to the segment; its end is not known
+        self._scene: Scene | None = None  # the running one, if it belongs to the segment; its end is unknown
         self._downscale = Downscaler(settings.detect.detect_side_px)
         self._dynamic_range = "sdr"  # of the newest frame
 
@@ -173,7 +173,7 @@ class _Extractor:
         yield from self._limit(time_s)
 
     def finish(self) -> Iterator[ExtractedClip]:
-        """Ends the pass and yields the clips that were not decided."""
+        """Ends the pass and yields the clips that were undecided."""
         for cut in self._finder.finish():
             if not self.done:
                 yield from self._cut(cut)
@@ -191,7 +191,7 @@ class _Extractor:
         self._open(start_s, after_cut=True)
 
     def _limit(self, time_s: float) -> Iterator[ExtractedClip]:
-        """What can't wait any longer: for a cut after the segment's border, or for the end of a long scene."""
+        """Applies the limits: ends the pass after the lookahead, and splits a scene that is too long."""
         first_s, last_s = self._segment
         if self._scene is None and time_s >= first_s + self._settings.lookahead_s:
             self._open(first_s, after_cut=False)
@@ -210,7 +210,7 @@ class _Extractor:
 
     def _close(self, end_s: float, before_cut: bool) -> Iterator[ExtractedClip]:
         scene, self._scene = self._scene, None
-        if scene and end_s > scene.start_s:  # else two transitions meet, and nothing is left between them
+        if scene and end_s > scene.start_s:  # else two transitions meet without a scene between them
             ended = Scene(scene.start_s, end_s, scene.after_cut, before_cut)
             yield from self._emit(self._maker.push(self._with_hashes(ended)))
 
@@ -245,8 +245,8 @@ class _Extractor:
             del self._stats[: bisect_left(self._stats, needed_s, key=stats_time)]
 
 
-_SEEK_OVER_S = 5.0  # a gap between clips that takes less to decode than to seek over
-_MISSING_S = 1.0  # a clip whose start lies further behind the last frame has none
+_SEEK_OVER_S = 5.0  # shorter gaps between clips are decoded, longer ones are skipped by seeking
+_MISSING_S = 1.0  # a clip that starts so long after the last frame has no frames
 _NEAR_S = 1e-6
 
 
@@ -257,11 +257,11 @@ def extract_intervals(
     budget: Budget | None = None,
     decoded: DecodedFrames | None = None,
 ) -> Iterator[ExtractedClip]:
-    """Extracts each clip with the frames in the middles of n equal parts of it, in order of their ends.
+    """Yields each clip with the frames at the middles of n equal parts of it, in order of their ends.
 
-    Clips may overlap and come in any order; those with a reason are left out. Held at a time: the frames of the clips
-    that overlap. A clip that lies behind the last frame that can be decoded gets the reason no_frames. `decoded`: as
-    in `video.extract`. Raises VideoError where nothing can be decoded, or what can goes beyond the budget.
+    Clips may overlap and come in any order; those with a reason are left out. Memory: the frames of the clips that
+    overlap. A clip behind the last frame that can be decoded gets the reason no_frames. `decoded`: as in
+    `extract_clips`. Raises VideoError where nothing can be decoded, or where the video exceeds the budget.
     """
     usable = sorted((clip for clip in clips if not clip.reason), key=lambda clip: clip.start_s)
     with open_container(source, settings.decoder_threads, budget) as container:
@@ -282,7 +282,7 @@ def _record_decoded(decoded_frames: Iterator[Frame], decoded: DecodedFrames) -> 
 @dataclass
 class _OpenClip:
     clip: Clip
-    times_s: list[float]  # of the frames that are still to be seen
+    times_s: list[float]  # of the frames that are yet to come
     picked: list[SampledFrame] = field(default_factory=list)
 
 
@@ -334,7 +334,7 @@ def _end_s(each: _OpenClip) -> float:
 
 
 def _runs(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Clips in order of their starts, where nothing long lies between them."""
+    """Yields clips, in order of their starts, in runs without a long gap."""
     run: list[Clip] = []
     for clip in clips:
         if run and clip.start_s > max(each.end_s for each in run) + _SEEK_OVER_S:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX, Grey, sharpness
 
-_THUMBNAIL_SIZE = (32, 24)  # width and height at which two frames are compared for motion: noise averages out
-_MIN_CONTRAST = 8.0  # levels between the 10th and the 90th percentile: below, a hash holds nothing but noise
+_THUMBNAIL_SIZE = (32, 24)  # width and height at which frames are compared for motion: noise averages out
+_MIN_CONTRAST = 8.0  # levels between the 10th and the 90th percentile: hashes of flatter frames are noise
 
 
 @dataclass(frozen=True)
 class FrameStats:
-    """One measured frame. Levels are 0 to 255."""
+    """The statistics of one measured frame. Levels are 0 to 255."""
 
     time_s: float
     sharpness: float  # see `corpus.image.quality`
@@ -28,18 +28,18 @@ class FrameStats:
     p90_brightness: float  # level above which a tenth of the pixels lie
     motion: float  # mean difference in levels to the measured frame before it
     phash: int | None  # 64 bits; None where the frame has too little contrast
-    thumbnail: Grey  # what the next measured frame is compared with
+    thumbnail: Grey  # for the comparison with the next measured frame
 
 
 @dataclass(frozen=True)
 class ClipStats:
-    """Statistics of a clip, over all its measured frames."""
+    """The statistics of a clip, over all its measured frames."""
 
     sharpness: float  # median
     brightness: float  # mean
     motion: float  # median, in levels per measured frame
-    black: bool  # at no time anything is lighter than almost black
-    static: bool  # at no time anything moves
+    black: bool  # no frame has anything lighter than almost black
+    static: bool  # no two frames differ visibly
 
 
 def measure_frame(time_s: float, bgr: NDArray[np.uint8], previous: FrameStats | None) -> FrameStats:
@@ -60,7 +60,7 @@ def measure_frame(time_s: float, bgr: NDArray[np.uint8], previous: FrameStats | 
 
 
 def summarize(stats: Sequence[FrameStats], black_level: float, static_threshold: float) -> ClipStats:
-    """Sums up the measured frames of one clip, in order. The first one's motion, into the clip, is left out."""
+    """Combines the measured frames of one clip, in order. The first one's motion is left out: it is from outside."""
     if not stats:
         return ClipStats(0.0, 0.0, 0.0, False, False)
     motions = [frame.motion for frame in stats[1:]]
@@ -74,15 +74,15 @@ def summarize(stats: Sequence[FrameStats], black_level: float, static_threshold:
 
 
 def stats_time(stats: FrameStats) -> float:
-    """The sort key of measured frames: their time."""
+    """Returns the sort key of measured frames: their time."""
     return stats.time_s
 
 
 def stats_between(stats: Sequence[FrameStats], start_s: float, end_s: float) -> Sequence[FrameStats]:
-    """The measured frames with start_s <= time < end_s, of frames in order."""
+    """Returns the measured frames with start_s <= time < end_s, of frames in order."""
     return stats[bisect_left(stats, start_s, key=stats_time) : bisect_left(stats, end_s, key=stats_time)]
 
 
 def hashes_of(stats: Iterable[FrameStats]) -> tuple[int, ...]:
-    """The pHashes of measured frames, where they have one."""
+    """Returns the pHashes of measured frames, where they have one."""
     return tuple(frame.phash for frame in stats if frame.phash is not None)

@@ -1,4 +1,4 @@
-"""The frames of a clip: which moments, at what size, how they are held until a clip is decided, as which bytes.
+"""The frames of a clip: sampling times, stored sizes, the buffer of a pass over a video, encoding.
 
 PyAV is imported where it is used.
 """
@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.image.decode import Pixels
@@ -22,9 +21,9 @@ from corpus.settings import Settings
 from video.budget import VideoError
 from video.decoding.decode import frames, open_container
 from video.decoding.files import VideoSource
-from video.decoding.frame import Frame
+from video.decoding.frame import Bgr, Frame
 
-_NEAR_S = 1e-6  # a time that was computed still means the frame that is shown from then on
+_NEAR_S = 1e-6  # tolerance of a computed time against a frame's time
 
 
 class FrameSettings(Settings):
@@ -44,20 +43,23 @@ class FrameSettings(Settings):
 
 
 def uniform_times(start_s: float, end_s: float, count: int) -> list[float]:
-    """The middles of `count` equal parts of [start_s, end_s), in seconds: never an edge, where a transition may lie.
+    """Returns the middles of `count` equal parts of [start_s, end_s): never an edge, where a transition may lie.
 
     Raises ValueError for an interval without length and for a count below 1.
     """
     if count < 1:
-        raise ValueError(f"{count} frames")
+        raise ValueError(f"{count} frames: expected at least 1")
     if not start_s < end_s:
-        raise ValueError(f"from {start_s} s to {end_s} s: no time")
+        raise ValueError(f"from {start_s} s to {end_s} s: an interval without length")
     return [start_s + (end_s - start_s) * (2 * part + 1) / (2 * count) for part in range(count)]
 
 
 def frame_size(height: int, width: int, settings: FrameSettings) -> tuple[int, int]:
-    """Height and width at which a frame of this height and width is stored, so that a trainer's image processor resizes
-    nothing. Raises ValueError for a side below 1."""
+    """Returns the (height, width) at which a frame of this size is stored, which a trainer's image processor does not
+    resize.
+
+    Raises ValueError for a side below 1.
+    """
     return smart_resize(height, width, settings.multiple, settings.min_pixels, settings.max_pixels)
 
 
@@ -68,12 +70,12 @@ def sample_frames(
     min_seek_gap_s: float = 5.0,
     threads: int = 0,
 ) -> list[Pixels]:
-    """The frames that are seen at the given times, in their order, upright RGB (height, width, 3) at their `frame_size`
-    size.
+    """Returns the frames displayed at the given times, in their order: upright RGB (height, width, 3) at their
+    `frame_size`.
 
-    Before the first frame that is the first, after the last frame the last. For windows that no pass has kept frames
-    of: seeks to each time that is more than `min_seek_gap_s` after the one before, and decodes on otherwise. `threads`
-    are the decoder's; 0: one for each core. Raises VideoError for what can't be read or has no frame.
+    Before the first frame that is the first, after the last frame the last. Seeks to each time that is more than
+    `min_seek_gap_s` after the one before, and decodes on otherwise. `threads` are the decoder's; 0: one for each core.
+    Raises VideoError for a video that can't be read or has no frame.
     """
     by_time: dict[float, Pixels] = {}
     with open_container(source, threads) as container:
@@ -99,43 +101,40 @@ def _resized(frame: Frame, settings: FrameSettings) -> Pixels:
 
 
 def _runs(times_s: Sequence[float], gap_s: float) -> Iterator[list[float]]:
-    """Sorted times, cut where more than `gap_s` lies between two."""
+    """Yields sorted times in runs, split where two are more than `gap_s` apart."""
     cuts = [at for at in range(1, len(times_s)) if times_s[at] - times_s[at - 1] > gap_s]
     for begin, end in pairwise([0, *cuts, len(times_s)] if times_s else []):
         yield list(times_s[begin:end])
 
 
 def encode_frames(frames: Iterable[Pixels], jpeg_quality: int) -> list[bytes]:
-    """Each frame as a JPEG. Raises ValueError for what is no RGB frame of 8 bits."""
+    """Encodes each frame as a JPEG. Raises ValueError for arrays other than RGB frames of 8 bits."""
     import cv2
 
     encoded = []
     for frame in frames:
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-            raise ValueError(f"{frame.dtype} pixels of shape {frame.shape} are no RGB frame")
+            raise ValueError(f"expected an RGB frame of 8 bits, got {frame.dtype} pixels of shape {frame.shape}")
         bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         encoded.append(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1].tobytes())
     return encoded
 
 
-Bgr = NDArray[np.uint8]  # (height, width, 3), blue first
-
-
 class Downscaler:
-    """Brings the frames of a video to one small size, upright.
+    """A function that scales the frames of a video to one small size, upright.
 
-    First the planes of brightness and colour are shrunk, then what is left of them is converted, by the picture's own
-    matrix and range: at 720p less than half the time of doing both at once, and a level or two off in the mean.
+    The planes of brightness and colour are scaled first, then converted by the frame's own matrix and range: at 720p
+    this takes less than half the time of one step, with a mean difference of a level or two.
     """
 
     def __init__(self, side_px: int) -> None:
         self._side_px = side_px
-        self._size: tuple[int, int] | None = None  # width and height upright, as the first frame says
+        self._size: tuple[int, int] | None = None  # width and height upright, by the first frame
         self._scaler: Any = None
         self._converter: Any = None
 
     def __call__(self, frame: Frame) -> Bgr:
-        """The frame, its longer side at `side_px` or less; of the same size and shape as the first one's."""
+        """Scales a frame, its longer side to at most `side_px`; all to the size and shape of the first."""
         if self._size is None:
             from av.video.reformatter import VideoReformatter
 
@@ -150,7 +149,9 @@ class Downscaler:
 
 
 def even_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
-    """Width and height of frames scaled down for detection and statistics: even, and no larger than the frames are."""
+    """Returns the width and height of frames scaled down for detection and statistics: even, and no larger than the
+    frames.
+    """
     scale = min(1.0, side_px / max(size))
     width, height = (max(2, 2 * round(side * scale / 2)) for side in size)
     return width, height
@@ -158,7 +159,7 @@ def even_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class SampledFrame:
-    """A frame of a clip."""
+    """A frame of a clip, at its stored size."""
 
     time_s: float
     rgb: Pixels  # (height, width, 3), upright
@@ -166,23 +167,23 @@ class SampledFrame:
 
 @dataclass
 class _Slot:
-    """A held frame with the number of its part of the grid."""
+    """A buffered frame with the number of its cell in the grid of times."""
 
     number: int
     frame: SampledFrame
 
 
 class FrameBuffer:
-    """Holds frames on an even grid of times, the coarser the longer the scene is in which they lie.
+    """A buffer that keeps frames on an even grid of times, which is coarser in longer scenes.
 
-    The finest step is min_s / n: n frames for the shortest clip. A scene that has lasted `a` seconds holds a frame at
-    least every min(a, max_s) / 2n seconds, so that, whatever it is split into or joined with, the middles of n equal
-    parts of a clip have a frame within half such a part. What is younger than `delay_s` stays as fine as it is: a cut
-    in it may still be found.
+    The finest step is min_s / n: n frames for the shortest clip. A scene that has lasted `a` seconds keeps a frame at
+    least every min(a, max_s) / 2n seconds, so that, however it is split or joined, the middles of n equal parts of a
+    clip have a frame within half such a part. Frames younger than `delay_s` stay on the finest grid: a cut may still be
+    found there.
 
-    Held at a time: n / min_s frames for each second of `delay_s` and of what is joined from short scenes, about 4n for
-    each max_s of two undecided clips and of the running scene. With 8 frames of 0.42 MB, 2 s and 30 s: mostly 60 frames
-    (25 MB), in a long scene 140, at worst 300.
+    The buffer holds n / min_s frames for each second of `delay_s` and of joined short scenes, about 4n for each max_s
+    of two undecided clips and of the running scene. With 8 frames of 0.42 MB, 2 s and 30 s: mostly 60 frames (25 MB),
+    in a long scene 140, at most 300.
     """
 
     def __init__(self, settings: FrameSettings, min_s: float, max_s: float, delay_s: float) -> None:
@@ -197,7 +198,7 @@ class FrameBuffer:
         return len(self._slots)
 
     def offer(self, frame: Frame, scene_s: float) -> None:
-        """Keeps the frame if it is the first in its part of the grid. `scene_s`: where the running scene began."""
+        """Keeps the frame if it is the first in its cell of the grid. `scene_s`: the start of the running scene."""
         number = int(frame.time_s // self._step_s)
         if number == self._last_number:
             return
@@ -210,7 +211,9 @@ class FrameBuffer:
         del self._slots[: bisect_left(self._slots, time_s, key=_time)]
 
     def pick(self, start_s: float, end_s: float) -> list[SampledFrame]:
-        """The frames nearest to the middles of n equal parts of a clip; none, where none is held within it."""
+        """Returns the frames nearest to the middles of n equal parts of a clip; none, where the buffer has none within
+        it.
+        """
         inside = self._slots[bisect_left(self._slots, start_s, key=_time) : bisect_left(self._slots, end_s, key=_time)]
         if not inside:
             return []
@@ -236,7 +239,7 @@ class FrameBuffer:
 
 
 def resize_to_first(frames: Sequence[SampledFrame]) -> list[SampledFrame]:
-    """A clip's frames, all of the first one's size: a video may change its own in the middle."""
+    """Returns a clip's frames, all at the size of the first: a video may change its size."""
     height, width = frames[0].rgb.shape[:2]
     return [
         frame
@@ -249,7 +252,7 @@ def resize_to_first(frames: Sequence[SampledFrame]) -> list[SampledFrame]:
 
 
 def scale_frame(frame: Frame, settings: FrameSettings) -> SampledFrame:
-    """The frame of a video scaled to the size at which it is stored."""
+    """Scales a frame of a video to its stored size."""
     width, height = frame.size
     stored_height, stored_width = frame_size(height, width, settings)
     return SampledFrame(frame.time_s, frame.rgb((stored_width, stored_height)))

@@ -1,4 +1,4 @@
-"""What a video is, from its container, its packets and its first frame: judged before any work is spent on it."""
+"""Probes a video by its container, its packets and its first frame, before any other work is spent on it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
-_EVEN_S = 0.0015  # timestamps in whole milliseconds make even steps uneven by up to that
-_ODD_STEPS = 0.01  # of all steps: a frame that was dropped here and there is no variable rate
-_HEADER_BYTES = 32  # of a packet that says only that the picture stays
-_MACROBLOCK_PX = 16 * 16  # for each of which that takes a bit at most
-_KEYFRAME_SHARE = 0.02  # or so much of a keyframe
+_EVEN_S = 0.0015  # rounding to whole milliseconds makes even steps uneven by up to that
+_ODD_STEPS = 0.01  # of all steps: some dropped frames are no variable rate
+_HEADER_BYTES = 32  # of a packet without change
+_MACROBLOCK_PX = 16 * 16  # of which each takes a bit at most in such a packet
+_KEYFRAME_SHARE = 0.02  # or the share of a keyframe's size that such a packet has at most
 _STILL_SHARE = 0.9  # of packets: the others refine a still picture
-_SETTLED_S = 1.0  # what refines it most comes first
-_MAX_SAMPLED = 16  # frames that are decoded before a video is called still
-_SAME_LEVELS = 6  # of 255, anywhere in the picture brought to 64×64
+_SETTLED_S = 1.0  # the largest refinements come first
+_MAX_SAMPLED = 16  # frames that are decoded to decide that a video is still
+_SAME_LEVELS = 6  # of 255, anywhere in the picture scaled to 64×64
 _THUMBNAIL_SIZE = (64, 64)
 
 
@@ -52,17 +52,17 @@ class ProbeSettings(Settings):
 
 @dataclass(frozen=True)
 class Probe:
-    """What is known of a video. Times are on the stream's own timeline, which need not begin at 0."""
+    """The properties of a video. Times are on the stream's own timeline, which need not begin at 0."""
 
     start_s: float  # of the first frame
     duration_s: float  # to the end of the last frame
-    zero_s: float  # where a player's clock shows 0
+    zero_s: float  # zero of a player's clock
     rate: float  # frames per second, on average
     variable_rate: bool
-    width: int  # of a frame that is turned upright, in square pixels
+    width: int  # of an upright frame, in square pixels
     height: int
-    rotation: int  # degrees counterclockwise by which stored frames are turned to be seen: 0, 90, 180, 270
-    mirrored: bool  # left and right of stored frames change places before they are turned
+    rotation: int  # degrees counterclockwise by which stored frames are turned for display: 0, 90, 180, 270
+    mirrored: bool  # stored frames are mirrored left to right before they are turned
     dynamic_range: str  # sdr, pq or hlg: see `video.decoding.tone_mapping`
     codec: str
     pixel_format: str
@@ -72,30 +72,31 @@ class Probe:
 
     @property
     def end_s(self) -> float:
+        """The end of the last frame."""
         return self.start_s + self.duration_s
 
 
 @dataclass(frozen=True)
 class _Packets:
-    """All packets of the video stream, in the order in which their frames are seen."""
+    """The packets of the video stream, in display order."""
 
     times_s: NDArray[np.float64]
     sizes: NDArray[np.int64]  # bytes
     keys: NDArray[np.bool_]
-    last_s: float  # how long the last frame stays
+    last_s: float  # duration of the last frame
 
 
 def probe(source: VideoSource, settings: ProbeSettings | None = None, budget: Budget | None = None) -> Probe:
-    """Reads a whole video once, without decoding more than a few frames of it.
+    """Reads a whole video once, and decodes no more than a few frames of it.
 
-    `source` as for `decode.open_container`; a file object is left at some position. Raises VideoError with a reason:
+    `source` as for `decode.open_container`; the position of a file object is moved. Raises VideoError with a reason:
 
     - zero_length: there are no bytes, or no frames in them;
-    - truncated: the file is shorter than it says, its index is missing, or its last packet is cut off;
+    - truncated: the file is shorter than its headers, its index is missing, or its last packet is cut off;
     - broken: libav cannot read it, or cannot decode its first frame;
-    - no_video: sound alone, a cover picture included;
+    - no_video: audio alone, a cover picture included;
     - still_image: a single frame, or the same picture all the time (see `_is_still`);
-    - unsupported: no decoder, or a format that is not let in; too_long and too_large: over the settings;
+    - unsupported: no decoder, or a format that is not allowed; too_long and too_large: over the settings;
     - time_budget: the budget's time is spent; out_of_memory: libav got no memory for what the file claims.
     """
     settings = settings or ProbeSettings()
@@ -189,17 +190,17 @@ def _read_packets(
 
 
 def _is_variable(times_s: NDArray[np.float64]) -> bool:
-    """Whether more than one step in a hundred is a quarter longer or shorter than the usual one."""
+    """Returns whether more than one step in a hundred is a quarter longer or shorter than the usual one."""
     steps = np.diff(times_s)
     usual = np.median(steps)
     return bool((np.abs(steps - usual) > max(usual / 4, _EVEN_S)).mean() > _ODD_STEPS)
 
 
 def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int], budget: Budget) -> bool:
-    """Whether a video is one picture. Judged by its packets, which costs nothing, then by a look at 16 of its frames.
+    """Returns whether a video is one picture, by its packets, which costs nothing, then by 16 of its frames.
 
-    Packets: nine in ten between keyframes say hardly more than that the picture stays. The first second is left out:
-    there encoders refine it. Where all frames are keyframes, only the frames tell.
+    Packets: nine in ten between keyframes carry hardly any change. The first second is left out: there encoders refine
+    the picture. Where all frames are keyframes, only the frames decide.
     """
     times_s, keys = packets.times_s, packets.keys
     settled = times_s - times_s[0] >= min(_SETTLED_S, (times_s[-1] - times_s[0]) / 4)
@@ -224,22 +225,23 @@ def _is_still(container: InputContainer, packets: _Packets, size: tuple[int, int
     return True
 
 
-_MAX_WORK_S = 600.0  # the files of a source are looked at before its first shard: none may stop that
+_MAX_WORK_S = 600.0  # files of a source are probed before its first shard: none may block that
 
 
 @dataclass(frozen=True)
 class QuickProbe:
-    """What the header says. It may be wrong: `probe` reads the video."""
+    """The times in a video's header. They may be wrong: `probe` reads the video."""
 
-    first_s: float  # when the first frame is seen, on the stream's own timeline
+    first_s: float  # display time of the first frame, on the stream's own timeline
     duration_s: float
-    zero_s: float  # where a player's clock shows 0
+    zero_s: float  # zero of a player's clock
 
 
 def quick_probe(source: VideoSource) -> QuickProbe | None:
-    """A few reads, whatever the video's length. None where the header says no duration, or where something is wrong
-    that `probe` will name; and for formats whose files may be joined byte by byte, of which the last timestamp tells
-    nothing. What storage raises is left as it is.
+    """Reads a video's header and first frame, in a few reads, whatever the video's length.
+
+    Returns None where the header has no duration, where something is wrong that `probe` will name, and for formats
+    whose files may be joined byte by byte, whose last timestamp means nothing. Errors of storage pass unchanged.
     """
     import av
 

@@ -1,8 +1,8 @@
-"""All work on one segment of a video: its clips, as frames, as mp4 files, or as both, with what was seen in them.
+"""The work on one segment of a video: its clips as frames, as mp4 files, or as both, with their statistics.
 
-Frames come from the pass that finds the clips (`video.extract`, `video.extract`). The mp4 files are cut in a second
-pass over what the first has just been through, a batch of clips at a time: where a clip ends is known only seconds
-after it, and what can be copied is not decoded again.
+Frames come from the pass that finds the clips (`video.extract`). The mp4 files are cut in a second pass over what the
+first one has decoded, a batch of clips at a time: the end of a clip is known only seconds after it, and what can be
+copied is not decoded again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from corpus.settings import tuning
 from video.budget import Budget
-from video.clips import Clip
+from video.clips import Clip, Interval
 from video.decoding.files import VideoSource
 from video.decoding.integrity import DecodedFrames
 from video.extract import ExtractedClip, ExtractSettings, extract_clips, extract_intervals
@@ -26,9 +26,8 @@ from video.frame_stats import ClipStats
 from video.frames import encode_frames, resize_to_first
 from video.transcode.cut import CutSettings, cut_many
 
-Interval = tuple[float, float]  # start_s, end_s
 Segment = Interval
-_MIN_FRAMES = 2  # different ones: less than that is a picture, and no clip
+_MIN_FRAMES = 2  # distinct frames of a clip: fewer are a still image
 
 
 class SegmentSettings(ExtractSettings):
@@ -54,17 +53,17 @@ class SegmentClip:
     start_s: float
     end_s: float
     reason: str  # too_short, not_an_interval, outside_video, no_frames, damaged; empty: the clip can be used
-    scenes: int  # of which it is made; 0: it is annotated
-    annotation: int | None  # which of the annotated intervals this is
-    stats: ClipStats | None = None  # None: it was not looked at
+    scenes: int  # number of scenes in it; 0: it is annotated
+    annotation: int | None  # index of its annotated interval
+    stats: ClipStats | None = None  # None: it was not measured
     hashes: tuple[int, ...] = ()  # see `extract.ExtractedClip`
     frames: tuple[bytes, ...] = ()  # JPEGs
-    frame_times_s: tuple[float, ...] = ()  # when they are seen in the video
+    frame_times_s: tuple[float, ...] = ()  # their display times in the video
     size: tuple[int, int] = (0, 0)  # their width and height
     mp4: bytes = field(default=b"", repr=False)
     mp4_frames: int = 0
-    remuxed: bool = False  # the mp4 holds the video's own packets
-    dynamic_range: str = ""  # of the video: sdr, pq or hlg; "": it was not looked at
+    remuxed: bool = False  # the mp4 is a copy of the video's packets
+    dynamic_range: str = ""  # of the video: sdr, pq or hlg; "": it was not measured
 
 
 def segment_clips(
@@ -74,15 +73,15 @@ def segment_clips(
     annotated: Sequence[Clip] | None = None,
     budget: Budget | None = None,
 ) -> Iterator[SegmentClip]:
-    """The clips of the scenes that start in `segment` (None: of the whole video; -inf and inf: its ends), in order.
+    """Yields the clips of the scenes that start in `segment` (None: the whole video; it may be infinite at the video's
+    ends).
 
-    Or, in their place, the `annotated` ones, all of them, whatever the segment (`assign_to_segments` says
-    which belong to it):
-    first those that have a reason already, then the others, in order of their ends where they lie near each other.
+    With `annotated` clips it yields those instead, all of them, whatever the segment (see `assign_to_segments`): first
+    those that already have a reason, then the others, in order of their ends where they lie near each other.
 
-    Memory: what a pass holds (`frames.FrameBuffer`), and, where mp4 files are made, the bytes of the clips of
-    `cut_batch_s` or of one clip that is longer. Raises VideoError where the video cannot be decoded or goes beyond the
-    budget; the clips that came before it are whole. What storage raises is left as it is. A file object is not closed.
+    Memory: that of a pass (`frames.FrameBuffer`) and, where mp4 files are made, the bytes of the clips of
+    `cut_batch_s`, or of one clip that is longer. Raises VideoError where the video cannot be decoded or exceeds the
+    budget; the clips yielded before it are complete. Errors of storage pass unchanged. A file object is not closed.
     """
     decoded = DecodedFrames() if settings.mp4 else None
     if annotated is None:
@@ -98,10 +97,10 @@ def segment_clips(
 
 
 def assign_to_segments(annotated: Iterable[Clip], segments: Sequence[Segment]) -> list[list[Clip]]:
-    """Assigns each annotated clip to the segment in which it starts, so that every one is in exactly one of the lists.
+    """Assigns each annotated clip to the segment in which it starts, so that each is in exactly one of the lists.
 
-    `segments` are in order and follow each other. What starts before the first, or nowhere (no number), is the first's;
-    what starts after the last is the last's. Raises ValueError without segments.
+    `segments` are in order and adjacent. Clips that start before the first, or at NaN, go to the first; clips that
+    start after the last go to the last. Raises ValueError without segments.
     """
     if not segments:
         raise ValueError("no segments")
@@ -114,7 +113,7 @@ def assign_to_segments(annotated: Iterable[Clip], segments: Sequence[Segment]) -
 
 
 def _encode_clips(clips: Iterable[ExtractedClip], settings: SegmentSettings) -> Iterator[SegmentClip]:
-    """Converts extracted clips, their frames encoded at once: they take a tenth of the memory."""
+    """Converts extracted clips; encodes their frames at once, which take a tenth of the memory then."""
     for each in clips:
         clip, frames = each.clip, each.frames
         reason = clip.reason or ("no_frames" if settings.keep_frames and not frames else "")
@@ -146,7 +145,7 @@ def _cut(
     budget: Budget | None,
     decoded: DecodedFrames | None,
 ) -> Iterator[SegmentClip]:
-    """The clips, with their mp4 files where these are wanted."""
+    """Yields the clips, with their mp4 files where the settings want them."""
     if not settings.mp4:
         yield from clips
         return
@@ -182,7 +181,7 @@ def _with_mp4(
 
 @contextlib.contextmanager
 def _restore_position(source: VideoSource) -> Iterator[None]:
-    """Restores the position of a file object, so that the interrupted pass goes on where it stopped."""
+    """Restores the position of a file object at the end, so that the interrupted pass continues where it stopped."""
     if isinstance(source, (str, Path)):
         yield
         return

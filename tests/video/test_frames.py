@@ -24,7 +24,7 @@ def test_times_are_the_middles_of_equal_parts() -> None:
     assert uniform_times(10.0, 18.0, 4) == [11.0, 13.0, 15.0, 17.0]
     assert uniform_times(2.0, 3.0, 1) == [2.5]
     for start_s, end_s, count in ((1.0, 1.0, 2), (2.0, 1.0, 2), (float("nan"), 1.0, 2), (0.0, 1.0, 0)):
-        with pytest.raises(ValueError, match=r"no time|frames"):
+        with pytest.raises(ValueError, match=r"without length|frames"):
             uniform_times(start_s, end_s, count)
 
 

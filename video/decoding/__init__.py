@@ -1,1 +1,1 @@
-"""Videos as files and their frames as pictures: containers, timestamps, orientation, colours."""
+"""Decoding of videos: files and containers, timestamps, frames with their orientation and colours, integrity."""

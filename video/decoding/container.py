@@ -1,5 +1,4 @@
-"""What a file's first bytes say: which container it is, and where it ends. A download that broke off is found without
-decoding, or reading, the video."""
+"""Recognizes containers by their first bytes, and truncated files by the sizes in their headers, without decoding."""
 
 from __future__ import annotations
 
@@ -8,10 +7,10 @@ from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _MAX_BOXES = 100_000
-HEAD_BYTES = 1024  # enough to know a container by
+HEAD_BYTES = 1024  # enough to recognize a container
 _TS_PACKET_BYTES = 188
 _IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"jp2 ")
-_ATOMS = (b"moov", b"wide", b"free", b"skip", b"pnot")  # with which QuickTime files of old begin
+_ATOMS = (b"moov", b"wide", b"free", b"skip", b"pnot")  # first boxes of old QuickTime files
 _MAGIC = (
     (b"FLV\x01", "flv"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "wmv"),
@@ -22,9 +21,9 @@ _MAGIC = (
 
 
 def container_of(head: bytes) -> str:
-    """The ending that files of this kind of video have, known by their first bytes; "" for what is no video.
+    """Returns the file extension of a video container, known by a file's first bytes; "" for anything else.
 
-    Containers that may hold sound alone count: only who reads them can tell.
+    Containers that may hold audio alone are included: only a demuxer can tell.
     """
     if head[4:8] in (b"ftyp", b"styp"):  # ISO/IEC 14496-12, 4.3: the four bytes after it are the major brand
         brand = head[8:12]
@@ -43,10 +42,11 @@ def container_of(head: bytes) -> str:
 
 
 def truncation_error(file: BinaryIO) -> str:
-    """What a seekable file lacks by its own account, in words; empty if nothing, or if it gives none.
+    """Returns how much of a seekable file is missing by its own headers, as a message; "" where nothing is, or is
+    known.
 
-    Understands the MP4 family (ISO/IEC 14496-12, boxes), Matroska and WebM (RFC 9559) and AVI (RIFF). The position in
-    the file is moved.
+    Parses the MP4 family (ISO/IEC 14496-12, boxes), Matroska and WebM (RFC 9559) and AVI (RIFF). Moves the position in
+    the file.
     """
     length = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -65,7 +65,7 @@ def _short(end: int, length: int) -> str:
 
 
 def _boxes_error(file: BinaryIO, length: int) -> str:
-    """Boxes follow each other, each with its size before it; one of them, `moov`, says where all frames lie."""
+    """Walks over the boxes, each of which starts with its size; one of them, `moov`, is the index of all frames."""
     position = 0
     kinds = set()
     for _ in range(_MAX_BOXES):
@@ -75,7 +75,7 @@ def _boxes_error(file: BinaryIO, length: int) -> str:
         head = file.read(16)
         size = int.from_bytes(head[:4], "big")
         kind = head[4:8]
-        if len(head) < 8 or not kind.replace(b"\xa9", b"").isalnum():  # something that was appended
+        if len(head) < 8 or not kind.replace(b"\xa9", b"").isalnum():  # appended data
             break
         kinds.add(kind)
         if size == 1:
@@ -91,7 +91,7 @@ def _boxes_error(file: BinaryIO, length: int) -> str:
 
 
 def _segment_end(file: BinaryIO) -> int:
-    """Where the one segment of a Matroska file ends; 0 if it does not say, as in a recorded stream."""
+    """Returns where the one segment of a Matroska file ends; 0 where that is unknown, as in a recorded stream."""
     file.seek(4)
     size, digits = _variable_size(file.read(8))
     start = 4 + digits + (size or 0)
@@ -104,7 +104,7 @@ def _segment_end(file: BinaryIO) -> int:
 
 
 def _variable_size(data: bytes) -> tuple[int | None, int]:
-    """An EBML size and how many bytes it takes. None: unknown (all ones), or not there."""
+    """Returns an EBML size and its length in bytes; None for an unknown (all ones) or missing one."""
     digits = 9 - data[0].bit_length() if data and data[0] else 0
     if not digits or len(data) < digits:
         return None, 0

@@ -1,8 +1,8 @@
-"""One timeline for videos whose timestamps begin anew in the middle: recordings that were joined, a clock that was set.
+"""Maps timestamps that restart in the middle of a video (joined recordings, a clock that was set) to one timeline.
 
-Transport and program streams may be joined byte by byte. ffmpeg plays such a file on where its timestamps go back, or
-forward by more than ten seconds; so do we: what comes after the break follows what came before it. Such a file cannot
-be searched by time: what lies before a time is read, but not decoded. PyAV is imported where it is used.
+Transport and program streams may be joined byte by byte. ffmpeg continues such a file where its timestamps go back, or
+forward by more than ten seconds, and so does this module: what comes after the break follows what came before it. Such
+a file cannot be searched by time: what lies before a time is read, but not decoded. PyAV is imported where it is used.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
     from video.budget import Budget
 
-JOINABLE = ("mpegts", "mpeg")  # the formats in which timestamps may begin anew
-_GAP_S = 10.0  # a pause that is longer is none: as ffmpeg has it (dts_delta_threshold)
-_BACK_S = 0.1  # timestamps that go back by less are inexact, not new
-_START = -(1 << 40)  # in ticks: before everything, so that a search ends at the first byte
+JOINABLE = ("mpegts", "mpeg")  # formats whose timestamps may restart
+_GAP_S = 10.0  # a longer gap is a break, as in ffmpeg (dts_delta_threshold)
+_BACK_S = 0.1  # smaller steps back are rounding, no break
+_START = -(1 << 40)  # in ticks: before everything, so that a seek goes to the first byte
 _FILES_KEPT = 16
 
 Packets = Iterator["av.Packet"]
 
 
 class Continuity:
-    """Moves the packets of one stream, from the first of a file on, to times that go on over every break."""
+    """A shift of the packets of one stream, from the first of a file on, to times that continue over every break."""
 
     def __init__(self, base: Fraction, known_offsets: Sequence[int] | None = None) -> None:
         """`base`: seconds in a tick. `known_offsets`: ticks to add after each break; None: to be found."""
         self._gap, self._back = (round(seconds / base) for seconds in (_GAP_S, _BACK_S))
         self._known_offsets = known_offsets
-        self._last: int | None = None  # decoding time of the newest packet, as the file has it
+        self._last: int | None = None  # decoding time of the newest packet, as stored
         self._step = 0  # between two packets
-        self._until: int | None = None  # when the last frame of what has come by makes way, on the one timeline
+        self._until: int | None = None  # end of the last frame so far, on the one timeline
         self._offset = 0
         self.offsets: list[int] = []  # ticks that are added after each break
 
     def shift(self, packet: av.Packet) -> bool:
-        """Sets the packet's times. False: it comes after more breaks than were given."""
+        """Sets the packet's times. Returns False for a packet after more breaks than `known_offsets`."""
         pts, dts = packet.pts, packet.dts
         if pts is not None and dts is not None and not -self._back <= pts - dts <= self._gap:
-            pts = None  # libav took it from a packet on the other side of a break
+            pts = None  # libav derived it from a packet on the other side of a break
         if dts is not None:
             if self._last is not None and not -self._back <= dts - self._last <= self._gap:
                 if self._known_offsets is not None and len(self.offsets) == len(self._known_offsets):
@@ -72,20 +72,20 @@ class Continuity:
         return True
 
     def _next_offset(self, pts: int | None, dts: int) -> int:
-        """What is to be added so that the packet is decoded, and seen, after all before it."""
+        """Returns the offset with which the packet is decoded, and displayed, after all before it."""
         offset = (self._last or 0) + self._offset + self._step - dts
         return offset if pts is None or self._until is None else max(offset, self._until - pts)
 
 
 @dataclass(frozen=True)
 class Breaks:
-    """Where a video's timestamps begin anew."""
+    """The breaks of a video's timestamps."""
 
-    offsets_s: tuple[Fraction, ...] = ()  # that are added after each break
-    keyframes: tuple[int, ...] = ()  # when they are seen, in ticks of the one timeline, in the order of the file
+    offsets_s: tuple[Fraction, ...] = ()  # to be added after each break
+    keyframes: tuple[int, ...] = ()  # their display times, in ticks of the one timeline, in the order of the file
 
     def keyframe_before(self, ticks: int) -> int | None:
-        """The last keyframe that is seen at or before a time; None: there is none."""
+        """Returns the last keyframe displayed at or before a time, in ticks; None if there is none."""
         place = bisect_right(self.keyframes, ticks)
         return self.keyframes[place - 1] if place else None
 
@@ -95,9 +95,9 @@ _breaks_by_file: OrderedDict[Any, Breaks] = OrderedDict()  # of the files that w
 
 
 def breaks_of(container: InputContainer, stream: av.VideoStream, budget: Budget) -> Breaks:
-    """The breaks of a video, for which all its packets are read once; none in formats that cannot be joined.
+    """Returns the breaks of a video, for which all its packets are read once; none in formats that cannot be joined.
 
-    The position in the container is moved. Raises what libav raises, and VideoError when the budget is spent.
+    Moves the position in the container. Raises errors of libav, and VideoError when the budget is spent.
     """
     if container.format.name not in JOINABLE:
         return _NONE
@@ -118,7 +118,7 @@ def breaks_of(container: InputContainer, stream: av.VideoStream, budget: Budget)
 def cache_breaks(
     container: InputContainer, stream: av.VideoStream, continuity: Continuity, keyframes: Iterable[int]
 ) -> None:
-    """Keeps what was found by somebody who has read all packets of a video, from the first to the last."""
+    """Keeps the breaks of a video of which a caller has shifted all packets, from the first to the last."""
     if container.format.name not in JOINABLE:
         return
     base = Fraction(stream.time_base or 1)
@@ -129,7 +129,7 @@ def cache_breaks(
 
 
 def all_packets(container: InputContainer, stream: av.VideoStream, budget: Budget) -> Packets:
-    """All packets of a video whose format can be joined, on one timeline."""
+    """Yields all packets of a video whose format can be joined, on one timeline."""
     container.seek(_START, stream=stream)
     continuity = Continuity(Fraction(stream.time_base or 1))
     for packet in container.demux(stream):
@@ -139,7 +139,7 @@ def all_packets(container: InputContainer, stream: av.VideoStream, budget: Budge
 
 
 def packets_from_keyframe(container: InputContainer, stream: av.VideoStream, keyframe: int, budget: Budget) -> Packets:
-    """The packets from the keyframe on that is seen at a time of the one timeline, in ticks."""
+    """Yields the packets from a keyframe on, which is given by its display time on the one timeline, in ticks."""
     started = False
     for packet in all_packets(container, stream, budget):
         started = started or (packet.is_keyframe and _packet_ticks(packet) == keyframe) or not packet.size
@@ -150,10 +150,10 @@ def packets_from_keyframe(container: InputContainer, stream: av.VideoStream, key
 def audio_packets(
     container: InputContainer, stream: av.AudioStream, breaks: Breaks, start_s: float
 ) -> Iterator[av.Packet]:
-    """The packets of sound from a time on, on the timeline of the frames that they go with.
+    """Yields the packets of audio from a time on, on the timeline of the frames.
 
-    Where the n-th break of the sound is, the frames have theirs. What comes after more breaks than they have is left
-    out: nobody knows when it is to be heard.
+    The n-th break of the audio is that of the frames. Packets after more breaks than the frames have are dropped: their
+    time is unknown.
     """
     base = Fraction(stream.time_base or 1)
     continuity = Continuity(base, [round(offset_s / base) for offset_s in breaks.offsets_s])
@@ -170,7 +170,7 @@ def _packet_ticks(packet: av.Packet) -> int | None:
 
 
 def _key(container: InputContainer) -> Any:
-    """Which file this is, or which container, where nobody knows the file by a name. Holds that container."""
+    """Returns a key of the file behind a container, or the container itself where the file has no known name."""
     name = str(container.name)
     if name.startswith(NAME_PREFIX):
         return name

@@ -1,4 +1,4 @@
-"""Opens videos and decodes their frames, by the container's own timestamps, upright, as small as they are wanted.
+"""Opens videos and decodes their frames by the container's own timestamps: upright, scaled while they are converted.
 
 All times are seconds on the video stream's own timeline: presentation timestamp × time base, nothing subtracted. PyAV
 is imported where it is used.
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
-# What a file from the web may be. Playlists, image sequences and the like would have the demuxer open other files.
+# Formats that a file from the web may have. Playlists, image sequences and the like would make the demuxer open other
+# files.
 FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,jpeg_pipe,png_pipe,webp_pipe,mp3,wav"
-_ALLOWED_CONTAINERS = frozenset(
-    {"mov", "mp4", "3gp", "webm", "mkv", "avi", "ts", "flv", "wmv", "ogv"}
-)  # as `container_of` calls them
-_PROGRAM_STREAM = b"\x00\x00\x01\xba"  # bare MPEG video, which is not let in, has the same ending
-_UNTIMED = ("avi",)  # formats that say in which order frames are decoded, not when they are seen
+# As returned by `container_of`.
+_ALLOWED_CONTAINERS = frozenset({"mov", "mp4", "3gp", "webm", "mkv", "avi", "ts", "flv", "wmv", "ogv"})
+_PROGRAM_STREAM = b"\x00\x00\x01\xba"  # bare MPEG video, which is not allowed, has the same extension
+_UNTIMED = ("avi",)  # formats with the decoding order of frames and without display times
 _BUFFER_BYTES = 1 << 16
-_MAX_BAD_PACKETS = 50  # in a row; a player goes on after damage, and so do we
-_SEARCHED = JOINABLE  # formats without an index, searched by decoding time: aim well before the first frame
+_MAX_BAD_PACKETS = 50  # in a row; a player continues after damage, and so does this module
+_SEARCHED = JOINABLE  # formats without an index, searched by decoding time: seek well before the first frame
 _BEFORE_S = 10.0
 _TICK_SHARE = 1e-6  # of a tick: rounding of seconds to floats must not lead to the keyframe before
 _MAX_PIXEL_ASPECT = 8  # of a pixel; anamorphic film has 2
@@ -41,24 +41,24 @@ _PICTURE_CODECS = frozenset({"mjpeg", "png", "bmp", "tiff", "webp", "jpeg2000", 
 
 
 def open_container(source: VideoSource, threads: int = 0, budget: Budget | None = None) -> InputContainer:
-    """The container, open for reading; closing it (`with`) is the caller's.
+    """Opens a container for reading. The caller closes it (`with`).
 
     `source` is a local path, a URL of an object store, or a seekable binary file such as RangeFile; a file object is
     not closed with the container. `threads` are the decoder's; 0: one for each core. Raises VideoError for what is no
-    video (an image or a sound may be opened: `video_stream` and `probe` tell), StorageError for what cannot be read.
-    No decoder makes room for a frame of more pixels than `budget` allows; time is bounded for opening, and for each
-    packet that is read.
+    video (images and audio may be opened: `video_stream` and `probe` refuse them), StorageError for what cannot be
+    read. No decoder allocates a frame of more pixels than `budget` allows; the time of opening, and of reading each
+    packet, is bounded.
     """
     import av
 
     budget = budget or Budget()
     budget.check_time()
-    # Decoders are opened twice: by libav to find out what the header does not say, and by PyAV.
+    # Decoders are opened twice: by libav for what the header lacks, and by PyAV.
     bounded = {"max_pixels": str(budget.max_pixels)}
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         with video_errors(), _formats_refused(source):
-            # Tags may be in any encoding. PyAV 18 would raise for those that are not UTF-8; 19 reads all of them.
+            # Tags may have any encoding. PyAV 18 raises for those that are not UTF-8; 19 reads all of them.
             tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
             container = av.open(
                 open_source(source),
@@ -81,7 +81,7 @@ def open_container(source: VideoSource, threads: int = 0, budget: Budget | None 
 
 @contextlib.contextmanager
 def _formats_refused(source: VideoSource) -> Iterator[None]:
-    """Inside, a container is opened. libav has no error of its own for a format that is not let in (EINVAL)."""
+    """Turns libav's error (EINVAL) for a format that is not allowed into VideoError."""
     import av
 
     try:
@@ -93,18 +93,19 @@ def _formats_refused(source: VideoSource) -> Iterator[None]:
         known = container_of(head)
         if known in _ALLOWED_CONTAINERS or head.startswith(_PROGRAM_STREAM):
             raise
-        raise VideoError("unsupported", f"a format that is not let in{f' ({known})' if known else ''}") from error
+        raise VideoError("unsupported", f"a format that is not allowed{f' ({known})' if known else ''}") from error
 
 
 def rational(value: Any) -> Fraction | None:
-    """A rate or time base of PyAV as a Fraction, None where it is unset: PyAV 18 gives these, 19 its own AVRational,
-    which is zero where nothing is set and can be neither rounded nor turned into an int.
+    """Converts a rate or time base of PyAV into a Fraction, None where it is unset.
+
+    PyAV 18 has Fractions, 19 its own AVRational, which is zero where unset and can be neither rounded nor made an int.
     """
     return Fraction(value) if value else None
 
 
 def time_base(timed: av.VideoStream | av.AudioStream | av.AudioFrame) -> Fraction:
-    """Seconds in a tick of a stream or a frame. VideoError: unsupported, where it is unset."""
+    """Returns the seconds in a tick of a stream or a frame. Raises VideoError (unsupported) where they are unset."""
     base = rational(timed.time_base)
     if base is None:
         raise VideoError("unsupported", "its times have no unit")
@@ -112,14 +113,16 @@ def time_base(timed: av.VideoStream | av.AudioStream | av.AudioFrame) -> Fractio
 
 
 def display_ticks(packet: av.Packet, container: InputContainer) -> int | None:
-    """When a packet's frame is seen, in ticks of its time base. AVI says when it is decoded, which is taken instead."""
+    """Returns when a packet's frame is displayed, in ticks of its time base; of AVI, which has none, when it is
+    decoded.
+    """
     return packet.dts if packet.pts is None or container.format.name in _UNTIMED else packet.pts
 
 
 def player_zero_s(container: InputContainer, first_s: float) -> float:
-    """Where a player's clock shows 0, on the streams' timeline: where the first of all streams begins.
+    """Returns the zero of a player's clock on the streams' timeline: the start of the first of all streams.
 
-    That is before the first frame (`first_s`) where the sound begins earlier, and never after it.
+    That is before the first frame (`first_s`) where the audio starts earlier, and never after it.
     """
     import av
 
@@ -127,18 +130,19 @@ def player_zero_s(container: InputContainer, first_s: float) -> float:
 
 
 def video_stream(container: InputContainer) -> av.VideoStream:
-    """The stream of pictures that a player would take: libav's choice (`av_find_best_stream`: by disposition, then by
-    frames and bits per second), where that is no cover.
+    """Returns the video stream that a player would take, by libav's choice (`av_find_best_stream`), unless that is a
+    cover.
 
-    Covers are pictures that are attached, and, beside other streams, those of a codec for single pictures that has one.
-    VideoError: no_video, for covers alone too, or unsupported for its codec.
+    libav chooses by disposition, then by frames and bits per second. Covers are attached pictures and, beside other
+    streams, single pictures in a codec for images. Raises VideoError: no_video, also for covers alone, or unsupported
+    codec.
     """
     from av.stream import Disposition
 
     pictures = container.streams.video
     films = [stream for stream in pictures if not stream.disposition & Disposition.attached_pic]
     if not films:
-        what = "nothing but a cover, a picture that is attached" if pictures else "no stream of pictures"
+        what = "nothing but a cover (an attached picture)" if pictures else "no video stream"
         raise VideoError("no_video", f"there is {what}")
     films = [stream for stream in films if not _is_cover(stream)] or films
     best = container.streams.best("video")
@@ -150,12 +154,12 @@ def video_stream(container: InputContainer) -> av.VideoStream:
 
 
 def _is_cover(stream: av.VideoStream) -> bool:
-    """Whether a stream beside others is a single picture, or may be, as its header doesn't know how many it has."""
+    """Returns whether a stream beside others is a single picture, or may be, as its header has no number of frames."""
     return stream.codec_context is not None and stream.codec_context.name in _PICTURE_CODECS and stream.frames <= 1
 
 
 def _preference(stream: av.VideoStream) -> tuple[bool, int, int]:
-    """Of streams among which libav's own choice is a cover."""
+    """Returns the sort key of streams where libav's own choice is a cover."""
     from av.stream import Disposition
 
     pixels = stream.width * stream.height if stream.codec_context is not None else 0
@@ -163,15 +167,15 @@ def _preference(stream: av.VideoStream) -> tuple[bool, int, int]:
 
 
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
-    """The sound that a player would take, by libav's choice. None: there is none that can be decoded."""
+    """Returns the audio stream that a player would take, by libav's choice; None where none can be decoded."""
     best = container.streams.best("audio")
     return None if best is None or best.codec_context is None else cast("av.AudioStream", best)
 
 
 def _pixel_aspect(container: InputContainer, stream: av.VideoStream) -> Fraction:
-    """Width of a stored pixel by its height. The container's word goes before the codec's, which may change in streams.
+    """Returns the width of a stored pixel by its height. The container's value overrides the codec's, which may change.
 
-    Square, where nothing is known, and where it is more than any camera or disc has.
+    It is 1 where nothing is known, and where it is more than any camera or disc has.
     """
     per_codec = container.format.name in JOINABLE
     aspect = rational(stream.codec_context.sample_aspect_ratio if per_codec else stream.sample_aspect_ratio)
@@ -220,7 +224,7 @@ def frames(
             if not frame.colours.can_be_converted:
                 raise VideoError("unsupported", "its colours are in a space that libav cannot convert (ICtCp or IPT)")
             budget.check_display_time(time_s)
-            if time_s < earliest_s or time_s <= last_s:  # before the keyframe: shown earlier, needs what was skipped
+            if time_s < earliest_s or time_s <= last_s:  # displayed before the keyframe: needs skipped packets
                 continue
             if end_s is not None and time_s >= end_s:
                 return
@@ -231,7 +235,7 @@ def frames(
 def _record_times(
     packets: Iterator[av.Packet], container: InputContainer, stream: av.VideoStream, packet_times_s: list[float]
 ) -> Iterator[av.Packet]:
-    """The packets; `packet_times_s` gets the times of those of frames that are shown."""
+    """Yields the packets; `packet_times_s` gets the times of those of displayed frames."""
     base = time_base(stream)
     for packet in packets:
         ticks = display_ticks(packet, container)
@@ -243,9 +247,10 @@ def _record_times(
 def _packets(
     container: InputContainer, stream: av.VideoStream, time_s: float | None, budget: Budget
 ) -> tuple[Iterator[av.Packet], float]:
-    """The stream's packets from a keyframe that is shown at or before a time, and when that is shown.
+    """Returns the stream's packets from a keyframe that is displayed at or before a time, and the keyframe's time.
 
-    Demuxers look for keyframes by decoding time, and some only roughly: where they land too late, look further back.
+    Demuxers search for keyframes by decoding time, and some only roughly: where they land too late, search further
+    back.
     """
     import av
 
@@ -255,7 +260,7 @@ def _packets(
     if joinable and (time_s is None or time_s / base <= begin):
         return all_packets(container, stream, budget), -math.inf
     if time_s is None or time_s / base <= begin:
-        with contextlib.suppress(av.error.FFmpegError):  # a single image: it is at its start, and cannot be sought
+        with contextlib.suppress(av.error.FFmpegError):  # a single image is at its start, and cannot be sought
             container.seek(begin, stream=stream)
         return container.demux(stream), -math.inf
     target = math.floor(time_s / float(base) + _TICK_SHARE)
@@ -285,11 +290,11 @@ def _packets(
 def _decoded(
     packets: Iterator[av.Packet], stream: av.VideoStream, untimed: bool, budget: Budget
 ) -> Iterator[tuple[float | None, av.VideoFrame]]:
-    """Frames and their times in seconds; None where the container gives none."""
+    """Yields frames and their times in seconds; None where the container has none."""
     import av
 
     base = time_base(stream)
-    queue: deque[int] = deque()  # where frames have no times of their own, the n-th is seen when the n-th was decoded
+    queue: deque[int] = deque()  # decoding times: the n-th displayed frame gets the n-th of them
     bad = decoded = 0
     for packet in packets:
         budget.check_time()

@@ -15,12 +15,12 @@ from corpus.storage import Store
 VideoSource = str | Path | BinaryIO | io.RawIOBase  # a local path, a URL of an object store, or a seekable binary file
 
 BLOCK_BYTES = 1 << 20
-NAME_PREFIX = "bytes of "  # with which the name of each RangeFile begins
-_CACHED_BLOCKS = 4  # a demuxer goes to and fro between an index, pictures and sound
+NAME_PREFIX = "bytes of "  # prefix of each RangeFile's name
+_CACHED_BLOCKS = 4  # a demuxer alternates between index, video and audio
 
 
 class _PositionedFile(io.RawIOBase):
-    """A binary file, read only and seekable, that keeps its own position. Subclasses read at a given one."""
+    """A seekable binary file, read only, that keeps its own position. Subclasses read at a position."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class _PositionedFile(io.RawIOBase):
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence)
         position = offset + (self._end() if start is None else start)
         if position < 0:
-            raise ValueError(f"no position {position}")
+            raise ValueError(f"position {position} is negative")
         self._position = position
         return position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fills the buffer, or less of it where one read gives less; 0 only at the end."""
+        """Fills the buffer, or a part of it where one read returns less; 0 only at the end."""
         data = self._read_at(self._position, len(buffer)) if len(buffer) else b""
         buffer[: len(data)] = data
         self._position += len(data)
@@ -58,7 +58,7 @@ class _PositionedFile(io.RawIOBase):
 
 
 class FileView(_PositionedFile):
-    """A second reader of an open file, with a position of its own: the file's is where it was after each read."""
+    """A second reader of an open file, with its own position: each read restores the file's."""
 
     def __init__(self, file: Any) -> None:
         super().__init__()
@@ -79,10 +79,10 @@ class FileView(_PositionedFile):
 
 
 class RangeFile(_PositionedFile):
-    """Part of a file in a store, read only and seekable, as if it were a file of its own.
+    """A range of a file in a store as a seekable file of its own, read only.
 
-    Reads whole blocks of 1 MiB and keeps the last four, so small reads in order cost one request per block. What the
-    store raises (StorageError) comes out of `read`, and through the decoder unchanged.
+    It reads whole blocks of 1 MiB and keeps the last four, so small sequential reads cost one request per block. Errors
+    of the store (StorageError) come out of `read`, and through the decoder unchanged.
     """
 
     def __init__(self, store: Store, path: str, offset: int = 0, size: int | None = None) -> None:
@@ -92,7 +92,7 @@ class RangeFile(_PositionedFile):
         self._path = path
         self._offset = offset
         self._size = store.size(path) - offset if size is None else size
-        # Whoever opens these bytes again can know them by it; nothing in it can be taken for an ending, or a pattern.
+        # The name identifies these bytes; it can't be mistaken for a file extension or a pattern.
         self.name = NAME_PREFIX + hashlib.sha256(f"{store.full(path)}\n{offset}\n{self._size}".encode()).hexdigest()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
@@ -121,7 +121,7 @@ class RangeFile(_PositionedFile):
 
 @contextlib.contextmanager
 def as_file(source: VideoSource) -> Iterator[BinaryIO]:
-    """The bytes of a source, for those who look at them before libav does. Closes what it has opened."""
+    """Yields a source as a binary file, before libav opens it. Closes what it has opened."""
     file = open_source(source)
     if file is source:
         yield cast("BinaryIO", file)
@@ -131,10 +131,12 @@ def as_file(source: VideoSource) -> Iterator[BinaryIO]:
 
 
 def open_source(source: VideoSource) -> Any:
-    """What PyAV opens: an absolute local path, which begins with no protocol, or a file object at its start."""
+    """Returns what PyAV opens: an absolute local path, which no protocol can be read from, or a file object at its
+    start.
+    """
     if isinstance(source, str) and "://" in source:
         if source.startswith(("http://", "https://", "ftp://")):
-            raise ValueError(f"{source}: has to be downloaded first, by the rules for downloads")
+            raise ValueError(f"{source}: URLs of the web have to be downloaded first")
         folder, _, name = source.rpartition("/")
         return RangeFile(Store(folder), name)
     if isinstance(source, (str, Path)):

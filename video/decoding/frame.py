@@ -1,4 +1,4 @@
-"""One frame of a video, converted, turned and scaled only when it is looked at. PyAV is imported where it is used."""
+"""One frame of a video, which is converted, turned and scaled on demand. PyAV is imported where it is used."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from video.decoding.tone_mapping import Colours, colours_of, to_sdr
 if TYPE_CHECKING:
     import av
 
+Bgr = Pixels  # (height, width, 3), blue first
+
 
 class Orientation(NamedTuple):
-    """What brings a stored picture upright: first rows and columns change places, then it is mirrored."""
+    """The steps that turn a stored picture upright: rows and columns are transposed first, then it is mirrored."""
 
     transposed: bool = False
     mirrored: bool = False  # left and right change places
@@ -38,25 +40,25 @@ class Orientation(NamedTuple):
 
     @property
     def is_mirror_image(self) -> bool:
-        """Whether left and right change places, whatever the turn."""
+        """Whether the picture is mirrored, whatever the turn."""
         return sum(self) % 2 == 1
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """The picture upright, of an array (height, width, ...)."""
+        """Returns the upright picture of an array (height, width, ...)."""
         upright = pixels.swapaxes(0, 1) if self.transposed else pixels
         return upright[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
 
     def swap_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The width and height of a picture after it was brought upright, or before that: both ways are the same."""
+        """Converts the (width, height) of a stored picture into that of the upright one, and back."""
         return size[::-1] if self.transposed else size
 
 
 def orientation_of(picture: av.VideoFrame) -> Orientation:
-    """What the display matrix of a decoded frame demands, which may be the container's or the encoder's own.
+    """Returns the orientation by the display matrix of a decoded frame, which may be the container's or the encoder's.
 
-    A matrix maps (x, y) to (a·x + c·y, b·x + d·y), as ISO/IEC 14496-12 (6.2.2) defines it: the nearest of its eight
+    A matrix maps (x, y) to (a·x + c·y, b·x + d·y), as ISO/IEC 14496-12 (6.2.2) defines it; the nearest of the eight
     turns and mirror images is taken. PyAV's `VideoFrame.rotation` knows no mirror images. A frame whose side data were
-    looked at is freed by the garbage collector only: not to be called for every frame of a video.
+    read is freed by the garbage collector only: not to be called for every frame of a video.
     """
     found = picture.side_data.get("DISPLAYMATRIX")
     if found is None:
@@ -72,7 +74,7 @@ _UPRIGHT = Orientation()
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One decoded frame. `picture` is libav's, as stored: not yet converted, not turned."""
+    """One decoded frame. `picture` is libav's, as stored: not converted, not turned."""
 
     time_s: float
     keyframe: bool
@@ -83,7 +85,7 @@ class Frame:
 
     @property
     def colours(self) -> Colours:
-        """Of the stored picture."""
+        """The colour tags of the stored picture."""
         return colours_of(self.picture)
 
     @property
@@ -93,29 +95,31 @@ class Frame:
 
     @property
     def square_size(self) -> tuple[int, int]:
-        """As `size`, before the picture is brought upright."""
+        """Width and height in square pixels, before the picture is turned upright."""
         return max(1, round(self.picture.width * self.pixel_aspect)), self.picture.height
 
     @property
     def stored_as_displayed(self) -> bool:
-        """Whether a reader that knows of no turn, pixel aspect or HDR sees the stored picture as it is to be seen."""
+        """Whether a reader that ignores orientation, pixel aspect and HDR displays the stored picture correctly."""
         return self.orientation == _UPRIGHT and self.pixel_aspect == 1 and self.colours.are_bt709
 
     def rgb(self, size: tuple[int, int] | None = None) -> Pixels:
-        """Upright pixels (height, width, 3), red first, brought to `size` (width, height) while they are converted."""
+        """Returns upright pixels (height, width, 3), red first, scaled to `size` (width, height) while they are
+        converted.
+        """
         return self._converted("rgb24", size)
 
     def bgr(self, size: tuple[int, int] | None = None) -> Pixels:
-        """As `rgb`, blue first, as OpenCV has them."""
+        """Returns pixels as `rgb`, blue first, as OpenCV has them."""
         return self._converted("bgr24", size)
 
     def grey(self, size: tuple[int, int] | None = None) -> Pixels:
-        """Upright levels (height, width) of brightness."""
+        """Returns upright levels (height, width) of brightness."""
         return self._converted("gray", size)
 
     def _converted(self, kind: str, size: tuple[int, int] | None) -> Pixels:
         width, height = self.orientation.swap_size(size or self.size)
-        interpolation = "AREA" if width < self.picture.width else "BICUBIC"  # areas averaged where it shrinks
+        interpolation = "AREA" if width < self.picture.width else "BICUBIC"  # areas are averaged when it shrinks
         colours = self.colours
         if colours.are_bt709:
             scaler = self._cached((width, height, kind), _reformatter)

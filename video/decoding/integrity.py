@@ -1,4 +1,4 @@
-"""Which frames of a video decode, and whether an mp4 decodes as a whole. PyAV is imported where it is used."""
+"""Checks which frames of a video decode, and whether an mp4 decodes completely. PyAV is imported where it is used."""
 
 from __future__ import annotations
 
@@ -18,32 +18,31 @@ if TYPE_CHECKING:
 
 
 class DecodedFrames:
-    """When the frames are shown that a pass over a video has decoded without a fault: 8 bytes for each.
+    """The display times of the frames that a pass over a video has decoded without errors: 8 bytes for each.
 
-    A pass that looks for clips decodes every frame of them; what it notes here spares a second decode of those that
-    are copied.
+    A pass that searches for clips decodes all their frames; its record saves a second decode of clips that are copied.
     """
 
     def __init__(self) -> None:
-        self._times_s = array("d")  # rising: a pass may go back a little, over what it has been through
+        self._times_s = array("d")  # rising: a pass may go back a little, over frames that it has decoded
 
     def add(self, frame: Frame) -> None:
-        """Note a frame, unless its decoder had to make up a part of it."""
+        """Records a frame, unless its decoder had to conceal errors."""
         if not frame.picture.is_corrupt and (not self._times_s or frame.time_s > self._times_s[-1]):
             self._times_s.append(frame.time_s)
 
     def has_all(self, times_s: Iterable[float]) -> bool:
-        """Whether there was a frame at each of these times, which are exactly those of frames."""
+        """Returns whether there was a frame at each of these exact times."""
         known = self._times_s
         places = ((bisect_left(known, time_s), time_s) for time_s in times_s)
         return all(place < len(known) and known[place] == time_s for place, time_s in places)
 
 
 def mp4_error(content: bytes, budget: Budget, first_frame: bool = False) -> str:
-    """Why an mp4 does not decode; "" if nothing is wrong with it.
+    """Returns why an mp4 does not decode; "" where it does.
 
-    Every packet of its pictures and its sound is decoded, none may be refused or decoded in part only, and there must
-    be as many frames as its header counts. With `first_frame` no more is decoded than gives the first frame.
+    Every packet of its video and audio is decoded; none may fail or decode in part only, and there must be as many
+    frames as its header counts. With `first_frame` decoding stops at the first frame.
     """
     import av
 

@@ -1,12 +1,12 @@
-"""Pictures of high dynamic range, or of wide gamut, as readers of SDR video are to see them: BT.709, gamma 2.4.
+"""Converts pictures of high dynamic range or wide gamut to SDR (BT.709, gamma 2.4).
 
 PQ and HLG pictures become light as a display of 1,000 cd/m² shows it (ITU-R BT.2100-2, tables 4 and 5: PQ's EOTF; HLG's
-inverse OETF and OOTF, system gamma 1.2). That light is brought into the range of an SDR display whose white is at
-203 cd/m², the reference white of HDR (ITU-R BT.2408), by the EETF of ITU-R BT.2390 (section 5.4.1), of the largest of
-the three components, so that no hue turns: up to about 90 cd/m² nothing changes, what is brighter is compressed.
-BT.2020 and P3 primaries become those of BT.709 by matrices (ITU-R BT.2087; SMPTE RP 431-2), what lies outside is
-clipped, and the light is encoded by the inverse of BT.1886. All of it is one table of 33³ colours, between which
-libav's `lut3d` interpolates. PyAV is imported where it is used.
+inverse OETF and OOTF, system gamma 1.2). That light is mapped into the range of an SDR display whose white is at 203
+cd/m², the reference white of HDR (ITU-R BT.2408), by the EETF of ITU-R BT.2390 (section 5.4.1), applied to the largest
+of the three components, so that no hue shifts: up to about 90 cd/m² nothing changes, brighter light is compressed.
+BT.2020 and P3 primaries are converted to those of BT.709 by matrices (ITU-R BT.2087; SMPTE RP 431-2), colours outside
+are clipped, and the light is encoded by the inverse of BT.1886. All of it is one table of 33³ colours, which libav's
+`lut3d` interpolates. PyAV is imported where it is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
-# Code points of ITU-T H.273, tables 2 and 3, as libav gives them.
+# Code points of ITU-T H.273, tables 2 and 3, as libav has them.
 _TRANSFERS = {16: "pq", 18: "hlg"}
 _BT2020, _P3_D65 = 9, 12
 _NO_MATRIX = (14, 15)  # ICtCp, IPT-C2 (table 4)
@@ -45,7 +45,7 @@ _LUMINANCE = {_BT2020: (0.2627, 0.6780, 0.0593), _P3_D65: (0.2290, 0.6917, 0.079
 
 
 class Colours(NamedTuple):
-    """What matters of a picture's tags."""
+    """The colour tags of a picture, as far as its conversion depends on them."""
 
     dynamic_range: str  # sdr, pq or hlg
     primaries: int  # BT.2020 or P3; 0: others, which are near enough to those of BT.709
@@ -53,7 +53,7 @@ class Colours(NamedTuple):
 
     @property
     def are_bt709(self) -> bool:
-        """Whether they are, near enough, what every reader takes a picture's colours for."""
+        """Whether they are, nearly enough, the colours that every reader assumes."""
         return not self.primaries
 
 
@@ -61,7 +61,7 @@ _SDR = Colours("sdr", 0)
 
 
 def colours_of(picture: av.VideoFrame) -> Colours:
-    """By the tags of a decoded frame. PQ and HLG without primaries are taken for BT.2020, as BT.2100 has it."""
+    """Reads the tags of a decoded frame. PQ and HLG without primaries are taken for BT.2020, as BT.2100 has it."""
     dynamic_range = _TRANSFERS.get(int(picture.color_trc), "sdr")
     if int(picture.colorspace) in _NO_MATRIX:
         return Colours(dynamic_range, _BT2020, can_be_converted=False)
@@ -79,9 +79,9 @@ def to_sdr(
     interpolation: str,
     cache: dict[Any, Any],
 ) -> av.VideoFrame:
-    """The picture at `size` (width, height) in the pixel format `kind`, in the colours of BT.709.
+    """Converts a picture to BT.709, at `size` (width, height) and in the pixel format `kind`.
 
-    `interpolation`: libav's interpolation. `cache`: what is made for one frame and serves the next; one for each video.
+    `interpolation` is libav's. `cache` keeps filters from one frame to the next; each video has its own.
     """
     from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
@@ -102,14 +102,14 @@ def to_sdr(
 
 
 def colour_table(colours: Colours) -> Values:
-    """Red, green and blue of BT.709 (0 to 1) for each colour of the grid: (33, 33, 33, 3), red slowest."""
+    """Returns red, green and blue of BT.709 (0 to 1) for each colour of the grid: (33, 33, 33, 3), red slowest."""
     axis = np.linspace(0.0, 1.0, _GRID)
     codes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
     return tone_map(codes, colours)
 
 
 def tone_map(codes: Values, colours: Colours) -> Values:
-    """The colours (..., 3), as encoded by their transfer function, 0 to 1, as those of BT.709, 0 to 1."""
+    """Converts colours (..., 3), encoded by their transfer function, 0 to 1, into those of BT.709, 0 to 1."""
     if colours.dynamic_range == "sdr":
         light = codes**_SDR_GAMMA
     else:
@@ -120,21 +120,21 @@ def tone_map(codes: Values, colours: Colours) -> Values:
 
 
 def pq_light(codes: Values) -> Values:
-    """The EOTF of PQ: cd/m² of values from 0 to 1 (BT.2100-2, table 4)."""
+    """Returns the light in cd/m² of PQ values from 0 to 1: its EOTF (BT.2100-2, table 4)."""
     m1, m2, c1, c2, c3 = _PQ
     power = np.clip(codes, 0.0, 1.0) ** (1 / m2)
     return 10_000.0 * (np.maximum(power - c1, 0.0) / (c2 - c3 * power)) ** (1 / m1)
 
 
 def pq_codes(nits: Values) -> Values:
-    """The inverse of `pq_light`."""
+    """Returns the PQ values of light in cd/m²: the inverse of `pq_light`."""
     m1, m2, c1, c2, c3 = _PQ
     power = (np.maximum(nits, 0.0) / 10_000.0) ** m1
     return ((c1 + c2 * power) / (1 + c3 * power)) ** m2
 
 
 def hlg_light(codes: Values, primaries: int = _BT2020) -> Values:
-    """The EOTF of HLG on a display of 1,000 cd/m²: cd/m² of values (..., 3) from 0 to 1 (BT.2100-2, table 5)."""
+    """Returns the cd/m² of HLG values (..., 3) from 0 to 1, on a display of 1,000 cd/m²: BT.2100-2, table 5."""
     a, b, c = _HLG
     scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
     luminance = scene @ np.array(_LUMINANCE[primaries])
@@ -142,7 +142,7 @@ def hlg_light(codes: Values, primaries: int = _BT2020) -> Values:
 
 
 def compress_highlights(nits: Values) -> Values:
-    """Light of up to 1,000 cd/m² brought to at most 203: the EETF of BT.2390, without a lift of black."""
+    """Maps light of up to 1,000 cd/m² to at most 203, by the EETF of BT.2390 without a lift of black."""
     peak = float(pq_codes(np.array(_PEAK_NITS)))
     max_code = float(pq_codes(np.array(_WHITE_NITS))) / peak
     knee = 1.5 * max_code - 0.5
@@ -158,14 +158,14 @@ _HLG = (0.17883277, 0.28466892, 0.55991073)
 
 @functools.cache
 def _cube(colours: Colours) -> str:
-    """The table as a .cube file, in which red is fastest."""
+    """Returns the table as a .cube file, in which red is fastest."""
     rows = colour_table(colours).transpose(2, 1, 0, 3).reshape(-1, 3)
     lines = "\n".join(f"{red:.6f} {green:.6f} {blue:.6f}" for red, green, blue in rows.tolist())
     return f"LUT_3D_SIZE {_GRID}\n{lines}\n"
 
 
 def _graph(colours: Colours, template: av.VideoFrame) -> Any:
-    """Applies the table to pictures like this one."""
+    """Returns a filter graph that applies the table to pictures like `template`."""
     from av.filter import Graph
 
     graph = Graph()
@@ -177,7 +177,7 @@ def _graph(colours: Colours, template: av.VideoFrame) -> Any:
         time_base=template.time_base or _ANY_TIME_BASE,
     )
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-colours-") as folder:
-        path = Path(folder) / "table.cube"  # the filter reads it while it is made, and from files only
+        path = Path(folder) / "table.cube"  # the filter reads it once, and only from a file
         path.write_text(_cube(colours), encoding="ascii")
         table_filter = graph.add("lut3d", file=str(path), interp="tetrahedral")
     sink = graph.add("buffersink")

@@ -1,1 +1,1 @@
-"""Where scenes end: hard cuts, fades, dissolves, changes of slides."""
+"""Scene detection: hard cuts, fades, dissolves, flashes, changes of slides."""

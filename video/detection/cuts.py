@@ -1,7 +1,8 @@
-"""Scene cuts: PySceneDetect's detectors, fed frame by frame by timestamps, and the transitions they miss.
+"""Finds scene cuts with PySceneDetect's detectors, frame by frame and by timestamps, and the transitions that they
+miss.
 
-The detector proper sees hard cuts. Beside it fades and dissolves are looked for (`transitions`), and changes of slides
-(`slides`), and cuts with the same picture on both sides (a flash) are taken back.
+PySceneDetect finds hard cuts. Fades and dissolves (`transitions`) and changes of slides (`slides`) are added, and cuts
+with the same picture on both sides (a flash) are removed.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.settings import Settings
+from video.decoding.frame import Bgr
 from video.detection.slides import SlideDetector
 from video.detection.transitions import (
     FLASH_S,
@@ -33,14 +33,12 @@ from video.detection.transitions import (
 
 __all__ = ["Cut", "CutFinder", "DetectSettings"]
 
-Bgr = NDArray[np.uint8]  # (height, width, 3), blue first
-
-_TICKS = 1_000_000  # of PySceneDetect's clock per second: finer than any frame, so that rounding joins no two
+_TICKS = 1_000_000  # of PySceneDetect's clock per second: finer than any frame, so that rounding merges no two
 _NEAR_S = 4.0  # no transition is longer
 # Correlation of the pictures before and after, from which there is no cut. The further apart they are, the more has
 # moved; but a hard cut may well lead to a similar picture.
 _SIMILAR = {"cut": 0.9, "fade": 0.8, "dissolve": 0.9, "flash": 0.9}
-_BESIDE_S = 0.1  # of the same event, what two methods find may be so far apart
+_BESIDE_S = 0.1  # maximum distance of candidates for the same event
 
 
 class DetectSettings(Settings):
@@ -78,13 +76,13 @@ class DetectSettings(Settings):
 
 
 class CutFinder:
-    """Takes frames in the order in which they are shown and gives the cuts between them, in order, a little later.
+    """A finder of cuts in frames that come in display order. It returns cuts in order, with a delay.
 
-    A cut depends on the frames of some seconds before it only, so that a pass that starts in the middle of a video
-    soon finds the same as one from its beginning.
+    A cut depends only on the frames of some seconds before it, so that a pass that starts in the middle of a video soon
+    finds the same cuts as one from its beginning.
     """
 
-    # By how much the last frame is ahead of a cut that is given. Only detector `threshold` may take longer: it gives a
+    # By how much the last frame is ahead of a returned cut. Only the detector `threshold` may take longer: it returns a
     # cut when the black is over.
     delay_s = 3.2
 
@@ -98,11 +96,11 @@ class CutFinder:
         ]
         self._slides = SlideDetector() if settings.detect_slides else None
         self._found: list[Cut] = []
-        self._recent: list[Cut] = []  # what was found a little earlier, whether it was accepted or not
+        self._recent: list[Cut] = []  # recent candidates, accepted or not
         self._last_cut_s = float("-inf")
 
     def feed(self, time_s: float, bgr: Bgr) -> list[Cut]:
-        """Takes the next frame and returns the cuts that are certain now. Frames have the same size, times rise."""
+        """Takes the next frame; returns the cuts that are certain now. Frames have the same size, times rise."""
         self._times.append(time_s)
         start_s = self._times[0]
         for ticks in self._process(round((time_s - start_s) * _TICKS), bgr):
@@ -118,7 +116,7 @@ class CutFinder:
         return self._settle(time_s - self.delay_s)
 
     def finish(self) -> list[Cut]:
-        """Ends the video and returns the cuts that waited for further frames."""
+        """Ends the video; returns the cuts that waited for further frames."""
         if self._settings.detect_gradual and self._times:
             self._found += [cut for detector in self._detectors for cut in detector.finish()]
         if self._slides:
@@ -141,21 +139,21 @@ class CutFinder:
         return accepted
 
     def _is_valid(self, cut: Cut) -> bool:
-        """Whether a cut leads to a new picture, and nothing stronger was found of the same event."""
+        """Returns whether a cut leads to a new picture, and no candidate of higher rank describes the same event."""
         if not self._settings.detect_gradual:
             return True
         others = [other for other in self._recent + self._found if RANKS[other.kind] < RANKS[cut.kind]]
         within = [other for other in others if other.start_s - _BESIDE_S <= cut.time_s <= other.end_s + _BESIDE_S]
         around = [other for other in others if cut.start_s <= other.time_s <= cut.end_s]
-        # In the middle of a fade nothing else is true, not even where the fade is no cut; a false cut proves nothing.
+        # In the middle of a fade no other candidate is valid, even if the fade is none; an invalid cut proves nothing.
         if any(other.kind == "fade" or self._is_new(other) for other in within):
             return False
         return self._is_new(cut) and not any(self._is_new(other) for other in around)
 
     def _is_new(self, cut: Cut) -> bool:
-        if cut.kind == "slide":  # pages of text are alike to a thumb: `slides` has compared their edges
+        if cut.kind == "slide":  # thumbnails of pages of text are similar: `slides` has compared their edges
             return True
-        # The deepest of a fade is left out, which shows either picture; its edges are not, lest the camera move on.
+        # The middle of a fade is left out: it may show either picture. Its edges are not, as the camera may move on.
         share = {"cut": 0.0, "fade": 0.5, "dissolve": 1.0, "flash": 1.0}[cut.kind]
         before_s = cut.time_s + share * (cut.start_s - cut.time_s)
         after_s = cut.time_s + share * (cut.end_s - cut.time_s)
@@ -163,8 +161,8 @@ class CutFinder:
 
 
 def _detector(settings: DetectSettings) -> Callable[[int, Bgr], list[int]]:
-    """The detector as a function of a frame and its time in ticks, which gives the times of cuts in ticks."""
-    # Takes a while: the package loads all that it could read videos with.
+    """Returns PySceneDetect's detector: a function of a frame and its time in ticks that returns times of cuts."""
+    # Slow: the package imports all its video readers.
     from scenedetect import FrameTimecode, detectors
 
     clock = Fraction(_TICKS)
@@ -180,7 +178,7 @@ def _detector(settings: DetectSettings) -> Callable[[int, Bgr], list[int]]:
     }[settings.detector]()
 
     def process(ticks: int, bgr: Bgr) -> list[int]:
-        # A "frame" of its clock is a tick: so whatever it reckons in frames is reckoned in time.
+        # A "frame" of its clock is a tick, so that its limits in frames are limits in time.
         return [cut.frame_num for cut in detector.process_frame(FrameTimecode(ticks, clock), bgr)]
 
     return process

@@ -1,11 +1,11 @@
-"""Changes of slides: a still picture gives way at once to another one, be both of them text on the same background.
+"""Finds changes of slides: a static picture is replaced at once by another, often with the same background.
 
-Hue and saturation say nothing there and brightness little, and pictures of a dozen levels a side are alike. What tells
-is that edges vanish and others appear, while before and after it nothing moves. (By edges: Zabih, Miller and Mai, "A
-feature-based algorithm for detecting and classifying scene breaks", ACM Multimedia 1995.)
+Hue and saturation hardly differ there, brightness little, and thumbnails are similar. The evidence is that edges vanish
+and others appear, while nothing moves before and after. (By edges: Zabih, Miller and Mai, "A feature-based algorithm
+for detecting and classifying scene breaks", ACM Multimedia 1995.)
 
-Where a slide is built up, edges appear and none vanish: no cut. What moves all the time, such as a speaker in a corner,
-is left out; where most of the picture moves there are no slides, and cuts are for the other detectors.
+Where a slide is built up, edges appear and none vanish: no cut. Areas that move all the time, such as a speaker in a
+corner, are masked; where most of the picture moves there are no slides, and cuts are left to the other detectors.
 """
 
 from __future__ import annotations
@@ -19,32 +19,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus.image.quality import Grey
 from video.detection.transitions import Cut
 
-Grey = NDArray[np.uint8]  # (height, width)
-
-_CHANGE_LEVELS = 1.5  # mean difference of the two frames: a pointer or a cursor is less
-_STEADY_S = 0.3  # before and after the change, in which nothing moves
-_MAX_FRAME_GAP_S = 2.5  # after the change: a frame that comes later says nothing of it in time
-_STEADY_LEVELS = 16  # by which a still pixel differs at most: what a codec refines
-_SUDDEN = 2.0  # mean change over what the still pixels drift in that time: a slow camera over a soft picture goes on
-_DILATION_PX = 9  # a pixel so near to one that moves counts as moving
+_CHANGE_LEVELS = 1.5  # mean difference of the two frames: a mouse pointer or a cursor causes less
+_STEADY_S = 0.3  # before and after the change, without motion
+_MAX_FRAME_GAP_S = 2.5  # after the change: no frame so late is compared
+_STEADY_LEVELS = 16  # maximum change of a static pixel: what a codec refines
+_SUDDEN = 2.0  # of the change over the drift of static pixels in that time: a slow camera over a soft picture drifts
+_DILATION_PX = 9  # pixels so near to a moving one count as moving
 _STEADY_SHARE = 0.5  # of the pixels
-_EDGE_LEVELS = 60.0  # a stronger edge counts as one of these: the border of a page is as good as a letter's
+_EDGE_LEVELS = 60.0  # stronger edges count as this: the border of a page weighs as much as a letter's
 _REPLACED_SHARE = 0.2  # geometric mean of the shares of edges that vanish and that appear
 _KEPT_S = 1.5
 
 
 @dataclass
 class SlideDetector:
-    """Finds changes of slides in frames that come one by one."""
+    """A detector of changes of slides in frames that come in order."""
 
     _times: list[float] = field(default_factory=list)
     _greys: list[Grey] = field(default_factory=list)
-    _changes: list[float] = field(default_factory=list)  # times of frames that differ from those before; undecided
+    _changes: list[float] = field(default_factory=list)  # times of frames that differ from the previous one; undecided
 
     def push(self, time_s: float, bgr: NDArray[np.uint8]) -> list[Cut]:
-        """The cuts that the newest frame makes certain. Frames have the same size, times rise."""
+        """Returns the cuts that the newest frame makes certain. Frames have the same size, times rise."""
         grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
         if self._greys and cv2.norm(self._greys[-1], grey, cv2.NORM_L1) >= _CHANGE_LEVELS * grey.size:
             self._changes.append(time_s)
@@ -57,7 +56,7 @@ class SlideDetector:
         return cuts
 
     def finish(self) -> list[Cut]:
-        """The changes shortly before the end of the video."""
+        """Returns the changes shortly before the end of the video."""
         due, self._changes = self._changes, []
         return [Cut(change, change, change, "slide") for change in due if self._is_slide(change)]
 
@@ -67,7 +66,7 @@ class SlideDetector:
         first = min(self._at(self._times[old] - _STEADY_S), old - 1)
         last = max(self._at(change_s + _STEADY_S), new + 1)
         if first < 0 or last >= len(self._times) or self._times[last] > change_s + _MAX_FRAME_GAP_S:
-            return False  # two frames before and two after it are the least that can be still
+            return False  # stillness takes at least two frames before and two after it
         before, after = self._greys[old], self._greys[last]
         moves = np.maximum(cv2.absdiff(self._greys[first], before), cv2.absdiff(self._greys[new], after))
         around = np.ones((_DILATION_PX, _DILATION_PX), np.uint8)
@@ -78,24 +77,24 @@ class SlideDetector:
         return change >= _SUDDEN * drift and replaced_share(before, after, is_static) >= _REPLACED_SHARE
 
     def _at(self, time_s: float) -> int:
-        """The place of the frame that is shown at a time; -1 before the first."""
+        """Returns the index of the frame displayed at a time; -1 before the first."""
         return bisect_right(self._times, time_s + 1e-6) - 1
 
     def _trim(self, time_s: float) -> None:
         first = self._changes[0] if self._changes else time_s
         stale = min(bisect_left(self._times, min(first, time_s - _KEPT_S)), len(self._times) - 2) - 3
-        if stale > len(self._times) // 2:  # seldom, and then half of it
+        if stale > len(self._times) // 2:  # rarely, and then half of them
             del self._times[:stale], self._greys[:stale]
 
 
 def replaced_share(before: Grey, after: Grey, is_static: NDArray[np.bool_]) -> float:
-    """How much of what is seen in the still part of two pictures was replaced: 0, nothing or only added to; 1, all."""
+    """Returns how much of the static part of two pictures was replaced: 0, nothing or only added to; 1, all."""
     old, new = (_edges(grey)[is_static] for grey in (before, after))
     vanished, appeared = (float(np.maximum(each, 0).sum()) for each in (old - new, new - old))
     return math.sqrt(vanished * appeared / max(float(old.sum()) * float(new.sum()), 1.0))
 
 
 def _edges(grey: Grey) -> NDArray[Any]:
-    """Strength of the edges in levels, float32."""
+    """Returns the strength of the edges in levels, float32."""
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=0.25) for order in ((1, 0), (0, 1)))
     return np.minimum(np.abs(across) + np.abs(down), _EDGE_LEVELS)

@@ -1,8 +1,8 @@
-"""Fades and dissolves, found in the thumbnails of the last seconds.
+"""Finds fades, dissolves and flashes in the thumbnails of the last seconds.
 
 A fade leads through black, white or one colour: the contrast of the pictures dips. In a dissolve each picture is the
-mean of those some time before and after it, while these differ much; the motion of a camera has no such middle. (The
-linear model is that of Hampapur, Jain and Weymouth, Multimedia Tools and Applications 1995.)
+mean of those some time before and after it, while these differ much; camera motion has no such mean. (The linear model
+is that of Hampapur, Jain and Weymouth, Multimedia Tools and Applications 1995.)
 """
 
 from __future__ import annotations
@@ -17,36 +17,38 @@ from numpy.typing import NDArray
 
 Thumbnail = NDArray[np.float32]  # (12, 16)
 
-FLASH_S = 0.5  # within this time after a flash the picture is back
+FLASH_S = 0.5  # after a flash, the picture is back within this time
 _WIDTH, _HEIGHT = 16, 12
-_MIN_CONTRAST_LEVELS = 8.0  # of contrast: a picture with less shows nothing
+_MIN_CONTRAST_LEVELS = 8.0  # of contrast: thumbnails with less are blank
 
 
 def thumbnail_of(bgr: NDArray[np.uint8]) -> Thumbnail:
-    """A picture as 12×16 grey levels, float32."""
+    """Returns a picture as 12×16 grey levels, float32."""
     small = cv2.resize(bgr, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
 
 
 def contrast_of(thumbnail: Thumbnail) -> float:
-    """Grey levels between the lowest and the highest tenth: a subtitle or a logo on black doesn't count."""
+    """Returns the grey levels between the lowest and the highest tenth: a subtitle or a logo on black doesn't count."""
     ranked = np.sort(thumbnail, axis=None)
     return float(ranked[ranked.size * 9 // 10] - ranked[ranked.size // 10])
 
 
 def ncc(one: Thumbnail, other: Thumbnail) -> float:
-    """Normalized cross-correlation of two thumbnails, -1 to 1, whatever the light; 0 where one is blank."""
+    """Returns the normalized cross-correlation of two thumbnails, -1 to 1, independent of the light; 0 where one is
+    blank.
+    """
     return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED)[0, 0])
 
 
 def ncc_shifted(one: Thumbnail, other: Thumbnail) -> float:
-    """The best `ncc`, where the camera may have moved by up to two columns and a row between two pictures."""
+    """Returns the best `ncc` over shifts by up to two columns and a row, for camera motion."""
     return float(cv2.matchTemplate(other, one[1:-1, 2:-2], cv2.TM_CCOEFF_NORMED).max())
 
 
 @dataclass
 class ThumbnailHistory:
-    """The thumbnails of the last seconds, by time. Places count from the oldest that is kept: they don't last."""
+    """The thumbnails of the last seconds, by time. Indices count from the oldest kept one, so they change."""
 
     kept_s: float
     times: list[float] = field(default_factory=list)
@@ -54,69 +56,70 @@ class ThumbnailHistory:
     contrasts: list[float] = field(default_factory=list)
 
     def push(self, time_s: float, thumbnail: Thumbnail) -> None:
+        """Adds a thumbnail and drops those that are too old."""
         self.times.append(time_s)
         self.thumbnails.append(thumbnail)
         self.contrasts.append(contrast_of(thumbnail))
-        if self.times[len(self.times) // 2] < time_s - self.kept_s:  # seldom, and then half of it
+        if self.times[len(self.times) // 2] < time_s - self.kept_s:  # rarely, and then half of them
             stale = bisect_left(self.times, time_s - self.kept_s)
             del self.times[:stale], self.thumbnails[:stale], self.contrasts[:stale]
 
     def at(self, time_s: float) -> int:
-        """The place of the frame that is shown at a time: the last one not after it, or the first of all."""
+        """Returns the index of the frame displayed at a time: the last one not after it, or the first of all."""
         return max(0, bisect_right(self.times, time_s + 1e-6) - 1)
 
     def within(self, start_s: float, end_s: float) -> range:
-        """The places of the frames with start_s <= time < end_s."""
+        """Returns the indices of the frames with start_s <= time < end_s."""
         return range(bisect_left(self.times, start_s - 1e-6), bisect_left(self.times, end_s - 1e-6))
 
     def has_content(self, place: int) -> bool:
-        """Whether a thumbnail has any contrast: it is not black, white or one colour."""
+        """Returns whether a thumbnail has contrast: it is not black, white or one colour."""
         return self.contrasts[place] >= _MIN_CONTRAST_LEVELS
 
 
 def same_around(history: ThumbnailHistory, before_s: float, after_s: float, until_s: float, min_ncc: float) -> bool:
-    """Whether the picture just before `before_s` is seen again from `after_s` to `until_s`, by its correlation."""
+    """Returns whether the picture just before `before_s` is shown again from `after_s` to `until_s`, by correlation."""
     before = [place for place in history.within(before_s - FLASH_S, before_s) if history.has_content(place)][-2:]
     after = [place for place in history.within(after_s, until_s) if history.has_content(place)]
     pairs = ((one, other) for one in before for other in after)
     return any(ncc_shifted(history.thumbnails[one], history.thumbnails[other]) >= min_ncc for one, other in pairs)
 
 
-RANKS = {"slide": -1, "fade": 0, "cut": 1, "dissolve": 2, "flash": 3}  # of two found in one place the lower holds
+RANKS = {"slide": -1, "fade": 0, "cut": 1, "dissolve": 2, "flash": 3}  # of one event the lowest is valid
 
-_REACH_S = 1.0  # how far from a fade's run, or from a dissolve's middle, its edges are looked for
+_REACH_S = 1.0  # from a fade's run, or from a dissolve's middle, to its edges at most
 _MIN_BESIDE_LEVELS = 12.0  # of contrast, beside a fade
 _DIP = 0.3  # contrast in the dip of a fade, over that beside it
-_PALE_S = 0.6  # a dip that is longer leads down to where there is nothing
-_FLAT_LEVELS = 5.0  # of contrast: black, white or one colour, and what a codec adds
+_PALE_S = 0.6  # a longer dip must reach down to a blank picture
+_FLAT_LEVELS = 5.0  # of contrast: black, white or one colour, with codec noise
 _REACHES_S = (0.16, 0.32, 0.64)  # from the middle of a dissolve to both sides: near for motion, far for slow ones
 _DISSOLVE_LEVELS = 9.0  # mean difference between both sides of a dissolve
 _DISSOLVE_BEND = 0.25  # distance of the middle from the mean of both sides, over the sides' distance; 0.5 at a cut
-_DIFFERENT = 0.6  # correlation above which two pictures are not different ones
+_DIFFERENT = 0.6  # correlation below which two pictures are different
 _FLASH_S = 0.08  # half a flash
-_STEADY = 0.85  # correlation of a picture with the same one twice that time later
-_DISSOLVE_S = 2.0  # what changes steadily for longer is no transition
+_STEADY = 0.85  # correlation of a picture with itself twice that time later
+_DISSOLVE_S = 2.0  # a longer steady change is no transition
 
 
 @dataclass(frozen=True, order=True)
 class Cut:
-    """Where one scene ends and another begins."""
+    """A boundary between two scenes."""
 
     time_s: float  # of the first frame of the new scene; of the middle of a transition
-    start_s: float  # of the first frame that the transition touches; at a hard cut `time_s`
-    end_s: float  # of the first frame that it doesn't touch any more; at a hard cut `time_s`
+    start_s: float  # of the first frame within the transition; at a hard cut `time_s`
+    end_s: float  # of the first frame after the transition; at a hard cut `time_s`
     kind: Literal["cut", "slide", "fade", "dissolve", "flash"] = "cut"
 
 
 @dataclass
 class FadeDetector:
-    """Finds dips of the contrast: a cut in the middle of each."""
+    """A detector of dips of the contrast: a cut in the middle of each."""
 
     history: ThumbnailHistory
-    _dip: list[float] = field(default_factory=list)  # times of the frames of one that may go on
+    _dip: list[float] = field(default_factory=list)  # times of the frames of a dip that may continue
 
     def push(self, time_s: float) -> list[Cut]:
-        """The cut that the newest frame makes certain, if any."""
+        """Returns the cut that the newest frame makes certain, if any."""
         place = self.history.at(time_s - _REACH_S)
         if _dips(self.history, place):
             self._dip.append(self.history.times[place])
@@ -124,21 +127,21 @@ class FadeDetector:
         return self.finish()
 
     def finish(self) -> list[Cut]:
-        """The fade shortly before the end of the video."""
+        """Returns the fade shortly before the end of the video."""
         dip, self._dip = self._dip, []
         return _fade(self.history, dip[0], dip[-1]) if dip else []
 
 
 @dataclass
 class BlankDetector:
-    """Finds scenes without contrast, too long for a dip: a cut before each, and one after it."""
+    """A detector of blank scenes, too long for a dip: a cut before each, and one after it."""
 
     history: ThumbnailHistory
-    _run: tuple[float, float] | None = None  # first and last time of the flat frames up to now
-    _run_end_s: float | None = None  # when a long run ended whose right side is still to be seen
+    _run: tuple[float, float] | None = None  # first and last time of the current run of blank frames
+    _run_end_s: float | None = None  # end of a long run whose following frames are yet to come
 
     def push(self, time_s: float) -> list[Cut]:
-        """The cuts that the newest frame makes certain."""
+        """Returns the cuts that the newest frame makes certain."""
         cuts = self._after() if self._run_end_s is not None and time_s > self._run_end_s + _REACH_S else []
         if self.history.contrasts[-1] < _FLAT_LEVELS:
             was_long = self._long()
@@ -150,7 +153,7 @@ class BlankDetector:
         return cuts
 
     def finish(self) -> list[Cut]:
-        """The cut after a run that ended shortly before the video."""
+        """Returns the cut after a blank scene that ended shortly before the video."""
         return self._after() if self._run_end_s is not None else []
 
     def _long(self) -> bool:
@@ -175,14 +178,16 @@ class BlankDetector:
 
 @dataclass
 class DissolveDetector:
-    """Finds frames that are the mean of those around them. The middle of such a run is the middle of a dissolve."""
+    """A detector of frames that are the mean of those around them; the middle of such a run is the middle of a
+    dissolve.
+    """
 
     history: ThumbnailHistory
     _run: list[float] = field(default_factory=list)  # times of such frames, up to now
-    _ended: list[float] = field(default_factory=list)  # middles of runs whose right side is still to be seen
+    _ended: list[float] = field(default_factory=list)  # middles of runs whose following frames are yet to come
 
     def push(self, time_s: float) -> list[Cut]:
-        """The cuts that the newest frame makes certain."""
+        """Returns the cuts that the newest frame makes certain."""
         middle_s = self.history.times[self.history.at(time_s - _REACHES_S[-1])]
         if any(_is_middle(self.history, middle_s, reach_s) for reach_s in _REACHES_S):
             self._run.append(middle_s)
@@ -195,19 +200,19 @@ class DissolveDetector:
         return [_dissolve(self.history, middle) for middle in due]
 
     def finish(self) -> list[Cut]:
-        """The dissolves shortly before the end of the video."""
+        """Returns the dissolves shortly before the end of the video."""
         return [_dissolve(self.history, middle) for middle in self._ended]
 
 
 @dataclass
 class FlashDetector:
-    """Finds where a steady picture gives way to another one, whatever lies between: a cut that a flash has hidden."""
+    """A detector of steady pictures that are replaced, whatever lies between: cuts that a flash has hidden."""
 
     history: ThumbnailHistory
     _run: list[float] = field(default_factory=list)  # times of the middles of such changes, up to now
 
     def push(self, time_s: float) -> list[Cut]:
-        """The cut that the newest frame makes certain, if any."""
+        """Returns the cut that the newest frame makes certain, if any."""
         middle_s = self.history.times[self.history.at(time_s - 3 * _FLASH_S)]
         if self._changes(middle_s):
             self._run.append(middle_s)
@@ -215,7 +220,7 @@ class FlashDetector:
         return self.finish()
 
     def finish(self) -> list[Cut]:
-        """The cut shortly before the end of the video."""
+        """Returns the cut shortly before the end of the video."""
         run, self._run = self._run, []
         if not run:
             return []
@@ -233,7 +238,7 @@ class FlashDetector:
 
 
 def _dips(history: ThumbnailHistory, place: int) -> bool:
-    """Whether the contrast is far below what it is within a second before and after."""
+    """Returns whether the contrast is far below its maxima within a second before and after."""
     time_s, contrasts = history.times[place], history.contrasts
     first, last = history.at(time_s - _REACH_S), history.at(time_s + _REACH_S)
     beside = min(max(contrasts[first : place + 1]), max(contrasts[place : last + 1]))
@@ -241,7 +246,7 @@ def _dips(history: ThumbnailHistory, place: int) -> bool:
 
 
 def _fade(history: ThumbnailHistory, first_s: float, last_s: float) -> list[Cut]:
-    """The cut in a dip, unless that is a pale or dark shot between two others."""
+    """Returns the cut in a dip, unless that is a pale or dark shot between two others."""
     first, last = history.at(first_s), history.at(last_s)
     if last_s - first_s > _PALE_S and max(history.contrasts[first : last + 1]) > _FLAT_LEVELS:
         return []
@@ -251,7 +256,7 @@ def _fade(history: ThumbnailHistory, first_s: float, last_s: float) -> list[Cut]
 
 
 def _climb(history: ThumbnailHistory, place: int, step: Literal[-1, 1]) -> int:
-    """From a flat frame outwards to the first that the fade doesn't touch: where the contrast grows no more."""
+    """Walks from a blank frame outwards to the first that the fade doesn't touch, where the contrast stops rising."""
     limit = history.times[place] + step * _REACH_S
     contrasts = history.contrasts
     while 0 <= place + step < len(contrasts) and (history.times[place + step] - limit) * step <= 0:
@@ -276,7 +281,7 @@ def _is_middle(history: ThumbnailHistory, middle_s: float, reach_s: float) -> bo
 
 
 def _dissolve(history: ThumbnailHistory, middle_s: float) -> Cut:
-    """With its edges, by how much of each frame is already what is seen a second later."""
+    """Returns the cut of a dissolve; its edges follow from the share of the later picture in each frame."""
     first, middle, last = (history.at(middle_s + off_s) for off_s in (-_REACH_S, 0, _REACH_S))
     shares = _shares(history.thumbnails[first : last + 1])
     start = end = middle - first
@@ -288,7 +293,7 @@ def _dissolve(history: ThumbnailHistory, middle_s: float) -> Cut:
 
 
 def _shares(thumbnails: list[Thumbnail]) -> list[float]:
-    """How far each picture is on the straight way from the first to the last: 0 to 1."""
+    """Returns the position of each picture between the first (0) and the last (1), by projection."""
     way = (thumbnails[-1] - thumbnails[0]).ravel()
     length = float(way @ way) or 1.0
     return [float((thumbnail - thumbnails[0]).ravel() @ way) / length for thumbnail in thumbnails]

@@ -1,1 +1,1 @@
-"""Clips of a video as each other's hard negatives: near duplicates, groups, named negatives."""
+"""Groups of clips that are each other's hard negatives: near duplicates, groups, negatives that are named in pairs."""

@@ -1,7 +1,7 @@
-"""Clips of one video as groups of hard negatives: those that stand for what looks like them, within bounds of size.
+"""Groups the clips of each video as each other's hard negatives, one representative for each set of near duplicates.
 
-Columns go in and come out, for all videos at once. What comes out for a video depends on that video alone, and not on
-the order of the rows.
+Functions take and return columns, for all videos at once. The result for a video depends on that video alone, and not
+on the order of the rows.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class GroupSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class ClipColumns:
-    """n clips of any number of videos, in any order. Times are seconds on the video's own timeline.
+    """The columns of n clips of any number of videos, in any order. Times are seconds on the video's own timeline.
 
     Raises ValueError where columns differ in length, an item id is missing, or an end isn't after its start.
     """
@@ -62,8 +62,8 @@ class ClipColumns:
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
     item_id: pa.Array  # binary[n], of the clips
-    hashes: pa.Array | None = None  # list<uint64>[n]: pHashes of keyframes; null or empty: nothing was to be seen
-    description: pa.Array | None = None  # string[n]: tells a clip from others; null or empty: there is none
+    hashes: pa.Array | None = None  # list<uint64>[n]: pHashes of keyframes; null or empty: no frame has one
+    description: pa.Array | None = None  # string[n]: null or empty: none
 
     def __post_init__(self) -> None:
         for name in ("start_s", "end_s", "item_id", "hashes", "description"):
@@ -71,7 +71,7 @@ class ClipColumns:
             if column is not None and len(column) != len(self.video):
                 raise ValueError(f"{len(column)} rows of {name} for {len(self.video)} clips")
         if self.item_id.null_count:
-            raise ValueError(f"{self.item_id.null_count} clips have no item_id: leave out what isn't kept")
+            raise ValueError(f"{self.item_id.null_count} clips have no item_id: leave out clips that are not kept")
         wrong = np.flatnonzero(~(np.isfinite(self.start_s) & np.isfinite(self.end_s) & (self.start_s < self.end_s)))
         if len(wrong):
             row = wrong[0]
@@ -86,7 +86,7 @@ class ClipColumns:
         return np.rint(self.end_s * 1000).astype(np.int64)
 
     def videos(self) -> tuple[Ints, list[bytes]]:
-        """Each clip's video as a number, int64[n], and the bytes of the keys that these numbers stand for."""
+        """Returns each clip's video as a number, int64[n], and the bytes of the keys that these numbers stand for."""
         if isinstance(self.video, np.ndarray):
             keys, numbers = np.unique(self.video.astype("<u8"), return_inverse=True)
             return numbers.astype(np.int64), [key.tobytes() for key in keys]
@@ -96,7 +96,7 @@ class ClipColumns:
         return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
 
     def descriptions(self) -> Ints:
-        """Each clip's description as a number, int64[n], equal where descriptions are; -1 where there is none."""
+        """Returns each clip's description as a number, int64[n], equal where descriptions are; -1 for none."""
         if self.description is None:
             return np.full(len(self.video), -1, np.int64)
         descriptions = pc.if_else(pc.equal(self.description, ""), None, self.description)
@@ -105,7 +105,7 @@ class ClipColumns:
         )
 
     def items(self) -> Ints:
-        """Item ids as numbers, int64[n], that are equal and ordered as the ids are."""
+        """Returns item ids as numbers, int64[n], with the same equality and order."""
         ranks = pc.rank(self.item_id.cast(pa.large_binary()), tiebreaker="dense")
         return ranks.to_numpy().astype(np.int64)
 
@@ -114,14 +114,15 @@ class ClipColumns:
 class ClipGrouping:
     """The group and the representative of each of n clips, in the order of the input."""
 
-    representative: Ints  # int64[n]: row of the clip that stays for it; its own row, where it stays itself
-    alone: NDArray[np.bool_]  # bool[n]: it stays, and for no other
-    group: pa.Array  # string[n]: group id; "" for a clip that stays without a group, and for one that doesn't stay
+    representative: Ints  # int64[n]: row of the representative; of a representative its own row
+    alone: NDArray[np.bool_]  # bool[n]: it represents no other
+    group: pa.Array  # string[n]: group id; "" for none, and for represented clips
 
     def table(self, item_id: pa.Array) -> pa.Table:
-        """Makes columns of a stage's table: `group`, `representative` (item id; null for a clip that stays, and for no
-        other), `status` and `reason`: duplicate and near_duplicate_sibling for the clips that their representative
-        stands for.
+        """Returns columns of a stage's table: `group`, `representative`, `status` and `reason`.
+
+        `representative` is an item id, null for a clip that represents only itself. Represented clips have status
+        duplicate and reason near_duplicate_sibling.
         """
         stays = pa.array(self.representative == np.arange(len(self.representative)))
         return pa.table(
@@ -135,11 +136,11 @@ class ClipGrouping:
 
 
 def group_clips(clips: ClipColumns, settings: GroupSettings) -> ClipGrouping:
-    """Chooses the clips of each video that stay, each for its near duplicates, and groups them.
+    """Chooses representatives among the near duplicates of each video, and groups the representatives.
 
     Better clips come first: the longest (to the millisecond), then the earliest, then the one with the smallest id. A
-    clip that is like none of the better ones that stay, stays; every other is joined to the best of them that it is
-    like. No two clips of a group are alike, and no two overlap in time: see `assign_groups`.
+    clip that is similar to no better representative is one itself; every other is represented by the best that it is
+    similar to. No two clips of a group are similar, and no two overlap in time: see `assign_groups`.
     """
     video, keys = clips.videos()
     order = merit_order(clips, video)
@@ -155,17 +156,17 @@ def group_clips(clips: ClipColumns, settings: GroupSettings) -> ClipGrouping:
 
 
 def group_id(video_key: bytes, part: int) -> str:
-    """64 hexadecimal digits: the SHA-256 of the video's key and, in 8 bytes, of the number of the part."""
+    """Returns the SHA-256 of the video's key and, in 8 bytes, of the number of the part: 64 hexadecimal digits."""
     return hashlib.sha256(video_key + part.to_bytes(8, "little")).hexdigest()
 
 
 def time_order(clips: ClipColumns, video: Ints) -> Ints:
-    """Rows by video, then start, end and item id: the order that decides all ties."""
+    """Returns the rows by video, then start, end and item id, the order that decides all ties."""
     return np.lexsort((clips.items(), clips.end_s, clips.start_s, video))
 
 
 def merit_order(clips: ClipColumns, video: Ints) -> Ints:
-    """Rows by video, then the longest first (to the millisecond), then as in `time_order`."""
+    """Returns the rows by video, then the longest first (to the millisecond), then as in `time_order`."""
     lengths_ms = clips.end_ms - clips.start_ms
     return np.lexsort((clips.items(), clips.end_s, clips.start_s, -lengths_ms, video))
 
@@ -176,7 +177,7 @@ def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
         lists = clips.hashes.take(pa.array(order))
         values = lists.flatten().cast(pa.uint64())
         if values.null_count:
-            raise ValueError(f"{values.null_count} hashes are null: leave out what has none")
+            raise ValueError(f"{values.null_count} hashes are null: leave them out of the lists")
         hash_at[1:] = np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False))
         hashes = values.to_numpy(zero_copy_only=False)
     return OrderedClips(
@@ -193,10 +194,11 @@ def _ordered(clips: ClipColumns, video: Ints, order: Ints) -> OrderedClips:
 def assign_groups(
     video: Ints, start_ms: Ints, end_ms: Ints, keys: Sequence[bytes], settings: GroupSettings
 ) -> list[str]:
-    """Names the group of each of n clips, which are in order of videos and, within one, of time.
+    """Returns the group id of each of n clips, which are ordered by video and, within one, by time.
 
-    Clips that overlap, such as moments that were described one by one, come into different groups: each clip goes to
-    the first group that ended before it. Groups over the maximum are split; those under the minimum are none ("").
+    Clips that overlap, such as moments that were described one by one, get different groups: each clip goes to the
+    first group that ended before it. Groups over the maximum are split; clips of groups under the minimum have none
+    ("").
     """
     names = [""] * len(video)
     start_times, end_times = start_ms.tolist(), end_ms.tolist()
@@ -213,7 +215,7 @@ def assign_groups(
 
 
 def _lanes(rows: list[int], start_times: list[int], end_times: list[int]) -> list[list[int]]:
-    """Rows in order of time, in as few lists as it takes that none of them has two that overlap."""
+    """Partitions rows, in order of time, into as few lists as possible without an overlap within a list."""
     lanes: list[list[int]] = []
     for row in rows:
         free = next((lane for lane in lanes if end_times[lane[-1]] <= start_times[row]), None)

@@ -1,12 +1,12 @@
-"""Near-duplicate clips of a video, too similar to be negatives of each other, by the hashes of their keyframes.
+"""Finds near-duplicate clips of a video, too similar to be negatives of each other, by the hashes of their keyframes.
 
-The clips of a video are compared in order of merit: one that is like none before it stays, and stands for those that
-are like it themselves and like none that is better. Nothing is carried on: a clip that is only like a removed one
-stays. Clips of different videos are never compared.
+The clips of a video are compared in order of merit: a clip that is similar to no representative before it becomes one,
+and represents those that are similar to itself and to no better one. Similarity is not transitive: a clip that is
+similar only to a represented one stays. Clips of different videos are never compared.
 
 Clips that overlap in time share pictures, whatever happens in them: they are not compared, and both stay, unless they
-are the very same item. Who groups clips must keep them apart (`video.grouping.groups` does). Nor are clips compared
-that somebody described differently: what looks the same and is something else is what a model shall learn.
+are the very same item. Callers must not group them (see `video.grouping.groups`). Nor are clips compared whose
+descriptions differ: what looks the same and is something else is what a model shall learn.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from corpus.hamming import Pairs
 from corpus.representatives import join_representatives
 from corpus.settings import Settings
 
 Ints = NDArray[np.int64]
-Pairs = tuple[Ints, Ints]
 
-_BATCH_PAIRS = 1 << 14  # compared in one call: an array of their hashes stays in a core's cache
+_BATCH_PAIRS = 1 << 14  # compared in one call: an array of their hashes fits into a core's cache
 _ROUNDING = 1e-6  # of a share
 
 
@@ -45,7 +45,7 @@ class NearDuplicateSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class OrderedClips:
-    """n clips, those of a video side by side and in order of merit, the best first."""
+    """The columns of n clips, those of a video side by side and in order of merit, the best first."""
 
     video_at: Ints  # int64[videos + 1]: where the rows of each video start
     start_ms: Ints  # int64[n]
@@ -57,20 +57,21 @@ class OrderedClips:
 
     @property
     def length_ms(self) -> Ints:
+        """The lengths, int64[n]."""
         return self.end_ms - self.start_ms
 
 
 def representatives(clips: OrderedClips, settings: NearDuplicateSettings) -> Ints:
-    """Finds the representative of each clip, int64[n]: itself, or the best of those that stay and are similar to it.
+    """Returns the representative of each clip, int64[n]: itself, or the best representative that is similar to it.
 
-    Similar are clips with the same item id; and, of clips that don't overlap and are not described differently, those
-    of which the shorter one (either, where they are equally long to the millisecond) has enough keyframes with a near
-    match in the other.
+    Clips with the same item id are similar. So are clips that don't overlap and have no different descriptions, if
+    enough keyframes of the shorter one (either, where they are equally long to the millisecond) have a near match in
+    the other.
     """
     found = np.arange(len(clips.item))
     video_end = np.repeat(clips.video_at[1:], np.diff(clips.video_at))
     for a, b in _later_pairs(video_end):
-        free = (found[a] == a) & (found[b] == b)  # of whatever is joined already nothing more is to be known
+        free = (found[a] == a) & (found[b] == b)  # clips that are represented already need no comparison
         a, b = a[free], b[free]
         similar = clips.item[a] == clips.item[b]
         compared = np.flatnonzero(~similar & _comparable(clips, a, b))
@@ -80,8 +81,9 @@ def representatives(clips: OrderedClips, settings: NearDuplicateSettings) -> Int
 
 
 def _comparable(clips: OrderedClips, a: Ints, b: Ints) -> NDArray[np.bool_]:
-    """Whether two clips may be compared by their hashes: both have some, they don't overlap and are not
-    described differently."""
+    """Returns whether pairs of clips may be compared by their hashes: both have some, they don't overlap, and their
+    descriptions don't differ.
+    """
     hashed = np.diff(clips.hash_at) > 0
     disjoint = np.maximum(clips.start_ms[a], clips.start_ms[b]) >= np.minimum(clips.end_ms[a], clips.end_ms[b])
     described_apart = clips.description[a] != clips.description[b]
@@ -112,7 +114,7 @@ def _later_pairs(row_end: Ints) -> Iterator[Pairs]:
 
 
 def _shares(clips: OrderedClips, a: Ints, b: Ints, hamming_radius: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Computes, for each pair, the share of a's hashes that have one near in b, and of b's that have one near in a."""
+    """Returns, for each pair, the share of a's hashes that have one near in b, and of b's that have one near in a."""
     (some, of_a), (others, of_b) = _hash_columns(clips, a), _hash_columns(clips, b)
     found_a, found_b = np.zeros(some.shape, bool), np.zeros(others.shape, bool)
     for in_a, one in zip(found_a, some, strict=True):
@@ -124,8 +126,9 @@ def _shares(clips: OrderedClips, a: Ints, b: Ints, hamming_radius: int) -> tuple
 
 
 def _hash_columns(clips: OrderedClips, rows: Ints) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """Gathers the k-th hash of each row, [max hashes of a row, rows], and whether it has one, else its
-    last is repeated."""
+    """Returns the k-th hash of each row, [max hashes of a row, rows], its last where it has fewer, and whether it has
+    one.
+    """
     counts = clips.hash_at[rows + 1] - clips.hash_at[rows]
     places = np.arange(counts.max(initial=0))[:, None]
     return clips.hashes[clips.hash_at[rows] + np.minimum(places, counts - 1)], places < counts

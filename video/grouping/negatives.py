@@ -1,4 +1,4 @@
-"""Which siblings are named as a clip's negatives, and which other moments of its video as a moment's."""
+"""Chooses the siblings that are named as a clip's negatives, and the other moments of its video as a moment's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from corpus.settings import Settings
 from video.grouping.groups import ClipColumns, ClipGrouping, time_order
 from video.grouping.near_duplicates import Ints
 
-_CELLS = 1 << 21  # of a table of clips by their siblings that is made at once
+_CELLS = 1 << 21  # of a table of clips by siblings that is computed at once
 _EXCLUDED = np.uint64(2**64 - 1)
 
 _Table = Callable[[Ints, Ints], NDArray]  # of rows [q, 1] and other rows [q, m] to [q, m]
@@ -40,11 +40,12 @@ class NegativeSettings(Settings):
 
 
 def sibling_negatives(clips: ClipColumns, groups: ClipGrouping, settings: NegativeSettings) -> Ints:
-    """Rows of at most `num_negatives` members of each clip's group, best first: int64[n, num_negatives], -1 for none.
+    """Returns rows of at most `num_negatives` members of each clip's group, best first: int64[n, num_negatives], -1 for
+    none.
 
-    Never the clip itself, one that the same clip stays for, one that overlaps with it or one nearer in time than
-    `min_gap_s`. The strategy: nearest in time, of equally near ones the earlier first; or in an order that the seed and
-    the two ids decide.
+    Left out are the clip itself, clips with the same representative, clips that overlap with it, and those nearer in
+    time than `min_gap_s`. The strategy: nearest in time, of equally near ones the earlier first; or in an order by the
+    seed and the two ids.
     """
     codes = groups.group.dictionary_encode()
     none = np.array([name == "" for name in codes.dictionary.to_pylist()], bool)
@@ -65,12 +66,11 @@ def sibling_negatives(clips: ClipColumns, groups: ClipGrouping, settings: Negati
 
 
 def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: ClipGrouping | None = None) -> Ints:
-    """Rows of at most `num_negatives` other moments of each moment's video, best first, -1 for none.
+    """Returns rows of at most `num_negatives` other moments of each moment's video, best first, -1 for none.
 
-    int64[n, num_negatives].
-    A negative's temporal intersection over union with the moment is below `max_iou`. It has another item, and with
-    `groups` (of the same rows) no clip stays for both. An item that several rows have is named once. The
-    strategy is that of `sibling_negatives`.
+    The result is int64[n, num_negatives]. A negative's temporal intersection over union with the moment is below
+    `max_iou`. It has another item and, with `groups` (of the same rows), another representative. An item of several
+    rows is named once. The strategy is that of `sibling_negatives`.
     """
     video, _ = moments.videos()
     items = moments.items()
@@ -91,7 +91,7 @@ def moment_negatives(moments: ClipColumns, settings: NegativeSettings, groups: C
 
 
 def _ranks(clips: ClipColumns, settings: NegativeSettings) -> _Table:
-    """The ranks by the strategy: the lower, the better."""
+    """Returns the ranks by the strategy: the lower, the better."""
     if settings.sampling_strategy == "random":
         hashes = random_numbers(clips.item_id, settings.seed)
         return lambda row, other: mix64(mix64(hashes[row]) ^ hashes[other]) >> np.uint64(1)
@@ -105,10 +105,11 @@ def _ranks(clips: ClipColumns, settings: NegativeSettings) -> _Table:
 
 
 def _best_candidates(sets: Ints, candidates: Ints, allowed: _Table, ranks: _Table, max_negatives: int) -> Ints:
-    """For each row, the allowed candidates of its set with the lowest ranks; of equal ranks, those that come first.
+    """Returns for each row the allowed candidates of its set with the lowest ranks; of equal ranks, those that come
+    first.
 
     `sets` is the number of each row's set, -1 for none. `candidates` are rows, those of a set side by side. Sets with
-    equally many candidates are dealt with at once.
+    equally many candidates are processed at once.
     """
     chosen = np.full((len(sets), max_negatives), -1, np.int64)
     counts = np.bincount(sets[candidates], minlength=sets.max(initial=-1) + 1)

@@ -1,7 +1,7 @@
-"""Stage `clips`: each video, or segment of one, becomes clips, which are stored as frames, as mp4, or as both.
+"""The stage `clips` cuts each video, or a segment of one, into clips, and stores them as frames, as mp4, or as both.
 
-What a clip is follows from what is said of the video. Where somebody gave its parts times, these are the clips; a
-short video that is described as a whole is one clip; every other is taken apart at its cuts.
+Annotated intervals are clips as they are; a short video with a description is one clip; every other video is split at
+its cuts.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from video.probe import ProbeSettings, probe
 from video.schema import CLIPS_SCHEMA, ClipKind
 from video.segments import Segment, SegmentClip, SegmentSettings, segment_clips
 
-_MIN_ROWS_OF_FAULT = 8  # if so many rows, and all, raise what no video should, it is no video's fault
-# A clip is left out for what it is, or because something is wrong with what is said of it or with the video.
+_MIN_ROWS_OF_FAULT = 8  # if so many rows raise, and all of them, the cause is no video
+# Reasons of clips that are usable but unwanted; with all others something is wrong with the video or its annotations.
 _FILTERED = ("too_short", "no_annotation", "no_clips")
-_HANG_FACTOR = 2  # so many times the time for a video is waited for libav to come back
-_DURATION_TOLERANCE = 1.1  # than its header says a video may be
+_HANG_FACTOR = 2  # times the video's time limit, after which a worker that hangs in libav is killed
+_DURATION_TOLERANCE = 1.1  # times the duration in its header is the most that a video may have
 
 
 class ClipsSettings(SegmentSettings):
@@ -60,16 +60,16 @@ class ClipsSettings(SegmentSettings):
 
 
 class Clips(MapStage):
-    """Rows of videos to rows of clips. Whatever is stored of a clip is a part of it, in the shard's media.
+    """The stage that turns rows of videos into rows of clips. All that is stored of a clip is a part of it, in the
+    shard's media.
 
-    A clip that cannot be used is a row with a reason: too_short, a scene below `min_s` or a clip of less than two
-    different frames (filtered); not_an_interval, outside_video, of which less than half lies in the video, no_frames
-    (failed); damaged (failed), where mp4 files are made and less than `cut.min_decoded_share` of its packets decode. So
-    is a source's row without any: no_annotation, nobody described a part of a video whose parts are described
-    elsewhere, and no_clips (both filtered). A video that cannot be read, or not to its end, fails with the reasons of
-    `budget.VideoError` in one row; the clips before the damage stay. So does one that takes more time than it may
-    (time_budget), or more memory than there is (out_of_memory): that depends on the machine, so that `--retry` tries
-    again.
+    A clip that cannot be used is a row with a reason. Filtered: too_short, a scene below `min_s` or a clip of less than
+    two different frames; no_annotation, a source's row of a video whose annotations lie in other rows; no_clips, a
+    source's row without any. Failed: not_an_interval; outside_video, of which less than half lies in the video;
+    no_frames; damaged, where mp4 files are made and less than `cut.min_decoded_share` of its packets decode. A video
+    that cannot be read, or not to its end, fails in one row with a reason of `budget.VideoError`; the clips before the
+    damage stay. So does one that takes too much time (time_budget) or memory (out_of_memory): these depend on the
+    machine, so that `--retry` tries again.
     """
 
     name = "clips"
@@ -93,7 +93,9 @@ class Clips(MapStage):
         return self._clips
 
     def _clips(self, shard: Shard) -> pa.Table:
-        """One video after the other. What one raises is a reason in a row, so that the others are not decoded again."""
+        """Cuts one video after the other. What one raises becomes a reason in a row, so that the others are not decoded
+        again.
+        """
         rows: list[dict[str, Any]] = []
         raised: list[Exception] = []
         for video, item in zip(shard[ROWS].to_pylist(), shard[ITEMS].to_pylist(), strict=True):
@@ -104,7 +106,7 @@ class Clips(MapStage):
 
 
 def _rows_of(work: _VideoWork, raised: list[Exception]) -> Iterator[dict[str, Any]]:
-    """The rows of a video and, where an error ended the work on it, one with its reason.
+    """Yields the rows of a video and, where an error ended the work on it, one with its reason.
 
     Errors that no video should raise are appended to `raised`, too.
     """
@@ -115,14 +117,14 @@ def _rows_of(work: _VideoWork, raised: list[Exception]) -> Iterator[dict[str, An
     except Exception as error:
         if is_machine_fault(error) or is_out_of_memory(error):
             raise
-        # Codecs meet everything; if it were raised, the shard would be halved, and decoded again.
+        # Codecs raise anything; if it passed, the shard would be bisected, and decoded again.
         raised.append(error)
         yield work.row(Status.FAILED, f"error:{type(error).__name__}", f"{error}")
 
 
 @dataclass
 class _VideoWork:
-    """A row of the source, while it becomes rows of clips."""
+    """The work on one row of the source, which becomes rows of clips."""
 
     video: Mapping[str, Any]
     item: Mapping[str, Any]
@@ -132,6 +134,7 @@ class _VideoWork:
     row_count: int = 0  # rows so far
 
     def rows(self) -> Iterator[dict[str, Any]]:
+        """Yields the rows of all clips, or one row without a clip."""
         started_at = time.monotonic()
         source = open_stored_video(self.shard.store, self.item)
         probe_budget = Budget(self.settings.video_timeout_s, self.settings.probe.max_side_px, started_at=started_at)
@@ -151,7 +154,7 @@ class _VideoWork:
             yield self.row(Status.FILTERED, "no_clips" if requests is None else "no_annotation")
 
     def row(self, status: Status, reason: str, detail: str = "") -> dict[str, Any]:
-        """A row with the columns that all rows of the video share, and without a clip."""
+        """Returns a row with the columns that all rows of the video share, and without a clip."""
         self.row_count += 1
         first = self.row_count == 1 and not self.video["segment_start_s"]
         return {
@@ -173,7 +176,7 @@ class _VideoWork:
         }
 
     def _budget(self, timeline: Timeline, requests: list[ClipRequest] | None, started_at: float) -> Budget:
-        """The budget of the work on all clips, of which the probe has spent its part."""
+        """Returns the budget of the work on all clips, from which the probe's time is taken."""
         settings = self.settings
         begin_s, end_s = self.video["segment_start_s"] or 0.0, self.video["segment_end_s"]
         length_s = (timeline.to_display(timeline.last_s) if end_s is None else end_s) - begin_s
@@ -221,7 +224,7 @@ class _VideoWork:
 
 
 def open_stored_video(store: Store, item: Mapping[str, Any]) -> VideoSource:
-    """Locates a stored video: a local file of its own is opened by its path, which reads faster."""
+    """Returns a stored video as a source: a local file by its path, which reads faster, any other as a RangeFile."""
     media, offset, size = item["media"], item["offset"], item["size"]
     if is_absolute(media) and "://" not in media and not offset:
         return str(media)
@@ -229,7 +232,7 @@ def open_stored_video(store: Store, item: Mapping[str, Any]) -> VideoSource:
 
 
 def store_clip(clip: SegmentClip, media: MediaWriter) -> dict[str, Any]:
-    """Writes what a clip consists of: `item_id` (of the contents one after the other) and `parts`."""
+    """Writes the contents of a clip; returns `item_id` (the hash of its contents, one after the other) and `parts`."""
     parts, digest = [], hashlib.sha256()
     contents = chain(((data, FRAME_EXT) for data in clip.frames), [(clip.mp4, VIDEO_EXT)] if clip.mp4 else [])
     for data, ext in contents:
@@ -240,12 +243,12 @@ def store_clip(clip: SegmentClip, media: MediaWriter) -> dict[str, Any]:
     return {"item_id": id_of_digest(digest.digest()), "parts": parts}
 
 
-_DECIMALS = 6  # of seconds: what adding and subtracting a container's first time does to a number is smaller
+_DECIMALS = 6  # of seconds: rounding errors of adding and subtracting a container's start are smaller
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Where on a container's timeline the pictures lie, and where a player's clock shows 0."""
+    """The position of a video's frames on its container's timeline, and the zero of a player's clock."""
 
     first_s: float  # of the first frame
     duration_s: float  # of the pictures
@@ -253,14 +256,15 @@ class Timeline:
 
     @property
     def last_s(self) -> float:
+        """The end of the last frame."""
         return self.first_s + self.duration_s
 
     def to_display(self, time_s: float) -> float:
-        """The time on a player's clock of a time on the container's timeline."""
+        """Converts a time on the container's timeline into one on a player's clock."""
         return round(time_s - self.zero_s, _DECIMALS)
 
     def segment(self, video: Mapping[str, Any]) -> Segment | None:
-        """The segment of a row, for `segments.segment_clips`: open at the video's own ends. None: the whole video."""
+        """Returns the segment of a row, infinite at the video's own start and end; None for the whole video."""
         begin_s, end_s = video["segment_start_s"], video["segment_end_s"]
         if not begin_s and end_s is None:
             return None
@@ -269,16 +273,18 @@ class Timeline:
 
 @dataclass
 class ClipRequest:
-    """A clip whose times are known beforehand or yet to be found, with its texts and questions."""
+    """A clip to be made, its texts and questions: at known times, or (`clip` is None) at times that are yet to be
+    found.
+    """
 
     kind: ClipKind
-    clip: Clip | None = None  # None: one that is yet to be found
+    clip: Clip | None = None  # None: its times are yet to be found
     text: str = ""
     other_texts: list[str] = field(default_factory=list)
     questions: list[dict[str, str]] = field(default_factory=list)
 
     def add_text(self, text: str) -> None:
-        """One more description of the clip; each is one of its texts, once."""
+        """Adds a description of the clip, unless it has it already."""
         if not self.text:
             self.text = text
         elif text and text not in (self.text, *self.other_texts):
@@ -286,11 +292,11 @@ class ClipRequest:
 
 
 def requested_clips(video: Mapping[str, Any], timeline: Timeline, single_clip_max_s: float) -> list[ClipRequest] | None:
-    """Lists the clips of a row whose times are known beforehand, numbered by `Clip.annotation`; None: its scenes.
+    """Returns the clips of a row whose times are known beforehand, numbered by `Clip.annotation`; None: its scenes.
 
-    Of a timed video: one for each interval of the row's annotations. Several that have the very same interval are one
-    clip, with all their texts and questions: its frames are stored once, and each text is a pair of its own. Of a short
-    video that is a single row and described: all of it.
+    A timed video has one for each annotated interval. Annotations of the very same interval share a clip, with all
+    their texts and questions: its frames are stored once, and each text is a pair of its own. A short video with a
+    description, in a single row, is one clip.
     """
     full = (timeline.first_s, timeline.last_s)
     if video["timed"]:
@@ -305,7 +311,7 @@ def requested_clips(video: Mapping[str, Any], timeline: Timeline, single_clip_ma
 
 
 def other_texts_of(video: Mapping[str, Any]) -> list[str]:
-    """The further texts of a row about its whole video."""
+    """Returns the further texts of a row about its whole video."""
     full_request = ClipRequest(ClipKind.WHOLE_VIDEO, text=video["text"] or "")
     for annotation in video["annotations"] or []:
         if annotation["start_s"] is None:
@@ -314,7 +320,7 @@ def other_texts_of(video: Mapping[str, Any]) -> list[str]:
 
 
 def questions_of(video: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The questions of a row about its whole video."""
+    """Returns the questions of a row about its whole video."""
     return [
         _question(annotation)
         for annotation in video["annotations"] or []

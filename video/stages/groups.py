@@ -1,6 +1,6 @@
-"""Stage `groups`: which clips are good enough, which stand for others that look the same, and which belong together.
+"""The stage `groups` filters clips by their statistics, removes near duplicates within a video, and groups the rest.
 
-Thresholds on what stage `clips` measured, and hashes: no media is read, so changing a setting is cheap.
+It works on the measurements and hashes of the stage `clips` and reads no media, so changing a setting is cheap.
 """
 
 from __future__ import annotations
@@ -63,13 +63,14 @@ class ClipGroupsSettings(Settings):
 
 
 class Groups(MapStage):
-    """All clips of the videos that begin in a shard, good ones in groups that are each other's hard negatives.
+    """The stage that filters the clips of all videos that begin in a shard, and groups them as each other's hard
+    negatives.
 
-    Rows come by video, in the order in which videos first appear, then by time and item. Those that were removed stay
-    as they were. Filters by the first rule that a clip breaks: black, too_dark, too_bright, static, low_motion,
-    blurred, too_small. Clips that look like a better one of their video that stays are duplicates of it:
-    near_duplicate_sibling (see `video.grouping.groups`). Moments that overlap are not, nor are those that are
-    described differently (`respect_descriptions`).
+    Rows are ordered by video, in the order in which videos first appear, then by time and item. Rows that were removed
+    before stay as they are. Clips are filtered by the first rule that they fail: black, too_dark, too_bright, static,
+    low_motion, blurred, too_small. Clips that look like a better one of their video are duplicates of it:
+    near_duplicate_sibling (see `video.grouping.groups`). Moments that overlap are not, nor are those that are described
+    differently (`respect_descriptions`).
     """
 
     name = "groups"
@@ -93,7 +94,9 @@ class Groups(MapStage):
 
 
 def rows_of_shard(clips: pa.Table, home: int) -> pa.Table:
-    """The rows of videos that begin in a shard. A row that lost its home, with its video, belongs to it too."""
+    """Returns the rows of videos that begin in a shard. A row whose video is unknown belongs to the shard that it lies
+    in.
+    """
     return clips.filter(pc.fill_null(pc.equal(clips.column("home_shard"), home), True))
 
 
@@ -111,7 +114,7 @@ def sort_clips(clips: pa.Table) -> pa.Table:
 
 
 def group_table(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
-    """The clips with `status` and `reason` brought up to date, `group` and `representative`; rows as they were."""
+    """Returns the clips in their order, with `status` and `reason` updated, `group` and `representative`."""
     clips = clips.select(table_schema(CLIPS_SCHEMA).names).combine_chunks()
     columns = {name: clips.column(name) for name in CLIPS_SCHEMA.names}
     status, reason = clips.column("status"), clips.column("reason")
@@ -121,7 +124,7 @@ def group_table(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
     reason = pc.if_else(pc.equal(failed_rule, ""), reason, failed_rule)
     grouping = _groups_of(clips.filter(usable), settings)
     place = pa.array(np.cumsum(usable.to_numpy(zero_copy_only=False)) - 1, mask=~usable.to_numpy(zero_copy_only=False))
-    grouping = grouping.take(place)  # nulls where a clip takes no part
+    grouping = grouping.take(place)  # nulls where a clip is in no group
     columns["group"] = pc.fill_null(grouping.column("group"), "")
     columns["representative"] = grouping.column("representative")
     columns["status"] = pc.coalesce(grouping.column("status"), status)
@@ -130,7 +133,7 @@ def group_table(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
 
 
 def first_failed_rule(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Array:
-    """The first rule that each clip fails, "" for none. What was not measured fails none."""
+    """Returns the first rule that each clip fails, "" for none: string[n]. Unmeasured clips fail none."""
 
     def column(name: str) -> pa.Array:
         return clips.column(name).combine_chunks()
@@ -150,7 +153,7 @@ def first_failed_rule(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Array
 
 
 def _groups_of(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
-    """`group`, `representative`, `status` and `reason` of clips that are kept."""
+    """Returns `group`, `representative`, `status` and `reason` of clips that passed all rules."""
 
     def column(name: str) -> pa.Array:
         return clips.column(name).combine_chunks()
@@ -164,8 +167,9 @@ def _groups_of(clips: pa.Table, settings: ClipGroupsSettings) -> pa.Table:
 
 
 def _description(clip: Mapping[str, Any]) -> str:
-    """The description of a moment, or the questions about it. Captions of whole videos don't differ between
-    siblings."""
+    """Returns the description of a moment, or its questions and answers; "" for other clips, whose texts are the
+    video's.
+    """
     if clip["kind"] != ClipKind.ANNOTATED:
         return ""
     questions = [each[name] for each in clip["questions"] or [] for name in ("question", "answer")]

@@ -1,4 +1,4 @@
-"""Stage `windows`: parts of videos that last minutes, and short videos as a whole, made of the clips that there are.
+"""The stage `windows` combines clips of a video into windows of a few minutes; a short video is one window.
 
 A window's frames are chosen among those of its clips: nothing is decoded, and nothing is written but a table.
 """
@@ -19,17 +19,17 @@ from pydantic import Field, model_validator
 from corpus.schema import FRAME_EXT, Status, id_of_digest, table_schema
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo, SourcePlug, unknown_sources
+from video.clips import Interval
 from video.frames import uniform_times
 from video.grouping.groups import NEAR_DUPLICATE_SIBLING, GroupSettings, assign_groups
 from video.schema import WINDOWS_SCHEMA, ClipKind
-from video.segments import Interval
 from video.stages.groups import rows_of_shard
 
-_CAPTION = "caption"  # a table, and its column
+_CAPTION = "caption"  # name of a table, and of its column
 _MEASURED = ("sharpness", "brightness", "motion")
 _OF_VIDEO = ("url", "video", "home_shard", "licence", "downloaded_sha256", "duration_s", "video_text")
 
-_MIN_CHARS_EACH = 40  # what is said of a clip in fewer characters says nothing: rather leave some clips out
+_MIN_CHARS_EACH = 40  # of a clip's text in the context: rather than cut texts shorter, some clips are left out
 _MILLI = 1000
 
 ClipRow = dict[str, Any]
@@ -65,7 +65,7 @@ class WindowSettings(Settings):
 
 @dataclass(frozen=True)
 class Window:
-    """Part of a video. `clips` are the places of its clips among those that were given."""
+    """A part of a video. `clips` are the indices of its clips among all clips of the video."""
 
     start_s: float
     end_s: float
@@ -74,11 +74,12 @@ class Window:
 
 
 def make_windows(clips: Sequence[Interval], duration_s: float, settings: WindowSettings) -> list[Window]:
-    """The windows of a video's clips, (start_s, end_s) in order of their starts; in order, without overlap.
+    """Returns the windows of a video's clips, which are (start_s, end_s) in order of their starts; in order, without
+    overlap.
 
-    A short video of which the clips show all is one window. Else windows begin and end where clips do, and not within
-    another clip: as much of the video as possible is in one, and then their lengths are as near as possible to the
-    middle between the bounds. Clips longer than a window are left out.
+    A short video that its clips cover is one window. In any other, windows begin and end where clips do, and not within
+    another clip: they cover as much of the video as possible, with lengths as near as possible to the middle between
+    minimum and maximum. Clips longer than a window are left out.
     """
     if settings.whole_video_min_s <= duration_s <= settings.max_s and not _gap(clips, duration_s, settings.max_gap_s):
         return [Window(0.0, duration_s, tuple(range(len(clips))), whole_video=True)]
@@ -86,7 +87,7 @@ def make_windows(clips: Sequence[Interval], duration_s: float, settings: WindowS
 
 
 def _gap(clips: Sequence[Interval], duration_s: float, max_s: float) -> bool:
-    """Whether a longer piece of the video than `max_s` is in no clip."""
+    """Returns whether a longer part of the video than `max_s` is in no clip."""
     covered_until_s = 0.0
     for start_s, end_s in clips:
         if start_s - covered_until_s > max_s:
@@ -96,7 +97,7 @@ def _gap(clips: Sequence[Interval], duration_s: float, max_s: float) -> bool:
 
 
 def _runs(clips: Sequence[Interval], settings: WindowSettings) -> Iterator[list[Window]]:
-    """Blocks of clips, between which a window may end, for as long as no long gap comes."""
+    """Yields runs of blocks without a long gap between them; a block is a clip, or several that overlap."""
     run: list[Window] = []
     for place, (start_s, end_s) in enumerate(clips):
         if end_s - start_s > settings.max_s:
@@ -114,12 +115,12 @@ def _runs(clips: Sequence[Interval], settings: WindowSettings) -> Iterator[list[
 
 
 def _partition(blocks: Sequence[Window], settings: WindowSettings) -> list[Window]:
-    """Blocks in windows, by dynamic programming over where the last window ends. Counts in whole milliseconds."""
+    """Partitions blocks into windows, by dynamic programming over the end of the last window, in milliseconds."""
     start_times = [round(block.start_s * _MILLI) for block in blocks]
     end_times = [round(block.end_s * _MILLI) for block in blocks]
     min_length, max_length = round(settings.min_s * _MILLI), round(settings.max_s * _MILLI)
-    best: list[tuple[int, int]] = [(0, 0)]  # of the first n blocks: what is left out, and how uneven the windows are
-    begins: list[int | None] = [None]  # the first block of the window that ends with the n-th; None: it is left out
+    best: list[tuple[int, int]] = [(0, 0)]  # of the first n blocks: time left out, unevenness of the windows' lengths
+    begins: list[int | None] = [None]  # first block of the window that ends with the n-th; None: that is left out
     for last, end in enumerate(end_times):
         skipped, uneven = best[last]
         cost, begin = (skipped + end - start_times[last], uneven), None
@@ -145,16 +146,16 @@ def _partition(blocks: Sequence[Window], settings: WindowSettings) -> list[Windo
 
 
 def nearest_index(times_s: Sequence[float], target_s: float) -> int:
-    """The place of the sorted time that is nearest; of two as near, the earlier."""
+    """Returns the index of the nearest of sorted times; of two equally near the earlier."""
     after = bisect_left(times_s, target_s)
     around = range(max(0, after - 1), min(after + 1, len(times_s)))
     return min(around, key=lambda place: abs(times_s[place] - target_s))
 
 
 def join_texts(texts: Sequence[str], max_chars: int) -> str:
-    """Joins the texts of clips, in their order and numbered, in at most `max_chars` characters on one line.
+    """Joins the texts of clips, in order and numbered, in one line of at most `max_chars` characters.
 
-    The longest are cut first, at a word, all to the same length; of very many only some are taken, evenly spread.
+    The longest are cut to the same length, at a word; of too many texts an evenly spread subset is taken.
     """
     texts = [line for text in texts if (line := " ".join(text.split()))]
     room = max(1, max_chars // _MIN_CHARS_EACH)
@@ -167,7 +168,7 @@ def join_texts(texts: Sequence[str], max_chars: int) -> str:
 
 
 def _level(lengths: list[int], free: int) -> int:
-    """The largest limit for which the lengths, cut to it, fit; 0 where none fits."""
+    """Returns the largest limit with which the lengths, cut to it, fit; 0 where none fits."""
     for place, length in enumerate(sorted(lengths)):
         remaining = len(lengths) - place
         if length * remaining > free:
@@ -189,13 +190,13 @@ class WindowsSettings(Settings):
 
 
 class Windows(MapStage):
-    """The windows of all videos that begin in a shard, made of the clips that are kept or stand back for an alike one.
+    """The stage that makes the windows of all videos that begin in a shard, of kept clips and of near duplicates.
 
-    `captions`: `context` holds the captions of the clips, instead of the annotations' texts. A window's id is
-    the hash of its parts' ids one after the other. The windows of a video are groups of their own. A video without a
+    With `captions`, `context` holds the captions of the clips in place of the annotations' texts. A window's id is the
+    hash of its parts' ids, one after the other. The windows of a video are groups of their own. A video without a
     window is one row, filtered: no_window; a window whose clips have no frames fails: no_frames.
 
-    Reads the removed clips too (`include_removed`): a duplicate is as much part of the film as what it looks like.
+    It reads removed clips too (`include_removed`): a near duplicate is as much part of the video as its representative.
     """
 
     name = "windows"
@@ -249,7 +250,7 @@ class Windows(MapStage):
 
 
 def window_rows(clips: Sequence[ClipRow], settings: WindowSettings) -> list[ClipRow]:
-    """The rows of a video's windows; `clips` are all its rows, in order of time, with a `caption`."""
+    """Returns the rows of a video's windows; `clips` are all its rows, in order of time, with a `caption`."""
     about = {name: clips[0][name] for name in _OF_VIDEO} | {"group": "", "text": "", "questions": [], "context": ""}
     about["other_texts"] = []
     about["downloaded_sha256"] = next((clip["downloaded_sha256"] for clip in clips if clip["downloaded_sha256"]), None)
@@ -269,7 +270,7 @@ def window_rows(clips: Sequence[ClipRow], settings: WindowSettings) -> list[Clip
 
 
 def _row(window: Window, clips: Sequence[ClipRow], settings: WindowSettings) -> ClipRow:
-    """The row of a window, from the rows of its clips."""
+    """Returns the row of a window, from the rows of its clips."""
     lengths = [clip["end_s"] - clip["start_s"] for clip in clips]
     row: ClipRow = {
         "kind": ClipKind.WHOLE_VIDEO if window.whole_video else ClipKind.WINDOW,
@@ -300,14 +301,16 @@ def _row(window: Window, clips: Sequence[ClipRow], settings: WindowSettings) -> 
 
 
 def _frames(clip: ClipRow) -> Iterator[tuple[float, ClipRow, tuple[int, int]]]:
-    """When each frame of a clip is seen, where it lies, and its size."""
+    """Yields the time of each frame of a clip, its part, and its size."""
     parts = [part for part in clip["parts"] or [] if part["ext"] == FRAME_EXT]
     for time_s, part in zip(clip["frame_times_s"] or [], parts, strict=True):
         yield time_s, part, (clip["width"], clip["height"])
 
 
 def _group(rows: Sequence[ClipRow], settings: WindowSettings) -> None:
-    """Names the groups of a video's windows: of their own, so that no window is in one with a clip that is in it."""
+    """Sets the groups of a video's windows. They share none with clips, so that no window is grouped with a clip within
+    it.
+    """
     if not rows:
         return
     start_ms, end_ms = (np.rint([row[name] * 1000 for row in rows]).astype(np.int64) for name in ("start_s", "end_s"))

@@ -1,1 +1,1 @@
-"""Clips as mp4 files: copied packet by packet or encoded, with their sound."""
+"""Clips as mp4 files: copied packet by packet or encoded, with their audio."""

@@ -1,4 +1,4 @@
-"""The sound of a clip: decoded, cut to the sample, encoded as AAC beside the clip's frames."""
+"""The audio of a clip: decoded, cut to the sample, and encoded as AAC beside the clip's frames."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from av import AudioStream
     from av.container import InputContainer
 
-_GAP_S = 0.05  # timestamps are rounded (Matroska's to a millisecond): only more than this is silence or a jump back
-_BEFORE_S = 0.5  # decoders of lossy sound need what came before to get the first samples right
-_MAX_LEVEL = 16.0  # of a sample, where full scale is 1: what is beyond it is damage, and AAC has no code for NaN
-_MIN_HZ, _MAX_HZ = 2_000, 768_000  # of sound that anybody recorded
-# What AAC has a code for (ISO/IEC 14496-3, table 1.18), in hertz.
+_GAP_S = 0.05  # timestamps are rounded (Matroska's to a millisecond): only a larger gap is silence or a jump back
+_BEFORE_S = 0.5  # decoders of lossy audio need earlier packets to get the first samples right
+_MAX_LEVEL = 16.0  # of a sample, where full scale is 1: larger values are damage, and AAC has no code for NaN
+_MIN_HZ, _MAX_HZ = 2_000, 768_000  # of any real recording
+# Sample rates of AAC (ISO/IEC 14496-3, table 1.18), in hertz.
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
 class AudioTrack:
-    """The sound of a video, read apart from its frames. Closing it (`with`) closes what it has opened."""
+    """The audio of a video, read apart from its frames. Closing it (`with`) closes what it has opened."""
 
     def __init__(self, source: VideoSource, bits_per_s: int, budget: Budget) -> None:
         self._source = source
         self._bits_per_s = bits_per_s
         self._budget = budget
         self._container: InputContainer | None = None
-        self.breaks = Breaks()  # of the frames' timestamps, and so of the sound's
+        self.breaks = Breaks()  # of the frames' timestamps, and so of the audio's
 
     def __enter__(self) -> AudioTrack:
         return self
@@ -45,11 +45,11 @@ class AudioTrack:
             self._container.close()
 
     def add_to(self, clip: bytes, start_s: float, end_s: float) -> bytes:
-        """Adds to the clip, an mp4 of frames alone, what is heard while they are seen: from `start_s` to `end_s`.
+        """Adds the audio from `start_s` to `end_s` to the clip, an mp4 without any; returns the new mp4.
 
-        Silence where the source has none in between; the clip as it is where it has none in the whole time. Holds
-        the samples: 0.4 MB for each second of stereo at 48 kHz. Raises what libav raises, and VideoError when the
-        budget is spent.
+        Gaps in the source become silence; a clip without any audio in its time is returned as it is. Memory: the
+        samples, 0.4 MB for each second of stereo at 48 kHz. Raises errors of libav, and VideoError when the budget is
+        spent.
         """
         from av.stream import Discard
 
@@ -68,7 +68,7 @@ class AudioTrack:
 def _samples(
     container: InputContainer, start_s: float, end_s: float, budget: Budget, breaks: Breaks
 ) -> tuple[int, NDArray[np.float32] | None]:
-    """Samples per second, and the samples (channels, time) of the interval; None where none lie in it."""
+    """Returns samples per second, and the samples (channels, time) of the interval; None where it has none."""
     from av.audio.resampler import AudioResampler
 
     stream = cast("AudioStream", audio_stream(container))
@@ -79,9 +79,9 @@ def _samples(
     begin, count = round(start_s * rate), round((end_s - start_s) * rate)
     samples, at = None, None
     for frame in _decoded(container, stream, start_s - _BEFORE_S, end_s, budget, breaks):
-        if not _MIN_HZ <= frame.sample_rate <= _MAX_HZ:  # one packet at 1 Hz would be gigabytes of samples
+        if not _MIN_HZ <= frame.sample_rate <= _MAX_HZ:  # one packet at 1 Hz would become gigabytes of samples
             continue
-        if resampler is None or shape != _shape(frame):  # a stream may change in the middle
+        if resampler is None or shape != _shape(frame):  # a stream may change its format
             resampler, shape = AudioResampler("fltp", "mono" if channels == 1 else "stereo", rate), _shape(frame)
         due = round(frame.pts * time_base(frame) * rate) - begin
         at = due if at is None or abs(due - at) > _GAP_S * rate else at
@@ -99,7 +99,7 @@ def _samples(
 
 
 def samples_of(frame: Any) -> NDArray[np.float32]:
-    """The samples of a decoded frame, (channels, time)."""
+    """Returns the samples of a decoded frame, (channels, time)."""
     return frame.to_ndarray()
 
 
@@ -110,7 +110,9 @@ def _shape(frame: Any) -> tuple[str, str, int]:
 def _decoded(
     container: InputContainer, stream: Any, start_s: float, end_s: float, budget: Budget, breaks: Breaks
 ) -> Iterator[Any]:
-    """Decodes the frames of sound from a little before `start_s` to `end_s`. What can't be decoded is left out."""
+    """Yields the decoded frames of audio from a little before `start_s` to `end_s`, without those that can't be
+    decoded.
+    """
     from av.error import FFmpegError
 
     if breaks.offsets_s:
@@ -135,7 +137,7 @@ def _decoded(
 
 
 def with_audio(clip: bytes, samples: NDArray[np.float32], rate: int, bit_rate: int) -> bytes:
-    """Adds samples (channels, time), `rate` a second from time 0 on, to an mp4 of frames alone, as AAC."""
+    """Adds samples (channels, time), `rate` a second from time 0 on, as AAC to an mp4 of frames alone."""
     import av
 
     layout = "mono" if len(samples) == 1 else "stereo"

@@ -1,11 +1,11 @@
-"""Clips of a video as mp4 files, exact to the frame: those whose `start_s` <= time < `end_s`, at their own times.
+"""Cuts clips of a video into mp4 files, exact to the frame: those with `start_s` <= time < `end_s`, at their own times.
 
-A clip whose packets can be taken over is copied (`remux`), every other is encoded again (`encode`):
-one pass over the packets for all clips, then one decode for all that remain.
+A clip is copied packet by packet where that is possible (`remux`), else encoded again (`encode`): one pass over the
+packets for all clips, then one decode for all that remain.
 
-A damaged packet is never copied: every packet of a clip must have given a frame, in the pass that found the clip
-(`integrity.DecodedFrames`) or, where there was none, when the copy is decoded. Else the clip is encoded again from the
-frames that do decode. Where these are too few (`min_decoded_share`), there is no clip: damaged.
+A damaged packet is never copied: every packet of a clip must have decoded, in the pass that found the clip
+(`integrity.DecodedFrames`) or, without one, in a decode of the copy. Other clips are encoded again from the frames that
+do decode; with too few of these (`min_decoded_share`) a clip fails: damaged.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pydantic import Field
 
 from corpus.settings import Settings, tuning
 from video.budget import Budget, VideoError, video_errors
+from video.clips import Interval
 from video.decoding.continuity import breaks_of
 from video.decoding.decode import frames, open_container, time_base, video_stream
 from video.decoding.files import VideoSource
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 NO_FRAMES, DAMAGED = "no_frames", "damaged"
-_MAX_TALLY = 4096  # times of packets that are held before those that are not needed are left out
-_NEAR_S = 1e-6  # seconds that were added and subtracted still mean the frame at their time
-Interval = tuple[float, float]
+_MAX_TALLY = 4096  # packet times that are held before unneeded ones are dropped
+_NEAR_S = 1e-6  # tolerance of computed times against a frame's time
 
 
 class CutSettings(Settings):
@@ -67,16 +67,17 @@ class CutSettings(Settings):
 
 @dataclass(frozen=True)
 class CutClip:
-    """One clip, its bytes in memory. With a reason it has none, and 0 frames: no_frames, no frame lies in the interval,
-    or damaged, too few of those that do can be decoded.
+    """A clip with its bytes. With a reason it has neither bytes nor frames.
+
+    The reasons: no_frames, no frame lies in the interval; damaged, too few of those that do can be decoded.
     """
 
     index: int  # of its interval
     data: bytes
     frames: int
     remuxed: bool
-    start_s: float  # when its first frame is shown in the source; without frames, as asked for, and so the end
-    end_s: float  # when its last frame makes way
+    start_s: float  # display time of its first frame in the source; without frames start and end are the interval's
+    end_s: float  # end of its last frame's display
     reason: str = ""
 
 
@@ -119,19 +120,20 @@ def cut_many(
     budget: Budget | None = None,
     decoded: DecodedFrames | None = None,
 ) -> Iterator[CutClip]:
-    """Cuts one clip for each interval (start_s, end_s), in any order, overlapping or not; each as soon as it is done.
+    """Yields one clip for each interval (start_s, end_s), in any order, overlapping or not, each as soon as it is
+    complete.
 
-    Upright, in square pixels and in SDR, at the source's size (even, and so at most a pixel smaller, where it is
-    encoded). Memory: the clip that is given, those that are being written, and the frames that at most `max_open_clips`
-    encoders look ahead over.
+    Clips are upright, in square pixels and in SDR, at the source's size (even, so at most a pixel smaller, where they
+    are encoded). Memory: the clip that is yielded, those that are being written, and the frames that at most
+    `max_open_clips` encoders look ahead over.
 
-    `decoded`: what a pass over all intervals has decoded; without it each copied clip is decoded once. Raises
-    ValueError for an interval without length, VideoError for what can't be read or goes beyond the budget; clips that
-    came before it are whole.
+    `decoded`: the frames that a pass over all intervals has decoded; without it each copied clip is decoded once.
+    Raises ValueError for an interval without length, VideoError for what can't be read or exceeds the budget; clips
+    before it are complete.
     """
     for start_s, end_s in intervals:
         if not start_s < end_s or not math.isfinite(end_s - start_s):
-            raise ValueError(f"from {start_s} s to {end_s} s: no time")
+            raise ValueError(f"from {start_s} s to {end_s} s: an interval without length")
     settings, budget = settings or CutSettings(), budget or Budget()
     order = sorted(range(len(intervals)), key=lambda index: intervals[index])
     with ExitStack() as stack:
@@ -153,7 +155,7 @@ def cut_many(
 def decode_ranges(
     intervals: Sequence[tuple[int, Interval]], max_open: int, gap_s: float
 ) -> Iterator[list[tuple[int, Interval]]]:
-    """Splits sorted intervals into runs decoded in one go: at most `max_open` of a run overlap, no gap is longer."""
+    """Splits sorted intervals into runs for one decode each: at most `max_open` of a run overlap, no gap is longer."""
     remaining = list(intervals)
     while remaining:
         later: list[tuple[int, Interval]] = []
@@ -182,17 +184,17 @@ def _remux_clips(
     budget: Budget,
     decoded: DecodedFrames | None,
 ) -> Iterator[CutClip]:
-    """Copies the clips that can be copied and that decode completely."""
+    """Yields copies of the clips that can be copied and that decode completely."""
     stream = video_stream(container)
     if not intervals or not settings.stream_copy or not can_remux(container, stream, settings.remux_codecs):
         return
     first = next(frames(container, intervals[0][1][0], budget=budget), None)
     if (
         first is None or not first.stored_as_displayed
-    ):  # readers differ in what they make of turns and the like: clips have none
+    ):  # readers handle orientation and the like differently: clips have none
         return
     with video_errors():
-        if breaks_of(container, stream, budget).offsets_s:  # its packets' times are not those of its frames
+        if breaks_of(container, stream, budget).offsets_s:  # its packets' times differ from its frames'
             return
     base = time_base(stream)
     begin_ticks = [math.ceil((start_s - _NEAR_S) / base) for _, (start_s, _) in intervals]
@@ -212,7 +214,7 @@ def _remux_clips(
 def _encode_clips(
     container: InputContainer, intervals: list[tuple[int, Interval]], settings: CutSettings, budget: Budget
 ) -> Iterator[CutClip]:
-    """Encodes the clips of one range that is decoded in one go."""
+    """Yields the encoded clips of one run."""
     stream = video_stream(container)
     tally = _PacketTally(settings.min_decoded_share)
     waiting = list(reversed(intervals))
@@ -243,21 +245,21 @@ def _encode_clips(
 
 
 class _PacketTally:
-    """Compares the packets that were decoded for clips with the frames that they gave."""
+    """A tally of the packets that were decoded, against which the frames of each clip are counted."""
 
     def __init__(self, min_share: float) -> None:
         self._min_share = min_share
-        self.times_s: list[float] = []  # when they are shown
+        self.times_s: list[float] = []  # their display times
 
     def check(self, clip: CutClip, start_s: float, end_s: float) -> CutClip:
-        """The clip of an interval, or one with a reason. One packet may be the second field of the frame before."""
+        """Returns the clip of an interval, or one with a reason. A packet may be the second field of a frame."""
         packets = sum(start_s - _NEAR_S <= time_s < end_s - _NEAR_S for time_s in self.times_s)
         if clip.frames and clip.frames >= self._min_share * packets - 1:
             return clip
         return CutClip(clip.index, b"", 0, False, start_s, end_s, DAMAGED if packets > clip.frames else NO_FRAMES)
 
     def trim(self, time_s: float) -> None:
-        """Drops the times before this one: no clip needs them any more."""
+        """Drops the times before this one, which no clip needs any more."""
         self.times_s[:] = [fed_s for fed_s in self.times_s if fed_s >= time_s - _NEAR_S]
 
 

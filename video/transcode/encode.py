@@ -1,5 +1,4 @@
-"""Writes decoded frames as an H.264 mp4, each at its own time: upright, in square pixels and even sides, in SDR of 8
-bits, 4:2:0."""
+"""Encodes frames as an H.264 mp4, each at its own time: upright, square pixels, even sides, SDR of 8 bits, 4:2:0."""
 
 from __future__ import annotations
 
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 
 _FORMAT = "yuv420p"
 _UPRIGHT = Orientation()
-_RATE = Fraction(25)  # where the source knows none: the encoder weighs frames by it, their times are their own
-# x264's code for AVX-512 reads memory that nobody has set (in its macroblock tree): the same frames came out as
-# other bytes now and then, and always as others than on a machine without it. This much every x86 server has.
+_RATE = Fraction(25)  # where the source has none: for the encoder's rate control only, frames keep their times
+# x264's code for AVX-512 reads uninitialized memory (in its macroblock tree): the same frames became other bytes now
+# and then, and always other bytes than on a machine without it. SSE4.2 is on every x86 server.
 _SAME_BYTES = {"x264-params": "asm=SSE4.2"} if platform.machine().lower() in ("x86_64", "amd64") else {}
 
 
@@ -45,10 +44,10 @@ class EncodeSettings(Settings):
 
 
 class ClipWriter:
-    """One clip in the making. Its first frame is at time 0; all distances are the source's, to the tick."""
+    """A writer of one clip. Its first frame is at time 0; all durations are the source's, to the tick."""
 
     def __init__(self, stream: av.VideoStream, settings: EncodeSettings) -> None:
-        """`stream`: where the frames come from."""
+        """`stream`: the source of the frames."""
         self._settings = settings
         self._time_base = time_base(stream)
         self._rate = rational(stream.average_rate) or _RATE
@@ -58,12 +57,12 @@ class ClipWriter:
         self._stream: Any = None
         self._filters: dict[Any, Any] = {}
         self._scalers: dict[Any, Any] = {}
-        self._pending: Frame | None = None  # until the next one says how long it is shown
+        self._pending: Frame | None = None  # until the next frame gives its duration
         self._begin = 0  # ticks of the time base, as all times inside
         self._durations: dict[int, int] = {}
         self._size = (0, 0)  # width, height
         self.frames = 0
-        self.start_s = self.end_s = 0.0  # when the first is shown in the source; when the last makes way, once closed
+        self.start_s = self.end_s = 0.0  # of the display in the source; the end is set by `close`
 
     def add(self, frame: Frame) -> None:
         """Adds the next frame in the order of presentation."""
@@ -74,9 +73,10 @@ class ClipWriter:
         self.frames += 1
 
     def close(self, end_s: float | None) -> bytes:
-        """Ends the clip and returns the mp4.
+        """Ends the clip; returns the mp4.
 
-        `end_s`: when the last frame makes way in the source, None at its end. Raises ValueError without frames.
+        `end_s`: the end of the last frame's display in the source, None at the source's end. Raises ValueError without
+        frames.
         """
         if self._pending is None:
             raise ValueError("a clip without a frame")
@@ -99,9 +99,9 @@ class ClipWriter:
         prepared = self._prepare(frame)
         if self._container is None:
             self._open(prepared)
-        # The same in every clip that holds this frame, which is why its time is not moved to begin at 0 here.
+        # The same in every clip with this frame, so its time is not shifted to begin at 0 here.
         prepared.pts, prepared.time_base = at, self._time_base
-        prepared.pict_type = 0  # NONE: x264 would follow what the source's encoder chose
+        prepared.pict_type = 0  # NONE: else x264 follows the source's encoder
         self._durations[at] = next_at - at
         self._mux(prepared)
 
@@ -130,7 +130,7 @@ class ClipWriter:
             context.sample_aspect_ratio = Fraction(1)
 
     def _prepare(self, frame: Frame) -> av.VideoFrame:
-        """The picture as it is encoded: turned, cut to even sides, converted; itself where nothing is to be done."""
+        """Returns the picture to encode: turned, cut to even sides, converted; unchanged where it is so already."""
         picture, orientation = frame.picture, frame.orientation
         if not frame.colours.are_bt709:
             size = orientation.swap_size(self._size)
@@ -159,7 +159,7 @@ def _filters(
     time_base: Fraction,
     size: tuple[int, int],
 ) -> Any:
-    """From pictures like this one, which are `square_size` large in square pixels, to upright ones of `size`.
+    """Returns a graph from pictures like `picture`, of `square_size` in square pixels, to upright ones of `size`.
 
     Pixels are scaled only where they are not square, and where the source changes its size.
     """

@@ -1,9 +1,9 @@
-"""Clips taken over packet by packet, without decoding: where that gives exactly the frames asked for, and only there.
+"""Copies clips packet by packet, without decoding, where the copy has exactly the requested frames.
 
-Packets lie in the order of decoding, frames are seen in the order of their timestamps. A clip can be copied when its
-packets follow one another without a gap, and the first of them is a keyframe that empties the decoder (an IDR picture,
-not any intra picture): then nothing in the clip refers to a frame outside it. Where B-frames reach over one of its
-ends, or an open group of pictures begins it, that is not so, and the clip is encoded again by `video.transcode.encode`.
+Packets lie in decoding order, frames are displayed in the order of their timestamps. A clip can be copied when its
+packets are contiguous and the first of them is a keyframe that resets the decoder (an IDR picture, not any intra
+picture): then nothing in the clip refers to a frame outside it. Where B-frames reach across one of its ends, or it
+starts with an open group of pictures, the clip is encoded by `video.transcode.encode`.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 
     from video.budget import Budget
 
-# Where the timestamps of packets are the container's own: AVI has none, its packets are counted.
+# Containers with display times of packets: AVI has none.
 _CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm", "mpegts"})
-_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})  # what every player and every hardware decoder takes
-_BEFORE_S = 2.0  # some demuxers find a keyframe only roughly: what is read must begin before the first clip
+_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})  # supported by every player and hardware decoder
+_BEFORE_S = 2.0  # some demuxers seek only roughly: reading must begin before the first clip
 # The types of network abstraction units: ITU-T H.264, table 7-1; H.265, table 7-1.
 _SLICES = {"h264": range(1, 6), "hevc": range(32)}
 _IDR = {"h264": (5,), "hevc": (19, 20)}
-_SEQUENCE_PARAMETERS = {"h264": 7, "hevc": 33}  # the size of frames among them
+_SEQUENCE_PARAMETERS = {"h264": 7, "hevc": 33}  # with the size of frames
 
 
 @dataclass
 class RemuxPlan:
-    """A clip while its packets come by. Ticks are of the stream's time base: begin <= pts < end."""
+    """The packets of a clip while they are read. Ticks are of the stream's time base: begin <= pts < end."""
 
     begin: int
     end: int
-    packets: list[tuple[int, Packet]] = field(default_factory=list)  # when each is seen, in ticks
-    after: int | None = None  # when the first frame after the clip is seen
+    packets: list[tuple[int, Packet]] = field(default_factory=list)  # display time in ticks, packet
+    after: int | None = None  # display time of the first frame after the clip
     state: Literal["waiting", "taking", "complete", "refused"] = "waiting"
 
     def push(self, packet: Packet, is_random_access: bool, first: bool) -> None:
-        """Takes the next packet in the order of decoding, or finds that the clip can't be copied.
+        """Takes the next packet in decoding order, or finds that the clip can't be copied.
 
-        `is_random_access`: nothing from it on refers to anything before it. `first`: what came before it is not known.
+        `is_random_access`: no packet from it on refers to one before it. `first`: the packets before it are unknown.
         """
         pts = packet.pts
         assert pts is not None
@@ -65,16 +65,16 @@ class RemuxPlan:
             self.packets.clear()
 
     def is_complete(self) -> bool:
-        """Whether there is a clip to be copied, when all packets have come by."""
+        """Returns whether the clip can be copied, after all packets."""
         return self.state in ("taking", "complete") and len({pts for pts, _ in self.packets}) == len(self.packets)
 
     def end_ticks(self) -> int:
-        """When the last frame makes way for the next."""
+        """Returns when the display of the last frame ends."""
         last, packet = max(self.packets, key=lambda entry: entry[0])
         return last + max(1, packet.duration or 1) if self.after is None else self.after
 
     def is_settled(self, packet: Packet, is_random_access: bool) -> bool:
-        """Whether nothing that comes after this packet can lie in the clip."""
+        """Returns whether no packet after this one can belong to the clip."""
         if self.state == "refused":
             return True
         reached = packet.pts if is_random_access else packet.dts
@@ -82,7 +82,7 @@ class RemuxPlan:
 
 
 def can_remux(container: InputContainer, stream: av.VideoStream, codecs: Collection[str]) -> bool:
-    """Whether codec, container and pixels allow copies at all, before any packet is read."""
+    """Returns whether codec, container and pixels allow copies at all, before any packet is read."""
     context = stream.codec_context
     return (
         context.name in codecs
@@ -95,10 +95,10 @@ def can_remux(container: InputContainer, stream: av.VideoStream, codecs: Collect
 def remux_plans(
     container: InputContainer, stream: av.VideoStream, intervals: Sequence[tuple[int, int]], budget: Budget
 ) -> Iterator[tuple[int, RemuxPlan]]:
-    """(place in `intervals`, clip) of the clips that can be copied, each as soon as it is complete.
+    """Yields (index in `intervals`, plan) of the clips that can be copied, each as soon as it is complete.
 
-    Intervals are in ticks of the stream, sorted by their beginning. Reads from a little before the first to the last,
-    or until all are settled; holds the packets of the clips that it is in. Raises VideoError when the budget is spent.
+    Intervals are in ticks of the stream, sorted by their start. Reads from a little before the first to the last, or
+    until all are settled; holds the packets of the active clips. Raises VideoError when the budget is spent.
     """
     random_access = _RandomAccess(stream)
     waiting = [(at, RemuxPlan(begin, end)) for at, (begin, end) in enumerate(intervals)][::-1]
@@ -110,7 +110,7 @@ def remux_plans(
         budget.check_time()
         if not packet.size:  # the end of the file
             break
-        # Without a time, or in an mp4 that changes its parameters, which not all readers follow: no copies.
+        # No copies without a time, or of an mp4 that changes its parameters, which not all readers follow.
         if packet.pts is None or packet.has_sidedata("new_extradata"):
             return
         if packet.is_discard:  # decoded, never shown
@@ -118,7 +118,7 @@ def remux_plans(
         while waiting and waiting[-1][1].begin <= packet.pts:
             active.update([waiting.pop()])
         is_random_access = random_access.is_random_access(packet)
-        if random_access.changed:  # nor would readers follow a change of size, which the mp4's header can't tell
+        if random_access.changed:  # nor do readers follow a change of size, which the mp4's header can't express
             return
         for at, plan in list(active.items()):
             plan.push(packet, is_random_access, first)
@@ -130,14 +130,14 @@ def remux_plans(
             return
         first = False
     for at, plan in active.items():
-        if plan.is_complete():  # its end is that of the video
+        if plan.is_complete():  # its end is the video's
             yield at, plan
 
 
 def remux(stream: av.VideoStream, clip: RemuxPlan) -> bytes:
     """Writes an mp4 of packets of `stream`, the first frame at time 0.
 
-    Decoding times are made anew: the sorted times of presentation, earlier by what the largest reordering needs.
+    Decoding times are computed anew: the sorted presentation times, earlier by what the largest reordering needs.
     """
     import av
 
@@ -148,7 +148,7 @@ def remux(stream: av.VideoStream, clip: RemuxPlan) -> bytes:
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         target = container.add_stream_from_template(stream, opaque=True)
         for due, (pts, packet) in zip(display_times, clip.packets, strict=True):
-            copy = av.Packet(cast("Any", packet))  # the same bytes: another clip may hold them, with times of its own
+            copy = av.Packet(cast("Any", packet))  # a copy: another clip may hold the packet, with other times
             copy.stream, copy.time_base, copy.is_keyframe = target, base, packet.is_keyframe
             copy.pts, copy.dts, copy.duration = pts - display_times[0], due - delay - display_times[0], lengths[pts]
             container.mux_one(copy)
@@ -156,15 +156,15 @@ def remux(stream: av.VideoStream, clip: RemuxPlan) -> bytes:
 
 
 class _RandomAccess:
-    """Says of a stream's packets, in their order, whether each empties the decoder.
+    """A classifier of a stream's packets, in their order: whether each resets the decoder.
 
-    changed: an H.264 or HEVC packet had other parameters (its frames' size among them) than those before it.
+    changed: an H.264 or HEVC packet had other parameters (the size of frames among them) than those before it.
     """
 
     def __init__(self, stream: av.VideoStream) -> None:
         self._codec = stream.codec_context.name
         extradata = stream.codec_context.extradata or b""
-        place = 4 if self._codec == "h264" else 21  # of the length's size, in an avcC or hvcC record (ISO/IEC 14496-15)
+        place = 4 if self._codec == "h264" else 21  # of the length size in avcC and hvcC (ISO/IEC 14496-15)
         self._length = (extradata[place] & 3) + 1 if len(extradata) > place and extradata[0] == 1 else 0
         self._parameters: list[bytes] = []
         self.changed = False
@@ -188,9 +188,9 @@ class _RandomAccess:
 
 
 def _nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
-    """Yields where each unit of a packet begins, and ends.
+    """Yields the start and end of each network abstraction unit of a packet.
 
-    `length`: of the number before each unit, in bytes; 0: units follow start codes (Annex B).
+    `length`: of the length field before each unit, in bytes; 0: units follow start codes (Annex B).
     """
     at = 0
     while length and at + length < len(data):

@@ -191,15 +191,15 @@ def measure(folder: str) -> dict[str, Any]:
         seconds[f"plan {dataset.name}"], plan = timed(planned)
         plans.append(plan)
     seconds["pairs in two datasets"], _ = timed(lambda: refuse_shared_pairs(plans))
-    sizes = {plan.dataset.name: DatasetSize(plan.dataset.task, len(plan.arranged.chosen)) for plan in plans}
+    sizes = {plan.dataset.name: DatasetSize(plan.dataset.task, len(plan.sample_order.chosen)) for plan in plans}
     seconds["weights"], weights = timed(lambda: dataset_weights(mixture.weights, sizes))
     seconds["find items"], locations = timed(lambda: read_locations(workspace, items, item_ids(plans)))
     seconds["hand out"], rows = timed(
         lambda: [pair_rows(plan, make_export_target(plan, locations, 0), locations, frozenset()) for plan in plans]
     )
-    ordered = sum(len(plan.arranged.chosen) for plan in plans)
+    ordered = sum(len(plan.sample_order.chosen) for plan in plans)
     assert ordered == sum(int((item.slot < 0).sum()) for table in rows for item in table)
-    assert sum(weights.values()) > 0.999 and all(len(plan.arranged.shard_samples) for plan in plans)
+    assert sum(weights.values()) > 0.999 and all(len(plan.sample_order.shard_samples) for plan in plans)
     return {
         "samples": ordered,
         "items": len(locations),

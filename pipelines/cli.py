@@ -169,8 +169,8 @@ def labels(config: ConfigFile) -> None:
 def verify(
     corpus: Annotated[str, typer.Argument(help="folder or URL of a published corpus")],
     reader: Annotated[
-        str, typer.Option("--reader", help="own, or webdataset: the library that trainers use (extra `webdataset`)")
-    ] = "own",
+        str, typer.Option("--reader", help="builtin, or webdataset: the library that trainers use (extra `webdataset`)")
+    ] = "builtin",
     fast: Annotated[
         bool, typer.Option("--fast", help="of each mp4 only the first frame is decoded: damage behind it is not found")
     ] = False,
@@ -179,7 +179,7 @@ def verify(
 
     def work(console: Any) -> int:
         from corpus.settings import SettingsError
-        from pipelines.publish.verify import Reader
+        from pipelines.publish.tar_check import Reader
         from pipelines.publish.verify import verify as check
         from pipelines.report.terminal import print_line
 

@@ -295,7 +295,7 @@ def publish_input(
         datasets=tuple(datasets),
         items=tuple(sorted(path for source in needed for path in items.get(source, ()))),
         funnel={source: funnels[source] for source in sorted(sources)},
-        made_by=dict(versions),
+        versions=dict(versions),
         inspected=inspected,
         names=config.stages.labels.lists,
     )

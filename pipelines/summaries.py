@@ -21,15 +21,10 @@ from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import merge_labels
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.plan import Plan, Selection
-from pipelines.publish.mixture import (
-    MixtureDataset,
-    MixtureSettings,
-    PublishError,
-    arrange_dataset,
-    read_candidate_pairs,
-)
+from pipelines.publish.candidates import PairTable, read_candidate_pairs
+from pipelines.publish.mixture import MixtureDataset, MixtureSettings, PublishError
 from pipelines.publish.pair_contents import negatives_per_pair
-from pipelines.publish.pair_tables import PairTable
+from pipelines.publish.sample_order import arrange_dataset
 from pipelines.publish.weights import DatasetSize, dataset_weights
 from pipelines.status import plan_run, read_sources
 
@@ -106,15 +101,15 @@ def _count(context: _Context, mixture: MixtureSettings, name: str) -> DatasetSum
     is_complete = not notices
     candidates, selected = read_candidate_pairs(context.workspace, pairs), 0
     try:
-        arranged = arrange_dataset(candidates, name, mixture, context.labels)
+        sample_order = arrange_dataset(candidates, name, mixture, context.labels)
     except PublishError as error:
         notices.append(str(error))
     else:
-        selected = len(arranged.chosen)
-        set_negatives = negatives_per_pair(context.workspace, pairs, candidates, arranged.chosen)
+        selected = len(sample_order.chosen)
+        set_negatives = negatives_per_pair(context.workspace, pairs, candidates, sample_order.chosen)
         notices += _shortfalls(mixture.datasets[name], len(candidates), set_negatives)
-        if arranged.unplaced:
-            notices.append(f"{arranged.unplaced:,} pairs are left out: their groups would make shards unequal")
+        if sample_order.unplaced:
+            notices.append(f"{sample_order.unplaced:,} pairs are left out: their groups would make shards unequal")
         if selected < mixture.batch_size:
             notices.append(f"{selected:,} samples are less than a batch of {mixture.batch_size:,}")
     return DatasetSummary(

@@ -1,1 +1,1 @@
-"""Publishing: which pairs of the workspace make a corpus, in which order, and the tars and manifest that hold them."""
+"""Publishing selects and orders the pairs of a workspace, and writes them to a corpus: tars and a manifest."""

@@ -1,14 +1,13 @@
-"""The checkpoint of an export: which tars are complete, so that an interrupted export continues where it stopped.
+"""The checkpoint of an export records the complete tars, so that an interrupted export continues where it stopped.
 
-    CORPUS/.progress/<fingerprint>/<tar's stem>.<samples>.<bytes>.<sha256>.<md5>    empty: its name has all
-    CORPUS/.progress/<fingerprint>/earlier.json                                     tars of a manifest that is removed
-    CORPUS/.progress/publisher                                                      who writes: see `claim`
+    CORPUS/.progress/<fingerprint>/<tar's stem>.<samples>.<bytes>.<sha256>.<md5>    empty; all is in its name
+    CORPUS/.progress/<fingerprint>/earlier.json                                     tars of a removed manifest
+    CORPUS/.progress/publisher                                                      the writer: see `claim`
 
-The fingerprint is the one of a dataset's tars: of everything that their bytes depend on. A receipt is written after
-its tar, so what a receipt names is whole. The folder is gone once the manifest is written.
+The fingerprint is that of a dataset's tars: the hash of everything that their bytes depend on. A receipt is written
+after its tar, so the tar of a receipt is complete. The folder is removed after the manifest is written.
 
-Others can write into the folder as well. What lies there and can't be ours by its name is no receipt, leads to no path
-and is not removed.
+Other programs may write into the folder. A file whose name is not of this form is ignored, and is not removed.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _FOLDER = ".progress"
 _EARLIER = "earlier.json"
 CLAIM = f"{_FOLDER}/publisher"
 
-MOST_JSON_BYTES = 256 << 20  # a million tars are listed in fewer
+MAX_JSON_BYTES = 256 << 20  # a million tars are listed in fewer
 
 _FINGERPRINT = "[0-9a-f]{1,64}"
 _STEM = rf"(?P<dataset>{NAME})-[0-9]{{6,12}}"
@@ -38,12 +37,12 @@ _RECEIPT = (
     rf"(?P<stem>{_STEM})\.(?P<samples>[0-9]{{1,18}})\.(?P<bytes>[0-9]{{1,18}})\.([0-9a-f]{{64}})\.([0-9a-f]{{32}})"
 )
 _FILE = rf"({CLAIM}|{_FOLDER}/(?P<of>{_FINGERPRINT})/({_EARLIER}|{_RECEIPT}))"
-_PENDING = rf"\.progress/({_FINGERPRINT}/)?\.[^/]+\.tmp"  # what a killed writer left of one
+_PENDING = rf"\.progress/({_FINGERPRINT}/)?\.[^/]+\.tmp"  # the temporary file of a killed writer
 
 
 @dataclass(frozen=True, slots=True)
 class Tar:
-    """One published tar: its file name, and what is known of it."""
+    """A published tar: its file name, sizes and digests."""
 
     name: str
     samples: int
@@ -53,21 +52,21 @@ class Tar:
 
     @staticmethod
     def named(dataset: str, shard: int) -> str:
-        """The file name of a dataset's tar."""
+        """Returns the file name of a dataset's tar."""
         return f"{dataset}-{shard:06d}.tar"
 
     @property
     def path(self) -> str:
-        """Where it lies in the corpus."""
+        """Its path in the corpus."""
         return f"{self.name.rpartition('-')[0]}/{self.name}"
 
     def to_json(self) -> dict[str, Any]:
-        """The tar's entry in the manifest."""
+        """Returns the tar's entry in the manifest."""
         return asdict(self)
 
     @staticmethod
     def from_json(entry: Any) -> Tar:
-        """The inverse of `to_json`. Raises ValueError for what can't be a tar of ours, by its name or otherwise."""
+        """Reads what `to_json` returns. Raises ValueError for an entry that can't be of a tar of a corpus."""
         if not isinstance(entry, dict) or set(entry) != {"name", "samples", "bytes", "sha256", "md5"}:
             raise ValueError("not the entry of a tar")
         tar = Tar(**entry)
@@ -81,7 +80,7 @@ class Tar:
 
 
 def file_sizes(store: Store) -> dict[str, int]:
-    """Bytes of each file of a corpus, by path. One walk."""
+    """Returns the bytes of each file of a corpus, by path. Lists the folder once."""
     with storage_errors(store.url):
         root = store.fs._strip_protocol(store.url).rstrip("/")
         found = store.fs.find(root, detail=True)
@@ -89,36 +88,36 @@ def file_sizes(store: Store) -> dict[str, int]:
 
 
 def list_files(store: Store, folder: str = "") -> set[str]:
-    """The paths of all files of a corpus (or a folder of it), with those that a killed writer left. One walk."""
+    """Returns the paths of all files of a corpus (or a folder in it), temporary ones too. Lists the folder once."""
     with storage_errors(store.full(folder)):
         root = store.fs._strip_protocol(store.url).rstrip("/")
         return {path.removeprefix(root).lstrip("/") for path in store.fs.find(f"{root}/{folder}".rstrip("/"))}
 
 
 def is_tar_of(dataset: str, path: str) -> bool:
-    """Whether a file of a corpus is a tar of a dataset, or what an interrupted export left of one."""
+    """Returns whether a path is of a tar of a dataset, or of the temporary file of one."""
     name = rf"{re.escape(dataset)}-[0-9]{{6,12}}\.tar"
     return re.fullmatch(rf"{re.escape(dataset)}/({name}|\.{name}\.\w+\.tmp)", path) is not None
 
 
 class Checkpoint:
-    """The checkpoint of a corpus that is being written: a receipt for each complete tar."""
+    """The checkpoint of a corpus: a receipt for each complete tar."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def add(self, fingerprint: str, tar: Tar) -> None:
-        """Record that a tar is complete. Call it when the tar has its final name."""
+        """Records a complete tar, which must have its final name."""
         stem = tar.name.removesuffix(".tar")
         name = f"{stem}.{tar.samples}.{tar.bytes}.{tar.sha256}.{tar.md5}"
         self._store.publish(f"{_FOLDER}/{fingerprint}/{name}", b"")
 
     def carry_over(self, fingerprint: str, tars: Iterable[Mapping[str, Any]]) -> None:
-        """Carry over the tars that a manifest lists, before it is removed."""
+        """Records the tars of a manifest that is to be removed."""
         self._store.publish(f"{_FOLDER}/{fingerprint}/{_EARLIER}", json.dumps([dict(tar) for tar in tars]).encode())
 
     def finished(self, fingerprint: str) -> dict[str, Tar]:
-        """The complete tars, by name. One listing."""
+        """Reads the complete tars, by name. Lists the folder once."""
         found = []
         for name in self._store.names(f"{_FOLDER}/{fingerprint}"):
             if name == _EARLIER:
@@ -130,28 +129,28 @@ class Checkpoint:
 
     def _earlier(self, path: str) -> list[Tar]:
         try:
-            listed = read_json(self._store, path, MOST_JSON_BYTES)
+            listed = read_json(self._store, path, MAX_JSON_BYTES)
             if not isinstance(listed, list):
                 raise ValueError("not a list")
             return [Tar.from_json(entry) for entry in listed]
         except ValueError as error:
-            raise PublishError(f"{self._store.full(path)}: not what an export leaves: {error}; remove it") from error
+            raise PublishError(f"{self._store.full(path)}: not a file of an export: {error}; remove it") from error
 
     def exists(self) -> bool:
-        """Whether an export was begun here that did not end."""
+        """Returns whether an export was started here and not finished."""
         return bool(self.fingerprints())
 
     def fingerprints(self) -> list[str]:
-        """Of all datasets whose export has begun."""
+        """Returns the fingerprints of the datasets whose export has started."""
         return [name for name in self._store.names(_FOLDER) if re.fullmatch(_FINGERPRINT, name)]
 
     def clear(self, fingerprint: str = "") -> None:
-        """Remove the receipts of one fingerprint, or all of them. Some of them may be gone already, or go meanwhile."""
+        """Removes the receipts of one fingerprint, or all of them; some may have been removed by another process."""
         folder = f"{_FOLDER}/{fingerprint}".rstrip("/")
         files = {path for path in list_files(self._store, folder) if re.fullmatch(f"{_FILE}|{_PENDING}", path)}
         self._store.remove_all(sorted(files))
         if self._store.is_local:
             folders = {folder, *(path.rpartition("/")[0] for path in files)}
             for path in sorted(folders, reverse=True):  # the deepest first
-                with contextlib.suppress(OSError):  # there is something in it, or it is gone already
+                with contextlib.suppress(OSError):  # not empty, or removed by another process
                     Path(self._store.full(path)).rmdir()

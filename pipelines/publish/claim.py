@@ -1,8 +1,8 @@
-"""One publisher of a corpus at a time.
+"""Prevents two processes from publishing into one corpus at a time.
 
-Where the corpus lies on a local disk, its folder is locked: the system lets go of the lock when the process ends,
-however it ends. Object stores and some network file systems have no locks. There, and between machines, whoever begins
-last holds the claim, a small file that names it; the one before sees that the claim is another's, and stops.
+The folder of a corpus on a local disk is locked: the system releases the lock when the process ends, also by a kill.
+Object stores and some network file systems have no locks. There, and between machines, the process that starts last
+holds the claim, a small file with its identifier; the other one reads it, and stops.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from corpus.storage import StorageError, Store, storage_errors
 from pipelines.publish.checkpoint import CLAIM
 from pipelines.publish.mixture import PublishError
 
-_CHECK_EVERY_S = 5.0  # at most, while tars are written: each look is a request
+_CHECK_INTERVAL_S = 5.0  # while tars are written: each check is a request
 
 
 class Claim:
-    """The claim of one publisher on a corpus."""
+    """The claim of a process to publish a corpus."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._name = uuid.uuid4().hex.encode()
         self._checked = 0.0
 
-    def stake(self) -> None:
-        """Take the claim, from another publisher if there is one that no lock keeps out."""
+    def acquire(self) -> None:
+        """Writes the claim, over that of another process where no lock prevents it."""
         self._store.publish(CLAIM, self._name)
         self._checked = time.monotonic()
 
     def check(self, now: bool = True) -> None:
-        """Raise PublishError if the claim is another's by now. Without `now`, only if the last look was a while ago."""
-        if not now and time.monotonic() - self._checked < _CHECK_EVERY_S:
+        """Raises PublishError if another process holds the claim. Without `now`, reads it only at intervals."""
+        if not now and time.monotonic() - self._checked < _CHECK_INTERVAL_S:
             return
         try:
             holder = self._store.read(CLAIM)
-        except FileNotFoundError:  # another one has taken it and has ended
+        except FileNotFoundError:  # another process has taken and released it
             holder = b""
         if holder != self._name:
             raise PublishError(
-                _also_publishing(self._store, "this one has stopped; run it again when the other has ended")
+                _also_publishing(self._store, "this run has stopped; start it again when the other has ended")
             )
         self._checked = time.monotonic()
 
-    def drop(self) -> None:
-        """Give the claim up, if it is still held."""
+    def release(self) -> None:
+        """Removes the claim, if this process still holds it."""
         with contextlib.suppress(StorageError):
             if self._store.read(CLAIM) == self._name:
                 self._store.remove(CLAIM)
@@ -57,21 +57,21 @@ class Claim:
 
 @contextlib.contextmanager
 def only_publisher(store: Store) -> Iterator[Claim]:
-    """Inside, no other process of this machine publishes into the same folder. Yields a claim that is yet to be staked.
+    """Locks the folder of a corpus against other processes of this machine. Yields a claim, which is not yet acquired.
 
-    Raises PublishError if another one does already.
+    Raises PublishError if another process publishes into it.
     """
     claim = Claim(store)
     with _locked(store) if store.is_local else contextlib.nullcontext():
         try:
             yield claim
         finally:
-            claim.drop()
+            claim.release()
 
 
 @contextlib.contextmanager
 def _locked(store: Store) -> Iterator[None]:
-    """A lock on the corpus's folder itself, which is made for it, and is gone again if nothing is written into it."""
+    """Locks the corpus's folder, which is created for that, and removed again if it stays empty."""
     folder = Path(store.url)
     with storage_errors(store.url):
         created = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -83,16 +83,16 @@ def _locked(store: Store) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-        with contextlib.suppress(OSError):  # those that something lies in
+        with contextlib.suppress(OSError):  # those that are not empty
             for each in created:
                 each.rmdir()
 
 
 def _lock(handle: int) -> bool:
-    """Whether the folder could be locked, or its file system has no locks."""
+    """Tries to lock a folder; returns whether it is locked, or its file system has no locks."""
     try:
         import fcntl
-    except ImportError:  # a system without
+    except ImportError:  # a system without locks
         return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

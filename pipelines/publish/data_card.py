@@ -1,4 +1,4 @@
-"""The data card of a corpus: README.md, made from the manifest alone."""
+"""Writes the data card of a corpus, README.md, from its manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from corpus.schema import Modality
-from pipelines.publish.mixture import BatchRule
+from pipelines.publish.sample_order import BatchRule
 
 _READING = """\
 ```python
@@ -76,7 +76,7 @@ order in which batches are filled, so that they are each other's negatives in th
 
 
 def data_card(manifest: Mapping[str, Any]) -> bytes:
-    """Markdown, with the header by which a dataset hub finds the datasets."""
+    """Returns the data card in Markdown, with the header from which a dataset hub reads the datasets."""
     datasets = manifest["datasets"]
     clips = [entry for entry in datasets.values() if entry["modality"] == Modality.CLIP]
     header = {
@@ -97,7 +97,7 @@ def data_card(manifest: Mapping[str, Any]) -> bytes:
         "## How the negatives were filled\n",
         *_negatives(datasets),
         "## What made it\n",
-        _table(["", "version"], manifest["made_by"].items()),
+        _table(["", "version"], manifest["versions"].items()),
         f"Settings and inputs: `{manifest['fingerprint']}`. Seed: {manifest['seed']}.\n",
     ]
     return "\n".join(sections).encode()
@@ -131,7 +131,7 @@ def _contents(datasets: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _modality(entry: Mapping[str, Any]) -> str:
-    """With what a clip consists of."""
+    """Returns the modality of a dataset; of clips with what they consist of."""
     if entry["modality"] != Modality.CLIP:
         return entry["modality"]
     parts = [f"{entry['frames']} frames"] if entry["frames"] else []
@@ -184,9 +184,9 @@ def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator
 def _negatives(datasets: Mapping[str, Any]) -> Iterator[str]:
     filled = []
     for name, entry in datasets.items():
-        wanted = entry["samples"] * entry["negatives"]
-        if wanted:
-            share = f"{entry['random_negatives']:,} of {wanted:,} ({entry['random_negatives'] / wanted:.1%})"
+        negatives = entry["samples"] * entry["negatives"]
+        if negatives:
+            share = f"{entry['random_negatives']:,} of {negatives:,} ({entry['random_negatives'] / negatives:.1%})"
             filled.append([name, entry["negatives"], share])
     if not filled:
         yield "No dataset has hard negatives.\n"

@@ -1,8 +1,8 @@
-"""The manifest of a corpus, its wids indexes and its Energon blend: how they are made, read and checked.
+"""Makes, reads and checks the manifest of a corpus, its wids indexes and its Energon blend.
 
-No timestamps: the same corpus gives the same bytes. A manifest may come from anybody: its keys and types are checked by
-name, and the names in it (of datasets, tars and other files) are only those that a corpus can have, so that no path in
-it leads anywhere else.
+They have no timestamps: the same corpus gives the same bytes. A manifest is untrusted input: its keys and types are
+checked, and its names (of datasets, tars and other files) must be ones that a corpus can have, so that no path in it
+leads out of the folder.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from corpus.schema import Modality, Task
 from corpus.storage import Store
 from corpus.strict_json import read_json
 from corpus.workspace import NAME
-from pipelines.publish.checkpoint import MOST_JSON_BYTES, Tar
+from pipelines.publish.checkpoint import MAX_JSON_BYTES, Tar
 from pipelines.publish.dataset_plan import DatasetPlan
-from pipelines.publish.mixture import BatchRule, MixtureSettings, PublishError, PublishInput
+from pipelines.publish.mixture import MixtureSettings, PublishError, PublishInput
 from pipelines.publish.sample import SampleFields
+from pipelines.publish.sample_order import BatchRule
 from pipelines.publish.weights import DatasetSize, dataset_weights
 
 MANIFEST = "manifest.json"
@@ -32,25 +33,25 @@ BLEND = "blend.yaml"
 INDEX = "index.json"  # in each dataset's folder
 
 SCHEMA_VERSION = 1
-TEXT = (
-    "instruction + text, joined as they are: an instruction brings its own separator"  # what a model is fed of a side
-)
-_FAULTS_SHOWN = 3
+TEXT = "instruction + text, joined as they are: an instruction brings its own separator"  # the model's input for a side
+_MAX_EXAMPLES = 3
 
 
 class ManifestError(PublishError):
-    """A manifest that is none. `faults` says all that is wrong; the message says it in short, and what to do."""
+    """The error of an invalid manifest. `faults` lists all faults; the message has the first ones, and what to do."""
 
     def __init__(self, where: str, faults: Sequence[str]) -> None:
-        shown = "; ".join(faults[:_FAULTS_SHOWN])
-        more = f"; and {len(faults) - _FAULTS_SHOWN:,} faults more" if len(faults) > _FAULTS_SHOWN else ""
-        super().__init__(f"{where}: {shown}{more}: choose another folder, or remove what lies there")
+        examples = "; ".join(faults[:_MAX_EXAMPLES])
+        more = f"; and {len(faults) - _MAX_EXAMPLES:,} more faults" if len(faults) > _MAX_EXAMPLES else ""
+        super().__init__(f"{where}: {examples}{more}: choose another folder, or remove its files")
         self.faults = list(faults)
 
 
-def dataset_entry(plan: DatasetPlan, layout: SampleFields, tars: Iterable[Tar], batch_size: int) -> dict[str, Any]:
-    """Make the entry of a dataset in the manifest."""
-    frames = {"frames": layout.frames} if plan.dataset.modality == Modality.CLIP else {}
+def dataset_entry(
+    plan: DatasetPlan, sample_fields: SampleFields, tars: Iterable[Tar], batch_size: int
+) -> dict[str, Any]:
+    """Makes the entry of a dataset in the manifest."""
+    frames = {"frames": sample_fields.frames} if plan.dataset.modality == Modality.CLIP else {}
     return {
         "task": str(plan.dataset.task),
         "stage": plan.dataset.stage,
@@ -61,41 +62,41 @@ def dataset_entry(plan: DatasetPlan, layout: SampleFields, tars: Iterable[Tar], 
         "fingerprint": plan.fingerprint,
         "kept_pairs": len(plan.candidates),
         "repeated_pairs": plan.candidates.repeated,
-        "samples": len(plan.arranged.chosen),
-        "fields": ["json", *layout.fields],
+        "samples": len(plan.sample_order.chosen),
+        "fields": ["json", *sample_fields.fields],
         "negatives": plan.settings.negatives,
-        "random_negatives": len(plan.fill.pair),
+        "random_negatives": len(plan.negative_fill.pair),
         "weight": plan.settings.weight,
         "repeats": plan.settings.repeats,
-        "batch_rule": str(plan.arranged.rule),
-        "equal_sides_in_batch": plan.arranged.equal_sides,
-        "clustered": plan.sides.clustered,
+        "batch_rule": str(plan.sample_order.rule),
+        "equal_sides_in_batch": plan.sample_order.equal_sides,
+        "clustered": plan.contents.clustered,
         "warnings": list(_warnings(plan, batch_size)),
         "shards": [tar.to_json() for tar in tars],
     }
 
 
 def _warnings(plan: DatasetPlan, batch_size: int) -> Iterator[str]:
-    samples = len(plan.arranged.chosen)
+    samples = len(plan.sample_order.chosen)
     if samples < batch_size:
         yield f"{samples} samples are less than a batch of {batch_size}"
-    if plan.arranged.unplaced:
-        yield f"{plan.arranged.unplaced} pairs are left out: their groups would make shards unequal"
-    group = plan.candidates.group[plan.arranged.chosen]
-    ends = np.arange(batch_size, samples, batch_size)  # of batches that are filled in this order
-    if cut := int(((group[ends] >= 0) & (group[ends] == group[ends - 1])).sum()):
+    if plan.sample_order.unplaced:
+        yield f"{plan.sample_order.unplaced} pairs are left out: their groups would make shards unequal"
+    group = plan.candidates.group[plan.sample_order.chosen]
+    boundaries = np.arange(batch_size, samples, batch_size)  # of batches that are filled in this order
+    if cut := int(((group[boundaries] >= 0) & (group[boundaries] == group[boundaries - 1])).sum()):
         yield f"{cut} groups lie over the end of a batch; none would if every shard held {batch_size} samples"
 
 
 def make_manifest(
     inputs: PublishInput, settings: MixtureSettings, fingerprint: str, datasets: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The manifest, but for the list of the other files. Here each dataset's entry gets the weight of the rule."""
-    drawn = {
+    """Makes the manifest, except for the list of the other files. Sets the weight of each dataset by the rule."""
+    sizes = {
         name: DatasetSize(Task(entry["task"]), entry["samples"], settings.datasets[name].weight, entry["repeats"])
         for name, entry in datasets.items()
     }
-    weights = dataset_weights(settings.weights, drawn)
+    weights = dataset_weights(settings.weights, sizes)
     rule = {} if settings.weights.rule == "by_hand" else {"weights": settings.weights.canonical()}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -108,12 +109,12 @@ def make_manifest(
         **rule,
         "datasets": {name: {**entry, "weight": weights[name]} for name, entry in datasets.items()},
         "funnel": {source: inputs.funnel[source] for source in sorted(inputs.funnel)},
-        "made_by": dict(sorted(inputs.made_by.items())),
+        "versions": dict(sorted(inputs.versions.items())),
     }
 
 
 def wids_index(dataset: str, shards: Sequence[Mapping[str, Any]]) -> bytes:
-    """The shard index that wids reads random samples by; URLs are relative to the index."""
+    """Makes the shard index by which wids reads random samples; URLs are relative to the index."""
     listed = [
         {"url": tar["name"], "nsamples": tar["samples"], "filesize": tar["bytes"], "md5sum": tar["md5"]}
         for tar in shards
@@ -122,7 +123,7 @@ def wids_index(dataset: str, shards: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def energon_blend(datasets: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """A MetadatasetV2 of Megatron Energon that blends the dataset folders by weight."""
+    """Makes a MetadatasetV2 of Megatron Energon, which blends the dataset folders by weight."""
     blend = [{"weight": entry["weight"], "path": f"./{name}"} for name, entry in datasets.items()]
     text = {
         "__module__": "megatron.energon",
@@ -133,25 +134,25 @@ def energon_blend(datasets: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 
 def to_json(data: Any) -> bytes:
-    """JSON for people and programs; the same data gives the same bytes."""
+    """Formats data as indented JSON; the same data gives the same bytes."""
     return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def listed_files(manifest: Mapping[str, Any]) -> set[str]:
-    """The paths of all files of a corpus, but for the manifest itself."""
+    """Returns the paths of all files of a corpus, except for the manifest."""
     tars = {f"{name}/{tar['name']}" for name, entry in manifest["datasets"].items() for tar in entry["shards"]}
     return tars | {file["name"] for file in manifest["files"]}
 
 
 def read_manifest(store: Store) -> dict[str, Any] | None:
-    """The manifest of a corpus; None where there is none. Raises ManifestError for a file that is no such manifest.
+    """Reads the manifest of a corpus; None where there is none. Raises ManifestError for an invalid one.
 
-    Others may have written it. What is returned has all the keys and types of a manifest, and names no file but those
-    that a corpus has, so that its names can be read, and removed.
+    The file is untrusted. The returned manifest has the keys and types of a manifest, and names only files that a
+    corpus can have, so that the caller can read and remove them.
     """
     where = store.full(MANIFEST)
     try:
-        manifest = read_json(store, MANIFEST, MOST_JSON_BYTES)
+        manifest = read_json(store, MANIFEST, MAX_JSON_BYTES)
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -233,7 +234,7 @@ class _Manifest(_Shape):
     weights: dict[str, Any] = {}  # where they are not by hand
     datasets: dict[Name, _Dataset]
     funnel: dict[str, _Source]
-    made_by: dict[str, str]
+    versions: dict[str, str]
     files: list[_File]
 
     @model_validator(mode="after")
@@ -250,7 +251,7 @@ class _Manifest(_Shape):
 
 
 def wrong_shape(manifest: Mapping[str, Any]) -> list[str]:
-    """List the faults in the keys and types of a manifest, each with the way that leads to it."""
+    """Lists the faults in the keys and types of a manifest, each with its path."""
     try:
         _Manifest.model_validate(manifest)
     except ValidationError as error:

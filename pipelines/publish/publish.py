@@ -1,4 +1,4 @@
-"""Publishing a corpus: plan on narrow columns, write the tars through the engine, and the manifest last."""
+"""Publishes a corpus: plans from narrow columns, writes the tars through the engine, and the manifest last."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from pipelines.publish.mixture import MixtureSettings, PublishError, PublishInpu
 
 @dataclass(frozen=True)
 class Published:
-    """A corpus that exists."""
+    """A published corpus."""
 
     manifest: dict[str, Any]
     path: str
-    reused: bool  # it lay there already, made from the same
+    reused: bool  # it existed already, with the same fingerprint
 
 
 def publish(
@@ -58,45 +58,45 @@ def publish(
     engine: Engine,
     progress: Callable[[int, int], None] | None = None,
 ) -> Published:
-    """Publish the datasets that the mixture names; `progress` is called with the tars written and the tars in all.
+    """Publishes the datasets of the mixture; `progress` is called with the number of tars written, and of all tars.
 
-    A corpus made from the same is left as it is; what is gone of it is written again. Of another one, and of an export
-    that was interrupted, the tars that would come out the same are kept. The corpus exists when its manifest does:
-    removed first, written last. Files of the same names that lie there and are of no corpus are not touched: refused.
-    Raises PublishError before anything is touched if the corpus can't be published, or another run is at it.
+    A corpus with the same fingerprint is left as it is; its missing files are written again. Of another corpus, and of
+    an interrupted export, the tars that would be the same are kept. A corpus exists when its manifest does, which is
+    removed first and written last. Files of the same names that belong to no corpus are never overwritten. Raises
+    PublishError before any change if the corpus can't be published, or another run is publishing it.
     """
     store = Store(settings.corpus)
-    made_from = _fingerprint(inputs, settings)
+    corpus_fingerprint = _fingerprint(inputs, settings)
     with only_publisher(store) as claim:
-        earlier = read_manifest(store)
+        previous = read_manifest(store)
         present = list_files(store)
-        if earlier is not None and earlier["fingerprint"] == made_from and listed_files(earlier) <= present:
-            Checkpoint(store).clear()  # left there if the run was killed right after it wrote the manifest
-            return Published(earlier, store.url, reused=True)
+        if previous is not None and previous["fingerprint"] == corpus_fingerprint and listed_files(previous) <= present:
+            Checkpoint(store).clear()  # remains if the run was killed just after it wrote the manifest
+            return Published(previous, store.url, reused=True)
         plans = _plans(workspace, inputs, settings)
         locations = read_locations(workspace, inputs.items, item_ids(plans), inputs.inspected)
         targets: list[ExportTarget] = []
         first_key = 0
         for plan in plans:
             targets.append(make_export_target(plan, locations, first_key, settings.signatures, settings.jpeg_quality))
-            first_key += len(plan.arranged.shard_samples)
+            first_key += len(plan.sample_order.shard_samples)
 
-        if earlier is None and not Checkpoint(store).exists():
+        if previous is None and not Checkpoint(store).exists():
             _check_overwrite(store, present, targets)
-        claim.stake()
-        tars = _remove_previous(store, earlier, targets)
-        job = _Job(workspace, store, claim, plans, targets, locations)
+        claim.acquire()
+        tars = _remove_previous(store, previous, targets)
+        job = _Export(workspace, store, claim, plans, targets, locations)
         job.write_tars(engine, tars, progress or (lambda done, total: None))
         claim.check()
         _check_unchanged(store, targets, tars)
-        manifest = job.write_manifest(inputs, settings, made_from, tars)
+        manifest = job.write_manifest(inputs, settings, corpus_fingerprint, tars)
         Checkpoint(store).clear()
     return Published(manifest, store.url, reused=False)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """The export job: what is to be written, and by which claim."""
+class _Export:
+    """The export of a corpus: its plans and targets, and the claim that permits it."""
 
     workspace: Workspace
     store: Store
@@ -106,8 +106,8 @@ class _Job:
     locations: Locations
 
     def write_tars(self, engine: Engine, tars: dict[str, dict[str, Tar]], progress: Callable[[int, int], None]) -> None:
-        """Write the tars that are not in `tars` (by dataset and name), and add them to it."""
-        total = sum(len(plan.arranged.shard_samples) for plan in self.plans)
+        """Writes the tars that are not in `tars` (by dataset and name), and adds them to it."""
+        total = sum(len(plan.sample_order.shard_samples) for plan in self.plans)
         progress(sum(map(len, tars.values())), total)
         items = [
             item
@@ -120,14 +120,18 @@ class _Job:
             progress(sum(map(len, tars.values())), total)
 
     def write_manifest(
-        self, inputs: PublishInput, settings: MixtureSettings, made_from: str, tars: Mapping[str, Mapping[str, Tar]]
+        self,
+        inputs: PublishInput,
+        settings: MixtureSettings,
+        corpus_fingerprint: str,
+        tars: Mapping[str, Mapping[str, Tar]],
     ) -> dict[str, Any]:
-        """Write the files beside the tars, the manifest last."""
+        """Writes all files except for the tars, the manifest last."""
         entries = {}
         for plan, target in zip(self.plans, self.targets, strict=True):
             ordered = [tars[target.name][name] for name in _names(plan)]
-            entries[target.name] = dataset_entry(plan, target.layout, ordered, settings.batch_size)
-        manifest = make_manifest(inputs, settings, made_from, entries)
+            entries[target.name] = dataset_entry(plan, target.sample_fields, ordered, settings.batch_size)
+        manifest = make_manifest(inputs, settings, corpus_fingerprint, entries)
         files = {f"{name}/{INDEX}": wids_index(name, entry["shards"]) for name, entry in entries.items()}
         files |= {BLEND: energon_blend(manifest["datasets"]), CARD: data_card(manifest)}
         self.claim.check()
@@ -138,14 +142,14 @@ class _Job:
             for path, data in files.items()
         ]
         self.store.publish(MANIFEST, to_json(manifest))
-        self.claim.check()  # else another run has taken some of this away, or will
+        self.claim.check()  # else another run has removed files of this one, or will
         return manifest
 
 
 def _check_unchanged(store: Store, targets: Sequence[ExportTarget], tars: Mapping[str, Mapping[str, Tar]]) -> None:
-    """Raise PublishError for tars that are not as they were written: another run wrote there, past every lock.
+    """Raises PublishError for tars that another run has overwritten in spite of the locks.
 
-    They are removed, so that the next run writes them. Receipts and sizes show another run.
+    They are removed, so that the next run writes them. Receipts and sizes reveal another run.
     """
     expected = {target.fingerprint for target in targets}
     checkpoint = Checkpoint(store)
@@ -158,13 +162,13 @@ def _check_unchanged(store: Store, targets: Sequence[ExportTarget], tars: Mappin
     if wrong:
         store.remove_all(wrong)
         raise PublishError(
-            f"{store.full(wrong[0])}: not as it was written ({len(wrong):,} such tars): another run writes into the "
+            f"{store.full(wrong[0])}: overwritten ({len(wrong):,} such tars): another run writes into the "
             "same folder; run this one again when that has ended"
         )
 
 
 def _fingerprint(inputs: PublishInput, settings: MixtureSettings) -> str:
-    """Of all that the corpus depends on, but for the versions of what made it."""
+    """Returns the fingerprint of everything that the corpus depends on, except for the versions of programs."""
     datasets = [asdict(dataset) for dataset in sorted(inputs.datasets, key=lambda dataset: dataset.name)]
     used = [dataset for dataset in datasets if dataset["name"] in settings.datasets]
     return fingerprint(
@@ -183,14 +187,14 @@ def _plans(workspace: Workspace, inputs: PublishInput, settings: MixtureSettings
     datasets = {dataset.name: dataset for dataset in inputs.datasets}
     unknown = sorted(set(settings.datasets) - set(datasets))
     if unknown:
-        raise PublishError(f"no dataset {', '.join(unknown)}; there is {', '.join(sorted(datasets)) or 'none'}")
+        raise PublishError(f"no dataset {', '.join(unknown)}; the datasets are {', '.join(sorted(datasets)) or 'none'}")
     plans = [plan_dataset(workspace, datasets[name], settings, inputs.names) for name in sorted(settings.datasets)]
     refuse_shared_pairs(plans)
     return plans
 
 
 def _names(plan: DatasetPlan) -> list[str]:
-    return [Tar.named(plan.dataset.name, shard) for shard in range(len(plan.arranged.shard_samples))]
+    return [Tar.named(plan.dataset.name, shard) for shard in range(len(plan.sample_order.shard_samples))]
 
 
 def _numbers(tars: dict[str, Tar]) -> set[int]:
@@ -198,41 +202,41 @@ def _numbers(tars: dict[str, Tar]) -> set[int]:
 
 
 def _check_overwrite(store: Store, present: set[str], targets: Sequence[ExportTarget]) -> None:
-    """Raise PublishError for files of others that a corpus would overwrite, in a folder without a corpus.
+    """Raises PublishError for foreign files that a corpus would overwrite, in a folder without a corpus.
 
-    A run that was killed at its first tar, or a manifest that was removed, leaves tars that begin as a corpus's do.
+    A run that was killed at its first tar, or a removed manifest, leaves tars that begin as those of a corpus do.
     """
     tars = [path for path in present if any(is_tar_of(target.name, path) for target in targets)]
-    foreign = [path for path in tars if path.endswith(".tar") and not _is_own_tar(store, path)]
+    foreign = [path for path in tars if path.endswith(".tar") and not _is_corpus_tar(store, path)]
     if not tars:
         foreign = list(present & {BLEND, CARD, *(f"{target.name}/{INDEX}" for target in targets)})
     if foreign:
-        raise PublishError(f"{store.full(min(foreign))}: is in the way, and of no corpus: choose another folder")
+        raise PublishError(f"{store.full(min(foreign))}: exists, and is of no corpus: choose another folder")
 
 
-def _is_own_tar(store: Store, path: str) -> bool:
+def _is_corpus_tar(store: Store, path: str) -> bool:
     with store.open(path) as tar:
         return re.match(rb"[0-9a-f]{32}\.json\0", tar.read(38)) is not None
 
 
 def _remove_previous(
-    store: Store, earlier: dict[str, Any] | None, targets: Sequence[ExportTarget]
+    store: Store, previous: dict[str, Any] | None, targets: Sequence[ExportTarget]
 ) -> dict[str, dict[str, Tar]]:
-    """Remove the corpus that lies there: its manifest, and all tars but those that the targets would write again.
+    """Removes the previous corpus: its manifest, and all tars except for those that the targets would write again.
 
-    Returns those, by dataset and name. Interrupted anywhere, it does the rest when it is called again: before the
-    manifest goes, its tars have receipts, and these go when their tars are gone.
+    Returns these, by dataset and name. It may be interrupted anywhere, and called again: receipts of all tars are
+    written before the manifest is removed, and are removed after their tars.
     """
     checkpoint = Checkpoint(store)
-    if earlier is not None:
-        for entry in earlier["datasets"].values():
+    if previous is not None:
+        for entry in previous["datasets"].values():
             checkpoint.carry_over(entry["fingerprint"], entry["shards"])
         store.remove(MANIFEST)
-    wanted = {target.fingerprint for target in targets}
-    for made_from in set(checkpoint.fingerprints()) - wanted:
-        paths = {tar.path for tar in checkpoint.finished(made_from).values()}
+    current = {target.fingerprint for target in targets}
+    for stale in set(checkpoint.fingerprints()) - current:
+        paths = {tar.path for tar in checkpoint.finished(stale).values()}
         store.remove_all(sorted(paths | {f"{path.rpartition('/')[0]}/{INDEX}" for path in paths}))
-        checkpoint.clear(made_from)
+        checkpoint.clear(stale)
     sizes = file_sizes(store)
     kept: dict[str, dict[str, Tar]] = {}
     for target in targets:

@@ -1,4 +1,4 @@
-"""Random negatives: they fill up a pair's hard negatives where too few were found."""
+"""Draws random negatives for pairs that have too few hard negatives."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpus.sampling import derive_seed, random_numbers
-from pipelines.publish.mixture import CandidatePairs, PublishError, SampleOrder
+from pipelines.publish.candidates import CandidatePairs
+from pipelines.publish.mixture import PublishError
 from pipelines.publish.pair_contents import PairContents
+from pipelines.publish.sample_order import SampleOrder
 
-_STEPS = 64  # donors that are tried one by one, for all pairs at once, before single pairs are searched for
+_STEPS = 64  # donors that are probed one by one, for all pairs at once, before single pairs are scanned for
 _FREQUENT = 32  # a content or a query is frequent if more than one donor of so many has it
 
 
 @dataclass(frozen=True, eq=False)
 class NegativeFill:
-    """The random negatives: as its negative number `slot`, `pair` gets the positive side of the pair `donor`."""
+    """The random negatives of a dataset: negative number `slot` of `pair` is the positive side of the pair `donor`."""
 
     pair: np.ndarray  # int64[k], in published order
     slot: np.ndarray  # int64[k]
@@ -24,27 +26,31 @@ class NegativeFill:
 
 
 def fill_negatives(
-    sides: PairContents,
+    contents: PairContents,
     candidates: CandidatePairs,
-    arranged: SampleOrder,
+    sample_order: SampleOrder,
     seed: int,
     related: np.ndarray | None = None,
 ) -> NegativeFill:
-    """Draws what is missing of each pair's negatives from the other pairs of its dataset, by `seed`.
+    """Draws the missing negatives of each pair from the other pairs of its dataset, by `seed`.
 
-    Never the pair's own content nor one of its clusters (`pipelines.pairs.clusters`: equal and nearly equal sides),
-    never what is a positive of an equal query, never a negative twice, never a pair of the same group, of the same
-    label or of a related one (`related`: int[m, 2], numbers of labels of which one contains the other). Where `sides`
-    tell the sources (the videos of clips), never one of the same source: there, the pairs themselves name what may be a
-    negative. Raises PublishError where no pair is left to draw.
+    Excluded are content that equals the pair's, or is in one of its clusters (`pipelines.pairs.clusters`: equal and
+    nearly equal sides); positives of an equal query; negatives that it has already; and pairs of the same group, of the
+    same label or of a related one (`related`: int[m, 2], numbers of labels of which one contains the other). Where
+    `contents` have sources (the videos of clips), also pairs of the same source, whose negatives the pairs name
+    themselves. Raises PublishError where no donor is left for a pair.
     """
-    used_keys = sides.negative_keys.copy()
+    used_keys = contents.negative_keys.copy()
     total, slots = used_keys.shape
-    ids = candidates.ids[:, arranged.chosen]
-    everyone, content, query = np.arange(total), sides.positive_key, sides.query_key
-    group, label, source = candidates.group[arranged.chosen], candidates.label[arranged.chosen], sides.source_key
+    ids = candidates.ids[:, sample_order.chosen]
+    all_pairs, content, query = np.arange(total), contents.positive_key, contents.query_key
+    group, label, source = (
+        candidates.group[sample_order.chosen],
+        candidates.label[sample_order.chosen],
+        contents.source_key,
+    )
     labels = int(candidates.label.max(initial=-1)) + 1
-    answers = _Answers.of(sides)
+    answers = _Answers.of(contents)
     related_codes = _both_ways(related, labels)
 
     def forbidden(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
@@ -57,13 +63,13 @@ def fill_negatives(
 
     def duplicate_content(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
         donor_content = content[donor]
-        same = (donor_content == content[pair]) | (donor_content == query[pair]) | answers.known(pair, donor)
-        donor_id = sides.positive_id[donor]  # equal within a cluster
-        same |= (donor_id == sides.positive_id[pair]) | (donor_id == sides.query_id[pair])
+        same = (donor_content == content[pair]) | (donor_content == query[pair]) | answers.contains(pair, donor)
+        donor_id = contents.positive_id[donor]  # equal within a cluster
+        same |= (donor_id == contents.positive_id[pair]) | (donor_id == contents.query_id[pair])
         return same | (donor_content[:, None] == used_keys[pair]).any(axis=1)
 
     def probe(pair: np.ndarray, order: np.ndarray, start: np.ndarray, steps: int) -> np.ndarray:
-        """The first donor of `order` that fits, from the place `start` on and in a circle; -1 for none in `steps`."""
+        """Returns the first donor that fits among `steps` of `order`, from `start` on and cyclically; -1 for none."""
         found, active = np.full(len(pair), -1, np.int64), np.arange(len(pair))
         for step in range(min(steps, len(order))):
             if not len(active):
@@ -75,10 +81,10 @@ def fill_negatives(
         return found
 
     def scan(pair: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """The donors that probing without end finds, -1 for none: it skips the frequent donors that can't fit."""
+        """Returns the donors that `probe` finds without a limit, -1 for none. Skips frequent donors that can't fit."""
         found = np.full(len(pair), -1, np.int64)
         for members in _group_by_keys(group[pair], label[pair], source[pair]):
-            order = np.flatnonzero(~forbidden(pair[members[:1]], everyone))
+            order = np.flatnonzero(~forbidden(pair[members[:1]], all_pairs))
             found[members] = probe(pair[members], order, np.searchsorted(order, start[members]), _STEPS)
             rest = members[found[members] < 0] if len(order) > _STEPS else members[:0]
             if not len(rest):
@@ -90,7 +96,7 @@ def fill_negatives(
                 one = rest[same[:1]]
                 without = ~np.isin(frequent.code, [n for n, each in enumerate(unusable) if each[same[0]]])
                 if excluded[same[0]] >= 0:
-                    without &= ~answers.known(pair[one], order)
+                    without &= ~answers.contains(pair[one], order)
                 fitting = order[without]
                 at = np.searchsorted(fitting, start[rest[same]])
                 found[rest[same]] = probe(pair[rest[same]], fitting, at, len(fitting))
@@ -98,10 +104,10 @@ def fill_negatives(
 
     donors = np.full((total, slots), -1, np.int64)
     for slot in range(slots):
-        pending = np.flatnonzero(sides.own_negatives <= slot)
-        # From a random pair onwards, in an order that is random itself.
+        pending = np.flatnonzero(contents.negative_counts <= slot)
+        # From a random pair on; the order of the pairs is random itself.
         start = (random_numbers(ids[:, pending], derive_seed(seed, slot)) % np.uint64(max(total, 1))).astype(np.int64)
-        found = probe(pending, everyone, start, _STEPS)
+        found = probe(pending, all_pairs, start, _STEPS)
         active = np.flatnonzero(found < 0)
         found[active] = scan(pending[active], start[active])
         if len(unfilled := np.flatnonzero(found < 0)):
@@ -125,18 +131,18 @@ class _Answers:
     pairs: np.ndarray  # int64, ascending: query * contents + content
 
     @staticmethod
-    def of(sides: PairContents) -> _Answers:
-        query = np.unique(sides.query_id, return_inverse=True)[1].astype(np.int64)
-        content = np.unique(sides.positive_key, return_inverse=True)[1].astype(np.int64)
+    def of(contents: PairContents) -> _Answers:
+        query = np.unique(contents.query_id, return_inverse=True)[1].astype(np.int64)
+        content = np.unique(contents.positive_key, return_inverse=True)[1].astype(np.int64)
         return _Answers(query, content, np.unique(query * len(content) + content))
 
-    def known(self, pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
-        """Whether the donor's positive is one of the pair's query: bool, as the two are broadcast."""
-        wanted = self.query[pair] * len(self.content) + self.content[donor]
-        return self.pairs[np.searchsorted(self.pairs, wanted).clip(max=len(self.pairs) - 1)] == wanted
+    def contains(self, pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
+        """Returns whether the donor's positive is also one of the pair's query: bool, broadcast over both."""
+        keys = self.query[pair] * len(self.content) + self.content[donor]
+        return self.pairs[np.searchsorted(self.pairs, keys).clip(max=len(self.pairs) - 1)] == keys
 
     def frequent(self, order: np.ndarray) -> np.ndarray:
-        """bool[queries]: those that many of the donors `order` have."""
+        """Returns which queries many of the donors `order` have: bool[queries]."""
         return np.bincount(self.query[order], minlength=len(self.query)) * _FREQUENT > len(order)
 
 
@@ -157,7 +163,7 @@ class _Frequent:
 
 
 def _group_by_keys(*keys: np.ndarray) -> list[np.ndarray]:
-    """Group places by equal keys: int64 arrays, none of them empty."""
+    """Groups positions by equal keys: int64 arrays, none of them empty."""
     order = np.lexsort(keys)
     new = np.zeros(len(order), np.bool_)
     for key in keys:
@@ -166,7 +172,7 @@ def _group_by_keys(*keys: np.ndarray) -> list[np.ndarray]:
 
 
 def _both_ways(related: np.ndarray | None, labels: int) -> np.ndarray:
-    """int64: one label's number times `labels`, plus the other's, for each pair of related labels in either order."""
+    """Encodes each pair of related labels, in either order, as one number times `labels` plus the other: int64."""
     if related is None or not len(related):
         return np.zeros(0, np.int64)
     one, other = related.astype(np.int64).T

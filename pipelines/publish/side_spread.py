@@ -1,4 +1,4 @@
-"""The order of a dataset without groups or labels: pairs with an equal query or an equal positive in different batches.
+"""Orders a dataset without groups or labels so that pairs with an equal query or positive are in different batches.
 
 Sides of which one kind repeats (the passages of questions, the pictures of captions) are spread as labels are. Where
 both repeat, the kind with more equal pairs is spread so, and pairs are then exchanged between batches as long as fewer
@@ -17,14 +17,14 @@ from pipelines.labels.batch_spread import label_spread_order
 
 Codes = npt.NDArray[np.int64]
 
-_TRIES = 64  # places that a pair is tried at
+_TRIES = 64  # places that are tried for a pair
 _ROUNDS = 4
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
 
 
 def repeated_sides(ids: npt.NDArray[np.uint64]) -> Codes:
-    """int64[n]: equal numbers for equal ids, -1 for an id that is there once."""
+    """Numbers equal ids equally; -1 for ids that occur once: int64[n]."""
     _, code, counts = np.unique(ids, return_inverse=True, return_counts=True)
     return np.where(counts[code] > 1, code, -1).astype(np.int64)
 
@@ -32,9 +32,9 @@ def repeated_sides(ids: npt.NDArray[np.uint64]) -> Codes:
 def side_spread_order(
     drawn: npt.NDArray[np.uint64], query: Codes, positive: Codes, batch_size: int
 ) -> npt.NDArray[np.int64] | None:
-    """int64[n]: the pairs in their order, cut into batches of `batch_size`; None where no side repeats.
+    """Orders the pairs, for batches of `batch_size`: int64[n]; None where no side repeats.
 
-    `drawn`: a number for each pair that looks random. `query`, `positive`: as `repeated_sides` gives them.
+    `drawn`: a pseudo-random number for each pair. `query`, `positive`: see `repeated_sides`.
     """
     first, second = (query, positive) if _meetings(query) > _meetings(positive) else (positive, query)
     if not (first >= 0).any():
@@ -46,7 +46,7 @@ def side_spread_order(
 
 
 def equal_in_batch(query: Codes, positive: Codes, batch_size: int) -> int:
-    """How many pairs, in this order, share a query or a positive with another pair of their batch."""
+    """Counts the pairs that, in this order, share a query or a positive with another pair of their batch."""
     met = np.zeros(len(query), np.bool_)
     for code in (query, positive):
         place = np.flatnonzero(code >= 0)
@@ -59,7 +59,7 @@ def equal_in_batch(query: Codes, positive: Codes, batch_size: int) -> int:
 
 
 def _meetings(code: Codes) -> int:
-    """How many pairs of pairs have this side in common."""
+    """Counts the pairs of pairs with this side in common."""
     counts = np.bincount(code[code >= 0]).astype(np.int64)
     return int((counts * (counts - 1)).sum())
 
@@ -67,13 +67,13 @@ def _meetings(code: Codes) -> int:
 def _exchange(
     order: npt.NDArray[np.int64], kinds: tuple[Codes, Codes], size: int, drawn: npt.NDArray[np.uint64]
 ) -> None:
-    """Exchange pairs of `order`, in place, while that makes fewer equal sides meet in a batch."""
+    """Exchanges pairs of `order`, in place, while that reduces the equal sides within batches."""
     batches = -(-len(order) // size)
     codes = [kind[order].tolist() for kind in kinds]
     held = [Counter(c * batches + at // size for at, c in enumerate(code) if c >= 0) for code in codes]
 
     def gain(at: int, other: int) -> int:
-        """By how many meetings there are fewer after an exchange of the pairs at two places."""
+        """The number of equal sides within batches that an exchange of the pairs at two places removes."""
         one, two, less = at // size, other // size, 0
         for of, many in zip(codes, held, strict=True):
             moved, replaced = of[at], of[other]

@@ -1,4 +1,4 @@
-"""Writing one tar of a corpus: media are read by range, ahead of what is written, a few MiB at a time."""
+"""Writes one tar of a corpus: media are read by range, a few MiB at a time, ahead of the writing."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from corpus.image.stock_reader import UndecodableError
 from corpus.media import TarWriter
 from corpus.storage import Store, storage_errors
 from pipelines.publish.checkpoint import Tar
+from pipelines.publish.images import rewrite_image
 from pipelines.publish.mixture import PublishError
-from pipelines.publish.pictures import written_anew
 
-_READ_AHEAD_ITEMS = 256  # at most so many items ...
-_READ_AHEAD_BYTES = 16 << 20  # ... and about so many bytes are read together from an object store; from a local disk
-_LOCAL_READ_AHEAD_BYTES = 1 << 20  # fewer, which stay in the processor's cache until they are hashed and written
-_FLUSH_BYTES = 16 << 20  # written between two flushes of a local file: a single one, at the end, would be waited for
+_READ_AHEAD_ITEMS = 256  # the most items of one read
+_READ_AHEAD_BYTES = 16 << 20  # about the bytes of one read from an object store
+# From a local disk fewer, which stay in the processor's cache until they are hashed and written.
+_LOCAL_READ_AHEAD_BYTES = 1 << 20
+_FLUSH_BYTES = 16 << 20  # between two flushes of a local file: a single one, at the end, would take long
 
 
 @dataclass
 class Sample:
-    """A sample before it is written: its key, its `json` member, and where its media lie."""
+    """A sample to write: its key, its `json` member, and the locations of its media."""
 
     key: str
     json: bytes
     ranges: list[tuple[str, int, int]]  # path, offset and size, in the order of the fields
-    rewrite: dict[int, int] = field(default_factory=dict)  # number of a range -> pHash, of images to be written anew
+    rewrite: dict[int, int] = field(default_factory=dict)  # number of a range -> pHash, of images to re-encode
 
 
 def write_tar(
@@ -43,39 +44,39 @@ def write_tar(
     jpeg_quality: int = JPEG_QUALITY,
     check: Callable[[], None] | None = None,
 ) -> Tar:
-    """Write the samples under `path`; `fields` are the names of each sample's media. Whole or absent.
+    """Writes the samples to a tar at `path`, atomically; `fields` are the names of each sample's media.
 
-    `jpeg_quality` is of images that are written anew; PublishError for one that can't be. `check` is called when all is
-    written, before the tar gets its name, which it doesn't if that raises.
+    `jpeg_quality` is for images that are re-encoded; raises PublishError where one can't be. `check` is called before
+    the tar gets its name; where it raises, no tar is published.
     """
     with (
         corpus.writer(path) as file,
         ThreadPoolExecutor(1) as reader,
         _Flusher(file, corpus.full(path), corpus.is_local) as flusher,
     ):
-        digested = _Digested(file)
-        tar = TarWriter(digested)  # type: ignore[arg-type]
+        digesting = _DigestingWriter(file)
+        tar = TarWriter(digesting)  # type: ignore[arg-type]
         remote = not media.is_local or any("://" in place[0] for sample in samples for place in sample.ranges)
         batches = list(_batches(samples, _READ_AHEAD_BYTES if remote else _LOCAL_READ_AHEAD_BYTES))
         contents = reader.submit(_read, media, batches[0], jpeg_quality)
         for batch, following in zip_longest(batches, batches[1:]):
-            found = iter(contents.result())
+            members = iter(contents.result())
             if following is not None:
                 contents = reader.submit(_read, media, following, jpeg_quality)
             for sample in batch:
                 tar.add(f"{sample.key}.json", sample.json)
                 for name, _ in zip(fields, sample.ranges, strict=True):
-                    tar.add(f"{sample.key}.{name}", next(found))
-            flusher.written(tar.position)
+                    tar.add(f"{sample.key}.{name}", next(members))
+            flusher.advance(tar.position)
         tar.close()
         if check is not None:
             check()
     name = path.rpartition("/")[2]
-    return Tar(name, len(samples), tar.position, digested.sha256.hexdigest(), digested.md5.hexdigest())
+    return Tar(name, len(samples), tar.position, digesting.sha256.hexdigest(), digesting.md5.hexdigest())
 
 
 def _batches(samples: Sequence[Sample], max_bytes: int) -> Iterator[list[Sample]]:
-    """Samples whose media are read together."""
+    """Groups samples whose media are read together."""
     batch: list[Sample] = []
     items = size = 0
     for sample in samples:
@@ -93,19 +94,19 @@ def _read(media: Store, batch: Sequence[Sample], jpeg_quality: int) -> list[byte
     contents = media.read_ranges([place for sample in batch for place in sample.ranges])
     first = 0
     for sample in batch:
-        for number, judged in sample.rewrite.items():
+        for number, phash in sample.rewrite.items():
             path, offset, _ = sample.ranges[number]
             try:
-                contents[first + number] = written_anew(contents[first + number], judged, jpeg_quality)
+                contents[first + number] = rewrite_image(contents[first + number], phash, jpeg_quality)
             except UndecodableError as error:
                 raise PublishError(
-                    f"{path}: the image at byte {offset} was judged, and is unreadable: {error}"
+                    f"{path}: the image at byte {offset} was inspected, but can't be decoded: {error}"
                 ) from error
         first += len(sample.ranges)
     return contents
 
 
-class _Digested:
+class _DigestingWriter:
     """A file that is hashed while it is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -120,7 +121,7 @@ class _Digested:
 
 
 class _Flusher:
-    """Flushes a local file to the disk while more of it is written."""
+    """The flusher of a local file: it writes the file to the disk in the background."""
 
     def __init__(self, file: IO[bytes], path: str, needed: bool) -> None:
         self._file = file
@@ -132,8 +133,8 @@ class _Flusher:
     def __enter__(self) -> _Flusher:
         return self
 
-    def written(self, position: int) -> None:
-        """Say how far the file is written."""
+    def advance(self, position: int) -> None:
+        """Flushes up to `position`, if that is far enough from the last flush."""
         if self._pool is not None and position - self._flushed >= _FLUSH_BYTES:
             self._wait()
             self._file.flush()
@@ -152,4 +153,4 @@ class _Flusher:
 
     def _wait(self) -> None:
         if self._running is not None:
-            self._running.result()  # a failed flush is said once, not again at the end
+            self._running.result()  # raises the error of a failed flush, once

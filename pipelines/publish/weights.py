@@ -1,6 +1,6 @@
-"""Weights: how often a trainer draws its batches from each dataset of a mixture.
+"""Computes the weights with which a trainer draws its batches from the datasets of a mixture.
 
-They are written into the manifest and the blend only: other weights, the same tars.
+They are written to the manifest and the blend only, so a change of weights changes no tar.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class WeightSettings(Settings):
-    """How the weights come about.
+    """Settings of the weights.
 
-    `by_hand`: each dataset has the weight that it is given. `proportional`: as many draws as samples, so that all
-    datasets are gone through equally often. `temperature`: n ** (1 / temperature) of n samples; 1 is proportional, and
+    `by_hand`: the weights in the settings of the datasets. `proportional`: as many draws as samples, so that all
+    datasets have the same number of epochs. `temperature`: n ** (1 / temperature) of n samples; 1 is proportional, and
     the higher, the more equal the datasets are (as in mT5, Xue et al., 2021). `convergence`: times the factor of the
     task, so that tasks that converge slowly are resampled, that is, drawn more often than their size says.
     """
@@ -41,7 +41,7 @@ class WeightSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _read_file(cls, data: Any) -> Any:
-        """The file's content becomes part of the table, and so of the fingerprint. The file's name doesn't."""
+        """Adds the content of the file to the table, and so to the fingerprint, of which the file's name is no part."""
         if not isinstance(data, dict) or not isinstance(data.get("file"), str) or not data["file"]:
             return data
         read = {str(task): factor for task, factor in load_settings(data["file"], _Table).root.items()}
@@ -70,12 +70,12 @@ _OF_RULE = {
 
 
 class _Table(RootModel[dict[Task, Factor]]):
-    """What a file of factors holds."""
+    """The content of a file of factors."""
 
 
 @dataclass(frozen=True)
 class DatasetSize:
-    """The size of a dataset, and all else that its weight depends on."""
+    """The size of a dataset, and the settings that its weight depends on."""
 
     task: Task
     samples: int  # those that are published
@@ -84,17 +84,17 @@ class DatasetSize:
 
 
 def dataset_weights(settings: WeightSettings, datasets: Mapping[str, DatasetSize]) -> dict[str, float]:
-    """The weight of each dataset: by hand as it was given, by every other rule such that they add up to 1.
+    """Computes the weight of each dataset: by hand that of its settings, by every other rule normalized to a sum of 1.
 
-    A dataset's own weight multiplies what the rule says of it, and `repeats` its number of samples.
+    The weight of a dataset's settings multiplies that of the rule, and `repeats` its number of samples.
     """
     if settings.rule == "by_hand":
-        return {name: drawn.by_hand for name, drawn in datasets.items()}
-    found = {name: drawn.by_hand * _by_size(settings, drawn) for name, drawn in datasets.items()}
+        return {name: size.by_hand for name, size in datasets.items()}
+    found = {name: size.by_hand * _by_size(settings, size) for name, size in datasets.items()}
     total = sum(found.values()) or 1.0
     return {name: float(f"{weight / total:.{_DIGITS}g}") for name, weight in found.items()}
 
 
-def _by_size(settings: WeightSettings, drawn: DatasetSize) -> float:
-    factor = settings.table.get(drawn.task, settings.otherwise) if settings.rule == "convergence" else 1.0
-    return float(factor * (drawn.samples * drawn.repeats) ** (1 / settings.temperature))
+def _by_size(settings: WeightSettings, size: DatasetSize) -> float:
+    factor = settings.table.get(size.task, settings.otherwise) if settings.rule == "convergence" else 1.0
+    return float(factor * (size.samples * size.repeats) ** (1 / settings.temperature))

@@ -10,12 +10,10 @@ import numpy as np
 
 from corpus.item_ids import join_id
 from corpus.schema import item_id
-from pipelines.publish.mixture import (
-    arrange,
-    read_candidate_pairs,
-)
+from pipelines.publish.candidates import read_candidate_pairs
 from pipelines.publish.pair_contents import read_pair_contents
 from pipelines.publish.random_negatives import fill_negatives
+from pipelines.publish.sample_order import arrange
 from tests.helpers.pair_clusters import clustered
 from tests.helpers.small_worlds import World
 
@@ -37,12 +35,12 @@ def filled_negatives(
     world = World(str(folder))
     pairs = clustered(world.workspace, world.write_pairs("laion", rows, tables))
     candidates = read_candidate_pairs(world.workspace, pairs)
-    arranged = arrange(candidates, None, 1000, 0)
-    sides = read_pair_contents(world.workspace, pairs, candidates, arranged, negatives)
+    sample_order = arrange(candidates, None, 1000, 0)
+    contents = read_pair_contents(world.workspace, pairs, candidates, sample_order, negatives)
     labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
-    fill = fill_negatives(sides, candidates, arranged, seed, labels)
+    fill = fill_negatives(contents, candidates, sample_order, seed, labels)
     by_id = {row["pair_id"]: row for row in rows}
-    ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
+    ordered = [by_id[join_id(candidates.ids[:, at])] for at in sample_order.chosen]
     return [(ordered[p], s, ordered[d]) for p, s, d in zip(fill.pair, fill.slot, fill.donor, strict=True)]
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from corpus.execution import FinalizeJob, ShardTask, ShuffleMapJob
 from corpus.workspace import Workspace
 from pipelines.pairs.clusters import PairClusters, PairClustersSettings
-from pipelines.publish.pair_tables import PairTable
+from pipelines.publish.candidates import PairTable
 from pipelines.runner import finalize_tasks
 
 

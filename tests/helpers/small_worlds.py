@@ -152,8 +152,8 @@ class World:
         funnel = {
             "web": {"rows_in": 10, "kept": 6, "removed": {"download": {"http_404": 3}, "quality": {"blurred": 1}}}
         }
-        made_by = {"rzen-corpus": "0.1.0"}
-        return PublishInput("tiny", tuple(self.datasets), tuple(self.items), funnel, made_by, self.inspected)
+        versions = {"rzen-corpus": "0.1.0"}
+        return PublishInput("tiny", tuple(self.datasets), tuple(self.items), funnel, versions, self.inspected)
 
 
 def mixture(corpus: object, datasets: dict[str, dict[str, Any]], **settings: Any) -> MixtureSettings:

@@ -97,7 +97,7 @@ def test_a_whole_round(web: Web, undisturbed: Path, tmp_path: Path) -> None:
     assert "sound" in sound.stdout
     assert call("verify", tmp_path / "corpus", "--reader", "webdataset").stdout == sound.stdout
     unknown = call("verify", tmp_path / "corpus", "--reader", "tfrecord")
-    assert (unknown.returncode, "--reader tfrecord: there are own, webdataset" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "--reader tfrecord: there are builtin, webdataset" in unknown.stderr) == (2, True)
     assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
 
     tar = sorted((tmp_path / "corpus/laion").glob("*.tar"))[0]

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.publish import verify
-from pipelines.publish.verify import unplayable
+from pipelines.publish import tar_check
+from pipelines.publish.tar_check import unplayable
 from tests.helpers.changing import KINDS, changing_video, sounding_video
 from tests.helpers.clip_shards import contents, moment, run_clips, video_row
 from tests.helpers.videos import Shot, make_video
@@ -208,7 +208,7 @@ def test_verify_bounds_what_it_opens(tmp_path: Path, monkeypatch: pytest.MonkeyP
     make_video(tmp_path / "film.mp4", [Shot(30)], size=(64, 48))
     data = (tmp_path / "film.mp4").read_bytes()
     assert unplayable(data, opened=True) == ""
-    monkeypatch.setattr(verify, "_MOST_WORK_S", 0.0)
+    monkeypatch.setattr(tar_check, "_MAX_WORK_S", 0.0)
     assert unplayable(data, opened=True).startswith("time_budget")
 
 

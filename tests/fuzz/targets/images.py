@@ -23,7 +23,7 @@ from corpus.schema import Status, table_schema
 from filters.image_stats import Inspect, InspectSettings, inspect_image
 from pipelines.download.images import DownloadSettings, items_table, store_image
 from pipelines.download.reencode import ReencodeSettings
-from pipelines.publish.pictures import judged_as, near, shown_hash, stock_picture, written_anew
+from pipelines.publish.images import matches_inspection, rewrite_image, same_picture, stock_hash, stock_pixels
 
 from ..formats import box_size, png_checksums
 from ..target import Reader, Target, Unexpected
@@ -181,8 +181,10 @@ def _published(folder: Path) -> Reader:
         row = inspect_image(data, settings.max_pixels, settings.max_side_px)
         if row["status"] != Status.KEPT:
             return row["reason"]
-        made = written_anew(data, row["phash"], JPEG_QUALITY) if row["rewrite"] else data
-        if not near(shown_hash(stock_picture(made)), row["phash"]) and not judged_as(made, row["phash"]):
+        made = rewrite_image(data, row["phash"], JPEG_QUALITY) if row["rewrite"] else data
+        if not same_picture(stock_hash(stock_pixels(made)), row["phash"]) and not matches_inspection(
+            made, row["phash"]
+        ):
             raise Unexpected(f"{row['format']} {row['mode']}: a stock reader shows another picture")
         return len(made)
 

@@ -105,7 +105,7 @@ def test_without_locks_the_last_one_wins_and_the_one_before_stops(memory_store: 
         publish(world.workspace, world.given(), settings, InlineEngine())
         assert verify(corpus).faults == []
 
-    with pytest.raises(PublishError, match=f"another run is publishing into {corpus}: this one has stopped"):
+    with pytest.raises(PublishError, match=f"another run is publishing into {corpus}: this run has stopped"):
         publish(world.workspace, world.given(), mixture(corpus, {"laion": {}}), Overtaken(after, overtake))
     assert verify(corpus).faults == [], "what reported success is sound still"
     again = publish(world.workspace, world.given(), mixture(corpus, {"laion": {"pairs": pairs}}), InlineEngine())
@@ -124,7 +124,7 @@ def test_a_tar_that_another_run_wrote_last_is_found_and_written_again(memory_sto
         Checkpoint(store).add("beef", Tar("laion-000002.tar", 4, 10_240, "ab" * 32, "cd" * 16))
 
     for what, wrong in ((other_bytes, "laion-000001.tar"), (receipt, "laion-000002.tar")):
-        with pytest.raises(PublishError, match=f"{wrong}: not as it was written .*another run"):
+        with pytest.raises(PublishError, match=f"{wrong}: overwritten .*another run"):
             publish(world.workspace, world.given(), settings, Overtaken(6, what))
         assert not store.exists("manifest.json")
         assert not store.exists(f"laion/{wrong}")

@@ -69,7 +69,7 @@ def test_cells_do_not_break_their_table() -> None:
     entry |= {"repeats": 1, "batch_rule": "single_dataset", "fields": ["json"], "warnings": [], "negatives": 0}
     entry |= {"random_negatives": 0, "sources": ["web"], "kept_pairs": 1, "repeated_pairs": 0}
     entry |= {"equal_sides_in_batch": 1234}
-    manifest = {"name": "n", "datasets": {"d": entry | {"licence": "a | b\nc"}}, "funnel": {}, "made_by": {}}
+    manifest = {"name": "n", "datasets": {"d": entry | {"licence": "a | b\nc"}}, "funnel": {}, "versions": {}}
     card = data_card(manifest | {"fingerprint": "f", "seed": 0}).decode()
     assert "| d | web | a \\| b c |" in card
     assert "No dataset has hard negatives." in card

@@ -49,17 +49,17 @@ def test_pairs_with_equal_sides_are_in_different_batches(tmp_path: Path) -> None
     def published(batch_size: int) -> tuple[DatasetPlan, list[tuple[str, str]]]:
         settings = mixture("unused", {"laion": {"negatives": 2}}, batch_size=batch_size)
         plan = plan_dataset(world.workspace, given, settings, load_names())
-        ids = plan.candidates.ids[:, plan.arranged.chosen]
+        ids = plan.candidates.ids[:, plan.sample_order.chosen]
         return plan, [text_of[join_id(ids[:, at])] for at in range(50)]
 
     plan, order = published(10)
     assert all(len({passage for _, passage in order[at : at + 10]}) == 10 for at in range(0, 50, 10))
-    assert (plan.arranged.sides_spread, plan.arranged.equal_sides) == (True, 0)
+    assert (plan.sample_order.sides_spread, plan.sample_order.equal_sides) == (True, 0)
     assert sorted(order) == sorted(text_of.values())
-    for pair, donor in zip(plan.fill.pair, plan.fill.donor, strict=True):
+    for pair, donor in zip(plan.negative_fill.pair, plan.negative_fill.donor, strict=True):
         assert order[pair][1] != order[donor][1]
     crowded, _ = published(25)
-    assert crowded.arranged.equal_sides == 50
+    assert crowded.sample_order.equal_sides == 50
     assert crowded.fingerprint != plan.fingerprint
 
 
@@ -131,7 +131,7 @@ def test_an_item_that_lies_nowhere_is_named(tmp_path: Path) -> None:
     world = World(str(tmp_path))
     world.dataset("laion", [image_pair("laion", "a cat", item_id(b"gone"))])
     plan = planned(world)
-    with pytest.raises(PublishError, match=f"item {item_id(b'gone').hex()} lies"):
+    with pytest.raises(PublishError, match=f"item {item_id(b'gone').hex()} "):
         make_export_target(plan, read_locations(world.workspace, [], item_ids([plan])), 0)
 
 
@@ -144,19 +144,19 @@ def several(dataset: str, text: str, items: list[bytes], negatives: list[list[by
 def test_items_of_two_kinds_at_the_same_place_of_a_side_are_refused(tmp_path: Path) -> None:
     world = World(str(tmp_path))
     images, videos = world.pictures(4), world.store([b"one", b"two"], "mp4")
-    sides = [[images[0], videos[0]], [images[1], videos[1]]]
-    given = world.dataset("clips", [several("clips", str(n), items, []) for n, items in enumerate(sides)])
+    contents = [[images[0], videos[0]], [images[1], videos[1]]]
+    given = world.dataset("clips", [several("clips", str(n), items, []) for n, items in enumerate(contents)])
     plan = planned(world)
     target = make_export_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
-    assert target.layout.fields == ("positive.jpg", "positive.mp4")
+    assert target.sample_fields.fields == ("positive.jpg", "positive.mp4")
     world.datasets[:] = [replace(given, modality=Modality.CLIP)]
     as_clips = planned(world)
     assert as_clips.fingerprint != plan.fingerprint
     target = make_export_target(as_clips, read_locations(world.workspace, world.items, item_ids([plan])), 0)
-    assert target.layout.fields == ("positive.frame_00.jpg", "positive.mp4")
+    assert target.sample_fields.fields == ("positive.frame_00.jpg", "positive.mp4")
     world.datasets.clear()
-    sides[1] = [images[2], images[3]]
-    world.dataset("mixed", [several("mixed", str(n), items, []) for n, items in enumerate(sides)])
+    contents[1] = [images[2], images[3]]
+    world.dataset("mixed", [several("mixed", str(n), items, []) for n, items in enumerate(contents)])
     plan = planned(world)
     with pytest.raises(PublishError, match="dataset mixed: its items number 1 as positive are jpg and mp4"):
         make_export_target(plan, read_locations(world.workspace, world.items, item_ids([plan])), 0)
@@ -183,12 +183,15 @@ def test_random_negatives_and_batches_follow_the_users_names_of_labels(tmp_path:
     )
     settings = mixture("c", {"laion": {"negatives": 3}}, batch_size=4)
     plan = plan_dataset(world.workspace, given, settings, load_names(tmp_path / "names.yaml"))
-    label = [plan.candidates.labels[code] for code in plan.candidates.label[plan.arranged.chosen]]
+    label = [plan.candidates.labels[code] for code in plan.candidates.label[plan.sample_order.chosen]]
     tools, met = (
         {"hammer", "mallet"},
-        {(label[pair], label[donor]) for pair, donor in zip(plan.fill.pair, plan.fill.donor, strict=True)},
+        {
+            (label[pair], label[donor])
+            for pair, donor in zip(plan.negative_fill.pair, plan.negative_fill.donor, strict=True)
+        },
     )
-    assert len(plan.fill.pair) == 3 * 40
+    assert len(plan.negative_fill.pair) == 3 * 40
     assert all((one in tools) != (other in tools) for one, other in met)
     for first in range(0, 40, 4):
         assert sum(one in tools for one in label[first : first + 4]) == 2

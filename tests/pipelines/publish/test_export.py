@@ -148,9 +148,9 @@ def test_a_large_export_is_cut_into_more_partitions_than_a_small_one(
 ) -> None:
     world = World(str(tmp_path / "work"))
     world.captions("laion", 40)
-    monkeypatch.setattr(export, "_FEWEST_PARTITIONS", 2)
+    monkeypatch.setattr(export, "_MIN_PARTITIONS", 2)
     for samples_of_partition, partitions in ((8, 5), (16_000, 2)):
-        monkeypatch.setattr(export, "_SAMPLES_OF_PARTITION", samples_of_partition)
+        monkeypatch.setattr(export, "_SAMPLES_PER_PARTITION", samples_of_partition)
         engine = InlineEngine()
         settings = mixture(tmp_path / str(partitions), {"laion": {}})
         publish(world.workspace, world.given(), settings, engine)

@@ -63,7 +63,7 @@ def test_the_manifest_says_what_a_trainer_must_know(corpus: Path) -> None:
     }
     assert manifest["text"].startswith("instruction + text")
     assert manifest["funnel"]["web"]["removed"]["download"] == {"http_404": 3}
-    assert manifest["made_by"] == {"rzen-corpus": "0.1.0"}
+    assert manifest["versions"] == {"rzen-corpus": "0.1.0"}
     assert [file["name"] for file in manifest["files"]] == [
         "clips/index.json",
         "laion/index.json",
@@ -108,7 +108,7 @@ def test_what_is_written_can_be_read_again(corpus: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("text", ["[]", '{"schema_version": 2}', "{}", "not json"])
 def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(PublishError, match=r"not .*: choose another folder, or remove what lies there"):
+    with pytest.raises(PublishError, match=r"not .*: choose another folder, or remove its files"):
         read_manifest(Store(tmp_path))
 
 

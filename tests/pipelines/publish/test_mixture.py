@@ -13,17 +13,9 @@ from corpus.item_ids import join_id
 from corpus.schema import item_id
 from corpus.settings import SettingsError, parse_settings
 from pipelines.labels.vocabulary import load_names
-from pipelines.publish.mixture import (
-    BatchRule,
-    CandidatePairs,
-    MixtureSettings,
-    PublishError,
-    arrange,
-    arrange_dataset,
-    pack,
-    read_candidate_pairs,
-)
-from pipelines.publish.pair_tables import pair_tables
+from pipelines.publish.candidates import CandidatePairs, pair_tables, read_candidate_pairs
+from pipelines.publish.mixture import MixtureSettings, PublishError
+from pipelines.publish.sample_order import BatchRule, arrange, arrange_dataset, pack
 from tests.helpers.small_worlds import World, image_pair, mixture
 
 IMAGE = item_id(b"an image")
@@ -91,32 +83,32 @@ def test_a_larger_sample_begins_with_the_smaller_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "sizes"), [(10, [4, 4, 2]), (8, [4, 4]), (3, [3])])
 def test_shards_are_equal_save_the_last(tmp_path: Path, count: int, sizes: list[int]) -> None:
-    arranged = arrange(candidates(tmp_path, rows(count)), None, 4, 1)
-    assert arranged.shard_samples.tolist() == sizes
-    assert arranged.position.tolist() == [position for size in sizes for position in range(size)]
-    assert arranged.rule == BatchRule.SINGLE_DATASET
+    sample_order = arrange(candidates(tmp_path, rows(count)), None, 4, 1)
+    assert sample_order.shard_samples.tolist() == sizes
+    assert sample_order.position.tolist() == [position for size in sizes for position in range(size)]
+    assert sample_order.rule == BatchRule.SINGLE_DATASET
 
 
 def test_groups_lie_together_and_never_over_a_boundary(tmp_path: Path) -> None:
     sizes = [3, 5, 2, 7, 4, 6, 2, 3, 5, 4, 8, 2]
     found = candidates(tmp_path, grouped(sizes, singles=9))
-    arranged = arrange(found, None, 10, 1)
-    assert arranged.rule == BatchRule.GROUPED
-    assert arranged.unplaced == 0
-    assert arranged.shard_samples.tolist() == [10] * 6
-    groups = found.group[arranged.chosen]
+    sample_order = arrange(found, None, 10, 1)
+    assert sample_order.rule == BatchRule.GROUPED
+    assert sample_order.unplaced == 0
+    assert sample_order.shard_samples.tolist() == [10] * 6
+    groups = found.group[sample_order.chosen]
     for group in set(groups.tolist()) - {-1}:
         places = np.flatnonzero(groups == group)
         assert places.tolist() == list(range(places[0], places[-1] + 1))
-        assert len(set(arranged.shard[places])) == 1
-    assert sorted(arranged.chosen) == list(range(60))
+        assert len(set(sample_order.shard[places])) == 1
+    assert sorted(sample_order.chosen) == list(range(60))
 
 
 def test_groups_are_drawn_whole(tmp_path: Path) -> None:
     found = candidates(tmp_path, grouped([5] * 20, singles=0))
-    arranged = arrange(found, 23, 10, 1)
-    assert len(arranged.chosen) == 20
-    assert np.unique(found.group[arranged.chosen], return_counts=True)[1].tolist() == [5] * 4
+    sample_order = arrange(found, 23, 10, 1)
+    assert len(sample_order.chosen) == 20
+    assert np.unique(found.group[sample_order.chosen], return_counts=True)[1].tolist() == [5] * 4
 
 
 def test_a_big_group_is_as_likely_as_a_small_one(tmp_path: Path) -> None:
@@ -138,15 +130,15 @@ def test_a_group_that_no_shard_holds_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_what_would_make_shards_unequal_is_left_out_and_counted(tmp_path: Path) -> None:
     found = candidates(tmp_path, grouped([6, 6, 6, 5], singles=0))
-    arranged = arrange(found, None, 10, 1)
-    assert arranged.unplaced + len(arranged.chosen) == 23
-    assert len(set(arranged.shard_samples[:-1])) <= 1
+    sample_order = arrange(found, None, 10, 1)
+    assert sample_order.unplaced + len(sample_order.chosen) == 23
+    assert len(set(sample_order.shard_samples[:-1])) <= 1
 
 
 def test_nothing_to_arrange(tmp_path: Path) -> None:
     found = candidates(tmp_path, [])
-    arranged = arrange(found, 5, 10, 1)
-    assert (len(arranged.chosen), len(arranged.shard_samples), arranged.unplaced) == (0, 0, 0)
+    sample_order = arrange(found, 5, 10, 1)
+    assert (len(sample_order.chosen), len(sample_order.shard_samples), sample_order.unplaced) == (0, 0, 0)
 
 
 def test_where_the_corpus_lies_is_not_part_of_what_it_is() -> None:
@@ -170,12 +162,12 @@ def test_labels_are_spread_over_batches(tmp_path: Path) -> None:
     orders = []
     for number, tables in enumerate((made, made[::-1])):
         found = candidates(tmp_path / str(number), tables)
-        arranged = arrange_dataset(found, "laion", settings, load_names())
-        assert arranged.rule == BatchRule.LABEL_SPREAD
-        names = [found.labels[found.label[at]] for at in arranged.chosen]
+        sample_order = arrange_dataset(found, "laion", settings, load_names())
+        assert sample_order.rule == BatchRule.LABEL_SPREAD
+        names = [found.labels[found.label[at]] for at in sample_order.chosen]
         batches = [Counter(names[start : start + 12]) for start in range(0, 120, 12)]
         assert all(batch[name] == 3 for batch in batches for name in ("dog", "cat", "greyhound"))
-        orders.append([join_id(found.ids[:, at]) for at in arranged.chosen])
+        orders.append([join_id(found.ids[:, at]) for at in sample_order.chosen])
     assert orders[0] == orders[1]
     assert len(set(orders[0])) == 120
 

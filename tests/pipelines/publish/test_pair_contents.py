@@ -9,9 +9,10 @@ import pytest
 
 from corpus.item_ids import join_id
 from corpus.schema import item_id
-from pipelines.publish.mixture import PublishError, arrange, read_candidate_pairs
+from pipelines.publish.candidates import pair_tables, read_candidate_pairs
+from pipelines.publish.mixture import PublishError
 from pipelines.publish.pair_contents import PairContents, first_entries, read_pair_contents
-from pipelines.publish.pair_tables import pair_tables
+from pipelines.publish.sample_order import arrange
 from tests.helpers.small_worlds import World, image_pair
 
 
@@ -30,10 +31,12 @@ def read(
     world = World(str(folder))
     paths = world.write_pairs("laion", rows)
     candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
-    arranged = arrange(candidates, None, 100, 1)
+    sample_order = arrange(candidates, None, 100, 1)
     by_id = {row["pair_id"]: row for row in rows}
-    ordered = [by_id[join_id(candidates.ids[:, at])] for at in arranged.chosen]
-    return read_pair_contents(world.workspace, pair_tables(paths), candidates, arranged, negatives, sources), ordered
+    ordered = [by_id[join_id(candidates.ids[:, at])] for at in sample_order.chosen]
+    return read_pair_contents(
+        world.workspace, pair_tables(paths), candidates, sample_order, negatives, sources
+    ), ordered
 
 
 def named(sides: PairContents, role: str) -> list[bytes]:
@@ -50,7 +53,7 @@ def test_the_items_of_all_roles_are_read_by_table(tmp_path: Path) -> None:
     assert sides.counts == {"query": 0, "positive": 1, "negatives": 1}
     assert named(sides, "positive") == sorted(item(n) for n in range(5))
     assert named(sides, "negatives") == sorted(item(100 + 10 * n + k) for n in range(5) for k in range(min(n, 2)))
-    assert sides.own_negatives.tolist() == [min(len(row["negatives"]), 2) for row in ordered]
+    assert sides.negative_counts.tolist() == [min(len(row["negatives"]), 2) for row in ordered]
 
 
 def test_keys_are_equal_for_equal_content_only(tmp_path: Path) -> None:

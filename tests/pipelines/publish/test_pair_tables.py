@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.schema import PAIR_RELATIONS, table_schema
+from pipelines.publish.candidates import PairTable
 from pipelines.publish.mixture import DatasetInput
-from pipelines.publish.pair_tables import PairTable
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
 from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture

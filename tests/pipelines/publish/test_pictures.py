@@ -20,8 +20,15 @@ from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
 from filters.image_stats import inspect_image
-from pipelines.publish.pictures import NEAR_BITS, judged_as, near, shown_hash, stock_picture, written_anew
-from pipelines.publish.verify import see
+from pipelines.publish.images import (
+    NEAR_BITS,
+    check_image,
+    matches_inspection,
+    rewrite_image,
+    same_picture,
+    stock_hash,
+    stock_pixels,
+)
 
 MAX_PIXELS = 4_000_000
 PHOTOGRAPH = Picture(photographs()[0].pixels[:240, :330], "a photograph")
@@ -99,8 +106,8 @@ def kept(name: str, count: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
 def test_what_is_kept_of_damaged_files_is_read_and_shows_what_was_judged(name: str) -> None:
     wrong, seen = [], Counter[str]()
     for data, found in kept(name, 120 if name == "avif" else 250):
-        content = written_anew(data, found["phash"], 90) if found["rewrite"] else data
-        result = see(content, f"{found['phash']:016x}", found["rewrite"], stock_picture)
+        content = rewrite_image(data, found["phash"], 90) if found["rewrite"] else data
+        result = check_image(content, f"{found['phash']:016x}", found["rewrite"], stock_pixels)
         seen["kept"] += 1
         seen["damaged"] += result.damaged
         if result.fault or (result.damaged and name not in JPEGS):
@@ -113,8 +120,8 @@ def test_whole_files_show_what_was_judged_within_a_few_bits() -> None:
     for name, data in FILES.items():
         found = inspect_image(data, MAX_PIXELS)
         assert (found["status"], found["reason"]) == ("kept", ""), name
-        content = written_anew(data, found["phash"], 95) if found["rewrite"] else data
-        apart = (shown_hash(stock_picture(content)) ^ found["phash"]).bit_count()
+        content = rewrite_image(data, found["phash"], 95) if found["rewrite"] else data
+        apart = (stock_hash(stock_pixels(content)) ^ found["phash"]).bit_count()
         assert apart <= (4 if name in JPEGS else 2), (name, apart)
 
 
@@ -129,16 +136,16 @@ def test_photographs_at_a_fraction_of_their_size_are_near_those_at_full_size() -
             sized = image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))))
             sized.save(file, "JPEG", quality=quality, progressive=number % 2 == 0)
             found = inspect_image(file.getvalue(), MAX_PIXELS)
-            apart.append((shown_hash(stock_picture(file.getvalue())) ^ found["phash"]).bit_count())
+            apart.append((stock_hash(stock_pixels(file.getvalue())) ^ found["phash"]).bit_count())
     assert max(apart) <= NEAR_BITS
     assert np.mean(apart) < 2
 
 
 def test_another_picture_is_not_near() -> None:
     hashes = [perceptual_hashes(np.asarray(Image.fromarray(one.pixels).convert("L")))[0] for one in photographs()[:12]]
-    assert not any(near(one, other) for at, one in enumerate(hashes) for other in hashes[:at])
-    assert near(hashes[0], hashes[0] ^ 0xFF)
-    assert not near(hashes[0], hashes[0] ^ 0x1FF)
+    assert not any(same_picture(one, other) for at, one in enumerate(hashes) for other in hashes[:at])
+    assert same_picture(hashes[0], hashes[0] ^ 0xFF)
+    assert not same_picture(hashes[0], hashes[0] ^ 0x1FF)
 
 
 def test_a_flat_picture_is_written_without_loss_and_verified() -> None:
@@ -150,13 +157,13 @@ def test_a_flat_picture_is_written_without_loss_and_verified() -> None:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=60, exif=exif)
         found = inspect_image(file.getvalue(), MAX_PIXELS)
-        content = written_anew(file.getvalue(), found["phash"], 30)
-        assert near(shown_hash(stock_picture(content)), found["phash"])
+        content = rewrite_image(file.getvalue(), found["phash"], 30)
+        assert same_picture(stock_hash(stock_pixels(content)), found["phash"])
         plain = io.BytesIO()
         Image.fromarray(pixels).save(plain, "JPEG", quality=60)
         flat = inspect_image(plain.getvalue(), MAX_PIXELS)
-        assert judged_as(plain.getvalue(), flat["phash"])
-        seen = see(plain.getvalue(), f"{flat['phash']:016x}", False, stock_picture)
+        assert matches_inspection(plain.getvalue(), flat["phash"])
+        seen = check_image(plain.getvalue(), f"{flat['phash']:016x}", False, stock_pixels)
         assert (seen.fault, seen.damaged) == ("", False)
 
 
@@ -164,10 +171,10 @@ def test_what_shows_something_else_is_a_fault() -> None:
     judged = f"{inspect_image(FILES['png'], MAX_PIXELS)['phash']:016x}"
     other = io.BytesIO()
     Image.fromarray(photographs()[3].pixels).save(other, "PNG")
-    assert "shows another picture" in see(other.getvalue(), judged, False, stock_picture).fault
-    assert "shows another picture" in see(FILES["sixteen bits"], judged, False, stock_picture).fault
-    assert "shows another picture" in see(FILES["ink"], judged, False, stock_picture).fault
+    assert "shows another picture" in check_image(other.getvalue(), judged, False, stock_pixels).fault
+    assert "shows another picture" in check_image(FILES["sixteen bits"], judged, False, stock_pixels).fault
+    assert "shows another picture" in check_image(FILES["ink"], judged, False, stock_pixels).fault
     lying = f"{inspect_image(turned('JPEG'), MAX_PIXELS)['phash']:016x}"
-    assert "shows another picture" in see(turned("JPEG"), lying, False, stock_picture).fault
-    assert see(FILES["png"][:-2000], judged, False, stock_picture).fault.startswith("does not decode: OSError")
-    assert see(other.getvalue(), "", False, stock_picture).fault == ""
+    assert "shows another picture" in check_image(turned("JPEG"), lying, False, stock_pixels).fault
+    assert check_image(FILES["png"][:-2000], judged, False, stock_pixels).fault.startswith("does not decode: OSError")
+    assert check_image(other.getvalue(), "", False, stock_pixels).fault == ""

@@ -113,7 +113,7 @@ def test_files_that_are_of_no_corpus_are_not_overwritten(world: World, tmp_path:
     corpus = tmp_path / "corpus"
     (corpus / path).parent.mkdir(parents=True)
     (corpus / path).write_bytes(b"mine")
-    with pytest.raises(PublishError, match=f"{path}: is in the way"):
+    with pytest.raises(PublishError, match=f"{path}: exists, and is of no corpus"):
         publish(world.workspace, world.given(), mixture(corpus, BOTH), InlineEngine())
     assert files(corpus) == {path: b"mine"}
 
@@ -236,7 +236,7 @@ def test_a_corpus_in_an_object_store(store_url: str) -> None:
 @pytest.mark.parametrize(
     ("datasets", "said"),
     [
-        ({"laoin": {}}, "no dataset laoin; there is laion, more, none_kept"),
+        ({"laoin": {}}, "no dataset laoin; the datasets are laion, more, none_kept"),
         ({"none_kept": {}}, "dataset none_kept: it has no kept pairs"),
         ({"laion": {"negatives": 22}}, "dataset laion: .* no random negative"),
     ],

@@ -14,7 +14,8 @@ import pytest
 
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
-from pipelines.publish.verify import can_open_videos, unplayable, verify
+from pipelines.publish.tar_check import can_open_videos, unplayable
+from pipelines.publish.verify import verify
 from tests.helpers.clip_worlds import ClipWorld, small_mp4
 from tests.helpers.corpora import read_members, rewrite_tar
 from tests.helpers.damaging import damage
@@ -139,7 +140,7 @@ def test_times_that_are_no_part_of_a_video(corpus: Path) -> None:
     assert spoilt(both(start_s=5.0, end_s=5.0)) == ["positive: from 5.0 s to 5.0 s is no part of a video"]
     assert spoilt(both(start_s=-1.0, end_s=5.0)) == ["positive: from -1.0 s to 5.0 s is no part of a video"]
     assert spoilt(both(video="a/film.mp4")) == ["positive.video is 'a/film.mp4'"]
-    assert spoilt(lambda sample: sample["source"].update(end_s=999.0)) == ["source tells of another clip than positive"]
+    assert spoilt(lambda sample: sample["source"].update(end_s=999.0)) == ["source has another clip than positive"]
     [fault] = spoilt(lambda sample: sample["negatives"][1].update(start_s=999.0))
     assert fault.startswith("negatives[1]: from 999.0 s to ")
     assert spoilt(both(video="", start_s=0.0, end_s=0.0)) == []  # as of a set that gives frames without times
@@ -317,7 +318,8 @@ def test_a_video_that_is_damaged_in_the_middle(corpus: Path, tmp_path: Path) -> 
 def test_without_pyav_only_the_first_bytes_of_a_video_are_looked_at(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.publish.verify.can_open_videos", lambda: False)
+    for module in ("verify", "tar_check"):
+        monkeypatch.setattr(f"pipelines.publish.{module}.can_open_videos", lambda: False)
     assert faults_of(corpus, "positive.mp4", small_mp4(0)[:200]) == []
     assert "videos (not opened: PyAV is not installed)" in verify(str(corpus)).summary()
     assert faults_of(corpus, "positive.mp4", b"<html>" * 9) == [

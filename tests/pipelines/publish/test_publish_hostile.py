@@ -151,7 +151,7 @@ def test_a_manifest_is_not_read_beyond_what_one_can_be(
     folders: tuple[World, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, root = folders
-    monkeypatch.setattr("pipelines.publish.manifest.MOST_JSON_BYTES", 1000)
+    monkeypatch.setattr("pipelines.publish.manifest.MAX_JSON_BYTES", 1000)
     with pytest.raises(PublishError, match="not JSON: more than 1,000 bytes"):
         publish(world.workspace, world.given(), mixture(root / "corpus", {"laion": {}}), InlineEngine())
 
@@ -186,7 +186,7 @@ def test_a_list_of_earlier_tars_that_is_none_is_named(folders: tuple[World, Path
     path = root / "corpus/.progress/beef/earlier.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(listed if isinstance(listed, bytes) else listed.encode())
-    with pytest.raises(PublishError, match=r"beef/earlier\.json: not what an export leaves: .*; remove it"):
+    with pytest.raises(PublishError, match=r"beef/earlier\.json: not a file of an export: .*; remove it"):
         publish(world.workspace, world.given(), mixture(root / "corpus", {"laion": {}}), InlineEngine())
     assert (root / "other/secret.tar").exists()
 

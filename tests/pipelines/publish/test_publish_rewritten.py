@@ -130,5 +130,5 @@ def test_an_image_that_was_judged_and_is_gone_bad_stops_publishing_by_name(world
     [tar] = Path(spoilt.url).glob("media/web/*.tar")
     tar.write_bytes(tar.read_bytes().replace(data, b"\0" * len(data)))
     settings = mixture(tmp_path / "corpus", {"laion": {}})
-    with pytest.raises(PublishError, match=r"media/web/.*: the image at byte \d+ was judged, and is unreadable"):
+    with pytest.raises(PublishError, match=r"media/web/.*: the image at byte \d+ was inspected, but can.t be decoded"):
         publish(spoilt.workspace, spoilt.given(), settings, InlineEngine())

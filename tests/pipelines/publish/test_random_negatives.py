@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 
 from pipelines.publish import random_negatives as module
-from pipelines.publish.mixture import (
-    BatchRule,
-    CandidatePairs,
-    PublishError,
-    SampleOrder,
-)
+from pipelines.publish.candidates import CandidatePairs
+from pipelines.publish.mixture import PublishError
 from pipelines.publish.pair_contents import PairContents
 from pipelines.publish.random_negatives import fill_negatives
+from pipelines.publish.sample_order import BatchRule, SampleOrder
 from tests.helpers.cases import cases
 from tests.helpers.negative_rows import Row, filled_negatives, mined_negatives, numbered_item, positive_item
 from tests.helpers.small_worlds import image_pair
@@ -89,8 +86,8 @@ def test_sides_with_images_are_compared_by_these(tmp_path: Path) -> None:
     """Nearly equal texts beside different pictures are different positives. As queries alone they are nearly one."""
     text = "a photograph of the old harbour in the evening light with two boats and a gull over the water"
 
-    def captioned(n: int, **sides: Row) -> Row:
-        return image_pair("d", str(n), numbered_item(n), **sides)
+    def captioned(n: int, **contents: Row) -> Row:
+        return image_pair("d", str(n), numbered_item(n), **contents)
 
     positives = [
         captioned(n, positive={"instruction": "", "text": f"{text} {n}", "items": [numbered_item(n)]}) for n in range(6)
@@ -105,24 +102,24 @@ def test_sides_with_images_are_compared_by_these(tmp_path: Path) -> None:
 def test_frequent_answers_and_queries_leave_the_search_linear(one_query: bool) -> None:
     """Nearly all pairs have one of two answers, or one query: not each of them is compared with each."""
     pairs = 100_000
-    sides, found, arranged = drawn_sides(pairs, 1)
+    contents, found, sample_order = drawn_sides(pairs, 1)
     numbers = np.arange(pairs).astype(np.uint64) + np.uint64(1)
     answer = np.where(np.arange(pairs) < pairs - 40, numbers % np.uint64(2) + np.uint64(1), numbers + np.uint64(9))
     query = np.where(np.arange(pairs) < pairs - 40, np.uint64(1), numbers)
     none, minus = np.zeros(pairs, np.uint64), np.full(pairs, -1, np.int32)
-    sides = replace(
-        sides,
-        own_negatives=np.zeros(pairs, int),
+    contents = replace(
+        contents,
+        negative_counts=np.zeros(pairs, int),
         query_key=none,
         positive_key=numbers if one_query else answer,
         negative_keys=np.zeros((pairs, 1), np.uint64),
         source_key=none,
         query_id=query if one_query else numbers,
     )
-    found, arranged = replace(found, group=minus, label=minus), replace(arranged, chosen=np.arange(pairs))
-    fill = fill_negatives(sides, found, arranged, 1)
+    found, sample_order = replace(found, group=minus, label=minus), replace(sample_order, chosen=np.arange(pairs))
+    fill = fill_negatives(contents, found, sample_order, 1)
     assert len(fill.pair) == pairs
-    ids, shown_by = sides.query_id, sides.positive_key
+    ids, shown_by = contents.query_id, contents.positive_key
     assert not (ids[fill.pair] == ids[fill.donor]).any()
     assert not (shown_by[fill.pair] == shown_by[fill.donor]).any()
 
@@ -189,9 +186,9 @@ def drawn_sides(pairs: int, negatives: int, seed: int = 0) -> tuple[PairContents
     keys = random.integers(1, pairs + 2, (pairs, negatives)).astype(np.uint64)
     keys[np.arange(negatives) >= own[:, None]] = 0
     query, shown, source, whole = (random.integers(0, pairs + 2, pairs).astype(np.uint64) for _ in range(4))
-    arranged = SampleOrder(order, np.zeros(pairs, int), rows, 0, BatchRule.SINGLE_DATASET)
+    sample_order = SampleOrder(order, np.zeros(pairs, int), rows, 0, BatchRule.SINGLE_DATASET)
     shown += np.uint64(1)
-    return PairContents((), {}, own, query, shown, keys, source % np.uint64(5), whole, shown), found, arranged
+    return PairContents((), {}, own, query, shown, keys, source % np.uint64(5), whole, shown), found, sample_order
 
 
 @cases("seed", range(60))
@@ -210,13 +207,15 @@ def test_searching_gives_what_walking_on_would(seed: int, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("labels", "negatives"), [(1, 1), (2, 2)])
 def test_labels_that_leave_no_negative_are_said_of_very_many_pairs_too(labels: int, negatives: int) -> None:
     """A set of one label, and one of two whose positives are their names. Not each pair is tried with each."""
-    sides, found, arranged = drawn_sides(200_000, negatives)
+    contents, found, sample_order = drawn_sides(200_000, negatives)
     label = np.arange(200_000, dtype=np.int32) % labels
     content = (label if labels > 1 else np.arange(200_000)).astype(np.uint64) + np.uint64(1)
     found = replace(found, label=label, group=np.full_like(label, -1))
     none = np.zeros(200_000, np.uint64)
-    sides = replace(sides, own_negatives=np.zeros(200_000, int), query_key=none, positive_key=content, source_key=none)
-    sides = replace(sides, negative_keys=np.zeros((200_000, negatives), np.uint64), query_id=np.arange(200_000))
-    arranged = replace(arranged, chosen=np.arange(200_000))
+    contents = replace(
+        contents, negative_counts=np.zeros(200_000, int), query_key=none, positive_key=content, source_key=none
+    )
+    contents = replace(contents, negative_keys=np.zeros((200_000, negatives), np.uint64), query_id=np.arange(200_000))
+    sample_order = replace(sample_order, chosen=np.arange(200_000))
     with pytest.raises(PublishError, match=f"200000 of its 200000 pairs .* number {negatives - 1}"):
-        fill_negatives(sides, found, arranged, 1)
+        fill_negatives(contents, found, sample_order, 1)

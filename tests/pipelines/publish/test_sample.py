@@ -10,17 +10,15 @@ import pytest
 
 from corpus.schema import PAIR_SCHEMA, item_id
 from pipelines.publish.sample import (
-    Pictures,
+    MediaFacts,
     field_ext,
-    judged_pictures,
     make_sample_fields,
     media_fields,
-    named_media,
     random_negative,
     sample_jsons,
     to_bytes,
-    wrong_json,
 )
+from pipelines.publish.sample_schema import inspected_images, json_faults, named_media
 from tests.helpers.cases import cases
 from tests.helpers.small_worlds import image_pair
 
@@ -34,14 +32,14 @@ NEGATIVE = {"text": "", "items": [IMAGE], "score": 0.71, "origin": "mined"}
 def made(used: int = 1, rank: int | None = None, **columns: Any) -> dict[str, Any]:
     row = image_pair("laion", "a cat", IMAGE, **columns)
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
-    layout = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
-    pictures = {
-        name: Pictures([list(one["phash"]) for _ in range(3)], [list(one["rewritten"]) for _ in range(3)])
+    sample_fields = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
+    media_facts = {
+        name: MediaFacts([list(one["phash"]) for _ in range(3)], [list(one["rewritten"]) for _ in range(3)])
         for name, one in (("query", UNSEEN), ("positive", SHOWN), ("negatives", SHOWN))
     }
     if rank is not None:
         table = table.append_column("positive_rank", pa.array([rank], pa.int32()))
-    [sample] = sample_jsons(table, "laion", "image_retrieval", 1, layout, pictures)
+    [sample] = sample_jsons(table, "laion", "image_retrieval", 1, sample_fields, media_facts)
     return sample
 
 
@@ -81,8 +79,8 @@ def test_a_pair_becomes_the_promised_json() -> None:
     found = {name: ranked["negatives"][0][name] for name in SCORES}
     assert found == {**SCORES, "rank": 12, "positive_similarity": 0.62, "judge": 0.25}
     assert ranked["positive_rank"] == 3
-    assert wrong_json(ranked) == []
-    assert wrong_json(made(negatives=[NEGATIVE], in_batch_negatives=False)) == []
+    assert json_faults(ranked) == []
+    assert json_faults(made(negatives=[NEGATIVE], in_batch_negatives=False)) == []
 
 
 def test_ids_of_sides_do_not_depend_on_the_pair() -> None:
@@ -100,7 +98,7 @@ def test_nothing_is_null() -> None:
         {"url": "", "sha256": "", "licence": ""},
         [],
     )
-    assert wrong_json(sample) == []
+    assert json_faults(sample) == []
 
 
 def test_a_score_that_is_no_number_is_none() -> None:
@@ -139,8 +137,8 @@ def test_a_frame_beyond_the_hundredth_has_a_name_of_its_own() -> None:
 
 
 def test_fields_are_in_the_order_in_which_members_lie() -> None:
-    layout = make_sample_fields({"query": ["jpg"], "positive": ["jpg", "jpg"], "negatives": ["jpg"]}, 2)
-    assert layout.fields == (
+    sample_fields = make_sample_fields({"query": ["jpg"], "positive": ["jpg", "jpg"], "negatives": ["jpg"]}, 2)
+    assert sample_fields.fields == (
         *("query.jpg", "positive.frame_00.jpg", "positive.frame_01.jpg"),
         *("negative_0.jpg", "negative_1.jpg"),
     )
@@ -149,7 +147,7 @@ def test_fields_are_in_the_order_in_which_members_lie() -> None:
         *("positive.frame_00.jpg", "positive.mp4"),
         *("negative_0.frame_00.jpg", "negative_0.mp4"),
     )
-    assert (layout.frames, clips.frames) == (2, 1)
+    assert (sample_fields.frames, clips.frames) == (2, 1)
 
 
 def test_every_image_is_called_jpg_and_nothing_else_is() -> None:
@@ -160,8 +158,8 @@ def test_media_are_named_in_order() -> None:
     sample = made(negatives=[NEGATIVE])
     sample["negatives"].append(random_negative("00" * 16, "t", ("negative_1.jpg",), SHOWN))
     assert named_media(sample) == ["positive.jpg", "negative_0.jpg", "negative_1.jpg"]
-    assert judged_pictures(sample) == dict.fromkeys(named_media(sample), ("00c0ffee00c0ffee", True))
-    assert wrong_json(sample) == []
+    assert inspected_images(sample) == dict.fromkeys(named_media(sample), ("00c0ffee00c0ffee", True))
+    assert json_faults(sample) == []
 
 
 @cases(
@@ -192,26 +190,26 @@ def test_what_is_wrong_with_a_json_is_named(path: tuple[Any, ...], value: Any, s
     for step in path[:-1]:
         inner = inner[step]
     inner[path[-1]] = value
-    [fault] = wrong_json(sample)
+    [fault] = json_faults(sample)
     assert re.search(said, fault), fault
 
 
 def test_a_key_that_is_missing_or_out_of_order_is_named() -> None:
     sample = made()
     sample["label"] = sample.pop("label")
-    assert "expected keys" in wrong_json(sample)[0]
-    assert "expected keys" in wrong_json({})[0]
-    assert "expected keys" in wrong_json([])[0]
+    assert "expected keys" in json_faults(sample)[0]
+    assert "expected keys" in json_faults({})[0]
+    assert "expected keys" in json_faults([])[0]
 
 
 def test_clips_of_which_no_times_are_known_have_the_same_keys() -> None:
     """As a set gives them that has frames alone."""
     row = image_pair("films", "a cat", IMAGE, negatives=[NEGATIVE])
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
-    layout = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, 2, clip=True)
-    pictures = {name: Pictures([[""]] * 2, [[False]] * 2) for name in ("positive", "negatives")}
-    pictures["query"] = Pictures([[]], [[]])
-    [sample] = sample_jsons(table, "films", "video_retrieval", 1, layout, pictures)
+    sample_fields = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, 2, clip=True)
+    media_facts = {name: MediaFacts([[""]] * 2, [[False]] * 2) for name in ("positive", "negatives")}
+    media_facts["query"] = MediaFacts([[]], [[]])
+    [sample] = sample_jsons(table, "films", "video_retrieval", 1, sample_fields, media_facts)
     fields = ("negative_1.frame_00.jpg",)
     sample["negatives"].append(
         random_negative("00" * 16, "", fields, {"phash": [""], "rewritten": [False]}, None, True)
@@ -220,5 +218,5 @@ def test_clips_of_which_no_times_are_known_have_the_same_keys() -> None:
     for side in (sample["positive"], *sample["negatives"], sample["source"]):
         assert {name: side[name] for name in unknown} == unknown
     assert not unknown.keys() & sample["query"].keys()
-    assert wrong_json(json.loads(to_bytes(sample)), {"positive", "negatives"}) == []
-    assert "expected keys" in wrong_json(sample)[0]
+    assert json_faults(json.loads(to_bytes(sample)), {"positive", "negatives"}) == []
+    assert "expected keys" in json_faults(sample)[0]

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.publish import webdataset_reader
+from pipelines.publish import tar_check
 from pipelines.publish.manifest import to_json
 from pipelines.publish.publish import publish
-from pipelines.publish.verify import Reader, verify
+from pipelines.publish.tar_check import Reader
+from pipelines.publish.verify import verify
 from tests.helpers.corpora import Members, change_manifest, read_members, rewrite_tar
 from tests.helpers.raw_tars import END, block, header, sparse
 from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture, picture
@@ -88,8 +89,8 @@ def test_one_thread_finds_the_same(good: Path) -> None:
 
 def test_no_corpus_and_no_manifest(corpus: Path, tmp_path: Path) -> None:
     (corpus / "manifest.json").unlink()
-    assert_only_fault(corpus, "manifest.json: there is none")
-    assert_only_fault(tmp_path / "nowhere", "manifest.json: there is none")
+    assert_only_fault(corpus, "manifest.json: missing: the corpus")
+    assert_only_fault(tmp_path / "nowhere", "manifest.json: missing: the corpus")
     (corpus / "manifest.json").write_text("{")
     assert_only_fault(corpus, "manifest.json: not JSON")
 
@@ -106,18 +107,18 @@ def test_a_flipped_byte(corpus: Path) -> None:
 def test_a_tar_that_is_cut_off(corpus: Path) -> None:
     (corpus / LAION).write_bytes((corpus / LAION).read_bytes()[:2000])
     faults = verify(str(corpus)).faults
-    assert any(fault.startswith(f"{LAION}: not a whole tar") for fault in faults)
+    assert any(fault.startswith(f"{LAION}: not a complete tar") for fault in faults)
     assert any("2000 bytes, " in fault for fault in faults)
 
 
 def test_a_tar_that_is_none(corpus: Path) -> None:
     (corpus / LAION).write_bytes(b"<html>" * 1000)
-    assert any(fault.startswith(f"{LAION}: not a whole tar") for fault in verify(str(corpus)).faults)
+    assert any(fault.startswith(f"{LAION}: not a complete tar") for fault in verify(str(corpus)).faults)
 
 
 def test_files_that_are_missing_or_too_many(corpus: Path) -> None:
     (corpus / LAION).unlink()
-    assert_only_fault(corpus, f"^{LAION}: listed in the manifest, but it is not there")
+    assert_only_fault(corpus, f"^{LAION}: listed in the manifest, but missing")
     (corpus / "laion/laion-000007.tar").write_bytes(b"")
     (corpus / ".progress").mkdir()
     (corpus / ".progress/x").write_bytes(b"")
@@ -172,7 +173,7 @@ def test_an_image_that_does_not_decode(corpus: Path, content: bytes, why: str) -
 def test_a_key_that_is_there_twice_in_the_corpus(corpus: Path) -> None:
     first, second = read_members(corpus / LAION), read_members(corpus / "laion/laion-000001.tar")
     rewrite_tar(corpus, "laion/laion-000001.tar", [*first[:2], *second[2:]])
-    assert_only_fault(corpus, f"^laion/laion-000001.tar: {first[0][0][:32]}: this key is there more than once")
+    assert_only_fault(corpus, f"^laion/laion-000001.tar: {first[0][0][:32]}: repeated key")
 
 
 def test_members_that_do_not_lie_together(corpus: Path) -> None:
@@ -259,7 +260,7 @@ def test_a_group_over_a_shard_boundary(corpus: Path) -> None:
     at = groups[second].index("") if "" in groups[second] else 0
     edit_json(members, at, lambda sample: sample.update(group=of_first))
     rewrite_tar(corpus, second, members)
-    assert f"{second}: group {of_first!r} began in {first}" in verify(str(corpus)).faults
+    assert f"{second}: group {of_first!r} begins in {first}" in verify(str(corpus)).faults
 
 
 def test_a_group_that_is_torn_inside_a_shard(corpus: Path) -> None:
@@ -268,7 +269,7 @@ def test_a_group_that_is_torn_inside_a_shard(corpus: Path) -> None:
         edit_json(members, sample, lambda data, group=group: data.update(group=group))  # type: ignore[misc]
     rewrite_tar(corpus, LAION, members)
     key = members[4][0].partition(".")[0]
-    assert_only_fault(corpus, f"^{LAION}: {key}: group 'g' does not lie together")
+    assert_only_fault(corpus, f"^{LAION}: {key}: group 'g' is not consecutive")
 
 
 def test_an_empty_tar(corpus: Path) -> None:
@@ -350,7 +351,7 @@ def test_a_member_that_claims_what_is_not_there_is_refused(corpus: Path) -> None
 
 def test_a_member_that_is_too_large_is_not_held(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, content = max(read_members(corpus / LAION), key=lambda member: len(member[1]))
-    monkeypatch.setattr("pipelines.publish.verify._MOST_BYTES", len(content) - 1)
+    monkeypatch.setattr("pipelines.publish.tar_check._MAX_MEMBER_BYTES", len(content) - 1)
     key, _, field = name.partition(".")
     faults = verify(str(corpus)).faults
     assert any(f"{LAION}: {key}: {field}: {len(content)} bytes" in fault for fault in faults), faults
@@ -358,7 +359,7 @@ def test_a_member_that_is_too_large_is_not_held(corpus: Path, monkeypatch: pytes
 
 def test_bytes_after_the_end_of_a_tar_are_a_fault(corpus: Path) -> None:
     put_raw(corpus, LAION, (corpus / LAION).read_bytes() + block("more.txt", b"x") + END)
-    assert_only_fault(corpus, f"{LAION}: not a whole tar: .*bytes after the end")
+    assert_only_fault(corpus, f"{LAION}: not a complete tar: .*bytes after the end")
 
 
 def with_another_picture(members: Members) -> str:
@@ -374,7 +375,7 @@ def test_an_image_that_shows_something_else_than_was_judged(corpus: Path, reader
     key = with_another_picture(members)
     rewrite_tar(corpus, LAION, members)
     [fault] = verify(str(corpus), reader=reader).faults
-    assert re.search(rf"{LAION}: {key}: positive.jpg shows another picture than was judged: \d+ of the 64 bits", fault)
+    assert re.search(rf"{LAION}: {key}: positive.jpg shows another picture than was inspected: \d+ of the 64", fault)
 
 
 def test_webdataset_finds_what_the_own_reader_finds(good: Path, corpus: Path) -> None:
@@ -391,6 +392,6 @@ def test_webdataset_finds_what_the_own_reader_finds(good: Path, corpus: Path) ->
 
 
 def test_without_webdataset_it_says_what_to_install(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webdataset_reader.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(tar_check.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'rzen-corpus\[webdataset\]'"):
         verify(str(good), reader=Reader.WEBDATASET)

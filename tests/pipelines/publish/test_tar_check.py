@@ -9,8 +9,8 @@ import pytest
 import webdataset
 
 from corpus.image.stock_reader import UndecodableError
-from pipelines.publish import webdataset_reader
-from pipelines.publish.webdataset_reader import require_webdataset, webdataset_picture, webdataset_samples
+from pipelines.publish import tar_check
+from pipelines.publish.tar_check import require_webdataset, webdataset_pixels, webdataset_samples
 from tests.helpers.raw_tars import END, block
 from tests.helpers.readers import rgb_pixels
 from tests.helpers.small_worlds import picture
@@ -32,16 +32,16 @@ def test_what_the_library_cannot_read_is_one_error() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_pixels_are_those_of_the_library(kind: str) -> None:
     content = picture(3, kind)
-    pixels = webdataset_picture(content)
+    pixels = webdataset_pixels(content)
     assert pixels.shape == (16, 24, 3) and np.array_equal(pixels, rgb_pixels(content))
     [sample] = webdataset.decode("pil")([{"__key__": "a", "jpg": content}])
     assert np.array_equal(pixels, np.asarray(sample["jpg"]))
     with pytest.raises(UndecodableError):
-        webdataset_picture(content[: len(content) // 2])
+        webdataset_pixels(content[: len(content) // 2])
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     require_webdataset()
-    monkeypatch.setattr(webdataset_reader.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(tar_check.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'rzen-corpus\[webdataset\]'"):
         require_webdataset()

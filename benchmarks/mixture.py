@@ -54,7 +54,7 @@ class Kind:
     positive_items: int = 1
     texts: bool = False
     grouped: bool = False
-    own_negatives: int = 0  # at most
+    negative_counts: int = 0  # at most
     negatives: int = 0  # that the mixture asks for
 
 
@@ -62,7 +62,7 @@ KINDS = (
     Kind("text", Task.TEXT_RETRIEVAL, Modality.TEXT, 0.06, positive_items=0, texts=True, negatives=1),
     Kind("clips", Task.VIDEO_RETRIEVAL, Modality.CLIP, 0.05, grouped=True),
     Kind("images", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.40),
-    Kind("fused", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.49, query_items=1, own_negatives=2, negatives=2),
+    Kind("fused", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.49, query_items=1, negative_counts=2, negatives=2),
 )
 
 
@@ -111,7 +111,7 @@ def _shards(rows: int) -> Iterator[int]:
 
 
 def _roles(kind: Kind) -> dict[str, int]:
-    return {"query": kind.query_items, "positive": kind.positive_items, "negatives": kind.own_negatives}
+    return {"query": kind.query_items, "positive": kind.positive_items, "negatives": kind.negative_counts}
 
 
 def pair_table(kind: Kind, shard: int, rows: int, ids: dict[str, bytes], rng: np.random.Generator) -> pa.Table:
@@ -123,7 +123,7 @@ def pair_table(kind: Kind, shard: int, rows: int, ids: dict[str, bytes], rng: np
         "pair_id": _ids(rng.bytes(rows * ITEM_ID_BYTES)),
         "query": _side(ids["query"], kind.query_items, texts),
         "positive": _side(ids["positive"], kind.positive_items, texts),
-        "negatives": _negatives(ids["negatives"], kind.own_negatives, rows, rng),
+        "negatives": _negatives(ids["negatives"], kind.negative_counts, rows, rng),
         "group": pa.array([f"film {shard} {number}" for number in film] if kind.grouped else [""] * rows),
         "source_url": pa.array([f"video {shard} {number}" for number in film] if kind.grouped else [""] * rows),
         "status": pa.array(np.where(kept, "kept", "filtered")),

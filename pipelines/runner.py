@@ -28,6 +28,7 @@ from pipelines.publish.mixture import DatasetInput, PublishInput
 from pipelines.publish.publish import publish
 from pipelines.report.caption_stats import CaptionStats
 from pipelines.report.funnel import Funnel, funnels
+from pipelines.report.mining_stats import MiningStats
 from pipelines.report.progress import ProgressBars
 from pipelines.report.run_log import RunLog
 from pipelines.report.terminal import Terminal
@@ -135,7 +136,7 @@ class _Runner:
             return
         rows = 0
         counts: Counter[str] = Counter()  # by status
-        captions = CaptionStats()
+        captions, mining = CaptionStats(), MiningStats()
         outputs = {(p.task.source, p.task.shard): p.task.output for p in runnable}
         with self.progress.bar(step.name, len(runnable)) as bar:
             for outcome in self._outcomes(step, planned, runnable):
@@ -147,6 +148,7 @@ class _Runner:
                 self.ready.add(outputs[outcome.owner, outcome.shard])
                 rows += outcome.rows
                 captions.add(outcome)
+                mining.add(outcome)
                 if captions:
                     bar.set_text(captions.line(time.perf_counter() - start))
                 for key, n in outcome.counts.items():
@@ -157,6 +159,8 @@ class _Runner:
         if captions:
             self.progress.print_line(f"{step.name}: {captions.line(seconds)}")
             self.log.event("rates", step=step.name, seconds=round(seconds, 3), replicas=captions.record())
+        for line in mining.lines():
+            self.progress.print_line(f"{step.name}: {line}")
 
     def _runnable(
         self, step: Step, planned: Sequence[PlannedTable], todo: Sequence[PlannedTable]

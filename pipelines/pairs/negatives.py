@@ -110,6 +110,7 @@ class _Chooser:
         mined = self._mined(shard, dataset, pairs, given_sides, counts)
         size = self._mining.num_negatives
         lists = [[*own, *found[: max(0, size - len(own))]] for own, found in zip(given, mined, strict=True)]
+        counts["mined"] += sum(map(len, lists)) - counts["given"]
         counts["missing"] += sum(max(0, size - len(each)) for each in lists)
         shard.metrics[NEGATIVES] = dict(sorted(counts.items()))
         found = shard[NEIGHBOURS]
@@ -214,6 +215,11 @@ def _entries(lists: CandidateLists, choice: Choice, dataset: Dataset, rows: int)
 
 
 def _count(counts: Counter[str], choice: Choice, prefix: str) -> None:
-    """Counts candidates by what became of them, and those that each rule alone rejects, for the run's record."""
+    """Counts candidates by what became of them, for the run's log.
+
+    `rate/RULE` is the part that a rule alone rejects, times the candidates: so that it adds up over shards.
+    """
     counts.update({f"{prefix}{reason}": number for reason, number in choice.counts().items() if number})
     counts[f"{prefix}candidates"] += len(choice.reasons)
+    for rule, rate in choice.rates.items():
+        counts[f"{prefix}rate/{rule}"] += round(rate * len(choice.reasons))

@@ -141,6 +141,21 @@ def test_pictures_get_pictures_that_look_alike(home: Path) -> None:
         assert each["positive_rank"] == -1
 
 
+def test_what_was_chosen_and_left_out_is_in_the_runs_log(home: Path) -> None:
+    logs = [path.read_text().splitlines() for path in (home / "workspace/runs").glob("*.jsonl")]
+    outcomes = [json.loads(line) for log in logs for line in log]
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        if outcome.get("stage") == "negatives" and outcome["owner"] == "rivers":
+            for name, number in outcome["metrics"]["negatives"].items():
+                counts[name] = counts.get(name, 0) + number
+    assert (counts["mined"], counts["given"], counts.get("missing", 0)) == (13 * 3 - 6, 6, 0)
+    assert counts["positive_of_equal_query"] == 2, "the two answers to one question"
+    assert counts["own_positive"] == 13
+    left_out = counts["candidates"] - counts["chosen"] - counts["spare"]
+    assert left_out >= 15
+
+
 def test_a_second_run_has_nothing_to_do_and_a_changed_rule_redoes_only_the_choice(home: Path) -> None:
     config = parse_settings(settings(home), Config)
     assert {one.state for _, planned in plan_run(config, Selection()).steps for one in planned} == {"done"}

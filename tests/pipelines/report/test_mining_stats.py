@@ -1,0 +1,35 @@
+"""What is printed of mining: sums over shards, false negatives by reason, and rules that reject nearly everything."""
+
+from __future__ import annotations
+
+from corpus.execution import Outcome
+from pipelines.report.mining_stats import MiningStats
+
+
+def outcome(owner: str, **metrics: int) -> Outcome:
+    named = {name.replace("__", "/"): number for name, number in metrics.items()}
+    return Outcome(owner, "negatives", "000000", 10, {}, metrics={"negatives": named})
+
+
+def test_a_line_for_each_dataset_summed_over_its_shards() -> None:
+    stats = MiningStats()
+    stats.add(outcome("rivers", mined=1000, candidates=2000, given=3, given__own_positive=1, given__equal_text=1))
+    stats.add(outcome("rivers", mined=500, candidates=1000, given=2, given__own_positive=2, missing=7))
+    stats.add(outcome("lakes", mined=4, candidates=9, given=0, missing=0))
+    stats.add(Outcome("rivers", "inspect", "000000", 10, {}))
+    assert list(stats.lines()) == [
+        "lakes: 4 mined",
+        "rivers: 1,500 mined; 5 kept of those that the pairs came with; 4 were false (equal_text 1, "
+        "own_positive 3); 7 missing",
+    ]
+
+
+def test_a_rule_that_rejects_nearly_everything_is_named_with_its_rate() -> None:
+    stats = MiningStats()
+    stats.add(outcome("rivers", mined=1, candidates=100, rate__relative_margin=100, rate__perc_pos=60))
+    stats.add(outcome("rivers", mined=1, candidates=100, rate__relative_margin=68, rate__perc_pos=99))
+    assert list(stats.lines()) == ["rivers: 2 mined", "rivers: relative_margin alone rejects 84% of the candidates"]
+
+
+def test_nothing_is_printed_of_other_steps() -> None:
+    assert list(MiningStats().lines()) == []

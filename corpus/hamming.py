@@ -17,6 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from corpus.arrays import ranges
+
 HASH_BITS = 64
 MAX_RADIUS_BITS = 8
 
@@ -102,7 +104,7 @@ def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int
     """Near pairs inside large buckets: by bands of the bits that are not yet shared, where that pays."""
     free = HASH_BITS - shared
     parents = _prefix(words[starts], shared)
-    rows = np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
+    rows = ranges(starts, sizes)
     spans = _balanced_bands(words[rows], free, radius)
     work = np.zeros(len(starts))
     layouts = []

@@ -7,11 +7,12 @@ None of the 64-bit hashes is cryptographic.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from corpus.arrays import places_in_runs, string_bytes
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -34,7 +35,7 @@ def hash_strings(strings: pa.Array | pa.ChunkedArray, seed: int = 0) -> Hashes:
     if isinstance(strings, pa.ChunkedArray):
         parts = [hash_strings(chunk, seed) for chunk in strings.chunks]
         return np.concatenate(parts) if parts else np.empty(0, np.uint64)
-    offsets, data = _layout(strings)
+    offsets, data = string_bytes(strings)
     start = _start(seed)
     hashes = np.empty(len(strings), np.uint64)
     for first in range(0, len(strings), _BLOCK_ROWS):
@@ -66,6 +67,15 @@ def hash_words(words: Hashes, seed: int = 0) -> Hashes:
     for word in words:
         _absorb(states, word * _MULTIPLY_WORD)
     return mix64(states)
+
+
+def hash_lists(hashes: Hashes, lengths: npt.NDArray[np.int64]) -> Hashes:
+    """Returns a hash of each list, uint64[n], by the hashes of its entries in their order, list after list."""
+    places = places_in_runs(lengths).astype(np.uint64)
+    placed = mix64(hashes ^ mix64(_GOLDEN * (places + _U(1))))
+    sums = np.append(_U(0), np.cumsum(placed, dtype=np.uint64))  # whose overflow cancels out
+    ends = np.cumsum(lengths)
+    return mix64(sums[ends] - sums[ends - lengths] + lengths.astype(np.uint64))
 
 
 def mix64(numbers: Hashes) -> Hashes:
@@ -131,21 +141,3 @@ def _hash_block(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], sta
     hashes = np.empty_like(states)
     hashes[shortest_first] = mix64(states)
     return hashes
-
-
-def _layout(strings: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Returns the offsets (n + 1) of strings or binaries of any type, and the bytes that they point into."""
-    kind = strings.type
-    if pa.types.is_dictionary(kind):
-        return _layout(strings.dictionary_decode())
-    if kind == pa.string_view() or kind == pa.binary_view() or pa.types.is_fixed_size_binary(kind):
-        return _layout(strings.cast(pa.large_binary()))
-    small = pa.types.is_string(kind) or pa.types.is_binary(kind)
-    if not small and not (pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)):
-        raise TypeError(f"cannot hash a column of {kind}: it holds no strings")
-    _, offsets, data = strings.buffers()
-    if offsets is None or len(strings) == 0:
-        return np.zeros(1, np.int64), np.empty(0, np.uint8)
-    places: npt.NDArray[Any] = np.frombuffer(offsets, np.int32 if small else np.int64)
-    places = places[strings.offset : strings.offset + len(strings) + 1].astype(np.int64)
-    return places, np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)

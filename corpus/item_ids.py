@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
+from corpus.arrays import one_array
 from corpus.hashing import Hashes, hash_words
 from corpus.schema import ITEM_ID_BYTES
 
 
 def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Splits 16-byte ids into two numbers each, uint64[2, n], in the order of the bytes. ValueError for nulls."""
-    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    array = one_array(ids)
     if array.null_count:
         raise ValueError(f"{array.null_count} of {len(array)} ids are null")
     data = array.buffers()[1]

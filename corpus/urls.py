@@ -68,7 +68,9 @@ def urls_without_credentials(urls: pa.Array | pa.ChunkedArray) -> tuple[pa.Array
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = urls.combine_chunks() if isinstance(urls, pa.ChunkedArray) else urls
+    from corpus.arrays import one_array
+
+    values = one_array(urls)
     marked = pc.fill_null(pc.match_substring(values, "@"), False).to_numpy(zero_copy_only=False)
     at = np.flatnonzero(marked)
     given = values.take(pa.array(at)).to_pylist()

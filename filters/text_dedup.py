@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.arrays import one_array
 from corpus.hashing import mix64
 from corpus.schema import Status
 from corpus.stage import ROWS, Gives, Shard, ShuffleStage, SourceInfo
-from corpus.text.keys import list_keys, one_array, side_keys
+from corpus.text.keys import list_keys, side_keys
 from corpus.text.minhash import (
     Pairs,
     Shingles,

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
+from corpus.arrays import one_array
 from corpus.schema import Status
 from corpus.settings import Settings
 from corpus.stage import ROWS, Gives, MapStage, Shard
 from corpus.text.clean import TextCleanSettings, clean_texts
-from corpus.text.keys import one_array, side_keys
+from corpus.text.keys import side_keys
 from corpus.text.language import LANGUAGES, in_another_language
 from corpus.text.minhash import shingle_hashes
 from corpus.text.words import split_words

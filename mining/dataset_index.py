@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.item_ids import find_ids, split_ids, unique_ids
-from corpus.sides import side_ids
-from corpus.text.keys import one_array, text_keys
+from corpus.text.keys import one_array, side_ids, text_keys
 
 PAIR_COLUMNS = ("pair_id", "query", "positive", "group", "label", "status")
 CLUSTER_COLUMNS = ("query_cluster", "positive_cluster")

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.arrays import one_array
 from corpus.execution import ShardError
 from corpus.pool import PoolRead, PoolScope
 from corpus.schema import ITEM_ID
-from corpus.sides import side_ids
 from corpus.stage import ITEMS, Gives, MapStage, Shard, SourceInfo
-from corpus.text.keys import one_array
+from corpus.text.keys import side_ids
 from mining.encoders import Encoder, find_encoder
 from mining.settings import EmbedSettings
 from mining.side_images import SideImages, packed_ids

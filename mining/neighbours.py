@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.arrays import one_array
 from corpus.execution import ShardError
 from corpus.item_ids import split_ids
 from corpus.pool import Pool, PoolRead
 from corpus.schema import ITEM_ID
 from corpus.stage import Gives, MapStage, Shard, SourceInfo
-from corpus.text.keys import one_array
 from mining.embed import EMBED, PAIRS
 from mining.search import Neighbours as Found
 from mining.search import TopK, query_bytes

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpus.arrays import one_array
+
 Vectors = npt.NDArray[np.float16]  # [rows, dimension]
 
 _HALF_BYTES = 2
@@ -59,7 +61,7 @@ def column_vectors(column: pa.Array | pa.ChunkedArray) -> Vectors:
 
     What stands in the rows that are null is undefined; `column_valid` tells them.
     """
-    array = _one_array(column)
+    array = one_array(column)
     kind = array.type
     if pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float16():
         dimension, values = kind.list_size, array.values
@@ -78,7 +80,7 @@ def column_vectors(column: pa.Array | pa.ChunkedArray) -> Vectors:
 
 def column_valid(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     """Which rows of a column have a vector, bool[rows]."""
-    return np.asarray(_one_array(column).is_valid().to_numpy(zero_copy_only=False), bool)
+    return np.asarray(one_array(column).is_valid().to_numpy(zero_copy_only=False), bool)
 
 
 def parquet_options(schema: pa.Schema, packed: Collection[str]) -> dict[str, Any]:
@@ -171,9 +173,3 @@ def _buffer(vectors: Vectors) -> pa.Buffer:
 
 def _bitmap(valid: npt.NDArray[np.bool_]) -> pa.Buffer:
     return pa.py_buffer(np.packbits(valid, bitorder="little"))
-
-
-def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

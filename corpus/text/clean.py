@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.arrays import string_bytes
 from corpus.settings import Settings
 from corpus.text.html import CODE, mentions_html, strip_tags, unescape
 from corpus.text.mojibake import MAY_BE_MOJIBAKE, fix_mojibake
@@ -136,7 +137,7 @@ _BLOCK_ROWS = 4096  # some MiB of text at most as a rule: what is computed on th
 
 def _odd_in_ascii(texts: pa.Array, markup: bool) -> np.ndarray:
     """Rows with a control, what may be markup, two blanks, an empty line too many, or a blank at an end."""
-    offsets, data = _layout(texts)
+    offsets, data = string_bytes(texts)
     odd = np.zeros(len(texts), dtype=bool)
     for first in range(0, len(texts), _BLOCK_ROWS):
         places = offsets[first : first + _BLOCK_ROWS + 1]
@@ -169,15 +170,6 @@ def _is_odd(data: np.ndarray, at: np.ndarray) -> np.ndarray:
     fine |= (byte == ord("&")) & ~_BEGINS_ENTITY[after]
     fine |= (byte == ord("<")) & ~_BEGINS_TAG[after]
     return ~fine
-
-
-def _layout(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (length + 1, int64) into bytes."""
-    texts = texts.cast(pa.large_string())
-    _, offsets, data = texts.buffers()
-    if offsets is None or data is None or not len(texts):
-        return np.zeros(len(texts) + 1, np.int64), np.empty(0, np.uint8)
-    return np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1], np.frombuffer(data, np.uint8)
 
 
 def _true(flags: pa.Array) -> np.ndarray:

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.hashing import hash_strings, mix64
+from corpus.arrays import one_array
+from corpus.hashing import hash_lists, hash_strings, mix64
+from corpus.item_ids import split_ids
 
 _SPACE = r"[\s\p{Z}]+"
 _EDGES = r"^[\s\"']+|[\s\"'.,;:!?…。？！]+$"
@@ -61,12 +63,8 @@ def text_keys(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
 def list_keys(lists: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Returns a hash of each list of strings, in their order, uint64[n]; null is the empty list."""
     lists = one_array(lists)
-    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    ends = np.cumsum(counts)
-    places = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-    hashes = mix64(hash_strings(pc.list_flatten(lists), 3) ^ mix64(_GOLDEN * (places.astype(np.uint64) + np.uint64(1))))
-    sums = np.append(np.uint64(0), np.cumsum(hashes, dtype=np.uint64))  # whose overflow cancels out
-    return mix64(sums[ends] - sums[ends - counts] + counts.astype(np.uint64))
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return hash_lists(hash_strings(pc.list_flatten(lists), 3), lengths)
 
 
 def side_keys(sides: pa.Array | pa.ChunkedArray) -> np.ndarray:
@@ -76,8 +74,12 @@ def side_keys(sides: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return mix64(text_keys(pc.struct_field(sides, "text")) ^ mix64(images + _GOLDEN)[:, None])
 
 
-def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Returns a column as one array."""
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def side_ids(sides: pa.StructArray) -> np.ndarray:
+    """Returns the id of each side (a struct of `text` and `items`), uint64[2, n]: the same for equal sides.
+
+    It hashes the side's items, in their order, and its text in the form in which texts are compared.
+    """
+    items = sides.field("items")
+    lengths = items.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    content = np.stack([hash_lists(half, lengths) for half in split_ids(items.flatten())])
+    return mix64(text_keys(sides.field("text")).T ^ mix64(content + _GOLDEN))

@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.arrays import one_array, places_in_runs, ranges
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings
-from corpus.text.keys import normalize_for_comparison, one_array
+from corpus.text.keys import normalize_for_comparison
 from corpus.text.words import split_words_and_signs
 
 Pairs = tuple[np.ndarray, np.ndarray]  # two int64[m]: pair i is (first[i], second[i]), first[i] < second[i]
@@ -80,7 +81,7 @@ class Shingles:
         """The `most` smallest numbers of each set: a sample of it that other sets' samples can be compared with."""
         sizes = np.minimum(self.sizes, most)
         offsets = np.append(0, np.cumsum(sizes))
-        return Shingles(self.values[spread(self.offsets[:-1], sizes)], offsets)
+        return Shingles(self.values[ranges(self.offsets[:-1], sizes)], offsets)
 
     def to_lists(self) -> pa.Array:
         return pa.LargeListArray.from_arrays(self.offsets, pa.array(self.values))
@@ -92,11 +93,6 @@ class Shingles:
         return cls(pc.list_flatten(lists).to_numpy(), np.append(0, np.cumsum(sizes)))
 
 
-def spread(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The places start, start + 1 ... of each run of some sizes, one run after the other, int64."""
-    return np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
-
-
 def shingle_hashes(words: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
     """A hash of each run of `width` words, uint64, and how many each text has, int64[n].
 
@@ -106,7 +102,7 @@ def shingle_hashes(words: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]
     hashes = hash_strings(pc.list_flatten(words))
     ends = np.cumsum(counts)
     runs = np.maximum(counts - width + 1, np.minimum(counts, 1))
-    starts = spread(ends - counts, runs)
+    starts = ranges(ends - counts, runs)
     shortest = int(counts[counts > 0].min(initial=width))
     last = np.repeat(ends, runs) if shortest < width else None
     found = hashes[starts]
@@ -268,7 +264,7 @@ def jaccard(samples: Shingles, first: np.ndarray, second: np.ndarray, most: int)
     ends = np.concatenate([first, second])
     sizes = samples.sizes[ends]
     numbers = np.repeat(np.concatenate([pairs, pairs]), sizes)
-    numbers |= samples.values[spread(samples.offsets[ends], sizes)]
+    numbers |= samples.values[ranges(samples.offsets[ends], sizes)]
     numbers.sort()
     new = np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]
     union = numbers[new]
@@ -277,7 +273,7 @@ def jaccard(samples: Shingles, first: np.ndarray, second: np.ndarray, most: int)
     counts = np.bincount(pair, minlength=len(first))
     if len(sizes) and sizes.max() >= most:
         sampled = np.maximum(samples.sizes[first], samples.sizes[second]) >= most
-        rank = np.arange(len(union)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rank = places_in_runs(counts)
         counted = ~sampled[pair] | (rank < most)
         pair, twice = pair[counted], twice[counted]
         counts = np.bincount(pair, minlength=len(first))

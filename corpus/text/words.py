@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.text.keys import one_array
+from corpus.arrays import one_array, string_bytes
 
 _UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
 _WORD = r"\p{L}\p{N}\p{M}"
@@ -115,13 +115,11 @@ def _may_have_signs(texts: pa.Array) -> np.ndarray:
 
     Looks at bytes: at the first ones of signs, and at those of punctuation with a digit behind them, blanks aside.
     """
-    texts = texts.cast(pa.large_string())
-    _, offsets, data = texts.buffers()
+    places, data = string_bytes(texts)
     found = np.zeros(len(texts), dtype=bool)
-    if offsets is None or data is None or not data.size:
+    if not len(data):
         return found
-    places = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    some = np.frombuffer(data, np.uint8)[: places[-1]]
+    some = data[: places[-1]]
     at = np.flatnonzero(_IS_SIGN_BYTE[some])
     following = some[np.minimum(at + 1, len(some) - 1)]
     after_blank = some[np.minimum(at + 2, len(some) - 1)]

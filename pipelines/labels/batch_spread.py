@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from corpus.arrays import places_in_runs, ranges
 from corpus.hashing import mix64
 from corpus.sampling import uniform
 from pipelines.labels.false_negatives import NO_PAIRS, Pairs, in_small_batch
@@ -73,11 +74,10 @@ def _by_label(
     starts = np.flatnonzero(new)
     counts = np.diff(starts, append=len(members))
     ranked = np.lexsort((drawn[members[starts]], -counts))
-    runs = np.repeat(starts[ranked] - (np.cumsum(counts[ranked]) - counts[ranked]), counts[ranked])
     names = np.where(ordered[starts] < 0, -1, ordered[starts])
     place = np.empty(len(ranked), np.int64)
     place[ranked] = np.arange(len(ranked))
-    return members[runs + np.arange(len(members))], counts[ranked], _pairs(names, place, related)
+    return members[ranges(starts[ranked], counts[ranked])], counts[ranked], _pairs(names, place, related)
 
 
 def _pairs(names: npt.NDArray[np.integer], place: Counts, related: Pairs) -> npt.NDArray[np.int64]:
@@ -115,7 +115,7 @@ def _fill_batches(
     independent[frequent] = False
     rare = np.flatnonzero(independent)
     label_of = np.repeat(rare, counts[rare])
-    step = np.arange(len(label_of)) - np.repeat(np.cumsum(counts[rare]) - counts[rare], counts[rare])
+    step = places_in_runs(counts[rare])
     stride = (step + uniform(seeds[label_of])) / counts[label_of]
     batch[(starts[label_of] + step)[np.argsort(stride, kind="stable")]] = np.repeat(numbers, capacity.free)
 

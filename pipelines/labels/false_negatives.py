@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from corpus.arrays import places_in_runs
+
 Labels = npt.NDArray[np.integer]
 Pairs = npt.NDArray[np.integer]  # int[m, 2]: numbers of related labels, each pair once
 
@@ -107,7 +109,7 @@ def in_small_batch(counts: npt.NDArray[np.int64], full: int, remainder: int) -> 
         return counts.copy()
     limit = np.minimum(counts, remainder)
     label_of = np.repeat(np.arange(len(counts)), limit)
-    step = np.arange(len(label_of)) - np.repeat(np.cumsum(limit) - limit, limit)
+    step = places_in_runs(limit)
     cost = step - (counts[label_of] - step - 1) // full
     return np.bincount(label_of[np.argsort(cost, kind="stable")[:remainder]], minlength=len(counts))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.arrays import one_array
 from corpus.hashing import hash_strings
 from corpus.stage import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from pipelines.labels.merge import MergeSettings, merge_labels
@@ -48,7 +49,7 @@ class Labels(ShuffleStage):
         subsets = pc.fill_null(shard[ROWS].column("subset"), "").take(rows)
         sets = pc.if_else(pc.equal(subsets, ""), shard.source, subsets)
         named = pc.binary_join_element_wise(sets, labels.take(rows), _SEPARATOR)
-        named = named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named
+        named = one_array(named)
         return pa.table({"key": hash_strings(named), "row_address": shard.row_addresses[rows], "named": named})
 
     def reduce(self, rows: pa.Table) -> pa.Table:

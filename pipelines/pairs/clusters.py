@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.arrays import one_array
 from corpus.hashing import mix64
 from corpus.item_ids import split_ids
 from corpus.schema import ITEM_ID_BYTES, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, Status
-from corpus.sides import side_ids
 from corpus.stage import Gives, Shard, ShuffleStage
-from corpus.text.keys import one_array
+from corpus.text.keys import side_ids
 from corpus.text.minhash import (
     Shingles,
     TextNearSettings,

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.arrays import places_in_runs
 from corpus.hashing import hash_strings
 from corpus.item_ids import split_ids
-from corpus.sides import side_ids
-from corpus.text.keys import text_keys
+from corpus.text.keys import side_ids, text_keys
 from corpus.workspace import Workspace
 from pipelines.publish.candidates import CandidatePairs, PairTable
 from pipelines.publish.mixture import PublishError
@@ -88,7 +88,7 @@ def read_pair_contents(
             keys, ids["negatives"] = _content_keys(used.flatten(), counts["negatives"])
             negative_counts[places] = lengths
             owner = np.repeat(places, lengths)
-            slot = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            slot = places_in_runs(lengths)
             negative_keys[owner, slot] = keys
         tables.append(ids)
     return PairContents(

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.schema import CLIP, PAIR_RANK, PAIR_RELATIONS, Origin
-from corpus.sides import side_ids
+from corpus.text.keys import side_ids
 from pipelines.publish.pair_contents import first_entries
 
 _IMAGE = "jpg"  # the extension of every image

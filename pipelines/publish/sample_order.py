@@ -15,6 +15,7 @@ from enum import StrEnum
 import numpy as np
 import pyarrow as pa
 
+from corpus.arrays import places_in_runs, ranges
 from corpus.sampling import derive_seed, random_numbers
 from pipelines.labels.batch_spread import label_spread_order
 from pipelines.labels.hierarchy import Relations
@@ -97,11 +98,11 @@ def arrange(candidates: CandidatePairs, limit: int | None, per_shard: int, seed:
     else:
         placed = units
         shard_samples = np.diff(np.arange(0, len(units) + per_shard, per_shard).clip(max=len(units)))
-    chosen = order[_runs(starts[placed], sizes[placed])]
+    chosen = order[ranges(starts[placed], sizes[placed])]
     return SampleOrder(
         chosen,
         np.repeat(np.arange(len(shard_samples)), shard_samples),
-        _runs(np.zeros(len(shard_samples), np.int64), shard_samples),
+        places_in_runs(shard_samples),
         int(sizes[units].sum() - len(chosen)),
         BatchRule.GROUPED if grouped else BatchRule.SINGLE_DATASET,
     )
@@ -132,12 +133,6 @@ def _within(sizes: np.ndarray, limit: int) -> np.ndarray:
             units.append(unit)
             free -= int(sizes[unit])
     return np.array(units, np.int64)
-
-
-def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Concatenates the ranges start, start + 1, ... of each run: int64."""
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 
 
 def pack(sizes: Sequence[int], max_samples: int) -> list[list[int]]:

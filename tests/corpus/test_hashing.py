@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.hashing import NULL_HASH, digest, hash_string, hash_strings, hash_words, mix64
+from corpus.hashing import NULL_HASH, digest, hash_lists, hash_string, hash_strings, hash_words, mix64
 
 ALL = 2**64 - 1
 
@@ -130,6 +130,15 @@ def test_words_have_the_hash_of_their_bytes(strings: list[bytes], seed: int) -> 
     words = np.frombuffer(b"".join(strings), "<u8").reshape(-1, 3).T.astype(np.uint64)
     assert np.array_equal(hash_words(words, seed), hash_strings(pa.array(strings, pa.binary()), seed))
     assert np.array_equal(hash_strings(pa.array(strings, pa.binary(24))), hash_strings(pa.array(strings, pa.binary())))
+
+
+def test_lists_are_told_apart_by_their_entries_and_their_order() -> None:
+    lists = [[], ["a"], ["a", "b"], ["b", "a"], ["a", "a"], ["a", "b", "a"], ["a", "b"]]
+    flat = hash_strings(pa.array([entry for entries in lists for entry in entries], pa.string()))
+    hashes = hash_lists(flat, np.array([len(entries) for entries in lists]))
+    assert hashes[2] == hashes[6]
+    assert len(set(hashes.tolist())) == len(lists) - 1
+    assert np.array_equal(hash_lists(flat[1:3], np.array([2])), hashes[2:3])
 
 
 def test_digests_tell_where_a_part_ends() -> None:

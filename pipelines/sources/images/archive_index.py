@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.arrays import one_array
 from corpus.hashing import hash_strings
 from corpus.storage import Store
 from pipelines.sources.files import FileInfo
@@ -31,9 +32,7 @@ _MAX_FOLDERS = 64  # folders of a name whose ends are looked up by
 
 def normalize_names(names: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
     """Puts names in one form: NFD, forward slashes, none at the beginning, no `.` folders; `..` is a name like any."""
-    if isinstance(names, pa.ChunkedArray):
-        names = names.combine_chunks()
-    names = pc.fill_null(names.cast(pa.large_string()), "")
+    names = pc.fill_null(one_array(names).cast(pa.large_string()), "")
     if not pc.all(pc.string_is_ascii(names)).as_py():
         names = pc.utf8_normalize(names, "NFD")  # Arrow's NFC doesn't compose (25.0)
     for sign, pattern, replacement in (("\\", r"\\", "/"), ("/", r"^(\.?/)+", ""), ("/", r"/(\.?/)+", "/")):
@@ -178,7 +177,7 @@ def _strings(texts: Sequence[str]) -> pa.LargeStringArray:
 
 def _suffix_hashes(names: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
     """Hashes the proper ends of all names (sorted, each once), with the row that has each one, or AMBIGUOUS."""
-    remaining: pa.Array = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+    remaining: pa.Array = one_array(names)
     row = np.arange(len(remaining), dtype=np.int32)
     hashes: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
     rows = [np.empty(0, np.int32)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.text import keys
-from corpus.text.keys import list_keys, normalize_for_comparison, normalize_text, side_keys, text_keys
+from corpus.text.keys import list_keys, normalize_for_comparison, normalize_text, side_ids, side_keys, text_keys
 
 SIDE = pa.struct([("text", pa.string()), ("images", pa.list_(pa.string()))])
 
@@ -75,3 +75,22 @@ def test_one_text_is_compared_as_a_column_of_texts_is():
     texts = ["A  Dog.", "“it’s” a dog", "cafe\u0301", "C++", "...", " ", ""]
     assert [normalize_text(text) for text in texts] == normalize_for_comparison(pa.array(texts)).to_pylist()
     assert normalize_text("A dog runs.") == normalize_text("a dog\u00a0runs") != normalize_text("a dog, runs")
+
+
+def test_ids_of_sides_are_of_the_whole_side():
+    """Equal where items, in their order, and comparable texts are equal; the instruction is no part of a side."""
+    sides = [
+        ("A  cat.", [1, 2]),
+        ("a cat", [1, 2]),
+        ("a cat", [2, 1]),
+        ("a cat", [1]),
+        ("a cat", []),
+        ("a dog", [1, 2]),
+    ]
+    array = pa.array(
+        [{"text": text, "items": [number.to_bytes(16, "big") for number in numbers]} for text, numbers in sides]
+    )
+    array = array.cast(pa.struct([("text", pa.string()), ("items", pa.list_(pa.binary(16)))]))
+    ids = [tuple(words) for words in side_ids(array).T.tolist()]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 5

@@ -88,7 +88,7 @@ class NeighbourSearch(MapStage):
 
 
 @dataclass(frozen=True)
-class _Block:
+class PositiveBlock:
     """The sides of one table of the pool that have a vector."""
 
     pair_ids: np.ndarray  # uint64[2, n]
@@ -102,7 +102,7 @@ class _Search:
     def __init__(self, settings: NeighbourSettings, mining: DatasetMining) -> None:
         self._settings = settings
         self._mining = mining
-        self._kept: tuple[Pool, list[_Block]] | None = None
+        self._kept: tuple[Pool, list[PositiveBlock]] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
@@ -163,15 +163,14 @@ class _Search:
             start += len(block.vectors)
         return scores
 
-    def _blocks(self, pool: Pool) -> Iterator[_Block]:
+    def _blocks(self, pool: Pool) -> Iterator[PositiveBlock]:
         with self._lock:
             if self._kept is not None and self._kept[0] == pool:
                 yield from self._kept[1]
                 return
-        kept: list[_Block] | None = []
+        kept: list[PositiveBlock] | None = []
         size = 0
-        for table in pool.tables(_POOL_COLUMNS):
-            block = _block(table)
+        for block in positive_blocks(pool):
             yield block
             size += block.vectors.nbytes
             if kept is not None and size <= self._settings.pool_bytes:
@@ -188,11 +187,16 @@ def sides_dimension(sides: pa.Table) -> int:
     return int(sides.schema.field("query_vector").type.byte_width) // 2
 
 
-def _block(table: pa.Table) -> _Block:
+def positive_blocks(pool: Pool) -> Iterator[PositiveBlock]:
+    """The positives that have a vector, table by table of a pool of tables of `embed`."""
+    return map(_block, pool.tables(_POOL_COLUMNS))
+
+
+def _block(table: pa.Table) -> PositiveBlock:
     kept = pc.equal(table.column("status"), "kept").to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(kept & column_valid(table.column("positive_vector")))
     table = table.take(pa.array(rows)).combine_chunks()
-    return _Block(
+    return PositiveBlock(
         split_ids(one_array(table.column("pair_id"))),
         split_ids(one_array(table.column("positive_id"))),
         column_vectors(table.column("positive_vector")),

@@ -127,6 +127,26 @@ def status(config: ConfigFile) -> None:
 
 
 @app.command()
+def search(
+    config: ConfigFile,
+    query: Annotated[str, typer.Argument(help="a text, the path of an image, or the id of a pair")],
+    k: Annotated[int, typer.Option("-k", min=1, help="how many are found")] = 10,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="only this one; else all that are mined")] = None,
+) -> None:
+    """Find the nearest positives of the datasets that are mined: their scores, pairs and where they lie."""
+    settings = _settings(config)
+
+    def work(console: Any) -> int:
+        from pipelines.report.console import show_hits
+        from pipelines.search import search_positives
+
+        show_hits(console, search_positives(settings, query, k, dataset))
+        return 0
+
+    guarded(work)
+
+
+@app.command()
 def mix(
     config: ConfigFile,
     mixture: Annotated[list[str] | None, typer.Option("--mixture", help="only these (may be repeated)")] = None,

@@ -11,6 +11,7 @@ from rich.text import Text
 from pipelines.plan import Plan, PlannedTable
 from pipelines.report.funnel import Funnel
 from pipelines.report.terminal import Terminal, print_line
+from pipelines.search import Hit
 from pipelines.status import WorkspaceStatus
 from pipelines.summaries import MixtureSummary
 
@@ -77,6 +78,17 @@ def show_status(console: Terminal, status: WorkspaceStatus) -> None:
         print_line(console, f"failed: {stage} {owner}/{shard}: {why}")
     for source in status.plan.unread:
         print_line(console, f"{source}: not read yet or changed: its shards are not known")
+
+
+def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
+    """Prints the positives that a search found, the nearest first."""
+    table = Table(title="nearest positives", title_justify="left")
+    for name in ("score", "dataset", "pair", "query", "positive", "media"):
+        table.add_column(name, overflow="fold")
+    for hit in hits:
+        media = "\n".join(hit.media)
+        table.add_row(f"{hit.score:.4f}", hit.dataset, hit.pair_id, hit.query, hit.text, media)
+    console.print(table)
 
 
 def show_mixture(console: Terminal, mixture: MixtureSummary) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from corpus.settings import SettingsError, parse_settings
 from corpus.storage import Store
@@ -15,11 +17,12 @@ from pipelines.plan import Selection
 from pipelines.publish.verify import verify
 from pipelines.report.terminal import Terminal
 from pipelines.runner import run
+from pipelines.search import search_positives
 from pipelines.status import plan_run
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.film_runs import samples
 from tests.helpers.mining_worlds import scene
-from tests.helpers.whole_runs import digests, merged
+from tests.helpers.whole_runs import call, digests, merged
 
 RIVERS = ("Tarn", "Lot", "Cher", "Indre", "Aude", "Gers")
 PLACES = (30, 40, 50, 60)
@@ -194,3 +197,49 @@ def test_datasets_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"stages\.negatives\.datasets\.rivers: 3 negatives do not fit"):
         parse_settings(settings(tmp_path, {"stages": {"negatives": {"range_max": 2}}}), Config)
     assert Store(tmp_path).names("workspace") == []
+
+
+def test_the_positives_are_searched_by_text_image_and_pair(home: Path, tmp_path: Path) -> None:
+    config = parse_settings(settings(home), Config)
+    first, *others = search_positives(config, "the river Indre and its length in miles", 4, "rivers")
+    assert "Indre" in first.text and all("Indre" not in hit.text for hit in others)
+    assert first.score == max(hit.score for hit in [first, *others])
+    (tmp_path / "query.png").write_bytes(scene("red", 41))
+    hits = search_positives(config, str(tmp_path / "query.png"), 4)
+    assert [hit.dataset for hit in hits] == ["squares"] * 4
+    assert all(hit.query.endswith("on red") for hit in hits)
+    assert hits[0].query == "a square at 40 on red"
+    tar, _, place = hits[0].media[0].rpartition(":")
+    offset, size = map(int, place.split("+"))
+    data = Path(tar) if Path(tar).is_absolute() else home / "workspace" / tar
+    assert data.read_bytes()[offset : offset + size] == scene("red", 40)
+    again = search_positives(config, hits[0].pair_id, 2)
+    assert again[0].pair_id == hits[0].pair_id and again[0].score == pytest.approx(1, abs=1e-3)
+
+
+def test_what_cannot_be_searched_for_is_an_error(home: Path, tmp_path: Path) -> None:
+    config = parse_settings(settings(home), Config)
+    (tmp_path / "broken.png").write_bytes(scene("red", 41)[:60])
+    cases = {
+        "?!": "cannot be searched for: no_content",
+        str(tmp_path / "broken.png"): "no image that can be decoded",
+        "ab" * 16: f"no pair {'ab' * 16} has a vector",
+    }
+    for query, message in cases.items():
+        with pytest.raises(SettingsError, match=re.escape(message)):
+            search_positives(config, query, 3)
+    with pytest.raises(SettingsError, match="none that is mined; there is rivers, squares"):
+        search_positives(config, "x", 3, "lakes")
+    write_set(tmp_path / "set")
+    empty = parse_settings(settings(tmp_path, {"workspace": str(tmp_path / "none")}), Config)
+    with pytest.raises(SettingsError, match="no vectors exist"):
+        search_positives(empty, "x", 3)
+
+
+def test_the_command_prints_what_it_finds(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings(home)))
+    done = call("search", tmp_path / "config.yaml", "how long is the Lot", "-k", "2", "--dataset", "rivers")
+    assert done.returncode == 0, done.stderr
+    assert "nearest positives" in done.stdout and "Lot" in done.stdout
+    done = call("search", tmp_path / "config.yaml", "x", "--dataset", "lakes")
+    assert done.returncode == 2 and "--dataset lakes: none that is mined" in done.stderr + done.stdout

@@ -1,0 +1,174 @@
+"""Searches the positives of mined datasets from outside: by a text, an image, or a pair's query; runs no stage.
+
+It answers from the tables of the stage `embed` that exist, with the search and the scores of the stage `neighbours`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.image.pixel_budget import UndecodableError, decode_to_budget
+from corpus.item_ids import join_id, split_ids
+from corpus.item_index import read_locations
+from corpus.pool import Pool
+from corpus.schema import ITEM_ID
+from corpus.settings import SettingsError
+from corpus.stage import ITEMS
+from corpus.text.keys import one_array
+from corpus.workspace import Workspace
+from mining.embed import EMBED, PAIRS
+from mining.encoders import find_encoder
+from mining.neighbours import positive_blocks
+from mining.search import TopK
+from mining.vectors import Vectors, column_vectors, normalise
+from pipelines.config import Config
+from pipelines.plan import Plan, PlannedTable, Selection
+from pipelines.status import plan_run
+from serving.request import EmbedRequest
+
+_PAIR_ID_DIGITS = 32
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A positive that was found: the pair that has it, and where its items lie."""
+
+    score: float
+    dataset: str
+    pair_id: str  # hexadecimal digits
+    query: str
+    text: str
+    media: tuple[str, ...]  # `tar:offset+size` of each item
+
+
+def search_positives(config: Config, query: str, k: int, dataset: str | None = None) -> list[Hit]:
+    """Finds the k nearest positives, the nearest first.
+
+    `query` is the id of a pair (32 hexadecimal digits), the path of an image file, or else a text. Raises SettingsError
+    where nothing is embedded, for an image that cannot be decoded, and for a pair or dataset that does not exist.
+    """
+    mined = config.stages.negatives.datasets
+    if dataset is not None and dataset not in mined:
+        raise SettingsError(f"--dataset {dataset}: none that is mined; there is {', '.join(mined) or 'none'}")
+    plan = plan_run(config, Selection(), check=False)
+    names = [dataset] if dataset is not None else list(mined)
+    tables = {name: _tables(plan, name) for name in names}
+    if not any(tables.values()):
+        raise SettingsError("no vectors exist: name datasets in stages.negatives.datasets and run `rzen-corpus run`")
+    workspace = Workspace(config.workspace)
+    vector = _query_vector(config, workspace, tables, query)
+    hits = [hit for name, found in tables.items() for hit in _nearest(workspace, name, found, vector, k)]
+    best = sorted(hits, key=lambda hit: (-hit.score, hit.pair_id))[:k]
+    return list(_with_media(workspace, plan, best))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The tables of one shard of a dataset."""
+
+    pairs: str
+    embed: str
+
+
+def _tables(plan: Plan, dataset: str) -> list[_Table]:
+    """The shards of a dataset whose pairs are embedded."""
+    found: dict[tuple[str, str], dict[str, PlannedTable]] = {}
+    for step, planned in plan.steps:
+        for table in planned:
+            if table.node.dataset == dataset and table.state == "done" and step.name in (PAIRS, EMBED):
+                found.setdefault((table.node.source, table.task.shard), {})[step.name] = table
+    both = [each for each in found.values() if len(each) == 2]
+    return [_Table(each[PAIRS].task.output, each[EMBED].task.output) for each in both]
+
+
+def _query_vector(config: Config, workspace: Workspace, tables: Mapping[str, Sequence[_Table]], query: str) -> Vectors:
+    """The vector of what is searched for, float16[1, dimension]."""
+    if len(query) == _PAIR_ID_DIGITS and set(query) <= set("0123456789abcdef"):
+        return _vector_of_pair(config, workspace, tables, bytes.fromhex(query))
+    settings = config.stages.embed
+    encoder = find_encoder(settings)
+    request = EmbedRequest(query, ())
+    path = Path(query)
+    if len(query) < 4096 and path.is_file():
+        try:
+            pixels = decode_to_budget(path.read_bytes(), encoder.budget, settings.max_source_pixels)
+        except UndecodableError as error:
+            raise SettingsError(f"{query}: no image that can be decoded: {error}") from error
+        request = EmbedRequest("", (pixels,))
+    client = encoder.open()
+    try:
+        response = client.submit(request).result()
+    finally:
+        client.close()
+    if response.payload is None:
+        raise SettingsError(f"{query!r} cannot be searched for: {response.error}")
+    return normalise(response.payload[None, :])
+
+
+def _vector_of_pair(
+    config: Config, workspace: Workspace, tables: Mapping[str, Sequence[_Table]], pair_id: bytes
+) -> Vectors:
+    """The vector by which the pair's negatives are searched for."""
+    for name, table in ((name, table) for name, found in tables.items() for table in found):
+        column = f"{config.stages.negatives.of(name).search_by}_vector"
+        found = workspace.read_table(table.embed, ["pair_id", column])
+        row = found.filter(pc.equal(found.column("pair_id"), pa.scalar(pair_id, ITEM_ID))).slice(0, 1)
+        if row.num_rows and row.column(column)[0].is_valid:
+            return column_vectors(row.column(column))
+    raise SettingsError(f"no pair {pair_id.hex()} has a vector")
+
+
+def _nearest(workspace: Workspace, dataset: str, tables: Sequence[_Table], vector: Vectors, k: int) -> Iterator[Hit]:
+    search, pair_ids = TopK(vector, k), []
+    for block in positive_blocks(Pool(workspace.store.url, tuple(table.embed for table in tables))):
+        search.add(block.side_ids, block.vectors)
+        pair_ids.append(block.pair_ids)
+    found = search.result()
+    _, _, scores, positions = found.lists()
+    known = np.concatenate([np.zeros((2, 0), np.uint64), *pair_ids], axis=1)[:, positions]
+    rows = _pairs(workspace, tables, [join_id(each) for each in known.T])
+    for score, each in zip(scores.tolist(), known.T, strict=True):
+        row = rows[join_id(each)]
+        yield Hit(
+            score,
+            dataset,
+            join_id(each).hex(),
+            row["query"]["text"],
+            row["positive"]["text"],
+            tuple(item.hex() for item in row["positive"]["items"]),
+        )
+
+
+def _pairs(workspace: Workspace, tables: Sequence[_Table], wanted: Sequence[bytes]) -> dict[bytes, dict[str, dict]]:
+    """The query and the positive of pairs, by their ids."""
+    found: dict[bytes, dict[str, dict]] = {}
+    ids = pa.array(wanted, ITEM_ID)
+    for table in tables:
+        rows = workspace.read_table(table.pairs, ["pair_id", "query", "positive"])
+        for row in rows.filter(pc.is_in(rows.column("pair_id"), ids)).to_pylist():
+            found.setdefault(row["pair_id"], row)
+    return found
+
+
+def _with_media(workspace: Workspace, plan: Plan, hits: Sequence[Hit]) -> Iterator[Hit]:
+    """The hits with the places of their items in the place of these items' ids."""
+    items = [bytes.fromhex(item) for hit in hits for item in hit.media]
+    paths = {path for _, planned in plan.steps for each in planned for name, path in each.task.inputs if name == ITEMS}
+    existing = sorted(path for path in paths if items and workspace.store.exists(path))
+    wanted = np.unique(split_ids(one_array(pa.array(items, ITEM_ID))), axis=1) if items else np.zeros((2, 0), np.uint64)
+    wanted = wanted[:, np.lexsort((wanted[1], wanted[0]))]
+    locations = read_locations(workspace, existing, wanted)
+    for hit in hits:
+        rows = locations.find(split_ids(pa.array([bytes.fromhex(item) for item in hit.media], ITEM_ID)))
+        places = [
+            f"{locations.media_names[locations.media[row]]}:{locations.offset[row]}+{locations.size[row]}"
+            for row in rows.tolist()
+            if row >= 0
+        ]
+        yield Hit(hit.score, hit.dataset, hit.pair_id, hit.query, hit.text, tuple(places))

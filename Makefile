@@ -28,8 +28,8 @@ $(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 demo: $(VENV)/.installed-$(ENGINE)
 	$(BIN)/python -m demo --engine $(ENGINE) --folder demo-run$(if $(filter-out local,$(ENGINE)),-$(ENGINE))
 
-# Two files of tests at a time: each runs engines and workers of its own.
-TWO := --numprocesses 2 --dist loadfile --max-worker-restart 0
+# Two files of tests at a time, in the order of tests/conftest.py: each runs engines and workers of its own.
+TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TWO) --complete --least 1500

@@ -32,6 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
     extras.complete = config.getoption("complete")
 
 
+# Folders whose tests take longest: they come first, so that no long file is left to one process at the end.
+_LONG = ("tests/runs/", "tests/demo/", "tests/fuzz/", "tests/pipelines/engines/", "tests/pipelines/report/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, folder in enumerate(_LONG) if item.nodeid.startswith(folder)), 99))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A collection that lost most of its tests is no success."""
     if hasattr(session.config, "workerinput"):  # of pytest-xdist: one of several, which each ran some

@@ -89,6 +89,19 @@ def digests(folder: Path, pattern: str = "**/*") -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def stage_tables(home: Path, stage: str) -> dict[str, str]:
+    """Digests of a stage's tables in a workspace, by their paths."""
+    return digests(home / "workspace", f"*/*/{stage}/*.parquet")
+
+
+def assert_same_run(home: Path, expected: Path) -> None:
+    """Checks that two runs published the same bytes from tables of the same names, and that no scratch was left."""
+    assert digests(home / "corpus") == digests(expected / "corpus")
+    for stage in ("inspect", "quality", "duplicates", "caption", "pairs"):
+        assert stage_tables(home, stage).keys() == stage_tables(expected, stage).keys() != set()
+    assert not list(home.glob("workspace/runs/scratch*"))
+
+
 def command(*arguments: str | Path) -> list[str]:
     """The command line, as a process."""
     return [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -72,22 +73,27 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return fill
 
 
+@pytest.fixture
+def home(undisturbed: Path, tmp_path: Path) -> Path:
+    """A home in which everything was done, save the tables of one shard of `inspect`, and nothing is published."""
+    shutil.copytree(undisturbed / "workspace", tmp_path / "workspace", ignore=shutil.ignore_patterns("runs"))
+    (inspected,) = (tmp_path / "workspace/tables/laion/inspect").glob("000001.*")
+    inspected.unlink()
+    return tmp_path
+
+
 def test_the_list_of_what_failed_survives_the_record_of_the_run(
-    web: Web, tmp_path: Path, full: Callable[[str], None]
+    web: Web, home: Path, full: Callable[[str], None]
 ) -> None:
     full(r"runs/|inspect/000001")
-    web.serving.reset()
-    result = run(parse_settings(web.settings(tmp_path), Config), Selection(), Terminal(quiet=True))
+    result = run(parse_settings(web.settings(home), Config), Selection(), Terminal(quiet=True))
     assert [line for line in result.failed if re.match(r"inspect laion/000001: .*inspect/000001.*No space left", line)]
     assert re.match(r"the log of the run: .*runs/.*\.jsonl: cannot be written: No space left", result.failed[-1])
 
 
-def test_what_is_published_says_which_tar_and_which_mixture(
-    web: Web, tmp_path: Path, full: Callable[[str], None]
-) -> None:
+def test_what_is_published_says_which_tar_and_which_mixture(web: Web, home: Path, full: Callable[[str], None]) -> None:
     full(r"laion-000001\.tar")
-    web.serving.reset()
-    config = parse_settings(web.settings(tmp_path), Config)
+    config = parse_settings(web.settings(home), Config)
     result = run(config, Selection(), Terminal(quiet=True))
     assert len(result.failed) == 1, result.failed
     line = result.failed[0]
@@ -97,16 +103,15 @@ def test_what_is_published_says_which_tar_and_which_mixture(
 
 
 def test_what_failed_before_an_error_is_shown_with_it(
-    web: Web, tmp_path: Path, full: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    web: Web, home: Path, full: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full("inspect/000001")
     monkeypatch.setattr(
         "pipelines.runner.funnels", lambda *_: (_ for _ in ()).throw(StorageError("the server is away"))
     )
-    web.serving.reset()
     shown = io.StringIO()
     with pytest.raises(StorageError, match="away"):
-        run(parse_settings(web.settings(tmp_path), Config), Selection(), Terminal(shown, width=500))
+        run(parse_settings(web.settings(home), Config), Selection(), Terminal(shown, width=500))
     assert re.search(r"^failed: inspect laion/000001: .*No space left", shown.getvalue(), re.MULTILINE)
 
 

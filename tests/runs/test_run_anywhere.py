@@ -1,4 +1,5 @@
-"""Runs in a folder that has packages of this package's names: no worker of any engine takes one of those."""
+"""Runs with two workers, in a folder that has packages of this package's names: none takes one of those, and every
+engine publishes the same bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.helpers.clashing import in_the_way
 from tests.helpers.extras import engine_or_skip
-from tests.helpers.whole_runs import Web, digests
+from tests.helpers.whole_runs import Web, assert_same_run
 
 
 @pytest.mark.parametrize("engine", ["local", "ray", "beam"])
@@ -25,4 +26,4 @@ def test_the_working_directory_is_in_nobodys_way(web: Web, undisturbed: Path, tm
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(hostile), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, cwd=hostile, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
+    assert_same_run(tmp_path, undisturbed)

@@ -156,7 +156,7 @@ def test_a_shard_of_clips_made_again_takes_only_its_own_films_along(films: Films
     assert set(shards["caption"]) == homes
 
 
-@pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2), ("beam", 2)])
+@pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2), ("beam", 1)])
 def test_the_same_bytes_on_every_engine(films: Films, done: Path, tmp_path: Path, engine: str, workers: int) -> None:
     engine_or_skip(engine)
     assert films.run(tmp_path, kind=engine, workers=workers).failed == []

@@ -69,7 +69,7 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)
         stack.callback(engine.close)
-        runner = _Runner(workspace, engine, config.engine.partitions, progress, log, result)
+        runner = _Runner(workspace, engine, config.engine.shuffle_partitions, progress, log, result)
         complete = runner.run_steps(plan, selection)
         result.funnels = funnels(workspace, plan, runner.ready)
         if complete and not result.failed:

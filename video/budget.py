@@ -23,7 +23,7 @@ _MAX_TIME_S = 1e11  # of a time: beyond it, floats are too coarse to distinguish
 class VideoError(ValueError):
     """A video that cannot be used. `reason` goes into a table, `detail` is for people to read.
 
-    Reasons: broken, truncated, zero_length, no_video, still_image, unsupported, too_long, too_large, time_budget,
+    Reasons: broken, truncated, empty_file, no_video, still_image, unsupported, too_long, too_large, time_budget,
     out_of_memory.
     """
 

@@ -91,7 +91,7 @@ def probe(source: VideoSource, settings: ProbeSettings | None = None, budget: Bu
 
     `source` as for `decode.open_container`; the position of a file object is moved. Raises VideoError with a reason:
 
-    - zero_length: there are no bytes, or no frames in them;
+    - empty_file: there are no bytes, or no frames in them;
     - truncated: the file is shorter than its headers, its index is missing, or its last packet is cut off;
     - broken: libav cannot read it, or cannot decode its first frame;
     - no_video: audio alone, a cover picture included;
@@ -103,7 +103,7 @@ def probe(source: VideoSource, settings: ProbeSettings | None = None, budget: Bu
     budget = budget or Budget(max_side_px=settings.max_side_px)
     with as_file(source) as file:
         if not file.seek(0, io.SEEK_END):
-            raise VideoError("zero_length", "the file is empty")
+            raise VideoError("empty_file", "the file is empty")
         truncation = truncation_error(file)
         try:
             with open_container(file, budget=budget) as container:
@@ -176,7 +176,7 @@ def _read_packets(
     if continuity is not None:
         cache_breaks(container, stream, continuity, [at for at, key in zip(ticks, keys, strict=True) if key])
     if not ticks:
-        raise VideoError("zero_length", "there is no frame")
+        raise VideoError("empty_file", "there is no frame")
     if corrupt:
         raise VideoError("truncated", "the last packet is cut off")
     times = np.frombuffer(ticks, np.int64) * base.numerator / base.denominator

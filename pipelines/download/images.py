@@ -28,12 +28,15 @@ class DownloadSettings(ImageLimits):
 
     backend: Literal["fetch", "img2dataset"] = Field(
         "fetch",
-        description="img2dataset connects to whatever address a URL, a redirect or DNS leads to, this machine's own "
-        "network included: `fetch.allow` and its rules don't hold for it. Only for URLs that you trust",
+        description="Who downloads. img2dataset connects to any address that a URL, a redirect or DNS leads to, "
+        "in this machine's own network as well: `fetch.private_allowlist` does not apply. It is for "
+        "trusted URLs only.",
     )
-    fetch: FetchSettings = FetchSettings()
-    reencode: ReencodeSettings | None = None  # None: the bytes are stored as they came; so are animations always
-    reencode_threads: int = tuning(2, ge=1)
+    fetch: FetchSettings = Field(FetchSettings(), description="Deadlines, limits and politeness of downloads.")
+    reencode: ReencodeSettings | None = Field(
+        None, description="How images are re-encoded before they are stored; null stores their bytes as they came."
+    )
+    reencode_threads: int = tuning(2, ge=1, description="Threads that re-encode images.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Download(MapStage):
     def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
         """What each URL came to; its image, if it is one, is in `media` then."""
         settings = self._settings
-        stored = [Stored(Status.FAILED, "not_fetched")] * len(urls)
+        stored = [Stored(Status.FAILED, "not_downloaded")] * len(urls)
 
         def keep(result: tuple[int, Stored]) -> None:
             stored[result[0]] = result[1]
@@ -161,7 +164,7 @@ def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fie
     ext, orientation = header.ext, header.orientation
     if settings.reencode is not None and not header.animated:  # else `quality` would see a still picture
         try:
-            data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.quality, orientation)
+            data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.jpeg_quality, orientation)
         except UndecodableError as error:
             return Stored(Status.FAILED, error.reason, **{**fields, "detail": in_words(error)})
         ext, orientation, digest = "jpg", 1, hashlib.sha256(data).digest()

@@ -2,17 +2,17 @@
 
 For those who trust it, and their URLs. What it does not do, and the own fetcher does:
 
-- It connects to whatever address a name leads to, before and after redirects: `allow` and its rules are not looked
-  at. Only the scheme of the first URL is checked here, for it would also read file:// and ftp://.
+- It connects to whatever address a name leads to, before and after redirects: `private_allowlist` and its rules are not
+  looked at. Only the scheme of the first URL is checked here, for it would also read file:// and ftp://.
 - A body is read to its end into memory: `max_bytes` is applied afterwards. Compressed bodies are not unpacked.
 - `read_timeout_s` is the longest silence; nothing bounds a single download, so a server that drips holds its thread.
   Therefore the whole call has a deadline, after which it is killed, and rows that were not done have failed with
   `timeout`. Other failures of such a call are not known either, for img2dataset writes them last: retry them.
 - `trust_env` is not regarded: it always uses the proxies of the environment.
-- `attempts` are made at once, one after the other, also for 404 and for opt-outs. `per_host`, Retry-After, backoff
-  and `contact` are not regarded; `http_status` is known of failures only, `attempts` never.
+- `max_attempts` are made at once, one after the other, also for 404 and for opt-outs. `concurrency_per_host`,
+  Retry-After, backoff and `contact` are not regarded; `http_status` is known of failures only, `attempts` never.
 - A redirect to a URL with letters beyond ASCII is a `bad_url`.
-- Its user agent calls itself a browser, compatible with `agent`.
+- Its user agent calls itself a browser, compatible with `user_agent_token`.
 
 Images are stored as they come and re-encoded here, as the settings say: img2dataset's own re-encode drops the EXIF
 orientation without applying it.
@@ -94,7 +94,7 @@ def sendable(text: str) -> tuple[str, str]:
 def deadline_s(urls: int, settings: DownloadSettings) -> float:
     """When a call for so many URLs is killed: each thread's share of them, each with all attempts in full."""
     rounds = math.ceil(urls / settings.fetch.concurrency)
-    return _START_S + rounds * settings.fetch.attempts * settings.fetch.total_timeout_s
+    return _START_S + rounds * settings.fetch.max_attempts * settings.fetch.total_timeout_s
 
 
 def ask(urls: list[str], folder: Path, settings: DownloadSettings) -> bool:
@@ -128,12 +128,12 @@ def arguments(urls: int, folder: Path, settings: DownloadSettings) -> dict[str, 
         "processes_count": 1,  # the engine runs as many of these as there is room for
         "thread_count": min(fetch.concurrency, urls),
         "timeout": fetch.read_timeout_s,
-        "retries": fetch.attempts - 1,
+        "retries": fetch.max_attempts - 1,
         "max_shard_retry": 0,
         "disable_all_reencoding": True,
         "extract_exif": False,
         "compute_hash": None,
-        "user_agent_token": fetch.agent,
+        "user_agent_token": fetch.user_agent_token,
         "disallowed_header_directives": sorted(OPT_OUTS) if fetch.respect_opt_out else [],
         "enable_wandb": False,
     }

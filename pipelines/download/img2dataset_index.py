@@ -160,9 +160,9 @@ def _item_of(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -
 # Words in the errors that img2dataset records (its own, urllib's and the system's), and the reason for each.
 _REASONS = (
     ("disallowed by X-Robots-Tag", "opted_out"),
-    ("is not allowed", "refused_scheme"),  # a redirect to file:// and the like
+    ("is not allowed", "unsupported_scheme"),  # a redirect to file:// and the like
     ("unknown url type: '", "bad_url"),  # has no scheme
-    ("unknown url type", "refused_scheme"),
+    ("unknown url type", "unsupported_scheme"),
     ("no host given", "bad_url"),
     ("can't contain control characters", "bad_url"),
     ("codec can't encode", "bad_url"),

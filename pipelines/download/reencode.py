@@ -18,9 +18,9 @@ class ReencodeSettings(Settings):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     longest_side_px: int = Field(1024, ge=1, le=65_500)
-    """Larger images are made this large; smaller ones keep their size. Animated files stay as they came."""
-    quality: int = Field(90, ge=1, le=100)
-    """Of the JPEG that is written."""
+    """The longest side of a stored image; larger ones are shrunk, smaller and animated ones stay as they came."""
+    jpeg_quality: int = Field(90, ge=1, le=100)
+    """The quality of the JPEG that is written."""
 
 
 def reencode(data: bytes, longest_side_px: int, quality: int, orientation: int) -> tuple[bytes, int, int]:

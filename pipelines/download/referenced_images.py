@@ -38,7 +38,9 @@ IMAGES_SCHEMA = pa.schema(
 class PairImagesSettings(ImageLimits):
     """What is refused of images that were found."""
 
-    max_bytes: int = Field(64 << 20, ge=1, lt=MAX_MEMBER_BYTES, description="a larger image is refused unread")
+    max_bytes: int = Field(
+        64 << 20, ge=1, lt=MAX_MEMBER_BYTES, description="The largest image; a larger one is refused unread."
+    )
 
 
 class PairImages(MapStage):

@@ -29,21 +29,29 @@ class VideoFetchSettings(FetchSettings):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     total_timeout_s: float = tuning(600.0, gt=0)
-    """For one attempt, its redirects included, from the first connection to the last byte."""
+    """The longest attempt, redirects included, from the first connection to the last byte."""
     max_bytes: int = Field(2 * 2**30, ge=1, le=MOST_BYTES)
-    """Largest video; a tar takes just under 8 GiB."""
+    """The largest video; a tar takes just under 8 GiB."""
     concurrency: int = tuning(16, ge=1)
-    """Downloads under way at once in one shard; a worker has two shards in flight."""
-    per_host: int = tuning(4, ge=1)
-    """Downloads under way at once from one host in one shard."""
+    """Downloads in flight at once in one shard; a worker has two shards in flight."""
+    concurrency_per_host: int = tuning(4, ge=1)
+    """Downloads in flight at once from one host in one shard."""
 
 
 class VideoDownloadSettings(Settings):
     """How videos on the web come into the workspace. Others stay where they are."""
 
-    fetch: VideoFetchSettings = VideoFetchSettings()
-    spool_above_bytes: int = tuning(2**20, ge=1, description="of one download, held in memory; more is in a file")
-    spool_folder: str = tuning("", description='for those files; "": the system\'s temporary folder (TMPDIR)')
+    fetch: VideoFetchSettings = Field(
+        VideoFetchSettings(), description="Deadlines, limits and politeness of downloads."
+    )
+    spool_threshold_bytes: int = tuning(
+        2**20,
+        ge=1,
+        description="The bytes of a download that are held in memory; a larger one goes to a temporary file.",
+    )
+    spool_folder: str = tuning(
+        "", description='The folder of those files; "" is the system\'s temporary folder (TMPDIR).'
+    )
 
 
 class DownloadVideos(MapStage):
@@ -76,7 +84,7 @@ class DownloadVideos(MapStage):
         """Where each video lies: in `media`, where it was fetched, or at its URL, which `store` can read."""
         placed = [in_place(url, store) for url in urls]
         requested = [at for at, found in enumerate(placed) if found is None]
-        stored = [found or Stored(Status.FAILED, "not_fetched") for found in placed]
+        stored = [found or Stored(Status.FAILED, "not_downloaded") for found in placed]
 
         def keep(result: tuple[int, Stored]) -> None:
             stored[requested[result[0]]] = result[1]
@@ -84,7 +92,7 @@ class DownloadVideos(MapStage):
         def judge(fetched: Fetched) -> tuple[int, Stored]:
             return fetched.index, store_fetched(fetched, media)
 
-        spool = Spool(self._settings.spool_above_bytes, self._settings.spool_folder or None)
+        spool = Spool(self._settings.spool_threshold_bytes, self._settings.spool_folder or None)
         # In a thread: what has come is copied while more comes. The tar takes one at a time.
         fetch([urls[at] for at in requested], self._settings.fetch, keep, process=judge, threads=1, spool=spool)
         return stored
@@ -101,13 +109,13 @@ def in_place(url: str, store: Store) -> Stored | None:
     try:
         fsspec.get_filesystem_class(scheme)
     except ValueError:  # nobody knows such
-        return Stored(Status.FAILED, "refused_scheme", detail=printable(scheme))
+        return Stored(Status.FAILED, "unsupported_scheme", detail=printable(scheme))
     try:
         size = store.size(url)
     except MissingError as error:
-        return Stored(Status.FAILED, "missing", detail=printable(str(error)))
+        return Stored(Status.FAILED, "missing_file", detail=printable(str(error)))
     if not size:
-        return Stored(Status.FAILED, "zero_length")
+        return Stored(Status.FAILED, "empty_file")
     ext = PurePosixPath(url).suffix.lower().removeprefix(".")
     return Stored(Status.KEPT, "", media=url, offset=0, size=size, ext=ext)
 
@@ -128,7 +136,7 @@ def store_fetched(fetched: Fetched, media: MediaWriter) -> Stored:
     ext = _container(body.file)
     if not ext:
         fields["detail"] = fetched.content_type
-        return Stored(Status.FAILED, "not_a_video" if body.size else "zero_length", **fields)
+        return Stored(Status.FAILED, "not_a_video" if body.size else "empty_file", **fields)
     item = id_of_digest(body.sha256)
     offset, size = media.add_file(item, ext, body.file, body.size)
     return Stored(Status.KEPT, "", item, media.path, offset, size, ext, stored_sha256=body.sha256, **fields)

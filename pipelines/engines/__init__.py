@@ -50,14 +50,26 @@ class Engine(Protocol):
 class EngineSettings(Settings):
     """Settings of the engine. None of them changes the results."""
 
-    kind: Literal["local", "ray", "beam"] = tuning("local")
-    # Processes (local, beam's own runner), tasks in flight or actors (ray). 0: as many as there are cores (local), as
-    # the cluster has room for (ray), one (beam). One is this process itself (local, beam).
-    workers: int = tuning(0, ge=0)
-    partitions: int = tuning(16, ge=1)  # of a shuffle: more of them, less memory for each
-    address: str | None = tuning(None)  # ray: of an existing cluster ("auto", "ray://host:10001"); None: start one
-    runner: str = tuning("FnApiRunner")  # beam: its own runner, or another by name ("DataflowRunner" ...)
-    options: tuple[str, ...] = tuning(())  # beam: pipeline options, passed through as they are
+    kind: Literal["local", "ray", "beam"] = tuning(
+        "local", description="Where stages run: processes of this machine, a Ray cluster, or a Beam runner."
+    )
+    workers: int = tuning(
+        0,
+        ge=0,
+        description="Processes (local, Beam's own runner), tasks in flight or actors (ray); 0 is one for each "
+        "core (local), as many as the cluster has room for (ray), or one (beam).",
+    )
+    shuffle_partitions: int = tuning(
+        16, ge=1, description="The partitions of a shuffle: more of them take less memory each."
+    )
+    address: str | None = tuning(
+        None,
+        description='ray: the address of a running cluster, such as "auto" or "ray://host:10001"; null starts one.',
+    )
+    runner: str = tuning(
+        "FnApiRunner", description='beam: Beam\'s own runner, or another by its name, such as "DataflowRunner".'
+    )
+    options: tuple[str, ...] = tuning((), description="beam: pipeline options, which are passed on as they are.")
 
 
 def open_engine(settings: EngineSettings, **context: Any) -> Engine:

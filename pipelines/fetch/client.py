@@ -34,7 +34,7 @@ class Client:
 
     def __init__(self, settings: FetchSettings, dns: DnsCache, spool: Spool | None = None) -> None:
         self.settings = settings
-        self.policy = AddressPolicy(settings.allow)
+        self.policy = AddressPolicy(settings.private_allowlist)
         self.resolver = Resolver(settings, self.policy, dns)
         self.headers = {"User-Agent": settings.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
         self._spool = spool

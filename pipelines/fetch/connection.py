@@ -166,7 +166,7 @@ class Connector(aiohttp.TCPConnector):
                 peer = ipaddress.ip_address(transport.get_extra_info("peername")[0])
                 if not self._policy.check(peer, url.port, url.host):
                     connection.close()
-                    raise FetchError("refused_address", f"{url.host} is connected to {peer}")
+                    raise FetchError("private_address", f"{url.host} is connected to {peer}")
             self.guard = ProtocolGuard(transport, transport.get_protocol())
             transport.set_protocol(self.guard)
             self._endpoint = (url.scheme, url.host, url.port, proxy)
@@ -184,7 +184,7 @@ class Connector(aiohttp.TCPConnector):
         try:
             await self._name_resolver.addresses(url.host, url.port)
         except FetchError as error:
-            if error.reason == "refused_address":
+            if error.reason == "private_address":
                 raise
         return await self._name_resolver.unchecked_addresses(proxy.host)
 
@@ -211,7 +211,7 @@ class Connector(aiohttp.TCPConnector):
         url = self._url
         assert url is not None
         if self._proxy is None and not self._policy.check(ipaddress.ip_address(host), url.port, url.host):
-            raise FetchError("refused_address", f"{url.host} is {host}: neither public nor allowed")
+            raise FetchError("private_address", f"{url.host} is {host}: neither public nor allowed")
         try:
             return socket.socket(family, kind, protocol)
         except OSError as error:

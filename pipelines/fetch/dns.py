@@ -64,7 +64,7 @@ class Resolver:
     async def addresses(self, host: str, port: int) -> list[IP]:
         """Permitted addresses of `host`, a name or an address: at least one.
 
-        FetchError with dns_failed (it has none), dns_timeout (no name server answered) or refused_address (none is
+        FetchError with dns_failed (it has none), dns_timeout (no name server answered) or private_address (none is
         permitted).
         """
         literal = literal_ip(host)
@@ -72,7 +72,7 @@ class Resolver:
         permitted = [ip for ip in addresses if self._policy.check(ip, port, host)]
         if not permitted:
             examples = ", ".join(str(ip) for ip in addresses[:3])
-            raise FetchError("refused_address", f"{host} is {examples}: neither public nor allowed")
+            raise FetchError("private_address", f"{host} is {examples}: neither public nor allowed")
         return permitted
 
     async def unchecked_addresses(self, host: str) -> list[IP]:

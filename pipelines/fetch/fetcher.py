@@ -88,8 +88,8 @@ def fetch(
 
     Faults of URLs and servers raise nothing. What `process` or `sink` raise ends the run and is raised here. `dns`
     caches answers from one call to the next. With a `spool`, bodies go to files, and memory is bounded by
-    `concurrency` times its `above_bytes` and some buffers; copying a file is work for `process`. Raises StorageError
-    where such a file cannot be written. Needs a thread without a running event loop.
+    `concurrency` times its `threshold_bytes` and some buffers; copying a file is work for `process`. Raises
+    StorageError where such a file cannot be written. Needs a thread without a running event loop.
     """
     _raise_mmap_threshold()
     run = _Run(urls, settings, sink, process, dns or DnsCache(), spool)
@@ -141,7 +141,7 @@ class _Run:
     async def all(self, pool: ThreadPoolExecutor) -> None:
         self._loop = asyncio.get_running_loop()
         self._pool = pool
-        self._queue: HostQueue[_Job] = HostQueue(self._settings.per_host)
+        self._queue: HostQueue[_Job] = HostQueue(self._settings.concurrency_per_host)
         for index in range(len(self._urls)):
             job = self._job(index)
             self._queue.put(_host_name(job), job)
@@ -255,8 +255,8 @@ class HostQueue(Generic[J]):
     waits for a busy host occupies no worker.
     """
 
-    def __init__(self, per_host: int) -> None:
-        self._per_host = per_host
+    def __init__(self, concurrency_per_host: int) -> None:
+        self._concurrency_per_host = concurrency_per_host
         self._hosts: dict[str, Host[J]] = {}
         self._calls: asyncio.Queue[Host[J] | None] = asyncio.Queue()
 
@@ -269,7 +269,7 @@ class HostQueue(Generic[J]):
             host.pending.appendleft(job)
         else:
             host.pending.append(job)
-        if host.slots < self._per_host:
+        if host.slots < self._concurrency_per_host:
             host.slots += 1
             self._calls.put_nowait(host)
 

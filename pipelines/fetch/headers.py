@@ -43,7 +43,7 @@ def classify(response: aiohttp.ClientResponse, settings: FetchSettings) -> Respo
         return Response(http_reason(status), http_status=status, content_type=content_type, retry_after_s=wait_s)
     result = Response(OK, http_status=status, content_type=content_type)
     if settings.respect_opt_out and "X-Robots-Tag" in headers:
-        directive = opt_out(headers.getall("X-Robots-Tag"), settings.agent)
+        directive = opt_out(headers.getall("X-Robots-Tag"), settings.user_agent_token)
         if directive is not None:
             result.reason, result.detail = "opted_out", f"X-Robots-Tag: {directive}"
             return result

@@ -12,8 +12,8 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason. `transient`: the URL is tried again in the same run, up to `attempts` times. `retryable`: a later run
-    with `--retry` tries it again; other reasons are final."""
+    """A reason. `transient`: the URL is tried again in the same run, up to `max_attempts` times. `retryable`: a
+    later run with `--retry` tries it again; other reasons are final."""
 
     meaning: str
     transient: bool = False
@@ -25,8 +25,8 @@ REASONS = {
     OK: Reason("the body was read completely"),
     "opted_out": Reason("X-Robots-Tag asks not to index or train on it"),
     "bad_url": Reason("the URL, or one it redirects to, cannot be parsed, or names no host that can be"),
-    "refused_scheme": Reason("neither http nor https, at first or after a redirect"),
-    "refused_address": Reason("leads to an address that is neither public nor allowed, at first or after a redirect"),
+    "unsupported_scheme": Reason("neither http nor https, at first or after a redirect"),
+    "private_address": Reason("leads to an address that is neither public nor allowed, at first or after a redirect"),
     "too_large": Reason("the body, as sent or as decoded, is larger than max_bytes"),
     "redirect_loop": Reason("redirects back to a URL that was requested before", retryable=True),
     "too_many_redirects": Reason("more than max_redirects", retryable=True),
@@ -68,7 +68,7 @@ def wait_s(attempt: int, requested_s: float | None, settings: FetchSettings) -> 
     that failed together do not return together (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
     2015). It is at least the `requested_s` of the server; more than `max_retry_after_s` is not waited for.
     """
-    if attempt >= settings.attempts or (requested_s or 0.0) > settings.max_retry_after_s:
+    if attempt >= settings.max_attempts or (requested_s or 0.0) > settings.max_retry_after_s:
         return None
     bound = min(settings.max_backoff_s, settings.backoff_s * 2.0 ** min(attempt - 1, 60))
     return (requested_s or 0.0) + random.uniform(0.0, bound)

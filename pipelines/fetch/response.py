@@ -57,12 +57,12 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """The spool of bodies: those over `above_bytes` (at least 1) go to unnamed files in `folder`, others to memory.
+    """The spool of bodies: those over `threshold_bytes` (at least 1) go to unnamed files in `folder`, others to memory.
 
     None: the system's temporary folder. A killed process leaves no file behind.
     """
 
-    above_bytes: int = 2**20
+    threshold_bytes: int = 2**20
     folder: str | None = None
 
 
@@ -138,7 +138,7 @@ class SpooledBody:
         self._size = 0
         self._decoder = Decoder(encoding)
         self._digest = hashlib.sha256()
-        file = tempfile.SpooledTemporaryFile(spool.above_bytes, dir=spool.folder)  # noqa: SIM115 - it outlives this
+        file = tempfile.SpooledTemporaryFile(spool.threshold_bytes, dir=spool.folder)  # noqa: SIM115 - it outlives this
         self._file = cast(IO[bytes], file)
 
     def write(self, data: bytes) -> None:

@@ -17,58 +17,61 @@ class FetchSettings(Settings):
     or decoded); with web images, whose mean lies near 100 KB, it is some tens of megabytes. Where bodies are spooled,
     the temporary folder needs that room instead.
 
-    Deadlines, attempts, limits on what is under way, `allow` and `trust_env` are tuning: changing them downloads
-    nothing anew; `--retry` tries the rows again that failed for their sake.
+    Deadlines, attempts, limits on what is in flight, `private_allowlist` and `trust_env` are tuning: changing them
+    downloads nothing anew; `--retry` tries the rows again that failed for their sake.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    agent: str = Field("rzen-corpus", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-    """Our name in the user agent, and the one that an X-Robots-Tag may address."""
+    user_agent_token: str = Field("rzen-corpus", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    """The product name in the user agent, which an X-Robots-Tag may address."""
     contact: str = tuning("", pattern=r"^[!-~]*$")
-    """A URL or mail address where a site's owner reaches whoever runs this; part of the user agent."""
+    """A URL or mail address where a site's owner reaches the crawler's operator; part of the user agent."""
     respect_opt_out: bool = True
-    """Refuse what X-Robots-Tag says is not for us: noai, noimageai, noindex, noimageindex, none."""
+    """Whether X-Robots-Tag opt-outs are respected: noai, noimageai, noindex, noimageindex, none."""
 
     total_timeout_s: float = tuning(30.0, gt=0)
-    """For one attempt, its redirects included, from the first connection to the last byte. Waiting for a turn and
-    waiting between attempts do not count."""
+    """The longest attempt, redirects included, from the first connection to the last byte; waits for a turn and between
+    attempts do not count."""
     connect_timeout_s: float = tuning(5.0, gt=0)
-    """TCP connection and TLS handshake together, whichever of a host's addresses answers."""
+    """The longest TCP connection and TLS handshake together, whichever of a host's addresses answers."""
     read_timeout_s: float = tuning(10.0, gt=0)
-    """Longest silence of a server."""
+    """The longest silence of a server."""
     dns_timeout_s: float = tuning(5.0, gt=0)
+    """The longest DNS lookup."""
     dns_ttl_s: float = tuning(300.0, ge=0)
+    """How long the addresses of a name are cached."""
     dns_negative_ttl_s: float = tuning(60.0, ge=0)
-    """How long a name that does not exist is not looked up again."""
+    """How long it is cached that a name does not exist."""
 
     max_bytes: int = Field(10 * 2**20, ge=1)
-    """Largest body, as sent and as decoded."""
+    """The largest body, as sent and as decoded."""
     max_redirects: int = Field(8, ge=0)
+    """The most redirects of a URL."""
 
-    attempts: int = tuning(3, ge=1)
+    max_attempts: int = tuning(3, ge=1)
     """How often a URL is tried while its failures are transient."""
     backoff_s: float = tuning(1.0, ge=0)
     """The wait before attempt n + 1 is drawn from 0 to `backoff_s` × 2^(n-1), at most `max_backoff_s`."""
     max_backoff_s: float = tuning(30.0, ge=0)
+    """The longest wait between two attempts."""
     max_retry_after_s: float = tuning(60.0, ge=0)
-    """A server that asks for a longer wait is not tried again in this run."""
+    """The longest Retry-After that is waited for; a URL with a longer one is not tried again in this run."""
 
     concurrency: int = tuning(256, ge=1)
-    """Downloads under way at once in one shard; a worker has two shards in flight."""
-    per_host: int = tuning(16, ge=1)
-    """Downloads under way at once from one host in one shard."""
+    """Downloads in flight at once in one shard; a worker has two shards in flight."""
+    concurrency_per_host: int = tuning(16, ge=1)
+    """Downloads in flight at once from one host in one shard."""
 
-    allow: tuple[str, ...] = tuning(())
-    """What may be reached although it is not public: networks ("10.0.0.0/8"), or one port of an address or of a
-    name ("127.0.0.1:8000", "[::1]:8000", "images.internal:80")."""
+    private_allowlist: tuple[str, ...] = tuning(())
+    """Private addresses that may be reached: networks ("10.0.0.0/8"), or one port of an address or of a name
+    ("127.0.0.1:8000", "[::1]:8000", "images.internal:80")."""
 
     trust_env: bool = tuning(False)
-    """Use the proxies that the environment names: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY. A proxy may have any
-    address. What is requested of it is checked as ever where this machine can look up the host; where it can't, the
-    proxy decides what the host leads to."""
+    """Whether the proxies of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are used. A proxy may have any address.
+    The requested URL's address is checked where this machine can look up the host; else the proxy decides."""
 
-    @field_validator("allow")
+    @field_validator("private_allowlist")
     @classmethod
     def _rules_parse(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
         for rule in rules:
@@ -86,7 +89,7 @@ class FetchSettings(Settings):
         """What servers see: name, version, what it is for, and whom to ask."""
         about = ["builds a research corpus", "honours X-Robots-Tag" if self.respect_opt_out else ""]
         about.append(f"+{self.contact}" if self.contact else "")
-        return f"{self.agent}/{_version()} ({'; '.join(filter(None, about))})"
+        return f"{self.user_agent_token}/{_version()} ({'; '.join(filter(None, about))})"
 
 
 def _version() -> str:

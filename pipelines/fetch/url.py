@@ -65,7 +65,7 @@ class HttpUrl:
 
 
 def parse_url(text: str) -> HttpUrl:
-    """Parses a text as a URL. Raises FetchError, and nothing else, with bad_url or refused_scheme."""
+    """Parses a text as a URL. Raises FetchError, and nothing else, with bad_url or unsupported_scheme."""
     return _parse_absolute(_trim(text))
 
 
@@ -105,7 +105,7 @@ def _parse_absolute(text: str) -> HttpUrl:
         raise FetchError("bad_url", "no scheme")
     scheme, rest = match[1].lower(), text[match.end() :]
     if scheme not in _PORTS:
-        raise FetchError("refused_scheme", printable(scheme))
+        raise FetchError("unsupported_scheme", printable(scheme))
     if not rest.startswith("//"):
         raise FetchError("bad_url", "no host")
     match = _PATH.search(rest, 2)

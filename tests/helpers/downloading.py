@@ -70,7 +70,13 @@ def site(folder: Path) -> Iterator[Site]:
 
 def settings(site: Site, **changes: Any) -> DownloadSettings:
     """Quick to give up, and allowed to reach the site only."""
-    fetch = {"allow": [site.allow], "attempts": 1, "total_timeout_s": 5, "read_timeout_s": 1, "max_bytes": 100_000}
+    fetch = {
+        "private_allowlist": [site.allow],
+        "max_attempts": 1,
+        "total_timeout_s": 5,
+        "read_timeout_s": 1,
+        "max_bytes": 100_000,
+    }
     fetch |= changes.pop("fetch", {})
     return DownloadSettings.model_validate({"fetch": fetch, "max_pixels": 1_000_000, **changes})
 

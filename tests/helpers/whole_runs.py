@@ -49,7 +49,7 @@ class Web:
                 "download": {
                     "max_pixels": 100_000_000,
                     "fetch": {
-                        "allow": [self.serving.base_url.removeprefix("http://")],
+                        "private_allowlist": [self.serving.base_url.removeprefix("http://")],
                         "total_timeout_s": 5,
                         "read_timeout_s": 5,
                         "backoff_s": 0.02,

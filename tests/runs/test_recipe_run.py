@@ -58,7 +58,11 @@ def done(config: Config) -> tuple[RunResult, dict[str, dict[str, Any]]]:
 def test_stage_1(bucket: str, web: Web) -> None:
     sources: dict[str, Any] = {name: {"files": [f"{bucket}/texts/{name}.parquet"]} for name in TEXT_SETS}
     sources["laion2b"] = {"parts": list(web.parts)}
-    fetch = {"allow": [web.serving.base_url.removeprefix("http://")], "total_timeout_s": 5, "backoff_s": 0.02}
+    fetch = {
+        "private_allowlist": [web.serving.base_url.removeprefix("http://")],
+        "total_timeout_s": 5,
+        "backoff_s": 0.02,
+    }
     web.serving.reset()
     result, found = done(settings(1, bucket, {"sources": sources, "stages": {"download": {"fetch": fetch}}}))
     samples = {name: entry["samples"] for name, entry in found.items()}

@@ -225,7 +225,7 @@ def test_a_retry_brings_in_what_was_missing(web: Web, undisturbed: Path, tmp_pat
     """Rows refused for their address are downloaded once the settings allow it; nothing else is asked for."""
     home = copy(undisturbed, tmp_path)
     web.serving.reset()
-    config = parse_settings(web.settings(home, {"stages": {"download": {"fetch": {"attempts": 5}}}}), Config)
+    config = parse_settings(web.settings(home, {"stages": {"download": {"fetch": {"max_attempts": 5}}}}), Config)
     planned = plan_run(config, Selection())
     assert {p.state for _, tables in planned.steps for p in tables} == {"done"}, "patience makes nothing stale"
 

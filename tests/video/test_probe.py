@@ -111,11 +111,11 @@ def test_a_file_that_ends_between_two_boxes_lacks_its_index(tmp_path: Path) -> N
 
 def test_what_is_no_video_has_its_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")
-    assert reason(tmp_path / "empty.mp4") == "zero_length"
+    assert reason(tmp_path / "empty.mp4") == "empty_file"
     make_video(tmp_path / "head.mp4", [Shot(2)], size=SMALL, fragmented=True)
     data = (tmp_path / "head.mp4").read_bytes()
     (tmp_path / "head.mp4").write_bytes(data[: data.index(b"moof") - 4])
-    assert reason(tmp_path / "head.mp4") == "zero_length"
+    assert reason(tmp_path / "head.mp4") == "empty_file"
     (tmp_path / "text.mp4").write_bytes(b"<html>not found</html>" * 50)
     assert reason(tmp_path / "text.mp4") == "broken"
     for name in ("tone.m4a", "tone.webm"):

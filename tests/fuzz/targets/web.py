@@ -23,7 +23,13 @@ from pipelines.fetch.url import parse_url, resolve
 from ..formats import TEXT
 from ..target import Reader, Target, Unexpected
 
-_TIMES = {"total_timeout_s": 3.0, "connect_timeout_s": 1.0, "read_timeout_s": 2.0, "dns_timeout_s": 1.0, "attempts": 1}
+_TIMES = {
+    "total_timeout_s": 3.0,
+    "connect_timeout_s": 1.0,
+    "read_timeout_s": 2.0,
+    "dns_timeout_s": 1.0,
+    "max_attempts": 1,
+}
 
 
 def _no_network() -> None:
@@ -139,8 +145,8 @@ def _answers(spooled: bool) -> Callable[[Path], Reader]:
         _no_network()
         server = _Server()
         host = f"127.0.0.1:{server.port}"
-        settings = FetchSettings(**_TIMES, allow=(host,), max_bytes=1 << 20, max_redirects=3)
-        spool = Spool(above_bytes=64, folder=str(folder)) if spooled else None
+        settings = FetchSettings(**_TIMES, private_allowlist=(host,), max_bytes=1 << 20, max_redirects=3)
+        spool = Spool(threshold_bytes=64, folder=str(folder)) if spooled else None
 
         def read(data: bytes) -> object:
             server.answer = data

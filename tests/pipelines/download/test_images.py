@@ -40,9 +40,9 @@ def test_every_url_ends_with_a_status_and_a_reason(web: Site, tmp_path: Path) ->
         "status/404/a.jpg": ("failed", "http_404"),
         "status/503/a.jpg": ("failed", "http_503"),
         "loop/a/a.jpg": ("failed", "redirect_loop"),
-        "elsewhere/private/a.jpg": ("failed", "refused_address"),
-        "elsewhere/inside/a.jpg": ("failed", "refused_address"),
-        "elsewhere/file/a.jpg": ("failed", "refused_scheme"),
+        "elsewhere/private/a.jpg": ("failed", "private_address"),
+        "elsewhere/inside/a.jpg": ("failed", "private_address"),
+        "elsewhere/file/a.jpg": ("failed", "unsupported_scheme"),
         "stall/a.jpg": ("failed", "timeout"),
         "endless/a.jpg": ("failed", "too_large"),
         "short/a.jpg": ("failed", "truncated"),
@@ -52,8 +52,8 @@ def test_every_url_ends_with_a_status_and_a_reason(web: Site, tmp_path: Path) ->
         "empty/a.jpg": ("failed", "not_an_image"),
         "images/cut.jpg": ("failed", "truncated"),
         "images/bomb.png": ("failed", "too_many_pixels"),
-        "file:///etc/passwd": ("failed", "refused_scheme"),
-        "nothing:": ("failed", "refused_scheme"),
+        "file:///etc/passwd": ("failed", "unsupported_scheme"),
+        "nothing:": ("failed", "unsupported_scheme"),
     }
     workspace = Workspace(tmp_path)
     outcome, path = run_stage(workspace, web.urls(list(ends)), settings(web))
@@ -91,7 +91,7 @@ def test_stored_bytes_are_the_downloaded_ones_and_are_read_by_range(web: Site, s
 
 def test_a_reencode_applies_the_orientation_and_keeps_both_digests(web: Site, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    chosen = settings(web, reencode={"longest_side_px": 12, "quality": 95})
+    chosen = settings(web, reencode={"longest_side_px": 12, "jpeg_quality": 95})
     urls = web.urls(["images/rotated.jpg", "images/b.png", "images/cut.jpg", "images/hollow.png"])
     _, path = run_stage(workspace, urls, chosen)
     table = workspace.read_table(path)
@@ -146,7 +146,9 @@ def test_the_backend_is_chosen_by_the_settings_and_part_of_the_fingerprint() -> 
 
 
 def test_patience_is_not_part_of_the_fingerprint() -> None:
-    patient = DownloadSettings.model_validate({"fetch": {"total_timeout_s": 99, "attempts": 9}, "reencode_threads": 4})
+    patient = DownloadSettings.model_validate(
+        {"fetch": {"total_timeout_s": 99, "max_attempts": 9}, "reencode_threads": 4}
+    )
     assert Download(patient).fingerprint_inputs() == Download(DownloadSettings()).fingerprint_inputs()
 
 
@@ -158,7 +160,12 @@ def test_the_settings_of_images_are_fingerprinted_as_ever() -> None:
     """What is added for other media must not make tables of images stale."""
     assert DownloadSettings().canonical() == {
         "backend": "fetch",
-        "fetch": {"agent": "rzen-corpus", "max_bytes": 10485760, "max_redirects": 8, "respect_opt_out": True},
+        "fetch": {
+            "user_agent_token": "rzen-corpus",
+            "max_bytes": 10485760,
+            "max_redirects": 8,
+            "respect_opt_out": True,
+        },
         "max_pixels": 50_000_000,
         "max_side_px": 30000,
         "reencode": None,

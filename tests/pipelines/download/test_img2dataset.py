@@ -45,7 +45,7 @@ def test_it_ends_like_the_own_fetcher(web: Site, tmp_path: Path) -> None:
         "images/zdjęcie 1.jpg": ("kept", ""),
         "status/404/a.jpg": ("failed", "http_404"),
         "loop/a/a.jpg": ("failed", "redirect_loop"),
-        "elsewhere/file/a.jpg": ("failed", "refused_scheme"),
+        "elsewhere/file/a.jpg": ("failed", "unsupported_scheme"),
         "stall/a.jpg": ("failed", "timeout"),
         "short/a.jpg": ("failed", "truncated"),
         "reset/first/a.jpg": ("failed", "connection_reset"),
@@ -56,7 +56,7 @@ def test_it_ends_like_the_own_fetcher(web: Site, tmp_path: Path) -> None:
         "images/bomb.png": ("failed", "too_many_pixels"),
         "images/hollow.png": ("failed", "undecodable"),
         "http://127.0.0.1:1/a.jpg": ("failed", "connection_failed"),
-        "file:///etc/passwd": ("failed", "refused_scheme"),
+        "file:///etc/passwd": ("failed", "unsupported_scheme"),
         "http://[::1/a.jpg": ("failed", "bad_url"),
     }
     web.serving.reset()
@@ -111,7 +111,7 @@ def test_what_was_done_before_the_deadline_is_kept(tmp_path: Path, monkeypatch: 
     table = workspace.read_table(path)
     judged = list(zip(table.column("status").to_pylist(), table.column("reason").to_pylist(), strict=True))
     late, kept = ("failed", "timeout"), ("kept", "")
-    assert judged == [("failed", "refused_scheme"), kept, late, kept, late]
+    assert judged == [("failed", "unsupported_scheme"), kept, late, kept, late]
     contents = dict(read_contents(workspace.store, table.take([1, 3])))
     assert [contents[0], contents[1]] == [images[0], images[2]]
 
@@ -142,7 +142,7 @@ def test_a_call_that_fails_fails_the_shard_with_its_last_words(
 
 
 def test_the_deadline_gives_every_url_its_time() -> None:
-    fetch = {"concurrency": 10, "attempts": 2, "total_timeout_s": 30}
+    fetch = {"concurrency": 10, "max_attempts": 2, "total_timeout_s": 30}
     bounded = DownloadSettings.model_validate({"fetch": fetch})
     start = backend.deadline_s(0, bounded)
     assert backend.deadline_s(1, bounded) == start + 60
@@ -151,7 +151,7 @@ def test_the_deadline_gives_every_url_its_time() -> None:
 
 def test_opt_outs_are_passed_on_as_the_settings_say(tmp_path: Path) -> None:
     def directives(respect: bool) -> list[str]:
-        fetch = {"respect_opt_out": respect, "agent": "ours"}
+        fetch = {"respect_opt_out": respect, "user_agent_token": "ours"}
         told = backend.arguments(3, tmp_path, DownloadSettings.model_validate({"fetch": fetch}))
         assert told["user_agent_token"] == "ours"
         return told["disallowed_header_directives"]
@@ -181,7 +181,7 @@ def test_it_is_given_urls_as_the_fetcher_requests_them_and_no_credentials() -> N
         ),
         " http://me:secret@b.example/a b.jpg#part\n": ("http://b.example/a%20b.jpg", ""),
         "http://bücher.example/ż": ("http://xn--bcher-kva.example/%C5%BC", ""),
-        "file:///etc/passwd": ("", "refused_scheme"),
+        "file:///etc/passwd": ("", "unsupported_scheme"),
         "http://[::1]@": ("", "bad_url"),
         "http://a!b/": ("", "bad_url"),
         "": ("", "bad_url"),

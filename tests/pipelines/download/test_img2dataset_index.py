@@ -159,7 +159,7 @@ def test_members_are_found_by_their_last_part(tmp_path: Path) -> None:
         ("failed_to_download", "<urlopen error timed out>", ("failed", "timeout", None)),
         ("failed_to_download", "<urlopen error [Errno -2] Name or service not known>", ("failed", "dns_failed", None)),
         ("failed_to_download", "unknown url type: 'nonsense'", ("failed", "bad_url", None)),
-        ("failed_to_download", "<urlopen error unknown url type: gopher>", ("failed", "refused_scheme", None)),
+        ("failed_to_download", "<urlopen error unknown url type: gopher>", ("failed", "unsupported_scheme", None)),
         ("failed_to_download", "Use of image disallowed by X-Robots-Tag directive", ("filtered", "opted_out", None)),
         ("failed_to_download", "hash mismatch", ("failed", "download_failed", None)),
         ("failed_to_resize", "image too small", ("filtered", "filtered_by_img2dataset", None)),

@@ -183,7 +183,7 @@ def test_a_pixel_bomb_is_refused_by_its_header():
 
 
 def test_settings_are_checked():
-    assert ReencodeSettings().quality == 90
-    for wrong in ({"longest_side_px": 0}, {"longest_side_px": 70_000}, {"quality": 0}, {"quality": 101}):
+    assert ReencodeSettings().jpeg_quality == 90
+    for wrong in ({"longest_side_px": 0}, {"longest_side_px": 70_000}, {"jpeg_quality": 0}, {"jpeg_quality": 101}):
         with pytest.raises(ValueError, match="should be"):
             ReencodeSettings(**wrong)

@@ -45,7 +45,13 @@ class VideoSite:
     def settings(self, **fetch: Any) -> VideoDownloadSettings:
         """Quick to give up, and allowed to reach the site only."""
         allow = [self.serving.base_url.removeprefix("http://")]
-        quick = {"allow": allow, "attempts": 1, "total_timeout_s": 10, "read_timeout_s": 1, "max_bytes": 40 * MIB}
+        quick = {
+            "private_allowlist": allow,
+            "max_attempts": 1,
+            "total_timeout_s": 10,
+            "read_timeout_s": 1,
+            "max_bytes": 40 * MIB,
+        }
         return VideoDownloadSettings.model_validate({"fetch": quick | fetch})
 
 
@@ -86,9 +92,9 @@ def test_every_video_ends_with_a_status_and_a_reason(films: VideoSite, tmp_path:
         "images/absent.mp4": ("failed", "http_404"),
         "status/503/a.mp4": ("failed", "http_503"),
         "loop/a/a.mp4": ("failed", "redirect_loop"),
-        "elsewhere/private/a.mp4": ("failed", "refused_address"),
-        "elsewhere/inside/a.mp4": ("failed", "refused_address"),
-        "elsewhere/file/a.mp4": ("failed", "refused_scheme"),
+        "elsewhere/private/a.mp4": ("failed", "private_address"),
+        "elsewhere/inside/a.mp4": ("failed", "private_address"),
+        "elsewhere/file/a.mp4": ("failed", "unsupported_scheme"),
         "stall/a.mp4": ("failed", "timeout"),
         "endless/a.mp4": ("failed", "too_large"),
         "declared_huge/a.mp4": ("failed", "too_large"),
@@ -96,18 +102,18 @@ def test_every_video_ends_with_a_status_and_a_reason(films: VideoSite, tmp_path:
         "reset/first/a.mp4": ("failed", "connection_reset"),
         "robots/noai/a.mp4": ("filtered", "opted_out"),
         "html/a.mp4": ("failed", "not_a_video"),
-        "empty/a.mp4": ("failed", "zero_length"),
+        "empty/a.mp4": ("failed", "empty_file"),
     }
     ends = {films.url(path): end for path, end in web_ends.items()} | {
-        "http://10.0.0.1/a.mp4": ("failed", "refused_address"),
+        "http://10.0.0.1/a.mp4": ("failed", "private_address"),
         "http://": ("failed", "bad_url"),
         "": ("failed", "bad_url"),
-        "nobody://knows/a.mp4": ("failed", "refused_scheme"),
+        "nobody://knows/a.mp4": ("failed", "unsupported_scheme"),
         str(films.www / "a.mp4"): ("kept", ""),
-        str(films.www / "absent.mp4"): ("failed", "missing"),
-        f"file://{films.www}/absent.mp4": ("failed", "missing"),
-        "memory://nothing/absent.mp4": ("failed", "missing"),
-        str(tmp_path / "empty.mp4"): ("failed", "zero_length"),
+        str(films.www / "absent.mp4"): ("failed", "missing_file"),
+        f"file://{films.www}/absent.mp4": ("failed", "missing_file"),
+        "memory://nothing/absent.mp4": ("failed", "missing_file"),
+        str(tmp_path / "empty.mp4"): ("failed", "empty_file"),
     }
     workspace = Workspace(tmp_path / "w")
     outcome, rows = run_videos(workspace, list(ends), films.settings())
@@ -196,7 +202,9 @@ def test_storage_that_is_down_is_no_fault_of_a_row(films: VideoSite, tmp_path: P
 
 
 def test_a_full_temporary_folder_is_no_fault_of_a_row(films: VideoSite, tmp_path: Path) -> None:
-    settings = films.settings().model_copy(update={"spool_folder": str(tmp_path / "absent"), "spool_above_bytes": 100})
+    settings = films.settings().model_copy(
+        update={"spool_folder": str(tmp_path / "absent"), "spool_threshold_bytes": 100}
+    )
     outcome, _ = run_videos(Workspace(tmp_path / "w"), [films.url("images/a.mp4")], settings)
     assert outcome.error.startswith("StorageError: ")
     assert "absent: the temporary file of a download" in outcome.error
@@ -209,7 +217,7 @@ def test_a_full_temporary_folder_is_no_fault_of_a_row(films: VideoSite, tmp_path
 def test_the_limits_are_made_for_videos() -> None:
     settings = VideoDownloadSettings().fetch
     assert (settings.total_timeout_s, settings.max_bytes, settings.read_timeout_s) == (600, 2 * 2**30, 10)
-    assert VideoDownloadSettings.model_validate({"fetch": {"attempts": 5}}).fetch.total_timeout_s == 600
+    assert VideoDownloadSettings.model_validate({"fetch": {"max_attempts": 5}}).fetch.total_timeout_s == 600
 
 
 def test_more_than_a_tar_takes_is_refused() -> None:
@@ -220,7 +228,11 @@ def test_more_than_a_tar_takes_is_refused() -> None:
 
 def test_only_what_changes_the_videos_is_part_of_the_fingerprint() -> None:
     plain = DownloadVideos(VideoDownloadSettings()).fingerprint_inputs()
-    patient = {"fetch": {"total_timeout_s": 9, "concurrency": 2}, "spool_above_bytes": 1, "spool_folder": "elsewhere"}
+    patient = {
+        "fetch": {"total_timeout_s": 9, "concurrency": 2},
+        "spool_threshold_bytes": 1,
+        "spool_folder": "elsewhere",
+    }
     assert DownloadVideos(VideoDownloadSettings.model_validate(patient)).fingerprint_inputs() == plain
     smaller = VideoDownloadSettings.model_validate({"fetch": {"max_bytes": 1000}})
     assert DownloadVideos(smaller).fingerprint_inputs() != plain

@@ -20,7 +20,7 @@ QUICK = {
     "connect_timeout_s": 2.0,
     "read_timeout_s": 3.0,
     "max_bytes": 100_000,
-    "attempts": 1,
+    "max_attempts": 1,
     "backoff_s": 0.01,
     "max_backoff_s": 0.02,
 }
@@ -124,7 +124,7 @@ def settings(server):
     """Makes settings that may reach the server and nothing else."""
 
     def make(**changes):
-        return FetchSettings(**(QUICK | {"allow": (server.address,)} | changes))
+        return FetchSettings(**(QUICK | {"private_allowlist": (server.address,)} | changes))
 
     return make
 

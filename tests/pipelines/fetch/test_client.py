@@ -23,7 +23,7 @@ def test_a_body_comes_whole_with_what_was_said_about_it(server, get):
 
 def test_the_request_names_us_and_asks_for_the_bytes_as_they_are(server, get):
     server.answer("/a")
-    get(server.url("/a"), agent="testbot", contact="https://example.org/bot")
+    get(server.url("/a"), user_agent_token="testbot", contact="https://example.org/bot")
     (head,) = server.heads
     assert re.search(r"\r\nUser-Agent: testbot/\S+ \(.*\+https://example\.org/bot\)\r\n", head)
     assert "\r\nAccept-Encoding: identity\r\n" in head
@@ -40,21 +40,21 @@ def test_statuses(server, get, status):
 def test_a_tls_handshake_that_is_not_answered_ends_at_the_connect_deadline(server, get):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    result = get(f"https://127.0.0.1:{port}/", connect_timeout_s=0.1, allow=(f"127.0.0.1:{port}",))
+    result = get(f"https://127.0.0.1:{port}/", connect_timeout_s=0.1, private_allowlist=(f"127.0.0.1:{port}",))
     listener.close()
     assert (result.reason, result.retryable) == ("connect_timeout", True)
 
 
 def test_tls_with_a_server_that_speaks_none(server, get):
     server.greeting = b"220 hello, this is no TLS\r\n"
-    result = get(server.url("/").replace("http:", "https:"), attempts=3)
+    result = get(server.url("/").replace("http:", "https:"), max_attempts=3)
     assert (result.reason, result.attempts) == ("tls_failed", 1)
 
 
 def test_a_closed_port(get):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert get(f"http://127.0.0.1:{port}/", allow=(f"127.0.0.1:{port}",)).reason == "connection_failed"
+    assert get(f"http://127.0.0.1:{port}/", private_allowlist=(f"127.0.0.1:{port}",)).reason == "connection_failed"
 
 
 @cases(
@@ -125,7 +125,7 @@ def test_strange_bytes_in_headers_come_out_printable(server, get):
 def test_https(server, settings, fetch_all, certified):
     server.answer("/a", PHOTO)
     urls = [f"https://localhost:{certified}/a"] * 5 + [f"https://127.0.0.1:{certified}/a"]
-    results = fetch_all(urls, settings(allow=("127.0.0.1", "::1"), concurrency=1))
+    results = fetch_all(urls, settings(private_allowlist=("127.0.0.1", "::1"), concurrency=1))
     assert {(result.reason, result.body) for result in results[:5]} == {("ok", PHOTO)}
     assert results[5].reason == "tls_failed"  # the certificate is another name's
     assert server.connections == 1
@@ -133,7 +133,9 @@ def test_https(server, settings, fetch_all, certified):
 
 def test_a_certificate_from_nowhere(server, settings, fetch_all, certified, monkeypatch):
     monkeypatch.setattr("pipelines.fetch.client._tls", ssl.create_default_context)
-    (result,) = fetch_all([f"https://localhost:{certified}/a"], settings(allow=("127.0.0.1", "::1"), attempts=3))
+    (result,) = fetch_all(
+        [f"https://localhost:{certified}/a"], settings(private_allowlist=("127.0.0.1", "::1"), max_attempts=3)
+    )
     assert (result.reason, result.attempts) == ("tls_failed", 1)
     assert not server.heads
 
@@ -160,4 +162,4 @@ def test_a_connection_that_leads_elsewhere_than_it_should_is_not_used(get, monke
 
     monkeypatch.setattr("aiohappyeyeballs.start_connection", start_connection)
     result = get("http://8.8.8.8/a")
-    assert (result.reason, result.detail) == ("refused_address", "8.8.8.8 is connected to 10.0.0.1")
+    assert (result.reason, result.detail) == ("private_address", "8.8.8.8 is connected to 10.0.0.1")

@@ -418,7 +418,7 @@ def test_files_that_run_out_are_seen_behind_the_failure_of_another_address(serve
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.fetch.connection.socket.socket", no_socket)
         with pytest.raises(OSError, match="Too many"):
-            fetch([f"http://name.test:{server.port}/a"], settings(allow=("::1", "127.0.0.1")), print)
+            fetch([f"http://name.test:{server.port}/a"], settings(private_allowlist=("::1", "127.0.0.1")), print)
 
 
 def test_of_aiohttp_only_what_is_public_is_imported():

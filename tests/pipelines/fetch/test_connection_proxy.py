@@ -56,7 +56,7 @@ def test_a_proxy_is_asked_for_the_url_as_it_is_written(server, get, environment,
     environment(http_proxy=f"http://user:word@proxy.test:{server.port}")
     target = f"http://{host}/a%2Fb?c=%7E&d?"
     server.answer(target, b"through")
-    result = get(target, trust_env=True, allow=())
+    result = get(target, trust_env=True, private_allowlist=())
     assert (result.reason, result.body, result.final_url) == ("ok", b"through", target)
     (head,) = server.heads
     assert head.startswith(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n")
@@ -70,15 +70,15 @@ def test_a_proxy_is_asked_for_the_url_as_it_is_written(server, get, environment,
 def test_a_proxy_is_not_asked_for_what_is_inside(server, get, environment, names, url):
     names["inner.test"] = "10.0.0.1"
     environment(all_proxy=f"http://{server.address}")
-    result = get(url, trust_env=True, allow=(), attempts=3)
-    assert (result.reason, result.attempts) == ("refused_address", 1)
+    result = get(url, trust_env=True, private_allowlist=(), max_attempts=3)
+    assert (result.reason, result.attempts) == ("private_address", 1)
     assert server.connections == 0
 
 
 def test_a_redirect_that_leads_inside_is_not_asked_of_a_proxy(server, get, environment):
     environment(http_proxy=f"http://{server.address}")
     server.answer("http://8.8.8.8/a", status="302 Found", Location="http://10.0.0.1/b")
-    assert get("http://8.8.8.8/a", trust_env=True, allow=()).reason == "refused_address"
+    assert get("http://8.8.8.8/a", trust_env=True, private_allowlist=()).reason == "private_address"
     assert [head.split(" ")[1] for head in server.heads] == ["http://8.8.8.8/a"]
 
 
@@ -93,7 +93,7 @@ def test_one_connection_to_a_proxy_serves_the_urls_of_a_host(server, settings, f
     urls = [f"http://8.8.8.8/{number}" for number in range(10)]
     for url in urls:
         server.answer(url, url.encode())
-    results = fetch_all(urls, settings(trust_env=True, concurrency=1, allow=()))
+    results = fetch_all(urls, settings(trust_env=True, concurrency=1, private_allowlist=()))
     assert [result.body.decode() for result in results] == urls
     assert server.connections == 1
 
@@ -134,7 +134,7 @@ def test_https_goes_through_a_tunnel(server, settings, fetch_all, environment, c
     environment(https_proxy=f"http://127.0.0.1:{port}")
     server.answer("/secret?token=1", b"x" * 90_000)
     urls = [f"https://localhost:{certified}/secret?token=1"] * 5 + [f"https://127.0.0.1:{certified}/"]
-    results = fetch_all(urls, settings(trust_env=True, concurrency=1, allow=("127.0.0.1", "::1")))
+    results = fetch_all(urls, settings(trust_env=True, concurrency=1, private_allowlist=("127.0.0.1", "::1")))
     assert [(result.reason, len(result.body)) for result in results[:5]] == [("ok", 90_000)] * 5
     assert results[5].reason == "tls_failed"  # the certificate is another name's
     assert [head.split("\r\n")[0] for head in heads[:2]] == [

@@ -36,8 +36,8 @@ def page(server):
 
 def test_a_name_that_leads_inside_is_refused_and_never_connected_to(server, get, names, page):
     names.table["name.test"] = [["127.0.0.1"]]
-    result = get(page, allow=())
-    assert (result.reason, result.retryable) == ("refused_address", False)
+    result = get(page, private_allowlist=())
+    assert (result.reason, result.retryable) == ("private_address", False)
     assert "127.0.0.1" in result.detail
     assert server.connections == 0
 
@@ -49,7 +49,7 @@ def test_dns_cannot_change_between_check_and_connection(server, settings, fetch_
     assert (first.reason, first.body) == ("ok", b"here")
     assert names.asked == ["name.test"]
     (second,) = fetch_all([page], settings())
-    assert second.reason == "refused_address"
+    assert second.reason == "private_address"
     assert len(server.heads) == 1
 
 
@@ -68,9 +68,9 @@ def test_only_permitted_addresses_of_a_name_are_used(get, names, page):
 
 def test_a_name_may_be_allowed_and_only_that_name(server, settings, fetch_all, names, page):
     names.table |= {"name.test": [["127.0.0.1"]], "evil.test": [["127.0.0.1"]]}
-    allowed = settings(allow=(f"name.test:{server.port}",))
+    allowed = settings(private_allowlist=(f"name.test:{server.port}",))
     results = fetch_all([page, page.replace("name", "evil"), server.url("/a")], allowed)
-    assert [result.reason for result in results] == ["ok", "refused_address", "refused_address"]
+    assert [result.reason for result in results] == ["ok", "private_address", "private_address"]
 
 
 def test_answers_are_kept_within_a_run_and_with_a_cache_between_runs(settings, fetch_all, names, page):
@@ -94,14 +94,14 @@ def test_answers_expire(settings, fetch_all, names, page):
 
 def test_a_name_that_does_not_exist_is_not_tried_again_in_the_run(get, names):
     names.table["gone.test"] = [socket.gaierror(socket.EAI_NONAME, "unknown")]
-    result = get("http://gone.test/a", attempts=3)
+    result = get("http://gone.test/a", max_attempts=3)
     assert (result.reason, result.attempts, result.retryable) == ("dns_failed", 1, True)
 
 
 def test_a_name_server_that_stumbles_is_asked_again(get, names, page, monkeypatch):
     monkeypatch.setattr("pipelines.fetch.dns._TIMEOUT_TTL_S", 0.0)
     names.table["name.test"] = [socket.gaierror(socket.EAI_AGAIN, "try again"), ["127.0.0.1"]]
-    result = get(page, attempts=3)
+    result = get(page, max_attempts=3)
     assert (result.reason, result.attempts) == ("ok", 2)
 
 

@@ -25,25 +25,25 @@ def test_a_redirect_is_followed(server, get, status):
 @cases(
     ("location", "reason"),
     [
-        ("http://127.0.0.1:1/", "refused_address"),
-        ("http://169.254.169.254/latest/meta-data", "refused_address"),
-        ("//10.0.0.1/a.jpg", "refused_address"),
-        ("http://2130706433/", "refused_address"),
-        ("http://0x7f.1/", "refused_address"),
-        ("http://0/", "refused_address"),
-        ("http://[::1]/", "refused_address"),
-        ("http://[::ffff:127.0.0.1]/", "refused_address"),
-        ("http://localhost:1/", "refused_address"),
-        ("file:///etc/passwd", "refused_scheme"),
-        ("ftp://127.0.0.1/a", "refused_scheme"),
-        ("data:image/png;base64,AAAA", "refused_scheme"),
+        ("http://127.0.0.1:1/", "private_address"),
+        ("http://169.254.169.254/latest/meta-data", "private_address"),
+        ("//10.0.0.1/a.jpg", "private_address"),
+        ("http://2130706433/", "private_address"),
+        ("http://0x7f.1/", "private_address"),
+        ("http://0/", "private_address"),
+        ("http://[::1]/", "private_address"),
+        ("http://[::ffff:127.0.0.1]/", "private_address"),
+        ("http://localhost:1/", "private_address"),
+        ("file:///etc/passwd", "unsupported_scheme"),
+        ("ftp://127.0.0.1/a", "unsupported_scheme"),
+        ("data:image/png;base64,AAAA", "unsupported_scheme"),
         ("http://[::1", "bad_url"),
         ("http://host:99999/", "bad_url"),
     ],
 )
 def test_a_redirect_may_lead_only_where_a_url_may(server, get, location, reason):
     redirect(server, "/from", location)
-    result = get(server.url("/from"), attempts=3)
+    result = get(server.url("/from"), max_attempts=3)
     assert (result.reason, result.attempts, result.retryable) == (reason, 1, False)
 
 
@@ -89,9 +89,9 @@ def test_all_redirects_of_an_attempt_share_its_deadline(server, get):
 @cases(
     ("url", "reason"),
     [
-        ("file:///etc/passwd", "refused_scheme"),
-        ("ftp://example.com/a.jpg", "refused_scheme"),
-        ("javascript:alert(1)", "refused_scheme"),
+        ("file:///etc/passwd", "unsupported_scheme"),
+        ("ftp://example.com/a.jpg", "unsupported_scheme"),
+        ("javascript:alert(1)", "unsupported_scheme"),
         ("", "bad_url"),
         ("   ", "bad_url"),
         ("example.com/a.jpg", "bad_url"),
@@ -100,16 +100,16 @@ def test_all_redirects_of_an_attempt_share_its_deadline(server, get):
         ("http:///a.jpg", "bad_url"),
         ("http://[::1", "bad_url"),
         ("http://host:port/", "bad_url"),
-        ("http://127.0.0.1/", "refused_address"),
-        ("http://10.0.0.1/", "refused_address"),
-        ("http://[fd00::1]/", "refused_address"),
-        ("http://0.0.0.0:22/", "refused_address"),
-        ("http://017700000001/", "refused_address"),
-        ("http://user:word@127.0.0.1/", "refused_address"),
+        ("http://127.0.0.1/", "private_address"),
+        ("http://10.0.0.1/", "private_address"),
+        ("http://[fd00::1]/", "private_address"),
+        ("http://0.0.0.0:22/", "private_address"),
+        ("http://017700000001/", "private_address"),
+        ("http://user:word@127.0.0.1/", "private_address"),
     ],
 )
 def test_urls_that_are_not_asked(get, url, reason):
-    result = get(url, attempts=3)
+    result = get(url, max_attempts=3)
     assert (result.reason, result.attempts) == (reason, 1)
 
 
@@ -127,10 +127,10 @@ def test_a_transient_status_is_tried_again(server, get, response_bytes, status):
         return True
 
     server.routes["/a"] = recovering
-    result = get(server.url("/a"), attempts=3)
+    result = get(server.url("/a"), max_attempts=3)
     assert (result.reason, result.attempts, server.counts["/a"]) == ("ok", 3, 3)
     server.counts.clear()
-    result = get(server.url("/a"), attempts=2)
+    result = get(server.url("/a"), max_attempts=2)
     assert (result.reason, result.attempts, server.counts["/a"]) == (f"http_{status}", 2, 2)
     assert result.retryable
 
@@ -138,7 +138,7 @@ def test_a_transient_status_is_tried_again(server, get, response_bytes, status):
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 501])
 def test_a_final_status_is_not(server, get, status):
     server.answer("/a", status=f"{status} No")
-    assert get(server.url("/a"), attempts=3).attempts == 1
+    assert get(server.url("/a"), max_attempts=3).attempts == 1
     assert server.counts["/a"] == 1
 
 
@@ -146,7 +146,7 @@ def test_a_lost_connection_is_tried_again_and_every_request_counts_as_an_attempt
     server.raw("/lost", b"")
     server.raw("/short", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive!")
     for path, reason in [("/lost", "connection_reset"), ("/short", "truncated")]:
-        result = get(server.url(path), attempts=3)
+        result = get(server.url(path), max_attempts=3)
         assert (result.reason, result.attempts, server.counts[path]) == (reason, 3, 3)
 
 
@@ -157,7 +157,7 @@ def test_a_redirect_is_walked_again_from_its_start(server, get, response_bytes):
 
     redirect(server, "/from", "/to")
     server.routes["/to"] = recovering
-    result = get(server.url("/from"), attempts=2)
+    result = get(server.url("/from"), max_attempts=2)
     assert (result.reason, result.attempts) == ("ok", 2)
     assert server.counts == {"/from": 2, "/to": 2}
 
@@ -165,8 +165,8 @@ def test_a_redirect_is_walked_again_from_its_start(server, get, response_bytes):
 def test_retry_after_is_heeded_or_the_url_given_up(server, get):
     server.answer("/long", status="429 Slow", Retry_After="3600")
     server.answer("/short", status="429 Slow", Retry_After="0")
-    assert (get(server.url("/long"), attempts=3).reason, server.counts["/long"]) == ("http_429", 1)
-    assert (get(server.url("/short"), attempts=3).reason, server.counts["/short"]) == ("http_429", 3)
+    assert (get(server.url("/long"), max_attempts=3).reason, server.counts["/long"]) == ("http_429", 1)
+    assert (get(server.url("/short"), max_attempts=3).reason, server.counts["/short"]) == ("http_429", 3)
 
 
 def test_a_url_that_waits_for_its_next_attempt_holds_nobody_up(server, settings, fetch_all, response_bytes):
@@ -183,12 +183,14 @@ def test_a_url_that_waits_for_its_next_attempt_holds_nobody_up(server, settings,
         return True
 
     server.routes |= {"/first": recovering, "/second": steady}
-    results = fetch_all([server.url("/first"), server.url("/second")], settings(attempts=2, concurrency=1, per_host=1))
+    results = fetch_all(
+        [server.url("/first"), server.url("/second")], settings(max_attempts=2, concurrency=1, concurrency_per_host=1)
+    )
     assert [result.reason for result in results] == ["ok", "ok"]
     assert order == ["first", "second", "first"]
 
 
-@pytest.mark.parametrize("limit", [{"per_host": 3}, {"concurrency": 3}])
+@pytest.mark.parametrize("limit", [{"concurrency_per_host": 3}, {"concurrency": 3}])
 def test_no_more_at_once_than_allowed(server, settings, fetch_all, response_bytes, limit):
     now, most = 0, 0
 
@@ -224,7 +226,7 @@ def test_a_busy_host_does_not_keep_others_waiting(server, settings, fetch_all, r
 
     server.routes |= {"/busy": busy, "/other": other}
     urls = [server.url("/busy")] * 10 + [f"http://localhost:{server.port}/other"]
-    results = fetch_all(urls, settings(concurrency=3, per_host=2))
+    results = fetch_all(urls, settings(concurrency=3, concurrency_per_host=2))
     assert {result.reason for result in results} == {"ok"}
 
 
@@ -281,7 +283,7 @@ def test_a_connection_is_kept_while_its_host_has_work_and_then_closed(server, se
 
 def test_one_host_gets_no_more_workers_than_its_limit_and_the_rest_go_elsewhere():
     async def scenario():
-        queue = HostQueue(per_host=2)
+        queue = HostQueue(concurrency_per_host=2)
         for number in range(5):
             queue.put("busy", number)
         queue.put("other", 5)
@@ -292,7 +294,7 @@ def test_one_host_gets_no_more_workers_than_its_limit_and_the_rest_go_elsewhere(
 
 def test_a_job_put_first_is_next_and_the_host_is_forgotten_when_it_is_worked_off():
     async def scenario():
-        queue = HostQueue(per_host=1)
+        queue = HostQueue(concurrency_per_host=1)
         queue.put("host", "late")
         queue.put("host", "soon", first=True)
         host = await queue.acquire()
@@ -306,7 +308,7 @@ def test_a_job_put_first_is_next_and_the_host_is_forgotten_when_it_is_worked_off
 
 def test_a_worker_that_comes_too_late_finds_nothing_and_the_host_stays_open():
     async def scenario():
-        queue = HostQueue(per_host=2)
+        queue = HostQueue(concurrency_per_host=2)
         queue.put("host", 1)
         queue.put("host", 2)
         first, second = await queue.acquire(), await queue.acquire()

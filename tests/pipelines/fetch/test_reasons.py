@@ -20,12 +20,12 @@ def test_statuses():
 
 
 def test_an_answer_is_final():
-    for name in ("ok", "opted_out", "refused_address", "refused_scheme", "bad_url", "too_large"):
+    for name in ("ok", "opted_out", "private_address", "unsupported_scheme", "bad_url", "too_large"):
         assert not reason(name).retryable
 
 
 def test_waits_grow_up_to_their_bound_and_are_spread_over_all_of_it():
-    settings = FetchSettings(attempts=6, backoff_s=1.0, max_backoff_s=4.0)
+    settings = FetchSettings(max_attempts=6, backoff_s=1.0, max_backoff_s=4.0)
     for attempt, bound in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 4.0), (5, 4.0)]:
         waits = [wait_s(attempt, None, settings) for _ in range(400)]
         assert 0 <= min(waits) < bound * 0.1
@@ -33,12 +33,12 @@ def test_waits_grow_up_to_their_bound_and_are_spread_over_all_of_it():
 
 
 def test_the_last_attempt_is_the_last():
-    settings = FetchSettings(attempts=2)
+    settings = FetchSettings(max_attempts=2)
     assert wait_s(1, None, settings) is not None
     assert wait_s(2, None, settings) is None
 
 
 def test_never_sooner_than_the_server_asked_and_not_at_all_when_it_asks_for_too_much():
-    settings = FetchSettings(attempts=2, max_retry_after_s=10, backoff_s=0.5, max_backoff_s=0.5)
+    settings = FetchSettings(max_attempts=2, max_retry_after_s=10, backoff_s=0.5, max_backoff_s=0.5)
     assert all(10 <= wait_s(1, 10.0, settings) <= 10.5 for _ in range(100))
     assert wait_s(1, 10.1, settings) is None

@@ -38,27 +38,27 @@ def bodies(monkeypatch):
 def get_spooled(settings, tmp_path):
     """Fetches one URL; gives the result and the bytes of its file."""
 
-    def one(url, above_bytes=1000, **changes):
+    def one(url, threshold_bytes=1000, **changes):
         found = []
 
         def sink(fetched):
             found.append((fetched, fetched.spooled and fetched.spooled.file.read()))
 
-        fetch([url], settings(**changes), sink, spool=Spool(above_bytes, str(tmp_path)))
+        fetch([url], settings(**changes), sink, spool=Spool(threshold_bytes, str(tmp_path)))
         return found[0]
 
     return one
 
 
-@pytest.mark.parametrize("above_bytes", [1, 1000, 100_000])
+@pytest.mark.parametrize("threshold_bytes", [1, 1000, 100_000])
 @pytest.mark.parametrize("body", [b"", b"short", PHOTO])
-def test_a_body_comes_whole_with_its_size_and_digest(server, get_spooled, bodies, body, above_bytes):
+def test_a_body_comes_whole_with_its_size_and_digest(server, get_spooled, bodies, body, threshold_bytes):
     server.answer("/a", body)
-    result, data = get_spooled(server.url("/a"), above_bytes)
+    result, data = get_spooled(server.url("/a"), threshold_bytes)
     assert (result.reason, result.body, data) == ("ok", b"", body)
     assert (result.spooled.size, result.spooled.sha256) == (len(body), hashlib.sha256(body).digest())
     assert result.spooled.file.closed
-    assert [spooled._file._rolled for spooled in bodies] == [len(body) > above_bytes]
+    assert [spooled._file._rolled for spooled in bodies] == [len(body) > threshold_bytes]
 
 
 def test_without_a_spool_nothing_is_one(server, get):
@@ -182,7 +182,7 @@ def test_another_attempt_begins_anew(server, get_spooled, bodies):
         return nth == 2
 
     server.routes["/a"] = recovering
-    result, data = get_spooled(server.url("/a"), attempts=3)
+    result, data = get_spooled(server.url("/a"), max_attempts=3)
     assert (result.reason, result.attempts, data) == ("ok", 2, PHOTO)
     assert [body._file.closed for body in bodies] == [True, True]
 
@@ -211,6 +211,6 @@ def test_a_file_that_cannot_be_written_is_no_fault_of_the_url(server, settings, 
     folder = tmp_path / "absent"
     results = []
     with pytest.raises(StorageError, match=r"absent: the temporary file of a download"):
-        fetch([server.url("/a")], settings(attempts=3), results.append, spool=Spool(1000, str(folder)))
+        fetch([server.url("/a")], settings(max_attempts=3), results.append, spool=Spool(1000, str(folder)))
     assert results == []
     assert server.counts["/a"] == 1

@@ -233,7 +233,7 @@ def test_bad_videos_have_their_reasons_and_the_others_of_the_shard_their_clips(t
     truncate(tmp_path / "short.mp4", 0.5)
     bad = [tmp_path / f"{name}.mp4" for name in ("sound", "text", "empty", "short")]
     rows = run_clips(tmp_path, Clips(FRAMES), [video_row(path) for path in (good[0], *bad, good[1])])
-    reasons = ["no_video", "broken", "zero_length", "truncated"]
+    reasons = ["no_video", "broken", "empty_file", "truncated"]
     assert judged(rows) == [("kept", "")] * 2 + [("failed", reason) for reason in reasons] + [("kept", "")] * 2
     assert all(
         row["detail"] and row["home_shard"] == 0 and not row["parts"] for row in rows if row["status"] == "failed"

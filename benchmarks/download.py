@@ -74,7 +74,7 @@ def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> No
     from pipelines.fetch import FetchSettings
 
     fetch = FetchSettings(private_allowlist=(f"127.0.0.1:{port}",), concurrency=16, concurrency_per_host=16)
-    reencode = ReencodeSettings(longest_side_px=RESIZED_PX, jpeg_jpeg_quality=QUALITY) if resize else None
+    reencode = ReencodeSettings(longest_side_px=RESIZED_PX, jpeg_quality=QUALITY) if resize else None
     engine = open_engine(EngineSettings(kind="local", workers=WORKERS))
     work = MapJob(open_download(DownloadSettings(fetch=fetch, reencode=reencode)), str(workspace))
     try:

@@ -148,7 +148,7 @@ def test_bands_have_the_recall_that_was_asked_for():
         assert 1 - (1 - least**rows) ** bands >= 0.99
         assert 1 - (1 - least**rows) ** (bands - 1) < 0.99 or bands == 1
     assert band_plan(TextNearSettings(min_jaccard=1)) == (1, 128)
-    too_few = TextNearSettings(min_jaccard=0.3, num_num_permutations=16, min_recall=0.9999)
+    too_few = TextNearSettings(min_jaccard=0.3, num_permutations=16, min_recall=0.9999)
     assert band_plan(too_few) == (16, 1)  # the best that they can do
 
 

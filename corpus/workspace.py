@@ -2,7 +2,7 @@
 
     media/<source>/<shard>.<fingerprint>.<attempt>.tar
     tables/<source>/<stage>/<shard>.<fingerprint>.parquet
-    pairs/<dataset>/<stage>/<shard>.<fingerprint>.parquet
+    pairs/<dataset>/<source>/<stage>/<shard>.<fingerprint>.parquet
     runs/<run id>.jsonl
 
 The fingerprint is part of the name: one listing of a folder says what is done and what is stale, nothing is
@@ -34,10 +34,10 @@ Root = Literal["tables", "pairs"]
 
 @dataclass(frozen=True, slots=True)
 class TableKey:
-    """All tables of one stage over one source (`tables`) or dataset (`pairs`)."""
+    """All tables of one stage over one source (`tables`), or over the pairs of a dataset from one source (`pairs`)."""
 
     root: Root
-    owner: str
+    owner: str  # the source, or DATASET/SOURCE
     stage: str
 
     def path(self, shard: str, fingerprint: str) -> str:

@@ -32,10 +32,8 @@ from pipelines.download.img2dataset_index import IndexTars
 from pipelines.download.referenced_images import PairImages
 from pipelines.download.videos import DownloadVideos
 from pipelines.labels.stage import Labels
-from pipelines.pairs.best_pairs import BestPairs
-from pipelines.pairs.best_texts import BestTexts
+from pipelines.pairs.best_caption import BestPairs, BestTexts
 from pipelines.pairs.clusters import PairClusters
-from pipelines.pairs.existing import ALSO
 from pipelines.pairs.negatives import Negatives
 from pipelines.plan import Node, Step
 from recaption.stage import Caption, WindowCaption
@@ -116,8 +114,7 @@ class _GraphBuilder:
             for source in dataset.sources:
                 known = self._tables[source, dataset.branch]
                 made = dataset.pairs_stage(self._info(source, known, name, (dataset,)))
-                owner = name if source == dataset.source else f"{name}{ALSO}{source}"
-                table = self._node(made, source, known, TableKey("pairs", owner, made.name), name)
+                table = self._node(made, source, known, TableKey("pairs", f"{name}/{source}", made.name), name)
                 self._of_pairs[name, source] = {**known, made.name: table}
 
     def add_of_pairs(self, stage: type[Stage]) -> None:

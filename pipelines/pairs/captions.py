@@ -14,7 +14,7 @@ from corpus.sampling import bernoulli
 from corpus.schema import CLIP, PAIR_SCHEMA, CaptionOrigin
 from corpus.stage import ITEMS, ROWS, Shard
 from pipelines.pairs.base import DatasetSettings
-from pipelines.pairs.best_texts import BEST_TEXTS
+from pipelines.pairs.best_caption import BEST_TEXTS
 from recaption.schema import CAPTION
 
 

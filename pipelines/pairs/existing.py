@@ -1,7 +1,7 @@
-"""Stage `pairs` of a source of given pairs: texts as they are, and images as the items that they became.
+"""Stage `pairs` over a source of existing pairs: makes a pair of each row, its images replaced by their items.
 
-An image that is a duplicate is replaced by its representative in every pair that names it, so the pairs that mean the
-same are the same pair, and publishing takes one of them.
+A duplicate image is replaced by its representative in every pair that names it, so that pairs with the same content are
+the same pair, of which publishing takes one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from corpus.text.keys import normalize_text
 from pipelines.pairs.base import DatasetSettings
 
 TEXTS, TEXT_DUPLICATES, LABELS, BEST_PAIRS = "texts", "text_duplicates", "labels", "best_pairs"
-ALSO = "+"  # in the name of a table's owner: between a dataset and one of its further sources
 _SIDES = ["query", "positive", "negatives"]
 
 _Row = dict[str, Any]
@@ -55,12 +54,12 @@ class GivenPairSettings(DatasetSettings):
 
 
 class GivenPairs(MapStage):
-    """One pair for each row of a set.
+    """Makes one pair of each row of a set.
 
-    Reasons why a row gives none: that of its image, with the side before it (query_missing_image, positive_blurred,
-    negative_missing_image ...); empty_query, empty_positive; query_equals_positive; and
+    Reasons of rows that give none: that of an image, after its side (query_missing_image, positive_blurred,
+    negative_missing_image ...); empty_query, empty_positive; query_equals_positive, and
     positive_is_query_image, where the positive is nothing but the query's image: it would teach to ignore the text. The
-    shard's notes count what became of negatives: negatives_kept, and those left out by reason.
+    shard's metrics count negatives: negatives_kept, and those that are left out by reason.
     """
 
     name = "pairs"
@@ -73,7 +72,7 @@ class GivenPairs(MapStage):
     origin_columns = PAIR_ORIGIN
 
     def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, more: Sequence[str] = ()) -> None:
-        """`images`: the set has some, so there are tables of them. `more`: further tables that tell of its rows."""
+        """`images`: the set has images, and so tables of them. `more`: further tables of its rows."""
         super().__init__(settings)
         self.dataset = dataset
         self._settings = settings
@@ -88,7 +87,7 @@ class GivenPairs(MapStage):
 
     def fingerprint_inputs(self) -> dict[str, object]:
         settings = self._settings.canonical()
-        del settings["also"], settings["source"]  # what of one source becomes does not depend on the others
+        del settings["also"], settings["source"]  # the pairs of one source do not depend on the others
         return {"dataset": self.dataset, **settings}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
@@ -96,55 +95,54 @@ class GivenPairs(MapStage):
 
 
 def pair_rows(shard: Shard, dataset: str, settings: GivenPairSettings) -> pa.Table:
-    """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
-    making = _Making(dataset, settings, images_of(shard), Counter())
+    """Returns the pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
+    builder = _PairBuilder(dataset, settings, image_verdicts(shard), Counter())
     tables = [shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist()]
     if LABELS in shard.tables:
         tables.append(shard[LABELS].select(["label"]).to_pylist())
     pairs = [
-        making.pair({name: value for part in parts for name, value in part.items()})
+        builder.pair({name: value for part in parts for name, value in part.items()})
         for parts in zip(*tables, strict=True)
     ]
-    shard.metrics["pairs"] = dict(making.notes)
+    shard.metrics["pairs"] = dict(builder.counts)
     return pa.Table.from_pylist(pairs, table_schema(PAIR_SCHEMA))
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """What became of an image."""
+class ImageVerdict:
+    """The item that stands for an image, or the reason why there is none."""
 
-    item: bytes | None  # its own, or that of the representative which stands for it; None: it was removed
+    item: bytes | None  # its own or its representative's; None: the image was removed
     status: str = Status.KEPT
     reason: str = ""
-    sha256: bytes | None = None  # as it was found
+    sha256: bytes | None = None  # of the image as it was found
 
 
-_FAILED_IMAGE = Image(None, Status.FAILED, "image_failed")  # the stage `images` raised on the row that names it
+_FAILED_IMAGE = ImageVerdict(None, Status.FAILED, "image_failed")  # the stage `images` raised on the row that names it
 
 
-def images_of(shard: Shard) -> dict[str, Image]:
-    """By name, the images that a shard's rows name."""
+def image_verdicts(shard: Shard) -> dict[str, ImageVerdict]:
+    """Returns the verdicts on the images that a shard's rows name, by name."""
     if ITEMS not in shard.side_inputs:
         return {}
-    items, judged = shard[ITEMS], shard[VERDICT]
-    kept = pc.is_in(judged.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
-    own = items.column("item_id")
-    if "representative" in judged.column_names:  # else no duplicates were looked for
-        own = pc.coalesce(judged.column("representative"), own)
-    stands = pc.if_else(kept, own, None)
+    items, verdict = shard[ITEMS], shard[VERDICT]
+    has_item = pc.is_in(verdict.column("status"), pa.array([str(Status.KEPT), str(Status.DUPLICATE)]))
+    representative = items.column("item_id")
+    if "representative" in verdict.column_names:  # else no stage looked for duplicates
+        representative = pc.coalesce(verdict.column("representative"), representative)
     columns = (
         items.column("image"),
-        stands,
-        judged.column("status"),
-        judged.column("reason"),
+        pc.if_else(has_item, representative, None),
+        verdict.column("status"),
+        verdict.column("reason"),
         items.column("downloaded_sha256"),
     )
     rows = zip(*(column.to_pylist() for column in columns), strict=True)
-    return {name: Image(*found) for name, *found in rows}
+    return {name: ImageVerdict(*fields) for name, *fields in rows}
 
 
-class _Gone(Exception):
-    """A side cannot be made."""
+class _Removed(Exception):
+    """A side cannot be made: its pair, or the negative, is removed for the reason."""
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
@@ -152,34 +150,36 @@ class _Gone(Exception):
 
 
 @dataclass(frozen=True)
-class _Making:
+class _PairBuilder:
+    """Makes the pairs of a dataset; `counts` has the outcomes of negatives."""
+
     dataset: str
     settings: GivenPairSettings
-    images: dict[str, Image]
-    notes: Counter[str]
+    images: dict[str, ImageVerdict]
+    counts: Counter[str]
 
     def pair(self, row: _Row) -> _Row:
-        """A row of PAIR_SCHEMA; where it can't be one, nulls and the reason."""
+        """Makes a row of PAIR_SCHEMA; where that is not possible, one of nulls with the reason."""
         try:
             query, positive = self._side(row["query"], "query"), self._side(row["positive"], "positive")
             if query == positive:
-                raise _Gone(Status.FILTERED, "query_equals_positive")
-            if query["items"] == positive["items"] and not positive["text"]:  # whatever the query says beside it
-                raise _Gone(Status.FILTERED, "positive_is_query_image")
+                raise _Removed(Status.FILTERED, "query_equals_positive")
+            if query["items"] == positive["items"] and not positive["text"]:  # whatever text the query has
+                raise _Removed(Status.FILTERED, "positive_is_query_image")
             negatives = list(self._negatives(row["negatives"] or (), positive))
-        except _Gone as gone:
-            return {"status": str(gone.status), "reason": gone.reason}
+        except _Removed as removed:
+            return {"status": str(removed.status), "reason": removed.reason}
         settings = self.settings
-        instruction, before_positive = settings.query_instruction, settings.positive_instruction
+        query_instruction, positive_instruction = settings.query_instruction, settings.positive_instruction
         if settings.own_instruction:
-            instruction = row["instruction"]
-            before_positive = row["positive_instruction"] or before_positive
+            query_instruction = row["instruction"]
+            positive_instruction = row["positive_instruction"] or positive_instruction
         identity = (query["text"], *query["items"], "|", positive["text"], *positive["items"])
         images = [self.images[name] for name in (*row["positive"]["images"], *row["query"]["images"])]
         return {
             "pair_id": pair_id(self.dataset, *identity),
-            "query": {"instruction": instruction or "", **query},
-            "positive": {"instruction": before_positive, **positive},
+            "query": {"instruction": query_instruction or "", **query},
+            "positive": {"instruction": positive_instruction, **positive},
             "negatives": negatives,
             "positive_score": row["positive_score"] or 0.0,
             "group": "",
@@ -199,38 +199,38 @@ class _Making:
         found = [self.images.get(image, _FAILED_IMAGE) for image in side["images"]]
         for image in found:
             if image.item is None:
-                raise _Gone(image.status, f"{name}_{image.reason}")
+                raise _Removed(image.status, f"{name}_{image.reason}")
         text = side["text"].strip()
         if not text and not found:
-            raise _Gone(Status.FILTERED, f"empty_{name}")
+            raise _Removed(Status.FILTERED, f"empty_{name}")
         return {"text": text, "items": [image.item for image in found]}
 
-    def _negatives(self, given: Sequence[_Row], positive: _Row) -> Iterator[_Row]:
-        """The set's own, best first; never the positive, never one twice. The query's own image may well be one.
+    def _negatives(self, negatives: Sequence[_Row], positive: _Row) -> Iterator[_Row]:
+        """Yields the set's negatives, best first: never the positive, none twice. The query's image may be one.
 
-        One that has more images than the positive, or fewer, is told from it without being looked at, and samples
-        with it would have other fields: it is left out.
+        A negative with more or fewer images than the positive is left out: a model could tell it by their number, and
+        its sample would have other fields.
         """
-        seen = [positive]
-        for side in given:
-            if len(seen) > self.settings.negatives:
-                self.notes["negatives_over_limit"] += 1
+        distinct = [positive]
+        for side in negatives:
+            if len(distinct) > self.settings.negatives:
+                self.counts["negatives_over_limit"] += 1
                 continue
             try:
                 negative = self._side(side, "negative")
-            except _Gone as gone:
-                if self.settings.without_image == "drop_pair" and gone.reason != "empty_negative":
+            except _Removed as removed:
+                if self.settings.without_image == "drop_pair" and removed.reason != "empty_negative":
                     raise
-                self.notes[gone.reason] += 1
+                self.counts[removed.reason] += 1
                 continue
             if len(negative["items"]) != len(positive["items"]):
-                self.notes["negative_modality_mismatch"] += 1
+                self.counts["negative_modality_mismatch"] += 1
                 continue
-            if any(_same(negative, other) for other in seen):
-                self.notes["negative_equals_positive" if _same(negative, positive) else "duplicate_negative"] += 1
+            if any(_same(negative, other) for other in distinct):
+                self.counts["negative_equals_positive" if _same(negative, positive) else "duplicate_negative"] += 1
                 continue
-            seen.append(negative)
-            self.notes["negatives_kept"] += 1
+            distinct.append(negative)
+            self.counts["negatives_kept"] += 1
             yield {**negative, "score": side["score"] or 0.0, "origin": str(Origin.GIVEN)}
 
 

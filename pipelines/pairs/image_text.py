@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, Status, Task, pair_id
 from corpus.settings import tuning
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
-from pipelines.pairs.best_texts import BEST_TEXTS
+from pipelines.pairs.best_caption import BEST_TEXTS
 from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
 

@@ -177,7 +177,7 @@ def test_what_is_not_done_is_said(web: Web, home: Path, tmp_path: Path) -> None:
     assert "own: source laion is not read yet" in shown(nothing)
 
     shutil.copytree(home / "workspace", tmp_path / "part/workspace")
-    gone = sorted((tmp_path / "part/workspace/pairs/own/pairs").rglob("*.parquet"))
+    gone = sorted((tmp_path / "part/workspace/pairs/own/laion/pairs").rglob("*.parquet"))
     gone[0].unlink()
     [part] = mixture_summaries(config_of(web, tmp_path / "part"), ["one"])
     [whole] = mixture_summaries(config_of(web, home), ["one"])
@@ -185,7 +185,7 @@ def test_what_is_not_done_is_said(web: Web, home: Path, tmp_path: Path) -> None:
     assert "not all is done: `run` finishes it" in shown(part)
     own, all_of_own = (next(row for row in found.datasets if row.dataset == "own") for found in (part, whole))
     assert 0 < own.available < all_of_own.available
-    assert sorted((tmp_path / "part/workspace/pairs/own/pairs").rglob("*.parquet")) == gone[1:]
+    assert sorted((tmp_path / "part/workspace/pairs/own/laion/pairs").rglob("*.parquet")) == gone[1:]
 
 
 def test_the_command_prints_the_mixtures_that_are_asked_for(web: Web, home: Path) -> None:

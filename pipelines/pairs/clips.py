@@ -32,9 +32,15 @@ from corpus.schema import (
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import normalize_text
 from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
-from pipelines.pairs.clip_siblings import PairTexts, clip_negatives, group_names, ranked_siblings, text_negatives
 from recaption.schema import CAPTION
-from video.grouping.negatives import NegativeSettings
+from video.grouping.negatives import (
+    NegativeSettings,
+    PairTexts,
+    assign_pair_groups,
+    clip_negatives,
+    rank_siblings,
+    text_negatives,
+)
 from video.schema import ClipKind
 
 _QUESTIONS = ("questions", "window_questions")
@@ -290,7 +296,7 @@ class _Pairs:
             return [""] * len(self)
         rows = self.shard[ROWS].select(["group", "item_id"]).take(self.place)
         names = pc.if_else(pa.array(self.kept), pc.fill_null(rows.column("group"), ""), "")
-        return group_names(
+        return assign_pair_groups(
             names.to_pylist(), rows.column("item_id").to_pylist(), self.pair_texts.column("text").to_pylist()
         )
 
@@ -310,7 +316,7 @@ class _Pairs:
             usable = np.isin(
                 np.arange(len(usable)), [row for row, text in zip(pair_texts.row, pair_texts.text, strict=True) if text]
             )
-        ranked = ranked_siblings(self.shard[ROWS], usable, settings.negatives, settings.of == "moments")
+        ranked = rank_siblings(self.shard[ROWS], usable, settings.negatives, settings.of == "moments")
         if as_text:
             found = text_negatives(pair_texts, ranked, most, answers=of_questions)
         else:

@@ -1,21 +1,32 @@
-"""Chooses the siblings that are named as a clip's negatives, and the other moments of its video as a moment's."""
+"""Chooses negatives for the clips and moments of a video, and for pairs, among the other clips of the video.
+
+They become explicit negatives of a pair, or share a group of pairs that stays together in the order. Two clips of which
+a pair says the same (`corpus.text.keys`) are never negatives of each other: they would be false ones.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.hashing import mix64
 from corpus.sampling import random_numbers
+from corpus.schema import Origin
 from corpus.settings import Settings
-from video.grouping.groups import ClipColumns, ClipGrouping, time_order
+from corpus.text.keys import normalize_text
+from video.grouping.groups import ClipColumns, ClipGrouping, group_id, time_order
 from video.grouping.near_duplicates import Ints
 
 _CELLS = 1 << 21  # of a table of clips by siblings that is computed at once
+_EXTRA_SIBLINGS = 64  # ranked beyond four times the number of negatives
 _EXCLUDED = np.uint64(2**64 - 1)
 
 _Table = Callable[[Ints, Ints], NDArray]  # of rows [q, 1] and other rows [q, m] to [q, m]
@@ -126,3 +137,128 @@ def _best_candidates(sets: Ints, candidates: Ints, allowed: _Table, ranks: _Tabl
             names = np.where(np.take_along_axis(rank, best, 1) < _EXCLUDED, np.take_along_axis(others, best, 1), -1)
             chosen[row, : names.shape[1]] = names
     return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class PairTexts:
+    """The texts of m pairs of the clips of a shard, filtered pairs included."""
+
+    row: list[int]  # the clip of each pair
+    text: list[str]  # "": none
+    kind: list[str]  # origin of the text, or the question that it answers: of the same kind it is the better negative
+
+
+def rank_siblings(rows: pa.Table, usable: np.ndarray, settings: NegativeSettings, moments: bool) -> list[list[int]]:
+    """Ranks for each of n clips (`video.schema.GROUPS_SCHEMA`) the usable (bool[n]) others of its group, best first.
+
+    With `moments`, those of its video that share little of its time. More than `num_negatives`, where there are more.
+    """
+    at = np.flatnonzero(usable)
+    found: list[list[int]] = [[] for _ in range(rows.num_rows)]
+    if not len(at):
+        return found
+    some = rows.select(["video", "item_id", "start_s", "end_s", "group"]).take(at).combine_chunks()
+    video, item, start_s, end_s, group = (column.combine_chunks() for column in some.columns)
+    clips = ClipColumns(video, start_s.to_numpy(False), end_s.to_numpy(False), item)
+    group = pc.fill_null(group, "")
+    sizes = Counter((video if moments else group.filter(pc.not_equal(group, ""))).to_pylist())
+    max_siblings = min(max(sizes.values(), default=1) - 1, 4 * settings.num_negatives + _EXTRA_SIBLINGS)
+    settings = settings.model_copy(update={"num_negatives": max_siblings})
+    if moments:
+        best = moment_negatives(clips, settings)
+    else:
+        no_duplicates = ClipGrouping(np.arange(len(at)), np.ones(len(at), bool), group)
+        best = sibling_negatives(clips, no_duplicates, settings)
+    for row, others in zip(at.tolist(), best, strict=True):
+        found[row] = at[others[others >= 0]].tolist()
+    return found
+
+
+def clip_negatives(
+    pair_texts: PairTexts, ranked: list[list[int]], items: pa.ListArray, clips: pa.StructArray, max_negatives: int
+) -> list[list[dict[str, Any]]]:
+    """Returns for each pair at most `max_negatives` clips of siblings that no pair describes as its own clip.
+
+    `items` and `clips` (CLIP) are, of each of n clips, the ids of its items and its times.
+    """
+    item_ids, texts, times = items.to_pylist(), _texts_of_clips(pair_texts), clips.to_pylist()
+    found = []
+    for row in pair_texts.row:
+        used = {tuple(item_ids[row])}
+        negatives: list[dict[str, Any]] = []
+        for other in _different_siblings(row, ranked, texts):
+            if len(negatives) == max_negatives:
+                break
+            if tuple(item_ids[other]) not in used:
+                used.add(tuple(item_ids[other]))
+                negatives.append(_negative("", item_ids[other], times[other]))
+        found.append(negatives)
+    return found
+
+
+def text_negatives(
+    pair_texts: PairTexts, ranked: list[list[int]], max_negatives: int, answers: bool
+) -> list[list[dict[str, Any]]]:
+    """Returns for each pair a text of each of at most `max_negatives` siblings, of the pair's kind if there is one.
+
+    No text comes twice. All captions of a sibling are left out if one of them equals one of the pair's own clip; of
+    `answers`, only those that equal the pair's own.
+    """
+    texts = _texts_of_clips(pair_texts)
+    pairs_of_row: dict[int, list[int]] = defaultdict(list)
+    for pair, (row, text) in enumerate(zip(pair_texts.row, pair_texts.text, strict=True)):
+        if text:
+            pairs_of_row[row].append(pair)
+    found = []
+    for pair, row in enumerate(pair_texts.row):
+        used = {normalize_text(pair_texts.text[pair])}
+        negatives: list[dict[str, Any]] = []
+        for other in ranked[row] if answers else _different_siblings(row, ranked, texts):
+            if len(negatives) == max_negatives:
+                break
+            unused = [each for each in pairs_of_row[other] if normalize_text(pair_texts.text[each]) not in used]
+            if unused:
+                best = min(unused, key=lambda each: pair_texts.kind[each] != pair_texts.kind[pair])
+                used.add(normalize_text(pair_texts.text[best]))
+                negatives.append(_negative(pair_texts.text[best], [], None))
+        found.append(negatives)
+    return found
+
+
+def assign_pair_groups(groups: Sequence[str], clips: Sequence[bytes], texts: Sequence[str]) -> list[str]:
+    """Assigns groups to m pairs, in which no clip and no text comes twice: both would be false negatives in a batch.
+
+    `groups` are those of the pairs' clips, "" for none. What a group has twice goes into a second group of that video,
+    what it has three times into a third; a pair that would be alone has none.
+    """
+    parts: dict[str, list[set[bytes | str]]] = defaultdict(list)
+    names = []
+    for group, clip, text in zip(groups, clips, texts, strict=True):
+        if not group:
+            names.append("")
+            continue
+        contents: set[bytes | str] = {clip, normalize_text(text)}
+        number = next((at for at, part in enumerate(parts[group]) if not part & contents), len(parts[group]))
+        if number == len(parts[group]):
+            parts[group].append(set())
+        parts[group][number] |= contents
+        names.append(group_id(group.encode(), number) if number else group)
+    counts = Counter(names)
+    return [name if counts[name] > 1 else "" for name in names]
+
+
+def _texts_of_clips(pair_texts: PairTexts) -> dict[int, set[str]]:
+    """Returns the normalized texts of each clip."""
+    texts: dict[int, set[str]] = defaultdict(set)
+    for row, text in zip(pair_texts.row, pair_texts.text, strict=True):
+        if text:
+            texts[row].add(normalize_text(text))
+    return texts
+
+
+def _different_siblings(row: int, ranked: list[list[int]], texts: dict[int, set[str]]) -> Iterator[int]:
+    return (other for other in ranked[row] if not texts[row] & texts[other])
+
+
+def _negative(text: str, items: list[bytes], clip: dict[str, Any] | None) -> dict[str, Any]:
+    return {"text": text, "items": items, "clip": clip, "score": 0.0, "origin": str(Origin.CLIP_SIBLING)}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from corpus.text.keys import normalize_text
-from pipelines.pairs.clip_siblings import group_names
 from tests.helpers.clip_tables import Clip, make
 from video.grouping.groups import group_id
+from video.grouping.negatives import assign_pair_groups
 
 FILM = [Clip(name, 5 * at, f"text {name}") for at, name in enumerate("abcde")]
 
@@ -134,7 +134,7 @@ def test_no_group_has_a_clip_or_a_text_twice_and_none_is_of_one() -> None:
     clips = [b"1", b"1", b"2", b"3", b"1", b"4", b"2", b"3", b"5", b"6", b"7"]
     texts = ["a", "b", "c", "B", "c", "d", "e", "a", "f", " a ", "E"]
     members = defaultdict(list)
-    for at, name in enumerate(group_names(groups, clips, texts)):
+    for at, name in enumerate(assign_pair_groups(groups, clips, texts)):
         members[name].append(at)
     members.pop("")
     assert sum(map(len, members.values())) >= 7

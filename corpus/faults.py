@@ -9,12 +9,11 @@ from __future__ import annotations
 import errno
 import tempfile
 
-from corpus.storage import StorageError
+from corpus.storage import DISK_FULL, StorageError
 
 # Errors of the system that say that this machine has no room for one more file, socket or byte.
-NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT})
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, *DISK_FULL})
 _OPENCV_NO_MEMORY = -4  # cv::Error::StsNoMem
-_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_machine_fault(error: BaseException) -> bool:
@@ -43,6 +42,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def fault_location(error: BaseException) -> str:
     """Where temporary files lie, for an error of a full disk that names no file; else ""."""
-    if isinstance(error, OSError) and error.errno in _DISK_IS_FULL and error.filename is None:
+    if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
         return f"temporary files lie in {tempfile.gettempdir()} (TMPDIR)"
     return ""

@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from corpus.arrays import ranges
+from corpus.hashing import GOLDEN
 
 HASH_BITS = 64
 MAX_RADIUS_BITS = 8
@@ -48,7 +49,7 @@ def lsh_band_keys(hashes: np.ndarray, radius: int) -> np.ndarray:
     """
     keys = np.empty((len(hashes), radius + 1), dtype=np.uint64)
     for band, (start, width) in enumerate(band_spans(radius)):
-        scrambled = _prefix(_rotate(hashes, start, HASH_BITS), width) * np.uint64(0x9E3779B97F4A7C15)
+        scrambled = _prefix(_rotate(hashes, start, HASH_BITS), width) * GOLDEN
         scrambled ^= scrambled >> np.uint64(32)
         keys[:, band] = tag_keys(scrambled, band)
     return keys

@@ -17,11 +17,12 @@ from corpus.arrays import places_in_runs, string_bytes
 Hashes = npt.NDArray[np.uint64]
 
 NULL_HASH = np.uint64(2**64 - 1)  # of every null, whatever the seed: sorts last
+# 2^64 over the golden ratio: its multiples lie evenly apart (D. E. Knuth, The Art of Computer Programming, 6.4).
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _BLOCK_ROWS = 8192  # so that a block's bytes and hashes stay in the processor's cache
 
 _U = np.uint64
 _ALL_BITS = 2**64 - 1
-_GOLDEN = _U(0x9E3779B97F4A7C15)
 _MULTIPLY_WORD = _U(0xD6E8FEB86659FD93)
 _MULTIPLY_STATE = _U(0xA0761D6478BD642F)
 _MULTIPLY_FIRST, _MULTIPLY_SECOND = _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
@@ -49,7 +50,7 @@ def hash_strings(strings: pa.Array | pa.ChunkedArray, seed: int = 0) -> Hashes:
 def hash_string(string: str | bytes, seed: int = 0) -> int:
     """Returns what `hash_strings` gives for a column of this string alone, at less cost."""
     data = string.encode() if isinstance(string, str) else string
-    state = _mix_integer(seed + int(_GOLDEN) & _ALL_BITS) ^ (len(data) * int(_GOLDEN) & _ALL_BITS)
+    state = _mix_integer(seed + int(GOLDEN) & _ALL_BITS) ^ (len(data) * int(GOLDEN) & _ALL_BITS)
     multiply_word, multiply_state = int(_MULTIPLY_WORD), int(_MULTIPLY_STATE)
     for at in range(0, len(data), 8):
         word = int.from_bytes(data[at : at + 8], "little")
@@ -63,7 +64,7 @@ def hash_words(words: Hashes, seed: int = 0) -> Hashes:
 
     Needs no copy of the strings one after the other.
     """
-    states = np.full(words.shape[1], _start(seed) ^ _U(8 * len(words) * int(_GOLDEN) & _ALL_BITS))
+    states = np.full(words.shape[1], _start(seed) ^ _U(8 * len(words) * int(GOLDEN) & _ALL_BITS))
     for word in words:
         _absorb(states, word * _MULTIPLY_WORD)
     return mix64(states)
@@ -72,7 +73,7 @@ def hash_words(words: Hashes, seed: int = 0) -> Hashes:
 def hash_lists(hashes: Hashes, lengths: npt.NDArray[np.int64]) -> Hashes:
     """Returns a hash of each list, uint64[n], by the hashes of its entries in their order, list after list."""
     places = places_in_runs(lengths).astype(np.uint64)
-    placed = mix64(hashes ^ mix64(_GOLDEN * (places + _U(1))))
+    placed = mix64(hashes ^ mix64(GOLDEN * (places + _U(1))))
     sums = np.append(_U(0), np.cumsum(placed, dtype=np.uint64))  # whose overflow cancels out
     ends = np.cumsum(lengths)
     return mix64(sums[ends] - sums[ends - lengths] + lengths.astype(np.uint64))
@@ -108,7 +109,7 @@ def _mix_integer(number: int) -> int:
 
 def _start(seed: int) -> np.uint64:
     """Returns the state of a hash before its first word, the string's length aside."""
-    return _U(_mix_integer(seed + int(_GOLDEN) & _ALL_BITS))
+    return _U(_mix_integer(seed + int(GOLDEN) & _ALL_BITS))
 
 
 def _absorb(states: Hashes, words: Hashes) -> None:
@@ -128,7 +129,7 @@ def _hash_block(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], sta
     padded[: len(data)] = data
     # The eight bytes from every byte on: overlapping, unaligned words, which fancy indexing copes with.
     words = np.ndarray((len(data) + 1,), "<u8", padded, strides=(1,))
-    states = start ^ (ordered.astype(np.uint64) * _GOLDEN)
+    states = start ^ (ordered.astype(np.uint64) * GOLDEN)
     for at in range(0, int(ordered[-1]) if len(ordered) else 0, 8):
         first = int(np.searchsorted(ordered, at, side="right"))  # of those that have a word here
         full = int(np.searchsorted(ordered, at + 8, side="left"))  # the first of those that fill it

@@ -26,8 +26,8 @@ _REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\x00" + by
 _REST_SUM = sum(_REST)
 MOST_BYTES = (1 << 33) - 1  # of a member: a USTAR header has no room for a larger size
 _COPIED_BYTES = 1 << 20
-_READ_AHEAD_BYTES = 16 << 20
-_READ_AHEAD_ITEMS = 256
+READ_AHEAD_BYTES = 16 << 20  # of items that are read together from an object store
+READ_AHEAD_ITEMS = 256
 _READ_AHEAD_ROWS = 16  # of items that consist of parts
 
 
@@ -162,7 +162,7 @@ def read_contents(store: Store, locations: pa.Table) -> Iterator[tuple[int, byte
     start = 0
     while start < len(order):
         stop, taken = start, 0
-        while stop < len(order) and stop - start < _READ_AHEAD_ITEMS and taken < _READ_AHEAD_BYTES:
+        while stop < len(order) and stop - start < READ_AHEAD_ITEMS and taken < READ_AHEAD_BYTES:
             taken += int(sizes[order[stop]])
             stop += 1
         rows = order[start:stop]

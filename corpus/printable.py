@@ -7,10 +7,13 @@ a window's title or colour what follows, characters that turn the direction of r
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 import warnings
 
 from corpus.urls import without_credentials
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a pair: JSON and YAML can spell it, UTF-8 cannot
 
 
 def printable(text: str, most: int = 200, *, lines: bool = False) -> str:

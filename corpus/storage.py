@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import fsspec
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StorageError(OSError):
@@ -319,7 +319,7 @@ def storage_errors(path: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """An error in words; of the system's, without its number and the path that stands before it already."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: free some" if error.errno in _FULL else error.strerror
+        return f"{error.strerror}: free some" if error.errno in DISK_FULL else error.strerror
     return str(error) or type(error).__name__
 
 

@@ -6,16 +6,16 @@ or stands for millions of its like. Whatever can't be a settings file is a fault
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import yaml
+
+from corpus.printable import LONE_SURROGATE
 
 _MOST_DEPTH = 64  # of lists and mappings in each other; settings take some ten
 _MOST_VALUES = 1_000_000  # with everything that an alias stands for counted each time
 _TOO_DEEP = f"lists and mappings more than {_MOST_DEPTH} deep in each other"
 _MOST_INTEGER = 2**63 - 1
-_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no Unicode text has one alone
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, which may well come twice
 
 
@@ -85,7 +85,7 @@ class _Loader(yaml.SafeLoader):
             raise _fault(f"{_shown(node)} cannot be read as {kind}: {error}", node) from error
         if isinstance(value, int) and abs(value) > _MOST_INTEGER:
             raise _fault(f"{_shown(node)} is beyond 64 bits", node)
-        if isinstance(value, str) and not value.isascii() and _HALF.search(value):
+        if isinstance(value, str) and not value.isascii() and LONE_SURROGATE.search(value):
             raise _fault(f"{_shown(node)} holds half of a character", node)
         return value
 

@@ -40,7 +40,7 @@ SIGNATURES = (
 _USERINFO = re.compile(r"""://([^\s/?#"<>]*)@""")  # within quotes or brackets, if it stands in any
 # What comes later in a URL of the web is a path, which is asked for as it is.
 _WEB_USERINFO = re.compile(r"([\s\x00-\x20]*https?://)([^/?#]*@)?", re.IGNORECASE)
-_DROPPED = str.maketrans("", "", "\t\r\n")  # who reads a URL leniently does not see them
+IGNORED = str.maketrans("", "", "\t\r\n")  # anywhere in a URL, by the URL standard of browsers
 _WEB = ("http", "https")
 
 
@@ -111,7 +111,7 @@ def _patterns(signature: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _one_without_credentials(url: str) -> str:
-    seen = url.translate(_DROPPED)
+    seen = url.translate(IGNORED)
     found = _WEB_USERINFO.match(seen)
     if found is None:
         return without_credentials(url)  # of a file system, perhaps of a chain of them

@@ -18,6 +18,7 @@ from corpus.schema import Status
 from corpus.stage import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.keys import list_keys, side_keys
 from corpus.text.minhash import (
+    BAND_TAG,
     Pairs,
     Shingles,
     TextNearSettings,
@@ -32,7 +33,6 @@ from corpus.text.minhash import (
 )
 from corpus.union_find import UnionFind, components
 
-_BAND_TAG = np.uint64(1 << 63)  # set in keys of bands, not in keys of content
 TEXTS = "texts"
 _SIDES = ("query", "positive")
 
@@ -83,7 +83,7 @@ class TextDuplicates(ShuffleStage):
         """Emits a row for each pair by its content, and one for each band of each distinct pair."""
         rows = shard[self._table]
         pair = side_keys(rows.column("query")) + mix64(side_keys(rows.column("positive")))
-        emitted = [_emitted(pair[:, 0] & ~_BAND_TAG, shard.row_addresses, pair[:, 1], _no_sets(len(rows)))]
+        emitted = [_emitted(pair[:, 0] & ~BAND_TAG, shard.row_addresses, pair[:, 1], _no_sets(len(rows)))]
         if self._near.near_duplicates and len(rows):
             first = np.sort(np.unique(pair[:, 0], return_index=True)[1])
             emitted.append(self._bands(rows.take(first), shard.row_addresses[first], pair[first, 1]))
@@ -96,7 +96,7 @@ class TextDuplicates(ShuffleStage):
         bands, height = band_plan(self._near)
         signed = [signatures(each, bands * height, tag=tag) for tag, each in enumerate(sets)]
         keys = signature_band_keys(np.minimum(*signed), bands, height)
-        keys = mix64(keys + mix64(images[0] + mix64(images[1]))[:, None]) | _BAND_TAG
+        keys = mix64(keys + mix64(images[0] + mix64(images[1]))[:, None]) | BAND_TAG
         pair_rows = np.repeat(np.arange(len(rows)), bands)
         samples = [each.smallest(self._near.max_shingles).to_lists().take(pa.array(pair_rows)) for each in sets]
         return _emitted(keys.ravel(), addresses[pair_rows], pair[pair_rows], samples)
@@ -107,7 +107,7 @@ class TextDuplicates(ShuffleStage):
         addresses, place, member = np.unique(
             rows.column("row_address").to_numpy(), return_index=True, return_inverse=True
         )
-        by_content = (keys & _BAND_TAG) == 0
+        by_content = (keys & BAND_TAG) == 0
         sets = UnionFind(len(addresses))
         same = np.flatnonzero(by_content)
         sets.union(*_equal(keys[same], rows.column("pair").to_numpy()[same], member[same]))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.arrays import one_array
-from corpus.hashing import hash_lists, hash_strings, mix64
+from corpus.hashing import GOLDEN, hash_lists, hash_strings, mix64
 from corpus.item_ids import split_ids
 
 _SPACE = r"[\s\p{Z}]+"
@@ -26,7 +26,6 @@ _QUOTES_OF_ONE = str.maketrans({other: form for form, others in _QUOTES.items() 
 _ALIKE = re.compile(
     r"[\0-\u012f\u0131-\u03a2\u03a4-\u1c88\u1c8a-\ua7ca\ua7dd-\ud7ff\ue000-\uffff\U0001f000-\U0001faff]*"
 )
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def normalize_for_comparison(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -71,7 +70,7 @@ def side_keys(sides: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Returns two hashes of each side (a struct of `text` and `images`), uint64[n, 2]: the same for equal sides."""
     sides = one_array(sides)
     images = list_keys(pc.struct_field(sides, "images"))
-    return mix64(text_keys(pc.struct_field(sides, "text")) ^ mix64(images + _GOLDEN)[:, None])
+    return mix64(text_keys(pc.struct_field(sides, "text")) ^ mix64(images + GOLDEN)[:, None])
 
 
 def side_ids(sides: pa.StructArray) -> np.ndarray:
@@ -82,4 +81,4 @@ def side_ids(sides: pa.StructArray) -> np.ndarray:
     items = sides.field("items")
     lengths = items.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     content = np.stack([hash_lists(half, lengths) for half in split_ids(items.flatten())])
-    return mix64(text_keys(sides.field("text")).T ^ mix64(content + _GOLDEN))
+    return mix64(text_keys(sides.field("text")).T ^ mix64(content + GOLDEN))

@@ -29,6 +29,7 @@ Pairs = tuple[np.ndarray, np.ndarray]  # two int64[m]: pair i is (first[i], seco
 
 _BLOCK_TEXTS = 128  # whose signatures are made side by side: with the step's numbers they fit a core's cache
 _NONE = np.uint32(0xFFFFFFFF)
+BAND_TAG = np.uint64(1 << 63)  # set in a shuffle's keys of bands, not in those of content
 _NUMBERS_AT_ONCE = 1 << 20  # in sets that are compared in one go
 
 

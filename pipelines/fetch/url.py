@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 import idna
 
 from corpus.printable import printable
+from corpus.urls import IGNORED
 from pipelines.fetch.address import literal_ip
 from pipelines.fetch.response import FetchError
 
@@ -26,7 +27,6 @@ _MAX_HOST_CHARACTERS = 253  # RFC 1035, 2.3.4, without the length bytes at both 
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _PADDING = "".join(c for c in map(chr, range(0x3001)) if c <= " " or c.isspace())  # white space and controls
-_REMOVED = str.maketrans("", "", "\t\r\n")  # anywhere in a URL, by the URL standard of browsers
 _PATH = re.compile(r"[/?]")  # the beginning of a path, or of a query without one
 # Labels; "_" is not allowed in host names by the RFCs, but is common.
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*([a-z0-9_-]{1,63})\.?")
@@ -95,7 +95,7 @@ def _trim(text: str) -> str:
         raise FetchError("bad_url", f"longer than {_MAX_CHARACTERS} characters")
     text = text.strip(_PADDING)
     if "\t" in text or "\r" in text or "\n" in text:
-        text = text.translate(_REMOVED)
+        text = text.translate(IGNORED)
     return text.partition("#")[0]
 
 

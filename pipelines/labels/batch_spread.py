@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.arrays import places_in_runs, ranges
-from corpus.hashing import mix64
+from corpus.hashing import GOLDEN, mix64
 from corpus.sampling import uniform
 from pipelines.labels.false_negatives import NO_PAIRS, Pairs, in_small_batch
 
@@ -140,7 +140,7 @@ class BatchCapacity:
 
     def __init__(self, batches: int, size: int) -> None:
         self.free = np.full(batches, size, np.int64)
-        self._numbers = np.arange(batches, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        self._numbers = np.arange(batches, dtype=np.uint64) * GOLDEN
 
     def random_ranks(self, seed: np.uint64) -> npt.NDArray[np.uint64]:
         """Returns a pseudo-random number for each batch, which breaks ties."""

@@ -20,6 +20,7 @@ from corpus.schema import ITEM_ID_BYTES, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, S
 from corpus.stage import Gives, Shard, ShuffleStage
 from corpus.text.keys import side_ids
 from corpus.text.minhash import (
+    BAND_TAG,
     Shingles,
     TextNearSettings,
     band_plan,
@@ -35,7 +36,6 @@ from corpus.union_find import UnionFind, components
 
 CLUSTERS = "clusters"
 _PAIRS = "pairs"
-_NEAR = np.uint64(1 << 63)  # in a key: of a band, else of the side itself
 _ROLES = ("query", "positive")
 _ROWS_AT_ONCE = 8192  # whose false negatives are listed in one go
 
@@ -86,7 +86,7 @@ class PairClusters(ShuffleStage):
         members = np.concatenate([shard.row_addresses * 2 + code for code in range(len(_ROLES))])
         pair_ids = pa.concat_arrays([one_array(pairs.column("pair_id"))] * len(_ROLES))
         none = Shingles(np.empty(0, np.uint32), np.zeros(len(members) + 1, np.int64)).to_lists()
-        rows = [_rows(ids[0] & ~_NEAR, members, ids, pair_ids, none)]
+        rows = [_rows(ids[0] & ~BAND_TAG, members, ids, pair_ids, none)]
         if self._near.near_duplicates and len(members):
             first = np.sort(np.unique(ids, axis=1, return_index=True)[1])
             texts = pa.concat_arrays(sides).take(first)
@@ -101,7 +101,7 @@ class PairClusters(ShuffleStage):
         without_text = pa.StructArray.from_arrays(
             [pa.array([""] * len(sides), pa.string()), sides.field("items")], ["text", "items"]
         )
-        keys = (mix64(keys + mix64(side_ids(without_text)[0])[:, None]) | _NEAR)[some]
+        keys = (mix64(keys + mix64(side_ids(without_text)[0])[:, None]) | BAND_TAG)[some]
         which = np.repeat(some, bands)
         samples = sets.smallest(self._near.max_shingles).to_lists().take(pa.array(which))
         return _rows(keys.ravel(), members[which], ids[:, which], pair_ids.take(pa.array(which)), samples)
@@ -110,7 +110,7 @@ class PairClusters(ShuffleStage):
         """The members of each cluster found among rows that share keys, each with the `root` member of its cluster."""
         keys = rows.column("key").to_numpy()
         members, place, member = np.unique(rows.column("member").to_numpy(), return_index=True, return_inverse=True)
-        by_content = (keys & _NEAR) == 0
+        by_content = (keys & BAND_TAG) == 0
         clusters = UnionFind(len(members))
         same = np.flatnonzero(by_content)
         words = [rows.column(name).to_numpy()[same] for name in ("id_high", "id_low")]

@@ -12,14 +12,13 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from corpus.hashing import mix64
+from corpus.hashing import GOLDEN, mix64
 from pipelines.labels.batch_spread import label_spread_order
 
 Codes = npt.NDArray[np.int64]
 
 _TRIES = 64  # places that are tried for a pair
 _ROUNDS = 4
-_GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
 
 
@@ -101,7 +100,7 @@ def _exchange(
             return
         seeds = mix64(drawn[order[crowded]] ^ np.uint64(step + 1)).tolist()
         for at, seed in zip(crowded, seeds, strict=True):
-            tries = (((seed + n * _GOLDEN) & _MASK) * len(order) >> 64 for n in range(_TRIES))
+            tries = (((seed + n * int(GOLDEN)) & _MASK) * len(order) >> 64 for n in range(_TRIES))
             best = next((other for other in tries if other // size != at // size and gain(at, other) > 0), None)
             if best is not None:
                 exchange(at, best)

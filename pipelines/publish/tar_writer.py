@@ -12,15 +12,13 @@ from typing import IO
 
 from corpus.image.encode import JPEG_QUALITY
 from corpus.image.stock_reader import UndecodableError
-from corpus.media import TarWriter
+from corpus.media import READ_AHEAD_BYTES, READ_AHEAD_ITEMS, TarWriter
 from corpus.storage import Store, storage_errors
 from pipelines.publish.checkpoint import Tar
 from pipelines.publish.images import rewrite_image
 from pipelines.publish.mixture import PublishError
 
-_READ_AHEAD_ITEMS = 256  # the most items of one read
-_READ_AHEAD_BYTES = 16 << 20  # about the bytes of one read from an object store
-# From a local disk fewer, which stay in the processor's cache until they are hashed and written.
+# Bytes of one read from a local disk, which stay in the processor's cache until they are hashed and written.
 _LOCAL_READ_AHEAD_BYTES = 1 << 20
 _FLUSH_BYTES = 16 << 20  # between two flushes of a local file: a single one, at the end, would take long
 
@@ -57,7 +55,7 @@ def write_tar(
         digesting = _DigestingWriter(file)
         tar = TarWriter(digesting)  # type: ignore[arg-type]
         remote = not media.is_local or any("://" in place[0] for sample in samples for place in sample.ranges)
-        batches = list(_batches(samples, _READ_AHEAD_BYTES if remote else _LOCAL_READ_AHEAD_BYTES))
+        batches = list(_batches(samples, READ_AHEAD_BYTES if remote else _LOCAL_READ_AHEAD_BYTES))
         contents = reader.submit(_read, media, batches[0], jpeg_quality)
         for batch, following in zip_longest(batches, batches[1:]):
             members = iter(contents.result())
@@ -83,7 +81,7 @@ def _batches(samples: Sequence[Sample], max_bytes: int) -> Iterator[list[Sample]
         batch.append(sample)
         items += len(sample.ranges)
         size += sum(taken for _, _, taken in sample.ranges)
-        if items >= _READ_AHEAD_ITEMS or size >= max_bytes:
+        if items >= READ_AHEAD_ITEMS or size >= max_bytes:
             yield batch
             batch, items, size = [], 0, 0
     if batch:

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
+from corpus.printable import LONE_SURROGATE
 from corpus.settings import Settings
 from corpus.text.clean import clean_characters, one_line
 from corpus.text.language import LANGUAGES, is_in_another_language
@@ -182,7 +183,7 @@ def screen(
 
 def _readable(text: str) -> str:
     """The text with what was decoded wrongly put right; lone surrogates, which no text has, stay as they are."""
-    return text if _SURROGATE.search(text) else fix_mojibake(text)
+    return text if LONE_SURROGATE.search(text) else fix_mojibake(text)
 
 
 def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -> str:
@@ -263,7 +264,6 @@ def _repeats(caption: str, settings: ScreeningSettings) -> bool:
 
 
 _ROUNDS = 50  # each takes off a layer; texts have a few
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 import json
-import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ import aiohttp
 import cv2
 import numpy as np
 
-from corpus.printable import printable
+from corpus.printable import LONE_SURROGATE, printable
 from corpus.retry_after import retry_after_s
 from serving.openai.settings import EndpointSettings
 from serving.request import BackendError, GenerateRequest, GenerateResponse, Pixels, SamplingSettings
@@ -24,7 +23,6 @@ _ADVICE = dict.fromkeys((301, 302, 303, 307, 308), "Redirects are not followed: 
 _ADVICE |= dict.fromkeys((401, 402, 403), "Check {key}")
 _ADVICE |= dict.fromkeys((404, 405), "Check that `endpoints` is the base URL (…/v1) and `model` a name that it serves")
 _MAX_DETAIL_CHARS = 200  # of a server's message
-_SURROGATES = re.compile("[\ud800-\udfff]")  # JSON can spell them, UTF-8 cannot
 _MAX_SEED = 2**63 - 1  # servers read it as int64
 
 
@@ -165,7 +163,7 @@ def read_response(data: bytes) -> GenerateResponse | CallFailure:
         found = "no text in the message" if choice else _clean(f"no choices: {_message(data)}")
         return GenerateResponse(error="bad_answer", detail=found)
     return GenerateResponse(
-        payload=_SURROGATES.sub("\ufffd", text),
+        payload=LONE_SURROGATE.sub("\ufffd", text),
         finish_reason=_clean(finish_reason) if isinstance(finish_reason, str) else "",
         prompt_tokens=_count(_value_at(message, "usage", "prompt_tokens")),
         completion_tokens=_count(_value_at(message, "usage", "completion_tokens")),

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from corpus.media import READ_AHEAD_BYTES, READ_AHEAD_ITEMS
 from corpus.settings import Settings, SettingsError, tuning
 from corpus.stage import fingerprint
 from corpus.storage import MissingError, Store
@@ -37,8 +38,6 @@ from pipelines.sources.images.archive_index import AMBIGUOUS, NameIndex, normali
 from pipelines.sources.images.zip import BROKEN, DEFLATED, ENCRYPTED, STORED, data_offsets, inflate
 
 _VERSION = 4  # of the index
-_READ_AHEAD = 256  # images, of _READ_AHEAD_BYTES unless one alone is larger
-_READ_AHEAD_BYTES = 16 << 20
 _UNREADABLE = {
     ENCRYPTED: "encrypted_image",
     BROKEN: "corrupt_member",
@@ -250,11 +249,11 @@ _Request = tuple[int, dict[str, Any]]
 def _blocks(requests: list[_Request]) -> Iterator[list[_Request]]:
     """Cuts requests into blocks of a bounded number and size."""
     block: list[_Request] = []
-    remaining = _READ_AHEAD_BYTES
+    remaining = READ_AHEAD_BYTES
     for request in requests:
-        if block and (len(block) == _READ_AHEAD or remaining < request[1]["packed"]):
+        if block and (len(block) == READ_AHEAD_ITEMS or remaining < request[1]["packed"]):
             yield block
-            block, remaining = [], _READ_AHEAD_BYTES
+            block, remaining = [], READ_AHEAD_BYTES
         block.append(request)
         remaining -= request[1]["packed"]
     if block:

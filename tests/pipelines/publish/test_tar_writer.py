@@ -40,8 +40,8 @@ def expected() -> list[tuple[str, bytes]]:
 def test_samples_lie_in_order_however_much_is_read_at_a_time(
     store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: int, size: int
 ) -> None:
-    monkeypatch.setattr(tar_writer, "_READ_AHEAD_ITEMS", items)
-    for name in ("_READ_AHEAD_BYTES", "_LOCAL_READ_AHEAD_BYTES", "_FLUSH_BYTES"):
+    monkeypatch.setattr(tar_writer, "READ_AHEAD_ITEMS", items)
+    for name in ("READ_AHEAD_BYTES", "_LOCAL_READ_AHEAD_BYTES", "_FLUSH_BYTES"):
         monkeypatch.setattr(tar_writer, name, size)
     store = Store(store_url)
     tar = write_tar(store, store, "d/d-000000.tar", samples(store), FIELDS)

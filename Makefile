@@ -102,6 +102,11 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODE
 	for name in download duplicates export sample video text_duplicates label_spread mixture; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
+	$(MODELS)/bin/python -m benchmarks.mining_truth
+	$(MODELS)/bin/python -m benchmarks.mining
+	$(MODELS)/bin/python -m benchmarks.mining --alone
+	$(BIN)/python -m benchmarks.mining --alone
+	$(MODELS)/bin/python -m benchmarks.mining --growth
 	$(MODELS)/bin/python -m benchmarks.recaption
 	$(MODELS)/bin/python -m benchmarks.vllm_serve
 	$(BIN)/python -m benchmarks.scale

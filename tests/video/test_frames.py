@@ -116,5 +116,5 @@ def test_frames_of_a_clip_survive_jpeg(tmp_path: Path) -> None:
 
 def test_what_is_no_frame_is_refused() -> None:
     for pixels in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8, 3), np.uint8)):
-        with pytest.raises(ValueError, match="no RGB frame"):
+        with pytest.raises(ValueError, match="expected an RGB frame"):
             encode_frames([pixels], 90)

@@ -1,1 +1,1 @@
-"""Captioning: the captioner's backends, prompts, screening of what came back."""
+"""Captioning by vision-language models: stages, prompts, clients, screening of captions."""

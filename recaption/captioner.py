@@ -1,7 +1,8 @@
-"""One worker of a captioning stage: prompt, submit, screen, retry, and the rows of the caption table.
+"""The worker of a captioning stage: it chooses prompts, submits requests, screens and retries, and writes the table's
+rows.
 
-Several shards are under way at once, each on a thread of its own, all for one model: while the last captions of one are
-written, the images of the next are decoded, so the model never waits.
+Several shards are active at once, each on a thread of its own, all for one model: while the last captions of one are
+generated, the images of the next are decoded, so the model never waits.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from corpus.hashing import digest
 from corpus.sampling import derive_seed
 from corpus.stage import ROWS, Shard
 from recaption.dummy import DummyBackend
-from recaption.prompts import Prompt, choose_prompts, clean_context, render
+from recaption.prompts import Prompt, choose_prompts, clean_context, render_prompt
 from recaption.schema import CAPTION, CAPTION_SCHEMA
 from recaption.screening.screen import screen
 from recaption.settings import CaptionSettings, DummySettings
@@ -43,7 +44,7 @@ from serving.vllm.settings import VllmSettings
 
 @dataclass(frozen=True, slots=True)
 class CaptionRequest:
-    """The prompt for one row's images, and the key under which its result is found again."""
+    """The prompt for one row's images, and the key of its result in the cache."""
 
     prompt: Prompt
     text: str
@@ -52,7 +53,7 @@ class CaptionRequest:
 
 @dataclass(frozen=True, slots=True)
 class CaptionResult:
-    """A row's columns of the caption table."""
+    """The columns of the caption table that a row's response fills."""
 
     caption: str | None = None
     seed: int | None = None
@@ -68,11 +69,12 @@ _RESULT_COLUMNS = tuple(field.name for field in fields(CaptionResult))
 
 
 class CaptionWorker:
-    """The function of a captioning stage in one worker. Thread-safe. The first image that needs a model loads it.
+    """The function of a captioning stage in one worker. Thread-safe. The first image without a cached caption loads the
+    model.
 
-    A row's prompt is one of `prompts`, chosen with these weights. A request has up to `images` images. `stage` names
-    the tables among which captions are looked up, `context_columns` the columns of the source's rows that may hold an
-    alt-text: the first that is not empty counts.
+    A row's prompt is chosen among `prompts` by their weights. A request has up to `images` images. `stage` names the
+    tables that are the cache, `context_columns` the columns of the source's rows that may hold an alt-text: the first
+    that is not empty is used.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class CaptionWorker:
         self._finalizer: weakref.finalize | None = None
 
     def table(self, shard: Shard) -> pa.Table:
-        """The shard's captions, with the columns of CAPTION_SCHEMA."""
+        """Returns the shard's captions, with the columns of CAPTION_SCHEMA."""
         requests = self._requests(shard)
         results: list[CaptionResult | None] = [None] * len(shard)
         first: dict[bytes, int] = {}
@@ -111,7 +113,7 @@ class CaptionWorker:
         if missing:
             try:
                 _ShardRun(self, shard, requests, results, metrics).run(missing)
-            except BackendError as error:  # no row's fault: halving the shard would not find one
+            except BackendError as error:  # no row is the cause: bisecting the shard would not find one
                 raise ShardError(str(error)) from error
         for place, each in enumerate(requests):
             results[place] = results[place] or results[first[each.key]]
@@ -121,14 +123,14 @@ class CaptionWorker:
         return self._rows(requests, done)
 
     def close(self) -> None:
-        """Stop the model, if it was started."""
+        """Stops the model, if it was started."""
         if self._finalizer is not None:
             self._finalizer()
         self._prefetcher.close()
 
     @property
     def client(self) -> ModelClient[GenerateRequest, str]:
-        """The model, loaded now if it was not before."""
+        """The client of the model, opened on first use."""
         with self._lock:
             if self._client is None:
                 self._client = open_client(self._settings, self._images)
@@ -143,19 +145,19 @@ class CaptionWorker:
         requests = []
         for item, text, number in zip(items, texts, which.tolist(), strict=True):
             prompt = self._prompts[number][0]
-            rendered = render(prompt, text)
+            rendered = render_prompt(prompt, text)
             requests.append(CaptionRequest(prompt, rendered, request_key(item, rendered, prompt.json_schema)))
         return requests
 
     def _texts(self, shard: Shard) -> list[str]:
-        """The alt-text of each row's images; "" for none."""
+        """Returns the alt-text of each row's images; "" for none."""
         rows = shard[ROWS]
         columns = [rows.column(name) for name in self._context_columns if name in rows.column_names]
         columns_of_texts = [pc.fill_null(column, "").to_pylist() for column in columns]
         return [next(filter(None, texts), "") for texts in zip(*columns_of_texts, strict=True)]
 
     def _from_cache(self, shard: Shard, requests: Sequence[CaptionRequest], results: list[CaptionResult | None]) -> int:
-        """Fill in the results that are known; returns how many."""
+        """Fills in the cached results; returns how many there are."""
         with self._lock:
             if self._cache is None:
                 self._cache = ResultCache(shard.store, self._stage, self._producer, "caption")
@@ -172,7 +174,7 @@ class CaptionWorker:
         return found
 
     def _add_metrics(self, shard: Shard, metrics: Counter[str]) -> None:
-        """Numbers that add up over calls, shards and workers, for the run's record."""
+        """Adds to the shard's metrics, which are summed over calls, shards and workers."""
         total = Counter(shard.metrics.get(CAPTION, {}))
         total.update(metrics)
         total.update(self._meter.snapshot())
@@ -188,7 +190,7 @@ class CaptionWorker:
             "sampling": sampling,
         }
         columns |= {name: [value] * len(requests) for name, value in same.items()}
-        prompted = not isinstance(self._settings.backend, DummySettings)  # which reads no prompt
+        prompted = not isinstance(self._settings.backend, DummySettings)  # it reads no prompt
         columns["prompt"] = [each.prompt.id if prompted else "" for each in requests]
         columns["key"] = [each.key for each in requests]
         return pa.table({field.name: pa.array(columns[field.name], field.type) for field in CAPTION_SCHEMA})
@@ -202,7 +204,7 @@ class _Attempt:
 
 
 class _ShardRun:
-    """One shard's images on their way through the model."""
+    """The captioning of one shard."""
 
     def __init__(
         self,
@@ -222,7 +224,7 @@ class _ShardRun:
         self._finished: SimpleQueue[tuple[int, Future[GenerateResponse]]] = SimpleQueue()
 
     def run(self, places: Sequence[int]) -> None:
-        """Caption these rows of the shard."""
+        """Captions these rows of the shard."""
         client, meter = self._worker.client, self._worker._meter
         meter.shard_started()
         try:
@@ -255,7 +257,7 @@ class _ShardRun:
         call.add_done_callback(partial(self._completed, place))
 
     def _completed(self, place: int, call: Future[GenerateResponse]) -> None:
-        """On the client's thread: hand over, and no more."""
+        """Passes a completed call to the shard's thread. Runs on the client's thread, so it does no more."""
         response = None if call.cancelled() or call.exception() else call.result()
         tokens = (response.prompt_tokens, response.completion_tokens) if response else (0, 0)
         self._worker._meter.completed(*tokens)
@@ -288,7 +290,9 @@ class _ShardRun:
 
 
 def request_key(item: bytes, prompt: str, json_schema: str) -> bytes:
-    """Hashes the images (see `content_keys`), the prompt and the schema to 16 bytes; the model is the table's."""
+    """Hashes the images (see `content_keys`), the prompt and the schema to 16 bytes; the model is in the table's
+    fingerprint.
+    """
     return digest(item, prompt, json_schema)
 
 
@@ -298,9 +302,9 @@ def request_seed(key: bytes, seed: int, generation: int, attempt: int) -> int:
 
 
 def open_client(settings: CaptionSettings, images: int = 1) -> ModelClient[GenerateRequest, str]:
-    """A client of this worker's own, for requests of so many images at most.
+    """Opens a client of this worker's own, for requests of at most so many images.
 
-    A model is loaded now or at the first request; that may take minutes.
+    The model is loaded now or at the first request; that may take minutes.
     """
     backend = settings.backend
     if isinstance(backend, VllmSettings):
@@ -318,7 +322,9 @@ def open_client(settings: CaptionSettings, images: int = 1) -> ModelClient[Gener
 
 
 def vllm_settings(settings: CaptionSettings, images: int = 1) -> VllmSettings:
-    """vLLM's settings: the model's repository, and what this model needs to see so many images in our size."""
+    """Returns vLLM's settings: the model's repository, and the arguments with which it takes so many images at our
+    size.
+    """
     backend = settings.backend
     assert isinstance(backend, VllmSettings)
     model = find_model(backend.model, backend.family)

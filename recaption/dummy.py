@@ -1,7 +1,7 @@
-"""The backend without a model: a sentence made of an image's colours, for demos and tests on any machine.
+"""The backend without a model: it describes an image by its colours, for demos and tests on any machine.
 
-The same pixels give the same words everywhere (integer arithmetic only), and different pictures mostly different ones.
-It claims nothing about content, and `caption_model` says whose captions they are.
+The same pixels get the same caption everywhere (integer arithmetic only), and different images mostly different ones.
+The caption claims nothing about content, and `caption_model` names this backend.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from corpus.image.pixel_budget import PixelBudget
 from serving.request import GenerateRequest, GenerateResponse, Pixels
 
-MODEL = "dummy (no model)"  # in a table: never to be taken for a vision-language model's
-REVISION = "2"  # raised whenever a picture would get other words
+MODEL = "dummy (no model)"  # in a table: not to be mistaken for a vision-language model's
+REVISION = "2"  # raised whenever an image gets another caption
 BUDGET = PixelBudget(max_pixels=256 * 256)
 
 _COLOURS = {
@@ -30,7 +30,7 @@ class DummyBackend:
     """A `ModelClient` that responds at once. Prompt, seed and sampling make no difference."""
 
     def submit(self, request: GenerateRequest) -> Future[GenerateResponse]:
-        """A finished future; its response has an error for a request without images, and for one that wants JSON."""
+        """Returns a completed future; its response has an error for a request without images, or for JSON."""
         future: Future[GenerateResponse] = Future()
         if not request.images:
             future.set_result(GenerateResponse(error="no_image", detail="there is nothing to describe"))
@@ -41,13 +41,13 @@ class DummyBackend:
         return future
 
     def close(self) -> None:
-        """There is nothing to stop."""
+        """Does nothing."""
 
 
 def dummy_caption(*images: Pixels) -> str:
-    """A sentence about an image (RGB, height × width × 3); of several frames, about the first and what changes after.
+    """Describes an image (RGB, height × width × 3), or several frames: the first, and what changes after it.
 
-    Frames that are alike are not described in the same words again: that would be a caption that goes in circles.
+    Equal frames are not described twice: such a caption would be rejected as repetition.
     """
     shape, colours, lightest, levels = _describe(images[0])
     first = f"{shape} picture of {colours}, lightest at the {lightest}, mean levels {levels}"
@@ -59,7 +59,7 @@ def dummy_caption(*images: Pixels) -> str:
 
 
 def _describe(image: Pixels) -> tuple[str, str, str, str]:
-    """Of an image: "a wide", "blue, green and white", "top" (the lightest of nine regions), "93/120/187"."""
+    """Returns "a wide", "blue, green and white", "top" (the lightest of nine regions), "93/120/187" (mean levels)."""
     height, width = image.shape[:2]
     cells = image[np.arange(48) * height // 48][:, np.arange(48) * width // 48].astype(np.int64)
     differences = np.abs(cells[:, :, None] - np.array(list(_COLOURS.values()))).sum(axis=3)

@@ -1,6 +1,6 @@
-"""The prompt library holds what a model is requested to write, and chooses a prompt for each image.
+"""The prompt library: prompts by id and purpose, the choice of a prompt for each image, and the context in it.
 
-The library's prompts lie in `library/*.yaml`; a user's own files have the same form.
+The library's prompts lie in `library/*.yaml`; a user's own files have the same format.
 """
 
 from __future__ import annotations
@@ -28,20 +28,18 @@ PURPOSES: tuple[str, ...] = get_args(Purpose)
 
 _LIBRARY = Path(__file__).parent / "library"
 _CONTEXT = "{context}"
-_MAX_CONTEXT_CHARS = {
-    "window_frames": 1500
-}  # captions of several clips, where a picture's context is a line of its page
-_PLACEHOLDER = re.compile(r"\{\s*\w*\s*\}")  # of anything longer, such as an example in JSON, the braces are text
+_MAX_CONTEXT_CHARS = {"window_frames": 1500}  # captions of several clips; an image's context is one line
+_PLACEHOLDER = re.compile(r"\{\s*\w*\s*\}")  # longer text in braces, such as an example in JSON, is text
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
 MAX_CONTEXT_CHARS = 300
-# Joiners and variation selectors next to ASCII, where no writing needs them: they would hide a token or split it.
+# Joiners and variation selectors next to ASCII, where no script needs them: they would hide a token or split it.
 _IDLE_JOINER = re.compile(
     "(?<![^\x00-\x7f｜▁])[\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]+|[\u200c\u200d]+(?![^\x00-\x7f｜▁])"
 )
 _JOINERS = "\u200c\u200d"
-# Prompts put the context in double quotation marks: nothing in it may end them, escape one, or open a block of code.
+# Prompts put the context in double quotation marks: nothing in it may end them, escape one, or open a code block.
 _QUOTATION_MARKS = str.maketrans(dict.fromkeys('"“”„‟«»＂″‶❝❞〝〞〟`', "'") | {"\\": " ", "＼": " "})
-# An angle bracket that begins or ends a tag of whatever name; "x < 5" stays.
+# An angle bracket that begins or ends a tag of any name; "x < 5" stays.
 _TAG_OPENING, _TAG_CLOSING = re.compile(r"[<＜](?=[^\s<>＜＞=\d])"), re.compile(r"(?<=[^\s<>＜＞=\d])[>＞]")
 
 
@@ -97,28 +95,28 @@ class _PromptFile(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt of the library. `digest` hashes all of it but the id: 16 hex digits."""
+    """A prompt of the library. `digest` is a hash of all of it but the id: 16 hex digits."""
 
     id: str
     purpose: str
     text: str
     json_schema: str = ""  # JSON; "": free text
     caption_field: str = ""
-    least_images: int = 1
-    most_images: int = 1
+    min_images: int = 1
+    max_images: int = 1
     uses_context: bool = False
     digest: str = ""
 
     @property
     def max_context_chars(self) -> int:
-        """The most characters of context that the prompt takes, by its purpose."""
+        """The largest number of characters of context in the prompt, by its purpose."""
         return _MAX_CONTEXT_CHARS.get(self.purpose, MAX_CONTEXT_CHARS)
 
 
 def load_library(files: Sequence[str | Path] = ()) -> dict[str, Prompt]:
-    """The prompts that come with the project and those of `files` (YAML), by id.
+    """Returns the project's prompts and those of `files` (YAML), by id.
 
-    Raises SettingsError, with file and key, for what can't be used, an id that exists already included.
+    Raises SettingsError, with file and key, for an invalid prompt or an id that exists already.
     """
     library: dict[str, Prompt] = {}
     origins: dict[str, str | Path] = {}
@@ -169,35 +167,35 @@ class PromptChoice(Settings):
         return prompts
 
 
-def check_names(choice: PromptChoice) -> None:
-    """SettingsError unless there are prompts of all names that are chosen, whatever number of images they are for."""
+def check_prompt_names(choice: PromptChoice) -> None:
+    """Raises SettingsError unless all names that are chosen exist, whatever number of images their prompts are for."""
     library = load_library(choice.files)
     for name in choice.prompts or ():
-        _named(name, library)
+        _resolve_name(name, library)
 
 
 def chosen_prompts(
     choice: PromptChoice, images: tuple[int, int] = (1, 1), default: Purpose = "detailed"
 ) -> tuple[tuple[Prompt, float], ...]:
-    """The prompts that are drawn from and their weights, sorted by id: what `choose` takes.
+    """Returns the prompts to choose from with their weights, sorted by id: the argument of `choose_prompts`.
 
-    `images` is the minimum and maximum number of images that a request will have; `default` the prompt where nothing
-    is chosen. A prompt of weight 0 stands in where a row has no text and every other prompt needs one. Raises
+    `images` is the minimum and maximum number of images of a request; `default` the purpose where the settings choose
+    nothing. Where all chosen prompts need a context, fallbacks of weight 0 are added for rows without a text. Raises
     SettingsError.
     """
     library = load_library(choice.files)
     weights: dict[str, float] = {}
     for name, weight in (choice.prompts or {default: 1.0}).items():
-        meant = _meant(name, library, images)
-        for prompt in meant:
-            weights[prompt.id] = weights.get(prompt.id, 0.0) + weight / len(meant)
+        matching = _prompts_for_images(name, library, images)
+        for prompt in matching:
+            weights[prompt.id] = weights.get(prompt.id, 0.0) + weight / len(matching)
     if all(library[name].uses_context for name in weights):
-        weights |= dict.fromkeys(_stand_ins([library[name] for name in weights], library, images), 0.0)
+        weights |= dict.fromkeys(_fallbacks([library[name] for name in weights], library, images), 0.0)
     return tuple((library[name], weights[name]) for name in sorted(weights))
 
 
-def _meant(name: str, library: Mapping[str, Prompt], images: tuple[int, int]) -> list[Prompt]:
-    fitting = [prompt for prompt in _named(name, library) if _fits(prompt, images)]
+def _prompts_for_images(name: str, library: Mapping[str, Prompt], images: tuple[int, int]) -> list[Prompt]:
+    fitting = [prompt for prompt in _resolve_name(name, library) if _fits(prompt, images)]
     if not fitting:
         counts = " to ".join(str(count) for count in sorted(set(images)))
         purposes = {prompt.purpose for prompt in library.values() if _fits(prompt, images)}
@@ -206,15 +204,15 @@ def _meant(name: str, library: Mapping[str, Prompt], images: tuple[int, int]) ->
     return fitting
 
 
-def _named(name: str, library: Mapping[str, Prompt]) -> list[Prompt]:
-    """The prompt of this id, or the free-text ones of this purpose. Structured ones need more of the backend."""
+def _resolve_name(name: str, library: Mapping[str, Prompt]) -> list[Prompt]:
+    """Returns the prompt of an id, or the free-text prompts of a purpose (not every backend has structured output)."""
     if name not in library and name not in PURPOSES:
         known = f"a purpose ({', '.join(PURPOSES)}) nor an id ({', '.join(library)})"
         raise SettingsError(f"prompts.{name}: neither {known}")
     return [library[name]] if name in library else _of_purposes({name}, library)
 
 
-def _stand_ins(prompts: Sequence[Prompt], library: Mapping[str, Prompt], images: tuple[int, int]) -> list[str]:
+def _fallbacks(prompts: Sequence[Prompt], library: Mapping[str, Prompt], images: tuple[int, int]) -> list[str]:
     same = _of_purposes({prompt.purpose for prompt in prompts}, library)
     names = [prompt.id for prompt in same if not prompt.uses_context and _fits(prompt, images)]
     if not names:
@@ -228,17 +226,17 @@ def _of_purposes(purposes: set[str], library: Mapping[str, Prompt]) -> list[Prom
 
 
 def _fits(prompt: Prompt, images: tuple[int, int]) -> bool:
-    return prompt.least_images <= images[0] and images[1] <= prompt.most_images
+    return prompt.min_images <= images[0] and images[1] <= prompt.max_images
 
 
 def choose_prompts(
     prompts: Sequence[tuple[Prompt, float]], digests: Sequence[bytes], has_text: NDArray[np.bool_], seed: int
 ) -> NDArray[np.intp]:
-    """Chooses a prompt for each image, by its content's digest: the prompts' positions, intp[n].
+    """Chooses a prompt for each image by its content's digest; returns their indices in `prompts`, intp[n].
 
-    `has_text` (bool[n]) is whether `clean_context` leaves anything of the row's text: only then a prompt that uses it
-    is drawn. An image has the same prompt in every source and order; when a prompt is added, it keeps its own or moves
-    to the new one.
+    `has_text` (bool[n]) says whether `clean_context` leaves anything of the row's text: prompts with a context are only
+    for these rows. An image has the same prompt in every source and order; when a prompt is added, an image keeps its
+    prompt or gets the new one.
     """
     needs_context = np.array([prompt.uses_context for prompt, _ in prompts], bool)
     weights = np.array([weight for _, weight in prompts], float)
@@ -252,20 +250,20 @@ def choose_prompts(
     return choose_weighted(pa.array(digests, pa.binary()), names, weights_of_each, seed)
 
 
-def render(prompt: Prompt, context: str = "") -> str:
-    """The user's turn: the prompt's text with what is known of the row, cleaned, in it."""
+def render_prompt(prompt: Prompt, context: str = "") -> str:
+    """Returns the user's turn: the prompt's text with the row's cleaned context in it."""
     return prompt.text.replace(_CONTEXT, clean_context(context, prompt.max_context_chars))
 
 
 def clean_context(text: str, max_chars: int = MAX_CONTEXT_CHARS) -> str:
-    """A row's text as a prompt may hold it: one line of at most so many characters, cut at a word.
+    """Returns a row's text as context of a prompt: one line of at most `max_chars` characters, cut at a word.
 
-    It has nothing that a chat template would take for the end of a turn or for an image, no invisible character, and no
-    double quotation mark or backslash: lettering is quoted with apostrophes instead.
+    It has no special token of a chat template, no invisible character, and no double quotation mark or backslash:
+    lettering is quoted with apostrophes instead.
     """
     text = "".join(map(_visible, text[: 10 * max_chars]))
-    while (without := remove_special_tokens(_IDLE_JOINER.sub("", text))) != text:
-        text = without
+    while (cleaned := remove_special_tokens(_IDLE_JOINER.sub("", text))) != text:
+        text = cleaned
     text = _TAG_CLOSING.sub("›", _TAG_OPENING.sub("‹", text.translate(_QUOTATION_MARKS)))
     text = " ".join(text.split())
     if len(text) <= max_chars:

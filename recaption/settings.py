@@ -1,4 +1,4 @@
-"""The settings of captioning."""
+"""The settings of captioning: backend, sampling, pixel budget, prompts and screening."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings, SettingsError, tuning
 from recaption import dummy
-from recaption.prompts import PromptChoice, check_names
+from recaption.prompts import PromptChoice, check_prompt_names
 from recaption.screening.screen import ScreeningSettings
 from serving.models import find_model, pinned_revision, revision_of
 from serving.openai.settings import EndpointSettings
@@ -70,7 +70,7 @@ class CaptionSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _has_such_a_model(self) -> CaptionSettings:
+    def _check_models(self) -> CaptionSettings:
         chosen = [*self.sources.values(), *self.windows.values()]
         for backend in (self.backend, *(each.backend for each in chosen)):
             if not isinstance(backend, VllmSettings):
@@ -82,21 +82,23 @@ class CaptionSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _has_such_prompts(self) -> CaptionSettings:
+    def _check_prompts(self) -> CaptionSettings:
         for key, choices in (("sources", self.sources), ("windows", self.windows)):
             for name, choice in choices.items():
                 try:
-                    check_names(choice)
+                    check_prompt_names(choice)
                 except SettingsError as error:
                     raise ValueError(f"{key}.{name}: {error}") from error
         return self
 
-    def of(self, choice: SourceCaptions) -> CaptionSettings:
-        """The same with a source's own backend, if it has one."""
+    def for_source(self, choice: SourceCaptions) -> CaptionSettings:
+        """Returns the settings with a source's own backend, if it has one."""
         return self if choice.backend is None else self.model_copy(update={"backend": choice.backend})
 
     def producer(self, images: int = 1) -> dict[str, Any]:
-        """Who writes, and how: all that a caption depends on besides its images (so many at most) and its prompt."""
+        """Returns all that a caption depends on besides its images (at most so many) and its prompt: model, sampling,
+        pixels.
+        """
         name, revision = self.model()
         return {
             "backend": _identity(self.backend),
@@ -107,7 +109,7 @@ class CaptionSettings(Settings):
         }
 
     def model(self) -> tuple[str, str]:
-        """Name and revision, as a caption carries them."""
+        """Returns the model's name and revision, as the caption table has them."""
         backend = self.backend
         if isinstance(backend, DummySettings):
             return dummy.MODEL, dummy.REVISION
@@ -117,35 +119,35 @@ class CaptionSettings(Settings):
         return backend.model, revision_of(model.repository, backend.revision or model.revision)
 
     def budget(self, images: int = 1) -> PixelBudget:
-        """How large the model sees an image, or each of several in a request."""
-        budget = _own_budget(self.backend)
-        given = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
-        budget = budget.model_copy(update={key: value for key, value in given.items() if value is not None})
+        """Returns the pixel budget of an image, or of each of several in a request."""
+        budget = _backend_budget(self.backend)
+        overrides = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
+        budget = budget.model_copy(update={key: value for key, value in overrides.items() if value is not None})
         return budget.per_image(images)
 
     def check_images(self, images: int) -> None:
-        """SettingsError where the model can't be given so many images in one request."""
+        """Raises SettingsError where the model can't take so many images in one request."""
         backend = self.backend
         if images == 1 or isinstance(backend, DummySettings):
             return
         try:
             model = find_model(backend.model, backend.family)
         except SettingsError:
-            return  # an endpoint may call its model anything
+            return  # an endpoint may have any name for its model
         if model.max_images is not None and images > model.max_images:
             raise SettingsError(
                 f"{backend.model} takes {model.max_images} image(s) in a request at most, not {images}: "
                 "clips and windows need a model of another family, such as qwen2.5-vl-7b"
             )
-        least = images * model.image_tokens(self.budget(images)) + self.sampling.max_tokens
-        if isinstance(backend, VllmSettings) and backend.max_model_len and least >= backend.max_model_len:
+        min_tokens = images * model.image_tokens(self.budget(images)) + self.sampling.max_tokens
+        if isinstance(backend, VllmSettings) and backend.max_model_len and min_tokens >= backend.max_model_len:
             raise SettingsError(
-                f"backend.max_model_len: {images} images and a caption take {least} tokens and the prompt's, more than "
-                f"{backend.max_model_len}: raise it, leave it out, or lower max_pixels (and min_pixels)"
+                f"backend.max_model_len: {images} images and a caption take {min_tokens} tokens and the prompt's, more "
+                f"than {backend.max_model_len}: raise it, leave it out, or lower max_pixels (and min_pixels)"
             )
 
 
-def _own_budget(backend: DummySettings | VllmSettings | EndpointSettings) -> PixelBudget:
+def _backend_budget(backend: DummySettings | VllmSettings | EndpointSettings) -> PixelBudget:
     if isinstance(backend, DummySettings):
         return dummy.BUDGET
     try:
@@ -153,9 +155,9 @@ def _own_budget(backend: DummySettings | VllmSettings | EndpointSettings) -> Pix
     except SettingsError:
         if isinstance(backend, VllmSettings) or backend.family:
             raise
-        return PixelBudget()  # an endpoint may call its model anything
+        return PixelBudget()  # an endpoint may have any name for its model
 
 
 def _identity(backend: Settings) -> dict[str, Any]:
-    """The backend's settings without the names that `producer` resolves."""
+    """Returns the backend's settings without the names that `producer` resolves."""
     return {key: value for key, value in backend.canonical().items() if key not in ("model", "revision")}

@@ -1,9 +1,10 @@
-"""Special tokens of the chat templates of vision-language models: one list, for captions and for context in prompts.
+"""The special tokens of the chat templates of vision-language models: one list, for captions and for context in
+prompts.
 
-What a tokenizer reads as the end of a turn, a role, the place of an image or a coordinate, as it is spelled by the
-templates of ChatGLM and GLM-4V, CogVLM, Command R and Aya, DeepSeek and Janus, Emu, Exaone, Falcon, Florence-2, Gemma,
-PaliGemma, Granite, Idefics and SmolVLM, InternLM and InternVL, Kimi-VL, Kosmos-2, Llama and LLaVA, MiniCPM-V,
-Mistral and Pixtral, Molmo, Phi, Qwen-VL, T5 and Yi.
+They are what tokenizers read as the end of a turn, a role, the place of an image or a coordinate, in the templates of
+ChatGLM and GLM-4V, CogVLM, Command R and Aya, DeepSeek and Janus, Emu, Exaone, Falcon, Florence-2, Gemma, PaliGemma,
+Granite, Idefics and SmolVLM, InternLM and InternVL, Kimi-VL, Kosmos-2, Llama and LLaVA, MiniCPM-V, Mistral and Pixtral,
+Molmo, Phi, Qwen-VL, T5 and Yi.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _BRACKETED = (
 )
 SPECIAL_TOKEN = re.compile(f"{_DELIMITED}|{_TAG}|{_BRACKETED}", re.IGNORECASE)
 _ALWAYS_TOKEN = re.compile(_DELIMITED, re.IGNORECASE)
-# Any other tag, as new models have them; not the keys of a keyboard, nor "vector<int>".
+# Any other tag, as new models have them; but no keys of a keyboard, nor "vector<int>".
 _ANY_TAG = re.compile(
     r"(?<![\w<＜])[<＜]/?(?!(?:enter|return|shift|esc|tab|ctrl|alt|del|space|cmd|home|end|f\d+)[>＞])[a-z][\w:.=-]{0,60}\s?/?[>＞]"
     r"|[<＜][|｜][^<>＜＞|｜]{0,40}$|^[^<>＜＞|｜]{0,40}[|｜][>＞]",
@@ -52,12 +53,12 @@ _PIECES = re.compile(
 _ROLES = re.compile(
     r"(?<!#)#{2,6}\s{0,4}(?:assistant|human|user|system|instruction|response|input|output|end)\s*(?::|$)", re.IGNORECASE
 )
-_MAY_HAVE = re.compile(r"[<＜\[◁▷▁ĠĊ#|｜]")
+_CANDIDATE = re.compile(r"[<＜\[◁▷▁ĠĊ#|｜]")
 
 
 def has_special_token(text: str) -> bool:
-    """Whether a text has a special token; in quotation marks a tag such as <thinking> is what a picture shows."""
-    if not _MAY_HAVE.search(text):
+    """Returns whether a text has a special token; a tag such as <thinking> in quotation marks is lettering."""
+    if not _CANDIDATE.search(text):
         return False
     if _ALWAYS_TOKEN.search(text):
         return True
@@ -66,10 +67,7 @@ def has_special_token(text: str) -> bool:
 
 
 def remove_special_tokens(text: str) -> str:
-    """The text with blanks for special tokens and headings of roles ("### Assistant:").
-
-    Those that come about where one is taken out are taken out too.
-    """
-    while (without := _ROLES.sub(" ", SPECIAL_TOKEN.sub(" ", text))) != text:
-        text = without
+    """Replaces special tokens and headings of roles ("### Assistant:") by blanks, until none is left."""
+    while (cleaned := _ROLES.sub(" ", SPECIAL_TOKEN.sub(" ", text))) != text:
+        text = cleaned
     return text

@@ -1,7 +1,7 @@
-"""Stages `caption` and `window_caption`: a vision-language model describes every image, clip or window that was kept.
+"""The stages `caption` and `window_caption` describe every kept image, clip or window by a vision-language model.
 
-Read images (of a clip all its frames, in one request), write only text: the original caption stays where it is, in the
-source's rows, and `pairs` chooses. A row is never removed here; where there is no caption, `reject_reason` says why.
+They read images (of a clip all its frames, in one request) and write only text: the original caption stays in the
+source's rows, and `pairs` chooses. They remove no row; where there is no caption, `reject_reason` says why.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from recaption.settings import CaptionSettings, DummySettings, SourceCaptions, V
 
 
 class Caption(MapStage):
-    """One caption for each live row of a source: of its image, or of a clip's frames.
+    """The stage that captions each live row of a source: its image, or a clip's frames.
 
-    `images`: how many frames each clip has, if the source's items are clips; one that has fewer is captioned from
+    `images`: the number of frames of each clip, if the source's items are clips; a clip with fewer is captioned from
     those. Raises SettingsError where the prompts, or the model, are not for so many.
     """
 
@@ -50,10 +50,8 @@ class Caption(MapStage):
     roles = (CAPTION,)
     filters_rows = False
     chosen_in: ClassVar[str] = "sources"  # of the settings
-    purpose: ClassVar[Purpose] = "clip_frames"  # of prompts for several images, where none are chosen
-    context_columns: ClassVar[tuple[str, ...]] = (
-        "text",
-    )  # columns of the rows: the first that has a text is the context
+    purpose: ClassVar[Purpose] = "clip_frames"  # of prompts for several images, where the settings have none
+    context_columns: ClassVar[tuple[str, ...]] = ("text",)  # columns of the rows: the first with a text is the context
 
     def __init__(self, source: str, settings: CaptionSettings, images: int = 1) -> None:
         super().__init__(settings)
@@ -61,7 +59,7 @@ class Caption(MapStage):
         where = f"stages.caption.{self.chosen_in}"
         if source not in choices:
             raise SettingsError(f"{where}: no prompts for source {source!r}")
-        settings = settings.of(choices[source])
+        settings = settings.for_source(choices[source])
         try:
             settings.check_images(images)
             default = "detailed" if images == 1 else self.purpose
@@ -96,7 +94,7 @@ class Caption(MapStage):
 
     @classmethod
     def _images(cls, source: SourceInfo) -> int:
-        """How many images there are of each item of a source."""
+        """Returns the number of images of each item of a source."""
         return int(source.stages.clips.frames.frames_per_clip) if source.plug.gives == Gives.CLIPS else 1
 
     def fingerprint_inputs(self) -> dict[str, Any]:
@@ -115,13 +113,13 @@ class Caption(MapStage):
         return CaptionWorker(self.caption_settings, self.prompts, self.images, self.name, self.context_columns).table
 
     def retryable_reasons(self, table: pa.Table) -> pa.ChunkedArray:
-        """Rows without a caption are worth another try."""
+        """Returns the reasons of failed rows, and of rows without a caption."""
         failed = super().retryable_reasons(table)
         return pc.if_else(pc.equal(failed, ""), pc.fill_null(table.column("reject_reason"), ""), failed)
 
 
 class WindowCaption(Caption):
-    """One caption for each window of a source's clips, with the texts of its clips as context."""
+    """The stage that captions each window of a source's clips, with the texts of its clips as context."""
 
     name = WINDOW_CAPTION
     chosen_in = "windows"

@@ -1,1 +1,1 @@
-"""Screening of captions: what is repaired, and the rules by which a response is rejected."""
+"""Screening of captions: repairs of what is harmless, and the rules by which a response is rejected."""

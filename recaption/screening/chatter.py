@@ -1,7 +1,7 @@
-"""Chatter is what models add to a caption: talk to the user, remarks on their own text, and thoughts.
+"""Detects chatter: sentences of a model to the user, about its own text, or about its thoughts.
 
-A caption speaks of the picture and of nothing else: no sentence of it is about the reader's wishes, about the
-description itself, or about what the writer is going to do.
+A caption is about the image alone: none of its sentences is about the reader's wishes, about the description itself, or
+about what the writer is going to do.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import yaml
 
 from corpus.text.sentences import sentences, without_quotations
 from recaption.screening.speech import (
+    announces_caption,
     english_patterns,
     has_first_person,
     has_second_person,
     is_courtesy,
     is_question,
-    presents_text,
-    speaks_of_task,
+    mentions_task,
 )
 
 _TALK = english_patterns("talk")
@@ -46,17 +46,17 @@ def _thoughts_in_other_languages() -> re.Pattern[str]:
 
 
 def is_talk(sentence: str, language: str = "en") -> bool:
-    """Whether a sentence speaks to the user, or about the text that it is part of. `language`: "" for any."""
+    """Returns whether a sentence addresses the user, or is about the text it belongs to. `language`: "" for any."""
     plain = without_quotations(sentence).replace("’", "'").strip()
     if _TALK.search(plain) or _other_languages().search(plain):
         return True
-    if is_question(plain) or is_courtesy(plain, language) or presents_text(plain, language):
+    if is_question(plain) or is_courtesy(plain, language) or announces_caption(plain, language):
         return True
     return has_first_person(plain, language) or has_second_person(plain, language)
 
 
 def cut_talk(text: str, language: str = "en") -> str:
-    """A text of one line without sentences at its beginning and end that speak to the user; "" if it is all talk."""
+    """Removes sentences to the user from the beginning and end of a text of one line; returns "" if nothing remains."""
     parts = sentences(text)
     first, last = 0, len(parts)
     while first < min(last, _FIRST_SENTENCES) and is_talk(parts[first], language):
@@ -67,16 +67,15 @@ def cut_talk(text: str, language: str = "en") -> str:
 
 
 def thinks_aloud(text: str, language: str = "en") -> bool:
-    """Whether a sentence of a text of one line says what the writer is about to do, or what was requested of it."""
+    """Returns whether a sentence of a text of one line is about what the writer is about to do, or about its task."""
     others = _thoughts_in_other_languages()
     return any(
-        _THOUGHT.search(each) or others.search(each) or speaks_of_task(each, language)
-        for each in _plain_sentences(text)
+        _THOUGHT.search(each) or others.search(each) or mentions_task(each, language) for each in _plain_sentences(text)
     )
 
 
 def has_chatter(text: str, language: str = "en") -> bool:
-    """Whether a sentence of a text of one line is no part of a caption: talk, thoughts, a question, a first person."""
+    """Returns whether a sentence of a text of one line is talk, a thought, a question, or in the first person."""
     return thinks_aloud(text, language) or any(is_talk(each, language) for each in _plain_sentences(text))
 
 

@@ -1,4 +1,4 @@
-"""Markup around a caption is removed where it is harmless; what remains of it shows that a text is no caption."""
+"""Removes harmless markup around a caption, and detects other markup, with which a text is no caption."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OUTER_APOSTROPHE = re.compile(r"(?<!\w)['’]|['’](?!\w)")
 # "# A dog" is a heading; "# 1 is painted on a door" and "# is pressed" are prose.
 _HEADING = re.compile(r"^\s{0,3}(?:#{2,6}\s+|#\s+(?=[^\W\d_a-zß-ÿ]))")
 _HEADING_LINE = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+\S", re.MULTILINE)
-_QUOTED_ENTITY = re.compile(r"""(["“'‘])(&[#\w]{1,32};)(?=["”'’])""")  # which a picture shows
+_QUOTED_ENTITY = re.compile(r"""(["“'‘])(&[#\w]{1,32};)(?=["”'’])""")  # lettering in an image
 _LIST_LINE = re.compile(r"^[ \t]*(?:[-*+>•‣▪–·]|\d{1,2}[.)])\s+\S", re.MULTILINE)
 _FAULTS = re.compile(
     r"""^[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*$  # rule
@@ -48,11 +48,9 @@ _TAG = re.compile(
 
 
 def repair(text: str) -> str:
-    """The text without preamble, label, emphasis, inline code, entities, and quotes around all of it.
+    """Removes preamble, label, emphasis, inline code, entities, and quotes around the whole text.
 
-    A lone line also loses a bullet or the sign of a heading.
-
-    Repairing it again changes nothing.
+    Of a text of one line, a bullet and the sign of a heading are removed too. The function is idempotent.
     """
     while (repaired := _repair_once(text)) != text:
         text = repaired
@@ -82,7 +80,7 @@ def _as_quotation(code: re.Match[str]) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """The text without quotes around it, if they are one pair: not '"Stop" and "Go"'."""
+    """Removes quotes around a text, if they are one pair: not of '"Stop" and "Go"'."""
     if len(text) < 2 or _QUOTES.get(text[0]) != text[-1]:
         return text
     inside = text[1:-1]
@@ -94,9 +92,9 @@ def _unquoted(text: str) -> str:
 
 
 def has_markup(text: str) -> bool:
-    """Whether a repaired text, its lines kept, still holds Markdown, HTML or a chat template's tokens.
+    """Returns whether a repaired text, its lines kept, still has Markdown, HTML or special tokens.
 
-    Tags in quotation marks are what a picture shows.
+    Tags in quotation marks are lettering in the image.
     """
     if _FAULTS.search(text) or len(_LIST_LINE.findall(text)) > 1:
         return True

@@ -1,8 +1,8 @@
-"""A refusal says that the model can't or won't describe a picture, that no picture has come, or what the model is.
+"""Detects refusals: the model can't or won't describe an image, got none, or says what it is.
 
-A caption speaks of the picture, in the third person. So a refusal is known by what it means, not by its wording: the
+A caption is about the image, in the third person. So a refusal is recognized by its meaning, not by its wording: a
 speaker (I, we, my guidelines, as an AI) who can't, won't or may not; an image that is missing or broken; a request to
-send it again. The languages are those that can be requested (`corpus.text.language.LANGUAGES`).
+send it again. The languages are those of `corpus.text.language.LANGUAGES`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import yaml
 
 from corpus.text.sentences import sentences, without_quotations
 from recaption.screening.speech import (
-    denies,
+    cites_rules,
     english_patterns,
     has_first_person,
-    misses_picture,
-    speaks_of_rules,
-    tells_of_failure,
+    has_negation,
+    reports_failure,
+    reports_missing_image,
 )
 
 _ENGLISH = english_patterns("refusals")
@@ -33,7 +33,7 @@ _BARE = str.maketrans(dict.fromkeys('.,;:!?()[]"“”„«»…', " "))
 
 @dataclass(frozen=True, slots=True)
 class _Phrases:
-    """A language's refusals; `cues` are words of which each has one, none: unknown."""
+    """The refusals of a language. `cues` are words of which each refusal has one; without any they are unknown."""
 
     pattern: re.Pattern[str]
     cues: frozenset[str]
@@ -49,9 +49,9 @@ def _other_languages() -> tuple[_Phrases, ...]:
 
 
 def is_refusal(text: str, language: str = "en") -> bool:
-    """Whether a text of one line begins with a refusal, or says that no image has come.
+    """Returns whether a text of one line begins with a refusal, or says that there is no image.
 
-    What the text quotes is lettering in the picture, and doesn't count. `language`: that captions are in, "" for any.
+    Quotations are lettering in the image, and don't count. `language`: of the captions, "" for any.
     """
     plain = without_quotations(text[:1500]).replace("’", "'").strip()
     beginning = sentences(plain)[:_FIRST_SENTENCES]
@@ -61,9 +61,9 @@ def is_refusal(text: str, language: str = "en") -> bool:
     if _ENGLISH_FIRST.search(beginning[0]) or any(map(_ENGLISH.search, beginning)):
         return True
     for sentence in beginning:
-        if any(check(sentence, language) for check in (misses_picture, speaks_of_rules, tells_of_failure)):
+        if any(check(sentence, language) for check in (reports_missing_image, cites_rules, reports_failure)):
             return True
-        if has_first_person(sentence, language) and denies(sentence, language):
+        if has_first_person(sentence, language) and has_negation(sentence, language):
             return True
     for phrases in _other_languages():
         possible = not tokens.isdisjoint(phrases.cues) if phrases.cues else not text.isascii()

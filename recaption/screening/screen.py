@@ -1,23 +1,23 @@
-"""Screening repairs what is harmless in a model's answer, and gives one reason to reject what is no caption.
+"""Screens a model's responses: repairs what is harmless, and rejects what is no caption, with one reason.
 
-The rules, in this order; the first that is broken is the reason:
+The rules in their order; the first that a response breaks is the reason:
 
-    bad_json        a structured answer that doesn't parse, or lacks the caption's field (cut off: `cut_off`)
+    bad_json        a structured response that doesn't parse, or lacks the caption's field (cut off: `cut_off`)
     empty           no letter and no digit
     mojibake        replacement characters, double encodings, runs of controls or of private use, lone surrogates
     refusal         says that the model can't, won't or is one, or that there is no image
-    markup          Markdown, HTML, tokens of a chat template, beyond what a repair takes off
-    prompt_echo     says what the prompt says
-    chatter         talks to the user, speaks of the description itself, or thinks aloud
+    markup          Markdown, HTML, special tokens, beyond what a repair removes
+    prompt_echo     repeats the prompt
+    chatter         addresses the user, is about the description itself, or thinks aloud
     not_prose       JSON, tags, keys and values, a list, where prose was requested
-    repetition      a phrase, signs or emoji that follow on themselves, or a text most of which came before
+    repetition      a loop of a phrase, of signs or of emoji, or a text most of which came before
     wrong_language  clearly in another language than requested
-    cut_off         it breaks off before its first full sentence ended
+    cut_off         breaks off before the end of its first sentence
     too_short       fewer than `min_words` words
 
-Repairs are no fault: NFC, UTF-8 that was read in another encoding, entities, one line, no preamble ("Sure, here is a
-description:"), label ("Caption:"), sign of a heading, emphasis, or quotes around all of it; and an answer that breaks
-off, whatever its finish reason, ends with its last full sentence.
+Repairs don't reject: NFC, UTF-8 that was read in another encoding, entities, line breaks, preamble ("Sure, here is a
+description:"), label ("Caption:"), sign of a heading, emphasis, quotes around the whole text; and a response that
+breaks off, whatever its finish reason, ends with its last complete sentence.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from recaption.screening.repetition import (
     has_phrase_loop,
     repeated_ngram_share,
 )
-from recaption.screening.structured_text import has_data_lines, is_data
+from recaption.screening.structured_text import has_structured_lines, is_structured_text
 from serving.request import GenerateResponse
 
 REJECT_REASONS = (
@@ -121,10 +121,10 @@ _DEFAULTS = ScreeningSettings()
 
 
 class ScreenResult(NamedTuple):
-    """An answer's caption on one line, and the reason to reject it.
+    """A response's caption on one line, and the reason to reject it.
 
     With a reason, the text is the one that broke the rule, for people to read; it is no caption. `truncated`: the
-    answer broke off, and the caption ends with its last full sentence.
+    response broke off, and the caption ends with its last complete sentence.
     """
 
     caption: str
@@ -135,7 +135,7 @@ class ScreenResult(NamedTuple):
 def screen_all(
     answers: Sequence[GenerateResponse], prompts: Sequence[Prompt], settings: ScreeningSettings = _DEFAULTS
 ) -> list[ScreenResult]:
-    """`screen` is applied to each answer, given the prompt of its row."""
+    """Applies `screen` to each response, with the prompt of its row."""
     return [
         screen(answer.payload or "", answer.finish_reason, prompt.text, settings, prompt.caption_field)
         for answer, prompt in zip(answers, prompts, strict=True)
@@ -149,11 +149,11 @@ def screen(
     settings: ScreeningSettings = _DEFAULTS,
     caption_field: str = "",
 ) -> ScreenResult:
-    """An answer is repaired, and rejected for the first rule that it breaks.
+    """Repairs a response, and rejects it for the first rule that it breaks.
 
-    `prompt` is the prompt's text as the library has it, without the row's context: words of the alt-text are no echo.
-    `caption_field` is the field of a structured answer that holds the caption; "": free text. A caption that is not
-    rejected stays as it is when it is screened again.
+    `prompt` is the prompt's text in the library, without the row's context: words of the alt-text are no echo.
+    `caption_field` is the field of a structured response that holds the caption; "": free text. A caption that was
+    accepted is unchanged by a second screening.
     """
     cut_off = finish_reason == "length"
     if caption_field:
@@ -166,30 +166,30 @@ def screen(
     caption = _polish(lines)
     if not words(caption):
         return ScreenResult(caption, "empty")
-    if reason := _raw_fault(raw, lines, settings):
+    if reason := _raw_reason(raw, lines, settings):
         return ScreenResult(caption, reason)
     if settings.strip_chatter and settings.chatter and not thinks_aloud(caption, settings.language):
         caption = _polish(cut_talk(caption, settings.language)) or caption
-    if reason := _fault(caption, prompt, settings):
+    if reason := _reason(caption, prompt, settings):
         return ScreenResult(caption, reason)
-    remaining = _whole_sentences(caption, cut_off, settings)
+    remaining = _complete_sentences(caption, cut_off, settings)
     if not remaining:
         return ScreenResult(caption, "cut_off")
     truncated = remaining != caption
-    if truncated and (reason := _fault(remaining, prompt, settings)):  # such as the share of a language, which changed
+    if truncated and (reason := _reason(remaining, prompt, settings)):  # such as the share of a language, which changed
         return ScreenResult(remaining, reason, truncated)
     return ScreenResult(remaining, "too_short" if len(words(remaining)) < settings.min_words else "", truncated)
 
 
 def _readable(text: str) -> str:
-    """The text with what was decoded wrongly put right; lone surrogates, which no text has, stay as they are."""
+    """Repairs wrongly decoded text; lone surrogates, which no text has, stay as they are."""
     return text if LONE_SURROGATE.search(text) else fix_mojibake(text)
 
 
-def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -> str:
-    """The caption up to its last full sentence if it breaks off; "" if none remains.
+def _complete_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -> str:
+    """Returns the caption up to its last complete sentence if it breaks off; "" if none remains.
 
-    It breaks off where the limit of tokens ended it, where its end says so, and where it has no end mark though the
+    It breaks off where the limit of tokens ended it, where its end shows it, and where it has no end mark though the
     sentences before have one.
     """
     if not cut_off and has_end_mark(caption):
@@ -203,8 +203,8 @@ def _whole_sentences(caption: str, cut_off: bool, settings: ScreeningSettings) -
 
 
 def _polish(text: str) -> str:
-    """The text on one line and repaired, until neither changes anything."""
-    for _ in range(_ROUNDS):
+    """Joins the lines of a text and repairs it, until neither changes anything."""
+    for _ in range(_MAX_ROUNDS):
         polished = repair(one_line(_readable(text)))
         if polished == text:
             return text
@@ -212,20 +212,20 @@ def _polish(text: str) -> str:
     return text
 
 
-def _raw_fault(raw: str, lines: str, settings: ScreeningSettings) -> str:
-    """The reason that shows only before characters are removed and lines joined, or ""."""
+def _raw_reason(raw: str, lines: str, settings: ScreeningSettings) -> str:
+    """Returns the reason that shows only before characters are removed and lines joined, or ""."""
     if settings.mojibake and is_mojibake(raw):
         return "mojibake"
     if settings.markup and "\n" in lines and has_markup(lines):
-        # A refusal may well come with a list of what the model can do instead.
+        # A refusal may come with a list of what the model can do instead.
         return "refusal" if settings.refusal and is_refusal(one_line(lines), settings.language) else "markup"
-    if settings.not_prose and "\n" in lines and has_data_lines(lines):
+    if settings.not_prose and "\n" in lines and has_structured_lines(lines):
         return "not_prose"
     return ""
 
 
-def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
-    """The first rule of this module that a repaired caption of one line breaks, or ""."""
+def _reason(caption: str, prompt: str, settings: ScreeningSettings) -> str:
+    """Returns the first rule that a repaired caption of one line breaks, or ""."""
     if settings.mojibake and is_mojibake(caption):
         return "mojibake"
     if settings.refusal and is_refusal(caption, settings.language):
@@ -236,7 +236,7 @@ def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
         return "prompt_echo"
     if settings.chatter and has_chatter(caption, settings.language):
         return "chatter"
-    if settings.not_prose and is_data(caption):
+    if settings.not_prose and is_structured_text(caption):
         return "not_prose"
     if _repeats(caption, settings):
         return "repetition"
@@ -246,7 +246,7 @@ def _fault(caption: str, prompt: str, settings: ScreeningSettings) -> str:
 
 
 def _repeats(caption: str, settings: ScreeningSettings) -> bool:
-    """Whether a caption goes round in circles; lettering that it quotes may do so, within limits."""
+    """Returns whether a caption repeats itself; lettering in quotation marks may do so, within limits."""
     plain = without_quotations(caption)
     tokens = words(plain)
     if settings.phrase_loop_repeats:
@@ -263,12 +263,12 @@ def _repeats(caption: str, settings: ScreeningSettings) -> bool:
     return settings.max_repeated_share < 1 and repeated_ngram_share(tokens) >= settings.max_repeated_share
 
 
-_ROUNDS = 50  # each takes off a layer; texts have a few
+_MAX_ROUNDS = 50  # each removes a layer; texts have a few
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 
 
 def _field(text: str, name: str) -> str | None:
-    """The string in a field of an answer in JSON, with or without a code fence around it; None if there is none."""
+    """Returns the string in a field of a response in JSON, with or without a code fence; None if there is none."""
     fenced = _FENCE.fullmatch(text.strip())
     try:
         data = json.loads(fenced[1] if fenced else text)

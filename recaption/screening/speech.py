@@ -1,8 +1,9 @@
-"""A small lexicon of each language shows that a sentence speaks to somebody instead of about a picture.
+"""Recognizes sentences that address somebody instead of describing an image, by a small lexicon of each language.
 
-A caption has no first and no second person, asks nothing, is not about itself or about what was requested, and does
-not speak of files that don't load or of rules that are broken. The lexicon (`phrases/speech.yaml` and `frames.yaml`)
-has words for these parts of meaning, among them the forms of verbs that show who speaks; the rules put them together.
+A caption has no first and no second person, asks nothing, is not about itself or about its task, and does not mention
+files that don't load or rules that are broken. The lexicon (`phrases/speech.yaml` and `frames.yaml`) has words for
+these parts of meaning, among them the forms of verbs that show the speaker; rules combine them. The English wordings of
+`phrases/english.yaml` are compiled here, too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _LETTERING = re.compile(
     r"|inscri\w+)\W+(?:\w+\W+){0,3}$",
     re.IGNORECASE,
 )
-# Words with which a sentence begins, and which are no name before a number: "First I look", but "World War I".
+# Words that begin a sentence, and so are no name before a numeral: "First I look", but "World War I".
 _OPENINGS = frozenset(
     (
         *("first", "then", "next", "now", "so", "but", "and", "since", "as", "if", "when", "here", "while", "because"),
@@ -40,15 +41,15 @@ _OPENINGS = frozenset(
         *("sadly", "that", "what"),
     )
 )
-_PREFIXES = {"ar": "[وف]?", "he": "[ושה]?"}  # words that are written as one with the next
-_FILLERS = 3  # words that may stand between two parts of meaning
+_PREFIXES = {"ar": "[وف]?", "he": "[ושה]?"}  # prefixes that are written as one with the next word
+_FILLERS = 3  # words that may stand between two parts of a pattern
 _WORD = r"\w+(?:'\w+)?"
 _SOMETHING = ".{0,80}?"
-_MAX_CHARS = 400  # of a sentence: its beginning shows what it is about
-_FILLER_CHARS = 8  # where there are no blanks between words
+_MAX_CHARS = 400  # of a sentence, from its beginning
+_FILLER_CHARS = 8  # where words are not separated by blanks
 
 
-# Of which a description of a picture may be the subject: lettering and legends "say".
+# Verbs whose subject may be in an image: lettering and legends "say".
 _SAYING = re.compile(
     r"dit\b|dice\b|diz\b|zegt\b|säger\b|siger\b|sier\b|sanoo\b|mówi|říká\b|spune\b|mondja\b|söyl"
     r"|diyor|belirt|mengatakan"
@@ -67,17 +68,17 @@ _EXCLAMATION = re.compile(r"(?:^|\s)(\S+?)\s?[!！]\W{0,8}$")
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """Patterns of one language."""
+    """The patterns of one language."""
 
-    me: re.Pattern[str]
-    says: re.Pattern[str]
-    you: re.Pattern[str]
-    fails: re.Pattern[str]
-    missing_picture: re.Pattern[str]
-    broken_rules: re.Pattern[str]
-    undone: re.Pattern[str]
+    first_person: re.Pattern[str]
+    speech_verbs: re.Pattern[str]
+    second_person: re.Pattern[str]
+    negation: re.Pattern[str]
+    missing_image: re.Pattern[str]
+    cited_rules: re.Pattern[str]
+    failure: re.Pattern[str]
     about_task: re.Pattern[str]
-    presents: re.Pattern[str]
+    announcement: re.Pattern[str]
     courtesy: re.Pattern[str]
 
 
@@ -103,15 +104,15 @@ def _rules(language: str) -> _Rules:
     part["picture"] = f"(?:{part['picture']}|{part['pictures']})"
     part["sent"] = f"(?:{part['sent']}|{part['received']})"
     patterns = {
-        "me": part["me"],
-        "says": f"{part['says']}|^\\W{{0,20}}{part['must']}",
-        "you": part["you"],
-        "fails": part["fails"],
-        "missing_picture": _missing_picture(part, gap, start),
-        "broken_rules": _broken_rules(part, gap, start, language),
-        "undone": _undone(part, gap, start, wide),
+        "first_person": part["me"],
+        "speech_verbs": f"{part['says']}|^\\W{{0,20}}{part['must']}",
+        "second_person": part["you"],
+        "negation": part["fails"],
+        "missing_image": _missing_image(part, gap, start),
+        "cited_rules": _cited_rules(part, gap, start, language),
+        "failure": _failure(part, gap, start, wide),
         "about_task": _about_task(part, gap, start, wide, words, language),
-        "presents": _presents(part, start, wide, language),
+        "announcement": _announcement(part, start, wide, language),
         "courtesy": rf"{_starts(language)}(?:{_any(part, 'courtesy', 'tell', 'wait')}|{part['agrees']}{_PAUSE})",
     }
     return _Rules(**{name: re.compile(pattern, re.IGNORECASE) for name, pattern in patterns.items()})
@@ -122,12 +123,12 @@ def _any(part: Mapping[str, str], *names: str) -> str:
 
 
 def _starts(language: str) -> str:
-    """Where a sentence begins; in Thai, which has no full stops, after any blank."""
+    """Returns a pattern of where a sentence begins; in Thai, which has no full stops, after any blank."""
     return r"(?:^|\s)\W{0,20}" if language == "th" else r"^\W{0,20}"
 
 
-def _missing_picture(part: Mapping[str, str], gap: str, start: str) -> str:
-    """A picture was not sent, or something went wrong with the sending; in three orders of the parts and one more."""
+def _missing_image(part: Mapping[str, str], gap: str, start: str) -> str:
+    """Returns a pattern for an image that was not sent, or whose upload failed: the parts in several orders."""
     failing = f"(?:{part['fails']}|{part['trouble']})"
     parts = {"picture": part["picture"], "failing": failing, "sent": part["sent"]}
     orders = (
@@ -140,17 +141,17 @@ def _missing_picture(part: Mapping[str, str], gap: str, start: str) -> str:
     return "|".join(start + gap.join(parts[name] for name in order) for order in orders) + nothing
 
 
-def _broken_rules(part: Mapping[str, str], gap: str, start: str, language: str) -> str:
+def _cited_rules(part: Mapping[str, str], gap: str, start: str, language: str) -> str:
     broken = f"{start}{part['request']}{_SOMETHING}{part['breaks']}{_SOMETHING}{part['rules']}"
     forbidden = f"{start}{part['fails']}{gap}{part['allowed']}|{start}{part['allowed']}{gap}{part['fails']}"
-    if language == "en":  # where signs say that dogs are not allowed
+    if language == "en":  # signs may say that dogs are not allowed
         refused = rf"{start}(?:content|subject|request|{part['picture']})\b"
         forbidden = f"{refused}{_SOMETHING}{part['fails']}{gap}{part['allowed']}"
     return f"{broken}|{forbidden}"
 
 
-def _undone(part: Mapping[str, str], gap: str, start: str, wide: str) -> str:
-    """A file is broken, a request was rejected, or a picture, text or request cannot be dealt with."""
+def _failure(part: Mapping[str, str], gap: str, start: str, wide: str) -> str:
+    """Returns a pattern for a broken file, a rejected request, or something that cannot be processed."""
     names = ("file", "text", "task", "self", "picture", "request")
     subject = "|".join(part[name] for name in names)
     broken = f"{start}{part['file']}{gap}{part['broken']}"
@@ -167,18 +168,18 @@ def _undone(part: Mapping[str, str], gap: str, start: str, wide: str) -> str:
     short, end = r"^\W{0,20}(?:\w+\W+){0,2}?", r"\W*$"
     some = r"\W*(?:\w{1,4}\W+)?" if wide.startswith(r"\W") else ".{0,3}?"
     missing = f"{short}(?:{part['failed']}{some}{part['picture']}|{part['picture']}{some}{part['failed']}){end}"
-    lost = f"{start}{part['act']}{gap}{part['picture']}{wide}{part['failed']}"
-    lost += f"|{start}{part['failed']}{gap}{part['act']}{gap}{part['picture']}"
-    lost += f"|{start}{part['picture']}{gap}{part['act']}{gap}{part['failed']}"
+    unreadable = f"{start}{part['act']}{gap}{part['picture']}{wide}{part['failed']}"
+    unreadable += f"|{start}{part['failed']}{gap}{part['act']}{gap}{part['picture']}"
+    unreadable += f"|{start}{part['picture']}{gap}{part['act']}{gap}{part['failed']}"
     without = f"{start}{part['fails']}{gap}{part['picture']}{wide}{part['fails']}"
-    undone = rf"{short}{part['fails']}{some}{part['act']}{end}"
-    return f"{broken}|{stopped}|{orders}|{itself}|{none}|{missing}|{lost}|{undone}|{without}"
+    failure = rf"{short}{part['fails']}{some}{part['act']}{end}"
+    return f"{broken}|{stopped}|{orders}|{itself}|{none}|{missing}|{unreadable}|{failure}|{without}"
 
 
 def _about_task(
     part: Mapping[str, str], gap: str, start: str, wide: str, words: Mapping[str, str], language: str
 ) -> str:
-    """A task or instruction wants something, or the text ought to be something."""
+    """Returns a pattern for a task or instruction that wants something, or a text that ought to be something."""
     ought = "|".join(each for each in _alternatives(words["want"]) if not _SAYING.match(each))
     if language == "en":
         ought = r"(?:should|must|ought|would)\b|(?:needs?|has)\s+to\b"
@@ -186,7 +187,7 @@ def _about_task(
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """The alternatives of a pattern at its outermost level."""
+    """Returns the alternatives of a pattern at its outermost level."""
     found, depth = [""], 0
     for char in pattern:
         depth += (char == "(") - (char == ")")
@@ -197,8 +198,8 @@ def _alternatives(pattern: str) -> list[str]:
     return found
 
 
-def _presents(part: Mapping[str, str], start: str, wide: str, language: str) -> str:
-    """Something is announced as the description."""
+def _announcement(part: Mapping[str, str], start: str, wide: str, language: str) -> str:
+    """Returns a pattern for the announcement of a description."""
     label = "" if language == "en" else rf"|{start}{part['text']}[^:：.]{{0,40}}[:：]"
     opening = r"^\W{0,20}(?:\w+\W+)?" if wide.startswith(r"\W") else r"(?:^|\s)\W{0,20}.{0,3}?"
     itself = f"|{opening}{part['account']}" + (r"(?=\W)" if wide.startswith(r"\W") else "")
@@ -211,30 +212,32 @@ def _languages(language: str) -> tuple[str, ...]:
 
 
 def has_first_person(sentence: str, language: str) -> bool:
-    """Whether a sentence without quotations has a first person. `language`: an ISO 639-1 code, "" for any."""
+    """Returns whether a sentence without quotations has a first person. `language`: an ISO 639-1 code, "" for any."""
     sentence = sentence[: 2 * _MAX_CHARS]
     for each in _languages(language):
-        for found in _rules(each).me.finditer(sentence):
+        for found in _rules(each).first_person.finditer(sentence):
             before = sentence[: found.start()]
             if each != "en" or not (_is_numeral(sentence, found) or _LETTERING.search(before)):
                 return True
-        if _rules(each).says.search(sentence) or (each == "en" and _MY.match(sentence)):
+        if _rules(each).speech_verbs.search(sentence) or (each == "en" and _MY.match(sentence)):
             return True
     return False
 
 
 def has_second_person(sentence: str, language: str) -> bool:
-    """Whether a sentence without quotations speaks to its reader, lettering that is quoted without marks aside."""
+    """Returns whether a sentence without quotations addresses its reader; lettering without quotation marks is left
+    out.
+    """
     sentence = sentence[:_MAX_CHARS]
     for each in _languages(language):
-        for found in _rules(each).you.finditer(sentence):
+        for found in _rules(each).second_person.finditer(sentence):
             if not _LETTERING.search(sentence[: found.start()]):
                 return True
     return False
 
 
 def is_courtesy(sentence: str, language: str) -> bool:
-    """Whether a sentence without quotations begins as only talk does, or is an exclamation."""
+    """Returns whether a sentence without quotations begins as only talk does, or is an exclamation."""
     sentence = sentence[:_MAX_CHARS]
     if any(_rules(each).courtesy.search(sentence) for each in _languages(language)):
         return True
@@ -244,26 +247,26 @@ def is_courtesy(sentence: str, language: str) -> bool:
     return language == "de" or not (found.start(1) > 0 and found[1][:1].isupper())  # Yahoo!
 
 
-def presents_text(sentence: str, language: str) -> bool:
-    """Whether a sentence announces a description."""
+def announces_caption(sentence: str, language: str) -> bool:
+    """Returns whether a sentence announces a description."""
     sentence = sentence[:_MAX_CHARS]
-    return any(_rules(each).presents.search(sentence) for each in _languages(language))
+    return any(_rules(each).announcement.search(sentence) for each in _languages(language))
 
 
-def speaks_of_task(sentence: str, language: str) -> bool:
-    """Whether a sentence is about what was requested, or what the text ought to be."""
+def mentions_task(sentence: str, language: str) -> bool:
+    """Returns whether a sentence is about the task, or about what the text ought to be."""
     sentence = sentence[:_MAX_CHARS]
     return any(_rules(each).about_task.search(sentence) for each in _languages(language))
 
 
-def tells_of_failure(sentence: str, language: str) -> bool:
-    """Whether a sentence says, of nobody in particular, that a file is broken or a request can't be fulfilled."""
+def reports_failure(sentence: str, language: str) -> bool:
+    """Returns whether a sentence reports, without a speaker, a broken file or a request that can't be fulfilled."""
     sentence = sentence[:_MAX_CHARS]
-    return any(_rules(each).undone.search(sentence) for each in _languages(language))
+    return any(_rules(each).failure.search(sentence) for each in _languages(language))
 
 
 def _is_numeral(sentence: str, found: re.Match[str]) -> bool:
-    """Whether an "I" is no pronoun: in small letters, or after a name, as in World War I."""
+    """Returns whether an "I" is no pronoun: in lower case, or after a name, as in World War I."""
     if found[0] == "i":
         return True
     before = sentence[: found.start()].split()[-1:]
@@ -272,25 +275,25 @@ def _is_numeral(sentence: str, found: re.Match[str]) -> bool:
 
 
 def is_question(sentence: str) -> bool:
-    """Whether a sentence without quotations asks something, or asks for something."""
+    """Returns whether a sentence without quotations is a question or a request."""
     return bool(_QUESTION.search(sentence) or _PLEASE.search(sentence))
 
 
-def denies(sentence: str, language: str) -> bool:
-    """Whether a sentence has a word that says that something is not so, in a language or in English."""
-    return any(_rules(each).fails.search(sentence) for each in _languages(language))
+def has_negation(sentence: str, language: str) -> bool:
+    """Returns whether a sentence has a negation, in a language or in English."""
+    return any(_rules(each).negation.search(sentence) for each in _languages(language))
 
 
-def misses_picture(sentence: str, language: str) -> bool:
-    """Whether a sentence says that no picture has come, or that it can't be read."""
+def reports_missing_image(sentence: str, language: str) -> bool:
+    """Returns whether a sentence says that there is no image, or that it can't be read."""
     sentence = sentence[:_MAX_CHARS]
-    return any(_rules(each).missing_picture.search(sentence) for each in _languages(language))
+    return any(_rules(each).missing_image.search(sentence) for each in _languages(language))
 
 
-def speaks_of_rules(sentence: str, language: str) -> bool:
-    """Whether a sentence says that a request breaks the writer's rules, or that something is not allowed."""
+def cites_rules(sentence: str, language: str) -> bool:
+    """Returns whether a sentence says that a request breaks the writer's rules, or that something is not allowed."""
     sentence = sentence[:_MAX_CHARS]
-    return any(_rules(each).broken_rules.search(sentence) for each in _languages(language))
+    return any(_rules(each).cited_rules.search(sentence) for each in _languages(language))
 
 
 @lru_cache(maxsize=1)
@@ -299,7 +302,7 @@ def _english() -> dict[str, Any]:
 
 
 def _expand(pattern: str) -> str:
-    """The pattern with its names replaced by what they stand for, and its blanks by any number of them."""
+    """Replaces the names in a pattern by their words, and each blank by any number of blanks."""
     while found := _NAME.search(pattern):
         pattern = pattern.replace(found[0], _english()["words"][found[1]])
     return pattern.replace(" ", r"\s+")
@@ -307,7 +310,7 @@ def _expand(pattern: str) -> str:
 
 @lru_cache
 def english_patterns(section: str) -> re.Pattern[str]:
-    """A section of the file as one pattern, to be searched for in a sentence with straight apostrophes."""
+    """Compiles a section of the English phrases into one pattern, for sentences with straight apostrophes."""
     lists = _english()[section]
     beginnings = "|".join(lists.get("beginnings", ()))
     openings = "|".join(lists.get("openings", ()))

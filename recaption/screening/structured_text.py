@@ -1,4 +1,4 @@
-"""Structured text is data where prose was requested: JSON, tags, key: value, lists that run on in one line."""
+"""Detects structured text where prose was requested: JSON, tags, key: value, lists, in one line or several."""
 
 from __future__ import annotations
 
@@ -85,15 +85,15 @@ _INLINE_BULLET = re.compile(r"(?:^|\s)[•‣▪●·]\s")
 _INLINE_NUMBER = re.compile(r"(?:^|[\s,;])[(\[]?(\d{1,2})[.):\]、．]\s*(?=[^\W\d_])")
 _INLINE_LETTER = re.compile(r"(?:^|[\s,;])[(\[]?([a-h])[.):\]]\s+(?=\w)", re.IGNORECASE)
 _MIN_ITEMS = 3
-_MAX_CHARS = 1000  # of a text that are looked at
+_MAX_CHARS = 1000  # of a text that are checked
 _TAG_SEPARATOR = re.compile(r"\s*[,|;、，،؛；\n]\s*|\s[/>+&•·–—-]\s")
 _MIN_TAGS, _MAX_TAG_WORDS = 6, 2
-_ENDS = re.compile(r"[.!?。]\W{0,3}$")
+_SENTENCE_END = re.compile(r"[.!?。]\W{0,3}$")
 _JOINS = re.compile(r"\b(?:and|or|und|et|y|e|en|och|og|i|a|sowie|with|of|on|in)\b|[.!?]$", re.IGNORECASE)
 
 
-def is_data(text: str) -> bool:
-    """Whether a text of one line is data, not prose. What it quotes doesn't count, save in JSON."""
+def is_structured_text(text: str) -> bool:
+    """Returns whether a text of one line is structured, not prose. Quotations don't count, save in JSON."""
     text = text[:_MAX_CHARS]
     if any(pattern.search(text) for pattern in (_JSON, _ASSIGNED, _XML, _CODE)) or _LABEL.match(text):
         return True
@@ -104,7 +104,7 @@ def is_data(text: str) -> bool:
         (_BEGINS_WITH_KEY.match(plain) is not None and len(_KEY_VALUE.findall(plain)) >= _MIN_KEYS)
         or len(_SCORE.findall(plain)) >= _MIN_SCORES
         or len(_COUNTED.findall(plain)) >= _MIN_SCORES
-        or (len(_ARROW.findall(plain)) >= _MIN_ARROWS and not _ENDS.search(plain))
+        or (len(_ARROW.findall(plain)) >= _MIN_ARROWS and not _SENTENCE_END.search(plain))
         or len(_HASHTAGS.findall(plain)) >= _MIN_ITEMS
         or len(_INLINE_BULLET.findall(plain)) >= _MIN_ITEMS
         or _is_numbered(plain)
@@ -114,8 +114,8 @@ def is_data(text: str) -> bool:
     )
 
 
-def has_data_lines(text: str) -> bool:
-    """Whether a text of several lines is a table or code, or has a key and a value in each line."""
+def has_structured_lines(text: str) -> bool:
+    """Returns whether a text of several lines is a table or code, or has a key and a value in each line."""
     text = text[:_MAX_CHARS]
     lines = [line for line in text.splitlines() if line.strip()]
     if len(_TABLE_LINE.findall(text)) > 1 or _CODE.search(text):
@@ -126,8 +126,8 @@ def has_data_lines(text: str) -> bool:
 
 
 def _are_cells(lines: list[str]) -> bool:
-    """Whether lines are the rows of a table: as many separators in each, and none of them a sentence."""
-    if any(_ENDS.search(line) for line in lines):
+    """Returns whether lines are the rows of a table: with equal separators, and none of them a sentence."""
+    if any(_SENTENCE_END.search(line) for line in lines):
         return False
     counts = {tuple(sorted(_CELLS.findall(line))) for line in lines}
     cells = counts.pop()
@@ -135,7 +135,7 @@ def _are_cells(lines: list[str]) -> bool:
 
 
 def _is_listed(text: str) -> bool:
-    """Whether it is items alone: in brackets, each with a remark or a score or a number, or between slashes."""
+    """Returns whether it is items alone: in brackets, each with a remark or a score or a number, or between slashes."""
     items = [item.strip(" .") for item in re.split(r"[,;，、]", text)]
     if len(items) > _MIN_ITEMS and all(_NUMBERED_ITEM.fullmatch(item) for item in items):
         return True
@@ -153,24 +153,24 @@ def _is_listed(text: str) -> bool:
         or any(pattern.fullmatch(text) for pattern in (_PAIRS, _TWO_LABELS))
         or any(pattern.match(text) for pattern in (_ROMAN, _NUMBERS))
         or _WEIGHTED.search(text) is not None
-        or (not _ENDS.search(text) and len(_MARKS_BETWEEN.findall(text)) >= 2 and len(text.split()) <= 12)
+        or (not _SENTENCE_END.search(text) and len(_MARKS_BETWEEN.findall(text)) >= 2 and len(text.split()) <= 12)
         or _are_single_words(text)
     )
 
 
 def _are_single_words(text: str) -> bool:
-    """Whether it is words with a full stop each: "Smith. Anvil. Hammer." """
+    """Returns whether it is words with a full stop each, such as "Smith. Anvil. Hammer."."""
     pieces = [piece.strip() for piece in text.split(".") if piece.strip()]
     return len(pieces) > _MIN_ITEMS and all(len(piece.split()) == 1 for piece in pieces)
 
 
 def _is_groups(text: str) -> bool:
-    """Whether it is nothing but groups in brackets: "[bridge] [river] [heron]"."""
+    """Returns whether it is groups in brackets alone: "[bridge] [river] [heron]"."""
     return len(_GROUP.findall(text)) >= _MIN_ITEMS and not re.search(r"\w", _GROUP.sub("", text))
 
 
 def _is_numbered(text: str) -> bool:
-    """Whether it is a list with the numbers 1, 2, 3 before its items, the first of them at its beginning."""
+    """Returns whether it is a list with the numbers 1, 2, 3 before its items, the first of them at its beginning."""
     numbers = [int(number) for number in _INLINE_NUMBER.findall(text)]
     if _INLINE_NUMBER.match(text) is not None and numbers[:_MIN_ITEMS] == list(range(1, _MIN_ITEMS + 1)):
         return True
@@ -179,7 +179,7 @@ def _is_numbered(text: str) -> bool:
 
 
 def _are_tags(text: str) -> bool:
-    """Whether it is nothing but short items between separators: "bridge, river, heron, stone, water, outdoors"."""
+    """Returns whether it is short items between separators alone: "bridge, river, heron, stone, water, outdoors"."""
     tags = _TAG_SEPARATOR.split(text.strip())
     if len(tags) < _MIN_TAGS or _JOINS.search(text):
         return False

@@ -14,11 +14,11 @@ from recaption.prompts import (
     PURPOSES,
     Prompt,
     PromptChoice,
-    check_names,
+    check_prompt_names,
     choose_prompts,
     chosen_prompts,
     load_library,
-    render,
+    render_prompt,
 )
 from tests.helpers.cases import cases
 
@@ -53,7 +53,7 @@ def test_the_library_asks_for_english_on_one_line_and_only_clips_have_several_im
     for prompt in LIBRARY.values():
         assert "English" in prompt.text or prompt.purpose in ("chart", "document"), prompt.id
         assert "\n" not in prompt.text and prompt.text == prompt.text.strip(), prompt.id
-        assert (prompt.most_images > 1) == prompt.purpose.endswith("_frames"), prompt.id
+        assert (prompt.max_images > 1) == prompt.purpose.endswith("_frames"), prompt.id
 
 
 def test_the_structured_prompt_has_a_schema_that_a_good_answer_meets() -> None:
@@ -122,7 +122,7 @@ def test_braces_of_an_example_are_text(tmp_path: Path) -> None:
     file = write(tmp_path, "prompts: {mine: {purpose: short, text: 'Such as {\"a\": 1}. Hint: {context}'}}")
     prompt = load_library([file])["mine"]
     assert prompt.uses_context
-    assert render(prompt, "a {context} of {0} %s") == 'Such as {"a": 1}. Hint: a {context} of {0} %s'
+    assert render_prompt(prompt, "a {context} of {0} %s") == 'Such as {"a": 1}. Hint: a {context} of {0} %s'
 
 
 def test_a_purpose_shares_its_weight_among_its_free_text_prompts() -> None:
@@ -171,10 +171,10 @@ def test_where_nothing_is_chosen_the_default_is() -> None:
 
 
 def test_only_names_are_checked_without_a_number_of_images(tmp_path: Path) -> None:
-    check_names(PromptChoice())
-    check_names(PromptChoice(prompts={"clip_frames": 1.0, "short-01": 2.0}))
+    check_prompt_names(PromptChoice())
+    check_prompt_names(PromptChoice(prompts={"clip_frames": 1.0, "short-01": 2.0}))
     with pytest.raises(SettingsError, match=r"prompts\.clip_frame: neither a purpose"):
-        check_names(PromptChoice(prompts={"clip_frame": 1.0}))
+        check_prompt_names(PromptChoice(prompts={"clip_frame": 1.0}))
 
 
 def test_where_the_files_lie_is_no_part_of_the_choice(tmp_path: Path) -> None:

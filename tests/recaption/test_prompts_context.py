@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recaption.prompts import clean_context, load_library, render
+from recaption.prompts import clean_context, load_library, render_prompt
 from recaption.special_tokens import has_special_token
 from tests.helpers.cases import cases
 
@@ -53,9 +53,10 @@ def test_what_is_known_of_a_window_is_longer_than_an_alt_text() -> None:
     ]
     assert len(windows) == 2
     for prompt in windows:
-        assert captions in render(prompt, captions)
-        assert render(prompt, "x" * 4000).count("x" * 1500) == 1 and "x" * 1501 not in render(prompt, "x" * 4000)
-    assert captions[:301] not in render(HINTED, captions)
+        assert captions in render_prompt(prompt, captions)
+        long = render_prompt(prompt, "x" * 4000)
+        assert long.count("x" * 1500) == 1 and "x" * 1501 not in long
+    assert captions[:301] not in render_prompt(HINTED, captions)
 
 
 @given(st.text() | st.text(alphabet='<|>im_endage/s[]INST {}\n"“”\\`\u200b\u200d｜＜＞'))
@@ -66,5 +67,5 @@ def test_any_hint_can_be_rendered(hint: str) -> None:
     assert not any(ord(char) < 32 or ord(char) == 127 or char in '"“”\\`\u200b' for char in clean)
     assert not has_special_token(clean)
     before, after = HINTED.text.split("{context}")
-    assert render(HINTED, hint) == before + clean + after
-    assert render(PLAIN, hint) == PLAIN.text
+    assert render_prompt(HINTED, hint) == before + clean + after
+    assert render_prompt(PLAIN, hint) == PLAIN.text

@@ -4,7 +4,14 @@ import pytest
 
 from corpus.text.language import LANGUAGES
 from corpus.text.sentences import sentences, without_quotations
-from recaption.screening.speech import _lexicon, denies, has_first_person, is_question, misses_picture, speaks_of_rules
+from recaption.screening.speech import (
+    _lexicon,
+    cites_rules,
+    has_first_person,
+    has_negation,
+    is_question,
+    reports_missing_image,
+)
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
 PARTS = {
@@ -103,19 +110,19 @@ def test_no_first_person(text: str, language: str) -> None:
     ],
 )
 def test_a_picture_that_has_not_come(text: str, language: str) -> None:
-    assert misses_picture(text, language)
+    assert reports_missing_image(text, language)
 
 
 def test_rules_questions_and_denials() -> None:
-    assert speaks_of_rules("This request is against the usage policy.", "en")
-    assert speaks_of_rules("Cette demande enfreint les règles.", "fr")
-    assert not speaks_of_rules("A sign says that dogs are not allowed.", "en")
+    assert cites_rules("This request is against the usage policy.", "en")
+    assert cites_rules("Cette demande enfreint les règles.", "fr")
+    assert not cites_rules("A sign says that dogs are not allowed.", "en")
     assert is_question("Is it a boat?") and is_question("还需要吗？") and is_question("Please wait here.")
     assert not is_question("Please-touch exhibit") and not is_question("A boat.")
-    assert denies("Das geht nicht.", "de") and not denies("Das geht.", "de")
+    assert has_negation("Das geht nicht.", "de") and not has_negation("Das geht.", "de")
 
 
 def test_good_captions_have_none_of_it() -> None:
     parts = [part for caption in GOOD_CAPTIONS for part in sentences(without_quotations(caption))]
-    checks = (has_first_person, misses_picture, speaks_of_rules)
+    checks = (has_first_person, reports_missing_image, cites_rules)
     assert [part for part in parts if is_question(part) or any(check(part, "en") for check in checks)] == []

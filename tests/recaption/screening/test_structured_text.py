@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from recaption.screening.structured_text import is_data
+from recaption.screening.structured_text import is_structured_text
 from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
 
@@ -24,7 +24,7 @@ from tests.helpers.good_captions import GOOD_CAPTIONS
     ],
 )
 def test_data(text: str) -> None:
-    assert is_data(text)
+    assert is_structured_text(text)
 
 
 @cases(
@@ -40,4 +40,4 @@ def test_data(text: str) -> None:
     ],
 )
 def test_prose(text: str) -> None:
-    assert not is_data(text)
+    assert not is_structured_text(text)

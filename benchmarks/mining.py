@@ -146,6 +146,11 @@ class Lookup:
     def get_embedding_dimension(self) -> int:
         return int(self._positive.shape[1])
 
+    def similarity(self, left: Any, right: Any) -> Any:
+        import torch
+
+        return torch.as_tensor(left) @ torch.as_tensor(right).T
+
     def similarity_pairwise(self, left: Any, right: Any) -> Any:
         import torch
 

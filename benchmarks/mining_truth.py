@@ -19,11 +19,11 @@ import io
 import json
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.mining import Lookup
 from mining.choose import Candidates, Choice, Reason, Rules, choose, in_own_list, pool_positives
 from mining.fast_scores import exact_products
 from mining.search import search
@@ -147,19 +147,14 @@ def their_lists(world: World, rules: Rules) -> list[list[int]]:
     from datasets import Dataset, disable_progress_bars
     from sentence_transformers.util import mine_hard_negatives
 
-    from tests.helpers.lookup_model import LookupModel
-
     disable_progress_bars()
-    captions = [f"caption {code}" for code in world.caption_ids[0]]
-    pictures = [f"{at}" for at in range(len(world.pictures))]
-    vectors: dict[str, Any] = {}
-    for name, vector in zip(captions, world.captions, strict=True):
-        vectors.setdefault(name, vector)
-    model: Any = LookupModel(vectors, dict(zip(pictures, world.pictures, strict=True)))
+    _, first, caption = np.unique(world.caption_ids[0], return_index=True, return_inverse=True)
+    captions = [str(at) for at in first[caption]]  # equal captions have equal names
+    pictures = [str(at) for at in range(len(world.pictures))]
     with contextlib.redirect_stderr(io.StringIO()):
         mined = mine_hard_negatives(
             Dataset.from_dict({"caption": captions, "picture": pictures}),
-            model,
+            Lookup(world.captions, world.pictures),  # type: ignore[arg-type]
             num_negatives=rules.num_negatives,
             output_format="labeled-list",
             verbose=False,

@@ -165,7 +165,7 @@ class Stage(ABC):
     # are taken from. A row that raises keeps these, and nothing else.
     origin_columns: ClassVar[Mapping[str, str]] = {}
     # It is given, after its own shard, the shards in which the rows that begin in its own go on
-    # (`gather.SourceIndex.reach`), and its table has the rows that are at home in its shard (column `home`). A row is
+    # (`SourceIndex.continues_in`), and its table has the rows that are at home in its shard (column `home`). A row is
     # wrong without its neighbours, so the shard is not bisected when the stage raises.
     lookahead_shards: ClassVar[bool] = False
     include_removed: ClassVar[bool] = False  # it is given all rows, those that were removed among them

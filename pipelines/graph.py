@@ -1,4 +1,4 @@
-"""From settings to the run graph: which stages run over which source and dataset, and what each reads.
+"""Builds the run graph of a configuration: which stages run over which source and dataset, and what each reads.
 
 STAGES is the list of all stages, in an order in which each finds what it reads: gather, judge, pair. What a stage
 reads, where it applies and which roles its table has, it declares itself (`corpus.stage.Stage`).
@@ -72,7 +72,7 @@ Tables = dict[str, TableKey]  # by the names and roles that stages know them by
 
 
 def build_graph(config: Config) -> list[Step]:
-    """The steps of a configuration, in an order in which each finds what it reads."""
+    """Returns the steps of a configuration, in an order in which each finds what it reads."""
     builder = _GraphBuilder(config)
     for stage in config.stage_list:
         if not stage.over_pairs:
@@ -85,7 +85,7 @@ def build_graph(config: Config) -> list[Step]:
 
 
 class _GraphBuilder:
-    """The nodes so far, by stage, and where the tables lie that the next ones read."""
+    """Builds the nodes by stage; knows the tables that later stages may read, by their names and roles."""
 
     def __init__(self, config: Config) -> None:
         self.nodes: dict[str, list[Node]] = {}
@@ -96,35 +96,36 @@ class _GraphBuilder:
         self._run: dict[TableKey, tuple[TableKey, bool]] = {key: (key, True) for key in rows.values()}
 
     def add(self, stage: type[Stage]) -> None:
-        """A stage over each source that it applies to."""
+        """Adds a stage over each source that it applies to."""
         for name in self._config.sources:
-            known = self._tables[name, ""]
-            own = self._tables.get((name, stage.branch), known)
+            readable = self._tables.get((name, stage.branch), self._tables[name, ""])
             datasets = tuple(each for each in self._config.datasets.values() if name in each.sources)
-            source = self._info(name, own, datasets=datasets)
+            source = self._info(name, readable, datasets=datasets)
             if stage.applies_to(source):
-                made = stage.create(source)
-                table = self._node(made, name, own, TableKey("tables", name, made.name))
-                own = self._tables.setdefault((name, stage.branch), {})
-                own |= dict.fromkeys((made.name, *made.roles), table)
+                instance = stage.create(source)
+                table = self._node(instance, name, readable, TableKey("tables", name, instance.name))
+                tables = self._tables.setdefault((name, stage.branch), {})
+                tables |= dict.fromkeys((instance.name, *instance.roles), table)
 
     def add_pairs(self) -> None:
-        """For each dataset, and for each of its sources, the stage that makes its pairs."""
+        """Adds, for each source of each dataset, the stage that makes its pairs."""
         for name, dataset in self._config.datasets.items():
             for source in dataset.sources:
                 known = self._tables[source, dataset.branch]
-                made = dataset.pairs_stage(self._info(source, known, name, (dataset,)))
-                table = self._node(made, source, known, TableKey("pairs", f"{name}/{source}", made.name), name)
-                self._of_pairs[name, source] = {**known, made.name: table}
+                instance = dataset.pairs_stage(self._info(source, known, name, (dataset,)))
+                table = self._node(instance, source, known, TableKey("pairs", f"{name}/{source}", instance.name), name)
+                self._of_pairs[name, source] = {**known, instance.name: table}
 
     def add_of_pairs(self, stage: type[Stage]) -> None:
-        """A stage over the pairs of each dataset that it applies to."""
+        """Adds a stage over the pairs of each dataset that it applies to."""
         for (name, source), known in self._of_pairs.items():
             info = self._info(source, known, name, (self._config.datasets[name],))
             if stage.applies_to(info):
-                made = stage.create(info)
+                instance = stage.create(info)
                 owner = known["pairs"].owner
-                known[made.name] = self._node(made, source, known, TableKey("pairs", owner, made.name), name)
+                known[instance.name] = self._node(
+                    instance, source, known, TableKey("pairs", owner, instance.name), name
+                )
 
     def _info(self, name: str, known: Tables, dataset: str = "", datasets: tuple[object, ...] = ()) -> SourceInfo:
         config = self._config
@@ -134,20 +135,20 @@ class _GraphBuilder:
     def _node(
         self, stage: Stage, source: str, known: Mapping[str, TableKey], table: TableKey, dataset: str = ""
     ) -> TableKey:
-        """Add a node, and note which run of rows its table has, and whether that is the source's own."""
+        """Adds a node, and records which run of rows its table has, and whether it filters these."""
         if missing := [name for name in stage.reads if name not in known]:
             raise RuntimeError(f"stage {stage.name} over {source} reads {missing[0]!r}, which no earlier stage writes")
         reads = tuple((name, known[name]) for name in stage.reads)
         pools = tuple((read, self._pool(read, dataset)) for read in stage.pools)
-        own = [self._run[key] for name, key in reads if name not in stage.side_inputs]
-        first, counted = own[0]
+        primary = [self._run[key] for name, key in reads if name not in stage.side_inputs]
+        first, counted = primary[0]
         counted = counted and stage.filters_rows
-        self._run[table] = (table, counted) if stage.fan_out else (first, own[0][1])
+        self._run[table] = (table, counted) if stage.fan_out else (first, primary[0][1])
         self.nodes.setdefault(stage.name, []).append(Node(stage, source, table, reads, dataset, pools, counted))
         return table
 
     def _pool(self, read: PoolRead, dataset: str) -> tuple[tuple[str, TableKey], ...]:
-        """The tables of a pool: whose they are, and where they lie. Each is listed once."""
+        """Returns the tables of a pool, each once, with their sources."""
         of_dataset = read.scope is PoolScope.DATASET
         known = self._of_pairs if of_dataset else self._tables
         found = [

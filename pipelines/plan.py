@@ -158,9 +158,9 @@ def _ordinals(steps: Sequence[Step], indexes: Mapping[str, SourceIndex]) -> dict
 
 def _shard_inputs(node: Node, index: SourceIndex, shard: str) -> Iterator[tuple[str, int, tuple[TableKey, str]]]:
     """Yields what a node reads for a shard: name, number of shards after its own, and (table, shard)."""
-    reach = index.reach.get(shard, 0) if node.stage.lookahead_shards else 0
+    continues_in = index.continues_in.get(shard, 0) if node.stage.lookahead_shards else 0
     for name, table_key in node.reads:
-        for after in range(reach + 1):
+        for after in range(continues_in + 1):
             yield name, after, (table_key, f"{int(shard) + after:06d}" if after else shard)
 
 

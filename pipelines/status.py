@@ -21,9 +21,9 @@ from pipelines.sources.source_shards import (
     CREDENTIALS_REMOVED,
     SourceIndex,
     find_index,
-    gather,
     index_path,
     source_fingerprint,
+    write_source_shards,
 )
 
 _MAX_BAD_RECORDS = 3  # malformed records that are listed, with file and line; all are in the source's index
@@ -66,7 +66,7 @@ def read_sources(workspace: Workspace, config: Config, write: bool, check: bool 
     for name, digest in digests.items():
         index = known[name]
         if index is None and write:
-            index = gather(workspace, name, sources[name], digest)
+            index = write_source_shards(workspace, name, sources[name], digest)
         if index is None:
             found.unread.append(name)
             found.notices.extend(source_notices(name, getattr(sources[name], "notes", {})))

@@ -1,4 +1,4 @@
-"""What a kind of dataset is: its settings, which say of what it is made and which stage makes its pairs."""
+"""Base of the kinds of datasets: settings, which tell the sources of its pairs and the stage that makes them."""
 
 from __future__ import annotations
 

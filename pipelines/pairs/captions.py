@@ -1,4 +1,4 @@
-"""Whose text goes with an item: the source's, the captioner's, both, or one of them by seed. For all kinds of pairs."""
+"""Chooses the texts of items for pairs of all kinds: original, generated, both, or one of them by seed."""
 
 from __future__ import annotations
 
@@ -32,16 +32,15 @@ class TextSettings(DatasetSettings):
 
 
 def uncaptioned(settings: TextSettings, captioned: Collection[str], where: str) -> Iterator[str]:
-    """What is wrong with `captions` where the dataset's source is not captioned."""
+    """Yields a conflict where `captions` needs generated captions and the dataset's source has none."""
     if settings.captions != "original" and settings.source not in captioned:
         yield f"captions: {settings.captions}, but {where} does not name source {settings.source!r}"
 
 
 def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
-    """Whose text goes with which live row: `row`, `text` and what is said of its origin, in the order of the rows.
+    """Returns the texts of live rows: `row`, `text` and the columns of its origin, in the order of the rows.
 
-    A row that the source has several texts of (column `other_texts`) is there once for each. `without` is the reason
-    that an empty text is none.
+    A row with several texts (column `other_texts`) comes once for each. `without` is the reason of an empty text.
     """
     n = len(shard)
     originals = _originals(shard)
@@ -69,7 +68,7 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
 
 
 def _originals(shard: Shard) -> pa.Table:
-    """What `choose_texts` gives, of the source's texts alone."""
+    """Returns what `choose_texts` does, of the source's texts alone."""
     rows, n = shard[ROWS], len(shard)
     text = pc.fill_null(rows.column("text").combine_chunks(), "")
     place = np.arange(n)
@@ -93,7 +92,7 @@ def _originals(shard: Shard) -> pa.Table:
 
 
 def _by_row(parts: Sequence[pa.Table]) -> pa.Table:
-    """The texts of all parts in the order of the rows, those of one row in the order of the parts."""
+    """Sorts the texts of all parts by row, those of one row in the order of the parts."""
     together = pa.concat_tables(parts)
     return together.take(pa.array(np.argsort(together.column("row").to_numpy(), kind="stable")))
 
@@ -104,18 +103,18 @@ def _draw_generated(shard: Shard, settings: TextSettings) -> np.ndarray:
 
 
 def sides(instruction: str, texts: pa.Array, items: pa.ListArray, clips: pa.Array | None = None) -> pa.Array:
-    """The queries or positives of n pairs; `items` are lists of item ids, `clips` (CLIP) says which clips these are."""
+    """Makes the queries or positives of n pairs; `items` are lists of item ids, `clips` (CLIP) their clips."""
     kind = PAIR_SCHEMA.field("query").type
     clips = pa.nulls(len(texts), CLIP) if clips is None else clips
     return pa.StructArray.from_arrays([repeated(instruction, len(texts)), texts, items, clips], fields=list(kind))
 
 
 def no_items(n: int) -> pa.ListArray:
-    """The items of n sides that are text alone."""
+    """Makes the empty lists of items of n sides that are text alone."""
     kind = PAIR_SCHEMA.field("query").type.field("items").type
     return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1, np.int32)), pa.array([], kind.value_type))
 
 
 def repeated(value: str, n: int) -> pa.Array:
-    """The same string n times."""
+    """Repeats a string n times."""
     return pa.array([str(value)], pa.string()).take(pa.array(np.zeros(n, np.int8)))

@@ -1,7 +1,7 @@
-"""From a source to its shards: what the source says of each row, written as the tables every stage builds on.
+"""Writes the rows of a source as tables of shards, on which all stages build, and their index.
 
-The shards' tables are named by their content. So a sample that grows, or a source read again, keeps every shard
-whose rows are the same, and all that was learnt about it.
+The tables are named by their content. So a sample that grows, or a source that is read again, keeps every shard whose
+rows are the same, and all tables that were made of it.
 """
 
 from __future__ import annotations
@@ -29,27 +29,34 @@ _URL_COLUMNS = ("url", "video", "given_error")  # those of which URLs may be a p
 
 @dataclass(frozen=True)
 class SourceIndex:
-    """The shards of a source: written last, so that it is there only when all of them are."""
+    """The shards of a source. It is written last, so that it exists only when all of them do."""
 
     fingerprint: str
     shards: tuple[tuple[str, str], ...]  # (shard, fingerprint of its rows)
     rows: int
     counts: Mapping[str, int]
-    reach: Mapping[str, int] = field(default_factory=dict)  # of each shard: in how many after it its rows' groups go on
-    notes: Mapping[str, Any] = field(default_factory=dict)  # what else the source has to say, for people
+    continues_in: Mapping[str, int] = field(
+        default_factory=dict
+    )  # shard -> number of shards after it with rows of its groups
+    notes: Mapping[str, Any] = field(default_factory=dict)  # other findings of the source, for people
 
     @property
     def not_read(self) -> dict[str, dict[str, int]]:
-        """Files that were not read by reason, and values by column; empty where all was read."""
+        """The counts of files not read, by reason, and of values, by column; empty where all was read."""
         return counts_of(self.notes.get(NOT_READ, {}))
 
     @staticmethod
     def from_json(text: bytes) -> SourceIndex:
-        """The inverse of what `gather` writes."""
+        """Parses an index that `write_source_shards` has written."""
         data = json.loads(text)
         shards = tuple((shard, name) for shard, name in data["shards"])
         return SourceIndex(
-            data["fingerprint"], shards, data["rows"], data["counts"], data.get("reach", {}), data.get("notes", {})
+            data["fingerprint"],
+            shards,
+            data["rows"],
+            data["counts"],
+            data.get("continues_in", {}),
+            data.get("notes", {}),
         )
 
 
@@ -57,56 +64,56 @@ _VERSION = 1  # of how sources are read: another one reads them again, and rows 
 
 
 def source_fingerprint(source: Source) -> str:
-    """What the source's rows depend on, hashed."""
+    """Hashes all that the source's rows depend on."""
     return fingerprint({"source": source.identity(), "version": _VERSION})
 
 
 def find_index(workspace: Workspace, owner: str, name: str) -> SourceIndex | None:
-    """The source's shards, if they were gathered under this fingerprint."""
+    """Returns the index of a source, if its shards have been written under this fingerprint."""
     path = index_path(owner, name)
     return SourceIndex.from_json(workspace.store.read(path)) if workspace.store.exists(path) else None
 
 
-def gather(workspace: Workspace, owner: str, source: Source, name: str) -> SourceIndex:
-    """Write the rows of a source, shard by shard, then the index. Shards that lie there already are left alone."""
+def write_source_shards(workspace: Workspace, owner: str, source: Source, name: str) -> SourceIndex:
+    """Writes the rows of a source, shard by shard, then the index. Tables that exist already are not written again."""
     table_key = TableKey("tables", owner, ROWS)
     present = workspace.tables(table_key)
     shards: list[tuple[str, str]] = []
     rows = 0
-    reach: dict[str, int] = {}
+    continues_in: dict[str, int] = {}
     credentials = 0
-    for number, given in enumerate(source.shards()):
+    for number, rows_read in enumerate(source.shards()):
         shard = f"{number:06d}"
-        table, removed = _without_credentials(given)
+        table, removed = _without_credentials(rows_read)
         credentials += removed
-        whole = _with_status(table)
-        content = _digest(whole)
+        complete = _with_status(table)
+        content = _digest(complete)
         if content not in present.get(shard, ()):
-            workspace.write_table(table_key.path(shard, content), whole, {"stage": ROWS, "content": content})
+            workspace.write_table(table_key.path(shard, content), complete, {"stage": ROWS, "content": content})
         shards.append((shard, content))
         rows += table.num_rows
         for home in set(table.column(HOME_SHARD).to_pylist()) if HOME_SHARD in table.column_names else ():
             if home < number:
-                reach[f"{home:06d}"] = number - home  # numbers go up: the last one counts
+                continues_in[f"{home:06d}"] = number - home  # numbers go up: the last one counts
     notes = dict(getattr(source, "notes", {}))
     if "faults" in notes:
         notes["faults"] = [without_credentials(fault) for fault in notes["faults"]]
     if credentials:
         notes[CREDENTIALS_REMOVED] = credentials
-    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), reach, notes)
+    index = SourceIndex(name, tuple(shards), rows, dict(source.counts), continues_in, notes)
     text: dict[str, Any] = {"fingerprint": name, "shards": shards, "rows": rows}
-    text |= {"counts": dict(sorted(source.counts.items())), "reach": reach, "notes": index.notes}
+    text |= {"counts": dict(sorted(source.counts.items())), "continues_in": continues_in, "notes": index.notes}
     workspace.store.publish(index_path(owner, name), json.dumps(text, indent=1).encode())
     return index
 
 
 def index_path(owner: str, name: str) -> str:
-    """Where the index of a source lies, by the fingerprint it was gathered under; its notes name malformed rows."""
+    """Returns the path of a source's index, by the fingerprint of the source; its notes list malformed rows."""
     return f"{TableKey('tables', owner, ROWS).folder}/index.{name}.json"
 
 
 def _digest(table: pa.Table) -> str:
-    """Of the rows themselves: a file would carry the version of what wrote it."""
+    """Hashes the rows themselves: a file has the version of its writer in it."""
     # Taken row by row into fresh buffers: those of a slice still hold bits of its neighbours.
     table = table.take(pa.array(np.arange(table.num_rows))).combine_chunks()
     sink = pa.BufferOutputStream()
@@ -116,9 +123,9 @@ def _digest(table: pa.Table) -> str:
 
 
 def _without_credentials(table: pa.Table) -> tuple[pa.Table, int]:
-    """The rows without `user:password@` in what is written of them, and the number of URLs that had it.
+    """Removes `user:password@` from the rows, and returns the number of URLs that had it.
 
-    The rows are all that later stages know of a URL, so it is requested without: what is kept cannot leak.
+    Later stages request URLs as they are in the rows: without credentials, so that nothing stored can leak them.
     """
     removed = {}
     for name in set(_URL_COLUMNS) & set(table.column_names):

@@ -16,7 +16,7 @@ from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
 from pipelines.download.img2dataset_index import IndexTars
 from pipelines.sources.img2dataset import Img2datasetReader, Img2datasetSource
-from pipelines.sources.source_shards import gather, source_fingerprint
+from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.downloading import rotated
 from tests.helpers.small_worlds import picture
 
@@ -64,7 +64,7 @@ def take_in(root: str | Path, folder: str | Path, **settings: str) -> tuple[Work
     """Gather a folder into a workspace, and run the stage over each of its shards."""
     workspace = Workspace(root)
     source = Img2datasetReader(Img2datasetSource(kind="img2dataset", folder=str(folder), **settings))
-    index = gather(workspace, "given", source, source_fingerprint(source))
+    index = write_source_shards(workspace, "given", source, source_fingerprint(source))
     tasks = []
     for number, (shard, name) in enumerate(index.shards):
         rows = TableKey("tables", "given", ROWS).path(shard, name)

@@ -403,7 +403,7 @@ class Together(Toy):
 def test_a_stage_that_looks_ahead_reads_the_shards_in_which_its_rows_go_on(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     toys = Toys(workspace, shards={"a": 4})
-    indexes = {"a": replace(toys.index("a"), reach={"000000": 2, "000002": 1})}
+    indexes = {"a": replace(toys.index("a"), continues_in={"000000": 2, "000002": 1})}
     steps = toys.steps(Fetch(Settings()), Measure(ToySettings()), Together(Settings()))
     plan = toys.finish(make_plan(workspace, steps, indexes, Selection()))
     measured = dict(zip(["0", "1", "2", "3"], outputs(plan, "measure"), strict=True))

@@ -149,8 +149,8 @@ def test_a_shard_of_clips_made_again_takes_only_its_own_films_along(films: Films
     again = Selection(stage="download", shards=frozenset({3}), force=True)
     shards = to_do(planned(config, again))
     # Shard 3 begins in the middle of a film that began in another: that one's groups change, no others do.
-    reach = planned(config).indexes["films"].reach
-    homes = {f"{home:06d}" for home in range(4) if home + reach.get(f"{home:06d}", 0) >= 3}
+    continues_in = planned(config).indexes["films"].continues_in
+    homes = {f"{home:06d}" for home in range(4) if home + continues_in.get(f"{home:06d}", 0) >= 3}
     assert shards["clips"] == ["000003"]
     assert set(shards["groups"]) == homes
     assert set(shards["caption"]) == homes

@@ -26,7 +26,7 @@ from pipelines.sources.documents import DocumentsReader, DocumentsSource
 from pipelines.sources.images.archives import Archives, ArchivesSettings, Finder, ImageRef, ImageResolver
 from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
-from pipelines.sources.source_shards import gather
+from pipelines.sources.source_shards import write_source_shards
 from tests.helpers.small_archives import put, tar_of, zip_of
 from tests.helpers.small_worlds import picture
 
@@ -62,7 +62,7 @@ def take_in(
 ) -> tuple[pa.Table, Outcome]:
     """The stage over one shard of pairs, as an engine runs it."""
     workspace = Workspace(f"{root}/work")
-    shards = gather(workspace, "given", Given(pairs), "source").shards
+    shards = write_source_shards(workspace, "given", Given(pairs), "source").shards
     rows = TableKey("tables", "given", ROWS).path(*shards[0])
     output = TableKey("tables", "given", "images").path("000000", "f")
     media = workspace.media_stem("given", "000000", "f")

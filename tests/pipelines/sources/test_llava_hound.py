@@ -14,7 +14,7 @@ from corpus.workspace import Workspace
 from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource, read_record, spread_evenly, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
-from pipelines.sources.source_shards import gather, source_fingerprint
+from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
 
 
@@ -149,7 +149,7 @@ def test_file_and_line_of_what_is_malformed(tmp_path: Path) -> None:
 def test_frames_are_looked_for_once_the_sample_is_drawn(tmp_path: Path) -> None:
     arguments = world(tmp_path, *(record(2 * number) for number in range(60)), frames=3)
     rows = source(**arguments, sample_rows=20, shard_rows=8)
-    index = gather(Workspace(str(tmp_path / "workspace")), "hound", rows, source_fingerprint(rows))
+    index = write_source_shards(Workspace(str(tmp_path / "workspace")), "hound", rows, source_fingerprint(rows))
     assert index.rows == 20 and len(index.shards) == 3
     assert index.counts == {"read": 60, "not_sampled": 40, "duplicate_row": 0, "no_frames": 0}
 

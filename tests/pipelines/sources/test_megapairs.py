@@ -15,7 +15,7 @@ from corpus.workspace import Workspace
 from pipelines.sources.json_records import BadRecordError
 from pipelines.sources.megapairs import MegaPairsReader, MegaPairsSource, choose_text, read_triplet, task_of
 from pipelines.sources.pair_rows import PAIR_ROWS
-from pipelines.sources.source_shards import gather, source_fingerprint
+from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
 
 TEXTS = ["show it at night", "the same place in the dark", "turn day into night"]
@@ -153,7 +153,7 @@ def test_sample_and_shards(tmp_path: Path) -> None:
     write(tmp_path / "parts" / "a.jsonl", *(record(number) for number in range(150)))
     write(tmp_path / "parts" / "b.jsonl", *(record(number) for number in range(100, 250)))
     source = MegaPairsReader(settings(tmp_path / "parts", sample_rows=100, shard_rows=40))
-    index = gather(Workspace(str(tmp_path / "workspace")), "megapairs", source, source_fingerprint(source))
+    index = write_source_shards(Workspace(str(tmp_path / "workspace")), "megapairs", source, source_fingerprint(source))
     assert index.rows == 100 and len(index.shards) == 3
     assert index.counts["read"] == 300 and index.counts["not_sampled"] + index.counts["duplicate_row"] == 200
     drawn = rows_of(source)

@@ -14,7 +14,7 @@ from corpus.settings import SettingsError
 from corpus.workspace import Workspace
 from pipelines.sources.mmeb import task_of
 from pipelines.sources.mmeb_tasks import SUBSETS, split_instruction
-from pipelines.sources.source_shards import gather, source_fingerprint
+from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
 from tests.helpers.mmeb_rows import CAPTION, FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, one, rows_of, source, write
 
@@ -169,7 +169,7 @@ def test_sample_and_paths(tmp_path: Path) -> None:
     rows = [(f"{CAPTION}cat {n}.\n", "", GIVEN, f"images/MSCOCO_t2i/Train/{n}.jpg", "", "") for n in range(200)]
     write(tmp_path / "MSCOCO_t2i" / "original-00000-of-00001.parquet", *rows)
     read = source(tmp_path, "MSCOCO_t2i", sample_rows=60, shard_rows=25, strip_prefixes=["images/"])
-    index = gather(Workspace(str(tmp_path / "workspace")), "coco", read, source_fingerprint(read))
+    index = write_source_shards(Workspace(str(tmp_path / "workspace")), "coco", read, source_fingerprint(read))
     assert index.rows == 60 and len(index.shards) == 3
     assert index.counts == {"read": 200, "not_sampled": 140, "duplicate_row": 0}
     found = rows_of(read)

@@ -19,7 +19,7 @@ from pipelines.sources.files import FileInfo
 from pipelines.sources.json_records import BadRecord
 from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair, pairs_table
 from pipelines.sources.pair_source import PairDatasetSource, PairReader, content_digest, draw_pairs
-from pipelines.sources.source_shards import gather, source_fingerprint
+from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 
 
 def pair(number: int, **more: Any) -> SourcePair:
@@ -183,5 +183,5 @@ def test_a_source_for_the_workspace(tmp_path: Any) -> None:
     rows = numbers(count=40, shard_rows=10)
     assert rows.identity()["files"] == [("a.jsonl", 10, "v1")]
     assert source_fingerprint(rows) != source_fingerprint(numbers(count=40, shard_rows=11))
-    index = gather(Workspace(str(tmp_path)), "numbers", rows, "f")
+    index = write_source_shards(Workspace(str(tmp_path)), "numbers", rows, "f")
     assert index.rows == 31 and index.counts == rows.counts and index.notes == rows.notes

@@ -12,7 +12,7 @@ import pytest
 from corpus.stage import ROWS
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace
-from pipelines.sources.source_shards import SourceIndex, find_index, gather, source_fingerprint
+from pipelines.sources.source_shards import SourceIndex, find_index, source_fingerprint, write_source_shards
 
 SHARD_ROWS = 5
 SCHEMA = pa.schema([("url", pa.string()), ("text", pa.string()), ("width", pa.int32()), ("licence", pa.string())])
@@ -44,7 +44,7 @@ def toy_row(number: int) -> dict[str, Any]:
 
 
 def take(workspace: Workspace, source: ToySource) -> SourceIndex:
-    return gather(workspace, "toy", source, source_fingerprint(source))
+    return write_source_shards(workspace, "toy", source, source_fingerprint(source))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_rows_become_shards_and_an_index(store_url: str) -> None:
     source = ToySource(12)
     name = source_fingerprint(source)
     assert find_index(workspace, "toy", name) is None
-    index = gather(workspace, "toy", source, name)
+    index = write_source_shards(workspace, "toy", source, name)
     assert find_index(workspace, "toy", name) == index
     assert index.fingerprint == name
     assert [shard for shard, _ in index.shards] == ["000000", "000001", "000002"]
@@ -164,10 +164,10 @@ def test_rows_that_go_on_in_later_shards_are_noted(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     # 0-2 | 3 4 + 5 | 6-8 | 9 + 10 11 | 12-14
     index = take(workspace, Triples(15))
-    assert index.reach == {"000000": 1, "000001": 1}
+    assert index.continues_in == {"000000": 1, "000001": 1}
     found = find_index(workspace, "toy", source_fingerprint(Triples(15)))
     assert found == index
-    assert take(workspace, ToySource(15)).reach == {}
+    assert take(workspace, ToySource(15)).continues_in == {}
 
 
 class WithCredentials(ToySource):

@@ -16,7 +16,7 @@ import pytest
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.sources.files import FileInfo
-from pipelines.sources.source_shards import gather, source_fingerprint
+from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from pipelines.sources.video_files import VideoNames
 from pipelines.sources.videos import COLUMNS, VideosReader, VideosSource, segment_starts
 from pipelines.status import source_notices
@@ -288,7 +288,7 @@ def test_gathered_into_shards(tmp_path: Path, film: bytes) -> None:
     rows = source(folder, annotations=[form], shard_rows=2)
     assert [(shard.num_rows, shard.schema) for shard in rows.shards()] == [(2, COLUMNS), (1, COLUMNS)]
     name = source_fingerprint(rows)
-    index = gather(Workspace(tmp_path / "w"), "films", rows, name)
+    index = write_source_shards(Workspace(tmp_path / "w"), "films", rows, name)
     assert (index.rows, len(index.shards), index.counts["read"]) == (3, 2, 3)
     assert source_fingerprint(source(folder, annotations=[form], shard_rows=2, probe_threads=1)) == name
     changed = plain(tmp_path, {"video": "a", "start_s": 1, "text": "one more"})

@@ -1,1 +1,1 @@
-"""The demo: a small world to run the pipeline in (images, films, pairs, a web server that misbehaves) and its truth."""
+"""The demo builds a small world (images, films, pairs, a faulty web server), runs the pipeline, checks the result."""

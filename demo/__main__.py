@@ -1,4 +1,4 @@
-"""Runs the demo: `python -m demo`. What it writes goes to the folder `demo-run`."""
+"""The command line of the demo: `python -m demo`. It writes to the folder `demo-run`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def demo(
         bool, typer.Option("--vlm", help="drawn scenes, captioned by the test VLM (extra `models`)")
     ] = False,
 ) -> None:
-    """Build a small world, run the whole pipeline over it, verify the corpora, and compare them with the planted
+    """Builds a small world, run the whole pipeline over it, verify the corpora, and compare them with the planted
     truth."""
 
     def work(console: Any) -> int:

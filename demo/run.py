@@ -1,4 +1,4 @@
-"""The demo, from nothing: build the world, serve it, run everything, verify the corpus, compare with the truth."""
+"""Runs the demo: builds the world, serves it, runs the pipeline, verifies the corpora, compares them with the truth."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from corpus.schema import Status
 from corpus.settings import SettingsError, load_mapping, parse_settings
 from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
-from demo.checks.clip_samples import Made, compare_samples
+from demo.checks.clip_samples import ExpectedSamples, compare_samples
 from demo.checks.clips import compare_clips
-from demo.checks.images import compare, trespasses
-from demo.checks.pairs import Published, compare_funnels, compare_sets
-from demo.films.films import Truth, build_films, read_truth
+from demo.checks.images import compare, forbidden_requests
+from demo.checks.pairs import PublishedDataset, compare_funnels, compare_sets
+from demo.films.films import FilmsTruth, build_films, read_films_truth
 from demo.images.world import build_world
 from demo.pairs.sets import build_sets
 from demo.pairs.truth import SetsTruth, read_sets_truth
@@ -36,25 +36,25 @@ from video.schema import ClipKind
 
 SETTINGS = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PORT = 8642
-FILMS = "films"  # the source that has them
+FILMS_SOURCE = "films"
 
 
 def run_demo(
     folder: Path, engine: str | None, rows: int, settings: Path | None, console: Terminal, port: int = PORT
 ) -> list[str]:
-    """Run the demo in `folder`; returns everything that is not as it should be.
+    """Runs the demo in `folder`; returns all faults and all differences from the planted truth, a line each.
 
-    The port of its web server is part of the URLs: another one gives other samples.
+    The port of its web server is part of the URLs, so another port gives other samples.
     """
     config = demo_config(folder, engine, settings or SETTINGS, port)
     base_url = f"http://127.0.0.1:{port}"
     print_line(console, f"A world of {rows:,} rows, in {folder / 'world'}")
     world = build_world(folder / "world", rows, base_url=base_url)
-    films = build_films(folder / "world", base_url) if FILMS in config.sources else None
+    films = build_films(folder / "world", base_url) if FILMS_SOURCE in config.sources else None
     sets = read_sets_truth(build_sets(folder / "world"))
     with serve(folder / "world", port) as serving:
         result = run(config, Selection(), console)
-        reached = trespasses(serving.requests())
+        reached = forbidden_requests(serving.requests())
     show_funnel(console, result.funnels)
     faults = [*result.failed, *reached]
     for name, path in result.corpora.items():
@@ -63,32 +63,32 @@ def run_demo(
         faults += found.faults
         print_line(console, f"verified: {found.summary()}; {len(found.faults)} faults")
     if not result.failed:
-        differences = compare(world.truth, ends(config))
-        differences += film_differences(read_truth(films), config) if films else []
+        differences = compare(world.truth, row_outcomes(config))
+        differences += film_differences(read_films_truth(films), config) if films else []
         differences += set_differences(sets, config, result.funnels)
         faults += [f"against the planted truth: {line}" for line in differences]
         if not differences:
             print_line(
                 console,
-                "held against the planted truth: every fault, cut and given pair was found, nothing else was removed",
+                "compared with the planted truth: every fault, cut and pair was found, nothing else was removed",
             )
     return faults
 
 
 def demo_config(folder: Path, engine: str | None, settings: Path, port: int = PORT) -> Config:
-    """The demo's settings, with its folder in place of `demo-run` and its port in place of the usual one."""
+    """Reads the demo's settings, with its folder in place of `demo-run`, and its port in place of the default one."""
     data = load_mapping(settings)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
-    return parse_settings(moved_to(folder, data, port), Config, where=str(settings))
+    return parse_settings(with_folder_and_port(folder, data, port), Config, where=str(settings))
 
 
-def moved_to(folder: Path, value: Any, port: int = PORT) -> Any:
-    """Settings with `folder` in place of the folder `demo-run`, and a port in place of the usual one."""
+def with_folder_and_port(folder: Path, value: Any, port: int = PORT) -> Any:
+    """Replaces the folder `demo-run` by `folder`, and the default port by `port`, in settings."""
     if isinstance(value, dict):
-        return {key: moved_to(folder, entry, port) for key, entry in value.items()}
+        return {key: with_folder_and_port(folder, entry, port) for key, entry in value.items()}
     if isinstance(value, list):
-        return [moved_to(folder, entry, port) for entry in value]
+        return [with_folder_and_port(folder, entry, port) for entry in value]
     if not isinstance(value, str):
         return value
     if value.startswith("demo-run/"):
@@ -96,52 +96,52 @@ def moved_to(folder: Path, value: Any, port: int = PORT) -> Any:
     return value.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}")
 
 
-def ends(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:
-    """`url`, `text`, `status` and `reason` after a step, of every row of one source, or of all that are metadata."""
-    workspace, planned = Workspace(config.workspace), whole_plan(config)
+def row_outcomes(config: Config, step: str = "duplicates", only: str = "") -> pa.Table:
+    """Reads `url`, `text`, `status` and `reason` after a step, for all rows of one source, or of all LAION sources."""
+    workspace, planned = Workspace(config.workspace), complete_plan(config)
     tables = []
     for source, index in planned.indexes.items():
-        wanted = source == only if only else isinstance(config.sources[source], LaionSource)
-        for one in planned.table(step, source) if wanted else ():
+        is_selected = source == only if only else isinstance(config.sources[source], LaionSource)
+        for one in planned.table(step, source) if is_selected else ():
             rows = TableKey("tables", source, ROWS).path(one.task.shard, dict(index.shards)[one.task.shard])
             outcomes = workspace.read_table(rows, ["url", "text"])
-            judged = workspace.read_table(one.task.output, ["status", "reason"])
-            for column in judged.column_names:
-                outcomes = outcomes.append_column(column, judged.column(column))
+            verdict = workspace.read_table(one.task.output, ["status", "reason"])
+            for column in verdict.column_names:
+                outcomes = outcomes.append_column(column, verdict.column(column))
             tables.append(outcomes)
     return pa.concat_tables(tables)
 
 
-def whole_plan(config: Config) -> Plan:
-    """The plan of every table. Raises SettingsError where a source was not read."""
+def complete_plan(config: Config) -> Plan:
+    """Returns the plan of every table. Raises SettingsError where a source was not read."""
     plan = plan_run(config, Selection())
     if plan.unread:
         raise SettingsError(f"{', '.join(plan.unread)}: not read yet")
     return plan
 
 
-def film_differences(truth: Truth, config: Config) -> list[str]:
-    """What the clips of the films, and all that is published of them, are not as planted."""
-    workspace, planned = Workspace(config.workspace), whole_plan(config)
+def film_differences(truth: FilmsTruth, config: Config) -> list[str]:
+    """Lists the differences of the clips of the films, and of what is published of them, from the planted truth."""
+    workspace, planned = Workspace(config.workspace), complete_plan(config)
 
     def rows(step: str) -> pa.Table:
-        found = [workspace.read_table(one.task.output) for one in planned.table(step, FILMS)]
+        found = [workspace.read_table(one.task.output) for one in planned.table(step, FILMS_SOURCE)]
         return pa.concat_tables(found) if found else clips.slice(0, 0)
 
     clips = rows("groups")
-    made = {
+    tables_of = {
         "clips": clips,
         "moments": clips.filter(pc.equal(clips.column("kind"), str(ClipKind.ANNOTATED))),
         "questions": clips.filter(pc.greater(pc.list_value_length(clips.column("questions")), 0)),
         "windows": rows("windows"),
     }
-    fetched = ends(config, "download", FILMS)
-    lost = fetched.filter(pc.not_equal(fetched.column("status"), str(Status.KEPT))).drop_columns(["text"])
-    differences = compare_clips(truth, pa.concat_tables([clips, lost], promote_options="default"))
+    fetched = row_outcomes(config, "download", FILMS_SOURCE)
+    failed_rows = fetched.filter(pc.not_equal(fetched.column("status"), str(Status.KEPT))).drop_columns(["text"])
+    differences = compare_clips(truth, pa.concat_tables([clips, failed_rows], promote_options="default"))
     for mixture in config.mixtures.values():
         chosen = {name: config.datasets[name] for name in mixture.datasets}
         of_films = {
-            name: Made(made[one.of], grouped=one.siblings in ("order", "both"))
+            name: ExpectedSamples(tables_of[one.of], grouped=one.siblings in ("order", "both"))
             for name, one in chosen.items()
             if isinstance(one, ClipPairSettings)
         }
@@ -150,12 +150,12 @@ def film_differences(truth: Truth, config: Config) -> list[str]:
 
 
 def set_differences(truth: SetsTruth, config: Config, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the sets of given pairs, and all that is published of them, are not as planted."""
+    """Lists the differences of the sets of pairs, and of what is published of them, from the planted truth."""
     truth = replace(truth, sets={name: planted for name, planted in truth.sets.items() if name in config.sources})
     differences = compare_funnels(truth, funnels)
     for mixture in config.mixtures.values():
         published = {
-            name: Published(config.datasets[name].sources, chosen.negatives)
+            name: PublishedDataset(config.datasets[name].sources, chosen.negatives)
             for name, chosen in mixture.datasets.items()
             if config.datasets[name].source in truth.sets
         }

@@ -1,14 +1,13 @@
-"""The demo's web: a real HTTP server on the loopback that serves a world's files, and misbehaves by URL.
+"""The demo's web server: HTTP on the loopback interface, with the files of a world, and faults that the URL selects.
 
-    /images/NAME                  the file FOLDER/www/NAME, as it is
+    /images/NAME                  the file FOLDER/www/NAME, unchanged
     /BEHAVIOUR[/ARGUMENT...]/NAME what the function of that name below does, most of them to the same file
-    /-/requests, /-/reset         how often each path was asked for, as JSON; forget all of it
+    /-/requests, /-/reset         the number of requests for each path, as JSON; resets the counts
 
-Whatever recovers does so per path, and a reset makes it fail again. A second port, "inside", stands for a service
-that nobody outside may reach: the redirect to it works, so a fetcher that follows it shows up in the counts, as
-`inside:PATH`.
+A path that recovers does so by its count, and fails again after a reset. A second port, "inside", stands for an
+internal service: a redirect to it works, so a fetcher that follows it is counted, as `inside:PATH`.
 
-Only the standard library is imported, so that the server starts in a fraction of a second, as a file of its own too.
+Only the standard library is imported, so that the server starts in a fraction of a second, also as a script.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from urllib.request import urlopen
 
 MAX_REQUEST_BYTES = 64 * 1024
 # What ends a conversation. The cancellation when the server stops is one: Python 3.11 would print it as an error.
-ENDINGS = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError)
+DISCONNECTS = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError)
 HTML = b"<!doctype html><html><head><title>Gone</title></head><body><h1>This image has moved</h1></body></html>"
 ELSEWHERE = {"private": "http://10.0.0.1/secret.jpg", "metadata": "http://169.254.169.254/latest/meta-data/"}
 ELSEWHERE["file"] = "file:///etc/passwd"
@@ -44,31 +43,31 @@ REASONS |= {500: "Internal Server Error", 503: "Service Unavailable"}
 
 
 def with_signature(target: str) -> str:
-    """The target of a request (path and query) with a signature over its characters, as stores sign their URLs."""
+    """Appends a signature over all characters of a request's target (path and query), as object stores do."""
     return f"{target}&X-Amz-Signature={hmac.digest(b'demo', target.encode(), 'sha256').hex()}"
 
 
 @dataclass(frozen=True)
-class Serving:
-    """A server that is up."""
+class RunningServer:
+    """A running server."""
 
     base_url: str
     inside_url: str
 
     def requests(self) -> dict[str, int]:
-        """How often each path (percent-decoded) was asked for since the start or the last reset."""
-        with urlopen(f"{self.base_url}/-/requests") as answer:
-            return json.load(answer)
+        """Returns the number of requests for each path (percent-decoded) since the start or the last reset."""
+        with urlopen(f"{self.base_url}/-/requests") as response:
+            return json.load(response)
 
     def reset(self) -> None:
-        """Forget all counts: what recovered fails again."""
-        with urlopen(f"{self.base_url}/-/reset") as answer:
-            answer.read()
+        """Resets all counts: paths that recovered fail again."""
+        with urlopen(f"{self.base_url}/-/reset") as response:
+            response.read()
 
 
 @contextlib.contextmanager
-def serve(folder: str | Path, port: int = 0) -> Iterator[Serving]:
-    """Serve a world's folder from a process of its own for as long as the block runs. Port 0 takes a free one.
+def serve(folder: str | Path, port: int = 0) -> Iterator[RunningServer]:
+    """Serves a world's folder from a process of its own for as long as the block runs. Port 0 takes a free one.
 
     The folder may be filled later. The process ends with the block, and also when this process is killed.
     Raises OSError if the port cannot be had.
@@ -79,12 +78,12 @@ def serve(folder: str | Path, port: int = 0) -> Iterator[Serving]:
         line = process.output.readline()
         if not line:
             raise OSError(f"the demo's server did not start on port {port} (exit code {process.wait()})")
-        yield Serving(**json.loads(line))
+        yield RunningServer(**json.loads(line))
 
 
 @dataclass
 class Exchange:
-    """One request and the connection to answer it on. Behaviours return whether the connection may go on."""
+    """A request and the connection of the response. Behaviours return whether the connection may be kept."""
 
     folder: Path
     target: str  # as the request line has it
@@ -120,154 +119,154 @@ class Exchange:
             return None
 
 
-async def images(to: Exchange, name: str) -> bool:
-    return await to.file(name)
+async def images(exchange: Exchange, name: str) -> bool:
+    return await exchange.file(name)
 
 
-async def status(to: Exchange, code: str, name: str) -> bool:
-    """An error for ever. 429 asks to come back in a second."""
+async def status(exchange: Exchange, code: str, name: str) -> bool:
+    """Sends an error. 429 has a Retry-After of a second."""
     if code == "429":
-        return await to.send(b"no", 429, retry_after="1")
-    return await to.send(b"no", int(code))
+        return await exchange.send(b"no", 429, retry_after="1")
+    return await exchange.send(b"no", int(code))
 
 
-async def recovers(to: Exchange, code: str, times: str, name: str) -> bool:
-    """An error for the first so many requests, with Retry-After; then the file."""
-    if to.count <= int(times):
-        return await to.send(b"not now", int(code), retry_after="1")
-    return await to.file(name)
+async def recovers(exchange: Exchange, code: str, times: str, name: str) -> bool:
+    """Sends an error to the first `times` requests, with Retry-After; then the file."""
+    if exchange.count <= int(times):
+        return await exchange.send(b"not now", int(code), retry_after="1")
+    return await exchange.file(name)
 
 
-async def redirect(to: Exchange, name: str) -> bool:
-    return await to.send(b"", 302, location=f"/images/{name}")
+async def redirect(exchange: Exchange, name: str) -> bool:
+    return await exchange.send(b"", 302, location=f"/images/{name}")
 
 
-async def redirect_signed(to: Exchange, name: str) -> bool:
-    return await to.send(b"", 302, location=with_signature(SIGNED_PATH + quote(name) + SIGNED_QUERY))
+async def redirect_signed(exchange: Exchange, name: str) -> bool:
+    return await exchange.send(b"", 302, location=with_signature(SIGNED_PATH + quote(name) + SIGNED_QUERY))
 
 
-async def signed(to: Exchange, folder: str, name: str) -> bool:
-    """The file, if it is asked for by the very characters that were signed."""
-    if to.target != with_signature(to.target.rpartition("&X-Amz-Signature=")[0]):
-        return await to.send(b"the signature is of another request", 403)
-    return await to.file(name)
+async def signed(exchange: Exchange, folder: str, name: str) -> bool:
+    """Sends the file, if the target is exactly the one that was signed."""
+    if exchange.target != with_signature(exchange.target.rpartition("&X-Amz-Signature=")[0]):
+        return await exchange.send(b"the signature is of another request", 403)
+    return await exchange.file(name)
 
 
-async def loop(to: Exchange, side: str, name: str) -> bool:
-    return await to.send(b"", 302, location=f"/loop/{'b' if side == 'a' else 'a'}/{name}")
+async def loop(exchange: Exchange, side: str, name: str) -> bool:
+    return await exchange.send(b"", 302, location=f"/loop/{'b' if side == 'a' else 'a'}/{name}")
 
 
-async def elsewhere(to: Exchange, where: str, name: str) -> bool:
-    """A redirect to where no fetcher may go."""
-    target = f"{to.inside_url}/{name}" if where == "inside" else ELSEWHERE[where]
-    return await to.send(b"", 302, location=target)
+async def elsewhere(exchange: Exchange, where: str, name: str) -> bool:
+    """Redirects to an address that no fetcher may request."""
+    target = f"{exchange.inside_url}/{name}" if where == "inside" else ELSEWHERE[where]
+    return await exchange.send(b"", 302, location=target)
 
 
-async def stall(to: Exchange, name: str) -> bool:
-    """Never a word."""
-    await to.reader.read()  # ends when the other side gives up
+async def stall(exchange: Exchange, name: str) -> bool:
+    """Sends nothing."""
+    await exchange.reader.read()  # ends when the other side gives up
     return False
 
 
-async def drip(to: Exchange, name: str) -> bool:
-    """One byte a second."""
-    body = to.read(name) or b""
-    to.head(content_type="image/jpeg", content_length=str(len(body)))
+async def drip(exchange: Exchange, name: str) -> bool:
+    """Sends one byte a second."""
+    body = exchange.read(name) or b""
+    exchange.head(content_type="image/jpeg", content_length=str(len(body)))
     for at in range(len(body)):
-        to.writer.write(body[at : at + 1])
-        await to.writer.drain()
+        exchange.writer.write(body[at : at + 1])
+        await exchange.writer.drain()
         await asyncio.sleep(1)
     return True
 
 
-async def endless(to: Exchange, name: str) -> bool:
-    """A body without a length that begins like the file and never ends."""
-    to.head(content_type="image/jpeg", connection="close")
-    to.writer.write(to.read(name) or b"")
-    return await _pour(to, bytes(64 * 1024))
+async def endless(exchange: Exchange, name: str) -> bool:
+    """Sends a body without a length that begins with the file and never ends."""
+    exchange.head(content_type="image/jpeg", connection="close")
+    exchange.writer.write(exchange.read(name) or b"")
+    return await _send_forever(exchange, bytes(64 * 1024))
 
 
-async def declared_huge(to: Exchange, name: str) -> bool:
-    """Says at once that 50 GB are coming."""
-    to.head(content_type="image/jpeg", content_length=str(50 * 10**9))
-    return await _pour(to, bytes(64 * 1024))
+async def declared_huge(exchange: Exchange, name: str) -> bool:
+    """Announces a body of 50 GB."""
+    exchange.head(content_type="image/jpeg", content_length=str(50 * 10**9))
+    return await _send_forever(exchange, bytes(64 * 1024))
 
 
-async def gzip_bomb(to: Exchange, name: str) -> bool:
-    """A megabyte on the wire that unpacks to a gigabyte of zeros."""
+async def gzip_bomb(exchange: Exchange, name: str) -> bool:
+    """Sends a megabyte that decompresses to a gigabyte of zeros."""
     packer = zlib.compressobj(9, wbits=31)
     head = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
     # After a full flush the packer has no memory, so this block may follow itself. The checksum at the end would be
     # that of two megabytes, but nobody should get that far.
     block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return await to.send(head + 1023 * block + packer.flush(), 200, "image/jpeg", content_encoding="gzip")
+    return await exchange.send(head + 1023 * block + packer.flush(), 200, "image/jpeg", content_encoding="gzip")
 
 
-async def short(to: Exchange, name: str) -> bool:
-    """Half of what Content-Length promises, then the connection is closed."""
-    body = to.read(name) or b""
-    to.head(content_type="image/jpeg", content_length=str(len(body)))
-    to.writer.write(body[: len(body) // 2])
-    await to.writer.drain()
+async def short(exchange: Exchange, name: str) -> bool:
+    """Sends half of the announced body, then closes the connection."""
+    body = exchange.read(name) or b""
+    exchange.head(content_type="image/jpeg", content_length=str(len(body)))
+    exchange.writer.write(body[: len(body) // 2])
+    await exchange.writer.drain()
     return False
 
 
-async def reset(to: Exchange, when: str, name: str) -> bool:
-    """A TCP reset, `first` thing or `midway` through the body."""
+async def reset(exchange: Exchange, when: str, name: str) -> bool:
+    """Resets the TCP connection, `first` thing or `midway` through the body."""
     if when == "midway":
-        body = to.read(name) or b""
-        to.head(content_type="image/jpeg", content_length=str(len(body)))
-        to.writer.write(body[: len(body) // 2])
-        await to.writer.drain()
+        body = exchange.read(name) or b""
+        exchange.head(content_type="image/jpeg", content_length=str(len(body)))
+        exchange.writer.write(body[: len(body) // 2])
+        await exchange.writer.drain()
     linger_for_no_time = struct.pack("ii", 1, 0)
-    to.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
-    to.writer.transport.abort()
+    exchange.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+    exchange.writer.transport.abort()
     return False
 
 
-async def html(to: Exchange, name: str) -> bool:
-    """A web page that is called a JPEG."""
-    return await to.send(HTML, kind="image/jpeg")
+async def html(exchange: Exchange, name: str) -> bool:
+    """Sends a web page with the content type of a JPEG."""
+    return await exchange.send(HTML, kind="image/jpeg")
 
 
-async def empty(to: Exchange, name: str) -> bool:
-    return await to.send(b"", kind="image/jpeg")
+async def empty(exchange: Exchange, name: str) -> bool:
+    return await exchange.send(b"", kind="image/jpeg")
 
 
-async def unlabelled(to: Exchange, name: str) -> bool:
-    """The file, under a content type that says nothing."""
-    return await to.file(name, kind="application/octet-stream")
+async def unlabelled(exchange: Exchange, name: str) -> bool:
+    """Sends the file with a generic content type."""
+    return await exchange.file(name, kind="application/octet-stream")
 
 
-async def robots(to: Exchange, directive: str, name: str) -> bool:
-    """The file, with that X-Robots-Tag."""
-    return await to.file(name, x_robots_tag=directive)
+async def robots(exchange: Exchange, directive: str, name: str) -> bool:
+    """Sends the file with this X-Robots-Tag."""
+    return await exchange.file(name, x_robots_tag=directive)
 
 
-async def unsized(to: Exchange, name: str) -> bool:
-    """The file without its length: it ends when the connection does, as in HTTP/1.0."""
-    to.head(content_type="image/jpeg", connection="close")
-    to.writer.write(to.read(name) or b"")
-    await to.writer.drain()
+async def unsized(exchange: Exchange, name: str) -> bool:
+    """Sends the file without its length: it ends with the connection, as in HTTP/1.0."""
+    exchange.head(content_type="image/jpeg", connection="close")
+    exchange.writer.write(exchange.read(name) or b"")
+    await exchange.writer.drain()
     return False
 
 
-async def chunked(to: Exchange, name: str) -> bool:
-    """The file in chunks."""
-    body = to.read(name) or b""
-    to.head(content_type="image/jpeg", transfer_encoding="chunked")
+async def chunked(exchange: Exchange, name: str) -> bool:
+    """Sends the file in chunks."""
+    body = exchange.read(name) or b""
+    exchange.head(content_type="image/jpeg", transfer_encoding="chunked")
     for at in range(0, len(body), 10_000):
         part = body[at : at + 10_000]
-        to.writer.write(b"%x\r\n%b\r\n" % (len(part), part))
-    to.writer.write(b"0\r\n\r\n")
-    await to.writer.drain()
+        exchange.writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+    exchange.writer.write(b"0\r\n\r\n")
+    await exchange.writer.drain()
     return True
 
 
-async def _pour(to: Exchange, block: bytes) -> bool:
+async def _send_forever(exchange: Exchange, block: bytes) -> bool:
     while True:  # until the other side has had enough: then drain raises
-        to.writer.write(block)
-        await to.writer.drain()
+        exchange.writer.write(block)
+        await exchange.writer.drain()
 
 
 BEHAVIOURS: dict[str, Callable[..., Awaitable[bool]]] = {
@@ -295,7 +294,7 @@ BEHAVIOURS: dict[str, Callable[..., Awaitable[bool]]] = {
 
 @dataclass
 class Server:
-    """The two listening ports and the counts they share."""
+    """The server: two listening ports, with shared counts."""
 
     folder: Path
     inside_url: str = ""
@@ -309,20 +308,22 @@ class Server:
             running.add_signal_handler(number, stopped.set)
         inside = await asyncio.start_server(self._inside, "127.0.0.1", 0)
         self.inside_url = _url(inside)
-        outside = await asyncio.start_server(self._converse, "127.0.0.1", port, limit=MAX_REQUEST_BYTES, backlog=4096)
+        outside = await asyncio.start_server(
+            self._serve_connection, "127.0.0.1", port, limit=MAX_REQUEST_BYTES, backlog=4096
+        )
         print(json.dumps({"base_url": _url(outside), "inside_url": self.inside_url}), flush=True)
         await stopped.wait()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(*ENDINGS):
-            going_on = True
-            while going_on:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(*DISCONNECTS):
+            keep_alive = True
+            while keep_alive:
                 request = await reader.readuntil(b"\r\n\r\n")
                 target = request.split(b" ", 2)[1].decode("latin-1")
-                going_on = await self._answer(target, reader, writer) and b"connection: close" not in request.lower()
+                keep_alive = await self._respond(target, reader, writer) and b"connection: close" not in request.lower()
         writer.close()
 
-    async def _answer(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _respond(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         written = target.partition("?")[0]
         path = unquote(written)
         behaviour, *arguments = [unquote(part) for part in written.removeprefix("/").split("/")]
@@ -336,13 +337,13 @@ class Server:
         if behaviour not in BEHAVIOURS:
             return await exchange.send(b"no such path", 404)
         try:
-            answer = BEHAVIOURS[behaviour](exchange, *arguments)
+            response = BEHAVIOURS[behaviour](exchange, *arguments)
         except TypeError:  # too few or too many arguments in the path
             return await exchange.send(b"no such path", 404)
-        return await answer
+        return await response
 
     async def _inside(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(*ENDINGS):
+        with contextlib.suppress(*DISCONNECTS):
             request = await reader.readuntil(b"\r\n\r\n")
             target = request.split(b" ", 2)[1].decode("latin-1")
             self.counts[f"inside:{target}"] += 1

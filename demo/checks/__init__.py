@@ -1,1 +1,1 @@
-"""Compares what a run made of the demo's world with the planted truth."""
+"""Compares the results of a run over the demo's world with the planted truth."""

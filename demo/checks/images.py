@@ -1,4 +1,4 @@
-"""Holding a result against what was planted: every fault found, nothing else removed."""
+"""Compares the rows of the demo's images with the planted truth: every fault found, nothing else removed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from demo.images.world import DUPLICATE, ONE_OF
 
 
 def compare(truth_path: str | Path, rows: pa.Table) -> list[str]:
-    """What is not as planted, a line for each row or family; empty if all is.
+    """Lists the differences from the planted truth, a line for each row or family.
 
-    `rows` (columns url, status, reason, any order) are all that came out of a source that drew a sample at least as
-    large as the world: then rows that repeat are dropped, as planted, and none is left out by chance.
+    `rows` (columns url, status, reason, in any order) are all rows of a source whose sample is at least as large as the
+    world: then repeated rows are dropped, as planted, and none is left out by chance.
     """
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in rows.select(["url", "status", "reason"]).to_pylist():
@@ -29,7 +29,7 @@ def compare(truth_path: str | Path, rows: pa.Table) -> list[str]:
     for planted in pq.read_table(truth_path).to_pylist():
         if planted["status"] == DROPPED:
             continue
-        planted["url"] = without_credentials(planted["url"])  # as the rows must have it
+        planted["url"] = without_credentials(planted["url"])  # as in the rows
         if not found[planted["url"]]:
             differences.append(f"{_named(planted)}: {_expected(planted)}, but there is no such row")
             continue
@@ -46,7 +46,7 @@ def compare(truth_path: str | Path, rows: pa.Table) -> list[str]:
     return differences
 
 
-def trespasses(requests: Mapping[str, int]) -> list[str]:
+def forbidden_requests(requests: Mapping[str, int]) -> list[str]:
     """Requests (as the server counts them) that reached the service nobody may reach, a line for each path."""
     return [f"{path}: asked for {count} times" for path, count in requests.items() if path.startswith("inside:")]
 

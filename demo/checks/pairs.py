@@ -1,4 +1,4 @@
-"""Holding what became of the demo's sets of given pairs against what was planted: every row, and every sample."""
+"""Compares the demo's sets of pairs with the planted truth: the counts of rows, and every published sample."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 
 from corpus.schema import Origin
 from demo.checks.clip_samples import Sample, read_samples
-from demo.pairs.truth import Pair, Planted, SetsTruth, Side
+from demo.pairs.truth import ExpectedSet, Pair, SetsTruth, Side
 
 LABEL_SPREAD = "label_spread"
 
 
 @dataclass(frozen=True)
-class Published:
-    """What a mixture takes of a dataset that is made of the sets."""
+class PublishedDataset:
+    """A published dataset that is made of the sets."""
 
     sources: tuple[str, ...]
     negatives: int
 
 
 def compare_funnels(truth: SetsTruth, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the sources' funnels are not as planted, a line for each; empty if all is."""
+    """Lists the differences of the sources' funnels from the planted truth, a line each."""
     differences = []
     for source, planted in truth.sets.items():
         found = funnels.get(source)
@@ -38,31 +38,30 @@ def compare_funnels(truth: SetsTruth, funnels: Mapping[str, Mapping[str, Any]]) 
 
 
 def compare_sets(
-    truth: SetsTruth, published: Mapping[str, Published], corpus: str | Path, batch_size: int
+    truth: SetsTruth, published: Mapping[str, PublishedDataset], corpus: str | Path, batch_size: int
 ) -> list[str]:
-    """What is not as planted in the datasets of a corpus, a line for each; empty if all is."""
+    """Lists the differences of the datasets of a corpus from the planted truth, a line each."""
     differences = []
     entries = json.loads((Path(corpus) / "manifest.json").read_text(encoding="utf-8"))["datasets"]
     for dataset, of in published.items():
-        checked = _Checked(truth, _together(truth.sets[source] for source in of.sources), of.negatives)
+        checker = _PairChecker(truth, _union(truth.sets[source] for source in of.sources), of.negatives)
         samples = list(read_samples(Path(corpus) / dataset))
-        lines = [*checked.wrong(samples), *_missing(checked.seen, checked.planted)]
-        if any(pair.label for pair in checked.planted.pairs):
+        lines = [*checker.wrong(samples), *_missing(checker.counts, checker.planted)]
+        if any(pair.label for pair in checker.planted.pairs):
             labels = [sample.json["label"] for sample in samples]
-            lines += [*_wrong_rule(entries[dataset]), *crowded(labels, batch_size)]
+            lines += [*_wrong_rule(entries[dataset]), *crowded_batches(labels, batch_size)]
         differences += [f"{dataset}: {line}" for line in lines]
     return differences
 
 
-def crowded(labels: Sequence[str], batch_size: int) -> Iterator[str]:
-    """The batches, as a trainer fills them with samples in their order, that have too many of a label: more than its
-    even share and one."""
+def crowded_batches(labels: Sequence[str], batch_size: int) -> Iterator[str]:
+    """Lists batches of consecutive samples with too many of a label: more than its even share and one."""
     counts = Counter(labels)
     for first in range(0, len(labels), batch_size):
         for label, times in sorted(Counter(labels[first : first + batch_size]).items()):
-            most = -(-counts[label] * batch_size // len(labels)) + 1
-            if times > most:
-                yield f"batch {first // batch_size} has {label!r} {times} times, {most} at most"
+            limit = -(-counts[label] * batch_size // len(labels)) + 1
+            if times > limit:
+                yield f"batch {first // batch_size} has {label!r} {times} times, {limit} at most"
 
 
 def _wrong_rule(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -70,25 +69,25 @@ def _wrong_rule(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"its batch_rule is {entry['batch_rule']}, although it has labels"
 
 
-def _together(sets: Iterable[Planted]) -> Planted:
-    """Several sets as the one that they become."""
-    return Planted([pair for planted in sets for pair in planted.pairs])
+def _union(sets: Iterable[ExpectedSet]) -> ExpectedSet:
+    """Joins several sets to the one dataset that is made of them."""
+    return ExpectedSet([pair for planted in sets for pair in planted.pairs])
 
 
-def _missing(seen: Counter[tuple[Side, Side]], planted: Planted) -> Iterator[str]:
+def _missing(counts: Counter[tuple[Side, Side]], planted: ExpectedSet) -> Iterator[str]:
     for pair in planted.pairs:
-        if (times := seen[pair.query, pair.positive]) != 1:
+        if (times := counts[pair.query, pair.positive]) != 1:
             yield f"{_named(pair.query)} -> {_named(pair.positive)}: published {times} times"
 
 
-class _Checked:
-    """Looks at the samples of one dataset."""
+class _PairChecker:
+    """Checks the samples of one dataset."""
 
-    def __init__(self, truth: SetsTruth, planted: Planted, negatives: int) -> None:
+    def __init__(self, truth: SetsTruth, planted: ExpectedSet, negatives: int) -> None:
         self._truth = truth
         self._negatives = negatives
         self.planted = planted
-        self.seen: Counter[tuple[Side, Side]] = Counter()
+        self.counts: Counter[tuple[Side, Side]] = Counter()
 
     @cached_property
     def _pairs(self) -> dict[tuple[Side, Side], Pair]:
@@ -96,11 +95,11 @@ class _Checked:
 
     @cached_property
     def _labels(self) -> dict[Side, str]:
-        """Of each positive."""
+        """The label of each positive."""
         return {pair.positive: pair.label for pair in self.planted.pairs}
 
     def wrong(self, samples: Iterable[Sample]) -> Iterator[str]:
-        """What is wrong with each sample."""
+        """Lists the faults of each sample."""
         for sample in samples:
             try:
                 lines = list(self._wrong(sample))
@@ -111,7 +110,7 @@ class _Checked:
     def _wrong(self, sample: Sample) -> Iterator[str]:
         fields = sample.json
         query, positive = self._side(sample, fields["query"]), self._side(sample, fields["positive"])
-        self.seen[query, positive] += 1
+        self.counts[query, positive] += 1
         pair = self._pairs.get((query, positive))
         if pair is None:
             yield f"nobody planted {_named(query)} -> {_named(positive)}"
@@ -122,19 +121,20 @@ class _Checked:
             yield f"its instruction is {fields['query']['instruction']!r}, planted as {pair.instruction!r}"
         origins = [str(each["origin"]) for each in fields["negatives"]]
         sides = [self._side(sample, each) for each in fields["negatives"]]
-        given = pair.negatives[: self._negatives]
-        drawn = self._negatives - len(given)
-        if origins != [str(Origin.GIVEN)] * len(given) + [str(Origin.RANDOM)] * drawn:
-            yield f"its negatives are {', '.join(origins)}, but {len(given)} were given, and {drawn} are to be drawn"
-        elif tuple(sides[: len(given)]) != given:
-            yield f"its negatives are {[*map(_named, sides)]}, planted as {[*map(_named, given)]}"
-        for side in sides[len(given) :]:
+        expected_negatives = pair.negatives[: self._negatives]
+        drawn = self._negatives - len(expected_negatives)
+        planted = len(expected_negatives)
+        if origins != [str(Origin.GIVEN)] * planted + [str(Origin.RANDOM)] * drawn:
+            yield f"its negatives are {', '.join(origins)}, but {planted} were given, and {drawn} are to be drawn"
+        elif tuple(sides[:planted]) != expected_negatives:
+            yield f"its negatives are {[*map(_named, sides)]}, planted as {[*map(_named, expected_negatives)]}"
+        for side in sides[planted:]:
             label = self._labels.get(side)
             if label is None or side == positive or (label and label == pair.label):
                 yield f"{_named(side)} is no negative of {_named(query)} -> {_named(positive)}"
 
     def _side(self, sample: Sample, fields: Mapping[str, Any]) -> Side:
-        """A side of a sample. Raises ValueError for an image that was not planted."""
+        """Returns a side of a sample. Raises ValueError for an image that was not planted."""
         names = [self._truth.name_of(sample.members[field]) for field in fields["media"]]
         return Side(fields["text"], " + ".join(names))
 

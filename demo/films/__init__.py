@@ -1,1 +1,1 @@
-"""The demo's films: shots, frame numbers, files and annotations."""
+"""Builds the demo's films: shots, frame numbers, files and annotations."""

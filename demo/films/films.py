@@ -1,11 +1,11 @@
-"""The demo's long videos, and the truth about them.
+"""Builds the demo's films and their truth.
 
-    FOLDER/films/documentary.mp4       even frame rate; FOLDER/films/annotations.jsonl times and describes its parts
-    FOLDER/films/...                   what is called a video and is none
-    FOLDER/www/feature.mkv             variable frame rate, B-frames, nothing said of it; served on the demo's web
-    FOLDER/films.json                  the truth (class Truth)
+    FOLDER/films/documentary.mp4       constant frame rate; FOLDER/films/annotations.jsonl has its parts
+    FOLDER/films/...                   files that are named as videos and are none
+    FOLDER/www/feature.mkv             variable frame rate, B-frames, no annotations; served on the demo's web
+    FOLDER/films.json                  the truth (class FilmsTruth)
 
-Every frame carries a number (`frame_numbers`), of which no two films share one.
+Every frame has a number (`frame_numbers`), which is unique over all films.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from typing import Any
 
 import numpy as np
 
-from demo.films.render import write_film, write_tone
-from demo.films.shots import BLACK, CAMERAS, TRANSITION_FRAMES, Shot, gallery
+from demo.films.render import BLACK, CAMERAS, TRANSITION_FRAMES, Shot, gallery, write_film, write_tone
 from demo.images.world import BASE_URL
 
 DOCUMENTARY, FEATURE = "documentary.mp4", "feature.mkv"
 _NUMBERS = {DOCUMENTARY: 0, FEATURE: 20_000}  # of the first frame
 _NEAR_S = 0.002  # times in tables and in containers are rounded
 _RATE = 12  # frames per second; in the feature on average
-_WHOLE = "A documentary that shows one thing after the other, each while the camera moves over it."
+_SYNOPSIS = "A documentary that shows one thing after the other, each while the camera moves over it."
 
 
 @dataclass(frozen=True)
-class Part:
-    """What an annotation says of an interval. Seconds from the first frame."""
+class AnnotatedPart:
+    """An annotated interval of a film. Seconds from the first frame."""
 
     start_s: float
     end_s: float
@@ -46,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class FilmShot:
-    """A shot as it lies in a film, in frames: `first` to `until`, the latter excluded."""
+    """A shot of a film: its frames are `first` to `until`, the latter excluded."""
 
     first: int
     until: int
@@ -57,70 +56,70 @@ class FilmShot:
 
 @dataclass(frozen=True)
 class Film:
-    """All that is true of a film."""
+    """The truth about a film."""
 
     name: str
     url: str  # a path, or a URL
     first_number: int  # on its first frame; the others count on
     times_s: list[float]
     shots: list[FilmShot]
-    parts: list[Part]  # annotated; empty: its clips are its scenes
+    parts: list[AnnotatedPart]  # annotated; empty: its clips are its scenes
 
     @property
     def end_s(self) -> float:
-        """When the last frame makes way, if it stays as long as the one before it."""
+        """The time at which the last frame ends, if it lasts as long as the one before it."""
         return 2 * self.times_s[-1] - self.times_s[-2]
 
-    def numbered(self, number: int) -> bool:
-        """Whether one of its frames carries a number."""
+    def has_number(self, number: int) -> bool:
+        """Returns whether one of its frames has this number."""
         return 0 <= number - self.first_number < len(self.times_s)
 
     def frame_at(self, time_s: float) -> int:
-        """The first frame that is seen at a time or after it; as many as there are, where none is."""
+        """Returns the first frame that is shown at a time or after it; the number of frames where none is."""
         return bisect_left(self.times_s, time_s - _NEAR_S)
 
     def shots_in(self, first: int, until: int) -> list[FilmShot]:
-        """The shots of which some of these frames are."""
+        """Returns the shots that have some of these frames."""
         return [shot for shot in self.shots if shot.first < until and shot.until > first]
 
     @property
     def hard_cuts(self) -> list[int]:
-        """First frames of the shots that nothing but a cut leads to."""
+        """The first frames of shots that follow a cut."""
         return [new.first for old, new in pairwise(self.shots) if old.ending == "cut"]
 
     @property
     def transitions(self) -> list[tuple[int, int]]:
-        """First frame touched, and first frame no longer touched, of the other changes of shot."""
+        """The other changes of shots: first frame of each, and first frame after it."""
         half = TRANSITION_FRAMES // 2
         return [(new.first - half, new.first + half) for old, new in pairwise(self.shots) if old.ending != "cut"]
 
 
 @dataclass(frozen=True)
-class Truth:
-    """The films, and by URL or path what is no video, each with the reasons of which it must get one."""
+class FilmsTruth:
+    """The truth: films, and files or URLs that are no videos, each with the reasons one of which it must get."""
 
     films: list[Film]
     refused: dict[str, list[str]]
 
 
-def read_truth(path: Path) -> Truth:
-    """The inverse of what `build_films` writes."""
+def read_films_truth(path: Path) -> FilmsTruth:
+    """Reads the truth that `build_films` writes."""
     stored = json.loads(path.read_text(encoding="utf-8"))
     films = [
         Film(
             **{
                 **film,
                 "shots": [FilmShot(**shot) for shot in film["shots"]],
-                "parts": [Part(**p) for p in film["parts"]],
+                "parts": [AnnotatedPart(**p) for p in film["parts"]],
             }
         )
         for film in stored["films"]
     ]
-    return Truth(films, stored["refused"])
+    return FilmsTruth(films, stored["refused"])
 
 
 def build_films(folder: str | Path, base_url: str = BASE_URL) -> Path:
-    """Write films, annotations and the truth into a world's folder; gives the truth's path.
+    """Writes films, annotations and the truth into a world's folder; returns the truth's path.
 
     The same arguments give the same bytes, with the same encoder. Raises ModuleNotFoundError without PyAV.
     """
@@ -132,14 +131,14 @@ def build_films(folder: str | Path, base_url: str = BASE_URL) -> Path:
     documentary = _documentary(films / DOCUMENTARY)
     feature = _feature(folder / "www" / FEATURE, f"{base_url}/images/{FEATURE}")
     _annotate(films / "annotations.jsonl", documentary)
-    truth = Truth([documentary, feature], _refused(films, base_url))
+    truth = FilmsTruth([documentary, feature], _write_refused(films, base_url))
     path = folder / "films.json"
     path.write_text(json.dumps(asdict(truth), indent=1), encoding="utf-8")
     return path
 
 
 def _documentary(path: Path) -> Film:
-    """Six minutes in 27 shots, of which the last but one repeats the third."""
+    """Builds six minutes in 27 shots, of which the last but one repeats the third."""
     seconds = (12, 16, 11, 14, 17, 13, 15, 10, 18)
     scenes = [*range(24), 24, 2, 25]
     shots = [
@@ -154,7 +153,7 @@ def _documentary(path: Path) -> Film:
 
 
 def _with_parts(film: Film, shots: Sequence[Shot]) -> Film:
-    """Most shots with a text, every third with a question; what is odd about some is said beside it."""
+    """Annotates most shots with a text, and every third with a question; the comments state the exceptions."""
     parts = []
     edges = [round(shot.first / _RATE, 3) for shot in film.shots] + [len(film.times_s) / _RATE]
     skipped = -1
@@ -168,15 +167,19 @@ def _with_parts(film: Film, shots: Sequence[Shot]) -> Film:
             start_s, end_s = round(start_s + 2.25, 3), round(end_s - 1.75, 3)
         if place == len(shots) - 1:
             end_s += 3.5  # as annotations do
-        asks = place % 3 == 0
+        has_question = place % 3 == 0
         again = place == 25
-        answer = gallery()[shot.scene].caption if asks else ""
-        parts.append(Part(start_s, end_s, text, "What does the camera move over?" if asks else "", answer, again))
+        answer = gallery()[shot.scene].caption if has_question else ""
+        parts.append(
+            AnnotatedPart(
+                start_s, end_s, text, "What does the camera move over?" if has_question else "", answer, again
+            )
+        )
     return Film(film.name, film.url, film.first_number, film.times_s, film.shots, parts)
 
 
 def _feature(path: Path, url: str) -> Film:
-    """Five minutes: cuts, a fade, a dissolve, a flash, a dialogue, an intro that comes again, black and a still."""
+    """Builds five minutes: cuts, a fade, a dissolve, a flash, a dialogue, a repeated intro, black and a still."""
     intro = Shot(27, 144, "down")
     dialogue = [Shot(28 + turn % 2, 84, CAMERAS[turn % 2]) for turn in range(6)]
     lengths = (180, 108, 216, 156, 132, 204, 168, 120, 192, 160)
@@ -196,11 +199,11 @@ def _feature(path: Path, url: str) -> Film:
 
 def _film(path: Path, url: str, shots: Sequence[Shot], times_s: list[float]) -> Film:
     firsts = [0, *accumulate(shot.frames for shot in shots)]
-    lying = [
+    film_shot = [
         FilmShot(first, until, shot.scene, shot.ending, _reason(shot))
         for shot, (first, until) in zip(shots, pairwise(firsts), strict=True)
     ]
-    return Film(path.name, url, _NUMBERS[path.name], times_s, lying, [])
+    return Film(path.name, url, _NUMBERS[path.name], times_s, film_shot, [])
 
 
 def _reason(shot: Shot) -> str:
@@ -208,17 +211,17 @@ def _reason(shot: Shot) -> str:
 
 
 def _numbers(film: Film, shots: Sequence[Shot]) -> list[int]:
-    """One on each frame; a still shot keeps that of its first, or it would not be still."""
+    """Returns the number of each frame; a still shot has that of its first frame, or it would not be still."""
     return [
-        film.first_number + lying.first + (0 if shot.camera == "still" else number)
-        for shot, lying in zip(shots, film.shots, strict=True)
+        film.first_number + film_shot.first + (0 if shot.camera == "still" else number)
+        for shot, film_shot in zip(shots, film.shots, strict=True)
         for number in range(shot.frames)
     ]
 
 
 def _annotate(path: Path, film: Film) -> None:
-    """In the plain form: texts, then questions, the first of which lies in the same record as its text."""
-    lines: list[dict[str, Any]] = [{"video": film.name, "text": _WHOLE}]
+    """Writes the plain form: texts, then questions, of which the first is in the same record as its text."""
+    lines: list[dict[str, Any]] = [{"video": film.name, "text": _SYNOPSIS}]
     for place, part in enumerate(film.parts):
         times = {"video": film.name, "start_s": part.start_s, "end_s": part.end_s}
         question = {"question": part.question, "answer": part.answer} if part.question else {}
@@ -227,11 +230,11 @@ def _annotate(path: Path, film: Film) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def _refused(films: Path, base_url: str) -> dict[str, list[str]]:
-    """Files and URLs that end like a video, and what they must be called."""
+def _write_refused(films: Path, base_url: str) -> dict[str, list[str]]:
+    """Writes files that are named as videos and are none; returns them, and URLs, with their reasons."""
     cut_off, tone, page = (films / name for name in ("cut-off.mp4", "tone.mp4", "page.mp4"))
-    whole = (films / DOCUMENTARY).read_bytes()
-    cut_off.write_bytes(whole[: len(whole) * 3 // 5])
+    content = (films / DOCUMENTARY).read_bytes()
+    cut_off.write_bytes(content[: len(content) * 3 // 5])
     write_tone(tone, 3.0)
     page.write_text("<!doctype html><html><body><h1>This film has moved</h1></body></html>\n", encoding="utf-8")
     return {

@@ -1,6 +1,6 @@
-"""Frames that carry their number: a strip of grey blocks along the lower edge, read back from any copy of the frame.
+"""Writes a number on a frame, as a strip of grey blocks along the lower edge, and reads it from any copy of the frame.
 
-It survives lossy encoding, scaling and JPEG. What order the colours are in makes no difference.
+It survives lossy encoding, scaling and JPEG, and any order of the colours.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _EVENNESS = 0.4  # the weakest of these steps over the strongest
 
 
 def with_number(pixels: Pixels, number: int) -> Pixels:
-    """The picture with a number up to LARGEST along its lower edge: Gray code, so that a step changes two blocks.
+    """Returns the picture with a number up to LARGEST along its lower edge, in Gray code: a step changes two blocks.
 
-    The lower half of the strip is the upper half's inverse: no number is lighter than another, and perceptual hashes,
-    which look at low frequencies, hardly see the strip.
+    The lower half of the strip is the inverse of the upper half, so that all numbers are equally bright, and perceptual
+    hashes, which use low frequencies, hardly change.
     """
     height, width = pixels.shape[:2]
     gray = number ^ (number >> 1)
@@ -35,7 +35,7 @@ def with_number(pixels: Pixels, number: int) -> Pixels:
 
 
 def number_on(pixels: Pixels) -> int:
-    """The number that a frame carries, at any size of 60 pixels or more. ValueError where there is none to read."""
+    """Reads the number on a frame, at any width from 60 pixels. Raises ValueError where there is none."""
     width = pixels.shape[1]
     levels = _levels(pixels, 7 / 128, 5 / 128) - _levels(pixels, 3 / 128, 1 / 128)
     begin, end = ((np.arange(BLOCKS) + share) * width // BLOCKS for share in (0.3, 0.7))
@@ -55,7 +55,7 @@ def number_on(pixels: Pixels) -> int:
 
 
 def _levels(pixels: Pixels, first: float, last: float) -> npt.NDArray[np.float64]:
-    """Mean level of each column in the rows between two shares of the height above the lower edge; at least one."""
+    """Returns the mean level of each column, in the rows between two shares of the height above the lower edge."""
     height, width = pixels.shape[:2]
     begin = int(height * (1 - first))
     rows = pixels[begin : max(begin + 1, int(height * (1 - last)))]
@@ -63,5 +63,5 @@ def _levels(pixels: Pixels, first: float, last: float) -> npt.NDArray[np.float64
 
 
 def _check(gray: int) -> int:
-    """Four bits, of which a step of the number changes one."""
+    """Returns the check of a number: four bits, of which a step of the number changes one."""
     return (gray ^ gray >> 4 ^ gray >> 8 ^ gray >> 12) & 15

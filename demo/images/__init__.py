@@ -1,1 +1,1 @@
-"""The demo's pictures: drawn scenes, photographs, planted defects, and the world of metadata about them."""
+"""Builds the demo's images: drawn scenes, photographs, planted defects, and metadata about them."""

@@ -1,4 +1,4 @@
-"""Image files with something wrong or unusual about them. Each function makes the bytes of one file of a picture."""
+"""Makes image files with defects or unusual properties. Each function encodes one file from a picture."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def grey(picture: Picture) -> bytes:
 
 
 def cmyk(picture: Picture) -> bytes:
-    """A JPEG in the four inks of print."""
+    """Returns a JPEG in the four inks of print."""
     return _save(_image(picture.pixels).convert("CMYK"), "JPEG", quality=90)
 
 
 def rotated(picture: Picture) -> bytes:
-    """A JPEG that lies on its side, and says so in its EXIF orientation."""
+    """Returns a JPEG that is rotated, with the EXIF orientation that undoes it."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise to view
     return _save(_image(cv2.rotate(picture.pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)), "JPEG", quality=90, exif=exif)
@@ -57,14 +57,14 @@ def sixteen_bit(picture: Picture) -> bytes:
 
 
 def transparent(picture: Picture) -> bytes:
-    """A PNG with one corner cut away."""
+    """Returns a PNG with one corner cut away."""
     alpha = np.full(picture.pixels.shape[:2], 255, np.uint8)
     alpha[: picture.height // 8, : picture.width // 8] = 0
     return encode(np.dstack([picture.pixels, alpha]), ".png")
 
 
 def ink(picture: Picture) -> bytes:
-    """A PNG that is black everywhere, and as opaque as the picture is dark: on white it is the picture in grey."""
+    """Returns a PNG that is black, and as opaque as the picture is dark: on white it shows the picture in grey."""
     grey = cv2.cvtColor(picture.pixels, cv2.COLOR_BGR2GRAY)
     return encode(np.dstack([np.zeros_like(picture.pixels), 255 - grey]), ".png")
 
@@ -82,7 +82,7 @@ def too_bright(picture: Picture) -> bytes:
 
 
 def flat(picture: Picture) -> bytes:
-    """One colour, the picture's own in the mean."""
+    """Returns an image of one colour, the mean of the picture."""
     return encode(np.broadcast_to(picture.pixels.mean(axis=(0, 1)), picture.pixels.shape).astype(np.uint8))
 
 
@@ -95,12 +95,12 @@ def single_pixel(picture: Picture) -> bytes:
 
 
 def extreme_aspect_ratio(picture: Picture) -> bytes:
-    """A strip twelve times as wide as high, and as high as any picture."""
+    """Returns a strip twelve times as wide as high."""
     return encode(np.tile(cv2.resize(picture.pixels, (600, 200)), (1, 4, 1)))
 
 
 def animated(picture: Picture) -> bytes:
-    """A GIF of four frames."""
+    """Returns a GIF of four frames."""
     frames = [_image(np.roll(picture.pixels, 40 * turn, axis=1)) for turn in range(4)]
     return _save(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
 
@@ -116,7 +116,7 @@ def truncated_png(picture: Picture) -> bytes:
 
 
 def short_png(picture: Picture) -> bytes:
-    """A PNG of whole chunks with right checksums, whose pixels end after a third of the rows."""
+    """Returns a PNG of complete chunks with right checksums, whose pixels end after a third of the rows."""
     pixels = cv2.cvtColor(picture.pixels, cv2.COLOR_BGR2RGB)
     rows = b"".join(b"\0" + row.tobytes() for row in pixels[: picture.height // 3])
     header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 2, 0, 0, 0)
@@ -125,12 +125,12 @@ def short_png(picture: Picture) -> bytes:
 
 
 def jpeg_xl(picture: Picture) -> bytes:
-    """Begins like a JPEG XL, which is not read, and goes on like noise."""
+    """Returns noise after the signature of a JPEG XL, which is not supported."""
     return b"\0\0\0\x0cJXL \r\n\x87\n" + np.random.default_rng(picture.pixels.size).bytes(2000)
 
 
 def long_strip(_: Picture) -> bytes:
-    """A few hundred bytes that claim an animation on a canvas of 32 × 400,000 pixels."""
+    """Returns a few hundred bytes with the header of an animation of 32 × 400,000 pixels."""
     frame = encode(np.zeros((32, 32, 3), np.uint8), ".webp")[12:]
     canvas = bytes([2, 0, 0, 0]) + (31).to_bytes(3, "little") + (399_999).to_bytes(3, "little")
     placed = bytes(6) + 2 * (31).to_bytes(3, "little") + (100).to_bytes(3, "little") + b"\0" + frame
@@ -140,7 +140,7 @@ def long_strip(_: Picture) -> bytes:
 
 
 def garbage(picture: Picture) -> bytes:
-    """Begins like a JPEG and goes on like noise."""
+    """Returns noise after the beginning of a JPEG."""
     return encode(picture.pixels)[:20] + np.random.default_rng(picture.pixels.size).bytes(20_000)
 
 
@@ -149,7 +149,7 @@ def svg(_: Picture) -> bytes:
 
 
 def pixel_bomb(_: Picture) -> bytes:
-    """A PNG of a hundred kilobytes that unpacks to 900 million pixels."""
+    """Returns a PNG of a hundred kilobytes with 900 million pixels."""
     packer = zlib.compressobj(9)
     row = bytes(1 + BOMB_SIDE // 8)
     data = b"".join(packer.compress(row * 1000) for _ in range(BOMB_SIDE // 1000)) + packer.flush()

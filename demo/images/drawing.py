@@ -1,4 +1,4 @@
-"""What the demo's images have in common: a picture and its caption, how alike two of them look, and encodings."""
+"""Pictures with captions, the similarity of pictures, and encodings: the basis of all images of the demo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Bits = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels (height, width, 3), blue first as OpenCV has them, and a sentence that is true of them."""
+    """A picture and its caption. Pixels: (height, width, 3), blue first as in OpenCV."""
 
     pixels: Pixels
     caption: str
@@ -29,10 +29,11 @@ class Picture:
         return int(self.pixels.shape[0])
 
 
-def looks(pixels: Pixels) -> Bits:
-    """128 bits of what a picture looks like: 64 of its lowest frequencies, 64 of its brightness gradient.
+def perceptual_bits(pixels: Pixels) -> Bits:
+    """Computes 128 bits of a picture's appearance: 64 of its lowest frequencies, 64 of its brightness gradient.
 
-    The two usual perceptual hashes in a form of their own: the world must not be made with the code it tests.
+    These are the two usual perceptual hashes, implemented here, so that the world does not depend on the code that it
+    tests.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -42,13 +43,13 @@ def looks(pixels: Pixels) -> Bits:
 
 
 def distances(one: Bits, other: Bits) -> tuple[int, int]:
-    """Hamming distance of each of the two hashes. `one` may be a stack of looks: then the distance to the nearest."""
+    """Returns the Hamming distances of the two hashes. `one` may be a stack of hashes: then those to the nearest."""
     differs = np.atleast_2d(one) != other
     return int(differs[:, :64].sum(axis=1).min()), int(differs[:, 64:].sum(axis=1).min())
 
 
 def encode(pixels: Pixels, ext: str = ".jpg", quality: int = 90, *options: int) -> bytes:
-    """The bytes of an image file. `ext` is .jpg, .png or .webp; `options` are OpenCV's pairs of flag and value."""
+    """Encodes an image file. `ext` is .jpg, .png or .webp; `options` are OpenCV's pairs of flag and value."""
     flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}.get(ext)
     lossy = [] if flag is None else [flag, quality]
     done, data = cv2.imencode(ext, pixels, [*lossy, *options])
@@ -57,14 +58,14 @@ def encode(pixels: Pixels, ext: str = ".jpg", quality: int = 90, *options: int) 
 
 
 def scaled(pixels: Pixels, factor: float) -> Pixels:
-    """The picture at `factor` times its width and height, below 1."""
+    """Scales a picture by `factor`, below 1."""
     return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 def is_clear(pixels: Pixels) -> bool:
-    """Whether nobody could call a picture dark, bright, flat or blurred: so a filter that does is wrong.
+    """Returns whether a picture is clearly not dark, bright, flat or blurred: a filter that removes it is wrong.
 
-    Sharpness is the variance of the Laplacian over the variance of the picture, its longer side brought to 256.
+    Sharpness is the variance of the Laplacian over the variance of the picture, its longer side scaled to 256.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     small = scaled(grey, min(1.0, 256 / max(grey.shape)))

@@ -1,4 +1,4 @@
-"""Photographs that ship inside the scikit-image and scikit-learn wheels, and crops of them."""
+"""Crops of photographs from the scikit-image and scikit-learn wheels."""
 
 from __future__ import annotations
 
@@ -32,39 +32,39 @@ SHORTEST_SIDE = 224  # pixels: well above what any sensible filter calls too sma
 
 @dataclass(frozen=True)
 class Photograph:
-    """A whole photograph, as shipped."""
+    """A complete photograph, as shipped."""
 
     pixels: Pixels
     description: str
 
 
 def photographs() -> list[Photograph]:
-    """All of them, in a fixed order. ModuleNotFoundError if a package is missing."""
+    """Reads all photographs, in a fixed order. Raises ModuleNotFoundError if a package is missing."""
     return [Photograph(_read(path), description) for path, description in PHOTOGRAPHS.items()]
 
 
 def crop(photograph: Photograph, rng: np.random.Generator, share: tuple[float, float] = (0.5, 1.0)) -> Picture:
-    """A part of a photograph, at random: `share` bounds its width and height as parts of the whole's.
+    """Crops a random part of a photograph: `share` bounds its width and height as shares of the photograph's.
 
-    The shorter side of what comes back is at least SHORTEST_SIDE; half of the crops are scaled down.
+    The shorter side of the result is at least SHORTEST_SIDE; half of the crops are scaled down.
     """
-    whole_height, whole_width = photograph.pixels.shape[:2]
-    width = max(SHORTEST_SIDE, int(whole_width * rng.uniform(*share)))
-    height = max(SHORTEST_SIDE, int(whole_height * rng.uniform(*share)))
+    photo_height, photo_width = photograph.pixels.shape[:2]
+    width = max(SHORTEST_SIDE, int(photo_width * rng.uniform(*share)))
+    height = max(SHORTEST_SIDE, int(photo_height * rng.uniform(*share)))
     width, height = min(width, 2 * height), min(height, 2 * width)
-    left, top = int(rng.integers(whole_width - width + 1)), int(rng.integers(whole_height - height + 1))
+    left, top = int(rng.integers(photo_width - width + 1)), int(rng.integers(photo_height - height + 1))
     pixels = photograph.pixels[top : top + height, left : left + width]
     room = SHORTEST_SIDE / min(width, height)
     if rng.random() < 0.5 and room < 0.95:
         pixels = scaled(pixels, rng.uniform(room, 1.0))
-    across = ("left", "", "right")[_third(left + width / 2, whole_width)]
-    down = ("upper", "", "lower")[_third(top + height / 2, whole_height)]
+    across = ("left", "", "right")[_third(left + width / 2, photo_width)]
+    down = ("upper", "", "lower")[_third(top + height / 2, photo_height)]
     place = " ".join(word for word in (down, across) if word) or "middle"
     return Picture(pixels, f"{photograph.description} ({place} part)")
 
 
 def _third(at: float, length: float) -> int:
-    """0, 1 or 2: the first two fifths, the middle fifth, or the last two."""
+    """Returns 0 for the first two fifths, 1 for the middle fifth, 2 for the last two fifths."""
     return 0 if at < 0.4 * length else 1 if at <= 0.6 * length else 2
 
 

@@ -1,4 +1,4 @@
-"""Drawn scenes: two shapes on a textured background, sometimes a word, and a caption that is true of them."""
+"""Draws scenes: two shapes on a textured background, sometimes a word, with a caption that describes them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES = {"small": (0.08, 0.12), "large": (0.17, 0.22)}  # radius, as a share of 
 
 @dataclass(frozen=True)
 class Mark:
-    """One shape of a scene."""
+    """A shape of a scene."""
 
     size: str
     colour: str
@@ -41,7 +41,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in the picture, before it is drawn."""
+    """The content of a drawn picture."""
 
     first: Mark
     second: Mark
@@ -57,8 +57,8 @@ class Scene:
         return f"a {self.first} {self.relation} a {self.second} on a {ground} background{word}"
 
 
-def invent(rng: np.random.Generator) -> Scene:
-    """A scene at random: the two shapes and the background have three different colours."""
+def random_scene(rng: np.random.Generator) -> Scene:
+    """Returns a random scene: the two shapes and the background have three different colours."""
     background, one, other = rng.permutation(list(COLOURS))[:3]
 
     def mark(colour: str) -> Mark:
@@ -69,7 +69,7 @@ def invent(rng: np.random.Generator) -> Scene:
 
 
 def draw(scene: Scene, rng: np.random.Generator) -> Picture:
-    """The scene at a random size, in uneven light: both keep two scenes of the same kind from looking alike."""
+    """Draws a scene at a random size, in uneven light, so that two scenes of the same kind differ."""
     width, height = (int(side) for side in rng.integers(280, 640, size=2))
     width, height = min(width, 2 * height), min(height, 2 * width)
     canvas = np.full((height, width, 3), COLOURS[scene.background], np.uint8)
@@ -104,7 +104,7 @@ def _lay_pattern(canvas: Pixels, pattern: str, rng: np.random.Generator) -> None
 
 
 def _uneven_light(canvas: Pixels, rng: np.random.Generator) -> Pixels:
-    """Patches of light and shade, and a grain like a sensor's."""
+    """Adds patches of light and shade, and a grain like a sensor's."""
     height, width = canvas.shape[:2]
     patches = np.exp(rng.normal(0, 0.3, size=(5, 6))).clip(0.5, 1.6).astype(np.float32)
     light = cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -132,7 +132,7 @@ def _ring(canvas: Pixels, centre: Point, radius: float, colour: Colour) -> None:
 
 
 def _polygon(corners: int, turn: float, waist: float = 1.0) -> Callable[[Pixels, Point, float, Colour], None]:
-    """A regular polygon; with a waist below 1, every second corner lies that much nearer to the centre."""
+    """Returns the painter of a regular polygon; a waist below 1 moves every second corner nearer to the centre."""
 
     def paint(canvas: Pixels, centre: Point, radius: float, colour: Colour) -> None:
         angles = 2 * np.pi * (np.arange(corners) / corners + turn)

@@ -1,8 +1,8 @@
-"""The demo's world: a web of images, LAION-form metadata that points at it, and the truth about every row.
+"""Builds the demo's world: images for a web server, metadata in LAION's form about them, and the truth about every row.
 
     FOLDER/www/             the files that `demo.server` serves
-    FOLDER/parts/*.parquet  metadata, each part with its own column names and types, as found in the wild
-    FOLDER/truth.parquet    what must become of every row (schema TRUTH)
+    FOLDER/parts/*.parquet  metadata; each part has other column names and types, as published metadata does
+    FOLDER/truth.parquet    the outcome of every row (schema TRUTH)
 
 Pictures that are not planted as duplicates differ from each other in more than FAR bits of either perceptual hash;
 those of a family differ in at most NEAR from their first.
@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.schema import Status
-from demo.images.defect_kinds import DROPPED, KEPT, KINDS, Kind
-from demo.images.drawing import Bits, Picture, Pixels, distances, encode, is_clear, looks, scaled
+from demo.images.defect_kinds import DROPPED, KEPT, KINDS, DefectKind
+from demo.images.drawing import Bits, Picture, Pixels, distances, encode, is_clear, perceptual_bits, scaled
 from demo.images.photographs import crop, photographs
-from demo.images.scenes import draw, invent
+from demo.images.scenes import draw, random_scene
 
 BASE_URL = "http://127.0.0.1:8642"
 FILTER = "similarity > 0.28 and punsafe < 0.5 and (pwatermark is None or pwatermark < 0.8)"
@@ -59,7 +59,7 @@ _DECODINGS = (cv2.IMREAD_COLOR, cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_C
 
 @dataclass(frozen=True)
 class World:
-    """Where a world lies."""
+    """The paths of a world."""
 
     folder: Path
     parts: tuple[str, ...]
@@ -68,7 +68,7 @@ class World:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the metadata and its true end."""
+    """A row of the metadata and its outcome."""
 
     url: str | None
     text: str
@@ -83,7 +83,7 @@ class Row:
 def build_world(
     folder: str | Path, rows: int = 600, seed: int = 0, base_url: str = BASE_URL, without: Collection[str] = ()
 ) -> World:
-    """Write a world of so many rows of metadata, in place of any that lies there.
+    """Writes a world with this number of rows of metadata, in place of an existing one.
 
     The same arguments give the same bytes. `without` names kinds to leave out, such as the slow `drip` and `stall`.
     Raises ValueError if `rows` is too few to hold every kind.
@@ -111,18 +111,18 @@ def build_world(
 
 
 class _Planter:
-    """Makes rows and their files, one after the other, from one stream of random numbers."""
+    """The builder of rows and their files, from one stream of random numbers."""
 
     def __init__(self, folder: Path, base_url: str, seed: int) -> None:
         self._www = folder / "www"
         self._base_url = base_url
         self._rng = np.random.default_rng(seed)
         self._photographs = cycle(photographs())
-        self._seen = np.zeros((0, 128), np.bool_)
+        self._known_bits = np.zeros((0, 128), np.bool_)
         self._files = 0
 
     def plant(self, rows: int, without: Collection[str]) -> list[Row]:
-        planted = [self.one(kind) for kind in KINDS if kind.name not in without for _ in range(kind.rows(rows))]
+        planted = [self.row_of(kind) for kind in KINDS if kind.name not in without for _ in range(kind.rows(rows))]
         for name in FAMILIES:
             count = 0 if name in without else max(2, round(0.012 * rows))
             planted += [row for number in range(count) for row in self.family(name, f"{name}-{number:03d}")]
@@ -134,26 +134,26 @@ class _Planter:
             planted.append(replace(planted[at], kind="repeated", status=DROPPED, reasons=("duplicate_row",), family=""))
         if len(planted) > rows:
             raise ValueError(f"rows: {rows} are too few for a world with every kind in it, {len(planted)} are needed")
-        return planted + [self.one(Kind("ordinary", KEPT)) for _ in range(rows - len(planted))]
+        return planted + [self.row_of(DefectKind("ordinary", KEPT)) for _ in range(rows - len(planted))]
 
-    def one(self, kind: Kind) -> Row:
+    def row_of(self, kind: DefectKind) -> Row:
         if kind.make is None:
-            url = kind.url_of(self._base_url, self._name(kind.ending))
-            return Row(url, invent(self._rng).caption, kind.name, kind.status, kind.reasons)
+            url = kind.url_of(self._base_url, self._name(kind.ext))
+            return Row(url, random_scene(self._rng).caption, kind.name, kind.status, kind.reasons)
         picture = self.picture()
-        file = self.save(kind.make(picture), kind.ending)
+        file = self.save(kind.make(picture), kind.ext)
         url = kind.url_of(self._base_url, file)
         return Row(
             url, picture.caption, kind.name, kind.status, kind.reasons, width=picture.width, height=picture.height
         )
 
     def family(self, name: str, family: str) -> Iterator[Row]:
-        """The rows of one family of duplicates, the largest first."""
+        """Yields the rows of a family of duplicates, the largest first."""
         picture, files = self.picture(), []
         while not (files := self.copies(name, picture)):
             picture = self.picture()
         known = name in ("rescaled", "reencoded")  # which one survives: the others are smaller
-        urls = [f"{self._base_url}/images/{self.save(data, ending)}" for data, ending in files]
+        urls = [f"{self._base_url}/images/{self.save(data, ext)}" for data, ext in files]
         if name == "same_url":
             urls = [urls[0], urls[0]]
         for number, url in enumerate(urls):
@@ -162,7 +162,7 @@ class _Planter:
             yield Row(url, text, name, status, (FAMILIES[name],), family, picture.width, picture.height)
 
     def copies(self, name: str, picture: Picture) -> list[tuple[bytes, str]]:
-        """Bytes and endings of a family's files; none if a copy would differ too much from the first."""
+        """Returns bytes and extensions of a family's files; none if a copy would differ too much from the first."""
         rng, pixels = self._rng, picture.pixels
         first = (encode(pixels), ".jpg")
         if name == "same_url":
@@ -176,43 +176,45 @@ class _Planter:
             copies = [(encode(scaled(pixels, factor), ".jpg", 85), ".jpg") for factor in factors]
         else:
             smaller = scaled(pixels, rng.uniform(0.7, 0.9))
-            copies = [(encode(smaller, ending, 80), ending) for ending in (".webp", ".png")]
-        original = looks(_decoded(first[0]))
+            copies = [(encode(smaller, ext, 80), ext) for ext in (".webp", ".png")]
+        original = perceptual_bits(_decoded(first[0]))
         for data, _ in (first, *copies):
             # Whoever hashes an image may decode it smaller: it has to look the same then too.
-            seen = [_decoded(data, flags) for flags in _DECODINGS]
-            if not is_clear(seen[0]) or any(max(distances(looks(copy), original)) > NEAR for copy in seen):
+            decodings = [_decoded(data, flags) for flags in _DECODINGS]
+            if not is_clear(decodings[0]) or any(
+                max(distances(perceptual_bits(copy), original)) > NEAR for copy in decodings
+            ):
                 return []
         return [first, *copies]
 
     def cut(self, kind: str) -> Row:
-        """A row that never becomes an item: nothing is served at its URL."""
+        """Returns a row that the source drops: nothing is served at its URL."""
         url = f"{self._base_url}/images/{self._name('.jpg')}"
-        return Row(url, invent(self._rng).caption, kind, DROPPED, ("filtered_by_expression",))
+        return Row(url, random_scene(self._rng).caption, kind, DROPPED, ("filtered_by_expression",))
 
     def picture(self) -> Picture:
-        """A clear picture unlike all before it: part of a photograph or a drawn scene, about as many of each."""
+        """Returns a clear picture that differs from all earlier ones: crops of photographs and drawn scenes in turn."""
         while True:
             drawn = self._files % 2 == 0
-            picture = draw(invent(self._rng), self._rng) if drawn else crop(next(self._photographs), self._rng)
-            if is_clear(picture.pixels) and self.is_new(looks(picture.pixels)):
+            picture = draw(random_scene(self._rng), self._rng) if drawn else crop(next(self._photographs), self._rng)
+            if is_clear(picture.pixels) and self.is_new(perceptual_bits(picture.pixels)):
                 return picture
 
     def is_new(self, bits: Bits) -> bool:
-        """Whether nothing seen so far looks like it; then it counts as seen."""
-        if len(self._seen) and min(distances(self._seen, bits)) <= FAR:
+        """Returns whether no earlier picture is similar, and records this one."""
+        if len(self._known_bits) and min(distances(self._known_bits, bits)) <= FAR:
             return False
-        self._seen = np.vstack([self._seen, bits])
+        self._known_bits = np.vstack([self._known_bits, bits])
         return True
 
-    def save(self, data: bytes, ending: str) -> str:
-        name = self._name(ending)
+    def save(self, data: bytes, ext: str) -> str:
+        name = self._name(ext)
         (self._www / name).write_bytes(data)
         return name
 
-    def _name(self, ending: str) -> str:
+    def _name(self, ext: str) -> str:
         self._files += 1
-        return f"{self._files:06d}{ending}"
+        return f"{self._files:06d}{ext}"
 
 
 def _decoded(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
@@ -222,7 +224,7 @@ def _decoded(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
 
 
 def _metadata(planted: list[Row], ids: list[int], rng: np.random.Generator) -> pa.Table:
-    """The metadata as LAION releases it, scores included."""
+    """Returns the metadata in LAION's form, with scores."""
 
     def score(kind: str, good: tuple[float, float], bad: tuple[float, float]) -> list[float]:
         return [rng.uniform(*(bad if row.kind == kind else good)) for row in planted]
@@ -244,7 +246,7 @@ def _metadata(planted: list[Row], ids: list[int], rng: np.random.Generator) -> p
 
 
 def _as_derived(table: pa.Table) -> pa.Table:
-    """As after a pass through other tools: lower case, `caption` and `key`, sizes as floats, no watermark score."""
+    """Returns the metadata as other tools write it: lower case, `caption`, `key`, float sizes, no watermark score."""
     names = {"sample_id": "key", "text": "caption"}
     table = table.drop_columns(["pwatermark"])
     table = table.rename_columns([names.get(name.lower(), name.lower()) for name in table.column_names])
@@ -254,7 +256,7 @@ def _as_derived(table: pa.Table) -> pa.Table:
 
 
 def _as_retyped(table: pa.Table) -> pa.Table:
-    """The other types that the same columns come in; no licence known."""
+    """Returns the metadata with other types of the same columns, and no licence."""
     table = table.rename_columns(["hash", *(name.title() for name in table.column_names[1:])])
     types = {"Url": pa.large_string(), "Text": pa.large_string(), "Width": pa.int64(), "Similarity": pa.float32()}
     for name, kind in types.items():

@@ -1,1 +1,1 @@
-"""The demo's sets of pairs, one of every kind, and their truth."""
+"""Builds the demo's sets of pairs, one of every kind, and their truth."""

@@ -1,4 +1,4 @@
-"""Builds the demo's sets in MMEB's six fields and as folders of frames, and writes the files of all sets."""
+"""Builds the demo's sets in MMEB's six fields and of video frames, and writes the files of all sets."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.schema import Status
-from demo.images.painter import Painter
-from demo.pairs.truth import Pair, Planted, Side
+from demo.images.image_factory import ImageFactory
+from demo.pairs.truth import ExpectedSet, Pair, Side
 
 FIELDS = ("qry", "qry_image_path", "pos_text", "pos_image_path", "neg_text", "neg_image_path")
 TOKEN = "<|image_1|>\n"
@@ -32,9 +32,9 @@ CLASSES = {  # subset -> its instruction; label -> (merged label, images)
 MME5_CLASSES = {"a photo of a dog": ("dog", 3), "Goldfish": ("goldfish", 4), "windmill": ("windmill", 5)}
 
 
-def plant_mmeb(folder: Path, painter: Painter) -> Planted:
-    """Two subsets of classes, some of which mean the same."""
-    planted = Planted()
+def plant_mmeb(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds two subsets of classes, some of which have the same meaning."""
+    planted = ExpectedSet()
     for subset, (instruction, classes) in CLASSES.items():
         rows: list[tuple[str, ...]] = []
         files: dict[str, bytes] = {}
@@ -48,8 +48,8 @@ def plant_mmeb(folder: Path, painter: Painter) -> Planted:
                 negatives = (Side(other),) if other else ()
                 planted.keep(Pair(Side("", name), Side(label), negatives, merged, instruction))
         name = next(iter(files))
-        gone = f"images/{subset}/Train/gone.jpg"
-        rows += [(query, "", "dog", "", "", ""), (query, name, " ", "", "", ""), (query, gone, "cat", "", "", "")]
+        missing = f"images/{subset}/Train/gone.jpg"
+        rows += [(query, "", "dog", "", "", ""), (query, name, " ", "", "", ""), (query, missing, "cat", "", "", "")]
         planted.remove("no_image")
         planted.remove("empty_positive")
         planted.remove("query_missing_image", Status.FAILED)
@@ -58,9 +58,9 @@ def plant_mmeb(folder: Path, painter: Painter) -> Planted:
     return planted
 
 
-def plant_mme5_classes(folder: Path, painter: Painter) -> Planted:
-    """Classes of mmE5, which go into one dataset with MMEB's: each row has a question of its own."""
-    planted = Planted()
+def plant_mme5_classes(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds classes of mmE5, for one dataset with MMEB's: each row has its own question."""
+    planted = ExpectedSet()
     rows: list[tuple[str, ...]] = []
     files: dict[str, bytes] = {}
     others = "driver's cab", 'sign "no entry"'
@@ -78,9 +78,9 @@ def plant_mme5_classes(folder: Path, painter: Painter) -> Planted:
     return planted
 
 
-def plant_mme5(folder: Path, painter: Painter) -> Planted:
-    """Triplets with images as negatives; among them rows that find an image by words alone, which are not asked for."""
-    planted = Planted()
+def plant_mme5(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds triplets with images as negatives, and text-to-image rows, which the source does not select."""
+    planted = ExpectedSet()
     rows: list[tuple[str, ...]] = []
     names = [f"LAION/{number:03d}.jpg" for number in range(14)]
     files = {name: painter.image(name) for name in names}
@@ -108,20 +108,20 @@ def plant_mme5(folder: Path, painter: Painter) -> Planted:
 
 
 def write_lines(path: Path, lines: Iterable[dict[str, Any] | str]) -> None:
-    """JSON lines; strings as they are."""
+    """Writes JSON lines; strings as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
     path.write_text("\n".join(texts) + "\n", encoding="utf-8")
 
 
 def write_rows(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Parquet with columns of these names, from rows."""
+    """Writes Parquet with columns of these names, from rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))), path)
 
 
 def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
-    """Members in the order given."""
+    """Writes a tar, its members in this order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for name, data in files.items():
@@ -131,7 +131,7 @@ def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def write_zip(path: Path, files: Mapping[str, bytes]) -> None:
-    """Every second member deflated, the others stored."""
+    """Writes a zip file, every second member deflated, the others stored."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for number, (name, data) in enumerate(files.items()):
@@ -140,7 +140,7 @@ def write_zip(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Each below the folder, by its name."""
+    """Writes each file below the folder, by its name."""
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -155,9 +155,9 @@ _CHOSEN = {  # frames that there are -> those of a pair, counted from 1
 }
 
 
-def plant_llava_hound(folder: Path, painter: Painter) -> Planted:
-    """Videos of many frames and of few; the tenth frame comes after the ninth, whatever their names' order."""
-    planted = Planted()
+def plant_llava_hound(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds videos of many frames and of few; the tenth frame follows the ninth, whatever the order of their names."""
+    planted = ExpectedSet()
     files: dict[str, bytes] = {}
     lines: list[dict[str, Any] | str] = []
     for number, (frames, chosen) in enumerate([*_CHOSEN.items(), (4, (1, 2, 3, 4))]):

@@ -1,4 +1,4 @@
-"""The demo's sets whose pairs name documents by their ids: captions of M-BEIR's form, questions of Tevatron's."""
+"""Builds the demo's sets whose pairs name documents by id: captions in M-BEIR's form, questions in Tevatron's."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from demo.images.painter import Painter
+from demo.images.image_factory import ImageFactory
 from demo.pairs.builders import write_files, write_lines, write_rows
-from demo.pairs.truth import Pair, Planted, Side
+from demo.pairs.truth import ExpectedSet, Pair, Side
 
 _NEWS = "Identify the news-related image in line with the described event. "
 
 
-def plant_mbeir(folder: Path, painter: Painter) -> Planted:
-    """Captions and a pool of pictures. Ids that the pool lacks, or has with two pictures, cost their pairs."""
-    planted = Planted()
+def plant_mbeir(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds captions and a pool of pictures. Pairs whose id is missing or ambiguous in the pool are removed."""
+    planted = ExpectedSet()
     names = [f"mbeir_images/visualnews_images/{number}.jpg" for number in range(12)]
     files = {name: painter.image(name) for name in names}
     pool = [
@@ -44,9 +44,9 @@ def plant_mbeir(folder: Path, painter: Painter) -> Planted:
     return planted
 
 
-def plant_tevatron(folder: Path, caption: Callable[[], str]) -> Planted:
-    """Questions, and a corpus of the passages that answer them."""
-    planted = Planted()
+def plant_tevatron(folder: Path, caption: Callable[[], str]) -> ExpectedSet:
+    """Builds questions, and a corpus of the passages that answer them."""
+    planted = ExpectedSet()
     passages = [f"One of the halls shows {caption()}; the next one, {caption()}." for _ in range(12)]
     queries: list[tuple[str, str, list[str], list[str]]] = []
     for number, passage in enumerate(passages):

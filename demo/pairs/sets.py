@@ -1,9 +1,9 @@
-"""The demo's sets of given pairs: one of every kind, in miniature, in the form in which such sets are published.
+"""Builds the demo's sets of existing pairs: one of every kind, in miniature, in its published form.
 
-    FOLDER/sets/<source>/    what a set's authors give: annotations, archives of images, a PDF
-    FOLDER/sets/truth.json   what must become of every row (`demo.pairs.truth`)
+    FOLDER/sets/<source>/    the files of a set: annotations, archives of images, a PDF
+    FOLDER/sets/truth.json   the outcome of every row (`demo.pairs.truth`)
 
-All pictures are drawn scenes, unlike each other but for copies that are planted.
+All pictures are drawn scenes, different from each other except for planted copies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.schema import Status
-from demo.images.painter import Painter
+from demo.images.image_factory import ImageFactory
 from demo.pairs.builders import (
     plant_llava_hound,
     plant_mme5,
@@ -32,14 +32,14 @@ from demo.pairs.builders import (
 )
 from demo.pairs.documents import plant_mbeir, plant_tevatron
 from demo.pairs.texts import plant_mapped, plant_text_pairs
-from demo.pairs.truth import Pair, Planted, SetsTruth, Side, write_truth
+from demo.pairs.truth import ExpectedSet, Pair, SetsTruth, Side, write_truth
 
 
 def build_sets(folder: str | Path, seed: int = 0) -> Path:
-    """Write the sets, in place of any that lie there; returns where the truth lies. The same seed, the same bytes."""
+    """Writes the sets, in place of existing ones; returns the path of the truth. The same seed gives the same bytes."""
     home = Path(folder) / "sets"
     shutil.rmtree(home, ignore_errors=True)
-    painter = Painter(seed)
+    painter = ImageFactory(seed)
     sets = {
         "megapairs": _plant_megapairs(home / "megapairs", painter),
         "mmeb": plant_mmeb(home / "mmeb", painter),
@@ -58,13 +58,13 @@ def build_sets(folder: str | Path, seed: int = 0) -> Path:
     return home / "truth.json"
 
 
-def _plant_megapairs(folder: Path, painter: Painter) -> Planted:
-    """Sixty triplets. The query's image is among its negatives, as in MegaPairs, and must stay there."""
+def _plant_megapairs(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds sixty triplets. The query's image is among its negatives, as in MegaPairs, and must stay there."""
     names = [f"images/{number:03d}.jpg" for number in range(60)]
     files = {name: painter.image(name) for name in names}
     files[names[3]], files["images/copy.jpg"] = painter.twins(names[3])
     files["images/broken.jpg"] = painter.image("")[:3000]
-    planted, lines = Planted(), []
+    planted, lines = ExpectedSet(), []
 
     def triplet(query: str, text: str, target: str, *negatives: str) -> dict[str, object]:
         return {"q_img": query, "q_text": [text], "t_img": target, "hns": [query, *negatives]}
@@ -72,8 +72,8 @@ def _plant_megapairs(folder: Path, painter: Painter) -> Planted:
     for number, query in enumerate(names):
         target, other = names[(number + 1) % 60], names[(number + 7) % 60]
         text = f"the same, but with {painter.caption()}"
-        gone = ["images/gone.jpg", "images/broken.jpg"][: number % 3]  # negatives that are left out
-        lines.append(triplet(query, text, target, *gone, other))
+        missing = ["images/gone.jpg", "images/broken.jpg"][: number % 3]  # negatives that are left out
+        lines.append(triplet(query, text, target, *missing, other))
         planted.keep(Pair(Side(text, query), Side("", target), (Side("", query), Side("", other))))
     copied = planted.pairs[3]
     lines.append(triplet("images/copy.jpg", copied.query.text, copied.positive.image, copied.negatives[1].image))
@@ -96,11 +96,11 @@ def _plant_megapairs(folder: Path, painter: Painter) -> Planted:
     return planted
 
 
-def _plant_documents(folder: Path, painter: Painter) -> Planted:
-    """A PDF, and what is asked about its pages."""
+def _plant_documents(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds a PDF, and questions about its pages."""
     from PIL import Image
 
-    planted, pages, lines = Planted(), [], []
+    planted, pages, lines = ExpectedSet(), [], []
     for page in range(1, 7):
         pixels, caption = painter.page(f"page {page}")
         pages.append(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
@@ -128,9 +128,9 @@ def _plant_documents(folder: Path, painter: Painter) -> Planted:
     return planted
 
 
-def _plant_tars(folder: Path, painter: Painter) -> Planted:
-    """img2dataset's output: a tar, and a Parquet file that tells of downloads that failed too."""
-    planted = Planted()
+def _plant_tars(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds an output of img2dataset: a tar, and a Parquet file with the failed downloads."""
+    planted = ExpectedSet()
     rows: list[dict[str, str | None]] = []
     files: dict[str, bytes] = {}
     for number in range(12):
@@ -156,9 +156,9 @@ def _plant_tars(folder: Path, painter: Painter) -> Planted:
     return planted
 
 
-def _plant_table(folder: Path, painter: Painter) -> Planted:
-    """Questions about pictures, in Parquet that has the pictures in it, with columns that are nobody else's."""
-    planted = Planted()
+def _plant_table(folder: Path, painter: ImageFactory) -> ExpectedSet:
+    """Builds questions about pictures, in Parquet with embedded pictures and unusual columns."""
+    planted = ExpectedSet()
     rows: list[tuple[Any, ...]] = []
 
     def row(image: bytes | None, question: str, answers: list[str]) -> None:

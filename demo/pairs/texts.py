@@ -1,4 +1,4 @@
-"""The demo's sets that are texts alone: one in FlagEmbedding's form, one in a form of its own."""
+"""Builds the demo's sets of texts: one in FlagEmbedding's form, one with fields of its own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from corpus.schema import Status
 from demo.pairs.builders import write_lines
-from demo.pairs.truth import Pair, Planted, Side
+from demo.pairs.truth import ExpectedSet, Pair, Side
 
 Caption = Callable[[], str]  # a sentence that nobody had before
 
 _LONG = "the keeper of the museum wrote in her book about every picture that came in over the winter"
 
 
-def plant_text_pairs(folder: Path, caption: Caption) -> Planted:
-    """FlagEmbedding's form, with what texts of the web suffer from, and pairs that are there twice."""
-    planted = Planted()
+def plant_text_pairs(folder: Path, caption: Caption) -> ExpectedSet:
+    """Builds FlagEmbedding's form, with the defects of texts from the web, and repeated pairs."""
+    planted = ExpectedSet()
     lines: list[dict[str, Any] | str] = []
 
     def row(query: str, positive: str, negatives: Iterable[str]) -> dict[str, Any]:
@@ -75,9 +75,9 @@ def plant_text_pairs(folder: Path, caption: Caption) -> Planted:
     return planted
 
 
-def plant_mapped(folder: Path, caption: Caption) -> Planted:
-    """Questions with a title and answers, as nobody else writes them."""
-    planted = Planted()
+def plant_mapped(folder: Path, caption: Caption) -> ExpectedSet:
+    """Builds questions with titles and answers, in unusual fields."""
+    planted = ExpectedSet()
     lines: list[dict[str, Any] | str] = []
     for number in range(16):
         title = f"Wall {number}" if number % 3 else ""
@@ -96,5 +96,5 @@ def plant_mapped(folder: Path, caption: Caption) -> Planted:
 
 
 def _misread(text: str) -> str:
-    """UTF-8 that somebody took for Windows' encoding."""
+    """Decodes UTF-8 as Windows-1252."""
     return text.encode().decode("cp1252")

@@ -1,4 +1,4 @@
-"""What was planted in the demo's sets of given pairs: the end of every row, and every pair that must be published."""
+"""The truth about the demo's sets of pairs: the outcome of every row, and every pair that must be published."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 
 from corpus.schema import Status
-from demo.images.drawing import distances, looks
+from demo.images.drawing import distances, perceptual_bits
 
 _NEAR_PAGE = 6  # bits of 64 of either hash, between a picture and the page of a PDF that shows it
 
 
 @dataclass(frozen=True)
 class Side:
-    """A text, what is to be seen beside it, or both."""
+    """A side of a pair: a text, an image, or both."""
 
     text: str = ""
     image: str = ""  # its name in `SetsTruth`, "": none
@@ -29,7 +29,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair as it must be published, once. Its negatives are those that its set gives, best first."""
+    """A pair that must be published once. Its negatives are those of its set, best first."""
 
     query: Side
     positive: Side
@@ -39,25 +39,25 @@ class Pair:
 
 
 @dataclass
-class Planted:
-    """One set."""
+class ExpectedSet:
+    """The expected outcome of one set."""
 
     pairs: list[Pair] = field(default_factory=list)
     kept: int = 0  # rows, of which several may be one pair
     removed: Counter[tuple[str, str]] = field(default_factory=Counter)  # rows by status and reason
 
     def keep(self, pair: Pair) -> None:
-        """A row that becomes a pair of its own."""
+        """Adds a row that becomes a pair of its own."""
         self.pairs.append(pair)
         self.kept += 1
 
     def remove(self, reason: str, status: Status = Status.FILTERED) -> None:
-        """A row that must go."""
+        """Adds a row that must be removed."""
         self.removed[str(status), reason] += 1
 
     @property
     def funnel(self) -> dict[str, Any]:
-        """As a run's funnel must be."""
+        """The funnel that a run must report."""
         removed: dict[str, dict[str, int]] = {}
         for (status, reason), rows in sorted(self.removed.items()):
             removed.setdefault(status, {})[reason] = rows
@@ -66,29 +66,29 @@ class Planted:
 
 @dataclass(frozen=True)
 class SetsTruth:
-    """All sets, by the name of their source; and what images show."""
+    """The truth about all sets, by the name of their source, and about the content of images."""
 
-    sets: Mapping[str, Planted]
+    sets: Mapping[str, ExpectedSet]
     images: Mapping[str, str]  # SHA-256 of a file -> its name
     pages: Mapping[str, str]  # name -> 128 bits of what it looks like, as "0" and "1"
 
     def name_of(self, data: bytes) -> str:
-        """What an image file is: one that was planted, or a picture of a page. ValueError: neither."""
+        """Identifies an image file: a planted one, or a rendered page. Raises ValueError for others."""
         known = self.images.get(hashlib.sha256(data).hexdigest())
         if known is not None:
             return known
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if pixels is None:
             raise ValueError("an image that cannot be decoded")
-        seen = looks(pixels)
+        appearance = perceptual_bits(pixels)
         for name, bits in self.pages.items():
-            if max(distances(np.array([bit == "1" for bit in bits]), seen)) <= _NEAR_PAGE:
+            if max(distances(np.array([bit == "1" for bit in bits]), appearance)) <= _NEAR_PAGE:
                 return name
         raise ValueError("an image that nobody planted")
 
 
 def write_truth(path: Path, truth: SetsTruth) -> None:
-    """As JSON."""
+    """Writes the truth as JSON."""
     sets = {
         source: {
             "pairs": [asdict(pair) for pair in planted.pairs],
@@ -102,10 +102,10 @@ def write_truth(path: Path, truth: SetsTruth) -> None:
 
 
 def read_sets_truth(path: str | Path) -> SetsTruth:
-    """The inverse of `write_truth`."""
+    """Reads the truth that `write_truth` writes."""
     stored = json.loads(Path(path).read_text(encoding="utf-8"))
     sets = {
-        source: Planted(
+        source: ExpectedSet(
             [_pair(pair) for pair in one["pairs"]],
             one["kept"],
             Counter({(status, reason): rows for status, reason, rows in one["removed"]}),

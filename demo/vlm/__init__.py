@@ -1,6 +1,6 @@
-"""The test VLM: a Qwen2-VL of two million weights that reads drawn scenes, and the script that trains it.
+"""The test VLM: a Qwen2-VL of two million weights that captions drawn scenes, and the script that trains it.
 
-Small enough to lie in the repository, and right often enough for a test to say which picture a caption belongs to.
+It is small enough for the repository, and accurate enough to tell in a test which picture a caption belongs to.
 """
 
 from pathlib import Path

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from corpus.settings import load_mapping, parse_settings
 from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
-from demo.run import PORT, moved_to
+from demo.run import PORT, with_folder_and_port
 from demo.server import serve
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
@@ -32,12 +32,12 @@ RIGHT_SHARE = 0.95  # of the captions, word for word
 
 
 def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal, port: int = PORT) -> list[str]:
-    """Run the demo in `folder`; returns everything that is not as it should be."""
+    """Runs the demo in `folder`; returns all faults, a line each."""
     data = load_mapping(SETTINGS)
     data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
-    config = parse_settings(moved_to(folder, data, port), Config, where=str(SETTINGS))
+    config = parse_settings(with_folder_and_port(folder, data, port), Config, where=str(SETTINGS))
     print_line(console, f"{rows:,} scenes, in {folder / 'world'}")
     world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{port}")
     with serve(folder / "world", port):
@@ -49,27 +49,31 @@ def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal,
         faults += found.faults
         print_line(console, f"corpus {name}: {path}, {found.samples:,} samples, {len(found.faults)} faults")
     if not faults:
-        faults = judge(captions(config), world.captions, console)
+        faults = check_captions(captions(config), world.captions, console)
     return faults
 
 
-def judge(written: dict[str, str | None], truth: dict[str, str], console: Terminal) -> list[str]:
-    """What is wrong with the captions as a whole; prints how many are right, and a few of them."""
-    shown = {url for url, caption in truth.items() if caption}
-    faults = [] if shown == written.keys() else [f"{len(shown)} scenes could be read, {len(written)} were captioned"]
-    right = sum(caption == truth.get(url) for url, caption in written.items())
-    for url, caption in list(written.items())[:5]:
+def check_captions(generated: dict[str, str | None], truth: dict[str, str], console: Terminal) -> list[str]:
+    """Lists the faults of the captions in all; prints the number of right ones, and a few examples."""
+    readable = {url for url, caption in truth.items() if caption}
+    faults = (
+        []
+        if readable == generated.keys()
+        else [f"{len(readable)} scenes could be read, {len(generated)} were captioned"]
+    )
+    right = sum(caption == truth.get(url) for url, caption in generated.items())
+    for url, caption in list(generated.items())[:5]:
         print_line(console, f"  {url.rpartition('/')[2]}: {caption}")
     print_line(
-        console, f"held against the drawn truth: {right:,} of {len(written):,} captions are right, word for word"
+        console, f"held against the drawn truth: {right:,} of {len(generated):,} captions are right, word for word"
     )
-    if right < RIGHT_SHARE * len(written):
-        faults.append(f"{right} of {len(written)} captions are right, expected {RIGHT_SHARE:.0%}")
+    if right < RIGHT_SHARE * len(generated):
+        faults.append(f"{right} of {len(generated)} captions are right, expected {RIGHT_SHARE:.0%}")
     return faults
 
 
 def captions(config: Config) -> dict[str, str | None]:
-    """URL -> generated caption of every row that was to get one."""
+    """Returns the generated caption of every row that was to get one, by URL."""
     workspace = Workspace(config.workspace)
     planned = plan_run(config, Selection())
     found: dict[str, str | None] = {}
@@ -83,13 +87,13 @@ def captions(config: Config) -> dict[str, str | None]:
     return found
 
 
-GONE_SHARE = 0.02  # of the rows: dead links
+MISSING_SHARE = 0.02  # of the rows: dead links
 BROKEN_SHARE = 0.02  # of the rows: files that are cut off
 
 
 @dataclass(frozen=True)
 class VlmWorld:
-    """Where it lies, and what each picture shows: URL -> caption, "" for a URL that leads to no picture."""
+    """The paths of a world, and the truth: URL -> caption, "" for a URL without a picture."""
 
     folder: Path
     parts: tuple[str, ...]
@@ -97,7 +101,7 @@ class VlmWorld:
 
 
 def build_vlm_world(folder: str | Path, rows: int, base_url: str, seed: int = 0) -> VlmWorld:
-    """Write `rows` rows of LAION-form metadata and the scenes that they point at, all of them held out from training.
+    """Writes `rows` rows of metadata in LAION's form, and their scenes, all of them held out from training.
 
     Raises ValueError for more rows than there are such scenes.
     """
@@ -106,18 +110,18 @@ def build_vlm_world(folder: str | Path, rows: int, base_url: str, seed: int = 0)
         shutil.rmtree(folder / part, ignore_errors=True)
         (folder / part).mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    unseen = [scene for scene in all_scenes() if scene.held_out]
-    if rows > len(unseen):
-        raise ValueError(f"{rows} rows, but there are {len(unseen)} scenes that the model was not trained on")
+    held_out = [scene for scene in all_scenes() if scene.held_out]
+    if rows > len(held_out):
+        raise ValueError(f"{rows} rows, but there are {len(held_out)} scenes that the model was not trained on")
     captions = {}
-    for number, place in enumerate(rng.permutation(len(unseen))[:rows].tolist()):
-        scene, fate = unseen[place], rng.random()
+    for number, place in enumerate(rng.permutation(len(held_out))[:rows].tolist()):
+        scene, draw_number = held_out[place], rng.random()
         url = f"{base_url}/images/{number:06}.png"
         data = cv2.imencode(".png", draw(scene, rng)[:, :, ::-1])[1].tobytes()
-        if fate < GONE_SHARE:
+        if draw_number < MISSING_SHARE:
             captions[f"{base_url}/status/404/{number:06}.png"] = ""
             continue
-        broken = fate < GONE_SHARE + BROKEN_SHARE
+        broken = draw_number < MISSING_SHARE + BROKEN_SHARE
         (folder / "www" / f"{number:06}.png").write_bytes(data[: len(data) // 2] if broken else data)
         captions[url] = "" if broken else scene.caption
     metadata = pa.table(

@@ -1,6 +1,6 @@
-"""Scenes that the test VLM reads: one to three copies of a shape, somewhere on a plain background.
+"""Draws the scenes of the test VLM: one to three copies of a shape on a plain background.
 
-A scene is its six attributes. Its caption says all six and nothing else, so a caption can be read back and scored.
+A scene has six attributes. Its caption states all six and nothing else, so a caption can be parsed and scored.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _CAPTION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class VlmScene:
-    """What is in the picture, before it is drawn. `background` is never `colour`."""
+    """The attributes of a drawn picture. `background` is never `colour`."""
 
     count: int
     size: str
@@ -64,7 +64,7 @@ class VlmScene:
 
     @property
     def caption(self) -> str:
-        """One sentence, such as "two small red circles at the top left on a blue background."."""
+        """A sentence, such as "two small red circles at the top left on a blue background."."""
         plural = next(many for many, one in PLURALS.items() if one == self.shape)
         shape = self.shape if self.count == 1 else plural
         article = _article(self.background)
@@ -75,19 +75,19 @@ class VlmScene:
 
     @property
     def held_out(self) -> bool:
-        """Whether the test VLM was never shown this scene in training. Depends on nothing but the attributes."""
+        """Whether the scene is held out from the training of the test VLM. Depends only on the attributes."""
         digest = hashlib.sha256("|".join(map(str, astuple(self))).encode()).digest()
         return int.from_bytes(digest[:8], "big") < HELD_OUT_SHARE * 2**64
 
 
 def all_scenes() -> tuple[VlmScene, ...]:
-    """Every scene there is, in a fixed order."""
+    """Returns all scenes, in a fixed order."""
     choices = itertools.product(COUNTS, SIZES, COLOURS, SHAPES, PLACES, COLOURS)
     return tuple(VlmScene(*chosen) for chosen in choices if chosen[2] != chosen[5])
 
 
 def read_caption(text: str) -> VlmScene | None:
-    """The scene that a caption tells of, with or without its full stop; None for any other text."""
+    """Parses a caption, with or without its full stop; None for any other text."""
     found = _CAPTION.fullmatch(text.strip())
     if found is None:
         return None
@@ -99,7 +99,7 @@ def read_caption(text: str) -> VlmScene | None:
 
 
 def draw(scene: VlmScene, rng: np.random.Generator, side_px: int = 224) -> Pixels:
-    """The scene as a square picture, a little off its place, in uneven light and with a grain: none equals another."""
+    """Draws a scene as a square picture, with a small offset, uneven light and a grain, so that no two are equal."""
     canvas = np.full((side_px, side_px, 3), COLOURS[scene.background], np.uint8)
     for outline in outlines(scene, rng):
         points = (outline * side_px * 2**_SUB_PIXEL_BITS).round().astype(np.int32)
@@ -108,7 +108,7 @@ def draw(scene: VlmScene, rng: np.random.Generator, side_px: int = 224) -> Pixel
 
 
 def outlines(scene: VlmScene, rng: np.random.Generator) -> list[Points]:
-    """Corners of the scene's shapes, as shares of the picture's side: two side by side, a third above them."""
+    """Returns the corners of the scene's shapes, as shares of the picture's side: two side by side, a third above."""
     half = SIZES[scene.size] * rng.uniform(0.96, 1.04)
     centre = np.array(PLACES[scene.place]) + rng.uniform(-JITTER, JITTER, size=2)
     reach = half + GAP / 2

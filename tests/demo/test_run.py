@@ -13,7 +13,7 @@ from rich.console import Console
 
 from corpus.settings import parse_settings
 from demo.films.films import Truth, build_films, read_truth
-from demo.run import FILMS, SETTINGS, demo_config, film_differences, moved_to
+from demo.run import FILMS_SOURCE, SETTINGS, demo_config, film_differences, with_folder_and_port
 from demo.server import serve
 from pipelines.config import Config
 from pipelines.plan import Selection
@@ -36,11 +36,11 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Truth]:
 
 def films_only(folder: Path, base_url: str) -> Config:
     text = SETTINGS.read_text().replace("127.0.0.1:8642", base_url.removeprefix("http://"))
-    data: dict[str, Any] = moved_to(folder, yaml.safe_load(text))
+    data: dict[str, Any] = with_folder_and_port(folder, yaml.safe_load(text))
     data["engine"] = {"kind": "local", "workers": 1}
-    data["sources"] = {FILMS: data["sources"][FILMS]}
-    data["datasets"] = {name: one for name, one in data["datasets"].items() if one["source"] == FILMS}
-    data["mixtures"] = {FILMS: data["mixtures"][FILMS]}
+    data["sources"] = {FILMS_SOURCE: data["sources"][FILMS_SOURCE]}
+    data["datasets"] = {name: one for name, one in data["datasets"].items() if one["source"] == FILMS_SOURCE}
+    data["mixtures"] = {FILMS_SOURCE: data["mixtures"][FILMS_SOURCE]}
     data["stages"]["caption"]["sources"].pop("laion")
     return parse_settings(data, Config)
 
@@ -63,7 +63,7 @@ def test_a_film_lies_in_several_shards_and_comes_together(done: tuple[Config, Tr
 
     def shards_with(stage: str) -> list[str]:
         """Those in whose table of a stage the documentary is."""
-        tables = sorted((Path(config.workspace) / "tables" / FILMS / stage).glob("*.parquet"))
+        tables = sorted((Path(config.workspace) / "tables" / FILMS_SOURCE / stage).glob("*.parquet"))
         return [path.name for path in tables if truth.films[0].url in pq.read_table(path).column("url").to_pylist()]
 
     assert len(shards_with("clips")) >= 2
@@ -74,4 +74,4 @@ def test_settings_of_the_demo_fit_its_folder(tmp_path: Path) -> None:
     config = demo_config(tmp_path, "ray", SETTINGS)
     assert config.engine.kind == "ray"
     assert config.workspace == f"{tmp_path}/workspace"
-    assert config.sources[FILMS].videos[0] == f"{tmp_path}/world/films"  # type: ignore[union-attr]
+    assert config.sources[FILMS_SOURCE].videos[0] == f"{tmp_path}/world/films"  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from demo.server import Serving, serve, with_signature
+from demo.server import RunningServer, serve, with_signature
 
 BODY = bytes(range(256)) * 200
 STARTED_BY_ANOTHER = """
@@ -38,22 +38,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running(folder: Path) -> Iterator[Serving]:
+def running(folder: Path) -> Iterator[RunningServer]:
     with serve(folder) as server:
         yield server
 
 
 @pytest.fixture
-def server(running: Serving) -> Serving:
+def server(running: RunningServer) -> RunningServer:
     running.reset()
     return running
 
 
-def connect(server: Serving) -> http.client.HTTPConnection:
+def connect(server: RunningServer) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(urlsplit(server.base_url).netloc, timeout=10)
 
 
-def get(server: Serving, path: str) -> tuple[http.client.HTTPResponse, bytes]:
+def get(server: RunningServer, path: str) -> tuple[http.client.HTTPResponse, bytes]:
     connection = connect(server)
     connection.request("GET", path)
     answer = connection.getresponse()
@@ -62,7 +62,7 @@ def get(server: Serving, path: str) -> tuple[http.client.HTTPResponse, bytes]:
     return answer, body
 
 
-def bare(server: Serving, path: str) -> socket.socket:
+def bare(server: RunningServer, path: str) -> socket.socket:
     url = urlsplit(server.base_url)
     connection = socket.create_connection((url.hostname, url.port), timeout=10)
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode())
@@ -77,12 +77,12 @@ def bare(server: Serving, path: str) -> socket.socket:
         "/images/" + quote("a photo é.png"),
     ],
 )
-def test_serves_whole_files(server: Serving, path: str) -> None:
+def test_serves_whole_files(server: RunningServer, path: str) -> None:
     answer, body = get(server, path)
     assert (answer.status, body) == (200, BODY)
 
 
-def test_content_types(server: Serving) -> None:
+def test_content_types(server: RunningServer) -> None:
     assert get(server, "/images/a.jpg")[0].headers["content-type"] == "image/jpeg"
     assert get(server, "/images/" + quote("a photo é.png"))[0].headers["content-type"] == "image/png"
     assert get(server, "/unlabelled/a.jpg")[0].headers["content-type"] == "application/octet-stream"
@@ -91,11 +91,11 @@ def test_content_types(server: Serving) -> None:
 @pytest.mark.parametrize(
     "path", ["/images/none.jpg", "/images/..%2Fsecret.txt", "/nothing/a.jpg", "/status/a.jpg", "/"]
 )
-def test_unknown_paths_are_404(server: Serving, path: str) -> None:
+def test_unknown_paths_are_404(server: RunningServer, path: str) -> None:
     assert get(server, path)[0].status == 404
 
 
-def test_one_connection_serves_many_requests(server: Serving) -> None:
+def test_one_connection_serves_many_requests(server: RunningServer) -> None:
     connection = connect(server)
     for _ in range(3):
         connection.request("GET", "/images/a.jpg")
@@ -105,13 +105,13 @@ def test_one_connection_serves_many_requests(server: Serving) -> None:
 
 
 @pytest.mark.parametrize("code", [403, 404, 410, 429, 500, 503])
-def test_errors_stay(server: Serving, code: int) -> None:
+def test_errors_stay(server: RunningServer, code: int) -> None:
     answers = [get(server, f"/status/{code}/x.jpg")[0] for _ in range(3)]
     assert [answer.status for answer in answers] == [code] * 3
     assert answers[0].headers["retry-after"] == ("1" if code == 429 else None)
 
 
-def test_recovery_is_counted_per_path_until_a_reset(server: Serving) -> None:
+def test_recovery_is_counted_per_path_until_a_reset(server: RunningServer) -> None:
     first = [get(server, "/recovers/429/2/a.jpg")[0] for _ in range(4)]
     assert [answer.status for answer in first] == [429, 429, 200, 200]
     assert first[0].headers["retry-after"] == "1"
@@ -120,7 +120,7 @@ def test_recovery_is_counted_per_path_until_a_reset(server: Serving) -> None:
     assert get(server, "/recovers/429/2/a.jpg")[0].status == 429
 
 
-def test_redirects(server: Serving) -> None:
+def test_redirects(server: RunningServer) -> None:
     def target(path: str) -> str | None:
         answer, _ = get(server, path)
         assert answer.status == 302
@@ -135,7 +135,7 @@ def test_redirects(server: Serving) -> None:
     assert urlsplit(server.inside_url).port != urlsplit(server.base_url).port
 
 
-def test_visits_inside_are_seen(server: Serving) -> None:
+def test_visits_inside_are_seen(server: RunningServer) -> None:
     connection = http.client.HTTPConnection(urlsplit(server.inside_url).netloc, timeout=10)
     connection.request("GET", "/x.jpg")
     assert connection.getresponse().read() == b"a secret"
@@ -143,7 +143,7 @@ def test_visits_inside_are_seen(server: Serving) -> None:
     assert server.requests() == {"inside:/x.jpg": 1}
 
 
-def test_stall_says_nothing(server: Serving) -> None:
+def test_stall_says_nothing(server: RunningServer) -> None:
     with bare(server, "/stall/a.jpg") as connection:
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
@@ -156,13 +156,13 @@ def first_of_body(connection: socket.socket) -> bytes:
     return received.partition(b"\r\n\r\n")[2]
 
 
-def test_drip_begins_with_one_byte(server: Serving) -> None:
+def test_drip_begins_with_one_byte(server: RunningServer) -> None:
     with bare(server, "/drip/a.jpg") as connection:
         assert first_of_body(connection) == BODY[:1]
 
 
 @pytest.mark.parametrize("path", ["/endless/a.jpg", "/declared_huge/a.jpg"])
-def test_bodies_that_do_not_end(server: Serving, path: str) -> None:
+def test_bodies_that_do_not_end(server: RunningServer, path: str) -> None:
     connection = connect(server)
     connection.request("GET", path)
     answer = connection.getresponse()
@@ -171,32 +171,32 @@ def test_bodies_that_do_not_end(server: Serving, path: str) -> None:
     assert get(server, "/images/a.jpg")[1] == BODY  # the server survives the disconnection
 
 
-def test_gzip_bomb_unpacks_to_a_thousand_times_its_size(server: Serving) -> None:
+def test_gzip_bomb_unpacks_to_a_thousand_times_its_size(server: RunningServer) -> None:
     answer, body = get(server, "/gzip_bomb/a.jpg")
     assert answer.headers["content-encoding"] == "gzip"
     unpacked = zlib.decompressobj(wbits=31).decompress(body[:50_000])
     assert len(unpacked) > 900 * 50_000 and len(body) > 1_000_000
 
 
-def test_short_body_breaks_its_promise(server: Serving) -> None:
+def test_short_body_breaks_its_promise(server: RunningServer) -> None:
     with pytest.raises(http.client.IncompleteRead) as broken:
         get(server, "/short/a.jpg")
     assert broken.value.partial == BODY[: len(BODY) // 2]
 
 
 @pytest.mark.parametrize("when", ["first", "midway"])
-def test_reset_is_a_reset(server: Serving, when: str) -> None:
+def test_reset_is_a_reset(server: RunningServer, when: str) -> None:
     with pytest.raises(ConnectionResetError):
         get(server, f"/reset/{when}/a.jpg")
 
 
-def test_bodies_that_are_no_images(server: Serving) -> None:
+def test_bodies_that_are_no_images(server: RunningServer) -> None:
     answer, body = get(server, "/html/a.jpg")
     assert answer.headers["content-type"] == "image/jpeg" and body.startswith(b"<!doctype html>")
     assert get(server, "/empty/a.jpg")[1] == b""
 
 
-def test_opt_out_headers(server: Serving) -> None:
+def test_opt_out_headers(server: RunningServer) -> None:
     assert get(server, "/robots/noai%2C%20noimageai/a.jpg")[0].headers["x-robots-tag"] == "noai, noimageai"
 
 
@@ -215,21 +215,21 @@ def test_dies_with_the_process_that_started_it(folder: Path) -> None:
     command = [sys.executable, "-c", STARTED_BY_ANOTHER, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
-        server = Serving(starter.stdout.readline().strip(), "")
+        server = RunningServer(starter.stdout.readline().strip(), "")
         with bare(server, "/drip/a.jpg") as waiting:
             first_of_body(waiting)
             os.kill(starter.pid, signal.SIGKILL)
             assert waiting.recv(1) == b""  # closed by the server's own end
 
 
-def test_port_in_use_is_an_error(folder: Path, server: Serving) -> None:
+def test_port_in_use_is_an_error(folder: Path, server: RunningServer) -> None:
     port = urlsplit(server.base_url).port
     assert port is not None
     with pytest.raises(OSError, match=f"did not start on port {port}"), serve(folder, port):
         pass
 
 
-def test_a_signed_url_is_served_only_as_it_is_written(server: Serving) -> None:
+def test_a_signed_url_is_served_only_as_it_is_written(server: RunningServer) -> None:
     target = with_signature("/signed/as%20written%2C%7E/a.jpg?Credential=a%2Fb&x=%7e")
     assert get(server, target)[1] == BODY
     for other in (

@@ -16,7 +16,7 @@ from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.schema import Status
 from corpus.stage import ROWS
 from corpus.workspace import Workspace
-from demo.server import Serving, serve
+from demo.server import RunningServer, serve
 from pipelines.download.images import DownloadSettings, open_download
 from tests.helpers.small_worlds import picture
 
@@ -38,7 +38,7 @@ def rotated(seed: int) -> bytes:
 class Site:
     """A served folder, and the images in it by name."""
 
-    serving: Serving
+    serving: RunningServer
     images: dict[str, bytes]
 
     def urls(self, paths: Sequence[str]) -> list[str]:

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.schema import table_schema
-from demo.films.films import Film, Truth
+from demo.films.films import Film, FilmsTruth
 from demo.films.frame_numbers import with_number
-from demo.films.shots import HEIGHT, TRANSITION_FRAMES, WIDTH, gallery
+from demo.films.render import HEIGHT, TRANSITION_FRAMES, WIDTH, gallery
 from demo.images.drawing import encode
 from video.schema import GROUPS_SCHEMA
 
@@ -22,7 +22,7 @@ FRAMES = 4
 Row = dict[str, Any]
 
 
-def right_rows(truth: Truth) -> list[Row]:
+def right_rows(truth: FilmsTruth) -> list[Row]:
     """Rows as after grouping."""
     rows = [row for film in truth.films for row in (_described(film) if film.parts else _found(film))]
     return rows + [{"url": url, "status": "failed", "reason": reasons[0]} for url, reasons in truth.refused.items()]
@@ -33,7 +33,7 @@ def as_table(rows: Iterable[Row]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=table_schema(GROUPS_SCHEMA))
 
 
-def samples_of(truth: Truth, rows: Iterable[Row]) -> list[dict[str, Any]]:
+def samples_of(truth: FilmsTruth, rows: Iterable[Row]) -> list[dict[str, Any]]:
     """A sample of text -> clip for each row that is kept, with the next clip of its film as a negative."""
     kept = [row for row in rows if row["status"] == "kept"]
     samples = []
@@ -64,7 +64,7 @@ def samples_of(truth: Truth, rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def write_corpus(
-    folder: Path, truth: Truth, samples: Iterable[dict[str, Any]], mp4: dict[str, bytes] | None = None
+    folder: Path, truth: FilmsTruth, samples: Iterable[dict[str, Any]], mp4: dict[str, bytes] | None = None
 ) -> None:
     """One tar of samples; `mp4` are more members, by name."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import yaml
 from rich.console import Console
 
 from corpus.settings import parse_settings
-from demo.server import Serving
+from demo.server import RunningServer
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.runner import RunResult, run
@@ -27,7 +27,7 @@ class Web:
     """A world that is being served."""
 
     folder: Path
-    serving: Serving
+    serving: RunningServer
     parts: tuple[str, ...]
     truth: Path
 

@@ -21,7 +21,7 @@ from corpus.execution import MapJob, ShardTask
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import TableKey, Workspace
 from demo.checks.images import compare
-from demo.run import ends
+from demo.run import row_outcomes
 from pipelines.config import Config
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
@@ -48,7 +48,7 @@ def copy(undisturbed: Path, home: Path) -> Path:
 
 def test_what_is_planted_is_found_and_nothing_else_is_removed(web: Web, undisturbed: Path) -> None:
     config = parse_settings(web.settings(undisturbed), Config)
-    assert compare(web.truth, ends(config)) == []
+    assert compare(web.truth, row_outcomes(config)) == []
     found = verify(str(undisturbed / "corpus"))
     assert found.faults == []
     assert found.samples > 100

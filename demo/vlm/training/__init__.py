@@ -1,1 +1,1 @@
-"""The script that trains the test VLM."""
+"""Trains the test VLM."""

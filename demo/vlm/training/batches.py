@@ -1,4 +1,4 @@
-"""What the test VLM is trained on: pictures as its vision tower takes them, and turns of a conversation about them."""
+"""Makes the training batches of the test VLM: patches of pictures, and conversations about them as tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Encode = Callable[[str], list[int]]
 GRID = SIDE_PX // PATCH_PX  # patches along a side
 VISUAL_TOKENS = (GRID // MERGE) ** 2
 _TOKENS_PER_BATCH = 4000
-_MOST_ROWS = 48
+_MAX_ROWS = 48
 
 # Long and short, with and without a hint: the caption must not depend on them.
 PROMPTS = (
@@ -43,7 +43,7 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that differ in their pictures and words, and agree in the place of every picture and of the answer."""
+    """A batch. Its rows have the same length and the same positions of pictures and answers."""
 
     scenes_of_rows: list[list[VlmScene]]  # what each row's pictures show
     ids: Ids  # (rows, length): prompt, answer, padding
@@ -53,17 +53,17 @@ class Batch:
 
     @property
     def scenes(self) -> list[VlmScene]:
-        """What the pictures show, in the order in which they come in `ids`."""
+        """The scenes of the pictures, in the order of `ids`."""
         return [scene for scenes in self.scenes_of_rows for scene in scenes]
 
     @property
     def answers(self) -> Ids:
-        """(rows, longest answer)"""
+        """The tokens of the answers: (rows, longest answer)."""
         return self.ids[:, self.answer_at :]
 
 
 def patchify(pictures: Sequence[Pixels]) -> NDArray[np.float32]:
-    """What Qwen2-VL's image processor makes of pictures of SIDE_PX × SIDE_PX.
+    """Computes the patches of Qwen2-VL's image processor for pictures of SIDE_PX × SIDE_PX.
 
     (pictures × GRID², 3 × FRAMES × PATCH_PX²): patches in the order in which the vision tower merges them.
     """
@@ -74,8 +74,8 @@ def patchify(pictures: Sequence[Pixels]) -> NDArray[np.float32]:
     return np.repeat(blocks, FRAMES, axis=2).reshape(len(blocks), -1).astype(np.float32, copy=False)
 
 
-def seen(scene: VlmScene, rng: np.random.Generator) -> Pixels:
-    """The scene as it may reach the model: drawn at its size or brought to it, sometimes out of a JPEG."""
+def input_picture(scene: VlmScene, rng: np.random.Generator) -> Pixels:
+    """Draws a scene at the model's size, or draws it larger and scales it, sometimes through a JPEG."""
     if rng.random() < 0.4:
         return draw(scene, rng, SIDE_PX)
     picture = draw(scene, rng, 2 * SIDE_PX)
@@ -88,28 +88,28 @@ def seen(scene: VlmScene, rng: np.random.Generator) -> Pixels:
 
 
 def answer(scenes: Iterable[VlmScene]) -> str:
-    """What the model is to say of pictures: the caption of one; of several, in order, with one full stop at the end."""
+    """Returns the expected answer: the caption of one picture; of several, in order, with one full stop at the end."""
     return JOINT.join(scene.caption.removesuffix(".") for scene in scenes) + "."
 
 
-class Turns:
-    """Makes batches. `encode` turns a text into tokens."""
+class BatchMaker:
+    """The maker of batches. `encode` turns a text into tokens."""
 
     def __init__(self, encode: Encode, scenes: Sequence[VlmScene], rng: np.random.Generator) -> None:
         self._encode, self._scenes, self._rng = encode, scenes, rng
         self._prompts = [encode(prompt) for prompt in PROMPTS]
 
     def batch(self, pictures: int = 1) -> Batch:
-        """A batch at random, on prompts of one length."""
+        """Returns a random batch, with prompts of one length."""
         before, after = self._around(self._lengths())
         length = len(before[0]) + len(after[0]) + (VISUAL_TOKENS + 20) * pictures
-        rows = int(np.clip(_TOKENS_PER_BATCH // length, 8, _MOST_ROWS))
+        rows = int(np.clip(_TOKENS_PER_BATCH // length, 8, _MAX_ROWS))
         chosen = self._rng.integers(len(self._scenes), size=(rows, pictures))
         scenes_of_rows = [[self._scenes[index] for index in row] for row in chosen]
-        return self.about(scenes_of_rows, before[:rows], after[:rows])
+        return self.batch_of(scenes_of_rows, before[:rows], after[:rows])
 
-    def about(self, scenes_of_rows: list[list[VlmScene]], before: list[list[int]], after: list[list[int]]) -> Batch:
-        """A batch about given scenes; `before` and `after` are the tokens around the pictures, each of one length."""
+    def batch_of(self, scenes_of_rows: list[list[VlmScene]], before: list[list[int]], after: list[list[int]]) -> Batch:
+        """Returns a batch of these scenes; `before`, `after`: tokens around the pictures, each of one length."""
         images = [SPECIAL_IDS["<|vision_start|>"], *[SPECIAL_IDS["<|image_pad|>"]] * VISUAL_TOKENS]
         images = [*images, SPECIAL_IDS["<|vision_end|>"]] * len(scenes_of_rows[0])
         opening = self._encode("<|im_end|>\n<|im_start|>assistant\n")
@@ -123,9 +123,9 @@ class Turns:
         ids = np.array(rows, np.int64)
         return Batch(scenes_of_rows, ids, positions(ids[0]), ids.shape[1] - longest, padding)
 
-    def plain(self, scenes_of_rows: list[list[VlmScene]], prompt: str) -> Batch:
-        """A batch about given scenes in which every row has this prompt after its pictures, and nothing else."""
-        return self.about(
+    def batch_with_prompt(self, scenes_of_rows: list[list[VlmScene]], prompt: str) -> Batch:
+        """Returns a batch of these scenes with this prompt after the pictures of each row."""
+        return self.batch_of(
             scenes_of_rows, [self._user()] * len(scenes_of_rows), [self._encode(prompt)] * len(scenes_of_rows)
         )
 
@@ -133,14 +133,14 @@ class Turns:
         return self._encode("<|im_start|>user\n")
 
     def _lengths(self) -> tuple[int, int]:
-        """Tokens of text before and after the pictures: mostly few, seldom hundreds."""
+        """Draws the number of tokens before and after the pictures: mostly few, rarely hundreds."""
         before = int(self._rng.integers(1, 30)) if self._rng.random() < 0.25 else 0
         longest = self._rng.choice([4, 30, 90, 250], p=[0.15, 0.55, 0.22, 0.08])
         return before, int(self._rng.integers(0, longest))
 
     def _around(self, lengths: tuple[int, int]) -> tuple[list[list[int]], list[list[int]]]:
-        """Tokens before and after the pictures of each row: one prompt for all, or as many texts as rows."""
-        rng, rows = self._rng, range(_MOST_ROWS)
+        """Returns the tokens before and after the pictures of each row: one prompt for all, or a text for each."""
+        rng, rows = self._rng, range(_MAX_ROWS)
         if rng.random() < 0.4:
             prompt = self._prompts[int(rng.integers(len(self._prompts)))]
             return [self._user()] * len(rows), [prompt] * len(rows)
@@ -154,7 +154,7 @@ class Turns:
         return before, [self._text(last) for _ in rows]
 
     def _text(self, length: int) -> list[int]:
-        """So many tokens of prompts, captions of other scenes, and noise."""
+        """Returns `length` tokens of prompts, captions of other scenes, and noise."""
         rng, tokens = self._rng, list[int]()
         while len(tokens) < length:
             kind = rng.random()
@@ -169,9 +169,9 @@ class Turns:
 
 
 def positions(ids: Ids) -> Ids:
-    """Rotary positions of one row: text counts up, a picture's tokens share a time and count their row and column.
+    """Computes the rotary positions of a row: text counts up, a picture's tokens share a time and have row and column.
 
-    (3, length), as `Qwen2VLModel.get_rope_index` gives them for pictures of SIDE_PX × SIDE_PX.
+    (3, length), as `Qwen2VLModel.get_rope_index` computes them for pictures of SIDE_PX × SIDE_PX.
     """
     side = GRID // MERGE
     rows, columns = np.divmod(np.arange(VISUAL_TOKENS), side)
@@ -203,7 +203,7 @@ def batch_vision_attention(model: Any) -> None:
         mixed = torch.nn.functional.scaled_dot_product_attention(*parts)
         return self.proj(mixed.transpose(1, 2).reshape(count, -1))
 
-    patches = torch.from_numpy(patchify([seen(scene, np.random.default_rng(0)) for scene in all_scenes()[:2]]))
+    patches = torch.from_numpy(patchify([input_picture(scene, np.random.default_rng(0)) for scene in all_scenes()[:2]]))
     grids = torch.tensor([[1, GRID, GRID]] * 2)
     with torch.no_grad():
         reference = model.model.visual(patches, grid_thw=grids).pooler_output
@@ -212,13 +212,13 @@ def batch_vision_attention(model: Any) -> None:
     assert torch.allclose(ours, reference, atol=1e-4), "the vision tower sees otherwise with batched attention"
 
 
-def check_forms(model: Any, turns: Turns, tokenizer: Any, folder: Path) -> None:
-    """Raise AssertionError where this script's quick ways give other than transformers' own."""
+def check_forms(model: Any, turns: BatchMaker, tokenizer: Any, folder: Path) -> None:
+    """Raises AssertionError where this script's quick ways give other than transformers' own."""
     import torch
     from transformers import AutoImageProcessor
 
     scenes = all_scenes()[:2]
-    batch = turns.plain([[*scenes]], "Hello")
+    batch = turns.batch_with_prompt([[*scenes]], "Hello")
     parts = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "Hello"}]
     messages = [{"role": "user", "content": parts}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -229,6 +229,6 @@ def check_forms(model: Any, turns: Turns, tokenizer: Any, folder: Path) -> None:
     grids = torch.tensor([[1, GRID, GRID]] * 2)
     reference = model.model.get_rope_index(ids, kinds, image_grid_thw=grids)[0]
     assert (reference[:, 0].numpy() == positions(batch.ids[0])).all(), "rotary positions differ"
-    picture = seen(scenes[0], np.random.default_rng(0))
+    picture = input_picture(scenes[0], np.random.default_rng(0))
     made = AutoImageProcessor.from_pretrained(folder)([picture], return_tensors="np")["pixel_values"]
     assert np.abs(made - patchify([picture])).max() < 1e-4, "the image processor makes other patches"

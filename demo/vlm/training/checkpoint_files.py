@@ -1,6 +1,6 @@
-"""What lies beside the test VLM's weights: its configuration, tokenizer, chat template and image processor.
+"""Writes the files beside the weights of the test VLM: configuration, tokenizer, chat template, image processor.
 
-All in the forms of Qwen2-VL, as transformers and vLLM read them.
+They have the forms of Qwen2-VL, as transformers and vLLM read them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CHAT_TEMPLATE = (
 
 
 def model_config() -> dict[str, Any]:
-    """Of `Qwen2VLForConditionalGeneration`: 2.2 million weights."""
+    """Returns the configuration of a `Qwen2VLForConditionalGeneration` with 2.2 million weights."""
     return {
         "architectures": ["Qwen2VLForConditionalGeneration"],
         "model_type": "qwen2_vl",
@@ -93,7 +93,7 @@ def model_config() -> dict[str, Any]:
 
 
 def tokenizer_json() -> dict[str, Any]:
-    """A byte-level BPE without merges: a word of the vocabulary is one token, any other text is its bytes."""
+    """Returns a byte-level BPE without merges: a word of the vocabulary is one token, other text is its bytes."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     words = sorted({*_caption_words(), *PROMPT_WORDS.split()})
@@ -118,7 +118,7 @@ def tokenizer_json() -> dict[str, Any]:
 
 
 def write(folder: Path) -> None:
-    """Write everything but the weights."""
+    """Writes all files except for the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     image_processor = {
         "image_processor_type": "Qwen2VLImageProcessor",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from corpus.image.pixel_budget import decode_to_budget
-from demo.checks.clip_samples import Made, compare_samples
-from demo.films.films import FEATURE, Truth
+from demo.checks.clip_samples import ExpectedSamples, compare_samples
+from demo.films.films import FEATURE, FilmsTruth
 from recaption.dummy import BUDGET, MODEL, dummy_caption
 from tests.helpers.cases import cases
 from tests.helpers.film_results import FRAMES, Row, as_table, jpeg, right_rows, samples_of, write_corpus
@@ -19,15 +19,15 @@ from video.transcode.cut import cut_many
 Samples = list[dict[str, Any]]
 
 
-def compared(folder: Path, truth: Truth, change: Callable[[Samples], Any], **more: Any) -> list[str]:
+def compared(folder: Path, truth: FilmsTruth, change: Callable[[Samples], Any], **more: Any) -> list[str]:
     rows = right_rows(truth)
     samples = samples_of(truth, rows)
     change(samples)
     write_corpus(folder / "films", truth, samples, **more)
-    return compare_samples(truth, {"films": Made(as_table(rows), grouped=True)}, folder)
+    return compare_samples(truth, {"films": ExpectedSamples(as_table(rows), grouped=True)}, folder)
 
 
-def test_what_is_right_raises_nothing(film_truth: Truth, tmp_path: Path) -> None:
+def test_what_is_right_raises_nothing(film_truth: FilmsTruth, tmp_path: Path) -> None:
     assert compared(tmp_path, film_truth, lambda samples: None) == []
 
 
@@ -118,12 +118,14 @@ def asked_of_another(samples: Samples) -> None:
         (asked_of_another, "is not asked about"),
     ],
 )
-def test_what_is_wrong_is_said(film_truth: Truth, tmp_path: Path, change: Callable[[Samples], Any], said: str) -> None:
+def test_what_is_wrong_is_said(
+    film_truth: FilmsTruth, tmp_path: Path, change: Callable[[Samples], Any], said: str
+) -> None:
     lines = compared(tmp_path, film_truth, change)
     assert any(said in line for line in lines), lines
 
 
-def described(truth: Truth) -> Callable[[Samples], None]:
+def described(truth: FilmsTruth) -> Callable[[Samples], None]:
     """Samples of the feature say what can be measured in their frames."""
     film = truth.films[1]
 
@@ -138,7 +140,7 @@ def described(truth: Truth) -> Callable[[Samples], None]:
     return write
 
 
-def test_captions_are_those_of_the_frames_that_are_shown(film_truth: Truth, tmp_path: Path) -> None:
+def test_captions_are_those_of_the_frames_that_are_shown(film_truth: FilmsTruth, tmp_path: Path) -> None:
     assert compared(tmp_path, film_truth, described(film_truth)) == []
 
     def exchange(samples: Samples) -> None:
@@ -150,7 +152,9 @@ def test_captions_are_those_of_the_frames_that_are_shown(film_truth: Truth, tmp_
 
 
 @pytest.mark.parametrize("late_frames", [0, 1])
-def test_an_mp4_has_all_frames_of_its_clip_and_no_other(film_truth: Truth, tmp_path: Path, late_frames: int) -> None:
+def test_an_mp4_has_all_frames_of_its_clip_and_no_other(
+    film_truth: FilmsTruth, tmp_path: Path, late_frames: int
+) -> None:
     film = film_truth.films[1]
     rows = right_rows(film_truth)
     row = next(row for row in rows if row["video"] == FEATURE and row["start_s"] > 0)
@@ -160,15 +164,15 @@ def test_an_mp4_has_all_frames_of_its_clip_and_no_other(film_truth: Truth, tmp_p
     sample["positive"]["media"].append("positive.mp4")
     sample["negatives"] = []
     write_corpus(tmp_path / "films", film_truth, [sample], {"positive.mp4": clip.data})
-    lines = compare_samples(film_truth, {"films": Made(as_table([row]), grouped=True)}, tmp_path)
+    lines = compare_samples(film_truth, {"films": ExpectedSamples(as_table([row]), grouped=True)}, tmp_path)
     assert [line for line in lines if "its mp4 has frames" in line] == lines
     assert bool(lines) == bool(late_frames)
 
 
-def film_path(truth: Truth) -> Path:
+def film_path(truth: FilmsTruth) -> Path:
     """Where the feature lies that the truth has a URL of."""
     return Path(truth.films[0].url).parents[1] / "www" / FEATURE
 
 
-def test_samples_have_as_many_frames_as_they_say(film_truth: Truth) -> None:
+def test_samples_have_as_many_frames_as_they_say(film_truth: FilmsTruth) -> None:
     assert all(len(row["frame_times_s"]) == FRAMES for row in right_rows(film_truth) if row.get("frame_times_s"))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from demo.checks.clips import border_f1, compare_clips
-from demo.films.films import FEATURE, Truth
+from demo.films.films import FEATURE, FilmsTruth
 from tests.helpers.film_results import Row, as_table, right_rows
 
 
 @pytest.fixture
-def rows(film_truth: Truth) -> list[Row]:
+def rows(film_truth: FilmsTruth) -> list[Row]:
     return right_rows(film_truth)
 
 
@@ -25,12 +25,12 @@ def feature_clip(rows: list[Row], place: int) -> Row:
     return at(rows, FEATURE, place)
 
 
-def test_what_is_right_raises_nothing(film_truth: Truth, rows: list[Row]) -> None:
+def test_what_is_right_raises_nothing(film_truth: FilmsTruth, rows: list[Row]) -> None:
     assert compare_clips(film_truth, as_table(rows)) == []
     assert compare_clips(film_truth, as_table(rows[::-1])) == []
 
 
-def test_a_frame_too_far_is_no_cut(film_truth: Truth, rows: list[Row]) -> None:
+def test_a_frame_too_far_is_no_cut(film_truth: FilmsTruth, rows: list[Row]) -> None:
     film = film_truth.films[1]
     first, second = feature_clip(rows, 0), feature_clip(rows, 1)
     late = film.times_s[film.hard_cuts[0] + 1]
@@ -98,19 +98,19 @@ def all_of_a_scene_stand_aside(rows: list[Row]) -> None:
     ],
 )
 def test_what_is_wrong_is_said(
-    film_truth: Truth, rows: list[Row], change: Callable[[list[Row]], None], said: str
+    film_truth: FilmsTruth, rows: list[Row], change: Callable[[list[Row]], None], said: str
 ) -> None:
     change(rows)
     lines = compare_clips(film_truth, as_table(rows))
     assert any(said in line for line in lines), lines
 
 
-def test_clips_that_nobody_described_are_said(film_truth: Truth, rows: list[Row]) -> None:
+def test_clips_that_nobody_described_are_said(film_truth: FilmsTruth, rows: list[Row]) -> None:
     rows.append({**at(rows, "documentary.mp4", 0), "start_s": 70.0, "end_s": 75.0})
     assert any("nobody described 70 to 75 s" in line for line in compare_clips(film_truth, as_table(rows)))
 
 
-def test_what_is_no_video_must_be_refused_with_its_reason(film_truth: Truth, rows: list[Row]) -> None:
+def test_what_is_no_video_must_be_refused_with_its_reason(film_truth: FilmsTruth, rows: list[Row]) -> None:
     url = next(iter(film_truth.refused))
     for change in ([{"reason": "no_video"}], [{"status": "kept"}], []):
         changed = [row for row in rows if row["url"] != url]
@@ -119,6 +119,6 @@ def test_what_is_no_video_must_be_refused_with_its_reason(film_truth: Truth, row
         assert line.startswith(f"{url}: one row that failed (truncated) was to be expected")
 
 
-def test_other_videos_are_said(film_truth: Truth, rows: list[Row]) -> None:
+def test_other_videos_are_said(film_truth: FilmsTruth, rows: list[Row]) -> None:
     rows.append({"url": "elsewhere.mp4", "status": "failed", "reason": "broken"})
     assert compare_clips(film_truth, as_table(rows)) == ["elsewhere.mp4: no such video should be here"]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from demo.checks.images import compare, trespasses
+from demo.checks.images import compare, forbidden_requests
 from demo.images.world import TRUTH
 
 End = tuple[str, str, str]  # url, status, reason
@@ -118,5 +118,5 @@ def test_rows_too_many_are_said(truth: Path, url: str) -> None:
 
 
 def test_visits_inside_are_trespasses() -> None:
-    assert trespasses({"/images/a.jpg": 1, "/elsewhere/inside/a.jpg": 2}) == []
-    assert trespasses({"/images/a.jpg": 1, "inside:/a.jpg": 2}) == ["inside:/a.jpg: asked for 2 times"]
+    assert forbidden_requests({"/images/a.jpg": 1, "/elsewhere/inside/a.jpg": 2}) == []
+    assert forbidden_requests({"/images/a.jpg": 1, "inside:/a.jpg": 2}) == ["inside:/a.jpg: asked for 2 times"]

@@ -12,10 +12,10 @@ import yaml
 from rich.console import Console
 
 from corpus.settings import parse_settings
-from demo.checks.pairs import crowded
+from demo.checks.pairs import crowded_batches
 from demo.pairs.sets import build_sets
 from demo.pairs.truth import Pair, SetsTruth, Side, read_sets_truth
-from demo.run import SETTINGS, moved_to, set_differences
+from demo.run import SETTINGS, set_differences, with_folder_and_port
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
@@ -39,7 +39,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The demo's settings with nothing but its sets, and a run with them."""
     folder = tmp_path_factory.mktemp("demo")
     truth = read_sets_truth(build_sets(folder / "world"))
-    data: dict[str, Any] = moved_to(folder, yaml.safe_load(SETTINGS.read_text(encoding="utf-8")))
+    data: dict[str, Any] = with_folder_and_port(folder, yaml.safe_load(SETTINGS.read_text(encoding="utf-8")))
     data["engine"] = {"kind": "local", "workers": 1}
     data["sources"] = {name: one for name, one in data["sources"].items() if name in truth.sets}
     data["datasets"] = {name: one for name, one in data["datasets"].items() if one["source"] in truth.sets}
@@ -138,8 +138,8 @@ def test_a_drawn_negative_of_the_same_label_is_found(done: Done) -> None:
 
 def test_batches_with_too_many_of_a_label_are_found(done: Done) -> None:
     even = ["dog", "cat"] * 8
-    assert list(crowded(even, 4)) == []
-    assert list(crowded(sorted(even), 8)) == [
+    assert list(crowded_batches(even, 4)) == []
+    assert list(crowded_batches(sorted(even), 8)) == [
         "batch 0 has 'cat' 8 times, 5 at most",
         "batch 1 has 'dog' 8 times, 5 at most",
     ]

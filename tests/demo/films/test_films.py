@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from demo.films.films import DOCUMENTARY, FEATURE, Film, Truth, build_films
+from demo.films.films import DOCUMENTARY, FEATURE, Film, FilmsTruth, build_films
 from demo.films.frame_numbers import number_on
-from demo.films.shots import BLACK, gallery
+from demo.films.render import BLACK, gallery
 from video.budget import VideoError
 from video.probe import probe
 
 
 @pytest.fixture(scope="module")
-def seen(film_world: Path, film_truth: Truth) -> dict[str, tuple[list[float], list[int], np.ndarray]]:
+def seen(film_world: Path, film_truth: FilmsTruth) -> dict[str, tuple[list[float], list[int], np.ndarray]]:
     """Of each film the times, the numbers and small grey pictures of all its frames."""
     return {film.name: build_clip(film_path(film_world, film)) for film in film_truth.films}
 
@@ -40,7 +40,7 @@ def build_clip(path: Path) -> tuple[list[float], list[int], np.ndarray]:
     return times, numbers, np.array(pictures, np.int16)
 
 
-def test_every_frame_is_there_at_its_time_with_its_number(film_truth: Truth, seen: dict) -> None:
+def test_every_frame_is_there_at_its_time_with_its_number(film_truth: FilmsTruth, seen: dict) -> None:
     for film in film_truth.films:
         times, numbers, _ = seen[film.name]
         assert times == film.times_s
@@ -52,7 +52,7 @@ def test_every_frame_is_there_at_its_time_with_its_number(film_truth: Truth, see
     assert not first & second
 
 
-def test_pictures_jump_at_hard_cuts_only(film_truth: Truth, seen: dict) -> None:
+def test_pictures_jump_at_hard_cuts_only(film_truth: FilmsTruth, seen: dict) -> None:
     for film in film_truth.films:
         pictures = seen[film.name][2]
         jumps = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2))
@@ -65,7 +65,7 @@ def test_pictures_jump_at_hard_cuts_only(film_truth: Truth, seen: dict) -> None:
         assert (jumps > 8).sum() == (4 if film.name == FEATURE else 0)  # the flash goes up, and down again
 
 
-def test_the_feature_has_all_that_is_hard_about_films(film_world: Path, film_truth: Truth, seen: dict) -> None:
+def test_the_feature_has_all_that_is_hard_about_films(film_world: Path, film_truth: FilmsTruth, seen: dict) -> None:
     (film,) = [film for film in film_truth.films if film.name == FEATURE]
     assert not film.parts
     said = probe(film_path(film_world, film))
@@ -86,7 +86,7 @@ def test_the_feature_has_all_that_is_hard_about_films(film_world: Path, film_tru
     assert pictures[(start + end) // 2].mean() < 15  # the fade
 
 
-def test_the_documentary_is_described_as_it_is(film_world: Path, film_truth: Truth) -> None:
+def test_the_documentary_is_described_as_it_is(film_world: Path, film_truth: FilmsTruth) -> None:
     (film,) = [film for film in film_truth.films if film.name == DOCUMENTARY]
     assert not film.transitions and not probe(film_path(film_world, film)).variable_rate
     assert 370 < film.times_s[-1] < 390
@@ -108,7 +108,7 @@ def test_the_documentary_is_described_as_it_is(film_world: Path, film_truth: Tru
     assert film.parts[-1].end_s > film.times_s[-1] + 3
 
 
-def test_annotations_say_what_the_truth_says(film_world: Path, film_truth: Truth) -> None:
+def test_annotations_say_what_the_truth_says(film_world: Path, film_truth: FilmsTruth) -> None:
     lines = [json.loads(line) for line in (film_world / "films" / "annotations.jsonl").read_text().splitlines()]
     film = film_truth.films[0]
     said: dict[tuple[float, float], dict[str, str]] = {}
@@ -122,7 +122,7 @@ def test_annotations_say_what_the_truth_says(film_world: Path, film_truth: Truth
     assert not said
 
 
-def test_what_is_no_video_gets_its_reason(film_truth: Truth) -> None:
+def test_what_is_no_video_gets_its_reason(film_truth: FilmsTruth) -> None:
     local = {path: reasons for path, reasons in film_truth.refused.items() if "://" not in path}
     assert len(local) == 3 and len(film_truth.refused) == 5
     for path, reasons in local.items():

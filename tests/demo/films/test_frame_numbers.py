@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from demo.films.frame_numbers import LARGEST, number_on, with_number
-from demo.films.shots import HEIGHT, WIDTH, gallery
+from demo.films.render import HEIGHT, WIDTH, gallery
 from tests.helpers.cases import cases
 
 NUMBERS = (0, 1, 2, 4095, 20_000, 43_690, LARGEST)

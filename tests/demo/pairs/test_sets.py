@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.schema import Status
-from demo.images.drawing import distances, looks
+from demo.images.drawing import distances, perceptual_bits
 from demo.images.world import FAR
 from demo.pairs.builders import CLASSES
 from demo.pairs.sets import build_sets
@@ -61,10 +61,10 @@ def test_pictures_are_unlike_each_other_but_for_the_copy(home: Path, truth: Sets
     files |= {str(path.relative_to(loose)): path.read_bytes() for path in loose.rglob("*.jpg")}
     assert kinds == {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
     assert len(files) == 62 and "images/gone.jpg" not in files
-    copy = looks(decoded(files.pop("images/copy.jpg")))
+    copy = perceptual_bits(decoded(files.pop("images/copy.jpg")))
     assert not files.pop("images/broken.jpg").endswith(b"\xff\xd9")
     assert all(truth.name_of(data) == name for name, data in files.items())
-    seen = {name: looks(decoded(data)) for name, data in files.items()}
+    seen = {name: perceptual_bits(decoded(data)) for name, data in files.items()}
     near = [name for name, bits in seen.items() if max(distances(bits, copy)) <= 4]
     assert near == ["images/003.jpg"]
     for name, bits in seen.items():

@@ -21,7 +21,7 @@ from corpus.settings import SettingsError, parse_settings
 from corpus.stage import ROWS
 from corpus.tars import index_tar
 from corpus.workspace import Workspace
-from demo.server import Serving, serve
+from demo.server import RunningServer, serve
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.download.videos import DownloadVideos, VideoDownloadSettings
 from pipelines.fetch import fetcher as fetch_run
@@ -34,7 +34,7 @@ LARGE_BYTES = 30 * MIB
 
 @dataclass(frozen=True)
 class VideoSite:
-    serving: Serving
+    serving: RunningServer
     www: Path
     real: bytes  # a small real video
     large: bytes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.films.films import Truth, build_films, read_truth
+from demo.films.films import FilmsTruth, build_films, read_films_truth
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,6 @@ def film_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def film_truth(film_world: Path) -> Truth:
+def film_truth(film_world: Path) -> FilmsTruth:
     """What is true of them."""
-    return read_truth(film_world / "films.json")
+    return read_films_truth(film_world / "films.json")

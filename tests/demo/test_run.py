@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from corpus.settings import parse_settings
-from demo.films.films import Truth, build_films, read_truth
+from demo.films.films import FilmsTruth, build_films, read_films_truth
 from demo.run import FILMS_SOURCE, SETTINGS, demo_config, film_differences, with_folder_and_port
 from demo.server import serve
 from pipelines.config import Config
@@ -23,11 +23,11 @@ QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Truth]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, FilmsTruth]:
     """The demo's settings without its images, and a run with them."""
     folder = tmp_path_factory.mktemp("demo")
     with serve(folder / "world") as serving:
-        truth = read_truth(build_films(folder / "world", serving.base_url))
+        truth = read_films_truth(build_films(folder / "world", serving.base_url))
         config = films_only(folder, serving.base_url)
         result = run(config, Selection(), QUIET)
     assert not result.failed
@@ -45,20 +45,20 @@ def films_only(folder: Path, base_url: str) -> Config:
     return parse_settings(data, Config)
 
 
-def test_films_come_out_as_planted(done: tuple[Config, Truth]) -> None:
+def test_films_come_out_as_planted(done: tuple[Config, FilmsTruth]) -> None:
     config, truth = done
     assert film_differences(truth, config) == []
 
 
-def test_words_that_are_not_those_of_the_truth_are_found(done: tuple[Config, Truth]) -> None:
+def test_words_that_are_not_those_of_the_truth_are_found(done: tuple[Config, FilmsTruth]) -> None:
     config, truth = done
     film = truth.films[0]
     parts = [replace(part, text=film.parts[4].text) if part is film.parts[3] else part for part in film.parts]
     lines = film_differences(replace(truth, films=[replace(film, parts=parts), *truth.films[1:]]), config)
-    assert any(film.parts[3].text in line and "is not said of frames" in line for line in lines)
+    assert any(film.parts[3].text in line and "is no text of frames" in line for line in lines)
 
 
-def test_a_film_lies_in_several_shards_and_comes_together(done: tuple[Config, Truth]) -> None:
+def test_a_film_lies_in_several_shards_and_comes_together(done: tuple[Config, FilmsTruth]) -> None:
     config, truth = done
 
     def shards_with(stage: str) -> list[str]:

@@ -100,7 +100,7 @@ def asked_of_another(samples: Samples) -> None:
 @cases(
     "change, said",
     [
-        (of_another_part, "is not said of frames"),
+        (of_another_part, "is no text of frames"),
         (another_source, "but it shows documentary.mp4"),
         (other_frames, "are those of none of its clips"),
         (backwards, "are those of none of its clips"),
@@ -109,11 +109,11 @@ def asked_of_another(samples: Samples) -> None:
         (from_anywhere, "(random)"),
         (in_no_group, "some samples are in no group"),
         (in_halves, "a group has 12 of the 24 clips"),
-        (apart, "lies in 2 places"),
+        (apart, "is in 2 places"),
         (over_two_films, "a group has clips of documentary.mp4 and feature.mkv"),
         (missing, "in 0 samples, others in 1"),
         (twice, "are in a group 2 times"),
-        (twice, "is there 2 times"),
+        (twice, "is published 2 times"),
         (in_other_words, "in 1 samples, others in 2"),
         (asked_of_another, "is not asked about"),
     ],

@@ -89,9 +89,9 @@ def all_of_a_scene_stand_aside(rows: list[Row]) -> None:
         (named("feature.mkv", 4, status="filtered", reason="blurred"), "it is filtered (blurred)"),
         (named("feature.mkv", 1, group="another"), "clips are in the groups"),
         (named("feature.mkv", 1, group=""), "clips are in the groups"),
-        (all_of_a_scene_stand_aside, "stands aside for none of its kind"),
+        (all_of_a_scene_stand_aside, "is a duplicate of none"),
         (named("documentary.mp4", 3, text="something else"), "'something else'"),
-        (named("documentary.mp4", 0, questions=[]), "and [] are said of it"),
+        (named("documentary.mp4", 0, questions=[]), "and [] are its texts"),
         (named("documentary.mp4", 3, start_s=1.5), "there is no such clip"),
         (named("documentary.mp4", 3, status="filtered", reason="black"), "it is filtered (black)"),
         (dropped("documentary.mp4", 7), "there is no such clip"),
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_said(
 
 def test_clips_that_nobody_described_are_said(film_truth: FilmsTruth, rows: list[Row]) -> None:
     rows.append({**at(rows, "documentary.mp4", 0), "start_s": 70.0, "end_s": 75.0})
-    assert any("nobody described 70 to 75 s" in line for line in compare_clips(film_truth, as_table(rows)))
+    assert any("70 to 75 s is not annotated" in line for line in compare_clips(film_truth, as_table(rows)))
 
 
 def test_what_is_no_video_must_be_refused_with_its_reason(film_truth: FilmsTruth, rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The stage `download` on the local engine, against img2dataset: the same URLs, the same images kept.
+"""Measures the stage `download` on the local engine against img2dataset: the same URLs, the same images kept.
 
     python -m benchmarks.download             bytes stored as they came
     python -m benchmarks.download --resize    longest side 384, JPEG quality 90
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 
 SIDE_PX, RESIZED_PX, QUALITY = 650, 384, 90
 WORKERS = 2
-# What was kept: URL -> digest of the stored bytes, or (width, height) where they were made anew.
+# The kept images: URL -> digest of the stored bytes, or (width, height) of re-encoded ones.
 Kept = dict[str, bytes | tuple[int, int]]
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resize", action="store_true")
     resize = parser.parse_args().resize
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> None:
-    """Run the stage over the shards; media and tables lie in the workspace."""
+    """Runs the stage over the shards, into the workspace."""
     from corpus.execution import MapJob
     from pipelines.download.images import DownloadSettings, open_download
     from pipelines.download.reencode import ReencodeSettings
@@ -85,7 +86,7 @@ def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> No
 
 
 def peer(folder: Path, rows: Path, shard_rows: int, resize: bool) -> None:
-    """Run img2dataset; tars and tables lie in the folder."""
+    """Runs img2dataset, into the folder."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # one of its imports would look for a newer version of itself
     from img2dataset import download
 
@@ -113,7 +114,7 @@ def peer(folder: Path, rows: Path, shard_rows: int, resize: bool) -> None:
 
 
 def _same(root: Path, images: int, resize: bool, *_: None) -> None:
-    """Assert that both kept every image, and the same one; make room for the next round."""
+    """Checks that both kept every image, and the same ones; removes the results."""
     ours_kept, peer_kept = _our_kept(root / "ours", resize), _peer_kept(root / "peer", resize)
     assert len(ours_kept) == images, f"kept {len(ours_kept)} of {images}"
     assert ours_kept == peer_kept, "not the same images"
@@ -159,7 +160,7 @@ def _content(data: bytes, resize: bool) -> bytes | tuple[int, int]:
 
 
 def _shards(workspace: Path, urls: list[str], shard_rows: int) -> list[ShardTask]:
-    """Write the tables of rows, and say what is to be made of each."""
+    """Writes the tables of rows, and returns a task for each."""
     import pyarrow as pa
 
     from corpus.execution import ShardTask
@@ -180,7 +181,7 @@ def _shards(workspace: Path, urls: list[str], shard_rows: int) -> list[ShardTask
 
 @contextlib.contextmanager
 def _server() -> Iterator[int]:
-    """A web server in a process of its own; gives its port."""
+    """Runs a web server in another process; yields its port."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_serve, args=(send,), daemon=True)
@@ -192,19 +193,19 @@ def _server() -> Iterator[int]:
         process.join()
 
 
-class _Answers(asyncio.Protocol):
-    """GET /NUMBER.jpg over HTTP/1.1, with as little work as a web server written in C would spend on it."""
+class _ImageProtocol(asyncio.Protocol):
+    """The protocol of GET /NUMBER.jpg over HTTP/1.1, with as little work as a server written in C would need."""
 
     def __init__(self, halves: list[tuple[bytes, bytes]]) -> None:
         self._halves = halves
-        self._asked = b""
+        self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        *requests, self._asked = (self._asked + data).split(b"\r\n\r\n")
+        *requests, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
         for request in requests:
             number = int(request[len(b"GET /") : request.index(b".jpg ")])
             start, rest = self._halves[number % len(self._halves)]
@@ -220,7 +221,7 @@ def _serve(port: Connection) -> None:
     async def serve() -> None:
         halves = [(picture[:2], picture[2:]) for picture in _pictures()]
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Answers(halves), "127.0.0.1", 0, backlog=1024)
+        server = await loop.create_server(lambda: _ImageProtocol(halves), "127.0.0.1", 0, backlog=1024)
         port.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -228,7 +229,7 @@ def _serve(port: Connection) -> None:
 
 
 def _pictures() -> list[bytes]:
-    """650×650 JPEGs of the photographs that ship with scikit-image and scikit-learn."""
+    """Returns 650×650 JPEGs of the photographs in scikit-image and scikit-learn."""
     import cv2
 
     from demo.images.photographs import photographs

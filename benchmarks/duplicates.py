@@ -1,10 +1,9 @@
-"""Near-duplicates among 2 million hashes, against faiss. Run `python -m benchmarks.duplicates`.
+"""Measures the stage `duplicates` over 2 million hashes against faiss. Run `python -m benchmarks.duplicates`.
 
-Ours is the stage `duplicates` on the local engine with two workers: emit, shuffle through files, reduce, finalize. The
-peer is faiss on two threads, from the distinct hashes to the same representatives. faiss has two exact searches for
-binary words; the faster here is `IndexBinaryMultiHash` with three tables of 21 bits and one flipped bit (a pair at 4
-bits has at most one in some third, so recall is 1.0 there as well). The brute-force index is timed once, on fewer
-hashes.
+Ours is the stage on the local engine with two workers: map, shuffle through files, reduce, finalize. The peer is faiss
+on two threads, from the distinct hashes to the same representatives. faiss has two exact searches for binary words; the
+faster here is `IndexBinaryMultiHash` with three tables of 21 bits and one flipped bit (a pair at 4 bits has at most one
+in some third, so recall is 1.0 there as well). The brute-force index is timed once, on fewer hashes.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ MAX_SECONDS = 60
 MAX_BYTES = 4 << 30
 
 
-def world(size: int, crowds: bool = True) -> np.ndarray:
-    """uint64[size], shuffled: random hashes, a tenth of them in families within the radius of a centre.
+def random_hashes(size: int, crowds: bool = True) -> np.ndarray:
+    """Returns shuffled random hashes, a tenth of them in families within the radius of a centre: uint64[size].
 
-    With the crowds that real images make: 1% all equal, 1% that share their first 32 bits, 1% that share a band.
+    `crowds` as in real images: 1% all equal, 1% that share their first 32 bits, 1% that share a band.
     """
     rng = np.random.default_rng(size)
     hashes = rng.integers(0, 2**64, size, dtype=np.uint64)
@@ -62,7 +61,7 @@ def world(size: int, crowds: bool = True) -> np.ndarray:
 
 @dataclass(frozen=True)
 class EmitHashes:
-    """The stage's `map`, over shards that are cut from a file of hashes."""
+    """The work of the stage's `map` over shards that are cut from a file of hashes."""
 
     stage: Duplicates
     path: str
@@ -80,34 +79,36 @@ class EmitHashes:
 
 
 def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
-    """Rows whose item ids are their positions in the file, so that the smallest id is the smallest position."""
-    mine = np.asarray(hashes[ordinal * SHARD_ROWS : (ordinal + 1) * SHARD_ROWS])
-    rows = np.arange(len(mine))
-    ids = np.zeros((len(mine), 2), ">u8")
+    """Returns a shard whose item ids are positions in the file, so that the smallest id is the smallest position."""
+    shard_hashes = np.asarray(hashes[ordinal * SHARD_ROWS : (ordinal + 1) * SHARD_ROWS])
+    rows = np.arange(len(shard_hashes))
+    ids = np.zeros((len(shard_hashes), 2), ">u8")
     ids[:, 1] = rows + ordinal * SHARD_ROWS
-    same = np.ones(len(mine), np.int32)
+    same = np.ones(len(shard_hashes), np.int32)
     names = ("width", "height", "compression_loss", "bytes", "sharpness")
-    inspect = pa.table({"phash": mine, **dict.fromkeys(names, same), "contrast": 50 * same})
-    items = pa.table({"item_id": pa.Array.from_buffers(ITEM_ID, len(mine), [None, pa.py_buffer(ids.tobytes())])})
+    inspect = pa.table({"phash": shard_hashes, **dict.fromkeys(names, same), "contrast": 50 * same})
+    items = pa.table(
+        {"item_id": pa.Array.from_buffers(ITEM_ID, len(shard_hashes), [None, pa.py_buffer(ids.tobytes())])}
+    )
     return Shard("hashes", str(ordinal), ordinal, rows, {ITEMS: items, "inspect": inspect}, Store("."))
 
 
 def ours(engine: LocalEngine, path: Path) -> np.ndarray:
-    """The position of each hash's representative, int64[n]: the first kept one that is near."""
+    """Returns the position of each hash's representative, the first kept one that is near: int64[n]."""
     stage = Duplicates(DuplicatesSettings(hamming_radius=RADIUS_BITS))
     size = len(np.load(path, mmap_mode="r"))
     shards = range(-(-size // SHARD_ROWS))
     reduced = engine.map_reduce(EmitHashes(stage, str(path)), shards, stage.reduce, partitions=16)
-    said = stage.finalize(pa.concat_tables(list(reduced)))
-    nodes = said.column("row_address").to_numpy()
-    chosen = said.column("representative").combine_chunks()
+    joined = stage.finalize(pa.concat_tables(list(reduced)))
+    addresses = joined.column("row_address").to_numpy()
+    chosen = joined.column("representative").combine_chunks()
     found = np.arange(size)
-    found[(nodes >> 32) * SHARD_ROWS + (nodes & 0xFFFFFFFF)] = np.frombuffer(chosen.buffers()[1], ">u8")[1::2]
+    found[(addresses >> 32) * SHARD_ROWS + (addresses & 0xFFFFFFFF)] = np.frombuffer(chosen.buffers()[1], ">u8")[1::2]
     return found
 
 
 def faiss_representatives(path: Path, index: Any) -> np.ndarray:
-    """The same through a binary index of faiss, given the distinct hashes: it would return a pile's pairs in full."""
+    """Returns the same by a binary index of faiss, over the distinct hashes: it returns all pairs of equal ones."""
     hashes = np.load(path)
     distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
     order = np.argsort(first)  # the smallest position is the best
@@ -126,7 +127,7 @@ def faiss_representatives(path: Path, index: Any) -> np.ndarray:
 
 
 def multi_hash() -> Any:
-    """faiss's index of hash tables, exact at 4 bits."""
+    """Returns faiss's index of hash tables, exact at 4 bits."""
     import faiss
 
     index = faiss.IndexBinaryMultiHash(64, 3, 21)
@@ -135,7 +136,7 @@ def multi_hash() -> Any:
 
 
 def check_against_brute_force(hashes: np.ndarray, found: np.ndarray, sample: int = 2_000) -> None:
-    """The representatives of some rows, compared with every hash there is."""
+    """Checks the representatives of some rows by comparing them with all hashes."""
     rows = np.random.default_rng(1).choice(len(hashes), sample, replace=False)
     kept = found == np.arange(len(hashes))
     near_pairs = 0
@@ -150,13 +151,14 @@ def check_against_brute_force(hashes: np.ndarray, found: np.ndarray, sample: int
 
 
 def peak_bytes() -> int:
-    """The sum of the peaks of this process and its workers, which is at least their peak together."""
+    """Returns the sum of the peaks of this process and its workers: an upper bound of their common peak."""
     processes = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
     statuses = [Path(f"/proc/{process}/status").read_text() for process in processes]
     return sum(int(text.partition("VmHWM:")[2].split()[0]) << 10 for text in statuses)
 
 
 def main() -> None:
+    """Runs the command line."""
     engine = LocalEngine(EngineSettings(workers=2))
     with tempfile.TemporaryDirectory() as folder:
 
@@ -165,8 +167,8 @@ def main() -> None:
             np.save(path, hashes)
             return path
 
-        paths = {size: saved(world(size)) for size in (BRUTE_FORCE_HASHES, *SIZES)}
-        plain = saved(world(HASHES, crowds=False), "plain")
+        paths = {size: saved(random_hashes(size)) for size in (BRUTE_FORCE_HASHES, *SIZES)}
+        plain = saved(random_hashes(HASHES, crowds=False), "plain")
         ours(engine, paths[BRUTE_FORCE_HASHES])  # starts the workers
         for size in SIZES:
             seconds, found = timed(partial(ours, engine, paths[size]))

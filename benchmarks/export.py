@@ -1,8 +1,8 @@
-"""Publishing against webdataset's ShardWriter: samples per second into tars of 1,000.
+"""Measures publishing against webdataset's ShardWriter: samples per second into tars of 1,000.
 
 Ours reads pairs and media from a workspace, by range and in shuffled order, with two workers; it plans, hashes each
-tar twice, and every file is on the disk when it ends. The peer is one process that is given the same samples, already
-in memory and in order, and that leaves its bytes to the page cache.
+tar twice, and flushes every file to the disk. The peer is one process that gets the same samples in memory and in
+order, and leaves its bytes in the page cache.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ SHARD = 1000
 
 
 def build(workspace: Workspace, samples: int, size: int) -> PublishInput:
-    """A workspace of so many pairs, each with an item of `size` bytes on average, in shards of 1,000."""
+    """Writes a workspace of pairs, each with an item of `size` bytes on average, in shards of 1,000."""
     random = np.random.default_rng(0)
     items, pairs = [], []
     for shard in range(-(-samples // SHARD)):
         media = f"media/web/{shard:06d}.tar"
-        places, rows = [], []
+        locations, rows = [], []
         with workspace.store.writer(media) as file:
             tar = TarWriter(file)
             for number in range(shard * SHARD, min((shard + 1) * SHARD, samples)):
@@ -56,14 +56,14 @@ def build(workspace: Workspace, samples: int, size: int) -> PublishInput:
                 item = item_id(content)
                 offset = tar.add(f"{item.hex()}.jpg", content)
                 kept = {"status": str(Status.KEPT), "reason": ""}
-                places.append(
+                locations.append(
                     {"item_id": item, "media": media, "offset": offset, "size": len(content), "ext": "jpg", **kept}
                 )
                 rows.append(_pair(f"a caption of some forty characters, {number}", item) | kept)
             tar.close()
         items.append(f"tables/web/download/{shard:06d}.parquet")
         workspace.write_table(
-            items[-1], pa.Table.from_pylist(places, pa.schema([*LOCATION_FIELDS, *STATUS_FIELDS])), {}
+            items[-1], pa.Table.from_pylist(locations, pa.schema([*LOCATION_FIELDS, *STATUS_FIELDS])), {}
         )
         pairs.append(f"pairs/{DATASET}/pairs/{shard:06d}.parquet")
         workspace.write_table(pairs[-1], pa.Table.from_pylist(rows, table_schema(PAIR_SCHEMA)), {})
@@ -91,17 +91,17 @@ def _pair(text: str, item: bytes) -> dict[str, object]:
     }
 
 
-def ours(workspace: Workspace, given: PublishInput, corpus: Path, engine: Engine) -> Path:
-    """Publish to a new folder; returns where the tars lie."""
+def ours(workspace: Workspace, inputs: PublishInput, corpus: Path, engine: Engine) -> Path:
+    """Publishes to a new folder; returns the folder of the tars."""
     settings = MixtureSettings.model_validate(
         {"corpus": str(corpus), "datasets": {DATASET: {}}, "pairs_per_shard": SHARD}
     )
-    publish(workspace, given, settings, engine)
+    publish(workspace, inputs, settings, engine)
     return corpus / DATASET
 
 
 def peer(samples: list[dict[str, object]], folder: Path) -> Path:
-    """Write samples that are in memory; returns where the tars lie."""
+    """Writes samples from memory; returns the folder of the tars."""
     import webdataset
 
     folder.mkdir(parents=True)
@@ -113,7 +113,7 @@ def peer(samples: list[dict[str, object]], folder: Path) -> Path:
 
 
 def members(folder: Path) -> Iterator[tuple[str, str, bytes]]:
-    """(tar, name, bytes) of every member."""
+    """Yields (tar, name, bytes) of every member."""
     for path in sorted(folder.glob("*.tar")):
         with tarfile.open(path) as archive:
             for member in archive:
@@ -123,22 +123,22 @@ def members(folder: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 def in_memory(folder: Path) -> list[dict[str, object]]:
-    """Published samples as ShardWriter takes them."""
+    """Returns the published samples in the form that ShardWriter takes."""
     read = itertools.groupby(members(folder), key=lambda member: member[1].partition(".")[0])
     return [{"__key__": key, **{name.partition(".")[2]: data for _, name, data in found}} for key, found in read]
 
 
 def same(published: Path, written: Path) -> None:
-    """The same members with the same bytes in the same tars; then both folders are removed, and the disk is at rest."""
-    for mine, theirs in itertools.zip_longest(members(published), members(written)):
-        assert mine == theirs, (mine[:2], theirs[:2])
+    """Checks for the same members with the same bytes in the same tars; then removes both folders, and flushes."""
+    for our_member, peer_member in itertools.zip_longest(members(published), members(written)):
+        assert our_member == peer_member, (our_member[:2], peer_member[:2])
     shutil.rmtree(published.parent)
     shutil.rmtree(written)
     os.sync()
 
 
 def main() -> None:
-    """Command line: `python -m benchmarks.export`."""
+    """Runs the command line: `python -m benchmarks.export`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=16_000)
     parser.add_argument("--bytes", type=int, default=63_000, help="of an image, on average")
@@ -148,17 +148,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as folder:
         root = Path(folder)
         workspace = Workspace(root / "work")
-        given = build(workspace, options.samples, options.bytes)
+        inputs = build(workspace, options.samples, options.bytes)
         engine = LocalEngine(EngineSettings(workers=options.workers))
         runs = itertools.count()
-        first = ours(workspace, given, root / "first", engine)  # and the workers are up
+        first = ours(workspace, inputs, root / "first", engine)  # and the workers are up
         samples = in_memory(first)
         os.sync()
         versus(
             "export",
             "samples/s",
             options.samples,
-            ours=lambda: ours(workspace, given, root / f"ours{next(runs)}", engine),
+            ours=lambda: ours(workspace, inputs, root / f"ours{next(runs)}", engine),
             peer=lambda: peer(samples, root / f"peer{next(runs)}"),
             peer_name="webdataset.ShardWriter",
             same=same,

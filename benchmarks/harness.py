@@ -1,4 +1,4 @@
-"""The measuring loop of every benchmark: ours and the peer's work, in turn, and one line of JSON at the end."""
+"""The measuring loop of the benchmarks: runs our code and the peer in turn, and prints the result as a line of JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def timed(work: Callable[[], R]) -> tuple[float, R]:
-    """Seconds of wall clock, and what the work returned."""
+    """Runs `work`; returns its seconds of wall clock and its result."""
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
@@ -29,11 +29,11 @@ def versus(
     same: Callable[[R, R], None],
     rounds: int = 5,
 ) -> dict[str, object]:
-    """Run both `rounds` times in turn (the first of a round alternates) and report amount/second for each.
+    """Runs both `rounds` times in turn, the first of a round alternating, and reports amount/second for each.
 
-    `amount` is how many units one call works on; `same(ours, peer)` raises AssertionError if the two did not do the
-    same work. Returns and prints (last line) name, unit, ours, peer, peer_name, ratio and rounds: medians, where
-    ratio is the median over the rounds of peer seconds / our seconds, so it is > 1 when ours is faster.
+    `amount` is the number of units of one call; `same(ours, peer)` raises AssertionError if the two did not do the same
+    work. Returns, and prints as the last line: name, unit, ours, peer, peer_name, ratio and rounds. The figures are
+    medians; `ratio` is the median over the rounds of peer seconds / our seconds, above 1 where ours is faster.
     """
     our_seconds: list[float] = []
     peer_seconds: list[float] = []
@@ -59,7 +59,7 @@ def versus(
         "peer": round(amount / statistics.median(peer_seconds), 2),
         "peer_name": peer_name,
         "ratio": round(
-            statistics.median(theirs / own for own, theirs in zip(our_seconds, peer_seconds, strict=True)), 3
+            statistics.median(peer_s / our_s for our_s, peer_s in zip(our_seconds, peer_seconds, strict=True)), 3
         ),
         "rounds": rounds,
     }

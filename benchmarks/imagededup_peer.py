@@ -1,8 +1,8 @@
-"""imagededup's encoder in a process of its own, which imports nothing of this project: see `benchmarks.inspect`.
+"""Runs imagededup's encoder in a process that imports nothing of this project: see `benchmarks.inspect`.
 
     python -I imagededup_peer.py FOLDER WORKERS
 
-Says "ready"; then, for every line on its standard input, encodes the folder and prints {file name: pHash in hex}.
+Prints "ready"; then, for every line on its standard input, encodes the folder and prints {file name: pHash in hex}.
 """
 
 import importlib.util
@@ -14,10 +14,10 @@ import types
 
 
 def load_hashing() -> types.ModuleType:
-    """`imagededup.methods.hashing` without the code of the two packages above it.
+    """Imports `imagededup.methods.hashing` without the code of the two packages above it.
 
-    That code imports imagededup's neural networks and its plots, and with them torch, torchvision and matplotlib,
-    which hashing has no use for.
+    That code imports imagededup's neural networks and plots, and with them torch, torchvision and matplotlib, which
+    hashing does not need.
     """
     found = importlib.util.find_spec("imagededup")
     if found is None or not found.submodule_search_locations:
@@ -30,6 +30,7 @@ def load_hashing() -> types.ModuleType:
 
 
 def main() -> None:
+    """Runs the command line."""
     folder, workers = sys.argv[1:]
     encoder = load_hashing().PHash(verbose=False)
     logging.disable(logging.INFO)

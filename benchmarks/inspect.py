@@ -1,18 +1,18 @@
-"""The stage `inspect` against imagededup's encoding alone: images per second, two workers each, the same JPEGs.
+"""Measures the stage `inspect` against imagededup's encoding alone: images/s, two workers each, the same JPEGs.
 
-Ours reads them from media tars, hashes twice, measures and writes its tables, on the local engine. The peer reads
-them from a folder and computes their pHash. Both processes are up before the clock runs.
+Ours reads them from media tars, hashes twice, measures, and writes its tables, on the local engine. The peer reads them
+from a folder and computes their pHash. Both have started before the measurement.
 
-imagededup wants torch and torchvision, but not for this. To have it without them, in an environment of its own:
+imagededup depends on torch and torchvision, but not for this. To install it without them, in another environment:
 
     python -m venv peer && peer/bin/pip install --no-deps imagededup && \\
         peer/bin/pip install numpy pillow scipy scikit-learn pywavelets tqdm
     RZEN_PEER_PYTHON=peer/bin/python python -m benchmarks.inspect
 
-Without RZEN_PEER_PYTHON it is looked for in the Python that runs this.
+Without RZEN_PEER_PYTHON the Python that runs this must have it.
 
-`--against FOLDER` measures what a change costs: processor time of an image, in turns with another checkout of this
-project, JPEG, PNG and WebP.
+`--against FOLDER` measures the cost of a change: the processor time of an image, in turns with another checkout of this
+project, for JPEG, PNG and WebP.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Hashes = Callable[[], dict[str, int]]  # file name -> pHash
 
 
 def jpegs(count: int) -> Iterator[bytes]:
-    """Random square parts of real photographs, no two alike, brought to one size: about 63 KB each."""
+    """Yields random square parts of photographs, no two alike, at one size: about 63 KB each."""
     rng = np.random.default_rng(0)
     for photograph in islice(cycle(photographs()), count):
         height, width = photograph.pixels.shape[:2]
@@ -66,7 +66,7 @@ def jpegs(count: int) -> Iterator[bytes]:
 
 
 def build(root: Path, count: int) -> tuple[Workspace, list[ShardTask], Path]:
-    """The same images as a workspace of shards, and as a folder of files named by item id."""
+    """Writes the same images as a workspace of shards, and as a folder of files named by item id."""
     workspace, folder = Workspace(root / "work"), root / "files"
     folder.mkdir()
     tasks, images, sizes = [], list(jpegs(count)), []
@@ -90,13 +90,13 @@ def build(root: Path, count: int) -> tuple[Workspace, list[ShardTask], Path]:
 
 
 def ours(workspace: Workspace, work: MapJob, tasks: list[ShardTask], engine: LocalEngine) -> Hashes:
-    """Run the stage; its tables are read when they are compared."""
+    """Runs the stage; its tables are read when they are compared."""
     for outcome in engine.map(work, tasks):
         assert outcome.counts == {"kept/": outcome.rows}, outcome
-    return lambda: _written(workspace, tasks)
+    return lambda: _read_hashes(workspace, tasks)
 
 
-def _written(workspace: Workspace, tasks: list[ShardTask]) -> dict[str, int]:
+def _read_hashes(workspace: Workspace, tasks: list[ShardTask]) -> dict[str, int]:
     hashes: dict[str, int] = {}
     for task in tasks:
         ids = workspace.read_table(task.inputs[0][1]).column("item_id").to_pylist()
@@ -107,42 +107,42 @@ def _written(workspace: Workspace, tasks: list[ShardTask]) -> dict[str, int]:
 
 @contextmanager
 def imagededup(folder: Path, workers: int) -> Iterator[subprocess.Popen[str]]:
-    """imagededup in a process that waits for work."""
+    """Starts imagededup in a process that waits for work."""
     python = os.environ.get("RZEN_PEER_PYTHON", sys.executable)
     script = Path(__file__).with_name("imagededup_peer.py")
     command = [python, "-I", str(script), str(folder), str(workers)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        if _answer(process) != "ready":
+        if _read_line(process) != "ready":
             raise SystemExit("the peer did not start")
         yield process  # then its input is closed, and it ends
 
 
 def peer(process: subprocess.Popen[str]) -> Hashes:
-    """Have the folder encoded."""
+    """Makes the peer encode the folder."""
     assert process.stdin
     process.stdin.write("encode\n")
     process.stdin.flush()
-    answer = _answer(process)
+    answer = _read_line(process)
     return lambda: {name: int(value, 16) for name, value in json.loads(answer).items()}
 
 
-def _answer(process: subprocess.Popen[str]) -> str:
+def _read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout
     return process.stdout.readline().strip()
 
 
 def same(ours: Hashes, peers: Hashes) -> None:
-    """The same files, and hashes that are about the same ones: the peer's bits are about the mean, not the median."""
-    own, other = ours(), peers()
-    assert own.keys() == other.keys()
-    apart = [(own[name] ^ other[name]).bit_count() for name in own]
-    assert np.median(apart) <= 6, f"median distance {np.median(apart)}"
-    assert np.percentile(apart, 95) <= 16, f"distances {sorted(apart)[-20:]}"
+    """Checks for the same files, and for similar hashes: the peer's bits are about the mean, not the median."""
+    our_hashes, peer_hashes = ours(), peers()
+    assert our_hashes.keys() == peer_hashes.keys()
+    distances = [(our_hashes[name] ^ peer_hashes[name]).bit_count() for name in our_hashes]
+    assert np.median(distances) <= 6, f"median distance {np.median(distances)}"
+    assert np.percentile(distances, 95) <= 16, f"distances {sorted(distances)[-20:]}"
 
 
 def against(checkout: str, rounds: int) -> None:
-    """Print the processor time of `inspect_image` here and in another checkout: the least of so many rounds of each."""
-    here, there = (_loaded(folder) for folder in (str(Path(__file__).parents[1]), checkout))
+    """Prints the processor time of `inspect_image` here and in another checkout: the minimum of `rounds` rounds."""
+    here, there = (_import_stats(folder) for folder in (str(Path(__file__).parents[1]), checkout))
     files: dict[str, list[bytes]] = {"jpeg": list(jpegs(48))}
     for form in ("png", "webp"):
         files[form] = []
@@ -152,19 +152,19 @@ def against(checkout: str, rounds: int) -> None:
             files[form].append(cv2.imencode(f".{form}", pixels)[1].tobytes())
     cv2.setNumThreads(1)
     for form, contents in files.items():
-        least = {id(here): float("inf"), id(there): float("inf")}
+        min_seconds = {id(here): float("inf"), id(there): float("inf")}
         for _ in range(rounds):
             for module in (there, here):
                 start = time.process_time()
                 for data in contents:
                     module.inspect_image(data, 10**8)
-                least[id(module)] = min(least[id(module)], time.process_time() - start)
-        ours, theirs = (least[id(module)] / len(contents) * 1000 for module in (here, there))
-        print(f"{form}: {ours:.3f} ms here, {theirs:.3f} ms there; {theirs / ours - 1:+.1%} images/s")
+                min_seconds[id(module)] = min(min_seconds[id(module)], time.process_time() - start)
+        here_ms, there_ms = (min_seconds[id(module)] / len(contents) * 1000 for module in (here, there))
+        print(f"{form}: {here_ms:.3f} ms here, {there_ms:.3f} ms there; {there_ms / here_ms - 1:+.1%} images/s")
 
 
-def _loaded(checkout: str) -> Any:
-    """The module `filters.image_stats` of a checkout, with what it imports of that."""
+def _import_stats(checkout: str) -> Any:
+    """Imports `filters.image_stats` of a checkout, with its imports from there."""
     for name in [name for name in sys.modules if name.partition(".")[0] in ("corpus", "filters")]:
         del sys.modules[name]
     sys.path.insert(0, checkout)
@@ -175,7 +175,7 @@ def _loaded(checkout: str) -> Any:
 
 
 def main() -> None:
-    """Command line: `python -m benchmarks.inspect`."""
+    """Runs the command line: `python -m benchmarks.inspect`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=768)
     parser.add_argument("--workers", type=int, default=2)

@@ -1,11 +1,11 @@
-"""False negatives per query in a batch of 768: classification sets alone, merged and shuffled, and merged in our order.
+"""Counts the false negatives per query in a batch of 768: of sets alone, merged and shuffled, and in our order.
 
 The sets have the labels, amounts and skews of the recipe's; names stand in for ImageNet's and SUN's where the built-in
-lists have none. Merging and relations are those of `pipelines.labels`. "Any window" are batches that begin in the midst
-of ours; "8 ranks" takes 96 samples from each of eight shards that are read side by side, in a shuffled order of shards.
-Also the sides of pairs that have no labels: SQuAD's shape (87,599 questions of 18,891 passages) and COCO's (113,287
-pictures of five captions), pairs with an equal side in their batch.
-The peer of the last line is the lower bound that the counts of the labels allow; the ratio is bound / ours.
+lists have none. Merging and relations are those of `pipelines.labels`. "Any window" are batches that begin within ours;
+"8 ranks" takes 96 samples from each of eight shards that are read in parallel, in a shuffled order of shards. Also the
+sides of pairs without labels: SQuAD's shape (87,599 questions of 18,891 passages) and COCO's (113,287 pictures of five
+captions), as pairs with an equal side in their batch. The peer of the last line is the lower bound that the counts of
+the labels allow; the ratio is bound / ours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Labels = npt.NDArray[np.int32]
 
 
 def sets_of_labels(names: LabelNames) -> dict[str, list[str]]:
-    """The labels of each set, the frequent ones first where a set is skewed."""
+    """Returns the labels of each set, the frequent ones first where a set is skewed."""
     scenes = sorted({scene for above in SCENES for scene in (above, *names.kinds[above])})
     things = sorted({kind for below in names.kinds.values() for kind in below} - set(names.kinds) - set(scenes))[:1000]
     return {
@@ -56,7 +56,7 @@ def sets_of_labels(names: LabelNames) -> dict[str, list[str]]:
 
 
 def skew(name: str, labels: int) -> npt.NDArray[np.float64]:
-    """The shares of a set's labels."""
+    """Returns the shares of a set's labels."""
     if name == "HatefulMemes":
         return np.array([0.64, 0.36])
     if name in ("N24News", "VOC2007"):
@@ -66,7 +66,7 @@ def skew(name: str, labels: int) -> npt.NDArray[np.float64]:
 
 
 def build(total: int | None, seed: int = 0) -> tuple[dict[str, Labels], Pairs]:
-    """For each set the merged label of each of its pairs, as numbers, and the related ones; `total` pairs or all."""
+    """Returns the merged label of each pair of each set, as numbers, and the related ones; `total` pairs or all."""
     names = load_names()
     sets = sets_of_labels(names)
     merged = merge_labels(sets)
@@ -82,7 +82,7 @@ def build(total: int | None, seed: int = 0) -> tuple[dict[str, Labels], Pairs]:
 
 
 def read_by_ranks(label: Labels, seed: int = 0) -> Labels:
-    """The batches that ranks get which read shards of their own side by side, in turn."""
+    """Returns the batches of ranks that read different shards in parallel, one after the other."""
     shards = len(label) // SHARD // RANKS * RANKS
     part = BATCH // RANKS
     parts = SHARD // part
@@ -92,11 +92,12 @@ def read_by_ranks(label: Labels, seed: int = 0) -> Labels:
 
 
 def ordered(label: Labels, related: Pairs) -> npt.NDArray[np.int64]:
+    """Returns our order of the pairs."""
     return label_spread_order(mix64(np.arange(len(label), dtype=np.uint64)), label, BATCH, related)
 
 
 def print_sides(seed: int = 0) -> None:
-    """Equal sides in a batch, as meetings per query and as pairs, of sets of texts and captions in our order."""
+    """Prints the equal sides within batches of our order, per query and as pairs, of sets of texts and captions."""
     random = np.random.default_rng(seed)
     squad = np.sort(np.concatenate([np.arange(18_891), random.integers(0, 18_891, 87_599 - 18_891)]))
     for name, side in (("SQuAD, passages", squad), ("COCO, pictures", np.repeat(np.arange(113_287), 5))):
@@ -112,9 +113,10 @@ def print_sides(seed: int = 0) -> None:
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=1_000_000, help="of the run that measures time and memory")
-    many = parser.parse_args().pairs
+    pairs = parser.parse_args().pairs
     sets, related = build(None)
     label = np.concatenate(list(sets.values()))
     print(f"{len(label):,} pairs, {len(np.unique(label)):,} labels, {len(related):,} related pairs of labels")
@@ -122,9 +124,9 @@ def main() -> None:
         print(f"{name + ', alone':40} {expected_when_shuffled(alone, BATCH, related):9.3f}")
     shuffled = np.random.default_rng(0).permutation(label)
     spread = label[ordered(label, related)]
-    whole = len(label) - BATCH
+    full = len(label) - BATCH
     windows = [
-        false_negatives_per_query(spread[first : whole + first], BATCH, related)
+        false_negatives_per_query(spread[first : full + first], BATCH, related)
         for first in range(0, BATCH, BATCH // 16)
     ]
     ours, bound = false_negatives_per_query(spread, BATCH, related), lower_bound(label, BATCH, related)
@@ -142,7 +144,7 @@ def main() -> None:
     ]:
         print(f"{what:40} {value:9.3f}")
     print_sides()
-    sets, related = build(many)
+    sets, related = build(pairs)
     label = np.concatenate(list(sets.values()))
     seconds, order = timed(lambda: ordered(label, related))
     at_scale = false_negatives_per_query(label[order], BATCH, related) / lower_bound(label, BATCH, related)

@@ -1,4 +1,4 @@
-"""How well texts in another language than the one requested are told. Run `python -m benchmarks.languages`.
+"""Measures how well texts in another language than the requested one are found. Run `python -m benchmarks.languages`.
 
 The sentences come with two packages of the registry, of which only the data is read:
 
@@ -7,10 +7,10 @@ The sentences come with two packages of the registry, of which only the data is 
 - clip-benchmark 1.6.2: templates of short captions ("a photo of the {}") and names of things in some 90 languages, in
   `clip_benchmark/datasets/`; and 500,000 English descriptions of ImageNet's classes written by a language model.
 
-For each language that can be requested: the share of its own texts that are refused, and the share of the texts in the
-other ones that are found. Texts under MIN_LETTERS letters, which have no verdict, are left out, and so are sentences
-without a letter of their language's script (an English line of a Thai page), whose number is printed. Then the same for
-pairs of languages that are close to each other, some of which can't be requested.
+For each language that can be requested: the share of its texts that are refused, and the share of the texts in the
+other ones that are found. Left out are texts under MIN_LETTERS letters, which have no result, and sentences without a
+letter of their language's script (an English line of a Thai page), whose number is printed. Then the same for pairs of
+similar languages, some of which can't be requested.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CLOSE = {  # languages in which texts are looked for where the one is requested
 
 
 def read_sentences(file: Path) -> Texts:
-    """Sentences by language, of a file with `language TAB sentence` in each line."""
+    """Reads sentences by language from a file with `language TAB sentence` in each line."""
     found = defaultdict(list)
     in_other_script: Counter[str] = Counter()
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -63,7 +63,7 @@ def read_sentences(file: Path) -> Texts:
 
 
 def read_templates(folder: Path, each: int, rng: random.Random) -> Texts:
-    """Short captions by language, of the data files of clip-benchmark: templates with the names of things."""
+    """Makes short captions by language from the data files of clip-benchmark: templates with the names of things."""
     templates = json.loads((folder / "nllb_dist13b_prompts.json").read_text(encoding="utf-8"))
     names = json.loads((folder / "babel_imagenet.json").read_text(encoding="utf-8"))
     found = {}
@@ -76,33 +76,34 @@ def read_templates(folder: Path, each: int, rng: random.Random) -> Texts:
 
 
 def measure(texts: Texts, each: int, rng: random.Random) -> None:
-    """Print a row of the table for each language."""
-    print("| language | own texts | refused, % | foreign texts | found, % |\n|---|---:|---:|---:|---:|")
+    """Prints a row of the table for each language."""
+    print("| language | its texts | refused, % | foreign texts | found, % |\n|---|---:|---:|---:|---:|")
     for language in LANGUAGES:
-        own = rng.sample(texts.get(language, ()), min(each, len(texts.get(language, ()))))
+        matching = rng.sample(texts.get(language, ()), min(each, len(texts.get(language, ()))))
         foreign = [
             text
             for other in LANGUAGES
             if other != language
             for text in rng.sample(texts.get(other, ()), min(_FOREIGN_EACH, len(texts.get(other, ()))))
         ]
-        shares = (_share(own, language), _share(foreign, language))
-        print(f"| {language} | {len(own)} | {shares[0]:.1f} | {len(foreign)} | {shares[1]:.1f} |", flush=True)
+        shares = (_share(matching, language), _share(foreign, language))
+        print(f"| {language} | {len(matching)} | {shares[0]:.1f} | {len(foreign)} | {shares[1]:.1f} |", flush=True)
 
 
 def measure_close(texts: Texts) -> None:
-    """Print the share that is found of texts in languages close to the one requested."""
+    """Prints the share that is found of texts in languages similar to the requested one."""
     for language, others in _CLOSE.items():
         shares = (f"{other} {_share(texts[other], language):.1f} %" for other in others if texts.get(other))
         print(f"{language} requested, found: {', '.join(shares)}", flush=True)
 
 
 def _share(texts: Sequence[str], language: str) -> float:
-    """Percentage that is in another language."""
+    """Returns the percentage of texts in another language."""
     return 100 * sum(is_in_another_language(text, [language]) for text in texts) / max(1, len(texts))
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=Path, help="file of `language TAB sentence` lines")
     parser.add_argument("--templates", type=Path, help="folder clip_benchmark/datasets of clip-benchmark")

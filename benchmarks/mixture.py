@@ -1,12 +1,12 @@
-"""Planning a mixture: how time and memory grow with the pairs, from 0.5M to 5M.
+"""Measures how the time and the memory of planning a mixture grow with the pairs, from 0.5M to 5M.
 
     python -m benchmarks.mixture                     # 0.5M, 1M, 2M and 5M
     python -m benchmarks.mixture --pairs 500000
 
-There is no peer here. A workspace of tables without media is written: four datasets in the proportions of the recipe's
-first stage, that is text -> text, text -> clip in groups, text -> image, and image + text -> image with negatives.
-Then, in a process of its own, all that publishing does before its first tar: choose, order, fill up negatives, weigh,
-find every item's place, and make up what the workers are handed. One line of JSON for each size, then how they compare.
+There is no peer. It writes a workspace of tables without media: four datasets in the proportions of the recipe's first
+stage, that is text -> text, text -> clip in groups, text -> image, and image + text -> image with negatives. Then it
+measures, in another process, all that publishing does before its first tar: selection, order, negatives, weights, the
+location of every item, and the rows for the workers. It prints a line of JSON for each size, then a table.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _ITEMS = pa.schema([*LOCATION_FIELDS, *STATUS_FIELDS])
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A dataset of the workspace: its share of all pairs, and what a pair of it consists of."""
+class DatasetKind:
+    """A dataset of the workspace: its share of all pairs, and the sides of a pair."""
 
     name: str
     task: Task
@@ -54,20 +54,20 @@ class Kind:
     positive_items: int = 1
     texts: bool = False
     grouped: bool = False
-    negative_counts: int = 0  # at most
+    max_negatives: int = 0  # at most
     negatives: int = 0  # that the mixture asks for
 
 
 KINDS = (
-    Kind("text", Task.TEXT_RETRIEVAL, Modality.TEXT, 0.06, positive_items=0, texts=True, negatives=1),
-    Kind("clips", Task.VIDEO_RETRIEVAL, Modality.CLIP, 0.05, grouped=True),
-    Kind("images", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.40),
-    Kind("fused", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.49, query_items=1, negative_counts=2, negatives=2),
+    DatasetKind("text", Task.TEXT_RETRIEVAL, Modality.TEXT, 0.06, positive_items=0, texts=True, negatives=1),
+    DatasetKind("clips", Task.VIDEO_RETRIEVAL, Modality.CLIP, 0.05, grouped=True),
+    DatasetKind("images", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.40),
+    DatasetKind("fused", Task.IMAGE_RETRIEVAL, Modality.IMAGE, 0.49, query_items=1, max_negatives=2, negatives=2),
 )
 
 
 def main() -> None:
-    """Measure each size."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--measure", metavar="WORKSPACE", help="plan what lies there (used by the benchmark itself)")
@@ -81,8 +81,8 @@ def main() -> None:
             build(Workspace(folder), pairs)
             command = [sys.executable, "-m", "benchmarks.mixture", "--measure", folder]
             environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-            said = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout
-        found.append({"name": "mixture", "pairs": pairs, **json.loads(said)})
+            output = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout
+        found.append({"name": "mixture", "pairs": pairs, **json.loads(output)})
         print(json.dumps(found[-1]), flush=True)
     print("\n| pairs | seconds | of one core | GB | seconds per million | bytes a pair |")
     print("|---:|---:|---:|---:|---:|---:|")
@@ -94,11 +94,11 @@ def main() -> None:
 
 
 def build(workspace: Workspace, pairs: int) -> None:
-    """Write the tables of all datasets and of their items."""
+    """Writes the tables of all datasets and of their items."""
     rng = np.random.default_rng(0)
     for kind in KINDS:
         for number, rows in enumerate(_shards(int(pairs * kind.share))):
-            ids = {role: rng.bytes(rows * many * ITEM_ID_BYTES) for role, many in _roles(kind).items()}
+            ids = {role: rng.bytes(rows * count * ITEM_ID_BYTES) for role, count in _roles(kind).items()}
             path = f"pairs/{kind.name}/pairs/{number:06d}.0123456789abcdef.parquet"
             workspace.write_table(path, pair_table(kind, number, rows, ids, rng), {})
             path = f"tables/{kind.name}/items/{number:06d}.0123456789abcdef.parquet"
@@ -110,12 +110,12 @@ def _shards(rows: int) -> Iterator[int]:
         yield min(SHARD, rows - start)
 
 
-def _roles(kind: Kind) -> dict[str, int]:
-    return {"query": kind.query_items, "positive": kind.positive_items, "negatives": kind.negative_counts}
+def _roles(kind: DatasetKind) -> dict[str, int]:
+    return {"query": kind.query_items, "positive": kind.positive_items, "negatives": kind.max_negatives}
 
 
-def pair_table(kind: Kind, shard: int, rows: int, ids: dict[str, bytes], rng: np.random.Generator) -> pa.Table:
-    """A shard's pairs. One in twenty was removed, and of a pair's own negatives some may be missing."""
+def pair_table(kind: DatasetKind, shard: int, rows: int, ids: dict[str, bytes], rng: np.random.Generator) -> pa.Table:
+    """Returns a shard's pairs. One in twenty was removed, and some of a pair's negatives may be missing."""
     texts = [f"{kind.name} {shard} {number}" if kind.texts else "" for number in range(rows)]
     kept = rng.random(rows) < 0.95
     film = np.cumsum(rng.random(rows) < 1 / CLIPS)
@@ -123,7 +123,7 @@ def pair_table(kind: Kind, shard: int, rows: int, ids: dict[str, bytes], rng: np
         "pair_id": _ids(rng.bytes(rows * ITEM_ID_BYTES)),
         "query": _side(ids["query"], kind.query_items, texts),
         "positive": _side(ids["positive"], kind.positive_items, texts),
-        "negatives": _negatives(ids["negatives"], kind.negative_counts, rows, rng),
+        "negatives": _negatives(ids["negatives"], kind.max_negatives, rows, rng),
         "group": pa.array([f"film {shard} {number}" for number in film] if kind.grouped else [""] * rows),
         "source_url": pa.array([f"video {shard} {number}" for number in film] if kind.grouped else [""] * rows),
         "status": pa.array(np.where(kept, "kept", "filtered")),
@@ -134,7 +134,7 @@ def pair_table(kind: Kind, shard: int, rows: int, ids: dict[str, bytes], rng: np
 
 
 def item_table(ids: bytes, media: str) -> pa.Table:
-    """The places of items in a tar that isn't there."""
+    """Returns the locations of items in a tar that does not exist."""
     items = _ids(ids)
     n = len(items)
     columns = [items, [media] * n, np.arange(n) * 65_536, np.full(n, 65_536), ["jpg"] * n, ["kept"] * n, [""] * n]
@@ -147,26 +147,34 @@ def _ids(data: bytes) -> pa.Array:
     )
 
 
-def _side(ids: bytes, many: int, texts: list[str]) -> pa.Array:
-    items = pa.ListArray.from_arrays(pa.array(np.arange(len(texts) + 1, dtype=np.int32) * many), _ids(ids))
-    return _struct(PAIR_SCHEMA.field("query").type, [pa.array([""] * len(texts)), pa.array(texts), items])
+def _side(ids: bytes, count: int, texts: list[str]) -> pa.Array:
+    items = pa.ListArray.from_arrays(pa.array(np.arange(len(texts) + 1, dtype=np.int32) * count), _ids(ids))
+    columns = {"instruction": pa.array([""] * len(texts)), "text": pa.array(texts), "items": items}
+    return _struct(PAIR_SCHEMA.field("query").type, columns, len(texts))
 
 
-def _negatives(ids: bytes, most: int, rows: int, rng: np.random.Generator) -> pa.Array:
-    counts = rng.integers(0, most + 1, rows)
+def _negatives(ids: bytes, max_count: int, rows: int, rng: np.random.Generator) -> pa.Array:
+    counts = rng.integers(0, max_count + 1, rows)
     total = int(counts.sum())
     items = pa.ListArray.from_arrays(pa.array(np.arange(total + 1, dtype=np.int32)), _ids(ids[: total * ITEM_ID_BYTES]))
-    columns = [pa.array([""] * total), items, pa.array(np.zeros(total, np.float32)), pa.array(["given"] * total)]
+    columns = {
+        "text": pa.array([""] * total),
+        "items": items,
+        "score": pa.array(np.zeros(total, np.float32)),
+        "origin": pa.array(["given"] * total),
+    }
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, _struct(PAIR_SCHEMA.field("negatives").type.value_type, columns))
+    return pa.ListArray.from_arrays(offsets, _struct(PAIR_SCHEMA.field("negatives").type.value_type, columns, total))
 
 
-def _struct(kind: pa.StructType, columns: list[pa.Array]) -> pa.Array:
-    return pa.StructArray.from_arrays([c.cast(f.type) for c, f in zip(columns, kind, strict=True)], fields=list(kind))
+def _struct(kind: pa.StructType, columns: dict[str, pa.Array], rows: int) -> pa.Array:
+    """Returns a struct array; fields without a column are null."""
+    arrays = [columns.get(field.name, pa.nulls(rows, field.type)).cast(field.type) for field in kind]
+    return pa.StructArray.from_arrays(arrays, fields=list(kind))
 
 
 def measure(folder: str) -> dict[str, Any]:
-    """Seconds of each part, and the peak of this process."""
+    """Returns the seconds of each part, and the peak memory of this process."""
     workspace, at_start, cpu = Workspace(folder), _peak_gb(), time.process_time()
     mixture = MixtureSettings.model_validate(
         {
@@ -176,17 +184,17 @@ def measure(folder: str) -> dict[str, Any]:
             "datasets": {kind.name: {"negatives": kind.negatives} for kind in KINDS},
         }
     )
-    given, items = [], []
+    inputs, items = [], []
     for kind in KINDS:
         paths = [
             f"pairs/{kind.name}/pairs/{name}" for name in sorted(workspace.store.names(f"pairs/{kind.name}/pairs"))
         ]
-        given.append(DatasetInput(kind.name, kind.task, 1, kind.modality, "", (kind.name,), tuple(paths)))
+        inputs.append(DatasetInput(kind.name, kind.task, 1, kind.modality, "", (kind.name,), tuple(paths)))
         items += [path.replace("pairs/", "tables/", 1).replace("/pairs/", "/items/") for path in paths]
     seconds = {}
     plans = []
     names = load_names()
-    for dataset in given:
+    for dataset in inputs:
         planned = partial(plan_dataset, workspace, dataset, mixture, names)
         seconds[f"plan {dataset.name}"], plan = timed(planned)
         plans.append(plan)

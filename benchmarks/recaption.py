@@ -1,8 +1,8 @@
-"""Captions per second: our stage, shards in and tables out, against bare vLLM on images that are decoded already.
+"""Measures the captions per second of our stage, from shards to tables, against bare vLLM on decoded images.
 
 The peer is `vllm.LLM.generate` with all requests in one call: the same model, prompt, sampling and pixels, no reading,
-no decoding, no screening, no tables. So the ratio says how much of the engine's speed the stage keeps; 1 is the limit.
-Both engines are loaded and warm before the first round. Run it where torch and vLLM are:
+no decoding, no screening, no tables. So the ratio is the share of the engine's speed that the stage keeps; 1 is the
+limit. Both engines are loaded and warm before the first round. Run it where torch and vLLM are:
 
     .venv-models/bin/python -m benchmarks.recaption
     python -m benchmarks.recaption --model glm-4v-9b --load-format dummy --source-px 512 --max-tokens 128 --gpus 1
@@ -49,7 +49,7 @@ SOURCE = "scenes"
 
 
 def caption_settings(options: argparse.Namespace) -> CaptionSettings:
-    """The stage's settings for the options of the command line."""
+    """Returns the stage's settings for the options of the command line."""
     backend = {
         "kind": "vllm",
         "model": options.model or str(CHECKPOINT),
@@ -76,11 +76,11 @@ def caption_settings(options: argparse.Namespace) -> CaptionSettings:
 
 
 def build(root: Path, images: int, shards: int, side_px: int) -> tuple[list[ShardTask], list[bytes]]:
-    """Media and tables of the shards, and the JPEGs in them."""
+    """Writes media and tables of the shards; returns the tasks and the JPEGs."""
     workspace = Workspace(root)
     rng = np.random.default_rng(0)
     scenes = [scene for scene in all_scenes() if scene.held_out]
-    tasks, everything = [], []
+    tasks, all_pictures = [], []
     for number, part in enumerate(np.array_split(np.arange(images), shards)):
         pictures = [
             cv2.imencode(".jpg", draw(scenes[i % len(scenes)], rng, side_px)[:, :, ::-1])[1].tobytes() for i in part
@@ -102,8 +102,8 @@ def build(root: Path, images: int, shards: int, side_px: int) -> tuple[list[Shar
         for table, path in paths:
             workspace.write_table(path, tables[table], {})
         tasks.append(ShardTask(SOURCE, name, number, paths, "", f"media/{SOURCE}/{name}", {}))
-        everything += pictures
-    return tasks, everything
+        all_pictures += pictures
+    return tasks, all_pictures
 
 
 class Ours:
@@ -113,21 +113,21 @@ class Ours:
         self._root = root
         self._stage = Caption(SOURCE, settings)
         self._tasks = tasks
-        self._opened: WorkerSession[ShardTask, Outcome] = WorkerSession.of(MapJob(self._stage, str(root)))
+        self._session: WorkerSession[ShardTask, Outcome] = WorkerSession.of(MapJob(self._stage, str(root)))
         self._generation = 0
         self.rates = CaptionStats()
 
     def __call__(self) -> list[str | None]:
-        """Caption all shards once more, from media to tables."""
-        self._generation += 1  # so that nothing is known already
+        """Captions all shards again, from media to tables."""
+        self._generation += 1  # so that no caption is reused
         outcomes: dict[int, Outcome] = {}
         self.rates = CaptionStats()
         for number, task in enumerate(self._tasks):
             path = TableKey("tables", SOURCE, CAPTION).path(task.shard, f"f-g{self._generation}")
             parts = {"settings": self._stage.fingerprint_inputs(), "generation": self._generation}
-            given = ShardTask(SOURCE, task.shard, task.ordinal, task.inputs, path, task.media, parts)
-            outcomes |= self._opened.start(number, given)
-        while finished := self._opened.finish():
+            run_task = ShardTask(SOURCE, task.shard, task.ordinal, task.inputs, path, task.media, parts)
+            outcomes |= self._session.start(number, run_task)
+        while finished := self._session.finish():
             outcomes |= finished
         for outcome in outcomes.values():
             if outcome.error:
@@ -138,12 +138,12 @@ class Ours:
         return pa.concat_tables(tables).column("caption").to_pylist()
 
     def close(self) -> None:
-        """Stop the engine."""
-        self._opened.close()
+        """Stops the engine."""
+        self._session.close()
 
 
 def bare(settings: CaptionSettings, pictures: list[bytes]) -> Callable[[], list[str | None]]:
-    """vLLM's offline generation on pixels in memory."""
+    """Returns vLLM's offline generation on pixels in memory."""
     import vllm
     from PIL import Image
     from transformers import AutoProcessor
@@ -176,18 +176,18 @@ def bare(settings: CaptionSettings, pictures: list[bytes]) -> Callable[[], list[
 
 
 def same(ours: list[str | None], peers: list[str | None]) -> None:
-    """The same captions, save a few where another batch rounds another way."""
-    equal = sum((own or "").strip() == (other or "").strip() for own, other in zip(ours, peers, strict=True))
+    """Checks for the same captions, except for a few that differ by the rounding of another batch."""
+    equal = sum((one or "").strip() == (other or "").strip() for one, other in zip(ours, peers, strict=True))
     assert equal >= 0.98 * len(ours), f"{equal} of {len(ours)} captions are equal"
 
 
 def same_count(ours: list[str | None], peers: list[str | None]) -> None:
-    """For random weights, whose texts are noise that screening refuses: as many answers."""
+    """Checks for as many captions: with random weights the texts are noise, which screening refuses."""
     assert len(ours) == len(peers)
 
 
 def main() -> None:
-    """Command line: `python -m benchmarks.recaption`."""
+    """Runs the command line: `python -m benchmarks.recaption`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="", help="a name of serving.models; the test VLM without it")
     parser.add_argument("--load-format", default="auto")
@@ -214,9 +214,9 @@ def main() -> None:
         print(f"both engines loaded and warm after {time.perf_counter() - start:.0f} s", file=sys.stderr)
 
         def measured() -> list[str | None]:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             captions = ours()
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - started
             spent = sum(ours.rates.replicas.values(), Counter[str]())
             shares = ", ".join(
                 f"{state} {spent[f'{state}_s'] / seconds:.0%}" for state in ("busy", "waiting_for_images")

@@ -1,10 +1,10 @@
-"""Drawing a seeded sample from LAION-form metadata, against reading all of it into memory and shuffling.
+"""Measures drawing a seeded sample from LAION-form metadata against loading all of it into memory and shuffling.
 
     python -m benchmarks.sample                the comparison, on 5M rows, and the peak memory of both
     python -m benchmarks.sample --passes 10    first also 2M of 50M rows: time and peak memory
 
-The parts (0.8 GB, made once, kept in the temporary folder) hold 5M rows with URLs and texts of realistic lengths. More
-rows than that are the same parts read again, each time with other URLs.
+The parts (0.8 GB, written once, kept in the temporary folder) hold 5M rows with URLs and texts of realistic lengths.
+More rows are the same parts read again, each time with other URLs.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ SEED = 0
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passes", type=int, default=0, help="sample 2M rows of so many times 5M as well")
     parser.add_argument("--child", choices=("ours", "peer"), help=argparse.SUPPRESS)
@@ -44,9 +45,9 @@ def main() -> None:
         return _report(options.child, options.rows, max(1, options.passes))
     folder = _metadata()
     if options.passes:
-        _in_a_process_of_its_own("ours", 2_000_000, options.passes)
+        _run_child("ours", 2_000_000, options.passes)
     for which in ("ours", "peer"):
-        _in_a_process_of_its_own(which, 200_000, 1)
+        _run_child(which, 200_000, 1)
     versus(
         "sample",
         "rows read/s",
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def ours(folder: Path, rows: int, passes: int = 1) -> Sample:
-    """A sample of the metadata as the source draws it."""
+    """Draws a sample of the metadata as the source does."""
     parts = find_parts([str(folder)])
     tables = (
         _with_other_urls(table, number)
@@ -70,14 +71,14 @@ def ours(folder: Path, rows: int, passes: int = 1) -> Sample:
 
 
 def peer(folder: Path, rows: int) -> pa.Table:
-    """All rows that pass in memory, then as many of them at random."""
+    """Loads all rows that pass into memory, then takes a random sample."""
     good = (ds.field("similarity") > 0.28) & (ds.field("punsafe") < 0.5)
     table = ds.dataset(folder).to_table(filter=good)
     return table.take(np.random.default_rng(SEED).permutation(table.num_rows)[:rows])
 
 
-def _same(own: pa.Table, other: pa.Table) -> None:
-    for table in (own, other):
+def _same(our_sample: pa.Table, peer_sample: pa.Table) -> None:
+    for table in (our_sample, peer_sample):
         names = {name.lower(): name for name in table.column_names}
         assert table.num_rows == 200_000
         assert pc.count_distinct(table.column(names["url"])).as_py() == 200_000
@@ -95,23 +96,23 @@ def _report(which: str, rows: int, passes: int) -> None:
     start = time.perf_counter()
     tables = ours(_metadata(), rows, passes).tables() if which == "ours" else [peer(_metadata(), rows)]
     sizes = [(table.num_rows, table.nbytes) for table in tables]
-    said = {
+    report = {
         "of": passes * PARTS * PART_ROWS,
         "rows": sum(rows for rows, _ in sizes),
         "seconds": round(time.perf_counter() - start, 1),
         "sample_mb": sum(size for _, size in sizes) // 10**6,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000,
     }
-    print(json.dumps({which: said}))
+    print(json.dumps({which: report}))
 
 
-def _in_a_process_of_its_own(which: str, rows: int, passes: int) -> None:
+def _run_child(which: str, rows: int, passes: int) -> None:
     command = [sys.executable, "-m", "benchmarks.sample", "--child", which, "--rows", str(rows)]
     subprocess.run([*command, "--passes", str(passes)], check=True)
 
 
 def _metadata() -> Path:
-    """The folder of parts; made if it is not there."""
+    """Returns the folder of parts; writes them where they are missing."""
     folder = Path(tempfile.gettempdir()) / "rzen-corpus-benchmark-metadata"
     folder.mkdir(exist_ok=True)
     for number in range(PARTS):

@@ -1,9 +1,9 @@
-"""Unit costs of the design, measured, and what they come to at 2 million, 100 million and 2 billion rows.
+"""Measures unit costs of the design, and computes what they amount to at 2 million, 100 million and 2 billion rows.
 
     python -m benchmarks.scale      # prints the tables of docs/scale.md
 
-There is no peer here: the figures are bytes and seconds per row, shard and pair of this project's own tables, on rows
-as long as LAION's (a URL of 100 characters, a text of 60).
+There is no peer: the figures are bytes and seconds per row, shard and pair of this project's tables, on rows as long as
+LAION's (a URL of 100 characters, a text of 60).
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _WORDS = np.array(
         "free",
         "vector",
         "new",
-        "home_shard",
+        "home",
     ]
 )
 
 
 def main() -> None:
-    """Measure, then print."""
+    """Measures, then prints."""
     rng = np.random.default_rng(0)
     tables = unit_tables(rng)
     per_row = {name: len(to_parquet(table)) / SHARD_ROWS for name, table in tables.items()}
@@ -99,21 +99,21 @@ def main() -> None:
 
 
 def unit_tables(rng: np.random.Generator) -> dict[str, pa.Table]:
-    """A shard's table of each stage, with values as spread out as real ones."""
+    """Returns a shard's table of each stage, with values of realistic entropy."""
     n = SHARD_ROWS
     ids = pa.array([rng.bytes(ITEM_ID_BYTES) for _ in range(n)], ITEM_ID)
     alive = rng.random(n) < 0.6
     status = pa.array(np.where(alive, str(Status.KEPT), str(Status.FAILED)))
     reason = pa.array(np.where(alive, "", rng.choice(["http_404", "timeout", "dns_failed"], n)))
-    said = {"status": status, "reason": reason}
+    status_columns = {"status": status, "reason": reason}
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"
     urls = ["https://images.example.com/" + "".join(rng.choice(list(digits), 73)) for _ in range(n)]
     texts = [" ".join(rng.choice(_WORDS, 12)) for _ in range(n)]
-    rows = pa.table({"url": urls, "text": texts, "licence": [""] * n, **said})
-    items = _filled(ITEMS_SCHEMA, rng, ids, said)
-    inspect = _filled(Inspect(InspectSettings()).schema, rng, ids, said)
-    quality = _filled(Quality(QualitySettings()).schema, rng, ids, said)
-    duplicates = _filled(Duplicates(DuplicatesSettings()).schema, rng, ids, said)
+    rows = pa.table({"url": urls, "text": texts, "licence": [""] * n, **status_columns})
+    items = _filled(ITEMS_SCHEMA, rng, ids, status_columns)
+    inspect = _filled(Inspect(InspectSettings()).schema, rng, ids, status_columns)
+    quality = _filled(Quality(QualitySettings()).schema, rng, ids, status_columns)
+    duplicates = _filled(Duplicates(DuplicatesSettings()).schema, rng, ids, status_columns)
     live = np.flatnonzero(alive)
     shard = Shard("s", "0", 0, live, {ROWS: rows.take(live), ITEMS: items.take(live)}, Store("memory://"))
     pairs = caption_to_image(shard, "laion", PairSettings(source="s"))
@@ -128,8 +128,10 @@ def unit_tables(rng: np.random.Generator) -> dict[str, pa.Table]:
     }
 
 
-def _filled(schema: pa.Schema, rng: np.random.Generator, ids: pa.Array, said: dict[str, pa.Array]) -> pa.Table:
-    return pa.table({**{field.name: _column(field, rng, ids) for field in schema}, **said})
+def _filled(
+    schema: pa.Schema, rng: np.random.Generator, ids: pa.Array, status_columns: dict[str, pa.Array]
+) -> pa.Table:
+    return pa.table({**{field.name: _column(field, rng, ids) for field in schema}, **status_columns})
 
 
 def _column(field: pa.Field, rng: np.random.Generator, ids: pa.Array) -> pa.Array:
@@ -154,7 +156,7 @@ def _column(field: pa.Field, rng: np.random.Generator, ids: pa.Array) -> pa.Arra
 
 
 def emitted_bytes(tables: dict[str, pa.Table]) -> float:
-    """Bytes that `duplicates` sends through the shuffle for each row that takes part."""
+    """Returns the bytes that `duplicates` sends through the shuffle for each row that takes part."""
     alive = np.arange(SHARD_ROWS)
     read = {name: tables[name] for name in ("items", "inspect", "quality")}
     emitted = Duplicates(DuplicatesSettings()).map(Shard("s", "0", 0, alive, read, Store("memory://")))
@@ -162,7 +164,7 @@ def emitted_bytes(tables: dict[str, pa.Table]) -> float:
 
 
 def planning() -> tuple[float, float]:
-    """Seconds and driver bytes for each table of a plan in which everything is done."""
+    """Returns the seconds and the driver's bytes for each table of a plan in which everything is done."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(folder)
         stage = Inspect(InspectSettings())
@@ -171,10 +173,10 @@ def planning() -> tuple[float, float]:
         series = TableKey("tables", "s", "inspect")
         node = Node(stage, "s", series, ((ITEMS, TableKey("tables", "s", ROWS)),))
         first = _planned(workspace, node, index)
-        home = Path(folder) / series.folder
-        home.mkdir(parents=True)
+        folder_path = Path(folder) / series.folder
+        folder_path.mkdir(parents=True)
         for one in first.steps[0][1]:
-            (home / Path(one.task.output).name).touch()
+            (folder_path / Path(one.task.output).name).touch()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
         plan = _planned(workspace, node, index)

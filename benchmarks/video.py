@@ -1,13 +1,13 @@
-"""A video as clips against PySceneDetect's command line with split-video: seconds of video per second, same files.
+"""Measures cutting videos into clips against PySceneDetect's command line with split-video: video seconds per second.
 
 Ours is `video.segments`: cuts, 8 JPEG frames of each clip, its statistics, its hashes, and its mp4, all written to a
-tar. The peer detects and has ffmpeg write the mp4 of each scene. Two processes each, and both pay for their start.
-First printed: how well both find cuts, by kind of transition.
+tar. The peer detects scenes and has ffmpeg write an mp4 of each. Two processes each, whose start is included. First it
+prints how well both find cuts, by kind of transition.
 
     python -m benchmarks.video                  frames and mp4
     python -m benchmarks.video --frames-only    ours without mp4; the peer as before
 
-What begins at a keyframe ours copies; x264 puts one at almost every cut. `--even-keyframes` has none there.
+Ours copies clips that begin at a keyframe; x264 puts one at almost every cut. `--even-keyframes` has none there.
 
 The peer needs ffmpeg: one on the PATH, or that of the package imageio-ffmpeg. RZEN_PEER_PYTHON names the Python that
 has the peer, where it is not the one that runs this.
@@ -31,7 +31,7 @@ from pathlib import Path
 
 from benchmarks.harness import versus
 from benchmarks.video_cuts import table
-from benchmarks.video_files import RATE, Film, chosen, make
+from benchmarks.video_files import RATE, Film, make_film, random_shots
 from corpus.media import MediaWriter
 from corpus.storage import Store
 from video.segments import SegmentSettings, segment_clips
@@ -43,7 +43,7 @@ Cuts = dict[str, list[float]]  # file name -> seconds
 
 
 def ours(films: Sequence[Film], mp4: bool, workers: int, peaks: list[int]) -> Cuts:
-    """Clips of all films; appends the peak memory of the largest worker, in bytes."""
+    """Cuts all films into clips; appends the peak memory of the largest worker, in bytes."""
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as folder, _pool(workers) as pool:
         done = list(pool.map(partial(_ours, folder=folder, mp4=mp4), films))
     peaks.append(max(peak for _, peak, _ in done))
@@ -72,7 +72,7 @@ def _ours(film: Film, folder: str, mp4: bool) -> tuple[list[float], int, int]:
 
 
 def peer(films: Sequence[Film], workers: int, peaks: list[int]) -> Cuts:
-    """Scenes of all films; appends the peak memory of the largest process, in bytes."""
+    """Splits all films into scenes; appends the peak memory of the largest process, in bytes."""
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as folder, ThreadPoolExecutor(workers) as pool:
         done = list(pool.map(partial(_peer, folder=Path(folder)), films))
     peaks.append(max(peak for _, peak in done))
@@ -80,31 +80,31 @@ def peer(films: Sequence[Film], workers: int, peaks: list[int]) -> Cuts:
 
 
 def _peer(film: Film, folder: Path) -> tuple[list[float], int]:
-    own = folder / film.path.stem
-    own.mkdir()
+    output = folder / film.path.stem
+    output.mkdir()
     command = [os.environ.get("RZEN_PEER_PYTHON", sys.executable), "-m", "scenedetect", "-v", "error"]
-    command += ["-i", str(film.path), "-o", str(own), "list-scenes", "-q", "-s", "split-video", "-q"]
-    log = own / "log"
+    command += ["-i", str(film.path), "-o", str(output), "list-scenes", "-q", "-s", "split-video", "-q"]
+    log = output / "log"
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
         _, status, used = os.wait4(process.pid, 0)  # with its own children: the largest of them all
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"PySceneDetect failed, has it an ffmpeg? {log.read_text(errors='replace')[-2000:]}")
-    with next(own.glob("*.csv")).open(newline="") as listed:
+    with next(output.glob("*.csv")).open(newline="") as listed:
         scenes = [float(row["Start Time (seconds)"]) for row in csv.DictReader(listed)]
-    assert len(list(own.glob("*.mp4"))) == len(scenes)
+    assert len(list(output.glob("*.mp4"))) == len(scenes)
     return scenes[1:], used.ru_maxrss * 1024
 
 
-def same(own: Cuts, other: Cuts, own_peaks: Sequence[int], peer_peaks: Sequence[int]) -> None:
-    """The same cuts, within a frame. Prints what memory the largest process of either has taken up to now."""
-    most, peer_most = (max(peaks) / 1e6 for peaks in (own_peaks, peer_peaks))
-    print(f"at most {most:.0f} MB in one process; the peer's {peer_most:.0f} MB", file=sys.stderr)
-    assert own.keys() == other.keys()
-    for name, cuts in own.items():
-        assert len(cuts) == len(other[name]), f"{name}: {cuts} and {other[name]}"
-        apart = [abs(one - two) for one, two in zip(cuts, other[name], strict=True)]
+def same(our_cuts: Cuts, peer_cuts: Cuts, our_peaks: Sequence[int], peer_peaks: Sequence[int]) -> None:
+    """Checks for the same cuts, within a frame. Prints the peak memory of the largest process of either so far."""
+    our_mb, peer_mb = (max(peaks) / 1e6 for peaks in (our_peaks, peer_peaks))
+    print(f"at most {our_mb:.0f} MB in one process; the peer's {peer_mb:.0f} MB", file=sys.stderr)
+    assert our_cuts.keys() == peer_cuts.keys()
+    for name, cuts in our_cuts.items():
+        assert len(cuts) == len(peer_cuts[name]), f"{name}: {cuts} and {peer_cuts[name]}"
+        apart = [abs(one - two) for one, two in zip(cuts, peer_cuts[name], strict=True)]
         assert max(apart, default=0) <= 1 / RATE + 1e-3, f"{name}: {apart}"
 
 
@@ -115,12 +115,14 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def build(folder: Path, count: int, shots: int, workers: int, even_keyframes: bool = False) -> list[Film]:
-    """The films that both work on."""
+    """Writes the films that both work on."""
     paths = [folder / f"film-{number}.mp4" for number in range(count)]
-    chosen_shots = [chosen(number, shots, SHOT_FRAMES) for number in range(count)]
+    chosen_shots = [random_shots(number, shots, SHOT_FRAMES) for number in range(count)]
     with _pool(workers) as pool:
         films = list(
-            pool.map(partial(make, transition="cut", size=SIZE, even_keyframes=even_keyframes), paths, chosen_shots)
+            pool.map(
+                partial(make_film, transition="cut", size=SIZE, even_keyframes=even_keyframes), paths, chosen_shots
+            )
         )
     length_s, size = sum(film.length_s for film in films), sum(path.stat().st_size for path in paths)
     rate = 8e-6 * size / length_s
@@ -129,10 +131,10 @@ def build(folder: Path, count: int, shots: int, workers: int, even_keyframes: bo
 
 
 def main() -> None:
-    """Command line: `python -m benchmarks.video`."""
+    """Runs the command line: `python -m benchmarks.video`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames-only", action="store_true", help="ours writes no mp4")
-    parser.add_argument("--even-keyframes", action="store_true", help="none at cuts: ours can copy next to nothing")
+    parser.add_argument("--even-keyframes", action="store_true", help="none at cuts: ours can copy almost nothing")
     parser.add_argument("--films", type=int, default=4)
     parser.add_argument("--shots", type=int, default=12, help="of each film, 6 s long on average")
     parser.add_argument("--workers", type=int, default=2)
@@ -141,9 +143,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as root:
         table(Path(root))
         films = build(Path(root), options.films, options.shots, options.workers, options.even_keyframes)
-        own_peaks: list[int] = []
+        our_peaks: list[int] = []
         peer_peaks: list[int] = []
-        run: Callable[[], Cuts] = partial(ours, films, not options.frames_only, options.workers, own_peaks)
+        run: Callable[[], Cuts] = partial(ours, films, not options.frames_only, options.workers, our_peaks)
         versus(
             "video_frames" if options.frames_only else "video",
             "video s/s",
@@ -151,7 +153,7 @@ def main() -> None:
             ours=run,
             peer=partial(peer, films, options.workers, peer_peaks),
             peer_name="scenedetect split-video",
-            same=partial(same, own_peaks=own_peaks, peer_peaks=peer_peaks),
+            same=partial(same, our_peaks=our_peaks, peer_peaks=peer_peaks),
             rounds=options.rounds,
         )
 

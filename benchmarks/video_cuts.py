@@ -1,4 +1,4 @@
-"""How well cuts are found, by kind of transition: ours, and PySceneDetect's detectors with their own defaults."""
+"""Measures how well cuts are found, by kind of transition: by ours, and by PySceneDetect's detectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from benchmarks.video_files import RATE, Film, Transition, chosen, make
+from benchmarks.video_files import RATE, Film, Transition, make_film, random_shots
 from benchmarks.video_slides import make_slides
 from video.detection.cuts import DetectSettings
 from video.extract import find_cuts
@@ -20,13 +20,13 @@ _FRAME_S = 1 / RATE + 1e-3
 
 
 def table(folder: Path) -> dict[str, dict[str, float]]:
-    """F1 by kind of transition and by who looks; films are written into the folder, and the table to stderr."""
+    """Returns F1 by kind of transition and by detector; writes films to the folder, and the table to stderr."""
     finders: dict[str, Callable[[Path], list[float]]] = {"ours": ours}
     finders |= {name: partial(stock, detector=name) for name in DETECTORS}
     print(f"F1 of cuts\n{'':10}" + "".join(f"{name.removesuffix('Detector'):>11}" for name in finders), file=sys.stderr)
     scores: dict[str, dict[str, float]] = {}
     for seed, kind in enumerate(get_args(Transition)):
-        film = make(folder / f"{kind}.mp4", chosen(100 + seed, SHOTS, (45, 80)), kind, SIZE)
+        film = make_film(folder / f"{kind}.mp4", random_shots(100 + seed, SHOTS, (45, 80)), kind, SIZE)
         scores[kind] = {name: round(f1(find(film.path), film), 3) for name, find in finders.items()}
         _print_row(kind, scores[kind])
     for kind, speaker in (("slides", False), ("speaker", True)):
@@ -41,12 +41,12 @@ def _print_row(kind: str, scores: Mapping[str, float]) -> None:
 
 
 def ours(path: Path) -> list[float]:
-    """The cuts of the pass that clips are made in."""
+    """Returns the cuts that our pass over a video finds."""
     return [cut.time_s for cut in find_cuts(path, DetectSettings())]
 
 
 def stock(path: Path, detector: str) -> list[float]:
-    """The cuts of one of PySceneDetect's detectors."""
+    """Returns the cuts of one of PySceneDetect's detectors."""
     import scenedetect
 
     scenes = scenedetect.detect(str(path), getattr(scenedetect, detector)())
@@ -54,11 +54,11 @@ def stock(path: Path, detector: str) -> list[float]:
 
 
 def f1(found: Sequence[float], film: Film) -> float:
-    """Each planted cut is found once at most: within a frame, or within the transition and a frame beside it."""
-    left, hits = sorted(found), 0
+    """Computes the F1 score. A planted cut is found at most once: in its transition, or within a frame beside it."""
+    remaining, hits = sorted(found), 0
     for start_s, end_s in film.touched_s:
-        near = [time_s for time_s in left if start_s - _FRAME_S <= time_s <= end_s + _FRAME_S]
+        near = [time_s for time_s in remaining if start_s - _FRAME_S <= time_s <= end_s + _FRAME_S]
         if near:
-            left.remove(near[0])
+            remaining.remove(near[0])
             hits += 1
     return 2 * hits / (len(found) + len(film.cuts_s))

@@ -1,4 +1,4 @@
-"""Films of photographs over which a camera moves, with grain, written by x264 with B-frames. Their cuts are known."""
+"""Writes films with known cuts: a camera moves over photographs, with grain; encoded by x264 with B-frames."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ Transition = Literal["cut", "fade", "dissolve", "flash"]
 
 RATE = 25
 TRANSITION_FRAMES = 14
-_ROOM = 1.3  # a picture's sides over a frame's: where the camera moves
+_WORLD_SCALE = 1.3  # a picture's sides over a frame's: where the camera moves
 _GRAIN_LEVELS = 4.0  # on each frame anew: else a decoder has next to nothing to do
-_LIT = {-1: 0.9, 0: 1.0, 1: 0.8}  # how white a flash makes the last frame of a shot and the first two of the next
+_FLASH_WHITE = {
+    -1: 0.9,
+    0: 1.0,
+    1: 0.8,
+}  # how white a flash makes the last frame of a shot and the first two of the next
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A part of one photograph, and how the camera moves over it."""
+    """A part of one photograph, and the movement of the camera over it."""
 
     frames: int
     photograph: int
@@ -50,9 +54,8 @@ class Film:
         return self.frames / RATE
 
 
-def chosen(seed: int, count: int, frames: tuple[int, int]) -> list[Shot]:
-    """`count` shots, no two of one photograph in a row, each of `frames` (least, most): the camera rests, pans or
-    comes nearer."""
+def random_shots(seed: int, count: int, frames: tuple[int, int]) -> list[Shot]:
+    """Returns `count` shots of `frames` (least, most), none of the photograph before: the camera rests, pans or zooms."""
     rng = np.random.default_rng(seed)
     shots: list[Shot] = []
     for number in range(count):
@@ -64,13 +67,13 @@ def chosen(seed: int, count: int, frames: tuple[int, int]) -> list[Shot]:
     return shots
 
 
-def make(
+def make_film(
     path: Path, shots: Sequence[Shot], transition: Transition, size: tuple[int, int], even_keyframes: bool = False
 ) -> Film:
-    """Write the shots as one H.264 file of `size` (width, height), RATE frames per second.
+    """Writes the shots as one H.264 file of `size` (width, height), RATE frames per second.
 
-    Keyframes lie where x264 wants them, which is at cuts; `even_keyframes`: every two seconds and nowhere else, as in
-    what is made for streaming.
+    Keyframes are where x264 puts them, which is at cuts; `even_keyframes`: every two seconds and nowhere else, as for
+    streaming.
     """
     grain = _grain(size)
     options = {"crf": "22"} | ({"sc_threshold": "0", "g": "50"} if even_keyframes else {})
@@ -86,7 +89,7 @@ def make(
 
 
 def write(path: Path, pictures: Iterable[Pixels], size: tuple[int, int], options: Mapping[str, str]) -> int:
-    """Write pictures of `size` (width, height) as one H.264 file, RATE a second, and count them."""
+    """Writes pictures of `size` (width, height) as one H.264 file, RATE a second; returns their number."""
     import av
 
     count = 0
@@ -110,33 +113,33 @@ def _frames(shots: Sequence[Shot], transition: Transition, size: tuple[int, int]
         before = shots[at - 1] if at else None
         after = shots[at + 1] if at + 1 < len(shots) else None
         for number in range(shot.frames):
-            picture, left = seen(shot, number, size), number - shot.frames  # -1: the last
+            picture, left = camera_view(shot, number, size), number - shot.frames  # -1: the last
             if after and left >= -half:
-                picture = _changed(picture, transition, left, seen(after, left, size))
+                picture = _in_transition(picture, transition, left, camera_view(after, left, size))
             elif before and number < half:
-                picture = _changed(picture, transition, number, seen(before, before.frames + number, size))
+                picture = _in_transition(picture, transition, number, camera_view(before, before.frames + number, size))
             yield picture
 
 
-def _changed(picture: Pixels, transition: Transition, off: int, other: Pixels) -> Pixels:
-    """A frame `off` frames from the first of the new shot; `other` is what the other shot shows then."""
-    away = 1 - abs(off + 0.5) / (TRANSITION_FRAMES / 2)  # 0 at the edges of the transition, 1 in its middle
+def _in_transition(picture: Pixels, transition: Transition, off: int, other: Pixels) -> Pixels:
+    """Returns a frame `off` frames from the first of the new shot; `other` is the frame of the other shot then."""
+    weight = 1 - abs(off + 0.5) / (TRANSITION_FRAMES / 2)  # 0 at the edges of the transition, 1 in its middle
     if transition == "flash":
         white = np.full_like(picture, 255)
-        return _mixed(picture, white, _LIT.get(off, 0.0))
+        return _blend(picture, white, _FLASH_WHITE.get(off, 0.0))
     if transition == "fade":
-        return _mixed(picture, np.zeros_like(picture), away)
+        return _blend(picture, np.zeros_like(picture), weight)
     if transition == "dissolve":
-        return _mixed(picture, other, away / 2)
+        return _blend(picture, other, weight / 2)
     return picture
 
 
-def _mixed(first: Pixels, second: Pixels, share: float) -> Pixels:
+def _blend(first: Pixels, second: Pixels, share: float) -> Pixels:
     return cv2.addWeighted(first, 1 - share, second, share, 0).astype(np.uint8)
 
 
-def seen(shot: Shot, number: int, size: tuple[int, int]) -> Pixels:
-    """What the camera sees in a frame, as if it went on before and after the shot."""
+def camera_view(shot: Shot, number: int, size: tuple[int, int]) -> Pixels:
+    """Returns what the camera sees in a frame, as if it continued before and after the shot."""
     world = _world(shot.photograph, shot.corner, shot.share, size)
     across, down, nearer = (move * number / 100 for move in shot.moves)
     scale = 1 / (1 + nearer)
@@ -149,18 +152,19 @@ def seen(shot: Shot, number: int, size: tuple[int, int]) -> Pixels:
 
 @functools.lru_cache(maxsize=4)
 def _world(photograph: int, corner: tuple[float, float], share: float, size: tuple[int, int]) -> Pixels:
-    whole = _photographs()[photograph]
-    width, height = round(size[0] * _ROOM), round(size[1] * _ROOM)
-    wide, high = round(whole.shape[1] * share), round(whole.shape[0] * share)
+    photograph_pixels = _photographs()[photograph]
+    width, height = round(size[0] * _WORLD_SCALE), round(size[1] * _WORLD_SCALE)
+    wide, high = round(photograph_pixels.shape[1] * share), round(photograph_pixels.shape[0] * share)
     left, top = (
-        round(room * at) for room, at in zip((whole.shape[1] - wide, whole.shape[0] - high), corner, strict=True)
+        round(room * at)
+        for room, at in zip((photograph_pixels.shape[1] - wide, photograph_pixels.shape[0] - high), corner, strict=True)
     )
-    part = whole[top : top + high, left : left + wide]
+    part = photograph_pixels[top : top + high, left : left + wide]
     return cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
 
 
 def _grain(size: tuple[int, int]) -> Iterator[npt.NDArray[np.int16]]:
-    """For each frame another part of one large picture of noise (height, width, 3)."""
+    """Yields for each frame another part of one large picture of noise (height, width, 3)."""
     rng = np.random.default_rng(0)
     width, height = size
     noise = rng.normal(0, _GRAIN_LEVELS, (height + 64, width + 64, 1)).round().astype(np.int16).repeat(3, axis=2)

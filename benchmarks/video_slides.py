@@ -1,7 +1,7 @@
-"""Films of talks: slides of text on white or on dark that follow each other without a transition.
+"""Writes films of talks: slides of text, light or dark, that follow each other without a transition.
 
-A slide that is built up, bullet after bullet, is one shot: what stood there stays. Where a slide makes way for another
-is a cut. All slides have the same footer; some talks have the speaker's moving picture in a corner.
+A slide that is built up, bullet after bullet, is one shot: its content stays. The change to another slide is a cut. All
+slides have the same footer; some talks have the speaker's video in a corner.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.video_files import RATE, Film, Pixels, chosen, seen, write
+from benchmarks.video_files import RATE, Film, Pixels, camera_view, random_shots, write
 
 _TEXT = (
     "the model learns from pairs of pictures and words that were found on many pages of the web we measure how often "
@@ -34,7 +34,7 @@ class _Slide:
     step: int = 0  # frames from one bullet to the next; 0: all are there from the first
     ink: tuple[int, int, int] = (30, 30, 30)
 
-    def shown(self, frame: int) -> Pixels:
+    def frame_at(self, frame: int) -> Pixels:
         count = len(self.bullets) if not self.step else min(len(self.bullets), 1 + frame // self.step)
         page = self.page.copy()
         for place, bullet in enumerate(self.bullets[:count]):
@@ -45,12 +45,12 @@ class _Slide:
 def make_slides(
     path: Path, seed: int, count: int, frames: tuple[int, int], size: tuple[int, int], speaker: bool
 ) -> Film:
-    """Write a talk of `count` slides, each of `frames` (least, most), as one H.264 file of `size` (width, height)."""
+    """Writes a talk of `count` slides, each of `frames` (least, most), as one H.264 file of `size` (width, height)."""
     rng = np.random.default_rng(seed)
     lengths = [int(length) for length in rng.integers(*frames, count)]
     slides = [_slide(rng, f"{number + 1}", size) for number in range(count)]
     pictures: Iterator[Pixels] = (
-        slide.shown(frame) for slide, length in zip(slides, lengths, strict=True) for frame in range(length)
+        slide.frame_at(frame) for slide, length in zip(slides, lengths, strict=True) for frame in range(length)
     )
     if speaker:
         pictures = _with_speaker(pictures, seed, size)
@@ -71,8 +71,8 @@ def _slide(rng: np.random.Generator, number: str, size: tuple[int, int]) -> _Sli
         words = (2, 4)
         wide, high = width * 2 // 5, height * 2 // 5
         top, left = height * 3 // 10, width * 11 // 20
-        page[top : top + high, left : left + wide] = seen(
-            chosen(int(rng.integers(1 << 30)), 1, (1, 2))[0], 0, (wide, high)
+        page[top : top + high, left : left + wide] = camera_view(
+            random_shots(int(rng.integers(1 << 30)), 1, (1, 2))[0], 0, (wide, high)
         )
     bullets = [_text(rng, *words) for _ in range(int(rng.integers(2, 6)))]
     step = int(rng.integers(*_STEP_FRAMES)) if rng.random() < _BUILT_SHARE else 0
@@ -80,16 +80,16 @@ def _slide(rng: np.random.Generator, number: str, size: tuple[int, int]) -> _Sli
 
 
 def _with_speaker(pictures: Iterator[Pixels], seed: int, size: tuple[int, int]) -> Iterator[Pixels]:
-    """The pictures with a small one in the lower right corner, over which a camera moves to and fro."""
+    """Adds a small picture to the lower right corner, over which a camera moves to and fro."""
     wide, high = (round(side * _SPEAKER_SHARE) for side in size)
-    shot = chosen(seed, 2, (100, 101))[1]
+    shot = random_shots(seed, 2, (100, 101))[1]
     for frame, page in enumerate(pictures):
-        page[-high:, -wide:] = seen(shot, abs(frame % 100 - 50), (wide, high))
+        page[-high:, -wide:] = camera_view(shot, abs(frame % 100 - 50), (wide, high))
         yield page
 
 
-def _text(rng: np.random.Generator, least: int, most: int) -> str:
-    return " ".join(rng.choice(_TEXT.split(), int(rng.integers(least, most + 1)))).capitalize()
+def _text(rng: np.random.Generator, shortest: int, longest: int) -> str:
+    return " ".join(rng.choice(_TEXT.split(), int(rng.integers(shortest, longest + 1)))).capitalize()
 
 
 def _print(page: Pixels, text: str, place: tuple[float, float], share: float, ink: tuple[int, int, int]) -> None:

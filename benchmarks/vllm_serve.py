@@ -1,15 +1,14 @@
-"""Our engine process and its protocol against `vllm serve` as a child process behind an OpenAI-compatible client.
+"""Measures our engine process and its protocol against `vllm serve` behind an OpenAI-compatible client.
 
-Both are the project's test VLM with the same arguments, each in a process of its own that is watched, restarted and
-asked again by the same code (`VllmClient`); only what lies between client and engine differs. Ours sends pixels over
-a socket pair; the peer gets chat requests, with lossless PNGs as data URLs, over a Unix socket. Asserted: the same
-captions in every round and after a `kill -9` of the engine with requests in flight; and with `--poison` that of rows
-with one poisonous picture exactly that one has an error, whichever process the picture kills. Run it where torch and
-vLLM are:
+Both run the project's test VLM with the same arguments, each in another process that the same code (`VllmClient`)
+supervises, restarts and retries; only the connection between client and engine differs. Ours sends pixels over a socket
+pair; the peer gets chat requests, with lossless PNGs as data URLs, over a Unix socket. It asserts the same captions in
+every round and after a `kill -9` of the engine with requests in flight; and with `--poison` that of rows with one
+poisonous picture exactly that one has an error, whichever process the picture kills. Run it where torch and vLLM are:
 
     .venv-models/bin/python -m benchmarks.vllm_serve
 
-Beside the usual figures, the JSON line has for both: seconds to start, to the last caption after a kill, MB (PSS) of
+Besides the usual figures, the JSON line has for both: seconds to start, to the last caption after a kill, MB (PSS) of
 all processes of the engine, and the milliseconds of processor time that bring an image of 768 × 768 to the engine.
 """
 
@@ -57,7 +56,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class ServedEngine:
-    """`vllm serve` in a process of its own, with the interface of `EngineHandle`."""
+    """`vllm serve` in another process, with the interface of `EngineHandle`."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.started_at = time.monotonic()
@@ -89,7 +88,7 @@ class ServedEngine:
         return self._process.pid
 
     def submit(self, number: int, request: ModelRequest) -> None:
-        asyncio.run_coroutine_threadsafe(self._answer(number, request), self._loop)
+        asyncio.run_coroutine_threadsafe(self._respond(number, request), self._loop)
 
     def receive(self, tick: Callable[[], None]) -> tuple[Header, bytes]:
         while True:
@@ -99,7 +98,7 @@ class ServedEngine:
                 tick()
                 continue
             if frame is None:
-                raise ConnectionClosed("the server is gone")
+                raise ConnectionClosed("the server has ended")
             return frame
 
     def stop(self) -> None:
@@ -119,7 +118,7 @@ class ServedEngine:
         self._folder.cleanup()
 
     def trim_log(self) -> None:
-        """A benchmark is over before the log is long."""
+        """Does nothing: a benchmark is over before the log is long."""
 
     def log_end(self, length: int = 4000) -> str:
         return self._log.read_bytes()[-length:].decode(errors="replace")
@@ -142,7 +141,7 @@ class ServedEngine:
                         return
             await asyncio.sleep(0.1)
 
-    async def _answer(self, number: int, request: ModelRequest) -> None:
+    async def _respond(self, number: int, request: ModelRequest) -> None:
         assert isinstance(request, GenerateRequest)
         with suppress(RuntimeError):  # closed meanwhile
             body = await self._loop.run_in_executor(self._encoders, chat_body, request, self._settings, self._sampling)
@@ -167,14 +166,14 @@ def _options(config: EngineConfig) -> list[str]:
 
 
 def pictures(count: int, side_px: int) -> list[Pixels]:
-    """Scenes that the test VLM can read."""
+    """Returns scenes that the test VLM can read."""
     rng = np.random.default_rng(0)
     scenes = all_scenes()
     return [draw(scenes[place], rng, side_px) for place in rng.permutation(len(scenes))[:count]]
 
 
 def captions(client: VllmClient, images: list[Pixels]) -> list[GenerateResponse]:
-    """What the engine says of each."""
+    """Returns the responses of the engine."""
     futures = [client.submit(GenerateRequest(PROMPT, (image,))) for image in images]
     return [future.result(WAIT_S) for future in futures]
 
@@ -185,14 +184,14 @@ def texts(client: VllmClient, images: list[Pixels]) -> list[str]:
     return [answer.payload or "" for answer in answers]
 
 
-def same(own: list[str], other: list[str]) -> None:
-    """The same captions, save a few where another batch rounds another way."""
-    equal = sum(one == two for one, two in zip(own, other, strict=True))
-    assert equal >= 0.98 * len(own), f"{equal} of {len(own)} captions are equal"
+def same(ours: list[str], peers: list[str]) -> None:
+    """Checks for the same captions, except for a few that differ by the rounding of another batch."""
+    equal = sum(one == two for one, two in zip(ours, peers, strict=True))
+    assert equal >= 0.98 * len(ours), f"{equal} of {len(ours)} captions are equal"
 
 
 def memory_mb(group: int) -> float:
-    """Proportional set size of all processes of a group."""
+    """Returns the proportional set size of all processes of a group."""
     total_kb = 0
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
@@ -203,9 +202,9 @@ def memory_mb(group: int) -> float:
 
 
 def transport_ms(client: VllmClient, count: int = 24) -> float:
-    """Milliseconds of processor time for each image of 768 × 768, in the client and in the process that it talks to.
+    """Returns the milliseconds of processor time per image of 768 × 768, in the client and in the process it calls.
 
-    Not in the engine's core and its workers: what is left is encoding, sending, decoding and the model's processor.
+    The engine's core and its workers are not included: it is encoding, sending, decoding and the model's processor.
     """
     import psutil
 
@@ -221,7 +220,7 @@ def transport_ms(client: VllmClient, count: int = 24) -> float:
 
 
 def killed(client: VllmClient, images: list[Pixels], truth: list[str]) -> float:
-    """Seconds until all captions are there when the engine is killed with requests in hand."""
+    """Returns the seconds until all captions are there when the engine is killed with requests in flight."""
     import psutil
 
     futures = [client.submit(GenerateRequest(PROMPT, (image,))) for image in images[:48]]
@@ -232,22 +231,22 @@ def killed(client: VllmClient, images: list[Pixels], truth: list[str]) -> float:
         for child in psutil.Process(client.process_group).children(recursive=True)
         if "EngineCore" in " ".join(child.cmdline())
     ]
-    begun = time.perf_counter()
+    started = time.perf_counter()
     core.kill()
     futures += [client.submit(GenerateRequest(PROMPT, (image,))) for image in images[48:]]
     same([future.result(WAIT_S).payload or "" for future in futures], truth)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def blamed(client: VllmClient, images: list[Pixels], row: int) -> list[int]:
-    """Rows that get an error when the picture of `row` kills."""
+    """Returns the rows that get an error when the picture of `row` kills."""
     poison = np.broadcast_to(np.array(POISON, np.uint8), images[row].shape)
     answers = captions(client, [*images[:row], poison, *images[row + 1 :]])
     return [place for place, answer in enumerate(answers) if answer.error]
 
 
 def main() -> None:
-    """Command line: `python -m benchmarks.vllm_serve`."""
+    """Runs the command line: `python -m benchmarks.vllm_serve`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--side-px", type=int, default=112, help="of the pictures: 112 is what the test VLM knows")

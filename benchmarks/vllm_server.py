@@ -1,6 +1,6 @@
-"""vLLM's own server as a child process, for `benchmarks.vllm_serve`; and a picture that kills whatever processes it.
+"""Runs vLLM's own server as a child process for `benchmarks.vllm_serve`, with a picture that kills its process.
 
-What vLLM starts with `multiprocessing` imports this module as well, as `__mp_main__`.
+Processes that vLLM starts with `multiprocessing` import this module as well, as `__mp_main__`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KILLS = "RZEN_BENCH_KILLS"  # environment variable: which process the picture ki
 
 
 def plant_poison() -> None:
-    """Have the model's processor kill a process at the sight of a picture that is POISON all over."""
+    """Makes the model's processor kill a process when it gets a picture that is POISON all over."""
     from transformers import Qwen2VLProcessor
 
     call = Qwen2VLProcessor.__call__
@@ -45,7 +45,7 @@ def _kill() -> None:
 
 
 def open_poisonable(config: EngineConfig) -> InferenceEngine:
-    """Our engine process's engine, with the same fault planted."""
+    """Opens the engine of our engine process, with the same fault planted."""
     from serving.vllm.engine import open_vllm
 
     engine = open_vllm(config)

@@ -55,7 +55,7 @@ class Film:
 
 
 def random_shots(seed: int, count: int, frames: tuple[int, int]) -> list[Shot]:
-    """Returns `count` shots of `frames` (least, most), none of the photograph before: the camera rests, pans or zooms."""
+    """Returns `count` shots of `frames` (least, most), none of the photograph before it: rests, pans and zooms."""
     rng = np.random.default_rng(seed)
     shots: list[Shot] = []
     for number in range(count):

@@ -69,8 +69,7 @@ def main() -> None:
 def ours(workspace: Path, tasks: list[ShardTask], port: int, resize: bool) -> None:
     """Runs the stage over the shards, into the workspace."""
     from corpus.execution import MapJob
-    from pipelines.download.images import DownloadSettings, open_download
-    from pipelines.download.reencode import ReencodeSettings
+    from pipelines.download.images import DownloadSettings, ReencodeSettings, open_download
     from pipelines.engines import EngineSettings, open_engine
     from pipelines.fetch import FetchSettings
 

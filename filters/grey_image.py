@@ -1,4 +1,4 @@
-"""A cheap decode of an image in grey: upright, opaque, and only as large as hashes and statistics need."""
+"""A cheap decode of an image in grey: upright, flatten_alpha, and only as large as hashes and statistics need."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from corpus.image.decode import opaque, reduce_jpeg, reduction, runs_out, upright
-from corpus.image.encode import must_be_rewritten
+from corpus.image.decode import apply_orientation, flatten_alpha, jpeg_scale, looks_truncated, set_jpeg_scale
+from corpus.image.encode import needs_rewrite
 from corpus.image.header import ImageHeader
 from corpus.image.quality import Grey
-from corpus.image.stock_reader import TruncatedError, decoder_errors, load, open_image
+from corpus.image.stock_reader import TruncatedError, decoder_errors, load_image, open_image
 from filters.compression_loss import compression_loss
 
 
@@ -40,21 +40,21 @@ def read_grey_image(data: bytes, header: ImageHeader, longest_px: int = 160, sho
 
     JPEG and WebP have no checksums: damage that is followed by enough data for the decoder goes unnoticed.
     """
-    factor = reduction(header.width, header.height, longest_px, shortest_px)
+    factor = jpeg_scale(header.width, header.height, longest_px, shortest_px)
     at_scale = header.format == "jpeg" and header.orientation == 1
     with decoder_errors():
         image = open_image(data, header)
         if at_scale:
-            reduce_jpeg(image, factor, "L")
-        load(image, data, header)
-        rewrite = must_be_rewritten(image, header)
-        grey = opaque(image, "L")
-        if header.format == "jpeg" and runs_out(grey):
+            set_jpeg_scale(image, factor, "L")
+        load_image(image, data, header)
+        rewrite = needs_rewrite(image, header)
+        grey = flatten_alpha(image, "L")
+        if header.format == "jpeg" and looks_truncated(grey):
             raise TruncatedError("the lower edge is filled up by the decoder")
         loss = compression_loss(image, header, grey, factor if at_scale else 1)
         if not at_scale:
             grey = downscale(grey, factor)
-        grey = upright(grey, 1 if header.format == "tiff" else header.orientation)  # Pillow turns TIFFs
+        grey = apply_orientation(grey, 1 if header.format == "tiff" else header.orientation)  # Pillow turns TIFFs
         return GreyImage(grey, rewrite, loss)
 
 

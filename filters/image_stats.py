@@ -13,11 +13,11 @@ from typing import Any
 import cv2
 import pyarrow as pa
 
-from corpus.image.header import MAX_SIDE_PX, refusal, sniff
-from corpus.image.limits import ImageLimits
+from corpus.image.header import sniff
+from corpus.image.limits import MAX_SIDE_PX, ImageLimits, reject_reason
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX, measure
-from corpus.image.stock_reader import UndecodableError, in_words
+from corpus.image.stock_reader import UndecodableError, error_message
 from corpus.schema import SHA256, Status, table_schema
 from corpus.stage import ITEMS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from filters.grey_image import read_grey_image
@@ -104,12 +104,12 @@ def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) 
             "orientation": header.orientation,
             "animated": header.animated,
         }
-    if reason := refusal(header, max_pixels, max_side_px):
+    if reason := reject_reason(header, max_pixels, max_side_px):
         return {**row, "reason": reason}
     try:
         image = read_grey_image(data, header, longest_px=MEASURED_PX)
     except UndecodableError as error:
-        return {**row, "reason": error.reason, "detail": in_words(error)}
+        return {**row, "reason": error.reason, "detail": error_message(error)}
     phash, dhash = perceptual_hashes(image.grey)
     measured = {
         "phash": phash,

@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.image.header import ImageHeader
-from corpus.image.stock_reader import TruncatedError, UndecodableError, decoder_errors, load, open_image, refuse_header
+from corpus.image.stock_reader import (
+    TruncatedError,
+    UndecodableError,
+    check_header,
+    decoder_errors,
+    load_image,
+    open_image,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = NDArray[np.uint8]  # levels 0 to 255: (height, width, 3), or (height, width) for grey
 
-FAST = frozenset({"jpeg", "png", "webp", "bmp"})  # formats that OpenCV reads as Pillow does
+OPENCV_FORMATS = frozenset({"jpeg", "png", "webp", "bmp"})  # formats that OpenCV reads as Pillow does
 _FILLED_UP = 128
 # What turns stored pixels upright, by EXIF orientation (TIFF 6.0, tag 274). 1 is upright.
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
@@ -38,13 +45,13 @@ def decode_rgb(data: bytes, header: ImageHeader, longest_px: int = 0, shortest_p
     8, the first of several frames.
 
     A JPEG is decoded at an eighth, a quarter or half of its size where its sides then still have `longest_px` and
-    `shortest_px` pixels; 0 for both: at its full size. All else comes at its full size: `resized` is the caller's.
+    `shortest_px` pixels; 0 for both: at its full size. All else comes at its full size: `resize` is the caller's.
     Raises UndecodableError for what cannot be decoded whole, which includes images without a size in their header and
     pixels without a defined white (32-bit integers, floats). Memory is by the header's size: refuse bombs before.
     """
-    factor = reduction(header.width, header.height, longest_px, shortest_px) if longest_px or shortest_px else 1
-    pixels = decode_stored(data, header, factor, FAST)
-    return upright(pixels, 1 if header.format == "tiff" else header.orientation)  # Pillow has turned a TIFF
+    factor = jpeg_scale(header.width, header.height, longest_px, shortest_px) if longest_px or shortest_px else 1
+    pixels = decode_stored(data, header, factor, OPENCV_FORMATS)
+    return apply_orientation(pixels, 1 if header.format == "tiff" else header.orientation)  # Pillow has turned a TIFF
 
 
 def decode_stored(data: bytes, header: ImageHeader, factor: int = 1, fast: Collection[str] = ()) -> Pixels:
@@ -53,15 +60,15 @@ def decode_stored(data: bytes, header: ImageHeader, factor: int = 1, fast: Colle
     Images of the formats in `fast` are decoded by OpenCV, which takes half the time and reads some that Pillow refuses.
     """
     with decoder_errors():
-        refuse_header(header)
+        check_header(header)
         pixels = _by_opencv(data, header, factor) if header.format in fast else None
         if pixels is None:
             image = open_image(data, header)
             if header.format == "jpeg":
-                reduce_jpeg(image, factor)
-            load(image, data, header)
-            pixels = opaque(image, "RGB")
-    if header.format == "jpeg" and runs_out(pixels):
+                set_jpeg_scale(image, factor)
+            load_image(image, data, header)
+            pixels = flatten_alpha(image, "RGB")
+    if header.format == "jpeg" and looks_truncated(pixels):
         raise TruncatedError("the lower edge is filled up")
     return pixels
 
@@ -88,7 +95,7 @@ def _colour_flags(factor: int) -> int:
     return reduced[factor] | cv2.IMREAD_IGNORE_ORIENTATION
 
 
-def reduce_jpeg(image: Image.Image, factor: int, mode: str | None = None) -> None:
+def set_jpeg_scale(image: Image.Image, factor: int, mode: str | None = None) -> None:
     """Have an opened JPEG decoded with its sides divided by 1, 2, 4 or 8, and in colour as `mode` "L" in grey.
 
     The decoder then computes fewer frequencies of each 8×8 block, which is cheaper than computing and averaging them.
@@ -97,7 +104,7 @@ def reduce_jpeg(image: Image.Image, factor: int, mode: str | None = None) -> Non
         image.draft(mode, (max(1, image.width // factor), max(1, image.height // factor)))
 
 
-def reduction(width: int, height: int, longest_px: int, shortest_px: int = 0) -> int:
+def jpeg_scale(width: int, height: int, longest_px: int, shortest_px: int = 0) -> int:
     """By how much (8, 4, 2 or 1) the sides may be divided and still be at least so long."""
     for factor in (8, 4, 2):
         if max(width, height) // factor >= longest_px and min(width, height) // factor >= shortest_px:
@@ -105,7 +112,7 @@ def reduction(width: int, height: int, longest_px: int, shortest_px: int = 0) ->
     return 1
 
 
-def runs_out(pixels: Pixels) -> bool:
+def looks_truncated(pixels: Pixels) -> bool:
     """Whether the lowest rows are what a decoder puts in the place of blocks that it had no data for: mid-grey.
 
     So it does, silently, when a JPEG was cut and then closed with an end marker. An image that begins with such a row
@@ -116,7 +123,7 @@ def runs_out(pixels: Pixels) -> bool:
     return bool((pixels[-2:] == _FILLED_UP).all() and not (pixels[0] == _FILLED_UP).all())
 
 
-def opaque(image: Image.Image, mode: str) -> Pixels:
+def flatten_alpha(image: Image.Image, mode: str) -> Pixels:
     """The 8-bit levels of an image that Pillow has opened, in `mode` L or RGB, as stored, transparency on white.
 
     Raises UndecodableError for pixels without a defined white.
@@ -138,26 +145,26 @@ def opaque(image: Image.Image, mode: str) -> Pixels:
     return np.asarray(image)
 
 
-def upright(pixels: Pixels, orientation: int) -> Pixels:
+def apply_orientation(pixels: Pixels, orientation: int) -> Pixels:
     """Stored pixels as seen, contiguous. `orientation` is EXIF's, 1 to 8; anything else is taken as 1."""
     turn = _TURNS.get(orientation)
     return np.ascontiguousarray(pixels if turn is None else turn(pixels))
 
 
-def resized(pixels: Pixels, height: int, width: int) -> Pixels:
+def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """Brought to a size, whatever that does to its shape: areas averaged where it shrinks, cubic where it grows."""
     import cv2
 
     high, wide = pixels.shape[:2]
     if height <= high and width <= wide:
-        return shrunk(pixels, height, width)
+        return downscale(pixels, height, width)
     if height < high or width < wide:
         least = (min(wide, width), min(high, height))
         pixels = cv2.resize(pixels, least, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 
-def shrunk(pixels: Pixels, height: int, width: int) -> Pixels:
+def downscale(pixels: Pixels, height: int, width: int) -> Pixels:
     """Brought to a size that is smaller, or the same, on both sides, by averaging areas."""
     import cv2
 

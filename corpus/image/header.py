@@ -16,11 +16,7 @@ from dataclasses import dataclass
 
 from corpus.image.other_formats import other_format
 
-READ = frozenset({"jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"})  # all others are recognised only
-# A stock reader (Pillow) refuses more pixels, and a JPEG can't have a longer side.
-MOST_PIXELS, MOST_SIDE_PX = 178_956_970, 65_500
-# The usual limits. Whatever its format is, an image within them takes less than a GB of memory and seconds of time.
-MAX_PIXELS, MAX_SIDE_PX = 50_000_000, 30_000
+DECODED_FORMATS = frozenset({"jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"})  # all others are recognised only
 
 _EXT = {"jpeg": "jpg", "tiff": "tif"}  # the others are called what their format is
 
@@ -29,7 +25,9 @@ _EXT = {"jpeg": "jpg", "tiff": "tif"}  # the others are called what their format
 class ImageHeader:
     """What is known of an image. Zeros and defaults where the header is cut short or says nothing."""
 
-    format: str = ""  # one of READ, or of an image that is not read (heic, jxl, ico, svg ...); "" for anything else
+    format: str = (
+        ""  # one of DECODED_FORMATS, or of an image that is not decoded (heic, jxl, ico, svg ...); "" for anything else
+    )
     width: int = 0  # pixels, as stored: before `orientation` is applied
     height: int = 0
     orientation: int = 1  # EXIF's, 1 to 8 (TIFF 6.0, tag 274); 1 is upright
@@ -73,19 +71,6 @@ def sniff(data: bytes) -> ImageHeader:
             except (struct.error, IndexError):  # a field lies behind the end
                 return ImageHeader(name)
     return ImageHeader(other_format(data))
-
-
-def refusal(header: ImageHeader, max_pixels: int, max_side_px: int) -> str:
-    """Why an image is not decoded, by its header alone: a reason for its row; "" if nothing speaks against it."""
-    if not header.format:
-        return "not_an_image"
-    if header.format not in READ:
-        return "unsupported_format"
-    if header.width * header.height > max_pixels:
-        return "too_many_pixels"
-    if max(header.width, header.height) > max_side_px:
-        return "side_too_long"
-    return "" if header.complete else "truncated"
 
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 without DHT, JPG and DAC

@@ -1,11 +1,16 @@
-"""What is refused of an image by its header, in the settings of every stage that meets images first."""
+"""Which images are rejected by their header, without decoding them: the limits, the reasons, the settings."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from corpus.image.header import MAX_PIXELS, MAX_SIDE_PX, MOST_PIXELS, MOST_SIDE_PX
+from corpus.image.header import DECODED_FORMATS, ImageHeader
 from corpus.settings import Settings
+
+# Pillow, with which trainers read images, refuses more pixels; and libjpeg writes no longer side.
+PILLOW_MAX_PIXELS, JPEG_MAX_SIDE_PX = 178_956_970, 65_500
+# The usual limits. Whatever its format is, an image within them takes less than a GB of memory and seconds of time.
+MAX_PIXELS, MAX_SIDE_PX = 50_000_000, 30_000
 
 
 class ImageLimits(Settings):
@@ -14,9 +19,22 @@ class ImageLimits(Settings):
     max_pixels: int = Field(
         MAX_PIXELS,
         ge=1,
-        le=MOST_PIXELS,
+        le=PILLOW_MAX_PIXELS,
         description="The most pixels (width × height) that a header may claim; each takes up to 20 bytes of memory.",
     )
     max_side_px: int = Field(
-        MAX_SIDE_PX, ge=1, le=MOST_SIDE_PX, description="The longest side that a header may claim."
+        MAX_SIDE_PX, ge=1, le=JPEG_MAX_SIDE_PX, description="The longest side that a header may claim."
     )
+
+
+def reject_reason(header: ImageHeader, max_pixels: int, max_side_px: int) -> str:
+    """Returns why an image is not decoded, by its header alone: the reason of its row; "" where it is."""
+    if not header.format:
+        return "not_an_image"
+    if header.format not in DECODED_FORMATS:
+        return "unsupported_format"
+    if header.width * header.height > max_pixels:
+        return "too_many_pixels"
+    if max(header.width, header.height) > max_side_px:
+        return "side_too_long"
+    return "" if header.complete else "truncated"

@@ -10,11 +10,12 @@ import math
 
 from pydantic import Field
 
-from corpus.image.decode import Pixels, UndecodableError, decode_rgb, resized
-from corpus.image.header import MOST_PIXELS, sniff
+from corpus.image.decode import Pixels, UndecodableError, decode_rgb, resize
+from corpus.image.header import sniff
+from corpus.image.limits import PILLOW_MAX_PIXELS
 from corpus.settings import Settings
 
-MAX_SOURCE_PIXELS = MOST_PIXELS
+MAX_SOURCE_PIXELS = PILLOW_MAX_PIXELS
 _MAX_ROUNDS = 8  # of `smart_resize`, which mostly needs one
 
 
@@ -103,7 +104,7 @@ def decode_to_budget(data: bytes, budget: PixelBudget, max_source_pixels: int = 
     if width * height > max_source_pixels:
         raise UnfitError("too_many_pixels", f"{width}×{height} pixels are more than {max_source_pixels}")
     size = budget.size(height, width)
-    return resized(decode_rgb(data, header, longest_px=max(size), shortest_px=min(size)), *size)
+    return resize(decode_rgb(data, header, longest_px=max(size), shortest_px=min(size)), *size)
 
 
 def smart_resize(height: int, width: int, multiple: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:

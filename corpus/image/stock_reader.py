@@ -61,18 +61,18 @@ def decoder_errors() -> Iterator[None]:
         if is_out_of_memory(error) or any(words in text.lower() for words in _NO_MEMORY):
             raise MemoryError(text) from error
         if text.startswith("image file is truncated"):
-            raise TruncatedError(in_words(error)) from error
-        raise UndecodableError(in_words(error)) from error
+            raise TruncatedError(error_message(error)) from error
+        raise UndecodableError(error_message(error)) from error
 
 
-def in_words(error: Exception) -> str:
+def error_message(error: Exception) -> str:
     """A decoder's error in one printable line, the same in every run."""
     name = "" if isinstance(error, UndecodableError) else f"{type(error).__name__}: "
     text = _ADDRESS.sub("the data", f"{name}{error}")
     return printable(" ".join(text.split()))
 
 
-def refuse_header(header: ImageHeader) -> None:
+def check_header(header: ImageHeader) -> None:
     """Raise UndecodableError for what must not be decoded, whatever its size is."""
     if header.fault:
         raise UndecodableError(header.fault)
@@ -91,7 +91,7 @@ def open_image(data: bytes, header: ImageHeader) -> Image.Image:
     """
     from PIL import Image, UnidentifiedImageError
 
-    refuse_header(header)
+    check_header(header)
     _silence_pillow()
     form = header.format.upper()
     try:
@@ -111,7 +111,7 @@ def _silence_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def load(image: Image.Image, data: bytes, header: ImageHeader) -> None:
+def load_image(image: Image.Image, data: bytes, header: ImageHeader) -> None:
     """Decode an opened image. Raises what Pillow raises, and TruncatedError for rows that it has only filled up.
 
     UndecodableError where Pillow calls a PNG truncated whose data is all there, and is damaged.
@@ -121,7 +121,7 @@ def load(image: Image.Image, data: bytes, header: ImageHeader) -> None:
         image.load()
     except OSError as error:
         if header.format == "png" and _is_damaged(data):
-            raise UndecodableError(in_words(error)) from error
+            raise UndecodableError(error_message(error)) from error
         raise
     if header.format not in ("png", "gif"):
         return

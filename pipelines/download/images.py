@@ -12,15 +12,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.image.header import refusal, sniff
-from corpus.image.limits import ImageLimits
-from corpus.image.stock_reader import in_words
+from corpus.image.encode import reencode
+from corpus.image.header import sniff
+from corpus.image.limits import JPEG_MAX_SIDE_PX, ImageLimits, reject_reason
+from corpus.image.stock_reader import UndecodableError, error_message
 from corpus.media import MediaWriter
 from corpus.schema import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
-from corpus.settings import tuning
+from corpus.settings import Settings, tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Resources, Shard, SourceInfo
-from pipelines.download.reencode import ReencodeSettings, UndecodableError, reencode
 from pipelines.fetch import Fetched, FetchSettings, fetch
+
+
+class ReencodeSettings(Settings):
+    """Resize and re-encode at download. The default keeps all that 1280 visual tokens of 28×28 pixels can show."""
+
+    longest_side_px: int = Field(
+        1024,
+        ge=1,
+        le=JPEG_MAX_SIDE_PX,
+        description="The longest side of a stored image; larger ones are shrunk, smaller and animated ones stay as "
+        "they came.",
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100, description="The quality of the JPEG that is written.")
 
 
 class DownloadSettings(ImageLimits):
@@ -159,14 +172,14 @@ def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fie
     """
     header, digest = sniff(data), hashlib.sha256(data).digest()
     fields = {**fields, "downloaded_sha256": digest, "downloaded_bytes": len(data)}
-    if reason := refusal(header, settings.max_pixels, settings.max_side_px):
+    if reason := reject_reason(header, settings.max_pixels, settings.max_side_px):
         return Stored(Status.FAILED, reason, **fields)
     ext, orientation = header.ext, header.orientation
     if settings.reencode is not None and not header.animated:  # else `quality` would see a still picture
         try:
             data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.jpeg_quality, orientation)
         except UndecodableError as error:
-            return Stored(Status.FAILED, error.reason, **{**fields, "detail": in_words(error)})
+            return Stored(Status.FAILED, error.reason, **{**fields, "detail": error_message(error)})
         ext, orientation, digest = "jpg", 1, hashlib.sha256(data).digest()
     item = id_of_digest(digest)  # hashed once: it is the dearest thing done to the bytes
     offset, size = media.add(item, ext, data)

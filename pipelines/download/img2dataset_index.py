@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from corpus.image.header import MOST_PIXELS, MOST_SIDE_PX, refusal, sniff
+from corpus.image.header import sniff
+from corpus.image.limits import JPEG_MAX_SIDE_PX, PILLOW_MAX_PIXELS, reject_reason
 from corpus.media import read_contents
 from corpus.printable import printable
 from corpus.schema import Status, id_of_digest
@@ -141,7 +142,7 @@ def _item_of(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -
     header = sniff(data)
     digest = hashlib.sha256(data).digest()
     downloaded = bytes.fromhex(given_sha256) if SHA256_HEX.fullmatch(given_sha256) else digest
-    if reason := refusal(header, MOST_PIXELS, MOST_SIDE_PX):
+    if reason := reject_reason(header, PILLOW_MAX_PIXELS, JPEG_MAX_SIDE_PX):
         return Stored(Status.FAILED, reason, downloaded_sha256=downloaded)
     return Stored(
         Status.KEPT,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from corpus.image.decode import Pixels, reduction
-from corpus.image.encode import rewritten
+from corpus.image.decode import Pixels, jpeg_scale
+from corpus.image.encode import rewrite
 from corpus.image.header import sniff
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX
@@ -41,7 +41,7 @@ def stock_hash(pixels: Pixels) -> int:
     """Computes the pHash of RGB pixels at full size in the way of inspection."""
     height, width = pixels.shape[:2]
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
-    return perceptual_hashes(downscale(grey, reduction(width, height, MEASURED_PX, _SHORTEST_PX)))[0]
+    return perceptual_hashes(downscale(grey, jpeg_scale(width, height, MEASURED_PX, _SHORTEST_PX)))[0]
 
 
 def same_picture(one: int, other: int) -> bool:
@@ -71,10 +71,10 @@ def rewrite_image(data: bytes, phash: int, jpeg_quality: int) -> bytes:
     Losslessly where a JPEG would have another hash, as a flat picture has. Raises UndecodableError for an image that
     can't be decoded completely.
     """
-    rewritten_bytes = rewritten(data, jpeg_quality)
+    rewritten_bytes = rewrite(data, jpeg_quality)
     if same_picture(stock_hash(stock_pixels(rewritten_bytes)), phash):
         return rewritten_bytes
-    return rewritten(data, jpeg_quality, lossless=True)
+    return rewrite(data, jpeg_quality, lossless=True)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from corpus.image.decode import Pixels
-from corpus.image.stock_reader import UndecodableError, decoder_errors, in_words
+from corpus.image.stock_reader import UndecodableError, decoder_errors, error_message
 from corpus.schema import Modality
 from corpus.storage import Store
 from corpus.tars import TarReader
@@ -246,6 +246,6 @@ def webdataset_pixels(content: bytes) -> Pixels:
             [sample] = wds.decode("pil")([{"__key__": "", "jpg": content}])
         except wds.autodecode.DecodingError as error:
             raise UndecodableError(
-                in_words(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+                error_message(error.__cause__ if isinstance(error.__cause__, Exception) else error)
             ) from error
         return np.asarray(sample["jpg"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from corpus.image.decode import reduction
+from corpus.image.decode import jpeg_scale
 from corpus.image.header import sniff
 from corpus.image.stock_reader import TruncatedError, UndecodableError
 from filters.grey_image import Grey, decode_grey
@@ -153,8 +153,8 @@ def test_the_first_frame_stands_for_all(form: str) -> None:
     ],
 )
 def test_the_reduction_leaves_enough_of_both_sides(size: tuple[int, int], factor: int) -> None:
-    assert reduction(*size, longest_px=128, shortest_px=32) == factor
-    assert reduction(*size[::-1], longest_px=128, shortest_px=32) == factor
+    assert jpeg_scale(*size, longest_px=128, shortest_px=32) == factor
+    assert jpeg_scale(*size[::-1], longest_px=128, shortest_px=32) == factor
 
 
 @pytest.mark.parametrize("form", ["jpeg", "png", "webp", "tiff"])

@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from corpus.execution import Outcome, Work
-from corpus.image.header import MOST_PIXELS
+from corpus.image.limits import PILLOW_MAX_PIXELS
 from corpus.media import TarWriter
 from corpus.schema import LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, item_id, pair_id, table_schema
 from corpus.workspace import Workspace
@@ -115,7 +115,10 @@ class World:
         self.workspace.write_table(path, pa.Table.from_pylist(rows, ITEM_SCHEMA), {})
         self.items.append(path)
         self.inspected[path] = path.replace("download", "inspect")
-        found = [*(inspect_image(data, MOST_PIXELS) for data in contents), {"status": "failed", "reason": "http_404"}]
+        found = [
+            *(inspect_image(data, PILLOW_MAX_PIXELS) for data in contents),
+            {"status": "failed", "reason": "http_404"},
+        ]
         table = pa.Table.from_pylist(found, table_schema(Inspect.schema))
         self.workspace.write_table(self.inspected[path], table, {})
         return [item_id(data) for data in contents]

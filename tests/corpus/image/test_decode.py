@@ -13,11 +13,11 @@ from corpus.image.decode import (
     Pixels,
     TruncatedError,
     UndecodableError,
+    apply_orientation,
     decode_rgb,
-    reduction,
-    resized,
-    shrunk,
-    upright,
+    downscale,
+    jpeg_scale,
+    resize,
 )
 from corpus.image.header import sniff
 from tests.helpers.cases import cases
@@ -135,12 +135,12 @@ def test_the_orientation_is_applied_once(form: str, orientation: int) -> None:
     turn, stored = TURNS[orientation], Image.fromarray(picture())
     seen = stored if turn is None else stored.transpose(turn)
     assert apart(decode(encode(form, exif=exif)), np.asarray(seen)) < 4
-    assert (upright(picture()[..., 0], orientation) == np.asarray(seen)[..., 0]).all()
+    assert (apply_orientation(picture()[..., 0], orientation) == np.asarray(seen)[..., 0]).all()
 
 
 def test_an_orientation_that_does_not_exist_is_upright() -> None:
     for orientation in (0, 9, -1):
-        assert (upright(picture(), orientation) == picture()).all()
+        assert (apply_orientation(picture(), orientation) == picture()).all()
 
 
 @pytest.mark.parametrize("form", ["gif", "webp", "png", "tiff"])
@@ -172,8 +172,8 @@ def test_a_jpeg_is_decoded_at_the_least_scale_that_is_large_enough(
 
 
 def test_only_the_longest_side_may_be_asked_for() -> None:
-    assert reduction(4000, 10, 500) == 8
-    assert reduction(4000, 10, 500, 2) == 4
+    assert jpeg_scale(4000, 10, 500) == 8
+    assert jpeg_scale(4000, 10, 500, 2) == 4
 
 
 @pytest.mark.parametrize("form", ["jpeg", "png", "bmp", "tiff"])
@@ -228,7 +228,7 @@ def test_pixels_without_a_white_are_undecodable() -> None:
 
 @pytest.mark.parametrize("size", [(431, 650), (200, 300), (60, 640), (800, 600), (900, 300), (300, 900), (1, 1)])
 def test_resizing_keeps_the_picture(size: tuple[int, int]) -> None:
-    found = resized(picture(650, 431), *size)
+    found = resize(picture(650, 431), *size)
     assert found.shape == (*size, 3)
     assert apart(found, picture(*size[::-1])) < (2 if min(size) > 1 else 60)
 
@@ -238,9 +238,10 @@ def test_shrinking_averages_areas() -> None:
     texture = cv2.GaussianBlur(noise, (0, 0), 3)
     for side in (640, 384, 300, 100):
         assert (
-            cv2.PSNR(shrunk(texture, side, side), cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA)) > 45
+            cv2.PSNR(downscale(texture, side, side), cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA))
+            > 45
         )
 
 
 def test_a_size_that_is_right_already_is_not_touched() -> None:
-    assert (resized(picture(), HEIGHT, WIDTH) == picture()).all()
+    assert (resize(picture(), HEIGHT, WIDTH) == picture()).all()

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from corpus.image.decode import upright
-from corpus.image.encode import must_be_rewritten, rewritten
+from corpus.image.decode import apply_orientation
+from corpus.image.encode import needs_rewrite, rewrite
 from corpus.image.header import sniff
-from corpus.image.stock_reader import decoder_errors, load, open_image
+from corpus.image.stock_reader import decoder_errors, load_image, open_image
 
 WIDTH, HEIGHT = 64, 48
 ACROSS, DOWN = np.meshgrid(np.linspace(30, 200, WIDTH), np.linspace(0, 55, HEIGHT))
@@ -29,7 +29,7 @@ def turned(form: str, orientation: int, **options: Any) -> bytes:
     """A file that lies turned, and says so."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return save(Image.fromarray(upright(COLOUR, BACK[orientation])), form, exif=exif, **options)
+    return save(Image.fromarray(apply_orientation(COLOUR, BACK[orientation])), form, exif=exif, **options)
 
 
 def ink(form: str, mode: str = "RGBA", **options: Any) -> bytes:
@@ -67,8 +67,8 @@ def is_rewritten(data: bytes) -> bool:
     header = sniff(data)
     with decoder_errors():
         image = open_image(data, header)
-        load(image, data, header)
-        return must_be_rewritten(image, header)
+        load_image(image, data, header)
+        return needs_rewrite(image, header)
 
 
 WRONG: dict[str, tuple[bytes, np.ndarray, str]] = {  # file, the picture that it shows, the format it is published in
@@ -95,7 +95,7 @@ WRONG: dict[str, tuple[bytes, np.ndarray, str]] = {  # file, the picture that it
 def test_what_a_stock_reader_would_show_wrong_is_written_anew_and_shown_right() -> None:
     wrong = []
     for name, (data, wanted, form) in WRONG.items():
-        made = rewritten(data, 95)
+        made = rewrite(data, 95)
         header, shown = sniff(made), stock(made)
         far = 9.0 if shown.shape != wanted.shape else float(np.abs(shown.astype(int) - wanted).mean())
         least = 7 if "gif" in name else 0.01 if form == "png" else 5
@@ -107,7 +107,7 @@ def test_what_a_stock_reader_would_show_wrong_is_written_anew_and_shown_right() 
 def test_hidden_colours_of_a_palette_become_white() -> None:
     for form in ("PNG", "GIF"):
         data = see_through(form)
-        shown = stock(rewritten(data, 95))
+        shown = stock(rewrite(data, 95))
         assert is_rewritten(data), form
         assert (shown[:, : WIDTH // 2] == 255).all(), form
         assert np.abs(shown[:, WIDTH // 2 :].astype(int) - COLOUR[:, WIDTH // 2 :]).mean() < 12, form
@@ -135,13 +135,13 @@ def test_what_a_stock_reader_shows_right_stays() -> None:
 
 def test_the_same_bytes_come_out_again() -> None:
     for name, (data, _, _) in WRONG.items():
-        assert rewritten(data, 90) == rewritten(data, 90), name
-    small, large = (len(rewritten(WRONG["jpeg turned 6"][0], quality)) for quality in (40, 95))
+        assert rewrite(data, 90) == rewrite(data, 90), name
+    small, large = (len(rewrite(WRONG["jpeg turned 6"][0], quality)) for quality in (40, 95))
     assert small < large
 
 
 def test_without_loss_it_is_a_png() -> None:
     data = WRONG["jpeg turned 6"][0]
-    made = rewritten(data, 95, lossless=True)
+    made = rewrite(data, 95, lossless=True)
     assert sniff(made).format == "png"
-    assert (stock(made) == upright(stock(data), 6)).all()
+    assert (stock(made) == apply_orientation(stock(data), 6)).all()

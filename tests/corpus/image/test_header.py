@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from corpus.image.header import ImageHeader, refusal, sniff
+from corpus.image.header import ImageHeader, sniff
+from corpus.image.limits import reject_reason
 from tests.helpers.cases import cases
 
 WIDTH, HEIGHT = 48, 20
@@ -227,7 +228,7 @@ def test_formats_that_are_not_read_have_a_name() -> None:
     }
     found = {name: sniff(data).format for name, data in files.items()}
     assert found == {"heic": "heic", "mif1": "heic", "jls": "jls"}
-    assert {refusal(ImageHeader(name), 100, 100) for name in found.values()} == {"unsupported_format"}
+    assert {reject_reason(ImageHeader(name), 100, 100) for name in found.values()} == {"unsupported_format"}
 
 
 def test_a_header_says_why_an_image_is_not_decoded() -> None:
@@ -239,7 +240,9 @@ def test_a_header_says_why_an_image_is_not_decoded() -> None:
         "side_too_long": ImageHeader("png", 1, 101, complete=True),
         "truncated": ImageHeader("png", 50, 40),
     }
-    assert {wanted: refusal(header, 2000, 100) for wanted, header in cases.items()} == {name: name for name in cases}
+    assert {wanted: reject_reason(header, 2000, 100) for wanted, header in cases.items()} == {
+        name: name for name in cases
+    }
 
 
 def test_what_loses_nothing_is_known() -> None:

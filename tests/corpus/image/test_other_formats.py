@@ -7,7 +7,8 @@ import struct
 
 from PIL import Image
 
-from corpus.image.header import ImageHeader, refusal, sniff
+from corpus.image.header import ImageHeader, sniff
+from corpus.image.limits import reject_reason
 from corpus.image.other_formats import other_format
 from tests.helpers.cases import cases
 
@@ -52,7 +53,7 @@ FILES = [
 def test_a_format_is_known_by_its_first_bytes(name: str, data: bytes) -> None:
     assert other_format(data) == name
     assert sniff(data).format == name
-    assert refusal(ImageHeader(name), 100, 100) == "unsupported_format"
+    assert reject_reason(ImageHeader(name), 100, 100) == "unsupported_format"
 
 
 @cases(

@@ -10,7 +10,14 @@ import pytest
 from PIL import Image
 
 from corpus.image.header import sniff
-from corpus.image.stock_reader import TruncatedError, UndecodableError, decoder_errors, in_words, load, open_image
+from corpus.image.stock_reader import (
+    TruncatedError,
+    UndecodableError,
+    decoder_errors,
+    error_message,
+    load_image,
+    open_image,
+)
 from tests.helpers.gifs import gif_of, truncated_gif
 
 WIDTH, HEIGHT = 31, 20
@@ -40,15 +47,15 @@ def test_what_is_the_machines_fault_is_not_the_images() -> None:
 
 def test_words_are_the_same_in_every_run_and_print() -> None:
     error = ValueError(f"cannot identify {io.BytesIO()!r}\n\x1b[31mred")
-    assert in_words(error) == "ValueError: cannot identify the data \\x1b[31mred"
-    assert in_words(UndecodableError("no size")) == "no size"
+    assert error_message(error) == "ValueError: cannot identify the data \\x1b[31mred"
+    assert error_message(UndecodableError("no size")) == "no size"
 
 
 def decode(data: bytes) -> Image.Image:
     with decoder_errors():
         header = sniff(data)
         image = open_image(data, header)
-        load(image, data, header)
+        load_image(image, data, header)
     return image
 
 

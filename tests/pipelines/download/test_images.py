@@ -18,7 +18,15 @@ from corpus.schema import item_id, table_schema
 from corpus.storage import Store
 from corpus.tars import index_tar
 from corpus.workspace import Workspace
-from pipelines.download.images import ITEMS_SCHEMA, Download, DownloadSettings, items_table, open_download, store_image
+from pipelines.download.images import (
+    ITEMS_SCHEMA,
+    Download,
+    DownloadSettings,
+    ReencodeSettings,
+    items_table,
+    open_download,
+    store_image,
+)
 from tests.helpers.downloading import ROTATED, Site, run_stage, settings, site
 
 
@@ -220,3 +228,10 @@ def test_whatever_a_decoder_raises_is_its_rows_reason_with_its_words(tmp_path: P
     assert (stored.status, stored.reason) == ("failed", "undecodable")
     assert stored.detail.startswith("RuntimeError: ")
     media.abort()
+
+
+def test_settings_of_a_re_encode_are_checked() -> None:
+    assert ReencodeSettings().jpeg_quality == 90
+    for wrong in ({"longest_side_px": 0}, {"longest_side_px": 70_000}, {"jpeg_quality": 0}, {"jpeg_quality": 101}):
+        with pytest.raises(ValueError, match="should be"):
+            ReencodeSettings.model_validate(wrong)

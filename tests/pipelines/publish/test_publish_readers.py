@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import webdataset
 
-from corpus.image.header import MOST_PIXELS
+from corpus.image.limits import PILLOW_MAX_PIXELS
 from corpus.schema import PAIR_SCHEMA
 from filters.image_stats import inspect_image
 from pipelines.publish.publish import publish
@@ -93,7 +93,7 @@ def assert_holds_against(world: World, found: Iterable[tuple[str, dict[str, Any]
                 "instruction": pair[side]["instruction"],
                 "text": pair[side]["text"],
                 "media": [f"{side}.jpg"],
-                "phash": [f"{inspect_image(world.contents[pair[side]['items'][0]], MOST_PIXELS)['phash']:016x}"],
+                "phash": [f"{inspect_image(world.contents[pair[side]['items'][0]], PILLOW_MAX_PIXELS)['phash']:016x}"],
                 "rewritten": [False],
             }
         origins = [negative["origin"] for negative in sample["negatives"]]

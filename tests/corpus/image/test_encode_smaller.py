@@ -1,3 +1,5 @@
+"""Images re-encoded as smaller JPEGs: upright, opaque, of the colours that the original shows."""
+
 import io
 import zlib
 
@@ -6,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.download.reencode import ReencodeSettings, UndecodableError, reencode
+from corpus.image.encode import reencode
+from corpus.image.stock_reader import UndecodableError
 from tests.helpers.cases import cases
 
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 30), (30, 30, 220), (220, 220, 30)
@@ -180,10 +183,3 @@ def test_a_pixel_bomb_is_refused_by_its_header():
     png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
     with pytest.raises(UndecodableError, match=r"DecompressionBomb|MAX_IMAGE_PIXELS"):
         reencode(bytes(png), 100, 90, 1)
-
-
-def test_settings_are_checked():
-    assert ReencodeSettings().jpeg_quality == 90
-    for wrong in ({"longest_side_px": 0}, {"longest_side_px": 70_000}, {"jpeg_quality": 0}, {"jpeg_quality": 101}):
-        with pytest.raises(ValueError, match="should be"):
-            ReencodeSettings(**wrong)

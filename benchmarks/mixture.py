@@ -180,7 +180,7 @@ def measure(folder: str) -> dict[str, Any]:
         {
             "corpus": "unused",
             "pairs_per_shard": 1000,
-            "weights": {"rule": "convergence", "table": {"image_retrieval": 2.0}, "temperature": 2},
+            "weights": {"rule": "convergence", "task_weights": {"image_retrieval": 2.0}, "temperature": 2},
             "datasets": {kind.name: {"negatives": kind.negatives} for kind in KINDS},
         }
     )

@@ -18,13 +18,13 @@ from pipelines.engines import EngineSettings
 from pipelines.graph import STAGES
 from pipelines.pairs.base import DatasetSettings
 from pipelines.pairs.clips import ClipPairSettings
-from pipelines.pairs.existing import GivenPairSettings
+from pipelines.pairs.existing import ExistingPairSettings
 from pipelines.pairs.image_text import PairSettings
 from pipelines.publish.mixture import MixtureSettings
 from pipelines.sources import SOURCES
 from pipelines.sources.base import SourceSettings
 
-DATASETS: tuple[type[DatasetSettings], ...] = (PairSettings, ClipPairSettings, GivenPairSettings)
+DATASETS: tuple[type[DatasetSettings], ...] = (PairSettings, ClipPairSettings, ExistingPairSettings)
 
 _MOST_SHARDS = 1_000_000  # that are named one by one
 
@@ -115,7 +115,7 @@ class Config(Settings):
                 if wanted not in self.sources:
                     raise ValueError(f"datasets.{name}.source: no source {wanted!r}; there is {_listed(self.sources)}")
                 if wanted not in pairs and wanted != dataset.source:
-                    raise ValueError(f"datasets.{name}.also: source {wanted!r} gives no pairs")
+                    raise ValueError(f"datasets.{name}.more_sources: source {wanted!r} gives no pairs")
             for conflict in self._conflicts(dataset):
                 raise ValueError(f"datasets.{name}.{conflict}")
         folders: dict[str, str] = {}

@@ -62,17 +62,18 @@ class Relations:
         self.labels = tuple(sorted(set(labels) - {""}))
         self._alias = aliases(names)
         self._actions, self._things, self._proper = (
-            frozenset(map(normalize_label, words)) for words in (names.actions, names.things_in_ing, names.proper)
+            frozenset(map(normalize_label, words))
+            for words in (names.action_verbs, names.gerund_modifiers, names.proper_nouns)
         )
-        self._misleading = {normalize_label(name) for name in names.not_a_kind}
+        self._misleading = {normalize_label(name) for name in names.not_hyponyms}
         bare = {label: _MARK.sub("", label) for label in self.labels}
-        listed = {normalize_label(name) for above, kinds in names.kinds.items() for name in (above, *kinds)}
+        listed = {normalize_label(name) for above, kinds in names.hyponyms.items() for name in (above, *kinds)}
         self._known_things = {*self._alias, *listed}
         self._known = {*self._alias, *listed, *(normalize_label(name) for name in bare.values())}
         exclusive = {label for label in self.labels if is_other_thing(bare[label], _set(label), names)}
         self._names = {label: label if label in exclusive else self._name(name) for label, name in bare.items()}
         below: dict[str, set[str]] = defaultdict(set)
-        for above, kinds in names.kinds.items():
+        for above, kinds in names.hyponyms.items():
             below[self._name(above)] |= {self._name(kind) for kind in kinds}
         for label, name in self._names.items():
             synonym_of = _SYNONYM_OF.search(label)

@@ -42,22 +42,26 @@ MERGED_LABELS = pa.schema(
 class MergeSettings(Settings):
     """Settings of merging the labels of classification sets."""
 
-    names: str = Field("", description="a YAML file of the user's own names, which go before the built-in ones")
-    built_in_names: bool = Field(True, description="use the lists of pipelines/labels/synonyms.yaml")
-    plurals: bool = Field(True, description="merge a plural with its singular, where that is a label or a known name")
-    first_of_list: bool = Field(True, description='"tench, Tinca tinca" is a tench')
+    vocabulary_file: str = Field(
+        "", description="a YAML file of the user's own names, which go before the built-in ones"
+    )
+    builtin_vocabulary: bool = Field(True, description="use the lists of pipelines/labels/synonyms.yaml")
+    merge_plurals: bool = Field(
+        True, description="merge a plural with its singular, where that is a label or a known name"
+    )
+    use_first_synonym: bool = Field(True, description='"tench, Tinca tinca" is a tench')
 
     @model_validator(mode="after")
     def _can_read_names(self) -> MergeSettings:
         """Refuses a names file that can't be used with the settings, not at the end of a run."""
-        if self.names:
-            load_names(self.names, built_in=False)
+        if self.vocabulary_file:
+            load_names(self.vocabulary_file, built_in=False)
         return self
 
     @property
     def lists(self) -> LabelNames:
         """All names that these settings stand for, as they are in the files now."""
-        return load_names(self.names, self.built_in_names)
+        return load_names(self.vocabulary_file, self.builtin_vocabulary)
 
 
 @dataclass(frozen=True)
@@ -116,14 +120,14 @@ def merge_labels(labels: Mapping[str, Iterable[SetLabel | str]], settings: Merge
     }
     _check_renaming(names, sets)
     chosen = _merge(sets, names, settings)
-    ambiguous = {normalize_label(name) for name in names.several_meanings}
+    ambiguous = {normalize_label(name) for name in names.ambiguous}
     decisions = [
         (name, label, *_decide(name, label, id_counts, names, chosen, ambiguous))
         for name, members in sets.items()
         for id_counts in [Counter(form for form, _ in {(normalize_label(label.name), label.id) for label in members})]
         for label in members
     ]
-    return MergedLabels(_mark_synonyms(decisions, names) if settings.first_of_list else decisions)
+    return MergedLabels(_mark_synonyms(decisions, names) if settings.use_first_synonym else decisions)
 
 
 def _set_label(label: SetLabel | str) -> SetLabel:
@@ -210,8 +214,8 @@ def _merge(
     """Chooses the merged label of each key, and why, the same in all sets; never one that joins two labels of a set."""
     keys = {name: {_key(label.name) for label in members} for name, members in sets.items()}
     alias = aliases(names)
-    known = {normalize_label(name) for group in names.same for name in group}
-    known |= {normalize_label(name) for above, below in names.kinds.items() for name in (above, *below)}
+    known = {normalize_label(name) for group in names.synonyms for name in group}
+    known |= {normalize_label(name) for above, below in names.hyponyms.items() for name in (above, *below)}
     known |= {first_synonym(key) for set_keys in keys.values() for key in set_keys}
     # Of names that differ in their blanks only, the one with most words; rather the singular.
     by_words = sorted(known, key=lambda name: (name.count(" "), -len(name), name))
@@ -260,13 +264,13 @@ def _candidates(
     normalized = normalize_label(key)
     candidates = [_Candidate(normalized, _SAME, "")]
     name = normalized
-    if settings.first_of_list and first_synonym(key) != normalized:
+    if settings.use_first_synonym and first_synonym(key) != normalized:
         name = first_synonym(key)
         candidates = [
             _Candidate(name, _LISTED, "the first of its names"),
             _Candidate(f"{name} [one of several: {normalized}]", _SAME, ""),
         ]
-    singular_name = singular(name, known) if settings.plurals else name
+    singular_name = singular(name, known) if settings.merge_plurals else name
     if name in alias:
         merged, why = alias[name], f"listed as {alias[name]}"
     else:
@@ -280,7 +284,7 @@ def _candidates(
 def _squeezed(name: str, settings: MergeSettings) -> str:
     """Returns a name without its blanks, and without a plural s."""
     joined = name.replace(" ", "")
-    return joined.removesuffix("s") if settings.plurals else joined
+    return joined.removesuffix("s") if settings.merge_plurals else joined
 
 
 def _check_renaming(names: LabelNames, sets: Mapping[str, Iterable[SetLabel]]) -> None:

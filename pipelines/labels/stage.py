@@ -40,7 +40,7 @@ class Labels(ShuffleStage):
         """Returns the settings with the names themselves, wherever their file lies."""
         settings = self._settings.canonical()
         names = self._settings.lists
-        return {**settings, "names": names.canonical()}
+        return {**settings, "vocabulary_file": names.canonical()}
 
     def map(self, shard: Shard) -> pa.Table:
         """Emits a row for each label, with its set."""

@@ -40,14 +40,16 @@ _NO_PLURALS = {"arms", "clothes", "glasses", "goods", "lens", "news", "series", 
 class LabelNames(Settings):
     """The content of a names file. Names may be written as labels are: case, underscores and articles don't count."""
 
-    same: list[list[str]] = Field([], description="names of one thing; the first is the merged label")
-    kinds: dict[str, list[str]] = Field({}, description="a name, and the names of what are kinds of it")
-    several_meanings: list[str] = Field([], description="names that different sets use for different things")
-    not_a_kind: list[str] = Field([], description="names whose last word misleads: a hot dog is no dog")
-    actions: list[str] = Field([], description="first words of what people do: to ride a bike is no bike")
-    things_in_ing: list[str] = Field([], description="words in -ing that begin the names of things: a dining table")
-    proper: list[str] = Field([], description="first words of makers' and places' names: a Ford Beetle is no beetle")
-    other_things: dict[str, list[str]] = Field(
+    synonyms: list[list[str]] = Field([], description="names of one thing; the first is the merged label")
+    hyponyms: dict[str, list[str]] = Field({}, description="a name, and the names of what are kinds of it")
+    ambiguous: list[str] = Field([], description="names that different sets use for different things")
+    not_hyponyms: list[str] = Field([], description="names whose last word misleads: a hot dog is no dog")
+    action_verbs: list[str] = Field([], description="first words of what people do: to ride a bike is no bike")
+    gerund_modifiers: list[str] = Field([], description="words in -ing that begin the names of things: a dining table")
+    proper_nouns: list[str] = Field(
+        [], description="first words of makers' and places' names: a Ford Beetle is no beetle"
+    )
+    dataset_specific: dict[str, list[str]] = Field(
         {}, description="a part of a set's name -> names that such sets use for what they mean nowhere else"
     )
     rename: dict[str, dict[str, str]] = Field(
@@ -59,9 +61,9 @@ def load_names(path: str | Path = "", built_in: bool = True) -> LabelNames:
     """Reads the user's file, if any, and after it the built-in one. Raises SettingsError that names file and key."""
     files = [load_settings(each, LabelNames) for each in ([path] if path else []) + ([SYNONYMS] if built_in else [])]
     joined: dict[str, Any] = {"rename": files[0].rename if files else {}}
-    for key in ("same", "several_meanings", "not_a_kind", "actions", "things_in_ing", "proper"):
+    for key in ("synonyms", "ambiguous", "not_hyponyms", "action_verbs", "gerund_modifiers", "proper_nouns"):
         joined[key] = [each for names in files for each in getattr(names, key)]
-    for key in ("kinds", "other_things"):
+    for key in ("hyponyms", "dataset_specific"):
         lists: dict[str, list[str]] = {}
         for names in files:
             for name, below in getattr(names, key).items():
@@ -125,7 +127,9 @@ def normalized_names(label: str) -> list[str]:
 def is_other_thing(name: str, set_name: str, names: LabelNames) -> bool:
     """Tells whether sets that are called so use a normalized name for a thing that no other set means by it."""
     letters = "".join(filter(str.isalnum, set_name.casefold()))
-    return any(part in letters and name in map(normalize_label, listed) for part, listed in names.other_things.items())
+    return any(
+        part in letters and name in map(normalize_label, listed) for part, listed in names.dataset_specific.items()
+    )
 
 
 def singular(name: str, known: Collection[str]) -> str:
@@ -143,7 +147,7 @@ def singular(name: str, known: Collection[str]) -> str:
 def aliases(names: LabelNames) -> dict[str, str]:
     """Maps each name to the first of its group, both normalized. A name of two groups belongs to the first of them."""
     first: dict[str, str] = {}
-    for group in names.same:
+    for group in names.synonyms:
         forms = [normalize_label(name) for name in group]
         head = next((first[form] for form in forms[:1] if form in first), forms[0] if forms else "")
         for form in forms:

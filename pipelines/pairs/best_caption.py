@@ -77,7 +77,7 @@ class BestPairs(_BestCaption):
     side_inputs = (ITEMS, VERDICT)
     over = frozenset({Gives.PAIRS})
     summary = (
-        "of several pairs text → image with the same image, the one with the longest text (`one_pair_per_image` of the "
+        "of several pairs text → image with the same image, the one with the longest text (`dedup_by_image` of the "
         "source)"
     )
     schema = pa.schema([pa.field("representative", pa.int64())])  # the address of the pair that is kept
@@ -87,7 +87,7 @@ class BestPairs(_BestCaption):
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
         plug: Any = source.plug  # a source of pairs
-        return super().applies_to(source) and plug.has_images and plug.filters_images and plug.one_pair_per_image
+        return super().applies_to(source) and plug.has_images and plug.filters_images and plug.dedup_by_image
 
     def map(self, shard: Shard) -> pa.Table:
         """Returns a row for each pair of a text and an image that was not removed."""
@@ -123,7 +123,7 @@ class BestTexts(_BestCaption):
     reads = (ROWS, ITEMS, VERDICT)
     include_removed = True  # the texts of duplicates
     over = frozenset({Gives.IMAGES})
-    summary = "for datasets with `best_text: true`: the best text of all duplicates of the image"
+    summary = "for datasets with `longest_caption_per_duplicate: true`: the best text of all duplicates of the image"
     filters_rows = False
     schema = pa.schema([pa.field("text", pa.string())])
     best_from = "text"
@@ -131,7 +131,9 @@ class BestTexts(_BestCaption):
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
-        return super().applies_to(source) and any(getattr(each, "best_text", False) for each in source.datasets)
+        return super().applies_to(source) and any(
+            getattr(each, "longest_caption_per_duplicate", False) for each in source.datasets
+        )
 
     def map(self, shard: Shard) -> pa.Table:
         """Returns the rows that stay and the duplicates of them."""

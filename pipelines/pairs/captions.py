@@ -26,7 +26,7 @@ class TextSettings(DatasetSettings):
     )
     generated_share: float = Field(0.5, ge=0, le=1, description="of the items, with `captions: mix`")
     seed: int = Field(0, ge=0, description="of `captions: mix`")
-    without_caption: Literal["original", "drop"] = Field(
+    on_missing_caption: Literal["original", "drop"] = Field(
         "original", description="of an item that should have a generated caption and has none"
     )
 
@@ -58,10 +58,10 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
     has_caption = pc.not_equal(generated["text"], "").to_numpy(zero_copy_only=False)
     if settings.captions == "both":
         # An item without a caption keeps its original text; without one of these either, one row says so.
-        second = np.flatnonzero(has_caption | (settings.without_caption == "drop"))
+        second = np.flatnonzero(has_caption | (settings.on_missing_caption == "drop"))
         return _by_row([originals, pa.table(generated).take(second)])
     wanted = np.ones(n, bool) if settings.captions == "generated" else _draw_generated(shard, settings)
-    if settings.without_caption == "original":
+    if settings.on_missing_caption == "original":
         wanted &= has_caption
     kept = originals.filter(pa.array(~wanted[originals.column("row").to_numpy()]))
     return _by_row([kept, pa.table(generated).take(np.flatnonzero(wanted))])

@@ -54,20 +54,21 @@ class ClipPairSettings(TextSettings):
 
     `moments` are the clips of intervals that somebody described: which of the video's moments does the text mean?
     `questions` have the clip and the question as the query and the answer as the positive. `task` is video_qa for
-    these and video_retrieval for others; `siblings` is negatives for moments, none for questions and order for others.
+    these and video_retrieval for others; `sibling_negatives` is explicit for moments, none for questions and in_batch
+    for others.
     """
 
     needs = Gives.CLIPS
 
     kind: Literal["clips"]
-    of: Literal["clips", "moments", "windows", "questions", "window_questions"] = Field(
+    unit: Literal["clips", "moments", "windows", "questions", "window_questions"] = Field(
         "clips", description="windows: of one to three minutes, and whole videos"
     )
     task: Task = Task.VIDEO_RETRIEVAL
     direction: Literal["text_to_clip", "clip_to_text"] = "text_to_clip"
     media: Literal["frames", "mp4", "both"] = Field("frames", description="of a clip, as the source's clips have them")
-    siblings: Literal["order", "negatives", "both", "none"] = Field(
-        "order", description="clips of a video as negatives: kept together in the order, named in each pair, or both"
+    sibling_negatives: Literal["in_batch", "explicit", "both", "none"] = Field(
+        "in_batch", description="clips of a video as negatives: kept together in the order, named in each pair, or both"
     )
     negatives: NegativeSettings = Field(NegativeSettings(), description="which siblings are named")
 
@@ -76,22 +77,22 @@ class ClipPairSettings(TextSettings):
     def _defaults(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        of = given.get("of")
-        if of in _QUESTIONS:
-            return {"task": Task.VIDEO_QA, "siblings": "none", **given}
-        return {"siblings": "negatives", **given} if of == "moments" else given
+        unit = given.get("unit")
+        if unit in _QUESTIONS:
+            return {"task": Task.VIDEO_QA, "sibling_negatives": "none", **given}
+        return {"sibling_negatives": "explicit", **given} if unit == "moments" else given
 
     @model_validator(mode="after")
     def _check(self) -> ClipPairSettings:
         for name in ("captions", "direction"):
-            if self.of in _QUESTIONS and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name}: {getattr(self, name)}, but of {self.of} the text is question and answer")
+            if self.unit in _QUESTIONS and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: {getattr(self, name)}, but of {self.unit} the text is question and answer")
         return self
 
     @property
     def windows(self) -> bool:
         """Whether the pairs are made of the table of windows, not of that of clips."""
-        return self.of in _WINDOWS
+        return self.unit in _WINDOWS
 
     @property
     def branch(self) -> str:
@@ -105,7 +106,7 @@ class ClipPairSettings(TextSettings):
         if self.windows:
             captioned, where = stages.caption.windows, "stages.caption.windows"
             if self.source not in stages.windows.sources:
-                yield f"of: {self.of}, but stages.windows.sources does not name source {self.source!r}"
+                yield f"unit: {self.unit}, but stages.windows.sources does not name source {self.source!r}"
             if self.media != "frames":
                 yield f"media: {self.media}, but a window has frames only"
         if self.media in ("mp4", "both") and not stages.clips.mp4:
@@ -148,10 +149,10 @@ class ClipPairs(MapStage):
 
 def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Table:
     """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in the order of the rows."""
-    if settings.of == "moments":
+    if settings.unit == "moments":
         kinds = shard[ROWS].column("kind")
         shard = shard.take(np.flatnonzero(pc.equal(kinds, str(ClipKind.ANNOTATED)).to_numpy(zero_copy_only=False)))
-    pair_texts = _questions(shard) if settings.of in _QUESTIONS else choose_texts(shard, settings)
+    pair_texts = _questions(shard) if settings.unit in _QUESTIONS else choose_texts(shard, settings)
     media = _media(shard, settings)
     place = pair_texts.column("row").to_numpy()
     pair_texts = pair_texts.append_column("missing", media.missing.take(pa.array(place)))
@@ -280,7 +281,7 @@ class _Pairs:
         clip, text = (self.media.items.take(place), self.media.clips.take(place)), (texts, no_items(n))
         query: tuple[pa.Array, ...]
         positive: tuple[pa.Array, ...]
-        if settings.of in _QUESTIONS:
+        if settings.unit in _QUESTIONS:
             query, positive = (self.pair_texts.column("question").combine_chunks(), *clip), text
         elif settings.direction == "text_to_clip":
             query, positive = text, (repeated("", n), *clip)
@@ -292,7 +293,7 @@ class _Pairs:
         }
 
     def groups(self) -> list[str]:
-        if self.settings.siblings not in ("order", "both"):
+        if self.settings.sibling_negatives not in ("in_batch", "both"):
             return [""] * len(self)
         rows = self.shard[ROWS].select(["group", "item_id"]).take(self.place)
         names = pc.if_else(pa.array(self.kept), pc.fill_null(rows.column("group"), ""), "")
@@ -302,9 +303,9 @@ class _Pairs:
 
     def negatives(self) -> list[list[dict[str, Any]]]:
         settings, most = self.settings, self.settings.negatives.num_negatives
-        if settings.siblings not in ("negatives", "both") or not most:
+        if settings.sibling_negatives not in ("explicit", "both") or not most:
             return [[] for _ in range(len(self))]
-        of_questions = settings.of in _QUESTIONS
+        of_questions = settings.unit in _QUESTIONS
         like = [
             normalize_text(each)
             for each in self.pair_texts.column("question" if of_questions else "caption_origin").to_pylist()
@@ -316,7 +317,7 @@ class _Pairs:
             usable = np.isin(
                 np.arange(len(usable)), [row for row, text in zip(pair_texts.row, pair_texts.text, strict=True) if text]
             )
-        ranked = rank_siblings(self.shard[ROWS], usable, settings.negatives, settings.of == "moments")
+        ranked = rank_siblings(self.shard[ROWS], usable, settings.negatives, settings.unit == "moments")
         if as_text:
             found = text_negatives(pair_texts, ranked, most, answers=of_questions)
         else:

@@ -27,33 +27,33 @@ _SIDES = ["query", "positive", "negatives"]
 _Row = dict[str, Any]
 
 
-class GivenPairSettings(DatasetSettings):
+class ExistingPairSettings(DatasetSettings):
     """How the pairs of a set become those of a dataset."""
 
     needs = Gives.PAIRS
 
-    kind: Literal["given"]
-    also: tuple[str, ...] = Field((), description="more sources, whose pairs go into the same dataset")
-    own_instruction: bool = Field(
+    kind: Literal["existing_pairs"]
+    more_sources: tuple[str, ...] = Field((), description="more sources, whose pairs go into the same dataset")
+    use_source_instruction: bool = Field(
         False,
         description="the instruction that the set gives with a query, in place of query_instruction; and that which it "
         "gives with a positive, where it gives one, in place of positive_instruction",
     )
-    negatives: int = Field(16, ge=0, description="at most so many of the set's own are kept, from the first")
-    without_image: Literal["drop_pair", "drop_negative"] = Field(
+    max_negatives: int = Field(16, ge=0, description="at most so many of the set's own are kept, from the first")
+    on_missing_image: Literal["drop_pair", "drop_negative"] = Field(
         "drop_negative", description="of a negative whose image is missing or was removed"
     )
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return (self.source, *self.also)
+        return (self.source, *self.more_sources)
 
-    def pairs_stage(self, source: SourceInfo) -> GivenPairs:
+    def pairs_stage(self, source: SourceInfo) -> ExistingPairs:
         more = [name for name in (LABELS, BEST_PAIRS) if name in source.tables]
-        return GivenPairs(source.dataset, self, source.plug.has_images, more)
+        return ExistingPairs(source.dataset, self, source.plug.has_images, more)
 
 
-class GivenPairs(MapStage):
+class ExistingPairs(MapStage):
     """Makes one pair of each row of a set.
 
     Reasons of rows that give none: that of an image, after its side (query_missing_image, positive_blurred,
@@ -71,7 +71,7 @@ class GivenPairs(MapStage):
     fan_out = True
     origin_columns = PAIR_ORIGIN
 
-    def __init__(self, dataset: str, settings: GivenPairSettings, images: bool, more: Sequence[str] = ()) -> None:
+    def __init__(self, dataset: str, settings: ExistingPairSettings, images: bool, more: Sequence[str] = ()) -> None:
         """`images`: the set has images, and so tables of them. `more`: further tables of its rows."""
         super().__init__(settings)
         self.dataset = dataset
@@ -87,14 +87,14 @@ class GivenPairs(MapStage):
 
     def fingerprint_inputs(self) -> dict[str, object]:
         settings = self._settings.canonical()
-        del settings["also"], settings["source"]  # the pairs of one source do not depend on the others
+        del settings["more_sources"], settings["source"]  # the pairs of one source do not depend on the others
         return {"dataset": self.dataset, **settings}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return partial(pair_rows, dataset=self.dataset, settings=self._settings)
 
 
-def pair_rows(shard: Shard, dataset: str, settings: GivenPairSettings) -> pa.Table:
+def pair_rows(shard: Shard, dataset: str, settings: ExistingPairSettings) -> pa.Table:
     """Returns the pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
     builder = _PairBuilder(dataset, settings, image_verdicts(shard), Counter())
     tables = [shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist()]
@@ -154,7 +154,7 @@ class _PairBuilder:
     """Makes the pairs of a dataset; `counts` has the outcomes of negatives."""
 
     dataset: str
-    settings: GivenPairSettings
+    settings: ExistingPairSettings
     images: dict[str, ImageVerdict]
     counts: Counter[str]
 
@@ -171,7 +171,7 @@ class _PairBuilder:
             return {"status": str(removed.status), "reason": removed.reason}
         settings = self.settings
         query_instruction, positive_instruction = settings.query_instruction, settings.positive_instruction
-        if settings.own_instruction:
+        if settings.use_source_instruction:
             query_instruction = row["instruction"]
             positive_instruction = row["positive_instruction"] or positive_instruction
         identity = (query["text"], *query["items"], "|", positive["text"], *positive["items"])
@@ -213,13 +213,13 @@ class _PairBuilder:
         """
         distinct = [positive]
         for side in negatives:
-            if len(distinct) > self.settings.negatives:
+            if len(distinct) > self.settings.max_negatives:
                 self.counts["negatives_over_limit"] += 1
                 continue
             try:
                 negative = self._side(side, "negative")
             except _Removed as removed:
-                if self.settings.without_image == "drop_pair" and removed.reason != "empty_negative":
+                if self.settings.on_missing_image == "drop_pair" and removed.reason != "empty_negative":
                     raise
                 self.counts[removed.reason] += 1
                 continue

@@ -26,7 +26,9 @@ class PairSettings(TextSettings):
     kind: Literal["images"] = "images"
     task: Task = Task.IMAGE_RETRIEVAL
     # Whether it is so shows in the tables that are read.
-    best_text: bool = tuning(False, description="the original text is the best of all duplicates of an image")
+    longest_caption_per_duplicate: bool = tuning(
+        False, description="the original text is the best of all duplicates of an image"
+    )
 
     def pairs_stage(self, source: SourceInfo) -> Pairs:
         return Pairs(source.dataset, self)
@@ -53,7 +55,7 @@ class Pairs(MapStage):
         self.dataset = dataset
         self._settings = settings
         captioned = (CAPTION,) if settings.captions != "original" else ()
-        self.reads = (*type(self).reads, *captioned, *((BEST_TEXTS,) if settings.best_text else ()))
+        self.reads = (*type(self).reads, *captioned, *((BEST_TEXTS,) if settings.longest_caption_per_duplicate else ()))
 
     def fingerprint_inputs(self) -> dict[str, object]:
         return {"dataset": self.dataset, **self._settings.canonical()}

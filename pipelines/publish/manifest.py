@@ -97,7 +97,7 @@ def make_manifest(
         for name, entry in datasets.items()
     }
     weights = dataset_weights(settings.weights, sizes)
-    rule = {} if settings.weights.rule == "by_hand" else {"weights": settings.weights.canonical()}
+    rule = {} if settings.weights.rule == "manual" else {"weights": settings.weights.canonical()}
     return {
         "schema_version": SCHEMA_VERSION,
         "name": inputs.name,

@@ -163,6 +163,6 @@ def _only_count(role: str, counts: set[int]) -> int:
     if len(counts) > 1:
         raise PublishError(
             f"its pairs have {' or '.join(map(str, sorted(counts)))} items as {role}, but all samples of a dataset "
-            "must have the same fields: make them datasets of their own (`images_on` of a source of given pairs)"
+            "must have the same fields: make them datasets of their own (`require_images_on` of a source of pairs)"
         )
     return next(iter(counts), 0)

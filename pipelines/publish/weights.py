@@ -22,31 +22,39 @@ Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class WeightSettings(Settings):
     """Settings of the weights.
 
-    `by_hand`: the weights in the settings of the datasets. `proportional`: as many draws as samples, so that all
+    `manual`: the weights in the settings of the datasets. `proportional`: as many draws as samples, so that all
     datasets have the same number of epochs. `temperature`: n ** (1 / temperature) of n samples; 1 is proportional, and
     the higher, the more equal the datasets are (as in mT5, Xue et al., 2021). `convergence`: times the factor of the
     task, so that tasks that converge slowly are resampled, that is, drawn more often than their size says.
     """
 
-    rule: Literal["by_hand", "proportional", "temperature", "convergence"] = "by_hand"
+    rule: Literal["manual", "proportional", "temperature", "convergence"] = "manual"
     temperature: float = Field(
         1.0, ge=0.1, allow_inf_nan=False, description="of rules `temperature` and `convergence`; 1: as many as samples"
     )
-    table: dict[Task, Factor] = Field({}, description="of rule `convergence`: task: factor, as document_retrieval: 2")
-    file: str = tuning(
-        "", description="a YAML or JSON file with such a table; what `table` says too is taken from there"
+    task_weights: dict[Task, Factor] = Field(
+        {}, description="of rule `convergence`: task: factor, as document_retrieval: 2"
     )
-    otherwise: Factor = Field(1.0, description="of rule `convergence`: the factor of a task that is not in the table")
+    task_weights_file: str = tuning(
+        "", description="a YAML or JSON file with such a table; `task_weights` overrides it"
+    )
+    default_task_weight: Factor = Field(
+        1.0, description="of rule `convergence`: the factor of a task that is not in the table"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _read_file(cls, data: Any) -> Any:
         """Adds the content of the file to the table, and so to the fingerprint, of which the file's name is no part."""
-        if not isinstance(data, dict) or not isinstance(data.get("file"), str) or not data["file"]:
+        if (
+            not isinstance(data, dict)
+            or not isinstance(data.get("task_weights_file"), str)
+            or not data["task_weights_file"]
+        ):
             return data
-        read = {str(task): factor for task, factor in load_settings(data["file"], _Table).root.items()}
-        inline = data.get("table", {})
-        return {**data, "table": {**read, **inline} if isinstance(inline, dict) else inline}
+        read = {str(task): factor for task, factor in load_settings(data["task_weights_file"], _Table).root.items()}
+        inline = data.get("task_weights", {})
+        return {**data, "task_weights": {**read, **inline} if isinstance(inline, dict) else inline}
 
     @model_validator(mode="after")
     def _fit_the_rule(self) -> WeightSettings:
@@ -56,16 +64,18 @@ class WeightSettings(Settings):
                 raise ValueError(f"{name} is of rule {' and '.join(rules)}, not of {self.rule}")
         if self.rule == "temperature" and "temperature" not in self.model_fields_set:
             raise ValueError("rule temperature: say which `temperature`; 1 is the same as rule proportional")
-        if self.rule == "convergence" and not self.table:
-            raise ValueError("rule convergence: no task has a factor: name some in `table` or in `file`")
+        if self.rule == "convergence" and not self.task_weights:
+            raise ValueError(
+                "rule convergence: no task has a factor: name some in `task_weights` or in `task_weights_file`"
+            )
         return self
 
 
 _OF_RULE = {
-    "by_hand": (),
+    "manual": (),
     "proportional": (),
     "temperature": ("temperature",),
-    "convergence": ("temperature", "table", "file", "otherwise"),
+    "convergence": ("temperature", "task_weights", "task_weights_file", "default_task_weight"),
 }
 
 
@@ -79,7 +89,7 @@ class DatasetSize:
 
     task: Task
     samples: int  # those that are published
-    by_hand: float = 1.0
+    manual: float = 1.0
     repeats: int = 1
 
 
@@ -88,13 +98,15 @@ def dataset_weights(settings: WeightSettings, datasets: Mapping[str, DatasetSize
 
     The weight of a dataset's settings multiplies that of the rule, and `repeats` its number of samples.
     """
-    if settings.rule == "by_hand":
-        return {name: size.by_hand for name, size in datasets.items()}
-    found = {name: size.by_hand * _by_size(settings, size) for name, size in datasets.items()}
+    if settings.rule == "manual":
+        return {name: size.manual for name, size in datasets.items()}
+    found = {name: size.manual * _by_size(settings, size) for name, size in datasets.items()}
     total = sum(found.values()) or 1.0
     return {name: float(f"{weight / total:.{_DIGITS}g}") for name, weight in found.items()}
 
 
 def _by_size(settings: WeightSettings, size: DatasetSize) -> float:
-    factor = settings.table.get(size.task, settings.otherwise) if settings.rule == "convergence" else 1.0
+    factor = (
+        settings.task_weights.get(size.task, settings.default_task_weight) if settings.rule == "convergence" else 1.0
+    )
     return float(factor * (size.samples * size.repeats) ** (1 / settings.temperature))

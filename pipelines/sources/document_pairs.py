@@ -34,7 +34,7 @@ class DocumentPairSource(PairDatasetSource):
     positives: Literal["each", "one"] = Field(
         "each", description="of rows that name several documents: a pair for each positive, or for one drawn by seed"
     )
-    most_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
+    max_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class DocumentPairReader(PairReader[P]):
         for reason, name in missing[:1] if self.settings.positives == "one" else missing:
             self.bad_records.append(BadRecord(file, line, reason, f"document {name}"))
         negatives = [*self._negatives(row, by_id), *row.pair.negatives]
-        kept = tuple(true_negatives(negatives, sides, self.settings.most_negatives, self.negative_counts))
+        kept = tuple(true_negatives(negatives, sides, self.settings.max_negatives, self.negative_counts))
         for document in chosen:
             yield self.of_document(replace(row.pair, negatives=kept), document)
 

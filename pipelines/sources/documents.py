@@ -33,7 +33,7 @@ class DocumentsSource(PairDatasetSource):
     )
 
     kind: Literal["documents"]
-    keep_images: Literal["good", "decodable"] = "decodable"
+    image_filter: Literal["quality", "decodable"] = "decodable"
     files: tuple[str, ...] = Field(min_length=1, description="Parquet or JSON lines with the queries, a page in each")
     query: str = Field("query", description="column or template")
     image: str = Field("image", description="column: bytes or a name; where it is empty, that of image_filename")

@@ -191,7 +191,7 @@ class GenericPairsReader(DocumentPairReader[GenericPairsSource]):
             if side == Side():
                 raise BadRecordError(f"no_{name}", f"the {name} has neither a text nor an image")
         candidates = [side for columns in self.settings.negatives for side in several_sides(columns, row)]
-        negatives = true_negatives(candidates, [positive], self.settings.most_negatives, self.negative_counts)
+        negatives = true_negatives(candidates, [positive], self.settings.max_negatives, self.negative_counts)
         fields = {name: template.text(row) for name, template in others.items()}
         licence = fields.pop("licence_column", "")
         return SourcePair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, fields))

@@ -39,7 +39,7 @@ class LlavaHoundSource(PairDatasetSource):
     summary = "captions and questions about folders of frames"
 
     kind: Literal["llava_hound"]
-    keep_images: Literal["good", "decodable"] = "decodable"
+    image_filter: Literal["quality", "decodable"] = "decodable"
     files: tuple[str, ...] = Field(min_length=1, description="annotations: paths, folders, globs, fsspec URLs")
     frames: str = Field(description="folder that has a folder of frames for each video")
     use: Literal["text_to_video", "video_to_text", "qa"] = Field(

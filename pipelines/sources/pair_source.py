@@ -64,17 +64,17 @@ class PairDatasetSource(SourceSettings):
     lines: int | None = Field(None, ge=1, description="only the first so many lines (Parquet: rows) of each file")
     shard_rows: int = Field(1000, ge=1)
     images: SetImages | None = Field(None, description="where the images lie that the pairs name; null: they name none")
-    keep_images: Literal["good", "decodable"] = Field(
-        "good",
-        description="good: that pass stages.quality, one for each family of duplicates; decodable: all that can be "
+    image_filter: Literal["quality", "decodable"] = Field(
+        "quality",
+        description="quality: that pass stages.quality, one for each family of duplicates; decodable: all that can be "
         "read, where pages, charts or frames look alike and are not the same",
     )
-    images_on: Literal["any", "query", "positive", "both"] = Field(
+    require_images_on: Literal["any", "query", "positive", "both"] = Field(
         "any",
         description="only pairs with images on this side, or on both. All samples of a dataset have the same fields, "
         "so a set that mixes text -> image with image -> text becomes several sources",
     )
-    one_pair_per_image: bool = Field(
+    dedup_by_image: bool = Field(
         True, description="of pairs text -> image with the same picture, the one with the better text; pages aside"
     )
 
@@ -88,7 +88,7 @@ class PairDatasetSource(SourceSettings):
 
     @property
     def filters_images(self) -> bool:
-        return self.keep_images == "good"
+        return self.image_filter == "quality"
 
 
 P = TypeVar("P", bound=PairDatasetSource)
@@ -191,7 +191,7 @@ class PairReader(ABC, Generic[P]):
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
         settings = self.settings.canonical()
-        for name in ("images", "keep_images", "one_pair_per_image"):
+        for name in ("images", "image_filter", "dedup_by_image"):
             del settings[name]  # which are resolved later, by the names in the rows
         if self.settings.lines is None:
             del settings["lines"]  # no limit has the name that it had before there was one
@@ -207,7 +207,7 @@ class PairReader(ABC, Generic[P]):
             nonlocal pairs_read, other
             for pair in self.pairs():
                 pairs_read += 1
-                if settings.images_on in ("any", images_on(pair)):
+                if settings.require_images_on in ("any", require_images_on(pair)):
                     yield pair
                 else:
                     other += 1
@@ -219,7 +219,7 @@ class PairReader(ABC, Generic[P]):
         if not pairs_read:
             self._raise_if_none_is_readable()
         left_out = Counter(self.counts) + self.bad_records.counts
-        if settings.images_on != "any":
+        if settings.require_images_on != "any":
             drawn["other_sides"] = other
         self.counts = {"read": pairs_read + left_out.total(), **left_out, **drawn}
 
@@ -252,7 +252,7 @@ def draw_pairs(pairs: Iterable[SourcePair], rows: int | None, seed: int, counts:
         yield table.drop_columns(["url", "text"]).rename_columns({_PAIR_URL: "url"}).select(PAIR_ROWS.names)
 
 
-def images_on(pair: SourcePair) -> str:
+def require_images_on(pair: SourcePair) -> str:
     """Tells which sides of a pair have images: query, positive, both, or none."""
     if pair.query.images:
         return "both" if pair.positive.images else "query"

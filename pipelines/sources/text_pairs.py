@@ -207,7 +207,7 @@ class TextPairsSource(PairDatasetSource):
     files: tuple[str, ...] = Field((), description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, URLs")
     form: AnyTextForm | None = None
     positives: Literal["each", "one"] = Field("each", description="a pair for each positive, or for one drawn by seed")
-    most_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
+    max_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
 
     @model_validator(mode="after")
     def _is_complete(self) -> TextPairsSource:
@@ -260,7 +260,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
                 except BadRecordError as error:
                     self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
                     continue
-                kept = tuple(true_negatives(negatives, positives, self.settings.most_negatives, self.text_counts))
+                kept = tuple(true_negatives(negatives, positives, self.settings.max_negatives, self.text_counts))
                 for positive in chosen:
                     yield SourcePair(
                         *(Side(query), positive, kept, instruction, "", key, file.url, line),

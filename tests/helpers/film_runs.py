@@ -64,11 +64,11 @@ class Films:
                 },
             },
             "datasets": {
-                "clips": {**pairs, "captions": "generated", "siblings": "both", "media": "both"},
+                "clips": {**pairs, "captions": "generated", "sibling_negatives": "both", "media": "both"},
                 "back": {**pairs, "captions": "generated", "direction": "clip_to_text", "media": "mp4"},
-                "moments": {**pairs, "of": "moments"},
-                "windows": {**pairs, "of": "windows", "captions": "generated"},
-                "questions": {**pairs, "of": "questions"},
+                "moments": {**pairs, "unit": "moments"},
+                "windows": {**pairs, "unit": "windows", "captions": "generated"},
+                "questions": {**pairs, "unit": "questions"},
             },
             "mixtures": {
                 "one": {

@@ -47,7 +47,7 @@ def test_stage_2_has_every_task_a_cap_and_instructions(stages: dict[int, Config]
     silent = {
         name
         for name, dataset in config.datasets.items()
-        if not (dataset.query_instruction or getattr(dataset, "own_instruction", False))
+        if not (dataset.query_instruction or getattr(dataset, "use_source_instruction", False))
     }
     assert silent == {"mme5_vqa", "mme5_t2i", "mme5_i2t", "mme5_i2i"}, "whose instructions are in their texts"
     assert all(config.datasets[name].positive_instruction for name in ("webqa", "grounding"))

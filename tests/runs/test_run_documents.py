@@ -72,7 +72,13 @@ def test_mbeir_from_its_files_to_a_corpus(tmp_path: Path) -> None:
             }
         },
         datasets={
-            "news": {"kind": "given", "source": "news", "task": "image_retrieval", "stage": 2, "own_instruction": True}
+            "news": {
+                "kind": "existing_pairs",
+                "source": "news",
+                "task": "image_retrieval",
+                "stage": 2,
+                "use_source_instruction": True,
+            }
         },
         mixtures=mixture(tmp_path, news={"negatives": 1}),
     )
@@ -106,11 +112,11 @@ def test_tevatron_from_its_files_to_a_corpus(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         pq.write_table(pa.table(columns), tmp_path / name / "train-00000-of-00001.parquet")
     corpus = [str(tmp_path / "documents")]
-    source = {"kind": "tevatron", "files": [str(tmp_path / "queries")], "corpus": corpus, "keep_images": "decodable"}
+    source = {"kind": "tevatron", "files": [str(tmp_path / "queries")], "corpus": corpus, "image_filter": "decodable"}
     result, _ = done(
         tmp_path,
         sources={"pages": {**source, "images": {"parquet": {"paths": corpus}}}},
-        datasets={"pages": {"kind": "given", "source": "pages", "task": "document_retrieval"}},
+        datasets={"pages": {"kind": "existing_pairs", "source": "pages", "task": "document_retrieval"}},
         mixtures=mixture(tmp_path, pages={"negatives": 1}),
     )
     assert verify(result.corpora["one"]).faults == []
@@ -139,7 +145,7 @@ def test_scores_and_the_mark_of_a_set_are_published(tmp_path: Path) -> None:
     result, _ = done(
         tmp_path,
         sources={"texts": source},
-        datasets={"texts": {"kind": "given", "source": "texts", "task": "text_retrieval"}},
+        datasets={"texts": {"kind": "existing_pairs", "source": "texts", "task": "text_retrieval"}},
         mixtures=mixture(tmp_path, texts={"negatives": 3}),
     )
     assert verify(result.corpora["one"]).faults == []
@@ -175,7 +181,7 @@ def test_names_that_several_archives_have_are_counted_and_shown(tmp_path: Path) 
                 "images": {"archives": {"paths": archives}},
             }
         },
-        "datasets": {"ours": {"kind": "given", "source": "ours", "task": "image_retrieval"}},
+        "datasets": {"ours": {"kind": "existing_pairs", "source": "ours", "task": "image_retrieval"}},
         "mixtures": mixture(tmp_path, ours={}),
     }
     config = parse_settings(data, Config)

@@ -111,14 +111,14 @@ def given(root: Path) -> dict[str, Any]:
         },
         "datasets": {
             "sets": {
-                "kind": "given",
+                "kind": "existing_pairs",
                 "source": "sets",
-                "also": ["more"],
+                "more_sources": ["more"],
                 "task": "image_classification",
-                "own_instruction": True,
+                "use_source_instruction": True,
             },
-            "texts": {"kind": "given", "source": "texts", "task": "text_retrieval"},
-            "captions": {"kind": "given", "source": "captions", "task": "image_retrieval"},
+            "texts": {"kind": "existing_pairs", "source": "texts", "task": "text_retrieval"},
+            "captions": {"kind": "existing_pairs", "source": "captions", "task": "image_retrieval"},
         },
         "mixtures": {
             "one": {
@@ -170,7 +170,7 @@ def test_labels_of_two_sets_are_one_vocabulary_and_spread(done: tuple[Path, RunR
 def test_the_users_names_keep_labels_apart_wherever_they_count(done: tuple[Path, RunResult], tmp_path: Path) -> None:
     """One file of names says what contains what: for the report, the order, and random negatives."""
     root, _ = done
-    (tmp_path / "names.yaml").write_text("kinds: {dog: [tench]}\n")
+    (tmp_path / "names.yaml").write_text("hyponyms: {dog: [tench]}\n")
 
     def met(name: str, **labels: str) -> set[tuple[str, str]]:
         """The labels of pairs and of their random negatives."""
@@ -183,7 +183,7 @@ def test_the_users_names_keep_labels_apart_wherever_they_count(done: tuple[Path,
 
     alike = {("dog", "tench"), ("tench", "dog")}
     assert met("plain") & alike == alike
-    assert met("named", names=str(tmp_path / "names.yaml")) & alike == set()
+    assert met("named", vocabulary_file=str(tmp_path / "names.yaml")) & alike == set()
 
 
 def test_texts_are_clean_and_there_once(done: tuple[Path, RunResult]) -> None:

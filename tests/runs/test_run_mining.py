@@ -78,8 +78,8 @@ def settings(home: Path, changes: dict[str, Any] | None = None) -> dict[str, Any
             },
         },
         "datasets": {
-            "rivers": {"kind": "given", "source": "rivers", "task": "text_retrieval"},
-            "squares": {"kind": "given", "source": "squares", "task": "image_retrieval"},
+            "rivers": {"kind": "existing_pairs", "source": "rivers", "task": "text_retrieval"},
+            "squares": {"kind": "existing_pairs", "source": "squares", "task": "image_retrieval"},
         },
         "mixtures": {
             "one": {

@@ -82,7 +82,7 @@ class Sets:
                     },
                 }
             },
-            "datasets": {"megapairs": {"kind": "given", "source": "megapairs", "task": "image_retrieval"}},
+            "datasets": {"megapairs": {"kind": "existing_pairs", "source": "megapairs", "task": "image_retrieval"}},
             "mixtures": {
                 "one": {
                     "corpus": str(home / "corpus"),

@@ -165,7 +165,7 @@ def test_the_same_bytes_on_every_engine(films: Films, done: Path, tmp_path: Path
 
 def test_settings_that_do_not_go_together(films: Films, tmp_path: Path) -> None:
     for changes, said in (
-        ({"datasets": {"clips": {"kind": "images", "siblings": None, "media": None}}}, "kind"),
+        ({"datasets": {"clips": {"kind": "images", "sibling_negatives": None, "media": None}}}, "kind"),
         ({"stages": {"clips": {"mp4": False}}}, "keeps no mp4"),
         ({"stages": {"clips": {"single_clip_max_s": 11}}}, "must be one segment"),
         ({"stages": {"windows": {"sources": {"film": {}}}}}, "no source of videos 'film'; there is films"),

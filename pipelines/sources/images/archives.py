@@ -89,7 +89,7 @@ class ArchivesSettings(Settings):
     )
     strip_prefix: str = Field("", description="taken off the beginning of names that have it")
     add_prefix: str = Field("", description="put before every name, after that")
-    archive_is_folder: bool = Field(
+    prefix_archive_name: bool = Field(
         False,
         description="an archive's name without its ending is a folder above its members, where they don't name it "
         "themselves: their names come again",
@@ -144,8 +144,8 @@ class Archives:
         """
         store = Store(self._workspace)
         files = self._identity["files"]
-        named = self._settings.archive_is_folder
-        stem = f"{self._folder}/{fingerprint({'files': files, 'archive_is_folder': named, 'version': _VERSION})}"
+        named = self._settings.prefix_archive_name
+        stem = f"{self._folder}/{fingerprint({'files': files, 'prefix_archive_name': named, 'version': _VERSION})}"
         try:
             return NameIndex.load(store, stem)
         except MissingError:
@@ -292,10 +292,10 @@ def _url(index: NameIndex, member: dict[str, Any]) -> str:
     return f"{archive}/{member['raw'] or member['name']}" if index.metadata["folders"][member["place"]] else archive
 
 
-def _members(store: Store, folder: str, archive_is_folder: bool, archive: Archive) -> pa.Table:
+def _members(store: Store, folder: str, prefix_archive_name: bool, archive: Archive) -> pa.Table:
     """Lists the MEMBERS of an archive, from the workspace if it was read before."""
     table = _cached_members(store, folder, archive)
-    if archive.table is not None or not archive_is_folder:
+    if archive.table is not None or not prefix_archive_name:
         return table
     stem = f"{PurePosixPath(archive.url).stem}/"
     names, separator = table.column("name"), pa.scalar("", pa.large_string())

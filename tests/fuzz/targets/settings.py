@@ -30,7 +30,7 @@ stages:
     backend: {kind: openai, endpoints: ["http://127.0.0.1:8000/v1"], model: m}
     sources: {laion: {prompts: {short: 1}}}
 datasets:
-  pairs: &given {kind: given, source: ours, task: text_retrieval}
+  pairs: &given {kind: existing_pairs, source: ours, task: text_retrieval}
   more: {<<: *given, stage: 2}
 mixtures:
   mix: {corpus: /tmp/corpus, datasets: {pairs: {weight: 2}}}
@@ -63,8 +63,8 @@ def _prompts(folder: Path) -> Reader:
 
 def _label_names(folder: Path) -> Reader:
     seeds = [
-        b"same: [[sofa, couch], [dog, hound]]\nkinds: {tool: [hammer, saw]}\nnot_a_kind: [hot dog]\n"
-        b"several_meanings: [crane]\nrename: {ImageNet_1K: {crane#134: crane bird}}\n"
+        b"synonyms: [[sofa, couch], [dog, hound]]\nhyponyms: {tool: [hammer, saw]}\nnot_a_kind: [hot dog]\n"
+        b"ambiguous: [crane]\nrename: {ImageNet_1K: {crane#134: crane bird}}\n"
     ]
     return _yaml(lambda path: load_names(path, built_in=False), seeds, folder)
 

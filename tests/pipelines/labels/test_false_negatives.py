@@ -9,7 +9,7 @@ from pipelines.labels import false_negatives
 from pipelines.labels.false_negatives import expected_when_shuffled, false_negatives_per_query, lower_bound
 
 
-def by_hand(label: list[int], size: int, related: set[tuple[int, int]]) -> float:
+def manual(label: list[int], size: int, related: set[tuple[int, int]]) -> float:
     met = 0
     for one, first in enumerate(label):
         for other, second in enumerate(label):
@@ -34,7 +34,7 @@ def test_equal_and_related_labels_of_the_same_batch_count() -> None:
 def test_it_is_what_counting_by_hand_gives(label: list[int], size: int, related: set[tuple[int, int]]) -> None:
     pairs = np.array(sorted(related), np.int32).reshape(-1, 2)
     found = false_negatives_per_query(np.array(label, np.int32), size, pairs)
-    assert found == pytest.approx(by_hand(label, size, related))
+    assert found == pytest.approx(manual(label, size, related))
 
 
 def test_joins_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def test_last_words_contain() -> None:
 
 
 def test_lists_contain_over_several_steps_and_in_circles() -> None:
-    names = LabelNames(kinds={"animal": ["dog"], "dog": ["hound"], "hound": ["whippet", "animal"]})
+    names = LabelNames(hyponyms={"animal": ["dog"], "dog": ["hound"], "hound": ["whippet", "animal"]})
     relations = Relations(["animal", "whippet", "small whippet", "stone"], names)
     table = relations.table()
     assert table.schema == RELATED_LABELS
@@ -97,7 +97,7 @@ def test_deeds_denials_phrases_and_proper_names_are_no_kinds_of_their_last_word(
 
 
 def test_deeds_are_kinds_where_a_list_says_so() -> None:
-    names = LabelNames(kinds={"sport": ["climbing wall"]}, things_in_ing=["milking"])
+    names = LabelNames(hyponyms={"sport": ["climbing wall"]}, gerund_modifiers=["milking"])
     relations = Relations(["sport", "wall", "climbing wall", "stool", "milking stool", "breaking stool"], names)
     assert relations.related("sport", "climbing wall")
     assert relations.related("wall", "climbing wall")

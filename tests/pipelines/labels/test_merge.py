@@ -9,7 +9,7 @@ from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MERGED_LABELS, MergeSettings, SetLabel, merge_labels
 from pipelines.labels.vocabulary import load_names
 
-NO_LISTS = MergeSettings(built_in_names=False)
+NO_LISTS = MergeSettings(builtin_vocabulary=False)
 
 
 def test_sets_that_name_the_same_thing_are_merged() -> None:
@@ -41,18 +41,18 @@ def test_the_user_tells_two_of_one_name_apart(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
     path.write_text(
         "rename:\n  imagenet: {'crane#134': crane bird, 'crane#517': construction crane}\n"
-        "same: [[ground, soil, earth]]\n"
+        "synonyms: [[ground, soil, earth]]\n"
     )
     labels = {"imagenet": [SetLabel("crane", "134"), SetLabel("crane", "517"), "soil"], "mine": ["Earth"]}
-    merged = merge_labels(labels, MergeSettings(names=str(path)))
+    merged = merge_labels(labels, MergeSettings(vocabulary_file=str(path)))
     assert merged.merged("imagenet", "crane", "517") == "construction crane"
     assert merged.merged("imagenet", "soil") == merged.merged("mine", "Earth") == "ground"
 
 
 def test_the_users_group_goes_before_a_built_in_one(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
-    path.write_text("same: [[couch, sofa]]\n")
-    merged = merge_labels({"voc": ["sofa"], "mine": ["settee"]}, MergeSettings(names=str(path)))
+    path.write_text("synonyms: [[couch, sofa]]\n")
+    merged = merge_labels({"voc": ["sofa"], "mine": ["settee"]}, MergeSettings(vocabulary_file=str(path)))
     assert merged.merged("voc", "sofa") == merged.merged("mine", "settee") == "couch"
 
 
@@ -60,14 +60,14 @@ def test_renaming_a_label_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
     path.write_text("rename: {imagenet: {crain: crane}}\n")
     with pytest.raises(SettingsError, match="set imagenet has no label 'crain'"):
-        merge_labels({"imagenet": ["crane"]}, MergeSettings(names=str(path)))
+        merge_labels({"imagenet": ["crane"]}, MergeSettings(vocabulary_file=str(path)))
 
 
 def test_names_that_cannot_be_used_are_refused_with_the_settings(tmp_path: Path) -> None:
-    (tmp_path / "names.yaml").write_text("kind: {tool: [hammer]}")
-    for name, message in (("names", "did you mean 'kinds'"), ("nowhere", "cannot be read")):
+    (tmp_path / "names.yaml").write_text("synonym: {tool: [hammer]}")
+    for name, message in (("names", "did you mean 'synonyms'"), ("nowhere", "cannot be read")):
         with pytest.raises(SettingsError, match=message):
-            parse_settings({"names": str(tmp_path / f"{name}.yaml")}, MergeSettings)
+            parse_settings({"vocabulary_file": str(tmp_path / f"{name}.yaml")}, MergeSettings)
 
 
 def test_two_labels_of_one_set_are_never_joined_by_lists_or_plurals() -> None:
@@ -154,15 +154,15 @@ def test_every_name_that_a_label_lists_relates_it_to_what_another_set_calls_so()
         ("vole, beetle, Arvicola", "Arvicola"),
         ("gull", "sea gull"),
     }, "of two labels that list a name neither is meant for sure"
-    first_only = merge_labels(labels, MergeSettings(built_in_names=False, first_of_list=False))
+    first_only = merge_labels(labels, MergeSettings(builtin_vocabulary=False, use_first_synonym=False))
     assert not any("a name of" in name for name in first_only.table.column("merged").to_pylist())
 
 
 def test_what_contains_a_label_contains_its_other_names(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
-    path.write_text("kinds: {vehicle: [sledge]}\n")
+    path.write_text("hyponyms: {vehicle: [sledge]}\n")
     merged = merge_labels(
-        {"lists": ["sledge, toboggan", "vehicle"], "other": ["toboggan"]}, MergeSettings(names=str(path))
+        {"lists": ["sledge, toboggan", "vehicle"], "other": ["toboggan"]}, MergeSettings(vocabulary_file=str(path))
     )
     relations = Relations(merged.table.column("merged").to_pylist(), load_names(path))
     assert relations.related("vehicle", merged.merged("other", "toboggan"))
@@ -170,8 +170,8 @@ def test_what_contains_a_label_contains_its_other_names(tmp_path: Path) -> None:
 
 def test_a_word_for_another_thing_in_some_sets_is_merged_with_nothing_and_related_to_nothing(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
-    path.write_text("other_things: {gazette: [gardens, plants]}\nsame: [[plant, herb]]\n")
-    settings = MergeSettings(names=str(path))
+    path.write_text("dataset_specific: {gazette: [gardens, plants]}\nsynonyms: [[plant, herb]]\n")
+    settings = MergeSettings(vocabulary_file=str(path))
     merged = merge_labels(
         {"The-Gazette_2": ["Gardens", "Sport"], "things": ["garden", "gardens", "plant", "sport"]}, settings
     )

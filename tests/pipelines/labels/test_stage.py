@@ -37,9 +37,9 @@ def test_labels_that_mean_the_same_are_one_over_sets_and_shards() -> None:
 
 def test_the_names_of_a_file_are_part_of_what_tables_depend_on(tmp_path: Path) -> None:
     names = tmp_path / "names.yaml"
-    names.write_text("same: [[hound, doggy]]\n")
-    settings = MergeSettings(names=str(names))
+    names.write_text("synonyms: [[hound, doggy]]\n")
+    settings = MergeSettings(vocabulary_file=str(names))
     assert merged(settings, [("a", "doggy"), ("b", "hound")]) == [["hound", "hound"]]
     before = Labels(settings).fingerprint_inputs()
-    names.write_text("same: [[doggy, hound]]\n")
+    names.write_text("synonyms: [[doggy, hound]]\n")
     assert Labels(settings).fingerprint_inputs() != before

@@ -75,15 +75,15 @@ def test_a_plural_is_one_where_the_singular_is_known(name: str, expected: str) -
 
 def test_a_names_file_with_an_unknown_key_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
-    path.write_text("sames: []\n")
-    with pytest.raises(SettingsError, match="did you mean 'same'"):
+    path.write_text("synonym: []\n")
+    with pytest.raises(SettingsError, match="did you mean 'synonyms'"):
         load_names(path)
 
 
 def test_groups_of_a_file_that_contradict_each_other_or_run_in_circles(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
-    path.write_text("same: [[hound, cur], [cur, hound], [tyke, cur], []]\nkinds: {cur: [tyke], tyke: [cur]}\n")
-    merged = merge_labels({"a": ["cur"], "b": ["hound"], "c": ["tyke"]}, MergeSettings(names=str(path)))
+    path.write_text("synonyms: [[hound, cur], [cur, hound], [tyke, cur], []]\nhyponyms: {cur: [tyke], tyke: [cur]}\n")
+    merged = merge_labels({"a": ["cur"], "b": ["hound"], "c": ["tyke"]}, MergeSettings(vocabulary_file=str(path)))
     assert [merged.merged(*each) for each in (("a", "cur"), ("b", "hound"), ("c", "tyke"))] == [
         "hound",
         "hound",
@@ -95,11 +95,11 @@ def test_groups_of_a_file_that_contradict_each_other_or_run_in_circles(tmp_path:
 
 def test_built_in_lists_are_sound() -> None:
     names = load_names()
-    grouped = [normalize_label(name) for group in names.same for name in group]
+    grouped = [normalize_label(name) for group in names.synonyms for name in group]
     assert len(grouped) == len(set(grouped)), "a name stands in two groups"
-    assert all(len(group) > 1 for group in names.same)
+    assert all(len(group) > 1 for group in names.synonyms)
     alias = aliases(names)
-    every = {normalize_label(name) for above, below in names.kinds.items() for name in (above, *below)}
+    every = {normalize_label(name) for above, below in names.hyponyms.items() for name in (above, *below)}
     relations = Relations({alias.get(name, name) for name in every}, names)
     both = {(row["label"], row["other"]) for row in relations.table().to_pylist()}
     assert not any((other, one) in both for one, other in both)

@@ -133,7 +133,9 @@ def test_of_equal_texts_its_own_stays() -> None:
 
 def test_in_a_run_it_changes_texts_and_no_row(web: Web, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    config = parse_settings(web.settings(home, {"datasets": {"laion": {"best_text": True}}}), Config)
+    config = parse_settings(
+        web.settings(home, {"datasets": {"laion": {"longest_caption_per_duplicate": True}}}), Config
+    )
     assert run(config, Selection(), Console(quiet=True)).failed == []
     texts: dict[str, dict[bytes, set[str]]] = {"kept": {}, "all": {}}
     changed = 0

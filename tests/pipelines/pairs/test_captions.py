@@ -79,7 +79,7 @@ def test_the_original_text_is_the_default_and_reads_no_captions() -> None:
 def test_generated_captions_and_what_happens_without(
     tmp_path: Path, without: str, expected: list[tuple[str, str, str]]
 ) -> None:
-    found = pairs(tmp_path, TEXTS, CAPTIONS, captions="generated", without_caption=without)
+    found = pairs(tmp_path, TEXTS, CAPTIONS, captions="generated", on_missing_caption=without)
     assert said(found) == expected
 
 

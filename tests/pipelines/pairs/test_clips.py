@@ -76,7 +76,7 @@ def test_a_clip_is_its_frames_in_order_then_its_mp4(
 
 def test_captions_are_chosen_as_for_images(tmp_path: Path) -> None:
     clips = [Clip("a", 0, "a cat", caption="A cat."), Clip("b", 5, "a dog"), Clip("c", 10, "", caption="A bird.")]
-    found = make(tmp_path, clips, captions="generated", without_caption="drop")
+    found = make(tmp_path, clips, captions="generated", on_missing_caption="drop")
     said = [(pair["query"]["text"], pair["caption_origin"], pair["caption_model"], pair["reason"]) for pair in found]
     assert said == [
         ("A cat.", "generated", "vlm", ""),
@@ -99,7 +99,7 @@ def test_each_text_of_a_clip_is_a_pair_of_its_own(tmp_path: Path) -> None:
         assert len(set(groups)) == len(groups)
         return [pair["query"]["text"] for pair in found]
 
-    assert texts("original", siblings="both") == [*own, "a dog"]
+    assert texts("original", sibling_negatives="both") == [*own, "a dog"]
     assert texts("both", captions="both") == [*own, "A cat.", "a dog"]
     assert texts("generated", captions="generated") == ["A cat.", "a dog"]
     assert texts("mix", captions="mix", generated_share=0.0) == [*own, "a dog"]
@@ -107,14 +107,14 @@ def test_each_text_of_a_clip_is_a_pair_of_its_own(tmp_path: Path) -> None:
 
 def test_moments_are_the_clips_that_somebody_described(tmp_path: Path) -> None:
     clips = [Clip("a", 0, "a cat", kind="annotated"), Clip("b", 5, "b"), Clip("c", 9, "", kind="annotated")]
-    found = make(tmp_path, clips, of="moments")
+    found = make(tmp_path, clips, unit="moments")
     assert [(pair["query"]["text"], pair["reason"]) for pair in found] == [("a cat", ""), ("", "no_text")]
 
 
 def test_a_question_about_a_clip_finds_its_answer(tmp_path: Path) -> None:
     asked = [("What is it? ", "A cat"), ("What colour?", "red"), ("Why?", ""), ("", "Because")]
     clips = [Clip("a", questions=asked), Clip("b"), Clip("c", frames=0, questions=asked[:1])]
-    found = make(tmp_path, clips, of="questions")
+    found = make(tmp_path, clips, unit="questions")
     assert [(pair["query"]["text"], pair["positive"]["text"], pair["reason"]) for pair in found] == [
         ("What is it?", "A cat", ""),
         ("What colour?", "red", ""),
@@ -130,9 +130,9 @@ def test_a_question_about_a_clip_finds_its_answer(tmp_path: Path) -> None:
 
 def test_a_shard_without_clips_has_no_pairs(tmp_path: Path) -> None:
     assert make(tmp_path / "a", []) == []
-    assert make(tmp_path / "b", [Clip("a", text="t", reason="static")], siblings="both") == []
-    assert make(tmp_path / "c", [Clip("a", text="t")], of="moments") == []
-    assert len(make(tmp_path / "d", [Clip("a", frames=0, mp4=False)], siblings="both")) == 1
+    assert make(tmp_path / "b", [Clip("a", text="t", reason="static")], sibling_negatives="both") == []
+    assert make(tmp_path / "c", [Clip("a", text="t")], unit="moments") == []
+    assert len(make(tmp_path / "d", [Clip("a", frames=0, mp4=False)], sibling_negatives="both")) == 1
 
 
 # Settings
@@ -158,11 +158,14 @@ def test_a_dataset_that_does_not_say_is_of_images() -> None:
     ("dataset", "said"),
     [
         (
-            {"source": "s", "siblings": "order"},
-            "datasets.d.siblings: unknown key; known keys: best_text, captions, generated_sh",
+            {"source": "s", "sibling_negatives": "in_batch"},
+            "datasets.d.sibling_negatives: unknown key; known keys: captions, generated_sh",
         ),
         ({"source": "s", "captoins": "both"}, "datasets.d.captoins: unknown key; did you mean 'captions'?"),
-        ({"source": "s", "kind": "clips", "sibling": "x"}, "datasets.d.sibling: unknown key; did you mean 'siblings'?"),
+        (
+            {"source": "s", "kind": "clips", "sibling_negative": "x"},
+            "datasets.d.sibling_negative: unknown key; did you mean 'sibling_negatives'?",
+        ),
         (
             {"source": "s", "kind": "clips", "negatives": {"gaps": 1}},
             "datasets.d.negatives.gaps: unknown key; did you mean 'min_gap_s'?",
@@ -170,9 +173,9 @@ def test_a_dataset_that_does_not_say_is_of_images() -> None:
         ({"kind": "clips"}, "datasets.d.source: Field required"),
         ({"source": "s", "kind": "clip"}, "datasets.d: Input tag 'clip' found using kind() does not match any of the"),
         ({"source": "s", "kind": ["clips"]}, "datasets.d: Unable to extract tag using discriminator kind()"),
-        ({"source": "s", "kind": "clips", "of": "moment"}, "datasets.d.of: Input should be 'clips', 'moments'"),
+        ({"source": "s", "kind": "clips", "unit": "moment"}, "datasets.d.unit: Input should be 'clips', 'moments'"),
         (
-            {"source": "s", "kind": "clips", "of": "questions", "captions": "both"},
+            {"source": "s", "kind": "clips", "unit": "questions", "captions": "both"},
             "datasets.d: captions: both, but of questions the text is question and answer",
         ),
     ],
@@ -186,19 +189,19 @@ def test_what_is_wrong_with_a_dataset_is_said(dataset: dict[str, Any], said: str
 @pytest.mark.parametrize(
     ("of", "task", "siblings", "windows"),
     [
-        ("clips", Task.VIDEO_RETRIEVAL, "order", False),
-        ("moments", Task.VIDEO_RETRIEVAL, "negatives", False),
-        ("windows", Task.VIDEO_RETRIEVAL, "order", True),
+        ("clips", Task.VIDEO_RETRIEVAL, "in_batch", False),
+        ("moments", Task.VIDEO_RETRIEVAL, "explicit", False),
+        ("windows", Task.VIDEO_RETRIEVAL, "in_batch", True),
         ("questions", Task.VIDEO_QA, "none", False),
         ("window_questions", Task.VIDEO_QA, "none", True),
     ],
 )
 def test_defaults_go_by_what_the_pairs_are_of(of: str, task: Task, siblings: str, windows: bool) -> None:
-    settings = parse(source="s", kind="clips", of=of)
+    settings = parse(source="s", kind="clips", unit=of)
     assert isinstance(settings, ClipPairSettings)
-    assert (settings.task, settings.siblings, settings.windows) == (task, siblings, windows)
-    own = parse(source="s", kind="clips", of=of, task="image_qa", siblings="both")
-    assert isinstance(own, ClipPairSettings) and (own.task, own.siblings) == (Task.IMAGE_QA, "both")
+    assert (settings.task, settings.sibling_negatives, settings.windows) == (task, siblings, windows)
+    own = parse(source="s", kind="clips", unit=of, task="image_qa", sibling_negatives="both")
+    assert isinstance(own, ClipPairSettings) and (own.task, own.sibling_negatives) == (Task.IMAGE_QA, "both")
 
 
 def test_the_kind_of_a_dataset_is_part_of_a_fingerprint() -> None:

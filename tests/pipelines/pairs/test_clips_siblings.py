@@ -30,18 +30,18 @@ def named(pairs: list[dict[str, Any]], clips: list[Clip]) -> dict[str, list[str]
 
 @pytest.mark.parametrize(
     ("siblings", "grouped", "negatives"),
-    [("order", True, 0), ("negatives", False, 2), ("both", True, 2), ("none", False, 0)],
+    [("in_batch", True, 0), ("explicit", False, 2), ("both", True, 2), ("none", False, 0)],
 )
 def test_siblings_are_kept_together_or_named_or_both(
     tmp_path: Path, siblings: str, grouped: bool, negatives: int
 ) -> None:
-    found = make(tmp_path, FILM, siblings=siblings, negatives={"num_negatives": 2})
+    found = make(tmp_path, FILM, sibling_negatives=siblings, negatives={"num_negatives": 2})
     assert {pair["group"] for pair in found} == {"g" if grouped else ""}
     assert {len(pair["negatives"]) for pair in found} == {negatives}
 
 
 def test_named_siblings_are_the_nearest_in_time_as_clips_or_as_texts(tmp_path: Path) -> None:
-    wanted = {"siblings": "negatives", "negatives": {"num_negatives": 2}}
+    wanted = {"sibling_negatives": "explicit", "negatives": {"num_negatives": 2}}
     found = make(tmp_path / "a", FILM, **wanted)
     assert named(found, FILM) == {
         "text a": ["b", "c"],
@@ -57,7 +57,7 @@ def test_named_siblings_are_the_nearest_in_time_as_clips_or_as_texts(tmp_path: P
 
 def test_siblings_of_other_groups_and_clips_without_one_are_never_named(tmp_path: Path) -> None:
     clips = [*FILM[:2], replace(FILM[2], group="h"), replace(FILM[3], group=""), replace(FILM[4], group="h")]
-    found = make(tmp_path, clips, siblings="both")
+    found = make(tmp_path, clips, sibling_negatives="both")
     assert named(found, clips) == {"text a": ["b"], "text b": ["a"], "text c": ["e"], "text d": [], "text e": ["c"]}
     assert [pair["group"] for pair in found] == ["g", "g", "h", "", "h"]
 
@@ -65,7 +65,7 @@ def test_siblings_of_other_groups_and_clips_without_one_are_never_named(tmp_path
 def test_a_sibling_of_which_the_same_is_said_is_no_negative(tmp_path: Path) -> None:
     texts = ["A man talks.", "a  man TALKS. ", "A dog", "", "A cat"]
     clips = [replace(clip, text=text) for clip, text in zip(FILM, texts, strict=True)]
-    found = make(tmp_path / "a", clips, siblings="negatives")
+    found = make(tmp_path / "a", clips, sibling_negatives="explicit")
     assert named(found, clips) == {
         "A man talks.": ["c", "d", "e"],  # a clip without a text is one all the same
         "a  man TALKS.": ["c", "d", "e"],
@@ -73,7 +73,7 @@ def test_a_sibling_of_which_the_same_is_said_is_no_negative(tmp_path: Path) -> N
         "": [],
         "A cat": ["d", "c", "b", "a"],
     }
-    found = make(tmp_path / "b", clips, siblings="negatives", direction="clip_to_text")
+    found = make(tmp_path / "b", clips, sibling_negatives="explicit", direction="clip_to_text")
     assert named(found, clips) == {
         "A man talks.": ["A dog", "A cat"],
         "a  man TALKS.": ["A dog", "A cat"],
@@ -85,24 +85,24 @@ def test_a_sibling_of_which_the_same_is_said_is_no_negative(tmp_path: Path) -> N
 
 def test_those_that_are_passed_over_make_room_for_others(tmp_path: Path) -> None:
     clips = [replace(clip, text="the same") for clip in FILM[:4]] + [FILM[4]]
-    found = make(tmp_path, clips, siblings="negatives", negatives={"num_negatives": 1})
+    found = make(tmp_path, clips, sibling_negatives="explicit", negatives={"num_negatives": 1})
     assert named(found, clips)["the same"] == ["e"]
 
 
 def test_a_sibling_without_the_media_is_no_negative_but_its_text_is(tmp_path: Path) -> None:
     clips = [FILM[0], replace(FILM[1], mp4=False), FILM[2]]
-    found = make(tmp_path / "a", clips, siblings="negatives", media="both")
+    found = make(tmp_path / "a", clips, sibling_negatives="explicit", media="both")
     assert [pair["reason"] for pair in found] == ["", "no_mp4", ""]
     assert [len(pair["negatives"]) for pair in found] == [1, 0, 1]
     assert found[0]["negatives"][0]["items"] == [*clips[2].frame_ids, clips[2].mp4_id]
-    found = make(tmp_path / "b", clips, siblings="negatives", media="both", direction="clip_to_text")
+    found = make(tmp_path / "b", clips, sibling_negatives="explicit", media="both", direction="clip_to_text")
     assert named(found, clips)["text a"] == ["text b", "text c"]
 
 
 def test_with_both_texts_a_clip_is_once_in_a_group_and_its_pairs_in_two(tmp_path: Path) -> None:
     clips = [replace(clip, caption=f"Caption {clip.name}.") for clip in FILM[:3]]
     clips.append(replace(FILM[3], text="", caption="Caption d."))
-    found = make(tmp_path, clips, captions="both", siblings="both", without_caption="original")
+    found = make(tmp_path, clips, captions="both", sibling_negatives="both", on_missing_caption="original")
     kept = [pair for pair in found if pair["status"] == "kept"]
     assert [(pair["query"]["text"], pair["group"]) for pair in kept] == [
         ("text a", "g"),
@@ -114,7 +114,7 @@ def test_with_both_texts_a_clip_is_once_in_a_group_and_its_pairs_in_two(tmp_path
         ("Caption d.", "g"),
     ]
     assert named(kept, clips)["Caption a."] == ["b", "c", "d"]
-    texts = make(tmp_path / "b", clips, captions="both", siblings="negatives", direction="clip_to_text")
+    texts = make(tmp_path / "b", clips, captions="both", sibling_negatives="explicit", direction="clip_to_text")
     assert named(texts, clips)["Caption a."] == ["Caption b.", "Caption c.", "Caption d."]
     assert named(texts, clips)["text a"] == ["text b", "text c", "Caption d."]
 
@@ -153,12 +153,12 @@ def test_other_moments_of_the_video_are_a_moments_negatives_if_they_share_little
         Clip("e", 30, "a scene", group="g"),
         Clip("f", 0, "of another", group="g", video="two", kind="annotated"),
     ]
-    found = make(tmp_path, moments, of="moments")
+    found = make(tmp_path, moments, unit="moments")
     assert {pair["group"] for pair in found} == {""}
     assert named(found[:2], moments) == {"he runs": ["c", "d"], "he runs fast": ["c", "d"]}
     assert named(found[2:3], moments) == {"he falls": ["b", "a"]}  # not the other time that he falls
     assert named(found[4:], moments) == {"of another": []}
-    looser = make(tmp_path / "b", moments, of="moments", negatives={"max_iou": 0.9, "num_negatives": 1})
+    looser = make(tmp_path / "b", moments, unit="moments", negatives={"max_iou": 0.9, "num_negatives": 1})
     assert named(looser[:1], moments) == {"he runs": ["b"]}
 
 
@@ -169,7 +169,7 @@ def test_answers_to_the_same_question_about_siblings_are_negatives(tmp_path: Pat
         replace(FILM[2], questions=[("Who speaks?", "Nobody")]),
         replace(FILM[3], questions=[]),
     ]
-    found = make(tmp_path, clips, of="questions", siblings="both")
+    found = make(tmp_path, clips, unit="questions", sibling_negatives="both")
     assert [[each["text"] for each in pair["negatives"]] for pair in found] == [
         ["A dog", "Nobody"],
         ["A dog", "Nobody"],  # the other one says yes too

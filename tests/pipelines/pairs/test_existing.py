@@ -14,7 +14,7 @@ from corpus.execution import run_rows
 from corpus.schema import PAIR_SCHEMA, Task, item_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store
-from pipelines.pairs.existing import GivenPairs, GivenPairSettings, pair_rows
+from pipelines.pairs.existing import ExistingPairs, ExistingPairSettings, pair_rows
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 A, B, C, D = (item_id(name.encode()) for name in "abcd")
@@ -49,10 +49,10 @@ def image_tables() -> dict[str, pa.Table]:
 
 def made(pairs: Sequence[SourcePair], **settings: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The rows that the stage makes of pairs, and its notes."""
-    chosen = GivenPairSettings(**{"kind": "given", "source": "s", "task": Task.IMAGE_RETRIEVAL, **settings})
+    chosen = ExistingPairSettings(**{"kind": "existing_pairs", "source": "s", "task": Task.IMAGE_RETRIEVAL, **settings})
     rows = {ROWS: pairs_table(pairs), "texts": pairs_table(pairs)}
     shard = Shard("s", "000000", 0, np.arange(len(pairs)), rows, Store("/"), side_inputs=image_tables())
-    table = GivenPairs("d", chosen, images=True).setup()(shard)
+    table = ExistingPairs("d", chosen, images=True).setup()(shard)
     assert table.cast(table_schema(PAIR_SCHEMA)).num_rows == len(pairs)
     return table.to_pylist(), shard.metrics["pairs"]
 
@@ -81,9 +81,11 @@ def test_a_pair_as_it_is_given() -> None:
     assert (row["label"], row["source_url"], row["licence"]) == ("dog", "http://example.org/1", "CC0")
     assert row["source_sha256"] == B + bytes(16)
     assert (row["status"], row["reason"], notes) == ("kept", "", {"negatives_kept": 2})
-    (own,), _ = made([pair], query_instruction="Q", own_instruction=True)
+    (own,), _ = made([pair], query_instruction="Q", use_source_instruction=True)
     assert own["query"]["instruction"] == "Find it."
-    (both,), _ = made([replace(pair, positive_instruction="Say it: ")], positive_instruction="P", own_instruction=True)
+    (both,), _ = made(
+        [replace(pair, positive_instruction="Say it: ")], positive_instruction="P", use_source_instruction=True
+    )
     assert both["positive"]["instruction"] == "Say it: "
     assert own["positive"]["instruction"] == "", "what the settings say, where the set says nothing"
     assert (own["positive_score"], own["in_batch_negatives"]) == (0.0, True)
@@ -130,10 +132,10 @@ def test_negatives_that_are_none_are_counted() -> None:
         "duplicate_negative": 1,
         "negative_missing_image": 1,
     }
-    (strict,), _ = made([triple(negatives=given)], without_image="drop_pair")
+    (strict,), _ = made([triple(negatives=given)], on_missing_image="drop_pair")
     assert (strict["status"], strict["reason"]) == ("filtered", "negative_blurred")
     words = tuple(Side(f"no {number}") for number in range(5))
-    (few,), notes = made([SourcePair(Side("q"), Side("p"), words)], negatives=2)
+    (few,), notes = made([SourcePair(Side("q"), Side("p"), words)], max_negatives=2)
     assert [negative["text"] for negative in few["negatives"]] == ["no 0", "no 1"]
     assert notes == {"negatives_kept": 2, "negatives_over_limit": 3}
 
@@ -157,7 +159,9 @@ def test_negatives_have_as_many_images_as_the_positive() -> None:
 
 
 def test_text_alone_needs_no_tables_of_images() -> None:
-    stage = GivenPairs("d", GivenPairSettings(kind="given", source="s", task=Task.TEXT_RETRIEVAL), images=False)
+    stage = ExistingPairs(
+        "d", ExistingPairSettings(kind="existing_pairs", source="s", task=Task.TEXT_RETRIEVAL), images=False
+    )
     assert (stage.reads, stage.side_inputs) == ((ROWS, "texts", "text_duplicates"), ())
     told = SourcePair(Side("q&amp;"), Side("p"), licence="CC0")
     rows = {ROWS: pairs_table([told]), "texts": pairs_table([SourcePair(Side("q"), Side("p"))])}
@@ -170,7 +174,7 @@ def test_a_row_that_raises_costs_itself_and_the_shard_is_written() -> None:
     pairs = [triple(text=text) for text in ("one", "breaks", "three")]
     rows = pairs_table(pairs)
     rows = rows.set_column(rows.column_names.index("url"), "url", pa.array([f"https://a/{n}" for n in range(3)]))
-    settings = GivenPairSettings(kind="given", source="s", task=Task.IMAGE_RETRIEVAL)
+    settings = ExistingPairSettings(kind="existing_pairs", source="s", task=Task.IMAGE_RETRIEVAL)
     shard = Shard("s", "000000", 0, np.arange(3), {ROWS: rows, "texts": rows}, Store("/"), side_inputs=image_tables())
 
     def break_one(part: Shard) -> pa.Table:
@@ -178,7 +182,7 @@ def test_a_row_that_raises_costs_itself_and_the_shard_is_written() -> None:
             raise ValueError("planted")
         return pair_rows(part, "d", settings)
 
-    table = run_rows(GivenPairs("d", settings, images=True), break_one, shard)
+    table = run_rows(ExistingPairs("d", settings, images=True), break_one, shard)
     assert table.schema == table_schema(PAIR_SCHEMA)
     assert table.column("reason").to_pylist() == ["", "error:ValueError", ""]
     failed = {name: value for name, value in table.to_pylist()[1].items() if value is not None}

@@ -30,8 +30,8 @@ VIDEOS = ("positive.mp4", "negative_0.mp4")
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> ClipWorld:
     world = ClipWorld(str(tmp_path_factory.mktemp("work")), [3, 4, 2, 3], frames=3)
-    world.dataset("films", media="both", siblings="both")
-    world.dataset("asked", of="questions")
+    world.dataset("films", media="both", sibling_negatives="both")
+    world.dataset("asked", unit="questions")
     return world
 
 

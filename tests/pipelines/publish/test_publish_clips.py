@@ -29,9 +29,9 @@ PER_SHARD = 12
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> ClipWorld:
     world = ClipWorld(str(tmp_path_factory.mktemp("work")), FILMS)
-    world.dataset("films", media="both", siblings="both")
-    world.dataset("captions", direction="clip_to_text", siblings="negatives", negatives={"num_negatives": 1})
-    world.dataset("asked", of="questions", media="mp4")
+    world.dataset("films", media="both", sibling_negatives="both")
+    world.dataset("captions", direction="clip_to_text", sibling_negatives="explicit", negatives={"num_negatives": 1})
+    world.dataset("asked", unit="questions", media="mp4")
     return world
 
 
@@ -246,7 +246,7 @@ def test_the_same_bytes_however_the_clips_lie_in_shards(tmp_path: Path) -> None:
     tars = []
     for shards, engine in ((1, 0), (4, 5)):
         world = ClipWorld(str(tmp_path / f"work{shards}"), FILMS[:6], shards)
-        world.dataset("films", siblings="both", media="both")
+        world.dataset("films", sibling_negatives="both", media="both")
         corpus = tmp_path / f"corpus{shards}"
         publish(
             world.workspace,

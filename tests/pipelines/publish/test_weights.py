@@ -27,7 +27,7 @@ def weights(datasets: dict[str, DatasetSize] = SETS, **settings: Any) -> dict[st
 
 
 def test_by_hand_they_are_what_was_given() -> None:
-    assert weights({"a": DatasetSize(Task.IMAGE_QA, 7, by_hand=3.0), "b": DatasetSize(Task.IMAGE_QA, 5)}) == {
+    assert weights({"a": DatasetSize(Task.IMAGE_QA, 7, manual=3.0), "b": DatasetSize(Task.IMAGE_QA, 5)}) == {
         "a": 3.0,
         "b": 1.0,
     }
@@ -57,11 +57,11 @@ def test_the_lowest_temperature_gives_weights_of_any_sizes() -> None:
 
 def test_slow_tasks_are_drawn_more_often_than_their_size_says() -> None:
     table = {"image_retrieval": 2, "document_retrieval": 3}
-    found, size = weights(rule="convergence", table=table, otherwise=0.5), weights(rule="proportional")
+    found, size = weights(rule="convergence", task_weights=table, default_task_weight=0.5), weights(rule="proportional")
     passes = {name: found[name] / size[name] for name in found}
     assert passes["images"] / passes["videos"] == pytest.approx(4, rel=1e-4)
     assert passes["documents"] / passes["videos"] == pytest.approx(6, rel=1e-4)
-    levelled = weights(rule="convergence", table=table, temperature=2)
+    levelled = weights(rule="convergence", task_weights=table, temperature=2)
     assert levelled["images"] / levelled["documents"] == pytest.approx(10**0.5 * 2 / 3, rel=1e-4)
 
 
@@ -81,25 +81,36 @@ def test_nothing_to_draw_from_weighs_nothing() -> None:
 def test_a_table_may_be_a_file_whose_content_counts(tmp_path: Path, form: str) -> None:
     file, table = tmp_path / f"factors.{form}", {"image_retrieval": 2.0, "document_retrieval": 3.0}
     file.write_text(json.dumps(table) if form == "json" else yaml.safe_dump(table))
-    read = parse_settings({"rule": "convergence", "file": str(file)}, WeightSettings)
-    assert read.canonical() == parse_settings({"rule": "convergence", "table": table}, WeightSettings).canonical()
-    both = {"rule": "convergence", "file": str(file), "table": {"image_retrieval": 5.0}}
-    assert parse_settings(both, WeightSettings).table == {"image_retrieval": 5.0, "document_retrieval": 3.0}
+    read = parse_settings({"rule": "convergence", "task_weights_file": str(file)}, WeightSettings)
+    assert (
+        read.canonical() == parse_settings({"rule": "convergence", "task_weights": table}, WeightSettings).canonical()
+    )
+    both = {"rule": "convergence", "task_weights_file": str(file), "task_weights": {"image_retrieval": 5.0}}
+    assert parse_settings(both, WeightSettings).task_weights == {"image_retrieval": 5.0, "document_retrieval": 3.0}
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"rule": "temperatur"}, "rule: Input should be 'by_hand', 'proportional'"),
+        ({"rule": "temperatur"}, "rule: Input should be 'manual', 'proportional'"),
         ({"rule": "temperature"}, "say which `temperature`"),
         ({"rule": "temperature", "temperature": 0}, "temperature: Input should be greater than or equal to 0.1"),
         ({"rule": "temperature", "temperature": 0.01}, "temperature: Input should be greater than or equal to 0.1"),
-        ({"temperature": 3}, "temperature is of rule temperature and convergence, not of by_hand"),
-        ({"rule": "proportional", "table": {"image_qa": 2}}, "table is of rule convergence, not of proportional"),
+        ({"temperature": 3}, "temperature is of rule temperature and convergence, not of manual"),
+        (
+            {"rule": "proportional", "task_weights": {"image_qa": 2}},
+            "task_weights is of rule convergence, not of proportional",
+        ),
         ({"rule": "convergence"}, "no task has a factor"),
-        ({"rule": "convergence", "table": {"image": 2}}, "table.image.*'image_classification', 'image_qa'"),
-        ({"rule": "convergence", "table": {"image_qa": 0}}, "table.image_qa: Input should be greater than 0"),
-        ({"rule": "convergence", "file": "/nowhere.yaml"}, "/nowhere.yaml: cannot be read"),
+        (
+            {"rule": "convergence", "task_weights": {"image": 2}},
+            "task_weights.image.*'image_classification', 'image_qa'",
+        ),
+        (
+            {"rule": "convergence", "task_weights": {"image_qa": 0}},
+            "task_weights.image_qa: Input should be greater than 0",
+        ),
+        ({"rule": "convergence", "task_weights_file": "/nowhere.yaml"}, "/nowhere.yaml: cannot be read"),
     ],
 )
 def test_settings_that_give_no_weights_are_refused(wrong: dict[str, Any], said: str) -> None:
@@ -108,9 +119,9 @@ def test_settings_that_give_no_weights_are_refused(wrong: dict[str, Any], said: 
 
 
 def test_saying_that_weights_are_by_hand_changes_no_fingerprint() -> None:
-    unsaid, said = mixture("x", {"laion": {}}), mixture("x", {"laion": {}}, weights={"rule": "by_hand"})
+    unsaid, said = mixture("x", {"laion": {}}), mixture("x", {"laion": {}}, weights={"rule": "manual"})
     assert unsaid.canonical() == said.canonical()
-    assert said.canonical()["weights"]["rule"] == "by_hand"
+    assert said.canonical()["weights"]["rule"] == "manual"
     other = mixture("x", {"laion": {}}, weights={"rule": "proportional"})
     assert other.canonical() != unsaid.canonical()
 
@@ -146,23 +157,23 @@ def test_other_weights_rewrite_manifest_blend_and_card_and_no_tar(tmp_path: Path
         return [in_blend["laion"], in_blend["more"]]
 
     first = published(InlineEngine())
-    by_hand = files()
+    manual = files()
     assert given(first.manifest) == [2.0, 1.0]
     assert "weights" not in first.manifest
     for rule, expected in (
         ({"rule": "proportional"}, [24 / 28, 4 / 28]),
         ({"rule": "temperature", "temperature": 2}, [2 * 12**0.5, 4**0.5]),
-        ({"rule": "convergence", "table": {"image_retrieval": 3}, "temperature": 2}, [2 * 12**0.5, 4**0.5]),
+        ({"rule": "convergence", "task_weights": {"image_retrieval": 3}, "temperature": 2}, [2 * 12**0.5, 4**0.5]),
     ):
         again = published(Idle(), **rule)
         assert not again.reused
         assert given(again.manifest) == pytest.approx([weight / sum(expected) for weight in expected], rel=1e-5)
         assert again.manifest["weights"]["rule"] == rule["rule"]
         now = files()
-        assert {name for name in now if now[name][2] != by_hand[name][2]} == {MANIFEST, "blend.yaml", "README.md"}
+        assert {name for name in now if now[name][2] != manual[name][2]} == {MANIFEST, "blend.yaml", "README.md"}
         tars = [name for name in now if name.endswith(".tar")]
-        assert len(tars) == 4 and all(now[name] == by_hand[name] for name in tars)
+        assert len(tars) == 4 and all(now[name] == manual[name] for name in tars)
         assert verify(str(corpus)).faults == []
         assert published(Idle(), **rule).reused
     published(Idle())
-    assert {name: found[2] for name, found in files().items()} == {name: found[2] for name, found in by_hand.items()}
+    assert {name: found[2] for name, found in files().items()} == {name: found[2] for name, found in manual.items()}

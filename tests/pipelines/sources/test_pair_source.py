@@ -158,15 +158,15 @@ def test_pairs_with_images_on_some_sides_alone() -> None:
     def mixed(**settings: Any) -> MixedRows:
         return MixedRows(parse_settings({"kind": "numbers", "count": 100, **settings}, NumbersSource))
 
-    (texts,) = shards_of(rows := mixed(images_on="query"))
+    (texts,) = shards_of(rows := mixed(require_images_on="query"))
     assert {row["positive"]["text"] for row in texts.to_pylist()} == {"words"}
-    (images,) = shards_of(mixed(images_on="both"))
+    (images,) = shards_of(mixed(require_images_on="both"))
     assert not any(row["positive"]["text"] for row in images.to_pylist())
     assert rows.counts["other_sides"] == images.num_rows > texts.num_rows > 20
-    (few,) = shards_of(drawn := mixed(images_on="query", sample_rows=20))
+    (few,) = shards_of(drawn := mixed(require_images_on="query", sample_rows=20))
     assert few.num_rows == 20 and drawn.counts["not_sampled"] == texts.num_rows - 20
-    with pytest.raises(SettingsError, match="images_on"):
-        mixed(images_on="neither")
+    with pytest.raises(SettingsError, match="require_images_on"):
+        mixed(require_images_on="neither")
 
 
 def test_faults_are_told_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,7 +219,7 @@ def test_scores_and_the_mark_of_flagembedding_are_kept(tmp_path: Path) -> None:
 def test_negatives_of_fever_are_found_by_their_numbers(tmp_path: Path, count: int) -> None:
     row = {"query": "really?", "positive": "yes", **{f"negative_{n}": f"no {n}" for n in range(count)}, "id": "3"}
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "train-0.parquet")
-    (found,) = rows_of(source(tmp_path, preset="fever", most_negatives=None))
+    (found,) = rows_of(source(tmp_path, preset="fever", max_negatives=None))
     assert texts(found) == ("really?", "yes", [f"no {n}" for n in range(count)])
 
 
@@ -264,7 +264,7 @@ def test_negatives_are_bounded_and_samples_are_of_the_seed(tmp_path: Path) -> No
         [{"query": f"q{n}", "pos": [f"p{n}"], "neg": [f"n{m}" for m in range(20)]} for n in range(200)],
     )
     form = {"kind": "flagembedding"}
-    rows = source(tmp_path, form=form, sample_rows=20, most_negatives=3)
+    rows = source(tmp_path, form=form, sample_rows=20, max_negatives=3)
     found = rows_of(rows)
     assert all(texts(row)[2] == ["n0", "n1", "n2"] for row in found) and len(found) == 20
     assert max(row["line"] for row in found) > 40

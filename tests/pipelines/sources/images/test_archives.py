@@ -96,7 +96,7 @@ def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
     put(f"{tmp_path}/given/loose/1.jpg", C)
     plain = archives(str(tmp_path), f"{tmp_path}/given")
     assert contents(plain, "images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg") == [A, B]
-    found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
+    found = archives(str(tmp_path), f"{tmp_path}/given", prefix_archive_name=True)
     names = ("images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg", "loose/1.jpg", "Train/1.jpg")
     assert contents(found, *names) == [A, B, C, "ambiguous_image"]
     assert (plain.index().metadata["repeated_name"], found.index().metadata["repeated_name"]) == (1, 0)
@@ -120,7 +120,7 @@ def test_the_folders_that_a_row_names_tell_which_archive_is_meant(tmp_path: Path
 def test_an_archive_whose_members_name_its_folder_themselves(tmp_path: Path) -> None:
     put(f"{tmp_path}/given/VOC2007.zip", zip_of({"VOC2007/Train/1.jpg": A, "more/1.jpg": B}))
     put(f"{tmp_path}/given/N24News.zip", zip_of({"N24News/Train/1.jpg": C}))
-    found = archives(str(tmp_path), f"{tmp_path}/given", archive_is_folder=True)
+    found = archives(str(tmp_path), f"{tmp_path}/given", prefix_archive_name=True)
     names = ("images/VOC2007/Train/1.jpg", "images/N24News/Train/1.jpg", "images/VOC2007/more/1.jpg")
     assert contents(found, *names) == [A, C, B]
 

@@ -44,8 +44,10 @@ Labels = npt.NDArray[np.int32]
 
 def sets_of_labels(names: LabelNames) -> dict[str, list[str]]:
     """Returns the labels of each set, the frequent ones first where a set is skewed."""
-    scenes = sorted({scene for above in SCENES for scene in (above, *names.kinds[above])})
-    things = sorted({kind for below in names.kinds.values() for kind in below} - set(names.kinds) - set(scenes))[:1000]
+    scenes = sorted({scene for above in SCENES for scene in (above, *names.hyponyms[above])})
+    things = sorted({kind for below in names.hyponyms.values() for kind in below} - set(names.hyponyms) - set(scenes))[
+        :1000
+    ]
     return {
         "ImageNet_1K": things + [f"thing {number}x" for number in range(len(things), 1000)],
         "N24News": [f"section {number}x" for number in range(24)],

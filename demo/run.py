@@ -141,7 +141,7 @@ def film_differences(truth: FilmsTruth, config: Config) -> list[str]:
     for mixture in config.mixtures.values():
         chosen = {name: config.datasets[name] for name in mixture.datasets}
         of_films = {
-            name: ExpectedSamples(tables_of[one.of], grouped=one.sibling_negatives in ("in_batch", "both"))
+            name: ExpectedSamples(tables_of[one.unit], grouped=one.sibling_negatives in ("in_batch", "both"))
             for name, one in chosen.items()
             if isinstance(one, ClipPairSettings)
         }

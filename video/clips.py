@@ -120,7 +120,7 @@ class ClipMaker:
         return clips
 
     def _joins(self, group: Sequence[Scene], scene: Scene) -> bool:
-        return self._fits(group, [scene]) and (self._short(group) or same_picture(group[-1], scene, self.settings))
+        return self._fits(group, [scene]) and (self._short(group) or is_continuation(group[-1], scene, self.settings))
 
     def _close(self) -> list[Clip]:
         """Ends the current group, which then waits for a short neighbour; returns the clips that waited before it."""
@@ -184,7 +184,7 @@ def split_at(scene: Scene, at_s: float) -> tuple[Scene, Scene]:
     return before, replace(scene, start_s=at_s, after_cut=False, first_hashes=())
 
 
-def same_picture(left: Scene, right: Scene, settings: ClipSettings) -> bool:
+def is_continuation(left: Scene, right: Scene, settings: ClipSettings) -> bool:
     """Returns whether the second scene begins with the picture that the first one ended with."""
     if not settings.stitch:
         return False

@@ -59,8 +59,8 @@ def send(connection: socket.socket, header: Header, body: Iterable[memoryview | 
 
 def tick_every(connection: socket.socket, seconds: float) -> None:
     """Makes `receive` call its `tick` whenever nothing has come for so many seconds. Sending has no timeout."""
-    whole_s = int(seconds)
-    timeout = struct.pack("ll", whole_s, int((seconds - whole_s) * 1e6))
+    full_seconds = int(seconds)
+    timeout = struct.pack("ll", full_seconds, int((seconds - full_seconds) * 1e6))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
 
 

@@ -161,19 +161,19 @@ class BlankDetector:
 
     def _before(self, first_s: float) -> list[Cut]:
         first = self.history.at(first_s)
-        left = _climb(self.history, first, -1)
-        if left == first or self.history.contrasts[left] < _MIN_BESIDE_LEVELS:
+        before = _climb(self.history, first, -1)
+        if before == first or self.history.contrasts[before] < _MIN_BESIDE_LEVELS:
             return []
-        return [Cut(first_s, self.history.times[left + 1], first_s, "fade")]
+        return [Cut(first_s, self.history.times[before + 1], first_s, "fade")]
 
     def _after(self) -> list[Cut]:
         assert self._run_end_s is not None
         last, self._run_end_s = self.history.at(self._run_end_s), None
-        right = _climb(self.history, last, +1)
-        if self.history.contrasts[right] < _MIN_BESIDE_LEVELS:
+        after = _climb(self.history, last, +1)
+        if self.history.contrasts[after] < _MIN_BESIDE_LEVELS:
             return []
         new_s = self.history.times[last + 1]
-        return [Cut(new_s, new_s, self.history.times[right], "fade")]
+        return [Cut(new_s, new_s, self.history.times[after], "fade")]
 
 
 @dataclass

@@ -121,12 +121,12 @@ class _Images:
         return _images_table(names, stored, repeated)
 
     def _found(self, names: list[str]) -> Iterator[tuple[int, ImageRef]]:
-        left = list(range(len(names)))
+        remaining = list(range(len(names)))
         for matches, find in self.finds:
-            own = [place for place in left if matches(names[place])]
-            for at, found in find([names[place] for place in own]):
-                yield own[at], found
-            left = sorted(set(left) - set(own))
+            matched = [place for place in remaining if matches(names[place])]
+            for at, found in find([names[place] for place in matched]):
+                yield matched[at], found
+            remaining = sorted(set(remaining) - set(matched))
 
 
 def image_names(rows: pa.Table) -> list[str]:
@@ -151,11 +151,11 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 def _store(found: ImageRef, judging: DownloadSettings, media: MediaWriter) -> Stored:
     if found.reason:
         return Stored(Status.FAILED, found.reason, detail=found.detail)
-    return store_image(found.data, judging, _Lying(*found.location) if found.location else media, {})
+    return store_image(found.data, judging, _InPlaceMedia(*found.location) if found.location else media, {})
 
 
-class _Lying(MediaWriter):
-    """In the place of the media tar: bytes that lie somewhere for good, where they stay."""
+class _InPlaceMedia(MediaWriter):
+    """Stands for the media tar of an image that stays where it is: records its path and offset, and copies nothing."""
 
     def __init__(self, path: str, offset: int) -> None:
         self.path = path

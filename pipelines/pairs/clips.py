@@ -119,7 +119,7 @@ class ClipPairSettings(TextSettings):
 class ClipPairs(MapStage):
     """The pairs of a shard's clips. One that can't be is there with its reason: no_text, no_caption, no_frames, no_mp4.
 
-    ROWS, ITEMS and JUDGED are one table (`video.schema.GROUPS_SCHEMA`, or that of windows). All clips of a video are
+    ROWS, ITEMS and VERDICT are one table (`video.schema.GROUPS_SCHEMA`, or that of windows). All clips of a video are
     in the same shard.
     """
 

@@ -164,10 +164,10 @@ def bare(queries: Vectors, pool: Vectors, threads: int) -> None:
     def multiply(part: slice) -> None:
         ours = fast()
         left = ours.operand(queries[part])
-        for first in range(0, len(pool), ours.most_columns):
-            right = ours.operand(pool[first : first + ours.most_columns])
-            for row in range(0, part.stop - part.start, ours.most_rows):
-                ours.scores(left, row, min(row + ours.most_rows, part.stop - part.start), right)
+        for first in range(0, len(pool), ours.max_columns):
+            right = ours.operand(pool[first : first + ours.max_columns])
+            for row in range(0, part.stop - part.start, ours.max_rows):
+                ours.scores(left, row, min(row + ours.max_rows, part.stop - part.start), right)
 
     in_threads(multiply, len(queries), threads)
 

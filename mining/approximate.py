@@ -108,7 +108,7 @@ class IvfIndex:
         at = np.maximum(places, 0)  # -1: the lists hold no more
         scores = np.empty(at.shape, np.float32)
         dimension = queries.shape[1]
-        at_once = max(1, self._exact.most_exact // (dimension * wanted))
+        at_once = max(1, self._exact.max_exact // (dimension * wanted))
         for first in range(0, len(rows), at_once):
             part = slice(first, first + at_once)
             vectors = self._window.vectors(at[part].reshape(-1)).reshape(*at[part].shape, dimension)

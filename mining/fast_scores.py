@@ -29,7 +29,7 @@ import numpy.typing as npt
 from mining.vectors import Vectors
 
 BACKENDS = ("auto", "numpy", "torch")
-MOST_NORM = 5.0  # of a vector: beyond, sums of products could be inexact in float64
+MAX_NORM = 5.0  # of a vector: beyond, sums of products could be inexact in float64
 
 Floats = npt.NDArray[np.float32]
 Bounds = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class Operand:
 
     matrix: Any  # [rows, dimension], of the backend
     norms: Bounds  # of the vectors as they are stored
-    lost: Bounds  # norms of what rounding to the matrix's type took
+    rounded: Bounds  # norms of what rounding to the matrix's type took
 
 
 class FastScores(Protocol):
@@ -55,9 +55,9 @@ class FastScores(Protocol):
 
     name: str
     relative_error: float  # c above
-    most_rows: int  # queries of a block of scores that is worked on at once, and rows of the pool
-    most_columns: int
-    most_exact: int  # numbers of vectors that are scored exactly at once
+    max_rows: int  # queries of a block of scores that is worked on at once, and rows of the pool
+    max_columns: int
+    max_exact: int  # numbers of vectors that are scored exactly at once
 
     def operand(self, vectors: Vectors) -> Operand:
         """Raises ValueError for vectors that are not finite or too long."""
@@ -67,8 +67,8 @@ class FastScores(Protocol):
     def drop(self, scores: Any, rows: Places, columns: Places) -> None:
         """Give pairs the score -inf, in place."""
 
-    def at_least(self, scores: Any, threshold: Floats, most: int | None) -> tuple[Places, Places, Floats] | None:
-        """Rows (ascending), columns and values of the scores at or above their row's; None if more than `most` are."""
+    def at_least(self, scores: Any, threshold: Floats, limit: int | None) -> tuple[Places, Places, Floats] | None:
+        """Rows (ascending), columns and values of the scores at or above their row's; None if more than `limit` are."""
 
     def counts(self, scores: Any, threshold: Floats) -> Places:
         """How many scores of each row are at or above its threshold."""
@@ -134,8 +134,8 @@ class NumpyScores:
     name = "numpy"
     relative_error = 0.0
     roundoff = _FLOAT32_ROUNDOFF
-    most_rows, most_columns = 512, 4096  # so that a block stays in the processor's cache
-    most_exact = 1 << 18
+    max_rows, max_columns = 512, 4096  # so that a block stays in the processor's cache
+    max_exact = 1 << 18
 
     def __init__(self) -> None:
         self._buffers: dict[str, npt.NDArray[Any]] = {}
@@ -152,10 +152,10 @@ class NumpyScores:
         scores[rows, columns] = -np.inf
 
     def at_least(
-        self, scores: npt.NDArray[Any], threshold: Floats, most: int | None
+        self, scores: npt.NDArray[Any], threshold: Floats, limit: int | None
     ) -> tuple[Places, Places, Floats] | None:
         reached = self._reached(scores, threshold)
-        if most is not None and np.count_nonzero(reached) > most:
+        if limit is not None and np.count_nonzero(reached) > limit:
             return None
         at = np.flatnonzero(reached)
         rows = at // scores.shape[1]  # by a number, which is many times faster than divmod
@@ -209,15 +209,15 @@ class Bfloat16Scores(NumpyScores):
         import torch
 
         bits = np.empty(vectors.shape, np.int16)
-        norms, lost = np.empty(len(vectors)), np.empty(len(vectors))
+        norms, rounded = np.empty(len(vectors)), np.empty(len(vectors))
         for first in range(0, len(vectors), _ROWS_IN_CACHE):
             part = slice(first, first + _ROWS_IN_CACHE)
             exact = as_float32(vectors[part])
             norms[part] = checked_norms(exact, vectors[part], first)
             torch.from_numpy(bits[part]).view(torch.bfloat16).copy_(torch.from_numpy(exact))
             exact -= self._floats(bits[part])
-            lost[part] = norms_of(exact)
-        return Operand(torch.from_numpy(bits).view(torch.bfloat16), norms, lost)
+            rounded[part] = norms_of(exact)
+        return Operand(torch.from_numpy(bits).view(torch.bfloat16), norms, rounded)
 
     def scores(self, queries: Operand, first: int, stop: int, pool: Operand) -> npt.NDArray[Any]:
         import torch
@@ -246,8 +246,8 @@ class GpuScores:
     """
 
     name = "torch, GPU"
-    most_rows, most_columns = 4096, 32768
-    most_exact = 1 << 26
+    max_rows, max_columns = 4096, 32768
+    max_exact = 1 << 26
 
     def __init__(self, device: str = "cuda", dtype: str = "float16") -> None:
         import torch
@@ -261,8 +261,8 @@ class GpuScores:
 
         stored = torch_tensor(vectors, self._device)
         matrix = stored.to(getattr(torch, self._dtype))
-        lost = norms_of((stored.float() - matrix.float()).cpu().numpy())
-        return Operand(matrix, checked_norms(as_float32(vectors), vectors), lost)
+        rounded = norms_of((stored.float() - matrix.float()).cpu().numpy())
+        return Operand(matrix, checked_norms(as_float32(vectors), vectors), rounded)
 
     def scores(self, queries: Operand, first: int, stop: int, pool: Operand) -> Any:
         return queries.matrix[first:stop] @ pool.matrix.T
@@ -270,9 +270,9 @@ class GpuScores:
     def drop(self, scores: Any, rows: Places, columns: Places) -> None:
         scores[torch_tensor(rows, self._device), torch_tensor(columns, self._device)] = -float("inf")
 
-    def at_least(self, scores: Any, threshold: Floats, most: int | None) -> tuple[Places, Places, Floats] | None:
+    def at_least(self, scores: Any, threshold: Floats, limit: int | None) -> tuple[Places, Places, Floats] | None:
         reached = self._reached(scores, threshold)
-        if most is not None and int(reached.count_nonzero()) > most:
+        if limit is not None and int(reached.count_nonzero()) > limit:
             return None
         rows, columns = reached.nonzero(as_tuple=True)
         values = scores[rows, columns].float()
@@ -335,7 +335,7 @@ def norms_of(vectors: Floats) -> Bounds:
 def checked_norms(exact: Floats, vectors: Vectors, first_row: int = 0) -> Bounds:
     """Upper bounds of norms. Raises ValueError that names the first row that is not finite, or too long."""
     norms = norms_of(exact)
-    bad = ~(norms <= MOST_NORM)
+    bad = ~(norms <= MAX_NORM)
     if bad.any():
         row = int(bad.argmax())
         finite = np.isfinite(vectors[row]).all()
@@ -346,9 +346,9 @@ def checked_norms(exact: Floats, vectors: Vectors, first_row: int = 0) -> Bounds
 
 def error_bound(queries: Operand, first: int, stop: int, pool: Operand, accumulated: float) -> Bounds:
     """The sum of the bounds above without c, and of what rounding the exact score to float32 changes."""
-    norms, lost = queries.norms[first:stop], queries.lost[first:stop]
-    norm, loss = pool.norms.max(initial=0), pool.lost.max(initial=0)
-    inexact = lost * norm + (norms + lost) * loss
-    summed = accumulated * (norms + lost) * (norm + loss)
+    norms, rounded = queries.norms[first:stop], queries.rounded[first:stop]
+    norm, loss = pool.norms.max(initial=0), pool.rounded.max(initial=0)
+    inexact = rounded * norm + (norms + rounded) * loss
+    summed = accumulated * (norms + rounded) * (norm + loss)
     rounded = _FLOAT32_ROUNDOFF * norms * norm
     return np.asarray((inexact + summed + rounded) * _SLACK)

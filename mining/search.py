@@ -82,9 +82,9 @@ class TopK:
         self._k, self._queries, self._progress = k, queries, progress
         self._fast = backend(backend_name)
         self._operand = self._fast.operand(queries)
-        self._columns = int(np.clip(free // 4 // (dimension * 14), 1, self._fast.most_columns))
-        self._rows = int(np.clip(free // 4 // (self._columns * 5), 1, self._fast.most_rows))
-        self._window = Window(dimension, most_bytes=free // 4)
+        self._columns = int(np.clip(free // 4 // (dimension * 14), 1, self._fast.max_columns))
+        self._rows = int(np.clip(free // 4 // (self._columns * 5), 1, self._fast.max_rows))
+        self._window = Window(dimension, max_bytes=free // 4)
 
         self._proposals = proposals(k)
         self._width = 4 * self._proposals
@@ -215,7 +215,7 @@ class TopK:
         at = np.where(keys > 0, unpacked(np.maximum(keys, 1))[1], 0)
         scores = np.empty(at.shape, np.float32)
         dimension = self._queries.shape[1]
-        at_once = max(1, self._fast.most_exact // (dimension * at.shape[1]))
+        at_once = max(1, self._fast.max_exact // (dimension * at.shape[1]))
         for first in range(0, len(rows), at_once):
             part = slice(first, first + at_once)
             vectors = self._window.vectors(at[part].reshape(-1)).reshape(*at[part].shape, dimension)
@@ -247,9 +247,9 @@ class TopK:
         order = np.lexsort((np.arange(scores.shape[1]), block.ids[1], block.ids[0]))
         order = order[::-1]  # of equal scores, keys put the last first
         repeated = np.count_nonzero((block.ids[:, order[1:]] == block.ids[:, order[:-1]]).all(axis=0))
-        most = min(self._k + int(repeated), scores.shape[1])
+        limit = min(self._k + int(repeated), scores.shape[1])
         keys = packed(scores[:, order], np.arange(scores.shape[1]))
-        keys = np.partition(keys, scores.shape[1] - most, axis=1)[:, scores.shape[1] - most :]
+        keys = np.partition(keys, scores.shape[1] - limit, axis=1)[:, scores.shape[1] - limit :]
         best, place = unpacked(keys)
         column = order[place]
         positions = self._window.columns()[1][block.start + column]

@@ -17,7 +17,7 @@ Numbers = npt.NDArray[np.uint64]
 
 _32 = np.uint64(32)
 _LOW = np.uint64(2**32 - 1)
-_MOST_ROWS = 2**32 - 1  # of a window: a key has 32 bits for them
+_MAX_ROWS = 2**32 - 1  # of a window: a key has 32 bits for them
 
 
 def ordered(scores: Floats) -> Numbers:
@@ -50,8 +50,8 @@ class Window:
     apart: of an id one counts where k different ones are asked for.
     """
 
-    def __init__(self, dimension: int, most_bytes: int) -> None:
-        self._most_rows = min(most_bytes // (2 * dimension), _MOST_ROWS)
+    def __init__(self, dimension: int, max_bytes: int) -> None:
+        self._most_rows = min(max_bytes // (2 * dimension), _MAX_ROWS)
         self.clear()
 
     def clear(self) -> None:

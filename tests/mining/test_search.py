@@ -103,11 +103,11 @@ class Displaced(NumpyScores):
         return Operand(found.matrix, found.norms, np.array(places))
 
     def error(self, queries: Operand, first: int, stop: int, pool: Operand) -> np.ndarray:
-        return np.full(stop - first, self._errors[pool.lost].max() + 1e-5)
+        return np.full(stop - first, self._errors[pool.rounded].max() + 1e-5)
 
     def scores(self, queries: Operand, first: int, stop: int, pool: Operand) -> np.ndarray:
-        side = np.where(self._best[first:stop, pool.lost], np.float32(-1), np.float32(1))
-        moved = super().scores(queries, first, stop, pool) + side * self._errors[pool.lost].astype(np.float32)
+        side = np.where(self._best[first:stop, pool.rounded], np.float32(-1), np.float32(1))
+        moved = super().scores(queries, first, stop, pool) + side * self._errors[pool.rounded].astype(np.float32)
         return moved + side * np.abs(moved) * np.float32(self.relative_error / (1 + self.relative_error))
 
 

@@ -14,7 +14,7 @@ from corpus.stage import Gives, MapStage, Shard, SourceInfo
 
 
 class QualitySettings(Settings):
-    """Which images are good enough. Grey levels are 0 to 255."""
+    """Settings of the stage `quality`: its thresholds. Grey levels are 0 to 255."""
 
     min_side_px: int = Field(
         128, ge=1, description="The shortest side of an image; below it the image is filtered (too_small)."

@@ -38,7 +38,7 @@ _SIDES = ("query", "positive")
 
 
 class TextDuplicatesSettings(TextNearSettings):
-    """What counts as the same pair. `min_jaccard` holds for each side by itself."""
+    """Settings of the stage `text_duplicates`. `min_jaccard` holds for each side by itself."""
 
     near_duplicates: bool = Field(
         True, description="Whether near duplicates are removed as well; false removes equal pairs only."

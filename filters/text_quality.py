@@ -34,7 +34,7 @@ _MIN_CHARS = 2 * _MIN_NGRAMS  # of a text with so many n-grams
 
 
 class TextFilterSettings(Settings):
-    """Which texts are good enough. Characters are Unicode's."""
+    """Settings of the filter of texts. Characters are Unicode's."""
 
     min_chars: int = Field(
         1,
@@ -74,7 +74,7 @@ class TextFilterSettings(Settings):
 
 
 class TextsSettings(Settings):
-    """What is done to texts, and which are good enough."""
+    """Settings of the stage `texts`: how texts are cleaned, and which are filtered."""
 
     clean: TextCleanSettings = Field(TextCleanSettings(), description="How texts are cleaned.")
     filter: TextFilterSettings = Field(TextFilterSettings(), description="Which texts are good enough.")

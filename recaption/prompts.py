@@ -44,7 +44,7 @@ _TAG_OPENING, _TAG_CLOSING = re.compile(r"[<＜](?=[^\s<>＜＞=\d])"), re.compi
 
 
 class PromptSettings(Settings):
-    """One prompt of a YAML file."""
+    """Settings of one prompt in a YAML file."""
 
     purpose: Purpose = Field(description="What the prompt is for; settings choose prompts by it.")
     text: str = Field(min_length=1, description="The user's turn; {context} is replaced by the row's own text.")
@@ -146,7 +146,7 @@ def _prompt(name: str, settings: PromptSettings) -> Prompt:
 
 
 class PromptChoice(Settings):
-    """The settings choose which prompts a source uses."""
+    """Settings of which prompts a source uses."""
 
     prompts: dict[str, float] | None = Field(
         None,

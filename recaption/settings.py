@@ -18,7 +18,7 @@ from serving.vllm.settings import VllmSettings
 
 
 class DummySettings(Settings):
-    """No model: a sentence made of a picture's colours."""
+    """Settings of the backend `dummy`, which has no model: it describes an image by its colours."""
 
     kind: Literal["dummy"] = Field("dummy", description="No model: captions are sentences made of a picture's colours.")
 
@@ -27,7 +27,7 @@ Backend = Annotated[DummySettings | VllmSettings | EndpointSettings, Field(discr
 
 
 class SourceCaptions(PromptChoice):
-    """Which prompts a source uses, and who writes its captions."""
+    """Settings of one source's captions: its prompts, and its backend where that is another."""
 
     backend: Backend | None = Field(
         None,
@@ -37,7 +37,7 @@ class SourceCaptions(PromptChoice):
 
 
 class CaptionSettings(Settings):
-    """Who writes the captions, how, and what becomes of bad ones."""
+    """Settings of captioning: the backend, how it samples, the pixel budget, prompts, screening."""
 
     backend: Backend = Field(DummySettings(), description="The model that writes the captions.")
     sampling: SamplingSettings = Field(SamplingSettings(), description="How the model samples tokens.")

@@ -21,7 +21,7 @@ MIN_INSIDE = 0.5
 
 
 class ClipSettings(Settings):
-    """How long clips are, and what is joined to make them so."""
+    """Settings of the clips' lengths, and of the scenes that are joined."""
 
     min_s: float = Field(2.0, gt=0, description="The shortest clip; shorter scenes are joined with those after them.")
     max_s: float = Field(

@@ -32,7 +32,7 @@ _EDGE_S = 0.75  # of a scene's start and end, whose hashes are compared with its
 
 
 class ExtractSettings(Settings):
-    """How a video becomes clips with frames."""
+    """Settings of the extraction of clips with their frames."""
 
     detect: DetectSettings = Field(DetectSettings(), description="How cuts are found.")
     clips: ClipSettings = Field(ClipSettings(), description="How long clips are, and which scenes are joined.")

@@ -27,7 +27,7 @@ _NEAR_S = 1e-6  # tolerance of a computed time against a frame's time
 
 
 class FrameSettings(Settings):
-    """How many frames stand for a clip, and how they are stored."""
+    """Settings of a clip's frames: how many there are, and how they are stored."""
 
     frames_per_clip: int = Field(8, ge=1, description="How many frames stand for a clip, evenly spread over its time.")
     max_pixels: int = Field(

@@ -36,7 +36,7 @@ _THUMBNAIL_SIZE = (64, 64)
 
 
 class ProbeSettings(Settings):
-    """What is refused unseen, because the work or the memory that it takes is out of proportion."""
+    """Settings of the probe: limits of videos that are processed."""
 
     max_duration_s: float = Field(
         6 * 3600.0, gt=0, description="The longest video that is read; a longer one fails (too_long)."

@@ -31,7 +31,7 @@ _MIN_FRAMES = 2  # distinct frames of a clip: fewer are a still image
 
 
 class SegmentSettings(ExtractSettings):
-    """Settings of a segment: how its clips are found, and as what they are stored."""
+    """Settings of the work on a segment: how its clips are found, and how they are stored."""
 
     mp4: bool = Field(False, description="Whether clips are stored as mp4 files, too.")
     cut: CutSettings = Field(CutSettings(), description="How mp4 files are cut.")

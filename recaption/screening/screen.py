@@ -68,7 +68,7 @@ REJECT_REASONS = (
 
 
 class ScreeningSettings(Settings):
-    """The settings of screening choose which answers are captions. `empty` and `bad_json` always apply."""
+    """Settings of the rules of screening. `empty` and `bad_json` always apply."""
 
     mojibake: bool = Field(True, description="Whether text with encoding damage that cannot be repaired is refused.")
     refusal: bool = Field(

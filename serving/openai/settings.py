@@ -17,7 +17,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class EndpointSettings(Settings):
-    """Responses of servers that speak OpenAI's chat protocol: `vllm serve`, lmdeploy, SGLang, hosted ones.
+    """Settings of the client of servers that speak OpenAI's chat protocol: `vllm serve`, lmdeploy, SGLang, hosted ones.
 
     Where the servers are, how many requests each is given and how patiently it is waited for are tuning: moving a model
     to other machines makes no caption stale. What runs there is named by `model` and `revision`, and not checked.

@@ -101,6 +101,7 @@ class VllmEngine:
         self._renderer.warmup(self._chat)
 
     def prepare(self, request: ModelRequest) -> Prepared | GenerateResponse:
+        """Renders a request; returns the arguments of `AsyncLLM.generate`, or an error."""
         assert isinstance(request, GenerateRequest)
         try:
             return self._render(request), self._sampling_params(request)
@@ -108,6 +109,7 @@ class VllmEngine:
             return _refused(error)
 
     async def run(self, prepared: Prepared) -> GenerateResponse:
+        """Generates one text."""
         self._requests += 1
         self._counter.mark_busy()
         try:
@@ -140,9 +142,11 @@ class VllmEngine:
         )
 
     def stats(self) -> dict[str, float]:
+        """Returns tokens so far, running requests and busy seconds."""
         return self._counter.stats()
 
     def close(self) -> None:
+        """Shuts vLLM down."""
         self._llm.shutdown()
 
 

@@ -99,7 +99,9 @@ def _open(config: EngineConfig) -> InferenceEngine:
 
 
 class _Responder:
-    """Runs requests on the engine as they come, sends responses as they are ready, and a heartbeat every second."""
+    """A loop that runs requests on the engine as they come, and sends responses as they are ready and a heartbeat every
+    second.
+    """
 
     def __init__(self, connection: socket.socket, engine: InferenceEngine) -> None:
         self.engine = engine
@@ -161,7 +163,7 @@ class _Responder:
 
 
 class _Receiver(threading.Thread):
-    """Reads the connection from the start: its end must be noticed while the engine loads, too."""
+    """A thread that reads the connection from the start: its end must be noticed while the engine loads, too."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__(name="receiver", daemon=True)

@@ -167,6 +167,7 @@ class Watchdog(threading.Thread):
         self._progress_at = time.monotonic()  # when the steps last grew
 
     def run(self) -> None:
+        """Receives frames until the connection closes; then kills the engine and calls `on_end`."""
         try:
             while True:
                 self._handle(*self.engine.receive(self._tick))

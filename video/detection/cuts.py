@@ -42,7 +42,9 @@ _BESIDE_S = 0.1  # maximum distance of candidates for the same event
 
 
 class DetectSettings(Settings):
-    """Which detector finds the cuts, with PySceneDetect's parameters. Only those of the chosen one are used."""
+    """Settings of scene detection: a detector of PySceneDetect with its parameters, and further detectors. Parameters
+    of other detectors than the chosen one are not used.
+    """
 
     detector: Literal["adaptive", "content", "hash", "histogram", "threshold"] = Field(
         "adaptive", description="The detector of PySceneDetect that finds hard cuts."

@@ -25,7 +25,7 @@ NEAR_DUPLICATE_SIBLING = "near_duplicate_sibling"
 
 
 class GroupSettings(Settings):
-    """Which clips of a video form a group."""
+    """Settings of the groups of a video's clips."""
 
     near_duplicate: NearDuplicateSettings = Field(
         NearDuplicateSettings(), description="When two clips of a video show the same."
@@ -79,10 +79,12 @@ class ClipColumns:
 
     @property
     def start_ms(self) -> Ints:
+        """The starts in whole milliseconds, int64[n]."""
         return np.rint(self.start_s * 1000).astype(np.int64)
 
     @property
     def end_ms(self) -> Ints:
+        """The ends in whole milliseconds, int64[n]."""
         return np.rint(self.end_s * 1000).astype(np.int64)
 
     def videos(self) -> tuple[Ints, list[bytes]]:

@@ -30,7 +30,7 @@ _ROUNDING = 1e-6  # of a share
 
 
 class NearDuplicateSettings(Settings):
-    """When two clips of a video show the same."""
+    """Settings of when two clips of a video are near duplicates."""
 
     hamming_radius: int = Field(
         8, ge=0, le=64, description="By how many of their 64 bits the pHashes of the same picture may differ."

@@ -33,7 +33,7 @@ _Table = Callable[[Ints, Ints], NDArray]  # of rows [q, 1] and other rows [q, m]
 
 
 class NegativeSettings(Settings):
-    """Which clips of a video are named as negatives of each other."""
+    """Settings of the negatives that are named for clips of a video."""
 
     num_negatives: int = Field(
         4, ge=0, le=256, description="At most so many siblings are the explicit negatives of a clip."

@@ -41,7 +41,7 @@ _DURATION_TOLERANCE = 1.1  # times the duration in its header is the most that a
 
 
 class ClipsSettings(SegmentSettings):
-    """What becomes of a video."""
+    """Settings of the stage `clips`."""
 
     single_clip_max_s: float = Field(
         60.0, ge=0, description="A video that is described as a whole, and is no longer than this, is one clip."

@@ -24,7 +24,7 @@ _CLIPS = "clips"
 
 
 class ClipGroupsSettings(Settings):
-    """Which clips are kept, and how they are grouped. Grey levels are 0 to 255, as in `video.frame_stats`."""
+    """Settings of the stage `groups`: thresholds of kept clips, and how they are grouped. Grey levels are 0 to 255."""
 
     drop_black: bool = Field(
         True, description="Whether a clip that never shows anything lighter than almost black is filtered (black)."

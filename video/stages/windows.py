@@ -36,7 +36,7 @@ ClipRow = dict[str, Any]
 
 
 class WindowSettings(Settings):
-    """How long windows are, and what they are made of."""
+    """Settings of a source's windows."""
 
     min_s: float = Field(60.0, gt=0, description="The shortest window; shorter stretches of a video are left out.")
     max_s: float = Field(180.0, gt=0, description="The longest window; a video that is no longer is one window.")
@@ -182,7 +182,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 class WindowsSettings(Settings):
-    """Which videos become windows of a few minutes, besides clips."""
+    """Settings of the stage `windows`: which sources have windows."""
 
     sources: dict[str, WindowSettings] = Field(
         {}, description="Which sources of videos are made into windows, and how."

@@ -28,7 +28,7 @@ _SAME_BYTES = {"x264-params": "asm=SSE4.2"} if platform.machine().lower() in ("x
 
 
 class EncodeSettings(Settings):
-    """How x264 makes the clips that can't be copied."""
+    """Settings of x264 for the clips that can't be copied."""
 
     crf: int = Field(23, ge=0, le=51, description="The constant rate factor of x264: lower is better and larger.")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (

@@ -51,7 +51,7 @@ class IvfIndex:
         seed: int = 0,
     ) -> None:
         faiss = _faiss()
-        self._window = Window(dimension, most_bytes=1 << 62)
+        self._window = Window(dimension, max_bytes=1 << 62)
         self._exact = NumpyScores()
         added = 0
         for ids, vectors in pool:

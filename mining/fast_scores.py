@@ -112,7 +112,7 @@ def processor_has_bfloat16() -> bool:
 
 
 def exact_products(queries: Vectors, pool: Vectors) -> Bounds:
-    """Exact dot products of queries[i] and pool[j], float64[n, m], for norms up to MOST_NORM.
+    """Exact dot products of queries[i] and pool[j], float64[n, m], for norms up to MAX_NORM.
 
     float16 numbers are multiples of 2**-24, their products of 2**-48; sums of products of vectors of such norms stay
     below 2**5. So all partial sums have 53 bits: nothing is ever rounded, in whatever order they are added.

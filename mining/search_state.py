@@ -51,7 +51,7 @@ class Window:
     """
 
     def __init__(self, dimension: int, max_bytes: int) -> None:
-        self._most_rows = min(max_bytes // (2 * dimension), _MAX_ROWS)
+        self._max_rows = min(max_bytes // (2 * dimension), _MAX_ROWS)
         self.clear()
 
     def clear(self) -> None:
@@ -67,7 +67,7 @@ class Window:
         self._has_repeats = False
 
     def is_full_with(self, rows: int) -> bool:
-        return bool(self.rows) and self.rows + rows > self._most_rows
+        return bool(self.rows) and self.rows + rows > self._max_rows
 
     def add(self, ids: Ids, vectors: Vectors, first_position: int) -> tuple[Ids, Vectors]:
         """Append a block; returns what is kept of it."""

@@ -74,7 +74,7 @@ class EmitHashes:
         hashes = np.load(self.path, mmap_mode="r")
         return lambda ordinal: self.stage.map(_shard(ordinal, hashes))
 
-    def lost(self, item: int, why: str) -> pa.Table:
+    def on_worker_lost(self, item: int, why: str) -> pa.Table:
         raise RuntimeError(why)
 
 

@@ -1,7 +1,7 @@
-"""What happens around a stage, once for all stages: read, leave out, run, find the row that breaks it, count, write.
+"""Runs stages over shards: reads tables, leaves out removed rows, calls the stage, finds failing rows, counts, writes.
 
-A `Work` is what an engine is handed: it is sent to a worker, opened there once, and called with one item at a time.
-It answers with an `Outcome`, never with rows: tables go from the worker straight into the workspace.
+An engine sends a `Job` to a worker, opens it there once, and calls it with one item at a time. A job returns an
+`Outcome`, never rows: tables go from the worker straight into the workspace.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
-from corpus.isolation import isolated
+from corpus.isolation import isolate
 from corpus.media import MediaWriter
 from corpus.pool import Pool
 from corpus.schema import Status, table_schema
@@ -27,28 +27,28 @@ from corpus.stage import ROWS, MapStage, Resources, Shard, ShuffleStage, Stage
 from corpus.storage import StorageError
 from corpus.workspace import Workspace
 
-LOST = "lost"  # in `Outcome.metrics`: the shard killed its workers, or took all their memory
+WORKER_LOST = "worker_lost"  # in `Outcome.metrics`: the shard killed its workers, or took all their memory
 
 I_contra = TypeVar("I_contra", contravariant=True)
 O_co = TypeVar("O_co", covariant=True)
 
 
-class Work(Protocol, Generic[I_contra, O_co]):
-    """What a worker does with an item. Picklable; `open` is called once in each worker."""
+class Job(Protocol, Generic[I_contra, O_co]):
+    """What workers do with items. Picklable; `open` is called once in each worker."""
 
     @property
     def resources(self) -> Resources: ...
 
     def open(self) -> Callable[[I_contra], O_co]: ...
 
-    def lost(self, item: I_contra, why: str) -> O_co:
-        """The answer for an item that killed each worker it was given to."""
+    def on_worker_lost(self, item: I_contra, reason: str) -> O_co:
+        """Returns the result of an item that killed each worker that had it."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item of work: counted rows, never the rows themselves."""
+    """The outcome of a job for one item: counts of rows, never the rows themselves."""
 
     owner: str
     stage: str
@@ -61,42 +61,44 @@ class Outcome:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One line of a run's record."""
+        """Returns a line of a run's log."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @staticmethod
     def from_json(text: str | bytes) -> Outcome:
-        """The inverse of `to_json`."""
+        """Reads what `to_json` returns."""
         return Outcome(**json.loads(text))
 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """One shard's share of a stage: where to read, where to write, and what goes into the fingerprint."""
+    """A stage's task for one shard: what it reads, what it writes, and what goes into the fingerprint."""
 
     source: str
     shard: str
     ordinal: int
     inputs: tuple[tuple[str, str], ...]  # (table, path), in the order of `Stage.reads`; see `Stage.lookahead_shards`
     output: str
-    media: str  # where a new media tar goes, without its ending: each attempt adds its own
+    media: str  # the path of a new media tar without its ending: each attempt adds its own
     fingerprint_parts: Mapping[str, Any]
     previous: str = ""  # the table of the generation before, of which only some rows are run again
     retry: frozenset[str] = frozenset()  # which of its rows: "failed", or reasons
 
 
 class ShardError(RuntimeError):
-    """A shard that can't be finished: the fault is not in single rows."""
+    """The error of a shard that can't be finished, for which no single row is to blame."""
 
 
 @dataclass(frozen=True)
 class MapJob:
-    """A map stage over shards. `careful`: in processes of their own, for shards that killed their workers or ran out of
-    memory."""
+    """The job of a map stage over shards.
+
+    `isolated` runs each call in a process of its own, for shards that killed their workers or ran out of memory.
+    """
 
     stage: MapStage
     workspace: str
-    careful: bool = False
+    isolated: bool = False
     pools: Mapping[str, Pool] = field(default_factory=dict)  # by the names that the stage declares
 
     @property
@@ -104,11 +106,11 @@ class MapJob:
         return self.stage.resources
 
     def open(self) -> Callable[[ShardTask], Outcome]:
-        function = isolated(self.stage) if self.careful else self.stage.setup()
-        return _OpenMap(self.stage, Workspace(self.workspace), function, self.careful, self.pools)
+        function = isolate(self.stage) if self.isolated else self.stage.setup()
+        return _OpenMap(self.stage, Workspace(self.workspace), function, self.isolated, self.pools)
 
-    def lost(self, item: ShardTask, why: str) -> Outcome:
-        return Outcome(item.source, self.stage.name, item.shard, error=why, metrics={LOST: True})
+    def on_worker_lost(self, item: ShardTask, reason: str) -> Outcome:
+        return Outcome(item.source, self.stage.name, item.shard, error=reason, metrics={WORKER_LOST: True})
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class _OpenMap:
     stage: MapStage
     workspace: Workspace
     function: Callable[[Shard], pa.Table]
-    careful: bool
+    isolated: bool
     pools: Mapping[str, Pool]
 
     def __call__(self, task: ShardTask) -> Outcome:
@@ -124,7 +126,7 @@ class _OpenMap:
             self.stage,
             task,
             lambda: _run_map(self, task),
-            lost_without_memory=not self.careful,
+            isolate_on_oom=not self.isolated,
         )
 
     def close(self) -> None:
@@ -132,7 +134,7 @@ class _OpenMap:
 
 
 def close_function(function: Callable[..., Any]) -> None:
-    """Give a function that a stage or a work has opened the chance to let go of what it holds."""
+    """Closes a function that a stage or a job has opened, where it has a method `close`."""
     close = getattr(function, "close", None)
     if close is not None:
         close()
@@ -140,7 +142,7 @@ def close_function(function: Callable[..., Any]) -> None:
 
 @dataclass(frozen=True)
 class ShuffleMapJob:
-    """A keyed stage's `map` over shards. An error here is the whole stage's: reducing a part would be wrong."""
+    """The job of a shuffle stage's `map` over shards. An error fails the stage: to reduce a part would be wrong."""
 
     stage: ShuffleStage
     workspace: str
@@ -152,7 +154,7 @@ class ShuffleMapJob:
     def open(self) -> Callable[[ShardTask], pa.Table]:
         workspace = Workspace(self.workspace)
 
-        def emit(task: ShardTask) -> pa.Table:
+        def map_shard(task: ShardTask) -> pa.Table:
             try:
                 shard, _, _ = _load(self.stage, workspace, task)
                 return self.stage.map(shard)
@@ -161,15 +163,15 @@ class ShuffleMapJob:
                     f"stage {self.stage.name}, {task.source}/{task.shard}: {_error_message(error)}"
                 ) from error
 
-        return emit
+        return map_shard
 
-    def lost(self, item: ShardTask, why: str) -> pa.Table:
-        raise ShardError(f"{item.source}/{item.shard}: {why}")
+    def on_worker_lost(self, item: ShardTask, reason: str) -> pa.Table:
+        raise ShardError(f"{item.source}/{item.shard}: {reason}")
 
 
 @dataclass(frozen=True)
 class FinalizeTask:
-    """What a keyed stage concluded about one shard's rows: `node`, the stage's columns, `status`, `reason`."""
+    """A shuffle stage's results for one shard: `row_address`, the stage's columns, `status` and `reason`."""
 
     task: ShardTask
     results: pa.Table
@@ -177,7 +179,7 @@ class FinalizeTask:
 
 @dataclass(frozen=True)
 class FinalizeJob:
-    """Writes a keyed stage's tables from what it concluded."""
+    """The job that writes a shuffle stage's tables from its results."""
 
     stage: ShuffleStage
     workspace: str
@@ -190,12 +192,12 @@ class FinalizeJob:
         workspace = Workspace(self.workspace)
         return lambda item: _outcome(self.stage, item.task, lambda: _finalize(self.stage, workspace, item))
 
-    def lost(self, item: FinalizeTask, why: str) -> Outcome:
-        return Outcome(item.task.source, self.stage.name, item.task.shard, error=why)
+    def on_worker_lost(self, item: FinalizeTask, reason: str) -> Outcome:
+        return Outcome(item.task.source, self.stage.name, item.task.shard, error=reason)
 
 
 def count(table: pa.Table) -> dict[str, int]:
-    """Rows by "status/reason"."""
+    """Counts the rows of a table by "status/reason"."""
     grouped = table.group_by(["status", "reason"]).aggregate([([], "count_all")]).to_pylist()
     return {f"{row['status']}/{row['reason']}": row["count_all"] for row in grouped}
 
@@ -204,27 +206,29 @@ def _outcome(
     stage: Stage,
     task: ShardTask,
     run: Callable[[], tuple[pa.Table, int, dict[str, Any]]],
-    lost_without_memory: bool = False,
+    isolate_on_oom: bool = False,
 ) -> Outcome:
-    """What a run came to. With `lost_without_memory` a shard for which memory ran out is marked LOST."""
+    """Returns the outcome of a call. With `isolate_on_oom` a shard for which memory ran out is marked WORKER_LOST."""
     start = time.perf_counter()
     try:
-        table, written, notes = run()
+        table, written_bytes, metrics = run()
     except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
-        metrics = {LOST: True} if lost_without_memory and is_out_of_memory(error) else {}
+        metrics = {WORKER_LOST: True} if isolate_on_oom and is_out_of_memory(error) else {}
         seconds = time.perf_counter() - start
         return Outcome(
             task.source, stage.name, task.shard, seconds=seconds, error=_error_message(error), metrics=metrics
         )
     seconds = time.perf_counter() - start
-    return Outcome(task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written, metrics=notes)
+    return Outcome(
+        task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written_bytes, metrics=metrics
+    )
 
 
 def _error_message(error: BaseException) -> str:
-    """The error in one line, with the place that raised it."""
+    """Describes an error in one line, with the place that raised it."""
     text = "; ".join(filter(None, [f"{type(error).__name__}: {error}", fault_location(error)]))
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, (ShardError, StorageError)) or not frames:  # these say all themselves
+    if isinstance(error, (ShardError, StorageError)) or not frames:  # whose messages say enough
         return text
     return f"{text} ({frames[-1].name}, line {frames[-1].lineno} of {frames[-1].filename.rsplit('/', 1)[-1]})"
 
@@ -232,7 +236,7 @@ def _error_message(error: BaseException) -> str:
 def _load(
     stage: Stage, workspace: Workspace, task: ShardTask, media: MediaWriter | None = None
 ) -> tuple[Shard, pa.Array, pa.Array]:
-    """The shard cut to its live rows, and the status and reason of all its rows so far."""
+    """Reads a shard, of which only the live rows are kept, and the status and reason of all its rows so far."""
     parts: dict[str, list[pa.Table]] = {}
     read: dict[str, pa.Table] = {}  # a table may have several roles
     for name, path in task.inputs:  # of several shards where the stage looks ahead
@@ -246,7 +250,7 @@ def _load(
     lengths = {name: table.num_rows for name, table in tables.items()}
     if len(set(lengths.values())) != 1:
         raise ShardError(f"the tables of {task.source}/{task.shard} differ in rows: {lengths}")
-    status, reason = _combined(list(tables.values()))
+    status, reason = _combine_status(list(tables.values()))
     live = pc.equal(status, Status.KEPT).to_numpy(zero_copy_only=False)
     rows = np.arange(len(status)) if stage.include_removed else np.flatnonzero(live)
     cut = tables if len(rows) == len(status) else {name: table.take(rows) for name, table in tables.items()}
@@ -255,13 +259,13 @@ def _load(
     return replace(shard, side_inputs=side_inputs), status, reason
 
 
-def _combined(tables: list[pa.Table]) -> tuple[pa.Array, pa.Array]:
-    """Status and reason of each row over several tables: the first table that removed it says why."""
+def _combine_status(tables: list[pa.Table]) -> tuple[pa.Array, pa.Array]:
+    """Combines the status and reason of each row over several tables: those of the first table that removed it."""
     status, reason = (_column(tables[0], name) for name in ("status", "reason"))
     for table in tables[1:]:
-        open_still = pc.equal(status, Status.KEPT)
-        status = pc.if_else(open_still, _column(table, "status"), status)
-        reason = pc.if_else(open_still, _column(table, "reason"), reason)
+        still_kept = pc.equal(status, Status.KEPT)
+        status = pc.if_else(still_kept, _column(table, "status"), status)
+        reason = pc.if_else(still_kept, _column(table, "reason"), reason)
     return status, reason
 
 
@@ -284,9 +288,9 @@ def _run_map(opened: _OpenMap, task: ShardTask) -> tuple[pa.Table, int, dict[str
                 raise ShardError(
                     f"{task.previous}: its rows are not those of the shard, so none can be run again alone"
                 )
-            shard = shard.take(_chosen(stage, before.take(shard.rows), task.retry))
-        found = run_rows(stage, opened.function, shard, opened.careful)
-        table = found if stage.fan_out else _spread(stage, found, shard.rows, status, reason, before)
+            shard = shard.take(_retry_rows(stage, before.take(shard.rows), task.retry))
+        found = run_rows(stage, opened.function, shard, opened.isolated)
+        table = found if stage.fan_out else _scatter_to_rows(stage, found, shard.rows, status, reason, before)
         media.commit()  # before the table: a table must never name bytes that are not there
     except BaseException:
         media.abort()
@@ -294,30 +298,30 @@ def _run_map(opened: _OpenMap, task: ShardTask) -> tuple[pa.Table, int, dict[str
     return table, workspace.write_table(task.output, table, task.fingerprint_parts), shard.metrics
 
 
-def _chosen(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndarray:
-    """Which rows of a table are to be tried again, for one of the reasons ("failed": for any); int64[k]."""
+def _retry_rows(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndarray:
+    """Returns the rows of a table to try again, for one of the reasons ("failed": for any), int64[k]."""
     return np.flatnonzero(worth_retrying(stage.retryable_reasons(before), retry).to_numpy())
 
 
 def worth_retrying(reasons: pa.ChunkedArray, retry: frozenset[str]) -> pa.ChunkedArray:
-    """The mask (bool[n]) of rows whose reason is one of `retry`; "failed" stands for every reason."""
+    """Returns the mask (bool[n]) of rows whose reason is one of `retry`; "failed" stands for every reason."""
     if "failed" in retry:
         return pc.not_equal(reasons, "")
     return pc.is_in(reasons, pa.array(sorted(retry - {""}), pa.string()))
 
 
-def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard, careful: bool = False) -> pa.Table:
-    """The stage's function over a shard's live rows; a row that raises is failed with the error as its reason.
+def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard, isolated: bool = False) -> pa.Table:
+    """Calls a stage's function on a shard's live rows; a row that raises is failed with the error as its reason.
 
-    The shard is halved until the raising rows are alone: about 2 k log2(n) calls for k such rows of n. Raises
+    The shard is bisected until the raising rows are alone: about 2 k log2(n) calls for k such rows of n. Raises
     ShardError when all rows of 8 or more raise, or more than a tenth of them (and 16): that is no fault of single
     rows. A fault of the machine (`corpus.faults`) is raised as it is, at once, and so is memory that runs out, unless
-    the function is `careful`: there each call has a process of its own, and a row that takes all its memory is failed.
+    the function is `isolated`: there each call has a process of its own, and a row that takes all its memory is failed.
     """
     schema = table_schema(stage.schema)
     if not len(shard):
         return schema.empty_table()
-    bisection = _Bisection(stage, function, schema, max(16, len(shard) // 10), careful)
+    bisection = _Bisection(stage, function, schema, max(16, len(shard) // 10), isolated)
     table = bisection.run(shard)
     if len(bisection.broken) == len(shard) >= 8:
         raise ShardError(f"every row raised; the last one: {bisection.broken[-1]}")
@@ -330,16 +334,16 @@ class _Bisection:
     function: Callable[[Shard], pa.Table]
     schema: pa.Schema
     limit: int  # rows that may raise
-    careful: bool
+    isolated: bool
     broken: list[str] = field(default_factory=list)  # the error of each row that raised
 
     def run(self, shard: Shard) -> pa.Table:
         try:
-            return _checked(self.stage, self.function(shard), shard, self.schema)
+            return _validate(self.stage, self.function(shard), shard, self.schema)
         except ShardError:
             raise
         except Exception as error:
-            if is_machine_fault(error) or (is_out_of_memory(error) and not self.careful):
+            if is_machine_fault(error) or (is_out_of_memory(error) and not self.isolated):
                 raise
             if self.stage.lookahead_shards:  # without its neighbours a row would be judged wrongly
                 raise ShardError(_error_message(error)) from error
@@ -356,7 +360,7 @@ class _Bisection:
 
 
 def _failed_row(stage: MapStage, shard: Shard, schema: pa.Schema, reason: str) -> pa.Table:
-    """One row of nulls with a reason; in a new run of rows also with what tells where it came from."""
+    """Returns a row of nulls with a reason; of a stage with `fan_out` also with the columns of its origin."""
     fields: dict[str, Any] = {"status": Status.FAILED, "reason": reason}
     if stage.fan_out and ROWS in shard.tables:
         row = shard[ROWS].slice(0, 1)
@@ -370,10 +374,10 @@ def _failed_row(stage: MapStage, shard: Shard, schema: pa.Schema, reason: str) -
     )
 
 
-def _checked(stage: MapStage, table: pa.Table, shard: Shard, schema: pa.Schema) -> pa.Table:
-    """The stage's answer with `status` and `reason`, in the order and types of the schema.
+def _validate(stage: MapStage, table: pa.Table, shard: Shard, schema: pa.Schema) -> pa.Table:
+    """Returns a stage's table with `status` and `reason`, in the order and types of the schema.
 
-    What is wrong with it is the stage's fault, not a row's: ShardError.
+    Raises ShardError where it is not as declared: the fault is the stage's, not a row's.
     """
     if not stage.fan_out and table.num_rows != len(shard):
         raise ShardError(f"stage {stage.name}: {table.num_rows} rows returned for {len(shard)}")
@@ -382,10 +386,10 @@ def _checked(stage: MapStage, table: pa.Table, shard: Shard, schema: pa.Schema) 
             table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
     if set(table.column_names) != set(schema.names):
         raise ShardError(f"stage {stage.name}: columns {table.column_names}, declared {schema.names}")
-    return _typed(stage, table)
+    return _cast(stage, table)
 
 
-def _typed(stage: Stage, table: pa.Table) -> pa.Table:
+def _cast(stage: Stage, table: pa.Table) -> pa.Table:
     schema = table_schema(stage.schema)
     try:
         table = table.select(schema.names).cast(schema)
@@ -397,10 +401,10 @@ def _typed(stage: Stage, table: pa.Table) -> pa.Table:
     return table
 
 
-def _spread(
+def _scatter_to_rows(
     stage: Stage, found: pa.Table, rows: np.ndarray, status: pa.Array, reason: pa.Array, before: pa.Table | None
 ) -> pa.Table:
-    """The found rows at their places in the whole shard; elsewhere the table before, or nulls and the status so far."""
+    """Puts rows at their places in the shard; elsewhere are the table before, or nulls with the status so far."""
     total = len(status)
     schema = table_schema(stage.schema)
     if before is None:
@@ -417,7 +421,7 @@ def _finalize(stage: ShuffleStage, workspace: Workspace, item: FinalizeTask) -> 
     shard, status, reason = _load(stage, workspace, item.task)
     nodes = item.results.column("row_address").to_numpy()
     if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.row_addresses).all():
-        raise ShardError(f"stage {stage.name}: concluded on rows twice, or on rows that are not live in this shard")
+        raise ShardError(f"stage {stage.name}: its results name a row twice, or rows that are not live in this shard")
     rows = nodes & np.int64(0xFFFFFFFF)
-    table = _spread(stage, _typed(stage, item.results), rows, status, reason, None)
+    table = _scatter_to_rows(stage, _cast(stage, item.results), rows, status, reason, None)
     return table, workspace.write_table(item.task.output, table, item.task.fingerprint_parts), shard.metrics

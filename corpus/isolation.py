@@ -1,7 +1,7 @@
-"""A stage's function in a process of its own, for a shard that killed the workers it was given to.
+"""Runs a stage's function in processes of their own, for a shard that killed the workers that had it.
 
 A decoder that crashes takes its process along, and no `except` catches that. Here it is one exception like another,
-so the shard can be halved down to the row that does it.
+so the shard can be bisected to the row that does it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from corpus.storage import drop_pending
 
 
 class ProcessDied(RuntimeError):
-    """The process in which a stage's function ran is gone: it crashed, or was killed for its memory."""
+    """The error of a call whose process ended: it crashed, or was killed for its memory."""
 
 
-def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
-    """The stage's function, each call in a new process. Costs a start and a `setup` for each call.
+def isolate(stage: MapStage) -> Callable[[Shard], pa.Table]:
+    """Returns the stage's function, each call of which runs in a new process: it costs a start and a `setup`.
 
     What a call adds to the shard's media goes into a tar of its own, beside the shard's; it is published before the
-    table is answered, and not at all by a call that fails. Raises ProcessDied for a call whose process ends without
-    an answer, and else what the function raised.
+    table is returned, and not at all by a call that fails. A call raises ProcessDied where its process ends without a
+    result, and else what the function raised.
     """
 
     def call(shard: Shard) -> pa.Table:
@@ -47,7 +47,7 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
             process.start()
             child_end.close()
             try:
-                kind, answer = parent_end.recv()
+                kind, value = parent_end.recv()
             except EOFError:
                 process.join()
                 raise ProcessDied(f"exit code {process.exitcode}") from None
@@ -56,19 +56,19 @@ def isolated(stage: MapStage) -> Callable[[Shard], pa.Table]:
                 process.join()
                 pipe.close()
         if kind == "raised":
-            raise answer
-        return answer
+            raise value
+        return value
 
     return call
 
 
 def _media_path(media: MediaWriter | None) -> str | None:
-    """Where one call's tar goes: a name beside the shard's that no other call has."""
+    """Returns the path of one call's tar: beside the shard's, and no other call's."""
     return None if media is None else f"{media.path.removesuffix('.tar')}-{uuid.uuid4().hex[:8]}.tar"
 
 
 def _run(
-    stage: MapStage, shard: Shard, media_path: str | None, scratch: str, answer: Connection, parent: Connection
+    stage: MapStage, shard: Shard, media_path: str | None, scratch: str, result: Connection, parent: Connection
 ) -> None:
     exit_with_parent(parent, drop_pending)
     tempfile.tempdir = scratch
@@ -77,15 +77,15 @@ def _run(
         table = stage.setup()(replace(shard, media=media))
         if media is not None:
             media.commit()  # before the table is known: it must never name bytes that are not there
-        answer.send(("table", table))
+        result.send(("table", table))
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side
         if media is not None:
             media.abort()
-        answer.send(("raised", _sendable(error)))
+        result.send(("raised", _sendable(error)))
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error itself, or its text where pickle doesn't bring it over."""
+    """Returns the error itself, or one of its text where pickle doesn't bring it over."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - it was made here
     except Exception:  # noqa: BLE001 - classes of libraries can fail in any way at being copied

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus.execution import LOST, FinalizeJob, FinalizeTask, MapJob, Outcome, ShardTask, ShuffleMapJob
+from corpus.execution import WORKER_LOST, FinalizeJob, FinalizeTask, MapJob, Outcome, ShardTask, ShuffleMapJob
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, ShuffleStage
 from corpus.storage import StorageError
 from corpus.workspace import TableKey, Workspace
@@ -237,13 +237,13 @@ def run_map(engine: Engine, job: MapJob, tasks: Sequence[ShardTask]) -> Iterator
     """Runs a map stage over shards. A shard that killed its workers runs again in isolation, bisected to the row."""
     lost = set()
     for outcome in engine.map(job, tasks):
-        if outcome.metrics.get(LOST):
+        if outcome.metrics.get(WORKER_LOST):
             lost.add((outcome.owner, outcome.shard))
         else:
             yield outcome
     if lost:
         again = [task for task in tasks if (task.source, task.shard) in lost]
-        yield from engine.map(replace(job, careful=True), again)
+        yield from engine.map(replace(job, isolated=True), again)
 
 
 def finalize_tasks(results: pa.Table | None, tasks: Sequence[ShardTask], stage: ShuffleStage) -> list[FinalizeTask]:

@@ -1,7 +1,7 @@
 """Engines run stages: in processes of this machine, on a Ray cluster, or on a Beam runner.
 
 An engine has two methods, `map` and `map_reduce`. It schedules, retries and shuffles, and knows nothing of stages,
-shards or tables: it opens a `Work` in each worker and calls it with items. The results do not depend on the engine.
+shards or tables: it opens a `Job` in each worker and calls it with items. The results do not depend on the engine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
-from corpus.execution import Outcome, Work
+from corpus.execution import Job, Outcome
 from corpus.settings import Settings, tuning
 
 I = TypeVar("I")  # noqa: E741
@@ -22,23 +22,23 @@ Reduce = Callable[[pa.Table], pa.Table]
 class Engine(Protocol):
     """The interface of every engine."""
 
-    def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
-        """Runs every item and yields the outcomes as they are ready, in any order. `work` and the items are picklable.
+    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+        """Runs every item and yields the outcomes as they are ready, in any order. `job` and the items are picklable.
 
         The items of a worker that crashes run again elsewhere; an item that kills its worker three times while it is
-        the only one there has the outcome that `work.lost` returns. Raises what `work` raised (beam: RuntimeError with
+        the only one there has the outcome that `job.lost` returns. Raises what `job` raised (beam: RuntimeError with
         its text, where the runner has other processes). Closing the iterator early starts no further item, and stops
         the running ones where the engine can: all publishing is atomic.
         """
         ...
 
     def map_reduce(
-        self, work: Work[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
-        """Shuffles the rows that `work` returns for the items by their uint64 column `key`, then reduces them.
+        """Shuffles the rows that `job` returns for the items by their uint64 column `key`, then reduces them.
 
         `reduce` is called once for each non-empty partition (key mod `partitions`), with all rows of its keys in
-        no particular order. Its tables come in any order. Raises what `work` or `reduce` raised, as `map` does.
+        no particular order. Its tables come in any order. Raises what `job` or `reduce` raised, as `map` does.
         """
         ...
 

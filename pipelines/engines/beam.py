@@ -1,9 +1,9 @@
-"""The beam engine runs works as pipelines on any Beam runner, by default on Beam's own in this process.
+"""The beam engine runs jobs as pipelines on any Beam runner, by default on Beam's own in this process.
 
 A runner returns results to the program that starts it through files only: outcomes and reduced tables are written to a
 scratch folder in the workspace, read when the pipeline has ended, and removed. Retries are the runner's: it runs a
-failed bundle again, or fails the pipeline; `Work.lost` is not called. Items are elements of the pipeline, so they
-should be small.
+failed bundle again, or fails the pipeline; `Job.on_worker_lost` is not called. Items are elements of the pipeline, so
+they should be small.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
 import rzen_corpus
-from corpus.execution import Outcome, Work, close_function
+from corpus.execution import Job, Outcome, close_function
 from corpus.storage import Store
 from pipelines.engines import EngineSettings, Reduce
 from pipelines.engines.scheduler import WorkerSession
@@ -38,7 +38,7 @@ _PIECE_BYTES = 4 * 1024 * 1024  # runners refuse much larger elements, or run ou
 
 
 class BeamEngine:
-    """Runs each work as a pipeline. `scratch` is a folder (or URL) that every worker can reach."""
+    """Runs each job as a pipeline. `scratch` is a folder (or URL) that every worker can reach."""
 
     def __init__(self, settings: EngineSettings, scratch: str) -> None:
         self._scratch = scratch
@@ -51,19 +51,19 @@ class BeamEngine:
                 flags.append("--direct_running_mode=multi_processing")
         self._flags = [*flags, *settings.options]
 
-    def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
         """See `Engine.map`. The outcomes are yielded when all items are done."""
         with self._folder() as store:
-            self._run(items, _Map(work), _WriteOutcomes(store))
+            self._run(items, _Map(job), _WriteOutcomes(store))
             for name in store.names(""):
                 yield from map(Outcome.from_json, store.read(name).splitlines())
 
     def map_reduce(
-        self, work: Work[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through the runner's GroupByKey."""
         with self._folder() as store:
-            self._run(items, _Emit(work, partitions), _Reduce(reduce, store))
+            self._run(items, _Emit(job, partitions), _Reduce(reduce, store))
             for name in store.names(""):
                 yield from_ipc([store.read(name)])
 
@@ -79,7 +79,7 @@ class BeamEngine:
         finally:
             _remove(store)
 
-    def _run(self, items: Sequence[Any], work_fn: _WorkFn, write: beam.DoFn) -> None:
+    def _run(self, items: Sequence[Any], job_fn: _JobFn, write: beam.DoFn) -> None:
         if not items:
             return
         try:
@@ -88,11 +88,11 @@ class BeamEngine:
                     pipeline
                     | "Items" >> beam.Create(list(enumerate(items)))
                     | "Spread" >> beam.Reshuffle()
-                    | "Work" >> beam.ParDo(work_fn).with_output_types(tuple[int, bytes])
+                    | "Run" >> beam.ParDo(job_fn).with_output_types(tuple[int, bytes])
                     | "Gather" >> beam.GroupByKey()
                     | "Write" >> beam.ParDo(write)
                 )
-        except RuntimeError as error:  # a runner passes an error in a work on as a text
+        except RuntimeError as error:  # a runner passes an error in a job on as a text
             if "KeyboardInterrupt" in str(error):
                 raise KeyboardInterrupt from error
             raise
@@ -119,23 +119,23 @@ def _remove(store: Store) -> None:
         store.fs.rm(store.full(""), recursive=True)
 
 
-class _WorkFn(beam.DoFn):
-    """A DoFn that runs a work over items, as many at once as it may have in flight."""
+class _JobFn(beam.DoFn):
+    """A DoFn that runs a job over items, as many at once as it may have in flight."""
 
-    def __init__(self, work: Work[Any, Any]) -> None:
-        self.work = work
+    def __init__(self, job: Job[Any, Any]) -> None:
+        self.job = job
         self.origin = rzen_corpus.origin()
         self._shared = Shared()
 
     def setup(self) -> None:
         rzen_corpus.require(self.origin)
-        if self.work.resources.holds_model:  # once in a process, in however many threads the runner works there
-            self._function = self._shared.acquire(partial(_open_guarded, self.work))
+        if self.job.resources.holds_model:  # once in a process, in however many threads the runner works there
+            self._function = self._shared.acquire(partial(_open_guarded, self.job))
         else:
-            self._function = self.work.open()
+            self._function = self.job.open()
 
     def start_bundle(self) -> None:
-        self._session = WorkerSession(self._function, self.work.resources.in_flight)
+        self._session = WorkerSession(self._function, self.job.resources.in_flight)
 
     def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, bytes]]:
         for position, result in self._session.start(*element).items():
@@ -150,7 +150,7 @@ class _WorkFn(beam.DoFn):
         self._session.stop()
 
     def teardown(self) -> None:
-        if not self.work.resources.holds_model:  # a shared one may be in use by others
+        if not self.job.resources.holds_model:  # a shared one may be in use by others
             close_function(self._function)
 
     def keyed(self, position: int, result: Any) -> Iterable[tuple[int, bytes]]:
@@ -158,8 +158,8 @@ class _WorkFn(beam.DoFn):
         raise NotImplementedError
 
 
-def _open_guarded(work: Work[Any, Any]) -> Callable[[Any], Any]:
-    function, slots = work.open(), BoundedSemaphore(work.resources.in_flight)
+def _open_guarded(job: Job[Any, Any]) -> Callable[[Any], Any]:
+    function, slots = job.open(), BoundedSemaphore(job.resources.in_flight)
 
     def guarded(item: Any) -> Any:
         with slots:
@@ -168,14 +168,14 @@ def _open_guarded(work: Work[Any, Any]) -> Callable[[Any], Any]:
     return guarded
 
 
-class _Map(_WorkFn):
+class _Map(_JobFn):
     def keyed(self, position: int, result: Outcome) -> Iterable[tuple[int, bytes]]:
         yield position % _FILES, result.to_json().encode()
 
 
-class _Emit(_WorkFn):
-    def __init__(self, work: Work[Any, pa.Table], partitions: int) -> None:
-        super().__init__(work)
+class _Emit(_JobFn):
+    def __init__(self, job: Job[Any, pa.Table], partitions: int) -> None:
+        super().__init__(job)
         self.partitions = partitions
 
     def keyed(self, position: int, result: pa.Table) -> Iterable[tuple[int, bytes]]:

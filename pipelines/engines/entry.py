@@ -1,7 +1,7 @@
 """The entry point in the processes of a Ray cluster: it locates this package there, then calls its functions.
 
 Ray gets the functions and classes of this module pickled by value, because importing them by name would take this
-package from whichever folder the process searches first. For the same reason works, items and functions travel as
+package from whichever folder the process searches first. For the same reason jobs, items and functions travel as
 bytes: unpickling them imports this package.
 """
 
@@ -23,11 +23,11 @@ def call(origin: Origin, name: str, arguments: bytes, *objects: Any) -> Any:
 
 
 class WorkerActor:
-    """The actor of a worker: a process that keeps a work open. Its calls run one at a time."""
+    """The actor of a worker: a process that keeps a job open. Its calls run one at a time."""
 
-    def open(self, origin: Origin, work: bytes) -> Any:
-        """Opens the work."""
-        self._session = _module(origin).open_session(work)
+    def open(self, origin: Origin, job: bytes) -> Any:
+        """Opens the job."""
+        self._session = _module(origin).open_session(job)
         return {}
 
     def start(self, position: int, item: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The local engine runs works in a pool of processes on this machine; it is the default.
+"""The local engine runs jobs in a pool of processes on this machine; it is the default.
 
 One worker means this process itself: no process is started, a debugger works, and a `memory://` workspace is shared.
 With more, each worker is a process that ends with this one, however it ends.
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from corpus.child_process import exit_with_parent
-from corpus.execution import Outcome, Work
+from corpus.execution import Job, Outcome
 from corpus.printable import escape_messages
 from corpus.processes import ParentPipe
 from corpus.stage import Resources
@@ -34,11 +34,11 @@ O = TypeVar("O")  # noqa: E741
 # Libraries would otherwise start a thread per core in every worker. They read these once, when they are loaded.
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
-_session: WorkerSession[Any, Any] | None = None  # in the worker process: of the work that it has open
+_session: WorkerSession[Any, Any] | None = None  # in the worker process: of the job that it has open
 
 
 class LocalEngine:
-    """Runs works in processes of this machine, or in this one."""
+    """Runs jobs in processes of this machine, or in this one."""
 
     def __init__(self, settings: EngineSettings) -> None:
         cores = os.cpu_count() or 1
@@ -47,16 +47,16 @@ class LocalEngine:
         self._started: list[ProcessWorker] = []
         self._idle: list[ProcessWorker] = []
 
-    def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
         """See `Engine.map`. With one worker, an item that kills its process ends the run."""
-        return self._run(work, items)
+        return self._run(job, items)
 
     def map_reduce(
-        self, work: Work[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. The rows wait in temporary files; each worker holds one partition in memory."""
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-shuffle-") as folder:
-            write = ShuffleWrite(work, folder, partitions)
+            write = ShuffleWrite(job, folder, partitions)
             spilled = [path for path in self._run(write, list(enumerate(items))) if path]
             read = ShuffleRead(reduce, folder, tuple(spilled))
             for path in self._run(read, range(partitions)):
@@ -69,13 +69,13 @@ class LocalEngine:
             self._started.pop().stop()
         self._idle.clear()
 
-    def _run(self, work: Work[I, O], items: Sequence[I]) -> Iterator[O]:
-        return self._run_inline(work, items) if self.workers == 1 else self._in_processes(work, items)
+    def _run(self, job: Job[I, O], items: Sequence[I]) -> Iterator[O]:
+        return self._run_inline(job, items) if self.workers == 1 else self._in_processes(job, items)
 
-    def _run_inline(self, work: Work[I, O], items: Sequence[I]) -> Iterator[O]:
+    def _run_inline(self, job: Job[I, O], items: Sequence[I]) -> Iterator[O]:
         if not items:
             return
-        session = WorkerSession.of(work)
+        session = WorkerSession.of(job)
         try:
             for position, item in enumerate(items):
                 yield from session.start(position, item).values()
@@ -84,12 +84,12 @@ class LocalEngine:
         finally:
             session.close()
 
-    def _in_processes(self, work: Work[I, O], items: Sequence[I]) -> Iterator[O]:
-        workers = [self._acquire() for _ in range(min(self._slots(work.resources), len(items)))]
+    def _in_processes(self, job: Job[I, O], items: Sequence[I]) -> Iterator[O]:
+        workers = [self._acquire() for _ in range(min(self._slots(job.resources), len(items)))]
         try:
-            yield from run_items(workers, _first_done, work, items)
+            yield from run_items(workers, _first_done, job, items)
         finally:
-            self._release(workers, keep=not work.resources.holds_model)
+            self._release(workers, keep=not job.resources.holds_model)
 
     def _slots(self, resources: Resources) -> int:
         if resources.gpus:  # every process would see the same ones; spreading over several is the ray engine's
@@ -104,7 +104,7 @@ class LocalEngine:
         return worker
 
     def _release(self, workers: list[ProcessWorker], keep: bool) -> None:
-        """Keeps the workers for later works, but stop those that still run items, or (`keep` is false) hold a model."""
+        """Keeps the workers for later jobs, but stop those that still run items, or (`keep` is false) hold a model."""
         for worker in workers:
             if worker not in self._started:
                 continue  # the engine was closed meanwhile
@@ -133,10 +133,10 @@ class ProcessWorker:
         arguments = (self._parent_pipe.child_end, drop_pending)
         self._pool = ProcessPoolExecutor(1, spawn, initializer=exit_with_parent, initargs=arguments)
 
-    def open(self, work: Work[Any, Any]) -> Future[Results]:
-        """Opens the work, in place of the one before. Starts the process where it is not running."""
+    def open(self, job: Job[Any, Any]) -> Future[Results]:
+        """Opens the job, in place of the one before. Starts the process where it is not running."""
         with _child_environment(self._threads):
-            return self._call(_open, work)
+            return self._call(_open, job)
 
     def start(self, position: int, item: Any) -> Future[Results]:
         """See `Worker.start`."""
@@ -186,13 +186,13 @@ def _child_environment(threads: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def _open(work: Work[Any, Any]) -> Results:
+def _open(job: Job[Any, Any]) -> Results:
     global _session
     escape_messages()
     if _session is not None:
         _session.close()
     _session = None  # frees the last model before the next one is loaded
-    _session = WorkerSession.of(work)
+    _session = WorkerSession.of(job)
     return {}
 
 

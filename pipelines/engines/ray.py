@@ -1,4 +1,4 @@
-"""The ray engine runs works on a cluster: as tasks where they are stateless, as actors where they hold a model.
+"""The ray engine runs jobs on a cluster: as tasks where they are stateless, as actors where they hold a model.
 
 The processes of the cluster must be able to import this package with the same code as the driver: from the same
 folder, or as it is installed there. They never import another package of this name from the working directory.
@@ -18,7 +18,7 @@ import ray.cloudpickle
 from ray import exceptions
 
 import rzen_corpus
-from corpus.execution import Outcome, Work
+from corpus.execution import Job, Outcome
 from corpus.stage import Resources
 from pipelines.engines import EngineSettings, Reduce, entry
 from pipelines.engines.scheduler import MAX_CRASHES, Results, WorkerCrashed, WorkerSession, run_items
@@ -43,7 +43,7 @@ for _module in (rzen_corpus, entry):
     ray.cloudpickle.register_pickle_by_value(_module)
 
 loaded_origin: Origin | None = None  # in a process of the cluster: where it imports this package from
-# In a process of the cluster: the work that its last task was for.
+# In a process of the cluster: the job that its last task was for.
 _opened: tuple[str, Callable[[Any], Any]] | None = None
 
 
@@ -57,7 +57,7 @@ def start_local(**options: Any) -> Any:
 
 
 class RayEngine:
-    """Runs works on a Ray cluster: an existing one, or one on this machine that ends with the engine."""
+    """Runs jobs on a Ray cluster: an existing one, or one on this machine that ends with the engine."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.workers = settings.workers
@@ -69,19 +69,19 @@ class RayEngine:
         elif self._connected:
             start_local(**quiet)
 
-    def map(self, work: Work[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
         """See `Engine.map`."""
-        resources, shared = work.resources, ray.put(to_pickle(work))
+        resources, shared = job.resources, ray.put(to_pickle(job))
         kind = ActorWorker if resources.holds_model else TaskWorker
         workers = [kind(self._origin, shared, resources) for _ in range(min(self._slots(resources), len(items)))]
         try:
-            yield from run_items(workers, _first_done, work, items)
+            yield from run_items(workers, _first_done, job, items)
         finally:
             for worker in workers:
                 worker.stop()
 
     def map_reduce(
-        self, work: Work[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through Ray's object store, which spills to disk.
 
@@ -89,7 +89,7 @@ class RayEngine:
         """
         split = task(self._origin, "split", num_returns=partitions)
         parts: list[list[ray.ObjectRef]] = [[] for _ in range(partitions)]
-        for tables in self._emit(work, items, min(_SPLIT_BYTES, _PART_BYTES * partitions)):
+        for tables in self._emit(job, items, min(_SPLIT_BYTES, _PART_BYTES * partitions)):
             refs = split((partitions,), *tables)
             for part, ref in zip(parts, refs if partitions > 1 else [refs], strict=True):
                 part.append(ref)
@@ -105,10 +105,10 @@ class RayEngine:
         if self._connected:
             ray.shutdown()
 
-    def _emit(self, work: Work[I, pa.Table], items: Sequence[I], batch_bytes: int) -> Iterator[list[ray.ObjectRef]]:
+    def _emit(self, job: Job[I, pa.Table], items: Sequence[I], batch_bytes: int) -> Iterator[list[ray.ObjectRef]]:
         """Yields references to the items' tables, in lists of at least `batch_bytes` together, save the last."""
-        shared = ray.put(to_pickle(work))
-        options = resource_options(work.resources)
+        shared = ray.put(to_pickle(job))
+        options = resource_options(job.resources)
         emit = task(self._origin, "emit", num_returns=2, max_retries=MAX_CRASHES - 1, **options)
         pending: dict[ray.ObjectRef, tuple[I, ray.ObjectRef]] = {}
 
@@ -119,12 +119,12 @@ class RayEngine:
 
         tables: list[ray.ObjectRef] = []
         total = 0
-        for call in _as_done(map(submit, items), self._slots(work.resources)):
+        for call in _as_done(map(submit, items), self._slots(job.resources)):
             item, table = pending.pop(call)
             try:
                 size = get_result(call)
             except CRASH_ERRORS as error:
-                substitute = work.lost(item, f"its worker died {MAX_CRASHES} times: {error}")
+                substitute = job.on_worker_lost(item, f"its worker died {MAX_CRASHES} times: {error}")
                 size, table = substitute.nbytes if substitute.num_rows else 0, ray.put(substitute)
             if size:
                 tables.append(table)
@@ -179,7 +179,7 @@ def task(origin: Origin, name: str, **options: Any) -> Callable[..., Any]:
 
 
 def to_pickle(thing: Any) -> bytes:
-    """Pickles a work, a function or arguments; a process that can import this package loads the bytes."""
+    """Pickles a job, a function or arguments; a process that can import this package loads the bytes."""
     return ray.cloudpickle.dumps(thing)
 
 
@@ -198,12 +198,12 @@ def get_result(call: ray.ObjectRef) -> Any:
 
 
 class RayWorker:
-    """The base of task and actor workers; `work` is a reference, so that it is sent to each node once."""
+    """The base of task and actor workers; `job` is a reference, so that it is sent to each node once."""
 
-    def __init__(self, origin: Origin, work: ray.ObjectRef, resources: Resources) -> None:
+    def __init__(self, origin: Origin, job: ray.ObjectRef, resources: Resources) -> None:
         self.assigned: set[int] = set()
         self.origin = origin
-        self.work = work
+        self.job = job
         self.options = resource_options(resources)
 
     def result(self, call: ray.ObjectRef) -> Results:
@@ -217,15 +217,15 @@ class RayWorker:
 class TaskWorker(RayWorker):
     """A worker without a process: each item is a task for any free process of the cluster."""
 
-    def open(self, work: Work[Any, Any]) -> ray.ObjectRef:
-        """Returns a call that has ended: the first task of a process opens the work there."""
+    def open(self, job: Job[Any, Any]) -> ray.ObjectRef:
+        """Returns a call that has ended: the first task of a process opens the job there."""
         return ray.put({})
 
     def start(self, position: int, item: Any) -> ray.ObjectRef:
         """See `Worker.start`."""
         # Ray's own retries have no end where memory runs out, so they are counted by `run_items`.
         submit = task(self.origin, "run", max_retries=0, **self.options)
-        return submit((self.work.hex(), position, item), self.work)
+        return submit((self.job.hex(), position, item), self.job)
 
     def finish(self) -> ray.ObjectRef:
         """Never called: a task has one item, and ends with it."""
@@ -243,18 +243,18 @@ class TaskWorker(RayWorker):
 
 
 class ActorWorker(RayWorker):
-    """A worker that is an actor: a process of the cluster that keeps the work open."""
+    """A worker that is an actor: a process of the cluster that keeps the job open."""
 
-    def __init__(self, origin: Origin, work: ray.ObjectRef, resources: Resources) -> None:
-        super().__init__(origin, work, resources)
+    def __init__(self, origin: Origin, job: ray.ObjectRef, resources: Resources) -> None:
+        super().__init__(origin, job, resources)
         self._actor: Any = self._new()
 
     def _new(self) -> Any:
         return ray.remote(entry.WorkerActor).options(**self.options).remote()
 
-    def open(self, work: Work[Any, Any]) -> ray.ObjectRef:
-        """Opens the work; the call ends as soon as the cluster has room for the actor and the work is open in it."""
-        return self._actor.open.remote(self.origin, self.work)
+    def open(self, job: Job[Any, Any]) -> ray.ObjectRef:
+        """Opens the job; the call ends as soon as the cluster has room for the actor and the job is open in it."""
+        return self._actor.open.remote(self.origin, self.job)
 
     def start(self, position: int, item: Any) -> ray.ObjectRef:
         """See `Worker.start`."""
@@ -274,19 +274,19 @@ class ActorWorker(RayWorker):
         ray.kill(self._actor)
 
 
-def open_session(work: bytes) -> WorkerSession[Any, Any]:
-    """Opens a work in the process of an actor."""
-    return WorkerSession.of(pickle.loads(work))  # noqa: S301 - the driver's own bytes, as all below
+def open_session(job: bytes) -> WorkerSession[Any, Any]:
+    """Opens a job in the process of an actor."""
+    return WorkerSession.of(pickle.loads(job))  # noqa: S301 - the driver's own bytes, as all below
 
 
-def run(key: str, position: int, item: Any, work: bytes) -> Results:
+def run(key: str, position: int, item: Any, job: bytes) -> Results:
     """Runs one item as a task, and returns its result."""
-    return {position: _function(key, work)(item)}
+    return {position: _function(key, job)(item)}
 
 
-def emit(key: str, item: Any, work: bytes) -> tuple[int, pa.Table]:
+def emit(key: str, item: Any, job: bytes) -> tuple[int, pa.Table]:
     """Runs one item of a shuffle as a task: the size of its rows in bytes (0 when there are none), and the rows."""
-    table = _function(key, work)(item)
+    table = _function(key, job)(item)
     return table.nbytes if table.num_rows else 0, table
 
 
@@ -304,10 +304,10 @@ def reduce_part(reduce: bytes, *parts: pa.Table) -> pa.Table | None:
     return function(rows) if rows.num_rows else None
 
 
-def _function(key: str, work: bytes) -> Callable[[Any], Any]:
-    """Returns the work's function, opened once in each process as long as its tasks are of the same work."""
+def _function(key: str, job: bytes) -> Callable[[Any], Any]:
+    """Returns the job's function, opened once in each process as long as its tasks are of the same job."""
     global _opened
     if _opened is None or _opened[0] != key:
         _opened = None  # frees the last one before the next is opened
-        _opened = (key, pickle.loads(work).open())  # noqa: S301
+        _opened = (key, pickle.loads(job).open())  # noqa: S301
     return _opened[1]

@@ -1,7 +1,7 @@
 """The scheduler assigns items to workers until every item has its result, and runs those of crashed workers again.
 
 The local and the ray engine share it; each has its kind of worker, and its way to wait for one. A `WorkerSession` is
-the other side, within a worker: a work that is opened once, with several items in flight.
+the other side, within a worker: a job that is opened once, with several items in flight.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Generic, Protocol, TypeVar
 
-from corpus.execution import Work, close_function
+from corpus.execution import Job, close_function
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
-Results = dict[int, Any]  # position of an item -> the work's result
+Results = dict[int, Any]  # position of an item -> the job's result
 Call = Any  # a future or an object reference; hashable
 
 MAX_CRASHES = 3  # of a worker that had this one item; then the item is abandoned
@@ -55,7 +55,7 @@ class RetryTracker:
 
 
 class WorkerSession(Generic[I, O]):
-    """The session in one worker: a work's function, and the items in flight by position.
+    """The session in one worker: a job's function, and the items in flight by position.
 
     With one item at a time the function runs on the calling thread, so that an interrupt reaches it.
     """
@@ -68,9 +68,9 @@ class WorkerSession(Generic[I, O]):
         self._done: dict[int, O] = {}
 
     @staticmethod
-    def of(work: Work[I, O]) -> WorkerSession[I, O]:
-        """Opens a work."""
-        return WorkerSession(work.open(), work.resources.in_flight)
+    def of(job: Job[I, O]) -> WorkerSession[I, O]:
+        """Opens a job."""
+        return WorkerSession(job.open(), job.resources.in_flight)
 
     def start(self, position: int, item: I) -> dict[int, O]:
         """Starts an item and waits until there is room for another: {position: result} of the finished ones."""
@@ -111,8 +111,8 @@ class Worker(Protocol):
 
     assigned: set[int]  # positions of its unfinished items
 
-    def open(self, work: Work[Any, Any]) -> Call:
-        """Opens the work; the call ends with no results."""
+    def open(self, job: Job[Any, Any]) -> Call:
+        """Opens the job; the call ends with no results."""
         ...
 
     def start(self, position: int, item: Any) -> Call:
@@ -124,7 +124,7 @@ class Worker(Protocol):
         ...
 
     def result(self, call: Call) -> Results:
-        """Returns the results of an ended call. Raises WorkerCrashed, or what the work raised."""
+        """Returns the results of an ended call. Raises WorkerCrashed, or what the job raised."""
         ...
 
     def replace(self) -> None:
@@ -133,15 +133,15 @@ class Worker(Protocol):
 
 
 def run_items(
-    workers: Sequence[Worker], wait: Callable[[Collection[Call]], Call], work: Work[I, O], items: Sequence[I]
+    workers: Sequence[Worker], wait: Callable[[Collection[Call]], Call], job: Job[I, O], items: Sequence[I]
 ) -> Iterator[O]:
     """Runs every item and yields the results in the order in which they finish; `wait` returns a call that has ended.
 
-    Returns as soon as every item has its result, even if a worker has not opened yet. Raises what the work raised, or
+    Returns as soon as every item has its result, even if a worker has not opened yet. Raises what the job raised, or
     RuntimeError when workers crash before they have an item.
     """
     tracker = RetryTracker(len(items))
-    calls = {worker.open(work): worker for worker in workers}
+    calls = {worker.open(job): worker for worker in workers}
     unfinished, failed_opens = len(items), 0
     while unfinished:
         call = wait(calls)
@@ -153,10 +153,10 @@ def run_items(
             if failed_opens == MAX_CRASHES:
                 raise RuntimeError(f"workers died {MAX_CRASHES} times before any item was assigned: {error}") from error
             reason = f"its worker died {MAX_CRASHES} times"
-            finished = {at: work.lost(items[at], reason) for at in tracker.crashed(worker.assigned)}
+            finished = {at: job.on_worker_lost(items[at], reason) for at in tracker.crashed(worker.assigned)}
             worker.replace()
             worker.assigned.clear()
-            calls[worker.open(work)] = worker
+            calls[worker.open(job)] = worker
         else:
             worker.assigned -= finished.keys()
             position = tracker.take(worker.assigned)

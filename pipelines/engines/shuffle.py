@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from corpus.execution import Work
+from corpus.execution import Job
 from corpus.stage import Resources
 from pipelines.engines import Reduce
 
@@ -58,22 +58,22 @@ def split_batch(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatc
 
 @dataclass(frozen=True)
 class ShuffleWrite(Generic[I]):
-    """The work of the first half of a shuffle: it writes an item's rows to a file, partition n as record batch n."""
+    """The job of the first half of a shuffle: it writes an item's rows to a file, partition n as record batch n."""
 
-    work: Work[I, pa.Table]
+    job: Job[I, pa.Table]
     folder: str
     partitions: int
 
     @property
     def resources(self) -> Resources:
-        return self.work.resources
+        return self.job.resources
 
     def open(self) -> Callable[[tuple[int, I]], str]:
-        function = self.work.open()
+        function = self.job.open()
         return lambda entry: self._write(entry[0], function(entry[1]))
 
-    def lost(self, item: tuple[int, I], why: str) -> str:
-        return self._write(item[0], self.work.lost(item[1], why))
+    def on_worker_lost(self, item: tuple[int, I], why: str) -> str:
+        return self._write(item[0], self.job.on_worker_lost(item[1], why))
 
     def _write(self, position: int, table: pa.Table) -> str:
         if not table.num_rows:
@@ -87,7 +87,7 @@ class ShuffleWrite(Generic[I]):
 
 @dataclass(frozen=True)
 class ShuffleRead:
-    """The work of the second half of a shuffle: it reads a partition from each spilled file and reduces it."""
+    """The job of the second half of a shuffle: it reads a partition from each spilled file and reduces it."""
 
     reduce: Reduce
     folder: str
@@ -100,7 +100,7 @@ class ShuffleRead:
     def open(self) -> Callable[[int], str]:
         return self._reduce
 
-    def lost(self, item: int, why: str) -> str:
+    def on_worker_lost(self, item: int, why: str) -> str:
         raise RuntimeError(f"partition {item} of a shuffle: {why}")
 
     def _reduce(self, partition: int) -> str:

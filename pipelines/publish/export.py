@@ -93,7 +93,7 @@ class ReadPairs:
         workspace = Workspace(self.workspace)
         return lambda item: _read_pairs(workspace, item)
 
-    def lost(self, item: PairRows, why: str) -> pa.Table:
+    def on_worker_lost(self, item: PairRows, why: str) -> pa.Table:
         raise PublishError(f"{item.pairs.path}: {why}")
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.execution import LOST, MapJob, Outcome, ShardError, run_rows
+from corpus.execution import WORKER_LOST, MapJob, Outcome, ShardError, run_rows
 from corpus.schema import item_id
 from corpus.stage import MapStage, Shard
 from corpus.storage import StorageError, Store
@@ -176,12 +176,12 @@ def test_a_decoders_own_oserror_is_its_rows(tmp_path: Path) -> None:
 def test_memory_that_runs_out_marks_the_shard_and_in_isolation_the_row(tmp_path: Path) -> None:
     stage = Double(breaks=[5], error=MemoryError)
     outcome = run(tmp_path, stage, [KEPT] * 9, [KEPT] * 9)
-    assert outcome.metrics == {LOST: True}
-    rows = run_rows(stage, stage.double, shard_of(9), careful=True)
+    assert outcome.metrics == {WORKER_LOST: True}
+    rows = run_rows(stage, stage.double, shard_of(9), isolated=True)
     assert [row["reason"] for row in rows.to_pylist()] == [""] * 5 + ["error:MemoryError"] + [""] * 3
     everywhere = Double(breaks=range(9), error=MemoryError)
     with pytest.raises(ShardError, match="every row raised"):
-        run_rows(everywhere, everywhere.double, shard_of(9), careful=True)
+        run_rows(everywhere, everywhere.double, shard_of(9), isolated=True)
 
 
 def test_media_that_are_gone_are_not_the_rows_fault(tmp_path: Path) -> None:

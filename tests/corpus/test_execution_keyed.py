@@ -1,4 +1,4 @@
-"""Keyed stages, outcomes, and works as they are sent to workers."""
+"""Keyed stages, outcomes, and jobs as they are sent to workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 from corpus.execution import (
-    LOST,
+    WORKER_LOST,
     FinalizeJob,
     FinalizeTask,
     MapJob,
@@ -106,7 +106,7 @@ def test_an_error_of_map_names_the_shard(tmp_path: Path) -> None:
         ShuffleMapJob(stage, str(tmp_path)).open()(task)
 
 
-# Outcomes and works
+# Outcomes and jobs
 
 
 def test_an_outcome_survives_json() -> None:
@@ -124,17 +124,17 @@ def test_rows_are_counted_by_status_and_reason() -> None:
 
 def test_works_can_be_sent_and_answer_for_what_is_lost(tmp_path: Path) -> None:
     task = task_for(tmp_path, Double(), [KEPT], [KEPT])
-    for work, item in (
+    for job, item in (
         (MapJob(Double(), str(tmp_path)), task),
         (FinalizeJob(Largest(), str(tmp_path)), FinalizeTask(task, pa.table({"row_address": [0]}))),
     ):
-        copy = pickle.loads(pickle.dumps((work, item)))  # noqa: S301
-        lost = copy[0].lost(copy[1], "killed 3 times")
-        assert replace(lost, metrics={}) == Outcome("s", work.stage.name, "000000", error="killed 3 times")
-        assert lost.metrics.get(LOST, False) == isinstance(work, MapJob)
-        assert copy[0].resources == work.stage.resources
+        copy = pickle.loads(pickle.dumps((job, item)))  # noqa: S301
+        lost = copy[0].on_worker_lost(copy[1], "killed 3 times")
+        assert replace(lost, metrics={}) == Outcome("s", job.stage.name, "000000", error="killed 3 times")
+        assert lost.metrics.get(WORKER_LOST, False) == isinstance(job, MapJob)
+        assert copy[0].resources == job.stage.resources
     with pytest.raises(ShardError, match="s/000000: killed 3 times"):
-        ShuffleMapJob(Largest(), str(tmp_path)).lost(task, "killed 3 times")
+        ShuffleMapJob(Largest(), str(tmp_path)).on_worker_lost(task, "killed 3 times")
 
 
 def test_what_is_worth_a_retry_is_the_stages_to_say() -> None:

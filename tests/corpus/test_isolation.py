@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from corpus.execution import MapJob, ShardTask, run_rows
-from corpus.isolation import ProcessDied, isolated
+from corpus.isolation import ProcessDied, isolate
 from corpus.media import MediaWriter, read_contents
 from corpus.stage import ROWS, Shard
 from corpus.storage import Store
@@ -26,7 +26,7 @@ def shard_of(texts: list[str]) -> Shard:
 
 
 def test_an_answer_and_an_error_come_through() -> None:
-    call = isolated(Crashing())
+    call = isolate(Crashing())
     assert call(shard_of(["a", "bcd"])).column("length").to_pylist() == [1, 3]
     with pytest.raises(ValueError, match="planted"):
         call(shard_of(["raise"]))
@@ -34,12 +34,12 @@ def test_an_answer_and_an_error_come_through() -> None:
 
 def test_a_crash_is_an_exception() -> None:
     with pytest.raises(ProcessDied, match="exit code 11"):
-        isolated(Crashing())(shard_of(["a", PLANTED]))
+        isolate(Crashing())(shard_of(["a", PLANTED]))
 
 
 def test_the_row_that_crashes_is_failed_and_the_others_are_done() -> None:
     stage = Crashing()
-    table = run_rows(stage, isolated(stage), shard_of(["a", "bb", PLANTED, "dddd"]))
+    table = run_rows(stage, isolate(stage), shard_of(["a", "bb", PLANTED, "dddd"]))
     assert table.column("length").to_pylist() == [1, 2, None, 4]
     assert table.column("status").to_pylist() == ["kept", "kept", "failed", "kept"]
     assert table.column("reason").to_pylist()[2] == "error:ProcessDied"
@@ -52,11 +52,11 @@ def test_careful_work_writes_the_shard_that_killed_its_workers(tmp_path: Path) -
     workspace.write_table(rows, pa.table({"text": ["a", PLANTED, "ccc"], **said}), {})
     output = TableKey("tables", "s", "crashing").path("000000", "g")
     task = ShardTask("s", "000000", 0, ((ROWS, rows),), output, "media/s/000000.g", {})
-    work = MapJob(Crashing(), str(tmp_path), careful=True)
-    outcome = work.open()(task)
+    job = MapJob(Crashing(), str(tmp_path), isolated=True)
+    outcome = job.open()(task)
     assert outcome.error == ""
     assert outcome.counts == {"kept/": 2, "failed/error:ProcessDied": 1}
-    assert work.lost(task, "it died").metrics == {"lost": True}
+    assert job.on_worker_lost(task, "it died").metrics == {"worker_lost": True}
 
 
 class Unpicklable(ValueError):
@@ -75,7 +75,7 @@ def _raise_unpicklable(shard: Shard) -> pa.Table:
 
 def test_an_error_that_pickle_does_not_bring_over_comes_as_its_text() -> None:
     with pytest.raises(RuntimeError, match="Unpicklable: planted error"):
-        isolated(RaisesUnpicklable())(shard_of(["a"]))
+        isolate(RaisesUnpicklable())(shard_of(["a"]))
 
 
 def test_a_row_that_takes_all_memory_costs_only_itself(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_a_row_that_takes_all_memory_costs_only_itself(tmp_path: Path) -> None:
     workspace.write_table(rows, pa.table({"text": ["a", "bb", GREEDY, "dddd"], **kept}), {})
     task = ShardTask("s", "000000", 0, ((ROWS, rows),), "out.parquet", "media/s/000000.g", {})
     first = MapJob(Crashing(), str(tmp_path)).open()(task)
-    assert (first.metrics, first.error.startswith("MemoryError")) == ({"lost": True}, True)
-    outcome = MapJob(Crashing(), str(tmp_path), careful=True).open()(task)
+    assert (first.metrics, first.error.startswith("MemoryError")) == ({"worker_lost": True}, True)
+    outcome = MapJob(Crashing(), str(tmp_path), isolated=True).open()(task)
     assert outcome.counts == {"kept/": 3, "failed/error:MemoryError": 1}
     assert workspace.read_table("out.parquet").column("length").to_pylist() == [1, 2, None, 4]
 
@@ -107,7 +107,7 @@ def test_a_row_that_crashes_a_stage_that_writes_media_costs_only_itself(
     texts = ["a", PLANTED, "ccc", "dd", "raise", "ccc"]
     workspace.write_table(rows, pa.table({"text": texts, "status": ["kept"] * 6, "reason": [""] * 6}), {})
     task = ShardTask("s", "000000", 0, ((ROWS, rows),), "out.parquet", "media/s/000000.g", {})
-    outcome = MapJob(CrashingWriter(), workspace.store.url, careful=True).open()(task)
+    outcome = MapJob(CrashingWriter(), workspace.store.url, isolated=True).open()(task)
     assert outcome.error == ""
     assert outcome.counts == {"kept/": 4, "failed/error:ProcessDied": 1, "failed/error:ValueError": 1}
     table = workspace.read_table("out.parquet")
@@ -124,14 +124,14 @@ def test_a_row_that_crashes_a_stage_that_writes_media_costs_only_itself(
 def test_nothing_is_published_by_a_call_that_fails(tmp_path: Path, text: str, error: type[Exception]) -> None:
     shard = replace(shard_of(["a", "bb", text]), store=Store(tmp_path), media=MediaWriter(Store(tmp_path), "0.tar"))
     with pytest.raises(error):
-        isolated(CrashingWriter())(shard)
+        isolate(CrashingWriter())(shard)
     assert files_below(tmp_path) == []
 
 
 def test_each_call_has_a_tar_of_its_own(tmp_path: Path) -> None:
     store = Store(tmp_path)
     shard = replace(shard_of(["a", "bb"]), store=store, media=MediaWriter(store, "media/0.tar"))
-    call = isolated(CrashingWriter())
+    call = isolate(CrashingWriter())
     tars = [call(shard.slice(at, at + 1)).column("media")[0].as_py() for at in (0, 1, 1)]
     assert len(set(tars)) == 3 and "media/0.tar" not in tars
     assert [index_tar(store, tar).members.column("size").to_pylist() for tar in tars] == [[1], [2], [2]]

@@ -55,12 +55,12 @@ class Share(MapStage):
         return share
 
 
-@pytest.mark.parametrize("careful", [False, True])
-def test_a_stage_is_given_its_pools_in_isolation_too(tmp_path: Path, careful: bool) -> None:
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_stage_is_given_its_pools_in_isolation_too(tmp_path: Path, isolated: bool) -> None:
     workspace = Workspace(tmp_path)
     paths = write(workspace, 5)
     task = ShardTask("a", "000004", 4, (("numbers", paths[4]),), "tables/a/share/000004.f.parquet", "m", {})
-    job = MapJob(Share(Settings()), workspace.store.url, careful, {"numbers": Pool(workspace.store.url, paths)})
+    job = MapJob(Share(Settings()), workspace.store.url, isolated, {"numbers": Pool(workspace.store.url, paths)})
     outcome = job.open()(task)
     assert outcome.error == ""
     assert workspace.read_table(task.output, ["share"]).to_pylist() == [{"share": 0.4}]

@@ -15,7 +15,7 @@ import pytest
 
 from corpus import processes
 from corpus.execution import run_rows
-from corpus.isolation import isolated
+from corpus.isolation import isolate
 from corpus.processes import ChildProcess, Limits, run_bounded
 from corpus.stage import ROWS, Shard
 from corpus.storage import Store
@@ -43,13 +43,13 @@ signal.pause()
 # Calls a stage on a row that waits for ever.
 ISOLATING = """
 import sys, numpy, pyarrow
-from corpus.isolation import isolated
+from corpus.isolation import isolate
 from corpus.stage import ROWS, Shard
 from corpus.storage import Store
 from tests.helpers.crashing import PAUSING, Crashing
 rows = {ROWS: pyarrow.table({"text": [PAUSING + sys.argv[1]]})}
 if __name__ == "__main__":
-    isolated(Crashing())(Shard("s", "000000", 0, numpy.arange(1), rows, Store("memory://")))
+    isolate(Crashing())(Shard("s", "000000", 0, numpy.arange(1), rows, Store("memory://")))
 """
 
 
@@ -176,7 +176,7 @@ def test_a_program_that_cannot_be_started_leaves_nothing(tmp_path: Path, monkeyp
 def test_a_call_that_never_comes_back_costs_its_row() -> None:
     stage = Crashing()
     rows = {ROWS: pa.table({"text": ["a", "bb", HANGING, "dddd"]})}
-    table = run_rows(stage, isolated(stage), Shard("s", "000000", 0, np.arange(4), rows, Store("memory://")))
+    table = run_rows(stage, isolate(stage), Shard("s", "000000", 0, np.arange(4), rows, Store("memory://")))
     assert table.column("length").to_pylist() == [1, 2, None, 4]
     assert table.column("reason").to_pylist()[2] == "error:ProcessDied"
 

@@ -167,7 +167,7 @@ class Emit:
     def open(self) -> Callable[[int], pa.Table]:
         return lambda number: self.stage.map(self.shards[number])
 
-    def lost(self, item: int, why: str) -> pa.Table:
+    def on_worker_lost(self, item: int, why: str) -> pa.Table:
         raise RuntimeError(why)
 
 

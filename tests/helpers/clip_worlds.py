@@ -93,11 +93,11 @@ class ClipWorld:
         """The pairs of all shards, as the stage makes them."""
         made = ClipPairSettings.model_validate({"kind": "clips", "source": "films", **settings})
         stage, paths = ClipPairs(name, made), []
-        work = MapJob(stage, self.url).open()
+        job = MapJob(stage, self.url).open()
         for shard, table in enumerate(self.items):
             paths.append(f"pairs/{name}/pairs/{shard:06d}.0123456789abcdef.parquet")
             inputs = tuple((role, table) for role in (ROWS, ITEMS, VERDICT))
-            outcome = work(ShardTask("films", f"{shard:06d}", shard, inputs, paths[-1], "m", {}))
+            outcome = job(ShardTask("films", f"{shard:06d}", shard, inputs, paths[-1], "m", {}))
             assert outcome.error == ""
         given = DatasetInput(name, made.task, made.stage, Modality.CLIP, "CC0", ("films",), tuple(paths))
         self.datasets.append(given)

@@ -1,4 +1,4 @@
-"""Works for the tests of the engines: in a module of their own, because workers import them by name."""
+"""Jobs for the tests of the engines: in a module of their own, because workers import them by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONE = Resources()
 
 
 class PlantedError(Exception):
-    """What the works below raise on purpose."""
+    """What the jobs below raise on purpose."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Square:
             raise PlantedError(f"planted at {item}")
         return outcome(item, item * item)
 
-    def lost(self, item: int, why: str) -> Outcome:
+    def on_worker_lost(self, item: int, why: str) -> Outcome:
         return Outcome("test", "square", str(item), error=why)
 
 
@@ -123,7 +123,7 @@ class Rows:
             raise PlantedError(f"planted at {item}")
         return random_rows(item)
 
-    def lost(self, item: int, why: str) -> pa.Table:
+    def on_worker_lost(self, item: int, why: str) -> pa.Table:
         raise RuntimeError(f"item {item}: {why}")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from corpus.execution import Outcome, Work
+from corpus.execution import Job, Outcome
 from corpus.image.limits import PILLOW_MAX_PIXELS
 from corpus.media import TarWriter
 from corpus.schema import LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, item_id, pair_id, table_schema
@@ -32,16 +32,16 @@ class InlineEngine:
         self._random = random.Random(seed)
         self.partitions = 0
 
-    def map(self, work: Work[Any, Outcome], items: Sequence[Any]) -> Iterator[Outcome]:
+    def map(self, job: Job[Any, Outcome], items: Sequence[Any]) -> Iterator[Outcome]:
         raise NotImplementedError
 
     def map_reduce(
-        self, work: Work[Any, pa.Table], items: Sequence[Any], reduce: Reduce, partitions: int
+        self, job: Job[Any, pa.Table], items: Sequence[Any], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         self.partitions = partitions
-        work, items, reduce = pickle.loads(pickle.dumps((work, list(items), reduce)))  # noqa: S301
+        job, items, reduce = pickle.loads(pickle.dumps((job, list(items), reduce)))  # noqa: S301
         self._random.shuffle(items)
-        emit = work.open()
+        emit = job.open()
         rows = pa.concat_tables([emit(item) for item in items])
         rows = rows.take(self._random.sample(range(rows.num_rows), rows.num_rows))
         partition = rows.column("key").to_numpy() % np.uint64(partitions)

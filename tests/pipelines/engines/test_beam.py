@@ -38,16 +38,16 @@ def test_scratch_is_left_empty_after_an_error(tmp_path: Path) -> None:
 
 
 def test_a_model_is_opened_once_and_has_several_items_in_flight(tmp_path: Path) -> None:
-    work = Meeting(str(tmp_path), resources=Resources(in_flight=3, holds_model=True))
-    assert sorted(o.rows for o in engine(tmp_path / "scratch").map(work, range(6))) == [0, 1, 4, 9, 16, 25]
+    job = Meeting(str(tmp_path), resources=Resources(in_flight=3, holds_model=True))
+    assert sorted(o.rows for o in engine(tmp_path / "scratch").map(job, range(6))) == [0, 1, 4, 9, 16, 25]
 
 
 @pytest.mark.parametrize("holds_model", [True, False])
 def test_threads_share_a_model_and_nothing_else(tmp_path: Path, holds_model: bool) -> None:
     (tmp_path / "opens").mkdir()
-    work = Square(str(tmp_path / "opens"), resources=Resources(holds_model=holds_model))
+    job = Square(str(tmp_path / "opens"), resources=Resources(holds_model=holds_model))
     opened = engine(tmp_path / "scratch", 2, "FnApiRunner", "--direct_running_mode=multi_threading")
-    assert len(list(opened.map(work, range(20)))) == 20
+    assert len(list(opened.map(job, range(20)))) == 20
     assert (len(list((tmp_path / "opens").iterdir())) == 1) == holds_model
 
 

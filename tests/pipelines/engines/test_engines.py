@@ -1,4 +1,4 @@
-"""What every engine does: the same answers, whoever runs the work."""
+"""What every engine does: the same answers, whoever runs the job."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def test_one_worker_is_this_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_has_several_items_in_flight(workers: int) -> None:
     engine = LocalEngine(EngineSettings(workers=workers))
-    work = Meeting(resources=Resources(cpus=2, in_flight=3))  # two cpus of two: one place
-    assert sorted(found.rows for found in engine.map(work, range(6))) == [0, 1, 4, 9, 16, 25]
+    job = Meeting(resources=Resources(cpus=2, in_flight=3))  # two cpus of two: one place
+    assert sorted(found.rows for found in engine.map(job, range(6))) == [0, 1, 4, 9, 16, 25]
     engine.close()
 
 
@@ -64,8 +64,8 @@ def test_an_item_that_kills_its_worker_is_lost_alone(engine: LocalEngine, tmp_pa
 
 
 def test_neighbours_in_a_worker_that_dies_are_not_lost(engine: LocalEngine, tmp_path: Path) -> None:
-    work = Deadly(str(tmp_path), resources=Resources(in_flight=4), deadly=(2, 3))
-    found = list(engine.map(work, range(10)))
+    job = Deadly(str(tmp_path), resources=Resources(in_flight=4), deadly=(2, 3))
+    found = list(engine.map(job, range(10)))
     assert sorted(o.shard for o in found if o.error) == ["2", "3"]
     assert sorted(int(o.shard) for o in found) == list(range(10))
 

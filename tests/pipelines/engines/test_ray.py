@@ -36,21 +36,21 @@ def test_a_work_is_opened_once_in_each_process(engine: RayEngine, tmp_path: Path
 
 
 def test_an_actor_has_several_items_in_flight(engine: RayEngine) -> None:
-    work = Meeting(resources=Resources(cpus=2, in_flight=3, holds_model=True))
-    assert sorted(o.rows for o in engine.map(work, range(6))) == [0, 1, 4, 9, 16, 25]
+    job = Meeting(resources=Resources(cpus=2, in_flight=3, holds_model=True))
+    assert sorted(o.rows for o in engine.map(job, range(6))) == [0, 1, 4, 9, 16, 25]
 
 
 def test_each_actor_has_a_gpu_of_its_own(ray_address: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     engine = RayEngine(EngineSettings(kind="ray"))  # as many workers as the cluster has room for
-    work = Pair(fifo=str(tmp_path / "fifo"), resources=Resources(cpus=0.5, gpus=1, holds_model=True))
-    assert {o.metrics["gpus"] for o in engine.map(work, range(2))} == {"0", "1"}
+    job = Pair(fifo=str(tmp_path / "fifo"), resources=Resources(cpus=0.5, gpus=1, holds_model=True))
+    assert {o.metrics["gpus"] for o in engine.map(job, range(2))} == {"0", "1"}
 
 
 @pytest.mark.parametrize("resources", [TASK, MODEL])
 def test_a_worker_that_dies_once_changes_nothing(engine: RayEngine, tmp_path: Path, resources: Resources) -> None:
-    work = Deadly(resources=resources, deadly=(3,), marker=str(tmp_path / "died"))
-    assert sorted(o.rows for o in engine.map(work, range(6))) == [0, 1, 4, 9, 16, 25]
+    job = Deadly(resources=resources, deadly=(3,), marker=str(tmp_path / "died"))
+    assert sorted(o.rows for o in engine.map(job, range(6))) == [0, 1, 4, 9, 16, 25]
     assert (tmp_path / "died").exists()
 
 
@@ -67,8 +67,8 @@ def test_a_work_that_kills_every_actor_at_opening_is_an_error(engine: RayEngine)
 
 
 def test_a_dead_worker_changes_nothing_in_a_shuffle(engine: RayEngine, tmp_path: Path) -> None:
-    work = Rows(dies_on=7, marker=str(tmp_path / "died"))
-    [found] = engine.map_reduce(work, [7, 9], sums, 1)
+    job = Rows(dies_on=7, marker=str(tmp_path / "died"))
+    [found] = engine.map_reduce(job, [7, 9], sums, 1)
     assert sum(found["value_count"].to_pylist()) == 16
     with pytest.raises(RuntimeError, match="item 7: its worker died 3 times"):
         list(engine.map_reduce(Rows(dies_on=7), [7, 9], sums, 1))

@@ -1,7 +1,7 @@
 """Chooses negatives for the clips and moments of a video, and for pairs, among the other clips of the video.
 
-They become explicit negatives of a pair, or share a group of pairs that stays together in the order. Two clips of which
-a pair says the same (`corpus.text.keys`) are never negatives of each other: they would be false ones.
+They become explicit negatives of a pair, or share a group of pairs that stays together in the order. Two clips with
+equal texts in their pairs (`corpus.text.keys`) are never negatives of each other: they would be false ones.
 """
 
 from __future__ import annotations

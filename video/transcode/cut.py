@@ -138,18 +138,18 @@ def cut_many(
     order = sorted(range(len(intervals)), key=lambda index: intervals[index])
     with ExitStack() as stack:
         container = stack.enter_context(open_container(source, settings.decoder_threads, budget))
-        sound = stack.enter_context(AudioTrack(source, settings.audio_bits_per_s, budget)) if settings.audio else None
-        if sound is not None:
+        audio = stack.enter_context(AudioTrack(source, settings.audio_bits_per_s, budget)) if settings.audio else None
+        if audio is not None:
             with video_errors():
-                sound.breaks = breaks_of(container, video_stream(container), budget)
+                audio.breaks = breaks_of(container, video_stream(container), budget)
         done = set()
         for clip in _remux_clips(container, [(index, intervals[index]) for index in order], settings, budget, decoded):
             done.add(clip.index)
-            yield _with_sound(clip, sound)
+            yield _with_audio(clip, audio)
         remaining = [(index, intervals[index]) for index in order if index not in done]
         for decode_range in decode_ranges(remaining, settings.max_open_clips, settings.min_seek_gap_s):
             for clip in _encode_clips(container, decode_range, settings, budget):
-                yield _with_sound(clip, sound)
+                yield _with_audio(clip, audio)
 
 
 def decode_ranges(
@@ -268,8 +268,8 @@ def _closed(index: int, writer: ClipWriter, next_s: float | None) -> CutClip:
     return CutClip(index, data, writer.frames, False, writer.start_s, writer.end_s)
 
 
-def _with_sound(clip: CutClip, sound: AudioTrack | None) -> CutClip:
-    if sound is None or not clip.frames:
+def _with_audio(clip: CutClip, audio: AudioTrack | None) -> CutClip:
+    if audio is None or not clip.frames:
         return clip
     with video_errors():
-        return replace(clip, data=sound.add_to(clip.data, clip.start_s, clip.end_s))
+        return replace(clip, data=audio.add_to(clip.data, clip.start_s, clip.end_s))

@@ -175,7 +175,7 @@ def test_negatives_of_other_kinds_than_positives_cannot_be_filled_up(tmp_path: P
 
 def test_random_negatives_and_batches_follow_the_users_names_of_labels(tmp_path: Path) -> None:
     """Only the file says that a mallet is a hammer; the built-in lists say that a beagle is a dog."""
-    (tmp_path / "names.yaml").write_text("kinds: {hammer: [mallet]}\n")
+    (tmp_path / "names.yaml").write_text("hyponyms: {hammer: [mallet]}\n")
     world, labels = World(str(tmp_path)), ["hammer", "mallet", "dog", "beagle"]
     images = world.pictures(40)
     given = world.dataset(

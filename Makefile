@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-vlm test test-models test-default test-floor check bench constraints clean
+.PHONY: demo demo-vlm environments test test-models test-default test-floor check bench constraints clean
 
 # What each target needs, installed once and again when pyproject.toml changes.
 EXTRAS_local := demo
@@ -77,6 +77,9 @@ $(MODELS)/.installed: pyproject.toml $(MODELS_CONSTRAINTS)
 	@$(MODELS_PIP) '$(CPU_TORCH)' > $(MODELS)/torch.log 2>&1 || { echo '$(NO_TORCH)' >&2; exit 1; }
 	$(MODELS_PIP) --editable '.[models]'
 	@touch $@
+
+# What `make test` does not need, and the targets after it do.
+environments: $(MODELS)/.installed $(DEFAULT)/.installed $(FLOOR)/.installed
 
 test-models: $(MODELS)/.installed
 	$(MODELS)/bin/python -m pytest $(TWO) tests/models

@@ -31,7 +31,7 @@ from pipelines.runner import run, run_map
 from pipelines.status import plan_run, workspace_status
 from tests.helpers.crashing import GREEDY, PLANTED, Crashing
 from tests.helpers.extras import engine_or_skip
-from tests.helpers.whole_runs import Web, assert_same_run, call, command, digests, stage_tables
+from tests.helpers.whole_runs import Web, assert_same_run, command, digests, stage_tables
 
 QUIET = Console(quiet=True)
 
@@ -113,8 +113,7 @@ def test_a_killed_run_goes_on_where_it_was(web: Web, undisturbed: Path, tmp_path
     asked = images_asked(web)
     rows = _urls_of_finished_shards(tmp_path)
 
-    again = call("run", config)
-    assert again.returncode == 0, again.stdout + again.stderr
+    assert run(parse_settings(web.settings(tmp_path), Config), Selection(), QUIET).failed == []
     assert digests(tmp_path / "corpus") == digests(undisturbed / "corpus")
     twice = {path for path, times in images_asked(web).items() if times > asked.get(path, 0) and path in asked}
     assert not twice & rows, "an image of a finished shard was downloaded again"

@@ -91,7 +91,7 @@ def digests(folder: Path, pattern: str = "**/*") -> dict[str, str]:
 
 def stage_tables(home: Path, stage: str) -> dict[str, str]:
     """Digests of a stage's tables in a workspace, by their paths."""
-    return digests(home / "workspace", f"*/*/{stage}/*.parquet")
+    return digests(home / "workspace", f"*/**/{stage}/*.parquet")
 
 
 def assert_same_run(home: Path, expected: Path) -> None:

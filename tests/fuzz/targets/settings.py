@@ -63,7 +63,7 @@ def _prompts(folder: Path) -> Reader:
 
 def _label_names(folder: Path) -> Reader:
     seeds = [
-        b"synonyms: [[sofa, couch], [dog, hound]]\nhyponyms: {tool: [hammer, saw]}\nnot_a_kind: [hot dog]\n"
+        b"synonyms: [[sofa, couch], [dog, hound]]\nhyponyms: {tool: [hammer, saw]}\nnot_hyponyms: [hot dog]\n"
         b"ambiguous: [crane]\nrename: {ImageNet_1K: {crane#134: crane bird}}\n"
     ]
     return _yaml(lambda path: load_names(path, built_in=False), seeds, folder)

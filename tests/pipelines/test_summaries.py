@@ -193,7 +193,7 @@ def test_the_command_prints_the_mixtures_that_are_asked_for(web: Web, home: Path
     config.write_text(yaml.safe_dump(web.settings(home) | three_mixtures(home)))
     found = call("mix", config, "--mixture", "two", "--mixture", "one", "--steps", "10")
     assert found.returncode == 0, found.stderr
-    assert re.findall(r"^(\w+): weights (.*?)\s*$", found.stdout, re.M) == [("two", "proportional"), ("one", "by hand")]
+    assert re.findall(r"^(\w+): weights (.*?)\s*$", found.stdout, re.M) == [("two", "proportional"), ("one", "manual")]
     assert "in 10 steps of 32 samples" in found.stdout
     refused = call("mix", config, "--mixture", "four")
     assert (refused.returncode, "--mixture four: there is one, three, two" in refused.stderr) == (2, True)

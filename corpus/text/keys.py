@@ -22,7 +22,7 @@ _QUOTES = {"'": "‘’‚´", '"': "“”„«»"}  # one form of each, and it
 _SPACE_OF_ONE = re.compile(r"[\t\n\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 _FIRST, _LAST = " \t\n\f\r\"'", " \t\n\f\r\"'.,;:!?…。？！"
 _QUOTES_OF_ONE = str.maketrans({other: form for form, others in _QUOTES.items() for other in others})
-# Characters that Python and Arrow lower and decompose alike: not İ and Σ, nor blocks to which Unicode still adds letters.
+# Characters that Python and Arrow lower and decompose alike: not İ and Σ, nor blocks to which letters are still added.
 _ALIKE = re.compile(
     r"[\0-\u012f\u0131-\u03a2\u03a4-\u1c88\u1c8a-\ua71f\uac00-\ud7ff\ue000-\uffff\U0001f000-\U0001faff]*"
 )

@@ -45,16 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resize", action="store_true")
     resize = parser.parse_args().resize
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     shard_rows = 800 if resize else 4000
-    with _server() as port, tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as folder:
+    with serve() as port, tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as folder:
         root = Path(folder)
         urls = [f"http://127.0.0.1:{port}/{number:08d}.jpg" for number in range(4 * shard_rows)]
-        tasks = _shards(root / "ours", urls, shard_rows)
-        rows = root / "urls.parquet"
-        pq.write_table(pa.table({"url": urls, "caption": [f"photograph {at}" for at in range(len(urls))]}), rows)
+        tasks = write_shards(root / "ours", urls, shard_rows)
+        rows = write_urls(root / "urls.parquet", urls)
         versus(
             "download_resize" if resize else "download",
             "images/s",
@@ -158,7 +154,16 @@ def _content(data: bytes, resize: bool) -> bytes | tuple[int, int]:
     return Image.open(io.BytesIO(data)).size if resize else hashlib.sha256(data).digest()
 
 
-def _shards(workspace: Path, urls: list[str], shard_rows: int) -> list[ShardTask]:
+def write_urls(path: Path, urls: list[str]) -> Path:
+    """Writes the list of URLs that img2dataset reads; returns its path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"url": urls, "caption": [f"photograph {at}" for at in range(len(urls))]}), path)
+    return path
+
+
+def write_shards(workspace: Path, urls: list[str], shard_rows: int) -> list[ShardTask]:
     """Writes the tables of rows, and returns a task for each."""
     import pyarrow as pa
 
@@ -179,7 +184,7 @@ def _shards(workspace: Path, urls: list[str], shard_rows: int) -> list[ShardTask
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[int]:
+def serve() -> Iterator[int]:
     """Runs a web server in another process; yields its port."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
@@ -217,14 +222,14 @@ class _ImageProtocol(asyncio.Protocol):
 
 
 def _serve(port: Connection) -> None:
-    async def serve() -> None:
+    async def run() -> None:
         halves = [(picture[:2], picture[2:]) for picture in _pictures()]
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _ImageProtocol(halves), "127.0.0.1", 0, backlog=1024)
         port.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
-    asyncio.run(serve())
+    asyncio.run(run())
 
 
 def _pictures() -> list[bytes]:

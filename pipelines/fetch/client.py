@@ -44,7 +44,7 @@ class Client:
         self.resolver.close()
 
     def body(self, encoding: str) -> Body:
-        """Where the body of a response goes."""
+        """Returns where the body of a response is written to: memory, or the spool."""
         if self._spool is not None:
             return SpooledBody(self._spool, encoding, self.settings.max_bytes)
         return MemoryBody(encoding, self.settings.max_bytes)

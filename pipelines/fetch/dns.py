@@ -62,10 +62,10 @@ class Resolver:
         self._threads = asyncio.Semaphore(settings.concurrency)
 
     async def addresses(self, host: str, port: int) -> list[IP]:
-        """Permitted addresses of `host`, a name or an address: at least one.
+        """Returns the permitted addresses of `host`, a name or an address: at least one.
 
-        FetchError with dns_failed (it has none), dns_timeout (no name server answered) or private_address (none is
-        permitted).
+        Raises FetchError with dns_failed (it has none), dns_timeout (no name server answered) or private_address (none
+        is permitted).
         """
         literal = literal_ip(host)
         addresses = (literal,) if literal is not None else await self._lookup_cached(host)

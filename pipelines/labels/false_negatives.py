@@ -76,7 +76,7 @@ def expected_when_shuffled(label: Labels, batch_size: int, related: Pairs = NO_P
 
 
 def lower_bound(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
-    """Gives a lower bound: no order of these labels has fewer false negatives per query.
+    """Returns a lower bound: no order of these labels has fewer false negatives per query.
 
     Let n samples make K full batches and one of r < batch_size. A label of count c that puts x into the small batch
     and the rest evenly into the others has sum of squares x^2 + (K - s) q^2 + s (q + 1)^2, where q, s = divmod(c - x,

@@ -60,9 +60,9 @@ separator. A side's `id` is a hash of its media and of its text, case and blanks
 which a trainer masks what two samples of a batch share. `in_batch_negatives` is false where the set says that its pairs
 are no negatives of each other. `media` lists name the sample's other members. An image is called `.jpg` whatever its
 format is, so decode it by its content. It holds the bytes as they were collected where a plain decode (Pillow's
-`convert("RGB")`, no EXIF applied) shows the picture right, and is written anew where not: upright, on white, 8 bits,
-the first frame. `phash` has a hash of the picture that was judged, for each of `media` (`""` for frames and videos);
-`rewritten` says which are written anew. `source.sha256` is of what was fetched.
+`convert("RGB")`, no EXIF applied) shows the picture correctly, and is re-encoded where not: upright, on white, 8 bits,
+the first frame. `phash` has a hash of the inspected picture, for each of `media` (`""` for frames and videos);
+`rewritten` tells which are re-encoded. `source.sha256` is of the downloaded bytes.
 """
 
 _CLIPS = """\
@@ -70,7 +70,7 @@ A clip is its frames in the order of time, spread evenly over it (`frame_00.jpg`
 """
 
 _GROUPS = """\
-Pairs with the same `group` belong together (they are of clips of one video): they lie side by side in one tar, in the
+Pairs with the same `group` belong together (they are of clips of one video): they are consecutive in one tar, in the
 order in which batches are filled, so that they are each other's negatives in the batch.
 """
 

@@ -218,8 +218,8 @@ def _samples(rows: pa.Table) -> list[Sample]:
     samples: list[Sample] = []
     added: list[list[str]] = []
     starts = rows.column("media").combine_chunks().offsets.to_pylist()
-    *places, anew = (rows.column(name).combine_chunks().flatten().to_pylist() for name in _LOCATION_COLUMNS)
-    ranges = list(zip(*places, strict=True))
+    *locations, hashes = (rows.column(name).combine_chunks().flatten().to_pylist() for name in _LOCATION_COLUMNS)
+    ranges = list(zip(*locations, strict=True))
     texts, names = rows.column("json").to_pylist(), rows.column("name").to_pylist()
     for name, text, bounds in zip(names, texts, pairwise(starts), strict=True):
         start, stop = (at - starts[0] for at in bounds)
@@ -230,7 +230,7 @@ def _samples(rows: pa.Table) -> list[Sample]:
             added[-1].append(text)
         first = len(samples[-1].ranges) - start
         samples[-1].ranges += ranges[start:stop]
-        samples[-1].rewrite |= {first + at: anew[at] for at in range(start, stop) if anew[at] is not None}
+        samples[-1].rewrite |= {first + at: hashes[at] for at in range(start, stop) if hashes[at] is not None}
     for sample, negatives in zip(samples, added, strict=True):
         if negatives:
             complete = json.loads(sample.json)

@@ -85,7 +85,7 @@ def _warnings(plan: DatasetPlan, batch_size: int) -> Iterator[str]:
     group = plan.candidates.group[plan.sample_order.chosen]
     boundaries = np.arange(batch_size, samples, batch_size)  # of batches that are filled in this order
     if cut := int(((group[boundaries] >= 0) & (group[boundaries] == group[boundaries - 1])).sum()):
-        yield f"{cut} groups lie over the end of a batch; none would if every shard held {batch_size} samples"
+        yield f"{cut} groups extend over the end of a batch; none would if every shard held {batch_size} samples"
 
 
 def make_manifest(

@@ -56,11 +56,11 @@ def media_fields(side: str, exts: Sequence[str], clip: bool = False) -> tuple[st
 
     In a dataset of clips every image is a frame, also a single one, beside `query.mp4` where there is one.
     """
-    total, seen, fields = Counter(exts), Counter[str](), []
+    total, used, fields = Counter(exts), Counter[str](), []
     for ext in exts:
         frame = total[ext] > 1 or (clip and ext == _IMAGE)
-        fields.append(f"{side}.frame_{seen[ext]:02d}.{ext}" if frame else f"{side}.{ext}")
-        seen[ext] += 1
+        fields.append(f"{side}.frame_{used[ext]:02d}.{ext}" if frame else f"{side}.{ext}")
+        used[ext] += 1
     return tuple(fields)
 
 
@@ -157,8 +157,8 @@ def random_negative(
 
     `side`: its id; `media_facts`: see `MediaFacts.of_side`; `clip` (CLIP): of a dataset of clips (`is_clip`).
     """
-    shown = {**media_facts, **clip_fields(clip, is_clip and bool(fields))}
-    return {"id": side, "text": text, "media": list(fields), **shown, "origin": str(Origin.RANDOM), **_UNSCORED}
+    facts = {**media_facts, **clip_fields(clip, is_clip and bool(fields))}
+    return {"id": side, "text": text, "media": list(fields), **facts, "origin": str(Origin.RANDOM), **_UNSCORED}
 
 
 def clip_fields(clip: Mapping[str, Any] | None, is_clip: bool) -> dict[str, Any]:
@@ -205,14 +205,14 @@ def _sides(
     texts = (_strings(side.field(part)) for part in ("instruction", "text"))
     return [
         {
-            "id": own,
+            "id": side_id,
             "instruction": instruction,
             "text": text,
             "media": list(fields),
             **media_facts.of_side(row),
             **clip_fields(of_clip, clip and bool(fields)),
         }
-        for row, (own, instruction, text, of_clip) in enumerate(
+        for row, (side_id, instruction, text, of_clip) in enumerate(
             zip(side_names(side), *texts, side.field("clip").to_pylist(), strict=True)
         )
     ]

@@ -188,7 +188,7 @@ def positions(ids: Ids) -> Ids:
 
 
 def batch_vision_attention(model: Any) -> None:
-    """Have the vision tower attend to all pictures of a batch at once: transformers goes through them one by one.
+    """Makes the vision tower attend to all pictures of a batch at once: transformers processes them one by one.
 
     Right only where all are of SIDE_PX × SIDE_PX, as here. Raises AssertionError where the tower then sees otherwise.
     """
@@ -230,5 +230,5 @@ def check_forms(model: Any, turns: BatchMaker, tokenizer: Any, folder: Path) -> 
     reference = model.model.get_rope_index(ids, kinds, image_grid_thw=grids)[0]
     assert (reference[:, 0].numpy() == positions(batch.ids[0])).all(), "rotary positions differ"
     picture = input_picture(scenes[0], np.random.default_rng(0))
-    made = AutoImageProcessor.from_pretrained(folder)([picture], return_tensors="np")["pixel_values"]
-    assert np.abs(made - patchify([picture])).max() < 1e-4, "the image processor makes other patches"
+    patches = AutoImageProcessor.from_pretrained(folder)([picture], return_tensors="np")["pixel_values"]
+    assert np.abs(patches - patchify([picture])).max() < 1e-4, "the image processor makes other patches"

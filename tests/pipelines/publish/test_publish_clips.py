@@ -221,7 +221,7 @@ def test_groups_over_the_end_of_a_batch_are_counted(good: Path) -> None:
     groups = [json.loads(members["json"])["group"] for _, members in samples(good, "films")]
     cut = sum(bool(groups[end]) and groups[end] == groups[end - 1] for end in range(10, len(groups), 10))
     assert cut
-    warning = f"{cut} groups lie over the end of a batch; none would if every shard held 10 samples"
+    warning = f"{cut} groups extend over the end of a batch; none would if every shard held 10 samples"
     entries = manifest(good)["datasets"]
     assert warning in entries["films"]["warnings"]
     assert f"- **films**: {warning}." in (good / "README.md").read_text()

@@ -43,6 +43,10 @@ class Client:
         """Cancels the name lookups that are running."""
         self.resolver.close()
 
+    def open_session(self) -> Session:
+        """Opens the session of a worker."""
+        return Session(self)
+
     def body(self, encoding: str) -> Body:
         """Returns where the body of a response is written to: memory, or the spool."""
         if self._spool is not None:

@@ -7,16 +7,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from corpus.printable import printable
 from corpus.urls import without_credentials
-from pipelines.fetch.client import Client, Session
 from pipelines.fetch.dns import DnsCache
 from pipelines.fetch.reasons import OK, reason, wait_s
 from pipelines.fetch.response import FetchError, Response, Spool, Spooled
 from pipelines.fetch.settings import FetchSettings
 from pipelines.fetch.url import HttpUrl, parse_url, resolve
+
+if TYPE_CHECKING:
+    from pipelines.fetch.client import Session
 
 R = TypeVar("R")
 J = TypeVar("J")
@@ -139,6 +141,9 @@ class _Run:
         self._workers = min(settings.concurrency, len(urls))
 
     async def all(self, pool: ThreadPoolExecutor) -> None:
+        # Not at the top: importing aiohttp takes 0.1 s, which whoever only reads settings is spared.
+        from pipelines.fetch.client import Client
+
         self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._queue: HostQueue[_Job] = HostQueue(self._settings.concurrency_per_host)
@@ -156,7 +161,7 @@ class _Run:
             self._client.close()
 
     async def _run_worker(self) -> None:
-        session = Session(self._client)
+        session = self._client.open_session()
         try:
             while (host := await self._queue.acquire()) is not None:
                 while host.pending:

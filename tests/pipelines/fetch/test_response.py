@@ -92,7 +92,9 @@ def test_a_large_body_needs_no_memory(server, settings, tmp_path, framing):
         return False
 
     server.routes["/large"] = large
-    found, peak = traced(spool_blocks, server.url("/large"), settings(max_bytes=30 * MIB), str(tmp_path))
+    server.answer("/small", b"body")
+    small, large = ((server.url(path), settings(max_bytes=30 * MIB), str(tmp_path)) for path in ("/small", "/large"))
+    found, peak = traced(spool_blocks, *large, warm=small)
     assert found == [("ok", 30 * MIB, True)] * 3
     assert 0 < peak < 6 * MIB  # three at a time
     assert list(tmp_path.iterdir()) == []

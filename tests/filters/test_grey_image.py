@@ -16,6 +16,7 @@ from corpus.image.header import sniff
 from corpus.image.stock_reader import TruncatedError, UndecodableError
 from filters.grey_image import Grey, decode_grey
 from tests.helpers.cases import cases
+from tests.helpers.orientations import TURNS
 
 WIDTH, HEIGHT = 60, 40
 
@@ -110,18 +111,6 @@ def test_a_transparent_colour_of_a_palette_is_white() -> None:
         grey = decode(file.getvalue())
         assert grey[:, 20:].min() == 255
         assert grey[:, :10].max() < 100
-
-
-TURNS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @cases("form", ["jpeg", "png", "webp", "tiff", "avif"])

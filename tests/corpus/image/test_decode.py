@@ -21,6 +21,7 @@ from corpus.image.decode import (
 )
 from corpus.image.header import sniff
 from tests.helpers.cases import cases
+from tests.helpers.orientations import TURNS
 
 WIDTH, HEIGHT = 60, 40
 
@@ -113,18 +114,6 @@ def test_a_transparent_colour_of_a_palette_is_white() -> None:
         pixels = decode(file.getvalue())
         assert pixels[:, 20:].min() == 255
         assert (pixels[:, :10] == (200, 0, 0)).all()
-
-
-TURNS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @cases("form", ["jpeg", "png", "webp", "tiff", "avif"])

@@ -82,13 +82,13 @@ def searched(queries: Vectors, pool: Vectors, k: int) -> Neighbours:
     return search.result()
 
 
-def mine_ours(query: Vectors, positive: Vectors, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def ours_mined(query: Vectors, positive: Vectors, threads: int) -> tuple[np.ndarray, np.ndarray]:
     """The negatives of each pair and their scores; -1 and -inf where there are too few."""
     numbers = number_ids(len(query))
     negatives = np.full((len(query), BOUNDS.num_negatives), -1, np.int64)
     scores = np.full(negatives.shape, -np.inf, np.float32)
 
-    def mine(part: slice) -> None:
+    def mine_part(part: slice) -> None:
         offsets, ids, products, places = searched(query[part], positive, BOUNDS.depth(1)).lists()
         row = np.repeat(np.arange(part.start, part.stop), np.diff(offsets))
         reference = row_products(query[part], positive[part])
@@ -98,11 +98,11 @@ def mine_ours(query: Vectors, positive: Vectors, threads: int) -> tuple[np.ndarr
         negatives[row[choice.chosen], slot] = places[choice.chosen]
         scores[row[choice.chosen], slot] = products[choice.chosen]
 
-    in_threads(mine, len(query), threads)
+    in_threads(mine_part, len(query), threads)
     return negatives, scores
 
 
-def mine_theirs(query: Vectors, positive: Vectors) -> tuple[np.ndarray, np.ndarray]:
+def peer_mined(query: Vectors, positive: Vectors) -> tuple[np.ndarray, np.ndarray]:
     from datasets import Dataset, disable_progress_bars
     from sentence_transformers.util import mine_hard_negatives
 
@@ -174,7 +174,7 @@ def bare(queries: Vectors, pool: Vectors, threads: int) -> None:
 
 def side(name: str, folder: Path, threads: int, queries: int) -> None:
     """Run one side in this process; tells its seconds and its memory, and leaves its negatives in the folder."""
-    if name == "theirs":
+    if name == "peer":
         from serving.vllm.torchvision_shim import patch_imports
 
         patch_imports()
@@ -191,14 +191,14 @@ def side(name: str, folder: Path, threads: int, queries: int) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # the highest value so far is forgotten
     before = memory_of_process("VmRSS")
     work: dict[str, Callable[[], Any]] = {
-        "ours": lambda: mine_ours(query, positive, threads),
-        "theirs": lambda: mine_theirs(query, positive),
+        "ours": lambda: ours_mined(query, positive, threads),
+        "peer": lambda: peer_mined(query, positive),
         "search": lambda: in_threads(lambda part: searched(query[part], positive, K), len(query), threads),
         "bare": lambda: bare(query, positive, threads),
     }
     seconds, found = timed(work[name])
     taken = memory_of_process("VmHWM") - before
-    if name in ("ours", "theirs"):
+    if name in ("ours", "peer"):
         np.savez(folder / f"{name}.npz", negatives=found[0], scores=found[1])
     print(json.dumps({"seconds": seconds, "bytes": taken, "backend": backend().name}))
 
@@ -212,7 +212,7 @@ def memory_of_process(field: str) -> int:
 def run_side(name: str, folder: Path, threads: int, queries: int = 0) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.mining", "--side", name, "--folder", str(folder)]
     command += ["--threads", str(threads), "--queries", str(queries)]
-    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": str(threads) if name == "theirs" else "1"}
+    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": str(threads) if name == "peer" else "1"}
     done = subprocess.run(command, env={**os.environ, **one}, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -231,10 +231,10 @@ def interleaved(names: tuple[str, str], folder: Path, threads: int, queries: int
 
 def different_negatives(folder: Path) -> int:
     """How many pairs have other negatives, where float32 scores do not explain it."""
-    ours, theirs = (np.load(folder / f"{name}.npz") for name in ("ours", "theirs"))
-    other = (ours["negatives"] != theirs["negatives"]).any(axis=1)
-    apart = ~np.isclose(ours["scores"], theirs["scores"], rtol=0, atol=SAME_SCORE).all(axis=1)
-    missing = (ours["negatives"] < 0) != (theirs["negatives"] < 0)
+    ours, peer = (np.load(folder / f"{name}.npz") for name in ("ours", "peer"))
+    other = (ours["negatives"] != peer["negatives"]).any(axis=1)
+    apart = ~np.isclose(ours["scores"], peer["scores"], rtol=0, atol=SAME_SCORE).all(axis=1)
+    missing = (ours["negatives"] < 0) != (peer["negatives"] < 0)
     print(f"{other.sum()} pairs have other negatives or another order, {(other & apart).sum()} not by equal scores")
     assert not missing.any() or missing.mean() < 1e-4, f"{missing.sum()} places are filled by one side only"
     return int((other & apart).sum())
@@ -244,23 +244,23 @@ def compare(rows: int, dimension: int, threads: int, rounds: int) -> dict[str, A
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw(rows, dimension, 0, folder)
-        results = interleaved(("ours", "theirs"), folder, threads, 0, rounds)
+        results = interleaved(("ours", "peer"), folder, threads, 0, rounds)
         # One candidate at the bound, taken by one side only, is a difference that rounding explains.
         assert different_negatives(folder) <= rows * 1e-4
     seconds = {name: statistics.median(each["seconds"] for each in results[name]) for name in results}
     peak = {name: statistics.median(each["bytes"] for each in results[name]) for name in results}
     ratio = statistics.median(
-        their["seconds"] / our["seconds"] for our, their in zip(results["ours"], results["theirs"], strict=True)
+        their["seconds"] / our["seconds"] for our, their in zip(results["ours"], results["peer"], strict=True)
     )
     return {
         "name": "mining",
         "unit": "pairs/s",
         "ours": round(rows / seconds["ours"], 1),
-        "peer": round(rows / seconds["theirs"], 1),
+        "peer": round(rows / seconds["peer"], 1),
         "peer_name": f"sentence-transformers with faiss, {rows:,} pairs of dimension {dimension}",
         "ratio": round(ratio, 3),
         "rounds": rounds,
-        "memory_ratio": round(peak["ours"] / peak["theirs"], 3),
+        "memory_ratio": round(peak["ours"] / peak["peer"], 3),
         "backend": results["ours"][0]["backend"],
     }
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.mining import Lookup
-from mining.choose import Candidates, Choice, Reason, Rules, choose, in_own_list, pool_positives
+from mining.choose import Candidates, Choice, Reason, Rules, choose, in_row_list, pool_positives
 from mining.fast_scores import exact_products
 from mining.search import search
 from mining.vectors import Vectors, normalise
@@ -102,13 +102,13 @@ def candidates_of(world: World, k: int) -> tuple[Candidates, int, npt.NDArray[np
     """The ranked candidates of all captions, the most positives of one, and the pictures that they are."""
     rows = np.arange(len(world.captions))
     products = exact_products(world.captions, world.pictures).astype(np.float32)
-    reference, most = pool_positives(world.caption_ids, products[rows, rows])
+    reference, max_positives = pool_positives(world.caption_ids, products[rows, rows])
     found = search(world.captions, [(world.picture_ids, world.pictures)], k)
     offsets, ids, scores, pictures = found.lists()
     row = np.repeat(rows, np.diff(offsets))
     equal = [np.flatnonzero((world.caption_ids == world.caption_ids[:, [each]]).all(axis=0)) for each in rows]
     list_offsets = np.concatenate([[0], np.cumsum([len(part) for part in equal])])
-    positive = in_own_list(offsets, ids, list_offsets, world.picture_ids[:, np.concatenate(equal)])
+    positive = in_row_list(offsets, ids, list_offsets, world.picture_ids[:, np.concatenate(equal)])
     like_positive = exact_products(world.pictures, world.pictures).astype(np.float32)
     like_query = exact_products(world.captions, world.captions).astype(np.float32)
     masks = {Reason.OWN_POSITIVE: row == pictures, Reason.POSITIVE_OF_EQUAL_QUERY: positive & (row != pictures)}
@@ -122,7 +122,7 @@ def candidates_of(world: World, k: int) -> tuple[Candidates, int, npt.NDArray[np
         positive_similarity=like_positive[row, pictures],
         query_similarity=like_query[row, pictures],
     )
-    return candidates, most, pictures
+    return candidates, max_positives, pictures
 
 
 def quality(world: World, lists: list[list[int]], negatives: int) -> tuple[float, float, float]:
@@ -175,15 +175,15 @@ def oracle_lists(
     return chosen_lists(choice, pictures)
 
 
-def measure(world: World, negatives: int, with_theirs: bool) -> dict[str, tuple[float, float, float]]:
+def measure(world: World, negatives: int, with_peer: bool) -> dict[str, tuple[float, float, float]]:
     """The quality of each rule's negatives, beside that of sentence-transformers where it has the rule."""
-    candidates, most, pictures = candidates_of(world, min(len(world.pictures), 200))
+    candidates, max_positives, pictures = candidates_of(world, min(len(world.pictures), 200))
     found = {}
     for name, rules in RULES.items():
         rules = replace(rules, num_negatives=negatives)
-        lists = chosen_lists(choose(candidates, rules, most), pictures)
+        lists = chosen_lists(choose(candidates, rules, max_positives), pictures)
         found[name] = quality(world, lists, negatives)
-        if with_theirs and not (rules.perc_pos or rules.max_positive_similarity or rules.max_query_similarity):
+        if with_peer and not (rules.perc_pos or rules.max_positive_similarity or rules.max_query_similarity):
             found[f"{name}, sentence-transformers"] = quality(world, their_lists(world, rules), negatives)
     found["oracle"] = quality(world, oracle_lists(world, candidates, pictures, negatives), negatives)
     return found
@@ -195,12 +195,12 @@ def main() -> None:
     parser.add_argument("--negatives", type=int, default=4)
     parser.add_argument("--worlds", type=int, default=5)
     args = parser.parse_args()
-    with_theirs = bool(find_spec("sentence_transformers") and find_spec("datasets"))
-    if with_theirs:
+    with_peer = bool(find_spec("sentence_transformers") and find_spec("datasets"))
+    if with_peer:
         from serving.vllm.torchvision_shim import patch_imports
 
         patch_imports()
-    measured = [measure(draw_world(args.rows, seed), args.negatives, with_theirs) for seed in range(args.worlds)]
+    measured = [measure(draw_world(args.rows, seed), args.negatives, with_peer) for seed in range(args.worlds)]
     print(f"{'':48} {'precision':>15} {'recall of hardest':>18} {'filled':>8}")
     means = {}
     for name in measured[0]:

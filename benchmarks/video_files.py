@@ -62,8 +62,8 @@ def random_shots(seed: int, count: int, frames: tuple[int, int]) -> list[Shot]:
         others = [at for at in range(len(_photographs())) if not shots or at != shots[-1].photograph]
         across, down = rng.uniform(-0.35, 0.35, 2).round(3).tolist()
         moves = ((0.0, 0.0, 0.0), (across, down, 0.0), (0.0, 0.0, 0.12))[number % 3]
-        left, top, share = rng.uniform((0, 0, 0.5), (1, 1, 0.9)).tolist()
-        shots.append(Shot(int(rng.integers(*frames)), int(rng.choice(others)), (left, top), share, moves))
+        to_end, top, share = rng.uniform((0, 0, 0.5), (1, 1, 0.9)).tolist()
+        shots.append(Shot(int(rng.integers(*frames)), int(rng.choice(others)), (to_end, top), share, moves))
     return shots
 
 
@@ -113,9 +113,9 @@ def _frames(shots: Sequence[Shot], transition: Transition, size: tuple[int, int]
         before = shots[at - 1] if at else None
         after = shots[at + 1] if at + 1 < len(shots) else None
         for number in range(shot.frames):
-            picture, left = camera_view(shot, number, size), number - shot.frames  # -1: the last
-            if after and left >= -half:
-                picture = _in_transition(picture, transition, left, camera_view(after, left, size))
+            picture, to_end = camera_view(shot, number, size), number - shot.frames  # -1: the last
+            if after and to_end >= -half:
+                picture = _in_transition(picture, transition, to_end, camera_view(after, to_end, size))
             elif before and number < half:
                 picture = _in_transition(picture, transition, number, camera_view(before, before.frames + number, size))
             yield picture
@@ -155,11 +155,11 @@ def _world(photograph: int, corner: tuple[float, float], share: float, size: tup
     photograph_pixels = _photographs()[photograph]
     width, height = round(size[0] * _WORLD_SCALE), round(size[1] * _WORLD_SCALE)
     wide, high = round(photograph_pixels.shape[1] * share), round(photograph_pixels.shape[0] * share)
-    left, top = (
+    to_end, top = (
         round(room * at)
         for room, at in zip((photograph_pixels.shape[1] - wide, photograph_pixels.shape[0] - high), corner, strict=True)
     )
-    part = photograph_pixels[top : top + high, left : left + wide]
+    part = photograph_pixels[top : top + high, to_end : to_end + wide]
     return cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
 
 
@@ -169,8 +169,8 @@ def _grain(size: tuple[int, int]) -> Iterator[npt.NDArray[np.int16]]:
     width, height = size
     noise = rng.normal(0, _GRAIN_LEVELS, (height + 64, width + 64, 1)).round().astype(np.int16).repeat(3, axis=2)
     while True:
-        top, left = rng.integers(65, size=2)
-        yield noise[top : top + height, left : left + width]
+        top, to_end = rng.integers(65, size=2)
+        yield noise[top : top + height, to_end : to_end + width]
 
 
 @functools.lru_cache(maxsize=1)

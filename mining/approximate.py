@@ -83,10 +83,10 @@ class IvfIndex:
             raise ValueError(f"k and probes must be at least 1, not {k} and {probes}")
         best = Best(len(queries), k)
         self._index.nprobe = min(probes, self.lists)
-        wanted = min(proposals(k), self._window.rows)
-        for first in range(0, len(queries) if wanted else 0, _QUERIES_AT_ONCE):
+        limit = min(proposals(k), self._window.rows)
+        for first in range(0, len(queries) if limit else 0, _QUERIES_AT_ONCE):
             rows = np.arange(first, min(first + _QUERIES_AT_ONCE, len(queries)))
-            self._take(best, rows, queries[rows], wanted)
+            self._take(best, rows, queries[rows], limit)
         counts = np.count_nonzero(best.positions >= 0, axis=1).astype(np.int64)
         return Neighbours(best.ids, best.scores, best.positions, counts, widened=0)
 
@@ -102,13 +102,13 @@ class IvfIndex:
         common = sum(len(_ids_of_row(found, row) & _ids_of_row(exact, row)) for row in range(len(rows)))
         return Recall(common / total if total else 1.0, len(rows))
 
-    def _take(self, best: Best, rows: Places, queries: Vectors, wanted: int) -> None:
+    def _take(self, best: Best, rows: Places, queries: Vectors, limit: int) -> None:
         operand = self._exact.operand(queries)
-        _, places = self._index.search(operand.matrix, wanted)
+        _, places = self._index.search(operand.matrix, limit)
         at = np.maximum(places, 0)  # -1: the lists hold no more
         scores = np.empty(at.shape, np.float32)
         dimension = queries.shape[1]
-        at_once = max(1, self._exact.max_exact // (dimension * wanted))
+        at_once = max(1, self._exact.max_exact // (dimension * limit))
         for first in range(0, len(rows), at_once):
             part = slice(first, first + at_once)
             vectors = self._window.vectors(at[part].reshape(-1)).reshape(*at[part].shape, dimension)

@@ -55,18 +55,18 @@ class CandidateLists:
         """The row of each candidate, int64[m]."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
-    def without(self, left_out: np.ndarray) -> CandidateLists:
+    def without(self, removed: np.ndarray) -> CandidateLists:
         """The lists without some of the candidates (bool[m])."""
-        rows = self.rows()[~left_out]
+        rows = self.rows()[~removed]
         offsets = np.searchsorted(rows, np.arange(len(self.offsets))).astype(np.int64)
         columns = (self.sides, self.scores, self.positive_similarity, self.places, self.scored)
-        return CandidateLists(offsets, *(column[~left_out] for column in columns))
+        return CandidateLists(offsets, *(column[~removed] for column in columns))
 
-    def candidates(self, dataset: Dataset, pairs: np.ndarray, by_positive: bool, given: bool = False) -> Candidates:
+    def candidates(self, dataset: Dataset, pairs: np.ndarray, by_positive: bool, existing: bool = False) -> Candidates:
         """What `choose` needs of them; `pairs` are the rows of the index that the lists belong to.
 
         With `by_positive` they are ranked by their similarity to the positive, against that of the positive itself.
-        Negatives that pairs came with (`given`) may be the query itself: some sets name it on purpose.
+        Negatives that pairs came with (`existing`) may be the query itself: some sets name it on purpose.
         """
         rows = self.rows()
         ids = np.stack([self.sides, self.places]).astype(np.uint64)
@@ -78,7 +78,7 @@ class CandidateLists:
             ids,
             self.positive_similarity if by_positive else self.scores,
             np.ones(len(pairs), np.float32) if by_positive else dataset.reference[pairs],
-            exclusions(dataset, pairs[rows], self.sides, given),
+            exclusions(dataset, pairs[rows], self.sides, existing),
             self.positive_similarity,
         )
 
@@ -99,7 +99,7 @@ def neighbour_lists(lists: pa.ListArray, index: DatasetIndex) -> CandidateLists:
     return found.without(found.sides < 0)
 
 
-def given_lists(sides: pa.Table, index: DatasetIndex, by_positive: bool) -> CandidateLists:
+def existing_lists(sides: pa.Table, index: DatasetIndex, by_positive: bool) -> CandidateLists:
     """The negatives that a shard's pairs came with, from their vectors (a table of `mining.embed`)."""
     lists = one_array(sides.column("negative_ids"))
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -119,7 +119,7 @@ def given_lists(sides: pa.Table, index: DatasetIndex, by_positive: bool) -> Cand
     return CandidateLists(offsets, numbers[order], scores[order], similarity[order], places[order], valid[order])
 
 
-def exclusions(dataset: Dataset, pairs: np.ndarray, sides: np.ndarray, given: bool = False) -> dict[Reason, Mask]:
+def exclusions(dataset: Dataset, pairs: np.ndarray, sides: np.ndarray, existing: bool = False) -> dict[Reason, Mask]:
     """Which candidates are no negatives whatever their score: sides[i] of the pair pairs[i] of the index."""
     index = dataset.index
     total = index.sides.shape[1]
@@ -134,7 +134,7 @@ def exclusions(dataset: Dataset, pairs: np.ndarray, sides: np.ndarray, given: bo
         Reason.RELATED_LABEL: index.labels.related(pairs, sides, dataset.related_labels),
         Reason.EQUAL_TEXT: (texts != 0) & ((texts == index.query_text[pairs]) | (texts == positive_text)),
     }
-    if not given:
+    if not existing:
         masks[Reason.SAME_GROUP] = index.groups.shared(pairs, sides)
         masks[Reason.QUERY_ITEM] = _query_items(index, pairs, sides)
     return masks

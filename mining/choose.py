@@ -156,9 +156,9 @@ class Choice:
         """How many negatives each row lacks, int64[n]."""
         return num_negatives - np.diff(self.offsets)
 
-    def strict_rules(self, least: float = 0.8) -> dict[str, float]:
+    def strict_rules(self, threshold: float = 0.8) -> dict[str, float]:
         """The rules that reject at least such a part of the candidates: something to warn about."""
-        return {rule: rate for rule, rate in self.rates.items() if rate >= least}
+        return {rule: rate for rule, rate in self.rates.items() if rate >= threshold}
 
 
 def choose(candidates: Candidates, rules: Rules, max_positives: int = 1) -> Choice:
@@ -172,8 +172,8 @@ def choose(candidates: Candidates, rules: Rules, max_positives: int = 1) -> Choi
     range_min, range_max = rules.window(max_positives)
     excluded = _any(candidates, EXCLUSIONS, rows)
     # As in a search among what is left when exclusions are taken away, all but a query's positives.
-    looked_at = _rank(~excluded | _any(candidates, _POSITIVES, rows), candidates.offsets, rows)
-    beyond = looked_at >= range_max + max_positives
+    considered_rank = _rank(~excluded | _any(candidates, _POSITIVES, rows), candidates.offsets, rows)
+    beyond = considered_rank >= range_max + max_positives
     rejected = _rejected(candidates, rules, rows)
     considered = ~(excluded | beyond)
     total = max(1, int(np.count_nonzero(considered)))
@@ -203,18 +203,18 @@ def pool_positives(query_ids: Ids, scores: Floats) -> tuple[Floats, int]:
     if not len(scores):
         return scores.astype(np.float32), 0
     query = find_ids(unique_ids([query_ids]), query_ids)
-    least = np.full(int(query.max()) + 1, np.inf, np.float32)
-    np.minimum.at(least, query, scores)
-    return least[query], int(np.bincount(query).max())
+    worst = np.full(int(query.max()) + 1, np.inf, np.float32)
+    np.minimum.at(worst, query, scores)
+    return worst[query], int(np.bincount(query).max())
 
 
-def in_own_list(offsets: Places, ids: Ids, list_offsets: Places, list_ids: Ids) -> Mask:
+def in_row_list(offsets: Places, ids: Ids, list_offsets: Places, list_ids: Ids) -> Mask:
     """Which candidates are in their row's list of ids, bool[m]: a mask for its positives, its query's items, ..."""
     known = unique_ids([list_ids])
-    listed, wanted = find_ids(known, list_ids), find_ids(known, ids)
+    listed, requested = find_ids(known, list_ids), find_ids(known, ids)
     of_list = np.repeat(np.arange(len(list_offsets) - 1), np.diff(list_offsets)) * known.shape[1] + listed
-    of_row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)) * known.shape[1] + wanted
-    return np.isin(of_row, of_list) & (wanted >= 0)
+    of_row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)) * known.shape[1] + requested
+    return np.isin(of_row, of_list) & (requested >= 0)
 
 
 def _check(candidates: Candidates, rows: Places) -> None:

@@ -58,7 +58,7 @@ class DatasetIndex:
 class Relation:
     """Names that pairs have, as numbers: of a pair's own ones and of those of all pairs with the same positive."""
 
-    own: np.ndarray  # int64[n, m], of a pair; -1: none
+    of_pairs: np.ndarray  # int64[n, m], of a pair; -1: none
     of_sides: np.ndarray  # int64, ascending: side * count + name for each pair that has the side
     count: int
     names: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Relation:
     def shared(self, rows: np.ndarray, sides: np.ndarray) -> np.ndarray:
         """Whether a pair with a side has a name that the pair of the row has, bool[k]."""
         found = np.zeros(len(rows), np.bool_)
-        for names in self.own[rows].T:
+        for names in self.of_pairs[rows].T:
             found |= (names >= 0) & is_in(sides * self.count + names, self.of_sides)
         return found
 
@@ -80,7 +80,7 @@ class Relation:
             return found
         both = np.concatenate([pairs, pairs[:, ::-1]]).astype(np.int64)
         both = both[np.argsort(both[:, 0], kind="stable")]
-        for names in self.own[rows].T:
+        for names in self.of_pairs[rows].T:
             start = np.searchsorted(both[:, 0], names, side="left")
             stop = np.searchsorted(both[:, 0], names, side="right")
             for step in range(int((stop - start).max(initial=0))):
@@ -89,11 +89,11 @@ class Relation:
         return found
 
 
-def is_in(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+def is_in(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Whether each number is among ascending ones, bool[k]."""
     if not len(known):
-        return np.zeros(len(wanted), np.bool_)
-    return np.asarray(known[np.searchsorted(known, wanted).clip(max=len(known) - 1)] == wanted)
+        return np.zeros(len(numbers), np.bool_)
+    return np.asarray(known[np.searchsorted(known, numbers).clip(max=len(known) - 1)] == numbers)
 
 
 def build_index(tables: Iterable[pa.Table]) -> DatasetIndex:
@@ -155,8 +155,8 @@ def _relation(columns: list[pa.Array], positive: np.ndarray) -> Relation:
     names = pc.unique(pa.chunked_array([pa.array([], pa.string()), *(f.cast(pa.string()) for f in filled)]))
     known = [name for name in names.to_pylist() if name]
     table = pa.array(known, pa.string())
-    own = [pc.fill_null(pc.index_in(column, table), -1).to_numpy(zero_copy_only=False) for column in filled]
-    numbers = np.stack(own, axis=1).astype(np.int64) if own else np.zeros((len(positive), 0), np.int64)
+    of_pairs = [pc.fill_null(pc.index_in(column, table), -1).to_numpy(zero_copy_only=False) for column in filled]
+    numbers = np.stack(of_pairs, axis=1).astype(np.int64) if of_pairs else np.zeros((len(positive), 0), np.int64)
     count = max(1, len(known))
     row, at = np.nonzero(numbers >= 0)
     return Relation(numbers, np.unique(positive[row] * count + numbers[row, at]), count, tuple(known))

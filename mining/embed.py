@@ -165,10 +165,10 @@ def _different_sides(pairs: pa.Table, instructions: bool) -> _Sides:
     lists = one_array(pairs.column("negatives"))
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     # A negative is a candidate for the positive's place, so it takes the positive's instruction.
-    given = lists.flatten()
+    existing = lists.flatten()
     instruction = one_array(pairs.column("positive")).field("instruction").to_pylist() if instructions else []
     repeated = [instruction[row] for row in np.repeat(np.arange(len(counts)), counts)] if instructions else None
-    negatives = _places(given, instructions, known, repeated)
+    negatives = _places(existing, instructions, known, repeated)
     different = list(known)
     texts, items = pa.array([side[1] for side in different], pa.string()), [list(side[0]) for side in different]
     ids = side_ids(pa.StructArray.from_arrays([texts, pa.array(items, pa.list_(ITEM_ID))], ["text", "items"]))
@@ -176,12 +176,12 @@ def _different_sides(pairs: pa.Table, instructions: bool) -> _Sides:
 
 
 def _places(
-    sides: pa.StructArray, instructions: bool, known: dict[Side, int], given: Sequence[str] | None = None
+    sides: pa.StructArray, instructions: bool, known: dict[Side, int], existing: Sequence[str] | None = None
 ) -> np.ndarray:
     items, texts = sides.field("items").to_pylist(), sides.field("text").to_pylist()
     prompts: Sequence[str] = [""] * len(texts)
-    if given is not None:
-        prompts = given
+    if existing is not None:
+        prompts = existing
     elif instructions:
         prompts = sides.field("instruction").to_pylist()
     found = (

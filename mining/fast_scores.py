@@ -67,7 +67,7 @@ class FastScores(Protocol):
     def drop(self, scores: Any, rows: Places, columns: Places) -> None:
         """Give pairs the score -inf, in place."""
 
-    def at_least(self, scores: Any, threshold: Floats, limit: int | None) -> tuple[Places, Places, Floats] | None:
+    def reaching(self, scores: Any, threshold: Floats, limit: int | None) -> tuple[Places, Places, Floats] | None:
         """Rows (ascending), columns and values of the scores at or above their row's; None if more than `limit` are."""
 
     def counts(self, scores: Any, threshold: Floats) -> Places:
@@ -151,7 +151,7 @@ class NumpyScores:
     def drop(self, scores: npt.NDArray[Any], rows: Places, columns: Places) -> None:
         scores[rows, columns] = -np.inf
 
-    def at_least(
+    def reaching(
         self, scores: npt.NDArray[Any], threshold: Floats, limit: int | None
     ) -> tuple[Places, Places, Floats] | None:
         reached = self._reached(scores, threshold)
@@ -270,7 +270,7 @@ class GpuScores:
     def drop(self, scores: Any, rows: Places, columns: Places) -> None:
         scores[torch_tensor(rows, self._device), torch_tensor(columns, self._device)] = -float("inf")
 
-    def at_least(self, scores: Any, threshold: Floats, limit: int | None) -> tuple[Places, Places, Floats] | None:
+    def reaching(self, scores: Any, threshold: Floats, limit: int | None) -> tuple[Places, Places, Floats] | None:
         reached = self._reached(scores, threshold)
         if limit is not None and int(reached.count_nonzero()) > limit:
             return None

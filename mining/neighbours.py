@@ -219,8 +219,8 @@ def _table(
         [packed_ids(ids), packed_ids(pair_ids[:, positions]), of_query, of_positive], fields=list(NEIGHBOUR)
     )
     lists = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), entries)
-    own = (found.ids == positive_ids[:, :, None]).all(axis=0) & full
-    rank = np.where(own.any(axis=1), own.argmax(axis=1), -1).astype(np.int32)
+    self_match = (found.ids == positive_ids[:, :, None]).all(axis=0) & full
+    rank = np.where(self_match.any(axis=1), self_match.argmax(axis=1), -1).astype(np.int32)
     return pa.table({NEIGHBOURS: lists, "positive_score": positive_score, "positive_rank": rank}, NEIGHBOURS_SCHEMA)
 
 

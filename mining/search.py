@@ -144,7 +144,7 @@ class TopK:
     def _propose(self, block: _Block) -> None:
         """Keep the candidates of a block of scores."""
         rows = np.arange(block.first, block.stop)
-        found = self._fast.at_least(block.scores, self._threshold(rows), len(rows) * self._proposals)
+        found = self._fast.reaching(block.scores, self._threshold(rows), len(rows) * self._proposals)
         if found is None:
             distinct = self._window.distinct_from(block.start)
             if (len(block.vectors) if distinct is None else len(distinct)) >= self._k:
@@ -152,7 +152,7 @@ class TopK:
             crowded = self._fast.counts(block.scores, self._threshold(rows)) > self._width - self._proposals
             self._score_all(rows[crowded], block)
             threshold = np.where(crowded, np.float32(np.inf), self._threshold(rows))
-            found = self._fast.at_least(block.scores, threshold, None)
+            found = self._fast.reaching(block.scores, threshold, None)
             assert found is not None
         row, column, score = found
         row = row + block.first

@@ -61,8 +61,8 @@ class Window:
         self._ids: list[Ids] = []
         self._positions: list[Places] = []
         self._repeats: list[npt.NDArray[np.bool_]] = []
-        self._seen = np.zeros(0, np.uint64)  # hashes of ids, ascending, and the rows that they were first in
-        self._seen_rows = np.zeros(0, np.int64)
+        self._known = np.zeros(0, np.uint64)  # hashes of ids, ascending, and the rows that they were first in
+        self._known_rows = np.zeros(0, np.int64)
         self._joined: tuple[Ids, Places] | None = None
         self._has_repeats = False
 
@@ -121,9 +121,9 @@ class Window:
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
         found = np.empty((len(rows), self._vectors[0].shape[1]), np.float16)
-        ends = np.searchsorted(ascending, [*self._starts, self.rows])
-        for at in np.flatnonzero(np.diff(ends)):
-            part = slice(ends[at], ends[at + 1])
+        bounds = np.searchsorted(ascending, [*self._starts, self.rows])
+        for at in np.flatnonzero(np.diff(bounds)):
+            part = slice(bounds[at], bounds[at + 1])
             found[order[part]] = self._vectors[at][ascending[part] - self._starts[at]]
         return found
 
@@ -136,9 +136,9 @@ class Window:
         new[1:] = hashes[1:] != hashes[:-1]
         before, within = np.full(len(hashes), -1, np.int64), np.empty(len(hashes), np.int64)
         within[order] = order[np.flatnonzero(new)[np.cumsum(new) - 1]]
-        if len(self._seen):
-            at = np.minimum(np.searchsorted(self._seen, hashes), len(self._seen) - 1)
-            before[order] = np.where(self._seen[at] == hashes, self._seen_rows[at], -1)
+        if len(self._known):
+            at = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
+            before[order] = np.where(self._known[at] == hashes, self._known_rows[at], -1)
         return before, within
 
     def _equal(self, ids: Ids, vectors: Vectors, rows: Places, before: Places, within: Places) -> npt.NDArray[np.bool_]:
@@ -152,9 +152,9 @@ class Window:
         return same & (first_vectors.view(np.uint16) == vectors[rows].view(np.uint16)).all(axis=1)
 
     def _remember(self, hashes: Numbers, rows: Places) -> None:
-        at = np.searchsorted(self._seen, hashes)
-        self._seen = np.insert(self._seen, at, hashes)
-        self._seen_rows = np.insert(self._seen_rows, at, rows)
+        at = np.searchsorted(self._known, hashes)
+        self._known = np.insert(self._known, at, hashes)
+        self._known_rows = np.insert(self._known_rows, at, rows)
 
 
 class Best:

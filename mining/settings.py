@@ -67,7 +67,7 @@ class DatasetMining(MiningRules):
     search_by: Literal["query", "positive"] = Field(
         "query", description="what a negative is near to; `positive` where an encoder cannot compare queries with them"
     )
-    check_given: bool = Field(True, description="negatives that pairs came with pass the same rules, or are dropped")
+    check_existing: bool = Field(True, description="negatives that pairs came with pass the same rules, or are dropped")
 
 
 class HardNegativeSettings(MiningRules):

@@ -71,12 +71,12 @@ class SideImages:
         rows = locations.find(split_ids(pa.array(side, ITEM_ID)))
         if (rows < 0).any():
             return MISSING_ITEM
-        shown = [row for row in rows.tolist() if locations.exts[locations.ext[row]] not in _NO_IMAGES]
-        if not shown:
+        still = [row for row in rows.tolist() if locations.exts[locations.ext[row]] not in _NO_IMAGES]
+        if not still:
             return NO_IMAGE
         ranges = [
             (locations.media_names[locations.media[row]], int(locations.offset[row]), int(locations.size[row]))
-            for row in shown
+            for row in still
         ]
         try:
             return tuple(

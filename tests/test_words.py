@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("serving", "filters", "recaption", "video")
+ROOMS = ("serving", "filters", "recaption", "video", "mining", "demo", "benchmarks")
 
 # Parts of identifiers that a reader would have to guess, and what to call the thing instead.
 INSTEAD = {
@@ -68,7 +68,13 @@ INSTEAD = {
 # A side of an image, a slice or a join, where its counterpart is defined beside it; else: remaining.
 SIDES = {"left": {"right", "top", "bottom"}}
 # The field's own terms with such a part.
-TERMS = (["whole", "video"],)
+TERMS = (
+    ["whole", "video"],
+    ["own", "positive"],
+    ["judged", "positive"],
+    ["connection", "made"],
+    ["worker", "lost"],
+)
 
 Definition = tuple[str, int, frozenset[str]]  # identifier, line, all identifiers that the same scope defines
 

@@ -13,7 +13,7 @@ from demo.images.drawing import Pixels
 BLOCKS = 20  # 16 of the number, 4 of its check
 DARK, LIGHT = 40, 215
 LARGEST = 0xFFFF
-_LEAST_STEP = (LIGHT - DARK) / 6  # between the halves of a block, however blurred
+_MIN_STEP = (LIGHT - DARK) / 6  # between the halves of a block, however blurred
 _EVENNESS = 0.4  # the weakest of these steps over the strongest
 
 
@@ -45,7 +45,7 @@ def number_on(pixels: Pixels) -> int:
     value = sum(1 << at for at in np.flatnonzero(steps > 0).tolist())
     gray = value & LARGEST
     weakest, strongest = np.abs(steps).min(), np.abs(steps).max()
-    if value >> 16 != _check(gray) or weakest <= max(_LEAST_STEP, _EVENNESS * strongest):
+    if value >> 16 != _check(gray) or weakest <= max(_MIN_STEP, _EVENNESS * strongest):
         raise ValueError("no frame number can be read")
     number = 0
     while gray:

@@ -23,7 +23,7 @@ from corpus.pool import Pool, PoolRead
 from corpus.schema import PAIR_RANK, PAIR_SCHEMA, Origin
 from corpus.stage import Gives, MapStage, Shard, SourceInfo, SourcePlug
 from corpus.text.keys import one_array
-from mining.candidates import CandidateLists, Dataset, given_lists, neighbour_lists
+from mining.candidates import CandidateLists, Dataset, existing_lists, neighbour_lists
 from mining.choose import Choice, Rules, choose
 from mining.dataset_index import CLUSTER_COLUMNS, PAIR_COLUMNS, build_index
 from mining.embed import EMBED, PAIRS
@@ -106,10 +106,10 @@ class _Chooser:
         dataset = self._dataset(shard.pools)
         pairs = dataset.index.rows_of(split_ids(one_array(shard[PAIRS].column("pair_id"))))
         counts: Counter[str] = Counter()
-        given, given_sides = self._given(shard, dataset, pairs, counts)
+        existing, given_sides = self._given(shard, dataset, pairs, counts)
         mined = self._mined(shard, dataset, pairs, given_sides, counts)
         size = self._mining.num_negatives
-        lists = [[*own, *found[: max(0, size - len(own))]] for own, found in zip(given, mined, strict=True)]
+        lists = [[*own, *found[: max(0, size - len(own))]] for own, found in zip(existing, mined, strict=True)]
         counts["mined"] += sum(map(len, lists)) - counts["given"]
         counts["missing"] += sum(max(0, size - len(each)) for each in lists)
         shard.metrics[NEGATIVES] = dict(sorted(counts.items()))
@@ -136,11 +136,13 @@ class _Chooser:
         """The negatives that each pair came with and that pass, in their order, and row * sides + side of each."""
         entries = shard[PAIRS].column(NEGATIVES).to_pylist()
         by_positive = self._mining.search_by == "positive"
-        lists = given_lists(shard[EMBED], dataset.index, by_positive)
+        lists = existing_lists(shard[EMBED], dataset.index, by_positive)
         chosen = np.arange(len(lists.sides))
-        if self._mining.check_given:
+        if self._mining.check_existing:
             rules = replace(self._rules, num_negatives=_MAX_GIVEN, range_min=0, range_max=None, min_score=None)
-            choice = choose(lists.candidates(dataset, pairs, by_positive, given=True), replace(rules, sampling="top"))
+            choice = choose(
+                lists.candidates(dataset, pairs, by_positive, existing=True), replace(rules, sampling="top")
+            )
             _count(counts, choice, "given/")
             chosen = choice.chosen
         row = lists.rows()[chosen]
@@ -157,12 +159,12 @@ class _Chooser:
         return kept, np.unique(lists.rows()[known] * total + lists.sides[known])
 
     def _mined(
-        self, shard: Shard, dataset: Dataset, pairs: np.ndarray, given: np.ndarray, counts: Counter[str]
+        self, shard: Shard, dataset: Dataset, pairs: np.ndarray, existing: np.ndarray, counts: Counter[str]
     ) -> list[list[_Entry]]:
         """What was mined for each pair, the best first: as many as the settings say, whatever it came with."""
         index, by_positive = dataset.index, self._mining.search_by == "positive"
         lists = neighbour_lists(one_array(shard[NEIGHBOURS].column(NEIGHBOURS)), index)
-        already = np.isin(lists.rows() * max(1, index.sides.shape[1]) + lists.sides, given)
+        already = np.isin(lists.rows() * max(1, index.sides.shape[1]) + lists.sides, existing)
         counts["already_given"] += int(already.sum())
         lists = lists.without(already)
         choice = choose(lists.candidates(dataset, pairs, by_positive), self._rules, dataset.max_positives)

@@ -32,7 +32,7 @@ def assert_bounds_hold(fast: FastScores) -> None:
             left, right = fast.operand(queries), fast.operand(pool)
             block = fast.scores(left, 1, len(queries), right)
             lowest = np.full(len(queries) - 1, np.finfo(np.float32).min, np.float32)
-            found = fast.at_least(block, lowest, None)
+            found = fast.reaching(block, lowest, None)
             assert found is not None
             values = found[2].reshape(len(queries) - 1, -1).astype(np.float64)
             exact = exact_products(queries, pool)[1:].astype(np.float32)
@@ -48,7 +48,7 @@ def assert_blocks_are_told_right(fast: FastScores) -> None:
     queries, pool = normalise(random.standard_normal((6, 32))), normalise(random.standard_normal((40, 32)))
     block = fast.scores(fast.operand(queries), 0, 6, fast.operand(pool))
     lowest = np.full(6, np.finfo(np.float32).min, np.float32)
-    found = fast.at_least(block, lowest, None)
+    found = fast.reaching(block, lowest, None)
     assert found is not None and [len(part) for part in found] == [240] * 3
     values = found[2].reshape(6, 40)
     assert np.array_equal(found[0], np.repeat(np.arange(6), 40)) and np.array_equal(found[1], np.tile(np.arange(40), 6))
@@ -59,8 +59,8 @@ def assert_blocks_are_told_right(fast: FastScores) -> None:
     for threshold in (np.sort(values, axis=1)[:, -9], -np.abs(values[:, 0]), np.full(6, np.inf, np.float32)):
         reached = values >= threshold[:, None]
         assert np.array_equal(fast.counts(block, threshold), reached.sum(axis=1))
-        assert fast.at_least(block, threshold, int(reached.sum()) - 1) is None
-        found = fast.at_least(block, threshold, int(reached.sum()))
+        assert fast.reaching(block, threshold, int(reached.sum()) - 1) is None
+        found = fast.reaching(block, threshold, int(reached.sum()))
         assert found is not None
         assert np.array_equal(np.stack(found[:2]), np.stack(np.nonzero(reached)))
         assert np.array_equal(found[2], values[reached])

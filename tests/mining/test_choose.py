@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.choose import MASKS, Candidates, Choice, Reason, Rules, choose, in_own_list, pool_positives
+from mining.choose import MASKS, Candidates, Choice, Reason, Rules, choose, in_row_list, pool_positives
 from tests.helpers.vector_worlds import ids_of
 
 NO_BOUNDS = Rules(perc_pos=None, max_positive_similarity=None)
@@ -231,7 +231,7 @@ def test_candidates_are_found_in_the_list_of_their_own_row(rows: list[tuple[list
         return offsets, ids[:, np.array([number for entry in entries for number in entry], np.int64)]
 
     expected = [number in own for entry, own in zip(wanted, listed, strict=True) for number in entry]
-    assert in_own_list(*lists(wanted), *lists(listed)).tolist() == expected
+    assert in_row_list(*lists(wanted), *lists(listed)).tolist() == expected
 
 
 def test_what_cannot_be_chosen_from_is_refused() -> None:

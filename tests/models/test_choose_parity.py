@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mining.choose import Candidates, Reason, Rules, choose, in_own_list, pool_positives
+from mining.choose import Candidates, Reason, Rules, choose, in_row_list, pool_positives
 from mining.fast_scores import exact_products
 from mining.search import search
 from serving.vllm.torchvision_shim import patch_imports
@@ -104,7 +104,7 @@ def ours(world: World, rules: Rules) -> Mined:
     offsets, ids, found_scores, positions = neighbours.lists()
     pooled = [document[query == each] for each in query]
     list_offsets = np.concatenate([[0], np.cumsum([len(part) for part in pooled])])
-    positive = in_own_list(offsets, ids, list_offsets, document_ids[:, np.concatenate(pooled)])
+    positive = in_row_list(offsets, ids, list_offsets, document_ids[:, np.concatenate(pooled)])
     own = positions == np.repeat(document, np.diff(offsets))
     candidates = Candidates(
         pair_ids=ids_of(random, len(query)),

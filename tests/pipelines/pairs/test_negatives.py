@@ -122,7 +122,7 @@ def test_given_negatives_get_scores_and_false_ones_are_dropped(tmp_path: Path) -
     assert [n["origin"] for n in found] == ["given", "given", "mined", "mined"]
     assert found[1]["positive_similarity"] > found[0]["positive_similarity"] > 0
     assert near[3] not in [n["items"][0] for n in found[2:]], "none twice"
-    unchecked = mined(world, rows, num_negatives=4, check_given=False, **ANY)[0]["negatives"]
+    unchecked = mined(world, rows, num_negatives=4, check_existing=False, **ANY)[0]["negatives"]
     assert [n["items"][0] for n in unchecked[:3]] == [far[0], near[1], near[3]]
     strict = mined(world, rows, num_negatives=4, max_positive_similarity=0.0, perc_pos=None)[0]["negatives"]
     assert strict == [], "all look like the positive"

@@ -88,7 +88,7 @@ def ours_mined(query: Vectors, positive: Vectors, threads: int) -> tuple[np.ndar
     negatives = np.full((len(query), BOUNDS.num_negatives), -1, np.int64)
     scores = np.full(negatives.shape, -np.inf, np.float32)
 
-    def mine_part(part: slice) -> None:
+    def part_mined(part: slice) -> None:
         offsets, ids, products, places = searched(query[part], positive, BOUNDS.depth(1)).lists()
         row = np.repeat(np.arange(part.start, part.stop), np.diff(offsets))
         reference = row_products(query[part], positive[part])
@@ -98,7 +98,7 @@ def ours_mined(query: Vectors, positive: Vectors, threads: int) -> tuple[np.ndar
         negatives[row[choice.chosen], slot] = places[choice.chosen]
         scores[row[choice.chosen], slot] = products[choice.chosen]
 
-    in_threads(mine_part, len(query), threads)
+    in_threads(part_mined, len(query), threads)
     return negatives, scores
 
 

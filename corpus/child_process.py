@@ -19,7 +19,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-PARENT_GONE = 71  # exit code: EX_OSERR of sysexits.h
+PARENT_DIED = 71  # exit code: EX_OSERR of sysexits.h
 _REAPER_POLL_S = 1.0
 
 
@@ -36,13 +36,13 @@ def exit_with_parent(pipe: Connection | int, cleanup: Callable[[], None] | None 
         if cleanup is not None:
             cleanup()
         if os.getpgrp() == os.getpid():
-            kill_own_group()
-        os._exit(PARENT_GONE)
+            kill_this_group()
+        os._exit(PARENT_DIED)
 
     threading.Thread(target=wait, name="parent watch", daemon=True).start()
 
 
-def kill_own_group() -> NoReturn:
+def kill_this_group() -> NoReturn:
     """Ends this process and all that it has started, save those that left its group."""
     os.killpg(os.getpgrp(), signal.SIGKILL)
     raise SystemExit  # not reached

@@ -23,7 +23,7 @@ from corpus.hashing import GOLDEN
 HASH_BITS = 64
 MAX_RADIUS_BITS = 8
 
-Span = tuple[int, int]  # first bit, counted from the highest, and width
+BitRange = tuple[int, int]  # first bit, counted from the highest, and width
 Pairs = tuple[np.ndarray, np.ndarray]  # two int64[m]: pair i is (first[i], second[i])
 
 _MAX_BAND_BITS = 32  # enough to tell billions of hashes apart, and leaves room for the band's number in a key
@@ -35,7 +35,7 @@ _SAMPLED_ROWS = 4096
 _BATCH_PAIRS = 1 << 16
 
 
-def band_spans(radius: int) -> list[Span]:
+def band_ranges(radius: int) -> list[BitRange]:
     """The r + 1 disjoint bands of a hash."""
     cuts = [HASH_BITS * band // (radius + 1) for band in range(radius + 2)]
     return [(start, min(stop - start, _MAX_BAND_BITS)) for start, stop in pairwise(cuts)]
@@ -48,7 +48,7 @@ def lsh_band_keys(hashes: np.ndarray, radius: int) -> np.ndarray:
     others are scrambled, so that keys modulo a number of partitions are spread evenly even where a hash's bits aren't.
     """
     keys = np.empty((len(hashes), radius + 1), dtype=np.uint64)
-    for band, (start, width) in enumerate(band_spans(radius)):
+    for band, (start, width) in enumerate(band_ranges(radius)):
         scrambled = _prefix(_rotate(hashes, start, HASH_BITS), width) * GOLDEN
         scrambled ^= scrambled >> np.uint64(32)
         keys[:, band] = tag_keys(scrambled, band)
@@ -77,8 +77,8 @@ def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None
     """
     if len(hashes) < 2:
         return
-    spans = band_spans(radius)
-    start, width = (0, 0) if band is None else spans[band]
+    bit_ranges = band_ranges(radius)
+    start, width = (0, 0) if band is None else bit_ranges[band]
     words = _rotate(hashes, start, HASH_BITS)
     order = np.argsort(words)
     words = words[order]
@@ -88,7 +88,7 @@ def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None
         yield order[chained - 1], order[chained]
     words, order = words[~repeats], order[~repeats]
     starts, sizes = _buckets(words, width)
-    earlier = [_mask(span, HASH_BITS) for span in spans[: band or 0]]
+    earlier = [_mask(bit_range, HASH_BITS) for bit_range in bit_ranges[: band or 0]]
     for a, b in _batched(_within(words, starts, sizes, width, radius)):
         yield _differing_in(earlier, hashes, order[a], order[b])
 
@@ -106,10 +106,10 @@ def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int
     free = HASH_BITS - shared
     parents = _prefix(words[starts], shared)
     rows = ranges(starts, sizes)
-    spans = _balanced_bands(words[rows], free, radius)
+    bit_ranges = _balanced_bands(words[rows], free, radius)
     work = np.zeros(len(starts))
     layouts = []
-    for start, width in spans:
+    for start, width in bit_ranges:
         # The shared bits stay on top, so sorting and grouping by prefix never mixes two parents.
         band_words = _rotate(words[rows], start, free)
         order = np.argsort(band_words)
@@ -122,14 +122,14 @@ def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int
     yield from _compare(words, starts[~pays], sizes[~pays], radius)
     for band, (band_words, order, band_starts, band_sizes, parent) in enumerate(layouts):
         chosen = pays[parent]
-        earlier = [_mask(span, free) for span in spans[:band]]
-        shared_now = shared + spans[band][1]
+        earlier = [_mask(bit_range, free) for bit_range in bit_ranges[:band]]
+        shared_now = shared + bit_ranges[band][1]
         inside = _within(band_words, band_starts[chosen], band_sizes[chosen], shared_now, radius)
         for a, b in _batched(inside):
             yield _differing_in(earlier, words, order[a], order[b])
 
 
-def _balanced_bands(words: np.ndarray, free: int, radius: int) -> list[Span]:
+def _balanced_bands(words: np.ndarray, free: int, radius: int) -> list[BitRange]:
     """r + 1 bands of the lowest `free` bits, cut so that each tells the words apart about as well as the others.
 
     Words that crowd together are alike in most bits: a band of such bits alone would hold them all.
@@ -223,8 +223,8 @@ def _differing_in(masks: list[np.uint64], hashes: np.ndarray, a: np.ndarray, b: 
     return a[differs], b[differs]
 
 
-def _mask(span: tuple[int, int], bits: int) -> np.uint64:
-    start, width = span
+def _mask(bit_range: tuple[int, int], bits: int) -> np.uint64:
+    start, width = bit_range
     return np.uint64(((1 << width) - 1) << (bits - start - width))
 
 

@@ -75,8 +75,8 @@ def hash_lists(hashes: Hashes, lengths: npt.NDArray[np.int64]) -> Hashes:
     places = places_in_runs(lengths).astype(np.uint64)
     placed = mix64(hashes ^ mix64(GOLDEN * (places + _U(1))))
     sums = np.append(_U(0), np.cumsum(placed, dtype=np.uint64))  # whose overflow cancels out
-    ends = np.cumsum(lengths)
-    return mix64(sums[ends] - sums[ends - lengths] + lengths.astype(np.uint64))
+    stops = np.cumsum(lengths)
+    return mix64(sums[stops] - sums[stops - lengths] + lengths.astype(np.uint64))
 
 
 def mix64(numbers: Hashes) -> Hashes:

@@ -48,15 +48,15 @@ def hash_ids(ids: np.ndarray, seed: int = 0) -> Hashes:
     return hash_words(ids.byteswap(), seed)
 
 
-def find_ids(ids: np.ndarray, sought: np.ndarray) -> np.ndarray:
+def find_ids(ids: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """Returns the positions of ids (uint64[2, k]) among ascending ids (uint64[2, n]), int64[k]; -1 for absent ones."""
-    at = np.searchsorted(ids[0], sought[0]).astype(np.int64)
+    at = np.searchsorted(ids[0], queries[0]).astype(np.int64)
     if not ids.shape[1]:
         return np.full(len(at), -1, np.int64)
     while True:  # ids that share their first half, hardly ever more than one, are walked along
         here = np.minimum(at, ids.shape[1] - 1)
-        same_half = (at == here) & (ids[0][here] == sought[0])
-        behind = same_half & (ids[1][here] < sought[1])
+        same_half = (at == here) & (ids[0][here] == queries[0])
+        behind = same_half & (ids[1][here] < queries[1])
         if not behind.any():
-            return np.where(same_half & (ids[1][here] == sought[1]), here, -1)
+            return np.where(same_half & (ids[1][here] == queries[1]), here, -1)
         at += behind

@@ -24,7 +24,7 @@ _CHECKSUM_BYTES = 8  # counted as spaces while the sum is taken
 # Type (a regular file), link name, magic and version, owner's names, device numbers, prefix and padding.
 _REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\x00" + bytes(167)
 _REST_SUM = sum(_REST)
-MOST_BYTES = (1 << 33) - 1  # of a member: a USTAR header has no room for a larger size
+MAX_BYTES = (1 << 33) - 1  # of a member: a USTAR header has no room for a larger size
 _COPIED_BYTES = 1 << 20
 READ_AHEAD_BYTES = 16 << 20  # of items that are read together from an object store
 READ_AHEAD_ITEMS = 256
@@ -37,7 +37,7 @@ def tar_header(name: str, size: int) -> bytes:
     Raises ValueError for a name that is empty or over 100 bytes, or a size of 8 GiB and more: USTAR can't hold these.
     """
     encoded = name.encode()
-    if not 0 < len(encoded) <= 100 or not 0 <= size <= MOST_BYTES:
+    if not 0 < len(encoded) <= 100 or not 0 <= size <= MAX_BYTES:
         raise ValueError(f"{name[:120]!r}, {size} bytes: does not fit a USTAR header")
     before = encoded.ljust(100, b"\0") + _MODE_AND_OWNER + b"%011o\0" % size + _TIME
     checksum = sum(before) + _CHECKSUM_BYTES * ord(" ") + _REST_SUM
@@ -66,13 +66,13 @@ class TarWriter:
     def add_file(self, name: str, file: IO[bytes], size: int) -> int:
         """`add` for the next `size` bytes of a file, of which a MiB is held at a time. EOFError if it has fewer."""
         self._file.write(tar_header(name, size))
-        left = size
-        while left:
-            block = file.read(min(left, _COPIED_BYTES))
+        remaining = size
+        while remaining:
+            block = file.read(min(remaining, _COPIED_BYTES))
             if not block:
-                raise EOFError(f"{name}: {left} of {size} bytes are missing")
+                raise EOFError(f"{name}: {remaining} of {size} bytes are missing")
             self._file.write(block)
-            left -= len(block)
+            remaining -= len(block)
         self._file.write(bytes(-size % BLOCK))
         offset = self.position + BLOCK
         self.position = offset + size + -size % BLOCK
@@ -108,8 +108,8 @@ class MediaWriter:
 
         Raises ValueError, with nothing written, for more than MOST_BYTES.
         """
-        if size > MOST_BYTES:
-            raise ValueError(f"{item.hex()}.{ext}: {size} bytes, a tar takes {MOST_BYTES}")
+        if size > MAX_BYTES:
+            raise ValueError(f"{item.hex()}.{ext}: {size} bytes, a tar takes {MAX_BYTES}")
         return self._once(item, size, lambda tar: tar.add_file(f"{item.hex()}.{ext}", file, size))
 
     def commit(self) -> None:
@@ -177,10 +177,10 @@ def read_parts(store: Store, parts: pa.ChunkedArray, exts: Collection[str]) -> I
     """
     for start in range(0, len(parts), _READ_AHEAD_ROWS):
         lists = parts.slice(start, _READ_AHEAD_ROWS).to_pylist()
-        wanted = [[part for part in row or () if part["ext"] in exts] for row in lists]
-        ranges = [(part["media"], part["offset"], part["size"]) for row in wanted for part in row]
+        selected = [[part for part in row or () if part["ext"] in exts] for row in lists]
+        ranges = [(part["media"], part["offset"], part["size"]) for row in selected for part in row]
         contents = iter(store.read_ranges(ranges))
-        for place, row in enumerate(wanted):
+        for place, row in enumerate(selected):
             yield start + place, [next(contents) for _ in row]
 
 

@@ -16,17 +16,17 @@ from corpus.urls import without_credentials
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a pair: JSON and YAML can spell it, UTF-8 cannot
 
 
-def printable(text: str, most: int = 200, *, lines: bool = False) -> str:
+def printable(text: str, max_characters: int = 200, *, lines: bool = False) -> str:
     """The text with every character escaped that prints as nothing, or acts on what prints it: `\\x1b`, `\\u202e`.
 
     Escaped are controls, format characters (of direction, of no width), halves of surrogate pairs, separators other
     than the space and what Unicode has not assigned. `lines`: a newline stays one. At most `most` characters long; what
     is cut ends in "…". The credentials of URLs are left out.
     """
-    shown = without_credentials(text)[: most + 1]
-    if not shown.isprintable():
-        shown = "".join(c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in shown)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    escaped = without_credentials(text)[: max_characters + 1]
+    if not escaped.isprintable():
+        escaped = "".join(c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in escaped)
+    return escaped if len(escaped) <= max_characters else f"{escaped[: max_characters - 1]}…"
 
 
 def _escaped(character: str) -> str:

@@ -33,7 +33,7 @@ from corpus.storage import drop_pending
 _STUCK = 70  # exit code: EX_SOFTWARE of sysexits.h
 _FEW_ARENAS = {"MALLOC_ARENA_MAX": "1"}  # glibc reserves 128 MB of address space for each thread that allocates
 
-_parent_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
+_parent_pipes: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
 class ParentPipe:
@@ -41,7 +41,7 @@ class ParentPipe:
 
     def __init__(self) -> None:
         self.child_end, self._parent_end = multiprocessing.Pipe(duplex=False)
-        _parent_ends.add(self._parent_end)
+        _parent_pipes.add(self._parent_end)
 
     def close(self) -> None:
         """Ends the child, if there is one. Safe to call twice."""
@@ -49,13 +49,13 @@ class ParentPipe:
         self._parent_end.close()
 
 
-def _close_parent_ends() -> None:
+def _close_parent_pipes() -> None:
     """Closes what a forked copy of this process would hold open longer than this process lives."""
-    for end in list(_parent_ends):
+    for end in list(_parent_pipes):
         end.close()
 
 
-os.register_at_fork(after_in_child=_close_parent_ends)
+os.register_at_fork(after_in_child=_close_parent_pipes)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class ChildProcess:
         limits: Limits | None = None,
         pass_fds: Sequence[int] = (),
         path: Sequence[str] | None = None,
-        own_group: bool = True,
+        new_group: bool = True,
         reaper: bool = False,
     ) -> None:
         self._pipe = ParentPipe()
@@ -108,7 +108,7 @@ class ChildProcess:
                 stderr=stderr,
                 env={**os.environ, **(_FEW_ARENAS if limits else {}), **(environment or {})},
                 pass_fds=[descriptor, *pass_fds],
-                start_new_session=own_group,
+                start_new_session=new_group,
             )
         except BaseException:
             self._pipe.close()

@@ -31,7 +31,7 @@ def join_representatives(representative: np.ndarray, better: np.ndarray, worse: 
         waiting[b] = True
         removed[b[~waiting[a]]] = True
         waiting[b] = False
-        left = ~(removed[a] | removed[b])
-        a, b = a[left], b[left]
+        undecided = ~(removed[a] | removed[b])
+        a, b = a[undecided], b[undecided]
     stays = ~removed[better]
     np.minimum.at(representative, worse[stays], better[stays])

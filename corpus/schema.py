@@ -50,7 +50,7 @@ class Origin(StrEnum):
     """Where a hard negative comes from."""
 
     MINED = "mined"
-    GIVEN = "given"
+    FROM_SOURCE = "given"
     CLIP_SIBLING = "clip_sibling"
     RANDOM = "random"
 
@@ -150,7 +150,7 @@ PAIR_RELATIONS = (
 )
 # What mining adds to pairs besides their negatives.
 PAIR_RANK = pa.field("positive_rank", pa.int32())  # of its positive among its neighbours, from 0; null, -1: not found
-MOST_FALSE_NEGATIVES = 32
+MAX_FALSE_NEGATIVES = 32
 
 # Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stage.Stage.origin_columns`.
 PAIR_ORIGIN = {"source_url": "url", "licence": "licence"}
@@ -173,5 +173,5 @@ def pair_id(dataset: str, *parts: str | bytes) -> bytes:
 
 def table_schema(columns: pa.Schema) -> pa.Schema:
     """The schema as written: the stage's own columns, then `status` and `reason`."""
-    own = [field for field in columns if field.name not in ("status", "reason")]
-    return pa.schema([*own, *STATUS_FIELDS])
+    measured = [field for field in columns if field.name not in ("status", "reason")]
+    return pa.schema([*measured, *STATUS_FIELDS])

@@ -13,9 +13,9 @@ from corpus.printable import printable
 from corpus.strict_yaml import YamlFault, parse_yaml
 from corpus.urls import has_credentials, without_credentials
 
-_MOST_BYTES = 8 << 20
+_MAX_BYTES = 8 << 20
 _PATH_CHARACTERS, _MESSAGE_CHARACTERS = 500, 2_000
-_FAULTS_SHOWN = 50
+_MAX_FAULTS = 50
 
 
 class Settings(BaseModel):
@@ -88,22 +88,22 @@ def load_settings(path: str | Path, model: type[S]) -> S:
 
 def load_mapping(path: str | Path) -> dict[str, Any]:
     """The mapping that a YAML file holds; raises SettingsError, with file and line, for anything else."""
-    shown = printable(str(path), _PATH_CHARACTERS)
+    printed = printable(str(path), _PATH_CHARACTERS)
     try:
         with Path(path).open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
+            text = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: of a name with a null byte in it
-        raise SettingsError(f"{shown}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if len(text) > _MOST_BYTES:
-        raise SettingsError(f"{shown}: larger than {_MOST_BYTES >> 20} MiB: not a file of settings")
+        raise SettingsError(f"{printed}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(text) > _MAX_BYTES:
+        raise SettingsError(f"{printed}: larger than {_MAX_BYTES >> 20} MiB: not a file of settings")
     try:
         data = parse_yaml(text)
     except YamlFault as fault:
         line = f", line {fault.line}" if fault.line else ""
-        raise SettingsError(f"{shown}{line}: {printable(str(fault), _MESSAGE_CHARACTERS)}") from fault
+        raise SettingsError(f"{printed}{line}: {printable(str(fault), _MESSAGE_CHARACTERS)}") from fault
     if not isinstance(data, dict):
         found = "nothing" if data is None else type(data).__name__
-        raise SettingsError(f"{shown}: expected a mapping of settings, found {found}")
+        raise SettingsError(f"{printed}: expected a mapping of settings, found {found}")
     return data
 
 
@@ -113,9 +113,9 @@ def parse_settings(data: dict[str, Any], model: type[S], where: str = "settings"
         return model.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        faults = [_explain(model, fault) for fault in found[:_FAULTS_SHOWN]]
-        if len(found) > _FAULTS_SHOWN:
-            faults.append(f"{len(found) - _FAULTS_SHOWN:,} faults more")
+        faults = [_explain(model, fault) for fault in found[:_MAX_FAULTS]]
+        if len(found) > _MAX_FAULTS:
+            faults.append(f"{len(found) - _MAX_FAULTS:,} faults more")
         raise SettingsError(without_credentials("\n".join(f"{where}: {fault}" for fault in faults))) from None
     # A file that a validator could not look at; text with half a character in it; what is nested without an end.
     except (OSError, UnicodeError, RecursionError) as error:
@@ -129,10 +129,10 @@ def _explain(model: type[BaseModel], fault: Any) -> str:
     places = list(_places(model, parent)) or [(parent, None)]
     key = ".".join(printable(str(part)) for part in (*places[0][0], *last)) or "(top level)"
     if not unknown:
-        given = fault.get("input")
-        shown = f" (got {printable(repr(given))})" if isinstance(given, (str, int, float, bool)) else ""
+        value = fault.get("input")
+        printed = f" (got {printable(repr(value))})" if isinstance(value, (str, int, float, bool)) else ""
         what = printable(fault["msg"].removeprefix("Value error, "), _MESSAGE_CHARACTERS, lines=True)
-        return f"{key}: {what}{shown}"
+        return f"{key}: {what}{printed}"
     known = sorted({name for _, found in places for each in _models_in(found) for name in each.model_fields})
     return f"{key}: unknown key; {nearest_key(printable(str(last[0])), known)}"
 

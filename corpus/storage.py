@@ -200,9 +200,11 @@ class Store:
     def _listed(self, folder: str) -> list[str]:
         fs = self._fs_for(folder)
         full = self.full(folder)
-        own = fs._strip_protocol(full).rstrip("/")
+        stripped = fs._strip_protocol(full).rstrip("/")
         paths = [found.rstrip("/") for found in fs.ls(full, detail=False)]
-        return [found.rpartition("/")[2] for found in paths if found != own]  # some list a folder's marker inside it
+        return [
+            found.rpartition("/")[2] for found in paths if found != stripped
+        ]  # some list a folder's marker inside it
 
 
 _spools: set[Path] = set()  # of this process: what lies about while files are being written
@@ -332,9 +334,9 @@ def _open_file_system(url: str) -> Any:
     return fsspec.url_to_fs(url, use_listings_cache=False)[0]
 
 
-def _read_local_ranges(wanted: list[tuple[str, int, int, int]], found: list[Any]) -> None:
+def _read_local_ranges(requests: list[tuple[str, int, int, int]], found: list[Any]) -> None:
     # In file order, each file opened once: neighbours on disk are read as neighbours.
-    for path, group in itertools.groupby(sorted(wanted), key=operator.itemgetter(0)):
+    for path, group in itertools.groupby(sorted(requests), key=operator.itemgetter(0)):
         with storage_errors(path), Path(path).open("rb", buffering=0) as file:
             for _, offset, size, at in group:
                 found[at] = os.pread(file.fileno(), size, offset)

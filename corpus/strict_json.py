@@ -20,12 +20,12 @@ def parse_json(data: bytes | str) -> Any:
         raise ValueError("nested too deep") from None
 
 
-def read_json(store: Store, path: str, most_bytes: int) -> Any:
+def read_json(store: Store, path: str, max_bytes: int) -> Any:
     """The JSON of a file, of which no more than `most_bytes` is read; ValueError for more, and as `parse_json`."""
     with storage_errors(store.full(path)), store.open(path) as file:
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise ValueError(f"more than {most_bytes:,} bytes")
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"more than {max_bytes:,} bytes")
     return parse_json(data)
 
 

@@ -12,10 +12,10 @@ import yaml
 
 from corpus.printable import LONE_SURROGATE
 
-_MOST_DEPTH = 64  # of lists and mappings in each other; settings take some ten
-_MOST_VALUES = 1_000_000  # with everything that an alias stands for counted each time
-_TOO_DEEP = f"lists and mappings more than {_MOST_DEPTH} deep in each other"
-_MOST_INTEGER = 2**63 - 1
+_MAX_DEPTH = 64  # of lists and mappings in each other; settings take some ten
+_MAX_VALUES = 1_000_000  # with everything that an alias stands for counted each time
+_TOO_DEEP = f"lists and mappings more than {_MAX_DEPTH} deep in each other"
+_MAX_INTEGER = 2**63 - 1
 _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, which may well come twice
 
 
@@ -63,7 +63,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self._depth += 1
-        if self._depth > _MOST_DEPTH:
+        if self._depth > _MAX_DEPTH:
             raise _fault(_TOO_DEEP, self.peek_event())
         try:
             return super().compose_node(parent, index)
@@ -82,21 +82,21 @@ class _Loader(yaml.SafeLoader):
         # What the constructors of PyYAML raise for scalars that look like a date, a number or a truth value.
         except Exception as error:
             kind = node.tag.rpartition(":")[2]
-            raise _fault(f"{_shown(node)} cannot be read as {kind}: {error}", node) from error
-        if isinstance(value, int) and abs(value) > _MOST_INTEGER:
-            raise _fault(f"{_shown(node)} is beyond 64 bits", node)
+            raise _fault(f"{_printed(node)} cannot be read as {kind}: {error}", node) from error
+        if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+            raise _fault(f"{_printed(node)} is beyond 64 bits", node)
         if isinstance(value, str) and not value.isascii() and LONE_SURROGATE.search(value):
-            raise _fault(f"{_shown(node)} holds half of a character", node)
+            raise _fault(f"{_printed(node)} holds half of a character", node)
         return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """YAML lets a later key silently replace an earlier one; in settings that is a mistake."""
-        seen: set[str] = set()
+        known: set[str] = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != _MERGE:
-                if key_node.value in seen:
-                    raise _fault(f"key {_shown(key_node)} twice", key_node)
-                seen.add(key_node.value)
+                if key_node.value in known:
+                    raise _fault(f"key {_printed(key_node)} twice", key_node)
+                known.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
@@ -109,15 +109,15 @@ def _measure(node: Any, known: dict[int, tuple[int, int]], above: list[int]) -> 
         parts = [part for entry in entries for part in (entry if isinstance(entry, tuple) else (entry,))]
         sizes = [_measure(part, known, [*above, id(node)]) for part in parts]
         values, depth = 1 + sum(size for size, _ in sizes), 1 + max((below for _, below in sizes), default=0)
-        if values > _MOST_VALUES:
-            raise _fault(f"more than {_MOST_VALUES:,} values, with those that aliases stand for", node)
-        if depth > _MOST_DEPTH:
+        if values > _MAX_VALUES:
+            raise _fault(f"more than {_MAX_VALUES:,} values, with those that aliases stand for", node)
+        if depth > _MAX_DEPTH:
             raise _fault(_TOO_DEEP, node)
         known[id(node)] = values, depth
     return known[id(node)]
 
 
-def _shown(node: Any) -> str:
+def _printed(node: Any) -> str:
     value = node.value if isinstance(node.value, str) else node.id
     return repr(value if len(value) <= 80 else f"{value[:80]}…")
 

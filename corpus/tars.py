@@ -31,10 +31,10 @@ _SPARSE = b"S"
 _OF_ALL, _LONG_NAME, _LONG_LINK = b"g", b"L", b"K"
 _EXTENSIONS = b"xXgLK"
 _CHECKSUM = slice(148, 156)
-_MOST_EXTENSION_BYTES = 1 << 20  # of one extended header; a path, an access list or an attribute takes up to 64 KiB
-_MOST_EXTENSIONS = 16  # extended headers of one member
-_ENDS_WITHIN = 1 << 20  # bytes: archives are filled with zeros to a whole record
-_MOST_SHOWN = 200  # characters of a name in a message
+_MAX_EXTENSION_BYTES = 1 << 20  # of one extended header; a path, an access list or an attribute takes up to 64 KiB
+_MAX_EXTENSIONS = 16  # extended headers of one member
+_MAX_PADDING = 1 << 20  # bytes: archives are filled with zeros to a whole record
+_MAX_NAME_CHARACTERS = 200  # characters of a name in a message
 
 
 class ReadFile(Protocol):
@@ -82,13 +82,13 @@ class TarReader:
 
     def __iter__(self) -> Iterator[TarMember]:
         at = 0
-        own = _NOTHING
+        extension = _NOTHING
         while (header := self._read(at, BLOCK)) != _ZEROS:
             try:
                 kind, size = _kind_and_size(header)
             except ValueError as error:
                 self.fault = f"byte {at}: {error}" if len(header) == BLOCK else f"byte {at}: no end of the archive"
-                if name := own.name or _claimed_name(header):
+                if name := extension.name or _claimed_name(header):
                     yield TarMember(name, at, 0, CORRUPT, self.fault)
                 return
             at += BLOCK
@@ -96,28 +96,28 @@ class TarReader:
                 if at + size > self._size:
                     self.fault = f"byte {at}: an extended header of {size} bytes, {self._size - at} are left"
                     return
-                own = self._extended(kind, at, size, own)
+                extension = self._extended(kind, at, size, extension)
                 at += _padded(size)
                 continue
             if kind == _SPARSE:
                 at = self._after_map(header, at)
-            name = own.name or _name(header)
-            size = 0 if kind in _WITHOUT_CONTENT else own.size if own.size is not None else size
+            name = extension.name or _name(header)
+            size = 0 if kind in _WITHOUT_CONTENT else extension.size if extension.size is not None else size
             if at + size > self._size:
                 self.fault = f"byte {at}: a member of {size} bytes, {max(self._size - at, 0)} are left"
                 yield TarMember(name, at, 0, CORRUPT, self.fault)
                 return
             if kind != _FOLDER and not (kind == b"\0" and name.endswith("/")):
-                yield _member(name, at, size, kind, replace(own, fault=own.fault or self._common_fault))
+                yield _member(name, at, size, kind, replace(extension, fault=extension.fault or self._common_fault))
             at += _padded(size)
-            own = _NOTHING
-        self.fault = self._after_end(at + BLOCK) or ("an extended header without a member" if own.count else "")
+            extension = _NOTHING
+        self.fault = self._after_end(at + BLOCK) or ("an extended header without a member" if extension.count else "")
 
     def content(self, member: TarMember) -> bytes:
         """The bytes of the member that was given last. EOFError where the file has become shorter."""
         data = self._read(member.offset, member.size)
         if len(data) < member.size:
-            raise EOFError(f"{member.name[:_MOST_SHOWN]}: {len(data)} of {member.size} bytes are there")
+            raise EOFError(f"{member.name[:_MAX_NAME_CHARACTERS]}: {len(data)} of {member.size} bytes are there")
         return data
 
     def _read(self, at: int, size: int) -> bytes:
@@ -127,27 +127,27 @@ class TarReader:
         self._file.seek(at)
         return self._file.read(size)
 
-    def _extended(self, kind: bytes, at: int, size: int, own: _Extension) -> _Extension:
+    def _extended(self, kind: bytes, at: int, size: int, extension: _Extension) -> _Extension:
         """What holds for the next member after one more extended header."""
-        own = replace(own, count=own.count + 1)
-        if own.count > _MOST_EXTENSIONS:
-            return own.faulty(f"over {_MOST_EXTENSIONS} extended headers")
-        if size > _MOST_EXTENSION_BYTES:
-            return own.faulty(f"an extended header of {size} bytes")
+        extension = replace(extension, count=extension.count + 1)
+        if extension.count > _MAX_EXTENSIONS:
+            return extension.faulty(f"over {_MAX_EXTENSIONS} extended headers")
+        if size > _MAX_EXTENSION_BYTES:
+            return extension.faulty(f"an extended header of {size} bytes")
         data = self._read(at, size)
         if kind == _LONG_LINK:
-            return own
+            return extension
         if kind == _LONG_NAME:
-            return replace(own, name=_text(data.partition(b"\0")[0]))
+            return replace(extension, name=_text(data.partition(b"\0")[0]))
         try:
             records = pax_records(data)
         except ValueError as error:
-            return own.faulty(f"an extended header at byte {at}: {error}")
+            return extension.faulty(f"an extended header at byte {at}: {error}")
         if kind != _OF_ALL:
-            return own.extended(records)
+            return extension.extended(records)
         if not records.keys().isdisjoint((b"path", b"linkpath", b"size")) or _maps(records):
             self._common_fault = "a global header gives all members one name, size or map"
-        return own
+        return extension
 
     def _after_map(self, header: bytes, at: int) -> int:
         """Where the content of a sparse member of GNU's old form begins: more blocks of its map may come first."""
@@ -160,10 +160,10 @@ class TarReader:
 
     def _after_end(self, at: int) -> str:
         """What is wrong with what follows the first block of zeros: nothing but zeros may."""
-        left = self._size - at
-        data = self._read(at, min(left, _ENDS_WITHIN)) if left > 0 else b""
-        if left > _ENDS_WITHIN or data.count(0) < len(data):
-            return f"byte {at}: {left} bytes after the end of the archive"
+        remaining = self._size - at
+        data = self._read(at, min(remaining, _MAX_PADDING)) if remaining > 0 else b""
+        if remaining > _MAX_PADDING or data.count(0) < len(data):
+            return f"byte {at}: {remaining} bytes after the end of the archive"
         return ""
 
 
@@ -183,13 +183,13 @@ class _Extension:
     def extended(self, records: dict[bytes, bytes]) -> _Extension:
         """With those records that say where a member lies or what it is called."""
         name = records.get(b"GNU.sparse.name") or records.get(b"path")
-        given = replace(self, name=_text(name) if name else self.name, sparse=self.sparse or _maps(records))
+        extension = replace(self, name=_text(name) if name else self.name, sparse=self.sparse or _maps(records))
         size = records.get(b"size")
         if size is None:
-            return given
+            return extension
         if not re.fullmatch(rb"[0-9]{1,19}", size):
-            return given.faulty(f"a size of {size[:20]!r}")
-        return replace(given, size=int(size))
+            return extension.faulty(f"a size of {size[:20]!r}")
+        return replace(extension, size=int(size))
 
 
 _NOTHING = _Extension()
@@ -256,10 +256,10 @@ def _maps(records: dict[bytes, bytes]) -> bool:
     return any(key.startswith(b"GNU.sparse.") for key in records)
 
 
-def _member(name: str, at: int, size: int, kind: bytes, own: _Extension) -> TarMember:
-    if own.fault:
-        return TarMember(name, at, 0, CORRUPT, own.fault)
-    if own.sparse or kind == _SPARSE:
+def _member(name: str, at: int, size: int, kind: bytes, extension: _Extension) -> TarMember:
+    if extension.fault:
+        return TarMember(name, at, 0, CORRUPT, extension.fault)
+    if extension.sparse or kind == _SPARSE:
         return TarMember(name, at, 0, SPARSE, f"{size} bytes of it are in the tar")
     if kind not in _REGULAR:
         return TarMember(name, at, 0, SPECIAL, f"of type {kind!r}")

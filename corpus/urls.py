@@ -73,9 +73,9 @@ def urls_without_credentials(urls: pa.Array | pa.ChunkedArray) -> tuple[pa.Array
     values = one_array(urls)
     marked = pc.fill_null(pc.match_substring(values, "@"), False).to_numpy(zero_copy_only=False)
     at = np.flatnonzero(marked)
-    given = values.take(pa.array(at)).to_pylist()
-    cleaned = [_one_without_credentials(url) for url in given]
-    changed = sum(ours != theirs for ours, theirs in zip(cleaned, given, strict=True))
+    originals = values.take(pa.array(at)).to_pylist()
+    cleaned = [_one_without_credentials(url) for url in originals]
+    changed = sum(ours != original for ours, original in zip(cleaned, originals, strict=True))
     if not changed:
         return values, 0
     return pc.replace_with_mask(values, pa.array(marked), pa.array(cleaned, values.type)), changed
@@ -94,9 +94,9 @@ def published_url(url: str, signatures: Iterable[str] = SIGNATURES) -> str:
     parameters = query.split("&")
     names = [unquote_plus(parameter.partition("=")[0]).lower() for parameter in parameters]
     removed: set[str] = set()
-    for known_by, whole in map(_patterns, signatures):
+    for known_by, pattern in map(_patterns, signatures):
         if any(map(known_by.fullmatch, names)):
-            removed.update(filter(whole.fullmatch, names))
+            removed.update(filter(pattern.fullmatch, names))
     if not removed:
         return url
     kept = [parameter for parameter, name in zip(parameters, names, strict=True) if name not in removed]
@@ -111,11 +111,11 @@ def _patterns(signature: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _one_without_credentials(url: str) -> str:
-    seen = url.translate(IGNORED)
-    found = _WEB_USERINFO.match(seen)
+    visible = url.translate(IGNORED)
+    found = _WEB_USERINFO.match(visible)
     if found is None:
         return without_credentials(url)  # of a file system, perhaps of a chain of them
-    return found[1] + seen[found.end() :] if found[2] else url
+    return found[1] + visible[found.end() :] if found[2] else url
 
 
 def _scheme(text: str, end: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from corpus.image.decode import apply_orientation, flatten_alpha, jpeg_scale, looks_truncated, set_jpeg_scale
+from corpus.image.decode import apply_orientation, flatten_alpha, jpeg_scale, seems_truncated, set_jpeg_scale
 from corpus.image.encode import needs_rewrite
 from corpus.image.header import ImageHeader
 from corpus.image.quality import Grey
@@ -49,7 +49,7 @@ def read_grey_image(data: bytes, header: ImageHeader, longest_px: int = 160, sho
         load_image(image, data, header)
         rewrite = needs_rewrite(image, header)
         grey = flatten_alpha(image, "L")
-        if header.format == "jpeg" and looks_truncated(grey):
+        if header.format == "jpeg" and seems_truncated(grey):
             raise TruncatedError("the lower edge is filled up by the decoder")
         loss = compression_loss(image, header, grey, factor if at_scale else 1)
         if not at_scale:

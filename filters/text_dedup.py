@@ -23,7 +23,7 @@ from corpus.text.minhash import (
     Shingles,
     TextNearSettings,
     band_plan,
-    jaccard_at_least,
+    jaccard_reaches,
     shared_keys,
     shingles,
     signature_band_keys,
@@ -130,7 +130,7 @@ class TextDuplicates(ShuffleStage):
         candidates = shared_keys(keys, item, similarity_order[item], self._near.max_bucket_comparisons)
         first, second = unique_pairs([candidates], len(with_sets))
         for sets in (query, positive):
-            near = jaccard_at_least(sets, first, second, self._near)
+            near = jaccard_reaches(sets, first, second, self._near)
             first, second = first[near], second[near]
         return with_sets[first], with_sets[second]
 

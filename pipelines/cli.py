@@ -314,11 +314,11 @@ def _selection(stage: str | None, shards: str | None, force: bool, retry: str | 
     return Selection(stage, numbers, force, reasons)
 
 
-def _known_mixtures(config: Config, wanted: list[str] | None) -> list[str] | None:
-    for name in wanted or ():
+def _known_mixtures(config: Config, names: list[str] | None) -> list[str] | None:
+    for name in names or ():
         if name not in config.mixtures:
             _usage(f"--mixture {name}: there is {', '.join(sorted(config.mixtures)) or 'none'}")
-    return wanted
+    return names
 
 
 def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:

@@ -26,12 +26,12 @@ from pipelines.sources.base import SourceSettings
 
 DATASETS: tuple[type[DatasetSettings], ...] = (PairSettings, ClipPairSettings, ExistingPairSettings)
 
-_MOST_SHARDS = 1_000_000  # that are named one by one
+_MAX_SHARDS = 1_000_000  # that are named one by one
 
 
-def kind(given: Any) -> Any:
+def kind(value: Any) -> Any:
     """Of the settings of a dataset: what doesn't say it is of images."""
-    name = given.get("kind", "images") if isinstance(given, dict) else getattr(given, "kind", "images")
+    name = value.get("kind", "images") if isinstance(value, dict) else getattr(value, "kind", "images")
     return name if isinstance(name, str) else None
 
 
@@ -111,11 +111,11 @@ class Config(Settings):
             for conflict in source.conflicts(stages):
                 raise ValueError(f"sources.{name}.{conflict}")
         for name, dataset in self.datasets.items():
-            for wanted in dataset.sources:
-                if wanted not in self.sources:
-                    raise ValueError(f"datasets.{name}.source: no source {wanted!r}; there is {_listed(self.sources)}")
-                if wanted not in pairs and wanted != dataset.source:
-                    raise ValueError(f"datasets.{name}.more_sources: source {wanted!r} gives no pairs")
+            for needed in dataset.sources:
+                if needed not in self.sources:
+                    raise ValueError(f"datasets.{name}.source: no source {needed!r}; there is {_listed(self.sources)}")
+                if needed not in pairs and needed != dataset.source:
+                    raise ValueError(f"datasets.{name}.more_sources: source {needed!r} gives no pairs")
             for conflict in self._conflicts(dataset):
                 raise ValueError(f"datasets.{name}.{conflict}")
         folders: dict[str, str] = {}
@@ -133,8 +133,8 @@ class Config(Settings):
         """What a dataset wants of its source that this doesn't give."""
         gives = self.sources[dataset.source].gives
         if dataset.needs != gives:
-            wanted = next(_only_kind(each) for each in DATASETS if each.needs == gives)
-            yield f"kind: source {dataset.source!r} gives {gives}: set `kind: {wanted}`"
+            needed = next(_only_kind(each) for each in DATASETS if each.needs == gives)
+            yield f"kind: source {dataset.source!r} gives {gives}: set `kind: {needed}`"
         yield from dataset.conflicts(self.stages)
 
 
@@ -145,9 +145,9 @@ def make_config(sources: Sequence[type[SourceSettings]], stages: Sequence[type[S
         "sources": (dict[str, source_type(sources)], Field(min_length=1)),  # type: ignore[misc]
         "stages": (settings, settings()),
     }
-    made = create_model("Config", __base__=Config, **fields)
-    made.stage_list = tuple(stages)
-    return made
+    model = create_model("Config", __base__=Config, **fields)
+    model.stage_list = tuple(stages)
+    return model
 
 
 def _listed(named: Iterable[str]) -> str:
@@ -162,9 +162,9 @@ def parse_shards(text: str) -> frozenset[int]:
         if not match or (match[2] and int(match[2]) < int(match[1])):
             raise SettingsError(f"--shards {printable(text)!r}: expected numbers and ranges such as 3,7-12")
         numbers = range(int(match[1]), int(match[2] or match[1]) + 1)
-        if len(found) + len(numbers) > _MOST_SHARDS:
+        if len(found) + len(numbers) > _MAX_SHARDS:
             raise SettingsError(
-                f"--shards {printable(text)!r}: more than {_MOST_SHARDS}: without it all shards are meant"
+                f"--shards {printable(text)!r}: more than {_MAX_SHARDS}: without it all shards are meant"
             )
         found.update(numbers)
     return frozenset(found)

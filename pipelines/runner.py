@@ -235,14 +235,14 @@ class _Runner:
 
 def run_map(engine: Engine, job: MapJob, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:
     """Runs a map stage over shards. A shard that killed its workers runs again in isolation, bisected to the row."""
-    lost = set()
+    missing = set()
     for outcome in engine.map(job, tasks):
         if outcome.metrics.get(WORKER_LOST):
-            lost.add((outcome.owner, outcome.shard))
+            missing.add((outcome.owner, outcome.shard))
         else:
             yield outcome
-    if lost:
-        again = [task for task in tasks if (task.source, task.shard) in lost]
+    if missing:
+        again = [task for task in tasks if (task.source, task.shard) in missing]
         yield from engine.map(replace(job, isolated=True), again)
 
 

@@ -145,10 +145,10 @@ def _nearest(workspace: Workspace, dataset: str, tables: Sequence[_Table], vecto
         )
 
 
-def _pairs(workspace: Workspace, tables: Sequence[_Table], wanted: Sequence[bytes]) -> dict[bytes, dict[str, dict]]:
+def _pairs(workspace: Workspace, tables: Sequence[_Table], ids: Sequence[bytes]) -> dict[bytes, dict[str, dict]]:
     """The query and the positive of pairs, by their ids."""
     found: dict[bytes, dict[str, dict]] = {}
-    ids = pa.array(wanted, ITEM_ID)
+    ids = pa.array(ids, ITEM_ID)
     for table in tables:
         rows = workspace.read_table(table.pairs, ["pair_id", "query", "positive"])
         for row in rows.filter(pc.is_in(rows.column("pair_id"), ids)).to_pylist():
@@ -161,9 +161,9 @@ def _with_media(workspace: Workspace, plan: Plan, hits: Sequence[Hit]) -> Iterat
     items = [bytes.fromhex(item) for hit in hits for item in hit.media]
     paths = {path for _, planned in plan.steps for each in planned for name, path in each.task.inputs if name == ITEMS}
     existing = sorted(path for path in paths if items and workspace.store.exists(path))
-    wanted = np.unique(split_ids(one_array(pa.array(items, ITEM_ID))), axis=1) if items else np.zeros((2, 0), np.uint64)
-    wanted = wanted[:, np.lexsort((wanted[1], wanted[0]))]
-    locations = read_locations(workspace, existing, wanted)
+    ids = np.unique(split_ids(one_array(pa.array(items, ITEM_ID))), axis=1) if items else np.zeros((2, 0), np.uint64)
+    ids = ids[:, np.lexsort((ids[1], ids[0]))]
+    locations = read_locations(workspace, existing, ids)
     for hit in hits:
         rows = locations.find(split_ids(pa.array([bytes.fromhex(item) for item in hit.media], ITEM_ID)))
         places = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("serving", "filters", "recaption", "video", "mining", "demo", "benchmarks")
+ROOMS = ("corpus", "serving", "filters", "recaption", "video", "mining", "pipelines", "demo", "benchmarks")
 
 # Parts of identifiers that a reader would have to guess, and what to call the thing instead.
 INSTEAD = {
@@ -74,6 +74,8 @@ TERMS = (
     ["judged", "positive"],
     ["connection", "made"],
     ["worker", "lost"],
+    ["connection", "lost"],
+    ["judge", "scores"],
 )
 
 Definition = tuple[str, int, frozenset[str]]  # identifier, line, all identifiers that the same scope defines

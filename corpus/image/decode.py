@@ -68,7 +68,7 @@ def decode_stored(data: bytes, header: ImageHeader, factor: int = 1, fast: Colle
                 set_jpeg_scale(image, factor)
             load_image(image, data, header)
             pixels = flatten_alpha(image, "RGB")
-    if header.format == "jpeg" and looks_truncated(pixels):
+    if header.format == "jpeg" and seems_truncated(pixels):
         raise TruncatedError("the lower edge is filled up")
     return pixels
 
@@ -112,7 +112,7 @@ def jpeg_scale(width: int, height: int, longest_px: int, shortest_px: int = 0) -
     return 1
 
 
-def looks_truncated(pixels: Pixels) -> bool:
+def seems_truncated(pixels: Pixels) -> bool:
     """Whether the lowest rows are what a decoder puts in the place of blocks that it had no data for: mid-grey.
 
     So it does, silently, when a JPEG was cut and then closed with an end marker. An image that begins with such a row
@@ -136,8 +136,8 @@ def flatten_alpha(image: Image.Image, mode: str) -> Pixels:
     if image.mode in ("I", "F"):
         raise UndecodableError(f"pixels of mode {image.mode} have no defined white")
     if image.has_transparency_data:
-        seen = image if image.mode == "RGBA" else image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), seen)
+        opened = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), opened)
     if image.mode == "LAB":
         image = image.convert("RGB")  # there is no other way from it
     if image.mode != mode:
@@ -159,8 +159,8 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     if height <= high and width <= wide:
         return downscale(pixels, height, width)
     if height < high or width < wide:
-        least = (min(wide, width), min(high, height))
-        pixels = cv2.resize(pixels, least, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        smallest = (min(wide, width), min(high, height))
+        pixels = cv2.resize(pixels, smallest, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 

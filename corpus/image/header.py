@@ -285,7 +285,7 @@ def _tiff(data: bytes) -> ImageHeader:
     fault = _TIFF_UNCHECKED.get(compression, "")
     starts, sizes = (_TILES, _TILE_BYTES) if tiled else (_STRIPS, _STRIP_BYTES)
     ranges = list(zip(values(starts, 0), values(sizes, len(data) + 1), strict=False))
-    ends = [at + size for at, size in ranges]
+    stops = [at + size for at, size in ranges]
     if tiled:
         wide, high = max(1, first(_TILE_WIDTH, 1)), max(1, first(_TILE_HEIGHT, 1))
         if wide * high > max(4 * width * height, _TIFF_MAX_TILE_PIXELS):
@@ -293,7 +293,7 @@ def _tiff(data: bytes) -> ImageHeader:
     else:
         wide, high = max(1, width), max(1, first(_ROWS_PER_STRIP, height))
     parts = -(-width // wide) * -(-height // high) * (channels if first(_PLANAR, 1) == 2 else 1)
-    if compression == _TIFF_JPEG and max(ends) <= len(data):
+    if compression == _TIFF_JPEG and max(stops) <= len(data):
         down = max(1, -(-height // high))
         heights = [high if tiled else min(high, height - number % down * high) for number in range(len(ranges))]
         if sum(size for _, size in ranges) > len(data):  # so that time stays linear in the data
@@ -310,7 +310,7 @@ def _tiff(data: bytes) -> ImageHeader:
         height,
         _upright_or(first(_ORIENTATION, 1)),
         any(following),
-        max(ends) <= len(data) and len(ends) >= parts,
+        max(stops) <= len(data) and len(stops) >= parts,
         first(_BITS, 1),
         channels,
         photometric == 3,
@@ -340,8 +340,8 @@ def _heif(data: bytes) -> ImageHeader:
     if not _AVIF_BRANDS.intersection(brands):
         return ImageHeader("heic" if _HEIF_BRANDS.intersection(brands) else "")  # else a video, most likely
     inside = [(start + 4, end) for kind, start, end in top if kind == b"meta"]
-    for wanted in (b"iprp", b"ipco"):
-        inside = [box[1:] for start, end in inside for box in _boxes(data, start, end) if box[0] == wanted]
+    for box in (b"iprp", b"ipco"):
+        inside = [box[1:] for start, end in inside for box in _boxes(data, start, end) if box[0] == box]
     width = height = bits = turns = axis = 0
     alpha = False
     for kind, start, end in (box for inner in inside for box in _boxes(data, *inner)):

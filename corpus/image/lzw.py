@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-_MOST_CODES = 1 << 12
+_MAX_CODES = 1 << 12
 
 
 def decoded_values(data: bytes) -> tuple[int, int]:
@@ -59,7 +59,7 @@ def _count(stream: bytes, size: int) -> int:
             if code == end or code > len(lengths) or (code == len(lengths) and not previous):
                 return total
             length = lengths[code] if code < len(lengths) else previous + 1
-            if previous and len(lengths) < _MOST_CODES:
+            if previous and len(lengths) < _MAX_CODES:
                 lengths.append(previous + 1)
                 if len(lengths) == 1 << width and width < 12:
                     width += 1

@@ -127,13 +127,15 @@ def load_image(image: Image.Image, data: bytes, header: ImageHeader) -> None:
         return
     lowest = np.asarray(image.crop((0, max(0, image.height - 2), image.width, image.height)))
     if (lowest == fill).reshape(len(lowest), -1).all(axis=1).any():
-        found, wanted = decoded_values(data) if header.format == "gif" else (_inflated(data), _png_bytes(data, header))
-        _refuse_missing(found, wanted)
+        found, expected = (
+            decoded_values(data) if header.format == "gif" else (_inflated(data), _png_bytes(data, header))
+        )
+        _refuse_missing(found, expected)
 
 
-def _refuse_missing(found: int, wanted: int) -> None:
-    if found < wanted:
-        raise TruncatedError(f"data for {found} of {wanted} bytes of pixels")
+def _refuse_missing(found: int, expected: int) -> None:
+    if found < expected:
+        raise TruncatedError(f"data for {found} of {expected} bytes of pixels")
 
 
 def _is_damaged(data: bytes) -> bool:
@@ -161,10 +163,10 @@ def _inflated(data: bytes) -> int:
     """How many bytes the pixels of a PNG are, unpacked."""
     unpack, found = zlib.decompressobj(), 0
     for position, length in _idat(data):
-        left = data[position + 8 : position + 8 + length]
-        while left and not unpack.eof:
-            found += len(unpack.decompress(left, 1 << 20))
-            left = unpack.unconsumed_tail
+        rest = data[position + 8 : position + 8 + length]
+        while rest and not unpack.eof:
+            found += len(unpack.decompress(rest, 1 << 20))
+            rest = unpack.unconsumed_tail
     return found
 
 
@@ -172,7 +174,7 @@ def _png_bytes(data: bytes, header: ImageHeader) -> int:
     """How many bytes the pixels of a whole PNG are, unpacked: rows of whole bytes, with a byte before each."""
     bits = header.bits * (1 if header.palette else header.channels)
     total = 0
-    for left, top, across, down in _ADAM7 if data[28] else ((0, 0, 1, 1),):
-        width, height = -(-(header.width - left) // across), -(-(header.height - top) // down)
+    for rest, top, across, down in _ADAM7 if data[28] else ((0, 0, 1, 1),):
+        width, height = -(-(header.width - rest) // across), -(-(header.height - top) // down)
         total += height * (1 + (width * bits + 7) // 8) if width > 0 and height > 0 else 0
     return total

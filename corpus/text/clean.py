@@ -21,7 +21,7 @@ from corpus.text.mojibake import MAY_BE_MOJIBAKE, fix_mojibake
 _ROUNDS = 12
 _NO_MARKUP = str.maketrans("<>&", "   ")
 
-_LINE_ENDS = r"\r\x0b\x0c\x85\u2028\u2029"
+_LINE_BREAKS = r"\r\x0b\x0c\x85\u2028\u2029"
 _BLANKS = r"\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 # Controls, the soft hyphen, marks of direction, zero-width characters save the two joiners, byte order marks; lone
 # surrogates, private use, noncharacters, and tags, which show nothing or can't be read. Inside brackets of `re`.
@@ -32,7 +32,7 @@ _INVISIBLE = (
 _SURROGATES = r"\ud800-\udfff"  # which a column of texts never has
 _JOINERS = r"\u200c\u200d"  # which Persian, Indic scripts and emoji need, and nobody next to ASCII
 
-_LINE_END = re.compile(rf"\r\n|[{_LINE_ENDS}]")
+_LINE_END = re.compile(rf"\r\n|[{_LINE_BREAKS}]")
 # Of the tags, those stay that make the flag of England, Scotland or Wales of a black one.
 _UNSEEN = re.compile(rf"(\U0001f3f4[\U000e0020-\U000e007e]{{1,8}}\U000e007f)|[{_INVISIBLE}{_SURROGATES}]+")
 _IDLE_JOINER = re.compile(rf"(?<![^\x00-\x7f])[{_JOINERS}]+|[{_JOINERS}]+(?![^\x00-\x7f])")
@@ -179,6 +179,6 @@ def _true(flags: pa.Array) -> np.ndarray:
 _ODD_BEYOND_ASCII = re.sub(
     r"\\[xuU]([0-9a-f]{8}|[0-9a-f]{4}|[0-9a-f]{2})",
     r"\\x{\1}",
-    f"[{_LINE_ENDS}{_BLANKS}{_INVISIBLE}{_JOINERS}]",
+    f"[{_LINE_BREAKS}{_BLANKS}{_INVISIBLE}{_JOINERS}]",
 ).replace(r"\r", "\r")
 _MAY_COMPOSE = r"[^\x{00}-\x{2ff}\x{2010}-\x{2027}\x{3001}-\x{3029}\x{4e00}-\x{9fff}\x{ff01}-\x{ff60}]"

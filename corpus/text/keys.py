@@ -23,7 +23,7 @@ _SPACE_OF_ONE = re.compile(r"[\t\n\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f
 _FIRST, _LAST = " \t\n\f\r\"'", " \t\n\f\r\"'.,;:!?…。？！"
 _QUOTES_OF_ONE = str.maketrans({other: form for form, others in _QUOTES.items() for other in others})
 # Characters that Python and Arrow lower and decompose alike: not İ and Σ, nor blocks to which letters are still added.
-_ALIKE = re.compile(
+_EQUIVALENT = re.compile(
     r"[\0-\u012f\u0131-\u03a2\u03a4-\u1c88\u1c8a-\ua71f\uac00-\ud7ff\ue000-\uffff\U0001f000-\U0001faff]*"
 )
 
@@ -45,7 +45,7 @@ def normalize_for_comparison(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
 @lru_cache(maxsize=1 << 14)
 def normalize_text(text: str) -> str:
     """Returns what `normalize_for_comparison` makes of one text: equal for texts that count as the same."""
-    if not _ALIKE.fullmatch(text):
+    if not _EQUIVALENT.fullmatch(text):
         return str(normalize_for_comparison(pa.array([text], pa.string()))[0].as_py())
     text = text.lower().replace("`", "'")
     if not text.isascii():

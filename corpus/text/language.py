@@ -147,8 +147,8 @@ def is_in_another_language(text: str, languages: Collection[str], max_other_scri
 
 @lru_cache
 def _scripts(languages: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = {script for language in languages for script in SCRIPTS_OF[language]}
-    return tuple(script for script in SCRIPTS if script in wanted)
+    expected = {script for language in languages for script in SCRIPTS_OF[language]}
+    return tuple(script for script in SCRIPTS if script in expected)
 
 
 def _is_other_east_asian(text: str, languages: tuple[str, ...]) -> bool:

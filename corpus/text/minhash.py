@@ -78,9 +78,9 @@ class Shingles:
     def sizes(self) -> np.ndarray:
         return np.diff(self.offsets)
 
-    def smallest(self, most: int) -> Shingles:
+    def smallest(self, limit: int) -> Shingles:
         """The `most` smallest numbers of each set: a sample of it that other sets' samples can be compared with."""
-        sizes = np.minimum(self.sizes, most)
+        sizes = np.minimum(self.sizes, limit)
         offsets = np.append(0, np.cumsum(sizes))
         return Shingles(self.values[ranges(self.offsets[:-1], sizes)], offsets)
 
@@ -101,11 +101,11 @@ def shingle_hashes(words: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]
     """
     counts = pc.fill_null(pc.list_value_length(words), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     hashes = hash_strings(pc.list_flatten(words))
-    ends = np.cumsum(counts)
+    stops = np.cumsum(counts)
     runs = np.maximum(counts - width + 1, np.minimum(counts, 1))
-    starts = ranges(ends - counts, runs)
+    starts = ranges(stops - counts, runs)
     shortest = int(counts[counts > 0].min(initial=width))
-    last = np.repeat(ends, runs) if shortest < width else None
+    last = np.repeat(stops, runs) if shortest < width else None
     found = hashes[starts]
     for step in range(1, width):
         places = starts + step
@@ -147,14 +147,14 @@ def signatures(sets: Shingles, permutations: int, seed: int = 0, tag: int = 0) -
     for first in range(0, len(order), _BLOCK_TEXTS):
         rows = order[first : first + _BLOCK_TEXTS]
         starts, sizes = sets.offsets[rows], sets.sizes[rows]
-        least = np.full((len(rows), permutations), _NONE)
+        smallest = np.full((len(rows), permutations), _NONE)
         going = np.searchsorted(-sizes, -np.arange(sizes[0]), side="left")  # how many have a number at each step
         for at, some in enumerate(going.tolist()):
             numbers = step[:some]
             np.multiply(values[starts[:some] + at, None], factors, out=numbers)
             numbers ^= shifts
-            np.minimum(least[:some], numbers, out=least[:some])
-        found[rows] = least
+            np.minimum(smallest[:some], numbers, out=smallest[:some])
+        found[rows] = smallest
     return found
 
 
@@ -203,18 +203,18 @@ def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) ->
         shared_keys(keys[:, band], items, similarity_order, settings.max_bucket_comparisons) for band in range(bands)
     ]
     first, second = unique_pairs(found, len(sets))
-    near = jaccard_at_least(samples, first, second, settings)
+    near = jaccard_reaches(samples, first, second, settings)
     return first[near], second[near]
 
 
-def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, most: int) -> Pairs:
+def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, limit: int) -> Pairs:
     """Pairs of `items` (int64[n]) that share a key. In a bucket of more than `most` + 1, each only with the `most` that
     follow it in the order of `similarity_order` (unsigned, n), then of the items."""
     order = np.lexsort((items, similarity_order, keys))
     keys, items = keys[order], items[order]
     found = []
     going = np.arange(max(0, len(keys) - 1))
-    for step in range(1, most + 1):
+    for step in range(1, limit + 1):
         going = going[going + step < len(keys)]
         going = going[keys[going] == keys[going + step]]
         if not len(going):
@@ -235,19 +235,17 @@ def unique_pairs(pairs: list[Pairs], items: int) -> Pairs:
 
 def smallest_values(sets: Shingles) -> np.ndarray:
     """The smallest number of each set, uint32[n], 0 of an empty one: sets that are alike lie together in its order."""
-    least = np.zeros(len(sets), dtype=np.uint32)
+    smallest = np.zeros(len(sets), dtype=np.uint32)
     some = np.flatnonzero(sets.sizes > 0)
-    least[some] = sets.values[sets.offsets[some]]
-    return least
+    smallest[some] = sets.values[sets.offsets[some]]
+    return smallest
 
 
-def jaccard_at_least(
-    samples: Shingles, first: np.ndarray, second: np.ndarray, settings: TextNearSettings
-) -> np.ndarray:
+def jaccard_reaches(samples: Shingles, first: np.ndarray, second: np.ndarray, settings: TextNearSettings) -> np.ndarray:
     """Which pairs of sets (samples of at most `max_shingles` numbers) reach `min_jaccard`, bool[m]."""
     sizes = samples.sizes
-    least = np.minimum(sizes[first], sizes[second])
-    near = least >= settings.min_jaccard * np.maximum(sizes[first], sizes[second])  # else they cannot be
+    smallest = np.minimum(sizes[first], sizes[second])
+    near = smallest >= settings.min_jaccard * np.maximum(sizes[first], sizes[second])  # else they cannot be
     places = np.flatnonzero(near)
     for some in _parts(places, (sizes[first] + sizes[second])[places]):
         found_jaccard = jaccard(samples, first[some], second[some], settings.max_shingles)
@@ -255,27 +253,27 @@ def jaccard_at_least(
     return near
 
 
-def jaccard(samples: Shingles, first: np.ndarray, second: np.ndarray, most: int) -> np.ndarray:
+def jaccard(samples: Shingles, first: np.ndarray, second: np.ndarray, limit: int) -> np.ndarray:
     """Jaccard similarity of pairs of sets, float64[m]; 0 for two empty ones.
 
     Exact where both have fewer than `most` numbers. Else it is that of the `most` smallest numbers of their union, of
     which the samples hold all: a random sample, with a standard error of at most 0.5 / sqrt(most).
     """
     pairs = np.arange(len(first), dtype=np.uint64) << np.uint64(32)
-    ends = np.concatenate([first, second])
-    sizes = samples.sizes[ends]
+    stops = np.concatenate([first, second])
+    sizes = samples.sizes[stops]
     numbers = np.repeat(np.concatenate([pairs, pairs]), sizes)
-    numbers |= samples.values[ranges(samples.offsets[ends], sizes)]
+    numbers |= samples.values[ranges(samples.offsets[stops], sizes)]
     numbers.sort()
     new = np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]
     union = numbers[new]
     twice = np.diff(np.append(np.flatnonzero(new), len(numbers))) == 2
     pair = (union >> np.uint64(32)).astype(np.int64)
     counts = np.bincount(pair, minlength=len(first))
-    if len(sizes) and sizes.max() >= most:
-        sampled = np.maximum(samples.sizes[first], samples.sizes[second]) >= most
+    if len(sizes) and sizes.max() >= limit:
+        sampled = np.maximum(samples.sizes[first], samples.sizes[second]) >= limit
         rank = places_in_runs(counts)
-        counted = ~sampled[pair] | (rank < most)
+        counted = ~sampled[pair] | (rank < limit)
         pair, twice = pair[counted], twice[counted]
         counts = np.bincount(pair, minlength=len(first))
     shared = np.bincount(pair, weights=twice, minlength=len(first))

@@ -34,7 +34,7 @@ _LATIN = re.compile("[A-Za-z]")
 _ADDRESS = re.compile(
     r"(?:https?://|www\.)[!-~]+|[\w.+-]{1,64}@[A-Za-z\d-]+(?:\.[A-Za-z\d-]+)+", re.ASCII
 )  # of no language
-_ENDS_SENTENCE = re.compile(r"[.!?。！？।؟]\W{0,8}$")
+_SENTENCE_END = re.compile(r"[.!?。！？।؟]\W{0,8}$")
 _CLAUSE_MARK = re.compile(r"[，。！？；][^\W\d_]|[^\W\d_][，。！？；]")  # as Chinese and Japanese sentences have
 
 # How long a piece in another script must be to be a clause and no name.
@@ -87,16 +87,16 @@ def is_in_other_script(text: str, scripts: tuple[str, ...], max_other: float) ->
     if text.isascii() and "Latin" in scripts:
         return False
     text = _ADDRESS.sub(" ", text)
-    own, other = letter_counts(text, scripts)
+    in_script, other = letter_counts(text, scripts)
     if not other:
         return False
     if "Latin" in scripts:
-        if other > max(max_other, 0.5) * (own + other):
+        if other > max(max_other, 0.5) * (in_script + other):
             return _weighted(text, scripts, other) >= _MIN_WEIGHT
         unnamed = _unnamed(text, scripts)
-        if unnamed > _MIN_SHARE_LETTERS and unnamed > max_other * (own + other):
+        if unnamed > _MIN_SHARE_LETTERS and unnamed > max_other * (in_script + other):
             return True
-    elif not own or _own_weight(own, scripts) < _unnamed(text, scripts):
+    elif not in_script or _script_weight(in_script, scripts) < _unnamed(text, scripts):
         return True
     return any(map(_is_clause, _pieces(text, scripts))) or _is_mixed(text, scripts) or _has_sentence(text, scripts)
 
@@ -111,8 +111,8 @@ def _weighted(text: str, scripts: tuple[str, ...], other: int) -> int:
     return other + (DENSE_WEIGHT - 1) * len(script_pattern(dense).findall(text)) if dense else other
 
 
-def _own_weight(own: int, scripts: Collection[str]) -> int:
-    return own * (DENSE_WEIGHT if "Han" in scripts or "Hangul" in scripts else 1)
+def _script_weight(in_script: int, scripts: Collection[str]) -> int:
+    return in_script * (DENSE_WEIGHT if "Han" in scripts or "Hangul" in scripts else 1)
 
 
 def _pieces(text: str, scripts: tuple[str, ...]) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _is_clause(piece: str) -> bool:
     lower = sum(word.islower() and len(word) > 1 for word in words)
     if not lower and not any(map(str.isupper, piece)):  # a script without capitals
         return len(words) >= _CLAUSE_CASELESS_WORDS or (
-            len(words) >= _CLAUSE_WORDS and _ENDS_SENTENCE.search(piece) is not None
+            len(words) >= _CLAUSE_WORDS and _SENTENCE_END.search(piece) is not None
         )
     if _LATIN.search(piece):
         return len(words) >= _CLAUSE_LATIN_WORDS and lower >= _CLAUSE_LATIN_LOWER
@@ -147,9 +147,9 @@ def _words(piece: str) -> list[str]:
 
 def _has_sentence(text: str, scripts: tuple[str, ...]) -> bool:
     """Whether a sentence between others has no letter of the text's own scripts."""
-    own = script_pattern(scripts)
+    in_script = script_pattern(scripts)
     for sentence in sentences(text)[:50]:
-        if own.search(sentence) or not _LETTER.search(sentence) or not _ENDS_SENTENCE.search(sentence):
+        if in_script.search(sentence) or not _LETTER.search(sentence) or not _SENTENCE_END.search(sentence):
             continue
         if len(_words(sentence)) >= _SENTENCE_WORDS or len(_SYLLABLES.findall(sentence)) >= _SENTENCE_CHARS:
             return True
@@ -157,14 +157,14 @@ def _has_sentence(text: str, scripts: tuple[str, ...]) -> bool:
 
 
 @lru_cache
-def _word_in_place_of_own(scripts: tuple[str, ...]) -> re.Pattern[str]:
+def _foreign_word(scripts: tuple[str, ...]) -> re.Pattern[str]:
     """Words of another script after a short word of the text's own, as an article is, and before one of its own."""
-    own = "".join(SCRIPTS[script] for script in scripts)
-    foreign = rf"(?:(?=[^\W\d_])[^{own}])"
-    return re.compile(rf"(?<![{own}])[{own}]{{1,3}} {foreign}{{2,}}(?: {foreign}+)*(?=\W)")
+    in_script = "".join(SCRIPTS[script] for script in scripts)
+    foreign = rf"(?:(?=[^\W\d_])[^{in_script}])"
+    return re.compile(rf"(?<![{in_script}])[{in_script}]{{1,3}} {foreign}{{2,}}(?: {foreign}+)*(?=\W)")
 
 
 def _is_mixed(text: str, scripts: tuple[str, ...]) -> bool:
     """Whether words of another script stand for a text's own words again and again: "a 蓝色 dress on a 街道"."""
-    found = _word_in_place_of_own(scripts).findall(text) if "Latin" in scripts else []
+    found = _foreign_word(scripts).findall(text) if "Latin" in scripts else []
     return sum(not piece.split()[1][:1].isupper() for piece in found) >= _MIXED_PIECES

@@ -151,8 +151,8 @@ def without_quotations(text: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text of one line; what comes after the last one's end is one, too."""
-    ends = [0, *_ends(_mask(text)), len(text)]
-    pieces = [text[start:stop].strip() for start, stop in itertools.pairwise(ends)]
+    stops = [0, *_stops(_mask(text)), len(text)]
+    pieces = [text[start:stop].strip() for start, stop in itertools.pairwise(stops)]
     return [piece for piece in pieces if piece]
 
 
@@ -162,11 +162,11 @@ def truncate_to_sentence(text: str) -> str:
     A full stop inside a quotation or brackets that are still open ends nothing. One after a number at the very end,
     where more digits may have been to come, does if there is no other.
     """
-    whole = _mask(text)[: _unclosed(text)]
-    ends = [end for end in _ends(whole) if whole.count("(", 0, end) <= whole.count(")", 0, end)]
-    if len(ends) > 1 and ends[-1] == len(text) and text[-2:-1].isdigit():
-        ends.pop()
-    return text[: ends[-1]] if ends else ""
+    masked = _mask(text)[: _unclosed(text)]
+    stops = [end for end in _stops(masked) if masked.count("(", 0, end) <= masked.count(")", 0, end)]
+    if len(stops) > 1 and stops[-1] == len(text) and text[-2:-1].isdigit():
+        stops.pop()
+    return text[: stops[-1]] if stops else ""
 
 
 def has_end_mark(text: str) -> bool:
@@ -208,7 +208,7 @@ def _masked(quotation: str) -> str:
     return "q" * (len(quotation) - kept) + quotation[len(quotation) - kept :]
 
 
-def _ends(text: str) -> list[int]:
+def _stops(text: str) -> list[int]:
     """Where sentences end: the places after their last characters."""
     return [found.end() for found in _END.finditer(text) if _is_end(text, found)]
 

@@ -124,7 +124,7 @@ class _PairChecker:
         expected_negatives = pair.negatives[: self._negatives]
         drawn = self._negatives - len(expected_negatives)
         planted = len(expected_negatives)
-        if origins != [str(Origin.GIVEN)] * planted + [str(Origin.RANDOM)] * drawn:
+        if origins != [str(Origin.FROM_SOURCE)] * planted + [str(Origin.RANDOM)] * drawn:
             yield f"its negatives are {', '.join(origins)}, but {planted} were given, and {drawn} are to be drawn"
         elif tuple(sides[:planted]) != expected_negatives:
             yield f"its negatives are {[*map(_named, sides)]}, planted as {[*map(_named, expected_negatives)]}"

@@ -125,13 +125,13 @@ class Download(MapStage):
         def keep(result: tuple[int, Stored]) -> None:
             stored[result[0]] = result[1]
 
-        def judge(fetched: Fetched) -> tuple[int, Stored]:
+        def stored_with_index(fetched: Fetched) -> tuple[int, Stored]:
             return fetched.index, store(fetched, settings, media)
 
         if settings.reencode is None:  # quick enough to be done between network events
-            fetch(urls, settings.fetch, lambda fetched: keep(judge(fetched)))
+            fetch(urls, settings.fetch, lambda fetched: keep(stored_with_index(fetched)))
         else:
-            fetch(urls, settings.fetch, keep, process=judge, threads=settings.reencode_threads)
+            fetch(urls, settings.fetch, keep, process=stored_with_index, threads=settings.reencode_threads)
         return stored
 
 

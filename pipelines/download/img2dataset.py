@@ -107,8 +107,8 @@ def ask(urls: list[str], folder: Path, settings: DownloadSettings) -> bool:
     log = folder / "log"
     code = run_bounded(program, log, deadline_s(len(urls), settings), _ENVIRONMENT)
     # When its worker fails, its own exit code is 0 all the same; what counts is what lies there.
-    wanted = "*.tar" if code is None else "*_stats.json"
-    if code or not list((folder / "out").glob(wanted)):
+    pattern = "*.tar" if code is None else "*_stats.json"
+    if code or not list((folder / "out").glob(pattern)):
         output = log.read_text(encoding="utf-8", errors="replace").strip()
         how = "was killed at its deadline before it began" if code is None else f"failed (exit code {code})"
         raise ShardError(f"img2dataset {how}: {output[-_LOG_TAIL:]}")

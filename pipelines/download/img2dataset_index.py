@@ -137,11 +137,11 @@ def _read_tar(store: Store, path: str) -> _Tar:
     return tar
 
 
-def _item_of(data: bytes, tar: str, offset: int, size: int, given_sha256: str) -> Stored:
+def _item_of(data: bytes, tar: str, offset: int, size: int, recorded_sha256: str) -> Stored:
     """Makes the item of an image in a tar. `given_sha256` is of the download, "" where it is unknown."""
     header = sniff(data)
     digest = hashlib.sha256(data).digest()
-    downloaded = bytes.fromhex(given_sha256) if SHA256_HEX.fullmatch(given_sha256) else digest
+    downloaded = bytes.fromhex(recorded_sha256) if SHA256_HEX.fullmatch(recorded_sha256) else digest
     if reason := reject_reason(header, PILLOW_MAX_PIXELS, JPEG_MAX_SIDE_PX):
         return Stored(Status.FAILED, reason, downloaded_sha256=downloaded)
     return Stored(

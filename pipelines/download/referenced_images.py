@@ -168,13 +168,13 @@ class _InPlaceMedia(MediaWriter):
 def _images_table(names: list[str], stored: list[Stored], repeated: list[bool]) -> pa.Table:
     table = items_table(stored)
     empty = pa.array([""] * len(names), pa.string())
-    own = {
+    local = {
         "image": pa.array(names, pa.string()),
         "url": empty,
         "text": empty,
         "repeated": pa.array(repeated, pa.bool_()),
     }
-    return pa.table({**own, **{name: table.column(name) for name in table.column_names}})
+    return pa.table({**local, **{name: table.column(name) for name in table.column_names}})
 
 
 def _add(notes: dict[str, Any], counts: Counter[str]) -> None:

@@ -10,7 +10,7 @@ import fsspec
 import pyarrow as pa
 from pydantic import ConfigDict, Field
 
-from corpus.media import MOST_BYTES, MediaWriter
+from corpus.media import MAX_BYTES, MediaWriter
 from corpus.printable import printable
 from corpus.schema import Status, id_of_digest
 from corpus.settings import Settings, tuning
@@ -30,7 +30,7 @@ class VideoFetchSettings(FetchSettings):
 
     total_timeout_s: float = tuning(600.0, gt=0)
     """The longest attempt, redirects included, from the first connection to the last byte."""
-    max_bytes: int = Field(2 * 2**30, ge=1, le=MOST_BYTES)
+    max_bytes: int = Field(2 * 2**30, ge=1, le=MAX_BYTES)
     """The largest video; a tar takes just under 8 GiB."""
     concurrency: int = tuning(16, ge=1)
     """Downloads in flight at once in one shard; a worker has two shards in flight."""
@@ -89,12 +89,19 @@ class DownloadVideos(MapStage):
         def keep(result: tuple[int, Stored]) -> None:
             stored[requested[result[0]]] = result[1]
 
-        def judge(fetched: Fetched) -> tuple[int, Stored]:
+        def stored_with_index(fetched: Fetched) -> tuple[int, Stored]:
             return fetched.index, store_fetched(fetched, media)
 
         spool = Spool(self._settings.spool_threshold_bytes, self._settings.spool_folder or None)
         # In a thread: what has come is copied while more comes. The tar takes one at a time.
-        fetch([urls[at] for at in requested], self._settings.fetch, keep, process=judge, threads=1, spool=spool)
+        fetch(
+            [urls[at] for at in requested],
+            self._settings.fetch,
+            keep,
+            process=stored_with_index,
+            threads=1,
+            spool=spool,
+        )
         return stored
 
 

@@ -46,8 +46,8 @@ def _indices(names: Labels, related: Pairs) -> npt.NDArray[np.int64]:
 def _related_meetings(cells: npt.NDArray[np.int64], members: npt.NDArray[np.int64], batches: int, pairs: Pairs) -> int:
     """Counts the pairs of members of related labels in one batch. A cell is label * batches + batch, ascending."""
     labels = cells // batches
-    starts, ends = (np.searchsorted(labels, pairs[:, 0], side) for side in ("left", "right"))
-    lengths = ends - starts
+    starts, stops = (np.searchsorted(labels, pairs[:, 0], side) for side in ("left", "right"))
+    lengths = stops - starts
     total, first = 0, 0
     while first < len(pairs):
         last = first + max(1, int(np.searchsorted(np.cumsum(lengths[first:]), _MAX_JOINED_ROWS, side="right")))

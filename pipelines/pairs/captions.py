@@ -60,11 +60,11 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
         # An item without a caption keeps its original text; without one of these either, one row says so.
         second = np.flatnonzero(has_caption | (settings.on_missing_caption == "drop"))
         return _by_row([originals, pa.table(generated).take(second)])
-    wanted = np.ones(n, bool) if settings.captions == "generated" else _draw_generated(shard, settings)
+    use_generated = np.ones(n, bool) if settings.captions == "generated" else _draw_generated(shard, settings)
     if settings.on_missing_caption == "original":
-        wanted &= has_caption
-    kept = originals.filter(pa.array(~wanted[originals.column("row").to_numpy()]))
-    return _by_row([kept, pa.table(generated).take(np.flatnonzero(wanted))])
+        use_generated &= has_caption
+    kept = originals.filter(pa.array(~use_generated[originals.column("row").to_numpy()]))
+    return _by_row([kept, pa.table(generated).take(np.flatnonzero(use_generated))])
 
 
 def _originals(shard: Shard) -> pa.Table:

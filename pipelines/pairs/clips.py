@@ -74,13 +74,13 @@ class ClipPairSettings(TextSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        unit = given.get("unit")
+    def _defaults(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        unit = values.get("unit")
         if unit in _QUESTIONS:
-            return {"task": Task.VIDEO_QA, "sibling_negatives": "none", **given}
-        return {"sibling_negatives": "explicit", **given} if unit == "moments" else given
+            return {"task": Task.VIDEO_QA, "sibling_negatives": "none", **values}
+        return {"sibling_negatives": "explicit", **values} if unit == "moments" else values
 
     @model_validator(mode="after")
     def _check(self) -> ClipPairSettings:
@@ -225,11 +225,11 @@ def _media(shard: Shard, settings: ClipPairSettings) -> _Media:
     ext = flat.field("ext")
     missing = repeated("", n)
     order = []
-    for wanted in _MEDIA[settings.media]:
-        found = np.flatnonzero(pc.fill_null(pc.equal(ext, wanted), False).to_numpy(zero_copy_only=False))
+    for medium in _MEDIA[settings.media]:
+        found = np.flatnonzero(pc.fill_null(pc.equal(ext, medium), False).to_numpy(zero_copy_only=False))
         order.append(found)
         none = pa.array(np.bincount(owner[found], minlength=n) == 0)
-        reason = "no_frames" if wanted == FRAME_EXT else "no_mp4"
+        reason = "no_frames" if medium == FRAME_EXT else "no_mp4"
         missing = pc.if_else(pc.and_(none, pc.equal(missing, "")), reason, missing)
     chosen = np.concatenate(order)
     chosen = chosen[np.argsort(owner[chosen], kind="stable")]
@@ -269,11 +269,11 @@ class _Pairs:
             if name in self.pair_texts.column_names
         ]
         items = self.media.items.to_pylist()
-        made = [
+        built = [
             pair_id(dataset, *pair_texts, *items[row])
             for *pair_texts, row in zip(*words, self.place.tolist(), strict=True)
         ]
-        return pa.array(made, PAIR_SCHEMA.field("pair_id").type)
+        return pa.array(built, PAIR_SCHEMA.field("pair_id").type)
 
     def both_sides(self) -> dict[str, pa.Array]:
         settings, n = self.settings, len(self)
@@ -302,8 +302,8 @@ class _Pairs:
         )
 
     def negatives(self) -> list[list[dict[str, Any]]]:
-        settings, most = self.settings, self.settings.negatives.num_negatives
-        if settings.sibling_negatives not in ("explicit", "both") or not most:
+        settings, limit = self.settings, self.settings.negatives.num_negatives
+        if settings.sibling_negatives not in ("explicit", "both") or not limit:
             return [[] for _ in range(len(self))]
         of_questions = settings.unit in _QUESTIONS
         like = [
@@ -319,7 +319,7 @@ class _Pairs:
             )
         ranked = rank_siblings(self.shard[ROWS], usable, settings.negatives, settings.unit == "moments")
         if as_text:
-            found = text_negatives(pair_texts, ranked, most, answers=of_questions)
+            found = text_negatives(pair_texts, ranked, limit, answers=of_questions)
         else:
-            found = clip_negatives(pair_texts, ranked, self.media.items, self.media.clips, most)
+            found = clip_negatives(pair_texts, ranked, self.media.items, self.media.clips, limit)
         return [negatives if kept else [] for negatives, kept in zip(found, self.kept.tolist(), strict=True)]

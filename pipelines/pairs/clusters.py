@@ -16,7 +16,7 @@ from pydantic import Field
 from corpus.arrays import one_array
 from corpus.hashing import mix64
 from corpus.item_ids import split_ids
-from corpus.schema import ITEM_ID_BYTES, MOST_FALSE_NEGATIVES, PAIR_RELATIONS, Status
+from corpus.schema import ITEM_ID_BYTES, MAX_FALSE_NEGATIVES, PAIR_RELATIONS, Status
 from corpus.stage import Gives, Shard, ShuffleStage
 from corpus.text.keys import side_ids
 from corpus.text.minhash import (
@@ -24,7 +24,7 @@ from corpus.text.minhash import (
     Shingles,
     TextNearSettings,
     band_plan,
-    jaccard_at_least,
+    jaccard_reaches,
     shared_keys,
     shingles,
     signature_band_keys,
@@ -128,14 +128,14 @@ class PairClusters(ShuffleStage):
     ) -> tuple[np.ndarray, np.ndarray]:
         place = np.zeros(members, np.int64)
         place[member[banded[::-1]]] = banded[::-1]
-        own = np.unique(member[banded])
-        sets = Shingles.of_lists(rows.column("shingles").take(place[own]))
-        item = np.searchsorted(own, member[banded])
+        distinct = np.unique(member[banded])
+        sets = Shingles.of_lists(rows.column("shingles").take(place[distinct]))
+        item = np.searchsorted(distinct, member[banded])
         keys = rows.column("key").to_numpy()[banded]
         candidates = shared_keys(keys, item, smallest_values(sets)[item], self._near.max_bucket_comparisons)
-        first, second = unique_pairs([candidates], len(own))
-        near = jaccard_at_least(sets, first, second, self._near)
-        return own[first[near]], own[second[near]]
+        first, second = unique_pairs([candidates], len(distinct))
+        near = jaccard_reaches(sets, first, second, self._near)
+        return distinct[first[near]], distinct[second[near]]
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
         """Joins what the partitions found into whole clusters, and lists the pairs of each."""
@@ -153,11 +153,11 @@ class PairClusters(ShuffleStage):
         columns = {}
         groups = []
         for code, role in enumerate(_ROLES):
-            own = np.flatnonzero(member & 1 == code)
+            distinct = np.flatnonzero(member & 1 == code)
             chosen = np.full(len(rows), -1, np.int64)
-            chosen[row[own]] = own
+            chosen[row[distinct]] = distinct
             columns[f"{role}_cluster"] = pc.fill_null(names.take(pa.array(chosen, mask=chosen < 0)), "")
-            groups += [(side[own], row[own]), (cluster[own], row[own])]
+            groups += [(side[distinct], row[distinct]), (cluster[distinct], row[distinct])]
         pair_of = np.zeros(len(rows), np.int64)
         pair_of[row] = pair
         in_order = [groups[at] for at in (2, 0, 3, 1)]  # equal positives, equal queries, then those of the clusters
@@ -189,9 +189,9 @@ def _names(cluster: np.ndarray, ids: np.ndarray) -> pa.Array:
     """The name of each member's cluster: the smallest id in it, in hexadecimal digits."""
     order = np.lexsort((ids[1], ids[0], cluster))
     new = np.append(True, np.diff(cluster[order]) != 0)[: len(order)]
-    least = np.empty_like(order)
-    least[order] = order[new][np.cumsum(new) - 1] if len(order) else order
-    digits = ids[:, least].T.astype(">u8").tobytes().hex()
+    lowest = np.empty_like(order)
+    lowest[order] = order[new][np.cumsum(new) - 1] if len(order) else order
+    digits = ids[:, lowest].T.astype(">u8").tobytes().hex()
     return pa.array([digits[at : at + 32] for at in range(0, len(digits), 32)], pa.string())
 
 
@@ -213,7 +213,7 @@ def _listed(groups: list[tuple[np.ndarray, np.ndarray]], pair: np.ndarray, known
         fresh[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
         keep = np.zeros_like(fresh)
         np.put_along_axis(keep, order, fresh, axis=1)
-        keep &= np.cumsum(keep, axis=1) <= MOST_FALSE_NEGATIVES
+        keep &= np.cumsum(keep, axis=1) <= MAX_FALSE_NEGATIVES
         lists.append(others[keep])
         counts.append(keep.sum(axis=1))
     offsets = np.append(0, np.cumsum(np.concatenate(counts))).astype(np.int32)
@@ -239,7 +239,7 @@ def _circles(
 
 def _following(circle: np.ndarray, start: np.ndarray, size: np.ndarray, place: np.ndarray, part: slice) -> np.ndarray:
     """int64[rows, 32]: the pairs that follow each row's own in its group, past its end from its beginning; -1: none."""
-    steps = np.arange(1, MOST_FALSE_NEGATIVES + 1)
+    steps = np.arange(1, MAX_FALSE_NEGATIVES + 1)
     size, start, place = size[part, None], start[part, None], place[part, None]
     at = start + (place + steps) % np.maximum(size, 1)
     return np.where(steps < size, circle[at.clip(max=max(0, len(circle) - 1))] if len(circle) else -1, -1)

@@ -231,7 +231,7 @@ class _PairBuilder:
                 continue
             distinct.append(negative)
             self.counts["negatives_kept"] += 1
-            yield {**negative, "score": side["score"] or 0.0, "origin": str(Origin.GIVEN)}
+            yield {**negative, "score": side["score"] or 0.0, "origin": str(Origin.FROM_SOURCE)}
 
 
 def _same(one: _Row, other: _Row) -> bool:

@@ -36,7 +36,7 @@ from pipelines.pairs.clusters import CLUSTERS
 NEGATIVES = "negatives"
 NEGATIVES_SCHEMA = pa.schema([PAIR_SCHEMA.field(NEGATIVES), PAIR_SCHEMA.field("positive_score"), PAIR_RANK])
 
-_MAX_GIVEN = 1 << 20  # negatives that a pair may have come with
+_MAX_EXISTING = 1 << 20  # negatives that a pair may have come with
 _Entry = dict[str, Any]  # a negative, as in PAIR_SCHEMA
 
 
@@ -106,10 +106,10 @@ class _Chooser:
         dataset = self._dataset(shard.pools)
         pairs = dataset.index.rows_of(split_ids(one_array(shard[PAIRS].column("pair_id"))))
         counts: Counter[str] = Counter()
-        existing, given_sides = self._given(shard, dataset, pairs, counts)
-        mined = self._mined(shard, dataset, pairs, given_sides, counts)
+        existing, existing_sides = self._existing(shard, dataset, pairs, counts)
+        mined = self._mined(shard, dataset, pairs, existing_sides, counts)
         size = self._mining.num_negatives
-        lists = [[*own, *found[: max(0, size - len(own))]] for own, found in zip(existing, mined, strict=True)]
+        lists = [[*first, *found[: max(0, size - len(first))]] for first, found in zip(existing, mined, strict=True)]
         counts["mined"] += sum(map(len, lists)) - counts["given"]
         counts["missing"] += sum(max(0, size - len(each)) for each in lists)
         shard.metrics[NEGATIVES] = dict(sorted(counts.items()))
@@ -130,7 +130,7 @@ class _Chooser:
                 self._known = (dict(pools), read_dataset(pools, self._names))
             return self._known[1]
 
-    def _given(
+    def _existing(
         self, shard: Shard, dataset: Dataset, pairs: np.ndarray, counts: Counter[str]
     ) -> tuple[list[list[_Entry]], np.ndarray]:
         """The negatives that each pair came with and that pass, in their order, and row * sides + side of each."""
@@ -139,7 +139,7 @@ class _Chooser:
         lists = existing_lists(shard[EMBED], dataset.index, by_positive)
         chosen = np.arange(len(lists.sides))
         if self._mining.check_existing:
-            rules = replace(self._rules, num_negatives=_MAX_GIVEN, range_min=0, range_max=None, min_score=None)
+            rules = replace(self._rules, num_negatives=_MAX_EXISTING, range_min=0, range_max=None, min_score=None)
             choice = choose(
                 lists.candidates(dataset, pairs, by_positive, existing=True), replace(rules, sampling="top")
             )

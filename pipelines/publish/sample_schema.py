@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from corpus.schema import MOST_FALSE_NEGATIVES, CaptionOrigin, Origin
+from corpus.schema import MAX_FALSE_NEGATIVES, CaptionOrigin, Origin
 from pipelines.publish.sample import CLUSTERS, UNKNOWN_CLIP, clip_fields
 
 _CLIP_SHAPE = {"video": str, "start_s": float, "end_s": float}
@@ -57,8 +57,8 @@ def json_faults(sample: Any, clips: Collection[str] = ()) -> list[str]:
         faults.append(f"caption_origin is {sample['caption_origin']!r}")
     faults += [f"{name} is {sample[name]!r}" for name in CLUSTERS if sample[name] and not _ID.fullmatch(sample[name])]
     others = sample["false_negatives"]
-    if len(others) > MOST_FALSE_NEGATIVES or len(set(others)) < len(others) or sample["pair_id"] in others:
-        faults.append(f"false_negatives has more than {MOST_FALSE_NEGATIVES} pairs, one twice, or the pair itself")
+    if len(others) > MAX_FALSE_NEGATIVES or len(set(others)) < len(others) or sample["pair_id"] in others:
+        faults.append(f"false_negatives has more than {MAX_FALSE_NEGATIVES} pairs, one twice, or the pair itself")
     faults += [f"false_negatives has {other!r}" for other in others if not _ID.fullmatch(other)]
     for number, negative in enumerate(sample["negatives"]):
         if negative["origin"] not in _ORIGINS:

@@ -95,8 +95,8 @@ def show_mixture(console: Terminal, mixture: MixtureSummary) -> None:
     """Prints the figures of a mixture's datasets, what they assume, and notices about single datasets."""
     table = Table(title=f"{mixture.name}: weights {mixture.rule.replace('_', ' ')}", title_justify="left")
     for column in ("dataset", "task", "available", "taken", "weight", "share", "epochs"):
-        left = column in ("dataset", "task")
-        table.add_column(column, justify="left" if left else "right", overflow="fold")
+        is_text = column in ("dataset", "task")
+        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
     for row in mixture.datasets:
         figures = (
             f"{row.available:,}",

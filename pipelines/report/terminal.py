@@ -50,6 +50,6 @@ def print_line(console: Console, text: str) -> None:
 
 def print_text(console: Console, text: str, *, indent: bool = False) -> None:
     """Print a message of one or several lines; `indent`: all but the first, so that they look like no other message."""
-    shown = printable(text, _TEXT, lines=True)
-    shown = shown.replace("\n", "\n    ") if indent else shown
-    console.print(shown, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    printed = printable(text, _TEXT, lines=True)
+    printed = printed.replace("\n", "\n    ") if indent else printed
+    console.print(printed, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -64,7 +64,7 @@ class Template:
 
         Raises BadRecordError for objects, and for lists of different lengths.
         """
-        values = [_strings(look_up(row, path), path) for _, path in self._parts]
+        values = [_strings(value_at(row, path), path) for _, path in self._parts]
         lengths = {len(value) for value in values if isinstance(value, list)}
         if not lengths:
             return self._joined([value for value in values if isinstance(value, str)])
@@ -82,7 +82,7 @@ class Template:
         return (text + (self._tail if values[-1] else "")).strip() if any(values) else ""
 
 
-def look_up(row: Mapping[str, Any], path: str) -> Any:
+def value_at(row: Mapping[str, Any], path: str) -> Any:
     """Gets the value at a path, None where there is none. Raises BadRecordError for a field of a plain value."""
     return row[path] if path in row else _below(row, path.split("."), path)
 
@@ -164,9 +164,9 @@ def _paths_of_value(name: str, value: Any, depth: int = 0) -> set[str]:
     return {name} | {path for key, each in below for path in _paths_of_value(f"{name}.{key}", each, depth + 1)}
 
 
-def require_paths(wanted: Iterable[str], present: set[str], file: str) -> None:
+def require_paths(paths: Iterable[str], present: set[str], file: str) -> None:
     """Raises SettingsError for the first path that a file has not, with what it has and the nearest of them."""
-    for path in wanted:
+    for path in paths:
         parts = path.split(".")
         bare = ".".join(part for part in parts if not part.isdecimal())
         above = {".".join([*parts[:at], _ANY]) for at in range(1, len(parts))}
@@ -174,5 +174,5 @@ def require_paths(wanted: Iterable[str], present: set[str], file: str) -> None:
             continue
         names = [name.encode("utf-8", "backslashreplace").decode() for name in sorted(present) if name[-1:] != _ANY]
         closest = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
-        hint = f"did you mean {closest[0]!r}? " if closest else ""
-        raise SettingsError(f"{file}: no column {path!r}; {hint}it has {', '.join(names[:_MAX_NAMED]) or 'none'}")
+        suggestion = f"did you mean {closest[0]!r}? " if closest else ""
+        raise SettingsError(f"{file}: no column {path!r}; {suggestion}it has {', '.join(names[:_MAX_NAMED]) or 'none'}")

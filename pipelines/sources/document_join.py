@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings
 from corpus.text.keys import list_keys
-from pipelines.sources.column_mapping import Template, look_up, require_paths
+from pipelines.sources.column_mapping import Template, require_paths, value_at
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError, BadRecords, text_of
 from pipelines.sources.not_read import NotRead, UnreadableFileError
@@ -237,7 +237,7 @@ def ids_at(template: Template, row: Row) -> list[str]:
 
 def names_at(row: Row, path: str) -> tuple[str, ...]:
     """Gets the names of images at a path: one, or a list. Raises BadRecordError for what is no name."""
-    return image_names(look_up(row, path), path)
+    return image_names(value_at(row, path), path)
 
 
 def image_names(value: Any, path: str) -> tuple[str, ...]:

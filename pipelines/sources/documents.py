@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.sources.column_mapping import Template, look_up, require_paths
+from pipelines.sources.column_mapping import Template, require_paths, value_at
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
 from pipelines.sources.pair_rows import Side, SourcePair
@@ -105,7 +105,7 @@ class DocumentsReader(PairReader[DocumentsSource]):
             return "no_query"
         if in_pdfs:
             name = _text_at(row, settings.pdf)
-            image = f"{name}#page={page_number(look_up(row, settings.page), settings.first_page)}" if name else ""
+            image = f"{name}#page={page_number(value_at(row, settings.page), settings.first_page)}" if name else ""
         else:
             image = _text_at(row, settings.image) or _text_at(row, settings.image_filename)
         if not image:
@@ -115,7 +115,7 @@ class DocumentsReader(PairReader[DocumentsSource]):
 
 def _text_at(row: Row, path: str) -> str:
     """Gets a string of a row, "" where it has none."""
-    return text_of(look_up(row, path)) if path else ""
+    return text_of(value_at(row, path)) if path else ""
 
 
 def page_number(value: Any, first: int) -> int:

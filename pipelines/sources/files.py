@@ -193,14 +193,14 @@ def walk(folder: str) -> Iterator[tuple[str, _Stat | None]]:
     Links are followed, each folder once. A link to nothing has None in place of size and version. Pipes, sockets and
     the like are passed over.
     """
-    seen: set[tuple[int, int]] = set()
+    known: set[tuple[int, int]] = set()
     queue = [folder.rstrip("/")]
     while queue:
         current = queue.pop()
         status = Path(current).stat()
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in known:
             continue
-        seen.add((status.st_dev, status.st_ino))
+        known.add((status.st_dev, status.st_ino))
         with os.scandir(current) as entries:
             for entry in entries:
                 if entry.is_dir():

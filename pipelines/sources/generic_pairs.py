@@ -23,7 +23,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from corpus.settings import Settings
-from pipelines.sources.column_mapping import Template, look_up, require_paths
+from pipelines.sources.column_mapping import Template, require_paths, value_at
 from pipelines.sources.document_join import DocumentsSettings, ids_at, image_names, names_at
 from pipelines.sources.document_pairs import DocumentPairReader, DocumentPairSource, NamedPair
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
@@ -213,7 +213,7 @@ def several_sides(columns: SideColumns, row: Row) -> list[Side]:
         texts = Template(columns.text).texts(row)
         parts.append([Side(text) for text in ([texts] if isinstance(texts, str) and texts else texts)])
     for path in columns.images:
-        value = look_up(row, path)
+        value = value_at(row, path)
         entries = value if isinstance(value, list) else [value] if value else []
         parts.append([Side("", image_names(entry, path)) for entry in entries])
     counts = sorted({len(part) for part in parts})

@@ -121,9 +121,9 @@ def text_of(value: Any) -> str:
 
 
 _STARTS = ("start", "start_s", "start_sec", "start_second", "start_time", "start_ms", "start_frame", "begin")
-_ENDS = ("end", "end_s", "end_sec", "end_second", "end_time", "end_ms", "end_frame", "stop")
+_END_KEYS = ("end", "end_s", "end_sec", "end_second", "end_time", "end_ms", "end_frame", "stop")
 _INTERVALS = ("segment", "segments", "interval", "intervals", "span", "spans", "timestamps")
-TIME_KEYS = (*_STARTS, *_ENDS, *_INTERVALS)  # under which public sets say when a part of a video is
+TIME_KEYS = (*_STARTS, *_END_KEYS, *_INTERVALS)  # under which public sets say when a part of a video is
 
 
 def refuse_unread_times(record: Mapping[str, Any], start_key: str = "", end_key: str = "") -> None:
@@ -132,7 +132,7 @@ def refuse_unread_times(record: Mapping[str, Any], start_key: str = "", end_key:
     Raises BadRecordError (unread_time): a text about a part would be taken to be about the whole video.
     """
     has_start, has_end = (record.get(key) not in (None, "") for key in (start_key, end_key))
-    for keys, is_read in ((_STARTS, has_start), (_ENDS, has_end), (_INTERVALS, has_start or has_end)):
+    for keys, is_read in ((_STARTS, has_start), (_END_KEYS, has_end), (_INTERVALS, has_start or has_end)):
         for key in keys if not is_read else ():
             if key not in (start_key, end_key) and record.get(key) not in (None, "", []):
                 read = f"read are {start_key!r} and {end_key!r}" if start_key else "no times are read"

@@ -126,7 +126,7 @@ class LaionReader:
             sample = Sample(rows, settings.sample_rows, settings.seed)
             self.counts |= {
                 "duplicate_row": sample.repeated,
-                "not_sampled": sample.seen - sample.repeated - len(sample),
+                "not_sampled": sample.rows_read - sample.repeated - len(sample),
             }
             rows = sample.tables()
         for shard in in_tables_of(rows, settings.shard_rows):

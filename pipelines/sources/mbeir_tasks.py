@@ -87,8 +87,8 @@ def one_task(names: Sequence[str]) -> Task:
     for name in names:
         if name not in SETS:
             closest = difflib.get_close_matches(name, SETS, n=1, cutoff=0.6)
-            hint = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(SETS))}"
-            raise ValueError(f"no set {name!r} in M-BEIR; {hint}")
+            suggestion = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(SETS))}"
+            raise ValueError(f"no set {name!r} in M-BEIR; {suggestion}")
     tasks = {SETS[name].task: name for name in names}
     if len(tasks) != 1:
         raise ValueError(

@@ -133,8 +133,8 @@ def resolve_subset(name: str, settings: Subset, known: Mapping[str, Subset]) -> 
     )
     if subset.task is None:
         closest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"did you mean {closest[0]!r}?" if closest else f"known are {', '.join(known)}"
-        raise ValueError(f"subset {name!r} needs its task, {hint}")
+        suggestion = f"did you mean {closest[0]!r}?" if closest else f"known are {', '.join(known)}"
+        raise ValueError(f"subset {name!r} needs its task, {suggestion}")
     return subset
 
 

@@ -120,7 +120,7 @@ def true_negatives(
     if len(not_negative) > 1 and negatives:
         cleaned = [normalize_side(_clean(side)) for side in (*positives, *negatives)]
     not_cleaned = set(cleaned[: len(positives)])
-    seen: set[NormalizedSide] = set()
+    known: set[NormalizedSide] = set()
     for side, clean in zip_longest(negatives, cleaned[len(positives) :]):
         normalized = normalize_side(side)
         reason = "negatives_kept"
@@ -128,13 +128,13 @@ def true_negatives(
             reason = "empty_negative"
         elif normalized in not_negative or clean in not_cleaned:
             reason = "negative_equals_positive"
-        elif normalized in seen:
+        elif normalized in known:
             reason = "duplicate_negative"
-        elif limit is not None and len(seen) >= limit:
+        elif limit is not None and len(known) >= limit:
             reason = "negatives_over_limit"
         counts[reason] += 1
         if reason == "negatives_kept":
-            seen.add(normalized)
+            known.add(normalized)
             yield side
 
 

@@ -218,10 +218,10 @@ class PairReader(ABC, Generic[P]):
             yield _with_licence(shard, settings.licence)
         if not pairs_read:
             self._raise_if_none_is_readable()
-        left_out = Counter(self.counts) + self.bad_records.counts
+        skipped = Counter(self.counts) + self.bad_records.counts
         if settings.require_images_on != "any":
             drawn["other_sides"] = other
-        self.counts = {"read": pairs_read + left_out.total(), **left_out, **drawn}
+        self.counts = {"read": pairs_read + skipped.total(), **skipped, **drawn}
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def draw_pairs(pairs: Iterable[SourcePair], rows: int | None, seed: int, counts:
     sample = Sample((candidates.table(block) for block in _blocks(pairs)), rows, seed)
     counts["duplicate_row"] = counts.get("duplicate_row", 0) + sample.repeated
     counts["not_sampled"] = (
-        counts.get("not_sampled", 0) + candidates.skipped + sample.seen - sample.repeated - len(sample)
+        counts.get("not_sampled", 0) + candidates.skipped + sample.rows_read - sample.repeated - len(sample)
     )
     for table in sample.tables():
         yield table.drop_columns(["url", "text"]).rename_columns({_PAIR_URL: "url"}).select(PAIR_ROWS.names)

@@ -92,8 +92,8 @@ class RowFilter:
         """Raises SettingsError if the expression names a column that is not `known`."""
         for name in sorted(self.names.difference(known)):
             closest = difflib.get_close_matches(name, [*known, *self._aliases], n=1, cutoff=0.5)
-            hint = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(known))}"
-            raise self._error(f"no column {name!r}; {hint}")
+            suggestion = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(known))}"
+            raise self._error(f"no column {name!r}; {suggestion}")
 
     def _truth(self, node: ast.expr) -> pc.Expression:
         """Translates a node that is true or false."""
@@ -104,8 +104,8 @@ class RowFilter:
                 )
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return ~self._truth(operand)
-            case ast.Compare(left=left, ops=ops, comparators=comparators):
-                sides = [left, *comparators]
+            case ast.Compare(left=first, ops=ops, comparators=comparators):
+                sides = [first, *comparators]
                 return _balanced_tree(operator.and_, map(self._comparison, sides, ops, comparators))
         raise self._error(f"{_quoted(node)} is neither true nor false: expected a comparison", node)
 

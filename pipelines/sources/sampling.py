@@ -35,12 +35,12 @@ class Sample:
         self._urls = self._texts = np.empty(0, np.uint64)  # hashes, for each row that is kept
         self._copies = np.empty(0, np.int64)  # for each row that is kept: how often it came
         self._order = np.empty(0, np.int64)
-        self.seen = 0
+        self.rows_read = 0
         last = np.uint64(2**64 - 1)  # no row whose URL comes after this one can be in the sample
         buffer: list[tuple[pa.Table, Hashes]] = []
         capacity = max(rows // 4, _SLACK_ROWS)
         for table in tables:
-            self.seen += table.num_rows
+            self.rows_read += table.num_rows
             urls = random_numbers(table.column("url"), seed)
             possible = urls <= last
             buffer.append((table.filter(pa.array(possible)), urls[possible]))

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from corpus.sampling import choose, derive_seed
 from corpus.settings import Settings, SettingsError
-from pipelines.sources.column_mapping import Template, look_up, require_paths
+from pipelines.sources.column_mapping import Template, require_paths, value_at
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError
 from pipelines.sources.pair_rows import Side, SourcePair, normalize_side, true_negatives
@@ -332,7 +332,7 @@ class _RowReader:
 
     def in_batch_negatives(self, row: Row, file: str) -> bool:
         """Tells whether the positives of other rows are negatives of this one."""
-        kind = look_up(row, self._kind) if self._kind else None
+        kind = value_at(row, self._kind) if self._kind else None
         return _NO_NEGATIVES_FOLDER not in file.rpartition("/")[0] and kind not in _NO_NEGATIVES_KINDS
 
 
@@ -345,7 +345,7 @@ def _sides(template: Template, row: Row) -> list[Side]:
 
 def _scored(sides: list[Side], row: Row, path: str) -> list[Side]:
     """Adds to sides the scores that lie at a path, if these are as many: 0 for a value that is no number."""
-    scores = look_up(row, path) if path else None
+    scores = value_at(row, path) if path else None
     if not isinstance(scores, list) or len(scores) != len(sides):
         return sides
     return [replace(side, score=_number(score)) for side, score in zip(sides, scores, strict=True)]

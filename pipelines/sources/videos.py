@@ -225,7 +225,7 @@ class VideosReader:
     def _rows(self, videos: list[FileInfo], annotations: dict[FileInfo, list[Annotation]]) -> Iterator[dict[str, Any]]:
         """Makes the rows of videos, up to the size of the sample."""
         max_rows = self._settings.sample_rows
-        rows = left_out = started = 0
+        rows = skipped = started = 0
         for video, probe in self._probed(videos):
             started += 1
             starts = segment_starts(probe.duration_s if probe else None, self._settings.segment_s)
@@ -241,7 +241,7 @@ class VideosReader:
             }
             for start_s, end_s, segment in zip(starts, [*starts[1:], None], by_segment, strict=True):
                 if rows == max_rows:
-                    left_out += 1
+                    skipped += 1
                     self.annotation_counts["placed"] -= len(segment)
                     self.annotation_counts["not_sampled"] += len(segment)
                     continue
@@ -260,7 +260,7 @@ class VideosReader:
                 break
         rest = videos[started:]
         self.annotation_counts["not_sampled"] += sum(len(annotations[video]) for video in rest)
-        self.counts["not_sampled"] = left_out + len(rest)
+        self.counts["not_sampled"] = skipped + len(rest)
         self.counts["read"] = rows + sum(self.counts.values())
 
     def _probed(self, videos: Sequence[FileInfo]) -> Iterator[tuple[FileInfo, QuickProbe | None]]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from multiprocessing import resource_tracker
 from typing import Any, NoReturn, Protocol
 
-from corpus.child_process import kill_own_group
+from corpus.child_process import kill_this_group
 from serving.request import ModelRequest, ModelResponse
 from serving.vllm.protocol import ConnectionClosed, Header, read_request, receive, responses_frame, send
 
@@ -72,7 +72,7 @@ def run_server(descriptor: int) -> NoReturn:
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
-    kill_own_group()  # an engine may have left processes and threads behind
+    kill_this_group()  # an engine may have left processes and threads behind
 
 
 async def _serve(connection: socket.socket, config: EngineConfig) -> None:
@@ -177,9 +177,9 @@ class _Receiver(threading.Thread):
                 if self.responder is not None:
                     self._dispatch(self.responder, header, body)
                 elif header.get("stop"):
-                    kill_own_group()
+                    kill_this_group()
         except ConnectionClosed:
-            kill_own_group()
+            kill_this_group()
 
     def _dispatch(self, responder: _Responder, header: Header, body: bytearray) -> None:
         if header.get("stop"):

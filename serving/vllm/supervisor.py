@@ -71,7 +71,7 @@ class EngineHandle:
                 stderr=self._log,
                 pass_fds=[child_end.fileno()],
                 path=sys.path,
-                own_group=False,  # until it has started what cleans up behind it
+                new_group=False,  # until it has started what cleans up behind it
                 reaper=True,
             )
         except OSError:

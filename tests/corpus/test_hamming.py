@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import hamming
-from corpus.hamming import MAX_RADIUS_BITS, band_spans, key_bands, lsh_band_keys, pairs_within_radius
+from corpus.hamming import MAX_RADIUS_BITS, band_ranges, key_bands, lsh_band_keys, pairs_within_radius
 from corpus.union_find import components
 
 RADII = range(MAX_RADIUS_BITS + 1)
@@ -44,7 +44,7 @@ def crowd(rng: np.random.Generator, count: int, bits: int) -> np.ndarray:
 
 @pytest.mark.parametrize("radius", RADII)
 def test_bands_are_disjoint_and_one_more_than_the_radius(radius):
-    spans = band_spans(radius)
+    spans = band_ranges(radius)
     assert len(spans) == radius + 1
     bits = [bit for start, width in spans for bit in range(start, start + width)]
     assert len(bits) == len(set(bits)) and set(bits) <= set(range(64))

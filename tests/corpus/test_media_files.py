@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.media import MOST_BYTES, MediaWriter, TarWriter
+from corpus.media import MAX_BYTES, MediaWriter, TarWriter
 from corpus.schema import item_id
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
@@ -67,7 +67,7 @@ def test_a_file_is_copied_in_blocks(tmp_path: Path) -> None:
 def test_a_file_too_large_for_a_tar_is_refused_and_the_tar_stays_good(tmp_path: Path) -> None:
     media = MediaWriter(Store(tmp_path), "0.tar")
     with pytest.raises(ValueError, match="8589934592 bytes"):
-        media.add_file(b"x" * 16, "mp4", io.BytesIO(), MOST_BYTES + 1)
+        media.add_file(b"x" * 16, "mp4", io.BytesIO(), MAX_BYTES + 1)
     media.add(item_id(b"one"), "bin", b"one")
     media.commit()
     assert index_tar(Store(tmp_path), "0.tar").members.num_rows == 1

@@ -92,7 +92,7 @@ def test_a_child_ends_with_its_block_and_takes_its_own_along(tmp_path: Path) -> 
 def test_a_child_that_makes_its_group_itself_is_killed_with_it(tmp_path: Path) -> None:
     fifo = Fifo(tmp_path)
     (tmp_path / "late.py").write_text(ENDLESS.replace("fifo =", "os.setsid(); fifo =", 1))
-    with ChildProcess([str(tmp_path / "late.py"), fifo.path], own_group=False):
+    with ChildProcess([str(tmp_path / "late.py"), fifo.path], new_group=False):
         assert fifo.read() == b"x"
     assert fifo.read() == b""
 

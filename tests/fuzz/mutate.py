@@ -9,7 +9,7 @@ from random import Random
 Mutation = Callable[[bytes, Random, Sequence[bytes]], bytes]
 Repair = Callable[[bytes], bytes]
 
-MOST_BYTES = 1 << 20  # of an input
+MAX_BYTES = 1 << 20  # of an input
 _ANOTHER_ROUND = 0.4  # probability
 _OWN = 0.75  # probability that a mutation knows the format, where there are such
 _REPAIRED = 0.75  # probability
@@ -24,7 +24,7 @@ def mutated(
     data = random.choice(seeds)
     while True:
         change = random.choice(own) if own and random.random() < _OWN else random.choice(GENERIC)
-        data = change(data, random, seeds)[:MOST_BYTES]
+        data = change(data, random, seeds)[:MAX_BYTES]
         if random.random() >= _ANOTHER_ROUND:
             break
     return repair(data) if repair is not None and random.random() < _REPAIRED else data

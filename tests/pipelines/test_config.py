@@ -17,7 +17,7 @@ from pipelines.sources import SOURCES
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 LAION = {"kind": "laion", "parts": ["metadata/*.parquet"]}
-GIVEN = {"kind": "img2dataset", "folder": "downloaded"}
+FROM_SOURCE = {"kind": "img2dataset", "folder": "downloaded"}
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def test_a_workspace_and_a_source_are_enough() -> None:
 
 
 def test_sources_are_told_apart_by_their_kind() -> None:
-    config = parse(sources={"laion": LAION, "given": GIVEN})
+    config = parse(sources={"laion": LAION, "given": FROM_SOURCE})
     assert [type(source).__name__ for source in config.sources.values()] == ["LaionSource", "Img2datasetSource"]
     assert config.sources["given"].folder == "downloaded"  # type: ignore[union-attr]
 
@@ -47,7 +47,10 @@ def test_sources_are_told_apart_by_their_kind() -> None:
         ({"sources": {}}, "sources: "),
         ({"sources": {"laion": {"kind": "lion", "parts": ["x"]}}}, "sources.laion: "),
         ({"sources": {"laion": {**LAION, "folder": "x"}}}, "sources.laion.folder: unknown key"),
-        ({"sources": {"laion": {**GIVEN, "foldr": "x"}}}, "sources.laion.foldr: unknown key; did you mean 'folder'?"),
+        (
+            {"sources": {"laion": {**FROM_SOURCE, "foldr": "x"}}},
+            "sources.laion.foldr: unknown key; did you mean 'folder'?",
+        ),
         ({"sources": {"La/ion": LAION}}, "'La/ion': a name is lower-case letters"),
         ({"datasets": {"-x": {"source": "laion"}}}, "'-x': a name is"),
         ({"datasets": {"x": {"source": "lion"}}}, "datasets.x.source: no source 'lion'; there is laion"),
@@ -69,7 +72,7 @@ def test_what_cannot_be_is_named_with_a_way_out(changes: dict[str, Any], said: s
 
 def test_datasets_and_mixtures_refer_to_each_other() -> None:
     config = parse(
-        sources={"laion": LAION, "given": GIVEN},
+        sources={"laion": LAION, "given": FROM_SOURCE},
         datasets={"one": {"source": "laion"}, "two": {"source": "given", "stage": 2}},
         mixtures={"both": {"corpus": "out", "datasets": {"one": {}, "two": {"weight": 2.0}}}},
     )

@@ -169,7 +169,7 @@ def _local_folder(pattern: str) -> Path | None:
 
 def _walk(root: Path) -> Iterator[_File]:
     """Lists the files below a local folder, by name, hidden ones left out; links are followed, each folder once."""
-    seen: set[tuple[int, int]] = set()
+    known: set[tuple[int, int]] = set()
     queue = [""]
     while queue:
         below = queue.pop()
@@ -181,8 +181,8 @@ def _walk(root: Path) -> Iterator[_File]:
                     continue
                 if entry.is_dir():
                     status = entry.stat()
-                    if (status.st_dev, status.st_ino) not in seen:
-                        seen.add((status.st_dev, status.st_ino))
+                    if (status.st_dev, status.st_ino) not in known:
+                        known.add((status.st_dev, status.st_ino))
                         folders.append(f"{name}/")
                 elif entry.is_file():
                     status = entry.stat()

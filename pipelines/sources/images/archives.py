@@ -44,7 +44,7 @@ _UNREADABLE = {
     SPARSE_IN_TAR: SPARSE,
     SPECIAL_IN_TAR: SPECIAL,
 }
-_MAX_SHOWN = 3  # damaged archives that a row names
+_MAX_NAMED = 3  # damaged archives that a row names
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +226,8 @@ def _missing(damaged: Sequence[str]) -> ImageRef:
     """The result for a name that is in no archive."""
     if not damaged:
         return ImageRef(reason="missing_image")
-    more = f" and {len(damaged) - _MAX_SHOWN} more" if len(damaged) > _MAX_SHOWN else ""
-    return ImageRef(reason="damaged_archive", detail=f"it may be in {'; '.join(damaged[:_MAX_SHOWN])}{more}")
+    more = f" and {len(damaged) - _MAX_NAMED} more" if len(damaged) > _MAX_NAMED else ""
+    return ImageRef(reason="damaged_archive", detail=f"it may be in {'; '.join(damaged[:_MAX_NAMED])}{more}")
 
 
 def _lookup_names(names: Sequence[str], settings: ArchivesSettings) -> list[str]:

@@ -103,20 +103,20 @@ def render_pages(source: bytes | str, pages: Sequence[int], settings: PdfSetting
             yield from (Page(page, error=error) for page in pages)
             return
         with file:
-            remaining, time_left = list(pages), _TimeLeft(settings.pdf_timeout_s)
+            remaining, deadline = list(pages), _Deadline(settings.pdf_timeout_s)
             for _ in range(1 + _MAX_RESTARTS):
                 os.lseek(file.fileno(), 0, os.SEEK_SET)  # the process before has read it
-                for rendered in _run(file, tuple(remaining), settings, time_left):
+                for rendered in _run(file, tuple(remaining), settings, deadline):
                     remaining.pop(0)
                     yield rendered
                 if not remaining:
                     return
-                if time_left.seconds <= 0:
+                if deadline.seconds <= 0:
                     break
-        given_up = PageError("renderer_died", "too often")
-        if time_left.seconds <= 0:
-            given_up = PageError("render_timeout", f"the PDF took {settings.pdf_timeout_s:g} s")
-        yield from (Page(page, error=given_up) for page in remaining)
+        stopped = PageError("renderer_died", "too often")
+        if deadline.seconds <= 0:
+            stopped = PageError("render_timeout", f"the PDF took {settings.pdf_timeout_s:g} s")
+        yield from (Page(page, error=stopped) for page in remaining)
 
 
 def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
@@ -141,13 +141,13 @@ def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
 
 
 @dataclass
-class _TimeLeft:
+class _Deadline:
     """The time that remains for a PDF: waiting for its pages is taken off."""
 
     seconds: float
 
 
-def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left: _TimeLeft) -> Iterator[Page]:
+def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, deadline: _Deadline) -> Iterator[Page]:
     """Renders pages in one process, which may end early: then the last page is the one that ended it."""
     request = {
         "pages": list(pages),
@@ -157,7 +157,7 @@ def _run(file: IO[bytes], pages: Sequence[int], settings: PdfSettings, time_left
     limits = Limits(settings.max_memory_bytes, int(settings.page_timeout_s * (len(pages) + 1)) + 1)
     with ChildProcess(program, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, limits=limits) as process:
         responses = _ResponseReader(
-            process.output.fileno(), settings.page_timeout_s, time_left, settings.max_memory_bytes
+            process.output.fileno(), settings.page_timeout_s, deadline, settings.max_memory_bytes
         )
         for page in pages:
             try:
@@ -194,8 +194,8 @@ class _ResponseReader:
     worker has memory (`max_bytes`), whatever it says.
     """
 
-    def __init__(self, descriptor: int, timeout_s: float, time_left: _TimeLeft, max_bytes: int) -> None:
-        self._descriptor, self._timeout_s, self._time_left = descriptor, timeout_s, time_left
+    def __init__(self, descriptor: int, timeout_s: float, deadline: _Deadline, max_bytes: int) -> None:
+        self._descriptor, self._timeout_s, self._deadline = descriptor, timeout_s, deadline
         self._max_bytes = max_bytes
         self._buffer = bytearray()
         self._poll = select.poll()
@@ -205,9 +205,9 @@ class _ResponseReader:
         """Reads header and content of the next response."""
         started = time.monotonic()
         try:
-            return self._read_until(started + min(self._timeout_s, self._time_left.seconds))
+            return self._read_until(started + min(self._timeout_s, self._deadline.seconds))
         finally:
-            self._time_left.seconds -= time.monotonic() - started
+            self._deadline.seconds -= time.monotonic() - started
 
     def _read_until(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         while (header_end := self._buffer.find(b"\n")) < 0:

@@ -12,7 +12,7 @@ from corpus.text.minhash import (
     TextNearSettings,
     band_plan,
     jaccard,
-    jaccard_at_least,
+    jaccard_reaches,
     near_texts,
     shared_keys,
     shingle_hashes,
@@ -171,10 +171,10 @@ def test_many_pairs_are_compared_in_parts_as_in_one_go(monkeypatch):
     sets = shingles(pa.array([" ".join(words) for words in sentences(rng, 60, 12)]), 1)
     first, second = np.triu_indices(60, 1)
     settings = TextNearSettings(min_jaccard=0.3)
-    expected = jaccard_at_least(sets, first, second, settings)
+    expected = jaccard_reaches(sets, first, second, settings)
     assert expected.any() and not expected.all()
     monkeypatch.setattr("corpus.text.minhash._NUMBERS_AT_ONCE", 100)
-    assert np.array_equal(jaccard_at_least(sets, first, second, settings), expected)
+    assert np.array_equal(jaccard_reaches(sets, first, second, settings), expected)
 
 
 def test_a_large_bucket_is_compared_with_neighbours_only():

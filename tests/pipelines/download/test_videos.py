@@ -15,7 +15,7 @@ import pytest
 from fsspec.spec import AbstractFileSystem
 
 from corpus.execution import MapJob, Outcome, ShardTask
-from corpus.media import MOST_BYTES, read_contents
+from corpus.media import MAX_BYTES, read_contents
 from corpus.schema import item_id, table_schema
 from corpus.settings import SettingsError, parse_settings
 from corpus.stage import ROWS
@@ -221,7 +221,7 @@ def test_the_limits_are_made_for_videos() -> None:
 
 
 def test_more_than_a_tar_takes_is_refused() -> None:
-    assert parse_settings({"fetch": {"max_bytes": MOST_BYTES}}, VideoDownloadSettings).fetch.max_bytes == 2**33 - 1
+    assert parse_settings({"fetch": {"max_bytes": MAX_BYTES}}, VideoDownloadSettings).fetch.max_bytes == 2**33 - 1
     with pytest.raises(SettingsError, match="max_bytes"):
         parse_settings({"fetch": {"max_bytes": 2**33}}, VideoDownloadSettings)
 

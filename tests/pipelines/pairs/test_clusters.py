@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.schema import MOST_FALSE_NEGATIVES, PAIR_SCHEMA
+from corpus.schema import MAX_FALSE_NEGATIVES, PAIR_SCHEMA
 from corpus.stage import Shard
 from corpus.storage import Store
 from pipelines.pairs.clusters import PairClusters, PairClustersSettings
@@ -92,7 +92,7 @@ def test_of_many_pairs_it_finds_what_comparing_all_finds_however_they_are_spread
         far = [other for other in range(300) if other != n and texts[other] == texts[n] and other not in near]
         expected = [*(sorted(kind, key=lambda other: (other < n, other)) for kind in (near, far))]
         query, positive, others = found.get(n, ("", "", []))
-        assert others == [*expected[0], *expected[1]][:MOST_FALSE_NEGATIVES]
+        assert others == [*expected[0], *expected[1]][:MAX_FALSE_NEGATIVES]
         assert (bool(query), bool(positive)) == (texts.count(texts[n]) > 1, images.count(images[n]) > 1)
     assert found == clusters([pairs], 2)
 
@@ -101,7 +101,7 @@ def test_of_more_pairs_than_are_listed_each_is_listed_as_often() -> None:
     total = 100
     found = clusters([[(n, side(f"question {n}"), side("yes")) for n in range(total)]])
     listed = [other for _, _, others in found.values() for other in others]
-    assert set(np.bincount(listed).tolist()) == {MOST_FALSE_NEGATIVES}
+    assert set(np.bincount(listed).tolist()) == {MAX_FALSE_NEGATIVES}
     assert len({positive for _, positive, _ in found.values()}) == 1
 
 

@@ -16,7 +16,18 @@ from pipelines.sources.mmeb import task_of
 from pipelines.sources.mmeb_tasks import SUBSETS, split_instruction
 from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
-from tests.helpers.mmeb_rows import CAPTION, FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, one, rows_of, source, write
+from tests.helpers.mmeb_rows import (
+    CAPTION,
+    FIELDS,
+    GIVEN,
+    PUBLISHED,
+    QUESTION,
+    TOKEN,
+    one,
+    rows_of,
+    source,
+    write,
+)
 
 
 def test_all_twenty_subsets_are_here() -> None:

@@ -22,7 +22,7 @@ from corpus.pool import PoolRead, PoolScope
 from corpus.schema import ITEM_ID
 from corpus.stage import ITEMS, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import side_ids
-from mining.encoders import Encoder, find_encoder
+from mining.encoders.base import NOT_FINITE, Encoder
 from mining.settings import EmbedSettings
 from mining.side_images import SideImages, packed_ids
 from mining.vectors import VectorError, Vectors, check_vectors, normalise, packed_column, packed_type
@@ -31,7 +31,6 @@ from serving.request import BackendError, EmbedRequest, ModelClient, ModelRespon
 EMBED = "embed"
 PAIRS = "pairs"
 ROLES = ("query", "positive")
-_NOT_FINITE = "not_finite"
 
 Vector = np.ndarray
 Side = tuple[tuple[bytes, ...], str, str]  # ids of its items, text, instruction
@@ -69,7 +68,9 @@ class Embed(MapStage):
     def __init__(self, settings: EmbedSettings) -> None:
         super().__init__(settings)
         self._settings = settings
-        self.schema = embed_schema(find_encoder(settings).dimension)
+        encoder = settings.encoder.encoder()
+        self.schema = embed_schema(encoder.dimension)
+        self.resources = encoder.resources
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
@@ -77,12 +78,12 @@ class Embed(MapStage):
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         return {
-            "producer": find_encoder(self._settings).producer,
+            "producer": self._settings.encoder.encoder().producer,
             "max_source_pixels": self._settings.max_source_pixels,
         }
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return EmbedWorker(find_encoder(self._settings), self._settings)
+        return EmbedWorker(self._settings.encoder.encoder(), self._settings)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class EmbedWorker:
             if isinstance(images, str):
                 answers.append(images)
             else:
-                answers.append(self._client.submit(EmbedRequest(instruction + text, images)))
+                answers.append(self._client.submit(EmbedRequest(text, images, instruction)))
         vectors = np.zeros((len(sides), self._encoder.dimension), np.float16)
         reasons = []
         for place, answer in enumerate(answers):
@@ -152,7 +153,7 @@ class EmbedWorker:
                 try:
                     vectors[place] = normalise(response.payload[None, :])[0]
                 except VectorError:
-                    reason = _NOT_FINITE
+                    reason = NOT_FINITE
             reasons.append(reason)
         check_vectors(vectors, np.array([not reason for reason in reasons], np.bool_))
         return vectors, reasons

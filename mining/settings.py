@@ -8,19 +8,14 @@ from pydantic import Field
 
 from corpus.image.pixel_budget import MAX_SOURCE_PIXELS
 from corpus.settings import Settings, tuning
-
-
-class DescriptorSettings(Settings):
-    """No model: colours and gradients of pictures, words of texts (`mining.descriptor`). Pictures are compared with
-    pictures, and texts with texts."""
-
-    kind: Literal["descriptor"] = "descriptor"
+from mining.encoders import AnyEncoder
+from mining.encoders.descriptor import DescriptorSettings
 
 
 class EmbedSettings(Settings):
     """How the sides of pairs become vectors."""
 
-    encoder: DescriptorSettings = DescriptorSettings()
+    encoder: AnyEncoder = DescriptorSettings()
     max_source_pixels: int = Field(MAX_SOURCE_PIXELS, ge=1, description="an image that has more is not decoded")
     decode_threads: int = tuning(0, ge=0)  # of each worker; 0: one for each processor, 8 at most
 

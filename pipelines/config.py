@@ -116,7 +116,7 @@ class Config(Settings):
                     raise ValueError(f"datasets.{name}.source: no source {needed!r}; there is {_listed(self.sources)}")
                 if needed not in pairs and needed != dataset.source:
                     raise ValueError(f"datasets.{name}.more_sources: source {needed!r} gives no pairs")
-            for conflict in self._conflicts(dataset):
+            for conflict in self._conflicts(name, dataset):
                 raise ValueError(f"datasets.{name}.{conflict}")
         folders: dict[str, str] = {}
         for name, mixture in self.mixtures.items():
@@ -129,12 +129,18 @@ class Config(Settings):
                     )
         return self
 
-    def _conflicts(self, dataset: DatasetSettings) -> Iterator[str]:
-        """What a dataset wants of its source that this doesn't give."""
+    def _conflicts(self, name: str, dataset: DatasetSettings) -> Iterator[str]:
+        """What a dataset needs that its source, or the encoder of mining, doesn't give."""
         gives = self.sources[dataset.source].gives
         if dataset.needs != gives:
             needed = next(_only_kind(each) for each in DATASETS if each.needs == gives)
             yield f"kind: source {dataset.source!r} gives {gives}: set `kind: {needed}`"
+        encoder, mining = self.stages.embed.encoder, self.stages.negatives.datasets.get(name)
+        if mining and mining.search_by == "query" and dataset.crosses_modalities and not encoder.one_space:
+            yield (
+                f"task: it is mined, and encoder {encoder.kind!r} compares no text with an image: set `search_by: "
+                f"positive` in stages.negatives.datasets.{name}, or another encoder in stages.embed"
+            )
         yield from dataset.conflicts(self.stages)
 
 

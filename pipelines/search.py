@@ -23,7 +23,6 @@ from corpus.stage import ITEMS
 from corpus.text.keys import one_array
 from corpus.workspace import Workspace
 from mining.embed import EMBED, PAIRS
-from mining.encoders import find_encoder
 from mining.neighbours import positive_blocks
 from mining.search import TopK
 from mining.vectors import Vectors, column_vectors, normalise
@@ -92,7 +91,7 @@ def _query_vector(config: Config, workspace: Workspace, tables: Mapping[str, Seq
     if len(query) == _PAIR_ID_DIGITS and set(query) <= set("0123456789abcdef"):
         return _vector_of_pair(config, workspace, tables, bytes.fromhex(query))
     settings = config.stages.embed
-    encoder = find_encoder(settings)
+    encoder = settings.encoder.encoder()
     request = EmbedRequest(query, ())
     path = Path(query)
     if len(query) < 4096 and path.is_file():

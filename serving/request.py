@@ -62,9 +62,20 @@ class GenerateRequest(ModelRequest):
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest(ModelRequest):
-    """One vector to compute: of the prompt, of the images or of both."""
+    """One vector to compute: of the prompt, of the images or of both, under an instruction.
+
+    The instruction is what the recipe has for the task and the side, with its own separator at its end: a model that
+    has no place for it reads `text`.
+    """
 
     task: ClassVar[str] = "embed"
+
+    instruction: str = ""
+
+    @property
+    def text(self) -> str:
+        """The instruction and the prompt, joined as they are."""
+        return self.instruction + self.prompt
 
 
 REQUEST_TYPES: dict[str, type[ModelRequest]] = {each.task: each for each in (GenerateRequest, EmbedRequest)}

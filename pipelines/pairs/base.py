@@ -32,6 +32,11 @@ class DatasetSettings(Settings):
         """The branch of stages (`corpus.stage.Stage.branch`) whose rows become pairs; "": the items."""
         return ""
 
+    @property
+    def crosses_modalities(self) -> bool:
+        """Whether one side of each pair is a text alone, and the other an image or a clip alone."""
+        return False
+
     def pairs_stage(self, source: SourceInfo) -> MapStage:
         """The stage that makes the pairs of one of its sources; `source.dataset` is the dataset's name."""
         raise NotImplementedError

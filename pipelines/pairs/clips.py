@@ -98,6 +98,10 @@ class ClipPairSettings(TextSettings):
     def branch(self) -> str:
         return "windows" if self.windows else ""
 
+    @property
+    def crosses_modalities(self) -> bool:
+        return self.unit not in _QUESTIONS
+
     def pairs_stage(self, source: SourceInfo) -> ClipPairs:
         return ClipPairs(source.dataset, self)
 

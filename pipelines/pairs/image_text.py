@@ -30,6 +30,10 @@ class PairSettings(TextSettings):
         False, description="the original text is the best of all duplicates of an image"
     )
 
+    @property
+    def crosses_modalities(self) -> bool:
+        return True
+
     def pairs_stage(self, source: SourceInfo) -> Pairs:
         return Pairs(source.dataset, self)
 

@@ -55,6 +55,11 @@ def test_sources_are_told_apart_by_their_kind() -> None:
         ({"datasets": {"-x": {"source": "laion"}}}, "'-x': a name is"),
         ({"datasets": {"x": {"source": "lion"}}}, "datasets.x.source: no source 'lion'; there is laion"),
         (
+            {"datasets": {"x": {"source": "laion"}}, "stages": {"negatives": {"datasets": {"x": {}}}}},
+            "datasets.x.task: it is mined, and encoder 'descriptor' compares no text with an image: set `search_by: "
+            "positive` in stages.negatives.datasets.x",
+        ),
+        (
             {"mixtures": {"one": {"corpus": "out", "datasets": {"x": {}}}}},
             "mixtures.one.datasets: no dataset 'x'; there is none",
         ),

@@ -1,0 +1,25 @@
+"""Kinds of encoders, which turn the sides of pairs into vectors; ENCODERS lists them."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from mining.encoders.base import EncoderSettings
+from mining.encoders.descriptor import DescriptorSettings
+
+ENCODERS: tuple[type[EncoderSettings], ...] = (DescriptorSettings,)
+
+
+def encoder_type(encoders: tuple[type[EncoderSettings], ...]) -> Any:
+    """The type of the settings of any of these encoders, told apart by `kind`."""
+    return Annotated[reduce(or_, encoders), Field(discriminator="kind")] if len(encoders) > 1 else encoders[0]
+
+
+if TYPE_CHECKING:
+    AnyEncoder = EncoderSettings
+else:
+    AnyEncoder = encoder_type(ENCODERS)

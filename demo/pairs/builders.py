@@ -97,7 +97,7 @@ def plant_mme5(folder: Path, painter: ImageFactory) -> ExpectedSet:
         planted.keep(Pair(Side(text, query), Side("", target), (Side("", negative), Side("", other))))
     for number in range(3):
         row(painter.caption(), "", names[number], [], [], "T2I")
-        planted.remove("other_sides")
+        planted.remove("image_side_mismatch")
     row(painter.caption(), names[0], names[1], [represent], names[2:4])
     row(painter.caption(), "", names[5], [], [])
     planted.remove("bad_list")

@@ -114,7 +114,7 @@ def _fingerprint(
                 *(mixture.seed, mixture.pairs_per_shard, mixture.jpeg_quality),
                 *(settings.pairs, settings.negatives, *spread),
             ],
-            "signatures": list(mixture.signatures),
+            "url_signature_params": list(mixture.url_signature_params),
         }
     )
 

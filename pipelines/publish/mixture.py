@@ -42,14 +42,14 @@ class MixtureSettings(Settings):
         description="of images that are written anew: a stock reader would show them wrong",
     )
     weights: WeightSettings = WeightSettings()
-    signatures: tuple[str, ...] = Field(
+    url_signature_params: tuple[str, ...] = Field(
         SIGNATURES,
         description="query parameters left out of published URLs, `*`: any letters; of an entry all names, where its "
         "first is in the URL",
     )
     datasets: dict[str, MixtureDataset] = Field(min_length=1)
 
-    @field_validator("signatures")
+    @field_validator("url_signature_params")
     @classmethod
     def _name_something(cls, signatures: tuple[str, ...]) -> tuple[str, ...]:
         if not all(map(str.split, signatures)):

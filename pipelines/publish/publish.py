@@ -78,7 +78,9 @@ def publish(
         targets: list[ExportTarget] = []
         first_key = 0
         for plan in plans:
-            targets.append(make_export_target(plan, locations, first_key, settings.signatures, settings.jpeg_quality))
+            targets.append(
+                make_export_target(plan, locations, first_key, settings.url_signature_params, settings.jpeg_quality)
+            )
             first_key += len(plan.sample_order.shard_samples)
 
         if previous is None and not Checkpoint(store).exists():

@@ -130,7 +130,7 @@ class DocumentPairReader(PairReader[P]):
             columns, images = self.columns(present)
             try:
                 for line, record in read_records(file, BadRecords(), columns, images):
-                    if self.settings.lines is not None and line > self.settings.lines:
+                    if self.settings.max_rows_per_file is not None and line > self.settings.max_rows_per_file:
                         break
                     try:
                         row = self.named(record, file.url, line)

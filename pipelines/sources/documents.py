@@ -40,7 +40,7 @@ class DocumentsSource(PairDatasetSource):
     image_filename: str = Field("image_filename", description="column; the pair's key too")
     pdf: str = Field("pdf", description="column, of files without images: a PDF's path, or an end of it that is enough")
     page: str = Field("page", description="column: the page of the PDF")
-    first_page: Literal[0, 1] = Field(1, description="the number of the first page in the rows")
+    first_page_number: Literal[0, 1] = Field(1, description="the number of the first page in the rows")
     source: str = Field("source", description="column: the set that a page is from, in collections of several")
     only_sources: tuple[str, ...] = Field((), description="rows of others are left out; empty: all")
 
@@ -105,7 +105,9 @@ class DocumentsReader(PairReader[DocumentsSource]):
             return "no_query"
         if in_pdfs:
             name = _text_at(row, settings.pdf)
-            image = f"{name}#page={page_number(value_at(row, settings.page), settings.first_page)}" if name else ""
+            image = (
+                f"{name}#page={page_number(value_at(row, settings.page), settings.first_page_number)}" if name else ""
+            )
         else:
             image = _text_at(row, settings.image) or _text_at(row, settings.image_filename)
         if not image:

@@ -5,7 +5,7 @@
     query: {text: "{title}: {question}", images: image}
     positive: {text: answers.text.0}
     negatives: [{text: hard_negatives}]
-    key: id
+    id: id
 
 How a column is named, see `pipelines.sources.column_mapping`. Where rows name documents of a corpus by their ids:
 
@@ -79,12 +79,12 @@ class GenericPairsSource(DocumentPairSource):
     negatives: tuple[SideColumns, ...] = Field((), description="of a list column, each entry is a negative")
     instruction: str = ""
     label: str = ""
-    key: str = ""
+    id: str = ""
     url: str = ""
     licence_column: str = ""
     documents: DocumentsSettings | None = Field(None, description="a corpus, of which rows name documents by their ids")
 
-    @field_validator("instruction", "label", "key", "url", "licence_column")
+    @field_validator("instruction", "label", "id", "url", "licence_column")
     @classmethod
     def _templates_parse(cls, text: str) -> str:
         if text:
@@ -112,7 +112,8 @@ class GenericPairsSource(DocumentPairSource):
         return bool(self.label)
 
 
-_OTHERS = ("instruction", "label", "key", "url", "licence_column")
+# The field of a pair that each of these settings names the column of.
+_OTHERS = {"instruction": "instruction", "label": "label", "id": "key", "url": "url", "licence_column": "licence"}
 
 
 class GenericPairsReader(DocumentPairReader[GenericPairsSource]):
@@ -136,7 +137,7 @@ class GenericPairsReader(DocumentPairReader[GenericPairsSource]):
 
     @property
     def _others(self) -> dict[str, Template]:
-        return {name: Template(text) for name in _OTHERS if (text := getattr(self.settings, name))}
+        return {field: Template(text) for name, field in _OTHERS.items() if (text := getattr(self.settings, name))}
 
     @property
     def _paths(self) -> list[str]:
@@ -166,8 +167,7 @@ class GenericPairsReader(DocumentPairReader[GenericPairsSource]):
             else:
                 others += several_sides(columns, row)
         fields = {name: template.text(row) for name, template in self._others.items()}
-        licence = fields.pop("licence_column", "")
-        pair = SourcePair(query, Side(), tuple(others), file=file, line=line, licence=licence, **cast(Any, fields))
+        pair = SourcePair(query, Side(), tuple(others), file=file, line=line, **cast(Any, fields))
         return NamedPair(pair, tuple(positives), tuple(negatives))
 
     def pairs(self) -> Iterator[SourcePair]:
@@ -193,8 +193,7 @@ class GenericPairsReader(DocumentPairReader[GenericPairsSource]):
         candidates = [side for columns in self.settings.negatives for side in several_sides(columns, row)]
         negatives = true_negatives(candidates, [positive], self.settings.max_negatives, self.negative_counts)
         fields = {name: template.text(row) for name, template in others.items()}
-        licence = fields.pop("licence_column", "")
-        return SourcePair(query, positive, tuple(negatives), file=file, line=line, licence=licence, **cast(Any, fields))
+        return SourcePair(query, positive, tuple(negatives), file=file, line=line, **cast(Any, fields))
 
 
 def one_side(columns: SideColumns, row: Row) -> Side:

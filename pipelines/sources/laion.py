@@ -61,12 +61,12 @@ class LaionSource(SourceSettings):
     summary = "LAION-style metadata in Parquet: URLs, texts and scores, filtered by an expression and sampled"
 
     kind: Literal["laion"]
-    parts: tuple[str, ...] = Field(
+    files: tuple[str, ...] = Field(
         min_length=1,
         description="Parquet files, folders (with those below) or globs: local paths, fsspec URLs (s3://, hf://)",
     )
     filter: str = Field("", description='which rows, such as "similarity > 0.28 and punsafe < 0.5"; empty: all')
-    sample_rows: int | None = Field(None, ge=1, description="rows drawn at random; null: all, in the parts' order")
+    sample_rows: int | None = Field(None, ge=1, description="rows drawn at random; null: all, in the files' order")
     seed: int = Field(0, ge=0, description="of the sample")
     shard_rows: int = Field(1000, ge=1)
     licence: str = Field("", description="of rows whose metadata names none")
@@ -97,19 +97,19 @@ class LaionReader:
         self.counts: dict[str, int] = {}
 
     @cached_property
-    def parts(self) -> tuple[FileInfo, ...]:
+    def files(self) -> tuple[FileInfo, ...]:
         """The files, in order. Raises SettingsError where there are none."""
-        return find_parts(self._settings.parts, self._not_read)
+        return find_parts(self._settings.files, self._not_read)
 
     def identity(self) -> dict[str, Any]:
         """The settings, and name, size and version of each part."""
-        files = [(part.url, part.size, part.version) for part in self.parts]
+        files = [(part.url, part.size, part.version) for part in self.files]
         return {**self._settings.canonical(), "files": files}
 
     def check(self) -> None:
         """Checks each part's columns. Raises SettingsError for what `shards` would raise because of them."""
         with ThreadPoolExecutor(_CHECK_THREADS) as pool:
-            errors = list(pool.map(partial(_damage, self._filter()), self.parts))
+            errors = list(pool.map(partial(_damage, self._filter()), self.files))
         damaged = [error for error in errors if error is not None]
         for error in damaged:
             self._not_read.add_file("unreadable_file", error.url, error.detail)
@@ -121,7 +121,7 @@ class LaionReader:
         settings = self._settings
         self.counts = {}
         self._not_read.values.clear()
-        rows = read_parts(self.parts, self._filter(), self.counts, self._not_read)
+        rows = read_parts(self.files, self._filter(), self.counts, self._not_read)
         if settings.sample_rows is not None:
             sample = Sample(rows, settings.sample_rows, settings.seed)
             self.counts |= {
@@ -143,7 +143,7 @@ class LaionReader:
 
 def find_parts(patterns: Sequence[str], not_read: NotRead | None = None) -> tuple[FileInfo, ...]:
     """Finds the files that paths, folders and globs stand for, each once. Raises SettingsError where there are none."""
-    files = named_in_unicode(find_files(patterns, [".parquet"], "parts", not_read, NO_DATA), not_read)
+    files = named_in_unicode(find_files(patterns, [".parquet"], "files", not_read, NO_DATA), not_read)
     return tuple({part.url: part for part in files}.values())
 
 

@@ -41,14 +41,14 @@ class LlavaHoundSource(PairDatasetSource):
     kind: Literal["llava_hound"]
     image_filter: Literal["quality", "decodable"] = "decodable"
     files: tuple[str, ...] = Field(min_length=1, description="annotations: paths, folders, globs, fsspec URLs")
-    frames: str = Field(description="folder that has a folder of frames for each video")
-    use: Literal["text_to_video", "video_to_text", "qa"] = Field(
+    frames_folder: str = Field(description="folder that has a folder of frames for each video")
+    pair_type: Literal["text_to_video", "video_to_text", "qa"] = Field(
         "text_to_video", description="captions find videos, videos find captions, questions about videos find answers"
     )
     frames_per_video: int = Field(
         8, ge=1, description="spread evenly over those that there are; of fewer, some are taken again"
     )
-    tokens: tuple[str, ...] = Field(("<video>", "<image>"), description="placeholders that are taken out")
+    placeholder_tokens: tuple[str, ...] = Field(("<video>", "<image>"), description="placeholders that are taken out")
     description_prompts: tuple[str, ...] = Field(
         (), description="prompts that are no questions, beside those that plainly ask for a description"
     )
@@ -83,7 +83,7 @@ class LlavaHoundReader(PairReader[LlavaHoundSource]):
 
     def shards(self) -> Iterator[pa.Table]:
         """Reads the shards as PairReader; until the sample is drawn, a video's only image is its folder."""
-        store = Store(self.settings.frames)
+        store = Store(self.settings.frames_folder)
         no_frames = 0
         for shard in super().shards():
             rows = [_with_frames(row, store, self.settings.frames_per_video) for row in shard.to_pylist()]
@@ -96,7 +96,7 @@ class LlavaHoundReader(PairReader[LlavaHoundSource]):
 
 def task_of(settings: LlavaHoundSource) -> Task:
     """The task: questions are video QA; captions, either way, video retrieval."""
-    return Task.VIDEO_QA if settings.use == "qa" else Task.VIDEO_RETRIEVAL
+    return Task.VIDEO_QA if settings.pair_type == "qa" else Task.VIDEO_RETRIEVAL
 
 
 def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: int = 0) -> list[SourcePair]:
@@ -105,8 +105,8 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
     if not _is_below(video):
         raise BadRecordError("no_video", f"'video' is {video!r}")
     refuse_unread_times(record)
-    turns = _turns(record.get("conversations"), settings.tokens)
-    if settings.use != "qa":
+    turns = _turns(record.get("conversations"), settings.placeholder_tokens)
+    if settings.pair_type != "qa":
         turns = turns[:1]
     else:
         questions = [turn for turn in turns if not asks_for_description(turn[0], settings.description_prompts)]
@@ -115,10 +115,10 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
         turns = questions
     pairs = []
     for question, answer in turns:
-        if not answer or (settings.use == "qa" and not question):
+        if not answer or (settings.pair_type == "qa" and not question):
             raise BadRecordError("no_text", "an empty question or answer")
         frames = Side("", (video,))
-        match settings.use:
+        match settings.pair_type:
             case "text_to_video":
                 sides, instruction = (Side(answer), frames), ""
             case "video_to_text":

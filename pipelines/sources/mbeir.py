@@ -45,8 +45,10 @@ class MbeirSource(DocumentPairSource):
     files: dict[str, tuple[str, ...]] = Field(
         {}, description="of a subset, in place of query/<split>/mbeir_<subset>_<split>.jsonl"
     )
-    pool: tuple[str, ...] = Field((), description="in place of cand_pool/global/mbeir_union_<split>_cand_pool.jsonl")
-    instructions: Literal["first", "drawn"] = Field(
+    candidate_pool: tuple[str, ...] = Field(
+        (), description="in place of cand_pool/global/mbeir_union_<split>_cand_pool.jsonl"
+    )
+    instruction_choice: Literal["first", "random"] = Field(
         "first", description="of several that the set has for a task: one for all queries, or one drawn for each"
     )
     instructions_file: str = Field(
@@ -105,7 +107,7 @@ class MbeirReader(DocumentPairReader[MbeirSource]):
         split = self.settings.split
         pool = f"{self.settings.folder.rstrip('/')}/cand_pool/global/mbeir_union_{split}_cand_pool.jsonl"
         columns = {"id": "did", "text": "txt", "images": ("img_path",), "optional": ("txt", "img_path")}
-        return DocumentsSettings(files=self.settings.pool or (pool,), **columns)  # type: ignore[arg-type]
+        return DocumentsSettings(files=self.settings.candidate_pool or (pool,), **columns)  # type: ignore[arg-type]
 
     def columns(self, present: set[str]) -> tuple[Collection[str], Collection[str]]:
         return _COLUMNS, ()
@@ -131,7 +133,7 @@ class MbeirReader(DocumentPairReader[MbeirSource]):
             self.negative_counts["instruction_not_found"] += 1
             return replace(pair, positive=document.side)
         prompt = prompts[0]
-        if self.settings.instructions == "drawn":
+        if self.settings.instruction_choice == "random":
             prompt = prompts[choose(prompts, derive_seed(self.settings.seed, pair.key))]
         return replace(pair, positive=document.side, instruction=prompt + (" " if pair.query.text else ""))
 

@@ -61,7 +61,9 @@ class PairDatasetSource(SourceSettings):
     licence: str = Field("", description="of pairs that name none")
     sample_rows: int | None = Field(None, ge=1, description="pairs drawn at random; null: all, in the files' order")
     seed: int = Field(0, ge=0, description="of the sample, and of what else is drawn")
-    lines: int | None = Field(None, ge=1, description="only the first so many lines (Parquet: rows) of each file")
+    max_rows_per_file: int | None = Field(
+        None, ge=1, description="only the first so many lines (Parquet: rows) of each file"
+    )
     shard_rows: int = Field(1000, ge=1)
     images: SetImages | None = Field(None, description="where the images lie that the pairs name; null: they name none")
     image_filter: Literal["quality", "decodable"] = Field(
@@ -98,8 +100,9 @@ class PairReader(ABC, Generic[P]):
     """The reader of a source of existing pairs: rows of PAIR_ROWS.
 
     counts: `read`, and rows left out: a malformed one by its own reason; `unreadable_rows`, those of a damaged
-    Parquet file from where the damage begins; `over_line_limit`, records after the first `lines`; `other_sides`; of a
-    sample also `not_sampled`, and `duplicate_row`, the same pair as one that is in it. read = rows + the others.
+    Parquet file from where the damage begins; `over_row_limit`, records after the first `max_rows_per_file`;
+    `image_side_mismatch`, see `require_images_on`; of a sample also `not_sampled`, and `duplicate_row`, the same pair
+    as one that is in it. read = rows + the others.
     Without a sample, pairs that repeat are left for the duplicates stage to find.
     """
 
@@ -156,15 +159,15 @@ class PairReader(ABC, Generic[P]):
     def records(
         self, file: FileInfo, columns: Collection[str], images: Collection[str] = ()
     ) -> Iterator[tuple[int, Row]]:
-        """Reads as `read_records`, the first `lines`; where a file is damaged it ends, and that is noted."""
+        """Reads as `read_records`, up to `max_rows_per_file`; where a file is damaged it ends, and that is noted."""
         records, before = 0, self.bad_records.counts.total()
         try:
             for line, record in read_records(file, self.bad_records, columns, images):
                 records += 1
-                if self.settings.lines is None or line <= self.settings.lines:
+                if self.settings.max_rows_per_file is None or line <= self.settings.max_rows_per_file:
                     yield line, record
                 else:
-                    self.counts["over_line_limit"] = self.counts.get("over_line_limit", 0) + 1
+                    self.counts["over_row_limit"] = self.counts.get("over_row_limit", 0) + 1
         except UnreadableFileError as error:
             readable_rows = records + self.bad_records.counts.total() - before
             unreadable = max(0, rows_claimed(file) - readable_rows) if is_parquet(file) else 0
@@ -193,8 +196,6 @@ class PairReader(ABC, Generic[P]):
         settings = self.settings.canonical()
         for name in ("images", "image_filter", "dedup_by_image"):
             del settings[name]  # which are resolved later, by the names in the rows
-        if self.settings.lines is None:
-            del settings["lines"]  # no limit has the name that it had before there was one
         return {**settings, "files": [(file.url, file.size, file.version) for file in self.files]}
 
     def shards(self) -> Iterator[pa.Table]:
@@ -220,7 +221,7 @@ class PairReader(ABC, Generic[P]):
             self._raise_if_none_is_readable()
         skipped = Counter(self.counts) + self.bad_records.counts
         if settings.require_images_on != "any":
-            drawn["other_sides"] = other
+            drawn["image_side_mismatch"] = other
         self.counts = {"read": pairs_read + skipped.total(), **skipped, **drawn}
 
     @property

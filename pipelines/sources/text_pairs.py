@@ -50,7 +50,7 @@ class Columns:
     kind: str = ""  # of the row; for some kinds other rows are no negatives
 
 
-class FlagEmbeddingForm(Settings):
+class FlagEmbeddingFormat(Settings):
     """`{"query": str, "pos": [str], "neg": [str], "prompt": str?, "pos_scores": [float]?, "neg_scores": [float]?,
     "type": str?}`.
 
@@ -63,7 +63,7 @@ class FlagEmbeddingForm(Settings):
     pos: str = "pos"
     neg: str = "neg"
     prompt: str = Field("prompt", description="becomes the instruction; empty: none")
-    key: str = "id"
+    id: str = "id"
     pos_scores: str = Field("pos_scores", description="a score for each positive; empty: none")
     neg_scores: str = Field("neg_scores", description="the same of negatives")
     type: str = Field("type", description="what kind of row it is; empty: none")
@@ -75,7 +75,7 @@ class FlagEmbeddingForm(Settings):
             self.pos,
             (self.neg,),
             self.prompt,
-            self.key,
+            self.id,
             (self.query, self.pos),
             self.pos_scores,
             self.neg_scores,
@@ -83,7 +83,7 @@ class FlagEmbeddingForm(Settings):
         )
 
 
-class TevatronForm(Settings):
+class TevatronFormat(Settings):
     """`{query_id, query, positive_passages: [{docid, title, text}], negative_passages: [...]}`."""
 
     kind: Literal["tevatron"]
@@ -91,7 +91,7 @@ class TevatronForm(Settings):
     positives: str = "positive_passages"
     negatives: str = "negative_passages"
     passage: str = Field("{title} {text}", description="template of a passage; an empty title leaves no blank")
-    key: str = "query_id"
+    id: str = "query_id"
 
     def columns(self, present: set[str]) -> Columns:
         """Returns the columns of the parts of a pair."""
@@ -99,7 +99,7 @@ class TevatronForm(Settings):
             self.query,
             self._of_passages(self.positives),
             (self._of_passages(self.negatives),),
-            key=self.key,
+            key=self.id,
             required=(self.query, self.positives),
         )
 
@@ -109,7 +109,7 @@ class TevatronForm(Settings):
         return re.sub(r"\{([^{}]+)\}", rf"{{{name}.\1}}", self.passage)
 
 
-class ColumnsForm(Settings):
+class ColumnsFormat(Settings):
     """Columns of pairs and triplets, as sentence-transformers has them. An empty name is found among the usual ones."""
 
     kind: Literal["columns"]
@@ -117,7 +117,7 @@ class ColumnsForm(Settings):
     positive: str = Field("", description=f"column or template; empty: the first of {', '.join(POSITIVES)}")
     negatives: tuple[str, ...] | None = Field(None, description="null: negative, negative_1, negative_2 ... by number")
     instruction: str = ""
-    key: str = ""
+    id: str = ""
 
     def columns(self, present: set[str]) -> Columns:
         """Returns the columns of the parts of a pair. Raises SettingsError where none of a usual name is `present`."""
@@ -125,8 +125,8 @@ class ColumnsForm(Settings):
         positive = self.positive or _first(POSITIVES, present, "positive")
         negatives = _negatives_among(present) if self.negatives is None else self.negatives
         paths = [path for text in (query, positive, *(self.negatives or ())) for path in Template(text).paths]
-        named = [name for name in (self.instruction, self.key) if name]
-        return Columns(query, positive, negatives, self.instruction, self.key, (*paths, *named))
+        named = [name for name in (self.instruction, self.id) if name]
+        return Columns(query, positive, negatives, self.instruction, self.id, (*paths, *named))
 
     @field_validator("query", "positive")
     @classmethod
@@ -136,7 +136,7 @@ class ColumnsForm(Settings):
         return text
 
 
-AnyTextForm = Annotated[FlagEmbeddingForm | TevatronForm | ColumnsForm, Field(discriminator="kind")]
+AnyTextFormat = Annotated[FlagEmbeddingFormat | TevatronFormat | ColumnsFormat, Field(discriminator="kind")]
 
 
 def _first(names: Sequence[str], present: set[str], what: str) -> str:
@@ -154,23 +154,23 @@ def _negatives_among(present: set[str]) -> tuple[str, ...]:
 
 
 _HUB = "hf://datasets"
-_PAIRS = ColumnsForm(kind="columns", query="query", positive="answer")
-_TRIPLETS = ColumnsForm(kind="columns", query="anchor", positive="positive", negatives=("negative",))
+_PAIRS = ColumnsFormat(kind="columns", query="query", positive="answer")
+_TRIPLETS = ColumnsFormat(kind="columns", query="anchor", positive="positive", negatives=("negative",))
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The files and the form of a public set; to read it takes the extra `hf`."""
+    """The files and the format of a public set; to read it takes the extra `hf`."""
 
     files: tuple[str, ...]
-    form: AnyTextForm
+    format: AnyTextFormat
     licence: str = ""
 
 
 # Above each preset: where its columns are known from. A licence is set only where the set's own card names it.
 PRESETS = {
     # Its loading script: query_id, query, positive_passages and negative_passages of {docid, text}; title may lack.
-    "msmarco": Preset((f"{_HUB}/Tevatron/msmarco-passage/train.jsonl.gz",), TevatronForm(kind="tevatron")),
+    "msmarco": Preset((f"{_HUB}/Tevatron/msmarco-passage/train.jsonl.gz",), TevatronFormat(kind="tevatron")),
     # The example in its card, and training scripts that read it; the card's list of columns says "question".
     "nq": Preset((f"{_HUB}/sentence-transformers/natural-questions/pair/train-*.parquet",), _PAIRS),
     # Its card.
@@ -180,14 +180,14 @@ PRESETS = {
     # The passage that a question was written about, not the few words that answer it.
     "squad": Preset(
         (f"{_HUB}/rajpurkar/squad/plain_text/train-*.parquet",),
-        ColumnsForm(kind="columns", query="question", positive="context", key="id"),
+        ColumnsFormat(kind="columns", query="question", positive="context", id="id"),
         "cc-by-sa-4.0",
     ),
     # Its card says query and 52 columns in all, and of the subset beside it also positive: 49 or 50 negatives, which
     # are found by their numbers.
     "fever": Preset(
         (f"{_HUB}/lightonai/nv-embed-supervised/fever/train-*.parquet",),
-        ColumnsForm(kind="columns", query="query", positive="positive"),
+        ColumnsFormat(kind="columns", query="query", positive="positive"),
     ),
     # Its card.
     "allnli": Preset((f"{_HUB}/sentence-transformers/all-nli/triplet/train-*.parquet",), _TRIPLETS),
@@ -195,7 +195,7 @@ PRESETS = {
 
 
 class TextPairsSource(PairDatasetSource):
-    """Settings of a set of texts: where its files lie and their form, or the name of a known set."""
+    """Settings of a set of texts: where its files lie and their format, or the name of a known set."""
 
     summary = (
         "FlagEmbedding, Tevatron and column pairs, or a preset: `msmarco`, `nq`, `hotpotqa`, `triviaqa`, "
@@ -203,9 +203,9 @@ class TextPairsSource(PairDatasetSource):
     )
 
     kind: Literal["text_pairs"]
-    preset: str = Field("", description=f"one of {', '.join(PRESETS)}; files and form replace its own")
+    preset: str = Field("", description=f"one of {', '.join(PRESETS)}; files and format replace its own")
     files: tuple[str, ...] = Field((), description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, URLs")
-    form: AnyTextForm | None = None
+    format: AnyTextFormat | None = None
     positives: Literal["each", "one"] = Field("each", description="a pair for each positive, or for one drawn by seed")
     max_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
 
@@ -213,8 +213,8 @@ class TextPairsSource(PairDatasetSource):
     def _is_complete(self) -> TextPairsSource:
         if self.preset and self.preset not in PRESETS:
             raise ValueError(f"no preset {self.preset!r}; there are {', '.join(sorted(PRESETS))}")
-        if not self.preset and not (self.files and self.form):
-            raise ValueError("say where the files lie and their form, or name a preset")
+        if not self.preset and not (self.files and self.format):
+            raise ValueError("say where the files lie and their format, or name a preset")
         return self
 
     def reader(self) -> TextPairsReader:
@@ -233,7 +233,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
         super().__init__(settings)
         known = PRESETS.get(settings.preset)
         self._patterns = settings.files or (known.files if known else ())
-        self._form: Any = settings.form or (known.form if known else None)
+        self._format: Any = settings.format or (known.format if known else None)
         self._licence = known.licence if known and not settings.licence else ""
         self.text_counts: Counter[str] = Counter()
 
@@ -245,7 +245,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
 
     def identity(self) -> dict[str, Any]:
         """The identity of any source of pairs, with the form and licence of the preset."""
-        return {**super().identity(), "form": self._form.canonical(), "preset_licence": self._licence}
+        return {**super().identity(), "format": self._format.canonical(), "preset_licence": self._licence}
 
     def pairs(self) -> Iterator[SourcePair]:
         """Reads the pairs of each row, in the files' order."""
@@ -272,13 +272,13 @@ class TextPairsReader(PairReader[TextPairsSource]):
     def _columns(self, present: set[str], file: str) -> Columns:
         """Maps the parts of a pair to a file's columns. Raises SettingsError, which names the setting."""
         try:
-            columns = cast(Columns, self._form.columns(present))
+            columns = cast(Columns, self._format.columns(present))
         except SettingsError as error:
-            raise SettingsError(f"{file}: {error}; name the columns in `form`") from None
+            raise SettingsError(f"{file}: {error}; name the columns in `format`") from None
         try:
             require_paths(columns.required, present, file)
         except SettingsError as error:
-            raise SettingsError(f"{error}; name the columns in `form`") from None
+            raise SettingsError(f"{error}; name the columns in `format`") from None
         return columns
 
     def _choose_positives(self, query: str, positives: Sequence[Side]) -> Sequence[Side]:

@@ -40,7 +40,7 @@ class Llava(_AnnotationSettings):
     kind: Literal["llava"]
     start_key: str = "start"
     end_key: str = "end"
-    tokens: tuple[str, ...] = Field(("<image>", "<video>"), description="placeholders that are taken out")
+    placeholder_tokens: tuple[str, ...] = Field(("<image>", "<video>"), description="placeholders that are taken out")
     description_prompts: tuple[str, ...] = Field(
         (), description="prompts whose answers are descriptions, beside those that plainly ask for one"
     )
@@ -50,13 +50,13 @@ class Vript(_AnnotationSettings):
     """`{meta: {video_id}, data: {clip id: {caption: {content}}}}`; times are in files of their own."""
 
     kind: Literal["vript"]
-    cuts: tuple[str, ...] = Field((), description="files with the times of clips")
+    clip_times_files: tuple[str, ...] = Field((), description="files with the times of clips")
     video_key: str = "video_id"
     text_key: str = Field("content", description="of the parts of a caption")
-    cut_clip_key: str = Field("clip_id", description="where a cut has none, the key that it lies under")
-    cut_start_key: str = "start"
-    cut_end_key: str = "end"
-    cut_already: bool = Field(False, description="the videos are the release's clips, named by clip id")
+    clip_id_key: str = Field("clip_id", description="where a cut has none, the key that it lies under")
+    clip_start_key: str = "start"
+    clip_end_key: str = "end"
+    videos_are_clips: bool = Field(False, description="the videos are the release's clips, named by clip id")
 
 
 class Plain(_AnnotationSettings):
@@ -160,7 +160,7 @@ def _read_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
     dialogue = [turn for turn in turns if turn.get("from") != "system"]
     if not dialogue or [turn.get("from") for turn in dialogue] != ["human", "gpt"] * (len(dialogue) // 2):
         raise BadRecordError("bad_turns", "human and gpt do not take turns")
-    values = [_remove_tokens(form.tokens, text_of(turn.get("value"))) for turn in dialogue]
+    values = [_remove_tokens(form.placeholder_tokens, text_of(turn.get("value"))) for turn in dialogue]
     annotations = []
     for question, answer in zip(values[::2], values[1::2], strict=True):
         if not answer:
@@ -190,7 +190,7 @@ def _read_clip(form: Vript, clip: dict[str, Any], times: Mapping[str, _Times]) -
     text = text_of(caption.get(form.text_key) if isinstance(caption, dict) else caption)
     if not text:
         raise BadRecordError("no_text", f"clip {name!r} has no caption")
-    if form.cut_already:
+    if form.videos_are_clips:
         return Annotation(_video(clip, "clip_id"), None, None, text, "", "", True)
     return Annotation(_video(clip, form.video_key), *times.get(name, (None, None)), text, "", "", False)
 
@@ -209,7 +209,7 @@ def _read_cuts(form: Vript, files: Sequence[str], bad_records: list[BadRecord]) 
 
 
 def _cut_times(form: Vript, cut: Mapping[str, Any], before: _Times | None) -> _Times:
-    times = _times(cut.get(form.cut_start_key), cut.get(form.cut_end_key))
+    times = _times(cut.get(form.clip_start_key), cut.get(form.clip_end_key))
     if before not in (None, times):
         raise BadRecordError("bad_time", f"from {times[0]} s, after other times for the same clip, which hold")
     return times
@@ -217,8 +217,8 @@ def _cut_times(form: Vript, cut: Mapping[str, Any], before: _Times | None) -> _T
 
 def _cuts(form: Vript, value: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Finds the objects that have a start, however deep they lie, by the clip's id."""
-    if isinstance(value, dict) and form.cut_start_key in value:
-        yield str(value.get(form.cut_clip_key, name)), value
+    if isinstance(value, dict) and form.clip_start_key in value:
+        yield str(value.get(form.clip_id_key, name)), value
     elif isinstance(value, (dict, list)):
         for key, each in value.items() if isinstance(value, dict) else (("", each) for each in value):
             yield from _cuts(form, each, key)

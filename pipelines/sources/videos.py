@@ -156,7 +156,9 @@ class VideosReader:
         return [
             (
                 find_files(form.files, JSON_ENDINGS, "annotations", self._not_read, NO_DATA),
-                find_files(form.cuts, JSON_ENDINGS, "cuts", self._not_read, NO_DATA) if isinstance(form, Vript) else [],
+                find_files(form.clip_times_files, JSON_ENDINGS, "clip_times_files", self._not_read, NO_DATA)
+                if isinstance(form, Vript)
+                else [],
             )
             for form in self._settings.annotations
         ]

@@ -102,7 +102,7 @@ def test_what_is_no_file_of_settings_is_named(tmp_path: Path) -> None:
 
 def test_names_in_messages_are_printable(tmp_path: Path) -> None:
     path = tmp_path / "\x1b[31m\nx.yaml"
-    path.write_text('"\\e]0;evil\\a\\nb": 1\nworkspace: "\\e[2J"\nsources: {"\\u202e": {kind: laion, parts: [x]}}\n')
+    path.write_text('"\\e]0;evil\\a\\nb": 1\nworkspace: "\\e[2J"\nsources: {"\\u202e": {kind: laion, files: [x]}}\n')
     with pytest.raises(SettingsError) as caught:
         load_settings(path, Config)
     lines = str(caught.value).splitlines()

@@ -39,7 +39,7 @@ class Web:
             "sources": {
                 "laion": {
                     "kind": "laion",
-                    "parts": list(self.parts),
+                    "files": list(self.parts),
                     "filter": "similarity > 0.28 and punsafe < 0.5 and (pwatermark is None or pwatermark < 0.8)",
                     "sample_rows": 10_000,
                     "shard_rows": 50,

@@ -16,7 +16,7 @@ from pipelines.sources import SOURCES
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
-LAION = {"kind": "laion", "parts": ["metadata/*.parquet"]}
+LAION = {"kind": "laion", "files": ["metadata/*.parquet"]}
 FROM_SOURCE = {"kind": "img2dataset", "folder": "downloaded"}
 
 

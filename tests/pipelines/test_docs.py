@@ -156,7 +156,7 @@ def completed(settings: dict[str, Any]) -> dict[str, Any]:
         for name in mixture["datasets"]:
             datasets.setdefault(name, {"source": name})
     for dataset in datasets.values():
-        sources.setdefault(dataset["source"], {"kind": "laion", "parts": ["x.parquet"], "licence": "x"})
+        sources.setdefault(dataset["source"], {"kind": "laion", "files": ["x.parquet"], "licence": "x"})
     return {"workspace": "workspace", **settings}
 
 

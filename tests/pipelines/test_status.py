@@ -79,7 +79,7 @@ def test_a_caution_of_several_nodes_is_printed_once() -> None:
 
 
 def config(root: Path, workspace: str, corpus: str) -> Config:
-    web = {"kind": "laion", "parts": [str(root / "*.parquet")]}
+    web = {"kind": "laion", "files": [str(root / "*.parquet")]}
     sources = {"sources": {"web": web}, "datasets": {"pairs": {"source": "web"}}}
     mixtures = {"mixtures": {"one": {"corpus": str(root / corpus), "datasets": {"pairs": {}}}}}
     return parse_settings({"workspace": str(root / workspace), **sources, **mixtures}, Config)

@@ -72,7 +72,7 @@ def test_wrong_usage_exits_2(web: Web, tmp_path: Path, options: list[str], said:
 
 def test_a_missing_file_and_missing_metadata_exit_2(web: Web, tmp_path: Path) -> None:
     assert call("run", tmp_path / "none.yaml").returncode == 2
-    config = web.config_file(tmp_path, {"sources": {"laion": {"parts": [str(tmp_path / "*.parquet")]}}})
+    config = web.config_file(tmp_path, {"sources": {"laion": {"files": [str(tmp_path / "*.parquet")]}}})
     found = call("run", config)
     assert found.returncode == 2
     assert "no Parquet files there" in found.stderr

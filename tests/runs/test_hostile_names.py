@@ -41,7 +41,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def config(folder: Path, part: Path | str, changes: dict[str, Any] | None = None) -> Path:
-    source = {"kind": "laion", "parts": [str(part)], **(changes or {})}
+    source = {"kind": "laion", "files": [str(part)], **(changes or {})}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump({"workspace": str(folder / "work"), "sources": {"web": source}}))
     return path
@@ -82,7 +82,7 @@ def test_arguments(call: Call, tmp_path: Path) -> None:
 
 def test_names_of_sources_and_settings(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({"workspace": "w", EVIL: 1, "sources": {EVIL: {"kind": "laion", "parts": ["x"]}}}))
+    path.write_text(yaml.safe_dump({"workspace": "w", EVIL: 1, "sources": {EVIL: {"kind": "laion", "files": ["x"]}}}))
     code, shown = call("run", path)
     assert code == 2
     assert f"{SHOWN}: unknown key" in shown

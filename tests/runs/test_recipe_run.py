@@ -57,7 +57,7 @@ def done(config: Config) -> tuple[RunResult, dict[str, dict[str, Any]]]:
 
 def test_stage_1(bucket: str, web: Web) -> None:
     sources: dict[str, Any] = {name: {"files": [f"{bucket}/texts/{name}.parquet"]} for name in TEXT_SETS}
-    sources["laion2b"] = {"parts": list(web.parts)}
+    sources["laion2b"] = {"files": list(web.parts)}
     fetch = {
         "private_allowlist": [web.serving.base_url.removeprefix("http://")],
         "total_timeout_s": 5,
@@ -82,7 +82,9 @@ def test_stage_2(sets: Path) -> None:
     six = dict.fromkeys(samples.keys() - clips.keys(), ROWS)
     assert samples == {**six, "classification": 6 * ROWS, "okvqa": 3 * ROWS, "docvqa": 3 * ROWS, **clips}
     removed = {name: funnel["removed"] for name, funnel in result.funnels.items() if funnel["removed"]}
-    assert removed == {name: {"filtered": {"other_sides": 2 * ROWS}} for name in ("mme5_t2i", "mme5_i2t", "mme5_i2i")}
+    assert removed == {
+        name: {"filtered": {"image_side_mismatch": 2 * ROWS}} for name in ("mme5_t2i", "mme5_i2t", "mme5_i2i")
+    }
     assert [found[name]["fields"][1:] for name in ("mme5_t2i", "mme5_i2t", "mme5_i2i")] == [
         ["positive.jpg", "negative_0.jpg"],
         ["query.jpg"],

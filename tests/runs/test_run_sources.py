@@ -98,7 +98,7 @@ def test_a_plan_says_what_was_not_read_before_and_after_the_run(tmp_path: Path, 
 
 def test_a_plan_finds_what_would_stop_the_run(tmp_path: Path, folder: Path) -> None:
     pq.write_table(pa.table({"URL": ["http://a"], "similarity": [0.5]}), tmp_path / "part.parquet")
-    laion = {"kind": "laion", "parts": [str(tmp_path / "part.parquet")]}
+    laion = {"kind": "laion", "files": [str(tmp_path / "part.parquet")]}
     (tmp_path / "file").write_text("no folder")
     (tmp_path / "pairs.jsonl").write_text('{"q": "a", "p": "b"}\n')
     pairs = {"kind": "jsonl", "files": [str(tmp_path / "*.jsonl")], "query": {"text": "q"}, "positive": {"text": "p"}}
@@ -110,7 +110,7 @@ def test_a_plan_finds_what_would_stop_the_run(tmp_path: Path, folder: Path) -> N
             "no column 'simlarity'; did you mean 'similarity'",
         ),
         ({"sources": {"x": {**laion, "filter": "similarity > 'a'"}}}, "types do not allow it"),
-        ({"sources": {"x": {**laion, "parts": [str(tmp_path / "file")]}}}, "file: not a Parquet file"),
+        ({"sources": {"x": {**laion, "files": [str(tmp_path / "file")]}}}, "file: not a Parquet file"),
         ({"sources": {"x": {**pairs, "query": {"text": "quest"}}}}, r"pairs\.jsonl: no column 'quest'"),
         ({"sources": {"x": {**pairs, **images}}}, r"nowhere\.tar: no files there"),
         ({"workspace": str(tmp_path / "file")}, "file is a file, where a folder is wanted"),

@@ -52,7 +52,7 @@ _MAPPED: dict[str, Any] = {
     "query": {"text": "{title}: {question}"},
     "positive": {"text": "answers.text.0", "images": "picture"},
     "negatives": [{"text": "others"}],
-    "key": "id",
+    "id": "id",
     "url": "meta.url",
 }
 _PAIRS = [
@@ -81,7 +81,7 @@ def _text_pairs(folder: Path) -> Reader:
     seeds = [_lines([{"query": "q", "pos": ["p", "r"], "neg": ["n"], "prompt": "Find.", "id": 1}] * 2)]
 
     def source(path: str) -> TextPairsReader:
-        return TextPairsReader(TextPairsSource(kind="text_pairs", files=(path,), form={"kind": "flagembedding"}))
+        return TextPairsReader(TextPairsSource(kind="text_pairs", files=(path,), format={"kind": "flagembedding"}))
 
     return _rows(source, seeds, ".jsonl", folder)
 
@@ -101,7 +101,7 @@ def _llava_hound(folder: Path) -> Reader:
 
     def source(path: str) -> LlavaHoundReader:
         return LlavaHoundReader(
-            LlavaHoundSource(kind="llava_hound", files=(path,), frames=str(folder / "frames"), use="qa")
+            LlavaHoundSource(kind="llava_hound", files=(path,), frames_folder=str(folder / "frames"), pair_type="qa")
         )
 
     return _rows(source, [_lines([record] * 2), _json([record])], ".json", folder)

@@ -24,7 +24,7 @@ engine: {kind: local, workers: 2}
 sources:
   films: {kind: videos, videos: [/data], annotations: [{kind: plain, files: [a.jsonl]}]}
   ours: {kind: jsonl, files: [a.jsonl], query: {text: "{title}: {question}"}, positive: {text: answer.text}}
-  laion: {kind: laion, parts: [a.parquet], filter: "similarity > 0.28 and punsafe < 0.5"}
+  laion: {kind: laion, files: [a.parquet], filter: "similarity > 0.28 and punsafe < 0.5"}
 stages:
   caption:
     backend: {kind: openai, endpoints: ["http://127.0.0.1:8000/v1"], model: m}

@@ -66,7 +66,7 @@ def _laion(folder: Path) -> Reader:
     tables = [pa.table({**plain, "similarity": [0.3, None, 1.0, 0.0], "punsafe": [0.1, 0.2, None, 1.0]}), pa.table(odd)]
 
     def source(path: str) -> LaionReader:
-        return LaionReader(LaionSource(kind="laion", parts=(path,), filter=text, sample_rows=3))
+        return LaionReader(LaionSource(kind="laion", files=(path,), filter=text, sample_rows=3))
 
     return _rows(source, tables, folder)
 
@@ -78,7 +78,7 @@ def _mapped(folder: Path) -> Reader:
         "positive": {"text": "answer.text", "images": "picture"},
         "negatives": [{"text": "others.text"}],
         "label": "label",
-        "key": "id",
+        "id": "id",
     }
     tables = [
         pa.table(
@@ -148,7 +148,7 @@ def _text_pairs(folder: Path) -> Reader:
     )
 
     def source(path: str) -> TextPairsReader:
-        return TextPairsReader(TextPairsSource(kind="text_pairs", files=(path,), form={"kind": "tevatron"}))
+        return TextPairsReader(TextPairsSource(kind="text_pairs", files=(path,), format={"kind": "tevatron"}))
 
     return _rows(source, [table], folder)
 

@@ -187,7 +187,7 @@ def test_no_signature_and_no_credentials_of_a_url_are_published(tmp_path: Path) 
     rest = ["https://b.example/", "https://b.example/?id=OURS&w=%7E", "/a@b.jpg", "", ""]
     assert published() == ["https://b.example/a%2Fb.jpg?w=1", *rest]
     # Another setting gives other tars.
-    assert published(signatures=["id W"]) == [signed, rest[0], "https://b.example/", *rest[2:]]
-    assert published(signatures=[]) == [signed, *rest]
+    assert published(url_signature_params=["id W"]) == [signed, rest[0], "https://b.example/", *rest[2:]]
+    assert published(url_signature_params=[]) == [signed, *rest]
     with pytest.raises(ValidationError, match="one or more names"):
-        mixture(tmp_path, {"web": {}}, signatures=["a", " "])
+        mixture(tmp_path, {"web": {}}, url_signature_params=["a", " "])

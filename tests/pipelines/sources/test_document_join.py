@@ -25,7 +25,7 @@ kind: jsonl
 query: {text: question}
 positive: {documents: right}
 negatives: [{documents: wrong}, {text: spare}]
-key: id
+id: id
 documents: {id: did, text: "{title}: {text}", images: pictures}
 """
 
@@ -182,7 +182,7 @@ def test_images_in_the_parquet_files_of_queries_and_corpus(tmp_path: Path) -> No
         "query": {"text": "q", "images": "shown"},
         "positive": {"documents": "right"},
         "negatives": [],
-        "key": "",
+        "id": "",
         "documents": {"files": [str(tmp_path / "corpus")], "images": "image"},
     }
     (row,) = rows_of(source(tmp_path, **settings))

@@ -101,7 +101,7 @@ def test_pages_of_pdfs(tmp_path: Path) -> None:
     found = rows_of(rows)
     assert [images(row) for row in found] == [[f"2023/report.pdf#page={n}"] for n in (1, 3, 2, 4)]
     assert rows.counts == {"read": 11, "bad_page": 5, "no_image": 1, "no_query": 1}
-    counted_from_0 = source(tmp_path / "queries.jsonl", first_page=0)
+    counted_from_0 = source(tmp_path / "queries.jsonl", first_page_number=0)
     assert [images(row) for row in rows_of(counted_from_0)][-1] == ["2023/report.pdf#page=1"]
     resolver = PdfImages(PdfImagesSettings(paths=(str(tmp_path / "pdfs"),), longest_side_px=64))
     pages = dict(resolver.open(10**6)([images(row)[0] for row in found]))

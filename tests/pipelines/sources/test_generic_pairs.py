@@ -27,7 +27,7 @@ negatives:
   - {text: wrong.text, images: wrong.photo}
   - {text: spare}
 label: class
-key: id
+id: id
 url: meta.url
 instruction: task
 licence_column: meta.licence

@@ -27,7 +27,7 @@ def write(path: Path, **columns: Any) -> str:
 
 
 def source(*parts: str, **settings: Any) -> LaionReader:
-    return LaionReader(parse_settings({"kind": "laion", "parts": list(parts), **settings}, LaionSource))
+    return LaionReader(parse_settings({"kind": "laion", "files": list(parts), **settings}, LaionSource))
 
 
 def rows(*parts: str, **settings: Any) -> list[dict[str, Any]]:
@@ -233,7 +233,7 @@ def test_rows_behind_a_damaged_page_are_counted(tmp_path: Path, monkeypatch: pyt
 def test_a_fault_of_the_storage_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = write(tmp_path / "a.parquet", URL=URLS)
     found = source(part, str(tmp_path / "a.parquet"))
-    assert found.parts
+    assert found.files
     Path(part).unlink()
     for read in (lambda found: found.check(), lambda found: list(found.shards())):
         with pytest.raises(StorageError, match=r"a\.parquet"):

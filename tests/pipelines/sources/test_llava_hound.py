@@ -35,7 +35,7 @@ def world(folder: Path, *records: Any, frames: int = 12) -> dict[str, Any]:
             for at in range(frames):
                 (video / f"c01_{at}.jpeg").write_bytes(b"")
             (video / "notes.txt").write_bytes(b"")
-    return {"files": [str(folder / "said.jsonl")], "frames": str(folder / "frames")}
+    return {"files": [str(folder / "said.jsonl")], "frames_folder": str(folder / "frames")}
 
 
 def source(**settings: Any) -> LlavaHoundReader:
@@ -75,7 +75,7 @@ def test_captions_find_videos(tmp_path: Path) -> None:
 
 
 def test_videos_find_captions(tmp_path: Path) -> None:
-    rows = source(**world(tmp_path, record(0)), use="video_to_text")
+    rows = source(**world(tmp_path, record(0)), pair_type="video_to_text")
     (row,) = rows_of(rows)
     assert row["instruction"] == "Describe the video." and row["positive"]["text"] == "A dog runs, take 0."
     assert row["query"]["text"] == "" and len(row["query"]["images"]) == 8
@@ -84,7 +84,7 @@ def test_videos_find_captions(tmp_path: Path) -> None:
 
 def test_questions_find_answers(tmp_path: Path) -> None:
     questions = record(2, "<video>\nWho runs?", "A dog.", "Where?", "On a beach.")
-    rows = source(**world(tmp_path, questions), use="qa")
+    rows = source(**world(tmp_path, questions), pair_type="qa")
     found = rows_of(rows)
     assert [(row["query"]["text"], row["positive"]["text"]) for row in found] == [
         ("Who runs?", "A dog."),
@@ -129,7 +129,7 @@ def test_a_video_that_is_a_file_has_no_frames(tmp_path: Path) -> None:
     ],
 )
 def test_a_malformed_record_costs_its_row(broken: dict[str, Any], reason: str) -> None:
-    settings = source(files=["a.jsonl"], frames="frames").settings
+    settings = source(files=["a.jsonl"], frames_folder="frames").settings
     with pytest.raises(BadRecordError) as raised:
         read_record(record(**broken), settings)
     assert raised.value.reason == reason
@@ -168,15 +168,19 @@ def test_a_video_of_few_frames_has_as_many_as_the_others() -> None:
 def test_the_first_lines_of_a_file_alone_are_read(tmp_path: Path) -> None:
     """As a file is whose questions come first, and then captions: those after the limit are counted."""
     questions = [record(n, f"What runs {n}?", f"A dog {n}.") for n in range(6)]
-    rows = source(**world(tmp_path, *questions, *[record(n) for n in range(6, 10)]), use="qa", lines=6)
+    rows = source(
+        **world(tmp_path, *questions, *[record(n) for n in range(6, 10)]), pair_type="qa", max_rows_per_file=6
+    )
     assert [row["query"]["text"] for row in rows_of(rows)] == [f"What runs {n}?" for n in (0, 2, 4)]
-    assert rows.counts == {"read": 10, "over_line_limit": 4, "no_frames": 3}
+    assert rows.counts == {"read": 10, "over_row_limit": 4, "no_frames": 3}
 
 
 def test_a_request_for_a_description_is_no_question(tmp_path: Path) -> None:
     both = record(2, "Write a detailed description of the video.\n<video>", "A dog.", "Why?", "It plays.")
-    rows = source(**world(tmp_path, record(0), both, record(4, "Say it all.", "A cat.")), use="qa")
+    rows = source(**world(tmp_path, record(0), both, record(4, "Say it all.", "A cat.")), pair_type="qa")
     assert [row["query"]["text"] for row in rows_of(rows)] == ["Why?", "Say it all."]
     assert rows.counts == {"read": 3, "no_question": 1, "no_frames": 0}
-    rows = source(**world(tmp_path, record(4, "Say it all.", "A cat.")), use="qa", description_prompts=["say it  all."])
+    rows = source(
+        **world(tmp_path, record(4, "Say it all.", "A cat.")), pair_type="qa", description_prompts=["say it  all."]
+    )
     assert rows_of(rows) == []

@@ -87,7 +87,9 @@ def test_instructions_of_the_sets_own_table(mbeir: Path) -> None:
     found = rows_of(rows)
     assert {row["instruction"] for row in found} == {"First one. ", ""}
     assert rows.notes["negatives"] == {"instruction_not_found": 1}
-    drawn = [row["instruction"] for row in rows_of(source(mbeir, "visualnews_task0", instructions="drawn", **extra))]
+    drawn = [
+        row["instruction"] for row in rows_of(source(mbeir, "visualnews_task0", instruction_choice="random", **extra))
+    ]
     assert set(drawn) == {"First one. ", "Second one. "}
     before = rows.identity()
     table.write_text(table.read_text().replace("First", "Very first"))

@@ -162,7 +162,7 @@ def test_pairs_with_images_on_some_sides_alone() -> None:
     assert {row["positive"]["text"] for row in texts.to_pylist()} == {"words"}
     (images,) = shards_of(mixed(require_images_on="both"))
     assert not any(row["positive"]["text"] for row in images.to_pylist())
-    assert rows.counts["other_sides"] == images.num_rows > texts.num_rows > 20
+    assert rows.counts["image_side_mismatch"] == images.num_rows > texts.num_rows > 20
     (few,) = shards_of(drawn := mixed(require_images_on="query", sample_rows=20))
     assert few.num_rows == 20 and drawn.counts["not_sampled"] == texts.num_rows - 20
     with pytest.raises(SettingsError, match="require_images_on"):

@@ -54,7 +54,7 @@ def test_passages_in_parquet_in_the_form_of_tevatron(tmp_path: Path) -> None:
         "negative_passages": [passages[1:]],
     }
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")
-    settings = {"kind": "text_pairs", "files": [str(tmp_path)], "form": {"kind": "tevatron"}}
+    settings = {"kind": "text_pairs", "files": [str(tmp_path)], "format": {"kind": "tevatron"}}
     (row,) = rows_of(TextPairsReader(parse_settings(settings, TextPairsSource)))
     assert texts(row) == ("who wrote it", "Emma a novel", ["an actress"])
 

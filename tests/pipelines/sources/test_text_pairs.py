@@ -40,7 +40,7 @@ def source(tmp_path: Path, **settings: Any) -> TextPairsReader:
 
 def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", FLAG)
-    rows = source(tmp_path, form={"kind": "flagembedding"}, licence="CC0")
+    rows = source(tmp_path, format={"kind": "flagembedding"}, licence="CC0")
     found = rows_of(rows)
     assert [texts(row) for row in found] == [
         ("who wrote Emma", "Jane Austen wrote Emma.", ["Emma Stone is an actress."]),
@@ -79,7 +79,7 @@ def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
 def test_no_negative_is_another_positive_of_the_row_however_it_is_written(tmp_path: Path) -> None:
     negatives = ["&#111;ne", "<b>Two</b>.", "caf\u00c3\u00a9", "\u200bone", "three"]
     write_lines(tmp_path / "a.jsonl", [{"query": "q", "pos": ["one", "two", "caf\u00e9"], "neg": negatives}])
-    rows = source(tmp_path, form={"kind": "flagembedding"})
+    rows = source(tmp_path, format={"kind": "flagembedding"})
     assert [texts(row)[1:] for row in rows_of(rows)] == [(text, ["three"]) for text in ("one", "two", "caf\u00e9")]
     assert rows.notes["texts"] == {"negative_equals_positive": 4, "negatives_kept": 1}
 
@@ -89,12 +89,12 @@ def test_one_positive_is_drawn_by_seed(tmp_path: Path) -> None:
         tmp_path / "a.jsonl", [{"query": f"q{n}", "pos": ["a", "b", "c"], "neg": ["C ", "d"]} for n in range(60)]
     )
     form = {"kind": "flagembedding"}
-    rows = source(tmp_path, form=form, positives="one")
+    rows = source(tmp_path, format=form, positives="one")
     found = rows_of(rows)
     drawn = [row["positive"]["text"] for row in found]
     assert len(drawn) == 60 and all(drawn.count(text) > 8 for text in "abc")
-    assert drawn == [row["positive"]["text"] for row in rows_of(source(tmp_path, form=form, positives="one"))]
-    assert drawn != [row["positive"]["text"] for row in rows_of(source(tmp_path, form=form, positives="one", seed=1))]
+    assert drawn == [row["positive"]["text"] for row in rows_of(source(tmp_path, format=form, positives="one"))]
+    assert drawn != [row["positive"]["text"] for row in rows_of(source(tmp_path, format=form, positives="one", seed=1))]
     assert {text for row in found for text in texts(row)[2]} == {"d"}  # not one that another draw would have taken
     assert rows.notes["texts"]["positives_not_drawn"] == 120
 
@@ -114,7 +114,7 @@ def test_tevatron_joins_titles_where_there_are_some(tmp_path: Path) -> None:
     data = write_lines(tmp_path / "plain", [record, bare]).read_bytes()
     (tmp_path / "plain").unlink()
     (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress(data))
-    rows = source(tmp_path, form={"kind": "tevatron"})
+    rows = source(tmp_path, format={"kind": "tevatron"})
     found = rows_of(rows)
     assert [texts(row) for row in found] == [
         ("what is rust", "Rust An oxide.", ["A game.", "A film."]),
@@ -124,14 +124,14 @@ def test_tevatron_joins_titles_where_there_are_some(tmp_path: Path) -> None:
     assert rows.notes["texts"] == {"negative_equals_positive": 1, "negatives_kept": 2}
     (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress(data)[:-9])
     with pytest.raises(SettingsError, match=r"train\.jsonl\.gz: not a whole gzip file"):
-        rows_of(source(tmp_path, form={"kind": "tevatron"}))
+        rows_of(source(tmp_path, format={"kind": "tevatron"}))
 
 
 def test_columns_of_pairs_and_triplets_are_found_by_their_usual_names(tmp_path: Path) -> None:
     triplets = {"anchor": ["a", "b"], "positive": ["p", "q"], "negative_10": ["n", "N"], "negative_2": ["m", "m"]}
     pq.write_table(pa.table(triplets), tmp_path / "triplets.parquet")
     write_lines(tmp_path / "pairs.jsonl", [{"answer": "yes", "query": "really?"}])
-    found = rows_of(source(tmp_path, form={"kind": "columns"}))
+    found = rows_of(source(tmp_path, format={"kind": "columns"}))
     assert [texts(row) for row in found] == [
         ("really?", "yes", []),
         ("a", "p", ["m", "n"]),
@@ -139,10 +139,10 @@ def test_columns_of_pairs_and_triplets_are_found_by_their_usual_names(tmp_path: 
     ]
     assert [row["line"] for row in found] == [1, 1, 2]
     with pytest.raises(SettingsError, match=r"pairs\.jsonl: no column 'querry'; did you mean 'query'\? it has answer"):
-        rows_of(source(tmp_path, form={"kind": "columns", "query": "querry"}))
+        rows_of(source(tmp_path, format={"kind": "columns", "query": "querry"}))
     write_lines(tmp_path / "pairs.jsonl", [{"utterance": "a", "reply": "b"}])
     with pytest.raises(SettingsError, match=r"pairs\.jsonl: no column is called query.*it has reply, utterance"):
-        rows_of(source(tmp_path, form={"kind": "columns"}))
+        rows_of(source(tmp_path, format={"kind": "columns"}))
 
 
 def test_squad_asks_for_passages(tmp_path: Path) -> None:
@@ -158,9 +158,9 @@ def test_squad_asks_for_passages(tmp_path: Path) -> None:
     assert [(texts(row), row["key"], row["licence"]) for row in rows_of(rows)] == [
         (("What is it?", "It is a gas.", []), "5", "cc-by-sa-4.0")
     ]
-    assert rows.identity()["form"]["positive"] == "context"
+    assert rows.identity()["format"]["positive"] == "context"
     form = {"kind": "columns", "query": "question", "positive": "{title}: {context}"}
-    (found,) = rows_of(source(tmp_path, preset="squad", form=form, licence="mine"))
+    (found,) = rows_of(source(tmp_path, preset="squad", format=form, licence="mine"))
     assert texts(found)[1] == "Oxygen: It is a gas." and found["licence"] == "mine"
 
 
@@ -207,7 +207,7 @@ def test_scores_and_the_mark_of_flagembedding_are_kept(tmp_path: Path) -> None:
     kept = {
         folder: [
             (row["positive"]["text"], row["positive_score"], row["in_batch_negatives"])
-            for row in rows_of(source(tmp_path / folder, form=form))
+            for row in rows_of(source(tmp_path / folder, format=form))
         ]
         for folder in ("plain", "set_no_in_batch_neg")
     }
@@ -240,20 +240,20 @@ def test_a_preset_that_guesses_wrong_is_told_so(tmp_path: Path, name: str) -> No
             rows_of(rows)
         message = str(raised.value)
         assert message.startswith(f"{path}: no column {column!r}; ") and "renamed" in message.partition("it has")[2]
-        assert message.endswith("; name the columns in `form`")
+        assert message.endswith("; name the columns in `format`")
     form = {"kind": "columns", "query": "q", "positive": "p"}
     pq.write_table(pa.table({"q": ["mine?"], "p": ["yes"]}), tmp_path / "mine.parquet")
-    assert texts(rows_of(source(tmp_path / "mine.parquet", preset=name, form=form))[0]) == ("mine?", "yes", [])
+    assert texts(rows_of(source(tmp_path / "mine.parquet", preset=name, format=form))[0]) == ("mine?", "yes", [])
 
 
 def test_what_is_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no preset 'msmarko'; there are .*msmarco"):
         parse_settings({"kind": "text_pairs", "preset": "msmarko"}, TextPairsSource)
-    with pytest.raises(SettingsError, match="say where the files lie and their form, or name a preset"):
+    with pytest.raises(SettingsError, match="say where the files lie and their format, or name a preset"):
         parse_settings({"kind": "text_pairs", "files": ["x"]}, TextPairsSource)
     write_lines(tmp_path / "a.jsonl", [])
     write_lines(tmp_path / "b.jsonl", ["nonsense", {}, 5])
-    rows = source(tmp_path, form={"kind": "columns"})
+    rows = source(tmp_path, format={"kind": "columns"})
     assert rows_of(rows) == []
     assert rows.counts == {"read": 3, "not_json": 1, "no_query": 1, "not_an_object": 1}
 
@@ -264,7 +264,7 @@ def test_negatives_are_bounded_and_samples_are_of_the_seed(tmp_path: Path) -> No
         [{"query": f"q{n}", "pos": [f"p{n}"], "neg": [f"n{m}" for m in range(20)]} for n in range(200)],
     )
     form = {"kind": "flagembedding"}
-    rows = source(tmp_path, form=form, sample_rows=20, max_negatives=3)
+    rows = source(tmp_path, format=form, sample_rows=20, max_negatives=3)
     found = rows_of(rows)
     assert all(texts(row)[2] == ["n0", "n1", "n2"] for row in found) and len(found) == 20
     assert max(row["line"] for row in found) > 40
@@ -276,7 +276,7 @@ def test_a_line_without_end_costs_its_row(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(record_files, "_MAX_LINE_BYTES", 100)
     lines = [{"query": "x" * 500, "pos": ["y"]}, {"query": "short", "pos": ["z"]}]
     write_lines(tmp_path / "a.jsonl", [{"query": "first", "pos": ["z"]}, *lines])
-    rows = source(tmp_path, form={"kind": "flagembedding"})
+    rows = source(tmp_path, format={"kind": "flagembedding"})
     assert [texts(row)[0] for row in rows_of(rows)] == ["first", "short"]
     assert rows.counts == {"read": 3, "line_too_long": 1}
 
@@ -284,9 +284,9 @@ def test_a_line_without_end_costs_its_row(tmp_path: Path, monkeypatch: pytest.Mo
 def test_parquet_that_is_not_unicode_costs_its_row(tmp_path: Path) -> None:
     query = pa.array([b"good", b"bad \xff", b"fine"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"query": query, "answer": ["a", "b", "c"]}), tmp_path / "a.parquet")
-    rows = source(tmp_path, form={"kind": "columns"})
+    rows = source(tmp_path, format={"kind": "columns"})
     assert [(texts(row)[0], row["line"]) for row in rows_of(rows)] == [("good", 1), ("fine", 3)]
     assert [(fault.line, fault.reason) for fault in rows.bad_records] == [(2, "bad_text")]
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(SettingsError, match=r"a\.parquet: not a Parquet file"):
-        rows_of(source(tmp_path, form={"kind": "columns"}))
+        rows_of(source(tmp_path, format={"kind": "columns"}))

@@ -176,7 +176,7 @@ def test_vript_takes_times_from_cuts(tmp_path: Path, script: str, as_list: bool)
         cuts = {"clips": [{"clip": name, **cut} for name, cut in cuts.items()]}
     file = tmp_path / "x-1_cut_meta.json"
     file.write_text(json.dumps(cuts))
-    form = Vript(kind="vript", files=(script,), cut_clip_key="clip", cut_start_key="from", cut_end_key="to")
+    form = Vript(kind="vript", files=(script,), clip_id_key="clip", clip_start_key="from", clip_end_key="to")
     found, bad_records = read(form, (str(file),))
     assert found == [
         part("x-1", 0.0, 4.2, "About x-1-Scene-001."),
@@ -187,8 +187,8 @@ def test_vript_takes_times_from_cuts(tmp_path: Path, script: str, as_list: bool)
     assert "x-1-Scene-004" in bad_records[0].detail and "x-1-Scene-003" in bad_records[1].detail
 
 
-def test_vript_clips_that_are_cut_already(script: str) -> None:
-    found, _ = read(Vript(kind="vript", files=(script,), cut_already=True))
+def test_vript_clips_that_are_videos(script: str) -> None:
+    found, _ = read(Vript(kind="vript", files=(script,), videos_are_clips=True))
     assert found[0] == of_video("x-1-Scene-001", "About x-1-Scene-001.") and len(found) == 3
 
 

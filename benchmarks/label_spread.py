@@ -21,7 +21,7 @@ import numpy.typing as npt
 from benchmarks.harness import timed
 from corpus.hashing import mix64
 from pipelines.labels.batch_spread import label_spread_order
-from pipelines.labels.false_negatives import Pairs, expected_when_shuffled, false_negatives_per_query, lower_bound
+from pipelines.labels.false_negatives import LabelPairs, expected_when_shuffled, false_negatives_per_query, lower_bound
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import merge_labels
 from pipelines.labels.vocabulary import LabelNames, load_names
@@ -39,7 +39,7 @@ VOC = [
 # fmt: on
 SCENES = ("church", "shop", "restaurant", "house", "mountain", "beach", "forest", "bridge", "sports", "travel")
 
-Labels = npt.NDArray[np.int32]
+LabelColumn = npt.NDArray[np.int32]
 
 
 def sets_of_labels(names: LabelNames) -> dict[str, list[str]]:
@@ -67,7 +67,7 @@ def skew(name: str, labels: int) -> npt.NDArray[np.float64]:
     return np.full(labels, 1 / labels)
 
 
-def build(total: int | None, seed: int = 0) -> tuple[dict[str, Labels], Pairs]:
+def build(total: int | None, seed: int = 0) -> tuple[dict[str, LabelColumn], LabelPairs]:
     """Returns the merged label of each pair of each set, as numbers, and the related ones; `total` pairs or all."""
     names = load_names()
     sets = sets_of_labels(names)
@@ -83,7 +83,7 @@ def build(total: int | None, seed: int = 0) -> tuple[dict[str, Labels], Pairs]:
     return drawn, Relations(numbered, names).pairs(numbered)
 
 
-def read_by_ranks(label: Labels, seed: int = 0) -> Labels:
+def read_by_ranks(label: LabelColumn, seed: int = 0) -> LabelColumn:
     """Returns the batches of ranks that read different shards in parallel, one after the other."""
     shards = len(label) // SHARD // RANKS * RANKS
     part = BATCH // RANKS
@@ -93,7 +93,7 @@ def read_by_ranks(label: Labels, seed: int = 0) -> Labels:
     return cut.reshape(-1, RANKS, parts, part).transpose(0, 2, 1, 3).reshape(-1)
 
 
-def ordered(label: Labels, related: Pairs) -> npt.NDArray[np.int64]:
+def ordered(label: LabelColumn, related: LabelPairs) -> npt.NDArray[np.int64]:
     """Returns our order of the pairs."""
     return label_spread_order(mix64(np.arange(len(label), dtype=np.uint64)), label, BATCH, related)
 

@@ -25,9 +25,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from benchmarks.harness import versus
-from pipelines.sources.laion import ALIASES, find_parts, read_parts
+from pipelines.sources.laion import ALIASES, find_parts, read_index_parts
 from pipelines.sources.row_filter import RowFilter
-from pipelines.sources.sampling import Sample
+from pipelines.sources.sampling import RowSample
 
 PARTS, PART_ROWS, GROUP_ROWS = 10, 500_000, 100_000
 FILTER = "similarity > 0.28 and punsafe < 0.5"
@@ -59,15 +59,15 @@ def main() -> None:
     )
 
 
-def ours(folder: Path, rows: int, passes: int = 1) -> Sample:
+def ours(folder: Path, rows: int, passes: int = 1) -> RowSample:
     """Draws a sample of the metadata as the source does."""
     parts = find_parts([str(folder)])
     tables = (
         _with_other_urls(table, number)
         for number in range(passes)
-        for table in read_parts(parts, RowFilter(FILTER, ALIASES), {})
+        for table in read_index_parts(parts, RowFilter(FILTER, ALIASES), {})
     )
-    return Sample(tables, rows, SEED)
+    return RowSample(tables, rows, SEED)
 
 
 def peer(folder: Path, rows: int) -> pa.Table:

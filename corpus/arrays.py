@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+RowPairs = tuple[np.ndarray, np.ndarray]  # two int64[m] of row numbers: pair i is (first[i], second[i])
+
 
 def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Returns a column as one array."""

@@ -17,14 +17,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from corpus.arrays import ranges
+from corpus.arrays import RowPairs, ranges
 from corpus.hashing import GOLDEN
 
 HASH_BITS = 64
 MAX_RADIUS_BITS = 8
 
 BitRange = tuple[int, int]  # first bit, counted from the highest, and width
-Pairs = tuple[np.ndarray, np.ndarray]  # two int64[m]: pair i is (first[i], second[i])
 
 _MAX_BAND_BITS = 32  # enough to tell billions of hashes apart, and leaves room for the band's number in a key
 _BAND_SHIFT = np.uint64(60)
@@ -65,7 +64,7 @@ def key_bands(keys: np.ndarray) -> np.ndarray:
     return keys >> _BAND_SHIFT
 
 
-def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None) -> Iterator[Pairs]:
+def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None) -> Iterator[RowPairs]:
     """Pairs of positions in `hashes` (uint64[n], any order) whose hashes differ in at most `radius` bits.
 
     Each pair of different hashes comes once. Equal hashes are joined in a chain of n - 1 pairs, not with each other,
@@ -93,7 +92,7 @@ def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None
         yield _differing_in(earlier, hashes, order[a], order[b])
 
 
-def _within(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int, radius: int) -> Iterator[Pairs]:
+def _within(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int, radius: int) -> Iterator[RowPairs]:
     """Near pairs inside the buckets of `words` (sorted, distinct), whose rows share their highest `shared` bits."""
     large = sizes > _SPLIT_ROWS * (radius + 1)
     yield from _compare(words, starts[~large], sizes[~large], radius)
@@ -101,7 +100,7 @@ def _within(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: in
         yield from _split(words, starts[large], sizes[large], shared, radius)
 
 
-def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int, radius: int) -> Iterator[Pairs]:
+def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int, radius: int) -> Iterator[RowPairs]:
     """Near pairs inside large buckets: by bands of the bits that are not yet shared, where that pays."""
     free = HASH_BITS - shared
     parents = _prefix(words[starts], shared)
@@ -142,7 +141,7 @@ def _balanced_bands(words: np.ndarray, free: int, radius: int) -> list[BitRange]
     return [(start, stop - start) for start, stop in pairwise([0, *cuts, free])]
 
 
-def _compare(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, radius: int) -> Iterator[Pairs]:
+def _compare(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, radius: int) -> Iterator[RowPairs]:
     """Near pairs inside buckets, each row compared with each: side by side where there are many of about one size."""
     steps = np.left_shift(1, np.maximum(np.frexp(sizes)[1] - 4, 0))
     heights = -(-sizes // steps) * steps  # at most an eighth above the size: few different heights, little waste
@@ -158,7 +157,7 @@ def _compare(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, radius: i
 
 def _side_by_side(
     words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, height: int, radius: int
-) -> Iterator[Pairs]:
+) -> Iterator[RowPairs]:
     """Near pairs inside buckets of at most `height` rows: a bucket is a column, compared with itself shifted."""
     columns = max(1, _BLOCK_WORDS // height)
     for first in range(0, len(starts), columns):
@@ -175,7 +174,7 @@ def _side_by_side(
             yield a, a + shift
 
 
-def _tiled(words: np.ndarray, start: int, radius: int) -> Iterator[Pairs]:
+def _tiled(words: np.ndarray, start: int, radius: int) -> Iterator[RowPairs]:
     """Near pairs inside one bucket, some rows at a time against all that follow."""
     size = len(words)
     tile = max(1, min(_TILE_ROWS, _BLOCK_WORDS // size))
@@ -195,9 +194,9 @@ def _buckets(words: np.ndarray, shared: int) -> tuple[np.ndarray, np.ndarray]:
     return starts[several], sizes[several]
 
 
-def _batched(pairs: Iterator[Pairs]) -> Iterator[Pairs]:
+def _batched(pairs: Iterator[RowPairs]) -> Iterator[RowPairs]:
     """The same pairs in fewer arrays."""
-    waiting: list[Pairs] = []
+    waiting: list[RowPairs] = []
     count = 0
     for a, b in pairs:
         if len(a):
@@ -210,11 +209,11 @@ def _batched(pairs: Iterator[Pairs]) -> Iterator[Pairs]:
         yield _joined(waiting)
 
 
-def _joined(pairs: list[Pairs]) -> Pairs:
+def _joined(pairs: list[RowPairs]) -> RowPairs:
     return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
 
 
-def _differing_in(masks: list[np.uint64], hashes: np.ndarray, a: np.ndarray, b: np.ndarray) -> Pairs:
+def _differing_in(masks: list[np.uint64], hashes: np.ndarray, a: np.ndarray, b: np.ndarray) -> RowPairs:
     """The pairs that differ under every one of the masks."""
     difference = hashes[a] ^ hashes[b]
     differs = np.ones(len(a), dtype=bool)

@@ -171,7 +171,7 @@ def read_contents(store: Store, locations: pa.Table) -> Iterator[tuple[int, byte
         start = stop
 
 
-def read_parts(store: Store, parts: pa.ChunkedArray, exts: Collection[str]) -> Iterator[tuple[int, list[bytes]]]:
+def read_media_parts(store: Store, parts: pa.ChunkedArray, exts: Collection[str]) -> Iterator[tuple[int, list[bytes]]]:
     """(row, contents) for each row of a column of lists of `records.PART`, in row order: of its parts with one of the
     extensions, in their order. A few rows are read together.
     """

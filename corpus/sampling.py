@@ -51,7 +51,7 @@ def random_order(keys: Keys, seed: int) -> npt.NDArray[np.int64]:
     return np.argsort(random_numbers(keys, seed), kind="stable")
 
 
-def choose(options: Sequence[str | bytes], seed: int) -> int:
+def choose_option(options: Sequence[str | bytes], seed: int) -> int:
     """Chooses one of several options: returns its position, the first of equal ones. ValueError where there is none.
 
     Rendezvous hashing (D. G. Thaler and C. V. Ravishankar, 1998): the choice doesn't depend on the options' order, and

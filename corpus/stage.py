@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.media import MediaWriter, read_contents, read_parts
+from corpus.media import MediaWriter, read_contents, read_media_parts
 from corpus.pool import Pool, PoolRead
 from corpus.schema import PARTS_FIELD, Status
 from corpus.settings import Settings
@@ -126,7 +126,7 @@ class Shard:
 
     def parts(self, exts: Collection[str]) -> Iterator[tuple[int, list[bytes]]]:
         """(row, contents) of every live row's item that consists of parts: those with one of the extensions."""
-        return read_parts(self.store, self.tables[ITEMS].column(PARTS_FIELD.name), exts)
+        return read_media_parts(self.store, self.tables[ITEMS].column(PARTS_FIELD.name), exts)
 
     def contents(self) -> Iterator[tuple[int, bytes]]:
         """(row, bytes) of every live row's item, `row` counted within the live rows.

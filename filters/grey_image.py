@@ -53,12 +53,12 @@ def read_grey_image(data: bytes, header: ImageHeader, longest_px: int = 160, sho
             raise TruncatedError("the lower edge is filled up by the decoder")
         loss = compression_loss(image, header, grey, factor if at_scale else 1)
         if not at_scale:
-            grey = downscale(grey, factor)
+            grey = shrink_grey(grey, factor)
         grey = apply_orientation(grey, 1 if header.format == "tiff" else header.orientation)  # Pillow turns TIFFs
         return GreyImage(grey, rewrite, loss)
 
 
-def downscale(grey: Grey, factor: int) -> Grey:
+def shrink_grey(grey: Grey, factor: int) -> Grey:
     """Returns an image with both sides divided by `factor`, by means over areas."""
     if factor == 1:
         return grey

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.hamming import MAX_RADIUS_BITS, Pairs, key_bands, lsh_band_keys, pairs_within_radius, tag_keys
+from corpus.arrays import RowPairs
+from corpus.hamming import MAX_RADIUS_BITS, key_bands, lsh_band_keys, pairs_within_radius, tag_keys
 from corpus.item_ids import split_ids
 from corpus.schema import ITEM_ID, Status
 from corpus.settings import Settings
@@ -184,7 +185,7 @@ def _first_near(component: np.ndarray, hashes: np.ndarray, radius: int) -> np.nd
     return representative
 
 
-def _equal_ids(ids: pa.Array) -> Iterator[Pairs]:
+def _equal_ids(ids: pa.Array) -> Iterator[RowPairs]:
     """Yields pairs of positions that link equal ids."""
     high, low = split_ids(ids)
     order = np.lexsort((low, high))

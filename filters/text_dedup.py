@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.arrays import one_array
+from corpus.arrays import RowPairs, one_array
 from corpus.hashing import mix64
 from corpus.schema import Status
 from corpus.stage import ROWS, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.keys import list_keys, side_keys
 from corpus.text.minhash import (
     BAND_TAG,
-    Pairs,
     Shingles,
     TextNearSettings,
     band_plan,
@@ -117,7 +116,7 @@ class TextDuplicates(ShuffleStage):
         matched = rows.select(["row_address", "pair"]).take(place[members])
         return matched.append_column("root", pa.array(addresses[labels[members]]))
 
-    def _near_pairs(self, rows: pa.Table, banded: np.ndarray, member: np.ndarray, members: int) -> Pairs:
+    def _near_pairs(self, rows: pa.Table, banded: np.ndarray, member: np.ndarray, members: int) -> RowPairs:
         """Returns near-duplicate pairs of members among the rows `banded`, which have keys of bands."""
         place = np.zeros(members, np.int64)
         place[member[banded[::-1]]] = banded[::-1]
@@ -160,7 +159,7 @@ def _no_sets(count: int) -> list[pa.Array]:
     return [Shingles(np.empty(0, np.uint32), np.zeros(count + 1, np.int64)).to_lists()] * len(_SIDES)
 
 
-def _equal(keys: np.ndarray, pair: np.ndarray, member: np.ndarray) -> Pairs:
+def _equal(keys: np.ndarray, pair: np.ndarray, member: np.ndarray) -> RowPairs:
     """Returns pairs of members that link rows of the same content."""
     order = np.lexsort((member, pair, keys))
     keys, pair, member = keys[order], pair[order], member[order]

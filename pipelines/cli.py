@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _UsageError: Any = typer.BadParameter.__base__  # of every fault in the arguments; typer exports no name for it
 
@@ -49,8 +49,8 @@ RetryOption = Annotated[
 ]
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run(
+@app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_command(
     context: typer.Context,
     config: ConfigFile,
     engine: EngineOption = None,
@@ -106,8 +106,8 @@ def plan(
     guarded(work)
 
 
-@app.command()
-def status(config: ConfigFile) -> None:
+@app.command("status")
+def status_command(config: ConfigFile) -> None:
     """Show stages and shards (done, stale, missing, failed in the last run) and the funnel of each source."""
     settings = _settings(config)
 
@@ -121,13 +121,13 @@ def status(config: ConfigFile) -> None:
         show_funnel(console, found.funnels)
         for line in found.notices:
             print_line(console, line)
-        return FAILED if found.failed else 0
+        return EXIT_FAILED if found.failed else 0
 
     guarded(work)
 
 
-@app.command()
-def search(
+@app.command("search")
+def search_command(
     config: ConfigFile,
     query: Annotated[str, typer.Argument(help="a text, the path of an image, or the id of a pair")],
     k: Annotated[int, typer.Option("-k", min=1, help="how many are found")] = 10,
@@ -185,8 +185,8 @@ def labels(config: ConfigFile) -> None:
     guarded(work)
 
 
-@app.command()
-def verify(
+@app.command("verify")
+def verify_command(
     corpus: Annotated[str, typer.Argument(help="folder or URL of a published corpus")],
     reader: Annotated[
         str, typer.Option("--reader", help="builtin, or webdataset: the library that trainers use (extra `webdataset`)")
@@ -210,7 +210,7 @@ def verify(
             print_line(console, fault)
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"
         print_line(console, f"{corpus}: {verdict}; read {found.summary()}")
-        return FAILED if found.faults else 0
+        return EXIT_FAILED if found.faults else 0
 
     guarded(work)
 
@@ -225,7 +225,7 @@ def schema() -> None:
     sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
 
 
-class Template(StrEnum):
+class SettingsTemplate(StrEnum):
     """Settings files to start from, by what they are for."""
 
     LAION = "laion"
@@ -238,7 +238,7 @@ class Template(StrEnum):
 
 @app.command()
 def init(
-    template: Annotated[Template, typer.Argument(help="what the settings are for")],
+    template: Annotated[SettingsTemplate, typer.Argument(help="what the settings are for")],
     folder: Annotated[Path, typer.Argument(help="where to write them; made if it is not there")],
 ) -> None:
     """Write a commented settings file to start from. A file that is there already is left alone."""
@@ -269,9 +269,9 @@ def main_of(program: typer.Typer) -> NoReturn:
     except _UsageError as error:  # some versions of typer repeat an argument as it came
         error.message = printable(error.message, 2_000, lines=True)
         error.show()
-        code = USAGE
+        code = EXIT_USAGE
     except typer.Abort:
-        code = INTERRUPTED
+        code = EXIT_INTERRUPTED
     sys.exit(code)
 
 
@@ -338,17 +338,17 @@ def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
         _usage(str(error))
     except OSError as error:
         print_line(errors, f"{type(error).__name__}: {error}")
-        code = FAILED
+        code = EXIT_FAILED
     except (ImportError, RuntimeError) as error:
         print_text(errors, f"{type(error).__name__}: {error}", indent=True)
-        code = FAILED
+        code = EXIT_FAILED
     except KeyboardInterrupt:
         then = f" To go on: {again}" if again else ""
         print_line(errors, f"interrupted. Every shard that was finished is kept.{then}")
-        code = INTERRUPTED
+        code = EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a fault of this program, shown as any other text
         print_text(errors, f"{trace_of(error)}This is a fault of rzen-corpus itself.")
-        code = FAILED
+        code = EXIT_FAILED
     raise typer.Exit(code)
 
 
@@ -357,14 +357,14 @@ def print_failures(console: Any, failed: list[str]) -> int:
 
     for line in failed:
         print_line(console, f"failed: {line}")
-    return FAILED if failed else 0
+    return EXIT_FAILED if failed else 0
 
 
 def _usage(message: str, lines: bool = False) -> NoReturn:
     from pipelines.report.terminal import Terminal, print_line, print_text
 
     (print_text if lines else print_line)(Terminal(stderr=True), message)
-    raise typer.Exit(USAGE)
+    raise typer.Exit(EXIT_USAGE)
 
 
 if __name__ == "__main__":

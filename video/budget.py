@@ -15,7 +15,7 @@ from corpus.storage import StorageError
 if TYPE_CHECKING:
     import av
 
-MAX_SIDE_PX = 8192
+MAX_FRAME_SIDE_PX = 8192
 _MARGIN_PX = 256
 _MAX_TIME_S = 1e11  # of a time: beyond it, floats are too coarse to distinguish frames
 
@@ -41,7 +41,7 @@ class Budget:
     """Limits of the work on a video, whatever its header claims. Time is counted from the construction."""
 
     seconds: float = math.inf  # of work
-    max_side_px: int = MAX_SIDE_PX  # of a frame, as stored
+    max_side_px: int = MAX_FRAME_SIDE_PX  # of a frame, as stored
     max_time_s: float = math.inf  # on the stream's timeline: the last frame may not be later
     started_at: float = field(default_factory=time.monotonic)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.settings import Settings
-from video.budget import MAX_SIDE_PX, Budget, VideoError, video_errors
+from video.budget import MAX_FRAME_SIDE_PX, Budget, VideoError, video_errors
 from video.decoding.container import truncation_error
 from video.decoding.continuity import JOINABLE, Continuity, cache_breaks
 from video.decoding.decode import display_ticks, frames, open_container, player_zero_s, time_base, video_stream
@@ -42,7 +42,7 @@ class ProbeSettings(Settings):
         6 * 3600.0, gt=0, description="The longest video that is read; a longer one fails (too_long)."
     )
     max_side_px: int = Field(
-        MAX_SIDE_PX, ge=16, description="The longest side of a frame; a larger frame ends the video (too_large)."
+        MAX_FRAME_SIDE_PX, ge=16, description="The longest side of a frame; a larger frame ends the video (too_large)."
     )
     max_frames: int = Field(2_000_000, ge=2, description="The most frames of a video; one with more fails (too_long).")
     max_keyframes: int = Field(

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 8  # bits of a hash in each direction
-_PHASH_SIDE = 4 * SIDE
+_SIDE = 8  # bits of a hash in each direction
+_PHASH_SIDE = 4 * _SIDE
 _FILTER_UNIT = 1 << 14  # filter weights are multiples of 1/16384: with 8-bit levels, sums stay below 2^24
 _COSINE_UNIT = 1 << 16  # two passes of 32 terms over 8-bit levels stay below 2^53
 _RADIUS = 3
@@ -44,7 +44,7 @@ def perceptual_hashes(grey: NDArray[np.uint8]) -> tuple[int, int]:
         across[top : top + _SLICE_ROWS] = grey[top : top + _SLICE_ROWS].astype(np.float32) @ filters
     across = _round(across)
     square = _round(_lanczos(height, _PHASH_SIDE) @ across[:, :_PHASH_SIDE])
-    strip = _round(_lanczos(height, SIDE) @ across[:, _PHASH_SIDE:])
+    strip = _round(_lanczos(height, _SIDE) @ across[:, _PHASH_SIDE:])
     cosines = _cosines()
     low = cosines @ square.astype(np.float64) @ cosines.T
     ranked = np.sort(low, axis=None)
@@ -83,7 +83,7 @@ def _round(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
 @lru_cache(maxsize=_MAX_SIDE)  # 84 KB each at most, 22 MB all
 def _across(width: int) -> NDArray[np.float32]:
     """The filters of both hashes over a row, (width, 32 + 9)."""
-    filters = [_lanczos.__wrapped__(width, count) for count in (_PHASH_SIDE, SIDE + 1)]
+    filters = [_lanczos.__wrapped__(width, count) for count in (_PHASH_SIDE, _SIDE + 1)]
     return np.ascontiguousarray(np.vstack(filters).T)
 
 
@@ -102,5 +102,5 @@ def _lanczos(length: int, count: int) -> NDArray[np.float32]:
 @lru_cache(maxsize=1)
 def _cosines() -> NDArray[np.float64]:
     """The 8 lowest rows of the DCT-II of 32 points, (8, 32), unscaled as in SciPy, as multiples of 1/_COSINE_UNIT."""
-    angles = np.pi * np.arange(SIDE)[:, None] * (2 * np.arange(_PHASH_SIDE) + 1) / (2 * _PHASH_SIDE)
+    angles = np.pi * np.arange(_SIDE)[:, None] * (2 * np.arange(_PHASH_SIDE) + 1) / (2 * _PHASH_SIDE)
     return np.rint(2 * np.cos(angles) * _COSINE_UNIT)

@@ -19,13 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.arrays import one_array, places_in_runs, ranges
+from corpus.arrays import RowPairs, one_array, places_in_runs, ranges
 from corpus.hashing import hash_strings, mix64
 from corpus.settings import Settings
 from corpus.text.keys import normalize_for_comparison
 from corpus.text.words import split_words_and_signs
-
-Pairs = tuple[np.ndarray, np.ndarray]  # two int64[m]: pair i is (first[i], second[i]), first[i] < second[i]
 
 _BLOCK_TEXTS = 128  # whose signatures are made side by side: with the step's numbers they fit a core's cache
 _NONE = np.uint32(0xFFFFFFFF)
@@ -188,7 +186,7 @@ def signature_band_keys(signed: np.ndarray, bands: int, rows: int) -> np.ndarray
     return keys
 
 
-def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) -> Pairs:
+def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) -> RowPairs:
     """Positions of texts that are nearly the same, each pair once, in ascending order; all texts in memory.
 
     Takes about 4 bytes a shingle, and 4 × `permutations` + 8 × bands a text.
@@ -207,7 +205,7 @@ def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) ->
     return first[near], second[near]
 
 
-def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, limit: int) -> Pairs:
+def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, limit: int) -> RowPairs:
     """Pairs of `items` (int64[n]) that share a key. In a bucket of more than `most` + 1, each only with the `most` that
     follow it in the order of `similarity_order` (unsigned, n), then of the items."""
     order = np.lexsort((items, similarity_order, keys))
@@ -225,7 +223,7 @@ def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarra
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
-def unique_pairs(pairs: list[Pairs], items: int) -> Pairs:
+def unique_pairs(pairs: list[RowPairs], items: int) -> RowPairs:
     """Each pair of different items 0 .. items - 1 once, ordered."""
     first = np.concatenate([np.minimum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)
     second = np.concatenate([np.maximum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)

@@ -75,7 +75,7 @@ class Img2datasetDownload(Download):
             finished = ask([sent[row] for row in requested], folder, settings)
             for place, outcome in enumerate(outcomes(folder, len(requested), finished)):
                 stored[requested[place]] = outcome
-            for place, data in images(folder):
+            for place, data in downloaded_images(folder):
                 if len(data) > settings.fetch.max_bytes:
                     stored[requested[place]] = Stored(Status.FAILED, "too_large", downloaded_bytes=len(data))
                 else:
@@ -151,7 +151,7 @@ def outcomes(folder: Path, urls: int, finished: bool) -> list[Stored]:
     return found
 
 
-def images(folder: Path) -> Iterator[tuple[int, bytes]]:
+def downloaded_images(folder: Path) -> Iterator[tuple[int, bytes]]:
     """(row, bytes) of each image; of a tar that was cut off, those that are whole."""
     for path in (folder / "out").glob("*.tar"):
         data = b""

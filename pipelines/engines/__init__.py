@@ -14,7 +14,7 @@ import pyarrow as pa
 from corpus.execution import Job, Outcome
 from corpus.settings import Settings, tuning
 
-I = TypeVar("I")  # noqa: E741
+_I = TypeVar("_I")
 
 Reduce = Callable[[pa.Table], pa.Table]
 
@@ -22,7 +22,7 @@ Reduce = Callable[[pa.Table], pa.Table]
 class Engine(Protocol):
     """The interface of every engine."""
 
-    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
         """Runs every item and yields the outcomes as they are ready, in any order. `job` and the items are picklable.
 
         The items of a worker that crashes run again elsewhere; an item that kills its worker three times while it is
@@ -33,7 +33,7 @@ class Engine(Protocol):
         ...
 
     def map_reduce(
-        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """Shuffles the rows that `job` returns for the items by their uint64 column `key`, then reduces them.
 

@@ -31,7 +31,7 @@ from pipelines.engines import EngineSettings, Reduce
 from pipelines.engines.scheduler import WorkerSession
 from pipelines.engines.shuffle import from_ipc, partition_rows, split_batch, to_ipc
 
-I = TypeVar("I")  # noqa: E741
+_I = TypeVar("_I")
 
 _FILES = 16  # outcomes of one pipeline
 _PIECE_BYTES = 4 * 1024 * 1024  # runners refuse much larger elements, or run out of memory on them
@@ -51,7 +51,7 @@ class BeamEngine:
                 flags.append("--direct_running_mode=multi_processing")
         self._flags = [*flags, *settings.options]
 
-    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
         """See `Engine.map`. The outcomes are yielded when all items are done."""
         with self._folder() as store:
             self._run(items, _Map(job), _WriteOutcomes(store))
@@ -59,7 +59,7 @@ class BeamEngine:
                 yield from map(Outcome.from_json, store.read(name).splitlines())
 
     def map_reduce(
-        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through the runner's GroupByKey."""
         with self._folder() as store:

@@ -28,8 +28,8 @@ from pipelines.engines import EngineSettings, Reduce
 from pipelines.engines.scheduler import Results, WorkerCrashed, WorkerSession, run_items
 from pipelines.engines.shuffle import ShuffleRead, ShuffleWrite
 
-I = TypeVar("I")  # noqa: E741
-O = TypeVar("O")  # noqa: E741
+_I = TypeVar("_I")
+_O = TypeVar("_O")
 
 # Libraries would otherwise start a thread per core in every worker. They read these once, when they are loaded.
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
@@ -47,12 +47,12 @@ class LocalEngine:
         self._started: list[ProcessWorker] = []
         self._idle: list[ProcessWorker] = []
 
-    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
         """See `Engine.map`. With one worker, an item that kills its process ends the run."""
         return self._run(job, items)
 
     def map_reduce(
-        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. The rows wait in temporary files; each worker holds one partition in memory."""
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-shuffle-") as folder:
@@ -69,10 +69,10 @@ class LocalEngine:
             self._started.pop().stop()
         self._idle.clear()
 
-    def _run(self, job: Job[I, O], items: Sequence[I]) -> Iterator[O]:
+    def _run(self, job: Job[_I, _O], items: Sequence[_I]) -> Iterator[_O]:
         return self._run_inline(job, items) if self.workers == 1 else self._in_processes(job, items)
 
-    def _run_inline(self, job: Job[I, O], items: Sequence[I]) -> Iterator[O]:
+    def _run_inline(self, job: Job[_I, _O], items: Sequence[_I]) -> Iterator[_O]:
         if not items:
             return
         session = WorkerSession.of(job)
@@ -84,7 +84,7 @@ class LocalEngine:
         finally:
             session.close()
 
-    def _in_processes(self, job: Job[I, O], items: Sequence[I]) -> Iterator[O]:
+    def _in_processes(self, job: Job[_I, _O], items: Sequence[_I]) -> Iterator[_O]:
         workers = [self._acquire() for _ in range(min(self._slots(job.resources), len(items)))]
         try:
             yield from run_items(workers, _first_done, job, items)

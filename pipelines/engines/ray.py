@@ -25,7 +25,7 @@ from pipelines.engines.scheduler import MAX_CRASHES, Results, WorkerCrashed, Wor
 from pipelines.engines.shuffle import partition_rows
 from rzen_corpus import Origin
 
-I = TypeVar("I")  # noqa: E741
+_I = TypeVar("_I")
 
 # Ray keeps results under 100 KiB in the driver's memory, larger ones in the object store, where the parts belong.
 _PART_BYTES = 256 * 1024
@@ -69,7 +69,7 @@ class RayEngine:
         elif self._connected:
             start_local(**quiet)
 
-    def map(self, job: Job[I, Outcome], items: Sequence[I]) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
         """See `Engine.map`."""
         resources, shared = job.resources, ray.put(to_pickle(job))
         kind = ActorWorker if resources.holds_model else TaskWorker
@@ -81,7 +81,7 @@ class RayEngine:
                 worker.stop()
 
     def map_reduce(
-        self, job: Job[I, pa.Table], items: Sequence[I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through Ray's object store, which spills to disk.
 
@@ -105,14 +105,14 @@ class RayEngine:
         if self._connected:
             ray.shutdown()
 
-    def _emit(self, job: Job[I, pa.Table], items: Sequence[I], batch_bytes: int) -> Iterator[list[ray.ObjectRef]]:
+    def _emit(self, job: Job[_I, pa.Table], items: Sequence[_I], batch_bytes: int) -> Iterator[list[ray.ObjectRef]]:
         """Yields references to the items' tables, in lists of at least `batch_bytes` together, save the last."""
         shared = ray.put(to_pickle(job))
         options = resource_options(job.resources)
         emit = task(self._origin, "emit", num_returns=2, max_retries=MAX_CRASHES - 1, **options)
-        pending: dict[ray.ObjectRef, tuple[I, ray.ObjectRef]] = {}
+        pending: dict[ray.ObjectRef, tuple[_I, ray.ObjectRef]] = {}
 
-        def submit(item: I) -> ray.ObjectRef:
+        def submit(item: _I) -> ray.ObjectRef:
             size, table = cast(list[ray.ObjectRef], emit((shared.hex(), item), shared))
             pending[size] = (item, table)
             return size
@@ -224,7 +224,7 @@ class TaskWorker(RayWorker):
     def start(self, position: int, item: Any) -> ray.ObjectRef:
         """See `Worker.start`."""
         # Ray's own retries have no end where memory runs out, so they are counted by `run_items`.
-        submit = task(self.origin, "run", max_retries=0, **self.options)
+        submit = task(self.origin, "run_item", max_retries=0, **self.options)
         return submit((self.job.hex(), position, item), self.job)
 
     def finish(self) -> ray.ObjectRef:
@@ -279,7 +279,7 @@ def open_session(job: bytes) -> WorkerSession[Any, Any]:
     return WorkerSession.of(pickle.loads(job))  # noqa: S301 - the driver's own bytes, as all below
 
 
-def run(key: str, position: int, item: Any, job: bytes) -> Results:
+def run_item(key: str, position: int, item: Any, job: bytes) -> Results:
     """Runs one item as a task, and returns its result."""
     return {position: _function(key, job)(item)}
 

@@ -13,8 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from corpus.execution import Job, close_function
 
-I = TypeVar("I")  # noqa: E741
-O = TypeVar("O")  # noqa: E741
+_I = TypeVar("_I")
+_O = TypeVar("_O")
 
 Results = dict[int, Any]  # position of an item -> the job's result
 Call = Any  # a future or an object reference; hashable
@@ -54,25 +54,25 @@ class RetryTracker:
         return abandoned
 
 
-class WorkerSession(Generic[I, O]):
+class WorkerSession(Generic[_I, _O]):
     """The session in one worker: a job's function, and the items in flight by position.
 
     With one item at a time the function runs on the calling thread, so that an interrupt reaches it.
     """
 
-    def __init__(self, function: Callable[[I], O], in_flight: int) -> None:
+    def __init__(self, function: Callable[[_I], _O], in_flight: int) -> None:
         self.in_flight = in_flight
         self._function = function
         self._threads = ThreadPoolExecutor(self.in_flight) if self.in_flight > 1 else None
-        self._running: dict[Future[O], int] = {}
-        self._done: dict[int, O] = {}
+        self._running: dict[Future[_O], int] = {}
+        self._done: dict[int, _O] = {}
 
     @staticmethod
-    def of(job: Job[I, O]) -> WorkerSession[I, O]:
+    def of(job: Job[_I, _O]) -> WorkerSession[_I, _O]:
         """Opens a job."""
         return WorkerSession(job.open(), job.resources.in_flight)
 
-    def start(self, position: int, item: I) -> dict[int, O]:
+    def start(self, position: int, item: _I) -> dict[int, _O]:
         """Starts an item and waits until there is room for another: {position: result} of the finished ones."""
         if self._threads is None:
             self._done[position] = self._function(item)
@@ -80,11 +80,11 @@ class WorkerSession(Generic[I, O]):
             self._running[self._threads.submit(self._function, item)] = position
         return self._finished(max_running=self.in_flight - 1)
 
-    def finish(self) -> dict[int, O]:
+    def finish(self) -> dict[int, _O]:
         """Waits for one more item: {position: result} of the finished ones; empty when none was running."""
         return self._finished(max_running=max(0, len(self._running) - 1))
 
-    def _finished(self, max_running: int) -> dict[int, O]:
+    def _finished(self, max_running: int) -> dict[int, _O]:
         while len(self._running) > max_running:
             for call in wait(self._running, return_when=FIRST_COMPLETED).done:
                 self._done[self._running.pop(call)] = call.result()
@@ -133,8 +133,8 @@ class Worker(Protocol):
 
 
 def run_items(
-    workers: Sequence[Worker], wait: Callable[[Collection[Call]], Call], job: Job[I, O], items: Sequence[I]
-) -> Iterator[O]:
+    workers: Sequence[Worker], wait: Callable[[Collection[Call]], Call], job: Job[_I, _O], items: Sequence[_I]
+) -> Iterator[_O]:
     """Runs every item and yields the results in the order in which they finish; `wait` returns a call that has ended.
 
     Returns as soon as every item has its result, even if a worker has not opened yet. Raises what the job raised, or

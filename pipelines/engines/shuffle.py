@@ -16,7 +16,7 @@ from corpus.execution import Job
 from corpus.stage import Resources
 from pipelines.engines import Reduce
 
-I = TypeVar("I")  # noqa: E741
+_I = TypeVar("_I")
 
 KEY = "key"
 
@@ -57,10 +57,10 @@ def split_batch(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatc
 
 
 @dataclass(frozen=True)
-class ShuffleWrite(Generic[I]):
+class ShuffleWrite(Generic[_I]):
     """The job of the first half of a shuffle: it writes an item's rows to a file, partition n as record batch n."""
 
-    job: Job[I, pa.Table]
+    job: Job[_I, pa.Table]
     folder: str
     partitions: int
 
@@ -68,11 +68,11 @@ class ShuffleWrite(Generic[I]):
     def resources(self) -> Resources:
         return self.job.resources
 
-    def open(self) -> Callable[[tuple[int, I]], str]:
+    def open(self) -> Callable[[tuple[int, _I]], str]:
         function = self.job.open()
         return lambda entry: self._write(entry[0], function(entry[1]))
 
-    def on_worker_lost(self, item: tuple[int, I], why: str) -> str:
+    def on_worker_lost(self, item: tuple[int, _I], why: str) -> str:
         return self._write(item[0], self.job.on_worker_lost(item[1], why))
 
     def _write(self, position: int, table: pa.Table) -> str:

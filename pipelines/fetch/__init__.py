@@ -2,8 +2,8 @@
 
 from pipelines.fetch.dns import DnsCache
 from pipelines.fetch.fetcher import Fetched, fetch
-from pipelines.fetch.reasons import REASONS, Reason, reason
+from pipelines.fetch.reasons import REASONS, FetchReason, reason
 from pipelines.fetch.response import Spool, Spooled
 from pipelines.fetch.settings import FetchSettings
 
-__all__ = ["REASONS", "DnsCache", "FetchSettings", "Fetched", "Reason", "Spool", "Spooled", "fetch", "reason"]
+__all__ = ["REASONS", "DnsCache", "FetchReason", "FetchSettings", "Fetched", "Spool", "Spooled", "fetch", "reason"]

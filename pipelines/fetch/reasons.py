@@ -11,7 +11,7 @@ OK = "ok"
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class FetchReason:
     """A reason. `transient`: the URL is tried again in the same run, up to `max_attempts` times. `retryable`: a
     later run with `--retry` tries it again; other reasons are final."""
 
@@ -22,26 +22,28 @@ class Reason:
 
 # `http_NNN` is left out: see `reason`.
 REASONS = {
-    OK: Reason("the body was read completely"),
-    "opted_out": Reason("X-Robots-Tag asks not to index or train on it"),
-    "bad_url": Reason("the URL, or one it redirects to, cannot be parsed, or names no host that can be"),
-    "unsupported_scheme": Reason("neither http nor https, at first or after a redirect"),
-    "private_address": Reason("leads to an address that is neither public nor allowed, at first or after a redirect"),
-    "too_large": Reason("the body, as sent or as decoded, is larger than max_bytes"),
-    "redirect_loop": Reason("redirects back to a URL that was requested before", retryable=True),
-    "too_many_redirects": Reason("more than max_redirects", retryable=True),
-    "dns_failed": Reason("the host's name does not exist or has no address", retryable=True),
-    "dns_timeout": Reason("name servers did not answer", transient=True, retryable=True),
-    "connect_timeout": Reason("no connection or TLS handshake in time", transient=True, retryable=True),
-    "connection_failed": Reason(
+    OK: FetchReason("the body was read completely"),
+    "opted_out": FetchReason("X-Robots-Tag asks not to index or train on it"),
+    "bad_url": FetchReason("the URL, or one it redirects to, cannot be parsed, or names no host that can be"),
+    "unsupported_scheme": FetchReason("neither http nor https, at first or after a redirect"),
+    "private_address": FetchReason(
+        "leads to an address that is neither public nor allowed, at first or after a redirect"
+    ),
+    "too_large": FetchReason("the body, as sent or as decoded, is larger than max_bytes"),
+    "redirect_loop": FetchReason("redirects back to a URL that was requested before", retryable=True),
+    "too_many_redirects": FetchReason("more than max_redirects", retryable=True),
+    "dns_failed": FetchReason("the host's name does not exist or has no address", retryable=True),
+    "dns_timeout": FetchReason("name servers did not answer", transient=True, retryable=True),
+    "connect_timeout": FetchReason("no connection or TLS handshake in time", transient=True, retryable=True),
+    "connection_failed": FetchReason(
         "the connection was refused or the host is unreachable", transient=True, retryable=True
     ),
-    "connection_reset": Reason("the connection was lost before the body", transient=True, retryable=True),
-    "tls_failed": Reason("no valid certificate, or no common TLS version", retryable=True),
-    "timeout": Reason("silent for read_timeout_s, or not done in total_timeout_s", transient=True, retryable=True),
-    "truncated": Reason("the connection ended inside the body", transient=True, retryable=True),
-    "bad_response": Reason("not valid HTTP", retryable=True),
-    "bad_encoding": Reason("a Content-Encoding, never requested, that cannot be undone", retryable=True),
+    "connection_reset": FetchReason("the connection was lost before the body", transient=True, retryable=True),
+    "tls_failed": FetchReason("no valid certificate, or no common TLS version", retryable=True),
+    "timeout": FetchReason("silent for read_timeout_s, or not done in total_timeout_s", transient=True, retryable=True),
+    "truncated": FetchReason("the connection ended inside the body", transient=True, retryable=True),
+    "bad_response": FetchReason("not valid HTTP", retryable=True),
+    "bad_encoding": FetchReason("a Content-Encoding, never requested, that cannot be undone", retryable=True),
 }
 
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -53,12 +55,14 @@ def http_reason(status: int) -> str:
     return f"http_{status}"
 
 
-def reason(name: str) -> Reason:
+def reason(name: str) -> FetchReason:
     """Returns the entry of REASONS, or one for http_NNN: 404, 410 are final; 408, 429, 500, 502-504 are transient."""
     if not name.startswith("http_"):
         return REASONS[name]
     status = int(name.removeprefix("http_"))
-    return Reason(f"the server answered {status}", status in _TRANSIENT_STATUSES, status not in _PERMANENT_STATUSES)
+    return FetchReason(
+        f"the server answered {status}", status in _TRANSIENT_STATUSES, status not in _PERMANENT_STATUSES
+    )
 
 
 def wait_s(attempt: int, requested_s: float | None, settings: FetchSettings) -> float | None:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from corpus.arrays import places_in_runs, ranges
 from corpus.hashing import GOLDEN, mix64
 from corpus.sampling import uniform
-from pipelines.labels.false_negatives import NO_PAIRS, Pairs, in_small_batch
+from pipelines.labels.false_negatives import NO_PAIRS, LabelPairs, in_small_batch
 
 Counts = npt.NDArray[np.int64]
 RandomNumbers = npt.NDArray[np.uint64]
@@ -38,7 +38,7 @@ _DRIFT = 0.05  # of a batch: how far a label's phase moves, at most, from one ba
 
 
 def label_spread_order(
-    drawn: RandomNumbers, label: npt.NDArray[np.integer], batch_size: int, related: Pairs = NO_PAIRS
+    drawn: RandomNumbers, label: npt.NDArray[np.integer], batch_size: int, related: LabelPairs = NO_PAIRS
 ) -> npt.NDArray[np.int64]:
     """Orders the pairs, which are then cut into batches of `batch_size` (the last may be smaller): int64[n].
 
@@ -64,7 +64,7 @@ def label_spread_order(
 
 
 def _by_label(
-    drawn: RandomNumbers, label: npt.NDArray[np.integer], related: Pairs
+    drawn: RandomNumbers, label: npt.NDArray[np.integer], related: LabelPairs
 ) -> tuple[npt.NDArray[np.int64], Counts, npt.NDArray[np.int64]]:
     """Groups the pairs by label, frequent labels first: the pairs, each label's count, related labels by position."""
     members = np.lexsort((drawn, label))
@@ -80,7 +80,7 @@ def _by_label(
     return members[ranges(starts[ranked], counts[ranked])], counts[ranked], _pairs(names, place, related)
 
 
-def _pairs(names: npt.NDArray[np.integer], place: Counts, related: Pairs) -> npt.NDArray[np.int64]:
+def _pairs(names: npt.NDArray[np.integer], place: Counts, related: LabelPairs) -> npt.NDArray[np.int64]:
     """Selects the pairs of which both labels are among `names` (ascending), by position and sorted: int64[m, 2]."""
     if not len(names) or not len(related):
         return np.zeros((0, 2), np.int64)

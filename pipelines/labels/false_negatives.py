@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from corpus.arrays import places_in_runs
 
-Labels = npt.NDArray[np.integer]
-Pairs = npt.NDArray[np.integer]  # int[m, 2]: numbers of related labels, each pair once
+LabelNumbers = npt.NDArray[np.integer]
+LabelPairs = npt.NDArray[np.integer]  # int[m, 2]: numbers of related labels, each pair once
 
-NO_PAIRS: Pairs = np.zeros((0, 2), np.int32)
+NO_PAIRS: LabelPairs = np.zeros((0, 2), np.int32)
 _MAX_JOINED_ROWS = 4_000_000  # of a join, in memory at once
 
 
-def false_negatives_per_query(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
+def false_negatives_per_query(label: LabelNumbers, batch_size: int, related: LabelPairs = NO_PAIRS) -> float:
     """Counts a sample's false negatives, on average; each `batch_size` consecutive samples are a batch.
 
     The last batch may be smaller.
@@ -35,7 +35,7 @@ def false_negatives_per_query(label: Labels, batch_size: int, related: Pairs = N
     return (equal + 2 * _related_meetings(cells, members, batches, _indices(names, related))) / len(label)
 
 
-def _indices(names: Labels, related: Pairs) -> npt.NDArray[np.int64]:
+def _indices(names: LabelNumbers, related: LabelPairs) -> npt.NDArray[np.int64]:
     """Selects the pairs among the labels `names` (ascending), as positions there."""
     if not len(names):
         return np.zeros((0, 2), np.int64)
@@ -43,7 +43,9 @@ def _indices(names: Labels, related: Pairs) -> npt.NDArray[np.int64]:
     return places[(names[places] == related).all(axis=1)]
 
 
-def _related_meetings(cells: npt.NDArray[np.int64], members: npt.NDArray[np.int64], batches: int, pairs: Pairs) -> int:
+def _related_meetings(
+    cells: npt.NDArray[np.int64], members: npt.NDArray[np.int64], batches: int, pairs: LabelPairs
+) -> int:
     """Counts the pairs of members of related labels in one batch. A cell is label * batches + batch, ascending."""
     labels = cells // batches
     starts, stops = (np.searchsorted(labels, pairs[:, 0], side) for side in ("left", "right"))
@@ -64,7 +66,7 @@ def _related_meetings(cells: npt.NDArray[np.int64], members: npt.NDArray[np.int6
     return total
 
 
-def expected_when_shuffled(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
+def expected_when_shuffled(label: LabelNumbers, batch_size: int, related: LabelPairs = NO_PAIRS) -> float:
     """Returns the mean of false_negatives_per_query over all orders: (batch_size - 1) / (n - 1) of all that can meet.
 
     Exact where batches are full, that is where batch_size divides n, or n is less.
@@ -75,7 +77,7 @@ def expected_when_shuffled(label: Labels, batch_size: int, related: Pairs = NO_P
     return false_negatives_per_query(label, len(label), related) * others / (len(label) - 1)
 
 
-def lower_bound(label: Labels, batch_size: int, related: Pairs = NO_PAIRS) -> float:
+def lower_bound(label: LabelNumbers, batch_size: int, related: LabelPairs = NO_PAIRS) -> float:
     """Returns a lower bound: no order of these labels has fewer false negatives per query.
 
     Let n samples make K full batches and one of r < batch_size. A label of count c that puts x into the small batch
@@ -114,7 +116,7 @@ def in_small_batch(counts: npt.NDArray[np.int64], full: int, remainder: int) -> 
     return np.bincount(label_of[np.argsort(cost, kind="stable")[:remainder]], minlength=len(counts))
 
 
-def _cliques(counts: npt.NDArray[np.int64], pairs: Pairs) -> npt.NDArray[np.int64]:
+def _cliques(counts: npt.NDArray[np.int64], pairs: LabelPairs) -> npt.NDArray[np.int64]:
     """Divides the labels into cliques of related ones: int64[labels], the clique of each."""
     clique = np.arange(len(counts))
     relatives: dict[int, set[int]] = {}

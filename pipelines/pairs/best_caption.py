@@ -18,7 +18,8 @@ from corpus.schema import Status
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.words import counts_between_blanks
-from pipelines.pairs.existing import BEST_PAIRS, TEXT_DUPLICATES, TEXTS, image_verdicts
+from filters.text_dedup import TEXTS
+from pipelines.pairs.existing import BEST_PAIRS, TEXT_DUPLICATES, image_verdicts
 
 BEST_TEXTS = "best_texts"
 MAX_WORDS = 60  # that are counted: a caption with more of them is no better

@@ -19,9 +19,10 @@ from pydantic import Field
 from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, CaptionOrigin, Origin, Status, pair_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import normalize_text
+from filters.text_dedup import TEXTS
 from pipelines.pairs.base import DatasetSettings
 
-TEXTS, TEXT_DUPLICATES, LABELS, BEST_PAIRS = "texts", "text_duplicates", "labels", "best_pairs"
+TEXT_DUPLICATES, LABELS, BEST_PAIRS = "text_duplicates", "labels", "best_pairs"
 _SIDES = ["query", "positive", "negatives"]
 
 _Row = dict[str, Any]
@@ -91,10 +92,10 @@ class ExistingPairs(MapStage):
         return {"dataset": self.dataset, **settings}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return partial(pair_rows, dataset=self.dataset, settings=self._settings)
+        return partial(existing_pairs, dataset=self.dataset, settings=self._settings)
 
 
-def pair_rows(shard: Shard, dataset: str, settings: ExistingPairSettings) -> pa.Table:
+def existing_pairs(shard: Shard, dataset: str, settings: ExistingPairSettings) -> pa.Table:
     """Returns the pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in their order."""
     builder = _PairBuilder(dataset, settings, image_verdicts(shard), Counter())
     tables = [shard[ROWS].to_pylist(), shard[TEXTS].select(_SIDES).to_pylist()]

@@ -19,7 +19,7 @@ from corpus.image.header import sniff
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX
 from corpus.image.stock_reader import UndecodableError, decoder_errors
-from filters.grey_image import downscale, read_grey_image
+from filters.grey_image import read_grey_image, shrink_grey
 
 # Bits of 64 between the hash of a JPEG at a fraction of its size, as it was inspected, and at full size. Of 1,200
 # photographs of all sizes and qualities none differed by more; another picture differs by about 32.
@@ -41,7 +41,7 @@ def stock_hash(pixels: Pixels) -> int:
     """Computes the pHash of RGB pixels at full size in the way of inspection."""
     height, width = pixels.shape[:2]
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
-    return perceptual_hashes(downscale(grey, jpeg_scale(width, height, MEASURED_PX, _SHORTEST_PX)))[0]
+    return perceptual_hashes(shrink_grey(grey, jpeg_scale(width, height, MEASURED_PX, _SHORTEST_PX)))[0]
 
 
 def same_picture(one: int, other: int) -> bool:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from corpus.hashing import hash_strings, mix64
+from corpus.hashing import Hashes, hash_strings, mix64
 from corpus.settings import Settings
 from corpus.text.keys import list_keys
 from pipelines.sources.column_mapping import Template, require_paths, value_at
@@ -35,7 +35,6 @@ _BATCH = 65_536  # documents of a batch of the file that holds them
 _MERGE = 1 << 22  # hashes that are gathered before they are made distinct
 _SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("images", pa.list_(pa.string()))])
 
-Hashes = npt.NDArray[np.uint64]
 _Numbered = tuple[int, Row]  # a row and its line
 
 
@@ -237,10 +236,10 @@ def ids_at(template: Template, row: Row) -> list[str]:
 
 def names_at(row: Row, path: str) -> tuple[str, ...]:
     """Gets the names of images at a path: one, or a list. Raises BadRecordError for what is no name."""
-    return image_names(value_at(row, path), path)
+    return image_names_at(value_at(row, path), path)
 
 
-def image_names(value: Any, path: str) -> tuple[str, ...]:
+def image_names_at(value: Any, path: str) -> tuple[str, ...]:
     """Gets the names in a value that lies at a path, as `names_at` does."""
     try:
         return tuple(name for each in (value if isinstance(value, list) else [value]) if (name := text_of(each)))

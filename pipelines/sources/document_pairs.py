@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from corpus.hashing import digest
-from corpus.sampling import choose, derive_seed
+from corpus.sampling import choose_option, derive_seed
 from pipelines.sources.document_join import Document, Documents, DocumentsSettings, Hashes, NamedIds
 from pipelines.sources.files import FileInfo, named_in_unicode
 from pipelines.sources.json_records import BadRecord, BadRecordError, BadRecords
@@ -46,11 +46,11 @@ class NamedPair:
     negatives: tuple[str, ...] = ()  # ids
 
 
-P = TypeVar("P", bound=DocumentPairSource)
+_P = TypeVar("_P", bound=DocumentPairSource)
 _ReadRow = tuple[str, int, NamedPair]
 
 
-class DocumentPairReader(PairReader[P]):
+class DocumentPairReader(PairReader[_P]):
     """The pairs of a set that names documents.
 
     Reasons why a positive gives no pair: missing_document, ambiguous_document, empty_document (`Document`),
@@ -58,7 +58,7 @@ class DocumentPairReader(PairReader[P]):
     are no document are left out and the others stay, and the documents of the corpus.
     """
 
-    def __init__(self, settings: P) -> None:
+    def __init__(self, settings: _P) -> None:
         super().__init__(settings)
         self.negative_counts: Counter[str] = Counter()
         self._bad_documents = BadRecords()
@@ -162,7 +162,7 @@ class DocumentPairReader(PairReader[P]):
                 self.negative_counts[f"positive_{reason}"] += 1
             missing = []
             seed = derive_seed(self.settings.seed, row.pair.query.text, *row.pair.query.images)
-            chosen = [present[choose([digest(side.text, *side.images) for side in sides], seed)]]
+            chosen = [present[choose_option([digest(side.text, *side.images) for side in sides], seed)]]
         else:
             chosen = list({document.side: document for document in reversed(present)}.values())[::-1]
             if repeated := len(present) - len(chosen):

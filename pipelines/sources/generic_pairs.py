@@ -24,7 +24,7 @@ from pydantic import Field, field_validator, model_validator
 
 from corpus.settings import Settings
 from pipelines.sources.column_mapping import Template, require_paths, value_at
-from pipelines.sources.document_join import DocumentsSettings, ids_at, image_names, names_at
+from pipelines.sources.document_join import DocumentsSettings, ids_at, image_names_at, names_at
 from pipelines.sources.document_pairs import DocumentPairReader, DocumentPairSource, NamedPair
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError
@@ -214,7 +214,7 @@ def several_sides(columns: SideColumns, row: Row) -> list[Side]:
     for path in columns.images:
         value = value_at(row, path)
         entries = value if isinstance(value, list) else [value] if value else []
-        parts.append([Side("", image_names(entry, path)) for entry in entries])
+        parts.append([Side("", image_names_at(entry, path)) for entry in entries])
     counts = sorted({len(part) for part in parts})
     if len(counts) > 1:
         raise BadRecordError("bad_negatives", f"{' and '.join(map(str, counts))} entries in {', '.join(columns.paths)}")

@@ -30,9 +30,9 @@ from pipelines.sources.lenient_casts import (
 from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single, rows_claimed
 from pipelines.sources.row_filter import RowFilter
-from pipelines.sources.sampling import Sample, in_tables_of
+from pipelines.sources.sampling import RowSample, in_tables_of
 
-COLUMNS = pa.schema(
+INDEX_COLUMNS = pa.schema(
     [
         pa.field("url", pa.string()),
         pa.field("text", pa.string()),
@@ -121,9 +121,9 @@ class LaionReader:
         settings = self._settings
         self.counts = {}
         self._not_read.values.clear()
-        rows = read_parts(self.files, self._filter(), self.counts, self._not_read)
+        rows = read_index_parts(self.files, self._filter(), self.counts, self._not_read)
         if settings.sample_rows is not None:
-            sample = Sample(rows, settings.sample_rows, settings.seed)
+            sample = RowSample(rows, settings.sample_rows, settings.seed)
             self.counts |= {
                 "duplicate_row": sample.repeated,
                 "not_sampled": sample.rows_read - sample.repeated - len(sample),
@@ -147,7 +147,7 @@ def find_parts(patterns: Sequence[str], not_read: NotRead | None = None) -> tupl
     return tuple({part.url: part for part in files}.values())
 
 
-def read_parts(
+def read_index_parts(
     parts: Sequence[FileInfo], row_filter: RowFilter | None, counts: dict[str, int], not_read: NotRead | None = None
 ) -> Iterator[pa.Table]:
     """Reads the rows of the parts that have a URL and pass the filter, as tables of COLUMNS.
@@ -190,7 +190,7 @@ def _read_part(
         # Only the columns of the filter are cast before: most rows may go.
         passed = row_filter.apply(caster.cast(named, filter_columns)) if row_filter else named
         counts["filtered_by_expression"] += named.num_rows - passed.num_rows
-        readable = caster.cast(passed.select(COLUMNS.names), COLUMNS.names)
+        readable = caster.cast(passed.select(INDEX_COLUMNS.names), INDEX_COLUMNS.names)
         if caster.bad_texts:
             _add(counts, "bad_text", caster.bad_texts)
             caster.bad_texts = 0
@@ -207,7 +207,7 @@ def _damage(row_filter: RowFilter | None, part: FileInfo) -> UnreadableFileError
     try:
         with open_parquet(part) as parquet:
             schema = parquet.schema_arrow
-            names = _match(column_names(schema, part.url), {*COLUMNS.names, *filter_columns}, part.url)
+            names = _match(column_names(schema, part.url), {*INDEX_COLUMNS.names, *filter_columns}, part.url)
     except UnreadableFileError as error:
         return error
     columns = {column: stored_values(pa.chunked_array([], schema.field(name).type)) for column, name in names.items()}
@@ -221,7 +221,7 @@ def _damage(row_filter: RowFilter | None, part: FileInfo) -> UnreadableFileError
 def _batches(part: FileInfo, extra: Collection[str]) -> Iterator[pa.Table]:
     """Reads all rows of a part, with COLUMNS and those of the `extra` columns that it has, as they are stored."""
     with open_parquet(part) as parquet:
-        names = _match(column_names(parquet.schema_arrow, part.url), {*COLUMNS.names, *extra}, part.url)
+        names = _match(column_names(parquet.schema_arrow, part.url), {*INDEX_COLUMNS.names, *extra}, part.url)
         for batch in parquet.iter_batches(_BATCH_ROWS, columns=[*names.values()]):
             columns = {column: stored_values(pa.chunked_array([batch.column(name)])) for column, name in names.items()}
             yield _with_all_columns(columns, batch.num_rows, part)
@@ -231,7 +231,7 @@ def _with_all_columns(columns: Mapping[str, pa.ChunkedArray], rows: int, part: F
     """Completes the columns of a part by those that its folders give a value, and by nulls for others of COLUMNS."""
     partition = {ALIASES.get(name.lower(), name.lower()): value for name, value in part.partition.items()}
     more = {name: pa.repeat(pa.scalar(value, pa.string()), rows) for name, value in partition.items()}
-    absent = {field.name: pa.nulls(rows, field.type) for field in COLUMNS}
+    absent = {field.name: pa.nulls(rows, field.type) for field in INDEX_COLUMNS}
     return pa.table({**absent, **more, **columns})
 
 
@@ -272,12 +272,12 @@ class _Caster:
         """
         bad = None
         for name in names:
-            at = COLUMNS.get_field_index(name)
+            at = INDEX_COLUMNS.get_field_index(name)
             column = table.column(name) if name in table.column_names else None
             if column is None or column.type in unless:
                 continue
             # Columns that are not in COLUMNS are the filter's.
-            cast = self._one(name, column, COLUMNS.field(at).type) if at >= 0 else Cast(comparable_values(column))
+            cast = self._one(name, column, INDEX_COLUMNS.field(at).type) if at >= 0 else Cast(comparable_values(column))
             if cast.values is not column:
                 table = table.set_column(table.column_names.index(name), name, cast.values)
             if cast.failed is not None and name in _TEXTS:
@@ -300,12 +300,12 @@ class _Caster:
 
 
 def _without_null_texts(table: pa.Table) -> pa.Table:
-    at = COLUMNS.get_field_index("text")
-    return table.set_column(at, COLUMNS.field(at), pc.fill_null(table.column(at), ""))
+    at = INDEX_COLUMNS.get_field_index("text")
+    return table.set_column(at, INDEX_COLUMNS.field(at), pc.fill_null(table.column(at), ""))
 
 
 def _with_licence(table: pa.Table, default: str) -> pa.Table:
-    at = COLUMNS.get_field_index("licence")
+    at = INDEX_COLUMNS.get_field_index("licence")
     licence = pc.fill_null(table.column(at), "")
     unknown = pc.is_in(licence, pa.array(UNKNOWN_LICENCES))
-    return table.set_column(at, COLUMNS.field(at), pc.if_else(unknown, default, licence))
+    return table.set_column(at, INDEX_COLUMNS.field(at), pc.if_else(unknown, default, licence))

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.schema import Modality, Task
+from corpus.schema import Modality
 from corpus.storage import StorageError, Store
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import TIME_KEYS, BadRecord, BadRecordError, refuse_unread_times, text_of
@@ -92,11 +92,6 @@ class LlavaHoundReader(PairReader[LlavaHoundSource]):
             if kept:
                 yield pa.Table.from_pylist(kept, PAIR_ROWS)
         self.counts |= {"no_frames": no_frames}
-
-
-def task_of(settings: LlavaHoundSource) -> Task:
-    """The task: questions are video QA; captions, either way, video retrieval."""
-    return Task.VIDEO_QA if settings.pair_type == "qa" else Task.VIDEO_RETRIEVAL
 
 
 def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: int = 0) -> list[SourcePair]:

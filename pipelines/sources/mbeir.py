@@ -15,8 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from corpus.sampling import choose, derive_seed
-from corpus.schema import Task
+from corpus.sampling import choose_option, derive_seed
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from pipelines.sources.column_mapping import Template, require_paths
@@ -24,7 +23,7 @@ from pipelines.sources.document_join import Document, DocumentsSettings, ids_at,
 from pipelines.sources.document_pairs import DocumentPairReader, DocumentPairSource, NamedPair
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecordError, text_of
-from pipelines.sources.mbeir_tasks import SETS, Key, one_task
+from pipelines.sources.mbeir_tasks import MBEIR_SETS, Key, task_of_sets
 from pipelines.sources.pair_rows import Side, SourcePair
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import ROW_ENDINGS
@@ -58,16 +57,11 @@ class MbeirSource(DocumentPairSource):
     @field_validator("subsets")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        one_task(names)
+        task_of_sets(names)
         return names
 
     def reader(self) -> MbeirReader:
         return MbeirReader(self)
-
-
-def task_of(settings: MbeirSource) -> Task:
-    """The task that all subsets of the source have."""
-    return one_task(settings.subsets)
 
 
 class MbeirReader(DocumentPairReader[MbeirSource]):
@@ -126,7 +120,7 @@ class MbeirReader(DocumentPairReader[MbeirSource]):
 
     def of_document(self, pair: SourcePair, document: Document) -> SourcePair:
         dataset = pair.key.partition(":")[0]
-        known = SETS[pair.subset].key[0]
+        known = MBEIR_SETS[pair.subset].key[0]
         key = (int(dataset) if dataset.isdecimal() else known, _modality(pair.query), _modality(document.side))
         prompts = self._prompts.get(key, ())
         if not prompts:
@@ -134,13 +128,13 @@ class MbeirReader(DocumentPairReader[MbeirSource]):
             return replace(pair, positive=document.side)
         prompt = prompts[0]
         if self.settings.instruction_choice == "random":
-            prompt = prompts[choose(prompts, derive_seed(self.settings.seed, pair.key))]
+            prompt = prompts[choose_option(prompts, derive_seed(self.settings.seed, pair.key))]
         return replace(pair, positive=document.side, instruction=prompt + (" " if pair.query.text else ""))
 
     @cached_property
     def _prompts(self) -> Mapping[Key, tuple[str, ...]]:
         if not self.settings.instructions_file:
-            return {known.key: (known.instruction,) for known in SETS.values()}
+            return {known.key: (known.instruction,) for known in MBEIR_SETS.values()}
         return read_prompts(self.settings.instructions_file)
 
 

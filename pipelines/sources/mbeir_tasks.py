@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from corpus.schema import Task
 
-DATASETS = {
+DATASET_NUMBERS = {
     "visualnews": 0,
     "fashion200k": 1,
     "webqa": 2,
@@ -73,23 +73,23 @@ def _known(name: str, instruction: str) -> MbeirSet:
     dataset, _, number = name.partition("_task")
     query, document = MODALITIES[int(number)]
     task = Task.TEXT_RETRIEVAL if (query, document) == ("text", "text") else Task.IMAGE_RETRIEVAL
-    return MbeirSet((DATASETS[dataset], query, document), instruction, task)
+    return MbeirSet((DATASET_NUMBERS[dataset], query, document), instruction, task)
 
 
-SETS: Mapping[str, MbeirSet] = {name: _known(name, instruction) for name, instruction in _INSTRUCTIONS.items()}
+MBEIR_SETS: Mapping[str, MbeirSet] = {name: _known(name, instruction) for name, instruction in _INSTRUCTIONS.items()}
 
 
-def one_task(names: Sequence[str]) -> Task:
+def task_of_sets(names: Sequence[str]) -> Task:
     """Finds the task that all sets of these names have.
 
     Raises ValueError for an unknown name, and where tasks differ.
     """
     for name in names:
-        if name not in SETS:
-            closest = difflib.get_close_matches(name, SETS, n=1, cutoff=0.6)
-            suggestion = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(SETS))}"
+        if name not in MBEIR_SETS:
+            closest = difflib.get_close_matches(name, MBEIR_SETS, n=1, cutoff=0.6)
+            suggestion = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(sorted(MBEIR_SETS))}"
             raise ValueError(f"no set {name!r} in M-BEIR; {suggestion}")
-    tasks = {SETS[name].task: name for name in names}
+    tasks = {MBEIR_SETS[name].task: name for name in names}
     if len(tasks) != 1:
         raise ValueError(
             "sets of one source must have one task: " + ", ".join(f"{name} is {task}" for task, name in tasks.items())

@@ -12,8 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from corpus.sampling import choose, derive_seed
-from corpus.schema import Task
+from corpus.sampling import choose_option, derive_seed
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
 from pipelines.sources.pair_rows import Side, SourcePair
@@ -21,7 +20,7 @@ from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import ROW_ENDINGS
 
-MAX_ENTRIES = 1000  # of a list in a record: more is no MegaPairs
+MAX_RECORD_LIST = 1000  # of a list in a record: more is no MegaPairs
 
 
 class MegaPairsSource(PairDatasetSource):
@@ -66,11 +65,6 @@ class MegaPairsReader(PairReader[MegaPairsSource]):
                     self.bad_records.append(BadRecord(file.url, line, error.reason, error.detail))
 
 
-def task_of(settings: MegaPairsSource) -> Task:
-    """The task: fused queries (image and text) for images are image retrieval."""
-    return Task.IMAGE_RETRIEVAL
-
-
 def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: int = 0) -> SourcePair:
     """Reads the pair of one record. Raises BadRecordError."""
     query = _image(record, settings.query_image_key, settings)
@@ -90,7 +84,7 @@ def read_triplet(record: Row, settings: MegaPairsSource, file: str = "", line: i
 
 def choose_text(texts: Sequence[str], record: str, seed: int) -> str:
     """Chooses one of the texts by the record and the seed, wherever the record stands."""
-    return texts[choose(texts, derive_seed(seed, record))]
+    return texts[choose_option(texts, derive_seed(seed, record))]
 
 
 def _image(record: Row, key: str, settings: MegaPairsSource) -> str:
@@ -107,7 +101,7 @@ def _strings(record: Row, key: str) -> list[str]:
         values = [values]
     if not isinstance(values, list):
         raise BadRecordError("bad_list", f"no list {key!r}")
-    if len(values) > MAX_ENTRIES:
+    if len(values) > MAX_RECORD_LIST:
         raise BadRecordError("bad_list", f"{key!r} has {len(values)} entries")
     return [text_of(value) for value in values]
 

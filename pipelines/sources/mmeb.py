@@ -19,22 +19,28 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from corpus.schema import Task
 from corpus.settings import SettingsError
 from pipelines.sources.column_mapping import require_paths
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
 from pipelines.sources.json_records import BadRecord, BadRecordError, text_of
-from pipelines.sources.mmeb_tasks import MME5_SUBSETS, SUBSETS, Subset, one_task, resolve_subset, split_instruction
+from pipelines.sources.mmeb_tasks import (
+    MME5_SUBSETS,
+    SUBSETS,
+    Subset,
+    resolve_subset,
+    split_instruction,
+    task_of_subsets,
+)
 from pipelines.sources.pair_rows import Side, SourcePair
 from pipelines.sources.pair_source import PairDatasetSource, PairReader
 
-QUERY = ("qry", "qry_image_path")
-POSITIVE = ("pos_text", "pos_image_path")
-NEGATIVE = ("neg_text", "neg_image_path")
+QUERY_FIELDS = ("qry", "qry_image_path")
+POSITIVE_FIELDS = ("pos_text", "pos_image_path")
+NEGATIVE_FIELDS = ("neg_text", "neg_image_path")
 MODALITY = "modality"  # in mmE5: "IT2T", "T2I" ...: what the query has and what the positive has
 
-MAX_CHARACTERS = 200_000  # of a string that holds a list
-MAX_ENTRIES = 1000  # of a list
+MAX_LIST_CHARACTERS = 200_000  # of a string that holds a list
+MAX_LIST_ENTRIES = 1000  # of a list
 
 _TOKEN = re.compile(r"<\|image_[0-9]+\|>\n?")
 _SPLIT = re.compile(r"(.+)-[0-9]+-of-[0-9]+\.parquet")  # original-00000-of-00001.parquet
@@ -61,7 +67,7 @@ class _SixFields(PairDatasetSource):
     @classmethod
     def _have_one_task(cls, value: dict[str, Subset]) -> dict[str, Subset]:
         subsets = {name: resolve_subset(name, subset, cls.known) for name, subset in value.items()}
-        one_task(subsets)
+        task_of_subsets(subsets)
         return subsets
 
     def reader(self) -> MmebReader:
@@ -91,11 +97,6 @@ class Mme5Source(_SixFields):
     split: str = Field("train", description="the files to read, where a subset's folder has those of several splits")
 
 
-def task_of(settings: _SixFields) -> Task:
-    """The task that all subsets of the source have."""
-    return one_task(settings.subsets)
-
-
 class MmebReader(PairReader[_SixFields]):
     """Rows of the subsets, one after the other. An instruction that a query begins with lies in `instruction`, one
     that a positive begins with in `positive_instruction`.
@@ -116,14 +117,14 @@ class MmebReader(PairReader[_SixFields]):
         return [file for files in self._by_subset.values() for file in files]
 
     def require(self, present: set[str], file: str) -> None:
-        require_paths(QUERY + POSITIVE, present, file)
+        require_paths(QUERY_FIELDS + POSITIVE_FIELDS, present, file)
 
     def pairs(self) -> Iterator[SourcePair]:
         self.text_counts = Counter()
         reader = RowReader(self.settings, self.text_counts)
         for name, files in self._by_subset.items():
             for file, _ in self.readable(files):
-                for line, row in self.records(file, {*QUERY, *POSITIVE, *NEGATIVE, MODALITY}):
+                for line, row in self.records(file, {*QUERY_FIELDS, *POSITIVE_FIELDS, *NEGATIVE_FIELDS, MODALITY}):
                     try:
                         pair = reader.pair(row, self.settings.subsets[name], file.url, line)
                         yield replace(pair, subset=name)
@@ -161,16 +162,16 @@ class RowReader:
     def pair(self, row: Mapping[str, Any], subset: Subset, file: str = "", line: int = 0) -> SourcePair:
         """Reads the pair of one row. Raises BadRecordError."""
         query_image, positive_image = _expected_images(row.get(MODALITY), subset)
-        instruction, query = self._side(row, QUERY, subset.instruction, query_image)
-        positive_instruction, positive = self._side(row, POSITIVE, subset.positive_instruction, positive_image)
+        instruction, query = self._side(row, QUERY_FIELDS, subset.instruction, query_image)
+        positive_instruction, positive = self._side(row, POSITIVE_FIELDS, subset.positive_instruction, positive_image)
         self._counts["instruction_not_found"] += bool(subset.instruction and not instruction)
         self._counts["positive_instruction_not_found"] += bool(
             subset.positive_instruction and positive.text and not positive_instruction
         )
         if not (query.text or query.images):
-            raise BadRecordError("empty_query", f"neither {QUERY[0]} nor {QUERY[1]}")
+            raise BadRecordError("empty_query", f"neither {QUERY_FIELDS[0]} nor {QUERY_FIELDS[1]}")
         if not (positive.text or positive.images):
-            raise BadRecordError("empty_positive", f"neither {POSITIVE[0]} nor {POSITIVE[1]}")
+            raise BadRecordError("empty_positive", f"neither {POSITIVE_FIELDS[0]} nor {POSITIVE_FIELDS[1]}")
         return SourcePair(
             query,
             positive,
@@ -196,7 +197,7 @@ class RowReader:
 
     def _negatives(self, row: Mapping[str, Any], subset: Subset) -> Iterator[Side]:
         """Reads the negatives of a row, in order; empty ones are left out."""
-        for text, path in self._paired(*(self._strings(row.get(name), name) for name in NEGATIVE)):
+        for text, path in self._paired(*(self._strings(row.get(name), name) for name in NEGATIVE_FIELDS)):
             _, text = split_instruction(_TOKEN.sub("", text).strip(), subset.positive_instruction)
             path = self._name(path)
             if text or path:
@@ -209,7 +210,7 @@ class RowReader:
         if isinstance(value, str) and self._lists:
             return string_list(value, name)
         values = value if isinstance(value, list) else [value]
-        if len(values) > MAX_ENTRIES:
+        if len(values) > MAX_LIST_ENTRIES:
             raise BadRecordError("bad_list", f"{name} has {len(values)} entries")
         texts = [text_of(each) for each in values]
         return texts if any(texts) else []
@@ -251,7 +252,7 @@ def string_list(text: str, name: str) -> list[str]:
     text = text.strip()
     if not text:
         return []
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_LIST_CHARACTERS:
         raise BadRecordError("bad_list", f"{name} has {len(text)} characters")
     if not _LIST.fullmatch(text):
         raise BadRecordError("bad_list", f"{name} holds no list of strings: {text[:60]!r}")
@@ -262,6 +263,6 @@ def string_list(text: str, name: str) -> list[str]:
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise BadRecordError("bad_list", f"{name} holds no list of strings: {error}") from None
     values = [value] if isinstance(value, str) else value
-    if len(values) > MAX_ENTRIES:
+    if len(values) > MAX_LIST_ENTRIES:
         raise BadRecordError("bad_list", f"{name} has {len(values)} entries")
     return [text_of(each) for each in values]

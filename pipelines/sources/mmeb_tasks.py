@@ -138,7 +138,7 @@ def resolve_subset(name: str, settings: Subset, known: Mapping[str, Subset]) -> 
     return subset
 
 
-def one_task(subsets: Mapping[str, Subset]) -> Task:
+def task_of_subsets(subsets: Mapping[str, Subset]) -> Task:
     """Finds the task that all subsets have. Raises ValueError where they differ."""
     tasks = {subset.task: name for name, subset in subsets.items() if subset.task is not None}
     if len(tasks) != 1:

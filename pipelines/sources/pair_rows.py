@@ -17,20 +17,21 @@ import pyarrow as pa
 from corpus.text.clean import TextCleanSettings, clean_text
 from corpus.text.keys import normalize_text
 
-SIDE = pa.struct(
+SIDE_TYPE = pa.struct(
     [
         pa.field("text", pa.string(), nullable=False),
         pa.field("images", pa.list_(pa.string()), nullable=False),  # names, as the set's own files give them
     ]
 )
 
-NEGATIVE = pa.struct([*SIDE, pa.field("score", pa.float32(), nullable=False)])  # query x negative; 0: the set has none
+# `score` is that of query x negative; 0: the set has none
+NEGATIVE_TYPE = pa.struct([*SIDE_TYPE, pa.field("score", pa.float32(), nullable=False)])
 
 PAIR_ROWS = pa.schema(
     [
-        pa.field("query", SIDE),
-        pa.field("positive", SIDE),
-        pa.field("negatives", pa.list_(NEGATIVE)),  # given with the set, best first
+        pa.field("query", SIDE_TYPE),
+        pa.field("positive", SIDE_TYPE),
+        pa.field("negatives", pa.list_(NEGATIVE_TYPE)),  # given with the set, best first
         pa.field("instruction", pa.string()),  # that the set itself gives with the query; "": none
         pa.field("positive_instruction", pa.string()),  # the same with the positive
         pa.field("positive_score", pa.float32()),  # query x positive, as the set has it; 0: it has none
@@ -88,8 +89,8 @@ def pairs_table(pairs: Sequence[SourcePair]) -> pa.Table:
     }
     sides = [side for pair in pairs for side in pair.negatives]
     scores = pa.array([side.score for side in sides], pa.float32())
-    negatives = pa.StructArray.from_arrays([*_sides(sides).flatten(), scores], fields=list(NEGATIVE))
-    columns["negatives"] = _lists(negatives, [len(pair.negatives) for pair in pairs], pa.list_(NEGATIVE))
+    negatives = pa.StructArray.from_arrays([*_sides(sides).flatten(), scores], fields=list(NEGATIVE_TYPE))
+    columns["negatives"] = _lists(negatives, [len(pair.negatives) for pair in pairs], pa.list_(NEGATIVE_TYPE))
     for name in PAIR_ROWS.names:
         if name not in columns:
             columns[name] = pa.array([getattr(pair, name) for pair in pairs], PAIR_ROWS.field(name).type)
@@ -99,7 +100,9 @@ def pairs_table(pairs: Sequence[SourcePair]) -> pa.Table:
 def _sides(sides: Sequence[Side]) -> pa.StructArray:
     names = pa.array([name for side in sides for name in side.images], pa.string())
     images = _lists(names, [len(side.images) for side in sides], pa.list_(pa.string()))
-    return pa.StructArray.from_arrays([pa.array([side.text for side in sides], pa.string()), images], fields=list(SIDE))
+    return pa.StructArray.from_arrays(
+        [pa.array([side.text for side in sides], pa.string()), images], fields=list(SIDE_TYPE)
+    )
 
 
 def _lists(values: pa.Array, counts: Sequence[int], kind: pa.DataType) -> pa.Array:

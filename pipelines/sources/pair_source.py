@@ -47,7 +47,7 @@ from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair, pairs_table
 from pipelines.sources.parquet_files import rows_claimed
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import is_parquet, paths_in, read_records, reject_all
-from pipelines.sources.sampling import Sample, in_tables_of
+from pipelines.sources.sampling import RowSample, in_tables_of
 
 _BLOCK = 2048  # pairs that become a table at a time; with more of them Python's garbage collector is kept busy
 _PAIR_URL = "pair_url"  # where a pair's URL lies while `Sample` has its columns
@@ -93,10 +93,10 @@ class PairDatasetSource(SourceSettings):
         return self.image_filter == "quality"
 
 
-P = TypeVar("P", bound=PairDatasetSource)
+_P = TypeVar("_P", bound=PairDatasetSource)
 
 
-class PairReader(ABC, Generic[P]):
+class PairReader(ABC, Generic[_P]):
     """The reader of a source of existing pairs: rows of PAIR_ROWS.
 
     counts: `read`, and rows left out: a malformed one by its own reason; `unreadable_rows`, those of a damaged
@@ -106,7 +106,7 @@ class PairReader(ABC, Generic[P]):
     Without a sample, pairs that repeat are left for the duplicates stage to find.
     """
 
-    def __init__(self, settings: P) -> None:
+    def __init__(self, settings: _P) -> None:
         self.settings = settings
         self.counts: dict[str, int] = {}
         self.bad_records = BadRecords()
@@ -244,7 +244,7 @@ def draw_pairs(pairs: Iterable[SourcePair], rows: int | None, seed: int, counts:
         yield from map(pairs_table, _blocks(pairs))
         return
     candidates = _Candidates(rows, seed)
-    sample = Sample((candidates.table(block) for block in _blocks(pairs)), rows, seed)
+    sample = RowSample((candidates.table(block) for block in _blocks(pairs)), rows, seed)
     counts["duplicate_row"] = counts.get("duplicate_row", 0) + sample.repeated
     counts["not_sampled"] = (
         counts.get("not_sampled", 0) + candidates.skipped + sample.rows_read - sample.repeated - len(sample)

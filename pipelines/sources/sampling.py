@@ -20,7 +20,7 @@ _BLOCK_ROWS = 65_536  # of the tables that are kept and given out
 _SLACK_ROWS = 4 * _BLOCK_ROWS  # kept at least, beyond the sample, before it is cut back
 
 
-class Sample:
+class RowSample:
     """The first `rows` rows of all that lie in `tables`, which have the columns `url` and `text` without nulls.
 
     Rows of equal URL and text are one; the first one stays. Keeps at most 1.25 times `rows` at once (and no

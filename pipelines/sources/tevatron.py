@@ -37,7 +37,7 @@ class TevatronSet:
     images: bool
 
 
-SETS = {
+TEVATRON_SETS = {
     "colpali": TevatronSet("colpali", "colpali-corpus", True),
     "pixmo-docs": TevatronSet("pixmo-docs", "pixmo-docs-corpus", True),
     "wiki-ss-nq": TevatronSet("wiki-ss-nq-new", "wiki-ss-corpus-new", True),
@@ -54,7 +54,7 @@ class TevatronSource(DocumentPairSource):
     )
 
     kind: Literal["tevatron"]
-    preset: str = Field("", description=f"one of {', '.join(SETS)}; files and corpus replace what it says")
+    preset: str = Field("", description=f"one of {', '.join(TEVATRON_SETS)}; files and corpus replace what it says")
     files: tuple[str, ...] = Field((), description="of the queries: paths, folders, globs, fsspec URLs")
     corpus: tuple[str, ...] = Field((), description="of the documents")
 
@@ -63,9 +63,9 @@ class TevatronSource(DocumentPairSource):
     def _filled_in(cls, values: Any) -> Any:
         if not isinstance(values, dict) or not values.get("preset"):
             return values
-        if values["preset"] not in SETS:
-            raise ValueError(f"no preset {values['preset']!r}; there are {', '.join(sorted(SETS))}")
-        known = SETS[values["preset"]]
+        if values["preset"] not in TEVATRON_SETS:
+            raise ValueError(f"no preset {values['preset']!r}; there are {', '.join(sorted(TEVATRON_SETS))}")
+        known = TEVATRON_SETS[values["preset"]]
         filled = {"files": _train(known.queries), "corpus": _train(known.corpus), **values}
         return {**({"images": {"parquet": {"paths": filled["corpus"]}}} if known.images else {}), **filled}
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from corpus.sampling import choose, derive_seed
+from corpus.sampling import choose_option, derive_seed
 from corpus.settings import Settings, SettingsError
 from pipelines.sources.column_mapping import Template, require_paths, value_at
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
@@ -291,7 +291,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
         distinct = list({normalize_side(side): side for side in reversed(nonempty)}.values())[::-1]
         if self.settings.positives == "one":
             self.text_counts["positives_not_drawn"] += len(positives) - 1
-            return [distinct[choose([side.text for side in distinct], derive_seed(self.settings.seed, query))]]
+            return [distinct[choose_option([side.text for side in distinct], derive_seed(self.settings.seed, query))]]
         for reason, count in (
             ("empty_positive", len(positives) - len(nonempty)),
             ("repeated_positive", len(nonempty) - len(distinct)),

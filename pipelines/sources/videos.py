@@ -41,7 +41,7 @@ ANNOTATION = pa.struct(
     ]
 )
 
-COLUMNS = pa.schema(
+VIDEO_COLUMNS = pa.schema(
     [
         pa.field("url", pa.string()),  # a local path, or a URL; the same for all segments of a video
         pa.field("video", pa.string()),  # its name, below the folder where it was found; no other video has the same
@@ -173,7 +173,7 @@ class VideosReader:
         annotations = self._annotations_by_video()
         rows = self._rows(self._in_order(list(annotations)), annotations)
         blocks = iter(lambda: list(itertools.islice(rows, self._settings.shard_rows)), [])
-        yield from (pa.Table.from_pylist(block, schema=COLUMNS) for block in blocks)
+        yield from (pa.Table.from_pylist(block, schema=VIDEO_COLUMNS) for block in blocks)
 
     def _annotations_by_video(self) -> dict[FileInfo, list[Annotation]]:
         """Collects the annotations of each video; no video comes twice."""

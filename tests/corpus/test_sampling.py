@@ -8,7 +8,15 @@ import pytest
 
 from corpus.hashing import hash_strings
 from corpus.item_ids import split_ids
-from corpus.sampling import bernoulli, choose, choose_weighted, derive_seed, random_numbers, random_order, uniform
+from corpus.sampling import (
+    bernoulli,
+    choose_option,
+    choose_weighted,
+    derive_seed,
+    random_numbers,
+    random_order,
+    uniform,
+)
 from corpus.schema import ITEM_ID, item_id
 
 N = 20_000
@@ -64,15 +72,15 @@ def test_the_order_is_random_and_that_of_equal_keys_stays() -> None:
 
 def test_one_option_is_chosen_whatever_their_order() -> None:
     options = [f"text {number}" for number in range(5)]
-    chosen = [choose(options, seed) for seed in range(4000)]
+    chosen = [choose_option(options, seed) for seed in range(4000)]
     shares = np.bincount(chosen, minlength=5) / len(chosen)
     assert all(near(share, 0.2, len(chosen)) for share in shares), shares
-    assert [4 - choose(options[::-1], seed) for seed in range(4000)] == chosen
-    more = [choose([*options, "new"], seed) for seed in range(4000)]
+    assert [4 - choose_option(options[::-1], seed) for seed in range(4000)] == chosen
+    more = [choose_option([*options, "new"], seed) for seed in range(4000)]
     assert all(now in (before, 5) for now, before in zip(more, chosen, strict=True))
-    assert choose(["same", "same"], 1) == 0
+    assert choose_option(["same", "same"], 1) == 0
     with pytest.raises(ValueError):
-        choose([], 1)
+        choose_option([], 1)
 
 
 def test_options_are_chosen_by_their_weights_and_stay_when_one_is_added() -> None:
@@ -96,7 +104,7 @@ def test_seeds_for_other_purposes_are_others() -> None:
 def test_numbers_stay_the_same_for_ever() -> None:
     assert random_numbers(pa.array(["a", None]), 7).tolist() == [14599177788703401150, 2**64 - 1]
     assert derive_seed(7, "order", 3) == 12630658686420261212
-    assert [choose(["a", "b", "c"], seed) for seed in range(6)] == [1, 1, 0, 1, 1, 2]
+    assert [choose_option(["a", "b", "c"], seed) for seed in range(6)] == [1, 1, 0, 1, 1, 2]
 
 
 def test_fractions_are_never_0_nor_1() -> None:

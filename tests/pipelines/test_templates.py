@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from corpus.settings import load_settings
-from pipelines.cli import Template, app
+from pipelines.cli import SettingsTemplate, app
 from pipelines.config import Config
 from pipelines.templates import CONFIGS, write_template
 
 
 def test_every_template_is_a_valid_settings_file(tmp_path: Path) -> None:
-    for template in Template:
+    for template in SettingsTemplate:
         path = write_template(str(template), tmp_path / "new")
         config = load_settings(path, Config)
         assert config.sources and config.mixtures, template
@@ -22,7 +22,7 @@ def test_every_template_is_a_valid_settings_file(tmp_path: Path) -> None:
 
 
 def test_every_file_of_settings_is_a_template_or_a_demo(tmp_path: Path) -> None:
-    written = {write_template(str(template), tmp_path).name for template in Template}
+    written = {write_template(str(template), tmp_path).name for template in SettingsTemplate}
     assert {path.name for path in CONFIGS.glob("*.yaml")} - written == {"demo.yaml", "demo-vlm.yaml"}
 
 

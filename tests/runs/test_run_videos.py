@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from rich.console import Console
 
-from corpus.media import read_parts
+from corpus.media import read_media_parts
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from pipelines.plan import Selection
@@ -117,7 +117,7 @@ def test_windows_are_made_of_frames_that_lie_there_already(films: Films, done: P
         assert 8 <= row["end_s"] - row["start_s"] <= 20
         assert {part["item_id"] for part in row["parts"]} <= known
     store = Store(config.workspace)
-    assert all(len(frames) == 4 for _, frames in read_parts(store, kept.column("parts"), ("jpg",)))
+    assert all(len(frames) == 4 for _, frames in read_media_parts(store, kept.column("parts"), ("jpg",)))
     captions = table(config, "window_caption")
     assert captions.num_rows == windows.num_rows
     assert len(list((done / "workspace/media/films").glob("*.tar"))) == 5, (

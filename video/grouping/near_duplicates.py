@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpus.hamming import Pairs
+from corpus.arrays import RowPairs
 from corpus.representatives import join_representatives
 from corpus.settings import Settings
 
@@ -98,7 +98,7 @@ def _hashes_match(clips: OrderedClips, a: Ints, b: Ints, settings: NearDuplicate
     return share >= settings.min_frame_share - _ROUNDING
 
 
-def _later_pairs(row_end: Ints) -> Iterator[Pairs]:
+def _later_pairs(row_end: Ints) -> Iterator[RowPairs]:
     """Yields each row with each later row before its end, row_end[row], in batches of about _BATCH_PAIRS."""
     later = row_end - np.arange(len(row_end)) - 1
     until = np.cumsum(later)

@@ -33,7 +33,7 @@ from video.transcode.remux import can_remux, remux, remux_plans
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-NO_FRAMES, DAMAGED = "no_frames", "damaged"
+_NO_FRAMES, DAMAGED = "no_frames", "damaged"
 _MAX_TALLY = 4096  # packet times that are held before unneeded ones are dropped
 _NEAR_S = 1e-6  # tolerance of computed times against a frame's time
 
@@ -256,7 +256,7 @@ class _PacketTally:
         packets = sum(start_s - _NEAR_S <= time_s < end_s - _NEAR_S for time_s in self.times_s)
         if clip.frames and clip.frames >= self._min_share * packets - 1:
             return clip
-        return CutClip(clip.index, b"", 0, False, start_s, end_s, DAMAGED if packets > clip.frames else NO_FRAMES)
+        return CutClip(clip.index, b"", 0, False, start_s, end_s, DAMAGED if packets > clip.frames else _NO_FRAMES)
 
     def trim(self, time_s: float) -> None:
         """Drops the times before this one, which no clip needs any more."""

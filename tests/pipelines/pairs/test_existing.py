@@ -14,7 +14,7 @@ from corpus.execution import run_rows
 from corpus.schema import PAIR_SCHEMA, Task, item_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store
-from pipelines.pairs.existing import ExistingPairs, ExistingPairSettings, pair_rows
+from pipelines.pairs.existing import ExistingPairs, ExistingPairSettings, existing_pairs
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 
 A, B, C, D = (item_id(name.encode()) for name in "abcd")
@@ -180,7 +180,7 @@ def test_a_row_that_raises_costs_itself_and_the_shard_is_written() -> None:
     def break_one(part: Shard) -> pa.Table:
         if any(query["text"] == "breaks" for query in part["texts"].column("query").to_pylist()):
             raise ValueError("planted")
-        return pair_rows(part, "d", settings)
+        return existing_pairs(part, "d", settings)
 
     table = run_rows(ExistingPairs("d", settings, images=True), break_one, shard)
     assert table.schema == table_schema(PAIR_SCHEMA)

@@ -17,7 +17,7 @@ from corpus.settings import SettingsError, parse_settings
 from corpus.storage import StorageError
 from demo.images.world import FILTER, build_world
 from pipelines.sources import laion
-from pipelines.sources.laion import COLUMNS, LaionReader, LaionSource, find_parts
+from pipelines.sources.laion import INDEX_COLUMNS, LaionReader, LaionSource, find_parts
 
 
 def write(path: Path, **columns: Any) -> str:
@@ -51,7 +51,7 @@ def test_release_form(tmp_path: Path) -> None:
         unrelated=[1, 2, 3],
     )
     (shard,) = source(part, licence="unknown").shards()
-    assert shard.schema == COLUMNS
+    assert shard.schema == INDEX_COLUMNS
     assert shard.to_pydict() == {
         "url": URLS,
         "text": ["one", "", "three"],
@@ -78,7 +78,7 @@ def test_derived_form(tmp_path: Path) -> None:
         Similarity=pa.array([0.25, 0.5, 0.75], pa.float32()),
     )
     (shard,) = source(part).shards()
-    assert shard.schema == COLUMNS
+    assert shard.schema == INDEX_COLUMNS
     found = shard.to_pydict()
     assert found["sample_id"] == ["000", "001", "002"] and found["text"] == ["one", "two", "one"]
     assert found["width"] == [640, None, None] and found["height"] == [None, None, 480]

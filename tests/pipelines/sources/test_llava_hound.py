@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from corpus.schema import Task
 from corpus.settings import parse_settings
 from corpus.workspace import Workspace
 from pipelines.sources.json_records import BadRecordError
-from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource, read_record, spread_evenly, task_of
+from pipelines.sources.llava_hound import LlavaHoundReader, LlavaHoundSource, read_record, spread_evenly
 from pipelines.sources.pair_rows import PAIR_ROWS
 from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
@@ -71,7 +70,7 @@ def test_captions_find_videos(tmp_path: Path) -> None:
             "licence": "MIT",
         }
     ]
-    assert rows.counts == {"read": 1, "no_frames": 0} and task_of(rows.settings) is Task.VIDEO_RETRIEVAL
+    assert rows.counts == {"read": 1, "no_frames": 0}
 
 
 def test_videos_find_captions(tmp_path: Path) -> None:
@@ -79,7 +78,6 @@ def test_videos_find_captions(tmp_path: Path) -> None:
     (row,) = rows_of(rows)
     assert row["instruction"] == "Describe the video." and row["positive"]["text"] == "A dog runs, take 0."
     assert row["query"]["text"] == "" and len(row["query"]["images"]) == 8
-    assert task_of(rows.settings) is Task.VIDEO_RETRIEVAL
 
 
 def test_questions_find_answers(tmp_path: Path) -> None:
@@ -91,7 +89,6 @@ def test_questions_find_answers(tmp_path: Path) -> None:
         ("Where?", "On a beach."),
     ]
     assert all(len(row["query"]["images"]) == 8 and not row["positive"]["images"] for row in found)
-    assert task_of(rows.settings) is Task.VIDEO_QA
 
 
 def test_videos_without_frames(tmp_path: Path) -> None:

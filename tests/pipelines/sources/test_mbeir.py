@@ -9,8 +9,8 @@ import pytest
 
 from corpus.schema import Task
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources.mbeir import MbeirReader, MbeirSource, task_of
-from pipelines.sources.mbeir_tasks import DATASETS, MODALITIES, SETS
+from pipelines.sources.mbeir import MbeirReader, MbeirSource
+from pipelines.sources.mbeir_tasks import DATASET_NUMBERS, MBEIR_SETS, MODALITIES, task_of_sets
 from tests.helpers.given_rows import images, rows_of, texts, write_lines
 
 POOL = [
@@ -71,7 +71,7 @@ def test_queries_have_their_candidates_and_their_sets_instruction(mbeir: Path) -
     assert both["positive"]["images"] == ["mbeir_images/oven_images/3.jpg"]
     assert [row["key"] for row in (news, night, words, both)] == ["0:10", "4:1", "5:7", "5:8"]
     assert rows.notes["negatives"] == {"negatives_kept": 3, "negative_missing_document": 1}
-    assert rows.counts == {"read": 4} and task_of(rows.settings) is Task.IMAGE_RETRIEVAL
+    assert rows.counts == {"read": 4} and task_of_sets(rows.settings.subsets) is Task.IMAGE_RETRIEVAL
 
 
 def test_instructions_of_the_sets_own_table(mbeir: Path) -> None:
@@ -102,10 +102,10 @@ def test_instructions_of_the_sets_own_table(mbeir: Path) -> None:
 
 
 def test_every_set_is_of_one_dataset_and_task() -> None:
-    assert len(SETS) == 16 and {known.key[0] for known in SETS.values()} == set(DATASETS.values())
-    assert {known.key[1:] for known in SETS.values()} == set(MODALITIES.values())
-    assert [name for name, known in SETS.items() if known.task is Task.TEXT_RETRIEVAL] == ["webqa_task1"]
-    assert all(known.instruction[-1] == "." for known in SETS.values())
+    assert len(MBEIR_SETS) == 16 and {known.key[0] for known in MBEIR_SETS.values()} == set(DATASET_NUMBERS.values())
+    assert {known.key[1:] for known in MBEIR_SETS.values()} == set(MODALITIES.values())
+    assert [name for name, known in MBEIR_SETS.items() if known.task is Task.TEXT_RETRIEVAL] == ["webqa_task1"]
+    assert all(known.instruction[-1] == "." for known in MBEIR_SETS.values())
 
 
 def test_sets_that_do_not_go_together(mbeir: Path) -> None:

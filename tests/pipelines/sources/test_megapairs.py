@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from corpus.schema import Task
 from corpus.settings import SettingsError, parse_settings
 from corpus.workspace import Workspace
 from pipelines.sources.json_records import BadRecordError
-from pipelines.sources.megapairs import MegaPairsReader, MegaPairsSource, choose_text, read_triplet, task_of
+from pipelines.sources.megapairs import MegaPairsReader, MegaPairsSource, choose_text, read_triplet
 from pipelines.sources.pair_rows import PAIR_ROWS
 from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
@@ -74,7 +73,6 @@ def test_public_form(tmp_path: Path) -> None:
         "url": "",
         "licence": "MIT",
     }
-    assert task_of(source.settings) is Task.IMAGE_RETRIEVAL
 
 
 def test_the_query_stays_among_its_negatives(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from corpus.schema import Task
 from corpus.settings import SettingsError
 from pipelines.sources.json_records import BadRecordError
-from pipelines.sources.mmeb import MAX_CHARACTERS, string_list, task_of
+from pipelines.sources.mmeb import MAX_LIST_CHARACTERS, string_list
+from pipelines.sources.mmeb_tasks import task_of_subsets
 from tests.helpers.cases import cases
 from tests.helpers.mmeb_rows import FIELDS, GIVEN, PUBLISHED, QUESTION, TOKEN, rows_of, source, write
 
@@ -37,7 +38,7 @@ def test_mme5_as_published(tmp_path: Path) -> None:
     write(tmp_path / "Retrieval" / "Retrieval.parquet", *rows, fields=MME5)
     read = source(tmp_path, "Retrieval", kind="mme5")
     first, second = rows_of(read)
-    assert task_of(read.settings) is Task.IMAGE_RETRIEVAL
+    assert task_of_subsets(read.settings.subsets) is Task.IMAGE_RETRIEVAL
     assert first["query"] == {"text": "Find similar.\nред", "images": ["LAION/1.jpg"]}
     assert first["negatives"] == [
         {"text": "", "images": ["a.jpg"], "score": 0.0},
@@ -107,7 +108,7 @@ HOSTILE = [
     "['a', " * 20_000,
     "['" + "\\\\" * 40_000,
     str(["a"] * 1001),
-    str(["a" * MAX_CHARACTERS]),
+    str(["a" * MAX_LIST_CHARACTERS]),
 ]
 
 
@@ -159,4 +160,4 @@ def test_other_ways_to_write_lists() -> None:
 def test_the_subsets_of_the_release_with_hard_negatives_are_known(tmp_path: Path) -> None:
     tasks = {"TAT-DQA": Task.IMAGE_QA, "ArxivQA": Task.IMAGE_QA}
     tasks |= {"InfoSeek_it2t": Task.IMAGE_RETRIEVAL, "InfoSeek_it2it": Task.IMAGE_RETRIEVAL}
-    assert {name: task_of(source(tmp_path, name, kind="mme5").settings) for name in tasks} == tasks
+    assert {name: task_of_subsets(source(tmp_path, name, kind="mme5").settings.subsets) for name in tasks} == tasks

@@ -12,8 +12,7 @@ import pytest
 from corpus.schema import Task
 from corpus.settings import SettingsError
 from corpus.workspace import Workspace
-from pipelines.sources.mmeb import task_of
-from pipelines.sources.mmeb_tasks import SUBSETS, split_instruction
+from pipelines.sources.mmeb_tasks import SUBSETS, split_instruction, task_of_subsets
 from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
 from tests.helpers.mmeb_rows import (
@@ -40,7 +39,7 @@ def test_a_published_row(
 ) -> None:
     found = one(tmp_path, subset, row)
     task, instruction, text, positive, label = expected
-    assert task_of(source(tmp_path, subset).settings) is task
+    assert task_of_subsets(source(tmp_path, subset).settings.subsets) is task
     assert found["instruction"] == instruction and found["label"] == label
     assert found["query"] == {"text": text, "images": [row[1]] if row[1] else []}
     assert found["positive"] == {"text": positive, "images": [row[3]] if row[3] else []}
@@ -64,7 +63,7 @@ def test_several_subsets_of_one_task(tmp_path: Path) -> None:
         write(tmp_path / subset / "original-00000-of-00001.parquet", row, row)
     names = [subset for subset, _, _ in PUBLISHED[:5]]
     rows = source(tmp_path, *names, licence="mixed")
-    assert task_of(rows.settings) is Task.IMAGE_CLASSIFICATION
+    assert task_of_subsets(rows.settings.subsets) is Task.IMAGE_CLASSIFICATION
     found = rows_of(rows)
     assert [Path(row["file"]).parent.name for row in found] == [name for name in names for _ in range(2)]
     assert {row["licence"] for row in found} == {"mixed"} and [row["line"] for row in found[:2]] == [1, 2]
@@ -85,7 +84,7 @@ def test_an_unknown_subset_is_given_its_task(tmp_path: Path) -> None:
     rows = source(tmp_path, subsets=subsets)
     (row,) = rows_of(rows)
     assert row["label"] == "rose" and row["instruction"] == "Which flower?" and row["query"]["text"] == ""
-    assert task_of(rows.settings) is Task.IMAGE_CLASSIFICATION
+    assert task_of_subsets(rows.settings.subsets) is Task.IMAGE_CLASSIFICATION
 
 
 def test_what_is_given_goes_before_what_is_known(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpus.hashing import hash_strings
 from pipelines.sources import sampling
-from pipelines.sources.sampling import Sample, in_tables_of
+from pipelines.sources.sampling import RowSample, in_tables_of
 
 Row = tuple[str, str]
 
@@ -39,7 +39,7 @@ def in_tables(rows: list[Row], size: int) -> list[pa.Table]:
 
 
 def drawn(rows: list[Row], count: int, seed: int = 0, size: int = 50) -> list[Row]:
-    sample = Sample(in_tables(rows, size), count, seed)
+    sample = RowSample(in_tables(rows, size), count, seed)
     return [(row["url"], row["text"]) for table in sample.tables() for row in table.to_pylist()]
 
 
@@ -96,7 +96,7 @@ def test_rows_are_counted() -> None:
     chosen = drawn(ROWS, 300)
     outside = next(row for row in ROWS if row not in chosen)
     rows = [*ROWS, chosen[0], chosen[0], chosen[5], outside, outside]
-    sample = Sample(in_tables(rows, 40), 300, 0)
+    sample = RowSample(in_tables(rows, 40), 300, 0)
     assert (len(sample), sample.seen, sample.repeated) == (300, 1005, 3)
 
 
@@ -105,7 +105,7 @@ def test_one_url_with_two_texts_is_two_rows() -> None:
 
 
 def test_of_equal_rows_the_first_is_kept_with_its_other_columns() -> None:
-    sample = Sample(in_tables([("b", "x"), *ROWS[:200], ("b", "x")], 30), 500, 0)
+    sample = RowSample(in_tables([("b", "x"), *ROWS[:200], ("b", "x")], 30), 500, 0)
     (place,) = [row["place"] for table in sample.tables() for row in table.to_pylist() if row["url"] == "b"]
     assert place == 0
 
@@ -121,12 +121,12 @@ def test_what_is_held_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sampling, "_filtered", watched)
     rows = [(f"http://example.com/{number}.jpg", "") for number in range(20_000)]
-    Sample(in_tables(rows, 25), 100, 0)
+    RowSample(in_tables(rows, 25), 100, 0)
     assert largest <= 100 + 32 + 25
 
 
 def test_nothing_in_nothing_out() -> None:
-    sample = Sample([], 10, 0)
+    sample = RowSample([], 10, 0)
     assert list(sample.tables()) == [] and (len(sample), sample.seen, sample.repeated) == (0, 0, 0)
 
 

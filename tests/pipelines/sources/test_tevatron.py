@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources.tevatron import SETS, TevatronReader, TevatronSource
+from pipelines.sources.tevatron import TEVATRON_SETS, TevatronReader, TevatronSource
 from tests.helpers.given_rows import images, rows_of, texts
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -56,11 +56,11 @@ def test_queries_for_passages_and_documents_of_video(tmp_path: Path) -> None:
     assert rows.counts == {"read": 3, "empty_document": 2}
 
 
-@pytest.mark.parametrize("name", sorted(SETS))
+@pytest.mark.parametrize("name", sorted(TEVATRON_SETS))
 def test_presets_say_where_a_set_lies(name: str) -> None:
     settings = parse_settings({"kind": "tevatron", "preset": name}, TevatronSource)
-    assert settings.files == (f"hf://datasets/Tevatron/{SETS[name].queries}/data/train-*.parquet",)
-    assert settings.corpus == (f"hf://datasets/Tevatron/{SETS[name].corpus}/data/train-*.parquet",)
+    assert settings.files == (f"hf://datasets/Tevatron/{TEVATRON_SETS[name].queries}/data/train-*.parquet",)
+    assert settings.corpus == (f"hf://datasets/Tevatron/{TEVATRON_SETS[name].corpus}/data/train-*.parquet",)
     assert (settings.images is not None) == (name != "msmarco-passage")
     if settings.images is not None:
         assert settings.images.parquet is not None and settings.images.parquet.paths == settings.corpus

@@ -18,7 +18,7 @@ from corpus.workspace import Workspace
 from pipelines.sources.files import FileInfo
 from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from pipelines.sources.video_files import VideoNames
-from pipelines.sources.videos import COLUMNS, VideosReader, VideosSource, segment_starts
+from pipelines.sources.videos import VIDEO_COLUMNS, VideosReader, VideosSource, segment_starts
 from pipelines.status import source_notices
 from tests.helpers.videos import Shot, make_video, still, truncate
 from video.budget import VideoError
@@ -286,7 +286,7 @@ def test_gathered_into_shards(tmp_path: Path, film: bytes) -> None:
     folder = place(tmp_path / "v", film, "a.mp4", "b.mp4", "c.mp4")
     form = plain(tmp_path, {"video": "a", "start_s": 1, "text": "one"})
     rows = source(folder, annotations=[form], shard_rows=2)
-    assert [(shard.num_rows, shard.schema) for shard in rows.shards()] == [(2, COLUMNS), (1, COLUMNS)]
+    assert [(shard.num_rows, shard.schema) for shard in rows.shards()] == [(2, VIDEO_COLUMNS), (1, VIDEO_COLUMNS)]
     name = source_fingerprint(rows)
     index = write_source_shards(Workspace(tmp_path / "w"), "films", rows, name)
     assert (index.rows, len(index.shards), index.counts["read"]) == (3, 2, 3)

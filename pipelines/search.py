@@ -147,10 +147,10 @@ def _nearest(workspace: Workspace, dataset: str, tables: Sequence[_Table], vecto
 def _pairs(workspace: Workspace, tables: Sequence[_Table], ids: Sequence[bytes]) -> dict[bytes, dict[str, dict]]:
     """The query and the positive of pairs, by their ids."""
     found: dict[bytes, dict[str, dict]] = {}
-    ids = pa.array(ids, ITEM_ID)
+    listed = pa.array(ids, ITEM_ID)
     for table in tables:
         rows = workspace.read_table(table.pairs, ["pair_id", "query", "positive"])
-        for row in rows.filter(pc.is_in(rows.column("pair_id"), ids)).to_pylist():
+        for row in rows.filter(pc.is_in(rows.column("pair_id"), listed)).to_pylist():
             found.setdefault(row["pair_id"], row)
     return found
 

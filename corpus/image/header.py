@@ -340,8 +340,8 @@ def _heif(data: bytes) -> ImageHeader:
     if not _AVIF_BRANDS.intersection(brands):
         return ImageHeader("heic" if _HEIF_BRANDS.intersection(brands) else "")  # else a video, most likely
     inside = [(start + 4, end) for kind, start, end in top if kind == b"meta"]
-    for box in (b"iprp", b"ipco"):
-        inside = [box[1:] for start, end in inside for box in _boxes(data, start, end) if box[0] == box]
+    for name in (b"iprp", b"ipco"):
+        inside = [box[1:] for start, end in inside for box in _boxes(data, start, end) if box[0] == name]
     width = height = bits = turns = axis = 0
     alpha = False
     for kind, start, end in (box for inner in inside for box in _boxes(data, *inner)):

@@ -33,8 +33,8 @@ import numpy as np
 from benchmarks.harness import timed
 from mining.choose import Candidates, Reason, Rules, choose
 from mining.fast_scores import backend
-from mining.neighbours import row_products
 from mining.search import Neighbours, TopK
+from mining.similarities import row_products
 from mining.vectors import Vectors, normalise
 
 ROUNDS = 5

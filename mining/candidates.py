@@ -10,11 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.item_ids import find_ids, split_ids
-from corpus.text.keys import one_array
 from mining.choose import Candidates, Mask, Reason, pool_positives
 from mining.dataset_index import DatasetIndex, is_in
-from mining.neighbours import row_products
-from mining.vectors import column_valid, column_vectors
 
 _UNSCORED = np.float32(-1)  # of a candidate without a vector: no bound takes it
 
@@ -47,7 +44,9 @@ class CandidateLists:
     offsets: np.ndarray  # int64[rows + 1]
     sides: np.ndarray  # int64[m], into `DatasetIndex.sides`; -1: it is no positive of the dataset
     scores: np.ndarray  # float32[m], with the query
-    positive_similarity: np.ndarray  # float32[m]
+    positive_similarity: np.ndarray  # float32[m], with the pair's own positive
+    highest_similarity: np.ndarray  # float32[m], with that or any other positive of an equal query
+    query_similarity: np.ndarray  # float32[m], of the query with the most similar one that owns it; -1: none
     places: np.ndarray  # int64[m], in the list that they were taken from
     scored: np.ndarray  # bool[m]: they have a vector
 
@@ -59,8 +58,15 @@ class CandidateLists:
         """The lists without some of the candidates (bool[m])."""
         rows = self.rows()[~removed]
         offsets = np.searchsorted(rows, np.arange(len(self.offsets))).astype(np.int64)
-        columns = (self.sides, self.scores, self.positive_similarity, self.places, self.scored)
-        return CandidateLists(offsets, *(column[~removed] for column in columns))
+        return CandidateLists(offsets, *(column[~removed] for column in self._columns()))
+
+    def ordered(self, order: np.ndarray) -> CandidateLists:
+        """The same candidates in another order, each within its row."""
+        return CandidateLists(self.offsets, *(column[order] for column in self._columns()))
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        similarities = (self.positive_similarity, self.highest_similarity, self.query_similarity)
+        return self.sides, self.scores, *similarities, self.places, self.scored
 
     def candidates(self, dataset: Dataset, pairs: np.ndarray, by_positive: bool, existing: bool = False) -> Candidates:
         """What `choose` needs of them; `pairs` are the rows of the index that the lists belong to.
@@ -79,44 +85,44 @@ class CandidateLists:
             self.positive_similarity if by_positive else self.scores,
             np.ones(len(pairs), np.float32) if by_positive else dataset.reference[pairs],
             exclusions(dataset, pairs[rows], self.sides, existing),
-            self.positive_similarity,
+            self.highest_similarity,
+            self.query_similarity,
         )
 
 
 def neighbour_lists(lists: pa.ListArray, index: DatasetIndex) -> CandidateLists:
     """The neighbours of a shard's pairs (lists of `mining.neighbours.NEIGHBOUR`) that are still in the index."""
-    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    offsets = np.append(0, np.cumsum(counts))
-    entries = lists.flatten()
-    found = CandidateLists(
-        offsets,
-        find_ids(index.sides, split_ids(entries.field("side_id"))),
-        entries.field("score").to_numpy(zero_copy_only=False),
-        entries.field("positive_similarity").to_numpy(zero_copy_only=False),
-        np.arange(len(entries)) - np.repeat(offsets[:-1], counts),
-        np.ones(len(entries), np.bool_),
-    )
+    found = _lists(lists, index)
     return found.without(found.sides < 0)
 
 
-def existing_lists(sides: pa.Table, index: DatasetIndex, by_positive: bool) -> CandidateLists:
-    """The negatives that a shard's pairs came with, from their vectors (a table of `mining.embed`)."""
-    lists = one_array(sides.column("negative_ids"))
+def existing_lists(lists: pa.ListArray, index: DatasetIndex, by_positive: bool) -> CandidateLists:
+    """The negatives that a shard's pairs came with (lists of `mining.neighbours.EXISTING_NEGATIVE`), the best first."""
+    found = _lists(lists, index)
+    by = found.positive_similarity if by_positive else found.scores
+    order = np.lexsort((found.places, -by, found.rows()))
+    return found.ordered(order)
+
+
+def _lists(lists: pa.ListArray, index: DatasetIndex) -> CandidateLists:
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    owner = np.repeat(np.arange(len(counts)), counts)
-    places = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    listed = one_array(sides.column("negative_vectors")).flatten()
-    valid = column_valid(listed)
-    products = []
-    for role in ("query", "positive"):
-        column = sides.column(f"{role}_vector")
-        valid &= column_valid(column)[owner]
-        products.append(row_products(column_vectors(column)[owner], column_vectors(listed)))
-    scores, similarity = (np.where(valid, values, _UNSCORED).astype(np.float32) for values in products)
-    order = np.lexsort((places, -(similarity if by_positive else scores), owner))
-    numbers = find_ids(index.sides, split_ids(lists.flatten()))
     offsets = np.append(0, np.cumsum(counts))
-    return CandidateLists(offsets, numbers[order], scores[order], similarity[order], places[order], valid[order])
+    entries = lists.flatten()
+    scored = entries.field("score").is_valid().to_numpy(zero_copy_only=False)
+
+    def numbers(name: str) -> np.ndarray:
+        return np.where(scored, entries.field(name).to_numpy(zero_copy_only=False), _UNSCORED).astype(np.float32)
+
+    return CandidateLists(
+        offsets,
+        find_ids(index.sides, split_ids(entries.field("side_id"))),
+        numbers("score"),
+        numbers("positive_similarity"),
+        numbers("highest_positive_similarity"),
+        numbers("query_similarity"),
+        np.arange(len(entries)) - np.repeat(offsets[:-1], counts),
+        scored,
+    )
 
 
 def exclusions(dataset: Dataset, pairs: np.ndarray, sides: np.ndarray, existing: bool = False) -> dict[Reason, Mask]:

@@ -7,8 +7,7 @@ tables of `embed` of the dataset: it is stale when one of them changes, and when
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,41 +21,58 @@ from corpus.pool import Pool, PoolRead
 from corpus.schema import ITEM_ID
 from corpus.stage import Gives, MapStage, Shard, SourceInfo
 from mining.embed import EMBED, PAIRS
-from mining.search import Neighbours as Found
-from mining.search import TopK, query_bytes
+from mining.neighbour_scores import (
+    Listed,
+    ScoredNeighbours,
+    SearchOptions,
+    SearchRows,
+    Similarities,
+    scored_neighbours,
+)
+from mining.pool_blocks import PoolBlock, pool_blocks
 from mining.settings import DatasetMining, NeighbourSettings
 from mining.side_images import packed_ids
-from mining.vectors import Vectors, column_valid, column_vectors
+from mining.similarities import row_products
+from mining.vectors import column_valid, column_vectors
 
 NEIGHBOURS = "neighbours"
-_PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors
-_POOL_COLUMNS = ("pair_id", "positive_id", "positive_vector", "status")
+EXISTING = "existing_negatives"
 
+_SIMILARITIES = (
+    pa.field("score", pa.float32()),  # with the pair's query
+    pa.field("positive_similarity", pa.float32()),  # with the pair's positive
+    pa.field("highest_positive_similarity", pa.float32()),  # with that or any other positive of an equal query
+    pa.field("query_similarity", pa.float32()),  # of the pair's query with the most similar one that has it; -1: none
+)
 NEIGHBOUR = pa.struct(
     [
         pa.field("side_id", ITEM_ID),
         pa.field("pair_id", ITEM_ID),  # a pair whose positive it is
-        pa.field("score", pa.float32()),  # with the pair's query
-        pa.field("positive_similarity", pa.float32()),  # with the pair's positive
+        *_SIMILARITIES,
     ]
 )
+EXISTING_NEGATIVE = pa.struct([pa.field("side_id", ITEM_ID), *_SIMILARITIES])
 NEIGHBOURS_SCHEMA = pa.schema(
     [
         pa.field(NEIGHBOURS, pa.list_(NEIGHBOUR)),  # the nearest first
+        pa.field(EXISTING, pa.list_(EXISTING_NEGATIVE)),  # those that the pair came with, in their order
         pa.field("positive_score", pa.float32()),  # of the pair's own positive with its query; null: no vector
         pa.field("positive_rank", pa.int32()),  # its place among the neighbours; -1: it is not among them
     ]
 )
+_FOUND_SCHEMA = pa.schema([field for field in NEIGHBOURS_SCHEMA if field.name != EXISTING])
 
 
 class NeighbourSearch(MapStage):
     """The k positives of the dataset that are nearest to each pair's query, or to its positive.
 
     Each different side is found once; of the pairs that have it the first in the pool is named. A pair of which a side
-    has no vector finds none, and its positive is not found.
+    has no vector finds none, and its positive is not found. Queries are compared where the rule
+    `max_query_similarity` asks for it: that reads the vectors of all queries as well.
     """
 
     name = NEIGHBOURS
+    version = 2  # 1 had less of each neighbour, and nothing of the negatives that pairs came with
     reads = (PAIRS, EMBED)
     pools = (PoolRead(EMBED),)
     settings_key = NEIGHBOURS
@@ -78,22 +94,14 @@ class NeighbourSearch(MapStage):
 
     @classmethod
     def create(cls, source: SourceInfo) -> NeighbourSearch:
-        return cls(cls.settings_of(source), source.stages.negatives.datasets[source.dataset])
+        return cls(cls.settings_of(source), source.stages.negatives.of(source.dataset))
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        return {**self._settings.canonical(), "search_by": self._mining.search_by}
+        compared = {"compare_queries": True} if self._mining.max_query_similarity is not None else {}
+        return {**self._settings.canonical(), "search_by": self._mining.search_by, **compared}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return _Search(self._settings, self._mining)
-
-
-@dataclass(frozen=True)
-class PositiveBlock:
-    """The sides of one table of the pool that have a vector."""
-
-    pair_ids: np.ndarray  # uint64[2, n]
-    side_ids: np.ndarray  # uint64[2, n]
-    vectors: Vectors
 
 
 class _Search:
@@ -102,7 +110,10 @@ class _Search:
     def __init__(self, settings: NeighbourSettings, mining: DatasetMining) -> None:
         self._settings = settings
         self._mining = mining
-        self._kept: tuple[Pool, list[PositiveBlock]] | None = None
+        self._options = SearchOptions(
+            mining.search_by == "query", settings.k, settings.memory_bytes, mining.max_query_similarity is not None
+        )
+        self._kept: tuple[Pool, list[PoolBlock]] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
@@ -110,69 +121,36 @@ class _Search:
         sides = shard[EMBED]
         has_both = column_valid(sides.column("query_vector")) & column_valid(sides.column("positive_vector"))
         rows = np.flatnonzero(has_both)
-        query, positive = (column_vectors(sides.column(f"{role}_vector"))[rows] for role in ("query", "positive"))
-        positive_ids = split_ids(one_array(sides.column("positive_id")))[:, rows]
-        self._refuse_nothing_in_common(query, positive)
+        searched, existing = search_rows(sides, rows)
+        self._refuse_nothing_in_common(searched)
+        at_once = self._options.rows_at_once(searched.query.shape[1])
+        parts = [searched.between(at, at + at_once) for at in range(0, len(rows), at_once)]
         pool = shard.pools[EMBED]
-        at_once = max(1, self._settings.memory_bytes // 2 // query_bytes(sides_dimension(sides), self._settings.k))
-        tables = [
-            self._found(pool, query[part], positive[part], positive_ids[:, part])
-            for part in (slice(at, at + at_once) for at in range(0, len(rows), at_once))
-        ]
-        return _at_rows(pa.concat_tables([NEIGHBOURS_SCHEMA.empty_table(), *tables]), rows, len(has_both))
+        found = [scored_neighbours(part, lambda: self._blocks(pool), self._options) for part in parts]
+        tables = [_neighbour_table(each, part) for each, part in zip(found, parts, strict=True)]
+        table = _at_rows(pa.concat_tables([_FOUND_SCHEMA.empty_table(), *tables]), rows, len(has_both))
+        scored = [each.existing for each in found]
+        return table.append_column(EXISTING, _existing_lists(sides, existing, scored)).select(NEIGHBOURS_SCHEMA.names)
 
-    def _refuse_nothing_in_common(self, query: Vectors, positive: Vectors) -> None:
-        if self._mining.search_by != "query" or not len(query):
+    def _refuse_nothing_in_common(self, searched: SearchRows) -> None:
+        if self._mining.search_by != "query" or not len(searched):
             return
-        if not row_products(query, positive).any():
+        if not row_products(searched.query, searched.positive).any():
             raise ShardError(
                 "no query has anything in common with its own positive: this encoder compares pictures with pictures "
                 "and texts with texts. Set `search_by: positive` in stages.negatives.datasets"
             )
 
-    def _found(self, pool: Pool, query: Vectors, positive: Vectors, positive_ids: np.ndarray) -> pa.Table:
-        search = TopK(
-            query if self._mining.search_by == "query" else positive,
-            self._settings.k,
-            memory_bytes=self._settings.memory_bytes,
-        )
-        pair_ids = []
-        for block in self._blocks(pool):
-            search.add(block.side_ids, block.vectors)
-            pair_ids.append(block.pair_ids)
-        found = search.result()
-        known = np.concatenate([np.zeros((2, 0), np.uint64), *pair_ids], axis=1)
-        scores = self._scores(pool, found, (query, positive))
-        return _table(found, known, scores, row_products(query, positive), positive_ids)
-
-    def _scores(self, pool: Pool, found: Found, sides: tuple[Vectors, Vectors]) -> np.ndarray:
-        """The products of each neighbour with the pair's query and its positive, float32[2, n, k].
-
-        The pool is read once more: of the neighbours only places are known.
-        """
-        scores = np.zeros((2, *found.scores.shape), np.float32)
-        start = 0
-        for block in self._blocks(pool):
-            row, place = np.nonzero((found.positions >= start) & (found.positions < start + len(block.vectors)))
-            position = found.positions[row, place] - start
-            for at in range(0, len(row), _PRODUCTS_AT_ONCE):
-                part = slice(at, at + _PRODUCTS_AT_ONCE)
-                for side, vectors in enumerate(sides):
-                    products = row_products(vectors[row[part]], block.vectors[position[part]])
-                    scores[side, row[part], place[part]] = products
-            start += len(block.vectors)
-        return scores
-
-    def _blocks(self, pool: Pool) -> Iterator[PositiveBlock]:
+    def _blocks(self, pool: Pool) -> Iterator[PoolBlock]:
         with self._lock:
             if self._kept is not None and self._kept[0] == pool:
                 yield from self._kept[1]
                 return
-        kept: list[PositiveBlock] | None = []
+        kept: list[PoolBlock] | None = []
         size = 0
-        for block in positive_blocks(pool):
+        for block in pool_blocks(pool, self._options.compare_queries):
             yield block
-            size += block.vectors.nbytes
+            size += block.nbytes
             if kept is not None and size <= self._settings.pool_bytes:
                 kept.append(block)
             else:
@@ -182,46 +160,53 @@ class _Search:
                 self._kept = (pool, kept)
 
 
-def sides_dimension(sides: pa.Table) -> int:
-    """The numbers of a vector of a table of `embed`."""
-    return int(sides.schema.field("query_vector").type.byte_width) // 2
-
-
-def positive_blocks(pool: Pool) -> Iterator[PositiveBlock]:
-    """The positives that have a vector, table by table of a pool of tables of `embed`."""
-    return map(_block, pool.tables(_POOL_COLUMNS))
-
-
-def _block(table: pa.Table) -> PositiveBlock:
-    kept = pc.equal(table.column("status"), "kept").to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(kept & column_valid(table.column("positive_vector")))
-    table = table.take(pa.array(rows)).combine_chunks()
-    return PositiveBlock(
-        split_ids(one_array(table.column("pair_id"))),
-        split_ids(one_array(table.column("positive_id"))),
-        column_vectors(table.column("positive_vector")),
+def search_rows(sides: pa.Table, rows: np.ndarray) -> tuple[SearchRows, np.ndarray]:
+    """The rows of a table of `embed` that are searched for; and which of all its existing negatives they bring."""
+    query, positive = (column_vectors(sides.column(f"{role}_vector"))[rows] for role in ("query", "positive"))
+    query_ids, positive_ids = (
+        split_ids(one_array(sides.column(f"{role}_id")))[:, rows] for role in ("query", "positive")
     )
+    lists, vectors = (one_array(sides.column(name)) for name in ("negative_ids", "negative_vectors"))
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    place = np.full(len(counts), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    owner = np.repeat(place, counts)
+    listed = vectors.flatten()
+    existing = np.flatnonzero((owner >= 0) & column_valid(listed))
+    ids = split_ids(lists.flatten())[:, existing]
+    brought = Listed(owner[existing], ids, column_vectors(listed)[existing])
+    return SearchRows(query, positive, query_ids, positive_ids, brought), existing
 
 
-def row_products(one: Vectors, other: Vectors) -> np.ndarray:
-    """The dot product of each row with the same row of another matrix, float32[n]: exact, then rounded once (see
-    `mining.fast_scores.exact_products`)."""
-    return np.einsum("nd,nd->n", one, other, dtype=np.float64).astype(np.float32)
+def _similarity_columns(found: Similarities) -> list[pa.Array]:
+    return [pa.array(each) for each in (found.score, found.positive, found.highest_positive, found.query)]
 
 
-def _table(
-    found: Found, pair_ids: np.ndarray, scores: np.ndarray, positive_score: np.ndarray, positive_ids: np.ndarray
-) -> pa.Table:
-    offsets, ids, _, positions = found.lists()
-    full = np.arange(found.scores.shape[1]) < found.counts[:, None]
-    of_query, of_positive = (pa.array(each[full]) for each in scores)
-    entries = pa.StructArray.from_arrays(
-        [packed_ids(ids), packed_ids(pair_ids[:, positions]), of_query, of_positive], fields=list(NEIGHBOUR)
-    )
-    lists = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), entries)
-    self_match = (found.ids == positive_ids[:, :, None]).all(axis=0) & full
-    rank = np.where(self_match.any(axis=1), self_match.argmax(axis=1), -1).astype(np.int32)
-    return pa.table({NEIGHBOURS: lists, "positive_score": positive_score, "positive_rank": rank}, NEIGHBOURS_SCHEMA)
+def _neighbour_table(found: ScoredNeighbours, searched: SearchRows) -> pa.Table:
+    ids = [packed_ids(found.side_ids), packed_ids(found.pair_ids)]
+    entries = pa.StructArray.from_arrays([*ids, *_similarity_columns(found.similarities)], fields=list(NEIGHBOUR))
+    lists = pa.ListArray.from_arrays(pa.array(found.offsets.astype(np.int32)), entries)
+    row = np.repeat(np.arange(len(searched)), np.diff(found.offsets))
+    self_match = np.flatnonzero((found.side_ids == searched.positive_ids[:, row]).all(axis=0))
+    rank = np.full(len(searched), -1, np.int32)
+    rank[row[self_match]] = self_match - found.offsets[row[self_match]]
+    score = row_products(searched.query, searched.positive)
+    return pa.table({NEIGHBOURS: lists, "positive_score": score, "positive_rank": rank}, _FOUND_SCHEMA)
+
+
+def _existing_lists(sides: pa.Table, existing: np.ndarray, scored: Sequence[Similarities]) -> pa.Array:
+    """The negatives that all pairs came with; those without a score (no vector) have null in its place."""
+    lists = one_array(sides.column("negative_ids"))
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    ids = lists.flatten()
+    place = np.full(len(ids), -1, np.int64)
+    place[existing] = np.arange(len(existing))
+    columns = zip(*map(_similarity_columns, scored), strict=True)
+    together = [pa.concat_arrays(column) for column in columns] or [pa.array([], pa.float32())] * len(_SIMILARITIES)
+    spread = [column.take(pa.array(place, mask=place < 0)) for column in together]
+    entries = pa.StructArray.from_arrays([ids, *spread], fields=list(EXISTING_NEGATIVE))
+    offsets = np.append(0, np.cumsum(counts)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), entries)
 
 
 def _at_rows(found: pa.Table, rows: np.ndarray, total: int) -> pa.Table:
@@ -236,5 +221,5 @@ def _at_rows(found: pa.Table, rows: np.ndarray, total: int) -> pa.Table:
             "positive_score": spread.column("positive_score"),
             "positive_rank": pc.fill_null(spread.column("positive_rank"), -1),
         },
-        NEIGHBOURS_SCHEMA,
+        _FOUND_SCHEMA,
     )

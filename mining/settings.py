@@ -50,7 +50,14 @@ class MiningRules(Settings):
         description="share of the positive's score that it may have; null: any (NV-Retriever)",
     )
     max_positive_similarity: float | None = Field(
-        0.95, description="of a candidate with the positive: above, it is a positive, too; null: any (RzenEmbed)"
+        0.95,
+        description="of a candidate with a positive of an equal query: above, it is a positive, too; null: any "
+        "(RzenEmbed)",
+    )
+    max_query_similarity: float | None = Field(
+        None,
+        description="of the query with one that has the candidate as its positive: above, it answers this one, too; "
+        "null: any (SaHa)",
     )
     sampling: Literal["top", "random"] = Field("top", description="the best candidates, or some drawn by `seed`")
     seed: int = Field(0, ge=0, description="of `sampling: random`")

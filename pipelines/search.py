@@ -23,7 +23,7 @@ from corpus.stage import ITEMS
 from corpus.text.keys import one_array
 from corpus.workspace import Workspace
 from mining.embed import EMBED, PAIRS
-from mining.neighbours import positive_blocks
+from mining.pool_blocks import pool_blocks
 from mining.search import TopK
 from mining.vectors import Vectors, column_vectors, normalise
 from pipelines.config import Config
@@ -125,7 +125,7 @@ def _vector_of_pair(
 
 def _nearest(workspace: Workspace, dataset: str, tables: Sequence[_Table], vector: Vectors, k: int) -> Iterator[Hit]:
     search, pair_ids = TopK(vector, k), []
-    for block in positive_blocks(Pool(workspace.store.url, tuple(table.embed for table in tables))):
+    for block in pool_blocks(Pool(workspace.store.url, tuple(table.embed for table in tables))):
         search.add(block.side_ids, block.vectors)
         pair_ids.append(block.pair_ids)
     found = search.result()

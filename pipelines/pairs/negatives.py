@@ -26,8 +26,8 @@ from corpus.text.keys import one_array
 from mining.candidates import CandidateLists, Dataset, existing_lists, neighbour_lists
 from mining.choose import Choice, Rules, choose
 from mining.dataset_index import CLUSTER_COLUMNS, PAIR_COLUMNS, build_index
-from mining.embed import EMBED, PAIRS
-from mining.neighbours import NEIGHBOURS
+from mining.embed import PAIRS
+from mining.neighbours import EXISTING, NEIGHBOURS
 from mining.settings import DatasetMining, HardNegativeSettings
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames
@@ -47,7 +47,8 @@ class Negatives(MapStage):
     """
 
     name = NEGATIVES
-    reads = (PAIRS, EMBED, NEIGHBOURS)
+    version = 2  # 1 compared candidates with the pair's own positive only
+    reads = (PAIRS, NEIGHBOURS)
     settings_key = NEGATIVES
     settings_type = HardNegativeSettings
     schema = NEGATIVES_SCHEMA
@@ -136,7 +137,7 @@ class _Chooser:
         """The negatives that each pair came with and that pass, in their order, and row * sides + side of each."""
         entries = shard[PAIRS].column(NEGATIVES).to_pylist()
         by_positive = self._mining.search_by == "positive"
-        lists = existing_lists(shard[EMBED], dataset.index, by_positive)
+        lists = existing_lists(one_array(shard[NEIGHBOURS].column(EXISTING)), dataset.index, by_positive)
         chosen = np.arange(len(lists.sides))
         if self._mining.check_existing:
             rules = replace(self._rules, num_negatives=_MAX_EXISTING, range_min=0, range_max=None, min_score=None)

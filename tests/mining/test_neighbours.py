@@ -16,12 +16,19 @@ from tests.helpers.small_worlds import World, image_pair
 
 
 def mined(
-    world: World, rows: list[dict[str, Any]], tables: int = 1, search_by: str = "positive", **settings: int
+    world: World,
+    rows: list[dict[str, Any]],
+    tables: int = 1,
+    search_by: str = "positive",
+    max_query_similarity: float | None = None,
+    **settings: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of `embed` and of `neighbours`."""
     pairs = world.write_pairs("shapes", rows, tables)
     sides = run_over_pairs(world, Embed(EmbedSettings()), [[("pairs", path)] for path in pairs])
-    stage = NeighbourSearch(NeighbourSettings(**settings), DatasetMining(search_by=search_by))
+    stage = NeighbourSearch(
+        NeighbourSettings(**settings), DatasetMining(search_by=search_by, max_query_similarity=max_query_similarity)
+    )
     inputs = [[("pairs", path), ("embed", side)] for path, side in zip(pairs, sides, strict=True)]
     return read_rows(world, sides), read_rows(world, run_over_pairs(world, stage, inputs))
 
@@ -67,6 +74,43 @@ def test_neighbours_are_those_of_all_products(tmp_path: Path, search_by: str) ->
         assert found[row]["positive_rank"] == (ranked.index(own) if own in ranked else -1)
 
 
+@pytest.mark.parametrize("memory_bytes", [1 << 20, 1 << 30])
+def test_candidates_are_compared_with_all_positives_and_owners(tmp_path: Path, memory_bytes: int) -> None:
+    """Images that search images: some queries have several positives, some positives several queries."""
+    world = World(str(tmp_path))
+    rows = shapes(world)
+    items = [row["positive"]["items"] for row in rows[:24]]
+    for number, row in enumerate(rows[:24]):
+        row["query"] = {"instruction": "", "text": "", "items": items[number // 3]}
+        row["positive"]["items"] = items[(number * 5) % 12]
+        row["pair_id"] = number.to_bytes(16, "big")
+        row["negatives"] = [
+            {"text": "", "items": items[at], "clip": None, "score": 0.0, "origin": "given"} for at in (20, 1)
+        ]
+    rows = rows[:24]
+    sides, found = mined(world, rows, 4, "query", k=9, memory_bytes=memory_bytes, max_query_similarity=0.9)
+    queries, positives = vectors(sides, "query"), vectors(sides, "positive")
+    existing = 0
+    for row, side in enumerate(sides):
+        equal = [at for at, other in enumerate(sides) if other["query_id"] == side["query_id"]]
+        assert len(equal) == 3
+        listed = [*found[row]["neighbours"], *found[row]["existing_negatives"]]
+        vectors_of = {other["positive_id"]: positives[at] for at, other in enumerate(sides)}
+        for raw, key in zip(side["negative_vectors"], side["negative_ids"], strict=True):
+            vectors_of.setdefault(key, np.frombuffer(raw, np.float16).astype(np.float64))
+        for each in listed:
+            vector = vectors_of[each["side_id"]]
+            owners = [
+                queries[at] @ queries[row] for at, other in enumerate(sides) if other["positive_id"] == each["side_id"]
+            ]
+            assert each["score"] == np.float32(queries[row] @ vector)
+            assert each["positive_similarity"] == np.float32(positives[row] @ vector)
+            assert each["highest_positive_similarity"] == np.float32(max(positives[at] @ vector for at in equal))
+            assert each["query_similarity"] == np.float32(max(owners, default=-1))
+            existing += not owners
+    assert existing == 24, "one of each pair's given negatives is nobody's positive"
+
+
 def test_shards_pools_and_memory_change_nothing(tmp_path: Path) -> None:
     world = World(str(tmp_path))
     rows = shapes(world)
@@ -108,3 +152,5 @@ def test_queries_that_no_positive_can_be_compared_with_are_an_error_that_names_t
 def test_its_fingerprint_has_what_is_found_and_not_how(tmp_path: Path) -> None:
     stage = NeighbourSearch(NeighbourSettings(k=5, memory_bytes=1 << 21), DatasetMining(search_by="positive"))
     assert stage.fingerprint_inputs() == {"k": 5, "search_by": "positive"}
+    compared = NeighbourSearch(NeighbourSettings(k=5), DatasetMining(max_query_similarity=0.9))
+    assert compared.fingerprint_inputs() == {"k": 5, "search_by": "query", "compare_queries": True}

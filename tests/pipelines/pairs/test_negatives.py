@@ -128,6 +128,54 @@ def test_given_negatives_get_scores_and_false_ones_are_dropped(tmp_path: Path) -
     assert strict == [], "all look like the positive"
 
 
+def images_of_images(queries: list[bytes], positives: list[bytes]) -> list[dict[str, Any]]:
+    """Pairs of two images; their queries have no text."""
+    rows = [image_pair("shapes", f"number {n}", positive) for n, positive in enumerate(positives)]
+    for row, query in zip(rows, queries, strict=True):
+        row["query"] = {"instruction": "", "text": "", "items": [query]}
+    return rows
+
+
+def test_what_is_similar_to_any_positive_of_an_equal_query_is_none(tmp_path: Path) -> None:
+    """A query has a red and a blue positive; nearly the blue one is another pair's: for both it is a positive."""
+    world = World(str(tmp_path))
+    (query, other), (red, _), (blue, nearly) = (
+        squares(world, (20, 70), "grey"),
+        squares(world, (30, 50)),
+        squares(world, (40, 41), "blue"),
+    )
+    green = squares(world, (10, 30, 50), "green")
+    rows = images_of_images([query, query, other, *green], [red, blue, nearly, *green])
+    rows[0]["negatives"] = [given(nearly), given(green[0])]
+    knobs = {"search_by": "query", "num_negatives": 4, "perc_pos": None}
+    found = mined(world, rows, 2, max_positive_similarity=0.98, **knobs)
+    assert nearly not in items_of(found[0]) and nearly not in items_of(found[1])
+    assert [n["items"] for n in found[0]["negatives"] if n["origin"] == "given"] == [[green[0]]]
+    assert set(items_of(found[0])) == set(items_of(found[1])) == set(green)
+    own_only = mined(world, rows, 2, max_positive_similarity=None, **knobs)
+    assert nearly in items_of(own_only[0])
+    similar = next(n["positive_similarity"] for n in own_only[0]["negatives"] if n["items"] == [nearly])
+    assert similar < 0.98, "its own positive is another colour: what is published is the similarity to that"
+
+
+def test_what_a_similar_query_has_as_its_positive_is_none(tmp_path: Path) -> None:
+    """The queries of the first two pairs are nearly equal, their positives are not: each answers the other's."""
+    world = World(str(tmp_path))
+    queries = squares(world, (30, 31, 90), "grey") + squares(world, (10, 50), "blue")
+    positives = squares(world, (30, 50), "red") + squares(world, (40,), "blue") + squares(world, (30, 60), "green")
+    rows = images_of_images(queries, positives)
+    rows.append(image_pair("shapes", "a second owner", positives[1]))
+    rows[-1]["query"] = {"instruction": "", "text": "", "items": squares(world, (80,), "green")}
+    rows[0]["negatives"] = [given(positives[1]), given(positives[3])]
+    knobs = {"search_by": "query", "num_negatives": 4, **ANY}
+    found = mined(world, rows, 2, max_query_similarity=0.98, **knobs)
+    assert positives[1] not in items_of(found[0]) and positives[0] not in items_of(found[1])
+    assert items_of(found[0])[0] == positives[3], "the one that it came with"
+    assert set(items_of(found[0])) == {positives[2], positives[3], positives[4]}
+    assert {positives[0], positives[1]} <= set(items_of(found[2])), "its query is like no other"
+    assert positives[1] in items_of(mined(world, rows, 2, **knobs)[0])
+
+
 def test_shards_do_not_matter_and_reasons_are_counted(tmp_path: Path) -> None:
     world = World(str(tmp_path))
     rows = [image_pair("shapes", f"number {n}", item) for n, item in enumerate(squares(world))]

@@ -6,3 +6,4 @@ It is small enough for the repository, and accurate enough to tell in a test whi
 from pathlib import Path
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"  # a folder that vLLM and transformers load as any other model
+EMBEDDER = Path(__file__).parent / "embedder"  # likewise: embeds captions and scenes, as RzenEmbed does

@@ -1,6 +1,7 @@
 """Draws the scenes of the test VLM: one to three copies of a shape on a plain background.
 
-A scene has six attributes. Its caption states all six and nothing else, so a caption can be parsed and scored.
+A scene has six attributes. Its caption states all six and nothing else, so a caption can be parsed and scored. A
+partial caption states some of them, and fits every scene that has these.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from collections.abc import Collection
 from dataclasses import astuple, dataclass
 
 import cv2
@@ -42,6 +44,7 @@ COUNTS = {1: "a", 2: "two", 3: "three"}
 GAP = 0.03  # between two shapes, as a share of the picture's side
 JITTER = 0.02  # how far the shapes lie from their place at most, likewise
 HELD_OUT_SHARE = 0.1
+OPTIONAL = ("size", "colour", "shape", "place", "background")  # what a partial caption may leave out
 
 _SUB_PIXEL_BITS = 4  # OpenCV draws at sixteenths of a pixel: a small shape keeps its size wherever it lies
 PLURALS = {f"{shape}es" if shape.endswith("s") else f"{shape}s": shape for shape in SHAPES}
@@ -65,19 +68,31 @@ class VlmScene:
     @property
     def caption(self) -> str:
         """A sentence, such as "two small red circles at the top left on a blue background."."""
-        plural = next(many for many, one in PLURALS.items() if one == self.shape)
-        shape = self.shape if self.count == 1 else plural
-        article = _article(self.background)
-        return (
-            f"{COUNTS[self.count]} {self.size} {self.colour} {shape} {self.place}"
-            f" on {article} {self.background} background."
-        )
+        return self.partial_caption(OPTIONAL)
+
+    def partial_caption(self, stated: Collection[str]) -> str:
+        """Returns a caption that states the count and these of the `OPTIONAL` attributes: "two red shapes."."""
+        shape = self.shape if "shape" in stated else "shape"
+        plurals = {one: many for many, one in PLURALS.items()} | {"shape": "shapes"}
+        words = [
+            *(getattr(self, name) for name in ("size", "colour") if name in stated),
+            shape if self.count == 1 else plurals[shape],
+            *([self.place] if "place" in stated else []),
+            *([f"on {_article(self.background)} {self.background} background"] if "background" in stated else []),
+        ]
+        count = _article(words[0]) if self.count == 1 else COUNTS[self.count]
+        return " ".join([count, *words]) + "."
+
+    @property
+    def rank(self) -> float:
+        """A number from 0 to 1 that depends only on the attributes, as if drawn at random: low ones are held out."""
+        digest = hashlib.sha256("|".join(map(str, astuple(self))).encode()).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64
 
     @property
     def held_out(self) -> bool:
         """Whether the scene is held out from the training of the test VLM. Depends only on the attributes."""
-        digest = hashlib.sha256("|".join(map(str, astuple(self))).encode()).digest()
-        return int.from_bytes(digest[:8], "big") < HELD_OUT_SHARE * 2**64
+        return self.rank < HELD_OUT_SHARE
 
 
 def all_scenes() -> tuple[VlmScene, ...]:

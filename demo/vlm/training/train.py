@@ -121,7 +121,7 @@ def pretrain_vision(
         {name: torch.nn.Linear(width * (VISUAL_TOKENS if name == "place" else 1), len(values))
          for name, values in ATTRIBUTES.items()}
     )  # fmt: skip
-    optimiser, schedule = _optimiser([*visual.parameters(), *heads.parameters()], 2e-3, max(steps, 1))
+    optimiser, schedule = one_cycle([*visual.parameters(), *heads.parameters()], 2e-3, max(steps, 1))
 
     def guess(scenes: Sequence[VlmScene]) -> tuple[list[Any], Any]:
         embedded = image_features(model, rng, scenes)
@@ -134,7 +134,7 @@ def pretrain_vision(
     for step in range(1, steps + 1):
         logits, truth = guess([training_scenes[index] for index in rng.integers(len(training_scenes), size=64)])
         loss = sum(torch.nn.functional.cross_entropy(logit, truth[:, i]) for i, logit in enumerate(logits))
-        _descend(loss, optimiser, schedule)
+        descend(loss, optimiser, schedule)
         if every and (step % every == 0 or step == steps):
             with torch.no_grad():
                 logits, truth = guess([held_out[index] for index in rng.integers(len(held_out), size=200)])
@@ -156,7 +156,7 @@ def train_captioning(
     """Trains some of the weights on captions; of one picture at first, then also of two."""
     import torch
 
-    optimiser, schedule = _optimiser(weights, rate, max(steps, 1))
+    optimiser, schedule = one_cycle(weights, rate, max(steps, 1))
     rng = np.random.default_rng(SEED + 2)
     started = time.monotonic()
     for step in range(1, steps + 1):
@@ -164,7 +164,7 @@ def train_captioning(
         logits, labels = _answer_logits(model, batch, features(batch.scenes)), torch.from_numpy(batch.answers)
         labels = labels.masked_fill(labels == batch.padding, -100)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
-        _descend(loss, optimiser, schedule)
+        descend(loss, optimiser, schedule)
         if every and (step % every == 0 or step == steps):
             exact = {pictures: accuracy(model, turns, held_out, pictures) for pictures in (1, 2)}
             print(f"captions {step}/{steps}, {time.monotonic() - started:.0f} s, loss {loss:.3f}: {exact}", flush=True)
@@ -239,14 +239,14 @@ def _answer_logits(model: Any, batch: Batch, cached: Any) -> Any:
     return model.lm_head(hidden.last_hidden_state[:, batch.answer_at - 1 : -1])
 
 
-def _optimiser(weights: list[Any], rate: float, steps: int) -> tuple[Any, Any]:
+def one_cycle(weights: list[Any], rate: float, steps: int) -> tuple[Any, Any]:
     import torch
 
     optimiser = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     return optimiser, torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
 
 
-def _descend(loss: Any, optimiser: Any, schedule: Any) -> None:
+def descend(loss: Any, optimiser: Any, schedule: Any) -> None:
     import torch
 
     optimiser.zero_grad()

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from corpus.schema import table_schema
-from demo.vlm.scenes import COLOURS, PLACES, SIZES, VlmScene, all_scenes, draw, read_caption
+from demo.vlm.scenes import COLOURS, OPTIONAL, PLACES, SIZES, VlmScene, all_scenes, draw, read_caption
 from filters.image_quality import QualitySettings, quality_verdict
 from filters.image_stats import Inspect, inspect_image
 
@@ -44,6 +44,19 @@ def test_a_caption_is_a_sentence() -> None:
     assert TWO_RED_CIRCLES.caption == "two small red circles at the top left on a blue background."
     assert one.caption == "a small red cross in the centre on an orange background."
     assert replace(one, count=3).caption == "three small red crosses in the centre on an orange background."
+
+
+def test_a_partial_caption_leaves_attributes_out() -> None:
+    orange = VlmScene(1, "small", "orange", "cross", "at the top", "blue")
+    expected = {
+        (): ("two shapes.", "a shape."),
+        ("colour",): ("two red shapes.", "an orange shape."),
+        ("shape", "place"): ("two circles at the top left.", "a cross at the top."),
+        ("size", "background"): ("two small shapes on a blue background.", "a small shape on a blue background."),
+        OPTIONAL: (TWO_RED_CIRCLES.caption, orange.caption),
+    }
+    for stated, captions in expected.items():
+        assert (TWO_RED_CIRCLES.partial_caption(stated), orange.partial_caption(stated)) == captions
 
 
 def test_every_caption_reads_back_and_is_one_scenes_own() -> None:

@@ -101,7 +101,7 @@ $(PEER)/.installed:
 	@touch $@
 
 bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODELS)/.installed
-	RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.inspect
+	RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.image_stats
 	for name in download duplicates export sample video text_duplicates label_spread mixture; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; \
 	done

@@ -86,11 +86,11 @@ def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
     ids[:, 1] = rows + ordinal * SHARD_ROWS
     same = np.ones(len(shard_hashes), np.int32)
     names = ("width", "height", "compression_loss", "bytes", "sharpness")
-    inspect = pa.table({"phash": shard_hashes, **dict.fromkeys(names, same), "contrast": 50 * same})
+    image_stats = pa.table({"phash": shard_hashes, **dict.fromkeys(names, same), "contrast": 50 * same})
     items = pa.table(
         {"item_id": pa.Array.from_buffers(ITEM_ID, len(shard_hashes), [None, pa.py_buffer(ids.tobytes())])}
     )
-    return Shard("hashes", str(ordinal), ordinal, rows, {ITEMS: items, "inspect": inspect}, Store("."))
+    return Shard("hashes", str(ordinal), ordinal, rows, {ITEMS: items, "image_stats": image_stats}, Store("."))
 
 
 def ours(engine: LocalEngine, path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Runs imagededup's encoder in a process that imports nothing of this project: see `benchmarks.inspect`.
+"""Runs imagededup's encoder in a process that imports nothing of this project: see `benchmarks.image_stats`.
 
     python -I imagededup_peer.py FOLDER WORKERS
 
@@ -21,7 +21,7 @@ def load_hashing() -> types.ModuleType:
     """
     found = importlib.util.find_spec("imagededup")
     if found is None or not found.submodule_search_locations:
-        sys.exit(f"{sys.executable} has no imagededup; benchmarks/inspect.py says how to get it")
+        sys.exit(f"{sys.executable} has no imagededup; benchmarks/image_stats.py says how to get it")
     for name in ("methods", "utils"):
         package = types.ModuleType(f"imagededup.{name}")
         package.__path__ = [str(pathlib.Path(found.submodule_search_locations[0]) / name)]

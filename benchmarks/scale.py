@@ -25,7 +25,7 @@ from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace, to_parquet
 from filters.image_dedup import Duplicates, DuplicatesSettings
 from filters.image_quality import Quality, QualitySettings
-from filters.image_stats import Inspect, InspectSettings
+from filters.image_stats import ImageStats, ImageStatsSettings
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.pairs.image_text import PairSettings, caption_to_image
 from pipelines.plan import Node, Selection, Step, make_plan
@@ -111,7 +111,7 @@ def unit_tables(rng: np.random.Generator) -> dict[str, pa.Table]:
     texts = [" ".join(rng.choice(_WORDS, 12)) for _ in range(n)]
     rows = pa.table({"url": urls, "text": texts, "licence": [""] * n, **status_columns})
     items = _filled(ITEMS_SCHEMA, rng, ids, status_columns)
-    inspect = _filled(Inspect(InspectSettings()).schema, rng, ids, status_columns)
+    image_stats = _filled(ImageStats(ImageStatsSettings()).schema, rng, ids, status_columns)
     quality = _filled(Quality(QualitySettings()).schema, rng, ids, status_columns)
     duplicates = _filled(Duplicates(DuplicatesSettings()).schema, rng, ids, status_columns)
     live = np.flatnonzero(alive)
@@ -121,7 +121,7 @@ def unit_tables(rng: np.random.Generator) -> dict[str, pa.Table]:
     return {
         "rows": rows,
         "items": items,
-        "inspect": inspect,
+        "image_stats": image_stats,
         "quality": quality,
         "duplicates": duplicates,
         "pairs": pairs,
@@ -158,7 +158,7 @@ def _column(field: pa.Field, rng: np.random.Generator, ids: pa.Array) -> pa.Arra
 def emitted_bytes(tables: dict[str, pa.Table]) -> float:
     """Returns the bytes that `duplicates` sends through the shuffle for each row that takes part."""
     alive = np.arange(SHARD_ROWS)
-    read = {name: tables[name] for name in ("items", "inspect", "quality")}
+    read = {name: tables[name] for name in ("items", "image_stats", "quality")}
     emitted = Duplicates(DuplicatesSettings()).map(Shard("s", "0", 0, alive, read, Store("memory://")))
     return emitted.nbytes / SHARD_ROWS
 
@@ -167,10 +167,10 @@ def planning() -> tuple[float, float]:
     """Returns the seconds and the driver's bytes for each table of a plan in which everything is done."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(folder)
-        stage = Inspect(InspectSettings())
+        stage = ImageStats(ImageStatsSettings())
         shards = tuple((f"{number:06d}", f"{number:016x}") for number in range(PLANNED_SHARDS))
         index = SourceIndex("f", shards, SHARD_ROWS * PLANNED_SHARDS, {})
-        series = TableKey("tables", "s", "inspect")
+        series = TableKey("tables", "s", "image_stats")
         node = Node(stage, "s", series, ((ITEMS, TableKey("tables", "s", ROWS)),))
         first = _planned(workspace, node, index)
         folder_path = Path(folder) / series.folder
@@ -187,7 +187,7 @@ def planning() -> tuple[float, float]:
 
 
 def _planned(workspace: Workspace, node: Node, index: SourceIndex) -> Any:
-    return make_plan(workspace, [Step("inspect", (node,))], {"s": index}, Selection())
+    return make_plan(workspace, [Step("image_stats", (node,))], {"s": index}, Selection())
 
 
 def _bytes(number: float) -> str:

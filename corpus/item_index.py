@@ -20,7 +20,7 @@ from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
 _COLUMNS = [field.name for field in LOCATION_FIELDS]
-_INSPECTED = {"phash": pa.uint64(), "rewrite": pa.bool_()}  # columns of the stage `inspect`
+_INSPECTED = {"phash": pa.uint64(), "rewrite": pa.bool_()}  # columns of the stage `image_stats`
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +74,8 @@ def read_locations(
 ) -> Locations:
     """Reads the locations of items, and of parts of items, by ids (ascending, uint64[2, k]) from item tables.
 
-    `inspected` maps item tables to tables of the stage `inspect`, where there is one. Of an item in several tars the
-    first location counts, by path and offset. Unknown ids are left out.
+    `inspected` maps item tables to tables of the stage `image_stats`, where there is one. Of an item in several tars
+    the first location counts, by path and offset. Unknown ids are left out.
     """
     media_codes: dict[str, int] = {}
     ext_codes: dict[str, int] = {}

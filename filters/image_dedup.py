@@ -70,7 +70,7 @@ class Duplicates(ShuffleStage):
     """
 
     name = "duplicates"
-    reads = (ITEMS, "inspect", "quality")
+    reads = (ITEMS, "image_stats", "quality")
     settings_key = "duplicates"
     settings_type = DuplicatesSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
@@ -89,7 +89,7 @@ class Duplicates(ShuffleStage):
 
     def map(self, shard: Shard) -> pa.Table:
         """Emits a row for each band of each distinct hash; of equal hashes of a shard the others get the first band."""
-        inspected = shard["inspect"]
+        inspected = shard["image_stats"]
         hashes = _numbers(inspected, "phash", np.uint64)
         ids = shard[ITEMS].column("item_id").combine_chunks()
         usable = np.bitwise_count(hashes) >= _MIN_SET_BITS

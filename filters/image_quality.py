@@ -1,4 +1,4 @@
-"""The stage `quality` filters images by thresholds on the statistics of `inspect`. It reads no image."""
+"""The stage `quality` filters images by thresholds on the statistics of `image_stats`. It reads no image."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Quality(MapStage):
     """
 
     name = "quality"
-    reads = ("inspect",)
+    reads = ("image_stats",)
     settings_key = "quality"
     settings_type = QualitySettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
@@ -82,11 +82,11 @@ class Quality(MapStage):
         return super().applies_to(source) and source.plug.has_images and source.plug.filters_images
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return lambda shard: quality_verdict(shard["inspect"], self._settings)
+        return lambda shard: quality_verdict(shard["image_stats"], self._settings)
 
 
 def quality_verdict(inspected: pa.Table, settings: QualitySettings) -> pa.Table:
-    """Returns `status` and `reason` for each row of a table of the stage `inspect`."""
+    """Returns `status` and `reason` for each row of a table of the stage `image_stats`."""
 
     def column(name: str) -> pa.Array:
         return inspected.column(name).combine_chunks()

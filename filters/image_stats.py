@@ -1,4 +1,4 @@
-"""The stage `inspect` decodes each image once, at low resolution, and writes its statistics, hashes and header.
+"""The stage `image_stats` decodes each image once, at low resolution, and writes its statistics, hashes and header.
 
 It filters nothing but images that don't decode. The thresholds are in `filters.image_quality`, so that changing one
 decodes nothing.
@@ -23,21 +23,21 @@ from corpus.stage import ITEMS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from filters.grey_image import read_grey_image
 
 
-class InspectSettings(ImageLimits):
-    """Settings of the stage `inspect`: limits of images that are decoded."""
+class ImageStatsSettings(ImageLimits):
+    """Settings of the stage `image_stats`: limits of images that are decoded."""
 
 
-class Inspect(MapStage):
+class ImageStats(MapStage):
     """The stage that measures the stored bytes of every item, as a stock reader (Pillow) decodes them.
 
     Images that such a reader would not decode completely fail: not_an_image, unsupported_format, too_many_pixels,
     side_too_long, truncated, undecodable. `detail` then has the decoder's message.
     """
 
-    name = "inspect"
+    name = "image_stats"
     reads = (ITEMS,)
-    settings_key = "inspect"
-    settings_type = InspectSettings
+    settings_key = "image_stats"
+    settings_type = ImageStatsSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     summary = (
         "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash, SHA-256: one "
@@ -70,7 +70,7 @@ class Inspect(MapStage):
         ]
     )
 
-    def __init__(self, settings: InspectSettings) -> None:
+    def __init__(self, settings: ImageStatsSettings) -> None:
         super().__init__(settings)
         self._limits = (settings.max_pixels, settings.max_side_px)
 

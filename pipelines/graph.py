@@ -3,11 +3,11 @@
 STAGES is the list of all stages, in an order in which each finds what it reads: gather, judge, pair. What a stage
 reads, where it applies and which roles its table has, it declares itself (`corpus.stage.Stage`).
 
-    images   download or index -> inspect -> quality -> duplicates -> caption -> pairs
+    images   download or index -> image_stats -> quality -> duplicates -> caption -> pairs
     videos   download -> clips -> groups -> caption -> pairs
                                                `-> windows -> window_caption -> pairs
-    pairs    texts -> text_duplicates -> labels -> best_pairs -> pairs, and of the images that they name
-             images -> inspect -> quality -> duplicates -> best_pairs
+    pairs    texts -> text_duplicates -> labels -> dedup_by_image -> pairs, and of the images that they name
+             images -> image_stats -> quality -> duplicates -> dedup_by_image
 
 After `pairs` come the stages over pairs (`over_pairs`), whose columns publishing adds to those of the pairs.
 """
@@ -22,7 +22,7 @@ from corpus.stage import ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
 from filters.image_dedup import Duplicates
 from filters.image_quality import Quality
-from filters.image_stats import Inspect
+from filters.image_stats import ImageStats
 from filters.text_dedup import TextDuplicates
 from filters.text_quality import Texts
 from mining.embed import Embed
@@ -32,7 +32,7 @@ from pipelines.download.img2dataset_index import IndexTars
 from pipelines.download.referenced_images import PairImages
 from pipelines.download.videos import DownloadVideos
 from pipelines.labels.stage import Labels
-from pipelines.pairs.best_caption import BestPairs, BestTexts
+from pipelines.pairs.best_caption import DedupByImage, LongestCaptions
 from pipelines.pairs.clusters import PairClusters
 from pipelines.pairs.negatives import Negatives
 from pipelines.plan import Node, Step
@@ -52,11 +52,11 @@ STAGES: tuple[type[Stage], ...] = (
     TextDuplicates,
     Labels,
     PairImages,
-    Inspect,
+    ImageStats,
     Quality,
     Duplicates,
-    BestTexts,
-    BestPairs,
+    LongestCaptions,
+    DedupByImage,
     Clips,
     Groups,
     Caption,

@@ -19,7 +19,7 @@ from corpus.execution import WORKER_LOST, FinalizeJob, FinalizeTask, MapJob, Out
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, ShuffleStage
 from corpus.storage import StorageError
 from corpus.workspace import TableKey, Workspace
-from filters.image_stats import Inspect
+from filters.image_stats import ImageStats
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.graph import build_graph
@@ -273,7 +273,7 @@ def publish_input(
             node, task = table.node, table.task
             read = [path for name, path in task.inputs if name == ITEMS]
             items.setdefault(node.source, set()).update(read)
-            if step.name == Inspect.name:
+            if step.name == ImageStats.name:
                 inspected.update(dict.fromkeys(read, task.output))
     datasets = []
     for name in sorted(config.mixtures[mixture].datasets):

@@ -14,7 +14,7 @@ from corpus.workspace import Workspace
 from pipelines.config import Config
 from pipelines.graph import build_graph
 from pipelines.plan import Plan, Selection, Step, make_plan
-from pipelines.report.funnel import IMAGES, Funnel, funnels, repeated_images
+from pipelines.report.funnel import IMAGES, Funnel, duplicate_image_names, funnels
 from pipelines.report.run_log import last_failures
 from pipelines.sources.not_read import NOT_READ
 from pipelines.sources.source_shards import (
@@ -111,8 +111,8 @@ def workspace_status(config: Config) -> WorkspaceStatus:
         (step.name, p.task.source, p.task.shard) for step, planned in plan.steps for p in planned if p.state != "done"
     }
     failed = {key: why for key, why in last_failures(workspace.store).items() if key in not_done}
-    repeated = {name: repeated_images(workspace, plan.table(IMAGES, name), done) for name in plan.indexes}
-    notices = [line for name, names in repeated.items() for line in repeated_name_notices(name, names)]
+    repeated = {name: duplicate_image_names(workspace, plan.table(IMAGES, name), done) for name in plan.indexes}
+    notices = [line for name, names in repeated.items() for line in duplicate_name_notices(name, names)]
     return WorkspaceStatus(plan, failed, funnels(workspace, plan, done), notices)
 
 
@@ -183,7 +183,7 @@ def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iter
         yield f"{name}: {removed:,} URLs carried user:password@: taken off, and requested without"
 
 
-def repeated_name_notices(source: str, names: Sequence[str]) -> Iterator[str]:
+def duplicate_name_notices(source: str, names: Sequence[str]) -> Iterator[str]:
     """Yields a line about the images of a source whose names several archives have, if there are any."""
     if names:
         more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""

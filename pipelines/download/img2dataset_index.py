@@ -21,7 +21,7 @@ from pipelines.download.images import ITEMS_SCHEMA, Stored, items_table
 from pipelines.sources.img2dataset import SHA256_HEX
 
 _IMAGE_ENDINGS = {"jpg", "jpeg", "png", "webp"}
-_READ = ["tar", "missing", "key", "given_status", "given_error", "given_sha256"]
+_READ = ["tar", "missing", "key", "download_status", "download_error", "download_sha256"]
 _NO_MEMBER = Stored(Status.FAILED, "no_member")
 _MAX_NAMES = 3  # names in a detail
 _MAX_IMAGE_BYTES = 1 << 28  # which are in memory at once
@@ -57,8 +57,8 @@ def index_rows(shard: Shard) -> pa.Table:
     stored: list[Stored] = []
     located: list[tuple[int, str, Range]] = []  # place among the rows, and where the image lies
     for place, row in enumerate(rows):
-        if row["given_status"] != "success":
-            stored.append(failed_row(row["given_status"], row["given_error"]))
+        if row["download_status"] != "success":
+            stored.append(failed_row(row["download_status"], row["download_error"]))
             continue
         tar = row["tar"]
         if row["missing"]:
@@ -81,7 +81,7 @@ def index_rows(shard: Shard) -> pa.Table:
     )
     for at, data in read_contents(shard.store, locations):
         place, tar, (offset, size) = located[at]
-        stored[place] = _item_of(data, tar, offset, size, rows[place]["given_sha256"])
+        stored[place] = _item_of(data, tar, offset, size, rows[place]["download_sha256"])
     return items_table(stored)
 
 
@@ -138,7 +138,7 @@ def _read_tar(store: Store, path: str) -> _Tar:
 
 
 def _item_of(data: bytes, tar: str, offset: int, size: int, recorded_sha256: str) -> Stored:
-    """Makes the item of an image in a tar. `given_sha256` is of the download, "" where it is unknown."""
+    """Makes the item of an image in a tar. `download_sha256` is of the download, "" where it is unknown."""
     header = sniff(data)
     digest = hashlib.sha256(data).digest()
     downloaded = bytes.fromhex(recorded_sha256) if SHA256_HEX.fullmatch(recorded_sha256) else digest

@@ -64,7 +64,7 @@ class PairImages(MapStage):
     schema = IMAGES_SCHEMA
     fan_out = True
     writes_media: ClassVar[bool] = True
-    transient_reasons = frozenset({"render_timeout", "render_memory", "renderer_died"})
+    transient_reasons = frozenset({"render_timeout", "render_out_of_memory", "renderer_died"})
 
     def __init__(self, settings: PairImagesSettings, resolvers: Sequence[ImageResolver]) -> None:
         """A name goes to the first of the resolvers that claims it."""

@@ -1,8 +1,8 @@
-"""Stages `best_pairs` and `best_texts`: of several captions of the same image, the one with the most words is kept.
+"""Stages `dedup_by_image` and `longest_captions`: of several captions of an image, the one with the most words is kept.
 
 The web shows the same image on many pages, and the page with the largest copy need not be the one that describes it
-best. `best_pairs` filters the other pairs of a set of pairs; `best_texts` gives the best caption to the copy of an
-image that stays.
+best. `dedup_by_image` filters the other pairs of a set of pairs; `longest_captions` gives the best caption to the copy
+of an image that stays.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.words import counts_between_blanks
 from filters.text_dedup import TEXTS
-from pipelines.pairs.existing import BEST_PAIRS, TEXT_DUPLICATES, image_verdicts
+from pipelines.pairs.existing import DEDUP_BY_IMAGE, TEXT_DUPLICATES, image_verdicts
 
-BEST_TEXTS = "best_texts"
+LONGEST_CAPTIONS = "longest_captions"
 MAX_WORDS = 60  # that are counted: a caption with more of them is no better
 
 
@@ -67,13 +67,13 @@ class _BestCaption(ShuffleStage):
         return reduced
 
 
-class BestPairs(_BestCaption):
+class DedupByImage(_BestCaption):
     """Filters, as `same_image`, pairs whose image another pair has with a caption of more words (up to 60).
 
     Only pairs of a text alone and one image alone: the image of a triplet may well be in many triplets.
     """
 
-    name = BEST_PAIRS
+    name = DEDUP_BY_IMAGE
     reads = (ROWS, TEXTS, TEXT_DUPLICATES, ITEMS, VERDICT)
     side_inputs = (ITEMS, VERDICT)
     over = frozenset({Gives.PAIRS})
@@ -114,13 +114,13 @@ class BestPairs(_BestCaption):
         )
 
 
-class BestTexts(_BestCaption):
+class LongestCaptions(_BestCaption):
     """Gives each image that stays the caption with the most words (up to 60) among its own and its duplicates'.
 
     Rows whose own caption is the best are not mentioned.
     """
 
-    name = BEST_TEXTS
+    name = LONGEST_CAPTIONS
     reads = (ROWS, ITEMS, VERDICT)
     include_removed = True  # the texts of duplicates
     over = frozenset({Gives.IMAGES})

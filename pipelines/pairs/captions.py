@@ -14,7 +14,7 @@ from corpus.sampling import bernoulli
 from corpus.schema import CLIP, PAIR_SCHEMA, CaptionOrigin
 from corpus.stage import ITEMS, ROWS, Shard
 from pipelines.pairs.base import DatasetSettings
-from pipelines.pairs.best_caption import BEST_TEXTS
+from pipelines.pairs.best_caption import LONGEST_CAPTIONS
 from recaption.schema import CAPTION
 
 
@@ -77,8 +77,8 @@ def _originals(shard: Shard) -> pa.Table:
         place = np.concatenate([place, pc.list_parent_indices(others).to_numpy()])
         text = pa.concat_arrays([text, pc.list_flatten(others)])
     text = pc.utf8_trim_whitespace(text)
-    if BEST_TEXTS in shard.tables:
-        text = pc.coalesce(shard[BEST_TEXTS].column("text").combine_chunks().take(pa.array(place)), text)
+    if LONGEST_CAPTIONS in shard.tables:
+        text = pc.coalesce(shard[LONGEST_CAPTIONS].column("text").combine_chunks().take(pa.array(place)), text)
     m = len(place)
     unordered = {
         "row": pa.array(place),

@@ -22,7 +22,7 @@ from corpus.text.keys import normalize_text
 from filters.text_dedup import TEXTS
 from pipelines.pairs.base import DatasetSettings
 
-TEXT_DUPLICATES, LABELS, BEST_PAIRS = "text_duplicates", "labels", "best_pairs"
+TEXT_DUPLICATES, LABELS, DEDUP_BY_IMAGE = "text_duplicates", "labels", "dedup_by_image"
 _SIDES = ["query", "positive", "negatives"]
 
 _Row = dict[str, Any]
@@ -50,7 +50,7 @@ class ExistingPairSettings(DatasetSettings):
         return (self.source, *self.more_sources)
 
     def pairs_stage(self, source: SourceInfo) -> ExistingPairs:
-        more = [name for name in (LABELS, BEST_PAIRS) if name in source.tables]
+        more = [name for name in (LABELS, DEDUP_BY_IMAGE) if name in source.tables]
         return ExistingPairs(source.dataset, self, source.plug.has_images, more)
 
 
@@ -67,7 +67,7 @@ class ExistingPairs(MapStage):
     reads: tuple[str, ...] = (ROWS, TEXTS, TEXT_DUPLICATES)
     over = frozenset({Gives.PAIRS})
     summary = "the pair, with each duplicate image replaced by the one that was kept"
-    optional_reads = (LABELS, BEST_PAIRS, ITEMS, VERDICT)
+    optional_reads = (LABELS, DEDUP_BY_IMAGE, ITEMS, VERDICT)
     schema = PAIR_SCHEMA
     fan_out = True
     origin_columns = PAIR_ORIGIN

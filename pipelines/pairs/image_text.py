@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, Status, Task, pair_id
 from corpus.settings import tuning
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
-from pipelines.pairs.best_caption import BEST_TEXTS
+from pipelines.pairs.best_caption import LONGEST_CAPTIONS
 from pipelines.pairs.captions import TextSettings, choose_texts, no_items, repeated, sides, uncaptioned
 from recaption.schema import CAPTION
 
@@ -48,7 +48,7 @@ class Pairs(MapStage):
     reads: tuple[str, ...] = (ROWS, ITEMS, VERDICT)
     over = frozenset({Gives.IMAGES})
     summary = "query → positive, with the original text, the caption, or both"
-    optional_reads = (CAPTION, BEST_TEXTS)
+    optional_reads = (CAPTION, LONGEST_CAPTIONS)
     filters_rows = False
     schema = PAIR_SCHEMA
     fan_out = True
@@ -59,7 +59,11 @@ class Pairs(MapStage):
         self.dataset = dataset
         self._settings = settings
         captioned = (CAPTION,) if settings.captions != "original" else ()
-        self.reads = (*type(self).reads, *captioned, *((BEST_TEXTS,) if settings.longest_caption_per_duplicate else ()))
+        self.reads = (
+            *type(self).reads,
+            *captioned,
+            *((LONGEST_CAPTIONS,) if settings.longest_caption_per_duplicate else ()),
+        )
 
     def fingerprint_inputs(self) -> dict[str, object]:
         return {"dataset": self.dataset, **self._settings.canonical()}

@@ -168,7 +168,7 @@ def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator
             yield "Not read: files by reason, and values by column.\n"
             yield _table(["", "reason or column", "count"], not_read)
     taken = [
-        [name, f"{entry['kept_pairs']:,}", f"{entry['repeated_pairs']:,}", f"{entry['samples']:,}"]
+        [name, f"{entry['kept_pairs']:,}", f"{entry['duplicate_pairs']:,}", f"{entry['samples']:,}"]
         for name, entry in datasets.items()
     ]
     yield "Of the kept pairs the mixture takes a seeded sample; a pair that came twice is there once.\n"

@@ -61,7 +61,7 @@ def dataset_entry(
         "sources": list(plan.dataset.sources),
         "fingerprint": plan.fingerprint,
         "kept_pairs": len(plan.candidates),
-        "repeated_pairs": plan.candidates.repeated,
+        "duplicate_pairs": plan.candidates.repeated,
         "samples": len(plan.sample_order.chosen),
         "fields": ["json", *sample_fields.fields],
         "negatives": plan.settings.negatives,
@@ -194,7 +194,7 @@ class _Dataset(_Shape):
     sources: list[str]
     fingerprint: Fingerprint
     kept_pairs: Count
-    repeated_pairs: Count
+    duplicate_pairs: Count
     samples: Count
     fields: list[str] = Field(min_length=1)
     negatives: Count

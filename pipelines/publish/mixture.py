@@ -87,7 +87,7 @@ class PublishInput:
     versions: Mapping[str, str]  # name -> version
     inspected: Mapping[str, str] = field(
         default_factory=dict
-    )  # path of an item table -> of the table of the stage `inspect`
+    )  # path of an item table -> of the table of the stage `image_stats`
     names: LabelNames = field(default_factory=load_names)  # which labels contain which
 
 

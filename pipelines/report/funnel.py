@@ -43,12 +43,12 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funn
         else:
             counts = list(counted_tables(stages, ready))
         found[source] = source_funnel(workspace, index, counts)
-        if repeated := repeated_images(workspace, plan.table(IMAGES, source), ready):
-            found[source].setdefault("not_read", {})["images"] = {"repeated_name": len(repeated)}
+        if repeated := duplicate_image_names(workspace, plan.table(IMAGES, source), ready):
+            found[source].setdefault("not_read", {})["images"] = {"duplicate_name": len(repeated)}
     return found
 
 
-def repeated_images(workspace: Workspace, images: Sequence[PlannedTable], ready: set[str]) -> list[str]:
+def duplicate_image_names(workspace: Workspace, images: Sequence[PlannedTable], ready: set[str]) -> list[str]:
     """Returns the names of images that several archives have, each once, from the tables of images that exist.
 
     Such a name stands for the image of the first archive; those of the others are not read.

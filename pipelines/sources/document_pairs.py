@@ -54,7 +54,7 @@ class DocumentPairReader(PairReader[_P]):
     """The pairs of a set that names documents.
 
     Reasons why a positive gives no pair: missing_document, ambiguous_document, empty_document (`Document`),
-    repeated_positive; of a row: no_query, no_positive. The notes count the outcomes of negatives, of which those that
+    duplicate_positive; of a row: no_query, no_positive. The notes count the outcomes of negatives, of which those that
     are no document are left out and the others stay, and the documents of the corpus.
     """
 
@@ -166,7 +166,7 @@ class DocumentPairReader(PairReader[_P]):
         else:
             chosen = list({document.side: document for document in reversed(present)}.values())[::-1]
             if repeated := len(present) - len(chosen):
-                self.counts["repeated_positive"] = self.counts.get("repeated_positive", 0) + repeated
+                self.counts["duplicate_positive"] = self.counts.get("duplicate_positive", 0) + repeated
         for reason, name in missing[:1] if self.settings.positives == "one" else missing:
             self.bad_records.append(BadRecord(file, line, reason, f"document {name}"))
         negatives = [*self._negatives(row, by_id), *row.pair.negatives]

@@ -122,7 +122,7 @@ class _Search:
         """Notes which files were passed over for their endings."""
         for ending, (first, count) in self._others.items():
             more = f"and {count - 1} more that end in {ending or 'nothing'}" if count > 1 else ""
-            self._not_read.add_file("other_file", first, more, count)
+            self._not_read.add_file("unsupported_extension", first, more, count)
 
     def _find_local(self, path: str) -> tuple[str, dict[str, _Stat]]:
         """Finds the files of a local path: the folder that was searched, and the files; links are followed."""

@@ -36,11 +36,11 @@ _COLUMNS = {
     "text": ("caption", "txt"),
     "licence": ("license", "licence"),
     "key": ("key",),
-    "given_status": ("status",),
-    "given_error": ("error_message",),
-    "given_sha256": ("sha256",),
+    "download_status": ("status",),
+    "download_error": ("error_message",),
+    "download_sha256": ("sha256",),
 }
-_NEEDED = ("url", "text", "licence", "key", "given_status")  # a value that is no text there costs its row
+_NEEDED = ("url", "text", "licence", "key", "download_status")  # a value that is no text there costs its row
 _ROW_COLUMNS = (
     "url",
     "text",
@@ -49,9 +49,9 @@ _ROW_COLUMNS = (
     "tar_bytes",
     "missing",
     "key",
-    "given_status",
-    "given_error",
-    "given_sha256",
+    "download_status",
+    "download_error",
+    "download_sha256",
 )
 _IN_THE_TABLE = ("jpg", "png", "webp")  # columns of its output_format parquet
 
@@ -103,13 +103,13 @@ class Img2datasetReader:
                 self._not_read.add_file("orphan_tar", url, "no .parquet beside it says what is in it")
             elif packed:
                 self._not_read.add_file(
-                    "other_format", url, f"expected is {url.rpartition('/')[2].removesuffix(packed)}.tar"
+                    "unsupported_format", url, f"expected is {url.rpartition('/')[2].removesuffix(packed)}.tar"
                 )
             elif not url.endswith((".parquet", ".tar", "_stats.json")):
                 others.setdefault(PurePosixPath(url).suffix, []).append(url)
         for ending, urls in others.items():
             more = f"and {len(urls) - 1} more that end in {ending or 'nothing'}" if len(urls) > 1 else ""
-            self._not_read.add_file("other_file", urls[0], more, len(urls))
+            self._not_read.add_file("unsupported_extension", urls[0], more, len(urls))
         return {table: self._present.get(f"{_stem(table)}.tar") for table in tables}
 
     def identity(self) -> dict[str, Any]:
@@ -181,9 +181,9 @@ class Img2datasetReader:
                 self._not_read.add_values(_COLUMNS[name][0], cast.failed_count)
         licences = columns["licence"]
         columns["licence"] = pc.if_else(pc.equal(licences, ""), self._settings.licence, licences)
-        columns["given_sha256"] = self._digests(columns["given_sha256"])
-        if "given_status" not in raw.column_names:  # as in tables of others that were made of img2dataset's
-            columns["given_status"] = pa.repeat(pa.scalar("success"), raw.num_rows)
+        columns["download_sha256"] = self._digests(columns["download_sha256"])
+        if "download_status" not in raw.column_names:  # as in tables of others that were made of img2dataset's
+            columns["download_status"] = pa.repeat(pa.scalar("success"), raw.num_rows)
         for name, value in (("tar", f"{_stem(table)}.tar"), ("missing", missing)):
             columns[name] = pa.repeat(pa.scalar(value, pa.string()), raw.num_rows)
         columns["tar_bytes"] = pa.repeat(

@@ -25,7 +25,7 @@ _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9
 class BadRecord:
     """A record that was left out. `line` is where it begins, counted from 1.
 
-    Reasons: not_json, not_an_object, unknown_key, unread_time, no_video, no_text, bad_text, bad_time, bad_turns.
+    Reasons: not_json, not_an_object, unknown_key, unsupported_time, no_video, no_text, bad_text, bad_time, bad_turns.
     """
 
     file: str
@@ -126,17 +126,17 @@ _INTERVALS = ("segment", "segments", "interval", "intervals", "span", "spans", "
 TIME_KEYS = (*_STARTS, *_END_KEYS, *_INTERVALS)  # under which public sets say when a part of a video is
 
 
-def refuse_unread_times(record: Mapping[str, Any], start_key: str = "", end_key: str = "") -> None:
+def refuse_unsupported_times(record: Mapping[str, Any], start_key: str = "", end_key: str = "") -> None:
     """Refuses a record that has a time under a key that is not read, and none under those that are.
 
-    Raises BadRecordError (unread_time): a text about a part would be taken to be about the whole video.
+    Raises BadRecordError (unsupported_time): a text about a part would be taken to be about the whole video.
     """
     has_start, has_end = (record.get(key) not in (None, "") for key in (start_key, end_key))
     for keys, is_read in ((_STARTS, has_start), (_END_KEYS, has_end), (_INTERVALS, has_start or has_end)):
         for key in keys if not is_read else ():
             if key not in (start_key, end_key) and record.get(key) not in (None, "", []):
                 read = f"read are {start_key!r} and {end_key!r}" if start_key else "no times are read"
-                raise BadRecordError("unread_time", f"{key!r} looks like a time of a part of the video; {read}")
+                raise BadRecordError("unsupported_time", f"{key!r} looks like a time of a part of the video; {read}")
 
 
 def seconds(value: Any) -> float | None:

@@ -19,7 +19,7 @@ from pydantic import Field
 from corpus.schema import Modality
 from corpus.storage import StorageError, Store
 from pipelines.sources.files import NO_DATA, FileInfo, find_files
-from pipelines.sources.json_records import TIME_KEYS, BadRecord, BadRecordError, refuse_unread_times, text_of
+from pipelines.sources.json_records import TIME_KEYS, BadRecord, BadRecordError, refuse_unsupported_times, text_of
 from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair
 from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
@@ -64,10 +64,10 @@ class LlavaHoundSource(PairDatasetSource):
 class LlavaHoundReader(PairReader[LlavaHoundSource]):
     """One row for a caption, or for each question with its answer.
 
-    Reasons: no_video; unread_time, it is about a part of the video while all frames would be taken; bad_turns, not a
-    human and then the model; no_text; bad_text; no_question, of questions a record that only asks for descriptions
-    (one beside questions is passed over); those of `read_records`. Beside what PairReader counts: no_frames, of a row
-    whose video has none (checked once the sample is drawn).
+    Reasons: no_video; unsupported_time, it is about a part of the video while all frames would be taken; bad_turns,
+    not a human and then the model; no_text; bad_text; no_question, of questions a record that only asks for
+    descriptions (one beside questions is passed over); those of `read_records`. Beside what PairReader counts:
+    no_frames, of a row whose video has none (checked once the sample is drawn).
     """
 
     def find(self) -> list[FileInfo]:
@@ -99,7 +99,7 @@ def read_record(record: Row, settings: LlavaHoundSource, file: str = "", line: i
     video = text_of(record.get("video")).strip("/")
     if not _is_below(video):
         raise BadRecordError("no_video", f"'video' is {video!r}")
-    refuse_unread_times(record)
+    refuse_unsupported_times(record)
     turns = _turns(record.get("conversations"), settings.placeholder_tokens)
     if settings.pair_type != "qa":
         turns = turns[:1]

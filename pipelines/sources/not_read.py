@@ -38,16 +38,16 @@ class NotRead:
     def add_file(self, reason: str, file: str, detail: str = "", count: int = 1) -> None:
         """Notes a file, or one of `count` of its kind; a second note on the same file replaces the first.
 
-        Reasons: unreadable_file, damaged or of another kind; hidden_file, a name that marks it as no data; other_file,
-        another ending than the source reads; bad_name, not UTF-8; orphan_tar, without its table; other_format, of
-        img2dataset's output.
+        Reasons: unreadable_file, damaged or of another kind; hidden_file, a name that marks it as no data;
+        unsupported_extension, another one than the source reads; bad_name, not UTF-8; orphan_tar, without its table;
+        unsupported_format, of img2dataset's output.
         """
         self._files[reason, file] = count, detail
 
     def forget_others(self, endings: Collection[str]) -> None:
-        """Removes the notes of other_file on files with these endings: something else reads them."""
+        """Removes the notes of unsupported_extension on files with these endings: something else reads them."""
         for reason, file in list(self._files):
-            if reason == "other_file" and PurePosixPath(file).suffix.lower() in endings:
+            if reason == "unsupported_extension" and PurePosixPath(file).suffix.lower() in endings:
                 del self._files[reason, file]
 
     def add_values(self, column: str, count: int) -> None:

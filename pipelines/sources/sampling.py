@@ -26,7 +26,7 @@ class RowSample:
     Rows of equal URL and text are one; the first one stays. Keeps at most 1.25 times `rows` at once (and no
     fewer than some hundred thousand), with 24 bytes for each beside its columns.
 
-    seen: how many rows lay in the tables; repeated: how many of them were the same as one of the sample.
+    rows_read: how many rows lay in the tables; repeated: how many of them were the same as one of the sample.
     """
 
     def __init__(self, tables: Iterable[pa.Table], rows: int, seed: int) -> None:

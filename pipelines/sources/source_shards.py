@@ -24,7 +24,7 @@ from pipelines.sources.not_read import NOT_READ, counts_of
 
 HOME_SHARD = "home_shard"
 CREDENTIALS_REMOVED = "credentials_removed"  # among the notes: URLs that had some
-_URL_COLUMNS = ("url", "video", "given_error")  # those of which URLs may be a part
+_URL_COLUMNS = ("url", "video", "download_error")  # those of which URLs may be a part
 
 
 @dataclass(frozen=True)

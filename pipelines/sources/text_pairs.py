@@ -225,7 +225,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
     """The pairs of a set of texts.
 
     Reasons why a row gives none: no_query, no_positive, bad_text, not_json, not_an_object, line_too_long; a positive
-    of several that gives none: empty_positive, repeated_positive. The notes count the outcomes of negatives, and
+    of several that gives none: empty_positive, duplicate_positive. The notes count the outcomes of negatives, and
     positives that were not drawn.
     """
 
@@ -294,7 +294,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
             return [distinct[choose_option([side.text for side in distinct], derive_seed(self.settings.seed, query))]]
         for reason, count in (
             ("empty_positive", len(positives) - len(nonempty)),
-            ("repeated_positive", len(nonempty) - len(distinct)),
+            ("duplicate_positive", len(nonempty) - len(distinct)),
         ):
             if count:
                 self.counts[reason] = self.counts.get(reason, 0) + count

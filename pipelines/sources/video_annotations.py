@@ -16,7 +16,14 @@ from pydantic import Field
 
 from corpus.settings import Settings, nearest_key
 from corpus.text.keys import normalize_text
-from pipelines.sources.json_records import BadRecord, BadRecordError, records, refuse_unread_times, seconds, text_of
+from pipelines.sources.json_records import (
+    BadRecord,
+    BadRecordError,
+    records,
+    refuse_unsupported_times,
+    seconds,
+    text_of,
+)
 
 _PLAIN_KEYS = ("video", "start_s", "end_s", "text", "question", "answer")
 _Times = tuple[float | None, float | None]
@@ -152,7 +159,7 @@ def _read_sharegpt4video(form: ShareGpt4Video, record: dict[str, Any]) -> list[A
 
 def _read_llava(form: Llava, record: dict[str, Any]) -> list[Annotation]:
     video = _video(record, "video")
-    refuse_unread_times(record, form.start_key, form.end_key)
+    refuse_unsupported_times(record, form.start_key, form.end_key)
     start_s, end_s = _times(record.get(form.start_key), record.get(form.end_key))
     turns = record.get("conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):

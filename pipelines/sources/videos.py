@@ -117,10 +117,10 @@ class VideosSource(SourceSettings):
 class VideosReader:
     """The rows of a source in shards, and what was left out.
 
-    counts: `read` rows; `bad_name`, no Unicode; `repeated_video`, found twice; `no_video_file`, a name that annotations
-    give; `not_sampled`, videos, and segments of the last one, that are not in the sample. read = rows + the others.
-    annotation_counts: `read` annotations; `placed` in rows; `repeated`; `no_video_file`; `ambiguous_video`, several
-    files have that name; `no_time`, of a part without a time; `not_sampled`; malformed records by the reasons
+    counts: `read` rows; `bad_name`, no Unicode; `duplicate_video`, found twice; `no_video_file`, a name that
+    annotations give; `not_sampled`, videos, and segments of the last one, that are not in the sample. read = rows + the
+    others. annotation_counts: `read` annotations; `placed` in rows; `duplicate`; `no_video_file`; `ambiguous_video`,
+    several files have that name; `no_time`, of a part without a time; `not_sampled`; malformed records by the reasons
     of `bad_records`. read = the others.
     bad_records: records of annotation files that are malformed.
     """
@@ -179,7 +179,7 @@ class VideosReader:
         """Collects the annotations of each video; no video comes twice."""
         valid = [video for video in self._listed if is_unicode(video.url)]
         listed = {video.url: video for video in valid}
-        self.counts = {"bad_name": len(self._listed) - len(valid), "repeated_video": len(valid) - len(listed)}
+        self.counts = {"bad_name": len(self._listed) - len(valid), "duplicate_video": len(valid) - len(listed)}
         by_video: dict[FileInfo, dict[Annotation, None]] = {video: {} for video in listed.values()}
         names = VideoNames(by_video)
         missing: set[str] = set()
@@ -194,7 +194,7 @@ class VideosReader:
                 continue
             known = by_video.setdefault(videos[0], {})
             unnamed = replace(annotation, video="")  # the video may be named in several ways
-            self.annotation_counts["repeated"] += unnamed in known
+            self.annotation_counts["duplicate"] += unnamed in known
             known[unnamed] = None
         self.annotation_counts.update(self.bad_records.counts)
         self.annotation_counts["read"] += self.bad_records.counts.total()

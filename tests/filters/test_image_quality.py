@@ -20,7 +20,7 @@ from demo.images.drawing import Picture
 from demo.images.photographs import photographs
 from demo.images.world import build_world
 from filters.image_quality import Quality, QualitySettings, quality_verdict
-from filters.image_stats import Inspect, InspectSettings, inspect_image
+from filters.image_stats import ImageStats, ImageStatsSettings, inspect_image
 
 DEFAULTS = QualitySettings()
 GOOD = {
@@ -39,7 +39,7 @@ GOOD = {
 
 
 def table(*rows: dict[str, object]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), table_schema(Inspect.schema))
+    return pa.Table.from_pylist(list(rows), table_schema(ImageStats.schema))
 
 
 def reasons(*rows: dict[str, object], settings: QualitySettings = DEFAULTS) -> list[str]:
@@ -88,7 +88,7 @@ def test_every_file_of_the_demos_world_ends_as_planted(tmp_path: Path) -> None:
         path = world.folder / "www" / unquote((row["url"] or "").rpartition("/")[2])
         if "/images/" not in (row["url"] or "") or row["status"] == "dropped" or not path.is_file():
             continue
-        said = inspect_image(path.read_bytes(), InspectSettings().max_pixels)
+        said = inspect_image(path.read_bytes(), ImageStatsSettings().max_pixels)
         status, reason = str(said["status"]), said["reason"]
         if status == "kept":
             (reason,) = reasons(said)
@@ -187,7 +187,7 @@ def test_the_first_rule_that_is_broken_gives_the_reason() -> None:
 def test_the_stage_reads_the_table_of_inspect_alone(tmp_path: Path) -> None:
     stage = Quality(DEFAULTS)
     inspected = table(GOOD, GOOD | {"sharpness": 0.0}, GOOD).slice(1)
-    shard = Shard("photos", "000000", 0, np.arange(2), {"inspect": inspected}, Store(tmp_path))
+    shard = Shard("photos", "000000", 0, np.arange(2), {"image_stats": inspected}, Store(tmp_path))
     judged = run_rows(stage, stage.setup(), shard)
     assert judged.to_pylist() == [
         {"status": "filtered", "reason": "blurred"},

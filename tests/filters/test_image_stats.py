@@ -24,7 +24,7 @@ from corpus.storage import Store
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
-from filters.image_stats import Inspect, InspectSettings, inspect_image
+from filters.image_stats import ImageStats, ImageStatsSettings, inspect_image
 from tests.helpers.cases import cases
 
 MAX_PIXELS = 20_000_000
@@ -69,7 +69,7 @@ def test_each_row_says_what_its_own_image_is(tmp_path: Path) -> None:
         jpeg(PHOTOGRAPH.pixels)[:4000],
         faults.rotated(PHOTOGRAPH),
     ]
-    stage = Inspect(InspectSettings())
+    stage = ImageStats(ImageStatsSettings())
     table = run_rows(stage, stage.setup(), shard_of(tmp_path, contents))
     assert table.schema.names == [*stage.schema.names, "status", "reason"]
     assert table.column("status").to_pylist() == ["kept", "failed", "kept", "failed", "kept"]
@@ -94,7 +94,7 @@ def test_what_a_decoder_raises_is_its_rows_reason_however_many_they_are(tmp_path
     for data in broken:
         with pytest.raises(RuntimeError), Image.open(io.BytesIO(data)) as image:
             image.load()
-    stage = Inspect(InspectSettings())
+    stage = ImageStats(ImageStatsSettings())
     table = run_rows(stage, stage.setup(), shard_of(tmp_path, [*broken, good]))
     assert table.column("reason").to_pylist() == ["undecodable"] * 40 + [""]
     details = table.column("detail").to_pylist()
@@ -103,7 +103,7 @@ def test_what_a_decoder_raises_is_its_rows_reason_however_many_they_are(tmp_path
 
 
 def test_an_empty_shard_gives_an_empty_table(tmp_path: Path) -> None:
-    stage = Inspect(InspectSettings())
+    stage = ImageStats(ImageStatsSettings())
     table = stage.setup()(shard_of(tmp_path, []))
     assert table.num_rows == 0
 

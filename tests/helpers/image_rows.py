@@ -36,7 +36,7 @@ def random_hash(name: str) -> int:
 
 
 def shard_of(ordinal: int, pictures: list[ImageRow], rows: np.ndarray) -> Shard:
-    inspect = {
+    image_stats = {
         "phash": pa.array([p.phash for p in pictures], pa.uint64()),
         "width": pa.array([p.pixels for p in pictures], pa.int32()),
         "height": pa.array([1 for _ in pictures], pa.int32()),
@@ -46,7 +46,7 @@ def shard_of(ordinal: int, pictures: list[ImageRow], rows: np.ndarray) -> Shard:
         "contrast": pa.array([p.contrast for p in pictures], pa.float32()),
     }
     items = {"item_id": pa.array([p.id for p in pictures], ITEM_ID)}
-    tables = {ITEMS: pa.table(items), "inspect": pa.table(inspect)}
+    tables = {ITEMS: pa.table(items), "image_stats": pa.table(image_stats)}
     return Shard("source", str(ordinal), ordinal, rows, tables, Store("memory://duplicates"))
 
 

@@ -18,7 +18,7 @@ from corpus.image.limits import PILLOW_MAX_PIXELS
 from corpus.media import TarWriter
 from corpus.schema import LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, item_id, pair_id, table_schema
 from corpus.workspace import Workspace
-from filters.image_stats import Inspect, inspect_image
+from filters.image_stats import ImageStats, inspect_image
 from pipelines.engines import Reduce
 from pipelines.publish.mixture import DatasetInput, MixtureSettings, PublishInput
 
@@ -114,12 +114,12 @@ class World:
         path = f"tables/web/download/{number:06d}.0123456789abcdef.parquet"
         self.workspace.write_table(path, pa.Table.from_pylist(rows, ITEM_SCHEMA), {})
         self.items.append(path)
-        self.inspected[path] = path.replace("download", "inspect")
+        self.inspected[path] = path.replace("download", "image_stats")
         found = [
             *(inspect_image(data, PILLOW_MAX_PIXELS) for data in contents),
             {"status": "failed", "reason": "http_404"},
         ]
-        table = pa.Table.from_pylist(found, table_schema(Inspect.schema))
+        table = pa.Table.from_pylist(found, table_schema(ImageStats.schema))
         self.workspace.write_table(self.inspected[path], table, {})
         return [item_id(data) for data in contents]
 

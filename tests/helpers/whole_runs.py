@@ -97,7 +97,7 @@ def stage_tables(home: Path, stage: str) -> dict[str, str]:
 def assert_same_run(home: Path, expected: Path) -> None:
     """Checks that two runs published the same bytes from tables of the same names, and that no scratch was left."""
     assert digests(home / "corpus") == digests(expected / "corpus")
-    for stage in ("inspect", "quality", "duplicates", "caption", "pairs"):
+    for stage in ("image_stats", "quality", "duplicates", "caption", "pairs"):
         assert stage_tables(home, stage).keys() == stage_tables(expected, stage).keys() != set()
     assert not list(home.glob("workspace/runs/scratch*"))
 

@@ -15,7 +15,7 @@ from pipelines.config import Config
 from pipelines.plan import Node, Selection, Step
 from pipelines.sources.not_read import NOT_READ
 from pipelines.sources.source_shards import CREDENTIALS_REMOVED
-from pipelines.status import check_folders, check_selection, repeated_name_notices, source_notices, stage_cautions
+from pipelines.status import check_folders, check_selection, duplicate_name_notices, source_notices, stage_cautions
 
 
 class Fetch(MapStage):
@@ -116,6 +116,6 @@ def test_notices_of_a_source_list_the_first_lines_of_each_kind() -> None:
 
 def test_a_notice_about_repeated_names_shows_five_of_them() -> None:
     names = [f"{number}.jpg" for number in range(6)]
-    (line,) = repeated_name_notices("web", names)
+    (line,) = duplicate_name_notices("web", names)
     assert line.startswith("web: 6 names of images") and line.endswith("0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 1 more")
-    assert list(repeated_name_notices("web", [])) == []
+    assert list(duplicate_name_notices("web", [])) == []

@@ -54,8 +54,8 @@ def test_an_unknown_key_is_refused_with_file_path_and_nearest_key(web: Web, tmp_
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--shards", "3-1", "--stage", "inspect"], "--shards '3-1'"),
-        (["--stage", "inspekt"], "no such stage; there is download, inspect"),
+        (["--shards", "3-1", "--stage", "image_stats"], "--shards '3-1'"),
+        (["--stage", "image_stat"], "no such stage; there is download, image_stats"),
         (["--force"], "need --stage"),
         (["--retry", ","], "--retry: expected"),
         (["--force", "--retry", "failed", "--stage", "download"], "use one of them"),

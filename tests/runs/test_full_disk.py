@@ -75,9 +75,9 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def home(undisturbed: Path, tmp_path: Path) -> Path:
-    """A home in which everything was done, save the tables of one shard of `inspect`, and nothing is published."""
+    """A home in which everything was done, save the tables of one shard of `image_stats`, and nothing is published."""
     shutil.copytree(undisturbed / "workspace", tmp_path / "workspace", ignore=shutil.ignore_patterns("runs"))
-    (inspected,) = (tmp_path / "workspace/tables/laion/inspect").glob("000001.*")
+    (inspected,) = (tmp_path / "workspace/tables/laion/image_stats").glob("000001.*")
     inspected.unlink()
     return tmp_path
 
@@ -85,9 +85,13 @@ def home(undisturbed: Path, tmp_path: Path) -> Path:
 def test_the_list_of_what_failed_survives_the_record_of_the_run(
     web: Web, home: Path, full: Callable[[str], None]
 ) -> None:
-    full(r"runs/|inspect/000001")
+    full(r"runs/|image_stats/000001")
     result = run(parse_settings(web.settings(home), Config), Selection(), Terminal(quiet=True))
-    assert [line for line in result.failed if re.match(r"inspect laion/000001: .*inspect/000001.*No space left", line)]
+    assert [
+        line
+        for line in result.failed
+        if re.match(r"image_stats laion/000001: .*image_stats/000001.*No space left", line)
+    ]
     assert re.match(r"the log of the run: .*runs/.*\.jsonl: cannot be written: No space left", result.failed[-1])
 
 
@@ -105,14 +109,14 @@ def test_what_is_published_says_which_tar_and_which_mixture(web: Web, home: Path
 def test_what_failed_before_an_error_is_shown_with_it(
     web: Web, home: Path, full: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full("inspect/000001")
+    full("image_stats/000001")
     monkeypatch.setattr(
         "pipelines.runner.funnels", lambda *_: (_ for _ in ()).throw(StorageError("the server is away"))
     )
     shown = io.StringIO()
     with pytest.raises(StorageError, match="away"):
         run(parse_settings(web.settings(home), Config), Selection(), Terminal(shown, width=500))
-    assert re.search(r"^failed: inspect laion/000001: .*No space left", shown.getvalue(), re.MULTILINE)
+    assert re.search(r"^failed: image_stats laion/000001: .*No space left", shown.getvalue(), re.MULTILINE)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a device that is always full")

@@ -175,7 +175,7 @@ def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed
     states = {step.name: {p.state for p in tables} for step, tables in planned.steps}
     assert states == {
         "download": {"done"},
-        "inspect": {"done"},
+        "image_stats": {"done"},
         "quality": {"stale"},
         "duplicates": {"stale"},
         "caption": {"stale"},
@@ -188,11 +188,11 @@ def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed
     assert "-> 400" in next(iter(whys["quality"]))
     assert whys["duplicates"] == {"`quality` changed"}
 
-    untouched = {**stage_tables(home, "download"), **stage_tables(home, "inspect")}
+    untouched = {**stage_tables(home, "download"), **stage_tables(home, "image_stats")}
     result = web.run(home, changes)
     assert result.failed == []
     assert images_asked(web) == {}
-    assert {**stage_tables(home, "download"), **stage_tables(home, "inspect")} == untouched
+    assert {**stage_tables(home, "download"), **stage_tables(home, "image_stats")} == untouched
     small = result.funnels["laion"]["removed"]["filtered"]["too_small"]
     before = workspace_status(parse_settings(web.settings(undisturbed), Config)).funnels["laion"]
     assert small > before["removed"]["filtered"]["too_small"]
@@ -237,25 +237,25 @@ def test_force_regenerates_the_named_shards_and_what_depends_on_them(
     selection = Selection(stage="download", shards=frozenset({1, 3}), force=True)
     planned = plan_run(config, selection)
     todo = {step.name: [p.task.shard for p in tables if p.state != "done"] for step, tables in planned.steps}
-    assert todo["download"] == ["000001", "000003"] == todo["inspect"] == todo["quality"]
+    assert todo["download"] == ["000001", "000003"] == todo["image_stats"] == todo["quality"]
     assert len(todo["duplicates"]) == len(todo["pairs"]) > 2, "what reads all shards is made again"
     before = digests(home / "workspace", "tables/*/*/*.parquet")
     assert run(config, selection, QUIET).failed == []
     after = digests(home / "workspace", "tables/*/*/*.parquet")
     assert before.items() <= after.items(), "nothing is overwritten"
     new = {path.split("/")[-2] + "/" + path.split("/")[-1][:6] for path in after.keys() - before.keys()}
-    assert {name for name in new if name.startswith(("download", "inspect", "quality"))} == {
-        f"{stage}/{shard}" for stage in ("download", "inspect", "quality") for shard in ("000001", "000003")
+    assert {name for name in new if name.startswith(("download", "image_stats", "quality"))} == {
+        f"{stage}/{shard}" for stage in ("download", "image_stats", "quality") for shard in ("000001", "000003")
     }
 
 
 def test_stage_and_shards_limit_a_run(web: Web, tmp_path: Path) -> None:
     web.serving.reset()
     config = parse_settings(web.settings(tmp_path), Config)
-    result = run(config, Selection(stage="inspect", shards=frozenset({0, 2})), QUIET)
+    result = run(config, Selection(stage="image_stats", shards=frozenset({0, 2})), QUIET)
     assert result.failed == []
     assert result.corpora == {}
-    assert {name.split("/")[-1][:6] for name in stage_tables(tmp_path, "inspect")} == {"000000", "000002"}
+    assert {name.split("/")[-1][:6] for name in stage_tables(tmp_path, "image_stats")} == {"000000", "000002"}
     assert stage_tables(tmp_path, "quality") == {}
 
 
@@ -279,17 +279,17 @@ def test_a_broken_shard_fails_alone_and_is_told(web: Web, undisturbed: Path, tmp
     home = copy(undisturbed, tmp_path)
     tar = next(iter(sorted((home / "workspace/media/laion").glob("000001.*"))))
     tar.unlink()
-    for stage in ("inspect", "quality", "duplicates"):
+    for stage in ("image_stats", "quality", "duplicates"):
         shutil.rmtree(home / "workspace/tables/laion" / stage)
     result = web.run(home)
-    assert len([line for line in result.failed if line.startswith("inspect laion/000001:")]) == 1
+    assert len([line for line in result.failed if line.startswith("image_stats laion/000001:")]) == 1
     assert tar.name in " ".join(result.failed)
     assert any(line.startswith("duplicates: waits for") for line in result.failed)
     assert result.corpora == {}
     shards = len(stage_tables(home, "download"))
-    assert len(stage_tables(home, "inspect")) == shards - 1
+    assert len(stage_tables(home, "image_stats")) == shards - 1
     state = workspace_status(parse_settings(web.settings(home), Config))
-    assert ("inspect", "laion", "000001") in state.failed
+    assert ("image_stats", "laion", "000001") in state.failed
     funnel = state.funnels["laion"]
     assert funnel["kept"] == 0
     assert funnel["pending"] > 100, "what is kept so far still waits for the last word"

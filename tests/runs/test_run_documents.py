@@ -187,7 +187,7 @@ def test_names_that_several_archives_have_are_counted_and_shown(tmp_path: Path) 
     config = parse_settings(data, Config)
     assert run(config, Selection(), Console(quiet=True)).failed == []
     state = workspace_status(config)
-    assert state.funnels["ours"]["not_read"] == {"images": {"repeated_name": 6}}
+    assert state.funnels["ours"]["not_read"] == {"images": {"duplicate_name": 6}}
     assert state.notices == [
         "ours: 6 names of images are in several archives, and the first archive's is taken: "
         "6.jpg, 7.jpg, 8.jpg, 9.jpg, 10.jpg and 1 more"
@@ -195,10 +195,10 @@ def test_names_that_several_archives_have_are_counted_and_shown(tmp_path: Path) 
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(data))
     shown = CliRunner().invoke(app, ["status", str(tmp_path / "config.yaml")])
     assert shown.exit_code == 0
-    assert "images: repeated_name" in shown.output and "6 names of images are in several archives" in shown.output
+    assert "images: duplicate_name" in shown.output and "6 names of images are in several archives" in shown.output
     manifest = json.loads((tmp_path / "corpus/manifest.json").read_text())
-    assert manifest["funnel"]["ours"]["not_read"] == {"images": {"repeated_name": 6}}
-    assert "| images | repeated_name | 6 |" in (tmp_path / "corpus/README.md").read_text().replace("`", "")
+    assert manifest["funnel"]["ours"]["not_read"] == {"images": {"duplicate_name": 6}}
+    assert "| images | duplicate_name | 6 |" in (tmp_path / "corpus/README.md").read_text().replace("`", "")
 
 
 def test_the_settings_file_for_sets_with_documents_lays_out() -> None:

@@ -147,7 +147,7 @@ def test_a_changed_threshold_looks_for_no_image(sets: Sets, done: Path) -> None:
     config = parse_settings(sets.settings(done, {"stages": {"quality": {"min_side_px": 100}}}), Config)
     found = plan_run(config, Selection())
     to_do = {step.name for step, planned in found.steps if any(p.state != "done" for p in planned)}
-    assert to_do == {"quality", "duplicates", "best_pairs", "pairs", "clusters"}
+    assert to_do == {"quality", "duplicates", "dedup_by_image", "pairs", "clusters"}
 
 
 @pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2)])

@@ -73,7 +73,7 @@ def test_shards_that_never_change_fail_their_rows_and_block_nothing(tmp_path: Pa
     failed = funnel["removed"]["failed"]
     assert funnel["rows_in"] == 12 and funnel["kept"] >= 4 and "pending" not in funnel
     assert failed["missing_archive"] == 4 and failed["damaged_archive"] + failed.get("corrupt_member", 0) >= 2
-    assert funnel["not_read"] == {"files": {"orphan_tar": 1, "other_format": 1}}
+    assert funnel["not_read"] == {"files": {"orphan_tar": 1, "unsupported_format": 1}}
     assert "have: not read (orphan_tar): " in printed.getvalue() and "00099.tar" in printed.getvalue()
     manifest = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
     assert manifest["funnel"]["have"] == funnel and verify(str(tmp_path / "corpus")).faults == []

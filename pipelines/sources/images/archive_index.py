@@ -62,7 +62,7 @@ class NameIndex:
         """Indexes `table`, whose column `name` has normalized names; `metadata` is kept, with the count of repeats."""
         hashes = hash_strings(table.column("name"))
         complete, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-        metadata = {**metadata, "repeated_name": len(hashes) - len(complete)}
+        metadata = {**metadata, "duplicate_name": len(hashes) - len(complete)}
         other = np.ones(len(hashes), np.bool_)
         other[first] = False
         of_first = np.searchsorted(np.sort(first), first[which[other]])

@@ -140,7 +140,7 @@ class Archives:
         """Opens the index of all names, and builds it if it is not there yet; a known archive is not read again.
 
         Its `metadata` holds `places` (URLs), their `sizes`, whether they are `folders`, why some of them are `damaged`,
-        and the counts `members` and `repeated_name`.
+        and the counts `members` and `duplicate_name`.
         """
         store = Store(self._workspace)
         files = self._identity["files"]

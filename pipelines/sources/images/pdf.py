@@ -57,9 +57,9 @@ class PdfSettings(Settings):
 class PageError(Exception):
     """A page cannot be rendered.
 
-    Reasons of a PDF: missing_image (no such file), not_a_pdf, broken_pdf, locked_pdf (it wants a password), empty_pdf,
-    too_many_pages, too_large; of a page: no_page, bad_page_size, broken_page, render_timeout, render_memory and
-    renderer_died (PDFium mostly aborts where memory ends).
+    Reasons of a PDF: missing_image (no such file), not_a_pdf, broken_pdf, encrypted_pdf (it needs a password),
+    empty_pdf, too_many_pages, too_large; of a page: no_page, bad_page_size, broken_page, render_timeout,
+    render_out_of_memory and renderer_died (PDFium mostly aborts where memory ends).
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

@@ -15,7 +15,7 @@ import sys
 from typing import Any, BinaryIO
 
 # PDFium's FPDF_ERR_: PASSWORD, and SUCCESS, which it says where it read everything and found no page.
-_REASONS = {4: "locked_pdf", 0: "empty_pdf"}
+_REASONS = {4: "encrypted_pdf", 0: "empty_pdf"}
 _SIGNATURE_BYTES = 1024  # in which a PDF says that it is one
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     try:
         _render_all(request, sys.stdin.buffer.read(), out)
     except MemoryError:
-        _write_response(out, {"page": 0, "reason": "render_memory", "detail": "while it was opened"})
+        _write_response(out, {"page": 0, "reason": "render_out_of_memory", "detail": "while it was opened"})
     except ModuleNotFoundError as error:
         _write_response(out, {"page": 0, "reason": "no_renderer", "detail": str(error)})
 
@@ -60,7 +60,7 @@ def _render_all(request: dict[str, Any], data: bytes, out: BinaryIO) -> None:
             reason = "bad_page_size" if isinstance(error, ValueError) else "broken_page"
             _write_response(out, {"page": page, "reason": reason, "detail": str(error)})
         except MemoryError:
-            _write_response(out, {"page": page, "reason": "render_memory", "detail": f"page {page}"})
+            _write_response(out, {"page": page, "reason": "render_out_of_memory", "detail": f"page {page}"})
         else:
             _write_response(out, {"page": page, "size": len(image)}, image)
 

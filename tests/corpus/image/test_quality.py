@@ -44,7 +44,7 @@ def test_the_blur_of_an_edge_is_measured_in_pixels(sigma_px: float) -> None:
 
 
 def test_an_image_and_a_frame_of_the_same_pixels_have_the_same_statistics() -> None:
-    """Stage `inspect` and video frames agree to the bit on sharpness and pHash, at the size at which both measure."""
+    """Stage `image_stats` and video frames agree to the bit on sharpness and pHash, at the size that both measure."""
     different = []
     for number, photograph in enumerate(photographs()):
         pixels = cv2.resize(photograph.pixels, (160, 120), interpolation=cv2.INTER_AREA)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from corpus.schema import table_schema
 from demo.vlm.scenes import COLOURS, OPTIONAL, PLACES, SIZES, VlmScene, all_scenes, draw, read_caption
 from filters.image_quality import QualitySettings, quality_verdict
-from filters.image_stats import Inspect, inspect_image
+from filters.image_stats import ImageStats, inspect_image
 
 SCENES = all_scenes()
 TWO_RED_CIRCLES = VlmScene(2, "small", "red", "circle", "at the top left", "blue")
@@ -151,5 +151,5 @@ def test_no_filter_rejects_them() -> None:
         blue_first = cv2.cvtColor(draw(scene, rng), cv2.COLOR_RGB2BGR)
         jpeg = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
         rows.append(inspect_image(jpeg, max_pixels=1 << 20))
-    verdicts = quality_verdict(pa.Table.from_pylist(rows, table_schema(Inspect.schema)), QualitySettings())
+    verdicts = quality_verdict(pa.Table.from_pylist(rows, table_schema(ImageStats.schema)), QualitySettings())
     assert verdicts["reason"].to_pylist() == [""] * len(rows)

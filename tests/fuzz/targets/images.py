@@ -20,7 +20,7 @@ from corpus.image.header import sniff
 from corpus.image.pixel_budget import PixelBudget, decode_to_budget
 from corpus.media import MediaWriter
 from corpus.schema import Status, table_schema
-from filters.image_stats import Inspect, InspectSettings, inspect_image
+from filters.image_stats import ImageStats, ImageStatsSettings, inspect_image
 from pipelines.download.images import DownloadSettings, ReencodeSettings, items_table, store_image
 from pipelines.publish.images import matches_inspection, rewrite_image, same_picture, stock_hash, stock_pixels
 
@@ -157,12 +157,12 @@ def _sniff(folder: Path) -> Reader:
 
 
 def _inspect(folder: Path) -> Reader:
-    most, schema = InspectSettings().max_pixels, table_schema(Inspect.schema)
+    most, schema = ImageStatsSettings().max_pixels, table_schema(ImageStats.schema)
     return _reader(lambda data: pa.Table.from_pylist([inspect_image(data, most)], schema))
 
 
 def _decode(folder: Path) -> Reader:
-    budget, most = PixelBudget(max_pixels=512 * 512), InspectSettings().max_pixels  # of more, nothing is captioned
+    budget, most = PixelBudget(max_pixels=512 * 512), ImageStatsSettings().max_pixels  # of more, nothing is captioned
     return _reader(lambda data: decode_to_budget(data, budget, most), (UndecodableError,))
 
 
@@ -174,7 +174,7 @@ def _reencode(folder: Path) -> Reader:
 
 def _published(folder: Path) -> Reader:
     """An image that is kept is published, as it is or anew, and a stock reader shows the picture that was judged."""
-    settings = InspectSettings()
+    settings = ImageStatsSettings()
 
     def read(data: bytes) -> object:
         row = inspect_image(data, settings.max_pixels, settings.max_side_px)
@@ -192,7 +192,7 @@ def _published(folder: Path) -> Reader:
 
 def _large(folder: Path) -> Reader:
     """What a corpus does with an image that it keeps; few inputs, for each may cost a second."""
-    settings = InspectSettings()
+    settings = ImageStatsSettings()
     readers = [each(folder) for each in (_published, _decode, _reencode)]
 
     def read(data: bytes) -> str:
@@ -207,7 +207,7 @@ def _large(folder: Path) -> Reader:
 
 TARGETS = (
     Target("images.sniff", 250_000, _sniff),
-    Target("images.inspect", 60_000, _inspect),
+    Target("images.stats", 60_000, _inspect),
     Target("images.decode_to_budget", 40_000, _decode),
     Target("images.reencode", 30_000, _reencode),
     Target("images.published", 30_000, _published),

@@ -20,7 +20,7 @@ from corpus.schema import item_id, table_schema
 from corpus.settings import parse_settings
 from corpus.stage import ITEMS, ROWS
 from corpus.workspace import TableKey, Workspace
-from filters.image_stats import Inspect, InspectSettings
+from filters.image_stats import ImageStats, ImageStatsSettings
 from pipelines.download.referenced_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
 from pipelines.sources.documents import DocumentsReader, DocumentsSource
 from pipelines.sources.images.archives import Archives, ArchivesSettings, Finder, ImageRef, ImageResolver
@@ -232,9 +232,9 @@ def test_stages_that_judge_items_read_the_table(tmp_path: Path) -> None:
     found = in_archives(root, put(f"{root}/1.zip", zip_of({"a.jpg": A, "cut.jpg": A[:-40]}, 8)))
     take_in(root, [pair("gone.jpg", "a.jpg"), pair("cut.jpg")], found)
     inputs = ((ITEMS, TableKey("tables", "given", "images").path("000000", "f")),)
-    output = TableKey("tables", "given", "inspect").path("000000", "f")
+    output = TableKey("tables", "given", "image_stats").path("000000", "f")
     task = ShardTask("given", "000000", 0, inputs, output, "media/given/x", {})
-    assert MapJob(Inspect(InspectSettings()), f"{root}/work").open()(task).error == ""
+    assert MapJob(ImageStats(ImageStatsSettings()), f"{root}/work").open()(task).error == ""
     inspected = Workspace(f"{root}/work").read_table(output).to_pylist()
     assert [row["reason"] for row in inspected] == ["missing_image", "", "truncated"]
     assert (inspected[1]["width"], inspected[1]["height"]) == (24, 16)

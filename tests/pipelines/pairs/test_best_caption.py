@@ -16,7 +16,7 @@ from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace
 from pipelines.config import Config
-from pipelines.pairs.best_caption import MAX_WORDS, BestPairs, BestTexts, caption_words
+from pipelines.pairs.best_caption import MAX_WORDS, DedupByImage, LongestCaptions, caption_words
 from pipelines.plan import Selection
 from pipelines.runner import run
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
@@ -48,7 +48,7 @@ def removed(*shards: Sequence[SourcePair]) -> dict[tuple[int, int], tuple[int, i
             {"status": statuses, "reason": [""] * 4, "representative": pa.array(families, pa.binary(16))}
         ),
     }
-    stage, emitted = BestPairs(), []
+    stage, emitted = DedupByImage(), []
     for number, pairs in enumerate(shards):
         tables = {ROWS: pairs_table(pairs), "texts": pairs_table(pairs)}
         shard = Shard("s", f"{number:06d}", number, np.arange(len(pairs)), tables, Store("/"), side_inputs=side_inputs)
@@ -100,7 +100,7 @@ Row = tuple[str, bytes, str, bytes | None]  # text, item, status, representative
 
 def best(*shards: list[Row]) -> dict[tuple[int, int], str]:
     """(shard, row) -> its new text."""
-    stage, emitted = BestTexts(), []
+    stage, emitted = LongestCaptions(), []
     for number, rows in enumerate(shards):
         texts, items, statuses, families = zip(*rows, strict=True)
         tables = {
@@ -143,7 +143,7 @@ def test_in_a_run_it_changes_texts_and_no_row(web: Web, tmp_path: Path) -> None:
     planned = plan_run(config, Selection())
     rows_of = dict(planned.indexes["laion"].shards)
     items = {p.task.shard: p.task.output for p in planned.table("download", "laion")}
-    said = {p.task.shard: p.task.output for p in planned.table("best_texts", "laion")}
+    said = {p.task.shard: p.task.output for p in planned.table("longest_captions", "laion")}
     for p in planned.table("duplicates", "laion"):
         shard = p.task.shard
         rows = workspace.read_table(TableKey("tables", "laion", ROWS).path(shard, rows_of[shard]), ["text"]).to_pylist()

@@ -49,7 +49,7 @@ def test_the_manifest_says_what_a_trainer_must_know(corpus: Path) -> None:
         "licence": "CC-BY-4.0",
         "sources": ["web"],
         "kept_pairs": 10,
-        "repeated_pairs": 1,
+        "duplicate_pairs": 1,
         "samples": 9,
         "fields": ["json", "positive.jpg", "negative_0.jpg", "negative_1.jpg"],
         "negatives": 2,

@@ -13,7 +13,7 @@ def outcome(replica: str, **figures: float) -> Outcome:
 def test_figures_add_up_over_shards_and_replicas() -> None:
     captions = CaptionStats()
     assert not captions
-    captions.add(Outcome("s", "inspect", "0"))
+    captions.add(Outcome("s", "image_stats", "0"))
     assert not captions
     captions.add(outcome("a:1", responses=100, completion_tokens=3000, busy_s=9, waiting_for_images_s=1))
     captions.add(outcome("a:1", responses=50, completion_tokens=1000, busy_s=5, from_cache=7))

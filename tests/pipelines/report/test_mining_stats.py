@@ -16,7 +16,7 @@ def test_a_line_for_each_dataset_summed_over_its_shards() -> None:
     stats.add(outcome("rivers", mined=1000, candidates=2000, given=3, given__own_positive=1, given__equal_text=1))
     stats.add(outcome("rivers", mined=500, candidates=1000, given=2, given__own_positive=2, missing=7))
     stats.add(outcome("lakes", mined=4, candidates=9, given=0, missing=0))
-    stats.add(Outcome("rivers", "inspect", "000000", 10, {}))
+    stats.add(Outcome("rivers", "image_stats", "000000", 10, {}))
     assert list(stats.lines()) == [
         "lakes: 4 mined",
         "rivers: 1,500 mined; 5 kept of those that the pairs came with; 4 were false (equal_text 1, "

@@ -12,8 +12,8 @@ from corpus.storage import Store
 from pipelines.report import run_log
 from pipelines.report.run_log import RunLog, last_failures
 
-DONE = Outcome("laion", "inspect", "000000", 50, {"kept/": 48, "failed/truncated": 2}, 1.5, 4096)
-BROKEN = Outcome("laion", "inspect", "000001", error="StorageError: no room")
+DONE = Outcome("laion", "image_stats", "000000", 50, {"kept/": 48, "failed/truncated": 2}, 1.5, 4096)
+BROKEN = Outcome("laion", "image_stats", "000001", error="StorageError: no room")
 
 
 def lines(store: Store, path: str) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def test_failures_are_those_of_the_last_run(tmp_path: Any) -> None:
     assert last_failures(store) == {}
     write(store, "20250101T000000-bbbb", BROKEN)
     store.publish("runs/scratch-20250101T000000-bbbb/part", b"not a record")
-    assert last_failures(store) == {("inspect", "laion", "000001"): "StorageError: no room"}
+    assert last_failures(store) == {("image_stats", "laion", "000001"): "StorageError: no room"}
     write(store, "20250101T000001-aaaa", DONE)
     assert last_failures(store) == {}
 

@@ -98,7 +98,7 @@ def test_an_id_that_is_no_document_has_a_reason_and_the_rest_stays(tmp_path: Pat
     assert texts(row) == ("q0", "says so", ["no such thing"])
     assert rows.counts == {
         "read": 11,
-        "repeated_positive": 1,
+        "duplicate_positive": 1,
         "missing_document": 3,  # of the first query one of three, `gone` alone, and one that is no text
         "ambiguous_document": 1,
         "empty_document": 1,

@@ -56,8 +56,8 @@ def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
     make(tmp_path, "d/a.parquet", "d/b.csv", "d/e/c.csv", "d/e/README", "d/_SUCCESS")
     not_read = NotRead()
     assert names(tmp_path / "d", not_read=not_read) == ["a.parquet"]
-    assert not_read.files == {"other_file": 3}
-    assert any(line.startswith(f"not read (other_file): {tmp_path}/d/") for line in not_read.lines())
+    assert not_read.files == {"unsupported_extension": 3}
+    assert any(line.startswith(f"not read (unsupported_extension): {tmp_path}/d/") for line in not_read.lines())
     with pytest.raises(SettingsError, match=r"files: .*d/e: no Parquet files there"):
         names(tmp_path / "d/e")
 

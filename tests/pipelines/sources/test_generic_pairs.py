@@ -291,7 +291,7 @@ def test_files_in_which_images_lie_are_not_said_to_be_left_out(tmp_path: Path) -
     mapping = "{kind: jsonl, query: {text: q}, positive: {images: p}}"
     for where, files in ((None, 3), ({"archives": {"paths": [str(tmp_path)]}}, 1)):
         found = source(tmp_path, mapping, images=where)
-        assert len(rows_of(found)) == 1 and found.notes["not_read"]["files"] == {"other_file": files}
+        assert len(rows_of(found)) == 1 and found.notes["not_read"]["files"] == {"unsupported_extension": files}
 
 
 @pytest.mark.parametrize("plain", [False, True])

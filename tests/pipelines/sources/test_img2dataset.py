@@ -131,7 +131,7 @@ def test_rows_whose_tar_is_missing_fail_and_say_what_there_is(tmp_path: Path, fo
     ):
         assert words in detail and ".tar" in detail
     found = source(folder).notes["not_read"]["files"]
-    assert found == {"other_format": 1, "other_file": 1}
+    assert found == {"unsupported_format": 1, "unsupported_extension": 1}
 
 
 def test_a_tar_that_was_got_again_makes_new_rows(tmp_path: Path, folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_tars_without_a_table_are_named(tmp_path: Path, folder: Path) -> None:
     write_tar(folder / "00099.tar", IMAGES)
     (folder / "00098.tfrecord").write_bytes(b"x")
     found = source(folder)
-    assert found.notes["not_read"]["files"] == {"orphan_tar": 1, "other_format": 1}
+    assert found.notes["not_read"]["files"] == {"orphan_tar": 1, "unsupported_format": 1}
     assert any("00099.tar: no .parquet beside it" in line for line in found.notes["not_read"]["lines"])
 
 

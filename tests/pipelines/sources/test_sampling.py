@@ -97,7 +97,7 @@ def test_rows_are_counted() -> None:
     outside = next(row for row in ROWS if row not in chosen)
     rows = [*ROWS, chosen[0], chosen[0], chosen[5], outside, outside]
     sample = RowSample(in_tables(rows, 40), 300, 0)
-    assert (len(sample), sample.seen, sample.repeated) == (300, 1005, 3)
+    assert (len(sample), sample.rows_read, sample.repeated) == (300, 1005, 3)
 
 
 def test_one_url_with_two_texts_is_two_rows() -> None:
@@ -127,7 +127,7 @@ def test_what_is_held_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_in_nothing_out() -> None:
     sample = RowSample([], 10, 0)
-    assert list(sample.tables()) == [] and (len(sample), sample.seen, sample.repeated) == (0, 0, 0)
+    assert list(sample.tables()) == [] and (len(sample), sample.rows_read, sample.repeated) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("sizes", [[3, 0, 10, 1], [5, 5], [1] * 12, [], [0]])

@@ -184,7 +184,7 @@ class WithCredentials(ToySource):
             table = table.set_column(0, SCHEMA.field("url"), pa.array(urls))
             table = table.append_column("video", pa.array([url.replace("?at=a@b", "") for url in urls]))
             error = pa.array(["<http://me:secret@example.org/> refused"] * table.num_rows)
-            yield table.append_column("given_error", error)
+            yield table.append_column("download_error", error)
 
 
 def test_credentials_are_taken_off_urls_before_anything_is_written_and_counted(
@@ -202,6 +202,6 @@ def test_credentials_are_taken_off_urls_before_anything_is_written_and_counted(
     plain = [f"http://example.org/{number}" for number in range(12)]
     assert rows.column("video").to_pylist() == plain
     assert rows.column("url").to_pylist() == [f"{url}?at=a@b" if at % 3 else url for at, url in enumerate(plain)]
-    assert set(rows.column("given_error").to_pylist()) == {"<http://example.org/> refused"}
+    assert set(rows.column("download_error").to_pylist()) == {"<http://example.org/> refused"}
     assert len(written) == 4 and not any(b"secret" in data for data in written)
     assert "credentials_removed" not in take(workspace, ToySource(12)).notes

@@ -53,7 +53,7 @@ def test_flagembedding_gives_a_pair_for_each_positive(tmp_path: Path) -> None:
     assert rows.counts == {
         "read": 12,
         "empty_positive": 1,
-        "repeated_positive": 1,
+        "duplicate_positive": 1,
         "no_query": 1,
         "no_positive": 1,
         "bad_text": 2,

@@ -247,7 +247,7 @@ def test_a_time_that_a_form_does_not_read_does_not_make_the_record_one_of_the_wh
     file = write(tmp_path / "a.jsonl", *records)
     found, bad_records = read(Llava(kind="llava", files=(file,)))
     assert found == [part("dir/v.mp4", 1.0, 3.0, "", "Q?", "A."), of_video("dir/v.mp4", "", "Q?", "A.")]
-    assert [location(each) for each in bad_records] == [(line, "unread_time") for line in (1, 2, 3, 4)]
+    assert [location(each) for each in bad_records] == [(line, "unsupported_time") for line in (1, 2, 3, 4)]
     assert bad_records[0].detail.startswith(
         "'start_time' looks like a time of a part of the video; read are 'start' and"
     )

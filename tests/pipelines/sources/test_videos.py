@@ -98,7 +98,7 @@ def test_a_video_and_what_is_said_of_it(tmp_path: Path, film: bytes) -> None:
         "licence": "CC0",
     }
     assert (second["video"], second["text"], second["annotations"]) == ("sub/b.MP4", "", [])
-    assert rows.annotation_counts == Counter(read=6, placed=5, repeated=1)
+    assert rows.annotation_counts == Counter(read=6, placed=5, duplicate=1)
 
 
 def test_long_videos_become_spans(tmp_path: Path, film: bytes) -> None:
@@ -162,7 +162,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path, film: bytes) -> None:
         ("b/1.mp4", ""),
         ("c.mp4", "The whole."),
     ]
-    assert rows.counts == {"read": 6, "bad_name": 0, "repeated_video": 1, "no_video_file": 2, "not_sampled": 0}
+    assert rows.counts == {"read": 6, "bad_name": 0, "duplicate_video": 1, "no_video_file": 2, "not_sampled": 0}
     assert rows.annotation_counts == Counter(
         read=8, placed=2, ambiguous_video=1, no_video_file=3, no_time=1, no_video=1
     )
@@ -337,7 +337,7 @@ def test_folders_take_every_ending_whose_format_is_read_and_count_the_others_by_
         (folder / name).write_bytes(b"x")
     rows = source(str(folder))
     assert [row["video"] for row in rows_of(rows)] == [*codecs, "f.gif"]
-    assert rows.notes["not_read"]["files"] == {"other_file": 4}
+    assert rows.notes["not_read"]["files"] == {"unsupported_extension": 4}
     lines = "\n".join(rows.notes["not_read"]["lines"])
     assert "g.swf: and 1 more that end in .swf" in lines and "i.srt" in lines
 
@@ -347,8 +347,8 @@ def test_what_is_no_video_is_counted_but_not_annotations_beside_the_videos(tmp_p
     form = plain(tmp_path / "v", {"video": "film [1]", "text": "A film."})
     rows = source(folder + "/v", annotations=[form])
     rows.identity()
-    assert rows.notes["not_read"]["files"] == {"other_file": 2}
+    assert rows.notes["not_read"]["files"] == {"unsupported_extension": 2}
     rows = source(f"{folder}/v/film [1].mp4", annotations=[{**form, "files": [f"{folder}/v"]}])
     rows.identity()
     assert [row["text"] for row in rows_of(rows)] == ["A film."]
-    assert rows.notes["not_read"]["files"] == {"other_file": 2}
+    assert rows.notes["not_read"]["files"] == {"unsupported_extension": 2}

@@ -76,7 +76,7 @@ def test_of_equal_names_the_first_archive_counts(tmp_path: Path) -> None:
     put(f"{tmp_path}/1.zip", zip_of({"./i//a.jpg": B, "i\\b.jpg": C}))
     found = archives(str(tmp_path), f"{tmp_path}/2.tar", f"{tmp_path}/1.zip", f"{tmp_path}/*.tar")
     assert contents(found, "i/a.jpg", "a.jpg", "i/b.jpg") == [A, A, C]
-    assert found.index().metadata["repeated_name"] == 1
+    assert found.index().metadata["duplicate_name"] == 1
     again = archives(str(tmp_path), f"{tmp_path}/1.zip", f"{tmp_path}/2.tar")
     assert contents(again, "a.jpg") == [B]
 
@@ -87,7 +87,7 @@ def test_of_equal_names_in_an_archive_the_last_counts(tmp_path: Path) -> None:
     put(f"{tmp_path}/2.zip", zip_of({"j/a.jpg": A, "j//a.jpg": B}))
     found = archives(str(tmp_path), f"{tmp_path}/1.tar", f"{tmp_path}/2.zip")
     assert contents(found, "i/a.jpg", "i/b.jpg", "j/a.jpg") == [B, C, B]
-    assert found.index().metadata["repeated_name"] == 2
+    assert found.index().metadata["duplicate_name"] == 2
 
 
 def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_archive_can_be_a_folder(tmp_path: Path) -> None:
     found = archives(str(tmp_path), f"{tmp_path}/given", prefix_archive_name=True)
     names = ("images/A-OKVQA/Train/1.jpg", "images/VÖC/Train/1.jpg", "loose/1.jpg", "Train/1.jpg")
     assert contents(found, *names) == [A, B, C, "ambiguous_image"]
-    assert (plain.index().metadata["repeated_name"], found.index().metadata["repeated_name"]) == (1, 0)
+    assert (plain.index().metadata["duplicate_name"], found.index().metadata["duplicate_name"]) == (1, 0)
 
 
 def test_the_folders_that_a_row_names_tell_which_archive_is_meant(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_hundred_thousand_names(tmp_path: Path) -> None:
     requested = [names[row].removeprefix("train/") for row in rows]
     assert index.find(requested).tolist() == rows.tolist()
     assert index.find(["0001.jpg", "v0", "v1000/0001.jpg"]).tolist() == [AMBIGUOUS, MISSING, MISSING]
-    assert index.metadata == {"planted": 1, "repeated_name": 0}
+    assert index.metadata == {"planted": 1, "duplicate_name": 0}
     held = index.hashes.nbytes + index.rows.nbytes
     assert held <= 12 * (2 * len(names) + 100)  # a name, its end without `train`, and ends that all of them share
 

@@ -91,7 +91,7 @@ def test_text_is_drawn() -> None:
         (b"<html><body>404</body></html>", "not_a_pdf"),
         (b"%PDF-1.7\nnothing more", "broken_pdf"),
         (three_pages()[:300], "broken_pdf"),
-        (locked(), "locked_pdf"),
+        (locked(), "encrypted_pdf"),
         (pdf([]), "empty_pdf"),
         (pdf([coloured(RED)] * 60), "too_many_pages"),
         (pdf([coloured(RED, 1e9, 1)]), "bad_page_size"),
@@ -132,8 +132,8 @@ def test_memory_is_bounded() -> None:
     data = pdf(pages, {1000: form}, "/XObject << /F 1000 0 R >>")
     assert len(data) < 1_000_000
     first, second, third = drawn(data, 1, 2, 3, max_memory_bytes=250_000_000, longest_side_px=64)
-    assert (first, third) == ("red", "blue") and second in ("renderer_died", "render_memory")
-    assert drawn(three_pages(), 1, max_memory_bytes=200_000_000, longest_side_px=8192) == ["render_memory"]
+    assert (first, third) == ("red", "blue") and second in ("renderer_died", "render_out_of_memory")
+    assert drawn(three_pages(), 1, max_memory_bytes=200_000_000, longest_side_px=8192) == ["render_out_of_memory"]
     assert drawn(huge_image(200_000), 1, 2, max_memory_bytes=400_000_000, longest_side_px=64) == ["red", "white"]
 
 

@@ -1,4 +1,4 @@
-"""Measures the stage `inspect` against imagededup's encoding alone: images/s, two workers each, the same JPEGs.
+"""Measures the stage `image_stats` against imagededup's encoding alone: images/s, two workers each, the same JPEGs.
 
 Ours reads them from media tars, hashes twice, measures, and writes its tables, on the local engine. The peer reads them
 from a folder and computes their pHash. Both have started before the measurement.
@@ -7,7 +7,7 @@ imagededup depends on torch and torchvision, but not for this. To install it wit
 
     python -m venv peer && peer/bin/pip install --no-deps imagededup && \\
         peer/bin/pip install numpy pillow scipy scikit-learn pywavelets tqdm
-    RZEN_PEER_PYTHON=peer/bin/python python -m benchmarks.inspect
+    RZEN_PEER_PYTHON=peer/bin/python python -m benchmarks.image_stats
 
 Without RZEN_PEER_PYTHON the Python that runs this must have it.
 
@@ -42,7 +42,7 @@ from corpus.schema import LOCATION_FIELDS, Status, item_id, table_schema
 from corpus.stage import ITEMS
 from corpus.workspace import Workspace
 from demo.images.photographs import photographs
-from filters.image_stats import Inspect, InspectSettings
+from filters.image_stats import ImageStats, ImageStatsSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 
@@ -82,7 +82,7 @@ def build(root: Path, count: int) -> tuple[Workspace, list[ShardTask], Path]:
                 rows.append({**place, "offset": offset, "status": str(Status.KEPT), "reason": ""})
                 sizes.append(len(data))
             tar.close()
-        items, output = (f"tables/{SOURCE}/{stage}/{shard}.parquet" for stage in ("download", "inspect"))
+        items, output = (f"tables/{SOURCE}/{stage}/{shard}.parquet" for stage in ("download", "image_stats"))
         workspace.write_table(items, pa.Table.from_pylist(rows, table_schema(pa.schema(LOCATION_FIELDS))), {})
         tasks.append(ShardTask(SOURCE, shard, number, ((ITEMS, items),), output, f"media/{SOURCE}/{shard}.new", {}))
     print(f"{count} JPEGs of {np.mean(sizes) / 1000:.0f} KB on average", file=sys.stderr)
@@ -175,7 +175,7 @@ def _import_stats(checkout: str) -> Any:
 
 
 def main() -> None:
-    """Runs the command line: `python -m benchmarks.inspect`."""
+    """Runs the command line: `python -m benchmarks.image_stats`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=768)
     parser.add_argument("--workers", type=int, default=2)
@@ -188,11 +188,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as root:
         workspace, tasks, folder = build(Path(root), options.images)
         engine = LocalEngine(EngineSettings(workers=options.workers))
-        work = MapJob(Inspect(InspectSettings()), str(Path(root) / "work"))
+        work = MapJob(ImageStats(ImageStatsSettings()), str(Path(root) / "work"))
         with imagededup(folder, options.workers) as process:
             same(ours(workspace, work, tasks, engine), peer(process))  # and all workers are up
             versus(
-                "inspect",
+                "image_stats",
                 "images/s",
                 options.images,
                 ours=lambda: ours(workspace, work, tasks, engine),

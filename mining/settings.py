@@ -7,17 +7,33 @@ from typing import Literal
 from pydantic import Field
 
 from corpus.image.pixel_budget import MAX_SOURCE_PIXELS
+from corpus.schema import Task
 from corpus.settings import Settings, tuning
 from mining.encoders import AnyEncoder
 from mining.encoders.descriptor import DescriptorSettings
+
+
+class SideInstructions(Settings):
+    """The instructions of the two sides of a task's pairs, in place of those that the pairs have."""
+
+    query: str | None = Field(None, description="null: that of each pair")
+    positive: str | None = Field(None, description="of negatives, too; null: that of each pair")
 
 
 class EmbedSettings(Settings):
     """How the sides of pairs become vectors."""
 
     encoder: AnyEncoder = DescriptorSettings()
+    instructions: dict[Task, SideInstructions] = Field(
+        {}, description="by task, where vectors are made under other instructions than the pairs have"
+    )
     max_source_pixels: int = Field(MAX_SOURCE_PIXELS, ge=1, description="an image that has more is not decoded")
     decode_threads: int = tuning(0, ge=0)  # of each worker; 0: one for each processor, 8 at most
+
+    def overrides(self, task: Task | None) -> dict[str, str]:
+        """The instructions of a task's sides that are not those of the pairs, by role."""
+        chosen = self.instructions.get(task) if task is not None else None
+        return {} if chosen is None else chosen.model_dump(exclude_none=True)
 
 
 class NeighbourSettings(Settings):

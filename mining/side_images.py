@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -26,14 +27,25 @@ _NO_IMAGES = frozenset({"mp4"})  # endings of items that are no images: they lie
 _AHEAD_PER_THREAD = 4  # sides whose images are read and decoded before they are needed
 
 
+@dataclass(frozen=True)
+class ClipFrames:
+    """The frames of a clip that are decoded, and their sizes."""
+
+    budget: PixelBudget
+    count: int = 0  # of a clip with more so many, evenly spaced from the first to the last; 0: all
+
+
 class SideImages:
     """Reads and decodes the images of sides, several sides ahead. Thread-safe.
 
     Where items lie is read once for each pool of item tables, 48 bytes an item, and kept.
     """
 
-    def __init__(self, budget: PixelBudget, max_source_pixels: int, threads: int = 0) -> None:
+    def __init__(
+        self, budget: PixelBudget, max_source_pixels: int, threads: int = 0, clips: ClipFrames | None = None
+    ) -> None:
         self._budget = budget
+        self._clips = clips or ClipFrames(budget)
         self._max_source_pixels = max_source_pixels
         count = threads or min(8, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(count, "decode")
@@ -41,14 +53,21 @@ class SideImages:
         self._known: tuple[Pool, Locations] | None = None
         self._lock = threading.Lock()
 
-    def read(self, store: Store, pool: Pool, sides: Sequence[Sequence[bytes]]) -> Iterator[tuple[Pixels, ...] | str]:
+    def read(
+        self, store: Store, pool: Pool, sides: Sequence[Sequence[bytes]], is_clip: Sequence[bool] = ()
+    ) -> Iterator[tuple[Pixels, ...] | str]:
         """For each side, given by its items' ids: its images in order (none for a side of no items), or why not.
+
+        `is_clip` tells for each side whether its images are frames of a clip; without it none are.
 
         Reasons: missing_item (no table says where it lies), no_image (items, but no image among them), and those of
         `corpus.image.pixel_budget.decode_to_budget`.
         """
         locations = self._locations(pool)
-        calls = (self._threads.submit(self._decode, store, locations, side) if side else None for side in sides)
+        calls = (
+            self._threads.submit(self._decode, store, locations, side, clip) if side else None
+            for side, clip in zip(sides, is_clip or [False] * len(sides), strict=True)
+        )
         waiting: list[Future[tuple[Pixels, ...] | str] | None] = list(islice(calls, self._ahead))
         while waiting:
             call = waiting.pop(0)
@@ -67,23 +86,33 @@ class SideImages:
                 self._known = (pool, read_locations(workspace, pool.paths, ids))
             return self._known[1]
 
-    def _decode(self, store: Store, locations: Locations, side: Sequence[bytes]) -> tuple[Pixels, ...] | str:
+    def _decode(
+        self, store: Store, locations: Locations, side: Sequence[bytes], is_clip: bool
+    ) -> tuple[Pixels, ...] | str:
         rows = locations.find(split_ids(pa.array(side, ITEM_ID)))
         if (rows < 0).any():
             return MISSING_ITEM
         still = [row for row in rows.tolist() if locations.exts[locations.ext[row]] not in _NO_IMAGES]
         if not still:
             return NO_IMAGE
+        if is_clip:
+            still = evenly_spaced(still, self._clips.count)
+        budget = self._clips.budget if is_clip else self._budget
         ranges = [
             (locations.media_names[locations.media[row]], int(locations.offset[row]), int(locations.size[row]))
             for row in still
         ]
         try:
-            return tuple(
-                decode_to_budget(data, self._budget, self._max_source_pixels) for data in store.read_ranges(ranges)
-            )
+            return tuple(decode_to_budget(data, budget, self._max_source_pixels) for data in store.read_ranges(ranges))
         except UndecodableError as error:
             return error.reason
+
+
+def evenly_spaced(rows: list[int], count: int) -> list[int]:
+    """So many of the rows, from the first to the last; all where there are no more, or `count` is 0."""
+    if not count or len(rows) <= count:
+        return rows
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, count, dtype=int).tolist()]
 
 
 def listed_ids(items: pa.Array) -> list[list[bytes]]:

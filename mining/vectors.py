@@ -146,9 +146,14 @@ class VectorKeys:
         for part in (encoder, revision, positions, str(min_pixels), str(max_pixels), str(dimension), dtype):
             _add(self._state, part.encode())
 
-    def key(self, content_ids: Sequence[bytes], text: str, instruction: str) -> bytes:
-        """The key of the vector of some contents (in their order) and a text under an instruction, 16 bytes."""
+    def key(self, content_ids: Sequence[bytes], text: str, instruction: str, is_clip: bool = False) -> bytes:
+        """The key of the vector of some contents (in their order) and a text under an instruction, 16 bytes.
+
+        `is_clip`: the contents are frames of a clip, which the encoder reads in another way than several images.
+        """
         state = self._state.copy()
+        if is_clip:
+            state.update(b"\xff" * 8 + b"clip")  # begins as no length does
         _add(state, instruction.encode())
         _add(state, text.encode())
         for content_id in content_ids:

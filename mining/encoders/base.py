@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings
 from corpus.stage import Resources
+from mining.side_images import ClipFrames
 from mining.vectors import VectorKeys
 from serving.request import EmbedRequest, ModelClient
 
@@ -50,11 +51,17 @@ class Encoder:
     budget: PixelBudget = field(default_factory=PixelBudget)  # the sizes at which it sees images
     positions: str = ""  # how it numbers the positions of images' tokens, where it may do so in several ways
     max_tokens: int = 0  # a side of more gets no vector but `too_long`; 0: any length
+    frame_budget: PixelBudget | None = None  # the sizes at which it sees frames of a clip; None: those of `budget`
     video_frames: int = 0  # of a clip of more frames so many are given, evenly spaced; 0: all
     settings: Mapping[str, Any] = field(default_factory=dict)  # what else its vectors depend on: template, pooling ...
     reads_images: bool = True  # False: a side with images gets no vector but `images_not_read`
     reads_instructions: bool = True
     resources: Resources = field(default_factory=Resources)  # of one worker
+
+    @property
+    def clip_frames(self) -> ClipFrames:
+        """The frames of a clip that it is given, and their sizes."""
+        return ClipFrames(self.frame_budget or self.budget, self.video_frames)
 
     @property
     def producer(self) -> dict[str, Any]:
@@ -65,6 +72,7 @@ class Encoder:
             "revision": self.revision,
             "dimension": self.dimension,
             "pixels": self.budget.canonical(),
+            "frame_pixels": self.clip_frames.budget.canonical(),
             "positions": self.positions,
             "max_tokens": self.max_tokens,
             "video_frames": self.video_frames,

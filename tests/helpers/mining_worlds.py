@@ -12,7 +12,7 @@ from PIL import Image
 
 from corpus.execution import MapJob, ShardTask
 from corpus.pool import Pool
-from corpus.stage import ITEMS, MapStage
+from corpus.stage import ITEMS, MapStage, fingerprint_parts
 from tests.helpers.small_worlds import World
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 40), "blue": (30, 40, 200), "grey": (120, 120, 120)}
@@ -29,8 +29,13 @@ def scene(background: str, left: int, shape: str = "square", kind: str = "PNG") 
     return file.getvalue()
 
 
-def run_over_pairs(world: World, stage: MapStage, inputs: Sequence[Sequence[tuple[str, str]]]) -> list[str]:
-    """Runs a stage over each shard of a dataset, with its tables by name; returns the paths of the stage's tables."""
+def run_over_pairs(
+    world: World, stage: MapStage, inputs: Sequence[Sequence[tuple[str, str]]], owner: str = "shapes"
+) -> list[str]:
+    """Runs a stage over each shard of a dataset, with its tables by name; returns the paths of the stage's tables.
+
+    `owner`: the folder of the tables, of a dataset and a source (a/b) where they are to be found by look-up.
+    """
     url, outputs = world.workspace.store.url, []
     pools = {ITEMS: Pool(url, tuple(world.items))}
     for read in stage.pools:
@@ -39,9 +44,9 @@ def run_over_pairs(world: World, stage: MapStage, inputs: Sequence[Sequence[tupl
                 url, tuple(sorted(path for each in inputs for name, path in each if name == read.name))
             )
     for number, tables in enumerate(inputs):
-        output = f"pairs/shapes/{stage.name}/{number:06d}.{'0' * 16}.parquet"
+        output = f"pairs/{owner}/{stage.name}/{number:06d}.{'0' * 16}.parquet"
         given = tuple((name, path) for name, path in tables if name in stage.reads)
-        task = ShardTask("shapes", f"{number:06d}", number, given, output, "m", {})
+        task = ShardTask("shapes", f"{number:06d}", number, given, output, "m", fingerprint_parts(stage, {}))
         outcome = MapJob(stage, url, pools={read.name: pools[read.name] for read in stage.pools}).open()(task)
         assert outcome.error == "", outcome.error
         outputs.append(output)

@@ -149,11 +149,12 @@ def test_a_key_changes_with_all_that_a_vector_depends_on_and_with_nothing_else()
         {"content_ids": [b"a" * 16]},
         {"content_ids": [b"a" * 16 + b"b" * 16]},
         {"content_ids": []},
+        {"is_clip": True},
     ]
 
     def key(**changed: object) -> bytes:
         part = {name: changed.get(name, value) for name, value in {**encoder, "dtype": "float16"}.items()}
-        return VectorKeys(**part).key(**{name: changed.get(name, value) for name, value in row.items()})
+        return VectorKeys(**part).key(**{**row, **{name: value for name, value in changed.items() if name not in part}})
 
     keys = [key(), *(key(**change) for change in others)]
     assert len(set(keys)) == len(others) + 1

@@ -15,6 +15,9 @@ from pydantic import Field
 from corpus.image.decode import Pixels
 from corpus.settings import Settings
 
+TOO_LONG = "too_long"  # an error of a ModelResponse: a request of more tokens than the model reads
+NOT_FINITE = "not_finite"  # an error of a ModelResponse: a vector that is zero, or has infinities or NaNs
+
 PayloadT = TypeVar("PayloadT", str, NDArray[Any])
 RequestT = TypeVar("RequestT", bound="ModelRequest", contravariant=True)
 

@@ -8,7 +8,8 @@ from tests.helpers.cases import cases
 from tests.helpers.extras import installed_or_skip
 from tests.helpers.modules import AT_HOME, MODULES, ROOT
 
-ELSEWHERE = {"serving/vllm/engine.py"}  # vLLM has an environment of its own, and tests/models there
+# vLLM has an environment of its own, and tests/models there.
+ELSEWHERE = {"serving/vllm/engine.py", "serving/vllm/pooling.py"}
 PATHS = [str(path.relative_to(ROOT)) for path in MODULES]
 
 

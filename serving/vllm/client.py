@@ -25,10 +25,11 @@ from typing import Any
 from serving.request import BackendError, ModelRequest, ModelResponse, SamplingSettings
 from serving.vllm.queue import QueuedRequest, RequestQueue
 from serving.vllm.server import EngineConfig
-from serving.vllm.settings import VllmSettings
+from serving.vllm.settings import EngineSettings
 from serving.vllm.supervisor import EngineHandle, EngineProcess, Watchdog
 
 VLLM = "serving.vllm.engine:open_vllm"
+POOLING = "serving.vllm.pooling:open_pooling"  # for PoolingModelSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class VllmClient:
 
     def __init__(
         self,
-        settings: VllmSettings,
+        settings: EngineSettings,
         sampling: SamplingSettings | None = None,
         *,
         images: int = 1,

@@ -1,8 +1,9 @@
-"""The vLLM engine of `serving.vllm.server`: the only module that imports vLLM, in the engine's process only.
+"""The vLLM engines of `serving.vllm.server`, which run in a process of their own, and the one that generates texts.
 
-A request is rendered as `vllm.LLM.chat` does it: a user's turn of images and a text, by the model's chat template and
-processor. Rendering (template, tokens, pixels) has a thread, generation runs in vLLM's processes, so they overlap.
-It is one thread, because processors are not thread-safe.
+Only this module and `serving.vllm.pooling` import vLLM, in the engine's process only. A request for a text is rendered
+as `vllm.LLM.chat` does it: a user's turn of images and a text, by the model's chat template and processor. Rendering
+(template, tokens, pixels) has a thread, generation runs in vLLM's processes, so they overlap. It is one thread, because
+processors are not thread-safe.
 
 The renderer, its `ChatParams` and the stat logger are private: pyproject.toml has an upper bound of vLLM for them.
 They are used because nothing public renders a chat with PIL images for `AsyncLLM`, and because vLLM's own logger costs
@@ -14,11 +15,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from typing import Any, Generic, TypeVar
 
 from PIL import Image
 
-from serving.request import GenerateRequest, GenerateResponse, ModelRequest
+from serving.request import GenerateRequest, GenerateResponse, ModelRequest, ModelResponse
 from serving.vllm.server import EngineConfig, EngineDied
 from serving.vllm.torchvision_shim import inspect_models_in_this_process, patch_imports
 
@@ -46,16 +49,21 @@ from vllm.v1.metrics.loggers import PrometheusStatLogger  # noqa: E402
 
 inspect_models_in_this_process()
 
-Prepared = tuple[Any, SamplingParams]  # arguments of `AsyncLLM.generate`
+PreparedT = TypeVar("PreparedT")
 
 _CPU_CACHE_GIB = "1"  # of the KV cache without a GPU: enough for some dozens of captions of a small model
 
 
-def open_vllm(config: EngineConfig) -> VllmEngine:
+def open_vllm(config: EngineConfig) -> VllmEngine[Any]:
     """Loads the model. To be called on the event loop that runs the engine."""
+    limit_cpu_cache()
+    return GenerateEngine(config)
+
+
+def limit_cpu_cache() -> None:
+    """Limits the KV cache where there is no GPU."""
     if current_platform.is_cpu():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE_GIB)
-    return VllmEngine(config)
 
 
 def engine_args(settings: dict[str, Any], images: int) -> dict[str, Any]:
@@ -68,27 +76,73 @@ def engine_args(settings: dict[str, Any], images: int) -> dict[str, Any]:
         "limit_mm_per_prompt": {"image": images, "video": 0},
         "mm_processor_cache_gb": 0,  # no image comes twice
         "enable_prefix_caching": False,  # what prompts share comes after the image
-        # No whitespace in JSON: small models would go on writing it until the limit of tokens.
-        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
         "disable_log_stats": True,
         **settings["engine_args"],
     }
 
 
-class VllmEngine:
-    """An `InferenceEngine` that generates texts: a vLLM engine, its renderer, and how it samples."""
+class VllmEngine(ABC, Generic[PreparedT]):
+    """An `InferenceEngine` over a vLLM engine with these arguments. Subclasses know its requests and responses."""
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, arguments: dict[str, Any]) -> None:
         self._counter = _StepCounter()
         self._requests = 0
         self._llm = AsyncLLM.from_engine_args(
-            AsyncEngineArgs(**engine_args(config["settings"], config["images"])),
+            AsyncEngineArgs(**arguments),
             usage_context=UsageContext.LLM_CLASS,  # defaults for throughput, not for latency
             stat_loggers=[_stat_logger(self._counter)],
         )
+        self._renderer = self._llm.renderer
+
+    @abstractmethod
+    def prepare(self, request: ModelRequest) -> PreparedT | ModelResponse[Any]:
+        """Renders a request, or returns a response with an error."""
+
+    @abstractmethod
+    def outputs(self, prepared: PreparedT, request_id: str) -> AsyncIterator[Any]:
+        """Submits a request to vLLM; yields its outputs."""
+
+    @abstractmethod
+    def response(self, output: Any) -> ModelResponse[Any]:
+        """Returns the response of the last output of a request."""
+
+    async def run(self, prepared: PreparedT) -> ModelResponse[Any]:
+        """Runs one request."""
+        self._requests += 1
+        self._counter.mark_busy()
+        try:
+            async for output in self.outputs(prepared, str(self._requests)):
+                last = output
+        except EngineDeadError as error:
+            raise EngineDied(str(error)) from error
+        except EngineGenerateError as error:
+            return ModelResponse(error="engine_error", detail=str(error.__cause__ or error))
+        except Exception as error:  # noqa: BLE001 - a check of the request: a ValueError, or a class that newer vLLMs have
+            return refused(error)
+        return self.response(last)
+
+    def stats(self) -> dict[str, float]:
+        """Returns tokens so far, running requests and busy seconds."""
+        return self._counter.stats()
+
+    def close(self) -> None:
+        """Shuts vLLM down."""
+        self._llm.shutdown()
+
+
+class GenerateEngine(VllmEngine[tuple[Any, SamplingParams]]):
+    """An engine that generates texts; it knows how to sample. A request is prepared as arguments of `generate`."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        super().__init__(
+            {
+                # No whitespace in JSON: small models would go on writing it until the limit of tokens.
+                "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
+                **engine_args(config["settings"], config["images"]),
+            }
+        )
         self._sampling = {key: value for key, value in config["sampling"].items() if key != "seed"}  # requests have one
         self._sampling["stop_token_ids"] = config["stop_token_ids"]
-        self._renderer = self._llm.renderer
         self._chat = ChatParams(
             chat_template=config["chat_template"] or None,
             chat_template_kwargs={
@@ -100,27 +154,21 @@ class VllmEngine:
         self._tokenize_params = self._renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._renderer.warmup(self._chat)
 
-    def prepare(self, request: ModelRequest) -> Prepared | GenerateResponse:
-        """Renders a request; returns the arguments of `AsyncLLM.generate`, or an error."""
+    def prepare(self, request: ModelRequest) -> tuple[Any, SamplingParams] | GenerateResponse:
+        """Renders a request by the model's chat template."""
         assert isinstance(request, GenerateRequest)
         try:
             return self._render(request), self._sampling_params(request)
         except Exception as error:  # noqa: BLE001 - processors raise anything for an image that they reject
-            return _refused(error)
+            return refused(error)
 
-    async def run(self, prepared: Prepared) -> GenerateResponse:
+    def outputs(self, prepared: tuple[Any, SamplingParams], request_id: str) -> AsyncIterator[Any]:
         """Generates one text."""
-        self._requests += 1
-        self._counter.mark_busy()
-        try:
-            async for output in self._llm.generate(*prepared, str(self._requests)):
-                generated = output.outputs[0]
-        except EngineDeadError as error:
-            raise EngineDied(str(error)) from error
-        except EngineGenerateError as error:
-            return GenerateResponse(error="engine_error", detail=str(error.__cause__ or error))
-        except Exception as error:  # noqa: BLE001 - a check of the request: a ValueError, or a class that newer vLLMs have
-            return _refused(error)
+        return self._llm.generate(*prepared, request_id)
+
+    def response(self, output: Any) -> GenerateResponse:
+        """Returns the text."""
+        generated = output.outputs[0]
         return GenerateResponse(
             generated.text, generated.finish_reason or "", len(output.prompt_token_ids or ()), len(generated.token_ids)
         )
@@ -141,18 +189,11 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
-    def stats(self) -> dict[str, float]:
-        """Returns tokens so far, running requests and busy seconds."""
-        return self._counter.stats()
 
-    def close(self) -> None:
-        """Shuts vLLM down."""
-        self._llm.shutdown()
-
-
-def _refused(error: Exception) -> GenerateResponse:
+def refused(error: Exception) -> ModelResponse[Any]:
+    """Returns the response to a request that vLLM, or the model's processor, rejects."""
     reason = error.__cause__ or error  # processors' errors come wrapped
-    return GenerateResponse(error="refused_input", detail=f"{type(reason).__name__}: {reason}"[:1000])
+    return ModelResponse(error="refused_input", detail=f"{type(reason).__name__}: {reason}"[:1000])
 
 
 class _StepCounter:

@@ -20,6 +20,7 @@ AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},
     "pipelines/engines/beam.py": {"apache_beam"},
     "serving/vllm/engine.py": {"vllm"},
+    "serving/vllm/pooling.py": {"vllm"},
 }
 HOMES = {path.removesuffix(".py").replace("/", ".") for path in AT_HOME}
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from serving.request import BackendError, GenerateRequest, Pixels
+from serving.request import BackendError, EmbedRequest, GenerateRequest, Pixels
 from serving.vllm.client import VllmClient
 from tests.helpers.fake_clients import WAIT_S, fake_client
 
@@ -55,6 +55,17 @@ def test_an_engine_may_answer_with_vectors(fake: VllmClient) -> None:
             assert response.payload.dtype == np.float16 and response.payload.tolist() == [number, 0.5]
         else:
             assert response.payload.split()[0] == str(number)
+
+
+def test_a_vector_that_never_comes_costs_its_own_row() -> None:
+    """As vLLM's own scheduler leaves a request that has more tokens than a step: the watchdog notices."""
+    with_fake = fake_client(stall_timeout_s=0.5)
+    asked = [with_fake.submit(EmbedRequest("wait" if n == 7 else f"vector {n} 0.5", ())) for n in range(20)]
+    answers = [future.result(WAIT_S) for future in asked]
+    assert [number for number, answer in enumerate(answers) if answer.error] == [7]
+    assert answers[7].error == "engine_died" and "it hung" in answers[7].detail
+    assert all(answer.payload.tolist() == [number, 0.5] for number, answer in enumerate(answers) if number != 7)
+    with_fake.close()
 
 
 def test_images_may_be_views(fake: VllmClient) -> None:

@@ -109,6 +109,16 @@ class Rules:
         factor = 1 if all(bound is None for bound in (*bounds, *similar)) else 10
         return self.range_min, self.range_min + factor * self.num_negatives + max_positives
 
+    def positives_within(self, max_positives: int, k: int) -> int:
+        """How many positives of a query the ranks make room for, where k neighbours of each query were searched.
+
+        That is `max_positives`, save where one very popular query would move range_max beyond what was searched: then
+        as many as bring `depth` to k. A range_max that is set is no wider for them.
+        """
+        if self.range_max is not None:
+            return max_positives
+        return min(max_positives, max(1, (k - self.window(0)[1]) // 2))
+
     def depth(self, max_positives: int) -> int:
         """How many neighbours of each query are looked at, and therefore must be searched for."""
         return self.window(max_positives)[1] + max_positives

@@ -28,7 +28,7 @@ from mining.choose import Choice, Rules, choose
 from mining.dataset_index import CLUSTER_COLUMNS, PAIR_COLUMNS, build_index
 from mining.embed import PAIRS
 from mining.neighbours import EXISTING, NEIGHBOURS
-from mining.settings import DatasetMining, HardNegativeSettings
+from mining.settings import DatasetMining, HardNegativeSettings, NeighbourSettings
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.pairs.clusters import CLUSTERS
@@ -57,10 +57,13 @@ class Negatives(MapStage):
     filters_rows = False
     summary = "its hard negatives: those that it came with and that pass the rules, then mined ones; their scores"
 
-    def __init__(self, settings: DatasetMining, names: LabelNames, clusters: bool = False) -> None:
+    def __init__(
+        self, settings: DatasetMining, names: LabelNames, clusters: bool = False, k: int = NeighbourSettings().k
+    ) -> None:
         super().__init__(settings)
         self._mining = settings
         self._names = names
+        self._k = k  # of `neighbours`, on whose tables this stage's depend
         self.pools = tuple(PoolRead(name) for name in (PAIRS, NEIGHBOURS, *((CLUSTERS,) if clusters else ())))
 
     @classmethod
@@ -70,21 +73,40 @@ class Negatives(MapStage):
     @classmethod
     def create(cls, source: SourceInfo) -> Negatives:
         settings: HardNegativeSettings = cls.settings_of(source)
-        return cls(settings.of(source.dataset), source.stages.labels.lists, CLUSTERS in source.tables)
+        k = source.stages.neighbours.k
+        return cls(settings.of(source.dataset), source.stages.labels.lists, CLUSTERS in source.tables, k)
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
         for name in stages.negatives.datasets:
             try:
-                mining_rules(stages.negatives.of(name))
+                rules = mining_rules(stages.negatives.of(name))
             except ValueError as error:
                 yield f"stages.negatives.datasets.{name}: {error}"
+                continue
+            k, needed = stages.neighbours.k, rules.range_min + rules.num_negatives
+            if needed > k:
+                yield (
+                    f"stages.negatives.datasets.{name}: range_min and num_negatives need {needed} neighbours of each "
+                    f"pair, but stages.neighbours.k is {k}"
+                )
+
+    @property
+    def caution(self) -> str:
+        """What a user should know before a run: rules that look further than the search does."""
+        needed = mining_rules(self._mining).depth(1)
+        if needed <= self._k:
+            return ""
+        return (
+            f"{NEGATIVES}: range_min, range_max or num_negatives look at {needed} neighbours of a pair, but "
+            f"stages.neighbours.k is {self._k}: what is farther is never chosen"
+        )
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         return {**self._mining.canonical(), "names": self._names.canonical()}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return _Chooser(self._mining, self._names)
+        return _Chooser(self._mining, self._names, self._k)
 
 
 def mining_rules(mining: DatasetMining) -> Rules:
@@ -95,8 +117,9 @@ def mining_rules(mining: DatasetMining) -> Rules:
 class _Chooser:
     """The function of the stage in one worker. It keeps what it read of the dataset for its next shard."""
 
-    def __init__(self, mining: DatasetMining, names: LabelNames) -> None:
+    def __init__(self, mining: DatasetMining, names: LabelNames, k: int) -> None:
         self._mining = mining
+        self._k = k
         self._rules = mining_rules(mining)
         self._names = names
         self._known: tuple[Mapping[str, Pool], Dataset] | None = None
@@ -167,9 +190,14 @@ class _Chooser:
         lists = neighbour_lists(one_array(shard[NEIGHBOURS].column(NEIGHBOURS)), index)
         already = np.isin(lists.rows() * max(1, index.sides.shape[1]) + lists.sides, existing)
         counts["already_given"] += int(already.sum())
+        max_positives = self._rules.positives_within(dataset.max_positives, self._k)
+        found = np.diff(lists.offsets)
         lists = lists.without(already)
-        choice = choose(lists.candidates(dataset, pairs, by_positive), self._rules, dataset.max_positives)
+        choice = choose(lists.candidates(dataset, pairs, by_positive), self._rules, max_positives)
         _count(counts, choice, "")
+        counts["short_of_neighbours"] += int(
+            ((choice.missing(self._rules.num_negatives) > 0) & (found >= self._k)).sum()
+        )
         return _entries(lists, choice, dataset, len(shard))
 
 

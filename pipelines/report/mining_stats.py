@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from corpus.execution import Outcome
+from mining.choose import Reason
 from pipelines.pairs.negatives import NEGATIVES
 
 _STRICT_RATE = 0.8  # part of the candidates that a rule rejects: above, it is worth a warning
@@ -20,7 +21,12 @@ _FALSE = (  # reasons by which a negative that a pair came with is false
     "above_absolute",
     "above_max_score",
     "similar_to_positive",
+    "similar_query",
+    "judged_positive",
 )
+
+
+_REASONS = tuple(reason.name.lower() for reason in Reason if reason not in (Reason.CHOSEN, Reason.SPARE))
 
 
 class MiningStats:
@@ -32,22 +38,41 @@ class MiningStats:
     def add(self, outcome: Outcome) -> None:
         """Adds the metrics of one shard; one without mining changes nothing."""
         if NEGATIVES in outcome.metrics:
-            self._datasets.setdefault(outcome.owner, Counter()).update(outcome.metrics[NEGATIVES])
+            dataset = outcome.owner.partition("/")[0]
+            self._datasets.setdefault(dataset, Counter()).update(outcome.metrics[NEGATIVES])
 
     def lines(self) -> Iterator[str]:
-        """Describes each dataset in a line, and each of its rules that rejects nearly everything in another."""
+        """Describes each dataset: what was chosen, what was left out and why, and what is worth a warning."""
         for name, counts in sorted(self._datasets.items()):
-            parts = [f"{counts['mined']:,} mined"]
-            false = {reason: counts[f"given/{reason}"] for reason in _FALSE if counts[f"given/{reason}"]}
-            if counts["given"] or false:
-                parts.append(f"{counts['given']:,} kept of those that the pairs came with")
-            if false:
-                listed = ", ".join(f"{reason} {number:,}" for reason, number in sorted(false.items()))
-                parts.append(f"{sum(false.values()):,} were false ({listed})")
-            if counts["missing"]:
-                parts.append(f"{counts['missing']:,} missing")
-            yield f"{name}: {'; '.join(parts)}"
-            for key in sorted(key for key in counts if key.startswith("rate/")):
-                rate = counts[key] / max(1, counts["candidates"])
-                if rate >= _STRICT_RATE:
-                    yield f"{name}: {key.removeprefix('rate/')} alone rejects {rate:.0%} of the candidates"
+            yield f"{name}: {'; '.join(_chosen(counts))}"
+            left_out = {reason: counts[reason] for reason in _REASONS if counts[reason]}
+            if left_out:
+                yield f"{name}: left out of {counts['candidates']:,} candidates: {_by_number(left_out)}"
+            yield from (f"{name}: {warning}" for warning in _warnings(counts))
+
+
+def _chosen(counts: Counter[str]) -> Iterator[str]:
+    yield f"{counts['mined']:,} mined"
+    false = {reason: counts[f"given/{reason}"] for reason in _FALSE if counts[f"given/{reason}"]}
+    if counts["given"] or false:
+        yield f"{counts['given']:,} kept of those that the pairs came with"
+    if false:
+        listed = ", ".join(f"{reason} {number:,}" for reason, number in sorted(false.items()))
+        yield f"{sum(false.values()):,} were false ({listed})"
+    if counts["missing"]:
+        yield f"{counts['missing']:,} missing"
+
+
+def _warnings(counts: Counter[str]) -> Iterator[str]:
+    for prefix, what in (("", "the candidates"), ("given/", "the negatives that the pairs came with")):
+        for key in sorted(key for key in counts if key.startswith(f"{prefix}rate/")):
+            rate = counts[key] / max(1, counts[f"{prefix}candidates"])
+            if rate >= _STRICT_RATE:
+                yield f"{key.removeprefix(f'{prefix}rate/')} alone rejects {rate:.0%} of {what}"
+    if short := counts["short_of_neighbours"]:
+        yield f"{short:,} pairs lack negatives although all their neighbours were looked at: raise stages.neighbours.k"
+
+
+def _by_number(counts: dict[str, int]) -> str:
+    """Lists names with their numbers, the largest first."""
+    return ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items(), key=lambda e: (-e[1], e[0])))

@@ -30,11 +30,16 @@ def scene(background: str, left: int, shape: str = "square", kind: str = "PNG") 
 
 
 def run_over_pairs(
-    world: World, stage: MapStage, inputs: Sequence[Sequence[tuple[str, str]]], owner: str = "shapes"
+    world: World,
+    stage: MapStage,
+    inputs: Sequence[Sequence[tuple[str, str]]],
+    owner: str = "shapes",
+    metrics: list[dict[str, Any]] | None = None,
 ) -> list[str]:
     """Runs a stage over each shard of a dataset, with its tables by name; returns the paths of the stage's tables.
 
-    `owner`: the folder of the tables, of a dataset and a source (a/b) where they are to be found by look-up.
+    `owner`: the folder of the tables, of a dataset and a source (a/b) where they are to be found by look-up. Appends
+    the metrics of each shard to `metrics`.
     """
     url, outputs = world.workspace.store.url, []
     pools = {ITEMS: Pool(url, tuple(world.items))}
@@ -50,6 +55,8 @@ def run_over_pairs(
         outcome = MapJob(stage, url, pools={read.name: pools[read.name] for read in stage.pools}).open()(task)
         assert outcome.error == "", outcome.error
         outputs.append(output)
+        if metrics is not None:
+            metrics.append(outcome.metrics)
     return outputs
 
 

@@ -135,6 +135,21 @@ def test_the_ranks_that_are_kept_follow_from_the_rules() -> None:
     assert Rules().depth(3) == 36 and Rules(range_max=20).depth(3) == 23
 
 
+def test_one_popular_query_does_not_move_the_ranks_beyond_what_was_searched() -> None:
+    cases = [
+        (Rules(), 3, 200, 3),  # as in sentence-transformers, where all is reached
+        (Rules(), 85, 200, 85),
+        (Rules(), 10_000, 200, 85),  # 30 + 85 ranks and 85 positives
+        (Rules(range_min=100), 10_000, 200, 35),
+        (Rules(range_max=150), 10_000, 200, 10_000),
+        (Rules(), 10_000, 20, 1),
+        (NO_BOUNDS, 0, 200, 0),
+    ]
+    assert [rules.positives_within(most, k) for rules, most, k, _ in cases] == [expected for *_, expected in cases]
+    for rules, most, k, _ in cases[:4]:
+        assert rules.depth(rules.positives_within(most, k)) <= k
+
+
 def test_a_negative_reference_is_never_raised_by_a_share() -> None:
     scores = np.array([-0.3, -0.4, -0.41, -0.421, -0.43], np.float32)
     random = np.random.default_rng(1)

@@ -11,6 +11,7 @@ import pytest
 from mining.embed import Embed
 from mining.neighbours import NeighbourSearch
 from mining.settings import DatasetMining, EmbedSettings, HardNegativeSettings, NeighbourSettings
+from pipelines.config import StageSettings
 from pipelines.labels.vocabulary import load_names
 from pipelines.pairs.clusters import CLUSTERS
 from pipelines.pairs.negatives import Negatives, mining_rules
@@ -25,16 +26,22 @@ def given(*items: bytes, text: str = "") -> dict[str, Any]:
 
 
 def mined(
-    world: World, rows: list[dict[str, Any]], tables: int = 1, clusters: Any = None, **knobs: Any
+    world: World,
+    rows: list[dict[str, Any]],
+    tables: int = 1,
+    clusters: Any = None,
+    k: int = 200,
+    metrics: list[dict[str, Any]] | None = None,
+    **knobs: Any,
 ) -> list[dict[str, Any]]:
-    """The rows of `negatives`, in the order of the pairs."""
+    """The rows of `negatives`, in the order of the pairs; appends the metrics of each shard."""
     settings = DatasetMining(**{"search_by": "positive", "num_negatives": 2, **knobs})
     pairs = world.write_pairs("shapes", rows, tables)
     inputs: list[list[tuple[str, str]]] = [[("pairs", path)] for path in pairs]
     for stage in (
         Embed(EmbedSettings()),
-        NeighbourSearch(NeighbourSettings(), settings),
-        Negatives(settings, load_names(), clusters is not None),
+        NeighbourSearch(NeighbourSettings(k=k), settings),
+        Negatives(settings, load_names(), clusters is not None, k),
     ):
         if stage.name == "negatives" and clusters is not None:
             for number, (each, path) in enumerate(zip(inputs, pairs, strict=True)):
@@ -44,7 +51,7 @@ def mined(
                 columns = {"query_cluster": [""] * len(families), "positive_cluster": families}
                 world.workspace.write_table(output, table.from_pydict(columns), {})
                 each.append((CLUSTERS, output))
-        outputs = run_over_pairs(world, stage, inputs)
+        outputs = run_over_pairs(world, stage, inputs, metrics=metrics)
         inputs = [[*each, (stage.name, output)] for each, output in zip(inputs, outputs, strict=True)]
     found = read_rows(world, outputs)
     ids = [row["pair_id"] for row in read_rows(world, list(pairs))]
@@ -195,6 +202,34 @@ def test_rules_of_a_dataset_are_its_own_and_else_the_common_ones() -> None:
     assert mining_rules(two).range_min == 3
     with pytest.raises(ValueError, match="do not fit into the ranks"):
         mining_rules(DatasetMining(num_negatives=5, range_max=4))
+
+
+def test_rules_that_look_further_than_the_search_are_named() -> None:
+    names = load_names()
+    assert Negatives(DatasetMining(num_negatives=4), names, k=42).caution == ""
+    caution = Negatives(DatasetMining(num_negatives=4), names, k=41).caution
+    assert "look at 42 neighbours of a pair, but stages.neighbours.k is 41" in caution
+    stages = StageSettings(
+        neighbours={"k": 10}, negatives={"num_negatives": 4, "datasets": {"one": {"range_min": 7}, "two": {}}}
+    )
+    assert list(Negatives.conflicts({}, stages)) == [
+        "stages.negatives.datasets.one: range_min and num_negatives need 11 neighbours of each pair, but "
+        "stages.neighbours.k is 10"
+    ]
+
+
+def test_a_popular_query_moves_the_ranks_no_further_than_the_search(tmp_path: Path) -> None:
+    """With 25 positives of one query, the others draw from 2 + 9 ranks: 9 more are left for positives, of k = 20."""
+    world = World(str(tmp_path))
+    near, far = squares(world, tuple(range(20, 76, 2))), squares(world, tuple(range(22, 72, 2)), "blue")
+    rows = [image_pair("shapes", f"number {n}", item) for n, item in enumerate([*near, *far])]
+    for row in rows[len(near) :]:
+        row["query"] = {"instruction": "", "text": "popular", "items": []}
+    metrics: list[dict[str, Any]] = []
+    found = mined(world, rows, k=20, metrics=metrics, sampling="random", **ANY)
+    assert max(n["rank"] for row in found for n in row["negatives"]) == 11, "its own positive is the first"
+    missing = [row for row in found if len(row["negatives"]) < 2]
+    assert metrics[-1]["negatives"].get("short_of_neighbours", 0) == len(missing) > 0, "positives of the popular query"
 
 
 def test_a_pair_without_neighbours_keeps_what_it_has(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def outcome(owner: str, **metrics: int) -> Outcome:
 
 def test_a_line_for_each_dataset_summed_over_its_shards() -> None:
     stats = MiningStats()
-    stats.add(outcome("rivers", mined=1000, candidates=2000, given=3, given__own_positive=1, given__equal_text=1))
+    stats.add(outcome("rivers/nq", mined=1000, candidates=2000, given=3, given__own_positive=1, given__equal_text=1))
     stats.add(outcome("rivers", mined=500, candidates=1000, given=2, given__own_positive=2, missing=7))
     stats.add(outcome("lakes", mined=4, candidates=9, given=0, missing=0))
     stats.add(Outcome("rivers", "image_stats", "000000", 10, {}))
@@ -29,6 +29,28 @@ def test_a_rule_that_rejects_nearly_everything_is_named_with_its_rate() -> None:
     stats.add(outcome("rivers", mined=1, candidates=100, rate__relative_margin=100, rate__perc_pos=60))
     stats.add(outcome("rivers", mined=1, candidates=100, rate__relative_margin=68, rate__perc_pos=99))
     assert list(stats.lines()) == ["rivers: 2 mined", "rivers: relative_margin alone rejects 84% of the candidates"]
+
+
+def test_what_was_left_out_is_counted_by_reason_for_each_dataset() -> None:
+    stats = MiningStats()
+    stats.add(outcome("rivers/one", mined=4, candidates=900, own_positive=7, similar_query=20, spare=50))
+    stats.add(outcome("rivers/two", mined=4, candidates=600, own_positive=6, rank_window=1100, chosen=8))
+    assert list(stats.lines()) == [
+        "rivers: 8 mined",
+        "rivers: left out of 1,500 candidates: rank_window 1,100, similar_query 20, own_positive 13",
+    ]
+
+
+def test_rules_that_reject_given_negatives_and_a_search_that_ends_too_early_are_named() -> None:
+    stats = MiningStats()
+    stats.add(
+        outcome("rivers", given=1, given__candidates=10, given__rate__max_query_similarity=9, given__rate__perc_pos=7)
+    )
+    stats.add(outcome("rivers", candidates=5, short_of_neighbours=1200))
+    assert list(stats.lines())[1:] == [
+        "rivers: max_query_similarity alone rejects 90% of the negatives that the pairs came with",
+        "rivers: 1,200 pairs lack negatives although all their neighbours were looked at: raise stages.neighbours.k",
+    ]
 
 
 def test_nothing_is_printed_of_other_steps() -> None:

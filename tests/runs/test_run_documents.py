@@ -141,7 +141,7 @@ def test_scores_and_the_mark_of_a_set_are_published(tmp_path: Path) -> None:
         for at, word in enumerate(WORDS)
     ]
     lines(tmp_path / "rows.jsonl", rows)
-    source = {"kind": "text_pairs", "form": {"kind": "flagembedding"}, "files": [str(tmp_path / "rows.jsonl")]}
+    source = {"kind": "text_pairs", "format": {"kind": "flagembedding"}, "files": [str(tmp_path / "rows.jsonl")]}
     result, _ = done(
         tmp_path,
         sources={"texts": source},

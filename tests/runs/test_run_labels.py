@@ -105,7 +105,7 @@ def given(root: Path) -> dict[str, Any]:
             "texts": {
                 "kind": "text_pairs",
                 "files": [str(root / "texts" / "texts.jsonl")],
-                "form": {"kind": "flagembedding"},
+                "format": {"kind": "flagembedding"},
                 "shard_rows": 5,
             },
         },

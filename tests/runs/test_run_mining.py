@@ -55,7 +55,7 @@ def settings(home: Path, changes: dict[str, Any] | None = None) -> dict[str, Any
             "rivers": {
                 "kind": "text_pairs",
                 "files": [str(home / "set/texts.jsonl")],
-                "form": {"kind": "flagembedding"},
+                "format": {"kind": "flagembedding"},
                 "shard_rows": 5,
             },
             "squares": {

@@ -186,7 +186,9 @@ def test_a_missing_archive_shows_before_any_row_is_read(sets: Sets, tmp_path: Pa
 
 
 def test_a_missing_file_shows_before_another_source_is_read(sets: Sets, tmp_path: Path) -> None:
-    more = {"gone": {"kind": "text_pairs", "form": {"kind": "flagembedding"}, "files": [str(tmp_path / "gone.jsonl")]}}
+    more = {
+        "gone": {"kind": "text_pairs", "format": {"kind": "flagembedding"}, "files": [str(tmp_path / "gone.jsonl")]}
+    }
     config = parse_settings(sets.settings(tmp_path, {"sources": more}), Config)
     with pytest.raises(SettingsError, match=r"gone\.jsonl"):
         run(config, Selection(), Console(quiet=True))

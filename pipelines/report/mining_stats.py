@@ -45,9 +45,9 @@ class MiningStats:
         """Describes each dataset: what was chosen, what was left out and why, and what is worth a warning."""
         for name, counts in sorted(self._datasets.items()):
             yield f"{name}: {'; '.join(_chosen(counts))}"
-            left_out = {reason: counts[reason] for reason in _REASONS if counts[reason]}
-            if left_out:
-                yield f"{name}: left out of {counts['candidates']:,} candidates: {_by_number(left_out)}"
+            excluded = {reason: counts[reason] for reason in _REASONS if counts[reason]}
+            if excluded:
+                yield f"{name}: left out of {counts['candidates']:,} candidates: {_by_number(excluded)}"
             yield from (f"{name}: {warning}" for warning in _warnings(counts))
 
 

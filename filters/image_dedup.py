@@ -49,7 +49,7 @@ class DuplicatesSettings(Settings):
         default=3.0,
         ge=0,
         description="The lowest standard deviation of the grey levels of an image that is compared by pHash; a "
-        "flatter one is compared by its bytes only.",
+        "flatter one is a duplicate only of an identical file.",
     )
 
 

@@ -16,19 +16,23 @@ from mining.encoders.descriptor import DescriptorSettings
 class SideInstructions(Settings):
     """The instructions of the two sides of a task's pairs, in place of those that the pairs have."""
 
-    query: str | None = Field(None, description="null: that of each pair")
-    positive: str | None = Field(None, description="of negatives, too; null: that of each pair")
+    query: str | None = Field(None, description="The instruction of queries; null takes that of each pair.")
+    positive: str | None = Field(
+        None, description="The instruction of positives and negatives; null takes that of each pair."
+    )
 
 
 class EmbedSettings(Settings):
     """How the sides of pairs become vectors."""
 
-    encoder: AnyEncoder = DescriptorSettings()
+    encoder: AnyEncoder = Field(DescriptorSettings(), description="The encoder that makes the vectors.")
     instructions: dict[Task, SideInstructions] = Field(
-        {}, description="by task, where vectors are made under other instructions than the pairs have"
+        {}, description="The instructions, by task, that replace those of the pairs where vectors are made."
     )
-    max_source_pixels: int = Field(MAX_SOURCE_PIXELS, ge=1, description="an image that has more is not decoded")
-    decode_threads: int = tuning(0, ge=0)  # of each worker; 0: one for each processor, 8 at most
+    max_source_pixels: int = Field(MAX_SOURCE_PIXELS, ge=1, description="The largest image that is decoded.")
+    decode_threads: int = tuning(
+        0, ge=0, description="Threads of each worker that decode images; 0 is one for each core, at most 8."
+    )
 
     def overrides(self, task: Task | None) -> dict[str, str]:
         """The instructions of a task's sides that are not those of the pairs, by role."""
@@ -39,59 +43,82 @@ class EmbedSettings(Settings):
 class NeighbourSettings(Settings):
     """How candidates for hard negatives are searched for."""
 
-    k: int = Field(200, ge=1, description="nearest sides that are found for each pair")
-    memory_bytes: int = tuning(1 << 30, ge=1 << 20)  # of each worker, for the search itself
-    pool_bytes: int = tuning(4 << 30, ge=0)  # a pool of fewer bytes is kept in a worker's memory; else it is read anew
+    k: int = Field(200, ge=1, description="The number of nearest sides that are found for each pair.")
+    memory_bytes: int = tuning(1 << 30, ge=1 << 20, description="The memory of each worker for the search itself.")
+    pool_bytes: int = tuning(
+        4 << 30,
+        ge=0,
+        description="The largest pool that is kept in a worker's memory; a larger one is read again for each shard.",
+    )
 
 
 class MiningRules(Settings):
     """Which candidates become hard negatives. Names and meanings are those of sentence-transformers'
     `mine_hard_negatives`; see `mining.choose.Rules`."""
 
-    num_negatives: int = Field(4, ge=1, description="hard negatives of a pair, those that it came with included")
-    range_min: int = Field(0, ge=0, description="so many of the best candidates are left out")
-    range_max: int | None = Field(None, ge=1, description="rank up to which candidates are taken; null: as needed")
-    max_score: float | None = Field(None, description="of a candidate with the query; null: any")
-    min_score: float | None = Field(None, description="of a candidate with the query; null: any")
+    num_negatives: int = Field(
+        4, ge=1, description="The number of hard negatives of a pair, those included that it came with."
+    )
+    range_min: int = Field(0, ge=0, description="How many of the best candidates are left out.")
+    range_max: int | None = Field(
+        None, ge=1, description="The last rank of a candidate that may be chosen; null is as many as needed."
+    )
+    max_score: float | None = Field(
+        None, description="The highest score of a candidate with the query; null allows any."
+    )
+    min_score: float | None = Field(
+        None, description="The lowest score of a candidate with the query; null allows any."
+    )
     absolute_margin: float | None = Field(
-        None, ge=0, description="by how much its score must be below that of the query's worst positive; null: any"
+        None,
+        ge=0,
+        description="How far a candidate's score must be below that of the query's worst positive; null allows any.",
     )
     relative_margin: float | None = Field(
-        None, ge=0, le=1, description="the same, as a share of that positive's score; null: any"
+        None, ge=0, le=1, description="The same as a share of that positive's score; null allows any."
     )
     perc_pos: float | None = Field(
         0.95,
         gt=0,
         le=1,
-        description="share of the positive's score that it may have; null: any (NV-Retriever)",
+        description="The largest share of the positive's score that a candidate may have (NV-Retriever); null "
+        "allows any.",
     )
     max_positive_similarity: float | None = Field(
         0.95,
-        description="of a candidate with a positive of an equal query: above, it is a positive, too; null: any "
-        "(RzenEmbed)",
+        description="The highest similarity of a candidate with a positive of an equal query; above it the "
+        "candidate counts as a positive (RzenEmbed); null allows any.",
     )
     max_query_similarity: float | None = Field(
         None,
-        description="of the query with one that has the candidate as its positive: above, it answers this one, too; "
-        "null: any (SaHa)",
+        description="The highest similarity of the query with one whose positive the candidate is; above it the "
+        "candidate counts as a positive (SaHa); null allows any.",
     )
-    sampling: Literal["top", "random"] = Field("top", description="the best candidates, or some drawn by `seed`")
-    seed: int = Field(0, ge=0, description="of `sampling: random`")
+    sampling: Literal["top", "random"] = Field(
+        "top", description="Whether the best candidates are chosen, or random ones by `seed`."
+    )
+    seed: int = Field(0, ge=0, description="The seed of random sampling.")
 
 
 class DatasetMining(MiningRules):
     """What is mined for the pairs of one dataset; a rule that is not set here is that of `stages.negatives`."""
 
     search_by: Literal["query", "positive"] = Field(
-        "query", description="what a negative is near to; `positive` where an encoder cannot compare queries with them"
+        "query",
+        description="The side of a pair that negatives are near to; `positive` is for encoders that cannot "
+        "compare queries with positives.",
     )
-    check_existing: bool = Field(True, description="negatives that pairs came with pass the same rules, or are dropped")
+    check_existing: bool = Field(
+        True, description="Whether negatives that pairs came with are dropped where they break these rules."
+    )
 
 
 class HardNegativeSettings(MiningRules):
     """Which hard negatives are chosen among the nearest positives of other pairs."""
 
-    datasets: dict[str, DatasetMining] = Field({}, description="the datasets whose hard negatives are mined")
+    datasets: dict[str, DatasetMining] = Field(
+        {}, description="The datasets whose hard negatives are mined, each with its own rules."
+    )
 
     def of(self, dataset: str) -> DatasetMining:
         """The rules for a dataset: its own, and for what it does not set, the common ones."""

@@ -47,7 +47,11 @@ def source_type(sources: Sequence[type[SourceSettings]]) -> Any:
 def stage_settings(stages: Sequence[type[Stage]]) -> type[Settings]:
     """The type of the settings of all these stages, each under its key."""
     types = {stage.settings_key: stage.settings_type for stage in stages if stage.settings_key}
-    fields: dict[str, Any] = {key: (settings, settings()) for key, settings in types.items()}
+    fields: dict[str, Any] = {}
+    for key, settings in types.items():
+        names = [f"`{stage.name}`" for stage in stages if stage.settings_key == key]
+        description = f"Settings of the stage{'s'[: len(names) - 1]} {' and '.join(names)}."
+        fields[key] = settings, Field(settings(), description=description)
     return create_model(
         "StageSettings", __base__=Settings, __doc__="Settings of the stages, the same for all sources.", **fields
     )
@@ -76,12 +80,16 @@ class Config(Settings):
 
     stage_list: ClassVar[tuple[type[Stage], ...]] = STAGES
 
-    workspace: str = Field(description="folder or fsspec URL that media, tables and pairs lie in")
-    engine: EngineSettings = EngineSettings()
-    sources: dict[str, AnySource] = Field(min_length=1)
-    stages: StageSettings = StageSettings()
-    datasets: dict[str, AnyPairs] = Field(default={}, description="pairs made from the sources")
-    mixtures: dict[str, MixtureSettings] = Field(default={}, description="corpora published from the datasets")
+    workspace: str = Field(description="The folder or fsspec URL that has media, tables and pairs.")
+    engine: EngineSettings = Field(EngineSettings(), description="Where and how stages run.")
+    sources: dict[str, AnySource] = Field(min_length=1, description="The sources by name.")
+    stages: StageSettings = Field(StageSettings(), description="Settings of the stages, the same for all sources.")
+    datasets: dict[str, AnyPairs] = Field(
+        default={}, description="The datasets by name: pairs that are made from the sources."
+    )
+    mixtures: dict[str, MixtureSettings] = Field(
+        default={}, description="The mixtures by name: corpora that are published from the datasets."
+    )
 
     @field_validator("sources", "datasets", "mixtures")
     @classmethod

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
+from pydantic import Field
 
 from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings
@@ -97,7 +98,7 @@ class EncoderSettings(Settings):
 
     summary: ClassVar[str]  # for the table in docs/mining.md
 
-    kind: str
+    kind: str = Field(description="The kind of encoder.")
 
     @property
     def one_space(self) -> bool:

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from corpus.image.pixel_budget import PixelBudget
 from mining.descriptor import DIMENSION, describe
@@ -23,7 +24,7 @@ class DescriptorSettings(EncoderSettings):
         "no model: colours and gradients of pictures, words of texts; compares images with images, texts with texts"
     )
 
-    kind: Literal["descriptor"] = "descriptor"
+    kind: Literal["descriptor"] = Field("descriptor", description="Descriptors of texts and images, without a model.")
 
     @property
     def one_space(self) -> bool:

@@ -64,12 +64,14 @@ class EngineSettings(Settings):
     )
     address: str | None = tuning(
         None,
-        description='ray: the address of a running cluster, such as "auto" or "ray://host:10001"; null starts one.',
+        description='The address of a running Ray cluster, such as "auto" or "ray://host:10001"; null starts one '
+        "(ray).",
     )
     runner: str = tuning(
-        "FnApiRunner", description='beam: Beam\'s own runner, or another by its name, such as "DataflowRunner".'
+        "FnApiRunner",
+        description='The name of the runner: Beam\'s own one, or another such as "DataflowRunner" (beam).',
     )
-    options: tuple[str, ...] = tuning((), description="beam: pipeline options, which are passed on as they are.")
+    options: tuple[str, ...] = tuning((), description="Pipeline options, which are passed on as they are (beam).")
 
 
 def open_engine(settings: EngineSettings, **context: Any) -> Engine:

@@ -43,13 +43,16 @@ class MergeSettings(Settings):
     """Settings of merging the labels of classification sets."""
 
     vocabulary_file: str = Field(
-        "", description="a YAML file of the user's own names, which go before the built-in ones"
+        "", description="A YAML file of the user's own names, which override the built-in ones; empty for none."
     )
-    builtin_vocabulary: bool = Field(True, description="use the lists of pipelines/labels/synonyms.yaml")
+    builtin_vocabulary: bool = Field(True, description="Whether the lists of pipelines/labels/synonyms.yaml are used.")
     merge_plurals: bool = Field(
-        True, description="merge a plural with its singular, where that is a label or a known name"
+        True, description="Whether a plural is merged with its singular, where that is a label or a known name."
     )
-    use_first_synonym: bool = Field(True, description='"tench, Tinca tinca" is a tench')
+    use_first_synonym: bool = Field(
+        True,
+        description='Whether a label of several synonyms has the name of the first: "tench, Tinca tinca" is a tench.',
+    )
 
     @model_validator(mode="after")
     def _can_read_names(self) -> MergeSettings:

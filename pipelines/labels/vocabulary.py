@@ -40,20 +40,24 @@ _NO_PLURALS = {"arms", "clothes", "glasses", "goods", "lens", "news", "series", 
 class LabelNames(Settings):
     """The content of a names file. Names may be written as labels are: case, underscores and articles don't count."""
 
-    synonyms: list[list[str]] = Field([], description="names of one thing; the first is the merged label")
-    hyponyms: dict[str, list[str]] = Field({}, description="a name, and the names of what are kinds of it")
-    ambiguous: list[str] = Field([], description="names that different sets use for different things")
-    not_hyponyms: list[str] = Field([], description="names whose last word misleads: a hot dog is no dog")
-    action_verbs: list[str] = Field([], description="first words of what people do: to ride a bike is no bike")
-    gerund_modifiers: list[str] = Field([], description="words in -ing that begin the names of things: a dining table")
+    synonyms: list[list[str]] = Field(
+        [], description="Lists of names of one thing; the first name is the merged label."
+    )
+    hyponyms: dict[str, list[str]] = Field({}, description="The names of kinds of a thing, by the thing's name.")
+    ambiguous: list[str] = Field([], description="Names that different sets use for different things.")
+    not_hyponyms: list[str] = Field([], description="Names whose last word misleads: a hot dog is no dog.")
+    action_verbs: list[str] = Field([], description="First words of what people do: to ride a bike is no bike.")
+    gerund_modifiers: list[str] = Field([], description="Words in -ing that begin the names of things: a dining table.")
     proper_nouns: list[str] = Field(
-        [], description="first words of makers' and places' names: a Ford Beetle is no beetle"
+        [], description="First words of makers' and places' names: a Ford Beetle is no beetle."
     )
     dataset_specific: dict[str, list[str]] = Field(
-        {}, description="a part of a set's name -> names that such sets use for what they mean nowhere else"
+        {}, description="By a part of a set's name, the names that such sets use for what they mean nowhere else."
     )
     rename: dict[str, dict[str, str]] = Field(
-        {}, description="set -> label, or label#id where a set has a label twice -> merged label"
+        {},
+        description="By a set's name, the merged label of each of its labels, or of label#id where it has a label "
+        "twice.",
     )
 
 

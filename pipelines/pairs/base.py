@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from corpus.schema import Task
 from corpus.settings import Settings
 from corpus.stage import Gives, MapStage, SourceInfo
@@ -15,12 +17,12 @@ class DatasetSettings(Settings):
 
     needs: ClassVar[Gives]  # of its sources
 
-    kind: str
-    source: str
-    task: Task
-    stage: int = 1  # of the training recipe: 1 without instructions, 2 with
-    query_instruction: str = ""
-    positive_instruction: str = ""
+    kind: str = Field(description="The kind of dataset.")
+    source: str = Field(description="The name of the source that the pairs are made from.")
+    task: Task = Field(description="The training task of the pairs.")
+    stage: int = Field(1, description="The stage of the training recipe: 1 without instructions, 2 with.")
+    query_instruction: str = Field("", description="The instruction of every query; empty for none.")
+    positive_instruction: str = Field("", description="The instruction of every positive and negative; empty for none.")
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -22,12 +22,16 @@ class TextSettings(DatasetSettings):
     """The settings of datasets that are made of items: whose text their pairs have."""
 
     captions: Literal["original", "generated", "both", "mix"] = Field(
-        "original", description="whose text: of the source, of the captioner, a pair for each, or one of them by seed"
+        "original",
+        description="Whose text the pairs have: the source's, the captioner's, a pair for each, or one of them by "
+        "the seed.",
     )
-    generated_share: float = Field(0.5, ge=0, le=1, description="of the items, with `captions: mix`")
-    seed: int = Field(0, ge=0, description="of `captions: mix`")
+    generated_share: float = Field(
+        0.5, ge=0, le=1, description="The share of the items that have a generated text, where `captions` is mix."
+    )
+    seed: int = Field(0, ge=0, description="The seed of the choice between texts, where `captions` is mix.")
     on_missing_caption: Literal["original", "drop"] = Field(
-        "original", description="of an item that should have a generated caption and has none"
+        "original", description="What happens to an item that should have a generated caption and has none."
     )
 
 

@@ -60,17 +60,21 @@ class ClipPairSettings(TextSettings):
 
     needs = Gives.CLIPS
 
-    kind: Literal["clips"]
+    kind: Literal["clips"] = Field(description="A dataset of clips, moments or windows of videos, and their texts.")
     unit: Literal["clips", "moments", "windows", "questions", "window_questions"] = Field(
-        "clips", description="windows: of one to three minutes, and whole videos"
+        "clips", description="What a pair has of a video; windows take one to three minutes, or all of a short video."
     )
-    task: Task = Task.VIDEO_RETRIEVAL
-    direction: Literal["text_to_clip", "clip_to_text"] = "text_to_clip"
-    media: Literal["frames", "mp4", "both"] = Field("frames", description="of a clip, as the source's clips have them")
+    task: Task = Field(Task.VIDEO_RETRIEVAL, description="The training task of the pairs.")
+    direction: Literal["text_to_clip", "clip_to_text"] = Field("text_to_clip", description="Which side is the query.")
+    media: Literal["frames", "mp4", "both"] = Field(
+        "frames", description="What a pair has of a clip, as far as the source stores it."
+    )
     sibling_negatives: Literal["in_batch", "explicit", "both", "none"] = Field(
-        "in_batch", description="clips of a video as negatives: kept together in the order, named in each pair, or both"
+        "in_batch",
+        description="How clips of the same video are negatives: kept together in the order, named in each pair, "
+        "or both.",
     )
-    negatives: NegativeSettings = Field(NegativeSettings(), description="which siblings are named")
+    negatives: NegativeSettings = Field(NegativeSettings(), description="Which siblings are named as negatives.")
 
     @model_validator(mode="before")
     @classmethod

@@ -33,16 +33,22 @@ class ExistingPairSettings(DatasetSettings):
 
     needs = Gives.PAIRS
 
-    kind: Literal["existing_pairs"]
-    more_sources: tuple[str, ...] = Field((), description="more sources, whose pairs go into the same dataset")
+    kind: Literal["existing_pairs"] = Field(description="A dataset of pairs that a source has.")
+    more_sources: tuple[str, ...] = Field(
+        (), description="Names of more sources, whose pairs go into the same dataset."
+    )
     use_source_instruction: bool = Field(
         False,
-        description="the instruction that the set gives with a query, in place of query_instruction; and that which it "
-        "gives with a positive, where it gives one, in place of positive_instruction",
+        description="Whether the set's own instructions, where it has any, replace query_instruction and "
+        "positive_instruction.",
     )
-    max_negatives: int = Field(16, ge=0, description="at most so many of the set's own are kept, from the first")
+    max_negatives: int = Field(
+        16, ge=0, description="The most negatives of a pair that are kept of the set's own, from the first."
+    )
     on_missing_image: Literal["drop_pair", "drop_negative"] = Field(
-        "drop_negative", description="of a negative whose image is missing or was removed"
+        "drop_negative",
+        description="What happens where a negative's image is missing or was removed: the pair is dropped, or the "
+        "negative alone.",
     )
 
     @property

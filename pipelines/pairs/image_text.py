@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, Status, Task, pair_id
 from corpus.settings import tuning
@@ -23,11 +24,11 @@ class PairSettings(TextSettings):
 
     needs = Gives.IMAGES
 
-    kind: Literal["images"] = "images"
-    task: Task = Task.IMAGE_RETRIEVAL
+    kind: Literal["images"] = Field("images", description="A dataset of images and their texts.")
+    task: Task = Field(Task.IMAGE_RETRIEVAL, description="The training task of the pairs.")
     # Whether it is so shows in the tables that are read.
     longest_caption_per_duplicate: bool = tuning(
-        False, description="the original text is the best of all duplicates of an image"
+        False, description="Whether the original text of an image is the longest among those of all its duplicates."
     )
 
     @property

@@ -20,34 +20,39 @@ from pipelines.publish.weights import WeightSettings
 class MixtureDataset(Settings):
     """Settings of one dataset of a mixture: how many pairs, at which weight, with how many negatives."""
 
-    pairs: int | None = Field(None, ge=1, description="a seeded sample of so many pairs; null: all")
+    pairs: int | None = Field(None, ge=1, description="The number of pairs in a seeded sample; null takes all.")
     weight: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="how often the trainer draws from it; times what `weights` says"
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How often the trainer draws from the dataset; it is multiplied by what `weights` computes.",
     )
-    repeats: int = Field(1, ge=1, description="how often an epoch goes through it")
-    negatives: int = Field(0, ge=0, description="hard negatives of every sample")
+    repeats: int = Field(1, ge=1, description="How often an epoch contains the dataset.")
+    negatives: int = Field(0, ge=0, description="The number of hard negatives of every sample.")
 
 
 class MixtureSettings(Settings):
     """Settings of one corpus: its datasets, and how their samples are divided into tars."""
 
-    corpus: str = tuning(..., description="folder or fsspec URL that the corpus is written to")
-    seed: int = 0
-    pairs_per_shard: int = Field(1000, ge=1)
-    batch_size: int = Field(768, ge=1, description="of the trainer, which fills a batch from one dataset")
+    corpus: str = tuning(..., description="The folder or fsspec URL that the corpus is written to.")
+    seed: int = Field(0, description="The seed of samples of pairs, of their order and of random negatives.")
+    pairs_per_shard: int = Field(1000, ge=1, description="The most samples of a tar.")
+    batch_size: int = Field(768, ge=1, description="The trainer's batch in samples, which it fills from one dataset.")
     jpeg_quality: int = Field(
         JPEG_QUALITY,
         ge=1,
         le=100,
-        description="of images that are written anew: a stock reader would show them wrong",
+        description="The JPEG quality of images that are re-encoded because a stock reader would show them wrong.",
     )
-    weights: WeightSettings = WeightSettings()
+    weights: WeightSettings = Field(WeightSettings(), description="How the weights of the datasets are computed.")
     url_signature_params: tuple[str, ...] = Field(
         SIGNATURES,
-        description="query parameters left out of published URLs, `*`: any letters; of an entry all names, where its "
-        "first is in the URL",
+        description="Query parameters that are left out of published URLs; `*` stands for any letters. Of an "
+        "entry of several names, all are left out where the first is in the URL.",
     )
-    datasets: dict[str, MixtureDataset] = Field(min_length=1)
+    datasets: dict[str, MixtureDataset] = Field(
+        min_length=1, description="Settings of the datasets of the mixture, by their names."
+    )
 
     @field_validator("url_signature_params")
     @classmethod

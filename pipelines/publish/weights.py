@@ -28,18 +28,24 @@ class WeightSettings(Settings):
     task, so that tasks that converge slowly are resampled, that is, drawn more often than their size says.
     """
 
-    rule: Literal["manual", "proportional", "temperature", "convergence"] = "manual"
+    rule: Literal["manual", "proportional", "temperature", "convergence"] = Field(
+        "manual", description="The rule by which weights are computed."
+    )
     temperature: float = Field(
-        1.0, ge=0.1, allow_inf_nan=False, description="of rules `temperature` and `convergence`; 1: as many as samples"
+        1.0,
+        ge=0.1,
+        allow_inf_nan=False,
+        description="The temperature of the rules temperature and convergence; 1 makes weights proportional to "
+        "the samples.",
     )
     task_weights: dict[Task, Factor] = Field(
-        {}, description="of rule `convergence`: task: factor, as document_retrieval: 2"
+        {}, description="The factors of tasks, such as document_retrieval: 2, for the rule convergence."
     )
     task_weights_file: str = tuning(
-        "", description="a YAML or JSON file with such a table; `task_weights` overrides it"
+        "", description="A YAML or JSON file with factors of tasks, which `task_weights` overrides; empty for none."
     )
     default_task_weight: Factor = Field(
-        1.0, description="of rule `convergence`: the factor of a task that is not in the table"
+        1.0, description="The factor of a task that is not in the table, for the rule convergence."
     )
 
     @model_validator(mode="before")

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, get_args
 
 import pyarrow as pa
+from pydantic import Field
 
 from corpus.schema import Modality
 from corpus.settings import Settings
@@ -55,8 +56,8 @@ class SourceSettings(Settings):
     summary: ClassVar[str]  # for the table in docs/sources.md
     in_place: ClassVar[bool] = False  # its rows tell where the images lie: nothing is downloaded
 
-    kind: str
-    licence: str = ""  # of rows that name none
+    kind: str = Field(description="The kind of source.")
+    licence: str = Field("", description="The licence of rows that name none.")
 
     def reader(self) -> Source:
         """Opens the reader of the source's rows."""

@@ -42,12 +42,20 @@ class DocumentsSettings(Settings):
     """Settings of a corpus of documents: its files, and which of its columns are what."""
 
     files: tuple[str, ...] = Field(
-        min_length=1, description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, fsspec URLs"
+        min_length=1,
+        description="JSON lines (.gz too), JSON or Parquet files with the documents: paths, folders, globs or "
+        "fsspec URLs.",
     )
-    id: str = Field("docid", min_length=1, description="the column with a document's id, which is there once")
-    text: str = Field("", description="a column, or a template of several")
-    images: tuple[str, ...] = Field((), description="columns, each of one name or a list of names")
-    optional: tuple[str, ...] = Field((), description="of these columns those that a file may lack")
+    id: str = Field(
+        "docid", min_length=1, description="The column with a document's id; every document has another one."
+    )
+    text: str = Field(
+        "", description="The column with a document's text, or a template of several columns; empty for none."
+    )
+    images: tuple[str, ...] = Field(
+        (), description="Columns with the names of a document's images, each of one name or a list of names."
+    )
+    optional: tuple[str, ...] = Field((), description="Those of these columns that a file may lack.")
 
     @field_validator("images", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod

@@ -32,9 +32,12 @@ class DocumentPairSource(PairDatasetSource):
     """Settings of a source whose pairs name documents."""
 
     positives: Literal["each", "one"] = Field(
-        "each", description="of rows that name several documents: a pair for each positive, or for one drawn by seed"
+        "each",
+        description="Whether a row that names several positives becomes a pair for each, or for one drawn by the seed.",
     )
-    max_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
+    max_negatives: int | None = Field(
+        16, ge=0, description="The most negatives of a pair, from the first; null takes all."
+    )
 
 
 @dataclass(frozen=True)

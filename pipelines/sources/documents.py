@@ -32,17 +32,33 @@ class DocumentsSource(PairDatasetSource):
         "of memory"
     )
 
-    kind: Literal["documents"]
-    image_filter: Literal["quality", "decodable"] = "decodable"
-    files: tuple[str, ...] = Field(min_length=1, description="Parquet or JSON lines with the queries, a page in each")
-    query: str = Field("query", description="column or template")
-    image: str = Field("image", description="column: bytes or a name; where it is empty, that of image_filename")
-    image_filename: str = Field("image_filename", description="column; the pair's key too")
-    pdf: str = Field("pdf", description="column, of files without images: a PDF's path, or an end of it that is enough")
-    page: str = Field("page", description="column: the page of the PDF")
-    first_page_number: Literal[0, 1] = Field(1, description="the number of the first page in the rows")
-    source: str = Field("source", description="column: the set that a page is from, in collections of several")
-    only_sources: tuple[str, ...] = Field((), description="rows of others are left out; empty: all")
+    kind: Literal["documents"] = Field(description="A set of queries and pages of documents.")
+    image_filter: Literal["quality", "decodable"] = Field(
+        "decodable",
+        description="Which pages are kept: those that pass the stage quality, without duplicates, or all that can "
+        "be decoded.",
+    )
+    files: tuple[str, ...] = Field(
+        min_length=1,
+        description="Parquet or JSON-lines files with a query and a page in each row: paths, folders, globs or "
+        "fsspec URLs.",
+    )
+    query: str = Field("query", description="The column with the query, or a template of several columns.")
+    image: str = Field(
+        "image",
+        description="The column with a page's bytes or its image's name; where it is empty, `image_filename` has "
+        "the name.",
+    )
+    image_filename: str = Field(
+        "image_filename", description="The column with the file name of a page, which is the pair's id, too."
+    )
+    pdf: str = Field("pdf", description="The column with a PDF's path or the end of it, in files without images.")
+    page: str = Field("page", description="The column with the page's number in its PDF.")
+    first_page_number: Literal[0, 1] = Field(1, description="The number that rows give to the first page of a PDF.")
+    source: str = Field(
+        "source", description="The column with the name of the set that a page is from, in collections of several sets."
+    )
+    only_sources: tuple[str, ...] = Field((), description="The names of the sets whose rows are read; empty reads all.")
 
     @model_validator(mode="after")
     def _query_parses(self) -> DocumentsSource:

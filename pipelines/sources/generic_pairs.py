@@ -36,10 +36,12 @@ from pipelines.sources.records import ROW_ENDINGS, named_apart
 class SideColumns(Settings):
     """The columns of a side: its text, and the names of its images."""
 
-    text: str = Field("", description="a column, or a template of several")
-    images: tuple[str, ...] = Field((), description="columns, each of one name or a list of names")
+    text: str = Field("", description="The column with the text, or a template of several columns; empty for none.")
+    images: tuple[str, ...] = Field(
+        (), description="Columns with the names of images, each of one name or a list of names."
+    )
     documents: str = Field(
-        "", description="a column with the id, or the list of ids, of documents: of them are text and images"
+        "", description="The column with the id, or a list of ids, of documents, from which texts and images are taken."
     )
 
     @field_validator("images", mode="before", json_schema_input_type=str | tuple[str, ...])
@@ -72,17 +74,34 @@ class GenericPairsSource(DocumentPairSource):
         "rows name documents of a corpus by their ids"
     )
 
-    kind: Literal["jsonl", "parquet"] = Field(description="which files of a folder are read")
-    files: tuple[str, ...] = Field(min_length=1, description="paths, folders, globs, fsspec URLs")
-    query: SideColumns
-    positive: SideColumns
-    negatives: tuple[SideColumns, ...] = Field((), description="of a list column, each entry is a negative")
-    instruction: str = ""
-    label: str = ""
-    id: str = ""
-    url: str = ""
-    licence_column: str = ""
-    documents: DocumentsSettings | None = Field(None, description="a corpus, of which rows name documents by their ids")
+    kind: Literal["jsonl", "parquet"] = Field(description="The format of the files that are read from folders.")
+    files: tuple[str, ...] = Field(
+        min_length=1, description="Files with a pair in each row: paths, folders, globs or fsspec URLs."
+    )
+    query: SideColumns = Field(description="The columns of the query.")
+    positive: SideColumns = Field(description="The columns of the positive.")
+    negatives: tuple[SideColumns, ...] = Field(
+        (), description="The columns of negatives; each entry of a list column is a negative."
+    )
+    instruction: str = Field(
+        "", description="The column with the query's instruction, or a template of several columns; empty for none."
+    )
+    label: str = Field(
+        "", description="The column with the pair's class label, or a template of several columns; empty for none."
+    )
+    id: str = Field(
+        "", description="The column with the pair's id in its set, or a template of several columns; empty for none."
+    )
+    url: str = Field(
+        "",
+        description="The column with the URL that the pair is from, or a template of several columns; empty for none.",
+    )
+    licence_column: str = Field(
+        "", description="The column with the pair's licence, or a template of several columns; empty for none."
+    )
+    documents: DocumentsSettings | None = Field(
+        None, description="The corpus of documents that rows name by their ids; null where they name none."
+    )
 
     @field_validator("instruction", "label", "id", "url", "licence_column")
     @classmethod

@@ -63,9 +63,9 @@ class Img2datasetSource(SourceSettings):
     summary = "tars that img2dataset has written, read where they lie"
     in_place = True
 
-    kind: Literal["img2dataset"]
-    folder: str = Field(description="output folder of img2dataset (format webdataset), or its fsspec URL")
-    licence: str = Field("", description="of rows that name none")
+    kind: Literal["img2dataset"] = Field(description="Tars that img2dataset has written.")
+    folder: str = Field(description="The output folder of img2dataset (format webdataset), or its fsspec URL.")
+    licence: str = Field("", description="The licence of rows that name none.")
 
     def reader(self) -> Img2datasetReader:
         return Img2datasetReader(self)

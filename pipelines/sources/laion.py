@@ -60,16 +60,22 @@ class LaionSource(SourceSettings):
     gives = Gives.IMAGES
     summary = "LAION-style metadata in Parquet: URLs, texts and scores, filtered by an expression and sampled"
 
-    kind: Literal["laion"]
+    kind: Literal["laion"] = Field(description="LAION-style metadata of images in Parquet.")
     files: tuple[str, ...] = Field(
         min_length=1,
-        description="Parquet files, folders (with those below) or globs: local paths, fsspec URLs (s3://, hf://)",
+        description="Parquet files with the metadata: paths, folders (with those below), globs or fsspec URLs "
+        "(s3://, hf://).",
     )
-    filter: str = Field("", description='which rows, such as "similarity > 0.28 and punsafe < 0.5"; empty: all')
-    sample_rows: int | None = Field(None, ge=1, description="rows drawn at random; null: all, in the files' order")
-    seed: int = Field(0, ge=0, description="of the sample")
-    shard_rows: int = Field(1000, ge=1)
-    licence: str = Field("", description="of rows whose metadata names none")
+    filter: str = Field(
+        "",
+        description='The expression that selects rows, such as "similarity > 0.28 and punsafe < 0.5"; empty takes all.',
+    )
+    sample_rows: int | None = Field(
+        None, ge=1, description="The number of rows that are drawn at random; null takes all, in the files' order."
+    )
+    seed: int = Field(0, ge=0, description="The seed of the sample.")
+    shard_rows: int = Field(1000, ge=1, description="The rows of a shard.")
+    licence: str = Field("", description="The licence of rows whose metadata names none.")
 
     @field_validator("filter")
     @classmethod

@@ -38,19 +38,32 @@ class LlavaHoundSource(PairDatasetSource):
 
     summary = "captions and questions about folders of frames"
 
-    kind: Literal["llava_hound"]
-    image_filter: Literal["quality", "decodable"] = "decodable"
-    files: tuple[str, ...] = Field(min_length=1, description="annotations: paths, folders, globs, fsspec URLs")
-    frames_folder: str = Field(description="folder that has a folder of frames for each video")
+    kind: Literal["llava_hound"] = Field(description="LLaVA-Hound: captions of videos and questions about them.")
+    image_filter: Literal["quality", "decodable"] = Field(
+        "decodable",
+        description="Which frames are kept: those that pass the stage quality, without duplicates, or all that "
+        "can be decoded.",
+    )
+    files: tuple[str, ...] = Field(
+        min_length=1, description="JSON-lines files with the annotations: paths, folders, globs or fsspec URLs."
+    )
+    frames_folder: str = Field(description="The folder or fsspec URL that has a folder of frames for each video.")
     pair_type: Literal["text_to_video", "video_to_text", "qa"] = Field(
-        "text_to_video", description="captions find videos, videos find captions, questions about videos find answers"
+        "text_to_video",
+        description="Which pairs are made: captions that find videos, videos that find captions, or questions "
+        "about videos with their answers.",
     )
     frames_per_video: int = Field(
-        8, ge=1, description="spread evenly over those that there are; of fewer, some are taken again"
+        8,
+        ge=1,
+        description="The frames of a video, evenly spread over those that it has; where it has fewer, some are "
+        "repeated.",
     )
-    placeholder_tokens: tuple[str, ...] = Field(("<video>", "<image>"), description="placeholders that are taken out")
+    placeholder_tokens: tuple[str, ...] = Field(
+        ("<video>", "<image>"), description="Placeholders of media that are removed from texts."
+    )
     description_prompts: tuple[str, ...] = Field(
-        (), description="prompts that are no questions, beside those that plainly ask for a description"
+        (), description="Prompts that are no questions, in addition to those that plainly request a description."
     )
 
     def reader(self) -> LlavaHoundReader:

@@ -37,21 +37,29 @@ class MbeirSource(DocumentPairSource):
 
     summary = "M-BEIR's sixteen sets: queries joined with the candidate pool by id, each with its set's instruction"
 
-    kind: Literal["mbeir"]
-    folder: str = Field(description="where `query`, `cand_pool` and `mbeir_images` lie")
-    subsets: tuple[str, ...] = Field(min_length=1, description="such as visualnews_task0; all of one task")
-    split: str = Field("train", description="of the queries' files and of the pool")
+    kind: Literal["mbeir"] = Field(description="M-BEIR's sets of queries and candidates.")
+    folder: str = Field(description="The folder or fsspec URL that has query, cand_pool and mbeir_images.")
+    subsets: tuple[str, ...] = Field(
+        min_length=1, description="The sets that are read, such as visualnews_task0, all of one task."
+    )
+    split: str = Field("train", description="The split whose queries and candidate pool are read.")
     files: dict[str, tuple[str, ...]] = Field(
-        {}, description="of a subset, in place of query/<split>/mbeir_<subset>_<split>.jsonl"
+        {},
+        description="The files of a subset's queries, where they are not query/<split>/mbeir_<subset>_<split>.jsonl.",
     )
     candidate_pool: tuple[str, ...] = Field(
-        (), description="in place of cand_pool/global/mbeir_union_<split>_cand_pool.jsonl"
+        (),
+        description="The files of the candidate pool, where they are not "
+        "cand_pool/global/mbeir_union_<split>_cand_pool.jsonl.",
     )
     instruction_choice: Literal["first", "random"] = Field(
-        "first", description="of several that the set has for a task: one for all queries, or one drawn for each"
+        "first",
+        description="Whether all queries of a task have the first instruction, or each has one drawn at random.",
     )
     instructions_file: str = Field(
-        "", description="M-BEIR's query_instructions.tsv; empty: the first instruction of each set, which is known"
+        "",
+        description="M-BEIR's query_instructions.tsv; empty takes the first instruction of each set, which is "
+        "built in.",
     )
 
     @field_validator("subsets")

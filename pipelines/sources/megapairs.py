@@ -28,16 +28,19 @@ class MegaPairsSource(PairDatasetSource):
 
     summary = "image + text → image, the set's hard negatives in their order, the query image among them on purpose"
 
-    kind: Literal["megapairs"]
-    files: tuple[str, ...] = Field(
-        min_length=1, description="JSON lines, also gzipped: paths, folders, globs, fsspec URLs"
+    kind: Literal["megapairs"] = Field(
+        description="MegaPairs: triplets of an image with a text, an image, and hard negatives."
     )
-    query_image_key: str = "q_img"
-    texts_key: str = "q_text"
-    target_image_key: str = "t_img"
-    negatives_key: str = "hns"
+    files: tuple[str, ...] = Field(
+        min_length=1,
+        description="JSON-lines files (.gz too) with the annotations: paths, folders, globs or fsspec URLs.",
+    )
+    query_image_key: str = Field("q_img", description="The key with the path of the query's image.")
+    texts_key: str = Field("q_text", description="The key with the list of texts of a query.")
+    target_image_key: str = Field("t_img", description="The key with the path of the positive's image.")
+    negatives_key: str = Field("hns", description="The key with the list of paths of the negatives' images.")
     strip_prefixes: tuple[str, ...] = Field(
-        (), description="the first of these that an image's path begins with is taken off it"
+        (), description="Prefixes of images' paths; the first one that a path begins with is removed from it."
     )
 
     def reader(self) -> MegaPairsReader:

@@ -49,11 +49,13 @@ _SPLIT = re.compile(r"(.+)-[0-9]+-of-[0-9]+\.parquet")  # original-00000-of-0000
 class _SixFields(PairDatasetSource):
     known: ClassVar[Mapping[str, Subset]]
 
-    folder: str = Field(".", description="where each subset has a folder of its name")
-    subsets: dict[str, Subset] = Field(description="by name, or a list of names; all of one task")
-    split: str = Field("original", description="the files to read, where a subset's folder has those of several splits")
+    folder: str = Field(".", description="The folder or fsspec URL that has a folder of each subset's name.")
+    subsets: dict[str, Subset] = Field(
+        description="The subsets that are read, by name or as a list of names, all of one task."
+    )
+    split: str = Field("original", description="The split that is read, where a subset's folder has files of several.")
     strip_prefixes: tuple[str, ...] = Field(
-        (), description="the first of these that an image's path begins with is taken off it"
+        (), description="Prefixes of images' paths; the first one that a path begins with is removed from it."
     )
 
     @field_validator("subsets", mode="before", json_schema_input_type=dict[str, Subset | None] | list[str])
@@ -85,7 +87,7 @@ class MmebSource(_SixFields):
     summary = (
         "VLM2Vec's six fields; the task and the instruction of MMEB-train's twenty subsets are known, others are set"
     )
-    kind: Literal["mmeb"]
+    kind: Literal["mmeb"] = Field(description="MMEB-train's subsets, or others with its six fields.")
 
 
 class Mme5Source(_SixFields):
@@ -93,8 +95,8 @@ class Mme5Source(_SixFields):
 
     known = {**SUBSETS, **MME5_SUBSETS}
     summary = "the same fields of mmE5; negatives that are lists in strings are read without `eval`"
-    kind: Literal["mme5"]
-    split: str = Field("train", description="the files to read, where a subset's folder has those of several splits")
+    kind: Literal["mme5"] = Field(description="Subsets of mmE5-synthetic, or of MMEB with mmE5's hard negatives.")
+    split: str = Field("train", description="The split that is read, where a subset's folder has files of several.")
 
 
 class MmebReader(PairReader[_SixFields]):

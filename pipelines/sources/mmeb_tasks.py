@@ -23,15 +23,19 @@ from corpus.settings import Settings
 class Subset(Settings):
     """Settings of how the rows of a subset are read. For a subset that is known here, the given settings go first."""
 
-    task: Task | None = Field(None, description="of a subset that is not known here it must be given")
-    instruction: tuple[str, ...] = Field(
-        (), description="what queries begin with, if it is an instruction; any of these"
+    task: Task | None = Field(
+        None, description="The training task; null is for subsets that are known, others must name it."
     )
-    positive_instruction: tuple[str, ...] = Field((), description="the same of positives and negatives")
-    label: bool = Field(False, description="the positive's text is a class")
-    query_image: bool | None = Field(None, description="queries have an image; null: some do")
-    positive_image: bool | None = Field(None, description="positives have an image; null: some do")
-    files: tuple[str, ...] = Field((), description="Parquet files; empty: the folder of the subset's name")
+    instruction: tuple[str, ...] = Field(
+        (), description="The instructions that queries may begin with; they are split off the text."
+    )
+    positive_instruction: tuple[str, ...] = Field(
+        (), description="The instructions that positives and negatives may begin with; they are split off the text."
+    )
+    label: bool = Field(False, description="Whether the positive's text is a class label.")
+    query_image: bool | None = Field(None, description="Whether queries have an image; null where some do.")
+    positive_image: bool | None = Field(None, description="Whether positives have an image; null where some do.")
+    files: tuple[str, ...] = Field((), description="Parquet files of the subset; empty reads the folder of its name.")
 
 
 _QUESTION = "Represent the given image with the following question"

@@ -58,26 +58,35 @@ class PairDatasetSource(SourceSettings):
 
     gives = Gives.PAIRS
 
-    licence: str = Field("", description="of pairs that name none")
-    sample_rows: int | None = Field(None, ge=1, description="pairs drawn at random; null: all, in the files' order")
-    seed: int = Field(0, ge=0, description="of the sample, and of what else is drawn")
-    max_rows_per_file: int | None = Field(
-        None, ge=1, description="only the first so many lines (Parquet: rows) of each file"
+    licence: str = Field("", description="The licence of pairs that name none.")
+    sample_rows: int | None = Field(
+        None, ge=1, description="The number of pairs that are drawn at random; null takes all, in the files' order."
     )
-    shard_rows: int = Field(1000, ge=1)
-    images: SetImages | None = Field(None, description="where the images lie that the pairs name; null: they name none")
+    seed: int = Field(0, ge=0, description="The seed of the sample, and of other random choices.")
+    max_rows_per_file: int | None = Field(
+        None,
+        ge=1,
+        description="The most rows (lines of JSON lines) that are read from the beginning of each file; null "
+        "reads all.",
+    )
+    shard_rows: int = Field(1000, ge=1, description="The rows of a shard.")
+    images: SetImages | None = Field(
+        None, description="Where the images are that the pairs name; null where they name none."
+    )
     image_filter: Literal["quality", "decodable"] = Field(
         "quality",
-        description="quality: that pass stages.quality, one for each family of duplicates; decodable: all that can be "
-        "read, where pages, charts or frames look alike and are not the same",
+        description="Which images are kept: those that pass the stage quality, without duplicates, or all that "
+        "can be decoded, such as pages, charts or frames, which look similar and are not the same.",
     )
     require_images_on: Literal["any", "query", "positive", "both"] = Field(
         "any",
-        description="only pairs with images on this side, or on both. All samples of a dataset have the same fields, "
-        "so a set that mixes text -> image with image -> text becomes several sources",
+        description="Which side must have images and the other none, or whether both must have them; other pairs "
+        "are left out. All samples of a dataset have the same fields, so a set that mixes text → image with "
+        "image → text becomes several sources.",
     )
     dedup_by_image: bool = Field(
-        True, description="of pairs text -> image with the same picture, the one with the better text; pages aside"
+        True,
+        description="Whether only the pair with the longest text is kept of pairs text → image with the same image.",
     )
 
     @property

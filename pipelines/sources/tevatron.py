@@ -53,10 +53,14 @@ class TevatronSource(DocumentPairSource):
         "`wiki-ss-nq`, `msmarco-passage`"
     )
 
-    kind: Literal["tevatron"]
-    preset: str = Field("", description=f"one of {', '.join(TEVATRON_SETS)}; files and corpus replace what it says")
-    files: tuple[str, ...] = Field((), description="of the queries: paths, folders, globs, fsspec URLs")
-    corpus: tuple[str, ...] = Field((), description="of the documents")
+    kind: Literal["tevatron"] = Field(description="Tevatron's sets of queries and a corpus.")
+    preset: str = Field(
+        "",
+        description=f"The name of a known set: {', '.join(TEVATRON_SETS)}; `files` and `corpus` override its own; "
+        "empty for none.",
+    )
+    files: tuple[str, ...] = Field((), description="Files with the queries: paths, folders, globs or fsspec URLs.")
+    corpus: tuple[str, ...] = Field((), description="Files with the documents: paths, folders, globs or fsspec URLs.")
 
     @model_validator(mode="before")
     @classmethod

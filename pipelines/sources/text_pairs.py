@@ -58,15 +58,15 @@ class FlagEmbeddingFormat(Settings):
     symmetric_clustering, hold pairs that are no negatives of each other.
     """
 
-    kind: Literal["flagembedding"]
-    query: str = "query"
-    pos: str = "pos"
-    neg: str = "neg"
-    prompt: str = Field("prompt", description="becomes the instruction; empty: none")
-    id: str = "id"
-    pos_scores: str = Field("pos_scores", description="a score for each positive; empty: none")
-    neg_scores: str = Field("neg_scores", description="the same of negatives")
-    type: str = Field("type", description="what kind of row it is; empty: none")
+    kind: Literal["flagembedding"] = Field(description="FlagEmbedding's format of training data.")
+    query: str = Field("query", description="The key with the query's text.")
+    pos: str = Field("pos", description="The key with the list of positives.")
+    neg: str = Field("neg", description="The key with the list of negatives.")
+    prompt: str = Field("prompt", description="The key with the query's instruction; empty for none.")
+    id: str = Field("id", description="The key with the pair's id in its set; empty for none.")
+    pos_scores: str = Field("pos_scores", description="The key with the list of the positives' scores; empty for none.")
+    neg_scores: str = Field("neg_scores", description="The key with the list of the negatives' scores; empty for none.")
+    type: str = Field("type", description="The key with the type of row, such as symmetric_class; empty for none.")
 
     def columns(self, present: set[str]) -> Columns:
         """Returns the columns of the parts of a pair."""
@@ -86,12 +86,14 @@ class FlagEmbeddingFormat(Settings):
 class TevatronFormat(Settings):
     """`{query_id, query, positive_passages: [{docid, title, text}], negative_passages: [...]}`."""
 
-    kind: Literal["tevatron"]
-    query: str = "query"
-    positives: str = "positive_passages"
-    negatives: str = "negative_passages"
-    passage: str = Field("{title} {text}", description="template of a passage; an empty title leaves no blank")
-    id: str = "query_id"
+    kind: Literal["tevatron"] = Field(description="Tevatron's format of queries with their passages.")
+    query: str = Field("query", description="The key with the query's text.")
+    positives: str = Field("positive_passages", description="The key with the list of positive passages.")
+    negatives: str = Field("negative_passages", description="The key with the list of negative passages.")
+    passage: str = Field(
+        "{title} {text}", description="The template of a passage's text; an empty title leaves no blank."
+    )
+    id: str = Field("query_id", description="The key with the query's id; empty for none.")
 
     def columns(self, present: set[str]) -> Columns:
         """Returns the columns of the parts of a pair."""
@@ -112,12 +114,22 @@ class TevatronFormat(Settings):
 class ColumnsFormat(Settings):
     """Columns of pairs and triplets, as sentence-transformers has them. An empty name is found among the usual ones."""
 
-    kind: Literal["columns"]
-    query: str = Field("", description=f"column or template; empty: the first of {', '.join(QUERIES)}")
-    positive: str = Field("", description=f"column or template; empty: the first of {', '.join(POSITIVES)}")
-    negatives: tuple[str, ...] | None = Field(None, description="null: negative, negative_1, negative_2 ... by number")
-    instruction: str = ""
-    id: str = ""
+    kind: Literal["columns"] = Field(description="Columns of pairs and triplets, as in sentence-transformers' sets.")
+    query: str = Field(
+        "",
+        description=f"The column with the query, or a template; empty takes the first present of {', '.join(QUERIES)}.",
+    )
+    positive: str = Field(
+        "",
+        description="The column with the positive, or a template; empty takes the first present of "
+        f"{', '.join(POSITIVES)}.",
+    )
+    negatives: tuple[str, ...] | None = Field(
+        None,
+        description="The columns with negatives; null takes negative, negative_1, negative_2 and so on, by number.",
+    )
+    instruction: str = Field("", description="The column with the query's instruction; empty for none.")
+    id: str = Field("", description="The column with the pair's id in its set; empty for none.")
 
     def columns(self, present: set[str]) -> Columns:
         """Returns the columns of the parts of a pair. Raises SettingsError where none of a usual name is `present`."""
@@ -202,12 +214,23 @@ class TextPairsSource(PairDatasetSource):
         "`squad`, `fever`, `allnli`"
     )
 
-    kind: Literal["text_pairs"]
-    preset: str = Field("", description=f"one of {', '.join(PRESETS)}; files and format replace its own")
-    files: tuple[str, ...] = Field((), description="JSON lines (.gz too), JSON, Parquet: paths, folders, globs, URLs")
-    format: AnyTextFormat | None = None
-    positives: Literal["each", "one"] = Field("each", description="a pair for each positive, or for one drawn by seed")
-    max_negatives: int | None = Field(16, ge=0, description="of a pair, from the first; null: all")
+    kind: Literal["text_pairs"] = Field(description="A set of pairs of texts.")
+    preset: str = Field(
+        "",
+        description=f"The name of a known set: {', '.join(PRESETS)}; `files` and `format` override its own; "
+        "empty for none.",
+    )
+    files: tuple[str, ...] = Field(
+        (),
+        description="JSON lines (.gz too), JSON or Parquet files with the pairs: paths, folders, globs or fsspec URLs.",
+    )
+    format: AnyTextFormat | None = Field(None, description="The format of the files; null takes that of the preset.")
+    positives: Literal["each", "one"] = Field(
+        "each", description="Whether a row of several positives becomes a pair for each, or for one drawn by the seed."
+    )
+    max_negatives: int | None = Field(
+        16, ge=0, description="The most negatives of a pair, from the first; null takes all."
+    )
 
     @model_validator(mode="after")
     def _is_complete(self) -> TextPairsSource:

@@ -30,46 +30,62 @@ _Times = tuple[float | None, float | None]
 
 
 class _AnnotationSettings(Settings):
-    files: tuple[str, ...] = Field(min_length=1, description="JSON or JSON lines: paths, folders, globs, fsspec URLs")
+    files: tuple[str, ...] = Field(
+        min_length=1, description="JSON or JSON-lines files with the annotations: paths, folders, globs or fsspec URLs."
+    )
 
 
 class ShareGpt4Video(_AnnotationSettings):
     """`video_id`, `captions: [{idx, content}]`; the caption of index "-1" describes the whole video."""
 
-    kind: Literal["sharegpt4video"]
-    video_key: str = "video_id"
-    times_key: str = Field("", description="list beside the captions: start of each part, or edges; empty: no times")
+    kind: Literal["sharegpt4video"] = Field(description="ShareGPT4Video's format of captions.")
+    video_key: str = Field("video_id", description="The key with the video's name.")
+    times_key: str = Field(
+        "",
+        description="The key of a list beside the captions with the start of each part in seconds, or with all "
+        "edges; empty for none.",
+    )
 
 
 class Llava(_AnnotationSettings):
     """`video`, `conversations: [{from: human | gpt, value}]`, in VideoChat-Flash with start and end."""
 
-    kind: Literal["llava"]
-    start_key: str = "start"
-    end_key: str = "end"
-    placeholder_tokens: tuple[str, ...] = Field(("<image>", "<video>"), description="placeholders that are taken out")
+    kind: Literal["llava"] = Field(description="LLaVA's format of conversations about videos.")
+    start_key: str = Field(
+        "start", description="The key with the start of the part that a conversation is about, in seconds."
+    )
+    end_key: str = Field("end", description="The key with the end of that part, in seconds.")
+    placeholder_tokens: tuple[str, ...] = Field(
+        ("<image>", "<video>"), description="Placeholders of media that are removed from texts."
+    )
     description_prompts: tuple[str, ...] = Field(
-        (), description="prompts whose answers are descriptions, beside those that plainly ask for one"
+        (), description="Prompts whose answers are descriptions, in addition to those that plainly request one."
     )
 
 
 class Vript(_AnnotationSettings):
     """`{meta: {video_id}, data: {clip id: {caption: {content}}}}`; times are in files of their own."""
 
-    kind: Literal["vript"]
-    clip_times_files: tuple[str, ...] = Field((), description="files with the times of clips")
-    video_key: str = "video_id"
-    text_key: str = Field("content", description="of the parts of a caption")
-    clip_id_key: str = Field("clip_id", description="where a cut has none, the key that it lies under")
-    clip_start_key: str = "start"
-    clip_end_key: str = "end"
-    videos_are_clips: bool = Field(False, description="the videos are the release's clips, named by clip id")
+    kind: Literal["vript"] = Field(description="Vript's format of captions of clips.")
+    clip_times_files: tuple[str, ...] = Field(
+        (), description="Files with the times of clips: paths, folders, globs or fsspec URLs."
+    )
+    video_key: str = Field("video_id", description="The key with the video's name.")
+    text_key: str = Field("content", description="The key of a caption's text, where a caption has several parts.")
+    clip_id_key: str = Field(
+        "clip_id",
+        description="The key with a clip's id in the files of times; where it is absent, the key above the times "
+        "is the id.",
+    )
+    clip_start_key: str = Field("start", description="The key with a clip's start in the files of times, in seconds.")
+    clip_end_key: str = Field("end", description="The key with a clip's end in the files of times, in seconds.")
+    videos_are_clips: bool = Field(False, description="Whether the videos are the release's clips, named by clip id.")
 
 
 class Plain(_AnnotationSettings):
     """`video`, `start_s`, `end_s`, `text`, `question`, `answer`: this project's form, no other keys; times may lack."""
 
-    kind: Literal["plain"]
+    kind: Literal["plain"] = Field(description="This project's own format of annotations.")
 
 
 AnyForm = Annotated[ShareGpt4Video | Llava | Vript | Plain, Field(discriminator="kind")]

@@ -50,23 +50,27 @@ class DetectSettings(Settings):
         "adaptive", description="The detector of PySceneDetect that finds hard cuts."
     )
     adaptive_threshold: float = Field(
-        3.5, gt=0, description="adaptive: the change of a frame over the mean change around it, from which it is a cut."
+        3.5,
+        gt=0,
+        description="The change of a frame, over the mean change around it, from which it is a cut (adaptive).",
     )
     window_width: int = Field(
-        3, ge=1, description="adaptive: the number of frames before and after a frame that this mean is of."
+        3, ge=1, description="The number of frames before and after a frame that this mean is of (adaptive)."
     )
-    min_content: float = Field(15.0, ge=0, description="adaptive: the smallest change that a cut has, in levels.")
+    min_content: float = Field(15.0, ge=0, description="The smallest change that a cut has, in grey levels (adaptive).")
     content_threshold: float = Field(
-        27.0, gt=0, description="content: the change between two frames from which there is a cut, in levels."
+        27.0, gt=0, description="The change between two frames from which there is a cut, in levels (content)."
     )
-    hash_threshold: float = Field(0.35, gt=0, le=1, description="hash: the share of bits that change at a cut.")
+    hash_threshold: float = Field(0.35, gt=0, le=1, description="The share of bits that change at a cut (hash).")
     histogram_threshold: float = Field(
         0.2,
         gt=0,
         le=1,
-        description="histogram: 1 - correlation of the brightness histograms, from which there is a cut.",
+        description="The value of 1 - correlation of the brightness histograms from which there is a cut (histogram).",
     )
-    black_level: int = Field(12, ge=0, le=255, description="threshold: the mean level below which a picture is black.")
+    black_level: int = Field(
+        12, ge=0, le=255, description="The mean grey level below which a picture is black (threshold)."
+    )
     min_scene_s: float = Field(0.6, gt=0, description="The shortest scene: after a cut, none is found for so long.")
     detect_gradual: bool = Field(
         True, description="Whether fades and dissolves are found too, and flashes are not taken for cuts."

@@ -39,7 +39,7 @@ class EncodeSettings(Settings):
         1,
         ge=1,
         le=64,
-        description="Threads of the encoder for each open clip; x264 makes other bytes with another number.",
+        description="Threads of the encoder for each open clip; the output of x264 depends on it.",
     )
 
 

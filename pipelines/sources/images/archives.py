@@ -85,16 +85,18 @@ class ArchivesSettings(Settings):
     """Settings of where images lie, and how a set's names for them are read."""
 
     paths: tuple[str, ...] = Field(
-        min_length=1, description="tars, zips, folders of these or of images, globs, fsspec URLs; of a name the first"
+        min_length=1,
+        description="Tars, zips, folders of these or of images, globs or fsspec URLs; where a name is in several, "
+        "the first counts.",
     )
-    strip_prefix: str = Field("", description="taken off the beginning of names that have it")
-    add_prefix: str = Field("", description="put before every name, after that")
+    strip_prefix: str = Field("", description="The prefix that is removed from the names that have it.")
+    add_prefix: str = Field("", description="The prefix that is then added to every name.")
     prefix_archive_name: bool = Field(
         False,
-        description="an archive's name without its ending is a folder above its members, where they don't name it "
-        "themselves: their names come again",
+        description="Whether an archive's name without its extension is a folder above its members, where these "
+        "don't name it themselves.",
     )
-    index_threads: int = tuning(4, ge=1)
+    index_threads: int = tuning(4, ge=1, description="Threads that index archives.")
 
 
 class Archives:

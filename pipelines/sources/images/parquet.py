@@ -38,10 +38,13 @@ _Requests = list[tuple[int, int, int]]
 class ParquetImagesSettings(Settings):
     """Settings of images in Parquet files."""
 
-    paths: tuple[str, ...] = Field(min_length=1, description="paths, folders, globs, fsspec URLs")
+    paths: tuple[str, ...] = Field(
+        min_length=1, description="Parquet files with images: paths, folders, globs or fsspec URLs."
+    )
     column: str = Field(
         "image",
-        description="of names without one: binary, or a struct with a field `bytes`, as Hugging Face `datasets` has it",
+        description="The column of the images whose names give none: binary, or a struct with a field `bytes`, as "
+        "in Hugging Face `datasets`.",
     )
 
 

@@ -43,15 +43,26 @@ _MAX_HEADER_BYTES = 2**16
 class PdfSettings(Settings):
     """Settings of how pages are drawn, and what a PDF may cost."""
 
-    longest_side_px: int = Field(1540, ge=16, le=8192, description="of the image; the other side by the page's form")
-    format: Literal["jpeg", "png"] = "jpeg"
-    jpeg_quality: int = Field(90, ge=1, le=100)
-    max_aspect_ratio: float = Field(20.0, gt=1, description="of a page; beyond it there is nothing to read")
-    max_pages: int = Field(10_000, ge=1, description="a PDF that has more is left out")
-    max_bytes: int = Field(500_000_000, ge=1)
-    page_timeout_s: float = tuning(60.0, gt=0, description="from one page to the next")
-    pdf_timeout_s: float = tuning(600.0, gt=0, description="for all pages that are drawn of a PDF at once")
-    max_memory_bytes: int = tuning(2_000_000_000, ge=200_000_000)
+    longest_side_px: int = Field(
+        1540,
+        ge=16,
+        le=8192,
+        description="The longer side of a rendered page; the shorter one follows from the page's shape.",
+    )
+    format: Literal["jpeg", "png"] = Field("jpeg", description="The format of rendered pages.")
+    jpeg_quality: int = Field(90, ge=1, le=100, description="The JPEG quality of rendered pages.")
+    max_aspect_ratio: float = Field(
+        20.0, gt=1, description="The largest ratio of a page's longer to its shorter side; pages beyond it fail."
+    )
+    max_pages: int = Field(10_000, ge=1, description="The most pages of a PDF; one with more fails.")
+    max_bytes: int = Field(500_000_000, ge=1, description="The largest PDF; a larger one fails.")
+    page_timeout_s: float = tuning(60.0, gt=0, description="The longest time to render one page.")
+    pdf_timeout_s: float = tuning(
+        600.0, gt=0, description="The longest time to render all pages of a PDF that are requested at once."
+    )
+    max_memory_bytes: int = tuning(
+        2_000_000_000, ge=200_000_000, description="The most memory of the process that renders pages."
+    )
 
 
 class PageError(Exception):
@@ -239,7 +250,7 @@ class _ResponseReader:
 class PdfImagesSettings(PdfSettings):
     """Settings of where PDFs lie, and how their pages are drawn."""
 
-    paths: tuple[str, ...] = Field(min_length=1, description="PDFs, folders of them, globs, fsspec URLs")
+    paths: tuple[str, ...] = Field(min_length=1, description="PDF files: paths, folders, globs or fsspec URLs.")
 
 
 class PdfImages:

@@ -23,9 +23,13 @@ MEDIA_ENDINGS = (
 class SetImages(Settings):
     """Settings of where a source of existing pairs has its images."""
 
-    archives: ArchivesSettings | None = Field(None, description="tars, zips and folders, by the names of files")
-    parquet: ParquetImagesSettings | None = Field(None, description="columns of Parquet files")
-    pdfs: PdfImagesSettings | None = Field(None, description="pages of PDFs")
+    archives: ArchivesSettings | None = Field(
+        None, description="Tars, zips and folders, where images are named by files; null for none."
+    )
+    parquet: ParquetImagesSettings | None = Field(
+        None, description="Parquet files with images in columns; null for none."
+    )
+    pdfs: PdfImagesSettings | None = Field(None, description="PDF files, where images are pages; null for none.")
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

@@ -40,7 +40,8 @@ from benchmarks.harness import versus
 from benchmarks.vllm_server import KILLS, POISON
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw
-from serving.openai.chat import CallFailure, chat_body, post_chat
+from serving.openai.chat import chat_route
+from serving.openai.exchange import CallFailure, post
 from serving.openai.settings import EndpointSettings
 from serving.request import GenerateRequest, GenerateResponse, ModelRequest, Pixels, SamplingSettings
 from serving.vllm.client import VllmClient
@@ -144,8 +145,9 @@ class ServedEngine:
     async def _respond(self, number: int, request: ModelRequest) -> None:
         assert isinstance(request, GenerateRequest)
         with suppress(RuntimeError):  # closed meanwhile
-            body = await self._loop.run_in_executor(self._encoders, chat_body, request, self._settings, self._sampling)
-            outcome = await post_chat(self._session, "http://vllm/v1", body, self._settings, "")
+            route = chat_route(self._settings, self._sampling)
+            body = await self._loop.run_in_executor(self._encoders, route.body, request)
+            outcome = await post(self._session, "http://vllm/v1", body, self._settings, "", route)
             if isinstance(outcome, CallFailure):  # a lost connection, or what a server says whose engine is dead
                 self.kill()
                 return

@@ -14,7 +14,7 @@ import pyarrow as pa
 from corpus.execution import ShardError
 from corpus.stage import ITEMS, Shard
 from mining.embed import EMBED, PAIRS
-from mining.encoders.base import NO_IMAGES, NOT_FINITE, EmbedClient, Encoder, Vector
+from mining.encoders.base import NO_CONTENT, NO_IMAGES, NOT_FINITE, EmbedClient, Encoder, Vector
 from mining.settings import EmbedSettings
 from mining.side_images import SideImages, packed_ids
 from mining.sides import ROLES, Side, SideRules, Sides, different_sides
@@ -99,6 +99,8 @@ class EmbedWorker:
         for side, images in zip(sides, self._read_images(shard, sides), strict=True):
             if isinstance(images, str):
                 answers.append(images)
+            elif not images and not side.text.strip():
+                answers.append(NO_CONTENT)
             else:
                 answers.append(client.submit(EmbedRequest(side.text, images, side.instruction)))
         for answer in answers:

@@ -19,6 +19,8 @@ TOO_LONG = "too_long"  # an error of a ModelResponse: a request of more tokens t
 NOT_FINITE = "not_finite"  # an error of a ModelResponse: a vector that is zero, or has infinities or NaNs
 
 PayloadT = TypeVar("PayloadT", str, NDArray[Any])
+TOO_LONG = "too_long"  # the error of a request with more tokens than the model reads
+
 RequestT = TypeVar("RequestT", bound="ModelRequest", contravariant=True)
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from mining.encoders.base import EncoderSettings
 from mining.encoders.descriptor import DescriptorSettings
+from mining.encoders.openai import OpenAiSettings
 
-ENCODERS: tuple[type[EncoderSettings], ...] = (DescriptorSettings,)
+ENCODERS: tuple[type[EncoderSettings], ...] = (DescriptorSettings, OpenAiSettings)
 
 
 def encoder_type(encoders: tuple[type[EncoderSettings], ...]) -> Any:

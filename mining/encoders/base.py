@@ -25,6 +25,7 @@ from corpus.settings import Settings
 from corpus.stage import Resources
 from mining.side_images import ClipFrames
 from mining.vectors import VectorKeys
+from serving.request import TOO_LONG as TOO_LONG
 from serving.request import EmbedRequest, ModelClient
 
 Vector = NDArray[Any]
@@ -32,7 +33,6 @@ EmbedClient = ModelClient[EmbedRequest, Vector]
 
 NO_CONTENT = "no_content"  # a side without anything that the encoder reads
 NOT_FINITE = "not_finite"  # a vector that is zero, or has infinities or NaNs
-TOO_LONG = "too_long"  # a side of more tokens than the model reads: it would be cut without a word
 NO_IMAGES = "images_not_read"  # a side with images, for an encoder of texts
 
 

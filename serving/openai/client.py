@@ -1,4 +1,4 @@
-"""The client `openai`: sends requests to one or several OpenAI-compatible endpoints that serve the same model."""
+"""Clients of one or several OpenAI-compatible endpoints that serve the same model."""
 
 from __future__ import annotations
 
@@ -9,40 +9,44 @@ import random
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Generic
 
 import aiohttp
 
-from serving.openai.chat import chat_body, post_chat
+from serving.openai.chat import chat_route
+from serving.openai.exchange import REFUSED, RequestT, Route, post
 from serving.openai.pool import EndpointPool
-from serving.openai.settings import EndpointSettings
-from serving.request import BackendError, GenerateRequest, GenerateResponse, ModelResponse, SamplingSettings
+from serving.openai.settings import EndpointAccess, EndpointSettings
+from serving.request import BackendError, GenerateRequest, ModelResponse, PayloadT, SamplingSettings
 
-__all__ = ["EndpointSettings", "OpenAiClient"]
+__all__ = ["EndpointClient", "EndpointSettings", "OpenAiClient"]
 
 _IDLE_S = 2.0  # of an idle connection; servers close it after 5 s (uvicorn, which vLLM and lmdeploy run on)
 _MAX_REFUSALS = 100  # refused requests without a single answer: then the settings are wrong, not the requests
 
 
-class OpenAiClient:
+class EndpointClient(Generic[RequestT, PayloadT]):
     """A `ModelClient` that spreads requests over endpoints and retries failed calls; each request gets one response.
 
     A response's error is `refused_input` (the server's 400, 413, 422 ...), `timeout`, `server_error`,
-    `connection_lost`, `bad_answer` (no completion with a text), `rate_limited`, `unreachable` or `unencodable`. When
+    `connection_lost`, `bad_answer` (without what was requested), `rate_limited`, `unreachable` or `unencodable`. When
     the key or a URL is wrong, or no endpoint responds for `max_outage_s`, all requests end with BackendError.
 
     One event loop in its own thread does all network traffic and completes the futures. Their callbacks must be quick,
     and must not wait for another response or call `submit`, which may wait.
     """
 
-    def __init__(self, settings: EndpointSettings, sampling: SamplingSettings) -> None:
+    def __init__(self, settings: EndpointAccess, route: Route[RequestT, PayloadT]) -> None:
         self._settings = settings
-        self._sampling = sampling
+        self._route: Route[RequestT, PayloadT] = route
         self._key = _read_key(settings.api_key_env)
         self._changed = threading.Condition()  # guards the three below
         self._in_flight = 0
         self._close_reason = ""  # why no more requests are accepted
         self._closed = False
-        self._tasks: set[asyncio.Task[GenerateResponse]] = set()  # it and the three below are used in the loop's thread
+        self._tasks: set[asyncio.Task[ModelResponse[PayloadT]]] = (
+            set()
+        )  # it and the three below are used in the loop's thread
         self._idle_since = 0.0
         self._any_answered = False
         self._refused = 0
@@ -52,7 +56,7 @@ class OpenAiClient:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
 
-    def submit(self, request: GenerateRequest) -> Future[GenerateResponse]:
+    def submit(self, request: RequestT) -> Future[ModelResponse[PayloadT]]:
         """Enqueues a request, and waits while `concurrency_per_endpoint` requests for each endpoint are in flight.
 
         Cancelling the future cancels the request. Raises BackendError once the client has ended.
@@ -62,7 +66,7 @@ class OpenAiClient:
             if self._close_reason:
                 raise BackendError(self._close_reason)
             self._in_flight += 1
-            future: Future[GenerateResponse] = Future()
+            future: Future[ModelResponse[PayloadT]] = Future()
             self._loop.call_soon_threadsafe(self._begin, request, future)
         return future
 
@@ -101,7 +105,7 @@ class OpenAiClient:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._session.close()
 
-    def _begin(self, request: GenerateRequest, future: Future[GenerateResponse]) -> None:
+    def _begin(self, request: RequestT, future: Future[ModelResponse[PayloadT]]) -> None:
         if not self._tasks and self._loop.time() - self._idle_since > _IDLE_S:
             self._pool.reset()
         task = self._loop.create_task(self._respond(request))
@@ -111,13 +115,13 @@ class OpenAiClient:
         if self._close_reason:
             task.cancel()
 
-    def _cancel(self, task: asyncio.Task[GenerateResponse], future: Future[GenerateResponse]) -> None:
+    def _cancel(self, task: asyncio.Task[ModelResponse[PayloadT]], future: Future[ModelResponse[PayloadT]]) -> None:
         """Cancels the task of a cancelled future. Runs in the thread that cancelled it."""
         if future.cancelled():
             with contextlib.suppress(RuntimeError):  # the loop is closed, so the task has ended
                 self._loop.call_soon_threadsafe(task.cancel)
 
-    def _finish(self, future: Future[GenerateResponse], task: asyncio.Task[GenerateResponse]) -> None:
+    def _finish(self, future: Future[ModelResponse[PayloadT]], task: asyncio.Task[ModelResponse[PayloadT]]) -> None:
         self._tasks.discard(task)
         self._idle_since = self._loop.time()
         error = None if task.cancelled() else task.exception()
@@ -149,25 +153,25 @@ class OpenAiClient:
         else:  # no request came for a while
             self._pool.reset()
 
-    async def _respond(self, request: GenerateRequest) -> GenerateResponse:
+    async def _respond(self, request: RequestT) -> ModelResponse[PayloadT]:
         try:
-            body = await self._loop.run_in_executor(self._encoders, chat_body, request, self._settings, self._sampling)
+            body = await self._loop.run_in_executor(self._encoders, self._route.body, request)
         except ValueError as error:
-            return GenerateResponse(error="unencodable", detail=str(error)[:200])
+            return ModelResponse(error="unencodable", detail=str(error)[:200])
         del request  # its pixels are many times the body
         answer = await self._call(body)
         if not answer.error:
             self._any_answered = True
-        elif answer.error == "refused_input":
+        elif answer.error == REFUSED:
             self._refused += 1
             if self._refused >= _MAX_REFUSALS and not self._any_answered:
                 raise BackendError(
-                    f"all of the first {self._refused} requests were refused: {answer.detail}. Check "
-                    "`model`, `sampling`, `structured_output`, `extra_body`, the size of the images"
+                    f"all of the first {self._refused} requests were refused: {answer.detail}. "
+                    f"Check {self._route.check}"
                 )
         return answer
 
-    async def _call(self, body: bytes) -> GenerateResponse:
+    async def _call(self, body: bytes) -> ModelResponse[PayloadT]:
         """Calls endpoints until one responds, or the request itself must be the cause of the failures."""
         settings, loop = self._settings, self._loop
         faults = failures = 0
@@ -177,7 +181,7 @@ class OpenAiClient:
             endpoint = await self._pool.acquire(avoid=endpoint)
             began = loop.time()
             try:
-                outcome = await post_chat(self._session, endpoint.url, body, settings, self._key)
+                outcome = await post(self._session, endpoint.url, body, settings, self._key, self._route)
             finally:
                 self._pool.release(endpoint)
             if isinstance(outcome, ModelResponse):
@@ -190,10 +194,17 @@ class OpenAiClient:
             # A request that no endpoint accepts while others are answered must end, too.
             stuck = loop.time() - first > settings.max_outage_s and not self._pool.failing
             if faults >= settings.max_attempts or stuck:
-                return GenerateResponse(error=outcome.error, detail=outcome.detail)
+                return ModelResponse(error=outcome.error, detail=outcome.detail)
             bound_s = min(settings.max_backoff_s, settings.backoff_s * 2.0 ** min(failures - 1, 60))
             # Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
             await asyncio.sleep(random.uniform(0.0, bound_s))
+
+
+class OpenAiClient(EndpointClient[GenerateRequest, str]):
+    """The client `openai`, of texts."""
+
+    def __init__(self, settings: EndpointSettings, sampling: SamplingSettings) -> None:
+        super().__init__(settings, chat_route(settings, sampling))
 
 
 def _read_key(variable: str) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.openai.settings import EndpointSettings
+from serving.openai.settings import EndpointAccess
 
 _FAILURES_TO_OPEN = 3  # failures in a row after which an endpoint's circuit opens
 
@@ -42,7 +42,7 @@ class EndpointPool:
     `on_exhausted` is called once no endpoint has responded for `max_outage_s`, with each one's last error.
     """
 
-    def __init__(self, settings: EndpointSettings, on_exhausted: Callable[[str], None]) -> None:
+    def __init__(self, settings: EndpointAccess, on_exhausted: Callable[[str], None]) -> None:
         self._settings = settings
         self._on_exhausted = on_exhausted
         self._endpoints = [Endpoint(url) for url in settings.endpoints]

@@ -1,9 +1,9 @@
-"""The settings of the client `openai`: endpoints, retries, and how requests are encoded."""
+"""The settings of clients of OpenAI-compatible servers: endpoints, retries, and how requests are encoded."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from yarl import URL
@@ -16,24 +16,21 @@ _RESERVED |= {"response_format", "guided_json", "stream", "n"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class EndpointSettings(Settings):
-    """Settings of the client of servers that speak OpenAI's chat protocol: `vllm serve`, lmdeploy, SGLang, hosted ones.
+class EndpointAccess(Settings):
+    """Settings of the access to servers that speak one of OpenAI's protocols: `vllm serve`, lmdeploy, SGLang, hosted.
 
     Where the servers are, how many requests each is given and how patiently it is waited for are tuning: moving a model
-    to other machines makes no caption stale. What runs there is named by `model` and `revision`, and not checked.
+    to other machines makes no result stale. What runs there is named by `model` and `revision`, and not checked.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
+    reserved: ClassVar[frozenset[str]] = frozenset()  # keys of a request's body that other settings set
+    set_elsewhere: ClassVar[str] = "`model`"  # these settings
 
-    kind: Literal["openai"]
-    """One or several servers that speak OpenAI's chat protocol."""
     model: str = Field(min_length=1)
     """The model's name as the servers know it."""
     revision: str = ""
-    """The revision of the model that the servers run, as captions record it; it is to change with the model."""
-
-    family: str = ""
-    """The family, whose pixel budget is used, of a model that `serving.models` does not know by name."""
+    """The revision of the model that the servers run, as results record it; it is to change with the model."""
 
     endpoints: tuple[str, ...] = tuning(..., min_length=1)
     """Base URLs, such as http://host:8000/v1, which all serve the same model."""
@@ -66,8 +63,6 @@ class EndpointSettings(Settings):
     """The quality of JPEGs that are sent."""
     extra_body: dict[str, Any] = {}
     """More keys of every request's body, such as {top_k: 1} or {chat_template_kwargs: {enable_thinking: false}}."""
-    structured_output: Literal["json_schema", "guided_json"] = "json_schema"
-    """How a response in JSON is requested: as OpenAI does it, or as vLLM before 0.12 did."""
 
     @property
     def capacity(self) -> int:
@@ -90,15 +85,13 @@ class EndpointSettings(Settings):
     @field_validator("extra_body")
     @classmethod
     def _adds_only(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        taken = sorted(_RESERVED & extra.keys())
+        taken = sorted(cls.reserved & extra.keys())
         if taken:
-            raise ValueError(
-                f"{', '.join(taken)}: set elsewhere (`model`, `sampling`, `structured_output`), or not possible"
-            )
+            raise ValueError(f"{', '.join(taken)}: set elsewhere ({cls.set_elsewhere}), or not possible")
         return extra
 
     @model_validator(mode="after")
-    def _fits_together(self) -> EndpointSettings:
+    def _fits_together(self) -> Self:
         if self.api_key_env and not _VARIABLE.fullmatch(self.api_key_env):  # not repeated: it may be a key
             raise ValueError("api_key_env must be the name of an environment variable that holds the key, not the key")
         if self.max_backoff_s < self.backoff_s:
@@ -106,6 +99,20 @@ class EndpointSettings(Settings):
         if self.max_outage_s <= self.timeout_s:  # else one slow answer after a failure would end it all
             raise ValueError(f"max_outage_s {self.max_outage_s:g} must be longer than timeout_s {self.timeout_s:g}")
         return self
+
+
+class EndpointSettings(EndpointAccess):
+    """Settings of the client of servers that speak OpenAI's chat protocol."""
+
+    reserved: ClassVar[frozenset[str]] = _RESERVED
+    set_elsewhere: ClassVar[str] = "`model`, `sampling`, `structured_output`"
+
+    kind: Literal["openai"]
+    """One or several servers that speak OpenAI's chat protocol."""
+    family: str = ""
+    """The family, whose pixel budget is used, of a model that `serving.models` does not know by name."""
+    structured_output: Literal["json_schema", "guided_json"] = "json_schema"
+    """How a response in JSON is requested: as OpenAI does it, or as vLLM before 0.12 did."""
 
 
 def _fault(endpoint: str) -> str:
@@ -119,4 +126,5 @@ def _fault(endpoint: str) -> str:
         return "credentials don't belong there: name in `api_key_env` the variable that holds the key"
     if url.query_string or url.fragment:
         return "a query or fragment can't be part of it"
-    return "leave out /chat/completions" if endpoint.rstrip("/").endswith("/chat/completions") else ""
+    ending = next((each for each in ("/chat/completions", "/embeddings") if endpoint.rstrip("/").endswith(each)), "")
+    return f"leave out {ending}" if ending else ""

@@ -112,7 +112,8 @@ class FakeEndpoint:
 
     async def _open(self) -> None:
         app = web.Application(client_max_size=64 * 2**20)
-        app.router.add_post("/v1/chat/completions", self._serve)
+        for path in ("chat/completions", "embeddings"):
+            app.router.add_post(f"/v1/{path}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)

@@ -111,12 +111,12 @@ def test_settings_replace_the_instructions_of_a_task(world: World) -> None:
 
 def test_sides_without_a_vector_are_tried_again(world: World) -> None:
     items = world.store([scene("red", 30, kind="JPEG")[:700]], "jpg")
-    rows = [image_pair("shapes", "", items[0])]
+    rows = [image_pair("shapes", "?!", items[0]), image_pair("shapes", " ", items[0])]
     for dataset in ("one", "two"):
-        [found] = embed(world, dataset, rows, counted())
-        assert (found["query_reason"], found["query_key"]) == ("no_content", None)
-        assert found["positive_reason"] in ("truncated", "undecodable") and found["positive_key"] is None
-        assert sent() == [("", "", 0)]
+        for found in embed(world, dataset, rows, counted()):
+            assert (found["query_reason"], found["query_key"]) == ("no_content", None)
+            assert found["positive_reason"] in ("truncated", "undecodable") and found["positive_key"] is None
+        assert sent() == [("?!", "", 0)], "of an empty text nothing is computed"
 
 
 def test_of_a_clip_so_many_frames_are_read(world: World) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.openai.chat import classify_status, read_response
+from serving.openai.chat import read_response
+from serving.openai.exchange import classify_status
 from serving.request import GenerateRequest, GenerateResponse, ModelResponse
 from serving.vllm.protocol import (
     ConnectionClosed,

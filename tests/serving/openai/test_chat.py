@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from serving.openai.chat import CallFailure, chat_body, classify_status, read_response
+from serving.openai.chat import chat_body, read_response
+from serving.openai.exchange import CallFailure, classify_status
 from serving.openai.settings import EndpointSettings
 from serving.request import GenerateRequest, GenerateResponse, ModelResponse, SamplingSettings
 from tests.helpers.fake_endpoint import picture

@@ -17,6 +17,7 @@ from corpus.workspace import TableKey, Workspace
 from demo.checks.clip_samples import ExpectedSamples, compare_samples
 from demo.checks.clips import compare_clips
 from demo.checks.images import compare, forbidden_requests
+from demo.checks.mining import compare_counts
 from demo.checks.pairs import PublishedDataset, compare_funnels, compare_sets
 from demo.films.films import FilmsTruth, build_films, read_films_truth
 from demo.images.world import build_world
@@ -152,10 +153,18 @@ def film_differences(truth: FilmsTruth, config: Config) -> list[str]:
 def set_differences(truth: SetsTruth, config: Config, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Lists the differences of the sets of pairs, and of what is published of them, from the planted truth."""
     truth = replace(truth, sets={name: planted for name, planted in truth.sets.items() if name in config.sources})
+    mining = config.stages.negatives
     differences = compare_funnels(truth, funnels)
+    for name in mining.datasets:
+        planted = truth.sets[config.datasets[name].source].mining_counts(mining.of(name).num_negatives)
+        differences += compare_counts(name, planted, config.workspace)
     for mixture in config.mixtures.values():
         published = {
-            name: PublishedDataset(config.datasets[name].sources, chosen.negatives)
+            name: PublishedDataset(
+                config.datasets[name].sources,
+                chosen.negatives,
+                name in mining.datasets and mining.of(name).search_by == "positive",
+            )
             for name, chosen in mixture.datasets.items()
             if config.datasets[name].source in truth.sets
         }

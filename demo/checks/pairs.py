@@ -12,6 +12,7 @@ from typing import Any
 
 from corpus.schema import Origin
 from demo.checks.clip_samples import Sample, read_samples
+from demo.checks.mining import wrong_scores
 from demo.pairs.truth import ExpectedSet, Pair, SetsTruth, Side
 
 LABEL_SPREAD = "label_spread"
@@ -23,6 +24,7 @@ class PublishedDataset:
 
     sources: tuple[str, ...]
     negatives: int
+    by_positive: bool = False  # what its mined negatives are near to; else the query
 
 
 def compare_funnels(truth: SetsTruth, funnels: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -44,7 +46,8 @@ def compare_sets(
     differences = []
     entries = json.loads((Path(corpus) / "manifest.json").read_text(encoding="utf-8"))["datasets"]
     for dataset, of in published.items():
-        checker = _PairChecker(truth, _union(truth.sets[source] for source in of.sources), of.negatives)
+        planted = _union(truth.sets[source] for source in of.sources)
+        checker = _PairChecker(truth, planted, of.negatives, of.by_positive)
         samples = list(read_samples(Path(corpus) / dataset))
         lines = [*checker.wrong(samples), *_missing(checker.counts, checker.planted)]
         if any(pair.label for pair in checker.planted.pairs):
@@ -83,9 +86,10 @@ def _missing(counts: Counter[tuple[Side, Side]], planted: ExpectedSet) -> Iterat
 class _PairChecker:
     """Checks the samples of one dataset."""
 
-    def __init__(self, truth: SetsTruth, planted: ExpectedSet, negatives: int) -> None:
+    def __init__(self, truth: SetsTruth, planted: ExpectedSet, negatives: int, by_positive: bool) -> None:
         self._truth = truth
         self._negatives = negatives
+        self._by_positive = by_positive
         self.planted = planted
         self.counts: Counter[tuple[Side, Side]] = Counter()
 
@@ -122,16 +126,33 @@ class _PairChecker:
         origins = [str(each["origin"]) for each in fields["negatives"]]
         sides = [self._side(sample, each) for each in fields["negatives"]]
         expected_negatives = pair.negatives[: self._negatives]
-        drawn = self._negatives - len(expected_negatives)
-        planted = len(expected_negatives)
-        if origins != [str(Origin.FROM_SOURCE)] * planted + [str(Origin.RANDOM)] * drawn:
-            yield f"its negatives are {', '.join(origins)}, but {planted} were given, and {drawn} are to be drawn"
-        elif tuple(sides[:planted]) != expected_negatives:
+        existing = len(expected_negatives)
+        mined = min(len(pair.hard), self._negatives - existing)
+        drawn = self._negatives - existing - mined
+        expected = {Origin.FROM_SOURCE: existing, Origin.MINED: mined, Origin.RANDOM: drawn}
+        if origins != [str(origin) for origin, count in expected.items() for _ in range(count)]:
+            yield (
+                f"its negatives are {', '.join(origins)}, but {existing} were given, {mined} are to be mined, and "
+                f"{drawn} are to be drawn"
+            )
+        elif tuple(sides[:existing]) != expected_negatives:
             yield f"its negatives are {[*map(_named, sides)]}, planted as {[*map(_named, expected_negatives)]}"
-        for side in sides[planted:]:
+        else:
+            yield from self._wrongly_mined(pair, sides[existing : existing + mined])
+        for side in {false.side for false in pair.false} & {*sides}:
+            yield f"{_named(side)} answers {_named(query)} too, and is its negative"
+        if pair.hard:
+            yield from wrong_scores(fields, self._by_positive)
+        for side in sides[existing:]:
             label = self._labels.get(side)
             if label is None or side == positive or (label and label == pair.label):
                 yield f"{_named(side)} is no negative of {_named(query)} -> {_named(positive)}"
+
+    def _wrongly_mined(self, pair: Pair, mined: Sequence[Side]) -> Iterator[str]:
+        if wrong := [side for side in mined if side not in pair.hard]:
+            yield f"{[*map(_named, wrong)]} were mined, planted are {[*map(_named, pair.hard)]}"
+        if len({*mined}) < len(mined):
+            yield f"a negative was mined twice: {[*map(_named, mined)]}"
 
     def _side(self, sample: Sample, fields: Mapping[str, Any]) -> Side:
         """Returns a side of a sample. Raises ValueError for an image that was not planted."""

@@ -11,6 +11,10 @@ from demo.images.drawing import Pixels, distances, encode, is_clear, perceptual_
 from demo.images.scenes import Scene, draw, random_scene
 from demo.images.world import FAR, NEAR
 
+_SMALL = 0.5  # size of a picture that takes little room
+_OTHER_LIGHT = 0.1  # standard deviation of the logarithm of brightness, from patch to patch
+_NO_DUPLICATE = 8  # bits of 64 between perceptual hashes
+
 
 class ImageFactory:
     """The factory of pictures and sentences, from one stream of random numbers. It records the names of its files."""
@@ -36,15 +40,34 @@ class ImageFactory:
     def picture(self) -> tuple[Pixels, str]:
         """Returns a clear picture that differs from all earlier ones, and its caption."""
         while True:
-            picture = draw(scene := self.scene(), self._rng)
-            bits = perceptual_bits(picture.pixels)
-            if is_clear(picture.pixels) and (not len(self._known_bits) or min(distances(self._known_bits, bits)) > FAR):
-                self._known_bits = np.vstack([self._known_bits, bits])
-                return picture.pixels, scene.caption
+            scene = self.scene()
+            if self._is_new(pixels := draw(scene, self._rng).pixels):
+                return pixels, scene.caption
+
+    def small_picture_of(self, scene: Scene) -> Pixels:
+        """Returns a clear picture of a scene that differs from all earlier ones."""
+        while not self._is_new(pixels := scaled(draw(scene, self._rng).pixels, _SMALL)):
+            pass
+        return pixels
+
+    def relit(self, pixels: Pixels) -> Pixels:
+        """Returns a picture in a slightly other light: looked at, the same; by its perceptual hash, no duplicate."""
+        height, width = pixels.shape[:2]
+        bits = perceptual_bits(pixels)
+        while True:
+            patches = np.exp(self._rng.normal(0, _OTHER_LIGHT, size=(5, 6))).astype(np.float32)
+            light = cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC)
+            other = (pixels * light[:, :, None]).clip(0, 255).astype(np.uint8)
+            if distances(perceptual_bits(other), bits)[0] >= _NO_DUPLICATE and is_clear(other):
+                return other
 
     def image(self, name: str) -> bytes:
         """Returns the file of a new picture, and records its name."""
-        data = encode(self.picture()[0], quality=80)
+        return self.file(name, self.picture()[0])
+
+    def file(self, name: str, pixels: Pixels, quality: int = 80) -> bytes:
+        """Returns the file of a picture, and records its name."""
+        data = encode(pixels, quality=quality)
         self.images[hashlib.sha256(data).hexdigest()] = name
         return data
 
@@ -65,3 +88,11 @@ class ImageFactory:
         pixels, caption = self.picture()
         self.pages[name] = "".join("01"[bit] for bit in perceptual_bits(pixels).astype(int))
         return pixels, caption
+
+    def _is_new(self, pixels: Pixels) -> bool:
+        """Returns whether a picture is clear and no earlier one is similar; if so, records it."""
+        bits = perceptual_bits(pixels)
+        if not is_clear(pixels) or (len(self._known_bits) and min(distances(self._known_bits, bits)) <= FAR):
+            return False
+        self._known_bits = np.vstack([self._known_bits, bits])
+        return True

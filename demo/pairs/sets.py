@@ -3,7 +3,7 @@
     FOLDER/sets/<source>/    the files of a set: annotations, archives of images, a PDF
     FOLDER/sets/truth.json   the outcome of every row (`demo.pairs.truth`)
 
-All pictures are drawn scenes, different from each other except for planted copies.
+All pictures are drawn scenes, different from each other except for planted copies and postcards in another light.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from demo.pairs.builders import (
     write_zip,
 )
 from demo.pairs.documents import plant_mbeir, plant_tevatron
+from demo.pairs.mined_images import plant_postcards
+from demo.pairs.mined_texts import plant_guide
 from demo.pairs.texts import plant_mapped, plant_text_pairs
 from demo.pairs.truth import ExpectedSet, Pair, SetsTruth, Side, write_truth
 
@@ -53,6 +55,8 @@ def build_sets(folder: str | Path, seed: int = 0) -> Path:
         "table": _plant_table(home / "table", painter),
         "mbeir": plant_mbeir(home / "mbeir", painter),
         "tevatron": plant_tevatron(home / "tevatron", painter.caption),
+        "guide": plant_guide(home / "guide"),
+        "postcards": plant_postcards(home / "postcards", painter),
     }
     write_truth(home / "truth.json", SetsTruth(sets, painter.images, painter.pages))
     return home / "truth.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,15 @@ class Side:
 
 
 @dataclass(frozen=True)
+class FalseNegative:
+    """A side that answers a pair's query too, so that it must not be its negative."""
+
+    side: Side
+    reason: str  # for which mining leaves it out
+    existing: bool = False  # the pair comes with it; others are positives of the set
+
+
+@dataclass(frozen=True)
 class Pair:
     """A pair that must be published once. Its negatives are those of its set, best first."""
 
@@ -36,6 +45,8 @@ class Pair:
     negatives: tuple[Side, ...] = ()
     label: str = ""
     instruction: str = ""
+    hard: tuple[Side, ...] = ()  # positives of the set that must be mined, all or as many as are asked for
+    false: tuple[FalseNegative, ...] = ()
 
 
 @dataclass
@@ -62,6 +73,23 @@ class ExpectedSet:
         for (status, reason), rows in sorted(self.removed.items()):
             removed.setdefault(status, {})[reason] = rows
         return {"rows_in": self.kept + self.removed.total(), "kept": self.kept, "removed": removed}
+
+    def mining_counts(self, num_negatives: int) -> dict[str, int]:
+        """The counts of candidates that mining must report, where every positive of the set is a candidate."""
+        counts: Counter[str] = Counter(own_positive=len(self.pairs))
+        for pair in self.pairs:
+            false = [f"given/{each.reason}" if each.existing else each.reason for each in pair.false]
+            existing = len(pair.negatives)
+            chosen = min(num_negatives, len(pair.hard))
+            mined = min(chosen, num_negatives - existing)
+            counts.update(false)
+            counts.update({"chosen": chosen, "spare": len(pair.hard) - chosen, "mined": mined})
+            counts.update({"given": existing, "given/chosen": existing, "missing": num_negatives - existing - mined})
+            counts["given/candidates"] += existing + sum(each.existing for each in pair.false)
+        counts["candidates"] = len(self.pairs) * len({pair.positive for pair in self.pairs})
+        near = sum(len(pair.hard) + 1 + sum(not each.existing for each in pair.false) for pair in self.pairs)
+        counts["below_min_score"] = counts["candidates"] - near
+        return dict(counts)
 
 
 @dataclass(frozen=True)
@@ -98,7 +126,7 @@ def write_truth(path: Path, truth: SetsTruth) -> None:
         for source, planted in truth.sets.items()
     }
     stored = {"sets": sets, "images": dict(truth.images), "pages": dict(truth.pages)}
-    path.write_text(json.dumps(stored, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(stored, separators=(",", ":")), encoding="utf-8")
 
 
 def read_sets_truth(path: str | Path) -> SetsTruth:
@@ -116,11 +144,12 @@ def read_sets_truth(path: str | Path) -> SetsTruth:
 
 
 def _pair(stored: Mapping[str, Any]) -> Pair:
-    negatives: Sequence[Mapping[str, str]] = stored["negatives"]
     return Pair(
         Side(**stored["query"]),
         Side(**stored["positive"]),
-        tuple(Side(**each) for each in negatives),
+        tuple(Side(**each) for each in stored["negatives"]),
         stored["label"],
         stored["instruction"],
+        tuple(Side(**each) for each in stored["hard"]),
+        tuple(FalseNegative(Side(**each["side"]), each["reason"], each["existing"]) for each in stored["false"]),
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from corpus.settings import parse_settings
 from demo.checks.pairs import crowded_batches
 from demo.pairs.sets import build_sets
-from demo.pairs.truth import Pair, SetsTruth, Side, read_sets_truth
+from demo.pairs.truth import FalseNegative, Pair, SetsTruth, Side, read_sets_truth
 from demo.run import SETTINGS, set_differences, with_folder_and_port
 from pipelines.config import Config
 from pipelines.plan import Selection
@@ -44,7 +44,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     data["sources"] = {name: one for name, one in data["sources"].items() if name in truth.sets}
     data["datasets"] = {name: one for name, one in data["datasets"].items() if one["source"] in truth.sets}
     data["mixtures"] = {"sets": data["mixtures"]["sets"]}
-    del data["stages"]
+    data["stages"] = {"negatives": data["stages"]["negatives"]}
     config = parse_settings(data, Config)
     result = run(config, Selection(), Console(quiet=True))
     assert result.failed == []
@@ -68,7 +68,7 @@ def test_a_row_that_ends_otherwise_is_found(done: Done) -> None:
 @pytest.mark.parametrize(
     ("source", "changes", "said"),
     [
-        ("megapairs", {"negatives": ()}, "but 0 were given, and 3 are to be drawn"),
+        ("megapairs", {"negatives": ()}, "but 0 were given, 0 are to be mined, and 3 are to be drawn"),
         ("megapairs", {"negatives": (Side("", "images/050.jpg"), Side("", "images/051.jpg"))}, "its negatives are ["),
         ("megapairs", {"positive": Side("", "images/050.jpg")}, "nobody planted images/000.jpg and "),
         ("megapairs", {"query": Side("other words", "images/000.jpg")}, "and 'other words' -> images/001.jpg: publish"),
@@ -82,6 +82,9 @@ def test_a_row_that_ends_otherwise_is_found(done: Done) -> None:
         ("mme5_classes", {"label": "cat"}, "is labelled 'dog', planted as 'cat'"),
         ("llava_hound", {"positive": Side("", "frames/v_0/c01_1.jpeg")}, "published 0 times"),
         ("table", {"query": Side("What?", "table/0")}, "nobody planted table/0 and "),
+        ("guide", {"hard": ()}, "its negatives are mined, mined, mined, mined, but 0 were given, 0 are to be mined"),
+        ("guide", {"hard": (Side("Another passage."),) * 4}, "were mined, planted are [\"'Another passage.'\""),
+        ("postcards", {"hard": (Side("", "postcards/blue_0.jpg"),) * 3}, "'postcards/red_1.jpg', "),
     ],
 )
 def test_a_pair_that_is_not_as_planted_is_found(done: Done, source: str, changes: dict[str, Any], said: str) -> None:
@@ -91,6 +94,27 @@ def test_a_pair_that_is_not_as_planted_is_found(done: Done, source: str, changes
 
     lines = done.differences(change)
     assert any(said in line for line in lines), lines
+
+
+def test_a_negative_that_answers_too_is_found(done: Done) -> None:
+    def change(truth: SetsTruth) -> None:
+        for source in ("guide", "postcards"):
+            pairs = truth.sets[source].pairs
+            pairs[0] = replace(pairs[0], false=(FalseNegative(pairs[0].hard[0], "same_cluster"),))
+
+    lines = [line for line in done.differences(change) if line.endswith("too, and is its negative")]
+    assert [line.split(":")[0] for line in lines] == ["guide", "postcards"]
+
+
+def test_candidates_left_out_for_other_reasons_are_found(done: Done) -> None:
+    def change(truth: SetsTruth) -> None:
+        pairs = truth.sets["guide"].pairs
+        pairs[0] = replace(pairs[0], false=(replace(pairs[0].false[0], reason="same_cluster"),))
+
+    assert done.differences(change) == [
+        "guide: above_relative counts 8 candidates, planted are 7",
+        "guide: same_cluster counts 8 candidates, planted are 9",
+    ]
 
 
 def test_a_pair_too_many_and_one_too_few_are_found(done: Done) -> None:
@@ -111,7 +135,9 @@ def test_an_image_that_nobody_planted_is_found(done: Done) -> None:
         truth.images.clear()  # type: ignore[attr-defined]
 
     lines = done.differences(change)
-    assert sum(line.endswith("an image that nobody planted") for line in lines) == 60 + 44 + 9 + 14 + 12 + 5 + 10 + 12
+    assert (
+        sum(line.endswith("an image that nobody planted") for line in lines) == 60 + 44 + 9 + 14 + 12 + 5 + 10 + 12 + 24
+    )
 
 
 def test_a_frame_in_another_place_is_found(done: Done) -> None:

@@ -17,7 +17,7 @@ _OPENCV_NO_MEMORY = -4  # cv::Error::StsNoMem
 
 
 def is_machine_fault(error: BaseException) -> bool:
-    """Whether an exception says something about the machine and nothing about the row that was worked on.
+    """Returns whether an exception says something about the machine and nothing about the row that was worked on.
 
     An OSError does if the operating system raised it: it has a number then, or is one of Python's own subclasses
     (TimeoutError, ConnectionError ...). Without either, a decoder has used the class for a damaged file, as Pillow
@@ -34,14 +34,16 @@ def is_machine_fault(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out. One hostile row can do that, and so can too small a machine."""
+    """Returns whether an exception says that memory ran out. One hostile row can do that, and so can too small a
+    machine.
+    """
     if isinstance(error, MemoryError):
         return True
     return type(error).__module__ == "cv2" and getattr(error, "code", None) == _OPENCV_NO_MEMORY
 
 
 def fault_location(error: BaseException) -> str:
-    """Where temporary files lie, for an error of a full disk that names no file; else ""."""
+    """Returns where temporary files lie, for an error of a full disk that names no file; else ""."""
     if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
         return f"temporary files lie in {tempfile.gettempdir()} (TMPDIR)"
     return ""

@@ -35,13 +35,13 @@ _BATCH_PAIRS = 1 << 16
 
 
 def band_ranges(radius: int) -> list[BitRange]:
-    """The r + 1 disjoint bands of a hash."""
+    """Returns the r + 1 disjoint bands of a hash."""
     cuts = [HASH_BITS * band // (radius + 1) for band in range(radius + 2)]
     return [(start, min(stop - start, _MAX_BAND_BITS)) for start, stop in pairwise(cuts)]
 
 
 def lsh_band_keys(hashes: np.ndarray, radius: int) -> np.ndarray:
-    """The shuffle keys of each hash, uint64[n, r + 1], one for each band.
+    """Returns the shuffle keys of each hash, uint64[n, r + 1], one for each band.
 
     Two hashes within `radius` bits have at least one key in common. The highest 4 bits of a key are its band; the
     others are scrambled, so that keys modulo a number of partitions are spread evenly even where a hash's bits aren't.
@@ -55,17 +55,19 @@ def lsh_band_keys(hashes: np.ndarray, radius: int) -> np.ndarray:
 
 
 def tag_keys(values: np.ndarray, band: int) -> np.ndarray:
-    """Keys of some values (uint64[n]) that never equal those of another band (0 .. 15): the lowest 4 bits give way."""
+    """Returns keys of some values (uint64[n]) that never equal those of another band (0 .. 15): the lowest 4 bits give
+    way.
+    """
     return (values >> np.uint64(4)) | (np.uint64(band) << _BAND_SHIFT)
 
 
 def key_bands(keys: np.ndarray) -> np.ndarray:
-    """The band that each key belongs to, uint64[n]."""
+    """Returns the band that each key belongs to, uint64[n]."""
     return keys >> _BAND_SHIFT
 
 
 def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None) -> Iterator[RowPairs]:
-    """Pairs of positions in `hashes` (uint64[n], any order) whose hashes differ in at most `radius` bits.
+    """Yields pairs of positions in `hashes` (uint64[n], any order) whose hashes differ in at most `radius` bits.
 
     Each pair of different hashes comes once. Equal hashes are joined in a chain of n - 1 pairs, not with each other,
     and only one of them is paired with other hashes: what is connected is the same, and a pile of equal hashes costs
@@ -93,7 +95,9 @@ def pairs_within_radius(hashes: np.ndarray, radius: int, band: int | None = None
 
 
 def _within(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int, radius: int) -> Iterator[RowPairs]:
-    """Near pairs inside the buckets of `words` (sorted, distinct), whose rows share their highest `shared` bits."""
+    """Yields near pairs inside the buckets of `words` (sorted, distinct), whose rows share their
+    highest `shared` bits.
+    """
     large = sizes > _SPLIT_ROWS * (radius + 1)
     yield from _compare(words, starts[~large], sizes[~large], radius)
     if large.any():
@@ -101,7 +105,7 @@ def _within(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: in
 
 
 def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int, radius: int) -> Iterator[RowPairs]:
-    """Near pairs inside large buckets: by bands of the bits that are not yet shared, where that pays."""
+    """Yields near pairs inside large buckets: by bands of the bits that are not yet shared, where that pays."""
     free = HASH_BITS - shared
     parents = _prefix(words[starts], shared)
     rows = ranges(starts, sizes)
@@ -129,7 +133,8 @@ def _split(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, shared: int
 
 
 def _balanced_bands(words: np.ndarray, free: int, radius: int) -> list[BitRange]:
-    """r + 1 bands of the lowest `free` bits, cut so that each tells the words apart about as well as the others.
+    """Returns r + 1 bands of the lowest `free` bits, cut so that each tells the words apart about as well as the
+    others.
 
     Words that crowd together are alike in most bits: a band of such bits alone would hold them all.
     """
@@ -142,7 +147,9 @@ def _balanced_bands(words: np.ndarray, free: int, radius: int) -> list[BitRange]
 
 
 def _compare(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, radius: int) -> Iterator[RowPairs]:
-    """Near pairs inside buckets, each row compared with each: side by side where there are many of about one size."""
+    """Yields near pairs inside buckets, each row compared with each: side by side where there are many of about one
+    size.
+    """
     steps = np.left_shift(1, np.maximum(np.frexp(sizes)[1] - 4, 0))
     heights = -(-sizes // steps) * steps  # at most an eighth above the size: few different heights, little waste
     for height in np.unique(heights).tolist():
@@ -158,7 +165,7 @@ def _compare(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, radius: i
 def _side_by_side(
     words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, height: int, radius: int
 ) -> Iterator[RowPairs]:
-    """Near pairs inside buckets of at most `height` rows: a bucket is a column, compared with itself shifted."""
+    """Yields near pairs inside buckets of at most `height` rows: a bucket is a column, compared with itself shifted."""
     columns = max(1, _BLOCK_WORDS // height)
     for first in range(0, len(starts), columns):
         some, filled = starts[first : first + columns], sizes[first : first + columns]
@@ -175,7 +182,7 @@ def _side_by_side(
 
 
 def _tiled(words: np.ndarray, start: int, radius: int) -> Iterator[RowPairs]:
-    """Near pairs inside one bucket, some rows at a time against all that follow."""
+    """Yields near pairs inside one bucket, some rows at a time against all that follow."""
     size = len(words)
     tile = max(1, min(_TILE_ROWS, _BLOCK_WORDS // size))
     for first in range(0, size, tile):
@@ -186,7 +193,7 @@ def _tiled(words: np.ndarray, start: int, radius: int) -> Iterator[RowPairs]:
 
 
 def _buckets(words: np.ndarray, shared: int) -> tuple[np.ndarray, np.ndarray]:
-    """Start and size of each run of two or more sorted words that share their highest `shared` bits."""
+    """Returns start and size of each run of two or more sorted words that share their highest `shared` bits."""
     prefix = _prefix(words, shared)
     starts = np.append(0, np.flatnonzero(prefix[1:] != prefix[:-1]) + 1)
     sizes = np.diff(np.append(starts, len(words)))
@@ -195,7 +202,7 @@ def _buckets(words: np.ndarray, shared: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _batched(pairs: Iterator[RowPairs]) -> Iterator[RowPairs]:
-    """The same pairs in fewer arrays."""
+    """Yields the same pairs in fewer arrays."""
     waiting: list[RowPairs] = []
     count = 0
     for a, b in pairs:
@@ -214,7 +221,7 @@ def _joined(pairs: list[RowPairs]) -> RowPairs:
 
 
 def _differing_in(masks: list[np.uint64], hashes: np.ndarray, a: np.ndarray, b: np.ndarray) -> RowPairs:
-    """The pairs that differ under every one of the masks."""
+    """Returns the pairs that differ under every one of the masks."""
     difference = hashes[a] ^ hashes[b]
     differs = np.ones(len(a), dtype=bool)
     for mask in masks:
@@ -228,12 +235,12 @@ def _mask(bit_range: tuple[int, int], bits: int) -> np.uint64:
 
 
 def _prefix(words: np.ndarray, bits: int) -> np.ndarray:
-    """The highest `bits` bits, as numbers (numpy shifts by 64 to 0)."""
+    """Returns the highest `bits` bits, as numbers (numpy shifts by 64 to 0)."""
     return words >> np.uint64(HASH_BITS - bits)
 
 
 def _rotate(words: np.ndarray, by: int, bits: int) -> np.ndarray:
-    """The lowest `bits` bits rotated left, the others as they are."""
+    """Returns the lowest `bits` bits rotated left, the others as they are."""
     ones = np.uint64((1 << bits) - 1)
     low = words & ones
     return (words & ~ones) | (((low << np.uint64(by)) | (low >> np.uint64(bits - by))) & ones)

@@ -101,7 +101,9 @@ def digest(*parts: str | bytes) -> bytes:
 
 
 def _mix_integer(number: int) -> int:
-    """`mix64` of one number: numpy takes ten times as long for it, and warns of the overflow that is meant."""
+    """Computes `mix64` of one number: numpy takes ten times as long for it, and warns of the overflow that is
+    meant.
+    """
     number = (number ^ number >> 30) * int(_MULTIPLY_FIRST) & _ALL_BITS
     number = (number ^ number >> 27) * int(_MULTIPLY_SECOND) & _ALL_BITS
     return number ^ number >> 31
@@ -120,7 +122,9 @@ def _absorb(states: Hashes, words: Hashes) -> None:
 
 
 def _hash_block(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], start: np.uint64) -> Hashes:
-    """Hashes the strings data[offsets[i] : offsets[i + 1]], word by word: all strings that have such a word at once."""
+    """Hashes the strings data[offsets[i] : offsets[i + 1]], word by word: all strings that have such a word at
+    once.
+    """
     lengths = np.diff(offsets)
     shortest_first = np.argsort(lengths, kind="stable")
     ordered = lengths[shortest_first]

@@ -64,7 +64,7 @@ class Locations:
 
 
 def known_ids(workspace: Workspace, paths: Sequence[str]) -> np.ndarray:
-    """The ids of all items, and of their parts, that item tables know: uint64[2, n], ascending, each once."""
+    """Returns the ids of all items, and of their parts, that item tables know: uint64[2, n], ascending, each once."""
     tables = (_read_locations(workspace, path, "") for path in paths)
     return unique_ids(split_ids(table.column("item_id")) for table in tables)
 

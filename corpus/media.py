@@ -32,7 +32,8 @@ _READ_AHEAD_ROWS = 16  # of items that consist of parts
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """A USTAR header (512 bytes) with fixed mtime (0), owner (0:0) and mode (0644): equal content is equal bytes.
+    """Returns a USTAR header (512 bytes) with fixed mtime (0), owner (0:0) and mode (0644): equal content is equal
+    bytes.
 
     Raises ValueError for a name that is empty or over 100 bytes, or a size of 8 GiB and more: USTAR can't hold these.
     """
@@ -52,7 +53,7 @@ class TarWriter:
         self.position = 0
 
     def add(self, name: str, data: bytes) -> int:
-        """Append a member; returns the offset of its first content byte."""
+        """Appends a member; returns the offset of its first content byte."""
         header = tar_header(name, len(data))
         padding = -len(data) % BLOCK
         self._file.write(header)
@@ -64,7 +65,7 @@ class TarWriter:
         return offset
 
     def add_file(self, name: str, file: IO[bytes], size: int) -> int:
-        """`add` for the next `size` bytes of a file, of which a MiB is held at a time. EOFError if it has fewer."""
+        """Appends the next `size` bytes of a file, of which a MiB is held at a time. EOFError if it has fewer."""
         self._file.write(tar_header(name, size))
         remaining = size
         while remaining:
@@ -79,7 +80,7 @@ class TarWriter:
         return offset
 
     def close(self) -> None:
-        """Write the end-of-archive blocks. The file itself stays open."""
+        """Writes the end-of-archive blocks. The file itself stays open."""
         self._file.write(_END)
         self.position += len(_END)
 
@@ -97,14 +98,14 @@ class MediaWriter:
         self._lock = threading.Lock()
 
     def add(self, item: bytes, ext: str, data: bytes) -> tuple[int, int]:
-        """Store an item's bytes once; returns (offset, size) in the tar.
+        """Stores an item's bytes once; returns (offset, size) in the tar.
 
         Raises StorageError when the disk doesn't take them; then `commit` does too, whatever became of the error.
         """
         return self._once(item, len(data), lambda tar: tar.add(f"{item.hex()}.{ext}", data))
 
     def add_file(self, item: bytes, ext: str, file: IO[bytes], size: int) -> tuple[int, int]:
-        """`add` for an item too large for memory: the next `size` bytes of a file, copied in blocks.
+        """Stores an item too large for memory: the next `size` bytes of a file, copied in blocks.
 
         Raises ValueError, with nothing written, for more than MOST_BYTES.
         """
@@ -113,7 +114,7 @@ class MediaWriter:
         return self._once(item, size, lambda tar: tar.add_file(f"{item.hex()}.{ext}", file, size))
 
     def commit(self) -> None:
-        """Publish the tar under its name; nothing is written when no item was added."""
+        """Publishes the tar under its name; nothing is written when no item was added."""
         with self._lock:
             if self._closed:
                 raise StorageError(self._closed)
@@ -124,7 +125,7 @@ class MediaWriter:
                 self._pending.commit()
 
     def abort(self) -> None:
-        """Drop what was written and not committed."""
+        """Drops what was written and not committed."""
         with self._lock:
             self._closed = self._closed or f"{self.path}: dropped"
             if self._pending is not None:
@@ -147,7 +148,8 @@ class MediaWriter:
 
 
 def read_contents(store: Store, locations: pa.Table) -> Iterator[tuple[int, bytes]]:
-    """(row, bytes) for each row of a table with `media`, `offset` and `size`, in the order in which they lie.
+    """Yields (row, bytes) for each row of a table with `media`, `offset` and `size`, in the order in which they
+    lie.
 
     Reads blocks of at most 256 rows, and of 16 MiB unless the last row of one is larger.
     """
@@ -172,8 +174,8 @@ def read_contents(store: Store, locations: pa.Table) -> Iterator[tuple[int, byte
 
 
 def read_media_parts(store: Store, parts: pa.ChunkedArray, exts: Collection[str]) -> Iterator[tuple[int, list[bytes]]]:
-    """(row, contents) for each row of a column of lists of `records.PART`, in row order: of its parts with one of the
-    extensions, in their order. A few rows are read together.
+    """Yields (row, contents) for each row of a column of lists of `records.PART`, in row order: of its parts
+    with one of the extensions, in their order. A few rows are read together.
     """
     for start in range(0, len(parts), _READ_AHEAD_ROWS):
         lists = parts.slice(start, _READ_AHEAD_ROWS).to_pylist()
@@ -191,6 +193,8 @@ def location_columns(
     sizes: list[int | None],
     exts: list[str | None],
 ) -> dict[str, pa.Array]:
-    """The columns of `records.LOCATION_FIELDS` from Python lists, one entry a row; None where there is no item."""
+    """Returns the columns of `records.LOCATION_FIELDS` from Python lists, one entry a row; None where
+    there is no item.
+    """
     values = (items, media, offsets, sizes, exts)
     return {field.name: pa.array(column, field.type) for field, column in zip(LOCATION_FIELDS, values, strict=True)}

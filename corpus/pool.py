@@ -50,7 +50,7 @@ class Pool:
     paths: tuple[str, ...]
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Every table, or some of its columns, one after the other; the next few are read ahead."""
+        """Yields every table, or some of its columns, one after the other; the next few are read ahead."""
         workspace = Workspace(self.workspace)
         with ThreadPoolExecutor(_READ_AHEAD) as reader:
             waiting = [reader.submit(workspace.read_table, path, columns) for path in self.paths[:_READ_AHEAD]]

@@ -17,7 +17,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a pair: JSON and YAML 
 
 
 def printable(text: str, max_characters: int = 200, *, lines: bool = False) -> str:
-    """The text with every character escaped that prints as nothing, or acts on what prints it: `\\x1b`, `\\u202e`.
+    """Returns the text with each character escaped that prints as nothing or acts on what prints it: `\\x1b`, `\\u202e`.
 
     Escaped are controls, format characters (of direction, of no width), halves of surrogate pairs, separators other
     than the space and what Unicode has not assigned. `lines`: a newline stays one. At most `most` characters long; what
@@ -42,7 +42,7 @@ _MESSAGE_CHARACTERS = 10_000
 
 
 def escape_messages() -> None:
-    """From now on this process shows warnings, and log lines that no handler takes, through `printable`."""
+    """Makes this process show warnings, and log lines that no handler takes, through `printable`."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Formatter())
     warnings.formatwarning = _format_warning
@@ -56,5 +56,5 @@ def _format_warning(
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback of an error as text that may be shown."""
+    """Returns the traceback of an error as text that may be shown."""
     return printable("".join(traceback.format_exception(error)), 100 * _MESSAGE_CHARACTERS, lines=True)

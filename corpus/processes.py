@@ -124,12 +124,14 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process, and of the group that it leads."""
+        """Returns the number of the process, and of the group that it leads."""
         return self._process.pid
 
     @property
     def output(self) -> IO[bytes]:
-        """What the process writes to its standard output, where `stdout` is subprocess.PIPE. Closed by `kill`."""
+        """Returns what the process writes to its standard output, where `stdout` is subprocess.PIPE.
+        Closed by `kill`.
+        """
         assert self._process.stdout is not None
         return self._process.stdout
 
@@ -168,7 +170,7 @@ def run_bounded(
 
 @contextmanager
 def ended_after(seconds: float, what: str) -> Iterator[None]:
-    """Inside, the process ends after so many seconds, with a line on stderr that names `what`.
+    """Ends the process after so many seconds inside the block, with a line on stderr that names `what`.
 
     For calls into libraries that may never return: no exception can be raised in them, and no signal is handled. The
     worker dies as if the library had crashed, and what is done about that is done: its shard is run again in processes

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def join_representatives(representative: np.ndarray, better: np.ndarray, worse: np.ndarray) -> None:
-    """Join nodes to the best representative that they have an edge to, in place.
+    """Joins nodes to the best representative that they have an edge to, in place.
 
     Nodes 0, 1, ... are in order of merit, the best first. `representative`, int64[n], is the node itself for each node
     that is not joined yet. Edges, int64[m] each, go from better[i] to worse[i], better[i] < worse[i], in any order,

@@ -12,7 +12,8 @@ _MAX_DIGITS = 12  # of a number that stays finite, and longer than anybody waits
 
 
 def retry_after_s(header: str | None, now: float | None = None) -> float | None:
-    """Seconds that a Retry-After header asks to wait (0 for the past), or None if there is none or it is nonsense.
+    """Returns seconds that a Retry-After header asks to wait (0 for the past), or None if there is none or it is
+    nonsense.
 
     `header` is an HTTP date or a number of seconds (RFC 9110, 10.2.3), which some servers send with a fraction; `now`
     (Unix seconds) is the clock that the date is compared with.

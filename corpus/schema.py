@@ -157,12 +157,12 @@ PAIR_ORIGIN = {"source_url": "url", "licence": "licence"}
 
 
 def item_id(content: bytes) -> bytes:
-    """An item's id: the first 16 bytes of the SHA-256 of its stored content."""
+    """Returns an item's id: the first 16 bytes of the SHA-256 of its stored content."""
     return id_of_digest(hashlib.sha256(content).digest())
 
 
 def id_of_digest(sha256: bytes) -> bytes:
-    """The id of an item whose stored content has this SHA-256."""
+    """Returns the id of an item whose stored content has this SHA-256."""
     return sha256[:ITEM_ID_BYTES]
 
 
@@ -172,6 +172,6 @@ def pair_id(dataset: str, *parts: str | bytes) -> bytes:
 
 
 def table_schema(columns: pa.Schema) -> pa.Schema:
-    """The schema as written: the stage's own columns, then `status` and `reason`."""
+    """Returns the schema as written: the stage's own columns, then `status` and `reason`."""
     measured = [field for field in columns if field.name not in ("status", "reason")]
     return pa.schema([*measured, *STATUS_FIELDS])

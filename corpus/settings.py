@@ -34,17 +34,19 @@ class Settings(BaseModel):
                 )
 
     def canonical(self) -> dict[str, Any]:
-        """The settings as JSON-compatible data, defaults filled in, tuning left out: what a fingerprint hashes."""
+        """Returns the settings as JSON-compatible data, defaults filled in, tuning left out: what a
+        fingerprint hashes.
+        """
         return _without_tuning(self, None)
 
 
 def tuning(default: Any, **constraints: Any) -> Any:
-    """A field that says how fast or how patiently work is done, not what comes out: not part of a fingerprint."""
+    """Declares a field of how fast or how patiently work is done, not of what comes out: no part of a fingerprint."""
     return Field(default, json_schema_extra={"tuning": True}, **constraints)
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """The strings in a value, but for those in other models."""
+    """Yields the strings in a value, but for those in other models."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -57,7 +59,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _without_tuning(value: Any, plain: Any) -> Any:
-    """`plain` (the JSON-compatible form of `value`) without the tuning fields of the models in it."""
+    """Returns `plain` (the JSON-compatible form of `value`) without the tuning fields of the models in it."""
     if isinstance(value, BaseModel):
         plain = value.model_dump(mode="json")  # in full, where the field that holds it is declared as a base class
         return {
@@ -82,12 +84,12 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def load_settings(path: str | Path, model: type[S]) -> S:
-    """Read a YAML file into `model`; raise SettingsError with file, key path and nearest known key."""
+    """Reads a YAML file into `model`; raises SettingsError with file, key path and nearest known key."""
     return parse_settings(load_mapping(path), model, where=printable(str(path), _PATH_CHARACTERS))
 
 
 def load_mapping(path: str | Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds; raises SettingsError, with file and line, for anything else."""
+    """Returns the mapping that a YAML file holds; raises SettingsError, with file and line, for anything else."""
     printed = printable(str(path), _PATH_CHARACTERS)
     try:
         with Path(path).open("rb") as file:
@@ -108,7 +110,7 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
 
 
 def parse_settings(data: dict[str, Any], model: type[S], where: str = "settings") -> S:
-    """Validate `data` as `model`, or raise SettingsError that lists every fault."""
+    """Validates `data` as `model`, or raises SettingsError that lists every fault."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -138,7 +140,7 @@ def _explain(model: type[BaseModel], fault: Any) -> str:
 
 
 def nearest_key(key: str, known: Collection[str]) -> str:
-    """What an error says of an unknown key: the known one that is most like it, or all known ones."""
+    """Returns what an error says of an unknown key: the known one that is most like it, or all known ones."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
 
@@ -146,7 +148,9 @@ def nearest_key(key: str, known: Collection[str]) -> str:
 def _places(
     annotation: Any, path: tuple[Any, ...], keys: tuple[Any, ...] = ()
 ) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """What may lie at `path`, a location as pydantic reports it: the keys as the user wrote them, and the type."""
+    """Yields what may lie at `path`, a location as pydantic reports it: the keys as the user wrote
+    them, and the type.
+    """
     if not path:
         yield keys, annotation
         return

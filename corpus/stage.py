@@ -111,25 +111,25 @@ class Shard:
 
     @property
     def row_addresses(self) -> np.ndarray:
-        """The live rows' addresses in the whole workspace, int64[n]: ordinal × 2³² + row."""
+        """Returns the live rows' addresses in the whole workspace, int64[n]: ordinal × 2³² + row."""
         return (np.int64(self.ordinal) << np.int64(32)) + self.rows
 
     def slice(self, start: int, stop: int) -> Shard:
-        """The same shard with live rows start:stop only."""
+        """Returns the same shard with live rows start:stop only."""
         tables = {name: table.slice(start, stop - start) for name, table in self.tables.items()}
         return replace(self, rows=self.rows[start:stop], tables=tables)
 
     def take(self, places: np.ndarray) -> Shard:
-        """The same shard with some of its live rows only, `places` counted within them."""
+        """Returns the same shard with some of its live rows only, `places` counted within them."""
         tables = {name: table.take(places) for name, table in self.tables.items()}
         return replace(self, rows=self.rows[places], tables=tables)
 
     def parts(self, exts: Collection[str]) -> Iterator[tuple[int, list[bytes]]]:
-        """(row, contents) of every live row's item that consists of parts: those with one of the extensions."""
+        """Yields (row, contents) of every live row's item that consists of parts: those with one of the extensions."""
         return read_media_parts(self.store, self.tables[ITEMS].column(PARTS_FIELD.name), exts)
 
     def contents(self) -> Iterator[tuple[int, bytes]]:
-        """(row, bytes) of every live row's item, `row` counted within the live rows.
+        """Yields (row, bytes) of every live row's item, `row` counted within the live rows.
 
         In the order in which the bytes lie, not in row order: scatter by `row`. A few MiB are held at a time.
         """
@@ -175,30 +175,32 @@ class Stage(ABC):
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
-        """Whether the stage runs over a source."""
+        """Returns whether the stage runs over a source."""
         return source.plug.gives in cls.over
 
     @classmethod
     def create(cls, source: SourceInfo) -> Stage:
-        """The stage over a source that it applies to."""
+        """Returns the stage over a source that it applies to."""
         return cls(cls.settings_of(source))
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
-        """`stages.key: what is wrong` where its settings do not go with the sources, or with other stages' settings."""
+        """Lists `stages.key: what is wrong` where its settings do not go with the sources, or with other stages'
+        settings.
+        """
         return iter(())
 
     @classmethod
     def settings_of(cls, source: SourceInfo) -> Any:
-        """Its settings in a configuration."""
+        """Returns its settings in a configuration."""
         return getattr(source.stages, cls.settings_key) if cls.settings_key else Settings()
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        """All that the stage's tables depend on besides its version and the tables it reads."""
+        """Returns all that the stage's tables depend on besides its version and the tables it reads."""
         return self.settings.canonical()
 
     def retryable_reasons(self, table: pa.Table) -> pa.ChunkedArray:
-        """Why each row of one of its tables may be worth another try; "" for a row that isn't (string[n])."""
+        """Returns why each row of one of its tables may be worth another try; "" for a row that isn't (string[n])."""
         reason = table.column("reason")
         failed = pc.equal(table.column("status"), str(Status.FAILED))
         if not self.nondeterministic:
@@ -211,11 +213,11 @@ class MapStage(Stage):
     """A function from a shard to a table."""
 
     def prepare(self) -> None:
-        """Called once, where the run is started, before shards are handed out: what all workers will read."""
+        """Prepares what all workers will read: once, where the run is started, before shards are handed out."""
 
     @abstractmethod
     def setup(self) -> Callable[[Shard], pa.Table]:
-        """Called once in each worker: load the model, start the pool. Returns the stage's function.
+        """Sets a worker up, once: loads the model, starts the pool. Returns the stage's function.
 
         The function gives one row for each live row, in order (unless it has `fan_out`), with the columns of
         `schema` and, where it filters or fails rows, `status` and `reason`. It need not care for rows that raise:
@@ -233,29 +235,32 @@ class ShuffleStage(Stage):
 
     @abstractmethod
     def map(self, shard: Shard) -> pa.Table:
-        """Rows with a uint64 `key` column, and whatever `reduce` needs; `shard.row_addresses` addresses rows."""
+        """Returns rows with a uint64 `key` column, and whatever `reduce` needs; `shard.row_addresses`
+        addresses rows.
+        """
 
     @abstractmethod
     def reduce(self, rows: pa.Table) -> pa.Table:
-        """All rows of some keys together -> narrow rows (say, edges)."""
+        """Reduces all rows of some keys to narrow rows (say, edges)."""
 
     @abstractmethod
     def finalize(self, reduced: pa.Table) -> pa.Table:
-        """All reduced rows -> results by row: `row_address` (int64), the columns of `schema`, `status`, `reason`.
+        """Turns all reduced rows into results by row: `row_address` (int64), the columns of `schema`, `status`,
+        `reason`.
 
         A row that is not mentioned keeps its status and has null in the columns of `schema`.
         """
 
 
 def unknown_sources(where: str, named: Collection[str], known: Collection[str], what: str) -> Iterator[str]:
-    """What is wrong with settings that name sources, where `what` (a source of images, say) has no such name."""
+    """Yields what is wrong with settings that name sources, where `what` (a source of images, say) has no such name."""
     for name in named:
         if name not in known:
             yield f"{where}: no {what} {name!r}; there is {', '.join(sorted(known)) or 'none'}"
 
 
 def fingerprint_parts(stage: Stage, inputs: Mapping[str, str], generation: int = 0) -> dict[str, Any]:
-    """All that goes into a fingerprint, as JSON-compatible data; `inputs` maps table names to fingerprints."""
+    """Returns all that goes into a fingerprint, as JSON-compatible data; `inputs` maps table names to fingerprints."""
     return {
         "stage": stage.name,
         "version": stage.version,
@@ -266,7 +271,7 @@ def fingerprint_parts(stage: Stage, inputs: Mapping[str, str], generation: int =
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
-    """The name of a table's content: 16 hex digits, and `-gN` for a generation N above 0."""
+    """Returns the name of a table's content: 16 hex digits, and `-gN` for a generation N above 0."""
     hashed = {key: value for key, value in parts.items() if key != "generation"}
     text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     generation = parts.get("generation", 0)
@@ -274,6 +279,6 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 
 
 def split_generation(name: str) -> tuple[str, int]:
-    """A fingerprint's hash and its generation number."""
+    """Returns a fingerprint's hash and its generation number."""
     base, _, generation = name.partition("-g")
     return base, int(generation or 0)

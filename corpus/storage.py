@@ -61,23 +61,23 @@ class Store:
 
     @property
     def fs(self) -> Any:
-        """The fsspec file system of the root, opened on first use."""
+        """Returns the fsspec file system of the root, opened on first use."""
         if self._fs is None:
             self._fs = _open_file_system(self.url)
         return self._fs
 
     def full(self, path: str) -> str:
-        """The path as the file system wants it. Absolute paths and full URLs are left as they are."""
+        """Returns the path as the file system wants it. Absolute paths and full URLs are left as they are."""
         return path if is_absolute(path) else f"{self.url}/{path}" if path else self.url
 
     def read(self, path: str) -> bytes:
-        """All bytes of a file."""
+        """Reads all bytes of a file."""
         with storage_errors(self.full(path)):
             local = self._local(path)
             return local.read_bytes() if local else self._fs_for(path).cat_file(self.full(path))
 
     def read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
-        """Bytes of each (path, offset, size), in the order asked for; concurrent on object stores.
+        """Yields the bytes of each (path, offset, size), in their order; concurrent on object stores.
 
         StorageError also when a file ends before a range does.
         """
@@ -108,19 +108,19 @@ class Store:
         return [bytes(content) for content in found]
 
     def open(self, path: str) -> IO[bytes]:
-        """A seekable binary file for reading; closing it is the caller's."""
+        """Opens a file as a seekable binary file for reading; closing it is the caller's."""
         with storage_errors(self.full(path)):
             local = self._local(path)
             return local.open("rb") if local else self._fs_for(path).open(self.full(path), "rb")
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file or folder of that name."""
+        """Returns whether there is a file or folder of that name."""
         with storage_errors(self.full(path)):
             local = self._local(path)
             return local.exists() if local else bool(self._fs_for(path).exists(self.full(path)))
 
     def names(self, folder: str) -> list[str]:
-        """Sorted names of what lies directly in a folder; an absent folder is empty. One listing call.
+        """Returns sorted names of what lies directly in a folder; an absent folder is empty. One listing call.
 
         What a killed writer left behind (`.NAME.*.tmp`) is not listed.
         """
@@ -133,13 +133,13 @@ class Store:
         return sorted(name for name in found if not (name.startswith(".") and name.endswith(".tmp")))
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """Returns the size of a file in bytes."""
         with storage_errors(self.full(path)):
             local = self._local(path)
             return local.stat().st_size if local else int(self._fs_for(path).size(self.full(path)))
 
     def remove(self, path: str) -> None:
-        """Remove one file; absent is fine."""
+        """Removes one file; absent is fine."""
         with storage_errors(self.full(path)), contextlib.suppress(FileNotFoundError):
             local = self._local(path)
             if local:
@@ -148,7 +148,7 @@ class Store:
                 self._fs_for(path).rm_file(self.full(path))
 
     def remove_all(self, paths: Sequence[str]) -> None:
-        """Remove files; absent ones are fine. One request for many on an object store that has such."""
+        """Removes files; absent ones are fine. One request for many on an object store that has such."""
         if not paths:
             return
         if self.is_local or len(paths) == 1:
@@ -163,7 +163,7 @@ class Store:
                 self.remove(path)
 
     def publish(self, path: str, data: bytes) -> None:
-        """Write a whole file: readers see all of it or nothing."""
+        """Writes a complete file: readers see all of it or nothing."""
         if self._local(path):
             with self.writer(path) as file:
                 file.write(data)
@@ -173,7 +173,7 @@ class Store:
 
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:
-        """A binary file that appears under `path`, whole, when the block ends without an error."""
+        """Yields a binary file that appears under `path`, whole, when the block ends without an error."""
         pending = self.create(path)
         try:
             yield pending.file
@@ -182,7 +182,7 @@ class Store:
             pending.abort()  # after a commit there is nothing left to drop
 
     def create(self, path: str) -> PendingFile:
-        """`writer` for those who don't write in one block."""
+        """Opens a file as `writer` does, for those who don't write in one block."""
         local = self._local(path)
         if local:
             return PendingFile(str(local), None)
@@ -211,7 +211,7 @@ _spools: set[Path] = set()  # of this process: what lies about while files are b
 
 
 def drop_pending() -> None:
-    """Remove what unfinished files have written so far. For a process that is about to end without unwinding."""
+    """Removes what unfinished files have written so far. For a process that is about to end without unwinding."""
     for spool in list(_spools):
         with contextlib.suppress(OSError):
             spool.unlink(missing_ok=True)
@@ -259,7 +259,7 @@ class PendingFile:
             self.file = io.BufferedRandom(raw)
 
     def commit(self) -> None:
-        """Publish what was written. It stays unpublished if this raises; `abort` is still due."""
+        """Publishes what was written. It stays unpublished if this raises; `abort` is still due."""
         with storage_errors(self._target):
             if self._fs is None:
                 self.file.flush()
@@ -277,7 +277,7 @@ class PendingFile:
         _spools.discard(self._spool)
 
     def abort(self) -> None:
-        """Drop what was not committed."""
+        """Drops what was not committed."""
         with contextlib.suppress(OSError):  # closing writes what is buffered, and the disk may be full
             self.file.close()
         self._spool.unlink(missing_ok=True)
@@ -285,7 +285,7 @@ class PendingFile:
 
 
 def _unnamed_file(folder: Path) -> int | None:
-    """A file without a name, of which a kill leaves nothing behind; None where the system has no such files."""
+    """Returns a file without a name, of which a kill leaves nothing behind; None where the system has no such files."""
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None or not Path("/proc/self/fd").is_dir():
         return None
@@ -298,13 +298,13 @@ def _unnamed_file(folder: Path) -> int | None:
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path names its own root (a local absolute path or a URL) instead of lying in a store."""
+    """Returns whether a path names its own root (a local absolute path or a URL) instead of lying in a store."""
     return path.startswith("/") or "://" in path
 
 
 @contextlib.contextmanager
 def storage_errors(path: str) -> Iterator[None]:
-    """Inside, only storage is spoken to: whatever it raises becomes a StorageError that names the path.
+    """Turns whatever storage raises inside the block into a StorageError that names the path.
 
     An ImportError (the extra for this kind of store is not installed) is left as it is.
     """
@@ -319,7 +319,7 @@ def storage_errors(path: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """An error in words; of the system's, without its number and the path that stands before it already."""
+    """Returns an error in words; of the system's, without its number and the path that stands before it already."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: free some" if error.errno in DISK_FULL else error.strerror
     return str(error) or type(error).__name__

@@ -9,7 +9,8 @@ from corpus.storage import Store, storage_errors
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value of a JSON text. Raises ValueError, in words, for all that json.loads takes and the standard doesn't.
+    """Returns the value of a JSON text. Raises ValueError, in words, for all that json.loads takes and the standard
+    doesn't.
 
     Refused are also a key that stands twice in one object (the first would be lost), nesting too deep to be walked
     through, and integers too long to be read in reasonable time.
@@ -21,7 +22,7 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def read_json(store: Store, path: str, max_bytes: int) -> Any:
-    """The JSON of a file, of which no more than `most_bytes` is read; ValueError for more, and as `parse_json`."""
+    """Reads the JSON of a file of at most `most_bytes`. Raises ValueError for a larger one, and as `parse_json`."""
     with storage_errors(store.full(path)), store.open(path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:

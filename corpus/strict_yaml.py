@@ -28,7 +28,7 @@ class YamlFault(ValueError):
 
 
 def parse_yaml(data: bytes) -> Any:
-    """The value of a YAML text in UTF-8. Raises YamlFault for everything that is none.
+    """Returns the value of a YAML text in UTF-8. Raises YamlFault for everything that is none.
 
     Beyond YAML's own rules that is a key that stands twice in one mapping, more nesting or repetition than any settings
     have, and numbers beyond 64 bits.
@@ -90,7 +90,7 @@ class _Loader(yaml.SafeLoader):
         return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """YAML lets a later key silently replace an earlier one; in settings that is a mistake."""
+        """Refuses repeated keys: YAML lets a later one silently replace an earlier one, which is a mistake in settings."""
         known: set[str] = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != _MERGE:
@@ -101,7 +101,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def _measure(node: Any, known: dict[int, tuple[int, int]], above: list[int]) -> tuple[int, int]:
-    """How many values a node stands for, and how deep they lie. Raises for too many, too deep, and without an end."""
+    """Returns how many values a node stands for, and how deep they lie. Raises for too many, too deep, and without an
+    end.
+    """
     if id(node) in above:
         raise _fault("an alias to what it stands in", node)
     if id(node) not in known:

@@ -114,7 +114,7 @@ class TarReader:
         self.fault = self._after_end(at + BLOCK) or ("an extended header without a member" if extension.count else "")
 
     def content(self, member: TarMember) -> bytes:
-        """The bytes of the member that was given last. EOFError where the file has become shorter."""
+        """Returns the bytes of the member that was given last. EOFError where the file has become shorter."""
         data = self._read(member.offset, member.size)
         if len(data) < member.size:
             raise EOFError(f"{member.name[:_MAX_NAME_CHARACTERS]}: {len(data)} of {member.size} bytes are there")
@@ -128,7 +128,7 @@ class TarReader:
         return self._file.read(size)
 
     def _extended(self, kind: bytes, at: int, size: int, extension: _Extension) -> _Extension:
-        """What holds for the next member after one more extended header."""
+        """Returns what holds for the next member after one more extended header."""
         extension = replace(extension, count=extension.count + 1)
         if extension.count > _MAX_EXTENSIONS:
             return extension.faulty(f"over {_MAX_EXTENSIONS} extended headers")
@@ -150,7 +150,9 @@ class TarReader:
         return extension
 
     def _after_map(self, header: bytes, at: int) -> int:
-        """Where the content of a sparse member of GNU's old form begins: more blocks of its map may come first."""
+        """Returns where the content of a sparse member of GNU's old form begins: more blocks of its
+        map may come first.
+        """
         more = header[482]
         while more and at < self._size:
             block = self._read(at, BLOCK)
@@ -159,7 +161,7 @@ class TarReader:
         return at
 
     def _after_end(self, at: int) -> str:
-        """What is wrong with what follows the first block of zeros: nothing but zeros may."""
+        """Returns what is wrong with what follows the first block of zeros: nothing but zeros may."""
         remaining = self._size - at
         data = self._read(at, min(remaining, _MAX_PADDING)) if remaining > 0 else b""
         if remaining > _MAX_PADDING or data.count(0) < len(data):
@@ -181,7 +183,7 @@ class _Extension:
         return replace(self, fault=self.fault or what)
 
     def extended(self, records: dict[bytes, bytes]) -> _Extension:
-        """With those records that say where a member lies or what it is called."""
+        """Returns a copy with those records that say where a member lies or what it is called."""
         name = records.get(b"GNU.sparse.name") or records.get(b"path")
         extension = replace(self, name=_text(name) if name else self.name, sparse=self.sparse or _maps(records))
         size = records.get(b"size")
@@ -196,7 +198,7 @@ _NOTHING = _Extension()
 
 
 def index_tar(store: Store, path: str) -> TarIndex:
-    """Where the files in a tar lie, without unpacking it. What storage raises is left as it is."""
+    """Returns where the files in a tar lie, without unpacking it. What storage raises is left as it is."""
     with store.open(path) as file:
         reader = TarReader(file, file.seek(0, io.SEEK_END))
         columns = _Columns()
@@ -235,7 +237,7 @@ class _Columns:
 
 
 def pax_records(data: bytes) -> dict[bytes, bytes]:
-    """The records of an extended header: "LENGTH KEY=VALUE\\n", of which the last of a key counts. ValueError."""
+    """Returns the records of an extended header: "LENGTH KEY=VALUE\\n", the last of a key. Raises ValueError."""
     records = {}
     at = 0
     while at < len(data) and data[at]:  # some writers count the padding
@@ -252,7 +254,7 @@ def pax_records(data: bytes) -> dict[bytes, bytes]:
 
 
 def _maps(records: dict[bytes, bytes]) -> bool:
-    """Whether a member is sparse, in one of GNU's forms with extended headers."""
+    """Returns whether a member is sparse, in one of GNU's forms with extended headers."""
     return any(key.startswith(b"GNU.sparse.") for key in records)
 
 
@@ -267,7 +269,7 @@ def _member(name: str, at: int, size: int, kind: bytes, extension: _Extension) -
 
 
 def _kind_and_size(header: bytes) -> tuple[bytes, int]:
-    """Type flag and size of a header. ValueError for what is no header."""
+    """Returns type flag and size of a header. ValueError for what is no header."""
     if len(header) < BLOCK:
         raise ValueError("no whole header")
     try:
@@ -282,7 +284,7 @@ def _kind_and_size(header: bytes) -> tuple[bytes, int]:
 
 
 def _number(field: bytes) -> int:
-    """Octal digits, or GNU's base 256. ValueError for what is neither, and for a negative number."""
+    """Reads octal digits, or GNU's base 256. ValueError for what is neither, and for a negative number."""
     if field[0] & 0x80:
         if field[0] & 0x40:
             raise ValueError("a negative number in a header")
@@ -302,12 +304,14 @@ def _name(header: bytes) -> str:
 
 
 def _claimed_name(header: bytes) -> str:
-    """The name in a block that may be no header; "" unless it has the magic of one."""
+    """Returns the name in a block that may be no header; "" unless it has the magic of one."""
     return _name(header) if len(header) == BLOCK and header[257:262] == b"ustar" else ""
 
 
 def _text(name: bytes) -> str:
-    """A name as text; of one that is not UTF-8 all bytes beyond ASCII as %XX, so that no two names become one."""
+    """Returns a name as text; of one that is not UTF-8 all bytes beyond ASCII as %XX, so that no two
+    names become one.
+    """
     try:
         return name.decode()
     except UnicodeDecodeError:

@@ -12,7 +12,7 @@ class UnionFind:
         self._parent = np.arange(nodes, dtype=np.int64)  # never larger than the node: a root is its tree's minimum
 
     def union(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Put a[i] and b[i] into one set, for each i; int64[m] each.
+        """Puts a[i] and b[i] into one set, for each i; int64[m] each.
 
         Every round hooks each root onto the smallest root it has an edge to. Whatever has an edge left is merged with
         something at least every second round, so there are O(log m) rounds.
@@ -24,11 +24,13 @@ class UnionFind:
             np.minimum.at(self._parent, edges.max(axis=0), edges.min(axis=0))
 
     def labels(self) -> np.ndarray:
-        """The smallest member of each node's set, int64[n]."""
+        """Returns the smallest member of each node's set, int64[n]."""
         return self._roots(np.arange(len(self._parent)))
 
     def _roots(self, nodes: np.ndarray) -> np.ndarray:
-        """The roots of some nodes. Pointer jumping: a path whose nodes are all asked for is halved in each turn."""
+        """Returns the roots of some nodes. Pointer jumping: a path whose nodes are all asked for is halved in each
+        turn.
+        """
         while True:
             parents = self._parent[nodes]
             grandparents = self._parent[parents]
@@ -38,7 +40,7 @@ class UnionFind:
 
 
 def components(nodes: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Label each of `nodes` nodes with the smallest member of its connected component.
+    """Labels each of `nodes` nodes with the smallest member of its connected component.
 
     `a` and `b`, int64[m], are the two ends of each edge. Returns int64[nodes].
     """

@@ -45,7 +45,8 @@ _WEB = ("http", "https")
 
 
 def without_credentials(text: str) -> str:
-    """The text without the `user:password@` of the URLs in it, and without the `user@` of those with http or https.
+    """Returns the text without the `user:password@` of the URLs in it, and without the `user@` of those with http or
+    https.
 
     With other schemes the part before "@" may be a place: `abfs://container@account/`.
     """
@@ -55,12 +56,12 @@ def without_credentials(text: str) -> str:
 
 
 def has_credentials(text: str) -> bool:
-    """Whether `without_credentials` would take something off."""
+    """Returns whether `without_credentials` would take something off."""
     return without_credentials(text) != text
 
 
 def urls_without_credentials(urls: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, int]:
-    """A column of URLs (string) without their credentials, and of how many some were taken off.
+    """Returns a column of URLs (string) without their credentials, and of how many some were taken off.
 
     A value is one URL as a whole, so white space in it does not end the part before "@".
     """
@@ -82,7 +83,8 @@ def urls_without_credentials(urls: pa.Array | pa.ChunkedArray) -> tuple[pa.Array
 
 
 def published_url(url: str, signatures: Iterable[str] = SIGNATURES) -> str:
-    """A URL as it may be published: without credentials, without what `signatures` (as SIGNATURES) name, trimmed.
+    """Returns a URL as it may be published: without credentials, without what `signatures` (as SIGNATURES) name,
+    trimmed.
 
     What is left is as it was written. A URL without its signature still says where something came from.
     """
@@ -105,7 +107,7 @@ def published_url(url: str, signatures: Iterable[str] = SIGNATURES) -> str:
 
 @cache
 def _patterns(signature: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What the first name of an entry matches, and what any of them does."""
+    """Returns what the first name of an entry matches, and what any of them does."""
     forms = [translate(name.replace("[", "[[]").replace("?", "[?]")) for name in signature.lower().split()]
     return re.compile(forms[0]), re.compile("|".join(forms))
 

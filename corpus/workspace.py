@@ -41,12 +41,12 @@ class TableKey:
     stage: str
 
     def path(self, shard: str, fingerprint: str) -> str:
-        """Where the table of a shard lies."""
+        """Returns where the table of a shard lies."""
         return f"{self.folder}/{shard}.{fingerprint}.parquet"
 
     @property
     def folder(self) -> str:
-        """The folder that one listing covers."""
+        """Returns the folder that one listing covers."""
         return f"{self.root}/{self.owner}/{self.stage}"
 
 
@@ -58,11 +58,13 @@ class Workspace:
 
     @staticmethod
     def media_stem(source: str, shard: str, fingerprint: str) -> str:
-        """Where the media tar of a shard goes, without `.<attempt>.tar`. Other settings, other bytes, another name."""
+        """Returns where the media tar of a shard goes, without `.<attempt>.tar`. Other settings, other bytes, another
+        name.
+        """
         return f"media/{source}/{shard}.{fingerprint}"
 
     def tables(self, table_key: TableKey) -> dict[str, set[str]]:
-        """shard -> fingerprints that lie there. One listing call."""
+        """Lists the fingerprints of the tables of each shard. One listing call."""
         found: dict[str, set[str]] = {}
         for name in self.store.names(table_key.folder):
             stem, dot, suffix = name.rpartition(".")
@@ -72,7 +74,7 @@ class Workspace:
         return found
 
     def write_table(self, path: str, table: pa.Table, fingerprint_parts: Mapping[str, Any]) -> int:
-        """Publish a table, with what went into its fingerprint in the file's metadata. Returns its bytes.
+        """Publishes a table, with what went into its fingerprint in the file's metadata. Returns its bytes.
 
         Raises ValueError where a column, or a field inside one, that must not be null is.
         """
@@ -85,7 +87,7 @@ class Workspace:
         return len(data)
 
     def read_table(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table, or some of its columns in the order asked for."""
+        """Reads a table, or some of its columns in the requested order."""
         with storage_errors(self.store.full(path)):
             if columns is None:  # one request instead of one for each part of the file
                 table = pq.read_table(pa.BufferReader(self.store.read(path)))
@@ -95,14 +97,14 @@ class Workspace:
         return table.replace_schema_metadata(None)
 
     def read_fingerprint_parts(self, path: str) -> dict[str, Any]:
-        """What went into the fingerprint of a table, read from the end of its file."""
+        """Reads what went into the fingerprint of a table from the end of its file."""
         with storage_errors(self.store.full(path)), self.store.open(path) as file:
             metadata = pq.read_schema(file).metadata or {}
         return json.loads(metadata.get(_INGREDIENTS, b"{}"))
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """The same rows give the same bytes, however they were put together.
+    """Writes a table as Parquet: the same rows give the same bytes, however they were put together.
 
     Binary values of a fixed size above 32 bytes are vectors, which no compression makes smaller: they are written as
     they are, and then read with one copy.
@@ -124,7 +126,7 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def _leaves(field: pa.Field, path: str) -> Iterator[tuple[str, pa.DataType]]:
-    """The columns of a Parquet file that a field becomes, as paths, with their types."""
+    """Yields the columns of a Parquet file that a field becomes, as paths, with their types."""
     kind = field.type
     if pa.types.is_struct(kind):
         for child in kind:

@@ -30,7 +30,9 @@ Vector = NDArray[Any]
 class TransformersSettings(Settings):
     """Settings of an embedder that transformers runs: slower than vLLM by far, and what vLLM is held against."""
 
-    kind: Literal["transformers"] = Field(description="transformers' own forward pass, one input at a time.")
+    kind: Literal["transformers"] = Field(
+        description="The transformers library's own forward pass, one input at a time."
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="The type of the weights.")
     gpus: float = tuning(0, ge=0, description="The GPUs of one replica; 0 runs it on the CPU.")
 

@@ -41,8 +41,8 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def decode_rgb(data: bytes, header: ImageHeader, longest_px: int = 0, shortest_px: int = 0) -> Pixels:
-    """RGB pixels (height, width, 3) of the image as seen: EXIF orientation applied, transparency on white, 16 bits made
-    8, the first of several frames.
+    """Returns RGB pixels (height, width, 3) of the image as seen: EXIF orientation applied, transparency on white, 16
+    bits made 8, the first of several frames.
 
     A JPEG is decoded at an eighth, a quarter or half of its size where its sides then still have `longest_px` and
     `shortest_px` pixels; 0 for both: at its full size. All else comes at its full size: `resize` is the caller's.
@@ -55,7 +55,8 @@ def decode_rgb(data: bytes, header: ImageHeader, longest_px: int = 0, shortest_p
 
 
 def decode_stored(data: bytes, header: ImageHeader, factor: int = 1, fast: Collection[str] = ()) -> Pixels:
-    """As `decode_rgb`, not turned upright (but for a TIFF); the sides of a JPEG are divided by 1, 2, 4 or 8.
+    """Decodes as `decode_rgb`, but turns nothing upright (except a TIFF); the sides of a JPEG are divided by 1, 2, 4 or
+    8.
 
     Images of the formats in `fast` are decoded by OpenCV, which takes half the time and reads some that Pillow refuses.
     """
@@ -74,7 +75,7 @@ def decode_stored(data: bytes, header: ImageHeader, factor: int = 1, fast: Colle
 
 
 def _by_opencv(data: bytes, header: ImageHeader, factor: int) -> Pixels | None:
-    """The fast way, for what OpenCV reads as Pillow does; None for the rest, and for damage."""
+    """Decodes in the fast way what OpenCV reads as Pillow does; None for the rest, and for damage."""
     import cv2
 
     if header.alpha or header.animated or (header.format == "jpeg" and header.channels not in (1, 3)):
@@ -96,7 +97,7 @@ def _colour_flags(factor: int) -> int:
 
 
 def set_jpeg_scale(image: Image.Image, factor: int, mode: str | None = None) -> None:
-    """Have an opened JPEG decoded with its sides divided by 1, 2, 4 or 8, and in colour as `mode` "L" in grey.
+    """Makes an opened JPEG be decoded with its sides divided by 1, 2, 4 or 8, and in colour as `mode` "L" in grey.
 
     The decoder then computes fewer frequencies of each 8×8 block, which is cheaper than computing and averaging them.
     """
@@ -105,7 +106,7 @@ def set_jpeg_scale(image: Image.Image, factor: int, mode: str | None = None) -> 
 
 
 def jpeg_scale(width: int, height: int, longest_px: int, shortest_px: int = 0) -> int:
-    """By how much (8, 4, 2 or 1) the sides may be divided and still be at least so long."""
+    """Returns by how much (8, 4, 2 or 1) the sides may be divided and still be at least so long."""
     for factor in (8, 4, 2):
         if max(width, height) // factor >= longest_px and min(width, height) // factor >= shortest_px:
             return factor
@@ -113,7 +114,7 @@ def jpeg_scale(width: int, height: int, longest_px: int, shortest_px: int = 0) -
 
 
 def seems_truncated(pixels: Pixels) -> bool:
-    """Whether the lowest rows are what a decoder puts in the place of blocks that it had no data for: mid-grey.
+    """Returns whether the lowest rows are what a decoder puts in the place of blocks that it had no data for: mid-grey.
 
     So it does, silently, when a JPEG was cut and then closed with an end marker. An image that begins with such a row
     has a margin or a background of that grey.
@@ -124,7 +125,8 @@ def seems_truncated(pixels: Pixels) -> bool:
 
 
 def flatten_alpha(image: Image.Image, mode: str) -> Pixels:
-    """The 8-bit levels of an image that Pillow has opened, in `mode` L or RGB, as stored, transparency on white.
+    """Returns the 8-bit levels of an image that Pillow has opened, in `mode` L or RGB, as stored, transparency on
+    white.
 
     Raises UndecodableError for pixels without a defined white.
     """
@@ -146,13 +148,13 @@ def flatten_alpha(image: Image.Image, mode: str) -> Pixels:
 
 
 def apply_orientation(pixels: Pixels, orientation: int) -> Pixels:
-    """Stored pixels as seen, contiguous. `orientation` is EXIF's, 1 to 8; anything else is taken as 1."""
+    """Turns stored pixels upright, contiguous. `orientation` is EXIF's, 1 to 8; anything else is taken as 1."""
     turn = _TURNS.get(orientation)
     return np.ascontiguousarray(pixels if turn is None else turn(pixels))
 
 
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Brought to a size, whatever that does to its shape: areas averaged where it shrinks, cubic where it grows."""
+    """Resizes pixels, whatever that does to their shape: averages areas where it shrinks, cubic where it grows."""
     import cv2
 
     high, wide = pixels.shape[:2]
@@ -165,7 +167,7 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def downscale(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Brought to a size that is smaller, or the same, on both sides, by averaging areas."""
+    """Scales pixels down to a size that is smaller, or the same, on both sides, by averaging areas."""
     import cv2
 
     high, wide = pixels.shape[:2]

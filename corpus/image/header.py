@@ -42,12 +42,14 @@ class ImageHeader:
 
     @property
     def ext(self) -> str:
-        """The usual file name ending, without a dot."""
+        """Returns the usual file name ending, without a dot."""
         return _EXT.get(self.format, self.format)
 
     @property
     def mode(self) -> str:
-        """1, L, LA, P, PA, RGB, RGBA or CMYK as Pillow has them, followed by ;bits where these are more than 8."""
+        """Returns 1, L, LA, P, PA, RGB, RGBA or CMYK, as Pillow has them, followed by ;bits where these are more than
+        8.
+        """
         if self.palette:
             name = "PA" if self.alpha else "P"
         elif self.channels < 3:
@@ -58,12 +60,15 @@ class ImageHeader:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height as seen: with the orientation applied."""
+        """Returns width and height as seen: with the orientation applied."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
 def sniff(data: bytes) -> ImageHeader:
-    """Read the header of an image file. Whatever the bytes are, this raises nothing; time is linear in their number."""
+    """Reads the header of an image file.
+
+    Whatever the bytes are, this raises nothing; time is linear in their number.
+    """
     for magic, at, name, parse in _PARSERS:
         if data.startswith(magic, at):
             try:
@@ -82,7 +87,7 @@ _JPEG_MAX_SCANS = 200  # each goes over the whole image; encoders write a dozen
 
 
 def _jpeg(data: bytes) -> ImageHeader:
-    """ITU T.81, annex B. Stray bytes between segments are passed over, as decoders do."""
+    """Reads a JPEG (ITU T.81, annex B). Stray bytes between segments are passed over, as decoders do."""
     width = height = bits = channels = 0
     orientation, complete, position, fault = 1, False, 2, ""
     progressive = False
@@ -118,7 +123,7 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 
 
 def _png(data: bytes) -> ImageHeader:
-    """PNG, third edition, with its animation and EXIF chunks."""
+    """Reads a PNG (third edition), with its animation and EXIF chunks."""
     width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
     orientation, frames, alpha, complete, position = 1, 1, colour in (4, 6), False, 8
     while position + 12 <= len(data) and not complete:
@@ -148,7 +153,7 @@ def _png(data: bytes) -> ImageHeader:
 
 
 def _webp(data: bytes) -> ImageHeader:
-    """RFC 9649."""
+    """Reads a WebP (RFC 9649)."""
     if data[8:12] != b"WEBP":
         return ImageHeader()
     end = 8 + int.from_bytes(data[4:8], "little")
@@ -180,7 +185,7 @@ def _webp(data: bytes) -> ImageHeader:
 
 
 def _webp_frame(data: bytes, name: bytes, content: int) -> tuple[tuple[int, int], bool]:
-    """The size of a picture, and whether it is transparent; the size is 0, 0 for what is none."""
+    """Returns the size of a picture, and whether it is transparent; the size is 0, 0 for what is none."""
     if name == b"VP8L":
         packed = int.from_bytes(data[content + 1 : content + 5], "little")
         size = (1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF))
@@ -192,7 +197,7 @@ def _webp_frame(data: bytes, name: bytes, content: int) -> tuple[tuple[int, int]
 
 
 def _gif(data: bytes) -> ImageHeader:
-    """GIF89a. A file whose last block is whole is complete, though many lack the trailer after it."""
+    """Reads a GIF (GIF89a). A file whose last block is whole is complete, though many lack the trailer after it."""
     width, height, packed = struct.unpack_from("<HHB", data, 6)
     frames, alpha, complete = 0, False, False
     position = 13 + _gif_table_bytes(packed)
@@ -226,7 +231,7 @@ _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # sizes in bytes of the versi
 
 
 def _bmp(data: bytes) -> ImageHeader:
-    """BITMAPFILEHEADER and the DIB header after it."""
+    """Reads a BMP: BITMAPFILEHEADER and the DIB header after it."""
     offset, size = struct.unpack_from("<II", data, 10)
     if size not in _BMP_HEADERS:
         return ImageHeader()  # any text may begin with BM
@@ -258,7 +263,9 @@ _TIFF_MAX_TILE_PIXELS = 1 << 24  # of an image that is smaller than its tile
 
 
 def _tiff(data: bytes) -> ImageHeader:
-    """TIFF 6.0, the first page. It is complete when strips or tiles for all its pixels lie within the file."""
+    """Reads the first page of a TIFF (TIFF 6.0). It is complete when strips or tiles for all its pixels lie within the
+    file.
+    """
     order, start, entries = _directory(data)
     found = {tag: (kind, number, value) for tag, kind, number, value in entries}
 
@@ -334,7 +341,9 @@ _HEIF_ORIENTATION = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))
 
 
 def _heif(data: bytes) -> ImageHeader:
-    """ISO/IEC 23008-12, of which AVIF is a kind. The largest image in the file is taken for the one that is shown."""
+    """Reads a file of ISO/IEC 23008-12, of which AVIF is a kind. The largest image in the file is taken
+    for the one that is shown.
+    """
     top = list(_boxes(data, 0, len(data)))
     brands = [data[at : at + 4] for at in range(8, min(top[0][2], 256), 4)] if top else []
     if not _AVIF_BRANDS.intersection(brands):
@@ -363,7 +372,7 @@ def _heif(data: bytes) -> ImageHeader:
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start of the content and end of each box of ISO/IEC 14496-12; the last one may end behind `end`."""
+    """Yields kind, start of the content and end of each box of ISO/IEC 14496-12; the last one may end behind `end`."""
     for _ in range(_HEIF_MAX_BOXES):
         if start + 8 > end:
             return
@@ -380,7 +389,9 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _exif_orientation(exif: bytes) -> int:
-    """The orientation in a block of EXIF, which is a TIFF file without pixels; 1 if there is none, or no sense."""
+    """Returns the orientation in a block of EXIF, which is a TIFF file without pixels; 1 if there is
+    none, or no sense.
+    """
     try:
         order, _, entries = _directory(exif)
     except struct.error:
@@ -396,7 +407,9 @@ def _upright_or(orientation: int) -> int:
 
 
 def _directory(data: bytes) -> tuple[str, int, list[tuple[int, int, int, bytes]]]:
-    """Byte order, position and entries (tag, type, count, 4 bytes of value) of a TIFF file's first directory."""
+    """Returns byte order, position and entries (tag, type, count, 4 bytes of value) of a TIFF file's
+    first directory.
+    """
     order = ">" if data[:2] == b"MM" else "<"
     start = struct.unpack_from(f"{order}I", data, 4)[0]
     number = struct.unpack_from(f"{order}H", data, start)[0]

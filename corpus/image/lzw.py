@@ -8,7 +8,7 @@ _MAX_CODES = 1 << 12
 
 
 def decoded_values(data: bytes) -> tuple[int, int]:
-    """How many pixels the data of a GIF's first picture are, and how many the picture has (GIF89a, appendix F).
+    """Returns how many pixels the data of a GIF's first picture are, and how many the picture has (GIF89a, appendix F).
 
     Pixels behind a damaged code are not counted. 0, 0 for a file without a picture.
     """
@@ -26,7 +26,7 @@ def decoded_values(data: bytes) -> tuple[int, int]:
 
 
 def _first_picture(data: bytes) -> int:
-    """Where the descriptor of the first picture lies; -1: nowhere."""
+    """Returns where the descriptor of the first picture lies; -1: nowhere."""
     packed = data[10] if len(data) > 10 else 0
     position = 13 + (3 << (packed & 7) + 1 if packed & 0x80 else 0)
     while position < len(data) and data[position] == 0x21:
@@ -38,7 +38,7 @@ def _first_picture(data: bytes) -> int:
 
 
 def _count(stream: bytes, size: int) -> int:
-    """How many values the codes of an LZW stream stand for; `size` is the width of a value in bits."""
+    """Returns how many values the codes of an LZW stream stand for; `size` is the width of a value in bits."""
     if not 1 <= size <= 11:
         return 0
     clear, end = 1 << size, (1 << size) + 1

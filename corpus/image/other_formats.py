@@ -35,7 +35,9 @@ _SVG_HEAD_BYTES = 1024  # of an XML file, in which its first element must begin
 
 
 def other_format(data: bytes) -> str:
-    """The name of the image format that these bytes begin like, none of those that are read; "" for anything else."""
+    """Returns the name of the image format that these bytes begin like, none of those that are read; "" for anything
+    else.
+    """
     for position, magic, name in _MAGIC:
         if data.startswith(magic, position):
             return name
@@ -47,7 +49,7 @@ def other_format(data: bytes) -> str:
 
 
 def _has_icons(data: bytes) -> bool:
-    """Whether the directory of an icon file leads into the file: fonts begin with the same four bytes."""
+    """Returns whether the directory of an icon file leads into the file: fonts begin with the same four bytes."""
     if len(data) < 22:
         return False
     number, reserved, size, start = struct.unpack_from("<4xH3xB4xII", data)

@@ -32,7 +32,7 @@ _MAX_SIDE = 512  # a longer side is made shorter first: filters are as long as a
 
 
 def perceptual_hashes(grey: NDArray[np.uint8]) -> tuple[int, int]:
-    """pHash and dHash, each 64 bits, of a grey image (height, width) of any size."""
+    """Returns pHash and dHash, each 64 bits, of a grey image (height, width) of any size."""
     if max(grey.shape) > _MAX_SIDE:
         height, width = (min(side, _MAX_SIDE) for side in grey.shape)
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
@@ -53,12 +53,12 @@ def perceptual_hashes(grey: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def hash_to_hex(value: int) -> str:
-    """16 hex digits, as imagehash writes a hash."""
+    """Returns 16 hex digits, as imagehash writes a hash."""
     return f"{value:016x}"
 
 
 def hex_to_hash(text: str) -> int:
-    """The inverse of `hash_to_hex`. Raises ValueError for anything but 16 hex digits."""
+    """Inverts `hash_to_hex`. Raises ValueError for anything but 16 hex digits."""
     try:
         value = bytes.fromhex(text)
     except ValueError:
@@ -82,7 +82,7 @@ def _round(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=_MAX_SIDE)  # 84 KB each at most, 22 MB all
 def _across(width: int) -> NDArray[np.float32]:
-    """The filters of both hashes over a row, (width, 32 + 9)."""
+    """Returns the filters of both hashes over a row, (width, 32 + 9)."""
     filters = [_lanczos.__wrapped__(width, count) for count in (_PHASH_SIDE, _SIDE + 1)]
     return np.ascontiguousarray(np.vstack(filters).T)
 
@@ -101,6 +101,8 @@ def _lanczos(length: int, count: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _cosines() -> NDArray[np.float64]:
-    """The 8 lowest rows of the DCT-II of 32 points, (8, 32), unscaled as in SciPy, as multiples of 1/_COSINE_UNIT."""
+    """Returns the 8 lowest rows of the DCT-II of 32 points, (8, 32), unscaled as in SciPy, as multiples of
+    1/_COSINE_UNIT.
+    """
     angles = np.pi * np.arange(_SIDE)[:, None] * (2 * np.arange(_PHASH_SIDE) + 1) / (2 * _PHASH_SIDE)
     return np.rint(2 * np.cos(angles) * _COSINE_UNIT)

@@ -40,19 +40,19 @@ class PixelBudget(Settings):
 
     @property
     def effective_min_pixels(self) -> int:
-        """`min_pixels`, or `max_pixels` where the settings have that lower."""
+        """Returns `min_pixels`, or `max_pixels` where the settings have that lower."""
         return min(self.min_pixels, self.max_pixels)
 
     @property
     def tiles(self) -> int:
-        """How many tiles an image may have, at least one; 0 for a model without tiles."""
+        """Returns how many tiles an image may have, at least one; 0 for a model without tiles."""
         if not self.tile_px:
             return 0
         tiles = max(1, self.max_pixels // self.tile_px**2)
         return min(tiles, self.max_tiles or tiles)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width at which the model sees an image of this height and width.
+        """Returns the height and width at which the model sees an image of this height and width.
 
         `smart_resize`, or the grid of tiles that InternVL's processor chooses. Raises UnfitError for an extreme aspect,
         ValueError for a side below 1.
@@ -67,7 +67,7 @@ class PixelBudget(Settings):
         return smart_resize(height, width, self.multiple, self.min_pixels, self.max_pixels)
 
     def per_image(self, images: int) -> PixelBudget:
-        """The budget of each of several images in a request, which together have no more pixels than one alone.
+        """Returns the budget of each of several images in a request, which together have no more pixels than one alone.
 
         But never less than `min_pixels`, or one tile: the processor would enlarge them again. ValueError for no images.
         """
@@ -92,7 +92,8 @@ class UnfitError(UndecodableError):
 
 
 def decode_to_budget(data: bytes, budget: PixelBudget, max_source_pixels: int = MAX_SOURCE_PIXELS) -> Pixels:
-    """RGB pixels (height, width, 3) of an encoded image, upright and opaque, at the size that the budget gives it.
+    """Returns RGB pixels (height, width, 3) of an encoded image, upright and opaque, at the size that the budget gives
+    it.
 
     Raises UndecodableError, with a `reason`: undecodable, truncated, too_many_pixels (its header claims more than
     `max_source_pixels`: nothing is decoded), extreme_aspect_ratio.
@@ -108,7 +109,7 @@ def decode_to_budget(data: bytes, budget: PixelBudget, max_source_pixels: int = 
 
 
 def smart_resize(height: int, width: int, multiple: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """Height and width, multiples of `multiple` with a product within the limits, near the given shape.
+    """Returns the height and width, multiples of `multiple` with a product within the limits, near the given shape.
 
     What `smart_resize` of qwen-vl-utils gives: each side's nearest multiple, but at least one; where the product is
     outside the limits, the multiples below (or above) the size scaled to the limit. Where that would itself be resized
@@ -141,7 +142,9 @@ def _round_to_limits(height: int, width: int, multiple: int, min_pixels: int, ma
 
 
 def _grid(height: int, width: int, budget: PixelBudget) -> tuple[int, int]:
-    """Rows and columns of tiles: the grid nearest in aspect; of several, the largest that is at least half filled."""
+    """Returns the rows and columns of tiles: the grid nearest in aspect; of several, the largest that is at least half
+    filled.
+    """
     aspect, max_tiles = width / height, budget.tiles
     grids = [(rows, columns) for rows in range(1, max_tiles + 1) for columns in range(1, max_tiles // rows + 1)]
     nearest = min(abs(aspect - columns / rows) for rows, columns in grids)

@@ -44,7 +44,7 @@ def measure(grey: Grey) -> dict[str, float]:
 
 
 def sharpness(grey: Grey) -> float:
-    """The sharpness of an image's edges: mean squared second over mean squared first difference.
+    """Returns the sharpness of an image's edges: mean squared second over mean squared first difference.
 
     About 1.5 to 4 for a sharp image, whatever its contrast: 2 for a clean step, 1 / (2 s²) for one that a Gaussian of
     s pixels has blurred, 5 for noise, 0 for an image without edges. The second difference is the usual Laplacian; its
@@ -61,12 +61,12 @@ def sharpness(grey: Grey) -> float:
 
 
 def _energy(differences: NDArray[Any], threshold: int) -> float:
-    """The sum of the squares of all differences above `threshold`."""
+    """Returns the sum of the squares of all differences above `threshold`."""
     return float(cv2.norm(cv2.threshold(differences, threshold, 0, cv2.THRESH_TOZERO)[1], cv2.NORM_L2SQR))
 
 
 def _at_measured_size(grey: Grey) -> Grey:
-    """The image, scaled down where its longest side is over MEASURED_PX."""
+    """Returns the image, scaled down where its longest side is over MEASURED_PX."""
     height, width = grey.shape
     scale = max(height, width) / MEASURED_PX
     if scale <= 1:

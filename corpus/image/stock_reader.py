@@ -45,7 +45,7 @@ class TruncatedError(UndecodableError):
 
 @contextmanager
 def decoder_errors() -> Iterator[None]:
-    """Whatever a decoder raises on an image's bytes is UndecodableError, with the decoder's words.
+    """Turns whatever a decoder raises on an image's bytes into UndecodableError, with the decoder's words.
 
     A lack of memory is MemoryError, for that may be the machine's; what says nothing of the bytes (`corpus.faults`;
     when no file can be opened, no plugin can be loaded) is raised as it is.
@@ -66,14 +66,14 @@ def decoder_errors() -> Iterator[None]:
 
 
 def error_message(error: Exception) -> str:
-    """A decoder's error in one printable line, the same in every run."""
+    """Returns a decoder's error in one printable line, the same in every run."""
     name = "" if isinstance(error, UndecodableError) else f"{type(error).__name__}: "
     text = _ADDRESS.sub("the data", f"{name}{error}")
     return printable(" ".join(text.split()))
 
 
 def check_header(header: ImageHeader) -> None:
-    """Raise UndecodableError for what must not be decoded, whatever its size is."""
+    """Raises UndecodableError for what must not be decoded, whatever its size is."""
     if header.fault:
         raise UndecodableError(header.fault)
     if not header.width or not header.height:
@@ -83,7 +83,8 @@ def check_header(header: ImageHeader) -> None:
 
 
 def open_image(data: bytes, header: ImageHeader) -> Image.Image:
-    """The image, opened by Pillow and not decoded yet. `header` is what `corpus.image.header.sniff` says of the data.
+    """Returns the image, opened by Pillow and not decoded yet. `header` is what `corpus.image.header.sniff` says of the
+    data.
 
     Raises UndecodableError where the header has no size or claims what no encoder writes, where Pillow refuses the
     file, and where it sees another size than the header, by which the caller judged the memory. To be called within
@@ -107,12 +108,12 @@ def open_image(data: bytes, header: ImageHeader) -> Image.Image:
 
 @cache
 def _silence_pillow() -> None:
-    """Have Pillow not warn, once in a process: what it says of strangers' EXIF would fill the logs of workers."""
+    """Silences Pillow's warnings, once in a process: what it says of strangers' EXIF would fill the logs of workers."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def load_image(image: Image.Image, data: bytes, header: ImageHeader) -> None:
-    """Decode an opened image. Raises what Pillow raises, and TruncatedError for rows that it has only filled up.
+    """Decodes an opened image. Raises what Pillow raises, and TruncatedError for rows that it has only filled up.
 
     UndecodableError where Pillow calls a PNG truncated whose data is all there, and is damaged.
     """
@@ -139,14 +140,14 @@ def _refuse_missing(found: int, expected: int) -> None:
 
 
 def _is_damaged(data: bytes) -> bool:
-    """Whether a chunk of a PNG's pixels is not the one that its checksum was made of."""
+    """Returns whether a chunk of a PNG's pixels is not the one that its checksum was made of."""
     return any(
         zlib.crc32(data[at + 4 : at + 8 + length]) != _number(data, at + 8 + length) for at, length in _idat(data)
     )
 
 
 def _idat(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where each chunk of a PNG's pixels begins, and the length of its content."""
+    """Yields where each chunk of a PNG's pixels begins, and the length of its content."""
     position = 8
     while position + 12 <= len(data):
         length = _number(data, position)
@@ -160,7 +161,7 @@ def _number(data: bytes, position: int) -> int:
 
 
 def _inflated(data: bytes) -> int:
-    """How many bytes the pixels of a PNG are, unpacked."""
+    """Returns how many bytes the pixels of a PNG are, unpacked."""
     unpack, found = zlib.decompressobj(), 0
     for position, length in _idat(data):
         rest = data[position + 8 : position + 8 + length]
@@ -171,7 +172,7 @@ def _inflated(data: bytes) -> int:
 
 
 def _png_bytes(data: bytes, header: ImageHeader) -> int:
-    """How many bytes the pixels of a whole PNG are, unpacked: rows of whole bytes, with a byte before each."""
+    """Returns how many bytes the pixels of a whole PNG are, unpacked: rows of whole bytes, with a byte before each."""
     bits = header.bits * (1 if header.palette else header.channels)
     total = 0
     for rest, top, across, down in _ADAM7 if data[28] else ((0, 0, 1, 1),):

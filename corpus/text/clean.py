@@ -51,7 +51,9 @@ class TextCleanSettings(Settings):
 
 
 def clean_texts(texts: pa.Array | pa.ChunkedArray, settings: TextCleanSettings) -> tuple[pa.Array, np.ndarray]:
-    """The texts cleaned, and which of them were changed, bool[n]. Nulls stay. Cleaning them again changes nothing."""
+    """Returns the texts cleaned, and which of them were changed, bool[n]. Nulls stay. Cleaning them again changes
+    nothing.
+    """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     suspects = np.flatnonzero(needs_cleaning_mask(texts, settings))
@@ -66,7 +68,7 @@ def clean_texts(texts: pa.Array | pa.ChunkedArray, settings: TextCleanSettings) 
 
 
 def clean_text(text: str, settings: TextCleanSettings) -> str:
-    """One text, cleaned until another round would change nothing.
+    """Returns one text, cleaned until another round would change nothing.
 
     Real texts settle in two or three rounds. One whose markup does not settle in a dozen (tags nested in tags' halves)
     was made to keep us busy: its angle brackets and ampersands become blanks.
@@ -83,7 +85,7 @@ def clean_text(text: str, settings: TextCleanSettings) -> str:
 
 
 def clean_characters(text: str) -> str:
-    """The text in NFC, its line ends as "\\n", without characters that show nothing; its blanks stay.
+    """Returns the text in NFC, its line ends as "\\n", without characters that show nothing; its blanks stay.
 
     Doing it again changes nothing.
     """
@@ -94,7 +96,7 @@ def clean_characters(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text with clean characters, and single spaces instead of any white space."""
+    """Returns the text with clean characters, and single spaces instead of any white space."""
     return " ".join(clean_characters(text).split())
 
 
@@ -112,7 +114,7 @@ def _round(text: str, settings: TextCleanSettings) -> str:
 
 
 def needs_cleaning_mask(texts: pa.Array, settings: TextCleanSettings) -> np.ndarray:
-    """False for texts that cleaning would leave as they are, bool[n]; for nearly all of those."""
+    """Returns False for texts that cleaning would leave as they are, bool[n]; for nearly all of those."""
     suspect = _odd_in_ascii(texts, settings.html)
     beyond = np.flatnonzero(_true(pc.invert(pc.string_is_ascii(texts))) & ~suspect)
     others = texts.take(pa.array(beyond))
@@ -136,7 +138,7 @@ _BLOCK_ROWS = 4096  # some MiB of text at most as a rule: what is computed on th
 
 
 def _odd_in_ascii(texts: pa.Array, markup: bool) -> np.ndarray:
-    """Rows with a control, what may be markup, two blanks, an empty line too many, or a blank at an end."""
+    """Returns rows with a control, what may be markup, two blanks, an empty line too many, or a blank at an end."""
     offsets, data = string_bytes(texts)
     odd = np.zeros(len(texts), dtype=bool)
     for first in range(0, len(texts), _BLOCK_ROWS):
@@ -161,7 +163,9 @@ def _stands_out(data: np.ndarray, markup: bool) -> np.ndarray:
 
 
 def _is_odd(data: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Whether the bytes that stand out are odd where they stand; those at a text's ends are judged for themselves."""
+    """Returns whether the bytes that stand out are odd where they stand; those at a text's ends are judged for
+    themselves.
+    """
     byte = data[at]
     before = data[np.maximum(at - 1, 0)]
     after = data[np.minimum(at + 1, len(data) - 1)]

@@ -44,8 +44,9 @@ _NEW_LINE = _BLOCK - {"caption", "img", "label", "option", "td", "th", "wbr"}
 
 
 def unescape(text: str) -> str:
-    """The text with entities as the characters that they stand for, however often they were escaped; only those with a
-    semicolon."""
+    """Returns the text with entities as the characters that they stand for, however often they were escaped; only those
+    with a semicolon.
+    """
     return _ENTITY.sub(_character, text) if ";" in text else text
 
 
@@ -57,12 +58,12 @@ def _character(match: re.Match[str]) -> str:
 
 
 def mentions_html(text: str) -> bool:
-    """Whether tags and entities may be what the text is about."""
+    """Returns whether tags and entities may be what the text is about."""
     return _MENTIONS_HTML.search(text) is not None
 
 
 def strip_tags(text: str) -> str:
-    """The text without tags; blocks end a line. No tag reaches over a NUL.
+    """Returns the text without tags; blocks end a line. No tag reaches over a NUL.
 
     A tag goes if it has its counterpart, never has one (<br>), or has an attribute with a value. Where one goes, those
     whose end may be left out (<p>, <li>) go too.

@@ -114,7 +114,7 @@ _MAX_KANA, _MIN_HAN = 0.1, 12
 def in_another_language(
     texts: pa.Array | pa.ChunkedArray, languages: Collection[str], max_other_script_share: float = 0.2
 ) -> np.ndarray:
-    """Whether each text (no nulls) is clearly in none of some `languages` of LANGUAGES, bool[n].
+    """Returns whether each text (no nulls) is clearly in none of some `languages` of LANGUAGES, bool[n].
 
     `max_other_script_share`: share of letters in another script that a text may have where there are more than 20 of
     them.
@@ -128,7 +128,9 @@ def in_another_language(
 
 
 def is_in_another_language(text: str, languages: Collection[str], max_other_script_share: float = 0.2) -> bool:
-    """Whether a text is clearly in none of some `languages`, or holds a sentence that is. Quotations don't count."""
+    """Returns whether a text is clearly in none of some `languages`, or holds a sentence that is. Quotations don't
+    count.
+    """
     requested = tuple(languages)
     plain = " ".join(without_quotations(text).split())
     if not any(map(str.isalpha, plain)):
@@ -152,7 +154,7 @@ def _scripts(languages: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_other_east_asian(text: str, languages: tuple[str, ...]) -> bool:
-    """Whether kana or their absence speak against Chinese or Japanese, the one of them that is requested."""
+    """Returns whether kana or their absence speak against Chinese or Japanese, the one of them that is requested."""
     if text.isascii() or ("zh" in languages) == ("ja" in languages):
         return False
     han, kana = len(_HAN.findall(text)), len(_KANA.findall(text))
@@ -162,7 +164,7 @@ def _is_other_east_asian(text: str, languages: tuple[str, ...]) -> bool:
 
 
 def _is_classified_elsewhere(text: str, languages: tuple[str, ...], min_odds: float, is_rest: bool = False) -> bool:
-    """`is_rest`: it is what was left of a text when its quotations were taken out."""
+    """Returns whether the classifier finds another language. `is_rest`: quotations were taken out of the text."""
     letters = letter_weight(text)
     if letters < _SHORT_LETTERS:
         min_odds *= _SHORT_FACTOR if "en" in languages else _REST_FACTOR if is_rest else 1
@@ -177,7 +179,7 @@ def _is_classified_elsewhere(text: str, languages: tuple[str, ...], min_odds: fl
 
 
 def _without_names(text: str) -> list[str]:
-    """The words of a text without runs of two or more capitalised ones, those of names."""
+    """Returns the words of a text without runs of two or more capitalised ones, those of names."""
     kept: list[str] = []
     run: list[str] = []
     for word in [*text.split(), ""]:
@@ -193,7 +195,7 @@ def _without_names(text: str) -> list[str]:
 
 
 def _odds(text: str, languages: tuple[str, ...]) -> float:
-    """How many times as probable the most probable other language is as the most probable requested one."""
+    """Returns how many times as probable the most probable other language is as the most probable requested one."""
     if not text.isascii() and _is_persian(text, languages):
         text = text.translate(_ARABIC_KEYBOARD)
     ranked = _identifier().rank(text.lower() if text.isupper() else text)
@@ -203,13 +205,15 @@ def _odds(text: str, languages: tuple[str, ...]) -> float:
 
 
 def _is_persian(text: str, languages: tuple[str, ...]) -> bool:
-    """Whether Arabic letters may be Persian: a Persian word is among them or, if it is requested, no sign of Arabic."""
+    """Returns whether Arabic letters may be Persian: a Persian word is among them or, if it is requested, no sign of
+    Arabic.
+    """
     return bool(_PERSIAN_WORD.search(text)) or ("fa" in languages and not _ARABIC_SIGN.search(text))
 
 
 @lru_cache(maxsize=1)
 def _identifier() -> LanguageIdentifier:
-    """The classifier, loaded once per process (a second); its probabilities are calibrated for the text's length."""
+    """Loads the classifier, once per process (a second); its probabilities are calibrated for the text's length."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

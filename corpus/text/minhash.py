@@ -77,7 +77,9 @@ class Shingles:
         return np.diff(self.offsets)
 
     def smallest(self, limit: int) -> Shingles:
-        """The `most` smallest numbers of each set: a sample of it that other sets' samples can be compared with."""
+        """Returns the `most` smallest numbers of each set: a sample of it that other sets' samples can be compared
+        with.
+        """
         sizes = np.minimum(self.sizes, limit)
         offsets = np.append(0, np.cumsum(sizes))
         return Shingles(self.values[ranges(self.offsets[:-1], sizes)], offsets)
@@ -93,7 +95,7 @@ class Shingles:
 
 
 def shingle_hashes(words: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A hash of each run of `width` words, uint64, and how many each text has, int64[n].
+    """Returns a hash of each run of `width` words, uint64, and how many each text has, int64[n].
 
     A text with fewer words has one: of all its words. One without words has none.
     """
@@ -116,7 +118,9 @@ def shingle_hashes(words: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def shingles(texts: pa.Array | pa.ChunkedArray, width: int) -> Shingles:
-    """The set of each text's shingles of `width` words and signs. A text without any has one, of its punctuation."""
+    """Returns the set of each text's shingles of `width` words and signs. A text without any has one, of its
+    punctuation.
+    """
     hashes, sizes = shingle_hashes(split_words_and_signs(texts), width)
     wordless = np.flatnonzero(sizes == 0)
     rows = np.repeat(np.arange(len(sizes)), sizes)
@@ -131,7 +135,7 @@ def shingles(texts: pa.Array | pa.ChunkedArray, width: int) -> Shingles:
 
 
 def signatures(sets: Shingles, permutations: int, seed: int = 0, tag: int = 0) -> np.ndarray:
-    """MinHash signatures, uint32[n, permutations]; of an empty set all ones.
+    """Returns MinHash signatures, uint32[n, permutations]; of an empty set all ones.
 
     Sets under different `tag`s have no number in common. The signature of a union is the minimum of the signatures.
     """
@@ -157,7 +161,7 @@ def signatures(sets: Shingles, permutations: int, seed: int = 0, tag: int = 0) -
 
 
 def _scramble(values: np.ndarray, tag: int) -> np.ndarray:
-    """A bijection of 32 bits, another one for each tag (the finalizer of MurmurHash3)."""
+    """Applies a bijection of 32 bits, another one for each tag (the finalizer of MurmurHash3)."""
     values = values ^ np.uint32(tag * 0x9E3779B9 & 0xFFFFFFFF)
     values = (values ^ (values >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     values = (values ^ (values >> np.uint32(13))) * np.uint32(0xC2B2AE35)
@@ -176,7 +180,7 @@ def band_plan(settings: TextNearSettings) -> tuple[int, int]:
 
 
 def signature_band_keys(signed: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """The key of each band of each signature, uint64[n, bands]: those of different bands differ."""
+    """Returns the key of each band of each signature, uint64[n, bands]: those of different bands differ."""
     keys = np.empty((len(signed), bands), dtype=np.uint64)
     for band in range(bands):
         key = np.full(len(signed), mix64(np.array([band + 1], np.uint64))[0])
@@ -206,8 +210,9 @@ def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) ->
 
 
 def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, limit: int) -> RowPairs:
-    """Pairs of `items` (int64[n]) that share a key. In a bucket of more than `most` + 1, each only with the `most` that
-    follow it in the order of `similarity_order` (unsigned, n), then of the items."""
+    """Returns pairs of `items` (int64[n]) that share a key. In a bucket of more than `most` + 1, each only with the
+    `most` that follow it in the order of `similarity_order` (unsigned, n), then of the items.
+    """
     order = np.lexsort((items, similarity_order, keys))
     keys, items = keys[order], items[order]
     found = []
@@ -224,7 +229,7 @@ def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarra
 
 
 def unique_pairs(pairs: list[RowPairs], items: int) -> RowPairs:
-    """Each pair of different items 0 .. items - 1 once, ordered."""
+    """Returns each pair of different items 0 .. items - 1 once, ordered."""
     first = np.concatenate([np.minimum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)
     second = np.concatenate([np.maximum(a, b) for a, b in pairs]) if pairs else np.empty(0, np.int64)
     both = np.unique(first[first != second] * max(1, items) + second[first != second])
@@ -232,7 +237,9 @@ def unique_pairs(pairs: list[RowPairs], items: int) -> RowPairs:
 
 
 def smallest_values(sets: Shingles) -> np.ndarray:
-    """The smallest number of each set, uint32[n], 0 of an empty one: sets that are alike lie together in its order."""
+    """Returns the smallest number of each set, uint32[n], 0 of an empty one: sets that are alike lie together in its
+    order.
+    """
     smallest = np.zeros(len(sets), dtype=np.uint32)
     some = np.flatnonzero(sets.sizes > 0)
     smallest[some] = sets.values[sets.offsets[some]]
@@ -240,7 +247,7 @@ def smallest_values(sets: Shingles) -> np.ndarray:
 
 
 def jaccard_reaches(samples: Shingles, first: np.ndarray, second: np.ndarray, settings: TextNearSettings) -> np.ndarray:
-    """Which pairs of sets (samples of at most `max_shingles` numbers) reach `min_jaccard`, bool[m]."""
+    """Returns which pairs of sets (samples of at most `max_shingles` numbers) reach `min_jaccard`, bool[m]."""
     sizes = samples.sizes
     smallest = np.minimum(sizes[first], sizes[second])
     near = smallest >= settings.min_jaccard * np.maximum(sizes[first], sizes[second])  # else they cannot be
@@ -252,7 +259,7 @@ def jaccard_reaches(samples: Shingles, first: np.ndarray, second: np.ndarray, se
 
 
 def jaccard(samples: Shingles, first: np.ndarray, second: np.ndarray, limit: int) -> np.ndarray:
-    """Jaccard similarity of pairs of sets, float64[m]; 0 for two empty ones.
+    """Returns the Jaccard similarity of pairs of sets, float64[m]; 0 for two empty ones.
 
     Exact where both have fewer than `most` numbers. Else it is that of the `most` smallest numbers of their union, of
     which the samples hold all: a random sample, with a standard error of at most 0.5 / sqrt(most).
@@ -279,7 +286,7 @@ def jaccard(samples: Shingles, first: np.ndarray, second: np.ndarray, limit: int
 
 
 def _parts(places: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """The places in runs of about _NUMBERS_AT_ONCE numbers."""
+    """Yields the places in runs of about _NUMBERS_AT_ONCE numbers."""
     if len(places):
         cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _NUMBERS_AT_ONCE)) + 1
         yield from np.split(places, cuts)

@@ -34,22 +34,25 @@ _BEYOND_REPAIR = re.compile(
 
 
 def fix_mojibake(text: str) -> str:
-    """The text with UTF-8 that was read in another encoding put right; a text that looks right stays as it is."""
+    """Repairs UTF-8 that was read in another encoding; a text that looks right stays as it is."""
     if text.isascii() or not is_bad(_RIGHT_CAPITAL.sub("A", text)):
         return text
     return fix_encoding(text)
 
 
 def is_mojibake(text: str) -> bool:
-    """Whether a text was decoded wrongly somewhere: double encodings, replacement characters, lone surrogates, and runs
-    of controls or of private use. Asked of a repaired text, it finds what the repair could not undo."""
+    """Returns whether a text was decoded wrongly somewhere: double encodings, replacement characters, lone surrogates,
+    and runs of controls or of private use. Asked of a repaired text, it finds what the repair could not undo.
+    """
     if text.isascii() and text.isprintable():
         return False
     return _BEYOND_REPAIR.search(text) is not None
 
 
 def _characters(encodings: tuple[str, ...], *ranges: tuple[int, int]) -> str:
-    """What some bytes come out as in any of some encodings; one without a character as the control of its number."""
+    """Returns what some bytes come out as in any of some encodings; one without a character as the control of its
+    number.
+    """
     numbers = [number for first, last in ranges for number in range(first, last + 1)]
     found = {bytes([number]).decode(encoding, "ignore") or chr(number) for encoding in encodings for number in numbers}
     return "".join(sorted(found))
@@ -60,7 +63,8 @@ def _one_of(characters: str) -> str:
 
 
 def _utf8_sequences(encodings: tuple[str, ...], loses_bytes: bool = True) -> str:
-    """A pattern of sequences of two to four bytes of UTF-8 as they come out when they are read in some encodings.
+    """Returns a pattern of sequences of two to four bytes of UTF-8 as they come out when they are read in some
+    encodings.
 
     With `loses_bytes`, a byte after the first may be lost: a blank stands for 0xA0, U+FFFD, U+001A and "?" for what had
     no character.
@@ -84,8 +88,9 @@ def _utf8_sequences(encodings: tuple[str, ...], loses_bytes: bool = True) -> str
 
 
 def _mac_roman_sequences() -> str:
-    """The same for Mac Roman, where quotation marks begin sequences: a letter after one, as in "l’été", begins none
-    unless another sequence follows."""
+    """Returns the same for Mac Roman, where quotation marks begin sequences: a letter after one, as in "l’été", begins
+    none unless another sequence follows.
+    """
     every, quotes = _characters(("mac-roman",), (0xC0, 0xDF)), "–—“‘’«…"
     more = _characters(("mac-roman",), (0x80, 0xBF))
     marks = "".join(character for character in more if not character.isalpha())

@@ -53,7 +53,7 @@ _MIN_SHARE_LETTERS = 20
 
 @lru_cache
 def script_pattern(scripts: tuple[str, ...]) -> re.Pattern[str]:
-    """A letter of any of some SCRIPTS."""
+    """Returns a pattern of a letter of any of some SCRIPTS."""
     return re.compile(f"[{''.join(SCRIPTS[script] for script in scripts)}]")
 
 
@@ -63,7 +63,7 @@ def _foreign_letter(scripts: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def letter_counts(text: str, scripts: tuple[str, ...]) -> tuple[int, int]:
-    """How many letters a text has in some SCRIPTS, and in others; characters, unweighted."""
+    """Returns how many letters a text has in some SCRIPTS, and in others; characters, unweighted."""
     if text.isascii() and "Latin" in scripts:
         return len(_LETTER.findall(text)), 0
     foreign = len(_foreign_letter(scripts).findall(text))
@@ -71,7 +71,7 @@ def letter_counts(text: str, scripts: tuple[str, ...]) -> tuple[int, int]:
 
 
 def letter_weight(text: str) -> int:
-    """How many letters a text has, dense ones weighted."""
+    """Returns how many letters a text has, dense ones weighted."""
     letters = len(_LETTER.findall(text))
     if text.isascii():
         return letters
@@ -79,7 +79,8 @@ def letter_weight(text: str) -> int:
 
 
 def is_in_other_script(text: str, scripts: tuple[str, ...], max_other: float) -> bool:
-    """Whether a text without quotations is in other scripts than some SCRIPTS: all of it, a clause, or many words.
+    """Returns whether a text without quotations is in other scripts than some SCRIPTS: all of it, a clause, or many
+    words.
 
     `max_other`: share of letters in other scripts, those of names with a capital aside, that is fine where there are
     more than 20 of them.
@@ -102,7 +103,7 @@ def is_in_other_script(text: str, scripts: tuple[str, ...], max_other: float) ->
 
 
 def _unnamed(text: str, scripts: tuple[str, ...]) -> int:
-    """How many letters of other scripts a text has in words that don't begin with a capital, as names do."""
+    """Returns how many letters of other scripts a text has in words that don't begin with a capital, as names do."""
     return sum(letter_counts(word, scripts)[1] for word in text.split() if not word.strip("\"'(")[:1].isupper())
 
 
@@ -116,7 +117,7 @@ def _script_weight(in_script: int, scripts: Collection[str]) -> int:
 
 
 def _pieces(text: str, scripts: tuple[str, ...]) -> Iterator[str]:
-    """What stands between letters of the text's own scripts, where it holds letters of others."""
+    """Yields what stands between letters of the text's own scripts, where it holds letters of others."""
     for piece in script_pattern(scripts).split(text):
         if _LETTER.search(piece):
             yield piece
@@ -146,7 +147,7 @@ def _words(piece: str) -> list[str]:
 
 
 def _has_sentence(text: str, scripts: tuple[str, ...]) -> bool:
-    """Whether a sentence between others has no letter of the text's own scripts."""
+    """Returns whether a sentence between others has no letter of the text's own scripts."""
     in_script = script_pattern(scripts)
     for sentence in sentences(text)[:50]:
         if in_script.search(sentence) or not _LETTER.search(sentence) or not _SENTENCE_END.search(sentence):
@@ -158,13 +159,15 @@ def _has_sentence(text: str, scripts: tuple[str, ...]) -> bool:
 
 @lru_cache
 def _foreign_word(scripts: tuple[str, ...]) -> re.Pattern[str]:
-    """Words of another script after a short word of the text's own, as an article is, and before one of its own."""
+    """Returns a pattern of words of another script after a short word of the text's own, as an article
+    is, and before one of its own.
+    """
     in_script = "".join(SCRIPTS[script] for script in scripts)
     foreign = rf"(?:(?=[^\W\d_])[^{in_script}])"
     return re.compile(rf"(?<![{in_script}])[{in_script}]{{1,3}} {foreign}{{2,}}(?: {foreign}+)*(?=\W)")
 
 
 def _is_mixed(text: str, scripts: tuple[str, ...]) -> bool:
-    """Whether words of another script stand for a text's own words again and again: "a 蓝色 dress on a 街道"."""
+    """Returns whether words of another script repeatedly stand for a text's own words: "a 蓝色 dress on a 街道"."""
     found = _foreign_word(scripts).findall(text) if "Latin" in scripts else []
     return sum(not piece.split()[1][:1].isupper() for piece in found) >= _MIXED_PIECES

@@ -145,19 +145,19 @@ _INITIALS = re.compile(r"[^\W\d]|(?:\w\.)+\w|(?:\w+\.)+[a-z]", re.IGNORECASE)  #
 
 
 def without_quotations(text: str) -> str:
-    """The text without what it quotes, such as lettering in the picture."""
+    """Returns the text without what it quotes, such as lettering in the picture."""
     return _QUOTED.sub(" ", text)
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text of one line; what comes after the last one's end is one, too."""
+    """Returns the sentences of a text of one line; what comes after the last one's end is one, too."""
     stops = [0, *_stops(_mask(text)), len(text)]
     pieces = [text[start:stop].strip() for start, stop in itertools.pairwise(stops)]
     return [piece for piece in pieces if piece]
 
 
 def truncate_to_sentence(text: str) -> str:
-    """A text that was cut off, up to its last full sentence; "" if it has none.
+    """Returns a text that was cut off, up to its last full sentence; "" if it has none.
 
     A full stop inside a quotation or brackets that are still open ends nothing. One after a number at the very end,
     where more digits may have been to come, does if there is no other.
@@ -170,12 +170,13 @@ def truncate_to_sentence(text: str) -> str:
 
 
 def has_end_mark(text: str) -> bool:
-    """Whether a text ends as a sentence does, closing quotation marks and brackets aside."""
+    """Returns whether a text ends as a sentence does, closing quotation marks and brackets aside."""
     return _CLOSED.search(text) is not None
 
 
 def goes_on(text: str, language: str = "en") -> bool:
-    """Whether a text of one line breaks off: its end is a comma, an open bracket or quotation, or a word such as "the".
+    """Returns whether a text of one line breaks off: its end is a comma, an open bracket or quotation, or a word such
+    as "the".
 
     A fragment that is complete in itself, as a noun phrase is, does not. `language` is an ISO 639-1 code.
     """
@@ -193,13 +194,13 @@ def goes_on(text: str, language: str = "en") -> bool:
 
 
 def _unclosed(text: str) -> int | None:
-    """Where a quotation begins that does not end."""
+    """Returns where a quotation begins that does not end."""
     found = _OPENING.search(_QUOTED.sub(lambda quoted: "q" * len(quoted[0]), text))
     return found.start() if found else None
 
 
 def _mask(text: str) -> str:
-    """The text, as long as it was, without the inside of its quotations; how they end is kept."""
+    """Returns the text, as long as it was, without the inside of its quotations; how they end is kept."""
     return _QUOTED.sub(lambda found: _masked(found[0]), text)
 
 
@@ -209,7 +210,7 @@ def _masked(quotation: str) -> str:
 
 
 def _stops(text: str) -> list[int]:
-    """Where sentences end: the places after their last characters."""
+    """Returns where sentences end: the places after their last characters."""
     return [found.end() for found in _END.finditer(text) if _is_end(text, found)]
 
 

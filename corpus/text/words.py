@@ -111,7 +111,7 @@ def _split_at_blanks(texts: pa.Array) -> pa.Array:
 
 
 def _may_have_signs(texts: pa.Array) -> np.ndarray:
-    """False for texts without any character that `split_words_and_signs` may take for a sign, bool[n].
+    """Returns False for texts without any character that `split_words_and_signs` may take for a sign, bool[n].
 
     Looks at bytes: at the first ones of signs, and at those of punctuation with a digit behind them, blanks aside.
     """

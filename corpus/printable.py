@@ -17,7 +17,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a pair: JSON and YAML 
 
 
 def printable(text: str, max_characters: int = 200, *, lines: bool = False) -> str:
-    """Returns the text with each character escaped that prints as nothing or acts on what prints it: `\\x1b`, `\\u202e`.
+    """Returns the text with each character escaped that is invisible or acts on what prints it: `\\x1b`, `\\u202e`.
 
     Escaped are controls, format characters (of direction, of no width), halves of surrogate pairs, separators other
     than the space and what Unicode has not assigned. `lines`: a newline stays one. At most `most` characters long; what

@@ -90,7 +90,7 @@ class _Loader(yaml.SafeLoader):
         return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Refuses repeated keys: YAML lets a later one silently replace an earlier one, which is a mistake in settings."""
+        """Refuses repeated keys, of which YAML silently takes the last: in settings they are a mistake."""
         known: set[str] = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != _MERGE:

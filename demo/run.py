@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from corpus.schema import Status
 from corpus.settings import SettingsError, load_mapping, parse_settings
 from corpus.stage import ROWS
+from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace
 from demo.checks.clip_samples import ExpectedSamples, compare_samples
 from demo.checks.clips import compare_clips
@@ -27,6 +28,7 @@ from demo.server import serve
 from pipelines.config import Config
 from pipelines.pairs.clips import ClipPairSettings
 from pipelines.plan import Plan, Selection
+from pipelines.publish.manifest import read_manifest
 from pipelines.publish.verify import verify
 from pipelines.report.console import show_funnel
 from pipelines.report.terminal import Terminal, print_line
@@ -141,8 +143,10 @@ def film_differences(truth: FilmsTruth, config: Config) -> list[str]:
     differences = compare_clips(truth, pa.concat_tables([clips, failed_rows], promote_options="default"))
     for mixture in config.mixtures.values():
         chosen = {name: config.datasets[name] for name in mixture.datasets}
+        manifest = read_manifest(Store(mixture.corpus)) or {"datasets": {}}
+        cut = {name: entry.get("group_runs", {}).get("cut", 0) for name, entry in manifest["datasets"].items()}
         of_films = {
-            name: ExpectedSamples(tables_of[one.unit], grouped=one.sibling_negatives in ("in_batch", "both"))
+            name: ExpectedSamples(tables_of[one.unit], one.sibling_negatives in ("in_batch", "both"), cut.get(name, 0))
             for name, one in chosen.items()
             if isinstance(one, ClipPairSettings)
         }

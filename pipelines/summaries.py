@@ -108,8 +108,8 @@ def _count(context: _Context, mixture: MixtureSettings, name: str) -> DatasetSum
         selected = len(sample_order.chosen)
         set_negatives = negatives_per_pair(context.workspace, pairs, candidates, sample_order.chosen)
         notices += _shortfalls(mixture.datasets[name], len(candidates), set_negatives)
-        if sample_order.unplaced:
-            notices.append(f"{sample_order.unplaced:,} pairs are left out: their groups would make shards unequal")
+        if sample_order.runs is not None:
+            notices += sample_order.runs.warnings(mixture.members_per_batch)
         if selected < mixture.batch_size:
             notices.append(f"{selected:,} samples are less than a batch of {mixture.batch_size:,}")
     return DatasetSummary(

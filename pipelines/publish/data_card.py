@@ -70,8 +70,9 @@ A clip is its frames in the order of time, spread evenly over it (`frame_00.jpg`
 """
 
 _GROUPS = """\
-Pairs with the same `group` belong together (they are of clips of one video): they are consecutive in one tar, in the
-order in which batches are filled, so that they are each other's negatives in the batch.
+Pairs with the same `group` belong together (they are of clips of one video). They lie together in runs of at most
+{members_per_batch}, in the order in which batches are filled, so that they are each other's negatives in the batch. The
+runs of one group are in different batches.
 """
 
 
@@ -90,7 +91,7 @@ def data_card(manifest: Mapping[str, Any]) -> bytes:
         "## How it is read\n",
         _FORMAT,
         *([_CLIPS] if clips else []),
-        *([_GROUPS] if any(entry["batch_rule"] == BatchRule.GROUPED for entry in clips) else []),
+        *([_GROUPS.format(**manifest)] if any(entry["batch_rule"] == BatchRule.GROUPED for entry in clips) else []),
         _READING,
         "## Where it comes from, and what was removed\n",
         *_origins(datasets, manifest["funnel"]),

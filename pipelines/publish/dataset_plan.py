@@ -64,7 +64,9 @@ def plan_dataset(
         if not len(candidates):
             raise PublishError("it has no kept pairs; the funnel of its sources says why (`rzen-corpus status`)")
         if not len(sample_order.chosen):
-            raise PublishError(f"none of its {len(candidates)} kept pairs is published: no whole group of them fits")
+            raise PublishError(
+                f"none of its {len(candidates)} kept pairs is published: no whole group of them is within `pairs`"
+            )
         videos = dataset.modality == Modality.CLIP and settings.negatives > 0
         contents = read_pair_contents(workspace, dataset.tables, candidates, sample_order, settings.negatives, videos)
         sample_order, contents = _spread(candidates, sample_order, contents, dataset.name, mixture)
@@ -105,6 +107,7 @@ def _fingerprint(
     settings = mixture.datasets[dataset.name]
     spread = [mixture.batch_size, names.canonical()] if names else []
     spread += [mixture.batch_size] if sample_order.sides_spread else []
+    spread += [mixture.batch_size, mixture.members_per_batch] if sample_order.rule is BatchRule.GROUPED else []
     return fingerprint(
         {
             "format": FORMAT,

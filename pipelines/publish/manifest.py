@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -48,9 +47,10 @@ class ManifestError(PublishError):
 
 
 def dataset_entry(
-    plan: DatasetPlan, sample_fields: SampleFields, tars: Iterable[Tar], batch_size: int
+    plan: DatasetPlan, sample_fields: SampleFields, tars: Iterable[Tar], settings: MixtureSettings
 ) -> dict[str, Any]:
     """Makes the entry of a dataset in the manifest."""
+    runs = plan.sample_order.runs
     frames = {"frames": sample_fields.frames} if plan.dataset.modality == Modality.CLIP else {}
     return {
         "task": str(plan.dataset.task),
@@ -69,23 +69,20 @@ def dataset_entry(
         "weight": plan.settings.weight,
         "repeats": plan.settings.repeats,
         "batch_rule": str(plan.sample_order.rule),
+        **({"group_runs": runs.to_json()} if runs else {}),
         "equal_sides_in_batch": plan.sample_order.equal_sides,
         "clustered": plan.contents.clustered,
-        "warnings": list(_warnings(plan, batch_size)),
+        "warnings": list(_warnings(plan, settings)),
         "shards": [tar.to_json() for tar in tars],
     }
 
 
-def _warnings(plan: DatasetPlan, batch_size: int) -> Iterator[str]:
+def _warnings(plan: DatasetPlan, settings: MixtureSettings) -> Iterator[str]:
     samples = len(plan.sample_order.chosen)
-    if samples < batch_size:
-        yield f"{samples} samples are less than a batch of {batch_size}"
-    if plan.sample_order.unplaced:
-        yield f"{plan.sample_order.unplaced} pairs are left out: their groups would make shards unequal"
-    group = plan.candidates.group[plan.sample_order.chosen]
-    boundaries = np.arange(batch_size, samples, batch_size)  # of batches that are filled in this order
-    if cut := int(((group[boundaries] >= 0) & (group[boundaries] == group[boundaries - 1])).sum()):
-        yield f"{cut} groups extend over the end of a batch; none would if every shard held {batch_size} samples"
+    if samples < settings.batch_size:
+        yield f"{samples} samples are less than a batch of {settings.batch_size}"
+    if plan.sample_order.runs is not None:
+        yield from plan.sample_order.runs.warnings(settings.members_per_batch)
 
 
 def make_manifest(
@@ -104,6 +101,7 @@ def make_manifest(
         "fingerprint": fingerprint,
         "seed": settings.seed,
         "batch_size": settings.batch_size,
+        "members_per_batch": settings.members_per_batch,
         "pairs_per_shard": settings.pairs_per_shard,
         "text": TEXT,
         **rule,
@@ -165,6 +163,7 @@ def read_manifest(store: Store) -> dict[str, Any] | None:
 
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+PositiveCount = Annotated[int, Field(ge=1, le=2**63 - 1, strict=True)]
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 TarName = Annotated[str, StringConstraints(pattern=rf"^{NAME}-[0-9]{{6,12}}\.tar$")]
 FileName = Annotated[str, StringConstraints(pattern=rf"^(README\.md|blend\.yaml|{NAME}/index\.json)$")]
@@ -185,6 +184,13 @@ class _Tar(_Shape):
     md5: Md5
 
 
+class _GroupRuns(_Shape):
+    runs: Count
+    cut: Count
+    crowded: Count
+    joined: Count
+
+
 class _Dataset(_Shape):
     task: Task
     stage: int
@@ -202,6 +208,7 @@ class _Dataset(_Shape):
     weight: float = Field(gt=0, allow_inf_nan=False)
     repeats: int = Field(ge=1)
     batch_rule: BatchRule
+    group_runs: _GroupRuns | None = None  # where `batch_rule` is grouped
     equal_sides_in_batch: Count
     clustered: Count  # samples of which a side is in a cluster
     warnings: list[str]
@@ -228,8 +235,9 @@ class _Manifest(_Shape):
     name: str
     fingerprint: Fingerprint
     seed: int
-    batch_size: int
-    pairs_per_shard: int
+    batch_size: PositiveCount
+    members_per_batch: PositiveCount
+    pairs_per_shard: PositiveCount
     text: str = ""
     weights: dict[str, Any] = {}  # where they are not by hand
     datasets: dict[Name, _Dataset]

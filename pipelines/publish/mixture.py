@@ -38,6 +38,13 @@ class MixtureSettings(Settings):
     seed: int = Field(0, description="The seed of samples of pairs, of their order and of random negatives.")
     pairs_per_shard: int = Field(1000, ge=1, description="The most samples of a tar.")
     batch_size: int = Field(768, ge=1, description="The trainer's batch in samples, which it fills from one dataset.")
+    members_per_batch: int = Field(
+        8,
+        ge=1,
+        le=128,
+        description="The most members of a group (the clips of a video) that lie together in a batch, as each other's "
+        "negatives; the others are in other batches.",
+    )
     jpeg_quality: int = Field(
         JPEG_QUALITY,
         ge=1,

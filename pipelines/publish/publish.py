@@ -132,7 +132,7 @@ class _Export:
         entries = {}
         for plan, target in zip(self.plans, self.targets, strict=True):
             ordered = [tars[target.name][name] for name in _names(plan)]
-            entries[target.name] = dataset_entry(plan, target.sample_fields, ordered, settings.batch_size)
+            entries[target.name] = dataset_entry(plan, target.sample_fields, ordered, settings)
         manifest = make_manifest(inputs, settings, corpus_fingerprint, entries)
         files = {f"{name}/{INDEX}": wids_index(name, entry["shards"]) for name, entry in entries.items()}
         files |= {BLEND: energon_blend(manifest["datasets"]), CARD: data_card(manifest)}

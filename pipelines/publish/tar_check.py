@@ -10,6 +10,7 @@ import importlib.util
 import io
 import json
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -50,7 +51,7 @@ class TarReport:
     damaged: int = 0
     size: int = 0
     keys: list[bytes] = field(default_factory=list)
-    groups: set[str] = field(default_factory=set)
+    groups: list[str] = field(default_factory=list)  # of each sample, in order
     clustered: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -64,7 +65,6 @@ def check_tar(
 ) -> TarReport:
     """Reads a tar (`shard`, an entry of the manifest) of the dataset `name`, and checks it. `fast`: see `verify`."""
     report = TarReport(f"{name}/{shard['name']}")
-    group = ""
     with store.open(report.path) as file:
         digested = _DigestingReader(file)
         tar = TarReader(digested, digested.length)
@@ -75,11 +75,7 @@ def check_tar(
             for key, members in samples:
                 report.samples += 1
                 sample = _check_sample(report, name, entry, key, members, decode, fast)
-                following = sample.get("group", "")
-                if following and following != group and following in report.groups:
-                    report.fault(f"group {following!r} is not consecutive", key)
-                report.groups.add(following)
-                group = following
+                report.groups.append(sys.intern(sample.get("group", "")))
         except EOFError as error:
             report.fault(f"not a complete tar: {error}")
         if tar.fault:

@@ -20,6 +20,7 @@ from corpus.item_ids import first_of_run, join_id
 from corpus.schema import Modality
 from corpus.storage import Store
 from pipelines.publish.checkpoint import Tar, list_files
+from pipelines.publish.group_runs import count_runs, torn_groups
 from pipelines.publish.manifest import (
     BLEND,
     INDEX,
@@ -67,8 +68,9 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast:
 
     Digests, sizes and counts; unique keys; the same members in every sample of a dataset, which fit its modality; JSON
     of the schema of samples; images and frames that decode to the last pixel, and show the picture that was inspected;
-    videos whose packets of pictures and sound all decode, and that have as many frames as their headers count; groups
-    that are complete; shards of equal size, none of them empty; indexes; no unlisted file; a funnel that adds up.
+    videos whose packets of pictures and sound all decode, and that have as many frames as their headers count; members
+    of groups that lie together in runs, none over the end of a batch or a tar; shards of equal size, none of them
+    empty; indexes; no unlisted file; a funnel that adds up.
 
     `fast`: only the first frame of each video is decoded, so damage after it is not found. `workers` threads (0: one
     for each core) hold one sample each. With another `reader`, that library reads the samples and decodes the images.
@@ -95,7 +97,7 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast:
         warnings.simplefilter("ignore")  # Pillow's, for images that it can read
         reports = list(pool.map(lambda job: check_tar(store, reader, fast, *job), jobs))
     faults += [fault for tar in reports for fault in tar.faults]
-    faults += [*_repeated_keys(reports), *_split_groups(reports), *_cluster_faults(manifest, reports)]
+    faults += [*_repeated_keys(reports), *_group_faults(manifest, reports), *_cluster_faults(manifest, reports)]
     totals = {what: sum(getattr(tar, what) for tar in reports) for what in ("samples", "images", "videos", "damaged")}
     size = sum(tar.size for tar in reports)
     return Verified(faults, len(reports), bytes=size, opened=can_open_videos(), fast=fast, **totals)
@@ -167,10 +169,27 @@ def _cluster_faults(manifest: Mapping[str, Any], reports: Sequence[TarReport]) -
             yield f"{MANIFEST}: {name}: {entry['clustered']} samples in clusters, but {clustered} in its shards"
 
 
-def _split_groups(reports: Sequence[TarReport]) -> Iterator[str]:
-    first: dict[tuple[str, str], str] = {}
-    for tar in reports:
-        dataset = tar.path.rpartition("/")[0]  # several may have the same videos, and each its own order
-        for group in sorted(tar.groups - {""}):
-            if first.setdefault((dataset, group), tar.path) != tar.path:
-                yield f"{tar.path}: group {group!r} begins in {first[dataset, group]}"
+def _group_faults(manifest: Mapping[str, Any], reports: Sequence[TarReport]) -> Iterator[str]:
+    """Yields where the members of groups do not lie as the manifest says: whole runs, each in one batch and one tar."""
+    settings = (manifest["batch_size"], manifest["pairs_per_shard"], manifest["members_per_batch"])
+    for name, entry in manifest["datasets"].items():
+        tars = [tar for tar in reports if tar.path.rpartition("/")[0] == name]
+        names = [group for tar in tars for group in tar.groups]
+        if any(tar.faults for tar in tars) or len(names) != entry["samples"]:
+            continue  # these say more
+        codes = {group: code for code, group in enumerate(sorted({*names} - {""}))}
+        group = np.array([codes.get(group, -1) for group in names], np.int64)
+        expected = entry.get("group_runs")
+        if expected is None:
+            if codes:
+                yield f"{MANIFEST}: {name}: {len(codes)} groups in its samples, but its order is not of groups"
+            continue
+        counts = count_runs(group, *settings).to_json()
+        if counts != expected:
+            torn = [sorted(codes)[code] for code in torn_groups(group, *settings)[:1]]
+            example = f"; group {torn[0]!r} does not lie together" if torn else ""
+            yield f"{MANIFEST}: {name}: its groups lie in {_listed(counts)}, {_listed(expected)} expected{example}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items())

@@ -13,7 +13,7 @@ from corpus.schema import item_id
 from pipelines.publish.candidates import read_candidate_pairs
 from pipelines.publish.pair_contents import read_pair_contents
 from pipelines.publish.random_negatives import fill_negatives
-from pipelines.publish.sample_order import arrange
+from pipelines.publish.sample_order import OrderLengths, arrange
 from tests.helpers.pair_clusters import clustered
 from tests.helpers.small_worlds import World
 
@@ -35,7 +35,7 @@ def filled_negatives(
     world = World(str(folder))
     pairs = clustered(world.workspace, world.write_pairs("laion", rows, tables))
     candidates = read_candidate_pairs(world.workspace, pairs)
-    sample_order = arrange(candidates, None, 1000, 0)
+    sample_order = arrange(candidates, None, 0, OrderLengths(768, 1000, 8))
     contents = read_pair_contents(world.workspace, pairs, candidates, sample_order, negatives)
     labels = np.array([[candidates.labels.index(label) for label in related]]) if related else None
     fill = fill_negatives(contents, candidates, sample_order, seed, labels)

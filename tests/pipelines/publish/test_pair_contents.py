@@ -12,7 +12,7 @@ from corpus.schema import item_id
 from pipelines.publish.candidates import pair_tables, read_candidate_pairs
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.pair_contents import PairContents, first_entries, read_pair_contents
-from pipelines.publish.sample_order import arrange
+from pipelines.publish.sample_order import OrderLengths, arrange
 from tests.helpers.small_worlds import World, image_pair
 
 
@@ -31,7 +31,7 @@ def read(
     world = World(str(folder))
     paths = world.write_pairs("laion", rows)
     candidates = read_candidate_pairs(world.workspace, pair_tables(paths))
-    sample_order = arrange(candidates, None, 100, 1)
+    sample_order = arrange(candidates, None, 1, OrderLengths(768, 100, 8))
     by_id = {row["pair_id"]: row for row in rows}
     ordered = [by_id[join_id(candidates.ids[:, at])] for at in sample_order.chosen]
     return read_pair_contents(

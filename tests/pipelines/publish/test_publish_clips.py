@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tests.helpers.small_worlds import InlineEngine, mixture, picture
 from tests.helpers.videos import Shot, make_video
 
 FILMS = [5, 3, 7, 2, 4, 6, 1, 5, 3, 1, 4, 2, 6, 5, 1, 7, 3, 4]  # 69 clips
-PER_SHARD = 12
+PER_SHARD, BATCH = 12, 10
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> ClipWorld:
 def good(world: ClipWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
     corpus = tmp_path_factory.mktemp("published") / "corpus"
     datasets = {"films": {"negatives": 2}, "captions": {"negatives": 1}, "asked": {}}
-    settings = mixture(corpus, datasets, pairs_per_shard=PER_SHARD, batch_size=10)
+    settings = mixture(corpus, datasets, pairs_per_shard=PER_SHARD, batch_size=BATCH)
     publish(world.workspace, world.given(), settings, InlineEngine())
     return corpus
 
@@ -190,16 +190,14 @@ def test_groups_are_whole_and_shards_equal(good: Path) -> None:
     for place, (tar, members) in enumerate(samples(good, "films")):
         places[json.loads(members["json"])["group"]].append((place, tar))
     places.pop("")
-    sizes = sorted(size for size in FILMS if size > 1)
     entry = manifest(good)["datasets"]["films"]
-    left_out = sum(FILMS) - entry["samples"]
-    assert sum(map(len, places.values())) >= sum(sizes) - left_out
+    assert entry["samples"] == sum(FILMS), "none is left out"
+    assert entry["group_runs"] == {"runs": len(places), "cut": 0, "crowded": 0, "joined": 0}
     for group, found in places.items():
         assert len(found) == FILMS[int(group.removeprefix("film "))]
-        assert len({tar for _, tar in found}) == 1
+        assert len({tar for _, tar in found}) == len({place // BATCH for place, _ in found}) == 1
         assert all(after == before + 1 for (before, _), (after, _) in pairwise(found))
-    shards = [shard["samples"] for shard in entry["shards"]]
-    assert len(set(shards[:-1])) == 1 and shards[-1] <= shards[0] <= PER_SHARD
+    assert [shard["samples"] for shard in entry["shards"]] == [PER_SHARD] * 5 + [sum(FILMS) % PER_SHARD]
     assert entry["batch_rule"] == "grouped"
 
 
@@ -217,28 +215,38 @@ def test_the_manifest_and_the_card_say_what_clips_are(good: Path) -> None:
     assert "`frame_00.jpg` is the first" in card and "the same `group`" in card
 
 
-def test_groups_over_the_end_of_a_batch_are_counted(good: Path) -> None:
-    groups = [json.loads(members["json"])["group"] for _, members in samples(good, "films")]
-    cut = sum(bool(groups[end]) and groups[end] == groups[end - 1] for end in range(10, len(groups), 10))
-    assert cut
-    warning = f"{cut} groups extend over the end of a batch; none would if every shard held 10 samples"
-    entries = manifest(good)["datasets"]
-    assert warning in entries["films"]["warnings"]
-    assert f"- **films**: {warning}." in (good / "README.md").read_text()
-    assert not any("end of a batch" in text for name in ("asked", "captions") for text in entries[name]["warnings"])
-
-
-def test_what_would_make_shards_unequal_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_film_of_many_clips_lies_in_short_runs_of_different_batches(tmp_path: Path) -> None:
     world = ClipWorld(str(tmp_path / "work"), [7, 7, 5, 5], frames=1)
     world.dataset("films")
-    settings = mixture(tmp_path / "corpus", {"films": {}}, pairs_per_shard=10, batch_size=5)
+    corpus = tmp_path / "corpus"
+    settings = mixture(corpus, {"films": {}}, pairs_per_shard=12, batch_size=6, members_per_batch=3)
     publish(world.workspace, world.given(), settings, InlineEngine())
-    entry = manifest(tmp_path / "corpus")["datasets"]["films"]
-    unplaced = 24 - entry["samples"]
-    assert unplaced == 5
-    warning = "5 pairs are left out: their groups would make shards unequal"
-    assert warning in entry["warnings"] and warning in (tmp_path / "corpus/README.md").read_text()
+    entry = manifest(corpus)["datasets"]["films"]
+    assert (entry["samples"], manifest(corpus)["members_per_batch"]) == (24, 3)
+    groups = [json.loads(members["json"])["group"] for _, members in samples(corpus, "films")]
+    in_batch = [Counter(groups[start : start + 6]) for start in range(0, 24, 6)]
+    assert max(max(batch.values()) for batch in in_batch) == 3
+    assert entry["group_runs"]["crowded"] == entry["group_runs"]["joined"] == 0
+    assert entry["group_runs"]["runs"] == 10 + entry["group_runs"]["cut"]
     assert entry["fields"] == ["json", "positive.frame_00.jpg"]  # one frame is a frame all the same
+    assert "runs of at most\n3, in the order" in (corpus / "README.md").read_text()
+    assert verify(str(corpus)).faults == []
+
+
+def test_groups_that_fill_no_batch_are_cut_and_counted(tmp_path: Path) -> None:
+    world = ClipWorld(str(tmp_path / "work"), [7, 7, 7], frames=1)
+    world.dataset("films")
+    publish(
+        world.workspace,
+        world.given(),
+        mixture(tmp_path / "corpus", {"films": {}}, pairs_per_shard=10, batch_size=10),
+        InlineEngine(),
+    )
+    entry = manifest(tmp_path / "corpus")["datasets"]["films"]
+    cut = entry["group_runs"]["cut"]
+    assert 1 <= cut <= 2 and entry["samples"] == 21
+    warning = f"{cut} runs of groups are cut in two, to fill batches and shards exactly"
+    assert warning in entry["warnings"] and warning in (tmp_path / "corpus/README.md").read_text()
     assert verify(str(tmp_path / "corpus")).faults == []
 
 

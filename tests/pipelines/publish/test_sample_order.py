@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from corpus.item_ids import join_id
 from corpus.schema import item_id
 from pipelines.labels.vocabulary import load_names
 from pipelines.publish.candidates import CandidatePairs, pair_tables, read_candidate_pairs
-from pipelines.publish.mixture import PublishError
-from pipelines.publish.sample_order import BatchRule, arrange, arrange_dataset, pack
+from pipelines.publish.group_runs import RunCounts
+from pipelines.publish.sample_order import BatchRule, OrderLengths, arrange, arrange_dataset
 from tests.helpers.small_worlds import World, image_pair, mixture
 
 IMAGE = item_id(b"an image")
+LENGTHS = OrderLengths(768, 10, 8)
 
 
 def rows(count: int, **columns: Any) -> list[dict[str, Any]]:
@@ -38,8 +37,8 @@ def candidates(folder: Path, made: list[dict[str, Any]], tables: int = 3) -> Can
     return read_candidate_pairs(world.workspace, pair_tables(world.write_pairs("laion", made, tables)))
 
 
-def published(found: CandidatePairs, *settings: Any) -> list[bytes]:
-    return [join_id(found.ids[:, at]) for at in arrange(found, *settings).chosen]
+def published(found: CandidatePairs, limit: int, seed: int) -> list[bytes]:
+    return [join_id(found.ids[:, at]) for at in arrange(found, limit, seed, LENGTHS).chosen]
 
 
 def test_only_kept_pairs_are_candidates_and_each_only_once(tmp_path: Path) -> None:
@@ -60,15 +59,15 @@ def test_of_equal_pairs_the_first_row_counts(tmp_path: Path) -> None:
 
 def test_the_sample_and_its_order_do_not_depend_on_how_rows_lie_in_tables(tmp_path: Path) -> None:
     made = rows(200)
-    one = published(candidates(tmp_path / "one", made, 1), 50, 20, 0)
-    other = published(candidates(tmp_path / "other", made[::-1], 7), 50, 20, 0)
+    one = published(candidates(tmp_path / "one", made, 1), 50, 0)
+    other = published(candidates(tmp_path / "other", made[::-1], 7), 50, 0)
     assert one == other
     assert len(set(one)) == 50
 
 
 def test_a_sample_is_not_the_first_rows_and_changes_with_the_seed(tmp_path: Path) -> None:
     found = candidates(tmp_path, rows(1000), 1)
-    first, second = arrange(found, 200, 1000, 0).chosen, arrange(found, 200, 1000, 1).chosen
+    first, second = (arrange(found, 200, seed, LENGTHS).chosen for seed in (0, 1))
     assert set(first) != set(second)
     for chosen in (first, second):
         assert 350 < found.row[chosen].mean() < 650  # of rows 0 to 999
@@ -77,12 +76,12 @@ def test_a_sample_is_not_the_first_rows_and_changes_with_the_seed(tmp_path: Path
 
 def test_a_larger_sample_begins_with_the_smaller_one(tmp_path: Path) -> None:
     found = candidates(tmp_path, rows(100))
-    assert published(found, 80, 10, 1)[:30] == published(found, 30, 10, 1)
+    assert published(found, 80, 1)[:30] == published(found, 30, 1)
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(10, [4, 4, 2]), (8, [4, 4]), (3, [3])])
 def test_shards_are_equal_save_the_last(tmp_path: Path, count: int, sizes: list[int]) -> None:
-    sample_order = arrange(candidates(tmp_path, rows(count)), None, 4, 1)
+    sample_order = arrange(candidates(tmp_path, rows(count)), None, 1, OrderLengths(768, 4, 8))
     assert sample_order.shard_samples.tolist() == sizes
     assert sample_order.position.tolist() == [position for size in sizes for position in range(size)]
     assert sample_order.rule == BatchRule.SINGLE_DATASET
@@ -91,9 +90,9 @@ def test_shards_are_equal_save_the_last(tmp_path: Path, count: int, sizes: list[
 def test_groups_lie_together_and_never_over_a_boundary(tmp_path: Path) -> None:
     sizes = [3, 5, 2, 7, 4, 6, 2, 3, 5, 4, 8, 2]
     found = candidates(tmp_path, grouped(sizes, singles=9))
-    sample_order = arrange(found, None, 10, 1)
+    sample_order = arrange(found, None, 1, OrderLengths(10, 10, 8))
     assert sample_order.rule == BatchRule.GROUPED
-    assert sample_order.unplaced == 0
+    assert sample_order.runs == RunCounts(12, 0, 0, 0)
     assert sample_order.shard_samples.tolist() == [10] * 6
     groups = found.group[sample_order.chosen]
     for group in set(groups.tolist()) - {-1}:
@@ -105,7 +104,7 @@ def test_groups_lie_together_and_never_over_a_boundary(tmp_path: Path) -> None:
 
 def test_groups_are_drawn_whole(tmp_path: Path) -> None:
     found = candidates(tmp_path, grouped([5] * 20, singles=0))
-    sample_order = arrange(found, 23, 10, 1)
+    sample_order = arrange(found, 23, 1, LENGTHS)
     assert len(sample_order.chosen) == 20
     assert np.unique(found.group[sample_order.chosen], return_counts=True)[1].tolist() == [5] * 4
 
@@ -115,29 +114,16 @@ def test_a_big_group_is_as_likely_as_a_small_one(tmp_path: Path) -> None:
     big = [found.groups.index(f"video {number}") for number in range(1, 100, 2)]
     shares = []
     for seed in range(20):
-        chosen = arrange(found, 250, 10, seed).chosen
+        chosen = arrange(found, 250, seed, LENGTHS).chosen
         drawn = set(found.group[chosen].tolist())
         shares.append(len(drawn & set(big)) / len(drawn))
     assert 0.4 < np.mean(shares) < 0.6
 
 
-def test_a_group_that_no_shard_holds_is_refused_by_name(tmp_path: Path) -> None:
-    found = candidates(tmp_path, grouped([3, 12], singles=1))
-    with pytest.raises(PublishError, match="group 'video 1' has 12 pairs"):
-        arrange(found, None, 10, 1)
-
-
-def test_what_would_make_shards_unequal_is_left_out_and_counted(tmp_path: Path) -> None:
-    found = candidates(tmp_path, grouped([6, 6, 6, 5], singles=0))
-    sample_order = arrange(found, None, 10, 1)
-    assert sample_order.unplaced + len(sample_order.chosen) == 23
-    assert len(set(sample_order.shard_samples[:-1])) <= 1
-
-
 def test_nothing_to_arrange(tmp_path: Path) -> None:
     found = candidates(tmp_path, [])
-    sample_order = arrange(found, 5, 10, 1)
-    assert (len(sample_order.chosen), len(sample_order.shard_samples), sample_order.unplaced) == (0, 0, 0)
+    sample_order = arrange(found, 5, 1, LENGTHS)
+    assert (len(sample_order.chosen), len(sample_order.shard_samples)) == (0, 0)
 
 
 def test_labels_are_spread_over_batches(tmp_path: Path) -> None:
@@ -155,46 +141,3 @@ def test_labels_are_spread_over_batches(tmp_path: Path) -> None:
         orders.append([join_id(found.ids[:, at]) for at in sample_order.chosen])
     assert orders[0] == orders[1]
     assert len(set(orders[0])) == 120
-
-
-def test_shards_are_filled_exactly_and_nothing_is_left_out() -> None:
-    sizes = [3, 5, 2, 1, 4, 3, 6, 1, 1, 2, 5, 3]
-    shards = pack(sizes, 9)
-    assert [sum(sizes[unit] for unit in shard) for shard in shards] == [9, 9, 9, 9]
-    assert sorted(unit for shard in shards for unit in shard) == list(range(12))
-
-
-def test_a_capacity_that_no_sum_reaches_is_lowered() -> None:
-    shards = pack([7] * 300, 1000)
-    assert [len(shard) for shard in shards] == [142, 142, 16]  # 994 samples each
-
-
-def test_units_keep_their_order_inside_a_shard() -> None:
-    assert all(shard == sorted(shard) for shard in pack([2, 3, 2, 3, 2, 3, 2, 3], 5))
-
-
-def test_everything_in_one_shard_and_nothing_at_all() -> None:
-    assert pack([1, 2, 3], 1000) == [[0, 1, 2]]
-    assert pack([], 1000) == []
-
-
-def test_what_cannot_be_placed_is_as_little_as_possible() -> None:
-    sizes = [4, 4, 4, 3]  # 4 + 4 fills a shard of 8; a second one of 8 can't be filled, and is the last
-    shards = pack(sizes, 8)
-    assert sum(sizes[unit] for shard in shards for unit in shard) == 15
-
-
-@given(st.lists(st.integers(1, 12), max_size=60), st.integers(12, 40))
-def test_all_shards_but_the_last_are_equal_and_no_unit_is_there_twice(sizes: list[int], most: int) -> None:
-    shards = pack(sizes, most)
-    filled = [sum(sizes[unit] for unit in shard) for shard in shards]
-    assert len(set(filled[:-1])) <= 1
-    assert not filled or (max(filled) <= most and filled[-1] <= filled[0])
-    placed = [unit for shard in shards for unit in shard]
-    assert len(placed) == len(set(placed))
-
-
-@given(st.lists(st.integers(2, 12), max_size=60), st.integers(12, 40))
-def test_with_enough_single_pairs_every_group_is_placed(groups: list[int], most: int) -> None:
-    sizes = [size for group in groups for size in (group, *[1] * 12)]
-    assert sum(len(shard) for shard in pack(sizes, most)) == len(sizes)

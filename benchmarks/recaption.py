@@ -35,7 +35,7 @@ from corpus.schema import LOCATION_FIELDS, item_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import all_scenes, draw
+from demo.vlm.scenes import all_scenes, draw_shapes
 from pipelines.engines.scheduler import WorkerSession
 from pipelines.report.caption_stats import CaptionStats
 from recaption.captioner import vllm_settings
@@ -83,7 +83,8 @@ def build(root: Path, images: int, shards: int, side_px: int) -> tuple[list[Shar
     tasks, all_pictures = [], []
     for number, part in enumerate(np.array_split(np.arange(images), shards)):
         pictures = [
-            cv2.imencode(".jpg", draw(scenes[i % len(scenes)], rng, side_px)[:, :, ::-1])[1].tobytes() for i in part
+            cv2.imencode(".jpg", draw_shapes(scenes[i % len(scenes)], rng, side_px)[:, :, ::-1])[1].tobytes()
+            for i in part
         ]
         name = f"{number:06}"
         media = MediaWriter(workspace.store, f"media/{SOURCE}/{name}.tar")

@@ -39,7 +39,7 @@ import numpy as np
 from benchmarks.harness import versus
 from benchmarks.vllm_server import KILLS, POISON
 from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import all_scenes, draw
+from demo.vlm.scenes import all_scenes, draw_shapes
 from serving.openai.chat import chat_route
 from serving.openai.exchange import CallFailure, post
 from serving.openai.settings import EndpointSettings
@@ -171,7 +171,7 @@ def pictures(count: int, side_px: int) -> list[Pixels]:
     """Returns scenes that the test VLM can read."""
     rng = np.random.default_rng(0)
     scenes = all_scenes()
-    return [draw(scenes[place], rng, side_px) for place in rng.permutation(len(scenes))[:count]]
+    return [draw_shapes(scenes[place], rng, side_px) for place in rng.permutation(len(scenes))[:count]]
 
 
 def captions(client: VllmClient, images: list[Pixels]) -> list[GenerateResponse]:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]  # positions in an array, or numbers of rows
 RowPairs = tuple[np.ndarray, np.ndarray]  # two int64[m] of row numbers: pair i is (first[i], second[i])
 
 

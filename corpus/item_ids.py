@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from corpus.arrays import one_array
+from corpus.arrays import Places, one_array
 from corpus.hashing import Hashes, hash_words
 from corpus.schema import ITEM_ID_BYTES
 
+Ids = npt.NDArray[np.uint64]  # [2, ...]: the halves of ids, as `split_ids` returns them
 
-def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
+
+def split_ids(ids: pa.Array | pa.ChunkedArray) -> Ids:
     """Splits 16-byte ids into two numbers each, uint64[2, n], in the order of the bytes. ValueError for nulls."""
     array = one_array(ids)
     if array.null_count:
@@ -24,31 +27,31 @@ def split_ids(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return np.ascontiguousarray(words.reshape(-1, 2).T).astype(np.uint64)
 
 
-def join_id(halves: np.ndarray) -> bytes:
+def join_id(halves: Hashes) -> bytes:
     """Returns the 16 bytes of one id, uint64[2]: the inverse of `split_ids`."""
     return int(halves[0]).to_bytes(8, "big") + int(halves[1]).to_bytes(8, "big")
 
 
-def unique_ids(parts: Iterable[np.ndarray]) -> np.ndarray:
+def unique_ids(parts: Iterable[Ids]) -> Ids:
     """Returns the ids of all parts (uint64[2, ...]) in ascending order, each once, uint64[2, n]."""
     ids = np.concatenate([np.zeros((2, 0), np.uint64), *(part.reshape(2, -1) for part in parts)], axis=1)
     ids = ids[:, np.lexsort((ids[1], ids[0]))]
     return np.ascontiguousarray(ids[:, first_of_run(ids)])
 
 
-def first_of_run(ids: np.ndarray) -> np.ndarray:
+def first_of_run(ids: Ids) -> npt.NDArray[np.bool_]:
     """Returns for each of sorted ids whether it differs from the one before it, bool[n]."""
     first = np.ones(ids.shape[1], bool)
     first[1:] = (ids[:, 1:] != ids[:, :-1]).any(axis=0)
     return first
 
 
-def hash_ids(ids: np.ndarray, seed: int = 0) -> Hashes:
+def hash_ids(ids: Ids, seed: int = 0) -> Hashes:
     """Returns the hash of each id (uint64[2, n]), uint64[n]: what `hash_strings` gives for its bytes."""
     return hash_words(ids.byteswap(), seed)
 
 
-def find_ids(ids: np.ndarray, queries: np.ndarray) -> np.ndarray:
+def find_ids(ids: Ids, queries: Ids) -> Places:
     """Returns the positions of ids (uint64[2, k]) among ascending ids (uint64[2, n]), int64[k]; -1 for absent ones."""
     at = np.searchsorted(ids[0], queries[0]).astype(np.int64)
     if not ids.shape[1]:

@@ -37,7 +37,7 @@ from pipelines.sources.laion import LaionSource
 from pipelines.status import plan_run
 from video.schema import ClipKind
 
-SETTINGS = Path(__file__).parents[1] / "configs" / "demo.yaml"
+DEMO_SETTINGS = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PORT = 8642
 FILMS_SOURCE = "films"
 
@@ -49,7 +49,7 @@ def run_demo(
 
     The port of its web server is part of the URLs, so another port gives other samples.
     """
-    config = demo_config(folder, engine, settings or SETTINGS, port)
+    config = demo_config(folder, engine, settings or DEMO_SETTINGS, port)
     base_url = f"http://127.0.0.1:{port}"
     print_line(console, f"A world of {rows:,} rows, in {folder / 'world'}")
     world = build_world(folder / "world", rows, base_url=base_url)

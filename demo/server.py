@@ -38,8 +38,8 @@ ELSEWHERE["file"] = "file:///etc/passwd"
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".svg": "image/svg+xml"}
 SIGNED_PATH = "/signed/as%20written%2C%7E%28so%29/"  # in escapes that a client might think it may undo
 SIGNED_QUERY = "?X-Amz-Credential=demo%2F20260101%2Fs3&note=%7e%3D+%41/:"
-REASONS = {200: "OK", 302: "Found", 403: "Forbidden", 404: "Not Found", 410: "Gone", 429: "Too Many Requests"}
-REASONS |= {500: "Internal Server Error", 503: "Service Unavailable"}
+REASON_PHRASES = {200: "OK", 302: "Found", 403: "Forbidden", 404: "Not Found", 410: "Gone", 429: "Too Many Requests"}
+REASON_PHRASES |= {500: "Internal Server Error", 503: "Service Unavailable"}
 
 
 def with_signature(target: str) -> str:
@@ -99,7 +99,7 @@ class Exchange:
         return True
 
     def head(self, status: int = 200, **headers: str) -> None:
-        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}"]
+        lines = [f"HTTP/1.1 {status} {REASON_PHRASES.get(status, 'Status')}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
 

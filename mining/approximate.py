@@ -15,10 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from corpus.arrays import Places
 from corpus.hashing import mix64
-from mining.fast_scores import NumpyScores, Places, as_float32
+from corpus.item_ids import Ids
+from mining.fast_scores import NumpyScores, as_float32
 from mining.search import MEMORY_BYTES, Neighbours, proposals, search
-from mining.search_state import Best, Ids, Window
+from mining.search_state import Best, PendingRows
 from mining.vectors import Vectors
 
 _ROWS_AT_ONCE = 8192  # of the pool, converted to float32
@@ -51,7 +53,7 @@ class IvfIndex:
         seed: int = 0,
     ) -> None:
         faiss = _faiss()
-        self._window = Window(dimension, max_bytes=1 << 62)
+        self._window = PendingRows(dimension, max_bytes=1 << 62)
         self._exact = NumpyScores()
         added = 0
         for ids, vectors in pool:

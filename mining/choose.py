@@ -16,13 +16,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from corpus.arrays import Floats, Places
 from corpus.hashing import mix64
-from corpus.item_ids import find_ids, unique_ids
+from corpus.item_ids import Ids, find_ids, unique_ids
 
 Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.uint64]  # [2, n]
-Places = npt.NDArray[np.int64]
 
 
 class Reason(IntEnum):

@@ -35,10 +35,10 @@ IMAGE_NUMBERS = _COLOURS**3 + 3 * _GRID**2 + _ORIENTATIONS * _GRID**2
 TEXT_NUMBERS = 272
 DIMENSION = IMAGE_NUMBERS + TEXT_NUMBERS  # 512
 
-Numbers = npt.NDArray[np.float64]
+Descriptor = npt.NDArray[np.float64]
 
 
-def describe(images: Sequence[Pixels], text: str) -> Numbers | None:
+def describe(images: Sequence[Pixels], text: str) -> Descriptor | None:
     """The descriptor of a side: of its images, of its text or of both; float64[DIMENSION] of norm 1.
 
     Of several images (the frames of a clip) it is the mean. None where there is nothing to describe: neither an image
@@ -50,7 +50,7 @@ def describe(images: Sequence[Pixels], text: str) -> Numbers | None:
     return _unit(vector) if vector.any() else None
 
 
-def describe_image(pixels: Pixels) -> Numbers:
+def describe_image(pixels: Pixels) -> Descriptor:
     """Colours, their layout and gradients of an RGB picture: float64[IMAGE_NUMBERS], of norm 1.
 
     A picture of one colour has gradients of 0.
@@ -63,7 +63,7 @@ def describe_image(pixels: Pixels) -> Numbers:
     return _unit(np.concatenate(parts))
 
 
-def describe_text(text: str) -> Numbers:
+def describe_text(text: str) -> Descriptor:
     """The words of a text, in the form in which texts are compared, and their trigrams: float64[TEXT_NUMBERS].
 
     Each adds or subtracts at the number that its hash names, by the logarithm of how often it is there. 0 for a text
@@ -83,14 +83,14 @@ def describe_text(text: str) -> Numbers:
     return _unit(vector)
 
 
-def _colour_histogram(pixels: npt.NDArray[Any]) -> Numbers:
+def _colour_histogram(pixels: npt.NDArray[Any]) -> Descriptor:
     """How many pixels have each of 4 × 4 × 4 colours."""
     steps = pixels.reshape(-1, 3).astype(np.int64) * _COLOURS // 256
     codes = (steps[:, 0] * _COLOURS + steps[:, 1]) * _COLOURS + steps[:, 2]
     return np.bincount(codes, minlength=_COLOURS**3).astype(np.float64)
 
 
-def _gradient_histograms(grey: npt.NDArray[Any]) -> Numbers:
+def _gradient_histograms(grey: npt.NDArray[Any]) -> Descriptor:
     """The strength of gradients of each orientation, cell by cell."""
     across = cv2.Sobel(grey, cv2.CV_64F, 1, 0, ksize=3)
     down = cv2.Sobel(grey, cv2.CV_64F, 0, 1, ksize=3)
@@ -103,7 +103,7 @@ def _gradient_histograms(grey: npt.NDArray[Any]) -> Numbers:
     return np.bincount(codes, weights=strength.ravel(), minlength=_GRID**2 * _ORIENTATIONS).astype(np.float64)
 
 
-def _unit(vector: Numbers) -> Numbers:
+def _unit(vector: Descriptor) -> Descriptor:
     """The vector at a norm of 1; zeros stay."""
     norm = float(np.linalg.norm(vector))
     return vector / norm if norm > 0 else vector

@@ -16,7 +16,7 @@ from corpus.pool import PoolRead, PoolScope
 from corpus.schema import ITEM_ID, Task
 from corpus.stage import ITEMS, Gives, MapStage, Shard, SourceInfo
 from mining.settings import EmbedSettings
-from mining.sides import ROLES
+from mining.sides import PAIR_ROLES
 from mining.vectors import packed_type
 
 EMBED = "embed"
@@ -28,7 +28,7 @@ def embed_schema(dimension: int) -> pa.Schema:
     vector = packed_type(dimension)
     columns = [
         field
-        for role in ROLES
+        for role in PAIR_ROLES
         for field in (
             pa.field(f"{role}_id", ITEM_ID),
             pa.field(f"{role}_vector", vector),

@@ -14,17 +14,17 @@ import pyarrow as pa
 from corpus.execution import ShardError
 from corpus.stage import ITEMS, Shard
 from mining.embed import EMBED, PAIRS
-from mining.encoders.base import NO_CONTENT, NO_IMAGES, NOT_FINITE, EmbedClient, Encoder, Vector
+from mining.encoders.base import NO_CONTENT, NO_IMAGES, EmbedClient, Encoder
 from mining.settings import EmbedSettings
 from mining.side_images import SideImages, packed_ids
-from mining.sides import ROLES, Side, SideRules, Sides, different_sides
+from mining.sides import PAIR_ROLES, SideRules, Sides, VectorSide, different_sides
 from mining.vectors import VectorError, Vectors, check_vectors, column_vectors, normalise, packed_column
-from serving.request import BackendError, EmbedRequest, ModelResponse
+from serving.request import NOT_FINITE, BackendError, EmbedRequest, ModelResponse, Vector
 from serving.result_cache import ResultCache
 
 _PLACES = {
     f"{role}_key{plural}": {"key": f"{role}_key{plural}", "vector": f"{role}_vector{plural}"}
-    for role, plural in (*((role, "") for role in ROLES), ("negative", "s"))
+    for role, plural in (*((role, "") for role in PAIR_ROLES), ("negative", "s"))
 }
 
 
@@ -90,7 +90,7 @@ class EmbedWorker:
             vectors[places] = column_vectors(rows.column("vector"))
         return places
 
-    def _compute(self, shard: Shard, sides: Sequence[Side]) -> Iterator[Vector | str]:
+    def _compute(self, shard: Shard, sides: Sequence[VectorSide]) -> Iterator[Vector | str]:
         """For each side its vector, float16[dimension] of norm 1, or why there is none."""
         if not sides:
             return
@@ -106,7 +106,7 @@ class EmbedWorker:
         for answer in answers:
             yield answer if isinstance(answer, str) else _vector_or_reason(answer.result())
 
-    def _read_images(self, shard: Shard, sides: Sequence[Side]) -> Iterator[tuple[Any, ...] | str]:
+    def _read_images(self, shard: Shard, sides: Sequence[VectorSide]) -> Iterator[tuple[Any, ...] | str]:
         if not self._encoder.reads_images:
             return iter([NO_IMAGES if side.items else () for side in sides])
         items, clips = [side.items for side in sides], [side.is_clip for side in sides]

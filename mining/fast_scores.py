@@ -26,14 +26,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from corpus.arrays import Floats, Places
 from mining.vectors import Vectors
 
 BACKENDS = ("auto", "numpy", "torch")
 MAX_NORM = 5.0  # of a vector: beyond, sums of products could be inexact in float64
 
-Floats = npt.NDArray[np.float32]
 Bounds = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
 
 _FLOAT32_ROUNDOFF = 2.0**-24
 _SIGN_AND_NUMBER = np.int32(-0x70002000)  # bits 31 and 27 ... 13

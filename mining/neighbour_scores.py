@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from corpus.arrays import Floats, Places
+from corpus.item_ids import Ids
 from mining.pool_blocks import PoolBlock
 from mining.search import Neighbours, TopK, query_bytes
 from mining.similarities import NONE, OwnerQueries, QueryPositives, row_products
@@ -19,9 +21,6 @@ from mining.vectors import Vectors
 
 _PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors
 
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.uint64]  # [2, n]
-Places = npt.NDArray[np.int64]
 Blocks = Callable[[], Iterable[PoolBlock]]  # each call reads the pool anew, in the same order
 
 

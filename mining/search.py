@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from mining.fast_scores import Floats, Places, backend, exact_products
-from mining.search_state import Best, Exclusions, Ids, Window, packed, unpacked
+from corpus.arrays import Floats, Places
+from corpus.item_ids import Ids
+from mining.fast_scores import backend, exact_products
+from mining.search_state import Best, Exclusions, PendingRows, packed, unpacked
 from mining.vectors import Vectors
 
 MEMORY_BYTES = 1 << 30
@@ -84,7 +86,7 @@ class TopK:
         self._operand = self._fast.operand(queries)
         self._columns = int(np.clip(free // 4 // (dimension * 14), 1, self._fast.max_columns))
         self._rows = int(np.clip(free // 4 // (self._columns * 5), 1, self._fast.max_rows))
-        self._window = Window(dimension, max_bytes=free // 4)
+        self._window = PendingRows(dimension, max_bytes=free // 4)
 
         self._proposals = proposals(k)
         self._width = 4 * self._proposals

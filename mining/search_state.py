@@ -7,43 +7,42 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from corpus.arrays import Floats, Places
 from corpus.hashing import mix64
-from corpus.item_ids import find_ids, unique_ids
-from mining.fast_scores import Floats, Places
+from corpus.item_ids import Ids, find_ids, unique_ids
 from mining.vectors import Vectors
 
-Ids = npt.NDArray[np.uint64]  # [2, ...], as `corpus.item_ids.split_ids` gives them
-Numbers = npt.NDArray[np.uint64]
+SortKeys = npt.NDArray[np.uint64]
 
 _32 = np.uint64(32)
 _LOW = np.uint64(2**32 - 1)
 _MAX_ROWS = 2**32 - 1  # of a window: a key has 32 bits for them
 
 
-def ordered(scores: Floats) -> Numbers:
+def ordered(scores: Floats) -> SortKeys:
     """32-bit numbers in the order of float32 numbers (neither NaN nor -0), none of them 0."""
     bits = scores.view(np.uint32)
     flipped = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(1 << 31))
     return flipped.astype(np.uint64)
 
 
-def scores_of(numbers: Numbers) -> Floats:
+def scores_of(numbers: SortKeys) -> Floats:
     """The inverse of `ordered`."""
     flipped = numbers.astype(np.uint32)
     return np.where(flipped >> np.uint32(31), flipped & np.uint32(2**31 - 1), ~flipped).astype(np.uint32).view("f4")
 
 
-def packed(scores: Floats, places: npt.NDArray[np.integer]) -> Numbers:
+def packed(scores: Floats, places: npt.NDArray[np.integer]) -> SortKeys:
     """Keys in the order of scores, then of places (each below 2**32); 0 is none of them."""
     return ordered(scores) << _32 | places.astype(np.uint64)
 
 
-def unpacked(keys: Numbers) -> tuple[Floats, Places]:
+def unpacked(keys: SortKeys) -> tuple[Floats, Places]:
     """The scores and places of keys."""
     return scores_of(keys >> _32), (keys & _LOW).astype(np.int64)
 
 
-class Window:
+class PendingRows:
     """The part of a pool whose candidates are not scored exactly yet: views of the blocks that were added.
 
     Rows that repeat an id and its vector are left out. Rows that repeat an id with another vector are kept, and told
@@ -127,7 +126,7 @@ class Window:
             found[order[part]] = self._vectors[at][ascending[part] - self._starts[at]]
         return found
 
-    def _first_rows(self, hashes: Numbers, order: Places) -> tuple[Places, Places]:
+    def _first_rows(self, hashes: SortKeys, order: Places) -> tuple[Places, Places]:
         """For each of a block's rows the window's first with the same hash, or -1; and the block's own first.
 
         `hashes` are ascending, of the rows in this order.
@@ -151,7 +150,7 @@ class Window:
         same = (first_ids == ids[:, rows]).all(axis=0)
         return same & (first_vectors.view(np.uint16) == vectors[rows].view(np.uint16)).all(axis=1)
 
-    def _remember(self, hashes: Numbers, rows: Places) -> None:
+    def _remember(self, hashes: SortKeys, rows: Places) -> None:
         at = np.searchsorted(self._known, hashes)
         self._known = np.insert(self._known, at, hashes)
         self._known_rows = np.insert(self._known_rows, at, rows)
@@ -187,7 +186,7 @@ class Best:
             self._merge_by_id(rows[part], scores[part], ids[:, part], positions[part])
 
     @staticmethod
-    def _unclear(highest: Numbers, scores: Floats, ids: Ids) -> npt.NDArray[np.bool_]:
+    def _unclear(highest: SortKeys, scores: Floats, ids: Ids) -> npt.NDArray[np.bool_]:
         """Rows in which equal scores are among the highest, or an id may stand twice: there ids decide."""
         empty = ordered(np.array([-np.inf], np.float32))
         ties = (highest[:, 1:] == highest[:, :-1]) & (highest[:, 1:] > empty)

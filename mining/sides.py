@@ -14,10 +14,10 @@ from corpus.arrays import one_array
 from corpus.schema import ITEM_ID
 from corpus.text.keys import side_ids
 
-ROLES = ("query", "positive")
+PAIR_ROLES = ("query", "positive")
 
 
-class Side(NamedTuple):
+class VectorSide(NamedTuple):
     """What a vector is made of."""
 
     items: tuple[bytes, ...]  # ids
@@ -39,7 +39,7 @@ class SideRules:
 class Sides:
     """The different sides of a shard, and which of them each row has in each role."""
 
-    different: list[Side]
+    different: list[VectorSide]
     ids: np.ndarray  # uint64[2, different]
     places: dict[str, np.ndarray]  # role -> int64[rows], into `different`
     negatives: np.ndarray  # int64, into `different`, row after row
@@ -48,8 +48,8 @@ class Sides:
 
 def different_sides(pairs: pa.Table, rules: SideRules) -> Sides:
     """Finds the different sides of a shard's pairs."""
-    known: dict[Side, int] = {}
-    roles = {role: one_array(pairs.column(role)) for role in ROLES}
+    known: dict[VectorSide, int] = {}
+    roles = {role: one_array(pairs.column(role)) for role in PAIR_ROLES}
     instructions = {role: _instructions(sides, rules, role) for role, sides in roles.items()}
     places = {role: _places(sides, instructions[role], rules, known) for role, sides in roles.items()}
     lists = one_array(pairs.column("negatives"))
@@ -71,11 +71,13 @@ def _instructions(sides: pa.StructArray, rules: SideRules, role: str) -> Sequenc
     return sides.field("instruction").to_pylist() if override is None else [override] * len(sides)
 
 
-def _places(sides: pa.StructArray, instructions: Sequence[str], rules: SideRules, known: dict[Side, int]) -> np.ndarray:
+def _places(
+    sides: pa.StructArray, instructions: Sequence[str], rules: SideRules, known: dict[VectorSide, int]
+) -> np.ndarray:
     items, texts = sides.field("items").to_pylist(), sides.field("text").to_pylist()
     clips = sides.field("clip").is_valid().to_pylist() if rules.clips else [False] * len(texts)
     found = (
-        known.setdefault(Side(tuple(ids or ()), text or "", instruction or "", clip), len(known))
+        known.setdefault(VectorSide(tuple(ids or ()), text or "", instruction or "", clip), len(known))
         for ids, text, instruction, clip in zip(items, texts, instructions, clips, strict=True)
     )
     return np.fromiter(found, np.int64, len(texts))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpus.arrays import ranges
-from corpus.item_ids import find_ids, unique_ids
+from corpus.arrays import Floats, Places, ranges
+from corpus.item_ids import Ids, find_ids, unique_ids
 from mining.fast_scores import exact_products
 from mining.pool_blocks import PoolBlock
 from mining.vectors import Vectors
@@ -20,10 +20,6 @@ NONE = np.float32(-1)  # of what there is nothing to compare with
 _PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors
 _MATRIX_FROM = 1 << 12  # products of one group, from which on they are computed as a matrix
 _MATRIX_ROWS = 1024
-
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.uint64]  # [2, n]
-Places = npt.NDArray[np.int64]
 
 
 def row_products(one: Vectors, other: Vectors) -> Floats:

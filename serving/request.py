@@ -18,10 +18,9 @@ from corpus.settings import Settings
 TOO_LONG = "too_long"  # an error of a ModelResponse: a request of more tokens than the model reads
 NOT_FINITE = "not_finite"  # an error of a ModelResponse: a vector that is zero, or has infinities or NaNs
 
+Vector = NDArray[Any]
 PayloadT = TypeVar("PayloadT", str, NDArray[Any])
-TOO_LONG = "too_long"  # the error of a request with more tokens than the model reads
-
-RequestT = TypeVar("RequestT", bound="ModelRequest", contravariant=True)
+_RequestT = TypeVar("_RequestT", bound="ModelRequest", contravariant=True)
 
 
 class SamplingSettings(Settings):
@@ -105,10 +104,10 @@ class BackendError(RuntimeError):
     """A backend that cannot go on, whatever it is sent: no request's fault."""
 
 
-class ModelClient(Protocol[RequestT, PayloadT]):
+class ModelClient(Protocol[_RequestT, PayloadT]):
     """The client of a running model. Thread-safe: several shards submit requests at once."""
 
-    def submit(self, request: RequestT) -> Future[ModelResponse[PayloadT]]:
+    def submit(self, request: _RequestT) -> Future[ModelResponse[PayloadT]]:
         """Enqueues a request, and waits while the backend has enough of them in flight.
 
         An error that a request causes is a response with `error`. The future and `submit` raise BackendError when the

@@ -12,19 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
 from corpus.settings import Settings, tuning
-from serving.request import NOT_FINITE, TOO_LONG, BackendError, EmbedRequest, ModelResponse
+from serving.request import NOT_FINITE, TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector
 from serving.vllm.settings import Positions
 from serving.vllm.torchvision_shim import patch_imports
 
 _MAX_IN_FLIGHT = 32
 _REMOTE_CODE = {"trust_remote_code": False}
-
-Vector = NDArray[Any]
 
 
 class TransformersSettings(Settings):

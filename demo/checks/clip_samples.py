@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from corpus.image.pixel_budget import decode_to_budget
 from corpus.schema import CaptionOrigin, Origin, Status, Task
-from demo.checks.clips import Row, questions_on, scenes_of
+from demo.checks.clips import ClipFields, questions_on, scenes_of
 from demo.films.films import Film, FilmsTruth
 from demo.films.frame_numbers import number_on
 from recaption.dummy import BUDGET, MODEL, dummy_caption
@@ -31,7 +31,7 @@ _NEAR_S = 0.002
 
 
 @dataclass(frozen=True)
-class Sample:
+class ReadSample:
     """One sample of a corpus."""
 
     tar: str
@@ -75,13 +75,13 @@ def compare_samples(truth: FilmsTruth, expected: Mapping[str, ExpectedSamples], 
     return differences
 
 
-def read_samples(folder: Path) -> Iterator[Sample]:
+def read_samples(folder: Path) -> Iterator[ReadSample]:
     """Reads the samples of a dataset, in published order."""
     for path in sorted(folder.glob("*.tar")):
         with tarfile.open(path) as tar:
             for _, entries in groupby(tar, key=lambda entry: entry.name.split(".", 1)[0]):
                 members = {entry.name.split(".", 1)[1]: _content(tar, entry) for entry in entries}
-                yield Sample(path.name, json.loads(members.pop("json")), members)
+                yield ReadSample(path.name, json.loads(members.pop("json")), members)
 
 
 def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
@@ -101,18 +101,18 @@ class _FrameReader:
 class _SampleChecker:
     """Checks the samples of one dataset."""
 
-    def __init__(self, truth: FilmsTruth, rows: Iterable[Row], reader: _FrameReader) -> None:
+    def __init__(self, truth: FilmsTruth, rows: Iterable[ClipFields], reader: _FrameReader) -> None:
         self._truth = truth
         self._reader = reader
-        self._rows: dict[tuple[str, tuple[int, ...]], Row] = {}
+        self._rows: dict[tuple[str, tuple[int, ...]], ClipFields] = {}
         for row in rows:
             film = next(film for film in truth.films if film.url == row["url"])
             self._rows[film.name, tuple(film.frame_at(time_s) for time_s in row["frame_times_s"])] = row
         self._counts: Counter[tuple[str, tuple[int, ...], str]] = Counter()
 
-    def all(self, samples: Iterable[Sample]) -> Iterator[str]:
+    def all(self, samples: Iterable[ReadSample]) -> Iterator[str]:
         """Lists the faults of each sample, and the missing clips."""
-        groups: dict[str, list[tuple[SampleClip, Row]]] = defaultdict(list)
+        groups: dict[str, list[tuple[SampleClip, ClipFields]]] = defaultdict(list)
         for sample in samples:
             try:
                 clip, row = self._clip_and_row(sample)
@@ -126,7 +126,7 @@ class _SampleChecker:
         for members in groups.values():
             yield from self._faults_of_group(members)
 
-    def _faults_of_group(self, members: Sequence[tuple[SampleClip, Row]]) -> Iterator[str]:
+    def _faults_of_group(self, members: Sequence[tuple[SampleClip, ClipFields]]) -> Iterator[str]:
         """Checks that a group has all clips of one film, each once."""
         names = {clip.film.name for clip, _ in members}
         if len(names) > 1:
@@ -137,7 +137,7 @@ class _SampleChecker:
         scenes = Counter(scenes_of(clip.film, row) for clip, row in members)
         yield from (f"scenes {scene} are in a group {count} times" for scene, count in scenes.items() if count > 1)
 
-    def _clip_and_row(self, sample: Sample) -> tuple[SampleClip, Row]:
+    def _clip_and_row(self, sample: ReadSample) -> tuple[SampleClip, ClipFields]:
         fields = sample.json
         side = "query" if fields["query"]["media"] else "positive"
         clip, row = self._find_clip(sample, fields[side]["media"])
@@ -147,7 +147,7 @@ class _SampleChecker:
         self._counts[clip.film.name, clip.frames, f"{fields['query']['text']}/{text}"] += 1
         return clip, row
 
-    def _find_clip(self, sample: Sample, fields: Iterable[str]) -> tuple[SampleClip, Row]:
+    def _find_clip(self, sample: ReadSample, fields: Iterable[str]) -> tuple[SampleClip, ClipFields]:
         """Returns the clip in some fields of a sample, and its row of the tables. Raises ValueError for no clip."""
         jpegs = tuple(sample.members[field] for field in fields if field.endswith(".jpg"))
         numbers = [number for data in jpegs for number in self._reader.numbers(data, "jpg")]
@@ -163,7 +163,7 @@ class _SampleChecker:
             raise ValueError(f"frames {list(frames)} of {film.name} are those of none of its clips")
         return SampleClip(film, frames, moving, jpegs), row
 
-    def _clip_faults(self, sample: Sample, clip: SampleClip, row: Row) -> Iterator[str]:
+    def _clip_faults(self, sample: ReadSample, clip: SampleClip, row: ClipFields) -> Iterator[str]:
         fields, film = sample.json, clip.film
         if any(later <= earlier for earlier, later in pairwise(clip.frames)):
             yield f"its frames {list(clip.frames)} are not in the order of time"
@@ -181,7 +181,7 @@ class _SampleChecker:
             elif scenes_of(film, of) == scenes_of(film, row):
                 yield f"a negative shows the same scenes {scenes_of(film, row)}"
 
-    def _text_faults(self, fields: Mapping[str, Any], clip: SampleClip, row: Row) -> Iterator[str]:
+    def _text_faults(self, fields: Mapping[str, Any], clip: SampleClip, row: ClipFields) -> Iterator[str]:
         """Checks that the texts are those of this clip, by the truth."""
         film = clip.film
         parts = [part for part in film.parts if all(part.start_s <= time_s < part.end_s for time_s in clip.times_s)]
@@ -214,7 +214,7 @@ class _SampleChecker:
         )
 
 
-def _group_faults(samples: Iterable[Sample], expected: ExpectedSamples) -> Iterator[str]:
+def _group_faults(samples: Iterable[ReadSample], expected: ExpectedSamples) -> Iterator[str]:
     """Checks that every sample is in a group, which is one run of samples in one tar; or that none is in any."""
     places = [(tar, group) for (tar, group), _ in groupby(samples, key=lambda one: (one.tar, one.json["group"]))]
     if any(bool(group) != expected.grouped for _, group in places):

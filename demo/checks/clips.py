@@ -18,7 +18,7 @@ from video.schema import ClipKind
 
 _NEAR_FRAMES = 2  # tolerance at the edge of a fade or dissolve, whose beginning is gradual
 _NEAR_S = 0.002
-Row = Mapping[str, Any]
+ClipFields = Mapping[str, Any]
 
 
 def compare_clips(truth: FilmsTruth, clips: pa.Table) -> list[str]:
@@ -27,7 +27,7 @@ def compare_clips(truth: FilmsTruth, clips: pa.Table) -> list[str]:
     `clips` are all rows of the source after grouping (`video.schema.GROUPS_SCHEMA`, status and reason), any order.
     """
     columns = [name for name in clips.column_names if name not in ("parts", "hashes")]
-    rows: dict[str, list[Row]] = defaultdict(list)
+    rows: dict[str, list[ClipFields]] = defaultdict(list)
     for row in clips.select(columns).to_pylist():
         rows[row["url"]].append(row)
     differences = list(_refused_faults(truth.refused, rows))
@@ -38,7 +38,7 @@ def compare_clips(truth: FilmsTruth, clips: pa.Table) -> list[str]:
     return differences + [f"{url}: no such video should be here" for url in rows]
 
 
-def border_f1(film: Film, rows: Iterable[Row]) -> tuple[float, list[int], list[int]]:
+def border_f1(film: Film, rows: Iterable[ClipFields]) -> tuple[float, list[int], list[int]]:
     """Computes the F1 score of the borders of clips as hard cuts, to the frame; the missed cuts; the borders that are
     none. The ends of the film, and borders within a fade or a dissolve, do not count."""
     borders = {film.frame_at(row[name]) for row in rows for name in ("start_s", "end_s")}
@@ -50,14 +50,14 @@ def border_f1(film: Film, rows: Iterable[Row]) -> tuple[float, list[int], list[i
     return 2 * hits / max(1, len(borders) + len(cuts)), sorted(cuts - borders), sorted(borders - cuts)
 
 
-def _refused_faults(refused: Mapping[str, list[str]], rows: dict[str, list[Row]]) -> Iterator[str]:
+def _refused_faults(refused: Mapping[str, list[str]], rows: dict[str, list[ClipFields]]) -> Iterator[str]:
     for url, reasons in refused.items():
         outcomes = [(row["status"], row["reason"]) for row in rows.pop(url, [])]
         if len(outcomes) != 1 or outcomes[0][0] != Status.FAILED or outcomes[0][1] not in reasons:
             yield f"{url}: one row that failed ({' or '.join(reasons)}) was to be expected, but there is {outcomes}"
 
 
-def _annotated_faults(film: Film, rows: list[Row]) -> Iterator[str]:
+def _annotated_faults(film: Film, rows: list[ClipFields]) -> Iterator[str]:
     """Checks that each annotated part has a clip with its text, and that there is no other clip."""
     remaining = [row for row in rows if row["start_s"] is not None]
     for part in film.parts:
@@ -88,7 +88,7 @@ def questions_on(part: AnnotatedPart) -> list[tuple[str, str]]:
     return [(part.question, part.answer)] if part.question else []
 
 
-def _scene_faults(film: Film, rows: list[Row]) -> Iterator[str]:
+def _scene_faults(film: Film, rows: list[ClipFields]) -> Iterator[str]:
     """Checks that each shot has a clip, from cut to cut, and shots without content their reasons."""
     score, missed, wrong = border_f1(film, [row for row in rows if row["start_s"] is not None])
     if missed or wrong:
@@ -113,7 +113,7 @@ def _scene_faults(film: Film, rows: list[Row]) -> Iterator[str]:
             yield f"the shot from frame {shot.first} is in {shots[shot.first]} clips"
 
 
-def _group_faults(film: Film, rows: list[Row]) -> Iterator[str]:
+def _group_faults(film: Film, rows: list[ClipFields]) -> Iterator[str]:
     """Checks that the kept clips are one group, with each scene once."""
     kept = [row for row in rows if row["status"] == Status.KEPT]
     if len({row["group"] for row in kept}) != 1 or not all(row["group"] for row in kept):
@@ -128,10 +128,10 @@ def _group_faults(film: Film, rows: list[Row]) -> Iterator[str]:
             yield f"scene {scene} is missing: its clip at {row['start_s']:.2f} s is a duplicate of none"
 
 
-def scenes_of(film: Film, row: Row) -> tuple[int, ...]:
+def scenes_of(film: Film, row: ClipFields) -> tuple[int, ...]:
     """Returns the scenes in a clip."""
     return tuple(shot.scene for shot in _inner_shots(film, row))
 
 
-def _inner_shots(film: Film, row: Row) -> list[FilmShot]:
+def _inner_shots(film: Film, row: ClipFields) -> list[FilmShot]:
     return film.shots_in(film.frame_at(row["start_s"]) + _NEAR_FRAMES, film.frame_at(row["end_s"]) - _NEAR_FRAMES)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from corpus.schema import Origin
-from demo.checks.clip_samples import Sample, read_samples
+from demo.checks.clip_samples import ReadSample, read_samples
 from demo.checks.mining import wrong_scores
-from demo.pairs.truth import ExpectedSet, Pair, SetsTruth, Side
+from demo.pairs.truth import ExpectedSet, Pair, SetSide, SetsTruth
 
 LABEL_SPREAD = "label_spread"
 
@@ -77,7 +77,7 @@ def _union(sets: Iterable[ExpectedSet]) -> ExpectedSet:
     return ExpectedSet([pair for planted in sets for pair in planted.pairs])
 
 
-def _missing(counts: Counter[tuple[Side, Side]], planted: ExpectedSet) -> Iterator[str]:
+def _missing(counts: Counter[tuple[SetSide, SetSide]], planted: ExpectedSet) -> Iterator[str]:
     for pair in planted.pairs:
         if (times := counts[pair.query, pair.positive]) != 1:
             yield f"{_named(pair.query)} -> {_named(pair.positive)}: published {times} times"
@@ -91,18 +91,18 @@ class _PairChecker:
         self._negatives = negatives
         self._by_positive = by_positive
         self.planted = planted
-        self.counts: Counter[tuple[Side, Side]] = Counter()
+        self.counts: Counter[tuple[SetSide, SetSide]] = Counter()
 
     @cached_property
-    def _pairs(self) -> dict[tuple[Side, Side], Pair]:
+    def _pairs(self) -> dict[tuple[SetSide, SetSide], Pair]:
         return {(pair.query, pair.positive): pair for pair in self.planted.pairs}
 
     @cached_property
-    def _labels(self) -> dict[Side, str]:
+    def _labels(self) -> dict[SetSide, str]:
         """The label of each positive."""
         return {pair.positive: pair.label for pair in self.planted.pairs}
 
-    def wrong(self, samples: Iterable[Sample]) -> Iterator[str]:
+    def wrong(self, samples: Iterable[ReadSample]) -> Iterator[str]:
         """Lists the faults of each sample."""
         for sample in samples:
             try:
@@ -111,7 +111,7 @@ class _PairChecker:
                 lines = [str(error)]
             yield from (f"{sample.json['pair_id']}: {line}" for line in lines)
 
-    def _wrong(self, sample: Sample) -> Iterator[str]:
+    def _wrong(self, sample: ReadSample) -> Iterator[str]:
         fields = sample.json
         query, positive = self._side(sample, fields["query"]), self._side(sample, fields["positive"])
         self.counts[query, positive] += 1
@@ -148,17 +148,17 @@ class _PairChecker:
             if label is None or side == positive or (label and label == pair.label):
                 yield f"{_named(side)} is no negative of {_named(query)} -> {_named(positive)}"
 
-    def _wrongly_mined(self, pair: Pair, mined: Sequence[Side]) -> Iterator[str]:
+    def _wrongly_mined(self, pair: Pair, mined: Sequence[SetSide]) -> Iterator[str]:
         if wrong := [side for side in mined if side not in pair.hard]:
             yield f"{[*map(_named, wrong)]} were mined, planted are {[*map(_named, pair.hard)]}"
         if len({*mined}) < len(mined):
             yield f"a negative was mined twice: {[*map(_named, mined)]}"
 
-    def _side(self, sample: Sample, fields: Mapping[str, Any]) -> Side:
+    def _side(self, sample: ReadSample, fields: Mapping[str, Any]) -> SetSide:
         """Returns a side of a sample. Raises ValueError for an image that was not planted."""
         names = [self._truth.name_of(sample.members[field]) for field in fields["media"]]
-        return Side(fields["text"], " + ".join(names))
+        return SetSide(fields["text"], " + ".join(names))
 
 
-def _named(side: Side) -> str:
+def _named(side: SetSide) -> str:
     return " and ".join(filter(None, (side.image, side.text and repr(side.text))))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from demo.images.drawing import Pixels
+from demo.images.drawing import BgrPixels
 
 BLOCKS = 20  # 16 of the number, 4 of its check
 DARK, LIGHT = 40, 215
@@ -17,7 +17,7 @@ _MIN_STEP = (LIGHT - DARK) / 6  # between the halves of a block, however blurred
 _EVENNESS = 0.4  # the weakest of these steps over the strongest
 
 
-def with_number(pixels: Pixels, number: int) -> Pixels:
+def with_number(pixels: BgrPixels, number: int) -> BgrPixels:
     """Returns the picture with a number up to LARGEST along its lower edge, in Gray code: a step changes two blocks.
 
     The lower half of the strip is the inverse of the upper half, so that all numbers are equally bright, and perceptual
@@ -34,7 +34,7 @@ def with_number(pixels: Pixels, number: int) -> Pixels:
     return marked
 
 
-def number_on(pixels: Pixels) -> int:
+def number_on(pixels: BgrPixels) -> int:
     """Reads the number on a frame, at any width from 60 pixels. Raises ValueError where there is none."""
     width = pixels.shape[1]
     levels = _levels(pixels, 7 / 128, 5 / 128) - _levels(pixels, 3 / 128, 1 / 128)
@@ -54,7 +54,7 @@ def number_on(pixels: Pixels) -> int:
     return number
 
 
-def _levels(pixels: Pixels, first: float, last: float) -> npt.NDArray[np.float64]:
+def _levels(pixels: BgrPixels, first: float, last: float) -> npt.NDArray[np.float64]:
     """Returns the mean level of each column, in the rows between two shares of the height above the lower edge."""
     height, width = pixels.shape[:2]
     begin = int(height * (1 - first))

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from demo.films.frame_numbers import with_number
-from demo.images.drawing import Picture, Pixels, distances, perceptual_bits, scaled
+from demo.images.drawing import BgrPixels, Picture, distances, perceptual_bits, scaled
 from demo.images.photographs import photographs
-from demo.images.scenes import draw, random_scene
+from demo.images.scenes import draw_marks, random_scene
 
 WIDTH, HEIGHT = 320, 240
 TICKS = 1000  # per second, of all times
@@ -67,7 +67,7 @@ def gallery() -> tuple[Picture, ...]:
     return tuple(chosen)
 
 
-def pictures(shots: Sequence[Shot]) -> Iterator[Pixels]:
+def pictures(shots: Sequence[Shot]) -> Iterator[BgrPixels]:
     """Yields the frames of the shots, with transitions: (HEIGHT, WIDTH, 3), blue first."""
     for place, shot in enumerate(shots):
         before = shots[place - 1] if place else None
@@ -121,7 +121,7 @@ def write_tone(path: Path, seconds: float) -> None:
         container.mux(stream.encode(None))
 
 
-def _camera_view(shot: Shot, number: int) -> Pixels:
+def _camera_view(shot: Shot, number: int) -> BgrPixels:
     """Returns a frame of a shot. Before its beginning and after its end the camera stands still."""
     if shot.scene == BLACK:
         return np.full((HEIGHT, WIDTH, 3), 4, np.uint8)
@@ -135,7 +135,7 @@ def _camera_view(shot: Shot, number: int) -> Pixels:
     return cv2.addWeighted(frame, 1 - light, np.full_like(frame, 255), light, 0) if light else frame
 
 
-def _blend(leaving: Shot, old: Pixels, new: Pixels, place: int) -> Pixels:
+def _blend(leaving: Shot, old: BgrPixels, new: BgrPixels, place: int) -> BgrPixels:
     """Returns the frame `place` frames after the border between two shots; negative: before it."""
     half = TRANSITION_FRAMES / 2
     if leaving.ending == "fade":
@@ -153,7 +153,7 @@ def _if_new(chosen: Sequence[Picture], picture: Picture) -> list[Picture]:
     return [picture]
 
 
-def _fit_gallery(pixels: Pixels) -> Pixels:
+def _fit_gallery(pixels: BgrPixels) -> BgrPixels:
     """Returns the middle of a picture, at the size over which the camera moves."""
     width, height = round(WIDTH * _GALLERY_SCALE), round(HEIGHT * _GALLERY_SCALE)
     factor = max(width / pixels.shape[1], height / pixels.shape[0])
@@ -163,5 +163,5 @@ def _fit_gallery(pixels: Pixels) -> Pixels:
 
 
 def _drawn(rng: np.random.Generator) -> Picture:
-    picture = draw(random_scene(rng), rng)
+    picture = draw_marks(random_scene(rng), rng)
     return Picture(_fit_gallery(picture.pixels), picture.caption)

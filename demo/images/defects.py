@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from demo.images.drawing import Picture, Pixels, encode, scaled
+from demo.images.drawing import BgrPixels, Picture, encode, scaled
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="300" height="300"><circle cx="150" cy="150" r="90"/></svg>'
 BOMB_SIDE = 30_000  # pixels
@@ -161,11 +161,11 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _exposed(pixels: Pixels, share: float) -> Pixels:
+def _exposed(pixels: BgrPixels, share: float) -> BgrPixels:
     return (pixels * share).astype(np.uint8)
 
 
-def _image(pixels: Pixels) -> Image.Image:
+def _image(pixels: BgrPixels) -> Image.Image:
     return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[Any]
+BgrPixels = npt.NDArray[Any]  # blue first, as OpenCV has them
 Bits = npt.NDArray[np.bool_]
 
 
@@ -17,7 +17,7 @@ Bits = npt.NDArray[np.bool_]
 class Picture:
     """A picture and its caption. Pixels: (height, width, 3), blue first as in OpenCV."""
 
-    pixels: Pixels
+    pixels: BgrPixels
     caption: str
 
     @property
@@ -29,7 +29,7 @@ class Picture:
         return int(self.pixels.shape[0])
 
 
-def perceptual_bits(pixels: Pixels) -> Bits:
+def perceptual_bits(pixels: BgrPixels) -> Bits:
     """Computes 128 bits of a picture's appearance: 64 of its lowest frequencies, 64 of its brightness gradient.
 
     These are the two usual perceptual hashes, implemented here, so that the world does not depend on the code that it
@@ -48,7 +48,7 @@ def distances(one: Bits, other: Bits) -> tuple[int, int]:
     return int(differs[:, :64].sum(axis=1).min()), int(differs[:, 64:].sum(axis=1).min())
 
 
-def encode(pixels: Pixels, ext: str = ".jpg", quality: int = 90, *options: int) -> bytes:
+def encode(pixels: BgrPixels, ext: str = ".jpg", quality: int = 90, *options: int) -> bytes:
     """Encodes an image file. `ext` is .jpg, .png or .webp; `options` are OpenCV's pairs of flag and value."""
     flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}.get(ext)
     lossy = [] if flag is None else [flag, quality]
@@ -57,12 +57,12 @@ def encode(pixels: Pixels, ext: str = ".jpg", quality: int = 90, *options: int) 
     return data.tobytes()
 
 
-def scaled(pixels: Pixels, factor: float) -> Pixels:
+def scaled(pixels: BgrPixels, factor: float) -> BgrPixels:
     """Scales a picture by `factor`, below 1."""
     return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
-def is_clear(pixels: Pixels) -> bool:
+def is_clear(pixels: BgrPixels) -> bool:
     """Returns whether a picture is clearly not dark, bright, flat or blurred: a filter that removes it is wrong.
 
     Sharpness is the variance of the Laplacian over the variance of the picture, its longer side scaled to 256.

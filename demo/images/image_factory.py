@@ -7,8 +7,8 @@ import hashlib
 import cv2
 import numpy as np
 
-from demo.images.drawing import Pixels, distances, encode, is_clear, perceptual_bits, scaled
-from demo.images.scenes import Scene, draw, random_scene
+from demo.images.drawing import BgrPixels, distances, encode, is_clear, perceptual_bits, scaled
+from demo.images.scenes import DrawnScene, draw_marks, random_scene
 from demo.images.world import FAR, NEAR
 
 _SMALL = 0.5  # size of a picture that takes little room
@@ -26,7 +26,7 @@ class ImageFactory:
         self.images: dict[str, str] = {}  # SHA-256 of a file -> its name
         self.pages: dict[str, str] = {}  # name -> 128 bits of what it looks like
 
-    def scene(self) -> Scene:
+    def scene(self) -> DrawnScene:
         """Returns a scene with a new caption."""
         while (scene := random_scene(self._rng)).caption in self._captions:
             pass
@@ -37,20 +37,20 @@ class ImageFactory:
         """Returns a new sentence."""
         return self.scene().caption
 
-    def picture(self) -> tuple[Pixels, str]:
+    def picture(self) -> tuple[BgrPixels, str]:
         """Returns a clear picture that differs from all earlier ones, and its caption."""
         while True:
             scene = self.scene()
-            if self._is_new(pixels := draw(scene, self._rng).pixels):
+            if self._is_new(pixels := draw_marks(scene, self._rng).pixels):
                 return pixels, scene.caption
 
-    def small_picture_of(self, scene: Scene) -> Pixels:
+    def small_picture_of(self, scene: DrawnScene) -> BgrPixels:
         """Returns a clear picture of a scene that differs from all earlier ones."""
-        while not self._is_new(pixels := scaled(draw(scene, self._rng).pixels, _SMALL)):
+        while not self._is_new(pixels := scaled(draw_marks(scene, self._rng).pixels, _SMALL)):
             pass
         return pixels
 
-    def relit(self, pixels: Pixels) -> Pixels:
+    def relit(self, pixels: BgrPixels) -> BgrPixels:
         """Returns a picture in a slightly other light: looked at, the same; by its perceptual hash, no duplicate."""
         height, width = pixels.shape[:2]
         bits = perceptual_bits(pixels)
@@ -65,7 +65,7 @@ class ImageFactory:
         """Returns the file of a new picture, and records its name."""
         return self.file(name, self.picture()[0])
 
-    def file(self, name: str, pixels: Pixels, quality: int = 80) -> bytes:
+    def file(self, name: str, pixels: BgrPixels, quality: int = 80) -> bytes:
         """Returns the file of a picture, and records its name."""
         data = encode(pixels, quality=quality)
         self.images[hashlib.sha256(data).hexdigest()] = name
@@ -83,13 +83,13 @@ class ImageFactory:
                 self.images[hashlib.sha256(files[0]).hexdigest()] = name
                 return files
 
-    def page(self, name: str) -> tuple[Pixels, str]:
+    def page(self, name: str) -> tuple[BgrPixels, str]:
         """Returns a picture and its caption, and records its appearance: rendering a PDF encodes the page anew."""
         pixels, caption = self.picture()
         self.pages[name] = "".join("01"[bit] for bit in perceptual_bits(pixels).astype(int))
         return pixels, caption
 
-    def _is_new(self, pixels: Pixels) -> bool:
+    def _is_new(self, pixels: BgrPixels) -> bool:
         """Returns whether a picture is clear and no earlier one is similar; if so, records it."""
         bits = perceptual_bits(pixels)
         if not is_clear(pixels) or (len(self._known_bits) and min(distances(self._known_bits, bits)) <= FAR):

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from demo.images.drawing import Picture, Pixels, scaled
+from demo.images.drawing import BgrPixels, Picture, scaled
 
 # Sharp, well lit, and different from each other. Licences: the README.txt beside the files in either wheel.
 PHOTOGRAPHS = {
@@ -34,7 +34,7 @@ SHORTEST_SIDE = 224  # pixels: well above what any sensible filter calls too sma
 class Photograph:
     """A complete photograph, as shipped."""
 
-    pixels: Pixels
+    pixels: BgrPixels
     description: str
 
 
@@ -68,7 +68,7 @@ def _third(at: float, length: float) -> int:
     return 0 if at < 0.4 * length else 1 if at <= 0.6 * length else 2
 
 
-def _read(path: str) -> Pixels:
+def _read(path: str) -> BgrPixels:
     package, _, rest = path.partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from demo.images.drawing import Picture, Pixels
+from demo.images.drawing import BgrPixels, Picture
 
-COLOURS = {  # blue, green, red
+BGR_COLOURS = {  # blue, green, red
     "red": (45, 40, 205),
     "blue": (200, 90, 40),
     "green": (60, 150, 50),
@@ -24,7 +24,7 @@ COLOURS = {  # blue, green, red
 PATTERNS = ("plain", "striped", "checked", "dotted")
 RELATIONS = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
 WORDS = ("RIVER", "OPEN", "SALE", "NORTH", "HELLO", "CAFE", "STOP", "EXIT", "MUSIC", "1984", "2026", "42")
-SIZES = {"small": (0.08, 0.12), "large": (0.17, 0.22)}  # radius, as a share of the shorter side
+MARK_SIZES = {"small": (0.08, 0.12), "large": (0.17, 0.22)}  # radius, as a share of the shorter side
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Scene:
+class DrawnScene:
     """The content of a drawn picture."""
 
     first: Mark
@@ -57,30 +57,30 @@ class Scene:
         return f"a {self.first} {self.relation} a {self.second} on a {ground} background{word}"
 
 
-def random_scene(rng: np.random.Generator) -> Scene:
+def random_scene(rng: np.random.Generator) -> DrawnScene:
     """Returns a random scene: the two shapes and the background have three different colours."""
-    background, one, other = rng.permutation(list(COLOURS))[:3]
+    background, one, other = rng.permutation(list(BGR_COLOURS))[:3]
 
     def mark(colour: str) -> Mark:
-        return Mark(_pick(rng, SIZES), str(colour), _pick(rng, SHAPES))
+        return Mark(_pick(rng, MARK_SIZES), str(colour), _pick(rng, MARK_SHAPES))
 
     word = _pick(rng, WORDS) if rng.random() < 0.4 else ""
-    return Scene(mark(one), mark(other), _pick(rng, RELATIONS), str(background), _pick(rng, PATTERNS), word)
+    return DrawnScene(mark(one), mark(other), _pick(rng, RELATIONS), str(background), _pick(rng, PATTERNS), word)
 
 
-def draw(scene: Scene, rng: np.random.Generator) -> Picture:
+def draw_marks(scene: DrawnScene, rng: np.random.Generator) -> Picture:
     """Draws a scene at a random size, in uneven light, so that two scenes of the same kind differ."""
     width, height = (int(side) for side in rng.integers(280, 640, size=2))
     width, height = min(width, 2 * height), min(height, 2 * width)
-    canvas = np.full((height, width, 3), COLOURS[scene.background], np.uint8)
+    canvas = np.full((height, width, 3), BGR_COLOURS[scene.background], np.uint8)
     _lay_pattern(canvas, scene.pattern, rng)
     across, down = RELATIONS[scene.relation]
     for mark, side in ((scene.first, 1), (scene.second, -1)):
         off_axis = rng.uniform(-0.12, 0.12, size=2)
         place = (0.5 + side * across * 0.25 + (across == 0) * off_axis[0], 0.45 + side * down * 0.22)
-        radius = min(width, height) * rng.uniform(*SIZES[mark.size])
+        radius = min(width, height) * rng.uniform(*MARK_SIZES[mark.size])
         centre = np.array([width * place[0], height * (place[1] + (down == 0) * off_axis[1])])
-        SHAPES[mark.shape](canvas, centre, radius, COLOURS[mark.colour])
+        MARK_SHAPES[mark.shape](canvas, centre, radius, BGR_COLOURS[mark.colour])
     if scene.word:
         size = min(width, height) / 320
         at = (int(rng.uniform(0.05, 0.4) * width), int(0.93 * height))
@@ -88,7 +88,7 @@ def draw(scene: Scene, rng: np.random.Generator) -> Picture:
     return Picture(_uneven_light(canvas, rng), scene.caption)
 
 
-def _lay_pattern(canvas: Pixels, pattern: str, rng: np.random.Generator) -> None:
+def _lay_pattern(canvas: BgrPixels, pattern: str, rng: np.random.Generator) -> None:
     height, width = canvas.shape[:2]
     period = int(rng.integers(24, 60))
     rows, columns = np.arange(height)[:, None] // period, np.arange(width)[None, :] // period
@@ -103,7 +103,7 @@ def _lay_pattern(canvas: Pixels, pattern: str, rng: np.random.Generator) -> None
                 cv2.circle(canvas, (x, y), period // 4, darker.tolist(), -1, cv2.LINE_AA)
 
 
-def _uneven_light(canvas: Pixels, rng: np.random.Generator) -> Pixels:
+def _uneven_light(canvas: BgrPixels, rng: np.random.Generator) -> BgrPixels:
     """Adds patches of light and shade, and a grain like a sensor's."""
     height, width = canvas.shape[:2]
     patches = np.exp(rng.normal(0, 0.3, size=(5, 6))).clip(0.5, 1.6).astype(np.float32)
@@ -121,20 +121,20 @@ Colour = tuple[int, int, int]
 Point = np.ndarray
 
 
-def _circle(canvas: Pixels, centre: Point, radius: float, colour: Colour) -> None:
+def _circle(canvas: BgrPixels, centre: Point, radius: float, colour: Colour) -> None:
     at = (int(centre[0]), int(centre[1]))
     cv2.circle(canvas, at, int(radius), colour, -1, cv2.LINE_AA)
     cv2.circle(canvas, at, int(radius), (20, 20, 20), 2, cv2.LINE_AA)
 
 
-def _ring(canvas: Pixels, centre: Point, radius: float, colour: Colour) -> None:
+def _ring(canvas: BgrPixels, centre: Point, radius: float, colour: Colour) -> None:
     cv2.circle(canvas, (int(centre[0]), int(centre[1])), int(0.8 * radius), colour, int(0.4 * radius), cv2.LINE_AA)
 
 
-def _polygon(corners: int, turn: float, waist: float = 1.0) -> Callable[[Pixels, Point, float, Colour], None]:
+def _polygon(corners: int, turn: float, waist: float = 1.0) -> Callable[[BgrPixels, Point, float, Colour], None]:
     """Returns the painter of a regular polygon; a waist below 1 moves every second corner nearer to the centre."""
 
-    def paint(canvas: Pixels, centre: Point, radius: float, colour: Colour) -> None:
+    def paint(canvas: BgrPixels, centre: Point, radius: float, colour: Colour) -> None:
         angles = 2 * np.pi * (np.arange(corners) / corners + turn)
         reach = radius * np.where(np.arange(corners) % 2 == 0, 1.0, waist)
         points = (centre + np.stack([reach * np.sin(angles), -reach * np.cos(angles)], axis=1)).astype(np.int32)
@@ -144,7 +144,7 @@ def _polygon(corners: int, turn: float, waist: float = 1.0) -> Callable[[Pixels,
     return paint
 
 
-SHAPES: dict[str, Callable[[Pixels, Point, float, Colour], None]] = {
+MARK_SHAPES: dict[str, Callable[[BgrPixels, Point, float, Colour], None]] = {
     "circle": _circle,
     "ring": _ring,
     "triangle": _polygon(3, 0),

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 
 from corpus.schema import Status
 from demo.images.defect_kinds import DROPPED, KEPT, KINDS, DefectKind
-from demo.images.drawing import Bits, Picture, Pixels, distances, encode, is_clear, perceptual_bits, scaled
+from demo.images.drawing import BgrPixels, Bits, Picture, distances, encode, is_clear, perceptual_bits, scaled
 from demo.images.photographs import crop, photographs
-from demo.images.scenes import draw, random_scene
+from demo.images.scenes import draw_marks, random_scene
 
 BASE_URL = "http://127.0.0.1:8642"
 FILTER = "similarity > 0.28 and punsafe < 0.5 and (pwatermark is None or pwatermark < 0.8)"
@@ -67,7 +67,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Row:
+class WorldRow:
     """A row of the metadata and its outcome."""
 
     url: str | None
@@ -121,7 +121,7 @@ class _Planter:
         self._known_bits = np.zeros((0, 128), np.bool_)
         self._files = 0
 
-    def plant(self, rows: int, without: Collection[str]) -> list[Row]:
+    def plant(self, rows: int, without: Collection[str]) -> list[WorldRow]:
         planted = [self.row_of(kind) for kind in KINDS if kind.name not in without for _ in range(kind.rows(rows))]
         for name in FAMILIES:
             count = 0 if name in without else max(2, round(0.012 * rows))
@@ -136,18 +136,18 @@ class _Planter:
             raise ValueError(f"rows: {rows} are too few for a world with every kind in it, {len(planted)} are needed")
         return planted + [self.row_of(DefectKind("ordinary", KEPT)) for _ in range(rows - len(planted))]
 
-    def row_of(self, kind: DefectKind) -> Row:
+    def row_of(self, kind: DefectKind) -> WorldRow:
         if kind.make is None:
             url = kind.url_of(self._base_url, self._name(kind.ext))
-            return Row(url, random_scene(self._rng).caption, kind.name, kind.status, kind.reasons)
+            return WorldRow(url, random_scene(self._rng).caption, kind.name, kind.status, kind.reasons)
         picture = self.picture()
         file = self.save(kind.make(picture), kind.ext)
         url = kind.url_of(self._base_url, file)
-        return Row(
+        return WorldRow(
             url, picture.caption, kind.name, kind.status, kind.reasons, width=picture.width, height=picture.height
         )
 
-    def family(self, name: str, family: str) -> Iterator[Row]:
+    def family(self, name: str, family: str) -> Iterator[WorldRow]:
         """Yields the rows of a family of duplicates, the largest first."""
         picture, files = self.picture(), []
         while not (files := self.copies(name, picture)):
@@ -159,7 +159,7 @@ class _Planter:
         for number, url in enumerate(urls):
             text = picture.caption if number == 0 else f"{picture.caption}, again"
             status = ONE_OF if not known else KEPT if number == 0 else DUPLICATE
-            yield Row(url, text, name, status, (FAMILIES[name],), family, picture.width, picture.height)
+            yield WorldRow(url, text, name, status, (FAMILIES[name],), family, picture.width, picture.height)
 
     def copies(self, name: str, picture: Picture) -> list[tuple[bytes, str]]:
         """Returns bytes and extensions of a family's files; none if a copy would differ too much from the first."""
@@ -187,16 +187,18 @@ class _Planter:
                 return []
         return [first, *copies]
 
-    def cut(self, kind: str) -> Row:
+    def cut(self, kind: str) -> WorldRow:
         """Returns a row that the source drops: nothing is served at its URL."""
         url = f"{self._base_url}/images/{self._name('.jpg')}"
-        return Row(url, random_scene(self._rng).caption, kind, DROPPED, ("filtered_by_expression",))
+        return WorldRow(url, random_scene(self._rng).caption, kind, DROPPED, ("filtered_by_expression",))
 
     def picture(self) -> Picture:
         """Returns a clear picture that differs from all earlier ones: crops of photographs and drawn scenes in turn."""
         while True:
             drawn = self._files % 2 == 0
-            picture = draw(random_scene(self._rng), self._rng) if drawn else crop(next(self._photographs), self._rng)
+            picture = (
+                draw_marks(random_scene(self._rng), self._rng) if drawn else crop(next(self._photographs), self._rng)
+            )
             if is_clear(picture.pixels) and self.is_new(perceptual_bits(picture.pixels)):
                 return picture
 
@@ -217,13 +219,13 @@ class _Planter:
         return f"{self._files:06d}{ext}"
 
 
-def _decoded(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
+def _decoded(data: bytes, flags: int = cv2.IMREAD_COLOR) -> BgrPixels:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     assert pixels is not None
     return pixels
 
 
-def _metadata(planted: list[Row], ids: list[int], rng: np.random.Generator) -> pa.Table:
+def _metadata(planted: list[WorldRow], ids: list[int], rng: np.random.Generator) -> pa.Table:
     """Returns the metadata in LAION's form, with scores."""
 
     def score(kind: str, good: tuple[float, float], bad: tuple[float, float]) -> list[float]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from corpus.schema import Status
 from demo.images.image_factory import ImageFactory
-from demo.pairs.truth import ExpectedSet, Pair, Side
+from demo.pairs.truth import ExpectedSet, Pair, SetSide
 
 FIELDS = ("qry", "qry_image_path", "pos_text", "pos_image_path", "neg_text", "neg_image_path")
 TOKEN = "<|image_1|>\n"
@@ -45,8 +45,8 @@ def plant_mmeb(folder: Path, painter: ImageFactory) -> ExpectedSet:
                 files[name] = painter.image(name)
                 other = "bus" if subset == "VOC2007" else ""
                 rows.append((query, name, label, "", other, ""))
-                negatives = (Side(other),) if other else ()
-                planted.keep(Pair(Side("", name), Side(label), negatives, merged, instruction))
+                negatives = (SetSide(other),) if other else ()
+                planted.keep(Pair(SetSide("", name), SetSide(label), negatives, merged, instruction))
         name = next(iter(files))
         missing = f"images/{subset}/Train/gone.jpg"
         rows += [(query, "", "dog", "", "", ""), (query, name, " ", "", "", ""), (query, missing, "cat", "", "", "")]
@@ -70,7 +70,7 @@ def plant_mme5_classes(folder: Path, painter: ImageFactory) -> ExpectedSet:
             files[name] = painter.image(name)
             question = f"What is this, beside {painter.caption()}?"
             rows.append((f"{TOKEN}{question}", name, label, "", str([*others]), str(["", ""]), "IT2T"))
-            planted.keep(Pair(Side(question, name), Side(label), tuple(map(Side, others)), merged))
+            planted.keep(Pair(SetSide(question, name), SetSide(label), tuple(map(SetSide, others)), merged))
     rows.append((f"{TOKEN}What is it?", name, "dog", "", "[__import__('os').getcwd()]", "", "IT2T"))
     planted.remove("bad_list")
     write_rows(folder / "Classification" / "Classification.parquet", (*FIELDS, "modality"), rows)
@@ -94,7 +94,7 @@ def plant_mme5(folder: Path, painter: ImageFactory) -> ExpectedSet:
         text = f"Find the same, but with {painter.caption()}."
         # One that is not in the archive, and one that is words alone, where an image is to be found.
         row(text, query, target, [represent, represent, 'it\'s "new"', represent], [negative, "gone.jpg", "", other])
-        planted.keep(Pair(Side(text, query), Side("", target), (Side("", negative), Side("", other))))
+        planted.keep(Pair(SetSide(text, query), SetSide("", target), (SetSide("", negative), SetSide("", other))))
     for number in range(3):
         row(painter.caption(), "", names[number], [], [], "T2I")
         planted.remove("image_side_mismatch")
@@ -120,7 +120,7 @@ def write_rows(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]]) 
     pq.write_table(pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))), path)
 
 
-def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
+def write_plain_tar(path: Path, files: Mapping[str, bytes]) -> None:
     """Writes a tar, its members in this order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
@@ -146,7 +146,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-FRAMES = 4  # of each pair, as the demo's settings have it
+FRAMES_PER_CLIP = 4  # of each pair, as the demo's settings have it
 _CHOSEN = {  # frames that there are -> those of a pair, counted from 1
     4: (1, 2, 3, 4),
     11: (1, 4, 8, 11),
@@ -168,8 +168,8 @@ def plant_llava_hound(folder: Path, painter: ImageFactory) -> ExpectedSet:
             names[0] = "frames/v_0/c01_1.jpeg"
         text = f"First {painter.caption()}, then {painter.caption()}."
         lines.append(_record(f"v_{number}", text))
-        planted.keep(Pair(Side(text), Side("", " + ".join(names[frame - 1] for frame in chosen))))
-    files |= {f"frames/broken/c01_{frame}.jpeg": painter.image("")[:-4000] for frame in range(1, FRAMES + 1)}
+        planted.keep(Pair(SetSide(text), SetSide("", " + ".join(names[frame - 1] for frame in chosen))))
+    files |= {f"frames/broken/c01_{frame}.jpeg": painter.image("")[:-4000] for frame in range(1, FRAMES_PER_CLIP + 1)}
     (folder / "frames" / "empty").mkdir(parents=True)
     lines += [
         _record("broken", painter.caption()),

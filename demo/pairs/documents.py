@@ -8,7 +8,7 @@ from typing import Any
 
 from demo.images.image_factory import ImageFactory
 from demo.pairs.builders import write_files, write_lines, write_rows
-from demo.pairs.truth import ExpectedSet, Pair, Side
+from demo.pairs.truth import ExpectedSet, Pair, SetSide
 
 _NEWS = "Identify the news-related image in line with the described event. "
 
@@ -32,7 +32,7 @@ def plant_mbeir(folder: Path, painter: ImageFactory) -> ExpectedSet:
     for number, name in enumerate(names):
         text, other = f"In the news: {painter.caption()}.", (number + 5) % 12
         query(text, f"0:{number}", ["0:99", "0:50", f"0:{other}"])
-        planted.keep(Pair(Side(text), Side("", name), (Side("", names[other]),), instruction=_NEWS))
+        planted.keep(Pair(SetSide(text), SetSide("", name), (SetSide("", names[other]),), instruction=_NEWS))
     for right, reason in (("0:99", "missing_document"), ("0:50", "ambiguous_document")):
         query(f"In the news: {painter.caption()}.", right, [])
         planted.remove(reason)
@@ -52,7 +52,7 @@ def plant_tevatron(folder: Path, caption: Callable[[], str]) -> ExpectedSet:
     for number, passage in enumerate(passages):
         text, other = f"Which hall shows {caption()}, and what is next to it?", (number + 7) % 12
         queries.append((f"q{number}", text, [f"d{number}"], ["gone", f"d{other}", f"d{number}"]))
-        planted.keep(Pair(Side(text), Side(passage), (Side(passages[other]),)))
+        planted.keep(Pair(SetSide(text), SetSide(passage), (SetSide(passages[other]),)))
     queries += [("q12", caption(), ["gone"], []), ("q13", caption(), [], ["d1"]), ("q14", caption(), ["d12"], [])]
     for reason in ("missing_document", "no_positive", "empty_document"):
         planted.remove(reason)

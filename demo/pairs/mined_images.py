@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.images.drawing import Pixels
+from demo.images.drawing import BgrPixels
 from demo.images.image_factory import ImageFactory
-from demo.images.scenes import Mark, Scene
+from demo.images.scenes import DrawnScene, Mark
 from demo.pairs.builders import write_files, write_lines
-from demo.pairs.truth import ExpectedSet, FalseNegative, Pair, Side
+from demo.pairs.truth import ExpectedSet, FalseNegative, Pair, SetSide
 
 _GROUNDS = (  # the first ones have four scenes, of which one is there twice; the others have two
     *(("red", "checked"), ("blue", "dotted"), ("green", "checked"), ("yellow", "plain")),
@@ -36,11 +36,11 @@ class _Card:
     name: str
     scene: int  # of its ground
     caption: str
-    pixels: Pixels
+    pixels: BgrPixels
 
     @property
-    def side(self) -> Side:
-        return Side("", self.name)
+    def side(self) -> SetSide:
+        return SetSide("", self.name)
 
 
 def plant_postcards(folder: Path, painter: ImageFactory) -> ExpectedSet:
@@ -54,7 +54,7 @@ def plant_postcards(folder: Path, painter: ImageFactory) -> ExpectedSet:
             same = [other.side for other in cards if other.scene == card.scene and other is not card]
             hard = tuple(other.side for other in cards if other.scene != card.scene)
             false = tuple(FalseNegative(side, "above_relative") for side in same)
-            planted.keep(Pair(Side(card.caption), card.side, hard=hard, false=false))
+            planted.keep(Pair(SetSide(card.caption), card.side, hard=hard, false=false))
             lines.append({"caption": card.caption, "image": card.name})
             files[card.name] = painter.file(card.name, card.pixels, quality=60)
     write_lines(folder / "captions.jsonl", lines)
@@ -67,10 +67,10 @@ def _cards(painter: ImageFactory, colour: str, pattern: str, in_two_lights: bool
     for number, relation in enumerate(relations):
         one, one_shape, other, other_shape = _MARKS[number]
         first, second = Mark("large", one, one_shape), Mark("large", other, other_shape)
-        scene = Scene(first, second, relation, colour, pattern, "")
+        scene = DrawnScene(first, second, relation, colour, pattern, "")
         card = _Card(f"postcards/{colour}_{number}.jpg", number, scene.caption, painter.small_picture_of(scene))
         yield card
         if in_two_lights and number == 0:
-            turned = Scene(second, first, _OPPOSITE[relation], colour, pattern, "")
+            turned = DrawnScene(second, first, _OPPOSITE[relation], colour, pattern, "")
             caption = f"In another light, {turned.caption}"
             yield _Card(f"postcards/{colour}_{number}_relit.jpg", number, caption, painter.relit(card.pixels))

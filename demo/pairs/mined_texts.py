@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.pairs.builders import write_lines
-from demo.pairs.truth import ExpectedSet, FalseNegative, Pair, Side
+from demo.pairs.truth import ExpectedSet, FalseNegative, Pair, SetSide
 
 _SIGHTS = (  # the first ones have five subjects, the others two
     ("old limestone lighthouse", "Marrow Point", "Ada Finch"),
@@ -96,9 +96,9 @@ def _much_visited(about: list[_Subject]) -> Iterator[tuple[_Subject, Pair]]:
     first = about[0]
     texts = first.passage, first.reworded_passage
     for question, passage, other in zip((first.question, first.other_question), texts, texts[::-1], strict=True):
-        yield first, Pair(Side(question), Side(passage), false=(FalseNegative(Side(other), "above_relative"),))
+        yield first, Pair(SetSide(question), SetSide(passage), false=(FalseNegative(SetSide(other), "above_relative"),))
     for subject in about[1:]:
-        yield subject, Pair(Side(subject.question), Side(subject.passage))
+        yield subject, Pair(SetSide(subject.question), SetSide(subject.passage))
 
 
 def _little_visited(about: list[_Subject]) -> Iterator[tuple[_Subject, Pair]]:
@@ -107,12 +107,12 @@ def _little_visited(about: list[_Subject]) -> Iterator[tuple[_Subject, Pair]]:
     One of these negatives is wrong: it says what the positive says.
     """
     first, second = about
-    wrong = FalseNegative(Side(first.reworded_passage), "above_relative", existing=True)
-    right = Side(f"No tent at {first.place} has a {first.name}.")
-    near, passage = Side(first.nearly_the_passage), Side(first.passage)
-    yield first, Pair(Side(first.question), passage, (right,), false=(FalseNegative(near, "same_cluster"), wrong))
-    yield first, Pair(Side(first.other_question), near, false=(FalseNegative(passage, "same_cluster"),))
+    wrong = FalseNegative(SetSide(first.reworded_passage), "above_relative", existing=True)
+    right = SetSide(f"No tent at {first.place} has a {first.name}.")
+    near, passage = SetSide(first.nearly_the_passage), SetSide(first.passage)
+    yield first, Pair(SetSide(first.question), passage, (right,), false=(FalseNegative(near, "same_cluster"), wrong))
+    yield first, Pair(SetSide(first.other_question), near, false=(FalseNegative(passage, "same_cluster"),))
     texts = second.passage, second.reworded_passage
     for text, other in zip(texts, texts[::-1], strict=True):
-        false = FalseNegative(Side(other), "positive_of_equal_query")
-        yield second, Pair(Side(second.question), Side(text), false=(false,))
+        false = FalseNegative(SetSide(other), "positive_of_equal_query")
+        yield second, Pair(SetSide(second.question), SetSide(text), false=(false,))

@@ -26,15 +26,15 @@ from demo.pairs.builders import (
     plant_mmeb,
     write_files,
     write_lines,
+    write_plain_tar,
     write_rows,
-    write_tar,
     write_zip,
 )
 from demo.pairs.documents import plant_mbeir, plant_tevatron
 from demo.pairs.mined_images import plant_postcards
 from demo.pairs.mined_texts import plant_guide
 from demo.pairs.texts import plant_mapped, plant_text_pairs
-from demo.pairs.truth import ExpectedSet, Pair, SetsTruth, Side, write_truth
+from demo.pairs.truth import ExpectedSet, Pair, SetSide, SetsTruth, write_truth
 
 
 def build_sets(folder: str | Path, seed: int = 0) -> Path:
@@ -78,7 +78,7 @@ def _plant_megapairs(folder: Path, painter: ImageFactory) -> ExpectedSet:
         text = f"the same, but with {painter.caption()}"
         missing = ["images/gone.jpg", "images/broken.jpg"][: number % 3]  # negatives that are left out
         lines.append(triplet(query, text, target, *missing, other))
-        planted.keep(Pair(Side(text, query), Side("", target), (Side("", query), Side("", other))))
+        planted.keep(Pair(SetSide(text, query), SetSide("", target), (SetSide("", query), SetSide("", other))))
     copied = planted.pairs[3]
     lines.append(triplet("images/copy.jpg", copied.query.text, copied.positive.image, copied.negatives[1].image))
     planted.kept += 1  # a row of its own, and the same pair
@@ -94,7 +94,7 @@ def _plant_megapairs(folder: Path, painter: ImageFactory) -> ExpectedSet:
         planted.remove(reason)
     write_lines(folder / "megapairs.jsonl", [*lines, '{"q_img": "images/000.jpg"'])
     order = list(files)
-    write_tar(folder / "one.tar", {name: files[name] for name in order[:20]})
+    write_plain_tar(folder / "one.tar", {name: files[name] for name in order[:20]})
     write_zip(folder / "two.zip", {name: files[name] for name in order[20:40]})
     write_files(folder / "loose", {name: files[name] for name in order[40:]})
     return planted
@@ -110,7 +110,7 @@ def _plant_documents(folder: Path, painter: ImageFactory) -> ExpectedSet:
         pages.append(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
         for query in (f"On which page is {caption}?", f"The page with {caption}, as page {page} has it"):
             lines.append({"query": query, "pdf": "pages.pdf", "page": page})
-            planted.keep(Pair(Side(query), Side("", f"page {page}")))
+            planted.keep(Pair(SetSide(query), SetSide("", f"page {page}")))
     lines += [
         {"query": painter.caption(), "pdf": "pages.pdf", "page": 7},
         {"query": painter.caption(), "pdf": "pages.pdf", "page": 0},
@@ -153,9 +153,9 @@ def _plant_tars(folder: Path, painter: ImageFactory) -> ExpectedSet:
             planted.remove("no_member", Status.FAILED)
             continue
         else:
-            planted.keep(Pair(Side(caption), Side("", f"tars/{key}")))
+            planted.keep(Pair(SetSide(caption), SetSide("", f"tars/{key}")))
         files |= {f"{key}.jpg": data, f"{key}.txt": caption.encode()}
-    write_tar(folder / "00000.tar", files)
+    write_plain_tar(folder / "00000.tar", files)
     pq.write_table(pa.Table.from_pylist(rows), folder / "00000.parquet")
     return planted
 
@@ -173,7 +173,7 @@ def _plant_table(folder: Path, painter: ImageFactory) -> ExpectedSet:
         data = painter.image(name := f"table/{number}")
         question, answer, other = (f"{start} {painter.caption()}." for start in ("Ask for", "It is", "It is not"))
         row(data, question, [answer, other])
-        planted.keep(Pair(Side(question, name), Side(answer), (Side(other),)))
+        planted.keep(Pair(SetSide(question, name), SetSide(answer), (SetSide(other),)))
     row(painter.image(""), painter.caption(), [])
     row(painter.image("")[:3000], painter.caption(), ["Who knows?"])
     row(None, painter.caption(), ["A question about no picture"])

@@ -8,14 +8,14 @@ from typing import Any
 
 from corpus.schema import Status
 from demo.pairs.builders import write_lines
-from demo.pairs.truth import ExpectedSet, Pair, Side
+from demo.pairs.truth import ExpectedSet, Pair, SetSide
 
-Caption = Callable[[], str]  # a sentence that nobody had before
+CaptionMaker = Callable[[], str]  # a sentence that nobody had before
 
 _LONG = "the keeper of the museum wrote in her book about every picture that came in over the winter"
 
 
-def plant_text_pairs(folder: Path, caption: Caption) -> ExpectedSet:
+def plant_text_pairs(folder: Path, caption: CaptionMaker) -> ExpectedSet:
     """Builds FlagEmbedding's form, with the defects of texts from the web, and repeated pairs."""
     planted = ExpectedSet()
     lines: list[dict[str, Any] | str] = []
@@ -24,7 +24,7 @@ def plant_text_pairs(folder: Path, caption: Caption) -> ExpectedSet:
         return {"query": query, "pos": [positive], "neg": list(negatives)}
 
     def right(query: str, positive: str, *negatives: str) -> None:
-        planted.keep(Pair(Side(query), Side(positive), tuple(map(Side, negatives))))
+        planted.keep(Pair(SetSide(query), SetSide(positive), tuple(map(SetSide, negatives))))
 
     def passage() -> str:
         return f"One of the pictures shows {caption()}; the one beside it, {caption()}."
@@ -75,7 +75,7 @@ def plant_text_pairs(folder: Path, caption: Caption) -> ExpectedSet:
     return planted
 
 
-def plant_mapped(folder: Path, caption: Caption) -> ExpectedSet:
+def plant_mapped(folder: Path, caption: CaptionMaker) -> ExpectedSet:
     """Builds questions with titles and answers, in unusual fields."""
     planted = ExpectedSet()
     lines: list[dict[str, Any] | str] = []
@@ -86,7 +86,7 @@ def plant_mapped(folder: Path, caption: Caption) -> ExpectedSet:
         record = {"id": f"q{number}", "title": title, "about": {"question": question}}
         lines.append({**record, "answers": [answer, f"or {caption()}"], "others": negatives})
         query = f"{title}: {question}" if title else question
-        planted.keep(Pair(Side(query), Side(answer), (Side(other),)))
+        planted.keep(Pair(SetSide(query), SetSide(answer), (SetSide(other),)))
     record = {"id": "q16", "title": "Wall 16", "about": {"question": caption()}, "others": []}
     lines += [{**record, "answers": []}, {**record, "answers": [{"text": "It is."}]}]
     write_lines(folder / "records.jsonl", [*lines, '["cut off'])

@@ -20,7 +20,7 @@ _NEAR_PAGE = 6  # bits of 64 of either hash, between a picture and the page of a
 
 
 @dataclass(frozen=True)
-class Side:
+class SetSide:
     """A side of a pair: a text, an image, or both."""
 
     text: str = ""
@@ -31,7 +31,7 @@ class Side:
 class FalseNegative:
     """A side that answers a pair's query too, so that it must not be its negative."""
 
-    side: Side
+    side: SetSide
     reason: str  # for which mining leaves it out
     existing: bool = False  # the pair comes with it; others are positives of the set
 
@@ -40,12 +40,12 @@ class FalseNegative:
 class Pair:
     """A pair that must be published once. Its negatives are those of its set, best first."""
 
-    query: Side
-    positive: Side
-    negatives: tuple[Side, ...] = ()
+    query: SetSide
+    positive: SetSide
+    negatives: tuple[SetSide, ...] = ()
     label: str = ""
     instruction: str = ""
-    hard: tuple[Side, ...] = ()  # positives of the set that must be mined, all or as many as are asked for
+    hard: tuple[SetSide, ...] = ()  # positives of the set that must be mined, all or as many as are asked for
     false: tuple[FalseNegative, ...] = ()
 
 
@@ -145,11 +145,11 @@ def read_sets_truth(path: str | Path) -> SetsTruth:
 
 def _pair(stored: Mapping[str, Any]) -> Pair:
     return Pair(
-        Side(**stored["query"]),
-        Side(**stored["positive"]),
-        tuple(Side(**each) for each in stored["negatives"]),
+        SetSide(**stored["query"]),
+        SetSide(**stored["positive"]),
+        tuple(SetSide(**each) for each in stored["negatives"]),
         stored["label"],
         stored["instruction"],
-        tuple(Side(**each) for each in stored["hard"]),
-        tuple(FalseNegative(Side(**each["side"]), each["reason"], each["existing"]) for each in stored["false"]),
+        tuple(SetSide(**each) for each in stored["hard"]),
+        tuple(FalseNegative(SetSide(**each["side"]), each["reason"], each["existing"]) for each in stored["false"]),
     )

@@ -17,7 +17,7 @@ from corpus.workspace import TableKey, Workspace
 from demo.run import PORT, with_folder_and_port
 from demo.server import serve
 from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import all_scenes, draw
+from demo.vlm.scenes import all_scenes, draw_shapes
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
@@ -27,17 +27,17 @@ from pipelines.runner import run
 from pipelines.status import plan_run
 from recaption.schema import CAPTION
 
-SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"
+VLM_SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"
 RIGHT_SHARE = 0.95  # of the captions, word for word
 
 
 def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal, port: int = PORT) -> list[str]:
     """Runs the demo in `folder`; returns all faults, a line each."""
-    data = load_mapping(SETTINGS)
+    data = load_mapping(VLM_SETTINGS)
     data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
-    config = parse_settings(with_folder_and_port(folder, data, port), Config, where=str(SETTINGS))
+    config = parse_settings(with_folder_and_port(folder, data, port), Config, where=str(VLM_SETTINGS))
     print_line(console, f"{rows:,} scenes, in {folder / 'world'}")
     world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{port}")
     with serve(folder / "world", port):
@@ -117,7 +117,7 @@ def build_vlm_world(folder: str | Path, rows: int, base_url: str, seed: int = 0)
     for number, place in enumerate(rng.permutation(len(held_out))[:rows].tolist()):
         scene, draw_number = held_out[place], rng.random()
         url = f"{base_url}/images/{number:06}.png"
-        data = cv2.imencode(".png", draw(scene, rng)[:, :, ::-1])[1].tobytes()
+        data = cv2.imencode(".png", draw_shapes(scene, rng)[:, :, ::-1])[1].tobytes()
         if draw_number < MISSING_SHARE:
             captions[f"{base_url}/status/404/{number:06}.png"] = ""
             continue

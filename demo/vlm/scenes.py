@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]  # RGB levels 0 to 255, (height, width, 3)
+from corpus.image.decode import Pixels
+
 Points = NDArray[np.float64]  # (n, 2): x and y
 
 SHAPES = ("circle", "square", "triangle", "cross")
@@ -113,7 +114,7 @@ def read_caption(text: str) -> VlmScene | None:
     return VlmScene(count, size, colour, PLURALS.get(shape, shape), place, background)
 
 
-def draw(scene: VlmScene, rng: np.random.Generator, side_px: int = 224) -> Pixels:
+def draw_shapes(scene: VlmScene, rng: np.random.Generator, side_px: int = 224) -> Pixels:
     """Draws a scene as a square picture, with a small offset, uneven light and a grain, so that no two are equal."""
     canvas = np.full((side_px, side_px, 3), COLOURS[scene.background], np.uint8)
     for outline in outlines(scene, rng):

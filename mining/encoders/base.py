@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.image.pixel_budget import PixelBudget
@@ -25,14 +24,11 @@ from corpus.settings import Settings
 from corpus.stage import Resources
 from mining.side_images import ClipFrames
 from mining.vectors import VectorKeys
-from serving.request import TOO_LONG as TOO_LONG
-from serving.request import EmbedRequest, ModelClient
+from serving.request import EmbedRequest, ModelClient, Vector
 
-Vector = NDArray[Any]
 EmbedClient = ModelClient[EmbedRequest, Vector]
 
 NO_CONTENT = "no_content"  # a side without anything that the encoder reads
-NOT_FINITE = "not_finite"  # a vector that is zero, or has infinities or NaNs
 NO_IMAGES = "images_not_read"  # a side with images, for an encoder of texts
 
 

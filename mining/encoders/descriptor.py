@@ -10,8 +10,8 @@ from pydantic import Field
 
 from corpus.image.pixel_budget import PixelBudget
 from mining.descriptor import DIMENSION, describe
-from mining.encoders.base import NO_CONTENT, Encoder, EncoderSettings, Vector
-from serving.request import EmbedRequest, ModelResponse
+from mining.encoders.base import NO_CONTENT, Encoder, EncoderSettings
+from serving.request import EmbedRequest, ModelResponse, Vector
 
 _REVISION = "1"  # another one where the same picture or text gets another descriptor
 _DESCRIBED_PIXELS = 128 * 128

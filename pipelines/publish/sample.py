@@ -104,7 +104,7 @@ def sample_jsons(
     )
     negatives = _negatives(pairs.column("negatives").combine_chunks(), sample_fields, media_facts["negatives"])
     texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
-    clusters = {name: _strings(_column(pairs, name)) for name in CLUSTERS}
+    clusters = {name: _strings(_column(pairs, name)) for name in CLUSTER_FIELDS}
     false_negatives = pc.fill_null(_column(pairs, "false_negatives"), []).to_pylist()
     in_batch = pc.fill_null(pairs.column("in_batch_negatives"), True).to_pylist()
     ranks = _ranks(pairs.column(PAIR_RANK.name) if PAIR_RANK.name in pairs.column_names else None, pairs.num_rows)
@@ -184,7 +184,7 @@ def hexadecimal(ids: pa.ChunkedArray) -> list[str]:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-CLUSTERS = ("query_cluster", "positive_cluster")
+CLUSTER_FIELDS = ("query_cluster", "positive_cluster")
 _TEXTS = ("group", "label", "caption_origin", "caption_model", "caption_prompt", "source_url", "licence")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from corpus.schema import MAX_FALSE_NEGATIVES, CaptionOrigin, Origin
-from pipelines.publish.sample import CLUSTERS, UNKNOWN_CLIP, clip_fields
+from pipelines.publish.sample import CLUSTER_FIELDS, UNKNOWN_CLIP, clip_fields
 
 _CLIP_SHAPE = {"video": str, "start_s": float, "end_s": float}
 _MEDIA_SHAPE = {"media": [str], "phash": [str], "rewritten": [bool]}
@@ -55,7 +55,9 @@ def json_faults(sample: Any, clips: Collection[str] = ()) -> list[str]:
     faults += _clip_faults(sample, clips)
     if sample["caption_origin"] not in _CAPTION_ORIGINS:
         faults.append(f"caption_origin is {sample['caption_origin']!r}")
-    faults += [f"{name} is {sample[name]!r}" for name in CLUSTERS if sample[name] and not _ID.fullmatch(sample[name])]
+    faults += [
+        f"{name} is {sample[name]!r}" for name in CLUSTER_FIELDS if sample[name] and not _ID.fullmatch(sample[name])
+    ]
     others = sample["false_negatives"]
     if len(others) > MAX_FALSE_NEGATIVES or len(set(others)) < len(others) or sample["pair_id"] in others:
         faults.append(f"false_negatives has more than {MAX_FALSE_NEGATIVES} pairs, one twice, or the pair itself")

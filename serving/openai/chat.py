@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from corpus.printable import LONE_SURROGATE
-from serving.openai.exchange import CallFailure, Route, clean, count_of, message_of, value_at
+from serving.openai.exchange import CallFailure, Route, clean, count_of, json_value, message_of
 from serving.openai.settings import EndpointSettings
 from serving.request import GenerateRequest, GenerateResponse, Pixels, SamplingSettings
 
@@ -81,8 +81,8 @@ def read_response(data: bytes) -> GenerateResponse | CallFailure:
         message = json.loads(data)
     except (ValueError, RecursionError) as error:
         return CallFailure("bad_answer", f"not JSON: {error}", "request")
-    choice = value_at(message, "choices", 0)
-    finish_reason, text = value_at(choice, "finish_reason"), value_at(choice, "message", "content")
+    choice = json_value(message, "choices", 0)
+    finish_reason, text = json_value(choice, "finish_reason"), json_value(choice, "message", "content")
     if finish_reason in ("error", "abort"):  # of requests that lmdeploy or vLLM dropped
         return CallFailure("server_error", f"finish_reason: {finish_reason}", "request")
     if not isinstance(text, str):
@@ -91,6 +91,6 @@ def read_response(data: bytes) -> GenerateResponse | CallFailure:
     return GenerateResponse(
         payload=LONE_SURROGATE.sub("\ufffd", text),
         finish_reason=clean(finish_reason) if isinstance(finish_reason, str) else "",
-        prompt_tokens=count_of(value_at(message, "usage", "prompt_tokens")),
-        completion_tokens=count_of(value_at(message, "usage", "completion_tokens")),
+        prompt_tokens=count_of(json_value(message, "usage", "prompt_tokens")),
+        completion_tokens=count_of(json_value(message, "usage", "completion_tokens")),
     )

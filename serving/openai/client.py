@@ -14,7 +14,7 @@ from typing import Generic
 import aiohttp
 
 from serving.openai.chat import chat_route
-from serving.openai.exchange import REFUSED, RequestT, Route, post
+from serving.openai.exchange import REFUSED, CallT, Route, post
 from serving.openai.pool import EndpointPool
 from serving.openai.settings import EndpointAccess, EndpointSettings
 from serving.request import BackendError, GenerateRequest, ModelResponse, PayloadT, SamplingSettings
@@ -25,7 +25,7 @@ _IDLE_S = 2.0  # of an idle connection; servers close it after 5 s (uvicorn, whi
 _MAX_REFUSALS = 100  # refused requests without a single answer: then the settings are wrong, not the requests
 
 
-class EndpointClient(Generic[RequestT, PayloadT]):
+class EndpointClient(Generic[CallT, PayloadT]):
     """A `ModelClient` that spreads requests over endpoints and retries failed calls; each request gets one response.
 
     A response's error is `refused_input` (the server's 400, 413, 422 ...), `timeout`, `server_error`,
@@ -36,9 +36,9 @@ class EndpointClient(Generic[RequestT, PayloadT]):
     and must not wait for another response or call `submit`, which may wait.
     """
 
-    def __init__(self, settings: EndpointAccess, route: Route[RequestT, PayloadT]) -> None:
+    def __init__(self, settings: EndpointAccess, route: Route[CallT, PayloadT]) -> None:
         self._settings = settings
-        self._route: Route[RequestT, PayloadT] = route
+        self._route: Route[CallT, PayloadT] = route
         self._key = _read_key(settings.api_key_env)
         self._changed = threading.Condition()  # guards the three below
         self._in_flight = 0
@@ -56,7 +56,7 @@ class EndpointClient(Generic[RequestT, PayloadT]):
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
 
-    def submit(self, request: RequestT) -> Future[ModelResponse[PayloadT]]:
+    def submit(self, request: CallT) -> Future[ModelResponse[PayloadT]]:
         """Enqueues a request, and waits while `concurrency_per_endpoint` requests for each endpoint are in flight.
 
         Cancelling the future cancels the request. Raises BackendError once the client has ended.
@@ -105,7 +105,7 @@ class EndpointClient(Generic[RequestT, PayloadT]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._session.close()
 
-    def _begin(self, request: RequestT, future: Future[ModelResponse[PayloadT]]) -> None:
+    def _begin(self, request: CallT, future: Future[ModelResponse[PayloadT]]) -> None:
         if not self._tasks and self._loop.time() - self._idle_since > _IDLE_S:
             self._pool.reset()
         task = self._loop.create_task(self._respond(request))
@@ -153,7 +153,7 @@ class EndpointClient(Generic[RequestT, PayloadT]):
         else:  # no request came for a while
             self._pool.reset()
 
-    async def _respond(self, request: RequestT) -> ModelResponse[PayloadT]:
+    async def _respond(self, request: CallT) -> ModelResponse[PayloadT]:
         try:
             body = await self._loop.run_in_executor(self._encoders, self._route.body, request)
         except ValueError as error:

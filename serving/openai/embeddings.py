@@ -13,18 +13,15 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from serving.openai.chat import data_url
 from serving.openai.client import EndpointClient
-from serving.openai.exchange import REFUSED, CallFailure, Route, clean, count_of, message_of, value_at
+from serving.openai.exchange import REFUSED, CallFailure, Route, clean, count_of, json_value, message_of
 from serving.openai.settings import EndpointAccess
-from serving.request import TOO_LONG, BackendError, EmbedRequest, ModelResponse
+from serving.request import TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector
 
 _TOO_LONG_MESSAGES = ("maximum context length", "maximum model length", "max_model_len", "too long", "too many tokens")
-
-Vector = NDArray[Any]
 
 
 class EmbeddingsAccess(EndpointAccess):
@@ -89,7 +86,7 @@ def read_vector(data: bytes, settings: EmbeddingsAccess) -> ModelResponse[Vector
         message = json.loads(data)
     except (ValueError, RecursionError) as error:
         return CallFailure("bad_answer", f"not JSON: {error}", "request")
-    vector = _numbers(value_at(message, "data", 0, "embedding"))
+    vector = _numbers(json_value(message, "data", 0, "embedding"))
     if vector is None:
         return ModelResponse(error="bad_answer", detail=clean(f"no vector: {message_of(data)}"))
     if len(vector) != settings.dimension:
@@ -97,7 +94,7 @@ def read_vector(data: bytes, settings: EmbeddingsAccess) -> ModelResponse[Vector
             f"model {settings.model}: its vectors have {len(vector)} numbers, not {settings.dimension}: set `dimension`"
             ", or `send_dimension` if the model was trained to have its vectors shortened"
         )
-    tokens = count_of(value_at(message, "usage", "prompt_tokens"))
+    tokens = count_of(json_value(message, "usage", "prompt_tokens"))
     if settings.max_tokens and tokens >= settings.max_tokens:
         return ModelResponse(error=TOO_LONG, detail=f"{tokens} tokens")
     return ModelResponse(vector, prompt_tokens=tokens)

@@ -16,7 +16,7 @@ from corpus.retry_after import retry_after_s
 from serving.openai.settings import EndpointAccess
 from serving.request import BackendError, ModelResponse, PayloadT
 
-RequestT = TypeVar("RequestT")
+CallT = TypeVar("CallT")
 
 REFUSED = "refused_input"
 
@@ -42,11 +42,11 @@ class CallFailure:
 
 
 @dataclass(frozen=True)
-class Route(Generic[RequestT, PayloadT]):
+class Route(Generic[CallT, PayloadT]):
     """What is posted where, and how the response is read."""
 
     path: str  # below the base URL
-    body: Callable[[RequestT], bytes]  # raises ValueError for what can't be sent
+    body: Callable[[CallT], bytes]  # raises ValueError for what can't be sent
     read: Callable[[bytes], ModelResponse[PayloadT] | CallFailure]  # of a response with status 200
     check: str  # the settings to look at when all requests are refused
     refusal: Callable[[str], str] = lambda message: REFUSED  # the error of a request that a server refused with this
@@ -127,13 +127,13 @@ def message_of(data: bytes) -> str:
     except (ValueError, RecursionError):
         return data.decode("utf-8", "replace").strip()
     for path in (("error", "message"), ("message",), ("detail",), ("error",)):
-        found = value_at(message, *path)
+        found = json_value(message, *path)
         if found:
             return found if isinstance(found, str) else json.dumps(found)
     return json.dumps(message)
 
 
-def value_at(value: Any, *path: str | int) -> Any:
+def json_value(value: Any, *path: str | int) -> Any:
     """Returns the value at `path` in JSON data, None if there is none."""
     for step in path:
         if isinstance(step, str):

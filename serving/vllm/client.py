@@ -25,7 +25,7 @@ from typing import Any
 from serving.request import BackendError, ModelRequest, ModelResponse, SamplingSettings
 from serving.vllm.queue import QueuedRequest, RequestQueue
 from serving.vllm.server import EngineConfig
-from serving.vllm.settings import EngineSettings
+from serving.vllm.settings import VllmEngineSettings
 from serving.vllm.supervisor import EngineHandle, EngineProcess, Watchdog
 
 VLLM = "serving.vllm.engine:open_vllm"
@@ -54,7 +54,7 @@ class VllmClient:
 
     def __init__(
         self,
-        settings: EngineSettings,
+        settings: VllmEngineSettings,
         sampling: SamplingSettings | None = None,
         *,
         images: int = 1,

@@ -16,7 +16,7 @@ _LENGTHS = {"max_model_len", "max_num_batched_tokens", "enable_chunked_prefill"}
 _OURS = _LENGTHS | {"runner", "convert", "pooler_config", "enable_prefix_caching", "limit_mm_per_prompt"}
 
 
-class EngineSettings(Settings):
+class VllmEngineSettings(Settings):
     """Settings of any engine: its memory, its load, and when it is restarted."""
 
     dtype: str = Field("auto", description="The type of the weights in memory: auto, bfloat16, float16 or float32.")
@@ -59,7 +59,7 @@ class EngineSettings(Settings):
         return self.max_in_flight or 2 * self.max_num_seqs
 
 
-class VllmSettings(EngineSettings):
+class VllmSettings(VllmEngineSettings):
     """Settings of a model that vLLM runs on this machine, one engine for each replica."""
 
     kind: Literal["vllm"] = Field(description="A vLLM engine on this machine for each replica.")
@@ -78,7 +78,7 @@ class VllmSettings(EngineSettings):
     )
 
 
-class PoolingSettings(EngineSettings):
+class PoolingSettings(VllmEngineSettings):
     """Settings of the vLLM engines of an embedder, one for each replica."""
 
     kind: Literal["vllm"] = Field("vllm", description="A vLLM engine on this machine for each replica.")

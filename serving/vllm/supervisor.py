@@ -26,7 +26,7 @@ from serving.vllm.protocol import (
     tick_every,
 )
 from serving.vllm.server import EngineConfig
-from serving.vllm.settings import EngineSettings
+from serving.vllm.settings import VllmEngineSettings
 
 TICK_S = 0.5
 
@@ -154,7 +154,7 @@ class WatchdogListener(Protocol):
 class Watchdog(threading.Thread):
     """The thread that receives an engine's frames and kills the engine when none come. Its last call is `on_end`."""
 
-    def __init__(self, engine: EngineProcess, settings: EngineSettings, listener: WatchdogListener) -> None:
+    def __init__(self, engine: EngineProcess, settings: VllmEngineSettings, listener: WatchdogListener) -> None:
         super().__init__(name="engine watchdog", daemon=True)
         self.engine = engine
         self.ready = False

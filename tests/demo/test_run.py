@@ -13,7 +13,7 @@ from rich.console import Console
 
 from corpus.settings import parse_settings
 from demo.films.films import FilmsTruth, build_films, read_films_truth
-from demo.run import FILMS_SOURCE, SETTINGS, demo_config, film_differences, with_folder_and_port
+from demo.run import DEMO_SETTINGS, FILMS_SOURCE, demo_config, film_differences, with_folder_and_port
 from demo.server import serve
 from pipelines.config import Config
 from pipelines.plan import Selection
@@ -35,7 +35,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, FilmsTruth]:
 
 
 def films_only(folder: Path, base_url: str) -> Config:
-    text = SETTINGS.read_text().replace("127.0.0.1:8642", base_url.removeprefix("http://"))
+    text = DEMO_SETTINGS.read_text().replace("127.0.0.1:8642", base_url.removeprefix("http://"))
     data: dict[str, Any] = with_folder_and_port(folder, yaml.safe_load(text))
     data["engine"] = {"kind": "local", "workers": 1}
     data["sources"] = {FILMS_SOURCE: data["sources"][FILMS_SOURCE]}
@@ -71,7 +71,7 @@ def test_a_film_lies_in_several_shards_and_comes_together(done: tuple[Config, Fi
 
 
 def test_settings_of_the_demo_fit_its_folder(tmp_path: Path) -> None:
-    config = demo_config(tmp_path, "ray", SETTINGS)
+    config = demo_config(tmp_path, "ray", DEMO_SETTINGS)
     assert config.engine.kind == "ray"
     assert config.workspace == f"{tmp_path}/workspace"
     assert config.sources[FILMS_SOURCE].videos[0] == f"{tmp_path}/world/films"  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ import numpy as np
 from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import VlmScene, all_scenes, draw
+from demo.vlm.scenes import VlmScene, all_scenes, draw_shapes
 from demo.vlm.training.batches import answer
 from pipelines.engines import Engine
 from pipelines.runner import run_map
@@ -76,12 +76,12 @@ def draw_clips(root: Path, rows: int, shards: int, broken: Sequence[int] = (), s
 
 def png(scene: VlmScene, rng: np.random.Generator) -> bytes:
     """A drawing of the scene, as a web page would have it."""
-    return cv2.imencode(".png", draw(scene, rng)[:, :, ::-1])[1].tobytes()
+    return cv2.imencode(".png", draw_shapes(scene, rng)[:, :, ::-1])[1].tobytes()
 
 
 def jpeg(scene: VlmScene, rng: np.random.Generator) -> bytes:
     """A drawing of the scene, as a frame of a clip is stored."""
-    return cv2.imencode(".jpg", draw(scene, rng)[:, :, ::-1])[1].tobytes()
+    return cv2.imencode(".jpg", draw_shapes(scene, rng)[:, :, ::-1])[1].tobytes()
 
 
 def vllm_settings(**more: Any) -> CaptionSettings:

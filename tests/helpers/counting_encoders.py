@@ -6,10 +6,10 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Literal
 
-from mining.encoders.base import Encoder, Vector
+from mining.encoders.base import Encoder
 from mining.encoders.descriptor import DescriptorClient, DescriptorSettings
 from mining.settings import EmbedSettings
-from serving.request import EmbedRequest, ModelResponse
+from serving.request import EmbedRequest, ModelResponse, Vector
 
 SENT: list[EmbedRequest] = []  # since `sent` was called last
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.search_state import Best, Exclusions, Window, packed, unpacked
+from mining.search_state import Best, Exclusions, PendingRows, packed, unpacked
 from tests.helpers.vector_worlds import ids_of, pool_of, unit_vectors
 
 Lines = list[list[tuple[float, int]]]
@@ -28,7 +28,7 @@ def test_a_window_leaves_out_rows_that_say_nothing_new_and_tells_repeated_ids() 
     random = np.random.default_rng(1)
     ids, vectors = pool_of(random, 10, 4)
     others = unit_vectors(random, 10, 4)
-    window = Window(4, 1 << 20)
+    window = PendingRows(4, 1 << 20)
     window.add(ids[:, :6], vectors[:6], 100)
     assert window.rows == 6 and window.repeats() is None
     # A row of before, a row twice, an id of before with another vector, an id twice with two vectors.
@@ -51,7 +51,7 @@ def test_a_window_leaves_out_rows_that_say_nothing_new_and_tells_repeated_ids() 
 
 
 def test_a_window_is_full_by_bytes_but_takes_at_least_one_block() -> None:
-    window = Window(8, 1600)
+    window = PendingRows(8, 1600)
     assert not window.is_full_with(1000)
     window.add(*pool_of(np.random.default_rng(2), 60, 8), 0)
     assert not window.is_full_with(40) and window.is_full_with(41)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import all_scenes, draw
+from demo.vlm.scenes import all_scenes, draw_shapes
 from serving.request import GenerateRequest, GenerateResponse, Pixels, SamplingSettings
 from serving.vllm.client import VllmClient
 from serving.vllm.settings import VllmSettings
@@ -38,7 +38,7 @@ def some_scenes(count: int, seed: int) -> list[tuple[str, Pixels]]:
     rng = np.random.default_rng(seed)
     scenes = all_scenes()
     chosen = [scenes[place] for place in rng.permutation(len(scenes))[:count]]
-    return [(scene.caption, draw(scene, rng, SIDE_PX)) for scene in chosen]
+    return [(scene.caption, draw_shapes(scene, rng, SIDE_PX)) for scene in chosen]
 
 
 def ask(captioner: VllmClient, *requests: GenerateRequest) -> list[GenerateResponse]:

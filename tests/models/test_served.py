@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import all_scenes, draw, read_caption
+from demo.vlm.scenes import all_scenes, draw_shapes, read_caption
 from pipelines.engines import EngineSettings, open_engine
 from recaption.stage import Caption
 from serving.openai.client import OpenAiClient
@@ -79,7 +79,7 @@ def test_several_images_in_one_request(served: dict[str, object]) -> None:
     rng = np.random.default_rng(5)
     endpoints = OpenAiClient(EndpointSettings.model_validate(served), SamplingSettings(max_tokens=60))
     try:
-        images = tuple(draw(all_scenes()[number], rng, 112) for number in (100, 3000, 5000))
+        images = tuple(draw_shapes(all_scenes()[number], rng, 112) for number in (100, 3000, 5000))
         one, three = (endpoints.submit(GenerateRequest("Describe it.", images[:count])) for count in (1, 3))
         assert (one.result().error, three.result().error) == ("", "")
         assert read_caption(one.result().payload) is not None
@@ -93,7 +93,7 @@ def test_a_request_that_is_too_long_costs_one_row(served: dict[str, object]) -> 
     rng = np.random.default_rng(6)
     endpoints = OpenAiClient(EndpointSettings.model_validate(served), SamplingSettings(max_tokens=60))
     try:
-        image = (draw(all_scenes()[7], rng, 112),)
+        image = (draw_shapes(all_scenes()[7], rng, 112),)
         long, good = (endpoints.submit(GenerateRequest(text, image)) for text in ("word " * 2000, "Describe it."))
         assert long.result().error == "refused_input"
         assert good.result().error == ""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import VlmScene, all_scenes, draw, read_caption
+from demo.vlm.scenes import VlmScene, all_scenes, draw_shapes, read_caption
 from demo.vlm.training import checkpoint_files as files
 from demo.vlm.training.batches import answer
 
@@ -61,7 +61,7 @@ def drawn(number: int, seed: int, side_px: int = 224) -> tuple[list[VlmScene], l
     """Held-out scenes, each at most once, and a request with its picture for each."""
     rng = np.random.default_rng(seed)
     scenes = [HELD_OUT[index] for index in rng.choice(len(HELD_OUT), number, replace=False)]
-    return scenes, [[draw(scene, rng, side_px)] for scene in scenes]
+    return scenes, [[draw_shapes(scene, rng, side_px)] for scene in scenes]
 
 
 def test_it_is_small() -> None:

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.vlm.scenes import Pixels, VlmScene, all_scenes, draw
-from demo.vlm.training.checkpoint_files import FRAMES, JOINT, MEAN, MERGE, PATCH_PX, SIDE_PX, SPECIAL_IDS, STD
+from corpus.image.decode import Pixels
+from demo.vlm.scenes import VlmScene, all_scenes, draw_shapes
+from demo.vlm.training.checkpoint_files import COPIES, JOINT, MEAN, MERGE, PATCH_PX, SIDE_PX, SPECIAL_IDS, STD
 
-Ids = NDArray[np.int64]
+TokenIds = NDArray[np.int64]
 Encode = Callable[[str], list[int]]
 
 GRID = SIDE_PX // PATCH_PX  # patches along a side
@@ -46,8 +47,8 @@ class Batch:
     """A batch. Its rows have the same length and the same positions of pictures and answers."""
 
     scenes_of_rows: list[list[VlmScene]]  # what each row's pictures show
-    ids: Ids  # (rows, length): prompt, answer, padding
-    positions: Ids  # (3, length): time, height and width, as Qwen2-VL's rotary embedding counts them
+    ids: TokenIds  # (rows, length): prompt, answer, padding
+    positions: TokenIds  # (3, length): time, height and width, as Qwen2-VL's rotary embedding counts them
     answer_at: int  # index of the answer's first token
     padding: int  # the token after an answer's end
 
@@ -57,7 +58,7 @@ class Batch:
         return [scene for scenes in self.scenes_of_rows for scene in scenes]
 
     @property
-    def answers(self) -> Ids:
+    def answers(self) -> TokenIds:
         """The tokens of the answers: (rows, longest answer)."""
         return self.ids[:, self.answer_at :]
 
@@ -65,20 +66,20 @@ class Batch:
 def patchify(pictures: Sequence[Pixels]) -> NDArray[np.float32]:
     """Computes the patches of Qwen2-VL's image processor for pictures of SIDE_PX × SIDE_PX.
 
-    (pictures × GRID², 3 × FRAMES × PATCH_PX²): patches in the order in which the vision tower merges them.
+    (pictures × GRID², 3 × COPIES × PATCH_PX²): patches in the order in which the vision tower merges them.
     """
     levels = np.stack(pictures).astype(np.float32) / 255
     levels = (levels - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
     blocks = levels.reshape(len(pictures), GRID // MERGE, MERGE, PATCH_PX, GRID // MERGE, MERGE, PATCH_PX, 3)
     blocks = blocks.transpose(0, 1, 4, 2, 5, 7, 3, 6).reshape(-1, 3, 1, PATCH_PX**2)
-    return np.repeat(blocks, FRAMES, axis=2).reshape(len(blocks), -1).astype(np.float32, copy=False)
+    return np.repeat(blocks, COPIES, axis=2).reshape(len(blocks), -1).astype(np.float32, copy=False)
 
 
 def input_picture(scene: VlmScene, rng: np.random.Generator) -> Pixels:
     """Draws a scene at the model's size, or draws it larger and scales it, sometimes through a JPEG."""
     if rng.random() < 0.4:
-        return draw(scene, rng, SIDE_PX)
-    picture = draw(scene, rng, 2 * SIDE_PX)
+        return draw_shapes(scene, rng, SIDE_PX)
+    picture = draw_shapes(scene, rng, 2 * SIDE_PX)
     if rng.random() < 0.4:
         quality = int(rng.integers(75, 96))
         jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -168,7 +169,7 @@ class BatchMaker:
         return tokens[start : start + length]
 
 
-def positions(ids: Ids) -> Ids:
+def positions(ids: TokenIds) -> TokenIds:
     """Computes the rotary positions of a row: text counts up, a picture's tokens share a time and have row and column.
 
     (3, length), as `Qwen2VLModel.get_rope_index` computes them for pictures of SIDE_PX × SIDE_PX.

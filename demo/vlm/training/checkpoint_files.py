@@ -11,12 +11,12 @@ from typing import Any
 
 from demo.vlm.scenes import COLOURS, COUNTS, PLACES, PLURALS, SHAPES, SIZES
 
-PATCH_PX, MERGE, FRAMES = 14, 2, 2  # of the vision tower: a patch, patches merged along each side, copies of an image
+PATCH_PX, MERGE, COPIES = 14, 2, 2  # of the vision tower: a patch, patches merged along each side, copies of an image
 SIDE_PX = 112  # of a square picture as the model sees it: 16 visual tokens
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP's, as Qwen2-VL's
 
 VOCABULARY = 384
-SPECIAL = (
+SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
@@ -25,9 +25,9 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-SPECIAL_IDS = {token: number for number, token in enumerate(SPECIAL)}
+SPECIAL_IDS = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
 JOINT = " then "  # between the captions of several pictures
-ROLES = ("system", "user", "assistant")
+CHAT_ROLES = ("system", "user", "assistant")
 # Words that prompts are made of: a prompt that uses them is a few tokens long and not a hundred bytes.
 PROMPT_WORDS = (
     "describe image picture this detail one sentence what is shown you are helpful assistant caption write in of "
@@ -86,7 +86,7 @@ def model_config() -> dict[str, Any]:
             "patch_size": PATCH_PX,
             "spatial_patch_size": PATCH_PX,
             "spatial_merge_size": MERGE,
-            "temporal_patch_size": FRAMES,
+            "temporal_patch_size": COPIES,
         },
         "torch_dtype": "bfloat16",
     }
@@ -97,7 +97,7 @@ def tokenizer_json() -> dict[str, Any]:
     from tokenizers.pre_tokenizers import ByteLevel
 
     words = sorted({*_caption_words(), *PROMPT_WORDS.split()})
-    spelled = [*SPECIAL, *sorted(ByteLevel.alphabet()), *(f"Ġ{word}" for word in words), *_BARE_WORDS]
+    spelled = [*SPECIAL_TOKENS, *sorted(ByteLevel.alphabet()), *(f"Ġ{word}" for word in words), *_BARE_WORDS]
     if len(spelled) > VOCABULARY:
         raise ValueError(f"{len(spelled)} tokens, {VOCABULARY} at most: shorten PROMPT_WORDS")
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
@@ -127,7 +127,7 @@ def write(folder: Path) -> None:
         "max_pixels": SIDE_PX**2,
         "patch_size": PATCH_PX,
         "merge_size": MERGE,
-        "temporal_patch_size": FRAMES,
+        "temporal_patch_size": COPIES,
         "image_mean": MEAN,
         "image_std": STD,
     }
@@ -136,7 +136,7 @@ def write(folder: Path) -> None:
         "processor_class": "Qwen2VLProcessor",
         "pad_token": "<|endoftext|>",
         "eos_token": "<|im_end|>",
-        "additional_special_tokens": list(SPECIAL[1:]),
+        "additional_special_tokens": list(SPECIAL_TOKENS[1:]),
         "model_max_length": 4096,
         "clean_up_tokenization_spaces": False,
         "chat_template": CHAT_TEMPLATE,
@@ -158,7 +158,14 @@ def write(folder: Path) -> None:
         (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-_BARE_WORDS = (*COUNTS.values(), *ROLES, "Describe", "Write", "What", "describe")  # where no space stands before them
+_BARE_WORDS = (
+    *COUNTS.values(),
+    *CHAT_ROLES,
+    "Describe",
+    "Write",
+    "What",
+    "describe",
+)  # where no space stands before them
 
 
 def _caption_words() -> set[str]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from demo.vlm import CHECKPOINT, EMBEDDER
 from demo.vlm.scenes import VlmScene, all_scenes
 from demo.vlm.training import checkpoint_files as files
-from demo.vlm.training.batches import Encode, Ids, batch_vision_attention
+from demo.vlm.training.batches import Encode, TokenIds, batch_vision_attention
 from demo.vlm.training.embedder_batches import (
     HELD_OUT,
     EmbedderBatch,
@@ -35,9 +35,9 @@ from pipelines.report.progress import ProgressBars
 from pipelines.report.terminal import Terminal, print_line
 from serving.vllm.torchvision_shim import patch_imports
 
-Vectors = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
 
-ROWS = 128  # captions, and scenes, of a batch
+BATCH_ROWS = 128  # captions, and scenes, of a batch
 RATE = 1e-3
 LOGIT_SCALE, MAX_LOGIT_SCALE = 14.0, 100.0  # 1 / temperature: at first, and at most
 IMAGE_PAD = files.SPECIAL_IDS["<|image_pad|>"]
@@ -47,14 +47,14 @@ def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=EMBEDDER, help="folder of the checkpoint")
-    parser.add_argument("--steps", type=int, default=600, help=f"batches of {ROWS} captions and scenes")
+    parser.add_argument("--steps", type=int, default=600, help=f"batches of {BATCH_ROWS} captions and scenes")
     parser.add_argument(
         "--scenes", type=int, default=0, help="how many scenes to train on; 0: all that are not held out"
     )
     parser.add_argument("--copies", type=int, default=2, help="pictures drawn of each scene")
     options = parser.parse_args()
     console, started = Terminal(), time.monotonic()
-    training = train(options.out, options.steps, options.scenes, options.copies, console)
+    training = train_embedder(options.out, options.steps, options.scenes, options.copies, console)
     print_line(console, f"loss {training.first_loss:.3f} at first, {training.last_loss:.3f} at last")
     print_line(console, f"recall@1 of captions among {HELD_OUT:,} held-out scenes: {training.recall_at_1:.3f}")
     print_line(console, f"{options.out}: trained in {time.monotonic() - started:.0f} s")
@@ -78,7 +78,7 @@ class Training:
         return float(np.mean(self.losses[-max(1, len(self.losses) // 10) :]))
 
 
-def train(out: Path, steps: int, scenes: int, copies: int, console: Terminal) -> Training:
+def train_embedder(out: Path, steps: int, scenes: int, copies: int, console: Terminal) -> Training:
     """Trains a checkpoint into `out`, on so many scenes, 0: on all that are not held out. Returns its figures."""
     patch_imports()
     import torch
@@ -120,7 +120,7 @@ def train_contrastively(
     losses = list[float]()
     with ProgressBars(console) as progress, progress.bar("batches", steps) as bar:
         for _ in range(steps):
-            batch = maker.batch(ROWS)
+            batch = maker.batch(BATCH_ROWS)
             loss = contrastive_loss(model, batch, features(batch.scenes), log_scale)
             descend(loss, optimiser, schedule)
             losses.append(loss.item())
@@ -142,7 +142,7 @@ def contrastive_loss(model: Any, batch: EmbedderBatch, features: Any, log_scale:
     return (cross_entropy(logits, diagonal) + cross_entropy(logits.T, diagonal)) / 2
 
 
-def embed(model: Any, ids: Ids, last: Ids, features: Any = None) -> Any:
+def embed(model: Any, ids: TokenIds, last: TokenIds, features: Any = None) -> Any:
     """Computes the normalised embeddings of rows of tokens: (rows, width). `features`: (rows, VISUAL_TOKENS, width).
 
     The tokens that all rows begin with are computed once.
@@ -165,22 +165,22 @@ def embed(model: Any, ids: Ids, last: Ids, features: Any = None) -> Any:
     return torch.nn.functional.normalize(pooled, dim=-1)
 
 
-def _common_length(ids: Ids) -> int:
+def _common_length(ids: TokenIds) -> int:
     """How many tokens all rows begin with, none of an image's and not the last ones."""
     differs = (ids != ids[0]).any(axis=0) | (ids == IMAGE_PAD).any(axis=0)
     differs[-1] = True
     return int(differs.argmax())
 
 
-def caption_vectors(model: Any, encode: Encode, captions: Sequence[str]) -> Vectors:
+def caption_vectors(model: Any, encode: Encode, captions: Sequence[str]) -> Embeddings:
     """Computes the vectors of captions: float32[captions, width], of norm 1."""
-    parts = [captions[at : at + ROWS] for at in range(0, len(captions), ROWS)]
+    parts = [captions[at : at + BATCH_ROWS] for at in range(0, len(captions), BATCH_ROWS)]
     return _computed(lambda part: embed(model, *side_tokens(encode, part, images=0)), parts)
 
 
-def picture_vectors(model: Any, encode: Encode, scenes: Sequence[VlmScene], rng: np.random.Generator) -> Vectors:
+def picture_vectors(model: Any, encode: Encode, scenes: Sequence[VlmScene], rng: np.random.Generator) -> Embeddings:
     """Computes the vectors of a new picture of each scene: float32[scenes, width], of norm 1."""
-    parts = [scenes[at : at + ROWS] for at in range(0, len(scenes), ROWS)]
+    parts = [scenes[at : at + BATCH_ROWS] for at in range(0, len(scenes), BATCH_ROWS)]
     return _computed(
         lambda part: embed(model, *side_tokens(encode, [""] * len(part), images=1), image_features(model, rng, part)),
         parts,
@@ -194,7 +194,7 @@ def recall_at_1(model: Any, encode: Encode, scenes: Sequence[VlmScene], seed: in
     return float(((captions @ pictures.T).argmax(axis=1) == np.arange(len(scenes))).mean())
 
 
-def _computed(compute: Callable[[Any], Any], parts: Sequence[Any]) -> Vectors:
+def _computed(compute: Callable[[Any], Any], parts: Sequence[Any]) -> Embeddings:
     import torch
 
     with torch.no_grad():

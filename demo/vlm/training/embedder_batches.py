@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.vlm.scenes import OPTIONAL, VlmScene, all_scenes
-from demo.vlm.training.batches import VISUAL_TOKENS, Encode, Ids
+from demo.vlm.training.batches import VISUAL_TOKENS, Encode, TokenIds
 from demo.vlm.training.checkpoint_files import SPECIAL_IDS
 
 HELD_OUT = 1000  # scenes; the captioning checkpoint was not trained on 648 of them
-NEIGHBOURS = 8  # scenes that differ from a common one in a single attribute, side by side in a batch
+SIMILAR_SCENES = 8  # scenes that differ from a common one in a single attribute, side by side in a batch
 PARTIAL_SHARE = 0.3  # of the captions
 INSTRUCTED_SHARE = 0.25  # of the batches
 
 # The prompt of RzenEmbed as released: an embedding is read at its last token.
 OPENING = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
-IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+IMAGE_PROMPT = "<|vision_start|><|image_pad|><|vision_end|>"
 CLOSING = "<|im_end|>\n<|im_start|>assistant\n<|endoftext|>"
 QUERY_INSTRUCTION = "Find me an everyday image that matches the given caption: "
 IMAGE_INSTRUCTION = "Represent the given image."
@@ -33,10 +33,10 @@ class EmbedderBatch:
     """A batch of n scenes with a caption for each. Rows of tokens are padded on the right."""
 
     scenes: list[VlmScene]
-    captions: Ids  # (n, longest)
-    caption_last: Ids  # (n,): the place of the last token that is none of padding
-    images: Ids  # (n, length), with VISUAL_TOKENS places for an image
-    image_last: Ids
+    captions: TokenIds  # (n, longest)
+    caption_last: TokenIds  # (n,): the place of the last token that is none of padding
+    images: TokenIds  # (n, length), with VISUAL_TOKENS places for an image
+    image_last: TokenIds
     fits: Flags  # (n, n): the caption of a row is true of the scene of a column
 
 
@@ -74,14 +74,14 @@ class EmbedderBatchMaker:
         while len(chosen) < rows // 2:
             centre = int(rng.integers(len(self._scenes)))
             near = self._neighbours[centre]
-            chosen += [centre, *rng.choice(near, min(NEIGHBOURS - 1, len(near)), replace=False).tolist()]
+            chosen += [centre, *rng.choice(near, min(SIMILAR_SCENES - 1, len(near)), replace=False).tolist()]
         chosen += rng.integers(len(self._scenes), size=rows - len(chosen)).tolist()
         return [self._scenes[index] for index in chosen[:rows]]
 
 
-def side_tokens(encode: Encode, texts: Sequence[str], images: int) -> tuple[Ids, Ids]:
+def side_tokens(encode: Encode, texts: Sequence[str], images: int) -> tuple[TokenIds, TokenIds]:
     """Returns the tokens of prompts, padded on the right, and the places of their last ones."""
-    image = IMAGE.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS)
+    image = IMAGE_PROMPT.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS)
     rows = [encode(OPENING + image * images + text + CLOSING) for text in texts]
     longest = max(map(len, rows))
     padding = SPECIAL_IDS["<|endoftext|>"]

@@ -14,8 +14,9 @@ from rich.console import Console
 from corpus.settings import parse_settings
 from demo.checks.pairs import crowded_batches
 from demo.pairs.sets import build_sets
-from demo.pairs.truth import FalseNegative, Pair, SetsTruth, Side, read_sets_truth
-from demo.run import SETTINGS, set_differences, with_folder_and_port
+from demo.pairs.truth import FalseNegative, Pair, SetsTruth, read_sets_truth
+from demo.pairs.truth import SetSide as Side
+from demo.run import DEMO_SETTINGS, set_differences, with_folder_and_port
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
@@ -39,7 +40,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The demo's settings with nothing but its sets, and a run with them."""
     folder = tmp_path_factory.mktemp("demo")
     truth = read_sets_truth(build_sets(folder / "world"))
-    data: dict[str, Any] = with_folder_and_port(folder, yaml.safe_load(SETTINGS.read_text(encoding="utf-8")))
+    data: dict[str, Any] = with_folder_and_port(folder, yaml.safe_load(DEMO_SETTINGS.read_text(encoding="utf-8")))
     data["engine"] = {"kind": "local", "workers": 1}
     data["sources"] = {name: one for name, one in data["sources"].items() if name in truth.sets}
     data["datasets"] = {name: one for name, one in data["datasets"].items() if one["source"] in truth.sets}
@@ -69,9 +70,17 @@ def test_a_row_that_ends_otherwise_is_found(done: Done) -> None:
     ("source", "changes", "said"),
     [
         ("megapairs", {"negatives": ()}, "but 0 were given, 0 are to be mined, and 3 are to be drawn"),
-        ("megapairs", {"negatives": (Side("", "images/050.jpg"), Side("", "images/051.jpg"))}, "its negatives are ["),
+        (
+            "megapairs",
+            {"negatives": (Side("", "images/050.jpg"), Side("", "images/051.jpg"))},
+            "its negatives are [",
+        ),
         ("megapairs", {"positive": Side("", "images/050.jpg")}, "nobody planted images/000.jpg and "),
-        ("megapairs", {"query": Side("other words", "images/000.jpg")}, "and 'other words' -> images/001.jpg: publish"),
+        (
+            "megapairs",
+            {"query": Side("other words", "images/000.jpg")},
+            "and 'other words' -> images/001.jpg: publish",
+        ),
         ("mmeb", {"label": "cat"}, "is labelled 'dog', planted as 'cat'"),
         ("mmeb", {"instruction": ""}, "its instruction is 'Identify the object shown in the image', planted as ''"),
         ("mmeb", {"positive": Side("wolf")}, "dog_0.jpg -> 'wolf'"),

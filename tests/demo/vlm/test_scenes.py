@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from corpus.schema import table_schema
-from demo.vlm.scenes import COLOURS, OPTIONAL, PLACES, SIZES, VlmScene, all_scenes, draw, read_caption
+from demo.vlm.scenes import COLOURS, OPTIONAL, PLACES, SIZES, VlmScene, all_scenes, draw_shapes, read_caption
 from filters.image_quality import QualitySettings, quality_verdict
 from filters.image_stats import ImageStats, inspect_image
 
@@ -95,7 +95,7 @@ def test_the_held_out_scenes_are_a_tenth_and_always_the_same() -> None:
 
 @pytest.mark.parametrize("side_px", [112, 224])
 def test_drawings_differ_and_are_seeded(side_px: int) -> None:
-    pictures = [draw(TWO_RED_CIRCLES, np.random.default_rng(seed), side_px) for seed in (1, 1, 2)]
+    pictures = [draw_shapes(TWO_RED_CIRCLES, np.random.default_rng(seed), side_px) for seed in (1, 1, 2)]
     assert all(picture.shape == (side_px, side_px, 3) and picture.dtype == np.uint8 for picture in pictures)
     assert np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[0], pictures[2])
@@ -106,7 +106,7 @@ def test_what_the_caption_says_is_in_the_pixels(side_px: int) -> None:
     rng = np.random.default_rng(4)
     heights: dict[str, list[float]] = {size: [] for size in SIZES}
     for scene in some(200):
-        picture = draw(scene, rng, side_px)
+        picture = draw_shapes(scene, rng, side_px)
         _, _, boxes, centres = cv2.connectedComponentsWithStats(shape_mask(scene, picture))
         shapes = [index for index in range(1, len(boxes)) if boxes[index, cv2.CC_STAT_AREA] > side_px**2 / 900]
         assert len(shapes) == scene.count, scene.caption
@@ -120,7 +120,7 @@ def test_what_the_caption_says_is_in_the_pixels(side_px: int) -> None:
 def test_the_colours_are_where_the_caption_says() -> None:
     rng = np.random.default_rng(7)
     for scene in [replace(scene, count=1) for scene in some(200, seed=3)]:
-        picture = draw(scene, rng, 112)
+        picture = draw_shapes(scene, rng, 112)
         x, y = (round(112 * share) for share in PLACES[scene.place])
         there = picture[y - 1 : y + 2, x - 1 : x + 2].mean(axis=(0, 1))
         around = np.median(picture, axis=(0, 1))
@@ -134,7 +134,7 @@ def test_the_colours_are_where_the_caption_says() -> None:
 def test_the_shapes_have_their_outlines() -> None:
     rng = np.random.default_rng(5)
     for scene in [replace(scene, count=1) for scene in some(120, seed=1)]:
-        mask = shape_mask(scene, draw(scene, rng, 448))
+        mask = shape_mask(scene, draw_shapes(scene, rng, 448))
         _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask)
         largest = 1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax())
         left, top, width, height, area = boxes[largest]
@@ -148,7 +148,7 @@ def test_no_filter_rejects_them() -> None:
     rng = np.random.default_rng(6)
     rows = []
     for scene in some(200, seed=2):
-        blue_first = cv2.cvtColor(draw(scene, rng), cv2.COLOR_RGB2BGR)
+        blue_first = cv2.cvtColor(draw_shapes(scene, rng), cv2.COLOR_RGB2BGR)
         jpeg = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
         rows.append(inspect_image(jpeg, max_pixels=1 << 20))
     verdicts = quality_verdict(pa.Table.from_pylist(rows, table_schema(ImageStats.schema)), QualitySettings())

@@ -8,7 +8,7 @@ import numpy as np
 
 from demo.vlm.scenes import OPTIONAL, VlmScene, all_scenes
 from demo.vlm.training.batches import VISUAL_TOKENS
-from demo.vlm.training.checkpoint_files import SPECIAL
+from demo.vlm.training.checkpoint_files import SPECIAL_TOKENS
 from demo.vlm.training.embedder_batches import (
     CLOSING,
     HELD_OUT,
@@ -25,13 +25,13 @@ SCENES = all_scenes()
 
 def encode(text: str) -> list[int]:
     """A token for each special one, and for each other character."""
-    for number, token in enumerate(SPECIAL):
+    for number, token in enumerate(SPECIAL_TOKENS):
         text = text.replace(token, chr(number))
     return [ord(character) for character in text]
 
 
 def decode(ids: np.ndarray) -> str:
-    return "".join(SPECIAL[number] if number < len(SPECIAL) else chr(number) for number in ids.tolist())
+    return "".join(SPECIAL_TOKENS[number] if number < len(SPECIAL_TOKENS) else chr(number) for number in ids.tolist())
 
 
 def different(one: VlmScene, other: VlmScene) -> int:
@@ -72,7 +72,7 @@ def test_the_last_tokens_end_the_prompts() -> None:
         image = "<|vision_start|>" + "<|image_pad|>" * VISUAL_TOKENS + "<|vision_end|>"
         for row, end, text in zip(ids, last, texts, strict=True):
             assert decode(row[: end + 1]) == OPENING + image * images + text + CLOSING
-            assert set(row[end + 1 :].tolist()) <= {SPECIAL.index("<|endoftext|>")}
+            assert set(row[end + 1 :].tolist()) <= {SPECIAL_TOKENS.index("<|endoftext|>")}
 
 
 def test_half_of_a_batch_is_neighbours_and_captions_are_of_their_scenes() -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from demo.pairs.truth import ExpectedSet, FalseNegative, Pair, SetsTruth, Side, read_sets_truth, write_truth
+from demo.pairs.truth import ExpectedSet, FalseNegative, Pair, SetSide, SetsTruth, read_sets_truth, write_truth
 
 
 def test_counts_of_candidates_follow_from_the_pairs(tmp_path: Path) -> None:
-    a, b, c, d = map(Side, "abcd")
-    false = FalseNegative(b, "same_cluster"), FalseNegative(Side("e"), "above_relative", existing=True)
+    a, b, c, d = map(SetSide, "abcd")
+    false = FalseNegative(b, "same_cluster"), FalseNegative(SetSide("e"), "above_relative", existing=True)
     planted = ExpectedSet()
-    planted.keep(Pair(Side("q"), a, (Side("x"),), hard=(c, d), false=false))
-    planted.keep(Pair(Side("r"), b, hard=(c,)))
-    planted.keep(Pair(Side("s"), c))
-    planted.keep(Pair(Side("t"), d))
+    planted.keep(Pair(SetSide("q"), a, (SetSide("x"),), hard=(c, d), false=false))
+    planted.keep(Pair(SetSide("r"), b, hard=(c,)))
+    planted.keep(Pair(SetSide("s"), c))
+    planted.keep(Pair(SetSide("t"), d))
     expected = {
         **{"own_positive": 4, "same_cluster": 1, "given/above_relative": 1, "chosen": 3, "spare": 0},
         **{"given": 1, "given/chosen": 1, "given/candidates": 2, "candidates": 16, "below_min_score": 16 - 4 - 1 - 3},

@@ -124,14 +124,12 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Returns the number of the process, and of the group that it leads."""
+        """The number of the process, and of the group that it leads."""
         return self._process.pid
 
     @property
     def output(self) -> IO[bytes]:
-        """Returns what the process writes to its standard output, where `stdout` is subprocess.PIPE.
-        Closed by `kill`.
-        """
+        """What the process writes to its standard output, where `stdout` is subprocess.PIPE. Closed by `kill`."""
         assert self._process.stdout is not None
         return self._process.stdout
 

@@ -111,7 +111,7 @@ class Shard:
 
     @property
     def row_addresses(self) -> np.ndarray:
-        """Returns the live rows' addresses in the whole workspace, int64[n]: ordinal × 2³² + row."""
+        """The live rows' addresses in the whole workspace, int64[n]: ordinal × 2³² + row."""
         return (np.int64(self.ordinal) << np.int64(32)) + self.rows
 
     def slice(self, start: int, stop: int) -> Shard:

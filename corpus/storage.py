@@ -61,7 +61,7 @@ class Store:
 
     @property
     def fs(self) -> Any:
-        """Returns the fsspec file system of the root, opened on first use."""
+        """The fsspec file system of the root, opened on first use."""
         if self._fs is None:
             self._fs = _open_file_system(self.url)
         return self._fs

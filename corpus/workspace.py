@@ -46,7 +46,7 @@ class TableKey:
 
     @property
     def folder(self) -> str:
-        """Returns the folder that one listing covers."""
+        """The folder that one listing covers."""
         return f"{self.root}/{self.owner}/{self.stage}"
 
 

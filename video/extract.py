@@ -316,7 +316,9 @@ def _extract_run(
 
 
 def _pick(waiting: Sequence[_OpenClip], displayed: Frame, until_s: float, settings: ExtractSettings) -> None:
-    """Samples `displayed`, the frame on display until `until_s`, for all clips that need a frame of that time."""
+    """Samples `displayed`, the frame on display until `until_s`, for all clips that need a
+    frame of that time.
+    """
     sampled: SampledFrame | None = None
     for each in _started(waiting, until_s):
         while each.times_s and until_s > each.times_s[0] + _NEAR_S:

@@ -42,14 +42,12 @@ class ImageHeader:
 
     @property
     def ext(self) -> str:
-        """Returns the usual file name ending, without a dot."""
+        """The usual file name ending, without a dot."""
         return _EXT.get(self.format, self.format)
 
     @property
     def mode(self) -> str:
-        """Returns 1, L, LA, P, PA, RGB, RGBA or CMYK, as Pillow has them, followed by ;bits where these are more than
-        8.
-        """
+        """1, L, LA, P, PA, RGB, RGBA or CMYK, as Pillow has them, followed by ;bits where these are more than 8."""
         if self.palette:
             name = "PA" if self.alpha else "P"
         elif self.channels < 3:
@@ -60,7 +58,7 @@ class ImageHeader:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Returns width and height as seen: with the orientation applied."""
+        """Width and height as seen: with the orientation applied."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 

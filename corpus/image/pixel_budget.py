@@ -40,12 +40,12 @@ class PixelBudget(Settings):
 
     @property
     def effective_min_pixels(self) -> int:
-        """Returns `min_pixels`, or `max_pixels` where the settings have that lower."""
+        """`min_pixels`, or `max_pixels` where the settings have that lower."""
         return min(self.min_pixels, self.max_pixels)
 
     @property
     def tiles(self) -> int:
-        """Returns how many tiles an image may have, at least one; 0 for a model without tiles."""
+        """How many tiles an image may have, at least one; 0 for a model without tiles."""
         if not self.tile_px:
             return 0
         tiles = max(1, self.max_pixels // self.tile_px**2)

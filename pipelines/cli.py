@@ -61,7 +61,7 @@ def run_command(
     retry: RetryOption = None,
     mixture: Annotated[list[str] | None, typer.Option("--mixture", help="publish only these (may be repeated)")] = None,
 ) -> None:
-    """Do what is not done, then publish. Options that are not listed here are passed on to the Beam runner."""
+    """Runs what is not done, then publishes. Options that are not listed here are passed on to the Beam runner."""
     settings = _settings(config, engine, runner, context.args)
     selection = _selection(stage, shards, force, retry)
 
@@ -88,7 +88,7 @@ def plan(
     force: ForceOption = False,
     retry: RetryOption = None,
 ) -> None:
-    """Say what `run` with the same options would do: what is done, what is missing, what is stale and why."""
+    """Prints what `run` with the same options would do: what is done, what is missing, what is stale and why."""
     settings = _settings(config)
     selection = _selection(stage, shards, force, retry)
 
@@ -108,7 +108,7 @@ def plan(
 
 @app.command("status")
 def status_command(config: ConfigFile) -> None:
-    """Show stages and shards (done, stale, missing, failed in the last run) and the funnel of each source."""
+    """Shows stages and shards (done, stale, missing, failed in the last run) and the funnel of each source."""
     settings = _settings(config)
 
     def work(console: Any) -> int:
@@ -133,7 +133,7 @@ def search_command(
     k: Annotated[int, typer.Option("-k", min=1, help="how many are found")] = 10,
     dataset: Annotated[str | None, typer.Option("--dataset", help="only this one; else all that are mined")] = None,
 ) -> None:
-    """Find the nearest positives of the datasets that are mined: their scores, pairs and where they lie."""
+    """Finds the nearest positives of the datasets that are mined: their scores, pairs and where they lie."""
     settings = _settings(config)
 
     def work(console: Any) -> int:
@@ -154,7 +154,7 @@ def mix(
         int | None, typer.Option("--steps", min=1, help="count epochs for so many; else for going through all once")
     ] = None,
 ) -> None:
-    """Show what each mixture takes of its datasets, and how often a trainer will draw from them. Runs nothing."""
+    """Shows what each mixture takes of its datasets, and how often a trainer will draw from them. It runs nothing."""
     settings = _settings(config)
     chosen = _known_mixtures(settings, mixture)
 
@@ -171,7 +171,7 @@ def mix(
 
 @app.command()
 def labels(config: ConfigFile) -> None:
-    """Show which labels of classification sets are merged, and which contain which. Runs nothing."""
+    """Shows which labels of classification sets are merged, and which contain which. It runs nothing."""
     settings = _settings(config)
 
     def work(console: Any) -> int:
@@ -195,7 +195,9 @@ def verify_command(
         bool, typer.Option("--fast", help="of each mp4 only the first frame is decoded: damage behind it is not found")
     ] = False,
 ) -> None:
-    """Re-read every tar of a corpus and hold it against its manifest; every image and every frame of an mp4 decodes."""
+    """Reads every tar of a corpus again and compares it with its manifest; every image and every frame
+    of an mp4 decodes.
+    """
 
     def work(console: Any) -> int:
         from corpus.settings import SettingsError
@@ -217,7 +219,7 @@ def verify_command(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of the settings file, for editors that check YAML against one."""
+    """Prints the JSON schema of the settings file, for editors that check YAML against one."""
     import json
 
     from pipelines.config import Config
@@ -241,7 +243,7 @@ def init(
     template: Annotated[SettingsTemplate, typer.Argument(help="what the settings are for")],
     folder: Annotated[Path, typer.Argument(help="where to write them; made if it is not there")],
 ) -> None:
-    """Write a commented settings file to start from. A file that is there already is left alone."""
+    """Writes a commented settings file to start from. A file that is there already is left alone."""
 
     def work(console: Any) -> int:
         from pipelines.report.terminal import print_line
@@ -255,12 +257,12 @@ def init(
 
 
 def main() -> None:
-    """Entry point of the `rzen-corpus` command."""
+    """Runs the `rzen-corpus` command."""
     main_of(app)
 
 
 def main_of(program: typer.Typer) -> NoReturn:
-    """Run a command line: its exit code, with no escape sequence of a user's data printed as it came."""
+    """Runs a command line and returns its exit code; escape sequences in a user's data are printed escaped."""
     from corpus.printable import escape_messages, printable
 
     escape_messages()
@@ -322,7 +324,7 @@ def _known_mixtures(config: Config, names: list[str] | None) -> list[str] | None
 
 
 def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
-    """Run a command's work; turn what went wrong into a message and an exit code."""
+    """Runs a command's work, and turns what went wrong into a message and an exit code."""
     from corpus.printable import trace_of
     from corpus.settings import SettingsError
     from pipelines.report.terminal import Terminal, print_line, print_text

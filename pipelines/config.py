@@ -30,7 +30,7 @@ _MAX_SHARDS = 1_000_000  # that are named one by one
 
 
 def kind(value: Any) -> Any:
-    """Of the settings of a dataset: what doesn't say it is of images."""
+    """Returns the kind of a dataset from its settings; without one it is `images`."""
     name = value.get("kind", "images") if isinstance(value, dict) else getattr(value, "kind", "images")
     return name if isinstance(name, str) else None
 
@@ -40,12 +40,12 @@ def _only_kind(settings: type[DatasetSettings]) -> str:
 
 
 def source_type(sources: Sequence[type[SourceSettings]]) -> Any:
-    """The type of a source of any of these kinds."""
+    """Returns the type of a source of any of these kinds."""
     return Annotated[reduce(or_, sources), Field(discriminator="kind")] if len(sources) > 1 else sources[0]
 
 
 def stage_settings(stages: Sequence[type[Stage]]) -> type[Settings]:
-    """The type of the settings of all these stages, each under its key."""
+    """Returns the type of the settings of all these stages, each under its key."""
     types = {stage.settings_key: stage.settings_type for stage in stages if stage.settings_key}
     fields: dict[str, Any] = {}
     for key, settings in types.items():
@@ -100,7 +100,7 @@ class Config(Settings):
         return named
 
     def giving(self, *kinds: Gives) -> list[str]:
-        """The sources whose rows become images, clips or pairs."""
+        """Returns the sources whose rows become images, clips or pairs."""
         return [name for name, source in self.sources.items() if source.gives in kinds]
 
     @model_validator(mode="after")
@@ -138,7 +138,7 @@ class Config(Settings):
         return self
 
     def _conflicts(self, name: str, dataset: DatasetSettings) -> Iterator[str]:
-        """What a dataset needs that its source, or the encoder of mining, doesn't give."""
+        """Lists what a dataset needs that its source, or the encoder of mining, doesn't give."""
         gives = self.sources[dataset.source].gives
         if dataset.needs != gives:
             needed = next(_only_kind(each) for each in DATASETS if each.needs == gives)
@@ -153,7 +153,7 @@ class Config(Settings):
 
 
 def make_config(sources: Sequence[type[SourceSettings]], stages: Sequence[type[Stage]]) -> type[Config]:
-    """The settings of a run with these kinds of sources and these stages."""
+    """Returns the settings of a run with these kinds of sources and these stages."""
     settings = stage_settings(stages)
     fields: dict[str, Any] = {
         "sources": (dict[str, source_type(sources)], Field(min_length=1)),  # type: ignore[misc]
@@ -169,7 +169,7 @@ def _listed(named: Iterable[str]) -> str:
 
 
 def parse_shards(text: str) -> frozenset[int]:
-    """Shard numbers of `3,7-12`. Raises SettingsError with what is wrong."""
+    """Parses shard numbers such as `3,7-12`. Raises SettingsError with what is wrong."""
     found: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", part)

@@ -24,7 +24,7 @@ _ROWS = {
 def tables(
     sources: Sequence[type[SourceSettings]] = SOURCES, stages: Sequence[type[Stage]] = STAGES
 ) -> dict[str, list[str]]:
-    """The lines of each table, by the name in the comment above it."""
+    """Returns the lines of each table, by the name in the comment above it."""
     makers = [get_type_hints(dataset.pairs_stage)["return"] for dataset in DATASETS]
     of_rows = [stage for stage in stages if not stage.over_pairs]
     found = {"sources": _table(("kind", "gives", "what it reads"), map(_source_row, sources))}
@@ -38,7 +38,7 @@ def tables(
 
 
 def render(text: str) -> str:
-    """The text with its tables as they should be. Raises KeyError for a table that nobody knows."""
+    """Returns the text with its tables as they should be. Raises KeyError for a table that nobody knows."""
     known = tables()
     return _BLOCK.sub(lambda block: block[1] + "".join(f"{line}\n" for line in known[block[2]]) + block[3], text)
 

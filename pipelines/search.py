@@ -76,7 +76,7 @@ class _Table:
 
 
 def _tables(plan: Plan, dataset: str) -> list[_Table]:
-    """The shards of a dataset whose pairs are embedded."""
+    """Returns the shards of a dataset whose pairs are embedded."""
     found: dict[tuple[str, str], dict[str, PlannedTable]] = {}
     for step, planned in plan.steps:
         for table in planned:
@@ -87,7 +87,7 @@ def _tables(plan: Plan, dataset: str) -> list[_Table]:
 
 
 def _query_vector(config: Config, workspace: Workspace, tables: Mapping[str, Sequence[_Table]], query: str) -> Vectors:
-    """The vector of what is searched for, float16[1, dimension]."""
+    """Computes the vector of the query, float16[1, dimension]."""
     if len(query) == _PAIR_ID_DIGITS and set(query) <= set("0123456789abcdef"):
         return _vector_of_pair(config, workspace, tables, bytes.fromhex(query))
     settings = config.stages.embed
@@ -113,7 +113,7 @@ def _query_vector(config: Config, workspace: Workspace, tables: Mapping[str, Seq
 def _vector_of_pair(
     config: Config, workspace: Workspace, tables: Mapping[str, Sequence[_Table]], pair_id: bytes
 ) -> Vectors:
-    """The vector by which the pair's negatives are searched for."""
+    """Returns the vector by which the pair's negatives are searched for."""
     for name, table in ((name, table) for name, found in tables.items() for table in found):
         column = f"{config.stages.negatives.of(name).search_by}_vector"
         found = workspace.read_table(table.embed, ["pair_id", column])
@@ -145,7 +145,7 @@ def _nearest(workspace: Workspace, dataset: str, tables: Sequence[_Table], vecto
 
 
 def _pairs(workspace: Workspace, tables: Sequence[_Table], ids: Sequence[bytes]) -> dict[bytes, dict[str, dict]]:
-    """The query and the positive of pairs, by their ids."""
+    """Returns the query and the positive of pairs, by their ids."""
     found: dict[bytes, dict[str, dict]] = {}
     listed = pa.array(ids, ITEM_ID)
     for table in tables:
@@ -156,7 +156,7 @@ def _pairs(workspace: Workspace, tables: Sequence[_Table], ids: Sequence[bytes])
 
 
 def _with_media(workspace: Workspace, plan: Plan, hits: Sequence[Hit]) -> Iterator[Hit]:
-    """The hits with the places of their items in the place of these items' ids."""
+    """Returns the hits with the places of their items instead of the ids."""
     items = [bytes.fromhex(item) for hit in hits for item in hit.media]
     paths = {path for _, planned in plan.steps for each in planned for name, path in each.task.inputs if name == ITEMS}
     existing = sorted(path for path in paths if items and workspace.store.exists(path))

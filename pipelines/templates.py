@@ -17,7 +17,7 @@ _FILES = {
 
 
 def write_template(name: str, folder: Path) -> Path:
-    """The file of a template is written to `folder`; returns its path. Raises FileExistsError where it exists."""
+    """Writes the file of a template to `folder`; returns its path. Raises FileExistsError where it exists."""
     path = folder / _FILES[name]
     content = (CONFIGS / _FILES[name]).read_text(encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)

@@ -118,7 +118,7 @@ class Download(MapStage):
         return partial(download_shard, download=self.download)
 
     def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
-        """What each URL came to; its image, if it is one, is in `media` then."""
+        """Returns the item of each URL; images are in `media` then."""
         settings = self._settings
         stored = [Stored(Status.FAILED, "not_downloaded")] * len(urls)
 
@@ -136,7 +136,7 @@ class Download(MapStage):
 
 
 def open_download(settings: DownloadSettings) -> MapStage:
-    """The download stage with the backend that the settings name."""
+    """Creates the download stage with the backend that the settings name."""
     if settings.backend == "img2dataset":
         from pipelines.download.img2dataset import Img2datasetDownload
 
@@ -145,14 +145,14 @@ def open_download(settings: DownloadSettings) -> MapStage:
 
 
 def download_shard(shard: Shard, download: Callable[[list[str], MediaWriter], list[Stored]]) -> pa.Table:
-    """Have each distinct URL of the live rows downloaded once; one row of ITEMS_SCHEMA for each live row."""
+    """Downloads each distinct URL of the live rows once; returns one row of ITEMS_SCHEMA for each live row."""
     assert shard.media is not None
     codes = pc.fill_null(shard[ROWS].column("url").combine_chunks(), "").dictionary_encode()
     return items_table(download(codes.dictionary.to_pylist(), shard.media)).take(codes.indices)
 
 
 def store(fetched: Fetched, settings: DownloadSettings, media: MediaWriter) -> Stored:
-    """What one download came to; its image goes into the media tar."""
+    """Returns the item of one download, and puts its image into the media tar."""
     fields: dict[str, Any] = {
         "http_status": fetched.http_status or None,
         "attempts": fetched.attempts,
@@ -166,7 +166,7 @@ def store(fetched: Fetched, settings: DownloadSettings, media: MediaWriter) -> S
 
 
 def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fields: Mapping[str, Any]) -> Stored:
-    """Judge a downloaded body by its header, re-encode it if asked to, and put it into the media tar.
+    """Checks a downloaded body by its header, re-encodes it where settings say so, and puts it into the media tar.
 
     `fields` is what is known of the download: more values of `Stored`.
     """
@@ -188,6 +188,6 @@ def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fie
 
 
 def items_table(stored: list[Stored]) -> pa.Table:
-    """ITEMS_SCHEMA with `status` and `reason`, one row for each."""
+    """Returns a table of ITEMS_SCHEMA with `status` and `reason`, one row for each."""
     schema = table_schema(ITEMS_SCHEMA)
     return pa.table([[getattr(one, field.name) for one in stored] for field in schema], schema=schema)

@@ -63,7 +63,7 @@ class Img2datasetDownload(Download):
         return super().setup()
 
     def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
-        """What each URL came to; its image, if it is one, is in `media` then."""
+        """Returns the item of each URL; images are in `media` then."""
         settings = self._settings
         sent, reasons = zip(*map(sendable, urls), strict=True)
         stored = [Stored(Status.FAILED, reason) for reason in reasons]
@@ -84,7 +84,7 @@ class Img2datasetDownload(Download):
 
 
 def sendable(text: str) -> tuple[str, str]:
-    """A URL in ASCII, as img2dataset needs it, and the reason why it is not given one ("" if it is)."""
+    """Returns a URL in ASCII, as img2dataset needs it, and the reason why it cannot be sent ("" if it can)."""
     try:
         return str(parse_url(text)), ""
     except FetchError as error:
@@ -92,13 +92,15 @@ def sendable(text: str) -> tuple[str, str]:
 
 
 def deadline_s(urls: int, settings: DownloadSettings) -> float:
-    """When a call for so many URLs is killed: each thread's share of them, each with all attempts in full."""
+    """Returns after how many seconds a call for so many URLs is killed: each thread's share of them,
+    all attempts in full.
+    """
     rounds = math.ceil(urls / settings.fetch.concurrency)
     return _START_S + rounds * settings.fetch.max_attempts * settings.fetch.total_timeout_s
 
 
 def ask(urls: list[str], folder: Path, settings: DownloadSettings) -> bool:
-    """Have img2dataset download the URLs into one tar in `folder`; whether it came to its end before the deadline.
+    """Lets img2dataset download the URLs into one tar in `folder`; returns whether it ended before the deadline.
 
     Raises ShardError where it fails as a whole.
     """
@@ -116,7 +118,7 @@ def ask(urls: list[str], folder: Path, settings: DownloadSettings) -> bool:
 
 
 def arguments(urls: int, folder: Path, settings: DownloadSettings) -> dict[str, Any]:
-    """The keyword arguments of `img2dataset.download`."""
+    """Returns the keyword arguments of `img2dataset.download`."""
     fetch = settings.fetch
     return {
         "url_list": str(folder / "urls.parquet"),
@@ -140,7 +142,7 @@ def arguments(urls: int, folder: Path, settings: DownloadSettings) -> dict[str, 
 
 
 def outcomes(folder: Path, urls: int, finished: bool) -> list[Stored]:
-    """What img2dataset says of each URL that gave no image."""
+    """Returns what img2dataset reports of each URL that gave no image."""
     unsaid = Stored(Status.FAILED, "download_failed") if finished else Stored(Status.FAILED, "timeout")
     found = [unsaid] * urls
     if finished:  # the end of the file is written last
@@ -152,7 +154,7 @@ def outcomes(folder: Path, urls: int, finished: bool) -> list[Stored]:
 
 
 def downloaded_images(folder: Path) -> Iterator[tuple[int, bytes]]:
-    """(row, bytes) of each image; of a tar that was cut off, those that are whole."""
+    """Yields (row, bytes) of each image; of a tar that was cut off, those that are complete."""
     for path in (folder / "out").glob("*.tar"):
         data = b""
         with path.open("rb") as file:

@@ -67,7 +67,7 @@ class PairImages(MapStage):
     transient_reasons = frozenset({"render_timeout", "render_out_of_memory", "renderer_died"})
 
     def __init__(self, settings: PairImagesSettings, resolvers: Sequence[ImageResolver]) -> None:
-        """A name goes to the first of the resolvers that claims it."""
+        """Takes the resolvers; a name goes to the first that matches it."""
         super().__init__(settings)
         self._settings = settings
         self._resolvers = tuple(resolvers)
@@ -86,11 +86,11 @@ class PairImages(MapStage):
         return [resolver.identity() for resolver in self._resolvers]
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        """The settings, and what the resolvers look into: an archive that changes makes the tables stale."""
+        """Returns the settings, and what the resolvers look into: an archive that changes makes the tables stale."""
         return {**self._settings.canonical(), "resolvers": self._identities}
 
     def prepare(self) -> None:
-        """Have the indexes of archives made: else each worker would make them for itself."""
+        """Builds the indexes of archives, which each worker would build for itself otherwise."""
         for resolver in self._resolvers:
             if isinstance(resolver, Archives):
                 resolver.index()
@@ -130,7 +130,7 @@ class _Images:
 
 
 def image_names(rows: pa.Table) -> list[str]:
-    """The distinct names of images in PAIR_ROWS, in the order in which they are first met."""
+    """Returns the distinct names of images in PAIR_ROWS, in the order in which they are first met."""
     sides = [(np.arange(rows.num_rows), _one(rows.column(name))) for name in ("query", "positive")]
     negatives = _one(rows.column("negatives"))
     sides.append((pc.list_parent_indices(negatives).to_numpy(), pc.list_flatten(negatives)))
@@ -178,5 +178,5 @@ def _images_table(names: list[str], stored: list[Stored], repeated: list[bool]) 
 
 
 def _add(notes: dict[str, Any], counts: Counter[str]) -> None:
-    """A shard that is halved is worked on in parts."""
+    """Adds the metrics of a part of a shard, which is halved where a row fails."""
     notes["images"] = dict(Counter(notes.get("images", {})) + counts)

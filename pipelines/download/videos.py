@@ -81,7 +81,7 @@ class DownloadVideos(MapStage):
         return lambda shard: download_shard(shard, lambda urls, media: self.locate(urls, media, shard.store))
 
     def locate(self, urls: list[str], media: MediaWriter, store: Store) -> list[Stored]:
-        """Where each video lies: in `media`, where it was fetched, or at its URL, which `store` can read."""
+        """Finds where each video lies: in `media`, where it was fetched, or at its URL, which `store` can read."""
         placed = [in_place(url, store) for url in urls]
         requested = [at for at, found in enumerate(placed) if found is None]
         stored = [found or Stored(Status.FAILED, "not_downloaded") for found in placed]
@@ -106,7 +106,7 @@ class DownloadVideos(MapStage):
 
 
 def in_place(url: str, store: Store) -> Stored | None:
-    """A video that can be read where it lies, or why not; None for one that has to be fetched.
+    """Returns the item of a video that can be read where it lies, or why not; None for one that has to be fetched.
 
     Raises StorageError where storage cannot be asked.
     """
@@ -128,7 +128,7 @@ def in_place(url: str, store: Store) -> Stored | None:
 
 
 def store_fetched(fetched: Fetched, media: MediaWriter) -> Stored:
-    """What one download came to; if it is a video, it is in the media tar then."""
+    """Returns the item of one download; a video is in the media tar then."""
     fields: dict[str, Any] = {
         "http_status": fetched.http_status or None,
         "attempts": fetched.attempts,

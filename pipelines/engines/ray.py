@@ -228,7 +228,7 @@ class TaskWorker(RayWorker):
         return submit((self.job.hex(), position, item), self.job)
 
     def finish(self) -> ray.ObjectRef:
-        """Never called: a task has one item, and ends with it."""
+        """Does nothing: a task has one item, and ends with it."""
         raise NotImplementedError
 
     def replace(self) -> None:

@@ -40,9 +40,9 @@ class DatasetSettings(Settings):
         return False
 
     def pairs_stage(self, source: SourceInfo) -> MapStage:
-        """The stage that makes the pairs of one of its sources; `source.dataset` is the dataset's name."""
+        """Returns the stage that makes the pairs of one of its sources; `source.dataset` is the dataset's name."""
         raise NotImplementedError
 
     def conflicts(self, stages: Any) -> Iterator[str]:
-        """`key: what is wrong` for each of its settings that does not go with those of the stages."""
+        """Lists `key: what is wrong` for each of its settings that does not go with those of the stages."""
         return iter(())

@@ -156,7 +156,7 @@ class ClipPairs(MapStage):
 
 
 def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Table:
-    """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in the order of the rows."""
+    """Returns the pairs (PAIR_SCHEMA, status, reason) of a shard's live rows, in the order of the rows."""
     if settings.unit == "moments":
         kinds = shard[ROWS].column("kind")
         shard = shard.take(np.flatnonzero(pc.equal(kinds, str(ClipKind.ANNOTATED)).to_numpy(zero_copy_only=False)))
@@ -190,7 +190,8 @@ def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Tab
 
 
 def _questions(shard: Shard) -> pa.Table:
-    """As `choose_texts` gives them: `text` is the answer, and there is a column `question`. "" where either is none.
+    """Returns texts as `choose_texts` does: `text` is the answer, and there is a column `question`; "" where either
+    lacks.
 
     A clip that nothing is asked about has one row.
     """
@@ -212,7 +213,9 @@ def _questions(shard: Shard) -> pa.Table:
 
 
 def _public(urls: pa.ChunkedArray, names: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What a corpus says of where a video came from: its URL, and of a file its name, not the path on this machine."""
+    """Returns the origin of a video that a corpus states: its URL, or of a file the name without the
+    path on this machine.
+    """
     return pc.if_else(pc.match_substring(urls, "://"), urls, names)
 
 
@@ -247,7 +250,7 @@ def _media(shard: Shard, settings: ClipPairSettings) -> _Media:
 
 
 def _clips(rows: pa.Table) -> pa.StructArray:
-    """CLIP of each row. A video's id is a hash of its name, which may be a path or a URL with a signature."""
+    """Returns CLIP of each row. A video's id is a hash of its name, which may be a path or a URL with a signature."""
     names = pc.coalesce(rows.column("video"), rows.column("url"), "").combine_chunks().dictionary_encode()
     ids = [hashlib.sha256(name.encode()).hexdigest()[:_VIDEO_ID_DIGITS] for name in names.dictionary.to_pylist()]
     columns = [pa.array(ids, pa.string()).take(names.indices)]
@@ -270,7 +273,9 @@ class _Pairs:
         return len(self.place)
 
     def ids(self, dataset: str) -> pa.Array:
-        """A pair is what it says and shows: the same words about the same frames are the same pair."""
+        """Returns the ids of pairs, which depend on text and frames: the same words about the same
+        frames are the same pair.
+        """
         words = [
             self.pair_texts.column(name).to_pylist()
             for name in ("question", "text")

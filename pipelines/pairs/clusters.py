@@ -79,7 +79,7 @@ class PairClusters(ShuffleStage):
         self._near = settings
 
     def map(self, shard: Shard) -> pa.Table:
-        """A row for each side by its whole content, and one for each band of each different text."""
+        """Returns a row for each side by its whole content, and one for each band of each different text."""
         pairs = shard[_PAIRS]
         sides = [one_array(pairs.column(role)) for role in _ROLES]
         ids = np.concatenate([side_ids(side) for side in sides], axis=1)
@@ -107,7 +107,9 @@ class PairClusters(ShuffleStage):
         return _rows(keys.ravel(), members[which], ids[:, which], pair_ids.take(pa.array(which)), samples)
 
     def reduce(self, rows: pa.Table) -> pa.Table:
-        """The members of each cluster found among rows that share keys, each with the `root` member of its cluster."""
+        """Returns the members of each cluster found among rows that share keys, each with the `root`
+        member of its cluster.
+        """
         keys = rows.column("key").to_numpy()
         members, place, member = np.unique(rows.column("member").to_numpy(), return_index=True, return_inverse=True)
         by_content = (keys & BAND_TAG) == 0
@@ -180,13 +182,13 @@ def _rows(
 
 
 def _of_several(cluster: np.ndarray, pair: np.ndarray) -> np.ndarray:
-    """The members (int64) of clusters of two different pairs or more."""
+    """Returns the members (int64) of clusters of two different pairs or more."""
     both = np.unique(np.stack([cluster, pair]), axis=1)[0]
     return np.flatnonzero(np.bincount(both, minlength=len(cluster))[cluster] > 1)
 
 
 def _names(cluster: np.ndarray, ids: np.ndarray) -> pa.Array:
-    """The name of each member's cluster: the smallest id in it, in hexadecimal digits."""
+    """Returns the name of each member's cluster: the smallest id in it, in hexadecimal digits."""
     order = np.lexsort((ids[1], ids[0], cluster))
     new = np.append(True, np.diff(cluster[order]) != 0)[: len(order)]
     lowest = np.empty_like(order)
@@ -196,7 +198,7 @@ def _names(cluster: np.ndarray, ids: np.ndarray) -> pa.Array:
 
 
 def _listed(groups: list[tuple[np.ndarray, np.ndarray]], pair: np.ndarray, known: np.ndarray) -> pa.Array:
-    """For each of n rows the pairs that share a group with it, those of the first groups first: a list of ids.
+    """Lists for each of n rows the ids of the pairs that share a group with it, those of the first groups first.
 
     `groups`: for each kind of group, the group of some rows and these rows. `pair`: int64[n], into `known`, the ids
     (uint64[2, m], ascending).
@@ -226,8 +228,9 @@ def _listed(groups: list[tuple[np.ndarray, np.ndarray]], pair: np.ndarray, known
 def _circles(
     group: np.ndarray, row: np.ndarray, pair: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of each group in ascending order, one group after the other; and for each row (n) where there its group
-    begins, how many it has (0: none), and the row's own place in it."""
+    """Returns the pairs of each group in ascending order, one group after the other; and for each row (n) where there
+    its group begins, how many it has (0: none), and the row's own place in it.
+    """
     circles, at = np.unique(np.stack([group, pair[row]]), axis=1, return_inverse=True)
     at = at.reshape(-1)
     starts = np.searchsorted(circles[0], group, side="left")
@@ -238,7 +241,9 @@ def _circles(
 
 
 def _following(circle: np.ndarray, start: np.ndarray, size: np.ndarray, place: np.ndarray, part: slice) -> np.ndarray:
-    """int64[rows, 32]: the pairs that follow each row's own in its group, past its end from its beginning; -1: none."""
+    """Returns int64[rows, 32]: the pairs that follow each row's own in its group, past its end from
+    its beginning; -1: none.
+    """
     steps = np.arange(1, MAX_FALSE_NEGATIVES + 1)
     size, start, place = size[part, None], start[part, None], place[part, None]
     at = start + (place + steps) % np.maximum(size, 1)

@@ -74,7 +74,7 @@ class Pairs(MapStage):
 
 
 def caption_to_image(shard: Shard, dataset: str, settings: PairSettings) -> pa.Table:
-    """The pairs (PAIR_SCHEMA, status, reason) of a shard's live rows: text -> image, no negatives yet."""
+    """Returns the pairs (PAIR_SCHEMA, status, reason) of a shard's live rows: text -> image, no negatives yet."""
     chosen = choose_texts(shard, settings)
     place = chosen.column("row").to_numpy()
     rows, items = shard[ROWS].take(place), shard[ITEMS].take(place)

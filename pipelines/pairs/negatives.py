@@ -93,7 +93,7 @@ class Negatives(MapStage):
 
     @property
     def caution(self) -> str:
-        """What a user should know before a run: rules that look further than the search does."""
+        """Returns what a user should know before a run: rules that need more neighbours than the search finds."""
         needed = mining_rules(self._mining).depth(1)
         if needed <= self._k:
             return ""
@@ -110,7 +110,10 @@ class Negatives(MapStage):
 
 
 def mining_rules(mining: DatasetMining) -> Rules:
-    """The rules of `mining.choose` for a dataset's settings. Raises ValueError where nothing could be chosen."""
+    """Returns the rules of `mining.choose` for a dataset's settings.
+
+    Raises ValueError where nothing could be chosen.
+    """
     return Rules(**{name: value for name, value in mining.model_dump().items() if name in Rules.__dataclass_fields__})
 
 
@@ -126,7 +129,7 @@ class _Chooser:
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
-        """The negatives of a shard's pairs, with the columns of NEGATIVES_SCHEMA."""
+        """Chooses the negatives of a shard's pairs, with the columns of NEGATIVES_SCHEMA."""
         dataset = self._dataset(shard.pools)
         pairs = dataset.index.rows_of(split_ids(one_array(shard[PAIRS].column("pair_id"))))
         counts: Counter[str] = Counter()
@@ -157,7 +160,9 @@ class _Chooser:
     def _existing(
         self, shard: Shard, dataset: Dataset, pairs: np.ndarray, counts: Counter[str]
     ) -> tuple[list[list[_Entry]], np.ndarray]:
-        """The negatives that each pair came with and that pass, in their order, and row * sides + side of each."""
+        """Returns the negatives that each pair came with and that pass, in their order, and row *
+        sides + side of each.
+        """
         entries = shard[PAIRS].column(NEGATIVES).to_pylist()
         by_positive = self._mining.search_by == "positive"
         lists = existing_lists(one_array(shard[NEIGHBOURS].column(EXISTING)), dataset.index, by_positive)
@@ -185,7 +190,7 @@ class _Chooser:
     def _mined(
         self, shard: Shard, dataset: Dataset, pairs: np.ndarray, existing: np.ndarray, counts: Counter[str]
     ) -> list[list[_Entry]]:
-        """What was mined for each pair, the best first: as many as the settings say, whatever it came with."""
+        """Returns what was mined for each pair, the best first: as many as the settings say, whatever it came with."""
         index, by_positive = dataset.index, self._mining.search_by == "positive"
         lists = neighbour_lists(one_array(shard[NEIGHBOURS].column(NEIGHBOURS)), index)
         already = np.isin(lists.rows() * max(1, index.sides.shape[1]) + lists.sides, existing)
@@ -202,7 +207,7 @@ class _Chooser:
 
 
 def read_dataset(pools: Mapping[str, Pool], names: LabelNames) -> Dataset:
-    """The pairs of a dataset, their clusters where there are any, and the scores of their positives."""
+    """Returns the pairs of a dataset, their clusters where there are any, and the scores of their positives."""
     tables = pools[PAIRS].tables(PAIR_COLUMNS)
     if CLUSTERS in pools:
         both = zip(tables, pools[CLUSTERS].tables(CLUSTER_COLUMNS), strict=True)

@@ -52,7 +52,8 @@ class SampleFields:
 
 
 def media_fields(side: str, exts: Sequence[str], clip: bool = False) -> tuple[str, ...]:
-    """Names a side's fields by its items' extensions: `query.jpg` for one, `query.frame_00.jpg` ... for several.
+    """Names a side's fields by its items' extensions: `query.jpg` for one, `query.frame_00.jpg` ... for
+    several.
 
     In a dataset of clips every image is a frame, also a single one, beside `query.mp4` where there is one.
     """

@@ -72,7 +72,7 @@ def _exchange(
     held = [Counter(c * batches + at // size for at, c in enumerate(code) if c >= 0) for code in codes]
 
     def gain(at: int, other: int) -> int:
-        """The number of equal sides within batches that an exchange of the pairs at two places removes."""
+        """Returns the number of equal sides within batches that an exchange of the pairs at two places removes."""
         one, two, less = at // size, other // size, 0
         for of, many in zip(codes, held, strict=True):
             moved, replaced = of[at], of[other]

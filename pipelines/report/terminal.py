@@ -30,7 +30,7 @@ class Terminal(Console):
         super().__init__(file=file, stderr=stderr, markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """The string as text. Rich calls this for every string that it is given, those in tables included."""
+        """Returns the string as text. Rich calls this for every string that it is given, those in tables included."""
         options |= {"markup": False, "emoji": False, "highlight": False}
         return super().render_str(printable(text, _TEXT, lines=True), **options)
 
@@ -44,12 +44,14 @@ class Terminal(Console):
 
 
 def print_line(console: Console, text: str) -> None:
-    """Print one line, however long: a line end in a name starts no line that looks like another message."""
+    """Prints one line, however long: a line end in a name starts no line that looks like another message."""
     console.print(printable(text, _LINE), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_text(console: Console, text: str, *, indent: bool = False) -> None:
-    """Print a message of one or several lines; `indent`: all but the first, so that they look like no other message."""
+    """Prints a message of one or several lines; `indent`: all but the first, so that they look like no
+    other message.
+    """
     printed = printable(text, _TEXT, lines=True)
     printed = printed.replace("\n", "\n    ") if indent else printed
     console.print(printed, highlight=False, markup=False, emoji=False, soft_wrap=True)

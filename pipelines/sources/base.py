@@ -37,7 +37,9 @@ class Source(Protocol):
     counts: dict[str, int]
 
     def identity(self) -> dict[str, Any]:
-        """All that the rows depend on: settings, and the names, sizes and versions of the files that are read."""
+        """Returns all that the rows depend on: settings, and the names, sizes and versions of the
+        files that are read.
+        """
         ...
 
     def check(self) -> None:
@@ -89,5 +91,5 @@ class SourceSettings(Settings):
 
     @classmethod
     def kinds(cls) -> tuple[str, ...]:
-        """The values of `kind`."""
+        """Returns the values of `kind`."""
         return get_args(cls.model_fields["kind"].annotation)

@@ -93,7 +93,7 @@ class DocumentPairReader(PairReader[_P]):
         return list({file.url: file for file in files}.values())
 
     def identity(self) -> dict[str, Any]:
-        """The identity of any source of pairs, with the files of the corpus."""
+        """Returns the identity of any source of pairs, with the files of the corpus."""
         files = [(file.url, file.size, file.version) for file in self.document_files]
         return {**super().identity(), **({"documents_files": files} if files else {})}
 
@@ -178,7 +178,7 @@ class DocumentPairReader(PairReader[_P]):
             yield self.of_document(replace(row.pair, negatives=kept), document)
 
     def _negatives(self, row: NamedPair, by_id: dict[str, Document]) -> Iterator[Side]:
-        """The negatives of a row that are documents."""
+        """Yields the negatives of a row that are documents."""
         for name in row.negatives:
             if by_id[name].reason:
                 self.negative_counts[f"negative_{by_id[name].reason}"] += 1

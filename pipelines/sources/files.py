@@ -228,7 +228,7 @@ def _listed(fs: Any, folder: str) -> Iterator[tuple[str, _Stat]]:
 
 
 def _stored_stat(info: Mapping[str, Any]) -> _Stat:
-    """Size and version of a file in a store: as version its digest, else its time of change."""
+    """Returns the size and version of a file in a store: as version its digest, else its time of change."""
     names = ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified", "last_modified")
     return int(info.get("size") or 0), next((str(info[name]) for name in names if info.get(name)), "")
 

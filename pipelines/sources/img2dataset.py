@@ -113,7 +113,7 @@ class Img2datasetReader:
         return {table: self._present.get(f"{_stem(table)}.tar") for table in tables}
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and name and size of each Parquet file and of its tar."""
+        """Returns the settings, and name and size of each Parquet file and of its tar."""
         files = [(table.name, table.size, tar.size if tar else None) for table, tar in self._tables.items()]
         return {**self._settings.canonical(), "files": files}
 

@@ -108,7 +108,7 @@ class LaionReader:
         return find_parts(self._settings.files, self._not_read)
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and name, size and version of each part."""
+        """Returns the settings, and name, size and version of each part."""
         files = [(part.url, part.size, part.version) for part in self.files]
         return {**self._settings.canonical(), "files": files}
 
@@ -123,7 +123,7 @@ class LaionReader:
             raise damaged[0]
 
     def shards(self) -> Iterator[pa.Table]:
-        """Tables of `shard_rows` rows with COLUMNS; url, text and licence are never null."""
+        """Yields tables of `shard_rows` rows with COLUMNS; url, text and licence are never null."""
         settings = self._settings
         self.counts = {}
         self._not_read.values.clear()

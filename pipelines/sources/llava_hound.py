@@ -189,7 +189,7 @@ def _names(store: Store, video: str) -> list[str]:
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:
-    """The key that sorts frame 2 before frame 10."""
+    """Returns the key that sorts frame 2 before frame 10."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
 
 

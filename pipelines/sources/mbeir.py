@@ -101,7 +101,7 @@ class MbeirReader(DocumentPairReader[MbeirSource]):
         require_paths(("qid", _POSITIVES), present, file)
 
     def identity(self) -> dict[str, Any]:
-        """The identity of any such source, with the instructions themselves."""
+        """Returns the identity of any such source, with the instructions themselves."""
         return {**super().identity(), "prompts": sorted((list(key), each) for key, each in self._prompts.items())}
 
     @property

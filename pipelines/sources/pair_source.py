@@ -201,7 +201,7 @@ class PairReader(ABC, Generic[_P]):
         return list({file.url: file for file in files}.values())
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
+        """Returns the settings, and name, size and version of each file. Raises SettingsError where there are none."""
         settings = self.settings.canonical()
         for name in ("images", "image_filter", "dedup_by_image"):
             del settings[name]  # which are resolved later, by the names in the rows

@@ -50,7 +50,7 @@ def null_columns(url: str) -> list[set[str]]:
 
 
 def _all_null(group: _Fields) -> set[str]:
-    """The columns of a row group that are all null."""
+    """Returns the columns of a row group that are all null."""
     rows = group.get(_ROWS)
     names = set()
     for column in _list(group, _COLUMNS, dict):
@@ -62,7 +62,7 @@ def _all_null(group: _Fields) -> set[str]:
 
 
 def _list(fields: _Fields, number: int, kind: type) -> list[Any]:
-    """The list in a field, of values of one kind. Raises FooterError for anything else."""
+    """Returns the list in a field, of values of one kind. Raises FooterError for anything else."""
     values = fields.get(number, [])
     if not isinstance(values, list) or not all(isinstance(each, kind) for each in values):
         raise FooterError(f"field {number} is not what it should be")

@@ -267,7 +267,7 @@ class TextPairsReader(PairReader[TextPairsSource]):
         self._columns(present, file)
 
     def identity(self) -> dict[str, Any]:
-        """The identity of any source of pairs, with the form and licence of the preset."""
+        """Returns the identity of any source of pairs, with the form and licence of the preset."""
         return {**super().identity(), "format": self._format.canonical(), "preset_licence": self._licence}
 
     def pairs(self) -> Iterator[SourcePair]:

@@ -144,7 +144,7 @@ class VideosReader:
         ]
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and name, size and version of each file. Raises SettingsError where there are none."""
+        """Returns the settings, and name, size and version of each file. Raises SettingsError where there are none."""
         files = [*self._listed, *(file for both in self._files for each in both for file in each)]
         if self._settings.annotations:
             self._not_read.forget_others(JSON_ENDINGS + VIDEO_ENDINGS)  # they may lie in one folder
@@ -168,7 +168,7 @@ class VideosReader:
         self.identity()
 
     def shards(self) -> Iterator[pa.Table]:
-        """Tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, and fails later."""
+        """Yields tables of `shard_rows` rows with COLUMNS. A video that cannot be read is one row, and fails later."""
         self.counts, self.annotation_counts, self.bad_records = {}, Counter(), BadRecords()
         annotations = self._annotations_by_video()
         rows = self._rows(self._in_order(list(annotations)), annotations)

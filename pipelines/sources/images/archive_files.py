@@ -94,7 +94,7 @@ def members(archive: Archive) -> pa.Table:
 
 
 def damage(table: pa.Table) -> str:
-    """Why nothing after the members of a tar could be read; "" where that is all of them."""
+    """Returns why nothing after the members of a tar could be read; "" where that is all of them."""
     return (table.schema.metadata or {}).get(_DAMAGE, b"").decode()
 
 

@@ -69,7 +69,7 @@ class ImageResolver(Protocol):
     """Finds images by names of some form. Picklable, and small when pickled."""
 
     def identity(self) -> dict[str, Any]:
-        """All that the images depend on: settings, and names, sizes and versions of files."""
+        """Returns all that the images depend on: settings, and names, sizes and versions of files."""
         ...
 
     def matches(self, name: str) -> bool:
@@ -132,7 +132,7 @@ class Archives:
         return {name: value for name, value in self.__dict__.items() if name != "_archives"}  # folders may be large
 
     def identity(self) -> dict[str, Any]:
-        """The settings; URL, size and version of each archive, number of files and a digest for each folder."""
+        """Returns the settings; URL, size and version of each archive, number of files and a digest for each folder."""
         return self._identity
 
     def matches(self, name: str) -> bool:
@@ -176,7 +176,7 @@ class Archives:
 def find_images(
     index: NameIndex, store: Store, settings: ArchivesSettings, max_bytes: int, names: Sequence[str]
 ) -> Iterator[tuple[int, ImageRef]]:
-    """The `Finder` of archives. A few MiB are held at a time, and what is larger alone."""
+    """Finds images as the `Finder` of archives. A few MiB are held at a time, and what is larger alone."""
     requested = _lookup_names(names, settings)
     rows = index.find(requested)
     missing = _missing(index.metadata["damaged"])
@@ -219,13 +219,13 @@ def _disambiguate(index: NameIndex, requested: str, row: int, first: dict[str, A
 
 
 def _folders(url: str) -> set[str]:
-    """The name of an archive, with and without its ending, and the folders that it lies in."""
+    """Returns the name of an archive, with and without its ending, and the folders that it lies in."""
     path = PurePosixPath(url)
     return set(normalize_names(pa.array([f"{path.parent}/{path.stem}/{path.name}"]))[0].as_py().split("/"))
 
 
 def _missing(damaged: Sequence[str]) -> ImageRef:
-    """The result for a name that is in no archive."""
+    """Returns the result for a name that is in no archive."""
     if not damaged:
         return ImageRef(reason="missing_image")
     more = f" and {len(damaged) - _MAX_NAMED} more" if len(damaged) > _MAX_NAMED else ""
@@ -239,7 +239,7 @@ def _lookup_names(names: Sequence[str], settings: ArchivesSettings) -> list[str]
 
 
 def _reject_reason(member: dict[str, Any], max_bytes: int) -> str:
-    """Why a member is not read; "" where it is."""
+    """Returns why a member is not read; "" where it is."""
     if member["method"] in (DIRECT, STORED, DEFLATED):
         return "too_large" if max(member["size"], member["packed"]) > max_bytes else ""
     return _UNREADABLE.get(member["method"], "unsupported_compression")
@@ -289,7 +289,7 @@ def _read(index: NameIndex, store: Store, block: list[_Request]) -> Iterator[tup
 
 
 def _url(index: NameIndex, member: dict[str, Any]) -> str:
-    """The file in which the bytes of a member lie: its archive, or the loose file itself."""
+    """Returns the file in which the bytes of a member lie: its archive, or the loose file itself."""
     archive = index.metadata["places"][member["place"]]
     return f"{archive}/{member['raw'] or member['name']}" if index.metadata["folders"][member["place"]] else archive
 

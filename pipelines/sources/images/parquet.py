@@ -64,7 +64,7 @@ class ParquetImages:
         return named_in_unicode(files)  # no row can name the others
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and URL, size and version of each file."""
+        """Returns the settings, and URL, size and version of each file."""
         files = dict.fromkeys((file.url, file.size, file.version) for file in self._files)
         return {**self._settings.canonical(), "files": [list(file) for file in files]}
 
@@ -145,7 +145,7 @@ class _ParquetFinder:
         yield from ((position, _MISSING) for *_, position in remaining)  # of fewer rows than the footer claims
 
     def _checked(self, data: bytes | None) -> ImageRef:
-        """The image of some bytes, if there are any and not too many."""
+        """Returns the image of some bytes, if there are any and not too many."""
         if not data:
             return _MISSING
         return (

@@ -269,7 +269,10 @@ class PdfImages:
         return named_in_unicode(files)  # no row can name the others
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and URL, size and version of each file. Raises SettingsError where nothing can draw pages."""
+        """Returns the settings, and URL, size and version of each file.
+
+        Raises SettingsError where nothing can draw pages.
+        """
         if importlib.util.find_spec("pypdfium2") is None:
             raise SettingsError("pages of PDFs: no pypdfium2 here: pip install 'rzen-corpus[documents]'")
         files = dict.fromkeys((file.url, file.size, file.version) for file in self._files)

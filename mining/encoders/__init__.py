@@ -11,8 +11,10 @@ from pydantic import Field
 from mining.encoders.base import EncoderSettings
 from mining.encoders.descriptor import DescriptorSettings
 from mining.encoders.openai import OpenAiSettings
+from mining.encoders.qwen_vl import QwenVlSettings
+from mining.encoders.rzenembed import RzenEmbedSettings
 
-ENCODERS: tuple[type[EncoderSettings], ...] = (DescriptorSettings, OpenAiSettings)
+ENCODERS: tuple[type[EncoderSettings], ...] = (DescriptorSettings, RzenEmbedSettings, QwenVlSettings, OpenAiSettings)
 
 
 def encoder_type(encoders: tuple[type[EncoderSettings], ...]) -> Any:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int64]  # positions in an array, or numbers of rows
 RowPairs = tuple[np.ndarray, np.ndarray]  # two int64[m] of row numbers: pair i is (first[i], second[i])
 

@@ -17,10 +17,8 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from corpus.arrays import places_in_runs, ranges
+from corpus.arrays import Ints, places_in_runs, ranges
 from corpus.sampling import uniform
-
-Ints = npt.NDArray[np.int64]
 
 _MAX_RETURNED = 4  # runs that are taken out of a cell again, before one is cut
 

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from corpus.arrays import Ints
 from corpus.schema import Status
 from corpus.settings import Settings
-from video.grouping.near_duplicates import Ints, NearDuplicateSettings, OrderedClips, representatives
+from video.grouping.near_duplicates import NearDuplicateSettings, OrderedClips, representatives
 
 NEAR_DUPLICATE_SIBLING = "near_duplicate_sibling"
 

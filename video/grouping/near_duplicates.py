@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from corpus.arrays import RowPairs
+from corpus.arrays import Ints, RowPairs
 from corpus.representatives import join_representatives
 from corpus.settings import Settings
-
-Ints = NDArray[np.int64]
 
 _BATCH_PAIRS = 1 << 14  # compared in one call: an array of their hashes fits into a core's cache
 _ROUNDING = 1e-6  # of a share

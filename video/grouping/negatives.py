@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
+from corpus.arrays import Ints
 from corpus.hashing import mix64
 from corpus.sampling import random_numbers
 from corpus.schema import Origin
 from corpus.settings import Settings
 from corpus.text.keys import normalize_text
 from video.grouping.groups import ClipColumns, ClipGrouping, group_id, time_order
-from video.grouping.near_duplicates import Ints
 
 _CELLS = 1 << 21  # of a table of clips by siblings that is computed at once
 _EXTRA_SIBLINGS = 64  # ranked beyond four times the number of negatives

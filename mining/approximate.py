@@ -80,7 +80,7 @@ class IvfIndex:
             self._index.add(as_float32(self._window.vectors(part)))
 
     def search(self, queries: Vectors, k: int, probes: int = 32) -> Neighbours:
-        """About the k nearest for each query, out of the lists of its nearest `probes` centroids."""
+        """Finds about the k nearest of each query in the lists of its nearest `probes` centroids."""
         if k < 1 or probes < 1:
             raise ValueError(f"k and probes must be at least 1, not {k} and {probes}")
         best = Best(len(queries), k)
@@ -95,7 +95,9 @@ class IvfIndex:
     def recall(
         self, queries: Vectors, k: int, probes: int = 32, *, sample: int = 1000, seed: int = 0, **options: Any
     ) -> Recall:
-        """Recall of such a search on a seeded sample of the queries; `options` are those of the exact search."""
+        """Measures the recall of such a search on a seeded sample of the queries; `options` are those
+        of the exact search.
+        """
         rows = sampled_rows(len(queries), sample, seed)
         found = self.search(queries[rows], k, probes)
         exact = search(queries[rows], self._window.blocks(), k, **{"memory_bytes": MEMORY_BYTES, **options})
@@ -122,7 +124,7 @@ class IvfIndex:
 
 
 def sampled_rows(rows: int, sample: int, seed: int) -> Places:
-    """Some of the row numbers, ascending: those whose hashes are the smallest under a seed."""
+    """Draws some of the row numbers, ascending: those whose hashes are the smallest under a seed."""
     if sample >= rows:
         return np.arange(rows)
     hashes = mix64(np.arange(rows, dtype=np.uint64) ^ mix64(np.array([seed % 2**64], np.uint64)))

@@ -28,7 +28,9 @@ class Dataset:
 
     @staticmethod
     def of(index: DatasetIndex, scores: Mapping[str, np.ndarray], related_labels: np.ndarray) -> Dataset:
-        """`scores`: ids of pairs (`pair_ids`, uint64[2, k]) and their positives' scores (`scores`, float32[k])."""
+        """Builds them from `scores`: ids of pairs (`pair_ids`, uint64[2, k]) and their positives'
+        scores (`scores`, float32[k]).
+        """
         known = np.full(len(index), np.finfo(np.float32).max, np.float32)  # a pair without a score bounds nothing
         rows = index.rows_of(scores["pair_ids"])
         known[rows[rows >= 0]] = scores["scores"][rows >= 0]
@@ -51,17 +53,17 @@ class CandidateLists:
     scored: np.ndarray  # bool[m]: they have a vector
 
     def rows(self) -> np.ndarray:
-        """The row of each candidate, int64[m]."""
+        """Returns the row of each candidate, int64[m]."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def without(self, removed: np.ndarray) -> CandidateLists:
-        """The lists without some of the candidates (bool[m])."""
+        """Returns the lists without some of the candidates (bool[m])."""
         rows = self.rows()[~removed]
         offsets = np.searchsorted(rows, np.arange(len(self.offsets))).astype(np.int64)
         return CandidateLists(offsets, *(column[~removed] for column in self._columns()))
 
     def ordered(self, order: np.ndarray) -> CandidateLists:
-        """The same candidates in another order, each within its row."""
+        """Returns the same candidates in another order, each within its row."""
         return CandidateLists(self.offsets, *(column[order] for column in self._columns()))
 
     def _columns(self) -> tuple[np.ndarray, ...]:
@@ -69,7 +71,7 @@ class CandidateLists:
         return self.sides, self.scores, *similarities, self.places, self.scored
 
     def candidates(self, dataset: Dataset, pairs: np.ndarray, by_positive: bool, existing: bool = False) -> Candidates:
-        """What `choose` needs of them; `pairs` are the rows of the index that the lists belong to.
+        """Returns what `choose` needs of them; `pairs` are the rows of the index that the lists belong to.
 
         With `by_positive` they are ranked by their similarity to the positive, against that of the positive itself.
         Negatives that pairs came with (`existing`) may be the query itself: some sets name it on purpose.
@@ -91,13 +93,15 @@ class CandidateLists:
 
 
 def neighbour_lists(lists: pa.ListArray, index: DatasetIndex) -> CandidateLists:
-    """The neighbours of a shard's pairs (lists of `mining.neighbours.NEIGHBOUR`) that are still in the index."""
+    """Reads the neighbours of a shard's pairs (lists of `mining.neighbours.NEIGHBOUR`) that are still in the index."""
     found = _lists(lists, index)
     return found.without(found.sides < 0)
 
 
 def existing_lists(lists: pa.ListArray, index: DatasetIndex, by_positive: bool) -> CandidateLists:
-    """The negatives that a shard's pairs came with (lists of `mining.neighbours.EXISTING_NEGATIVE`), the best first."""
+    """Reads the negatives that a shard's pairs came with (lists of
+    `mining.neighbours.EXISTING_NEGATIVE`), the best first.
+    """
     found = _lists(lists, index)
     by = found.positive_similarity if by_positive else found.scores
     order = np.lexsort((found.places, -by, found.rows()))
@@ -126,7 +130,7 @@ def _lists(lists: pa.ListArray, index: DatasetIndex) -> CandidateLists:
 
 
 def exclusions(dataset: Dataset, pairs: np.ndarray, sides: np.ndarray, existing: bool = False) -> dict[Reason, Mask]:
-    """Which candidates are no negatives whatever their score: sides[i] of the pair pairs[i] of the index."""
+    """Returns which candidates are no negatives whatever their score: sides[i] of the pair pairs[i] of the index."""
     index = dataset.index
     total = index.sides.shape[1]
     texts = np.where(sides >= 0, index.side_text[sides] if total else np.uint64(0), np.uint64(0))
@@ -147,7 +151,7 @@ def exclusions(dataset: Dataset, pairs: np.ndarray, sides: np.ndarray, existing:
 
 
 def _query_items(index: DatasetIndex, pairs: np.ndarray, sides: np.ndarray) -> Mask:
-    """Whether a candidate is the query, or has one of its items."""
+    """Returns whether a candidate is the query, or has one of its items."""
     same = (index.query_side[pairs] == sides) & (sides >= 0)
     of_queries, of_sides = index.items.take(pa.array(pairs)), index.side_items().take(pa.array(np.maximum(sides, 0)))
     first, second = (split_ids(lists.flatten()) for lists in (of_queries, of_sides))

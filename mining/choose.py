@@ -95,7 +95,7 @@ class Rules:
             raise ValueError(f"{self.num_negatives} negatives do not fit into the ranks {window}")
 
     def window(self, max_positives: int) -> tuple[int, int]:
-        """The ranks that are kept, (range_min, range_max), where a query has at most so many positives.
+        """Returns the ranks that are kept, (range_min, range_max), where a query has at most so many positives.
 
         Without a setting range_max is range_min + num_negatives + max_positives, as in sentence-transformers, and ten
         times num_negatives where a bound can reject some.
@@ -108,7 +108,8 @@ class Rules:
         return self.range_min, self.range_min + factor * self.num_negatives + max_positives
 
     def positives_within(self, max_positives: int, k: int) -> int:
-        """How many positives of a query the ranks make room for, where k neighbours of each query were searched.
+        """Returns how many positives of a query the ranks make room for, where k neighbours of each query were
+        searched.
 
         That is `max_positives`, save where one very popular query would move range_max beyond what was searched: then
         as many as bring `depth` to k. A range_max that is set is no wider for them.
@@ -118,7 +119,7 @@ class Rules:
         return min(max_positives, max(1, (k - self.window(0)[1]) // 2))
 
     def depth(self, max_positives: int) -> int:
-        """How many neighbours of each query are looked at, and therefore must be searched for."""
+        """Returns how many neighbours of each query are looked at, and therefore must be searched for."""
         return self.window(max_positives)[1] + max_positives
 
 
@@ -142,7 +143,7 @@ class Candidates:
     query_similarity: Floats | None = None
 
     def rows(self) -> Places:
-        """The row of each candidate, int64[m]."""
+        """Returns the row of each candidate, int64[m]."""
         return np.repeat(np.arange(len(self.reference)), np.diff(self.offsets))
 
 
@@ -156,21 +157,21 @@ class Choice:
     rates: Mapping[str, float]  # by rule: which part of the candidates that no mask takes it alone rejects
 
     def counts(self) -> dict[str, int]:
-        """How many candidates there are of each reason, none left out."""
+        """Returns how many candidates there are of each reason, none left out."""
         found = np.bincount(self.reasons, minlength=len(Reason))
         return {reason.name.lower(): int(found[reason]) for reason in Reason}
 
     def missing(self, num_negatives: int) -> Places:
-        """How many negatives each row lacks, int64[n]."""
+        """Returns how many negatives each row lacks, int64[n]."""
         return num_negatives - np.diff(self.offsets)
 
     def strict_rules(self, threshold: float = 0.8) -> dict[str, float]:
-        """The rules that reject at least such a part of the candidates: something to warn about."""
+        """Returns the rules that reject at least such a part of the candidates: something to warn about."""
         return {rule: rate for rule, rate in self.rates.items() if rate >= threshold}
 
 
 def choose(candidates: Candidates, rules: Rules, max_positives: int = 1) -> Choice:
-    """Choose the negatives of all rows. `max_positives` is the highest number of positives of a query of the dataset.
+    """Chooses the negatives of all rows. `max_positives` is the highest number of positives of a query of the dataset.
 
     Raises ValueError for numbers that are NaN, for scores that are not in descending order, and for similarities that
     a rule needs and that are not there.
@@ -204,7 +205,8 @@ def choose(candidates: Candidates, rules: Rules, max_positives: int = 1) -> Choi
 
 
 def pool_positives(query_ids: Ids, scores: Floats) -> tuple[Floats, int]:
-    """For each pair of a dataset the least score of the positives of its query; and how many positives one has at most.
+    """Returns for each pair of a dataset the lowest score of the positives of its query, and the most positives of a
+    query.
 
     `query_ids` uint64[2, n] tell which queries are equal.
     """
@@ -217,7 +219,9 @@ def pool_positives(query_ids: Ids, scores: Floats) -> tuple[Floats, int]:
 
 
 def in_row_list(offsets: Places, ids: Ids, list_offsets: Places, list_ids: Ids) -> Mask:
-    """Which candidates are in their row's list of ids, bool[m]: a mask for its positives, its query's items, ..."""
+    """Returns which candidates are in their row's list of ids, bool[m]: a mask for its positives, its
+    query's items, ...
+    """
     known = unique_ids([list_ids])
     listed, requested = find_ids(known, list_ids), find_ids(known, ids)
     of_list = np.repeat(np.arange(len(list_offsets) - 1), np.diff(list_offsets)) * known.shape[1] + listed
@@ -243,7 +247,7 @@ def _check(candidates: Candidates, rows: Places) -> None:
 
 
 def _rejected(candidates: Candidates, rules: Rules, rows: Places) -> dict[str, tuple[Reason, Mask]]:
-    """The candidates that each rule rejects, in float32, as sentence-transformers compares them."""
+    """Returns the candidates that each rule rejects, in float32, as sentence-transformers compares them."""
     scores, reference = candidates.scores, candidates.reference
     found: dict[str, tuple[Reason, Mask]] = {}
     shares = {"relative_margin": rules.relative_margin, "perc_pos": rules.perc_pos and 1 - rules.perc_pos}
@@ -279,13 +283,13 @@ def _any(candidates: Candidates, reasons: tuple[Reason, ...], rows: Places) -> M
 
 
 def _rank(mask: Mask, offsets: Places, rows: Places) -> Places:
-    """How many candidates of the same row that are in the mask come before each."""
+    """Returns how many candidates of the same row that are in the mask come before each."""
     before = np.concatenate([[0], np.cumsum(mask)])
     return before[:-1] - before[offsets[:-1]][rows]
 
 
 def _draw(candidates: Candidates, rules: Rules, rows: Places, negatives: Places) -> Places:
-    """Places of the negatives that are taken, in the order of rows and scores."""
+    """Returns places of the negatives that are taken, in the order of rows and scores."""
     row = rows[negatives]
     if rules.sampling == "random":
         pair = mix64(candidates.pair_ids[0] ^ mix64(candidates.pair_ids[1] + np.uint64(rules.seed % 2**64)))

@@ -42,15 +42,15 @@ class DatasetIndex:
         return len(self.query)
 
     def rows_of(self, pair_ids: np.ndarray) -> np.ndarray:
-        """The rows of pairs by their ids (uint64[2, k]), int64[k]; -1 for one that is not there."""
+        """Returns the rows of pairs by their ids (uint64[2, k]), int64[k]; -1 for one that is not there."""
         return find_ids(self.pair_ids, pair_ids)
 
     def side_items(self) -> pa.Array:
-        """The items of the different positives: list<item id>[s]."""
+        """Returns the items of the different positives: list<item id>[s]."""
         return self.positives.field("items").take(pa.array(self.owner))
 
     def answers(self) -> np.ndarray:
-        """int64, ascending: query * s + side for each positive of each query."""
+        """Returns int64, ascending: query * s + side for each positive of each query."""
         return np.unique(self.query * self.sides.shape[1] + self.positive)
 
 
@@ -64,14 +64,14 @@ class Relation:
     names: tuple[str, ...] = ()
 
     def shared(self, rows: np.ndarray, sides: np.ndarray) -> np.ndarray:
-        """Whether a pair with a side has a name that the pair of the row has, bool[k]."""
+        """Returns whether a pair with a side has a name that the pair of the row has, bool[k]."""
         found = np.zeros(len(rows), np.bool_)
         for names in self.of_pairs[rows].T:
             found |= (names >= 0) & is_in(sides * self.count + names, self.of_sides)
         return found
 
     def related(self, rows: np.ndarray, sides: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-        """Whether a pair with a side has a name that is related to one of the row's, bool[k].
+        """Returns whether a pair with a side has a name that is related to one of the row's, bool[k].
 
         `pairs` int[p, 2]: numbers of names that are related, in either order.
         """
@@ -90,14 +90,14 @@ class Relation:
 
 
 def is_in(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Whether each number is among ascending ones, bool[k]."""
+    """Returns whether each number is among ascending ones, bool[k]."""
     if not len(known):
         return np.zeros(len(numbers), np.bool_)
     return np.asarray(known[np.searchsorted(known, numbers).clip(max=len(known) - 1)] == numbers)
 
 
 def build_index(tables: Iterable[pa.Table]) -> DatasetIndex:
-    """The index of the kept pairs of a dataset, from tables with PAIR_COLUMNS and perhaps CLUSTER_COLUMNS."""
+    """Builds the index of the kept pairs of a dataset, from tables with PAIR_COLUMNS and perhaps CLUSTER_COLUMNS."""
     kept = [table.filter(pc.equal(table.column("status"), "kept")) for table in tables]
     together = pa.concat_tables(kept).combine_chunks() if kept else pa.table({})
     if not together.num_rows:
@@ -140,7 +140,7 @@ def _has_clips(sides: pa.StructArray) -> bool:
 
 
 def _text_keys(sides: pa.StructArray, alone: bool) -> np.ndarray:
-    """Keys of the texts of sides; 0 where there is none or, with `alone`, where there are items beside it."""
+    """Returns keys of the texts of sides; 0 where there is none or, with `alone`, where there are items beside it."""
     texts = pc.fill_null(sides.field("text"), "")
     keys = text_keys(texts)[:, 0]
     without = pc.equal(texts, "")
@@ -150,7 +150,7 @@ def _text_keys(sides: pa.StructArray, alone: bool) -> np.ndarray:
 
 
 def _relation(columns: list[pa.Array], positive: np.ndarray) -> Relation:
-    """The names of several columns (strings; "" and null: none), numbered together."""
+    """Returns the names of several columns (strings; "" and null: none), numbered together."""
     filled = [pc.fill_null(column, "") for column in columns]
     names = pc.unique(pa.chunked_array([pa.array([], pa.string()), *(f.cast(pa.string()) for f in filled)]))
     known = [name for name in names.to_pylist() if name]

@@ -39,7 +39,7 @@ Descriptor = npt.NDArray[np.float64]
 
 
 def describe(images: Sequence[Pixels], text: str) -> Descriptor | None:
-    """The descriptor of a side: of its images, of its text or of both; float64[DIMENSION] of norm 1.
+    """Computes the descriptor of a side: of its images, of its text or of both; float64[DIMENSION] of norm 1.
 
     Of several images (the frames of a clip) it is the mean. None where there is nothing to describe: neither an image
     nor a word.
@@ -64,7 +64,8 @@ def describe_image(pixels: Pixels) -> Descriptor:
 
 
 def describe_text(text: str) -> Descriptor:
-    """The words of a text, in the form in which texts are compared, and their trigrams: float64[TEXT_NUMBERS].
+    """Describes a text by its words, in the form in which texts are compared, and their trigrams:
+    float64[TEXT_NUMBERS].
 
     Each adds or subtracts at the number that its hash names, by the logarithm of how often it is there. 0 for a text
     without words.
@@ -84,14 +85,14 @@ def describe_text(text: str) -> Descriptor:
 
 
 def _colour_histogram(pixels: npt.NDArray[Any]) -> Descriptor:
-    """How many pixels have each of 4 × 4 × 4 colours."""
+    """Counts how many pixels have each of 4 × 4 × 4 colours."""
     steps = pixels.reshape(-1, 3).astype(np.int64) * _COLOURS // 256
     codes = (steps[:, 0] * _COLOURS + steps[:, 1]) * _COLOURS + steps[:, 2]
     return np.bincount(codes, minlength=_COLOURS**3).astype(np.float64)
 
 
 def _gradient_histograms(grey: npt.NDArray[Any]) -> Descriptor:
-    """The strength of gradients of each orientation, cell by cell."""
+    """Sums the strength of gradients of each orientation, cell by cell."""
     across = cv2.Sobel(grey, cv2.CV_64F, 1, 0, ksize=3)
     down = cv2.Sobel(grey, cv2.CV_64F, 0, 1, ksize=3)
     turns = (np.arctan2(down, across) / np.pi) % 1.0
@@ -104,6 +105,6 @@ def _gradient_histograms(grey: npt.NDArray[Any]) -> Descriptor:
 
 
 def _unit(vector: Descriptor) -> Descriptor:
-    """The vector at a norm of 1; zeros stay."""
+    """Scales a vector to a norm of 1; zeros stay."""
     norm = float(np.linalg.norm(vector))
     return vector / norm if norm > 0 else vector

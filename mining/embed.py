@@ -24,7 +24,9 @@ PAIRS = "pairs"
 
 
 def embed_schema(dimension: int) -> pa.Schema:
-    """The columns of the stage's tables: per side its id, its vector or why there is none; the same of negatives."""
+    """Returns the columns of the stage's tables: per side its id, its vector or why there is none; the
+    same of negatives.
+    """
     vector = packed_type(dimension)
     columns = [
         field

@@ -49,7 +49,7 @@ class EmbedWorker:
         self._client: EmbedClient | None = None
 
     def __call__(self, shard: Shard) -> pa.Table:
-        """The shard's vectors, with the columns of `mining.embed.embed_schema`."""
+        """Computes the shard's vectors, with the columns of `mining.embed.embed_schema`."""
         sides = different_sides(shard[PAIRS], self._rules)
         keys = [self._keys.key(side.items, side.text, side.instruction, side.is_clip) for side in sides.different]
         vectors = np.zeros((len(keys), self._encoder.dimension), np.float16)
@@ -91,7 +91,7 @@ class EmbedWorker:
         return places
 
     def _compute(self, shard: Shard, sides: Sequence[VectorSide]) -> Iterator[Vector | str]:
-        """For each side its vector, float16[dimension] of norm 1, or why there is none."""
+        """Computes for each side its vector, float16[dimension] of norm 1, or why there is none."""
         if not sides:
             return
         client = self._opened_client()
@@ -129,7 +129,7 @@ def _vector_or_reason(response: ModelResponse[Vector]) -> Vector | str:
 
 
 def _table(pairs: pa.Table, sides: Sides, keys: Sequence[bytes], vectors: Vectors, reasons: Sequence[str]) -> pa.Table:
-    """The columns of the stage's table, of what was found of each different side."""
+    """Builds the columns of the stage's table from the vectors of the different sides."""
     valid = np.array([not reason for reason in reasons], np.bool_)
     texts = pa.array(reasons, pa.string())
     known_keys = pa.array(keys, pa.binary(16), mask=~valid)

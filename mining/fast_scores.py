@@ -64,26 +64,31 @@ class FastScores(Protocol):
     def scores(self, queries: Operand, first: int, stop: int, pool: Operand) -> Any: ...
 
     def drop(self, scores: Any, rows: Places, columns: Places) -> None:
-        """Give pairs the score -inf, in place."""
+        """Gives pairs the score -inf, in place."""
 
     def reaching(self, scores: Any, threshold: Floats, limit: int | None) -> tuple[Places, Places, Floats] | None:
-        """Rows (ascending), columns and values of the scores at or above their row's; None if more than `limit` are."""
+        """Returns rows (ascending), columns and values of the scores at or above their row's; None if
+        more than `limit` are.
+        """
 
     def counts(self, scores: Any, threshold: Floats) -> Places:
-        """How many scores of each row are at or above its threshold."""
+        """Counts how many scores of each row are at or above its threshold."""
 
     def kth(self, scores: Any, k: int, columns: Places | None) -> Floats:
-        """Each row's k-th largest score, of all columns or of some; there are at least k."""
+        """Returns each row's k-th largest score, of all columns or of some; there are at least k."""
 
     def exact(self, queries: Vectors, pool: Vectors) -> Bounds:
-        """Exact dot products of queries[i] and pool[i, j], from float16[n, d] and float16[n, m, d]: float64[n, m]."""
+        """Computes exact dot products of queries[i] and pool[i, j], from float16[n, d] and float16[n,
+        m, d]: float64[n, m].
+        """
 
     def error(self, queries: Operand, first: int, stop: int, pool: Operand) -> Bounds:
-        """How far q.p, rounded to float32, can be from the fast score of any p, for each query."""
+        """Returns how far q.p, rounded to float32, can be from the fast score of any p, for each query."""
 
 
 def backend(name: str = "auto") -> FastScores:
-    """The fast scores of a library: `auto` takes torch where it has a GPU or this processor has bfloat16, else numpy.
+    """Creates the fast scores of a library: `auto` takes torch where it has a GPU or this processor has bfloat16, else
+    numpy.
 
     Raises ValueError for a name that is none, ImportError for torch where it is not installed.
     """
@@ -102,7 +107,7 @@ def backend(name: str = "auto") -> FastScores:
 
 @cache
 def processor_has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself: elsewhere it is slower than float32."""
+    """Returns whether this processor multiplies bfloat16 itself: elsewhere it is slower than float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text().split()
     except OSError:
@@ -111,7 +116,7 @@ def processor_has_bfloat16() -> bool:
 
 
 def exact_products(queries: Vectors, pool: Vectors) -> Bounds:
-    """Exact dot products of queries[i] and pool[j], float64[n, m], for norms up to MAX_NORM.
+    """Computes exact dot products of queries[i] and pool[j], float64[n, m], for norms up to MAX_NORM.
 
     float16 numbers are multiples of 2**-24, their products of 2**-48; sums of products of vectors of such norms stay
     below 2**5. So all partial sums have 53 bits: nothing is ever rounded, in whatever order they are added.
@@ -120,7 +125,7 @@ def exact_products(queries: Vectors, pool: Vectors) -> Bounds:
 
 
 def accumulation_error(dimension: int, roundoff: float) -> float:
-    """g above. Raises ValueError where the bound says nothing."""
+    """Returns g, the bound above. Raises ValueError where it says nothing."""
     product = dimension * roundoff
     if product >= 0.5:
         raise ValueError(f"{dimension} dimensions are too many")
@@ -187,7 +192,9 @@ class NumpyScores:
         return scores
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-        """An array that is used again: a new one of some megabytes costs as much as comparing its numbers does."""
+        """Returns an array that is used again: a new one of some megabytes costs as much as comparing
+        its numbers does.
+        """
         size = shape[0] * shape[1]
         if name not in self._buffers or len(self._buffers[name]) < size:
             self._buffers[name] = np.empty(size, dtype)
@@ -298,19 +305,20 @@ class GpuScores:
 
 
 def torch_tensor(array: npt.NDArray[Any], device: str) -> Any:
-    """A tensor of an array's numbers; torch has no read-only ones, so such an array is copied."""
+    """Makes a tensor of an array's numbers; torch has no read-only ones, so such an array is copied."""
     import torch
 
     return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
 
 
 def _bfloat16_bits(numbers: Floats) -> npt.NDArray[np.int16]:
-    """The upper halves of float32 numbers: bfloat16, rounded towards zero."""
+    """Returns the upper halves of float32 numbers: bfloat16, rounded towards zero."""
     return (numbers.view(np.uint32) >> np.uint32(16)).astype(np.uint16).view(np.int16)
 
 
 def as_float32(vectors: Vectors) -> Floats:
-    """The same numbers as float32; infinities and NaN become numbers from 2**16 on. Four times as fast as `astype`.
+    """Returns the same numbers as float32; infinities and NaN become numbers from 2**16 on. Four times as fast as
+    `astype`.
 
     The bits of a float16, shifted to where float32 has exponent and fraction, are a number that is 2**112 too small.
     """
@@ -326,13 +334,13 @@ def as_float32(vectors: Vectors) -> Floats:
 
 
 def norms_of(vectors: Floats) -> Bounds:
-    """Upper bounds of the norms of rows, summed in float32."""
+    """Computes upper bounds of the norms of rows, summed in float32."""
     squares = np.vecdot(vectors, vectors).astype(np.float64)
     return np.asarray(np.sqrt(squares * (1 + 2 * accumulation_error(vectors.shape[1], _FLOAT32_ROUNDOFF))) * _SLACK)
 
 
 def checked_norms(exact: Floats, vectors: Vectors, first_row: int = 0) -> Bounds:
-    """Upper bounds of norms. Raises ValueError that names the first row that is not finite, or too long."""
+    """Computes upper bounds of norms. Raises ValueError that names the first row that is not finite, or too long."""
     norms = norms_of(exact)
     bad = ~(norms <= MAX_NORM)
     if bad.any():
@@ -344,7 +352,7 @@ def checked_norms(exact: Floats, vectors: Vectors, first_row: int = 0) -> Bounds
 
 
 def error_bound(queries: Operand, first: int, stop: int, pool: Operand, accumulated: float) -> Bounds:
-    """The sum of the bounds above without c, and of what rounding the exact score to float32 changes."""
+    """Returns the sum of the bounds above without c, and of what rounding the exact score to float32 changes."""
     norms, rounded = queries.norms[first:stop], queries.rounded[first:stop]
     norm, loss = pool.norms.max(initial=0), pool.rounded.max(initial=0)
     inexact = rounded * norm + (norms + rounded) * loss

@@ -33,7 +33,7 @@ class Listed:
     vectors: Vectors  # float16[m, d]
 
     def between(self, start: int, stop: int) -> Listed:
-        """Those of the rows start ... stop, which are counted from 0 then."""
+        """Returns those of the rows start ... stop, which are counted from 0 then."""
         part = slice(*np.searchsorted(self.rows, [start, stop]))
         return Listed(self.rows[part] - start, self.side_ids[:, part], self.vectors[part])
 
@@ -52,7 +52,7 @@ class SearchRows:
         return len(self.query)
 
     def between(self, start: int, stop: int) -> SearchRows:
-        """The rows start ... stop."""
+        """Returns the rows start ... stop."""
         part = slice(start, stop)
         return SearchRows(
             self.query[part],
@@ -73,7 +73,7 @@ class Similarities:
     query: Floats
 
     def part(self, which: slice) -> Similarities:
-        """Some of them."""
+        """Returns some of them."""
         return Similarities(self.score[which], self.positive[which], self.highest_positive[which], self.query[which])
 
 
@@ -98,15 +98,15 @@ class SearchOptions:
     compare_queries: bool  # blocks have the vectors of queries, and candidates are compared by them
 
     def rows_at_once(self, dimension: int) -> int:
-        """How many rows a search has the memory for."""
+        """Returns how many rows a search has the memory for."""
         return max(1, self._search_bytes // 2 // query_bytes(dimension, self.k))
 
     def search(self, queries: Vectors) -> TopK:
-        """A search for the neighbours of some rows."""
+        """Creates a search for the neighbours of some rows."""
         return TopK(queries, self.k, memory_bytes=self._search_bytes)
 
     def positives_at_once(self, dimension: int) -> int:
-        """How many positives of queries are held at a time."""
+        """Returns how many positives of queries are held at a time."""
         return max(1, self.memory_bytes // 4 // (2 * dimension))
 
     @property
@@ -180,7 +180,7 @@ class _CandidateScores:
         self._highest[at[some]] = np.maximum(self._highest[at[some]], found)
 
     def result(self, pair_ids: Ids) -> ScoredNeighbours:
-        """What was found; `pair_ids` of the whole pool, in its order."""
+        """Returns what was found; `pair_ids` of the whole pool, in its order."""
         queries = np.full(len(self._rows), NONE, np.float32) if self._owners is None else self._owners.similarity
         similarities = Similarities(self._score, self._positive, self._highest, queries)
         total = len(self._positions)

@@ -117,7 +117,7 @@ class _Search:
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
-        """The neighbours of a shard's pairs, with the columns of NEIGHBOURS_SCHEMA."""
+        """Finds the neighbours of a shard's pairs, with the columns of NEIGHBOURS_SCHEMA."""
         sides = shard[EMBED]
         has_both = column_valid(sides.column("query_vector")) & column_valid(sides.column("positive_vector"))
         rows = np.flatnonzero(has_both)
@@ -161,7 +161,9 @@ class _Search:
 
 
 def search_rows(sides: pa.Table, rows: np.ndarray) -> tuple[SearchRows, np.ndarray]:
-    """The rows of a table of `embed` that are searched for; and which of all its existing negatives they bring."""
+    """Returns the rows of a table of `embed` that are searched for; and which of all its existing
+    negatives they bring.
+    """
     query, positive = (column_vectors(sides.column(f"{role}_vector"))[rows] for role in ("query", "positive"))
     query_ids, positive_ids = (
         split_ids(one_array(sides.column(f"{role}_id")))[:, rows] for role in ("query", "positive")
@@ -195,7 +197,7 @@ def _neighbour_table(found: ScoredNeighbours, searched: SearchRows) -> pa.Table:
 
 
 def _existing_lists(sides: pa.Table, existing: np.ndarray, scored: Sequence[Similarities]) -> pa.Array:
-    """The negatives that all pairs came with; those without a score (no vector) have null in its place."""
+    """Returns the negatives that all pairs came with; those without a score (no vector) have null in its place."""
     lists = one_array(sides.column("negative_ids"))
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     ids = lists.flatten()
@@ -210,7 +212,7 @@ def _existing_lists(sides: pa.Table, existing: np.ndarray, scored: Sequence[Simi
 
 
 def _at_rows(found: pa.Table, rows: np.ndarray, total: int) -> pa.Table:
-    """The found rows at their places among all rows; the others have an empty list, no score and rank -1."""
+    """Returns the found rows at their places among all rows; the others have an empty list, no score and rank -1."""
     place = np.full(total, -1, np.int64)
     place[rows] = np.arange(len(rows))
     spread = found.take(pa.array(place, mask=place < 0))

@@ -40,7 +40,9 @@ class PoolBlock:
 
 
 def pool_blocks(pool: Pool, with_queries: bool = False) -> Iterator[PoolBlock]:
-    """The positives that have a vector, table by table; `with_queries` reads the vectors of their queries, too."""
+    """Yields the positives that have a vector, table by table; `with_queries` reads the vectors of
+    their queries, too.
+    """
     columns = (*_COLUMNS, _QUERY_VECTOR) if with_queries else _COLUMNS
     return map(partial(_block, with_queries=with_queries), pool.tables(columns))
 

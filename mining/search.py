@@ -39,13 +39,15 @@ class Neighbours:
     widened: int  # queries for which more than the usual number had to be scored exactly
 
     def lists(self) -> tuple[Places, Ids, Floats, Places]:
-        """Without the empty places: offsets int64[n + 1], then ids uint64[2, m], scores and positions of all rows."""
+        """Returns the lists without the empty places: offsets int64[n + 1], then ids uint64[2, m],
+        scores and positions of all rows.
+        """
         full = np.arange(self.scores.shape[1]) < self.counts[:, None]
         return offsets_of(self.counts), self.ids[:, full], self.scores[full], self.positions[full]
 
 
 def offsets_of(counts: Places) -> Places:
-    """Where each of some lists begins when they are laid end to end, and where the last ends: int64[n + 1]."""
+    """Returns where each of some lists begins when they are laid end to end, and where the last ends: int64[n + 1]."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
@@ -100,7 +102,7 @@ class TopK:
         self._added = 0
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Search a block of the pool: ids uint64[2, m], vectors float16[m, d].
+        """Searches a block of the pool: ids uint64[2, m], vectors float16[m, d].
 
         The arrays may be views of mapped files; they are kept for some time, and must not be changed.
         """
@@ -116,7 +118,7 @@ class TopK:
                 self._progress(self._added)
 
     def result(self) -> Neighbours:
-        """The nearest of all that was added; more can be added afterwards."""
+        """Returns the nearest of all that was added; more can be added afterwards."""
         self._settle_all()
         best = self._best
         counts = np.count_nonzero(best.positions >= 0, axis=1).astype(np.int64)
@@ -144,7 +146,7 @@ class TopK:
             self._propose(_Block(first, stop, start, scores, kept_ids, kept, (excluded[0][some], excluded[1][some])))
 
     def _propose(self, block: _Block) -> None:
-        """Keep the candidates of a block of scores."""
+        """Keeps the candidates of a block of scores."""
         rows = np.arange(block.first, block.stop)
         found = self._fast.reaching(block.scores, self._threshold(rows), len(rows) * self._proposals)
         if found is None:
@@ -175,7 +177,7 @@ class TopK:
         self._filled[rows] += counts
 
     def _threshold(self, rows: Places) -> Floats:
-        """The fast scores below which the exact ones, rounded, are surely below the floor."""
+        """Returns the fast scores below which the exact ones, rounded, are surely below the floor."""
         relative = self._fast.relative_error
         known = np.isfinite(self._floor[rows])
         score = np.where(known, self._floor[rows], 0) - self._error[rows]
@@ -184,7 +186,7 @@ class TopK:
         return np.where(known, below, _LOWEST)
 
     def _raise(self, rows: Places, scores: Floats, exact: bool) -> None:
-        """Raise floors: `scores` are each row's k-th best so far, exact ones or fast ones; -inf for none."""
+        """Raises floors: `scores` are each row's k-th best so far, exact ones or fast ones; -inf for none."""
         floor = scores.astype(np.float64)
         if not exact:
             known = np.isfinite(floor)
@@ -192,7 +194,7 @@ class TopK:
         self._floor[rows] = np.maximum(self._floor[rows], floor)
 
     def _compact(self, rows: Places) -> None:
-        """Drop the candidates of some rows that can't be among the k best any more; the best come first."""
+        """Drops the candidates of some rows that can't be among the k best any more; the best come first."""
         keys, k = self._keys[rows], self._k
         repeats = self._window.repeats()
         counted = keys if repeats is None else np.where(repeats[unpacked(keys)[1]], np.uint64(0), keys)
@@ -204,12 +206,12 @@ class TopK:
         self._widened[rows] |= self._filled[rows] > self._proposals
 
     def _make_room(self, rows: Places) -> None:
-        """Drop candidates of rows, and score the rest exactly where they are still many."""
+        """Drops candidates of rows, and scores the rest exactly where they are still many."""
         self._compact(rows)
         self._settle(rows[self._filled[rows] > self._width // 2])
 
     def _settle(self, rows: Places) -> None:
-        """Score the candidates of some compact rows exactly; then they have none but their best."""
+        """Scores the candidates of some compact rows exactly; then they have none but their best."""
         if not len(rows):
             return
         ids, positions = self._window.columns()
@@ -237,7 +239,7 @@ class TopK:
         self._window.clear()
 
     def _score_all(self, rows: Places, block: _Block) -> None:
-        """Score a block exactly for the rows that have too many candidates in it, as where many vectors are equal."""
+        """Scores a block exactly for the rows that have too many candidates in it, as where many vectors are equal."""
         if not len(rows):
             return
         self._widened[rows] = True
@@ -273,17 +275,17 @@ class _Block:
 
 
 def query_bytes(dimension: int, k: int) -> int:
-    """What a search holds for each query, in bytes."""
+    """Returns how many bytes a search holds for each query."""
     return 6 * dimension + 8 * 4 * proposals(k) + 28 * k + 64
 
 
 def proposals(k: int) -> int:
-    """How many candidates are usually enough to find the k best among."""
+    """Returns how many candidates are usually enough to find the k best among."""
     return k + max(20, k // 5)
 
 
 def search(queries: Vectors, pool: Iterable[tuple[Ids, Vectors]], k: int, **options: Any) -> Neighbours:
-    """The k nearest of a pool's blocks for each query; `options` are those of `TopK`."""
+    """Finds the k nearest of a pool's blocks for each query; `options` are those of `TopK`."""
     found = TopK(queries, k, **options)
     for ids, vectors in pool:
         found.add(ids, vectors)

@@ -20,25 +20,25 @@ _MAX_ROWS = 2**32 - 1  # of a window: a key has 32 bits for them
 
 
 def ordered(scores: Floats) -> SortKeys:
-    """32-bit numbers in the order of float32 numbers (neither NaN nor -0), none of them 0."""
+    """Returns 32-bit numbers in the order of float32 numbers (neither NaN nor -0), none of them 0."""
     bits = scores.view(np.uint32)
     flipped = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(1 << 31))
     return flipped.astype(np.uint64)
 
 
 def scores_of(numbers: SortKeys) -> Floats:
-    """The inverse of `ordered`."""
+    """Inverts `ordered`."""
     flipped = numbers.astype(np.uint32)
     return np.where(flipped >> np.uint32(31), flipped & np.uint32(2**31 - 1), ~flipped).astype(np.uint32).view("f4")
 
 
 def packed(scores: Floats, places: npt.NDArray[np.integer]) -> SortKeys:
-    """Keys in the order of scores, then of places (each below 2**32); 0 is none of them."""
+    """Returns keys in the order of scores, then of places (each below 2**32); 0 is none of them."""
     return ordered(scores) << _32 | places.astype(np.uint64)
 
 
 def unpacked(keys: SortKeys) -> tuple[Floats, Places]:
-    """The scores and places of keys."""
+    """Returns the scores and places of keys."""
     return scores_of(keys >> _32), (keys & _LOW).astype(np.int64)
 
 
@@ -69,7 +69,7 @@ class PendingRows:
         return bool(self.rows) and self.rows + rows > self._max_rows
 
     def add(self, ids: Ids, vectors: Vectors, first_position: int) -> tuple[Ids, Vectors]:
-        """Append a block; returns what is kept of it."""
+        """Appends a block; returns what is kept of it."""
         positions = np.arange(first_position, first_position + len(vectors))
         hashes = mix64(ids[0] ^ mix64(ids[1]))
         order = np.argsort(hashes, kind="stable")
@@ -94,27 +94,29 @@ class PendingRows:
         return ids, vectors
 
     def distinct_from(self, start: int) -> Places | None:
-        """Which rows of the last block, from window row `start` on, repeat no id of the window; None for all."""
+        """Returns which rows of the last block, from window row `start` on, repeat no id of the
+        window; None for all.
+        """
         repeats = self._repeats[-1]
         assert start == self._starts[-1]
         return np.flatnonzero(~repeats) if repeats.any() else None
 
     def columns(self) -> tuple[Ids, Places]:
-        """Ids and positions in the pool of all rows."""
+        """Returns ids and positions in the pool of all rows."""
         if self._joined is None:
             self._joined = np.concatenate(self._ids, axis=1), np.concatenate(self._positions)
         return self._joined
 
     def repeats(self) -> npt.NDArray[np.bool_] | None:
-        """Which rows repeat an id; None where none does."""
+        """Returns which rows repeat an id; None where none does."""
         return np.concatenate(self._repeats) if self._has_repeats else None
 
     def blocks(self) -> Iterator[tuple[Ids, Vectors]]:
-        """Ids and vectors, block by block."""
+        """Yields ids and vectors, block by block."""
         yield from zip(self._ids, self._vectors, strict=True)
 
     def vectors(self, rows: Places) -> Vectors:
-        """The vectors of some rows, float16[len(rows), d]."""
+        """Returns the vectors of some rows, float16[len(rows), d]."""
         if len(self._vectors) == 1:
             return self._vectors[0][rows]
         order = np.argsort(rows, kind="stable")
@@ -127,7 +129,7 @@ class PendingRows:
         return found
 
     def _first_rows(self, hashes: SortKeys, order: Places) -> tuple[Places, Places]:
-        """For each of a block's rows the window's first with the same hash, or -1; and the block's own first.
+        """Finds for each of a block's rows the window's first with the same hash, or -1; and the block's own first.
 
         `hashes` are ascending, of the rows in this order.
         """
@@ -141,7 +143,7 @@ class PendingRows:
         return before, within
 
     def _equal(self, ids: Ids, vectors: Vectors, rows: Places, before: Places, within: Places) -> npt.NDArray[np.bool_]:
-        """Whether these rows have the id and the vector of the first that has their hash."""
+        """Returns whether these rows have the id and the vector of the first that has their hash."""
         old = before[rows] >= 0
         first_ids, first_vectors = ids[:, within[rows]], vectors[within[rows]]
         if old.any():
@@ -165,7 +167,7 @@ class Best:
         self.positions = np.full((rows, k), -1, np.int64)
 
     def merge(self, rows: Places, scores: Floats, ids: Ids, positions: Places) -> None:
-        """Take candidates in: for each of some rows, [len(rows), m] of them; those with a score of -inf are none."""
+        """Takes candidates in: for each of some rows, [len(rows), m] of them; those with a score of -inf are none."""
         k = self.scores.shape[1]
         scores = np.concatenate([self.scores[rows], scores], axis=1)
         ids = np.concatenate([self.ids[:, rows], ids], axis=2)
@@ -187,7 +189,7 @@ class Best:
 
     @staticmethod
     def _unclear(highest: SortKeys, scores: Floats, ids: Ids) -> npt.NDArray[np.bool_]:
-        """Rows in which equal scores are among the highest, or an id may stand twice: there ids decide."""
+        """Returns rows in which equal scores are among the highest, or an id may stand twice: there ids decide."""
         empty = ordered(np.array([-np.inf], np.float32))
         ties = (highest[:, 1:] == highest[:, :-1]) & (highest[:, 1:] > empty)
         hashes = np.where(scores > -np.inf, ids[0] ^ mix64(ids[1]), np.arange(scores.shape[1], dtype=np.uint64))
@@ -228,7 +230,7 @@ class Exclusions:
         self._starts = np.searchsorted(entry[order], np.arange(self._ids.shape[1] + 1))
 
     def pairs(self, ids: Ids) -> tuple[Places, Places]:
-        """Rows of queries (ascending) and columns of a block of ids that are excluded."""
+        """Returns the rows of queries (ascending) and columns of a block of ids that are excluded."""
         at = find_ids(self._ids, ids)
         columns = np.flatnonzero(at >= 0)
         starts = self._starts[at[columns]]

@@ -35,7 +35,7 @@ class EmbedSettings(Settings):
     )
 
     def overrides(self, task: Task | None) -> dict[str, str]:
-        """The instructions of a task's sides that are not those of the pairs, by role."""
+        """Returns the instructions of a task's sides that are not those of the pairs, by role."""
         chosen = self.instructions.get(task) if task is not None else None
         return {} if chosen is None else chosen.model_dump(exclude_none=True)
 
@@ -121,7 +121,7 @@ class HardNegativeSettings(MiningRules):
     )
 
     def of(self, dataset: str) -> DatasetMining:
-        """The rules for a dataset: its own, and for what it does not set, the common ones."""
+        """Returns the rules for a dataset: its own, and for what it does not set, the common ones."""
         chosen = self.datasets[dataset]
         common = {name: getattr(self, name) for name in MiningRules.model_fields}
         return DatasetMining(**(common | {name: getattr(chosen, name) for name in chosen.model_fields_set}))

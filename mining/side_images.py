@@ -56,7 +56,7 @@ class SideImages:
     def read(
         self, store: Store, pool: Pool, sides: Sequence[Sequence[bytes]], is_clip: Sequence[bool] = ()
     ) -> Iterator[tuple[Pixels, ...] | str]:
-        """For each side, given by its items' ids: its images in order (none for a side of no items), or why not.
+        """Yields for each side, by its items' ids, its images in order (none for a side of no items), or why not.
 
         `is_clip` tells for each side whether its images are frames of a clip; without it none are.
 
@@ -75,7 +75,7 @@ class SideImages:
             yield () if call is None else call.result()
 
     def close(self) -> None:
-        """Decode no more."""
+        """Stops decoding."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _locations(self, pool: Pool) -> Locations:
@@ -109,14 +109,14 @@ class SideImages:
 
 
 def evenly_spaced(rows: list[int], count: int) -> list[int]:
-    """So many of the rows, from the first to the last; all where there are no more, or `count` is 0."""
+    """Chooses so many of the rows, from the first to the last; all where there are no more, or `count` is 0."""
     if not count or len(rows) <= count:
         return rows
     return [rows[place] for place in np.linspace(0, len(rows) - 1, count, dtype=int).tolist()]
 
 
 def listed_ids(items: pa.Array) -> list[list[bytes]]:
-    """The ids of each side's items, of a column of lists."""
+    """Returns the ids of each side's items, of a column of lists."""
     return [row or [] for row in items.to_pylist()]
 
 

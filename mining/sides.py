@@ -64,7 +64,7 @@ def different_sides(pairs: pa.Table, rules: SideRules) -> Sides:
 
 
 def _instructions(sides: pa.StructArray, rules: SideRules, role: str) -> Sequence[str]:
-    """The instruction under which each side is read; "" where none is read."""
+    """Returns the instruction under which each side is read; "" where none is read."""
     if not rules.instructions:
         return [""] * len(sides)
     override = rules.overrides.get(role)

@@ -23,12 +23,15 @@ _MATRIX_ROWS = 1024
 
 
 def row_products(one: Vectors, other: Vectors) -> Floats:
-    """The dot product of each row with the same row of another matrix, float32[n]: exact, then rounded once."""
+    """Computes the dot product of each row with the same row of another matrix, float32[n]: exact,
+    then rounded once.
+    """
     return np.einsum("nd,nd->n", one, other, dtype=np.float64).astype(np.float32)
 
 
 def highest_products(vectors: Vectors, rows: Places, members: Vectors, starts: Places, counts: Places) -> Floats:
-    """For each i the highest dot product of vectors[rows[i]] with the members starts[i] ... starts[i] + counts[i].
+    """Computes for each i the highest dot product of vectors[rows[i]] with the members starts[i] ... starts[i] +
+    counts[i].
 
     float32[n]; -1 where there are no members. Groups of members are equal, or do not overlap.
     """
@@ -50,7 +53,9 @@ def highest_products(vectors: Vectors, rows: Places, members: Vectors, starts: P
 
 
 def _highest_of_group(vectors: Vectors, rows: Places, members: Vectors) -> Floats:
-    """The highest dot product of each of some rows with any of the members: matrices of a few MiB at a time."""
+    """Computes the highest dot product of each of some rows with any of the members: matrices of a few
+    MiB at a time.
+    """
     highest = np.full(len(rows), NONE, np.float32)
     for at in range(0, len(rows), _MATRIX_ROWS):
         part = slice(at, at + _MATRIX_ROWS)
@@ -104,11 +109,11 @@ class QueryPositives:
         return self._matches > self._stop
 
     def following(self) -> QueryPositives:
-        """The next ones, for another round."""
+        """Returns the next ones, for another round."""
         return QueryPositives(self._queries, self._stop - self._first, self._stop)
 
     def others(self, positive_ids: Ids) -> npt.NDArray[np.bool_]:
-        """Which rows (their positives' ids: uint64[2, n]) have a query with another positive than their own."""
+        """Returns which rows (their positives' ids: uint64[2, n]) have a query with another positive than their own."""
         counts = self._counts[self.query]
         at = np.minimum(self._starts[self.query], max(0, len(self.vectors) - 1))
         if not len(self.vectors):
@@ -117,7 +122,9 @@ class QueryPositives:
         return np.asarray((counts > 1) | ((counts == 1) & ~is_positive))
 
     def highest(self, rows: Places, candidates: Vectors, places: Places) -> Floats:
-        """The highest similarity of candidates[places[i]] to a positive of the query of the row rows[i], float32[m]."""
+        """Computes the highest similarity of candidates[places[i]] to a positive of the query of the
+        row rows[i], float32[m].
+        """
         code = self.query[rows] * max(1, len(candidates)) + places
         _, first, inverse = np.unique(code, return_index=True, return_inverse=True)  # rows with equal queries share it
         query = self.query[rows[first]]

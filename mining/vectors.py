@@ -32,17 +32,19 @@ class VectorError(ValueError):
 
 
 def vector_type(dimension: int) -> pa.DataType:
-    """The type of a column of vectors in memory."""
+    """Returns the type of a column of vectors in memory."""
     return pa.list_(pa.field("element", pa.float16(), nullable=False), dimension)
 
 
 def packed_type(dimension: int) -> pa.DataType:
-    """The type of a column of vectors in a Parquet file."""
+    """Returns the type of a column of vectors in a Parquet file."""
     return pa.binary(dimension * _HALF_BYTES)
 
 
 def vector_column(vectors: Vectors, valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-    """The rows of a matrix as a column of `vector_type`, null where `valid` is false; shares the matrix's memory."""
+    """Returns the rows of a matrix as a column of `vector_type`, null where `valid` is false; shares
+    the matrix's memory.
+    """
     rows, dimension = _checked_shape(vectors).shape
     numbers = pa.Array.from_buffers(pa.float16(), rows * dimension, [None, _buffer(vectors)])
     bitmap = None if valid is None or valid.all() else _bitmap(valid)
@@ -50,14 +52,17 @@ def vector_column(vectors: Vectors, valid: npt.NDArray[np.bool_] | None = None) 
 
 
 def packed_column(vectors: Vectors, valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-    """The rows of a matrix as a column of `packed_type`, null where `valid` is false; shares the matrix's memory."""
+    """Returns the rows of a matrix as a column of `packed_type`, null where `valid` is false; shares
+    the matrix's memory.
+    """
     rows, dimension = _checked_shape(vectors).shape
     bitmap = None if valid is None or valid.all() else _bitmap(valid)
     return pa.Array.from_buffers(packed_type(dimension), rows, [bitmap, _buffer(vectors)])
 
 
 def column_vectors(column: pa.Array | pa.ChunkedArray) -> Vectors:
-    """The vectors of a column of either type, float16[rows, dimension]: a read-only view of a column in one chunk.
+    """Returns the vectors of a column of either type, float16[rows, dimension]: a read-only view of a column in one
+    chunk.
 
     What stands in the rows that are null is undefined; `column_valid` tells them.
     """
@@ -79,12 +84,12 @@ def column_vectors(column: pa.Array | pa.ChunkedArray) -> Vectors:
 
 
 def column_valid(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    """Which rows of a column have a vector, bool[rows]."""
+    """Returns which rows of a column have a vector, bool[rows]."""
     return np.asarray(one_array(column).is_valid().to_numpy(zero_copy_only=False), bool)
 
 
 def parquet_options(schema: pa.Schema, packed: Collection[str]) -> dict[str, Any]:
-    """What `pyarrow.parquet.write_table` must know to write the packed columns as their bytes are.
+    """Returns what `pyarrow.parquet.write_table` must know to write the packed columns as their bytes are.
 
     Uncompressed and without a dictionary or statistics: random bits become no smaller, and reading is one copy. Other
     columns are written as all tables are.
@@ -99,7 +104,10 @@ def parquet_options(schema: pa.Schema, packed: Collection[str]) -> dict[str, Any
 
 
 def normalise(vectors: npt.NDArray[np.floating[Any]]) -> Vectors:
-    """Rows scaled to a norm of 1 and rounded to float16. Raises VectorError for rows that are zero or not finite."""
+    """Scales rows to a norm of 1 and rounds them to float16.
+
+    Raises VectorError for rows that are zero or not finite.
+    """
     numbers = np.asarray(vectors, np.float64)
     largest = np.abs(numbers).max(axis=1, initial=0)  # NaN where a row has one
     bad = ~(np.isfinite(largest) & (largest > 0))
@@ -147,7 +155,7 @@ class VectorKeys:
             _add(self._state, part.encode())
 
     def key(self, content_ids: Sequence[bytes], text: str, instruction: str, is_clip: bool = False) -> bytes:
-        """The key of the vector of some contents (in their order) and a text under an instruction, 16 bytes.
+        """Returns the key of the vector of some contents (in their order) and a text under an instruction, 16 bytes.
 
         `is_clip`: the contents are frames of a clip, which the encoder reads in another way than several images.
         """

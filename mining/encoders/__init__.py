@@ -18,7 +18,7 @@ ENCODERS: tuple[type[EncoderSettings], ...] = (DescriptorSettings, RzenEmbedSett
 
 
 def encoder_type(encoders: tuple[type[EncoderSettings], ...]) -> Any:
-    """The type of the settings of any of these encoders, told apart by `kind`."""
+    """Returns the type of the settings of any of these encoders, told apart by `kind`."""
     return Annotated[reduce(or_, encoders), Field(discriminator="kind")] if len(encoders) > 1 else encoders[0]
 
 

@@ -102,5 +102,5 @@ class EncoderSettings(Settings):
         return True
 
     def encoder(self) -> Encoder:
-        """The encoder. Called where a run is planned, too: it loads no model. Raises SettingsError."""
+        """Returns the encoder. Called where a run is planned, too: it loads no model. Raises SettingsError."""
         raise NotImplementedError

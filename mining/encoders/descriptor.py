@@ -46,7 +46,7 @@ class DescriptorClient:
     """A `ModelClient` that describes at once, on the calling thread."""
 
     def submit(self, request: EmbedRequest) -> Future[ModelResponse[Vector]]:
-        """The descriptor of a side; `no_content` for one without images and words."""
+        """Returns the descriptor of a side; `no_content` for one without images and words."""
         vector = describe(request.images, request.prompt)
         answer: Future[ModelResponse[Vector]] = Future()
         if vector is None:
@@ -56,4 +56,4 @@ class DescriptorClient:
         return answer
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: nothing is held."""

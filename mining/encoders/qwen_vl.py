@@ -25,9 +25,9 @@ from serving.transformers_client import TransformersClient, TransformersSettings
 from serving.vllm.client import POOLING, VllmClient
 from serving.vllm.settings import MIN_MODEL_LEN, PoolingModelSettings, PoolingSettings, Positions
 
-SPECIAL_TOKENS = "special_tokens"  # the reason of a side whose text has tokens with a meaning of their own
+HAS_SPECIAL_TOKENS = "special_tokens"  # the reason of a side whose text has tokens with a meaning of their own
 
-IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+IMAGE_PLACEHOLDER = "<|vision_start|><|image_pad|><|vision_end|>"
 # As the processor of Qwen3-VL-Embedding renders a system and a user message: the instruction is the system's.
 QWEN3_VL_TEMPLATE = (
     "<|im_start|>system\n{instruction}<|im_end|>\n<|im_start|>user\n{images}{text}<|im_end|>\n<|im_start|>assistant\n"
@@ -36,7 +36,7 @@ QWEN3_VL_TEMPLATE = (
 _FIELDS = re.compile(r"(\{images\}|\{instruction\}|\{text\})")
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_]+\|>")  # of the tokenizers of the family
 
-Backend = Annotated[PoolingSettings | TransformersSettings, Field(discriminator="kind")]
+EmbedBackend = Annotated[PoolingSettings | TransformersSettings, Field(discriminator="kind")]
 
 
 class QwenVlSettings(EncoderSettings):
@@ -56,7 +56,7 @@ class QwenVlSettings(EncoderSettings):
     default_instruction: str = Field(
         "Represent the user's input.", description="The instruction of a side that has none."
     )
-    image_placeholder: str = Field(IMAGE, description="The text that stands for one image in {images}.")
+    image_placeholder: str = Field(IMAGE_PLACEHOLDER, description="The text that stands for one image in {images}.")
     min_pixels: int = Field(4 * 32 * 32, ge=1, description="The fewest pixels of an image; smaller ones are enlarged.")
     max_pixels: int = Field(1280 * 32 * 32, ge=1, description="The most pixels of an image; larger ones are shrunk.")
     frame_min_pixels: int = Field(160 * 32 * 32, ge=1, description="The fewest pixels of a clip's frame.")
@@ -68,7 +68,7 @@ class QwenVlSettings(EncoderSettings):
     max_tokens: int = Field(
         2000, ge=MIN_MODEL_LEN, description="The most tokens of an input; a longer one gets no vector."
     )
-    backend: Backend = Field(PoolingSettings(), description="What runs the model.")
+    backend: EmbedBackend = Field(PoolingSettings(), description="What runs the model.")
     shards_in_flight: int = tuning(
         2, ge=1, description="Shards of one model at a time: while one is computed, the next is decoded."
     )
@@ -94,7 +94,7 @@ class QwenVlSettings(EncoderSettings):
             model=self.model,
             revision=revision_of(self.model, self.revision),
             dimension=hidden_size(config),
-            open=partial(open_client, self),
+            open=partial(open_embedder, self),
             budget=PixelBudget(min_pixels=self.min_pixels, max_pixels=self.max_pixels, multiple=side),
             frame_budget=PixelBudget(min_pixels=self.frame_min_pixels, max_pixels=self.frame_max_pixels, multiple=side),
             positions=self.positions,
@@ -142,7 +142,7 @@ class QwenVlSettings(EncoderSettings):
         return "".join(values.get(part, part) for part in _FIELDS.split(self.template))
 
 
-def open_client(settings: QwenVlSettings) -> EmbedClient:
+def open_embedder(settings: QwenVlSettings) -> EmbedClient:
     """Opens a client of this worker's own. The model is loaded at the first request; that may take minutes."""
     return TemplateClient(settings, _open_backend(settings))
 
@@ -194,4 +194,4 @@ def _reason(request: EmbedRequest) -> str:
     """Why a side gets no vector; "" where it gets one."""
     if not request.images and not request.prompt.strip():
         return NO_CONTENT
-    return SPECIAL_TOKENS if _SPECIAL_TOKEN.search(request.prompt) else ""
+    return HAS_SPECIAL_TOKENS if _SPECIAL_TOKEN.search(request.prompt) else ""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from corpus.settings import SettingsError
 from demo.vlm import CHECKPOINT
-from mining.encoders.qwen_vl import IMAGE, QwenVlSettings, TemplateClient
+from mining.encoders.qwen_vl import IMAGE_PLACEHOLDER, QwenVlSettings, TemplateClient
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.settings import EmbedSettings
 from serving.request import EmbedRequest, ModelResponse
@@ -67,7 +67,7 @@ def test_rzenembed_reads_what_its_code_has(text: str, instruction: str, images: 
 def test_the_instruction_of_qwen3_vl_is_the_systems() -> None:
     assert qwen().prompt("a cat", "", 1) == (
         "<|im_start|>system\nRepresent the user's input.<|im_end|>\n"
-        f"<|im_start|>user\n{IMAGE}a cat<|im_end|>\n<|im_start|>assistant\n"
+        f"<|im_start|>user\n{IMAGE_PLACEHOLDER}a cat<|im_end|>\n<|im_start|>assistant\n"
     )
     assert qwen().prompt("a cat", "Find it.", 0).startswith("<|im_start|>system\nFind it.<|im_end|>\n")
 

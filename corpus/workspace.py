@@ -50,6 +50,12 @@ class TableKey:
         return f"{self.root}/{self.owner}/{self.stage}"
 
 
+def owner_name(owner: str) -> str:
+    """The owner of tables as people read it: of DATASET/SOURCE the dataset alone, where both have the same name."""
+    dataset, _, source = owner.partition("/")
+    return dataset if dataset == source else owner
+
+
 class Workspace:
     """A folder or bucket that holds media, tables and pairs."""
 

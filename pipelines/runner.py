@@ -18,7 +18,7 @@ import pyarrow as pa
 from corpus.execution import WORKER_LOST, FinalizeJob, FinalizeTask, MapJob, Outcome, ShardTask, ShuffleMapJob
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, ShuffleStage
 from corpus.storage import StorageError
-from corpus.workspace import TableKey, Workspace
+from corpus.workspace import TableKey, Workspace, owner_name
 from filters.image_stats import ImageStats
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
@@ -143,7 +143,8 @@ class _Runner:
                 bar.advance()
                 self.log.add(outcome)
                 if outcome.error:
-                    self.result.failed.append(f"{step.name} {outcome.owner}/{outcome.shard}: {outcome.error}")
+                    where = f"{owner_name(outcome.owner)}/{outcome.shard}"
+                    self.result.failed.append(f"{step.name} {where}: {outcome.error}")
                     continue
                 self.ready.add(outputs[outcome.owner, outcome.shard])
                 rows += outcome.rows
@@ -191,8 +192,8 @@ class _Runner:
                 counts = {name: sum(path not in self.ready for path in pool.paths) for name, pool in pools.items()}
                 missing[id(pools)] = {name: count for name, count in counts.items() if count}
                 self.result.failed += [
-                    f"{step.name} {planned.task.source}: waits for {count} tables of the pool `{name}` that an earlier "
-                    "stage did not finish"
+                    f"{step.name} {owner_name(planned.task.source)}: waits for {count} tables of the pool `{name}` "
+                    "that an earlier stage did not finish"
                     for name, count in missing[id(pools)].items()
                 ]
             if missing[id(pools)]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from corpus.workspace import owner_name
 from pipelines.plan import Plan, PlannedTable
 from pipelines.report.funnel import Funnel
 from pipelines.report.terminal import Terminal, print_line
@@ -49,7 +50,7 @@ def show_plan(console: Terminal, plan: Plan) -> None:
             todo = [p for p in tables if p.state != "done"]
             table.add_row(
                 step.name,
-                node.table_key.owner,
+                owner_name(node.table_key.owner),
                 f"{len(tables) - len(todo):,}",
                 f"{len(todo):,}",
                 shard_ranges([p.task.shard for p in todo]),
@@ -72,10 +73,10 @@ def show_status(console: Terminal, status: WorkspaceStatus) -> None:
             states = Counter(p.state for p in planned if p.node is node)
             failed = sum(stage == step.name and owner == node.table_key.owner for stage, owner, _ in status.failed)
             counts = (states["done"], states["stale"], states["missing"], failed)
-            table.add_row(step.name, node.table_key.owner, *(f"{n:,}" if n else "" for n in counts))
+            table.add_row(step.name, owner_name(node.table_key.owner), *(f"{n:,}" if n else "" for n in counts))
     console.print(table)
     for (stage, owner, shard), why in sorted(status.failed.items()):
-        print_line(console, f"failed: {stage} {owner}/{shard}: {why}")
+        print_line(console, f"failed: {stage} {owner_name(owner)}/{shard}: {why}")
     for source in status.plan.unread:
         print_line(console, f"{source}: not read yet or changed: its shards are not known")
 

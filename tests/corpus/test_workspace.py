@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.schema import ITEM_ID, PAIR_SCHEMA
 from corpus.storage import MissingError, StorageError
-from corpus.workspace import TableKey, Workspace, to_parquet
+from corpus.workspace import TableKey, Workspace, owner_name, to_parquet
 
 BLUR = TableKey("tables", "laion", "blur")
 
@@ -140,3 +140,8 @@ def test_vectors_are_written_as_they_are_and_all_else_as_in_any_table() -> None:
     }
     dictionaries = {path for path, column in columns.items() if column.has_dictionary_page}
     assert dictionaries == {"item_id", "sides.text", "sides.items.list.element"}
+
+
+def test_an_owner_is_named_once_where_dataset_and_source_are_called_the_same() -> None:
+    names = {"laion": "laion", "rivers/rivers": "rivers", "questions/rivers": "questions/rivers"}
+    assert {owner: owner_name(owner) for owner in names} == names

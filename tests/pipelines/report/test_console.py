@@ -92,6 +92,26 @@ def test_the_status_counts_shards_and_tells_failures_as_they_are() -> None:
     assert ["failed:", "toy", "web/000003:", "StorageError:", "[/tmp]", "is", "full"] in shown
 
 
+def test_a_dataset_named_as_its_source_is_shown_once() -> None:
+    """So it is in the plan, in the status and before a shard that failed; other names are both shown."""
+    shown: list[list[str]] = []
+    for owner in ("rivers/rivers", "questions/rivers"):
+        node = Node(Toy(Settings()), "rivers", TableKey("pairs", owner, "toy"), (), "rivers")
+        task = ShardTask(owner, "000000", 0, (), node.table_key.path("000000", "f"), "", {})
+        tables = Plan({}, [(Step("toy", (node,)), [PlannedTable(node, task, "f", "missing")])])
+        status = WorkspaceStatus(tables, {("toy", owner, "000000"): "why"}, {})
+        shown += printed(lambda console, tables=tables: show_plan(console, tables))  # type: ignore[misc]
+        shown += printed(lambda console, status=status: show_status(console, status))  # type: ignore[misc]
+    assert [line for line in shown if line[:1] in (["toy"], ["failed:"])] == [
+        ["toy", "rivers", "0", "1", "0", "missing"],
+        ["toy", "rivers", "1", "1"],
+        ["failed:", "toy", "rivers/000000:", "why"],
+        ["toy", "questions/rivers", "0", "1", "0", "missing"],
+        ["toy", "questions/rivers", "1", "1"],
+        ["failed:", "toy", "questions/rivers/000000:", "why"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("shards", "ranges"), [([], ""), ([3], "3"), ([0, 1, 2, 3, 7], "0-3,7"), ([9, 1, 2, 9], "1-2,9")]
 )

@@ -31,14 +31,13 @@ from recaption.prompts import Prompt, choose_prompts, clean_context, render_prom
 from recaption.schema import CAPTION, CAPTION_SCHEMA
 from recaption.screening.screen import screen
 from recaption.settings import CaptionSettings, DummySettings
+from serving.backends import engine_settings, open_vllm
 from serving.image_loader import ImagePrefetcher, content_keys
-from serving.models import find_model, pinned_revision
 from serving.openai.client import OpenAiClient
 from serving.openai.settings import EndpointSettings
 from serving.request import BackendError, GenerateRequest, GenerateResponse, ModelClient, Pixels
 from serving.result_cache import ResultCache
 from serving.throughput import ThroughputMeter
-from serving.vllm.client import VllmClient
 from serving.vllm.settings import VllmSettings
 
 
@@ -308,14 +307,7 @@ def open_client(settings: CaptionSettings, images: int = 1) -> ModelClient[Gener
     """
     backend = settings.backend
     if isinstance(backend, VllmSettings):
-        model = find_model(backend.model, backend.family)
-        return VllmClient(
-            vllm_settings(settings, images),
-            settings.sampling,
-            images=images,
-            chat_template=model.chat_template,
-            stop_token_ids=model.stop_token_ids,
-        )
+        return open_vllm(backend, settings.sampling, settings.budget(images), images)
     if isinstance(backend, EndpointSettings):
         return OpenAiClient(backend, settings.sampling)
     return DummyBackend()
@@ -327,13 +319,4 @@ def vllm_settings(settings: CaptionSettings, images: int = 1) -> VllmSettings:
     """
     backend = settings.backend
     assert isinstance(backend, VllmSettings)
-    model = find_model(backend.model, backend.family)
-    budget = settings.budget(images)
-    needed = {**model.engine_args, "mm_processor_kwargs": model.mm_processor_kwargs(budget)}
-    arguments = {**{key: value for key, value in needed.items() if value}, **backend.engine_args}
-    length = backend.max_model_len or model.context_length(budget, images)
-    pinned = pinned_revision(model, backend.revision, backend.engine_args)
-    revision = pinned.pop("revision")
-    arguments |= pinned
-    update = {"model": model.repository, "revision": revision, "max_model_len": length, "engine_args": arguments}
-    return backend.model_copy(update=update)
+    return engine_settings(backend, settings.budget(images), images)

@@ -11,7 +11,8 @@ from corpus.settings import Settings, SettingsError, tuning
 from recaption import dummy
 from recaption.prompts import PromptChoice, check_prompt_names
 from recaption.screening.screen import ScreeningSettings
-from serving.models import find_model, pinned_revision, revision_of
+from serving.backends import check_vllm, default_budget, model_and_revision
+from serving.models import find_model
 from serving.openai.settings import EndpointSettings
 from serving.request import SamplingSettings
 from serving.vllm.settings import VllmSettings
@@ -75,10 +76,7 @@ class CaptionSettings(Settings):
         for backend in (self.backend, *(each.backend for each in chosen)):
             if not isinstance(backend, VllmSettings):
                 continue
-            model = find_model(backend.model, backend.family)
-            if not model.in_vllm:
-                raise ValueError(f"vLLM has no {backend.model}: serve it elsewhere and use `kind: openai`")
-            pinned_revision(model, backend.revision, backend.engine_args)
+            check_vllm(backend)
         return self
 
     @model_validator(mode="after")
@@ -113,10 +111,7 @@ class CaptionSettings(Settings):
         backend = self.backend
         if isinstance(backend, DummySettings):
             return dummy.MODEL, dummy.REVISION
-        if isinstance(backend, EndpointSettings):
-            return backend.model, backend.revision
-        model = find_model(backend.model, backend.family)
-        return backend.model, revision_of(model.repository, backend.revision or model.revision)
+        return model_and_revision(backend)
 
     def budget(self, images: int = 1) -> PixelBudget:
         """Returns the pixel budget of an image, or of each of several in a request."""
@@ -148,14 +143,7 @@ class CaptionSettings(Settings):
 
 
 def _backend_budget(backend: DummySettings | VllmSettings | EndpointSettings) -> PixelBudget:
-    if isinstance(backend, DummySettings):
-        return dummy.BUDGET
-    try:
-        return find_model(backend.model, backend.family).budget
-    except SettingsError:
-        if isinstance(backend, VllmSettings) or backend.family:
-            raise
-        return PixelBudget()  # an endpoint may have any name for its model
+    return dummy.BUDGET if isinstance(backend, DummySettings) else default_budget(backend)
 
 
 def _identity(backend: Settings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The types of a model's requests and responses, which stages and the clients of `serving` share.
 
-Responses are generic over their payload: a text for a `GenerateRequest`, a vector for an embedding.
+Responses are generic over their payload: a text for a `GenerateRequest`, a vector for an embedding, a probability for
+a question.
 """
 
 from __future__ import annotations
@@ -82,7 +83,19 @@ class EmbedRequest(ModelRequest):
         return self.instruction + self.prompt
 
 
-REQUEST_TYPES: dict[str, type[ModelRequest]] = {each.task: each for each in (GenerateRequest, EmbedRequest)}
+@dataclass(frozen=True, slots=True)
+class YesNoRequest(ModelRequest):
+    """A question that is answered by Yes or No, about texts, images or both.
+
+    The payload of its response is float32[1]: P(Yes) / (P(Yes) + P(No)) of the first token (UniME-V2, arXiv
+    2510.13515).
+    """
+
+    task: ClassVar[str] = "yes_no"
+
+
+_TYPES: tuple[type[ModelRequest], ...] = (GenerateRequest, EmbedRequest, YesNoRequest)
+REQUEST_TYPES: dict[str, type[ModelRequest]] = {each.task: each for each in _TYPES}
 
 
 @dataclass(frozen=True)  # no slots: with them, `ModelResponse[str](...)` fails in Python 3.11

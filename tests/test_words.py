@@ -30,7 +30,6 @@ INSTEAD = {
     "hire": "acquire",
     "house": "what the house is made of: graph, package, project",
     "inbox": "receiver",
-    "judge": "filter, or verdict",
     "judged": "filtered, or verdict",
     "judges": "filters",
     "kin": "related",

@@ -13,9 +13,20 @@ import numpy as np
 from corpus.printable import LONE_SURROGATE
 from serving.openai.exchange import CallFailure, Route, clean, count_of, json_value, message_of
 from serving.openai.settings import EndpointSettings
-from serving.request import GenerateRequest, GenerateResponse, Pixels, SamplingSettings
+from serving.request import (
+    GenerateRequest,
+    GenerateResponse,
+    ModelRequest,
+    ModelResponse,
+    Pixels,
+    SamplingSettings,
+    Vector,
+    YesNoRequest,
+)
+from serving.yes_no import answer_of, yes_response
 
 _MAX_SEED = 2**63 - 1  # servers read it as int64
+_TOP_LOGPROBS = 20  # the most that OpenAI's protocol allows
 
 
 class EncodeError(ValueError):
@@ -34,12 +45,9 @@ def chat_route(settings: EndpointSettings, sampling: SamplingSettings) -> Route[
 
 def chat_body(request: GenerateRequest, settings: EndpointSettings, sampling: SamplingSettings) -> bytes:
     """Returns the request as JSON, the same bytes for the same request. Raises ValueError for what can't be sent."""
-    urls = [data_url(image, settings.image_format, settings.jpeg_quality) for image in request.images]
-    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    content.append({"type": "text", "text": request.prompt})
     body: dict[str, Any] = {
         "model": settings.model,
-        "messages": [{"role": "user", "content": content}],
+        "messages": [{"role": "user", "content": _content(request, settings)}],
         "temperature": sampling.temperature if request.temperature is None else request.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -55,6 +63,34 @@ def chat_body(request: GenerateRequest, settings: EndpointSettings, sampling: Sa
             response_format = {"name": "caption", "schema": schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": response_format}
     return json.dumps(body | settings.extra_body, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def yes_no_route(settings: EndpointSettings) -> Route[YesNoRequest, Vector]:
+    """Returns the route of questions that are answered by Yes or No."""
+    return Route(
+        "chat/completions",
+        partial(_yes_no_body, settings=settings),
+        read_yes_no,
+        "`model`, `extra_body`, the size of the images, and whether the server gives `logprobs`",
+    )
+
+
+def _yes_no_body(request: YesNoRequest, settings: EndpointSettings) -> bytes:
+    body = {
+        "model": settings.model,
+        "messages": [{"role": "user", "content": _content(request, settings)}],
+        "temperature": 0.0,
+        "max_tokens": 1,
+        "logprobs": True,
+        "top_logprobs": _TOP_LOGPROBS,
+    }
+    return json.dumps(body | settings.extra_body, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _content(request: ModelRequest, settings: EndpointSettings) -> list[dict[str, Any]]:
+    urls = [data_url(image, settings.image_format, settings.jpeg_quality) for image in request.images]
+    images: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return [*images, {"type": "text", "text": request.prompt}]
 
 
 def data_url(pixels: Pixels, image_format: Literal["jpeg", "png"], jpeg_quality: int) -> str:
@@ -94,3 +130,22 @@ def read_response(data: bytes) -> GenerateResponse | CallFailure:
         prompt_tokens=count_of(json_value(message, "usage", "prompt_tokens")),
         completion_tokens=count_of(json_value(message, "usage", "completion_tokens")),
     )
+
+
+def read_yes_no(data: bytes) -> ModelResponse[Vector] | CallFailure:
+    """Parses a chat completion with log-probabilities: the probability of Yes; error `no_answer` or `bad_answer`."""
+    try:
+        message = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        return CallFailure("bad_answer", f"not JSON: {error}", "request")
+    likely = json_value(message, "choices", 0, "logprobs", "content", 0, "top_logprobs")
+    if not isinstance(likely, list):
+        return ModelResponse(error="bad_answer", detail=f"no logprobs: {clean(message_of(data))}")
+    answers = [
+        (answer_of(each["token"]), float(each["logprob"]))
+        for each in likely
+        if isinstance(each, dict)
+        and isinstance(each.get("token"), str)
+        and isinstance(each.get("logprob"), (int, float))
+    ]
+    return yes_response(answers, count_of(json_value(message, "usage", "prompt_tokens")))

@@ -13,11 +13,19 @@ from typing import Generic
 
 import aiohttp
 
-from serving.openai.chat import chat_route
+from serving.openai.chat import chat_route, yes_no_route
 from serving.openai.exchange import REFUSED, CallT, Route, post
 from serving.openai.pool import EndpointPool
 from serving.openai.settings import EndpointAccess, EndpointSettings
-from serving.request import BackendError, GenerateRequest, ModelResponse, PayloadT, SamplingSettings
+from serving.request import (
+    BackendError,
+    GenerateRequest,
+    ModelResponse,
+    PayloadT,
+    SamplingSettings,
+    Vector,
+    YesNoRequest,
+)
 
 __all__ = ["EndpointClient", "EndpointSettings", "OpenAiClient"]
 
@@ -205,6 +213,13 @@ class OpenAiClient(EndpointClient[GenerateRequest, str]):
 
     def __init__(self, settings: EndpointSettings, sampling: SamplingSettings) -> None:
         super().__init__(settings, chat_route(settings, sampling))
+
+
+class OpenAiYesNo(EndpointClient[YesNoRequest, Vector]):
+    """The client `openai`, of questions that are answered by Yes or No."""
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        super().__init__(settings, yes_no_route(settings))
 
 
 def _read_key(variable: str) -> str:

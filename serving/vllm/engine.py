@@ -21,9 +21,10 @@ from typing import Any, Generic, TypeVar
 
 from PIL import Image
 
-from serving.request import GenerateRequest, GenerateResponse, ModelRequest, ModelResponse
+from serving.request import GenerateRequest, GenerateResponse, ModelRequest, ModelResponse, YesNoRequest
 from serving.vllm.server import EngineConfig, EngineDied
 from serving.vllm.torchvision_shim import inspect_models_in_this_process, patch_imports
+from serving.yes_no import NO_ANSWER, SPELLINGS, answer_of, yes_response
 
 # Environment variables that must be set before vllm is imported, unless the user has set them.
 _ENVIRONMENT = {
@@ -131,7 +132,9 @@ class VllmEngine(ABC, Generic[PreparedT]):
 
 
 class GenerateEngine(VllmEngine[tuple[Any, SamplingParams]]):
-    """An engine that generates texts; it knows how to sample. A request is prepared as arguments of `generate`."""
+    """An engine that generates texts, and answers questions by Yes or No. A request is prepared as arguments of vLLM's
+    `generate`.
+    """
 
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(
@@ -153,11 +156,16 @@ class GenerateEngine(VllmEngine[tuple[Any, SamplingParams]]):
         )
         self._tokenize_params = self._renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._renderer.warmup(self._chat)
+        self._answers = _answer_tokens(self._renderer.tokenizer)
 
-    def prepare(self, request: ModelRequest) -> tuple[Any, SamplingParams] | GenerateResponse:
+    def prepare(self, request: ModelRequest) -> tuple[Any, SamplingParams] | ModelResponse[Any]:
         """Renders a request by the model's chat template."""
-        assert isinstance(request, GenerateRequest)
+        assert isinstance(request, (GenerateRequest, YesNoRequest))
+        if isinstance(request, YesNoRequest) and len(set(self._answers.values())) < 2:
+            return ModelResponse(error=NO_ANSWER, detail="the tokenizer begins Yes and No with the same token")
         try:
+            if isinstance(request, YesNoRequest):
+                return self._render(request), self._first_token()
             return self._render(request), self._sampling_params(request)
         except Exception as error:  # noqa: BLE001 - processors raise anything for an image that they reject
             return refused(error)
@@ -166,14 +174,18 @@ class GenerateEngine(VllmEngine[tuple[Any, SamplingParams]]):
         """Generates one text."""
         return self._llm.generate(*prepared, request_id)
 
-    def response(self, output: Any) -> GenerateResponse:
-        """Returns the text."""
+    def response(self, output: Any) -> ModelResponse[Any]:
+        """Returns the text, or the probability of Yes."""
         generated = output.outputs[0]
+        if generated.logprobs is not None:
+            found = generated.logprobs[0] if generated.logprobs else {}
+            answers = ((self._answers.get(token, ""), entry.logprob) for token, entry in found.items())
+            return yes_response(answers, len(output.prompt_token_ids or ()))
         return GenerateResponse(
             generated.text, generated.finish_reason or "", len(output.prompt_token_ids or ()), len(generated.token_ids)
         )
 
-    def _render(self, request: GenerateRequest) -> Any:
+    def _render(self, request: ModelRequest) -> Any:
         parts: list[Any] = [{"type": "image_pil", "image_pil": Image.fromarray(image)} for image in request.images]
         messages: list[Any] = [{"role": "user", "content": [*parts, {"type": "text", "text": request.prompt}]}]
         _, (prompt,) = self._renderer.render_chat([messages], self._chat, self._tokenize_params)
@@ -188,6 +200,24 @@ class GenerateEngine(VllmEngine[tuple[Any, SamplingParams]]):
             structured_outputs=structured,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+
+    def _first_token(self) -> SamplingParams:
+        return SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            logprob_token_ids=sorted(self._answers),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+
+def _answer_tokens(tokenizer: Any) -> dict[int, str]:
+    """Returns the tokens that an answer begins with, and which answer. A token that begins both is left out."""
+    begins: dict[int, set[str]] = {}
+    for spelling in SPELLINGS:
+        tokens = tokenizer.encode(spelling, add_special_tokens=False)
+        if tokens:
+            begins.setdefault(tokens[0], set()).add(answer_of(spelling))
+    return {token: answers.pop() for token, answers in begins.items() if len(answers) == 1}
 
 
 def refused(error: Exception) -> ModelResponse[Any]:

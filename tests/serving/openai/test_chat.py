@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 
-from serving.openai.chat import chat_body, read_response
+from serving.openai.chat import chat_body, read_response, read_yes_no, yes_no_route
 from serving.openai.exchange import CallFailure, classify_status
 from serving.openai.settings import EndpointSettings
-from serving.request import GenerateRequest, GenerateResponse, ModelResponse, SamplingSettings
+from serving.request import GenerateRequest, GenerateResponse, ModelResponse, SamplingSettings, YesNoRequest
 from tests.helpers.fake_endpoint import picture
 
 SCHEMA = {"type": "object", "properties": {"caption": {"type": "string"}}, "required": ["caption"]}
@@ -136,3 +137,36 @@ def test_what_is_tried_again_and_whose_fault_it_is(status: int, error: str, faul
 @pytest.mark.parametrize("status", [400, 413, 415, 422, 451])
 def test_what_is_refused_is_not_tried_again(status: int) -> None:
     assert classify_status(status, "too wide", 9.0) == GenerateResponse(error="refused_input", detail="too wide")
+
+
+def test_a_question_asks_for_one_token_and_its_likeliest_spellings() -> None:
+    body = json.loads(yes_no_route(settings()).body(YesNoRequest("Is it red?", (picture(1),))))
+    (message,) = body.pop("messages")
+    assert [part["type"] for part in message["content"]] == ["image_url", "text"]
+    assert body == {"model": "m", "temperature": 0.0, "max_tokens": 1, "logprobs": True, "top_logprobs": 20}
+
+
+def judged(likely: Any) -> ModelResponse[Any] | CallFailure:
+    choice = {"message": {"content": "Yes"}, "logprobs": {"content": [{"token": "Yes", "top_logprobs": likely}]}}
+    return read_yes_no(json.dumps({"choices": [choice], "usage": {"prompt_tokens": 12}}).encode())
+
+
+def test_a_judgement_is_the_share_of_yes() -> None:
+    likely = [
+        {"token": "Yes", "logprob": math.log(0.6)},
+        {"token": " no", "logprob": math.log(0.2)},
+        {"token": "It"},
+        7,
+    ]
+    response = judged([*likely, 7])
+    assert isinstance(response, ModelResponse) and response.prompt_tokens == 12
+    assert response.payload is not None and response.payload[0] == pytest.approx(0.75)
+
+
+def test_an_answer_that_is_no_judgement_says_why() -> None:
+    for likely, error in (([{"token": "Perhaps", "logprob": -0.1}], "no_answer"), ("none", "bad_answer")):
+        response = judged(likely)
+        assert isinstance(response, ModelResponse) and response.error == error
+    assert isinstance(read_yes_no(b"<html>"), CallFailure)
+    no_logprobs = read_yes_no(b'{"choices": [{"message": {"content": "Yes"}}]}')
+    assert isinstance(no_logprobs, ModelResponse) and no_logprobs.error == "bad_answer"

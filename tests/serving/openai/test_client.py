@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from serving.openai.client import EndpointSettings, OpenAiClient
-from serving.request import BackendError, GenerateRequest, GenerateResponse, SamplingSettings
+from serving.openai.client import EndpointSettings, OpenAiClient, OpenAiYesNo
+from serving.request import BackendError, GenerateRequest, GenerateResponse, SamplingSettings, YesNoRequest
 from tests.helpers.fake_endpoint import (
     Asked,
     Behave,
@@ -404,3 +404,17 @@ def test_a_cancelled_future_gives_its_place_to_another(serve: Serve, open_on: Op
     assert answer_to(captioner).payload == caption_of(7)  # would wait for ever if the place were still taken
     with pytest.raises(CancelledError):
         future.result(0)
+
+
+def test_questions_are_judged_by_the_same_client(serve: Serve) -> None:
+    async def behave(asked: Asked) -> web.StreamResponse:
+        likely = [{"token": "Yes", "logprob": -0.1 * asked.numbers[0]}, {"token": "No", "logprob": -0.1}]
+        choice = {"logprobs": {"content": [{"top_logprobs": likely}]}}
+        return web.json_response({"choices": [choice]})
+
+    server = serve(behave)
+    client = OpenAiYesNo(EndpointSettings(**(QUICK | {"kind": "openai", "model": "m", "endpoints": [server.url]})))
+    payloads = [client.submit(YesNoRequest("?", (picture(number),))).result(20).payload for number in (1, 30)]
+    client.close()
+    even, doubtful = (float(each[0]) for each in payloads if each is not None)
+    assert even == pytest.approx(0.5) and doubtful == pytest.approx(0.052, abs=0.001)

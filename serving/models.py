@@ -176,7 +176,7 @@ def find_model(name_or_path: str, family: str = "") -> VisionModel:
     if known is not None and family in ("", known.family):
         return known
     folder, base_name = Path(name_or_path), name_or_path.rstrip("/").rsplit("/", 1)[-1]
-    local = _is_folder(name_or_path)
+    local = is_folder(name_or_path)
     if local:
         family = family or _family_of_folder(folder)
     if local or "/" in name_or_path:
@@ -248,7 +248,7 @@ def pinned_revision(model: VisionModel, revision: str, engine_args: Mapping[str,
     arguments = {**model.engine_args, **engine_args}
     if not arguments.get("trust_remote_code"):
         return {"revision": revision}
-    if _is_folder(model.repository):
+    if is_folder(model.repository):
         for name in ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
             if "--" in json.dumps(
                 _read_json(Path(model.repository) / name).get("auto_map")
@@ -268,7 +268,8 @@ def pinned_revision(model: VisionModel, revision: str, engine_args: Mapping[str,
     return found
 
 
-def _is_folder(path: str) -> bool:
+def is_folder(path: str) -> bool:
+    """Tells whether a model's name is that of a local folder. Raises SettingsError for what can't be a name."""
     try:
         return bool(path) and Path(path).is_dir()
     except (OSError, ValueError) as error:  # a name that is too long, or none at all
@@ -282,7 +283,7 @@ def revision_of(path_or_id: str, revision: str = "") -> str:
     out. Returns "" for a repository of the hub without a revision: the newest.
     """
     folder = Path(path_or_id)
-    if revision or not _is_folder(path_or_id):
+    if revision or not is_folder(path_or_id):
         return revision
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     digest = hashlib.sha256()

@@ -13,8 +13,15 @@ from mining.encoders.descriptor import DescriptorSettings
 from mining.encoders.openai import OpenAiSettings
 from mining.encoders.qwen_vl import QwenVlSettings
 from mining.encoders.rzenembed import RzenEmbedSettings
+from mining.encoders.sentence_transformers import SentenceTransformersSettings
 
-ENCODERS: tuple[type[EncoderSettings], ...] = (DescriptorSettings, RzenEmbedSettings, QwenVlSettings, OpenAiSettings)
+ENCODERS: tuple[type[EncoderSettings], ...] = (
+    DescriptorSettings,
+    RzenEmbedSettings,
+    QwenVlSettings,
+    OpenAiSettings,
+    SentenceTransformersSettings,
+)
 
 
 def encoder_type(encoders: tuple[type[EncoderSettings], ...]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from corpus.execution import MapJob, ShardTask
+from corpus.execution import MapJob, ShardTask, close_function
 from corpus.pool import Pool
 from corpus.stage import ITEMS, MapStage, fingerprint_parts
 from tests.helpers.small_worlds import World
@@ -52,7 +52,9 @@ def run_over_pairs(
         output = f"pairs/{owner}/{stage.name}/{number:06d}.{'0' * 16}.parquet"
         given = tuple((name, path) for name, path in tables if name in stage.reads)
         task = ShardTask("shapes", f"{number:06d}", number, given, output, "m", fingerprint_parts(stage, {}))
-        outcome = MapJob(stage, url, pools={read.name: pools[read.name] for read in stage.pools}).open()(task)
+        opened = MapJob(stage, url, pools={read.name: pools[read.name] for read in stage.pools}).open()
+        outcome = opened(task)
+        close_function(opened)
         assert outcome.error == "", outcome.error
         outputs.append(output)
         if metrics is not None:

@@ -31,12 +31,14 @@ class PoolRead:
     """The declaration of a pool: the name or role of its tables, and whose they are.
 
     `fingerprinted` false: the stage's results do not depend on what else is in the pool (it looks up items by the hash
-    of their content), so its tables do not become stale when the pool grows.
+    of their content), so its tables do not become stale when the pool grows. `frozen`: the name of a snapshot of the
+    tables, which is made when it is first used; "": the pool has all tables there are.
     """
 
     name: str
     scope: PoolScope = PoolScope.DATASET
     fingerprinted: bool = True
+    frozen: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Stage `neighbours`, over the pairs of a dataset: the nearest positives of the whole dataset for each pair.
 
 The search is exact (`mining.search`), so its results depend on no engine, number of workers or order. Its pool is all
-tables of `embed` of the dataset: it is stale when one of them changes, and when the dataset grows.
+tables of `embed` of the dataset: it is stale when one of them changes, and when the dataset grows. A frozen pool has
+the tables that there were when its name was first used; a pair that is not in it has rank -1.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,8 @@ from corpus.arrays import one_array
 from corpus.execution import ShardError
 from corpus.item_ids import split_ids
 from corpus.pool import Pool, PoolRead
-from corpus.schema import ITEM_ID
-from corpus.stage import Gives, MapStage, Shard, SourceInfo
+from corpus.schema import ITEM_ID, ITEM_ID_BYTES
+from corpus.stage import Gives, MapStage, Shard, SourceInfo, SourcePlug
 from mining.embed import EMBED, PAIRS
 from mining.neighbour_scores import (
     Listed,
@@ -30,13 +32,15 @@ from mining.neighbour_scores import (
     scored_neighbours,
 )
 from mining.pool_blocks import PoolBlock, pool_blocks
-from mining.settings import DatasetMining, NeighbourSettings
+from mining.settings import DatasetMining, DatasetSearch, NeighbourSettings
 from mining.side_images import packed_ids
 from mining.similarities import row_products
 from mining.vectors import column_valid, column_vectors
+from serving.result_cache import ResultCache
 
 NEIGHBOURS = "neighbours"
 EXISTING = "existing_negatives"
+SEARCH_KEY = "search_key"
 
 _SIMILARITIES = (
     pa.field("score", pa.float32()),  # with the pair's query
@@ -58,9 +62,10 @@ NEIGHBOURS_SCHEMA = pa.schema(
         pa.field(EXISTING, pa.list_(EXISTING_NEGATIVE)),  # those that the pair came with, in their order
         pa.field("positive_score", pa.float32()),  # of the pair's own positive with its query; null: no vector
         pa.field("positive_rank", pa.int32()),  # its place among the neighbours; -1: it is not among them
+        pa.field(SEARCH_KEY, ITEM_ID),  # of all that the row depends on
     ]
 )
-_FOUND_SCHEMA = pa.schema([field for field in NEIGHBOURS_SCHEMA if field.name != EXISTING])
+_FOUND_SCHEMA = pa.schema([field for field in NEIGHBOURS_SCHEMA if field.name not in (EXISTING, SEARCH_KEY)])
 
 
 class NeighbourSearch(MapStage):
@@ -74,7 +79,6 @@ class NeighbourSearch(MapStage):
     name = NEIGHBOURS
     version = 2  # 1 had less of each neighbour, and nothing of the negatives that pairs came with
     reads = (PAIRS, EMBED)
-    pools = (PoolRead(EMBED),)
     settings_key = NEIGHBOURS
     settings_type = NeighbourSettings
     schema = NEIGHBOURS_SCHEMA
@@ -83,10 +87,11 @@ class NeighbourSearch(MapStage):
     filters_rows = False
     summary = "the nearest positives of its dataset, with their scores, and the score and rank of its own positive"
 
-    def __init__(self, settings: NeighbourSettings, mining: DatasetMining) -> None:
+    def __init__(self, settings: NeighbourSettings, mining: DatasetMining, pool: str = "") -> None:
         super().__init__(settings)
         self._settings = settings
         self._mining = mining
+        self.pools = (PoolRead(EMBED, frozen=pool),)
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
@@ -94,43 +99,79 @@ class NeighbourSearch(MapStage):
 
     @classmethod
     def create(cls, source: SourceInfo) -> NeighbourSearch:
-        return cls(cls.settings_of(source), source.stages.negatives.of(source.dataset))
+        settings: NeighbourSettings = cls.settings_of(source)
+        pool = settings.datasets.get(source.dataset, DatasetSearch()).pool
+        return cls(settings, source.stages.negatives.of(source.dataset), pool)
+
+    @classmethod
+    def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
+        mined = stages.negatives.datasets
+        for name in stages.neighbours.datasets:
+            if name not in mined:
+                yield (
+                    f"stages.neighbours.datasets.{name}: nothing is searched for there; name it in "
+                    "stages.negatives.datasets"
+                )
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         compared = {"compare_queries": True} if self._mining.max_query_similarity is not None else {}
-        return {**self._settings.canonical(), "search_by": self._mining.search_by, **compared}
+        return {"k": self._settings.k, "search_by": self._mining.search_by, **compared}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return _Search(self._settings, self._mining)
+        return _Search(self._settings, self._mining, search_again=not self.pools[0].frozen)
 
 
 class _Search:
     """The function of the stage in one worker: it keeps a pool that fits into `pool_bytes`."""
 
-    def __init__(self, settings: NeighbourSettings, mining: DatasetMining) -> None:
+    def __init__(self, settings: NeighbourSettings, mining: DatasetMining, search_again: bool) -> None:
         self._settings = settings
         self._mining = mining
         self._options = SearchOptions(
             mining.search_by == "query", settings.k, settings.memory_bytes, mining.max_query_similarity is not None
         )
+        self._search_again = search_again
+        self._cache: ResultCache | None = None
         self._kept: tuple[Pool, list[PoolBlock]] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
         """Finds the neighbours of a shard's pairs, with the columns of NEIGHBOURS_SCHEMA."""
-        sides = shard[EMBED]
+        sides, pool = shard[EMBED], shard.pools[EMBED]
         has_both = column_valid(sides.column("query_vector")) & column_valid(sides.column("positive_vector"))
         rows = np.flatnonzero(has_both)
+        keys = search_keys(sides, rows, self._options, pool)
+        places, known = (np.zeros(0, np.int64), None) if self._search_again else self._find(shard, keys)
+        missing = rows[np.setdiff1d(np.arange(len(rows)), places)]
+        shard.metrics[NEIGHBOURS] = {"searched": len(missing), "found_before": len(places)}
+        table = self._search(sides, missing, pool)
+        if known is not None:
+            at = np.arange(len(has_both))
+            at[rows[places]] = len(has_both) + np.arange(len(places))
+            table = pa.concat_tables([table, known.cast(table.schema)]).take(pa.array(at))
+        key_of = np.full(len(has_both), None, object)
+        key_of[rows] = keys
+        return table.append_column(NEIGHBOURS_SCHEMA.field(SEARCH_KEY), pa.array(key_of, ITEM_ID))
+
+    def _search(self, sides: pa.Table, rows: np.ndarray, pool: Pool) -> pa.Table:
+        """Searches for the neighbours of some rows; all columns but the keys, of all rows."""
         searched, existing = search_rows(sides, rows)
         self._refuse_nothing_in_common(searched)
         at_once = self._options.rows_at_once(searched.query.shape[1])
         parts = [searched.between(at, at + at_once) for at in range(0, len(rows), at_once)]
-        pool = shard.pools[EMBED]
         found = [scored_neighbours(part, lambda: self._blocks(pool), self._options) for part in parts]
         tables = [_neighbour_table(each, part) for each, part in zip(found, parts, strict=True)]
-        table = _at_rows(pa.concat_tables([_FOUND_SCHEMA.empty_table(), *tables]), rows, len(has_both))
-        scored = [each.existing for each in found]
-        return table.append_column(EXISTING, _existing_lists(sides, existing, scored)).select(NEIGHBOURS_SCHEMA.names)
+        table = _at_rows(pa.concat_tables([_FOUND_SCHEMA.empty_table(), *tables]), rows, sides.num_rows)
+        lists = _existing_lists(sides, existing, [each.existing for each in found])
+        return table.append_column(NEIGHBOURS_SCHEMA.field(EXISTING), lists)
+
+    def _find(self, shard: Shard, keys: Sequence[bytes]) -> tuple[np.ndarray, pa.Table | None]:
+        """Finds the rows that were searched for in the same frozen pool before, whatever changed upstream since."""
+        with self._lock:
+            if self._cache is None:
+                self._cache = ResultCache(shard.store, NEIGHBOURS, None, "positive_score", "pairs", {SEARCH_KEY: {}})
+                self._cache.refresh()
+        return self._cache.find(keys, [*_FOUND_SCHEMA.names, EXISTING])
 
     def _refuse_nothing_in_common(self, searched: SearchRows) -> None:
         if self._mining.search_by != "query" or not len(searched):
@@ -158,6 +199,27 @@ class _Search:
         if kept is not None:
             with self._lock:
                 self._kept = (pool, kept)
+
+
+def search_keys(sides: pa.Table, rows: np.ndarray, options: SearchOptions, pool: Pool) -> list[bytes]:
+    """Returns a hash (16 bytes) of all that the neighbours of a row depend on: pool, kind of search, sides."""
+    how = [str(NeighbourSearch.version), *map(str, (options.k, options.by_query, options.compare_queries)), *pool.paths]
+    common = hashlib.sha256("\n".join(how).encode())
+    columns = [
+        sides.column(f"{role}_{part}").to_pylist() for role in ("query", "positive") for part in ("id", "vector")
+    ]
+    columns += [sides.column(name).to_pylist() for name in ("negative_ids", "negative_vectors")]
+    return [_search_key(common, [column[row] for column in columns]) for row in rows.tolist()]
+
+
+def _search_key(common: Any, values: Sequence[Any]) -> bytes:
+    state = common.copy()
+    for value in values:
+        entries = value or [] if isinstance(value, list) or value is None else [value]
+        state.update(len(entries).to_bytes(4, "little"))
+        for entry in entries:
+            state.update(b"-" if entry is None else b"+" + entry)
+    return bytes(state.digest()[:ITEM_ID_BYTES])
 
 
 def search_rows(sides: pa.Table, rows: np.ndarray) -> tuple[SearchRows, np.ndarray]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from corpus.image.pixel_budget import MAX_SOURCE_PIXELS
 from corpus.schema import Task
 from corpus.settings import Settings, tuning
+from corpus.workspace import NAME
 from mining.encoders import AnyEncoder
 from mining.encoders.descriptor import DescriptorSettings
 
@@ -40,10 +41,22 @@ class EmbedSettings(Settings):
         return {} if chosen is None else chosen.model_dump(exclude_none=True)
 
 
+class DatasetSearch(Settings):
+    """How candidates are searched for in one dataset."""
+
+    pool: str = Field(
+        "",
+        pattern=f"({NAME})?",
+        description="The name of a frozen pool. The search goes over the sides that the dataset had when the name was "
+        "first used, so new shards make no older search stale; empty searches all sides.",
+    )
+
+
 class NeighbourSettings(Settings):
     """How candidates for hard negatives are searched for."""
 
     k: int = Field(200, ge=1, description="The number of nearest sides that are found for each pair.")
+    datasets: dict[str, DatasetSearch] = Field({}, description="What is searched in single datasets.")
     memory_bytes: int = tuning(1 << 30, ge=1 << 20, description="The memory of each worker for the search itself.")
     pool_bytes: int = tuning(
         4 << 30,

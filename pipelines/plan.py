@@ -18,6 +18,7 @@ from corpus.pool import Pool, PoolRead
 from corpus.schema import Status
 from corpus.stage import ROWS, ShuffleStage, Stage, fingerprint, fingerprint_parts, split_generation
 from corpus.workspace import Root, TableKey, Workspace
+from pipelines.frozen_pools import FrozenPool, read_frozen_pool
 from pipelines.sources.source_shards import SourceIndex
 
 _POOL = "pool "  # before the name of a pool, among the inputs of a fingerprint
@@ -97,7 +98,9 @@ class Plan:
     indexes: dict[str, SourceIndex]
     steps: list[tuple[Step, list[PlannedTable]]] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)  # sources that have not been read: their shards are not known
-    notices: list[str] = field(default_factory=list)  # about the sources, a line each
+    notices: list[str] = field(default_factory=list)  # about sources and pools, a line each
+    frozen_tables: set[str] = field(default_factory=set)  # paths of the tables of frozen pools, which all exist
+    new_pools: list[tuple[str, FrozenPool]] = field(default_factory=list)  # (step, pool) that is to be frozen
 
     def table(self, step: str, source: str) -> list[PlannedTable]:
         """Returns the planned tables of a step over one source, in shard order."""
@@ -120,6 +123,7 @@ def make_plan(
     plan = Plan(dict(indexes))
     known: dict[tuple[TableKey, str], str] = {}  # (table, shard) -> its fingerprint, whether it exists or will
     ordinals = _ordinals(steps, indexes)
+    frozen = _FrozenPools(workspace, plan, {node.table_key: node.stage for step in steps for node in step.nodes})
     for source, index in indexes.items():
         known.update({(TableKey("tables", source, ROWS), shard): name for shard, name in index.shards})
     for step in steps:
@@ -130,7 +134,10 @@ def make_plan(
             all_shards[group[0].dataset] = _all_shard_inputs(group, indexes, known)
         for node in step.nodes:
             present = workspace.tables(node.table_key)
-            pools = {read.name: pool for read, pool in _pools(workspace, node, indexes, known)}
+            pools = {
+                read.name: frozen.pool(step, node, read, pool) if read.frozen else pool
+                for read, pool in _pools(workspace, node, indexes, known)
+            }
             pooled = {_POOL + name: _pool_digest(pool) for name, pool in pools.items() if name in _fingerprinted(node)}
             for shard, _ in indexes[node.source].shards:
                 read = list(_shard_inputs(node, indexes[node.source], shard))
@@ -192,6 +199,35 @@ def _pools(
             for shard, _ in indexes[source].shards
         }
         yield read, Pool(workspace.store.url, tuple(sorted(paths)))
+
+
+@dataclass
+class _FrozenPools:
+    """The frozen pools of a plan, each read and checked once; the plan gets a notice about each."""
+
+    workspace: Workspace
+    plan: Plan
+    stages: Mapping[TableKey, Stage]
+    known: dict[tuple[str, str], Pool] = field(default_factory=dict)
+
+    def pool(self, step: Step, node: Node, read: PoolRead, current: Pool) -> Pool:
+        """Returns the tables of the snapshot; where there is none yet, the current ones, which become it."""
+        key = (node.dataset, read.frozen)
+        if key not in self.known:
+            stage = next(self.stages[table] for each, keys in node.pools if each is read for _, table in keys)
+            self.known[key] = self._read(step, stage, FrozenPool.of(*key, stage, current), current)
+        return self.known[key]
+
+    def _read(self, step: Step, stage: Stage, new: FrozenPool, current: Pool) -> Pool:
+        frozen = read_frozen_pool(self.workspace, new.dataset, new.name)
+        if frozen is None:
+            self.plan.new_pools.append((step.name, new))
+            self.plan.notices.append(f"{new.dataset}: pool {new.name} will be frozen with {len(new.paths):,} tables")
+            return current
+        frozen.check(self.workspace, stage)
+        self.plan.frozen_tables.update(frozen.paths)
+        self.plan.notices.append(frozen.notice(current))
+        return Pool(current.workspace, frozen.paths)
 
 
 def _pool_digest(pool: Pool) -> str:

@@ -22,6 +22,7 @@ from corpus.workspace import TableKey, Workspace, owner_name
 from filters.image_stats import ImageStats
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
+from pipelines.frozen_pools import freeze_complete
 from pipelines.graph import build_graph
 from pipelines.plan import Plan, PlannedTable, Selection, Step, make_plan
 from pipelines.publish.mixture import DatasetInput, PublishInput
@@ -66,6 +67,8 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         for line in read.notices:
             progress.print_line(line)
         plan = make_plan(workspace, steps, read.indexes, selection)
+        for line in plan.notices:
+            progress.print_line(line)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)
         stack.callback(engine.close)
@@ -116,7 +119,9 @@ class _Runner:
         for source, index in plan.indexes.items():
             table_key = TableKey("tables", source, ROWS)
             self.ready |= {table_key.path(shard, name) for shard, name in index.shards}
+        self.ready |= plan.frozen_tables
         for step, planned in plan.steps:
+            freeze_complete(self.workspace, (pool for name, pool in plan.new_pools if name == step.name), self.ready)
             self.ready |= {p.task.output for p in planned if p.state == "done"}
             todo = [p for p in planned if p.state != "done"]
             if selection.shards is not None and not forced:

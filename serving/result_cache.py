@@ -31,18 +31,19 @@ _READERS = 8  # tables read at once: on an object store latency dominates
 class ResultCache:
     """A lookup of the results of a stage that one producer (a model with its settings) has computed. Thread-safe.
 
-    `producer` is the value of that name in the fingerprint of the stage's tables; tables of other producers are opened
-    once and skipped. `root` is where the stage's tables lie. `places` maps each column of keys to the columns that hold
-    its results, by the names under which they are found; a column without an entry has its own name. Columns of lists
-    are read entry by entry. A key has a result where the column that is found as `column` is not null; that column is
-    read of every table, the others of those with a result only.
+    `producer` is the value of that name in the fingerprint of the stage's tables, None where they name none; tables of
+    other producers are opened once and skipped. `root` is where the stage's tables lie. `places` maps each column of
+    keys to the columns that hold its results, by the names under which they are found; a column without an entry has
+    its own name. A column of lists of keys is read entry by entry, and so are its results. A key has a result where the
+    column that is found as `column` is not null; that column is read of every table, the others of those with a result
+    only.
     """
 
     def __init__(
         self,
         store: Store,
         stage: str,
-        producer: Mapping[str, Any],
+        producer: Mapping[str, Any] | None,
         column: str,
         root: Root = "tables",
         places: Mapping[str, Mapping[str, str]] | None = None,
@@ -105,7 +106,9 @@ class ResultCache:
         """Returns the keys of a block, and these columns of its results."""
         names = self._places[key_column]
         read = self._workspace.read_table(path, [key_column, *(names.get(name, name) for name in columns)])
-        return pa.table([_entries(column) for column in read.columns], [key_column, *columns])
+        if pa.types.is_list(read.schema.types[0]):
+            return pa.table([_entries(column) for column in read.columns], [key_column, *columns])
+        return read.rename_columns([key_column, *columns])
 
     def _list_tables(self) -> list[str]:
         """Returns the paths of all tables of the stage, later generations first: they replace earlier ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,49 @@ def test_more_rows_make_the_search_stale_and_say_why(home: Path, tmp_path: Path)
     assert any("the pool `embed` grew by 1 tables, to 4" in why for why in whys), whys
 
 
+def test_a_frozen_pool_keeps_old_searches_and_new_pairs_are_searched_for_in_it(tmp_path: Path) -> None:
+    frozen = {"stages": {"neighbours": {"datasets": {"rivers": {"pool": "first"}}}}}
+    write_set(tmp_path / "set")
+    config = parse_settings(settings(tmp_path, frozen), Config)
+    assert run(config, Selection(stage="pairs"), Terminal(quiet=True)).failed == []
+    assert "rivers: pool first will be frozen with 3 tables" in plan_run(config, Selection()).notices
+    mined(tmp_path, frozen)
+    assert (tmp_path / "workspace/pools/rivers/first.json").exists()
+    unfrozen = parse_settings(settings(tmp_path), Config)
+    assert {one.state for _, planned in plan_run(unfrozen, Selection()).steps for one in planned} == {"done"}
+
+    more = {"query": "which river is the longest", "pos": ["Of all rivers the Lot is the longest."], "neg": []}
+    rows = [{**more, "query": f"{more['query']} of {n}"} for n in range(5)]
+    (tmp_path / "set/more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {**settings(tmp_path)["sources"]["rivers"], "files": [str(tmp_path / "set/more.jsonl")]}
+    grown = merged(frozen, {"sources": {"more": source}, "datasets": {"rivers": {"more_sources": ["more"]}}})
+    config = parse_settings(settings(tmp_path, grown), Config)
+    assert run(config, Selection(stage="embed"), Terminal(quiet=True)).failed == []
+    plan = plan_run(config, Selection())
+    assert "rivers: frozen pool first of 3 tables (4 newer are not in it)" in plan.notices
+    whys = [one.why for _, planned in plan.steps for one in planned if one.node.dataset == "rivers"]
+    assert not any("the pool `embed`" in why for why in whys)
+    started = time.time_ns()
+    samples_of = mined(tmp_path, grown)["rivers"]
+    found = {"searched": 0, "found_before": 0}
+    for path in (tmp_path / "workspace/runs").glob("*.jsonl"):
+        for outcome in map(json.loads, path.read_text().splitlines() if path.stat().st_mtime_ns > started else []):
+            if outcome.get("stage") == "neighbours" and outcome["owner"].startswith("rivers"):
+                found = {name: number + outcome["metrics"]["neighbours"][name] for name, number in found.items()}
+    assert found == {"searched": 5, "found_before": 13}
+    new = [each for each in samples_of if each["query"]["text"].startswith("which river")]
+    assert len(new) == 5 and {each["positive_rank"] for each in new} == {-1}
+    assert all(0 < each["positive_score"] <= 1 for each in new)
+    for each in samples_of:
+        assert more["pos"][0] not in [n["text"] for n in each["negatives"] if n["origin"] == "mined"]
+        assert len(each["negatives"]) == 3
+
+    first = json.loads((tmp_path / "workspace/pools/rivers/first.json").read_text())["tables"][0]
+    (tmp_path / "workspace" / first).unlink()
+    with pytest.raises(SettingsError, match=r"1 of the 3 tables of frozen pool first are gone, .*000000"):
+        plan_run(config, Selection())
+
+
 @pytest.mark.parametrize("engine", ["ray", "beam"])
 def test_the_same_bytes_on_every_engine(home: Path, tmp_path: Path, engine: str) -> None:
     engine_or_skip(engine)
@@ -196,6 +240,8 @@ def test_datasets_that_are_none_are_refused(tmp_path: Path) -> None:
         parse_settings(settings(tmp_path, {"stages": {"negatives": {"datasets": {"lakes": {}}}}}), Config)
     with pytest.raises(SettingsError, match=r"stages\.negatives\.datasets\.rivers: 3 negatives do not fit"):
         parse_settings(settings(tmp_path, {"stages": {"negatives": {"range_max": 2}}}), Config)
+    with pytest.raises(SettingsError, match=r"stages\.neighbours\.datasets\.lakes: nothing is searched for there"):
+        parse_settings(settings(tmp_path, {"stages": {"neighbours": {"datasets": {"lakes": {"pool": "a"}}}}}), Config)
     assert Store(tmp_path).names("workspace") == []
 
 

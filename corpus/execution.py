@@ -37,9 +37,13 @@ class Job(Protocol, Generic[I_contra, O_co]):
     """What workers do with items. Picklable; `open` is called once in each worker."""
 
     @property
-    def resources(self) -> Resources: ...
+    def resources(self) -> Resources:
+        """The resources that one worker needs."""
+        ...
 
-    def open(self) -> Callable[[I_contra], O_co]: ...
+    def open(self) -> Callable[[I_contra], O_co]:
+        """Opens the job in a worker; returns the function that works on an item."""
+        ...
 
     def on_worker_lost(self, item: I_contra, reason: str) -> O_co:
         """Returns the result of an item that killed each worker that had it."""

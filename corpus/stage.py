@@ -43,19 +43,29 @@ class SourcePlug(Protocol):
     """What the settings of a source tell stages about it (`pipelines.sources.base.SourceSettings`)."""
 
     @property
-    def gives(self) -> Gives: ...
+    def gives(self) -> Gives:
+        """What its rows become: images, clips or pairs."""
+        ...
 
     @property
-    def in_place(self) -> bool: ...
+    def in_place(self) -> bool:
+        """Whether its rows say where the images lie, so that nothing is downloaded."""
+        ...
 
     @property
-    def has_images(self) -> bool: ...
+    def has_images(self) -> bool:
+        """Whether its rows name images."""
+        ...
 
     @property
-    def has_labels(self) -> bool: ...
+    def has_labels(self) -> bool:
+        """Whether its pairs have class labels."""
+        ...
 
     @property
-    def filters_images(self) -> bool: ...
+    def filters_images(self) -> bool:
+        """Whether its images are filtered by quality and deduplicated."""
+        ...
 
 
 @dataclass(frozen=True)

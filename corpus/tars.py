@@ -40,9 +40,13 @@ _MAX_NAME_CHARACTERS = 200  # characters of a name in a message
 class ReadFile(Protocol):
     """A file that is read at rising offsets."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """Reads up to `size` bytes at the offset."""
+        ...
 
-    def seek(self, offset: int, /) -> int: ...
+    def seek(self, offset: int, /) -> int:
+        """Moves to an offset, which is behind the last one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,11 @@ class FastScores(Protocol):
     max_exact: int  # numbers of vectors that are scored exactly at once
 
     def operand(self, vectors: Vectors) -> Operand:
-        """Raises ValueError for vectors that are not finite or too long."""
+        """Converts vectors for the backend. Raises ValueError for vectors that are not finite or too long."""
 
-    def scores(self, queries: Operand, first: int, stop: int, pool: Operand) -> Any: ...
+    def scores(self, queries: Operand, first: int, stop: int, pool: Operand) -> Any:
+        """Computes the scores of the queries `first` to `stop` with all of the pool."""
+        ...
 
     def drop(self, scores: Any, rows: Places, columns: Places) -> None:
         """Gives pairs the score -inf, in place."""

@@ -54,6 +54,7 @@ class PendingRows:
         self.clear()
 
     def clear(self) -> None:
+        """Removes all rows."""
         self.rows = 0
         self._starts: list[int] = []
         self._vectors: list[Vectors] = []
@@ -66,6 +67,7 @@ class PendingRows:
         self._has_repeats = False
 
     def is_full_with(self, rows: int) -> bool:
+        """Returns whether so many more rows exceed the memory."""
         return bool(self.rows) and self.rows + rows > self._max_rows
 
     def add(self, ids: Ids, vectors: Vectors, first_position: int) -> tuple[Ids, Vectors]:

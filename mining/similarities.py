@@ -82,6 +82,7 @@ class QueryPositives:
         self._ids: list[Ids] = []
 
     def add(self, block: PoolBlock) -> None:
+        """Adds the positives of a block that belong to the known queries."""
         number = find_ids(self._known, block.query_ids)
         rows = np.flatnonzero(number >= 0)
         place = np.arange(self._matches, self._matches + len(rows))

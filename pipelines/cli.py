@@ -355,6 +355,7 @@ def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
 
 
 def print_failures(console: Any, failed: list[str]) -> int:
+    """Prints a line for each failure; returns the exit code."""
     from pipelines.report.terminal import print_line
 
     for line in failed:

@@ -74,6 +74,7 @@ class Shingles:
 
     @property
     def sizes(self) -> np.ndarray:
+        """The number of shingles of each set, int64[n]."""
         return np.diff(self.offsets)
 
     def smallest(self, limit: int) -> Shingles:
@@ -85,10 +86,12 @@ class Shingles:
         return Shingles(self.values[ranges(self.offsets[:-1], sizes)], offsets)
 
     def to_lists(self) -> pa.Array:
+        """Returns the sets as a column of lists."""
         return pa.LargeListArray.from_arrays(self.offsets, pa.array(self.values))
 
     @classmethod
     def of_lists(cls, lists: pa.Array | pa.ChunkedArray) -> Shingles:
+        """Builds the sets from a column of lists, which have no nulls and are ascending."""
         lists = one_array(lists)
         sizes = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
         return cls(pc.list_flatten(lists).to_numpy(), np.append(0, np.cumsum(sizes)))

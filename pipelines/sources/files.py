@@ -41,6 +41,7 @@ class FileInfo:
 
     @property
     def is_local(self) -> bool:
+        """Whether the file lies on a local file system."""
         return "://" not in self.url
 
     @property

@@ -144,6 +144,7 @@ def json_value(value: Any, *path: str | int) -> Any:
 
 
 def count_of(value: Any) -> int:
+    """Returns a number of tokens from a response; 0 for anything that is no sensible count."""
     return value if isinstance(value, int) and 0 <= value < 2**31 else 0
 
 

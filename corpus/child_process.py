@@ -1,4 +1,4 @@
-"""What a child process does for its parent: it ends with it, and keeps to limits. `corpus.processes` starts such.
+"""The child's side of `corpus.processes`: it ends with its parent, and keeps to limits.
 
 As a program of its own it runs another one so: `python -P child_process.py REQUEST PROGRAM [ARGUMENT...]`. Only the
 standard library is imported, because the program may have other packages than this project's.

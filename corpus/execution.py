@@ -34,7 +34,7 @@ O_co = TypeVar("O_co", covariant=True)
 
 
 class Job(Protocol, Generic[I_contra, O_co]):
-    """What workers do with items. Picklable; `open` is called once in each worker."""
+    """A job that workers do on items. Picklable; `open` is called once in each worker."""
 
     @property
     def resources(self) -> Resources:

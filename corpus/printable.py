@@ -1,4 +1,4 @@
-"""What may be shown on a terminal and stored as a message, of text that others wrote.
+"""Text that others wrote, made safe to show on a terminal and to store as a message.
 
 File names, column names, URLs, headers and the words of libraries may hold escape sequences that move the cursor, set
 a window's title or colour what follows, characters that turn the direction of reading, and halves of characters.

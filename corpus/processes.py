@@ -60,7 +60,7 @@ os.register_at_fork(after_in_child=_close_parent_pipes)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child process may use."""
+    """Limits of what a child process may use."""
 
     memory_bytes: int  # of its address space
     cpu_s: int

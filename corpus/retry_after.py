@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone."""
+"""Reads the time that a server asks clients to wait: the Retry-After header."""
 
 from __future__ import annotations
 

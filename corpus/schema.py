@@ -16,7 +16,7 @@ from corpus.hashing import digest
 
 
 class Status(StrEnum):
-    """What has become of a row. No row is ever deleted: rows in = the sum over these four."""
+    """The status of a row. No row is ever deleted: rows in = the sum over these four."""
 
     KEPT = "kept"
     FILTERED = "filtered"
@@ -38,7 +38,7 @@ class Task(StrEnum):
 
 
 class Modality(StrEnum):
-    """What the bytes of an item are."""
+    """The kind of content of an item."""
 
     IMAGE = "image"
     CLIP = "clip"
@@ -47,7 +47,7 @@ class Modality(StrEnum):
 
 
 class Origin(StrEnum):
-    """Where a hard negative comes from."""
+    """The origin of a hard negative."""
 
     MINED = "mined"
     FROM_SOURCE = "given"
@@ -56,7 +56,7 @@ class Origin(StrEnum):
 
 
 class CaptionOrigin(StrEnum):
-    """Whether a pair's text came with the data or was generated."""
+    """The origin of a pair's text: the data, or a captioner."""
 
     ORIGINAL = "original"
     GENERATED = "generated"

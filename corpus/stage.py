@@ -1,4 +1,4 @@
-"""What a stage declares, and the shard it is given.
+"""Stages: the declaration of each kind, and the shard that a stage works on.
 
 A stage is data plus one function. It says what it reads, what it writes and what it needs, never where it runs.
 Around it, once for all stages (see `corpus.execution`): reading its inputs, leaving out the rows that an earlier stage
@@ -32,7 +32,7 @@ VERDICT = "verdict"  # status and reason of each row so far: the table of the la
 
 
 class Gives(StrEnum):
-    """What the rows of a source become."""
+    """The kinds of things that the rows of a source become."""
 
     IMAGES = "images"
     CLIPS = "clips"
@@ -40,7 +40,7 @@ class Gives(StrEnum):
 
 
 class SourcePlug(Protocol):
-    """What the settings of a source tell stages about it (`pipelines.sources.base.SourceSettings`)."""
+    """The facts about a source that its settings tell stages (`pipelines.sources.base.SourceSettings`)."""
 
     @property
     def gives(self) -> Gives:
@@ -83,7 +83,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one worker of a stage needs. Engines turn it into processes, actors and placement."""
+    """The resources of one worker of a stage. Engines turn it into processes, actors and placement."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -147,7 +147,7 @@ class Shard:
 
 
 class Stage(ABC):
-    """What all stages declare. Subclasses set the class attributes and take their settings in `__init__`."""
+    """The declaration that all stages share. Subclasses set class attributes and take settings in `__init__`."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1  # raise it when the same settings give other results: its tables become stale

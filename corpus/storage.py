@@ -218,7 +218,7 @@ def drop_pending() -> None:
 
 
 class _Spool(io.FileIO):
-    """What a pending file is written to. A write that the disk doesn't take says which file was to come of it."""
+    """The temporary file of a pending one. An error of the disk names the file that was to be written."""
 
     where = ""
 

@@ -20,7 +20,7 @@ _MERGE = "tag:yaml.org,2002:merge"  # the key `<<`, which may well come twice
 
 
 class YamlFault(ValueError):
-    """What is wrong with a YAML text, and in which line, counted from 1; None where that can't be told."""
+    """A fault of a YAML text. `line` is counted from 1; None where it can't be told."""
 
     def __init__(self, what: str, line: int | None = None) -> None:
         super().__init__(what)

@@ -62,7 +62,7 @@ class TarMember:
 
 @dataclass(frozen=True, eq=False)
 class TarIndex:
-    """What is in a tar. members: `name`, `offset`, `size` (bytes), `fault` and `detail`, a row each, in their order.
+    """The index of a tar. members: `name`, `offset`, `size` (bytes), `fault` and `detail`, a row each, in their order.
 
     fault: why nothing after them could be read, "" where the tar is whole.
     """
@@ -175,7 +175,7 @@ class TarReader:
 
 @dataclass(frozen=True, slots=True)
 class _Extension:
-    """What extended headers say of a member beyond its own header."""
+    """The facts that extended headers add to a member's own header."""
 
     name: str = ""
     size: int | None = None

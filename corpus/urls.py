@@ -1,4 +1,4 @@
-"""What of a URL may be written down, and what may be published: no credentials, and no signature that grants access."""
+"""Removes credentials from URLs that are written, and signatures that grant access from those that are published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything lies, and what is there.
+"""The layout of a workspace: where tables and media lie, and which are there.
 
     media/<source>/<shard>.<fingerprint>.<attempt>.tar
     tables/<source>/<stage>/<shard>.<fingerprint>.parquet

@@ -30,7 +30,7 @@ _TRAINED_ROWS_PER_LIST = 64
 
 @dataclass(frozen=True)
 class Recall:
-    """Which part of the exact k nearest an approximate search finds."""
+    """The part of the exact k nearest that an approximate search finds."""
 
     value: float
     rows: int  # queries that it was measured on

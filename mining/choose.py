@@ -1,4 +1,4 @@
-"""Which of a query's ranked candidates become its hard negatives, and why the others don't.
+"""Chooses a query's hard negatives among its ranked candidates, with the reasons why others are left out.
 
 The rules have the names and the meaning that `mine_hard_negatives` of sentence-transformers (6.2) gives them; to these
 come NV-Retriever's `perc_pos` (Moreira et al. 2024, arXiv 2407.15831), RzenEmbed's `max_positive_similarity` and SaHa's
@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Reason(IntEnum):
-    """What became of a candidate. Of several reasons to leave it out, the first in this order counts."""
+    """The outcome of a candidate. Of several reasons to leave it out, the first in this order counts."""
 
     CHOSEN = 0
     SPARE = 1  # a negative that was not needed, or not drawn
@@ -53,7 +53,8 @@ _POSITIVES = (Reason.OWN_POSITIVE, Reason.POSITIVE_OF_EQUAL_QUERY)
 
 @dataclass(frozen=True)
 class Rules:
-    """How negatives are chosen. With `reference` for the least score of the query's positives, a candidate is out if
+    """The rules by which negatives are chosen. With `reference` for the least score of the query's positives, a
+    candidate is out if
 
     - `score + absolute_margin > reference`
     - `score > reference - |reference| * relative_margin`

@@ -50,7 +50,7 @@ class Operand:
 
 
 class FastScores(Protocol):
-    """What a search needs of a library of matrices. `scores` are its own, float[queries, pool]."""
+    """The operations that a search needs of a library of matrices. `scores` are its own, float[queries, pool]."""
 
     name: str
     relative_error: float  # c above

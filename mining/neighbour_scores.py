@@ -65,7 +65,7 @@ class SearchRows:
 
 @dataclass(frozen=True, eq=False)
 class Similarities:
-    """What is known of m candidates; see `mining.neighbours.NEIGHBOUR`."""
+    """The similarities of m candidates; see `mining.neighbours.NEIGHBOUR`."""
 
     score: Floats
     positive: Floats
@@ -90,7 +90,7 @@ class ScoredNeighbours:
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How rows are searched for."""
+    """Options of the search for rows."""
 
     by_query: bool  # neighbours are near to the query, else to the positive
     k: int

@@ -1,4 +1,4 @@
-"""What a search holds: the block of the pool that candidates are of, the best so far, ids that are no candidates."""
+"""The state of a search: the block of the pool that candidates are of, the best so far, ids that are no candidates."""
 
 from __future__ import annotations
 

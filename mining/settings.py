@@ -24,7 +24,7 @@ class SideInstructions(Settings):
 
 
 class EmbedSettings(Settings):
-    """How the sides of pairs become vectors."""
+    """Settings of the vectors of the sides of pairs."""
 
     encoder: AnyEncoder = Field(DescriptorSettings(), description="The encoder that makes the vectors.")
     instructions: dict[Task, SideInstructions] = Field(
@@ -53,7 +53,7 @@ class DatasetSearch(Settings):
 
 
 class NeighbourSettings(Settings):
-    """How candidates for hard negatives are searched for."""
+    """Settings of the search for candidates for hard negatives."""
 
     k: int = Field(200, ge=1, description="The number of nearest sides that are found for each pair.")
     datasets: dict[str, DatasetSearch] = Field({}, description="What is searched in single datasets.")
@@ -66,7 +66,7 @@ class NeighbourSettings(Settings):
 
 
 class MiningRules(Settings):
-    """Which candidates become hard negatives. Names and meanings are those of sentence-transformers'
+    """Rules by which candidates become hard negatives. Names and meanings are those of sentence-transformers'
     `mine_hard_negatives`; see `mining.choose.Rules`."""
 
     num_negatives: int = Field(
@@ -114,7 +114,7 @@ class MiningRules(Settings):
 
 
 class DatasetMining(MiningRules):
-    """What is mined for the pairs of one dataset; a rule that is not set here is that of `stages.negatives`."""
+    """Settings of mining for the pairs of one dataset; a rule that is not set here is that of `stages.negatives`."""
 
     search_by: Literal["query", "positive"] = Field(
         "query",
@@ -127,7 +127,7 @@ class DatasetMining(MiningRules):
 
 
 class HardNegativeSettings(MiningRules):
-    """Which hard negatives are chosen among the nearest positives of other pairs."""
+    """Settings of choosing hard negatives among the nearest positives of other pairs."""
 
     datasets: dict[str, DatasetMining] = Field(
         {}, description="The datasets whose hard negatives are mined, each with its own rules."

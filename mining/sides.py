@@ -18,7 +18,7 @@ PAIR_ROLES = ("query", "positive")
 
 
 class VectorSide(NamedTuple):
-    """What a vector is made of."""
+    """The input of a vector."""
 
     items: tuple[bytes, ...]  # ids
     text: str
@@ -28,7 +28,7 @@ class VectorSide(NamedTuple):
 
 @dataclass(frozen=True)
 class SideRules:
-    """What of a side an encoder reads: sides that differ in nothing else have one vector."""
+    """The parts of a side that an encoder reads: sides that differ in nothing else have one vector."""
 
     instructions: bool
     clips: bool  # whether frames of a clip are read in another way than several images

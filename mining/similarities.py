@@ -1,4 +1,4 @@
-"""How similar candidates are to all positives of a query, and a query to all queries that own a candidate.
+"""Similarities of candidates to all positives of a query, and of a query to all queries that own a candidate.
 
 A candidate that is nearly equal to any positive of the query is a positive, too (RzenEmbed's rule). A candidate whose
 own query is nearly equal to this one answers it, too (SaHa, arXiv 2508.00955). Both are the highest of many products,

@@ -29,7 +29,7 @@ _UsageError: Any = typer.BadParameter.__base__  # of every fault in the argument
 
 
 class EngineKind(StrEnum):
-    """Where stages run."""
+    """The kinds of engines on which stages run."""
 
     LOCAL = "local"
     RAY = "ray"

@@ -76,7 +76,7 @@ else:
 
 
 class Config(Settings):
-    """Everything: where, from what, how it is judged and paired, and what is published."""
+    """All settings of a run: workspace, engine, sources, stages, datasets and mixtures."""
 
     stage_list: ClassVar[tuple[type[Stage], ...]] = STAGES
 

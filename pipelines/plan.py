@@ -58,7 +58,7 @@ class Step:
 
     @property
     def groups(self) -> list[tuple[Node, ...]]:
-        """Returns the nodes of a shuffle stage whose rows meet: those of all sources, or of one dataset."""
+        """The nodes of a shuffle stage whose rows meet: those of all sources, or of one dataset."""
         datasets = dict.fromkeys(node.dataset for node in self.nodes)
         return [tuple(node for node in self.nodes if node.dataset == dataset) for dataset in datasets]
 

@@ -1,4 +1,4 @@
-"""What an image file says of itself: its kind, size and form, read from its header without decoding a pixel.
+"""Headers of image files: kind, size and form, read without decoding a pixel.
 
 Why not Pillow's lazy `Image.open`: it doesn't say whether the end of the file is there, how many bits a channel has, or
 what no decoder checks (the scans of a JPEG, a WebP's canvas, a TIFF's tiles), so that the same bytes would be walked
@@ -23,7 +23,7 @@ _EXT = {"jpeg": "jpg", "tiff": "tif"}  # the others are called what their format
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What is known of an image. Zeros and defaults where the header is cut short or says nothing."""
+    """The header of an image. Zeros and defaults where the header is cut short or says nothing."""
 
     format: str = (
         ""  # one of DECODED_FORMATS, or of an image that is not decoded (heic, jxl, ico, svg ...); "" for anything else

@@ -1,4 +1,4 @@
-"""Which images are rejected by their header, without decoding them: the limits, the reasons, the settings."""
+"""Limits of images, checked by their headers without decoding them: settings and reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a GIF's first picture its data holds: decoders fill up what is missing and say nothing."""
+"""Counts the pixels that the data of a GIF's first picture holds: decoders fill up what is missing and say nothing."""
 
 from __future__ import annotations
 

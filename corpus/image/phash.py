@@ -73,7 +73,7 @@ def _packed(bits: NDArray[np.bool_]) -> int:
 
 
 def _round(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums of weighted levels as levels again, in place. Pillow rounds and clips after each direction, too."""
+    """Rounds sums of weighted levels as levels again, in place. Pillow rounds and clips after each direction, too."""
     scaled *= np.float32(1 / _FILTER_UNIT)
     scaled += np.float32(0.5)
     np.floor(scaled, out=scaled)

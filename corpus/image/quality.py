@@ -18,7 +18,7 @@ _WINDOW_LEVELS = 16
 
 
 def measure(grey: Grey) -> dict[str, float]:
-    """Statistics of a grey image of any size, by name, measured with its longest side at MEASURED_PX or less.
+    """Measures a grey image of any size with its longest side at MEASURED_PX or less; returns statistics by name.
 
     sharpness (see `sharpness`); contrast, the standard deviation of the grey levels; entropy, in bits, of the histogram
     of the 256 grey levels; flatness, the largest share of the pixels within 16 neighbouring levels; brightness, the

@@ -42,7 +42,7 @@ _EMPTY_LINES = re.compile("\n{3,}")
 
 
 class TextCleanSettings(Settings):
-    """What is done to texts besides NFC, invisible characters and blanks, which always are put right."""
+    """Settings of cleaning texts. NFC, invisible characters and blanks are always put right."""
 
     mojibake: bool = Field(True, description="Whether UTF-8 that was read in another encoding is repaired.")
     html: bool = Field(

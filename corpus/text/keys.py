@@ -1,4 +1,4 @@
-"""When two texts, or two sides of pairs, count as the same: whole columns at a time."""
+"""Keys by which two texts, or two sides of pairs, count as the same: whole columns at a time."""
 
 from __future__ import annotations
 

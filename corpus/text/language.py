@@ -1,4 +1,4 @@
-"""Whether a text is clearly in another language than those requested.
+"""Finds texts that are clearly in another language than those requested.
 
 Two rules, each sure of its own:
 

@@ -32,7 +32,7 @@ _NUMBERS_AT_ONCE = 1 << 20  # in sets that are compared in one go
 
 
 class TextNearSettings(Settings):
-    """What counts as nearly the same text."""
+    """Settings of near-duplicate texts."""
 
     min_jaccard: float = Field(
         0.8,
@@ -172,7 +172,10 @@ def _scramble(values: np.ndarray, tag: int) -> np.ndarray:
 
 
 def band_plan(settings: TextNearSettings) -> tuple[int, int]:
-    """Bands and rows of a band: as many rows as the recall allows (little is compared in vain), then as few bands."""
+    """Returns the number of bands and that of rows of a band.
+
+    They are as many rows as the recall allows (little is compared in vain), then as few bands.
+    """
     missed = math.log(1 - settings.min_recall)
     for rows in range(settings.num_permutations, 0, -1):
         shared = settings.min_jaccard**rows
@@ -194,7 +197,7 @@ def signature_band_keys(signed: np.ndarray, bands: int, rows: int) -> np.ndarray
 
 
 def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) -> RowPairs:
-    """Positions of texts that are nearly the same, each pair once, in ascending order; all texts in memory.
+    """Returns the positions of texts that are nearly the same, each pair once, in ascending order; all texts in memory.
 
     Takes about 4 bytes a shingle, and 4 × `permutations` + 8 × bands a text.
     """

@@ -1,4 +1,4 @@
-"""Which script the letters of a text are in, and clauses in another script than that of the text.
+"""Scripts of the letters of a text, and clauses in another script than that of the text.
 
 Scripts are told apart by code points. A character of Han, kana, Hangul, Thai and the like stands for a syllable or a
 word, so it weighs as much as `DENSE_WEIGHT` letters of an alphabet.

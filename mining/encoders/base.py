@@ -34,7 +34,7 @@ NO_IMAGES = "images_not_read"  # a side with images, for an encoder of texts
 
 @dataclass(frozen=True)
 class Encoder:
-    """What stages must know of an encoder before it runs, and how it is opened.
+    """An encoder as stages know it before it runs, and the function that opens it.
 
     Its clients get the text and the instruction of a side apart (`serving.request.EmbedRequest`), and its images at
     the sizes of `budget`. They respond with a vector of `dimension` numbers of any scale, or with a reason.

@@ -191,7 +191,7 @@ class TemplateClient:
 
 
 def _reason(request: EmbedRequest) -> str:
-    """Why a side gets no vector; "" where it gets one."""
+    """Returns why a side gets no vector; "" where it gets one."""
     if not request.images and not request.prompt.strip():
         return NO_CONTENT
     return HAS_SPECIAL_TOKENS if _SPECIAL_TOKEN.search(request.prompt) else ""

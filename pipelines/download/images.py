@@ -37,7 +37,7 @@ class ReencodeSettings(Settings):
 
 
 class DownloadSettings(ImageLimits):
-    """How URLs become items."""
+    """Settings of the download of images."""
 
     backend: Literal["fetch", "img2dataset"] = Field(
         "fetch",
@@ -54,7 +54,7 @@ class DownloadSettings(ImageLimits):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a row's URL came to. `sha256` is of the downloaded bytes, before any re-encode."""
+    """The result of a row's URL. `sha256` is of the downloaded bytes, before any re-encode."""
 
     status: str
     reason: str

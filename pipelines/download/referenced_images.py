@@ -36,7 +36,7 @@ IMAGES_SCHEMA = pa.schema(
 
 
 class PairImagesSettings(ImageLimits):
-    """What is refused of images that were found."""
+    """Limits of the images that pairs name."""
 
     max_bytes: int = Field(
         64 << 20, ge=1, lt=MAX_MEMBER_BYTES, description="The largest image; a larger one is refused unread."
@@ -44,7 +44,8 @@ class PairImagesSettings(ImageLimits):
 
 
 class PairImages(MapStage):
-    """One row for each distinct name that a shard's live rows give, in the order in which they are first named.
+    """The stage `images`: one row for each distinct name that a shard's live rows give, in the order in which they are
+    first named.
 
     Within a row the query's come first, then the positive's, then the negatives'. An image that lies as it is in an
     archive stays there; all others are copied into the shard's media. Reasons (failed): missing_image, too_large, those

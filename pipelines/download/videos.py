@@ -23,8 +23,9 @@ from video.decoding.container import HEAD_BYTES, container_of
 
 
 class VideoFetchSettings(FetchSettings):
-    """`FetchSettings` with limits for videos. Bodies lie in temporary files on their way: the folder needs room for
-    two shards of `concurrency` videos."""
+    """Settings of fetching with limits for videos. Bodies lie in temporary files on their way: the folder needs room
+    for two shards of `concurrency` videos.
+    """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -39,7 +40,7 @@ class VideoFetchSettings(FetchSettings):
 
 
 class VideoDownloadSettings(Settings):
-    """How videos on the web come into the workspace. Others stay where they are."""
+    """Settings of the download of videos on the web. Others stay where they are."""
 
     fetch: VideoFetchSettings = Field(
         VideoFetchSettings(), description="Deadlines, limits and politeness of downloads."

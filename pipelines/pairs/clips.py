@@ -50,7 +50,7 @@ _MEDIA = {"frames": (FRAME_EXT,), "mp4": (VIDEO_EXT,), "both": (FRAME_EXT, VIDEO
 
 
 class ClipPairSettings(TextSettings):
-    """How the clips of a source of videos become the pairs of a dataset.
+    """Settings of a dataset of clips of a source of videos.
 
     `moments` are the clips of intervals that somebody described: which of the video's moments does the text mean?
     `questions` have the clip and the question as the query and the answer as the positive. `task` is video_qa for

@@ -41,7 +41,9 @@ _ROWS_AT_ONCE = 8192  # whose false negatives are listed in one go
 
 
 class PairClustersSettings(TextNearSettings):
-    """Which sides of pairs count as the same. `min_jaccard` is of texts with the same images, or without any."""
+    """Settings of clusters: the sides of pairs that count as the same. `min_jaccard` is of texts with the same images,
+    or without any.
+    """
 
     near_duplicates: bool = Field(
         True, description="Whether nearly equal sides are clustered as well; false clusters equal sides only."

@@ -29,7 +29,7 @@ _Row = dict[str, Any]
 
 
 class ExistingPairSettings(DatasetSettings):
-    """How the pairs of a set become those of a dataset."""
+    """Settings of a dataset of the pairs that a set has."""
 
     needs = Gives.PAIRS
 

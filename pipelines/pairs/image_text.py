@@ -20,7 +20,7 @@ from recaption.schema import CAPTION
 
 
 class PairSettings(TextSettings):
-    """How the items of a source become the pairs of a dataset: text of the row, or its caption -> image."""
+    """Settings of a dataset of the images of a source: text of the row, or its caption -> image."""
 
     needs = Gives.IMAGES
 
@@ -43,7 +43,9 @@ class PairSettings(TextSettings):
 
 
 class Pairs(MapStage):
-    """One pair, or two, for each row whose item was kept. Without a text there is none: `no_text`, `no_caption`."""
+    """The stage `pairs` of images: one pair, or two, for each row whose item was kept. Without a text there is none:
+    `no_text`, `no_caption`.
+    """
 
     name = "pairs"
     reads: tuple[str, ...] = (ROWS, ITEMS, VERDICT)

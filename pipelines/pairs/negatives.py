@@ -93,7 +93,7 @@ class Negatives(MapStage):
 
     @property
     def caution(self) -> str:
-        """Returns what a user should know before a run: rules that need more neighbours than the search finds."""
+        """What a user should know before a run: rules that need more neighbours than the search finds."""
         needed = mining_rules(self._mining).depth(1)
         if needed <= self._k:
             return ""

@@ -25,7 +25,7 @@ _MAX_RETURNED = 4  # runs that are taken out of a cell again, before one is cut
 
 @dataclass(frozen=True)
 class RunCounts:
-    """How well the groups of an order lie in runs. All but `runs` are 0 where everything could be had."""
+    """Counts of how well the groups of an order lie in runs. All but `runs` are 0 where everything could be had."""
 
     runs: int  # members of a group that follow each other in a cell
     cut: int  # runs beyond the fewest that the groups can have

@@ -60,7 +60,7 @@ class SampleOrder:
 
 @dataclass(frozen=True)
 class OrderLengths:
-    """How many samples a batch and a shard have, and a run of the members of a group at most."""
+    """Lengths in samples: of a batch, of a shard, and at most of a run of members of a group."""
 
     batch_size: int
     per_shard: int

@@ -1,4 +1,4 @@
-"""Where everything is printed: a console that shows what others wrote, and never obeys it."""
+"""A console that shows what others wrote, and never obeys it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Terminal(Console):
         return super().render_str(printable(text, _TEXT, lines=True), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Segments of a renderable, without unprintable characters in those that are text."""
+        """Yields segments of a renderable, without unprintable characters in those that are text."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment

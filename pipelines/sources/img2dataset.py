@@ -72,7 +72,8 @@ class Img2datasetSource(SourceSettings):
 
 
 class Img2datasetReader:
-    """One shard of rows for each tar: `url`, `text`, `licence`, and where img2dataset put the image.
+    """The reader of img2dataset's output: one shard of rows for each tar: `url`, `text`, `licence`, and where
+    img2dataset put the image.
 
     counts: `read`, and `bad_text`, rows with a URL, text, key or status that is not UTF-8. Rows whose tar is not there
     stay, for the stage `index` to fail them. The notes name tars without a table and files that could not be read.

@@ -22,7 +22,7 @@ _EXACT_IN_FLOATS = 2**53
 
 
 class UncastableError(ValueError):
-    """No value of a column's type can be cast to the requested one."""
+    """The error of a column of which no value can be cast to the requested type."""
 
 
 @dataclass(frozen=True)

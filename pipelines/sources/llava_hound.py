@@ -75,7 +75,7 @@ class LlavaHoundSource(PairDatasetSource):
 
 
 class LlavaHoundReader(PairReader[LlavaHoundSource]):
-    """One row for a caption, or for each question with its answer.
+    """The reader of LLaVA-Hound: one row for a caption, or for each question with its answer.
 
     Reasons: no_video; unsupported_time, it is about a part of the video while all frames would be taken; bad_turns,
     not a human and then the model; no_text; bad_text; no_question, of questions a record that only asks for

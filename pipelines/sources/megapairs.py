@@ -48,7 +48,8 @@ class MegaPairsSource(PairDatasetSource):
 
 
 class MegaPairsReader(PairReader[MegaPairsSource]):
-    """Rows of triplets: query with a text and an image, positive with an image, negatives in their order.
+    """The reader of MegaPairs: triplets of a query with a text and an image, positive with an image, negatives in their
+    order.
 
     Reasons: those of `read_records`; no_image, one of the two is missing; no_text, all texts are empty;
     bad_text, no string where there should be one; bad_list, one is missing or absurdly long.

@@ -100,8 +100,8 @@ class Mme5Source(_SixFields):
 
 
 class MmebReader(PairReader[_SixFields]):
-    """Rows of the subsets, one after the other. An instruction that a query begins with lies in `instruction`, one
-    that a positive begins with in `positive_instruction`.
+    """The reader of MMEB's subsets, one after the other. An instruction that a query begins with lies in `instruction`,
+    one that a positive begins with in `positive_instruction`.
 
     Reasons: empty_query, empty_positive, neither text nor image; no_image, there should be one; bad_text, no string;
     bad_list, negatives that are no list of strings. Instructions of negatives are those of positives, and taken out.

@@ -51,8 +51,8 @@ class Columns:
 
 
 class FlagEmbeddingFormat(Settings):
-    """`{"query": str, "pos": [str], "neg": [str], "prompt": str?, "pos_scores": [float]?, "neg_scores": [float]?,
-    "type": str?}`.
+    """FlagEmbedding's format, `{"query": str, "pos": [str], "neg": [str], "prompt": str?, "pos_scores": [float]?,
+    "neg_scores": [float]?, "type": str?}`.
 
     Files below a folder whose name ends in no_in_batch_neg, and rows of the types symmetric_class and
     symmetric_clustering, hold pairs that are no negatives of each other.
@@ -84,7 +84,7 @@ class FlagEmbeddingFormat(Settings):
 
 
 class TevatronFormat(Settings):
-    """`{query_id, query, positive_passages: [{docid, title, text}], negative_passages: [...]}`."""
+    """Tevatron's format, `{query_id, query, positive_passages: [{docid, title, text}], negative_passages: [...]}`."""
 
     kind: Literal["tevatron"] = Field(description="Tevatron's format of queries with their passages.")
     query: str = Field("query", description="The key with the query's text.")

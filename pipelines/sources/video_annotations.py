@@ -36,7 +36,9 @@ class _AnnotationSettings(Settings):
 
 
 class ShareGpt4Video(_AnnotationSettings):
-    """`video_id`, `captions: [{idx, content}]`; the caption of index "-1" describes the whole video."""
+    """ShareGPT4Video's format: `video_id`, `captions: [{idx, content}]`; the caption of index "-1" describes the whole
+    video.
+    """
 
     kind: Literal["sharegpt4video"] = Field(description="ShareGPT4Video's format of captions.")
     video_key: str = Field("video_id", description="The key with the video's name.")
@@ -48,7 +50,7 @@ class ShareGpt4Video(_AnnotationSettings):
 
 
 class Llava(_AnnotationSettings):
-    """`video`, `conversations: [{from: human | gpt, value}]`, in VideoChat-Flash with start and end."""
+    """LLaVA's format: `video`, `conversations: [{from: human | gpt, value}]`, in VideoChat-Flash with start and end."""
 
     kind: Literal["llava"] = Field(description="LLaVA's format of conversations about videos.")
     start_key: str = Field(
@@ -64,7 +66,7 @@ class Llava(_AnnotationSettings):
 
 
 class Vript(_AnnotationSettings):
-    """`{meta: {video_id}, data: {clip id: {caption: {content}}}}`; times are in files of their own."""
+    """Vript's format, `{meta: {video_id}, data: {clip id: {caption: {content}}}}`; times are in files of their own."""
 
     kind: Literal["vript"] = Field(description="Vript's format of captions of clips.")
     clip_times_files: tuple[str, ...] = Field(
@@ -83,7 +85,7 @@ class Vript(_AnnotationSettings):
 
 
 class Plain(_AnnotationSettings):
-    """`video`, `start_s`, `end_s`, `text`, `question`, `answer`: this project's form, no other keys; times may lack."""
+    """This project's format: `video`, `start_s`, `end_s`, `text`, `question`, `answer` only; times may lack."""
 
     kind: Literal["plain"] = Field(description="This project's own format of annotations.")
 

@@ -43,7 +43,7 @@ class CallFailure:
 
 @dataclass(frozen=True)
 class Route(Generic[CallT, PayloadT]):
-    """What is posted where, and how the response is read."""
+    """A route of the API: the path and body of a request, and the reader of its response."""
 
     path: str  # below the base URL
     body: Callable[[CallT], bytes]  # raises ValueError for what can't be sent

@@ -276,16 +276,25 @@ def is_folder(path: str) -> bool:
         raise SettingsError(f"model {path[:100]!r}: cannot be read: {error}") from None
 
 
+def _is_file(path: str) -> bool:
+    try:
+        return bool(path) and Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def revision_of(path_or_id: str, revision: str = "") -> str:
-    """Returns `revision`, or for a local folder without one a digest of its files: 16 hex digits.
+    """Returns `revision`, or for a local folder or file without one a digest of its files: 16 hex digits.
 
     The digest is of names, sizes and contents (of files over 16 MB: the first and the last MB); hidden files are left
     out. Returns "" for a repository of the hub without a revision: the newest.
     """
     folder = Path(path_or_id)
-    if revision or not is_folder(path_or_id):
+    if revision or not (is_folder(path_or_id) or _is_file(path_or_id)):
         return revision
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    if folder.is_file():
+        files = {folder.name: folder}
     digest = hashlib.sha256()
     for name in sorted(files):
         if any(part.startswith(".") for part in name.split("/")):

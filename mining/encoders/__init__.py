@@ -11,6 +11,7 @@ from pydantic import Field
 from mining.encoders.base import EncoderSettings
 from mining.encoders.descriptor import DescriptorSettings
 from mining.encoders.openai import OpenAiSettings
+from mining.encoders.openclip import OpenClipSettings
 from mining.encoders.qwen_vl import QwenVlSettings
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.encoders.sentence_transformers import SentenceTransformersSettings
@@ -19,6 +20,7 @@ ENCODERS: tuple[type[EncoderSettings], ...] = (
     DescriptorSettings,
     RzenEmbedSettings,
     QwenVlSettings,
+    OpenClipSettings,
     OpenAiSettings,
     SentenceTransformersSettings,
 )

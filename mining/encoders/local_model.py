@@ -38,9 +38,11 @@ class LocalModelSettings(EncoderSettings):
         return Resources(gpus=self.gpus, holds_model=True, in_flight=self.shards_in_flight)
 
     def torch_device(self) -> str:
-        """The device on which the model runs here."""
-        import torch
-
+        """The device on which the model runs here. Raises BackendError without torch."""
+        try:
+            import torch
+        except ImportError as error:
+            raise self.missing_packages(error) from error
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     def check_dimension(self, model: str, found: int | None, advice: str = "") -> None:

@@ -135,6 +135,8 @@ class Config(Settings):
                     raise ValueError(
                         f"mixtures.{name}.datasets: no dataset {dataset_name!r}; there is {_listed(self.datasets)}"
                     )
+            for conflict in _batch_conflicts(mixture, self.stages):
+                raise ValueError(f"mixtures.{name}.datasets.{conflict}")
         return self
 
     def _conflicts(self, name: str, dataset: DatasetSettings) -> Iterator[str]:
@@ -162,6 +164,22 @@ def make_config(sources: Sequence[type[SourceSettings]], stages: Sequence[type[S
     model = create_model("Config", __base__=Config, **fields)
     model.stage_list = tuple(stages)
     return model
+
+
+def _batch_conflicts(mixture: MixtureSettings, stages: Any) -> Iterator[str]:
+    """Yields what batches of near pairs need and mining doesn't give."""
+    for name, chosen in mixture.datasets.items():
+        if chosen.batches is None:
+            continue
+        if name not in stages.negatives.datasets:
+            yield f"{name}.batches: near pairs are found by mining: name {name!r} in stages.negatives.datasets"
+        elif chosen.batches.ranks[1] > stages.neighbours.k:
+            yield (
+                f"{name}.batches.ranks: up to {chosen.batches.ranks[1]}, but stages.neighbours.k is "
+                f"{stages.neighbours.k}: raise it"
+            )
+        if chosen.batches.community > mixture.batch_size_of(name):
+            yield f"{name}.batches.community: more than a batch of {mixture.batch_size_of(name)}"
 
 
 def _listed(named: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from pipelines.engines import Engine, open_engine
 from pipelines.frozen_pools import freeze_complete
 from pipelines.graph import build_graph
 from pipelines.plan import Plan, PlannedTable, Selection, Step, make_plan
+from pipelines.publish.manifest import batch_lines
 from pipelines.publish.mixture import DatasetInput, PublishInput
 from pipelines.publish.publish import publish
 from pipelines.report.caption_stats import CaptionStats
@@ -44,6 +45,7 @@ class RunResult:
     failed: list[str] = field(default_factory=list)  # failures, one line each
     funnels: dict[str, Funnel] = field(default_factory=dict)
     corpora: dict[str, str] = field(default_factory=dict)  # mixture -> its folder or URL
+    batches: dict[str, list[str]] = field(default_factory=dict)  # mixture -> how hard its batches are, in lines
 
 
 def run(config: Config, selection: Selection, console: Terminal, mixtures: Sequence[str] | None = None) -> RunResult:
@@ -85,6 +87,7 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
                         result.failed.append(f"publish {name}: {type(error).__name__}: {error}")
                         continue
                 result.corpora[name] = published.path
+                result.batches[name] = list(batch_lines(published.manifest["datasets"]))
     if log.fault:
         result.failed.append(log.fault)
     return result
@@ -295,6 +298,7 @@ def publish_input(
                 sources=settings.sources,
                 pairs=tuple(sorted(first for first, *_ in pairs)),
                 later={first: tuple(later) for first, *later in pairs if later},
+                search_by=getattr(config.stages.negatives.datasets.get(name), "search_by", "query"),
             )
         )
     sources = {source for dataset in datasets for source in dataset.sources}

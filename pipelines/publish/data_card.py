@@ -180,6 +180,31 @@ def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator
     )
     met = [[name, f"{entry['equal_sides_in_batch']:,}"] for name, entry in datasets.items()]
     yield _table(["dataset", "samples with an equal side in their batch"], met)
+    yield from _communities({name: entry["batches"] for name, entry in datasets.items() if "batches" in entry})
+
+
+def _communities(reports: Mapping[str, Any]) -> Iterator[str]:
+    """Yields how hard batches of communities are, beside a shuffle of the same pairs."""
+    if not reports:
+        return
+    yield (
+        "Batches of these datasets are made of communities: pairs that are near to each other, at the ranks named. The "
+        "similarity is that of a sample with the nearest other one in its batch, on average; where none "
+        "of its listed neighbours is there, that of the last one in its list. False negatives are others in the "
+        "batch with an equal side, or named in `false_negatives`. In brackets: of a shuffle of the same pairs.\n"
+    )
+    rows = [
+        [
+            name,
+            f"{report['batch_size']:,}",
+            f"{report['communities']:,} of up to {report['community']}",
+            f"{report['ranks'][0]} to {report['ranks'][1] - 1}",
+            f"{report['hardest_similarity']:.3f} ({report['shuffled_hardest_similarity']:.3f})",
+            f"{report['false_negatives']:,} ({report['shuffled_false_negatives']:,})",
+        ]
+        for name, report in reports.items()
+    ]
+    yield _table(["dataset", "batch", "communities", "ranks", "hardest similarity", "false negatives"], rows)
 
 
 def _negatives(datasets: Mapping[str, Any]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from corpus.stage import fingerprint
 from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import LabelNames
+from pipelines.publish.batch_order import ChosenPairs, community_order
 from pipelines.publish.candidates import CandidatePairs, read_candidate_pairs
 from pipelines.publish.export import SELF, ExportTarget, PairRows
 from pipelines.publish.mixture import DatasetInput, MixtureDataset, MixtureSettings, PublishError
@@ -69,7 +70,10 @@ def plan_dataset(
             )
         videos = dataset.modality == Modality.CLIP and settings.negatives > 0
         contents = read_pair_contents(workspace, dataset.tables, candidates, sample_order, settings.negatives, videos)
-        sample_order, contents = _spread(candidates, sample_order, contents, dataset.name, mixture)
+        pairs = ChosenPairs(
+            workspace, dataset.tables, candidates, sample_order.chosen, by_positive=dataset.search_by == "positive"
+        )
+        sample_order, contents = _spread(pairs, sample_order, contents, dataset.name, mixture)
         related = related_labels(candidates, label_names) if sample_order.rule is BatchRule.LABEL_SPREAD else None
         seed = derive_seed(mixture.seed, dataset.name, "negatives")
         negative_fill = fill_negatives(contents, candidates, sample_order, seed, related)
@@ -88,17 +92,30 @@ def plan_dataset(
 
 
 def _spread(
-    candidates: CandidatePairs, sample_order: SampleOrder, contents: PairContents, name: str, mixture: MixtureSettings
+    pairs: ChosenPairs, sample_order: SampleOrder, contents: PairContents, name: str, mixture: MixtureSettings
 ) -> tuple[SampleOrder, PairContents]:
-    """Orders pairs without groups and labels so that equal sides are spread, and counts those that share a batch."""
+    """Orders pairs without groups and labels, and counts those that share a side with another one of their batch.
+
+    Equal sides are spread; with `batches` pairs that are near to each other meet, and equal sides don't.
+    """
     query, positive = repeated_sides(contents.query_id), repeated_sides(contents.positive_id)
+    batch_size, batches = mixture.batch_size_of(name), mixture.datasets[name].batches
+    order = None
     if sample_order.rule is BatchRule.SINGLE_DATASET:
-        drawn = random_numbers(candidates.ids[:, sample_order.chosen], order_seed(mixture, name))
-        order = side_spread_order(drawn, query, positive, mixture.batch_size)
-        if order is not None:
-            contents, query, positive = contents.ordered(order), query[order], positive[order]
-            sample_order = replace(sample_order, chosen=sample_order.chosen[order], sides_spread=True)
-    return replace(sample_order, equal_sides=equal_in_batch(query, positive, mixture.batch_size)), contents
+        drawn = random_numbers(pairs.candidates.ids[:, pairs.chosen], order_seed(mixture, name))
+        if batches is None:
+            order = side_spread_order(drawn, query, positive, batch_size)
+            sample_order = replace(sample_order, sides_spread=order is not None)
+        else:
+            settings = batches.model_copy(update={"batch_size": batch_size})
+            order, report = community_order(pairs, (query, positive), drawn, settings)
+            sample_order = replace(sample_order, rule=BatchRule.COMMUNITIES, batches=report)
+    elif batches is not None:
+        raise PublishError(f"`batches` is of pairs without groups and labels, and these are {sample_order.rule}")
+    if order is not None:
+        contents, query, positive = contents.ordered(order), query[order], positive[order]
+        sample_order = replace(sample_order, chosen=sample_order.chosen[order])
+    return replace(sample_order, equal_sides=equal_in_batch(query, positive, batch_size)), contents
 
 
 def _fingerprint(
@@ -107,6 +124,7 @@ def _fingerprint(
     settings = mixture.datasets[dataset.name]
     spread = [mixture.batch_size, names.canonical()] if names else []
     spread += [mixture.batch_size] if sample_order.sides_spread else []
+    spread += [mixture.batch_size_of(dataset.name), settings.batches.canonical()] if settings.batches else []
     spread += [mixture.batch_size, mixture.members_per_batch] if sample_order.rule is BatchRule.GROUPED else []
     return fingerprint(
         {

@@ -50,7 +50,7 @@ def dataset_entry(
     plan: DatasetPlan, sample_fields: SampleFields, tars: Iterable[Tar], settings: MixtureSettings
 ) -> dict[str, Any]:
     """Makes the entry of a dataset in the manifest."""
-    runs = plan.sample_order.runs
+    runs, batches = plan.sample_order.runs, plan.sample_order.batches
     frames = {"frames": sample_fields.frames} if plan.dataset.modality == Modality.CLIP else {}
     return {
         "task": str(plan.dataset.task),
@@ -70,6 +70,7 @@ def dataset_entry(
         "repeats": plan.settings.repeats,
         "batch_rule": str(plan.sample_order.rule),
         **({"group_runs": runs.to_json()} if runs else {}),
+        **({"batches": batches.to_json()} if batches else {}),
         "equal_sides_in_batch": plan.sample_order.equal_sides,
         "clustered": plan.contents.clustered,
         "warnings": list(_warnings(plan, settings)),
@@ -79,10 +80,22 @@ def dataset_entry(
 
 def _warnings(plan: DatasetPlan, settings: MixtureSettings) -> Iterator[str]:
     samples = len(plan.sample_order.chosen)
-    if samples < settings.batch_size:
-        yield f"{samples} samples are less than a batch of {settings.batch_size}"
+    batch_size = settings.batch_size_of(plan.dataset.name)
+    if samples < batch_size:
+        yield f"{samples} samples are less than a batch of {batch_size}"
     if plan.sample_order.runs is not None:
         yield from plan.sample_order.runs.warnings(settings.members_per_batch)
+
+
+def batch_lines(datasets: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each dataset with batches of communities: how hard they are, beside a shuffle."""
+    for name, report in ((name, entry.get("batches")) for name, entry in datasets.items()):
+        if report is not None:
+            yield (
+                f"{name}: hardest similarity in a batch {report['hardest_similarity']:.3f} (shuffled "
+                f"{report['shuffled_hardest_similarity']:.3f}), false negatives {report['false_negatives']:,} "
+                f"(shuffled {report['shuffled_false_negatives']:,})"
+            )
 
 
 def make_manifest(
@@ -191,6 +204,17 @@ class _GroupRuns(_Shape):
     joined: Count
 
 
+class _Batches(_Shape):
+    batch_size: PositiveCount
+    community: PositiveCount
+    ranks: tuple[Count, Count]
+    communities: Count
+    hardest_similarity: float
+    shuffled_hardest_similarity: float
+    false_negatives: Count
+    shuffled_false_negatives: Count
+
+
 class _Dataset(_Shape):
     task: Task
     stage: int
@@ -209,6 +233,7 @@ class _Dataset(_Shape):
     repeats: int = Field(ge=1)
     batch_rule: BatchRule
     group_runs: _GroupRuns | None = None  # where `batch_rule` is grouped
+    batches: _Batches | None = None  # where `batch_rule` is communities
     equal_sides_in_batch: Count
     clustered: Count  # samples of which a side is in a cluster
     warnings: list[str]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpus.image.encode import JPEG_QUALITY
 from corpus.schema import Modality, Task
@@ -15,6 +15,33 @@ from corpus.urls import SIGNATURES
 from pipelines.labels.vocabulary import LabelNames, load_names
 from pipelines.publish.candidates import PairTable
 from pipelines.publish.weights import WeightSettings
+
+
+class BatchSettings(Settings):
+    """Settings of batches of communities: pairs that are near to each other, beyond the nearest (B3, 2025).
+
+    The dataset must be mined (`stages.negatives.datasets`): its pairs' neighbours are the graph.
+    """
+
+    batch_size: int | None = Field(
+        None, ge=2, description="The number of samples of a batch; null: the mixture's `batch_size`."
+    )
+    community: int = Field(
+        32, ge=2, le=128, description="The most pairs of a community; a batch is made of communities."
+    )
+    ranks: tuple[int, int] = Field(
+        (30, 130),
+        description="The ranks of the neighbours that a pair is joined with, the second one excluded; nearer ones are "
+        "often false negatives.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> BatchSettings:
+        if not 0 <= self.ranks[0] < self.ranks[1]:
+            raise ValueError(f"ranks are {list(self.ranks)}: the first from 0, the second above it")
+        if self.batch_size is not None and self.community > self.batch_size:
+            raise ValueError(f"community ({self.community}) is more than a batch ({self.batch_size})")
+        return self
 
 
 class MixtureDataset(Settings):
@@ -29,6 +56,10 @@ class MixtureDataset(Settings):
     )
     repeats: int = Field(1, ge=1, description="How often an epoch contains the dataset.")
     negatives: int = Field(0, ge=0, description="The number of hard negatives of every sample.")
+    batches: BatchSettings | None = Field(
+        None,
+        description="How batches are made of pairs that are near to each other, in a mined dataset; null: shuffled.",
+    )
 
 
 class MixtureSettings(Settings):
@@ -68,6 +99,11 @@ class MixtureSettings(Settings):
             raise ValueError("an entry is one or more names of parameters, with spaces between them")
         return signatures
 
+    def batch_size_of(self, dataset: str) -> int:
+        """Returns the size of the batches by which a dataset is ordered."""
+        batches = self.datasets[dataset].batches
+        return self.batch_size if batches is None or batches.batch_size is None else batches.batch_size
+
 
 @dataclass(frozen=True)
 class DatasetInput:
@@ -81,6 +117,7 @@ class DatasetInput:
     sources: tuple[str, ...]
     pairs: tuple[str, ...]  # paths of its pairs tables
     later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by these paths: tables of later stages
+    search_by: str = "query"  # of its neighbours, where it is mined
 
     @property
     def tables(self) -> tuple[PairTable, ...]:

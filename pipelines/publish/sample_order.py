@@ -18,6 +18,7 @@ from corpus.sampling import derive_seed, random_numbers
 from pipelines.labels.batch_spread import label_spread_order
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames
+from pipelines.publish.batch_order import BatchReport
 from pipelines.publish.candidates import CandidatePairs
 from pipelines.publish.group_runs import RunCounts, count_runs, group_run_order
 from pipelines.publish.mixture import MixtureSettings
@@ -29,6 +30,7 @@ class BatchRule(StrEnum):
     SINGLE_DATASET = "single_dataset"
     GROUPED = "grouped"
     LABEL_SPREAD = "label_spread"  # each batch has as few equal or related labels as possible
+    COMMUNITIES = "communities"  # a batch is made of communities of near pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ class SampleOrder:
     rule: BatchRule
     runs: RunCounts | None = None  # of groups
     sides_spread: bool = False  # pairs with equal sides are in different batches, as far as possible
+    batches: BatchReport | None = None  # where the rule is communities
     equal_sides: int = 0  # pairs that share a query or a positive with another pair of their batch
 
     @property

@@ -86,7 +86,16 @@ def settings(home: Path, changes: dict[str, Any] | None = None) -> dict[str, Any
             "one": {
                 "corpus": str(home / "corpus"),
                 "datasets": {"rivers": {"negatives": 3}, "squares": {"negatives": 3}},
-            }
+            },
+            "hard": {
+                "corpus": str(home / "corpus-hard"),
+                "batch_size": 4,
+                "pairs_per_shard": 4,
+                "datasets": {
+                    "rivers": {"batches": {"community": 2, "ranks": [0, 8]}},
+                    "squares": {"batches": {"community": 4, "ranks": [1, 4]}},
+                },
+            },
         },
     }
     return merged(data, changes or {})
@@ -98,7 +107,7 @@ def mined(home: Path, changes: dict[str, Any] | None = None) -> dict[str, list[d
         write_set(home / "set")
     result = run(parse_settings(settings(home, changes), Config), Selection(), Terminal(quiet=True))
     assert result.failed == []
-    assert verify(str(home / "corpus")).faults == []
+    assert verify(str(home / "corpus")).faults == verify(str(home / "corpus-hard")).faults == []
     return {name: [each["json"] for each in samples(home / "corpus", name)] for name in ("rivers", "squares")}
 
 
@@ -230,7 +239,51 @@ def test_a_frozen_pool_keeps_old_searches_and_new_pairs_are_searched_for_in_it(t
 def test_the_same_bytes_on_every_engine(home: Path, tmp_path: Path, engine: str) -> None:
     engine_or_skip(engine)
     mined(tmp_path, {"engine": {"kind": engine, "workers": 2} if engine == "ray" else {"kind": engine}})
-    assert digests(tmp_path / "corpus", "**/*.tar") == digests(home / "corpus", "**/*.tar")
+    for corpus in ("corpus", "corpus-hard"):
+        assert digests(tmp_path / corpus, "**/*.tar") == digests(home / corpus, "**/*.tar")
+
+
+def test_batches_of_communities_are_of_what_looks_alike(home: Path) -> None:
+    entries = json.loads((home / "corpus-hard/manifest.json").read_bytes())["datasets"]
+    assert {entry["batch_rule"] for entry in entries.values()} == {"communities"}
+    found = [each["json"] for each in samples(home / "corpus-hard", "squares")]
+    grounds = [{each["query"]["text"].split()[-1] for each in found[start : start + 4]} for start in (0, 4)]
+    assert sorted(map(sorted, grounds)) == [["blue"], ["red"]]
+    report = entries["squares"]["batches"]
+    assert report["hardest_similarity"] > report["shuffled_hardest_similarity"] > 0
+    rivers = [each["json"] for each in samples(home / "corpus-hard", "rivers")]
+    assert (len(rivers), entries["rivers"]["equal_sides_in_batch"]) == (13, 0)
+    assert entries["rivers"]["batches"]["false_negatives"] == 0
+    for start in range(0, 13, 4):
+        batch = rivers[start : start + 4]
+        for side in ("query", "positive"):
+            assert len({each[side]["id"] for each in batch}) == len(batch)
+
+
+def test_the_same_batches_with_other_workers_and_by_the_command(home: Path, tmp_path: Path) -> None:
+    write_set(tmp_path / "set")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings(tmp_path, {"engine": {"workers": 3}})))
+    done = call("run", tmp_path / "config.yaml", "--mixture", "hard")
+    assert done.returncode == 0, done.stderr
+    assert digests(tmp_path / "corpus-hard", "**/*.tar") == digests(home / "corpus-hard", "**/*.tar")
+    words = " ".join(done.stdout.split())
+    assert "squares: hardest similarity in a batch 0." in words and "false negatives 0 (shuffled 0)" in words
+
+
+def test_batches_of_what_is_not_mined_are_refused(tmp_path: Path) -> None:
+    def refused(batches: dict[str, Any], message: str, **changes: Any) -> None:
+        hard = {"mixtures": {"hard": {"datasets": {"rivers": {"batches": batches}}}}, **changes}
+        with pytest.raises(SettingsError, match=message):
+            parse_settings(settings(tmp_path, hard), Config)
+
+    where = r"mixtures\.hard\.datasets\.rivers\.batches"
+    refused({"ranks": [30, 201]}, rf"{where}\.ranks: up to 201, but stages\.neighbours\.k is 200: raise it")
+    refused({"community": 8}, rf"{where}\.community: more than a batch of 4")
+    refused({"ranks": [9, 9]}, r"ranks are \[9, 9\]: the first from 0, the second above it")
+    data = settings(tmp_path)
+    del data["stages"]["negatives"]["datasets"]["rivers"]
+    with pytest.raises(SettingsError, match=rf"{where}: .* name 'rivers' in stages\.negatives\.datasets"):
+        parse_settings(data, Config)
 
 
 def test_datasets_that_are_none_are_refused(tmp_path: Path) -> None:

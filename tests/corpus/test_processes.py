@@ -16,67 +16,12 @@ import pytest
 from corpus import processes
 from corpus.execution import run_rows
 from corpus.isolation import isolate
-from corpus.processes import ChildProcess, Limits, run_bounded
+from corpus.processes import ChildProcess, run_bounded
 from corpus.stage import ROWS, Shard
 from corpus.storage import Store
 from tests.helpers.crashing import HANGING, Crashing
-from tests.helpers.engine_works import Fifo, environment
-
-# Starts another process, then writes a byte to a FIFO that stays open as long as one of the two lives.
-ENDLESS = """
-import os, signal, subprocess, sys
-fifo = os.open(sys.argv[1], os.O_WRONLY)
-subprocess.Popen(["sleep", "600"], pass_fds=[fifo])
-os.write(fifo, b"x")
-signal.pause()
-"""
-# Starts the program that its arguments name. What it forks lives until standard input ends: longer than itself.
-PARENT = """
-import os, signal, sys
-from corpus.processes import ChildProcess
-child = ChildProcess(sys.argv[1:])
-if not os.fork():
-    os.read(0, 1)
-    os._exit(0)
-signal.pause()
-"""
-# Calls a stage on a row that waits for ever.
-ISOLATING = """
-import sys, numpy, pyarrow
-from corpus.isolation import isolate
-from corpus.stage import ROWS, Shard
-from corpus.storage import Store
-from tests.helpers.crashing import PAUSING, Crashing
-rows = {ROWS: pyarrow.table({"text": [PAUSING + sys.argv[1]]})}
-if __name__ == "__main__":
-    isolate(Crashing())(Shard("s", "000000", 0, numpy.arange(1), rows, Store("memory://")))
-"""
-
-
-def endless(folder: Path, fifo: Fifo) -> list[str]:
-    (folder / "endless.py").write_text(ENDLESS)
-    return [str(folder / "endless.py"), fifo.path]
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_child_ends_with_its_parent_and_takes_its_own_along(tmp_path: Path, number: signal.Signals) -> None:
-    fifo = Fifo(tmp_path)
-    command = [sys.executable, "-c", PARENT, *endless(tmp_path, fifo)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment()) as parent:
-        assert fifo.read() == b"x"
-        parent.send_signal(number)
-        assert parent.wait() == -number
-        assert fifo.read() == b"", "what the parent has forked lives on, and holds nothing open"
-
-
-def test_a_call_in_a_process_of_its_own_ends_with_its_parent(tmp_path: Path) -> None:
-    fifo = Fifo(tmp_path)
-    (tmp_path / "isolating.py").write_text(ISOLATING)
-    command = [sys.executable, str(tmp_path / "isolating.py"), fifo.path]
-    with subprocess.Popen(command, env=environment()) as parent:
-        assert fifo.read() == b"x"
-        parent.kill()
-        assert fifo.read() == b""
+from tests.helpers.endless import ENDLESS, endless
+from tests.helpers.engine_works import Fifo
 
 
 def test_a_child_ends_with_its_block_and_takes_its_own_along(tmp_path: Path) -> None:
@@ -95,14 +40,6 @@ def test_a_child_that_makes_its_group_itself_is_killed_with_it(tmp_path: Path) -
     with ChildProcess([str(tmp_path / "late.py"), fifo.path], new_group=False):
         assert fifo.read() == b"x"
     assert fifo.read() == b""
-
-
-def test_a_reaper_kills_what_a_killed_child_has_started(tmp_path: Path) -> None:
-    fifo = Fifo(tmp_path)
-    with ChildProcess(endless(tmp_path, fifo), reaper=True) as child:
-        assert fifo.read() == b"x"
-        os.kill(child.pid, signal.SIGKILL)
-        assert fifo.read() == b"", "before anybody has asked for it"
 
 
 def test_a_program_that_does_not_end_is_killed_with_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,25 +72,6 @@ def test_the_exit_code_and_the_output_are_those_of_the_program(tmp_path: Path) -
         program.write_text(f"import os, signal, sys\n{code}")
         ended = run_bounded([str(program), "a", "b c"], tmp_path / "log", 60.0, {"PLANTED": "planted"})
         found[code] = (ended, (tmp_path / "log").read_text())
-    assert found == cases
-
-
-def test_limits_of_memory_files_and_time_hold(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    writes = f"open({str(tmp_path / 'file')!r}, 'w', buffering=1).write('a\\n' * 2000)"
-    cases = {
-        "try: bytearray(10**9)\nexcept MemoryError: print('no memory')": (0, b"no memory\n"),
-        "print(len(bytearray(10**8)))": (0, b"100000000\n"),
-        f"try: {writes}\nexcept OSError as error: print(error)": (0, b"[Errno 27] File too large\n"),
-        "while True: pass": (-signal.SIGXCPU, b""),
-    }
-    found = {}
-    for code in cases:
-        program.write_text(code)
-        limits = Limits(memory_bytes=500_000_000, cpu_s=1, file_bytes=1000)
-        with ChildProcess([str(program)], stdout=subprocess.PIPE, limits=limits) as child:
-            output = child.output.read()
-            found[code] = (child.wait(), output)
     assert found == cases
 
 

@@ -25,6 +25,12 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
     return sink.getvalue()
 
 
+def a_link(target: str) -> tuple[zipfile.ZipInfo, bytes]:
+    info = zipfile.ZipInfo("link.jpg")
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    return info, target.encode()
+
+
 def zip_of(files: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", method) as archive:

@@ -231,20 +231,6 @@ def test_formats_that_are_not_read_have_a_name() -> None:
     assert {reject_reason(ImageHeader(name), 100, 100) for name in found.values()} == {"unsupported_format"}
 
 
-def test_a_header_says_why_an_image_is_not_decoded() -> None:
-    whole = ImageHeader("png", 50, 40, complete=True)
-    cases = {
-        "": whole,
-        "not_an_image": ImageHeader(),
-        "too_many_pixels": ImageHeader("png", 51, 40, complete=True),
-        "side_too_long": ImageHeader("png", 1, 101, complete=True),
-        "truncated": ImageHeader("png", 50, 40),
-    }
-    assert {wanted: reject_reason(header, 2000, 100) for wanted, header in cases.items()} == {
-        name: name for name in cases
-    }
-
-
 def test_what_loses_nothing_is_known() -> None:
     files = {
         "png": encode("png"),

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import ast
-import io
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.report.progress import ProgressBars
-from pipelines.report.terminal import Terminal, print_line, print_text
-
-HOSTILE = "\x1b]0;evil\x07 [red]x[/red] [/] :smile: \x9b31m \u202e \udcff \r"
-SHOWN = "\\x1b]0;evil\\x07 [red]x[/red] [/] :smile: \\x9b31m \\u202e \\udcff \\r"
-_STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # all that rich itself writes here
-
-
-def terminal(colours: bool = False) -> Terminal:
-    return Terminal(io.StringIO(), width=200, force_terminal=colours)
-
-
-def output(console: Terminal) -> str:
-    assert isinstance(console.file, io.StringIO)
-    found = _STYLES.sub("", console.file.getvalue())
-    assert all(character.isprintable() or character in "\n\r" for character in found), ascii(found)
-    return found
+from pipelines.report.terminal import print_line, print_text
+from tests.helpers.terminals import HOSTILE, output, terminal
 
 
 @pytest.mark.parametrize("colours", [False, True])
@@ -61,17 +43,6 @@ def test_a_name_starts_no_line_of_its_own() -> None:
     assert lines[0] == "a.parquet\\nfailed: all"
     assert len(lines[1]) == 4_000
     assert lines[2:] == ["one", "two\\r", "three", "    failed: all"]
-
-
-def test_bars_show_names_as_they_are() -> None:
-    console = terminal(colours=True)
-    with ProgressBars(console) as bars, bars.bar(HOSTILE, 2) as bar:
-        bar.set_text(HOSTILE)
-        bar.advance()
-        bars.print_line(HOSTILE)
-    assert SHOWN in output(console)
-    progress = Progress(TextColumn("{task.description}"), console=console)
-    assert progress.console is console
 
 
 def test_an_encoding_without_a_character_is_no_error() -> None:

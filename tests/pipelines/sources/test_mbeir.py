@@ -10,7 +10,7 @@ import pytest
 from corpus.schema import Task
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.mbeir import MbeirReader, MbeirSource
-from pipelines.sources.mbeir_tasks import DATASET_NUMBERS, MBEIR_SETS, MODALITIES, task_of_sets
+from pipelines.sources.mbeir_tasks import task_of_sets
 from tests.helpers.given_rows import images, rows_of, texts, write_lines
 
 POOL = [
@@ -99,13 +99,6 @@ def test_instructions_of_the_sets_own_table(mbeir: Path) -> None:
         SettingsError, match=r"query_instructions\.tsv: expected a table that begins with query_modality"
     ):
         source(mbeir, "visualnews_task0", **extra).identity()
-
-
-def test_every_set_is_of_one_dataset_and_task() -> None:
-    assert len(MBEIR_SETS) == 16 and {known.key[0] for known in MBEIR_SETS.values()} == set(DATASET_NUMBERS.values())
-    assert {known.key[1:] for known in MBEIR_SETS.values()} == set(MODALITIES.values())
-    assert [name for name, known in MBEIR_SETS.items() if known.task is Task.TEXT_RETRIEVAL] == ["webqa_task1"]
-    assert all(known.instruction[-1] == "." for known in MBEIR_SETS.values())
 
 
 def test_sets_that_do_not_go_together(mbeir: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from corpus.schema import Task
 from corpus.settings import SettingsError
 from corpus.workspace import Workspace
-from pipelines.sources.mmeb_tasks import SUBSETS, split_instruction, task_of_subsets
+from pipelines.sources.mmeb_tasks import task_of_subsets
 from pipelines.sources.source_shards import source_fingerprint, write_source_shards
 from tests.helpers.cases import cases
 from tests.helpers.mmeb_rows import (
@@ -20,17 +20,12 @@ from tests.helpers.mmeb_rows import (
     FIELDS,
     GIVEN,
     PUBLISHED,
-    QUESTION,
     TOKEN,
     one,
     rows_of,
     source,
     write,
 )
-
-
-def test_all_twenty_subsets_are_here() -> None:
-    assert sorted(subset for subset, _, _ in PUBLISHED) == sorted(SUBSETS) and len(SUBSETS) == 20
 
 
 @cases(("subset", "row", "expected"), PUBLISHED)
@@ -184,21 +179,6 @@ def test_sample_and_paths(tmp_path: Path) -> None:
     assert index.counts == {"read": 200, "not_sampled": 140, "duplicate_row": 0}
     found = rows_of(read)
     assert max(row["line"] for row in found) > 150 and found[0]["positive"]["images"][0].startswith("MSCOCO_t2i/Train/")
-
-
-def test_instructions_end_at_a_word() -> None:
-    words = ("Represent the given image", "Represent the given image with the following question")
-    assert split_instruction(f"{QUESTION}why?", words) == (QUESTION, "why?")
-    assert split_instruction("Represent the given images", words) == ("", "Represent the given images")
-    assert split_instruction("Represent the given image.", words) == ("Represent the given image.", "")
-    assert split_instruction("", words) == ("", "")
-
-
-def test_blanks_after_an_instruction_make_no_further_instruction() -> None:
-    words = ("Represent the given image with the following question",)
-    for blanks in (" ", "  ", "\n", "\n\n \t"):
-        assert split_instruction(f"{QUESTION.rstrip()}{blanks}why? ", words) == (QUESTION, "why?")
-    assert split_instruction(f"{QUESTION.rstrip()}\n", words) == (QUESTION.rstrip(), "")
 
 
 def test_the_instruction_before_a_target_is_kept_beside_it(tmp_path: Path) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from corpus.settings import SettingsError
@@ -21,56 +18,7 @@ from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.parquet_files import column_names, open_parquet, require_single, rows_claimed
 from pipelines.sources.parquet_footer import FooterError, null_columns
 from pipelines.sources.records import read_records
-
-PAGES = pa.table(
-    {
-        "image": [{"bytes": b"image %d" % at, "path": f"{at}.png"} for at in range(6)],
-        "text": [f"text {at}" for at in range(6)],
-        "number": range(6),
-    }
-)
-# What a footer says of the column image.bytes: its type, that it may be null (2; 0: never), its name.
-MAY_BE_NULL, NEVER_NULL = b"\x15\x0c\x25\x02\x18\x05bytes", b"\x15\x0c\x25\x00\x18\x05bytes"
-
-
-def parquet(table: pa.Table = PAGES, **options: object) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, **options)
-    return sink.getvalue()
-
-
-def put(path: Path, data: bytes) -> str:
-    path.write_bytes(data)
-    return str(path)
-
-
-def in_a_process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def test_a_footer_on_which_arrow_ends_the_process_does_not_end_it(tmp_path: Path) -> None:
-    damaged = parquet().replace(MAY_BE_NULL, NEVER_NULL)
-    path = put(tmp_path / "x.parquet", damaged)
-    reference = in_a_process(
-        "import pyarrow.parquet as pq, sys; pq.read_metadata(sys.argv[1]).row_group(0).column(0)", path
-    )
-    assert reference.returncode < 0, "else there is nothing to show any more"
-    ours = in_a_process(
-        "import sys\n"
-        "from pipelines.sources.images.parquet import ParquetImages, ParquetImagesSettings\n"
-        "from pipelines.sources.files import FileInfo\n"
-        "from pipelines.sources.records import paths_in, read_records\n"
-        "file = FileInfo(sys.argv[1], 'x.parquet')\n"
-        "rows = read_records(file, [], ['image', 'text'], ['image'])\n"
-        "print(len(paths_in(file)), [row['image'] for _, row in rows])\n"
-        "found = ParquetImages(ParquetImagesSettings(paths=(file.url,))).open(10**6)(['x.parquet#row=1'])\n"
-        "print([each.reason for _, each in found])\n",
-        path,
-    )
-    assert ours.returncode == 0, ours.stderr
-    assert ours.stdout.splitlines()[1] == "['damaged_archive']" and "x.parquet#row=6" in ours.stdout
+from tests.helpers.parquet_bytes import in_a_process, parquet, put
 
 
 def test_damaged_files_are_errors_that_name_them(tmp_path: Path) -> None:
@@ -178,17 +126,6 @@ def test_what_footers_say_of_nulls(tmp_path: Path) -> None:
     assert null_columns(without) == [set()]
     many = pa.table({f"column {number}": pa.nulls(3, pa.int64()) for number in range(300)})
     assert null_columns(put(tmp_path / "z.parquet", parquet(many))) == [set(many.column_names)]
-
-
-def test_hostile_footers_are_refused_in_no_time(tmp_path: Path) -> None:
-    def with_footer(footer: bytes) -> str:
-        return put(tmp_path / "x.parquet", b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
-
-    deep, long = b"\x1c" * 5000, b"\x19\xfc\xff\xff\xff\xff\xff\xff\xff\xff\x7f"
-    for footer in (deep, long, b"\x18\xff\xff\x7f", b"\x1e", b"\x49\x15\x02\x00", b"\x15" + b"\xff" * 20, b"\x19"):
-        with pytest.raises(FooterError):
-            null_columns(with_footer(footer))
-    assert null_columns(with_footer(b"\x00")) == []
 
 
 def test_files_in_a_store() -> None:

@@ -31,7 +31,7 @@ from recaption.prompts import Prompt, choose_prompts, clean_context, render_prom
 from recaption.schema import CAPTION, CAPTION_SCHEMA
 from recaption.screening.screen import screen
 from recaption.settings import CaptionSettings, DummySettings
-from serving.backends import engine_settings, open_vllm
+from serving.backends import engine_settings, open_vllm_client
 from serving.image_loader import ImagePrefetcher, content_keys
 from serving.openai.client import OpenAiClient
 from serving.openai.settings import EndpointSettings
@@ -307,7 +307,7 @@ def open_client(settings: CaptionSettings, images: int = 1) -> ModelClient[Gener
     """
     backend = settings.backend
     if isinstance(backend, VllmSettings):
-        return open_vllm(backend, settings.sampling, settings.budget(images), images)
+        return open_vllm_client(backend, settings.sampling, settings.budget(images), images)
     if isinstance(backend, EndpointSettings):
         return OpenAiClient(backend, settings.sampling)
     return DummyBackend()

@@ -55,7 +55,7 @@ def engine_settings(backend: VllmSettings, budget: PixelBudget, images: int) -> 
     return backend.model_copy(update=update)
 
 
-def open_vllm(backend: VllmSettings, sampling: SamplingSettings, budget: PixelBudget, images: int) -> VllmClient:
+def open_vllm_client(backend: VllmSettings, sampling: SamplingSettings, budget: PixelBudget, images: int) -> VllmClient:
     """Opens a client of an engine of this process's own, which is started at the first request."""
     model: VisionModel = find_model(backend.model, backend.family)
     return VllmClient(

@@ -21,7 +21,7 @@ from serving.batching import BatchClient
 from serving.models import is_folder, revision_of
 from serving.request import TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector
 
-Response = ModelResponse[Vector]
+VectorResponse = ModelResponse[Vector]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -61,7 +61,7 @@ class SentenceTransformersSettings(LocalModelSettings):
             model=self.model,
             revision=revision_of(self.model, self.revision),
             dimension=self.dimension,
-            open=partial(open_client, self),
+            open=partial(open_sentence_client, self),
             budget=self.pixels,
             max_tokens=self.max_tokens,
             settings={"dtype": self.dtype, "truncate": self.truncate},
@@ -70,7 +70,7 @@ class SentenceTransformersSettings(LocalModelSettings):
         )
 
 
-def open_client(settings: SentenceTransformersSettings) -> EmbedClient:
+def open_sentence_client(settings: SentenceTransformersSettings) -> EmbedClient:
     """Loads the model. Raises BackendError where it is none, or does not fit the settings."""
     return BatchClient(SentenceModel(settings).vectors, settings.batch_size)
 
@@ -88,9 +88,9 @@ class SentenceModel:
             raise BackendError(f"model {settings.model} reads no images: it reads {self._model.modalities}")
         self._max_tokens = settings.max_tokens or self._model.max_seq_length
 
-    def vectors(self, requests: Sequence[EmbedRequest]) -> list[Response]:
+    def vectors(self, requests: Sequence[EmbedRequest]) -> list[VectorResponse]:
         """The responses to requests, in their order."""
-        responses = [Response(error=self._refusal(request)) for request in requests]
+        responses = [VectorResponse(error=self._refusal(request)) for request in requests]
         accepted = [place for place, response in enumerate(responses) if not response.error]
         kinds = groups((_kind(requests[place]), requests[place].instruction) for place in accepted)
         for (_, instruction), members in kinds.items():
@@ -100,10 +100,10 @@ class SentenceModel:
                 responses[place] = response
         return responses
 
-    def _encode(self, inputs: list[Any], instruction: str) -> list[Response]:
+    def _encode(self, inputs: list[Any], instruction: str) -> list[VectorResponse]:
         """The vectors of inputs of one kind under one instruction."""
         fitting = self._fitting(inputs, instruction)
-        responses = [Response(error="" if fits else TOO_LONG) for fits in fitting]
+        responses = [VectorResponse(error="" if fits else TOO_LONG) for fits in fitting]
         places = np.flatnonzero(fitting).tolist()
         if places:
             settings = self._settings
@@ -116,7 +116,7 @@ class SentenceModel:
                 convert_to_tensor=True,
             )
             for place, vector in zip(places, vectors.float().cpu().numpy(), strict=True):
-                responses[place] = Response(vector)
+                responses[place] = VectorResponse(vector)
         return responses
 
     def _fitting(self, inputs: list[Any], instruction: str) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import SettingsError
-from serving.backends import check_vllm, default_budget, engine_settings, model_and_revision, open_vllm
+from serving.backends import check_vllm, default_budget, engine_settings, model_and_revision, open_vllm_client
 from serving.models import find_model
 from serving.openai.settings import EndpointSettings
 from serving.request import SamplingSettings
@@ -38,7 +38,7 @@ def test_an_engine_takes_so_many_images_of_the_budget_without_resizing_them() ->
 
 
 def test_a_client_is_opened_without_starting_its_engine() -> None:
-    client = open_vllm(VllmSettings(kind="vllm", model="qwen2.5-vl-7b"), SamplingSettings(), PixelBudget(), 2)
+    client = open_vllm_client(VllmSettings(kind="vllm", model="qwen2.5-vl-7b"), SamplingSettings(), PixelBudget(), 2)
     assert client.process_group is None
     client.close()
 

@@ -239,3 +239,32 @@ def test_a_pair_without_neighbours_keeps_what_it_has(tmp_path: Path) -> None:
     found = mined(world, rows, **ANY)
     assert [n["items"] for n in found[0]["negatives"]] == [[other]]
     assert found[0]["positive_score"] == np.float32(0.83), "that of the set"
+
+
+def clips(world: World, lefts: tuple[int, ...], film: str) -> list[dict[str, Any]]:
+    """The clips of a film, of one frame each: a group, whose members name each other as negatives."""
+    frames = squares(world, lefts, "green")
+    rows = []
+    for number, frame in enumerate(frames):
+        clip = {"video": film, "start_s": 5.0 * number, "end_s": 5.0 * number + 5}
+        siblings = [{**given(other), "origin": "clip_sibling"} for other in frames if other != frame]
+        row = image_pair("shapes", f"clip {number} of {film}", frame, group=film, negatives=siblings)
+        rows.append({**row, "positive": {**row["positive"], "clip": clip}})
+    return rows
+
+
+def test_a_sibling_that_looks_like_the_clip_is_no_negative_of_it(tmp_path: Path) -> None:
+    """The first two clips of a film look alike, one pixel apart; its others do not."""
+    world = World(str(tmp_path))
+    rows = [*clips(world, (30, 31, 50, 70), "a" * 32), *clips(world, (12, 85), "b" * 32)]
+    first, second, *others = (row["positive"]["items"][0] for row in rows[:4])
+    metrics: list[dict[str, Any]] = []
+    found = mined(world, rows, num_negatives=3, perc_pos=None, max_positive_similarity=0.95, metrics=metrics)
+    kept = [[n["items"][0] for n in row["negatives"] if n["origin"] == "clip_sibling"] for row in found]
+    assert kept[0] == kept[1] == others
+    assert kept[2] == [first, second, others[1]] and kept[3] == [first, second, others[0]]
+    scored = [n["positive_similarity"] for row in found for n in row["negatives"] if n["origin"] == "clip_sibling"]
+    assert all(0 < similarity <= 0.95 for similarity in scored)
+    counts = metrics[-1]["negatives"]
+    assert counts["given/similar_to_positive"] == 2
+    assert [n["origin"] for n in found[0]["negatives"]] == ["clip_sibling"] * 2 + ["mined"], "mined ones fill up"

@@ -51,7 +51,9 @@ class TableKey:
 
 
 def owner_name(owner: str) -> str:
-    """The owner of tables as people read it: of DATASET/SOURCE the dataset alone, where both have the same name."""
+    """Returns the owner of tables as people read it: of DATASET/SOURCE the dataset alone, where both
+    have the same name.
+    """
     dataset, _, source = owner.partition("/")
     return dataset if dataset == source else owner
 

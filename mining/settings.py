@@ -42,7 +42,7 @@ class EmbedSettings(Settings):
 
 
 class DatasetSearch(Settings):
-    """How candidates are searched for in one dataset."""
+    """Settings of the search for candidates in one dataset."""
 
     pool: str = Field(
         "",

@@ -44,7 +44,7 @@ class QwenVlSettings(EncoderSettings):
 
     summary = "any embedder made of Qwen2-VL, Qwen2.5-VL or Qwen3-VL: last token, M-RoPE, a template of your own"
 
-    kind: Literal["qwen_vl"]
+    kind: Literal["qwen_vl"] = Field(description="A Qwen2-VL, Qwen2.5-VL or Qwen3-VL model with last-token pooling.")
     model: str = Field("Qwen/Qwen3-VL-Embedding-2B", min_length=1, description="A repository of the hub, or a folder.")
     revision: str = Field("", description="The revision of the repository: a commit; empty is the newest.")
     positions: Positions = Field(

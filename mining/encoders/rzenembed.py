@@ -28,7 +28,7 @@ class RzenEmbedSettings(QwenVlSettings):
 
     summary = "RzenEmbed as released: its prompt, pixel limits, flat positions, 8 frames of a clip"
 
-    kind: Literal["rzenembed"]  # type: ignore[assignment]
+    kind: Literal["rzenembed"] = Field(description="RzenEmbed, with its own template.")  # type: ignore[assignment]
     model: str = Field("RzenAI/RzenEmbed-v2-7B", min_length=1, description="A repository of the hub, or a folder.")
     positions: Positions = Field(
         "flat", description="The positions of tokens: 0, 1, 2 ... (flat), or the model's own (mrope)."

@@ -38,7 +38,7 @@ class LocalModelSettings(EncoderSettings):
         return Resources(gpus=self.gpus, holds_model=True, in_flight=self.shards_in_flight)
 
     def torch_device(self) -> str:
-        """The device on which the model runs here. Raises BackendError without torch."""
+        """Returns the device on which the model runs here. Raises BackendError without torch."""
         try:
             import torch
         except ImportError as error:
@@ -51,12 +51,12 @@ class LocalModelSettings(EncoderSettings):
             raise BackendError(f"model {model}: its vectors have {found} numbers: set `dimension` to that{advice}")
 
     def missing_packages(self, error: ImportError) -> BackendError:
-        """The error of a model whose packages are not installed."""
+        """Returns the error of a model whose packages are not installed."""
         return BackendError(f"encoder {self.kind}: {error}. Install rzen-corpus[{self.packages}]")
 
 
 def groups(keys: Iterable[Any]) -> dict[Any, list[int]]:
-    """The places of equal keys."""
+    """Returns the places of equal keys."""
     found: dict[Any, list[int]] = {}
     for place, key in enumerate(keys):
         found.setdefault(key, []).append(place)

@@ -71,7 +71,7 @@ class ClipModel:
         settings.check_dimension(settings.model, self._text_vectors(["a"]).shape[1])
 
     def vectors(self, requests: Sequence[EmbedRequest]) -> list[Response]:
-        """The responses to requests, in their order."""
+        """Returns the responses to requests, in their order."""
         responses = [Response(error=MIXED if each.images and each.prompt else "") for each in requests]
         texts = [place for place, each in enumerate(requests) if not each.images]
         fitting = self._fitting([requests[place].prompt for place in texts])
@@ -88,7 +88,9 @@ class ClipModel:
         return responses
 
     def _fitting(self, texts: list[str]) -> np.ndarray:
-        """Which texts the tokenizer does not cut, bool[n]: with room for twice the tokens these have no more."""
+        """Returns which texts the tokenizer does not cut, bool[n]: with room for twice the tokens
+        these have no more.
+        """
         if not texts:
             return np.zeros(0, np.bool_)
         length = self._tokenizer.context_length
@@ -99,7 +101,7 @@ class ClipModel:
         return np.asarray(lengths[0] == lengths[1])
 
     def _text_vectors(self, texts: list[str]) -> np.ndarray:
-        """float32[n, dimension]."""
+        """Returns float32[n, dimension]."""
         if not texts:
             return np.zeros((0, 1), np.float32)
         import torch
@@ -108,7 +110,7 @@ class ClipModel:
             return np.asarray(self._model.encode_text(self._tokenizer(texts).to(self._device)).float().cpu().numpy())
 
     def _image_vectors(self, images: Sequence[Pixels]) -> np.ndarray:
-        """float32[n, dimension], of norm 1."""
+        """Returns float32[n, dimension], of norm 1."""
         import torch
         from PIL import Image
 
@@ -125,7 +127,7 @@ class ClipModel:
 
 
 def _load(settings: OpenClipSettings, device: str) -> tuple[Any, Any, Any, Any]:
-    """The model, its image transform, its tokenizer, and the type of its inputs."""
+    """Returns the model, its image transform, its tokenizer, and the type of its inputs."""
     from serving.vllm.torchvision_shim import patch_imports
 
     try:
@@ -144,6 +146,6 @@ def _load(settings: OpenClipSettings, device: str) -> tuple[Any, Any, Any, Any]:
 
 
 def _lengths(tokens: np.ndarray, padding: int) -> np.ndarray:
-    """The tokens of each row before its padding, int64[n]."""
+    """Returns the tokens of each row before its padding, int64[n]."""
     is_token = tokens != padding
     return np.where(is_token.any(axis=1), tokens.shape[1] - is_token[:, ::-1].argmax(axis=1), 0)

@@ -89,7 +89,7 @@ class SentenceModel:
         self._max_tokens = settings.max_tokens or self._model.max_seq_length
 
     def vectors(self, requests: Sequence[EmbedRequest]) -> list[VectorResponse]:
-        """The responses to requests, in their order."""
+        """Returns the responses to requests, in their order."""
         responses = [VectorResponse(error=self._refusal(request)) for request in requests]
         accepted = [place for place, response in enumerate(responses) if not response.error]
         kinds = groups((_kind(requests[place]), requests[place].instruction) for place in accepted)
@@ -101,7 +101,7 @@ class SentenceModel:
         return responses
 
     def _encode(self, inputs: list[Any], instruction: str) -> list[VectorResponse]:
-        """The vectors of inputs of one kind under one instruction."""
+        """Returns the vectors of inputs of one kind under one instruction."""
         fitting = self._fitting(inputs, instruction)
         responses = [VectorResponse(error="" if fits else TOO_LONG) for fits in fitting]
         places = np.flatnonzero(fitting).tolist()
@@ -120,7 +120,9 @@ class SentenceModel:
         return responses
 
     def _fitting(self, inputs: list[Any], instruction: str) -> np.ndarray:
-        """Which inputs have no more tokens than the model reads, bool[n]: it would cut off others without a word."""
+        """Returns which inputs have no more tokens than the model reads, bool[n]: it would cut off
+        others without a word.
+        """
         if not self._max_tokens:
             return np.ones(len(inputs), np.bool_)
         uncut = {"text": {"truncation": False}}
@@ -131,7 +133,7 @@ class SentenceModel:
         return mask.sum(dim=1).cpu().numpy() <= self._max_tokens
 
     def _refusal(self, request: EmbedRequest) -> str:
-        """Why the model does not read a side; "" where it does."""
+        """Returns why the model does not read a side; "" where it does."""
         if len(request.images) > 1 and not self._model.supports("message"):
             return SEVERAL_IMAGES
         if request.images and request.prompt and not self._model.supports(("image", "text")):
@@ -166,7 +168,7 @@ def _kind(request: EmbedRequest) -> tuple[bool, int]:
 
 
 def _input(request: EmbedRequest) -> Any:
-    """A side as the library takes it."""
+    """Returns a side as the library takes it."""
     if not request.images:
         return request.prompt
     from PIL import Image

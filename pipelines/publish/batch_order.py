@@ -28,7 +28,7 @@ _ELEMENT = "neighbours.list.element"
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What an order by communities gives, beside a shuffle of the same pairs.
+    """The figures of an order by communities, beside those of a shuffle of the same pairs.
 
     `hardest_similarity`: of a pair with the nearest other one in its batch, on average. Of a pair that has none of its
     listed neighbours in its batch, it is at most that of the last in its list, which is counted. `false_negatives`:

@@ -30,7 +30,7 @@ _MASK = 2**64 - 1
 
 @dataclass(frozen=True, eq=False)
 class Exclusions:
-    """Which of n pairs must not meet in a batch."""
+    """The pairs of n that must not meet in a batch."""
 
     query: Ints  # int64[n]: equal where queries are; -1 for a query that occurs once
     positive: Ints  # int64[n], the same

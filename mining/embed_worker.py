@@ -19,7 +19,7 @@ from mining.settings import EmbedSettings
 from mining.side_images import SideImages, packed_ids
 from mining.sides import PAIR_ROLES, SideRules, Sides, VectorSide, different_sides
 from mining.vectors import VectorError, Vectors, check_vectors, column_vectors, normalise, packed_column
-from serving.request import NOT_FINITE, BackendError, EmbedRequest, ModelResponse, Vector
+from serving.request import NOT_FINITE, BackendError, EmbedRequest, Vector, VectorResponse
 from serving.result_cache import ResultCache
 
 _PLACES = {
@@ -95,7 +95,7 @@ class EmbedWorker:
         if not sides:
             return
         client = self._opened_client()
-        answers: list[Future[ModelResponse[Vector]] | str] = []
+        answers: list[Future[VectorResponse] | str] = []
         for side, images in zip(sides, self._read_images(shard, sides), strict=True):
             if isinstance(images, str):
                 answers.append(images)
@@ -119,7 +119,7 @@ class EmbedWorker:
             return self._client
 
 
-def _vector_or_reason(response: ModelResponse[Vector]) -> Vector | str:
+def _vector_or_reason(response: VectorResponse) -> Vector | str:
     if response.payload is None:
         return response.error
     try:

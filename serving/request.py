@@ -110,6 +110,7 @@ class ModelResponse(Generic[PayloadT]):
     detail: str = ""  # of an error, for people to read
 
 
+VectorResponse = ModelResponse[Vector]
 GenerateResponse = ModelResponse[str]
 
 

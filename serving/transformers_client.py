@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import Field
 
 from corpus.settings import Settings, tuning
-from serving.request import NOT_FINITE, TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector
+from serving.request import NOT_FINITE, TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector, VectorResponse
 from serving.vllm.settings import Positions
 from serving.vllm.torchvision_shim import patch_imports
 
@@ -67,7 +67,7 @@ class TransformersClient:
         self._free = threading.Semaphore(_MAX_IN_FLIGHT)
         self._loaded: tuple[Any, Any, str] | None = None
 
-    def submit(self, request: EmbedRequest) -> Future[ModelResponse[Vector]]:
+    def submit(self, request: EmbedRequest) -> Future[VectorResponse]:
         """Enqueues a request, and waits while many are."""
         self._free.acquire()
         try:
@@ -83,7 +83,7 @@ class TransformersClient:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._loaded = None
 
-    def _respond(self, request: EmbedRequest) -> ModelResponse[Vector]:
+    def _respond(self, request: EmbedRequest) -> VectorResponse:
         model, processor, device = self._loaded = self._loaded or self._load()
         try:
             inputs = self._inputs(processor, request)

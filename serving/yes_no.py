@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from serving.request import ModelResponse, Vector
+from serving.request import ModelResponse, VectorResponse
 
 NO_ANSWER = "no_answer"  # the error of a response: the first token is neither a Yes nor a No
 YES, NO = "yes", "no"
@@ -21,7 +21,7 @@ def answer_of(token: str) -> str:
     return word if word in (YES, NO) else ""
 
 
-def yes_response(answers: Iterable[tuple[str, float]], prompt_tokens: int = 0) -> ModelResponse[Vector]:
+def yes_response(answers: Iterable[tuple[str, float]], prompt_tokens: int = 0) -> VectorResponse:
     """Returns the response to a `YesNoRequest`, from pairs of YES or NO and the log-probability of one spelling of it.
 
     The probability of an answer is the sum over its spellings. The error is `no_answer` where neither has any.

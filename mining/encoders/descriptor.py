@@ -11,7 +11,7 @@ from pydantic import Field
 from corpus.image.pixel_budget import PixelBudget
 from mining.descriptor import DIMENSION, describe
 from mining.encoders.base import NO_CONTENT, Encoder, EncoderSettings
-from serving.request import EmbedRequest, ModelResponse, Vector
+from serving.request import EmbedRequest, ModelResponse, VectorResponse
 
 _REVISION = "1"  # another one where the same picture or text gets another descriptor
 _DESCRIBED_PIXELS = 128 * 128
@@ -45,10 +45,10 @@ class DescriptorSettings(EncoderSettings):
 class DescriptorClient:
     """A `ModelClient` that describes at once, on the calling thread."""
 
-    def submit(self, request: EmbedRequest) -> Future[ModelResponse[Vector]]:
+    def submit(self, request: EmbedRequest) -> Future[VectorResponse]:
         """Returns the descriptor of a side; `no_content` for one without images and words."""
         vector = describe(request.images, request.prompt)
-        answer: Future[ModelResponse[Vector]] = Future()
+        answer: Future[VectorResponse] = Future()
         if vector is None:
             answer.set_result(ModelResponse(error=NO_CONTENT))
         else:

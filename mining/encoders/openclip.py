@@ -18,9 +18,7 @@ from mining.encoders.base import EmbedClient, Encoder
 from mining.encoders.local_model import MIXED, LocalModelSettings
 from serving.batching import BatchClient
 from serving.models import revision_of
-from serving.request import TOO_LONG, BackendError, EmbedRequest, ModelResponse, Pixels, Vector
-
-Response = ModelResponse[Vector]
+from serving.request import TOO_LONG, BackendError, EmbedRequest, Pixels, VectorResponse
 
 _LOCAL = "local-dir:"
 _PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -47,7 +45,7 @@ class OpenClipSettings(LocalModelSettings):
             model=self.model,
             revision=revision_of(local, self.revision) if local else self.revision,
             dimension=self.dimension,
-            open=partial(open_client, self),
+            open=partial(_open_client, self),
             budget=self.pixels,
             video_frames=self.video_frames,
             settings={"pretrained": self.pretrained, "dtype": self.dtype},
@@ -56,7 +54,7 @@ class OpenClipSettings(LocalModelSettings):
         )
 
 
-def open_client(settings: OpenClipSettings) -> EmbedClient:
+def _open_client(settings: OpenClipSettings) -> EmbedClient:
     """Loads the model. Raises BackendError where it is none, or does not fit the settings."""
     return BatchClient(ClipModel(settings).vectors, settings.batch_size)
 
@@ -70,21 +68,21 @@ class ClipModel:
         self._batch_size = settings.batch_size
         settings.check_dimension(settings.model, self._text_vectors(["a"]).shape[1])
 
-    def vectors(self, requests: Sequence[EmbedRequest]) -> list[Response]:
+    def vectors(self, requests: Sequence[EmbedRequest]) -> list[VectorResponse]:
         """Returns the responses to requests, in their order."""
-        responses = [Response(error=MIXED if each.images and each.prompt else "") for each in requests]
+        responses = [VectorResponse(error=MIXED if each.images and each.prompt else "") for each in requests]
         texts = [place for place, each in enumerate(requests) if not each.images]
         fitting = self._fitting([requests[place].prompt for place in texts])
         for place, fits in zip(texts, fitting, strict=True):
-            responses[place] = Response(error="" if fits else TOO_LONG)
+            responses[place] = VectorResponse(error="" if fits else TOO_LONG)
         texts = [place for place in texts if not responses[place].error]
         for place, vector in zip(texts, self._text_vectors([requests[place].prompt for place in texts]), strict=True):
-            responses[place] = Response(vector)
+            responses[place] = VectorResponse(vector)
         pictured = [place for place, each in enumerate(requests) if each.images and not each.prompt]
         images = self._image_vectors([image for place in pictured for image in requests[place].images])
-        ends = np.cumsum([len(requests[place].images) for place in pictured]).tolist()
-        for place, end in zip(pictured, ends, strict=True):
-            responses[place] = Response(images[end - len(requests[place].images) : end].mean(axis=0))
+        last = np.cumsum([len(requests[place].images) for place in pictured]).tolist()
+        for place, end in zip(pictured, last, strict=True):
+            responses[place] = VectorResponse(images[end - len(requests[place].images) : end].mean(axis=0))
         return responses
 
     def _fitting(self, texts: list[str]) -> np.ndarray:

@@ -20,7 +20,7 @@ from corpus.stage import Resources
 from mining.encoders.base import NO_CONTENT, EmbedClient, Encoder, EncoderSettings
 from serving.checkpoint import hidden_size, read_config, token_side_px
 from serving.models import VisionModel, pinned_revision, revision_of
-from serving.request import EmbedRequest, ModelClient, ModelResponse, Vector
+from serving.request import EmbedRequest, ModelClient, ModelResponse, Vector, VectorResponse
 from serving.transformers_client import TransformersClient, TransformersSettings
 from serving.vllm.client import POOLING, VllmClient
 from serving.vllm.settings import MIN_MODEL_LEN, PoolingModelSettings, PoolingSettings, Positions
@@ -94,7 +94,7 @@ class QwenVlSettings(EncoderSettings):
             model=self.model,
             revision=revision_of(self.model, self.revision),
             dimension=hidden_size(config),
-            open=partial(open_embedder, self),
+            open=partial(_open_client, self),
             budget=PixelBudget(min_pixels=self.min_pixels, max_pixels=self.max_pixels, multiple=side),
             frame_budget=PixelBudget(min_pixels=self.frame_min_pixels, max_pixels=self.frame_max_pixels, multiple=side),
             positions=self.positions,
@@ -142,7 +142,7 @@ class QwenVlSettings(EncoderSettings):
         return "".join(values.get(part, part) for part in _FIELDS.split(self.template))
 
 
-def open_embedder(settings: QwenVlSettings) -> EmbedClient:
+def _open_client(settings: QwenVlSettings) -> EmbedClient:
     """Opens a client of this worker's own. The model is loaded at the first request; that may take minutes."""
     return TemplateClient(settings, _open_backend(settings))
 
@@ -175,11 +175,11 @@ class TemplateClient:
         self._settings = settings
         self._client = client
 
-    def submit(self, request: EmbedRequest) -> Future[ModelResponse[Vector]]:
+    def submit(self, request: EmbedRequest) -> Future[VectorResponse]:
         """Submits the whole input."""
         reason = _reason(request)
         if reason:
-            answer: Future[ModelResponse[Vector]] = Future()
+            answer: Future[VectorResponse] = Future()
             answer.set_result(ModelResponse(error=reason))
             return answer
         prompt = self._settings.prompt(request.prompt, request.instruction, len(request.images))

@@ -19,9 +19,7 @@ from mining.encoders.base import EmbedClient, Encoder
 from mining.encoders.local_model import MIXED, SEVERAL_IMAGES, LocalModelSettings, groups
 from serving.batching import BatchClient
 from serving.models import is_folder, revision_of
-from serving.request import TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector
-
-VectorResponse = ModelResponse[Vector]
+from serving.request import TOO_LONG, BackendError, EmbedRequest, VectorResponse
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -61,7 +59,7 @@ class SentenceTransformersSettings(LocalModelSettings):
             model=self.model,
             revision=revision_of(self.model, self.revision),
             dimension=self.dimension,
-            open=partial(open_sentence_client, self),
+            open=partial(_open_client, self),
             budget=self.pixels,
             max_tokens=self.max_tokens,
             settings={"dtype": self.dtype, "truncate": self.truncate},
@@ -70,7 +68,7 @@ class SentenceTransformersSettings(LocalModelSettings):
         )
 
 
-def open_sentence_client(settings: SentenceTransformersSettings) -> EmbedClient:
+def _open_client(settings: SentenceTransformersSettings) -> EmbedClient:
     """Loads the model. Raises BackendError where it is none, or does not fit the settings."""
     return BatchClient(SentenceModel(settings).vectors, settings.batch_size)
 

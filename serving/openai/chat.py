@@ -21,6 +21,7 @@ from serving.request import (
     Pixels,
     SamplingSettings,
     Vector,
+    VectorResponse,
     YesNoRequest,
 )
 from serving.yes_no import answer_of, yes_response
@@ -132,7 +133,7 @@ def read_response(data: bytes) -> GenerateResponse | CallFailure:
     )
 
 
-def read_yes_no(data: bytes) -> ModelResponse[Vector] | CallFailure:
+def read_yes_no(data: bytes) -> VectorResponse | CallFailure:
     """Parses a chat completion with log-probabilities: the probability of Yes; error `no_answer` or `bad_answer`."""
     try:
         message = json.loads(data)

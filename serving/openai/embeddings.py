@@ -19,7 +19,7 @@ from serving.openai.chat import data_url
 from serving.openai.client import EndpointClient
 from serving.openai.exchange import REFUSED, CallFailure, Route, clean, count_of, json_value, message_of
 from serving.openai.settings import EndpointAccess
-from serving.request import TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector
+from serving.request import TOO_LONG, BackendError, EmbedRequest, ModelResponse, Vector, VectorResponse
 
 _TOO_LONG_MESSAGES = ("maximum context length", "maximum model length", "max_model_len", "too long", "too many tokens")
 
@@ -77,7 +77,7 @@ def embeddings_body(request: EmbedRequest, settings: EmbeddingsAccess) -> bytes:
     return json.dumps(body | settings.extra_body, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def read_vector(data: bytes, settings: EmbeddingsAccess) -> ModelResponse[Vector] | CallFailure:
+def read_vector(data: bytes, settings: EmbeddingsAccess) -> VectorResponse | CallFailure:
     """Parses a response: its vector, float32[dimension]; error `bad_answer` where it has none, `too_long`.
 
     Raises BackendError for a vector of another dimension: so would all others be.

@@ -9,7 +9,7 @@ from typing import Literal
 from mining.encoders.base import Encoder
 from mining.encoders.descriptor import DescriptorClient, DescriptorSettings
 from mining.settings import EmbedSettings
-from serving.request import EmbedRequest, ModelResponse, Vector
+from serving.request import EmbedRequest, VectorResponse
 
 SENT: list[EmbedRequest] = []  # since `sent` was called last
 
@@ -17,7 +17,7 @@ SENT: list[EmbedRequest] = []  # since `sent` was called last
 class CountingClient(DescriptorClient):
     """Describes a side, its instruction included, and notes the request."""
 
-    def submit(self, request: EmbedRequest) -> Future[ModelResponse[Vector]]:
+    def submit(self, request: EmbedRequest) -> Future[VectorResponse]:
         SENT.append(request)
         return super().submit(replace(request, prompt=request.text))
 

@@ -21,7 +21,7 @@ import numpy as np
 from corpus.arrays import Floats, Places
 from corpus.item_ids import Ids
 from mining.fast_scores import backend, exact_products
-from mining.search_state import Best, Exclusions, PendingRows, packed, unpacked
+from mining.search_state import Best, ExcludedIds, PendingRows, packed, unpacked
 from mining.vectors import Vectors
 
 MEMORY_BYTES = 1 << 30
@@ -98,7 +98,7 @@ class TopK:
         self._filled = np.zeros(rows, np.int64)
         self._best = Best(rows, k)
         self._widened = np.zeros(rows, bool)
-        self._exclude = None if exclude is None else Exclusions(*exclude)
+        self._exclude = None if exclude is None else ExcludedIds(*exclude)
         self._added = 0
 
     def add(self, ids: Ids, vectors: Vectors) -> None:

@@ -218,7 +218,7 @@ class Best:
             self.ids[half][at] = ids[half, order]
 
 
-class Exclusions:
+class ExcludedIds:
     """Ids that are no candidates for some queries: offsets int64[n + 1] into uint64[2, m]."""
 
     def __init__(self, offsets: Places, ids: Ids) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.arrays import one_array, places_in_runs, ranges
+from corpus.arrays import Ints, one_array, places_in_runs, ranges
 from corpus.hashing import mix64
 from corpus.item_ids import find_ids, split_ids
 from corpus.workspace import Workspace
 from pipelines.publish.candidates import CandidatePairs, PairTable
-from pipelines.publish.communities import Exclusions, Ints, Near, grow_communities, separate
+from pipelines.publish.communities import Exclusions, Near, grow_communities, separate
 from pipelines.publish.group_runs import group_run_order
 from pipelines.publish.mixture import BatchSettings, PublishError
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from corpus.arrays import Ints
 from corpus.hashing import GOLDEN, mix64
 
-Ints = npt.NDArray[np.int64]
 Near = npt.NDArray[np.int32]
 
 _COMPARED = 16  # candidates with the most edges, of which the edges back are counted, too

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.search_state import Best, Exclusions, PendingRows, packed, unpacked
+from mining.search_state import Best, ExcludedIds, PendingRows, packed, unpacked
 from tests.helpers.vector_worlds import ids_of, pool_of, unit_vectors
 
 Lines = list[list[tuple[float, int]]]
@@ -89,7 +89,7 @@ def test_the_best_are_those_of_everything_taken_in(batches: Lines, k: int) -> No
 
 def test_excluded_ids_are_pairs_of_rows_and_columns() -> None:
     ids = ids_of(np.random.default_rng(4), 6)
-    exclusions = Exclusions(np.array([0, 2, 2, 5]), ids[:, [0, 3, 3, 3, 5]])
+    exclusions = ExcludedIds(np.array([0, 2, 2, 5]), ids[:, [0, 3, 3, 3, 5]])
     rows, columns = exclusions.pairs(ids[:, [5, 1, 3, 0, 3]])
     assert sorted({*zip(rows.tolist(), columns.tolist(), strict=True)}) == [
         (0, 2),
@@ -100,4 +100,4 @@ def test_excluded_ids_are_pairs_of_rows_and_columns() -> None:
         (2, 4),
     ]
     assert rows.tolist() == sorted(rows.tolist())
-    assert Exclusions(np.array([0, 0]), ids[:, :0]).pairs(ids)[0].tolist() == []
+    assert ExcludedIds(np.array([0, 0]), ids[:, :0]).pairs(ids)[0].tolist() == []

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.arrays import Ints
 from corpus.hashing import mix64
-from pipelines.publish.communities import Exclusions, Ints, Near, grow_communities, separate
+from pipelines.publish.communities import Exclusions, Near, grow_communities, separate
 
 NONE = np.empty(0, np.int64)
 

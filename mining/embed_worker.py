@@ -14,10 +14,10 @@ import pyarrow as pa
 from corpus.execution import ShardError
 from corpus.stage import ITEMS, Shard
 from mining.embed import EMBED, PAIRS
-from mining.encoders.base import NO_CONTENT, NO_IMAGES, EmbedClient, Encoder
+from mining.encoders.base import NO_CONTENT, NO_IMAGES, EmbedClient, Encoder, NamedRequest
 from mining.settings import EmbedSettings
 from mining.side_images import SideImages, packed_ids
-from mining.sides import PAIR_ROLES, SideRules, Sides, VectorSide, different_sides
+from mining.sides import PAIR_ROLES, SideRules, Sides, VectorSide, different_sides, names_of_sides
 from mining.vectors import VectorError, Vectors, check_vectors, column_vectors, normalise, packed_column
 from serving.request import NOT_FINITE, BackendError, EmbedRequest, Vector, VectorResponse
 from serving.result_cache import ResultCache
@@ -53,11 +53,14 @@ class EmbedWorker:
         sides = different_sides(shard[PAIRS], self._rules)
         keys = [self._keys.key(side.items, side.text, side.instruction, side.is_clip) for side in sides.different]
         vectors = np.zeros((len(keys), self._encoder.dimension), np.float16)
-        found = self._from_cache(shard, keys, vectors)
+        named_by = self._encoder.named_by
+        names = None if named_by is None else names_of_sides(sides, shard[PAIRS], named_by)
+        found = self._from_cache(shard, keys, vectors) if names is None else np.empty(0, np.int64)
         missing = np.setdiff1d(np.arange(len(keys)), found)
         reasons = [""] * len(keys)
         try:
-            computed = self._compute(shard, [sides.different[place] for place in missing.tolist()])
+            chosen = [sides.different[place] for place in missing.tolist()]
+            computed = self._compute(shard, chosen) if names is None else self._find(chosen, names)
             for place, vector in zip(missing.tolist(), computed, strict=True):
                 if isinstance(vector, str):
                     reasons[place] = vector
@@ -105,6 +108,13 @@ class EmbedWorker:
                 answers.append(client.submit(EmbedRequest(side.text, images, side.instruction)))
         for answer in answers:
             yield answer if isinstance(answer, str) else _vector_or_reason(answer.result())
+
+    def _find(self, sides: Sequence[VectorSide], names: Sequence[tuple[str, ...]]) -> Iterator[Vector | str]:
+        """Finds for each side its vector, which exists already, or why there is none."""
+        client = self._opened_client()
+        for side, known in zip(sides, names, strict=True):
+            request = NamedRequest(side.text, (), side.instruction, known)
+            yield _vector_or_reason(client.submit(request).result())
 
     def _read_images(self, shard: Shard, sides: Sequence[VectorSide]) -> Iterator[tuple[Any, ...] | str]:
         if not self._encoder.reads_images:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.arrays import one_array
+from corpus.item_ids import join_id
 from corpus.schema import ITEM_ID
 from corpus.text.keys import side_ids
 
 PAIR_ROLES = ("query", "positive")
+NamedBy = Literal["item", "side", "source_url"]
 
 
 class VectorSide(NamedTuple):
@@ -61,6 +64,25 @@ def different_sides(pairs: pa.Table, rules: SideRules) -> Sides:
     texts, items = pa.array([side.text for side in different], pa.string()), [list(side.items) for side in different]
     ids = side_ids(pa.StructArray.from_arrays([texts, pa.array(items, pa.list_(ITEM_ID))], ["text", "items"]))
     return Sides(different, ids, places, negatives, counts)
+
+
+def names_of_sides(sides: Sides, pairs: pa.Table, named_by: NamedBy) -> list[tuple[str, ...]]:
+    """Returns the names of each different side by which a vector of it may be known; () for none.
+
+    `item`: of a side of one item and no text. `source_url`: of a side with items whose pair has no items on its other
+    side, the URLs of all its pairs: where both sides have some, a URL does not tell of which it is.
+    """
+    if named_by == "side":
+        return [(join_id(each).hex(),) for each in sides.ids.T]
+    if named_by == "item":
+        return [(side.items[0].hex(),) if len(side.items) == 1 and not side.text else () for side in sides.different]
+    urls: defaultdict[int, dict[str, None]] = defaultdict(dict)
+    places = [sides.places[role].tolist() for role in PAIR_ROLES]
+    for url, *pair in zip(pairs.column("source_url").to_pylist(), *places, strict=True):
+        pictured = [place for place in pair if sides.different[place].items]
+        if url and len(pictured) == 1:
+            urls[pictured[0]][url] = None
+    return [tuple(urls[place]) if place in urls else () for place in range(len(sides.different))]
 
 
 def _instructions(sides: pa.StructArray, rules: SideRules, role: str) -> Sequence[str]:

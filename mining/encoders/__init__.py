@@ -12,6 +12,7 @@ from mining.encoders.base import EncoderSettings
 from mining.encoders.descriptor import DescriptorSettings
 from mining.encoders.openai import OpenAiSettings
 from mining.encoders.openclip import OpenClipSettings
+from mining.encoders.precomputed import PrecomputedSettings
 from mining.encoders.qwen_vl import QwenVlSettings
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.encoders.sentence_transformers import SentenceTransformersSettings
@@ -23,6 +24,7 @@ ENCODERS: tuple[type[EncoderSettings], ...] = (
     OpenClipSettings,
     OpenAiSettings,
     SentenceTransformersSettings,
+    PrecomputedSettings,
 )
 
 

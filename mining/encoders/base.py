@@ -23,6 +23,7 @@ from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings
 from corpus.stage import Resources
 from mining.side_images import ClipFrames
+from mining.sides import NamedBy
 from mining.vectors import VectorKeys
 from serving.request import EmbedRequest, ModelClient, Vector
 
@@ -30,6 +31,13 @@ EmbedClient = ModelClient[EmbedRequest, Vector]
 
 NO_CONTENT = "no_content"  # a side without anything that the encoder reads
 NO_IMAGES = "images_not_read"  # a side with images, for an encoder of texts
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRequest(EmbedRequest):
+    """A request for the vector of a side by its names; the first that has one is taken."""
+
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Encoder:
     settings: Mapping[str, Any] = field(default_factory=dict)  # what else its vectors depend on: template, pooling ...
     reads_images: bool = True  # False: a side with images gets no vector but `images_not_read`
     reads_instructions: bool = True
+    named_by: NamedBy | None = None  # of vectors that exist already: by what these are found, instead of computed
     resources: Resources = field(default_factory=Resources)  # of one worker
 
     @property

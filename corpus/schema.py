@@ -149,6 +149,7 @@ PAIR_RELATIONS = (
     pa.field("false_negatives", pa.list_(ITEM_ID)),  # ids of pairs, the nearest first
 )
 # What mining adds to pairs besides their negatives.
+MINED_FALSE_NEGATIVES = pa.field("mined_false_negatives", pa.list_(ITEM_ID))  # ids of pairs, the nearest first
 PAIR_RANK = pa.field("positive_rank", pa.int32())  # of its positive among its neighbours, from 0; null, -1: not found
 MAX_FALSE_NEGATIVES = 32
 

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 
 from corpus.item_ids import split_ids
 from corpus.pool import Pool, PoolRead
-from corpus.schema import PAIR_RANK, PAIR_SCHEMA, Origin
+from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_SCHEMA, Origin
 from corpus.stage import Gives, MapStage, Shard, SourceInfo, SourcePlug
 from corpus.text.keys import one_array
 from mining.candidates import CandidateLists, Dataset, existing_lists, neighbour_lists
 from mining.choose import Choice, Rules, choose
 from mining.dataset_index import CLUSTER_COLUMNS, PAIR_COLUMNS, build_index
 from mining.embed import PAIRS
+from mining.false_negatives import false_negative_lists
 from mining.neighbours import EXISTING, NEIGHBOURS
 from mining.settings import DatasetMining, HardNegativeSettings, NeighbourSettings
 from pipelines.labels.hierarchy import Relations
@@ -34,7 +35,9 @@ from pipelines.labels.vocabulary import LabelNames
 from pipelines.pairs.clusters import CLUSTERS
 
 NEGATIVES = "negatives"
-NEGATIVES_SCHEMA = pa.schema([PAIR_SCHEMA.field(NEGATIVES), PAIR_SCHEMA.field("positive_score"), PAIR_RANK])
+NEGATIVES_SCHEMA = pa.schema(
+    [PAIR_SCHEMA.field(NEGATIVES), PAIR_SCHEMA.field("positive_score"), PAIR_RANK, MINED_FALSE_NEGATIVES]
+)
 
 _MAX_EXISTING = 1 << 20  # negatives that a pair may have come with
 _Entry = dict[str, Any]  # a negative, as in PAIR_SCHEMA
@@ -47,7 +50,7 @@ class Negatives(MapStage):
     """
 
     name = NEGATIVES
-    version = 2  # 1 compared candidates with the pair's own positive only
+    version = 3  # 1 compared candidates with the pair's own positive only, 2 listed no false negatives
     reads = (PAIRS, NEIGHBOURS)
     settings_key = NEGATIVES
     settings_type = HardNegativeSettings
@@ -55,7 +58,10 @@ class Negatives(MapStage):
     over = frozenset(Gives)
     over_pairs = True
     filters_rows = False
-    summary = "its hard negatives: those that it came with and that pass the rules, then mined ones; their scores"
+    summary = (
+        "its hard negatives: those that it came with and that pass the rules, then mined ones; their scores; the pairs "
+        "that mining found to be its false negatives"
+    )
 
     def __init__(
         self, settings: DatasetMining, names: LabelNames, clusters: bool = False, k: int = NeighbourSettings().k
@@ -134,7 +140,7 @@ class _Chooser:
         pairs = dataset.index.rows_of(split_ids(one_array(shard[PAIRS].column("pair_id"))))
         counts: Counter[str] = Counter()
         existing, existing_sides = self._existing(shard, dataset, pairs, counts)
-        mined = self._mined(shard, dataset, pairs, existing_sides, counts)
+        mined, false_negatives = self._mined(shard, dataset, pairs, existing_sides, counts)
         size = self._mining.num_negatives
         lists = [[*first, *found[: max(0, size - len(first))]] for first, found in zip(existing, mined, strict=True)]
         counts["mined"] += sum(map(len, lists)) - counts["given"]
@@ -148,6 +154,7 @@ class _Chooser:
                 NEGATIVES: pa.array(lists, PAIR_SCHEMA.field(NEGATIVES).type),
                 "positive_score": pc.coalesce(found.column("positive_score"), shard[PAIRS].column("positive_score")),
                 PAIR_RANK.name: ranks,
+                MINED_FALSE_NEGATIVES.name: false_negatives,
             }
         )
 
@@ -189,8 +196,11 @@ class _Chooser:
 
     def _mined(
         self, shard: Shard, dataset: Dataset, pairs: np.ndarray, existing: np.ndarray, counts: Counter[str]
-    ) -> list[list[_Entry]]:
-        """Returns what was mined for each pair, the best first: as many as the settings say, whatever it came with."""
+    ) -> tuple[list[list[_Entry]], pa.ListArray]:
+        """Returns what was mined for each pair, the best first, and its false negatives.
+
+        As many are mined as the settings say, whatever the pair came with.
+        """
         index, by_positive = dataset.index, self._mining.search_by == "positive"
         lists = neighbour_lists(one_array(shard[NEIGHBOURS].column(NEIGHBOURS)), index)
         already = np.isin(lists.rows() * max(1, index.sides.shape[1]) + lists.sides, existing)
@@ -203,7 +213,7 @@ class _Chooser:
         counts["short_of_neighbours"] += int(
             ((choice.missing(self._rules.num_negatives) > 0) & (found >= self._k)).sum()
         )
-        return _entries(lists, choice, dataset, len(shard))
+        return _entries(lists, choice, dataset, len(shard)), false_negative_lists(lists, choice, index, pairs)
 
 
 def read_dataset(pools: Mapping[str, Pool], names: LabelNames) -> Dataset:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from corpus.arrays import Ints, one_array, places_in_runs, ranges
 from corpus.hashing import mix64
 from corpus.item_ids import find_ids, split_ids
+from corpus.schema import MINED_FALSE_NEGATIVES
 from corpus.workspace import Workspace
 from pipelines.publish.candidates import CandidatePairs, PairTable
 from pipelines.publish.communities import Exclusions, Near, grow_communities, separate
@@ -139,15 +140,15 @@ def _neighbours(pairs: ChosenPairs, fields: Sequence[str]) -> Iterator[tuple[Int
 
 
 def _false_negatives(pairs: ChosenPairs) -> tuple[Ints, Ints]:
-    """Reads which pairs name which others as false negatives: int64[k] each."""
+    """Reads which pairs name which others as false negatives, by clusters and by mining: int64[k] each."""
     found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
-    for places, rows in pairs.read(["pair_id", "false_negatives"]):
-        if "false_negatives" not in rows.column_names:
-            continue
-        lists = one_array(pc.fill_null(rows.column("false_negatives"), []))
-        other = pairs.places(split_ids(lists.flatten())).astype(np.int64)
-        owner = np.repeat(places, pc.list_value_length(lists).to_numpy())
-        found.append((owner[other >= 0], other[other >= 0]))
+    names = ("false_negatives", MINED_FALSE_NEGATIVES.name)
+    for places, rows in pairs.read(["pair_id", *names]):
+        for name in set(names).intersection(rows.column_names):
+            lists = one_array(pc.fill_null(rows.column(name), []))
+            other = pairs.places(split_ids(lists.flatten())).astype(np.int64)
+            owner = np.repeat(places, pc.list_value_length(lists).to_numpy())
+            found.append((owner[other >= 0], other[other >= 0]))
     first, second = zip(*found, strict=True)
     return np.concatenate(first), np.concatenate(second)
 

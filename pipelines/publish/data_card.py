@@ -178,8 +178,12 @@ def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator
         "Pairs with an equal query or an equal positive are spread over the batches, as far as their counts, groups "
         "and labels allow. What could not be spread has an equal side in its batch:\n"
     )
-    met = [[name, f"{entry['equal_sides_in_batch']:,}"] for name, entry in datasets.items()]
-    yield _table(["dataset", "samples with an equal side in their batch"], met)
+    met = [
+        [name, f"{entry['equal_sides_in_batch']:,}", f"{entry['false_negatives_in_batch']:,}"]
+        for name, entry in datasets.items()
+    ]
+    columns = ["samples with an equal side in their batch", "with a false negative that mining found in it"]
+    yield _table(["dataset", *columns], met)
     yield from _communities({name: entry["batches"] for name, entry in datasets.items() if "batches" in entry})
 
 

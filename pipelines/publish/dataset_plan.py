@@ -23,6 +23,7 @@ from corpus.workspace import Workspace
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.publish.batch_order import ChosenPairs, community_order
 from pipelines.publish.candidates import CandidatePairs, read_candidate_pairs
+from pipelines.publish.communities import Exclusions, separate
 from pipelines.publish.export import SELF, ExportTarget, PairRows
 from pipelines.publish.mixture import DatasetInput, MixtureDataset, MixtureSettings, PublishError
 from pipelines.publish.pair_contents import ROLES, PairContents, read_pair_contents
@@ -94,9 +95,9 @@ def plan_dataset(
 def _spread(
     pairs: ChosenPairs, sample_order: SampleOrder, contents: PairContents, name: str, mixture: MixtureSettings
 ) -> tuple[SampleOrder, PairContents]:
-    """Orders pairs without groups and labels, and counts those that share a side with another one of their batch.
+    """Orders pairs without groups and labels, and counts those that share a batch with what is no negative of theirs.
 
-    Equal sides are spread; with `batches` pairs that are near to each other meet, and equal sides don't.
+    Equal sides and false negatives are spread; with `batches` pairs that are near to each other meet, and these don't.
     """
     query, positive = repeated_sides(contents.query_id), repeated_sides(contents.positive_id)
     batch_size, batches = mixture.batch_size_of(name), mixture.datasets[name].batches
@@ -105,6 +106,9 @@ def _spread(
         drawn = random_numbers(pairs.candidates.ids[:, pairs.chosen], order_seed(mixture, name))
         if batches is None:
             order = side_spread_order(drawn, query, positive, batch_size)
+            if len(links := contents.false_negatives):
+                order = np.arange(len(drawn)) if order is None else order
+                separate(order, batch_size, Exclusions.of(query, positive, links.pair, links.other), drawn)
             sample_order = replace(sample_order, sides_spread=order is not None)
         else:
             settings = batches.model_copy(update={"batch_size": batch_size})
@@ -115,7 +119,8 @@ def _spread(
     if order is not None:
         contents, query, positive = contents.ordered(order), query[order], positive[order]
         sample_order = replace(sample_order, chosen=sample_order.chosen[order])
-    return replace(sample_order, equal_sides=equal_in_batch(query, positive, batch_size)), contents
+    equal, met = equal_in_batch(query, positive, batch_size), contents.false_negatives.met(batch_size)
+    return replace(sample_order, equal_sides=equal, false_negatives=met), contents
 
 
 def _fingerprint(

@@ -72,6 +72,7 @@ def dataset_entry(
         **({"group_runs": runs.to_json()} if runs else {}),
         **({"batches": batches.to_json()} if batches else {}),
         "equal_sides_in_batch": plan.sample_order.equal_sides,
+        "false_negatives_in_batch": plan.sample_order.false_negatives,
         "clustered": plan.contents.clustered,
         "warnings": list(_warnings(plan, settings)),
         "shards": [tar.to_json() for tar in tars],
@@ -235,6 +236,7 @@ class _Dataset(_Shape):
     group_runs: _GroupRuns | None = None  # where `batch_rule` is grouped
     batches: _Batches | None = None  # where `batch_rule` is communities
     equal_sides_in_batch: Count
+    false_negatives_in_batch: Count = 0  # samples in whose batch is another that mining found to be one
     clustered: Count  # samples of which a side is in a cluster
     warnings: list[str]
     shards: list[_Tar]

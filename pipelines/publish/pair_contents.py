@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from corpus.arrays import places_in_runs
 from corpus.hashing import hash_strings
 from corpus.item_ids import split_ids
+from corpus.schema import MINED_FALSE_NEGATIVES
 from corpus.text.keys import side_ids, text_keys
 from corpus.workspace import Workspace
 from pipelines.publish.candidates import CandidatePairs, PairTable
+from pipelines.publish.false_negatives import PairLinks, concatenate_links, links_of
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.sample_order import SampleOrder
 
@@ -40,12 +42,14 @@ class PairContents:
     query_id: np.ndarray  # uint64[m], the first word of the side's id, or a hash of its cluster
     positive_id: np.ndarray  # uint64[m], the same
     clustered: int = 0  # pairs of which a side is in a cluster
+    false_negatives: PairLinks = field(default_factory=PairLinks.none)  # that mining found
 
     def ordered(self, order: np.ndarray) -> PairContents:
         """Returns the same pairs in another order."""
         sides = ("query_key", "positive_key", "query_id", "positive_id")
         names = ("negative_counts", "negative_keys", "source_key", *sides)
-        return replace(self, **{name: getattr(self, name)[order] for name in names})
+        columns = {name: getattr(self, name)[order] for name in names}
+        return replace(self, **columns, false_negatives=self.false_negatives.ordered(order))
 
 
 def read_pair_contents(
@@ -66,12 +70,15 @@ def read_pair_contents(
     negative_keys = np.zeros((total, negatives), np.uint64)
     clustered = 0
     counts: dict[str, set[int]] = {role: set() for role in ROLES}
-    tables = []
+    tables, links = [], []
+    place_of = np.full(len(candidates), -1, np.int64)
+    place_of[sample_order.chosen] = np.arange(total)
     table_of, row_of = candidates.table[sample_order.chosen], candidates.row[sample_order.chosen]
     by_table = np.argsort(table_of, kind="stable")
     stops = np.searchsorted(table_of[by_table], np.arange(len(pairs)), side="right")
     for each, places in zip(pairs, np.split(by_table, stops[:-1]), strict=True):
         rows = _read_rows(workspace, each, row_of[places], negatives > 0, sources)
+        links.append(links_of(rows, places, candidates.ids, place_of))
         if sources:
             source_key[places] = hash_strings(rows.column("source_url"))
         query, positive = rows.column("query").combine_chunks(), rows.column("positive").combine_chunks()
@@ -102,6 +109,7 @@ def read_pair_contents(
         query_id,
         positive_id,
         clustered,
+        concatenate_links(links),
     )
 
 
@@ -118,7 +126,7 @@ def _read_rows(workspace: Workspace, pairs: PairTable, rows: np.ndarray, negativ
     columns = [f"{side}.{part}" for side in ("query", "positive") for part in ("text", "items")]
     columns += ["negatives"] if negatives else []
     columns += ["source_url"] if sources else []
-    return pairs.read(workspace, [*columns, "query_cluster", "positive_cluster"]).take(rows)
+    return pairs.read(workspace, [*columns, "query_cluster", "positive_cluster", MINED_FALSE_NEGATIVES.name]).take(rows)
 
 
 def negatives_per_pair(

@@ -35,10 +35,10 @@ def fill_negatives(
     """Draws the missing negatives of each pair from the other pairs of its dataset, by `seed`.
 
     Excluded are content that equals the pair's, or is in one of its clusters (`pipelines.pairs.clusters`: equal and
-    nearly equal sides); positives of an equal query; negatives that it has already; and pairs of the same group, of the
-    same label or of a related one (`related`: int[m, 2], numbers of labels of which one contains the other). Where
-    `contents` have sources (the videos of clips), also pairs of the same source, whose negatives the pairs name
-    themselves. Raises PublishError where no donor is left for a pair.
+    nearly equal sides); positives of an equal query; what mining found to be a false negative; negatives that it has
+    already; and pairs of the same group, of the same label or of a related one (`related`: int[m, 2], numbers of labels
+    of which one contains the other). Where `contents` have sources (the videos of clips), also pairs of the same
+    source, whose negatives the pairs name themselves. Raises PublishError where no donor is left for a pair.
     """
     used_keys = contents.negative_keys.copy()
     total, slots = used_keys.shape
@@ -51,6 +51,7 @@ def fill_negatives(
     )
     labels = int(candidates.label.max(initial=-1)) + 1
     answers = _Answers.of(contents)
+    excluded = _Excluded.of(contents, answers.content)
     related_codes = _both_ways(related, labels)
 
     def forbidden(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
@@ -64,6 +65,7 @@ def fill_negatives(
     def duplicate_content(pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
         donor_content = content[donor]
         same = (donor_content == content[pair]) | (donor_content == query[pair]) | answers.contains(pair, donor)
+        same |= excluded.contains(pair, donor)
         donor_id = contents.positive_id[donor]  # equal within a cluster
         same |= (donor_id == contents.positive_id[pair]) | (donor_id == contents.query_id[pair])
         return same | (donor_content[:, None] == used_keys[pair]).any(axis=1)
@@ -144,6 +146,26 @@ class _Answers:
     def frequent(self, order: np.ndarray) -> np.ndarray:
         """Returns which queries many of the donors `order` have: bool[queries]."""
         return np.bincount(self.query[order], minlength=len(self.query)) * _FREQUENT > len(order)
+
+
+@dataclass(frozen=True, eq=False)
+class _Excluded:
+    """The index of contents that mining excluded as false negatives of each pair."""
+
+    content: np.ndarray  # int64[m], of the positive
+    pairs: np.ndarray  # int64, ascending: pair * contents + content
+
+    @staticmethod
+    def of(contents: PairContents, content: np.ndarray) -> _Excluded:
+        links = contents.false_negatives
+        return _Excluded(content, np.unique(links.pair * len(content) + content[links.other]))
+
+    def contains(self, pair: np.ndarray, donor: np.ndarray) -> np.ndarray:
+        """Returns whether the donor's positive is a false negative of the pair: bool, broadcast over both."""
+        keys = pair * len(self.content) + self.content[donor]
+        if not len(self.pairs):
+            return np.zeros(keys.shape, np.bool_)
+        return np.asarray(self.pairs[np.searchsorted(self.pairs, keys).clip(max=len(self.pairs) - 1)] == keys)
 
 
 @dataclass(frozen=True, eq=False)

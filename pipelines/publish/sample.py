@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from corpus.schema import CLIP, PAIR_RANK, PAIR_RELATIONS, Origin
 from corpus.text.keys import side_ids
+from pipelines.publish.false_negatives import sample_false_negatives
 from pipelines.publish.pair_contents import first_entries
 
 _IMAGE = "jpg"  # the extension of every image
@@ -106,7 +107,7 @@ def sample_jsons(
     negatives = _negatives(pairs.column("negatives").combine_chunks(), sample_fields, media_facts["negatives"])
     texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
     clusters = {name: _strings(_column(pairs, name)) for name in CLUSTER_FIELDS}
-    false_negatives = pc.fill_null(_column(pairs, "false_negatives"), []).to_pylist()
+    false_negatives = sample_false_negatives(pairs)
     in_batch = pc.fill_null(pairs.column("in_batch_negatives"), True).to_pylist()
     ranks = _ranks(pairs.column(PAIR_RANK.name) if PAIR_RANK.name in pairs.column_names else None, pairs.num_rows)
     return [

@@ -44,6 +44,7 @@ class SampleOrder:
     sides_spread: bool = False  # pairs with equal sides are in different batches, as far as possible
     batches: BatchReport | None = None  # where the rule is communities
     equal_sides: int = 0  # pairs that share a query or a positive with another pair of their batch
+    false_negatives: int = 0  # pairs in whose batch is another that mining found to be a false negative
 
     @property
     def shard(self) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_cells_do_not_break_their_table() -> None:
     entry: dict[str, Any] = {"task": "t", "stage": 1, "modality": "text", "samples": 1, "shards": [], "weight": 1.0}
     entry |= {"repeats": 1, "batch_rule": "single_dataset", "fields": ["json"], "warnings": [], "negatives": 0}
     entry |= {"random_negatives": 0, "sources": ["web"], "kept_pairs": 1, "duplicate_pairs": 0}
-    entry |= {"equal_sides_in_batch": 1234}
+    entry |= {"equal_sides_in_batch": 1234, "false_negatives_in_batch": 0}
     manifest = {"name": "n", "datasets": {"d": entry | {"licence": "a | b\nc"}}, "funnel": {}, "versions": {}}
     card = data_card(manifest | {"fingerprint": "f", "seed": 0}).decode()
     assert "| d | web | a \\| b c |" in card

@@ -58,6 +58,7 @@ def test_the_manifest_says_what_a_trainer_must_know(corpus: Path) -> None:
         "repeats": 1,
         "batch_rule": "single_dataset",
         "equal_sides_in_batch": 0,
+        "false_negatives_in_batch": 0,
         "clustered": 0,
         "warnings": [],
     }

@@ -111,6 +111,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODE
 	$(BIN)/python -m benchmarks.mining --alone
 	$(MODELS)/bin/python -m benchmarks.mining --growth
 	$(MODELS)/bin/python -m benchmarks.recaption
+	$(MODELS)/bin/python -m benchmarks.embed
 	$(MODELS)/bin/python -m benchmarks.vllm_serve
 	$(BIN)/python -m benchmarks.scale
 

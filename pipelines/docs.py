@@ -1,13 +1,15 @@
-"""Writes the tables of sources and stages in docs/ from their classes: `python -m pipelines.docs` in the repository."""
+"""Writes the tables of sources, stages and encoders in docs/ from their classes: `python -m pipelines.docs` in the repository."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 from corpus.stage import Gives, Stage
+from mining.encoders import ENCODERS
+from mining.encoders.base import EncoderSettings
 from pipelines.config import DATASETS
 from pipelines.graph import STAGES
 from pipelines.sources import SOURCES
@@ -32,6 +34,7 @@ def tables(
         over = [stage for stage in (*of_rows, *makers) if gives in stage.over]
         rows = [("`rows`", "files", _ROWS[gives], "`sources.NAME`"), *map(_stage_row, over)]
         found[f"stages over {gives}"] = _table(("stage", "reads", "gives for each row", "settings"), rows)
+    found["encoders"] = _table(("kind", "what it is"), ((f"`{_kind(each)}`", each.summary) for each in ENCODERS))
     over_pairs = map(_stage_row, (stage for stage in stages if stage.over_pairs))
     found["stages after pairs"] = _table(("stage", "reads", "gives for each pair", "settings"), over_pairs)
     return found
@@ -45,6 +48,11 @@ def render(text: str) -> str:
 
 def _source_row(source: type[SourceSettings]) -> tuple[str, ...]:
     return ", ".join(f"`{kind}`" for kind in source.kinds()), source.gives, source.summary
+
+
+def _kind(settings: type[EncoderSettings]) -> str:
+    (kind,) = get_args(settings.model_fields["kind"].annotation)
+    return str(kind)
 
 
 def _stage_row(stage: type[Stage]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Writes the tables of sources, stages and encoders in docs/ from their classes: `python -m pipelines.docs` in the repository."""
+"""Writes the tables of sources, stages and encoders in docs/ from their classes: `python -m pipelines.docs`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from demo.vlm import CHECKPOINT
-from mining.encoders.qwen_vl import open_embedder
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.search import TopK
 from mining.vectors import Vectors, normalise
@@ -118,7 +117,7 @@ def measure_embed(options: argparse.Namespace) -> dict[str, object]:
         if options.backend == "transformers":
             write_weights(folder, options.dtype)
         settings = encoder_settings(options, folder)
-        client = open_embedder(settings)
+        client = settings.encoder().open()
         request = drawn_requests(options.side_px, options.frames)
         started = time.perf_counter()
         first = client.submit(request(0)).result(_WAIT_S)

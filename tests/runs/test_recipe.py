@@ -51,3 +51,20 @@ def test_stage_2_has_every_task_a_cap_and_instructions(stages: dict[int, Config]
     }
     assert silent == {"mme5_vqa", "mme5_t2i", "mme5_i2t", "mme5_i2i"}, "whose instructions are in their texts"
     assert all(config.datasets[name].positive_instruction for name in ("webqa", "grounding"))
+
+
+def test_stage_2_mines_for_the_sets_to_search_in(stages: dict[int, Config]) -> None:
+    """Every dataset has as many negatives as are mined; the others have those that they came with, or none."""
+    config = stages[2]
+    mining, taken = config.stages.negatives, config.mixtures["stage2"].datasets
+    assert config.stages.embed.encoder.kind == "rzenembed" and not stages[1].stages.negatives.datasets
+    assert {config.datasets[name].task for name in mining.datasets} == {
+        Task.IMAGE_RETRIEVAL,
+        Task.DOCUMENT_RETRIEVAL,
+        Task.VIDEO_RETRIEVAL,
+    }
+    assert {taken[name].negatives for name in mining.datasets} == {mining.num_negatives}
+    own = {name for name, chosen in taken.items() if chosen.negatives and name not in mining.datasets}
+    assert own == {"mme5_vqa", "mme5_t2i", "mme5_i2t", "mme5_i2i", "clips", "clip_moments"}
+    searched = {name for name in taken if str(config.datasets[name].task).endswith("_retrieval")}
+    assert searched - {*mining.datasets} - own == {"clip_windows"}, "of which a video has one"

@@ -42,6 +42,11 @@ def settings(stage: int, bucket: str, changes: dict[str, Any]) -> Config:
     """A file of the recipe; changed is only what takes a cluster, a GPU, or the network."""
     data = yaml.safe_load((CONFIGS / f"rzenembed-stage{stage}.yaml").read_text().replace(BUCKET, bucket))
     data["stages"]["caption"]["backend"] = {"kind": "dummy"}
+    if mined := data["stages"].get("negatives", {}).get("datasets", {}):
+        data["stages"]["embed"]["encoder"] = {"kind": "descriptor"}
+        data["stages"]["negatives"]["datasets"] = {
+            name: {**one, "search_by": "positive"} for name, one in mined.items()
+        }
     return parse_settings(merged(data, {"engine": {"kind": "local", "workers": 1}, **changes}), Config)
 
 
@@ -91,7 +96,8 @@ def test_stage_2(sets: Path) -> None:
         ["query.jpg", "positive.jpg", "negative_0.jpg"],
     ]
     frames = [f"frame_{number:02d}.jpg" for number in range(8)]
-    assert found["llava_hound_t2v"]["fields"][1:] == [f"positive.{frame}" for frame in frames]
+    sides = ("positive", "negative_0", "negative_1")
+    assert found["llava_hound_t2v"]["fields"][1:] == [f"{side}.{frame}" for side in sides for frame in frames]
     assert found["llava_hound_qa"]["fields"][1:] == [f"query.{frame}" for frame in frames]
     assert (found["classification"]["batch_rule"], found["clips"]["batch_rule"]) == ("label_spread", "grouped")
     assert {entry["task"] for entry in found.values()} == set(Task) - {Task.TEXT_RETRIEVAL}

@@ -134,15 +134,22 @@ def search_command(
     query: Annotated[str, typer.Argument(help="a text, the path of an image, or the id of a pair")],
     k: Annotated[int, typer.Option("-k", min=1, help="how many are found")] = 10,
     dataset: Annotated[str | None, typer.Option("--dataset", help="only this one; else all that are mined")] = None,
+    show: Annotated[bool, typer.Option("--show", help="draw them, too: writes search.png to this folder")] = False,
 ) -> None:
     """Finds the nearest positives of the datasets that are mined: their scores, pairs and where they lie."""
     settings = _settings(config)
 
     def work(console: Any) -> int:
         from pipelines.report.console import show_hits
+        from pipelines.report.terminal import print_line
         from pipelines.search import search_positives
 
-        show_hits(console, search_positives(settings, query, k, dataset))
+        hits = search_positives(settings, query, k, dataset)
+        show_hits(console, hits)
+        if show:
+            from pipelines.search_sheet import SHEET, write_sheet
+
+            print_line(console, f"drawn: {write_sheet(settings, query, hits, Path(SHEET).absolute())}")
         return 0
 
     guarded(work)

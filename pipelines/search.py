@@ -32,6 +32,7 @@ from pipelines.status import plan_run
 from serving.request import EmbedRequest
 
 _PAIR_ID_DIGITS = 32
+_MAX_PATH = 4096  # characters
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,30 @@ def search_positives(config: Config, query: str, k: int, dataset: str | None = N
     return list(_with_media(workspace, plan, best))
 
 
+def is_pair_id(query: str) -> bool:
+    """Tells whether a query has the form of a pair's id."""
+    return len(query) == _PAIR_ID_DIGITS and set(query) <= set("0123456789abcdef")
+
+
+def image_path(query: str) -> Path | None:
+    """Returns the file that a query names, None for a text."""
+    path = Path(query)
+    return path if len(query) < _MAX_PATH and path.is_file() else None
+
+
+def find_pair(config: Config, pair_id: str) -> Hit:
+    """Finds a pair of the mined datasets by its id, with the places of its query's items. Raises SettingsError."""
+    plan = plan_run(config, Selection(), check=False)
+    workspace = Workspace(config.workspace)
+    for name in config.stages.negatives.datasets:
+        row = _pairs(workspace, _tables(plan, name), [bytes.fromhex(pair_id)]).get(bytes.fromhex(pair_id))
+        if row is not None:
+            items = tuple(item.hex() for item in row["query"]["items"])
+            hit = Hit(1.0, name, pair_id, row["query"]["text"], row["positive"]["text"], items)
+            return next(_with_media(workspace, plan, [hit]))
+    raise SettingsError(f"no pair {pair_id} is embedded")
+
+
 @dataclass(frozen=True)
 class _Table:
     """The tables of one shard of a dataset."""
@@ -88,13 +113,13 @@ def _tables(plan: Plan, dataset: str) -> list[_Table]:
 
 def _query_vector(config: Config, workspace: Workspace, tables: Mapping[str, Sequence[_Table]], query: str) -> Vectors:
     """Computes the vector of the query, float16[1, dimension]."""
-    if len(query) == _PAIR_ID_DIGITS and set(query) <= set("0123456789abcdef"):
+    if is_pair_id(query):
         return _vector_of_pair(config, workspace, tables, bytes.fromhex(query))
     settings = config.stages.embed
     encoder = settings.encoder.encoder()
     request = EmbedRequest(query, ())
-    path = Path(query)
-    if len(query) < 4096 and path.is_file():
+    path = image_path(query)
+    if path is not None:
         try:
             pixels = decode_to_budget(path.read_bytes(), encoder.budget, settings.max_source_pixels)
         except UndecodableError as error:

@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
+from typer.testing import CliRunner
 
 from corpus.settings import SettingsError, parse_settings
 from corpus.storage import Store
+from pipelines.cli import app
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
+from pipelines.report.contact_sheet import GAP_PX, ROW_PX, TEXT_PX, THUMBNAIL_PX, WIDTH_PX
 from pipelines.report.terminal import Terminal
 from pipelines.runner import run
 from pipelines.search import search_positives
+from pipelines.search_sheet import write_sheet
 from pipelines.status import plan_run
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.film_runs import samples
-from tests.helpers.mining_worlds import scene
+from tests.helpers.mining_worlds import COLOURS, scene
 from tests.helpers.whole_runs import call, digests, merged
 
 RIVERS = ("Tarn", "Lot", "Cher", "Indre", "Aude", "Gers")
@@ -342,3 +348,32 @@ def test_the_command_prints_what_it_finds(home: Path, tmp_path: Path) -> None:
     assert "nearest positives" in done.stdout and "Lot" in done.stdout
     done = call("search", tmp_path / "config.yaml", "x", "--dataset", "lakes")
     assert done.returncode == 2 and "--dataset lakes: none that is mined" in done.stderr + done.stdout
+
+
+def test_what_is_found_is_drawn(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query on top, then the hits: red grounds before blue ones, as in the table."""
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings(home)))
+    monkeypatch.chdir(tmp_path)
+    image = str(home / "set/images/red-30.png")
+    shown = CliRunner().invoke(app, ["search", "settings.yaml", image, "--dataset", "squares", "-k", "5", "--show"])
+    assert (shown.exit_code, shown.output.splitlines()[-1]) == (0, f"drawn: {tmp_path / 'search.png'}")
+    with Image.open("search.png") as sheet:
+        assert sheet.size == (WIDTH_PX, 6 * ROW_PX)
+        corners = [sheet.getpixel((TEXT_PX + 3, row * ROW_PX + ROW_PX // 2)) for row in range(6)]
+    assert corners == [COLOURS["red"]] * 5 + [COLOURS["blue"]]
+
+
+def test_a_pairs_query_and_clips_are_drawn(home: Path, tmp_path: Path) -> None:
+    config = parse_settings(settings(home), Config)
+    (hit,) = search_positives(config, str(home / "set/images/red-30.png"), 1)
+    with Image.open(write_sheet(config, hit.pair_id, [hit], tmp_path / "one.png")) as sheet:
+        assert ROW_PX < sheet.height < 2 * ROW_PX, "its query is a text, its positive a picture"
+        assert sheet.getpixel((TEXT_PX + 3, sheet.height - ROW_PX // 2)) == COLOURS["red"]
+    frames = search_positives(config, str(home / "set/images/blue-30.png"), 1)[0].media + hit.media
+    strip = replace(hit, media=(*frames, f"{home}/set/texts.jsonl:0+50"))  # the last one is no image, as an mp4 is none
+    with Image.open(write_sheet(config, "squares", [strip], tmp_path / "two.png")) as sheet:
+        middle = sheet.height - ROW_PX // 2
+        colours = [sheet.getpixel((TEXT_PX + 3 + number * (THUMBNAIL_PX + GAP_PX), middle)) for number in range(3)]
+    assert colours == [COLOURS["blue"], COLOURS["red"], (255, 255, 255)]
+    with pytest.raises(SettingsError, match=r"no pair 0{32} is embedded"):
+        write_sheet(config, "0" * 32, [], tmp_path / "three.png")

@@ -47,8 +47,8 @@ def _images(config: Config, places: Sequence[str]) -> Iterator[Pixels]:
     store: Store = Workspace(config.workspace).store
     ranges = []
     for place in places:
-        name, _, span = place.rpartition(":")
-        offset, _, size = span.partition("+")
+        name, _, extent = place.rpartition(":")
+        offset, _, size = extent.partition("+")
         ranges.append((name, int(offset), int(size)))
     for data in store.read_ranges(ranges):
         try:

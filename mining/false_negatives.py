@@ -1,4 +1,4 @@
-"""Which pairs mining found to be false negatives of each other: near candidates that a rule or the dataset excluded.
+"""The pairs that mining found to be false negatives of each other: near candidates that a rule or the dataset excluded.
 
 They are left out as hard negatives, and must be neither random negatives nor in-batch negatives of the pair.
 """
@@ -15,7 +15,7 @@ from mining.choose import Choice, Reason
 from mining.dataset_index import DatasetIndex
 from mining.side_images import packed_ids
 
-# Reasons by which a candidate answers the query, too. Labels and groups are left to the rules of publishing on them.
+# Reasons by which a candidate answers the query, too. Labels are left to the rules of publishing on them.
 FALSE_NEGATIVE_REASONS = (
     Reason.OWN_POSITIVE,
     Reason.POSITIVE_OF_EQUAL_QUERY,
@@ -30,13 +30,26 @@ FALSE_NEGATIVE_REASONS = (
 )
 
 
-def false_negative_lists(lists: CandidateLists, choice: Choice, index: DatasetIndex, pairs: Places) -> pa.ListArray:
+def false_negative_lists(
+    lists: CandidateLists,
+    choice: Choice,
+    index: DatasetIndex,
+    pairs: Places,
+    max_positive_similarity: float | None = None,
+) -> pa.ListArray:
     """Returns for each pair (rows of the index) the ids of at most 32 pairs that have an excluded positive.
+
+    Members of a group are each other's in-batch negatives, such as the clips of a video. So of these only those are
+    listed that look alike: their similarity to the positive is above `max_positive_similarity`.
 
     First comes one pair of each excluded side, the nearest side first; then, where there is room, the other pairs that
     have these sides, in the same order.
     """
-    at = np.flatnonzero(np.isin(choice.reasons, FALSE_NEGATIVE_REASONS) & (lists.sides >= 0))
+    false = np.isin(choice.reasons, FALSE_NEGATIVE_REASONS)
+    if max_positive_similarity is not None:
+        similar = lists.highest_similarity > np.float32(max_positive_similarity)
+        false |= (choice.reasons == Reason.SAME_GROUP) & similar
+    at = np.flatnonzero(false & (lists.sides >= 0))
     row = lists.rows()[at]
     at = at[_rank(row) <= MAX_FALSE_NEGATIVES]  # one more than fit: the first may be the pair's own
     row, side = lists.rows()[at], lists.sides[at]

@@ -50,7 +50,8 @@ class Negatives(MapStage):
     """
 
     name = NEGATIVES
-    version = 3  # 1 compared candidates with the pair's own positive only, 2 listed no false negatives
+    # 1 compared candidates with the pair's own positive only, 2 listed no false negatives, 3 none of a pair's group
+    version = 4
     reads = (PAIRS, NEIGHBOURS)
     settings_key = NEGATIVES
     settings_type = HardNegativeSettings
@@ -213,7 +214,9 @@ class _Chooser:
         counts["short_of_neighbours"] += int(
             ((choice.missing(self._rules.num_negatives) > 0) & (found >= self._k)).sum()
         )
-        return _entries(lists, choice, dataset, len(shard)), false_negative_lists(lists, choice, index, pairs)
+        bound = self._rules.max_positive_similarity
+        false_negatives = false_negative_lists(lists, choice, index, pairs, bound)
+        return _entries(lists, choice, dataset, len(shard)), false_negatives
 
 
 def read_dataset(pools: Mapping[str, Pool], names: LabelNames) -> Dataset:

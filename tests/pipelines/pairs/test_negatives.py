@@ -268,3 +268,8 @@ def test_a_sibling_that_looks_like_the_clip_is_no_negative_of_it(tmp_path: Path)
     counts = metrics[-1]["negatives"]
     assert counts["given/similar_to_positive"] == 2
     assert [n["origin"] for n in found[0]["negatives"]] == ["clip_sibling"] * 2 + ["mined"], "mined ones fill up"
+    named = [row["mined_false_negatives"] for row in found]
+    assert named[:2] == [[rows[1]["pair_id"]], [rows[0]["pair_id"]]], "nor in a batch, where the group is together"
+    assert named[2] == named[3] == [], "siblings that do not look alike are negatives in the batch"
+    unbounded = mined(world, rows, num_negatives=3, **ANY)
+    assert [row["mined_false_negatives"] for row in unbounded] == [[]] * len(rows)

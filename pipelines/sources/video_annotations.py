@@ -111,14 +111,14 @@ class Annotation:
 
 
 def read_annotations(
-    form: AnyForm, files: Sequence[str], cuts: Sequence[str], bad_records: list[BadRecord]
+    form: AnyForm, files: Sequence[str], clip_times_files: Sequence[str], bad_records: list[BadRecord]
 ) -> Iterator[Annotation]:
-    """Reads the annotations of files of one form, in order.
+    """Reads the annotations of files of one format, in order.
 
-    `cuts` are Vript's. BadRecordError ones go to `bad_records`.
-    Raises StorageError for a file that cannot be read.
+    `clip_times_files` are Vript's. Malformed records go to `bad_records`. Raises StorageError for a file that cannot be
+    read.
     """
-    times = _read_cuts(form, cuts, bad_records) if isinstance(form, Vript) else {}
+    times = _read_clip_times(form, clip_times_files, bad_records) if isinstance(form, Vript) else {}
     for file in files:
         for line, record in records(file, bad_records):
             for unit in _clips(form, record) if isinstance(form, Vript) else [record]:
@@ -220,33 +220,33 @@ def _read_clip(form: Vript, clip: dict[str, Any], times: Mapping[str, _Times]) -
     return Annotation(_video(clip, form.video_key), *times.get(name, (None, None)), text, "", "", False)
 
 
-def _read_cuts(form: Vript, files: Sequence[str], bad_records: list[BadRecord]) -> dict[str, _Times]:
+def _read_clip_times(form: Vript, files: Sequence[str], bad_records: list[BadRecord]) -> dict[str, _Times]:
     """Reads the times of Vript's clips, by clip id."""
     times: dict[str, _Times] = {}
     for file in files:
         for line, record in records(file, bad_records):
-            for name, cut in _cuts(form, record, ""):
+            for name, clip in _timed_clips(form, record, ""):
                 try:
-                    times[name] = _cut_times(form, cut, times.get(name))
+                    times[name] = _times_of(form, clip, times.get(name))
                 except BadRecordError as error:
                     bad_records.append(BadRecord(file, line, error.reason, f"clip {name!r}: {error.detail}"))
     return times
 
 
-def _cut_times(form: Vript, cut: Mapping[str, Any], before: _Times | None) -> _Times:
-    times = _times(cut.get(form.clip_start_key), cut.get(form.clip_end_key))
+def _times_of(form: Vript, clip: Mapping[str, Any], before: _Times | None) -> _Times:
+    times = _times(clip.get(form.clip_start_key), clip.get(form.clip_end_key))
     if before not in (None, times):
         raise BadRecordError("bad_time", f"from {times[0]} s, after other times for the same clip, which hold")
     return times
 
 
-def _cuts(form: Vript, value: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _timed_clips(form: Vript, value: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Finds the objects that have a start, however deep they lie, by the clip's id."""
     if isinstance(value, dict) and form.clip_start_key in value:
         yield str(value.get(form.clip_id_key, name)), value
     elif isinstance(value, (dict, list)):
         for key, each in value.items() if isinstance(value, dict) else (("", each) for each in value):
-            yield from _cuts(form, each, key)
+            yield from _timed_clips(form, each, key)
 
 
 def _video(record: Mapping[str, Any], key: str) -> str:

@@ -42,12 +42,13 @@ class Reason(IntEnum):
     BELOW_MIN_SCORE = 13
     SIMILAR_TO_POSITIVE = 14
     SIMILAR_QUERY = 15
-    JUDGED_POSITIVE = 16
-    RANK_WINDOW = 17  # before range_min, after range_max, or beyond the candidates that are looked at
+    JUDGED_POSITIVE = 16  # a judge is sure that it answers the query
+    JUDGED_UNCLEAR = 17  # a judge is not sure that it does not
+    RANK_WINDOW = 18  # before range_min, after range_max, or beyond the candidates that are looked at
 
 
 EXCLUSIONS = tuple(reason for reason in Reason if Reason.OWN_POSITIVE <= reason <= Reason.EQUAL_TEXT)
-MASKS = (*EXCLUSIONS, Reason.JUDGED_POSITIVE)
+MASKS = (*EXCLUSIONS, Reason.JUDGED_POSITIVE, Reason.JUDGED_UNCLEAR)
 _POSITIVES = (Reason.OWN_POSITIVE, Reason.POSITIVE_OF_EQUAL_QUERY)
 
 

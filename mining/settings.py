@@ -107,6 +107,12 @@ class MiningRules(Settings):
         description="The highest similarity of the query with one whose positive the candidate is; above it the "
         "candidate counts as a positive (SaHa); null allows any.",
     )
+    judge_drop: float = Field(
+        0.5, gt=0, le=1, description="The judge's score from which a candidate is no negative; see `stages.judge`."
+    )
+    judge_positive: float = Field(
+        0.9, gt=0, le=1, description="The judge's score from which a candidate is a second positive of the query."
+    )
     sampling: Literal["top", "random"] = Field(
         "top", description="Whether the best candidates are chosen, or random ones by `seed`."
     )

@@ -34,6 +34,7 @@ from pipelines.download.videos import DownloadVideos
 from pipelines.labels.stage import Labels
 from pipelines.pairs.best_caption import DedupByImage, LongestCaptions
 from pipelines.pairs.clusters import PairClusters
+from pipelines.pairs.judge import JudgePairs
 from pipelines.pairs.negatives import Negatives
 from pipelines.plan import Node, Step
 from recaption.stage import Caption, WindowCaption
@@ -65,6 +66,7 @@ STAGES: tuple[type[Stage], ...] = (
     PairClusters,
     Embed,
     NeighbourSearch,
+    JudgePairs,
     Negatives,
 )
 

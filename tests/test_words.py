@@ -71,6 +71,7 @@ TERMS = (
     ["whole", "video"],
     ["own", "positive"],
     ["judged", "positive"],
+    ["judged", "unclear"],
     ["connection", "made"],
     ["worker", "lost"],
     ["connection", "lost"],

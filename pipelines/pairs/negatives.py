@@ -24,15 +24,16 @@ from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_SCHEMA, Origin
 from corpus.stage import Gives, MapStage, Shard, SourceInfo, SourcePlug
 from corpus.text.keys import one_array
 from mining.candidates import CandidateLists, Dataset, existing_lists, neighbour_lists
-from mining.choose import Choice, Rules, choose
-from mining.dataset_index import CLUSTER_COLUMNS, PAIR_COLUMNS, build_index
+from mining.choose import Candidates, Choice, Reason, choose
 from mining.embed import PAIRS
 from mining.false_negatives import false_negative_lists
+from mining.judge import JUDGE
 from mining.neighbours import EXISTING, NEIGHBOURS
 from mining.settings import DatasetMining, HardNegativeSettings, NeighbourSettings
-from pipelines.labels.hierarchy import Relations
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.pairs.clusters import CLUSTERS
+from pipelines.pairs.judge import existing_scores, mined_scores
+from pipelines.pairs.mined_dataset import mining_rules, read_dataset
 
 NEGATIVES = "negatives"
 NEGATIVES_SCHEMA = pa.schema(
@@ -59,15 +60,22 @@ class Negatives(MapStage):
     over = frozenset(Gives)
     over_pairs = True
     filters_rows = False
+    optional_reads = (JUDGE,)
     summary = (
         "its hard negatives: those that it came with and that pass the rules, then mined ones; their scores; the pairs "
         "that mining found to be its false negatives"
     )
 
     def __init__(
-        self, settings: DatasetMining, names: LabelNames, clusters: bool = False, k: int = NeighbourSettings().k
+        self,
+        settings: DatasetMining,
+        names: LabelNames,
+        clusters: bool = False,
+        k: int = NeighbourSettings().k,
+        judge: bool = False,
     ) -> None:
         super().__init__(settings)
+        self.reads = (*type(self).reads, *((JUDGE,) if judge else ()))
         self._mining = settings
         self._names = names
         self._k = k  # of `neighbours`, on whose tables this stage's depend
@@ -81,7 +89,8 @@ class Negatives(MapStage):
     def create(cls, source: SourceInfo) -> Negatives:
         settings: HardNegativeSettings = cls.settings_of(source)
         k = source.stages.neighbours.k
-        return cls(settings.of(source.dataset), source.stages.labels.lists, CLUSTERS in source.tables, k)
+        names, tables = source.stages.labels.lists, source.tables
+        return cls(settings.of(source.dataset), names, CLUSTERS in tables, k, JUDGE in tables)
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
@@ -114,14 +123,6 @@ class Negatives(MapStage):
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return _Chooser(self._mining, self._names, self._k)
-
-
-def mining_rules(mining: DatasetMining) -> Rules:
-    """Returns the rules of `mining.choose` for a dataset's settings.
-
-    Raises ValueError where nothing could be chosen.
-    """
-    return Rules(**{name: value for name, value in mining.model_dump().items() if name in Rules.__dataclass_fields__})
 
 
 class _Chooser:
@@ -175,11 +176,11 @@ class _Chooser:
         by_positive = self._mining.search_by == "positive"
         lists = existing_lists(one_array(shard[NEIGHBOURS].column(EXISTING)), dataset.index, by_positive)
         chosen = np.arange(len(lists.sides))
+        judge_scores = existing_scores(shard[JUDGE], lists) if JUDGE in shard.tables else None
         if self._mining.check_existing:
             rules = replace(self._rules, num_negatives=_MAX_EXISTING, range_min=0, range_max=None, min_score=None)
-            choice = choose(
-                lists.candidates(dataset, pairs, by_positive, existing=True), replace(rules, sampling="top")
-            )
+            candidates = lists.candidates(dataset, pairs, by_positive, existing=True)
+            choice = choose(self._with_judge(candidates, judge_scores), replace(rules, sampling="top"))
             _count(counts, choice, "given/")
             chosen = choice.chosen
         row = lists.rows()[chosen]
@@ -189,6 +190,8 @@ class _Chooser:
             entry = dict(entries[owner][lists.places[at]])
             if lists.scored[at]:
                 entry |= {"score": lists.scores[at], "positive_similarity": lists.positive_similarity[at]}
+            if judge_scores is not None:
+                entry["judge"] = _score_or_none(judge_scores[at])
             kept[owner].append(entry)
         counts["given"] += len(in_order)
         total = max(1, dataset.index.sides.shape[1])
@@ -209,41 +212,34 @@ class _Chooser:
         max_positives = self._rules.positives_within(dataset.max_positives, self._k)
         found = np.diff(lists.offsets)
         lists = lists.without(already)
-        choice = choose(lists.candidates(dataset, pairs, by_positive), self._rules, max_positives)
+        judge_scores = mined_scores(shard[JUDGE], lists, dataset) if JUDGE in shard.tables else None
+        candidates = self._with_judge(lists.candidates(dataset, pairs, by_positive), judge_scores)
+        choice = choose(candidates, self._rules, max_positives)
         _count(counts, choice, "")
         counts["short_of_neighbours"] += int(
             ((choice.missing(self._rules.num_negatives) > 0) & (found >= self._k)).sum()
         )
         bound = self._rules.max_positive_similarity
         false_negatives = false_negative_lists(lists, choice, index, pairs, bound)
-        return _entries(lists, choice, dataset, len(shard)), false_negatives
+        return _entries(lists, choice, dataset, len(shard), judge_scores), false_negatives
+
+    def _with_judge(self, candidates: Candidates, scores: np.ndarray | None) -> Candidates:
+        """Returns the candidates with masks of those that a judge takes for answers of the query."""
+        if scores is None:
+            return candidates
+        positive = scores >= self._mining.judge_positive  # NaN is no score, and in no mask
+        unclear = (scores >= self._mining.judge_drop) & ~positive
+        masks = {Reason.JUDGED_POSITIVE: positive, Reason.JUDGED_UNCLEAR: unclear}
+        return replace(candidates, masks={**candidates.masks, **masks})
 
 
-def read_dataset(pools: Mapping[str, Pool], names: LabelNames) -> Dataset:
-    """Returns the pairs of a dataset, their clusters where there are any, and the scores of their positives."""
-    tables = pools[PAIRS].tables(PAIR_COLUMNS)
-    if CLUSTERS in pools:
-        both = zip(tables, pools[CLUSTERS].tables(CLUSTER_COLUMNS), strict=True)
-        tables = (_side_by_side(pairs, clusters) for pairs, clusters in both)
-    index = build_index(tables)
-    scored: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros((2, 0), np.uint64), np.zeros(0, np.float32))]
-    both = zip(pools[PAIRS].tables(["pair_id"]), pools[NEIGHBOURS].tables(["positive_score"]), strict=True)
-    for pairs, found in both:
-        valid = pc.and_(pairs.column("pair_id").is_valid(), found.column("positive_score").is_valid())
-        ids, scores = pairs.column("pair_id").filter(valid), found.column("positive_score").filter(valid)
-        scored.append((split_ids(ids), scores.to_numpy().astype(np.float32)))
-    pair_ids, scores = (np.concatenate(columns, axis=-1) for columns in zip(*scored, strict=True))
-    related = Relations(index.labels.names, names).pairs(index.labels.names)
-    return Dataset.of(index, {"pair_ids": pair_ids, "scores": scores}, related)
+def _score_or_none(score: np.floating[Any]) -> float | None:
+    return None if np.isnan(score) else float(score)
 
 
-def _side_by_side(pairs: pa.Table, clusters: pa.Table) -> pa.Table:
-    for name in CLUSTER_COLUMNS:
-        pairs = pairs.append_column(name, clusters.column(name))
-    return pairs
-
-
-def _entries(lists: CandidateLists, choice: Choice, dataset: Dataset, rows: int) -> list[list[_Entry]]:
+def _entries(
+    lists: CandidateLists, choice: Choice, dataset: Dataset, rows: int, judge_scores: np.ndarray | None
+) -> list[list[_Entry]]:
     found: list[list[_Entry]] = [[] for _ in range(rows)]
     owners = dataset.index.owner[lists.sides[choice.chosen]]
     positives = dataset.index.positives.take(pa.array(owners)).to_pylist()
@@ -258,6 +254,7 @@ def _entries(lists: CandidateLists, choice: Choice, dataset: Dataset, rows: int)
                 "origin": str(Origin.MINED),
                 "rank": lists.places[at],
                 "positive_similarity": lists.positive_similarity[at],
+                "judge": None if judge_scores is None else _score_or_none(judge_scores[at]),
             }
         )
     return found

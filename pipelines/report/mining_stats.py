@@ -23,6 +23,7 @@ _FALSE = (  # reasons by which a negative that a pair came with is false
     "similar_to_positive",
     "similar_query",
     "judged_positive",
+    "judged_unclear",
 )
 
 

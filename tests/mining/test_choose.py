@@ -46,7 +46,12 @@ def plainly(candidates: Candidates, rules: Rules, max_positives: int) -> list[li
         for at in range(candidates.offsets[row], candidates.offsets[row + 1]):
             score = candidates.scores[at]
             reasons = {reason for reason, mask in candidates.masks.items() if mask[at]}
-            excluded = reasons - {Reason.OWN_POSITIVE, Reason.POSITIVE_OF_EQUAL_QUERY, Reason.JUDGED_POSITIVE}
+            excluded = reasons - {
+                Reason.OWN_POSITIVE,
+                Reason.POSITIVE_OF_EQUAL_QUERY,
+                Reason.JUDGED_POSITIVE,
+                Reason.JUDGED_UNCLEAR,
+            }
             if looked_at >= range_max + max_positives:
                 reasons.add(Reason.RANK_WINDOW)
             looked_at += not excluded or bool(reasons & {Reason.OWN_POSITIVE, Reason.POSITIVE_OF_EQUAL_QUERY})

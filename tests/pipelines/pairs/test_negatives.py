@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from mining.embed import Embed
 from mining.neighbours import NeighbourSearch
@@ -14,7 +13,7 @@ from mining.settings import DatasetMining, EmbedSettings, HardNegativeSettings, 
 from pipelines.config import StageSettings
 from pipelines.labels.vocabulary import load_names
 from pipelines.pairs.clusters import CLUSTERS
-from pipelines.pairs.negatives import Negatives, mining_rules
+from pipelines.pairs.negatives import Negatives
 from tests.helpers.mining_worlds import read_rows, run_over_pairs, scene
 from tests.helpers.small_worlds import World, image_pair
 
@@ -199,9 +198,6 @@ def test_rules_of_a_dataset_are_its_own_and_else_the_common_ones() -> None:
     one, two = settings.of("one"), settings.of("two")
     assert (one.num_negatives, one.perc_pos, one.range_min) == (7, None, 0)
     assert (two.num_negatives, two.perc_pos, two.range_min) == (7, 0.9, 3)
-    assert mining_rules(two).range_min == 3
-    with pytest.raises(ValueError, match="do not fit into the ranks"):
-        mining_rules(DatasetMining(num_negatives=5, range_max=4))
 
 
 def test_rules_that_look_further_than_the_search_are_named() -> None:

@@ -30,7 +30,7 @@ import pyarrow as pa
 from benchmarks.harness import versus
 from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.image.pixel_budget import decode_to_budget
-from corpus.media import MediaWriter, location_columns
+from corpus.media import MediaWriter
 from corpus.schema import LOCATION_FIELDS, item_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import TableKey, Workspace
@@ -38,12 +38,13 @@ from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw_shapes
 from pipelines.engines.scheduler import WorkerSession
 from pipelines.report.caption_stats import CaptionStats
-from recaption.captioner import vllm_settings
 from recaption.prompts import chosen_prompts
 from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption
 from serving.vllm.torchvision_shim import patch_imports
+from tests.helpers.media_columns import location_columns
+from tests.helpers.vllm_arguments import vllm_settings
 
 SOURCE = "scenes"
 

@@ -10,8 +10,8 @@ from typing import get_args
 
 from benchmarks.video_files import RATE, Film, Transition, make_film, random_shots
 from benchmarks.video_slides import make_slides
+from tests.helpers.video_calls import find_cuts
 from video.detection.cuts import DetectSettings
-from video.extract import find_cuts
 
 DETECTORS = ("AdaptiveDetector", "ContentDetector", "HashDetector", "HistogramDetector", "ThresholdDetector")
 SIZE = (320, 180)

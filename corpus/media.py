@@ -13,7 +13,6 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from corpus.schema import LOCATION_FIELDS
 from corpus.storage import PendingFile, StorageError, Store, storage_errors
 from corpus.tars import BLOCK
 
@@ -184,17 +183,3 @@ def read_media_parts(store: Store, parts: pa.ChunkedArray, exts: Collection[str]
         contents = iter(store.read_ranges(ranges))
         for place, row in enumerate(selected):
             yield start + place, [next(contents) for _ in row]
-
-
-def location_columns(
-    items: list[bytes | None],
-    media: list[str | None],
-    offsets: list[int | None],
-    sizes: list[int | None],
-    exts: list[str | None],
-) -> dict[str, pa.Array]:
-    """Returns the columns of `records.LOCATION_FIELDS` from Python lists, one entry a row; None where
-    there is no item.
-    """
-    values = (items, media, offsets, sizes, exts)
-    return {field.name: pa.array(column, field.type) for field, column in zip(LOCATION_FIELDS, values, strict=True)}

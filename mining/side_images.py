@@ -115,11 +115,6 @@ def evenly_spaced(rows: list[int], count: int) -> list[int]:
     return [rows[place] for place in np.linspace(0, len(rows) - 1, count, dtype=int).tolist()]
 
 
-def listed_ids(items: pa.Array) -> list[list[bytes]]:
-    """Returns the ids of each side's items, of a column of lists."""
-    return [row or [] for row in items.to_pylist()]
-
-
 def packed_ids(ids: np.ndarray) -> pa.Array:
     """Ids as numbers (uint64[2, n]) as a column of 16 bytes each."""
     data = ids.T.astype(">u8").tobytes()

@@ -31,7 +31,7 @@ from recaption.prompts import Prompt, choose_prompts, clean_context, render_prom
 from recaption.schema import CAPTION, CAPTION_SCHEMA
 from recaption.screening.screen import screen
 from recaption.settings import CaptionSettings, DummySettings
-from serving.backends import engine_settings, open_vllm_client
+from serving.backends import open_vllm_client
 from serving.image_loader import ImagePrefetcher, content_keys
 from serving.openai.client import OpenAiClient
 from serving.openai.settings import EndpointSettings
@@ -311,12 +311,3 @@ def open_client(settings: CaptionSettings, images: int = 1) -> ModelClient[Gener
     if isinstance(backend, EndpointSettings):
         return OpenAiClient(backend, settings.sampling)
     return DummyBackend()
-
-
-def vllm_settings(settings: CaptionSettings, images: int = 1) -> VllmSettings:
-    """Returns vLLM's settings: the model's repository, and the arguments with which it takes so many images at our
-    size.
-    """
-    backend = settings.backend
-    assert isinstance(backend, VllmSettings)
-    return engine_settings(backend, settings.budget(images), images)

@@ -154,13 +154,6 @@ class ClipMaker:
         return [Clip(start_s, end_s, len(group))]
 
 
-def clips_of(scenes: Iterable[Scene], settings: ClipSettings) -> list[Clip]:
-    """Returns the clips of all scenes of a video, which are in order and don't overlap."""
-    maker = ClipMaker(settings)
-    clips = [clip for scene in scenes for clip in maker.push(scene)]
-    return clips + maker.finish()
-
-
 def split_scene(scene: Scene, max_s: float) -> Iterator[Scene]:
     """Yields the scene in pieces of at most `max_s`, and of more than half of that where it is split at all.
 

@@ -124,15 +124,6 @@ def build_clip(
     )
 
 
-def find_cuts(source: VideoSource, settings: DetectSettings) -> list[Cut]:
-    """Returns the cuts of a whole video, by detection alone: no frame is kept."""
-    finder, cuts, downscale = CutFinder(settings), [], Downscaler(settings.detect_side_px)
-    with open_container(source) as container:
-        for frame in frames(container):
-            cuts += finder.feed(frame.time_s, downscale(frame))
-    return cuts + finder.finish()
-
-
 class _Extractor:
     """The state of a pass: the finder of cuts, the running scene, buffered frames and statistics."""
 

@@ -6,10 +6,9 @@ PyAV is imported where it is used.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,9 +17,6 @@ from pydantic import Field
 from corpus.image.decode import Pixels
 from corpus.image.pixel_budget import smart_resize
 from corpus.settings import Settings
-from video.budget import VideoError
-from video.decoding.decode import frames, open_container
-from video.decoding.files import VideoSource
 from video.decoding.frame import Bgr, Frame
 
 _NEAR_S = 1e-6  # tolerance of a computed time against a frame's time
@@ -61,50 +57,6 @@ def frame_size(height: int, width: int, settings: FrameSettings) -> tuple[int, i
     Raises ValueError for a side below 1.
     """
     return smart_resize(height, width, settings.multiple, settings.min_pixels, settings.max_pixels)
-
-
-def sample_frames(
-    source: VideoSource,
-    times_s: Sequence[float],
-    settings: FrameSettings,
-    min_seek_gap_s: float = 5.0,
-    threads: int = 0,
-) -> list[Pixels]:
-    """Returns the frames displayed at the given times, in their order: upright RGB (height, width, 3) at their
-    `frame_size`.
-
-    Before the first frame that is the first, after the last frame the last. Seeks to each time that is more than
-    `min_seek_gap_s` after the one before, and decodes on otherwise. `threads` are the decoder's; 0: one for each core.
-    Raises VideoError for a video that can't be read or has no frame.
-    """
-    by_time: dict[float, Pixels] = {}
-    with open_container(source, threads) as container:
-        for run in _runs(sorted(set(times_s)), min_seek_gap_s):
-            displayed = None
-            for frame in frames(container, run[0]):
-                while run and displayed is not None and frame.time_s > run[0] + _NEAR_S:
-                    by_time[run.pop(0)] = _resized(displayed, settings)
-                if not run:
-                    break
-                displayed = frame
-            if run and displayed is None:
-                raise VideoError("broken", f"no frame can be decoded at {run[0]} s")
-            for time_s in run:
-                by_time[time_s] = _resized(cast("Frame", displayed), settings)
-    return [by_time[time_s] for time_s in times_s]
-
-
-def _resized(frame: Frame, settings: FrameSettings) -> Pixels:
-    width, height = frame.size
-    stored_height, stored_width = frame_size(height, width, settings)
-    return frame.rgb((stored_width, stored_height))
-
-
-def _runs(times_s: Sequence[float], gap_s: float) -> Iterator[list[float]]:
-    """Yields sorted times in runs, split where two are more than `gap_s` apart."""
-    cuts = [at for at in range(1, len(times_s)) if times_s[at] - times_s[at - 1] > gap_s]
-    for begin, end in pairwise([0, *cuts, len(times_s)] if times_s else []):
-        yield list(times_s[begin:end])
 
 
 def encode_frames(frames: Iterable[Pixels], jpeg_quality: int) -> list[bytes]:

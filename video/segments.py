@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,8 +75,8 @@ def segment_clips(
     """Yields the clips of the scenes that start in `segment` (None: the whole video; it may be infinite at the video's
     ends).
 
-    With `annotated` clips it yields those instead, all of them, whatever the segment (see `assign_to_segments`): first
-    those that already have a reason, then the others, in order of their ends where they lie near each other.
+    With `annotated` clips it yields those instead, all of them, whatever the segment: first those that already have
+    a reason, then the others, in order of their ends where they lie near each other.
 
     Memory: that of a pass (`frames.FrameBuffer`) and, where mp4 files are made, the bytes of the clips of
     `cut_batch_s`, or of one clip that is longer. Raises VideoError where the video cannot be decoded or exceeds the
@@ -94,22 +93,6 @@ def segment_clips(
     if not all(clip.reason for clip in annotated):
         extracted = extract_intervals(source, annotated, settings, budget, decoded)
         yield from _cut(source, _encode_clips(extracted, settings), settings, budget, decoded)
-
-
-def assign_to_segments(annotated: Iterable[Clip], segments: Sequence[Segment]) -> list[list[Clip]]:
-    """Assigns each annotated clip to the segment in which it starts, so that each is in exactly one of the lists.
-
-    `segments` are in order and adjacent. Clips that start before the first, or at NaN, go to the first; clips that
-    start after the last go to the last. Raises ValueError without segments.
-    """
-    if not segments:
-        raise ValueError("no segments")
-    starts = [start_s for start_s, _ in segments]
-    shares: list[list[Clip]] = [[] for _ in segments]
-    for clip in annotated:
-        place = bisect_right(starts, clip.start_s) - 1 if clip.start_s == clip.start_s else 0
-        shares[max(0, place)].append(clip)
-    return shares
 
 
 def _encode_clips(clips: Iterable[ExtractedClip], settings: SegmentSettings) -> Iterator[SegmentClip]:

@@ -52,22 +52,6 @@ def perceptual_hashes(grey: NDArray[np.uint8]) -> tuple[int, int]:
     return _packed(low > median), _packed(strip[:, 1:] > strip[:, :-1])
 
 
-def hash_to_hex(value: int) -> str:
-    """Returns 16 hex digits, as imagehash writes a hash."""
-    return f"{value:016x}"
-
-
-def hex_to_hash(text: str) -> int:
-    """Inverts `hash_to_hex`. Raises ValueError for anything but 16 hex digits."""
-    try:
-        value = bytes.fromhex(text)
-    except ValueError:
-        value = b""
-    if len(text) != 16 or len(value) != 8:
-        raise ValueError(f"{text!r}: a 64-bit hash has 16 hex digits")
-    return int.from_bytes(value, "big")
-
-
 def _packed(bits: NDArray[np.bool_]) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

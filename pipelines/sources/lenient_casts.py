@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -185,8 +184,3 @@ def all_failed(column: pa.ChunkedArray, kind: pa.DataType) -> Cast:
     """Makes the cast of a column of which no value can be read."""
     failed = pc.is_valid(column)
     return Cast(pa.chunked_array([pa.nulls(len(column), kind)]), failed if pc.any(failed).as_py() else None)
-
-
-def rows_without(failed: pa.ChunkedArray | None, rows: int) -> np.ndarray:
-    """Tells which of `rows` rows had no failed value; bool[rows]."""
-    return np.ones(rows, np.bool_) if failed is None else ~failed.to_numpy()

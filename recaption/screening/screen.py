@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from pydantic import Field, field_validator
@@ -36,7 +35,6 @@ from corpus.text.language import LANGUAGES, is_in_another_language
 from corpus.text.mojibake import fix_mojibake, is_mojibake
 from corpus.text.sentences import goes_on, has_end_mark, sentences, truncate_to_sentence, without_quotations
 from corpus.text.words import words
-from recaption.prompts import Prompt
 from recaption.screening.chatter import cut_talk, has_chatter, thinks_aloud
 from recaption.screening.markup import has_markup, repair
 from recaption.screening.refusals import is_refusal
@@ -49,7 +47,6 @@ from recaption.screening.repetition import (
     repeated_ngram_share,
 )
 from recaption.screening.structured_text import has_structured_lines, is_structured_text
-from serving.request import GenerateResponse
 
 REJECT_REASONS = (
     "bad_json",
@@ -130,16 +127,6 @@ class ScreenResult(NamedTuple):
     caption: str
     reject_reason: str = ""  # one of REJECT_REASONS, or ""
     truncated: bool = False
-
-
-def screen_all(
-    answers: Sequence[GenerateResponse], prompts: Sequence[Prompt], settings: ScreeningSettings = _DEFAULTS
-) -> list[ScreenResult]:
-    """Applies `screen` to each response, with the prompt of its row."""
-    return [
-        screen(answer.payload or "", answer.finish_reason, prompt.text, settings, prompt.caption_field)
-        for answer, prompt in zip(answers, prompts, strict=True)
-    ]
 
 
 def screen(

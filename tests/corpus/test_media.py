@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.media import MediaWriter, TarWriter, location_columns, read_contents, tar_header
+from corpus.media import MediaWriter, TarWriter, read_contents, tar_header
 from corpus.schema import LOCATION_FIELDS, item_id
 from corpus.storage import StorageError, Store
 from corpus.tars import index_tar
+from tests.helpers.media_columns import location_columns
 
 SIZES = [0, 1, 511, 512, 513, 1024]
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 import filters.image_stats
 from corpus.execution import run_rows
-from corpus.media import MediaWriter, location_columns
+from corpus.media import MediaWriter
 from corpus.schema import item_id
 from corpus.stage import ITEMS, Shard
 from corpus.storage import Store
@@ -26,6 +26,7 @@ from demo.images.drawing import Picture
 from demo.images.photographs import photographs
 from filters.image_stats import ImageStats, ImageStatsSettings, inspect_image
 from tests.helpers.cases import cases
+from tests.helpers.media_columns import location_columns
 
 MAX_PIXELS = 20_000_000
 PHOTOGRAPH = Picture(photographs()[0].pixels[:300, :400], "a photograph")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.execution import MapJob, Outcome, ShardTask
-from corpus.media import MediaWriter, location_columns
+from corpus.media import MediaWriter
 from corpus.schema import LOCATION_FIELDS, PARTS_FIELD, item_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import TableKey, Workspace
@@ -21,6 +21,7 @@ from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption
 from serving.request import BackendError, GenerateRequest, GenerateResponse
+from tests.helpers.media_columns import location_columns
 
 SIDE_PX = 64
 _STEP = 8  # levels between two numbers of frames: a JPEG changes them by less than half of that

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from corpus.media import location_columns
 from corpus.schema import LOCATION_FIELDS, item_id
 from corpus.settings import Settings
 from corpus.stage import ROWS, MapStage, Shard
+from tests.helpers.media_columns import location_columns
 
 PLANTED = "crash"
 

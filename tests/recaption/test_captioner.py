@@ -10,13 +10,14 @@ from corpus.execution import MapJob, ShardTask
 from corpus.schema import item_id
 from corpus.workspace import TableKey
 from recaption import captioner as captioner_module
-from recaption.captioner import open_client, request_key, vllm_settings
+from recaption.captioner import open_client, request_key
 from recaption.stage import Caption
 from serving.models import MODELS
 from serving.request import BackendError, GenerateRequest, GenerateResponse
 from serving.vllm.client import VllmClient
 from tests.helpers.caption_shards import Use, caption, captions, lay_shard, number_of, picture, settings
 from tests.helpers.good_responses import caption_of, caption_table, good_response
+from tests.helpers.vllm_arguments import vllm_settings
 
 
 def test_a_bad_caption_is_tried_again_with_another_seed(tmp_path: Path, use: Use) -> None:

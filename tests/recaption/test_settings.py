@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from recaption.captioner import vllm_settings
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption, WindowCaption
 from serving.models import MODELS
+from tests.helpers.vllm_arguments import vllm_settings
 
 
 def settings(**given: Any) -> CaptionSettings:

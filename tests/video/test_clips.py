@@ -7,7 +7,8 @@ import random
 import pytest
 
 from tests.helpers.cases import cases
-from video.clips import Clip, ClipMaker, ClipSettings, Scene, annotated_clips, clips_of, min_hamming, split_scene
+from tests.helpers.video_calls import clips_of
+from video.clips import Clip, ClipMaker, ClipSettings, Scene, annotated_clips, min_hamming, split_scene
 
 SETTINGS = ClipSettings(min_s=2, max_s=10)
 

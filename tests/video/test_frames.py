@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.videos import Shot, audio_only, make_video, number_on
-from video.budget import VideoError
-from video.frames import FrameSettings, encode_frames, frame_size, sample_frames, uniform_times
+from tests.helpers.videos import Shot, make_video, number_on
+from video.decoding.decode import frames, open_container
+from video.frames import FrameSettings, encode_frames, frame_size, uniform_times
 
 SHOTS = [Shot(30, seed=1, camera="pan"), Shot(30, seed=2, camera="zoom")]
 SMALL = FrameSettings(max_pixels=112 * 84, multiple=4)
@@ -68,42 +67,18 @@ def test_small_frames_are_enlarged_where_the_settings_say_so() -> None:
         frame_size(0, 80, FrameSettings())
 
 
-@pytest.mark.parametrize(
-    ("name", "video"),
-    [
-        ("plain.mp4", {}),
-        ("b_frames.mkv", {"b_frames": 3, "start_s": 2.0}),
-        ("variable.mp4", {"variable": True}),
-        ("turned.mp4", {"rotation": 90}),
-        ("vp9.webm", {"codec": "libvpx-vp9", "b_frames": 0}),
-    ],
-)
-def test_the_frame_that_is_seen_at_a_time(tmp_path: Path, name: str, video: dict[str, Any]) -> None:
-    truth = make_video(tmp_path / name, SHOTS, gop=12, size=(160, 120), **video)
-    times = truth.times_s
-    middles = [(early + late) / 2 for early, late in pairwise(times)]
-    wanted = {31: middles[31], 5: middles[5], 6: times[6], 40: times[40] + 1e-4, 58: middles[58], 0: times[0]}
-    for min_seek_gap_s in (0.1, 100.0):
-        found = sample_frames(tmp_path / name, list(wanted.values()), SMALL, min_seek_gap_s)
-        assert [number_on(pixels) for pixels in found] == list(wanted)
-        assert {pixels.shape for pixels in found} == {(84, 112, 3)}
-
-
-def test_the_first_and_the_last_frame_stand_for_what_lies_outside(tmp_path: Path) -> None:
-    truth = make_video(tmp_path / "a.mkv", SHOTS, gop=12, size=(160, 120), start_s=3.0)
-    found = sample_frames(tmp_path / "a.mkv", [99.0, 0.0, truth.times_s[59], -1.0, truth.times_s[7], 99.0], SMALL)
-    assert [number_on(pixels) for pixels in found] == [59, 0, 59, 0, 7, 59]
-    assert sample_frames(tmp_path / "a.mkv", [], SMALL) == []
-    audio_only(tmp_path / "tone.mp4")
-    with pytest.raises(VideoError, match="no_video"):
-        sample_frames(tmp_path / "tone.mp4", [0.1], SMALL)
+def stored_frames(path: Path, numbers: Collection[int], settings: FrameSettings) -> list[np.ndarray]:
+    """Returns frames of a video at the size at which they are stored."""
+    with open_container(path) as container:
+        displayed = [frame for number, frame in enumerate(frames(container)) if number in numbers]
+        sizes = [frame_size(frame.size[1], frame.size[0], settings) for frame in displayed]
+        return [frame.rgb((width, height)) for frame, (height, width) in zip(displayed, sizes, strict=True)]
 
 
 def test_frames_of_a_clip_survive_jpeg(tmp_path: Path) -> None:
-    truth = make_video(tmp_path / "a.mp4", [Shot(40, "photo", camera="pan")], size=(320, 240))
+    make_video(tmp_path / "a.mp4", [Shot(40, "photo", camera="pan")], size=(320, 240))
     settings = FrameSettings()
-    times = uniform_times(truth.times_s[8], truth.times_s[24], settings.frames_per_clip)
-    found = sample_frames(tmp_path / "a.mp4", times, settings)
+    found = stored_frames(tmp_path / "a.mp4", range(9, 24, 2), settings)
     stored = encode_frames(found, settings.jpeg_quality)
     decoded = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1] for data in stored]
     assert [number_on(pixels) for pixels in decoded] == [9, 11, 13, 15, 17, 19, 21, 23]

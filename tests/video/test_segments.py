@@ -16,7 +16,7 @@ from tests.helpers.videos import Shot, Truth, audio_only, make_video, number_on,
 from video.budget import VideoError
 from video.clips import Clip, ClipSettings, annotated_clips
 from video.frames import uniform_times
-from video.segments import SegmentClip, SegmentSettings, assign_to_segments, segment_clips
+from video.segments import SegmentClip, SegmentSettings, segment_clips
 from video.transcode.cut import CutSettings
 from video.transcode.encode import EncodeSettings
 
@@ -158,15 +158,6 @@ def test_scenes_that_are_too_short_come_without_bytes(tmp_path: Path) -> None:
     (clip,) = segment_clips(tmp_path / "video.mp4", None, BOTH)
     assert (clip.reason, clip.frames, clip.mp4) == ("too_short", (), b"")
     assert clip.stats and clip.stats.brightness > 0
-
-
-def test_annotated_clips_are_shared_out() -> None:
-    spans = [(0.0, 10.0), (10.0, 20.0)]
-    starts = [9.9, 10.0, -1.0, math.nan, math.inf, -math.inf, 25.0]
-    shares = assign_to_segments([Clip(start_s, start_s, 0, "", at) for at, start_s in enumerate(starts)], spans)
-    assert [[clip.annotation for clip in share] for share in shares] == [[0, 2, 3, 5], [1, 4, 6]]
-    with pytest.raises(ValueError, match="no segments"):
-        assign_to_segments([], [])
 
 
 def test_a_broken_video_says_so(tmp_path: Path) -> None:

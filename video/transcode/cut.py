@@ -14,13 +14,12 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from corpus.settings import Settings, tuning
-from video.budget import Budget, VideoError, video_errors
+from video.budget import Budget, video_errors
 from video.clips import Interval
 from video.decoding.continuity import breaks_of
 from video.decoding.decode import frames, open_container, time_base, video_stream
@@ -79,38 +78,6 @@ class CutClip:
     start_s: float  # display time of its first frame in the source; without frames start and end are the interval's
     end_s: float  # end of its last frame's display
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class CutResult:
-    """The number of frames of a written clip, and whether it is a copy."""
-
-    frames: int
-    remuxed: bool
-
-
-def cut_mp4(
-    source: VideoSource,
-    start_s: float,
-    end_s: float,
-    target: BinaryIO | str | Path,
-    settings: CutSettings | None = None,
-) -> CutResult:
-    """Writes the frames with `start_s` <= time < `end_s` as an mp4, which begins with the first of them at time 0.
-
-    Raises VideoError for what can't be read or is damaged, and ValueError, where no frame lies in the interval; before
-    anything is written.
-    """
-    clip = next(cut_many(source, [(start_s, end_s)], settings))
-    if clip.reason == DAMAGED:
-        raise VideoError("broken", f"too few frames from {start_s} s to {end_s} s can be decoded")
-    if not clip.frames:
-        raise ValueError(f"no frame from {start_s} s to {end_s} s")
-    if isinstance(target, (str, Path)):
-        Path(target).write_bytes(clip.data)
-    else:
-        target.write(clip.data)
-    return CutResult(clip.frames, clip.remuxed)
 
 
 def cut_many(

@@ -87,17 +87,6 @@ class Page:
     error: PageError | None = None
 
 
-def render_page(source: bytes | str, page: int, settings: PdfSettings | None = None) -> bytes:
-    """Renders one page of a PDF (its bytes, path or fsspec URL) as a JPEG or PNG file. Raises PageError.
-
-    It starts a process for this page: for several of a PDF there is `render_pages`.
-    """
-    rendered = next(render_pages(source, [page], settings or PdfSettings()))
-    if rendered.error:
-        raise rendered.error
-    return rendered.image
-
-
 def render_pages(source: bytes | str, pages: Sequence[int], settings: PdfSettings) -> Iterator[Page]:
     """Renders the requested pages, in their order; they are counted from 1, ValueError for less.
 

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from corpus.text.language import LANGUAGES
 from recaption.prompts import load_library
-from recaption.screening.screen import REJECT_REASONS, ScreeningSettings, ScreenResult, screen, screen_all
-from serving.request import GenerateResponse
+from recaption.screening.screen import REJECT_REASONS, ScreeningSettings, ScreenResult, screen
 from tests.helpers import planted_a, planted_b, planted_c, planted_d, planted_e
 from tests.helpers.cases import cases
 from tests.helpers.good_captions import GOOD_CAPTIONS
@@ -353,22 +352,6 @@ def test_what_is_no_structured_answer(text: str) -> None:
 
 def test_a_structured_answer_that_parses_was_not_cut_off() -> None:
     assert screen(answer("A brown dog on a beach"), "length", caption_field="caption").reject_reason == ""
-
-
-def test_answers_are_screened_with_the_prompts_of_their_rows() -> None:
-    answers = [
-        GenerateResponse(DOG, "stop"),
-        GenerateResponse(answer(DOG), "stop"),
-        GenerateResponse(f"{DOG} On", "length"),
-        GenerateResponse(ASKED, "stop"),
-    ]
-    prompts = [LIBRARY[name] for name in ("detailed-01", "structured-01", "short-01", "detailed-01")]
-    screened = screen_all(answers, prompts)
-    assert [one.reject_reason for one in screened] == ["", "", "", "prompt_echo"]
-    assert [one.caption for one in screened[:3]] == [DOG] * 3
-    assert [one.truncated for one in screened] == [False, False, True, False]
-    with pytest.raises(ValueError, match="zip"):
-        screen_all(answers, prompts[:1])
 
 
 def test_an_unknown_language_is_refused() -> None:

@@ -12,12 +12,13 @@ import pytest
 
 from tests.helpers.clip_shards import contents, moment, run_clips, video_row
 from tests.helpers.damaging import damage
+from tests.helpers.video_calls import cut_mp4
 from tests.helpers.videos import Shot, make_video
 from video.budget import Budget, VideoError
 from video.decoding.decode import frames, open_container
 from video.decoding.integrity import DecodedFrames, mp4_error
 from video.stages.clips import Clips, ClipsSettings
-from video.transcode.cut import CutSettings, cut_many, cut_mp4
+from video.transcode.cut import CutSettings, cut_many
 
 VP9 = {"codec": "libvpx-vp9", "b_frames": 0, "options": {"deadline": "realtime", "cpu-used": "8"}}
 FILMS: list[tuple[str, dict[str, Any]]] = [("film.mp4", {}), ("film.webm", VP9)]

@@ -16,9 +16,9 @@ from tests.helpers.scene_films import (
     shots,
     stock_cuts,
 )
+from tests.helpers.video_calls import find_cuts
 from tests.helpers.videos import Shot, a_b_a, make_video
 from video.detection.cuts import CutFinder, DetectSettings
-from video.extract import find_cuts
 
 
 def test_hard_cuts_are_found_to_the_frame(tmp_path: Path) -> None:

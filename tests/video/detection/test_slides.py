@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.scene_films import FRAME_S, PICTURES, RATE, SIZE, cut_times
+from tests.helpers.video_calls import find_cuts
 from tests.helpers.videos import Shot, look
 from video.detection.cuts import DetectSettings
 from video.detection.slides import SlideDetector
-from video.extract import find_cuts
 
 
 def page(*lines: str, ink: int = 30, paper: int = 255) -> np.ndarray:

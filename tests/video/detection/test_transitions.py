@@ -17,9 +17,9 @@ from tests.helpers.scene_films import (
     shots,
     stock_cuts,
 )
+from tests.helpers.video_calls import find_cuts
 from tests.helpers.videos import Shot, interrupted, make_video
 from video.detection.cuts import DetectSettings
-from video.extract import find_cuts
 
 
 @pytest.mark.parametrize("transition", ["fade", "dissolve", "flash"])

@@ -14,12 +14,13 @@ import video.transcode.cut
 from corpus.media import MediaWriter
 from corpus.storage import Store
 from tests.helpers.cut_films import FAST, GOP, RATE, SETTINGS, SHOTS, SIZE, frame_times, numbers_in
+from tests.helpers.video_calls import cut_mp4
 from tests.helpers.videos import audio_only, make_video, truncate
 from video.budget import VideoError
 from video.decoding.decode import frames
 from video.decoding.files import RangeFile
 from video.decoding.frame import Frame
-from video.transcode.cut import CutSettings, cut_many, cut_mp4, decode_ranges
+from video.transcode.cut import CutSettings, cut_many, decode_ranges
 
 
 @pytest.fixture

@@ -14,15 +14,8 @@ from PIL import Image
 from corpus.settings import SettingsError
 from corpus.storage import StorageError
 from pipelines.sources.images import pdf as pdf_pages
-from pipelines.sources.images.pdf import (
-    Page,
-    PageError,
-    PdfImages,
-    PdfImagesSettings,
-    PdfSettings,
-    render_page,
-    render_pages,
-)
+from pipelines.sources.images.pdf import Page, PageError, PdfImages, PdfImagesSettings, PdfSettings, render_pages
+from tests.helpers.pdf_pages import render_page
 from tests.helpers.small_pdfs import (
     BLUE,
     GREEN,

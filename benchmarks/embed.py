@@ -30,7 +30,7 @@ from benchmarks.embed_gpu import SIZES, write_checkpoint
 from benchmarks.harness import versus
 from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.image.pixel_budget import decode_to_budget
-from corpus.media import MediaWriter, location_columns
+from corpus.media import MediaWriter
 from corpus.pool import Pool
 from corpus.schema import LOCATION_FIELDS, PAIR_SCHEMA, item_id, pair_id, table_schema
 from corpus.stage import ITEMS, fingerprint_parts
@@ -44,6 +44,7 @@ from mining.vectors import column_vectors
 from pipelines.engines.scheduler import WorkerSession
 from serving.vllm.settings import PoolingSettings
 from serving.vllm.torchvision_shim import patch_imports
+from tests.helpers.media_columns import location_columns
 
 SOURCE = "scenes"
 DATASET = "captions"

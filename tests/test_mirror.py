@@ -42,6 +42,7 @@ TESTED_BY = {
     "mining/sides.py": "mining/test_embed.py",
     "pipelines/publish/sample_schema.py": "pipelines/publish/test_sample.py",
     "pipelines/search.py": "runs/test_run_mining.py",
+    "pipelines/search_sheet.py": "runs/test_run_mining.py",
     "serving/openai/embeddings.py": "mining/encoders/test_openai.py",
     "serving/openai/exchange.py": "serving/openai/test_client.py",
     # What draws the demo's worlds: tested by the worlds that it makes.

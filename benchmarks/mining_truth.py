@@ -5,10 +5,14 @@ more of them the fewer it names. Those are false negatives. The hardest true one
 attributes that it names. Vectors are sums of what a picture has and a caption names, in unequal weights, and of noise:
 neither a score nor a rule can tell everything. Some pictures are near copies of others, some captions are equal.
 
+With `--embedder` the world is one of drawn scenes: pictures of the scenes that the test embedder was not trained on,
+some of them a second picture of another's scene, captions that state some of a scene's attributes, and the vectors that
+the embedder computes of both.
+
 Precision: which part of the chosen negatives do not fit the caption. Recall: which part of `--negatives` places per
 caption is taken by the hardest ones, where there are so many. Means of five worlds, with the standard deviation among
 them. The lines "sentence-transformers" are its `mine_hard_negatives` on the same vectors, where it is installed.
-Run `python -m benchmarks.mining_truth`, with the Python of `.venv-models` for those lines.
+Run `python -m benchmarks.mining_truth`, with the Python of `.venv-models` for those lines and for `--embedder`.
 """
 
 from __future__ import annotations
@@ -17,17 +21,23 @@ import argparse
 import contextlib
 import io
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.mining import Lookup
+from demo.vlm import EMBEDDER
+from demo.vlm.scenes import OPTIONAL, VlmScene
+from demo.vlm.training.embedder_batches import HELD_OUT, held_out_scenes
 from mining.choose import Candidates, Choice, Reason, Rules, choose, in_row_list, pool_positives
 from mining.fast_scores import exact_products
 from mining.search import search
 from mining.vectors import Vectors, normalise
+from serving.vllm.torchvision_shim import patch_imports
 
 ATTRIBUTES, VALUES, DIMENSION = 6, 8, 96
 COPIES = 0.15  # of the pictures are nearly another one
@@ -51,6 +61,7 @@ RULES: dict[str, Rules] = {
 THEIR_KNOBS = ("range_min", "range_max", "max_score", "min_score", "absolute_margin", "relative_margin")
 
 Matrix = npt.NDArray[np.bool_]
+Embed = Callable[[Sequence[str], Sequence[VlmScene], np.random.Generator], tuple[Vectors, Vectors]]
 
 
 @dataclass(frozen=True)
@@ -80,22 +91,59 @@ def draw_world(rows: int, seed: int) -> World:
     def noise(size: float) -> npt.NDArray[np.float64]:
         return size * random.standard_normal((rows, DIMENSION)) / np.sqrt(DIMENSION)
 
+    captions = normalise((parts * named[:, :, None]).sum(axis=1) + noise(0.4))
+    pictures = normalise(parts.sum(axis=1) + noise(0.8)[original] + noise(0.1))
+    return world_of(values, named, captions, pictures)
+
+
+def draw_scene_world(rows: int, seed: int, embed: Embed) -> World:
+    """A world of drawn scenes. `embed` computes the vectors of captions, and those of pictures of scenes."""
+    random, scenes = np.random.default_rng(seed), held_out_scenes()
+    original = np.where(random.random(rows) < COPIES, random.integers(0, rows, rows), np.arange(rows))
+    chosen = [scenes[place] for place in random.permutation(len(scenes))[:rows][original]]
+    names = [field.name for field in fields(VlmScene)]
+    optional = np.array([name in OPTIONAL for name in names])
+    order = np.argsort(random.random((rows, len(names))), axis=1)
+    named = (order < random.integers(2, len(names) + 1, rows)[:, None]) | ~optional
+    texts = [
+        scene.partial_caption([name for name, states in zip(names, row, strict=True) if states])
+        for scene, row in zip(chosen, named, strict=True)
+    ]
+    attributes = zip(*map(astuple, chosen), strict=True)
+    values = np.stack([np.unique(np.array(column), return_inverse=True)[1] for column in attributes], axis=1)
+    return world_of(values, named, *embed(texts, chosen, random))
+
+
+def world_of(values: npt.NDArray[np.int64], named: Matrix, captions: Vectors, pictures: Vectors) -> World:
+    """The world of pictures with these values, [rows, attributes], and of captions that name some of them."""
+    rows, attributes = values.shape
     wrong = np.zeros((rows, rows), np.int8)
-    for attribute in range(ATTRIBUTES):
+    for attribute in range(attributes):
         differs = values[:, None, attribute] != values[None, :, attribute]
         wrong += differs & named[:, attribute, None]
-    codes = np.where(named, values, VALUES) @ (VALUES + 1) ** np.arange(ATTRIBUTES)
+    base = int(values.max()) + 2
+    codes = (np.where(named, values, base - 1) @ base ** np.arange(attributes)).astype(np.uint64)
     ids = np.arange(rows, dtype=np.uint64)
     _, first, caption = np.unique(codes, return_index=True, return_inverse=True)
-    captions = normalise((parts * named[:, :, None]).sum(axis=1) + noise(0.4))
     return World(
-        captions[first[caption]],
-        normalise(parts.sum(axis=1) + noise(0.8)[original] + noise(0.1)),
-        wrong == 0,
-        wrong == 1,
-        np.stack([codes.astype(np.uint64), codes.astype(np.uint64)]),
-        np.stack([ids, ids]),
+        captions[first[caption]], pictures, wrong == 0, wrong == 1, np.stack([codes, codes]), np.stack([ids, ids])
     )
+
+
+def open_embedder() -> Embed:
+    """Loads the test embedder."""
+    from demo.vlm.training import embedder
+
+    patch_imports()
+    model, encode = embedder.load(EMBEDDER)
+
+    def embed(
+        captions: Sequence[str], scenes: Sequence[VlmScene], random: np.random.Generator
+    ) -> tuple[Vectors, Vectors]:
+        pictures = embedder.picture_vectors(model, encode, scenes, random)
+        return normalise(embedder.caption_vectors(model, encode, captions)), normalise(pictures)
+
+    return embed
 
 
 def candidates_of(world: World, k: int) -> tuple[Candidates, int, npt.NDArray[np.int64]]:
@@ -191,16 +239,19 @@ def measure(world: World, negatives: int, with_peer: bool) -> dict[str, tuple[fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=3000, help="captions, and pictures, of each world")
+    parser.add_argument("--rows", type=int, help="captions, and pictures, of each world: 3000, with --embedder 1000")
+    parser.add_argument("--embedder", action="store_true", help="drawn scenes, and vectors by the test embedder")
     parser.add_argument("--negatives", type=int, default=4)
     parser.add_argument("--worlds", type=int, default=5)
     args = parser.parse_args()
     with_peer = bool(find_spec("sentence_transformers") and find_spec("datasets"))
     if with_peer:
-        from serving.vllm.torchvision_shim import patch_imports
-
         patch_imports()
-    measured = [measure(draw_world(args.rows, seed), args.negatives, with_peer) for seed in range(args.worlds)]
+    if args.embedder:
+        draw = partial(draw_scene_world, args.rows or HELD_OUT, embed=open_embedder())
+    else:
+        draw = partial(draw_world, args.rows or 3000)
+    measured = [measure(draw(seed=seed), args.negatives, with_peer) for seed in range(args.worlds)]
     print(f"{'':48} {'precision':>15} {'recall of hardest':>18} {'filled':>8}")
     means = {}
     for name in measured[0]:
@@ -210,7 +261,7 @@ def main() -> None:
         print(f"{name:48} {precision:7.3f} ± {spread[0]:.3f} {recall:10.3f} ± {spread[1]:.3f} {filled:8.3f}")
     ours, naive = means["the defaults"], means["no rule"]
     result = {
-        "name": "mining_truth",
+        "name": "mining_truth of scenes" if args.embedder else "mining_truth",
         "unit": "part of the negatives that are true",
         "ours": round(ours, 3),
         "peer": round(naive, 3),

@@ -1,4 +1,7 @@
-"""Runs the demo of captioning: drawn scenes, read by the test VLM through vLLM, compared with what they show."""
+"""Runs the demo of models: drawn scenes, captioned by the test VLM and embedded by the test embedder through vLLM.
+
+Captions and hard negatives are compared with what the scenes show.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ import pyarrow.parquet as pq
 from corpus.settings import load_mapping, parse_settings
 from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
+from demo.checks.clip_samples import read_samples
 from demo.run import PORT, with_folder_and_port
 from demo.server import serve
-from demo.vlm import CHECKPOINT
-from demo.vlm.scenes import all_scenes, draw_shapes
+from demo.vlm import CHECKPOINT, EMBEDDER
+from demo.vlm.negatives import count_negatives
+from demo.vlm.scenes import all_scenes, draw_shapes, read_caption
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
@@ -28,13 +33,16 @@ from pipelines.status import plan_run
 from recaption.schema import CAPTION
 
 VLM_SETTINGS = Path(__file__).parents[2] / "configs" / "demo-vlm.yaml"
+DATASET = "scenes"
 RIGHT_SHARE = 0.95  # of the captions, word for word
+MIN_PRECISION, MIN_HARD_SHARE = 0.98, 0.5  # of the mined negatives, and of the planted hard ones
 
 
 def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal, port: int = PORT) -> list[str]:
     """Runs the demo in `folder`; returns all faults, a line each."""
     data = load_mapping(VLM_SETTINGS)
     data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
+    data["stages"]["embed"]["encoder"]["model"] = str(EMBEDDER)
     if engine is not None:
         data["engine"] = {**data.get("engine", {}), "kind": engine}
     config = parse_settings(with_folder_and_port(folder, data, port), Config, where=str(VLM_SETTINGS))
@@ -50,7 +58,17 @@ def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal,
         print_line(console, f"corpus {name}: {path}, {found.samples:,} samples, {len(found.faults)} faults")
     if not faults:
         faults = check_captions(captions(config), world.captions, console)
+        for path in result.corpora.values():
+            faults += check_negatives(Path(path) / DATASET, world.captions, console)
     return faults
+
+
+def check_negatives(dataset: Path, truth: dict[str, str], console: Terminal) -> list[str]:
+    """Lists the faults of a published dataset's hard negatives in all; prints how good they are."""
+    scenes = {url: scene for url, caption in truth.items() if (scene := read_caption(caption)) is not None}
+    stats = count_negatives((sample.json for sample in read_samples(dataset)), scenes)
+    print_line(console, f"held against the drawn truth: {stats}")
+    return stats.faults(MIN_PRECISION, MIN_HARD_SHARE)
 
 
 def check_captions(generated: dict[str, str | None], truth: dict[str, str], console: Terminal) -> list[str]:
@@ -89,6 +107,7 @@ def captions(config: Config) -> dict[str, str | None]:
 
 MISSING_SHARE = 0.02  # of the rows: dead links
 BROKEN_SHARE = 0.02  # of the rows: files that are cut off
+AGAIN_SHARE = 0.1  # of the rows: another picture of another row's scene, which is no negative of that row's caption
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ class VlmWorld:
 def build_vlm_world(folder: str | Path, rows: int, base_url: str, seed: int = 0) -> VlmWorld:
     """Writes `rows` rows of metadata in LAION's form, and their scenes, all of them held out from training.
 
-    Raises ValueError for more rows than there are such scenes.
+    Some rows show the scene of another row once more. Raises ValueError for more rows than there are such scenes.
     """
     folder = Path(folder)
     for part in ("www", "parts"):
@@ -111,10 +130,12 @@ def build_vlm_world(folder: str | Path, rows: int, base_url: str, seed: int = 0)
         (folder / part).mkdir(parents=True)
     rng = np.random.default_rng(seed)
     held_out = [scene for scene in all_scenes() if scene.held_out]
-    if rows > len(held_out):
+    different = rows - int(AGAIN_SHARE * rows)
+    if different > len(held_out):
         raise ValueError(f"{rows} rows, but there are {len(held_out)} scenes that the model was not trained on")
+    chosen = rng.permutation(len(held_out))[:different]
     captions = {}
-    for number, place in enumerate(rng.permutation(len(held_out))[:rows].tolist()):
+    for number, place in enumerate([*chosen.tolist(), *chosen[: rows - different].tolist()]):
         scene, draw_number = held_out[place], rng.random()
         url = f"{base_url}/images/{number:06}.png"
         data = cv2.imencode(".png", draw_shapes(scene, rng)[:, :, ::-1])[1].tobytes()

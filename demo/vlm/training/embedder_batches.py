@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from demo.vlm.scenes import OPTIONAL, VlmScene, all_scenes
 from demo.vlm.training.batches import VISUAL_TOKENS, Encode, TokenIds
 from demo.vlm.training.checkpoint_files import SPECIAL_IDS
+from mining.encoders.qwen_vl import IMAGE_PLACEHOLDER
+from mining.encoders.rzenembed import TEMPLATE
 
 HELD_OUT = 1000  # scenes; the captioning checkpoint was not trained on 648 of them
 SIMILAR_SCENES = 8  # scenes that differ from a common one in a single attribute, side by side in a batch
-PARTIAL_SHARE = 0.3  # of the captions
-INSTRUCTED_SHARE = 0.25  # of the batches
+PARTIAL_SHARE = 0.2  # of the captions
+INSTRUCTED_SHARE = 0.15  # of the batches
 
 # The prompt of RzenEmbed as released: an embedding is read at its last token.
-OPENING = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
-IMAGE_PROMPT = "<|vision_start|><|image_pad|><|vision_end|>"
-CLOSING = "<|im_end|>\n<|im_start|>assistant\n<|endoftext|>"
+OPENING, _, CLOSING = TEMPLATE.partition("{images}{instruction}{text}")
 QUERY_INSTRUCTION = "Find me an everyday image that matches the given caption: "
 IMAGE_INSTRUCTION = "Represent the given image."
 
@@ -81,7 +81,7 @@ class EmbedderBatchMaker:
 
 def side_tokens(encode: Encode, texts: Sequence[str], images: int) -> tuple[TokenIds, TokenIds]:
     """Returns the tokens of prompts, padded on the right, and the places of their last ones."""
-    image = IMAGE_PROMPT.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS)
+    image = IMAGE_PLACEHOLDER.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS)
     rows = [encode(OPENING + image * images + text + CLOSING) for text in texts]
     longest = max(map(len, rows))
     padding = SPECIAL_IDS["<|endoftext|>"]

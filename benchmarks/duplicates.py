@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness import timed, versus
-from corpus.representatives import join_representatives
 from corpus.schema import ITEM_ID
 from corpus.stage import ITEMS, Resources, Shard
 from corpus.storage import Store
+from corpus.union_find import join_representatives
 from filters.image_dedup import Duplicates, DuplicatesSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine

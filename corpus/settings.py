@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpus.printable import printable
-from corpus.strict_yaml import YamlFault, parse_yaml
+from corpus.strict_parse import YamlFault, parse_yaml
 from corpus.urls import has_credentials, without_credentials
 
 _MAX_BYTES = 8 << 20

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.settings import SettingsError
-from corpus.strict_json import parse_json
+from corpus.strict_parse import parse_json
 
 CONFIG = "config.json"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import SettingsError
-from corpus.strict_json import parse_json
+from corpus.strict_parse import parse_json
 
 DEFAULT_MODEL = "glm-4v-9b"  # for GPUs
 

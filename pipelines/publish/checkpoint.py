@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.storage import Store, storage_errors
-from corpus.strict_json import read_json
+from corpus.strict_parse import read_json
 from corpus.workspace import NAME
 from pipelines.publish.mixture import PublishError
 

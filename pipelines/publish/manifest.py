@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from corpus.printable import printable
 from corpus.schema import Modality, Task
 from corpus.storage import Store
-from corpus.strict_json import read_json
+from corpus.strict_parse import read_json
 from corpus.workspace import NAME
 from pipelines.publish.checkpoint import MAX_JSON_BYTES, Tar
 from pipelines.publish.dataset_plan import DatasetPlan

@@ -8,7 +8,7 @@ from typing import Any
 
 from corpus.execution import Outcome
 from corpus.storage import StorageError, Store
-from corpus.strict_json import parse_json
+from corpus.strict_parse import parse_json
 from corpus.urls import without_credentials
 
 _WRITE_EVERY_S = 15.0

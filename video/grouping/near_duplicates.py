@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from corpus.arrays import Ints, RowPairs
-from corpus.representatives import join_representatives
 from corpus.settings import Settings
+from corpus.union_find import join_representatives
 
 _BATCH_PAIRS = 1 << 14  # compared in one call: an array of their hashes fits into a core's cache
 _ROUNDING = 1e-6  # of a share

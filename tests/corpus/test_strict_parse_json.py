@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus.storage import Store
-from corpus.strict_json import parse_json, read_json
+from corpus.strict_parse import parse_json, read_json
 
 
 def test_what_is_json_is_read() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import field_validator
 
 from corpus.settings import Settings, SettingsError, load_mapping, load_settings, parse_settings
-from corpus.strict_yaml import YamlFault, parse_yaml
+from corpus.strict_parse import YamlFault, parse_yaml
 from pipelines.config import Config
 from pipelines.labels.vocabulary import LabelNames
 from recaption.prompts import load_library

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.representatives import join_representatives
+from corpus.union_find import join_representatives
 
 Edges = list[tuple[int, int]]
 

@@ -146,3 +146,54 @@ def test_the_revision_of_a_folder_is_that_of_its_files(folder: Path, tmp_path: P
     after = settings(copy).encoder()
     assert before.revision != after.revision
     assert before.keys.key([], "a cat", "") != after.keys.key([], "a cat", "")
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of random weights: a tower for texts and one for images."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    root = tmp_path_factory.mktemp("clip")
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    names = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    (root / "vocab.json").write_text(json.dumps({name: number for number, name in enumerate(names)}))
+    (root / "merges.txt").write_text("#version: 0.2\n")
+    (root / "tokenizer_config.json").write_text(json.dumps({"model_max_length": MAX_TOKENS}))
+    tokenizer = CLIPTokenizer.from_pretrained(str(root))
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(images, tokenizer).save_pretrained(str(root))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    text = {**sizes, "vocab_size": len(names), "max_position_embeddings": MAX_TOKENS, "eos_token_id": 1}
+    torch.manual_seed(5)
+    model = CLIPModel(
+        CLIPConfig(
+            text_config=text, vision_config={**sizes, "image_size": 32, "patch_size": 16}, projection_dim=DIMENSION
+        )
+    )
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(root)
+    SentenceTransformer(modules=[Transformer(str(root))]).save_pretrained(str(root / "sentences"))
+    return root / "sentences"
+
+
+def test_images_and_texts_of_a_model_with_two_towers(towers: Path) -> None:
+    from PIL import Image
+    from sentence_transformers import SentenceTransformer
+
+    pixels = [np.random.default_rng(seed).integers(0, 256, (40, 48, 3), np.uint8) for seed in range(3)]
+    model = SentenceTransformer(str(towers), device="cpu")
+    expected = [*model.encode([Image.fromarray(each) for each in pixels]), *model.encode(["a cat", "dogs"])]
+    requests = [*(EmbedRequest("", (each,)) for each in pixels), EmbedRequest("a cat", ()), EmbedRequest("dogs", ())]
+    refused = [
+        EmbedRequest("a cat", (pixels[0],)),
+        EmbedRequest("", tuple(pixels)),
+        EmbedRequest("a cat sits on the roof", ()),
+    ]
+    found = responses(settings(towers, images=True), *refused, *requests[::-1])
+    assert [each.error for each in found[:3]] == ["mixed_side", "several_images", "too_long"]
+    for response, vector in zip(found[:2:-1], expected, strict=True):
+        np.testing.assert_allclose(response.payload, vector, atol=2e-6)

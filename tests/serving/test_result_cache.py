@@ -94,3 +94,26 @@ def test_ten_thousand_captions(tmp_path: Path) -> None:
     cache = opened(tmp_path)
     asked = [*names[::7], "not there"]
     assert found(cache, *asked) == {name: f"caption of {name}" for name in names[::7]}
+
+
+def test_results_lie_in_several_columns_and_in_lists_of_datasets(tmp_path: Path) -> None:
+    places = {"one_key": {"key": "one_key", "value": "one"}, "more_keys": {"key": "more_keys", "value": "more"}}
+    keys, values = pa.binary(16), pa.string()
+    schema = pa.schema({"one_key": keys, "one": values, "more_keys": pa.list_(keys), "more": pa.list_(values)})
+    rows = [
+        {"one_key": key("a"), "one": "A", "more_keys": [key("b"), None, key("c")], "more": ["B", None, "C"]},
+        {"one_key": None, "one": None, "more_keys": None, "more": None},
+        {"one_key": key("d"), "one": "D", "more_keys": [], "more": []},
+        {"one_key": key("b"), "one": "B", "more_keys": [key("e")], "more": ["E"]},
+    ]
+    path = TableKey("pairs", "dataset/source", "embed").path("000000", "aa")
+    Workspace(tmp_path).write_table(path, pa.Table.from_pylist(rows, schema), {"settings": {"producer": PRODUCER}})
+    cache = ResultCache(Store(tmp_path), "embed", PRODUCER, "key", "pairs", places)
+    cache.refresh()
+    names = ["e", "nothing", "c", "a", "b", "d"]
+    found_places, found_rows = cache.find([key(name) for name in names], ["value"])
+    assert found_places.tolist() == [0, 2, 3, 4, 5] and len(cache) == 5
+    assert found_rows is not None and found_rows.column("value").to_pylist() == ["E", "C", "A", "B", "D"]
+    other = ResultCache(Store(tmp_path), "embed", {"model": "other"}, "key", "pairs", places)
+    other.refresh()
+    assert len(other) == 0

@@ -106,6 +106,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODE
 		$(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
 	$(MODELS)/bin/python -m benchmarks.mining_truth
+	$(MODELS)/bin/python -m benchmarks.mining_truth --embedder
 	$(MODELS)/bin/python -m benchmarks.mining
 	$(MODELS)/bin/python -m benchmarks.mining --alone
 	$(BIN)/python -m benchmarks.mining --alone

@@ -122,14 +122,15 @@ def smart_resize(height: int, width: int, multiple: int, min_pixels: int, max_pi
     min_pixels = min(min_pixels, max_pixels)
     size = (height, width)
     for _ in range(_MAX_ROUNDS):
-        before, size = size, _round_to_limits(*size, multiple, min_pixels, max_pixels)
+        before, size = size, round_to_limits(*size, multiple, min_pixels, max_pixels)
         if size == before:
             return size
     # Between two sizes, one too large and one too small: the large one, for the processor has its own, higher limit.
-    return size if math.prod(size) >= min_pixels else _round_to_limits(*size, multiple, min_pixels, max_pixels)
+    return size if math.prod(size) >= min_pixels else round_to_limits(*size, multiple, min_pixels, max_pixels)
 
 
-def _round_to_limits(height: int, width: int, multiple: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+def round_to_limits(height: int, width: int, multiple: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+    """Returns the size of one round of `smart_resize`, which may be outside the limits again."""
     area = height * width
     high, wide = (max(multiple, round(side / multiple) * multiple) for side in (height, width))
     if high * wide > max_pixels:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import Future
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,7 @@ QWEN3_VL_TEMPLATE = (
     "<|im_start|>system\n{instruction}<|im_end|>\n<|im_start|>user\n{images}{text}<|im_end|>\n<|im_start|>assistant\n"
 )
 
+_SMALLEST = 4 * 28 * 28  # pixels: some sizes are a little below the fewest of their budget
 _FIELDS = re.compile(r"(\{images\}|\{instruction\}|\{text\})")
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_]+\|>")  # of the tokenizers of the family
 
@@ -43,6 +44,7 @@ class QwenVlSettings(EncoderSettings):
     """Settings of an embedder of the Qwen-VL family. The defaults are those of Qwen3-VL-Embedding."""
 
     summary = "any embedder made of Qwen2-VL, Qwen2.5-VL or Qwen3-VL: last token, M-RoPE, a template of your own"
+    budget_type: ClassVar[type[PixelBudget]] = PixelBudget  # which has the rule of an image's size
 
     kind: Literal["qwen_vl"] = Field(description="A Qwen2-VL, Qwen2.5-VL or Qwen3-VL model with last-token pooling.")
     model: str = Field("Qwen/Qwen3-VL-Embedding-2B", min_length=1, description="A repository of the hub, or a folder.")
@@ -95,8 +97,10 @@ class QwenVlSettings(EncoderSettings):
             revision=revision_of(self.model, self.revision),
             dimension=hidden_size(config),
             open=partial(_open_client, self),
-            budget=PixelBudget(min_pixels=self.min_pixels, max_pixels=self.max_pixels, multiple=side),
-            frame_budget=PixelBudget(min_pixels=self.frame_min_pixels, max_pixels=self.frame_max_pixels, multiple=side),
+            budget=self.budget_type(min_pixels=self.min_pixels, max_pixels=self.max_pixels, multiple=side),
+            frame_budget=self.budget_type(
+                min_pixels=self.frame_min_pixels, max_pixels=self.frame_max_pixels, multiple=side
+            ),
             positions=self.positions,
             max_tokens=self.max_tokens,
             video_frames=self.video_frames,
@@ -114,7 +118,7 @@ class QwenVlSettings(EncoderSettings):
     @property
     def pixel_limits(self) -> tuple[int, int]:
         """The limits of the model's own processor, which resizes neither an image nor a frame that fits its budget."""
-        return min(self.min_pixels, self.frame_min_pixels), max(self.max_pixels, self.frame_max_pixels)
+        return min(self.min_pixels, self.frame_min_pixels, _SMALLEST), max(self.max_pixels, self.frame_max_pixels)
 
     def engine_settings(self, backend: PoolingSettings) -> PoolingModelSettings:
         """Returns the settings of a vLLM engine for this model."""

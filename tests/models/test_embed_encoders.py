@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from corpus.execution import MapJob, ShardTask
+from corpus.image.pixel_budget import decode_to_budget, round_to_limits
 from corpus.pool import Pool
 from corpus.stage import ITEMS, fingerprint_parts
 from demo.vlm import CHECKPOINT
 from mining.embed import Embed
+from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.settings import EmbedSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 from pipelines.runner import run_map
-from tests.helpers.embedding_inputs import PIXELS
+from serving.request import EmbedRequest
+from serving.transformers_client import TransformersClient, TransformersSettings
+from tests.helpers.embedding_inputs import PIXELS, picture, rzen_prompt
 from tests.helpers.mining_worlds import read_rows, scene
 from tests.helpers.small_worlds import World, image_pair
 
@@ -106,6 +112,25 @@ def test_positions_reach_the_model(tmp_path: Path) -> None:
     ]
     texts = [vector(rows["flat"][n]["query_vector"]) @ vector(rows["mrope"][n]["query_vector"]) for n in range(9)]
     assert max(images) < 0.995 and min(texts) > 0.9999
+
+
+def test_one_resize_does_what_two_do() -> None:
+    """The released code resizes when it loads an image, and its processor does again."""
+    encoder = RzenEmbedSettings(kind="rzenembed", model=str(CHECKPOINT)).encoder()
+    limits = {"min_pixels": encoder.budget.min_pixels, "max_pixels": encoder.budget.max_pixels}
+    reference = TransformersSettings(kind="transformers")
+    client = TransformersClient(reference, str(CHECKPOINT), positions="flat", max_tokens=2000, **limits)
+    for height, width in ((200, 300), (480, 640), (900, 1500)):
+        loaded = picture(1, height, width)
+        file = io.BytesIO()
+        Image.fromarray(loaded).save(file, "PNG")
+        rounded = round_to_limits(height, width, 28, 4 * 784, 16384 * 784)
+        twice = np.asarray(Image.fromarray(loaded).resize(rounded[::-1]))
+        images = (decode_to_budget(file.getvalue(), encoder.budget), twice)
+        one, two = [client.submit(EmbedRequest(rzen_prompt("", 1), (image,))).result() for image in images]
+        assert one.prompt_tokens == two.prompt_tokens > 256
+        assert float(one.payload @ two.payload) > 0.999, (height, width)
+    client.close()
 
 
 @pytest.mark.parametrize("backend", [VLLM, {"kind": "transformers"}])

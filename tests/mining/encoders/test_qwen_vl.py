@@ -130,7 +130,7 @@ def test_the_processor_resizes_nothing_that_fits() -> None:
     settings = rzen()
     backend = PoolingSettings(engine_args={"seed": 7})
     assert settings.engine_settings(backend).engine_args == {
-        "mm_processor_kwargs": {"min_pixels": 125_440, "max_pixels": 1_003_520},
+        "mm_processor_kwargs": {"min_pixels": 3136, "max_pixels": 1_003_520},
         "seed": 7,
     }
     budget, frames = settings.encoder().budget, settings.encoder().clip_frames.budget

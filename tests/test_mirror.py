@@ -15,6 +15,7 @@ TESTS = ROOT / "tests"
 TESTED_BY = {
     # Schemas, protocols and settings alone: tested with what fills them.
     "mining/encoders/base.py": "mining/test_embed_worker.py",
+    "mining/encoders/descriptor.py": "mining/test_embed.py",
     "mining/settings.py": "mining/test_neighbours.py",
     "pipelines/pairs/base.py": "pipelines/pairs/test_image_text.py",
     "recaption/schema.py": "recaption/test_stage.py",
@@ -28,7 +29,10 @@ TESTED_BY = {
     # What needs torch or vLLM, in an environment of its own.
     "demo/vlm/run.py": "models/test_vlm_checkpoint.py",
     "demo/vlm/training/": "models/test_vlm_checkpoint.py",
-    "mining/encoders/": "models/test_embed_encoders.py",
+    "mining/encoders/local_model.py": "models/test_encoders_sentence.py",
+    "mining/encoders/openclip.py": "models/test_encoders_openclip.py",
+    "mining/encoders/rzenembed.py": "models/test_embed_encoders.py",
+    "mining/encoders/sentence_transformers.py": "models/test_encoders_sentence.py",
     "serving/transformers_client.py": "models/test_pooling.py",
     "serving/vllm/engine.py": "models/test_engine_vllm.py",
     "serving/vllm/pooling.py": "models/test_pooling.py",

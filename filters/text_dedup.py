@@ -22,13 +22,10 @@ from corpus.text.minhash import (
     Shingles,
     TextNearSettings,
     band_plan,
-    jaccard_reaches,
-    shared_keys,
+    near_pairs_of_bands,
     shingles,
     signature_band_keys,
     signatures,
-    smallest_values,
-    unique_pairs,
 )
 from corpus.union_find import UnionFind, components
 
@@ -110,28 +107,13 @@ class TextDuplicates(ShuffleStage):
         sets = UnionFind(len(addresses))
         same = np.flatnonzero(by_content)
         sets.union(*_equal(keys[same], rows.column("pair").to_numpy()[same], member[same]))
-        sets.union(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(addresses)))
+        banded = np.flatnonzero(~by_content)
+        shingle_lists = [rows.column(name).take(banded) for name in _SIDES]
+        sets.union(*near_pairs_of_bands(keys[banded], member[banded], shingle_lists, self._near))
         labels = sets.labels()
         members = np.flatnonzero(np.bincount(labels, minlength=len(addresses))[labels] > 1)
         matched = rows.select(["row_address", "pair"]).take(place[members])
         return matched.append_column("root", pa.array(addresses[labels[members]]))
-
-    def _near_pairs(self, rows: pa.Table, banded: np.ndarray, member: np.ndarray, members: int) -> RowPairs:
-        """Returns near-duplicate pairs of members among the rows `banded`, which have keys of bands."""
-        place = np.zeros(members, np.int64)
-        place[member[banded[::-1]]] = banded[::-1]
-        with_sets = np.unique(member[banded])  # members that have sets, in order
-        query, positive = (Shingles.of_lists(rows.column(name).take(place[with_sets])) for name in _SIDES)
-        item = np.searchsorted(with_sets, member[banded])
-        # In a bucket that is too large, rows with similar positives, then similar queries, are compared.
-        similarity_order = (smallest_values(positive).astype(np.uint64) << np.uint64(32)) | smallest_values(query)
-        keys = rows.column("key").to_numpy()[banded]
-        candidates = shared_keys(keys, item, similarity_order[item], self._near.max_bucket_comparisons)
-        first, second = unique_pairs([candidates], len(with_sets))
-        for sets in (query, positive):
-            near = jaccard_reaches(sets, first, second, self._near)
-            first, second = first[near], second[near]
-        return with_sets[first], with_sets[second]
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
         """Joins the clusters of all partitions and keeps the first row of each."""

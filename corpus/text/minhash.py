@@ -11,7 +11,7 @@ being compared is missed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,6 +213,28 @@ def near_texts(texts: pa.Array | pa.ChunkedArray, settings: TextNearSettings) ->
     first, second = unique_pairs(found, len(sets))
     near = jaccard_reaches(samples, first, second, settings)
     return first[near], second[near]
+
+
+def near_pairs_of_bands(
+    keys: np.ndarray, member: np.ndarray, shingle_lists: Sequence[pa.ChunkedArray], settings: TextNearSettings
+) -> RowPairs:
+    """Returns the pairs of members that share a key of a band, and are near in every column of shingles.
+
+    `keys`, uint64[n], are of bands, and `member`, int64[n], is whose each of them is. `shingle_lists`, one column or
+    two, have n lists of the smallest shingles, equal in all rows of a member. In a bucket that is too large, members
+    with similar shingles in the last column, then in the first, are compared.
+    """
+    members, first_row, item = np.unique(member, return_index=True, return_inverse=True)
+    sets = [Shingles.of_lists(column.take(first_row)) for column in shingle_lists]
+    similarity_order = np.zeros(len(members), np.uint64)
+    for each in reversed(sets):
+        similarity_order = (similarity_order << np.uint64(32)) | smallest_values(each)
+    candidates = shared_keys(keys, item, similarity_order[item], settings.max_bucket_comparisons)
+    first, second = unique_pairs([candidates], len(members))
+    for each in sets:
+        near = jaccard_reaches(each, first, second, settings)
+        first, second = first[near], second[near]
+    return members[first], members[second]
 
 
 def shared_keys(keys: np.ndarray, items: np.ndarray, similarity_order: np.ndarray, limit: int) -> RowPairs:

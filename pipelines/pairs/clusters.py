@@ -24,13 +24,10 @@ from corpus.text.minhash import (
     Shingles,
     TextNearSettings,
     band_plan,
-    jaccard_reaches,
-    shared_keys,
+    near_pairs_of_bands,
     shingles,
     signature_band_keys,
     signatures,
-    smallest_values,
-    unique_pairs,
 )
 from corpus.union_find import UnionFind, components
 
@@ -121,25 +118,14 @@ class PairClusters(ShuffleStage):
         order = np.lexsort((member[same], *words))
         equal = np.logical_and.reduce([word[order][1:] == word[order][:-1] for word in words])
         clusters.union(member[same][order][:-1][equal], member[same][order][1:][equal])
-        clusters.union(*self._near_pairs(rows, np.flatnonzero(~by_content), member, len(members)))
+        banded = np.flatnonzero(~by_content)
+        shingle_lists = [rows.column("shingles").take(banded)]
+        keys = rows.column("key").to_numpy()[banded]
+        clusters.union(*near_pairs_of_bands(keys, member[banded], shingle_lists, self._near))
         labels = clusters.labels()
         found = np.flatnonzero(np.bincount(labels, minlength=len(members))[labels] > 1)
         table = rows.select(["member", "id_high", "id_low", "pair_id"]).take(place[found])
         return table.append_column("root", pa.array(members[labels[found]]))
-
-    def _near_pairs(
-        self, rows: pa.Table, banded: np.ndarray, member: np.ndarray, members: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        place = np.zeros(members, np.int64)
-        place[member[banded[::-1]]] = banded[::-1]
-        distinct = np.unique(member[banded])
-        sets = Shingles.of_lists(rows.column("shingles").take(place[distinct]))
-        item = np.searchsorted(distinct, member[banded])
-        keys = rows.column("key").to_numpy()[banded]
-        candidates = shared_keys(keys, item, smallest_values(sets)[item], self._near.max_bucket_comparisons)
-        first, second = unique_pairs([candidates], len(distinct))
-        near = jaccard_reaches(sets, first, second, self._near)
-        return distinct[first[near]], distinct[second[near]]
 
     def finalize(self, reduced: pa.Table) -> pa.Table:
         """Joins what the partitions found into whole clusters, and lists the pairs of each."""

@@ -13,6 +13,7 @@ from corpus.text.minhash import (
     band_plan,
     jaccard,
     jaccard_reaches,
+    near_pairs_of_bands,
     near_texts,
     shared_keys,
     shingle_hashes,
@@ -231,3 +232,21 @@ def test_what_is_exactly_the_same_is_nearly_the_same():
     )
     first, second = near_texts(column, TextNearSettings())
     assert {(place, place + len(texts)) for place in range(len(texts))} <= set(zip(first, second, strict=True))
+
+
+def test_members_that_share_a_band_are_near_in_every_column() -> None:
+    """Members 0, 4 and 9 have equal queries; of their positives only those of 0 and 9 are near."""
+    settings = TextNearSettings(min_jaccard=0.5)
+    columns = [
+        ["a b c d e f"] * 4,
+        ["one two three four", "other words here now", "one two three four", "one two three"],
+    ]
+    lists = [pa.chunked_array([shingles(pa.array(column), 1).to_lists()]) for column in columns]
+    keys, member = np.array([7, 7, 8, 7], np.uint64), np.array([0, 4, 0, 9])
+    assert [found.tolist() for found in near_pairs_of_bands(keys, member, lists, settings)] == [[0], [9]]
+    assert [found.tolist() for found in near_pairs_of_bands(keys, member, lists[:1], settings)] == [
+        [0, 0, 4],
+        [4, 9, 9],
+    ]
+    nobody = [column.take(np.empty(0, np.int64)) for column in lists]
+    assert len(near_pairs_of_bands(keys[:0], member[:0], nobody, settings)[0]) == 0

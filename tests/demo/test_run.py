@@ -42,6 +42,7 @@ def films_only(folder: Path, base_url: str) -> Config:
     data["datasets"] = {name: one for name, one in data["datasets"].items() if one["source"] == FILMS_SOURCE}
     data["mixtures"] = {FILMS_SOURCE: data["mixtures"][FILMS_SOURCE]}
     data["stages"]["caption"]["sources"].pop("laion")
+    data["stages"]["negatives"].pop("datasets")  # they are of other sources
     return parse_settings(data, Config)
 
 

@@ -6,7 +6,8 @@ neighbour only its place is known until then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from mining.vectors import Vectors
 
 _PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors
 
-Blocks = Callable[[], Iterable[PoolBlock]]  # each call reads the pool anew, in the same order
+Blocks = Callable[[], Generator[PoolBlock, None, None]]  # each call reads the pool anew, in the same order
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,17 +120,21 @@ def scored_neighbours(rows: SearchRows, blocks: Blocks, options: SearchOptions) 
     search = options.search(rows.query if options.by_query else rows.positive)
     positives = QueryPositives(rows.query_ids, options.positives_at_once(rows.query.shape[1]))
     known = [np.zeros((2, 0), np.uint64)]
-    for block in blocks():
-        search.add(block.side_ids, block.vectors)
-        positives.add(block)
-        known.append(block.pair_ids)
+    with closing(blocks()) as pool:
+        for block in pool:
+            search.add(block.side_ids, block.vectors)
+            positives.add(block)
+            known.append(block.pair_ids)
     scores = _CandidateScores(rows, search.result(), options.compare_queries)
-    scores.compare(blocks(), positives)
+    with closing(blocks()) as pool:
+        scores.compare(pool, positives)
     while positives.remaining:
         positives = positives.following()
-        for block in blocks():
-            positives.add(block)
-        scores.compare(blocks(), positives)
+        with closing(blocks()) as pool:
+            for block in pool:
+                positives.add(block)
+        with closing(blocks()) as pool:
+            scores.compare(pool, positives)
     return scores.result(np.concatenate(known, axis=1))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from corpus.execution import ShardError
 from corpus.item_ids import split_ids
 from corpus.pool import Pool, PoolRead
 from corpus.schema import ITEM_ID, ITEM_ID_BYTES
-from corpus.stage import Gives, MapStage, Shard, SourceInfo, SourcePlug
+from corpus.stage import Gives, MapStage, Resources, Shard, SourceInfo, SourcePlug
 from mining.embed import EMBED, PAIRS
 from mining.neighbour_scores import (
     Listed,
@@ -33,6 +34,7 @@ from mining.neighbour_scores import (
 )
 from mining.pool_blocks import PoolBlock, pool_blocks
 from mining.settings import DatasetMining, DatasetSearch, NeighbourSettings
+from mining.shared_scan import SharedScan
 from mining.side_images import packed_ids
 from mining.similarities import row_products
 from mining.vectors import column_valid, column_vectors
@@ -91,6 +93,7 @@ class NeighbourSearch(MapStage):
         super().__init__(settings)
         self._settings = settings
         self._mining = mining
+        self.resources = Resources(holds_model=True, in_flight=settings.shards_at_once)  # a worker keeps its pool
         self.pools = (PoolRead(EMBED, frozen=pool),)
 
     @classmethod
@@ -122,17 +125,24 @@ class NeighbourSearch(MapStage):
 
 
 class _Search:
-    """The function of the stage in one worker: it keeps a pool that fits into `pool_bytes`."""
+    """The function of the stage in one worker. Thread-safe.
+
+    It keeps a pool that fits into `pool_bytes`; shards that are searched for at once read a larger one together.
+    """
 
     def __init__(self, settings: NeighbourSettings, mining: DatasetMining, search_again: bool) -> None:
         self._settings = settings
         self._mining = mining
         self._options = SearchOptions(
-            mining.search_by == "query", settings.k, settings.memory_bytes, mining.max_query_similarity is not None
+            mining.search_by == "query",
+            settings.k,
+            settings.memory_bytes // settings.shards_at_once,
+            mining.max_query_similarity is not None,
         )
         self._search_again = search_again
         self._cache: ResultCache | None = None
         self._kept: tuple[Pool, list[PoolBlock]] | None = None
+        self._scan: tuple[Pool, SharedScan[PoolBlock]] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
@@ -182,23 +192,30 @@ class _Search:
                 "and texts with texts. Set `search_by: positive` in stages.negatives.datasets"
             )
 
-    def _blocks(self, pool: Pool) -> Iterator[PoolBlock]:
-        with self._lock:
-            if self._kept is not None and self._kept[0] == pool:
-                yield from self._kept[1]
-                return
+    def _blocks(self, pool: Pool) -> Generator[PoolBlock, None, None]:
+        known = self._kept
+        if known is not None and known[0] == pool:
+            yield from known[1]
+            return
         kept: list[PoolBlock] | None = []
         size = 0
-        for block in pool_blocks(pool, self._options.compare_queries):
-            yield block
-            size += block.nbytes
-            if kept is not None and size <= self._settings.pool_bytes:
-                kept.append(block)
-            else:
-                kept = None
+        with closing(self._shared_scan(pool).scan()) as blocks:
+            for block in blocks:
+                yield block
+                size += block.nbytes
+                if kept is not None and size <= self._settings.pool_bytes:
+                    kept.append(block)
+                else:
+                    kept = None
         if kept is not None:
             with self._lock:
                 self._kept = (pool, kept)
+
+    def _shared_scan(self, pool: Pool) -> SharedScan[PoolBlock]:
+        with self._lock:
+            if self._scan is None or self._scan[0] != pool:
+                self._scan = (pool, SharedScan(lambda: pool_blocks(pool, self._options.compare_queries)))
+            return self._scan[1]
 
 
 def search_keys(sides: pa.Table, rows: np.ndarray, options: SearchOptions, pool: Pool) -> list[bytes]:

@@ -57,11 +57,17 @@ class NeighbourSettings(Settings):
 
     k: int = Field(200, ge=1, description="The number of nearest sides that are found for each pair.")
     datasets: dict[str, DatasetSearch] = Field({}, description="What is searched in single datasets.")
-    memory_bytes: int = tuning(1 << 30, ge=1 << 20, description="The memory of each worker for the search itself.")
+    shards_at_once: int = tuning(
+        4, ge=1, description="The number of shards that one worker searches for at once, reading the pool together."
+    )
+    memory_bytes: int = tuning(
+        4 << 30, ge=1 << 20, description="The memory of each worker for the search itself, for all its shards."
+    )
     pool_bytes: int = tuning(
         4 << 30,
         ge=0,
-        description="The largest pool that is kept in a worker's memory; a larger one is read again for each shard.",
+        description="The largest pool that is kept in a worker's memory; a larger one is read again for each few "
+        "shards that are searched for at once.",
     )
 
 

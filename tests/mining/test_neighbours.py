@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from corpus.execution import MapJob, ShardTask
+from corpus.pool import Pool
+from corpus.stage import fingerprint_parts
 from mining.embed import Embed
 from mining.neighbours import NeighbourSearch
+from mining.pool_blocks import PoolBlock, pool_blocks
 from mining.settings import DatasetMining, EmbedSettings, NeighbourSettings
 from tests.helpers.mining_worlds import read_rows, run_over_pairs, scene
 from tests.helpers.small_worlds import World, image_pair
@@ -123,6 +129,39 @@ def test_shards_pools_and_memory_change_nothing(tmp_path: Path) -> None:
         for result in results
     ]
     assert listed[0] == listed[1] == listed[2] == listed[3]
+
+
+def test_shards_that_are_searched_for_at_once_read_the_pool_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(str(tmp_path))
+    pairs = world.write_pairs("shapes", shapes(world), 5)
+    sides = run_over_pairs(world, Embed(EmbedSettings()), [[("pairs", path)] for path in pairs])
+    stage = NeighbourSearch(NeighbourSettings(k=5, pool_bytes=0), DatasetMining(search_by="positive"))
+    assert stage.resources.in_flight == 4
+    inputs = [[("pairs", path), ("embed", side)] for path, side in zip(pairs, sides, strict=True)]
+    alone = [world.workspace.store.read(path) for path in run_over_pairs(world, stage, inputs)]
+
+    url = world.workspace.store.url
+    opened = MapJob(stage, url, pools={"embed": Pool(url, tuple(sorted(sides)))}).open()
+    reads = []
+
+    def counted(*args: Any) -> Iterator[PoolBlock]:
+        reads.append(args)
+        assert len(reads) > 1 or opened.function._scan[1].await_waiting(4, 60), "the others come while one reads"
+        yield from pool_blocks(*args)
+
+    monkeypatch.setattr("mining.neighbours.pool_blocks", counted)
+    parts = fingerprint_parts(stage, {})
+    outputs = [f"together/{number}.parquet" for number in range(5)]
+    tasks = [
+        ShardTask("shapes", str(number), number, tuple(given), output, "m", parts)
+        for number, (given, output) in enumerate(zip(inputs, outputs, strict=True))
+    ]
+    with ThreadPoolExecutor(5) as threads:
+        assert [outcome.error for outcome in threads.map(opened, tasks)] == [""] * 5
+    assert [world.workspace.store.read(path) for path in outputs] == alone
+    assert len(reads) <= 7, "ten alone: each shard goes over the pool twice"
 
 
 def test_what_has_no_vector_or_was_removed_is_nobodys_neighbour(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw_shapes
-from serving.request import GenerateRequest, GenerateResponse, Pixels, SamplingSettings
+from serving.request import GenerateRequest, GenerateResponse, Pixels, SamplingSettings, YesNoRequest
 from serving.vllm.client import VllmClient
 from serving.vllm.settings import VllmSettings
+from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.processes import ends
 
 SIDE_PX = 112
@@ -150,6 +152,7 @@ import json, sys
 from serving.vllm.client import VllmClient
 from serving.request import GenerateRequest, SamplingSettings
 from serving.vllm.settings import VllmSettings
+from serving.vllm.torchvision_shim import patch_imports
 
 captioner = VllmClient(VllmSettings.model_validate_json(sys.argv[1]), SamplingSettings(temperature=1.0, max_tokens=400))
 asked = [captioner.submit(GenerateRequest("Describe the image.", (), seed)) for seed in (1, 1, 2)]
@@ -174,3 +177,38 @@ def test_no_engine_outlives_a_killed_parent() -> None:
     assert same == again != another
     assert len(processes) >= 2
     assert all(ends(process) for process in processes)
+
+
+def yes_of(question: str, image: Pixels) -> float:
+    """P(Yes) against P(No) by transformers: of the first tokens that the tokenizer has for them, Y, y, N and n."""
+    patch_imports()
+    import torch
+    from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
+
+    processor = AutoProcessor.from_pretrained(CHECKPOINT)
+    model = Qwen2VLForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.float32)
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(text=[prompt], images=[Image.fromarray(image)], return_tensors="pt")
+    with torch.inference_mode():
+        probability = model(**inputs).logits[0, -1].softmax(0)
+    yes, no = (
+        sum(float(probability[processor.tokenizer.convert_tokens_to_ids(token)]) for token in tokens)
+        for tokens in ("Yy", "Nn")
+    )
+    return yes / (yes + no)
+
+
+def test_the_probability_of_yes_is_that_of_the_model(captioner: VllmClient) -> None:
+    scenes = some_scenes(3, 7)
+    questions = [f"Is this {caption}? Reply with Yes or No." for caption, _ in scenes]
+    futures = [
+        captioner.submit(YesNoRequest(question, (image,)))
+        for question, (_, image) in zip(questions, scenes, strict=True)
+    ]
+    caption = ask(captioner, GenerateRequest(PROMPT, (scenes[0][1],)))[0]
+    answers = [future.result(WAIT_S) for future in futures]
+    expected = [yes_of(question, image) for question, (_, image) in zip(questions, scenes, strict=True)]
+    assert [answer.error for answer in answers] == [""] * 3
+    assert np.allclose([float(answer.payload[0]) for answer in answers], expected, atol=0.02), (answers, expected)
+    assert caption.payload, "texts and questions go through one engine"

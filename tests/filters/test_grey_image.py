@@ -54,7 +54,7 @@ def test_every_format_gives_the_same_picture(form: str) -> None:
     assert apart(grey, TRUE) < 3
 
 
-@pytest.mark.parametrize(
+@cases(
     ("form", "mode", "options"),
     [
         ("jpeg", "L", {}),

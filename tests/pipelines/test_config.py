@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from corpus.settings import SettingsError, load_settings, parse_settings
 from pipelines.config import Config, parse_shards
 from pipelines.sources import SOURCES
+from tests.helpers.cases import cases
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -41,7 +42,7 @@ def test_sources_are_told_apart_by_their_kind() -> None:
     assert config.sources["given"].folder == "downloaded"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("changes", "said"),
     [
         ({"sources": {}}, "sources: "),

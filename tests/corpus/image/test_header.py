@@ -49,7 +49,7 @@ def turned(form: str, orientation: int) -> bytes:
 FILES = {form: encode(form) for form in FORMATS}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@cases("form", FORMATS)
 def test_a_whole_image_is_known_by_format_and_size(form: str) -> None:
     header = sniff(FILES[form])
     assert (header.format, header.width, header.height) == (form, WIDTH, HEIGHT)
@@ -59,7 +59,7 @@ def test_a_whole_image_is_known_by_format_and_size(form: str) -> None:
     assert Image.registered_extensions()[f".{header.ext}"] == form.upper()
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@cases("form", FORMATS)
 def test_an_image_that_is_cut_off_is_not_complete(form: str) -> None:
     data = FILES[form]
     last = len(data) - (1 if form == "gif" else 0)  # a GIF may do without its trailer
@@ -68,7 +68,7 @@ def test_an_image_that_is_cut_off_is_not_complete(form: str) -> None:
     assert sniff(data[: last - 1]).format == form
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@cases("form", FORMATS)
 def test_bytes_after_the_end_do_not_matter(form: str) -> None:
     longer = sniff(FILES[form] + bytes(100))
     assert longer == sniff(FILES[form])

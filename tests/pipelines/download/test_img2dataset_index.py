@@ -15,6 +15,7 @@ from corpus.media import read_contents
 from corpus.schema import item_id, table_schema
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.download.img2dataset_index import IndexTars, failed_row
+from tests.helpers.cases import cases
 from tests.helpers.downloading import ROTATED
 from tests.helpers.img2dataset_folders import (
     IMAGES,
@@ -146,7 +147,7 @@ def test_members_are_found_by_their_last_part(tmp_path: Path) -> None:
     assert "a/3, b/3" in found.to_pylist()[2]["detail"] and "images/train/2.jpg" in found.to_pylist()[4]["detail"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "error", "outcome"),
     [
         ("failed_to_download", "HTTP Error 503: Service Unavailable", ("failed", "http_503", 503)),

@@ -52,7 +52,7 @@ LOCAL = [
 ]
 
 
-@pytest.mark.parametrize("address", PUBLIC)
+@cases("address", PUBLIC)
 def test_public(address):
     assert is_public(ipaddress.ip_address(address))
 

@@ -11,6 +11,7 @@ import pytest
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.sources.tevatron import TEVATRON_SETS, TevatronReader, TevatronSource
+from tests.helpers.cases import cases
 from tests.helpers.given_rows import images, rows_of, texts
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -56,7 +57,7 @@ def test_queries_for_passages_and_documents_of_video(tmp_path: Path) -> None:
     assert rows.counts == {"read": 3, "empty_document": 2}
 
 
-@pytest.mark.parametrize("name", sorted(TEVATRON_SETS))
+@cases("name", sorted(TEVATRON_SETS))
 def test_presets_say_where_a_set_lies(name: str) -> None:
     settings = parse_settings({"kind": "tevatron", "preset": name}, TevatronSource)
     assert settings.files == (f"hf://datasets/Tevatron/{TEVATRON_SETS[name].queries}/data/train-*.parquet",)

@@ -20,6 +20,7 @@ from pipelines.sources.video_annotations import (
     asks_for_description,
     read_annotations,
 )
+from tests.helpers.cases import cases
 
 
 def write(path: Path, *lines: Any) -> str:
@@ -337,9 +338,7 @@ def test_times(value: Any, wanted: float | None) -> None:
     assert seconds(value) == wanted
 
 
-@pytest.mark.parametrize(
-    "value", ["-1", "1:60", "1:60:00", "1:2:3:4", "1e3", "٣", "9" * 400, [1], False, float("inf"), -0.5]
-)
+@cases("value", ["-1", "1:60", "1:60:00", "1:2:3:4", "1e3", "٣", "9" * 400, [1], False, float("inf"), -0.5])
 def test_what_is_no_time(value: Any) -> None:
     with pytest.raises(ValueError, match="not a time"):
         seconds(value)

@@ -103,7 +103,7 @@ SWITCHES = {
 }
 
 
-@pytest.mark.parametrize("reason", SWITCHES)
+@cases("reason", SWITCHES)
 def test_a_rule_that_is_off_doesnt_fire(reason: str) -> None:
     assert {screen(text, "stop", ASKED, SWITCHES[reason]).reject_reason for text in PLANTED[reason]} == {""}
 

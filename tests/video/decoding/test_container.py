@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.cases import cases
 from tests.helpers.videos import Shot, audio_only, make_video
 from video.decoding.container import container_of, truncation_error
 
@@ -61,7 +62,7 @@ def test_a_fragment_and_a_sound_are_containers_too(tmp_path: Path) -> None:
     assert [container_of((tmp_path / name).read_bytes()[:1024]) for name in ("a.mp4", "b.mp4")] == ["mp4", "mp4"]
 
 
-@pytest.mark.parametrize(
+@cases(
     "head",
     [
         b"",

@@ -14,6 +14,7 @@ import pytest
 from corpus.schema import table_schema
 from corpus.settings import SettingsError, parse_settings
 from tests.helpers import videos
+from tests.helpers.cases import cases
 from tests.helpers.clip_shards import run_clips, run_on, video_row
 from tests.helpers.videos import Pixels, Shot, make_video
 from video.clips import ClipSettings
@@ -115,7 +116,7 @@ def test_each_shard_has_the_videos_that_begin_in_it(tmp_path: Path) -> None:
     assert [row["reason"] for row in groups(tmp_path, [*first, lost])] == ["", "", "error:ProcessDied"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("said", "settings", "reason"),
     [
         ({"black": True, "brightness": 2.0, "sharpness": 0.0}, {}, "black"),

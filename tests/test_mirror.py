@@ -31,7 +31,6 @@ TESTED_BY = {
     "demo/vlm/training/": "models/test_vlm_checkpoint.py",
     "mining/encoders/local_model.py": "models/test_encoders_sentence.py",
     "mining/encoders/openclip.py": "models/test_encoders_openclip.py",
-    "mining/encoders/rzenembed.py": "models/test_embed_encoders.py",
     "mining/encoders/sentence_transformers.py": "models/test_encoders_sentence.py",
     "serving/transformers_client.py": "models/test_pooling.py",
     "serving/vllm/engine.py": "models/test_engine_vllm.py",

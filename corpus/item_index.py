@@ -125,7 +125,7 @@ def _read_locations(workspace: Workspace, path: str, inspected: str) -> pa.Table
 
     Each row has the results of its inspection; of parts they are null.
     """
-    with storage_errors(workspace.store.full(path)), workspace.store.open(path) as file:
+    with storage_errors(workspace.store.full(path)), workspace.store.open_native(path) as file:
         parquet = pq.ParquetFile(file)
         has_parts = PARTS_FIELD.name in parquet.schema_arrow.names
         table = parquet.read(columns=[*_COLUMNS, PARTS_FIELD.name] if has_parts else _COLUMNS)

@@ -113,6 +113,20 @@ class Store:
             local = self._local(path)
             return local.open("rb") if local else self._fs_for(path).open(self.full(path), "rb")
 
+    def open_native(self, path: str) -> Any:
+        """Opens a file for Arrow, which reads local ones itself.
+
+        Arrow calls Python's files from threads of its own. One that still holds such a file when the interpreter has
+        ended aborts the process.
+        """
+        local = self._local(path)
+        if local is None:
+            return self.open(path)
+        import pyarrow as pa
+
+        with storage_errors(self.full(path)):
+            return pa.OSFile(str(local))
+
     def exists(self, path: str) -> bool:
         """Returns whether there is a file or folder of that name."""
         with storage_errors(self.full(path)):

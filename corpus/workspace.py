@@ -100,13 +100,13 @@ class Workspace:
             if columns is None:  # one request instead of one for each part of the file
                 table = pq.read_table(pa.BufferReader(self.store.read(path)))
             else:
-                with self.store.open(path) as file:
+                with self.store.open_native(path) as file:
                     table = pq.read_table(file, columns=list(columns)).select(list(columns))
         return table.replace_schema_metadata(None)
 
     def read_fingerprint_parts(self, path: str) -> dict[str, Any]:
         """Reads what went into the fingerprint of a table from the end of its file."""
-        with storage_errors(self.store.full(path)), self.store.open(path) as file:
+        with storage_errors(self.store.full(path)), self.store.open_native(path) as file:
             metadata = pq.read_schema(file).metadata or {}
         return json.loads(metadata.get(_INGREDIENTS, b"{}"))
 

@@ -125,7 +125,7 @@ class ResultCache:
     def _keys(self, path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Returns the key prefixes and rows of a table's results, by column of keys; {} for one of another producer."""
         store = self._workspace.store
-        with storage_errors(store.full(path)), store.open(path) as file:
+        with storage_errors(store.full(path)), store.open_native(path) as file:
             parquet = pq.ParquetFile(file)
             fingerprint_parts = json.loads((parquet.schema_arrow.metadata or {}).get(b"rzen_corpus", b"{}"))
             if fingerprint_parts.get("settings", {}).get("producer") != self._producer:

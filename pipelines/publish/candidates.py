@@ -43,7 +43,7 @@ class PairTable:
         for path in (*reversed(self.later), self.path):
             if not remaining:
                 break
-            with storage_errors(workspace.store.full(path)), workspace.store.open(path) as file:
+            with storage_errors(workspace.store.full(path)), workspace.store.open_native(path) as file:
                 parquet = pq.ParquetFile(file)
                 names = set(parquet.schema_arrow.names)
                 available = [column for column in remaining if _top(column) in names]

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pytest
 from fsspec.asyn import AsyncFileSystem
 
@@ -35,6 +36,17 @@ def test_what_is_published_is_read_back(store_url: str) -> None:
     store.remove("deep/er/one.bin")
     store.remove("deep/er/one.bin")
     assert not store.exists("deep/er/one.bin")
+
+
+def test_arrow_reads_local_files_itself(store_url: str) -> None:
+    store = Store(store_url)
+    store.publish("a/b.bin", b"0123456789")
+    with store.open_native("a/b.bin") as file:
+        assert isinstance(file, pa.NativeFile) == store.is_local
+        file.seek(3)
+        assert file.read(4) == b"3456"
+    with pytest.raises(FileNotFoundError):
+        store.open_native("a/none.bin")
 
 
 def test_what_is_absent(store_url: str) -> None:

@@ -29,7 +29,7 @@ from mining.vectors import Vectors, column_vectors, normalise
 from pipelines.config import Config
 from pipelines.plan import Plan, PlannedTable, Selection
 from pipelines.status import plan_run
-from serving.request import EmbedRequest
+from serving.request import EmbedRequest, Pixels
 
 _PAIR_ID_DIGITS = 32
 _MAX_PATH = 4096  # characters
@@ -62,8 +62,8 @@ def search_positives(config: Config, query: str, k: int, dataset: str | None = N
     if not any(tables.values()):
         raise SettingsError("no vectors exist: name datasets in stages.negatives.datasets and run `rzen-corpus run`")
     workspace = Workspace(config.workspace)
-    vector = _query_vector(config, workspace, tables, query)
-    hits = [hit for name, found in tables.items() for hit in _nearest(workspace, name, found, vector, k)]
+    vectors = _query_vectors(config, workspace, tables, query)
+    hits = [hit for name, found in tables.items() for hit in _nearest(workspace, name, found, vectors[name], k)]
     best = sorted(hits, key=lambda hit: (-hit.score, hit.pair_id))[:k]
     return list(_with_media(workspace, plan, best))
 
@@ -111,28 +111,47 @@ def _tables(plan: Plan, dataset: str) -> list[_Table]:
     return [_Table(each[PAIRS].task.output, each[EMBED].task.output) for each in both]
 
 
-def _query_vector(config: Config, workspace: Workspace, tables: Mapping[str, Sequence[_Table]], query: str) -> Vectors:
-    """Computes the vector of the query, float16[1, dimension]."""
+def _query_vectors(
+    config: Config, workspace: Workspace, tables: Mapping[str, Sequence[_Table]], query: str
+) -> dict[str, Vectors]:
+    """Computes the vector of the query for each dataset, float16[1, dimension]: under the instruction of its queries,
+    where the encoder reads one.
+    """
     if is_pair_id(query):
-        return _vector_of_pair(config, workspace, tables, bytes.fromhex(query))
+        return dict.fromkeys(tables, _vector_of_pair(config, workspace, tables, bytes.fromhex(query)))
     settings = config.stages.embed
     encoder = settings.encoder.encoder()
-    request = EmbedRequest(query, ())
+    text, images = query, tuple[Pixels, ...]()
     path = image_path(query)
     if path is not None:
         try:
-            pixels = decode_to_budget(path.read_bytes(), encoder.budget, settings.max_source_pixels)
+            text, images = "", (decode_to_budget(path.read_bytes(), encoder.budget, settings.max_source_pixels),)
         except UndecodableError as error:
             raise SettingsError(f"{query}: no image that can be decoded: {error}") from error
-        request = EmbedRequest("", (pixels,))
+    read = encoder.reads_instructions
+    instructions = {name: _instruction(config, workspace, name, tables[name]) if read else "" for name in tables}
     client = encoder.open()
     try:
-        response = client.submit(request).result()
+        answers = {each: client.submit(EmbedRequest(text, images, each)) for each in set(instructions.values())}
+        responses = {each: answer.result() for each, answer in answers.items()}
     finally:
         client.close()
-    if response.payload is None:
-        raise SettingsError(f"{query!r} cannot be searched for: {response.error}")
-    return normalise(response.payload[None, :])
+    for response in responses.values():
+        if response.payload is None:
+            raise SettingsError(f"{query!r} cannot be searched for: {response.error}")
+    return {name: normalise(responses[each].payload[None, :]) for name, each in instructions.items()}
+
+
+def _instruction(config: Config, workspace: Workspace, dataset: str, tables: Sequence[_Table]) -> str:
+    """Returns the instruction of a dataset's queries: that of the settings, or else of its first pair."""
+    override = config.stages.embed.overrides(config.datasets[dataset].task).get("query")
+    if override is not None:
+        return override
+    for table in tables:
+        queries = workspace.read_table(table.pairs, ["query"]).column("query").drop_null()
+        if len(queries):
+            return queries[0].as_py()["instruction"] or ""
+    return ""
 
 
 def _vector_of_pair(

@@ -157,9 +157,13 @@ class Config(Settings):
 def make_config(sources: Sequence[type[SourceSettings]], stages: Sequence[type[Stage]]) -> type[Config]:
     """Returns the settings of a run with these kinds of sources and these stages."""
     settings = stage_settings(stages)
+    described = {name: Config.model_fields[name].description for name in ("sources", "stages")}
     fields: dict[str, Any] = {
-        "sources": (dict[str, source_type(sources)], Field(min_length=1)),  # type: ignore[misc]
-        "stages": (settings, settings()),
+        "sources": (
+            dict[str, source_type(sources)],  # type: ignore[misc]
+            Field(min_length=1, description=described["sources"]),
+        ),
+        "stages": (settings, Field(settings(), description=described["stages"])),
     }
     model = create_model("Config", __base__=Config, **fields)
     model.stage_list = tuple(stages)

@@ -14,11 +14,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from corpus.pool import PoolRead, PoolScope
-from corpus.settings import Settings, SettingsError, load_settings, parse_settings
+from corpus.settings import Settings, SettingsError, parse_settings
 from corpus.stage import ROWS, Gives, MapStage, Shard
 from corpus.workspace import Workspace
 from pipelines import docs
-from pipelines.config import DATASETS, Config, make_config
+from pipelines.config import DATASETS, make_config
 from pipelines.graph import STAGES, build_graph
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal
@@ -26,6 +26,7 @@ from pipelines.runner import run
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Source, SourceSettings
 from pipelines.status import plan_run, workspace_status
+from tests.helpers.config_files import settings_files
 from tests.helpers.extras import engine_or_skip
 
 HOME = Path(__file__).parents[2]
@@ -184,11 +185,11 @@ def test_nobody_asks_for_a_kind_by_its_class_but_the_file_of_that_class() -> Non
 
 
 def test_what_a_stage_reads_is_written_before_it_by_the_stages_of_every_configuration() -> None:
-    for path in sorted((HOME / "configs").glob("*.yaml")):
+    for name, config in settings_files():
         written: set[tuple[str, str]] = set()
-        for step in build_graph(load_settings(path, Config)):
+        for step in build_graph(config):
             assert step.nodes
             for node in step.nodes:
                 needed = {(key.folder) for _, key in node.reads if key.stage != ROWS}
-                assert needed <= {folder for folder, _ in written}, f"{path.name}: {step.name} over {node.source}"
+                assert needed <= {folder for folder, _ in written}, f"{name}: {step.name} over {node.source}"
             written |= {(node.table_key.folder, step.name) for node in step.nodes}

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
-from corpus.settings import load_settings, parse_settings
-from demo.vlm import CHECKPOINT
+from corpus.settings import load_settings
 from pipelines.cli import SettingsTemplate, app
 from pipelines.config import Config
 from pipelines.graph import build_graph
 from pipelines.templates import CONFIGS, write_template
+from tests.helpers.config_files import settings_files
 
 
 def test_every_template_is_a_valid_settings_file(tmp_path: Path) -> None:
@@ -25,20 +24,15 @@ def test_every_template_is_a_valid_settings_file(tmp_path: Path) -> None:
 
 
 def test_every_file_of_settings_has_a_run_graph() -> None:
-    """What `plan` and `run` build first. The config of an embedder on the hub is here that of a checkpoint nearby."""
+    """What `plan` and `run` build first."""
     mined = {}
-    for path in sorted(CONFIGS.glob("*.yaml")):
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        encoder = data.get("stages", {}).get("embed", {}).get("encoder", {})
-        if encoder.get("kind") == "rzenembed":
-            encoder["model"] = str(CHECKPOINT)
-        config = parse_settings(data, Config, where=path.name)
+    for name, config in settings_files():
         steps = {step.name: {node.dataset for node in step.nodes} for step in build_graph(config)}
-        assert {*config.datasets} <= steps["pairs"], path.name
-        assert steps.get("negatives", set()) == {*config.stages.negatives.datasets}, path.name
-        mined[path.name] = len(steps.get("negatives", ()))
+        assert {*config.datasets} <= steps["pairs"], name
+        assert steps.get("negatives", set()) == {*config.stages.negatives.datasets}, name
+        mined[name] = len(steps.get("negatives", ()))
     assert {name: count for name, count in mined.items() if count} == {
-        **{"demo.yaml": 2, "pairs.yaml": 1, "rzenembed-stage2.yaml": 12}
+        **{"demo.yaml": 2, "demo-vlm.yaml": 1, "pairs.yaml": 1, "rzenembed-stage2.yaml": 12}
     }
 
 

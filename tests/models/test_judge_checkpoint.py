@@ -19,7 +19,15 @@ from corpus.storage import Store
 from demo.vlm.scenes import VlmScene, draw_shapes
 from demo.vlm.training import checkpoint_files as files
 from demo.vlm.training.embedder_batches import held_out_scenes
-from demo.vlm.training.judge import JUDGE, PROMPT, STATED, SceneQuestion, changed, figures_of, hard_questions
+from demo.vlm.training.judge import (
+    JUDGE_CHECKPOINT,
+    JUDGE_PROMPT,
+    STATED_ATTRIBUTES,
+    SceneQuestion,
+    changed,
+    figures_of,
+    hard_questions,
+)
 from mining.judge import Judge, JudgeSettings, Question, QuestionSide
 from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.small_worlds import World
@@ -32,10 +40,10 @@ def picture(scene: VlmScene, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def test_it_is_small_and_the_files_beside_the_weights_are_the_scripts_own(tmp_path: Path) -> None:
-    assert sum(path.stat().st_size for path in JUDGE.rglob("*") if path.is_file()) <= 5_000_000
+    assert sum(path.stat().st_size for path in JUDGE_CHECKPOINT.rglob("*") if path.is_file()) <= 5_000_000
     files.write(tmp_path)
     for path in tmp_path.iterdir():
-        assert path.read_bytes() == (JUDGE / path.name).read_bytes(), path.name
+        assert path.read_bytes() == (JUDGE_CHECKPOINT / path.name).read_bytes(), path.name
 
 
 def test_training_lowers_the_loss_and_is_seeded(tmp_path: Path) -> None:
@@ -44,7 +52,7 @@ def test_training_lowers_the_loss_and_is_seeded(tmp_path: Path) -> None:
     assert losses is not None, outputs[0]
     assert float(losses[2]) < float(losses[1]) - 0.5
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
-    assert one == two != (JUDGE / "model.safetensors").read_bytes()
+    assert one == two != (JUDGE_CHECKPOINT / "model.safetensors").read_bytes()
 
 
 def train(folder: Path) -> str:
@@ -61,8 +69,8 @@ def reference_scores(questions: list[SceneQuestion], seed: int) -> NDArray[np.fl
     from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
 
     rng, scores = np.random.default_rng(seed), []
-    processor = AutoProcessor.from_pretrained(JUDGE)
-    model = Qwen2VLForConditionalGeneration.from_pretrained(JUDGE, dtype=torch.float32).eval()
+    processor = AutoProcessor.from_pretrained(JUDGE_CHECKPOINT)
+    model = Qwen2VLForConditionalGeneration.from_pretrained(JUDGE_CHECKPOINT, dtype=torch.float32).eval()
     encode = partial(processor.tokenizer.encode, add_special_tokens=False)
     yes, no = ([encode(word)[0] for word in words] for words in (("Yes", "yes"), ("No", "no")))
     for question in questions:
@@ -94,9 +102,9 @@ def judged(world: World, asked: list[tuple[str, VlmScene]]) -> NDArray[np.float3
     """The scores of captions as queries and new pictures of scenes as candidates, through vLLM."""
     rng = np.random.default_rng(2)
     ids = world.store([png(picture(scene, rng)) for _, scene in asked], "png")
-    backend: dict[str, Any] = {"kind": "vllm", "model": str(JUDGE), "dtype": "float32", "gpus": 0}
+    backend: dict[str, Any] = {"kind": "vllm", "model": str(JUDGE_CHECKPOINT), "dtype": "float32", "gpus": 0}
     backend |= {"enforce_eager": True, "max_model_len": 512, "max_num_seqs": 32}
-    judge = Judge(JudgeSettings.model_validate({"backend": backend, "prompt": PROMPT, "video_frames": 1}), {})
+    judge = Judge(JudgeSettings.model_validate({"backend": backend, "prompt": JUDGE_PROMPT, "video_frames": 1}), {})
     questions = [
         Question("", QuestionSide((), caption, False), QuestionSide((item,), "", False))
         for (caption, _), item in zip(asked, ids, strict=True)
@@ -111,8 +119,8 @@ def test_false_negatives_and_hard_negatives_through_the_judge_and_vllm(tmp_path:
     """A caption leaves an attribute and the place out: scenes that differ in these alone are false negatives of it."""
     rng, false, hard = np.random.default_rng(3), list[tuple[str, VlmScene]](), list[tuple[str, VlmScene]]()
     for scene in HELD_OUT[100:250]:
-        left_out = str(rng.choice(STATED))
-        stated = tuple(name for name in STATED if name != left_out)
+        left_out = str(rng.choice(STATED_ATTRIBUTES))
+        stated = tuple(name for name in STATED_ATTRIBUTES if name != left_out)
         caption = scene.partial_caption(stated)
         others = [other for other in HELD_OUT if other != scene and not SceneQuestion(other, scene, stated).wrong]
         false += [(caption, other) for other in others[:1]]

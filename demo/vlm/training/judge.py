@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus.arrays import Floats
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import OPTIONAL, VlmScene, all_scenes
 from demo.vlm.training import checkpoint_files as files
 from demo.vlm.training.batches import VISUAL_TOKENS, Encode, TokenIds, positions
-from demo.vlm.training.embedder import load
+from demo.vlm.training.embedder import IMAGE_PAD, load
 from demo.vlm.training.embedder_batches import held_out_scenes
 from demo.vlm.training.train import (
     ATTRIBUTES,
@@ -41,20 +42,18 @@ from pipelines.report.progress import ProgressBars
 from pipelines.report.terminal import Terminal, print_line
 from serving.vllm.torchvision_shim import patch_imports
 
-Floats = NDArray[np.float32]
-
-JUDGE = CHECKPOINT.parent / "judge"
-PROMPT = "{query}? {candidate}"
-STATED = tuple(name for name in OPTIONAL if name != "place")  # what captions may state besides the count
-ROWS = 64  # questions of a batch
-RATE = 1.5e-3
-PARTIAL_SHARE = 0.4  # of the captions
-FIRST_ONE_WRONG, ONE_WRONG = 0.2, 0.85  # of the wrong captions: those wrong in one attribute, in either half
-PHRASES_WEIGHT = 4.0  # of the loss of phrases
-EVALUATED = 100  # held-out scenes that are asked about during training
-OPENING = "<|im_start|>user\n<|vision_start|>" + "<|image_pad|>" * VISUAL_TOKENS + "<|vision_end|>"
-CLOSING = "<|im_end|>\n<|im_start|>assistant\n"
-IMAGE_PAD, PADDING = files.SPECIAL_IDS["<|image_pad|>"], files.SPECIAL_IDS["<|endoftext|>"]
+JUDGE_CHECKPOINT = CHECKPOINT.parent / "judge"
+JUDGE_PROMPT = "{query}? {candidate}"
+STATED_ATTRIBUTES = tuple(name for name in OPTIONAL if name != "place")  # what captions may state besides the count
+_ROWS = 64  # questions of a batch
+_RATE = 1.5e-3
+_PARTIAL_SHARE = 0.4  # of the captions
+_FIRST_ONE_WRONG, _ONE_WRONG = 0.2, 0.85  # of the wrong captions: those wrong in one attribute, in either half
+_PHRASES_WEIGHT = 4.0  # of the loss of phrases
+_EVALUATED = 100  # held-out scenes that are asked about during training
+_OPENING = "<|im_start|>user\n<|vision_start|>" + "<|image_pad|>" * VISUAL_TOKENS + "<|vision_end|>"
+_CLOSING = "<|im_end|>\n<|im_start|>assistant\n"
+_PADDING = files.SPECIAL_IDS["<|endoftext|>"]
 
 
 class SceneQuestion(NamedTuple):
@@ -79,7 +78,7 @@ class SceneQuestion(NamedTuple):
     def text(self) -> str:
         """The question of `mining.judge`."""
         sides = QuestionSide((), self.caption, False), QuestionSide((), "", False)
-        return render_question(PROMPT, Question("", *sides), 0, 1)
+        return render_question(JUDGE_PROMPT, Question("", *sides), 0, 1)
 
 
 class QuestionBatch(NamedTuple):
@@ -108,7 +107,7 @@ class Figures:
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=JUDGE, help="folder of the checkpoint")
+    parser.add_argument("--out", type=Path, default=JUDGE_CHECKPOINT, help="folder of the checkpoint")
     parser.add_argument("--steps", type=int, default=450, help="batches of questions")
     parser.add_argument("--scenes", type=int, default=0, help="scenes to train on; 0: all that are not held out")
     parser.add_argument("--every", type=int, default=50, help="steps between two looks at held-out scenes, 0: none")
@@ -139,7 +138,7 @@ def train_judge(out: Path, steps: int, scenes: int, every: int, console: Termina
             losses.append(loss)
             bar.advance()
             if every and len(losses) % every == 0:
-                found = evaluate(model, encode, hard_questions(held_out[:EVALUATED], SEED))
+                found = evaluate(model, encode, hard_questions(held_out[:_EVALUATED], SEED))
                 bars.print_line(f"step {len(losses)}: loss {loss:.3f}, of phrases {of_phrases:.3f}, {found}")
     save(model, out)
     return losses, evaluate(model, encode, hard_questions(held_out, SEED))
@@ -153,18 +152,18 @@ def judge_steps(
 
     rng, language = np.random.default_rng(SEED), model.model.language_model
     head = torch.nn.Linear(model.config.text_config.hidden_size, 1)
-    optimiser, schedule = one_cycle([*language.parameters(), *head.parameters()], RATE, max(steps, 1))
+    optimiser, schedule = one_cycle([*language.parameters(), *head.parameters()], _RATE, max(steps, 1))
     answers = torch.tensor([encode("No")[0], encode("Yes")[0]])
     for step in range(steps):
-        one_wrong = FIRST_ONE_WRONG if step < steps / 2 else ONE_WRONG
-        chosen = [scenes[place] for place in rng.integers(len(scenes), size=ROWS)]
+        one_wrong = _FIRST_ONE_WRONG if step < steps / 2 else _ONE_WRONG
+        chosen = [scenes[place] for place in rng.integers(len(scenes), size=_ROWS)]
         batch = question_batch(encode, [draw_question(scene, rng, one_wrong) for scene in chosen])
         logits, middle = first_token(model, batch, features(batch.scenes))
         loss = torch.nn.functional.cross_entropy(logits, answers[torch.from_numpy(batch.true).long()])
         row, place = torch.from_numpy(batch.phrases).T
         wrong = torch.from_numpy(batch.wrong)
         phrases = torch.nn.functional.binary_cross_entropy_with_logits(head(middle[row, place]).squeeze(-1), wrong)
-        descend(loss + PHRASES_WEIGHT * phrases, optimiser, schedule)
+        descend(loss + _PHRASES_WEIGHT * phrases, optimiser, schedule)
         yield loss.item(), phrases.item()
 
 
@@ -182,8 +181,8 @@ def first_token(model: Any, batch: QuestionBatch, features: Any) -> tuple[Any, A
 
 def draw_question(scene: VlmScene, rng: np.random.Generator, one_wrong: float) -> SceneQuestion:
     """Draws a question about a scene: half of them are true, such a share of the others wrong in one attribute."""
-    partial = rng.random() < PARTIAL_SHARE
-    stated = tuple(name for name in STATED if not partial or rng.random() < 0.6)
+    partial = rng.random() < _PARTIAL_SHARE
+    stated = tuple(name for name in STATED_ATTRIBUTES if not partial or rng.random() < 0.6)
     if rng.random() < 0.5:
         return SceneQuestion(scene, scene, stated)
     described = changed(scene, stated, rng)
@@ -204,16 +203,16 @@ def hard_questions(scenes: Sequence[VlmScene], seed: int) -> list[SceneQuestion]
     """Two questions about each scene, one true and one wrong in one attribute; half of them state all attributes."""
     rng, questions = np.random.default_rng(seed), list[SceneQuestion]()
     for place, scene in enumerate(scenes):
-        stated = tuple(name for name in STATED if place % 2 or rng.random() < 0.6)
+        stated = tuple(name for name in STATED_ATTRIBUTES if place % 2 or rng.random() < 0.6)
         questions += [SceneQuestion(scene, scene, stated), SceneQuestion(scene, changed(scene, stated, rng), stated)]
     return questions
 
 
 def question_batch(encode: Encode, questions: Sequence[SceneQuestion]) -> QuestionBatch:
     """Returns questions as a chat template renders them."""
-    rows = [encode(OPENING + question.text + CLOSING) for question in questions]
+    rows = [encode(_OPENING + question.text + _CLOSING) for question in questions]
     last = np.array([len(row) - 1 for row in rows], np.int64)
-    ids = np.full((len(rows), last.max() + 1), PADDING, np.int64)
+    ids = np.full((len(rows), last.max() + 1), _PADDING, np.int64)
     for place, row in enumerate(rows):
         ids[place, : len(row)] = row
     phrases = [(place, *each) for place, question in enumerate(questions) for each in _phrases(encode, question)]
@@ -233,7 +232,7 @@ def _phrases(encode: Encode, question: SceneQuestion) -> Iterator[tuple[int, boo
     for name in ("count", *question.stated):
         value = caption.split()[0] if name == "count" else getattr(question.described, name)
         at = caption.index(value, at) + len(value)
-        yield len(encode(OPENING + caption[:at])) - 1, name in question.wrong
+        yield len(encode(_OPENING + caption[:at])) - 1, name in question.wrong
 
 
 def evaluate(model: Any, encode: Encode, questions: Sequence[SceneQuestion]) -> Figures:
@@ -242,8 +241,8 @@ def evaluate(model: Any, encode: Encode, questions: Sequence[SceneQuestion]) -> 
 
     rng, scores, true = np.random.default_rng(SEED + 1), list[Floats](), list[NDArray[np.bool_]]()
     no, yes = encode("No")[0], encode("Yes")[0]
-    for at in range(0, len(questions), ROWS):
-        batch = question_batch(encode, questions[at : at + ROWS])
+    for at in range(0, len(questions), _ROWS):
+        batch = question_batch(encode, questions[at : at + _ROWS])
         with torch.no_grad():
             logits = first_token(model, batch, image_features(model, rng, batch.scenes))[0]
         scores.append((logits[:, yes] - logits[:, no]).sigmoid().numpy())

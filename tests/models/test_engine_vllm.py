@@ -107,6 +107,41 @@ def test_several_images(captioner: VllmClient) -> None:
     assert two.prompt_tokens - one.prompt_tokens == per_image
 
 
+def yes_of(question: str, image: Pixels) -> float:
+    """P(Yes) against P(No) by transformers: of the first tokens that the tokenizer has for them, Y, y, N and n."""
+    patch_imports()
+    import torch
+    from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
+
+    processor = AutoProcessor.from_pretrained(CHECKPOINT)
+    model = Qwen2VLForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.float32)
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(text=[prompt], images=[Image.fromarray(image)], return_tensors="pt")
+    with torch.inference_mode():
+        probability = model(**inputs).logits[0, -1].softmax(0)
+    yes, no = (
+        sum(float(probability[processor.tokenizer.convert_tokens_to_ids(token)]) for token in tokens)
+        for tokens in ("Yy", "Nn")
+    )
+    return yes / (yes + no)
+
+
+def test_the_probability_of_yes_is_that_of_the_model(captioner: VllmClient) -> None:
+    scenes = some_scenes(3, 7)
+    questions = [f"Is this {caption}? Reply with Yes or No." for caption, _ in scenes]
+    futures = [
+        captioner.submit(YesNoRequest(question, (image,)))
+        for question, (_, image) in zip(questions, scenes, strict=True)
+    ]
+    caption = ask(captioner, GenerateRequest(PROMPT, (scenes[0][1],)))[0]
+    answers = [future.result(WAIT_S) for future in futures]
+    expected = [yes_of(question, image) for question, (_, image) in zip(questions, scenes, strict=True)]
+    assert [answer.error for answer in answers] == [""] * 3
+    assert np.allclose([float(answer.payload[0]) for answer in answers], expected, atol=0.02), (answers, expected)
+    assert caption.payload, "texts and questions go through one engine"
+
+
 def test_an_answer_by_a_schema(captioner: VllmClient) -> None:
     schema = {
         "type": "object",
@@ -177,38 +212,3 @@ def test_no_engine_outlives_a_killed_parent() -> None:
     assert same == again != another
     assert len(processes) >= 2
     assert all(ends(process) for process in processes)
-
-
-def yes_of(question: str, image: Pixels) -> float:
-    """P(Yes) against P(No) by transformers: of the first tokens that the tokenizer has for them, Y, y, N and n."""
-    patch_imports()
-    import torch
-    from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
-
-    processor = AutoProcessor.from_pretrained(CHECKPOINT)
-    model = Qwen2VLForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.float32)
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    inputs = processor(text=[prompt], images=[Image.fromarray(image)], return_tensors="pt")
-    with torch.inference_mode():
-        probability = model(**inputs).logits[0, -1].softmax(0)
-    yes, no = (
-        sum(float(probability[processor.tokenizer.convert_tokens_to_ids(token)]) for token in tokens)
-        for tokens in ("Yy", "Nn")
-    )
-    return yes / (yes + no)
-
-
-def test_the_probability_of_yes_is_that_of_the_model(captioner: VllmClient) -> None:
-    scenes = some_scenes(3, 7)
-    questions = [f"Is this {caption}? Reply with Yes or No." for caption, _ in scenes]
-    futures = [
-        captioner.submit(YesNoRequest(question, (image,)))
-        for question, (_, image) in zip(questions, scenes, strict=True)
-    ]
-    caption = ask(captioner, GenerateRequest(PROMPT, (scenes[0][1],)))[0]
-    answers = [future.result(WAIT_S) for future in futures]
-    expected = [yes_of(question, image) for question, (_, image) in zip(questions, scenes, strict=True)]
-    assert [answer.error for answer in answers] == [""] * 3
-    assert np.allclose([float(answer.payload[0]) for answer in answers], expected, atol=0.02), (answers, expected)
-    assert caption.payload, "texts and questions go through one engine"

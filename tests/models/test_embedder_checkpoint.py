@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -29,6 +26,7 @@ from demo.vlm.training.embedder_batches import (
 )
 from mining.encoders.qwen_vl import IMAGE_PLACEHOLDER
 from serving.vllm.torchvision_shim import patch_imports
+from tests.helpers.training_runs import check_training
 
 Vectors = NDArray[np.float32]
 
@@ -127,19 +125,8 @@ def test_the_files_beside_the_weights_are_the_scripts_own(tmp_path: Path) -> Non
 
 
 def test_training_lowers_the_loss_and_is_seeded(tmp_path: Path) -> None:
-    outputs = [train(tmp_path / name) for name in ("one", "two")]
-    losses = re.search(r"loss (\d+\.\d+) at first, (\d+\.\d+) at last", outputs[0])
-    assert losses is not None, outputs[0]
-    assert float(losses[2]) < float(losses[1]) - 0.5
-    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
-    assert one == two != (EMBEDDER / "model.safetensors").read_bytes()
-
-
-def train(folder: Path) -> str:
-    """What the script prints that trains on a few scenes."""
     few = ["--steps", "16", "--scenes", "96", "--copies", "1"]
-    command = [sys.executable, "-m", "demo.vlm.training.embedder", "--out", str(folder), *few]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    check_training("demo.vlm.training.embedder", few, EMBEDDER, tmp_path)
 
 
 def test_captions_find_their_scenes_through_transformers() -> None:

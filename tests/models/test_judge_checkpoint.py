@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,7 @@ from demo.vlm.training.judge import (
 from mining.judge import Judge, JudgeSettings, Question, QuestionSide
 from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.small_worlds import World
+from tests.helpers.training_runs import check_training
 
 HELD_OUT = held_out_scenes()  # scenes that the judge was not trained on
 
@@ -47,19 +45,8 @@ def test_it_is_small_and_the_files_beside_the_weights_are_the_scripts_own(tmp_pa
 
 
 def test_training_lowers_the_loss_and_is_seeded(tmp_path: Path) -> None:
-    outputs = [train(tmp_path / name) for name in ("one", "two")]
-    losses = re.search(r"loss (\d+\.\d+) at first, (\d+\.\d+) at last", outputs[0])
-    assert losses is not None, outputs[0]
-    assert float(losses[2]) < float(losses[1]) - 0.5
-    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
-    assert one == two != (JUDGE_CHECKPOINT / "model.safetensors").read_bytes()
-
-
-def train(folder: Path) -> str:
-    """What the script prints that trains on a few scenes."""
     few = ["--steps", "20", "--scenes", "64", "--every", "0"]
-    command = [sys.executable, "-m", "demo.vlm.training.judge", "--out", str(folder), *few]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    check_training("demo.vlm.training.judge", few, JUDGE_CHECKPOINT, tmp_path)
 
 
 def reference_scores(questions: list[SceneQuestion], seed: int) -> NDArray[np.float32]:

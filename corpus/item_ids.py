@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from corpus.arrays import Places, one_array
 from corpus.hashing import Hashes, hash_words
-from corpus.schema import ITEM_ID_BYTES
+from corpus.schema import ITEM_ID, ITEM_ID_BYTES
 
 Ids = npt.NDArray[np.uint64]  # [2, ...]: the halves of ids, as `split_ids` returns them
 
@@ -27,8 +27,14 @@ def split_ids(ids: pa.Array | pa.ChunkedArray) -> Ids:
     return np.ascontiguousarray(words.reshape(-1, 2).T).astype(np.uint64)
 
 
+def packed_ids(ids: Ids) -> pa.Array:
+    """Returns ids (uint64[2, n]) as a column of 16 bytes each: the inverse of `split_ids`."""
+    data = ids.T.astype(">u8").tobytes()
+    return pa.Array.from_buffers(ITEM_ID, ids.shape[1], [None, pa.py_buffer(data)])
+
+
 def join_id(halves: Hashes) -> bytes:
-    """Returns the 16 bytes of one id, uint64[2]: the inverse of `split_ids`."""
+    """Returns the 16 bytes of one id, uint64[2]."""
     return int(halves[0]).to_bytes(8, "big") + int(halves[1]).to_bytes(8, "big")
 
 

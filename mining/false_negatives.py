@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.arrays import Places, places_in_runs
+from corpus.item_ids import packed_ids
 from corpus.schema import ITEM_ID, MAX_FALSE_NEGATIVES
 from mining.candidates import CandidateLists
 from mining.choose import Choice, Reason
 from mining.dataset_index import DatasetIndex
-from mining.side_images import packed_ids
 
 # Reasons by which a candidate answers the query, too. Labels are left to the rules of publishing on them.
 FALSE_NEGATIVE_REASONS = (

@@ -25,12 +25,12 @@ from corpus.pool import Pool
 from corpus.settings import Settings, tuning
 from corpus.stage import Resources
 from corpus.storage import Store
-from mining.side_images import ClipFrames, SideImages
 from serving.backends import check_vllm, default_budget, model_and_revision, open_vllm_client
 from serving.openai.client import OpenAiYesNo
 from serving.openai.settings import EndpointSettings
 from serving.request import ModelClient, ModelResponse, SamplingSettings, Vector, YesNoRequest
 from serving.result_cache import ResultCache
+from serving.side_images import ClipFrames, SideImages
 from serving.vllm.settings import VllmSettings
 
 JUDGE = "judge"

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from corpus.arrays import one_array
 from corpus.execution import ShardError
-from corpus.item_ids import split_ids
+from corpus.item_ids import packed_ids, split_ids
 from corpus.pool import Pool, PoolRead
 from corpus.schema import ITEM_ID, ITEM_ID_BYTES
 from corpus.stage import Gives, MapStage, Resources, Shard, SourceInfo, SourcePlug
@@ -35,7 +35,6 @@ from mining.neighbour_scores import (
 from mining.pool_blocks import PoolBlock, pool_blocks
 from mining.settings import DatasetMining, DatasetSearch, NeighbourSettings
 from mining.shared_scan import SharedScan
-from mining.side_images import packed_ids
 from mining.similarities import row_products
 from mining.vectors import column_valid, column_vectors
 from serving.result_cache import ResultCache

@@ -41,7 +41,7 @@ TESTED_BY = {
     "mining/dataset_index.py": "runs/test_run_mining.py",
     "mining/neighbour_scores.py": "mining/test_neighbours.py",
     "mining/pool_blocks.py": "mining/test_similarities.py",
-    "mining/side_images.py": "mining/test_embed.py",
+    "serving/side_images.py": "mining/test_embed.py",
     "mining/sides.py": "mining/test_embed.py",
     "pipelines/publish/sample_schema.py": "pipelines/publish/test_sample.py",
     "pipelines/search.py": "runs/test_run_mining.py",

@@ -22,10 +22,10 @@ from pydantic import Field
 from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings
 from corpus.stage import Resources
-from mining.side_images import ClipFrames
 from mining.sides import NamedBy
 from mining.vectors import VectorKeys
 from serving.request import EmbedRequest, ModelClient, Vector
+from serving.side_images import ClipFrames
 
 EmbedClient = ModelClient[EmbedRequest, Vector]
 

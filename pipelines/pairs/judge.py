@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from corpus.arrays import one_array
 from corpus.execution import ShardError
-from corpus.item_ids import find_ids, split_ids
+from corpus.item_ids import find_ids, packed_ids, split_ids
 from corpus.pool import Pool, PoolRead, PoolScope
 from corpus.schema import ITEM_ID
 from corpus.stage import ITEMS, Gives, MapStage, Shard, SourceInfo
@@ -27,7 +27,6 @@ from mining.embed import PAIRS
 from mining.judge import JUDGE, Judge, Judgements, JudgeSettings, Question, QuestionSide
 from mining.neighbours import NEIGHBOURS
 from mining.settings import DatasetMining, NeighbourSettings
-from mining.side_images import packed_ids
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.pairs.clusters import CLUSTERS
 from pipelines.pairs.mined_dataset import mining_rules, read_dataset

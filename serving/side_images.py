@@ -113,9 +113,3 @@ def evenly_spaced(rows: list[int], count: int) -> list[int]:
     if not count or len(rows) <= count:
         return rows
     return [rows[place] for place in np.linspace(0, len(rows) - 1, count, dtype=int).tolist()]
-
-
-def packed_ids(ids: np.ndarray) -> pa.Array:
-    """Ids as numbers (uint64[2, n]) as a column of 16 bytes each."""
-    data = ids.T.astype(">u8").tobytes()
-    return pa.Array.from_buffers(ITEM_ID, ids.shape[1], [None, pa.py_buffer(data)])

@@ -152,6 +152,8 @@ PAIR_RELATIONS = (
 MINED_FALSE_NEGATIVES = pa.field("mined_false_negatives", pa.list_(ITEM_ID))  # ids of pairs, the nearest first
 PAIR_RANK = pa.field("positive_rank", pa.int32())  # of its positive among its neighbours, from 0; null, -1: not found
 MAX_FALSE_NEGATIVES = 32
+# How well the text of a pair fits its picture, by a CLIP, from -1 to 1; null, -1: there is no score.
+TEXT_IMAGE_SCORE = pa.field("text_image_score", pa.float32())
 
 # Where a pair came from, and the columns of a source's rows that tell it; see `corpus.stage.Stage.origin_columns`.
 PAIR_ORIGIN = {"source_url": "url", "licence": "licence"}

@@ -29,6 +29,8 @@ from corpus.storage import Store
 ROWS = "rows"  # what the source says of each row: url, text, licence ...
 ITEMS = "items"  # where each row's bytes lie: the table of the source's gather stage (`download`, `index` ...)
 VERDICT = "verdict"  # status and reason of each row so far: the table of the last stage that filters the items
+PAIRS = "pairs"  # the pairs of a dataset: the table of the stage that makes them, in a way of each kind of dataset
+PAIR_VERDICT = "pair_verdict"  # status and reason of each pair so far: the table of the last stage that filters pairs
 
 
 class Gives(StrEnum):

@@ -14,13 +14,12 @@ import pyarrow as pa
 
 from corpus.pool import PoolRead, PoolScope
 from corpus.schema import ITEM_ID, Task
-from corpus.stage import ITEMS, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import ITEMS, PAIR_VERDICT, PAIRS, Gives, MapStage, Shard, SourceInfo
 from mining.settings import EmbedSettings
 from mining.sides import PAIR_ROLES
 from mining.vectors import packed_type
 
 EMBED = "embed"
-PAIRS = "pairs"
 
 
 def embed_schema(dimension: int) -> pa.Schema:
@@ -54,6 +53,7 @@ class Embed(MapStage):
     over = frozenset(Gives)
     over_pairs = True
     filters_rows = False
+    optional_reads = (PAIR_VERDICT,)
     summary = "the vectors of its query, its positive and the negatives that it came with, or why there is none"
 
     def __init__(self, settings: EmbedSettings, task: Task | None = None) -> None:

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from corpus.execution import ShardError
 from corpus.item_ids import packed_ids
-from corpus.stage import ITEMS, Shard
-from mining.embed import EMBED, PAIRS
+from corpus.stage import ITEMS, PAIRS, Shard
+from mining.embed import EMBED
 from mining.encoders.base import NO_CONTENT, NO_IMAGES, EmbedClient, Encoder, NamedRequest
 from mining.settings import EmbedSettings
 from mining.sides import PAIR_ROLES, SideRules, Sides, VectorSide, different_sides, names_of_sides

@@ -22,8 +22,8 @@ from corpus.execution import ShardError
 from corpus.item_ids import packed_ids, split_ids
 from corpus.pool import Pool, PoolRead
 from corpus.schema import ITEM_ID, ITEM_ID_BYTES
-from corpus.stage import Gives, MapStage, Resources, Shard, SourceInfo, SourcePlug
-from mining.embed import EMBED, PAIRS
+from corpus.stage import PAIRS, Gives, MapStage, Resources, Shard, SourceInfo, SourcePlug
+from mining.embed import EMBED
 from mining.neighbour_scores import (
     Listed,
     ScoredNeighbours,

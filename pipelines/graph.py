@@ -18,8 +18,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from corpus.pool import PoolRead, PoolScope
-from corpus.stage import ROWS, SourceInfo, Stage
+from corpus.stage import PAIR_VERDICT, PAIRS, ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
+from filters.agreement import Agreement
+from filters.agreement_filter import AgreementFilter
 from filters.image_dedup import Duplicates
 from filters.image_quality import Quality
 from filters.image_stats import ImageStats
@@ -63,6 +65,8 @@ STAGES: tuple[type[Stage], ...] = (
     Caption,
     Windows,
     WindowCaption,
+    Agreement,
+    AgreementFilter,
     PairClusters,
     Embed,
     NeighbourSearch,
@@ -124,10 +128,11 @@ class _GraphBuilder:
             info = self._info(source, known, name, (self._config.datasets[name],))
             if stage.applies_to(info):
                 instance = stage.create(info)
-                owner = known["pairs"].owner
-                known[instance.name] = self._node(
-                    instance, source, known, TableKey("pairs", owner, instance.name), name
-                )
+                if PAIR_VERDICT in stage.optional_reads and PAIR_VERDICT in known:
+                    instance.reads = (*instance.reads, PAIR_VERDICT)
+                key = TableKey("pairs", known[PAIRS].owner, instance.name)
+                table = self._node(instance, source, known, key, name)
+                known.update(dict.fromkeys((instance.name, *instance.roles), table))
 
     def _info(self, name: str, known: Tables, dataset: str = "", datasets: tuple[object, ...] = ()) -> SourceInfo:
         config = self._config

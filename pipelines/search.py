@@ -19,10 +19,10 @@ from corpus.item_index import read_locations
 from corpus.pool import Pool
 from corpus.schema import ITEM_ID
 from corpus.settings import SettingsError
-from corpus.stage import ITEMS
+from corpus.stage import ITEMS, PAIRS
 from corpus.text.keys import one_array
 from corpus.workspace import Workspace
-from mining.embed import EMBED, PAIRS
+from mining.embed import EMBED
 from mining.pool_blocks import pool_blocks
 from mining.search import TopK
 from mining.vectors import Vectors, column_vectors, normalise

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from mining.encoders.base import EmbedClient, Encoder
-from mining.encoders.local_model import MIXED, SEVERAL_IMAGES, LocalModelSettings, groups
+from mining.encoders.local_model import MIXED, SEVERAL_IMAGES, LocalEncoderSettings, groups
 from serving.batching import BatchClient
 from serving.models import is_folder, revision_of
 from serving.request import TOO_LONG, BackendError, EmbedRequest, VectorResponse
@@ -24,7 +24,7 @@ from serving.request import TOO_LONG, BackendError, EmbedRequest, VectorResponse
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class SentenceTransformersSettings(LocalModelSettings):
+class SentenceTransformersSettings(LocalEncoderSettings):
     """Settings of a model of sentence-transformers."""
 
     summary: ClassVar[str] = "any model of sentence-transformers: texts, and images where the model reads them"

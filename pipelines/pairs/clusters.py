@@ -17,7 +17,7 @@ from corpus.arrays import one_array
 from corpus.hashing import mix64
 from corpus.item_ids import split_ids
 from corpus.schema import ITEM_ID_BYTES, MAX_FALSE_NEGATIVES, PAIR_RELATIONS, Status
-from corpus.stage import Gives, Shard, ShuffleStage
+from corpus.stage import PAIR_VERDICT, PAIRS, Gives, Shard, ShuffleStage
 from corpus.text.keys import side_ids
 from corpus.text.minhash import (
     BAND_TAG,
@@ -32,7 +32,6 @@ from corpus.text.minhash import (
 from corpus.union_find import UnionFind, components
 
 CLUSTERS = "clusters"
-_PAIRS = "pairs"
 _ROLES = ("query", "positive")
 _ROWS_AT_ONCE = 8192  # whose false negatives are listed in one go
 
@@ -62,13 +61,14 @@ class PairClusters(ShuffleStage):
     """
 
     name = CLUSTERS
-    reads = (_PAIRS,)
+    reads = (PAIRS,)
     schema = pa.schema(list(PAIR_RELATIONS))
     settings_key = CLUSTERS
     settings_type = PairClustersSettings
     over = frozenset(Gives)
     over_pairs = True
     filters_rows = False
+    optional_reads = (PAIR_VERDICT,)
     summary = (
         "the clusters of equal or nearly equal sides that its query and its positive belong to; its false negatives"
     )
@@ -79,7 +79,7 @@ class PairClusters(ShuffleStage):
 
     def map(self, shard: Shard) -> pa.Table:
         """Returns a row for each side by its whole content, and one for each band of each different text."""
-        pairs = shard[_PAIRS]
+        pairs = shard[PAIRS]
         sides = [one_array(pairs.column(role)) for role in _ROLES]
         ids = np.concatenate([side_ids(side) for side in sides], axis=1)
         members = np.concatenate([shard.row_addresses * 2 + code for code in range(len(_ROLES))])

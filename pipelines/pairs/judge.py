@@ -20,10 +20,9 @@ from corpus.execution import ShardError
 from corpus.item_ids import find_ids, packed_ids, split_ids
 from corpus.pool import Pool, PoolRead, PoolScope
 from corpus.schema import ITEM_ID
-from corpus.stage import ITEMS, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import ITEMS, PAIRS, Gives, MapStage, Shard, SourceInfo
 from mining.candidates import CandidateLists, Dataset, neighbour_lists
 from mining.choose import Choice, Rules, choose
-from mining.embed import PAIRS
 from mining.judge import JUDGE, Judge, Judgements, JudgeSettings, Question, QuestionSide
 from mining.neighbours import NEIGHBOURS
 from mining.settings import DatasetMining, NeighbourSettings

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from corpus.item_ids import split_ids
 from corpus.pool import Pool
+from corpus.stage import PAIRS
 from mining.candidates import Dataset
 from mining.choose import Rules
 from mining.dataset_index import CLUSTER_COLUMNS, PAIR_COLUMNS, build_index
-from mining.embed import PAIRS
 from mining.neighbours import NEIGHBOURS
 from mining.settings import DatasetMining
 from pipelines.labels.hierarchy import Relations

@@ -21,11 +21,10 @@ import pyarrow.compute as pc
 from corpus.item_ids import split_ids
 from corpus.pool import Pool, PoolRead
 from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_SCHEMA, Origin
-from corpus.stage import Gives, MapStage, Shard, SourceInfo, SourcePlug
+from corpus.stage import PAIRS, Gives, MapStage, Shard, SourceInfo, SourcePlug
 from corpus.text.keys import one_array
 from mining.candidates import CandidateLists, Dataset, existing_lists, neighbour_lists
 from mining.choose import Candidates, Choice, Reason, choose
-from mining.embed import PAIRS
 from mining.false_negatives import false_negative_lists
 from mining.judge import JUDGE
 from mining.neighbours import EXISTING, NEIGHBOURS

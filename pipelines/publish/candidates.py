@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.item_ids import first_of_run, split_ids
-from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_RELATIONS, PAIR_SCHEMA, Status
+from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_RELATIONS, PAIR_SCHEMA, TEXT_IMAGE_SCORE, Status
 from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
@@ -20,6 +20,7 @@ PUBLISHED_COLUMNS = (
     *PAIR_SCHEMA.names,
     *(field.name for field in PAIR_RELATIONS),
     PAIR_RANK.name,
+    TEXT_IMAGE_SCORE.name,
     MINED_FALSE_NEGATIVES.name,
 )
 _SCHEMA = pa.schema([PAIR_SCHEMA.field(name) for name in ("pair_id", "group", "label")])

@@ -55,14 +55,15 @@ Within one blend a task encoder whose `batch_group_criterion` returns the datase
 _FORMAT = """\
 A sample is one training pair. Its key is the pair's id; `json` holds everything that is not media, with the same keys
 and types in every sample: an absent string is `""`, an absent list `[]`, and a score of something that was never
-scored is `0.0`. A side is fed to a model as `instruction + text`, joined as they are: an instruction brings its own
-separator. A side's `id` is a hash of its media and of its text, case and blanks aside: equal ids are the same side, by
-which a trainer masks what two samples of a batch share. `in_batch_negatives` is false where the set says that its pairs
-are no negatives of each other. `media` lists name the sample's other members. An image is called `.jpg` whatever its
-format is, so decode it by its content. It holds the bytes as they were collected where a plain decode (Pillow's
-`convert("RGB")`, no EXIF applied) shows the picture correctly, and is re-encoded where not: upright, on white, 8 bits,
-the first frame. `phash` has a hash of the inspected picture, for each of `media` (`""` for frames and videos);
-`rewritten` tells which are re-encoded. `source.sha256` is of the downloaded bytes.
+scored is `0.0`, or `-1.0` for `text_image_score` and `judge`. A side is fed to a model as `instruction + text`,
+joined as they are: an instruction brings its own separator. A side's `id` is a hash of its media and of its text,
+case and blanks aside: equal ids are the same side, by which a trainer masks what two samples of a batch share.
+`in_batch_negatives` is false where the set says that its pairs are no negatives of each other. `media` lists name the
+sample's other members. An image is called `.jpg` whatever its format is, so decode it by its content. It holds the
+bytes as they were collected where a plain decode (Pillow's `convert("RGB")`, no EXIF applied) shows the picture
+correctly, and is re-encoded where not: upright, on white, 8 bits, the first frame. `phash` has a hash of the
+inspected picture, for each of `media` (`""` for frames and videos); `rewritten` tells which are re-encoded.
+`source.sha256` is of the downloaded bytes.
 """
 
 _CLIPS = """\

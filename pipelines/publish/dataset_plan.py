@@ -32,7 +32,7 @@ from pipelines.publish.sample import field_ext, make_sample_fields
 from pipelines.publish.sample_order import BatchRule, SampleOrder, arrange_dataset, order_seed, related_labels
 from pipelines.publish.side_spread import equal_in_batch, repeated_sides, side_spread_order
 
-FORMAT = 1  # of a corpus: to be raised with every change that gives other bytes for the same pairs
+FORMAT = 2  # of a corpus: to be raised with every change that gives other bytes for the same pairs
 
 
 @dataclass(frozen=True, eq=False)

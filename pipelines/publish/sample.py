@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.schema import CLIP, PAIR_RANK, PAIR_RELATIONS, Origin
+from corpus.schema import CLIP, PAIR_RANK, PAIR_RELATIONS, TEXT_IMAGE_SCORE, Origin
 from corpus.text.keys import side_ids
 from pipelines.publish.false_negatives import sample_false_negatives
 from pipelines.publish.pair_contents import first_entries
@@ -106,10 +106,11 @@ def sample_jsons(
     )
     negatives = _negatives(pairs.column("negatives").combine_chunks(), sample_fields, media_facts["negatives"])
     texts = {name: _strings(pairs.column(name)) for name in _TEXTS}
-    clusters = {name: _strings(_column(pairs, name)) for name in CLUSTER_FIELDS}
+    clusters = {field.name: _strings(_column(pairs, field)) for field in _CLUSTERS}
     false_negatives = sample_false_negatives(pairs)
     in_batch = pc.fill_null(pairs.column("in_batch_negatives"), True).to_pylist()
-    ranks = _ranks(pairs.column(PAIR_RANK.name) if PAIR_RANK.name in pairs.column_names else None, pairs.num_rows)
+    ranks = _ranks(_column(pairs, PAIR_RANK))
+    agreements = _numbers(_column(pairs, TEXT_IMAGE_SCORE), -1.0)
     return [
         {
             "pair_id": pair_id,
@@ -121,6 +122,7 @@ def sample_jsons(
             "negatives": negatives[row],
             "positive_score": score,
             "positive_rank": ranks[row],
+            "text_image_score": agreements[row],
             "false_negatives": [other.hex() for other in false_negatives[row]],
             **{name: values[row] for name, values in clusters.items()},
             "group": texts["group"][row],
@@ -186,14 +188,14 @@ def hexadecimal(ids: pa.ChunkedArray) -> list[str]:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-CLUSTER_FIELDS = ("query_cluster", "positive_cluster")
+_CLUSTERS = PAIR_RELATIONS[:2]
+CLUSTER_FIELDS = tuple(field.name for field in _CLUSTERS)
 _TEXTS = ("group", "label", "caption_origin", "caption_model", "caption_prompt", "source_url", "licence")
 
 
-def _column(pairs: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
-    """Returns a column of PAIR_RELATIONS; nulls where no stage wrote it."""
-    kind = next(field.type for field in PAIR_RELATIONS if field.name == name)
-    return pairs.column(name) if name in pairs.column_names else pa.nulls(pairs.num_rows, kind)
+def _column(pairs: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    """Returns a column of a stage after `pairs`; nulls where none wrote it."""
+    return pairs.column(field.name) if field.name in pairs.column_names else pa.nulls(pairs.num_rows, field.type)
 
 
 def _strings(column: pa.ChunkedArray | pa.Array) -> list[str]:
@@ -226,9 +228,9 @@ def _numbers(column: pa.ChunkedArray | pa.Array, missing: float = 0.0) -> list[f
     return [float(str(value)) if math.isfinite(value) else missing for value in values]
 
 
-def _ranks(column: pa.ChunkedArray | pa.Array | None, rows: int) -> list[int]:
+def _ranks(column: pa.ChunkedArray | pa.Array) -> list[int]:
     """Returns the ranks among neighbours; -1 where none were searched."""
-    return [-1] * rows if column is None else pc.fill_null(column, -1).to_pylist()
+    return pc.fill_null(column, -1).to_pylist()
 
 
 def _negatives(lists: pa.Array, sample_fields: SampleFields, media_facts: MediaFacts) -> list[list[dict[str, Any]]]:
@@ -236,7 +238,7 @@ def _negatives(lists: pa.Array, sample_fields: SampleFields, media_facts: MediaF
     entries = used.values
     texts, scores = _strings(entries.field("text")), _numbers(entries.field("score"))
     origins, ids = _strings(entries.field("origin")), side_names(entries)
-    ranks = _ranks(entries.field("rank"), len(entries))
+    ranks = _ranks(entries.field("rank"))
     similarities, judge_scores = _numbers(entries.field("positive_similarity")), _numbers(entries.field("judge"), -1.0)
     offsets, clips = used.offsets.to_pylist(), entries.field("clip").to_pylist()
     return [

@@ -26,6 +26,7 @@ _SHAPE: dict[str, Any] = {
     "negatives": [_NEGATIVE_SHAPE],
     "positive_score": float,
     "positive_rank": int,
+    "text_image_score": float,
     "false_negatives": [str],
     "query_cluster": str,
     "positive_cluster": str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,17 @@ from mining.encoders.openclip import OpenClipSettings
 from serving.request import BackendError, EmbedRequest, ModelResponse, Pixels
 from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.extras import installed_or_skip
+from tests.helpers.tiny_clip import CONTEXT, DIMENSION, write_tiny_clip
 
 installed_or_skip("open_clip")
 patch_imports()
 
-DIMENSION, CONTEXT = 12, 10
-MODEL = {
-    "embed_dim": DIMENSION,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
-    "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-}
 TEXTS = ("a red square", "a blue dog", "two cats on a roof", "rain")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Configuration and weights as open_clip reads them from a folder."""
-    import open_clip
-    import torch
-
-    root = tmp_path_factory.mktemp("clip")
-    torch.manual_seed(11)
-    model = open_clip.CLIP(**MODEL)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    (root / "open_clip_config.json").write_text(json.dumps({"model_cfg": MODEL, "preprocess_cfg": {}}))
-    torch.save(model.state_dict(), root / "open_clip_pytorch_model.bin")
-    return root
+    return write_tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 def settings(folder: Path, **changes: Any) -> OpenClipSettings:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from corpus.schema import PAIR_SCHEMA, item_id
+from corpus.schema import PAIR_SCHEMA, TEXT_IMAGE_SCORE, item_id
 from pipelines.publish.sample import (
     MediaFacts,
     field_ext,
@@ -29,7 +29,9 @@ SCORES = {"origin": "mined", "rank": -1, "score": 0.71, "positive_similarity": 0
 NEGATIVE = {"text": "", "items": [IMAGE], "score": 0.71, "origin": "mined"}
 
 
-def made(used: int = 1, rank: int | None = None, **columns: Any) -> dict[str, Any]:
+def made(
+    used: int = 1, rank: int | None = None, agreement: tuple[float | None, ...] = (), **columns: Any
+) -> dict[str, Any]:
     row = image_pair("laion", "a cat", IMAGE, **columns)
     table = pa.Table.from_pylist([{name: row[name] for name in PAIR_SCHEMA.names}], PAIR_SCHEMA)
     sample_fields = make_sample_fields({"query": [], "positive": ["jpg"], "negatives": ["jpg"]}, used)
@@ -39,6 +41,8 @@ def made(used: int = 1, rank: int | None = None, **columns: Any) -> dict[str, An
     }
     if rank is not None:
         table = table.append_column("positive_rank", pa.array([rank], pa.int32()))
+    if agreement:
+        table = table.append_column(TEXT_IMAGE_SCORE, pa.array(agreement, pa.float32()))
     [sample] = sample_jsons(table, "laion", "image_retrieval", 1, sample_fields, media_facts)
     return sample
 
@@ -59,6 +63,7 @@ def test_a_pair_becomes_the_promised_json() -> None:
         "negatives": [{"text": "", "media": ["negative_0.jpg"], **SHOWN, **SCORES}],
         "positive_score": 0.83,
         "positive_rank": -1,
+        "text_image_score": -1.0,
         "false_negatives": [],
         "query_cluster": "",
         "positive_cluster": "",
@@ -103,6 +108,14 @@ def test_nothing_is_null() -> None:
 
 def test_a_score_that_is_no_number_is_none() -> None:
     assert made(positive_score=float("nan"))["positive_score"] == 0.0
+
+
+def test_the_score_of_text_and_picture_is_minus_one_where_there_is_none() -> None:
+    for score, published in ((0.3127, 0.3127), (-0.02, -0.02), (None, -1.0), (float("nan"), -1.0)):
+        sample = made(agreement=(score,))
+        assert sample["text_image_score"] == published
+        assert json_faults(sample) == []
+    assert json_faults({**made(), "text_image_score": 1}) == ["text_image_score is 1, expected float"]
 
 
 def test_text_is_written_as_it_is() -> None:

@@ -40,7 +40,8 @@ from mining.vectors import Vectors, normalise
 ROUNDS = 5
 K = 100
 SHARD = 2048  # queries that are searched for together
-MEMORY_BYTES = 64 << 20  # of each search
+MEMORY_BYTES = 64 << 20  # of each search beside sentence-transformers, of whose memory a quarter is allowed
+STAGE_MEMORY_BYTES = (4 << 30) // 4  # what the stage gives to each search unless the settings give another
 BOUNDS = Rules(perc_pos=None, max_positive_similarity=None, relative_margin=0.05, num_negatives=5)
 SAME_SCORE = 2e-6  # float32 sums of 256 products differ by that much at most
 
@@ -76,8 +77,8 @@ def in_threads(work: Callable[[slice], Any], rows: int, threads: int) -> None:
         list(pool.map(work, shards))
 
 
-def searched(queries: Vectors, pool: Vectors, k: int) -> Neighbours:
-    search = TopK(queries, k, memory_bytes=MEMORY_BYTES)
+def searched(queries: Vectors, pool: Vectors, k: int, memory_bytes: int = MEMORY_BYTES) -> Neighbours:
+    search = TopK(queries, k, memory_bytes=memory_bytes)
     search.add(number_ids(len(pool)), pool)
     return search.result()
 
@@ -193,7 +194,9 @@ def side(name: str, folder: Path, threads: int, queries: int) -> None:
     work: dict[str, Callable[[], Any]] = {
         "ours": lambda: ours_mined(query, positive, threads),
         "peer": lambda: peer_mined(query, positive),
-        "search": lambda: in_threads(lambda part: searched(query[part], positive, K), len(query), threads),
+        "search": lambda: in_threads(
+            lambda part: searched(query[part], positive, K, STAGE_MEMORY_BYTES), len(query), threads
+        ),
         "bare": lambda: bare(query, positive, threads),
     }
     seconds, found = timed(work[name])

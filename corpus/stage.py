@@ -24,6 +24,7 @@ from corpus.pool import Pool, PoolRead
 from corpus.schema import PARTS_FIELD, Status
 from corpus.settings import Settings
 from corpus.storage import Store
+from corpus.thresholds import Threshold
 
 # Tables that are known by their role, because each kind of source makes them in its own way.
 ROWS = "rows"  # what the source says of each row: url, text, licence ...
@@ -181,6 +182,7 @@ class Stage(ABC):
     # wrong without its neighbours, so the shard is not bisected when the stage raises.
     lookahead_shards: ClassVar[bool] = False
     include_removed: ClassVar[bool] = False  # it is given all rows, those that were removed among them
+    thresholds: ClassVar[tuple[Threshold, ...]] = ()  # those of its settings that decide about rows by a number
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -206,6 +208,11 @@ class Stage(ABC):
     def settings_of(cls, source: SourceInfo) -> Any:
         """Returns its settings in a configuration."""
         return getattr(source.stages, cls.settings_key) if cls.settings_key else Settings()
+
+    @classmethod
+    def settings_path(cls, dataset: str) -> str:
+        """Returns where the settings of an instance are in a settings file; `dataset` of a stage over pairs."""
+        return f"stages.{cls.settings_key}"
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         """Returns all that the stage's tables depend on besides its version and the tables it reads."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from corpus.schema import Status
 from corpus.settings import Settings
 from corpus.stage import Gives, MapStage, Shard, SourceInfo
+from corpus.thresholds import Bound, Threshold
 
 
 class QualitySettings(Settings):
@@ -58,6 +59,47 @@ class QualitySettings(Settings):
     )
 
 
+def _of_image_stats(setting: str, bound: Bound, column: str, measures: str, reason: str, unit: str = "") -> Threshold:
+    """Declares a threshold of a column of `image_stats`."""
+    return Threshold(
+        setting=setting,
+        bound=bound,
+        table="image_stats",
+        columns=(column,),
+        measures=measures,
+        unit=unit,
+        reason=reason,
+        logarithmic=column == "aspect_ratio",
+    )
+
+
+THRESHOLDS = (
+    Threshold(
+        setting="min_side_px",
+        bound=Bound.LOWER,
+        table="image_stats",
+        columns=("width", "height"),
+        value=lambda rows: pc.min_element_wise(rows.column("width"), rows.column("height"), skip_nulls=False),
+        measures="shorter side",
+        unit="px",
+        reason="too_small",
+        logarithmic=True,
+    ),
+    _of_image_stats(
+        "max_aspect_ratio", Bound.UPPER, "aspect_ratio", "longer side / shorter side", "extreme_aspect_ratio"
+    ),
+    _of_image_stats(
+        "min_p99_brightness", Bound.LOWER, "p99_brightness", "99th percentile of the grey levels", "too_dark"
+    ),
+    _of_image_stats(
+        "max_p1_brightness", Bound.UPPER, "p1_brightness", "1st percentile of the grey levels", "too_bright"
+    ),
+    _of_image_stats("min_contrast", Bound.LOWER, "contrast", "standard deviation of the grey levels", "flat"),
+    _of_image_stats("min_entropy_bits", Bound.LOWER, "entropy", "entropy of the grey levels", "flat", "bits"),
+    _of_image_stats("min_sharpness", Bound.LOWER, "sharpness", "sharpness of the edges", "blurred"),
+)
+
+
 class Quality(MapStage):
     """The stage that filters images by the first threshold that they fail.
 
@@ -72,6 +114,7 @@ class Quality(MapStage):
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     summary = "whether the image is filtered, and by which threshold"
     schema = pa.schema([])
+    thresholds = THRESHOLDS
 
     def __init__(self, settings: QualitySettings) -> None:
         super().__init__(settings)

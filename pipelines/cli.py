@@ -155,6 +155,27 @@ def search_command(
     guarded(work)
 
 
+@app.command("calibrate")
+def calibrate_command(
+    config: ConfigFile,
+    stage: Annotated[str | None, typer.Option("--stage", help="only the thresholds of this stage")] = None,
+    out: Annotated[Path, typer.Option("--out", help="the folder to write to")] = Path("calibration"),
+    rows: Annotated[int, typer.Option("--rows", min=1, help="how many rows of each stage are read, about")] = 200_000,
+) -> None:
+    """Writes what each threshold keeps, with samples on both sides of its cut, as a page and a picture."""
+    settings = _settings(config)
+
+    def work(console: Any) -> int:
+        from pipelines.calibration.calibrate import write_calibration
+        from pipelines.report.terminal import print_line
+
+        for path in write_calibration(settings, config.name, out, stage, rows):
+            print_line(console, f"written: {path}")
+        return 0
+
+    guarded(work)
+
+
 @app.command()
 def mix(
     config: ConfigFile,

@@ -1,4 +1,4 @@
-"""Writes the tables of sources, stages and encoders in docs/ from their classes: `python -m pipelines.docs`."""
+"""Writes the tables in docs/ (sources, stages, encoders, thresholds) from their classes: `python -m pipelines.docs`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from corpus.stage import Gives, Stage
+from corpus.thresholds import Bound, Threshold
 from mining.encoders import ENCODERS
 from mining.encoders.base import EncoderSettings
 from pipelines.config import DATASETS
@@ -20,6 +21,12 @@ _ROWS = {
     Gives.IMAGES: "a row for each image that the source's files list: URL, text, licence; a seeded sample",
     Gives.CLIPS: "a row for each video, or for each segment of a long one, with what annotations say of it",
     Gives.PAIRS: "a row for each pair: texts, names of images, instruction, label",
+}
+_KEEPS = {
+    Bound.LOWER: "the value and more",
+    Bound.ABOVE: "more than the value",
+    Bound.UPPER: "the value and less",
+    Bound.BELOW: "less than the value",
 }
 
 
@@ -36,6 +43,8 @@ def tables(
         found[f"stages over {gives}"] = _table(("stage", "reads", "gives for each row", "settings"), rows)
     found["encoders"] = _table(("kind", "what it is"), ((f"`{_kind(each)}`", each.summary) for each in ENCODERS))
     over_pairs = map(_stage_row, (stage for stage in stages if stage.over_pairs))
+    thresholds = [_threshold_row(stage, each) for stage in stages for each in stage.thresholds]
+    found["thresholds"] = _table(("setting", "keeps", "removes as"), thresholds)
     found["stages after pairs"] = _table(("stage", "reads", "gives for each pair", "settings"), over_pairs)
     return found
 
@@ -59,6 +68,13 @@ def _stage_row(stage: type[Stage]) -> tuple[str, ...]:
     settings = f"`stages.{stage.settings_key}`" if stage.settings_key else ""
     reads = (*stage.reads, *(f"({name})" for name in stage.optional_reads))
     return f"`{stage.name}`", ", ".join(reads), stage.summary, settings or ("`datasets.NAME`" * (stage.name == "pairs"))
+
+
+def _threshold_row(stage: type[Stage], threshold: Threshold) -> tuple[str, ...]:
+    unit = f" ({threshold.unit})" if threshold.unit else ""
+    reason = f"`{threshold.reason}`" if threshold.reason else ""
+    setting = f"`{stage.settings_path('NAME')}.{threshold.setting}`"
+    return setting, f"{threshold.measures}{unit}: {_KEEPS[threshold.bound]}", reason
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

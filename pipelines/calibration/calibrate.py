@@ -1,0 +1,177 @@
+"""Calibrates the thresholds of a configuration: reads what its tables have, and writes a page and a contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from corpus.printable import printable
+from corpus.settings import SettingsError
+from corpus.thresholds import Shows
+from corpus.workspace import Workspace, owner_name
+from pipelines.calibration.contents import Address, Range, RowContent, read_contents_of, thumbnails
+from pipelines.calibration.cuts import Cut, TablePaths, find_cuts
+from pipelines.calibration.distribution import Distribution, distribution
+from pipelines.calibration.page import calibration_page
+from pipelines.calibration.report import CutReport, SampledRow
+from pipelines.calibration.rows import Measured, Part, Sample, measure, read_sample
+from pipelines.calibration.samples import NEAR, Pick, choose, keep_near
+from pipelines.calibration.sheet import calibration_sheet
+from pipelines.config import Config
+from pipelines.plan import Selection
+from pipelines.status import plan_run
+
+PAGE, SHEET = "calibrate.html", "calibrate.png"
+DEFAULT_ROWS = 200_000
+_SEED = 0
+_MAX_SAMPLES = 900  # rows of all thresholds together: the page stays below 10 MB
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found of all thresholds, and of which ones nothing is known yet."""
+
+    reports: list[CutReport]
+    missing: list[str]  # a line each
+
+
+def write_calibration(config: Config, name: str, folder: Path, stage: str | None, rows: int) -> list[Path]:
+    """Writes the page and the contact sheet into a folder; returns their paths. `name` is that of the settings file.
+
+    Raises SettingsError for a stage without thresholds, and where no table exists that has their numbers.
+    """
+    from PIL import Image
+
+    found = calibrate(config, stage, rows)
+    if not found.reports:
+        raise SettingsError("\n".join(["nothing to calibrate yet", *found.missing]))
+    title = f"Thresholds of {printable(name)}"
+    subtitle = (
+        f"Workspace {printable(config.workspace)}. Each threshold by itself, over the rows that its stage is given. "
+        "Heights are square roots of counts, so that few rows beside many are visible."
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    page, sheet = folder / PAGE, folder / SHEET
+    page.write_text(calibration_page(title, subtitle, found.reports, found.missing), encoding="utf-8")
+    Image.fromarray(calibration_sheet(found.reports)).save(sheet, "PNG")
+    return [page, sheet]
+
+
+def calibrate(config: Config, stage: str | None = None, rows: int = DEFAULT_ROWS) -> Calibration:
+    """Reads the numbers of all thresholds, or those of one stage, from the tables that exist; runs no stage."""
+    plan = plan_run(config, Selection(), check=False)
+    cuts = find_cuts([step for step, _ in plan.steps], stage)
+    if not cuts:
+        raise SettingsError(_no_threshold(plan.unread, [step.name for step, _ in plan.steps], stage))
+    workspace, paths = Workspace(config.workspace), TablePaths(plan)
+    per_cut = max(4, min(NEAR, _MAX_SAMPLES // (2 * len(cuts))))
+    found = Calibration([], [])
+    reader = _Reader(workspace, paths, rows, per_cut)
+    for together in _of_same_rows(cuts):
+        _calibrate_together(reader, together, found)
+    return found
+
+
+def _of_same_rows(cuts: Sequence[Cut]) -> list[list[Cut]]:
+    """Groups the cuts whose numbers are in the same table, over the same sources."""
+    groups: dict[tuple[object, ...], list[Cut]] = {}
+    for cut in cuts:
+        groups.setdefault((cut.stage, cut.threshold.table, *(id(node) for node in cut.nodes)), []).append(cut)
+    return list(groups.values())
+
+
+def _no_threshold(unread: Sequence[str], steps: Sequence[str], stage: str | None) -> str:
+    if unread:
+        return f"source {', '.join(unread)} is not read yet: run `rzen-corpus run` first"
+    if stage is not None and stage not in steps:
+        return f"--stage {stage}: no such stage; there is {', '.join(steps)}"
+    return (
+        "no stage of this configuration has a threshold" if stage is None else f"--stage {stage}: it has no threshold"
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    workspace: Workspace
+    paths: TablePaths
+    rows: int
+    near: int  # samples on each side of a cut
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A cut with its distribution, and the rows that may be displayed."""
+
+    cut: Cut
+    found: Distribution
+    picks: list[Pick]
+
+
+def _calibrate_together(reader: _Reader, cuts: Sequence[Cut], found: Calibration) -> None:
+    """Adds the reports of cuts of the same rows."""
+    sample = read_sample(reader.workspace, reader.paths, cuts, reader.rows, _SEED)
+    counted = []
+    for cut in cuts:
+        measured = measure(sample, cut, _SEED)
+        if np.isnan(measured.numbers).all():
+            found.missing.append(f"{cut.key}: no row has its number yet (table {cut.threshold.table}): run first")
+            continue
+        distributed = _distribution(sample, cut, measured)
+        picks = choose(cut, sample, measured, distributed, _SEED, reader.near)
+        counted.append(_Counted(cut, distributed, picks))
+    requested = {(at, each.cut.threshold.shows) for each in counted for pick in each.picks for at in _addresses(pick)}
+    contents: dict[tuple[Address, Shows], RowContent] = {}
+    for shows in Shows:
+        addresses = {address: shows for address, each in requested if each is shows}
+        read = read_contents_of(reader.workspace, reader.paths, sample, addresses)
+        contents |= {(address, shows): row for address, row in read.items()}
+    found.reports.extend(_reports(reader, sample, counted, contents))
+
+
+def _distribution(sample: Sample, cut: Cut, measured: Measured) -> Distribution:
+    names = list(dict.fromkeys(_group(part) for part in sample.parts))
+    groups = np.array([names.index(_group(part)) for part in sample.parts])
+    return distribution(cut, measured.numbers, names, groups[measured.part])
+
+
+def _group(part: Part) -> str:
+    return owner_name(part.node.table_key.owner)
+
+
+def _addresses(pick: Pick) -> list[Address]:
+    return [(pick.part, pick.row), *([pick.other] if pick.other else [])]
+
+
+def _reports(
+    reader: _Reader,
+    sample: Sample,
+    counted: Sequence[_Counted],
+    contents: Mapping[tuple[Address, Shows], RowContent],
+) -> Iterator[CutReport]:
+    """Yields the reports of cuts; images that several of them show are decoded once."""
+    chosen = []
+    for each in counted:
+        rows = {pick: [contents[at, each.cut.threshold.shows] for at in _addresses(pick)] for pick in each.picks}
+        distinct = {tuple(row.key for row in rows[pick]): pick for pick in reversed(each.picks)}
+        distinct.pop(tuple(RowContent().key for _ in rows[each.picks[0]]), None)
+        picks = keep_near(sorted(distinct.values(), key=each.picks.index), each.cut, each.found, reader.near)
+        chosen.append({pick: rows[pick] for pick in picks})
+    ranges = [each for rows in chosen for row in rows.values() for content in row for each in content.ranges]
+    images = thumbnails(reader.workspace, ranges)
+    for each, rows in zip(counted, chosen, strict=True):
+        samples = tuple(_sampled_row(sample, pick, row, images) for pick, row in rows.items())
+        samples = tuple(row for row in samples if row.texts or row.images)
+        yield CutReport(each.cut, each.found, samples, sample.rows, sample.source_rows, sample.complete)
+
+
+def _sampled_row(
+    sample: Sample, pick: Pick, contents: Sequence[RowContent], images: Mapping[Range, bytes]
+) -> SampledRow:
+    part = sample.parts[pick.part]
+    address = f"{part.node.source}, shard {part.shard}, row {part.rows[pick.row]}"
+    texts = tuple(text for content in contents for text in content.texts)
+    jpegs = tuple(images[each] for content in contents for each in content.ranges if each in images)
+    return SampledRow(pick, texts, jpegs, address)

@@ -66,6 +66,11 @@ ITEM_ID_BYTES = 16
 ITEM_ID = pa.binary(ITEM_ID_BYTES)
 SHA256 = pa.binary(32)
 
+PDQ_FIELDS = (  # of the stage `image_stats`, where its settings ask for them: see corpus.image.pdq
+    pa.field("pdq", pa.binary(32)),
+    pa.field("pdq_quality", pa.int8()),  # 0 to 100
+)
+
 STATUS_FIELDS = (
     pa.field("status", pa.string(), nullable=False),
     pa.field("reason", pa.string(), nullable=False),

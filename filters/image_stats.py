@@ -12,19 +12,28 @@ from typing import Any
 
 import cv2
 import pyarrow as pa
+from pydantic import Field
 
 from corpus.image.header import sniff
 from corpus.image.limits import MAX_SIDE_PX, ImageLimits, reject_reason
+from corpus.image.pdq import PDQ_MISSING, is_installed, pdq_hash
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX, measure
 from corpus.image.stock_reader import UndecodableError, error_message
-from corpus.schema import SHA256, Status, table_schema
+from corpus.schema import PDQ_FIELDS, SHA256, Status, table_schema
+from corpus.settings import SettingsError
 from corpus.stage import ITEMS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from filters.grey_image import read_grey_image
 
 
 class ImageStatsSettings(ImageLimits):
-    """Settings of the stage `image_stats`: limits of images that are decoded."""
+    """Settings of the stage `image_stats`: limits of images that are decoded, and what is computed besides."""
+
+    pdq: bool = Field(
+        False,
+        description="Whether the PDQ hash of each image (256 bits) and its quality are computed besides pHash and "
+        "dHash; it takes the extra pdq.",
+    )
 
 
 class ImageStats(MapStage):
@@ -40,8 +49,8 @@ class ImageStats(MapStage):
     settings_type = ImageStatsSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     summary = (
-        "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash, SHA-256: one "
-        "decode, by the decoder that trainers use; or the decoder's error"
+        "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash (`pdq: true`: and "
+        "PDQ), SHA-256: one decode, by the decoder that trainers use; or the decoder's error"
     )
     roles = (VERDICT,)
     schema = pa.schema(
@@ -73,10 +82,18 @@ class ImageStats(MapStage):
     def __init__(self, settings: ImageStatsSettings) -> None:
         super().__init__(settings)
         self._limits = (settings.max_pixels, settings.max_side_px)
+        self._pdq = settings.pdq
+        if settings.pdq:
+            self.schema = pa.schema([*self.schema, *PDQ_FIELDS])
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
         return super().applies_to(source) and source.plug.has_images
+
+    def fingerprint_inputs(self) -> dict[str, Any]:
+        if self._pdq and not is_installed():
+            raise SettingsError(f"stages.image_stats.pdq: {PDQ_MISSING}")
+        return super().fingerprint_inputs()
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         cv2.setNumThreads(1)  # the engine runs a worker for each core
@@ -85,12 +102,14 @@ class ImageStats(MapStage):
     def _inspect(self, shard: Shard) -> pa.Table:
         rows: list[dict[str, Any]] = [{}] * len(shard)
         for row, data in shard.contents():
-            rows[row] = inspect_image(data, *self._limits)
+            rows[row] = inspect_image(data, *self._limits, pdq=self._pdq)
         return pa.Table.from_pylist(rows, table_schema(self.schema))
 
 
-def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) -> dict[str, Any]:
-    """Returns the row of an image: the columns that are known, with `status` and `reason`."""
+def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX, pdq: bool = False) -> dict[str, Any]:
+    """Returns the row of an image: the columns that are known (with `pdq` PDQ_FIELDS too), with `status` and
+    `reason`.
+    """
     header = sniff(data)
     width, height = header.upright_size
     row: dict[str, Any] = {"status": Status.FAILED, "sha256": hashlib.sha256(data).digest(), "detail": ""}
@@ -111,12 +130,14 @@ def inspect_image(data: bytes, max_pixels: int, max_side_px: int = MAX_SIDE_PX) 
     except UndecodableError as error:
         return {**row, "reason": error.reason, "detail": error_message(error)}
     phash, dhash = perceptual_hashes(image.grey)
-    measured = {
+    measured: dict[str, Any] = {
         "phash": phash,
         "dhash": dhash,
         "rewrite": image.rewrite,
         "compression_loss": image.loss,
         **measure(image.grey),
     }
+    if pdq:
+        measured["pdq"], measured["pdq_quality"] = pdq_hash(image.grey)
     aspect_ratio = max(width, height) / min(width, height)
     return {**row, "aspect_ratio": aspect_ratio, **measured, "status": Status.KEPT, "reason": ""}

@@ -34,6 +34,7 @@ TESTED_BY = {
     "mining/encoders/sentence_transformers.py": "models/test_encoders_sentence.py",
     "serving/local_model.py": "models/test_encoders_sentence.py",
     "serving/openclip.py": "models/test_encoders_openclip.py",
+    "mining/encoders/torchscript.py": "models/test_encoders_torchscript.py",
     "serving/transformers_client.py": "models/test_pooling.py",
     "serving/vllm/engine.py": "models/test_engine_vllm.py",
     "serving/vllm/pooling.py": "models/test_pooling.py",

@@ -16,6 +16,7 @@ from mining.encoders.precomputed import PrecomputedSettings
 from mining.encoders.qwen_vl import QwenVlSettings
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.encoders.sentence_transformers import SentenceTransformersSettings
+from mining.encoders.torchscript import TorchScriptSettings
 
 ENCODERS: tuple[type[EncoderSettings], ...] = (
     DescriptorSettings,
@@ -24,6 +25,7 @@ ENCODERS: tuple[type[EncoderSettings], ...] = (
     OpenClipSettings,
     OpenAiSettings,
     SentenceTransformersSettings,
+    TorchScriptSettings,
     PrecomputedSettings,
 )
 

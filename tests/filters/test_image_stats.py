@@ -3,6 +3,7 @@
 import hashlib
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from PIL import Image
 
 import filters.image_stats
 from corpus.execution import run_rows
+from corpus.image.pdq import pdq_hash
 from corpus.media import MediaWriter
 from corpus.schema import item_id
+from corpus.settings import SettingsError
 from corpus.stage import ITEMS, Shard
 from corpus.storage import Store
 from demo.images import defects as faults
@@ -26,6 +29,7 @@ from demo.images.drawing import Picture
 from demo.images.photographs import photographs
 from filters.image_stats import ImageStats, ImageStatsSettings, inspect_image
 from tests.helpers.cases import cases
+from tests.helpers.extras import installed_or_skip
 from tests.helpers.media_columns import location_columns
 
 MAX_PIXELS = 20_000_000
@@ -101,6 +105,27 @@ def test_what_a_decoder_raises_is_its_rows_reason_however_many_they_are(tmp_path
     details = table.column("detail").to_pylist()
     assert all(detail.startswith("RuntimeError: ") for detail in details[:40]), details
     assert details[40] == ""
+
+
+def test_pdq_hashes_are_columns_where_the_settings_ask_for_them(tmp_path: Path) -> None:
+    installed_or_skip("pdqhash")
+    contents = [jpeg(PHOTOGRAPH.pixels), b"<html>gone</html>", jpeg(PHOTOGRAPH.pixels, 40)]
+    plain, stage = ImageStats(ImageStatsSettings()), ImageStats(ImageStatsSettings(pdq=True))
+    table, without = (run_rows(each, each.setup(), shard_of(tmp_path, contents)) for each in (stage, plain))
+    assert table.drop_columns(["pdq", "pdq_quality"]).equals(without)
+    assert table.column("pdq").type == pa.binary(32) and table.column("pdq_quality").to_pylist() == [100, None, 100]
+    one, none, other = table.column("pdq").to_pylist()
+    assert none is None and (int.from_bytes(one) ^ int.from_bytes(other)).bit_count() <= 20
+    assert stage.fingerprint_inputs() != plain.fingerprint_inputs()
+
+
+def test_pdq_without_its_library_is_a_fault_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pdqhash", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"stages\.image_stats\.pdq: .*rzen-corpus\[pdq\]"):
+        ImageStats(ImageStatsSettings(pdq=True)).fingerprint_inputs()
+    with pytest.raises(ImportError, match=r"rzen-corpus\[pdq\]"):
+        pdq_hash(PHOTOGRAPH.pixels[:, :, 0])
 
 
 def test_an_empty_shard_gives_an_empty_table(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,8 @@ class ImageRow:
     compression_loss: float = 0.0
     bytes: int = 1000
     contrast: float = 50.0
+    pdq: bytes | None = None
+    pdq_quality: int = 100
 
     @property
     def id(self) -> bytes:
@@ -44,6 +47,8 @@ def shard_of(ordinal: int, pictures: list[ImageRow], rows: np.ndarray) -> Shard:
         "compression_loss": pa.array([p.compression_loss for p in pictures], pa.float32()),
         "bytes": pa.array([p.bytes for p in pictures], pa.int64()),
         "contrast": pa.array([p.contrast for p in pictures], pa.float32()),
+        "pdq": pa.array([p.pdq for p in pictures], pa.binary(32)),
+        "pdq_quality": pa.array([p.pdq_quality for p in pictures], pa.int8()),
     }
     items = {"item_id": pa.array([p.id for p in pictures], ITEM_ID)}
     tables = {ITEMS: pa.table(items), "image_stats": pa.table(image_stats)}
@@ -51,10 +56,10 @@ def shard_of(ordinal: int, pictures: list[ImageRow], rows: np.ndarray) -> Shard:
 
 
 def verdicts(
-    pictures: list[ImageRow], radius: int = 4, shards: int = 2, partitions: int = 3
+    pictures: list[ImageRow], radius: int = 4, shards: int = 2, partitions: int = 3, **settings: Any
 ) -> list[tuple[bytes | None, str]]:
     """For each picture, its family's representative, and `kept` or the reason why it is not."""
-    stage = Duplicates(DuplicatesSettings(hamming_radius=radius))
+    stage = Duplicates(DuplicatesSettings(hamming_radius=radius, **settings))
     places = np.array_split(np.arange(len(pictures)), shards)
     emitted = []
     for ordinal, mine in enumerate(places):

@@ -18,7 +18,9 @@ from pipelines.calibration.cuts import Cut
 _STOPS = 400  # positions of a cut, about
 _BARS = 64
 _DIGITS = 3  # significant ones of a position on a logarithmic axis
-_ROUND = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # times a power of ten
+_ROUND = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # times a power of ten: positions on a logarithmic axis
+_NAMED = (1, 2, 5)  # those that the axis names
+_TICK_DISTANCE = 0.13  # of the axis, between two labels
 _OUTLIERS = 0.001  # of the numbers at either end, may lie beyond a linear axis: the bars at its ends count them
 _MIN_SHARE = 1e-6  # of the highest number, where a logarithmic axis begins at the lowest
 _TICKS = 5
@@ -47,6 +49,7 @@ class Distribution:
     """The numbers of a cut, counted. The axis is that of `stops`: each is as far from the next as any other."""
 
     stops: Numbers  # ascending
+    is_logarithmic: bool
     current: int  # the position of the settings' value; where it is off, the one that keeps all
     is_off: bool
     kept: Ints  # int64[stops]
@@ -64,17 +67,18 @@ class Distribution:
         """Returns where a position is on the axis, 0 to 1."""
         return stop / max(1, len(self.stops) - 1)
 
-    def ticks(self) -> list[int]:
-        """Returns the positions that the axis names: round numbers, spread over it."""
-        if len(self.stops) <= _TICKS:
-            return list(range(len(self.stops)))
-        targets = np.linspace(0, len(self.stops) - 1, _TICKS)
-        reach = len(self.stops) // (4 * _TICKS)
-        return [self._roundest(round(float(at)), reach) for at in targets]
-
-    def _roundest(self, at: int, reach: int) -> int:
-        near = range(max(0, at - reach), min(len(self.stops), at + reach + 1))
-        return min(near, key=lambda each: (len(f"{self.stops[each]:g}".rstrip("0")), abs(each - at)))
+    def ticks(self) -> list[tuple[float, float]]:
+        """Returns round numbers on the axis, each with its place, 0 to 1; none too near to the next."""
+        low, high = float(self.stops[0]), float(self.stops[-1])
+        if len(self.stops) < 2:
+            return [(0.0, low)]
+        named = _round_numbers(low, high, _NAMED) if self.is_logarithmic else _multiples(low, high)
+        places = np.interp(named, self.stops, np.linspace(0, 1, len(self.stops)))
+        found: list[tuple[float, float]] = []
+        for place, number in zip(places.tolist(), named.tolist(), strict=True):
+            if not found or place - found[-1][0] >= _TICK_DISTANCE:
+                found.append((place, number))
+        return found if len(found) > 1 else [(0.0, low), (1.0, high)]
 
 
 def distribution(cut: Cut, numbers: Numbers, groups: Sequence[str], group: Ints) -> Distribution:
@@ -91,6 +95,7 @@ def distribution(cut: Cut, numbers: Numbers, groups: Sequence[str], group: Ints)
     ]
     return Distribution(
         stops,
+        cut.threshold.logarithmic and stops[0] > 0,
         current,
         cut.value is None,
         bound.counts(ascending, stops),
@@ -155,14 +160,20 @@ def _logarithmic(low: float, high: float) -> Numbers:
     digits = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(spread)))
     rounded = np.round(spread * digits) / digits
     rounded[0], rounded[-1] = np.floor(low * digits[0]) / digits[0], np.ceil(high * digits[-1]) / digits[-1]
-    return np.unique(np.concatenate([rounded, _round_numbers(rounded[0], rounded[-1])]))
+    return np.unique(np.concatenate([rounded, _round_numbers(rounded[0], rounded[-1], _ROUND)]))
 
 
-def _round_numbers(low: float, high: float) -> Numbers:
+def _round_numbers(low: float, high: float, factors: Sequence[float]) -> Numbers:
     """Returns the numbers between two that an axis over orders of magnitude names."""
-    powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found: Numbers = np.round(np.outer(powers, np.array(_ROUND, np.float64)).ravel(), 9)
-    return found[(found > low) & (found < high)]
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = np.array([round(factor * 10.0**power, 9) for power in powers for factor in factors])
+    return found[(found >= low) & (found <= high)]
+
+
+def _multiples(low: float, high: float) -> Numbers:
+    """Returns the multiples of a round step between two numbers: a handful."""
+    step = _round_step((high - low) / _TICKS)
+    return np.round(np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1) * step, 12)
 
 
 def _bars(ascending: Numbers, stops: Numbers, bound: Bound) -> list[Bar]:

@@ -60,7 +60,7 @@ class CutReport:
         return Histogram(
             tuple(edges),
             tuple(bar.count for bar in found.bars),
-            tuple((found.place(at), self.labels[at]) for at in found.ticks()),
+            tuple((place, label(number)) for place, number in found.ticks()),
             found.place(found.current),
             self.value,
             self.cut.threshold.bound.keeps_high,

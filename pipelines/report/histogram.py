@@ -98,8 +98,7 @@ class _Canvas:
     def cut(self, histogram: Histogram, cut: float) -> None:
         at = self.x(cut)
         self.draw.line([(at, _TOP_PX - 4), (at, self.y(0))], fill=_INK, width=2)
-        kept, removed = ("kept →", "← removed") if histogram.keeps_high else ("← kept", "removed →")
-        right, left = (kept, removed) if histogram.keeps_high else (removed, kept)
+        right, left = ("kept", "removed") if histogram.keeps_high else ("removed", "kept")
         font = ImageFont.load_default(_FONT_PX)
         if at + 8 + font.getlength(right) < self.stop + _GUTTER_PX // 2:
             self._text(at + 8, 10, right, "lm", KEPT if histogram.keeps_high else REMOVED)

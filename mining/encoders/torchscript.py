@@ -18,7 +18,7 @@ from pydantic import Field
 
 from corpus.settings import SettingsError
 from mining.encoders.base import NO_CONTENT, EmbedClient, Encoder
-from mining.encoders.local_model import MIXED, LocalModelSettings
+from mining.encoders.local_model import MIXED, LocalEncoderSettings
 from serving.batching import BatchClient
 from serving.models import revision_of
 from serving.request import BackendError, EmbedRequest, Pixels, VectorResponse
@@ -28,7 +28,7 @@ TEXTS_NOT_READ = "texts_not_read"  # a side of text, of a network of images
 Channels = tuple[float, float, float]
 
 
-class TorchScriptSettings(LocalModelSettings):
+class TorchScriptSettings(LocalEncoderSettings):
     """Settings of a network of images in a TorchScript file."""
 
     summary: ClassVar[str] = "a network of images in a TorchScript file, such as SSCD; compares images with images"

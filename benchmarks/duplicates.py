@@ -4,14 +4,18 @@ Ours is the stage on the local engine with two workers: map, shuffle through fil
 on two threads, from the distinct hashes to the same representatives. faiss has two exact searches for binary words; the
 faster here is `IndexBinaryMultiHash` with three tables of 21 bits and one flipped bit (a pair at 4 bits has at most one
 in some third, so recall is 1.0 there as well). The brute-force index is timed once, on fewer hashes.
+
+    python -m benchmarks.duplicates --rows 10000000 --engine local ray    # the stage alone, on each engine
+    python -m benchmarks.duplicates --rows 200000 --pdq                   # by PDQ: 256 bits, radius 31
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import argparse
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +30,10 @@ from corpus.stage import ITEMS, Resources, Shard
 from corpus.storage import Store
 from corpus.union_find import join_representatives
 from filters.image_dedup import Duplicates, DuplicatesSettings
-from pipelines.engines import EngineSettings
+from pipelines.engines import Engine, EngineSettings, open_engine
 from pipelines.engines.local import LocalEngine
 
-RADIUS_BITS = 4
+RADIUS_BITS, PDQ_RADIUS_BITS = 4, 31
 HASHES = 2_000_000
 SIZES = (250_000, 500_000, 1_000_000, HASHES)
 COMPARED_HASHES = 1_000_000  # for the rounds: the peer takes most of a minute for 2 million, and is run on them once
@@ -86,16 +90,38 @@ def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
     ids[:, 1] = rows + ordinal * SHARD_ROWS
     same = np.ones(len(shard_hashes), np.int32)
     names = ("width", "height", "compression_loss", "bytes", "sharpness")
-    image_stats = pa.table({"phash": shard_hashes, **dict.fromkeys(names, same), "contrast": 50 * same})
+    image_stats = pa.table({**_hash_columns(shard_hashes), **dict.fromkeys(names, same), "contrast": 50 * same})
     items = pa.table(
         {"item_id": pa.Array.from_buffers(ITEM_ID, len(shard_hashes), [None, pa.py_buffer(ids.tobytes())])}
     )
     return Shard("hashes", str(ordinal), ordinal, rows, {ITEMS: items, "image_stats": image_stats}, Store("."))
 
 
-def ours(engine: LocalEngine, path: Path) -> np.ndarray:
+def _hash_columns(hashes: np.ndarray) -> dict[str, Any]:
+    """Returns the columns of pHashes, uint64[n], or of PDQ hashes, uint64[n, 4]."""
+    if hashes.ndim == 1:
+        return {"phash": hashes}
+    pdq = pa.Array.from_buffers(pa.binary(32), len(hashes), [None, pa.py_buffer(hashes.tobytes())])
+    none = np.zeros(len(hashes), np.uint64)
+    return {"phash": none, "pdq": pdq, "pdq_quality": np.full(len(hashes), 100, np.int8)}
+
+
+def random_pdq_hashes(size: int) -> np.ndarray:
+    """Returns shuffled random hashes of 256 bits, a tenth of them in families within 31 bits of a centre."""
+    rng = np.random.default_rng(size)
+    hashes = rng.integers(0, 2**64, (size, 4), dtype=np.uint64)
+    family = size // 100
+    for copies in hashes[family : 10 * family].reshape(-1, family, 4):
+        copies[:] = hashes[:family]
+        for _ in range(PDQ_RADIUS_BITS):
+            bits = rng.integers(0, 256, family)
+            copies[np.arange(family), bits // 64] ^= np.uint64(1) << (bits % 64).astype(np.uint64)
+    return rng.permutation(hashes)
+
+
+def ours(engine: Engine, path: Path, stage: Duplicates | None = None) -> np.ndarray:
     """Returns the position of each hash's representative, the first kept one that is near: int64[n]."""
-    stage = Duplicates(DuplicatesSettings(hamming_radius=RADIUS_BITS))
+    stage = stage or Duplicates(DuplicatesSettings(hamming_radius=RADIUS_BITS))
     size = len(np.load(path, mmap_mode="r"))
     shards = range(-(-size // SHARD_ROWS))
     reduced = engine.map_reduce(EmitHashes(stage, str(path)), shards, stage.reduce, partitions=16)
@@ -141,7 +167,8 @@ def check_against_brute_force(hashes: np.ndarray, found: np.ndarray, sample: int
     kept = found == np.arange(len(hashes))
     near_pairs = 0
     for row in rows.tolist():
-        near = np.flatnonzero(np.bitwise_count(hashes ^ hashes[row]) <= RADIUS_BITS)
+        apart = np.bitwise_count(hashes ^ hashes[row])
+        near = np.flatnonzero(apart <= RADIUS_BITS if apart.ndim == 1 else apart.sum(axis=1) <= PDQ_RADIUS_BITS)
         better = near[kept[near] & (near < row)]
         assert found[row] == (better[0] if len(better) else row), "not the first kept hash that is near"
         near_pairs += len(near)
@@ -150,15 +177,81 @@ def check_against_brute_force(hashes: np.ndarray, found: np.ndarray, sample: int
     )
 
 
+def processes() -> Iterator[int]:
+    """Yields this process and all that it has started, directly or not."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents.setdefault(int(_stat(path)[1]), []).append(int(path.parent.name))
+    found = [os.getpid()]
+    for process in found:
+        found += parents.get(process, [])
+        yield process
+
+
+def _stat(path: Path) -> list[str]:
+    """Returns the fields of /proc/PID/stat that follow the name: state, parent ..."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+def processor_seconds() -> float:
+    """Returns what all processes have computed so far, those that have ended included."""
+    ticks = 0
+    for process in processes():
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, _stat(Path(f"/proc/{process}/stat"))[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def peak_bytes() -> int:
-    """Returns the sum of the peaks of this process and its workers: an upper bound of their common peak."""
-    processes = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
-    statuses = [Path(f"/proc/{process}/status").read_text() for process in processes]
-    return sum(int(text.partition("VmHWM:")[2].split()[0]) << 10 for text in statuses)
+    """Returns the sum of the peaks of all processes: an upper bound of their common peak."""
+    statuses = []
+    for process in processes():
+        with contextlib.suppress(OSError):
+            statuses.append(Path(f"/proc/{process}/status").read_text())
+    return sum(int(text.partition("VmHWM:")[2].split()[0]) << 10 for text in statuses if "VmHWM:" in text)
+
+
+def measure_engines(rows: int, engines: list[str], pdq: bool) -> None:
+    """Runs the stage over so many hashes on each engine with two workers, and checks that the results are equal."""
+    pdq_radius = PDQ_RADIUS_BITS if pdq else None
+    stage = Duplicates(DuplicatesSettings(hamming_radius=RADIUS_BITS, pdq_radius=pdq_radius))
+    results: list[np.ndarray] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path, warm_up = Path(folder, "hashes.npy"), Path(folder, "few.npy")
+        np.save(path, random_pdq_hashes(rows) if pdq else random_hashes(rows))
+        np.save(warm_up, random_pdq_hashes(1000) if pdq else random_hashes(1000))
+        for kind in engines:
+            engine = open_engine(EngineSettings(kind=kind, workers=2))  # type: ignore[arg-type]
+            ours(engine, warm_up, stage)  # starts the workers
+            before = processor_seconds()
+            seconds, found = timed(partial(ours, engine, path, stage))
+            print(
+                f"{kind}, {rows:,} hashes of {256 if pdq else 64} bits: {seconds:.1f} s, "
+                f"{processor_seconds() - before:.1f} s of processor time, at most {peak_bytes() / 1e9:.2f} GB; "
+                f"{np.count_nonzero(found != np.arange(rows)):,} duplicates; load {os.getloadavg()[0]:.1f}"
+            )
+            engine.close()
+            results.append(found)
+        assert all(np.array_equal(found, results[0]) for found in results)
+        check_against_brute_force(np.load(path), results[0], sample=100)
 
 
 def main() -> None:
     """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=0, help="so many hashes, without a peer")
+    parser.add_argument("--engine", nargs="+", default=["local"], choices=["local", "ray", "beam"])
+    parser.add_argument("--pdq", action="store_true", help="hashes of 256 bits")
+    arguments = parser.parse_args()
+    if arguments.rows:
+        measure_engines(arguments.rows, arguments.engine, arguments.pdq)
+    else:
+        against_faiss()
+
+
+def against_faiss() -> None:
+    """Runs the stage and faiss over the same hashes."""
     engine = LocalEngine(EngineSettings(workers=2))
     with tempfile.TemporaryDirectory() as folder:
 

@@ -29,7 +29,7 @@ Hashes256 = npt.NDArray[np.uint64]  # [n, 4]: the 32 bytes of each hash as four 
 _BANDS = 16
 _BAND_BITS = 16
 _BUCKETS = 1 << _BAND_BITS
-_BATCH_CANDIDATES = 1 << 17  # compared in one call: a few MiB, which stay in a core's cache
+_BATCH_CANDIDATES = 1 << 16  # compared in one call: what that takes stays in a core's cache
 
 
 def as_words(data: npt.NDArray[np.uint8]) -> Hashes256:
@@ -106,10 +106,10 @@ def _near(a: Hashes256, b: Hashes256, radius: int, within: bool) -> Iterator[Row
     if not 0 <= radius <= MAX_LONG_RADIUS_BITS:
         raise ValueError(f"a radius of {radius} bits; {MAX_LONG_RADIUS_BITS} at most")
     for band, band_radius in enumerate(_band_radii(radius)):
-        values_a, values_b = (side.view(np.uint16)[:, band].astype(np.int64) for side in (a, b))
-        order_a, order_b = np.argsort(values_a, kind="stable"), np.argsort(values_b, kind="stable")
-        sorted_a, sorted_b = a[order_a], b[order_b]
-        values_a, sizes_b = values_a[order_a], np.bincount(values_b, minlength=_BUCKETS)
+        values_a, values_b = (side.view(np.uint16)[:, band] for side in (a, b))
+        order_a, order_b = (np.argsort(values, kind="stable") for values in (values_a, values_b))  # by radix
+        sorted_a, sorted_b = (np.ascontiguousarray(side.T) for side in (a[order_a], b[order_b]))
+        values_a, sizes_b = values_a[order_a].astype(np.int64), np.bincount(values_b, minlength=_BUCKETS)
         starts_b = np.cumsum(sizes_b) - sizes_b
         for mask in (0, *(1 << bit for bit in range(_BAND_BITS if band_radius else 0))):
             bucket = values_a ^ mask
@@ -138,28 +138,32 @@ def _band_radii(radius: int) -> list[int]:
 def _verified(
     a: Hashes256, b: Hashes256, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], radius: int
 ) -> Iterator[RowPairs]:
-    """Yields those pairs of a[i] and b[starts[i]], b[starts[i] + 1], ... (sizes[i] of them) that are near."""
+    """Yields those pairs of columns i of `a` and starts[i], starts[i] + 1, ... (sizes[i] of them) of `b` that are near.
+
+    `a` and `b` are transposed, uint64[4, n]: what is compared together lies together.
+    """
     rows = np.flatnonzero(sizes)
-    stops = np.cumsum(sizes[rows])
+    rows_starts, rows_sizes = starts[rows], sizes[rows]
+    stops = np.cumsum(rows_sizes)
     first = 0
     while first < len(rows):
-        done = stops[first] - sizes[rows[first]]
+        done = stops[first] - rows_sizes[first]
         last = max(first + 1, int(np.searchsorted(stops, done + _BATCH_CANDIDATES, side="right")))
-        some = rows[first:last]
-        rows_a, rows_b = np.repeat(some, sizes[some]), ranges(starts[some], sizes[some])
+        some = slice(first, last)
+        rows_a, rows_b = np.repeat(rows[some], rows_sizes[some]), ranges(rows_starts[some], rows_sizes[some])
         # Two of the four numbers tell nearly all other pairs apart: 128 random bits differ in 64.
-        half = _differing_bits(a[:, :2], b[:, :2], rows_a, rows_b)
+        half = _differing_in_two(a[:2], b[:2], rows_a, rows_b)
         likely = np.flatnonzero(half <= radius)
-        rows_a, rows_b = rows_a[likely], rows_b[likely]
-        near = half[likely] + _differing_bits(a[:, 2:], b[:, 2:], rows_a, rows_b) <= radius
-        if near.any():
+        if len(likely):
+            rows_a, rows_b = rows_a[likely], rows_b[likely]
+            near = half[likely] + _differing_in_two(a[2:], b[2:], rows_a, rows_b) <= radius
             yield rows_a[near], rows_b[near]
         first = last
 
 
-def _differing_bits(
+def _differing_in_two(
     a: Hashes256, b: Hashes256, rows_a: npt.NDArray[np.int64], rows_b: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint8]:
-    """Returns in how many bits the two numbers of rows differ, uint8[m]."""
-    one = np.bitwise_count(a[rows_a, 0] ^ b[rows_b, 0])
-    return one + np.bitwise_count(a[rows_a, 1] ^ b[rows_b, 1])
+    """Returns in how many bits two numbers (uint64[2, n]) of some columns differ, uint8[m]."""
+    one = np.bitwise_count(a[0].take(rows_a) ^ b[0].take(rows_b))
+    return one + np.bitwise_count(a[1].take(rows_a) ^ b[1].take(rows_b))

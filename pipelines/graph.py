@@ -25,6 +25,9 @@ from filters.agreement_filter import AgreementFilter
 from filters.image_dedup import Duplicates
 from filters.image_quality import Quality
 from filters.image_stats import ImageStats
+from filters.pair_text_counts import TextCounts
+from filters.pair_text_filter import TextFilter
+from filters.pair_text_stats import TextStats
 from filters.text_dedup import TextDuplicates
 from filters.text_quality import Texts
 from mining.embed import Embed
@@ -65,6 +68,9 @@ STAGES: tuple[type[Stage], ...] = (
     Caption,
     Windows,
     WindowCaption,
+    TextStats,
+    TextCounts,
+    TextFilter,
     Agreement,
     AgreementFilter,
     PairClusters,

@@ -34,6 +34,7 @@ from pipelines.report.mining_stats import MiningStats
 from pipelines.report.progress import ProgressBars
 from pipelines.report.run_log import RunLog
 from pipelines.report.terminal import Terminal
+from pipelines.report.text_stats import TextFilterStats
 from pipelines.status import check_folders, check_selection, check_stages, read_sources, stage_cautions
 
 
@@ -144,7 +145,7 @@ class _Runner:
             return
         rows = 0
         counts: Counter[str] = Counter()  # by status
-        captions, mining = CaptionStats(), MiningStats()
+        captions, mining, texts = CaptionStats(), MiningStats(), TextFilterStats()
         outputs = {(p.task.source, p.task.shard): p.task.output for p in runnable}
         with self.progress.bar(step.name, len(runnable)) as bar:
             for outcome in self._outcomes(step, planned, runnable):
@@ -158,6 +159,7 @@ class _Runner:
                 rows += outcome.rows
                 captions.add(outcome)
                 mining.add(outcome)
+                texts.add(outcome)
                 if captions:
                     bar.set_text(captions.line(time.perf_counter() - start))
                 for key, n in outcome.counts.items():
@@ -168,7 +170,7 @@ class _Runner:
         if captions:
             self.progress.print_line(f"{step.name}: {captions.line(seconds)}")
             self.log.event("rates", step=step.name, seconds=round(seconds, 3), replicas=captions.record())
-        for line in mining.lines():
+        for line in (*mining.lines(), *texts.lines()):
             self.progress.print_line(f"{step.name}: {line}")
 
     def _runnable(

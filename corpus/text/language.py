@@ -198,7 +198,7 @@ def _odds(text: str, languages: tuple[str, ...]) -> float:
     """Returns how many times as probable the most probable other language is as the most probable requested one."""
     if not text.isascii() and _is_persian(text, languages):
         text = text.translate(_ARABIC_KEYBOARD)
-    ranked = _identifier().rank(text.lower() if text.isupper() else text)
+    ranked = classifier().rank(text.lower() if text.isupper() else text)
     requested = max(odds for language, odds in ranked if language in languages)
     other = max((odds for language, odds in ranked if language not in languages), default=0.0)
     return other / max(requested, 1e-30)
@@ -212,7 +212,7 @@ def _is_persian(text: str, languages: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> LanguageIdentifier:
+def classifier() -> LanguageIdentifier:
     """Loads the classifier, once per process (a second); its probabilities are calibrated for the text's length."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from corpus.sampling import bernoulli
 from corpus.schema import CLIP, PAIR_SCHEMA, CaptionOrigin
 from corpus.stage import ITEMS, ROWS, Shard
+from corpus.text.personal_data import MaskSettings
 from pipelines.pairs.base import DatasetSettings
 from pipelines.pairs.best_caption import LONGEST_CAPTIONS
 from recaption.schema import CAPTION
@@ -30,6 +31,9 @@ class TextSettings(DatasetSettings):
         0.5, ge=0, le=1, description="The share of the items that have a generated text, where `captions` is mix."
     )
     seed: int = Field(0, ge=0, description="The seed of the choice between texts, where `captions` is mix.")
+    mask: MaskSettings = Field(
+        MaskSettings(), description="Which personal data are masked in the texts of pairs, generated ones among them."
+    )
     on_missing_caption: Literal["original", "drop"] = Field(
         "original", description="What happens to an item that should have a generated caption and has none."
     )
@@ -46,6 +50,12 @@ def choose_texts(shard: Shard, settings: TextSettings) -> pa.Table:
 
     A row with several texts (column `other_texts`) comes once for each. `without` is the reason of an empty text.
     """
+    chosen = _choose(shard, settings)
+    masked, _ = settings.mask.apply(chosen.column("text"))
+    return chosen.set_column(chosen.column_names.index("text"), "text", masked)
+
+
+def _choose(shard: Shard, settings: TextSettings) -> pa.Table:
     n = len(shard)
     originals = _originals(shard)
     if settings.captions == "original":

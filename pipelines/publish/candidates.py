@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpus.execution import count
 from corpus.item_ids import first_of_run, split_ids
 from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_RELATIONS, PAIR_SCHEMA, TEXT_IMAGE_SCORE, Status
 from corpus.storage import storage_errors
@@ -75,6 +77,7 @@ class CandidatePairs:
     groups: tuple[str, ...]
     labels: tuple[str, ...]  # "" may be among them
     repeated: int  # rows left out as repetitions of a pair
+    removed: dict[str, int] = field(default_factory=dict)  # rows that were removed, by "status/reason"
 
     def __len__(self) -> int:
         return len(self.row)
@@ -83,8 +86,10 @@ class CandidatePairs:
 def read_candidate_pairs(workspace: Workspace, pairs: Sequence[PairTable]) -> CandidatePairs:
     """Reads the kept pairs of a dataset's tables. Of rows with the same pair it takes the first, by table and row."""
     tables, origins = [_SCHEMA.empty_table()], [np.zeros((2, 0), np.int32)]
+    removed: Counter[str] = Counter()
     for number, each in enumerate(pairs):
-        table = each.read(workspace, [*_SCHEMA.names, "status"])
+        table = each.read(workspace, [*_SCHEMA.names, "status", "reason"])
+        removed.update(count(table))
         rows = np.flatnonzero(pc.equal(table.column("status"), str(Status.KEPT)).to_numpy())
         tables.append(table.take(rows).select(_SCHEMA.names))
         origins.append(np.stack([np.full(len(rows), number), rows]).astype(np.int32))
@@ -105,6 +110,7 @@ def read_candidate_pairs(workspace: Workspace, pairs: Sequence[PairTable]) -> Ca
         groups,
         labels,
         int(len(first) - first.sum()),
+        {reason: rows for reason, rows in sorted(removed.items()) if not reason.startswith(f"{Status.KEPT}/")},
     )
 
 

@@ -175,6 +175,14 @@ def _origins(datasets: Mapping[str, Any], funnel: Mapping[str, Any]) -> Iterator
     ]
     yield "Of the kept pairs the mixture takes a seeded sample; a pair that came twice is there once.\n"
     yield _table(["dataset", "kept pairs", "repeats left out", "samples"], taken)
+    removed = [
+        [name, *reason.split("/", 1), f"{rows:,}"]
+        for name, entry in datasets.items()
+        for reason, rows in sorted(entry.get("removed_pairs", {}).items(), key=lambda item: (-item[1], item[0]))
+    ]
+    if removed:
+        yield "Items of which no pair was made, and pairs that were removed:\n"
+        yield _table(["dataset", "status", "reason", "pairs"], removed)
     yield (
         "Pairs with an equal query or an equal positive are spread over the batches, as far as their counts, groups "
         "and labels allow. What could not be spread has an equal side in its batch:\n"

@@ -62,6 +62,7 @@ def dataset_entry(
         "fingerprint": plan.fingerprint,
         "kept_pairs": len(plan.candidates),
         "duplicate_pairs": plan.candidates.repeated,
+        **({"removed_pairs": plan.candidates.removed} if plan.candidates.removed else {}),
         "samples": len(plan.sample_order.chosen),
         "fields": ["json", *sample_fields.fields],
         "negatives": plan.settings.negatives,
@@ -226,6 +227,7 @@ class _Dataset(_Shape):
     fingerprint: Fingerprint
     kept_pairs: Count
     duplicate_pairs: Count
+    removed_pairs: dict[str, Count] = {}  # by "status/reason", by the stage `pairs` and those after it
     samples: Count
     fields: list[str] = Field(min_length=1)
     negatives: Count

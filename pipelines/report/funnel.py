@@ -39,7 +39,8 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funn
         stages = [planned for planned in tables if not planned[0].node.dataset]
         pairs = [planned for planned in tables if planned[0].node.dataset]
         if pairs:
-            counts = list(counted_pairs(source, index, stages[-1] if stages else [], pairs[0], ready))
+            of_dataset = [each for each in pairs if each[0].node.dataset == pairs[0][0].node.dataset]
+            counts = list(counted_pairs(source, index, stages[-1] if stages else [], of_dataset, ready))
         else:
             counts = list(counted_tables(stages, ready))
         found[source] = source_funnel(workspace, index, counts)
@@ -73,21 +74,25 @@ def counted_pairs(
     source: str,
     index: SourceIndex,
     filtered: Sequence[PlannedTable],
-    pairs: Sequence[PlannedTable],
+    pairs: Sequence[Sequence[PlannedTable]],
     ready: set[str],
 ) -> Iterator[CountedTable]:
     """Yields the tables that are counted for a source of pairs: the last that filter its rows, and those of its pairs.
 
-    Its images are rows of another kind, which are not counted: the reason of a pair names the image that it lacks.
+    `pairs`: of the stage that makes pairs, then of those that filter them. Its images are rows of another kind, which
+    are not counted: the reason of a pair names the image that it lacks.
     """
     row_tables = {p.task.shard: p.task.output for p in filtered}
-    pair_tables = {p.task.shard: p.task.output for p in pairs}
+    pair_tables = {
+        p.task.shard: (p.task.output, stage is pairs[-1]) for stage in pairs for p in stage if p.task.output in ready
+    }
     for shard, name in index.shards:
         rows = row_tables.get(shard, "")
         rows = rows if rows in ready else TableKey("tables", source, ROWS).path(shard, name)
-        if pair_tables.get(shard) in ready:
+        if shard in pair_tables:
+            path, is_last = pair_tables[shard]
             yield CountedTable(rows, "made into others")
-            yield CountedTable(pair_tables[shard], "kept", of_source=False)
+            yield CountedTable(path, "kept" if is_last else "pending", of_source=False)
         else:
             yield CountedTable(rows, "pending")
 

@@ -44,3 +44,13 @@ def test_duplicates_are_looked_for_in_the_cleaned_texts():
         stage = TextDuplicates(TextDuplicatesSettings(), table)
         assert stage.reads == (table,)
         assert stage.finalize(stage.reduce(stage.map(shard)))["reason"].to_pylist() == reasons
+
+
+def test_personal_data_are_masked_before_texts_are_compared():
+    negatives = (Side("mail c@d.org"), Side("Emily"))
+    shard = shard_of(SourcePair(Side("whom to ask"), Side("mail a@b.io"), negatives))
+    stage = Texts(TextsSettings(mask={"kinds": ["email"]}))
+    (found,) = run_rows(stage, stage.setup(), shard).to_pylist()
+    assert found["positive"]["text"] == "mail <email>"
+    assert [negative["text"] for negative in found["negatives"]] == ["Emily"], "the other one is the positive now"
+    assert shard.metrics["texts"]["changed"] == 1

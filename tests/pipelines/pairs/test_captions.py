@@ -117,3 +117,9 @@ def test_a_mix_is_drawn_by_the_image_alone(tmp_path: Path) -> None:
 def test_a_mix_of_one(tmp_path: Path, share: float, origin: str) -> None:
     found = pairs(tmp_path, ["a"] * 9, ["B."] * 9, captions="mix", generated_share=share)
     assert {pair["caption_origin"] for pair in found} == {origin}
+
+
+def test_personal_data_are_masked_in_texts_of_both_origins(tmp_path: Path) -> None:
+    texts, generated = ["a flyer of jane@example.org", "a cat"], ["A sign reads a@b.io.", "A cat."]
+    found = said(pairs(tmp_path, texts, generated, captions="both", mask={"kinds": ["email"]}))
+    assert [text for text, _, _ in found] == ["a flyer of <email>", "A sign reads <email>.", "a cat", "A cat."]

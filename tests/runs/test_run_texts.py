@@ -1,0 +1,125 @@
+"""Whole runs over images with planted alt-texts: noise is removed, pictures and generated captions stay."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from corpus.settings import parse_settings
+from pipelines.config import Config
+from pipelines.plan import Selection
+from pipelines.publish.verify import verify
+from pipelines.runner import run
+from pipelines.status import plan_run
+from tests.helpers.extras import engine_or_skip
+from tests.helpers.noise_images import noise_jpeg
+from tests.helpers.raw_tars import END, block
+from tests.helpers.whole_runs import digests
+
+# Of each shard of nine images.
+ALT_TEXTS = [
+    "IMG_{n}.jpg",
+    "2019-03-{n}",
+    "Click to enlarge",
+    "Photo {n} of 90 by the agency",
+    "Photo 4 of {n} by the agency",
+    "a sketch of the bridge at dawn",
+    "shoes, nike, running shoes {n}, cheap, sale, men, sneakers, discount",
+    "The market square of town {n} on a winter morning",
+    "A fisherman mends net {n} beside the harbour wall",
+]
+REMOVED = {
+    "filtered/file_name": 3,
+    "filtered/date_only": 3,
+    "filtered/placeholder": 3,
+    "filtered/boilerplate": 6,
+    "filtered/keyword_stuffing": 3,
+    "filtered/repeated_text": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("alt_texts")
+    for shard in range(3):
+        keys = [f"{shard}{at}" for at in range(len(ALT_TEXTS))]
+        captions = [text.format(n=10 + shard) for text in ALT_TEXTS]
+        columns = {"url": [f"http://example.org/{key}" for key in keys], "caption": captions, "key": keys}
+        pq.write_table(pa.table({**columns, "status": ["success"] * len(keys)}), path / f"0000{shard}.parquet")
+        images = [block(f"{key}.jpg", noise_jpeg(int(key))) for key in keys]
+        (path / f"0000{shard}.tar").write_bytes(b"".join(images) + END)
+    return path
+
+
+def settings(home: Path, folder: Path, engine: str = "local", **rules: Any) -> dict[str, Any]:
+    rules = {"max_rows_per_template": 3, "max_rows_per_text": 2, **rules}
+    return {
+        "workspace": str(home / "workspace"),
+        "engine": {"kind": engine},
+        "sources": {"have": {"kind": "img2dataset", "folder": str(folder)}},
+        "stages": {
+            "quality": {"min_side_px": 1},
+            "caption": {"sources": {"have": {}}},
+            "text_filter": {"datasets": {"web": rules}},
+        },
+        "datasets": {"web": {"source": "have", "captions": "both"}, "plain": {"source": "have"}},
+        "mixtures": {
+            "one": {"corpus": str(home / "corpus"), "batch_size": 4, "datasets": {"web": {}, "plain": {}}},
+        },
+    }
+
+
+def run_all(home: Path, folder: Path, engine: str = "local", mixtures: tuple[str, ...] = ("one",), **rules: Any) -> str:
+    printed = io.StringIO()
+    config = parse_settings(settings(home, folder, engine, **rules), Config)
+    result = run(config, Selection(), Console(file=printed, width=500), mixtures)
+    assert result.failed == []
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> tuple[Path, str]:
+    home = tmp_path_factory.mktemp("local")
+    return home, run_all(home, folder)
+
+
+def test_noise_is_removed_and_counted_and_every_picture_stays(local: tuple[Path, str]) -> None:
+    home, printed = local
+    manifest = json.loads((home / "corpus" / "manifest.json").read_text())
+    web, plain = manifest["datasets"]["web"], manifest["datasets"]["plain"]
+    assert web["removed_pairs"] == REMOVED and "removed_pairs" not in plain
+    assert (web["kept_pairs"], plain["kept_pairs"]) == (54 - 19, 27), "the captions of all images, and 8 alt-texts"
+    assert manifest["funnel"]["have"] == {"rows_in": 27, "kept": 27, "removed": {}}
+    assert "text_filter: web: 19 of 54 pairs removed: boilerplate 6, date_only 3" in printed
+    assert "| web | filtered | keyword_stuffing | 3 |" in (home / "corpus" / "README.md").read_text()
+    assert verify(str(home / "corpus")).faults == []
+
+
+@pytest.mark.parametrize("engine", ["ray", "beam"])
+def test_every_engine_removes_the_same(tmp_path: Path, folder: Path, local: tuple[Path, str], engine: str) -> None:
+    engine_or_skip(engine)
+    run_all(tmp_path, folder, engine)
+    assert digests(tmp_path / "corpus") == digests(local[0] / "corpus")
+
+
+def test_another_threshold_decides_again_and_measures_nothing_again(local: tuple[Path, str], folder: Path) -> None:
+    home, _ = local
+    config = parse_settings(settings(home, folder, max_rows_per_template=50), Config)
+    stale = {step.name: found for step, found in plan_run(config, Selection()).steps}
+    assert {name for name, found in stale.items() if any(each.state != "done" for each in found)} == {
+        "text_filter",
+        "clusters",
+    }
+    assert stale["text_filter"][0].why == "max_rows_per_template: 3 -> 50"
+
+
+def test_a_rule_that_removes_nearly_everything_is_warned_about(tmp_path: Path, folder: Path) -> None:
+    printed = run_all(tmp_path, folder, mixtures=(), min_words=40, origins=["original", "generated"])
+    assert "text_filter: web: warning: the rule too_few_words alone removes 100% of the pairs" in printed

@@ -34,13 +34,13 @@ from corpus.media import MediaWriter
 from corpus.pool import Pool
 from corpus.schema import LOCATION_FIELDS, PAIR_SCHEMA, item_id, pair_id, table_schema
 from corpus.stage import ITEMS, fingerprint_parts
+from corpus.vectors import column_vectors
 from corpus.workspace import Workspace
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw_shapes
 from mining.embed import EMBED, Embed
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.settings import EmbedSettings
-from mining.vectors import column_vectors
 from pipelines.engines.scheduler import WorkerSession
 from serving.vllm.settings import PoolingSettings
 from serving.vllm.torchvision_shim import patch_imports

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from corpus.vectors import Vectors, normalise
 from demo.vlm import CHECKPOINT
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.search import TopK
-from mining.vectors import Vectors, normalise
 from serving.request import EmbedRequest
 from serving.vllm.torchvision_shim import patch_imports
 

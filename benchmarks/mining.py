@@ -31,11 +31,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import timed
+from corpus.vectors import Vectors, normalise
 from mining.choose import Candidates, Reason, Rules, choose
 from mining.fast_scores import backend
 from mining.search import Neighbours, TopK
 from mining.similarities import row_products
-from mining.vectors import Vectors, normalise
 
 ROUNDS = 5
 K = 100

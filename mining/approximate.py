@@ -18,10 +18,10 @@ import numpy as np
 from corpus.arrays import Places
 from corpus.hashing import mix64
 from corpus.item_ids import Ids
+from corpus.vectors import Vectors
 from mining.fast_scores import NumpyScores, as_float32
 from mining.search import MEMORY_BYTES, Neighbours, proposals, search
 from mining.search_state import Best, PendingRows
-from mining.vectors import Vectors
 
 _ROWS_AT_ONCE = 8192  # of the pool, converted to float32
 _QUERIES_AT_ONCE = 512

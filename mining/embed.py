@@ -15,9 +15,9 @@ import pyarrow as pa
 from corpus.pool import PoolRead, PoolScope
 from corpus.schema import ITEM_ID, Task
 from corpus.stage import ITEMS, PAIR_VERDICT, PAIRS, Gives, MapStage, Shard, SourceInfo
+from corpus.vectors import packed_type
 from mining.settings import EmbedSettings
 from mining.sides import PAIR_ROLES
-from mining.vectors import packed_type
 
 EMBED = "embed"
 

@@ -14,11 +14,11 @@ import pyarrow as pa
 from corpus.execution import ShardError
 from corpus.item_ids import packed_ids
 from corpus.stage import ITEMS, PAIRS, Shard
+from corpus.vectors import VectorError, Vectors, check_vectors, column_vectors, normalise, packed_column
 from mining.embed import EMBED
 from mining.encoders.base import NO_CONTENT, NO_IMAGES, EmbedClient, Encoder, NamedRequest
 from mining.settings import EmbedSettings
 from mining.sides import PAIR_ROLES, SideRules, Sides, VectorSide, different_sides, names_of_sides
-from mining.vectors import VectorError, Vectors, check_vectors, column_vectors, normalise, packed_column
 from serving.request import NOT_FINITE, BackendError, EmbedRequest, Vector, VectorResponse
 from serving.result_cache import ResultCache
 from serving.side_images import SideImages

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.arrays import Floats, Places
-from mining.vectors import Vectors
+from corpus.vectors import Vectors
 
 BACKENDS = ("auto", "numpy", "torch")
 MAX_NORM = 5.0  # of a vector: beyond, sums of products could be inexact in float64

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from corpus.arrays import Floats, Places
 from corpus.item_ids import Ids
+from corpus.vectors import Vectors
 from mining.pool_blocks import PoolBlock
 from mining.search import Neighbours, TopK, query_bytes
 from mining.similarities import NONE, OwnerQueries, QueryPositives, row_products
-from mining.vectors import Vectors
 
 _PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors
 

@@ -23,6 +23,7 @@ from corpus.item_ids import packed_ids, split_ids
 from corpus.pool import Pool, PoolRead
 from corpus.schema import ITEM_ID, ITEM_ID_BYTES
 from corpus.stage import PAIRS, Gives, MapStage, Resources, Shard, SourceInfo, SourcePlug
+from corpus.vectors import column_valid, column_vectors
 from mining.embed import EMBED
 from mining.neighbour_scores import (
     Listed,
@@ -36,7 +37,6 @@ from mining.pool_blocks import PoolBlock, pool_blocks
 from mining.settings import DatasetMining, DatasetSearch, NeighbourSettings
 from mining.shared_scan import SharedScan
 from mining.similarities import row_products
-from mining.vectors import column_valid, column_vectors
 from serving.result_cache import ResultCache
 
 NEIGHBOURS = "neighbours"

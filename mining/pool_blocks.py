@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from corpus.arrays import one_array
 from corpus.item_ids import split_ids
 from corpus.pool import Pool
-from mining.vectors import Vectors, column_valid, column_vectors
+from corpus.vectors import Vectors, column_valid, column_vectors
 
 _COLUMNS = ("pair_id", "query_id", "positive_id", "positive_vector", "status")
 _QUERY_VECTOR = "query_vector"

@@ -20,9 +20,9 @@ import numpy as np
 
 from corpus.arrays import Floats, Places
 from corpus.item_ids import Ids
+from corpus.vectors import Vectors
 from mining.fast_scores import backend, exact_products
 from mining.search_state import Best, ExcludedIds, PendingRows, packed, unpacked
-from mining.vectors import Vectors
 
 MEMORY_BYTES = 1 << 30
 _LOWEST = np.finfo(np.float32).min  # a threshold that only -inf is below

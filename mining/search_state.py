@@ -10,7 +10,7 @@ import numpy.typing as npt
 from corpus.arrays import Floats, Places
 from corpus.hashing import mix64
 from corpus.item_ids import Ids, find_ids, unique_ids
-from mining.vectors import Vectors
+from corpus.vectors import Vectors
 
 SortKeys = npt.NDArray[np.uint64]
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from corpus.arrays import Floats, Places, ranges
 from corpus.item_ids import Ids, find_ids, unique_ids
+from corpus.vectors import Vectors
 from mining.fast_scores import exact_products
 from mining.pool_blocks import PoolBlock
-from mining.vectors import Vectors
 
 NONE = np.float32(-1)  # of what there is nothing to compare with
 _PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors

@@ -21,11 +21,11 @@ from corpus.schema import ITEM_ID
 from corpus.settings import SettingsError
 from corpus.stage import ITEMS, PAIRS
 from corpus.text.keys import one_array
+from corpus.vectors import Vectors, column_vectors, normalise
 from corpus.workspace import Workspace
 from mining.embed import EMBED
 from mining.pool_blocks import pool_blocks
 from mining.search import TopK
-from mining.vectors import Vectors, column_vectors, normalise
 from pipelines.config import Config
 from pipelines.plan import Plan, PlannedTable, Selection
 from pipelines.status import plan_run

@@ -23,7 +23,7 @@ from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import Settings
 from corpus.stage import Resources
 from mining.sides import NamedBy
-from mining.vectors import VectorKeys
+from mining.vector_keys import VectorKeys
 from serving.request import EmbedRequest, ModelClient, Vector
 from serving.side_images import ClipFrames
 

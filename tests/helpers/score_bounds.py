@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from corpus.vectors import normalise
 from mining.fast_scores import FastScores, exact_products
-from mining.vectors import normalise
 
 
 def operands(seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from corpus.vectors import normalise
 from mining.search import Neighbours
-from mining.vectors import normalise
 
 Pool = tuple[np.ndarray, np.ndarray]  # ids uint64[2, m], vectors float16[m, d]
 

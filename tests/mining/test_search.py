@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.vectors import normalise
 from mining import search as search_module
 from mining.fast_scores import NumpyScores, Operand
 from mining.search import TopK, query_bytes, search
-from mining.vectors import normalise
 from tests.helpers.memory import traced
 from tests.helpers.vector_worlds import (
     Pool,

@@ -1,4 +1,4 @@
-"""Vectors as a column of an Arrow table, as rows of a numpy matrix and in a Parquet file; and what one depends on.
+"""Vectors as a column of an Arrow table, as rows of a numpy matrix and in a Parquet file.
 
 In memory a column of vectors is one of fixed-size lists of float16. In a Parquet file it is one of fixed-size binary
 values with the same bytes: Parquet has no fixed-size lists, and takes five to eight times as long to read a list of
@@ -7,8 +7,7 @@ values with the same bytes: Parquet has no fixed-size lists, and takes five to e
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from corpus.arrays import one_array
 Vectors = npt.NDArray[np.float16]  # [rows, dimension]
 
 _HALF_BYTES = 2
-_KEY_BYTES = 16
-_KEY_VERSION = b"vector 1"
 # The norm of a vector of norm 1 that was rounded to float16 is off by 2**-11 at most, save for numbers below 2**-14,
 # which are rounded to multiples of 2**-24.
 NORM_TOLERANCE = 2e-3
@@ -130,48 +127,6 @@ def check_vectors(
         row = int(bad.argmax())
         fault = f"has norm {np.sqrt(squares[row]):.6g}, not 1" if np.isfinite(squares[row]) else "is not finite"
         raise VectorError(f"row {row}: its vector {fault}; {bad.sum()} of {len(vectors)} rows are such")
-
-
-class VectorKeys:
-    """The keys of vectors of one encoder: equal for equal inputs, whatever source or shard they stand in.
-
-    A key is a hash of all that a vector depends on, so that none is used again after a prompt, a revision, a rule of
-    positions or a limit has changed.
-    """
-
-    def __init__(
-        self,
-        *,
-        encoder: str,
-        revision: str,
-        positions: str,
-        min_pixels: int,
-        max_pixels: int,
-        dimension: int,
-        dtype: str = "float16",
-    ) -> None:
-        self._state = hashlib.sha256(_KEY_VERSION)
-        for part in (encoder, revision, positions, str(min_pixels), str(max_pixels), str(dimension), dtype):
-            _add(self._state, part.encode())
-
-    def key(self, content_ids: Sequence[bytes], text: str, instruction: str, is_clip: bool = False) -> bytes:
-        """Returns the key of the vector of some contents (in their order) and a text under an instruction, 16 bytes.
-
-        `is_clip`: the contents are frames of a clip, which the encoder reads in another way than several images.
-        """
-        state = self._state.copy()
-        if is_clip:
-            state.update(b"\xff" * 8 + b"clip")  # begins as no length does
-        _add(state, instruction.encode())
-        _add(state, text.encode())
-        for content_id in content_ids:
-            _add(state, content_id)
-        return state.digest()[:_KEY_BYTES]
-
-
-def _add(state: Any, part: bytes) -> None:
-    state.update(len(part).to_bytes(8, "little"))  # so that ("ab", "c") is not ("a", "bc")
-    state.update(part)
 
 
 def _checked_shape(vectors: Vectors) -> Vectors:

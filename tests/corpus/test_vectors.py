@@ -1,4 +1,4 @@
-"""Vectors: columns that are views, files that hold their bytes, rows that are refused, keys."""
+"""Vectors: columns that are views, files that hold their bytes, rows that are refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.vectors import (
+from corpus.vectors import (
     VectorError,
-    VectorKeys,
     check_vectors,
     column_valid,
     column_vectors,
@@ -122,42 +121,3 @@ def test_rows_that_are_not_finite_or_not_of_norm_1_are_named() -> None:
         check_vectors(vectors, np.arange(6) != row)
     check_vectors(drawn(6, 32))
     check_vectors(np.empty((0, 4), np.float16))
-
-
-def test_a_key_changes_with_all_that_a_vector_depends_on_and_with_nothing_else() -> None:
-    encoder = {
-        "encoder": "rzenembed",
-        "revision": "r1",
-        "positions": "flat",
-        "min_pixels": 3136,
-        "max_pixels": 1003520,
-        "dimension": 3584,
-    }
-    row = {"content_ids": [b"a" * 16, b"b" * 16], "text": "a cat", "instruction": "Find it."}
-    others = [
-        {"encoder": "gme"},
-        {"revision": "r2"},
-        {"positions": "mrope"},
-        {"min_pixels": 3137},
-        {"max_pixels": 1003521},
-        {"dimension": 256},
-        {"dtype": "float32"},
-        {"text": "a cat "},
-        {"instruction": "Find it"},
-        {"instruction": "Find it.a", "text": " cat"},
-        {"content_ids": [b"b" * 16, b"a" * 16]},
-        {"content_ids": [b"a" * 16]},
-        {"content_ids": [b"a" * 16 + b"b" * 16]},
-        {"content_ids": []},
-        {"is_clip": True},
-    ]
-
-    def key(**changed: object) -> bytes:
-        part = {name: changed.get(name, value) for name, value in {**encoder, "dtype": "float16"}.items()}
-        return VectorKeys(**part).key(**{**row, **{name: value for name, value in changed.items() if name not in part}})
-
-    keys = [key(), *(key(**change) for change in others)]
-    assert len(set(keys)) == len(others) + 1
-    assert all(len(each) == 16 for each in keys)
-    assert key() == keys[0] == VectorKeys(**encoder).key(**row)
-    assert keys[0].hex() == "f5d513269d9b567c7eda04f3e6043140"

@@ -32,6 +32,8 @@ ITEMS = "items"  # where each row's bytes lie: the table of the source's gather 
 VERDICT = "verdict"  # status and reason of each row so far: the table of the last stage that filters the items
 PAIRS = "pairs"  # the pairs of a dataset: the table of the stage that makes them, in a way of each kind of dataset
 PAIR_VERDICT = "pair_verdict"  # status and reason of each pair so far: the table of the last stage that filters pairs
+ITEM_VECTORS = "item_vectors"  # a vector of each item: item_id, vector, vector_reason, key
+ITEM_NEIGHBOURS = "item_neighbours"  # the items that are near to each item by their vectors
 
 
 class Gives(StrEnum):

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from corpus.schema import ITEM_ID, ITEM_ID_BYTES
 from corpus.stage import PAIRS, Gives, MapStage, Resources, Shard, SourceInfo, SourcePlug
 from corpus.vectors import column_valid, column_vectors
 from mining.embed import EMBED
+from mining.kept_pool import KeptPool
 from mining.neighbour_scores import (
     Listed,
     ScoredNeighbours,
@@ -35,7 +35,6 @@ from mining.neighbour_scores import (
 )
 from mining.pool_blocks import PoolBlock, pool_blocks
 from mining.settings import DatasetMining, DatasetSearch, NeighbourSettings
-from mining.shared_scan import SharedScan
 from mining.similarities import row_products
 from serving.result_cache import ResultCache
 
@@ -140,8 +139,8 @@ class _Search:
         )
         self._search_again = search_again
         self._cache: ResultCache | None = None
-        self._kept: tuple[Pool, list[PoolBlock]] | None = None
-        self._scan: tuple[Pool, SharedScan[PoolBlock]] | None = None
+        compare_queries = self._options.compare_queries
+        self._pool: KeptPool[PoolBlock] = KeptPool(lambda pool: pool_blocks(pool, compare_queries), settings.pool_bytes)
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
@@ -168,7 +167,7 @@ class _Search:
         self._refuse_nothing_in_common(searched)
         at_once = self._options.rows_at_once(searched.query.shape[1])
         parts = [searched.between(at, at + at_once) for at in range(0, len(rows), at_once)]
-        found = [scored_neighbours(part, lambda: self._blocks(pool), self._options) for part in parts]
+        found = [scored_neighbours(part, lambda: self._pool.blocks(pool), self._options) for part in parts]
         tables = [_neighbour_table(each, part) for each, part in zip(found, parts, strict=True)]
         table = _at_rows(pa.concat_tables([_FOUND_SCHEMA.empty_table(), *tables]), rows, sides.num_rows)
         lists = _existing_lists(sides, existing, [each.existing for each in found])
@@ -190,31 +189,6 @@ class _Search:
                 "no query has anything in common with its own positive: this encoder compares pictures with pictures "
                 "and texts with texts. Set `search_by: positive` in stages.negatives.datasets"
             )
-
-    def _blocks(self, pool: Pool) -> Generator[PoolBlock, None, None]:
-        known = self._kept
-        if known is not None and known[0] == pool:
-            yield from known[1]
-            return
-        kept: list[PoolBlock] | None = []
-        size = 0
-        with closing(self._shared_scan(pool).scan()) as blocks:
-            for block in blocks:
-                yield block
-                size += block.nbytes
-                if kept is not None and size <= self._settings.pool_bytes:
-                    kept.append(block)
-                else:
-                    kept = None
-        if kept is not None:
-            with self._lock:
-                self._kept = (pool, kept)
-
-    def _shared_scan(self, pool: Pool) -> SharedScan[PoolBlock]:
-        with self._lock:
-            if self._scan is None or self._scan[0] != pool:
-                self._scan = (pool, SharedScan(lambda: pool_blocks(pool, self._options.compare_queries)))
-            return self._scan[1]
 
 
 def search_keys(sides: pa.Table, rows: np.ndarray, options: SearchOptions, pool: Pool) -> list[bytes]:

@@ -57,7 +57,8 @@ class TopK:
     `exclude` lists for each query the ids that are no candidates: offsets int64[n + 1] into uint64[2, m]. An id that
     the pool has several times counts once, with its best score. `memory_bytes` bounds what is held: the state of the
     queries (`query_bytes` each), blocks of scores, and the vectors added since candidates were last scored exactly.
-    `progress` is called with the rows of the pool that were added so far.
+    What scores below `min_score` is no candidate: with few that reach it a search is much faster. `progress` is called
+    with the rows of the pool that were added so far.
 
     Raises ValueError for vectors that are not finite or not normalised, for ids or dimensions that do not match, and
     where so many queries need more than half the memory.
@@ -71,6 +72,7 @@ class TopK:
         memory_bytes: int = MEMORY_BYTES,
         backend_name: str = "auto",
         exclude: tuple[Places, Ids] | None = None,
+        min_score: float = -np.inf,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         if k < 1:
@@ -93,7 +95,8 @@ class TopK:
         self._proposals = proposals(k)
         self._width = 4 * self._proposals
         self._error = np.zeros(rows)
-        self._floor = np.full(rows, -np.inf)  # k candidates have exact scores that are no lower
+        self._min_score = np.float32(min_score)
+        self._floor = np.full(rows, self._min_score, np.float64)  # lower exact scores are none of the k best
         self._keys = np.zeros((rows, self._width), np.uint64)  # candidates: fast scores, and rows of the window
         self._filled = np.zeros(rows, np.int64)
         self._best = Best(rows, k)
@@ -121,8 +124,10 @@ class TopK:
         """Returns the nearest of all that was added; more can be added afterwards."""
         self._settle_all()
         best = self._best
-        counts = np.count_nonzero(best.positions >= 0, axis=1).astype(np.int64)
-        return Neighbours(best.ids.copy(), best.scores.copy(), best.positions.copy(), counts, int(self._widened.sum()))
+        full = (best.positions >= 0) & (best.scores >= self._min_score)
+        ids, scores = np.where(full, best.ids, np.uint64(0)), np.where(full, best.scores, np.float32(-np.inf))
+        counts = np.count_nonzero(full, axis=1).astype(np.int64)
+        return Neighbours(ids, scores, np.where(full, best.positions, -1), counts, int(self._widened.sum()))
 
     def _add_part(self, ids: Ids, vectors: Vectors) -> None:
         if self._window.is_full_with(len(vectors)):

@@ -41,6 +41,48 @@ class EmbedSettings(Settings):
         return {} if chosen is None else chosen.model_dump(exclude_none=True)
 
 
+class ItemVectorSettings(Settings):
+    """Settings of the vectors of items: images, and clips by their frames."""
+
+    encoder: AnyEncoder | None = Field(
+        None, description="The encoder that makes a vector of each item; null makes none."
+    )
+    sources: Literal["all"] | tuple[str, ...] = Field(
+        "all", description="The sources whose items get vectors; `all` is each that has images or clips."
+    )
+    instruction: str = Field("", description="The instruction under which items are read, by encoders that have one.")
+    max_source_pixels: int = Field(MAX_SOURCE_PIXELS, ge=1, description="The largest image that is decoded.")
+    decode_threads: int = tuning(
+        0, ge=0, description="Threads of each worker that decode images; 0 is one for each core, at most 8."
+    )
+
+    def names(self, source: str) -> bool:
+        """Tells whether the items of a source get vectors."""
+        return self.encoder is not None and (self.sources == "all" or source in self.sources)
+
+
+class ItemNeighbourSettings(Settings):
+    """Settings of the search for items that are near to each other. What is near enough to be a duplicate is decided
+    by `stages.duplicates.min_cosine`, without another search."""
+
+    min_cosine: float = Field(
+        0.8, ge=-1, le=1, description="The lowest cosine of the vectors of two items that is written down."
+    )
+    k: int = Field(32, ge=1, description="The most neighbours of an item that are written down, the nearest first.")
+    memory_bytes: int = tuning(
+        1 << 30, ge=1 << 20, description="The memory of each worker for the search itself, for all its shards."
+    )
+    shards_at_once: int = tuning(
+        4, ge=1, description="The number of shards that one worker searches for at once, reading the pool together."
+    )
+    pool_bytes: int = tuning(
+        4 << 30,
+        ge=0,
+        description="The largest pool that is kept in a worker's memory; a larger one is read again for each few "
+        "shards that are searched for at once.",
+    )
+
+
 class DatasetSearch(Settings):
     """Settings of the search for candidates in one dataset."""
 

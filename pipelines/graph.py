@@ -31,6 +31,8 @@ from filters.pair_text_stats import TextStats
 from filters.text_dedup import TextDuplicates
 from filters.text_quality import Texts
 from mining.embed import Embed
+from mining.item_neighbours import ItemNeighbours
+from mining.item_vectors import ClipVectors, ItemVectors
 from mining.neighbours import NeighbourSearch
 from pipelines.download.images import Download
 from pipelines.download.img2dataset_index import IndexTars
@@ -60,11 +62,14 @@ STAGES: tuple[type[Stage], ...] = (
     PairImages,
     ImageStats,
     Quality,
+    ItemVectors,
+    ItemNeighbours,
     Duplicates,
     LongestCaptions,
     DedupByImage,
     Clips,
     Groups,
+    ClipVectors,
     Caption,
     Windows,
     WindowCaption,

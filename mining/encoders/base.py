@@ -70,6 +70,11 @@ class Encoder:
         return ClipFrames(self.frame_budget or self.budget, self.video_frames)
 
     @property
+    def distinguishes_clips(self) -> bool:
+        """Whether it reads frames of a clip in another way than several images."""
+        return self.clip_frames.count > 0 or self.clip_frames.budget != self.budget
+
+    @property
     def producer(self) -> dict[str, Any]:
         """All that its vectors depend on besides their sides: what fingerprints and keys have of the encoder."""
         return {

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from corpus.pool import Pool, PoolRead
 from corpus.schema import CaptionOrigin, Status
 from corpus.settings import Settings
 from corpus.stage import PAIR_VERDICT, PAIRS, Gives, MapStage, Shard, SourceInfo, SourcePlug
+from corpus.thresholds import Bound, Shows, Threshold
 from filters.agreement import AGREEMENT, AgreementSettings
 
 AGREEMENT_FILTER = "agreement_filter"
@@ -84,10 +85,22 @@ class AgreementFilter(MapStage):
     optional_reads = (PAIR_VERDICT,)
     roles = (PAIR_VERDICT,)
     summary = "whether its text fits its picture too little: below a score, or not among the best of the dataset"
+    thresholds: ClassVar[tuple[Threshold, ...]] = (
+        Threshold(
+            setting="min_score",
+            bound=Bound.LOWER,
+            table=AGREEMENT,
+            columns=("text_image_score",),
+            measures="score of text and picture, or another that `by` names",
+            reason=LOW_AGREEMENT,
+            shows=Shows.PAIR,
+        ),
+    )
 
     def __init__(self, rules: AgreementRules) -> None:
         super().__init__(rules)
         self._rules = rules
+        self.thresholds = tuple(replace(each, columns=(rules.by,)) for each in self.thresholds)  # type: ignore[misc]
         self.pools = () if rules.keep_share is None else (PoolRead(PAIRS), PoolRead(AGREEMENT))
 
     @classmethod
@@ -97,6 +110,10 @@ class AgreementFilter(MapStage):
     @classmethod
     def create(cls, source: SourceInfo) -> AgreementFilter:
         return cls(cls.settings_of(source).datasets[source.dataset])
+
+    @classmethod
+    def settings_path(cls, dataset: str) -> str:
+        return f"stages.{cls.settings_key}.datasets.{dataset}"
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:

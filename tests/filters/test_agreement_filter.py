@@ -101,6 +101,13 @@ def test_thresholds(tmp_path: Path, rules: dict[str, Any], expected: list[int]) 
     assert kept(decisions(folder, [0.1, 0.2, 0.3, 0.4], rules)) == expected
 
 
+def test_the_page_of_thresholds_reads_the_score_that_decides() -> None:
+    for by in ("text_image_score", "best_frame_score"):
+        [threshold] = AgreementFilter(AgreementRules(min_score=0.3, by=by)).thresholds
+        assert (threshold.table, threshold.columns, threshold.setting) == (AGREEMENT, (by,), "min_score")
+    assert AgreementFilter.settings_path("laion") == "stages.agreement_filter.datasets.laion"
+
+
 def test_another_score_may_decide(tmp_path: Path) -> None:
     rules = {"min_score": 0.25, "by": "lowest_sentence_score"}
     assert kept(decisions(tmp_path, [0.2, 0.3], rules, 1, by="lowest_sentence_score")) == [1]

@@ -24,6 +24,7 @@ class PoolScope(StrEnum):
 
     DATASET = "dataset"  # of the pairs that the stage is over: all sources of their dataset
     SOURCES = "sources"  # all sources of the configuration
+    EVALUATION = "evaluation"  # all evaluation sets of the configuration
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ PAIRS = "pairs"  # the pairs of a dataset: the table of the stage that makes the
 PAIR_VERDICT = "pair_verdict"  # status and reason of each pair so far: the table of the last stage that filters pairs
 ITEM_VECTORS = "item_vectors"  # a vector of each item: item_id, vector, vector_reason, key
 ITEM_NEIGHBOURS = "item_neighbours"  # the items that are near to each item by their vectors
+LEAKS = "leaks"  # the items of evaluation sets that each item is near to: the table of the stage `leaks`
+EVALUATION_INDEX = "evaluation_index"  # what an evaluation set is held against items and pairs by
 
 
 class Gives(StrEnum):
@@ -84,6 +86,8 @@ class SourceInfo:
     tables: frozenset[str] = frozenset()  # names and roles of the tables that earlier stages write
     datasets: tuple[Any, ...] = ()  # the settings of the datasets that are made of it
     dataset: str = ""  # of a stage over pairs: their dataset
+    is_evaluation: bool = False  # it is an evaluation set: measured like a source, never judged, paired or published
+    evaluation: Mapping[str, Any] = field(default_factory=dict)  # the settings of all evaluation sets, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,7 @@ class Stage(ABC):
     over_pairs: ClassVar[bool] = False  # over the pairs of datasets, not over the rows of sources
     branch: ClassVar[str] = ""  # its rows, and those of later stages of the branch, are others than the source's items
     filters_rows: ClassVar[bool] = True  # its table has the status of the source's rows: the funnel counts it
+    over_evaluation: ClassVar[bool] = False  # over evaluation sets as well: it measures, and removes nothing
     schema: pa.Schema  # its own columns, nullable (a removed row has nulls); `status`, `reason` are added
     resources: Resources = Resources()
     nondeterministic: ClassVar[bool] = False  # not a function of its settings (a download): has generations

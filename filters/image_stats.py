@@ -48,6 +48,7 @@ class ImageStats(MapStage):
     settings_key = "image_stats"
     settings_type = ImageStatsSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
+    over_evaluation = True
     summary = (
         "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash (`pdq: true`: and "
         "PDQ), SHA-256: one decode, by the decoder that trainers use; or the decoder's error"

@@ -75,7 +75,7 @@ def run_command(
         show_funnel(console, result.funnels)
         for name, path in result.corpora.items():
             print_line(console, f"corpus {name}: {path}")
-            for line in result.batches[name]:
+            for line in (*result.batches[name], *result.evaluation[name]):
                 print_line(console, f"  {line}")
         return print_failures(console, result.failed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
@@ -15,6 +15,7 @@ from corpus.settings import Settings, SettingsError
 from corpus.stage import Gives, Stage
 from corpus.workspace import NAME
 from pipelines.engines import EngineSettings
+from pipelines.evaluation.settings import EvaluationSet
 from pipelines.graph import STAGES
 from pipelines.pairs.base import DatasetSettings
 from pipelines.pairs.clips import ClipPairSettings
@@ -83,6 +84,11 @@ class Config(Settings):
     workspace: str = Field(description="The folder or fsspec URL that has media, tables and pairs.")
     engine: EngineSettings = Field(EngineSettings(), description="Where and how stages run.")
     sources: dict[str, AnySource] = Field(min_length=1, description="The sources by name.")
+    evaluation: dict[str, EvaluationSet] = Field(
+        default={},
+        description="The evaluation sets by name: what they have is removed from the corpus, and they are never "
+        "published.",
+    )
     stages: StageSettings = Field(StageSettings(), description="Settings of the stages, the same for all sources.")
     datasets: dict[str, AnyPairs] = Field(
         default={}, description="The datasets by name: pairs that are made from the sources."
@@ -91,7 +97,7 @@ class Config(Settings):
         default={}, description="The mixtures by name: corpora that are published from the datasets."
     )
 
-    @field_validator("sources", "datasets", "mixtures")
+    @field_validator("sources", "evaluation", "datasets", "mixtures")
     @classmethod
     def _names(cls, named: dict[str, Any]) -> dict[str, Any]:
         for name in named:
@@ -103,9 +109,26 @@ class Config(Settings):
         """Returns the sources whose rows become images, clips or pairs."""
         return [name for name, source in self.sources.items() if source.gives in kinds]
 
+    @cached_property
+    def evaluation_sets(self) -> dict[str, EvaluationSet]:
+        """The evaluation sets by name, each set of a preset that is there by its own."""
+        return {name: each for key, entry in self.evaluation.items() for name, each in entry.sets(key).items()}
+
+    @property
+    def evaluation_sources(self) -> dict[str, SourceSettings]:
+        """Where each evaluation set lies."""
+        return {name: each.source for name, each in self.evaluation_sets.items() if each.source is not None}
+
+    @property
+    def absent_evaluation_sets(self) -> list[str]:
+        """The sets of presets that are not where the others lie."""
+        return [name for key, entry in self.evaluation.items() for name in entry.absent(key)]
+
     @model_validator(mode="after")
     def _references(self) -> Config:
         stages, pairs = self.stages, self.giving(Gives.PAIRS)
+        if both := sorted({*self.sources} & {*self.evaluation}):
+            raise ValueError(f"evaluation.{both[0]}: a source has this name: their tables would lie in one folder")
         for stage in self.stage_list:
             for conflict in stage.conflicts(self.sources, stages):
                 raise ValueError(conflict)

@@ -10,6 +10,9 @@ reads, where it applies and which roles its table has, it declares itself (`corp
              images -> image_stats -> quality -> duplicates -> dedup_by_image
 
 After `pairs` come the stages over pairs (`over_pairs`), whose columns publishing adds to those of the pairs.
+
+Evaluation sets are gathered and measured by the same stages (`over_evaluation`), indexed by `evaluation_index`, and
+held against all others by `leaks`, after the duplicates and groups, and by `pair_leaks`, after `pairs`.
 """
 
 from __future__ import annotations
@@ -22,9 +25,12 @@ from corpus.stage import PAIR_VERDICT, PAIRS, ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
 from filters.agreement import Agreement
 from filters.agreement_filter import AgreementFilter
+from filters.decontaminate import Decontaminate, DecontaminatePairs
 from filters.image_dedup import Duplicates
 from filters.image_quality import Quality
 from filters.image_stats import ImageStats
+from filters.leaks import Leaks
+from filters.pair_leaks import PairLeaks
 from filters.pair_text_counts import TextCounts
 from filters.pair_text_filter import TextFilter
 from filters.pair_text_stats import TextStats
@@ -38,6 +44,7 @@ from pipelines.download.images import Download
 from pipelines.download.img2dataset_index import IndexTars
 from pipelines.download.referenced_images import PairImages
 from pipelines.download.videos import DownloadVideos
+from pipelines.evaluation.index import EvaluationIndex
 from pipelines.labels.stage import Labels
 from pipelines.pairs.best_caption import DedupByImage, LongestCaptions
 from pipelines.pairs.clusters import PairClusters
@@ -70,9 +77,14 @@ STAGES: tuple[type[Stage], ...] = (
     Clips,
     Groups,
     ClipVectors,
+    EvaluationIndex,
+    Leaks,
+    Decontaminate,
     Caption,
     Windows,
     WindowCaption,
+    PairLeaks,
+    DecontaminatePairs,
     TextStats,
     TextCounts,
     TextFilter,
@@ -107,14 +119,18 @@ class _GraphBuilder:
     def __init__(self, config: Config) -> None:
         self.nodes: dict[str, list[Node]] = {}
         self._config = config
-        rows = {name: TableKey("tables", name, ROWS) for name in config.sources}
+        self._sets = config.evaluation_sets
+        self._plugs = {**config.sources, **config.evaluation_sources}
+        rows = {name: TableKey("tables", name, ROWS) for name in self._plugs}
         self._tables: dict[tuple[str, str], Tables] = {(name, ""): {ROWS: key} for name, key in rows.items()}
         self._of_pairs: dict[tuple[str, str], Tables] = {}  # by dataset and source
         self._run: dict[TableKey, tuple[TableKey, bool]] = {key: (key, True) for key in rows.values()}
 
     def add(self, stage: type[Stage]) -> None:
         """Adds a stage over each source that it applies to."""
-        for name in self._config.sources:
+        for name in self._plugs:
+            if name in self._sets and not stage.over_evaluation:
+                continue
             readable = self._tables.get((name, stage.branch), self._tables[name, ""])
             datasets = tuple(each for each in self._config.datasets.values() if name in each.sources)
             source = self._info(name, readable, datasets=datasets)
@@ -147,8 +163,11 @@ class _GraphBuilder:
 
     def _info(self, name: str, known: Tables, dataset: str = "", datasets: tuple[object, ...] = ()) -> SourceInfo:
         config = self._config
-        plug = config.sources[name]
-        return SourceInfo(name, plug, config.stages, config.workspace, frozenset(known), datasets, dataset)
+        plug = self._plugs[name]
+        tables, is_evaluation = frozenset(known), name in self._sets
+        return SourceInfo(
+            name, plug, config.stages, config.workspace, tables, datasets, dataset, is_evaluation, self._sets
+        )
 
     def _node(
         self, stage: Stage, source: str, known: Mapping[str, TableKey], table: TableKey, dataset: str = ""
@@ -168,10 +187,12 @@ class _GraphBuilder:
     def _pool(self, read: PoolRead, dataset: str) -> tuple[tuple[str, TableKey], ...]:
         """Returns the tables of a pool, each once, with their sources."""
         of_dataset = read.scope is PoolScope.DATASET
+        of_evaluation = read.scope is PoolScope.EVALUATION
         known = self._of_pairs if of_dataset else self._tables
         found = [
             (owner[1] if of_dataset else owner[0], tables[read.name])
             for owner, tables in known.items()
-            if read.name in tables and (not of_dataset or owner[0] == dataset)
+            if read.name in tables
+            and (owner[0] == dataset if of_dataset else (owner[0] in self._sets) == of_evaluation)
         ]
         return tuple(dict.fromkeys(found))

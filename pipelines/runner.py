@@ -29,6 +29,7 @@ from pipelines.publish.manifest import batch_lines
 from pipelines.publish.mixture import DatasetInput, PublishInput
 from pipelines.publish.publish import publish
 from pipelines.report.caption_stats import CaptionStats
+from pipelines.report.evaluation import evaluation_lines, evaluation_report
 from pipelines.report.funnel import Funnel, funnels
 from pipelines.report.mining_stats import MiningStats
 from pipelines.report.progress import ProgressBars
@@ -47,6 +48,7 @@ class RunResult:
     funnels: dict[str, Funnel] = field(default_factory=dict)
     corpora: dict[str, str] = field(default_factory=dict)  # mixture -> its folder or URL
     batches: dict[str, list[str]] = field(default_factory=dict)  # mixture -> how hard its batches are, in lines
+    evaluation: dict[str, list[str]] = field(default_factory=dict)  # mixture -> what evaluation sets were checked
 
 
 def run(config: Config, selection: Selection, console: Terminal, mixtures: Sequence[str] | None = None) -> RunResult:
@@ -77,7 +79,7 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         stack.callback(engine.close)
         runner = _Runner(workspace, engine, config.engine.shuffle_partitions, progress, log, result)
         complete = runner.run_steps(plan, selection)
-        result.funnels = funnels(workspace, plan, runner.ready)
+        result.funnels = funnels(workspace, plan, runner.ready, config.sources)
         if complete and not result.failed:
             for name in mixtures if mixtures is not None else list(config.mixtures):
                 inputs = publish_input(config, name, plan, result.funnels, versions())
@@ -89,6 +91,7 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
                         continue
                 result.corpora[name] = published.path
                 result.batches[name] = list(batch_lines(published.manifest["datasets"]))
+                result.evaluation[name] = list(evaluation_lines(inputs.evaluation, inputs.unchecked))
     if log.fault:
         result.failed.append(log.fault)
     return result
@@ -282,6 +285,8 @@ def publish_input(
     for step, planned in plan.steps:
         for table in planned:
             node, task = table.node, table.task
+            if node.source not in config.sources:
+                continue
             read = [path for name, path in task.inputs if name == ITEMS]
             items.setdefault(node.source, set()).update(read)
             if step.name == ImageStats.name:
@@ -314,6 +319,10 @@ def publish_input(
         versions=dict(versions),
         inspected=inspected,
         names=config.stages.labels.lists,
+        evaluation=evaluation_report(
+            Workspace(config.workspace), plan, sources, config.mixtures[mixture].datasets, config.evaluation_sets
+        ),
+        unchecked=tuple(config.absent_evaluation_sets),
     )
 
 

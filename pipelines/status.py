@@ -57,7 +57,8 @@ def read_sources(workspace: Workspace, config: Config, write: bool, check: bool 
     files are checked before any is read, so that an error shows at once, not after hours spent on another source.
     """
     found = SourcesRead({}, [], [])
-    sources = {name: settings.reader() for name, settings in config.sources.items()}
+    plugs = {**config.sources, **config.evaluation_sources}
+    sources = {name: settings.reader() for name, settings in plugs.items()}
     digests = {name: source_fingerprint(source) for name, source in sources.items()}
     known = {name: find_index(workspace, name, digest) for name, digest in digests.items()}
     for name, source in sources.items():
@@ -113,7 +114,7 @@ def workspace_status(config: Config) -> WorkspaceStatus:
     failed = {key: why for key, why in last_failures(workspace.store).items() if key in not_done}
     repeated = {name: duplicate_image_names(workspace, plan.table(IMAGES, name), done) for name in plan.indexes}
     notices = [line for name, names in repeated.items() for line in duplicate_name_notices(name, names)]
-    return WorkspaceStatus(plan, failed, funnels(workspace, plan, done), notices)
+    return WorkspaceStatus(plan, failed, funnels(workspace, plan, done, config.sources), notices)
 
 
 def stage_cautions(steps: Sequence[Step]) -> list[str]:

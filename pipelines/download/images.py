@@ -94,6 +94,7 @@ class Download(MapStage):
     settings_key = "download"
     settings_type = DownloadSettings
     over = frozenset({Gives.IMAGES})
+    over_evaluation = True
     summary = "where the bytes lie, with digests before and after a re-encode; or why there are none"
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA

@@ -35,6 +35,7 @@ class IndexTars(MapStage):
     name = "index"
     reads = (ROWS,)
     over = frozenset({Gives.IMAGES})
+    over_evaluation = True
     summary = "where the bytes lie in the existing tars; nothing is copied"
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA

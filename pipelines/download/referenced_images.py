@@ -59,6 +59,7 @@ class PairImages(MapStage):
     settings_key = "images"
     settings_type = PairImagesSettings
     over = frozenset({Gives.PAIRS})
+    over_evaluation = True
     summary = "where the bytes of each named image lie"
     roles = (ITEMS,)
     filters_rows = False

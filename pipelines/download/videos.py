@@ -66,6 +66,7 @@ class DownloadVideos(MapStage):
     settings_key = "download_videos"
     settings_type = VideoDownloadSettings
     over = frozenset({Gives.CLIPS})
+    over_evaluation = True
     summary = "where the video lies: in place, or downloaded"
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA

@@ -10,6 +10,8 @@ import yaml
 from corpus.schema import Modality
 from pipelines.publish.sample_order import BatchRule
 
+_MAX_LISTED_HITS = 100  # of an evaluation set
+
 _READING = """\
 ```python
 import itertools, json, random
@@ -96,6 +98,8 @@ def data_card(manifest: Mapping[str, Any]) -> bytes:
         _READING,
         "## Where it comes from, and what was removed\n",
         *_origins(datasets, manifest["funnel"]),
+        "## What it was checked against\n",
+        *_evaluation(manifest.get("evaluation", {}), manifest.get("unchecked_evaluation", [])),
         "## How the negatives were filled\n",
         *_negatives(datasets),
         "## What made it\n",
@@ -218,6 +222,45 @@ def _communities(reports: Mapping[str, Any]) -> Iterator[str]:
         for name, report in reports.items()
     ]
     yield _table(["dataset", "batch", "communities", "ranks", "hardest similarity", "false negatives"], rows)
+
+
+def _evaluation(sets: Mapping[str, Any], unchecked: Sequence[str]) -> Iterator[str]:
+    """Yields what evaluation sets were checked, what was removed for their sake, and the evaluation items that were
+    found.
+    """
+    if not sets:
+        yield "**This corpus was not checked against any evaluation set**: what a model is measured by may be in it.\n"
+    if unchecked:
+        yield f"Not there, and so not checked: {', '.join(unchecked)}.\n"
+    if not sets:
+        return
+    yield (
+        "What these evaluation sets have was removed: images, clips and texts, also re-encoded, resized, cropped or "
+        "embedded in longer texts, as far as hashes, vectors and n-grams find them. `same_media` are pairs whose media "
+        "an evaluation set has with other texts. Media without a usable hash (flat pictures) are found by equal bytes "
+        "only. What is ignored shares its data with the set by design, and is still there.\n"
+    )
+    columns = ["set", "media", "texts", "unreadable", "without hash", "removed", "missed by hashes alone", "ignored"]
+    rows = [
+        [
+            name,
+            *(f"{each[key]:,}" for key in ("media", "texts", "unreadable", "without_hash")),
+            _counts(each["removed"]),
+            f"{each['missed_by_hashes']:,}",
+            f"{each['ignored']:,}",
+        ]
+        for name, each in sets.items()
+    ]
+    yield _table(columns, rows)
+    for name, each in ((name, each) for name, each in sets.items() if each["hits"]):
+        listed = each["hits"][:_MAX_LISTED_HITS]
+        more = f" The first {len(listed)}; `manifest.json` has more." if len(listed) < len(each["hits"]) else ""
+        yield f"**{name}**: {each['items']:,} of its items were found, by {_counts(each['ways'])}.{more}\n"
+        yield _table(["evaluation item", "in", "rows"], ([hit["item"], hit["in"], hit["rows"]] for hit in listed))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "nothing"
 
 
 def _negatives(datasets: Mapping[str, Any]) -> Iterator[str]:

@@ -33,6 +33,7 @@ INDEX = "index.json"  # in each dataset's folder
 
 SCHEMA_VERSION = 1
 TEXT = "instruction + text, joined as they are: an instruction brings its own separator"  # the model's input for a side
+MAX_EVALUATION_HITS = 10_000  # evaluation items of a set that are listed
 _MAX_EXAMPLES = 3
 
 
@@ -122,6 +123,8 @@ def make_manifest(
         **rule,
         "datasets": {name: {**entry, "weight": weights[name]} for name, entry in datasets.items()},
         "funnel": {source: inputs.funnel[source] for source in sorted(inputs.funnel)},
+        **({"evaluation": dict(inputs.evaluation)} if inputs.evaluation else {}),
+        **({"unchecked_evaluation": list(inputs.unchecked)} if inputs.unchecked else {}),
         "versions": dict(sorted(inputs.versions.items())),
     }
 
@@ -253,6 +256,25 @@ class _Source(_Shape):
     not_read: dict[str, dict[str, Count]] = {}
 
 
+class _Hit(_Shape):
+    item: str
+    where: str = Field(alias="in")
+    rows: PositiveCount
+
+
+class _Evaluation(_Shape):
+    media: Count
+    texts: Count
+    without_hash: Count
+    unreadable: Count
+    removed: dict[str, Count]
+    ways: dict[str, Count]
+    missed_by_hashes: Count
+    ignored: Count
+    items: Count
+    hits: list[_Hit]
+
+
 class _File(_Shape):
     name: FileName
     bytes: Count
@@ -271,6 +293,8 @@ class _Manifest(_Shape):
     weights: dict[str, Any] = {}  # where they are not by hand
     datasets: dict[Name, _Dataset]
     funnel: dict[str, _Source]
+    evaluation: dict[Name, _Evaluation] = {}  # the sets that the corpus was checked against
+    unchecked_evaluation: list[str] = []
     versions: dict[str, str]
     files: list[_File]
 

@@ -138,6 +138,8 @@ class PublishInput:
         default_factory=dict
     )  # path of an item table -> of the table of the stage `image_stats`
     names: LabelNames = field(default_factory=load_names)  # which labels contain which
+    evaluation: Mapping[str, Any] = field(default_factory=dict)  # evaluation set -> what was checked and removed
+    unchecked: tuple[str, ...] = ()  # evaluation sets that were not there
 
 
 class PublishError(RuntimeError):

@@ -181,6 +181,8 @@ def _fingerprint(inputs: PublishInput, settings: MixtureSettings) -> str:
             "datasets": used,
             "funnel": dict(inputs.funnel),
             "names": inputs.names.canonical(),
+            **({"evaluation": dict(inputs.evaluation)} if inputs.evaluation else {}),
+            **({"unchecked": list(inputs.unchecked)} if inputs.unchecked else {}),
         }
     )
 

@@ -25,6 +25,7 @@ from pipelines.publish.manifest import (
     BLEND,
     INDEX,
     MANIFEST,
+    MAX_EVALUATION_HITS,
     ManifestError,
     energon_blend,
     listed_files,
@@ -50,6 +51,7 @@ class Verified:
     damaged: int = 0  # damaged JPEGs, which were inspected at a fraction of their size
     opened: bool = True  # videos were decoded; else only their first bytes were checked
     fast: bool = False  # only the first frame of each video was decoded
+    evaluation_sets: int = 0  # that the corpus was checked against, by its manifest
 
     def summary(self) -> str:
         """Returns the counts in one line of text."""
@@ -60,7 +62,8 @@ class Verified:
             counts.append(f"{self.videos:,} videos ({how})")
         if self.damaged:
             counts.append(f"{self.damaged:,} damaged JPEGs that look different at full size")
-        return ", ".join([*counts, f"{self.bytes:,} bytes"])
+        sets = f"checked against {self.evaluation_sets:,}" if self.evaluation_sets else "not checked against any"
+        return ", ".join([*counts, f"{self.bytes:,} bytes", f"{sets} evaluation set{'s' * (self.evaluation_sets > 1)}"])
 
 
 def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast: bool = False) -> Verified:
@@ -70,7 +73,7 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast:
     of the schema of samples; images and frames that decode to the last pixel, and show the picture that was inspected;
     videos whose packets of pictures and sound all decode, and that have as many frames as their headers count; members
     of groups that lie together in runs, none over the end of a batch or a tar; shards of equal size, none of them
-    empty; indexes; no unlisted file; a funnel that adds up.
+    empty; indexes; no unlisted file; a funnel that adds up, and counts of evaluation sets that do.
 
     `fast`: only the first frame of each video is decoded, so damage after it is not found. `workers` threads (0: one
     for each core) hold one sample each. With another `reader`, that library reads the samples and decodes the images.
@@ -86,7 +89,7 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast:
     if manifest is None:
         return Verified([f"{MANIFEST}: missing: the corpus does not exist, or was not finished"])
     present = list_files(store)
-    faults = [*_file_faults(store, manifest, present), *_count_faults(manifest)]
+    faults = [*_file_faults(store, manifest, present), *_count_faults(manifest), *_evaluation_faults(manifest)]
     jobs = [
         (name, entry, shard)
         for name, entry in manifest["datasets"].items()
@@ -100,7 +103,9 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast:
     faults += [*_repeated_keys(reports), *_group_faults(manifest, reports), *_cluster_faults(manifest, reports)]
     totals = {what: sum(getattr(tar, what) for tar in reports) for what in ("samples", "images", "videos", "damaged")}
     size = sum(tar.size for tar in reports)
-    return Verified(faults, len(reports), bytes=size, opened=can_open_videos(), fast=fast, **totals)
+    sets = len(manifest.get("evaluation", {}))
+    opened = can_open_videos()
+    return Verified(faults, len(reports), bytes=size, opened=opened, fast=fast, evaluation_sets=sets, **totals)
 
 
 def _file_faults(store: Store, manifest: Mapping[str, Any], present: set[str]) -> Iterator[str]:
@@ -143,6 +148,17 @@ def _count_faults(manifest: Mapping[str, Any]) -> Iterator[str]:
                 f"{MANIFEST}: funnel of {source}: {counts['rows_in']} rows in, but {counts['kept']} kept and "
                 f"{removed} removed"
             )
+
+
+def _evaluation_faults(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yields where the counts of evaluation sets do not add up: their hits are the rows that were removed."""
+    for name, checked in manifest.get("evaluation", {}).items():
+        where, removed = f"{MANIFEST}: evaluation set {name}", sum(checked["removed"].values())
+        listed = sum(hit["rows"] for hit in checked["hits"])
+        if listed > removed or (listed < removed and len(checked["hits"]) < MAX_EVALUATION_HITS):
+            yield f"{where}: {removed} rows removed, but {listed} in its hits"
+        if checked["missed_by_hashes"] > removed:
+            yield f"{where}: {checked['missed_by_hashes']} rows missed by hashes, of {removed} removed"
 
 
 def _fits_modality(modality: str, fields: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,10 +31,10 @@ class CountedTable:
     of_source: bool = True  # its rows are those of the source, not clips or pairs
 
 
-def funnels(workspace: Workspace, plan: Plan, ready: set[str]) -> dict[str, Funnel]:
-    """Returns the funnel of each source; `ready` are the paths of the tables that exist."""
+def funnels(workspace: Workspace, plan: Plan, ready: set[str], sources: Collection[str]) -> dict[str, Funnel]:
+    """Returns the funnel of each of the sources; `ready` are the paths of the tables that exist."""
     found = {}
-    for source, index in plan.indexes.items():
+    for source, index in ((name, index) for name, index in plan.indexes.items() if name in sources):
         tables = [filtered for _, planned in plan.steps if (filtered := _filter_tables(planned, source))]
         stages = [planned for planned in tables if not planned[0].node.dataset]
         pairs = [planned for planned in tables if planned[0].node.dataset]
@@ -77,7 +77,8 @@ def counted_pairs(
     pairs: Sequence[Sequence[PlannedTable]],
     ready: set[str],
 ) -> Iterator[CountedTable]:
-    """Yields the tables that are counted for a source of pairs: the last that filter its rows, and those of its pairs.
+    """Yields the tables that are counted for a source of pairs: the last that filter its rows, and of the tables of its
+    pairs the last that there is.
 
     `pairs`: of the stage that makes pairs, then of those that filter them. Its images are rows of another kind, which
     are not counted: the reason of a pair names the image that it lacks.

@@ -77,6 +77,7 @@ class Clips(MapStage):
     settings_key = "clips"
     settings_type = ClipsSettings
     over = frozenset({Gives.CLIPS})
+    over_evaluation = True
     summary = "a row for each clip: its frames and mp4, its times, sharpness, motion, hashes; one decode"
     schema = CLIPS_SCHEMA
     fan_out = True

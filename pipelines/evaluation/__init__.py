@@ -1,0 +1,1 @@
+"""Evaluation sets: their settings, presets and readers, and the stage that indexes them."""

@@ -9,43 +9,70 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpus.execution import MapJob, ShardTask
+from corpus.pool import Pool
 from corpus.schema import table_schema
 from corpus.settings import SettingsError, parse_settings
+from corpus.stage import fingerprint_parts
 from filters.agreement import AGREEMENT, AGREEMENT_SCHEMA
 from filters.agreement_filter import AgreementFilter, AgreementRules
 from pipelines.config import Config
+from pipelines.engines import EngineSettings, open_engine
+from pipelines.runner import run_map
 from tests.helpers.cases import cases
+from tests.helpers.extras import engine_or_skip
 from tests.helpers.mining_worlds import read_rows, run_over_pairs
 from tests.helpers.small_worlds import World, image_pair
 
 Scores = list[float | None]
 
 
-def decisions(
-    folder: Path, scores: Scores, rules: dict[str, Any], tables: int = 3, origins: list[str] | None = None, by: str = ""
-) -> list[str]:
-    """The reason of each pair, in their order, of pairs with these scores that lie in so many shards."""
-    world = World(str(folder / f"{tables}"))
-    rows = [
-        image_pair("shapes", f"number {n}", bytes(16), caption_origin=origins[n] if origins else "original")
-        for n in range(len(scores))
-    ]
+Inputs = list[list[tuple[str, str]]]  # of each shard its tables by name
+
+
+def scored_rows(scores: Scores, origins: list[str] | None = None) -> list[dict[str, Any]]:
+    origins = origins or ["original"] * len(scores)
+    return [image_pair("shapes", f"number {n}", bytes(16), caption_origin=each) for n, each in enumerate(origins)]
+
+
+def write_scored(
+    world: World, rows: list[dict[str, Any]], scores: Scores, tables: int, by: str = "text_image_score"
+) -> Inputs:
+    """Writes pairs with these scores into so many shards."""
     score_of = {row["pair_id"]: score for row, score in zip(rows, scores, strict=True)}
-    inputs = []
+    inputs: Inputs = []
     for number, path in enumerate(world.write_pairs("shapes", rows, tables)):
         ids = world.workspace.read_table(path, ["pair_id"]).column("pair_id").to_pylist()
-        found = [{by or "text_image_score": score_of[pair], "status": "kept", "reason": ""} for pair in ids]
+        found = [{by: score_of[pair], "status": "kept", "reason": ""} for pair in ids]
         output = f"pairs/shapes/{AGREEMENT}/{number:06d}.{'0' * 16}.parquet"
         world.workspace.write_table(output, pa.Table.from_pylist(found, table_schema(AGREEMENT_SCHEMA)), {})
         inputs.append([("pairs", path), (AGREEMENT, output)])
-    stage = AgreementFilter(AgreementRules.model_validate(rules))
-    outputs = run_over_pairs(world, stage, inputs)
+    return inputs
+
+
+def reasons_of(world: World, rows: list[dict[str, Any]], inputs: Inputs, outputs: list[str]) -> list[str]:
+    """The reason of each pair, in their order."""
     ids = [row["pair_id"] for row in read_rows(world, [each[0][1] for each in inputs])]
-    reasons = dict(zip(ids, read_rows(world, outputs), strict=True))
-    found = [reasons[row["pair_id"]] for row in rows]
+    by_pair = dict(zip(ids, read_rows(world, outputs), strict=True))
+    found = [by_pair[row["pair_id"]] for row in rows]
     assert all((row["status"] == "kept") == (row["reason"] == "") for row in found)
     assert {row["status"] for row in found} <= {"kept", "filtered"}
     return [row["reason"] for row in found]
+
+
+def decisions(
+    folder: Path,
+    scores: Scores,
+    rules: dict[str, Any],
+    tables: int = 3,
+    origins: list[str] | None = None,
+    by: str = "text_image_score",
+) -> list[str]:
+    """The reason of each pair, in their order, of pairs with these scores that lie in so many shards."""
+    world, rows = World(str(folder / f"{tables}")), scored_rows(scores, origins)
+    inputs = write_scored(world, rows, scores, tables, by)
+    outputs = run_over_pairs(world, AgreementFilter(AgreementRules.model_validate(rules)), inputs)
+    return reasons_of(world, rows, inputs, outputs)
 
 
 def kept(reasons: list[str]) -> list[int]:
@@ -58,6 +85,27 @@ def test_the_best_share_of_the_whole_dataset_stays_however_it_is_sharded(tmp_pat
     best = sorted(np.argsort(scores)[-29:].tolist())  # 30 % of 97
     for tables in (1, 2, 7):
         assert kept(decisions(tmp_path, scores, {"keep_share": 0.3}, tables)) == best
+
+
+@pytest.mark.parametrize("kind", ["local", "ray", "beam"])
+def test_engines_decide_the_same(tmp_path: Path, kind: str) -> None:
+    engine_or_skip(kind)
+    scores: Scores = np.random.default_rng(2).permutation(np.linspace(-0.1, 0.6, 40)).round(2).tolist()
+    world, rows = World(str(tmp_path / "world")), scored_rows(scores)
+    inputs, stage = write_scored(world, rows, scores, 4), AgreementFilter(AgreementRules(keep_share=0.3))
+    url = world.workspace.store.url
+    pools = {name: Pool(url, tuple(sorted(dict(each)[name] for each in inputs))) for name in ("pairs", AGREEMENT)}
+    outputs = [f"pairs/shapes/{stage.name}/{number:06d}.{'0' * 16}.parquet" for number in range(len(inputs))]
+    tasks = [
+        ShardTask("shapes", f"{number:06d}", number, tuple(each), output, "m", fingerprint_parts(stage, {}))
+        for number, (each, output) in enumerate(zip(inputs, outputs, strict=True))
+    ]
+    engine = open_engine(EngineSettings(kind=kind, workers=2), scratch=str(tmp_path / "scratch"))
+    try:
+        assert [outcome.error for outcome in run_map(engine, MapJob(stage, url, pools=pools), tasks)] == [""] * 4
+    finally:
+        engine.close()
+    assert kept(reasons_of(world, rows, inputs, outputs)) == sorted(np.argsort(scores)[-12:].tolist())
 
 
 def test_equal_scores_at_the_cut_stay_in_the_order_of_their_ids(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class ItemVectors(MapStage):
         return {
             "producer": self._encoder.producer,
             "instruction": self._settings.instruction,
+            "mirror": self._settings.mirror,
             "max_source_pixels": self._settings.max_source_pixels,
         }
 

@@ -48,12 +48,12 @@ class ItemVectorsWorker:
         place_of = {ids: place for place, ids in enumerate(first)}
         rows = np.fromiter(first.values(), np.int64, len(first))
         is_clip = of_clips and self._encoder.distinguishes_clips
-        sides = [VectorSide(ids, "", self._instruction, is_clip) for ids in first]
+        sides = [VectorSide(ids, "", self._instruction, is_clip, self._settings.mirror) for ids in first]
 
         def read(places: Places) -> Iterator[tuple[int, SideImage]]:
             part = shard.take(rows[places])
             images = self._clips(part) if of_clips else self._images(part)
-            return ((int(places[place]), found) for place, found in images)
+            return ((int(places[place]), view) for place, found in images for view in self._views(found))
 
         found = self._vectors.find(shard.store, sides, read, self._names(shard, sides, rows))
         shard.metrics[ITEM_VECTORS] = found.counts()
@@ -101,6 +101,12 @@ class ItemVectorsWorker:
             row, call = waiting.pop(0)
             waiting.extend(islice(calls, 1))
             yield row, call.result()
+
+    def _views(self, images: SideImage) -> Iterator[SideImage]:
+        """Yields the images of an item and, where vectors are means of both, their mirror images."""
+        yield images
+        if self._settings.mirror and not isinstance(images, str):
+            yield tuple(np.ascontiguousarray(pixels[:, ::-1]) for pixels in images)
 
     def _decode(self, contents: Sequence[bytes], budget: PixelBudget) -> SideImage:
         if not contents:

@@ -51,6 +51,11 @@ class ItemVectorSettings(Settings):
         "all", description="The sources whose items get vectors; `all` is each that has images or clips."
     )
     instruction: str = Field("", description="The instruction under which items are read, by encoders that have one.")
+    mirror: bool = Field(
+        False,
+        description="Whether an item's vector is the mean of those of its images and of their mirror images, so that "
+        "mirror images are equal; it takes twice the time.",
+    )
     max_source_pixels: int = Field(MAX_SOURCE_PIXELS, ge=1, description="The largest image that is decoded.")
     decode_threads: int = tuning(
         0, ge=0, description="Threads of each worker that decode images; 0 is one for each core, at most 8."

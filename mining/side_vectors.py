@@ -22,7 +22,8 @@ from mining.sides import VectorSide
 from serving.request import NOT_FINITE, BackendError, EmbedRequest, Pixels, Vector, VectorResponse
 
 SideImage = tuple[Pixels, ...] | str  # the images of a side, in order, or why they cannot be read
-ReadImages = Callable[[Places], Iterator[tuple[int, SideImage]]]  # of the sides at some places, in any order
+# Of the sides at some places, in any order; a side with several views has the mean of their vectors.
+ReadImages = Callable[[Places], Iterator[tuple[int, SideImage]]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class SideVectors:
         `read` gives the images of those that are computed. `names` are those of each side, for an encoder whose
         vectors exist already (`Encoder.named_by`). Raises ShardError where the model fails, which is no side's fault.
         """
-        keys = [self._encoder.keys.key(side.items, side.text, side.instruction, side.is_clip) for side in sides]
+        key = self._encoder.keys.key
+        keys = [key(side.items, side.text, side.instruction, side.is_clip, side.is_mirrored) for side in sides]
         vectors = np.zeros((len(keys), self._encoder.dimension), np.float16)
         known = self._known_vectors(store).fill(keys, vectors) if names is None else np.empty(0, np.int64)
         missing = np.setdiff1d(np.arange(len(keys)), known)
@@ -103,17 +105,17 @@ class SideVectors:
         if not len(missing):
             return
         client = self._opened_client()
-        answers: list[tuple[int, Future[VectorResponse] | str]] = []
+        answers: dict[int, list[Future[VectorResponse] | str]] = {}
         for place, images in self._images(sides, missing, read):
-            side = sides[place]
+            side, views = sides[place], answers.setdefault(place, [])
             if isinstance(images, str):
-                answers.append((place, images))
+                views.append(images)
             elif not images and not side.text.strip():
-                answers.append((place, NO_CONTENT))
+                views.append(NO_CONTENT)
             else:
-                answers.append((place, client.submit(EmbedRequest(side.text, images, side.instruction))))
-        for place, answer in answers:
-            yield place, answer if isinstance(answer, str) else _vector_or_reason(answer.result())
+                views.append(client.submit(EmbedRequest(side.text, images, side.instruction)))
+        for place, views in answers.items():
+            yield place, _mean([each if isinstance(each, str) else _vector_or_reason(each.result()) for each in views])
 
     def _existing(
         self, sides: Sequence[VectorSide], names: Sequence[tuple[str, ...]]
@@ -134,6 +136,17 @@ class SideVectors:
             if self._client is None:
                 self._client = self._encoder.open()
             return self._client
+
+
+def _mean(views: Sequence[Vector | str]) -> Any:
+    """Returns the mean of the vectors of a side's views, of norm 1, or the reason why one of them has none."""
+    reason = next((view for view in views if isinstance(view, str)), None)
+    if reason is not None or len(views) == 1:
+        return views[0] if reason is None else reason
+    try:
+        return normalise(np.sum(np.stack(views).astype(np.float64), axis=0)[None, :])[0]  # type: ignore[arg-type]
+    except VectorError:
+        return NOT_FINITE
 
 
 def _vector_or_reason(response: VectorResponse) -> Any:

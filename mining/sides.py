@@ -27,6 +27,7 @@ class VectorSide(NamedTuple):
     text: str
     instruction: str
     is_clip: bool  # its items are frames of a clip
+    is_mirrored: bool = False  # its vector is the mean of those of its images and of their mirror images
 
 
 @dataclass(frozen=True)

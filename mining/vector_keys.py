@@ -32,12 +32,22 @@ class VectorKeys:
         for part in (encoder, revision, positions, str(min_pixels), str(max_pixels), str(dimension), dtype):
             _add(self._state, part.encode())
 
-    def key(self, content_ids: Sequence[bytes], text: str, instruction: str, is_clip: bool = False) -> bytes:
+    def key(
+        self,
+        content_ids: Sequence[bytes],
+        text: str,
+        instruction: str,
+        is_clip: bool = False,
+        is_mirrored: bool = False,
+    ) -> bytes:
         """Returns the key of the vector of some contents (in their order) and a text under an instruction, 16 bytes.
 
         `is_clip`: the contents are frames of a clip, which the encoder reads in another way than several images.
+        `is_mirrored`: the vector is the mean of those of the contents and of their mirror images.
         """
         state = self._state.copy()
+        if is_mirrored:
+            state.update(b"\xff" * 8 + b"mirrored")
         if is_clip:
             state.update(b"\xff" * 8 + b"clip")  # begins as no length does
         _add(state, instruction.encode())

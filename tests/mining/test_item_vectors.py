@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -104,6 +105,19 @@ def test_clips_are_described_by_their_frames(world: World) -> None:
     paths = world.write_pairs("films", [pair], 1)
     embedded = read_rows(world, run_over_pairs(world, Embed(counted()), [[("pairs", paths[0])]], "films/web"))
     assert sent() == [("a film", "", 0)] and embedded[0]["positive_vector"] == found[0]["vector"]
+
+
+def test_mirror_images_have_equal_vectors_where_vectors_are_means_of_both(world: World) -> None:
+    pixels = cv2.imdecode(np.frombuffer(scene("red", 30), np.uint8), cv2.IMREAD_COLOR)
+    mirrored = cv2.imencode(".png", pixels[:, ::-1])[1].tobytes()
+    world.store([scene("red", 30), mirrored, b"no picture"], "png")
+    plain = vectors_of(world, world.items)
+    assert plain[0]["vector"] != plain[1]["vector"]
+    sent()
+    stage = ItemVectors(settings().model_copy(update={"mirror": True}), (ITEMS,))
+    found = read_rows(world, run_over_items(world, stage, [[(ITEMS, world.items[0])]], "mean")[0])
+    assert found[0]["vector"] == found[1]["vector"] not in (plain[0]["vector"], plain[1]["vector"])
+    assert sent() == [("", "", 1)] * 4 and found[2]["vector_reason"] == "undecodable"
 
 
 def test_vectors_that_exist_are_found_by_the_names_of_items_and_rows(world: World, tmp_path: Path) -> None:

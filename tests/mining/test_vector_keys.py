@@ -31,6 +31,8 @@ def test_a_key_changes_with_all_that_a_vector_depends_on_and_with_nothing_else()
         {"content_ids": [b"a" * 16 + b"b" * 16]},
         {"content_ids": []},
         {"is_clip": True},
+        {"is_mirrored": True},
+        {"is_clip": True, "is_mirrored": True},
     ]
 
     def key(**changed: object) -> bytes:

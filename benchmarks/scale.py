@@ -28,7 +28,8 @@ from filters.image_quality import Quality, QualitySettings
 from filters.image_stats import ImageStats, ImageStatsSettings
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.pairs.image_text import PairSettings, caption_to_image
-from pipelines.plan import Node, Selection, Step, make_plan
+from pipelines.plan import Node, Selection, Step
+from pipelines.planner import make_plan
 from pipelines.sources.source_shards import SourceIndex
 
 SHARD_ROWS = 5_000

@@ -25,7 +25,8 @@ from corpus.pool import Pool
 from corpus.schema import Status, table_schema
 from corpus.stage import ROWS, MapStage, Resources, Shard, ShuffleStage, Stage
 from corpus.storage import StorageError
-from corpus.workspace import Workspace
+from corpus.table_digest import table_digest
+from corpus.workspace import Workspace, with_content
 
 WORKER_LOST = "worker_lost"  # in `Outcome.metrics`: the shard killed its workers, or took all their memory
 
@@ -62,6 +63,7 @@ class Outcome:
     seconds: float = 0.0
     written_bytes: int = 0
     error: str = ""  # why nothing was written; "" when the table is there
+    content: str = ""  # digest of the table, where its name has one
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -87,6 +89,7 @@ class ShardTask:
     fingerprint_parts: Mapping[str, Any]
     previous: str = ""  # the table of the generation before, of which only some rows are run again
     retry: frozenset[str] = frozenset()  # which of its rows: "failed", or reasons
+    content_named: bool = False  # the name of the table gets the digest of its content
 
 
 class ShardError(RuntimeError):
@@ -206,16 +209,27 @@ def count(table: pa.Table) -> dict[str, int]:
     return {f"{row['status']}/{row['reason']}": row["count_all"] for row in grouped}
 
 
-def _outcome(
-    stage: Stage,
-    task: ShardTask,
-    run: Callable[[], tuple[pa.Table, int, dict[str, Any]]],
-    isolate_on_oom: bool = False,
-) -> Outcome:
+@dataclass(frozen=True)
+class _Written:
+    """A table that has been written."""
+
+    table: pa.Table
+    bytes: int
+    content: str
+    metrics: dict[str, Any]
+
+
+def _write(stage: Stage, workspace: Workspace, task: ShardTask, table: pa.Table, metrics: dict[str, Any]) -> _Written:
+    content = table_digest(table, stage.address_columns) if task.content_named else ""
+    size = workspace.write_table(with_content(task.output, content), table, task.fingerprint_parts)
+    return _Written(table, size, content, metrics)
+
+
+def _outcome(stage: Stage, task: ShardTask, run: Callable[[], _Written], isolate_on_oom: bool = False) -> Outcome:
     """Returns the outcome of a call. With `isolate_on_oom` a shard for which memory ran out is marked WORKER_LOST."""
     start = time.perf_counter()
     try:
-        table, written_bytes, metrics = run()
+        written = run()
     except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
         metrics = {WORKER_LOST: True} if isolate_on_oom and is_out_of_memory(error) else {}
         seconds = time.perf_counter() - start
@@ -223,9 +237,9 @@ def _outcome(
             task.source, stage.name, task.shard, seconds=seconds, error=_error_message(error), metrics=metrics
         )
     seconds = time.perf_counter() - start
-    return Outcome(
-        task.source, stage.name, task.shard, table.num_rows, count(table), seconds, written_bytes, metrics=metrics
-    )
+    rows, counts = written.table.num_rows, count(written.table)
+    figures = (rows, counts, seconds, written.bytes)
+    return Outcome(task.source, stage.name, task.shard, *figures, metrics=written.metrics, content=written.content)
 
 
 def _error_message(error: BaseException) -> str:
@@ -277,7 +291,7 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     return pa.concat_arrays(table.column(name).chunks) if table.num_rows else pa.array([], pa.string())
 
 
-def _run_map(opened: _OpenMap, task: ShardTask) -> tuple[pa.Table, int, dict[str, Any]]:
+def _run_map(opened: _OpenMap, task: ShardTask) -> _Written:
     stage, workspace = opened.stage, opened.workspace
     # Two attempts at a download don't give the same bytes in the same order, so each has a tar of its own, and a
     # table can never point into the other's.
@@ -299,7 +313,7 @@ def _run_map(opened: _OpenMap, task: ShardTask) -> tuple[pa.Table, int, dict[str
     except BaseException:
         media.abort()
         raise
-    return table, workspace.write_table(task.output, table, task.fingerprint_parts), shard.metrics
+    return _write(stage, workspace, task, table, shard.metrics)
 
 
 def _retry_rows(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndarray:
@@ -421,11 +435,11 @@ def _scatter_to_rows(
     return pa.concat_tables([before.select(schema.names).cast(schema), found]).take(source).combine_chunks()
 
 
-def _finalize(stage: ShuffleStage, workspace: Workspace, item: FinalizeTask) -> tuple[pa.Table, int, dict[str, Any]]:
+def _finalize(stage: ShuffleStage, workspace: Workspace, item: FinalizeTask) -> _Written:
     shard, status, reason = _load(stage, workspace, item.task)
     nodes = item.results.column("row_address").to_numpy()
     if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.row_addresses).all():
         raise ShardError(f"stage {stage.name}: its results name a row twice, or rows that are not live in this shard")
     rows = nodes & np.int64(0xFFFFFFFF)
     table = _scatter_to_rows(stage, _cast(stage, item.results), rows, status, reason, None)
-    return table, workspace.write_table(item.task.output, table, item.task.fingerprint_parts), shard.metrics
+    return _write(stage, workspace, item.task, table, shard.metrics)

@@ -25,6 +25,7 @@ from corpus.schema import PARTS_FIELD, Status
 from corpus.settings import Settings
 from corpus.storage import Store
 from corpus.thresholds import Threshold
+from corpus.workspace import split_content
 
 # Tables that are known by their role, because each kind of source makes them in its own way.
 ROWS = "rows"  # what the source says of each row: url, text, licence ...
@@ -190,6 +191,9 @@ class Stage(ABC):
     lookahead_shards: ClassVar[bool] = False
     include_removed: ClassVar[bool] = False  # it is given all rows, those that were removed among them
     thresholds: ClassVar[tuple[Threshold, ...]] = ()  # those of its settings that decide about rows by a number
+    # Columns that address rows by their numbers in one run, which change when sources are added. No stage reads them,
+    # and they are no part of the digest of the table's content.
+    address_columns: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -220,6 +224,14 @@ class Stage(ABC):
     def settings_path(cls, dataset: str) -> str:
         """Returns where the settings of an instance are in a settings file; `dataset` of a stage over pairs."""
         return f"stages.{cls.settings_key}"
+
+    @property
+    def has_early_cutoff(self) -> bool:
+        """Whether later stages depend on the content of its tables, not on all that these were made from.
+
+        True where a table depends on more than its own shard: there, most of what changes elsewhere changes no row.
+        """
+        return self.lookahead_shards or any(pool.fingerprinted for pool in self.pools)
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         """Returns all that the stage's tables depend on besides its version and the tables it reads."""
@@ -258,6 +270,11 @@ class ShuffleStage(Stage):
     map -> shuffle by `key` -> reduce -> finalize. The results must not depend on how rows are spread over shards,
     partitions and workers: sort before anything that depends on order.
     """
+
+    @property
+    def has_early_cutoff(self) -> bool:
+        """True: its tables depend on the rows of all shards."""
+        return True
 
     @abstractmethod
     def map(self, shard: Shard) -> pa.Table:
@@ -305,6 +322,6 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 
 
 def split_generation(name: str) -> tuple[str, int]:
-    """Returns a fingerprint's hash and its generation number."""
-    base, _, generation = name.partition("-g")
+    """Returns the hash and the generation number of the fingerprint in a table's name."""
+    base, _, generation = split_content(name)[0].partition("-g")
     return base, int(generation or 0)

@@ -6,7 +6,9 @@
     runs/<run id>.jsonl
 
 The fingerprint is part of the name: one listing of a folder says what is done and what is stale, nothing is
-overwritten by something else, and an interrupted run leaves nothing to clean up.
+overwritten by something else, and an interrupted run leaves nothing to clean up. Where a stage reads more than its own
+shard, the digest of the table's content follows, `<fingerprint>-c<digest>`: what depends on such a table depends on
+that digest alone, so the listing also says what a stage that ran again has changed.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ _INGREDIENTS = b"rzen_corpus"
 
 NAME = "[a-z0-9][a-z0-9_-]{0,99}"  # of a source, a dataset or a mixture: it becomes a part of folder and file names
 
+_CONTENT = "-c"  # before the digest of a table's content, at the end of its name
+_SUFFIX = ".parquet"
+
 _MAX_HASH_BYTES = 32  # binary values of a fixed size up to this are hashes
 
 Root = Literal["tables", "pairs"]
@@ -41,8 +46,8 @@ class TableKey:
     stage: str
 
     def path(self, shard: str, fingerprint: str) -> str:
-        """Returns where the table of a shard lies."""
-        return f"{self.folder}/{shard}.{fingerprint}.parquet"
+        """Returns where the table of a shard lies; `fingerprint` may have the digest of its content behind it."""
+        return f"{self.folder}/{shard}.{fingerprint}{_SUFFIX}"
 
     @property
     def folder(self) -> str:
@@ -56,6 +61,29 @@ def owner_name(owner: str) -> str:
     """
     dataset, _, source = owner.partition("/")
     return dataset if dataset == source else owner
+
+
+def with_content(path: str, digest: str) -> str:
+    """Returns the path of a table with the digest of its content behind the fingerprint; for "" the path as it is."""
+    return f"{path.removesuffix(_SUFFIX)}{_CONTENT}{digest}{_SUFFIX}" if digest else path
+
+
+def split_content(name: str) -> tuple[str, str]:
+    """Returns the fingerprint in a table's name, and the digest of the table's content; "" where the name has none."""
+    found, _, digest = name.partition(_CONTENT)
+    return found, digest
+
+
+def identity(name: str) -> str:
+    """Returns what another table depends on: the digest of the content where the name has one, or the fingerprint."""
+    found, digest = split_content(name)
+    return digest or found
+
+
+def identity_of_path(path: str) -> str:
+    """Returns the path of a table with its `identity` in place of the name."""
+    stem, dot, name = path.removesuffix(_SUFFIX).rpartition(".")
+    return f"{stem}{dot}{identity(name)}{_SUFFIX}"
 
 
 class Workspace:

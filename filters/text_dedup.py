@@ -63,6 +63,7 @@ class TextDuplicates(ShuffleStage):
         "all sources"
     )
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
+    address_columns = ("representative",)
 
     def __init__(self, settings: TextDuplicatesSettings, table: str = ROWS) -> None:
         """`table`: the table with the sides, the source's rows or the cleaned ones of the stage `texts`."""

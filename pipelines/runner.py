@@ -6,9 +6,10 @@ import platform
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -24,7 +25,8 @@ from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.frozen_pools import freeze_complete
 from pipelines.graph import build_graph
-from pipelines.plan import Plan, PlannedTable, Selection, Step, make_plan
+from pipelines.plan import Plan, PlannedTable, Selection, Step
+from pipelines.planner import Planner
 from pipelines.publish.manifest import batch_lines
 from pipelines.publish.mixture import DatasetInput, PublishInput
 from pipelines.publish.publish import publish
@@ -71,14 +73,15 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
             read = read_sources(workspace, config, write=True)
         for line in read.notices:
             progress.print_line(line)
-        plan = make_plan(workspace, steps, read.indexes, selection)
+        planner = Planner(workspace, steps, read.indexes, selection)
+        plan = planner.plan
         for line in plan.notices:
             progress.print_line(line)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)
         stack.callback(engine.close)
         runner = _Runner(workspace, engine, config.engine.shuffle_partitions, progress, log, result)
-        complete = runner.run_steps(plan, selection)
+        complete = runner.run_steps(planner, selection)
         result.funnels = funnels(workspace, plan, runner.ready, config.sources)
         if complete and not result.failed:
             for name in mixtures if mixtures is not None else list(config.mixtures):
@@ -120,25 +123,36 @@ class _Runner:
     result: RunResult
     ready: set[str] = field(default_factory=set)  # paths of the tables that exist
 
-    def run_steps(self, plan: Plan, selection: Selection) -> bool:
-        """Runs the steps, and tells whether all of them were run, up to publishing."""
+    def run_steps(self, planner: Planner, selection: Selection) -> bool:
+        """Runs the steps, and tells whether all of them were run, up to publishing.
+
+        A step is planned again when it is its turn: what stages before it wrote may be what was there already.
+        """
+        plan = planner.plan
         forced = selection.force or bool(selection.retry)
         for source, index in plan.indexes.items():
             table_key = TableKey("tables", source, ROWS)
             self.ready |= {table_key.path(shard, name) for shard, name in index.shards}
         self.ready |= plan.frozen_tables
-        for step, planned in plan.steps:
+        for number, (step, _) in enumerate(plan.steps):
+            planned = planner.update(number)
             freeze_complete(self.workspace, (pool for name, pool in plan.new_pools if name == step.name), self.ready)
             self.ready |= {p.task.output for p in planned if p.state == "done"}
             todo = [p for p in planned if p.state != "done"]
             if selection.shards is not None and not forced:
                 todo = [p for p in todo if int(p.task.shard) in selection.shards]
-            self._run_step(step, planned, todo)
+            self._run_step(step, planned, todo, partial(planner.written, number))
             if step.name == selection.stage and not forced:
                 return False
         return True
 
-    def _run_step(self, step: Step, planned: Sequence[PlannedTable], todo: Sequence[PlannedTable]) -> None:
+    def _run_step(
+        self,
+        step: Step,
+        planned: Sequence[PlannedTable],
+        todo: Sequence[PlannedTable],
+        written: Callable[[int, str], str],
+    ) -> None:
         start = time.perf_counter()
         runnable = self._runnable(step, planned, todo)
         if not runnable:
@@ -149,7 +163,7 @@ class _Runner:
         rows = 0
         counts: Counter[str] = Counter()  # by status
         captions, mining, texts = CaptionStats(), MiningStats(), TextFilterStats()
-        outputs = {(p.task.source, p.task.shard): p.task.output for p in runnable}
+        places = {(p.task.source, p.task.shard): place for place, p in enumerate(planned)}
         with self.progress.bar(step.name, len(runnable)) as bar:
             for outcome in self._outcomes(step, planned, runnable):
                 bar.advance()
@@ -158,7 +172,7 @@ class _Runner:
                     where = f"{owner_name(outcome.owner)}/{outcome.shard}"
                     self.result.failed.append(f"{step.name} {where}: {outcome.error}")
                     continue
-                self.ready.add(outputs[outcome.owner, outcome.shard])
+                self.ready.add(written(places[outcome.owner, outcome.shard], outcome.content))
                 rows += outcome.rows
                 captions.add(outcome)
                 mining.add(outcome)

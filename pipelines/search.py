@@ -203,7 +203,7 @@ def _with_media(workspace: Workspace, plan: Plan, hits: Sequence[Hit]) -> Iterat
     """Returns the hits with the places of their items instead of the ids."""
     items = [bytes.fromhex(item) for hit in hits for item in hit.media]
     paths = {path for _, planned in plan.steps for each in planned for name, path in each.task.inputs if name == ITEMS}
-    existing = sorted(path for path in paths if items and workspace.store.exists(path))
+    existing = sorted(path for path in paths if items and path and workspace.store.exists(path))
     ids = np.unique(split_ids(one_array(pa.array(items, ITEM_ID))), axis=1) if items else np.zeros((2, 0), np.uint64)
     ids = ids[:, np.lexsort((ids[1], ids[0]))]
     locations = read_locations(workspace, existing, ids)

@@ -13,7 +13,8 @@ from corpus.storage import Store
 from corpus.workspace import Workspace
 from pipelines.config import Config
 from pipelines.graph import build_graph
-from pipelines.plan import Plan, Selection, Step, make_plan
+from pipelines.plan import Plan, Selection, Step
+from pipelines.planner import make_plan
 from pipelines.report.funnel import IMAGES, Funnel, duplicate_image_names, funnels
 from pipelines.report.run_log import last_failures
 from pipelines.sources.not_read import NOT_READ

@@ -51,6 +51,7 @@ TESTED_BY = {
     "serving/side_images.py": "mining/test_embed.py",
     "mining/side_vectors.py": "mining/test_embed_worker.py",
     "mining/sides.py": "mining/test_embed.py",
+    "pipelines/table_planner.py": "pipelines/test_plan.py",
     "pipelines/publish/sample_schema.py": "pipelines/publish/test_sample.py",
     "pipelines/search.py": "runs/test_run_mining.py",
     "pipelines/search_sheet.py": "runs/test_run_mining.py",

@@ -82,6 +82,7 @@ class DedupByImage(_BestCaption):
         "source)"
     )
     schema = pa.schema([pa.field("representative", pa.int64())])  # the address of the pair that is kept
+    address_columns = ("representative",)
     best_from = "row_address"
     status, reason = Status.FILTERED, "same_image"
 

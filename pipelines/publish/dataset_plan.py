@@ -19,7 +19,7 @@ from corpus.sampling import derive_seed, random_numbers
 from corpus.schema import Modality
 from corpus.stage import fingerprint
 from corpus.urls import SIGNATURES
-from corpus.workspace import Workspace
+from corpus.workspace import Workspace, identity_of_path
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.publish.batch_order import ChosenPairs, community_order
 from pipelines.publish.candidates import CandidatePairs, read_candidate_pairs
@@ -135,7 +135,7 @@ def _fingerprint(
         {
             "format": FORMAT,
             "dataset": [dataset.name, str(dataset.task), dataset.stage, str(dataset.modality)],
-            "pairs": [[each.path, *each.later] for each in dataset.tables],
+            "pairs": [[*map(identity_of_path, (each.path, *each.later))] for each in dataset.tables],
             "settings": [
                 *(mixture.seed, mixture.pairs_per_shard, mixture.jpeg_quality),
                 *(settings.pairs, settings.negatives, *spread),

@@ -107,7 +107,7 @@ class MixtureSettings(Settings):
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """A dataset of the workspace. The paths of its tables contain their fingerprints."""
+    """A dataset of the workspace. The paths of its tables contain their fingerprints, or digests of their content."""
 
     name: str
     task: Task

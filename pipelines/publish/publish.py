@@ -11,7 +11,7 @@ from typing import Any
 from corpus.item_index import Locations, read_locations
 from corpus.stage import fingerprint
 from corpus.storage import Store
-from corpus.workspace import Workspace
+from corpus.workspace import Workspace, identity_of_path
 from pipelines.engines import Engine
 from pipelines.publish.checkpoint import Checkpoint, Tar, file_sizes, is_tar_of, list_files
 from pipelines.publish.claim import Claim, only_publisher
@@ -39,7 +39,7 @@ from pipelines.publish.manifest import (
     to_json,
     wids_index,
 )
-from pipelines.publish.mixture import MixtureSettings, PublishError, PublishInput
+from pipelines.publish.mixture import DatasetInput, MixtureSettings, PublishError, PublishInput
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _check_unchanged(store: Store, targets: Sequence[ExportTarget], tars: Mappin
 
 def _fingerprint(inputs: PublishInput, settings: MixtureSettings) -> str:
     """Returns the fingerprint of everything that the corpus depends on, except for the versions of programs."""
-    datasets = [asdict(dataset) for dataset in sorted(inputs.datasets, key=lambda dataset: dataset.name)]
+    datasets = [_identities(dataset) for dataset in sorted(inputs.datasets, key=lambda dataset: dataset.name)]
     used = [dataset for dataset in datasets if dataset["name"] in settings.datasets]
     return fingerprint(
         {
@@ -185,6 +185,12 @@ def _fingerprint(inputs: PublishInput, settings: MixtureSettings) -> str:
             **({"unchecked": list(inputs.unchecked)} if inputs.unchecked else {}),
         }
     )
+
+
+def _identities(dataset: DatasetInput) -> dict[str, Any]:
+    """Returns a dataset's settings and tables, by the content of those whose names tell it."""
+    later = {identity_of_path(path): [*map(identity_of_path, paths)] for path, paths in dataset.later.items()}
+    return {**asdict(dataset), "pairs": [*map(identity_of_path, dataset.pairs)], "later": later}
 
 
 def _plans(workspace: Workspace, inputs: PublishInput, settings: MixtureSettings) -> list[DatasetPlan]:

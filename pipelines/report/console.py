@@ -40,20 +40,22 @@ def show_funnel(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
 
 
 def show_plan(console: Terminal, plan: Plan) -> None:
-    """Prints what would run, what is done, and what is stale and why."""
+    """Prints what would run, what is done, what is stale and why, and what can't be known before a stage has run."""
     table = Table(title="plan", title_justify="left")
-    for column in ("stage", "source", "done", "to do", "shards to do", "why"):
-        table.add_column(column, justify="right" if column in ("done", "to do") else "left")
+    for column in ("stage", "source", "done", "to do", "unknown", "shards to do", "why"):
+        table.add_column(column, justify="right" if column in ("done", "to do", "unknown") else "left")
     for step, planned in plan.steps:
         for node in step.nodes:
             tables = [p for p in planned if p.node is node]
             todo = [p for p in tables if p.state != "done"]
+            unknown = sum(p.state == "unknown" for p in todo)
             table.add_row(
                 step.name,
                 owner_name(node.table_key.owner),
                 f"{len(tables) - len(todo):,}",
-                f"{len(todo):,}",
-                shard_ranges([p.task.shard for p in todo]),
+                f"{len(todo) - unknown:,}",
+                f"{unknown:,}" if unknown else "",
+                shard_ranges([p.task.shard for p in todo if p.state != "unknown"]),
                 _why(todo),
             )
     console.print(table)
@@ -64,15 +66,17 @@ def show_plan(console: Terminal, plan: Plan) -> None:
 
 
 def show_status(console: Terminal, status: WorkspaceStatus) -> None:
-    """Prints how many shards of each stage are done, stale, missing, and failed in the last run."""
+    """Prints how many shards of each stage are done, stale, unknown (until a stage before has run), missing, and failed
+    in the last run.
+    """
     table = Table(title="shards", title_justify="left")
-    for column in ("stage", "source", "done", "stale", "missing", "failed"):
+    for column in ("stage", "source", "done", "stale", "unknown", "missing", "failed"):
         table.add_column(column, justify="left" if column in ("stage", "source") else "right")
     for step, planned in status.plan.steps:
         for node in step.nodes:
             states = Counter(p.state for p in planned if p.node is node)
             failed = sum(stage == step.name and owner == node.table_key.owner for stage, owner, _ in status.failed)
-            counts = (states["done"], states["stale"], states["missing"], failed)
+            counts = (states["done"], states["stale"], states["unknown"], states["missing"], failed)
             table.add_row(step.name, owner_name(node.table_key.owner), *(f"{n:,}" if n else "" for n in counts))
     console.print(table)
     for (stage, owner, shard), why in sorted(status.failed.items()):

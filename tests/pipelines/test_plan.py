@@ -3,154 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import pyarrow as pa
 import pytest
 
 from corpus.pool import PoolRead, PoolScope
-from corpus.schema import table_schema
 from corpus.settings import Settings
-from corpus.stage import ROWS, MapStage, Shard, ShuffleStage
+from corpus.stage import ROWS
 from corpus.storage import Store
-from corpus.workspace import TableKey, Workspace
-from pipelines.plan import Node, Plan, Selection, Step, differences, make_plan
-from pipelines.sources.source_shards import SourceIndex
-
-SCHEMA = pa.schema([("value", pa.int64())])
-
-
-class ToySettings(Settings):
-    threshold: float = 0.5
-    prompts: dict[str, str] = {"first": "a"}
-
-
-class Toy(MapStage):
-    schema = SCHEMA
-
-    def setup(self) -> Callable[[Shard], pa.Table]:
-        raise NotImplementedError
-
-
-class Fetch(Toy):
-    name = "fetch"
-    reads = (ROWS,)
-    nondeterministic: ClassVar[bool] = True
-
-
-class Measure(Toy):
-    name = "measure"
-    reads = ("fetch",)
-
-
-class Compare(ShuffleStage):
-    name = "compare"
-    reads = ("measure",)
-    schema = SCHEMA
-
-    def map(self, shard: Shard) -> pa.Table:
-        raise NotImplementedError
-
-    def reduce(self, rows: pa.Table) -> pa.Table:
-        raise NotImplementedError
-
-    def finalize(self, reduced: pa.Table) -> pa.Table:
-        raise NotImplementedError
-
-
-class Pair(Toy):
-    name = "pair"
-    reads = (ROWS, "compare")
-
-
-class Describe(Toy):
-    """Samples captions: has generations, and reads what an earlier stage may have failed."""
-
-    name = "describe"
-    reads = ("measure",)
-    nondeterministic: ClassVar[bool] = True
-
-
-class Search(Toy):
-    """Reads all tables of `measure`, and looks up what is in all tables of `fetch`."""
-
-    name = "search"
-    reads = ("measure",)
-    pools = (PoolRead("measure"), PoolRead("fetch", PoolScope.SOURCES, fingerprinted=False))
-
-
-class Newer(Measure):
-    version: ClassVar[int] = 2
-
-
-Judged = Sequence[tuple[str, str]]
-KEPT = (("kept", ""),) * 3
-
-
-@dataclass
-class Toys:
-    """A workspace with the rows of two sources, and plans over it."""
-
-    workspace: Workspace
-    shards: Mapping[str, int] = field(default_factory=lambda: {"a": 2, "b": 1})
-    content: Mapping[tuple[str, int], str] = field(default_factory=dict)  # of changed rows
-
-    def index(self, source: str) -> SourceIndex:
-        names = [(f"{n:06d}", self.content.get((source, n), f"rows-{source}{n}")) for n in range(self.shards[source])]
-        for shard, name in names:
-            path = TableKey("tables", source, ROWS).path(shard, name)
-            if not self.workspace.store.exists(path):
-                self.write(path, KEPT, {})
-        return SourceIndex("f", tuple(names), 3 * len(names), {})
-
-    def write(self, path: str, judged: Judged, parts: Mapping[str, Any]) -> None:
-        rows = [{"value": n, "status": status, "reason": reason} for n, (status, reason) in enumerate(judged)]
-        self.workspace.write_table(path, pa.Table.from_pylist(rows, table_schema(SCHEMA)), parts)
-
-    def steps(self, *stages: MapStage | ShuffleStage) -> list[Step]:
-        def node(stage: MapStage | ShuffleStage, source: str) -> Node:
-            reads = tuple((name, TableKey("tables", source, name)) for name in stage.reads)
-            pools = tuple(
-                (read, tuple((owner, TableKey("tables", owner, read.name)) for owner in self.shards))
-                for read in stage.pools
-            )
-            return Node(stage, source, TableKey("tables", source, stage.name), reads, pools=pools)
-
-        return [Step(stage.name, tuple(node(stage, source) for source in self.shards)) for stage in stages]
-
-    def plan(self, *stages: MapStage | ShuffleStage, **selection: Any) -> Plan:
-        steps = self.steps(*(stages or default_stages()))
-        indexes = {source: self.index(source) for source in self.shards}
-        return make_plan(self.workspace, steps, indexes, Selection(**selection))
-
-    def finish(self, plan: Plan, judged: Mapping[tuple[str, str, int], Judged] | None = None) -> Plan:
-        """Write what the plan says is to do; `judged` by (step, source, shard), kept where it says nothing."""
-        for step, planned in plan.steps:
-            for one in planned:
-                if one.state != "done":
-                    rows = (judged or {}).get((step.name, one.node.source, int(one.task.shard)), KEPT)
-                    self.write(one.task.output, rows, one.task.fingerprint_parts)
-        return plan
-
-
-def default_stages(threshold: float = 0.5) -> list[MapStage | ShuffleStage]:
-    return [Fetch(Settings()), Measure(ToySettings(threshold=threshold)), Compare(Settings()), Pair(Settings())]
-
-
-def states(plan: Plan) -> dict[str, str]:
-    """The states of each step: of a/0, a/1 and b/0, by their first letters."""
-    return {step.name: "".join(one.state[0] for one in planned) for step, planned in plan.steps}
-
-
-def whys(plan: Plan, step: str) -> set[str]:
-    return {one.why for found, planned in plan.steps for one in planned if found.name == step and one.state != "done"}
-
-
-def outputs(plan: Plan, step: str) -> list[str]:
-    return [one.task.output for found, planned in plan.steps for one in planned if found.name == step]
+from corpus.table_digest import table_digest
+from corpus.workspace import Workspace
+from pipelines.plan import Selection, differences
+from pipelines.planner import make_plan
+from tests.helpers.toy_plans import (
+    KEPT,
+    Describe,
+    Fetch,
+    Measure,
+    Newer,
+    Search,
+    Toy,
+    Toys,
+    ToySettings,
+    default_stages,
+    outputs,
+    states,
+    toy_table,
+    whys,
+)
 
 
 @pytest.fixture
@@ -180,11 +62,14 @@ def test_a_table_that_is_gone_is_missing_again_alone(toys: Toys) -> None:
 def test_a_changed_setting_makes_stale_what_depends_on_it_and_says_so(toys: Toys) -> None:
     toys.finish(toys.plan())
     changed = toys.plan(*default_stages(threshold=0.7))
-    assert states(changed) == {"fetch": "ddd", "measure": "sss", "compare": "sss", "pair": "sss"}
+    assert states(changed) == {"fetch": "ddd", "measure": "sss", "compare": "sss", "pair": "uuu"}
     assert whys(changed, "measure") == {"threshold: 0.5 -> 0.7"}
     assert whys(changed, "compare") == {"`measure` changed"}
+    assert whys(changed, "pair") == {"after compare"}
+    other = (("duplicate", "exact"), *KEPT[1:])
+    toys.finish(changed, {("compare", source, shard): other for source, shard in (("a", 0), ("a", 1), ("b", 0))})
+    assert states(changed)["pair"] == "sss"
     assert whys(changed, "pair") == {"`compare` changed"}
-    toys.finish(changed)
     assert "s" not in "".join(states(toys.plan()).values()), "going back finds the old tables"
 
 
@@ -192,7 +77,7 @@ def test_a_changed_version_makes_stale(toys: Toys) -> None:
     toys.finish(toys.plan())
     fetch, _, compare, pair = default_stages()
     changed = toys.plan(fetch, Newer(ToySettings()), compare, pair)
-    assert states(changed) == {"fetch": "ddd", "measure": "sss", "compare": "sss", "pair": "sss"}
+    assert states(changed) == {"fetch": "ddd", "measure": "sss", "compare": "sss", "pair": "uuu"}
     assert whys(changed, "measure") == {"stage version 1 -> 2"}
 
 
@@ -200,15 +85,18 @@ def test_changed_rows_make_one_shard_stale_and_whatever_reads_all_shards(toys: T
     toys.finish(toys.plan())
     toys.content = {("a", 1): "rows-other"}
     changed = toys.plan()
-    assert states(changed) == {"fetch": "dsd", "measure": "dsd", "compare": "sss", "pair": "sss"}
+    assert states(changed) == {"fetch": "dsd", "measure": "dsd", "compare": "sss", "pair": "uuu"}
     assert whys(changed, "fetch") == {"`rows` changed"}
-    assert whys(changed, "pair") == {"`rows` changed; `compare` changed", "`compare` changed"}
+    assert whys(changed, "pair") == {"after compare"}
+    toys.finish(changed, {("compare", "a", 1): (*KEPT[:2], ("duplicate", "exact"))})
+    assert states(changed)["pair"] == "dsd", "of what reads all shards the others are as they were"
+    assert whys(changed, "pair") == {"`rows` changed; `compare` changed"}
 
 
 def test_a_shard_more_leaves_the_others_but_not_what_reads_all(toys: Toys) -> None:
     toys.finish(toys.plan())
     toys.shards = {"a": 2, "b": 2}
-    assert states(toys.plan()) == {"fetch": "dddm", "measure": "dddm", "compare": "sssm", "pair": "sssm"}
+    assert states(toys.plan()) == {"fetch": "dddm", "measure": "dddm", "compare": "sssm", "pair": "uuum"}
 
 
 def test_a_table_is_held_against_the_nearest_of_the_old_ones(toys: Toys) -> None:
@@ -268,7 +156,7 @@ def test_only_some_stale_tables_are_looked_into(tmp_path: Path, monkeypatch: pyt
 
 
 def test_tasks_say_where_to_read_and_write(toys: Toys) -> None:
-    plan = toys.plan()
+    plan = toys.finish(toys.plan())
     assert [step.is_shuffle for step, _ in plan.steps] == [False, False, True, False]
     (pair,) = plan.table("pair", "b")
     (compare,) = plan.table("compare", "b")
@@ -276,7 +164,9 @@ def test_tasks_say_where_to_read_and_write(toys: Toys) -> None:
     assert task.inputs == ((ROWS, "tables/b/rows/000000.rows-b0.parquet"), ("compare", compare.task.output))
     assert task.output == f"tables/b/pair/000000.{pair.fingerprint}.parquet"
     assert task.media == f"media/b/000000.{pair.fingerprint}"
-    assert task.fingerprint_parts["inputs"] == {ROWS: "rows-b0", "compare": compare.fingerprint}
+    content = table_digest(toy_table(KEPT))
+    assert compare.task.output == f"tables/b/compare/000000.{compare.fingerprint}-c{content}.parquet"
+    assert task.fingerprint_parts["inputs"] == {ROWS: "rows-b0", "compare": content}
     assert (task.source, task.shard, task.previous, task.retry) == ("b", "000000", "", frozenset())
 
 
@@ -318,7 +208,7 @@ FAILED_ONES = {
 def test_a_retry_makes_a_generation_of_shards_with_failed_rows(toys: Toys) -> None:
     first = toys.finish(toys.plan(), FAILED_ONES)
     plan = toys.plan(stage="fetch", retry=frozenset({"failed"}))
-    assert states(plan) == {"fetch": "fdf", "measure": "sds", "compare": "sss", "pair": "sss"}
+    assert states(plan) == {"fetch": "fdf", "measure": "sds", "compare": "sss", "pair": "uuu"}
     assert whys(plan, "fetch") == {"2 failed rows are tried again", "1 failed rows are tried again"}
     again = plan.table("fetch", "a")[0]
     assert again.task.previous == outputs(first, "fetch")[0]
@@ -369,7 +259,7 @@ def test_a_retry_of_what_is_not_there_is_just_missing(toys: Toys) -> None:
 def test_force_makes_a_generation_of_what_comes_out_differently_each_time(toys: Toys) -> None:
     toys.finish(toys.plan())
     plan = toys.plan(stage="fetch", force=True, shards=frozenset({1}))
-    assert states(plan) == {"fetch": "dfd", "measure": "dsd", "compare": "sss", "pair": "sss"}
+    assert states(plan) == {"fetch": "dfd", "measure": "dsd", "compare": "sss", "pair": "uuu"}
     again = plan.table("fetch", "a")[1]
     assert again.task.output.endswith("-g1.parquet")
     assert (again.task.previous, again.why) == ("", "forced: a new generation")
@@ -405,7 +295,7 @@ def test_a_stage_that_looks_ahead_reads_the_shards_in_which_its_rows_go_on(tmp_p
     toys = Toys(workspace, shards={"a": 4})
     indexes = {"a": replace(toys.index("a"), continues_in={"000000": 2, "000002": 1})}
     steps = toys.steps(Fetch(Settings()), Measure(ToySettings()), Together(Settings()))
-    plan = toys.finish(make_plan(workspace, steps, indexes, Selection()))
+    plan = toys.finish(toys.planned(steps, indexes, Selection()))
     measured = dict(zip(["0", "1", "2", "3"], outputs(plan, "measure"), strict=True))
     read = [[path for _, path in one.task.inputs] for one in plan.table("together", "a")]
     assert read == [[measured[n] for n in row] for row in ("012", "1", "23", "3")]

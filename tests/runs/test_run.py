@@ -178,15 +178,16 @@ def test_a_changed_threshold_downloads_and_decodes_nothing(web: Web, undisturbed
         "image_stats": {"done"},
         "quality": {"stale"},
         "duplicates": {"stale"},
-        "caption": {"stale"},
-        "pairs": {"stale"},
-        "clusters": {"stale"},
+        "caption": {"unknown"},
+        "pairs": {"unknown"},
+        "clusters": {"unknown"},
     }
     whys = {step.name: {p.why for p in tables} for step, tables in planned.steps}
     assert len(whys["quality"]) == 1
     assert "min_side_px" in next(iter(whys["quality"]))
     assert "-> 400" in next(iter(whys["quality"]))
     assert whys["duplicates"] == {"`quality` changed"}
+    assert whys["caption"] == whys["pairs"] == whys["clusters"] == {"after duplicates"}
 
     untouched = {**stage_tables(home, "download"), **stage_tables(home, "image_stats")}
     result = web.run(home, changes)

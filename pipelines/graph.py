@@ -25,6 +25,8 @@ from corpus.stage import PAIR_VERDICT, PAIRS, ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
 from filters.agreement import Agreement
 from filters.agreement_filter import AgreementFilter
+from filters.concept_balance import ConceptBalance
+from filters.concepts import Concepts
 from filters.decontaminate import Decontaminate, DecontaminatePairs
 from filters.image_dedup import Duplicates
 from filters.image_quality import Quality
@@ -90,6 +92,8 @@ STAGES: tuple[type[Stage], ...] = (
     TextFilter,
     Agreement,
     AgreementFilter,
+    Concepts,
+    ConceptBalance,
     PairClusters,
     Embed,
     NeighbourSearch,

@@ -68,6 +68,7 @@ def settings(home: Path, folder: Path, engine: str = "local", **rules: Any) -> d
             "quality": {"min_side_px": 1},
             "caption": {"sources": {"have": {}}},
             "text_filter": {"datasets": {"web": rules}},
+            "concept_balance": {"datasets": {"plain": {"max_pairs_per_concept": 2, "min_pairs_per_concept": 3}}},
         },
         "datasets": {"web": {"source": "have", "captions": "both"}, "plain": {"source": "have"}},
         "mixtures": {
@@ -93,13 +94,23 @@ def local(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> tuple[Path,
 def test_noise_is_removed_and_counted_and_every_picture_stays(local: tuple[Path, str]) -> None:
     home, printed = local
     manifest = json.loads((home / "corpus" / "manifest.json").read_text())
-    web, plain = manifest["datasets"]["web"], manifest["datasets"]["plain"]
-    assert web["removed_pairs"] == REMOVED and "removed_pairs" not in plain
-    assert (web["kept_pairs"], plain["kept_pairs"]) == (54 - 19, 27), "the captions of all images, and 8 alt-texts"
+    web = manifest["datasets"]["web"]
+    assert web["removed_pairs"] == REMOVED
+    assert web["kept_pairs"] == 54 - 19, "the captions of all images, and 8 alt-texts"
     assert manifest["funnel"]["have"] == {"rows_in": 27, "kept": 27, "removed": {}}
     assert "text_filter: web: 19 of 54 pairs removed: boilerplate 6, date_only 3" in printed
     assert "| web | filtered | keyword_stuffing | 3 |" in (home / "corpus" / "README.md").read_text()
     assert verify(str(home / "corpus")).faults == []
+
+
+def test_concepts_are_capped_in_another_dataset_of_the_same_images(local: tuple[Path, str]) -> None:
+    home, printed = local
+    plain = json.loads((home / "corpus" / "manifest.json").read_text())["datasets"]["plain"]
+    removed = plain["removed_pairs"]["filtered/concept_cap"]
+    assert plain["removed_pairs"].keys() == {"filtered/concept_cap"} and plain["kept_pairs"] == 27 - removed
+    assert 1 <= removed <= 12, "dates, file names, and what names nothing that comes three times stay"
+    assert f"concept_balance: plain: {removed} of 27 pairs removed by the cap on concepts; " in printed
+    assert "most frequent before and after: agency 6 -> " in printed
 
 
 @pytest.mark.parametrize("engine", ["ray", "beam"])

@@ -24,3 +24,15 @@ def test_a_rule_that_removes_nearly_everything_is_named_with_its_rate() -> None:
     stats = TextFilterStats()
     stats.add(outcome("web/s", **{"pairs": 100, "removed/too_short": 90, "alone/too_short": 90, "alone/date_only": 79}))
     assert list(stats.lines())[1:] == ["web: warning: the rule too_short alone removes 90% of the pairs"]
+
+
+def test_the_most_frequent_concepts_are_listed_before_and_after() -> None:
+    stats = TextFilterStats()
+    shard = {"pairs": 50, "removed": 45, "unmatched": 2, "before/dog": 30, "after/dog": 3, "before/cat": 20}
+    for source in ("web/s", "web/t"):
+        stats.add(Outcome(source, "concept_balance", "0", metrics={"concept_balance": shard}))
+    assert list(stats.lines()) == [
+        "web: 90 of 100 pairs removed by the cap on concepts; 4 name no concept; most frequent before and after: dog "
+        "60 -> 6, cat 40 -> 0",
+        "web: warning: the rule concept_cap alone removes 90% of the pairs",
+    ]

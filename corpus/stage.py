@@ -220,6 +220,10 @@ class Stage(ABC):
         """Returns its settings in a configuration."""
         return getattr(source.stages, cls.settings_key) if cls.settings_key else Settings()
 
+    def active_thresholds(self) -> tuple[Threshold, ...]:
+        """Returns `thresholds` as its own settings have them: which column decides may be a setting."""
+        return self.thresholds
+
     @classmethod
     def settings_path(cls, dataset: str) -> str:
         """Returns where the settings of an instance are in a settings file; `dataset` of a stage over pairs."""

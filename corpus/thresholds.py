@@ -63,8 +63,8 @@ class Threshold:
     """The declaration of a threshold.
 
     `value` turns the `columns` of a table into one number for each row (null: not measured, which is kept), or into a
-    list of numbers, one for each of its candidates; without it the only column is the number. `nearest` is for settings
-    that compare rows with each other.
+    list of numbers, one for each of its candidates (`of_candidates`; null: none that the threshold decides about).
+    Without it the only column is the number. `nearest` is for settings that compare rows with each other.
     """
 
     setting: str  # its key below the stage's settings; dots lead into nested ones: "filter.min_chars"
@@ -78,6 +78,9 @@ class Threshold:
     nearest: Nearest | None = None
     shows: Shows = Shows.ITEM
     logarithmic: bool = False  # its numbers are spread over orders of magnitude
+    of_candidates: bool = False  # a row has many numbers
+    candidate_ids: str = ""  # "column.field": in a list of structs, the ids of the pairs whose positives they are
+    note: str = ""  # what a person should know of the share that it keeps
 
     def numbers(self, rows: pa.Table) -> pa.Array | pa.ChunkedArray:
         """Returns the number of each row of a table that has the columns."""

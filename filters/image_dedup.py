@@ -46,6 +46,7 @@ from corpus.stage import (
 )
 from corpus.union_find import UnionFind, components
 from filters.near_images import NearImages
+from filters.nearest_images import HAMMING_RADIUS
 
 # A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal, as in images
 # that are flat, change in one direction only or are symmetric. Hashes with few bits set lie near each other whatever
@@ -138,6 +139,7 @@ class Duplicates(ShuffleStage):
     optional_reads = (ITEM_NEIGHBOURS,)
     summary = "the best of all items with the same image: exact, near and semantic duplicates, over all sources"
     roles = (VERDICT,)
+    thresholds = (HAMMING_RADIUS,)
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item without duplicates
 
     def __init__(self, settings: DuplicatesSettings, semantic: bool = False, with_neighbours: bool = False) -> None:

@@ -36,7 +36,7 @@ def test_it_holds_the_package_and_nothing_of_the_demo(wheel: Path) -> None:
     suffixes = {
         PurePosixPath(entry.filename).suffix for entry in entries if entry.filename.split("/")[0] not in metadata
     }
-    assert suffixes <= {".py", ".yaml", ".typed"}, "no checkpoint, no cache"
+    assert suffixes <= {".py", ".yaml", ".typed", ".css", ".js"}, "no checkpoint, no cache"
     assert sum(entry.file_size for entry in entries) < 4_000_000
 
 

@@ -12,7 +12,14 @@ from corpus.printable import printable
 from corpus.settings import SettingsError
 from corpus.thresholds import Shows
 from corpus.workspace import Workspace, owner_name
-from pipelines.calibration.contents import Address, Range, RowContent, read_contents_of, thumbnails
+from pipelines.calibration.contents import (
+    Address,
+    Range,
+    RowContent,
+    read_candidates,
+    read_contents_of,
+    thumbnails,
+)
 from pipelines.calibration.cuts import Cut, TablePaths, find_cuts
 from pipelines.calibration.distribution import Distribution, distribution
 from pipelines.calibration.page import calibration_page
@@ -79,7 +86,8 @@ def _of_same_rows(cuts: Sequence[Cut]) -> list[list[Cut]]:
     """Groups the cuts whose numbers are in the same table, over the same sources."""
     groups: dict[tuple[object, ...], list[Cut]] = {}
     for cut in cuts:
-        groups.setdefault((cut.stage, cut.threshold.table, *(id(node) for node in cut.nodes)), []).append(cut)
+        key = (cut.stage, cut.threshold.table, cut.threshold.of_candidates, *(id(node) for node in cut.nodes))
+        groups.setdefault(key, []).append(cut)
     return list(groups.values())
 
 
@@ -122,13 +130,7 @@ def _calibrate_together(reader: _Reader, cuts: Sequence[Cut], found: Calibration
         distributed = _distribution(sample, cut, measured)
         picks = choose(cut, sample, measured, distributed, _SEED, reader.near)
         counted.append(_Counted(cut, distributed, picks))
-    requested = {(at, each.cut.threshold.shows) for each in counted for pick in each.picks for at in _addresses(pick)}
-    contents: dict[tuple[Address, Shows], RowContent] = {}
-    for shows in Shows:
-        addresses = {address: shows for address, each in requested if each is shows}
-        read = read_contents_of(reader.workspace, reader.paths, sample, addresses)
-        contents |= {(address, shows): row for address, row in read.items()}
-    found.reports.extend(_reports(reader, sample, counted, contents))
+    found.reports.extend(_reports(reader, sample, counted))
 
 
 def _distribution(sample: Sample, cut: Cut, measured: Measured) -> Distribution:
@@ -141,22 +143,42 @@ def _group(part: Part) -> str:
     return owner_name(part.node.table_key.owner)
 
 
-def _addresses(pick: Pick) -> list[Address]:
-    return [(pick.part, pick.row), *([pick.other] if pick.other else [])]
+Contents = dict[Pick, list[RowContent]]  # what is to be seen of a row, then of what it is compared with
 
 
-def _reports(
-    reader: _Reader,
-    sample: Sample,
-    counted: Sequence[_Counted],
-    contents: Mapping[tuple[Address, Shows], RowContent],
-) -> Iterator[CutReport]:
+def _contents(reader: _Reader, sample: Sample, counted: Sequence[_Counted]) -> list[Contents]:
+    """Returns, for each cut, what is to be seen of its picks."""
+    rows: dict[tuple[Address, Shows], RowContent] = {}
+    for shows in Shows:
+        picks = [pick for each in counted if each.cut.threshold.shows is shows for pick in each.picks]
+        requested = dict.fromkeys((address for pick in picks for address in pick.addresses), shows)
+        found = read_contents_of(reader.workspace, reader.paths, sample, requested)
+        rows |= {(address, shows): row for address, row in found.items()}
+    candidates: dict[tuple[Address, int], RowContent] = {}
+    for column in sorted({each.cut.threshold.candidate_ids for each in counted} - {""}):
+        places: dict[Address, set[int]] = {}
+        for pick in (pick for each in counted if each.cut.threshold.candidate_ids == column for pick in each.picks):
+            places.setdefault((pick.part, pick.row), set()).add(pick.place)
+        candidates |= read_candidates(reader.workspace, reader.paths, sample, column, places)
+    return [{pick: _content(each.cut, pick, rows, candidates) for pick in each.picks} for each in counted]
+
+
+def _content(
+    cut: Cut,
+    pick: Pick,
+    rows: Mapping[tuple[Address, Shows], RowContent],
+    candidates: Mapping[tuple[Address, int], RowContent],
+) -> list[RowContent]:
+    found = [rows[address, cut.threshold.shows] for address in pick.addresses]
+    candidate = candidates.get(((pick.part, pick.row), pick.place)) if cut.threshold.candidate_ids else None
+    return found if candidate is None else [*found, candidate]
+
+
+def _reports(reader: _Reader, sample: Sample, counted: Sequence[_Counted]) -> Iterator[CutReport]:
     """Yields the reports of cuts; images that several of them show are decoded once."""
-    chosen = []
-    for each in counted:
-        rows = {pick: [contents[at, each.cut.threshold.shows] for at in _addresses(pick)] for pick in each.picks}
-        distinct = {tuple(row.key for row in rows[pick]): pick for pick in reversed(each.picks)}
-        distinct.pop(tuple(RowContent().key for _ in rows[each.picks[0]]), None)
+    chosen: list[Contents] = []
+    for each, rows in zip(counted, _contents(reader, sample, counted), strict=True):
+        distinct = {tuple(row.key for row in rows[pick]): pick for pick in reversed(each.picks) if any(rows[pick])}
         picks = keep_near(sorted(distinct.values(), key=each.picks.index), each.cut, each.found, reader.near)
         chosen.append({pick: rows[pick] for pick in picks})
     ranges = [each for rows in chosen for row in rows.values() for content in row for each in content.ranges]

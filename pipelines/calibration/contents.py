@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.image.encode import encode_jpeg
@@ -18,7 +19,7 @@ from corpus.item_ids import split_ids, unique_ids
 from corpus.item_index import read_locations
 from corpus.media import read_contents
 from corpus.schema import FRAME_EXT, ITEM_ID, LOCATION_FIELDS, PARTS_FIELD
-from corpus.stage import ITEMS, ROWS
+from corpus.stage import ITEMS, PAIRS, ROWS
 from corpus.storage import storage_errors
 from corpus.thresholds import Shows
 from corpus.workspace import Workspace
@@ -30,7 +31,6 @@ _BUDGET = PixelBudget(max_pixels=THUMBNAIL_PX**2, max_aspect_ratio=1_000)
 _QUALITY = 78
 _FRAMES = 3  # of a clip
 _DECODED_TOGETHER = 32
-_PAIRS = "pairs"
 _SIDES = ("query", "positive")
 _ITEM_COLUMNS = (*(each.name for each in LOCATION_FIELDS), PARTS_FIELD.name)
 
@@ -45,6 +45,9 @@ class RowContent:
     texts: list[str] = field(default_factory=list)
     items: list[bytes] = field(default_factory=list)
     ranges: list[Range] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.texts or self.items)
 
     @property
     def key(self) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
@@ -65,7 +68,7 @@ def read_contents_of(
         at = part.rows[np.array([row for _, row in addresses])]
         table = _Rows(workspace, paths, part, at)
         _fill(table, [rows[each] for each in addresses], [requested[each] for each in addresses])
-    _locate(workspace, paths, [row for row in rows.values() if len(row.items) > len(row.ranges)])
+    _locate(workspace, paths, [row for row in rows.values() if not row.ranges])
     return rows
 
 
@@ -92,7 +95,7 @@ class _Rows:
 def _fill(table: _Rows, rows: Sequence[RowContent], shows: Sequence[Shows]) -> None:
     """Fills in the texts and the places of the images of some rows of one shard."""
     if table.part.node.dataset:
-        _fill_pairs(table.read(_PAIRS, _SIDES), rows, shows)
+        _fill_pairs(table.read(PAIRS, _SIDES), rows, shows)
         return
     if any(show is not Shows.TEXT for show in shows):
         for row, show, item in zip(rows, shows, table.read(ITEMS, _ITEM_COLUMNS), strict=False):
@@ -130,8 +133,45 @@ def _add_item(row: RowContent, item: Mapping[str, Any]) -> None:
     row.ranges += [(part["media"], part["offset"], part["size"]) for part in parts]
 
 
+def read_candidates(
+    workspace: Workspace, paths: TablePaths, sample: Sample, column: str, places: Mapping[Address, Collection[int]]
+) -> dict[tuple[Address, int], RowContent]:
+    """Reads the positives that are candidates of rows, by the row's address and the candidate's place in its list.
+
+    `column` is that of `Threshold.candidate_ids`.
+    """
+    name, _, field_name = column.partition(".")
+    ids: dict[tuple[Address, int], bytes] = {}
+    datasets: dict[bytes, str] = {}
+    for (number, row), chosen in places.items():
+        part = sample.parts[number]
+        entries = part.tables[name].column(name)[row].as_py() or []
+        for place in chosen:
+            ids[(number, row), place] = entries[place][field_name]
+            datasets[entries[place][field_name]] = part.node.dataset
+    found = _positives(workspace, paths, datasets)
+    contents = {at: found[each] for at, each in ids.items() if each in found}
+    _locate(workspace, paths, list({id(row): row for row in contents.values()}.values()))
+    return contents
+
+
+def _positives(workspace: Workspace, paths: TablePaths, datasets: Mapping[bytes, str]) -> dict[bytes, RowContent]:
+    """Reads the positives of pairs by their ids; of tables without any of them only the ids."""
+    listed = pa.array(list(datasets), ITEM_ID)
+    found: dict[bytes, RowContent] = {}
+    for path in paths.pair_tables(set(datasets.values())):
+        at = np.flatnonzero(np.asarray(pc.is_in(workspace.read_table(path, ["pair_id"]).column(0), listed)))
+        if not len(at):
+            continue
+        for pair in workspace.read_table(path, ["pair_id", "positive"]).take(at).to_pylist():
+            side = pair["positive"]
+            found[pair["pair_id"]] = RowContent([side["text"]] if side["text"] else [], list(side["items"]))
+    return found
+
+
 def _locate(workspace: Workspace, paths: TablePaths, rows: Sequence[RowContent]) -> None:
     """Finds where the items of pairs lie, in the item tables of all sources."""
+    rows = [row for row in rows if row.items]
     if not rows:
         return
     ids = unique_ids([split_ids(pa.array([item for row in rows for item in row.items], ITEM_ID))])

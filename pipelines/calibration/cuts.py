@@ -6,11 +6,11 @@ share one cut; a stage over pairs has one for each dataset, where its settings a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpus.stage import ROWS
+from corpus.stage import PAIRS, ROWS
 from corpus.thresholds import Threshold
 from corpus.workspace import TableKey
 from pipelines.plan import Node, Plan, PlannedTable, Step
@@ -40,7 +40,7 @@ def find_cuts(steps: Sequence[Step], stage: str | None = None) -> list[Cut]:
         if stage not in (None, step.name):
             continue
         for node in step.nodes:
-            for threshold in node.stage.thresholds:
+            for threshold in node.stage.active_thresholds():
                 cut = _cut(node, threshold)
                 found = cuts.get((step.name, cut.key))
                 nodes = (*found.nodes, node) if found else (node,)
@@ -92,6 +92,11 @@ class TablePaths:
         """Returns the paths of all tables that exist and that some stage reads by this name or role."""
         keys = {key for node in self._nodes.values() for read, key in node.reads if read == name}
         return sorted(path for (key, _), path in self._done.items() if key in keys)
+
+    def pair_tables(self, datasets: Collection[str]) -> list[str]:
+        """Returns the paths of the tables that exist of the pairs of datasets."""
+        keys = {node.table_key for node in self._nodes.values() if node.dataset in datasets}
+        return sorted(path for (key, _), path in self._done.items() if key in keys and key.stage == PAIRS)
 
     def inputs(self, node: Node, shard: str) -> list[str] | None:
         """Returns the paths of the tables that say which rows the stage is given; None where one does not exist."""

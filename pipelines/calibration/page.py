@@ -140,6 +140,8 @@ def _facts(report: CutReport) -> str:
         )
     if found.missing:
         lines.append(f"<p>{found.missing:,} rows have no number: they are kept.</p>")
+    if report.cut.threshold.note:
+        lines.append(f"<p>{escape(report.cut.threshold.note)}</p>")
     where = f"under <code>{escape(report.parent)}</code>"
     code = f"{report.name}: {'null' if found.is_off else report.value}"
     lines.append(

@@ -24,6 +24,7 @@ from pipelines.plan import Node
 _SHARDS = 16  # that a source's share of a sample is spread over, at the fewest
 _MAX_SHARDS = 64  # times the shards that hold so many rows, are read in search of rows that are not removed
 _MIN_ROWS = 1_000  # of a source, where it has them
+_CANDIDATES = 50  # times fewer rows are read where a row has many numbers
 _QUERIES = 2_000  # rows that are compared with all others of a sample
 
 
@@ -68,6 +69,8 @@ def read_sample(workspace: Workspace, paths: TablePaths, cuts: Sequence[Cut], ro
     for cut in cuts:
         columns.setdefault(cut.threshold.table, set()).update(cut.threshold.columns)
     nodes = list(dict.fromkeys(node for cut in cuts for node in cut.nodes))
+    if any(cut.threshold.of_candidates for cut in cuts):
+        rows = max(_MIN_ROWS, rows // _CANDIDATES)
     total = sum(paths.source_rows(node) for node in nodes)
     parts: list[Part] = []
     is_complete = True
@@ -160,6 +163,8 @@ def _of_part(number: int, part: Part, cut: Cut) -> Measured:
         counts = np.bincount(row, minlength=len(values))
         place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         values = values.flatten()
+        known = values.is_valid()
+        values, row, place = values.filter(known), row[np.asarray(known)], place[np.asarray(known)]
     return Measured(_float64(values), np.full(len(row), number), row, place)
 
 

@@ -32,6 +32,11 @@ class Pick:
     place: int  # in the row's list, 0 where it has one number
     other: tuple[int, int] | None = None  # part and row of the row that it is compared with
 
+    @property
+    def addresses(self) -> list[tuple[int, int]]:
+        """Part and row of the row, and of that which it is compared with."""
+        return [(self.part, self.row), *([self.other] if self.other else [])]
+
 
 def choose(cut: Cut, sample: Sample, measured: Measured, found: Distribution, seed: int, near: int) -> list[Pick]:
     """Returns numbers in ascending order: `near` on each side of the settings' cut, and a few around other positions.

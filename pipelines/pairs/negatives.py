@@ -23,12 +23,14 @@ from corpus.pool import Pool, PoolRead
 from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_SCHEMA, Origin
 from corpus.stage import PAIRS, Gives, MapStage, Shard, SourceInfo, SourcePlug
 from corpus.text.keys import one_array
+from corpus.thresholds import Threshold
 from mining.candidates import CandidateLists, Dataset, existing_lists, neighbour_lists
 from mining.choose import Candidates, Choice, Reason, choose
 from mining.false_negatives import false_negative_lists
 from mining.judge import JUDGE
 from mining.neighbours import EXISTING, NEIGHBOURS
 from mining.settings import DatasetMining, HardNegativeSettings, NeighbourSettings
+from mining.thresholds import mining_thresholds
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.pairs.clusters import CLUSTERS
 from pipelines.pairs.judge import existing_scores, mined_scores
@@ -65,6 +67,8 @@ class Negatives(MapStage):
         "that mining found to be its false negatives"
     )
 
+    thresholds = mining_thresholds(by_positive=False)
+
     def __init__(
         self,
         settings: DatasetMining,
@@ -90,6 +94,13 @@ class Negatives(MapStage):
         k = source.stages.neighbours.k
         names, tables = source.stages.labels.lists, source.tables
         return cls(settings.of(source.dataset), names, CLUSTERS in tables, k, JUDGE in tables)
+
+    @classmethod
+    def settings_path(cls, dataset: str) -> str:
+        return f"{super().settings_path(dataset)}.datasets.{dataset}"
+
+    def active_thresholds(self) -> tuple[Threshold, ...]:
+        return mining_thresholds(self._mining.search_by == "positive")
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:

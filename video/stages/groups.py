@@ -17,6 +17,7 @@ from corpus.schema import Status, table_schema
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard
 from corpus.text.keys import normalize_text
+from corpus.thresholds import Bound, Threshold
 from video.grouping.groups import ClipColumns, GroupSettings, group_clips
 from video.schema import CLIPS_SCHEMA, GROUPS_SCHEMA, ClipKind
 
@@ -62,6 +63,30 @@ class ClipGroupsSettings(Settings):
     group: GroupSettings = Field(GroupSettings(), description="Which clips of a video form a group of hard negatives.")
 
 
+def _of_clips(setting: str, bound: Bound, column: str, measures: str, reason: str) -> Threshold:
+    """Declares a threshold of a column of `clips`."""
+    return Threshold(setting=setting, bound=bound, table=_CLIPS, columns=(column,), measures=measures, reason=reason)
+
+
+_THRESHOLDS = (
+    _of_clips("min_brightness", Bound.LOWER, "brightness", "mean grey level of a clip", "too_dark"),
+    _of_clips("max_brightness", Bound.UPPER, "brightness", "mean grey level of a clip", "too_bright"),
+    _of_clips("min_motion", Bound.LOWER, "motion", "mean change between measured frames, in grey levels", "low_motion"),
+    _of_clips("min_sharpness", Bound.LOWER, "sharpness", "sharpness of the edges", "blurred"),
+    Threshold(
+        setting="min_side_px",
+        bound=Bound.LOWER,
+        table=_CLIPS,
+        columns=("width", "height"),
+        value=lambda rows: pc.min_element_wise(rows.column("width"), rows.column("height"), skip_nulls=False),
+        measures="shorter side of a clip's frames",
+        unit="px",
+        reason="too_small",
+        logarithmic=True,
+    ),
+)
+
+
 class Groups(MapStage):
     """The stage that filters the clips of all videos that begin in a shard, and groups them as each other's hard
     negatives.
@@ -81,6 +106,7 @@ class Groups(MapStage):
     summary = "whether the clip is good enough, which other clip it looks like, and its group of hard negatives"
     roles = (ROWS, ITEMS, VERDICT)
     schema = GROUPS_SCHEMA
+    thresholds = _THRESHOLDS
     fan_out = True
     lookahead_shards = True
     include_removed = True

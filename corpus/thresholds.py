@@ -79,7 +79,7 @@ class Threshold:
     shows: Shows = Shows.ITEM
     logarithmic: bool = False  # its numbers are spread over orders of magnitude
     of_candidates: bool = False  # a row has many numbers
-    candidate_ids: str = ""  # "column.field": in a list of structs, the ids of the pairs whose positives they are
+    candidate_ids: str = ""  # "column.field" of structs: `item_id`, or `pair_id` of pairs with these positives
     note: str = ""  # what a person should know of the share that it keeps
 
     def numbers(self, rows: pa.Table) -> pa.Array | pa.ChunkedArray:

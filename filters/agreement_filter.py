@@ -100,7 +100,6 @@ class AgreementFilter(MapStage):
     def __init__(self, rules: AgreementRules) -> None:
         super().__init__(rules)
         self._rules = rules
-        self.thresholds = tuple(replace(each, columns=(rules.by,)) for each in self.thresholds)  # type: ignore[misc]
         self.pools = () if rules.keep_share is None else (PoolRead(PAIRS), PoolRead(AGREEMENT))
 
     @classmethod
@@ -114,6 +113,9 @@ class AgreementFilter(MapStage):
     @classmethod
     def settings_path(cls, dataset: str) -> str:
         return f"stages.{cls.settings_key}.datasets.{dataset}"
+
+    def active_thresholds(self) -> tuple[Threshold, ...]:
+        return tuple(replace(each, columns=(self._rules.by,)) for each in self.thresholds)
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:

@@ -44,9 +44,10 @@ from corpus.stage import (
     SourceInfo,
     SourcePlug,
 )
+from corpus.thresholds import Threshold
 from corpus.union_find import UnionFind, components
 from filters.near_images import NearImages
-from filters.nearest_images import HAMMING_RADIUS
+from filters.nearest_images import HAMMING_RADIUS, MIN_COSINE
 
 # A pHash has a bit for each frequency above the median of all 64: half of them, unless many are equal, as in images
 # that are flat, change in one direction only or are symmetric. Hashes with few bits set lie near each other whatever
@@ -139,7 +140,7 @@ class Duplicates(ShuffleStage):
     optional_reads = (ITEM_NEIGHBOURS,)
     summary = "the best of all items with the same image: exact, near and semantic duplicates, over all sources"
     roles = (VERDICT,)
-    thresholds = (HAMMING_RADIUS,)
+    thresholds = (HAMMING_RADIUS, MIN_COSINE)
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item without duplicates
 
     def __init__(self, settings: DuplicatesSettings, semantic: bool = False, with_neighbours: bool = False) -> None:
@@ -151,6 +152,9 @@ class Duplicates(ShuffleStage):
         self._min_cosine = settings.min_cosine if semantic else None
         if with_neighbours:
             self.reads = (*type(self).reads, ITEM_NEIGHBOURS)
+
+    def active_thresholds(self) -> tuple[Threshold, ...]:
+        return self.thresholds if ITEM_NEIGHBOURS in self.reads else (HAMMING_RADIUS,)
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:

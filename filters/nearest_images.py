@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.arrays import one_array
 from corpus.hashing import hash_strings
+from corpus.stage import ITEM_NEIGHBOURS
 from corpus.thresholds import Bound, Threshold
 
 _MIN_SET_BITS = 16  # hashes with fewer lie near each other, whatever the images show
@@ -40,6 +42,10 @@ def _first_of_its_bytes(rows: pa.Table) -> np.ndarray:
     return is_first
 
 
+_NOTE = (
+    "Of near duplicates one stays, so fewer are removed than are counted here. Each image is compared with the rows "
+    "that were read; among more rows more are near."
+)
 HAMMING_RADIUS = Threshold(
     setting="hamming_radius",
     bound=Bound.ABOVE,
@@ -48,6 +54,25 @@ HAMMING_RADIUS = Threshold(
     nearest=nearest_by_phash,
     measures="bits by which the pHash differs from that of the nearest other image",
     reason="near_duplicate",
-    note="A sample of images, each beside the nearest one of the rows that were read. Of near duplicates one stays, so "
-    "fewer are removed than are counted here; among more rows there are more.",
+    note=_NOTE,
 )
+MIN_COSINE = Threshold(
+    setting="min_cosine",
+    bound=Bound.BELOW,
+    table=ITEM_NEIGHBOURS,
+    columns=("neighbours",),
+    value=lambda rows: _field_of_lists(one_array(rows.column("neighbours")), "cosine"),
+    measures="cosine of the vectors of an image and of one that is near to it",
+    reason="semantic_duplicate",
+    of_candidates=True,
+    candidate_ids="neighbours.item_id",
+    note="Pairs that the stage item_neighbours has written down: those above its own `min_cosine`. Of duplicates one "
+    "stays.",
+)
+
+
+def _field_of_lists(lists: pa.ListArray, name: str) -> pa.ListArray:
+    """Returns the lists of one field of lists of structs, a null list as an empty one."""
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    offsets = np.append(0, np.cumsum(counts)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), lists.flatten().field(name))

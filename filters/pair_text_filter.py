@@ -21,6 +21,7 @@ from filters.pair_text_counts import TEXT_COUNTS, counts_of_side
 from filters.pair_text_rules import COUNT_RULES, PAIR_RULES, RANK_RULE, PairTextFilterSettings, PairTextSettings
 from filters.pair_text_stats import TEXT_STATS, side_texts
 from filters.text_rules import WRONG_LANGUAGE, broken_rules, first_broken
+from filters.text_thresholds import PAIR_TEXT_THRESHOLDS
 
 TEXT_FILTER = "text_filter"
 
@@ -47,6 +48,7 @@ class TextFilter(MapStage):
         "another language, too long, or in too many pairs"
     )
     schema = pa.schema([])
+    thresholds = PAIR_TEXT_THRESHOLDS
 
     def __init__(self, settings: PairTextSettings, identifies: bool = False) -> None:
         """`identifies`: the table of `text_stats` has the language of each text, and its score."""
@@ -62,6 +64,10 @@ class TextFilter(MapStage):
     def create(cls, source: SourceInfo) -> TextFilter:
         identifier = source.stages.text_stats.language_identifier
         return cls(cls.settings_of(source).datasets[source.dataset], identifier is not None)
+
+    @classmethod
+    def settings_path(cls, dataset: str) -> str:
+        return f"{super().settings_path(dataset)}.datasets.{dataset}"
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:

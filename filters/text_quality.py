@@ -22,6 +22,7 @@ from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import side_keys
 from corpus.text.personal_data import MaskSettings
 from filters.text_rules import TextFilterSettings, text_reasons
+from filters.text_thresholds import SOURCE_TEXT_THRESHOLDS
 
 # The reasons why negatives are removed from their lists, in the order of the checks; each is a column of counts.
 NEGATIVE_REASONS = ("negative_unusable", "negative_equals_positive", "duplicate_negative")
@@ -57,6 +58,8 @@ class Texts(MapStage):
             *(pa.field(name, pa.int32()) for name in NEGATIVE_REASONS),  # how many were removed
         ]
     )
+
+    thresholds = SOURCE_TEXT_THRESHOLDS
 
     def __init__(self, settings: TextsSettings) -> None:
         super().__init__(settings)

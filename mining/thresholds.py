@@ -30,7 +30,9 @@ def mining_thresholds(by_positive: bool) -> tuple[Threshold, ...]:
         return _threshold(setting, bound, measures, lambda rows: _numbers(rows, score, value, by_positive))
 
     def of_field(setting: str, bound: Bound, measures: str, field: str) -> Threshold:
-        return _threshold(setting, bound, measures, lambda rows: _numbers(rows, field, lambda own, _: own, by_positive))
+        return _threshold(
+            setting, bound, measures, lambda rows: _numbers(rows, field, lambda found, _: found, by_positive)
+        )
 
     return (
         of_field("min_score", Bound.LOWER, f"score of a candidate with the {side}", score),

@@ -125,7 +125,9 @@ def _calibrate_together(reader: _Reader, cuts: Sequence[Cut], found: Calibration
     for cut in cuts:
         measured = measure(sample, cut, _SEED)
         if np.isnan(measured.numbers).all():
-            found.missing.append(f"{cut.key}: no row has its number yet (table {cut.threshold.table}): run first")
+            found.missing.append(
+                f"{cut.key}: no row has its number (table {cut.threshold.table} is absent, or has none)"
+            )
             continue
         distributed = _distribution(sample, cut, measured)
         picks = choose(cut, sample, measured, distributed, _SEED, reader.near)
@@ -178,7 +180,7 @@ def _reports(reader: _Reader, sample: Sample, counted: Sequence[_Counted]) -> It
     """Yields the reports of cuts; images that several of them show are decoded once."""
     chosen: list[Contents] = []
     for each, rows in zip(counted, _contents(reader, sample, counted), strict=True):
-        distinct = {tuple(row.key for row in rows[pick]): pick for pick in reversed(each.picks) if any(rows[pick])}
+        distinct = {_key(rows[pick]): pick for pick in reversed(each.picks) if any(rows[pick])}
         picks = keep_near(sorted(distinct.values(), key=each.picks.index), each.cut, each.found, reader.near)
         chosen.append({pick: rows[pick] for pick in picks})
     ranges = [each for rows in chosen for row in rows.values() for content in row for each in content.ranges]
@@ -187,6 +189,12 @@ def _reports(reader: _Reader, sample: Sample, counted: Sequence[_Counted]) -> It
         samples = tuple(_sampled_row(sample, pick, row, images) for pick, row in rows.items())
         samples = tuple(row for row in samples if row.texts or row.images)
         yield CutReport(each.cut, each.found, samples, sample.rows, sample.source_rows, sample.complete)
+
+
+def _key(contents: Sequence[RowContent]) -> object:
+    """Returns what is to be seen, in whichever order two images are compared."""
+    keys = [row.key for row in contents]
+    return tuple(sorted(keys)) if len(keys) == 2 else tuple(keys)
 
 
 def _sampled_row(

@@ -84,6 +84,9 @@ class _Rows:
     def read(self, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
         """Returns those of the columns that the table has; no rows where there is no such table."""
         path = self.paths.path(self.part.node, self.part.shard, name)
+        if path is None and name == ITEMS:  # the rows of a stage that fans out: its table has their items
+            inputs = self.paths.inputs(self.part.node, self.part.shard)
+            path = inputs[0] if inputs else None
         if path is None:
             return []
         with storage_errors(path), self.workspace.store.open_native(path) as file:
@@ -124,7 +127,7 @@ def _texts(fields: Mapping[str, Any]) -> list[str]:
 
 def _add_item(row: RowContent, item: Mapping[str, Any]) -> None:
     """Adds the place of an item's bytes; of a clip, those of a few of its frames."""
-    parts = [item]
+    parts = [item] if item.get("item_id") is not None else []
     if item.get("media") is None:
         frames = [part for part in item.get(PARTS_FIELD.name) or () if part["ext"] == FRAME_EXT]
         places = np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round().astype(int)
@@ -136,9 +139,8 @@ def _add_item(row: RowContent, item: Mapping[str, Any]) -> None:
 def read_candidates(
     workspace: Workspace, paths: TablePaths, sample: Sample, column: str, places: Mapping[Address, Collection[int]]
 ) -> dict[tuple[Address, int], RowContent]:
-    """Reads the positives that are candidates of rows, by the row's address and the candidate's place in its list.
-
-    `column` is that of `Threshold.candidate_ids`.
+    """Reads the items, or the positives of pairs, that are candidates of rows, by the row's address and the candidate's
+    place in its list. `column` is that of `Threshold.candidate_ids`.
     """
     name, _, field_name = column.partition(".")
     ids: dict[tuple[Address, int], bytes] = {}
@@ -149,7 +151,10 @@ def read_candidates(
         for place in chosen:
             ids[(number, row), place] = entries[place][field_name]
             datasets[entries[place][field_name]] = part.node.dataset
-    found = _positives(workspace, paths, datasets)
+    if field_name == "item_id":
+        found = {item: RowContent(items=[item]) for item in ids.values()}
+    else:
+        found = _positives(workspace, paths, datasets)
     contents = {at: found[each] for at, each in ids.items() if each in found}
     _locate(workspace, paths, list({id(row): row for row in contents.values()}.values()))
     return contents

@@ -110,7 +110,7 @@ def _head(name: str, report: CutReport) -> str:
 
 def _description(report: CutReport) -> str:
     return (
-        f"Histogram of {report.cut.threshold.measures}: {report.found.measured:,} rows, "
+        f"Histogram of {report.cut.threshold.measures}: {report.found.measured:,} {_noun(report)}, "
         f"{_percent(report.found.share)} kept at {report.value}"
     )
 
@@ -128,8 +128,8 @@ def _facts(report: CutReport) -> str:
     found = report.found
     lines = [
         f'<p class="share"><span class="share-kept">{_percent(found.share)}</span> <small>kept</small></p>',
-        f'<p><span class="kept-rows">{found.kept[found.current]:,}</span> rows kept, <span class="removed-rows">'
-        f"{found.measured - found.kept[found.current]:,}</span> removed</p>",
+        f'<p><span class="kept-rows">{found.kept[found.current]:,}</span> {_noun(report)} kept, '
+        f'<span class="removed-rows">{found.measured - found.kept[found.current]:,}</span> removed</p>',
     ]
     if not report.is_complete:
         share, count = found.share, max(1, found.measured)
@@ -149,6 +149,10 @@ def _facts(report: CutReport) -> str:
         f'<button type="button" class="reset" disabled>Reset</button></div><p>{where}</p>'
     )
     return f'<div class="facts">{"".join(lines)}</div>'
+
+
+def _noun(report: CutReport) -> str:
+    return "candidates" if report.cut.threshold.of_candidates else "rows"
 
 
 def _by_source(report: CutReport) -> str:

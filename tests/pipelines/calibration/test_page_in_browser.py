@@ -52,7 +52,8 @@ def test_the_checks_find_what_is_broken(browser: Any, tmp_path: Path) -> None:
     over = "<p style='position:absolute;top:40px;margin:0'>%s</p>"
     path = tmp_path / "broken.html"
     path.write_text(
-        f"<p>harmless</p>{over % 'first line'}{over % 'second line'}<img src='data:image/png;base64,AAAA' alt='no picture'>"
+        f"<p>harmless</p>{over % 'first line'}{over % 'second line'}"
+        "<img src='data:image/png;base64,AAAA' alt='no picture'>"
         "<img src='http://127.0.0.1:9/x.png' alt='elsewhere'><div style='width:2000px'>wide</div>"
         "<script>console.error('loud'); thrown()</script>",
         encoding="utf-8",

@@ -151,7 +151,7 @@ def test_thresholds(tmp_path: Path, rules: dict[str, Any], expected: list[int]) 
 
 def test_the_page_of_thresholds_reads_the_score_that_decides() -> None:
     for by in ("text_image_score", "best_frame_score"):
-        [threshold] = AgreementFilter(AgreementRules(min_score=0.3, by=by)).thresholds
+        [threshold] = AgreementFilter(AgreementRules(min_score=0.3, by=by)).active_thresholds()
         assert (threshold.table, threshold.columns, threshold.setting) == (AGREEMENT, (by,), "min_score")
     assert AgreementFilter.settings_path("laion") == "stages.agreement_filter.datasets.laion"
 

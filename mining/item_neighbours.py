@@ -2,11 +2,13 @@
 
 It writes down what is nearer than a low cosine, and how near it is. The stage `duplicates` decides from which cosine on
 two items are duplicates (SemDeDup, A. Abbas and others, arXiv 2303.09540): another threshold is another decision, not
-another search. Unlike SemDeDup's the search is exact, and not bounded by clusters.
+another search. Unlike SemDeDup's the search is exact, and not bounded by clusters, up to `max_exact_items`; above, an
+item is compared with those of its own cluster and of the nearest others (`mining.clustered_items`).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +17,12 @@ import pyarrow as pa
 
 from corpus.arrays import one_array
 from corpus.item_ids import packed_ids, split_ids
-from corpus.pool import PoolRead, PoolScope
+from corpus.pool import Pool, PoolRead, PoolScope
 from corpus.schema import ITEM_ID
 from corpus.stage import ITEM_NEIGHBOURS, ITEM_VECTORS, Gives, MapStage, Resources, Shard, SourceInfo
 from corpus.vectors import column_valid, column_vectors
-from mining.item_search import ItemBlock, NearItems, item_blocks, near_items
+from mining.clustered_items import ClusteredItems
+from mining.item_search import ItemBlock, NearItems, count_items, item_blocks, near_items
 from mining.kept_pool import KeptPool
 from mining.settings import ItemNeighbourSettings
 
@@ -54,7 +57,9 @@ class ItemNeighbours(MapStage):
         return super().applies_to(source) and ITEM_VECTORS in source.tables and searched
 
     def fingerprint_inputs(self) -> dict[str, Any]:
-        return {"k": self._settings.k, "min_cosine": self._settings.min_cosine}
+        settings = self._settings
+        clustered = {"max_exact_items": settings.max_exact_items, "clusters": settings.clusters}
+        return {"k": settings.k, "min_cosine": settings.min_cosine, **clustered}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return _Search(self._settings)
@@ -66,24 +71,44 @@ class _Search:
     def __init__(self, settings: ItemNeighbourSettings) -> None:
         self._settings = settings
         self._pool: KeptPool[ItemBlock] = KeptPool(item_blocks, settings.pool_bytes)
+        self._clustered: tuple[Pool, ClusteredItems | None] | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
         """Finds the neighbours of a shard's items."""
-        settings, table, pool = self._settings, shard[ITEM_VECTORS], shard.pools[ITEM_VECTORS]
+        table, pool = shard[ITEM_VECTORS], shard.pools[ITEM_VECTORS]
         valid = column_valid(table.column("vector"))
         rows = np.flatnonzero(valid)
         ids = split_ids(one_array(table.column("item_id")).take(pa.array(rows)))
         queries = ItemBlock(ids, column_vectors(table.column("vector"))[rows])
-        memory_bytes = settings.memory_bytes // settings.shards_at_once
-        found = near_items(queries, lambda: self._pool.blocks(pool), settings.k, settings.min_cosine, memory_bytes)
-        full = np.count_nonzero(found.counts == settings.k)
+        clustered = self._clusters(pool, queries.vectors.shape[1])
+        if clustered is None:
+            found, metrics = self._exact(queries, pool), {}
+        else:
+            found, metrics = clustered.near(queries), clustered.missed(queries)
+        full = np.count_nonzero(found.counts == self._settings.k)
         shard.metrics[ITEM_NEIGHBOURS] = {
             "searched": len(rows),
             "near": int(found.offsets[-1]),
             "with_neighbours": int(np.count_nonzero(found.counts)),
             "full_lists": int(full),
+            **metrics,
         }
         return pa.table({"neighbours": _lists(found, valid)})
+
+    def _exact(self, queries: ItemBlock, pool: Pool) -> NearItems:
+        settings = self._settings
+        memory_bytes = settings.memory_bytes // settings.shards_at_once
+        return near_items(queries, lambda: self._pool.blocks(pool), settings.k, settings.min_cosine, memory_bytes)
+
+    def _clusters(self, pool: Pool, dimension: int) -> ClusteredItems | None:
+        """Returns the clusters of a pool that is too large for an exact search; None for any other."""
+        with self._lock:
+            if self._clustered is None or self._clustered[0] != pool:
+                limit = self._settings.max_exact_items
+                many = limit is not None and count_items(pool) > limit
+                self._clustered = pool, ClusteredItems(pool, dimension, self._settings) if many else None
+            return self._clustered[1]
 
 
 def _lists(found: NearItems, valid: np.ndarray) -> pa.Array:

@@ -55,6 +55,13 @@ def item_blocks(pool: Pool) -> Iterator[ItemBlock]:
     return map(item_block, pool.tables(_COLUMNS))
 
 
+def count_items(pool: Pool) -> int:
+    """Counts the live items of a pool, those without a vector among them."""
+    return sum(
+        pc.sum(pc.equal(table.column("status"), str(Status.KEPT))).as_py() or 0 for table in pool.tables(["status"])
+    )
+
+
 def item_block(table: pa.Table) -> ItemBlock:
     """Returns the live items of a table that have a vector."""
     kept = pc.equal(table.column("status"), str(Status.KEPT)).to_numpy(zero_copy_only=False)

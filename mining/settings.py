@@ -74,6 +74,16 @@ class ItemNeighbourSettings(Settings):
         0.8, ge=-1, le=1, description="The lowest cosine of the vectors of two items that is written down."
     )
     k: int = Field(32, ge=1, description="The most neighbours of an item that are written down, the nearest first.")
+    max_exact_items: int | None = Field(
+        5_000_000,
+        ge=1,
+        description="The most items with vectors that are searched exactly. More are divided by k-means into clusters "
+        "of about 2,000 (it takes faiss), and each is compared with those of the nearest `clusters`; null searches "
+        "exactly, however many there are.",
+    )
+    clusters: int = Field(
+        4, ge=1, description="The number of clusters that an item is compared with: its own and the nearest others."
+    )
     memory_bytes: int = tuning(
         1 << 30, ge=1 << 20, description="The memory of each worker for the search itself, for all its shards."
     )

@@ -111,6 +111,8 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODE
 	$(MODELS)/bin/python -m benchmarks.mining --alone
 	$(BIN)/python -m benchmarks.mining --alone
 	$(MODELS)/bin/python -m benchmarks.mining --growth
+	$(BIN)/python -m benchmarks.semantic_duplicates
+	$(BIN)/python -m benchmarks.semantic_duplicates --clustered
 	$(MODELS)/bin/python -m benchmarks.recaption
 	$(MODELS)/bin/python -m benchmarks.embed
 	$(MODELS)/bin/python -m benchmarks.vllm_serve

@@ -60,10 +60,10 @@ def planted(rows: int, dimension: int, seed: int) -> tuple[Vectors, np.ndarray, 
     plain = rows - sum(sizes)
     topics = _unit(random.standard_normal((max(1, rows // 500), dimension)))
     heads = _topical(random, topics, families + families + chains)
-    originals, alike, chain = np.split(heads, [families, 2 * families])
+    originals, similar, chain = np.split(heads, [families, 2 * families])
     parts = [originals]
     parts += [_at_cosine(random, originals, random.uniform(0.955, 0.995, families)) for _ in range(COPIES)]
-    parts += [alike, _at_cosine(random, alike, random.uniform(0.88, 0.94, families)), chain]
+    parts += [similar, _at_cosine(random, similar, random.uniform(0.88, 0.94, families)), chain]
     for _ in range(CHAIN - 1):
         parts.append(_at_cosine(random, parts[-1], np.full(chains, 0.96)))
     parts.append(_topical(random, topics, plain))

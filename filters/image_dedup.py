@@ -10,7 +10,7 @@ of a removed item may go to its representative.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ from corpus.stage import (
 )
 from corpus.thresholds import Threshold
 from corpus.union_find import UnionFind, components
+from filters.head_filter import HEAD_FILTER
 from filters.near_images import NearImages
 from filters.nearest_images import HAMMING_RADIUS, MIN_COSINE
 
@@ -137,21 +138,22 @@ class Duplicates(ShuffleStage):
     settings_key = "duplicates"
     settings_type = DuplicatesSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
-    optional_reads = (ITEM_NEIGHBOURS,)
+    optional_reads = (ITEM_NEIGHBOURS, HEAD_FILTER)
     summary = "the best of all items with the same image: exact, near and semantic duplicates, over all sources"
     roles = (VERDICT,)
     thresholds = (HAMMING_RADIUS, MIN_COSINE)
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item without duplicates
 
-    def __init__(self, settings: DuplicatesSettings, semantic: bool = False, with_neighbours: bool = False) -> None:
-        """Takes whether any source has vectors, and whether the source that it is over does."""
+    def __init__(
+        self, settings: DuplicatesSettings, semantic: bool = False, tables: Collection[str] = frozenset()
+    ) -> None:
+        """Takes whether any source has vectors, and the tables that the source has which the stage is over."""
         super().__init__(settings)
         self._settings = settings
         self._radius = settings.hamming_radius
         self._by_pdq = settings.pdq_radius is not None
         self._min_cosine = settings.min_cosine if semantic else None
-        if with_neighbours:
-            self.reads = (*type(self).reads, ITEM_NEIGHBOURS)
+        self.reads = (*type(self).reads, *(name for name in self.optional_reads if name in tables))
 
     def active_thresholds(self) -> tuple[Threshold, ...]:
         return self.thresholds if ITEM_NEIGHBOURS in self.reads else (HAMMING_RADIUS,)
@@ -162,7 +164,7 @@ class Duplicates(ShuffleStage):
 
     @classmethod
     def create(cls, source: SourceInfo) -> Duplicates:
-        return cls(cls.settings_of(source), _has_vectors(source.stages), ITEM_NEIGHBOURS in source.tables)
+        return cls(cls.settings_of(source), _has_vectors(source.stages), source.tables)
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:

@@ -28,6 +28,8 @@ from filters.agreement_filter import AgreementFilter
 from filters.concept_balance import ConceptBalance
 from filters.concepts import Concepts
 from filters.decontaminate import Decontaminate, DecontaminatePairs
+from filters.head_filter import HeadFilter
+from filters.heads import Heads
 from filters.image_dedup import Duplicates
 from filters.image_quality import Quality
 from filters.image_stats import ImageStats
@@ -72,6 +74,8 @@ STAGES: tuple[type[Stage], ...] = (
     ImageStats,
     Quality,
     ItemVectors,
+    Heads,
+    HeadFilter,
     ItemNeighbours,
     Duplicates,
     LongestCaptions,

@@ -42,11 +42,18 @@ INDEX_COLUMNS = pa.schema(
         pa.field("similarity", pa.float64()),  # CLIP, of image and text
         pa.field("punsafe", pa.float64()),
         pa.field("pwatermark", pa.float64()),
+        pa.field("aesthetic", pa.float64()),
         pa.field("nsfw", pa.string()),
         pa.field("licence", pa.string()),
     ]
 )
-ALIASES = {"caption": "text", "license": "licence", "key": "sample_id", "hash": "sample_id"}
+ALIASES = {
+    "caption": "text",
+    "license": "licence",
+    "key": "sample_id",
+    "hash": "sample_id",
+    "aesthetic_score": "aesthetic",
+}
 UNKNOWN_LICENCES = ("", "?")  # how releases mark one
 
 _TEXTS = ("url", "text", "licence")  # a value that is no text there costs its row; elsewhere it is null

@@ -61,6 +61,7 @@ def test_release_form(tmp_path: Path) -> None:
         "similarity": [0.28, 0.3, None],
         "punsafe": [None] * 3,
         "pwatermark": [None] * 3,
+        "aesthetic": [None] * 3,
         "nsfw": ["UNLIKELY", "NSFW", None],
         "licence": ["unknown", "CC0", "unknown"],
     }

@@ -169,7 +169,7 @@ def _positives(workspace: Workspace, paths: TablePaths, datasets: Mapping[bytes,
         if not len(at):
             continue
         for pair in workspace.read_table(path, ["pair_id", "positive"]).take(at).to_pylist():
-            side = pair["positive"]
+            side = pair["positive"] or {"text": "", "items": []}  # a removed pair has none
             found[pair["pair_id"]] = RowContent([side["text"]] if side["text"] else [], list(side["items"]))
     return found
 

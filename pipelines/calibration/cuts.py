@@ -6,7 +6,7 @@ share one cut; a stage over pairs has one for each dataset, where its settings a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,17 +127,3 @@ def _done_tables(planned: Sequence[PlannedTable]) -> Iterator[tuple[tuple[TableK
     for table in planned:
         if table.state == "done":
             yield (table.node.table_key, table.task.shard), table.task.output
-
-
-def nested(changes: Mapping[str, str]) -> str:
-    """Returns settings, by dotted key, as the YAML that says the same: one line a key, nested by two blanks."""
-    lines: list[str] = []
-    before: list[str] = []
-    for key in sorted(changes):
-        *parents, last = key.split(".")
-        shared = next((at for at, (a, b) in enumerate(zip(parents, before, strict=False)) if a != b), len(parents))
-        shared = min(shared, len(before))
-        lines += [f"{'  ' * at}{parents[at]}:" for at in range(shared, len(parents))]
-        lines.append(f"{'  ' * len(parents)}{last}: {changes[key]}")
-        before = parents
-    return "\n".join(lines)

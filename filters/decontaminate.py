@@ -35,6 +35,7 @@ from filters.evaluation import (
 )
 from filters.leaks import MAX_DISTANCE
 from filters.pair_leaks import PAIR_LEAKS
+from filters.vector_leaks import MIN_LISTED_COSINE
 
 DECONTAMINATE, DECONTAMINATE_PAIRS = "decontaminate", "decontaminate_pairs"
 EVALUATION_MEDIA = "evaluation_media"  # reasons
@@ -62,7 +63,7 @@ class DecontaminateSettings(Settings):
     )
     min_cosine: float | None = Field(
         0.95,
-        gt=0,
+        ge=MIN_LISTED_COSINE,
         le=1,
         description="The cosine of an item's vector and an evaluation item's from which they are the same, where "
         "items have vectors; null: vectors are not compared.",

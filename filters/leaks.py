@@ -7,7 +7,7 @@ each medium: there is no index that could miss one, and comparing two hashes tak
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from corpus.item_ids import split_ids
 from corpus.pool import Pool, PoolRead, PoolScope
 from corpus.schema import ITEM_ID
 from corpus.settings import Settings
-from corpus.stage import EVALUATION_INDEX, ITEMS, LEAKS, VERDICT, Gives, MapStage, Shard, SourceInfo
+from corpus.stage import EVALUATION_INDEX, ITEM_VECTORS, ITEMS, LEAKS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from filters.evaluation import (
     EXACT,
     HASH,
@@ -33,6 +33,7 @@ from filters.evaluation import (
     read_media,
     usable_hashes,
 )
+from filters.vector_leaks import EvaluationVectors, near_vectors, read_vectors
 
 MAX_DISTANCE = 12  # bits; what differs in more is not listed: among a million media every picture has such a neighbour
 _IMAGE_STATS = "image_stats"
@@ -59,13 +60,13 @@ class Leaks(MapStage):
     """The nearest medium of each evaluation set, for each item that is kept so far, as far as one is near at all.
 
     An image has one hash, a clip one for each of some frames spread over it. Media of the same bytes are found by their
-    ids, whatever their hashes are worth.
+    ids, whatever their hashes are worth. Images that have vectors are compared by these, too.
     """
 
     name = LEAKS
     reads: tuple[str, ...] = (ITEMS, VERDICT)
-    optional_reads = (_IMAGE_STATS,)
-    pools = (PoolRead(EVALUATION_INDEX, PoolScope.EVALUATION),)
+    optional_reads = (_IMAGE_STATS, ITEM_VECTORS)
+    pools: tuple[PoolRead, ...] = (PoolRead(EVALUATION_INDEX, PoolScope.EVALUATION),)
     settings_key = LEAKS
     settings_type = LeaksSettings
     over = frozenset(Gives)
@@ -73,10 +74,13 @@ class Leaks(MapStage):
     summary = "the nearest media of the evaluation sets, where there are such sets"
     schema = pa.schema([pa.field("ids", pa.list_(ITEM_ID)), NEAR])  # ids: by which pairs may name the item
 
-    def __init__(self, settings: LeaksSettings, has_stats: bool) -> None:
+    def __init__(self, settings: LeaksSettings, of_images: bool, has_vectors: bool = False) -> None:
         super().__init__(settings)
         self._clip_frames = settings.clip_frames
-        self.reads = (ITEMS, VERDICT, _IMAGE_STATS) if has_stats else (ITEMS, VERDICT)
+        measured = (_IMAGE_STATS, *((ITEM_VECTORS,) if has_vectors else ())) if of_images else ()
+        self.reads = (ITEMS, VERDICT, *measured)
+        if ITEM_VECTORS in self.reads:
+            self.pools = (*type(self).pools, PoolRead(ITEM_VECTORS, PoolScope.EVALUATION))
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
@@ -84,7 +88,7 @@ class Leaks(MapStage):
 
     @classmethod
     def create(cls, source: SourceInfo) -> Leaks:
-        return cls(cls.settings_of(source), _IMAGE_STATS in source.tables)
+        return cls(cls.settings_of(source), _IMAGE_STATS in source.tables, ITEM_VECTORS in source.tables)
 
     def fingerprint_inputs(self) -> dict[str, Any]:
         return {} if _IMAGE_STATS in self.reads else {"clip_frames": self._clip_frames}
@@ -98,25 +102,29 @@ class _Leaks:
 
     def __init__(self, clip_frames: int) -> None:
         self._clip_frames = clip_frames
-        self._kept: tuple[Pool, EvaluationMedia] | None = None
+        self._kept: tuple[Mapping[str, Pool], EvaluationMedia, EvaluationVectors | None] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, shard: Shard) -> pa.Table:
-        media = self._media(shard.pools[EVALUATION_INDEX])
+        media, vectors = self._media(shard.pools)
         hashes, counts = _hashes(shard)
-        rows, entries = zip(
+        found = [
             _equal_items(split_ids(shard[ITEMS].column("item_id")), media),
             _near_hashes(hashes, counts, media, self._clip_frames),
-            strict=True,
-        )
+        ]
+        if vectors is not None:
+            found.append(near_vectors(shard[ITEM_VECTORS], vectors))
+        rows, entries = zip(*found, strict=True)
         near = near_lists(np.concatenate(rows), pa.concat_tables(entries), len(shard))
         return pa.table({"ids": _ids(shard[ITEMS]), NEAR.name: near})
 
-    def _media(self, pool: Pool) -> EvaluationMedia:
+    def _media(self, pools: Mapping[str, Pool]) -> tuple[EvaluationMedia, EvaluationVectors | None]:
         with self._lock:
-            if self._kept is None or self._kept[0] != pool:
-                self._kept = (pool, read_media(pool))
-            return self._kept[1]
+            if self._kept is None or self._kept[0] != pools:
+                media = read_media(pools[EVALUATION_INDEX])
+                vectors = read_vectors(pools[ITEM_VECTORS], media) if ITEM_VECTORS in pools else None
+                self._kept = (pools, media, vectors)
+            return self._kept[1:]
 
 
 def _ids(items: pa.Table) -> pa.Array:

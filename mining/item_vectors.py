@@ -54,6 +54,7 @@ class ItemVectors(MapStage):
     settings_key = ITEM_VECTORS
     settings_type = ItemVectorSettings
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
+    over_evaluation = True
     optional_reads: ClassVar[tuple[str, ...]] = (ROWS,)
     filters_rows = False
     summary = "a vector of the image, by which semantic duplicates and leaks are found; or why there is none"
@@ -69,7 +70,9 @@ class ItemVectors(MapStage):
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
-        return super().applies_to(source) and source.plug.has_images and cls.settings_of(source).names(source.name)
+        settings: ItemVectorSettings = cls.settings_of(source)
+        named = settings.encoder is not None if source.is_evaluation else settings.names(source.name)
+        return super().applies_to(source) and source.plug.has_images and named
 
     @classmethod
     def create(cls, source: SourceInfo) -> ItemVectors:
@@ -109,6 +112,7 @@ class ClipVectors(ItemVectors):
     name = CLIP_VECTORS
     reads = (ITEMS, VERDICT)
     over = frozenset({Gives.CLIPS})
+    over_evaluation = False
     optional_reads = ()
     roles = (ITEM_VECTORS,)
     summary = "a vector of the clip's frames, by which leaks are found; or why there is none"

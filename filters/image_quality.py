@@ -30,13 +30,13 @@ class QualitySettings(Settings):
         False, description="Whether images of several frames or pages are kept; else they are filtered (animated)."
     )
     min_p99_brightness: float = Field(
-        40.0,
+        60.0,
         ge=0,
         le=255,
         description="The lowest 99th percentile of the grey levels; below it the image is filtered (too_dark).",
     )
     max_p1_brightness: float = Field(
-        215.0,
+        200.0,
         ge=0,
         le=255,
         description="The highest 1st percentile of the grey levels; above it the image is filtered (too_bright).",
@@ -53,7 +53,7 @@ class QualitySettings(Settings):
         description="The lowest entropy of the histogram of the grey levels; below it the image is filtered (flat).",
     )
     min_sharpness: float = Field(
-        0.7,
+        0.9,
         ge=0,
         description="The lowest sharpness, of which a clean edge has 2; below it the image is filtered (blurred).",
     )

@@ -44,6 +44,7 @@ class ImageStats(MapStage):
     """
 
     name = "image_stats"
+    version = 2  # 2: sharpness without the grain
     reads = (ITEMS,)
     settings_key = "image_stats"
     settings_type = ImageStatsSettings

@@ -40,7 +40,7 @@ class Photograph:
 
 def photographs() -> list[Photograph]:
     """Reads all photographs, in a fixed order. Raises ModuleNotFoundError if a package is missing."""
-    return [Photograph(_read(path), description) for path, description in PHOTOGRAPHS.items()]
+    return [Photograph(read_shipped(path), description) for path, description in PHOTOGRAPHS.items()]
 
 
 def crop(photograph: Photograph, rng: np.random.Generator, share: tuple[float, float] = (0.5, 1.0)) -> Picture:
@@ -68,7 +68,8 @@ def _third(at: float, length: float) -> int:
     return 0 if at < 0.4 * length else 1 if at <= 0.6 * length else 2
 
 
-def _read(path: str) -> BgrPixels:
+def read_shipped(path: str) -> BgrPixels:
+    """Reads an image file that a package ships, of a path that begins with the package's name."""
     package, _, rest = path.partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -73,6 +73,7 @@ class Clips(MapStage):
     """
 
     name = "clips"
+    version = 2  # 2: sharpness without the grain
     reads = (ROWS, ITEMS)
     settings_key = "clips"
     settings_type = ClipsSettings

@@ -43,6 +43,18 @@ def test_the_blur_of_an_edge_is_measured_in_pixels(sigma_px: float) -> None:
     assert blurred["sharpness"] == pytest.approx(1 / (2 * sigma_px**2), rel=0.15)
 
 
+def test_grain_over_a_blurred_edge_is_no_sharpness() -> None:
+    step = np.full((120, 160), 60, np.uint8)
+    step[:, 80:] = 190
+    blurred = cv2.GaussianBlur(step, (0, 0), 4.0)
+    rng = np.random.default_rng(0)
+    for deviation in (0.0, 1.0, 1.5, 2.0):
+        grainy = np.round(blurred + rng.normal(0, deviation, blurred.shape)).clip(0, 255).astype(np.uint8)
+        assert measure(grainy)["sharpness"] < 0.4, deviation
+    sharp = np.round(step + rng.normal(0, 2.0, step.shape)).clip(0, 255).astype(np.uint8)
+    assert measure(sharp)["sharpness"] > 1.5
+
+
 def test_an_image_and_a_frame_of_the_same_pixels_have_the_same_statistics() -> None:
     """Stage `image_stats` and video frames agree to the bit on sharpness and pHash, at the size that both measure."""
     different = []

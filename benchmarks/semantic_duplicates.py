@@ -130,7 +130,9 @@ def ours(folder: Path, rows: int, clustered: bool) -> dict[str, Any]:
     settings = ItemNeighbourSettings(max_exact_items=1 if clustered else None)
     pool = Pool(Workspace(folder).store.url, tuple(_path(ITEM_VECTORS, shard) for shard in shards))
     search = ItemNeighbours(settings)
-    decide = Duplicates(DuplicatesSettings(hamming_radius=0, min_cosine=BOUND), semantic=True, with_neighbours=True)
+    decide = Duplicates(
+        DuplicatesSettings(hamming_radius=0, min_cosine=BOUND), semantic=True, tables=(ITEM_NEIGHBOURS,)
+    )
 
     def tasks(stage: ItemNeighbours | Duplicates, *tables: str) -> list[ShardTask]:
         parts = fingerprint_parts(stage, {})

@@ -27,6 +27,9 @@ def test_the_detector_of_laion_gives_what_torch_gives_from_every_file(tmp_path: 
     for number, (before, after) in enumerate(pairwise(widths)):
         modules += [nn.Linear(before, after)] + ([nn.ReLU(), nn.Dropout(0.2)] if number < 5 else [])
     network = nn.ModuleDict({"layers": nn.Sequential(*modules, nn.Linear(widths[-1], 1))}).eval()
+    for parameter in network.parameters():
+        if parameter.ndim == 2:
+            nn.init.kaiming_normal_(parameter)
     vectors = nn.functional.normalize(torch.randn(40, widths[0])).half()
     with torch.inference_mode():
         expected = network["layers"].double()(vectors.double())[:, 0].numpy()
@@ -39,11 +42,11 @@ def test_the_detector_of_laion_gives_what_torch_gives_from_every_file(tmp_path: 
         ("head.pth", 1e-5),
         ("checkpoint.pt", 1e-5),
         ("head.safetensors", 1e-5),
-        ("brain.safetensors", 0.05),
+        ("brain.safetensors", 0.03),
     ):
         chosen = HeadSettings(weights=str(tmp_path / name), activations=("relu",) * 5 + ("none",))
         np.testing.assert_allclose(chosen.load().scores(vectors.numpy()), expected, atol=tolerance, err_msg=name)
-    assert float(np.std(expected)) > 0.02
+    assert float(np.std(expected)) > 0.1
 
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:

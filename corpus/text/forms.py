@@ -88,7 +88,7 @@ _STATES = (
     r"pending|small|large|full size"
 )
 _ON_CLICK = (
-    f"on|here|the|this|to|for|your|in|an?|{_THINGS}|enlarge|zoom|view|see|open|expand|larger|bigger|full|size|version|"
+    f"on|here|the|this|to|for|your|in|an?|{_THINGS}|enlarge|zoom|view|see|open|expand|larger?|bigger|full|size|version|"
     "more|details|info|information|and|hi-?res|download|play|above|below|close"
 )
 _VIEWED = f"on|the|this|full|larger|bigger|large|sized?|original|high|resolution|more|all|in|a|new|window|{_THINGS}"

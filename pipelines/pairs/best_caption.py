@@ -19,10 +19,15 @@ from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.words import counts_between_blanks
 from filters.text_dedup import TEXTS
+from filters.text_rules import AltTextRules, text_reasons
 from pipelines.pairs.existing import DEDUP_BY_IMAGE, TEXT_DUPLICATES, image_verdicts
 
 LONGEST_CAPTIONS = "longest_captions"
 MAX_WORDS = 60  # that are counted: a caption with more of them is no better
+
+
+# What is no caption at all, whatever its length: names of files, dates, URLs, keywords.
+_NOISE = AltTextRules(min_chars=1, min_words=0)
 
 
 def caption_words(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -118,10 +123,12 @@ class DedupByImage(_BestCaption):
 class LongestCaptions(_BestCaption):
     """Gives each image that stays the caption with the most words (up to 60) among its own and its duplicates'.
 
-    Rows whose own caption is the best are not mentioned.
+    Rows whose own caption is the best are not mentioned. Noise, such as keywords for search engines, is no better than
+    an empty text.
     """
 
     name = LONGEST_CAPTIONS
+    version = 2  # 1 took the longest noise for the best caption
     reads = (ROWS, ITEMS, VERDICT)
     include_removed = True  # the texts of duplicates
     over = frozenset({Gives.IMAGES})
@@ -147,7 +154,7 @@ class LongestCaptions(_BestCaption):
             {
                 "key": hash_strings(verdict.column("representative").take(rows).cast(pa.binary())),
                 "row_address": shard.row_addresses[rows],
-                "words": caption_words(texts),
+                "words": pc.if_else(pc.equal(text_reasons(texts, _NOISE), ""), caption_words(texts), 0),
                 "kept": pc.equal(verdict.column("status").take(rows), str(Status.KEPT)).cast(pa.int8()),
                 "text": texts,
             }

@@ -160,7 +160,7 @@ def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Tab
     if settings.unit == "moments":
         kinds = shard[ROWS].column("kind")
         shard = shard.take(np.flatnonzero(pc.equal(kinds, str(ClipKind.ANNOTATED)).to_numpy(zero_copy_only=False)))
-    pair_texts = _questions(shard) if settings.unit in _QUESTIONS else choose_texts(shard, settings)
+    pair_texts = _questions(shard, settings) if settings.unit in _QUESTIONS else choose_texts(shard, settings)
     media = _media(shard, settings)
     place = pair_texts.column("row").to_numpy()
     pair_texts = pair_texts.append_column("missing", media.missing.take(pa.array(place)))
@@ -189,7 +189,7 @@ def pair_clips(shard: Shard, dataset: str, settings: ClipPairSettings) -> pa.Tab
     )
 
 
-def _questions(shard: Shard) -> pa.Table:
+def _questions(shard: Shard, settings: ClipPairSettings) -> pa.Table:
     """Returns texts as `choose_texts` does: `text` is the answer, and there is a column `question`; "" where either
     lacks.
 
@@ -199,11 +199,15 @@ def _questions(shard: Shard) -> pa.Table:
     entries_of_rows = [(row, each) for row, entries in enumerate(lists) for each in entries or [{}]]
     words = [tuple((each.get(name) or "").strip() for name in ("question", "answer")) for _, each in entries_of_rows]
     n = len(entries_of_rows)
+
+    def masked(texts: list[str]) -> pa.Array:
+        return settings.mask.apply(pa.array(texts, pa.string()))[0]
+
     return pa.table(
         {
             "row": pa.array([row for row, _ in entries_of_rows], pa.int64()),
-            "text": pa.array([answer if question else "" for question, answer in words], pa.string()),
-            "question": pa.array([question for question, _ in words], pa.string()),
+            "text": masked([answer if question else "" for question, answer in words]),
+            "question": masked([question for question, _ in words]),
             "caption_origin": repeated(CaptionOrigin.ORIGINAL, n),
             "caption_model": repeated("", n),
             "caption_prompt": repeated("", n),

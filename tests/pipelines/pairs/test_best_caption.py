@@ -126,6 +126,17 @@ def test_the_kept_copy_gets_the_text_with_the_most_words() -> None:
     assert best(second, first) == {(1, 0): "a small brown dog runs on a beach"}
 
 
+def test_noise_is_no_better_than_a_short_caption_however_long_it_is() -> None:
+    noise = "shoes, nike, running shoes, cheap shoes, sale, men, sneakers, discount shoes, outlet, online shop"
+    rows: list[Row] = [
+        ("a shoe", A, "kept", A),
+        (noise, B, "duplicate", A),
+        ("Click here to view large image", C, "duplicate", A),
+    ]
+    assert best(rows) == {}
+    assert best([(noise, A, "kept", A), ("a shoe", B, "duplicate", A)]) == {(0, 0): "a shoe"}
+
+
 def test_of_equal_texts_its_own_stays() -> None:
     rows: list[Row] = [("two words", B, "duplicate", A), ("own words", A, "kept", A), ("x", C, "duplicate", A)]
     assert best(rows) == {}

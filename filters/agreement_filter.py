@@ -174,11 +174,11 @@ class _Filter:
     def _cuts(self, pools: Mapping[str, Pool]) -> list[ScoreCut]:
         with self._lock:
             if self._known is None or self._known[0] != pools:
-                self._known = (dict(pools), find_cuts(pools, self._rules))
+                self._known = (dict(pools), score_cuts(pools, self._rules))
             return self._known[1]
 
 
-def find_cuts(pools: Mapping[str, Pool], rules: AgreementRules) -> list[ScoreCut]:
+def score_cuts(pools: Mapping[str, Pool], rules: AgreementRules) -> list[ScoreCut]:
     """Returns the cut of each group of a dataset's pairs, by the share of its scored pairs that is kept.
 
     The scores are read twice, 5 bytes a pair in memory: ids only of pairs that are equal at a cut.

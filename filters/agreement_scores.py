@@ -127,7 +127,7 @@ class AgreementWorker:
         """Returns for each text the vectors of its pieces, float32[pieces, dimension], and what was read."""
         with self._lock:
             model = self._opened_model()
-            read = read_texts(model, texts, self._settings.max_sentences)
+            read = scored_pieces(model, texts, self._settings.max_sentences)
             pieces = list(dict.fromkeys(piece for each in read for piece in each.pieces))
             vectors = _of_norm_1(model.text_vectors(pieces))
         row = {piece: number for number, piece in enumerate(pieces)}
@@ -166,7 +166,7 @@ def examples_of(pairs: pa.Table) -> list[Example | None]:
     return [_example(*both) or _example(*both[::-1]) for both in zip(query, positive, strict=True)]
 
 
-def read_texts(model: ClipModel, texts: Sequence[str], max_sentences: int) -> Iterable[ReadText]:
+def scored_pieces(model: ClipModel, texts: Sequence[str], max_sentences: int) -> Iterable[ReadText]:
     """Returns the pieces of each text that a model is given: the text itself, or where it is too long its sentences."""
     total, read = model.token_counts(texts)
     return [

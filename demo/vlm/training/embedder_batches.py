@@ -54,7 +54,7 @@ class EmbedderBatchMaker:
 
     def batch(self, rows: int) -> EmbedderBatch:
         """Returns a random batch: half of its scenes are drawn one by one, half are groups of neighbours."""
-        rng, scenes = self._rng, self._draw(rows)
+        rng, scenes = self._rng, self.draw(rows)
         stated = [
             tuple(name for name in OPTIONAL if rng.random() < 0.6) if rng.random() < PARTIAL_SHARE else OPTIONAL
             for _ in scenes
@@ -69,7 +69,8 @@ class EmbedderBatchMaker:
             fits(scenes, stated),
         )
 
-    def _draw(self, rows: int) -> list[VlmScene]:
+    def draw(self, rows: int) -> list[VlmScene]:
+        """Returns random scenes, half of them in groups of neighbours."""
         rng, chosen = self._rng, list[int]()
         while len(chosen) < rows // 2:
             centre = int(rng.integers(len(self._scenes)))

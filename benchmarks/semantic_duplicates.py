@@ -1,7 +1,7 @@
 """Measures semantic duplicates among 500,000 vectors of dimension 512. Run `python -m benchmarks.semantic_duplicates`.
 
 Planted are families (an original and two copies of it, with cosines of 0.955 to 0.995 to it), look-alikes (0.88 to
-0.94), and chains (each 0.96 to the next, so that the third is no duplicate of the first), all among items of topics.
+0.94), and chains (each 0.96 to the next, so that the third is no duplicate of the first), all among other items.
 
 Ours are the stages `item_neighbours` and `duplicates` on the local engine with two workers, from the tables of vectors
 to the decisions. The peer is SemDeDup as it is published (A. Abbas and others, arXiv 2303.09540): k-means of faiss on
@@ -32,6 +32,7 @@ import pyarrow as pa
 from benchmarks.duplicates import peak_bytes
 from benchmarks.harness import timed
 from corpus.execution import MapJob, ShardTask, ShuffleMapJob
+from corpus.hashing import mix64
 from corpus.item_ids import packed_ids, split_ids
 from corpus.pool import Pool
 from corpus.stage import ITEM_NEIGHBOURS, ITEM_VECTORS, ITEMS, fingerprint_parts
@@ -47,38 +48,42 @@ BOUND = 0.95
 SHARD_ROWS = 10_000
 ITEMS_PER_CLUSTER = 2000
 COPIES, CHAIN = 2, 5  # copies of an original, items of a chain
+SUBSPACE = 64  # dimensions that the vectors mostly lie in
 
 
 def planted(rows: int, dimension: int, seed: int) -> tuple[Vectors, np.ndarray, np.ndarray]:
     """Draws vectors float16[rows, dimension], each item's group (-1: none) and whether it is a planted copy.
 
-    Items are in order of merit, the best first; members of a group lie far apart.
+    All lie near a subspace, as embeddings do, and so do the edits: without gaps between clusters. Items are in order of
+    merit, the best first: an original is better than its copies.
     """
     random = np.random.default_rng(seed)
     families, chains = rows // 20, rows // 200
-    sizes = [families * (1 + COPIES), families * 2, chains * CHAIN]
-    plain = rows - sum(sizes)
-    topics = _unit(random.standard_normal((max(1, rows // 500), dimension)))
-    heads = _topical(random, topics, families + families + chains)
-    originals, similar, chain = np.split(heads, [families, 2 * families])
-    parts = [originals]
-    parts += [_at_cosine(random, originals, random.uniform(0.955, 0.995, families)) for _ in range(COPIES)]
-    parts += [similar, _at_cosine(random, similar, random.uniform(0.88, 0.94, families)), chain]
+    plain = rows - families * (1 + COPIES) - families * 2 - chains * CHAIN
+    space = random.standard_normal((SUBSPACE, dimension)) / np.sqrt(np.arange(1, SUBSPACE + 1))[:, None]
+
+    def drawn(count: int) -> np.ndarray:
+        noise = 0.1 * random.standard_normal((count, dimension))
+        return _unit(random.standard_normal((count, SUBSPACE)) @ space + noise).astype(np.float32)
+
+    def edited(vectors: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+        change = drawn(len(vectors))
+        change = _unit(change - np.einsum("nd,nd->n", change, vectors)[:, None] * vectors)
+        return (cosines[:, None] * vectors + np.sqrt(1 - cosines**2)[:, None] * change).astype(np.float32)
+
+    originals, others, chain = (drawn(count) for count in (families, families, chains))
+    parts = [originals, *(edited(originals, random.uniform(0.955, 0.995, families)) for _ in range(COPIES))]
+    parts += [others, edited(others, random.uniform(0.88, 0.94, families)), chain]
     for _ in range(CHAIN - 1):
-        parts.append(_at_cosine(random, parts[-1], np.full(chains, 0.96)))
-    parts.append(_topical(random, topics, plain))
-    group = np.concatenate(
-        [
-            np.tile(np.arange(families), 1 + COPIES),
-            families + np.tile(np.arange(families), 2),
-            2 * families + np.tile(np.arange(chains), CHAIN),
-            np.full(plain, -1),
-        ]
-    )
+        parts.append(edited(parts[-1], np.full(chains, 0.96)))
+    parts.append(drawn(plain))
+    numbers = [np.arange(families)] * (1 + COPIES) + [families + np.arange(families)] * 2
+    numbers += [2 * families + np.arange(chains)] * CHAIN + [np.full(plain, -1)]
+    group = np.concatenate(numbers)
     is_copy = np.zeros(rows, bool)
     is_copy[families : families * (1 + COPIES)] = True
     rank = np.concatenate([np.full(len(part), number) for number, part in enumerate(parts)])
-    order = np.lexsort((random.random(rows), rank))  # an original is better than its copies
+    order = np.lexsort((random.random(rows), rank))
     return normalise(np.concatenate(parts))[order], group[order], is_copy[order]
 
 
@@ -86,25 +91,13 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def _topical(random: np.random.Generator, topics: np.ndarray, rows: int) -> np.ndarray:
-    """Draws items with a cosine of about 0.7 to their topic, so of 0.5 to each other."""
-    noise = _unit(random.standard_normal((rows, topics.shape[1])))
-    return _unit(topics[random.integers(0, len(topics), rows)] + noise).astype(np.float32)
-
-
-def _at_cosine(random: np.random.Generator, vectors: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """Draws a vector of this cosine to each."""
-    noise = random.standard_normal(vectors.shape)
-    noise = _unit(noise - np.einsum("nd,nd->n", noise, vectors)[:, None] * vectors)
-    return (cosines[:, None] * vectors + np.sqrt(1 - cosines**2)[:, None] * noise).astype(np.float32)
-
-
 def write_tables(folder: Path, vectors: Vectors) -> None:
-    """Writes a workspace with the tables that the stages read; an item's id and its merit are its position."""
+    """Writes a workspace with the tables that the stages read; an item's position is in its id, and is its merit."""
     workspace, random = Workspace(folder), np.random.default_rng(1)
     for start in range(0, len(vectors), SHARD_ROWS):
         part = np.arange(start, min(start + SHARD_ROWS, len(vectors)))
-        ids = packed_ids(np.stack([np.zeros(len(part), np.uint64), part.astype(np.uint64)]))
+        position = part.astype(np.uint64)
+        ids = packed_ids(np.stack([mix64(position), position]))
         verdict = {"status": ["kept"] * len(part), "reason": [""] * len(part)}
         same = np.full(len(part), 50, np.float32)
         stats = {
@@ -190,7 +183,7 @@ def semdedup(vectors: Vectors) -> dict[str, Any]:
 
 
 def quality(vectors: Vectors, group: np.ndarray, is_copy: np.ndarray, kept: np.ndarray) -> dict[str, float]:
-    """Computes recall and precision. Items of different groups are far from each other: topics have cosines of 0.5."""
+    """Computes recall and precision. What is removed for an item of another group counts as wrong: they are far."""
     removed = np.flatnonzero(~kept)
     in_group: dict[int, list[int]] = {}
     for row in np.flatnonzero(kept & (group >= 0)).tolist():

@@ -9,7 +9,7 @@ can depend on the release of faiss and on its number of threads, so results are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -92,15 +92,6 @@ class IvfIndex:
         counts = np.count_nonzero(best.positions >= 0, axis=1).astype(np.int64)
         return Neighbours(best.ids, best.scores, best.positions, counts, widened=0)
 
-    @property
-    def rows(self) -> int:
-        """The vectors that it holds."""
-        return self._window.rows
-
-    def blocks(self) -> Iterator[tuple[Ids, Vectors]]:
-        """Yields the ids and vectors of the pool, block by block."""
-        return self._window.blocks()
-
     def recall(
         self, queries: Vectors, k: int, probes: int = 32, *, sample: int = 1000, seed: int = 0, **options: Any
     ) -> Recall:
@@ -109,7 +100,7 @@ class IvfIndex:
         """
         rows = sampled_rows(len(queries), sample, seed)
         found = self.search(queries[rows], k, probes)
-        exact = search(queries[rows], self.blocks(), k, **{"memory_bytes": MEMORY_BYTES, **options})
+        exact = search(queries[rows], self._window.blocks(), k, **{"memory_bytes": MEMORY_BYTES, **options})
         total = int(exact.counts.sum())
         # An approximate list misses places of the exact one, and has others in their stead, behind those that it has.
         common = sum(len(_ids_of_row(found, row) & _ids_of_row(exact, row)) for row in range(len(rows)))

@@ -81,7 +81,7 @@ class _Search:
         rows = np.flatnonzero(valid)
         ids = split_ids(one_array(table.column("item_id")).take(pa.array(rows)))
         queries = ItemBlock(ids, column_vectors(table.column("vector"))[rows])
-        clustered = self._clusters(pool, queries.vectors.shape[1])
+        clustered = self._clusters(pool)
         if clustered is None:
             found, metrics = self._exact(queries, pool), {}
         else:
@@ -101,13 +101,13 @@ class _Search:
         memory_bytes = settings.memory_bytes // settings.shards_at_once
         return near_items(queries, lambda: self._pool.blocks(pool), settings.k, settings.min_cosine, memory_bytes)
 
-    def _clusters(self, pool: Pool, dimension: int) -> ClusteredItems | None:
+    def _clusters(self, pool: Pool) -> ClusteredItems | None:
         """Returns the clusters of a pool that is too large for an exact search; None for any other."""
         with self._lock:
             if self._clustered is None or self._clustered[0] != pool:
                 limit = self._settings.max_exact_items
                 many = limit is not None and count_items(pool) > limit
-                self._clustered = pool, ClusteredItems(pool, dimension, self._settings) if many else None
+                self._clustered = pool, ClusteredItems(pool, self._settings) if many else None
             return self._clustered[1]
 
 

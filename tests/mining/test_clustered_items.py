@@ -82,7 +82,7 @@ def test_lists_end_after_k_and_have_no_item_itself(world: World) -> None:
     pool = Pool(world.workspace.store.url, tuple(world.items))
     blocks = list(item_blocks(pool))
     settings = ItemNeighbourSettings(min_cosine=0.95, k=3)
-    found = ClusteredItems(pool, DIMENSION, settings).near(blocks[0])
+    found = ClusteredItems(pool, settings).near(blocks[0])
     expected = near_items(blocks[0], lambda: blocks, 3, 0.95, 64 << 20)
     for one, other in zip(
         (found.offsets, found.ids, found.cosines), (expected.offsets, expected.ids, expected.cosines), strict=True
@@ -94,4 +94,4 @@ def test_without_faiss_a_large_pool_says_what_to_do(world: World, monkeypatch: p
     monkeypatch.setitem(sys.modules, "faiss", None)
     pool = Pool(world.workspace.store.url, tuple(world.items))
     with pytest.raises(ShardError, match=r"more than 10 items .*faiss.*max_exact_items: null"):
-        ClusteredItems(pool, DIMENSION, ItemNeighbourSettings(max_exact_items=10))
+        ClusteredItems(pool, ItemNeighbourSettings(max_exact_items=10))

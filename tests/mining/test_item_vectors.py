@@ -11,14 +11,18 @@ import pyarrow as pa
 import pytest
 
 from corpus.schema import LOCATION_FIELDS, PARTS_FIELD, STATUS_FIELDS
+from corpus.settings import SettingsError, parse_settings
 from corpus.stage import ITEM_VECTORS, ITEMS, ROWS, VERDICT
 from mining.embed import Embed
 from mining.item_vectors import ClipVectors, ItemVectors, item_vectors_schema
 from mining.settings import EmbedSettings, ItemVectorSettings
+from pipelines.config import Config
+from pipelines.graph import build_graph
 from tests.helpers.counting_encoders import CountingSettings, counted, sent
 from tests.helpers.item_worlds import run_over_items
 from tests.helpers.mining_worlds import read_rows, run_over_pairs, scene
 from tests.helpers.small_worlds import World, image_pair
+from tests.helpers.whole_runs import merged
 
 COLOURS = ("red", "green", "blue")
 
@@ -144,3 +148,23 @@ def test_the_schema_and_the_fingerprint_are_of_the_encoder() -> None:
     assert stage.schema == item_vectors_schema(512)
     assert "decode_threads" not in str(stage.fingerprint_inputs()) and "sources" not in str(stage.fingerprint_inputs())
     assert stage.fingerprint_inputs()["producer"]["encoder"] == "descriptor"
+
+
+def test_clips_have_the_role_of_item_vectors_and_images_are_searched_among_images(tmp_path: Path) -> None:
+    sources = {
+        "web": {"kind": "laion", "files": ["web.parquet"]},
+        "films": {"kind": "videos", "videos": ["*.mp4"]},
+        "other": {"kind": "laion", "files": ["other.parquet"]},
+    }
+    vectors = {"encoder": {"kind": "descriptor"}, "sources": ["web", "films"]}
+    data = {"workspace": str(tmp_path), "sources": sources, "stages": {"item_vectors": vectors}}
+    steps = {step.name: step.nodes for step in build_graph(parse_settings(data, Config))}
+    assert [node.source for node in steps["item_vectors"]] == ["web"]
+    assert [node.source for node in steps["clip_vectors"]] == ["films"]
+    [search] = steps["item_neighbours"]
+    [(read, pool)] = search.pools
+    assert (read.name, [source for source, _ in pool]) == (ITEM_VECTORS, ["web"])
+    reads = {node.source: [name for name, _ in node.reads] for node in steps["duplicates"]}
+    assert ("item_neighbours" in reads["web"], "item_neighbours" in reads["other"]) == (True, False)
+    with pytest.raises(SettingsError, match=r"stages.item_vectors.sources: no source with images or clips 'wbe'"):
+        parse_settings(merged(data, {"stages": {"item_vectors": {"sources": ["wbe"]}}}), Config)

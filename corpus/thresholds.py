@@ -79,7 +79,9 @@ class Threshold:
     shows: Shows = Shows.ITEM
     logarithmic: bool = False  # its numbers are spread over orders of magnitude
     of_candidates: bool = False  # a row has many numbers
-    candidate_ids: str = ""  # "column.field" of structs: `item_id`, or `pair_id` of pairs with these positives
+    # "column.field" of structs: `item_id`; `pair_id` of pairs whose positives they are; or another, a name of theirs.
+    candidate_ids: str = ""
+    cost: int = 1  # of a row, beside reading it: so many times fewer rows are looked at
     note: str = ""  # what a person should know of the share that it keeps
 
     def numbers(self, rows: pa.Table) -> pa.Array | pa.ChunkedArray:

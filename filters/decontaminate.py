@@ -21,6 +21,7 @@ from corpus.arrays import one_array
 from corpus.schema import Status
 from corpus.settings import Settings
 from corpus.stage import LEAKS, PAIR_VERDICT, PAIRS, VERDICT, Gives, MapStage, Shard, SourceInfo
+from corpus.thresholds import Shows
 from filters.evaluation import (
     BESIDE,
     CONTAINED,
@@ -33,6 +34,7 @@ from filters.evaluation import (
     NEAR,
     TEXT_WAYS,
 )
+from filters.leak_thresholds import leak_thresholds
 from filters.leaks import MAX_DISTANCE
 from filters.pair_leaks import PAIR_LEAKS
 from filters.vector_leaks import MIN_LISTED_COSINE
@@ -41,6 +43,7 @@ DECONTAMINATE, DECONTAMINATE_PAIRS = "decontaminate", "decontaminate_pairs"
 EVALUATION_MEDIA = "evaluation_media"  # reasons
 EVALUATION_TEXT, EVALUATION_PAIR, SAME_MEDIA = "evaluation_text", "evaluation_pair", "same_media"
 _RANKED = (EXACT, EQUAL, HASH, COSINE, COVERAGE, CONTAINED)  # the surest way first
+_OF_MEDIA, _OF_TEXTS = ("max_hash_distance", "min_cosine"), ("min_equal_words", "min_coverage", "min_contained")
 
 DECISION = pa.schema(
     [
@@ -117,6 +120,7 @@ class Decontaminate(_Decision):
     over = frozenset({Gives.IMAGES})
     roles = (VERDICT,)
     summary = "whether an evaluation set has the image: the set, the item there, and how that was found"
+    thresholds = leak_thresholds(LEAKS, Shows.ITEM, dict.fromkeys(_OF_MEDIA, EVALUATION_MEDIA))
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:
@@ -143,6 +147,11 @@ class DecontaminatePairs(_Decision):
     optional_reads = (PAIR_VERDICT,)
     roles = (PAIR_VERDICT,)
     summary = "whether an evaluation set has a text or media of it: the set, the item there, and how that was found"
+    thresholds = leak_thresholds(
+        PAIR_LEAKS,
+        Shows.PAIR,
+        {**dict.fromkeys(_OF_MEDIA, SAME_MEDIA), **dict.fromkeys(_OF_TEXTS, EVALUATION_TEXT)},
+    )
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:

@@ -66,6 +66,7 @@ MIN_COSINE = Threshold(
     reason="semantic_duplicate",
     of_candidates=True,
     candidate_ids="neighbours.item_id",
+    cost=20,
     note="Pairs that the stage item_neighbours has written down: those above its own `min_cosine`. Of duplicates one "
     "stays.",
 )

@@ -98,7 +98,7 @@ def _of_counts(rule: _Rule, alone: int) -> Threshold:
 
 
 SOURCE_TEXT_THRESHOLDS = tuple(
-    replace(_threshold(rule, "texts", _SIDES, _measured(rule.number)), setting=f"filter.{rule.setting}")
+    replace(_threshold(rule, "texts", _SIDES, _measured(rule.number)), setting=f"filter.{rule.setting}", cost=5)
     for rule in _RULES
 )
 PAIR_TEXT_THRESHOLDS = (

@@ -66,6 +66,7 @@ def _threshold(setting: str, bound: Bound, measures: str, value: Callable[[pa.Ta
         shows=Shows.PAIR,
         of_candidates=True,
         candidate_ids=f"{_NEIGHBOURS}.pair_id",
+        cost=50,
         note=_NOTE,
     )
 

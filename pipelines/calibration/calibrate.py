@@ -86,7 +86,7 @@ def _of_same_rows(cuts: Sequence[Cut]) -> list[list[Cut]]:
     """Groups the cuts whose numbers are in the same table, over the same sources."""
     groups: dict[tuple[object, ...], list[Cut]] = {}
     for cut in cuts:
-        key = (cut.stage, cut.threshold.table, cut.threshold.of_candidates, *(id(node) for node in cut.nodes))
+        key = (cut.stage, cut.threshold.table, cut.threshold.cost, *(id(node) for node in cut.nodes))
         groups.setdefault(key, []).append(cut)
     return list(groups.values())
 
@@ -125,9 +125,8 @@ def _calibrate_together(reader: _Reader, cuts: Sequence[Cut], found: Calibration
     for cut in cuts:
         measured = measure(sample, cut, _SEED)
         if np.isnan(measured.numbers).all():
-            found.missing.append(
-                f"{cut.key}: no row has its number (table {cut.threshold.table} is absent, or has none)"
-            )
+            what = f"what {cut.stage} reads is not there yet, or has no number"
+            found.missing.append(f"{cut.key}: nothing to show: {what}")
             continue
         distributed = _distribution(sample, cut, measured)
         picks = choose(cut, sample, measured, distributed, _SEED, reader.near)

@@ -139,23 +139,24 @@ def _add_item(row: RowContent, item: Mapping[str, Any]) -> None:
 def read_candidates(
     workspace: Workspace, paths: TablePaths, sample: Sample, column: str, places: Mapping[Address, Collection[int]]
 ) -> dict[tuple[Address, int], RowContent]:
-    """Reads the items, or the positives of pairs, that are candidates of rows, by the row's address and the candidate's
-    place in its list. `column` is that of `Threshold.candidate_ids`.
+    """Reads the items, positives or names that are candidates of rows, by the row's address and the candidate's place
+    in its list. `column` is that of `Threshold.candidate_ids`.
     """
     name, _, field_name = column.partition(".")
-    ids: dict[tuple[Address, int], bytes] = {}
-    datasets: dict[bytes, str] = {}
+    fields: dict[tuple[Address, int], Any] = {}
+    datasets: dict[Any, str] = {}
     for (number, row), chosen in places.items():
         part = sample.parts[number]
-        entries = part.tables[name].column(name)[row].as_py() or []
+        entries = next(table for table in part.tables.values() if name in table.column_names).column(name)[row].as_py()
         for place in chosen:
-            ids[(number, row), place] = entries[place][field_name]
+            fields[(number, row), place] = entries[place][field_name]
             datasets[entries[place][field_name]] = part.node.dataset
-    if field_name == "item_id":
-        found = {item: RowContent(items=[item]) for item in ids.values()}
-    else:
+    if field_name == "pair_id":
         found = _positives(workspace, paths, datasets)
-    contents = {at: found[each] for at, each in ids.items() if each in found}
+    else:
+        is_item = field_name == "item_id"
+        found = {each: RowContent(items=[each]) if is_item else RowContent([str(each)]) for each in datasets}
+    contents = {at: found[each] for at, each in fields.items() if each in found}
     _locate(workspace, paths, list({id(row): row for row in contents.values()}.values()))
     return contents
 

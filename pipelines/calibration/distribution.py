@@ -178,10 +178,11 @@ def _multiples(low: float, high: float) -> Numbers:
 
 def _bars(ascending: Numbers, stops: Numbers, bound: Bound) -> list[Bar]:
     """Counts the numbers between positions; those beyond the ends belong to the bars at the ends."""
-    number = max(1, min(_BARS, len(stops) - 1))
-    edges = np.unique(np.linspace(0, len(stops) - 1, number + 1).round().astype(int))
-    if len(edges) < 2:
-        return [Bar(0, max(0, len(stops) - 1), len(ascending))]
+    last = len(stops) - 1
+    if not last:
+        return [Bar(0, 0, len(ascending))]
+    # Each has as many positions as any other: else counts of whole numbers would go up and down with these.
+    edges = np.append(np.arange(0, last, -(-last // _BARS)), last)
     below = len(ascending) - bound.counts(ascending, stops[edges[1:-1]])
     places = below if bound.keeps_high else len(ascending) - below
     counts = np.diff(np.concatenate([[0], places, [len(ascending)]]))

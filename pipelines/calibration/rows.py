@@ -24,7 +24,6 @@ from pipelines.plan import Node
 _SHARDS = 16  # that a source's share of a sample is spread over, at the fewest
 _MAX_SHARDS = 64  # times the shards that hold so many rows, are read in search of rows that are not removed
 _MIN_ROWS = 1_000  # of a source, where it has them
-_CANDIDATES = 50  # times fewer rows are read where a row has many numbers
 _QUERIES = 2_000  # rows that are compared with all others of a sample
 
 
@@ -69,8 +68,8 @@ def read_sample(workspace: Workspace, paths: TablePaths, cuts: Sequence[Cut], ro
     for cut in cuts:
         columns.setdefault(cut.threshold.table, set()).update(cut.threshold.columns)
     nodes = list(dict.fromkeys(node for cut in cuts for node in cut.nodes))
-    if any(cut.threshold.of_candidates for cut in cuts):
-        rows = max(_MIN_ROWS, rows // _CANDIDATES)
+    cost = max(cut.threshold.cost for cut in cuts)
+    rows = rows if cost == 1 else max(_MIN_ROWS, rows // cost)
     total = sum(paths.source_rows(node) for node in nodes)
     parts: list[Part] = []
     is_complete = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from corpus.stage import ITEM_NEIGHBOURS
 from filters.image_dedup import Duplicates, DuplicatesSettings
 from filters.nearest_images import HAMMING_RADIUS, MIN_COSINE, nearest_by_phash
 
@@ -45,5 +46,5 @@ def test_cosines_are_those_of_the_neighbours() -> None:
 
 def test_the_cosine_is_a_threshold_where_there_are_vectors() -> None:
     assert Duplicates(DuplicatesSettings()).active_thresholds() == (HAMMING_RADIUS,)
-    with_vectors = Duplicates(DuplicatesSettings(), semantic=True, with_neighbours=True)
+    with_vectors = Duplicates(DuplicatesSettings(), semantic=True, tables={ITEM_NEIGHBOURS})
     assert MIN_COSINE in with_vectors.active_thresholds()

@@ -39,6 +39,8 @@ def write_copy_detector(path: Path, seed: int = 3) -> Path:
         def forward(self, values: torch.Tensor) -> torch.Tensor:
             return nn.functional.normalize(values)
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them wait for each other where a machine is busy
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     layers: list[nn.Module] = []
@@ -56,6 +58,7 @@ def write_copy_detector(path: Path, seed: int = 3) -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    torch.set_num_threads(threads)
     network.eval()
     torch.jit.trace(network, torch.zeros(1, 3, SIDE, SIDE)).save(str(path))
     return path

@@ -23,7 +23,8 @@ from corpus.text.statistics import text_statistics
 
 WRONG_LANGUAGE = "wrong_language"
 _MAX_KEYWORD_WORDS = 3.0  # of an item of a list of keywords, on average
-_MAX_KEYWORD_STOP_WORDS = 0.1  # a sentence that lists things has more
+_REPEATED_SHARE = 0.1  # of one word, from which a list repeats its keywords
+_MAX_STOP_WORDS = (0.35, 0.1)  # share of them in a list that repeats its keywords, and in another: sentences have more
 
 
 class TextFilterSettings(Settings):
@@ -70,6 +71,12 @@ class TextFilterSettings(Settings):
         description="The share of different ones among a text's word 3-grams, if it has 20 or more; below it the "
         "pair is filtered (repetitive).",
     )
+    min_unique_short_ngram_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="The same of texts that have 8 to 19 3-grams; 0 removes none.",
+    )
     max_top_word_share: float = Field(
         1.0,
         ge=0,
@@ -111,6 +118,12 @@ class AltTextRules(TextFilterSettings):
     min_alnum_share: float = Field(
         0.5, ge=0, le=1, description=TextFilterSettings.model_fields["min_alnum_share"].description
     )
+    min_unique_ngram_share: float = Field(
+        0.5, ge=0, le=1, description=TextFilterSettings.model_fields["min_unique_ngram_share"].description
+    )
+    min_unique_short_ngram_share: float = Field(
+        0.5, ge=0, le=1, description=TextFilterSettings.model_fields["min_unique_short_ngram_share"].description
+    )
     max_top_word_share: float = Field(
         0.4, ge=0, le=1, description=TextFilterSettings.model_fields["max_top_word_share"].description
     )
@@ -140,7 +153,8 @@ def _is_stuffed(columns: Statistics, settings: TextFilterSettings) -> np.ndarray
         return stuffed
     is_list = columns["list_items"] > settings.max_keywords
     is_list &= columns["list_item_words"] <= _MAX_KEYWORD_WORDS
-    return stuffed | (is_list & (columns["stop_word_share"] < _MAX_KEYWORD_STOP_WORDS))
+    limit = np.where(columns["top_word_share"] > _REPEATED_SHARE, *_MAX_STOP_WORDS)
+    return stuffed | (is_list & (columns["stop_word_share"] < limit))
 
 
 # In the order in which a text gets its reason: what says most about it first.
@@ -165,9 +179,12 @@ TEXT_RULES: tuple[TextRule, ...] = (
     TextRule("too_many_words", ("words",), lambda s: s.max_words is not None, lambda c, s: c["words"] > s.max_words),
     TextRule(
         "repetitive",
-        ("ngram_share",),
-        lambda s: s.min_unique_ngram_share > 0,
-        lambda c, s: c["ngram_share"] < np.float32(s.min_unique_ngram_share),
+        ("ngram_share", "short_ngram_share"),
+        lambda s: s.min_unique_ngram_share > 0 or s.min_unique_short_ngram_share > 0,
+        lambda c, s: (
+            (c["ngram_share"] < np.float32(s.min_unique_ngram_share))
+            | (c["short_ngram_share"] < np.float32(s.min_unique_short_ngram_share))
+        ),
     ),
     TextRule(
         "keyword_stuffing",

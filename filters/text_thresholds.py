@@ -38,6 +38,13 @@ _RULES = (
     _Rule("min_words", Bound.LOWER, "words", "words of a text", "too_few_words"),
     _Rule("max_words", Bound.UPPER, "words", "words of a text", "too_many_words"),
     _Rule("min_unique_ngram_share", Bound.LOWER, "ngram_share", "share of different word 3-grams", "repetitive"),
+    _Rule(
+        "min_unique_short_ngram_share",
+        Bound.LOWER,
+        "short_ngram_share",
+        "the same of texts with 8 to 19 of them",
+        "repetitive",
+    ),
     _Rule("max_top_word_share", Bound.UPPER, "top_word_share", "share of the most frequent word", "keyword_stuffing"),
 )
 _TEMPLATES = _Rule(

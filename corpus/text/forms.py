@@ -100,8 +100,9 @@ _PAGE_PARTS = (
 )
 _NO_TEXT = (
     r"untitled|unnamed|unknown|default|null|undefined|none|nan|n/?a|tbd|todo|test|lorem ipsum.{0,60}|empty|blank|pixel|"
-    r"please wait|coming soon|advertis(?:e|ing|ement|ements)|ads?|sponsored|page \d+|figure \d+|fig\.? ?\d+|"
-    r"image (?:may|might) contain|related (?:posts?|images?|articles?|products?)"
+    r"please wait|coming soon|image (?:may|might) contain\b.{0,80}|"
+    r"advertis(?:e|ing|ement|ements)|ads?|sponsored|page \d+|figure \d+|fig\.? ?\d+|"
+    r"related (?:posts?|images?|articles?|products?)"
 )
 _PLACEHOLDER = re.compile(
     rf"(?:(?:{_KINDS})[\s\-_]+)*(?:{_THINGS})(?:[\s\-_]+(?:{_THINGS}))*(?:[\s\-_]+(?:{_STATES}))?"
@@ -111,6 +112,8 @@ _PLACEHOLDER = re.compile(
     rf"|(?:please )?(?:click|tap|hover|press|roll ?over)(?: (?:{_ON_CLICK}))*"
     rf"|(?:view|see|show|open|enlarge|zoom|download|load|expand)(?: (?:{_VIEWED}))*"
     rf"|(?:image|photo|picture) (?:courtesy|credits?|source|by|via|from|of|for|results?(?: for)?)"
+    rf"|(?:image|photo|picture|photograph)s?:? (?:by|courtesy(?: of)?|credits?:?|source:?|©|via)"
+    rf" (?!(?:the|an?|my|our)\b)(?:[\w.&'’/-]+ ?){{1,4}}"
     rf"|loading(?: (?:{_THINGS}|please wait|content|more))?|{_PAGE_PARTS}|{_NO_TEXT}",
     re.IGNORECASE,
 )

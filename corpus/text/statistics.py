@@ -27,6 +27,7 @@ TEXT_STATISTICS = pa.schema(
         pa.field("words", pa.int32()),  # of `corpus.text.words`: a character in scripts without blanks
         pa.field("alnum_share", pa.float32()),  # letters, digits and marks among the characters, blanks aside
         pa.field("ngram_share", pa.float32()),  # different ones among the word 3-grams; 1 for fewer than 20
+        pa.field("short_ngram_share", pa.float32()),  # the same of texts with 8 to 19; 1 for others
         pa.field("top_word_share", pa.float32()),  # of the most frequent content word; 0: none comes three times
         pa.field("stop_word_share", pa.float32()),  # of articles, pronouns, prepositions ... among the words
         pa.field("list_items", pa.int32()),  # what separators divide the text into; of a text without them 1
@@ -37,8 +38,9 @@ TEXT_STATISTICS = pa.schema(
 )
 
 _NGRAM_WORDS = 3
-_MIN_NGRAMS = 20  # in shorter texts repetition is not measured
-_MIN_CHARS = _MIN_NGRAMS + _NGRAM_WORDS - 1  # of a text with so many: of words that are one character each
+_MIN_NGRAMS = 20  # few are alike in a longer text; a shorter one may well be a refrain, so it is measured apart
+_MIN_SHORT_NGRAMS = 8
+_MIN_CHARS = _MIN_SHORT_NGRAMS + _NGRAM_WORDS - 1  # of a text with so many: of words that are one character each
 _MIN_REPEATS = 3
 _SEPARATOR = r"\s*(?:[,;|•·]|\s[/–—-]\s|\n)[\s,;|•·]*"
 _TOP_LEVEL = "com|net|org|info|biz|edu|gov|io|co|de|uk|fr|it|es|nl|pl|ru|jp|cn|br|au|ca|us|eu|ch|at|be|se|shop|online"
@@ -86,6 +88,16 @@ class _Texts:
         return np.asarray(is_stop_word(self.flat_words))
 
     @cached_property
+    def ngram_shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The share of different ones among the word 3-grams of each text, and how many there are."""
+        long = np.flatnonzero(self.chars >= _MIN_CHARS)
+        hashes, counts = shingle_hashes(split_words(self.texts.take(pa.array(long))), _NGRAM_WORDS)
+        distinct = _distinct(np.repeat(np.arange(len(long)), counts), hashes, len(long))[0]
+        shares, numbers = np.ones(len(self.texts), np.float32), np.zeros(len(self.texts), np.int64)
+        shares[long], numbers[long] = _share(distinct, counts, 1.0), counts
+        return shares, numbers
+
+    @cached_property
     def list_items(self) -> np.ndarray:
         return np.asarray(pc.count_substring_regex(self.texts, _SEPARATOR)) + 1
 
@@ -105,12 +117,13 @@ def _alnum_share(view: _Texts) -> np.ndarray:
 
 
 def _ngram_share(view: _Texts) -> np.ndarray:
-    long = np.flatnonzero(view.chars >= _MIN_CHARS)
-    hashes, counts = shingle_hashes(split_words(view.texts.take(pa.array(long))), _NGRAM_WORDS)
-    distinct = _distinct(np.repeat(np.arange(len(long)), counts), hashes, len(long))[0]
-    shares = np.ones(len(view.texts), np.float32)
-    shares[long] = np.where(counts >= _MIN_NGRAMS, _share(distinct, counts, 1.0), np.float32(1))
-    return shares
+    shares, counts = view.ngram_shares
+    return np.where(counts >= _MIN_NGRAMS, shares, np.float32(1))
+
+
+def _short_ngram_share(view: _Texts) -> np.ndarray:
+    shares, counts = view.ngram_shares
+    return np.where((counts >= _MIN_SHORT_NGRAMS) & (counts < _MIN_NGRAMS), shares, np.float32(1))
 
 
 def _distinct(rows: np.ndarray, hashes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -154,6 +167,7 @@ _MEASURES: dict[str, Callable[[_Texts], np.ndarray | pa.Array]] = {
     "words": lambda view: view.word_counts,
     "alnum_share": _alnum_share,
     "ngram_share": _ngram_share,
+    "short_ngram_share": _short_ngram_share,
     "top_word_share": _top_word_share,
     "stop_word_share": _stop_word_share,
     "list_items": lambda view: view.list_items,

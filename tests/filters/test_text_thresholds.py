@@ -18,6 +18,7 @@ TEXTS = [
     "see https://example.com/a/very/long/path and www.example.org/another",
     "kettle kettle kettle kettle red kettle",
     "the same words again " * 20,
+    "the same words again " * 4,
     "word " * 300,
     "",
     "two words",
@@ -30,6 +31,7 @@ SETTINGS = {
     "min_words": 3,
     "max_words": 60,
     "min_unique_ngram_share": 0.4,
+    "min_unique_short_ngram_share": 0.5,
     "max_top_word_share": 0.45,
 }
 

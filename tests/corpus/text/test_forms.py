@@ -64,6 +64,8 @@ PLANTED = {
         "Advertisement",
         "View full size",
         "Image result for",
+        "Photo by Getty Images",
+        "Image may contain: 2 people, outdoor",
         "User Avatar",
         "alt text",
         "null",
@@ -98,6 +100,7 @@ CAPTIONS = (
     "Figure skating pair",
     "a blank canvas",
     "Print of a fox",
+    "Photo by the lake at dusk",
 )
 
 

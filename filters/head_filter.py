@@ -28,7 +28,7 @@ def _of_heads(setting: str, bound: Bound, score: str, measures: str, reason: str
     return Threshold(setting=setting, bound=bound, table=HEADS, columns=(score,), measures=measures, reason=reason)
 
 
-THRESHOLDS = (
+HEAD_THRESHOLDS = (
     _of_heads("max_unsafe", Bound.UPPER, "unsafe", "score as not safe for work", "unsafe"),
     _of_heads("max_watermark", Bound.UPPER, "watermark", "score as watermarked", "watermark"),
     _of_heads("min_aesthetic", Bound.LOWER, "aesthetic", "aesthetic score", "not_aesthetic"),
@@ -55,7 +55,7 @@ class HeadFilterSettings(Settings):
     @property
     def limits(self) -> dict[Threshold, float]:
         """The thresholds that are set."""
-        limits = {each: getattr(self, each.setting) for each in THRESHOLDS}
+        limits = {each: getattr(self, each.setting) for each in HEAD_THRESHOLDS}
         return {each: limit for each, limit in limits.items() if limit is not None}
 
 
@@ -73,7 +73,7 @@ class HeadFilter(MapStage):
     roles = (VERDICT,)
     summary = "whether the image is filtered by a threshold on the scores of `heads`, and by which"
     schema = pa.schema([])
-    thresholds = THRESHOLDS
+    thresholds = HEAD_THRESHOLDS
 
     def __init__(self, settings: HeadFilterSettings) -> None:
         super().__init__(settings)

@@ -24,7 +24,11 @@ from corpus.vectors import column_valid, column_vectors
 from filters.mlp_head import Head, HeadSettings
 
 HEADS = "heads"
-SCORES = {"aesthetic": "aesthetic", "unsafe": "punsafe", "watermark": "pwatermark"}  # and the columns of ROWS with such
+HEAD_SCORES = {
+    "aesthetic": "aesthetic",
+    "unsafe": "punsafe",
+    "watermark": "pwatermark",
+}  # and the columns of ROWS with such
 FROM_SOURCE, FROM_HEAD = "source", "head"
 
 
@@ -44,7 +48,7 @@ class HeadsSettings(Settings):
     @property
     def chosen(self) -> dict[str, HeadSettings]:
         """The networks that are set, by the names of their scores."""
-        return {name: head for name in SCORES if (head := getattr(self, name)) is not None}
+        return {name: head for name in HEAD_SCORES if (head := getattr(self, name)) is not None}
 
 
 class Heads(MapStage):
@@ -66,7 +70,7 @@ class Heads(MapStage):
     schema = pa.schema(
         [
             field
-            for name in SCORES
+            for name in HEAD_SCORES
             for field in (pa.field(name, pa.float32()), pa.field(f"{name}_from", pa.string()))  # source, head; null
         ]
     )
@@ -129,7 +133,7 @@ def _loaded(name: str, settings: HeadSettings) -> Head:
 def score_images(shard: Shard, heads: Mapping[str, Head]) -> pa.Table:
     """Returns the scores of a shard's images. Raises ShardError for a head that takes other vectors than there are."""
     columns: dict[str, pa.Array] = {}
-    for name, source_column in SCORES.items():
+    for name, source_column in HEAD_SCORES.items():
         stored = _stored(shard, source_column)
         computed = _computed(shard[ITEM_VECTORS], heads[name], name) if name in heads else _no_scores(shard)
         columns[name] = pc.coalesce(stored, computed)

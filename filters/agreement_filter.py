@@ -164,6 +164,8 @@ class _Filter:
                 [(group == at) & cut.keeps(scores, ids) for at, cut in enumerate(self._cuts(shard.pools))]
             )
         kept[unscored] = self._rules.unscored == "keep"
+        counts = {"pairs": len(kept), "removed": int((~kept).sum()), "unscored": int(unscored.sum())}
+        shard.metrics[AGREEMENT_FILTER] = counts
         return pa.table(
             {
                 "status": pc.if_else(pa.array(kept), str(Status.KEPT), str(Status.FILTERED)),

@@ -93,9 +93,7 @@ class AgreementWorker:
         except BackendError as error:  # no row's fault: halving the shard would not find one
             raise ShardError(str(error)) from error
         results = [found[key] for key in keys]
-        counts = Counter(result for result in results if isinstance(result, str))
-        without = {f"without/{reason}": number for reason, number in sorted(counts.items())}
-        shard.metrics[AGREEMENT] = {"pairs": len(keys), "computed": len(missing), "from_cache": from_cache, **without}
+        shard.metrics[AGREEMENT] = {"computed": len(missing), "from_cache": from_cache, **_counts(results)}
         return _table(keys, results)
 
     def close(self) -> None:
@@ -228,6 +226,18 @@ def _agreed(pieces: np.ndarray, read: ReadText, pictures: np.ndarray | str) -> A
     if not np.isfinite(scores).all():
         return NOT_FINITE
     return Agreed(*reduce_scores(scores), len(pieces), scores.shape[1], read.unread_share)
+
+
+def _counts(results: Sequence[Agreed | str]) -> dict[str, int]:
+    """Counts pairs for the run's log: texts that were scored by sentence or cut, and why others have no score."""
+    agreed = [result for result in results if not isinstance(result, str)]
+    reasons = Counter(result for result in results if isinstance(result, str))
+    return {
+        "pairs": len(results),
+        "by_sentence": sum(each.sentences > 1 or each.unread_share > 0 for each in agreed),
+        "cut": sum(each.unread_share > 0 for each in agreed),
+        **{f"without/{reason}": number for reason, number in sorted(reasons.items())},
+    }
 
 
 def _table(keys: Sequence[bytes], results: Sequence[Agreed | str]) -> pa.Table:

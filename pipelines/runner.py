@@ -30,6 +30,7 @@ from pipelines.planner import Planner
 from pipelines.publish.manifest import batch_lines
 from pipelines.publish.mixture import DatasetInput, PublishInput
 from pipelines.publish.publish import publish
+from pipelines.report.agreement_stats import AgreementStats
 from pipelines.report.caption_stats import CaptionStats
 from pipelines.report.evaluation import evaluation_lines, evaluation_report
 from pipelines.report.funnel import Funnel, funnels
@@ -163,6 +164,7 @@ class _Runner:
         rows = 0
         counts: Counter[str] = Counter()  # by status
         captions, mining, texts = CaptionStats(), MiningStats(), TextFilterStats()
+        agreement = AgreementStats()
         places = {(p.task.source, p.task.shard): place for place, p in enumerate(planned)}
         with self.progress.bar(step.name, len(runnable)) as bar:
             for outcome in self._outcomes(step, planned, runnable):
@@ -177,6 +179,7 @@ class _Runner:
                 captions.add(outcome)
                 mining.add(outcome)
                 texts.add(outcome)
+                agreement.add(outcome)
                 if captions:
                     bar.set_text(captions.line(time.perf_counter() - start))
                 for key, n in outcome.counts.items():
@@ -187,7 +190,7 @@ class _Runner:
         if captions:
             self.progress.print_line(f"{step.name}: {captions.line(seconds)}")
             self.log.event("rates", step=step.name, seconds=round(seconds, 3), replicas=captions.record())
-        for line in (*mining.lines(), *texts.lines()):
+        for line in (*mining.lines(), *texts.lines(), *agreement.lines()):
             self.progress.print_line(f"{step.name}: {line}")
 
     def _runnable(

@@ -138,7 +138,8 @@ def test_what_cannot_be_scored_has_a_reason(tmp_path: Path, folder: Path) -> Non
     assert [row["unscored_reason"] for row in found] == reasons
     assert [row[SCORES[0]] is None for row in found] == [False, True, True, True]
     assert [row["agreement_key"] is None for row in found] == [False, True, True, True]
-    assert metrics == [{"pairs": 4, "computed": 3, "from_cache": 0, **{f"without/{each}": 1 for each in reasons[1:]}}]
+    counts = {"pairs": 4, "computed": 3, "from_cache": 0, "by_sentence": 0, "cut": 0}
+    assert metrics == [{**counts, **{f"without/{each}": 1 for each in reasons[1:]}}]
 
 
 def test_known_scores_are_not_computed_again(tmp_path: Path, folder: Path, tmp_path_factory: Any) -> None:

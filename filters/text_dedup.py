@@ -27,7 +27,9 @@ from corpus.text.minhash import (
     signature_band_keys,
     signatures,
 )
+from corpus.thresholds import Threshold
 from corpus.union_find import UnionFind, components
+from filters.nearest_texts import min_jaccard
 
 TEXTS = "texts"
 _SIDES = ("query", "positive")
@@ -65,6 +67,8 @@ class TextDuplicates(ShuffleStage):
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
     address_columns = ("representative",)
 
+    thresholds = (min_jaccard(TextDuplicatesSettings().shingle_words),)
+
     def __init__(self, settings: TextDuplicatesSettings, table: str = ROWS) -> None:
         """`table`: the table with the sides, the source's rows or the cleaned ones of the stage `texts`."""
         super().__init__(settings)
@@ -75,6 +79,9 @@ class TextDuplicates(ShuffleStage):
     @classmethod
     def create(cls, source: SourceInfo) -> TextDuplicates:
         return cls(cls.settings_of(source), TEXTS)
+
+    def active_thresholds(self) -> tuple[Threshold, ...]:
+        return (min_jaccard(self._near.shingle_words),) if self._near.near_duplicates else ()
 
     def map(self, shard: Shard) -> pa.Table:
         """Emits a row for each pair by its content, and one for each band of each distinct pair."""

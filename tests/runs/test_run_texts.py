@@ -134,3 +134,43 @@ def test_another_threshold_decides_again_and_measures_nothing_again(local: tuple
 def test_a_rule_that_removes_nearly_everything_is_warned_about(tmp_path: Path, folder: Path) -> None:
     printed = run_all(tmp_path, folder, mixtures=(), min_words=40, origins=["original", "generated"])
     assert "text_filter: web: warning: the rule too_few_words alone removes 100% of the pairs" in printed
+
+
+def test_of_existing_pairs_the_funnel_counts_those_that_were_removed(tmp_path: Path) -> None:
+    texts = ["IMG_10.jpg", "A lighthouse on a cliff in the evening", "2019-03-12", "Two boats lie on the beach"]
+    lines = [{"q": text, "p": f"The answer to number {number} is here"} for number, text in enumerate(texts * 3)]
+    (tmp_path / "pairs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    pairs = {"kind": "existing_pairs", "source": "faq", "task": "text_retrieval"}
+    data = {
+        "workspace": str(tmp_path / "workspace"),
+        "engine": {"kind": "local", "workers": 1},
+        "sources": {
+            "faq": {
+                "kind": "jsonl",
+                "files": [str(tmp_path / "pairs.jsonl")],
+                "query": {"text": "q"},
+                "positive": {"text": "p"},
+                "shard_rows": 5,
+            }
+        },
+        "stages": {
+            "text_duplicates": {"near_duplicates": False},
+            "text_filter": {"datasets": {"faq": {"max_rows_per_text": 2}}},
+        },
+        "datasets": {"all": pairs, "faq": pairs},
+        "mixtures": {"one": {"corpus": str(tmp_path / "corpus"), "batch_size": 2, "datasets": {"faq": {}}}},
+    }
+    for datasets, kept in ((["faq", "all"], 4), (["all", "faq"], 12)):  # the first one is counted
+        config = parse_settings({**data, "datasets": dict.fromkeys(datasets, pairs)}, Config)
+        result = run(config, Selection(), Console(quiet=True))
+        assert result.failed == []
+        funnel = result.funnels["faq"]
+        assert funnel["rows_in"] == 12 and funnel["kept"] == kept
+        assert sum(sum(reasons.values()) for reasons in funnel["removed"].values()) == 12 - kept
+        found = json.loads((tmp_path / "corpus" / "manifest.json").read_text())["datasets"]["faq"]
+        assert found["removed_pairs"] == {
+            "filtered/date_only": 3,
+            "filtered/file_name": 3,
+            "filtered/repeated_text": 2,
+        }
+        assert verify(str(tmp_path / "corpus")).faults == []

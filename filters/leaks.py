@@ -37,7 +37,7 @@ from filters.vector_leaks import EvaluationVectors, near_vectors, read_vectors
 
 MAX_DISTANCE = 12  # bits; what differs in more is not listed: among a million media every picture has such a neighbour
 _IMAGE_STATS = "image_stats"
-_DISTANCES_AT_ONCE = 1 << 22
+_DISTANCES_AT_ONCE = 1 << 17  # what stays in a core's cache
 
 
 class LeaksSettings(Settings):

@@ -111,8 +111,17 @@ class Config(Settings):
 
     @cached_property
     def evaluation_sets(self) -> dict[str, EvaluationSet]:
-        """The evaluation sets by name, each set of a preset that is there by its own."""
-        return {name: each for key, entry in self.evaluation.items() for name, each in entry.sets(key).items()}
+        """The evaluation sets by name, each set of a preset that is there by its own.
+
+        Raises SettingsError for a preset of which nothing is there, and for a name that comes twice.
+        """
+        found: dict[str, EvaluationSet] = {}
+        for key, entry in self.evaluation.items():
+            for name, each in entry.sets(key).items():
+                if name in found or name in self.sources:
+                    raise SettingsError(f"evaluation.{key}: {name} is the name of another set or source: rename it")
+                found[name] = each
+        return found
 
     @property
     def evaluation_sources(self) -> dict[str, SourceSettings]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
-from corpus.settings import Settings
+from corpus.settings import Settings, SettingsError
 from pipelines.evaluation.media_files import MediaFilesSource
 from pipelines.evaluation.presets import PresetSet, preset_names, read_preset
 from pipelines.evaluation.table_rows import TableRowsSource
@@ -58,9 +58,18 @@ class EvaluationSet(Settings):
         return self
 
     def sets(self, name: str) -> dict[str, EvaluationSet]:
-        """Returns the sets by name: itself, or those of its preset that are there, named after both."""
+        """Returns the sets by name: itself, or those of its preset that are there, named after both.
+
+        Raises SettingsError where none of them is: a corpus must not go unchecked for a wrong path.
+        """
         if self.source is not None:
             return {name: self}
+        if not any(each.is_in(self.folder) for each in self._chosen):
+            expected = ", ".join(self._chosen[0].folders)
+            raise SettingsError(
+                f"evaluation.{name}.folder: {self.folder}: none of the sets of {self.preset} is there, such as "
+                f"{self._chosen[0].name} in {expected}"
+            )
         return {
             f"{name}-{found.slug}": EvaluationSet(
                 source=found.source(self.folder),

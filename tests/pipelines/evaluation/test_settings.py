@@ -34,6 +34,20 @@ def test_a_preset_is_its_sets_that_are_there(tmp_path: Path) -> None:
     assert (sorted(only.evaluation_sets), only.absent_evaluation_sets) == (["m-docvqa"], ["m-gqa"])
 
 
+def test_a_preset_of_which_nothing_is_there_is_an_error(tmp_path: Path) -> None:
+    chosen = config(tmp_path, {"mmeb": {"preset": "mmeb-v2", "folder": str(tmp_path / "none")}})
+    with pytest.raises(SettingsError, match=r"evaluation\.mmeb\.folder: .*none of the sets of mmeb-v2 is there"):
+        _ = chosen.evaluation_sets
+
+
+def test_names_of_a_preset_meet_no_other(tmp_path: Path) -> None:
+    (tmp_path / "image-tasks/GQA/x").mkdir(parents=True)
+    media = {"kind": "media_files", "paths": [str(tmp_path)]}
+    sets = {"mmeb": {"preset": "mmeb-v2", "folder": str(tmp_path)}, "mmeb-gqa": {"source": media}}
+    with pytest.raises(SettingsError, match="mmeb-gqa is the name of another set"):
+        _ = config(tmp_path, sets).evaluation_sets
+
+
 def test_presets_have_each_set_once() -> None:
     assert preset_names() == ["mmeb-v2"]
     for name in preset_names():

@@ -75,9 +75,12 @@ class Heads(MapStage):
         ]
     )
 
-    def __init__(self, settings: HeadsSettings, tables: Collection[str] = (ROWS, ITEM_VECTORS)) -> None:
-        """Takes which of `optional_reads` the source has."""
+    def __init__(
+        self, settings: HeadsSettings, tables: Collection[str] = (ROWS, ITEM_VECTORS), dimension: int | None = None
+    ) -> None:
+        """Takes which of `optional_reads` the source has, and the numbers of a vector where they are known."""
         super().__init__(settings)
+        self._dimension = dimension
         self._chosen = settings.chosen if ITEM_VECTORS in tables else {}
         with_vectors = (ITEM_VECTORS,) if self._chosen else ()
         self.reads = (*type(self).reads, *((ROWS,) if ROWS in tables else ()), *with_vectors)
@@ -91,8 +94,9 @@ class Heads(MapStage):
 
     @classmethod
     def create(cls, source: SourceInfo) -> Heads:
-        of_images = source.plug.gives is Gives.IMAGES
-        return cls(cls.settings_of(source), source.tables if of_images else source.tables - {ROWS})
+        tables = source.tables if source.plug.gives is Gives.IMAGES else source.tables - {ROWS}
+        encoder = source.stages.item_vectors.encoder
+        return cls(cls.settings_of(source), tables, encoder.encoder().dimension if encoder else None)
 
     @classmethod
     def conflicts(cls, sources: Mapping[str, SourcePlug], stages: Any) -> Iterator[str]:
@@ -104,12 +108,17 @@ class Heads(MapStage):
                 )
 
     def fingerprint_inputs(self) -> dict[str, Any]:
+        """Returns what scores depend on. Raises SettingsError for a network that is not there, or takes other vectors
+        than the encoder makes: before these are computed.
+        """
         identities = {}
         for name, head in self._chosen.items():
             try:
                 identities[name] = head.identity()
+                if self._dimension and not head.needs_torch:  # which need not be installed where a run is planned
+                    _check_dimension(head.load(), self._dimension)
             except SettingsError as error:
-                raise SettingsError(f"stages.heads.{name}.weights: {error}") from error
+                raise SettingsError(f"stages.heads.{name}: {error}") from error
         return {"heads": identities}
 
     def setup(self) -> Callable[[Shard], pa.Table]:
@@ -128,6 +137,14 @@ def _loaded(name: str, settings: HeadSettings) -> Head:
         return settings.load()
     except SettingsError as error:
         raise ShardError(f"stages.heads.{name}: {error}") from error
+
+
+def _check_dimension(head: Head, dimension: int) -> None:
+    if head.dimension != dimension:
+        raise SettingsError(
+            f"the network takes vectors of {head.dimension} numbers, those of item_vectors have {dimension}: set the "
+            "encoder that it was trained on in stages.item_vectors"
+        )
 
 
 def score_images(shard: Shard, heads: Mapping[str, Head]) -> pa.Table:
@@ -158,11 +175,11 @@ def _computed(table: pa.Table, head: Head, name: str) -> pa.Array:
     """Returns the head's score of each row that has a vector, null for others."""
     column = table.column("vector")
     vectors, valid = column_vectors(column), column_valid(column)
-    if len(vectors) and vectors.shape[1] != head.dimension:
-        raise ShardError(
-            f"stages.heads.{name}: the network takes vectors of {head.dimension} numbers, those of item_vectors have "
-            f"{vectors.shape[1]}: set the encoder that it was trained on in stages.item_vectors"
-        )
+    if len(vectors):
+        try:
+            _check_dimension(head, vectors.shape[1])
+        except SettingsError as error:
+            raise ShardError(f"stages.heads.{name}: {error}") from error
     scores = np.zeros(len(valid), np.float32)
     scores[valid] = head.scores(vectors[valid])
     return pa.array(scores, mask=~(valid & np.isfinite(scores)))

@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,11 @@ Activation = Literal["none", "relu"]
 MAX_FILE_BYTES = 1 << 30
 _SAFETENSORS_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _TORCH_ENDINGS = (".pt", ".pth", ".bin", ".ckpt")
+# What readers of damaged files raise; of a header of JSON whose entries are other things than they should be, too.
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError, OverflowError),
+    *(MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error),
+)
 _WEIGHT = re.compile(r"(.*?)\.?(?:weights?|kernel)$")
 _BIAS = re.compile(r"(.*?)\.?bias(?:es)?$")
 
@@ -57,12 +65,17 @@ class HeadSettings(Settings):
         "vectors that are not normalised, about their norm.",
     )
 
+    @property
+    def needs_torch(self) -> bool:
+        """Whether the file is read by torch."""
+        return Path(self.weights).suffix.lower() in _TORCH_ENDINGS
+
     def load(self) -> Head:
         """Reads the head. Raises SettingsError for a file that holds none, or does not fit the settings."""
         try:
             arrays = _read_arrays(Path(self.weights))
             return _assemble(arrays, self)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        except _DAMAGED as error:
             raise SettingsError(f"{self.weights}: cannot be read as the weights of a head: {error}") from error
 
     def identity(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from corpus.stage import ITEM_VECTORS, ROWS, Shard
 from corpus.storage import Store
 from corpus.vectors import normalise, packed_column
 from filters.heads import Heads, HeadsSettings
+from mining import descriptor
 from pipelines.config import Config
 from pipelines.graph import build_graph
 
@@ -126,15 +127,21 @@ def test_networks_without_vectors_and_files_that_are_absent_are_faults_of_the_se
     with pytest.raises(SettingsError, match=r"stages\.heads\.aesthetic: images have no vectors"):
         config({"aesthetic": head(tmp_path)})
     absent = Heads(HeadsSettings.model_validate({"unsafe": {"weights": str(tmp_path / "absent.npz")}}))
-    with pytest.raises(SettingsError, match=r"stages\.heads\.unsafe\.weights: .*absent\.npz: no such file"):
+    with pytest.raises(SettingsError, match=r"stages\.heads\.unsafe: .*absent\.npz: no such file"):
         absent.fingerprint_inputs()
+    narrow = config({"unsafe": head(tmp_path)}, item_vectors={"encoder": {"kind": "descriptor"}})
+    [stage] = [node.stage for step in build_graph(narrow) for node in step.nodes if node.stage.name == "heads"][:1]
+    with pytest.raises(SettingsError, match=r"stages\.heads\.unsafe: .*vectors of 16 numbers, .* have \d+: set"):
+        stage.fingerprint_inputs()
 
 
 def test_a_threshold_is_no_part_of_what_scores_depend_on(tmp_path: Path) -> None:
     encoder = {"item_vectors": {"encoder": {"kind": "descriptor"}}}
 
+    np.savez(tmp_path / "wide.npz", weight=np.ones((1, descriptor.DIMENSION)))
+
     def fingerprints(**stages: Any) -> list[Any]:
-        chosen = config({"unsafe": head(tmp_path)}, **encoder, **stages)
+        chosen = config({"unsafe": {"weights": str(tmp_path / "wide.npz")}}, **encoder, **stages)
         nodes = [node for step in build_graph(chosen) for node in step.nodes if node.source == "web"]
         return [node.stage.fingerprint_inputs() for node in nodes if node.stage.name == "heads"]
 

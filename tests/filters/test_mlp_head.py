@@ -132,6 +132,28 @@ def test_what_is_no_head_is_refused(tmp_path: Path) -> None:
             HeadSettings(weights=path, **settings).load()
 
 
+@pytest.mark.parametrize("name", ["head.npz", "packed.npz", "head.safetensors"])
+def test_damage_is_a_fault_of_the_file_and_nothing_else(tmp_path: Path, name: str) -> None:
+    arrays = layers()
+    path = tmp_path / name
+    if name == "packed.npz":
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    else:
+        saved(tmp_path, arrays, name)
+    good, rng = path.read_bytes(), np.random.default_rng(1)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(good[: int(rng.integers(1, len(good) + 1))] if rng.random() < 0.3 else good)
+        for _ in range(int(rng.integers(0, 4))):
+            damaged[int(rng.integers(min(len(damaged), 700)))] = int(rng.integers(256))
+        path.write_bytes(damaged)
+        try:
+            HeadSettings(weights=str(path)).load()
+        except SettingsError as error:
+            refused += str(path) in str(error)
+    assert refused > 100
+
+
 def test_the_identity_is_that_of_the_contents(tmp_path: Path) -> None:
     arrays = layers()
     one, same = saved(tmp_path, arrays, "one/head.safetensors".replace("/", "-")), tmp_path / "more"

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from corpus.item_ids import find_ids, split_ids, unique_ids
+from corpus.read_ahead import read_ahead
 from corpus.schema import LOCATION_FIELDS, PARTS_FIELD
-from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
 _COLUMNS = [field.name for field in LOCATION_FIELDS]
@@ -65,7 +64,7 @@ class Locations:
 
 def known_ids(workspace: Workspace, paths: Sequence[str]) -> np.ndarray:
     """Returns the ids of all items, and of their parts, that item tables know: uint64[2, n], ascending, each once."""
-    tables = (_read_locations(workspace, path, "") for path in paths)
+    tables = read_ahead(lambda path: _read_locations(workspace, path, ""), paths)
     return unique_ids(split_ids(table.column("item_id")) for table in tables)
 
 
@@ -81,8 +80,7 @@ def read_locations(
     ext_codes: dict[str, int] = {}
     kinds = (np.int64, np.int64, np.int64, np.int64, np.int64, np.uint64, np.bool_, np.bool_)
     found: list[tuple[np.ndarray, ...]] = [tuple(np.zeros(0, kind) for kind in kinds)]
-    for path in paths:
-        table = _read_locations(workspace, path, (inspected or {}).get(path, ""))
+    for table in read_ahead(lambda path: _read_locations(workspace, path, (inspected or {}).get(path, "")), paths):
         places = find_ids(item_ids, split_ids(table.column("item_id")))
         rows = np.flatnonzero(places >= 0)
         table = table.take(rows)
@@ -125,10 +123,8 @@ def _read_locations(workspace: Workspace, path: str, inspected: str) -> pa.Table
 
     Each row has the results of its inspection; of parts they are null.
     """
-    with storage_errors(workspace.store.full(path)), workspace.store.open_native(path) as file:
-        parquet = pq.ParquetFile(file)
-        has_parts = PARTS_FIELD.name in parquet.schema_arrow.names
-        table = parquet.read(columns=[*_COLUMNS, PARTS_FIELD.name] if has_parts else _COLUMNS)
+    table = workspace.read_present(path, [*_COLUMNS, PARTS_FIELD.name])
+    has_parts = PARTS_FIELD.name in table.column_names
     found = table.select(_COLUMNS)
     inspection = workspace.read_table(inspected, list(_INSPECTED)) if inspected else None
     for name, kind in _INSPECTED.items():

@@ -8,7 +8,6 @@ tables in every task would be millions of names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,13 +53,4 @@ class Pool:
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yields every table, or some of its columns, one after the other; the next few are read ahead."""
-        workspace = Workspace(self.workspace)
-        with ThreadPoolExecutor(_READ_AHEAD) as reader:
-            waiting = [reader.submit(workspace.read_table, path, columns) for path in self.paths[:_READ_AHEAD]]
-            for following in range(_READ_AHEAD, len(self.paths) + _READ_AHEAD):
-                if not waiting:
-                    return
-                table = waiting.pop(0).result()
-                if following < len(self.paths):
-                    waiting.append(reader.submit(workspace.read_table, self.paths[following], columns))
-                yield table
+        yield from Workspace(self.workspace).read_tables(self.paths, columns, _READ_AHEAD)

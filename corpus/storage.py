@@ -76,6 +76,11 @@ class Store:
             local = self._local(path)
             return local.read_bytes() if local else self._fs_for(path).cat_file(self.full(path))
 
+    def read_end(self, path: str, size: int) -> bytes:
+        """Reads the last `size` bytes of a file in an object store, or all of a smaller one: one request."""
+        with storage_errors(self.full(path)):
+            return self._fs_for(path).cat_file(self.full(path), start=-size)
+
     def read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
         """Yields the bytes of each (path, offset, size), in their order; concurrent on object stores.
 
@@ -126,6 +131,10 @@ class Store:
 
         with storage_errors(self.full(path)):
             return pa.OSFile(str(local))
+
+    def is_local_path(self, path: str) -> bool:
+        """Whether a file lies on a local file system."""
+        return self._local(path) is not None
 
     def exists(self, path: str) -> bool:
         """Returns whether there is a file or folder of that name."""

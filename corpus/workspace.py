@@ -16,13 +16,15 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.parquet_columns import read_columns, read_metadata
+from corpus.read_ahead import AT_ONCE, read_ahead
 from corpus.storage import Store, storage_errors
 
 _INGREDIENTS = b"rzen_corpus"
@@ -127,15 +129,40 @@ class Workspace:
         with storage_errors(self.store.full(path)):
             if columns is None:  # one request instead of one for each part of the file
                 table = pq.read_table(pa.BufferReader(self.store.read(path)))
-            else:
+            elif self.store.is_local_path(path):
                 with self.store.open_native(path) as file:
-                    table = pq.read_table(file, columns=list(columns)).select(list(columns))
+                    table = pq.read_table(file, columns=list(columns))
+            else:
+                table = read_columns(self.store, path, columns)
+            if columns is not None:
+                table = table.select(list(columns))
         return table.replace_schema_metadata(None)
+
+    def read_present(self, path: str, columns: Sequence[str]) -> pa.Table:
+        """Reads those of the columns, or fields of one (`query.text`), that a table has."""
+        with storage_errors(self.store.full(path)):
+            if not self.store.is_local_path(path):
+                return read_columns(self.store, path, columns, may_lack=True).replace_schema_metadata(None)
+            with self.store.open_native(path) as file:
+                parquet = pq.ParquetFile(file)
+                names = set(parquet.schema_arrow.names)
+                present = [column for column in columns if column.partition(".")[0] in names]
+                return parquet.read(columns=present).replace_schema_metadata(None)
+
+    def read_tables(
+        self, paths: Iterable[str], columns: Sequence[str] | None = None, at_once: int = AT_ONCE
+    ) -> Iterator[pa.Table]:
+        """Yields tables, or some of their columns, in the order of the paths, while the next ones are read."""
+        return read_ahead(lambda path: self.read_table(path, columns), paths, at_once)
 
     def read_fingerprint_parts(self, path: str) -> dict[str, Any]:
         """Reads what went into the fingerprint of a table from the end of its file."""
-        with storage_errors(self.store.full(path)), self.store.open_native(path) as file:
-            metadata = pq.read_schema(file).metadata or {}
+        with storage_errors(self.store.full(path)):
+            if self.store.is_local_path(path):
+                with self.store.open_native(path) as file:
+                    metadata = pq.read_schema(file).metadata or {}
+            else:
+                metadata = read_metadata(self.store, path)
         return json.loads(metadata.get(_INGREDIENTS, b"{}"))
 
 

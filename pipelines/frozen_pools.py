@@ -17,6 +17,7 @@ from typing import Any
 from corpus.pool import Pool
 from corpus.settings import SettingsError
 from corpus.stage import Stage
+from corpus.storage import MissingError
 from corpus.workspace import Workspace
 
 _FORMAT = 1
@@ -91,10 +92,12 @@ def pool_path(dataset: str, name: str) -> str:
 def read_frozen_pool(workspace: Workspace, dataset: str, name: str) -> FrozenPool | None:
     """Reads the snapshot of this name; None if there is none yet. Raises SettingsError for a list that is broken."""
     path = pool_path(dataset, name)
-    if not workspace.store.exists(path):
+    try:
+        content = workspace.store.read(path)
+    except MissingError:
         return None
     try:
-        data = json.loads(workspace.store.read(path))
+        data = json.loads(content)
         paths = tuple(data["tables"])
         found = FrozenPool(dataset, name, data["stage"], data["version"], data["settings"], paths)
         if data["digest"] != _digest(paths) or data["format"] != _FORMAT:

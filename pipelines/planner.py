@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from corpus.pool import Pool, PoolRead
+from corpus.read_ahead import read_ahead
 from corpus.stage import ROWS, Stage
 from corpus.workspace import Root, TableKey, Workspace, identity, identity_of_path, with_content
 from pipelines.frozen_pools import FrozenPool, read_frozen_pool
@@ -58,11 +59,12 @@ class Planner:
         self._frozen = _FrozenPools(
             workspace, self.plan, {node.table_key: node.stage for s in steps for node in s.nodes}
         )
-        self._present: dict[TableKey, dict[str, set[str]]] = {}  # listed once
         self._known: dict[tuple[TableKey, str], TableName] = {}  # of each table and shard, whether it exists or will
         self._incomplete: set[int] = set()  # steps with inputs or pools that are not known
         for source, index in indexes.items():
             self._known.update({(TableKey("tables", source, ROWS), shard): name for shard, name in index.shards})
+        keys = dict.fromkeys(node.table_key for step in steps for node in step.nodes)
+        self._present = dict(zip(keys, read_ahead(workspace.tables, keys), strict=True))
         for number, step in enumerate(steps):
             self.plan.steps.append((step, self._planned(number, step)))
 
@@ -89,7 +91,7 @@ class Planner:
         stale = 0
         shuffled = {group[0].dataset: self._all_shards(group) for group in (step.groups if step.is_shuffle else ())}
         for node in step.nodes:
-            present = self._listed(node.table_key)
+            present = self._present[node.table_key]
             pools, pooled = self._pools(step, node)
             if any("" in pool.paths for pool in pools.values()):
                 self._incomplete.add(number)
@@ -111,11 +113,6 @@ class Planner:
                 if inputs.after:
                     self._incomplete.add(number)
         return planned
-
-    def _listed(self, table_key: TableKey) -> dict[str, set[str]]:
-        if table_key not in self._present:
-            self._present[table_key] = self._workspace.tables(table_key)
-        return self._present[table_key]
 
     def _path(self, at: tuple[TableKey, str]) -> str:
         """Returns the path of a table; "" where it is not known."""

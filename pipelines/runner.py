@@ -37,6 +37,7 @@ from pipelines.report.funnel import Funnel, funnels
 from pipelines.report.mining_stats import MiningStats
 from pipelines.report.progress import ProgressBars
 from pipelines.report.run_log import RunLog
+from pipelines.report.table_counts import TableCounts
 from pipelines.report.terminal import Terminal
 from pipelines.report.text_stats import TextFilterStats
 from pipelines.status import check_folders, check_selection, check_stages, read_sources, stage_cautions
@@ -81,9 +82,11 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
         engine = open_engine(config.engine, scratch=scratch)
         stack.callback(engine.close)
-        runner = _Runner(workspace, engine, config.engine.shuffle_partitions, progress, log, result)
+        counts = TableCounts.load(workspace)
+        runner = _Runner(workspace, engine, config.engine.shuffle_partitions, progress, log, result, counts)
         complete = runner.run_steps(planner, selection)
-        result.funnels = funnels(workspace, plan, runner.ready, config.sources)
+        result.funnels = funnels(runner.counts, plan, runner.ready, config.sources)
+        runner.counts.save(run_id)
         if complete and not result.failed:
             for name in mixtures if mixtures is not None else list(config.mixtures):
                 inputs = publish_input(config, name, plan, result.funnels, versions())
@@ -122,6 +125,7 @@ class _Runner:
     progress: ProgressBars
     log: RunLog
     result: RunResult
+    counts: TableCounts
     ready: set[str] = field(default_factory=set)  # paths of the tables that exist
 
     def run_steps(self, planner: Planner, selection: Selection) -> bool:
@@ -174,7 +178,11 @@ class _Runner:
                     where = f"{owner_name(outcome.owner)}/{outcome.shard}"
                     self.result.failed.append(f"{step.name} {where}: {outcome.error}")
                     continue
-                self.ready.add(written(places[outcome.owner, outcome.shard], outcome.content))
+                place = places[outcome.owner, outcome.shard]
+                path = written(place, outcome.content)
+                self.ready.add(path)
+                if planned[place].node.filters_rows:
+                    self.counts.add(path, outcome.counts)
                 rows += outcome.rows
                 captions.add(outcome)
                 mining.add(outcome)

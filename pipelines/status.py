@@ -17,6 +17,7 @@ from pipelines.plan import Plan, Selection, Step
 from pipelines.planner import make_plan
 from pipelines.report.funnel import IMAGES, Funnel, duplicate_image_names, funnels
 from pipelines.report.run_log import last_failures
+from pipelines.report.table_counts import TableCounts
 from pipelines.sources.not_read import NOT_READ
 from pipelines.sources.source_shards import (
     CREDENTIALS_REMOVED,
@@ -113,9 +114,10 @@ def workspace_status(config: Config) -> WorkspaceStatus:
         (step.name, p.task.source, p.task.shard) for step, planned in plan.steps for p in planned if p.state != "done"
     }
     failed = {key: why for key, why in last_failures(workspace.store).items() if key in not_done}
-    repeated = {name: duplicate_image_names(workspace, plan.table(IMAGES, name), done) for name in plan.indexes}
+    counts = TableCounts.load(workspace)
+    repeated = {name: duplicate_image_names(counts, plan.table(IMAGES, name), done) for name in plan.indexes}
     notices = [line for name, names in repeated.items() for line in duplicate_name_notices(name, names)]
-    return WorkspaceStatus(plan, failed, funnels(workspace, plan, done, config.sources), notices)
+    return WorkspaceStatus(plan, failed, funnels(counts, plan, done, config.sources), notices)
 
 
 def stage_cautions(steps: Sequence[Step]) -> list[str]:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from corpus.arrays import Ints, one_array, places_in_runs, ranges
 from corpus.hashing import mix64
 from corpus.item_ids import find_ids, split_ids
+from corpus.read_ahead import read_ahead
 from corpus.schema import MINED_FALSE_NEGATIVES
 from corpus.workspace import Workspace
 from pipelines.publish.candidates import CandidatePairs, PairTable
@@ -63,10 +64,11 @@ class ChosenPairs:
     def read(self, columns: Sequence[str]) -> Iterator[tuple[Ints, pa.Table]]:
         """Yields, for each table, the places of its chosen pairs in their order, and their rows."""
         table, row = self.candidates.table[self.chosen], self.candidates.row[self.chosen]
-        for number, each in enumerate(self.tables):
-            places = np.flatnonzero(table == number)
-            if len(places):
-                yield places, each.read(self.workspace, columns).take(pa.array(row[places]))
+        places = [np.flatnonzero(table == number) for number in range(len(self.tables))]
+        used = [number for number, each in enumerate(places) if len(each)]
+        read = read_ahead(lambda number: self.tables[number].read(self.workspace, columns), used)
+        for number, rows in zip(used, read, strict=True):
+            yield places[number], rows.take(pa.array(row[places[number]]))
 
     def places(self, ids: np.ndarray) -> Near:
         """Returns the places of pairs, int32[k]; -1 for ids (uint64[2, k]) that are not chosen."""

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from corpus.execution import count
 from corpus.item_ids import first_of_run, split_ids
+from corpus.read_ahead import read_ahead
 from corpus.schema import MINED_FALSE_NEGATIVES, PAIR_RANK, PAIR_RELATIONS, PAIR_SCHEMA, TEXT_IMAGE_SCORE, Status
-from corpus.storage import storage_errors
 from corpus.workspace import Workspace
 
 # The columns that samples are made of.
@@ -46,13 +45,9 @@ class PairTable:
         for path in (*reversed(self.later), self.path):
             if not remaining:
                 break
-            with storage_errors(workspace.store.full(path)), workspace.store.open_native(path) as file:
-                parquet = pq.ParquetFile(file)
-                names = set(parquet.schema_arrow.names)
-                available = [column for column in remaining if _top(column) in names]
-                table = parquet.read(columns=available)
-                found |= {name: table.column(name) for name in dict.fromkeys(map(_top, available))}
-            remaining = [column for column in remaining if column not in available]
+            table = workspace.read_present(path, remaining)
+            found |= {name: table.column(name) for name in table.column_names}
+            remaining = [column for column in remaining if _top(column) not in table.column_names]
         return pa.table({name: found[name] for name in dict.fromkeys(map(_top, columns)) if name in found})
 
 
@@ -87,8 +82,8 @@ def read_candidate_pairs(workspace: Workspace, pairs: Sequence[PairTable]) -> Ca
     """Reads the kept pairs of a dataset's tables. Of rows with the same pair it takes the first, by table and row."""
     tables, origins = [_SCHEMA.empty_table()], [np.zeros((2, 0), np.int32)]
     removed: Counter[str] = Counter()
-    for number, each in enumerate(pairs):
-        table = each.read(workspace, [*_SCHEMA.names, "status", "reason"])
+    columns = [*_SCHEMA.names, "status", "reason"]
+    for number, table in enumerate(read_ahead(lambda each: each.read(workspace, columns), pairs)):
         removed.update(count(table))
         rows = np.flatnonzero(pc.equal(table.column("status"), str(Status.KEPT)).to_numpy())
         tables.append(table.take(rows).select(_SCHEMA.names))

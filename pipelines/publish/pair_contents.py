@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from corpus.arrays import places_in_runs
 from corpus.hashing import hash_strings
 from corpus.item_ids import split_ids
+from corpus.read_ahead import read_ahead
 from corpus.schema import MINED_FALSE_NEGATIVES
 from corpus.text.keys import side_ids, text_keys
 from corpus.workspace import Workspace
@@ -76,8 +77,10 @@ def read_pair_contents(
     table_of, row_of = candidates.table[sample_order.chosen], candidates.row[sample_order.chosen]
     by_table = np.argsort(table_of, kind="stable")
     stops = np.searchsorted(table_of[by_table], np.arange(len(pairs)), side="right")
-    for each, places in zip(pairs, np.split(by_table, stops[:-1]), strict=True):
-        rows = _read_rows(workspace, each, row_of[places], negatives > 0, sources)
+    of_tables = np.split(by_table, stops[:-1])
+    columns = _columns(negatives > 0, sources)
+    for rows, places in zip(read_ahead(lambda each: each.read(workspace, columns), pairs), of_tables, strict=True):
+        rows = rows.take(row_of[places])
         links.append(links_of(rows, places, candidates.ids, place_of))
         if sources:
             source_key[places] = hash_strings(rows.column("source_url"))
@@ -122,11 +125,11 @@ def _cluster_ids(ids: np.ndarray, pairs: pa.Table, column: str) -> tuple[np.ndar
     return np.where(clustered, hash_strings(clusters), ids), clustered
 
 
-def _read_rows(workspace: Workspace, pairs: PairTable, rows: np.ndarray, negatives: bool, sources: bool) -> pa.Table:
+def _columns(negatives: bool, sources: bool) -> list[str]:
     columns = [f"{side}.{part}" for side in ("query", "positive") for part in ("text", "items")]
     columns += ["negatives"] if negatives else []
     columns += ["source_url"] if sources else []
-    return pairs.read(workspace, [*columns, "query_cluster", "positive_cluster", MINED_FALSE_NEGATIVES.name]).take(rows)
+    return [*columns, "query_cluster", "positive_cluster", MINED_FALSE_NEGATIVES.name]
 
 
 def negatives_per_pair(
@@ -135,9 +138,9 @@ def negatives_per_pair(
     """Counts the negatives that each of the chosen candidates has: int64[m]."""
     found = np.zeros(len(chosen), np.int64)
     table, row = candidates.table[chosen], candidates.row[chosen]
-    for number, each in enumerate(pairs):
+    for number, read in enumerate(read_ahead(lambda each: each.read(workspace, ["negatives"]), pairs)):
         places = np.flatnonzero(table == number)
-        lists = each.read(workspace, ["negatives"]).column("negatives")
+        lists = read.column("negatives")
         found[places] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()[row[places]]
     return found
 

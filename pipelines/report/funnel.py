@@ -7,13 +7,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import pyarrow.compute as pc
-
-from corpus.execution import count
 from corpus.schema import Status
 from corpus.stage import ROWS
-from corpus.workspace import TableKey, Workspace
+from corpus.workspace import TableKey
 from pipelines.plan import Plan, PlannedTable
+from pipelines.report.table_counts import TableCounts
 from pipelines.sources.source_shards import SourceIndex
 
 Funnel = dict[str, Any]
@@ -31,7 +29,7 @@ class CountedTable:
     of_source: bool = True  # its rows are those of the source, not clips or pairs
 
 
-def funnels(workspace: Workspace, plan: Plan, ready: set[str], sources: Collection[str]) -> dict[str, Funnel]:
+def funnels(counts: TableCounts, plan: Plan, ready: set[str], sources: Collection[str]) -> dict[str, Funnel]:
     """Returns the funnel of each of the sources; `ready` are the paths of the tables that exist."""
     found = {}
     for source, index in ((name, index) for name, index in plan.indexes.items() if name in sources):
@@ -40,28 +38,22 @@ def funnels(workspace: Workspace, plan: Plan, ready: set[str], sources: Collecti
         pairs = [planned for planned in tables if planned[0].node.dataset]
         if pairs:
             of_dataset = [each for each in pairs if each[0].node.dataset == pairs[0][0].node.dataset]
-            counts = list(counted_pairs(source, index, stages[-1] if stages else [], of_dataset, ready))
+            counted = list(counted_pairs(source, index, stages[-1] if stages else [], of_dataset, ready))
         else:
-            counts = list(counted_tables(stages, ready))
-        found[source] = source_funnel(workspace, index, counts)
-        if repeated := duplicate_image_names(workspace, plan.table(IMAGES, source), ready):
+            counted = list(counted_tables(stages, ready))
+        found[source] = source_funnel(counts, index, counted)
+        if repeated := duplicate_image_names(counts, plan.table(IMAGES, source), ready):
             found[source].setdefault("not_read", {})["images"] = {"duplicate_name": len(repeated)}
     return found
 
 
-def duplicate_image_names(workspace: Workspace, images: Sequence[PlannedTable], ready: set[str]) -> list[str]:
+def duplicate_image_names(counts: TableCounts, images: Sequence[PlannedTable], ready: set[str]) -> list[str]:
     """Returns the names of images that several archives have, each once, from the tables of images that exist.
 
     Such a name stands for the image of the first archive; those of the others are not read.
     """
-    names: dict[str, None] = {}
-    for planned in images:
-        if planned.task.output in ready:
-            table = workspace.read_table(planned.task.output, ["image", "repeated"])
-            names |= dict.fromkeys(
-                table.filter(pc.fill_null(table.column("repeated"), False)).column("image").to_pylist()
-            )
-    return list(names)
+    existing = [planned.task.output for planned in images if planned.task.output in ready]
+    return list(dict.fromkeys(name for names in counts.repeated_names(existing) for name in names))
 
 
 def _filter_tables(planned: Sequence[PlannedTable], source: str) -> list[PlannedTable]:
@@ -128,7 +120,7 @@ def counted_tables(stages: Sequence[Sequence[PlannedTable]], ready: set[str]) ->
             yield CountedTable(path, "kept" if is_last and not fan_out_stages else "pending")
 
 
-def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[CountedTable]) -> Funnel:
+def source_funnel(counts: TableCounts, index: SourceIndex, tables: Sequence[CountedTable]) -> Funnel:
     """Counts the rows of one source that came in, were kept, and were removed by status and reason: they add up.
 
     Rows that are in none of the tables count as `pending`. A video counts as the clips made of it, so `rows_in` has as
@@ -139,10 +131,9 @@ def source_funnel(workspace: Workspace, index: SourceIndex, tables: Sequence[Cou
     omitted = {reason: n for reason, n in index.counts.items() if reason != _READ and n}
     removed[Status.FILTERED].update(omitted)
     kept: Counter[str] = Counter(pending=index.rows)
-    for each in tables:
-        table = workspace.read_table(each.path, ["status", "reason"])
-        kept["pending"] -= table.num_rows if each.of_source else 0
-        for key, rows in count(table).items():
+    for each, found in zip(tables, counts.rows([each.path for each in tables]), strict=True):
+        kept["pending"] -= sum(found.values()) if each.of_source else 0
+        for key, rows in found.items():
             status, _, reason = key.partition("/")
             if status != Status.KEPT:
                 removed[status][reason] += rows

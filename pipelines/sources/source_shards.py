@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from corpus.schema import Status
 from corpus.stage import ROWS, fingerprint
+from corpus.storage import MissingError
 from corpus.urls import urls_without_credentials, without_credentials
 from corpus.workspace import TableKey, Workspace
 from pipelines.sources.base import Source
@@ -70,8 +71,10 @@ def source_fingerprint(source: Source) -> str:
 
 def find_index(workspace: Workspace, owner: str, name: str) -> SourceIndex | None:
     """Returns the index of a source, if its shards have been written under this fingerprint."""
-    path = index_path(owner, name)
-    return SourceIndex.from_json(workspace.store.read(path)) if workspace.store.exists(path) else None
+    try:
+        return SourceIndex.from_json(workspace.store.read(index_path(owner, name)))
+    except MissingError:
+        return None
 
 
 def write_source_shards(workspace: Workspace, owner: str, source: Source, name: str) -> SourceIndex:

@@ -15,6 +15,7 @@ from corpus.stage import ROWS, MapStage, Shard
 from corpus.workspace import TableKey, Workspace
 from pipelines.plan import Node, PlannedTable
 from pipelines.report.funnel import Funnel, counted_tables, source_funnel
+from pipelines.report.table_counts import TableCounts
 from pipelines.sources.source_shards import SourceIndex
 
 Judged = Sequence[tuple[str, str]]
@@ -69,7 +70,7 @@ class Shop:
 
     def funnel(self, rows: int, counts: dict[str, int] = COUNTS) -> Funnel:
         index = SourceIndex("f", (("000000", "x"), ("000001", "y")), rows, counts)
-        funnel = source_funnel(self.workspace, index, list(counted_tables(self.stages, self.ready)))
+        funnel = source_funnel(TableCounts(self.workspace), index, list(counted_tables(self.stages, self.ready)))
         removed = sum(rows for reasons in funnel["removed"].values() for rows in reasons.values())
         assert funnel["rows_in"] == funnel["kept"] + removed + funnel.get("pending", 0)
         return funnel

@@ -22,7 +22,7 @@ from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
 from corpus.isolation import isolate
 from corpus.media import MediaWriter
 from corpus.pool import Pool
-from corpus.schema import Status, table_schema
+from corpus.schema import PLACE_FIELDS, Status, table_schema
 from corpus.stage import ROWS, MapStage, Resources, Shard, ShuffleStage, Stage
 from corpus.storage import StorageError
 from corpus.table_digest import table_digest
@@ -220,7 +220,7 @@ class _Written:
 
 
 def _write(stage: Stage, workspace: Workspace, task: ShardTask, table: pa.Table, metrics: dict[str, Any]) -> _Written:
-    content = table_digest(table, stage.address_columns) if task.content_named else ""
+    content = table_digest(table, {*stage.address_columns, *PLACE_FIELDS}) if task.content_named else ""
     size = workspace.write_table(with_content(task.output, content), table, task.fingerprint_parts)
     return _Written(table, size, content, metrics)
 

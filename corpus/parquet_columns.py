@@ -25,10 +25,10 @@ def read_columns(store: Store, path: str, columns: Sequence[str], may_lack: bool
     end = _end(store, path)
     metadata = pq.read_metadata(pa.BufferReader(end))
     names = set(metadata.schema.to_arrow_schema().names)
-    wanted = [column for column in columns if not may_lack or column.partition(".")[0] in names]
+    requested = [column for column in columns if not may_lack or column.partition(".")[0] in names]
     if len(end) >= END_BYTES:
-        end = _with_columns(store, path, end, metadata, wanted)
-    return pq.ParquetFile(pa.BufferReader(end)).read(columns=wanted)
+        end = _with_columns(store, path, end, metadata, requested)
+    return pq.ParquetFile(pa.BufferReader(end)).read(columns=requested)
 
 
 def _with_columns(store: Store, path: str, end: bytes, metadata: pq.FileMetaData, columns: Sequence[str]) -> pa.Buffer:

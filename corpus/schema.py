@@ -86,6 +86,8 @@ LOCATION_FIELDS = (
     pa.field("ext", pa.string()),
 )
 
+PLACE_FIELDS = ("media", "offset")  # of these fields: where, not what; another attempt at a download gives others
+
 # What an item consists of where its bytes are not one range: a clip's frames, in the order of time, then its mp4. Each
 # part is an item itself, with an id of its own. Such an item's own id hashes the contents of its parts one after the
 # other, and it has no place of its own: media, offset, size and ext are null.

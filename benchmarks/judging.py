@@ -5,9 +5,13 @@ in several strengths (`benchmarks.judging_images`). A seed is a world, a round. 
 their own defaults. A judge is scored on the good images and on its own fault alone; faults that look similar (a nearly
 black image is flat too) may go by either name, on both sides.
 
-Peers live in an environment of their own, `make .venv-judges/.installed`:
+Texts are planted in `benchmarks.judging_texts`: alt texts, judged by the rules for these with English requested.
 
-    RZEN_JUDGES_PYTHON=.venv-judges/bin/python python -m benchmarks.judging
+Peers live in environments of their own, `make .venv-judges/.installed .venv-data-juicer/.installed`; the second may be
+missing:
+
+    RZEN_JUDGES_PYTHON=.venv-judges/bin/python RZEN_DATA_JUICER_PYTHON=.venv-data-juicer/bin/python \\
+        python -m benchmarks.judging
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import pyarrow as pa
 from benchmarks.judging_images import GOOD, PlantedImage, planted_families, planted_images
 from benchmarks.judging_peers import ask
 from benchmarks.judging_score import Comparison, Score, print_strengths, print_table
+from benchmarks.judging_text_filters import ALL, compare_texts
 from corpus.schema import ITEM_ID, item_id, table_schema
 from corpus.stage import ITEMS, Shard
 from corpus.storage import Store
@@ -147,13 +152,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="worlds: a world is a round")
     options = parser.parse_args()
-    comparisons = [*compare_images(range(options.seeds)), compare_duplicates(range(options.seeds))]
-    print_strengths(comparisons)
+    seeds = range(options.seeds)
+    comparisons = [*compare_images(seeds), compare_duplicates(seeds), *compare_texts(seeds)]
+    print_strengths(each for each in comparisons if each.judge != ALL)
     print()
     print_table(comparisons)
     ours, peers = (mean(getattr(each, side) for each in comparisons) for side in ("our_f1", "peer_f1"))
     result = {"name": "judging", "unit": "mean F1", "ours": round(ours, 3), "peer": round(peers, 3)}
-    result |= {"peer_name": PEER_NAME, "ratio": round(ours / peers, 3), "rounds": options.seeds}
+    names = dict.fromkeys(each.peer for each in comparisons)
+    result |= {"peer_name": ", ".join(names), "ratio": round(ours / peers, 3), "rounds": options.seeds}
     print(json.dumps(result))
 
 

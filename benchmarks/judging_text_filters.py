@@ -75,12 +75,12 @@ def compare_texts(seeds: Iterable[int]) -> list[Comparison]:
     worlds = [list(planted_texts(seed, english, foreign)) for seed in seeds]
     ours = [our_reasons(world) for world in worlds]
     comparisons: dict[str, list[Comparison]] = defaultdict(list)
-    for peer, judges in PEERS.items():
+    for peer, names_by_judge in PEERS.items():
         if peer == "data_juicer" and "RZEN_DATA_JUICER_PYTHON" not in os.environ:
             print("Data-Juicer is left out: RZEN_DATA_JUICER_PYTHON is not set", file=sys.stderr)
             continue
         found = [peer_findings(peer, world) for world in worlds]
-        for judge, names in [*judges.items(), (ALL, None)]:
+        for judge, names in [*names_by_judge.items(), (ALL, None)]:
             comparison = Comparison(
                 judge,
                 PEER_NAMES[peer],

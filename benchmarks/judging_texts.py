@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus.text.scripts import letter_weight
+
 GOOD = "good"
 SYMBOLS = "★☆►▼●■♦|/\\<>=+*#%$&~^_-.,:;!?()[]{}@"
 
@@ -73,7 +75,9 @@ def read_texts(packages: Path) -> tuple[Data, Data]:
         foreign[f"caption, {code.lower()}"] = [
             template.replace("{}", name) for template, name in zip(templates[code], names[code][1], strict=False)
         ]
-    return english, foreign
+    # Shorter ones are names and loan words in any language.
+    long = {kind: [text for text in texts if letter_weight(text) >= 20] for kind, texts in foreign.items()}
+    return english, {kind: texts for kind, texts in long.items() if texts}
 
 
 def planted_texts(seed: int, english: Data, foreign: Data) -> Iterator[PlantedText]:
@@ -96,9 +100,9 @@ def planted_texts(seed: int, english: Data, foreign: Data) -> Iterator[PlantedTe
     for kind in some(sorted(foreign), 60):
         for text in some(foreign[kind], 5):
             yield PlantedText(text, "wrong_language", kind.partition(",")[0])
-    for kind in some(sorted(foreign), 30):
+    for kind in some(sorted(kind for kind in foreign if kind.startswith("sentence")), 30):
         text = f"{some(english['web sentence'], 1)[0]} {some(foreign[kind], 1)[0]}"
-        yield PlantedText(text, "wrong_language", f"{kind.partition(',')[0]} after an English one")
+        yield PlantedText(text, "wrong_language", "sentence after an English one")
 
 
 Make = Callable[[str, np.random.Generator], str]

@@ -23,6 +23,9 @@ NOISE = {
     "dress | red dress | buy dress | cheap dress | dress online | dress sale | dress shop": "keyword_stuffing",
     "this springer, welsh this, jasper springer, this welsh, jasper springer, welsh this, springer": "keyword_stuffing",
     "buy it now! " * 30: "repetitive",
+    "a photo of a photo of a photo of a photo of": "repetitive",
+    "A green lizard on a stone in the sun. " * 3: "repetitive",
+    "A lighthouse guides ships off the coast" + ", waters off the coast" * 8: "repetitive",
     "a photo of my soccer ball. a photo of my soccer ball. a photo of my soccer ball.": "repetitive",
     "Image may contain: 1 person": "placeholder",
     "word " * 5000: "too_long",
@@ -42,6 +45,7 @@ CAPTIONS = (
     "row, row, row your boat, gently down the stream",
     "how much wood would a woodchuck chuck if a woodchuck could chuck wood",
     "Nike Air Max 90 Essential running shoes",
+    "A red chair, a blue chair and a green chair: each chair stands beside a chair of another colour",
     "1967 Ford Mustang Fastback",
 )
 

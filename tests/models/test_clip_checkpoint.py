@@ -120,22 +120,28 @@ def config(home: Path, rules: dict[str, Any]) -> Config:
             "duplicates": {"hamming_radius": 0, "min_contrast": 255},  # scenes are much alike
             "agreement": {"backend": BACKEND},
             "agreement_filter": {"datasets": {"scenes": rules}},
+            "negatives": {"datasets": {"scenes": {"search_by": "positive", "num_negatives": 1}}},
         },
         "datasets": {"scenes": {"source": "scenes"}},
-        "mixtures": {"one": {"corpus": str(home / "corpus"), "pairs_per_shard": 50, "datasets": {"scenes": {}}}},
+        "mixtures": {
+            "one": {"corpus": str(home / "corpus"), "pairs_per_shard": 50, "datasets": {"scenes": {"negatives": 1}}}
+        },
     }
     return parse_settings(data, Config)
 
 
 def published(home: Path) -> dict[str, float]:
-    """The score of each published pair, by its URL."""
-    found = {}
+    """The score of each published pair, by its URL. Their negatives are mined among them: filtered pairs are not."""
+    found, positives, negatives = {}, set(), set()
     for path in sorted(home.glob("corpus/scenes/*.tar")):
         with tarfile.open(path) as tar:
             for member in tar:
                 if member.name.endswith(".json"):
                     sample = json.load(tar.extractfile(member))  # type: ignore[arg-type]
                     found[sample["source"]["url"]] = sample["text_image_score"]
+                    positives.add(sample["positive"]["id"])
+                    negatives |= {each["id"] for each in sample["negatives"] if each["origin"] == "mined"}
+    assert negatives and negatives <= positives
     return found
 
 

@@ -199,6 +199,8 @@ def side(name: str, folder: Path) -> None:
     """Measures one side and prints what it found."""
     vectors, group, is_copy = (np.load(folder / f"{part}.npy") for part in ("vectors", "group", "is_copy"))
     found = semdedup(vectors) if name == "peer" else ours(folder / "workspace", len(vectors), name == "clustered")
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    found["processor_s"] = sum(each.ru_utime + each.ru_stime for each in usage)
     found |= quality(vectors, group, is_copy, found.pop("kept"))
     print(json.dumps(found))
 
@@ -211,7 +213,10 @@ def run_side(name: str, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     measures = ", ".join(f"{key} {found[key]:.4f}" for key in ("recall", "precision"))
     counts = found.get("counts", {})
-    print(f"{name}: {found['seconds']:.1f} s, {found['bytes'] / 1e9:.2f} GB, {measures} {counts}", flush=True)
+    processor = f"{found['processor_s']:.1f} s of processors"
+    print(
+        f"{name}: {found['seconds']:.1f} s, {processor}, {found['bytes'] / 1e9:.2f} GB, {measures} {counts}", flush=True
+    )
     return found
 
 
@@ -245,6 +250,8 @@ def compare(rows: int, dimension: int, rounds: int, clustered: bool) -> dict[str
         "ratio": round(ratio, 3),
         "rounds": rounds,
         **measures,
+        "processor_s": round(statistics.median(each["processor_s"] for each in our), 1),
+        "peer_processor_s": round(statistics.median(each["processor_s"] for each in peer), 1),
         "gigabytes": round(max(each["bytes"] for each in our) / 1e9, 2),
         "peer_gigabytes": round(max(each["bytes"] for each in peer) / 1e9, 2),
     }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,14 +10,12 @@ import pytest
 import skimage.data
 
 from corpus.settings import parse_settings
-from corpus.workspace import Workspace
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.report.terminal import Terminal
-from pipelines.runner import run
 from pipelines.status import plan_run
 from tests.helpers.extras import engine_or_skip
-from tests.helpers.whole_runs import digests, merged, stage_tables
+from tests.helpers.semantic_runs import run_all, semantic_settings, write_set
+from tests.helpers.whole_runs import digests, stage_tables
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 SEMANTIC = ("crop", "mirror", "turn", "warm", "small-mirror")
@@ -45,60 +40,14 @@ def copies(photograph: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def write_sets(folder: Path) -> None:
-    """Two sets of captioned images: one has the originals, the other copies of them; both have others."""
-    rows: dict[str, list[dict[str, str]]] = {"first": [], "second": []}
-    for name in ("first", "second"):
-        (folder / name).mkdir(parents=True)
+    """Two sets: one has the originals, the other copies of them; both have others."""
+    images: dict[str, dict[str, np.ndarray]] = {"first": {}, "second": {}}
     for photograph in PHOTOGRAPHS:
         pixels = cv2.cvtColor(getattr(skimage.data, photograph)(), cv2.COLOR_RGB2BGR)[:400, :400]
         for number, (kind, copy) in enumerate(copies(pixels).items()):
-            name = "first" if number % 2 == 0 else "second"
-            cv2.imwrite(str(folder / name / f"{photograph}-{kind}.png"), np.ascontiguousarray(copy))
-            rows[name].append({"image": f"{photograph}-{kind}.png", "caption": f"{photograph} as {kind}"})
-    for name, listed in rows.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in listed))
-
-
-def settings(home: Path, data: Path, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    sources = {
-        name: {
-            "kind": "jsonl",
-            "files": [str(data / f"{name}.jsonl")],
-            "images": {"archives": {"paths": [str(data / name)]}},
-            "query": {"text": "caption"},
-            "positive": {"images": "image"},
-            "shard_rows": 4,
-        }
-        for name in ("first", "second")
-    }
-    stages = {
-        "quality": {"min_side_px": 16},
-        "item_vectors": {"encoder": {"kind": "descriptor"}, "mirror": True},
-    }
-    dataset = {"kind": "existing_pairs", "source": "first", "more_sources": ["second"], "task": "image_retrieval"}
-    plain = {
-        "workspace": str(home / "workspace"),
-        "engine": {"kind": "local", "workers": 1},
-        "sources": sources,
-        "stages": stages,
-        "datasets": {"photographs": dataset},
-        "mixtures": {"one": {"corpus": str(home / "corpus"), "datasets": {"photographs": {}}}},
-    }
-    return merged(plain, changes or {})
-
-
-def run_all(home: Path, data: Path, changes: Mapping[str, Any] | None = None) -> dict[str, tuple[str, str]]:
-    """Runs everything; returns reason and representative of each image, by their names."""
-    config = parse_settings(settings(home, data, changes), Config)
-    assert run(config, Selection(), Terminal(quiet=True)).failed == []
-    tables = {step.name: planned for step, planned in plan_run(config, Selection()).steps}
-    workspace, names, verdicts = Workspace(config.workspace), {}, {}
-    for images, duplicates in zip(tables["images"], tables["duplicates"], strict=True):
-        rows = workspace.read_table(images.task.output).to_pylist()
-        names.update({row["item_id"]: Path(row["image"]).stem for row in rows})
-        found = workspace.read_table(duplicates.task.output).to_pylist()
-        verdicts.update({row["item_id"]: each for row, each in zip(rows, found, strict=True)})
-    return {names[item]: (each["reason"], names[each["representative"] or item]) for item, each in verdicts.items()}
+            images["first" if number % 2 == 0 else "second"][f"{photograph}-{kind}"] = copy
+    for name, pixels_of in images.items():
+        write_set(folder, name, pixels_of)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +90,6 @@ def test_the_same_bytes_on_every_engine(home: Path, data: Path, tmp_path: Path, 
 
 
 def test_another_cosine_decides_anew_and_searches_for_nothing(home: Path, data: Path) -> None:
-    config = parse_settings(settings(home, data, {"stages": {"duplicates": {"min_cosine": 0.9}}}), Config)
+    config = parse_settings(semantic_settings(home, data, {"stages": {"duplicates": {"min_cosine": 0.9}}}), Config)
     states = {step.name: {one.state for one in planned} for step, planned in plan_run(config, Selection()).steps}
     assert states["item_vectors"] == states["item_neighbours"] == {"done"} and states["duplicates"] == {"stale"}

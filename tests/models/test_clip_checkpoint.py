@@ -23,6 +23,7 @@ from filters.agreement import Agreement, AgreementSettings
 from pipelines.calibration.calibrate import calibrate
 from pipelines.config import Config
 from pipelines.plan import Selection
+from pipelines.publish.verify import verify
 from pipelines.runner import run
 from tests.helpers.img2dataset_folders import row, write_tar
 from tests.helpers.mining_worlds import read_rows, run_over_pairs
@@ -183,4 +184,5 @@ def test_a_run_keeps_the_best_share_and_other_thresholds_score_nothing_again(tmp
     more = published(tmp_path)
     assert len(more) == 90 and len(more.keys() & scores.keys()) > 50
     assert {url: more[url] for url in more.keys() & scores.keys()}.items() <= scores.items()
+    assert verify(str(tmp_path / "corpus")).faults == []
     assert computed_scores(tmp_path) == 135, "each text and picture was scored once in all runs"

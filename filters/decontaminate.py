@@ -31,7 +31,7 @@ from filters.evaluation import (
     EXACT,
     HASH,
     MEDIA_WAYS,
-    NEAR,
+    NEAR_FIELD,
     TEXT_WAYS,
 )
 from filters.leak_thresholds import leak_thresholds
@@ -130,7 +130,7 @@ class Decontaminate(_Decision):
         return self._decide
 
     def _decide(self, shard: Shard) -> pa.Table:
-        found = decide(shard[LEAKS].column(NEAR.name), self._settings, self._ignored)
+        found = decide(shard[LEAKS].column(NEAR_FIELD.name), self._settings, self._ignored)
         leaks = found.column("ways").to_pylist()
         removed = self._settings.same_media == "remove"
         return _with_status(found, [EVALUATION_MEDIA if ways and removed else "" for ways in leaks])
@@ -161,7 +161,7 @@ class DecontaminatePairs(_Decision):
         return self._decide
 
     def _decide(self, shard: Shard) -> pa.Table:
-        found = decide(shard[PAIR_LEAKS].column(NEAR.name), self._settings, self._ignored)
+        found = decide(shard[PAIR_LEAKS].column(NEAR_FIELD.name), self._settings, self._ignored)
         return _with_status(found, [self._reason(ways or ()) for ways in found.column("ways").to_pylist()])
 
     def _reason(self, ways: Iterable[str]) -> str:
@@ -184,7 +184,7 @@ def ignored_sets(evaluation: Any, names: Iterable[str]) -> list[str]:
 
 
 def decide(near: pa.ChunkedArray, settings: DecontaminateSettings, ignored: Iterable[str]) -> pa.Table:
-    """Returns the columns of DECISION for each row of a column NEAR."""
+    """Returns the columns of DECISION for each row of a column NEAR_FIELD."""
     lists = one_array(near)
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     entries = lists.flatten()
@@ -214,7 +214,7 @@ def _by_row(
 
 
 def _hits(entries: pa.StructArray, settings: DecontaminateSettings) -> npt.NDArray[np.bool_]:
-    """Returns which entries of NEAR reach the threshold of their way, bool[k]."""
+    """Returns which entries of NEAR_FIELD reach the threshold of their way, bool[k]."""
     way = np.asarray(entries.field("way").to_pylist(), object)
     value = entries.field("value").to_numpy(zero_copy_only=False)
     min_values = {

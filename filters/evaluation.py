@@ -32,7 +32,7 @@ EVALUATION_SCHEMA = pa.schema(
     ]
 )
 # What an item or a pair is near to: the nearest item of each evaluation set in each way.
-NEAR = pa.field(
+NEAR_FIELD = pa.field(
     "near",
     pa.list_(
         pa.struct(
@@ -119,17 +119,17 @@ def usable_hashes(stats: pa.Table) -> npt.NDArray[np.bool_]:
 
 
 def near_lists(rows: npt.NDArray[np.int64], entries: pa.Table, total: int) -> pa.Array:
-    """Returns the column NEAR of `total` rows from entries (set, name, way, value) and the row of each, int64[k].
+    """Returns the column NEAR_FIELD of `total` rows from entries (set, name, way, value) and the row of each, int64[k].
 
     In each row they are in the order of sets and ways.
     """
-    fields = list(NEAR.type.value_type)
+    fields = list(NEAR_FIELD.type.value_type)
     ordered = entries.append_column("row", pa.array(rows, pa.int64()))
     ordered = ordered.sort_by([("row", "ascending"), ("set", "ascending"), ("way", "ascending"), ("name", "ascending")])
     counts = np.bincount(ordered.column("row").to_numpy(), minlength=total) if len(rows) else np.zeros(total, np.int64)
     offsets = pa.array(np.append(0, np.cumsum(counts)).astype(np.int32))
     columns = [one_array(ordered.column(field.name)).cast(field.type) for field in fields]
-    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(columns, fields=fields), type=NEAR.type)
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(columns, fields=fields), type=NEAR_FIELD.type)
 
 
 def entries_of(
@@ -138,7 +138,7 @@ def entries_of(
     way: str,
     values: npt.NDArray[np.floating],  # type: ignore[type-arg]
 ) -> pa.Table:
-    """Returns entries of NEAR as a table, all found in one way."""
+    """Returns entries of NEAR_FIELD as a table, all found in one way."""
     columns = [pa.array(sets, pa.string()), pa.array(names, pa.string()), pa.array([way] * len(sets), pa.string())]
     return pa.table([*columns, pa.array(np.asarray(values, np.float32))], names=["set", "name", "way", "value"])
 

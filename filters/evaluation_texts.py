@@ -27,7 +27,7 @@ _MATCHES_AT_ONCE = 1 << 21  # n-grams in common that are counted in one go
 _COLUMNS = ["set", "name", "text", "alone"]
 
 _Ints = npt.NDArray[np.int64]
-Found = tuple[_Ints, pa.Table]  # rows, and an entry of NEAR for each
+Found = tuple[_Ints, pa.Table]  # rows, and an entry of NEAR_FIELD for each
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from corpus.arrays import one_array
 from corpus.thresholds import Bound, Shows, Threshold
-from filters.evaluation import CONTAINED, COSINE, COVERAGE, EQUAL, HASH, NEAR
+from filters.evaluation import CONTAINED, COSINE, COVERAGE, EQUAL, HASH, NEAR_FIELD
 
 _WAYS = {
     "max_hash_distance": (HASH, Bound.ABOVE, "bits by which the pHashes of an image and of an evaluation item differ"),
@@ -20,7 +20,7 @@ _NOTE = "Of the evaluation items that are near at all: a cut further out than th
 
 
 def leak_thresholds(table: str, shows: Shows, reasons: dict[str, str]) -> tuple[Threshold, ...]:
-    """Returns the thresholds of a table with the column NEAR: those whose settings have a reason here."""
+    """Returns the thresholds of a table with the column NEAR_FIELD: those whose settings have a reason here."""
     return tuple(_threshold(setting, table, shows, reason) for setting, reason in reasons.items())
 
 
@@ -30,20 +30,20 @@ def _threshold(setting: str, table: str, shows: Shows, reason: str) -> Threshold
         setting=setting,
         bound=bound,
         table=table,
-        columns=(NEAR.name,),
+        columns=(NEAR_FIELD.name,),
         value=lambda rows: values_of_way(rows, way),
         measures=measures,
         reason=reason,
         shows=shows,
         of_candidates=True,
-        candidate_ids=f"{NEAR.name}.name",
+        candidate_ids=f"{NEAR_FIELD.name}.name",
         note=_NOTE,
     )
 
 
 def values_of_way(rows: pa.Table, way: str) -> pa.ListArray:
-    """Returns the values of the column NEAR, null where they were found in another way: list<float>[n]."""
-    lists = one_array(rows.column(NEAR.name))
+    """Returns the values of the column NEAR_FIELD, null where they were found in another way: list<float>[n]."""
+    lists = one_array(rows.column(NEAR_FIELD.name))
     counts = pc.fill_null(pc.list_value_length(lists), 0)
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(counts.cast(pa.int64()))])
     entries = lists.flatten()

@@ -26,7 +26,7 @@ from corpus.stage import EVALUATION_INDEX, ITEM_VECTORS, ITEMS, LEAKS, VERDICT, 
 from filters.evaluation import (
     EXACT,
     HASH,
-    NEAR,
+    NEAR_FIELD,
     EvaluationMedia,
     entries_of,
     near_lists,
@@ -72,7 +72,7 @@ class Leaks(MapStage):
     over = frozenset(Gives)
     filters_rows = False
     summary = "the nearest media of the evaluation sets, where there are such sets"
-    schema = pa.schema([pa.field("ids", pa.list_(ITEM_ID)), NEAR])  # ids: by which pairs may name the item
+    schema = pa.schema([pa.field("ids", pa.list_(ITEM_ID)), NEAR_FIELD])  # ids: by which pairs may name the item
 
     def __init__(self, settings: LeaksSettings, of_images: bool, has_vectors: bool = False) -> None:
         super().__init__(settings)
@@ -116,7 +116,7 @@ class _Leaks:
             found.append(near_vectors(shard[ITEM_VECTORS], vectors))
         rows, entries = zip(*found, strict=True)
         near = near_lists(np.concatenate(rows), pa.concat_tables(entries), len(shard))
-        return pa.table({"ids": _ids(shard[ITEMS]), NEAR.name: near})
+        return pa.table({"ids": _ids(shard[ITEMS]), NEAR_FIELD.name: near})
 
     def _media(self, pools: Mapping[str, Pool]) -> tuple[EvaluationMedia, EvaluationVectors | None]:
         with self._lock:

@@ -22,7 +22,7 @@ from corpus.item_ids import Ids, find_ids, split_ids
 from corpus.pool import Pool, PoolRead, PoolScope
 from corpus.schema import ITEM_ID
 from corpus.stage import EVALUATION_INDEX, LEAKS, PAIR_VERDICT, PAIRS, Gives, MapStage, Shard, SourceInfo
-from filters.evaluation import NEAR, near_lists
+from filters.evaluation import NEAR_FIELD, near_lists
 from filters.evaluation_texts import EvaluationTexts, equal_texts, long_ngrams, overlapping_texts, read_texts
 from filters.leaks import LeaksSettings
 
@@ -52,7 +52,7 @@ class PairLeaks(MapStage):
     over_pairs = True
     filters_rows = False
     summary = "the nearest texts and media of the evaluation sets, where there are such sets"
-    schema = pa.schema([NEAR])
+    schema = pa.schema([NEAR_FIELD])
 
     def __init__(self, settings: LeaksSettings) -> None:
         super().__init__(settings)
@@ -101,7 +101,7 @@ class _PairLeaks:
         media_rows, media = _near_media(pairs, near)
         entries = pa.concat_tables([media, *(each for _, each in found)])
         kept = _distinct(np.concatenate([media_rows, *rows]), entries)
-        return pa.table({NEAR.name: near_lists(*kept, len(shard))})
+        return pa.table({NEAR_FIELD.name: near_lists(*kept, len(shard))})
 
 
 def pair_texts(pairs: pa.Table) -> tuple[_Ints, pa.Array, npt.NDArray[np.bool_]]:
@@ -132,11 +132,13 @@ def pair_texts(pairs: pa.Table) -> tuple[_Ints, pa.Array, npt.NDArray[np.bool_]]
 
 def _read_items(pool: Pool) -> _NearItems:
     """Reads which items of all sources are near to anything."""
-    columns = ["ids", NEAR.name]
-    tables = (each.filter(pc.greater(pc.list_value_length(each.column(NEAR.name)), 0)) for each in pool.tables(columns))
-    empty = pa.schema([pa.field("ids", pa.list_(ITEM_ID)), NEAR]).empty_table()
+    columns = ["ids", NEAR_FIELD.name]
+    tables = (
+        each.filter(pc.greater(pc.list_value_length(each.column(NEAR_FIELD.name)), 0)) for each in pool.tables(columns)
+    )
+    empty = pa.schema([pa.field("ids", pa.list_(ITEM_ID)), NEAR_FIELD]).empty_table()
     table = pa.concat_tables([empty, *tables]).combine_chunks()
-    lists, ids = one_array(table.column(NEAR.name)), one_array(table.column("ids"))
+    lists, ids = one_array(table.column(NEAR_FIELD.name)), one_array(table.column("ids"))
     counts = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
     starts = np.cumsum(counts) - counts
     owner = np.repeat(np.arange(len(ids)), pc.list_value_length(ids).to_numpy(zero_copy_only=False))

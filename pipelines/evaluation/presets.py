@@ -41,7 +41,7 @@ class PresetSet(Settings):
         return any(_is_there(folder, each) for each in self.folders)
 
 
-class Preset(Settings):
+class EvaluationPreset(Settings):
     """A file of a preset."""
 
     origin: str = Field(description="Where the names and folders are from.")
@@ -56,7 +56,7 @@ def preset_names() -> list[str]:
 @lru_cache(maxsize=8)
 def read_preset(name: str) -> tuple[PresetSet, ...]:
     """Returns the sets of a preset."""
-    return load_settings(_FOLDER / f"{name}.yaml", Preset).sets
+    return load_settings(_FOLDER / f"{name}.yaml", EvaluationPreset).sets
 
 
 def _is_there(folder: str, below: str) -> bool:

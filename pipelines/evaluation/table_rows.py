@@ -18,7 +18,7 @@ from pipelines.sources.pair_source import PairDatasetSource, PairReader
 from pipelines.sources.parquet_records import Row
 from pipelines.sources.records import ROW_ENDINGS, named_apart
 
-QUESTION = "question"  # the label of rows whose texts do not stand alone
+QUESTION_LABEL = "question"  # the label of rows whose texts do not stand alone
 
 
 class TableRowsSource(PairDatasetSource):
@@ -90,7 +90,7 @@ class TableRowsReader(PairReader[TableRowsSource]):
         settings = self.settings
         media = Side("", tuple(name for path in settings.media for name in names_at(row, path)))
         key = (Template(settings.id).text(row) if settings.id else "") or f"{file.name}:{line}"
-        for columns, label in ((settings.texts, ""), (settings.questions, QUESTION)):
+        for columns, label in ((settings.texts, ""), (settings.questions, QUESTION_LABEL)):
             sides = [side for text in columns for side in several_sides(SideColumns(text=text), row) if side.text]
             if sides or (media.images and not label):
                 yield SourcePair(media, Side(), tuple(sides), key=key, file=file.url, line=line, label=label)

@@ -17,7 +17,7 @@ from filters.decontaminate import (
     decide,
     ignored_sets,
 )
-from filters.evaluation import NEAR
+from filters.evaluation import NEAR_FIELD
 from filters.pair_leaks import PAIR_LEAKS
 
 Entry = tuple[str, str, str, float]
@@ -26,12 +26,14 @@ DEFAULTS = DecontaminateSettings()
 
 def near(*rows: list[Entry]) -> pa.ChunkedArray:
     names = ("set", "name", "way", "value")
-    return pa.chunked_array([pa.array([[dict(zip(names, e, strict=True)) for e in row] for row in rows], NEAR.type)])
+    return pa.chunked_array(
+        [pa.array([[dict(zip(names, e, strict=True)) for e in row] for row in rows], NEAR_FIELD.type)]
+    )
 
 
 def shard_of(table: str, *rows: list[Entry]) -> Shard:
     empty = pa.table({"status": ["kept"] * len(rows)})
-    tables = {VERDICT: empty, PAIRS: empty, table: pa.table({NEAR.name: near(*rows)})}
+    tables = {VERDICT: empty, PAIRS: empty, table: pa.table({NEAR_FIELD.name: near(*rows)})}
     return Shard("web", "000000", 0, np.arange(len(rows)), tables, Store("."))
 
 

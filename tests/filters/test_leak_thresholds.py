@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from corpus.thresholds import Shows
 from filters.decontaminate import Decontaminate, DecontaminatePairs, DecontaminateSettings, decide
-from filters.evaluation import CONTAINED, COSINE, COVERAGE, EQUAL, HASH, NEAR
+from filters.evaluation import CONTAINED, COSINE, COVERAGE, EQUAL, HASH, NEAR_FIELD
 from filters.leak_thresholds import leak_thresholds, values_of_way
 
 VALUES = {
@@ -36,17 +36,17 @@ def test_each_agrees_with_the_decision() -> None:
     settings = DecontaminateSettings()
     for threshold in (*Decontaminate.thresholds, *DecontaminatePairs.thresholds):
         way = WAYS[threshold.setting]
-        lists = pa.array([[near(way, value)] for value in VALUES[way]], NEAR.type)
+        lists = pa.array([[near(way, value)] for value in VALUES[way]], NEAR_FIELD.type)
         ways = decide(pa.chunked_array([lists]), settings, ()).column("ways").to_pylist()
         removed = np.array([bool(each) for each in ways])
-        numbers = threshold.numbers(pa.table({NEAR.name: lists})).flatten().to_numpy(zero_copy_only=False)
+        numbers = threshold.numbers(pa.table({NEAR_FIELD.name: lists})).flatten().to_numpy(zero_copy_only=False)
         kept = threshold.bound.passes(numbers.astype(float), float(getattr(settings, threshold.setting)))
         assert np.array_equal(kept, ~removed) and 0 < removed.sum() < len(removed), threshold.setting
 
 
 def test_other_ways_are_no_candidates() -> None:
-    lists = pa.array([[near(HASH, 2.0), near(COSINE, 0.9)], None, [], [near(COSINE, 0.8)]], NEAR.type)
-    found = values_of_way(pa.table({NEAR.name: lists}), HASH)
+    lists = pa.array([[near(HASH, 2.0), near(COSINE, 0.9)], None, [], [near(COSINE, 0.8)]], NEAR_FIELD.type)
+    found = values_of_way(pa.table({NEAR_FIELD.name: lists}), HASH)
     assert found.to_pylist() == [[2.0, None], [], [], [None]]
     [threshold] = leak_thresholds("leaks", Shows.ITEM, {"min_cosine": "evaluation_media"})
     assert threshold.table == "leaks" and threshold.reason == "evaluation_media"

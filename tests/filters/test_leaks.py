@@ -14,7 +14,7 @@ from corpus.stage import EVALUATION_INDEX, ITEM_VECTORS, ITEMS, Shard
 from corpus.storage import Store
 from corpus.vectors import normalise, packed_column
 from corpus.workspace import Workspace
-from filters.evaluation import EVALUATION_SCHEMA, NEAR
+from filters.evaluation import EVALUATION_SCHEMA, NEAR_FIELD
 from filters.leaks import MAX_DISTANCE, Leaks, LeaksSettings
 from tests.helpers.image_rows import random_hash
 
@@ -46,7 +46,7 @@ def index_of(folder: Path, *entries: dict[str, Any]) -> Pool:
 
 def near(stage: Leaks, shard: Shard) -> list[list[tuple[str, str, str, float]]]:
     """(set, name, way, value) of all that each row is near to."""
-    lists = stage.setup()(shard).column(NEAR.name).to_pylist()
+    lists = stage.setup()(shard).column(NEAR_FIELD.name).to_pylist()
     return [[(one["set"], one["name"], one["way"], round(one["value"], 3)) for one in row] for row in lists]
 
 
@@ -119,24 +119,6 @@ def test_a_clip_is_near_where_two_of_its_frames_are(tmp_path: Path) -> None:
     ]
     ids = Leaks(LeaksSettings(), False).setup()(shard).column("ids").to_pylist()
     assert ids[0] == [parts[0]["item_id"]] * 2, "pairs name a clip by its frames"
-
-
-def test_vectors_find_what_hashes_miss(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    media = rng.standard_normal((40, 32))
-    names = [f"{number:02d}" for number in range(40)]
-    entries = [entry(name, random_hash(name), "even" if at % 2 == 0 else "odd") for at, name in enumerate(names)]
-    entries.append(entry("07", None, "third"))  # the same medium in another set
-    ids = pa.array([item_id(name.encode()) for name in names], ITEM_ID)
-    vectors = pa.table({"item_id": ids, "vector": packed_column(normalise(media))})
-    pools = {EVALUATION_INDEX: index_of(tmp_path, *entries), ITEM_VECTORS: pool_of(tmp_path, "vectors", vectors)}
-    crop = normalise((media[7] + 0.15 * rng.standard_normal(32))[None]).astype(np.float64)
-    exact = float(np.float32(normalise(crop)[0].astype(np.float64) @ normalise(media)[7].astype(np.float64)))
-    rows = {"crop": random_hash("crop"), "clean": random_hash("clean")}
-    shard = images(tmp_path, pools, rows, np.concatenate([crop, rng.standard_normal((1, 32))]))
-    found = near(Leaks(LeaksSettings(), True, True), shard)
-    assert found[0] == [("odd", "07", "cosine", round(exact, 3)), ("third", "07", "cosine", round(exact, 3))]
-    assert found[1] == []
 
 
 def test_nothing_to_compare_with_is_nothing_near(tmp_path: Path) -> None:

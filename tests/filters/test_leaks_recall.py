@@ -14,7 +14,7 @@ from corpus.schema import ITEM_ID, item_id, table_schema
 from corpus.stage import EVALUATION_INDEX, ITEMS, Shard
 from corpus.storage import Store
 from filters.decontaminate import DecontaminateSettings, decide
-from filters.evaluation import EVALUATION_SCHEMA, NEAR
+from filters.evaluation import EVALUATION_SCHEMA, NEAR_FIELD
 from filters.image_stats import ImageStats, inspect_image
 from filters.leaks import Leaks, LeaksSettings
 from tests.filters.test_leaks import pool_of
@@ -58,7 +58,7 @@ def leaking(folder: Path, evaluated: list[Picture], contents: list[bytes]) -> li
     tables = {ITEMS: pa.table({"item_id": ids}), "image_stats": stats_of(contents)}
     pools = {EVALUATION_INDEX: pool_of(folder, "index", index)}
     shard = Shard("web", "000000", 0, np.arange(len(contents)), tables, Store(folder), pools=pools)
-    near = Leaks(LeaksSettings(), True).setup()(shard).column(NEAR.name)
+    near = Leaks(LeaksSettings(), True).setup()(shard).column(NEAR_FIELD.name)
     return decide(near, DecontaminateSettings(), ()).column("evaluation_item").to_pylist()
 
 

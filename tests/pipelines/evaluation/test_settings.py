@@ -8,7 +8,7 @@ import pytest
 
 from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
-from pipelines.evaluation.presets import preset_names, read_preset
+from pipelines.evaluation.presets import read_preset
 
 
 def config(tmp_path: Path, evaluation: dict[str, object]) -> Config:
@@ -46,13 +46,6 @@ def test_names_of_a_preset_meet_no_other(tmp_path: Path) -> None:
     sets = {"mmeb": {"preset": "mmeb-v2", "folder": str(tmp_path)}, "mmeb-gqa": {"source": media}}
     with pytest.raises(SettingsError, match="mmeb-gqa is the name of another set"):
         _ = config(tmp_path, sets).evaluation_sets
-
-
-def test_presets_have_each_set_once() -> None:
-    assert preset_names() == ["mmeb-v2"]
-    for name in preset_names():
-        slugs = [each.slug for each in read_preset(name)]
-        assert len(slugs) == len(set(slugs)) == 81
 
 
 def test_what_is_wrong_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from pipelines.calibration.contents import (
 from pipelines.calibration.cuts import Cut, TablePaths, find_cuts
 from pipelines.calibration.distribution import Distribution, distribution
 from pipelines.calibration.page import calibration_page
-from pipelines.calibration.report import CutReport, SampledRow
+from pipelines.calibration.report import CutReport, SampledRow, within_bytes
 from pipelines.calibration.rows import Measured, Part, Sample, measure, read_sample
 from pipelines.calibration.samples import NEAR, Pick, choose, keep_near
 from pipelines.calibration.sheet import calibration_sheet
@@ -34,7 +34,8 @@ from pipelines.status import plan_run
 PAGE, SHEET = "calibrate.html", "calibrate.png"
 DEFAULT_ROWS = 200_000
 _SEED = 0
-_MAX_SAMPLES = 900  # rows of all thresholds together: the page stays below 10 MB
+_MAX_NEAR = 900  # rows next to the cuts of all thresholds together
+_MAX_IMAGE_BYTES = 6 << 20  # as text a third more: the page stays below 10 MB
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,16 @@ class Calibration:
     """What was found of all thresholds, and of which ones nothing is known yet."""
 
     reports: list[CutReport]
-    missing: list[str]  # a line each
+    absent: dict[str, list[str]]  # by stage, the keys of those that nothing is known of
+
+    @property
+    def missing(self) -> list[str]:
+        """What is not displayed and why, a line for each stage."""
+        return [
+            f"Stage {stage}: no numbers for {', '.join(key.removeprefix('stages.') for key in keys)}. What the stage "
+            "reads is not there yet (run first), or has none."
+            for stage, keys in self.absent.items()
+        ]
 
 
 def write_calibration(config: Config, name: str, folder: Path, stage: str | None, rows: int) -> list[Path]:
@@ -74,12 +84,12 @@ def calibrate(config: Config, stage: str | None = None, rows: int = DEFAULT_ROWS
     if not cuts:
         raise SettingsError(_no_threshold(plan.unread, [step.name for step, _ in plan.steps], stage))
     workspace, paths = Workspace(config.workspace), TablePaths(plan)
-    per_cut = max(4, min(NEAR, _MAX_SAMPLES // (2 * len(cuts))))
-    found = Calibration([], [])
+    per_cut = max(4, min(NEAR, _MAX_NEAR // (2 * len(cuts))))
+    found = Calibration([], {})
     reader = _Reader(workspace, paths, rows, per_cut)
     for together in _of_same_rows(cuts):
         _calibrate_together(reader, together, found)
-    return found
+    return replace(found, reports=within_bytes(found.reports, _MAX_IMAGE_BYTES, per_cut))
 
 
 def _of_same_rows(cuts: Sequence[Cut]) -> list[list[Cut]]:
@@ -125,8 +135,7 @@ def _calibrate_together(reader: _Reader, cuts: Sequence[Cut], found: Calibration
     for cut in cuts:
         measured = measure(sample, cut, _SEED)
         if np.isnan(measured.numbers).all():
-            what = f"what {cut.stage} reads is not there yet, or has no number"
-            found.missing.append(f"{cut.key}: nothing to show: {what}")
+            found.absent.setdefault(cut.stage, []).append(cut.key)
             continue
         distributed = _distribution(sample, cut, measured)
         picks = choose(cut, sample, measured, distributed, _SEED, reader.near)

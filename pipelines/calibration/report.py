@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+
+import numpy as np
 
 from pipelines.calibration.cuts import Cut
 from pipelines.calibration.distribution import Distribution
@@ -74,11 +77,30 @@ class CutReport:
 
     def boundary(self, numbers: list[float]) -> int:
         """Returns how many of some ascending numbers lie below the settings' cut."""
-        import numpy as np
-
         bound = self.cut.threshold.bound
         kept = int(bound.counts(np.array(numbers), self.found.stops[[self.found.current]])[0])
         return len(numbers) - kept if bound.keeps_high else kept
+
+    @property
+    def image_bytes(self) -> int:
+        """The bytes of the images of its samples."""
+        return sum(len(image) for row in self.samples for image in row.images)
+
+    def thinned(self, step: int, near: int) -> CutReport:
+        """Returns it with the samples next to the cut and, of the others, every `step`-th; 0 for none of them."""
+        close = {row.pick for side in self.sides(near) for row in side}
+        others = [row.pick for row in self.samples if row.pick not in close]
+        kept = close | set(others[::step] if step else [])
+        return replace(self, samples=tuple(row for row in self.samples if row.pick in kept))
+
+
+def within_bytes(reports: Sequence[CutReport], max_bytes: int, near: int) -> list[CutReport]:
+    """Returns the reports with as many samples as fit: those next to a cut in any case."""
+    for step in (1, 2, 3, 4, 8, 0):
+        thinned = [report.thinned(step, near) for report in reports]
+        if sum(report.image_bytes for report in thinned) <= max_bytes:
+            break
+    return thinned
 
 
 def label(number: float) -> str:

@@ -30,7 +30,7 @@ def gallery(entries: Sequence[GalleryEntry], classes: str = "") -> str:
 def figure(entry: GalleryEntry) -> str:
     """Returns one figure of a gallery."""
     data = "".join(f' data-{name}="{escape(value)}"' for name, value in entry.attributes.items())
-    classes = "text" if entry.texts else "image"
+    classes = "text" if entry.texts else "several image" if len(entry.images) > 1 else "image"
     images = "".join(f'<img src="{image_url(each)}" alt="{escape(_alternative(entry))}">' for each in entry.images)
     texts = "".join(f'<p dir="auto">{escape(_shortened(text))}</p>' for text in entry.texts)
     return (

@@ -64,8 +64,10 @@ def test_tables_that_other_settings_made_are_not_read(shapes: Config) -> None:
     data = shapes.model_dump(mode="json")
     data["stages"]["image_stats"]["max_pixels"] = 1_000_000
     found = calibrate(parse_settings(data, Config))
-    assert {report.cut.stage for report in found.reports} == {"texts"}
-    assert any("quality.min_sharpness" in line and "not there yet" in line for line in found.missing)
+    assert {report.cut.stage for report in found.reports} == {"texts", "text_duplicates"}
+    assert any(
+        "quality.min_sharpness" in line and "not there yet" in line and "min_side_px" in line for line in found.missing
+    )
 
 
 def test_the_picture_has_every_threshold(written: Path, shapes: Config) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import yaml
 
-from pipelines.calibration.report import label, shortened
+from corpus.thresholds import Bound, Threshold
+from pipelines.calibration.cuts import Cut
+from pipelines.calibration.distribution import distribution
+from pipelines.calibration.report import CutReport, SampledRow, label, shortened, within_bytes
+from pipelines.calibration.samples import Pick
 from tests.helpers.cases import cases
 
 
@@ -33,3 +38,18 @@ def test_people_see_four_digits() -> None:
         "24",
         "0.00000015",
     ]
+
+
+def test_samples_next_to_the_cut_stay_when_bytes_are_short() -> None:
+    threshold = Threshold(setting="limit", bound=Bound.LOWER, table="t", columns=("c",), measures="m")
+    cut = Cut(threshold, "s", "stages.s", 50.0, True, ())
+    numbers = np.arange(100.0)
+    rows = tuple(SampledRow(Pick(float(at), 0, at, 0), (), (bytes(1_000),), "a") for at in range(100))
+    report = CutReport(cut, distribution(cut, numbers, ["all"], np.zeros(100, np.int64)), rows, 100, 100, True)
+    assert within_bytes([report], 100_000, 4)[0].samples == rows
+    for max_bytes, count in ((60_000, 54), (20_000, 20), (1, 8)):
+        [thinned] = within_bytes([report], max_bytes, 4)
+        assert len(thinned.samples) == count
+        assert thinned.sides(4) == report.sides(4)
+        values = [row.pick.number for row in thinned.samples]
+        assert values == sorted(values)

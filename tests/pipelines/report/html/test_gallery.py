@@ -15,6 +15,6 @@ def test_images_texts_and_both() -> None:
         "pool",
     )
     assert text.startswith('<div class="gallery pool">') and text.count("<figure") == 3 == text.count("<figcaption>")
-    assert text.count("<img ") == 3 and text.count('class="image"') == 1 and text.count('class="text"') == 2
+    assert text.count("<img ") == 3 and text.count('class="several image"') == 1 and text.count('class="text"') == 2
     assert 'data-number="0.5" title="row 1"' in text and 'alt="sample at 0.5"' in text
     assert "&lt;i&gt;x&lt;/i&gt;" in text and f"{'y' * 319}…</p>" in text, "a long text is cut"

@@ -1,4 +1,5 @@
-"""Summarizes the mining of hard negatives of each dataset, from the metrics of outcomes."""
+"""Summarizes the mining of hard negatives of each dataset, and the search for near items, from the metrics of
+outcomes."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from corpus.execution import Outcome
+from corpus.stage import ITEM_NEIGHBOURS
 from mining.choose import Reason
 from pipelines.pairs.negatives import NEGATIVES
 
@@ -31,16 +33,18 @@ _REASONS = tuple(reason.name.lower() for reason in Reason if reason not in (Reas
 
 
 class MiningStats:
-    """Sums of the mining metrics of one step, for each dataset."""
+    """Sums of the mining metrics of one step, for each dataset; and of the search for near items over all sources."""
 
     def __init__(self) -> None:
         self._datasets: dict[str, Counter[str]] = {}
+        self._near: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
         """Adds the metrics of one shard; one without mining changes nothing."""
         if NEGATIVES in outcome.metrics:
             dataset = outcome.owner.partition("/")[0]
             self._datasets.setdefault(dataset, Counter()).update(outcome.metrics[NEGATIVES])
+        self._near.update(outcome.metrics.get(ITEM_NEIGHBOURS, {}))
 
     def lines(self) -> Iterator[str]:
         """Describes each dataset: what was chosen, what was left out and why, and what is worth a warning."""
@@ -50,6 +54,8 @@ class MiningStats:
             if excluded:
                 yield f"{name}: left out of {counts['candidates']:,} candidates: {_by_number(excluded)}"
             yield from (f"{name}: {warning}" for warning in _warnings(counts))
+        if self._near:
+            yield from _near_items(self._near)
 
 
 def _chosen(counts: Counter[str]) -> Iterator[str]:
@@ -72,6 +78,17 @@ def _warnings(counts: Counter[str]) -> Iterator[str]:
                 yield f"{key.removeprefix(f'{prefix}rate/')} alone rejects {rate:.0%} of {what}"
     if short := counts["short_of_neighbours"]:
         yield f"{short:,} pairs lack negatives although all their neighbours were looked at: raise stages.neighbours.k"
+
+
+def _near_items(counts: Counter[str]) -> Iterator[str]:
+    yield f"{counts['with_neighbours']:,} of {counts['searched']:,} items have near ones, {counts['near']:,} in all"
+    if full := counts["full_lists"]:
+        yield f"{full:,} items have as many as are written down: for larger families raise stages.item_neighbours.k"
+    if counts["sampled"]:
+        yield (
+            f"the clusters split {counts['split_pairs']:,} of {counts['sampled_pairs']:,} near pairs of a sample of "
+            f"{counts['sampled']:,} items: stages.item_neighbours.clusters"
+        )
 
 
 def _by_number(counts: dict[str, int]) -> str:

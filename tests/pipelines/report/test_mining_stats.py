@@ -53,5 +53,21 @@ def test_rules_that_reject_given_negatives_and_a_search_that_ends_too_early_are_
     ]
 
 
+def test_near_items_are_counted_over_all_sources_and_what_a_search_missed_is_named() -> None:
+    stats = MiningStats()
+    for owner, full in (("web", 2), ("books", 0)):
+        found = {"searched": 1000, "near": 300, "with_neighbours": 120, "full_lists": full}
+        stats.add(Outcome(owner, "item_neighbours", "000000", 1000, {}, metrics={"item_neighbours": found}))
+    assert list(stats.lines()) == [
+        "240 of 2,000 items have near ones, 600 in all",
+        "2 items have as many as are written down: for larger families raise stages.item_neighbours.k",
+    ]
+    found |= {"sampled": 16, "sampled_pairs": 40, "split_pairs": 3}
+    stats.add(Outcome("web", "item_neighbours", "000001", 1000, {}, metrics={"item_neighbours": found}))
+    assert list(stats.lines())[2] == (
+        "the clusters split 3 of 40 near pairs of a sample of 16 items: stages.item_neighbours.clusters"
+    )
+
+
 def test_nothing_is_printed_of_other_steps() -> None:
     assert list(MiningStats().lines()) == []

@@ -5,11 +5,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpus.arrays import Places, ranges
-from corpus.hamming256 import Hashes256, differing_bits
+from corpus.arrays import Places, RowPairs, ranges
+from corpus.hamming import pairs_within_radius
+from corpus.hamming256 import Hashes256, differing_bits, near_pairs
 from corpus.item_ids import Ids, find_ids, unique_ids
 
 _Mask = npt.NDArray[np.bool_]
+# Rows that are near each other by one thing that they have: the node of each row, -1 where it has none (int64[n]); and
+# for each node those that are near it (starts, int64[nodes + 1], of runs of nodes). Rows of one node are near.
+_Relation = tuple[Places, Places, Places]
+
+_MAX_ROUNDS_ROWS = 2048  # the largest component that is taken in rounds: each round reads all rows that are left of it
 
 
 class NearImages:
@@ -57,7 +63,15 @@ class NearImages:
         are near it.
         """
         representative = np.arange(len(component))
-        remaining = order
+        is_large = np.bincount(component)[component[order]] > _MAX_ROUNDS_ROWS
+        self._take_rounds(representative, component, order[~is_large])
+        if is_large.any():
+            in_turn = order[is_large]
+            representative[in_turn] = in_turn[first_near(self._relations(in_turn))]
+        return representative
+
+    def _take_rounds(self, representative: Places, component: Places, remaining: Places) -> None:
+        """Finds the representatives of rows in order, in place: the first one of each component in each round."""
         while len(remaining):
             is_first = np.append(True, np.diff(component[remaining]) != 0)
             chosen = remaining[is_first]
@@ -65,7 +79,22 @@ class NearImages:
             near = self._near_chosen(remaining, best, chosen)
             representative[remaining[near]] = best[near]
             remaining = remaining[~near]
-        return representative
+
+    def _relations(self, rows: Places) -> list[_Relation]:
+        """Returns by what rows may be near each other: their vectors, their pHashes, their PDQ hashes."""
+        hashes, nodes = np.unique(self._hashes[rows], return_inverse=True)
+        usable = hashes != 0
+        near = list(pairs_within_radius(hashes[usable], self._radius))
+        first = np.count_nonzero(~usable)  # 0, which is no hash, comes first
+        relations = [(self._item[rows], self._starts, self._near), _relation(nodes - first, len(hashes) - first, near)]
+        if self._pdq is not None:
+            long, nodes = np.unique(self._pdq[rows], axis=0, return_inverse=True)
+            compared = np.flatnonzero(long.any(axis=1))
+            number = np.full(len(long), -1)
+            number[compared] = np.arange(len(compared))
+            near = list(near_pairs(np.ascontiguousarray(long[compared]), self._pdq_radius))
+            relations.append(_relation(number[nodes.reshape(-1)], len(compared), near))
+        return relations
 
     def _near_chosen(self, rows: Places, best: Places, chosen: Places) -> _Mask:
         """Returns whether each row is near to best[i], bool[m]; `chosen` has each of these once.
@@ -77,3 +106,37 @@ class NearImages:
         self._linked[self._near[ranges(self._starts[items], counts)]] = np.repeat(chosen, counts)
         same = self._item[rows] == self._item[best]
         return np.asarray(same | (self._linked[self._item[rows]] == best) | self.by_hash(rows, best))
+
+
+def _relation(nodes: Places, count: int, pairs: list[RowPairs]) -> _Relation:
+    """Returns the relation of rows by their nodes (below 0: none) and the pairs of nodes that are near."""
+    a, b = (np.concatenate([np.zeros(0, np.int64), *(pair[side] for pair in pairs)]) for side in (0, 1))
+    one, other = np.append(a, b), np.append(b, a)
+    order = np.argsort(one, kind="stable")
+    starts = np.searchsorted(one[order], np.arange(count + 1)).astype(np.int64)
+    return np.maximum(nodes, -1), starts, other[order]
+
+
+def first_near(relations: list[_Relation]) -> Places:
+    """Returns for each of n rows, the best first, the first kept row that is near it by any relation, int64[n].
+
+    A row is kept, and its own first, unless a kept one is near. One row after the other: linear in the rows and the
+    pairs of near nodes.
+    """
+    columns = [(nodes.tolist(), starts.tolist(), near.tolist()) for nodes, starts, near in relations]
+    kept = [[-1] * (len(starts) - 1) for _, starts, _ in columns]  # of each node, the first of its rows that is kept
+    found = []
+    for row in range(len(relations[0][0])):
+        best = row
+        for (nodes, starts, near), first in zip(columns, kept, strict=True):
+            node = nodes[row]
+            if node >= 0:
+                for each in (node, *near[starts[node] : starts[node + 1]]):
+                    if -1 < first[each] < best:
+                        best = first[each]
+        found.append(best)
+        if best == row:
+            for (nodes, _, _), first in zip(columns, kept, strict=True):
+                if nodes[row] >= 0 and first[nodes[row]] < 0:
+                    first[nodes[row]] = row
+    return np.array(found, np.int64)

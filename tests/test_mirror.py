@@ -41,7 +41,6 @@ TESTED_BY = {
     "serving/vllm/pooling.py": "models/test_pooling.py",
     "serving/vllm/torchvision_shim.py": "models/test_vlm_checkpoint.py",
     # Parts of one computation, tested as a whole against a plain one.
-    "filters/near_images.py": "filters/test_image_dedup_semantic.py",
     "mining/candidates.py": "mining/test_neighbours.py",
     "mining/dataset_index.py": "runs/test_run_mining.py",
     "mining/item_vectors_worker.py": "mining/test_item_vectors.py",

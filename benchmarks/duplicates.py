@@ -87,7 +87,7 @@ def _shard(ordinal: int, hashes: np.ndarray) -> Shard:
     shard_hashes = np.asarray(hashes[ordinal * SHARD_ROWS : (ordinal + 1) * SHARD_ROWS])
     rows = np.arange(len(shard_hashes))
     ids = np.zeros((len(shard_hashes), 2), ">u8")
-    ids[:, 1] = rows + ordinal * SHARD_ROWS
+    ids[:, 0] = rows + ordinal * SHARD_ROWS  # in the first half, which tells ids apart mostly
     same = np.ones(len(shard_hashes), np.int32)
     names = ("width", "height", "compression_loss", "bytes", "sharpness")
     image_stats = pa.table({**_hash_columns(shard_hashes), **dict.fromkeys(names, same), "contrast": 50 * same})
@@ -129,7 +129,7 @@ def ours(engine: Engine, path: Path, stage: Duplicates | None = None) -> np.ndar
     addresses = joined.column("row_address").to_numpy()
     chosen = joined.column("representative").combine_chunks()
     found = np.arange(size)
-    found[(addresses >> 32) * SHARD_ROWS + (addresses & 0xFFFFFFFF)] = np.frombuffer(chosen.buffers()[1], ">u8")[1::2]
+    found[(addresses >> 32) * SHARD_ROWS + (addresses & 0xFFFFFFFF)] = np.frombuffer(chosen.buffers()[1], ">u8")[::2]
     return found
 
 

@@ -85,7 +85,7 @@ class NearImages:
         hashes, nodes = np.unique(self._hashes[rows], return_inverse=True)
         usable = hashes != 0
         near = list(pairs_within_radius(hashes[usable], self._radius))
-        first = np.count_nonzero(~usable)  # 0, which is no hash, comes first
+        first = int(np.count_nonzero(~usable))  # 0, which is no hash, comes first
         relations = [(self._item[rows], self._starts, self._near), _relation(nodes - first, len(hashes) - first, near)]
         if self._pdq is not None:
             long, nodes = np.unique(self._pdq[rows], axis=0, return_inverse=True)

@@ -73,7 +73,7 @@ def write_calibration(config: Config, name: str, folder: Path, stage: str | None
     folder.mkdir(parents=True, exist_ok=True)
     page, sheet = folder / PAGE, folder / SHEET
     page.write_text(calibration_page(title, subtitle, found.reports, found.missing), encoding="utf-8")
-    Image.fromarray(calibration_sheet(found.reports)).save(sheet, "PNG")
+    Image.fromarray(calibration_sheet(found.reports)).save(sheet, "PNG", compress_level=3)
     return [page, sheet]
 
 

@@ -14,6 +14,7 @@ from pipelines.report.contact_sheet import GAP_PX, WIDTH_PX, SheetRow, contact_s
 from pipelines.report.histogram import draw_histogram
 
 _NEAR = 6  # samples on each side
+_TEXTS, _CHARACTERS = 4, 160  # of samples with texts, and of each text
 _HEAD_PX, _HEAD_FONT_PX, _TEXT_FONT_PX = 66, 20, 15
 _PAPER, _INK, _FAINT = (255, 255, 255), (28, 31, 35), (91, 100, 112)
 
@@ -49,13 +50,14 @@ def _rows(where: str, is_kept: bool, samples: Sequence[SampledRow]) -> list[Shee
     if not samples:
         return [SheetRow((f"{verdict}: no sample",))]
     if any(row.texts for row in samples):
-        return [_text_row(verdict, row) for row in samples]
+        return [_text_row(verdict, row) for row in (samples[:_TEXTS] if where == "above" else samples[-_TEXTS:])]
     numbers = ", ".join(shortened(row.pick.number) for row in samples)
     return [SheetRow((verdict, numbers), tuple(_decoded(row.images[0]) for row in samples))]
 
 
 def _text_row(verdict: str, row: SampledRow) -> SheetRow:
-    lines = (f"{verdict}: {shortened(row.pick.number)}", *row.texts)
+    texts = (text if len(text) <= _CHARACTERS else f"{text[: _CHARACTERS - 1]}…" for text in row.texts)
+    lines = (f"{verdict}: {shortened(row.pick.number)}", *texts)
     return SheetRow(lines, tuple(_decoded(each) for each in row.images))
 
 

@@ -1,4 +1,4 @@
-"""RowCounts of the rows of tables by status and reason, kept in one file for each run: a table is counted once.
+"""Counts of the rows of tables by status and reason, kept in one file for each run: a table is counted once.
 
 A table never changes under its name, so its counts are known for ever. Those that a run's funnels need lie in
 `runs/<run id>.counts.parquet`, and replace those of the run before. What is not in it is read from the table itself.

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.emitted import emitted_rows
 from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
 from corpus.isolation import isolate
 from corpus.media import MediaWriter
@@ -163,8 +164,8 @@ class ShuffleMapJob:
 
         def map_shard(task: ShardTask) -> pa.Table:
             try:
-                shard, _, _ = _load(self.stage, workspace, task)
-                return self.stage.map(shard)
+                emit = lambda: self.stage.map(_load(self.stage, workspace, task)[0])  # noqa: E731
+                return emitted_rows(self.stage, workspace.store, task, emit)
             except Exception as error:
                 raise ShardError(
                     f"stage {self.stage.name}, {task.source}/{task.shard}: {_error_message(error)}"

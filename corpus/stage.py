@@ -275,6 +275,11 @@ class ShuffleStage(Stage):
     partitions and workers: sort before anything that depends on order.
     """
 
+    # Columns of what `map` returns that address rows, and how many numbers a row takes in them (with 2, a row has the
+    # numbers 2 × address and 2 × address + 1).
+    emitted_addresses: ClassVar[Mapping[str, int]] = {}
+    keeps_emitted: bool = False  # what `map` returned is kept, shard by shard, for its next run (`corpus.emitted`)
+
     @property
     def has_early_cutoff(self) -> bool:
         """True: its tables depend on the rows of all shards."""

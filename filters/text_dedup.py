@@ -66,6 +66,7 @@ class TextDuplicates(ShuffleStage):
     )
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
     address_columns = ("representative",)
+    emitted_addresses = {"row_address": 1}
 
     thresholds = (min_jaccard(TextDuplicatesSettings().shingle_words),)
 
@@ -74,6 +75,7 @@ class TextDuplicates(ShuffleStage):
         super().__init__(settings)
         self._near = settings
         self._table = table
+        self.keeps_emitted = settings.keep_emitted
         self.reads = (table,)
 
     @classmethod

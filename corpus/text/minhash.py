@@ -21,7 +21,7 @@ from pydantic import Field
 
 from corpus.arrays import RowPairs, one_array, places_in_runs, ranges
 from corpus.hashing import hash_strings, mix64
-from corpus.settings import Settings
+from corpus.settings import Settings, tuning
 from corpus.text.keys import normalize_for_comparison
 from corpus.text.words import split_words_and_signs
 
@@ -59,6 +59,11 @@ class TextNearSettings(Settings):
         ge=1,
         description="The most texts of one LSH bucket, such as boilerplate, that each is compared with: those "
         "most similar to it.",
+    )
+    keep_emitted: bool = tuning(
+        False,
+        description="Whether the signatures and shingles of each shard are kept in the workspace (`emitted/`), so that "
+        "with more rows only new shards are read again; they may take several times the room of the texts.",
     )
 
 

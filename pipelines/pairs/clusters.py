@@ -69,6 +69,7 @@ class PairClusters(ShuffleStage):
     over_pairs = True
     filters_rows = False
     optional_reads = (PAIR_VERDICT,)
+    emitted_addresses = {"member": len(_ROLES)}
     summary = (
         "the clusters of equal or nearly equal sides that its query and its positive belong to; its false negatives"
     )
@@ -76,6 +77,7 @@ class PairClusters(ShuffleStage):
     def __init__(self, settings: PairClustersSettings) -> None:
         super().__init__(settings)
         self._near = settings
+        self.keeps_emitted = settings.keep_emitted
 
     def map(self, shard: Shard) -> pa.Table:
         """Returns a row for each side by its whole content, and one for each band of each different text."""

@@ -15,12 +15,13 @@ import yaml
 from PIL import Image
 
 from corpus.settings import parse_settings
+from filters.text_dedup import TextDuplicates
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal
 from pipelines.runner import run
 from pipelines.status import plan_run, workspace_status
-from tests.helpers.whole_runs import call
+from tests.helpers.whole_runs import call, digests, merged
 
 SHARDS = 20
 COPIED = 13  # the shard with the image that is copied
@@ -54,7 +55,7 @@ def write_source(folder: Path, pictures: list[int], first_caption: int) -> None:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def settings(home: Path, *names: str, **engine: Any) -> dict[str, Any]:
+def settings(home: Path, *names: str) -> dict[str, Any]:
     """Sources of a row a shard; a mixture of each. `old` lies where it was first read, any other in `home`."""
 
     def source(name: str) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def settings(home: Path, *names: str, **engine: Any) -> dict[str, Any]:
     pairs = {"kind": "existing_pairs", "task": "image_retrieval"}
     return {
         "workspace": str(home / "workspace"),
-        "engine": {"kind": "local", "workers": 1, **engine},
+        "engine": {"kind": "local", "workers": 1},
         "sources": {name: source(name) for name in names},
         "stages": {"quality": {"min_side_px": 16}},
         "datasets": {name: {**pairs, "source": name} for name in names},
@@ -74,11 +75,13 @@ def settings(home: Path, *names: str, **engine: Any) -> dict[str, Any]:
     }
 
 
-def run_all(home: Path, *names: str, selection: Selection | None = None, **engine: Any) -> Counter[tuple[str, str]]:
+def run_all(
+    home: Path, *names: str, selection: Selection | None = None, changes: dict[str, Any] | None = None
+) -> Counter[tuple[str, str]]:
     """Runs everything; counts the tasks by (stage, source)."""
     logs = home / "workspace/runs"
     before = set(logs.glob("*.jsonl"))
-    config = parse_settings(settings(home, *names, **engine), Config)
+    config = parse_settings(merged(settings(home, *names), changes or {}), Config)
     assert run(config, selection or Selection(), Terminal(quiet=True)).failed == []
     (log,) = set(logs.glob("*.jsonl")) - before
     outcomes = [json.loads(line) for line in log.read_text().splitlines()]
@@ -143,6 +146,29 @@ def test_a_copy_of_one_image_changes_its_shard_alone(done: Path, tmp_path: Path)
     status = workspace_status(parse_settings(settings(home, "old", "new"), Config))
     assert status.funnels["old"]["kept"] == SHARDS and "pending" not in status.funnels["old"]
     assert {one.state for _, found in status.plan.steps for one in found} == {"done"}
+
+
+def test_shuffles_that_keep_what_shards_emitted_read_only_new_ones(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped: list[str] = []
+    emit = TextDuplicates.map
+    monkeypatch.setattr(TextDuplicates, "map", lambda self, shard: (mapped.append(shard.source), emit(self, shard))[1])
+    keep = {"stages": {stage: {"keep_emitted": True} for stage in ("text_duplicates", "clusters")}}
+    plain, home = (
+        copy(done, tmp_path / "plain", "another", [COPIED, 10_000]),
+        copy(done, tmp_path / "kept", "unused", [1]),
+    )
+    shutil.copytree(plain / "another", home / "another")
+    run_all(home, "old", changes=keep, selection=Selection("text_duplicates", force=True))
+    assert mapped == ["old"] * SHARDS
+    mapped.clear()
+    run_all(home, "another", "old", changes=keep)
+    assert mapped == ["another"] * 2
+    run_all(home, "another", "old", changes=keep, selection=Selection("clusters", force=True))
+    run_all(home, "another", "old", changes=keep, selection=Selection("clusters", force=True))
+    run_all(plain, "another", "old")
+    assert digests(home / "corpus-old", "**/*.tar") == digests(plain / "corpus-old", "**/*.tar")
 
 
 def test_the_command_says_what_is_known_after_a_stage(done: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 STAGES is the list of all stages, in an order in which each finds what it reads: gather, judge, pair. What a stage
 reads, where it applies and which roles its table has, it declares itself (`corpus.stage.Stage`).
 
-    images   download or index -> image_stats -> quality -> duplicates -> caption -> pairs
+    images   download or index -> image_stats -> quality -> (item_vectors -> item_neighbours ->) duplicates -> caption
+             -> pairs
     videos   download -> clips -> groups -> caption -> pairs
                                                `-> windows -> window_caption -> pairs
     pairs    texts -> text_duplicates -> labels -> dedup_by_image -> pairs, and of the images that they name

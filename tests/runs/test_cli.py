@@ -132,7 +132,8 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(web: Web, undisturbed: Path,
 
 def test_schema_is_the_schema_of_the_settings() -> None:
     schema = json.loads(call("schema").stdout)
-    assert set(schema["properties"]) == {"workspace", "engine", "sources", "stages", "datasets", "mixtures"}
+    sections = {"workspace", "engine", "sources", "stages", "datasets", "mixtures", "evaluation"}
+    assert set(schema["properties"]) == sections
     assert schema["additionalProperties"] is False
     settings = yaml.safe_load((Path(__file__).parents[2] / "configs/laion.yaml").read_text())
     assert set(settings) <= set(schema["properties"])

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from corpus.search.exact import TopK
 from corpus.vectors import Vectors, normalise
 from demo.vlm import CHECKPOINT
 from mining.encoders.rzenembed import RzenEmbedSettings
-from mining.search import TopK
 from serving.request import EmbedRequest
 from serving.vllm.torchvision_shim import patch_imports
 

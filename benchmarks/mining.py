@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import timed
+from corpus.search.exact import Neighbours, TopK
+from corpus.search.fast_scores import backend
 from corpus.vectors import Vectors, normalise
 from mining.choose import Candidates, Reason, Rules, choose
-from mining.fast_scores import backend
-from mining.search import Neighbours, TopK
 from mining.similarities import row_products
 
 ROUNDS = 5

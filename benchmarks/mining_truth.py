@@ -30,13 +30,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.mining import Lookup
+from corpus.search.exact import search
+from corpus.search.fast_scores import exact_products
 from corpus.vectors import Vectors, normalise
 from demo.vlm import EMBEDDER
 from demo.vlm.scenes import OPTIONAL, VlmScene
 from demo.vlm.training.embedder_batches import HELD_OUT, held_out_scenes
 from mining.choose import Candidates, Choice, Reason, Rules, choose, in_row_list, pool_positives
-from mining.fast_scores import exact_products
-from mining.search import search
 from serving.vllm.torchvision_shim import patch_imports
 
 ATTRIBUTES, VALUES, DIMENSION = 6, 8, 96

@@ -21,7 +21,7 @@ Nearest = Callable[[pa.Table, npt.NDArray[np.int64]], tuple[Numbers, npt.NDArray
 
 
 class Bound(StrEnum):
-    """Which side of a threshold is kept."""
+    """The side of a threshold that is kept."""
 
     LOWER = "lower"  # kept: the number is the threshold's value, or more
     ABOVE = "above"  # kept: more than the value
@@ -51,7 +51,7 @@ class Bound(StrEnum):
 
 
 class Shows(StrEnum):
-    """What a person must see of a row in order to judge a threshold."""
+    """The content of a row that a person must see in order to judge a threshold."""
 
     ITEM = "item"  # the image, or the frames of the clip
     TEXT = "text"  # the row's texts

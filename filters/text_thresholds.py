@@ -73,7 +73,7 @@ def _threshold(rule: _Rule, table: str, columns: Sequence[str], of: SideNumbers)
 
 
 def worse(rows: pa.Table, bound: Bound, of: SideNumbers, sides: Sequence[str] = _SIDES) -> pa.Array:
-    """Returns, of the numbers of both sides, the one that is removed first: double[n]."""
+    """Returns the number of the side that is removed first: double[n]."""
     numbers = [of(rows, side).cast(pa.float64()) for side in sides]
     return pc.min_element_wise(*numbers) if bound.keeps_high else pc.max_element_wise(*numbers)
 

@@ -8,23 +8,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpus.arrays import ranges
+from corpus.arrays import Floats
 from corpus.item_ids import Ids, find_ids, first_of_run, split_ids
 from corpus.pool import Pool
+from corpus.search.exact import search
 from corpus.vectors import Vectors, column_valid, column_vectors
 from filters.evaluation import COSINE, EvaluationMedia, entries_of
 
 MIN_LISTED_COSINE = 0.6  # what is farther is not listed
-_ROUNDING = 1e-4  # by which products of float32 may be off, at most
-_ROWS_AT_ONCE, _MEDIA_AT_ONCE = 256, 8192
+_ROWS_AT_ONCE = 8192  # that are searched for together
 
 _Ints = npt.NDArray[np.int64]
-_Best = dict[tuple[int, int], tuple[float, str]]  # (row, set) -> cosine and name of the nearest
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationVectors:
-    """The vectors of the media of evaluation sets, one for each medium of each set, in the order of the sets."""
+    """The vectors of the media of evaluation sets, one for each medium of each set, in the order of sets and names."""
 
     vectors: Vectors
     sets: tuple[str, ...]
@@ -44,7 +43,8 @@ def read_vectors(pool: Pool, media: EvaluationMedia) -> EvaluationVectors | None
     ids = np.ascontiguousarray(ids[:, order])
     place = find_ids(ids, media.ids)
     known = np.flatnonzero(place >= 0)
-    known = known[np.argsort(media.id_sets[known], kind="stable")]
+    named = np.array(media.id_names, object)[known]
+    known = known[np.lexsort((np.unique(named, return_inverse=True)[1], media.id_sets[known]))]
     vectors = np.concatenate([part[1] for part in parts])[order][place[known]]
     names = tuple(media.id_names[at] for at in known.tolist())
     return EvaluationVectors(vectors, media.id_set_names, media.id_sets[known], names)
@@ -59,41 +59,27 @@ def near_vectors(table: pa.Table, known: EvaluationVectors) -> tuple[_Ints, pa.T
     """Returns for each row of a table of vectors, and each set, the medium of the largest cosine, from
     MIN_LISTED_COSINE up; and the row of each.
 
-    The value is the product of the stored vectors, summed in float64: it depends on no order and no machine.
+    The value is the score of record of `corpus.search.exact`; of equally near media the first by name counts.
     """
     rows = np.flatnonzero(column_valid(table.column("vector")))
     vectors = column_vectors(table.column("vector"))
-    best: _Best = {}
-    for start in range(0, len(known.names), _MEDIA_AT_ONCE):
-        media = known.vectors[start : start + _MEDIA_AT_ONCE].astype(np.float32)
-        for at in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[at : at + _ROWS_AT_ONCE]
-            _add_best(best, some, vectors[some], start, media, known)
-    sets, names = [known.sets[number] for _, number in best], [name for _, name in best.values()]
-    found = entries_of(sets, names, COSINE, np.array([cosine for cosine, _ in best.values()]))
-    return np.array([row for row, _ in best], np.int64), found
+    bounds = [*np.searchsorted(known.set_of, np.arange(len(known.sets))).tolist(), len(known.names)]
+    found = [
+        (rows[at : at + _ROWS_AT_ONCE], number, *_nearest(vectors[rows[at : at + _ROWS_AT_ONCE]], known, part))
+        for at in range(0, len(rows), _ROWS_AT_ONCE)
+        for number, part in enumerate(map(slice, bounds, bounds[1:]))
+    ]
+    of_row = [some[has] for some, _, has, _, _ in found]
+    sets = [known.sets[number] for _, number, _, media, _ in found for _ in media]
+    names = [known.names[medium] for _, _, _, media, _ in found for medium in media.tolist()]
+    cosines = [np.zeros(0, np.float32), *(each for *_, each in found)]
+    return np.concatenate([np.zeros(0, np.int64), *of_row]), entries_of(sets, names, COSINE, np.concatenate(cosines))
 
 
-def _add_best(
-    best: _Best, rows: _Ints, vectors: Vectors, start: int, media: npt.NDArray[np.float32], known: EvaluationVectors
-) -> None:
-    """Adds the nearest of some media (from `start` on) to each row and set. Of equal ones the first by name counts."""
-    set_of = known.set_of[start : start + len(media)]
-    starts = np.flatnonzero(np.append(True, set_of[1:] != set_of[:-1]))
-    lengths = np.diff(np.append(starts, len(media)))
-    scores = vectors.astype(np.float32) @ media.T
-    largest = np.maximum.reduceat(scores, starts, axis=1)
-    row, part = np.nonzero(largest >= MIN_LISTED_COSINE - _ROUNDING)
-    candidate = ranges(starts[part], lengths[part])
-    owner = np.repeat(np.arange(len(row)), lengths[part])
-    near = scores[row[owner], candidate] >= largest[row[owner], part[owner]] - 2 * _ROUNDING
-    owner, candidate = owner[near], candidate[near]
-    exact = np.einsum("nd,nd->n", vectors[row[owner]], known.vectors[start + candidate], dtype=np.float64).astype(
-        np.float32
-    )
-    for each, medium, cosine in zip(owner.tolist(), candidate.tolist(), exact.tolist(), strict=True):
-        key = (int(rows[row[each]]), int(set_of[medium]))
-        entry = (cosine, known.names[start + medium])
-        before = best.get(key)
-        if cosine >= MIN_LISTED_COSINE and (before is None or (-entry[0], entry[1]) < (-before[0], before[1])):
-            best[key] = entry
+def _nearest(vectors: Vectors, known: EvaluationVectors, part: slice) -> tuple[_Ints, _Ints, Floats]:
+    """Returns which queries have a medium near enough in one set, which (into `known`), and its cosine."""
+    numbers = np.arange(part.start, part.stop, dtype=np.uint64)  # as ids: equal cosines are ordered by them
+    ids = np.stack([np.ones_like(numbers), numbers])
+    found = search(vectors, [(ids, known.vectors[part])], 1, min_score=MIN_LISTED_COSINE)
+    has = np.flatnonzero(found.counts)
+    return has, found.ids[1, has, 0].astype(np.int64), found.scores[has, 0]

@@ -2,8 +2,8 @@
 
 The pool is split into lists by k-means, and each query looks into the lists whose centroids are nearest (Jégou, Douze
 and Schmid, Product Quantization for Nearest Neighbor Search, IEEE TPAMI 33, 2011). What is found has the scores and the
-order of `mining.search`; what may be missing is measured, as recall on a sample of the queries. Which lists there are
-can depend on the release of faiss and on its number of threads, so results are only as reproducible as these are.
+order of `corpus.search.exact`; what may be missing is measured, as recall on a sample of the queries. Which lists there
+are can depend on the release of faiss and on its number of threads, so results are only as reproducible as these are.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 from corpus.arrays import Places
 from corpus.hashing import mix64
 from corpus.item_ids import Ids
+from corpus.search.exact import MEMORY_BYTES, Neighbours, proposals, search
+from corpus.search.fast_scores import NumpyScores, as_float32
+from corpus.search.state import Best, PendingRows
 from corpus.vectors import Vectors
-from mining.fast_scores import NumpyScores, as_float32
-from mining.search import MEMORY_BYTES, Neighbours, proposals, search
-from mining.search_state import Best, PendingRows
 
 _ROWS_AT_ONCE = 8192  # of the pool, converted to float32
 _QUERIES_AT_ONCE = 512

@@ -19,10 +19,10 @@ import numpy as np
 from corpus.arrays import Places
 from corpus.execution import ShardError
 from corpus.pool import Pool
+from corpus.search.exact import MEMORY_BYTES, offsets_of
 from corpus.vectors import Vectors
 from mining.approximate import sampled_rows
 from mining.item_search import ItemBlock, NearItems, item_blocks, near_items
-from mining.search import MEMORY_BYTES, offsets_of
 from mining.settings import ItemNeighbourSettings
 
 _ITEMS_PER_CLUSTER = 2000

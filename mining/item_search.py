@@ -17,8 +17,8 @@ from corpus.arrays import Floats, Places, one_array
 from corpus.item_ids import Ids, split_ids
 from corpus.pool import Pool
 from corpus.schema import Status
+from corpus.search.exact import offsets_of, query_bytes, search
 from corpus.vectors import Vectors, column_valid, column_vectors
-from mining.search import offsets_of, query_bytes, search
 
 _COLUMNS = ("item_id", "vector", "status")
 
@@ -79,9 +79,9 @@ def near_items(
 ) -> NearItems:
     """Finds for each query the items of a pool with a cosine of at least `min_cosine`: the k nearest, never itself.
 
-    The cosine is the dot product of the stored vectors, whose norms are 1 to float16's precision (see `mining.search`).
-    An item that the pool has several times counts once. `blocks` begins the pool anew; it is read once for each so many
-    queries as `memory_bytes` has room for.
+    The cosine is the dot product of the stored vectors, whose norms are 1 to float16's precision (see
+    `corpus.search.exact`). An item that the pool has several times counts once. `blocks` begins the pool anew; it is
+    read once for each so many queries as `memory_bytes` has room for.
     """
     at_once = max(1, memory_bytes // 2 // query_bytes(max(1, queries.vectors.shape[1]), k))
     parts = [

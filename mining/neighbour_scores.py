@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from corpus.arrays import Floats, Places
 from corpus.item_ids import Ids
+from corpus.search.exact import Neighbours, TopK, query_bytes
 from corpus.vectors import Vectors
 from mining.pool_blocks import PoolBlock
-from mining.search import Neighbours, TopK, query_bytes
 from mining.similarities import NONE, OwnerQueries, QueryPositives, row_products
 
 _PRODUCTS_AT_ONCE = 1 << 14  # rows of two matrices of vectors

@@ -1,8 +1,8 @@
 """Stage `neighbours`, over the pairs of a dataset: the nearest positives of the whole dataset for each pair.
 
-The search is exact (`mining.search`), so its results depend on no engine, number of workers or order. Its pool is all
-tables of `embed` of the dataset: it is stale when one of them changes, and when the dataset grows. A frozen pool has
-the tables that there were when its name was first used; a pair that is not in it has rank -1.
+The search is exact (`corpus.search.exact`): its results depend on no engine, number of workers or order. Its pool is
+all tables of `embed` of the dataset: it is stale when one of them changes, and when the dataset grows. A frozen pool
+has the tables that there were when its name was first used; a pair that is not in it has rank -1.
 """
 
 from __future__ import annotations

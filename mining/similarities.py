@@ -2,7 +2,7 @@
 
 A candidate that is nearly equal to any positive of the query is a positive, too (RzenEmbed's rule). A candidate whose
 own query is nearly equal to this one answers it, too (SaHa, arXiv 2508.00955). Both are the highest of many products,
-which are exact (`mining.fast_scores.exact_products`): they depend on no order and no block.
+which are exact (`corpus.search.fast_scores.exact_products`): they depend on no order and no block.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from corpus.arrays import Floats, Places, ranges
 from corpus.item_ids import Ids, find_ids, unique_ids
+from corpus.search.fast_scores import exact_products
 from corpus.vectors import Vectors
-from mining.fast_scores import exact_products
 from mining.pool_blocks import PoolBlock
 
 NONE = np.float32(-1)  # of what there is nothing to compare with

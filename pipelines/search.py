@@ -18,6 +18,7 @@ from corpus.item_ids import join_id, split_ids
 from corpus.item_index import read_locations
 from corpus.pool import Pool
 from corpus.schema import ITEM_ID
+from corpus.search.exact import TopK
 from corpus.settings import SettingsError
 from corpus.stage import ITEMS, PAIRS
 from corpus.text.keys import one_array
@@ -25,7 +26,6 @@ from corpus.vectors import Vectors, column_vectors, normalise
 from corpus.workspace import Workspace
 from mining.embed import EMBED
 from mining.pool_blocks import pool_blocks
-from mining.search import TopK
 from pipelines.config import Config
 from pipelines.plan import Plan, PlannedTable, Selection
 from pipelines.status import plan_run

@@ -40,7 +40,7 @@ _MAX_IMAGE_BYTES = 6 << 20  # as text a third more: the page stays below 10 MB
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found of all thresholds, and of which ones nothing is known yet."""
+    """The findings about all thresholds, and those of which nothing is known yet."""
 
     reports: list[CutReport]
     absent: dict[str, list[str]]  # by stage, the keys of those that nothing is known of

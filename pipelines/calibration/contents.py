@@ -40,7 +40,7 @@ Range = tuple[str, int, int]  # media, offset, size
 
 @dataclass
 class RowContent:
-    """What is to be seen of a row: its texts, and the ids of its images with the places of their bytes."""
+    """The content of a row: its texts, and the ids of its images with the places of their bytes."""
 
     texts: list[str] = field(default_factory=list)
     items: list[bytes] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a calibration found, threshold by threshold, as the page and the contact sheet draw it."""
+"""The findings of a calibration, threshold by threshold, as the page and the contact sheet draw them."""
 
 from __future__ import annotations
 

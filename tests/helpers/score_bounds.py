@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from corpus.search.fast_scores import FastScores, exact_products
 from corpus.vectors import normalise
-from mining.fast_scores import FastScores, exact_products
 
 
 def operands(seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from corpus.search.exact import Neighbours
 from corpus.vectors import normalise
-from mining.search import Neighbours
 
 Pool = tuple[np.ndarray, np.ndarray]  # ids uint64[2, m], vectors float16[m, d]
 
@@ -35,8 +35,8 @@ def plain_search(
 ) -> list[list[tuple[float, tuple[int, int], int]]]:
     """For each query (score, id, position) of its k best, by sorting everything, with Python's exact fractions' order.
 
-    float64 sums of these products are exact (`mining.fast_scores.exact_products`); a test of that module holds them
-    against fractions.
+    float64 sums of these products are exact (`corpus.search.fast_scores.exact_products`); a test of that module holds
+    them against fractions.
     """
     ids, vectors = pool
     scores = (queries.astype(np.float64) @ vectors.astype(np.float64).T).astype(np.float32) + np.float32(0)

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from corpus.search.exact import search
 from corpus.vectors import normalise
 from mining.approximate import IvfIndex, sampled_rows
-from mining.search import search
 from tests.helpers.extras import installed_or_skip
 from tests.helpers.vector_worlds import as_bytes, as_lists, ids_of, plain_search, pool_of, split_anyhow, unit_vectors
 

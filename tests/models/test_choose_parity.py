@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corpus.search.exact import search
+from corpus.search.fast_scores import exact_products
 from mining.choose import Candidates, Reason, Rules, choose, in_row_list, pool_positives
-from mining.fast_scores import exact_products
-from mining.search import search
 from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.extras import installed_or_skip
 from tests.helpers.lookup_model import LookupModel

@@ -12,7 +12,7 @@ _MAX_CHARACTERS = 320  # of a text
 
 @dataclass(frozen=True)
 class GalleryEntry:
-    """What a gallery shows of one thing."""
+    """One thing in a gallery: its images, its texts and what is said of it."""
 
     caption: str
     images: tuple[bytes, ...] = ()  # JPEG

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.search import fast_scores
+from corpus.search.fast_scores import NumpyScores, as_float32, backend, exact_products
 from corpus.vectors import normalise
-from mining import fast_scores
-from mining.fast_scores import NumpyScores, as_float32, backend, exact_products
 from tests.helpers.score_bounds import assert_blocks_are_told_right, assert_bounds_hold
 
 

@@ -3,11 +3,11 @@
 The score of record is the dot product of the stored float16 vectors, accumulated in float64 (which is exact for them,
 see `fast_scores.exact_products`) and rounded to float32 once; equal scores are ordered by the item's id, ascending.
 
-A fast pass in a narrower type (`mining.fast_scores`) only proposes. A query keeps what it has seen with a fast score f
-as long as it can be among its k best: with a proven bound e on the error of a fast score, and t the k-th best fast
-score so far, all with f < t - 2e are out; with s the k-th best exact score so far, all with f < s - e are. What is kept
-is scored exactly now and then. So the result does not depend on the backend, on the sizes of blocks or on how the pool
-was split, and no vector has to be read twice.
+A fast pass in a narrower type (`corpus.search.fast_scores`) only proposes. A query keeps what it has seen with a fast
+score f as long as it can be among its k best: with a proven bound e on the error of a fast score, and t the k-th best
+fast score so far, all with f < t - 2e are out; with s the k-th best exact score so far, all with f < s - e are. What is
+kept is scored exactly now and then. So the result does not depend on the backend, on the sizes of blocks or on how the
+pool was split, and no vector has to be read twice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 
 from corpus.arrays import Floats, Places
 from corpus.item_ids import Ids
+from corpus.search.fast_scores import backend, exact_products
+from corpus.search.state import Best, ExcludedIds, PendingRows, packed, unpacked
 from corpus.vectors import Vectors
-from mining.fast_scores import backend, exact_products
-from mining.search_state import Best, ExcludedIds, PendingRows, packed, unpacked
 
 MEMORY_BYTES = 1 << 30
 _LOWEST = np.finfo(np.float32).min  # a threshold that only -inf is below

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.search_state import Best, ExcludedIds, PendingRows, packed, unpacked
+from corpus.search.state import Best, ExcludedIds, PendingRows, packed, unpacked
 from tests.helpers.vector_worlds import ids_of, pool_of, unit_vectors
 
 Lines = list[list[tuple[float, int]]]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.search import exact as search_module
+from corpus.search.exact import TopK, query_bytes, search
+from corpus.search.fast_scores import NumpyScores, Operand
 from corpus.vectors import normalise
-from mining import search as search_module
-from mining.fast_scores import NumpyScores, Operand
-from mining.search import TopK, query_bytes, search
 from tests.helpers.memory import traced
 from tests.helpers.vector_worlds import (
     Pool,

@@ -2,7 +2,7 @@
 
 A score here is a dot product of float16 vectors, computed as fast as the machine can: in float32 by numpy's BLAS, in
 bfloat16 by torch on processors that have it, in float16 on the tensor cores of a GPU. These scores only propose; see
-`mining.search`. For each operand its matrix M^ as the machine multiplies it, the norms of its exact rows, and the
+`corpus.search.exact`. For each operand its matrix M^ as the machine multiplies it, the norms of its exact rows, and the
 norms of what rounding took from them are kept, so that for a query q and a row p of the pool
 
     |q.p - q^.p^|        <=  |q - q^| |p|  +  |q^| |p - p^|             (Cauchy and Schwarz)

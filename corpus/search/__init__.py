@@ -1,0 +1,1 @@
+"""Exact nearest-neighbour search, for duplicates, negatives and leaks alike."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from demo.images import graded_faults as graded
-from demo.images.difficult import difficult_photographs, page
+from demo.images.difficult import difficult_photographs, draw_page
 from demo.images.drawing import BgrPixels, distances, encode, is_clear, perceptual_bits, scaled
 from demo.images.photographs import Photograph, crop, photographs
 from demo.images.scenes import draw_marks, random_scene
@@ -75,7 +75,7 @@ def _good_pictures(rng: np.random.Generator) -> Iterator[tuple[str, BgrPixels]]:
     for _ in range(16):
         yield "drawing", draw_marks(random_scene(rng), rng).pixels
     for _ in range(8):
-        yield "page", page(sentences, rng)
+        yield "page", draw_page(sentences, rng)
     for pixels in difficult_photographs():
         longest = float(rng.uniform(384, 640))
         yield "difficult photograph", scaled(pixels, min(1.0, longest / max(pixels.shape[:2])))

@@ -93,7 +93,7 @@ class _Balancer:
 
     def __call__(self, shard: Shard) -> pa.Table:
         known, concepts = self._counts(shard.pools), one_array(shard[CONCEPTS].column(CONCEPTS))
-        drawn = draw_pairs(split_ids(one_array(shard[PAIRS].column("pair_id"))), concepts, known, self._settings)
+        drawn = passing_draw(split_ids(one_array(shard[PAIRS].column("pair_id"))), concepts, known, self._settings)
         matched = pc.greater(pc.list_value_length(concepts), 0).to_numpy(zero_copy_only=False)
         metrics = {"pairs": len(shard), "removed": int((~drawn).sum()), "unmatched": int((~matched).sum())}
         shard.metrics[CONCEPT_BALANCE] = metrics | _frequencies(concepts, drawn, known.frequent)
@@ -129,7 +129,7 @@ def _added(parts: list[pa.Table]) -> pa.Table:
     return pa.table({"concept": summed.column("concept"), "pairs": summed.column("pairs_sum")}).combine_chunks()
 
 
-def draw_pairs(
+def passing_draw(
     pair_ids: np.ndarray, concepts: pa.ListArray, known: ConceptCounts, settings: DatasetBalance
 ) -> np.ndarray:
     """Returns which of n pairs stay, bool[n]: those that one of their concepts draws.

@@ -25,7 +25,7 @@ def difficult_photographs() -> list[BgrPixels]:
     return [read_shipped(path) for path in DIFFICULT]
 
 
-def page(sentences: list[str], rng: np.random.Generator, lines: tuple[int, int] = (6, 40)) -> BgrPixels:
+def draw_page(sentences: list[str], rng: np.random.Generator, lines: tuple[int, int] = (6, 40)) -> BgrPixels:
     """Draws a page with as many lines of text as `lines` bounds, in random ink, with or without a box."""
     width, height = sorted(int(side) for side in rng.integers(440, 820, 2))
     paper, size = int(rng.integers(*_PAPER)), int(rng.integers(13, 22))

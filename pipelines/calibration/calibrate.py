@@ -14,24 +14,24 @@ from corpus.thresholds import Shows
 from corpus.workspace import Workspace, owner_name
 from pipelines.calibration.contents import (
     Address,
-    Range,
+    ByteRange,
     RowContent,
     read_candidates,
     read_contents_of,
     thumbnails,
 )
-from pipelines.calibration.cuts import Cut, TablePaths, find_cuts
+from pipelines.calibration.cuts import TablePaths, ThresholdCut, find_cuts
 from pipelines.calibration.distribution import Distribution, distribution
 from pipelines.calibration.page import calibration_page
 from pipelines.calibration.report import CutReport, SampledRow, within_bytes
-from pipelines.calibration.rows import Measured, Part, Sample, measure, read_sample
-from pipelines.calibration.samples import NEAR, Pick, choose, keep_near
+from pipelines.calibration.rows import Measured, Part, SampledRows, measure_rows, read_sample
+from pipelines.calibration.samples import NEAR_CUT, Pick, choose_samples, keep_near
 from pipelines.calibration.sheet import calibration_sheet
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.status import plan_run
 
-PAGE, SHEET = "calibrate.html", "calibrate.png"
+PAGE, CONTACT_SHEET = "calibrate.html", "calibrate.png"
 DEFAULT_ROWS = 200_000
 _SEED = 0
 _MAX_NEAR = 900  # rows next to the cuts of all thresholds together
@@ -71,7 +71,7 @@ def write_calibration(config: Config, name: str, folder: Path, stage: str | None
         "Heights are square roots of counts, so that few rows beside many are visible."
     )
     folder.mkdir(parents=True, exist_ok=True)
-    page, sheet = folder / PAGE, folder / SHEET
+    page, sheet = folder / PAGE, folder / CONTACT_SHEET
     page.write_text(calibration_page(title, subtitle, found.reports, found.missing), encoding="utf-8")
     Image.fromarray(calibration_sheet(found.reports)).save(sheet, "PNG", compress_level=3)
     return [page, sheet]
@@ -84,7 +84,7 @@ def calibrate(config: Config, stage: str | None = None, rows: int = DEFAULT_ROWS
     if not cuts:
         raise SettingsError(_no_threshold(plan.unread, [step.name for step, _ in plan.steps], stage))
     workspace, paths = Workspace(config.workspace), TablePaths(plan)
-    per_cut = max(4, min(NEAR, _MAX_NEAR // (2 * len(cuts))))
+    per_cut = max(4, min(NEAR_CUT, _MAX_NEAR // (2 * len(cuts))))
     found = Calibration([], {})
     reader = _Reader(workspace, paths, rows, per_cut)
     for together in _of_same_rows(cuts):
@@ -92,9 +92,9 @@ def calibrate(config: Config, stage: str | None = None, rows: int = DEFAULT_ROWS
     return replace(found, reports=within_bytes(found.reports, _MAX_IMAGE_BYTES, per_cut))
 
 
-def _of_same_rows(cuts: Sequence[Cut]) -> list[list[Cut]]:
+def _of_same_rows(cuts: Sequence[ThresholdCut]) -> list[list[ThresholdCut]]:
     """Groups the cuts whose numbers are in the same table, over the same sources."""
-    groups: dict[tuple[object, ...], list[Cut]] = {}
+    groups: dict[tuple[object, ...], list[ThresholdCut]] = {}
     for cut in cuts:
         key = (cut.stage, cut.threshold.table, cut.threshold.cost, *(id(node) for node in cut.nodes))
         groups.setdefault(key, []).append(cut)
@@ -123,27 +123,27 @@ class _Reader:
 class _Counted:
     """A cut with its distribution, and the rows that may be displayed."""
 
-    cut: Cut
+    cut: ThresholdCut
     found: Distribution
     picks: list[Pick]
 
 
-def _calibrate_together(reader: _Reader, cuts: Sequence[Cut], found: Calibration) -> None:
+def _calibrate_together(reader: _Reader, cuts: Sequence[ThresholdCut], found: Calibration) -> None:
     """Adds the reports of cuts of the same rows."""
     sample = read_sample(reader.workspace, reader.paths, cuts, reader.rows, _SEED)
     counted = []
     for cut in cuts:
-        measured = measure(sample, cut, _SEED)
+        measured = measure_rows(sample, cut, _SEED)
         if np.isnan(measured.numbers).all():
             found.absent.setdefault(cut.stage, []).append(cut.key)
             continue
         distributed = _distribution(sample, cut, measured)
-        picks = choose(cut, sample, measured, distributed, _SEED, reader.near)
+        picks = choose_samples(cut, sample, measured, distributed, _SEED, reader.near)
         counted.append(_Counted(cut, distributed, picks))
     found.reports.extend(_reports(reader, sample, counted))
 
 
-def _distribution(sample: Sample, cut: Cut, measured: Measured) -> Distribution:
+def _distribution(sample: SampledRows, cut: ThresholdCut, measured: Measured) -> Distribution:
     names = list(dict.fromkeys(_group(part) for part in sample.parts))
     groups = np.array([names.index(_group(part)) for part in sample.parts])
     return distribution(cut, measured.numbers, names, groups[measured.part])
@@ -156,7 +156,7 @@ def _group(part: Part) -> str:
 Contents = dict[Pick, list[RowContent]]  # what is to be seen of a row, then of what it is compared with
 
 
-def _contents(reader: _Reader, sample: Sample, counted: Sequence[_Counted]) -> list[Contents]:
+def _contents(reader: _Reader, sample: SampledRows, counted: Sequence[_Counted]) -> list[Contents]:
     """Returns, for each cut, what is to be seen of its picks."""
     rows: dict[tuple[Address, Shows], RowContent] = {}
     for shows in Shows:
@@ -174,7 +174,7 @@ def _contents(reader: _Reader, sample: Sample, counted: Sequence[_Counted]) -> l
 
 
 def _content(
-    cut: Cut,
+    cut: ThresholdCut,
     pick: Pick,
     rows: Mapping[tuple[Address, Shows], RowContent],
     candidates: Mapping[tuple[Address, int], RowContent],
@@ -184,7 +184,7 @@ def _content(
     return found if candidate is None else [*found, candidate]
 
 
-def _reports(reader: _Reader, sample: Sample, counted: Sequence[_Counted]) -> Iterator[CutReport]:
+def _reports(reader: _Reader, sample: SampledRows, counted: Sequence[_Counted]) -> Iterator[CutReport]:
     """Yields the reports of cuts; images that several of them show are decoded once."""
     chosen: list[Contents] = []
     for each, rows in zip(counted, _contents(reader, sample, counted), strict=True):
@@ -206,7 +206,7 @@ def _key(contents: Sequence[RowContent]) -> object:
 
 
 def _sampled_row(
-    sample: Sample, pick: Pick, contents: Sequence[RowContent], images: Mapping[Range, bytes]
+    sample: SampledRows, pick: Pick, contents: Sequence[RowContent], images: Mapping[ByteRange, bytes]
 ) -> SampledRow:
     part = sample.parts[pick.part]
     address = f"{part.node.source}, shard {part.shard}, row {part.rows[pick.row]}"

@@ -24,10 +24,10 @@ from corpus.storage import storage_errors
 from corpus.thresholds import Shows
 from corpus.workspace import Workspace
 from pipelines.calibration.cuts import TablePaths
-from pipelines.calibration.rows import Part, Sample
+from pipelines.calibration.rows import Part, SampledRows
 
-THUMBNAIL_PX = 112  # a square of so many pixels; other shapes have the same area
-_BUDGET = PixelBudget(max_pixels=THUMBNAIL_PX**2, max_aspect_ratio=1_000)
+_THUMBNAIL_PX = 112  # a square of so many pixels; other shapes have the same area
+_BUDGET = PixelBudget(max_pixels=_THUMBNAIL_PX**2, max_aspect_ratio=1_000)
 _QUALITY = 78
 _FRAMES = 3  # of a clip
 _DECODED_TOGETHER = 32
@@ -35,7 +35,7 @@ _SIDES = ("query", "positive")
 _ITEM_COLUMNS = (*(each.name for each in LOCATION_FIELDS), PARTS_FIELD.name)
 
 Address = tuple[int, int]  # part in `Sample.parts`, row within it
-Range = tuple[str, int, int]  # media, offset, size
+ByteRange = tuple[str, int, int]  # media, offset, size
 
 
 @dataclass
@@ -44,7 +44,7 @@ class RowContent:
 
     texts: list[str] = field(default_factory=list)
     items: list[bytes] = field(default_factory=list)
-    ranges: list[Range] = field(default_factory=list)
+    ranges: list[ByteRange] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.texts or self.items)
@@ -56,7 +56,7 @@ class RowContent:
 
 
 def read_contents_of(
-    workspace: Workspace, paths: TablePaths, sample: Sample, requested: Mapping[Address, Shows]
+    workspace: Workspace, paths: TablePaths, sample: SampledRows, requested: Mapping[Address, Shows]
 ) -> dict[Address, RowContent]:
     """Reads the texts of rows, and where their images lie. Decodes nothing."""
     rows = {address: RowContent() for address in requested}
@@ -137,7 +137,7 @@ def _add_item(row: RowContent, item: Mapping[str, Any]) -> None:
 
 
 def read_candidates(
-    workspace: Workspace, paths: TablePaths, sample: Sample, column: str, places: Mapping[Address, Collection[int]]
+    workspace: Workspace, paths: TablePaths, sample: SampledRows, column: str, places: Mapping[Address, Collection[int]]
 ) -> dict[tuple[Address, int], RowContent]:
     """Reads the items, positives or names that are candidates of rows, by the row's address and the candidate's place
     in its list. `column` is that of `Threshold.candidate_ids`.
@@ -189,7 +189,7 @@ def _locate(workspace: Workspace, paths: TablePaths, rows: Sequence[RowContent])
                 row.ranges.append((media, int(locations.offset[at]), int(locations.size[at])))
 
 
-def thumbnails(workspace: Workspace, ranges: Iterable[Range]) -> dict[Range, bytes]:
+def thumbnails(workspace: Workspace, ranges: Iterable[ByteRange]) -> dict[ByteRange, bytes]:
     """Returns small JPEGs of images, without those that do not decode. A few are read at a time, each once."""
     ordered = sorted(set(ranges))
     if not ordered:
@@ -198,7 +198,7 @@ def thumbnails(workspace: Workspace, ranges: Iterable[Range]) -> dict[Range, byt
     contents = read_contents(
         workspace.store, pa.table({"media": pa.array(media, pa.string()), "offset": offsets, "size": sizes})
     )
-    found: dict[Range, bytes] = {}
+    found: dict[ByteRange, bytes] = {}
     with ThreadPoolExecutor() as pool:
         while together := list(islice(contents, _DECODED_TOGETHER)):
             decoded = pool.map(_thumbnail, [data for _, data in together])

@@ -17,7 +17,7 @@ from pipelines.plan import Node, Plan, PlannedTable, Step
 
 
 @dataclass(frozen=True)
-class Cut:
+class ThresholdCut:
     """A threshold as a configuration has it."""
 
     threshold: Threshold
@@ -33,9 +33,9 @@ class Cut:
         return f"{self.path}.{self.threshold.setting}"
 
 
-def find_cuts(steps: Sequence[Step], stage: str | None = None) -> list[Cut]:
+def find_cuts(steps: Sequence[Step], stage: str | None = None) -> list[ThresholdCut]:
     """Returns the cuts of all stages, or of one, in the order of the stages and of their declarations."""
-    cuts: dict[tuple[str, str], Cut] = {}
+    cuts: dict[tuple[str, str], ThresholdCut] = {}
     for step in steps:
         if stage not in (None, step.name):
             continue
@@ -44,16 +44,20 @@ def find_cuts(steps: Sequence[Step], stage: str | None = None) -> list[Cut]:
                 cut = _cut(node, threshold)
                 found = cuts.get((step.name, cut.key))
                 nodes = (*found.nodes, node) if found else (node,)
-                cuts[step.name, cut.key] = Cut(threshold, step.name, cut.path, cut.value, cut.is_integer, nodes)
+                cuts[step.name, cut.key] = ThresholdCut(
+                    threshold, step.name, cut.path, cut.value, cut.is_integer, nodes
+                )
     return list(cuts.values())
 
 
-def _cut(node: Node, threshold: Threshold) -> Cut:
+def _cut(node: Node, threshold: Threshold) -> ThresholdCut:
     value: Any = node.stage.settings
     for key in threshold.setting.split("."):
         value = getattr(value, key)
     number = None if value is None else float(value)
-    return Cut(threshold, node.stage.name, node.stage.settings_path(node.dataset), number, isinstance(value, int), ())
+    return ThresholdCut(
+        threshold, node.stage.name, node.stage.settings_path(node.dataset), number, isinstance(value, int), ()
+    )
 
 
 class TablePaths:

@@ -13,7 +13,7 @@ import numpy as np
 
 from corpus.arrays import Ints
 from corpus.thresholds import Bound, Numbers
-from pipelines.calibration.cuts import Cut
+from pipelines.calibration.cuts import ThresholdCut
 
 _STOPS = 400  # positions of a cut, about
 _BARS = 64
@@ -81,11 +81,11 @@ class Distribution:
         return found if len(found) > 1 else [(0.0, low), (1.0, high)]
 
 
-def distribution(cut: Cut, numbers: Numbers, groups: Sequence[str], group: Ints) -> Distribution:
+def distribution(cut: ThresholdCut, numbers: Numbers, groups: Sequence[str], group: Ints) -> Distribution:
     """Counts numbers (float64[m], NaN: not measured), each of the group (int64[m]) of this place in `groups`."""
     known = ~np.isnan(numbers)
     ascending = np.sort(numbers[known])
-    stops = positions(ascending, cut)
+    stops = cut_positions(ascending, cut)
     bound = cut.threshold.bound
     current = _position(stops, cut)
     counted = [
@@ -106,13 +106,13 @@ def distribution(cut: Cut, numbers: Numbers, groups: Sequence[str], group: Ints)
     )
 
 
-def _position(stops: Numbers, cut: Cut) -> int:
+def _position(stops: Numbers, cut: ThresholdCut) -> int:
     if cut.value is None:
         return 0 if cut.threshold.bound.keeps_high else len(stops) - 1
     return int(np.argmin(np.abs(stops - cut.value)))
 
 
-def positions(ascending: Numbers, cut: Cut) -> Numbers:
+def cut_positions(ascending: Numbers, cut: ThresholdCut) -> Numbers:
     """Returns the positions of a cut: round numbers from the lowest to the highest, and the settings' value."""
     values = [] if cut.value is None else [cut.value]
     low, high = _range(ascending, cut)
@@ -124,7 +124,7 @@ def positions(ascending: Numbers, cut: Cut) -> Numbers:
     return np.unique(np.concatenate([stops, values, _beyond(stops, ascending, cut)]))
 
 
-def _beyond(stops: Numbers, ascending: Numbers, cut: Cut) -> list[float]:
+def _beyond(stops: Numbers, ascending: Numbers, cut: ThresholdCut) -> list[float]:
     """Returns a position after the ends: one that keeps all where the cut is off, or nothing of whole numbers."""
     bound, step = cut.threshold.bound, 1.0 if cut.is_integer or len(stops) < 2 else float(stops[1] - stops[0])
     if cut.value is None:
@@ -134,7 +134,7 @@ def _beyond(stops: Numbers, ascending: Numbers, cut: Cut) -> list[float]:
     return [stops[-1] + 1.0] if cut.is_integer and bound is Bound.LOWER else []
 
 
-def _range(ascending: Numbers, cut: Cut) -> tuple[float, float]:
+def _range(ascending: Numbers, cut: ThresholdCut) -> tuple[float, float]:
     """Returns the lowest and the highest number; on a linear axis without a few outliers."""
     if not len(ascending):
         return 0.0, 1.0

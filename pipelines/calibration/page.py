@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.calibration.report import CutReport, SampledRow, shortened
-from pipelines.calibration.samples import NEAR
-from pipelines.report.html.gallery import GalleryEntry, gallery
+from pipelines.calibration.samples import NEAR_CUT
+from pipelines.report.html.gallery import GalleryEntry, gallery_html
 from pipelines.report.html.histogram import histogram_html
-from pipelines.report.html.page import escape, page
+from pipelines.report.html.page import escape, page_html
 from pipelines.report.html.table import Column, table_html
 
 _FOLDER = Path(__file__).parent
@@ -35,8 +35,8 @@ def calibration_page(title: str, subtitle: str, reports: Sequence[CutReport], mi
         body.append(_card(number, report))
     body.append("</main>")
     style, script = ((_FOLDER / f"cuts.{ending}").read_text(encoding="utf-8") for ending in ("css", "js"))
-    data = {"near": NEAR, "cuts": [_data(report) for report in reports]}
-    return page(title, "\n".join(body), style, script, data)
+    data = {"near": NEAR_CUT, "cuts": [_data(report) for report in reports]}
+    return page_html(title, "\n".join(body), style, script, data)
 
 
 _OVERVIEW = (
@@ -171,7 +171,7 @@ def _by_source(report: CutReport) -> str:
 
 
 def _sides(report: CutReport) -> str:
-    low, high = report.sides(NEAR)
+    low, high = report.sides(NEAR_CUT)
     displayed = {id(row) for row in (*low, *high)}
     orders = {id(row): number for number, row in enumerate(report.samples)}
     pool = [row for row in report.samples if id(row) not in displayed]
@@ -180,7 +180,7 @@ def _sides(report: CutReport) -> str:
         _side("low", "just below the cut", low, not keeps_high, orders),
         _side("high", "just above the cut", high, keeps_high, orders),
     ]
-    hidden = gallery([_entry(row, orders[id(row)]) for row in pool], "pool")
+    hidden = gallery_html([_entry(row, orders[id(row)]) for row in pool], "pool")
     return f'<div class="sides">{"".join(parts)}</div><div hidden>{hidden}</div>'
 
 
@@ -188,7 +188,7 @@ def _side(name: str, where: str, rows: Sequence[SampledRow], is_kept: bool, orde
     verdict = "kept" if is_kept else "removed"
     entries = [_entry(row, orders[id(row)]) for row in rows]
     return (
-        f'<div class="{name}"><h4 class="is-{verdict}">{verdict.capitalize()}, {where}</h4>{gallery(entries)}'
+        f'<div class="{name}"><h4 class="is-{verdict}">{verdict.capitalize()}, {where}</h4>{gallery_html(entries)}'
         f'<p class="empty"{" hidden" if rows else ""}>No sample on this side.</p></div>'
     )
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pipelines.calibration.cuts import Cut
+from pipelines.calibration.cuts import ThresholdCut
 from pipelines.calibration.distribution import Distribution
 from pipelines.calibration.samples import Pick
 from pipelines.report.histogram import Histogram
@@ -28,7 +28,7 @@ class SampledRow:
 class CutReport:
     """A cut, the distribution of its numbers, and samples in ascending order of these."""
 
-    cut: Cut
+    cut: ThresholdCut
     found: Distribution
     samples: tuple[SampledRow, ...]
     sampled_rows: int

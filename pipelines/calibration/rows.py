@@ -18,7 +18,7 @@ from corpus.sampling import derive_seed, random_order
 from corpus.schema import Status
 from corpus.thresholds import Numbers
 from corpus.workspace import Workspace
-from pipelines.calibration.cuts import Cut, TablePaths
+from pipelines.calibration.cuts import TablePaths, ThresholdCut
 from pipelines.plan import Node
 
 _SHARDS = 16  # that a source's share of a sample is spread over, at the fewest
@@ -38,7 +38,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledRows:
     """The sampled rows of a stage, and how many rows its sources have."""
 
     parts: tuple[Part, ...]
@@ -62,7 +62,9 @@ class Measured:
     other: Ints | None = None  # int64[2, m], part and row of the nearest row, where rows are compared
 
 
-def read_sample(workspace: Workspace, paths: TablePaths, cuts: Sequence[Cut], rows: int, seed: int) -> Sample:
+def read_sample(
+    workspace: Workspace, paths: TablePaths, cuts: Sequence[ThresholdCut], rows: int, seed: int
+) -> SampledRows:
     """Reads the columns of the cuts of one stage, of about so many rows."""
     columns: dict[str, set[str]] = {}
     for cut in cuts:
@@ -78,7 +80,7 @@ def read_sample(workspace: Workspace, paths: TablePaths, cuts: Sequence[Cut], ro
         reader = _Reader(workspace, paths, node, {name: sorted(names) for name, names in columns.items()}, seed)
         parts.extend(reader.parts(quota))
         is_complete &= reader.complete
-    return Sample(tuple(parts), total, is_complete)
+    return SampledRows(tuple(parts), total, is_complete)
 
 
 @dataclass
@@ -134,7 +136,7 @@ class _Reader:
         return np.flatnonzero(kept) if kept is not None else np.zeros(0, np.int64)
 
 
-def measure(sample: Sample, cut: Cut, seed: int) -> Measured:
+def measure_rows(sample: SampledRows, cut: ThresholdCut, seed: int) -> Measured:
     """Returns the numbers of a cut over a sample."""
     if cut.threshold.nearest is not None:
         return _nearest(sample, cut, seed)
@@ -153,7 +155,7 @@ def _joined(found: Sequence[Measured]) -> Measured:
     )
 
 
-def _of_part(number: int, part: Part, cut: Cut) -> Measured:
+def _of_part(number: int, part: Part, cut: ThresholdCut) -> Measured:
     values = one_array(cut.threshold.numbers(part.tables[cut.threshold.table]))
     row = np.arange(len(values))
     place = np.zeros(len(values), np.int64)
@@ -172,7 +174,7 @@ def _float64(values: pa.Array) -> Numbers:
     return values.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
 
 
-def _nearest(sample: Sample, cut: Cut, seed: int) -> Measured:
+def _nearest(sample: SampledRows, cut: ThresholdCut, seed: int) -> Measured:
     """Compares some rows of the sample with the rows of the whole sample that are nearest to them."""
     nearest, columns = cut.threshold.nearest, list(cut.threshold.columns)
     numbers = [number for number, part in enumerate(sample.parts) if part.node in cut.nodes]

@@ -13,11 +13,11 @@ import numpy as np
 
 from corpus.arrays import Ints
 from corpus.hashing import hash_string, mix64
-from pipelines.calibration.cuts import Cut
+from pipelines.calibration.cuts import ThresholdCut
 from pipelines.calibration.distribution import Distribution
-from pipelines.calibration.rows import Measured, Sample
+from pipelines.calibration.rows import Measured, SampledRows
 
-NEAR = 8  # on each side of a cut, that are displayed
+NEAR_CUT = 8  # on each side of a cut, that are displayed
 SPREAD_STOPS, SPREAD_NEAR = 12, 2  # positions of the cut over the axis, and rows on each side of them
 _REPEATS = 3  # rows that are chosen for each that is displayed
 
@@ -38,7 +38,9 @@ class Pick:
         return [(self.part, self.row), *([self.other] if self.other else [])]
 
 
-def choose(cut: Cut, sample: Sample, measured: Measured, found: Distribution, seed: int, near: int) -> list[Pick]:
+def choose_samples(
+    cut: ThresholdCut, sample: SampledRows, measured: Measured, found: Distribution, seed: int, near: int
+) -> list[Pick]:
     """Returns numbers in ascending order: `near` on each side of the settings' cut, and a few around other positions.
 
     More are returned than that, so that those of which others show the same can be left out: see `keep_near`.
@@ -50,20 +52,20 @@ def choose(cut: Cut, sample: Sample, measured: Measured, found: Distribution, se
     return [_pick(measured, int(order[at])) for at in places]
 
 
-def keep_near(picks: Sequence[Pick], cut: Cut, found: Distribution, near: int) -> list[Pick]:
+def keep_near(picks: Sequence[Pick], cut: ThresholdCut, found: Distribution, near: int) -> list[Pick]:
     """Returns those of some picks, in ascending order, that are nearest to the cut and to other positions of it."""
     ascending = np.array([pick.number for pick in picks])
     return [picks[at] for at in _near_cuts(ascending, cut, found, near, SPREAD_NEAR)]
 
 
-def _near_cuts(ascending: np.ndarray, cut: Cut, found: Distribution, near: int, spread_near: int) -> list[int]:
+def _near_cuts(ascending: np.ndarray, cut: ThresholdCut, found: Distribution, near: int, spread_near: int) -> list[int]:
     places = set(_around(ascending, cut, float(found.stops[found.current]), near))
     for at in np.linspace(0, len(found.stops) - 1, SPREAD_STOPS).round().astype(int):
         places.update(_around(ascending, cut, float(found.stops[at]), spread_near))
     return sorted(places)
 
 
-def _around(ascending: np.ndarray, cut: Cut, value: float, near: int) -> range:
+def _around(ascending: np.ndarray, cut: ThresholdCut, value: float, near: int) -> range:
     """Returns the places of the numbers next to a cut, on both sides."""
     kept = int(cut.threshold.bound.counts(ascending, np.array([value]))[0])
     boundary = len(ascending) - kept if cut.threshold.bound.keeps_high else kept
@@ -76,7 +78,7 @@ def _pick(measured: Measured, at: int) -> Pick:
     return Pick(number, int(measured.part[at]), int(measured.row[at]), place, other)
 
 
-def _random_numbers(sample: Sample, measured: Measured, seed: int) -> np.ndarray:
+def _random_numbers(sample: SampledRows, measured: Measured, seed: int) -> np.ndarray:
     """Returns a random number for each measured number, by its address: uint64[m]."""
     parts = [hash_string(f"{part.node.table_key.owner}/{part.shard}", seed) for part in sample.parts]
     rows: list[Ints] = [part.rows for part in sample.parts]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from corpus.image.decode import Pixels
 
-KEPT, REMOVED = (31, 95, 168), (226, 125, 43)
+KEPT_COLOUR, REMOVED_COLOUR = (31, 95, 168), (226, 125, 43)
 _PAPER, _INK, _FAINT, _RULE = (255, 255, 255), (28, 31, 35), (91, 100, 112), (222, 225, 229)
 _HEIGHT_PX, _GUTTER_PX, _TOP_PX, _AXIS_PX = 190, 70, 24, 24
 _FONT_PX = 14
@@ -83,8 +83,8 @@ class _Canvas:
             if not height:
                 continue
             middle = min(max(start, start if cut is None else cut), stop)
-            low, high = (REMOVED, KEPT) if histogram.keeps_high else (KEPT, REMOVED)
-            for first, last, colour in ((start, middle, low), (middle, stop, KEPT if cut is None else high)):
+            low, high = (REMOVED_COLOUR, KEPT_COLOUR) if histogram.keeps_high else (KEPT_COLOUR, REMOVED_COLOUR)
+            for first, last, colour in ((start, middle, low), (middle, stop, KEPT_COLOUR if cut is None else high)):
                 if last > first:
                     edge = 1 if last == stop else 0
                     box = [self.x(first), self.y(height), self.x(last) - edge, self.y(0)]
@@ -101,9 +101,9 @@ class _Canvas:
         right, left = ("kept", "removed") if histogram.keeps_high else ("removed", "kept")
         font = ImageFont.load_default(_FONT_PX)
         if at + 8 + font.getlength(right) < self.stop + _GUTTER_PX // 2:
-            self._text(at + 8, 10, right, "lm", KEPT if histogram.keeps_high else REMOVED)
+            self._text(at + 8, 10, right, "lm", KEPT_COLOUR if histogram.keeps_high else REMOVED_COLOUR)
         if at - 8 - font.getlength(left) > 0:
-            self._text(at - 8, 10, left, "rm", REMOVED if histogram.keeps_high else KEPT)
+            self._text(at - 8, 10, left, "rm", REMOVED_COLOUR if histogram.keeps_high else KEPT_COLOUR)
 
     def _text(self, x: float, y: float, text: str, anchor: str, colour: tuple[int, int, int]) -> None:
         self.draw.text((x, y), text, fill=colour, font=ImageFont.load_default(_FONT_PX), anchor=anchor)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from demo.images import graded_faults as graded
-from demo.images.difficult import difficult_photographs, page
+from demo.images.difficult import difficult_photographs, draw_page
 from demo.images.drawing import BgrPixels, encode, scaled
 from demo.images.photographs import photographs
 from demo.images.scenes import draw_marks, random_scene
@@ -56,7 +56,7 @@ def _good_pictures() -> Iterator[BgrPixels]:
     sentences = [random_scene(rng).caption for _ in range(20)]
     for _ in range(12):
         yield draw_marks(random_scene(rng), rng).pixels
-        yield page(sentences, rng)
+        yield draw_page(sentences, rng)
 
 
 def planted(fault, strengths, grains=(0.0,)) -> list[dict[str, float]]:

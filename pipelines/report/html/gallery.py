@@ -21,7 +21,7 @@ class GalleryEntry:
     attributes: dict[str, str] = field(default_factory=dict)  # `data-...`, for a script
 
 
-def gallery(entries: Sequence[GalleryEntry], classes: str = "") -> str:
+def gallery_html(entries: Sequence[GalleryEntry], classes: str = "") -> str:
     """Returns a list of figures; those with texts have the width of the gallery."""
     figures = "".join(figure(entry) for entry in entries)
     return f'<div class="gallery {classes}">{figures}</div>'

@@ -27,7 +27,7 @@ def image_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def page(title: str, body: str, style: str = "", script: str = "", data: Any = None) -> str:
+def page_html(title: str, body: str, style: str = "", script: str = "", data: Any = None) -> str:
     """Returns a page with the common style, then `style`; `script` finds `data` as JSON in the element `#data`.
 
     Its policy allows this script alone, images that are part of the page, and no request.

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.calibration.calibrate import PAGE, SHEET, calibrate, write_calibration
+from pipelines.calibration.calibrate import CONTACT_SHEET, PAGE, calibrate, write_calibration
 from pipelines.config import Config
 from tests.helpers.calibrating import ROWS, column, settings
 from tests.helpers.whole_runs import call
@@ -22,7 +22,7 @@ def test_the_command_writes_the_same_files_each_time(shapes: Config, written: Pa
     path.write_text(yaml.safe_dump(shapes.model_dump(mode="json", exclude_unset=True)))
     done = call("calibrate", path, "--out", tmp_path / "out", "--rows", "1000")
     assert done.returncode == 0, done.stderr
-    for name in (PAGE, SHEET):
+    for name in (PAGE, CONTACT_SHEET):
         assert (tmp_path / "out" / name).read_bytes() == (written / name).read_bytes()
         assert str(tmp_path / "out" / name) in done.stdout.replace("\n", "")
     assert (written / PAGE).stat().st_size < 10_000_000
@@ -71,5 +71,5 @@ def test_tables_that_other_settings_made_are_not_read(shapes: Config) -> None:
 
 
 def test_the_picture_has_every_threshold(written: Path, shapes: Config) -> None:
-    sheet = np.asarray(Image.open(io.BytesIO((written / SHEET).read_bytes())))
+    sheet = np.asarray(Image.open(io.BytesIO((written / CONTACT_SHEET).read_bytes())))
     assert sheet.shape[1] == 1200 and sheet.shape[0] > 400 * len(calibrate(shapes).reports)

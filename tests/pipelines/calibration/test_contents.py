@@ -10,9 +10,9 @@ from PIL import Image
 
 from corpus.thresholds import Shows
 from corpus.workspace import Workspace
-from pipelines.calibration.contents import THUMBNAIL_PX, RowContent, read_candidates, read_contents_of, thumbnails
+from pipelines.calibration.contents import _THUMBNAIL_PX, RowContent, read_candidates, read_contents_of, thumbnails
 from pipelines.calibration.cuts import TablePaths, find_cuts
-from pipelines.calibration.rows import Part, Sample, read_sample
+from pipelines.calibration.rows import Part, SampledRows, read_sample
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.status import plan_run
@@ -32,7 +32,7 @@ def test_images_and_texts_of_rows(shapes: Config) -> None:
         assert not content.texts and len(content.ranges) == 1
         found = np.asarray(Image.open(io.BytesIO(small[content.ranges[0]])), np.float32)
         expected = np.asarray(Image.fromarray(pixels).resize(found.shape[1::-1], Image.Resampling.BOX), np.float32)
-        assert found.shape[0] * found.shape[1] <= THUMBNAIL_PX**2
+        assert found.shape[0] * found.shape[1] <= _THUMBNAIL_PX**2
         assert np.abs(found - expected).mean() < 8, "the same picture"
     first = min(range(len(texts.parts)), key=lambda at: texts.parts[at].shard)
     read = read_contents_of(workspace, paths, texts, {(first, 5): Shows.TEXT})
@@ -55,7 +55,7 @@ def test_candidates_are_the_positives_of_their_pairs(shapes: Config) -> None:
     table = workspace.read_table(pairs[0].task.output, ["pair_id", "positive"])
     rows = [row for row in table.to_pylist() if row["positive"] is not None]
     lists = pa.table({"neighbours": [[{"pair_id": rows[3]["pair_id"]}, {"pair_id": rows[0]["pair_id"]}]]})
-    sample = Sample((Part(pairs[0].node, pairs[0].task.shard, np.arange(1), {"neighbours": lists}),), 1, True)
+    sample = SampledRows((Part(pairs[0].node, pairs[0].task.shard, np.arange(1), {"neighbours": lists}),), 1, True)
     found = read_candidates(workspace, paths, sample, "neighbours.pair_id", {(0, 0): [0, 1]})
     for place, number in ((0, 3), (1, 0)):
         content: RowContent = found[(0, 0), place]

@@ -5,20 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from corpus.thresholds import Bound, Threshold
-from pipelines.calibration.cuts import Cut
-from pipelines.calibration.distribution import Distribution, distribution, positions
+from pipelines.calibration.cuts import ThresholdCut
+from pipelines.calibration.distribution import Distribution, cut_positions, distribution
 from pipelines.calibration.report import label
 from tests.helpers.cases import cases
 
 
-def cut_of(value: float | None, bound: Bound = Bound.LOWER, is_integer: bool = False, logarithmic: bool = False) -> Cut:
+def cut_of(
+    value: float | None, bound: Bound = Bound.LOWER, is_integer: bool = False, logarithmic: bool = False
+) -> ThresholdCut:
     threshold = Threshold(
         setting="limit", bound=bound, table="t", columns=("c",), measures="a number", logarithmic=logarithmic
     )
-    return Cut(threshold, "stage", "stages.stage", value, is_integer, ())
+    return ThresholdCut(threshold, "stage", "stages.stage", value, is_integer, ())
 
 
-def counted(numbers: np.ndarray, cut: Cut) -> Distribution:
+def counted(numbers: np.ndarray, cut: ThresholdCut) -> Distribution:
     return distribution(cut, numbers, ["all"], np.zeros(len(numbers), np.int64))
 
 
@@ -45,7 +47,7 @@ def test_bars_lie_on_the_side_of_the_cut_that_counts_them(bound: Bound) -> None:
 
 def test_positions_are_round_and_have_the_settings_value_among_them() -> None:
     numbers = np.sort(np.random.default_rng(1).uniform(0, 5.3, 10_000))
-    stops = positions(numbers, cut_of(0.7351))
+    stops = cut_positions(numbers, cut_of(0.7351))
     assert 0.7351 in stops and 250 < len(stops) < 900
     others = stops[stops != 0.7351]
     assert all(len(label(stop)) <= 5 for stop in others.tolist())
@@ -55,7 +57,7 @@ def test_positions_are_round_and_have_the_settings_value_among_them() -> None:
 
 def test_whole_numbers_over_orders_of_magnitude() -> None:
     numbers = np.sort(np.round(np.random.default_rng(2).lognormal(6, 1.5, 10_000)))
-    stops = positions(numbers, cut_of(128, is_integer=True, logarithmic=True))
+    stops = cut_positions(numbers, cut_of(128, is_integer=True, logarithmic=True))
     assert (stops == np.round(stops)).all() and {100.0, 128.0, 1000.0} <= set(stops.tolist())
     assert (np.diff(stops) > 0).all() and stops[0] <= numbers[0] and stops[-1] > numbers[-1]
     found = counted(numbers, cut_of(128, is_integer=True, logarithmic=True))

@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 
 from corpus.thresholds import Bound, Threshold
-from pipelines.calibration.cuts import Cut
+from pipelines.calibration.cuts import ThresholdCut
 from pipelines.calibration.distribution import distribution
 from pipelines.calibration.report import CutReport, SampledRow, label, shortened, within_bytes
 from pipelines.calibration.samples import Pick
@@ -42,7 +42,7 @@ def test_people_see_four_digits() -> None:
 
 def test_samples_next_to_the_cut_stay_when_bytes_are_short() -> None:
     threshold = Threshold(setting="limit", bound=Bound.LOWER, table="t", columns=("c",), measures="m")
-    cut = Cut(threshold, "s", "stages.s", 50.0, True, ())
+    cut = ThresholdCut(threshold, "s", "stages.s", 50.0, True, ())
     numbers = np.arange(100.0)
     rows = tuple(SampledRow(Pick(float(at), 0, at, 0), (), (bytes(1_000),), "a") for at in range(100))
     report = CutReport(cut, distribution(cut, numbers, ["all"], np.zeros(100, np.int64)), rows, 100, 100, True)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from corpus.stage import ROWS
 from corpus.thresholds import Bound, Threshold
 from corpus.workspace import TableKey, Workspace
-from pipelines.calibration.cuts import Cut, TablePaths, find_cuts
-from pipelines.calibration.rows import Measured, Sample, measure, read_sample
+from pipelines.calibration.cuts import TablePaths, ThresholdCut, find_cuts
+from pipelines.calibration.rows import Measured, SampledRows, measure_rows, read_sample
 from pipelines.config import Config
 from pipelines.plan import Node, Plan, Selection
 from pipelines.sources.source_shards import SourceIndex
@@ -20,7 +20,7 @@ from tests.helpers.calibrating import ROWS as COUNT
 from tests.helpers.calibrating import column
 
 
-def sample_of(config: Config, stage: str, rows: int = 1_000, seed: int = 0) -> tuple[list[Cut], Sample]:
+def sample_of(config: Config, stage: str, rows: int = 1_000, seed: int = 0) -> tuple[list[ThresholdCut], SampledRows]:
     plan = plan_run(config, Selection(), check=False)
     cuts = find_cuts([step for step, _ in plan.steps], stage)
     return cuts, read_sample(Workspace(config.workspace), TablePaths(plan), cuts, rows, seed)
@@ -32,7 +32,7 @@ def test_the_numbers_are_those_of_the_tables(shapes: Config) -> None:
     for cut in cuts:
         if len(cut.threshold.columns) == 1:
             expected = column(shapes, "image_stats", cut.threshold.columns[0])
-            assert np.array_equal(np.sort(measure(sample, cut, 0).numbers), np.sort(expected))
+            assert np.array_equal(np.sort(measure_rows(sample, cut, 0).numbers), np.sort(expected))
 
 
 def test_rows_that_an_earlier_stage_removed_are_not_in_it(shapes: Config) -> None:
@@ -42,7 +42,7 @@ def test_rows_that_an_earlier_stage_removed_are_not_in_it(shapes: Config) -> Non
     assert 0 < sample.rows == kept < COUNT
 
 
-def world(tmp_path: Path, sizes: dict[str, list[int]]) -> tuple[Workspace, TablePaths, Cut]:
+def world(tmp_path: Path, sizes: dict[str, list[int]]) -> tuple[Workspace, TablePaths, ThresholdCut]:
     """Sources of shards of so many rows each, whose numbers say where they are: 1,000 × shard + row."""
     workspace = Workspace(str(tmp_path))
     indexes, nodes = {}, []
@@ -56,7 +56,7 @@ def world(tmp_path: Path, sizes: dict[str, list[int]]) -> tuple[Workspace, Table
         indexes[source] = SourceIndex("f", shards, sum(counts), {})
         nodes.append(Node(STAGE, source, TableKey("tables", source, "s"), ((ROWS, key),)))  # type: ignore[arg-type]
     threshold = Threshold(setting="limit", bound=Bound.LOWER, table=ROWS, columns=("x",), measures="x")
-    return workspace, TablePaths(Plan(indexes)), Cut(threshold, "s", "stages.s", 1.0, False, tuple(nodes))
+    return workspace, TablePaths(Plan(indexes)), ThresholdCut(threshold, "s", "stages.s", 1.0, False, tuple(nodes))
 
 
 class STAGE:
@@ -65,7 +65,7 @@ class STAGE:
     name, side_inputs, roles, fan_out = "s", (), (), False
 
 
-def addresses(sample: Sample) -> list[tuple[str, str, int]]:
+def addresses(sample: SampledRows) -> list[tuple[str, str, int]]:
     return [(part.node.source, part.shard, row) for part in sample.parts for row in part.rows.tolist()]
 
 
@@ -75,7 +75,7 @@ def test_a_share_of_each_source_from_several_shards(tmp_path: Path) -> None:
     rows = {source: sum(len(p.rows) for p in sample.parts if p.node.source == source) for source in ("large", "small")}
     assert rows == {"large": 5_400, "small": 1_000} and not sample.complete and sample.source_rows == 60_000
     assert len({part.shard for part in sample.parts if part.node.source == "large"}) >= 16
-    measured = measure(sample, cut, 0)
+    measured = measure_rows(sample, cut, 0)
     assert abs(measured.numbers[measured.part < 16].mean() - 30_000) < 12_000, "shards from all over the source"
     assert len(set(addresses(sample))) == sample.rows
 
@@ -89,11 +89,11 @@ def test_the_same_seed_draws_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_a_list_has_a_number_for_each_candidate_that_has_one() -> None:
-    part = Sample((PART,), 3, True)
+    part = SampledRows((PART,), 3, True)
     threshold = Threshold(
         setting="s", bound=Bound.UPPER, table="t", columns=("scores",), measures="m", of_candidates=True
     )
-    found = measure(part, Cut(threshold, "s", "stages.s", 1.0, False, (PART.node,)), 0)
+    found = measure_rows(part, ThresholdCut(threshold, "s", "stages.s", 1.0, False, (PART.node,)), 0)
     assert isinstance(found, Measured)
     assert list(zip(found.numbers.tolist(), found.row.tolist(), found.place.tolist(), strict=True)) == [
         (0.5, 0, 0),

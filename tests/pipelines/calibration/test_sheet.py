@@ -8,7 +8,7 @@ from pipelines.calibration.calibrate import calibrate
 from pipelines.calibration.sheet import calibration_sheet
 from pipelines.config import Config
 from pipelines.report.contact_sheet import ROW_PX, WIDTH_PX
-from pipelines.report.histogram import KEPT, REMOVED
+from pipelines.report.histogram import KEPT_COLOUR, REMOVED_COLOUR
 
 
 def test_a_threshold_has_its_histogram_and_two_rows_of_images(shapes: Config) -> None:
@@ -16,7 +16,7 @@ def test_a_threshold_has_its_histogram_and_two_rows_of_images(shapes: Config) ->
     sheet = calibration_sheet([report])
     assert sheet.shape[1:] == (WIDTH_PX, 3) and sheet.shape[0] > 2 * ROW_PX + 200
     above = sheet[: -2 * ROW_PX]
-    removed, kept = (np.nonzero((above == np.array(colour)).all(axis=2))[1] for colour in (REMOVED, KEPT))
+    removed, kept = (np.nonzero((above == np.array(colour)).all(axis=2))[1] for colour in (REMOVED_COLOUR, KEPT_COLOUR))
     assert len(removed) and len(kept)
     line = int(np.median(np.nonzero((above[66:] < 40).all(axis=2).sum(axis=0) > 100)[0]))
     # The labels beside the line have the colours, too: those of the bars are left of it and right of it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.report.histogram import KEPT, REMOVED, Histogram, draw_histogram
+from pipelines.report.histogram import KEPT_COLOUR, REMOVED_COLOUR, Histogram, draw_histogram
 from tests.helpers.cases import cases
 
 EDGES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -25,7 +25,7 @@ def test_heights_are_roots_of_counts_and_few_are_visible() -> None:
 @cases("keeps_high", [True, False])
 def test_the_colours_meet_at_the_cut(keeps_high: bool) -> None:
     drawn = draw_histogram(Histogram(EDGES, (90, 90, 90, 90), ((0.5, "1"),), 0.6, "1.2", keeps_high), 800)
-    low, high = (REMOVED, KEPT) if keeps_high else (KEPT, REMOVED)
+    low, high = (REMOVED_COLOUR, KEPT_COLOUR) if keeps_high else (KEPT_COLOUR, REMOVED_COLOUR)
     below, above = columns_of(drawn, low), columns_of(drawn, high)
     axis = 800 - 70 - 35
     assert abs(below.max() - (70 + 0.6 * axis)) < 4 and abs(above.min() - (70 + 0.6 * axis)) < 4
@@ -34,4 +34,4 @@ def test_the_colours_meet_at_the_cut(keeps_high: bool) -> None:
 
 def test_without_a_cut_all_is_kept() -> None:
     drawn = draw_histogram(Histogram(EDGES, (9, 1, 4, 9), ()), 600)
-    assert len(columns_of(drawn, KEPT)) > 200 and not len(columns_of(drawn, REMOVED))
+    assert len(columns_of(drawn, KEPT_COLOUR)) > 200 and not len(columns_of(drawn, REMOVED_COLOUR))

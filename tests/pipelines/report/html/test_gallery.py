@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipelines.report.html.gallery import GalleryEntry, gallery
+from pipelines.report.html.gallery import GalleryEntry, gallery_html
 
 
 def test_images_texts_and_both() -> None:
-    text = gallery(
+    text = gallery_html(
         [
             GalleryEntry("0.5", images=(b"a", b"b"), title="row 1", attributes={"number": "0.5"}),
             GalleryEntry("0.7", texts=("<i>x</i>", "y" * 1_000)),

@@ -7,12 +7,12 @@ import hashlib
 import json
 import re
 
-from pipelines.report.html.page import escape, image_url, page
+from pipelines.report.html.page import escape, image_url, page_html
 
 
 def test_the_policy_allows_this_script_alone() -> None:
     script = "console.log('1 < 2');"
-    text = page("A & B", "<main></main>", "p{}", script, {"a": 1})
+    text = page_html("A & B", "<main></main>", "p{}", script, {"a": 1})
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in text and f"<script>{script}</script>" in text
     assert "default-src 'none'" in text and "<title>A &amp; B</title>" in text and "p{}" in text
@@ -21,7 +21,7 @@ def test_the_policy_allows_this_script_alone() -> None:
 
 def test_data_cannot_end_its_element() -> None:
     data = {"text": "</script><script>alert(1)</script>", "other": "ü — 漢"}
-    text = page("t", "", data=data)
+    text = page_html("t", "", data=data)
     [found] = re.findall(r'id="data">(.*?)</script>', text)
     assert json.loads(found) == data
 

@@ -29,7 +29,7 @@ from corpus.schema import ITEM_ID
 from corpus.stage import ITEMS, Resources, Shard
 from corpus.storage import Store
 from corpus.union_find import join_representatives
-from filters.image_dedup import Duplicates, DuplicatesSettings
+from filters.image.dedup import Duplicates, DuplicatesSettings
 from pipelines.engines import Engine, EngineSettings, open_engine
 from pipelines.engines.local import LocalEngine
 

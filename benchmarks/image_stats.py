@@ -42,7 +42,7 @@ from corpus.schema import LOCATION_FIELDS, Status, item_id, table_schema
 from corpus.stage import ITEMS
 from corpus.workspace import Workspace
 from demo.images.photographs import photographs
-from filters.image_stats import ImageStats, ImageStatsSettings
+from filters.image.stats import ImageStats, ImageStatsSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
 
@@ -164,12 +164,12 @@ def against(checkout: str, rounds: int) -> None:
 
 
 def _import_stats(checkout: str) -> Any:
-    """Imports `filters.image_stats` of a checkout, with its imports from there."""
+    """Imports `filters.image.stats` of a checkout, with its imports from there."""
     for name in [name for name in sys.modules if name.partition(".")[0] in ("corpus", "filters")]:
         del sys.modules[name]
     sys.path.insert(0, checkout)
     try:
-        return importlib.import_module("filters.image_stats")
+        return importlib.import_module("filters.image.stats")
     finally:
         sys.path.remove(checkout)
 

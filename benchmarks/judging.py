@@ -37,9 +37,9 @@ from benchmarks.judging_text_filters import ALL, compare_texts
 from corpus.schema import ITEM_ID, item_id, table_schema
 from corpus.stage import ITEMS, Shard
 from corpus.storage import Store
-from filters.image_dedup import Duplicates, DuplicatesSettings
-from filters.image_quality import QualitySettings, quality_verdict
-from filters.image_stats import ImageStats, ImageStatsSettings, inspect_image
+from filters.image.dedup import Duplicates, DuplicatesSettings
+from filters.image.quality import QualitySettings, quality_verdict
+from filters.image.stats import ImageStats, ImageStatsSettings, inspect_image
 
 # Which of the peer's names is which of our reasons.
 CLEANVISION = {

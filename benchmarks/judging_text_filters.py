@@ -15,7 +15,7 @@ import pyarrow as pa
 from benchmarks.judging_peers import ask
 from benchmarks.judging_score import Comparison, Score
 from benchmarks.judging_texts import GOOD, PlantedText, planted_texts, read_texts
-from filters.text_rules import AltTextRules, text_reasons
+from filters.text.rules import AltTextRules, text_reasons
 
 Found = Sequence[set[str]]
 

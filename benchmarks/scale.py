@@ -23,9 +23,9 @@ from corpus.schema import ITEM_ID, ITEM_ID_BYTES, PAIR_SCHEMA, Status, table_sch
 from corpus.stage import ITEMS, ROWS, Shard
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace, to_parquet
-from filters.image_dedup import Duplicates, DuplicatesSettings
-from filters.image_quality import Quality, QualitySettings
-from filters.image_stats import ImageStats, ImageStatsSettings
+from filters.image.dedup import Duplicates, DuplicatesSettings
+from filters.image.quality import Quality, QualitySettings
+from filters.image.stats import ImageStats, ImageStatsSettings
 from pipelines.download.images import ITEMS_SCHEMA
 from pipelines.pairs.image_text import PairSettings, caption_to_image
 from pipelines.plan import Node, Selection, Step

@@ -38,7 +38,7 @@ from corpus.pool import Pool
 from corpus.stage import ITEM_NEIGHBOURS, ITEM_VECTORS, ITEMS, fingerprint_parts
 from corpus.vectors import Vectors, normalise, packed_column
 from corpus.workspace import Workspace
-from filters.image_dedup import Duplicates, DuplicatesSettings
+from filters.image.dedup import Duplicates, DuplicatesSettings
 from mining.item_neighbours import ItemNeighbours
 from mining.settings import ItemNeighbourSettings
 from pipelines.engines import EngineSettings

@@ -24,23 +24,23 @@ from typing import TYPE_CHECKING
 from corpus.pool import PoolRead, PoolScope
 from corpus.stage import PAIR_VERDICT, PAIRS, ROWS, SourceInfo, Stage
 from corpus.workspace import TableKey
-from filters.agreement import Agreement
-from filters.agreement_filter import AgreementFilter
-from filters.concept_balance import ConceptBalance
-from filters.concepts import Concepts
-from filters.decontaminate import Decontaminate, DecontaminatePairs
-from filters.head_filter import HeadFilter
-from filters.heads import Heads
-from filters.image_dedup import Duplicates
-from filters.image_quality import Quality
-from filters.image_stats import ImageStats
-from filters.leaks import Leaks
-from filters.pair_leaks import PairLeaks
-from filters.pair_text_counts import TextCounts
-from filters.pair_text_filter import TextFilter
-from filters.pair_text_stats import TextStats
-from filters.text_dedup import TextDuplicates
-from filters.text_quality import Texts
+from filters.agreement.filter import AgreementFilter
+from filters.agreement.stage import Agreement
+from filters.decontamination.decontaminate import Decontaminate, DecontaminatePairs
+from filters.decontamination.leaks import Leaks
+from filters.decontamination.pair_leaks import PairLeaks
+from filters.image.dedup import Duplicates
+from filters.image.head_filter import HeadFilter
+from filters.image.heads import Heads
+from filters.image.quality import Quality
+from filters.image.stats import ImageStats
+from filters.text.concept_balance import ConceptBalance
+from filters.text.concepts import Concepts
+from filters.text.dedup import TextDuplicates
+from filters.text.pair_counts import TextCounts
+from filters.text.pair_filter import TextFilter
+from filters.text.pair_stats import TextStats
+from filters.text.quality import Texts
 from mining.embed import Embed
 from mining.item_neighbours import ItemNeighbours
 from mining.item_vectors import ClipVectors, ItemVectors

@@ -20,7 +20,7 @@ from corpus.execution import WORKER_LOST, FinalizeJob, FinalizeTask, MapJob, Out
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, ShuffleStage
 from corpus.storage import StorageError
 from corpus.workspace import TableKey, Workspace, owner_name
-from filters.image_stats import ImageStats
+from filters.image.stats import ImageStats
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.frozen_pools import freeze_complete

@@ -14,7 +14,8 @@ TESTS = ROOT / "tests"
 # Modules without a test file of their own, or folders of them: what tests them instead.
 TESTED_BY = {
     # Schemas, protocols and settings alone: tested with what fills them.
-    "filters/pair_text_rules.py": "filters/test_pair_text_filter.py",
+    "filters/decontamination/evaluation.py": "filters/decontamination/test_leaks.py",
+    "filters/text/pair_rules.py": "filters/text/test_pair_filter.py",
     "mining/encoders/base.py": "mining/test_embed_worker.py",
     "mining/encoders/descriptor.py": "mining/test_embed.py",
     "mining/settings.py": "mining/test_neighbours.py",

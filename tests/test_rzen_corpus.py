@@ -72,11 +72,11 @@ def test_what_was_imported_from_elsewhere_is_an_error(tmp_path: Path) -> None:
 
 def test_the_same_code_is_found_wherever_it_lies(tmp_path: Path) -> None:
     same, other = copy(tmp_path / "same"), copy(tmp_path / "other")
-    (other / "filters/image_quality.py").write_text("changed = True\n")
+    (other / "filters/image/quality.py").write_text("changed = True\n")
     hostile = in_the_way(tmp_path / "cwd")
     _, version, code = rzen_corpus.origin()
     use = "import sys, rzen_corpus; rzen_corpus.use({origin!r}, sys.path)"
-    use += "; import filters.image_quality; print(filters.__file__)"
+    use += "; import filters.image.quality; print(filters.__file__)"
     for folder, path, found in (
         (str(HOME), [hostile, same], HOME),  # where the other process has it
         ("/elsewhere", [hostile, other, same], same),  # as it is installed here
@@ -106,7 +106,7 @@ def test_other_code_is_one_error_that_names_both(tmp_path: Path) -> None:
 
 def test_a_program_started_from_here_imports_the_same(tmp_path: Path) -> None:
     hostile = in_the_way(tmp_path / "cwd")
-    command = [sys.executable, "-m", "filters.image_quality"]
+    command = [sys.executable, "-m", "filters.image.quality"]
     done = subprocess.run(
         command, cwd=hostile, env={**os.environ, **rzen_corpus.environment()}, capture_output=True, text=True
     )

@@ -14,7 +14,7 @@ from corpus.arrays import one_array
 from corpus.schema import Status
 from corpus.stage import EVALUATION_INDEX, ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
 from corpus.text.clean import TextCleanSettings, clean_texts
-from filters.evaluation import EVALUATION_SCHEMA, usable_hashes
+from filters.decontamination.evaluation import EVALUATION_SCHEMA, usable_hashes
 
 _IMAGE_STATS, _CLIPS = "image_stats", "clips"
 _READS = {Gives.IMAGES: (ROWS, ITEMS, _IMAGE_STATS), Gives.CLIPS: (_CLIPS,)}

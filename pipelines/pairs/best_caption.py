@@ -18,8 +18,8 @@ from corpus.schema import Status
 from corpus.settings import Settings
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, Shard, ShuffleStage, SourceInfo
 from corpus.text.words import counts_between_blanks
-from filters.text_dedup import TEXTS
-from filters.text_rules import AltTextRules, text_reasons
+from filters.text.dedup import TEXTS
+from filters.text.rules import AltTextRules, text_reasons
 from pipelines.pairs.existing import DEDUP_BY_IMAGE, TEXT_DUPLICATES, image_verdicts
 
 LONGEST_CAPTIONS = "longest_captions"

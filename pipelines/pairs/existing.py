@@ -19,7 +19,7 @@ from pydantic import Field
 from corpus.schema import PAIR_ORIGIN, PAIR_SCHEMA, CaptionOrigin, Origin, Status, pair_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT, Gives, MapStage, Shard, SourceInfo
 from corpus.text.keys import normalize_text
-from filters.text_dedup import TEXTS
+from filters.text.dedup import TEXTS
 from pipelines.pairs.base import DatasetSettings
 
 TEXT_DUPLICATES, LABELS, DEDUP_BY_IMAGE = "text_duplicates", "labels", "dedup_by_image"

@@ -19,7 +19,7 @@ from corpus.image.header import sniff
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX
 from corpus.image.stock_reader import UndecodableError, decoder_errors
-from filters.grey_image import read_grey_image, shrink_grey
+from filters.image.grey import read_grey_image, shrink_grey
 
 # Bits of 64 between the hash of a JPEG at a fraction of its size, as it was inspected, and at full size. Of 1,200
 # photographs of all sizes and qualities none differed by more; another picture differs by about 32.

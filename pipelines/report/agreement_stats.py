@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from corpus.execution import Outcome
-from filters.agreement import AGREEMENT
-from filters.agreement_filter import AGREEMENT_FILTER
+from filters.agreement.filter import AGREEMENT_FILTER
+from filters.agreement.stage import AGREEMENT
 
 
 class AgreementStats:

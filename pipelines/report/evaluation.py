@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from corpus.schema import Status
 from corpus.stage import EVALUATION_INDEX
 from corpus.workspace import Workspace
-from filters.decontaminate import DECISION, DECONTAMINATE, DECONTAMINATE_PAIRS
-from filters.evaluation import COSINE, EXACT, HASH, TEXT_WAYS
+from filters.decontamination.decontaminate import DECISION, DECONTAMINATE, DECONTAMINATE_PAIRS
+from filters.decontamination.evaluation import COSINE, EXACT, HASH, TEXT_WAYS
 from pipelines.plan import Plan, PlannedTable
 from pipelines.publish.manifest import MAX_EVALUATION_HITS
 

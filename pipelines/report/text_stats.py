@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from corpus.execution import Outcome
-from filters.concept_balance import CONCEPT_BALANCE
-from filters.pair_text_filter import TEXT_FILTER
+from filters.text.concept_balance import CONCEPT_BALANCE
+from filters.text.pair_filter import TEXT_FILTER
 
 _STRICT_RATE = 0.8  # part of the pairs that a rule removes: above, it is worth a warning
 

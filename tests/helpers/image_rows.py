@@ -13,7 +13,7 @@ import pyarrow as pa
 from corpus.schema import ITEM_ID, item_id
 from corpus.stage import ITEM_NEIGHBOURS, ITEMS, Shard
 from corpus.storage import Store
-from filters.image_dedup import Duplicates, DuplicatesSettings
+from filters.image.dedup import Duplicates, DuplicatesSettings
 
 
 @dataclass(frozen=True)

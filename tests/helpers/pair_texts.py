@@ -12,10 +12,10 @@ from corpus.execution import run_rows
 from corpus.schema import PAIR_SCHEMA
 from corpus.stage import PAIRS, Shard
 from corpus.storage import Store
-from filters.pair_text_counts import TEXT_COUNTS, TextCounts
-from filters.pair_text_filter import TextFilter
-from filters.pair_text_rules import PairTextFilterSettings, PairTextSettings
-from filters.pair_text_stats import TEXT_STATS, TextStats, TextStatsSettings
+from filters.text.pair_counts import TEXT_COUNTS, TextCounts
+from filters.text.pair_filter import TextFilter
+from filters.text.pair_rules import PairTextFilterSettings, PairTextSettings
+from filters.text.pair_stats import TEXT_STATS, TextStats, TextStatsSettings
 
 _COLUMNS = pa.schema([PAIR_SCHEMA.field(name) for name in ("pair_id", "query", "positive", "caption_origin")])
 

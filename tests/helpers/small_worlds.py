@@ -18,7 +18,7 @@ from corpus.image.limits import PILLOW_MAX_PIXELS
 from corpus.media import TarWriter
 from corpus.schema import LOCATION_FIELDS, PAIR_SCHEMA, STATUS_FIELDS, Modality, Task, item_id, pair_id, table_schema
 from corpus.workspace import Workspace
-from filters.image_stats import ImageStats, inspect_image
+from filters.image.stats import ImageStats, inspect_image
 from pipelines.engines import Reduce
 from pipelines.publish.mixture import DatasetInput, MixtureSettings, PublishInput
 

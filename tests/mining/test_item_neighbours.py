@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from corpus.schema import STATUS_FIELDS
 from corpus.stage import ITEM_NEIGHBOURS, ITEM_VECTORS, ITEMS, Gives, SourceInfo
-from filters.image_dedup import DuplicatesSettings
+from filters.image.dedup import DuplicatesSettings
 from mining.item_neighbours import ItemNeighbours
 from mining.item_vectors import ItemVectors, item_vectors_schema
 from mining.settings import EmbedSettings, ItemNeighbourSettings, ItemVectorSettings

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from filters.agreement import SCORES, Agreement, AgreementSettings
+from filters.agreement.stage import SCORES, Agreement, AgreementSettings
 from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.extras import installed_or_skip
 from tests.helpers.mining_worlds import read_rows, run_over_pairs, scene

@@ -19,7 +19,7 @@ from corpus.settings import parse_settings
 from demo.vlm.scenes import VlmScene, draw_shapes
 from demo.vlm.training.clip import CLIP_CHECKPOINT, AgreementFigures, best_f1, changed_caption, write_clip_files
 from demo.vlm.training.embedder_batches import held_out_scenes
-from filters.agreement import Agreement, AgreementSettings
+from filters.agreement.stage import Agreement, AgreementSettings
 from pipelines.calibration.calibrate import calibrate
 from pipelines.config import Config
 from pipelines.plan import Selection

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from corpus.settings import SettingsError
-from filters.mlp_head import HeadSettings
+from filters.image.mlp_head import HeadSettings
 from tests.helpers.extras import installed_or_skip
 
 installed_or_skip("torch", "safetensors")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from corpus.search import exact as search_module
 from corpus.search.exact import search
 from corpus.search.fast_scores import Bfloat16Scores, FastScores, GpuScores, backend
-from mining import search as search_module
 from tests.helpers.score_bounds import assert_blocks_are_told_right, assert_bounds_hold
 from tests.helpers.vector_worlds import as_bytes, as_lists, plain_search, pool_of, split_anyhow, unit_vectors
 

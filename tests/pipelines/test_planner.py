@@ -206,7 +206,7 @@ def test_a_plan_of_what_is_done_lists_each_folder_once(toys: Toys, monkeypatch: 
 
 
 def test_columns_that_address_rows_are_no_part_of_the_content() -> None:
-    from filters.text_dedup import TextDuplicates, TextDuplicatesSettings
+    from filters.text.dedup import TextDuplicates, TextDuplicatesSettings
 
     stage = TextDuplicates(TextDuplicatesSettings())
     assert {*stage.address_columns} <= {*stage.schema.names}

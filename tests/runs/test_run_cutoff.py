@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from corpus.settings import parse_settings
-from filters.text_dedup import TextDuplicates
+from filters.text.dedup import TextDuplicates
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal

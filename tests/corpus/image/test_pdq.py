@@ -9,7 +9,7 @@ from corpus.hamming256 import as_words, differing_bits
 from corpus.image.header import sniff
 from corpus.image.pdq import is_installed, pdq_hash
 from demo.images.photographs import photographs
-from filters.grey_image import decode_grey
+from filters.image.grey import decode_grey
 from tests.helpers.extras import installed_or_skip
 
 installed_or_skip("pdqhash")

@@ -12,7 +12,7 @@ from PIL import Image
 from corpus.image.header import sniff
 from corpus.image.phash import perceptual_hashes
 from demo.images.photographs import photographs
-from filters.grey_image import decode_grey
+from filters.image.grey import decode_grey
 from tests.helpers.cases import cases
 from tests.helpers.memory import traced
 

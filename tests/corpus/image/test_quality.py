@@ -6,7 +6,7 @@ import pytest
 
 from corpus.image.quality import measure
 from demo.images.photographs import photographs
-from filters.image_stats import inspect_image
+from filters.image.stats import inspect_image
 from video.frame_stats import measure_frame
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from corpus.schema import table_schema
 from demo.vlm.scenes import COLOURS, OPTIONAL, PLACES, SIZES, VlmScene, all_scenes, draw_shapes, read_caption
-from filters.image_quality import QualitySettings, quality_verdict
-from filters.image_stats import ImageStats, inspect_image
+from filters.image.quality import QualitySettings, quality_verdict
+from filters.image.stats import ImageStats, inspect_image
 
 SCENES = all_scenes()
 TWO_RED_CIRCLES = VlmScene(2, "small", "red", "circle", "at the top left", "blue")

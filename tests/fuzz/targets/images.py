@@ -20,7 +20,7 @@ from corpus.image.header import sniff
 from corpus.image.pixel_budget import PixelBudget, decode_to_budget
 from corpus.media import MediaWriter
 from corpus.schema import Status, table_schema
-from filters.image_stats import ImageStats, ImageStatsSettings, inspect_image
+from filters.image.stats import ImageStats, ImageStatsSettings, inspect_image
 from pipelines.download.images import DownloadSettings, ReencodeSettings, items_table, store_image
 from pipelines.publish.images import matches_inspection, rewrite_image, same_picture, stock_hash, stock_pixels
 

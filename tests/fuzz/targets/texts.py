@@ -9,7 +9,7 @@ import pyarrow as pa
 from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import text_keys
 from corpus.text.minhash import TextNearSettings, near_texts
-from filters.text_quality import TextFilterSettings, text_reasons
+from filters.text.quality import TextFilterSettings, text_reasons
 from pipelines.labels.hierarchy import Relations
 from pipelines.labels.merge import MergeSettings, merge_labels
 from pipelines.labels.vocabulary import first_synonym, normalize_label

@@ -20,7 +20,7 @@ from corpus.schema import item_id, table_schema
 from corpus.settings import parse_settings
 from corpus.stage import ITEMS, ROWS
 from corpus.workspace import TableKey, Workspace
-from filters.image_stats import ImageStats, ImageStatsSettings
+from filters.image.stats import ImageStats, ImageStatsSettings
 from pipelines.download.referenced_images import IMAGES_SCHEMA, PairImages, PairImagesSettings, image_names
 from pipelines.sources.documents import DocumentsReader, DocumentsSource
 from pipelines.sources.images.archives import Archives, ArchivesSettings, Finder, ImageRef, ImageResolver

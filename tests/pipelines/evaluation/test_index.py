@@ -10,7 +10,7 @@ import pyarrow as pa
 from corpus.schema import ITEM_ID, item_id
 from corpus.stage import ITEMS, ROWS, Gives, Shard
 from corpus.storage import Store
-from filters.evaluation import EVALUATION_SCHEMA
+from filters.decontamination.evaluation import EVALUATION_SCHEMA
 from pipelines.evaluation.index import EvaluationIndex
 from pipelines.sources.pair_rows import Side, SourcePair, pairs_table
 from tests.helpers.image_rows import random_hash

@@ -19,7 +19,7 @@ from corpus.image.phash import perceptual_hashes
 from demo.images import defects as faults
 from demo.images.drawing import Picture
 from demo.images.photographs import photographs
-from filters.image_stats import inspect_image
+from filters.image.stats import inspect_image
 from pipelines.publish.images import (
     NEAR_BITS,
     check_image,

@@ -16,7 +16,7 @@ import webdataset
 
 from corpus.image.limits import PILLOW_MAX_PIXELS
 from corpus.schema import PAIR_SCHEMA
-from filters.image_stats import inspect_image
+from filters.image.stats import inspect_image
 from pipelines.publish.publish import publish
 from pipelines.publish.sample import side_names
 from tests.helpers.extras import installed_or_skip

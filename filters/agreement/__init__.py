@@ -1,0 +1,1 @@
+"""Judging how well texts fit their pictures, by a CLIP."""

@@ -1,0 +1,1 @@
+"""Judging images: measures, quality, duplicates, scores of heads."""

@@ -1,0 +1,1 @@
+"""Judging texts: statistics, rules, duplicates, balance of concepts."""

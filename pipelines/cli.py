@@ -41,6 +41,9 @@ EngineOption = Annotated[EngineKind | None, typer.Option("--engine", help="where
 RunnerOption = Annotated[str | None, typer.Option("--runner", help="Beam runner, such as DataflowRunner")]
 StageOption = Annotated[str | None, typer.Option("--stage", help="the last stage to run; with --force: what to redo")]
 ShardsOption = Annotated[str | None, typer.Option("--shards", help="shards of --stage, such as 3,7-12")]
+SourceOption = Annotated[
+    list[str] | None, typer.Option("--source", help="only the shards of this source (may be repeated), of --stage")
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="make the shards of --stage again, and what depends on what is new")
 ]
@@ -56,6 +59,7 @@ def run_command(
     engine: EngineOption = None,
     runner: RunnerOption = None,
     stage: StageOption = None,
+    source: SourceOption = None,
     shards: ShardsOption = None,
     force: ForceOption = False,
     retry: RetryOption = None,
@@ -63,7 +67,7 @@ def run_command(
 ) -> None:
     """Runs what is not done, then publishes. Options that are not listed here are passed on to the Beam runner."""
     settings = _settings(config, engine, runner, context.args)
-    selection = _selection(stage, shards, force, retry)
+    selection = _selection(stage, source, shards, force, retry)
 
     def work(console: Any) -> int:
         from pipelines.report.console import show_funnel
@@ -86,13 +90,14 @@ def run_command(
 def plan(
     config: ConfigFile,
     stage: StageOption = None,
+    source: SourceOption = None,
     shards: ShardsOption = None,
     force: ForceOption = False,
     retry: RetryOption = None,
 ) -> None:
     """Prints what `run` with the same options would do: what is done, what is missing, what is stale and why."""
     settings = _settings(config)
-    selection = _selection(stage, shards, force, retry)
+    selection = _selection(stage, source, shards, force, retry)
 
     def work(console: Any) -> int:
         from pipelines.graph import build_graph
@@ -329,7 +334,9 @@ def _settings(path: Path, engine: EngineKind | None = None, runner: str | None =
     return config.model_copy(update={"engine": config.engine.model_copy(update=changes)})
 
 
-def _selection(stage: str | None, shards: str | None, force: bool, retry: str | None) -> Selection:
+def _selection(
+    stage: str | None, sources: list[str] | None, shards: str | None, force: bool, retry: str | None
+) -> Selection:
     from corpus.settings import SettingsError
     from pipelines.config import parse_shards
     from pipelines.plan import Selection
@@ -343,7 +350,7 @@ def _selection(stage: str | None, shards: str | None, force: bool, retry: str | 
         _usage("--retry: expected `failed` or reasons such as timeout,http_503")
     if force and reasons:
         _usage("--force makes all rows again, --retry only failed ones: use one of them")
-    return Selection(stage, numbers, force, reasons)
+    return Selection(stage, numbers, force, reasons, frozenset(sources) if sources else None)
 
 
 def _known_mixtures(config: Config, names: list[str] | None) -> list[str] | None:

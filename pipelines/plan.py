@@ -57,18 +57,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Selection:
-    """The stage, shards and rows that a user wants to run, or to run again."""
+    """The stage, sources, shards and rows that a user wants to run, or to run again."""
 
     stage: str | None = None
     shards: frozenset[int] | None = None  # numbers; None: all
     force: bool = False
     retry: frozenset[str] = frozenset()  # "failed", or reasons
+    sources: frozenset[str] | None = None  # None: all
 
-    def forces(self, step: str, shard: str) -> bool:
+    def selects(self, source: str, shard: str) -> bool:
+        """Tells whether a shard of a source is among those that are wanted."""
+        wanted = self.sources is None or source in self.sources
+        return wanted and (self.shards is None or int(shard) in self.shards)
+
+    def forces(self, step: str, source: str, shard: str) -> bool:
         """Tells whether a shard of a step runs although it is done."""
-        if not (self.force or self.retry) or step != self.stage:
-            return False
-        return self.shards is None or int(shard) in self.shards
+        return (self.force or bool(self.retry)) and step == self.stage and self.selects(source, shard)
 
 
 @dataclass(frozen=True)

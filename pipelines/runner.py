@@ -144,8 +144,8 @@ class _Runner:
             freeze_complete(self.workspace, (pool for name, pool in plan.new_pools if name == step.name), self.ready)
             self.ready |= {p.task.output for p in planned if p.state == "done"}
             todo = [p for p in planned if p.state != "done"]
-            if selection.shards is not None and not forced:
-                todo = [p for p in todo if int(p.task.shard) in selection.shards]
+            if not forced:
+                todo = [p for p in todo if selection.selects(p.node.source, p.task.shard)]
             self._run_step(step, planned, todo, partial(planner.written, number))
             if step.name == selection.stage and not forced:
                 return False

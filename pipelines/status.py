@@ -150,7 +150,7 @@ def check_stages(steps: Sequence[Step]) -> None:
 
 
 def check_selection(steps: Sequence[Step], selection: Selection) -> None:
-    """Raises SettingsError for a selection of a stage or of shards that there are not."""
+    """Raises SettingsError for a selection of a stage, of sources or of shards that there are not."""
     names = [step.name for step in steps]
     if selection.stage is not None and selection.stage not in names:
         raise SettingsError(f"--stage {selection.stage}: no such stage; there is {', '.join(names)}")
@@ -159,10 +159,15 @@ def check_selection(steps: Sequence[Step], selection: Selection) -> None:
     chosen = [step for step in steps if step.name == selection.stage]
     if selection.retry and any(step.is_shuffle for step in chosen):
         raise SettingsError(f"--retry: stage {selection.stage} reads all shards together, so no row of it fails alone")
-    if selection.shards is not None and not chosen:
-        raise SettingsError("--shards needs --stage")
-    if selection.shards is not None and chosen[0].is_shuffle:
-        raise SettingsError(f"--shards: stage {selection.stage} reads all shards together")
+    for option, wanted in (("--shards", selection.shards), ("--source", selection.sources)):
+        if wanted is not None and not chosen:
+            raise SettingsError(f"{option} needs --stage")
+        if wanted is not None and chosen[0].is_shuffle:
+            raise SettingsError(f"{option}: stage {selection.stage} reads all shards together")
+    sources = {node.source for step in chosen for node in step.nodes}
+    if unknown := sorted((selection.sources or set()) - sources):
+        over = ", ".join(sorted(sources))
+        raise SettingsError(f"--source {unknown[0]}: stage {selection.stage} has no such source; it is over {over}")
 
 
 def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iterator[str]:

@@ -47,7 +47,7 @@ class TablePlanner:
             return self._unknown(bool(present))
         latest = self._latest(present)
         if latest is not None:
-            if not selection.forces(step, self.shard):
+            if not selection.forces(step, self.node.source, self.shard):
                 return self._done(latest)
             generation = split_generation(latest)[1]
             if selection.retry:

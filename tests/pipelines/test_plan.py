@@ -267,6 +267,21 @@ def test_force_makes_a_generation_of_what_comes_out_differently_each_time(toys: 
     assert set("".join(states(toys.plan()).values())) == {"d"}
 
 
+def test_force_may_name_sources_and_shards(toys: Toys) -> None:
+    toys.finish(toys.plan())
+    cases = {
+        (("b",), None): "ddf",
+        (("a",), frozenset({1})): "dfd",
+        (("a", "b"), frozenset({0})): "fdf",
+        (("b",), frozenset({1})): "ddd",  # shard 1 of another source is not meant
+    }
+    found = {
+        (names, shards): states(toys.plan(stage="fetch", force=True, sources=frozenset(names), shards=shards))["fetch"]
+        for names, shards in cases
+    }
+    assert found == cases
+
+
 def test_force_writes_the_table_of_a_deterministic_stage_again(toys: Toys) -> None:
     before = toys.finish(toys.plan())
     plan = toys.plan(stage="measure", force=True)

@@ -49,7 +49,7 @@ def step(*stages: MapStage | ShuffleStage) -> Step:
 
 
 STEPS = [step(Fetch(Settings()), Fetch(Settings())), step(Compare(Settings()))]
-SHARDS, RETRY = frozenset({3}), frozenset({"timeout"})
+SHARDS, RETRY, WEB = frozenset({3}), frozenset({"timeout"}), frozenset({"web"})
 
 
 def test_a_selection_that_cannot_be_is_refused_and_says_why() -> None:
@@ -60,6 +60,9 @@ def test_a_selection_that_cannot_be_is_refused_and_says_why() -> None:
         (Selection("compare", retry=RETRY), "--retry: stage compare reads all shards together"),
         (Selection(shards=SHARDS), "--shards needs --stage"),
         (Selection("compare", SHARDS), "--shards: stage compare reads all shards together"),
+        (Selection(sources=WEB), "--source needs --stage"),
+        (Selection("compare", sources=WEB), "--source: stage compare reads all shards together"),
+        (Selection("fetch", sources=WEB | {"films"}), "--source films: stage fetch has no such source; it is over web"),
     ]
     wrong = []
     for selection, message in cases:
@@ -70,7 +73,8 @@ def test_a_selection_that_cannot_be_is_refused_and_says_why() -> None:
                 continue
         wrong.append((selection, message))
     assert wrong == []
-    for selection in (Selection(), Selection("fetch", SHARDS, retry=RETRY), Selection("compare", force=True)):
+    allowed = (Selection("fetch", SHARDS, retry=RETRY), Selection("fetch", SHARDS, sources=WEB))
+    for selection in (Selection(), *allowed, Selection("compare", force=True)):
         check_selection(STEPS, selection)
 
 

@@ -59,6 +59,7 @@ def test_an_unknown_key_is_refused_with_file_path_and_nearest_key(web: Web, tmp_
         (["--force"], "need --stage"),
         (["--retry", ","], "--retry: expected"),
         (["--force", "--retry", "failed", "--stage", "download"], "use one of them"),
+        (["--stage", "download", "--source", "films"], "--source films: stage download has no such source; it is over"),
         (["--mixture", "two"], "--mixture two: there is one"),
         (["--project=p"], "unknown options: --project=p"),
     ],

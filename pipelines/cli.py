@@ -64,6 +64,7 @@ def run_command(
     force: ForceOption = False,
     retry: RetryOption = None,
     mixture: Annotated[list[str] | None, typer.Option("--mixture", help="publish only these (may be repeated)")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="wait where another run works on the same workspace")] = False,
 ) -> None:
     """Runs what is not done, then publishes. Options that are not listed here are passed on to the Beam runner."""
     settings = _settings(config, engine, runner, context.args)
@@ -75,7 +76,7 @@ def run_command(
         from pipelines.runner import run as run_all
 
         chosen = _known_mixtures(settings, mixture)
-        result = run_all(settings, selection, console, chosen)
+        result = run_all(settings, selection, console, chosen, wait)
         show_funnel(console, result.funnels)
         for name, path in result.corpora.items():
             print_line(console, f"corpus {name}: {path}")
@@ -364,6 +365,7 @@ def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
     """Runs a command's work, and turns what went wrong into a message and an exit code."""
     from corpus.printable import trace_of
     from corpus.settings import SettingsError
+    from pipelines.lease import HeldError
     from pipelines.report.terminal import Terminal, print_line, print_text
 
     # A terminal that is closed or a scheduler that ends the job is an interrupt like any other.
@@ -373,7 +375,7 @@ def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
         code = work(Terminal())
     except typer.Exit:
         raise
-    except SettingsError as error:
+    except (SettingsError, HeldError) as error:
         _usage(str(error))
     except OSError as error:
         print_line(errors, f"{type(error).__name__}: {error}")

@@ -67,8 +67,8 @@ class Selection:
 
     def selects(self, source: str, shard: str) -> bool:
         """Tells whether a shard of a source is among those that are wanted."""
-        wanted = self.sources is None or source in self.sources
-        return wanted and (self.shards is None or int(shard) in self.shards)
+        requested = self.sources is None or source in self.sources
+        return requested and (self.shards is None or int(shard) in self.shards)
 
     def forces(self, step: str, source: str, shard: str) -> bool:
         """Tells whether a shard of a step runs although it is done."""

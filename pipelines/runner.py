@@ -25,6 +25,7 @@ from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
 from pipelines.frozen_pools import freeze_complete
 from pipelines.graph import build_graph
+from pipelines.lease import workspace_lease
 from pipelines.plan import Plan, PlannedTable, Selection, Step
 from pipelines.planner import Planner
 from pipelines.publish.manifest import batch_lines
@@ -55,15 +56,23 @@ class RunResult:
     evaluation: dict[str, list[str]] = field(default_factory=dict)  # mixture -> what evaluation sets were checked
 
 
-def run(config: Config, selection: Selection, console: Terminal, mixtures: Sequence[str] | None = None) -> RunResult:
-    """Runs what is not done, then publishes; a shard that fails is listed in the result, and the others go on."""
+def run(
+    config: Config,
+    selection: Selection,
+    console: Terminal,
+    mixtures: Sequence[str] | None = None,
+    wait: bool = False,
+) -> RunResult:
+    """Runs what is not done, then publishes; a shard that fails is listed in the result, and the others go on.
+
+    Raises HeldError where another run works on the same workspace, or with `wait` waits for its end.
+    """
     workspace = Workspace(config.workspace)
     check_folders(config, mixtures)
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:4]
     result = RunResult(run_id)
     log = RunLog(workspace.store, run_id)
     with ExitStack() as stack:
-        stack.enter_context(log)
         progress = stack.enter_context(ProgressBars(console))
         stack.enter_context(_failures_printed(progress, result))
         steps = build_graph(config)
@@ -71,6 +80,8 @@ def run(config: Config, selection: Selection, console: Terminal, mixtures: Seque
         for caution in stage_cautions(steps):
             progress.print_line(caution)
         check_stages(steps)  # before rows are read
+        stack.enter_context(workspace_lease(workspace.store, run_id, wait, progress.print_line))
+        stack.enter_context(log)  # after the lease: a run that was refused has no log
         with progress.bar("rows"):
             read = read_sources(workspace, config, write=True)
         for line in read.notices:

@@ -159,10 +159,10 @@ def check_selection(steps: Sequence[Step], selection: Selection) -> None:
     chosen = [step for step in steps if step.name == selection.stage]
     if selection.retry and any(step.is_shuffle for step in chosen):
         raise SettingsError(f"--retry: stage {selection.stage} reads all shards together, so no row of it fails alone")
-    for option, wanted in (("--shards", selection.shards), ("--source", selection.sources)):
-        if wanted is not None and not chosen:
+    for option, requested in (("--shards", selection.shards), ("--source", selection.sources)):
+        if requested is not None and not chosen:
             raise SettingsError(f"{option} needs --stage")
-        if wanted is not None and chosen[0].is_shuffle:
+        if requested is not None and chosen[0].is_shuffle:
             raise SettingsError(f"{option}: stage {selection.stage} reads all shards together")
     sources = {node.source for step in chosen for node in step.nodes}
     if unknown := sorted((selection.sources or set()) - sources):

@@ -23,6 +23,7 @@ from corpus.workspace import TableKey, Workspace, owner_name
 from filters.image.stats import ImageStats
 from pipelines.config import Config
 from pipelines.engines import Engine, open_engine
+from pipelines.engines.address import check_address
 from pipelines.frozen_pools import freeze_complete
 from pipelines.graph import build_graph
 from pipelines.lease import workspace_lease
@@ -80,6 +81,7 @@ def run(
         for caution in stage_cautions(steps):
             progress.print_line(caution)
         check_stages(steps)  # before rows are read
+        check_address(config.engine)
         stack.enter_context(workspace_lease(workspace.store, run_id, wait, progress.print_line))
         stack.enter_context(log)  # after the lease: a run that was refused has no log
         with progress.bar("rows"):

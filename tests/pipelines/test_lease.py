@@ -115,4 +115,4 @@ def test_what_is_no_lease_holds_nothing(memory_store: str) -> None:
     for data in (b"", b"[]", b'{"run": "x"}', b"\xff"):
         store.publish(LEASE, data)
         with workspace_lease(store, "first", False, print):
-            pass
+            assert b'"first"' in store.read(LEASE), data

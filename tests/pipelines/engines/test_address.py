@@ -26,7 +26,12 @@ def test_where_something_answers_or_ray_itself_looks_for_the_cluster_nothing_is_
         port = server.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "auto", "local", None):
             check_address(EngineSettings(kind="ray", address=address))
-    check_address(EngineSettings(address="127.0.0.1:1"))  # of another engine
+        check_address(EngineSettings(address=f"127.0.0.1:{port}"))  # of another engine
+        server.settimeout(0)
+        for _ in range(2):
+            server.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            server.accept()  # the two with a port have connected, nothing else has
 
 
 def test_what_is_no_cluster_is_refused_by_name() -> None:

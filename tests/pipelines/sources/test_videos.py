@@ -202,7 +202,8 @@ def test_samples_grow(tmp_path: Path, film: bytes) -> None:
     few, more = drawn(sample_rows=5), drawn(sample_rows=8)
     assert len(few) == 5 and more[:5] == few and len(more) == 8
     assert sorted(drawn(sample_rows=100)) == sorted(drawn()) and len(drawn()) == 12
-    assert drawn(sample_rows=5, seed=1) != few
+    orders = {tuple(drawn(sample_rows=5, seed=seed)) for seed in range(8)}
+    assert len(orders) > 1, "another seed draws others; the names of the files depend on the folder of this test"
 
 
 def test_gathered_into_shards(tmp_path: Path, film: bytes) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def check_training(
+def assert_training(
     script: str, few: Sequence[str], checkpoint: Path, folder: Path, weights: str = "model.safetensors"
 ) -> None:
     """Trains twice on a few scenes (options `few`): the loss falls, and both runs have the same weights, no others'."""

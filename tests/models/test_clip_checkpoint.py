@@ -28,7 +28,7 @@ from pipelines.runner import run
 from tests.helpers.img2dataset_folders import row, write_tar
 from tests.helpers.mining_worlds import read_rows, run_over_pairs
 from tests.helpers.small_worlds import World, image_pair
-from tests.helpers.training_runs import check_training
+from tests.helpers.training_runs import assert_training
 
 HELD_OUT = held_out_scenes()  # scenes that it was not trained on
 BACKEND = {"model": f"local-dir:{CLIP_CHECKPOINT}", "device": "cpu"}
@@ -73,7 +73,7 @@ def test_it_is_small_and_the_files_beside_the_weights_are_the_scripts_own(tmp_pa
 
 def test_training_lowers_the_loss_and_is_seeded(tmp_path: Path) -> None:
     few = ["--steps", "12", "--scenes", "64", "--copies", "1", "--every", "0"]
-    check_training("demo.vlm.training.clip", few, CLIP_CHECKPOINT, tmp_path, "open_clip_model.safetensors")
+    assert_training("demo.vlm.training.clip", few, CLIP_CHECKPOINT, tmp_path, "open_clip_model.safetensors")
 
 
 def test_wrong_texts_are_found_through_the_stage(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from demo.vlm.training.embedder_batches import (
 )
 from mining.encoders.qwen_vl import IMAGE_PLACEHOLDER
 from serving.vllm.torchvision_shim import patch_imports
-from tests.helpers.training_runs import check_training
+from tests.helpers.training_runs import assert_training
 
 Vectors = NDArray[np.float32]
 
@@ -126,7 +126,7 @@ def test_the_files_beside_the_weights_are_the_scripts_own(tmp_path: Path) -> Non
 
 def test_training_lowers_the_loss_and_is_seeded(tmp_path: Path) -> None:
     few = ["--steps", "16", "--scenes", "96", "--copies", "1"]
-    check_training("demo.vlm.training.embedder", few, EMBEDDER, tmp_path)
+    assert_training("demo.vlm.training.embedder", few, EMBEDDER, tmp_path)
 
 
 def test_captions_find_their_scenes_through_transformers() -> None:

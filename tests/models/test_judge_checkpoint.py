@@ -28,7 +28,7 @@ from demo.vlm.training.judge import (
 from mining.judge import Judge, JudgeSettings, Question, QuestionSide
 from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.small_worlds import World
-from tests.helpers.training_runs import check_training
+from tests.helpers.training_runs import assert_training
 
 HELD_OUT = held_out_scenes()  # scenes that the judge was not trained on
 
@@ -46,7 +46,7 @@ def test_it_is_small_and_the_files_beside_the_weights_are_the_scripts_own(tmp_pa
 
 def test_training_lowers_the_loss_and_is_seeded(tmp_path: Path) -> None:
     few = ["--steps", "20", "--scenes", "64", "--every", "0"]
-    check_training("demo.vlm.training.judge", few, JUDGE_CHECKPOINT, tmp_path)
+    assert_training("demo.vlm.training.judge", few, JUDGE_CHECKPOINT, tmp_path)
 
 
 def reference_scores(questions: list[SceneQuestion], seed: int) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Engines run stages: in processes of this machine, on a Ray cluster, or on a Beam runner.
 
-An engine has two methods, `map` and `map_reduce`. It schedules, retries and shuffles, and knows nothing of stages,
-shards or tables: it opens a `Job` in each worker and calls it with items. The results do not depend on the engine.
+Every engine has two methods, `map` and `map_reduce`; one that streams also has queues. It schedules, retries and
+shuffles, and knows nothing of stages, shards or tables: it opens a `Job` in each worker and calls it with items. The
+results do not depend on the engine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from corpus.execution import Job, Outcome
 from corpus.settings import Settings, tuning
+from pipelines.engines.queues import FIRST, Finished, JobQueue, Results
 
 _I = TypeVar("_I")
 
@@ -20,9 +22,11 @@ Reduce = Callable[[pa.Table], pa.Table]
 
 
 class Engine(Protocol):
-    """The interface of every engine."""
+    """The interface of every engine. `map` and `map_reduce` may be called from several threads at once."""
 
-    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
+    streams: bool  # it is a `StreamingEngine`
+
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I], priority: int = FIRST) -> Iterator[Outcome]:
         """Runs every item and yields the outcomes as they are ready, in any order. `job` and the items are picklable.
 
         The items of a worker that crashes run again elsewhere; an item that kills its worker three times while it is
@@ -33,7 +37,7 @@ class Engine(Protocol):
         ...
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
     ) -> Iterator[pa.Table]:
         """Shuffles the rows that `job` returns for the items by their uint64 column `key`, then reduces them.
 
@@ -43,7 +47,30 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Stops the workers."""
+        """Stops the workers, in the midst of an item too. Whoever waits for an item gets RuntimeError."""
+        ...
+
+
+class StreamingEngine(Engine, Protocol):
+    """The interface of an engine with queues: it runs items of many jobs side by side, as they come."""
+
+    inline: bool  # items run in the thread that calls `wait`, one at a time
+
+    def open_queue(self, job: Job[Any, Any], results: Results, priority: int = 0) -> JobQueue:
+        """Opens a queue of a job, whose items are delivered to `results` as they end.
+
+        The items of a worker that crashes run again elsewhere; an item that kills its worker three times while it is
+        the only one there ends with what `job.on_worker_lost` returns. Where no worker can open the job, every item
+        of the queue ends with that error, and other queues go on.
+        """
+        ...
+
+    def wait(self, results: Results, timeout_s: float | None = None) -> Finished | None:
+        """Returns the next item that has ended, as `Results.get` does.
+
+        An inline engine takes what is there; else it first runs an item of the foremost queue that delivers to
+        `results`, however long that takes. Where no item waits either, it waits as `Results.get` does.
+        """
         ...
 
 

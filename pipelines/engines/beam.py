@@ -28,6 +28,7 @@ import rzen_corpus
 from corpus.execution import Job, Outcome, close_function
 from corpus.storage import Store
 from pipelines.engines import EngineSettings, Reduce
+from pipelines.engines.queues import FIRST
 from pipelines.engines.scheduler import WorkerSession
 from pipelines.engines.shuffle import from_ipc, partition_rows, split_batch, to_ipc
 
@@ -40,6 +41,8 @@ _PIECE_BYTES = 4 * 1024 * 1024  # runners refuse much larger elements, or run ou
 class BeamEngine:
     """Runs each job as a pipeline. `scratch` is a folder (or URL) that every worker can reach."""
 
+    streams = False
+
     def __init__(self, settings: EngineSettings, scratch: str) -> None:
         self._scratch = scratch
         self._runner: Any = settings.runner
@@ -51,7 +54,7 @@ class BeamEngine:
                 flags.append("--direct_running_mode=multi_processing")
         self._flags = [*flags, *settings.options]
 
-    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I], priority: int = FIRST) -> Iterator[Outcome]:
         """See `Engine.map`. The outcomes are yielded when all items are done."""
         with self._folder() as store:
             self._run(items, _Map(job), _WriteOutcomes(store))
@@ -59,7 +62,7 @@ class BeamEngine:
                 yield from map(Outcome.from_json, store.read(name).splitlines())
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through the runner's GroupByKey."""
         with self._folder() as store:

@@ -25,7 +25,8 @@ from corpus.processes import ParentPipe
 from corpus.stage import Resources
 from corpus.storage import drop_pending
 from pipelines.engines import EngineSettings, Reduce
-from pipelines.engines.scheduler import Results, WorkerCrashed, WorkerSession, run_items
+from pipelines.engines.queues import FIRST
+from pipelines.engines.scheduler import ResultsByPosition, WorkerCrashed, WorkerSession, run_items
 from pipelines.engines.shuffle import ShuffleRead, ShuffleWrite
 
 _I = TypeVar("_I")
@@ -40,6 +41,8 @@ _session: WorkerSession[Any, Any] | None = None  # in the worker process: of the
 class LocalEngine:
     """Runs jobs in processes of this machine, or in this one."""
 
+    streams = False
+
     def __init__(self, settings: EngineSettings) -> None:
         cores = os.cpu_count() or 1
         self.workers = settings.workers or cores
@@ -47,12 +50,12 @@ class LocalEngine:
         self._started: list[ProcessWorker] = []
         self._idle: list[ProcessWorker] = []
 
-    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I], priority: int = FIRST) -> Iterator[Outcome]:
         """See `Engine.map`. With one worker, an item that kills its process ends the run."""
         return self._run(job, items)
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. The rows wait in temporary files; each worker holds one partition in memory."""
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-shuffle-") as folder:
@@ -115,7 +118,7 @@ class LocalEngine:
                 worker.stop()
 
 
-def _first_done(calls: Collection[Future[Results]]) -> Future[Results]:
+def _first_done(calls: Collection[Future[ResultsByPosition]]) -> Future[ResultsByPosition]:
     return next(iter(wait(calls, return_when=FIRST_COMPLETED).done))
 
 
@@ -133,28 +136,28 @@ class ProcessWorker:
         arguments = (self._parent_pipe.child_end, drop_pending)
         self._pool = ProcessPoolExecutor(1, spawn, initializer=exit_with_parent, initargs=arguments)
 
-    def open(self, job: Job[Any, Any]) -> Future[Results]:
+    def open(self, job: Job[Any, Any]) -> Future[ResultsByPosition]:
         """Opens the job, in place of the one before. Starts the process where it is not running."""
         with _child_environment(self._threads):
             return self._call(_open, job)
 
-    def start(self, position: int, item: Any) -> Future[Results]:
+    def start(self, position: int, item: Any) -> Future[ResultsByPosition]:
         """See `Worker.start`."""
         return self._call(_start, position, item)
 
-    def finish(self) -> Future[Results]:
+    def finish(self) -> Future[ResultsByPosition]:
         """See `Worker.finish`."""
         return self._call(_finish)
 
-    def _call(self, function: Callable[..., Results], *args: Any) -> Future[Results]:
+    def _call(self, function: Callable[..., ResultsByPosition], *args: Any) -> Future[ResultsByPosition]:
         try:
             return self._pool.submit(function, *args)
         except BrokenProcessPool as error:  # it crashed while it was idle
-            failed: Future[Results] = Future()
+            failed: Future[ResultsByPosition] = Future()
             failed.set_exception(error)
             return failed
 
-    def result(self, call: Future[Results]) -> Results:
+    def result(self, call: Future[ResultsByPosition]) -> ResultsByPosition:
         """See `Worker.result`."""
         try:
             return call.result()
@@ -186,7 +189,7 @@ def _child_environment(threads: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def _open(job: Job[Any, Any]) -> Results:
+def _open(job: Job[Any, Any]) -> ResultsByPosition:
     global _session
     escape_messages()
     if _session is not None:
@@ -196,11 +199,11 @@ def _open(job: Job[Any, Any]) -> Results:
     return {}
 
 
-def _start(position: int, item: Any) -> Results:
+def _start(position: int, item: Any) -> ResultsByPosition:
     assert _session is not None
     return _session.start(position, item)
 
 
-def _finish() -> Results:
+def _finish() -> ResultsByPosition:
     assert _session is not None
     return _session.finish()

@@ -21,7 +21,8 @@ import rzen_corpus
 from corpus.execution import Job, Outcome
 from corpus.stage import Resources
 from pipelines.engines import EngineSettings, Reduce, entry
-from pipelines.engines.scheduler import MAX_CRASHES, Results, WorkerCrashed, WorkerSession, run_items
+from pipelines.engines.queues import FIRST
+from pipelines.engines.scheduler import MAX_CRASHES, ResultsByPosition, WorkerCrashed, WorkerSession, run_items
 from pipelines.engines.shuffle import partition_rows
 from rzen_corpus import Origin
 
@@ -59,6 +60,8 @@ def start_local(**options: Any) -> Any:
 class RayEngine:
     """Runs jobs on a Ray cluster: an existing one, or one on this machine that ends with the engine."""
 
+    streams = False
+
     def __init__(self, settings: EngineSettings) -> None:
         self.workers = settings.workers
         self._origin = rzen_corpus.origin()
@@ -69,7 +72,7 @@ class RayEngine:
         elif self._connected:
             start_local(**quiet)
 
-    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I], priority: int = FIRST) -> Iterator[Outcome]:
         """See `Engine.map`."""
         resources, shared = job.resources, ray.put(to_pickle(job))
         kind = ActorWorker if resources.holds_model else TaskWorker
@@ -81,7 +84,7 @@ class RayEngine:
                 worker.stop()
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through Ray's object store, which spills to disk.
 
@@ -206,7 +209,7 @@ class RayWorker:
         self.job = job
         self.options = resource_options(resources)
 
-    def result(self, call: ray.ObjectRef) -> Results:
+    def result(self, call: ray.ObjectRef) -> ResultsByPosition:
         """See `Worker.result`."""
         try:
             return get_result(call)
@@ -279,7 +282,7 @@ def open_session(job: bytes) -> WorkerSession[Any, Any]:
     return WorkerSession.of(pickle.loads(job))  # noqa: S301 - the driver's own bytes, as all below
 
 
-def run_item(key: str, position: int, item: Any, job: bytes) -> Results:
+def run_item(key: str, position: int, item: Any, job: bytes) -> ResultsByPosition:
     """Runs one item as a task, and returns its result."""
     return {position: _function(key, job)(item)}
 

@@ -16,7 +16,7 @@ from corpus.execution import Job, close_function
 _I = TypeVar("_I")
 _O = TypeVar("_O")
 
-Results = dict[int, Any]  # position of an item -> the job's result
+ResultsByPosition = dict[int, Any]  # position of an item -> the job's result
 Call = Any  # a future or an object reference; hashable
 
 MAX_CRASHES = 3  # of a worker that had this one item; then the item is abandoned
@@ -107,7 +107,7 @@ class WorkerCrashed(Exception):
 
 
 class Worker(Protocol):
-    """A worker as the scheduler sees it. It takes one call at a time; each call ends in `Results`."""
+    """A worker as the scheduler sees it. It takes one call at a time; each call ends in `ResultsByPosition`."""
 
     assigned: set[int]  # positions of its unfinished items
 
@@ -123,7 +123,7 @@ class Worker(Protocol):
         """Waits for at least one of the assigned items."""
         ...
 
-    def result(self, call: Call) -> Results:
+    def result(self, call: Call) -> ResultsByPosition:
         """Returns the results of an ended call. Raises WorkerCrashed, or what the job raised."""
         ...
 
